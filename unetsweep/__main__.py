@@ -1,0 +1,6 @@
+"""`python -m unetsweep` is the command `unetsweep`."""
+
+from unetsweep.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Where everything lies in a sweep's directory: names only, relative, no file is touched."""
+
+import re
+
+SPEC = "sweep.yaml"
+STUDY = "study.journal"
+LEDGER = "ledger.jsonl"
+LEASE = "lease"
+TRIALS = "trials"
+RUNS = "runs"
+SUBMISSIONS = "submissions"
+REPORT = "report"
+
+CONFIG = "config.json"
+TRIAL = "trial.json"
+RESULT = "result.json"
+CANCELLED = "cancelled.json"
+
+
+def trial_dir(number: int) -> str:
+    """
+    >>> trial_dir(7)
+    'trials/0007'
+    """
+    return f"{TRIALS}/{number:04d}"
+
+
+def run_dir(number: int) -> str:
+    """
+    >>> run_dir(12345)
+    'runs/12345'
+    """
+    return f"{RUNS}/{number:04d}"
+
+
+def attempt(run: int, number: int) -> str:
+    """The intent to submit; whoever created it may submit its token, nobody else."""
+    return f"{run_dir(run)}/attempts/{number}.json"
+
+
+def attempt_job(run: int, number: int) -> str:
+    """Which job the attempt became."""
+    return f"{run_dir(run)}/attempts/{number}.job.json"
+
+
+def attempt_lost(run: int, number: int) -> str:
+    """Why the attempt will never be, or is no more."""
+    return f"{run_dir(run)}/attempts/{number}.lost.json"
+
+
+def attempt_exit(run: int, number: int, restart: int) -> str:
+    """Exit status of the attempt's processes, written when all of them are gone."""
+    return f"{run_dir(run)}/attempts/{number}.exit-{restart}.json"
+
+
+def claim_name(attempt: int, restart: int) -> str:
+    """
+    >>> claim_name(2, 0)
+    '2-0'
+    """
+    return f"{attempt}-{restart}"
+
+
+def claim(run: int, attempt: int, restart: int) -> str:
+    return f"{run_dir(run)}/claims/{claim_name(attempt, restart)}"
+
+
+def horizon(epochs: int) -> str:
+    """Within a trainer's output folder."""
+    return f"horizons/{epochs}.json"
+
+
+def error(rank: int) -> str:
+    """Within a trainer's output folder."""
+    return f"error-{rank}.json"
+
+
+def submission(token: str) -> str:
+    """The folder of one sbatch call: submitit's files, the logs, and which element is which run."""
+    return f"{SUBMISSIONS}/{token}"
+
+
+def job_name(sweep: str, token: str) -> str:
+    """What the scheduler is told; the token is found again by it.
+
+    >>> job_name("grid", "0f3a9c2e11d7")
+    'grid.0f3a9c2e11d7'
+    """
+    return f"{sweep}.{token}"
+
+
+TOKEN = re.compile(r"[0-9a-f]{12}")
+
+
+def token_of(job: str) -> str | None:
+    """The token in a job's name, or None where the job is not one of ours.
+
+    >>> token_of("grid.0f3a9c2e11d7"), token_of("interactive")
+    ('0f3a9c2e11d7', None)
+    """
+    tail = job.rpartition(".")[2]
+    return tail if TOKEN.fullmatch(tail) else None

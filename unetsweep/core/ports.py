@@ -1,0 +1,61 @@
+"""What the pass needs of the world; adapters do it, tests fake it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from unetsweep.core.facts import Job
+from unetsweep.core.spec import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One request to the scheduler: `elements` equal payloads under one token."""
+
+    token: str
+    sweep: str
+    sweep_dir: Path
+    """Absolute; the payload finds its run by (token, index) in there."""
+    elements: int
+    resources: Resources
+    throttle: int | None = None
+    """Most elements that may run at once; None: no bound."""
+    relay: bool = True
+    """Whether the end of each element makes the next pass."""
+
+
+class Scheduler(Protocol):
+    """A queue of jobs. Each call answers, or raises SchedulerError."""
+
+    @property
+    def kind(self) -> str:
+        """`slurm` or `local`."""
+        ...
+
+    @property
+    def queues(self) -> bool:
+        """Whether more may be submitted than can run: it queues, and throttles arrays."""
+        ...
+
+    def max_elements(self) -> int:
+        """The most elements that one submission may have."""
+        ...
+
+    def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
+        """What it lists of these tokens, ended jobs included while it remembers them; one query."""
+        ...
+
+    def submit(self, submission: Submission) -> str:
+        """The id of the job or array. RefusedError: nothing was submitted, in the scheduler's words.
+        SchedulerError: unknown, so look the token up."""
+        ...
+
+    def cancel(self, job_ids: Collection[str]) -> None: ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """UTC, with its zone."""
+        ...

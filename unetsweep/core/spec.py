@@ -1,0 +1,158 @@
+"""What a sweep's YAML file asks for, checked and with every default filled in."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
+
+Metric = Literal["val_iou", "val_loss"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """A grid axis: the values in the file's order, no value twice."""
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A range to draw from, both ends included."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+
+Axis = Choices | Range
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The three things a sweep varies. `epochs` and `batch_size` hold whole numbers."""
+
+    epochs: Axis
+    batch_size: Axis
+    learning_rate: Axis
+
+    def axes(self) -> dict[str, Axis]:
+        return {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+
+
+@dataclass(frozen=True, slots=True)
+class StudySpec:
+    """How points are chosen."""
+
+    sampler: str = "grid"
+    """`grid`, `random`, `tpe`, or the name of an Optuna sampler class."""
+    sampler_args: dict[str, Any] = field(default_factory=dict)
+    trials: int | None = None
+    """How many trials; None for a grid, which has as many as points."""
+    metric: Metric = "val_iou"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a run may be sent again, by what went wrong."""
+
+    node: int = 3
+    """The job was lost before its training began, or its node failed."""
+    memory: int = 2
+    """The host ran out of memory."""
+    requeue: int = 20
+    """The scheduler restarted the job (preemption, node failure)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """How much goes on at once, and who drives it."""
+
+    parallel: int | None = None
+    """Most trainings at once; None: as many as the scheduler runs, or locally as the cores allow."""
+    driver: Literal["relay", "watch"] = "relay"
+    """`relay`: each job's end makes the next pass; `watch`: only a terminal or cron does."""
+    retries: Retries = Retries()
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What each job asks of the cluster: the profile with the sweep's own words on top."""
+
+    profile: str = "default"
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gpus: int = 0
+    """GPUs, and with it processes, of each job; 0 trains on CPU."""
+    processes: int = 1
+    """DDP processes of each job; with GPUs it equals their number."""
+    cpus: int | None = None
+    """CPUs of each process; None: the cluster's default."""
+    mem: str | None = None
+    """Memory of the job, as SLURM writes it: 4G."""
+    mem_max: str | None = None
+    time_min: int = 60
+    """Time limit of the job in minutes."""
+    python: str | None = None
+    """Interpreter of the jobs; None: the submitting one."""
+    setup: tuple[str, ...] = ()
+    """Lines for the job's shell before the training, such as `module load cuda`."""
+    sbatch: dict[str, Any] = field(default_factory=dict)
+    """Any other sbatch option by its long name: `{reservation: eyes}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSpec:
+    """One sweep."""
+
+    name: str
+    data: DataConfig
+    space: Space
+    study: StudySpec = StudySpec()
+    model: ModelConfig = ModelConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    run: RunSpec = RunSpec()
+    slurm: Resources = Resources()
+
+    @property
+    def minimize(self) -> bool:
+        return self.study.metric == "val_loss"
+
+
+def grid_points(space: Space) -> tuple[dict[str, float], ...]:
+    """Every point of a grid once: epochs outermost, learning rate innermost, in the file's order."""
+    axes = [axis.values for axis in space.axes().values() if isinstance(axis, Choices)]
+    if len(axes) != 3:
+        return ()
+    return tuple(
+        {"epochs": int(epochs), "batch_size": int(batch), "learning_rate": float(rate)}
+        for epochs in axes[0]
+        for batch in axes[1]
+        for rate in axes[2]
+    )
+
+
+def size(space: Space) -> float:
+    """Number of distinct points; infinity where an axis is continuous."""
+    total = 1.0
+    for name, axis in space.axes().items():
+        match axis:
+            case Choices(values):
+                total *= len(values)
+            case Range(low, high, step=None) if name == "learning_rate":
+                total *= 1 if low == high else math.inf
+            case Range(low, high, step=step):
+                total *= math.floor((high - low) / (step or 1) + 1e-9) + 1
+    return total
+
+
+def trials_wanted(spec: SweepSpec) -> int:
+    """How many trials the sweep has when it is complete."""
+    points = size(spec.space)
+    if spec.study.trials is None:
+        return int(points)
+    return int(min(spec.study.trials, points))
