@@ -7,6 +7,7 @@ Rule 3: unknown keys are refused with a hint; every missing field has the defaul
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import math
@@ -261,13 +262,19 @@ def _digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Kept, as looking them up takes most of the time of reading a result, and a report reads thousands."""
+    return typing.get_type_hints(cls)
+
+
 def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") -> _T | None:
     """`raw` (parsed JSON or YAML) as a dataclass; what does not fit is added to `problems`."""
     if not isinstance(raw, Mapping):
         problems.append(Problem(f"found {_shown(raw)}; a mapping with keys {_keys(cls)} is expected", at))
         return None
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type] # every class is hashable
     before = len(problems)
     values: dict[str, Any] = {}
     for key, value in raw.items():

@@ -11,6 +11,7 @@ UnetsweepError            what went wrong, where, and what to do next; `exit_sta
 ├── StateError       70   a file of ours is not what it should be
 └── SchedulerError   75   the queue did not answer or refused: try again, or do as it says
     └── RefusedError 75   the scheduler heard us and said no: nothing was submitted
+        └── LimitError 75   … because too much is queued: later there may be room
 
 Anything else is a bug and keeps its traceback.
 """
@@ -97,3 +98,12 @@ class SchedulerError(UnetsweepError):
 
 class RefusedError(SchedulerError):
     """The scheduler answered that it will not take the job; nothing was submitted."""
+
+    def __init__(self, message: str, *, limit: bool = False) -> None:
+        super().__init__(message)
+        self.limit = limit
+        """Whether it takes fewer jobs than this, rather than none like this."""
+
+
+class LimitError(RefusedError):
+    """Nothing was submitted, because too many jobs are queued; later there may be room."""

@@ -4,7 +4,7 @@ Optional means *not known or not there*, said at each field.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -15,13 +15,17 @@ class JobState(Enum):
     QUEUED = "queued"
     RUNNING = "running"
     ENDED = "ended"
+    CANCELLED = "cancelled"
+    """Somebody ended it on purpose."""
+    NODE_FAILED = "node failed"
+    """The cluster lost it: its node, its boot, or a preemption without requeue."""
     UNRECOGNISED = "unrecognised"
     """A word that we do not know: counts as alive."""
 
     @property
     def is_live(self) -> bool:
         """Whether the job may still write into its run."""
-        return self is not JobState.ENDED
+        return self in {JobState.QUEUED, JobState.RUNNING, JobState.UNRECOGNISED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Job:
     """The scheduler's own word: `PENDING`, `CANCELLED`."""
     reason: str = ""
     """Why it waits, in the scheduler's words: `Resources`, `QOSMaxJobsPerUserLimit`; or empty."""
+    ended_at: datetime | None = None
+    """When it ended, where the scheduler says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +51,12 @@ class Ending:
     """Why a run will not go on by itself: an error file, or an exit status with nothing else."""
 
     kind: str
-    """`exception`, `environment`, `exit`, `refused`, …"""
+    """`exception`, `environment`, `superseded`, `exit`."""
     message: str
     where: str = ""
     """Path of the error file or log to read."""
+    status: int | None = None
+    """Exit status of the attempt's processes, where it was written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +69,16 @@ class Attempt:
     index: int
     at: datetime
     """When the intent was written."""
+    throttle: int | None = None
+    """Most elements of its array that run at once; None: all."""
     job_id: str | None = None
     """None: no record of ours says which job it became."""
     claimed_by: str | None = None
     """Job id in the highest claim of this attempt; None: no process of it has started yet."""
     lost: str | None = None
     """Why it was given up; None: it was not."""
+    refused: bool = False
+    """The scheduler would not take it: the cluster's affair, which counts against no run."""
     ending: Ending | None = None
     job: Job | None = None
     """None: the scheduler does not list it (or was not asked)."""
@@ -77,7 +89,7 @@ class Run:
     """One training, and how far it is."""
 
     number: int
-    horizons: Mapping[int, str]
+    horizons: Mapping[int, str] = field(default_factory=dict)
     """Epochs of each horizon that is published, with its state word."""
     attempts: tuple[Attempt, ...] = ()
 
@@ -88,30 +100,24 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One point of the space."""
+    """One point of the space that has not ended."""
 
     number: int
     run: int
     epochs: int
     """Its horizon in the run."""
-    config_id: str
-    told: str | None = None
-    """State word of its result.json; None: not ended, as far as we have written down."""
     cancelled: bool = False
-    """The user cancelled it; only `retry` brings it back."""
+    """The user cancelled it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Everything, at one look. Runs of ended trials are left out: nobody decides on them."""
+    """Everything, at one look. Ended trials are only counted: nobody decides on them."""
 
+    ended: int = 0
     trials: tuple[Trial, ...] = ()
-    runs: Mapping[int, Run] = None  # type: ignore[assignment]
-    answered: bool = True
-    """False: the scheduler did not answer, so nothing may be concluded from what is not listed."""
-    exhausted: bool = False
-    """The sampler has no new point left."""
-
-    def __post_init__(self) -> None:
-        if self.runs is None:
-            object.__setattr__(self, "runs", {})
+    runs: Mapping[int, Run] = field(default_factory=dict)
+    stopped: bool = False
+    """The user cancelled the whole sweep: no new trials."""
+    silence: str | None = None
+    """Why the scheduler did not answer; then nothing may be concluded from what is not listed."""

@@ -15,6 +15,8 @@ CONFIG = "config.json"
 TRIAL = "trial.json"
 RESULT = "result.json"
 CANCELLED = "cancelled.json"
+STOPPED = "stopped.json"
+"""There when the user cancelled the whole sweep: nothing new is proposed."""
 
 
 def trial_dir(number: int) -> str:

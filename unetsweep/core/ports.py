@@ -43,12 +43,16 @@ class Scheduler(Protocol):
         """The most elements that one submission may have."""
         ...
 
+    def room(self) -> int | None:
+        """How many more jobs it takes from this user now; None: no limit that it tells of."""
+        ...
+
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
         """What it lists of these tokens, ended jobs included while it remembers them; one query."""
         ...
 
-    def submit(self, submission: Submission) -> str:
-        """The id of the job or array. RefusedError: nothing was submitted, in the scheduler's words.
+    def submit(self, submission: Submission) -> Sequence[str]:
+        """The job id of each element. RefusedError: nothing was submitted, in the scheduler's words.
         SchedulerError: unknown, so look the token up."""
         ...
 

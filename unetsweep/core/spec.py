@@ -112,11 +112,11 @@ class SweepSpec:
     name: str
     data: DataConfig
     space: Space
-    study: StudySpec = StudySpec()
-    model: ModelConfig = ModelConfig()
-    trainer: TrainerConfig = TrainerConfig()
-    run: RunSpec = RunSpec()
-    slurm: Resources = Resources()
+    study: StudySpec = field(default_factory=StudySpec)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    run: RunSpec = field(default_factory=RunSpec)
+    slurm: Resources = field(default_factory=Resources)
 
     @property
     def minimize(self) -> bool:

@@ -1,0 +1,122 @@
+"""Small files that are there whole or not at all.
+
+Rule 1: a temporary name in the same folder, fsync, then rename (the last wins) or link (the first wins).
+Rule 2: what is unreadable is an error with its path, never an empty answer.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from unetsweep.contract import SCHEMA, dumps
+from unetsweep.errors import StateError
+
+BATCH = 200
+"""Files that are open at once; well under the usual limit of 1024."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file of ours; StateError when it is torn, of another schema or not an object."""
+    try:
+        raw = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise StateError(f"{path}: not readable as JSON ({error}); move it away and run the command again") from error
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+        found = raw.get("schema") if isinstance(raw, dict) else raw
+        raise StateError(f"{path}: found schema {found!r}; this version reads {SCHEMA}")
+    return raw
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the file by `text`, whole."""
+    temporary = _temporary(path, text)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace the file by `content` (a schema number is added), whole."""
+    write_text(path, dumps({"schema": SCHEMA, **content}))
+
+
+def link_json(path: Path, content: Mapping[str, Any]) -> bool:
+    """Create the file, whole, unless it is there; whether it was us."""
+    return bool(link_all([(path, content)]))
+
+
+def link_all(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
+    """Create many files, each whole, flushed together; return those that were not there before.
+
+    All temporary files of a batch are written before the first is flushed: a journalling file
+    system then commits them in one go, which is what makes a thousand of them cheap.
+    """
+    created: list[Path] = []
+    for at in range(0, len(files), BATCH):
+        created += _link_batch(files[at : at + BATCH])
+    return created
+
+
+def _link_batch(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
+    written: list[tuple[Path, Path, int]] = []
+    try:
+        for path, content in files:
+            temporary, descriptor = _unflushed(path, dumps({"schema": SCHEMA, **content}))
+            written.append((path, temporary, descriptor))
+        for _, _, descriptor in written:
+            os.fsync(descriptor)
+        return [path for path, temporary, _ in written if _linked(temporary, path)]
+    finally:
+        for _, temporary, descriptor in written:
+            os.close(descriptor)
+            temporary.unlink(missing_ok=True)
+
+
+def append_line(path: Path, content: Mapping[str, Any]) -> None:
+    """Add a line to a log for people; one write, so that lines of two writers do not mix."""
+    line = json.dumps({"at": utc_now().isoformat(), **content}) + "\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _linked(temporary: Path, path: Path) -> bool:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _temporary(path: Path, text: str) -> Path:
+    """`text`, flushed, under a temporary name beside `path`."""
+    temporary, descriptor = _unflushed(path, text)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return temporary
+
+
+def _unflushed(path: Path, text: str) -> tuple[Path, int]:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, text.encode())
+    except BaseException:
+        os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary, descriptor

@@ -1,0 +1,117 @@
+"""Trainings as detached processes of this machine: each its own session, with its own log.
+
+Rule 1: a job is its supervisor process, known by boot, pid and start time; never by the pid alone.
+Rule 2: the supervisor writes its own record first of all, so a submitter that dies leaves no unknown job.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from unetsweep.adapters.files import link_json, read_json
+from unetsweep.adapters.process import Identity
+from unetsweep.core import layout
+from unetsweep.core.facts import Job, JobState
+from unetsweep.core.ports import Submission
+from unetsweep.errors import RefusedError
+
+JOBS = "jobs"
+
+
+class LocalJobs:
+    """The scheduler of a machine without one: whoever calls it keeps to `parallel`."""
+
+    kind = "local"
+    queues = False
+
+    def __init__(self, sweep_dir: Path) -> None:
+        self._root = sweep_dir
+
+    def max_elements(self) -> int:
+        return 10_000
+
+    def room(self) -> int | None:
+        return None
+
+    def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
+        """The jobs whose supervisor has written its record."""
+        found = []
+        for token in tokens:
+            for path in (self._root / layout.submission(token)).glob("*.process.json"):
+                found.append(self._job(token, path))
+        return found
+
+    def _job(self, token: str, path: Path) -> Job:
+        raw = read_json(path)
+        ended = path.with_name(path.name.replace(".process.json", ".ended")).exists()
+        alive = not ended and Identity.from_json(raw).is_alive()
+        state = JobState.RUNNING if alive else JobState.ENDED
+        return Job(raw["job_id"], token, int(raw["index"]), state, "running" if alive else "ended")
+
+    def submit(self, submission: Submission) -> Sequence[str]:
+        return [self._start(submission, index) for index in range(submission.elements)]
+
+    def _start(self, submission: Submission, index: int) -> str:
+        job_id = self._next_id(submission.token, index)
+        resources = submission.resources
+        command = [resources.python or sys.executable, "-P", "-m", "unetsweep.worker", "supervise"]
+        command += [str(self._root), submission.token, str(index), job_id, "relay" if submission.relay else "watch"]
+        log = log_path(self._root, submission.token, index)
+        with log.open("ab") as stream:
+            try:
+                subprocess.Popen(
+                    _with_setup(command, resources.setup),
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    cwd=self._root,
+                )
+            except OSError as error:
+                raise RefusedError(f"cannot start {command[0]}: {error}; see slurm.python in the sweep") from error
+        return job_id
+
+    def _next_id(self, token: str, index: int) -> str:
+        """A number of ours, counted through the sweep."""
+        folder = self._root / JOBS
+        folder.mkdir(exist_ok=True)
+        number = max((int(name[:-5]) for name in os.listdir(folder) if name[:-5].isdecimal()), default=0)
+        while True:
+            number += 1
+            if link_json(folder / f"{number}.json", {"token": token, "index": index}):
+                return str(number)
+
+    def cancel(self, job_ids: Collection[str]) -> None:
+        for job_id in job_ids:
+            path = self._root / JOBS / f"{job_id}.json"
+            if not path.exists():
+                continue
+            job = read_json(path)
+            record = process_path(self._root, job["token"], job["index"])
+            identity = Identity.from_json(read_json(record)) if record.exists() else None
+            if identity is not None and identity.is_alive():
+                os.killpg(identity.pid, signal.SIGTERM)
+
+
+def process_path(root: Path, token: str, index: int) -> Path:
+    """The supervisor's own record."""
+    return root / layout.submission(token) / f"{index}.process.json"
+
+
+def ended_path(root: Path, token: str, index: int) -> Path:
+    """There when the supervisor's trainings are gone; what it does after that is no training."""
+    return root / layout.submission(token) / f"{index}.ended"
+
+
+def log_path(root: Path, token: str, index: int) -> Path:
+    return root / layout.submission(token) / f"{index}.log"
+
+
+def _with_setup(command: list[str], setup: Sequence[str]) -> list[str]:
+    """The command behind the profile's set-up lines, in one shell."""
+    if not setup:
+        return command
+    return ["bash", "-c", "\n".join([*setup, 'exec "$@"']), "bash", *command]

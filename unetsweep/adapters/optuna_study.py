@@ -1,0 +1,226 @@
+"""Optuna: it proposes points, and keeps an index of the trials that other tools can open.
+
+Rule 1: the sweep's directory owns the trials; the journal is an index, and is made anew when it cannot be read.
+Rule 2: one writer, the holder of the lease; a trial goes in whole, as one line, or not at all.
+Rule 3: proposals are asked in a study in memory, so a kill in the middle leaves nothing behind.
+"""
+
+import json
+import math
+import os
+import random
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from unetsweep.core.spec import Axis, Choices, Range, Space, StudySpec, SweepSpec, grid_points, size
+from unetsweep.errors import UsageError
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+ASKS = 100
+"""Asks for one new point before the rest of a finite space is drawn from directly."""
+ENUMERATED = 100_000
+"""Most points of a finite space that are listed to find what is left."""
+
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "diverged": TrialState.FAIL,
+    "failed": TrialState.FAIL,
+    "cancelled": TrialState.FAIL,
+}
+
+JOURNAL_SPACE: dict[str, BaseDistribution] = {
+    "epochs": IntDistribution(1, 1_000_000),
+    "batch_size": IntDistribution(1, 1_000_000),
+    "learning_rate": FloatDistribution(1e-12, 1e3, log=True),
+}
+"""Wide ranges: a categorical one could not be extended when the sweep is."""
+
+Point = dict[str, float]
+
+
+def propose(spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[Point]:
+    """At most `count` points that no trial has yet; fewer only when the space has no more.
+
+    `trials` are the sweep's trial.json files with their results. The n-th trial's draw depends on
+    the study's seed, n and the results so far, on nothing else.
+    """
+    taken = {_key(trial["params"]) for trial in trials}
+    if spec.study.sampler == "grid":
+        fresh = [dict(point) for point in grid_points(spec.space) if _key(point) not in taken]
+        return fresh[:count]
+    points: list[Point] = []
+    while len(points) < count:
+        point = _draw(spec, trials, points, taken)
+        if point is None:
+            break
+        points.append(point)
+        taken.add(_key(point))
+    return points
+
+
+def _draw(
+    spec: SweepSpec, trials: Sequence[Mapping[str, Any]], chosen: Sequence[Point], taken: set[tuple[float, ...]]
+) -> Point | None:
+    space = {name: _distribution(name, axis) for name, axis in spec.space.axes().items()}
+    seed = random.Random(f"{spec.study.seed}/{len(trials) + len(chosen)}").randrange(2**31)  # noqa: S311
+    study = optuna.create_study(sampler=_sampler(spec.study, seed), direction=_direction(spec))
+    study.add_trials([frozen for trial in trials if (frozen := _remembered(spec, trial, space)) is not None])
+    study.add_trials([create_trial(state=TrialState.RUNNING, params=p, distributions=space) for p in chosen])
+    for _ in range(ASKS):
+        asked = study.ask(space)
+        point = {name: asked.params[name] for name in space}
+        if _key(point) not in taken:
+            return point
+        study.tell(asked, state=TrialState.FAIL)
+    left = _left(spec.space, taken)
+    return random.Random(seed).choice(left) if left else None  # noqa: S311
+
+
+def _left(space: Space, taken: set[tuple[float, ...]]) -> list[Point]:
+    """What is left of a finite space; nothing for one that is infinite or too large to list."""
+    if size(space) > ENUMERATED:
+        return []
+    axes = {name: list(_values(axis)) for name, axis in space.axes().items()}
+    points = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
+    return [point for point in points if _key(point) not in taken]
+
+
+def _values(axis: Axis) -> Iterator[float]:
+    match axis:
+        case Choices(values):
+            yield from values
+        case Range(low, high, step=step):
+            yield from (low + k * (step or 1) for k in range(math.floor((high - low) / (step or 1) + 1e-9) + 1))
+
+
+def _distribution(name: str, axis: Axis) -> BaseDistribution:
+    match axis:
+        case Choices(values):
+            return CategoricalDistribution([float(v) if name == "learning_rate" else int(v) for v in values])
+        case Range(low, high, log, step) if name == "learning_rate":
+            return FloatDistribution(low, high, log=log, step=step)
+        case Range(low, high, log, step):
+            return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+
+
+def _remembered(spec: SweepSpec, trial: Mapping[str, Any], space: dict[str, BaseDistribution]) -> FrozenTrial | None:
+    """A trial of ours as the sampler sees it; None where the space has no such point any more."""
+    result = trial["result"]
+    state = TrialState.RUNNING if result is None else STATES.get(result["state"], TrialState.FAIL)
+    value = None if result is None else result.get(spec.study.metric)
+    if state is TrialState.COMPLETE and value is None:
+        state = TrialState.FAIL
+    params = trial["params"]
+    if not all(space[name]._contains(space[name].to_internal_repr(params[name])) for name in space):
+        return None
+    return create_trial(
+        state=state, params=params, distributions=space, value=value if state is TrialState.COMPLETE else None
+    )
+
+
+def _sampler(study: StudySpec, seed: int) -> BaseSampler:
+    names = {"random": "RandomSampler", "tpe": "TPESampler"}
+    name = names.get(study.sampler, study.sampler)
+    cls = getattr(optuna.samplers, name)
+    try:
+        try:
+            return cls(**{"seed": seed, **study.sampler_args})  # type: ignore[no-any-return]
+        except TypeError:
+            return cls(**study.sampler_args)  # type: ignore[no-any-return]
+    except (TypeError, ValueError, ImportError) as error:
+        raise UsageError(f"study.sampler: Optuna's {name} cannot be made with {study.sampler_args}: {error}") from error
+
+
+def _direction(spec: SweepSpec) -> Literal["minimize", "maximize"]:
+    return "minimize" if spec.minimize else "maximize"
+
+
+def _key(params: Mapping[str, Any]) -> tuple[float, ...]:
+    return tuple(float(params[name]) for name in ("epochs", "batch_size", "learning_rate"))
+
+
+def update_journal(path: Path, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
+    """Bring the study's journal up to the sweep's trials: add what is missing, tell what has ended."""
+    try:
+        _update(path, spec, list(trials))
+    except Exception:  # the index is ours to lose: keep the evidence, make it anew
+        if path.exists():
+            shutil.move(path, path.with_name(f"{path.name}.unreadable"))
+        _update(path, spec, list(trials))
+
+
+def _update(path: Path, spec: SweepSpec, trials: list[Mapping[str, Any]]) -> None:
+    repair_journal(path)
+    storage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+    study = optuna.create_study(
+        study_name=spec.name, storage=storage, direction=_direction(spec), load_if_exists=True, sampler=_any_sampler()
+    )
+    known = study.get_trials(deepcopy=False)
+    study.add_trials([_indexed(spec, trial) for trial in trials[len(known) :]])
+    for frozen, trial in zip(known, trials, strict=False):
+        if frozen.state is TrialState.RUNNING and trial["result"] is not None:
+            state, value = _told(spec, trial["result"])
+            study.tell(frozen.number, value, state=state, skip_if_finished=True)
+
+
+def _any_sampler() -> BaseSampler:
+    """The journal's study never samples."""
+    return optuna.samplers.RandomSampler(seed=0)
+
+
+def _indexed(spec: SweepSpec, trial: Mapping[str, Any]) -> FrozenTrial:
+    attrs = {"config_id": trial["config_id"], "trial": trial["trial"]}
+    if trial["result"] is None:
+        return create_trial(
+            state=TrialState.RUNNING, params=trial["params"], distributions=JOURNAL_SPACE, user_attrs=attrs
+        )
+    state, value = _told(spec, trial["result"])
+    return create_trial(state=state, params=trial["params"], distributions=JOURNAL_SPACE, user_attrs=attrs, value=value)
+
+
+def _told(spec: SweepSpec, result: Mapping[str, Any]) -> tuple[TrialState, float | None]:
+    state = STATES.get(result["state"], TrialState.FAIL)
+    value = result.get(spec.study.metric)
+    if state is TrialState.COMPLETE and value is not None:
+        return state, float(value)
+    return (state, None) if state is not TrialState.COMPLETE else (TrialState.FAIL, None)
+
+
+def repair_journal(path: Path) -> int:
+    """Drop the lines that are not JSON and end the last one with a newline; return how many were dropped.
+
+    A torn last line makes the next append glue on to it, and the study unreadable for good.
+    """
+    if not path.exists():
+        return 0
+    good, bad, unterminated = [], 0, False
+    with path.open("rb") as stream:
+        for line in stream:
+            try:
+                json.loads(line)
+            except ValueError:
+                bad += 1
+                continue
+            unterminated = not line.endswith(b"\n")
+            good.append(line + b"\n" if unterminated else line)
+    if bad or unterminated:
+        shutil.copy2(path, f"{path}.torn")
+        temporary = Path(f"{path}.tmp")
+        with temporary.open("wb") as stream:
+            stream.writelines(good)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    return bad

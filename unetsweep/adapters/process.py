@@ -1,0 +1,44 @@
+"""Who a process is: boot, pid and start time together, since a pid alone is given out again."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One process of one boot of one machine."""
+
+    boot: str
+    pid: int
+    start: int
+    """Clock ticks since boot at which it started (field 22 of /proc/PID/stat)."""
+
+    @classmethod
+    def of_this_process(cls) -> "Identity":
+        return cls(boot_id(), os.getpid(), _start(os.getpid()) or 0)
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> "Identity":
+        return cls(str(raw.get("boot")), int(raw.get("pid", 0)), int(raw.get("start", 0)))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"boot": self.boot, "pid": self.pid, "start": self.start}
+
+    def is_alive(self) -> bool:
+        """Whether it runs on this machine now; a zombie does not."""
+        return self.boot == boot_id() and self.start == _start(self.pid)
+
+
+def boot_id() -> str:
+    """The same until this machine starts again; two machines never share it."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _start(pid: int) -> int | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in ("Z", "X") else int(fields[19])

@@ -1,0 +1,207 @@
+"""Writing a sweep's directory: each deed is one small file, there whole or not at all.
+
+Rule 1: trials and attempts exist by link(): whoever creates the file owns it, the other one sees it.
+Rule 2: written before it is acted on: a trial before its submission, an intent before sbatch.
+"""
+
+import os
+import secrets
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unetsweep import contract
+from unetsweep.adapters import sweep_look
+from unetsweep.adapters.files import append_line, link_all, link_json, read_json, utc_now, write_json, write_text
+from unetsweep.contract import Result, TrialConfig
+from unetsweep.core import layout
+from unetsweep.core.actions import Element
+from unetsweep.core.facts import Seen
+from unetsweep.errors import StateError
+
+SWEEP = "sweep.json"
+
+
+class SweepDir:
+    """One sweep's directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.name = root.name
+
+    # ---- the sweep itself
+
+    def exists(self) -> bool:
+        return (self.root / layout.SPEC).exists()
+
+    def create(self, yaml: str, executor: str) -> None:
+        """Make the directory, the user's alone; repeating it after a kill is harmless."""
+        self.root.mkdir(parents=True, mode=0o700, exist_ok=True)
+        self.check_private()
+        for folder in (layout.TRIALS, layout.RUNS, layout.SUBMISSIONS):
+            (self.root / folder).mkdir(exist_ok=True)
+        about = {"executor": executor, "created": utc_now().isoformat(), "working_directory": os.getcwd()}
+        link_json(self.root / SWEEP, about)
+        write_text(self.root / layout.SPEC, yaml)
+
+    def check_private(self) -> None:
+        """Refuse a directory into which others may write: the files in it are run as code."""
+        found = self.root.stat()
+        if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise StateError(
+                f"{self.root}: others may write here (owner {found.st_uid}, mode {stat.filemode(found.st_mode)}); "
+                f"make it yours alone: chmod 700 {self.root}"
+            )
+
+    def replace_spec(self, yaml: str) -> None:
+        write_text(self.root / layout.SPEC, yaml)
+
+    @property
+    def executor(self) -> str:
+        return str(read_json(self.root / SWEEP)["executor"])
+
+    @property
+    def working_directory(self) -> str:
+        """Where the sweep was submitted from: a trainer command's relative paths start there."""
+        return str(read_json(self.root / SWEEP)["working_directory"])
+
+    def look(self) -> Seen:
+        return sweep_look.look(self.root)
+
+    # ---- trials
+
+    def add_trials(self, configs: Sequence[TrialConfig], origin: Mapping[str, Any]) -> list[int]:
+        """New trials, numbered on from the last; their run is their own."""
+        start = self.next_trial()
+        numbers = list(range(start, start + len(configs)))
+        files = []
+        for number, config in zip(numbers, configs, strict=True):
+            folder = self.root / layout.trial_dir(number)
+            folder.mkdir(exist_ok=True)
+            (folder / layout.CONFIG).unlink(missing_ok=True)  # of a pass that died before its trial existed
+            files.append((folder / layout.CONFIG, contract.encode(config)))
+        link_all(files)
+        trials = [self._trial_file(number, config, origin) for number, config in zip(numbers, configs, strict=True)]
+        link_all(trials)
+        return numbers
+
+    def _trial_file(self, number: int, config: TrialConfig, origin: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+        params = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate")}
+        content = {
+            "trial": number,
+            "params": params,
+            "config_id": contract.config_id(config),
+            "runs": [{"run": number, "epochs": config.epochs}],
+            "at": utc_now().isoformat(),
+            **origin,
+        }
+        return self.root / layout.trial_dir(number) / layout.TRIAL, content
+
+    def next_trial(self) -> int:
+        """The first number without a trial; a folder whose trial.json never came is used again."""
+        whole = [n for n, folder in sweep_look.numbered(self.root / layout.TRIALS) if (folder / layout.TRIAL).exists()]
+        return max(whole, default=-1) + 1
+
+    def trials(self) -> list[dict[str, Any]]:
+        """Every trial.json, in order, with its result under `result` when it has ended."""
+        found = []
+        for _, folder in sweep_look.numbered(self.root / layout.TRIALS):
+            if (folder / layout.TRIAL).exists():
+                trial = read_json(folder / layout.TRIAL)
+                result = folder / layout.RESULT
+                trial["result"] = read_json(result) if result.exists() else None
+                trial["cancelled"] = (folder / layout.CANCELLED).exists()
+                found.append(trial)
+        return found
+
+    def run_of(self, trial: int) -> int:
+        return int(read_json(self.root / layout.trial_dir(trial) / layout.TRIAL)["runs"][0]["run"])
+
+    def config_path(self, trial: int) -> Path:
+        return self.root / layout.trial_dir(trial) / layout.CONFIG
+
+    def cancel(self, trial: int) -> None:
+        """Write down that the user cancelled it: SLURM forgets a cancelled pending element at once."""
+        link_json(self.root / layout.trial_dir(trial) / layout.CANCELLED, {"at": utc_now().isoformat()})
+
+    def stop(self) -> None:
+        """Propose nothing new; `resume` takes it back."""
+        link_json(self.root / layout.STOPPED, {"at": utc_now().isoformat()})
+
+    def resume(self) -> None:
+        (self.root / layout.STOPPED).unlink(missing_ok=True)
+
+    def horizon(self, run: int, epochs: int) -> Result | None:
+        """What a run published at a horizon."""
+        path = self.root / layout.run_dir(run) / layout.horizon(epochs)
+        return contract.result_from(read_json(path), str(path)) if path.exists() else None
+
+    def end_trial(self, trial: int, result: Result) -> bool:
+        """Write the trial's result.json; False when it has one."""
+        return link_json(self.root / layout.trial_dir(trial) / layout.RESULT, contract.encode(result))
+
+    # ---- attempts
+
+    def intend(
+        self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
+    ) -> tuple[str, list[Element]]:
+        """Own the next attempts of these runs: token, and those that nobody else owns already.
+
+        The submission's folder with `intent.json` says which element is which run; a job that
+        starts finds its run there.
+        """
+        token = token or secrets.token_hex(6)
+        at = utc_now().isoformat()
+        files = {}
+        for index, element in enumerate(elements):
+            (self.root / layout.run_dir(element.run) / "attempts").mkdir(parents=True, exist_ok=True)
+            horizons = [{"trial": trial, "epochs": epochs} for trial, epochs in element.horizons]
+            content = {"token": token, "index": index, "at": at, "throttle": throttle, "horizons": horizons}
+            files[self.root / layout.attempt(element.run, element.attempt)] = (element, content)
+        created = link_all([(path, content) for path, (_, content) in files.items()])
+        owned = [files[path][0] for path in created]
+        folder = self.root / layout.submission(token)
+        folder.mkdir(exist_ok=True)
+        # an element that another pass owns keeps its index: its job finds that it is not the owner, and leaves
+        everything = [[element.run, element.attempt] for element in elements]
+        link_json(folder / "intent.json", {"token": token, "kind": kind, "at": at, "elements": everything})
+        return token, owned
+
+    def record_job(self, run: int, attempt: int, job_id: str) -> None:
+        link_json(self.root / layout.attempt_job(run, attempt), {"job_id": job_id})
+
+    def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None:
+        link_all(
+            [
+                (self.root / layout.attempt_job(element.run, element.attempt), {"job_id": job_id})
+                for element, job_id in zip(elements, job_ids, strict=True)
+            ]
+        )
+
+    def give_up(self, run: int, attempt: int, reason: str, *, refused: bool = False) -> None:
+        content = {"reason": reason, "refused": refused, "at": utc_now().isoformat()}
+        link_json(self.root / layout.attempt_lost(run, attempt), content)
+
+    def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
+        """All processes of this start are gone; with the log's last line, for the reader."""
+        content = {"status": status, "at": utc_now().isoformat(), "log": str(log) if log else None}
+        write_json(self.root / layout.attempt_exit(run, attempt, restart), {**content, "last_line": last_line(log)})
+
+    def intent(self, token: str) -> dict[str, Any]:
+        return read_json(self.root / layout.submission(token) / "intent.json")
+
+    def note(self, **content: object) -> None:
+        """A line in the log for people; never read to decide."""
+        append_line(self.root / layout.LEDGER, content)
+
+
+def last_line(log: Path | None) -> str | None:
+    """The last line with something in it, at most 300 characters; None where there is none."""
+    if log is None or not log.exists():
+        return None
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - 4096))
+        lines = [line.strip() for line in stream.read().decode(errors="replace").splitlines()]
+    said = [line for line in lines if line]
+    return said[-1][:300] if said else None

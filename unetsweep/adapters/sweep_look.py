@@ -1,0 +1,126 @@
+"""Reading a sweep's directory: what is in it, as facts. Nothing is written here.
+
+Rule 1: of ended trials nothing is opened; their folders are only counted.
+Rule 2: what is half there (a folder without its file, made by a pass that died) is not there.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from unetsweep.adapters.files import read_json
+from unetsweep.core import layout
+from unetsweep.core.facts import Attempt, Ending, Run, Seen, Trial
+
+
+def look(root: Path) -> Seen:
+    """Everything but the jobs."""
+    ended, trials = 0, []
+    for number, folder in numbered(root / layout.TRIALS):
+        names = set(os.listdir(folder))
+        if layout.RESULT in names:
+            ended += 1
+        elif layout.TRIAL in names:
+            raw = read_json(folder / layout.TRIAL)
+            part = raw["runs"][0]
+            trials.append(Trial(number, part["run"], part["epochs"], layout.CANCELLED in names))
+    runs = {number: read_run(root, number) for number in {trial.run for trial in trials}}
+    return Seen(ended, tuple(trials), runs, (root / layout.STOPPED).exists())
+
+
+def numbered(folder: Path) -> Iterator[tuple[int, Path]]:
+    """Sub-folders named by a number, in its order."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for number in sorted(int(name) for name in names if name.isdecimal()):
+        yield number, folder / f"{number:04d}"
+
+
+def read_run(root: Path, number: int) -> Run:
+    """One run's horizons and attempts."""
+    folder = root / layout.run_dir(number)
+    names = _listed(folder)
+    if not names:
+        return Run(number)
+    horizons = {int(name.removesuffix(".json")): folder / "horizons" / name for name in _jsons(folder / "horizons")}
+    states = {epochs: str(read_json(path).get("state", "complete")) for epochs, path in horizons.items()}
+    claims = _claims(folder)
+    errors = _errors(folder, names)
+    marks = set(_listed(folder / "attempts"))
+    numbers = sorted(int(name[:-5]) for name in marks if name[:-5].isdecimal() and name.endswith(".json"))
+    attempts = tuple(_attempt(root, number, each, marks, claims.get(each), errors) for each in numbers)
+    return Run(number, states, attempts)
+
+
+def _attempt(
+    root: Path, run: int, number: int, marks: set[str], claim: dict[str, Any] | None, errors: list[dict[str, Any]]
+) -> Attempt:
+    intent = read_json(root / layout.attempt(run, number))
+    job_id, lost, refused = None, None, False
+    if f"{number}.job.json" in marks:
+        job_id = read_json(root / layout.attempt_job(run, number))["job_id"]
+    if f"{number}.lost.json" in marks:
+        mark = read_json(root / layout.attempt_lost(run, number))
+        lost, refused = mark["reason"], mark.get("refused", False)
+    return Attempt(
+        run,
+        number,
+        intent["token"],
+        intent["index"],
+        datetime.fromisoformat(intent["at"]),
+        intent.get("throttle"),
+        job_id,
+        claim["job_id"] if claim else None,
+        lost,
+        refused,
+        _ending(root, run, number, marks, errors),
+    )
+
+
+def _ending(root: Path, run: int, number: int, marks: set[str], errors: list[dict[str, Any]]) -> Ending | None:
+    """The earliest error file of the attempt that is more than "the others left", else its exit status."""
+    mine = [error for error in errors if error.get("attempt") == number]
+    if mine:
+        first = min(mine, key=lambda error: (error.get("echo", False), error.get("at", "")))
+        return Ending(first["kind"], first["message"], first["path"])
+    exits = sorted(name for name in marks if name.startswith(f"{number}.exit-"))
+    if not exits:
+        return None
+    raw = read_json(root / layout.run_dir(run) / "attempts" / exits[-1])
+    message = f"ended with status {raw['status']} and no result"
+    if raw.get("last_line"):
+        message += f"; its last line: {raw['last_line']}"
+    return Ending("exit", message, str(raw.get("log") or ""), raw["status"])
+
+
+def _errors(folder: Path, names: set[str]) -> list[dict[str, Any]]:
+    found = []
+    for name in sorted(names):
+        if name.startswith("error-") and name.endswith(".json"):
+            found.append({**read_json(folder / name), "path": str(folder / name)})
+    return found
+
+
+def _claims(folder: Path) -> dict[int, dict[str, Any]]:
+    """The highest claim of each attempt."""
+    best: dict[int, tuple[int, str]] = {}
+    for name in _listed(folder / "claims"):
+        attempt, _, restart = name.partition("-")
+        if attempt.isdecimal() and restart.isdecimal():
+            best[int(attempt)] = max(best.get(int(attempt), (-1, "")), (int(restart), name))
+    return {attempt: read_json(folder / "claims" / name) for attempt, (_, name) in best.items()}
+
+
+def _listed(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:
+        return set()
+
+
+def _jsons(folder: Path) -> list[str]:
+    return [name for name in _listed(folder) if name.endswith(".json") and name[:-5].isdecimal()]

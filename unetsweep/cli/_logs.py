@@ -1,0 +1,32 @@
+"""Where a trial's log lies."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unetsweep.adapters.files import read_json
+from unetsweep.core import layout
+
+if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
+
+
+def log_of(directory: "SweepDir", run: int, attempt: int) -> Path | None:
+    """The log of an attempt's first process; None while nothing says which job it became."""
+    intent = read_json(directory.root / layout.attempt(run, attempt))
+    token, index = intent["token"], intent["index"]
+    if directory.executor == "local":
+        from unetsweep.adapters.local_jobs import log_path
+
+        return log_path(directory.root, token, index)
+    recorded = directory.root / layout.attempt_job(run, attempt)
+    job_id = read_json(recorded)["job_id"] if recorded.exists() else _claimed(directory, run, attempt)
+    if job_id is None:
+        return None
+    from unetsweep.core.layout import submission
+
+    return directory.root / submission(token) / f"{job_id}_0_log.out"
+
+
+def _claimed(directory: "SweepDir", run: int, attempt: int) -> str | None:
+    claims = sorted((directory.root / layout.run_dir(run) / "claims").glob(f"{attempt}-*"))
+    return str(read_json(claims[-1])["job_id"]) if claims else None

@@ -1,0 +1,152 @@
+"""What is checked before a sweep is submitted; nothing is written until all of it holds."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unetsweep.core import layout
+from unetsweep.errors import DataError, SpecError, UnetsweepError, UsageError
+
+if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.core.spec import SweepSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A sweep that may be submitted."""
+
+    executor: str
+    warnings: tuple[str, ...]
+    write: Callable[[], None]
+    """Creates or updates its directory."""
+
+
+def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Path, *, strict: bool) -> Prepared:
+    """Check executor, machine and images; with `strict` False what is missing becomes a warning."""
+    warnings: list[str] = []
+    kind = _executor(directory, executor)
+    checks: tuple[Callable[[], list[str]], ...] = (
+        lambda: _check_machine(spec, kind),
+        lambda: _check_training(spec, source),
+    )
+    for check in checks:
+        try:
+            warnings += check()
+        except (UsageError, DataError) as error:
+            if strict:
+                raise
+            warnings.append(str(error))
+    if directory.exists():
+        directory.check_private()
+        write = _update(spec, directory, source)
+    else:
+        write = _creation(spec, directory, kind)
+    return Prepared(kind, tuple(warnings), write)
+
+
+def _executor(directory: "SweepDir", asked: str) -> str:
+    from unetsweep.adapters.slurm import available
+
+    if directory.exists():
+        kind = directory.executor
+        if asked not in ("auto", kind):
+            raise UsageError(
+                f"sweep {directory.name} runs on {kind}, not on {asked}; give it another `name:` to run it there too"
+            )
+        return kind
+    if asked == "slurm" and not available():
+        raise UsageError("--executor slurm: sbatch is not here or its controller does not answer; try --executor local")
+    if asked == "auto":
+        return "slurm" if available() else "local"
+    return asked
+
+
+def _check_machine(spec: "SweepSpec", kind: str) -> list[str]:
+    from unetsweep.cli._sweeps import local_gpus
+
+    if kind == "local" and spec.slurm.gpus > (found := local_gpus()):
+        raise UsageError(
+            f"the sweep asks for {spec.slurm.gpus} GPUs a training and this machine has {found}; submit it on a "
+            "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"
+        )
+    return []
+
+
+def _check_training(spec: "SweepSpec", source: Path) -> list[str]:
+    """The images and what is made of them; a trainer command looks after its own."""
+    if spec.trainer.command is not None:
+        return []
+    from unetsweep.core.spec import Choices
+    from unetsweep.images.check import check
+
+    if spec.trainer.augment not in ("default", "none"):
+        _check_augment(spec, source)
+    checked = check(spec.data)
+    axis = spec.space.batch_size
+    largest = int(max(axis.values) if isinstance(axis, Choices) else axis.high)
+    if largest > checked.train:
+        raise SpecError(str(source), [f"space.batch_size: found {largest}; there are {checked.train} training images"])
+    return list(checked.warnings)
+
+
+def _check_augment(spec: "SweepSpec", source: Path) -> None:
+    from unetsweep.training.augment import check_augment
+
+    problems = check_augment(spec.trainer.augment)
+    if problems:
+        raise SpecError(str(source), problems)
+
+
+def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str) -> Callable[[], None]:
+    from unetsweep.config.written import as_yaml
+
+    text = as_yaml(spec, commit=_commit())
+
+    def write() -> None:
+        try:
+            directory.create(text, kind)
+        except OSError as error:
+            raise UnetsweepError(f"{directory.root}: cannot be made: {error.strerror}") from error
+
+    return write
+
+
+def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> Callable[[], None]:
+    from unetsweep.config.changes import difference, refused
+    from unetsweep.config.load import load
+    from unetsweep.config.written import as_yaml
+
+    old = load(directory.root / layout.SPEC)
+    wrong = refused(old, spec)
+    if wrong:
+        raise SpecError(
+            str(source),
+            [
+                f"sweep {spec.name} was submitted with other settings; undo this, or give it another name:",
+                *wrong,
+            ],
+        )
+    changed = bool(difference(old, spec))
+
+    def write() -> None:
+        directory.resume()
+        if changed:
+            directory.replace_spec(as_yaml(spec, commit=_commit()))
+
+    return write
+
+
+def _commit() -> str | None:
+    """The commit of the working directory, where it is a git checkout."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10, cwd=os.getcwd()
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,85 @@
+"""A sweep's files as the report's records; the scheduler and the study are not asked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from unetsweep import contract
+from unetsweep.adapters.files import read_json
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.adapters.sweep_look import numbered, read_run
+from unetsweep.config.load import load
+from unetsweep.contract import Result
+from unetsweep.core import layout
+from unetsweep.core.facts import Run
+from unetsweep.report.rows import SweepRecord, TrialRecord
+
+NO_GROUPS = (
+    "groups: none: images of one eye may be in training and validation at once, so val_IoU may look better than it is"
+)
+
+
+def records(sweep_dir: Path) -> SweepRecord:
+    """All that a report shows."""
+    directory = SweepDir(sweep_dir)
+    spec = load(sweep_dir / layout.SPEC)
+    trials = tuple(
+        _record(directory, number, folder)
+        for number, folder in numbered(sweep_dir / layout.TRIALS)
+        if (folder / layout.TRIAL).exists()
+    )
+    leaky = spec.data.split.groups == "none" and spec.trainer.command is None
+    return SweepRecord(directory.name, spec, trials, (NO_GROUPS,) if leaky else ())
+
+
+def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
+    trial = read_json(folder / layout.TRIAL)
+    params, part = trial["params"], trial["runs"][0]
+    run_dir = directory.root / layout.run_dir(part["run"])
+    result = _result(folder / layout.RESULT) or _result(run_dir / layout.horizon(part["epochs"]))
+    state: str
+    if result is not None:
+        state, reason, job_id = result.state, result.message or "", result.job_id
+    else:
+        state, reason, job_id = _open(read_run(directory.root, part["run"]), (folder / layout.CANCELLED).exists())
+    return TrialRecord(
+        number,
+        params["epochs"],
+        params["batch_size"],
+        params["learning_rate"],
+        state,
+        job_id,
+        result,
+        reason,
+        str(run_dir),
+        _archive(run_dir),
+    )
+
+
+def _result(path: Path) -> Result | None:
+    try:
+        raw: Any = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return contract.result_from(raw, str(path))
+
+
+def _open(run: Run, cancelled: bool) -> tuple[str, str, str | None]:
+    """State, reason and job of a trial without a result, by its files alone."""
+    last = run.last
+    job_id = (last.claimed_by or last.job_id) if last else None
+    if cancelled:
+        return "cancelled", "you cancelled it", job_id
+    if last is None or last.lost is not None:
+        return "waiting", (last.lost or "") if last else "", job_id
+    if last.ending is not None and (last.ending.kind != "exit" or last.ending.status):
+        return "failed", last.ending.message, job_id
+    return ("running" if last.claimed_by else "submitted"), "", job_id
+
+
+def _archive(run_dir: Path) -> str | None:
+    try:
+        found = sorted((run_dir / "comet").glob("*.zip"))
+    except OSError:
+        return None
+    return str(found[-1]) if found else None

@@ -1,0 +1,68 @@
+"""Passes from a terminal: until what was submitted is seen, or until the sweep has ended."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from unetsweep.cli._pass import make_pass
+
+if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.core.actions import Action
+    from unetsweep.shell.reconcile import Outcome
+    from unetsweep.shell.world import World
+
+PATIENCE_S = 60.0
+"""How long a person waits for another pass to let go."""
+EVERY_S = {"local": 2.0, "slurm": 15.0}
+"""Between two looks of --watch; the jobs' own passes do the work in between."""
+UNSURE = "the queue may not list it yet"
+
+
+def settle(
+    directory: "SweepDir", world: "World", told: "Callable[[Action], None]", *, force: bool = False
+) -> "Outcome | None":
+    """Passes until no submission of a dead submitter is in doubt: a kill may have left one without a job id."""
+    while True:
+        outcome = make_pass(directory.root, world, told, force=force, patience_s=PATIENCE_S)
+        if outcome is None:
+            click.echo("another pass is at work; it will see to this sweep", err=True)
+            return None
+        doubtful = [wait for wait in outcome.plan.waits if UNSURE in wait.reason and wait.job_id is None]
+        if not doubtful:
+            return outcome
+        click.echo(f"waiting to see whether {len(doubtful)} submitted before reached the queue …", err=True)
+        time.sleep(5)
+
+
+def watch_on(directory: "SweepDir", world: "World") -> None:
+    """Repeat passes until every trial has ended. Ctrl-C ends the view only."""
+    shown = ""
+    try:
+        while True:
+            outcome = make_pass(directory.root, world, lambda _: None)
+            if outcome is not None:
+                line = progress(outcome)
+                if line != shown:
+                    click.echo(line)
+                    shown = line
+                if not outcome.seen.trials and not outcome.plan.actions:
+                    return
+            time.sleep(EVERY_S[directory.executor])
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nthe trainings go on; come back with: unetsweep status {directory.name} "
+            f"(or submit … --watch again); end them with: unetsweep cancel {directory.name}"
+        )
+
+
+def progress(outcome: "Outcome") -> str:
+    """`3 ended, 2 running, 1 waiting (all 2 places are taken)`."""
+    running = sum(wait.running for wait in outcome.plan.waits)
+    reasons = Counter(wait.reason for wait in outcome.plan.waits if not wait.running)
+    parts = [f"{outcome.seen.ended} ended", f"{running} running"]
+    parts += [f"{count} waiting ({reason})" for reason, count in reasons.most_common(3)]
+    return ", ".join(parts)

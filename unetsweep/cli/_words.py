@@ -1,0 +1,30 @@
+"""Actions as lines for a person."""
+
+from unetsweep.core.actions import Action, Adopt, Cancel, GiveUp, Propose, Submit, Tell
+
+
+def said(action: Action) -> str:
+    """One line: what, of whom, why."""
+    match action:
+        case Propose(count=count, reason=reason):
+            return f"propose  {count} trial{_s(count)}: {reason}"
+        case Submit(elements=elements, throttle=throttle, reason=reason):
+            bound = f", at most {throttle} at once" if throttle else ""
+            return f"submit   {_runs(action)} ({len(elements)} job{_s(len(elements))}{bound}): {reason}"
+        case Adopt(run=run, job_id=job_id, reason=reason):
+            return f"adopt    run {run:04d} is job {job_id}: {reason}"
+        case GiveUp(run=run, attempt=attempt, reason=reason):
+            return f"give up  run {run:04d} attempt {attempt}: {reason}"
+        case Tell(trial=trial, state=state, reason=reason):
+            return f"{state:8s} trial {trial:04d}: {reason}"
+        case Cancel(job_ids=job_ids, reason=reason):
+            return f"cancel   {' '.join(job_ids[:8])}{' …' if len(job_ids) > 8 else ''}: {reason}"
+
+
+def _runs(action: Submit) -> str:
+    numbers = [f"{element.run:04d}" for element in action.elements]
+    return f"run{_s(len(numbers))} " + (" ".join(numbers) if len(numbers) <= 8 else f"{numbers[0]} … {numbers[-1]}")
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -1,0 +1,35 @@
+"""`unetsweep cancel`: end jobs on purpose."""
+
+from pathlib import Path
+
+import click
+
+from unetsweep.errors import UsageError
+
+
+@click.command("cancel")
+@click.argument("sweep")
+@click.argument("trials", type=int, nargs=-1)
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
+)
+def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
+    """Cancel TRIALS of SWEEP, or all that have not ended. What has a result keeps it."""
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.cli._pass import make_pass
+    from unetsweep.cli._sweeps import resolve, world_of
+
+    directory = SweepDir(resolve(sweep, results))
+    is_open = {trial.number for trial in directory.look().trials}
+    unknown = sorted(set(trials) - set(range(directory.next_trial())))
+    if unknown:
+        raise UsageError(f"sweep {directory.name} has no trial {unknown[0]}; it has {directory.next_trial()} (from 0)")
+    chosen = sorted(is_open & set(trials) if trials else is_open)
+    if not trials:
+        directory.stop()
+    for trial in chosen:
+        directory.cancel(trial)
+    outcome = make_pass(directory.root, world_of(directory), lambda _: None, patience_s=30)
+    click.echo(f"cancelled {len(chosen)} trials of {directory.name}: {', '.join(map(str, chosen)) or 'none was open'}")
+    if outcome is None:
+        click.echo("another pass is at work and will end their jobs", err=True)

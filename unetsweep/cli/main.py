@@ -1,0 +1,60 @@
+"""The command line: one file a command, found by name, imported when it is used."""
+
+import importlib
+import sys
+
+import click
+
+from unetsweep import __version__
+from unetsweep.errors import UnetsweepError
+
+COMMANDS = {
+    "submit": "Start a sweep, or bring it on: one pass.",
+    "status": "Say where every trial is, and why.",
+    "report": "Print the results as a table.",
+    "logs": "Show what a trial's job printed.",
+    "cancel": "End a sweep's jobs, or those of some trials.",
+    "train": "Train one config.json by hand.",
+    "predict": "Draw a checkpoint's masks for images.",
+    "data": "Make sample images; measure the simplest baseline.",
+    "sync": "Upload the offline experiment archives to Comet.",
+    "last-act": "",
+}
+"""Name and one line of each; those without a line are not for people."""
+
+
+class Commands(click.Group):
+    """Imports a command only when it is called, so that `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"unetsweep.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, line in COMMANDS.items() if line])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="unetsweep")
+def program() -> None:
+    """Sweeps of a vessel-segmentation U-Net over epochs, batch size and learning rate, on SLURM or here.
+
+    A first sweep: `unetsweep data sample data/sample`, then `unetsweep submit sweeps/quickstart.yaml --watch`,
+    then `unetsweep report`.
+    """
+
+
+def main() -> None:
+    """Run it; errors meant for people are printed as such, bugs keep their tracebacks."""
+    try:
+        program()
+    except UnetsweepError as error:
+        click.echo(f"unetsweep: {error}", err=True)
+        sys.exit(error.exit_status)

@@ -1,0 +1,101 @@
+"""`unetsweep report`: what the sweep has come to, as a table."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unetsweep.errors import UsageError
+
+if TYPE_CHECKING:
+    from unetsweep.report.rows import SweepRecord
+
+FORMATS = ("table", "markdown", "csv", "json", "latex")
+
+
+@click.command("report")
+@click.argument("sweep", required=False)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="How it is written [table].")
+@click.option("--columns", metavar="A,B,…", help="Which columns, in this order; a wrong name lists all that there are.")
+@click.option("--sort", metavar="COLUMN", help="Order of the rows; -COLUMN for descending [the job id].")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N best complete trials.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it there instead.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
+)
+def command(
+    sweep: str | None,
+    form: str,
+    columns: str | None,
+    sort: str | None,
+    top: int | None,
+    output: Path | None,
+    results: Path,
+) -> None:
+    """Print the results of SWEEP (its name, YAML file or folder; default: the newest sweep)."""
+    from unetsweep.cli._records import records
+    from unetsweep.cli._sweeps import resolve
+    from unetsweep.report import formats
+
+    sweep_dir = resolve(sweep, results)
+    record = records(sweep_dir)
+    text = formats.render(
+        record,
+        formats.Format(form),
+        columns=columns.split(",") if columns else None,
+        sort=sort,
+        top=top,
+        base=str(Path.cwd()),
+        colour=output is None and _has_colour(),
+    )
+    refresh(record, sweep_dir)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write(output, text)
+
+
+def refresh(record: "SweepRecord", sweep_dir: Path) -> None:
+    """Bring the sweep's `report/` folder up to date, where it can be written.
+
+    It is a copy of what is known anyway: on somebody else's sweep or a full disk it stays as it is.
+    """
+    from unetsweep.adapters.files import write_text
+    from unetsweep.core import layout
+    from unetsweep.report import formats
+
+    with contextlib.suppress(OSError):
+        folder = sweep_dir / layout.REPORT
+        folder.mkdir(exist_ok=True)
+        for name, text in formats.files(record).items():
+            write_text(folder / name, text)
+
+
+def write(path: Path, text: str) -> None:
+    """Write the user's file whole or not at all; raises UsageError where it cannot be written.
+
+    Unlike the files of a sweep, which are the user's alone, it gets the usual permissions.
+    """
+    target = path.resolve()
+    try:
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8")  # a device or pipe, such as /dev/stdout, has nothing to rename
+            return
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; name a file that can be written") from error
+
+
+def _has_colour() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -1,0 +1,68 @@
+"""`unetsweep status`: where every trial is, and why. Looks; touches nothing."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from unetsweep.core.plan import Plan
+
+
+@click.command("status")
+@click.argument("sweep", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
+)
+def command(sweep: str | None, as_json: bool, results: Path) -> None:
+    """Say where every trial of SWEEP is (default: the newest sweep)."""
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.cli._records import records
+    from unetsweep.cli._sweeps import resolve, world_of
+    from unetsweep.core.plan import plan
+    from unetsweep.core.spec import trials_wanted
+    from unetsweep.shell.reconcile import observe
+
+    directory = SweepDir(resolve(sweep, results))
+    world = world_of(directory)
+    seen = observe(world)
+    decided = plan(world.spec, seen, world.capacity(), world.clock.now())
+    rows = _rows(records(directory.root).trials, decided)
+    tally = Counter(row["state"] for row in rows)
+    about = {
+        "sweep": directory.name,
+        "executor": directory.executor,
+        "wanted": trials_wanted(world.spec),
+        "silence": seen.silence,
+        "counts": dict(tally),
+        "trials": rows,
+    }
+    if as_json:
+        click.echo(json.dumps(about, indent=1))
+        return
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(tally.items())) or "nothing yet"
+    click.echo(f"{directory.name} on {directory.executor}: {counts}; {about['wanted']} trials wanted")
+    if seen.silence:
+        click.echo(f"the queue does not answer, so nothing is concluded from it: {seen.silence}")
+    for row in rows:
+        if row["state"] != "complete":
+            click.echo(f"  {row['trial']:04d}  {row['state']:9s} {row['job_id'] or '-':>12s}  {row['reason']}")
+    if decided.actions:
+        click.echo(f"`unetsweep submit` would act now on: {len(decided.actions)} things")
+
+
+def _rows(trials: Any, decided: "Plan") -> list[dict[str, Any]]:
+    """The files' words, with the queue's on top for those that have not ended."""
+    waits = {wait.trial: wait for wait in decided.waits}
+    rows = []
+    for trial in trials:
+        wait = waits.get(trial.number)
+        row = {"trial": trial.number, "state": trial.state, "job_id": trial.job_id, "reason": trial.reason}
+        if wait is not None and trial.result is None:
+            state = "running" if wait.running else ("submitted" if wait.job_id else "waiting")
+            row |= {"state": state, "job_id": wait.job_id or trial.job_id, "reason": wait.reason}
+        rows.append(row)
+    return rows

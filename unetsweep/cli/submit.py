@@ -1,0 +1,91 @@
+"""`unetsweep submit`: start a sweep, or bring it on. One pass; safe to repeat at any time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.core.actions import Action
+
+
+@click.command("submit")
+@click.argument("sweep", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Print what would be done; touch nothing.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: one JSON object.")
+@click.option("--watch", is_flag=True, help="Stay until the sweep has ended; Ctrl-C ends the view, not the trainings.")
+@click.option(
+    "--executor",
+    type=click.Choice(["auto", "slurm", "local"]),
+    default="auto",
+    help="Where jobs run [auto: SLURM where it answers].",
+)
+@click.option("--profile", metavar="NAME", help="SLURM profile, instead of the sweep's own.")
+@click.option("--force", is_flag=True, help="Do it even where the plan refuses itself.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
+)
+def command(
+    sweep: Path,
+    dry_run: bool,
+    as_json: bool,
+    watch: bool,
+    executor: str,
+    profile: str | None,
+    force: bool,
+    results: Path,
+) -> None:
+    """Submit SWEEP, a YAML file. Trials that are there already are never submitted twice."""
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.cli._dry_run import dry_run as show
+    from unetsweep.cli._prepare import prepare
+    from unetsweep.config.load import load
+
+    spec = load(sweep, profile=profile)
+    directory = SweepDir(results / spec.name)
+    prepared = prepare(spec, directory, executor, sweep, strict=not dry_run)
+    for warning in prepared.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if dry_run:
+        show(spec, directory, prepared.executor, as_json=as_json)
+        return
+    prepared.write()
+    _bring_on(directory, force=force, watch=watch)
+
+
+def _bring_on(directory: "SweepDir", *, force: bool, watch: bool) -> None:
+    from unetsweep.cli._sweeps import world_of
+    from unetsweep.cli._watch import settle, watch_on
+
+    world = world_of(directory)
+    click.echo(f"sweep {directory.name} on {directory.executor}, in {directory.root}")
+    outcome = settle(directory, world, _say, force=force)
+    if outcome is not None:
+        submitted = sorted({wait.job_id for wait in outcome.plan.waits if wait.job_id}, key=_natural)
+        state = f"{outcome.seen.ended} ended, {len(outcome.seen.trials)} open"
+        click.echo(f"{state}; jobs: {_ranges(submitted) or 'none'}")
+    if watch:
+        watch_on(directory, world)
+    elif outcome is None or outcome.seen.trials:
+        click.echo(
+            f"next: unetsweep status {directory.name} | unetsweep logs {directory.name} TRIAL --follow | "
+            f"unetsweep report {directory.name} | unetsweep cancel {directory.name}"
+        )
+
+
+def _say(action: "Action") -> None:
+    from unetsweep.cli._words import said
+
+    click.echo(said(action))
+
+
+def _natural(job_id: str) -> list[int]:
+    return [int(part) for part in job_id.split("_") if part.isdecimal()]
+
+
+def _ranges(job_ids: list[str]) -> str:
+    """`18808_0 … 18808_7 (8)` for many; all of them for a few."""
+    if len(job_ids) <= 8:
+        return " ".join(job_ids)
+    return f"{job_ids[0]} … {job_ids[-1]} ({len(job_ids)})"

@@ -1,0 +1,48 @@
+"""`unetsweep train`: one training by hand, through the door that jobs use."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from unetsweep.errors import ConfigError, UsageError
+
+
+@click.command("train")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder of its files.")
+def command(config: Path, out: Path) -> None:
+    """Train CONFIG (a config.json; its data, epochs, batch_size and learning_rate are enough) into DIR.
+
+    A training that was interrupted goes on where it was; a finished one is not done again.
+    """
+    from unetsweep import contract
+    from unetsweep.core import layout
+    from unetsweep.worker import train_by_hand, train_ranks_by_hand
+
+    try:
+        asked = contract.config_from(json.loads(config.read_bytes()), str(config))
+    except FileNotFoundError:
+        raise ConfigError(str(config), ["there is no such file"]) from None
+    except ValueError as error:
+        raise ConfigError(str(config), [f"not readable as JSON: {error}"]) from error
+    if asked.trainer.command is not None:
+        raise UsageError(f"{config}: trainer.command is set: run that program itself")
+    from unetsweep.images.check import check
+
+    check(asked.data)
+    out.mkdir(parents=True, exist_ok=True)
+    if asked.processes == 1:
+        train_by_hand(config, out)
+    else:
+        status = train_ranks_by_hand(config, out, asked.processes)
+        if status:
+            sys.exit(status)
+    path = out / layout.horizon(asked.epochs)
+    result = contract.result_from(json.loads(path.read_bytes()), str(path))
+    (out / layout.RESULT).write_text(path.read_text())
+    shown = {"val_iou": result.val_iou, "val_loss": result.val_loss, "test_iou": result.test_iou}
+    words = ", ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
+    click.echo(f"{result.state}: best epoch {result.best_epoch} of {result.epochs}: {words}")
+    click.echo(f"{out / layout.RESULT}")

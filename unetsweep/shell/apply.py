@@ -1,0 +1,101 @@
+"""Doing what was decided: exhaustive, dull, the intent before the deed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from unetsweep.contract import Result
+from unetsweep.core.actions import Action, Adopt, Cancel, GiveUp, Propose, Submit, Tell
+from unetsweep.core.trials import trial_config
+from unetsweep.errors import RefusedError
+from unetsweep.shell.world import World
+
+
+def apply(actions: Sequence[Action], world: World, done: list[Action], told: Callable[[Action], None]) -> bool:
+    """Do all of it, in order; whether another look may find more to do."""
+    more = False
+    for action in actions:
+        moved, more_of_it = _do(action, world)
+        more |= more_of_it
+        if moved:
+            done.append(action)
+            world.directory.note(action=type(action).__name__, **_words(action))
+            told(action)
+    if any(isinstance(action, Propose | Tell) for action in actions):
+        world.study.update(world.spec, world.directory.trials())
+    return more
+
+
+def _do(action: Action, world: World) -> tuple[bool, bool]:
+    """Whether anything was done, and whether it may open the way for more."""
+    match action:
+        case Propose(count=count):
+            proposed = _propose(count, world)
+            return proposed, proposed
+        case Submit():
+            whole = _submit(action, world)
+            return True, whole
+        case Adopt(run=run, attempt=attempt, job_id=job_id):
+            world.directory.record_job(run, attempt, job_id)
+        case GiveUp(run=run, attempt=attempt, reason=reason):
+            world.directory.give_up(run, attempt, reason)
+        case Tell():
+            _tell(action, world)
+        case Cancel(job_ids=job_ids):
+            world.scheduler.cancel(job_ids)
+            return True, False
+        case _:
+            assert_never(action)
+    return True, True
+
+
+def _propose(count: int, world: World) -> bool:
+    points = world.study.propose(world.spec, world.directory.trials(), count)
+    configs = [trial_config(world.spec, point) for point in points]
+    origin = {"sampler": world.spec.study.sampler, "seed": world.spec.study.seed}
+    return bool(world.directory.add_trials(configs, origin)) if configs else False
+
+
+def _submit(action: Submit, world: World) -> bool:
+    """Send it; where the cluster takes fewer at once, half of it, and so on. Whether all went out."""
+    token, owned = world.directory.intend(action.elements, action.throttle, world.scheduler.kind)
+    if not owned:
+        return False
+    try:
+        job_ids = world.scheduler.submit(world.submission(token, len(action.elements), action.throttle))
+    except RefusedError as error:
+        for element in owned:
+            world.directory.give_up(element.run, element.attempt, f"refused: {error}", refused=True)
+        if not error.limit or len(owned) == 1:
+            raise
+        half = tuple(replace(element, attempt=element.attempt + 1) for element in owned[: len(owned) // 2])
+        _submit(replace(action, elements=half), world)
+        return False
+    ids = dict(zip(action.elements, job_ids, strict=True))
+    world.directory.record_jobs(owned, [ids[element] for element in owned])
+    return True
+
+
+def _tell(action: Tell, world: World) -> None:
+    """The result as its run published it, or the words of why there is none."""
+    result = world.directory.horizon(action.run, action.epochs) or Result(
+        state=action.state,  # type: ignore[arg-type]  # the core's words are the contract's
+        job_id=action.job_id,
+        epochs=action.epochs,
+        message=action.reason,
+    )
+    world.directory.end_trial(action.trial, replace(result, trial=action.trial))
+
+
+def _words(action: Action) -> dict[str, object]:
+    match action:
+        case Submit(elements=elements, throttle=throttle, reason=reason):
+            return {"runs": len(elements), "throttle": throttle, "reason": reason}
+        case Propose(count=count, reason=reason):
+            return {"count": count, "reason": reason}
+        case Cancel(job_ids=job_ids, reason=reason):
+            return {"job_ids": job_ids, "reason": reason}
+        case Tell(trial=trial, state=state, reason=reason):
+            return {"trial": trial, "state": state, "reason": reason}
+        case Adopt(run=run, attempt=attempt, reason=reason) | GiveUp(run=run, attempt=attempt, reason=reason):
+            return {"run": run, "attempt": attempt, "reason": reason}

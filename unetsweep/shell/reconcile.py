@@ -1,0 +1,83 @@
+"""One pass: look, decide, guard, act; again until there is nothing more to do now.
+
+It may be killed at any point and run again by anyone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from unetsweep.core.actions import Action, Submit
+from unetsweep.core.facts import Attempt, Job, Seen
+from unetsweep.core.plan import Plan, plan
+from unetsweep.errors import SchedulerError
+from unetsweep.shell.apply import apply
+from unetsweep.shell.world import World
+
+TURNS = 50
+"""No pass goes on for longer: the next one will."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a pass did, and what is left to wait for."""
+
+    done: list[Action] = field(default_factory=list)
+    plan: Plan = field(default_factory=Plan)
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def open(self) -> int:
+        return len(self.seen.trials)
+
+
+def observe(world: World) -> Seen:
+    """One look at the files and one question to the scheduler, asked only when something was submitted."""
+    seen = world.directory.look()
+    return with_jobs(seen, *ask(world, seen))
+
+
+def ask(world: World, seen: Seen) -> tuple[Mapping[tuple[str, int], Job], str | None]:
+    """The jobs of everything that has not ended, by (token, index); or why there is no answer."""
+    tokens = {run.last.token for run in seen.runs.values() if run.last is not None and run.last.lost is None}
+    if not tokens:
+        return {}, None
+    try:
+        return {(job.token, job.index): job for job in world.scheduler.jobs(tokens)}, None
+    except SchedulerError as error:
+        return {}, str(error)
+
+
+def with_jobs(seen: Seen, jobs: Mapping[tuple[str, int], Job], silence: str | None) -> Seen:
+    """The look with each attempt's job in its place."""
+    runs = {
+        number: replace(run, attempts=tuple(_placed(attempt, jobs) for attempt in run.attempts))
+        for number, run in seen.runs.items()
+    }
+    return replace(seen, runs=runs, silence=silence)
+
+
+def _placed(attempt: Attempt, jobs: Mapping[tuple[str, int], Job]) -> Attempt:
+    job = jobs.get((attempt.token, attempt.index))
+    return attempt if job is None else replace(attempt, job=job)
+
+
+def reconcile(world: World, *, force: bool = False, told: Callable[[Action], None] = lambda _: None) -> Outcome:
+    """Bring the sweep as far as it can go now. Call it under the lease."""
+    outcome = Outcome()
+    capacity = world.capacity()
+    limits_known = False
+    jobs, silence = ask(world, world.directory.look())
+    for _ in range(TURNS):
+        outcome.seen = with_jobs(world.directory.look(), jobs, silence)
+        outcome.plan = plan(world.spec, outcome.seen, capacity, world.clock.now())
+        if not limits_known and any(isinstance(action, Submit) for action in outcome.plan.actions):
+            limits_known = True
+            capacity = replace(
+                capacity, max_elements=world.scheduler.max_elements(), submit_room=world.scheduler.room()
+            )
+            continue
+        if not force:
+            outcome.plan.raise_if_unsafe()
+        if not apply(outcome.plan.actions, world, outcome.done, told):
+            break
+    return outcome

@@ -1,0 +1,55 @@
+"""What a pass needs, bundled: a sweep, its directory, its scheduler, its study, the time."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from unetsweep.contract import Result, TrialConfig
+from unetsweep.core.actions import Element
+from unetsweep.core.facts import Seen
+from unetsweep.core.plan import Capacity
+from unetsweep.core.ports import Clock, Scheduler, Submission
+from unetsweep.core.spec import SweepSpec
+
+
+class Study(Protocol):
+    """Proposes points, and keeps an index of the trials."""
+
+    def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]: ...
+    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None: ...
+
+
+class Directory(Protocol):
+    """The sweep's files."""
+
+    def look(self) -> Seen: ...
+    def trials(self) -> list[dict[str, Any]]: ...
+    def add_trials(self, configs: Sequence[TrialConfig], origin: Mapping[str, Any]) -> list[int]: ...
+    def horizon(self, run: int, epochs: int) -> Result | None: ...
+    def end_trial(self, trial: int, result: Result) -> bool: ...
+    def intend(
+        self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
+    ) -> tuple[str, list[Element]]: ...
+    def record_job(self, run: int, attempt: int, job_id: str) -> None: ...
+    def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None: ...
+    def give_up(self, run: int, attempt: int, reason: str, *, refused: bool = False) -> None: ...
+    def note(self, **content: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside the core."""
+
+    spec: SweepSpec
+    directory: Directory
+    scheduler: Scheduler
+    study: Study
+    clock: Clock
+    submission: Callable[[str, int, int | None], Submission]
+    """(token, elements, throttle) -> what to ask of the scheduler."""
+    unseen_grace: timedelta = timedelta(seconds=30)
+
+    def capacity(self) -> Capacity:
+        """Without asking the scheduler: its limits matter only where there is something to submit."""
+        return Capacity(self.scheduler.queues, self.spec.run.parallel, unseen_grace=self.unseen_grace)
