@@ -1,0 +1,273 @@
+"""A problem of a sweep's file is told with line, column, field, what was found and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from unetsweep.config.load import spec_from
+from unetsweep.errors import SpecError
+
+GOOD = """\
+data: {root: images}
+space:
+  epochs: [4, 8]
+  batch_size: [4]
+  learning_rate: [1e-3]
+"""
+RANGE = GOOD.replace("[1e-3]", "{low: 1e-4, high: 1e-2, log: true}")
+
+
+def problems_of(text: str, folder: Path) -> list[str]:
+    with pytest.raises(SpecError) as error:
+        spec_from(text, "s.yaml", working=folder, home=folder)
+    return str(error.value).splitlines()
+
+
+TABLE = {
+    "an unknown key, with a hint": (
+        GOOD + "modle: {base: 8}\n",
+        "s.yaml:6:1: modle: unknown key 'modle'; did you mean 'model'?",
+    ),
+    "an unknown key that is near nothing": (
+        GOOD + "run: {zzz: 1}\n",
+        "s.yaml:6:7: run.zzz: unknown key 'zzz'; allowed are parallel, driver, retries",
+    ),
+    "an unknown key deep inside": (
+        GOOD + "run: {retries: {nod: 1}}\n",
+        "s.yaml:6:17: run.retries.nod: unknown key 'nod'; did you mean 'node'?",
+    ),
+    "a wrong type": (
+        GOOD + "model: {base: '8'}\n",
+        "s.yaml:6:9: model.base: found the text '8'; allowed: a whole number",
+    ),
+    "a word that is none of those": (
+        GOOD + "trainer: {loss: dice}\n",
+        "s.yaml:6:11: trainer.loss: found the text 'dice'; allowed: bce, bce_dice",
+    ),
+    "a value that the trainer refuses": (
+        GOOD + "model: {depth: 9}\n",
+        "s.yaml:6:9: model.depth: found 9; 1 to 7",
+    ),
+    "a section that is no mapping": (
+        GOOD + "run: 3\n",
+        "s.yaml:6:1: run: found 3; a mapping with keys parallel, driver, retries is expected",
+    ),
+    "no data": (
+        GOOD.replace("data: {root: images}\n", "model:\n"),
+        "s.yaml:1:1: data.root: is missing",
+    ),
+    "a learning rate in quotes": (
+        GOOD.replace("1e-3", "1e-3, '1e-4'"),
+        "s.yaml:5:25: space.learning_rate: found the text '1e-4'; a number above 0: leave out the quotes",
+    ),
+    "an empty axis": (
+        GOOD.replace("[4, 8]", "[]"),
+        "s.yaml:3:3: space.epochs: found an empty list; at least one value",
+    ),
+    "no axis": (
+        GOOD.replace("  batch_size: [4]\n", ""),
+        "s.yaml:2:1: space.batch_size: is missing; a list of numbers, one number, or {low, high, log, step}",
+    ),
+    "an axis that is not one of the three": (
+        GOOD + "  weight_decay: [0]\n",
+        "s.yaml:6:3: space.weight_decay: unknown key 'weight_decay'; allowed are epochs, batch_size, learning_rate",
+    ),
+    "a value twice": (
+        GOOD.replace("1e-3", "1e-3, 0.001"),
+        "s.yaml:5:25: space.learning_rate: found 0.001 twice; leave one",
+    ),
+    "epochs that are not whole": (
+        GOOD.replace("[4, 8]", "[4, 8.5]"),
+        "s.yaml:3:15: space.epochs: found 8.5; a whole number, at least 1",
+    ),
+    "epochs of null": (
+        GOOD.replace("[4, 8]", "[4, null]"),
+        "s.yaml:3:15: space.epochs: found null; a whole number, at least 1",
+    ),
+    "no batch": (
+        GOOD.replace("batch_size: [4]", "batch_size: 0"),
+        "s.yaml:4:3: space.batch_size: found 0; a whole number, at least 1",
+    ),
+    "a learning rate of 0": (
+        GOOD.replace("1e-3", "0"),
+        "s.yaml:5:19: space.learning_rate: found 0; a number above 0",
+    ),
+    "a learning rate without end": (
+        GOOD.replace("1e-3", ".inf"),
+        "s.yaml:5:19: space.learning_rate: found .inf; a finite number",
+    ),
+    "a number that no library takes": (
+        GOOD.replace("[4, 8]", "[99999999999999999999]"),
+        "s.yaml:3:12: space.epochs: found 99999999999999999999; a whole number below 2^63",
+    ),
+    "an empty range": (
+        RANGE.replace("low: 1e-4", "low: 1"),
+        "s.yaml:5:3: space.learning_rate: found low 1 above high 0.01; low is the smaller end",
+    ),
+    "a log range from 0": (
+        RANGE.replace("low: 1e-4", "low: 0"),
+        "s.yaml:5:19: space.learning_rate.low: found 0; a number above 0",
+    ),
+    "half a range": (
+        RANGE.replace("high: 1e-2, ", ""),
+        "s.yaml:5:3: space.learning_rate.high: is missing; a range is {low, high, log, step}",
+    ),
+    "a log that is a word": (
+        RANGE.replace("log: true", "log: yes"),
+        "s.yaml:5:42: space.learning_rate.log: found the text 'yes'; true or false",
+    ),
+    "no step": (
+        RANGE.replace("log: true", "step: 0"),
+        "s.yaml:5:42: space.learning_rate.step: found 0; a number above 0",
+    ),
+    "steps in log": (
+        RANGE.replace("log: true", "log: true, step: 1e-3"),
+        "s.yaml:5:53: space.learning_rate.step: found step together with log: true; leave one, "
+        "since even steps are not even in log",
+    ),
+    "a high that is not reached": (
+        GOOD.replace("[4, 8]", "{low: 10, high: 45, step: 10}") + "study: {sampler: random}\n",
+        "s.yaml:3:21: space.epochs.high: found 45, which steps of 10 from 10 do not reach; use 40",
+    ),
+    "a grid over a range": (
+        RANGE,
+        "s.yaml:5:3: space.learning_rate: found a range; a grid needs a list, or say study: {sampler: tpe}",
+    ),
+    "a grid with a number of trials": (
+        GOOD + "study: {sampler: grid, trials: 5}\n",
+        "s.yaml:6:24: study.trials: found 5; a grid has one trial a point (2 here): leave it out",
+    ),
+    "a search without end": (
+        RANGE + "study: {sampler: tpe}\n",
+        "s.yaml:6:1: study.trials: is missing; tpe needs a number of trials, since the space has no end",
+    ),
+    "brute force without end": (
+        RANGE + "study: {sampler: BruteForceSampler, trials: 3}\n",
+        "s.yaml:5:3: space.learning_rate: BruteForceSampler needs a list, or a range with a step",
+    ),
+    "no trials": (
+        RANGE + "study: {sampler: tpe, trials: 0}\n",
+        "s.yaml:6:23: study.trials: found 0; at least 1",
+    ),
+    "an unknown sampler": (
+        GOOD + "study: {sampler: TPE}\n",
+        "s.yaml:6:9: study.sampler: found 'TPE'; did you mean 'tpe'?",
+    ),
+    "a sampler's class, misspelt": (
+        GOOD + "study: {sampler: CmaESampler, trials: 2}\n",
+        "s.yaml:6:9: study.sampler: found 'CmaESampler'; did you mean 'CmaEsSampler'?",
+    ),
+    "Optuna's own grid": (
+        GOOD + "study: {sampler: GridSampler}\n",
+        "s.yaml:6:9: study.sampler: found 'GridSampler'; use grid, which never gives a point twice",
+    ),
+    "a sampler's argument, misspelt": (
+        GOOD + "study: {sampler: {name: TPESampler, n_startup_trial: 5}}\n",
+        "s.yaml:6:37: study.sampler.n_startup_trial: unknown key 'n_startup_trial'; did you mean 'n_startup_trials'?",
+    ),
+    "an argument of a grid": (
+        GOOD + "study: {sampler: {name: grid, shuffle: true}}\n",
+        "s.yaml:6:31: study.sampler.shuffle: unknown key 'shuffle'; grid takes no arguments",
+    ),
+    "a second seed": (
+        GOOD + "study: {sampler: {name: tpe, seed: 5}}\n",
+        "s.yaml:6:30: study.sampler.seed: the sampler's seed is study.seed; say it there",
+    ),
+    "a pruner": (
+        GOOD + "study: {pruner: {name: asha}}\n",
+        "s.yaml:6:9: study.pruner: pruning is not supported in this version; leave it out",
+    ),
+    "a batch that does not divide": (
+        GOOD.replace("[4]", "[4, 6, 8]") + "slurm: {gpus: 4}\n",
+        "s.yaml:4:19: space.batch_size: found 6, which does not divide over 4 processes; use a multiple of 4",
+    ),
+    "a range of batches that do not divide": (
+        GOOD.replace("[4]", "{low: 4, high: 8, step: 1}") + "slurm: {processes: 2}\nstudy: {sampler: random}\n",
+        "s.yaml:4:33: space.batch_size.step: found 1; steps of a multiple of 2 keep the batches whole over 2 processes",
+    ),
+    "processes that are not the GPUs": (
+        GOOD + "slurm: {gpus: 4, processes: 2}\n",
+        "s.yaml:6:18: slurm.processes: found 2 processes with 4 GPUs; a process has one GPU: leave processes out, "
+        "or say gpus: 0",
+    ),
+    "fewer GPUs than none": (
+        GOOD + "slurm: {gpus: -1}\n",
+        "s.yaml:6:9: slurm.gpus: found -1; 0 (train on CPU) or more",
+    ),
+    "no processes": (
+        GOOD + "slurm: {processes: 0}\n",
+        "s.yaml:6:9: slurm.processes: found 0; at least 1",
+    ),
+    "a time of two parts": (
+        GOOD + "slurm: {time: 10:30}\n",
+        "s.yaml:6:9: slurm.time: found '10:30'; write 10m, 2h, 1h30m, 02:00:00, 1-12:00:00 or minutes as a number",
+    ),
+    "memory with a B": (
+        GOOD + "slurm: {mem: 4GB}\n",
+        "s.yaml:6:9: slurm.mem: found '4GB'; write 4G or 500M",
+    ),
+    "more memory than the most": (
+        GOOD + "slurm: {mem: 4G, mem_max: 500M}\n",
+        "s.yaml:6:18: slurm.mem_max: found 500M, less than mem 4G",
+    ),
+    "an sbatch option that has a key": (
+        GOOD + "slurm: {sbatch: {cpus_per_task: 3}}\n",
+        "s.yaml:6:18: slurm.sbatch.cpus_per_task: use slurm.cpus",
+    ),
+    "an sbatch option that is ours": (
+        GOOD + "slurm: {sbatch: {output: x.log}}\n",
+        "s.yaml:6:18: slurm.sbatch.output: is set by unetsweep; leave it out",
+    ),
+    "an sbatch option without a value": (
+        GOOD + "slurm: {sbatch: {exclude: [n1, n2], exclusive: true, nice: false}}\n",
+        "s.yaml:6:54: slurm.sbatch.nice: found False; a text, a number, a list of them, "
+        "true for an option without a value, or null to take it away",
+    ),
+    "a profile that is nowhere": (
+        GOOD + "slurm: {profile: gpu}\n",
+        "s.yaml:6:9: slurm.profile: found 'gpu', which is in neither slurm/profiles nor .config/unetsweep; "
+        "there is none",
+    ),
+    "a name with a blank": (
+        GOOD + "name: my sweep\n",
+        "s.yaml:6:1: name: found 'my sweep'; letters, digits, - and _, at most 60, the first a letter or digit",
+    ),
+    "a command without its files": (
+        GOOD + "trainer: {command: python x.py}\n",
+        "s.yaml:6:11: trainer.command: {config} and {out} must occur; write 'python my_train.py {config} {out}'",
+    ),
+    "a command with another placeholder": (
+        GOOD + "trainer: {command: 'python x.py {cfg} {out}'}\n",
+        "s.yaml:6:11: trainer.command: unknown {cfg}; {config} and {out} are filled in, and no shell reads it",
+    ),
+    "a regular expression without a group": (
+        GOOD.replace("images}", "images, split: {groups: 'Image_.*'}}"),
+        "s.yaml:1:30: data.split.groups: found 'Image_.*', which has no group in brackets; allowed: a CSV file, "
+        r"a regular expression with a group such as 'Image_(\d+)', or none",
+    ),
+    "augmentations that are no list": (
+        GOOD + "trainer: {augment: flips}\n",
+        "s.yaml:6:11: trainer.augment: found 'flips'; default, none, or a list such as "
+        "[HorizontalFlip, {Affine: {rotate: [-30, 30]}}]",
+    ),
+    "no slots": (GOOD + "run: {parallel: 0}\n", "s.yaml:6:7: run.parallel: found 0; at least 1"),
+    "a key twice": (
+        GOOD + "data: {root: others}\n",
+        "s.yaml:6:1: data: duplicate key 'data', first at line 1; leave one",
+    ),
+    "a key that is a number": (GOOD + "1: 2\n", "s.yaml:6:1: 1: a key must be a text; quote it"),
+    "a loop": (GOOD + "trainer: {augment: &a [*a]}\n", "s.yaml:6:20: trainer.augment: refers to itself"),
+    "a tab": (
+        "space:\n\tepochs: 3\n",
+        "s.yaml:2:1: this is not YAML: while scanning for the next token, "
+        "found character '\\t' that cannot start any token",
+    ),
+    "nothing": ("", "s.yaml:1:1: is empty; name, data, space, study, model, trainer, run, slurm are expected"),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_says_where_and_what(name: str, tmp_path: Path) -> None:
+    text, line = TABLE[name]
+
+    assert problems_of(text, tmp_path) == [line]

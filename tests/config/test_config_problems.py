@@ -1,0 +1,71 @@
+"""All problems of a file are told at once, in its order; a file that is none is one problem."""
+
+from pathlib import Path
+
+import pytest
+
+from unetsweep.config.load import load, spec_from
+from unetsweep.errors import Problem, SpecError
+
+GOOD = """\
+data: {root: images}
+space:
+  epochs: [4, 8]
+  batch_size: [4]
+  learning_rate: [1e-3]
+"""
+
+
+def test_tells_all_problems_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = (
+        "study: {sampler: gird, seed: -1}\n"
+        "space: {epochs: [0], batch_size: [], learning_rate: ['1e-4']}\n"
+        "slurm: {gpus: 2, time: soon}\n"
+        "model: {base: 0, dept: 4}\n"
+        "data: {root: images, image_size: 3}\n"
+    )
+
+    with pytest.raises(SpecError) as error:
+        spec_from(text, "s.yaml", working=tmp_path, home=tmp_path)
+    fields = [line.split(": ")[:2] for line in str(error.value).splitlines()]
+
+    assert fields == [
+        ["s.yaml:1:9", "study.sampler"],
+        ["s.yaml:1:24", "study.seed"],
+        ["s.yaml:2:18", "space.epochs"],
+        ["s.yaml:2:22", "space.batch_size"],
+        ["s.yaml:2:54", "space.learning_rate"],
+        ["s.yaml:3:18", "slurm.time"],
+        ["s.yaml:4:9", "model.base"],
+        ["s.yaml:4:18", "model.dept"],
+        ["s.yaml:5:22", "data.image_size"],
+    ]
+
+
+def test_lists_what_another_room_says_about_augmentations(tmp_path: Path) -> None:
+    def check(augment: object) -> list[Problem]:
+        return [Problem("no Flop", "trainer.augment[1]"), Problem("nor this", "trainer.augment[1]")]
+
+    text = GOOD + "trainer: {augment: [VerticalFlip, Flop]}\n"
+    with pytest.raises(SpecError) as error:
+        spec_from(text, "s.yaml", working=tmp_path, home=tmp_path, check_augment=check)
+
+    assert str(error.value) == "s.yaml:6:35: trainer.augment: no Flop\ns.yaml:6:35: trainer.augment: nor this"
+
+
+def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
+
+    with pytest.raises(SpecError, match=r"gone\.yaml: there is no such file"):
+        load(tmp_path / "gone.yaml")
+    with pytest.raises(SpecError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+    with pytest.raises(SpecError, match="it is not a text in UTF-8"):
+        load(tmp_path / "latin.yaml")
+
+
+def test_a_file_whose_name_cannot_be_the_sweeps_asks_for_one(tmp_path: Path) -> None:
+    (tmp_path / "my sweep.yaml").write_text(GOOD)
+
+    with pytest.raises(SpecError, match=r"name: the file's name 'my sweep' cannot be the sweep's"):
+        load(tmp_path / "my sweep.yaml")

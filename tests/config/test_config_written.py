@@ -1,0 +1,140 @@
+"""What is written down is what was submitted; what may change under one name, and what may not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unetsweep.config.changes import difference, only_adds, refused
+from unetsweep.config.load import spec_from
+from unetsweep.config.names import SAMPLERS
+from unetsweep.config.written import as_yaml
+from unetsweep.contract import DataConfig, ModelConfig, Split, TrainerConfig
+from unetsweep.core.spec import Choices, Range, Resources, Retries, RunSpec, Space, StudySpec, SweepSpec
+
+NOWHERE = Path("/nowhere")
+words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs", "Cf", "Co", "Cn"]), min_size=1)
+few = st.integers(1, 9)
+finite = st.floats(1e-9, 1e9)
+
+
+@st.composite
+def axes(draw: st.DrawFn, whole: bool) -> Choices | Range:
+    numbers = st.integers(1, 2**40) if whole else finite
+    if draw(st.booleans()):
+        return Choices(tuple(draw(st.lists(numbers, min_size=1, max_size=5, unique=True))))
+    low, high = sorted([draw(numbers), draw(numbers)])
+    step = draw(st.none() | st.just(high - low)) if high > low and whole else None
+    return Range(low, high, False if step else draw(st.booleans()), step)
+
+
+@st.composite
+def sweeps(draw: st.DrawFn) -> SweepSpec:
+    space = Space(draw(axes(True)), draw(axes(True)), draw(axes(False)))
+    sampler = draw(st.sampled_from(["tpe", "random", *SAMPLERS]).filter(lambda name: name != "BruteForceSampler"))
+    arguments = {"n_startup_trials": draw(few)} if sampler in ("tpe", "TPESampler") and draw(st.booleans()) else {}
+    study = StudySpec(sampler, arguments, draw(few), draw(st.sampled_from(["val_iou", "val_loss"])), draw(few))
+    if all(isinstance(axis, Choices) for axis in space.axes().values()) and draw(st.booleans()):
+        study = StudySpec("grid", {}, None, study.metric, study.seed)
+    split = Split(draw(st.floats(0.01, 0.99)), draw(few), draw(st.sampled_from(["none", r"(\d+)", "é.csv", "(1e-4)"])))
+    threshold = draw(st.just("half") | st.floats(0, 254.5))
+    data = DataConfig("/" + draw(words).strip("/."), split, draw(st.none() | st.integers(16, 999)), threshold)
+    augment = draw(
+        st.sampled_from(["default", "none", ["HorizontalFlip", {"Affine": {"rotate": [-30, 1e-4], "x": "1e-4"}}]])
+    )
+    trainer = TrainerConfig(
+        weight_decay=draw(finite),
+        comet=draw(st.sampled_from(["off", "offline", "online"])),
+        augment=augment,
+        command=draw(st.none() | st.just("python -c 'x: # y' {config} {out}")),
+    )
+    slurm = Resources(
+        profile=draw(words),
+        partition=draw(st.none() | words),
+        account=draw(st.sampled_from([None, "1e-4", "12345", "on", "~", "12:30:00"])),
+        cpus=draw(st.none() | few),
+        mem=draw(st.sampled_from([None, "4G", "500M"])),
+        time_min=draw(st.integers(1, 99999)),
+        setup=tuple(draw(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3))),
+        sbatch=draw(st.dictionaries(st.sampled_from(["comment", "nice", "licenses"]), words | few | st.just(True))),
+    )
+    run = RunSpec(
+        draw(st.none() | few), draw(st.sampled_from(["relay", "watch"])), Retries(draw(few), draw(few), draw(few))
+    )
+    return SweepSpec("a-sweep_1", data, space, study, ModelConfig(base=draw(few)), trainer, run, slurm)
+
+
+@given(sweeps())
+def test_a_sweep_that_is_written_out_is_read_back_equal(spec: SweepSpec) -> None:
+    assert spec_from(as_yaml(spec), "results/x/sweep.yaml", working=NOWHERE, home=NOWHERE) == spec
+
+
+def sweep(**changes: object) -> SweepSpec:
+    space = Space(Choices((4, 8)), Choices((4,)), Choices((1e-3,)))
+    return replace(SweepSpec("s", DataConfig("/d"), space), **changes)  # type: ignore[arg-type]
+
+
+def test_the_header_says_which_code_it_was() -> None:
+    text = as_yaml(sweep(), commit="0f3a9c2")
+
+    assert text.startswith("# s as it was submitted, every default written out; unetsweep ")
+    assert text.splitlines()[0].endswith(", code 0f3a9c2")
+
+
+def test_a_written_sweep_needs_no_profile(tmp_path: Path) -> None:
+    spec = sweep(slurm=Resources(profile="gone", gpus=2, processes=2))
+
+    text = as_yaml(spec).replace("batch_size: [4]", "batch_size: [4, 8]")
+
+    assert spec_from(text, "s.yaml", working=tmp_path, home=tmp_path).slurm == spec.slurm
+
+
+def test_nothing_changed_is_no_difference() -> None:
+    assert difference(sweep(), sweep()) == ()
+    assert only_adds(sweep(), sweep())
+
+
+def test_a_difference_names_the_field_and_both_values() -> None:
+    new = sweep(trainer=TrainerConfig(loss="bce_dice"), slurm=Resources(time_min=90, mem="4G"))
+
+    assert difference(sweep(), new) == (
+        "trainer.loss: 'bce' -> 'bce_dice'",
+        "slurm.mem: none -> '4G'",
+        "slurm.time: '1h' -> '1h30m'",
+    )
+    assert refused(sweep(), new) == ("trainer.loss: 'bce' -> 'bce_dice'",)
+    assert not only_adds(sweep(), new)
+
+
+def test_a_grid_may_grow_in_any_order_but_not_shrink() -> None:
+    def epochs(*values: int) -> SweepSpec:
+        return sweep(space=Space(Choices(values), Choices((4,)), Choices((1e-3,))))
+
+    assert difference(epochs(4, 8), epochs(16, 8, 4)) == ("space.epochs: [4, 8] -> [16, 8, 4]",)
+    assert only_adds(epochs(4, 8), epochs(16, 8, 4))
+    assert only_adds(epochs(4, 8), epochs(8, 4))
+    assert not only_adds(epochs(4, 8), epochs(4, 16))
+    assert not only_adds(epochs(4, 8), epochs(4))
+
+
+def test_an_adaptive_search_may_go_on_longer_but_not_in_another_space() -> None:
+    def tpe(trials: int | None, *values: int) -> SweepSpec:
+        space = Space(Choices(values), Choices((4,)), Choices((1e-3, 1e-2)))
+        return sweep(study=StudySpec("tpe", trials=trials), space=space)
+
+    assert only_adds(tpe(2, 4, 8), tpe(3, 4, 8))
+    assert only_adds(tpe(2, 4, 8), tpe(None, 4, 8))
+    assert not only_adds(tpe(3, 4, 8), tpe(2, 4, 8))
+    assert not only_adds(tpe(2, 4, 8), tpe(2, 4, 8, 16))
+
+
+def test_what_changes_no_training_may_change() -> None:
+    run = RunSpec(parallel=3, driver="watch", retries=Retries(9, 9, 9))
+    free = Resources("x", "p", "a", "q", "c", 0, 1, 9, "9G", "99G", 9, "/python", ("module load x",), {"nice": 1})
+
+    assert only_adds(sweep(), sweep(run=run, slurm=free))
+    assert len(difference(sweep(), sweep(run=run, slurm=free))) == 5 + 12
+    assert refused(sweep(), sweep(slurm=Resources(gpus=1))) == ("slurm.gpus: 0 -> 1",)
+    assert refused(sweep(), sweep(slurm=Resources(processes=2))) == ("slurm.processes: 1 -> 2",)
+    assert refused(sweep(), sweep(study=StudySpec(seed=1))) == ("study.seed: 0 -> 1",)

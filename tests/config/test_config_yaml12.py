@@ -1,0 +1,121 @@
+"""YAML 1.2: a number looks like one, and everything has a place."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from unetsweep.config.yaml12 import Document, positions, read, written
+from unetsweep.errors import Problem
+
+
+def value(text: str) -> Any:
+    document = read(text)
+    assert isinstance(document, Document), document
+    return document.value
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1e-4", 1e-4),
+        ("1.0e-4", 1e-4),
+        ("1E-04", 1e-4),
+        ("'1e-4'", "1e-4"),
+        (".5e-3", 5e-4),
+        ("5e+3", 5000.0),
+        ("10", 10),
+        ("010", 10),
+        ("08", 8),
+        ("0o10", 8),
+        ("0x1f", 31),
+        ("-3", -3),
+        ("on", "on"),
+        ("off", "off"),
+        ("yes", "yes"),
+        ("true", True),
+        ("False", False),
+        ("1_000", "1_000"),
+        ("12:30:00", "12:30:00"),
+        ("2026-01-01", "2026-01-01"),
+        ("1.2.3", "1.2.3"),
+        ("~", None),
+        ("null", None),
+        ("", None),
+    ],
+)
+def test_reads_scalars_as_yaml_1_2_does(text: str, expected: object) -> None:
+    found = value(f"a: {text}")["a"]
+
+    assert (type(found), found) == (type(expected), expected)
+
+
+def test_merge_keys_and_anchors_work() -> None:
+    assert value("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")["b"] == {"x": 1, "y": 3}
+
+
+def test_gives_the_place_of_keys_and_items() -> None:
+    places = positions("a:\n  b: [1,\n      2]\n")
+
+    assert places == {"a": (1, 1), "a.b": (2, 3), "a.b.0": (2, 7), "a.b.1": (3, 7)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [",
+        "a: b: c",
+        "- 1\n---\n- 2",
+        "a: !!python/object:os.system x",
+        "a: !!binary aGk=",
+        "a: \x00",
+        "? [a]\n: 1",
+        "[" * 5000,
+        "a: !!int x",
+        "a: *b",
+    ],
+)
+def test_what_cannot_be_read_is_a_problem_and_no_traceback(text: str) -> None:
+    document = read(text)
+
+    assert isinstance(document, Problem) or document.problems
+
+
+def test_a_syntax_error_has_its_line() -> None:
+    problem = read("a: 1\nb: [1, 2\nc: 3\n")
+
+    assert isinstance(problem, Problem)
+    assert (problem.line, problem.column) == (3, 2)
+
+
+@given(st.text())
+def test_any_text_is_a_document_or_a_problem(text: str) -> None:
+    document = read(text)
+
+    if isinstance(document, Document) and not document.problems:
+        json.dumps(document.value, allow_nan=False)
+
+
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63) + 1, 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]))
+    | st.sampled_from(
+        ["1e-4", "on", "08", "0o7", "12:30", "1_000", "~", "null", "<<", "=", "2026-01-01", ".inf", "{x}"]
+    )
+)
+_keys = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(st.recursive(_scalars, lambda inner: st.lists(inner) | st.dictionaries(_keys, inner), max_leaves=20))
+@example("\x85 \u2028\u2029")
+def test_what_is_written_is_read_back_equal(tree: object) -> None:
+    document = read(written(tree))
+
+    assert isinstance(document, Document), document
+    assert document.problems == ()
+    assert json.dumps(document.value) == json.dumps(tree)

@@ -1,0 +1,71 @@
+"""Names that other libraries give, known without importing them; tests compare them with the libraries."""
+
+WORDS = ("grid", "random", "tpe")
+"""Samplers by their short name: ours enumerates a grid, `random` and `tpe` are Optuna's."""
+
+SAMPLERS: dict[str, tuple[str, ...]] = {
+    "BruteForceSampler": ("avoid_premature_stop",),
+    "CmaEsSampler": (
+        "x0",
+        "sigma0",
+        "n_startup_trials",
+        "warn_independent_sampling",
+        "consider_pruned_trials",
+        "popsize",
+        "use_separable_cma",
+        "with_margin",
+        "lr_adapt",
+    ),
+    "GPSampler": ("n_startup_trials", "deterministic_objective", "warn_independent_sampling"),
+    "NSGAIIISampler": ("population_size", "mutation_prob", "crossover_prob", "swapping_prob", "dividing_parameter"),
+    "NSGAIISampler": ("population_size", "mutation_prob", "crossover_prob", "swapping_prob"),
+    "QMCSampler": ("qmc_type", "scramble", "warn_asynchronous_seeding", "warn_independent_sampling"),
+    "RandomSampler": (),
+    "TPESampler": (
+        "n_startup_trials",
+        "n_ei_candidates",
+        "multivariate",
+        "group",
+        "warn_independent_sampling",
+        "constant_liar",
+    ),
+}
+"""Optuna 5's samplers that a YAML file can make, each with the arguments that a YAML file can say.
+The seed comes from `study.seed`. Left out: GridSampler (ours is better), PartialFixedSampler and
+the base classes (they need objects), arguments that Optuna 5 no longer reads."""
+
+ELSEWHERE = {
+    "GridSampler": "use grid, which never gives a point twice",
+    "PartialFixedSampler": "give the fixed axis one value instead",
+}
+
+SBATCH_OURS: dict[str, str] = {
+    "partition": "slurm.partition",
+    "account": "slurm.account",
+    "qos": "slurm.qos",
+    "constraint": "slurm.constraint",
+    "time": "slurm.time",
+    "mem": "slurm.mem",
+    "cpus-per-task": "slurm.cpus",
+    "gpus": "slurm.gpus",
+    "gpus-per-node": "slurm.gpus",
+    "gpus-per-task": "slurm.gpus",
+    "ntasks": "slurm.processes",
+    "ntasks-per-node": "slurm.processes",
+    "nodes": "",
+    "array": "",
+    "job-name": "",
+    "output": "",
+    "error": "",
+    "open-mode": "",
+    "signal": "",
+    "requeue": "",
+    "no-requeue": "",
+    "chdir": "",
+    "export": "",
+    "parsable": "",
+    "wrap": "",
+    "wait": "",
+    "test-only": "",
+}
+"""Options of sbatch that are set from elsewhere, or always by us (empty)."""

@@ -1,0 +1,77 @@
+"""The keys of `slurm:` and of a profile, each checked by itself."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from unetsweep.config.names import SBATCH_OURS
+from unetsweep.config.units import MEMORIES, TIMES, memory, minutes
+from unetsweep.config.yaml12 import joined
+from unetsweep.errors import Problem
+
+_LONG_NAME = re.compile(r"[a-z][a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmKeys:
+    """As written in YAML; None: not said, or said to be the default. `core.spec.Resources` explains them."""
+
+    profile: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gpus: int | None = None
+    processes: int | None = None
+    cpus: int | None = None
+    mem: str | None = None
+    mem_max: str | None = None
+    time: int | str | None = None
+    python: str | None = None
+    setup: tuple[str, ...] | None = None
+    sbatch: Mapping[str, Any] | None = None
+
+
+def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
+    """What no job could ask, key by key."""
+    found: list[Problem] = []
+
+    def check(name: str, wanted: str, is_fine: Callable[[Any], bool]) -> None:
+        value = getattr(keys, name)
+        if value is not None and not is_fine(value):
+            found.append(Problem(f"found {value!r}; {wanted}", joined(at, name)))
+
+    check("gpus", "0 (train on CPU) or more", lambda n: n >= 0)
+    check("processes", "at least 1", lambda n: n >= 1)
+    check("cpus", "at least 1", lambda n: n >= 1)
+    check("mem", f"write {MEMORIES}", lambda text: memory(text) is not None)
+    check("mem_max", f"write {MEMORIES}", lambda text: memory(text) is not None)
+    check("time", f"write {TIMES}", lambda written: minutes(written) is not None)
+    for name in ("partition", "account", "qos", "constraint", "python"):
+        check(name, "a text on one line", lambda text: bool(text.strip()) and text.isprintable())
+    for index, line in enumerate(keys.setup or ()):
+        if not isinstance(line, str):
+            found.append(Problem(f"found {line!r}; a line of shell", joined(at, f"setup.{index}")))
+    for option, value in (keys.sbatch or {}).items():
+        found += [Problem(message, joined(at, f"sbatch.{option}")) for message in _option(option, value)]
+    return found
+
+
+def _option(option: str, value: object) -> list[str]:
+    name = option.replace("_", "-")
+    if name in SBATCH_OURS:
+        instead = SBATCH_OURS[name]
+        return [f"use {instead}" if instead else "is set by unetsweep; leave it out"]
+    if not _LONG_NAME.fullmatch(name):
+        return [f"found {option!r}; the long name of an sbatch option, without the dashes before it"]
+    if value is None or value is True or (isinstance(value, list) and value and all(map(_is_plain, value))):
+        return []
+    wanted = "a text, a number, a list of them, true for an option without a value, or null to take it away"
+    return [] if _is_plain(value) else [f"found {value!r}; {wanted}"]
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, str):
+        return bool(value) and value.isprintable()
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,152 @@
+"""The axes of the space: a list, one number, or a range.
+
+Rule 1: an axis never holds a value twice, and a range reaches its `high`.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unetsweep.config.decoded import unknown_keys
+from unetsweep.config.yaml12 import joined
+from unetsweep.core.spec import Axis, Choices, Range, Space
+from unetsweep.errors import Problem
+
+AXES = ("epochs", "batch_size", "learning_rate")
+WHOLE = ("epochs", "batch_size")
+_FORMS = "a list of numbers, one number, or {low, high, log, step}"
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """What could be read of the space; None where an axis has problems."""
+
+    epochs: Axis | None = None
+    batch_size: Axis | None = None
+    learning_rate: Axis | None = None
+
+    def space(self) -> Space | None:
+        if self.epochs is None or self.batch_size is None or self.learning_rate is None:
+            return None
+        return Space(self.epochs, self.batch_size, self.learning_rate)
+
+    def named(self) -> dict[str, Axis]:
+        axes = {name: getattr(self, name) for name in AXES}
+        return {name: axis for name, axis in axes.items() if axis is not None}
+
+
+def axes_from(raw: object, problems: list[Problem], at: str = "space") -> Axes:
+    """The axes under `space:`; what does not fit is added to `problems`."""
+    if not isinstance(raw, Mapping):
+        found = "is missing" if raw is None else f"found {raw!r}"
+        problems.append(Problem(f"{found}; a mapping with keys {', '.join(AXES)} is expected", at))
+        return Axes()
+    problems += unknown_keys(raw, AXES, at)
+    axes: dict[str, Axis | None] = {}
+    for name in AXES:
+        if raw.get(name) is None:
+            problems.append(Problem(f"is missing; {_FORMS}", f"{at}.{name}"))
+        else:
+            axes[name] = _axis(name, raw[name], problems, f"{at}.{name}")
+    return Axes(**axes)
+
+
+def _axis(name: str, raw: object, problems: list[Problem], at: str) -> Axis | None:
+    if isinstance(raw, Mapping):
+        return _range(name, raw, problems, at)
+    if isinstance(raw, list):
+        return _choices(name, raw, problems, at)
+    value = _number(name, raw, problems, at, forms=f"; {_FORMS}")
+    return None if value is None else Choices((value,))
+
+
+def _choices(name: str, raw: Sequence[object], problems: list[Problem], at: str) -> Choices | None:
+    if not raw:
+        problems.append(Problem("found an empty list; at least one value", at))
+        return None
+    values: list[float] = []
+    wrong = False
+    for index, item in enumerate(raw):
+        value = _number(name, item, problems, f"{at}.{index}")
+        if value is not None and value in values:
+            problems.append(Problem(f"found {shown(value)} twice; leave one", f"{at}.{index}"))
+            value = None
+        if value is None:
+            wrong = True
+        else:
+            values.append(value)
+    return None if wrong else Choices(tuple(values))
+
+
+def _range(name: str, raw: Mapping[str, Any], problems: list[Problem], at: str) -> Range | None:
+    found = unknown_keys(raw, ("low", "high", "log", "step"), at)
+    numbers: dict[str, float | None] = {}
+    for key in ("low", "high", "step"):
+        if raw.get(key) is not None:
+            numbers[key] = _number(name, raw[key], found, f"{at}.{key}")
+        elif key != "step":
+            found.append(Problem("is missing; a range is {low, high, log, step}", f"{at}.{key}"))
+    log = raw.get("log", False)
+    if not isinstance(log, bool):
+        found.append(Problem(f"found {_said(log)}; true or false", f"{at}.log"))
+    low, high = numbers.get("low"), numbers.get("high")
+    axis = None
+    if not found and low is not None and high is not None:
+        axis = Range(low, high, log, numbers.get("step"))
+        found += [Problem(p.message, joined(at, p.field) if p.field else at) for p in _range_problems(axis)]
+    problems += found
+    return None if found else axis
+
+
+def _range_problems(axis: Range) -> list[Problem]:
+    low, high, step = shown(axis.low), shown(axis.high), axis.step
+    if axis.low > axis.high:
+        return [Problem(f"found low {low} above high {high}; low is the smaller end")]
+    if step is None:
+        return []
+    if axis.log:
+        return [Problem("found step together with log: true; leave one, since even steps are not even in log", "step")]
+    steps = (axis.high - axis.low) / step
+    if abs(steps - round(steps)) > 1e-6:
+        nearest = axis.low + step * math.floor(steps + 1e-6)
+        nearest = nearest if isinstance(nearest, int) else float(f"{nearest:.10g}")
+        message = f"found {high}, which steps of {shown(step)} from {low} do not reach; use {shown(nearest)}"
+        return [Problem(message, "high")]
+    return []
+
+
+def _number(name: str, raw: object, problems: list[Problem], at: str, forms: str = "") -> float | None:
+    """A value of the axis: whole and at least 1, or for the learning rate above 0."""
+    wanted = "a whole number, at least 1" if name in WHOLE else "a number above 0"
+    if isinstance(raw, str) and _is_number(raw):
+        problems.append(Problem(f"found the text {raw!r}; {wanted}: leave out the quotes", at))
+    elif isinstance(raw, bool) or not isinstance(raw, int | float):
+        problems.append(Problem(f"found {_said(raw)}; {wanted}{forms}", at))
+    elif not raw > 0 or (name in WHOLE and not float(raw).is_integer()):
+        problems.append(Problem(f"found {shown(raw)}; {wanted}", at))
+    else:
+        return int(raw) if name in WHOLE else float(raw)
+    return None
+
+
+def _said(raw: object) -> str:
+    if raw is None or isinstance(raw, bool):
+        return json.dumps(raw)
+    return ("the text " if isinstance(raw, str) else "") + repr(raw)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def shown(number: float) -> str:
+    """
+    >>> shown(4), shown(1e-4), shown(0.5)
+    ('4', '0.0001', '0.5')
+    """
+    return f"{number:.10g}"

@@ -1,0 +1,46 @@
+"""A sweep with every default written out: the `sweep.yaml` of its directory."""
+
+from typing import Any
+
+from unetsweep import __version__
+from unetsweep.config.units import time_text
+from unetsweep.config.yaml12 import written
+from unetsweep.contract import encode
+from unetsweep.core.spec import Axis, Choices, SweepSpec
+
+
+def as_yaml(spec: SweepSpec, *, commit: str | None = None) -> str:
+    """The spec as YAML that `load` reads back equal, whatever the profiles say by then.
+
+    `commit` is the code's, for the header.
+    """
+    code = f", code {commit}" if commit else ""
+    header = f"# {spec.name} as it was submitted, every default written out; unetsweep {__version__}{code}\n"
+    return header + written(tree(spec))
+
+
+def tree(spec: SweepSpec) -> dict[str, Any]:
+    """The spec in the keys of the YAML file."""
+    study = encode(spec.study)
+    arguments = study.pop("sampler_args")
+    sampler = {"name": spec.study.sampler, **arguments} if arguments else spec.study.sampler
+    slurm = encode(spec.slurm)
+    slurm["setup"] = list(spec.slurm.setup)
+    return {
+        "name": spec.name,
+        "data": encode(spec.data),
+        "space": {name: axis_tree(axis) for name, axis in spec.space.axes().items()},
+        "study": {**study, "sampler": sampler},
+        "model": encode(spec.model),
+        "trainer": encode(spec.trainer),
+        "run": encode(spec.run),
+        "slurm": {
+            ("time" if k == "time_min" else k): (time_text(v) if k == "time_min" else v) for k, v in slurm.items()
+        },
+    }
+
+
+def axis_tree(axis: Axis) -> Any:
+    if isinstance(axis, Choices):
+        return list(axis.values)
+    return {"low": axis.low, "high": axis.high, "log": axis.log, "step": axis.step}
