@@ -292,23 +292,24 @@ def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") ->
     return cls(**values) if len(problems) == before else None
 
 
+@functools.cache
+def _options(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
 def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
     """One field's value; ints are taken where floats are wanted, nothing else is converted."""
-    if hint is Any:
+    options = _options(hint)
+    if hint is Any or type(raw) in options:
         return raw
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if raw is None and types.NoneType in options:
-        return None
     for option in options:
         if dataclasses.is_dataclass(option) and isinstance(option, type):
             return decode(option, raw, problems, at)
         origin = typing.get_origin(option)
         if origin is Literal and type(raw) in (str, int) and raw in typing.get_args(option):
             return raw
-        if option is float and type(raw) in (int, float):
+        if option is float and type(raw) is int:
             return float(raw)
-        if option in (int, str, bool) and type(raw) is option:
-            return raw
         if origin is tuple and isinstance(raw, list | tuple):
             return tuple(raw)
         if origin is Mapping and isinstance(raw, Mapping):

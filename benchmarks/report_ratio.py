@@ -1,0 +1,108 @@
+"""How long `unetsweep report` takes over finished trials, against reading and parsing their JSON files with the stdlib.
+
+`python -m benchmarks.report_ratio [TRIALS]` (10000): makes a sweep of finished trials in a temporary folder, with the
+product's own code, then lets `unetsweep report` and a bare reader take turns, each a process.
+"""
+
+import json
+import random
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.timing import in_turns, line, medians, process
+
+if TYPE_CHECKING:
+    from unetsweep.contract import Result
+
+ROUNDS = 5
+BUDGET = 3.0
+IMAGES = 20
+"""Test images of each result, as in the set of 100."""
+
+
+def make(root: Path, trials: int) -> None:
+    """A sweep whose trials are all complete, with results as our trainer leaves them."""
+    from unetsweep import contract
+    from unetsweep.adapters.files import link_all
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.config.written import as_yaml
+    from unetsweep.core import layout
+    from unetsweep.core.spec import Choices, Range, Space, StudySpec, SweepSpec
+
+    data = contract.DataConfig(root=str(root.parent), split=contract.Split(groups="groups.csv"))
+    space = Space(Choices((100,)), Choices((4,)), Range(1e-5, 1e-1, log=True))
+    spec = SweepSpec("many", data, space, study=StudySpec(sampler="random", trials=trials))
+    directory = SweepDir(root)
+    directory.create(as_yaml(spec), "local")
+    draw = random.Random(0)  # noqa: S311 - made-up numbers
+    configs = [contract.TrialConfig(data, 100, 4, 10 ** draw.uniform(-5, -1)) for _ in range(trials)]
+    results = []
+    for number in directory.add_trials(configs, {"sampler": "random"}):
+        result = contract.encode(finished(number, draw))
+        results.append((root / layout.trial_dir(number) / layout.RESULT, result))
+    link_all(results)
+
+
+def finished(number: int, draw: random.Random) -> "Result":
+    """A result as a training of the set of 100 leaves it."""
+    from unetsweep.contract import Result
+
+    per_image = tuple(
+        {"image": f"{image}.png", "tp": 900, "fp": 80, "fn": 120, "iou": draw.random(), "loss": draw.random()}
+        for image in range(IMAGES)
+    )
+    files = {part: [f"{image}.png" for image in range(count)] for part, count in (("train", 60), ("val", 20))}
+    return Result(
+        trial=number,
+        job_id=f"18808_{number}",
+        epochs=100,
+        epochs_run=100,
+        best_epoch=draw.randint(1, 100),
+        val_iou=draw.random(),
+        val_loss=draw.random(),
+        test_iou=draw.random(),
+        test_loss=draw.random(),
+        test_per_image=per_image,
+        checkpoint="checkpoints/best-100.ckpt",
+        seconds=draw.uniform(60, 600),
+        gpu_seconds=draw.uniform(60, 600),
+        peak_memory_mb=2000.0,
+        host="node1",
+        versions={"torch": "2.13.0", "unetsweep": "0.1.0"},
+        data_manifest={**files, "sha256": "0" * 64},
+    )
+
+
+def read(root: Path) -> None:
+    """What any program must do at the least: open and parse each trial's two files."""
+    for folder in sorted((root / "trials").iterdir()):
+        for name in ("trial.json", "result.json"):
+            json.loads((folder / name).read_bytes())
+
+
+def main() -> bool:
+    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "many"
+        make(root, trials)
+        subjects = {
+            "report": process(sys.executable, "-m", "unetsweep", "report", str(root)),
+            "read": process(sys.executable, "-m", "benchmarks.report_ratio", "--read", str(root)),
+        }
+        took = medians(in_turns(ROUNDS, subjects))
+    ratio = took["report"] / took["read"]
+    return line(
+        f"`unetsweep report` over {trials} finished trials against parsing the same files",
+        f"{ratio:.2f} times ({took['report']:.2f} / {took['read']:.2f} s, medians of {ROUNDS})",
+        f"{BUDGET:.0f} times",
+        ratio <= BUDGET,
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--read"]:
+        read(Path(sys.argv[2]))
+    else:
+        sys.exit(not main())

@@ -1,0 +1,151 @@
+"""What it takes to submit a thousand trials of a trivial trainer, and a pass over them with nothing to do.
+
+`python -m benchmarks.submit_many [TRIALS]` (1000). Needs a SLURM that answers (`make slurm-up`);
+its jobs wait until tomorrow, so that none of them runs beside the measurement, and are cancelled at the end.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.timing import line
+
+ROUNDS = 5
+SUBMIT_MS = 3.0
+PASS_S = 1.0
+COUNTED = ("sbatch", "squeue")
+
+SWEEP = """\
+name: many
+data: {{root: {folder}}}
+space: {{epochs: [1], batch_size: [1], learning_rate: [{rates}]}}
+trainer: {{command: "/bin/sh {folder}/trainer.sh {{config}} {{out}}"}}
+slurm: {{gpus: 0, mem: 10M, time: 1m, sbatch: {{begin: now+1day}}}}
+"""
+
+OPENED = """\
+import sys
+from unetsweep.cli.main import program
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+program(sys.argv[1:], standalone_mode=False)
+print("opened", *sorted({name for name in opened if "/trials/" in name or name.endswith("study.journal")}))
+"""
+"""Runs a command and prints which files of trials, and whether the study, were opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A temporary folder with the sweep's file, and SLURM commands that count their calls."""
+
+    folder: Path
+
+    def make(self, trials: int) -> None:
+        rates = ", ".join(f"{0.001 + number * 1e-6:.6f}" for number in range(trials))
+        (self.folder / "many.yaml").write_text(SWEEP.format(folder=self.folder, rates=rates))
+        (self.folder / "trainer.sh").write_text('echo \'{"val_iou": 0.5}\' > "$2/result.json"\n')
+        (self.folder / "bin").mkdir()
+        for name in COUNTED:
+            wrapper = self.folder / "bin" / name
+            wrapper.write_text(f'#!/bin/sh\necho >>"{self.folder}/{name}.calls"\nexec "{shutil.which(name)}" "$@"\n')
+            wrapper.chmod(0o755)
+
+    def unetsweep(self, *arguments: str, code: str | None = None) -> tuple[str, float, dict[str, int]]:
+        """Standard output, seconds, and calls of each counted command; `code`: Python to run it in."""
+        for name in COUNTED:
+            (self.folder / f"{name}.calls").write_text("")
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, *(["-c", code] if code else ["-m", "unetsweep"]), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PATH": f"{self.folder}/bin:{os.environ['PATH']}"},
+        )
+        seconds = time.perf_counter() - start
+        if done.returncode:
+            sys.exit(f"unetsweep {' '.join(arguments)}: status {done.returncode}\n{done.stdout}{done.stderr}")
+        calls = {name: len((self.folder / f"{name}.calls").read_text()) for name in COUNTED}
+        return done.stdout, seconds, calls
+
+
+def dry_run(place: Place, submit: tuple[str, ...], trials: int) -> bool:
+    text, seconds, calls = place.unetsweep(*submit, "--dry-run", "--json")
+    plan = json.loads(text)
+    return line(
+        f"`submit --dry-run` of {trials} trials",
+        f"{seconds:.2f} s, {plan['arrays']} array of {plan['jobs']} jobs; {calls['sbatch']} sbatch calls",
+        "one array, no call",
+        (plan["arrays"], plan["jobs"], calls["sbatch"]) == (1, trials, 0),
+    )
+
+
+def real(place: Place, submit: tuple[str, ...], trials: int) -> bool:
+    _, seconds, calls = place.unetsweep(*submit)
+    each = 1000 * seconds / trials
+    return line(
+        f"`submit` of {trials} trials (whole command)",
+        f"{each:.2f} ms a trial, {calls['sbatch']} sbatch call(s)",
+        f"{SUBMIT_MS:.0f} ms, 1 call",
+        each <= SUBMIT_MS and calls["sbatch"] == 1,
+    )
+
+
+def idle(place: Place, submit: tuple[str, ...], what: str, squeues: int) -> bool:
+    """A pass with nothing to do; at most `squeues` questions to the scheduler."""
+    rounds = [place.unetsweep(*submit) for _ in range(ROUNDS)]
+    seconds = statistics.median(seconds for _, seconds, _ in rounds)
+    asked, sent = (max(calls[name] for _, _, calls in rounds) for name in ("squeue", "sbatch"))
+    return line(
+        f"a pass over {what} with nothing to do",
+        f"{seconds:.2f} s (median of {ROUNDS}), {asked} squeue and {sent} sbatch calls",
+        f"{PASS_S:.0f} s, {squeues} and 0",
+        seconds <= PASS_S and asked <= squeues and sent == 0,
+    )
+
+
+def ended(place: Place, submit: tuple[str, ...], trials: int) -> bool:
+    """The same when all have results: what is ended is not opened again."""
+    from unetsweep.adapters.files import link_all
+    from unetsweep.contract import Result, encode
+    from unetsweep.core import layout
+
+    root = place.folder / "results" / "many"
+    result = encode(Result(val_iou=0.5))
+    link_all([(root / layout.trial_dir(number) / layout.RESULT, result) for number in range(trials)])
+    kept = idle(place, submit, f"{trials} ended trials", 0)
+    text, _, _ = place.unetsweep(*submit, code=OPENED)
+    (opened,) = [row.split()[1:] for row in text.splitlines() if row.startswith("opened")]
+    words = f"{len(opened)} ({opened[0]})" if opened else "0"
+    return kept & line(f"files of {trials} ended trials, or the study, opened by it", words, "0", not opened)
+
+
+def main() -> bool:
+    from unetsweep.adapters.slurm import available
+
+    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    if not available():
+        print("submit_many: no SLURM answers here, so this is left out; `make slurm-up` starts one", file=sys.stderr)
+        return True
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder))
+        place.make(trials)
+        results = ("--results", f"{folder}/results")
+        submit = ("submit", f"{folder}/many.yaml", "--executor", "slurm", *results)
+        kept = dry_run(place, submit, trials) & real(place, submit, trials)
+        try:
+            kept &= idle(place, submit, f"{trials} waiting trials", 1)
+        finally:
+            place.unetsweep("cancel", "many", *results)
+        return kept & ended(place, submit, trials)
+
+
+if __name__ == "__main__":
+    sys.exit(not main())

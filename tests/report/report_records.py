@@ -1,0 +1,111 @@
+"""Sweeps by hand, for the tests of the report."""
+
+from unetsweep.contract import DataConfig, Result, TrainerConfig
+from unetsweep.core.spec import Choices, Metric, Resources, Space, StudySpec, SweepSpec
+from unetsweep.report.rows import SweepRecord, TrialRecord
+
+DOCS_ROWS = (
+    # job, epochs, batch size, learning rate, val_iou, val_loss, test_iou, test_loss
+    ("17855", 100, 4, 1e-4, 0.6163, 0.1475, None, None),
+    ("17857", 100, 16, 1e-4, 0.4087, 0.2136, None, None),
+    ("17931", 200, 4, 1e-4, 0.6783, 0.1251, 0.6779, 0.125),
+    ("17932", 200, 4, 5e-5, 0.6466, 0.1361, None, None),
+    ("17939", 200, 4, 1e-4, 0.6204, 0.1457, None, None),
+    ("17941", 300, 4, 1e-4, 0.6126, 0.1551, None, None),
+    ("17942", 300, 4, 5e-5, 0.5701, 0.1618, None, None),
+    ("18049", 400, 4, 1e-4, 0.7242, 0.0961, 0.6827, 0.1307),
+    ("18808", 1000, 4, 1e-4, 0.8609, 0.0454, 0.701, 0.1881),
+)
+
+
+def spec(metric: Metric = "val_iou", gpus: int = 4, command: str | None = None) -> SweepSpec:
+    space = Space(Choices((100, 1000)), Choices((4,)), Choices((1e-4,)))
+    return SweepSpec(
+        name="grid",
+        data=DataConfig(root="/data/eyes"),
+        space=space,
+        study=StudySpec(metric=metric),
+        trainer=TrainerConfig(command=command),
+        slurm=Resources(gpus=gpus, processes=gpus or 2),
+    )
+
+
+def trial(
+    number: int, state: str = "complete", epochs: int = 100, job_id: str | None = None, **more: object
+) -> TrialRecord:
+    """A trial; a complete one without `result` has val_iou 0.5."""
+    result = more.pop("result", Result(val_iou=0.5) if state == "complete" else None)
+    defaults = {"batch_size": 4, "learning_rate": 1e-4}
+    return TrialRecord(
+        number=number,
+        epochs=epochs,
+        state=state,
+        job_id=job_id,
+        result=result,
+        **{**defaults, **more},  # type: ignore[arg-type]
+    )
+
+
+def sweep(*trials: TrialRecord, warnings: tuple[str, ...] = (), of: SweepSpec | None = None) -> SweepRecord:
+    return SweepRecord(name="grid", spec=of or spec(), trials=trials, warnings=warnings)
+
+
+def docs_sweep() -> SweepRecord:
+    """The table of the docs' page."""
+    trials = []
+    for number, (job, epochs, batch, rate, val_iou, val_loss, test_iou, test_loss) in enumerate(DOCS_ROWS):
+        result = Result(
+            val_iou=val_iou,
+            val_loss=val_loss,
+            test_iou=test_iou,
+            test_loss=test_loss,
+            best_epoch=992 if epochs == 1000 else epochs - 1,
+            checkpoint=f"checkpoints/best-{epochs}.ckpt",
+        )
+        trials.append(
+            trial(
+                number,
+                epochs=epochs,
+                job_id=job,
+                batch_size=batch,
+                learning_rate=rate,
+                result=result,
+                run_dir=f"/home/ada/results/grid/runs/{number:04d}",
+                archive="/home/ada/results/grid/runs/0008/comet/1f.zip" if epochs == 1000 else None,
+            )
+        )
+    return sweep(*trials)
+
+
+def mixed_sweep() -> SweepRecord:
+    """An array in the middle of its work: every state, awkward words, a torn number."""
+    full = Result(
+        val_iou=0.71234567,
+        val_loss=0.1,
+        test_iou=0.66,
+        test_loss=0.123456,
+        best_epoch=7,
+        epochs_run=8,
+        seconds=61.25,
+        gpu_seconds=245.0,
+        peak_memory_mb=1234.5,
+        host="node_1",
+        checkpoint="checkpoints/best-8.ckpt",
+    )
+    pruned = Result(state="pruned", val_iou=0.9, val_loss=0.01, epochs_run=2)
+    diverged = Result(state="diverged", message="loss is nan at epoch 3")
+    return sweep(
+        trial(0, epochs=8, job_id="18808_10", result=full, run_dir="/home/ada/results/grid/runs/0000"),
+        trial(1, epochs=8, job_id="18808_9", result=Result(val_iou=0.25, val_loss=float("nan"))),
+        trial(2, "running", epochs=8, job_id="18808_2"),
+        trial(3, "submitted", epochs=8, job_id="18808_3", reason="Resources"),
+        trial(4, "waiting", epochs=8),
+        trial(5, "pruned", epochs=8, job_id="18808_5", result=pruned),
+        trial(6, "diverged", epochs=8, job_id="18808_6", result=diverged),
+        trial(7, "failed", epochs=8, job_id="18808_7", reason="CUDA error:\n\tout of memory | 50% of $HOME/_x_ used"),
+        trial(8, "cancelled", epochs=8, learning_rate=0.00031622776601683794),
+        warnings=(
+            "groups: none, so one eye may be in training and validation both",
+            "progress_of *7*:\ntorn {last} line",
+        ),
+    )

@@ -1,0 +1,37 @@
+"""Whole reports, compared to the letter with files that were read by a person.
+
+After a wanted change: `python tests/report/test_golden.py` writes them anew; read the difference.
+"""
+
+from pathlib import Path
+
+import pytest
+from report_records import docs_sweep, mixed_sweep, sweep, trial
+
+from unetsweep.report.formats import Format, render
+
+GOLDEN = Path(__file__).parent / "golden"
+
+SWEEPS = {
+    "docs": docs_sweep,
+    "mixed": mixed_sweep,
+    "nothing": lambda: sweep(trial(0, "waiting"), trial(1, "running", job_id="7")),
+    "empty": sweep,
+}
+ENDINGS = {"table": "txt", "markdown": "md", "csv": "csv", "json": "json", "latex": "tex"}
+
+
+def produced(name: str, form: Format) -> str:
+    return render(SWEEPS[name](), form, base="/home/ada")
+
+
+@pytest.mark.parametrize("form", list(Format))
+@pytest.mark.parametrize("name", list(SWEEPS))
+def test_the_report_reads_as_it_always_did(name: str, form: Format) -> None:
+    assert produced(name, form) == (GOLDEN / f"{name}.{ENDINGS[form]}").read_text()
+
+
+if __name__ == "__main__":
+    for each in SWEEPS:
+        for each_form in Format:
+            (GOLDEN / f"{each}.{ENDINGS[each_form]}").write_text(produced(each, each_form))

@@ -1,0 +1,53 @@
+"""CSV and JSON keep every number, and any reader can read them."""
+
+import csv
+import io
+import json
+
+from report_records import docs_sweep, mixed_sweep, sweep, trial
+
+from unetsweep.report.columns import COLUMNS
+from unetsweep.report.formats import Format, files, render
+
+ODD = 0.00031622776601683794
+
+
+def test_csv_gives_every_number_back_as_it_was() -> None:
+    odd = sweep(trial(0, learning_rate=ODD, job_id='7,"8"'))
+    (row,) = csv.DictReader(io.StringIO(render(odd, Format.CSV)))
+    assert float(row["learning_rate"]) == ODD
+    assert row["job_id"] == '7,"8"'
+    assert row["test_iou"] == ""
+
+
+def test_json_gives_every_number_back_as_it_was() -> None:
+    (row,) = json.loads(render(sweep(trial(0, learning_rate=ODD)), Format.JSON))["rows"]
+    assert row["learning_rate"] == ODD
+    assert row["val_iou"] == 0.5
+    assert row["test_iou"] is None
+
+
+def test_json_is_strict_json_even_with_a_number_that_is_not_finite() -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    report = json.loads(render(mixed_sweep(), Format.JSON), parse_constant=refuse)
+    assert [row["val_loss"] for row in report["rows"] if row["trial"] == 1] == [None]
+
+
+def test_json_rows_have_the_columns_in_order() -> None:
+    report = json.loads(render(docs_sweep(), Format.JSON, columns=["val_iou", "trial"]))
+    assert report["columns"] == ["val_iou", "trial"]
+    assert report["rows"][0] == {"val_iou": 0.6163, "trial": 0}
+
+
+def test_json_counts_the_states_of_the_whole_sweep_whatever_is_shown() -> None:
+    assert json.loads(render(mixed_sweep(), Format.JSON, top=1))["states"]["failed"] == 1
+
+
+def test_the_files_beside_the_sweep_are_whole_reports() -> None:
+    texts = files(mixed_sweep())
+    assert sorted(texts) == ["results.csv", "results.json", "results.md"]
+    assert texts["results.csv"].split("\n")[0].split(",") == list(COLUMNS)
+    assert len(json.loads(texts["results.json"])["rows"]) == 9
+    assert texts["results.md"] == render(mixed_sweep(), Format.MARKDOWN)

@@ -1,0 +1,90 @@
+"""`unetsweep report` on a sweep's directory as the product makes it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.config.written import as_yaml
+from unetsweep.contract import DataConfig, Result, Split, TrialConfig
+from unetsweep.core.spec import Choices, Space, SweepSpec
+
+SCORES = (0.25, 0.75)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A results folder with the sweep `eyes`: two trials complete, one not submitted."""
+    data = DataConfig(root=str(tmp_path), split=Split(groups="none"))
+    spec = SweepSpec("eyes", data, Space(Choices((8, 16, 32)), Choices((4,)), Choices((1e-3,))))
+    directory = SweepDir(tmp_path / "results" / "eyes")
+    directory.create(as_yaml(spec), "local")
+    directory.add_trials([TrialConfig(data, epochs, 4, 1e-3) for epochs in (8, 16, 32)], {"sampler": "grid"})
+    for number, score in enumerate(SCORES):
+        directory.end_trial(number, Result(trial=number, job_id=str(100 + number), val_iou=score, best_epoch=7))
+    return tmp_path / "results"
+
+
+def report(results: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "unetsweep", "report", "--results", str(results), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_newest_sweep_is_printed_with_its_best_row_its_states_and_its_warning(results: Path) -> None:
+    done = report(results, "--format", "markdown")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert lines[2:5] == [
+        "|    100 |      8 |          4 |         1e-03 |    0.25 |        - |        - |         - |",
+        "|    101 | **16** |      **4** |     **1e-03** | **0.75** |        - |        - |         - |",
+        "|      - |     32 |          4 |         1e-03 |       - |        - |        - |         - |",
+    ]
+    assert "2 complete, 1 waiting" in lines
+    assert any(line.startswith("Warning: groups: none") for line in lines)
+    assert "At epoch **7** the model has the best performance with:" in lines
+
+
+def test_the_sweeps_report_folder_holds_the_same(results: Path) -> None:
+    printed = report(results, "eyes", "--format", "json").stdout
+    assert json.loads((results / "eyes/report/results.json").read_text()) == json.loads(printed)
+    assert [row["val_iou"] for row in json.loads(printed)["rows"]] == [*SCORES, None]
+
+
+def test_a_report_folder_that_cannot_be_written_stops_no_report(results: Path) -> None:
+    (results / "eyes/report").write_text("in the way")
+    assert report(results, "eyes").returncode == 0
+
+
+def test_output_goes_into_the_file_and_not_to_the_terminal(results: Path, tmp_path: Path) -> None:
+    target = tmp_path / "table.csv"
+    done = report(
+        results, "--format", "csv", "--columns", "trial, val_iou", "--sort", "-val_iou", "--output", str(target)
+    )
+    assert done.stdout == ""
+    assert target.read_text() == "trial,val_iou\n1,0.75\n0,0.25\n2,\n"
+
+
+def test_top_limits_the_rows(results: Path) -> None:
+    assert report(results, "--format", "csv", "--columns", "trial", "--top", "1").stdout == "trial\n1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--columns", "val_ious"], "did you mean 'val_iou'?"),
+        (["--sort", "-los"], "there is no column 'los'"),
+        (["elsewhere"], "no sweep 'elsewhere'"),
+        (["--top", "0"], "--top"),
+        (["--format", "pdf"], "pdf"),
+    ],
+)
+def test_what_there_is_not_is_refused_without_a_traceback(results: Path, arguments: list[str], words: str) -> None:
+    done = report(results, *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""

@@ -1,0 +1,191 @@
+"""What a text for people must keep, whatever words and numbers come in."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from report_records import docs_sweep, mixed_sweep, spec, sweep, trial
+
+from unetsweep.contract import Result
+from unetsweep.report import latex, markdown
+from unetsweep.report.columns import COLUMNS, metric_text, one_line, rate_text
+from unetsweep.report.formats import Format, render
+from unetsweep.report.rows import SweepRecord
+from unetsweep.report.summary import state_line
+
+words = st.text(max_size=20)
+numbers = st.none() | st.floats()
+results = st.builds(Result, val_iou=numbers, val_loss=numbers, test_iou=numbers, test_loss=numbers, host=words)
+trials = st.builds(
+    trial,
+    st.integers(0, 20_000),
+    st.sampled_from(["complete", "failed", "waiting", "elsewhere"]),
+    job_id=st.none() | words,
+    result=st.none() | results,
+    reason=words,
+)
+
+
+_reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def cells(text: str) -> list[list[str]]:
+    """The table at the start of a Markdown text, as a reader of GitHub's dialect sees it; markup stays."""
+    rows: list[list[str]] = []
+    for token in _reader.parse(text):
+        if token.type == "tr_open":
+            rows.append([])
+        if token.type == "table_close":
+            break
+        if token.type == "inline" and rows:
+            rows[-1].append(token.content)
+    return rows
+
+
+def visible(text: str) -> str:
+    """Markdown as a person sees it, without its markup."""
+    inline = [child for token in _reader.parse(text) for child in token.children or ()]
+    assert {child.type for child in inline} <= {"text"}
+    return "".join(child.content for child in inline)
+
+
+@given(st.lists(trials, max_size=6))
+def test_every_row_of_a_markdown_table_has_as_many_cells_as_columns(some: list) -> None:
+    text = render(sweep(*some), Format.MARKDOWN, columns=list(COLUMNS))
+    assert [len(row) for row in cells(text)] == [len(COLUMNS)] * (len(some) + 1)
+    widths = {line.count("|") - line.count("\\|") for line in text.split("\n")[: len(some) + 2]}
+    assert widths == {len(COLUMNS) + 1}
+
+
+@given(words)
+def test_escaped_markdown_shows_the_text_and_obeys_none_of_it(text: str) -> None:
+    text = one_line(text)
+    assert visible(f"1 failed: {markdown.escape(text)}").rstrip() == f"1 failed: {text}".rstrip()
+
+
+@given(st.lists(trials, max_size=6))
+def test_every_row_of_a_latex_table_has_as_many_cells_as_columns(some: list) -> None:
+    lines = render(sweep(*some), Format.LATEX, columns=list(COLUMNS)).split("\n")
+    rows = lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [len(COLUMNS) - 1] * len(some)
+
+
+@given(words)
+def test_escaped_latex_has_no_special_character_left(text: str) -> None:
+    left = re.sub(r"\\[&%$#_{}]|\\text[a-z]+\{\}|\{\[\}", "", latex.escape(text))
+    assert not set(left) & set("\\&%$#_{}~^[")
+
+
+def test_the_docs_table_comes_out_as_it_stands_there() -> None:
+    heading_and_rows = """\
+| Job id | epochs | batch_size | learning_rate | val_IoU | val_loss | test_IoU | test_loss |
+| -----: | -----: | ---------: | ------------: | ------: | -------: | -------: | --------: |
+|  17855 |    100 |          4 |         1e-04 |  0.6163 |   0.1475 |        - |         - |
+|  17857 |    100 |         16 |         1e-04 |  0.4087 |   0.2136 |        - |         - |
+|  17931 |    200 |          4 |         1e-04 |  0.6783 |   0.1251 |   0.6779 |     0.125 |
+"""
+    assert render(docs_sweep(), Format.MARKDOWN).startswith(heading_and_rows)
+
+
+def test_the_best_row_is_bold_from_epochs_on_and_no_other_row_is() -> None:
+    *others, best = cells(render(docs_sweep(), Format.MARKDOWN))
+    bold = ["**1000**", "**4**", "**1e-04**", "**0.8609**", "**0.0454**", "**0.701**", "**0.1881**"]
+    assert best == ["18808", *bold]
+    assert not any("*" in cell for row in others for cell in row)
+
+
+def test_a_cell_of_the_best_row_with_nothing_in_it_is_not_bold() -> None:
+    _, row = cells(render(sweep(trial(0, job_id="7")), Format.MARKDOWN))
+    assert row == ["7", "**100**", "**4**", "**1e-04**", "**0.5**", "-", "-", "-"]
+
+
+def test_of_tied_rows_one_is_bold() -> None:
+    table = render(sweep(trial(0, epochs=400), trial(1, epochs=1000)), Format.MARKDOWN).split("\n")[2:4]
+    assert ["**" in line for line in table] == [True, False]
+
+
+def test_markup_in_a_reason_is_shown_and_not_obeyed() -> None:
+    failed = trial(7, "failed", reason="a|b *c* `d` <e> [f](g) _h_ \\")
+    assert "1 failed: 0007 a\\|b \\*c\\* \\`d\\` \\<e\\> \\[f\\](g) \\_h\\_ \\\\" in render(
+        sweep(failed), Format.MARKDOWN
+    ).split("\n")
+
+
+def test_a_path_with_backticks_stays_one_code_span() -> None:
+    assert markdown.code("a``b") == "``` a``b ```"
+
+
+def test_paths_are_relative_to_the_given_folder_and_else_absolute() -> None:
+    near = render(docs_sweep(), Format.MARKDOWN, base="/home/ada")
+    far = render(docs_sweep(), Format.MARKDOWN, base="/home/a")
+    assert "`results/grid/runs/0008/checkpoints/best-1000.ckpt`" in near
+    assert "`/home/ada/results/grid/runs/0008/checkpoints/best-1000.ckpt`" in far
+
+
+def test_a_trainer_of_the_users_is_named_instead_of_an_optimizer() -> None:
+    own = sweep(trial(0), of=spec(gpus=0, command="python my_train.py {config} {out}"))
+    text = render(own, Format.MARKDOWN)
+    assert "- **Trainer**: `python my_train.py {config} {out}`" in text
+    assert "Optimizer" not in text
+    assert "Number of GPUs used in the training is 0 (2 processes on the CPU)" in text
+    assert "At its best epoch the model has the best performance with:" in text
+
+
+def test_colour_marks_the_best_and_the_failed_rows_and_changes_no_word() -> None:
+    plain = render(mixed_sweep(), Format.TABLE)
+    painted = render(mixed_sweep(), Format.TABLE, colour=True)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == plain
+    assert "\x1b" not in plain
+    green, red = "\x1b[1;3", "\x1b[31m"
+    rows = [line for line in painted.split("\n") if line.startswith((green, red))]
+    assert [("complete" in row, "diverged" in row, "failed" in row, row[:5]) for row in rows] == [
+        (False, True, False, red),
+        (False, False, True, red),
+        (True, False, False, green),
+    ]
+
+
+def test_control_characters_of_a_log_line_never_reach_the_terminal() -> None:
+    text = render(sweep(trial(0, "failed", reason="\x1b[2Jgone\r\n\x07", job_id="7\n8")), Format.TABLE)
+    assert text.replace("\n", "").isprintable()
+
+
+def many(count: int, reason: str, start: int = 0) -> list:
+    return [trial(start + n, "failed", reason=reason) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("of", "line"),
+    [
+        (sweep(), "no trials yet"),
+        (sweep(trial(0), trial(1)), "2 complete"),
+        (sweep(*many(2, "boom")), "2 failed: 0000, 0001 boom"),
+        (sweep(*many(5, "boom")), "5 failed: 0000, 0001, 0002 and 2 more boom"),
+        (sweep(*many(1, "a"), *many(1, "b", 1)), "2 failed: 0000 a; 0001 b"),
+        (
+            sweep(*(trial(n, "failed", reason=str(n)) for n in range(6))),
+            "6 failed: 0000 0; 0001 1; 0002 2; and 3 more",
+        ),
+        (sweep(trial(0, "failed")), "1 failed: 0000"),
+        (sweep(trial(0, "running"), trial(1, "running"), *many(1, "why", 7)), "2 running, 1 failed: 0007 why"),
+        (sweep(trial(0, "waiting"), trial(1, "waiting", reason="retry")), "2 waiting: 0001 retry"),
+        (sweep(trial(0, "complete"), trial(1, "paused")), "1 complete, 1 paused"),
+    ],
+)
+def test_one_line_says_how_the_trials_stand(of: SweepRecord, line: str) -> None:
+    assert state_line(of.trials) == line
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.701, "0.701"), (0.72424, "0.7242"), (0.125, "0.125"), (1.0, "1.0"), (-0.00001, "0.0"), (float("nan"), "nan")],
+)
+def test_a_metric_has_at_most_four_decimals_and_no_zeros_at_its_end(value: float, text: str) -> None:
+    assert metric_text(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(1e-4, "1e-04"), (5e-05, "5e-05"), (0.00015, "1.5e-04"), (1.0, "1e+00")])
+def test_a_learning_rate_keeps_the_digits_that_count(value: float, text: str) -> None:
+    assert rate_text(value) == text

@@ -1,0 +1,73 @@
+"""The five formats by name, each with the columns that it shows unless others are asked for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import assert_never
+
+from unetsweep.report import latex, markdown, plain, table
+from unetsweep.report.columns import COLUMNS, EIGHT
+from unetsweep.report.rows import SweepRecord
+from unetsweep.report.view import view
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+    LATEX = "latex"
+
+
+_DEFAULTS: dict[Format, tuple[str, ...]] = {
+    Format.TABLE: ("trial", "state", *EIGHT),
+    Format.MARKDOWN: EIGHT,
+    Format.CSV: tuple(COLUMNS),
+    Format.JSON: tuple(COLUMNS),
+    Format.LATEX: (EIGHT[0], "state", *EIGHT[1:]),
+}
+
+
+def render(
+    sweep: SweepRecord,
+    form: Format,
+    *,
+    columns: Sequence[str] | None = None,
+    sort: str | None = None,
+    top: int | None = None,
+    base: str = "",
+    colour: bool = False,
+) -> str:
+    """The report as text that ends with a line end.
+
+    `columns`: None for the format's own; `sort`, `top`: as `view.view` takes them; `base`: folder to
+    which the paths in texts for people are relative (empty: absolute); `colour`: for `table` on a
+    terminal. Raises UsageError for a column that there is not.
+    """
+    shown = view(sweep, columns or _DEFAULTS[form], sort, top)
+    match form:
+        case Format.TABLE:
+            return table.render(shown, base, colour)
+        case Format.MARKDOWN:
+            return markdown.render(shown, base)
+        case Format.CSV:
+            return plain.render_csv(shown)
+        case Format.JSON:
+            return plain.render_json(shown)
+        case Format.LATEX:
+            return latex.render(shown)
+        case _:
+            assert_never(form)
+
+
+def files(sweep: SweepRecord) -> dict[str, str]:
+    """Names and texts of what lies in the sweep's `report/` folder, for people and programs that look there."""
+    table = view(sweep, EIGHT)
+    everything = replace(table, columns=tuple(COLUMNS.values()))  # ordered once: there may be thousands of rows
+    return {
+        "results.md": markdown.render(table),
+        "results.csv": plain.render_csv(everything),
+        "results.json": plain.render_json(everything),
+    }

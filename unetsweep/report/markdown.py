@@ -1,0 +1,98 @@
+"""The table of the docs' page, and the best hyperparameters as that page gives them.
+
+Rule 1: heading and rule are as wide as the widest plain cell, so they look as in the docs; the
+        emphasised row may stand out by its stars.
+Rule 2: a text of somebody else's can neither end a cell nor start markup.
+"""
+
+import re
+
+from unetsweep.report.columns import Column, metric_text, one_line, plain_text
+from unetsweep.report.summary import Best, best_of, gpus_text, state_line
+from unetsweep.report.view import View
+
+# An underscore within a word (18808_3) is no markup in CommonMark, so it stays readable.
+_MARKUP = re.compile(r"[\\`*|<>\[\]~&]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
+
+
+def render(shown: View, base: str = "") -> str:
+    """The whole report; paths below the folder `base` are shown relative to it."""
+    parts = ["\n".join(_table(shown)), escape(state_line(shown.sweep.trials))]
+    parts += [f"Warning: {escape(one_line(warning))}" for warning in shown.sweep.warnings]
+    if shown.best is None:
+        parts.append("No trial is complete yet, so there are no best hyperparameters.")
+    else:
+        parts += _best(best_of(shown.sweep, shown.best), base)
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""Plain text as Markdown that shows it.
+
+    >>> escape("18808_3"), escape("a|b"), escape("_x_ <b>")
+    ('18808_3', 'a\\|b', '\\_x\\_ \\<b\\>')
+    """
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+def code(text: str) -> str:
+    """Text in a code span, whatever backticks it has.
+
+    >>> code("runs/0003"), code("a`b")
+    ('`runs/0003`', '`` a`b ``')
+    """
+    text = one_line(text)
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    return f"{fence}{text}{fence}" if fence == "`" else f"{fence} {text} {fence}"
+
+
+def relative(path: str, base: str) -> str:
+    """
+    >>> relative("/home/me/results/x.ckpt", "/home/me"), relative("/tmp/x.ckpt", "/home/me")
+    ('results/x.ckpt', '/tmp/x.ckpt')
+    """
+    return path.removeprefix(base.rstrip("/") + "/") if base else path
+
+
+def _table(shown: View) -> list[str]:
+    best = next((at for at, trial in enumerate(shown.rows) if trial is shown.best), None)
+    columns = [_cells(column, shown, best) for column in shown.columns]
+    lines = [f"| {' | '.join(line)} |" for line in zip(*columns, strict=True)]
+    return lines if lines else [""]
+
+
+def _cells(column: Column, shown: View, best: int | None) -> list[str]:
+    """One column: heading, rule, and a cell a row, all filled up to one width."""
+    cells = [column.shown(trial, "-") for trial in shown.rows]
+    if column.is_text or column.is_identity:
+        cells = [escape(cell) if cell != "-" else cell for cell in cells]
+    width = max(len(column.heading), 3, max(map(len, cells), default=0))
+    if best is not None and not column.is_identity and cells[best] != "-":
+        cells[best] = f"**{cells[best]}**"
+    if column.is_text:
+        return [column.heading.ljust(width), ":" + "-" * (width - 1), *(cell.ljust(width) for cell in cells)]
+    return [column.heading.rjust(width), "-" * (width - 1) + ":", *(cell.rjust(width) for cell in cells)]
+
+
+def _best(best: Best, base: str) -> list[str]:
+    trainer = f"- **Optimizer**: {best.optimizer}" if best.optimizer else f"- **Trainer**: {code(best.command or '')}"
+    hyperparameters = [
+        f"- **Learning Rate**: {plain_text(best.learning_rate)}",
+        trainer,
+        f"- **Batch Size**: {best.batch_size}",
+        f"- **Epochs**: {best.epochs}",
+    ]
+    when = "At its best epoch" if best.best_epoch is None else f"At epoch **{best.best_epoch}**"
+    scores = [("IoU score", best.val_iou), ("validation loss", best.val_loss)]
+    parts = [
+        gpus_text(best),
+        "The best hyperparameters of the sweep are:",
+        "\n".join(hyperparameters),
+        f"{when} the model has the best performance with:",
+        "\n".join(f"- **{name} = {'-' if value is None else metric_text(value)}**" for name, value in scores),
+    ]
+    if best.checkpoint:
+        parts.append(f"The model is saved to {code(relative(best.checkpoint, base))}")
+    if best.archive:
+        parts.append(f"Its experiment is archived in {code(relative(best.archive, base))}")
+    return parts

@@ -1,0 +1,70 @@
+"""For programs: CSV and JSON, every number in full.
+
+The JSON report is one object, and its keys stay:
+
+schema     1
+sweep      the sweep's name
+metric     `val_iou` or `val_loss`; `minimize` says whether less is better
+columns    names of the columns, in order
+rows       one object a trial, with those keys; null where there is nothing (yet)
+best       null, or the best trial (`summary.Best`)
+states     how many trials of the whole sweep are in each state
+warnings   what a reader of the numbers must know
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from typing import Any
+
+from unetsweep.report.columns import Value
+from unetsweep.report.summary import best_of, state_counts
+from unetsweep.report.view import View
+
+SCHEMA = 1
+
+
+def render_csv(shown: View) -> str:
+    """A heading of column names, then a line a trial; empty where there is nothing (yet)."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.name for column in shown.columns])
+    writer.writerows([column.value(trial) for column in shown.columns] for trial in shown.rows)
+    return text.getvalue()
+
+
+def render_json(shown: View) -> str:
+    """The object above; a row is one line, so that two reports can be compared by `diff`."""
+    sweep = shown.sweep
+    pairs = [(column.name, column.value) for column in shown.columns]
+    rows = [_dumps({name: value(trial) for name, value in pairs}) for trial in shown.rows]
+    best = None if shown.best is None else dataclasses.asdict(best_of(sweep, shown.best))
+    parts = {
+        "schema": _dumps(SCHEMA),
+        "sweep": _dumps(sweep.name),
+        "metric": _dumps(sweep.spec.study.metric),
+        "minimize": _dumps(sweep.spec.minimize),
+        "columns": _dumps([column.name for column in shown.columns]),
+        "rows": "[" + ",".join(f"\n{row}" for row in rows) + "\n]",
+        "best": _dumps(best),
+        "states": _dumps(state_counts(sweep.trials)),
+        "warnings": _dumps(sweep.warnings),
+    }
+    return "{\n" + ",\n".join(f'"{key}": {text}' for key, text in parts.items()) + "\n}\n"
+
+
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+
+
+def _dumps(value: Any) -> str:
+    """JSON knows no NaN and no infinity: where one is, nothing is there instead."""
+    try:
+        return _encode(value)
+    except ValueError:
+        return _encode({name: None if _is_odd(each) else each for name, each in value.items()})
+
+
+def _is_odd(value: Value) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

@@ -1,0 +1,81 @@
+"""The rows of a report, and which of them is the best.
+
+Rule 1: only complete trials compete; the best has the best metric, then fewer epochs, then the lower number.
+        Trials that share a run often tie exactly: it is the same checkpoint, and the shorter training is enough.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from unetsweep.contract import Result
+from unetsweep.core.spec import SweepSpec
+
+STATES = (
+    "complete",
+    "pruned",
+    "running",
+    "submitted",
+    "waiting",
+    "diverged",
+    "failed",
+    "cancelled",
+)
+"""Every state word of a trial, in the order in which they are counted aloud."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """One trial, as the sweep directory (and the scheduler, where it was asked) shows it."""
+
+    number: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    state: str
+    """A word of STATES; another one is shown as it is."""
+    job_id: str | None
+    """The job that published the row; before that the latest; None before any submission."""
+    result: Result | None
+    """None: nothing published yet."""
+    reason: str = ""
+    """Why it failed or waits."""
+    run_dir: str = ""
+    """Absolute path of the run's folder; `Result.checkpoint` is relative to it."""
+    archive: str | None = None
+    """Path of its experiment archive; None: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRecord:
+    """One sweep: all that a report is made of."""
+
+    name: str
+    spec: SweepSpec
+    trials: tuple[TrialRecord, ...]
+    warnings: tuple[str, ...] = ()
+    """What a reader of the numbers must know: `groups: none`, a torn file."""
+
+
+_Rank = tuple[float, int, int]
+"""The metric (negative where more is better), epochs, number: the least wins."""
+
+
+def best(sweep: SweepRecord) -> TrialRecord | None:
+    """The winner by rule 1; None where no trial is complete."""
+    return min(_competing(sweep), key=lambda pair: pair[0], default=(None, None))[1]
+
+
+def ranked(sweep: SweepRecord) -> list[TrialRecord]:
+    """The complete trials, best first by rule 1."""
+    return [trial for _, trial in sorted(_competing(sweep), key=lambda pair: pair[0])]
+
+
+def _competing(sweep: SweepRecord) -> Iterable[tuple[_Rank, TrialRecord]]:
+    minimize, metric = sweep.spec.minimize, sweep.spec.study.metric
+    for trial in sweep.trials:
+        if trial.state != "complete" or trial.result is None:
+            continue
+        score = trial.result.val_loss if metric == "val_loss" else trial.result.val_iou
+        if score is not None and math.isfinite(score):
+            yield (score if minimize else -score, trial.epochs, trial.number), trial

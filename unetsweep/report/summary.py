@@ -1,0 +1,118 @@
+"""What is said below the rows: how the trials stand, and the best hyperparameters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unetsweep.report.columns import checkpoint, number_text, reason
+from unetsweep.report.rows import STATES, SweepRecord, TrialRecord
+
+_ALWAYS_NAMED = ("diverged", "failed")
+_NAMED_WITH_REASON = ("submitted", "waiting")
+_MOST = 3
+"""Trials of one reason, and reasons of one state, that are spelled out before `and … more`."""
+
+_OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best trial, as a reader wants to repeat it. A key of the JSON report each."""
+
+    trial: int
+    job_id: str | None
+    learning_rate: float
+    optimizer: str | None
+    """None: a program of the user's trained, and we do not know."""
+    command: str | None
+    """That program; None: our own trainer."""
+    batch_size: int
+    epochs: int
+    gpus: int
+    processes: int
+    best_epoch: int | None
+    val_iou: float | None
+    val_loss: float | None
+    test_iou: float | None
+    test_loss: float | None
+    checkpoint: str | None
+    archive: str | None
+
+
+def best_of(sweep: SweepRecord, trial: TrialRecord) -> Best:
+    """`trial` (one with a result) as the sweep's best."""
+    result, trainer, slurm = trial.result, sweep.spec.trainer, sweep.spec.slurm
+    if result is None:
+        raise ValueError(f"trial {trial.number} has no result")
+    return Best(
+        trial=trial.number,
+        job_id=trial.job_id,
+        learning_rate=trial.learning_rate,
+        optimizer=None if trainer.command else _OPTIMIZERS[trainer.optimizer],
+        command=trainer.command,
+        batch_size=trial.batch_size,
+        epochs=trial.epochs,
+        gpus=slurm.gpus,
+        processes=slurm.processes,
+        best_epoch=result.best_epoch,
+        val_iou=result.val_iou,
+        val_loss=result.val_loss,
+        test_iou=result.test_iou,
+        test_loss=result.test_loss,
+        checkpoint=checkpoint(trial),
+        archive=trial.archive,
+    )
+
+
+def gpus_text(best: Best) -> str:
+    """The docs' sentence; without a GPU it says what trained instead.
+
+    >>> from types import SimpleNamespace as S
+    >>> gpus_text(S(gpus=4, processes=4)), gpus_text(S(gpus=1, processes=1))
+    ('Number of GPUs used in the training is 4 GPUs', 'Number of GPUs used in the training is 1 GPU')
+    >>> gpus_text(S(gpus=0, processes=2))
+    'Number of GPUs used in the training is 0 (2 processes on the CPU)'
+    """
+    if best.gpus:
+        words = f"{best.gpus} GPU" + ("s" if best.gpus > 1 else "")
+    else:
+        words = f"0 ({best.processes} process" + ("es" if best.processes > 1 else "") + " on the CPU)"
+    return f"Number of GPUs used in the training is {words}"
+
+
+def state_counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
+    """How many trials are in each state that occurs, in the order of STATES."""
+    return {state: len(there) for state, there in _by_state(trials).items()}
+
+
+def state_line(trials: Sequence[TrialRecord]) -> str:
+    """`6 complete, 2 running, 1 failed: 0007 CUDA out of memory`: always one line."""
+    if not trials:
+        return "no trials yet"
+    return ", ".join(_told(state, there) for state, there in _by_state(trials).items())
+
+
+def _by_state(trials: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
+    groups: dict[str, list[TrialRecord]] = {state: [] for state in STATES}
+    for trial in trials:
+        groups.setdefault(trial.state, []).append(trial)
+    return {state: there for state, there in groups.items() if there}
+
+
+def _told(state: str, trials: Sequence[TrialRecord]) -> str:
+    count = f"{len(trials)} {state}"
+    reasons: dict[str, list[int]] = {}
+    if state in _ALWAYS_NAMED or state in _NAMED_WITH_REASON:
+        for trial in trials:
+            why = reason(trial) or ""
+            if why or state in _ALWAYS_NAMED:
+                reasons.setdefault(why, []).append(trial.number)
+    if not reasons:
+        return count
+    told = [f"{_numbers(there)} {why}".rstrip() for why, there in list(reasons.items())[:_MOST]]
+    left = sum(len(there) for there in list(reasons.values())[_MOST:])
+    return f"{count}: " + "; ".join(told) + (f"; and {left} more" if left else "")
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    shown = ", ".join(number_text(number) for number in sorted(numbers)[:_MOST])
+    return shown + (f" and {len(numbers) - _MOST} more" if len(numbers) > _MOST else "")
