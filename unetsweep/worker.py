@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -142,6 +143,9 @@ def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
         return f"attempt {attempt} of {folder.name} was given up"
     if all((folder / layout.horizon(each["epochs"])).exists() for each in intent["horizons"]):
         return f"{folder.name} has its results already"
+    trials = [start.root / layout.trial_dir(each["trial"]) for each in intent["horizons"]]
+    if all((trial / layout.RESULT).exists() for trial in trials):
+        return f"the trials of {folder.name} have ended without it"
     return None
 
 
@@ -314,7 +318,8 @@ def _devices(gpus: int, held: contextlib.ExitStack) -> dict[str, str]:
     mine: list[int] = []
     while len(mine) < gpus:
         for device in range(64):
-            lock = held.enter_context(Path(f"/tmp/unetsweep-{os.getuid()}-gpu-{device}").open("a"))  # noqa: S108
+            place = Path(tempfile.gettempdir(), f"unetsweep-{os.getuid()}-gpu-{device}")
+            lock = held.enter_context(place.open("a"))
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 mine.append(device)

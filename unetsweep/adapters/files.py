@@ -105,6 +105,9 @@ def _temporary(path: Path, text: str) -> Path:
     temporary, descriptor = _unflushed(path, text)
     try:
         os.fsync(descriptor)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     finally:
         os.close(descriptor)
     return temporary

@@ -7,7 +7,8 @@ Rule 2: written before it is acted on: a trial before its submission, an intent 
 import os
 import secrets
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ SWEEP = "sweep.json"
 class SweepDir:
     """One sweep's directory."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, now: Callable[[], datetime] = utc_now) -> None:
         self.root = root.absolute()
         self.name = root.name
+        self._now = now
 
     # ---- the sweep itself
 
@@ -41,7 +43,7 @@ class SweepDir:
         self.check_private()
         for folder in (layout.TRIALS, layout.RUNS, layout.SUBMISSIONS):
             (self.root / folder).mkdir(exist_ok=True)
-        about = {"executor": executor, "created": utc_now().isoformat(), "working_directory": os.getcwd()}
+        about = {"executor": executor, "created": self._now().isoformat(), "working_directory": os.getcwd()}
         link_json(self.root / SWEEP, about)
         write_text(self.root / layout.SPEC, yaml)
 
@@ -93,7 +95,7 @@ class SweepDir:
             "params": params,
             "config_id": contract.config_id(config),
             "runs": [{"run": number, "epochs": config.epochs}],
-            "at": utc_now().isoformat(),
+            "at": self._now().isoformat(),
             **origin,
         }
         return self.root / layout.trial_dir(number) / layout.TRIAL, content
@@ -123,11 +125,11 @@ class SweepDir:
 
     def cancel(self, trial: int) -> None:
         """Write down that the user cancelled it: SLURM forgets a cancelled pending element at once."""
-        link_json(self.root / layout.trial_dir(trial) / layout.CANCELLED, {"at": utc_now().isoformat()})
+        link_json(self.root / layout.trial_dir(trial) / layout.CANCELLED, {"at": self._now().isoformat()})
 
     def stop(self) -> None:
         """Propose nothing new; `resume` takes it back."""
-        link_json(self.root / layout.STOPPED, {"at": utc_now().isoformat()})
+        link_json(self.root / layout.STOPPED, {"at": self._now().isoformat()})
 
     def resume(self) -> None:
         (self.root / layout.STOPPED).unlink(missing_ok=True)
@@ -152,7 +154,7 @@ class SweepDir:
         starts finds its run there.
         """
         token = token or secrets.token_hex(6)
-        at = utc_now().isoformat()
+        at = self._now().isoformat()
         files = {}
         for index, element in enumerate(elements):
             (self.root / layout.run_dir(element.run) / "attempts").mkdir(parents=True, exist_ok=True)
@@ -180,12 +182,12 @@ class SweepDir:
         )
 
     def give_up(self, run: int, attempt: int, reason: str, *, refused: bool = False) -> None:
-        content = {"reason": reason, "refused": refused, "at": utc_now().isoformat()}
+        content = {"reason": reason, "refused": refused, "at": self._now().isoformat()}
         link_json(self.root / layout.attempt_lost(run, attempt), content)
 
     def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
         """All processes of this start are gone; with the log's last line, for the reader."""
-        content = {"status": status, "at": utc_now().isoformat(), "log": str(log) if log else None}
+        content = {"status": status, "at": self._now().isoformat(), "log": str(log) if log else None}
         write_json(self.root / layout.attempt_exit(run, attempt, restart), {**content, "last_line": last_line(log)})
 
     def intent(self, token: str) -> dict[str, Any]:

@@ -77,20 +77,25 @@ def _attempt(
         claim["job_id"] if claim else None,
         lost,
         refused,
-        _ending(root, run, number, marks, errors),
+        _ending(root, run, number, claim["restart"] if claim else 0, marks, errors),
     )
 
 
-def _ending(root: Path, run: int, number: int, marks: set[str], errors: list[dict[str, Any]]) -> Ending | None:
-    """The earliest error file of the attempt that is more than "the others left", else its exit status."""
-    mine = [error for error in errors if error.get("attempt") == number]
+def _ending(
+    root: Path, run: int, number: int, restart: int, marks: set[str], errors: list[dict[str, Any]]
+) -> Ending | None:
+    """The earliest error file of the attempt that is more than "the others left", else its exit status.
+
+    What starts before `restart` left does not count: the scheduler has started the job again since.
+    """
+    mine = [error for error in errors if error.get("attempt") == number and error.get("restart", 0) >= restart]
     if mine:
         first = min(mine, key=lambda error: (error.get("echo", False), error.get("at", "")))
         return Ending(first["kind"], first["message"], first["path"])
-    exits = sorted(name for name in marks if name.startswith(f"{number}.exit-"))
-    if not exits:
+    starts = [int(name.split("-")[1][:-5]) for name in marks if name.startswith(f"{number}.exit-")]
+    if max(starts, default=-1) < restart:
         return None
-    raw = read_json(root / layout.run_dir(run) / "attempts" / exits[-1])
+    raw = read_json(root / layout.attempt_exit(run, number, max(starts)))
     message = f"ended with status {raw['status']} and no result"
     if raw.get("last_line"):
         message += f"; its last line: {raw['last_line']}"
@@ -112,7 +117,10 @@ def _claims(folder: Path) -> dict[int, dict[str, Any]]:
         attempt, _, restart = name.partition("-")
         if attempt.isdecimal() and restart.isdecimal():
             best[int(attempt)] = max(best.get(int(attempt), (-1, "")), (int(restart), name))
-    return {attempt: read_json(folder / "claims" / name) for attempt, (_, name) in best.items()}
+    return {
+        attempt: {**read_json(folder / "claims" / name), "restart": restart}
+        for attempt, (restart, name) in best.items()
+    }
 
 
 def _listed(folder: Path) -> set[str]:

@@ -12,6 +12,7 @@ class JournalStudy:
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
+        self._mark = journal.with_name(f"{journal.name}.behind")
 
     def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
         if spec.study.sampler == "grid":
@@ -25,3 +26,10 @@ class JournalStudy:
         from unetsweep.adapters.optuna_study import update_journal
 
         update_journal(self._journal, spec, trials)
+        self._mark.unlink(missing_ok=True)
+
+    def fall_behind(self) -> None:
+        self._mark.touch()
+
+    def is_behind(self) -> bool:
+        return self._mark.exists()

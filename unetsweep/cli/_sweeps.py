@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LOCAL_GRACE = timedelta(seconds=15)
 """A local supervisor has written its record long before."""
+SLURM_GRACE = timedelta(seconds=30)
+"""squeue lists what sbatch took within a second, or after the MessageTimeout of a busy controller (10 s)."""
 
 
 def resolve(sweep: str | None, results: Path) -> Path:
@@ -72,7 +74,7 @@ def world_of(directory: "SweepDir", spec: "SweepSpec | None" = None) -> "World":
     executor = directory.executor
     if executor == "local" and spec.run.parallel is None:
         spec = replace(spec, run=replace(spec.run, parallel=local_places(spec)))
-    grace = LOCAL_GRACE if executor == "local" else timedelta(seconds=30)
+    grace = LOCAL_GRACE if executor == "local" else SLURM_GRACE
     fixed = spec
 
     def submission(token: str, elements: int, throttle: int | None) -> "Submission":

@@ -19,19 +19,20 @@ PATIENCE_S = 60.0
 """How long a person waits for another pass to let go."""
 EVERY_S = {"local": 2.0, "slurm": 15.0}
 """Between two looks of --watch; the jobs' own passes do the work in between."""
-UNSURE = "the queue may not list it yet"
 
 
 def settle(
     directory: "SweepDir", world: "World", told: "Callable[[Action], None]", *, force: bool = False
 ) -> "Outcome | None":
     """Passes until no submission of a dead submitter is in doubt: a kill may have left one without a job id."""
+    from unetsweep.core.plan import UNSURE
+
     while True:
         outcome = make_pass(directory.root, world, told, force=force, patience_s=PATIENCE_S)
         if outcome is None:
             click.echo("another pass is at work; it will see to this sweep", err=True)
             return None
-        doubtful = [wait for wait in outcome.plan.waits if UNSURE in wait.reason and wait.job_id is None]
+        doubtful = [wait for wait in outcome.plan.waits if wait.reason == UNSURE]
         if not doubtful:
             return outcome
         click.echo(f"waiting to see whether {len(doubtful)} submitted before reached the queue …", err=True)

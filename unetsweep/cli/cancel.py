@@ -1,10 +1,14 @@
 """`unetsweep cancel`: end jobs on purpose."""
 
+import time
 from pathlib import Path
 
 import click
 
 from unetsweep.errors import UsageError
+
+PATIENCE_S = 15.0
+"""How long jobs may take to end: a cluster usually gives them 30 s at most."""
 
 
 @click.command("cancel")
@@ -29,7 +33,15 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
         directory.stop()
     for trial in chosen:
         directory.cancel(trial)
-    outcome = make_pass(directory.root, world_of(directory), lambda _: None, patience_s=30)
-    click.echo(f"cancelled {len(chosen)} trials of {directory.name}: {', '.join(map(str, chosen)) or 'none was open'}")
-    if outcome is None:
-        click.echo("another pass is at work and will end their jobs", err=True)
+    world = world_of(directory)
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        make_pass(directory.root, world, lambda _: None, patience_s=PATIENCE_S)
+        left = {trial.number for trial in directory.look().trials} & set(chosen)
+        if not left or time.monotonic() > until:
+            break
+        time.sleep(1)
+    shown = ", ".join(map(str, chosen[:8])) + (" …" if len(chosen) > 8 else "")
+    click.echo(f"cancelled {len(chosen)} trials of {directory.name}: {shown or 'none was open'}")
+    if left:
+        click.echo(f"{len(left)} of their jobs have not ended yet; `unetsweep status {directory.name}` tells", err=True)

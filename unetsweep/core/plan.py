@@ -19,6 +19,8 @@ from unetsweep.errors import UnsafePlan
 
 ADAPTIVE_PARALLEL = 4
 """Trials in flight of an adaptive search that does not say `parallel`."""
+UNSURE = "submitted, perhaps; the queue may not list it yet"
+"""Why a trial waits whose submitter died before it wrote down a job id."""
 MANY = 20
 """So many attempts lost at one look are not believed."""
 
@@ -49,6 +51,8 @@ class Plan:
     waits: tuple[Wait, ...] = ()
     live: int = 0
     """Attempts that may still be at work."""
+    vanished: int = 0
+    """Attempts that the cluster lost, or of which it knows nothing any more."""
 
     @property
     def moves(self) -> bool:
@@ -57,10 +61,9 @@ class Plan:
 
     def raise_if_unsafe(self) -> None:
         """The guard: too much vanished at once to be true."""
-        lost = sum(isinstance(action, GiveUp) for action in self.actions)
-        if lost >= MANY and lost >= self.live / 2:
+        if self.vanished >= MANY and self.vanished >= self.live / 2:
             raise UnsafePlan(
-                f"{lost} submitted trainings vanished from the queue at one look; check that squeue answers "
+                f"{self.vanished} submitted trainings vanished from the queue at one look; check that squeue answers "
                 "as it should, then run the command again with --force to send them again"
             )
 
@@ -76,6 +79,7 @@ class _Draft:
     refused: bool = False
     """The last submission of a run that is ready now was refused."""
     live: list[Attempt] = field(default_factory=list)
+    vanished: int = 0
 
 
 def plan(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime) -> Plan:
@@ -96,14 +100,14 @@ def plan(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime) -> Plan
         _propose(draft, spec, seen, capacity)
     else:
         draft.waits += [Wait(trial, f"the queue does not answer: {seen.silence}") for trial in _ready_trials(draft)]
-    return Plan(tuple(draft.actions), tuple(draft.waits), len(draft.live))
+    return Plan(tuple(draft.actions), tuple(draft.waits), len(draft.live), draft.vanished)
 
 
 def forecast(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime) -> tuple[Plan, int]:
     """The plan as it will be when its proposals are trials, and how many of those there are: for a dry run."""
     first = plan(spec, seen, capacity, now)
     count = sum(action.count for action in first.actions if isinstance(action, Propose))
-    start = 1 + max((trial.number for trial in seen.trials), default=seen.ended - 1)
+    start = seen.ended + len(seen.trials)
     hoped = tuple(Trial(number, number, 0) for number in range(start, start + count))
     return plan(spec, replace(seen, trials=seen.trials + hoped), capacity, now), count
 
@@ -136,19 +140,29 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
     if not waiting:
         return
     outcome = _outcome(run.last, look)
+    draft.vanished += outcome.vanished
+    if not isinstance(outcome, _Live) or _needs_no_more(run.last, look):
+        cancelled = [trial for trial in waiting if trial.cancelled]
+        draft.actions += [_tell(trial, run.last, "cancelled", "you cancelled it") for trial in cancelled]
+        waiting = [trial for trial in waiting if not trial.cancelled]
+    if not waiting:
+        return
     if isinstance(outcome, _Live):
         _stay(draft, waiting, outcome)
-        return
-    cancelled = [trial for trial in waiting if trial.cancelled]
-    for trial in cancelled:
-        draft.actions.append(_tell(trial, run.last, "cancelled", "you cancelled it"))
-    left = [trial for trial in waiting if not trial.cancelled]
-    if not left:
-        return
-    if isinstance(outcome, _Over):
-        draft.actions += [_tell(trial, run.last, outcome.state, outcome.reason) for trial in left]
+    elif isinstance(outcome, _Over):
+        draft.actions += [_tell(trial, run.last, outcome.state, outcome.reason) for trial in waiting]
     else:
-        _again(draft, spec, run, left, outcome)
+        _again(draft, spec, run, waiting, outcome)
+
+
+def _needs_no_more(last: Attempt | None, look: _Look) -> bool:
+    """Whether a cancelled trial's attempt is over, as far as the queue goes. Files that may still come
+    are not waited for; a job that it lists late finds that its trial has ended, and leaves."""
+    if last is None:
+        return True
+    if last.job is not None:
+        return not last.job.state.is_live
+    return look.silence is None and last.claimed_by is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,7 @@ class _Live:
     reason: str
     running: bool = False
     adopt: str | None = None
+    vanished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +182,8 @@ class _Over:
 
     state: str
     reason: str
+    vanished: bool = False
+    """The queue knows nothing of it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +193,10 @@ class _Lost:
     reason: str
     give_up: Attempt | None = None
 
+    @property
+    def vanished(self) -> bool:
+        return self.give_up is not None
+
 
 def _outcome(last: Attempt | None, look: _Look) -> _Live | _Over | _Lost:
     """What became of a run's last attempt, which has left no result. Most certain evidence first."""
@@ -183,7 +204,8 @@ def _outcome(last: Attempt | None, look: _Look) -> _Live | _Over | _Lost:
         return _Lost("it is new")
     if last.lost is not None:
         return _Lost(last.lost)
-    if last.ending is not None and (last.ending.kind != "exit" or last.ending.status):
+    requeued = last.job is not None and last.job.state is JobState.QUEUED  # then what it left is of an earlier start
+    if last.ending is not None and not requeued and (last.ending.kind != "exit" or last.ending.status):
         return _Over("failed", _described(last))
     if last.job is None:
         return _unlisted(last, look)
@@ -207,10 +229,11 @@ def _unlisted(last: Attempt, look: _Look) -> _Live | _Over | _Lost:
     if look.silence is not None:
         return _Live(last, f"the queue does not answer: {look.silence}", adopt=adopt)
     if look.now - last.at < look.capacity.unseen_grace:
-        return _Live(last, "submitted; the queue may not list it yet", adopt=adopt)
+        known = last.job_id or adopt
+        return _Live(last, "just submitted" if known else UNSURE, adopt=adopt)
     if last.claimed_by is not None:
-        return _Over("failed", f"job {last.claimed_by} is gone from the queue and left no result")
-    if last.job_id is not None and last.token in look.listed:
+        return _Over("failed", f"job {last.claimed_by} is gone from the queue and left no result", vanished=True)
+    if look.capacity.queues and last.job_id is not None and last.token in look.listed:
         return _Over("cancelled", f"job {last.job_id} left the queue before it started: it was cancelled")
     what = f"job {last.job_id} is gone from the queue" if last.job_id else "its submission never reached the queue"
     return _Lost(what, give_up=last)

@@ -7,13 +7,15 @@ from typing import assert_never
 from unetsweep.contract import Result
 from unetsweep.core.actions import Action, Adopt, Cancel, GiveUp, Propose, Submit, Tell
 from unetsweep.core.trials import trial_config
-from unetsweep.errors import RefusedError
+from unetsweep.errors import LimitError, RefusedError
 from unetsweep.shell.world import World
 
 
 def apply(actions: Sequence[Action], world: World, done: list[Action], told: Callable[[Action], None]) -> bool:
     """Do all of it, in order; whether another look may find more to do."""
     more = False
+    if any(isinstance(action, Propose | Tell) for action in actions):
+        world.study.fall_behind()
     for action in actions:
         moved, more_of_it = _do(action, world)
         more |= more_of_it
@@ -21,7 +23,7 @@ def apply(actions: Sequence[Action], world: World, done: list[Action], told: Cal
             done.append(action)
             world.directory.note(action=type(action).__name__, **_words(action))
             told(action)
-    if any(isinstance(action, Propose | Tell) for action in actions):
+    if world.study.is_behind():  # by what was done now, or by a pass that died
         world.study.update(world.spec, world.directory.trials())
     return more
 
@@ -66,8 +68,10 @@ def _submit(action: Submit, world: World) -> bool:
     except RefusedError as error:
         for element in owned:
             world.directory.give_up(element.run, element.attempt, f"refused: {error}", refused=True)
-        if not error.limit or len(owned) == 1:
+        if not isinstance(error, LimitError):
             raise
+        if len(owned) == 1:
+            return False
         half = tuple(replace(element, attempt=element.attempt + 1) for element in owned[: len(owned) // 2])
         _submit(replace(action, elements=half), world)
         return False

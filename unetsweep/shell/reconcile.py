@@ -66,10 +66,11 @@ def reconcile(world: World, *, force: bool = False, told: Callable[[Action], Non
     outcome = Outcome()
     capacity = world.capacity()
     limits_known = False
+    asked = world.clock.now()  # what was submitted after this question is not missing from its answer
     jobs, silence = ask(world, world.directory.look())
     for _ in range(TURNS):
         outcome.seen = with_jobs(world.directory.look(), jobs, silence)
-        outcome.plan = plan(world.spec, outcome.seen, capacity, world.clock.now())
+        outcome.plan = plan(world.spec, outcome.seen, capacity, asked)
         if not limits_known and any(isinstance(action, Submit) for action in outcome.plan.actions):
             limits_known = True
             capacity = replace(
@@ -80,4 +81,5 @@ def reconcile(world: World, *, force: bool = False, told: Callable[[Action], Non
             outcome.plan.raise_if_unsafe()
         if not apply(outcome.plan.actions, world, outcome.done, told):
             break
+        limits_known = False
     return outcome

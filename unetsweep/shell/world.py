@@ -17,7 +17,15 @@ class Study(Protocol):
     """Proposes points, and keeps an index of the trials."""
 
     def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]: ...
-    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None: ...
+    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
+        """Add and tell all that it does not know; then it is not behind any more."""
+        ...
+
+    def fall_behind(self) -> None:
+        """Trials are about to change: whoever makes the next pass sees to the update, should this one die."""
+        ...
+
+    def is_behind(self) -> bool: ...
 
 
 class Directory(Protocol):

@@ -1,0 +1,159 @@
+"""SLURM's commands: each answers in time, or raises SchedulerError.
+
+Rule 1: an error is never an empty answer.
+Rule 2: no variable of an enclosing job or of the user's shell steers a command, SLURM_CONF excepted.
+"""
+
+import getpass
+import logging
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from unetsweep.adapters import slurm_text
+from unetsweep.core.facts import Job
+from unetsweep.core.ports import Submission
+from unetsweep.errors import SchedulerError
+
+_log = logging.getLogger(__name__)
+
+Payload = Callable[[], object]
+"""What each element runs; it must be importable by the job's python."""
+
+_STEERING = re.compile(r"(SLURM|SLURMD|SBATCH|SRUN|SALLOC|SQUEUE|SCANCEL|SINFO|SACCT|SCONTROL|SUBMITIT|PMI|PMIX)_")
+_DEVICES = {"CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"}
+_ANSWERS = {
+    "SLURM_BITSTR_LEN": "0",  # long ranges of elements are not cut
+    "SLURM_TIME_FORMAT": "%s",  # seconds since 1970, not the cluster's local time
+    "LC_ALL": "C",
+}
+_AT_ONCE = 1000
+"""Ids on one command line: 16 letters each stay far below the kernel's bound."""
+
+
+def scrubbed(outer: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a SLURM command of ours, and so a job of ours, gets of these.
+
+    An enclosing job's SLURM_* would become options of the new job (seen: its memory and its number
+    of tasks), and a job without GPUs would believe in the enclosing job's.
+    """
+    inside = "SLURM_JOB_ID" in outer
+    return {
+        name: value
+        for name, value in outer.items()
+        if name == "SLURM_CONF" or not (_STEERING.match(name) or (inside and name in _DEVICES))
+    }
+
+
+def ask(command: Sequence[str], timeout: float) -> str:
+    """What the command prints; SchedulerError with its words where it fails, or is silent for `timeout` seconds."""
+    environment = scrubbed(os.environ) | _ANSWERS
+    try:
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
+    except FileNotFoundError:
+        raise SchedulerError(f"{command[0]} is not on PATH: use --executor local, or load SLURM first") from None
+    except OSError as error:
+        raise SchedulerError(f"{command[0]} cannot be run: {error}") from error
+    except subprocess.TimeoutExpired:
+        raise SchedulerError(f"{command[0]} gave no answer within {timeout:g} s; try again later") from None
+    if done.returncode != 0:
+        said = slurm_text.words(done.stderr.decode(errors="replace")) or f"exit status {done.returncode}"
+        raise SchedulerError(f"{command[0]}: {said}")
+    return done.stdout.decode(errors="replace")
+
+
+def available(timeout: float = 5.0) -> bool:
+    """Whether sbatch is here and a controller answers within `timeout` seconds."""
+    if shutil.which("sbatch") is None:
+        return False
+    try:
+        ask(slurm_text.SINFO, timeout)
+    except SchedulerError:
+        return False
+    return True
+
+
+class Slurm:
+    """The cluster that the commands on PATH speak to; a `core.ports.Scheduler`."""
+
+    kind = "slurm"
+    queues = True
+
+    def __init__(
+        self, payload: Callable[[Submission], Payload], *, timeout: float = 60.0, sbatch_timeout: float = 60.0
+    ) -> None:
+        """`payload` makes what each element of a submission runs. Both time-outs are in seconds;
+        they should be longer than the cluster's MessageTimeout."""
+        self._payload = payload
+        self._timeout = timeout
+        self._sbatch_timeout = sbatch_timeout
+        self._max_elements: int | None = None
+
+    def max_elements(self) -> int:
+        """The most elements that one array may have; asked once."""
+        if self._max_elements is None:
+            self._max_elements = slurm_text.parse_max_elements(ask(slurm_text.SHOW_CONFIG, self._timeout))
+        return self._max_elements
+
+    def room(self) -> int | None:
+        """How many more jobs this user may have, by the limits that the accounting tells of; without
+        accounting there are none, and a limit that it does not tell shows as sbatch's LimitError."""
+        try:
+            limit = slurm_text.parse_submit_limit(
+                ask(slurm_text.ASSOCIATIONS, self._timeout), ask(slurm_text.QOS, self._timeout), getpass.getuser()
+            )
+        except SchedulerError as error:
+            _log.debug("no submit limits: %s", error)
+            return None
+        if limit is None:
+            return None
+        return max(0, limit - len(ask(slurm_text.MINE, self._timeout).split()))
+
+    def jobs(self, tokens: Collection[str]) -> tuple[Job, ...]:
+        """One squeue call for all; ended jobs are in it for the cluster's MinJobAge (often 5 minutes)."""
+        if not tokens:
+            return ()
+        try:
+            return slurm_text.parse_jobs(ask(slurm_text.SQUEUE, self._timeout), frozenset(tokens))
+        except ValueError as error:
+            raise SchedulerError(f"squeue: {error}") from error
+
+    def submit(self, submission: Submission) -> tuple[str, ...]:
+        """The job id of each element, in their order; see `submitit_jobs.submit`."""
+        from unetsweep.adapters import submitit_jobs  # slow to import, and most passes submit nothing
+
+        job_id = submitit_jobs.submit(submission, self._payload(submission), timeout=self._sbatch_timeout)
+        if submission.elements == 1:
+            return (job_id,)
+        return tuple(f"{job_id}_{index}" for index in range(submission.elements))
+
+    def cancel(self, job_ids: Collection[str]) -> None:
+        """Ended and unknown ids are no error."""
+        for some in _in_lots(job_ids):
+            ask(("scancel", "--quiet", *some), self._timeout)
+
+    def final_words(self, job_ids: Collection[str]) -> dict[str, str]:
+        """The accounting's last word on each job that it knows: for a person, not for a decision
+        (for some seconds it calls a requeued job NODE_FAIL). Empty without accounting."""
+        found: dict[str, str] = {}
+        try:
+            for some in _in_lots(job_ids):
+                text = ask((*slurm_text.SACCT, f"--jobs={','.join(some)}"), self._timeout)
+                found |= slurm_text.parse_final_words(text, some)
+        except SchedulerError as error:
+            _log.debug("no last words: %s", error)
+        return found
+
+
+def partitions(timeout: float) -> tuple[str, ...]:
+    """The partitions that there are; SchedulerError where nobody says."""
+    return slurm_text.parse_partitions(ask(slurm_text.SINFO, timeout))
+
+
+def _in_lots(job_ids: Collection[str]) -> list[list[str]]:
+    ids = sorted(job_ids)
+    return [ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE)]

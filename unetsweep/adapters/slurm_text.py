@@ -1,0 +1,222 @@
+"""SLURM's words: what we ask, and what its answers mean. Text in, facts out; nothing runs here.
+
+Each command stands beside the parser of its output. Seen on SLURM 22.05; where a newer one says it
+otherwise, the unknown is taken as alive (states) or as unheard (refusals), never as an end.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
+from enum import Enum
+
+from unetsweep.core.facts import Job, JobState
+from unetsweep.core.layout import token_of
+
+# -r: a line for each element. The name is last, because it may hold any letter, also `|`.
+SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%r|%e|%j")
+SHOW_CONFIG = ("scontrol", "show", "config")
+SINFO = ("sinfo", "--noheader", "--format=%R")
+MINE = ("squeue", "--me", "--noheader", "--array", "--format=%i")
+ASSOCIATIONS = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=User,MaxSubmitJobs,QOS")
+QOS = ("sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,MaxSubmitJobsPerUser")
+SACCT = ("sacct", "--noheader", "--parsable2", "--format=JobID,State")  # and --jobs
+
+STATES = {
+    "PENDING": JobState.QUEUED,
+    "REQUEUED": JobState.QUEUED,
+    "REQUEUE_FED": JobState.QUEUED,
+    "REQUEUE_HOLD": JobState.QUEUED,
+    "SPECIAL_EXIT": JobState.QUEUED,
+    "RESV_DEL_HOLD": JobState.QUEUED,
+    "CONFIGURING": JobState.RUNNING,
+    "RUNNING": JobState.RUNNING,
+    "COMPLETING": JobState.RUNNING,  # its processes may still write; and a requeued job passes through it
+    "SUSPENDED": JobState.RUNNING,
+    "STOPPED": JobState.RUNNING,
+    "SIGNALING": JobState.RUNNING,
+    "STAGE_OUT": JobState.RUNNING,
+    "RESIZING": JobState.RUNNING,
+    "COMPLETED": JobState.ENDED,
+    "FAILED": JobState.ENDED,
+    "TIMEOUT": JobState.ENDED,
+    "DEADLINE": JobState.ENDED,
+    "OUT_OF_MEMORY": JobState.ENDED,
+    "CANCELLED": JobState.CANCELLED,
+    "NODE_FAIL": JobState.NODE_FAILED,
+    "BOOT_FAIL": JobState.NODE_FAILED,
+    "PREEMPTED": JobState.NODE_FAILED,
+}
+"""squeue's words only: sacct calls a requeued job NODE_FAIL or PREEMPTED while it is alive."""
+
+_ROW = re.compile(
+    r"(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<word>[^|]*)\|(?P<reason>[^|]*)\|(?P<end>[^|]*)\|(?P<name>.*)"
+)
+
+
+def state_of(word: str) -> JobState:
+    """What a decision turns on.
+
+    >>> state_of("COMPLETING").is_live, state_of("CANCELLED by 1000"), state_of("EXPEDITING")
+    (True, <JobState.CANCELLED: 'cancelled'>, <JobState.UNRECOGNISED: 'unrecognised'>)
+    """
+    first = (word.split() or [""])[0].rstrip("+")
+    return STATES.get(first, JobState.UNRECOGNISED)
+
+
+def parse_jobs(text: str, tokens: Collection[str]) -> tuple[Job, ...]:
+    """The jobs of these tokens in SQUEUE's output, oldest first.
+
+    A refused request (it leaves a FAILED record with reason BadConstraints) is no job. Raises
+    ValueError where a line names one of the tokens and cannot be read.
+    """
+    found = []
+    for line in text.splitlines():
+        row = _ROW.fullmatch(line)
+        if row is None:
+            if any(token in line for token in tokens):
+                raise ValueError(f"unreadable line {line!r}")
+            continue  # the rest of another job's name, which may hold a line break
+        token = token_of(row["name"])
+        if token is None or token not in tokens:
+            continue
+        if (row["word"], row["reason"]) != ("FAILED", "BadConstraints"):
+            found.append((int(row["base"]), _job(row, token)))
+    return tuple(job for _, job in sorted(found, key=lambda pair: (pair[0], pair[1].index)))
+
+
+def _job(row: re.Match[str], token: str) -> Job:
+    element = row["element"].isdigit()
+    state = state_of(row["word"])
+    return Job(
+        job_id=f"{row['base']}_{row['element']}" if element else row["base"],
+        token=token,
+        index=int(row["element"]) if element else 0,
+        state=state,
+        word=row["word"],
+        reason="" if row["reason"] in {"None", "N/A"} else row["reason"],
+        ended_at=None if state.is_live else _time(row["end"]),
+    )
+
+
+def _time(text: str) -> datetime | None:
+    """Of seconds since 1970, as SLURM_TIME_FORMAT=%s prints them; None for `N/A`."""
+    return datetime.fromtimestamp(int(text), UTC) if text.isdigit() else None
+
+
+def parse_max_elements(text: str) -> int:
+    """The most elements that one array may have, from SHOW_CONFIG's output; 1 where arrays are off.
+
+    >>> parse_max_elements("MaxArraySize            = 1001")
+    1001
+    """
+    sizes = [re.search(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE), re.search(r"max_array_tasks=(\d+)", text)]
+    return max(1, min((int(size[1]) for size in sizes if size), default=1))
+
+
+def parse_partitions(text: str) -> tuple[str, ...]:
+    """Names of the partitions, in SINFO's order."""
+    return tuple(dict.fromkeys(text.split()))
+
+
+def parse_job_id(text: str) -> str | None:
+    """The id in what `sbatch --parsable` prints; None where there is none.
+
+    >>> parse_job_id("18808;cluster7")
+    '18808'
+    """
+    ids = re.findall(r"^(\d+)(?:;.*)?$", text, re.MULTILINE)
+    return ids[-1] if ids else None
+
+
+class Refusal(Enum):
+    """How sure it is, after a failed sbatch, that there is no job."""
+
+    REFUSED = "refused"
+    """SLURM heard us and said no."""
+    LIMIT = "limit"
+    """It said no because too many jobs are queued; later there may be room."""
+    UNKNOWN = "unknown"
+    """The job may exist: it has been seen to run after each of these messages."""
+
+
+_UNHEARD = re.compile(
+    r"timed? ?out|unable to contact|connect|communication|send failure|receive failure|shutdown failure"
+    r"|zero bytes|header lengths|broken pipe|no route to host|interrupted|sleeping and retrying$",
+    re.IGNORECASE,
+)
+_FULL = re.compile(r"MaxSubmit|temporarily un", re.IGNORECASE)
+_NO = re.compile(r"submission failed: |error: |unrecogni[sz]ed option|invalid option|fatal: ", re.IGNORECASE)
+
+
+def classify(status: int, stderr: str) -> Refusal:
+    """What a failed sbatch means.
+
+    >>> classify(1, "sbatch: error: Batch job submission failed: Invalid qos specification")
+    <Refusal.REFUSED: 'refused'>
+    """
+    text = stderr.strip()
+    if status < 0 or _UNHEARD.search(text) or not _NO.search(text):
+        return Refusal.UNKNOWN
+    return Refusal.LIMIT if _FULL.search(text) else Refusal.REFUSED
+
+
+def words(stderr: str) -> str:
+    """The messages themselves, on one line.
+
+    >>> words("sbatch: error: invalid partition specified: x\\nsbatch: error: Invalid partition name specified\\n")
+    'invalid partition specified: x; Invalid partition name specified'
+    """
+    lines = [re.sub(r"^(\w+: )?((error|fatal): )?", "", line.strip(), count=1) for line in stderr.splitlines()]
+    return "; ".join(dict.fromkeys(line for line in lines if line))
+
+
+def parse_final_words(text: str, job_ids: Collection[str]) -> dict[str, str]:
+    """SACCT's word for each of these jobs that it knows.
+
+    OUT_OF_MEMORY of a step outranks the job's own word: under srun the job's row never says it.
+    Elements that never ran share one row, `36_[1,5%1]`.
+    """
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, state = line.partition("|")
+        word = (state.split() or [""])[0].rstrip("+")
+        job, _, step = name.partition(".")
+        if word and (word == "OUT_OF_MEMORY" or not step):
+            for job_id in _unfold(job):
+                if found.get(job_id) != "OUT_OF_MEMORY":
+                    found[job_id] = word
+    return {job_id: found[job_id] for job_id in job_ids if job_id in found}
+
+
+def _unfold(name: str) -> Iterator[str]:
+    """
+    >>> list(_unfold("36_[1,4-5%2]")), list(_unfold("36_3"))
+    (['36_1', '36_4', '36_5'], ['36_3'])
+    """
+    folded = re.fullmatch(r"(\d+)_\[([\d,-]+)(?:%\d+)?\]", name)
+    if folded is None:
+        yield name
+        return
+    for part in folded[2].split(","):
+        first, _, last = part.partition("-")
+        for index in range(int(first), int(last or first) + 1):
+            yield f"{folded[1]}_{index}"
+
+
+def parse_submit_limit(associations: str, qos: str, user: str) -> int | None:
+    """The most jobs that `user` may have queued: the largest bound of the user's associations, and of
+    the QOS where there is no choice of it; None where no bound is told.
+
+    >>> parse_submit_limit("root|5|normal\\neve||normal", "normal|3\\nlong|", "root")
+    3
+    >>> parse_submit_limit("root||normal,long", "normal|3\\nlong|", "root") is None
+    True
+    """
+    mine = [row.split("|") for row in associations.split("\n") if row.startswith(f"{user}|")]
+    bounds = [int(row[1]) for row in mine if row[1].isdecimal()]
+    limits = [max(bounds)] if bounds and len(bounds) == len(mine) else []
+    choices = {name for row in mine for name in row[2].split(",")}
+    by_qos = dict(row.split("|")[:2] for row in qos.split("\n") if "|" in row)
+    if len(choices) == 1 and (bound := by_qos.get(choices.pop(), "")).isdecimal():
+        limits.append(int(bound))
+    return min(limits, default=None)

@@ -1,0 +1,236 @@
+"""Submitting through submitit: one sbatch call a token, and nothing that must happen after it.
+
+Rule 1: all elements start from one pickle, written before sbatch; the job itself puts it in place, so
+    that a submitter that dies right after sbatch leaves jobs that start like any other.
+Rule 2: sbatch has a time-out of ours; only a refusal that SLURM spoke counts as "there is no job".
+Rule 3: submitit's own states, results, time-outs and requeues are not used, nor are its signals.
+"""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from submitit import SlurmExecutor
+from submitit.core.utils import DelayedSubmission
+
+from unetsweep.adapters import slurm, slurm_text
+from unetsweep.adapters.slurm import Payload
+from unetsweep.core import layout
+from unetsweep.core.ports import Submission
+from unetsweep.core.spec import Resources
+from unetsweep.errors import LimitError, RefusedError, SchedulerError
+
+GENERIC = "generic.pkl"
+
+_OWN = {
+    "array": "run.parallel bounds it",
+    "cpus-per-task": "use slurm.cpus",
+    "error": "all goes to one log",
+    "gpus-per-node": "use slurm.gpus",
+    "job-name": "the job is found again by it",
+    "nodes": "a training runs on one node",
+    "ntasks": "use slurm.processes",
+    "ntasks-per-node": "use slurm.processes",
+    "open-mode": "a requeued job must not erase its log",
+    "output": "`unetsweep logs` reads it",
+    "wrap": "the job's script is ours",
+}
+"""sbatch options that a user may not set, and what to do instead."""
+
+_LAST_ACT_S = 30
+_STEP_END_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The payload as a job starts it: without submitit's signal handlers, which would swallow SIGTERM
+    and requeue the job on SIGUSR2."""
+
+    payload: Payload
+
+    def __call__(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGCONT, signal.SIG_DFL)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # a site may send it; the default would end the job
+        self.payload()
+
+
+def submit(submission: Submission, payload: Payload, *, timeout: float = 60.0) -> str:
+    """Send `elements` equal payloads as one array (or a plain job, if there is one); its SLURM id.
+
+    The folder `submissions/<token>` must be there. RefusedError: SLURM said no, there is no job;
+    LimitError if only for now. SchedulerError: nobody knows, look for the token later.
+    """
+    folder = submission.sweep_dir / layout.submission(submission.token)
+    text = script(submission, folder)
+    delayed = DelayedSubmission(Started(payload))
+    delayed.set_timeout(submission.resources.time_min, 0)
+    pickle = folder / GENERIC
+    delayed.dump(pickle)
+    _flush(pickle)
+    path = folder / f"{submission.token}.sh"
+    path.write_text(text)
+    _flush(path)
+    _flush(folder)
+    return _sbatch(path, timeout)
+
+
+def log_path(folder: Path, job_id: str, rank: int = 0) -> Path:
+    """Where the job (`18808`, `18808_3`) or one of its ranks prints; rank 0's also holds the job's own shell."""
+    return folder / f"{job_id}_{rank}_log.out"
+
+
+def script(submission: Submission, folder: Path) -> str:
+    """What sbatch is given: submitit's script for these resources, with our set-up lines.
+
+    RefusedError where the resources name an option that is ours.
+    """
+    resources = submission.resources
+    if "%" in str(folder):
+        raise RefusedError(f"{folder}: SLURM reads the % in it as a pattern; choose another folder with --results")
+    python = os.path.expanduser(resources.python or sys.executable)
+    try:
+        executor = SlurmExecutor(folder=folder, python=shlex.quote(python))
+    except RuntimeError as error:
+        raise SchedulerError(f"srun is not on PATH: {error}") from error
+    executor.update_parameters(
+        job_name=layout.job_name(submission.sweep, submission.token),
+        time=resources.time_min,
+        nodes=1,
+        ntasks_per_node=resources.processes,
+        array_parallelism=submission.throttle or submission.elements,
+        stderr_to_stdout=True,
+        wckey=None,  # submitit's default is refused where a cluster keeps a list of them
+        srun_args=_srun_args(resources),
+        additional_parameters=_options(resources),
+        setup=_setup(submission, folder, python),
+    )
+    if submission.elements > 1:
+        executor.parameters["map_count"] = submission.elements
+    text: str = executor._make_submission_file_text(executor._submitit_command_str, submission.token)
+    # submitit always asks for a SIGUSR2 before the end; nobody here waits for it
+    return "\n".join(line for line in text.split("\n") if not line.startswith("#SBATCH --signal=USR2@"))
+
+
+def _options(resources: Resources) -> dict[str, Any]:
+    """sbatch's options by long name; the user's `sbatch:` last, so that it wins."""
+    options: dict[str, Any] = {
+        "partition": resources.partition,
+        "account": resources.account,
+        "qos": resources.qos,
+        "constraint": resources.constraint,
+        "cpus_per_task": resources.cpus,
+        "gpus_per_node": resources.gpus or None,
+        "mem": resources.mem,
+    }
+    for name, value in resources.sbatch.items():
+        key = str(name).lstrip("-").replace("_", "-")
+        if key in _OWN:
+            raise RefusedError(f"slurm.sbatch: {key!r} cannot be set there: {_OWN[key]}")
+        options[key.replace("-", "_")] = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return {key: value for key, value in options.items() if value is not None and value is not False}
+
+
+def _srun_args(resources: Resources) -> list[str]:
+    # one rank's end ends the others, which would wait for it; and since 22.05 srun does not take
+    # the job's CPUs per task by itself
+    args = ["--kill-on-bad-exit=1"]
+    return args if resources.cpus is None else [*args, f"--cpus-per-task={resources.cpus}"]
+
+
+def _setup(submission: Submission, folder: Path, python: str) -> list[str]:
+    """Lines of the batch shell before srun; bash, because dash runs no EXIT trap on a signal."""
+    last_act = shlex.join([sys.executable, "-m", "unetsweep", "last-act", str(submission.sweep_dir), submission.token])
+    no_pass = "" if submission.relay else " --no-pass"
+    here = shlex.quote(str(folder))
+    quoted = shlex.quote(python)
+    return [
+        "# the pickle is in place whether or not the submitter lived to see the job's id",
+        "US_JOB=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}; US_JOB=${US_JOB:-$SLURM_JOB_ID}",
+        f'[ -e {here}/"$US_JOB"_submitted.pkl ] || ln -s {GENERIC} {here}/"$US_JOB"_submitted.pkl',
+        "# when the training's processes are gone, in the environment as it is before the profile's lines;",
+        "# how it goes never changes how the job ends",
+        'US_ENV=("PATH=$PATH" "LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}" '
+        '"PYTHONPATH=${PYTHONPATH-}" "PYTHONHOME=${PYTHONHOME-}")',
+        "us_last_act() {",
+        "  local status=$?",
+        f'  env "${{US_ENV[@]}}" timeout -k 5 {_LAST_ACT_S} {last_act} --index "${{SLURM_ARRAY_TASK_ID:-0}}"'
+        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status"{no_pass} </dev/null 2>&1 || true',
+        "}",
+        "trap us_last_act EXIT",
+        "# bash runs a trap only between commands, so srun must be waited for",
+        'srun() { command srun "$@" & US_STEP=$!; wait "$US_STEP"; }',
+        "us_term() {",
+        f"  for _ in $(seq {_STEP_END_S * 5}); do",
+        '    [ -n "${US_STEP:-}" ] && kill -0 "$US_STEP" 2>/dev/null || break; sleep 0.2',
+        "  done",
+        "  exit 143",
+        "}",
+        "trap us_term TERM",
+        *submission.resources.setup,
+        f"command -v {quoted} >/dev/null || {{ echo {quoted}\" not found on $(hostname): it is slurm.python's word, "
+        'or the submitting one"; exit 127; }',
+    ]
+
+
+def _sbatch(path: Path, timeout: float) -> str:
+    command = ["sbatch", "--parsable", str(path)]
+    environment = slurm.scrubbed(os.environ)  # the job inherits it
+    try:
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        said = slurm_text.words((error.stderr or b"").decode(errors="replace"))
+        raise _unknown(f"no answer within {timeout:g} s" + (f": {said}" if said else "")) from None
+    except OSError as error:
+        raise RefusedError(f"sbatch cannot be run: {error}") from error
+    stderr = done.stderr.decode(errors="replace")
+    if done.returncode != 0:
+        raise _failure(done.returncode, stderr)
+    job_id = slurm_text.parse_job_id(done.stdout.decode(errors="replace"))
+    if job_id is None:
+        raise _unknown(f"it printed no job id but {done.stdout!r}")
+    return job_id
+
+
+def _unknown(what: str) -> SchedulerError:
+    return SchedulerError(f"sbatch: {what}; the job may exist all the same, the next pass looks for it")
+
+
+def _failure(status: int, stderr: str) -> SchedulerError:
+    said = slurm_text.words(stderr) or f"exit status {status}"
+    match slurm_text.classify(status, stderr):
+        case slurm_text.Refusal.UNKNOWN:
+            return _unknown(said)
+        case slurm_text.Refusal.LIMIT:
+            return LimitError(f"sbatch: {said}")
+        case slurm_text.Refusal.REFUSED:
+            return RefusedError(f"sbatch: {said}{_advice(said, os.environ)}")
+
+
+def _advice(said: str, environment: Mapping[str, str]) -> str:
+    """What a user needs to know to ask better: the partitions that there are, variables that were not used."""
+    advice = ""
+    if "partition" in said.lower():
+        with contextlib.suppress(SchedulerError):  # the refusal itself is what matters
+            advice += f" (partitions: {', '.join(slurm.partitions(10.0))})"
+    ignored = sorted(name for name in environment if name.startswith("SBATCH_"))
+    if ignored:
+        advice += f"; {', '.join(ignored)} of your shell do not count here: write them into the profile"
+    return advice
+
+
+def _flush(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
