@@ -99,11 +99,6 @@ class SchedulerError(UnetsweepError):
 class RefusedError(SchedulerError):
     """The scheduler answered that it will not take the job; nothing was submitted."""
 
-    def __init__(self, message: str, *, limit: bool = False) -> None:
-        super().__init__(message)
-        self.limit = limit
-        """Whether it takes fewer jobs than this, rather than none like this."""
-
 
 class LimitError(RefusedError):
     """Nothing was submitted, because too many jobs are queued; later there may be room."""

@@ -1,0 +1,62 @@
+# Everything a user or a developer runs. `make help` lists it. Nothing here needs root.
+
+PYTHON ?= python3
+SWEEP ?= sweeps/quickstart.yaml
+EXECUTOR ?= auto
+VARIANT ?= none
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SAMPLE := data/sample/groups.csv
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep test test-slurm check fix slurm-up slurm-down bench clean
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  SWEEP=$(SWEEP)  EXECUTOR=$(EXECUTOR) (auto, slurm, local)  VARIANT=$(VARIANT) (none, dbd)  PYTHON=$(PYTHON)"
+
+sweep: $(READY) $(SAMPLE) ## Run SWEEP to its end, then print its table; Ctrl-C leaves the trainings going
+	$(BIN)/unetsweep submit $(SWEEP) --executor $(EXECUTOR) --watch
+	$(BIN)/unetsweep report $(SWEEP)
+	$(BIN)/unetsweep data baseline data/sample --image-size 128
+
+test: $(READY) ## Run the tests that need no SLURM
+	$(BIN)/pytest -m 'not slurm'
+
+test-slurm: $(READY) ## Run the tests on a real SLURM, which they start and stop themselves
+	$(BIN)/pytest -m slurm
+
+check: $(READY) ## Run the linters, the type checker and the rules of the rooms
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(READY) ## Repair what the linters can repair
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+slurm-up: ## Start a SLURM cluster on this machine: eval "$(make -s slurm-up)" (VARIANT=dbd has sacct)
+	@TESTBED_VARIANT=$(VARIANT) slurm/testbed/start
+
+slurm-down: ## Stop the clusters that slurm-up started
+	@slurm/testbed/stop
+
+bench: $(READY) ## Measure what the budgets promise
+	$(BIN)/python -m benchmarks
+
+clean: ## Delete what can be built again: never results, data or a cluster's folder
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -path ./results -prune -o -path ./data -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(SAMPLE): | $(READY)
+	$(BIN)/unetsweep data sample data/sample

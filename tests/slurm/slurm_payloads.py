@@ -1,0 +1,92 @@
+"""What the test jobs run; imported in the job, so it stands in a module of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetsweep.adapters import submitit_jobs
+from unetsweep.core.ports import Submission
+
+_WATCHED = ("SLURM_", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Note:
+    """Writes who it is and when it ran, a file a process; then stays for some seconds."""
+
+    folder: str
+    seconds: float = 0.0
+
+    def __call__(self) -> None:
+        start = time.time()
+        index, rank = os.environ.get("SLURM_ARRAY_TASK_ID", "0"), os.environ.get("SLURM_PROCID", "0")
+        restart = os.environ.get("SLURM_RESTART_COUNT", "0")
+        variables = {name: value for name, value in os.environ.items() if name.startswith(_WATCHED)}
+        note = {"index": int(index), "rank": int(rank), "pid": os.getpid(), "environment": variables}
+        path = Path(self.folder) / f"{index}-{rank}-{restart}.json"
+        _write(path, note | {"start": start})
+        sys.stdout.write(f"element {index} rank {rank} restart {restart}\n")
+        time.sleep(self.seconds)
+        _write(path, note | {"start": start, "end": time.time()})
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Notes itself, and when it is told to end takes its time."""
+
+    folder: str
+    seconds: float = 1.0
+
+    def __call__(self) -> None:
+        signal.signal(signal.SIGTERM, self._leave)
+        Note(self.folder, 100)()
+
+    def _leave(self, *_: object) -> None:
+        time.sleep(self.seconds)
+        sys.exit(7)
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Ends like a trainer with an error."""
+
+    def __call__(self) -> None:
+        raise RuntimeError("the loss went for a walk")
+
+
+@dataclass(frozen=True)
+class Again:
+    """Submits another job from inside this one, as a last act does."""
+
+    submission: Submission
+    payload: Note
+
+    def __call__(self) -> None:
+        if os.environ["SLURM_PROCID"] == "0":
+            submitit_jobs.submit(self.submission, self.payload)
+
+
+@dataclass(frozen=True)
+class Users:
+    """Runs a shell command, as any program of a user's."""
+
+    command: str
+
+    def __call__(self) -> None:
+        subprocess.run(self.command, shell=True, check=True)  # noqa: S602
+
+
+def notes(folder: Path) -> list[dict[str, object]]:
+    """All notes in the folder, by element, rank and restart."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+def _write(path: Path, value: object) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value))
+    temporary.rename(path)

@@ -1,0 +1,136 @@
+"""However a training ends, one last act follows, and does not change how it ended."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import slurm_payloads as payloads
+from slurm_cluster import Cluster, logs, wait_for
+
+from unetsweep.adapters import submitit_jobs
+from unetsweep.adapters.slurm import Slurm
+from unetsweep.core.ports import Submission
+
+Make = Callable[..., Submission]
+
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("importable")]
+
+PYTHON = """\
+#!/bin/bash
+# the submitting python; its last act writes down what it was told, and fails
+if [ "$1 $2 $3" = "-m unetsweep last-act" ]; then
+  alive=no; for f in {out}/*.json; do
+    pid=$(sed 's/.*"pid": \\([0-9]*\\).*/\\1/' "$f"); grep -qs '^State:.[^ZX]' /proc/$pid/status && alive=yes
+  done
+  printf '%s\\n' "$@" "alive=$alive" "home=$PYTHONHOME" >{out}/last-act.tmp; mv {out}/last-act.tmp {out}/last-act
+  echo "words of the last act"; exit 3
+fi
+exec {python} "$@"
+"""
+
+
+@pytest.fixture
+def told(out: Path, monkeypatch: pytest.MonkeyPatch):
+    """What the last act was told: its arguments, and what it saw."""
+    program = out / "python"
+    program.write_text(PYTHON.format(out=out, python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+    def read() -> list[str]:
+        wait_for((out / "last-act").exists, 30)
+        return (out / "last-act").read_text().splitlines()
+
+    return read
+
+
+def argument(told: list[str], name: str) -> str:
+    return told[told.index(name) + 1]
+
+
+def test_after_a_normal_end(cluster: Cluster, make: Make, out: Path, told):
+    sent = make(
+        elements=2,
+        setup=(
+            "module() { :; }",
+            "module load cuda",
+        ),
+    )
+    Slurm(lambda _: payloads.Note(str(out))).submit(sent)
+    ended = cluster.wait_ended(sent.token)
+    assert {job.word for job in ended.values()} == {"COMPLETED"}
+    words = told()
+    assert words[2:5] == ["last-act", str(sent.sweep_dir), sent.token]
+    assert argument(words, "--index") in {"0", "1"}
+    assert (argument(words, "--restart"), argument(words, "--status")) == ("0", "0")
+    assert "--no-pass" in words
+    assert logs(sent).count("words of the last act") == 2
+
+
+def test_after_an_error_whose_status_stays_the_jobs(cluster: Cluster, make: Make, out: Path, told):
+    sent = make()
+    submitit_jobs.submit(sent, payloads.Fail())
+    (job,) = cluster.wait_ended(sent.token).values()
+    assert job.word == "FAILED"
+    assert argument(told(), "--status") == "1"
+
+
+def test_in_the_environment_as_it_was_before_the_profiles_lines(
+    cluster: Cluster,
+    make: Make,
+    out: Path,
+    told,
+):
+    sent = make(python="/no/such/python", setup=("export PYTHONHOME=/no/such/home",))
+    submitit_jobs.submit(sent, payloads.Fail())
+    assert argument(told(), "--status") == "127"
+    assert "home=" in told()
+
+
+def test_after_the_training_is_killed(cluster: Cluster, make: Make, out: Path, told):
+    sent = make()
+    submitit_jobs.submit(sent, payloads.Note(str(out), 100))
+    wait_for((out / "0-0-0.json").exists)
+    os.kill(json.loads((out / "0-0-0.json").read_text())["pid"], 9)
+    assert argument(told(), "--status") == "137"
+    (job,) = cluster.wait_ended(sent.token).values()
+    assert job.word == "FAILED"
+
+
+def test_after_a_cancel_when_the_processes_are_gone(cluster: Cluster, make: Make, out: Path, told):
+    sent = make()
+    queue = Slurm(lambda _: payloads.Note(str(out), 100))
+    ids = queue.submit(sent)
+    wait_for((out / "0-0-0.json").exists)
+    queue.cancel(ids)
+    assert argument(told(), "--status") == "143"
+    assert "alive=no" in told()
+
+
+def test_after_a_cancel_of_a_training_that_takes_its_time(cluster: Cluster, make: Make, out: Path, told):
+    sent = make()
+    queue = Slurm(lambda _: payloads.Leave(str(out)))
+    ids = queue.submit(sent)
+    wait_for((out / "0-0-0.json").exists)
+    queue.cancel(ids)
+    assert argument(told(), "--status") == "143"
+    assert "alive=no" in told()
+
+
+def test_in_good_time_after_a_cancel_that_the_training_ignores(
+    cluster: Cluster, make: Make, out: Path, told, monkeypatch: pytest.MonkeyPatch
+):
+    # the testbed kills everything some seconds after a cancel, a real cluster after 30
+    monkeypatch.setattr(submitit_jobs, "_STEP_END_S", 1)
+    sent = make()
+    queue = Slurm(lambda _: payloads.Leave(str(out), 100))
+    ids = queue.submit(sent)
+    wait_for((out / "0-0-0.json").exists)
+    queue.cancel(ids)
+    assert argument(told(), "--status") == "143"
+    assert "alive=yes" in told()
+    wait_for(lambda: "words of the last act" in logs(sent))
+    assert "Timed out waiting for job step" not in logs(sent).partition("words of the last act")[0]
