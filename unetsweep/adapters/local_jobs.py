@@ -6,13 +6,15 @@ Rule 2: the supervisor writes its own record first of all, so a submitter that d
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from unetsweep.adapters.files import link_json, read_json
-from unetsweep.adapters.process import Identity
+from unetsweep.adapters.process import Identity, boot_id
 from unetsweep.core import layout
 from unetsweep.core.facts import Job, JobState
 from unetsweep.core.ports import Submission
@@ -47,9 +49,8 @@ class LocalJobs:
     def _job(self, token: str, path: Path) -> Job:
         raw = read_json(path)
         ended = path.with_name(path.name.replace(".process.json", ".ended")).exists()
-        alive = not ended and Identity.from_json(raw).is_alive()
-        state = JobState.RUNNING if alive else JobState.ENDED
-        return Job(raw["job_id"], token, int(raw["index"]), state, "running" if alive else "ended")
+        state = JobState.ENDED if ended else _state(raw)
+        return Job(raw["job_id"], token, int(raw["index"]), state, _WORDS[state])
 
     def submit(self, submission: Submission) -> Sequence[str]:
         return [self._start(submission, index) for index in range(submission.elements)]
@@ -94,6 +95,22 @@ class LocalJobs:
             identity = Identity.from_json(read_json(record)) if record.exists() else None
             if identity is not None and identity.is_alive():
                 os.killpg(identity.pid, signal.SIGTERM)
+
+
+_WORDS = {
+    JobState.RUNNING: "running",
+    JobState.ENDED: "ended",
+    JobState.NODE_FAILED: "lost when the machine was started again",
+    JobState.UNRECOGNISED: "started on another machine: its processes cannot be seen from here",
+}
+
+
+def _state(record: Mapping[str, Any]) -> JobState:
+    """What became of a supervisor, by its own record."""
+    identity = Identity.from_json(dict(record))
+    if identity.boot == boot_id():
+        return JobState.RUNNING if identity.is_alive() else JobState.ENDED
+    return JobState.NODE_FAILED if record.get("host") == socket.gethostname() else JobState.UNRECOGNISED
 
 
 def process_path(root: Path, token: str, index: int) -> Path:

@@ -23,7 +23,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from unetsweep.core.spec import Axis, Choices, Range, Space, StudySpec, SweepSpec, grid_points, size
-from unetsweep.errors import UsageError
+from unetsweep.errors import StateError, UsageError
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -76,8 +76,9 @@ def _draw(
     space = {name: _distribution(name, axis) for name, axis in spec.space.axes().items()}
     seed = random.Random(f"{spec.study.seed}/{len(trials) + len(chosen)}").randrange(2**31)  # noqa: S311
     study = optuna.create_study(sampler=_sampler(spec.study, seed), direction=_direction(spec))
-    study.add_trials([frozen for trial in trials if (frozen := _remembered(spec, trial, space)) is not None])
-    study.add_trials([create_trial(state=TrialState.RUNNING, params=p, distributions=space) for p in chosen])
+    if spec.study.sampler != "random":  # it does not look back, and a thousand looks at a thousand trials take long
+        study.add_trials([frozen for trial in trials if (frozen := _remembered(spec, trial, space)) is not None])
+        study.add_trials([create_trial(state=TrialState.RUNNING, params=p, distributions=space) for p in chosen])
     for _ in range(ASKS):
         asked = study.ask(space)
         point = {name: asked.params[name] for name in space}
@@ -92,17 +93,20 @@ def _left(space: Space, taken: set[tuple[float, ...]]) -> list[Point]:
     """What is left of a finite space; nothing for one that is infinite or too large to list."""
     if size(space) > ENUMERATED:
         return []
-    axes = {name: list(_values(axis)) for name, axis in space.axes().items()}
+    axes = {name: list(_values(name, axis)) for name, axis in space.axes().items()}
     points = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
     return [point for point in points if _key(point) not in taken]
 
 
-def _values(axis: Axis) -> Iterator[float]:
+def _values(name: str, axis: Axis) -> Iterator[float]:
+    """Those that Optuna draws, to the last bit: the upper end is rounded otherwise than the steps to it."""
     match axis:
         case Choices(values):
             yield from values
         case Range(low, high, step=step):
-            yield from (low + k * (step or 1) for k in range(math.floor((high - low) / (step or 1) + 1e-9) + 1))
+            last = getattr(_distribution(name, axis), "high", high)
+            for k in range(math.floor((high - low) / (step or 1) + 1e-9) + 1):
+                yield min(k * (step or 1) + low, last)
 
 
 def _distribution(name: str, axis: Axis) -> BaseDistribution:
@@ -164,10 +168,15 @@ def update_journal(path: Path, spec: SweepSpec, trials: Iterable[Mapping[str, An
 def _update(path: Path, spec: SweepSpec, trials: list[Mapping[str, Any]]) -> None:
     repair_journal(path)
     storage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
-    study = optuna.create_study(
-        study_name=spec.name, storage=storage, direction=_direction(spec), load_if_exists=True, sampler=_any_sampler()
-    )
+    try:
+        study = optuna.load_study(study_name=spec.name, storage=storage, sampler=_any_sampler())
+    except KeyError:
+        study = optuna.create_study(
+            study_name=spec.name, storage=storage, direction=_direction(spec), sampler=_any_sampler()
+        )
     known = study.get_trials(deepcopy=False)
+    if [frozen.user_attrs.get("trial") for frozen in known] != [trial["trial"] for trial in trials[: len(known)]]:
+        raise StateError(f"{path}: its trials are not the sweep's")
     study.add_trials([_indexed(spec, trial) for trial in trials[len(known) :]])
     for frozen, trial in zip(known, trials, strict=False):
         if frozen.state is TrialState.RUNNING and trial["result"] is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from unetsweep.adapters.files import read_json
 from unetsweep.core import layout
-from unetsweep.core.facts import Attempt, Ending, Run, Seen, Trial
+from unetsweep.core.facts import TERMINATED, Attempt, Ending, Run, Seen, Trial
 
 
 def look(root: Path) -> Seen:
@@ -89,9 +89,14 @@ def _ending(
     What starts before `restart` left does not count: the scheduler has started the job again since.
     """
     mine = [error for error in errors if error.get("attempt") == number and error.get("restart", 0) >= restart]
-    if mine:
-        first = min(mine, key=lambda error: (error.get("echo", False), error.get("at", "")))
+    first = min(mine, key=lambda error: (error.get("echo", False), error.get("at", "")), default=None)
+    exit_ = _exit(root, run, number, restart, marks)
+    if first is not None and not (first.get("echo", False) and exit_ is not None and exit_.status == TERMINATED):
         return Ending(first["kind"], first["message"], first["path"])
+    return exit_
+
+
+def _exit(root: Path, run: int, number: int, restart: int, marks: set[str]) -> Ending | None:
     starts = [int(name.split("-")[1][:-5]) for name in marks if name.startswith(f"{number}.exit-")]
     if max(starts, default=-1) < restart:
         return None

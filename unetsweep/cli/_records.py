@@ -72,7 +72,7 @@ def _open(run: Run, cancelled: bool) -> tuple[str, str, str | None]:
         return "cancelled", "you cancelled it", job_id
     if last is None or last.lost is not None:
         return "waiting", (last.lost or "") if last else "", job_id
-    if last.ending is not None and (last.ending.kind != "exit" or last.ending.status):
+    if last.ending is not None and last.ending.is_final:
         return "failed", last.ending.message, job_id
     return ("running" if last.claimed_by else "submitted"), "", job_id
 

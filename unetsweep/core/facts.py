@@ -46,6 +46,10 @@ class Job:
     """When it ended, where the scheduler says so."""
 
 
+TERMINATED = 143
+"""Exit status after SIGTERM: a cancel, a time limit or a preemption. Which, the queue says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """Why a run will not go on by itself: an error file, or an exit status with nothing else."""
@@ -57,6 +61,11 @@ class Ending:
     """Path of the error file or log to read."""
     status: int | None = None
     """Exit status of the attempt's processes, where it was written down."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing that the queue may still say could change what it means."""
+        return self.kind != "exit" or self.status not in (0, TERMINATED, None)
 
 
 @dataclass(frozen=True, slots=True)

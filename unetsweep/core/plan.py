@@ -205,7 +205,7 @@ def _outcome(last: Attempt | None, look: _Look) -> _Live | _Over | _Lost:
     if last.lost is not None:
         return _Lost(last.lost)
     requeued = last.job is not None and last.job.state is JobState.QUEUED  # then what it left is of an earlier start
-    if last.ending is not None and not requeued and (last.ending.kind != "exit" or last.ending.status):
+    if last.ending is not None and not requeued and last.ending.is_final:
         return _Over("failed", _described(last))
     if last.job is None:
         return _unlisted(last, look)

@@ -1,0 +1,105 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from unetsweep.errors import ConfigError
+from unetsweep.training import augment
+
+
+def lines(value: object) -> list[str]:
+    return [problem.text("config.json") for problem in augment.check_augment(value)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["default", "none", ["HorizontalFlip"], [{"Affine": {"rotate": [-30, 30]}}, "CLAHE"], [{"RandomGamma": None}]],
+)
+def test_what_can_be_used_has_no_problems(value: object) -> None:
+    assert lines(value) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("defalt", "trainer.augment: found 'defalt'; did you mean 'default'?"),
+        (3, "allowed: default, none, or a list"),
+        (["HorizontalFlop"], "augment[0]: albumentations has no 'HorizontalFlop'; did you mean 'HorizontalFlip'?"),
+        (["VerticalFlip", {"Affine": {"rotat": 3}}], "augment[1]: Affine has no argument 'rotat'; did you mean"),
+        ([{"Affine": {"rotate": "x"}}], "Affine: rotate"),
+        ([{"RandomCrop": {"width": 8}}], "RandomCrop: height: Field required"),
+        (["Normalize"], "Normalize does not leave a uint8 image"),
+        ([["HorizontalFlip"]], "a name or {Name: {argument: value}} is expected"),
+        (["Compose"], "albumentations has no 'Compose'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_with_a_hint(value: object, said: str) -> None:
+    assert any(said in line for line in lines(value)), lines(value)
+    with pytest.raises(ConfigError):
+        augment.build(value)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    assert len(lines(["Nope", {"Affine": {"rotat": 3, "scal": 2}}])) == 3
+
+
+def test_checking_names_that_need_no_library_imports_none() -> None:
+    code = (
+        "import sys\nfrom unetsweep.training.augment import build, check_augment\n"
+        "check_augment('default'), check_augment('nome'), build('none')\n"
+        "print([m for m in ('albumentations', 'torch', 'cv2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_image_and_mask_move_together() -> None:
+    rng = np.random.default_rng(0)
+    mask = (rng.random((40, 40)) > 0.7).astype(np.uint8)
+    image = np.repeat(mask[..., None] * 255, 3, axis=2)
+    exact = augment.build(["HorizontalFlip", "VerticalFlip", "RandomRotate90", "Transpose"])
+    smooth = np.zeros((40, 40), np.uint8)
+    smooth[5:20, 8:30] = 1
+    default = augment.build("default")
+    moved = 0
+    for n in range(40):
+        turned, its_mask = augment.apply(exact, image, mask, (0, 0, n))
+        np.testing.assert_array_equal(turned[..., 0], its_mask * 255)
+        moved += not np.array_equal(its_mask, mask)
+        picture, its_mask = augment.apply(default, np.repeat(smooth[..., None] * 200, 3, axis=2), smooth, (0, 0, n))
+        bright = picture[..., 0] > (int(picture.max()) + int(picture.min())) / 2
+        assert its_mask.dtype == np.uint8
+        assert set(np.unique(its_mask)) <= {0, 1}
+        assert (bright & (its_mask > 0)).sum() / (bright | (its_mask > 0)).sum() > 0.85
+    assert moved > 20
+
+
+def test_an_augmentation_depends_on_its_key_alone() -> None:
+    image = np.random.default_rng(1).integers(0, 255, (24, 24, 3)).astype(np.uint8)
+    mask = (image[..., 0] > 128).astype(np.uint8)
+    one, other = augment.build("default"), augment.build("default")
+    keys = [(s, e, i) for s in range(2) for e in range(3) for i in range(4)]
+    forward = {key: augment.apply(one, image, mask, key)[0].tobytes() for key in keys}
+    backward = {key: augment.apply(other, image, mask, key)[0].tobytes() for key in reversed(keys)}
+    assert forward == backward
+    assert len(set(forward.values())) > len(keys) * 3 // 4
+
+
+def test_the_two_flips_are_independent() -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    flips = augment.build(["HorizontalFlip", "VerticalFlip"])
+    seen = [augment.apply(flips, image, image[..., 0], (0, 0, n))[1].tobytes() for n in range(200)]
+    counts = sorted(seen.count(each) for each in set(seen))
+    assert len(counts) == 4
+    assert counts[0] > 30
+
+
+def test_a_quarter_turn_of_an_oblong_image_keeps_its_shape() -> None:
+    image = np.random.default_rng(2).integers(0, 255, (20, 26, 3)).astype(np.uint8)
+    turn = augment.build([{"RandomRotate90": {"p": 1}}])
+    shapes = {augment.apply(turn, image, image[..., 0], (0, 0, n))[0].shape for n in range(20)}
+    assert shapes == {(20, 26, 3)}
+    for n in range(20):
+        turned, mask = augment.apply(turn, image, image[..., 0], (0, 0, n))
+        np.testing.assert_array_equal(turned[..., 0], mask)

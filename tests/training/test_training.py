@@ -1,0 +1,258 @@
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import training_scenes as scenes
+from training_scenes import trained
+
+from unetsweep.contract import result_from
+from unetsweep.errors import TrainingError
+from unetsweep.training import data
+from unetsweep.training.checkpoints import LAST, load_unet
+from unetsweep.training.evaluate import evaluate
+from unetsweep.training.run import train
+
+pytestmark = pytest.mark.train
+
+FOUR = {"epochs": 4, "trainer": {"val_every": 2}}
+HORIZONS = (3, 4)
+SEED_WHOSE_THIRD_EPOCH_IS_BEST = 2
+WILD_RATE = 1e3
+
+
+def left_behind(out: Path, horizons: tuple[int, ...] = HORIZONS) -> dict[str, Any]:
+    """All that must not depend on how often a training was killed."""
+    kept: dict[str, Any] = {f"row {h}": scenes.row(out, h) for h in horizons}
+    kept |= {f"weights {h}": scenes.weights(out / "checkpoints" / f"best-{h}.ckpt") for h in horizons}
+    kept["last"] = scenes.weights(out / LAST)
+    kept["progress"] = scenes.progress(out)
+    kept["files"] = sorted(p.name for p in (out / "checkpoints").iterdir())
+    return kept
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted training of four epochs with horizons 3 and 4."""
+    return trained(tmp_path_factory.mktemp("whole") / "out", scenes.config(root, **FOUR), horizons=HORIZONS)
+
+
+@pytest.fixture(scope="module")
+def pair(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same on two processes."""
+    config = scenes.config(root, **FOUR, processes=2)
+    return trained(tmp_path_factory.mktemp("pair") / "out", config, size=2, horizons=HORIZONS)
+
+
+def test_a_result_says_all_that_is_asked_of_it(root: Path, whole: Path) -> None:
+    result = result_from(scenes.result(whole, 4), "4.json")
+    images = data.read(scenes.config(root))
+    assert (result.state, result.epochs, result.epochs_run, result.micro_batch) == ("complete", 4, 4, 4)
+    assert result.best_epoch in (2, 4)
+    assert result.checkpoint == "checkpoints/best-4.ckpt"
+    assert result.data_manifest == images.manifest
+    assert set(result.versions) == {"python", "torch", "pytorch_lightning", "unetsweep"}
+    assert (result.gpu_seconds, result.message, result.trial) == (0, None, None)
+    assert result.seconds is not None
+    assert result.seconds > 0
+    assert result.peak_memory_mb is not None
+    assert result.peak_memory_mb > 50
+    unet, config, best = load_unet(whole / result.checkpoint)
+    assert config == scenes.config(root, **FOUR)
+    assert best.epoch == result.best_epoch
+    test = evaluate(unet, images.test, torch.device("cpu"))
+    assert (test.iou, test.loss) == (result.test_iou, result.test_loss)
+    assert test.per_image() == result.test_per_image
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_scores_are_those_of_the_saved_weights_for_any_number_of_ranks(size: int, root: Path, request: Any) -> None:
+    out = request.getfixturevalue("whole" if size == 1 else "pair")  # with batch normalisation, whose buffers differ
+    images = data.read(scenes.config(root))
+    for horizon in HORIZONS:
+        row = scenes.row(out, horizon)
+        unet, _, _ = load_unet(out / row["checkpoint"])
+        for part, name in ((images.val, "val"), (images.test, "test")):
+            scores = evaluate(unet, part, torch.device("cpu"))
+            assert scores.iou == row[f"{name}_iou"]
+            assert scores.loss == pytest.approx(row[f"{name}_loss"], rel=1e-6)
+
+
+def test_the_same_config_twice_gives_the_same_bits(root: Path, whole: Path, tmp_path: Path) -> None:
+    again = trained(tmp_path / "again", scenes.config(root, **FOUR), horizons=HORIZONS, save_every_s=60.0)
+    assert left_behind(again) == left_behind(whole)
+
+
+def test_killed_at_any_point_and_resumed_is_uninterrupted(root: Path, whole: Path, tmp_path: Path) -> None:
+    config, points = scenes.config(root, **FOUR), int((whole / "asked-0").read_text())
+    assert points > 12
+    for point in range(1, points + 1):
+        out = tmp_path / str(point)
+        assert scenes.run(scenes.train, out, config, kill_at=point, horizons=HORIZONS) == [-signal.SIGKILL]
+        trained(out, config, horizons=HORIZONS, claim="1-1")
+        assert left_behind(out) == left_behind(whole), f"killed when it asked for the {point}. time"
+
+
+def test_two_processes_killed_and_resumed_are_uninterrupted(root: Path, pair: Path, tmp_path: Path) -> None:
+    config, points = scenes.config(root, **FOUR, processes=2), int((pair / "asked-0").read_text())
+    for point in (points // 3, points // 2, points - 1):
+        out = tmp_path / str(point)
+        assert scenes.run(scenes.train, out, config, size=2, kill_at=point, horizons=HORIZONS)[0] == -signal.SIGKILL
+        trained(out, config, size=2, horizons=HORIZONS, claim="1-1")
+        assert left_behind(out) == left_behind(pair)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_in_the_middle_of_an_epoch_and_resumed_is_uninterrupted(sign: int, root: Path, tmp_path: Path) -> None:
+    config = scenes.config(root, epochs=24, trainer={"workers": 1} if sign == signal.SIGTERM else {})
+    one, other = tmp_path / "one", tmp_path / "other"
+    ranks = scenes.start(scenes.train, one, config)
+    while not (one / "progress-1-0.jsonl").exists() or len(scenes.progress(one)) < 3:
+        time.sleep(0.01)
+    os.kill(ranks[0].pid, sign)
+    assert scenes.wait(ranks) == [-sign]  # a signal is never an orderly end
+    trained(one, config, claim="2-0")
+    trained(other, scenes.config(root, epochs=24))  # and no number of workers changes a bit
+    one_row, other_row = scenes.row(one, 24), scenes.row(other, 24)
+    assert one_row == other_row
+    assert scenes.weights(one / LAST) == scenes.weights(other / LAST)
+    assert scenes.progress(one) == scenes.progress(other)
+    resumed = (one / "progress-2-0.jsonl").read_text().splitlines()
+    assert 0 < len(resumed) < 24
+
+
+def test_a_shared_training_gives_the_rows_of_separate_ones(root: Path, whole: Path, tmp_path: Path) -> None:
+    for horizon in HORIZONS:
+        config = scenes.config(root, epochs=horizon, trainer={"val_every": 2})
+        alone = trained(tmp_path / str(horizon), config)
+        assert scenes.row(alone, horizon) == scenes.row(whole, horizon)
+        best = f"checkpoints/best-{horizon}.ckpt"
+        assert scenes.weights(alone / best) == scenes.weights(whole / best)
+
+
+def test_validation_for_another_horizon_never_counts(root: Path, tmp_path: Path) -> None:
+    config = scenes.config(root, epochs=4, seed=SEED_WHOSE_THIRD_EPOCH_IS_BEST, trainer={"val_every": 4})
+    out = trained(tmp_path / "out", config, horizons=(3, 4))
+    iou = {epoch: line[1] for epoch, line in scenes.progress(out).items()}
+    assert iou[1] is iou[2] is None
+    assert iou[3] > iou[4]
+    assert scenes.row(out, 3)["best_epoch"] == 3
+    assert scenes.row(out, 4)["best_epoch"] == 4
+
+
+def test_more_epochs_continue_from_where_the_run_ended(root: Path, whole: Path, tmp_path: Path) -> None:
+    short = scenes.config(root, epochs=3, trainer={"val_every": 2})
+    out = trained(tmp_path / "out", short)
+    before = (out / "horizons/3.json").stat().st_mtime_ns
+    trained(out, scenes.config(root, **FOUR), horizons=HORIZONS, claim="2-0")
+    assert [sorted(scenes.progress(out)), len((out / "progress-2-0.jsonl").read_text().splitlines())] == [
+        [1, 2, 3, 4],
+        1,
+    ]
+    assert (out / "horizons/3.json").stat().st_mtime_ns == before
+    assert left_behind(out) == left_behind(whole)
+
+
+def test_a_finished_run_is_left_alone(root: Path, whole: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
+    train(scenes.config(root, **FOUR), whole, horizons=HORIZONS, claim="9-0")
+    assert {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()} == before
+
+
+def test_two_processes_train_as_one(root: Path, tmp_path: Path) -> None:
+    images = scenes.write_images(tmp_path / "seven", count=7)  # five train: the last step is one sample, for one rank
+    # SGD, since Adam would hide a gradient of the wrong size.
+    plain = {"model": {"norm": "none"}, "epochs": 3, "learning_rate": 0.05, "trainer": {"optimizer": "sgd"}}
+    one = trained(tmp_path / "one", scenes.config(images, **plain))
+    two = trained(tmp_path / "two", scenes.config(images, **plain, processes=2), size=2)
+    for (name, a), b in zip(scenes.weights(one / LAST).items(), scenes.weights(two / LAST).values(), strict=True):
+        np.testing.assert_allclose(np.frombuffer(a, "f4"), np.frombuffer(b, "f4"), atol=2e-5, err_msg=name)
+    for a, b in zip(scenes.progress(one).values(), scenes.progress(two).values(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4)
+    assert scenes.result(two, 3)["micro_batch"] == 2
+
+
+def test_who_lost_the_run_stops_and_writes_no_more(root: Path, whole: Path, tmp_path: Path) -> None:
+    config = scenes.config(root, **FOUR)
+    points = int((whole / "asked-0").read_text())
+    for point in (1, points // 2, points):
+        out = tmp_path / str(point)
+        assert scenes.run(scenes.train, out, config, lose_at=point, horizons=HORIZONS) == [1]
+        assert scenes.error(out)["type"] == "TrainingError"
+        assert scenes.error(out)["message"].startswith("superseded")
+        assert not (out / "horizons/4.json").exists()
+        assert not list(out.rglob("*.tmp"))
+    pair = scenes.config(root, **FOUR, processes=2)
+    assert scenes.run(scenes.train, tmp_path / "pair", pair, size=2, lose_at=5, horizons=HORIZONS) == [1, 1]
+    for rank in (0, 1):
+        assert scenes.error(tmp_path / "pair", rank)["message"].startswith("superseded")
+
+
+def test_a_loss_that_is_not_finite_ends_as_diverged(root: Path, tmp_path: Path) -> None:
+    wild = {"optimizer": "sgd", "augment": "none"}
+    config = scenes.config(root, epochs=6, batch_size=6, learning_rate=WILD_RATE, model={"norm": "none"}, trainer=wild)
+    out = trained(tmp_path / "out", config, horizons=(5, 6))
+    for horizon in (5, 6):
+        row = scenes.row(out, horizon)
+        assert (row["state"], row["epochs"], row["best_epoch"]) == ("diverged", horizon, 1)
+        assert row["epochs_run"] < 5
+        assert row["val_iou"] is not None
+        assert row["test_iou"] is not None
+        assert f"in epoch {row['epochs_run']}" in row["message"]
+        assert (out / row["checkpoint"]).exists()
+    trained(out, config, horizons=(5, 6), claim="1-1")
+    hopeless = scenes.config(root, learning_rate=1e30, batch_size=2, trainer=wild, model={"norm": "none"})
+    row = scenes.row(trained(tmp_path / "hopeless", hopeless), 3)
+    assert (row["state"], row["epochs_run"], row["best_epoch"], row["checkpoint"]) == ("diverged", 1, None, None)
+
+
+def test_an_output_folder_serves_one_training_only(root: Path, whole: Path, tmp_path: Path) -> None:
+    other = scenes.config(root, epochs=5, seed=1, trainer={"val_every": 2})
+    with pytest.raises(TrainingError, match=r"last\.ckpt is of another config"):
+        train(other, whole, horizons=(5,))
+    with pytest.raises(TrainingError, match=r"is at epoch 4: the best weights within \[1\] epochs are gone"):
+        train(scenes.config(root, **FOUR), whole, horizons=(1, 5))
+
+
+def crowded(world: Any, out: Path, config: Any) -> None:
+    """Within a SLURM job of four tasks, and with no word about threads from outside."""
+    os.environ.update(SLURM_NTASKS="4", SLURM_JOB_NAME="x", SLURM_PROCID="2", SLURM_LOCALID="2", SLURM_JOB_ID="1")
+    os.environ.pop("OMP_NUM_THREADS", None)
+    torch.set_num_threads(2)
+    scenes.train(world, out, config)
+    assert torch.get_num_threads() == config.trainer.threads == 1
+
+
+def test_neither_slurm_nor_the_machines_cores_change_a_bit(root: Path, whole: Path, pair: Path, tmp_path: Path) -> None:
+    for size, like in ((1, whole), (2, pair)):
+        out = tmp_path / str(size)
+        assert scenes.run(crowded, out, scenes.config(root, **FOUR, processes=size), size=size) == [0] * size
+        assert scenes.weights(out / LAST) == scenes.weights(like / LAST)
+
+
+def test_of_two_equally_good_epochs_the_earlier_is_the_best(root: Path, tmp_path: Path) -> None:
+    still = scenes.config(root, learning_rate=1e-30, model={"norm": "none"}, trainer={"optimizer": "sgd"})
+    out = trained(tmp_path / "out", still)
+    assert len({line[1] for line in scenes.progress(out).values()}) == 1
+    assert scenes.row(out, 3)["best_epoch"] == 1
+
+
+def light(world: Any, out: Path, config: Any) -> None:
+    sys.modules["albumentations"] = None  # type: ignore[assignment]  # an import raises
+    scenes.train(world, out, config)
+
+
+def test_training_without_augmentation_imports_no_albumentations(root: Path, tmp_path: Path) -> None:
+    config = scenes.config(root, epochs=1, trainer={"augment": "none", "optimizer": "adamw", "loss": "bce_dice"})
+    assert scenes.run(light, tmp_path / "out", config) == [0]
+
+
+def test_valid_convolutions_and_bfloat16_train(root: Path, tmp_path: Path) -> None:
+    model = {"padding": "valid", "norm": "none"}
+    out = trained(tmp_path / "out", scenes.config(root, epochs=1, model=model, trainer={"precision": "bf16-mixed"}))
+    assert scenes.row(out, 1)["state"] == "complete"

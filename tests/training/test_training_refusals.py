@@ -1,0 +1,60 @@
+"""What a training refuses before it begins, or before it goes on."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import training_scenes as scenes
+
+from unetsweep.errors import ConfigError, StateError, TrainingError
+from unetsweep.training.checkpoints import LAST
+from unetsweep.training.module import learning_rate
+from unetsweep.training.run import World, device_of, train
+
+pytestmark = pytest.mark.train
+
+
+def test_a_torn_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / LAST).write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(StateError, match=r"last\.ckpt is no checkpoint of a run"):
+        train(scenes.config(root), tmp_path)
+
+
+def test_changed_images_are_not_trained_on(tmp_path: Path) -> None:
+    images = scenes.write_images(tmp_path / "set")
+    out = scenes.trained(tmp_path / "out", scenes.config(images, epochs=1))
+    picture = images / "train/image/00.png"
+    picture.write_bytes((images / "train/image/01.png").read_bytes())
+    with pytest.raises(TrainingError, match="trained on other images"):
+        train(scenes.config(images, epochs=2), out)
+
+
+def test_a_schedule_that_looks_at_the_total_shares_nothing(root: Path, tmp_path: Path) -> None:
+    config = scenes.config(root, epochs=4, trainer={"schedule": "cosine"})
+    with pytest.raises(ConfigError, match=r"trainer\.schedule: cosine ends at epoch 4"):
+        train(config, tmp_path, horizons=(2, 4))
+    rates = [learning_rate(config, epoch) for epoch in (1, 2, 3, 4)]
+    assert rates == pytest.approx([1e-3, 8.5355e-4, 5e-4, 1.4645e-4], rel=1e-4)
+    out = scenes.trained(tmp_path / "out", config)
+    assert [line[3] for line in scenes.progress(out).values()] == rates
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_named_with_host_and_rank(root: Path) -> None:
+    config = scenes.config(root, accelerator="gpu", processes=2)
+    with pytest.raises(TrainingError, match=rf"rank 1 of 2 on {os.uname().nodename}: a GPU was asked for"):
+        device_of(config, World(rank=1, size=2))
+
+
+def test_a_world_of_another_size_than_the_config_is_refused(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="processes: found 2, and 1 were started"):
+        train(scenes.config(root, processes=2), tmp_path)
+
+
+def test_images_too_small_for_valid_convolutions_are_refused(tmp_path: Path) -> None:
+    images = scenes.write_images(tmp_path / "set", side=16)
+    config = scenes.config(images, model={"padding": "valid", "output_resize": "bilinear"})
+    with pytest.raises(ConfigError, match=r"model\.output_resize: .* need \d+ pixels a side, and an image has 16"):
+        train(config, tmp_path / "out")

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+import torch
+
+from unetsweep.contract import ModelConfig
+from unetsweep.training.module import sample_losses
+from unetsweep.training.unet import UNet, mirror, probabilities, valid_input, valid_output
+
+
+def test_base_64_depth_4_has_31_million_parameters_and_widths_from_64_to_1024() -> None:
+    with torch.device("meta"):
+        unet = UNet(ModelConfig(norm="none"))
+    assert sum(p.numel() for p in unet.parameters()) == 31_031_745
+    assert [level[0].out_channels for level in unet.down] == [64, 128, 256, 512]
+    assert unet.bottleneck[0].out_channels == 1024
+    assert [level[0].in_channels for level in unet.up] == [1024, 512, 256, 128]
+
+
+def test_valid_convolutions_make_388_of_572() -> None:
+    with torch.device("meta"):
+        unet = UNet(ModelConfig(padding="valid", norm="none"))
+        assert unet.convolve(torch.empty(1, 3, 572, 572)).shape == (1, 1, 388, 388)
+        assert unet(torch.empty(1, 3, 584, 565)).shape == (1, 1, 584, 565)
+
+
+def test_skip_connections_join_the_encoders_centre_pixel_for_pixel() -> None:
+    unet = UNet(ModelConfig(base=2, depth=2, padding="valid", norm="none"))
+    skips: list[np.ndarray] = []
+    joined: list[np.ndarray] = []
+    for level in unet.down:
+        level.register_forward_hook(lambda _m, _i, out: skips.append(out.detach().numpy().copy()))
+    for level in unet.up:
+        level.register_forward_pre_hook(lambda _m, given: joined.append(given[0].detach().numpy().copy()))
+    unet.convolve(torch.rand(1, 3, 44, 52))
+    # By hand, from above: 44 -> 40 -> 20 -> 16 -> 8 -> 4, up to 8 (16 cut by 4), to 4, up to 8 (40 cut by 16);
+    # the width is 8 more at the top, 4 at the second level.
+    assert skips[0].shape[2:] == (40, 48)
+    assert skips[1].shape[2:] == (16, 20)
+    np.testing.assert_array_equal(joined[0][:, :4], skips[1][:, :, 4:12, 4:16])
+    np.testing.assert_array_equal(joined[1][:, :2], skips[0][:, :, 16:24, 16:32])
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [(16, 16), (17, 30), (21, 37), (45, 31)])
+def test_every_size_comes_back_as_it_went_in(padding: str, size: tuple[int, int]) -> None:
+    unet = UNet(ModelConfig(base=2, depth=3, padding=padding))  # type: ignore[arg-type]
+    assert unet(torch.rand(2, 3, *size)).shape == (2, 1, *size)
+
+
+@pytest.mark.parametrize("resize", ["nearest", "bilinear"])
+def test_resized_valid_output_is_the_raw_output_stretched(resize: str) -> None:
+    unet = UNet(ModelConfig(base=2, depth=2, padding="valid", output_resize=resize)).eval()  # type: ignore[arg-type]
+    image = torch.rand(1, 3, 60, 60)
+    raw, out = unet.convolve(image), unet(image)
+    assert raw.shape[-1] == valid_output(60, 2) == 20
+    assert out.shape == (1, 1, 60, 60)
+    torch.testing.assert_close(out[..., 1::3, 1::3], raw)  # 60 = 3 x 20: the middle of each three is the pixel itself
+
+
+def test_too_small_an_image_is_refused_with_the_least_size() -> None:
+    unet = UNet(ModelConfig(base=2, depth=2, padding="valid", output_resize="nearest"))
+    least = valid_input(1, 2)
+    with pytest.raises(ValueError, match=f"{least - 1}x40 are too small.*at least {least} pixels"):
+        unet(torch.rand(1, 3, 40, least - 1))
+    unet(torch.rand(1, 3, least, least))
+
+
+def test_mirrored_valid_output_sees_what_the_convolutions_of_the_mirrored_image_see() -> None:
+    unet = UNet(ModelConfig(base=2, depth=2, padding="valid", norm="none")).eval()
+    image = torch.rand(1, 3, 20, 20)
+    side = valid_input(20, 2)
+    before = (side - 20) // 2
+    padded = np.pad(image.numpy(), [(0, 0), (0, 0), *[(before, side - 20 - before)] * 2], mode="reflect")
+    torch.testing.assert_close(unet(image), unet.convolve(torch.from_numpy(padded)))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (1, 4), (7, 3), (40, 25)])
+def test_mirror_is_numpys_reflect_for_any_number(rows: int, columns: int) -> None:
+    x = torch.rand(2, 3, 5, 8)
+    pads = [(0, 0), (0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)]
+    np.testing.assert_array_equal(mirror(x, rows, columns).numpy(), np.pad(x.numpy(), pads, mode="reflect"))
+
+
+def test_valid_sizes_are_those_of_the_network() -> None:
+    unet = UNet(ModelConfig(base=1, depth=2, padding="valid", norm="none"))
+    for size in range(1, 30):
+        side = valid_input(size, 2)
+        assert unet.convolve(torch.rand(1, 3, side, side)).shape[-1] == valid_output(side, 2) >= size
+        assert valid_output(side - 4, 2) < size
+
+
+def test_three_classes_train_a_step_and_their_softmax_sums_to_one() -> None:
+    unet = UNet(ModelConfig(base=4, depth=2, classes=3))
+    images, masks = torch.rand(2, 3, 16, 16), torch.randint(0, 3, (2, 16, 16))
+    optimizer = torch.optim.Adam(unet.parameters(), 1e-2)
+    losses = []
+    for _ in range(8):
+        optimizer.zero_grad()
+        logits = unet(images)
+        assert logits.shape == (2, 3, 16, 16)
+        torch.testing.assert_close(probabilities(logits).sum(1), torch.ones(2, 16, 16))
+        each = sample_losses(logits, masks, "bce")
+        torch.testing.assert_close(each.mean(), torch.nn.functional.cross_entropy(logits, masks))
+        each.mean().backward()
+        optimizer.step()
+        losses.append(each.mean().item())
+    assert losses[-1] < losses[0]
+
+
+def test_one_class_losses_are_cross_entropy_and_dice_of_each_sample() -> None:
+    logits, masks = torch.randn(3, 1, 6, 7), torch.randint(0, 2, (3, 6, 7), dtype=torch.uint8)
+    p, t = torch.sigmoid(logits[:, 0]).double().numpy(), masks.numpy().astype(float)
+    bce = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean((1, 2))
+    dice = 1 - (2 * (p * t).sum((1, 2)) + 1) / ((p + t).sum((1, 2)) + 1)
+    np.testing.assert_allclose(sample_losses(logits, masks, "bce").numpy(), bce, rtol=1e-5)
+    np.testing.assert_allclose(sample_losses(logits, masks, "bce_dice").numpy(), bce + dice, rtol=1e-5)

@@ -1,0 +1,153 @@
+"""Scenes for the tests of the torch room: tiny images on the disk, and trainings in processes of their own.
+
+The processes are forked from a server that has torch imported already (an import costs seconds), so
+that a scene may kill them, and so that no scene sees another's global state.
+"""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["unetsweep.training.run", "albumentations"])
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # the server imports it
+
+
+def write_images(root: Path, count: int = 8, side: int = 32, test: int = 3) -> Path:
+    """Bright lines on noise, as in the 100-image set's folders."""
+    rng = np.random.default_rng(0)
+    for part, number in (("train", count), ("test", test)):
+        for kind in ("image", "mask"):
+            (root / part / kind).mkdir(parents=True)
+        for n in range(number):
+            mask = np.zeros((side, side), np.uint8)
+            for _ in range(3):
+                ends = rng.integers(0, side, 4).tolist()
+                cv2.line(mask, ends[:2], ends[2:], 255, 2)
+            image = rng.integers(0, 90, (side, side, 3)).astype(np.uint8) + (mask // 3)[..., None]
+            cv2.imwrite(str(root / part / "image" / f"{n:02d}.png"), image)
+            cv2.imwrite(str(root / part / "mask" / f"{n:02d}.png"), mask)
+    return root
+
+
+def config(root: Path, **changes: Any) -> TrialConfig:
+    """A config of the smallest network; `model` and `trainer` take dicts of changes."""
+    model = ModelConfig(base=4, depth=2, **changes.pop("model", {}))
+    trainer = TrainerConfig(**changes.pop("trainer", {}))
+    base = TrialConfig(DataConfig(str(root)), 3, 4, 1e-3, model, trainer, accelerator="cpu")
+    return dataclasses.replace(base, **changes)
+
+
+def run(scene: Callable[..., None], out: Path, *args: Any, size: int = 1, **keywords: Any) -> list[int]:
+    """Call `scene(world, out, *args, **keywords)` in `size` processes; their exit statuses."""
+    return wait(start(scene, out, *args, size=size, **keywords))
+
+
+def start(scene: Callable[..., None], out: Path, *args: Any, size: int = 1, **keywords: Any) -> list[Any]:
+    out.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    ranks = [FORKS.Process(target=_call, args=(scene, r, size, port, out, args, keywords)) for r in range(size)]
+    for rank in ranks:
+        rank.start()
+    return ranks
+
+
+def wait(ranks: list[Any], timeout: float = 120) -> list[int]:
+    """Exit statuses; what still runs once a rank was killed is killed too, as a scheduler does."""
+    for rank in ranks:
+        rank.join(5 if any(r.exitcode not in (None, 0) for r in ranks) else timeout)
+        if rank.exitcode is None:
+            rank.kill()
+            rank.join()
+    return [rank.exitcode for rank in ranks]
+
+
+def _call(scene: Any, rank: int, size: int, port: int, out: Path, args: Any, keywords: Any) -> None:
+    from unetsweep.training.run import World
+
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    try:
+        scene(World(rank, size, port=port), out, *args, **keywords)
+    except BaseException as error:
+        kind = type(error).__name__
+        (out / f"error-{rank}.json").write_text(
+            json.dumps({"type": kind, "message": str(error), "trace": traceback.format_exc()})
+        )
+        raise
+
+
+def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None, lose_at: int | None = None,
+          save_every_s: float = 0.0, **more: Any) -> None:  # fmt: skip
+    """`train()`; rank 0 kills itself, or is told that it lost the run, when it asks for the `kill_at`th time."""
+    from unetsweep.training import callbacks
+    from unetsweep.training import run as door
+
+    callbacks.SAVE_EVERY_S = save_every_s
+    asked = 0
+
+    def owns() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return lose_at is None or asked < lose_at
+
+    door.train(config, out, world=world, owns=owns, **more)
+    (out / f"asked-{world.rank}").write_text(str(asked))
+
+
+def trained(out: Path, config: TrialConfig, size: int = 1, **more: Any) -> Path:
+    """`out`, after a training in it that ended well."""
+    assert run(train, out, config, size=size, **more) == [0] * size, error(out)["trace"]
+    return out
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def error(out: Path, rank: int = 0) -> dict[str, str]:
+    return json.loads((out / f"error-{rank}.json").read_text())
+
+
+def result(out: Path, epochs: int) -> dict[str, Any]:
+    return json.loads((out / "horizons" / f"{epochs}.json").read_text())
+
+
+def row(out: Path, epochs: int) -> dict[str, Any]:
+    """What of a result is the training's own, and not the machine's."""
+    varying = {"seconds", "gpu_seconds", "peak_memory_mb"}
+    return {k: v for k, v in result(out, epochs).items() if k not in varying}
+
+
+def progress(out: Path) -> dict[int, tuple[Any, ...]]:
+    """By epoch, the later claim winning: train loss, val_iou, val_loss, learning rate."""
+    lines: dict[int, tuple[Any, ...]] = {}
+    for file in sorted(out.glob("progress-*.jsonl")):
+        for text in file.read_text().splitlines():
+            line = json.loads(text)
+            lines[line["epoch"]] = (line["train_loss"], line["val_iou"], line["val_loss"], line["learning_rate"])
+    return dict(sorted(lines.items()))
+
+
+def weights(path: Path) -> dict[str, bytes]:
+    """Every tensor of the U-Net in a checkpoint (ours or Lightning's) as bytes."""
+    import torch
+
+    raw = torch.load(path, map_location="cpu", weights_only=True)
+    state = raw.get("weights") or {k.removeprefix("unet."): v for k, v in raw["state_dict"].items()}
+    return {name: tensor.numpy().tobytes() for name, tensor in state.items()}

@@ -1,0 +1,177 @@
+"""Augmentation by albumentations: on uint8, image and mask together, for training only.
+
+Rule 1: albumentations is imported when an augmentation is asked for, and never looks for updates.
+Rule 2: no random state of its own: the caller sets it before every sample, so that what an image
+        becomes depends on (seed, epoch, index) and on nothing that happened before.
+"""
+
+import difflib
+import inspect
+import os
+import random
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from unetsweep.errors import ConfigError, Problem
+
+FIELD = "trainer.augment"
+
+
+def check_augment(value: object) -> list[Problem]:
+    """What is wrong with a config's `augment`; cheap for `default` and `none`, else it imports albumentations."""
+    problems: list[Problem] = []
+    if isinstance(value, str) and value in ("default", "none"):
+        return problems
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        near = difflib.get_close_matches(str(value), ["default", "none"], 1)
+        hint = f"did you mean {near[0]!r}?" if near else "allowed: default, none, or a list of albumentations names"
+        return [Problem(f"found {value!r}; {hint}", FIELD)]
+    _listed(value, problems)
+    return problems
+
+
+def build(value: object) -> Any | None:
+    """The albumentations `Compose` of a config's `augment`, None for `none`. Raises ConfigError."""
+    if value == "none":
+        return None
+    problems = check_augment(value)
+    if problems:
+        raise ConfigError("config.json", problems)
+    A = _albumentations()
+    steps = _default(A) if value == "default" else _listed(value, problems)
+    return A.Compose(steps)
+
+
+def apply(
+    transform: Any, image: np.ndarray[Any, Any], mask: np.ndarray[Any, Any], key: Sequence[int]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Image (H x W x C) and mask (H x W), both uint8, transformed together as `key` alone determines.
+
+    One generator for the whole pipeline: `Compose(seed=)` gives every transform the same stream,
+    so that both flips always fire together (albumentations 2.0.8).
+    """
+    seed = int(np.random.SeedSequence(list(key)).generate_state(1)[0])
+    transform.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311
+    done = transform(image=image, mask=mask)
+    height, width = mask.shape
+    if height != width and done["mask"].shape == (width, height):
+        return _as_before(done["image"], height, width), _as_before(done["mask"], height, width)
+    return done["image"], done["mask"]
+
+
+def _as_before(array: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
+    """A quarter-turned array, cut at the centre and mirrored out to the image's own shape (batches need one)."""
+    for axis, size in ((0, height), (1, width)):
+        have = array.shape[axis]
+        if have > size:
+            array = array.take(range((have - size) // 2, (have - size) // 2 + size), axis)
+        elif have < size:
+            pads = [(0, 0)] * array.ndim
+            pads[axis] = ((size - have) // 2, size - have - (size - have) // 2)
+            array = np.pad(array, pads, mode="reflect")
+    return array
+
+
+def _albumentations() -> Any:
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    import albumentations
+    import cv2
+
+    cv2.setNumThreads(0)
+    return albumentations
+
+
+def _default(A: Any) -> list[Any]:
+    import cv2
+
+    return [
+        A.HorizontalFlip(p=0.5),
+        A.VerticalFlip(p=0.5),
+        A.RandomRotate90(p=0.5),
+        A.Affine(rotate=(-30, 30), scale=(0.9, 1.1), p=0.5, border_mode=cv2.BORDER_REFLECT_101),
+        A.RandomBrightnessContrast(),
+    ]
+
+
+def _listed(entries: Any, problems: list[Problem]) -> list[Any]:
+    """The transforms that a list names; each entry is a name or {name: {argument: value}}."""
+    A = _albumentations()
+    steps: list[Any] = []
+    for number, entry in enumerate(entries):
+        at = f"{FIELD}[{number}]"
+        name, arguments = entry, None
+        if isinstance(entry, Mapping) and len(entry) == 1:
+            [(name, arguments)] = entry.items()
+        if not isinstance(name, str) or not isinstance(arguments, Mapping | None):
+            problems.append(Problem(f"found {entry!r}; a name or {{Name: {{argument: value}}}} is expected", at))
+            continue
+        found = _class(A, name)
+        if found is None:
+            problems.append(Problem(f"albumentations has no {name!r}{_hint(name, _names(A))}", at))
+            continue
+        step = _made(found, dict(arguments or {}), problems, at)
+        steps += [] if step is None else [step]
+    return steps
+
+
+def _class(A: Any, name: str) -> Any | None:
+    found = getattr(A, name, None)
+    fits = inspect.isclass(found) and issubclass(found, A.DualTransform | A.ImageOnlyTransform)
+    return found if fits and ".core." not in found.__module__ else None
+
+
+def _names(A: Any) -> list[str]:
+    return [name for name in dir(A) if _class(A, name) is not None]
+
+
+def _made(cls: Any, arguments: dict[str, Any], problems: list[Problem], at: str) -> Any | None:
+    """One transform; albumentations only warns about what it does not know, which is refused here."""
+    known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+    unknown = [name for name in arguments if name not in known]
+    for name in unknown:
+        hint = _hint(name, known) or f"; allowed are {', '.join(known)}"
+        problems.append(Problem(f"{cls.__name__} has no argument {name!r}{hint}", at))
+    if unknown:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            step = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()})
+    except (TypeError, ValueError, Warning, NotImplementedError) as error:
+        problems.append(Problem(f"{cls.__name__}: {_brief(error)}", at))
+        return None
+    if not _keeps_kind(step):
+        problems.append(Problem(f"{cls.__name__} does not leave a uint8 image; leave it out: scaling is ours", at))
+        return None
+    return step
+
+
+def _brief(error: BaseException) -> str:
+    """The first thing that pydantic found, or the error's own words, on one line."""
+    found = getattr(error.__cause__ or error, "errors", None)
+    if callable(found):
+        first = found()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return " ".join(str(error).split())
+
+
+def _keeps_kind(step: Any) -> bool:
+    """Whether the transform leaves image and mask as uint8 arrays of two and three dimensions."""
+    chance, step.p = step.p, 1.0
+    try:
+        done = step(image=np.zeros((512, 512, 3), np.uint8), mask=np.zeros((512, 512), np.uint8))
+    except Exception:
+        return True  # it wants another size: the images at hand will tell
+    finally:
+        step.p = chance
+    image, mask = done["image"], done["mask"]
+    arrays = isinstance(image, np.ndarray) and isinstance(mask, np.ndarray)
+    return bool(arrays and image.dtype == mask.dtype == np.uint8 and image.ndim == 3 and mask.ndim == 2)
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

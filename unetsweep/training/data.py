@@ -1,0 +1,163 @@
+"""Which samples each step sees: a function of (seed, epoch, step), never of what happened before.
+
+Rule 1: the batch of a step is global; the ranks share it out, so 1 and 2 processes see the same samples a step.
+Rule 2: the last, partial batch is kept, and every image counts exactly once an epoch.
+Rule 3: images are decoded once; batches stay uint8 until they are on the device.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from unetsweep.contract import TrialConfig
+from unetsweep.errors import ConfigError, DataError, Problem
+from unetsweep.training import augment
+
+if TYPE_CHECKING:
+    from unetsweep.images.read import Images
+
+
+class Batch(NamedTuple):
+    """What one rank trains on in one step; n is its share of the global batch."""
+
+    images: Tensor
+    """uint8, n x C x H x W."""
+    masks: Tensor
+    """uint8, n x H x W, of 0 and 1."""
+    weights: Tensor
+    """float32, n: a sample's weight in this rank's loss, so that the mean of the ranks' gradients is
+    that of the mean loss over the global batch."""
+    indices: Tensor
+    """int64, n: which training images these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialImages:
+    """All images of a trial, in memory."""
+
+    train: "Images"
+    val: "Images"
+    test: "Images"
+    manifest: dict[str, Any]
+    """`{train, val, test, sha256}`: file names, and a digest of what was read."""
+
+
+def read(config: TrialConfig) -> TrialImages:
+    """Read and divide the images as the config says. Raises DataError, or ConfigError for the batch size."""
+    from unetsweep.images.layout import find_pairs
+    from unetsweep.images.read import manifest, read_pairs
+    from unetsweep.images.split import split
+
+    root = Path(config.data.root)
+    pairs = find_pairs(root)
+    train, val = split(pairs["train"], config.data.split, root)
+    if config.batch_size > len(train):
+        found = f"found {config.batch_size}, more than the {len(train)} training images; use at most {len(train)}"
+        raise ConfigError("config.json", [Problem(found, "batch_size")])
+    how = (config.data.image_size, config.data.mask_threshold, config.model.in_channels)
+    images = {name: read_pairs(part, *how) for name, part in (("train", train), ("val", val), ("test", pairs["test"]))}
+    sizes = sorted({image.shape[1::-1] for image in images["train"].images})
+    if len(sizes) > 1 and config.batch_size > config.processes:
+        found = "null, and the training images have sizes " + ", ".join(f"{w}x{h}" for w, h in sizes[:4])
+        raise DataError(str(root), [Problem(f"{found}; set one size, so that they fit in a batch", "data.image_size")])
+    return TrialImages(images["train"], images["val"], images["test"], manifest(**images))
+
+
+def steps(count: int, batch: int, seed: int, epoch: int) -> list[list[int]]:
+    """The global batches of an epoch (from 0): `count` images in an order drawn from (seed, epoch)."""
+    order = np.random.default_rng([seed, epoch]).permutation(count).tolist()
+    return [order[i : i + batch] for i in range(0, count, batch)]
+
+
+def share(batch: Sequence[int], rank: int, size: int) -> list[tuple[int, float]]:
+    """A rank's samples of a global batch, with their weights in its loss.
+
+    A rank's loss is the weighted sum over its samples. DDP averages the ranks' gradients, so the weight
+    is size / len(batch). A rank for which nothing is left takes the first sample with weight 0: every
+    rank must run the same collectives.
+    """
+    mine = [(index, size / len(batch)) for index in batch[rank::size]]
+    return mine or [(batch[0], 0.0)]
+
+
+class Samples(Dataset[tuple[Tensor, Tensor, float, int]]):
+    """Training samples by (epoch, index, weight), augmented from (seed, epoch, index)."""
+
+    def __init__(self, images: "Images", augmentation: object, seed: int) -> None:
+        self.images, self.seed = images, seed
+        self.transform = augment.build(augmentation)
+
+    def __len__(self) -> int:
+        return len(self.images.images)
+
+    def __getitem__(self, key: tuple[int, int, float]) -> tuple[Tensor, Tensor, float, int]:
+        epoch, index, weight = key
+        image, mask = self.images.images[index], self.images.masks[index]
+        if self.transform is not None:
+            image, mask = augment.apply(self.transform, image, mask, (self.seed, epoch, index))
+        return image_tensor(image), torch.from_numpy(np.ascontiguousarray(mask)), weight, index
+
+
+class Shares(Sampler[list[tuple[int, int, float]]]):
+    """This rank's share of every step of the epoch that `epoch()` names when the iteration begins."""
+
+    def __init__(self, count: int, config: TrialConfig, rank: int, size: int, epoch: Callable[[], int]) -> None:
+        self.count, self.config, self.rank, self.size, self.epoch = count, config, rank, size, epoch
+
+    def __len__(self) -> int:
+        return -(-self.count // self.config.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int, float]]]:
+        epoch = self.epoch()
+        for batch in steps(self.count, self.config.batch_size, self.config.seed, epoch):
+            yield [(epoch, index, weight) for index, weight in share(batch, self.rank, self.size)]
+
+
+def loader(
+    config: TrialConfig, images: "Images", *, rank: int, size: int, epoch: Callable[[], int], pin: bool = False
+) -> DataLoader[Any]:
+    """Batches of the epoch that `epoch()` names when the iteration begins (Lightning's own count is late
+    by one when a resumed run starts its worker processes)."""
+    samples = Samples(images, config.trainer.augment, config.seed)
+    workers = config.trainer.workers
+    return DataLoader(
+        samples,
+        batch_sampler=Shares(len(samples), config, rank, size, epoch),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        multiprocessing_context="fork" if workers else None,  # under a fork server they outlive a killed trainer
+        worker_init_fn=_quiet if workers else None,
+        collate_fn=collate,
+        pin_memory=pin,
+        generator=torch.Generator().manual_seed(config.seed),  # so that it draws nothing from torch's own
+    )
+
+
+def collate(samples: Sequence[tuple[Tensor, Tensor, float, int]]) -> Batch:
+    """One batch of equally large samples."""
+    images, masks, weights, indices = zip(*samples, strict=True)
+    return Batch(torch.stack(images), torch.stack(masks), torch.tensor(weights), torch.tensor(indices))
+
+
+def image_tensor(image: np.ndarray[Any, Any]) -> Tensor:
+    """uint8 C x H x W of a uint8 H x W x C (or H x W) array."""
+    array = image[..., None] if image.ndim == 2 else image
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
+def scaled(images: Tensor) -> Tensor:
+    """uint8 grey levels as float32 from -1 to 1: the only normalisation there is, in training and after."""
+    return images.float() / 127.5 - 1.0
+
+
+def _quiet(worker: int) -> None:
+    """One thread a worker: cv2 would start as many as there are cores, in each."""
+    import cv2
+
+    cv2.setNumThreads(0)

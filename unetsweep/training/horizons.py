@@ -1,0 +1,116 @@
+"""A horizon's result, made from its checkpoint by a second network: the training does not notice.
+
+Rule 1: everything here can be done again from the files, and gives the same.
+"""
+
+import os
+import platform
+import resource
+import socket
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+import unetsweep
+from unetsweep import contract
+from unetsweep.contract import Result, TrialConfig
+from unetsweep.training import checkpoints, evaluate
+from unetsweep.training.checkpoints import Desk, Reached
+from unetsweep.training.data import TrialImages
+from unetsweep.training.unet import UNet
+
+
+def path(epochs: int) -> str:
+    """Where a horizon's result is, within the output folder."""
+    return f"horizons/{epochs}.json"
+
+
+def is_published(out: Path, epochs: int) -> bool:
+    return (out / path(epochs)).exists()
+
+
+class Scorer:
+    """Scores horizons on the test set and publishes their results. Every rank calls, rank 0 writes."""
+
+    def __init__(
+        self, config: TrialConfig, images: TrialImages, desk: Desk, *, rank: int, size: int, job_id: str | None
+    ) -> None:
+        self.config, self.images, self.desk = config, images, desk
+        self.rank, self.size, self.job_id = rank, size, job_id
+
+    def publish(self, reached: Reached, device: torch.device) -> None:
+        """Write `horizons/<epochs>.json` of a horizon whose best checkpoint is on the disk."""
+        test = None
+        if reached.best is not None:
+            unet = self._load(checkpoints.best_of(reached.epochs), device)
+            precision = self.config.trainer.precision
+            test = evaluate.evaluate(unet, self.images.test, device, precision, self.rank, self.size)
+        memory = self._peak_memory_mb(device)
+        if self.rank == 0 and not self.desk.lost:
+            text = contract.dumps(contract.encode(self._result(reached, test, device, memory)))
+            self.desk.publish(path(reached.epochs), lambda stream: stream.write(text.encode()))
+
+    def _result(self, reached: Reached, test: evaluate.Scores | None, device: torch.device, memory: float) -> Result:
+        best, gpus = reached.best, self.size if device.type == "cuda" else 0
+        return Result(
+            state=reached.state,
+            job_id=self.job_id,
+            epochs=reached.epochs,
+            epochs_run=reached.epochs_run,
+            best_epoch=best.epoch if best else None,
+            val_iou=best.val_iou if best else None,
+            val_loss=best.val_loss if best else None,
+            test_iou=test.iou if test else None,
+            test_loss=test.loss if test else None,
+            test_per_image=test.per_image() if test else (),
+            checkpoint=checkpoints.best_of(reached.epochs) if best else None,
+            seconds=round(reached.seconds, 3),
+            gpu_seconds=round(reached.seconds * gpus, 3),
+            peak_memory_mb=round(memory, 1),
+            host=socket.gethostname(),
+            versions=versions(),
+            data_manifest=self.images.manifest,
+            micro_batch=self.config.batch_size // self.size,
+            message=reached.message,
+        )
+
+    def _load(self, name: str, device: torch.device) -> UNet:
+        """The network of a checkpoint on every rank; rank 0 alone reads it, another node may not see it yet."""
+        if self.rank == 0:
+            unet, _, _ = checkpoints.load_unet(self.desk.out / name, device)
+        else:
+            unet = checkpoints.empty_unet(self.config).to_empty(device=device)
+        share_state(unet, self.size)
+        return unet
+
+    def _peak_memory_mb(self, device: torch.device) -> float:
+        """Of the process that needed most: GPU memory, or the resident set where there is no GPU."""
+        if device.type == "cuda":
+            used = torch.cuda.max_memory_allocated(device) / 2**20
+        else:
+            used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+                2**20 if os.uname().sysname == "Darwin" else 2**10
+            )
+        most = torch.tensor(used, dtype=torch.float64, device=device)
+        if self.size > 1:
+            distributed.all_reduce(most, op=distributed.ReduceOp.MAX)
+        return float(most)
+
+
+def share_state(unet: UNet, size: int, *, buffers_only: bool = False) -> None:
+    """Every rank takes rank 0's weights and buffers (or its buffers alone)."""
+    if size > 1:
+        for tensor in unet.buffers() if buffers_only else unet.state_dict().values():
+            distributed.broadcast(tensor, 0)
+
+
+def versions() -> dict[str, str]:
+    """What the numbers may depend on."""
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "pytorch_lightning": version("pytorch-lightning"),
+        "unetsweep": unetsweep.__version__,
+    }

@@ -1,0 +1,88 @@
+"""The training step, its loss, optimizer and learning rate.
+
+Rule 1: nothing is read back from the device within an epoch.
+Rule 2: the learning rate is a function of the epoch, so a resumed run has no schedule to restore.
+"""
+
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unetsweep.contract import TrialConfig
+from unetsweep.training.data import Batch, scaled
+from unetsweep.training.unet import UNet
+
+
+class Segmentation(pl.LightningModule):
+    """A U-Net that learns vessels."""
+
+    def __init__(self, config: TrialConfig, images: int) -> None:
+        super().__init__()
+        self.config = config
+        self.images = images
+        """Number of training images: the divisor of the epoch's loss."""
+        self.unet = UNet(config.model)
+        self._loss_sum: Tensor | None = None
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The weighted sum of this rank's losses (data.share says why)."""
+        losses = sample_losses(self.unet(scaled(batch.images)), batch.masks, self.config.trainer.loss)
+        loss = (losses * batch.weights).sum()
+        if self._loss_sum is None:
+            self._loss_sum = torch.zeros((), dtype=torch.float64, device=loss.device)
+        self._loss_sum += (losses.detach() * (batch.weights > 0)).sum()
+        return loss
+
+    def epoch_loss(self) -> float:
+        """Mean training loss over the epoch's images, as they were trained on; called once, by every rank."""
+        total, self._loss_sum = self._loss_sum, None
+        if total is None:
+            return math.nan
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(total)
+        return float(total) / self.images
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        trainer, rate = self.config.trainer, self.config.learning_rate
+        decay = trainer.weight_decay
+        match trainer.optimizer:
+            case "adam":
+                return torch.optim.Adam(self.parameters(), lr=rate, weight_decay=decay)
+            case "adamw":
+                return torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=decay)
+            case "sgd":
+                return torch.optim.SGD(self.parameters(), lr=rate, weight_decay=decay, momentum=0.9)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
+        return Batch(*(part.to(device, non_blocking=True) for part in batch))
+
+
+def learning_rate(config: TrialConfig, epoch: int) -> float:
+    """The rate in an epoch (from 1). `cosine` falls along half a wave, towards zero after the last epoch."""
+    if config.trainer.schedule == "constant":
+        return config.learning_rate
+    return config.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / config.epochs)) / 2
+
+
+def sample_losses(logits: Tensor, masks: Tensor, kind: str) -> Tensor:
+    """The loss of each sample, float32, N, of N x C x H x W logits and N x H x W class numbers.
+
+    One class: mean binary cross-entropy a pixel, with `bce_dice` plus 1 - soft Dice (Milletari et al. 2016,
+    its squares left out, 1 added above and below). C classes: cross-entropy, by a product with the one-hot
+    truth, which is deterministic on a GPU.
+    """
+    logits = logits.float()
+    if logits.shape[1] > 1:
+        truth = F.one_hot(masks.long(), logits.shape[1]).movedim(-1, 1)
+        return -(F.log_softmax(logits, dim=1) * truth).sum(1).mean((1, 2))
+    logit, truth = logits[:, 0], masks.float()
+    losses = F.binary_cross_entropy_with_logits(logit, truth, reduction="none").mean((1, 2))
+    if kind == "bce_dice":
+        said = torch.sigmoid(logit)
+        both, each = (said * truth).sum((1, 2)), (said + truth).sum((1, 2))
+        losses = losses + 1 - (2 * both + 1) / (each + 1)
+    return losses

@@ -1,0 +1,243 @@
+"""The door of the torch room: train one config up to its horizons.
+
+Rule 1: what a training becomes is a function of its config; when and how often it was killed is not in it.
+Rule 2: the ranks are started by somebody else and handed their place; Lightning launches nothing, asks
+        SLURM nothing, requeues nothing and handles no signal.
+"""
+
+import logging
+import os
+import socket
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from pytorch_lightning.strategies import DDPStrategy
+
+from unetsweep.contract import TrialConfig, config_problems, run_key
+from unetsweep.errors import ConfigError, Problem, TrainingError
+from unetsweep.training import comet, data
+from unetsweep.training.callbacks import EpochEnds, StepSeed, epochs_done
+from unetsweep.training.checkpoints import LAST, Desk, OwnersIO, Standing, read_standing
+from unetsweep.training.data import TrialImages
+from unetsweep.training.horizons import Scorer, is_published
+from unetsweep.training.module import Segmentation
+from unetsweep.training.unet import valid_input
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process's place among the processes of one training."""
+
+    rank: int = 0
+    size: int = 1
+    address: str = "127.0.0.1"
+    """Host of rank 0."""
+    port: int = 0
+    """A free port there; unused for one process."""
+    local_rank: int | None = None
+    """Place among the ranks of this host, which chooses the GPU; None: `rank` modulo the visible GPUs."""
+
+
+def train(
+    config: TrialConfig,
+    out: Path,
+    *,
+    horizons: Sequence[int] = (),
+    world: World = World(),
+    claim: str = "1-0",
+    job_id: str | None = None,
+    owns: Callable[[], bool] = lambda: True,
+    name: str = "",
+) -> None:
+    """Train `config` to the largest of `horizons` (default: its epochs) and leave each one's result in `out`.
+
+    Every rank of `world` calls it with the same arguments. A finished run is left alone, a half-finished
+    one resumes from its last checkpoint, and one finished at a smaller horizon goes on; all three end
+    with the same bits as one uninterrupted training (on a CPU, with the same threads and processes).
+    `name` is what people call the run.
+
+    Raises ConfigError or DataError where config and images do not fit, TrainingError where the training
+    cannot start or go on, and where `owns` (asked on rank 0 before every rename and at each epoch's end)
+    says that another attempt owns the run now.
+    """
+    started = time.monotonic()
+    out = out.absolute()
+    wanted = sorted(set(horizons or (config.epochs,)))
+    _check(config, wanted, world)
+    if all(is_published(out, epochs) for epochs in wanted):
+        return
+    device = device_of(config, world)
+    _set_threads(config.trainer.threads)
+    images = data.read(config)
+    _check_sizes(config, images)
+    standing = _standing(config, out, wanted, images)
+    desk = Desk(out, claim, owns)
+    scorer = Scorer(config, images, desk, rank=world.rank, size=world.size, job_id=job_id)
+    _fit(EpochEnds(config, scorer, desk, standing, wanted, started), world, device)
+    missing = [epochs for epochs in wanted if world.rank == 0 and not is_published(out, epochs)]
+    if missing:
+        raise TrainingError(f"{name or out}: training ended without a result for epochs {missing}; see the log above")
+    if world.rank == 0:
+        comet.mirror(config, out, name or out.name)
+
+
+def device_of(config: TrialConfig, world: World = World()) -> torch.device:
+    """The device of this rank. Raises TrainingError where a GPU was asked for and torch sees none."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if config.accelerator == "cpu" or (config.accelerator == "auto" and not count):
+        return torch.device("cpu")
+    if not count:
+        built = "" if torch.version.cuda else f" (torch {torch.__version__} was built without CUDA)"
+        where = f"rank {world.rank} of {world.size} on {socket.gethostname()}"
+        raise TrainingError(
+            f"{where}: a GPU was asked for and torch sees none{built}; "
+            "ask the scheduler for GPUs (slurm.gpus), or set accelerator: cpu"
+        )
+    place = world.rank if world.local_rank is None else world.local_rank
+    return torch.device("cuda", place % count)
+
+
+def _set_threads(count: int) -> None:
+    """Bits depend on the number of threads, so it is the config's, whatever the machine has."""
+    # Without this variable Lightning gives every DDP rank all cores (2.6.6), and each result another sum.
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    torch.set_num_threads(count)
+
+
+class Ranks(ClusterEnvironment):
+    """Our World in Lightning's words: every process is a node of its own with one device, whichever it sees."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        return self._world.address
+
+    @property
+    def main_port(self) -> int:
+        return self._world.port
+
+    @staticmethod
+    def detect() -> bool:
+        return False
+
+    def world_size(self) -> int:
+        return self._world.size
+
+    def set_world_size(self, size: int) -> None:
+        pass
+
+    def global_rank(self) -> int:
+        return self._world.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        pass
+
+    def local_rank(self) -> int:
+        return 0
+
+    def node_rank(self) -> int:
+        return self._world.rank
+
+
+def _check(config: TrialConfig, wanted: list[int], world: World) -> None:
+    problems = config_problems(config)
+    if world.size != config.processes:
+        problems.append(Problem(f"found {config.processes}, and {world.size} were started", "processes"))
+    if config.trainer.schedule == "cosine" and wanted != [config.epochs]:
+        found = f"cosine ends at epoch {config.epochs}; horizons {wanted} cannot share its training"
+        problems.append(Problem(found, "trainer.schedule"))
+    if problems:
+        raise ConfigError("config.json", problems)
+
+
+def _check_sizes(config: TrialConfig, images: TrialImages) -> None:
+    """Valid convolutions without mirroring must leave something of every image."""
+    if config.model.padding == "same" or config.model.output_resize == "none":
+        return
+    every = (*images.train.images, *images.val.images, *images.test.images)
+    least, side = valid_input(1, config.model.depth), min(min(image.shape[:2]) for image in every)
+    if side < least:
+        found = f"found {config.model.output_resize}: valid convolutions at depth {config.model.depth} need {least} "
+        found += f"pixels a side, and an image has {side}; use none (mirrored input) or padding: same"
+        raise ConfigError("config.json", [Problem(found, "model.output_resize")])
+
+
+def _standing(config: TrialConfig, out: Path, wanted: list[int], images: TrialImages) -> Standing:
+    """How far the run is. Raises TrainingError where what lies in `out` is another training."""
+    # A schedule that looks at the total makes every total another training.
+    key = run_key(config) + (f":{config.epochs}" if config.trainer.schedule == "cosine" else "")
+    fresh = Standing(key, str(images.manifest.get("sha256", "")))
+    found = read_standing(out)
+    if found is None:
+        return fresh
+    if found.key != fresh.key:
+        raise TrainingError(f"{out / LAST} is of another config; give this one a folder of its own, or remove that one")
+    if found.images != fresh.images:
+        raise TrainingError(f"{out / LAST} was trained on other images than {config.data.root} holds now; train anew")
+    passed = [e for e in wanted if e <= found.epoch and e not in found.reached and not is_published(out, e)]
+    if passed:
+        raise TrainingError(
+            f"{out} is at epoch {found.epoch}: the best weights within {passed} epochs are gone; train these anew"
+        )
+    return found
+
+
+def _fit(ends: EpochEnds, world: World, device: torch.device) -> None:
+    config, desk, images = ends.config, ends.desk, ends.scorer.images.train
+    for loud in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(loud).setLevel(logging.WARNING)
+    pl.seed_everything(config.seed, verbose=False)
+    module = Segmentation(config, len(images.images))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|lightning|torch\.distributed)\b")
+        trainer = _trainer(ends, world, device)
+        epoch = partial(epochs_done, trainer)
+        gpu = device.type == "cuda"
+        batches = data.loader(config, images, rank=world.rank, size=world.size, epoch=epoch, pin=gpu)
+        trainer.fit(module, batches, ckpt_path=desk.out / LAST if ends.standing.epoch else None)
+
+
+def _trainer(ends: EpochEnds, world: World, device: torch.device) -> pl.Trainer:
+    """Lightning with everything off that costs time, guesses, or writes by itself."""
+    config, gpu = ends.config, device.type == "cuda"
+    trainer = pl.Trainer(
+        accelerator="gpu" if gpu else "cpu",
+        devices=[device.index] if gpu else 1,
+        num_nodes=world.size,
+        strategy=DDPStrategy(process_group_backend="nccl" if gpu else "gloo") if world.size > 1 else "auto",
+        plugins=[Ranks(world), OwnersIO(ends.desk)],
+        sync_batchnorm=gpu and world.size > 1 and config.model.norm == "batch",
+        precision="32-true" if config.trainer.precision == "32" else config.trainer.precision,
+        max_epochs=ends.wanted[-1],
+        callbacks=[StepSeed(config.seed), ends],
+        deterministic=True,
+        benchmark=False,
+        use_distributed_sampler=False,
+        default_root_dir=ends.desk.out,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    # It costs time, and no operator of ours reads memory that it did not write.
+    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
+    # Its SIGTERM handler broadcasts within the handler, tells every rank once a batch, and ends with status 0.
+    setattr(trainer._signal_connector, "register_signal_handlers", lambda: None)  # noqa: B010
+    setattr(trainer.fit_loop.epoch_loop, "_broadcast_sigterm_tensor", lambda: None)  # noqa: B010
+    return trainer
