@@ -9,6 +9,7 @@ UnetsweepError            what went wrong, where, and what to do next; `exit_sta
 ├── UnsafePlan        3   the plan refused itself
 ├── TrainingError     4   a training cannot start or go on
 ├── StateError       70   a file of ours is not what it should be
+├── TrackerError     75   Comet did not answer or did not take an archive: try again
 └── SchedulerError   75   the queue did not answer or refused: try again, or do as it says
     └── RefusedError 75   the scheduler heard us and said no: nothing was submitted
         └── LimitError 75   … because too much is queued: later there may be room
@@ -88,6 +89,12 @@ class StateError(UnetsweepError):
     """A file of ours is not what it should be."""
 
     exit_status = 70
+
+
+class TrackerError(UnetsweepError):
+    """Comet did not answer or did not take an archive; nothing is lost, and later it may."""
+
+    exit_status = 75
 
 
 class SchedulerError(UnetsweepError):

@@ -31,7 +31,7 @@ from unetsweep import contract
 from unetsweep.adapters import local_jobs
 from unetsweep.adapters.files import link_json, read_json, utc_now, write_json
 from unetsweep.adapters.process import Identity
-from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.adapters.sweep_dir import SweepDir, last_line
 from unetsweep.contract import TrialConfig
 from unetsweep.core import layout
 from unetsweep.errors import StateError, TrainingError, UnetsweepError
@@ -146,6 +146,8 @@ def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
     trials = [start.root / layout.trial_dir(each["trial"]) for each in intent["horizons"]]
     if all((trial / layout.RESULT).exists() for trial in trials):
         return f"the trials of {folder.name} have ended without it"
+    if all((trial / layout.CANCELLED).exists() for trial in trials):
+        return f"the trials of {folder.name} were cancelled"
     return None
 
 
@@ -219,11 +221,11 @@ def _run_command(
     words = shlex.split(config.trainer.command or "")
     command = [word.replace("{config}", str(path)).replace("{out}", str(folder)) for word in words]
     if not published.exists():
-        status = subprocess.run(command, cwd=working_directory, check=False).returncode
+        with subprocess.Popen(command, cwd=working_directory, preexec_fn=die_with_parent) as program:
+            status = program.wait()
         if not published.exists():
             raise TrainingError(
-                f"`{shlex.join(command)}` ended with status {status} and wrote no {published}; "
-                "its output is in the job's log"
+                f"`{shlex.join(command)}` ended with status {status} and wrote no {published}; {_last_words()}"
             )
     try:
         raw = json.loads(published.read_bytes())
@@ -237,6 +239,13 @@ def _run_command(
     filled = {key: value for key, value in about.items() if result[key] is None}
     for each in epochs:
         write_json(folder / layout.horizon(each), {**result, **filled})
+
+
+def _last_words() -> str:
+    """What our output ends with, where it goes into a file."""
+    log = Path(os.readlink("/proc/self/fd/1"))
+    said = last_line(log if log.is_file() else None)
+    return f"its last line: {said}" if said else "its output is in the job's log"
 
 
 def _superseded(error: Exception) -> bool:
@@ -267,7 +276,7 @@ def _write_error(folder: Path, error: Exception, attempt: int, restart: int, ran
 
 def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> None:
     """Start the ranks of one local run, wait for them, write down how they ended, make the last act."""
-    record = {"index": index, "job_id": job_id, **Identity.of_this_process().as_json()}
+    record = {"index": index, "job_id": job_id, "host": socket.gethostname(), **Identity.of_this_process().as_json()}
     if not link_json(local_jobs.process_path(root, token, index), record):
         return
     run, _ = SweepDir(root).intent(token)["elements"][index]

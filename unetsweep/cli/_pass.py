@@ -1,5 +1,6 @@
 """One pass under the lease, for every command that makes one."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,32 @@ if TYPE_CHECKING:
     from unetsweep.shell.world import World
 
 
+REPORT_S = 30.0
+"""A report on disk is at most this much older than the last ending, while the sweep goes on."""
+
+
 def make_pass(
     root: Path, world: "World", told: "Callable[[Action], None]", *, force: bool = False, patience_s: float = 0.0
 ) -> "Outcome | None":
     """What came of it; None when another pass is at work (which has been told to look again)."""
     from unetsweep.adapters.lease import Lease
+    from unetsweep.core.actions import Tell
     from unetsweep.shell.reconcile import reconcile
 
     outcomes: list[Outcome] = []
     Lease(root / layout.LEASE).run(
         lambda: outcomes.append(reconcile(world, force=force, told=told)), patience_s=patience_s
     )
+    if any(isinstance(action, Tell) for outcome in outcomes for action in outcome.done):
+        _refresh_report(root, is_over=not outcomes[-1].seen.trials)
     return outcomes[-1] if outcomes else None
+
+
+def _refresh_report(root: Path, *, is_over: bool) -> None:
+    """Bring `report/` up to date; of many endings in a row only some, and always the last, pay for it."""
+    from unetsweep.cli._records import records
+    from unetsweep.cli.report import refresh
+
+    written = root / layout.REPORT / "results.md"
+    if is_over or not written.exists() or time.time() - written.stat().st_mtime > REPORT_S:
+        refresh(records(root), root)

@@ -82,22 +82,12 @@ def _check_training(spec: "SweepSpec", source: Path) -> list[str]:
     from unetsweep.core.spec import Choices
     from unetsweep.images.check import check
 
-    if spec.trainer.augment not in ("default", "none"):
-        _check_augment(spec, source)
     checked = check(spec.data)
     axis = spec.space.batch_size
     largest = int(max(axis.values) if isinstance(axis, Choices) else axis.high)
     if largest > checked.train:
         raise SpecError(str(source), [f"space.batch_size: found {largest}; there are {checked.train} training images"])
     return list(checked.warnings)
-
-
-def _check_augment(spec: "SweepSpec", source: Path) -> None:
-    from unetsweep.training.augment import check_augment
-
-    problems = check_augment(spec.trainer.augment)
-    if problems:
-        raise SpecError(str(source), problems)
 
 
 def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str) -> Callable[[], None]:

@@ -8,6 +8,7 @@ import click
 if TYPE_CHECKING:
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.actions import Action
+    from unetsweep.errors import Problem
 
 
 @click.command("submit")
@@ -42,7 +43,7 @@ def command(
     from unetsweep.cli._prepare import prepare
     from unetsweep.config.load import load
 
-    spec = load(sweep, profile=profile)
+    spec = load(sweep, profile=profile, check_augment=_check_augment)
     directory = SweepDir(results / spec.name)
     prepared = prepare(spec, directory, executor, sweep, strict=not dry_run)
     for warning in prepared.warnings:
@@ -52,6 +53,12 @@ def command(
         return
     prepared.write()
     _bring_on(directory, force=force, watch=watch)
+
+
+def _check_augment(value: object) -> "list[Problem]":
+    from unetsweep.training.augment import check_augment  # imports albumentations for a list of names only
+
+    return check_augment(value)
 
 
 def _bring_on(directory: "SweepDir", *, force: bool, watch: bool) -> None:

@@ -24,7 +24,7 @@ expected is
   └── test/
       ├── image/
       └── mask/
-(ROOT/Data/train and so on is accepted too.) The set of the docs' page: https://www.kaggle.com/datasets/{KAGGLE}
+(ROOT/Data/train and so on is accepted too.) A set of 100 images: https://www.kaggle.com/datasets/{KAGGLE}
   kaggle datasets download -d {KAGGLE} --unzip -p data/retina     then use data/retina as root
   unetsweep data sample DIR                                       draws synthetic images instead"""
 

@@ -1,4 +1,4 @@
-"""The table of the docs' page, and the best hyperparameters as that page gives them.
+"""The table as people put it into a README, and the best hyperparameters below it.
 
 Rule 1: heading and rule are as wide as the widest plain cell, so they look as in the docs; the
         emphasised row may stand out by its stars.

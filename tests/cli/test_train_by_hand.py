@@ -1,0 +1,156 @@
+"""A training by hand is the sweep's, bit for bit; it needs no network; what cannot be trained is said plainly."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from local_sweeps import environment
+
+pytestmark = pytest.mark.train
+
+CONFIG: dict[str, Any] = {
+    "data": {"root": "eyes", "image_size": 32, "split": {"groups": "groups.csv"}},
+    "epochs": 2,
+    "batch_size": 4,
+    "learning_rate": 0.01,
+    "model": {"base": 4, "depth": 2},
+}
+SWEEP = """
+data: {root: eyes, image_size: 32, split: {groups: groups.csv}}
+space: {epochs: [2], batch_size: [4], learning_rate: [1e-2]}
+model: {base: 4, depth: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("eyes") / "eyes"
+    subprocess.run(
+        [sys.executable, "-m", "unetsweep", "data", "sample", folder, "--size", "64", "--eyes", "4"], check=True
+    )
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, eyes: Path) -> Path:
+    (tmp_path / "eyes").symlink_to(eyes)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "s.yaml").write_text(SWEEP)
+    return tmp_path
+
+
+def unetsweep(
+    here: Path, *words: str, status: int = 0, before: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*before, sys.executable, "-m", "unetsweep", *words],
+        cwd=here,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_smallest_json_by_hand_gives_the_sweeps_trial_bit_for_bit(here: Path):
+    # the sweep runs on CPU by name; on a machine without a GPU the hand-written `auto` is the same
+    (here / "config.json").write_text(json.dumps(CONFIG | {"accelerator": "cpu"}))
+    unetsweep(here, "train", "config.json", "--out", "hand")
+    unetsweep(here, "submit", "s.yaml", "--executor", "local", "--watch")
+    by_hand = json.loads((here / "hand/result.json").read_bytes())
+    by_sweep = json.loads((here / "results/s/trials/0000/result.json").read_bytes())
+    same = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image", "data_manifest")
+    assert {name: by_hand[name] for name in same} == {name: by_sweep[name] for name in same}
+    weights = [
+        torch.load(folder / "checkpoints/best-2.ckpt", weights_only=True)["weights"]
+        for folder in (here / "hand", here / "results/s/runs/0000")
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_training_needs_no_network(here: Path):
+    cut = ("unshare", "--map-root-user", "--net")
+    if shutil.which("unshare") is None or subprocess.run([*cut, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody make a network namespace (unshare --net)")
+    (here / "config.json").write_text(json.dumps(CONFIG | {"trainer": {"comet": "offline"}}))
+    assert "complete" in unetsweep(here, "train", "config.json", "--out", "out", before=cut).stdout
+
+
+def test_two_processes_by_hand_and_in_a_sweep_train_the_same(here: Path):
+    (here / "config.json").write_text(json.dumps(CONFIG | {"processes": 2, "accelerator": "cpu"}))
+    (here / "s.yaml").write_text(SWEEP + "slurm: {processes: 2}\n")
+    unetsweep(here, "train", "config.json", "--out", "hand")
+    unetsweep(here, "submit", "s.yaml", "--executor", "local", "--watch")
+    by_hand = json.loads((here / "hand/result.json").read_bytes())
+    by_sweep = json.loads((here / "results/s/trials/0000/result.json").read_bytes())
+    assert by_hand["test_per_image"] == by_sweep["test_per_image"]
+
+
+def test_ctrl_c_ends_the_view_and_not_the_trainings(here: Path):
+    command = [sys.executable, "-m", "unetsweep", "submit", "s.yaml", "--executor", "local", "--watch"]
+    view = subprocess.Popen(command, cwd=here, env=environment(), stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(here.glob("results/s/runs/0000/claims/*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    view.send_signal(signal.SIGINT)
+    said, _ = view.communicate(timeout=30)
+    assert view.returncode == 0
+    assert "unetsweep status s" in said
+    while not (here / "results/s/trials/0000/result.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert json.loads((here / "results/s/trials/0000/result.json").read_bytes())["state"] == "complete"
+
+
+def _without_mask(eyes: Path) -> None:
+    next((eyes / "train/mask").iterdir()).unlink()
+
+
+def _torn(eyes: Path) -> None:
+    image = next((eyes / "train/image").iterdir())
+    image.write_bytes(image.read_bytes()[:200])
+
+
+def _other_size(eyes: Path) -> None:
+    first, *_ = sorted((eyes / "train/mask").iterdir())
+    import cv2
+
+    cv2.imwrite(str(first), cv2.imread(str(first), cv2.IMREAD_GRAYSCALE)[:32])
+
+
+@pytest.mark.parametrize(
+    ("breakage", "words"),
+    [
+        pytest.param(
+            shutil.rmtree,
+            ["├── train/", "kaggle.com/datasets/abdallahwagih/retina-blood-vessel", "unetsweep data sample"],
+            id="no data at all",
+        ),
+        pytest.param(_without_mask, ["mask"], id="an image without a mask"),
+        pytest.param(_torn, ["200 bytes", "no complete PNG"], id="a torn image"),
+        pytest.param(_other_size, ["64x64", "64x32"], id="a mask of another size"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused_before_anything_is_written(here: Path, eyes: Path, breakage: Any, words):
+    (here / "eyes").unlink()
+    shutil.copytree(eyes, here / "eyes")
+    breakage(here / "eyes")
+    said = unetsweep(here, "submit", "s.yaml", "--executor", "local", status=2).stderr
+    for word in words:
+        assert word in said
+    assert not (here / "results").exists()
+    assert "warning" in unetsweep(here, "submit", "s.yaml", "--executor", "local", "--dry-run").stderr
+    assert not (here / "results").exists()

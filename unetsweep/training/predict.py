@@ -1,0 +1,220 @@
+"""A checkpoint's masks of whole images, and panels that show them beside the truth.
+
+Rule 1: the network sees an image as in training (channels, size, precision); the mask has the image's own size.
+Rule 2: IoU is counted at the image's own size. Where the config sets no image_size, that is the IoU of the results.
+Rule 3: an image that cannot be read stops none of the others.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unetsweep.contract import TrialConfig
+from unetsweep.errors import DataError, Problem, StateError, TrainingError, UsageError
+from unetsweep.images import layout
+from unetsweep.images.read import Pixels, read_image, read_mask, size_of
+from unetsweep.training.checkpoints import load_unet
+from unetsweep.training.evaluate import evaluating, iou, logits
+from unetsweep.training.unet import UNet, probabilities
+
+PAPER, INK = 255, 40
+"""Grey levels of a panel's ground and its captions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An image to predict."""
+
+    image: Path
+    truth: Path | None
+    """Its mask; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What was written for an image."""
+
+    mask: Path
+    panel: Path
+    size: str
+    """`999x960`."""
+    counts: tuple[int, int, int] | None
+    """True positives, false positives, false negatives; None without truth."""
+
+    @property
+    def iou(self) -> float | None:
+        return None if self.counts is None else iou(*self.counts)
+
+
+def find_cases(source: Path, part: str = "test") -> tuple[Case, ...]:
+    """The images that `source` means: one file, a folder of images, or a part of a set with train/ and test/.
+
+    The truth of an image in a folder `image` is looked for in the folder `mask` beside it. Raises DataError.
+    """
+    if source.is_file():
+        return (Case(source, _truths(listed_beside(source)).get(source)),)
+    if not source.is_dir():
+        raise DataError(str(source), ["is not there; give an image, a folder of images, or a set's root"])
+    home = layout.home_of(source)
+    if any((home / each).is_dir() for each in layout.PARTS):
+        return tuple(Case(pair.image, pair.mask) for pair in layout.find_pairs(source)[part])
+    images = layout.listed(source / "image" if (source / "image").is_dir() else source)
+    if not images:
+        kinds = ", ".join(sorted(e[1:] for e in layout.EXTENSIONS))
+        raise DataError(str(source), [f"holds no image file; read are {kinds}"])
+    truths = _truths(images)
+    return tuple(Case(image, truths.get(image)) for image in images)
+
+
+def listed_beside(image: Path) -> tuple[Path, ...]:
+    """All images of its folder, which its mask's name is to be told from."""
+    return tuple({image: None, **dict.fromkeys(layout.listed(image.parent))})
+
+
+def _truths(images: Sequence[Path]) -> dict[Path, Path]:
+    folder = images[0].parent
+    beside = folder.parent / "mask"
+    if folder.name != "image" or not beside.is_dir():
+        return {}
+    of = {image.stem: image for image in images}
+    owners = ((layout.owner(mask.stem, list(of)), mask) for mask in layout.listed(beside))
+    return {of[stem]: mask for stem, mask in owners if stem is not None}
+
+
+def predict(
+    checkpoint: Path,
+    source: Path,
+    out: Path,
+    *,
+    threshold: float = 0.5,
+    part: str = "test",
+    device: torch.device | None = None,
+) -> Iterator[Predicted]:
+    """Write `<name>_mask.png` (0 and 255) and `<name>_panel.png` into `out` for each image, one after the other.
+
+    Vessel is what has a probability above `threshold`. `device`: a GPU where there is one. Raises UsageError
+    (before the first image) where the checkpoint is none or an output would overwrite something, and DataError
+    (after the last) with all images that cannot be used.
+    """
+    unet, config = _network(checkpoint, device or torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    cases = find_cases(source, part)
+    _check_names(cases, out)
+    out.mkdir(parents=True, exist_ok=True)
+    problems: list[Problem] = []
+    for case in cases:
+        try:
+            yield _predicted(unet, config, case, out, threshold)
+        except DataError as error:
+            problems += [Problem(p.text(error.source)) for p in error.problems]
+    if problems:
+        raise DataError(str(source), problems)
+
+
+def _network(checkpoint: Path, device: torch.device) -> tuple[UNet, TrialConfig]:
+    try:
+        unet, config, _ = load_unet(checkpoint, device)
+    except (StateError, OSError) as error:
+        hint = "give a run's checkpoints/best-<epochs>.ckpt (column `checkpoint` of `unetsweep report`)"
+        raise UsageError(f"{error}; {hint}") from error
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    return unet, config
+
+
+def _check_names(cases: Sequence[Case], out: Path) -> None:
+    seen: dict[str, Path] = {}
+    for case in cases:
+        other = seen.setdefault(case.image.stem, case.image)
+        if other != case.image:
+            raise UsageError(f"{case.image} and {other.name} have one name, so one output; rename one of them")
+        if case.image.parent.resolve() == out.resolve():
+            raise UsageError(f"{out} holds the images; give --out a folder of its own")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; give --out a folder")
+
+
+def _predicted(unet: UNet, config: TrialConfig, case: Case, out: Path, threshold: float) -> Predicted:
+    image = read_image(case.image, None, config.model.in_channels)
+    truth = None if case.truth is None else read_mask(case.truth, None, config.data.mask_threshold)
+    if truth is not None and truth.shape != image.shape[:2]:
+        found = f"its mask {case.truth} is {size_of(truth)}, the image {size_of(image)}; both must be of one size"
+        raise DataError(str(case.image), [found])
+    mask = (vessel_probability(unet, config, case.image, image) > threshold).astype(np.uint8)
+    counts = None if truth is None else confusion(mask, truth)
+    mask_path, panel_path = (out / f"{case.image.stem}_{kind}.png" for kind in ("mask", "panel"))
+    _write(mask_path, mask * 255)
+    _write(panel_path, panel(image, truth, mask))
+    return Predicted(mask_path, panel_path, size_of(image), counts)
+
+
+def vessel_probability(unet: UNet, config: TrialConfig, path: Path, image: Pixels) -> NDArray[np.float64]:
+    """Height x width probabilities at the size of `image`, which was read from `path`.
+
+    Raises DataError where the network cannot take it, TrainingError where the GPU's memory cannot.
+    """
+    device = next(unet.parameters()).device
+    seen = image if config.data.image_size is None else read_image(path, config.data.image_size, image.shape[2])
+    try:
+        with evaluating(unet, device, config.trainer.precision):
+            found = probabilities(logits(unet, seen, device).double()[None])[0, 0].cpu().numpy()
+    except ValueError as error:  # smaller than valid convolutions can take
+        raise DataError(str(path), [str(error)]) from error
+    except torch.OutOfMemoryError as error:
+        hint = "hide the GPU to predict on the CPU: CUDA_VISIBLE_DEVICES= unetsweep predict …"
+        raise TrainingError(f"{path} ({size_of(image)}) does not fit into the GPU's memory; {hint}") from error
+    height, width = image.shape[:2]
+    if found.shape == (height, width):
+        return np.asarray(found, np.float64)
+    return np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), np.float64)
+
+
+def confusion(mask: Pixels, truth: Pixels) -> tuple[int, int, int]:
+    """True positives, false positives, false negatives of two arrays of 0 and 1.
+
+    >>> confusion(np.array([[1, 1, 0]], np.uint8), np.array([[1, 0, 1]], np.uint8))
+    (1, 1, 1)
+    """
+    said, true = mask > 0, truth > 0
+    return int((said & true).sum()), int((said & ~true).sum()), int((~said & true).sum())
+
+
+def panel(image: Pixels, truth: Pixels | None, mask: Pixels) -> Pixels:
+    """Input, truth (where there is one) and prediction side by side under their captions, RGB."""
+    shown = [("input", image), ("truth", None if truth is None else truth * 255), ("prediction", mask * 255)]
+    pictures = [(caption, _rgb(pixels)) for caption, pixels in shown if pixels is not None]
+    height, width = image.shape[:2]
+    scale, gap = min(max(width / 600, 0.4), 4.0), max(4, width // 100)
+    thick = max(1, round(scale))
+    extents = [cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, scale, thick) for caption, _ in pictures]
+    widths = [extent[0] for extent, _ in extents]
+    (_, letters), below = extents[-1]
+    widest = max(width, *widths)
+    top = letters + below + 2 * gap
+    sheet = np.full((top + height + gap, gap + len(pictures) * (widest + gap), 3), PAPER, np.uint8)
+    for place, (caption, pixels) in enumerate(pictures):
+        left = gap + place * (widest + gap)
+        at = left + (widest - width) // 2
+        sheet[top : top + height, at : at + width] = pixels
+        origin = (left + (widest - widths[place]) // 2, gap + letters)
+        cv2.putText(sheet, caption, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (INK,) * 3, thick, cv2.LINE_AA)
+    return sheet
+
+
+def _rgb(pixels: NDArray[Any]) -> Pixels:
+    grey = pixels.ndim == 2 or pixels.shape[2] == 1
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if grey else pixels, np.uint8)
+
+
+def _write(path: Path, pixels: Pixels) -> None:
+    """A PNG, there whole or not at all; from memory, as OpenCV stumbles over paths beyond ASCII on some systems."""
+    _, content = cv2.imencode(".png", pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content.tobytes())
+    os.replace(temporary, path)
