@@ -6,22 +6,17 @@ Rule 3: unknown keys are refused with a hint; every missing field has the defaul
 """
 
 import dataclasses
-import difflib
-import functools
 import hashlib
 import json
 import math
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
+from unetsweep.decode import decode
 from unetsweep.errors import ConfigError, Problem, StateError
 
 SCHEMA = 1
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,87 +255,3 @@ def run_key(config: TrialConfig) -> str:
 def _digest(value: object) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    """Kept, as looking them up takes most of the time of reading a result, and a report reads thousands."""
-    return typing.get_type_hints(cls)
-
-
-def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") -> _T | None:
-    """`raw` (parsed JSON or YAML) as a dataclass; what does not fit is added to `problems`."""
-    if not isinstance(raw, Mapping):
-        problems.append(Problem(f"found {_shown(raw)}; a mapping with keys {_keys(cls)} is expected", at))
-        return None
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = _hints(cls)  # type: ignore[arg-type] # every class is hashable
-    before = len(problems)
-    values: dict[str, Any] = {}
-    for key, value in raw.items():
-        where = f"{at}.{key}" if at else str(key)
-        if key not in fields:
-            near = difflib.get_close_matches(str(key), list(fields), 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; allowed are {_keys(cls)}"
-            problems.append(Problem(f"unknown key {key!r}{hint}", where))
-        else:
-            values[key] = _value(hints[key], value, problems, where)
-    for name, spec in fields.items():
-        required = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
-        if required and name not in values:
-            problems.append(Problem("is missing", f"{at}.{name}" if at else name))
-    return cls(**values) if len(problems) == before else None
-
-
-@functools.cache
-def _options(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-
-
-def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
-    """One field's value; ints are taken where floats are wanted, nothing else is converted."""
-    options = _options(hint)
-    if hint is Any or type(raw) in options:
-        return raw
-    for option in options:
-        if dataclasses.is_dataclass(option) and isinstance(option, type):
-            return decode(option, raw, problems, at)
-        origin = typing.get_origin(option)
-        if origin is Literal and type(raw) in (str, int) and raw in typing.get_args(option):
-            return raw
-        if option is float and type(raw) is int:
-            return float(raw)
-        if origin is tuple and isinstance(raw, list | tuple):
-            return tuple(raw)
-        if origin is Mapping and isinstance(raw, Mapping):
-            return dict(raw)
-    problems.append(Problem(f"found {_shown(raw)}; {_wanted(options)}", at))
-    return None
-
-
-_WORDS: dict[object, str] = {
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    bool: "true or false",
-    types.NoneType: "null",
-}
-
-
-def _wanted(options: tuple[Any, ...]) -> str:
-    words: list[str] = []
-    for option in options:
-        if typing.get_origin(option) is Literal:
-            words += [str(word) for word in typing.get_args(option)]
-        else:
-            words.append(_WORDS.get(option, "a list" if typing.get_origin(option) is tuple else "a mapping"))
-    return "allowed: " + ", ".join(words)
-
-
-def _shown(raw: object) -> str:
-    kind = {str: "the text ", bool: "", type(None): ""}.get(type(raw), "")
-    return f"{kind}{raw!r}"[:80]
-
-
-def _keys(cls: type[Any]) -> str:
-    return ", ".join(f.name for f in dataclasses.fields(cls))

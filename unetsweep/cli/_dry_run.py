@@ -46,11 +46,11 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> dict[st
     except SchedulerError as error:
         click.echo(f"warning: {error}", err=True)
         capacity = Capacity(jobs.queues, parallel)
-    seen = directory.look()
+    seen = replace(directory.look(), stopped=False)  # submitting resumes
     tokens = {run.last.token for run in seen.runs.values() if run.last is not None}
     if tokens:
         listed = {(job.token, job.index): job for job in jobs.jobs(tokens)}
-        seen = replace(with_jobs(seen, listed, None), stopped=False)
+        seen = with_jobs(seen, listed, None)
     plan, proposed = forecast(spec, seen, capacity, datetime.now(UTC))
     asked = _epochs(spec, len(directory.trials()), proposed)
     first = [Propose(proposed, f"{trials_wanted(spec)} trials are asked for")] if proposed else []

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from unetsweep.config.yaml12 import joined
-from unetsweep.contract import decode
+from unetsweep.decode import decode
 from unetsweep.errors import Problem
 
 _T = TypeVar("_T")
@@ -35,7 +35,7 @@ def decoded(
 
 
 def unknown_keys(raw: Mapping[str, Any], known: Iterable[str], at: str) -> list[Problem]:
-    """One problem for each key that is not known, in the words of `contract.decode`."""
+    """One problem for each key that is not known, in the words of `decode`."""
     names = list(known)
     found = []
     for key in raw:

@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from unetsweep.contract import SCHEMA, Progress, TrialConfig, decode, dumps, encode, result_from, run_key
+from unetsweep.contract import SCHEMA, Progress, TrialConfig, dumps, encode, result_from, run_key
+from unetsweep.decode import decode
 from unetsweep.errors import Problem, StateError, TrackerError, UnetsweepError, UsageError
 
 FOLDER = "comet"
