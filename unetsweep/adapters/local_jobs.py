@@ -5,6 +5,7 @@ Rule 2: the supervisor writes its own record first of all, so a submitter that d
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -132,3 +133,11 @@ def _with_setup(command: list[str], setup: Sequence[str]) -> list[str]:
     if not setup:
         return command
     return ["bash", "-c", "\n".join([*setup, 'exec "$@"']), "bash", *command]
+
+
+def gpus() -> int:
+    """GPUs that this machine shows; 0 where there is no nvidia-smi."""
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())

@@ -65,9 +65,9 @@ def _executor(directory: "SweepDir", asked: str) -> str:
 
 
 def _check_machine(spec: "SweepSpec", kind: str) -> list[str]:
-    from unetsweep.cli._sweeps import local_gpus
+    from unetsweep.adapters.local_jobs import gpus
 
-    if kind == "local" and spec.slurm.gpus > (found := local_gpus()):
+    if kind == "local" and spec.slurm.gpus and spec.slurm.gpus > (found := gpus()):
         raise UsageError(
             f"the sweep asks for {spec.slurm.gpus} GPUs a training and this machine has {found}; submit it on a "
             "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"

@@ -90,17 +90,8 @@ def world_of(directory: "SweepDir", spec: "SweepSpec | None" = None) -> "World":
 def local_places(spec: "SweepSpec") -> int:
     """Trainings at once on this machine: by its GPUs where they are asked for, else by its cores."""
     if spec.slurm.gpus:
-        return max(1, local_gpus() // spec.slurm.gpus)
+        from unetsweep.adapters.local_jobs import gpus
+
+        return max(1, gpus() // spec.slurm.gpus)
     cores = len(os.sched_getaffinity(0))
     return max(1, cores // (spec.slurm.processes * spec.trainer.threads))
-
-
-def local_gpus() -> int:
-    """GPUs that this machine shows; 0 where there is no nvidia-smi."""
-    import shutil
-    import subprocess
-
-    if shutil.which("nvidia-smi") is None:
-        return 0
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())

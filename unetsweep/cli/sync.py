@@ -44,7 +44,8 @@ def command(sweep: str, results: Path) -> None:
             troubles.append(str(error))
             click.echo(f"kept      {archive}")
     if troubles:
-        raise TrackerError(f"{len(troubles)} of {len(fresh)} archives were not uploaded:\n" + "\n".join(troubles))
+        many = f"{len(troubles)} of {len(fresh)} archives were not uploaded and are kept; run this again"
+        raise TrackerError("\n".join([many, *troubles]))
 
 
 def _archives(directory: "SweepDir") -> list[Path]:

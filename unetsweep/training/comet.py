@@ -267,10 +267,10 @@ def upload(archive: Path, timeout_s: float = UPLOAD_S) -> None:
             command, env=quiet, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
-        raise TrackerError(f"{archive}: not uploaded within {timeout_s:.0f} s; try again") from None
+        raise TrackerError(f"{archive}: not uploaded within {timeout_s:.0f} s") from None
     if done.returncode:
         words = _last_words(done.stderr) or _last_words(done.stdout) or f"status {done.returncode}"
-        raise TrackerError(f"{archive}: not uploaded: {words}; try again")
+        raise TrackerError(f"{archive}: not uploaded: {words}")
     marked = {"schema": SCHEMA, "archive": archive.name, "at": datetime.now(UTC).isoformat(timespec="seconds")}
     temporary = _mark(archive).with_suffix(".tmp")
     temporary.write_text(dumps(marked))

@@ -1,0 +1,9 @@
+"""What a job runs: claim the run, open the door to the training, say how it ended.
+
+On SLURM every task of srun calls an `Element`; locally a supervisor (`python -m unetsweep.worker
+supervise`) starts the ranks, waits for them and makes the last act.
+"""
+
+from unetsweep.worker.rank import Element as Element
+from unetsweep.worker.rank import train_by_hand as train_by_hand
+from unetsweep.worker.supervisor import train_ranks_by_hand as train_ranks_by_hand

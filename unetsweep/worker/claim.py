@@ -1,0 +1,113 @@
+"""A started job's word that it now owns the run.
+
+Rule 1: the claim comes before torch; the highest (attempt, restart) owns the run.
+Rule 2: the first act of every start: if the results are there, leave.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetsweep.adapters.files import link_json, read_json, utc_now
+from unetsweep.adapters.process import Identity
+from unetsweep.core import layout
+from unetsweep.errors import TrainingError
+
+CLAIM_WAIT_S = 120.0
+"""How long the other ranks wait for rank 0's claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of one element."""
+
+    root: Path
+    token: str
+    index: int
+    restart: int
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A started job's word that it now owns the run."""
+
+    folder: Path
+    """The run's."""
+    attempt: int
+    restart: int
+    port: int
+
+    @property
+    def name(self) -> str:
+        return layout.claim_name(self.attempt, self.restart)
+
+    def holds(self) -> bool:
+        """Whether no later attempt or restart has claimed the run, and nobody gave this one up."""
+        if (self.folder / "attempts" / f"{self.attempt}.lost.json").exists():
+            return False
+        return max(_claims(self.folder)) == (self.attempt, self.restart)
+
+
+def enter(start: Start, folder: Path, attempt: int, rank: int) -> Claim | None:
+    """The claim, made by rank 0 and awaited by the others; None where there is nothing to do."""
+    name = layout.claim_name(attempt, start.restart)
+    path = folder / "claims" / name
+    until = time.monotonic() + CLAIM_WAIT_S
+    while True:
+        reason = _nothing_to_do(start, folder, attempt)
+        if reason:
+            print(f"leaving: {reason}", flush=True)  # noqa: T201
+            return None
+        if rank == 0:
+            return _claim(start, folder, attempt, path)
+        if path.exists():
+            return Claim(folder, attempt, start.restart, read_json(path)["port"])
+        if time.monotonic() > until:
+            raise TrainingError(f"rank {rank} waited {CLAIM_WAIT_S:.0f} s for rank 0 to claim {folder} as {name}")
+        time.sleep(0.05)
+
+
+def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
+    intent = read_json(folder / "attempts" / f"{attempt}.json")
+    if (intent["token"], intent["index"]) != (start.token, start.index):
+        return f"attempt {attempt} of {folder.name} belongs to submission {intent['token']}"
+    if (folder / "attempts" / f"{attempt}.lost.json").exists():
+        return f"attempt {attempt} of {folder.name} was given up"
+    if all((folder / layout.horizon(each["epochs"])).exists() for each in intent["horizons"]):
+        return f"{folder.name} has its results already"
+    trials = [start.root / layout.trial_dir(each["trial"]) for each in intent["horizons"]]
+    if all((trial / layout.RESULT).exists() for trial in trials):
+        return f"the trials of {folder.name} have ended without it"
+    if all((trial / layout.CANCELLED).exists() for trial in trials):
+        return f"the trials of {folder.name} were cancelled"
+    return None
+
+
+def _claim(start: Start, folder: Path, attempt: int, path: Path) -> Claim | None:
+    path.parent.mkdir(exist_ok=True)
+    taken = _claims(folder)
+    mine = (attempt, start.restart)
+    port = free_port()
+    about = {"job_id": start.job_id, "host": socket.gethostname(), "port": port, "at": utc_now().isoformat()}
+    if (taken and max(taken) >= mine) or not link_json(path, {**about, **Identity.of_this_process().as_json()}):
+        print(f"leaving: {folder.name} is owned by {max(_claims(folder))}", flush=True)  # noqa: T201
+        return None
+    print(f"job {start.job_id} on {socket.gethostname()} claims {folder.name} as {path.name}", flush=True)  # noqa: T201
+    return Claim(folder, attempt, start.restart, port)
+
+
+def _claims(folder: Path) -> list[tuple[int, int]]:
+    with contextlib.suppress(FileNotFoundError):
+        pairs = [name.split("-") for name in os.listdir(folder / "claims") if name.replace("-", "").isdecimal()]
+        return [(int(attempt), int(restart)) for attempt, restart in pairs]
+    return []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])

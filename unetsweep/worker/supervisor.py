@@ -1,0 +1,105 @@
+"""Local runs: a supervisor starts the ranks, waits for them, and makes the last act."""
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from unetsweep import contract
+from unetsweep.adapters import local_jobs
+from unetsweep.adapters.files import link_json, read_json
+from unetsweep.adapters.process import Identity
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.core import layout
+from unetsweep.worker.claim import free_port
+
+STOP_S = 15.0
+"""How long the other ranks may go on when one has died, before they are killed."""
+
+
+def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> None:
+    """Start the ranks of one local run, wait for them, write down how they ended, make the last act."""
+    record = {"index": index, "job_id": job_id, "host": socket.gethostname(), **Identity.of_this_process().as_json()}
+    if not link_json(local_jobs.process_path(root, token, index), record):
+        return
+    run, _ = SweepDir(root).intent(token)["elements"][index]
+    size, gpus = _size(root, run)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the ranks got it too; we wait for them
+    with contextlib.ExitStack() as held:
+        env = {**os.environ, **_devices(gpus, held)}
+        status = wait_all([_start_rank(root, token, index, job_id, rank, size, env) for rank in range(size)])
+    local_jobs.ended_path(root, token, index).touch()
+    command = [sys.executable, "-P", "-m", "unetsweep", "last-act", str(root), token]
+    command += ["--index", str(index), "--status", str(status)] + ([] if driver == "relay" else ["--no-pass"])
+    subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, cwd=root)
+
+
+def _size(root: Path, run: int) -> tuple[int, int]:
+    """Processes and GPUs of a run."""
+    first = read_json(root / layout.run_dir(run) / "attempts" / "1.json")["horizons"][0]["trial"]
+    path = SweepDir(root).config_path(first)
+    config = contract.config_from(json.loads(path.read_bytes()), str(path))
+    size = 1 if config.trainer.command else config.processes
+    return size, config.processes if config.accelerator == "gpu" else 0
+
+
+def _start_rank(
+    root: Path, token: str, index: int, job_id: str, rank: int, size: int, env: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-P", "-m", "unetsweep.worker", "rank"]
+    command += [str(root), token, str(index), job_id, str(rank), str(size)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=env)
+
+
+def wait_all(ranks: "Sequence[subprocess.Popen[bytes]]") -> int:
+    """Wait for all; when one dies the others get `STOP_S` to notice. The first bad status, else 0."""
+    status, until = 0, float("inf")
+    while any(rank.poll() is None for rank in ranks):
+        bad = next((rank.returncode for rank in ranks if rank.returncode), 0)
+        if bad and not status:
+            status, until = bad, time.monotonic() + STOP_S
+        if time.monotonic() > until:
+            for rank in ranks:
+                rank.kill()
+        time.sleep(0.05)
+    return status or next((rank.returncode for rank in ranks if rank.returncode), 0)
+
+
+def _devices(gpus: int, held: contextlib.ExitStack) -> dict[str, str]:
+    """The GPUs of a local run: each is held by a lock that ends with the supervisor. All or none, so
+    that two runs do not wait for each other's."""
+    if gpus == 0:
+        return {}
+    while True:
+        with contextlib.ExitStack() as mine:
+            free = [device for device in range(local_jobs.gpus()) if _locked(device, mine)][:gpus]
+            if len(free) == gpus:
+                held.push(mine.pop_all())
+                return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, free))}
+        time.sleep(random.uniform(1, 2))  # noqa: S311
+
+
+def _locked(device: int, mine: contextlib.ExitStack) -> bool:
+    place = Path(tempfile.gettempdir(), f"unetsweep-{os.getuid()}-gpu-{device}")
+    lock = mine.enter_context(place.open("a"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def train_ranks_by_hand(path: Path, out: Path, size: int) -> int:
+    """All processes of such a training; the status of the first that went wrong, else 0."""
+    port = str(free_port())
+    command = [sys.executable, "-m", "unetsweep.worker", "hand", str(path), str(out)]
+    return wait_all([subprocess.Popen([*command, str(rank), str(size), port]) for rank in range(size)])
