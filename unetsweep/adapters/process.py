@@ -1,6 +1,9 @@
 """Who a process is: boot, pid and start time together, since a pid alone is given out again."""
 
+import ctypes
 import os
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,20 @@ class Identity:
     def is_alive(self) -> bool:
         """Whether it runs on this machine now; a zombie does not."""
         return self.boot == boot_id() and self.start == _start(self.pid)
+
+
+def tied_to_us() -> Callable[[], None]:
+    """For Popen's `preexec_fn`: the kernel kills the new process when this one dies, so that nobody
+    trains without being seen. It is tied before it becomes another program: later would be too late
+    for a parent that dies early."""
+    ours, libc = os.getpid(), ctypes.CDLL(None)
+
+    def tie() -> None:
+        libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, linux/prctl.h
+        if os.getppid() != ours:  # we were gone already
+            os._exit(1)
+
+    return tie
 
 
 def boot_id() -> str:

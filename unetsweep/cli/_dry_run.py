@@ -32,7 +32,8 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> dict[st
 
     from unetsweep.cli._sweeps import local_places, scheduler
     from unetsweep.cli._words import said
-    from unetsweep.core.plan import Capacity, forecast
+    from unetsweep.core.places import Capacity
+    from unetsweep.core.plan import forecast
     from unetsweep.core.spec import trials_wanted
     from unetsweep.errors import SchedulerError
     from unetsweep.shell.reconcile import with_jobs

@@ -7,13 +7,14 @@ Rule 4: never more trainings at once than `parallel`, whoever submitted them.
 Rule 5: the plan never depends on its own effects; the next look sees them.
 """
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from unetsweep.core import places
 from unetsweep.core.actions import Action, Adopt, Cancel, Element, GiveUp, Propose, Submit, Tell, Wait
 from unetsweep.core.facts import Attempt, JobState, Run, Seen, Trial
+from unetsweep.core.places import Capacity
 from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import UnsafePlan
 
@@ -26,24 +27,6 @@ MANY = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
-    """What the scheduler can take."""
-
-    queues: bool
-    """It queues what cannot run yet, and throttles arrays."""
-    parallel: int | None
-    """Most trainings at once; None: as many as it runs."""
-    max_elements: int = 1001
-    """Most elements of one array."""
-    submit_room: int | None = None
-    """How many more jobs it takes from this user now; None: no limit."""
-    unseen_grace: timedelta = timedelta(seconds=30)
-    """How long a submission may go unlisted."""
-    result_grace: timedelta = timedelta(seconds=60)
-    """How long a file may be invisible after its job ended (network file systems)."""
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What a pass decided."""
 
@@ -53,11 +36,6 @@ class Plan:
     """Attempts that may still be at work."""
     vanished: int = 0
     """Attempts that the cluster lost, or of which it knows nothing any more."""
-
-    @property
-    def moves(self) -> bool:
-        """Whether doing it may open the way for more."""
-        return any(not isinstance(action, Cancel) for action in self.actions)
 
     def raise_if_unsafe(self) -> None:
         """The guard: too much vanished at once to be true."""
@@ -276,29 +254,10 @@ def _again(draft: _Draft, spec: SweepSpec, run: Run, trials: list[Trial], outcom
 
 def _submit(draft: _Draft, capacity: Capacity) -> None:
     ready = [draft.ready[run] for run in sorted(draft.ready)]
-    open_places = math.inf if capacity.parallel is None else capacity.parallel - in_use(draft.live)
-    room = math.inf if capacity.submit_room is None else capacity.submit_room
-    if draft.refused and draft.live:
-        room = min(room, 1)  # a limit that nobody tells us: as one ends, one goes out
-    throttle = None
-    if capacity.queues and not draft.live:
-        throttle = capacity.parallel
-        open_places = math.inf if throttle is None else capacity.max_elements
-    chosen = ready[: int(max(0, min(room, open_places, len(ready))))]
-    for at in range(0, len(chosen), capacity.max_elements):
-        chunk = tuple(chosen[at : at + capacity.max_elements])
-        bound = throttle if throttle is not None and throttle < len(chunk) else None
-        draft.actions.append(Submit(chunk, bound, f"{len(chunk)} ready"))
-    why = "the cluster takes no more jobs now" if room < open_places else f"all {capacity.parallel} places are taken"
-    draft.waits += [Wait(trial, why) for element in ready[len(chosen) :] for trial, _ in element.horizons]
-
-
-def in_use(live: list[Attempt]) -> int:
-    """How many trainings may run at once of what was submitted: an array counts up to its throttle."""
-    tokens: dict[str, list[Attempt]] = defaultdict(list)
-    for attempt in live:
-        tokens[attempt.token].append(attempt)
-    return sum(min(len(group), group[0].throttle or len(group)) for group in tokens.values())
+    submits, why = places.fill(ready, draft.live, capacity, careful=draft.refused)
+    draft.actions += submits
+    left = ready[sum(len(submit.elements) for submit in submits) :]
+    draft.waits += [Wait(trial, why) for element in left for trial, _ in element.horizons]
 
 
 def _propose(draft: _Draft, spec: SweepSpec, seen: Seen, capacity: Capacity) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core.actions import Element
 from unetsweep.core.facts import Seen
-from unetsweep.core.plan import Capacity
+from unetsweep.core.places import Capacity
 from unetsweep.core.ports import Clock, Scheduler, Submission
 from unetsweep.core.spec import SweepSpec
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from unetsweep.errors import UnetsweepError
 from unetsweep.worker.claim import Start
-from unetsweep.worker.command import die_with_parent
 from unetsweep.worker.rank import run_rank, train_by_hand
 from unetsweep.worker.supervisor import supervise
 
@@ -16,10 +15,8 @@ def main(words: Sequence[str]) -> None:
         case ["supervise", root, token, index, job_id, driver]:
             supervise(Path(root), token, int(index), job_id, driver)
         case ["rank", root, token, index, job_id, rank, size]:
-            die_with_parent()
             run_rank(Start(Path(root), token, int(index), 0, job_id), int(rank), int(size))
         case ["hand", config, out, rank, size, port]:
-            die_with_parent()
             train_by_hand(Path(config), Path(out), int(rank), int(size), int(port))
         case _:
             raise SystemExit(f"unetsweep.worker: not for people; got {list(words)}")

@@ -1,10 +1,8 @@
 """A trainer of the user's own: a program that reads config.json and writes result.json."""
 
-import ctypes
 import json
 import os
 import shlex
-import signal
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from unetsweep import contract
 from unetsweep.adapters.files import write_json
+from unetsweep.adapters.process import tied_to_us
 from unetsweep.adapters.sweep_dir import last_line
 from unetsweep.contract import TrialConfig
 from unetsweep.core import layout
@@ -32,7 +31,7 @@ def run_command(
     words = shlex.split(config.trainer.command or "")
     command = [word.replace("{config}", str(path)).replace("{out}", str(folder)) for word in words]
     if not published.exists():
-        with subprocess.Popen(command, cwd=working_directory, preexec_fn=die_with_parent) as program:
+        with subprocess.Popen(command, cwd=working_directory, preexec_fn=tied_to_us()) as program:
             status = program.wait()
         if not published.exists():
             raise TrainingError(
@@ -57,8 +56,3 @@ def _last_words() -> str:
     log = Path(os.readlink("/proc/self/fd/1"))
     said = last_line(log if log.is_file() else None)
     return f"its last line: {said}" if said else "its output is in the job's log"
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its supervisor dies: nobody trains without being seen."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, linux/prctl.h

@@ -17,7 +17,7 @@ from pathlib import Path
 from unetsweep import contract
 from unetsweep.adapters import local_jobs
 from unetsweep.adapters.files import link_json, read_json
-from unetsweep.adapters.process import Identity
+from unetsweep.adapters.process import Identity, tied_to_us
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.core import layout
 from unetsweep.worker.claim import free_port
@@ -57,7 +57,7 @@ def _start_rank(
 ) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-P", "-m", "unetsweep.worker", "rank"]
     command += [str(root), token, str(index), job_id, str(rank), str(size)]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=env)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=env, preexec_fn=tied_to_us())
 
 
 def wait_all(ranks: "Sequence[subprocess.Popen[bytes]]") -> int:
@@ -102,4 +102,5 @@ def train_ranks_by_hand(path: Path, out: Path, size: int) -> int:
     """All processes of such a training; the status of the first that went wrong, else 0."""
     port = str(free_port())
     command = [sys.executable, "-m", "unetsweep.worker", "hand", str(path), str(out)]
-    return wait_all([subprocess.Popen([*command, str(rank), str(size), port]) for rank in range(size)])
+    words = [[*command, str(rank), str(size), port] for rank in range(size)]
+    return wait_all([subprocess.Popen(each, preexec_fn=tied_to_us()) for each in words])

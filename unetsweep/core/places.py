@@ -1,0 +1,63 @@
+"""Who of those that are ready goes out now, and how bound: never more trainings at once than `parallel`."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from unetsweep.core.actions import Element, Submit
+from unetsweep.core.facts import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the scheduler can take."""
+
+    queues: bool
+    """It queues what cannot run yet, and throttles arrays."""
+    parallel: int | None
+    """Most trainings at once; None: as many as it runs."""
+    max_elements: int = 1001
+    """Most elements of one array."""
+    submit_room: int | None = None
+    """How many more jobs it takes from this user now; None: no limit."""
+    unseen_grace: timedelta = timedelta(seconds=30)
+    """How long a submission may go unlisted."""
+    result_grace: timedelta = timedelta(seconds=60)
+    """How long a file may be invisible after its job ended (network file systems)."""
+
+
+def in_use(live: Sequence[Attempt]) -> int:
+    """How many trainings may run at once of what was submitted: an array counts up to its throttle."""
+    tokens: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in live:
+        tokens[attempt.token].append(attempt)
+    return sum(min(len(group), group[0].throttle or len(group)) for group in tokens.values())
+
+
+def fill(
+    ready: Sequence[Element], live: Sequence[Attempt], capacity: Capacity, *, careful: bool = False
+) -> tuple[list[Submit], str]:
+    """The submissions that start now with the first of `ready`, and why the rest waits.
+
+    A queue that is empty of ours gets one throttled array of all; else what goes out fits the free
+    places. `careful`: the last submission was refused by a limit that nobody tells us, so while
+    something is alive one goes out as one ends.
+    """
+    places = math.inf if capacity.parallel is None else capacity.parallel - in_use(live)
+    room = math.inf if capacity.submit_room is None else capacity.submit_room
+    if careful and live:
+        room = min(room, 1)
+    throttle = None
+    if capacity.queues and not live:
+        throttle = capacity.parallel
+        places = math.inf if throttle is None else capacity.max_elements
+    chosen = ready[: int(max(0, min(room, places, len(ready))))]
+    submits = []
+    for at in range(0, len(chosen), capacity.max_elements):
+        chunk = tuple(chosen[at : at + capacity.max_elements])
+        bound = throttle if throttle is not None and throttle < len(chunk) else None
+        submits.append(Submit(chunk, bound, f"{len(chunk)} ready"))
+    why = "the cluster takes no more jobs now" if room < places else f"all {capacity.parallel} places are taken"
+    return submits, why
