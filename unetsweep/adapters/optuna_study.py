@@ -156,13 +156,16 @@ def _key(params: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def update_journal(path: Path, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
-    """Bring the study's journal up to the sweep's trials: add what is missing, tell what has ended."""
+    """Bring the study's journal up to the last trial that has ended: add what is missing, tell what has ended."""
+    trials = list(trials)
+    ended = [at for at, trial in enumerate(trials) if trial["result"] is not None]
+    trials = trials[: max(ended, default=-1) + 1]
     try:
-        _update(path, spec, list(trials))
+        _update(path, spec, trials)
     except Exception:  # the index is ours to lose: keep the evidence, make it anew
         if path.exists():
             shutil.move(path, path.with_name(f"{path.name}.unreadable"))
-        _update(path, spec, list(trials))
+        _update(path, spec, trials)
 
 
 def _update(path: Path, spec: SweepSpec, trials: list[Mapping[str, Any]]) -> None:

@@ -14,7 +14,7 @@ from unetsweep.shell.world import World
 def apply(actions: Sequence[Action], world: World, done: list[Action], told: Callable[[Action], None]) -> bool:
     """Do all of it, in order; whether another look may find more to do."""
     more = False
-    if any(isinstance(action, Propose | Tell) for action in actions):
+    if any(isinstance(action, Tell) for action in actions):
         world.study.fall_behind()
     for action in actions:
         moved, more_of_it = _do(action, world)

@@ -65,21 +65,18 @@ def reconcile(world: World, *, force: bool = False, told: Callable[[Action], Non
     """Bring the sweep as far as it can go now. Call it under the lease."""
     outcome = Outcome()
     capacity = world.capacity()
-    limits_known = False
     asked = world.clock.now()  # what was submitted after this question is not missing from its answer
-    jobs, silence = ask(world, world.directory.look())
+    files = world.directory.look()
+    jobs, silence = ask(world, files)
     for _ in range(TURNS):
-        outcome.seen = with_jobs(world.directory.look(), jobs, silence)
+        outcome.seen = with_jobs(files, jobs, silence)
         outcome.plan = plan(world.spec, outcome.seen, capacity, asked)
-        if not limits_known and any(isinstance(action, Submit) for action in outcome.plan.actions):
-            limits_known = True
-            capacity = replace(
-                capacity, max_elements=world.scheduler.max_elements(), submit_room=world.scheduler.room()
-            )
-            continue
+        if any(isinstance(action, Submit) for action in outcome.plan.actions):
+            limits = replace(capacity, max_elements=world.scheduler.max_elements(), submit_room=world.scheduler.room())
+            outcome.plan = plan(world.spec, outcome.seen, limits, asked)
         if not force:
             outcome.plan.raise_if_unsafe()
         if not apply(outcome.plan.actions, world, outcome.done, told):
             break
-        limits_known = False
+        files = world.directory.look()
     return outcome

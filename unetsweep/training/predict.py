@@ -146,7 +146,7 @@ def _predicted(unet: UNet, config: TrialConfig, case: Case, out: Path, threshold
     if truth is not None and truth.shape != image.shape[:2]:
         found = f"its mask {case.truth} is {size_of(truth)}, the image {size_of(image)}; both must be of one size"
         raise DataError(str(case.image), [found])
-    mask = (vessel_probability(unet, config, case.image, image) >= 0.5).astype(np.uint8)
+    mask = (vessel_probability(unet, config, case.image, image) > threshold).astype(np.uint8)
     counts = None if truth is None else confusion(mask, truth)
     mask_path, panel_path = (out / f"{case.image.stem}_{kind}.png" for kind in ("mask", "panel"))
     _write(mask_path, mask * 255)
