@@ -56,7 +56,9 @@ def unetsweep(*words: str, check: int | None = 0) -> subprocess.CompletedProcess
 
 def killed(point: str, sweep: str) -> int:
     driver = str(Path(__file__).with_name("killed_submit.py"))
-    return subprocess.run([sys.executable, driver, point, sweep], capture_output=True, timeout=180, check=False).returncode
+    return subprocess.run(
+        [sys.executable, driver, point, sweep], capture_output=True, timeout=180, check=False
+    ).returncode
 
 
 def until_ended(name: str, seconds: float = 60) -> list[dict[str, object]]:

@@ -1,0 +1,145 @@
+"""A small file is there whole or not at all, whoever dies and whoever else writes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from unetsweep.adapters import files
+from unetsweep.adapters.files import append_line, link_all, link_json, read_json, write_json
+from unetsweep.errors import StateError
+
+WRITER = """
+import sys
+from pathlib import Path
+from unetsweep.adapters.files import link_json, write_json
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+for k in range(1_000_000):
+    write_json(folder / "last.json", {"k": k, "text": "x" * 5000})
+    link_json(folder / f"{k}.json", {"k": k, "text": "x" * 5000})
+"""
+
+
+def test_the_first_to_link_wins_and_the_other_is_told(tmp_path: Path):
+    assert link_json(tmp_path / "a.json", {"who": 1})
+    assert not link_json(tmp_path / "a.json", {"who": 2})
+    assert read_json(tmp_path / "a.json") == {"schema": 1, "who": 1}
+
+
+def test_the_last_to_write_wins(tmp_path: Path):
+    write_json(tmp_path / "a.json", {"who": 1})
+    write_json(tmp_path / "a.json", {"who": 2})
+    assert read_json(tmp_path / "a.json")["who"] == 2
+
+
+def test_only_the_user_may_read_what_we_write(tmp_path: Path):
+    write_json(tmp_path / "a.json", {})
+    link_json(tmp_path / "b.json", {})
+    append_line(tmp_path / "c.jsonl", {})
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_of_many_files_those_that_were_there_stay_and_the_others_are_told(tmp_path: Path):
+    for k in range(0, 500, 7):
+        link_json(tmp_path / f"{k}.json", {"who": "earlier"})
+    created = link_all([(tmp_path / f"{k}.json", {"who": "now"}) for k in range(500)])
+    assert created == [tmp_path / f"{k}.json" for k in range(500) if k % 7]
+    assert {read_json(tmp_path / f"{k}.json")["who"] for k in range(0, 500, 7)} == {"earlier"}
+    assert len(list(tmp_path.iterdir())) == 500
+
+
+def test_five_hundred_files_need_few_descriptors(tmp_path: Path):
+    script = (
+        "import resource, sys; from pathlib import Path; from unetsweep.adapters.files import link_all;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256));"
+        "print(len(link_all([(Path(sys.argv[1]) / f'{k}.json', {}) for k in range(500)])))"
+    )
+    assert subprocess.run([sys.executable, "-c", script, tmp_path], check=True, capture_output=True).stdout == b"500\n"
+
+
+def test_of_many_who_link_at_once_exactly_one_wins(tmp_path: Path):
+    won: list[int] = []
+    start = threading.Barrier(8)
+
+    def race(who: int) -> None:
+        for k in range(20):
+            start.wait()
+            if link_json(tmp_path / f"{k}.json", {"who": who}):
+                won.append(k)
+
+    racers = [threading.Thread(target=race, args=(who,)) for who in range(8)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    assert sorted(won) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("write", "place"), [(write_json, "fsync"), (write_json, "replace"), (link_json, "fsync"), (link_json, "link")]
+)
+def test_what_fails_in_between_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, place: str):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, place, full)
+    with pytest.raises(OSError, match="No space"):
+        write(tmp_path / "a.json", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_that_is_killed_leaves_only_whole_files(tmp_path: Path):
+    for delay in (0.02, 0.05, 0.11):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(delay)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+    found = list(tmp_path.glob("*.json"))
+    assert len(found) > 3
+    for path in found:
+        assert len(read_json(path)["text"]) == 5000
+
+
+UNREADABLE = [
+    pytest.param(b'{"schema": 1, "k"', "not readable as JSON", id="torn"),
+    pytest.param(b"", "not readable as JSON", id="empty"),
+    pytest.param(b"\xff\xfe", "not readable as JSON", id="no text"),
+    pytest.param(b'{"schema": 2}', "found schema 2; this version reads 1", id="of another schema"),
+    pytest.param(b"{}", "found schema None", id="without a schema"),
+    pytest.param(b"[1]", "found schema [1]", id="no object"),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), UNREADABLE)
+def test_what_is_unreadable_is_an_error_with_its_path(tmp_path: Path, content: bytes, expected: str):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(StateError) as error:
+        read_json(path)
+    assert str(path) in str(error.value)
+    assert expected in str(error.value)
+
+
+def test_lines_of_two_writers_do_not_mix(tmp_path: Path):
+    log = tmp_path / "ledger.jsonl"
+    writers = [
+        threading.Thread(target=lambda: [append_line(log, {"text": "x" * 3000}) for _ in range(50)]) for _ in range(4)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    lines = log.read_text().splitlines()
+    assert len(lines) == 200
+    assert all(len(json.loads(line)["text"]) == 3000 for line in lines)
+    assert os.access(log, os.R_OK)

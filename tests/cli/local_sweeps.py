@@ -1,0 +1,158 @@
+"""A folder in which the real command line sweeps a trainer of a few lines, on processes of this machine."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DEADLINE_S = 90.0
+"""Far more than anything here takes: what is not there by then never comes."""
+
+TRAINER = """
+import json, os, sys, time
+config, out = json.load(open(sys.argv[1])), sys.argv[2]
+rate, folder = config["learning_rate"], os.path.dirname(os.path.abspath(__file__))
+def note(word):
+    with open(f"{folder}/notes.jsonl", "a") as log:
+        log.write(json.dumps([word, os.path.basename(out), rate, time.time(), os.getpid()]) + "\\n")
+note("begin")
+print("training at", rate, flush=True)
+{body}
+note("end")
+with open(f"{out}/result.tmp", "w") as stream:
+    json.dump({"val_iou": 0.5 + rate, "val_loss": 0.1, "test_iou": 0.4, "test_loss": 0.2}, stream)
+os.replace(f"{out}/result.tmp", f"{out}/result.json")
+"""
+AT_ONCE = "pass"
+SLOWLY = "time.sleep(0.4)"
+UNTIL_TOLD = "while not os.path.exists(f'{folder}/go'): time.sleep(0.02)"
+
+GRID = """\
+space: {epochs: [8], batch_size: [4], learning_rate: [RATES]}
+run: {parallel: 2}
+"""
+TPE = """\
+space: {epochs: [8], batch_size: [4], learning_rate: {low: 1e-5, high: 1e-2, log: true}}
+study: {sampler: tpe, trials: 6}
+run: {parallel: 2}
+"""
+
+
+def rates(count: int) -> str:
+    return ", ".join(f"{k + 1}e-4" for k in range(count))
+
+
+class Place:
+    """A working directory with a trainer, sweeps and results."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def trainer(self, body: str) -> None:
+        (self.folder / "trainer.py").write_text(TRAINER.replace("{body}", body))
+
+    def sweep(self, text: str, name: str = "s", **more: str) -> Path:
+        command = shlex.join([sys.executable, "-I", "-S", str(self.folder / "trainer.py"), "{config}", "{out}"])
+        path = self.folder / f"{name}.yaml"
+        path.write_text(f"{text}trainer: {{command: {json.dumps(command)}}}\n" + "".join(more.values()))
+        return path
+
+    def grid(self, trials: int, name: str = "s") -> Path:
+        return self.sweep(GRID.replace("RATES", rates(trials)), name)
+
+    def run(self, *words: object, status: int | None = 0, **more: Any) -> "subprocess.CompletedProcess[str]":
+        """`unetsweep WORDS…`, as a user in this folder types it."""
+        done = subprocess.run(
+            [sys.executable, "-m", "unetsweep", *map(str, words)],
+            cwd=self.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEADLINE_S,
+            **more,
+        )
+        assert status is None or done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def submit(self, sweep: Path, *words: str, status: int | None = 0) -> "subprocess.CompletedProcess[str]":
+        return self.run("submit", sweep.name, "--executor", "local", *words, status=status)
+
+    def watched(self, sweep: Path) -> "subprocess.Popen[str]":
+        """`submit --watch` in a process group of its own, as a terminal starts it."""
+        words = [sys.executable, "-m", "unetsweep", "submit", sweep.name, "--executor", "local", "--watch"]
+        return subprocess.Popen(
+            words, cwd=self.folder, env=environment(), stdout=subprocess.PIPE, text=True, process_group=0
+        )
+
+    def status(self, name: str = "s") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run("status", name, "--json").stdout)
+        return found
+
+    def root(self, name: str = "s") -> Path:
+        return self.folder / "results" / name
+
+    def results(self, name: str = "s") -> list[dict[str, Any]]:
+        """Of the trials that have ended, in their order."""
+        return [json.loads(path.read_bytes()) for path in sorted(self.root(name).glob("trials/*/result.json"))]
+
+    def notes(self, word: str) -> list[tuple[str, float, float, int]]:
+        """(run, learning rate, time, pid) of each training that began, or ended."""
+        path = self.folder / "notes.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [tuple(rest) for first, *rest in lines if first == word]
+
+    def wait(self, fine: Callable[[], Any]) -> Any:
+        """What `fine` says as soon as it says something true."""
+        until = time.monotonic() + DEADLINE_S
+        while not (said := fine()):
+            assert time.monotonic() < until, self.account()
+            time.sleep(0.05)
+        return said
+
+    def wait_ended(self, trials: int, name: str = "s") -> list[dict[str, Any]]:
+        self.wait(lambda: len(self.results(name)) >= trials)
+        self.wait_quiet()
+        return self.results(name)
+
+    def wait_quiet(self) -> None:
+        """No process of ours is at work any more: each carries this folder on its command line."""
+        self.wait(lambda: not self.processes())
+
+    def processes(self, word: str = "") -> list[int]:
+        """Every process that names this folder, and `word`, on its command line."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if f"{self.folder}/" in line and word in line and int(path.parent.name) != os.getpid():
+                found.append(int(path.parent.name))
+        return found
+
+    def end(self) -> None:
+        """Whatever still runs here, after a test that failed."""
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+    def account(self) -> str:
+        """All logs, for a failure's report."""
+        logs = sorted(self.folder.glob("results/*/submissions/*/*.log"))
+        return "\n".join(f"--- {path}\n{path.read_text()}" for path in logs)
+
+
+def environment() -> dict[str, str]:
+    """As a user has it: no SLURM job around, one machine."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}

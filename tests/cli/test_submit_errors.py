@@ -1,0 +1,93 @@
+"""What a user gets wrong is said in words, with what to do next; nothing is half written."""
+
+from pathlib import Path
+
+import pytest
+from local_sweeps import GRID, Place
+
+BUILT_IN = "data: {root: images}\n" + GRID.replace("RATES", "1e-4")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    made = Place(tmp_path)
+    made.trainer("pass")
+    return made
+
+
+def refused(place: Place, text: str, *words: str, status: int = 2) -> str:
+    (place.folder / "s.yaml").write_text(text)
+    before = sorted(place.folder.rglob("*"))
+    done = place.run("submit", "s.yaml", *(words or ("--executor", "local")), status=status)
+    assert sorted(place.folder.rglob("*")) == before
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_every_problem_of_a_broken_file_is_told_with_its_line(place: Place):
+    said = refused(place, "space: {epochs: [], batch_size: [4], learning_rate: [1e-4]}\nrun: {paralel: 2}\n")
+    assert said.startswith("unetsweep: s.yaml:")
+    assert "s.yaml:1:9: space.epochs: found an empty list" in said
+    assert "s.yaml:2:7: run.paralel: unknown key 'paralel'; did you mean 'parallel'?" in said
+
+
+def test_a_file_that_is_no_yaml_is_told_with_its_line(place: Place):
+    assert "s.yaml:2:" in refused(place, "space: {epochs: [8]\nrun: ]\n")
+
+
+def test_a_file_that_is_not_there_names_one_to_start_from(place: Place):
+    said = place.run("submit", "none.yaml", status=2).stderr
+    assert "none.yaml: there is no such file; `sweeps/quickstart.yaml`" in said
+
+
+MISSING = ("abdallahwagih/retina-blood-vessel", "kaggle", "unetsweep data sample", "train/", "test/", "mask")
+
+
+def test_missing_images_are_told_with_the_layout_the_page_the_download_and_the_sample(place: Place):
+    said = refused(place, BUILT_IN)
+    assert str(place.folder / "images") in said
+    for word in MISSING:
+        assert word in said
+
+
+def test_a_dry_run_warns_of_missing_images_and_still_shows_the_plan(place: Place):
+    (place.folder / "s.yaml").write_text(BUILT_IN)
+    done = place.run("submit", "s.yaml", "--executor", "local", "--dry-run")
+    assert "warning: " in done.stderr
+    assert "unetsweep data sample" in done.stderr
+    assert "trials 1" in done.stdout
+
+
+def test_more_gpus_than_this_machine_has_are_refused_with_the_quickstart(place: Place):
+    text = place.sweep(GRID.replace("RATES", "1e-4")).read_text() + "slurm: {gpus: 64, processes: 64}\n"
+    text = text.replace("batch_size: [4]", "batch_size: [64]")
+    said = refused(place, text)
+    assert "the sweep asks for 64 GPUs a training and this machine has" in said
+    assert "sweeps/quickstart.yaml" in said
+    (place.folder / "s.yaml").write_text(text)
+    assert "64 GPUs" in place.run("submit", "s.yaml", "--executor", "local", "--dry-run").stderr
+
+
+def test_slurm_where_there_is_none_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "--executor local" in refused(place, BUILT_IN, "--executor", "slurm")
+
+
+def test_a_results_folder_into_which_others_may_write_is_refused(place: Place):
+    place.grid(1)
+    place.root().mkdir(parents=True)
+    place.root().chmod(0o777)
+    said = place.run("submit", "s.yaml", "--executor", "local", status=70).stderr
+    assert f"chmod 700 {place.root()}" in said
+    assert list(place.root().iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["status", "report", "cancel"])
+def test_a_sweep_that_is_not_there_is_told_with_those_that_are(place: Place, command: str):
+    said = place.run(command, "nope", status=2).stderr
+    assert "no sweep 'nope' in" in said
+    assert "none yet" in said
+
+
+def test_without_any_sweep_status_names_the_first_step(place: Place):
+    assert "unetsweep submit sweeps/quickstart.yaml" in place.run("status", status=2).stderr

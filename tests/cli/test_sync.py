@@ -1,0 +1,141 @@
+"""`unetsweep sync` with comet's real archives; its upload command is a program of ours that takes or refuses."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.cli.sync import command
+from unetsweep.config.written import as_yaml
+from unetsweep.contract import DataConfig, TrialConfig, dumps, encode
+from unetsweep.contract import Result as Scores
+from unetsweep.core.spec import Choices, Space, SweepSpec
+from unetsweep.errors import TrackerError, UsageError
+from unetsweep.training import comet
+
+KEY = "aSecretApiKeyOfNobody0123"
+LINE = {"train_loss": 0.5, "val_iou": 0.25, "val_loss": 0.75, "learning_rate": 1e-3, "seconds": 1.0, "at": "now"}
+UPLOADER = """
+import os, sys
+with open(os.environ["FAKE_LOG"], "a") as log:
+    print(sys.argv[1:], file=log)
+if os.path.exists(os.environ["FAKE_LOG"] + ".refuse"):
+    print("COMET ERROR: no such workspace for", os.environ["COMET_API_KEY"], file=sys.stderr)
+    sys.exit(1)
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the uploader writes what it was called with; someone listens at Comet's address, and there is a key."""
+    scripts = tmp_path / "fake" / "comet_ml" / "scripts"
+    scripts.mkdir(parents=True)
+    for name, text in (("../__init__.py", ""), ("__init__.py", ""), ("comet_upload.py", UPLOADER)):
+        (scripts / name).write_text(text)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
+    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "calls"))
+    monkeypatch.setenv("COMET_API_KEY", KEY)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://127.0.0.1:{server.getsockname()[1]}")
+        yield tmp_path / "calls"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> SweepDir:
+    """The sweep `eyes`: one run at epoch 2 without a result, as a kill leaves it; one complete; one not begun."""
+    data = DataConfig(root=str(tmp_path))
+    directory = SweepDir(tmp_path / "results" / "eyes")
+    directory.create(
+        as_yaml(SweepSpec("eyes", data, Space(Choices((1, 2, 4)), Choices((4,)), Choices((1e-3,))))), "local"
+    )
+    directory.add_trials([TrialConfig(data, epochs, 4, 1e-3) for epochs in (4, 1, 2)], {"sampler": "grid"})
+    for run, epochs in ((0, 2), (1, 1)):
+        folder = directory.root / f"runs/{run:04d}"
+        folder.mkdir(parents=True)
+        lines = [json.dumps({"epoch": epoch, **LINE}) + "\n" for epoch in range(1, epochs + 1)]
+        (folder / "progress-1-0.jsonl").write_text("".join(lines))
+    (folder / "horizons").mkdir()
+    (folder / "horizons" / "1.json").write_text(dumps(encode(Scores(val_iou=0.5, best_epoch=1))))
+    return directory
+
+
+def sync(sweep: SweepDir) -> Result:
+    return CliRunner().invoke(command, [str(sweep.root)])
+
+
+def archives(sweep: SweepDir) -> list[Path]:
+    return sorted(sweep.root.glob("runs/*/comet/*.zip"))
+
+
+def test_every_run_that_has_begun_is_uploaded_once(sweep: SweepDir, log: Path) -> None:
+    done = sync(sweep)
+    assert done.exit_code == 0, done.output
+    made = archives(sweep)
+    assert [path.parent.parent.name for path in made] == ["0000", "0001"]
+    assert log.read_text().splitlines() == [str([str(path)]) for path in made]
+    assert all(comet.is_uploaded(path) for path in made)
+    assert sync(sweep).exit_code == 0
+    assert len(log.read_text().splitlines()) == 2
+    with (sweep.root / "runs/0000/progress-2-0.jsonl").open("w") as stream:
+        stream.write(json.dumps({"epoch": 3, **LINE}) + "\n")
+    assert sync(sweep).exit_code == 0
+    assert log.read_text().splitlines()[2:] == [str([str(archives(sweep)[0])])]
+    assert archives(sweep)[0] not in made
+
+
+def test_the_archive_is_the_one_that_the_job_would_have_left(sweep: SweepDir, log: Path) -> None:
+    assert sync(sweep).exit_code == 0
+    config = TrialConfig(DataConfig(root=str(sweep.root.parent.parent)), 4, 4, 1e-3)
+    story = comet.read_story(config, sweep.root / "runs/0000", "eyes/0000")
+    assert archives(sweep)[0].name == story.archive
+
+
+def test_a_run_of_several_trials_is_told_with_the_config_of_the_longest(sweep: SweepDir, log: Path) -> None:
+    shared = sweep.root / "trials/0001/trial.json"
+    shared.write_text(dumps({**json.loads(shared.read_text()), "runs": [{"run": 0, "epochs": 1}]}))
+    assert sync(sweep).exit_code == 0
+    config = TrialConfig(DataConfig(root=str(sweep.root.parent.parent)), 4, 4, 1e-3)
+    story = comet.read_story(config, sweep.root / "runs/0000", "eyes/0000")
+    assert [path.name for path in archives(sweep)] == [story.archive]
+
+
+def test_what_comet_does_not_take_is_kept_and_sent_again(sweep: SweepDir, log: Path) -> None:
+    refuse = Path(f"{log}.refuse")
+    refuse.touch()
+    done = sync(sweep)
+    assert isinstance(done.exception, TrackerError)
+    assert done.exception.exit_status == 75
+    assert "2 of 2" in str(done.exception)
+    assert "no such workspace for ***" in str(done.exception)
+    assert len(archives(sweep)) == 2
+    assert not any(comet.is_uploaded(path) for path in archives(sweep))
+    refuse.unlink()
+    assert sync(sweep).exit_code == 0
+    assert all(comet.is_uploaded(path) for path in archives(sweep))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "kind", "status", "words"),
+    [
+        ("COMET_API_KEY", "", UsageError, 2, "COMET_API_KEY is not set"),
+        ("COMET_URL_OVERRIDE", "http://comet.invalid", TrackerError, 75, "did not answer"),
+    ],
+)
+def test_without_key_or_network_the_archives_are_there_and_unmarked(
+    variable: str, value: str, kind: type, status: int, words: str, sweep: SweepDir, log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(variable, value)
+    done = sync(sweep)
+    assert isinstance(done.exception, kind)
+    assert done.exception.exit_status == status  # type: ignore[attr-defined]
+    assert words in str(done.exception)
+    assert len(archives(sweep)) == 2
+    assert not any(comet.is_uploaded(path) for path in archives(sweep))
+    assert not log.exists()

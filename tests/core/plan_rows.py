@@ -1,0 +1,94 @@
+"""Facts for tables of situations, short enough to be read in a row."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from unetsweep.contract import DataConfig
+from unetsweep.core.actions import Action
+from unetsweep.core.facts import Attempt, Ending, Job, JobState, Run, Seen, Trial
+from unetsweep.core.places import Capacity
+from unetsweep.core.plan import Plan, plan
+from unetsweep.core.spec import Choices, Range, RunSpec, Space, StudySpec, SweepSpec
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+JUST_NOW = NOW - timedelta(seconds=10)
+LONG_AGO = NOW - timedelta(hours=1)
+TOKEN = "a" * 12
+OTHER = "b" * 12
+
+QUEUE = Capacity(queues=True, parallel=None)
+LOCAL = Capacity(queues=False, parallel=2)
+
+
+def grid(trials: int = 1, **run: Any) -> SweepSpec:
+    """A grid of so many trials."""
+    rates = tuple(1e-3 * (k + 1) for k in range(trials))
+    space = Space(Choices((8,)), Choices((4,)), Choices(rates))
+    return SweepSpec("grid", DataConfig("images"), space, run=RunSpec(**run))
+
+
+def adaptive(trials: int, parallel: int | None) -> SweepSpec:
+    """A search that learns from its results."""
+    space = Space(Choices((8,)), Choices((4,)), Range(1e-5, 1e-2, log=True))
+    return SweepSpec("tpe", DataConfig("images"), space, StudySpec("tpe", trials=trials), run=RunSpec(parallel))
+
+
+def job(state: JobState, *, token: str = TOKEN, index: int = 0, **more: Any) -> Job:
+    word = {JobState.QUEUED: "PENDING", JobState.NODE_FAILED: "NODE_FAIL"}.get(state, state.name)
+    return Job("18808", token, index, state, word, **more)
+
+
+def attempt(number: int = 1, at: datetime = LONG_AGO, *, run: int = 0, **more: Any) -> Attempt:
+    return Attempt(run, number, more.pop("token", TOKEN), more.pop("index", 0), at, **more)
+
+
+def element(k: int, state: JobState | None, **more: Any) -> Attempt:
+    """The k-th element of one array."""
+    listed = None if state is None else job(state, index=k)
+    return attempt(run=k, index=k, job_id=f"18808_{k}", job=listed, **more)
+
+
+def failing(kind: str = "exception", status: int | None = None) -> Ending:
+    return Ending(kind, "ValueError: no", "runs/0000/error-0.json", status)
+
+
+def seen(*attempts: Attempt, result: str | None = None, cancelled: bool = False, **more: Any) -> Seen:
+    """One trial, whose run had these attempts."""
+    run = Run(0, {8: result} if result else {}, attempts)
+    return Seen(0, (Trial(0, 0, 8, cancelled),), {0: run}, **more)
+
+
+def many(*last: Attempt | None, **more: Any) -> Seen:
+    """A trial for each of these last attempts, by its place; None where it was never submitted."""
+    runs = {k: Run(k, {}, (each,) if each else ()) for k, each in enumerate(last)}
+    return Seen(more.pop("ended", 0), tuple(Trial(k, k, 8) for k in runs), runs, **more)
+
+
+def decide(found: Seen, spec: SweepSpec | None = None, capacity: Capacity = QUEUE) -> Plan:
+    """The plan of a sweep that proposes nothing more."""
+    spec = spec or grid(len(found.trials) + found.ended)
+    return plan(spec, found, capacity, NOW)
+
+
+def shown(action: Action) -> str:
+    """`submit 0.2`, `tell 0 failed`: enough to compare a plan by."""
+    name = type(action).__name__.lower()
+    match name:
+        case "submit":
+            elements = " ".join(f"{each.run}.{each.attempt}" for each in action.elements)  # type: ignore[union-attr]
+            bound = action.throttle  # type: ignore[union-attr]
+            return f"submit {elements}" + (f" %{bound}" if bound else "")
+        case "tell":
+            return f"tell {action.trial} {action.state}"  # type: ignore[union-attr]
+        case "adopt":
+            return f"adopt {action.run}.{action.attempt} {action.job_id}"  # type: ignore[union-attr]
+        case "giveup":
+            return f"give up {action.run}.{action.attempt}"  # type: ignore[union-attr]
+        case "cancel":
+            return f"cancel {' '.join(action.job_ids)}"  # type: ignore[union-attr]
+        case _:
+            return f"propose {action.count}"  # type: ignore[union-attr]
+
+
+def lines(decided: Plan) -> list[str]:
+    return [shown(action) for action in decided.actions]

@@ -1,0 +1,130 @@
+"""The files between orchestrator and trainer: the smallest that work, and every problem of those that do not."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unetsweep import contract
+from unetsweep.contract import DataConfig, ModelConfig, Result, Split, TrainerConfig, TrialConfig
+from unetsweep.errors import ConfigError, StateError
+
+SMALLEST = {"data": {"root": "data/sample"}, "epochs": 8, "batch_size": 4, "learning_rate": 0.001}
+
+
+def test_the_smallest_config_has_every_default():
+    config = contract.config_from(SMALLEST)
+    assert config == TrialConfig(DataConfig("data/sample"), 8, 4, 0.001)
+    assert config.model == ModelConfig(base=64, depth=4)
+
+
+def test_what_was_written_is_read_back_the_same():
+    config = TrialConfig(
+        DataConfig("x", Split(0.5, 3, "eye(.)"), 128, 127.5),
+        8,
+        4,
+        1e-4,
+        trainer=TrainerConfig(augment=["HorizontalFlip"]),
+    )
+    assert contract.config_from(json.loads(contract.dumps(contract.encode(config)))) == config
+
+
+def test_whole_numbers_are_taken_for_numbers_and_nothing_else_is_converted():
+    assert contract.config_from({**SMALLEST, "learning_rate": 1}).learning_rate == 1.0
+    with pytest.raises(ConfigError, match="epochs: found the text '8'; allowed: a whole number"):
+        contract.config_from({**SMALLEST, "epochs": "8"})
+    with pytest.raises(ConfigError, match=r"epochs: found 8\.0"):
+        contract.config_from({**SMALLEST, "epochs": 8.0})
+    with pytest.raises(ConfigError, match="epochs: found True"):
+        contract.config_from({**SMALLEST, "epochs": True})
+
+
+PROBLEMS = [
+    pytest.param({"epoch": 8}, "epoch: unknown key 'epoch'; did you mean 'epochs'?", id="a typo, with a hint"),
+    pytest.param(
+        {"model": {"bsae": 8}}, "model.bsae: unknown key 'bsae'; did you mean 'base'?", id="a typo deep inside"
+    ),
+    pytest.param({"schema": 2}, "schema: found 2; this version reads 1", id="another schema, by its number"),
+    pytest.param({"epochs": 0}, "epochs: found 0; at least 1", id="no epochs"),
+    pytest.param({"learning_rate": 0}, "learning_rate: found 0.0; a number above 0", id="a rate of zero"),
+    pytest.param(
+        {"batch_size": 5, "processes": 2},
+        "batch_size: found 5, which does not divide over 2 processes; use a multiple of 2",
+        id="a batch that does not divide",
+    ),
+    pytest.param({"data": {"root": "x", "split": {"val": 1}}}, "data.split.val: found 1.0", id="nothing to train on"),
+    pytest.param({"data": 3}, "data: found 3; a mapping with keys root,", id="no mapping"),
+    pytest.param(
+        {"trainer": {"loss": "mse"}}, "trainer.loss: found the text 'mse'; allowed: bce, bce_dice", id="a word"
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), PROBLEMS)
+def test_a_config_s_problem_names_file_field_what_was_found_and_what_is_allowed(change, expected: str):
+    with pytest.raises(ConfigError) as error:
+        contract.config_from({**SMALLEST, **change}, "trials/0007/config.json")
+    assert f"trials/0007/config.json: {expected}" in str(error.value)
+
+
+def test_all_problems_of_a_config_are_told_at_once():
+    with pytest.raises(ConfigError) as error:
+        contract.config_from({"data": {"root": 1}, "epoch": 3, "batch_size": "4"})
+    assert [problem.field for problem in error.value.problems] == [
+        "data.root",
+        "epoch",
+        "batch_size",
+        "epochs",
+        "learning_rate",
+    ]
+
+
+def test_a_script_of_three_lines_can_write_a_result():
+    assert contract.result_from({"val_iou": 0.5}, "result.json") == Result(val_iou=0.5)
+    assert contract.result_from({"state": "diverged"}, "result.json").state == "diverged"
+
+
+BAD_RESULTS = [
+    pytest.param(
+        {}, "result.json: val_iou: found None; a complete result needs a number", id="complete without a score"
+    ),
+    pytest.param({"val_iou": float("nan")}, "val_iou: found nan", id="a score that is no number"),
+    pytest.param({"val_iou": 0.5, "schema": 9}, "schema: found 9; this version reads 1", id="another schema"),
+    pytest.param({"val_iuo": 0.5}, "did you mean 'val_iou'?", id="a typo"),
+    pytest.param({"state": "great", "val_iou": 0.5}, "allowed: complete, pruned, diverged", id="a state of its own"),
+    pytest.param([0.5], "a mapping with keys state", id="a list"),
+]
+
+
+@pytest.mark.parametrize(("raw", "expected"), BAD_RESULTS)
+def test_a_result_that_is_none_is_refused_by_name(raw, expected: str):
+    with pytest.raises(StateError) as error:
+        contract.result_from(raw, "result.json")
+    assert expected in str(error.value)
+
+
+def test_no_file_of_ours_holds_a_number_that_json_does_not_know():
+    with pytest.raises(ValueError, match="JSON compliant"):
+        contract.dumps({"val_loss": float("nan")})
+
+
+configs = st.builds(
+    TrialConfig,
+    data=st.sampled_from([DataConfig("a"), DataConfig("b")]),
+    epochs=st.integers(1, 3),
+    batch_size=st.integers(1, 2),
+    learning_rate=st.sampled_from([1e-4, 1e-3]),
+    seed=st.integers(0, 1),
+)
+
+
+@given(configs, configs)
+def test_configs_are_one_training_exactly_when_their_ids_are_the_same(a: TrialConfig, b: TrialConfig):
+    assert (contract.config_id(a) == contract.config_id(b)) == (a == b)
+
+
+@given(configs, configs)
+def test_run_keys_differ_exactly_in_what_is_not_epochs(a: TrialConfig, b: TrialConfig):
+    alike = contract.encode(a) | {"epochs": 0} == contract.encode(b) | {"epochs": 0}
+    assert (contract.run_key(a) == contract.run_key(b)) == alike

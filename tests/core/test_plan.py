@@ -1,0 +1,253 @@
+"""The state machine, one row a situation."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from plan_rows import (
+    JUST_NOW,
+    LOCAL,
+    NOW,
+    OTHER,
+    QUEUE,
+    TOKEN,
+    attempt,
+    decide,
+    element,
+    failing,
+    grid,
+    job,
+    lines,
+    many,
+    seen,
+)
+
+from unetsweep.core.actions import Submit
+from unetsweep.core.facts import JobState, Seen
+from unetsweep.core.plan import MANY
+from unetsweep.core.spec import Retries
+from unetsweep.errors import UnsafePlan
+
+QUEUED, RUNNING, ENDED = JobState.QUEUED, JobState.RUNNING, JobState.ENDED
+
+ONE_RUN = [
+    pytest.param(seen(), ["submit 0.1"], id="a new run is sent"),
+    pytest.param(seen(attempt(at=JUST_NOW)), [], id="an intent without a job waits within the grace time"),
+    pytest.param(
+        seen(attempt()), ["give up 0.1", "submit 0.2"], id="an intent that never reached the queue is sent again"
+    ),
+    pytest.param(
+        seen(attempt(at=JUST_NOW, job_id="18808")), [], id="a job that squeue does not list yet is waited for"
+    ),
+    pytest.param(seen(attempt(job_id="18808")), ["give up 0.1", "submit 0.2"], id="a whole token gone is sent again"),
+    pytest.param(
+        seen(attempt(job_id="18808"), silence="timed out"), [], id="silence of the queue is not absence of the job"
+    ),
+    pytest.param(seen(silence="timed out"), [], id="nothing is submitted to a queue that does not answer"),
+    pytest.param(seen(attempt(lost="its node died"), silence="timed out"), [], id="nothing is sent again into silence"),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808")), ["tell 0 failed"], id="claimed and gone has failed"
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808"), silence="timed out"), [], id="claimed, and the queue silent"
+    ),
+    pytest.param(
+        seen(attempt(claimed_by="18808", at=JUST_NOW)), ["adopt 0.1 18808"], id="an orphan is adopted from its claim"
+    ),
+    pytest.param(
+        seen(attempt(job=job(QUEUED))), ["adopt 0.1 18808"], id="an orphan is adopted from the queue, by its token"
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", job=job(QUEUED))),
+        [],
+        id="a queued job is waited for, however long ago it was sent",
+    ),
+    pytest.param(seen(attempt(job_id="18808", job=job(RUNNING))), [], id="a running job is waited for"),
+    pytest.param(
+        seen(attempt(job_id="18808", job=job(JobState.UNRECOGNISED))), [], id="a word we do not know counts as alive"
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808", job=job(JobState.NODE_FAILED))),
+        ["give up 0.1", "submit 0.2"],
+        id="a job whose node failed is sent again",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", job=job(ENDED))),
+        ["give up 0.1", "submit 0.2"],
+        id="a job that ended before any claim is sent again",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808", job=job(ENDED))),
+        ["tell 0 failed"],
+        id="a job that ended after its claim, without result or error, has failed",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808", job=job(ENDED, ended_at=JUST_NOW))),
+        [],
+        id="a file may be invisible for a minute after its job ended",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", job=job(JobState.CANCELLED))),
+        ["tell 0 cancelled"],
+        id="a job that somebody cancelled is not sent again",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808", ending=failing(), job=job(ENDED))),
+        ["tell 0 failed"],
+        id="an error file ends the trial",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808", ending=failing(), job=job(RUNNING))),
+        ["tell 0 failed"],
+        id="an error file ends the trial though its job is not gone yet",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808", ending=failing("exit", 1), job=job(RUNNING))),
+        ["tell 0 failed"],
+        id="processes that are gone with a status ended the trial, though the last act still runs",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808", ending=failing("exit", 143), job=job(QUEUED))),
+        [],
+        id="a requeued job is alive, whatever its first start left behind",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808", ending=failing(), job=job(QUEUED))),
+        [],
+        id="a requeued job is alive, though its first start left an error",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808", ending=failing("exit", 0), job=job(RUNNING))),
+        [],
+        id="processes that ended with status 0 may have a result that shows late: the job is waited for",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", claimed_by="18808", ending=failing("exit", 0), job=job(ENDED))),
+        ["tell 0 failed"],
+        id="status 0 is no success: no result, no success",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", job=job(RUNNING)), result="complete"),
+        ["tell 0 complete"],
+        id="a result outranks a running job",
+    ),
+    pytest.param(
+        seen(attempt(job_id="18808", ending=failing(), job=job(JobState.NODE_FAILED)), result="complete"),
+        ["tell 0 complete"],
+        id="a result outranks error, exit status and queue",
+    ),
+    pytest.param(
+        seen(attempt(lost="its node died"), result="complete", silence="timed out"),
+        ["tell 0 complete"],
+        id="a result is told though the queue is silent",
+    ),
+    pytest.param(seen(attempt(), result="diverged"), ["tell 0 diverged"], id="a result is told with its own state"),
+    pytest.param(
+        seen(attempt(), cancelled=True, result="complete"), ["tell 0 complete"], id="a result cancels nothing"
+    ),
+    pytest.param(seen(cancelled=True), ["tell 0 cancelled"], id="a cancelled trial that was never sent is told"),
+    pytest.param(
+        seen(attempt(job_id="18808", job=job(RUNNING)), cancelled=True),
+        ["cancel 18808"],
+        id="the job of a cancelled trial is ended first",
+    ),
+    pytest.param(
+        seen(attempt(job=job(QUEUED)), cancelled=True),
+        ["adopt 0.1 18808", "cancel 18808"],
+        id="the orphan of a cancelled trial is adopted and ended",
+    ),
+    pytest.param(
+        seen(attempt(claimed_by="18808", job_id="18808", ending=failing(), job=job(ENDED)), cancelled=True),
+        ["tell 0 cancelled"],
+        id="a trial that died of its cancellation is cancelled, not failed",
+    ),
+    pytest.param(seen(attempt(lost="gone")), ["submit 0.2"], id="an attempt given up before a crash is sent again"),
+]
+
+
+@pytest.mark.parametrize(("found", "expected"), ONE_RUN)
+def test_one_run(found: Seen, expected: list[str]):
+    assert lines(decide(found)) == expected
+
+
+def lost(times: int, *, refused: bool = False):
+    return tuple(attempt(k + 1, lost="its node died", refused=refused) for k in range(times))
+
+
+RETRIES = [
+    pytest.param(seen(*lost(2)), ["submit 0.3"], id="lost twice, two retries: sent a third time"),
+    pytest.param(seen(*lost(3)), ["tell 0 failed"], id="lost three times, two retries: failed"),
+    pytest.param(
+        seen(*lost(2), attempt(3, job_id="18808")),
+        ["give up 0.3", "tell 0 failed"],
+        id="the loss seen now counts as well",
+    ),
+    pytest.param(seen(*lost(9, refused=True)), ["submit 0.10"], id="what was refused counts against no run"),
+    pytest.param(
+        seen(*lost(2), *(replace(each, number=each.number + 2) for each in lost(5, refused=True))),
+        ["submit 0.8"],
+        id="refusals after losses do not count either",
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "expected"), RETRIES)
+def test_retries(found: Seen, expected: list[str]):
+    assert lines(decide(found, grid(1, retries=Retries(node=2)))) == expected
+
+
+def test_the_reason_of_a_failure_names_the_losses_the_error_and_where_to_read():
+    (tell,) = decide(seen(*lost(4))).actions
+    assert tell.reason == "lost 4 times, the last time because its node died"
+    (tell,) = decide(seen(attempt(claimed_by="18808_3", ending=failing(), job=job(ENDED)))).actions
+    assert tell.reason == "ValueError: no (see runs/0000/error-0.json)"
+    assert tell.job_id == "18808_3"
+
+
+def test_a_pending_element_that_vanished_while_its_array_is_listed_was_cancelled():
+    assert lines(decide(many(element(0, RUNNING), element(1, None)))) == ["tell 1 cancelled"]
+
+
+def test_a_local_process_that_never_showed_is_sent_again_whatever_became_of_its_fellows():
+    found = many(element(0, RUNNING), element(1, None))
+    assert lines(decide(found, capacity=LOCAL)) == ["give up 1.1", "submit 1.2"]
+
+
+def test_an_element_that_ran_does_not_hide_that_another_was_cancelled():
+    assert lines(decide(many(element(0, ENDED, claimed_by="18808_0"), element(1, None)))) == [
+        "tell 0 failed",
+        "tell 1 cancelled",
+    ]
+
+
+VANISHED = [
+    pytest.param({"job_id": "18808"}, id="pending jobs"),
+    pytest.param({"job_id": "18808", "claimed_by": "18808"}, id="jobs that had begun to train"),
+]
+
+
+@pytest.mark.parametrize("more", VANISHED)
+def test_the_plan_refuses_itself_when_too_much_vanishes_at_once(more):
+    gone = [attempt(run=k, index=k, token=f"{k:012x}", **more) for k in range(MANY)]
+    with pytest.raises(UnsafePlan, match="--force"):
+        decide(many(*gone)).raise_if_unsafe()
+    decide(many(*gone[1:])).raise_if_unsafe()
+    alive = [attempt(run=MANY + k, index=k, job_id="18809", token=OTHER, job=job(RUNNING)) for k in range(2 * MANY + 1)]
+    decide(many(*gone, *alive)).raise_if_unsafe()
+
+
+def test_trials_that_failed_by_themselves_are_believed_however_many():
+    failed = [attempt(run=k, job_id="18808", claimed_by="18808", ending=failing(), job=job(ENDED)) for k in range(99)]
+    decide(many(*failed)).raise_if_unsafe()
+
+
+def test_only_what_is_not_yet_due_depends_on_the_time():
+    young = many(attempt(at=NOW - QUEUE.unseen_grace + timedelta(seconds=1)))
+    old = many(attempt(at=NOW - QUEUE.unseen_grace))
+    assert lines(decide(young)) == []
+    assert isinstance(decide(old).actions[-1], Submit)
+
+
+def test_tokens_that_differ_are_different_arrays():
+    found = many(attempt(token=TOKEN, job_id="1_0", job=job(RUNNING)), attempt(run=1, token=OTHER, job_id="2_0"))
+    assert lines(decide(found)) == ["give up 1.1", "submit 1.2"]

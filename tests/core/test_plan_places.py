@@ -1,0 +1,174 @@
+"""What goes out together, what waits for a place, and what is proposed."""
+
+from dataclasses import replace
+
+import pytest
+from plan_rows import (
+    JUST_NOW,
+    LOCAL,
+    LONG_AGO,
+    NOW,
+    OTHER,
+    QUEUE,
+    adaptive,
+    attempt,
+    decide,
+    element,
+    grid,
+    job,
+    lines,
+    many,
+    seen,
+)
+
+from unetsweep.core.facts import JobState, Run, Seen, Trial
+from unetsweep.core.places import Capacity, in_use
+from unetsweep.core.plan import forecast
+
+QUEUED, RUNNING = JobState.QUEUED, JobState.RUNNING
+
+CAPACITY = [
+    pytest.param(many(None, None, None), QUEUE, ["submit 0.1 1.1 2.1"], id="without a bound all go out as one array"),
+    pytest.param(
+        many(None, None, None),
+        replace(QUEUE, parallel=2),
+        ["submit 0.1 1.1 2.1 %2"],
+        id="the first array is throttled to what may run at once",
+    ),
+    pytest.param(
+        many(None, None), replace(QUEUE, parallel=2), ["submit 0.1 1.1"], id="a throttle that binds nothing is left out"
+    ),
+    pytest.param(
+        many(None, None, None),
+        replace(QUEUE, max_elements=2),
+        ["submit 0.1 1.1", "submit 2.1"],
+        id="arrays are cut to the cluster's largest",
+    ),
+    pytest.param(
+        many(None, None, None),
+        replace(QUEUE, max_elements=2, parallel=1),
+        ["submit 0.1 1.1 %1"],
+        id="two throttled arrays would run beside each other, so only one goes out",
+    ),
+    pytest.param(
+        many(element(0, RUNNING), None, None),
+        replace(QUEUE, parallel=2),
+        ["submit 1.1"],
+        id="what runs already leaves fewer places",
+    ),
+    pytest.param(
+        many(element(0, RUNNING, throttle=1), element(1, QUEUED, throttle=1), None, None),
+        replace(QUEUE, parallel=2),
+        ["submit 2.1"],
+        id="a throttled array takes as many places as its throttle",
+    ),
+    pytest.param(
+        many(element(0, RUNNING), element(1, QUEUED), None), replace(QUEUE, parallel=2), [], id="all places are taken"
+    ),
+    pytest.param(many(None, None), replace(QUEUE, submit_room=1), ["submit 0.1"], id="the cluster's room is kept to"),
+    pytest.param(many(None, None), replace(QUEUE, submit_room=0), [], id="no room, no submission"),
+    pytest.param(many(None, None, None), LOCAL, ["submit 0.1 1.1"], id="locally only what may run goes out"),
+    pytest.param(
+        many(element(0, RUNNING), None, None), LOCAL, ["submit 1.1"], id="locally a place that is free is filled"
+    ),
+    pytest.param(
+        many(attempt(1, JUST_NOW), None, None), LOCAL, ["submit 1.1"], id="a submission that nobody saw holds its place"
+    ),
+    pytest.param(
+        many(attempt(job_id="18808", job=job(RUNNING)), attempt(run=1, lost="refused: limit", refused=True), None),
+        QUEUE,
+        ["submit 1.2"],
+        id="after a refusal one goes out as one ends",
+    ),
+    pytest.param(
+        many(attempt(lost="refused: limit", refused=True), None),
+        QUEUE,
+        ["submit 0.2 1.1"],
+        id="after a refusal with nothing live all is tried again",
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "capacity", "expected"), CAPACITY)
+def test_what_goes_out_together(found: Seen, capacity: Capacity, expected: list[str]):
+    assert lines(decide(found, capacity=capacity)) == expected
+
+
+@pytest.mark.parametrize(
+    ("live", "expected"),
+    [
+        pytest.param([], 0, id="nothing"),
+        pytest.param([element(0, RUNNING), element(1, QUEUED)], 2, id="an array without a throttle counts whole"),
+        pytest.param([element(k, QUEUED, throttle=2) for k in range(5)], 2, id="an array counts up to its throttle"),
+        pytest.param([element(0, QUEUED, throttle=2)], 1, id="and as what is left of it"),
+        pytest.param([attempt(), attempt(token=OTHER)], 2, id="arrays add up"),
+    ],
+)
+def test_in_use(live, expected: int):
+    assert in_use(live) == expected
+
+
+def test_every_trial_that_does_not_move_says_why():
+    decided = decide(many(element(0, RUNNING), element(1, QUEUED, at=LONG_AGO), None), capacity=LOCAL)
+    assert [(wait.trial, wait.reason, wait.running, wait.job_id) for wait in decided.waits] == [
+        (0, "running", True, "18808_0"),
+        (1, "PENDING", False, "18808_1"),
+        (2, "all 2 places are taken", False, None),
+    ]
+
+
+def test_the_queue_s_own_reason_is_shown_without_its_brackets():
+    waiting = attempt(job_id="18808", job=job(QUEUED, reason="(QOSMaxJobsPerUserLimit)"))
+    assert [wait.reason for wait in decide(seen(waiting)).waits] == ["QOSMaxJobsPerUserLimit"]
+
+
+PROPOSALS = [
+    pytest.param(grid(6), Seen(), ["propose 6"], id="a grid is proposed at once"),
+    pytest.param(grid(6), Seen(ended=4), ["propose 2"], id="a grid that grew is proposed for what it grew by"),
+    pytest.param(grid(6), Seen(ended=6), [], id="a complete grid is left alone"),
+    pytest.param(grid(6), Seen(stopped=True), [], id="nothing is proposed for a sweep that the user cancelled"),
+    pytest.param(grid(6), Seen(silence="timed out"), [], id="nothing is proposed into silence"),
+    pytest.param(adaptive(6, 2), Seen(), ["propose 2"], id="a search proposes as many as may run"),
+    pytest.param(adaptive(6, 2), many(element(0, RUNNING)), ["propose 1"], id="and fills the free place"),
+    pytest.param(
+        adaptive(6, 2), many(element(0, RUNNING), element(1, RUNNING)), [], id="and waits while its places are taken"
+    ),
+    pytest.param(
+        adaptive(6, 2), many(element(0, RUNNING), ended=5), [], id="and proposes no more than the trials asked for"
+    ),
+    pytest.param(adaptive(6, None), Seen(), ["propose 4"], id="a search that says no number has four in flight"),
+]
+
+
+@pytest.mark.parametrize(("spec", "found", "expected"), PROPOSALS)
+def test_proposals(spec, found: Seen, expected: list[str]):
+    assert lines(decide(found, spec, replace(QUEUE, parallel=spec.run.parallel))) == expected
+
+
+def test_a_trial_that_is_told_now_makes_place_for_the_next_proposal():
+    found = many(element(0, RUNNING), element(1, RUNNING))
+    found = replace(found, runs={**found.runs, 1: replace(found.runs[1], horizons={8: "complete"})})
+    assert lines(decide(found, adaptive(6, 2), replace(QUEUE, parallel=2))) == ["tell 1 complete", "propose 1"]
+
+
+def test_a_run_of_several_trials_tells_those_whose_horizon_is_there_and_goes_on_for_the_others():
+    trials = (Trial(0, 0, 4), Trial(1, 0, 8), Trial(2, 0, 2, cancelled=True))
+    found = Seen(0, trials, {0: Run(0, {4: "complete"}, (attempt(job_id="18808", job=job(RUNNING)),))})
+    assert lines(decide(found)) == ["tell 0 complete"]
+    found = Seen(0, trials, {0: Run(0, {4: "complete"})})
+    decided = decide(found)
+    assert lines(decided) == ["tell 0 complete", "tell 2 cancelled", "submit 0.1"]
+    assert decided.actions[-1].elements[0].horizons == ((1, 8),)
+
+
+def test_a_forecast_shows_what_is_submitted_once_the_proposals_are_trials():
+    decided, proposed = forecast(grid(6), Seen(), replace(QUEUE, parallel=2), NOW)
+    assert proposed == 6
+    assert lines(decided) == ["submit 0.1 1.1 2.1 3.1 4.1 5.1 %2"]
+
+
+def test_a_forecast_numbers_new_trials_on_from_all_that_there_are():
+    found = replace(many(element(0, RUNNING)), ended=3)
+    decided, proposed = forecast(grid(6), found, QUEUE, NOW)
+    assert proposed == 2
+    assert lines(decided) == ["submit 4.1 5.1"]

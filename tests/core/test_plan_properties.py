@@ -1,0 +1,140 @@
+"""What holds for every plan, whatever was seen."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+from plan_rows import NOW, adaptive, failing, grid, job
+
+from unetsweep.core.actions import Cancel, Propose, Submit, Tell
+from unetsweep.core.facts import Attempt, JobState, Run, Seen, Trial
+from unetsweep.core.places import Capacity, in_use
+from unetsweep.core.plan import plan
+from unetsweep.core.spec import Retries
+
+TOKENS = [letter * 12 for letter in "abc"]
+ENDINGS = [None, None, failing(), failing("exit", 0), failing("exit", 1)]
+
+
+@st.composite
+def attempts(draw, run: int) -> tuple[Attempt, ...]:
+    """A run's attempts: all but the last given up."""
+    count = draw(st.integers(0, 4))
+    return tuple(
+        Attempt(
+            run,
+            number,
+            draw(st.sampled_from(TOKENS)),
+            run,
+            NOW - timedelta(seconds=draw(st.sampled_from([0, 20, 40, 4000]))),
+            throttle=draw(st.sampled_from([None, 1, 2])),
+            job_id=draw(st.sampled_from([None, f"1_{run}"])),
+            claimed_by=draw(st.sampled_from([None, f"1_{run}"])),
+            lost="its node died" if number < count else draw(st.sampled_from([None, None, None, "its node died"])),
+            refused=draw(st.booleans()),
+            ending=draw(st.sampled_from(ENDINGS)),
+            job=draw(st.none() | st.sampled_from(JobState).map(lambda state: job(state, index=run))),
+        )
+        for number in range(1, count + 1)
+    )
+
+
+@st.composite
+def looks(draw) -> Seen:
+    runs = {}
+    trials = []
+    for number in range(draw(st.integers(0, 6))):
+        result = draw(st.sampled_from([None, None, "complete", "failed"]))
+        runs[number] = Run(number, {8: result} if result else {}, draw(attempts(number)))
+        trials.append(Trial(number, number, 8, draw(st.booleans())))
+    silence = draw(st.sampled_from([None, None, None, "timed out"]))
+    return Seen(draw(st.integers(0, 3)), tuple(trials), runs, draw(st.booleans()), silence)
+
+
+capacities = st.builds(
+    Capacity,
+    queues=st.booleans(),
+    parallel=st.none() | st.integers(1, 4),
+    max_elements=st.integers(1, 4),
+    submit_room=st.none() | st.integers(0, 4),
+)
+specs = st.sampled_from([grid(6), grid(12, retries=Retries(node=1)), adaptive(9, 2), adaptive(9, None)])
+
+
+def still_live(found: Seen, decided_for: set[int], given_up: set[tuple[int, int]]) -> list[Attempt]:
+    """Last attempts that may be at work: nobody gave them up, and nothing that was told speaks of their end."""
+    last = [run.last for run in found.runs.values() if run.last is not None]
+    return [
+        each
+        for each in last
+        if each.lost is None and (each.run, each.number) not in given_up and each.run not in decided_for
+    ]
+
+
+@given(specs, looks(), capacities)
+def test_never_more_in_use_than_parallel_after_any_plan(spec, found: Seen, capacity: Capacity):
+    decided = plan(spec, found, capacity, NOW)
+    sent = [action for action in decided.actions if isinstance(action, Submit)]
+    told = {action.trial for action in decided.actions if isinstance(action, Tell)}
+    resent = {element.run for action in sent for element in action.elements}
+    before = in_use(still_live(found, told | resent, set()))
+    new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in sent)
+    if capacity.parallel is not None and sent:
+        assert before + new <= max(before, capacity.parallel)
+    if capacity.submit_room is not None:
+        assert sum(len(action.elements) for action in sent) <= capacity.submit_room
+    assert all(len(action.elements) <= capacity.max_elements for action in sent)
+    assert capacity.queues or all(action.throttle is None for action in sent)
+
+
+@given(specs, looks(), capacities)
+def test_a_trial_with_a_result_is_always_told_and_never_submitted(spec, found: Seen, capacity: Capacity):
+    decided = plan(spec, found, capacity, NOW)
+    finished = {trial.number: run.horizons[8] for trial in found.trials if (run := found.runs[trial.run]).horizons}
+    told = {action.trial: action.state for action in decided.actions if isinstance(action, Tell)}
+    sent = {trial for action in _submits(decided) for element in action.elements for trial, _ in element.horizons}
+    assert {trial: told.get(trial) for trial in finished} == finished
+    assert not sent & set(finished)
+    assert not sent & set(told)
+
+
+@given(specs, looks(), capacities)
+def test_every_open_trial_is_told_or_sent_or_says_why_it_waits_and_only_one_of_them(spec, found, capacity):
+    decided = plan(spec, found, capacity, NOW)
+    told = [action.trial for action in decided.actions if isinstance(action, Tell)]
+    sent = [trial for action in _submits(decided) for element in action.elements for trial, _ in element.horizons]
+    waits = [wait.trial for wait in decided.waits]
+    assert sorted(told + sent + waits) == [trial.number for trial in found.trials]
+
+
+@given(specs, looks(), capacities)
+def test_into_silence_nothing_is_submitted_proposed_or_concluded(spec, found: Seen, capacity: Capacity):
+    runs = {
+        number: replace(run, attempts=tuple(replace(each, job=None, ending=None) for each in run.attempts))
+        for number, run in found.runs.items()
+    }
+    decided = plan(spec, replace(found, runs=runs, silence="timed out"), capacity, NOW)
+    assert not any(isinstance(action, Submit | Propose) for action in decided.actions)
+    for action in decided.actions:
+        if isinstance(action, Tell) and not runs[action.run].horizons:
+            last = runs[action.run].last
+            assert last is None or last.lost is not None
+
+
+@given(specs, looks(), capacities)
+def test_the_same_look_gives_the_same_plan(spec, found: Seen, capacity: Capacity):
+    again = replace(found, trials=tuple(found.trials), runs=dict(reversed(found.runs.items())))
+    assert plan(spec, found, capacity, NOW) == plan(spec, again, capacity, NOW)
+
+
+@given(specs, looks(), capacities)
+def test_only_jobs_of_cancelled_trials_are_cancelled(spec, found: Seen, capacity: Capacity):
+    (ids,) = [action.job_ids for action in plan(spec, found, capacity, NOW).actions if isinstance(action, Cancel)] or [
+        ()
+    ]
+    assert set(ids) <= {f"1_{trial.run}" for trial in found.trials if trial.cancelled} | {"18808"}
+
+
+def _submits(decided) -> list[Submit]:
+    return [action for action in decided.actions if isinstance(action, Submit)]

@@ -1,0 +1,89 @@
+"""How many points a space has, and in which order a grid has them."""
+
+import math
+
+import pytest
+
+from unetsweep.contract import DataConfig
+from unetsweep.core.spec import (
+    Axis,
+    Choices,
+    Range,
+    Resources,
+    Space,
+    StudySpec,
+    SweepSpec,
+    grid_points,
+    size,
+    trials_wanted,
+)
+from unetsweep.core.trials import trial_config
+
+EPOCHS, BATCHES, RATES = Choices((100, 400)), Choices((4, 16)), Choices((1e-4, 5e-5))
+
+
+def space(epochs: Axis = EPOCHS, batch: Axis = BATCHES, rate: Axis = RATES) -> Space:
+    return Space(epochs, batch, rate)
+
+
+def sweep(where: Space, **more) -> SweepSpec:
+    return SweepSpec("s", DataConfig("images"), where, StudySpec(**more))
+
+
+def test_a_grid_has_every_point_once_epochs_outermost_learning_rate_innermost():
+    points = [tuple(point.values()) for point in grid_points(space())]
+    assert points == [
+        (100, 4, 1e-4),
+        (100, 4, 5e-5),
+        (100, 16, 1e-4),
+        (100, 16, 5e-5),
+        (400, 4, 1e-4),
+        (400, 4, 5e-5),
+        (400, 16, 1e-4),
+        (400, 16, 5e-5),
+    ]
+
+
+def test_a_grid_point_is_what_json_gives_back():
+    (first, *_) = grid_points(space(Choices((100.0,)), Choices((4.0,)), Choices((1,))))
+    assert [type(value) for value in first.values()] == [int, int, float]
+
+
+def test_a_space_with_a_range_has_no_grid():
+    assert grid_points(space(rate=Range(1e-5, 1e-2, log=True))) == ()
+
+
+SIZES = [
+    pytest.param(space(), 8, id="choices multiply"),
+    pytest.param(space(rate=Range(1e-5, 1e-2)), math.inf, id="a continuous rate has no end"),
+    pytest.param(space(rate=Range(1e-3, 1e-3)), 4, id="a range of one value has one"),
+    pytest.param(space(rate=Range(0.1, 0.3, step=0.1)), 12, id="a step counts both ends, rounding or not"),
+    pytest.param(space(epochs=Range(10, 12)), 12, id="whole numbers step by one"),
+    pytest.param(space(epochs=Range(10, 19, step=5)), 8, id="a step that misses the upper end stops below it"),
+]
+
+
+@pytest.mark.parametrize(("where", "expected"), SIZES)
+def test_size(where: Space, expected: float):
+    assert size(where) == expected
+
+
+WANTED = [
+    pytest.param(sweep(space()), 8, id="a grid wants all its points"),
+    pytest.param(sweep(space(), trials=5), 5, id="or as many as asked for"),
+    pytest.param(sweep(space(), sampler="tpe", trials=99), 8, id="but no more than there are"),
+    pytest.param(sweep(space(rate=Range(1e-5, 1e-2)), sampler="tpe", trials=99), 99, id="unless there is no end"),
+]
+
+
+@pytest.mark.parametrize(("spec", "expected"), WANTED)
+def test_trials_wanted(spec: SweepSpec, expected: int):
+    assert trials_wanted(spec) == expected
+
+
+def test_a_trial_s_config_carries_the_sweep_s_settings_and_the_point():
+    spec = SweepSpec("s", DataConfig("images"), space(), StudySpec(seed=7), slurm=Resources(gpus=2, processes=2))
+    config = trial_config(spec, {"epochs": 100.0, "batch_size": 4.0, "learning_rate": 1e-4})
+    assert (config.epochs, config.batch_size, config.learning_rate) == (100, 4, 1e-4)
+    assert (config.seed, config.processes, config.accelerator) == (7, 2, "gpu")
+    assert config.data == spec.data

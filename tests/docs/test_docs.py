@@ -1,0 +1,270 @@
+"""What the pages say is so: examples run, tables are complete, links lead somewhere."""
+
+import dataclasses
+import json
+import re
+import shlex
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import write_commands
+from pages import PAGES, ROOT, Block, anchors, blocks, prose, rows
+from workplace import Workplace, make_workplace
+
+from unetsweep import contract
+from unetsweep.cli.main import COMMANDS, program
+from unetsweep.config.load import load, spec_from
+from unetsweep.config.names import SAMPLERS
+from unetsweep.config.slurm_keys import SlurmKeys
+from unetsweep.core import spec
+from unetsweep.report.columns import COLUMNS, EIGHT
+
+SETTINGS = ROOT / "docs" / "settings.md"
+FILES = ROOT / "docs" / "files.md"
+SHELL = blocks("sh")
+RUNNABLE = list(dict.fromkeys(block.page for block in SHELL if not block.not_run))
+YAML = blocks("yaml")
+GRID = "data: {root: data/sample}\nspace: {epochs: 1, batch_size: 4, learning_rate: 1e-3}\n"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    return make_workplace(tmp_path_factory.mktemp("docs"))
+
+
+# ---- examples
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
+def test_the_examples_of_a_page_run_from_its_first_to_its_last(page: Path, place: Workplace) -> None:
+    for block in SHELL:
+        if block.page == page and not block.not_run:
+            place.bash(block.text)
+
+
+@pytest.mark.parametrize("block", [block for block in SHELL if block.not_run], ids=str)
+def test_an_example_that_is_not_run_has_options_targets_and_files_that_there_are(block: Block) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for words in _commands(block.text):
+        if words[0] == "unetsweep":
+            _parse(program, words[1:])
+        elif words[0] == "make":
+            assert {word for word in words[1:] if not word.startswith("-")} <= targets, words
+        for word in words:
+            assert not word.startswith(("sweeps/", "slurm/", "tests/")) or (ROOT / word).exists(), word
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    for line in text.splitlines():
+        for part in line.split("&&"):
+            words = shlex.split(part, comments=True)
+            if words:
+                yield words
+
+
+def _parse(command: click.Command, words: list[str], parent: click.Context | None = None) -> None:
+    """Raises click's UsageError where the command would refuse its arguments; runs nothing."""
+    if not isinstance(command, click.Group) or words[0].startswith("-"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(click.Context, "exit", lambda *_: None)
+            command.make_context(command.name, words, parent)
+        return
+    with click.Context(command, parent=parent, **command.context_settings) as context:
+        below = command.get_command(context, words[0])
+        assert below is not None, words
+        _parse(below, words[1:], context)
+
+
+@pytest.mark.parametrize("block", YAML, ids=str)
+def test_an_example_in_yaml_loads(block: Block, tmp_path: Path) -> None:
+    if block.text.startswith("# profile"):
+        profile = tmp_path / "example.yaml"
+        profile.write_text(block.text)
+        spec_from(GRID.replace("batch_size: 4", "batch_size: 8"), "example", profile=str(profile), working=tmp_path)
+    else:
+        spec_from(block.text, "example", working=ROOT, home=tmp_path)
+
+
+def test_an_example_in_json_is_a_config() -> None:
+    found = blocks("json")
+
+    assert found
+    for block in found:
+        contract.config_from(json.loads(block.text), str(block))
+
+
+@pytest.mark.parametrize("sweep", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda path: path.name)
+def test_a_sweep_of_the_checkout_loads(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+    assert load(sweep).name == sweep.stem
+
+
+# ---- links
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "slurm" / "testbed" / "README.md"], ids=lambda page: page.name
+)
+def test_a_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+# ---- tables
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    sections = ("The sweep's name", "data", "space", "study", "model", "trainer", "run", "slurm")
+    found = {row[0]: row[2].strip("`") for section in sections for row in rows(SETTINGS, section)}
+
+    assert found == _settings()
+
+
+def test_every_value_of_a_choice_is_documented() -> None:
+    said = {row[0]: row[1] for row in rows(SETTINGS)}
+    for prefix, cls in (
+        ("model.", contract.ModelConfig),
+        ("trainer.", contract.TrainerConfig),
+        ("", contract.TrialConfig),
+    ):
+        for name, hint in typing.get_type_hints(cls).items():
+            if typing.get_origin(hint) is typing.Literal:
+                assert set(re.findall("`([^`]+)`", said[prefix + name])) == set(typing.get_args(hint)), name
+
+
+def test_every_field_of_a_config_and_of_a_result_is_documented() -> None:
+    config = {row[0]: row[2].strip("`") for row in rows(SETTINGS, "config.json")}
+    result = {row[0]: row[1].strip("`") for row in rows(SETTINGS, "result.json")}
+
+    sections = ("data", "model", "trainer")
+    assert config == {name: shown for name, shown in _flat(contract.TrialConfig) if name.split(".")[0] not in sections}
+    assert result == dict(_flat(contract.Result))
+
+
+def _settings() -> dict[str, str]:
+    """Every key of a sweep's YAML file with its default as YAML says it."""
+    said = {"name": "the file's stem"}
+    for section, cls in (("data", contract.DataConfig), ("model", contract.ModelConfig), ("run", spec.RunSpec)):
+        said |= dict(_flat(cls, f"{section}."))
+    said |= dict(_flat(contract.TrainerConfig, "trainer.")) | dict(_flat(spec.StudySpec, "study."))
+    del said["study.sampler_args"]  # said within study.sampler
+    said |= {f"space.{field.name}": "required" for field in dataclasses.fields(spec.Space)}
+    plain = spec.Resources()
+    for field in dataclasses.fields(SlurmKeys):
+        value = f"{plain.time_min // 60}h" if field.name == "time" else getattr(plain, field.name)
+        said[f"slurm.{field.name}"] = _shown(value)
+    return said
+
+
+def _flat(cls: type, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for field in dataclasses.fields(cls):
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        if default is dataclasses.MISSING:
+            required = typing.get_type_hints(cls)[field.name]
+            below = list(_flat(required, f"{prefix}{field.name}.")) if dataclasses.is_dataclass(required) else []
+            yield from below or [(prefix + field.name, "required")]
+        elif dataclasses.is_dataclass(default):
+            yield from _flat(type(default), f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, _shown(default)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple | Mapping):
+        return "[]" if isinstance(value, tuple) else "{}"
+    return "null" if value is None else str(value)
+
+
+def test_the_names_that_a_user_may_type_are_there() -> None:
+    settings, readme = SETTINGS.read_text(), (ROOT / "README.md").read_text()
+
+    assert all(f"`{name}`" in settings for name in SAMPLERS)
+    assert all(f"`unetsweep {name}" in readme for name, line in COMMANDS.items() if line)
+
+
+def test_the_help_of_every_command_is_fresh() -> None:
+    assert write_commands.PAGE.read_text() == write_commands.text(), "run: python tests/docs/write_commands.py"
+
+
+def test_the_table_in_the_readme_has_the_reports_headings() -> None:
+    heading = "| " + " | ".join(COLUMNS[name].heading for name in EIGHT) + " |"
+
+    assert heading in (ROOT / "README.md").read_text()
+
+
+# ---- files
+
+PARTS = {
+    "NNNN": r"\d{4,}",
+    "TOKEN": "[0-9a-f]{12}",
+    "JOB": r"\d+(_\d+)?",
+    "NAME": "[^/]+",
+    **dict.fromkeys("KREPI", r"\d+"),
+}
+ELSEWHERE = {
+    "runs/NNNN/attempts/K.lost.json",
+    "runs/NNNN/comet/NAME.zip",
+    "runs/NNNN/comet/NAME.zip.uploaded",
+    "submissions/TOKEN/generic.pkl",
+    "submissions/TOKEN/TOKEN.sh",
+    "submissions/TOKEN/JOB_submitted.pkl",
+    "submissions/TOKEN/JOB_P_log.out",
+    "submissions/TOKEN/JOB_P_result.pkl",
+    "study.journal.NAME",
+    "lease",
+    "lease.mark-NAME",
+}
+"""Left by SLURM's jobs, by Comet, by a kill, or only while a pass is at work."""
+TRAINER = """
+import json, sys, time
+
+rate = json.load(open(sys.argv[1]))["learning_rate"]
+if rate == 2e-3:
+    sys.exit("this one fails")
+time.sleep(60 if rate == 3e-3 else 0)
+json.dump({"val_iou": rate}, open(sys.argv[2] + "/result.json", "w"))
+"""
+MIXED = """
+space: {epochs: 1, batch_size: 4, learning_rate: [1e-3, 2e-3, 3e-3]}
+trainer: {command: "python3 mixed.py {config} {out}"}
+run: {parallel: 3}
+"""
+
+
+def test_every_file_of_a_sweep_is_documented(place: Workplace) -> None:
+    (place.folder / "mixed.py").write_text(TRAINER)
+    (place.folder / "mixed.yaml").write_text(MIXED)
+    place.bash("unetsweep submit mixed.yaml --executor local; unetsweep cancel mixed 2")
+    place.bash("unetsweep submit mixed.yaml --watch; unetsweep cancel mixed; unetsweep report mixed")
+    patterns = {row[0]: _pattern(row[0]) for row in rows(FILES)}
+    seen = set()
+
+    for file in [*_files(place.folder / "results/mixed"), *_files(place.folder / "results/quickstart")]:
+        fitting = {name for name, pattern in patterns.items() if pattern.fullmatch(file)}
+        assert fitting, f"{file} is not in {FILES.name}"
+        seen |= fitting
+    assert set(patterns) - seen - ELSEWHERE == set(), "no sweep leaves these"
+
+
+def _files(sweep: Path) -> list[str]:
+    files = [path for path in sweep.rglob("*") if path.is_file()]
+    assert files
+    return [str(path.relative_to(sweep)) for path in files if path.name[0] != "." and path.suffix != ".tmp"]
+
+
+def _pattern(said: str) -> re.Pattern[str]:
+    parts = re.split(f"({'|'.join(PARTS)})", said)
+    return re.compile("".join(PARTS.get(part) or re.escape(part) for part in parts))

@@ -1,0 +1,44 @@
+"""Writes docs/commands.md: each command with its help. `python tests/docs/write_commands.py`."""
+
+from collections.abc import Iterator
+
+import click
+from pages import ROOT
+
+from unetsweep.cli.main import program
+
+PAGE = ROOT / "docs" / "commands.md"
+
+_HEAD = """\
+# Commands
+
+What each command's `--help` says. This page is written by `python tests/docs/write_commands.py`.
+
+Where a command takes SWEEP, it is the sweep's name, its YAML file or its folder. `status` and `report` take the newest
+sweep where none is named; `submit` always takes a YAML file. What is data goes to standard output, what is words about
+it to standard error. [design.md](design.md#errors) lists the exit statuses.
+"""
+
+
+def text() -> str:
+    """The whole page."""
+    parts = [f"\n## {name}\n\n```text\n{said.rstrip()}\n```\n" for name, said in helps(program, "unetsweep")]
+    return _HEAD + "".join(parts)
+
+
+def helps(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
+    """The help of a command and of all under it, hidden ones left out, as a terminal of 80 columns shows it."""
+    width = 80 - 2  # click leaves two free
+    context = click.Context(
+        command, info_name=name.split()[-1], parent=parent, terminal_width=width, **command.context_settings
+    )
+    yield name, command.get_help(context)
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            below = command.get_command(context, each)
+            if below is not None and not below.hidden:
+                yield from helps(below, f"{name} {each}", context)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text())

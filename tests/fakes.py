@@ -1,0 +1,233 @@
+"""Stand-ins that keep the ports' promises: a cluster in a dictionary, a study in memory, a clock that only we move.
+
+Rule 1: FakeScheduler passes adapters/scheduler_contract.py, as the real ones do.
+Rule 2: its jobs keep the worker's rules: the run comes from (token, index), the claim before the work,
+        and who finds results, a later claim or an attempt given up, leaves.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from unetsweep.adapters.files import link_json, read_json, write_json
+from unetsweep.core import layout
+from unetsweep.core.facts import Job, JobState
+from unetsweep.core.ports import Submission
+from unetsweep.core.spec import SweepSpec, grid_points
+from unetsweep.errors import LimitError, RefusedError, SchedulerError
+
+DEATHS = (JobState.ENDED, JobState.CANCELLED, JobState.NODE_FAILED)
+
+
+class FakeClock:
+    """It goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.time = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@dataclass(slots=True)
+class FakeJob:
+    """One element of an array, as the cluster keeps it."""
+
+    job: Job
+    throttle: int | None
+    listed_at: datetime
+    """A busy controller shows it only then."""
+
+
+@dataclass(slots=True)
+class FakeScheduler:
+    """A cluster with arrays and throttles, whose jobs do something only in `tick`, `start`, `finish` and `die`."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    root: Path | None = None
+    """A sweep's directory, into which its jobs write claims and results; None: they write nothing."""
+    queues: bool = True
+    largest: int = 1001
+    silence: str | None = None
+    """It does not answer, for this reason."""
+    refusal: str | None = None
+    """It takes no job, in these words."""
+    limit: int | None = None
+    """Most live jobs; what goes over it is refused whole."""
+    lag: timedelta = timedelta(0)
+    """How long a new job is not listed."""
+    slowness: timedelta = timedelta(0)
+    """How long sbatch takes."""
+    found: list[FakeJob] = field(default_factory=list)
+    trained: list[int] = field(default_factory=list)
+    """Runs, in the order in which their training began."""
+    questions: int = 0
+    arrays: int = 0
+    kind: str = "slurm"
+
+    # ---- the port
+
+    def max_elements(self) -> int:
+        self._answer()
+        return self.largest
+
+    def room(self) -> int | None:
+        self._answer()
+        return None
+
+    def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
+        self.questions += 1
+        self._answer()
+        now = self.clock.now()
+        return [each.job for each in self.found if each.job.token in tokens and each.listed_at <= now]
+
+    def submit(self, submission: Submission) -> Sequence[str]:
+        self._answer()
+        if self.refusal is not None:
+            raise RefusedError(self.refusal)
+        if self.limit is not None and len(self.live()) + submission.elements > self.limit:
+            raise LimitError("QOSMaxSubmitJobPerUserLimit")
+        self.arrays += 1
+        number = 18800 + self.arrays
+        for index in range(submission.elements):
+            job_id = f"{number}_{index}" if submission.elements > 1 else str(number)
+            job = Job(job_id, submission.token, index, JobState.QUEUED, "PENDING")
+            self.found.append(FakeJob(job, submission.throttle, self.clock.now() + self.lag))
+        self.clock.advance(self.slowness.total_seconds())
+        return [each.job.job_id for each in self.found[-submission.elements :]]
+
+    def cancel(self, job_ids: Collection[str]) -> None:
+        self._answer()
+        for each in self.live():
+            if each.job.job_id in job_ids:
+                self._become(each, JobState.CANCELLED, "CANCELLED")
+
+    def _answer(self) -> None:
+        if self.silence is not None:
+            raise SchedulerError(self.silence)
+
+    # ---- the cluster
+
+    def live(self) -> list[FakeJob]:
+        return [each for each in self.found if each.job.state.is_live]
+
+    def running(self) -> list[FakeJob]:
+        return [each for each in self.found if each.job.state is JobState.RUNNING]
+
+    def live_runs(self) -> list[int]:
+        """The run of each live job: one that is there twice would be trained twice."""
+        return [self.run_of(each)[0] for each in self.live()]
+
+    def tick(self) -> None:
+        """What runs finishes; what waits starts, as far as its array's throttle lets it."""
+        for each in self.running():
+            self.finish(each)
+        for each in [each for each in self.found if each.job.state is JobState.QUEUED]:
+            fellows = [other for other in self.running() if other.job.token == each.job.token]
+            if each.throttle is None or len(fellows) < each.throttle:
+                self.start(each)
+
+    def start(self, each: FakeJob) -> None:
+        """It claims its run, or leaves at once."""
+        self._become(each, JobState.RUNNING, "RUNNING")
+        if self.root is None:
+            return
+        run, attempt = self.run_of(each)
+        folder = self.root / layout.run_dir(run)
+        intent = read_json(self.root / layout.attempt(run, attempt))
+        is_lost = (self.root / layout.attempt_lost(run, attempt)).exists()
+        if (intent["token"], intent["index"]) != (each.job.token, each.job.index) or is_lost or self._results(run):
+            self._become(each, JobState.ENDED, "COMPLETED")
+            return
+        (folder / "claims").mkdir(exist_ok=True)
+        assert link_json(self.root / layout.claim(run, attempt, 0), {"job_id": each.job.job_id})
+        self.trained.append(run)
+
+    def finish(self, each: FakeJob) -> None:
+        """It leaves its results, and ends."""
+        if self.root is not None:
+            run, attempt = self.run_of(each)
+            for horizon in read_json(self.root / layout.attempt(run, attempt))["horizons"]:
+                path = self.root / layout.run_dir(run) / layout.horizon(horizon["epochs"])
+                path.parent.mkdir(exist_ok=True)
+                write_json(path, {"state": "complete", "val_iou": 0.5 + run / 100, "job_id": each.job.job_id})
+        self._become(each, JobState.ENDED, "COMPLETED")
+
+    def die(self, each: FakeJob, state: JobState = JobState.NODE_FAILED) -> None:
+        """It ends without results."""
+        self._become(each, state, state.name)
+
+    def forget(self, each: FakeJob) -> None:
+        """As a controller does after a while, or after a crash."""
+        self.found.remove(each)
+
+    def run_of(self, each: FakeJob) -> tuple[int, int]:
+        """(run, attempt), by token and index as a real job finds it."""
+        assert self.root is not None
+        intent = read_json(self.root / layout.submission(each.job.token) / "intent.json")
+        run, attempt = intent["elements"][each.job.index]
+        return run, attempt
+
+    def _results(self, run: int) -> bool:
+        assert self.root is not None
+        return (self.root / layout.run_dir(run) / "horizons").exists()
+
+    def _become(self, each: FakeJob, state: JobState, word: str) -> None:
+        ended = self.clock.now() if state in DEATHS else None
+        each.job = replace(each.job, state=state, word=word, ended_at=ended)
+
+
+@dataclass(slots=True)
+class FakeStudy:
+    """Proposes a grid, and keeps an index of what it was told, as far as it was told."""
+
+    told: dict[int, str | None] = field(default_factory=dict)
+    """State word of each trial; None: it has not ended."""
+    owes: bool = False
+
+    def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
+        taken = [trial["params"] for trial in trials]
+        return [dict(point) for point in grid_points(spec.space) if point not in taken][:count]
+
+    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
+        self.told = {each["trial"]: each["result"] and each["result"]["state"] for each in trials}
+        self.owes = False
+
+    def is_behind(self) -> bool:
+        return self.owes
+
+    def fall_behind(self) -> None:
+        self.owes = True
+
+
+class Crash(BaseException):
+    """The process ends here; no `except Exception` stops it."""
+
+
+@dataclass(slots=True)
+class Deaths:
+    """Ends the process before or after its n-th effect."""
+
+    at: int = -1
+    """Twice the number of the effect, and one more to die after it; -1: never."""
+    effects: int = 0
+
+    def wrapped(self, effect: Any) -> Any:
+        """The function, as a place to die at."""
+
+        def mortal(*args: Any, **kwargs: Any) -> Any:
+            self.effects += 1
+            number = self.effects  # effects may lie in one another
+            if self.at == 2 * number:
+                raise Crash
+            value = effect(*args, **kwargs)
+            if self.at == 2 * number + 1:
+                raise Crash
+            return value
+
+        return mortal

@@ -1,0 +1,57 @@
+"""A small sweep in a real directory, on a cluster in memory."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from fakes import FakeClock, FakeScheduler, FakeStudy
+
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.contract import DataConfig
+from unetsweep.core.ports import Submission
+from unetsweep.core.spec import Choices, Resources, RunSpec, Space, SweepSpec
+from unetsweep.shell.reconcile import Outcome, reconcile
+from unetsweep.shell.world import World
+
+GRACE = timedelta(seconds=30)
+
+
+class Scene:
+    """What a pass works on, and the passes."""
+
+    def __init__(self, root: Path, trials: int, parallel: int | None = None, **scheduler: object) -> None:
+        rates = tuple(1e-3 * (k + 1) for k in range(trials))
+        space = Space(Choices((8,)), Choices((4,)), Choices(rates))
+        self.spec = SweepSpec("grid", DataConfig("images"), space, run=RunSpec(parallel))
+        self.clock = FakeClock()
+        self.directory = SweepDir(root, self.clock.now)
+        self.directory.create("name: grid\n", "slurm")
+        self.cluster = FakeScheduler(clock=self.clock, root=self.directory.root, **scheduler)  # type: ignore[arg-type]
+        self.study = FakeStudy()
+
+    def world(self) -> World:
+        return World(self.spec, self.directory, self.cluster, self.study, self.clock, self._submission, GRACE)
+
+    def _submission(self, token: str, elements: int, throttle: int | None) -> Submission:
+        return Submission(token, "grid", self.directory.root, elements, Resources(), throttle)
+
+    def reconcile(self, *, force: bool = False) -> Outcome:
+        return reconcile(self.world(), force=force)
+
+    def run_on(self, seconds: float = 40.0) -> None:
+        """The cluster works a little, time goes by."""
+        self.cluster.tick()
+        self.clock.advance(seconds)
+
+    def until_ended(self, check: Callable[[], None] = lambda: None) -> None:
+        """Passes, with time between them, until the last finds nothing to do."""
+        for _ in range(60):
+            outcome = self.reconcile()
+            check()
+            if not outcome.seen.trials and not outcome.plan.actions:
+                return
+            self.run_on()
+        raise AssertionError(f"the sweep did not end: {outcome.plan}")
+
+    def states(self) -> list[str | None]:
+        return [trial["result"] and trial["result"]["state"] for trial in self.directory.trials()]

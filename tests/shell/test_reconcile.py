@@ -1,0 +1,234 @@
+"""Passes over a real directory: what is submitted, adopted, told; and what a silent cluster changes (nothing)."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from scenes import Scene
+
+from unetsweep.core.actions import Adopt, GiveUp, Submit
+from unetsweep.core.facts import JobState
+from unetsweep.errors import RefusedError, SchedulerError, UnsafePlan
+
+
+def test_one_pass_proposes_and_submits_all_as_one_throttled_array(tmp_path: Path):
+    scene = Scene(tmp_path, 6, parallel=2)
+    scene.reconcile()
+    assert scene.cluster.arrays == 1
+    assert [(each.job.index, each.throttle) for each in scene.cluster.live()] == [(k, 2) for k in range(6)]
+    assert scene.cluster.questions == 0
+
+
+def test_a_second_pass_does_nothing_and_asks_once(tmp_path: Path):
+    scene = Scene(tmp_path, 3)
+    scene.reconcile()
+    outcome = scene.reconcile()
+    assert outcome.done == []
+    assert scene.cluster.questions == 1
+    assert scene.cluster.arrays == 1
+
+
+def test_a_sweep_ends_with_every_trial_trained_and_told_once(tmp_path: Path):
+    scene = Scene(tmp_path, 5, parallel=2)
+    scene.until_ended(lambda: _at_most(scene, 2))
+    assert scene.states() == ["complete"] * 5
+    assert sorted(scene.cluster.trained) == list(range(5))
+    assert scene.study.told == dict.fromkeys(range(5), "complete")
+
+
+def test_a_finished_sweep_asks_nobody_anything(tmp_path: Path):
+    scene = Scene(tmp_path, 2)
+    scene.until_ended()
+    before = scene.cluster.questions
+    scene.reconcile()
+    assert scene.cluster.questions == before
+
+
+def test_the_result_of_a_trial_is_what_its_run_published_under_the_trial_s_number(tmp_path: Path):
+    scene = Scene(tmp_path, 2)
+    scene.until_ended()
+    result = scene.directory.trials()[1]["result"]
+    assert (result["trial"], result["val_iou"], result["job_id"]) == (1, 0.51, "18801_1")
+
+
+def test_a_submission_slower_than_the_grace_time_is_not_taken_for_lost(tmp_path: Path):
+    scene = Scene(tmp_path, 3, slowness=timedelta(seconds=45))
+    outcome = scene.reconcile()
+    assert not any(isinstance(action, GiveUp) for action in outcome.done)
+    assert scene.cluster.arrays == 1
+
+
+def test_a_job_that_is_listed_late_is_waited_for(tmp_path: Path):
+    scene = Scene(tmp_path, 3, lag=timedelta(seconds=20))
+    scene.reconcile()
+    scene.clock.advance(10)
+    assert scene.reconcile().done == []
+    scene.until_ended()
+    assert sorted(scene.cluster.trained) == [0, 1, 2]
+
+
+def test_a_silent_cluster_is_not_an_empty_cluster(tmp_path: Path):
+    scene = Scene(tmp_path, 3)
+    scene.reconcile()
+    scene.cluster.silence = "squeue: timed out"
+    scene.clock.advance(3600)
+    outcome = scene.reconcile()
+    assert outcome.done == []
+    assert {wait.reason for wait in outcome.plan.waits} == {"the queue does not answer: squeue: timed out"}
+
+
+def test_a_result_is_told_while_the_cluster_is_silent(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    scene.reconcile()
+    scene.run_on()
+    scene.run_on()
+    scene.cluster.silence = "squeue: timed out"
+    scene.reconcile()
+    assert scene.states() == ["complete"]
+
+
+def test_a_lost_node_s_job_is_sent_again_and_the_trial_told_once(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    scene.reconcile()
+    scene.cluster.tick()
+    scene.cluster.die(scene.cluster.running()[0])
+    scene.clock.advance(120)
+    scene.until_ended()
+    assert scene.states() == ["complete"]
+    assert scene.cluster.trained == [0, 0]
+
+
+def test_a_run_that_is_lost_again_and_again_fails_with_the_reason(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    for _ in range(4):
+        scene.reconcile()
+        scene.cluster.tick()
+        scene.cluster.die(scene.cluster.running()[0])
+        scene.clock.advance(120)
+    scene.reconcile()
+    (trial,) = scene.directory.trials()
+    assert trial["result"]["state"] == "failed"
+    assert trial["result"]["message"].startswith("lost 4 times, the last time because job 1880")
+
+
+def test_what_the_cluster_refuses_is_shown_in_its_words_and_may_be_tried_again(tmp_path: Path):
+    scene = Scene(tmp_path, 3, refusal="sbatch: error: invalid partition specified: nope")
+    for _ in range(5):
+        with pytest.raises(RefusedError, match="invalid partition specified: nope"):
+            scene.reconcile()
+    scene.cluster.refusal = None
+    scene.until_ended()
+    assert scene.states() == ["complete"] * 3
+
+
+def test_a_limit_that_nobody_tells_of_is_kept_to_and_everything_still_runs_once(tmp_path: Path):
+    scene = Scene(tmp_path, 7, limit=3)
+    scene.until_ended()
+    assert scene.states() == ["complete"] * 7
+    assert sorted(scene.cluster.trained) == list(range(7))
+
+
+def test_a_limit_that_the_cluster_tells_of_is_never_asked_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(tmp_path, 7, limit=3)
+    monkeypatch.setattr(type(scene.cluster), "room", lambda cluster: cluster.limit - len(cluster.live()))
+    scene.reconcile()
+    assert len(scene.cluster.live()) == 3
+    assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
+    scene.until_ended()
+    assert sorted(scene.cluster.trained) == list(range(7))
+
+
+def test_arrays_are_cut_to_the_cluster_s_largest(tmp_path: Path):
+    scene = Scene(tmp_path, 5, largest=2)
+    scene.reconcile()
+    assert scene.cluster.arrays == 3
+    assert scene.cluster.live_runs() == [0, 1, 2, 3, 4]
+
+
+def test_locally_as_many_are_out_as_may_run(tmp_path: Path):
+    scene = Scene(tmp_path, 5, parallel=2, queues=False)
+    scene.until_ended(lambda: _alive(scene, 2))
+    assert sorted(scene.cluster.trained) == list(range(5))
+
+
+def test_an_orphan_is_adopted_and_trains(tmp_path: Path):
+    scene = Scene(tmp_path, 2)
+    scene.reconcile()
+    for path in tmp_path.glob("runs/*/attempts/1.job.json"):
+        path.unlink()
+    scene.clock.advance(3600)
+    outcome = scene.reconcile()
+    assert [type(action) for action in outcome.done] == [Adopt, Adopt]
+    scene.until_ended()
+    assert scene.states() == ["complete"] * 2
+    assert scene.cluster.arrays == 1
+
+
+def test_an_element_cancelled_by_hand_while_it_waited_is_not_sent_again(tmp_path: Path):
+    scene = Scene(tmp_path, 3, parallel=1)
+    scene.reconcile()
+    scene.cluster.tick()
+    scene.cluster.forget(scene.cluster.live()[-1])
+    scene.clock.advance(60)
+    scene.until_ended()
+    assert scene.states() == ["complete", "complete", "cancelled"]
+
+
+def test_a_cancelled_trial_s_job_is_ended_and_the_trial_told_once_it_has(tmp_path: Path):
+    scene = Scene(tmp_path, 2)
+    scene.reconcile()
+    scene.cluster.tick()
+    scene.directory.cancel(1)
+    scene.reconcile()
+    assert scene.cluster.live_runs() == [0]
+    assert scene.states() == [None, None]
+    scene.until_ended()
+    assert scene.states() == ["complete", "cancelled"]
+
+
+def test_too_much_gone_at_once_stops_the_pass_until_it_is_forced(tmp_path: Path):
+    scene = Scene(tmp_path, 20)
+    scene.reconcile()
+    scene.cluster.found.clear()
+    scene.clock.advance(3600)
+    with pytest.raises(UnsafePlan, match="20 submitted trainings vanished"):
+        scene.reconcile()
+    assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
+    outcome = scene.reconcile(force=True)
+    assert sum(isinstance(action, Submit) for action in outcome.done) == 1
+
+
+def test_a_sweep_that_was_stopped_proposes_nothing(tmp_path: Path):
+    scene = Scene(tmp_path, 3)
+    scene.directory.stop()
+    scene.reconcile()
+    assert scene.directory.trials() == []
+    scene.directory.resume()
+    scene.reconcile()
+    assert len(scene.directory.trials()) == 3
+
+
+def test_an_unknown_answer_to_sbatch_is_looked_up_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(tmp_path, 3)
+    real = type(scene.cluster).submit
+
+    def times_out(cluster, submission):
+        real(cluster, submission)
+        raise SchedulerError("sbatch gave no answer within 60 s; try again later")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(scene.cluster), "submit", times_out)
+        with pytest.raises(SchedulerError):
+            scene.reconcile()
+    scene.until_ended()
+    assert scene.cluster.arrays == 1
+    assert sorted(scene.cluster.trained) == [0, 1, 2]
+
+
+def _at_most(scene: Scene, parallel: int) -> None:
+    assert len(scene.cluster.running()) <= parallel
+
+
+def _alive(scene: Scene, parallel: int) -> None:
+    assert len(scene.cluster.live()) <= parallel
+    assert all(each.job.state in (JobState.QUEUED, JobState.RUNNING) for each in scene.cluster.live())

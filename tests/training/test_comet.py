@@ -1,0 +1,257 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import comet_server
+import pytest
+import training_scenes as scenes
+
+from unetsweep.contract import Result, TrialConfig, dumps, encode, run_key
+from unetsweep.errors import TrackerError, UsageError
+from unetsweep.training import comet
+
+KEY = "aSecretApiKeyOfNobody0123"
+TWO_HORIZONS = (2, 3)
+OFFLINE = {"trainer": {"comet": "offline", "val_every": 2}}
+
+
+@pytest.fixture(autouse=True)
+def _nobody_at_comet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key, and an address at which nobody listens."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COMET_API_KEY", KEY)
+    monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://127.0.0.1:{scenes.free_port()}")
+
+
+def train_and_look(world: Any, out: Path, config: TrialConfig, broken: bool = False, **more: Any) -> None:
+    """A training; what each rank has imported is left in `imported-<rank>`."""
+    if broken:
+        sys.modules["comet_ml"] = None  # type: ignore[assignment] # importing it raises ImportError
+    scenes.train(world, out, config, **more)
+    (out / f"imported-{world.rank}").write_text(str(sys.modules.get("comet_ml") is not None))
+
+
+@pytest.fixture(scope="module")
+def ended(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training of three epochs on two processes, horizons 2 and 3, `comet: offline`."""
+    out = tmp_path_factory.mktemp("comet") / "out"
+    config = scenes.config(root, processes=2, **OFFLINE)
+    assert scenes.run(train_and_look, out, config, size=2, horizons=TWO_HORIZONS) == [0, 0], scenes.error(out)["trace"]
+    return out
+
+
+def messages(archive: Path) -> list[dict[str, Any]]:
+    with zipfile.ZipFile(archive) as opened:
+        return [json.loads(line) for line in opened.read("messages.json").splitlines()]
+
+
+def metrics(archive: Path) -> set[tuple[str, int, float]]:
+    """(name, step, value) of all that is not comet's own."""
+    said = [m["payload"]["metric"] for m in messages(archive) if m["type"] == "metric_msg"]
+    assert all(m["epoch"] == m["step"] for m in said)
+    return {(m["metricName"], m["step"], m["metricValue"]) for m in said if m["metricName"] != "process duration"}
+
+
+def parameters(archive: Path) -> dict[str, Any]:
+    said = [m["payload"] for m in messages(archive) if m["type"] == "parameter_msg"]
+    found = [m.get("param") or m["params"] for m in said]
+    return {p["paramName"]: p["paramValue"] for p in found if p["source"] == "manual"}
+
+
+def only(out: Path) -> Path:
+    [archive] = (out / comet.FOLDER).iterdir()
+    return archive
+
+
+def told(epoch: int, **changes: Any) -> str:
+    line = {"epoch": epoch, "train_loss": 0.5, "val_iou": 0.25, "val_loss": 0.75, "learning_rate": 1e-3,
+            "seconds": 1.0, "at": "2026-01-01T00:00:00+00:00", "schema": 1}  # fmt: skip
+    return json.dumps({**line, **changes}) + "\n"
+
+
+@pytest.mark.train
+def test_an_archive_holds_every_number_of_the_progress_and_of_each_horizon(ended: Path) -> None:
+    expected: set[tuple[str, int, float]] = set()
+    for epoch, values in scenes.progress(ended).items():
+        for name, value in zip(("train_loss", "val_iou", "val_loss", "learning_rate"), values, strict=True):
+            expected |= {(name, epoch, value)} if value is not None else set()
+    for horizon in TWO_HORIZONS:
+        result = scenes.result(ended, horizon)
+        expected |= {(name, horizon, result[name]) for name in ("test_iou", "test_loss", "best_epoch")}
+        expected |= {(f"best_{name}", horizon, result[name]) for name in ("val_iou", "val_loss")}
+    assert metrics(only(ended)) == expected
+    assert len(expected) == 3 * 2 + 2 * 2 + 2 * 5
+
+
+@pytest.mark.train
+def test_an_archive_holds_the_flat_config_and_nothing_of_the_machine(ended: Path, root: Path) -> None:
+    found = parameters(only(ended))
+    config = scenes.config(root, processes=2, **OFFLINE)
+    whole = encode(config)
+    data, model, trainer = (whole.pop(part) for part in ("data", "model", "trainer"))
+    expected = {**whole, **{f"data.split.{name}": value for name, value in data.pop("split").items()}}
+    for part, values in (("data", data), ("model", model), ("trainer", trainer)):
+        expected |= {f"{part}.{name}": value for name, value in values.items()}
+    assert found == expected
+    with zipfile.ZipFile(only(ended)) as opened:
+        everything = b"".join(opened.read(name) for name in opened.namelist())
+        about = json.loads(opened.read("experiment.json"))
+    assert KEY.encode() not in everything
+    assert socket.gethostname().encode() not in everything
+    assert about["resume_strategy"] == "get_or_create"
+    assert about["offline_id"] == comet.read_story(config, ended, "out").key
+
+
+@pytest.mark.train
+def test_rank_0_alone_imports_comet(ended: Path) -> None:
+    assert [(ended / f"imported-{rank}").read_text() for rank in (0, 1)] == ["True", "False"]
+
+
+@pytest.mark.train
+def test_off_imports_nothing_and_writes_nothing(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert scenes.run(train_and_look, out, scenes.config(root, epochs=1)) == [0]
+    assert (out / "imported-0").read_text() == "False"
+    assert not (out / comet.FOLDER).exists()
+
+
+@pytest.mark.train
+def test_a_broken_comet_leaves_the_results_as_they_are(root: Path, tmp_path: Path) -> None:
+    plain, broken = tmp_path / "plain", tmp_path / "broken"
+    assert scenes.run(train_and_look, plain, scenes.config(root, epochs=2)) == [0]
+    config = scenes.config(root, epochs=2, trainer={"comet": "offline"})
+    assert scenes.run(train_and_look, broken, config, broken=True) == [0]
+    assert scenes.row(broken, 2) == scenes.row(plain, 2)
+    assert list((broken / comet.FOLDER).iterdir()) == []
+
+
+def test_a_comet_that_exits_when_it_is_imported_becomes_one_line_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / "progress-1-0.jsonl").write_text(told(1))
+    (tmp_path / "comet_ml").mkdir()
+    (tmp_path / "comet_ml" / "__init__.py").write_text("raise SystemExit('gone')")
+    code = (
+        "import sys; from pathlib import Path; from unetsweep.contract import *; from unetsweep.training import comet\n"
+        "config = TrialConfig(DataConfig('x'), 1, 1, 1.0, trainer=TrainerConfig(comet='offline'))\n"
+        "comet.mirror(config, Path(sys.argv[1]), 's/0000')"
+    )
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=env, capture_output=True, text=True, check=True
+    )
+    [warning] = done.stderr.splitlines()
+    assert "SystemExit: gone" in warning
+    assert "unetsweep sync" in warning
+
+
+def test_a_comet_that_hangs_is_left_behind(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import threading
+
+    gate = threading.Event()
+    monkeypatch.setattr(comet, "MIRROR_S", 0.1)
+    monkeypatch.setattr(comet, "write_archive", lambda *_: gate.wait(60))
+    comet.mirror(scenes.config(root, trainer={"comet": "offline"}), tmp_path, "s/0000")
+    gate.set()
+    assert "still busy" in caplog.text
+
+
+def test_the_later_claim_wins_and_torn_lines_are_none(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "progress-2-1.jsonl").write_text(told(1) + told(2, val_iou=0.1) + told(3))
+    (tmp_path / "progress-10-0.jsonl").write_text(told(2, val_iou=0.2, val_loss=None) + '{"epoch": 3, "tra')
+    story = comet.read_story(scenes.config(root), tmp_path, "s/0000")
+    assert list(story.curves) == [1, 2, 3]
+    assert story.curves[2] == {"train_loss": 0.5, "val_iou": 0.2, "learning_rate": 1e-3}
+
+
+def test_an_experiment_key_follows_from_name_and_training_not_from_the_horizon(root: Path, tmp_path: Path) -> None:
+    config = scenes.config(root)
+    key = comet.read_story(config, tmp_path, "s/0000").key
+    assert len(key) == 40
+    assert comet.read_story(replace(config, epochs=99), tmp_path, "s/0000").key == key
+    other_run = comet.read_story(config, tmp_path, "s/0001").key
+    other_training = comet.read_story(replace(config, seed=1), tmp_path, "s/0000").key
+    assert len({key, other_run, other_training}) == 3
+    assert run_key(config) == run_key(replace(config, epochs=99))
+
+
+def test_the_same_is_not_written_twice_and_more_replaces_it(root: Path, tmp_path: Path) -> None:
+    config, lines = scenes.config(root), tmp_path / "progress-1-0.jsonl"
+    lines.write_text(told(1))
+    first = comet.write_archive(comet.read_story(config, tmp_path, "s/0000"), tmp_path)
+    made = first.stat().st_mtime_ns
+    assert comet.write_archive(comet.read_story(config, tmp_path, "s/0000"), tmp_path) == first
+    assert first.stat().st_mtime_ns == made
+    (tmp_path / "horizons").mkdir()
+    (tmp_path / "horizons" / "1.json").write_text(dumps(encode(Result(val_iou=0.5, best_epoch=1))))
+    second = comet.write_archive(comet.read_story(config, tmp_path, "s/0000"), tmp_path)
+    assert only(tmp_path) == second != first
+    assert {("best_epoch", 1, 1), ("best_val_iou", 1, 0.5), ("val_iou", 1, 0.25)} < metrics(second)
+
+
+def test_online_without_anybody_there_leaves_the_archive_and_says_so_once(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "progress-1-0.jsonl").write_text(told(1))
+    comet.mirror(scenes.config(root, trainer={"comet": "online"}), tmp_path, "s/0000")
+    [warning] = [record.getMessage() for record in caplog.records if record.name == comet.__name__]
+    assert "did not answer within 2 s" in warning
+    assert not comet.is_uploaded(only(tmp_path))
+
+
+def test_online_sends_the_archive_by_comets_own_command_and_marks_it(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = scenes.config(root, trainer={"comet": "online"})
+    (tmp_path / "progress-1-0.jsonl").write_text(told(1) + told(2, val_iou=1 / 3))
+    with comet_server.serving() as (address, received):
+        monkeypatch.setenv("COMET_URL_OVERRIDE", address)
+        comet.mirror(config, tmp_path, "s/0000")
+        comet.mirror(config, tmp_path, "s/0000")
+    assert caplog.records == []
+    [archive] = (tmp_path / comet.FOLDER).glob("*.zip")
+    assert comet.is_uploaded(archive)
+    assert received.keys == [comet.read_story(config, tmp_path, "s/0000").key]
+    assert {one for one in received.metrics if one[0] in comet.CURVES} == metrics(archive)
+
+
+def test_nothing_is_sent_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COMET_API_KEY")
+    with pytest.raises(UsageError, match="COMET_API_KEY is not set"):
+        comet.check_reachable()
+
+
+def test_who_answers_is_reachable_directly_and_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = f"127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://{here}/clientlib/")
+        comet.check_reachable()
+        monkeypatch.setenv("COMET_URL_OVERRIDE", "https://comet.invalid")
+        with pytest.raises(TrackerError, match=r"comet\.invalid:443"):
+            comet.check_reachable()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{here}")
+        comet.check_reachable()
+
+
+def test_an_upload_that_fails_leaves_no_mark_and_shows_no_key(tmp_path: Path) -> None:
+    archive = tmp_path / "s-0000-0123456789ab.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("experiment.json", "{}")
+    with pytest.raises(TrackerError, match="not uploaded") as caught:
+        comet.upload(archive, timeout_s=60)
+    assert KEY not in str(caught.value)
+    assert not comet.is_uploaded(archive)
+    assert archive.exists()
+
+
+def test_reading_a_run_needs_neither_torch_nor_comet() -> None:
+    code = "import sys, unetsweep.training.comet; print({'torch', 'comet_ml'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,207 @@
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import training_scenes as scenes
+from click.testing import CliRunner
+
+from unetsweep.cli.predict import command
+from unetsweep.contract import DataConfig, TrialConfig
+from unetsweep.errors import DataError, UsageError
+from unetsweep.training import predict as room
+from unetsweep.training.checkpoints import Best, Desk, load_unet
+from unetsweep.training.evaluate import iou
+from unetsweep.training.predict import Case, confusion, find_cases, panel, predict
+from unetsweep.training.unet import UNet
+
+
+def checkpoint(folder: Path, config: TrialConfig) -> Path:
+    """A best checkpoint of a network that was never trained, as a training writes it."""
+    torch.manual_seed(0)
+    Desk(folder, "1-0", lambda: True).weights(
+        "checkpoints/best-3.ckpt", UNet(config.model).state_dict(), config, Best(1, 0.5, 0.5)
+    )
+    return folder / "checkpoints" / "best-3.ckpt"
+
+
+def pixels(path: Path) -> np.ndarray[Any, Any]:
+    read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert read is not None
+    return read
+
+
+def write(path: Path, height: int, width: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.random.default_rng(height).integers(0, 255, (height, width, 3), np.uint8))
+    return path
+
+
+@pytest.fixture
+def native(root: Path, tmp_path: Path) -> Path:
+    return checkpoint(tmp_path, scenes.config(root))
+
+
+@pytest.mark.train
+def test_the_iou_of_a_trained_checkpoint_is_that_of_its_result(root: Path, tmp_path: Path) -> None:
+    assert scenes.run(scenes.train, tmp_path / "run", scenes.config(root, epochs=2)) == [0]
+    done = list(predict(tmp_path / "run/checkpoints/best-2.ckpt", root, tmp_path / "out"))
+    result = scenes.result(tmp_path / "run", 2)
+    found = [dict(zip(("tp", "fp", "fn"), one.counts or (), strict=True)) for one in done]
+    assert found == [{name: row[name] for name in ("tp", "fp", "fn")} for row in result["test_per_image"]]
+    totals = np.sum([one.counts for one in done], axis=0)
+    assert iou(*totals.tolist()) == result["test_iou"]
+
+
+@pytest.mark.parametrize("image_size", [None, 48])
+def test_a_mask_has_its_images_own_odd_size_and_two_values(image_size: int | None, root: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(scenes.config(root), data=DataConfig(str(root), image_size=image_size))
+    image = write(tmp_path / "in" / "wide.png", 37, 101)
+    [done] = predict(checkpoint(tmp_path, config), image, tmp_path / "out")
+    mask = pixels(done.mask)
+    assert mask.shape == (37, 101)
+    assert set(np.unique(mask)) == {0, 255}
+    assert (done.mask.name, done.panel.name, done.size, done.iou) == ("wide_mask.png", "wide_panel.png", "101x37", None)
+
+
+def test_an_image_is_resized_for_the_network_as_in_training(root: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(scenes.config(root), data=DataConfig(str(root), image_size=48))
+    unet, _, _ = load_unet(checkpoint(tmp_path, config))
+    path = write(tmp_path / "big.png", 96, 144)
+    image = room.read_image(path)
+    found = room.vessel_probability(unet, config, path, image)
+    small = cv2.resize(image, (48, 48), interpolation=cv2.INTER_AREA)
+    with torch.no_grad():
+        logits = unet(torch.from_numpy(small.transpose(2, 0, 1).copy())[None].float() / 127.5 - 1)
+    expected = cv2.resize(torch.sigmoid(logits)[0, 0].numpy(), (144, 96), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_higher_threshold_keeps_a_part_of_the_vessels(root: Path, native: Path, tmp_path: Path) -> None:
+    kept: list[Any] = []
+    for threshold in (0.4, 0.5, 0.6):
+        done = next(predict(native, root, tmp_path / str(threshold), threshold=threshold))
+        kept.append(pixels(done.mask) > 0)
+    assert (kept[2] <= kept[1]).all()
+    assert (kept[1] <= kept[0]).all()
+    assert kept[2].sum() < kept[1].sum() < kept[0].sum()
+
+
+def test_repeating_gives_the_same_bytes(root: Path, native: Path, tmp_path: Path) -> None:
+    first, second = (list(predict(native, root, tmp_path / name)) for name in ("a", "b"))
+    for one, two in zip(first, second, strict=True):
+        assert one.mask.read_bytes() == two.mask.read_bytes()
+        assert one.panel.read_bytes() == two.panel.read_bytes()
+
+
+def test_a_panel_shows_input_truth_and_prediction_in_this_order() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    truth, mask = (rng.integers(0, 2, (120, 160)).astype(np.uint8) for _ in range(2))
+    sheet = panel(image, truth, mask)
+    top, gap = sheet.shape[0] - 120 - 4, 4
+    for place, shown in enumerate((image, np.dstack([truth * 255] * 3), np.dstack([mask * 255] * 3))):
+        left = gap + place * (160 + gap)
+        np.testing.assert_array_equal(sheet[top : top + 120, left : left + 160], shown)
+        assert sheet[:top, left : left + 160].min() < room.PAPER  # its caption
+    assert sheet.shape[1] == 3 * (160 + gap) + gap
+    assert panel(image, None, mask).shape[1] == 2 * (160 + gap) + gap
+
+
+def test_captions_fit_over_a_picture_narrower_than_they_are() -> None:
+    image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+    sheet = panel(image, mask, mask)
+    ink = np.flatnonzero((sheet[: sheet.shape[0] - 8 - 4] < room.PAPER).any(axis=(0, 2)))
+    assert ink.min() > 0
+    assert ink.max() < sheet.shape[1] - 1
+
+
+def test_a_panels_colours_are_the_images(root: Path, native: Path, tmp_path: Path) -> None:
+    red = tmp_path / "in" / "red.png"
+    red.parent.mkdir()
+    cv2.imwrite(str(red), np.full((64, 128, 3), (0, 0, 255), np.uint8))  # OpenCV's order is BGR
+    [done] = predict(native, red, tmp_path / "out")
+    sheet = pixels(done.panel)
+    assert sheet[sheet.shape[0] - 30, 40].tolist() == [0, 0, 255]
+
+
+def test_truths_are_found_in_a_set_in_a_part_and_beside_one_image(root: Path) -> None:
+    of = {part: tuple(Case(root / part / "image" / f"{n:02d}.png", root / part / "mask" / f"{n:02d}.png")
+                      for n in range(count)) for part, count in (("test", 3), ("train", 8))}  # fmt: skip
+    assert find_cases(root) == of["test"]
+    assert find_cases(root, "train") == of["train"]
+    assert find_cases(root / "test") == find_cases(root / "test" / "image") == of["test"]
+    assert find_cases(root / "test" / "image" / "01.png") == of["test"][1:2]
+
+
+def test_a_suffixed_mask_beside_one_image_is_its_own(tmp_path: Path) -> None:
+    for name in ("image/1.png", "image/1_2.png", "mask/1_hand.png", "mask/1_2_hand.png"):
+        write(tmp_path / name, 8, 8)
+    for name in ("1", "1_2"):
+        image = tmp_path / "image" / f"{name}.png"
+        assert find_cases(image) == (Case(image, tmp_path / "mask" / f"{name}_hand.png"),)
+
+
+def test_a_folder_of_images_has_no_truth(tmp_path: Path) -> None:
+    image = write(tmp_path / "a.jpg", 8, 8)
+    assert find_cases(tmp_path) == (Case(image, None),)
+
+
+def test_what_is_no_checkpoint_of_ours_is_named(root: Path, tmp_path: Path) -> None:
+    for content in ({"state_dict": {}}, [1, 2]):
+        torch.save(content, tmp_path / "last.ckpt")
+        with pytest.raises(UsageError, match=r"last\.ckpt is no checkpoint of a U-Net of ours.*best-<epochs>\.ckpt"):
+            next(predict(tmp_path / "last.ckpt", root, tmp_path / "out"))
+    (tmp_path / "text.ckpt").write_text("no weights")
+    for name in ("text.ckpt", "absent.ckpt", "."):
+        with pytest.raises(UsageError):
+            next(predict(tmp_path / name, root, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_images_is_an_error_with_the_place(native: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name, words in (("empty", "holds no image file"), ("absent", "is not there")):
+        with pytest.raises(DataError, match=words):
+            next(predict(native, tmp_path / name, tmp_path / "out"))
+
+
+def test_two_images_of_one_name_and_the_images_own_folder_are_refused(native: Path, tmp_path: Path) -> None:
+    write(tmp_path / "in" / "a.png", 8, 8)
+    with pytest.raises(UsageError, match="folder of its own"):
+        next(predict(native, tmp_path / "in", tmp_path / "in"))
+    write(tmp_path / "in" / "a.jpg", 8, 8)
+    with pytest.raises(UsageError, match="rename one"):
+        next(predict(native, tmp_path / "in", tmp_path / "out"))
+
+
+def test_an_image_that_cannot_be_read_stops_none_of_the_others(native: Path, tmp_path: Path) -> None:
+    write(tmp_path / "image" / "a.png", 32, 32)
+    write(tmp_path / "image" / "c.png", 32, 32)
+    (tmp_path / "image" / "b.png").write_bytes(b"torn")
+    write(tmp_path / "mask" / "c.png", 16, 16)
+    with pytest.raises(DataError) as caught:
+        list(predict(native, tmp_path / "image", tmp_path / "out"))
+    assert [p.message.count("size") for p in caught.value.problems] == [0, 1]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_mask.png", "a_panel.png"]
+
+
+def test_confusion_counts_vessels_only() -> None:
+    said, true = np.array([[1, 1, 0, 0]], np.uint8), np.array([[1, 0, 1, 0]], np.uint8)
+    assert confusion(said, true) == (1, 1, 1)
+
+
+def test_the_command_prints_a_line_an_image_and_the_sets_iou(root: Path, native: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(command, [str(native), str(root), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == [str(out / f"{n:02d}_mask.png") for n in range(3)]
+    found, truth = (
+        np.concatenate([pixels(folder / f"{n:02d}{end}") > 0 for n in range(3)])
+        for folder, end in ((out, "_mask.png"), (root / "test/mask", ".png"))
+    )
+    assert lines[3] == f"IoU {(found & truth).sum() / (found | truth).sum():.4f} over 3 images"
