@@ -46,7 +46,9 @@ ONE_RUN = [
     pytest.param(seen(silence="timed out"), [], id="nothing is submitted to a queue that does not answer"),
     pytest.param(seen(attempt(lost="its node died"), silence="timed out"), [], id="nothing is sent again into silence"),
     pytest.param(
-        seen(attempt(job_id="18808", claimed_by="18808")), ["tell 0 failed"], id="claimed and gone has failed"
+        seen(attempt(job_id="18808", claimed_by="18808")),
+        ["give up 0.1", "submit 0.2"],
+        id="claimed and gone is sent again: it goes on from its checkpoint",
     ),
     pytest.param(
         seen(attempt(job_id="18808", claimed_by="18808"), silence="timed out"), [], id="claimed, and the queue silent"
@@ -78,8 +80,8 @@ ONE_RUN = [
     ),
     pytest.param(
         seen(attempt(job_id="18808", claimed_by="18808", job=job(ENDED))),
-        ["tell 0 failed"],
-        id="a job that ended after its claim, without result or error, has failed",
+        ["give up 0.1", "submit 0.2"],
+        id="a job that ended after its claim, without result or error, is sent again",
     ),
     pytest.param(
         seen(attempt(job_id="18808", claimed_by="18808", job=job(ENDED, ended_at=JUST_NOW))),
@@ -123,7 +125,7 @@ ONE_RUN = [
     ),
     pytest.param(
         seen(attempt(job_id="18808", claimed_by="18808", ending=failing("exit", 0), job=job(ENDED))),
-        ["tell 0 failed"],
+        ["give up 0.1", "submit 0.2"],
         id="status 0 is no success: no result, no success",
     ),
     pytest.param(
@@ -215,8 +217,9 @@ def test_a_local_process_that_never_showed_is_sent_again_whatever_became_of_its_
 
 def test_an_element_that_ran_does_not_hide_that_another_was_cancelled():
     assert lines(decide(many(element(0, ENDED, claimed_by="18808_0"), element(1, None)))) == [
-        "tell 0 failed",
+        "give up 0.1",
         "tell 1 cancelled",
+        "submit 0.2",
     ]
 
 
@@ -232,6 +235,10 @@ def test_the_plan_refuses_itself_when_too_much_vanishes_at_once(more):
     with pytest.raises(UnsafePlan, match="--force"):
         decide(many(*gone)).raise_if_unsafe()
     decide(many(*gone[1:])).raise_if_unsafe()
+    never = [attempt(run=k, index=k, token=f"{k:012x}") for k in range(MANY)]
+    decide(many(*never)).raise_if_unsafe()  # a submitter that died before sbatch is no riddle
+    ended = [attempt(run=k, index=k, token=f"{k:012x}", job=job(ENDED), **more) for k in range(MANY)]
+    decide(many(*ended)).raise_if_unsafe()  # the queue says so itself
     alive = [attempt(run=MANY + k, index=k, job_id="18809", token=OTHER, job=job(RUNNING)) for k in range(2 * MANY + 1)]
     decide(many(*gone, *alive)).raise_if_unsafe()
 

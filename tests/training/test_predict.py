@@ -138,9 +138,9 @@ def test_truths_are_found_in_a_set_in_a_part_and_beside_one_image(root: Path) ->
 
 
 def test_a_suffixed_mask_beside_one_image_is_its_own(tmp_path: Path) -> None:
-    for name in ("image/1.png", "image/1_2.png", "mask/1_hand.png", "mask/1_2_hand.png"):
+    for name in ("image/1.png", "image/1_x.png", "mask/1_hand.png", "mask/1_x_hand.png"):
         write(tmp_path / name, 8, 8)
-    for name in ("1", "1_2"):
+    for name in ("1", "1_x"):
         image = tmp_path / "image" / f"{name}.png"
         assert find_cases(image) == (Case(image, tmp_path / "mask" / f"{name}_hand.png"),)
 

@@ -80,13 +80,22 @@ def _draw(
         study.add_trials([frozen for trial in trials if (frozen := _remembered(spec, trial, space)) is not None])
         study.add_trials([create_trial(state=TrialState.RUNNING, params=p, distributions=space) for p in chosen])
     for _ in range(ASKS):
-        asked = study.ask(space)
+        asked = _asked(study, space, spec.study.sampler)
         point = {name: asked.params[name] for name in space}
         if _key(point) not in taken:
             return point
         study.tell(asked, state=TrialState.FAIL)
     left = _left(spec.space, taken)
     return random.Random(seed).choice(left) if left else None  # noqa: S311
+
+
+def _asked(study: optuna.Study, space: dict[str, BaseDistribution], sampler: str) -> optuna.Trial:
+    try:
+        return study.ask(space)
+    except ImportError as error:  # some samplers import what they need only when they draw
+        raise UsageError(f"study.sampler: {sampler} needs a package that is not installed: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"study.sampler: {sampler} cannot draw from this space: {error}") from error
 
 
 def _left(space: Space, taken: set[tuple[float, ...]]) -> list[Point]:

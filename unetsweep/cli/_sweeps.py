@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 LOCAL_GRACE = timedelta(seconds=15)
 """A local supervisor has written its record long before."""
-SLURM_GRACE = timedelta(seconds=30)
-"""squeue lists what sbatch took within a second, or after the MessageTimeout of a busy controller (10 s)."""
+SLURM_GRACE = timedelta(seconds=90)
+"""More than the 60 s after which a silent sbatch is given up: its job may still appear."""
 
 
 def resolve(sweep: str | None, results: Path) -> Path:

@@ -22,7 +22,7 @@ class Capacity:
     """Most elements of one array."""
     submit_room: int | None = None
     """How many more jobs it takes from this user now; None: no limit."""
-    unseen_grace: timedelta = timedelta(seconds=30)
+    unseen_grace: timedelta = timedelta(seconds=90)
     """How long a submission may go unlisted."""
     result_grace: timedelta = timedelta(seconds=60)
     """How long a file may be invisible after its job ended (network file systems)."""

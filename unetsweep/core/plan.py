@@ -35,7 +35,7 @@ class Plan:
     live: int = 0
     """Attempts that may still be at work."""
     vanished: int = 0
-    """Attempts that the cluster lost, or of which it knows nothing any more."""
+    """Attempts that had a job, of which the queue knows nothing any more."""
 
     def raise_if_unsafe(self) -> None:
         """The guard: too much vanished at once to be true."""
@@ -118,7 +118,7 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
     if not waiting:
         return
     outcome = _outcome(run.last, look)
-    draft.vanished += outcome.vanished
+    draft.vanished += isinstance(outcome, _Lost) and outcome.vanished
     if not isinstance(outcome, _Live) or _needs_no_more(run.last, look):
         cancelled = [trial for trial in waiting if trial.cancelled]
         draft.actions += [_tell(trial, run.last, "cancelled", "you cancelled it") for trial in cancelled]
@@ -151,7 +151,6 @@ class _Live:
     reason: str
     running: bool = False
     adopt: str | None = None
-    vanished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +159,6 @@ class _Over:
 
     state: str
     reason: str
-    vanished: bool = False
-    """The queue knows nothing of it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +167,8 @@ class _Lost:
 
     reason: str
     give_up: Attempt | None = None
-
-    @property
-    def vanished(self) -> bool:
-        return self.give_up is not None
+    vanished: bool = False
+    """A job that was there, and of which the queue knows nothing any more."""
 
 
 def _outcome(last: Attempt | None, look: _Look) -> _Live | _Over | _Lost:
@@ -196,9 +191,7 @@ def _outcome(last: Attempt | None, look: _Look) -> _Live | _Over | _Lost:
         return _Live(last, f"its job ended as {last.job.word}; its files may show late", adopt=adopt)
     if last.job.state is JobState.CANCELLED:
         return _Over("cancelled", f"job {last.job.job_id} was cancelled")
-    if last.job.state is JobState.NODE_FAILED or (last.claimed_by is None and last.ending is None):
-        return _Lost(f"job {last.job.job_id} ended as {last.job.word} without a result", give_up=last)
-    return _Over("failed", f"job {last.job.job_id} ended as {last.job.word} without a result")
+    return _Lost(f"job {last.job.job_id} ended ({last.job.word}) without a result", give_up=last)
 
 
 def _unlisted(last: Attempt, look: _Look) -> _Live | _Over | _Lost:
@@ -209,12 +202,11 @@ def _unlisted(last: Attempt, look: _Look) -> _Live | _Over | _Lost:
     if look.now - last.at < look.capacity.unseen_grace:
         known = last.job_id or adopt
         return _Live(last, "just submitted" if known else UNSURE, adopt=adopt)
-    if last.claimed_by is not None:
-        return _Over("failed", f"job {last.claimed_by} is gone from the queue and left no result", vanished=True)
-    if look.capacity.queues and last.job_id is not None and last.token in look.listed:
-        return _Over("cancelled", f"job {last.job_id} left the queue before it started: it was cancelled")
-    what = f"job {last.job_id} is gone from the queue" if last.job_id else "its submission never reached the queue"
-    return _Lost(what, give_up=last)
+    job_id = last.claimed_by or last.job_id
+    if look.capacity.queues and last.claimed_by is None and job_id is not None and last.token in look.listed:
+        return _Over("cancelled", f"job {job_id} left the queue before it started: it was cancelled")
+    what = f"job {job_id} is gone from the queue" if job_id else "its submission never reached the queue"
+    return _Lost(what, give_up=last, vanished=job_id is not None)
 
 
 def _described(last: Attempt) -> str:

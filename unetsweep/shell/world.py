@@ -56,7 +56,7 @@ class World:
     clock: Clock
     submission: Callable[[str, int, int | None], Submission]
     """(token, elements, throttle) -> what to ask of the scheduler."""
-    unseen_grace: timedelta = timedelta(seconds=30)
+    unseen_grace: timedelta = timedelta(seconds=90)
 
     def capacity(self) -> Capacity:
         """Without asking the scheduler: its limits matter only where there is something to submit."""

@@ -208,6 +208,9 @@ class EpochEnds(pl.Callback):
             at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         self.desk.append(self._progress_name(), json.dumps(dataclasses.asdict(line), allow_nan=False))
+        shown = f", val_iou {scores.iou:.4f}, val_loss {scores.loss:.4f}" if scores else ""
+        words = f"epoch {epoch} of {self.wanted[-1]}: train_loss {loss:.4f}{shown}, {line.seconds:.1f} s"
+        print(words, flush=True)  # noqa: T201  # the job's log, which `unetsweep logs --follow` shows
 
 
 def epochs_done(trainer: pl.Trainer) -> int:
