@@ -32,6 +32,7 @@ def helps(command: click.Command, name: str, parent: click.Context | None = None
     context = click.Context(
         command, info_name=name.split()[-1], parent=parent, terminal_width=width, **command.context_settings
     )
+    command._help_option = None  # click keeps the one of whoever called the command first
     yield name, command.get_help(context)
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
