@@ -1,0 +1,77 @@
+"""Our trainer on a real SLURM: two processes a job under srun, the table, a job requeued on the way."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slurm_cluster import Cluster, wait_for
+
+pytestmark = [pytest.mark.slurm, pytest.mark.train]
+
+SWEEP = """
+name: eyes
+data: {root: eyes, image_size: 32, split: {groups: groups.csv}}
+space: {epochs: [EPOCHS], batch_size: [4], learning_rate: [RATES]}
+model: {base: 4, depth: 2}
+slurm: {processes: 2, time: 10m, mem: 3G}
+run: {parallel: 2}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    unetsweep("data", "sample", "eyes", "--size", "64", "--eyes", "4")
+    return tmp_path
+
+
+def unetsweep(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "unetsweep", *words], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def results() -> list[dict[str, Any]]:
+    return [json.loads(path.read_bytes()) for path in sorted(Path("results/eyes/trials").glob("*/result.json"))]
+
+
+def test_an_array_of_two_process_trainings_fills_the_table(place: Path, cluster: Cluster):
+    (place / "eyes.yaml").write_text(SWEEP.replace("EPOCHS", "1, 2").replace("RATES", "1e-2"))
+    assert "2 jobs" in unetsweep("submit", "eyes.yaml")
+    wait_for(lambda: len(results()) == 2, 180)
+    array = {str(result["job_id"]).split("_")[0] for result in results()}
+    assert len(array) == 1
+    assert array <= set(cluster.run("squeue", "--me", "-h", "-t", "all", "-o", "%F").split())
+    claims = [json.loads(path.read_bytes()) for path in Path("results/eyes/runs").glob("*/claims/*")]
+    assert sorted(claim["job_id"] for claim in claims) == sorted(result["job_id"] for result in results())
+    table = unetsweep("report", "eyes", "--format", "markdown")
+    for result in results():
+        assert result["state"] == "complete"
+        row = next(line for line in table.splitlines() if f" {result['job_id']} " in line).replace("*", "")
+        shown = [float(cell) for cell in row.strip("|").split("|")[4:]]
+        asked = [result[name] for name in ("val_iou", "val_loss", "test_iou", "test_loss")]
+        assert shown == [round(value, 4) for value in asked]
+
+
+def test_a_requeued_training_ends_as_one_that_was_left_alone(place: Path, cluster: Cluster):
+    if cluster.variant != "none":
+        pytest.skip("accounting changes nothing in a requeue, which takes half a minute")
+    (place / "eyes.yaml").write_text(SWEEP.replace("EPOCHS", "60").replace("RATES", "1e-2"))
+    unetsweep("submit", "eyes.yaml")
+    run = Path("results/eyes/runs/0000")
+    wait_for(lambda: any(path.read_text().count("\n") > 2 for path in run.glob("progress-1-0.jsonl")), 60)
+    (job,) = {json.loads(path.read_bytes())["job_id"] for path in run.glob("claims/*")}
+    cluster.run("scontrol", "requeue", job)
+    wait_for(lambda: len(results()) == 1, 240)
+    (result,) = results()
+    assert result["state"] == "complete", result["message"]
+    assert (run / "claims" / "1-1").exists(), "it never started again"
+    unetsweep("train", "results/eyes/trials/0000/config.json", "--out", "alone")
+    alone = json.loads(Path("alone/result.json").read_bytes())
+    same = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image")
+    assert {name: result[name] for name in same} == {name: alone[name] for name in same}
