@@ -1,5 +1,6 @@
 """A small file is there whole or not at all, whoever dies and whoever else writes."""
 
+import errno
 import json
 import os
 import signal
@@ -143,3 +144,23 @@ def test_lines_of_two_writers_do_not_mix(tmp_path: Path):
     assert len(lines) == 200
     assert all(len(json.loads(line)["text"]) == 3000 for line in lines)
     assert os.access(log, os.R_OK)
+
+
+def test_a_disk_that_takes_a_part_at_a_time_leaves_no_torn_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, text: real(descriptor, text[:10]))
+    link_json(tmp_path / "a.json", {"text": "x" * 500})
+    assert read_json(tmp_path / "a.json")["text"] == "x" * 500
+
+
+def test_a_file_replaced_between_opening_and_reading_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_json(tmp_path / "a.json", {"who": 1})
+    real, stale = Path.read_bytes, [OSError(errno.ESTALE, "Stale file handle")]
+
+    def read(path: Path) -> bytes:
+        if stale:
+            raise stale.pop()
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert read_json(tmp_path / "a.json")["who"] == 1

@@ -7,7 +7,9 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from adapters.scheduler_contract import Rig, SchedulerContract
@@ -17,11 +19,13 @@ from unetsweep.adapters.local_jobs import LocalJobs, log_path, process_path
 from unetsweep.adapters.process import Identity
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig
+from unetsweep.core import layout
 from unetsweep.core.actions import Element
 from unetsweep.core.facts import Job, JobState
 from unetsweep.core.ports import Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError
+from unetsweep.worker import supervisor
 
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # as it should be
 
@@ -163,6 +167,45 @@ def test_the_set_up_lines_come_before_the_training(rig: LocalRig):
     rig.wait(submission, lambda jobs: not jobs[0].state.is_live)
     said = log_path(rig.directory.root, submission.token, 0).read_text().splitlines()
     assert said[0] == "the modules are loaded"
+
+
+def test_a_job_s_exit_is_written_before_its_end_is_in_sight(rig: LocalRig, running: Submission):
+    ranks = processes(f"rank {rig.directory.root} {running.token}")
+    assert len(ranks) == 1
+    rig.finish(running, 0)
+    rig.wait(running, lambda jobs: not jobs[0].state.is_live)
+    run, attempt = rig.directory.intent(running.token)["elements"][0]
+    assert read_json(rig.directory.root / layout.attempt_exit(run, attempt, 0))["status"] == 0
+
+
+def test_a_job_that_waits_for_a_gpu_can_be_cancelled(rig: LocalRig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    show_gpus(0, tmp_path, monkeypatch)
+    rig.config = replace(rig.config, accelerator="gpu")
+    submission = rig.submission(1)
+    (job_id,) = rig.started(submission)
+    time.sleep(0.3)
+    assert only(rig, submission).state is JobState.RUNNING
+    rig.scheduler.cancel([job_id])
+    rig.wait(submission, lambda jobs: not jobs[0].state.is_live)
+
+
+def test_a_training_holds_as_many_gpus_as_it_needs_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    show_gpus(4, tmp_path, monkeypatch)
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(sleep=lambda _: pytest.fail("no GPU is free")))
+    with contextlib.ExitStack() as held:
+        shown = [supervisor._devices(count, held)["CUDA_VISIBLE_DEVICES"] for count in (1, 2, 1)]
+    assert shown == ["0", "1,2", "3"]
+
+
+def show_gpus(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with so many, by its nvidia-smi."""
+    listed = "\n".join(f"echo GPU {k}: NVIDIA" for k in range(count))
+    program = folder / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{listed}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
 
 
 def test_numbers_are_counted_through_the_sweep(rig: LocalRig):

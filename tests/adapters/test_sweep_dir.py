@@ -70,6 +70,14 @@ def test_trials_are_numbered_on_from_the_last(sweep: SweepDir):
     assert [trial.number for trial in sweep.look().trials] == [0, 1, 2]
 
 
+def test_a_number_that_another_pass_took_meanwhile_stays_that_one_s_with_its_config(sweep: SweepDir):
+    sweep.add_trials([config(8), config(16)], {})
+    assert sweep.add_trials([config(32), config(64)], {}, first=1) == [2]
+    assert [trial["params"]["epochs"] for trial in sweep.trials()] == [8, 16, 64]
+    assert [read_json(sweep.config_path(k))["epochs"] for k in range(3)] == [8, 16, 64]
+    assert sorted(path.name for path in (sweep.root / layout.TRIALS).iterdir()) == ["0000", "0001", "0002"]
+
+
 def test_numbers_above_9999_keep_their_order(sweep: SweepDir):
     for number in (9999, 10000, 10001):
         folder = sweep.root / layout.trial_dir(number)
@@ -149,6 +157,14 @@ def test_an_attempt_belongs_to_whoever_made_its_file(sweep: SweepDir):
     runs = sweep.look().runs
     assert [runs[k].last.token for k in (0, 1, 2)] == [second, first, second]
     assert [runs[k].last.index for k in (0, 2)] == [0, 2]
+
+
+def test_an_element_whose_attempt_another_pass_made_does_not_own_it(sweep: SweepDir):
+    sweep.add_trials([config(), config(16)], {})
+    first, _ = sweep.intend(elements(1), None, "slurm")
+    second, _ = sweep.intend(elements(0, 1), None, "slurm")
+    assert sweep.is_owner(first, 0)
+    assert [sweep.is_owner(second, index) for index in (0, 1)] == [True, False]
 
 
 def test_the_first_job_id_stands(sweep: SweepDir):
@@ -234,6 +250,34 @@ def test_the_earliest_error_that_is_no_echo_is_the_reason(begun: SweepDir):
     found = ending(begun)
     assert found is not None
     assert (found.message, found.where) == ("CUDA out of memory", str(begun.root / "runs/0000/error-1.json"))
+
+
+def test_that_the_others_left_is_no_reason_before_an_exit_status_is_known(begun: SweepDir):
+    """A preempted job's ranks may say so before the last act, on their way back into the queue."""
+    error(begun, 1, kind="exception", attempt=1, message="Connection closed by peer", echo=True)
+    assert ending(begun) is None
+    begun.record_exit(0, 1, 0, 137, None)
+    found = ending(begun)
+    assert found is not None
+    assert found.message == "Connection closed by peer"
+
+
+@pytest.mark.parametrize("name", ["claims/1-0", "error-0.json", "attempts/1.json", "horizons/8.json"])
+def test_an_unreadable_file_of_a_run_stops_no_other_run(sweep: SweepDir, name: str):
+    sweep.add_trials([config(), config(16)], {})
+    sweep.intend(elements(0, 1), None, "slurm")
+    path = sweep.root / "runs/0000" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{")
+    runs = sweep.look().runs
+    assert str(path) in (runs[0].unreadable or "")
+    assert runs[1].unreadable is None
+    assert runs[1].last is not None
+
+
+def test_what_a_trainer_of_the_user_s_own_leaves_beside_our_files_is_not_read(begun: SweepDir):
+    (begun.root / "runs/0000/error-log.json").write_text("mine")
+    assert begun.look().runs[0].unreadable is None
 
 
 def test_errors_of_earlier_attempts_say_nothing_of_the_last(begun: SweepDir):

@@ -91,3 +91,15 @@ def test_a_sweep_that_is_not_there_is_told_with_those_that_are(place: Place, com
 
 def test_without_any_sweep_status_names_the_first_step(place: Place):
     assert "unetsweep submit sweeps/quickstart.yaml" in place.run("status", status=2).stderr
+
+
+def test_a_profile_that_the_first_submit_named_stays_the_sweep_s(place: Place):
+    (place.folder / "site.yaml").write_text("partition: eyes\n")
+    sweep = place.grid(1)
+    place.submit(sweep, "--profile", "./site.yaml")
+    written = (place.root() / "sweep.yaml").read_text()
+    assert "partition: eyes" in written
+    assert "warning" not in place.submit(sweep).stderr
+    assert (place.root() / "sweep.yaml").read_text() == written
+    said = place.submit(sweep, "--profile", "default").stderr
+    assert "changed since the last submit: slurm.partition: 'eyes' -> none" in said

@@ -23,7 +23,7 @@ from plan_rows import (
 )
 
 from unetsweep.core.actions import Submit
-from unetsweep.core.facts import JobState, Seen
+from unetsweep.core.facts import JobState, Run, Seen
 from unetsweep.core.plan import MANY
 from unetsweep.core.spec import Retries
 from unetsweep.errors import UnsafePlan
@@ -239,8 +239,24 @@ def test_the_plan_refuses_itself_when_too_much_vanishes_at_once(more):
     decide(many(*never)).raise_if_unsafe()  # a submitter that died before sbatch is no riddle
     ended = [attempt(run=k, index=k, token=f"{k:012x}", job=job(ENDED), **more) for k in range(MANY)]
     decide(many(*ended)).raise_if_unsafe()  # the queue says so itself
-    alive = [attempt(run=MANY + k, index=k, job_id="18809", token=OTHER, job=job(RUNNING)) for k in range(2 * MANY + 1)]
+    alive = [attempt(run=MANY + k, index=k, job_id="18809", token=OTHER, job=job(RUNNING)) for k in range(MANY + 1)]
     decide(many(*gone, *alive)).raise_if_unsafe()
+
+
+def test_cancelled_trials_may_vanish_as_many_as_they_are():
+    gone = many(*(attempt(run=k, index=k, token=f"{k:012x}", job_id="18808") for k in range(MANY)))
+    cancelled = replace(gone, trials=tuple(replace(trial, cancelled=True) for trial in gone.trials))
+    decided = decide(cancelled)
+    decided.raise_if_unsafe()
+    assert lines(decided) == [f"tell {k} cancelled" for k in range(MANY)]
+
+
+def test_a_run_that_cannot_be_read_waits_with_the_reason_and_keeps_its_place():
+    found = many(None, None, None)
+    found = replace(found, runs={**found.runs, 0: Run(0, unreadable="runs/0000/claims/1-0: torn")})
+    decided = decide(found, capacity=LOCAL)
+    assert lines(decided) == ["submit 1.1"]
+    assert decided.waits[0].reason == "runs/0000/claims/1-0: torn"
 
 
 def test_trials_that_failed_by_themselves_are_believed_however_many():

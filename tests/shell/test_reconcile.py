@@ -1,5 +1,6 @@
 """Passes over a real directory: what is submitted, adopted, told; and what a silent cluster changes (nothing)."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -136,6 +137,45 @@ def test_a_limit_that_the_cluster_tells_of_is_never_asked_for_more(tmp_path: Pat
     assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
     scene.until_ended()
     assert sorted(scene.cluster.trained) == list(range(7))
+
+
+def test_what_a_job_left_between_look_and_question_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(tmp_path, 1, queues=False)
+    scene.reconcile()
+    scene.cluster.tick()
+    real = type(scene.cluster).jobs
+
+    def finishes(cluster, tokens):
+        cluster.tick()
+        return [replace(job, ended_at=None) for job in real(cluster, tokens)]  # as local jobs have it
+
+    monkeypatch.setattr(type(scene.cluster), "jobs", finishes)
+    outcome = scene.reconcile()
+    assert not any(isinstance(action, GiveUp | Submit) for action in outcome.done)
+    assert scene.states() == ["complete"]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before it looks again", "after it looked"])
+def test_a_pass_that_slept_while_another_proposed_adds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+):
+    scene, other = Scene(tmp_path, 3), Scene(tmp_path, 3)
+    point = {"epochs": 8, "batch_size": 4, "learning_rate": 0.5}
+    monkeypatch.setattr(type(scene.study), "propose", lambda *words: [point] * words[-1])  # it always has one more
+    real = scene.directory.trials
+    woken: list[int] = []
+
+    def sleeps():
+        found = real() if late else None
+        if not woken:
+            woken.append(1)
+            other.reconcile()
+        return real() if found is None else found
+
+    monkeypatch.setattr(scene.directory, "trials", sleeps)
+    scene.reconcile()
+    assert len(other.directory.trials()) == 3
+    assert scene.cluster.arrays + other.cluster.arrays == 1
 
 
 def test_arrays_are_cut_to_the_cluster_s_largest(tmp_path: Path):

@@ -4,9 +4,11 @@ Rule 1: a temporary name in the same folder, fsync, then rename (the last wins) 
 Rule 2: what is unreadable is an error with its path, never an empty answer.
 """
 
+import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +24,22 @@ BATCH = 200
 def read_json(path: Path) -> dict[str, Any]:
     """A file of ours; StateError when it is torn, of another schema or not an object."""
     try:
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(_bytes(path))
     except ValueError as error:
         raise StateError(f"{path}: not readable as JSON ({error}); move it away and run the command again") from error
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         found = raw.get("schema") if isinstance(raw, dict) else raw
         raise StateError(f"{path}: found schema {found!r}; this version reads {SCHEMA}")
     return raw
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+    return path.read_bytes()  # on NFS: it was replaced, or removed, between our opening and our reading
 
 
 def write_text(path: Path, text: str) -> None:
@@ -78,6 +89,18 @@ def _link_batch(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def rename_folder(made: Path, final: Path) -> bool:
+    """Give a folder its final name unless another one with files has it (then it is removed); whether it was us."""
+    try:
+        os.rename(made, final)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(made)
+        return False
+    return True
+
+
 def append_line(path: Path, content: Mapping[str, Any]) -> None:
     """Add a line to a log for people; one write, so that lines of two writers do not mix."""
     line = json.dumps({"at": utc_now().isoformat(), **content}) + "\n"
@@ -117,7 +140,9 @@ def _unflushed(path: Path, text: str) -> tuple[Path, int]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(descriptor, text.encode())
+        rest = text.encode()
+        while rest:  # a disk that fills up takes a part, and only then says so
+            rest = rest[os.write(descriptor, rest) :]
     except BaseException:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ Rule 1: a job is its supervisor process, known by boot, pid and start time; neve
 Rule 2: the supervisor writes its own record first of all, so a submitter that dies leaves no unknown job.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -95,7 +96,8 @@ class LocalJobs:
             record = process_path(self._root, job["token"], job["index"])
             identity = Identity.from_json(read_json(record)) if record.exists() else None
             if identity is not None and identity.is_alive():
-                os.killpg(identity.pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):  # it has ended since
+                    os.killpg(identity.pid, signal.SIGTERM)
 
 
 _WORDS = {

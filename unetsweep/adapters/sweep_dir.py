@@ -1,6 +1,6 @@
 """Writing a sweep's directory: each deed is one small file, there whole or not at all.
 
-Rule 1: trials and attempts exist by link(): whoever creates the file owns it, the other one sees it.
+Rule 1: trials exist by rename(), attempts by link(): whoever is first owns it, the other one sees it.
 Rule 2: written before it is acted on: a trial before its submission, an intent before sbatch.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from unetsweep import contract
 from unetsweep.adapters import sweep_look
-from unetsweep.adapters.files import append_line, link_all, link_json, read_json, utc_now, write_json, write_text
+from unetsweep.adapters.files import append_line, link_all, link_json, read_json, rename_folder, utc_now, write_text
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
 from unetsweep.core.actions import Element
@@ -73,24 +73,28 @@ class SweepDir:
 
     # ---- trials
 
-    def add_trials(self, configs: Sequence[TrialConfig], origin: Mapping[str, Any]) -> list[int]:
-        """New trials, numbered on from the last; their run is their own."""
-        start = self.next_trial()
-        numbers = list(range(start, start + len(configs)))
-        files = []
-        for number, config in zip(numbers, configs, strict=True):
-            folder = self.root / layout.trial_dir(number)
-            folder.mkdir(exist_ok=True)
-            (folder / layout.CONFIG).unlink(missing_ok=True)  # of a pass that died before its trial existed
-            files.append((folder / layout.CONFIG, contract.encode(config)))
-        link_all(files)
-        trials = [self._trial_file(number, config, origin) for number, config in zip(numbers, configs, strict=True)]
-        link_all(trials)
-        return numbers
+    def add_trials(
+        self, configs: Sequence[TrialConfig], origin: Mapping[str, Any], first: int | None = None
+    ) -> list[int]:
+        """New trials, numbered on from `first` (default: the first number that is free); their run is their own.
 
-    def _trial_file(self, number: int, config: TrialConfig, origin: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+        A trial's files come together, by the renaming of their folder. A number that another pass has
+        taken meanwhile stays that one's; returned are those that are ours.
+        """
+        start = self.next_trial() if first is None else first
+        folders, files = {}, []
+        for number, config in enumerate(configs, start):
+            folder = self.root / layout.trial_dir(number)
+            made = folders[number] = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+            made.mkdir()
+            files.append((made / layout.CONFIG, contract.encode(config)))
+            files.append((made / layout.TRIAL, self._trial_file(number, config, origin)))
+        link_all(files)
+        return [n for n, made in folders.items() if rename_folder(made, self.root / layout.trial_dir(n))]
+
+    def _trial_file(self, number: int, config: TrialConfig, origin: Mapping[str, Any]) -> dict[str, Any]:
         params = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate")}
-        content = {
+        return {
             "trial": number,
             "params": params,
             "config_id": contract.config_id(config),
@@ -98,7 +102,6 @@ class SweepDir:
             "at": self._now().isoformat(),
             **origin,
         }
-        return self.root / layout.trial_dir(number) / layout.TRIAL, content
 
     def next_trial(self) -> int:
         """The first number without a trial; a folder whose trial.json never came is used again."""
@@ -185,10 +188,16 @@ class SweepDir:
         content = {"reason": reason, "refused": refused, "at": self._now().isoformat()}
         link_json(self.root / layout.attempt_lost(run, attempt), content)
 
+    def is_owner(self, token: str, index: int) -> bool:
+        """Whether this element has its attempt: another pass may have been the first to make it."""
+        run, attempt = self.intent(token)["elements"][index]
+        intent = read_json(self.root / layout.attempt(run, attempt))
+        return (intent["token"], intent["index"]) == (token, index)
+
     def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
         """All processes of this start are gone; with the log's last line, for the reader."""
         content = {"status": status, "at": self._now().isoformat(), "log": str(log) if log else None}
-        write_json(self.root / layout.attempt_exit(run, attempt, restart), {**content, "last_line": last_line(log)})
+        link_json(self.root / layout.attempt_exit(run, attempt, restart), {**content, "last_line": last_line(log)})
 
     def intent(self, token: str) -> dict[str, Any]:
         return read_json(self.root / layout.submission(token) / "intent.json")

@@ -2,17 +2,23 @@
 
 Rule 1: of ended trials nothing is opened; their folders are only counted.
 Rule 2: what is half there (a folder without its file, made by a pass that died) is not there.
+Rule 3: an unreadable file of a run stops that run's trials, and no other's.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from unetsweep.adapters.files import read_json
+from unetsweep.contract import result_from
 from unetsweep.core import layout
 from unetsweep.core.facts import TERMINATED, Attempt, Ending, Run, Seen, Trial
+from unetsweep.errors import StateError
+
+_ERROR = re.compile(r"error-\d+\.json")
 
 
 def look(root: Path) -> Seen:
@@ -41,13 +47,20 @@ def numbered(folder: Path) -> Iterator[tuple[int, Path]]:
 
 
 def read_run(root: Path, number: int) -> Run:
-    """One run's horizons and attempts."""
+    """One run's horizons and attempts; where a file of it is unreadable, that."""
+    try:
+        return _read_run(root, number)
+    except StateError as error:
+        return Run(number, unreadable=str(error))
+
+
+def _read_run(root: Path, number: int) -> Run:
     folder = root / layout.run_dir(number)
     names = _listed(folder)
     if not names:
         return Run(number)
     horizons = {int(name.removesuffix(".json")): folder / "horizons" / name for name in _jsons(folder / "horizons")}
-    states = {epochs: str(read_json(path).get("state", "complete")) for epochs, path in horizons.items()}
+    states = {epochs: str(result_from(read_json(path), str(path)).state) for epochs, path in horizons.items()}
     claims = _claims(folder)
     errors = _errors(folder, names)
     marks = set(_listed(folder / "attempts"))
@@ -87,11 +100,12 @@ def _ending(
     """The earliest error file of the attempt that is more than "the others left", else its exit status.
 
     What starts before `restart` left does not count: the scheduler has started the job again since.
+    "The others left" alone counts only with an exit status: a preempted job may say it on its way back.
     """
     mine = [error for error in errors if error.get("attempt") == number and error.get("restart", 0) >= restart]
     first = min(mine, key=lambda error: (error.get("echo", False), error.get("at", "")), default=None)
     exit_ = _exit(root, run, number, restart, marks)
-    if first is not None and not (first.get("echo", False) and exit_ is not None and exit_.status == TERMINATED):
+    if first is not None and (not first.get("echo", False) or (exit_ is not None and exit_.status != TERMINATED)):
         return Ending(first["kind"], first["message"], first["path"])
     return exit_
 
@@ -110,7 +124,7 @@ def _exit(root: Path, run: int, number: int, restart: int, marks: set[str]) -> E
 def _errors(folder: Path, names: set[str]) -> list[dict[str, Any]]:
     found = []
     for name in sorted(names):
-        if name.startswith("error-") and name.endswith(".json"):
+        if _ERROR.fullmatch(name):  # a trainer of the user's own may leave any other name here
             found.append({**read_json(folder / name), "path": str(folder / name)})
     return found
 

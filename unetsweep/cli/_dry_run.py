@@ -36,7 +36,7 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> dict[st
     from unetsweep.core.plan import forecast
     from unetsweep.core.spec import trials_wanted
     from unetsweep.errors import SchedulerError
-    from unetsweep.shell.reconcile import with_jobs
+    from unetsweep.shell.reconcile import ask, with_jobs
 
     jobs = scheduler(executor, directory.root)
     parallel = spec.run.parallel
@@ -48,10 +48,9 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> dict[st
         click.echo(f"warning: {error}", err=True)
         capacity = Capacity(jobs.queues, parallel)
     seen = replace(directory.look(), stopped=False)  # submitting resumes
-    tokens = {run.last.token for run in seen.runs.values() if run.last is not None}
-    if tokens:
-        listed = {(job.token, job.index): job for job in jobs.jobs(tokens)}
-        seen = with_jobs(seen, listed, None)
+    seen = with_jobs(seen, *ask(jobs, seen))
+    if seen.silence is not None:
+        click.echo(f"warning: the queue does not answer, so nothing would be sent: {seen.silence}", err=True)
     plan, proposed = forecast(spec, seen, capacity, datetime.now(UTC))
     asked = _epochs(spec, len(directory.trials()), proposed)
     first = [Propose(proposed, f"{trials_wanted(spec)} trials are asked for")] if proposed else []

@@ -41,7 +41,8 @@ def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Pat
             warnings.append(str(error))
     if directory.exists():
         directory.check_private()
-        write = _update(spec, directory, source)
+        changed, write = _update(spec, directory, source)
+        warnings += [f"changed since the last submit: {line}" for line in changed]
     else:
         write = _creation(spec, directory, kind)
     return Prepared(kind, tuple(warnings), write)
@@ -104,7 +105,8 @@ def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str) -> Callable[[
     return write
 
 
-def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> Callable[[], None]:
+def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> tuple[tuple[str, ...], Callable[[], None]]:
+    """What changed, in words, and the deed."""
     from unetsweep.config.changes import difference, refused
     from unetsweep.config.load import load
     from unetsweep.config.written import as_yaml
@@ -119,14 +121,14 @@ def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> Callable[
                 *wrong,
             ],
         )
-    changed = bool(difference(old, spec))
+    changed = difference(old, spec)
 
     def write() -> None:
         directory.resume()
         if changed:
             directory.replace_spec(as_yaml(spec, commit=_commit()))
 
-    return write
+    return changed, write
 
 
 def _commit() -> str | None:

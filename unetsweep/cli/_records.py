@@ -1,8 +1,6 @@
 """A sweep's files as the report's records; the scheduler and the study are not asked."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from unetsweep import contract
 from unetsweep.adapters.files import read_json
@@ -58,10 +56,9 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
 
 def _result(path: Path) -> Result | None:
     try:
-        raw: Any = json.loads(path.read_bytes())
+        return contract.result_from(read_json(path), str(path))
     except FileNotFoundError:
         return None
-    return contract.result_from(raw, str(path))
 
 
 def _open(run: Run, cancelled: bool) -> tuple[str, str, str | None]:
@@ -70,6 +67,8 @@ def _open(run: Run, cancelled: bool) -> tuple[str, str, str | None]:
     job_id = (last.claimed_by or last.job_id) if last else None
     if cancelled:
         return "cancelled", "you cancelled it", job_id
+    if run.unreadable is not None:
+        return "waiting", run.unreadable, None
     if last is None or last.lost is not None:
         return "waiting", (last.lost or "") if last else "", job_id
     if last.ending is not None and last.ending.is_final:

@@ -50,7 +50,7 @@ def watch_on(directory: "SweepDir", world: "World") -> None:
                 if line != shown:
                     click.echo(line)
                     shown = line
-                if not outcome.seen.trials and not outcome.plan.actions:
+                if not outcome.seen.trials:  # what it would still do is to propose, and the space is used up
                     return
             time.sleep(EVERY_S[directory.executor])
     except KeyboardInterrupt:

@@ -2,10 +2,14 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from unetsweep.errors import UsageError
+
+if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
 
 PATIENCE_S = 15.0
 """How long jobs may take to end: a cluster usually gives them 30 s at most."""
@@ -24,24 +28,31 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
     from unetsweep.cli._sweeps import resolve, world_of
 
     directory = SweepDir(resolve(sweep, results))
-    is_open = {trial.number for trial in directory.look().trials}
     unknown = sorted(set(trials) - set(range(directory.next_trial())))
     if unknown:
         raise UsageError(f"sweep {directory.name} has no trial {unknown[0]}; it has {directory.next_trial()} (from 0)")
-    chosen = sorted(is_open & set(trials) if trials else is_open)
+    world = world_of(directory)
     if not trials:
         directory.stop()
-    for trial in chosen:
-        directory.cancel(trial)
-    world = world_of(directory)
+    cancelled: set[int] = set()
     until = time.monotonic() + PATIENCE_S
     while True:
+        left = _open(directory, trials)
+        for trial in left - cancelled:  # a pass that was at work may have proposed some after we stopped the sweep
+            directory.cancel(trial)
+        cancelled |= left
         make_pass(directory.root, world, lambda _: None, patience_s=PATIENCE_S)
-        left = {trial.number for trial in directory.look().trials} & set(chosen)
+        left = _open(directory, trials)
         if not left or time.monotonic() > until:
             break
         time.sleep(1)
+    chosen = sorted(cancelled)
     shown = ", ".join(map(str, chosen[:8])) + (" …" if len(chosen) > 8 else "")
     click.echo(f"cancelled {len(chosen)} trials of {directory.name}: {shown or 'none was open'}")
     if left:
         click.echo(f"{len(left)} of their jobs have not ended yet; `unetsweep status {directory.name}` tells", err=True)
+
+
+def _open(directory: "SweepDir", trials: tuple[int, ...]) -> set[int]:
+    """Those of `trials` (none: of all) that have not ended."""
+    return {trial.number for trial in directory.look().trials if not trials or trial.number in trials}

@@ -21,6 +21,7 @@ def command(root: Path, token: str, index: int, restart: int, status: int, no_pa
 
     directory = SweepDir(root)
     run, attempt = directory.intent(token)["elements"][index]
-    directory.record_exit(run, attempt, restart, status, log_of(directory, run, attempt))
+    if directory.is_owner(token, index):
+        directory.record_exit(run, attempt, restart, status, log_of(directory, run, attempt))
     if not no_pass:
         make_pass(root, world_of(directory), lambda action: click.echo(f"pass: {action}"))

@@ -1,5 +1,6 @@
 """The command line: one file a command, found by name, imported when it is used."""
 
+import errno
 import importlib
 import sys
 
@@ -21,6 +22,13 @@ COMMANDS = {
     "last-act": "",
 }
 """Name and one line of each; those without a line are not for people."""
+
+
+_OF_THE_MACHINE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE),
+    *(errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
+}
+"""What a disk or a folder may refuse to anybody: no bug of ours, so no traceback."""
 
 
 class Commands(click.Group):
@@ -58,3 +66,9 @@ def main() -> None:
     except UnetsweepError as error:
         click.echo(f"unetsweep: {error}", err=True)
         sys.exit(error.exit_status)
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"unetsweep: {place}{error.strerror}; nothing is lost: see to it and run this again", err=True)
+        sys.exit(1)

@@ -42,9 +42,14 @@ def command(
     from unetsweep.cli._dry_run import dry_run as show
     from unetsweep.cli._prepare import prepare
     from unetsweep.config.load import load
+    from unetsweep.core import layout
+    from unetsweep.core.spec import Resources
 
     spec = load(sweep, profile=profile, check_augment=_check_augment)
     directory = SweepDir(results / spec.name)
+    if profile is None and spec.slurm.profile == Resources().profile and directory.exists():
+        first = load(directory.root / layout.SPEC).slurm.profile  # which need not be named again
+        spec = load(sweep, profile=first, check_augment=_check_augment)
     prepared = prepare(spec, directory, executor, sweep, strict=not dry_run)
     for warning in prepared.warnings:
         click.echo(f"warning: {warning}", err=True)

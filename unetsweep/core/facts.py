@@ -101,6 +101,8 @@ class Run:
     horizons: Mapping[int, str] = field(default_factory=dict)
     """Epochs of each horizon that is published, with its state word."""
     attempts: tuple[Attempt, ...] = ()
+    unreadable: str | None = None
+    """Which file of it cannot be read, and why; then the rest is not known either."""
 
     @property
     def last(self) -> Attempt | None:

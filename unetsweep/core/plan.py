@@ -39,7 +39,7 @@ class Plan:
 
     def raise_if_unsafe(self) -> None:
         """The guard: too much vanished at once to be true."""
-        if self.vanished >= MANY and self.vanished >= self.live / 2:
+        if self.vanished >= max(MANY, self.live):
             raise UnsafePlan(
                 f"{self.vanished} submitted trainings vanished from the queue at one look; check that squeue answers "
                 "as it should, then run the command again with --force to send them again"
@@ -108,6 +108,10 @@ def _listed(seen: Seen) -> frozenset[str]:
 
 def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look: _Look) -> None:
     """One run and the trials that it serves."""
+    if run.unreadable is not None:
+        draft.live.append(Attempt(run.number, 0, "", run.number, look.now))  # a job of it may be at work
+        draft.waits += [Wait(trial.number, run.unreadable) for trial in served]
+        return
     waiting = []
     for trial in served:
         state = run.horizons.get(trial.epochs)
@@ -118,13 +122,13 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
     if not waiting:
         return
     outcome = _outcome(run.last, look)
-    draft.vanished += isinstance(outcome, _Lost) and outcome.vanished
     if not isinstance(outcome, _Live) or _needs_no_more(run.last, look):
         cancelled = [trial for trial in waiting if trial.cancelled]
         draft.actions += [_tell(trial, run.last, "cancelled", "you cancelled it") for trial in cancelled]
         waiting = [trial for trial in waiting if not trial.cancelled]
     if not waiting:
         return
+    draft.vanished += isinstance(outcome, _Lost) and outcome.vanished
     if isinstance(outcome, _Live):
         _stay(draft, waiting, outcome)
     elif isinstance(outcome, _Over):

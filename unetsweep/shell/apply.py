@@ -6,6 +6,7 @@ from typing import assert_never
 
 from unetsweep.contract import Result
 from unetsweep.core.actions import Action, Adopt, Cancel, GiveUp, Propose, Submit, Tell
+from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import LimitError, RefusedError
 from unetsweep.shell.world import World
@@ -52,10 +53,15 @@ def _do(action: Action, world: World) -> tuple[bool, bool]:
 
 
 def _propose(count: int, world: World) -> bool:
-    points = world.study.propose(world.spec, world.directory.trials(), count)
+    """Whether there are new trials. Another pass may have added some since our look, and may now:
+    a number counts as ours only if it is still free after the trials that the study was told of."""
+    trials = world.directory.trials()
+    count = min(count, trials_wanted(world.spec) - len(trials))
+    points = world.study.propose(world.spec, trials, count) if count > 0 else []
     configs = [trial_config(world.spec, point) for point in points]
     origin = {"sampler": world.spec.study.sampler, "seed": world.spec.study.seed}
-    return bool(world.directory.add_trials(configs, origin)) if configs else False
+    first = max((trial["trial"] for trial in trials), default=-1) + 1
+    return bool(configs) and bool(world.directory.add_trials(configs, origin, first))
 
 
 def _submit(action: Submit, world: World) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from unetsweep.core.actions import Action, Submit
 from unetsweep.core.facts import Attempt, Job, Seen
 from unetsweep.core.plan import Plan, plan
+from unetsweep.core.ports import Scheduler
 from unetsweep.errors import SchedulerError
 from unetsweep.shell.apply import apply
 from unetsweep.shell.world import World
@@ -32,17 +33,24 @@ class Outcome:
 
 def observe(world: World) -> Seen:
     """One look at the files and one question to the scheduler, asked only when something was submitted."""
-    seen = world.directory.look()
-    return with_jobs(seen, *ask(world, seen))
+    return with_jobs(*_look_and_ask(world))
 
 
-def ask(world: World, seen: Seen) -> tuple[Mapping[tuple[str, int], Job], str | None]:
+def _look_and_ask(world: World) -> tuple[Seen, Mapping[tuple[str, int], Job], str | None]:
+    files = world.directory.look()
+    jobs, silence = ask(world.scheduler, files)
+    if not all(job.state.is_live for job in jobs.values()):
+        files = world.directory.look()  # what an ended job left is surely seen only after its end was
+    return files, jobs, silence
+
+
+def ask(scheduler: Scheduler, seen: Seen) -> tuple[Mapping[tuple[str, int], Job], str | None]:
     """The jobs of everything that has not ended, by (token, index); or why there is no answer."""
     tokens = {run.last.token for run in seen.runs.values() if run.last is not None and run.last.lost is None}
     if not tokens:
         return {}, None
     try:
-        return {(job.token, job.index): job for job in world.scheduler.jobs(tokens)}, None
+        return {(job.token, job.index): job for job in scheduler.jobs(tokens)}, None
     except SchedulerError as error:
         return {}, str(error)
 
@@ -66,8 +74,7 @@ def reconcile(world: World, *, force: bool = False, told: Callable[[Action], Non
     outcome = Outcome()
     capacity = world.capacity()
     asked = world.clock.now()  # what was submitted after this question is not missing from its answer
-    files = world.directory.look()
-    jobs, silence = ask(world, files)
+    files, jobs, silence = _look_and_ask(world)
     for _ in range(TURNS):
         outcome.seen = with_jobs(files, jobs, silence)
         outcome.plan = plan(world.spec, outcome.seen, capacity, asked)

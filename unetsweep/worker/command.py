@@ -30,7 +30,8 @@ def run_command(
     published = folder / layout.RESULT
     words = shlex.split(config.trainer.command or "")
     command = [word.replace("{config}", str(path)).replace("{out}", str(folder)) for word in words]
-    if not published.exists():
+    if not _is_whole(published):
+        published.unlink(missing_ok=True)
         with subprocess.Popen(command, cwd=working_directory, preexec_fn=tied_to_us()) as program:
             status = program.wait()
         if not published.exists():
@@ -38,7 +39,7 @@ def run_command(
                 f"`{shlex.join(command)}` ended with status {status} and wrote no {published}; {_last_words()}"
             )
     try:
-        raw = json.loads(published.read_bytes())
+        raw = json.loads(published.read_bytes(), parse_constant=lambda _: None)  # NaN and Infinity are no values
     except ValueError as error:
         raise StateError(f"{published}: not readable as JSON ({error}); the trainer command wrote it") from error
     result = contract.encode(contract.result_from(raw, str(published)))
@@ -49,6 +50,15 @@ def run_command(
     filled = {key: value for key, value in about.items() if result[key] is None}
     for each in epochs:
         write_json(folder / layout.horizon(each), {**result, **filled})
+
+
+def _is_whole(published: Path) -> bool:
+    """Whether an earlier start left its result; a torn file is that of a program that was killed in writing it."""
+    try:
+        json.loads(published.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
 
 
 def _last_words() -> str:

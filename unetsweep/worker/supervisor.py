@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import random
@@ -31,12 +32,15 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     record = {"index": index, "job_id": job_id, "host": socket.gethostname(), **Identity.of_this_process().as_json()}
     if not link_json(local_jobs.process_path(root, token, index), record):
         return
-    run, _ = SweepDir(root).intent(token)["elements"][index]
+    directory = SweepDir(root)
+    run, attempt = directory.intent(token)["elements"][index]
     size, gpus = _size(root, run)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # the ranks got it too; we wait for them
     with contextlib.ExitStack() as held:
-        env = {**os.environ, **_devices(gpus, held)}
+        env = {**os.environ, **_devices(gpus, held)}  # a cancellation ends us while we wait for them
+        signal.signal(signal.SIGTERM, lambda *_: None)  # the ranks got it too; we wait for them
         status = wait_all([_start_rank(root, token, index, job_id, rank, size, env) for rank in range(size)])
+    if directory.is_owner(token, index):  # before the end is in sight: a pass may look in between
+        directory.record_exit(run, attempt, 0, status, local_jobs.log_path(root, token, index))
     local_jobs.ended_path(root, token, index).touch()
     command = [sys.executable, "-P", "-m", "unetsweep", "last-act", str(root), token]
     command += ["--index", str(index), "--status", str(status)] + ([] if driver == "relay" else ["--no-pass"])
@@ -81,7 +85,7 @@ def _devices(gpus: int, held: contextlib.ExitStack) -> dict[str, str]:
         return {}
     while True:
         with contextlib.ExitStack() as mine:
-            free = [device for device in range(local_jobs.gpus()) if _locked(device, mine)][:gpus]
+            free = list(itertools.islice((n for n in range(local_jobs.gpus()) if _locked(n, mine)), gpus))
             if len(free) == gpus:
                 held.push(mine.pop_all())
                 return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, free))}
