@@ -63,6 +63,8 @@ class FakeScheduler:
     """How long a new job is not listed."""
     slowness: timedelta = timedelta(0)
     """How long sbatch takes."""
+    accounts: dict[str, tuple[JobState, str]] = field(default_factory=dict)
+    """What its accounting says of jobs that it has forgotten."""
     found: list[FakeJob] = field(default_factory=list)
     trained: list[int] = field(default_factory=list)
     """Runs, in the order in which their training began."""
@@ -85,6 +87,10 @@ class FakeScheduler:
         self._answer()
         now = self.clock.now()
         return [each.job for each in self.found if each.job.token in tokens and each.listed_at <= now]
+
+    def last_words(self, job_ids: Collection[str]) -> Mapping[str, tuple[JobState, str]]:
+        """None: it keeps no accounts, unless a test gives it some."""
+        return {job_id: self.accounts[job_id] for job_id in job_ids if job_id in self.accounts}
 
     def submit(self, submission: Submission) -> Sequence[str]:
         self._answer()

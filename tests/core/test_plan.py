@@ -172,8 +172,8 @@ def test_one_run(found: Seen, expected: list[str]):
     assert lines(decide(found)) == expected
 
 
-def lost(times: int, *, refused: bool = False):
-    return tuple(attempt(k + 1, lost="its node died", refused=refused) for k in range(times))
+def lost(times: int, *, refused: bool = False, job_id: str | None = "18800"):
+    return tuple(attempt(k + 1, lost="its node died", refused=refused, job_id=job_id) for k in range(times))
 
 
 RETRIES = [
@@ -190,6 +190,10 @@ RETRIES = [
         ["submit 0.8"],
         id="refusals after losses do not count either",
     ),
+    pytest.param(
+        seen(*lost(9, job_id=None)), ["submit 0.10"], id="what never reached the queue says nothing of the training"
+    ),
+    pytest.param(seen(*lost(MANY + 1, job_id=None)), ["tell 0 failed"], id="but it is not tried for ever"),
 ]
 
 

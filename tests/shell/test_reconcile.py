@@ -5,10 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fakes import FakeScheduler
 from scenes import Scene
 
 from unetsweep.core.actions import Adopt, GiveUp, Submit
 from unetsweep.core.facts import JobState
+from unetsweep.core.ports import Submission
 from unetsweep.errors import RefusedError, SchedulerError, UnsafePlan
 
 
@@ -272,3 +274,65 @@ def _at_most(scene: Scene, parallel: int) -> None:
 def _alive(scene: Scene, parallel: int) -> None:
     assert len(scene.cluster.live()) <= parallel
     assert all(each.job.state in (JobState.QUEUED, JobState.RUNNING) for each in scene.cluster.live())
+
+
+ACCOUNTS = [
+    pytest.param((JobState.CANCELLED, "CANCELLED by 0"), ["cancelled", None], id="cancelled while it ran"),
+    pytest.param((JobState.NODE_FAILED, "NODE_FAIL"), [None, None], id="its node failed before it began: sent again"),
+]
+
+
+@pytest.mark.parametrize(("words", "states"), ACCOUNTS)
+def test_what_the_queue_forgot_the_accounts_explain(tmp_path: Path, words, states):
+    scene = Scene(tmp_path, 2)
+    scene.reconcile()
+    first, second = scene.cluster.live()
+    scene.cluster.start(second)
+    scene.cluster.forget(first)
+    scene.cluster.accounts = {first.job.job_id: words}
+    scene.clock.advance(3600)
+    scene.reconcile()
+    assert scene.states() == states
+
+
+def test_the_accounts_are_asked_only_about_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(tmp_path, 2)
+    scene.reconcile()
+    monkeypatch.setattr(type(scene.cluster), "last_words", lambda *_: pytest.fail("all of it is listed"))
+    scene.clock.advance(3600)
+    scene.reconcile()
+
+
+def test_submissions_that_never_reach_the_queue_use_up_no_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(tmp_path, 1)
+    real = type(scene.cluster).submit
+
+    def unheard(cluster: FakeScheduler, submission: Submission) -> None:
+        raise SchedulerError("sbatch: no answer within 60 s")
+
+    monkeypatch.setattr(type(scene.cluster), "submit", unheard)
+    for _ in range(scene.spec.run.retries.node + 3):
+        with pytest.raises(SchedulerError):
+            scene.reconcile()
+        scene.clock.advance(3600)
+    monkeypatch.setattr(type(scene.cluster), "submit", real)
+    scene.until_ended()
+    assert scene.states() == ["complete"]
+
+
+def test_a_study_that_cannot_be_written_stops_no_sweep_and_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    scene = Scene(tmp_path, 2)
+    real = type(scene.study).update
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(scene.study), "update", full)
+    scene.until_ended()
+    assert scene.states() == ["complete"] * 2
+    assert scene.study.told == {}
+    monkeypatch.setattr(type(scene.study), "update", real)
+    scene.reconcile()
+    assert scene.study.told == dict.fromkeys(range(2), "complete")

@@ -220,5 +220,5 @@ def test_last_words_come_from_the_accounting_where_there_is_one(cluster: Cluster
     queue = Slurm(lambda _: payloads.Fail())
     (job_id,) = queue.submit(sent)
     cluster.wait_ended(sent.token)
-    expected = {job_id: "FAILED"} if cluster.variant == "dbd" else {}
-    wait_for(lambda: queue.final_words([job_id, "999999"]) == expected)
+    expected = {job_id: (JobState.ENDED, "FAILED")} if cluster.variant == "dbd" else {}
+    wait_for(lambda: queue.last_words([job_id, "999999"]) == expected)

@@ -183,14 +183,14 @@ def test_who_lost_the_run_stops_and_writes_no_more(root: Path, whole: Path, tmp_
     for point in (1, points // 2, points):
         out = tmp_path / str(point)
         assert scenes.run(scenes.train, out, config, lose_at=point, horizons=HORIZONS) == [1]
-        assert scenes.error(out)["type"] == "TrainingError"
-        assert scenes.error(out)["message"].startswith("superseded")
+        assert scenes.error(out)["type"] == "SupersededError"
+        assert scenes.error(out)["message"].startswith("another attempt owns")
         assert not (out / "horizons/4.json").exists()
         assert not list(out.rglob("*.tmp"))
     pair = scenes.config(root, **FOUR, processes=2)
     assert scenes.run(scenes.train, tmp_path / "pair", pair, size=2, lose_at=5, horizons=HORIZONS) == [1, 1]
     for rank in (0, 1):
-        assert scenes.error(tmp_path / "pair", rank)["message"].startswith("superseded")
+        assert scenes.error(tmp_path / "pair", rank)["message"].startswith("another attempt owns")
 
 
 def test_a_loss_that_is_not_finite_ends_as_diverged(root: Path, tmp_path: Path) -> None:

@@ -54,6 +54,9 @@ class LocalJobs:
         state = JobState.ENDED if ended else _state(raw)
         return Job(raw["job_id"], token, int(raw["index"]), state, _WORDS[state])
 
+    def last_words(self, job_ids: Collection[str]) -> Mapping[str, tuple[JobState, str]]:
+        return {}  # a supervisor's record never goes away
+
     def submit(self, submission: Submission) -> Sequence[str]:
         return [self._start(submission, index) for index in range(submission.elements)]
 
@@ -137,9 +140,16 @@ def _with_setup(command: list[str], setup: Sequence[str]) -> list[str]:
     return ["bash", "-c", "\n".join([*setup, 'exec "$@"']), "bash", *command]
 
 
-def gpus() -> int:
-    """GPUs that this machine shows; 0 where there is no nvidia-smi."""
+def devices() -> list[str]:
+    """The GPUs that this user may take here: CUDA_VISIBLE_DEVICES where it is set, else all that nvidia-smi
+    lists; none where it is not there or does not answer."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.split(",") if name.strip()]
     if shutil.which("nvidia-smi") is None:
-        return 0
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+        return []
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
+    except subprocess.TimeoutExpired:
+        return []
+    return [str(n) for n in range(sum(line.startswith("GPU ") for line in listed.stdout.splitlines()))]

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from unetsweep.adapters import slurm_text
-from unetsweep.core.facts import Job
+from unetsweep.core.facts import Job, JobState
 from unetsweep.core.ports import Submission
 from unetsweep.errors import SchedulerError
 
@@ -136,9 +136,9 @@ class Slurm:
         for some in _in_lots(job_ids):
             ask(("scancel", "--quiet", *some), self._timeout)
 
-    def final_words(self, job_ids: Collection[str]) -> dict[str, str]:
-        """The accounting's last word on each job that it knows: for a person, not for a decision
-        (for some seconds it calls a requeued job NODE_FAIL). Empty without accounting."""
+    def last_words(self, job_ids: Collection[str]) -> dict[str, tuple[JobState, str]]:
+        """The accounting's last word on jobs that squeue has forgotten; empty without accounting. While
+        squeue lists a job it may not be asked: it calls a requeued one NODE_FAIL for some seconds."""
         found: dict[str, str] = {}
         try:
             for some in _in_lots(job_ids):
@@ -146,7 +146,8 @@ class Slurm:
                 found |= slurm_text.parse_final_words(text, some)
         except SchedulerError as error:
             _log.debug("no last words: %s", error)
-        return found
+        states = {job_id: (slurm_text.state_of(word), word) for job_id, word in found.items()}
+        return {job_id: (state, word) for job_id, (state, word) in states.items() if not state.is_live}
 
 
 def partitions(timeout: float) -> tuple[str, ...]:

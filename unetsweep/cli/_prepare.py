@@ -66,9 +66,9 @@ def _executor(directory: "SweepDir", asked: str) -> str:
 
 
 def _check_machine(spec: "SweepSpec", kind: str) -> list[str]:
-    from unetsweep.adapters.local_jobs import gpus
+    from unetsweep.adapters.local_jobs import devices
 
-    if kind == "local" and spec.slurm.gpus and spec.slurm.gpus > (found := gpus()):
+    if kind == "local" and spec.slurm.gpus and spec.slurm.gpus > (found := len(devices())):
         raise UsageError(
             f"the sweep asks for {spec.slurm.gpus} GPUs a training and this machine has {found}; submit it on a "
             "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"

@@ -90,8 +90,8 @@ def world_of(directory: "SweepDir", spec: "SweepSpec | None" = None) -> "World":
 def local_places(spec: "SweepSpec") -> int:
     """Trainings at once on this machine: by its GPUs where they are asked for, else by its cores."""
     if spec.slurm.gpus:
-        from unetsweep.adapters.local_jobs import gpus
+        from unetsweep.adapters.local_jobs import devices
 
-        return max(1, gpus() // spec.slurm.gpus)
+        return max(1, len(devices()) // spec.slurm.gpus)
     cores = len(os.sched_getaffinity(0))
     return max(1, cores // (spec.slurm.processes * spec.trainer.threads))

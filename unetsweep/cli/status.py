@@ -22,6 +22,7 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._records import records
     from unetsweep.cli._sweeps import resolve, world_of
+    from unetsweep.cli._words import said
     from unetsweep.core.plan import plan
     from unetsweep.core.spec import trials_wanted
     from unetsweep.shell.reconcile import observe
@@ -50,8 +51,8 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
     for row in rows:
         if row["state"] != "complete":
             click.echo(f"  {row['trial']:04d}  {row['state']:9s} {row['job_id'] or '-':>12s}  {row['reason']}")
-    if decided.actions:
-        click.echo(f"`unetsweep submit` would act now on: {len(decided.actions)} things")
+    for action in decided.actions:
+        click.echo(f"`unetsweep submit` would now: {said(action)}")
 
 
 def _rows(trials: Any, decided: "Plan") -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ def command(config: Path, out: Path) -> None:
     A training that was interrupted goes on where it was; a finished one is not done again.
     """
     from unetsweep import contract
+    from unetsweep.adapters.files import write_text
     from unetsweep.core import layout
     from unetsweep.worker import train_by_hand, train_ranks_by_hand
 
@@ -41,7 +42,7 @@ def command(config: Path, out: Path) -> None:
             sys.exit(status)
     path = out / layout.horizon(asked.epochs)
     result = contract.result_from(json.loads(path.read_bytes()), str(path))
-    (out / layout.RESULT).write_text(path.read_text())
+    write_text(out / layout.RESULT, path.read_text())
     shown = {"val_iou": result.val_iou, "val_loss": result.val_loss, "test_iou": result.test_iou}
     words = ", ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
     click.echo(f"{result.state}: best epoch {result.best_epoch} of {result.epochs}: {words}")

@@ -55,7 +55,7 @@ class Ending:
     """Why a run will not go on by itself: an error file, or an exit status with nothing else."""
 
     kind: str
-    """`exception`, `environment`, `superseded`, `exit`."""
+    """`exception`, `environment`, `exit`."""
     message: str
     where: str = ""
     """Path of the error file or log to read."""

@@ -232,13 +232,13 @@ def _stay(draft: _Draft, waiting: list[Trial], outcome: _Live) -> None:
 
 
 def _again(draft: _Draft, spec: SweepSpec, run: Run, trials: list[Trial], outcome: _Lost) -> None:
-    lost = sum(attempt.lost is not None and not attempt.refused for attempt in run.attempts) + (
-        outcome.give_up is not None
-    )
+    gone = [attempt for attempt in run.attempts if attempt.lost is not None and not attempt.refused]
+    gone += [outcome.give_up] if outcome.give_up is not None else []
+    lost = sum(attempt.job_id is not None or attempt.claimed_by is not None for attempt in gone)
     if outcome.give_up is not None:
         draft.actions.append(GiveUp(run.number, outcome.give_up.number, outcome.reason))
-    if lost > spec.run.retries.node:
-        reason = f"lost {lost} times, the last time because {outcome.reason}"
+    if lost > spec.run.retries.node or len(gone) > MANY:
+        reason = f"lost {len(gone)} times, the last time because {outcome.reason}"
         draft.actions += [_tell(trial, run.last, "failed", reason) for trial in trials]
         return
     draft.refused |= run.last is not None and run.last.refused

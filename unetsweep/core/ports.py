@@ -1,12 +1,12 @@
 """What the pass needs of the world; adapters do it, tests fake it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from unetsweep.core.facts import Job
+from unetsweep.core.facts import Job, JobState
 from unetsweep.core.spec import Resources
 
 
@@ -49,6 +49,11 @@ class Scheduler(Protocol):
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
         """What it lists of these tokens, ended jobs included while it remembers them; one query."""
+        ...
+
+    def last_words(self, job_ids: Collection[str]) -> Mapping[str, tuple[JobState, str]]:
+        """How jobs ended that it lists no more, where it keeps accounts: state and its own word. Those
+        that it does not know, or that its accounts call alive, are left out."""
         ...
 
     def submit(self, submission: Submission) -> Sequence[str]:

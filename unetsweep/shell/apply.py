@@ -25,8 +25,16 @@ def apply(actions: Sequence[Action], world: World, done: list[Action], told: Cal
             world.directory.note(action=type(action).__name__, **_words(action))
             told(action)
     if world.study.is_behind():  # by what was done now, or by a pass that died
-        world.study.update(world.spec, world.directory.trials())
+        _update_study(world)
     return more
+
+
+def _update_study(world: World) -> None:
+    """The study is an index: that it cannot be written now stops no sweep, and the next pass tries again."""
+    try:
+        world.study.update(world.spec, world.directory.trials())
+    except Exception as error:
+        world.directory.note(action="study", trouble=f"{type(error).__name__}: {error}")
 
 
 def _do(action: Action, world: World) -> tuple[bool, bool]:

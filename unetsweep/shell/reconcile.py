@@ -26,10 +26,6 @@ class Outcome:
     plan: Plan = field(default_factory=Plan)
     seen: Seen = field(default_factory=Seen)
 
-    @property
-    def open(self) -> int:
-        return len(self.seen.trials)
-
 
 def observe(world: World) -> Seen:
     """One look at the files and one question to the scheduler, asked only when something was submitted."""
@@ -39,9 +35,24 @@ def observe(world: World) -> Seen:
 def _look_and_ask(world: World) -> tuple[Seen, Mapping[tuple[str, int], Job], str | None]:
     files = world.directory.look()
     jobs, silence = ask(world.scheduler, files)
+    if silence is None:
+        jobs = {**jobs, **_last_words(world, files, jobs)}
     if not all(job.state.is_live for job in jobs.values()):
         files = world.directory.look()  # what an ended job left is surely seen only after its end was
     return files, jobs, silence
+
+
+def _last_words(world: World, seen: Seen, jobs: Mapping[tuple[str, int], Job]) -> dict[tuple[str, int], Job]:
+    """What the accounts say of attempts that had a job, left no word, and are listed no more."""
+    since = world.clock.now() - world.unseen_grace
+    gone = {}
+    for last in (run.last for run in seen.runs.values()):
+        job_id = last and (last.claimed_by or last.job_id)
+        if last and job_id and last.lost is None and last.ending is None and last.at < since:
+            gone[job_id] = (last.token, last.index)
+    gone = {job_id: key for job_id, key in gone.items() if key not in jobs}
+    said = world.scheduler.last_words(list(gone)) if gone else {}
+    return {gone[job_id]: Job(job_id, *gone[job_id], state, word) for job_id, (state, word) in said.items()}
 
 
 def ask(scheduler: Scheduler, seen: Seen) -> tuple[Mapping[tuple[str, int], Job], str | None]:

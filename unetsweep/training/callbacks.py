@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from unetsweep.contract import Progress, TrialConfig
-from unetsweep.errors import TrainingError
+from unetsweep.errors import SupersededError
 from unetsweep.training import checkpoints, horizons
 from unetsweep.training.checkpoints import Best, Desk, Reached, Standing
 from unetsweep.training.evaluate import Scores, evaluate
@@ -182,7 +182,7 @@ class EpochEnds(pl.Callback):
         if ask and trainer.is_global_zero:
             self.desk.owned()
         if trainer.strategy.broadcast(self.desk.lost):
-            raise TrainingError(f"superseded: another attempt owns {self.desk.out} now, claim {self.desk.claim} stops")
+            raise SupersededError(f"another attempt owns {self.desk.out} now, claim {self.desk.claim} stops")
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started

@@ -77,6 +77,8 @@ def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
         return f"attempt {attempt} of {folder.name} belongs to submission {intent['token']}"
     if (folder / "attempts" / f"{attempt}.lost.json").exists():
         return f"attempt {attempt} of {folder.name} was given up"
+    if max(_claims(folder), default=(0, 0)) > (attempt, start.restart):
+        return f"a later start has claimed {folder.name}"
     if all((folder / layout.horizon(each["epochs"])).exists() for each in intent["horizons"]):
         return f"{folder.name} has its results already"
     trials = [start.root / layout.trial_dir(each["trial"]) for each in intent["horizons"]]

@@ -14,7 +14,7 @@ from unetsweep.adapters.process import tied_to_us
 from unetsweep.adapters.sweep_dir import last_line
 from unetsweep.contract import TrialConfig
 from unetsweep.core import layout
-from unetsweep.errors import StateError, TrainingError
+from unetsweep.errors import StateError, SupersededError, TrainingError
 
 
 def run_command(
@@ -44,7 +44,7 @@ def run_command(
         raise StateError(f"{published}: not readable as JSON ({error}); the trainer command wrote it") from error
     result = contract.encode(contract.result_from(raw, str(published)))
     if not holds():
-        raise TrainingError(f"superseded: another job owns {folder.name}")
+        raise SupersededError(f"another job owns {folder.name}")
     (folder / "horizons").mkdir(exist_ok=True)
     about = {"job_id": job_id, "epochs": epochs[-1], "host": socket.gethostname()}
     filled = {key: value for key, value in about.items() if result[key] is None}

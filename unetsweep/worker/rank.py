@@ -19,7 +19,7 @@ from unetsweep.adapters.files import read_json, utc_now, write_json
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.config.load import load
 from unetsweep.core import layout
-from unetsweep.errors import TrainingError, UnetsweepError
+from unetsweep.errors import SupersededError, TrainingError, UnetsweepError
 from unetsweep.worker.claim import Claim, Start, enter
 from unetsweep.worker.command import run_command
 
@@ -58,10 +58,9 @@ def run_rank(start: Start, rank: int, size: int) -> None:
         if claim is None:
             return
         _train(start, folder, claim, rank, size)
+    except SupersededError as error:
+        print(f"leaving: {error}", flush=True)  # noqa: T201
     except Exception as error:
-        if _superseded(error):
-            print(error, flush=True)  # noqa: T201
-            return
         _write_error(folder, error, attempt, start.restart, rank)
         raise
 
@@ -115,10 +114,6 @@ def train_by_hand(path: Path, out: Path, rank: int = 0, size: int = 1, port: int
     from unetsweep.training.run import World, train
 
     train(config, out, world=World(rank, size, "127.0.0.1", port), name=out.name)
-
-
-def _superseded(error: Exception) -> bool:
-    return isinstance(error, TrainingError) and str(error).startswith("superseded")
 
 
 def _write_error(folder: Path, error: Exception, attempt: int, restart: int, rank: int) -> None:

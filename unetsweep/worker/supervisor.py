@@ -85,14 +85,14 @@ def _devices(gpus: int, held: contextlib.ExitStack) -> dict[str, str]:
         return {}
     while True:
         with contextlib.ExitStack() as mine:
-            free = list(itertools.islice((n for n in range(local_jobs.gpus()) if _locked(n, mine)), gpus))
+            free = list(itertools.islice((name for name in local_jobs.devices() if _locked(name, mine)), gpus))
             if len(free) == gpus:
                 held.push(mine.pop_all())
-                return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, free))}
+                return {"CUDA_VISIBLE_DEVICES": ",".join(free)}
         time.sleep(random.uniform(1, 2))  # noqa: S311
 
 
-def _locked(device: int, mine: contextlib.ExitStack) -> bool:
+def _locked(device: str, mine: contextlib.ExitStack) -> bool:
     place = Path(tempfile.gettempdir(), f"unetsweep-{os.getuid()}-gpu-{device}")
     lock = mine.enter_context(place.open("a"))
     try:
