@@ -54,13 +54,6 @@ def keys(points: Iterable[dict[str, float]]) -> list[tuple[float, ...]]:
 # ---- proposals
 
 
-def test_a_grid_is_proposed_once_each_in_the_file_s_order():
-    points = propose(sweep(), [], 99)
-    assert keys(points) == [(4, 4, 1e-4), (4, 4, 1e-3), (4, 4, 1e-2), (8, 4, 1e-4), (8, 4, 1e-3), (8, 4, 1e-2)]
-    taken = [opened(k, point) for k, point in enumerate(points[1:3])]
-    assert keys(propose(sweep(), taken, 2)) == [(4, 4, 1e-4), (8, 4, 1e-4)]
-
-
 FINITE = [
     pytest.param(SMALL, id="choices"),
     pytest.param(Space(Range(1, 3), Choices((4,)), Choices((1e-4, 1e-3))), id="a range of whole numbers"),

@@ -13,6 +13,7 @@ from unetsweep.core.spec import (
     Space,
     StudySpec,
     SweepSpec,
+    grid_left,
     grid_points,
     size,
     trials_wanted,
@@ -87,3 +88,11 @@ def test_a_trial_s_config_carries_the_sweep_s_settings_and_the_point():
     assert (config.epochs, config.batch_size, config.learning_rate) == (100, 4, 1e-4)
     assert (config.seed, config.processes, config.accelerator) == (7, 2, "gpu")
     assert config.data == spec.data
+
+
+def test_what_is_left_of_a_grid_keeps_its_order():
+    space = Space(Choices((4, 8)), Choices((4,)), Choices((1e-4, 1e-3)))
+    everything = grid_points(space)
+    assert grid_left(space, []) == everything
+    assert grid_left(space, everything[1:3]) == (everything[0], everything[3])
+    assert grid_left(space, everything) == ()

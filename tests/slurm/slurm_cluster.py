@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetsweep.adapters import submitit_jobs
 from unetsweep.adapters.slurm import Slurm
 from unetsweep.core import layout
 from unetsweep.core.facts import Job
@@ -71,4 +70,4 @@ def logs(submission: Submission) -> str:
 
 
 def log(submission: Submission, job_id: str, rank: int = 0) -> str:
-    return submitit_jobs.log_path(folder_of(submission), job_id, rank).read_text()
+    return (submission.sweep_dir / layout.slurm_log(submission.token, job_id, rank)).read_text()

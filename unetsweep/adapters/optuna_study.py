@@ -22,7 +22,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from unetsweep.core.spec import Axis, Choices, Range, Space, StudySpec, SweepSpec, grid_points, size
+from unetsweep.core.spec import Axis, Choices, Range, Space, StudySpec, SweepSpec, point_key, size
 from unetsweep.errors import StateError, UsageError
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -56,17 +56,14 @@ def propose(spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) ->
     `trials` are the sweep's trial.json files with their results. The n-th trial's draw depends on
     the study's seed, n and the results so far, on nothing else.
     """
-    taken = {_key(trial["params"]) for trial in trials}
-    if spec.study.sampler == "grid":
-        fresh = [dict(point) for point in grid_points(spec.space) if _key(point) not in taken]
-        return fresh[:count]
+    taken = {point_key(trial["params"]) for trial in trials}
     points: list[Point] = []
     while len(points) < count:
         point = _draw(spec, trials, points, taken)
         if point is None:
             break
         points.append(point)
-        taken.add(_key(point))
+        taken.add(point_key(point))
     return points
 
 
@@ -82,7 +79,7 @@ def _draw(
     for _ in range(ASKS):
         asked = _asked(study, space, spec.study.sampler)
         point = {name: asked.params[name] for name in space}
-        if _key(point) not in taken:
+        if point_key(point) not in taken:
             return point
         study.tell(asked, state=TrialState.FAIL)
     left = _left(spec.space, taken)
@@ -104,7 +101,7 @@ def _left(space: Space, taken: set[tuple[float, ...]]) -> list[Point]:
         return []
     axes = {name: list(_values(name, axis)) for name, axis in space.axes().items()}
     points = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
-    return [point for point in points if _key(point) not in taken]
+    return [point for point in points if point_key(point) not in taken]
 
 
 def _values(name: str, axis: Axis) -> Iterator[float]:
@@ -158,10 +155,6 @@ def _sampler(study: StudySpec, seed: int) -> BaseSampler:
 
 def _direction(spec: SweepSpec) -> Literal["minimize", "maximize"]:
     return "minimize" if spec.minimize else "maximize"
-
-
-def _key(params: Mapping[str, Any]) -> tuple[float, ...]:
-    return tuple(float(params[name]) for name in ("epochs", "batch_size", "learning_rate"))
 
 
 def update_journal(path: Path, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:

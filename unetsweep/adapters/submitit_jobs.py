@@ -82,11 +82,6 @@ def submit(submission: Submission, payload: Payload, *, timeout: float = 60.0) -
     return _sbatch(path, timeout)
 
 
-def log_path(folder: Path, job_id: str, rank: int = 0) -> Path:
-    """Where the job (`18808`, `18808_3`) or one of its ranks prints; rank 0's also holds the job's own shell."""
-    return folder / f"{job_id}_{rank}_log.out"
-
-
 def script(submission: Submission, folder: Path) -> str:
     """What sbatch is given: submitit's script for these resources, with our set-up lines.
 

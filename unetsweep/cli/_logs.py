@@ -22,9 +22,7 @@ def log_of(directory: "SweepDir", run: int, attempt: int) -> Path | None:
     job_id = read_json(recorded)["job_id"] if recorded.exists() else _claimed(directory, run, attempt)
     if job_id is None:
         return None
-    from unetsweep.core.layout import submission
-
-    return directory.root / submission(token) / f"{job_id}_0_log.out"
+    return directory.root / layout.slurm_log(token, job_id)
 
 
 def _claimed(directory: "SweepDir", run: int, attempt: int) -> str | None:

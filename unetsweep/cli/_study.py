@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unetsweep.core.spec import SweepSpec, grid_points
+from unetsweep.core.spec import SweepSpec, grid_left
 
 
 class JournalStudy:
@@ -16,8 +16,7 @@ class JournalStudy:
 
     def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
         if spec.study.sampler == "grid":
-            taken = {_key(trial["params"]) for trial in trials}
-            return [dict(point) for point in grid_points(spec.space) if _key(point) not in taken][:count]
+            return list(grid_left(spec.space, (trial["params"] for trial in trials)))[:count]
         from unetsweep.adapters.optuna_study import propose
 
         return propose(spec, trials, count)
@@ -33,7 +32,3 @@ class JournalStudy:
 
     def is_behind(self) -> bool:
         return self._mark.exists()
-
-
-def _key(point: Mapping[str, float]) -> tuple[float, ...]:
-    return point["epochs"], point["batch_size"], point["learning_rate"]

@@ -63,25 +63,24 @@ def scheduler(kind: str, root: Path) -> "Scheduler":
     return Slurm(lambda submission: Element(str(submission.sweep_dir), submission.token))
 
 
-def world_of(directory: "SweepDir", spec: "SweepSpec | None" = None) -> "World":
+def world_of(directory: "SweepDir") -> "World":
     """Everything a pass over this sweep needs."""
     from unetsweep.adapters.clock import SystemClock
     from unetsweep.cli._study import JournalStudy
     from unetsweep.config.load import load
     from unetsweep.shell.world import World
 
-    spec = spec or load(directory.root / layout.SPEC)
+    spec = load(directory.root / layout.SPEC)
     executor = directory.executor
     if executor == "local" and spec.run.parallel is None:
         spec = replace(spec, run=replace(spec.run, parallel=local_places(spec)))
     grace = LOCAL_GRACE if executor == "local" else SLURM_GRACE
-    fixed = spec
+    name, resources, relay = spec.name, spec.slurm, spec.run.driver == "relay"
 
     def submission(token: str, elements: int, throttle: int | None) -> "Submission":
         from unetsweep.core.ports import Submission
 
-        relay = fixed.run.driver == "relay"
-        return Submission(token, fixed.name, directory.root, elements, fixed.slurm, throttle, relay)
+        return Submission(token, name, directory.root, elements, resources, throttle, relay)
 
     study = JournalStudy(directory.root / layout.STUDY)
     return World(spec, directory, scheduler(executor, directory.root), study, SystemClock(), submission, grace)

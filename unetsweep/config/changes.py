@@ -20,11 +20,6 @@ def difference(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
     return tuple(f"{name}: {_shown(was)} -> {_shown(now)}" for name, was, now in _changed(old, new))
 
 
-def only_adds(old: SweepSpec, new: SweepSpec) -> bool:
-    """Whether the trials of `old` are trials of `new`."""
-    return not refused(old, new)
-
-
 def refused(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
     """The lines of `difference` that are no addition: a sweep of another name is needed for them."""
     return tuple(

@@ -77,6 +77,11 @@ def error(rank: int) -> str:
     return f"error-{rank}.json"
 
 
+def slurm_log(token: str, job_id: str, rank: int = 0) -> str:
+    """Where a SLURM job or one of its ranks prints; rank 0's also holds the job's own shell."""
+    return f"{submission(token)}/{job_id}_{rank}_log.out"
+
+
 def submission(token: str) -> str:
     """The folder of one sbatch call: submitit's files, the logs, and which element is which run."""
     return f"{SUBMISSIONS}/{token}"

@@ -1,6 +1,7 @@
 """What a sweep's YAML file asks for, checked and with every default filled in."""
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -134,6 +135,17 @@ def grid_points(space: Space) -> tuple[dict[str, float], ...]:
         for batch in axes[1]
         for rate in axes[2]
     )
+
+
+def point_key(point: Mapping[str, float]) -> tuple[float, ...]:
+    """The same for the same point, whatever else the mapping holds."""
+    return tuple(float(point[name]) for name in ("epochs", "batch_size", "learning_rate"))
+
+
+def grid_left(space: Space, taken: Iterable[Mapping[str, float]]) -> tuple[dict[str, float], ...]:
+    """The points of a grid that are none of `taken`, in the file's order."""
+    keys = {point_key(point) for point in taken}
+    return tuple(point for point in grid_points(space) if point_key(point) not in keys)
 
 
 def size(space: Space) -> float:
