@@ -223,7 +223,10 @@ ELSEWHERE = {
     "submissions/TOKEN/JOB_submitted.pkl",
     "submissions/TOKEN/JOB_P_log.out",
     "submissions/TOKEN/JOB_P_result.pkl",
-    "study.journal.NAME",
+    "study.journal.behind",
+    "study.journal.unreadable",
+    "study.journal.torn",
+    "study.journal.lock",
     "lease",
     "lease.mark-NAME",
 }
