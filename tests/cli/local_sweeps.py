@@ -48,6 +48,12 @@ def rates(count: int) -> str:
     return ", ".join(f"{k + 1}e-4" for k in range(count))
 
 
+def with_signals() -> None:
+    """For a child: the signals of a terminal do what they do there, though a background job's are ignored."""
+    for each in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
+
+
 class Place:
     """A working directory with a trainer, sweeps and results."""
 
@@ -90,7 +96,13 @@ class Place:
         """`submit --watch` in a process group of its own, as a terminal starts it."""
         words = [sys.executable, "-m", "unetsweep", "submit", sweep.name, "--executor", "local", "--watch"]
         return subprocess.Popen(
-            words, cwd=self.folder, env=environment(), stdout=subprocess.PIPE, text=True, process_group=0
+            words,
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,
+            preexec_fn=with_signals,
         )
 
     def status(self, name: str = "s") -> dict[str, Any]:

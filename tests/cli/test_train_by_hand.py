@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from local_sweeps import environment
+from local_sweeps import environment, with_signals
 
 pytestmark = pytest.mark.train
 
@@ -100,7 +100,9 @@ def test_two_processes_by_hand_and_in_a_sweep_train_the_same(here: Path):
 
 def test_ctrl_c_ends_the_view_and_not_the_trainings(here: Path):
     command = [sys.executable, "-m", "unetsweep", "submit", "s.yaml", "--executor", "local", "--watch"]
-    view = subprocess.Popen(command, cwd=here, env=environment(), stdout=subprocess.PIPE, text=True)
+    view = subprocess.Popen(
+        command, cwd=here, env=environment(), stdout=subprocess.PIPE, text=True, preexec_fn=with_signals
+    )
     deadline = time.monotonic() + 60
     while not list(here.glob("results/s/runs/0000/claims/*")):
         assert time.monotonic() < deadline

@@ -295,6 +295,19 @@ def test_what_the_queue_forgot_the_accounts_explain(tmp_path: Path, words, state
     assert scene.states() == states
 
 
+def test_the_accounts_say_who_terminated_a_job_that_the_queue_forgot(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    scene.reconcile()
+    (only,) = scene.cluster.live()
+    scene.cluster.start(only)
+    scene.directory.record_exit(0, 1, 0, 143, None)
+    scene.cluster.forget(only)
+    scene.cluster.accounts = {only.job.job_id: (JobState.CANCELLED, "CANCELLED by 0")}
+    scene.clock.advance(3600)
+    scene.reconcile()
+    assert scene.states() == ["cancelled"]
+
+
 def test_the_accounts_are_asked_only_about_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 2)
     scene.reconcile()

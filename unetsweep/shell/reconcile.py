@@ -48,7 +48,8 @@ def _last_words(world: World, seen: Seen, jobs: Mapping[tuple[str, int], Job]) -
     gone = {}
     for last in (run.last for run in seen.runs.values()):
         job_id = last and (last.claimed_by or last.job_id)
-        if last and job_id and last.lost is None and last.ending is None and last.at < since:
+        is_open = last and last.lost is None and (last.ending is None or not last.ending.is_final)
+        if last and job_id and is_open and last.at < since:
             gone[job_id] = (last.token, last.index)
     gone = {job_id: key for job_id, key in gone.items() if key not in jobs}
     said = world.scheduler.last_words(list(gone)) if gone else {}

@@ -75,7 +75,8 @@ def wait_all(ranks: "Sequence[subprocess.Popen[bytes]]") -> int:
             for rank in ranks:
                 rank.kill()
         time.sleep(0.05)
-    return status or next((rank.returncode for rank in ranks if rank.returncode), 0)
+    status = status or next((rank.returncode for rank in ranks if rank.returncode), 0)
+    return status if status >= 0 else 128 - status  # as a shell says it: 137 after SIGKILL, 143 after SIGTERM
 
 
 def _devices(gpus: int, held: contextlib.ExitStack) -> dict[str, str]:
