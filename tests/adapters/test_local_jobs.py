@@ -37,12 +37,15 @@ open(sys.argv[1] + "/result.json", "w").write('{"val_iou": 0.5}')
 """
 
 
+SWEEP = "{data: {root: images}, space: {epochs: [8], batch_size: [4], learning_rate: [1e-3]}"
+
+
 class LocalRig(Rig):
     """A sweep whose trainer waits for a file in its folder."""
 
     def __init__(self, folder: Path) -> None:
         self.directory = SweepDir(folder / "s")
-        self.directory.create("name: s\n", "local")
+        self.directory.create(SWEEP + "}", "local")
         self.scheduler: LocalJobs = LocalJobs(self.directory.root)
         script = folder / "waiter.py"
         script.write_text(WAITER)
@@ -161,7 +164,8 @@ def test_an_interpreter_that_is_not_there_is_refused_and_nothing_runs(rig: Local
 
 
 def test_the_set_up_lines_come_before_the_training(rig: LocalRig):
-    submission = rig.submission(1, Resources(setup=("echo the modules are loaded", "export SCALE=2")))
+    rig.directory.replace_spec(SWEEP + ", slurm: {setup: [echo the modules are loaded, export SCALE=2]}}")
+    submission = rig.submission(1)
     rig.started(submission)
     rig.finish(submission, 0)
     rig.wait(submission, lambda jobs: not jobs[0].state.is_live)

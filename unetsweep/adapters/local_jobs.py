@@ -61,23 +61,22 @@ class LocalJobs:
         return [self._start(submission, index) for index in range(submission.elements)]
 
     def _start(self, submission: Submission, index: int) -> str:
+        python = submission.resources.python
+        if python is not None and shutil.which(python) is None:
+            raise RefusedError(f"cannot start {python}: there is no such program here; see slurm.python in the sweep")
         job_id = self._next_id(submission.token, index)
-        resources = submission.resources
-        command = [resources.python or sys.executable, "-P", "-m", "unetsweep.worker", "supervise"]
+        command = [sys.executable, "-P", "-m", "unetsweep.worker", "supervise"]
         command += [str(self._root), submission.token, str(index), job_id, "relay" if submission.relay else "watch"]
         log = log_path(self._root, submission.token, index)
         with log.open("ab") as stream:
-            try:
-                subprocess.Popen(
-                    _with_setup(command, resources.setup),
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    cwd=self._root,
-                )
-            except OSError as error:
-                raise RefusedError(f"cannot start {command[0]}: {error}; see slurm.python in the sweep") from error
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=self._root,
+            )
         return job_id
 
     def _next_id(self, token: str, index: int) -> str:
@@ -131,13 +130,6 @@ def ended_path(root: Path, token: str, index: int) -> Path:
 
 def log_path(root: Path, token: str, index: int) -> Path:
     return root / layout.submission(token) / f"{index}.log"
-
-
-def _with_setup(command: list[str], setup: Sequence[str]) -> list[str]:
-    """The command behind the profile's set-up lines, in one shell."""
-    if not setup:
-        return command
-    return ["bash", "-c", "\n".join([*setup, 'exec "$@"']), "bash", *command]
 
 
 def devices() -> list[str]:

@@ -20,7 +20,9 @@ from unetsweep.adapters import local_jobs
 from unetsweep.adapters.files import link_json, read_json
 from unetsweep.adapters.process import Identity, tied_to_us
 from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.config.load import load
 from unetsweep.core import layout
+from unetsweep.core.spec import Resources
 from unetsweep.worker.claim import free_port
 
 STOP_S = 15.0
@@ -35,10 +37,17 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     directory = SweepDir(root)
     run, attempt = directory.intent(token)["elements"][index]
     size, gpus = _size(root, run)
+    resources = load(root / layout.SPEC).slurm
+    base = ["rank", str(root), token, str(index), job_id]
     with contextlib.ExitStack() as held:
         env = {**os.environ, **_devices(gpus, held)}  # a cancellation ends us while we wait for them
-        signal.signal(signal.SIGTERM, lambda *_: None)  # the ranks got it too; we wait for them
-        status = wait_all([_start_rank(root, token, index, job_id, rank, size, env) for rank in range(size)])
+        asked: list[int] = []
+        signal.signal(signal.SIGTERM, lambda *_: asked.append(1))  # the ranks that there are got it too
+        ranks = [_start_rank([*base, str(rank), str(size)], resources, env) for rank in range(size)]
+        if asked:  # before some of them were there
+            for rank in ranks:
+                rank.terminate()
+        status = wait_all(ranks)
     if directory.is_owner(token, index):  # before the end is in sight: a pass may look in between
         directory.record_exit(run, attempt, 0, status, local_jobs.log_path(root, token, index))
     local_jobs.ended_path(root, token, index).touch()
@@ -56,11 +65,11 @@ def _size(root: Path, run: int) -> tuple[int, int]:
     return size, config.processes if config.accelerator == "gpu" else 0
 
 
-def _start_rank(
-    root: Path, token: str, index: int, job_id: str, rank: int, size: int, env: dict[str, str]
-) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-P", "-m", "unetsweep.worker", "rank"]
-    command += [str(root), token, str(index), job_id, str(rank), str(size)]
+def _start_rank(words: list[str], resources: Resources, env: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """One rank, in the environment that the sweep asks for; ours stays as it is, for the last act."""
+    command = [resources.python or sys.executable, "-P", "-m", "unetsweep.worker", *words]
+    if resources.setup:
+        command = ["bash", "-c", "\n".join([*resources.setup, 'exec "$@"']), "bash", *command]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=env, preexec_fn=tied_to_us())
 
 
