@@ -32,10 +32,11 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made.end()
 
 
-def killed(place: Place, sweep: Path, *at: str) -> None:
+def killed(place: Place, sweep: Path, *at: str, **variables: str) -> None:
     driver = str(Path(__file__).with_name("dying_submit.py"))
     words = [sys.executable, driver, *at, sweep.name, "--executor", "local"]
-    done = subprocess.run(words, cwd=place.folder, env=environment(), capture_output=True, text=True, check=False)
+    env = {**environment(), **variables}
+    done = subprocess.run(words, cwd=place.folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 9, done.stderr
 
 
@@ -64,8 +65,10 @@ def test_the_next_submit_has_every_trial_trained_exactly_once(place: Place, modu
 def test_the_next_submit_at_once_waits_until_it_knows(place: Place):
     """A process that was started may not have shown itself yet: nothing is sent beside it."""
     sweep = place.grid(1)
-    sweep.write_text(sweep.read_text() + "slurm: {setup: ['sleep 2']}\n")
-    killed(place, sweep, LOCAL, "LocalJobs", "submit")
+    slow = place.folder / "slow"
+    slow.mkdir()
+    (slow / "sitecustomize.py").write_text("import sys, time\n'supervise' in sys.orig_argv and time.sleep(2)\n")
+    killed(place, sweep, LOCAL, "LocalJobs", "submit", PYTHONPATH=str(slow))
     said = place.submit(sweep)
     assert "waiting to see whether 1 submitted before reached the queue" in said.stderr
     place.wait_ended(1)
