@@ -10,6 +10,11 @@ TRIALS = "trials"
 RUNS = "runs"
 SUBMISSIONS = "submissions"
 REPORT = "report"
+CODE = "code"
+"""Copies of the package, by their hash: jobs run what was there when they were submitted."""
+KEEPERS = "keepers"
+LOOKED = "last-look"
+"""Touched when a pass begins: a beat that finds it young has nothing to do."""
 
 CONFIG = "config.json"
 TRIAL = "trial.json"
@@ -50,6 +55,11 @@ def attempt_lost(run: int, number: int) -> str:
     return f"{run_dir(run)}/attempts/{number}.lost.json"
 
 
+def attempt_end(run: int, number: int) -> str:
+    """That we end the attempt ourselves, and why: written before its job is cancelled."""
+    return f"{run_dir(run)}/attempts/{number}.end.json"
+
+
 def attempt_exit(run: int, number: int, restart: int) -> str:
     """Exit status of the attempt's processes, written when all of them are gone."""
     return f"{run_dir(run)}/attempts/{number}.exit-{restart}.json"
@@ -61,6 +71,34 @@ def claim_name(attempt: int, restart: int) -> str:
     '2-0'
     """
     return f"{attempt}-{restart}"
+
+
+def stop(run: int) -> str:
+    """Which horizons of which attempt are pruned, and why: the trainer looks for it at each epoch's end."""
+    return f"{run_dir(run)}/stop.json"
+
+
+def again(run: int, claim: str) -> str:
+    """Left by a training that stopped in good order before its horizons, and wants to go on later.
+
+    >>> again(3, "1-0")
+    'runs/0003/again-1-0.json'
+    """
+    return f"{run_dir(run)}/again-{claim}.json"
+
+
+def progress(run: int, claim: str) -> str:
+    return f"{run_dir(run)}/progress-{claim}.jsonl"
+
+
+def forgiven(run: int, number: int) -> str:
+    """The user retries the run: what became of its attempts up to this one does not count any more."""
+    return f"{run_dir(run)}/attempts/{number}.forgiven.json"
+
+
+def keeper(number: int) -> str:
+    """The intent to leave a keeper; then `K.job.json` and `K.lost.json`, as for an attempt."""
+    return f"{KEEPERS}/{number}.json"
 
 
 def claim(run: int, attempt: int, restart: int) -> str:
