@@ -22,6 +22,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from unetsweep.core.pruning import reports
 from unetsweep.core.spec import Axis, Choices, Range, Space, StudySpec, SweepSpec, point_key, size
 from unetsweep.errors import StateError, UsageError
 
@@ -31,6 +32,9 @@ ASKS = 100
 """Asks for one new point before the rest of a finite space is drawn from directly."""
 ENUMERATED = 100_000
 """Most points of a finite space that are listed to find what is left."""
+
+CURVE = 50
+"""Values of a training's curve that are told one by one."""
 
 STATES = {
     "complete": TrialState.COMPLETE,
@@ -132,12 +136,23 @@ def _remembered(spec: SweepSpec, trial: Mapping[str, Any], space: dict[str, Base
     value = None if result is None else result.get(spec.study.metric)
     if state is TrialState.COMPLETE and value is None:
         state = TrialState.FAIL
+    curve = _curve(spec, trial) if state in (TrialState.PRUNED, TrialState.RUNNING) else {}
     params = trial["params"]
     if not all(space[name]._contains(space[name].to_internal_repr(params[name])) for name in space):
         return None
     return create_trial(
-        state=state, params=params, distributions=space, value=value if state is TrialState.COMPLETE else None
+        state=state,
+        params=params,
+        distributions=space,
+        value=value if state is TrialState.COMPLETE else None,
+        intermediate_values=curve,
     )
+
+
+def _curve(spec: SweepSpec, trial: Mapping[str, Any]) -> dict[int, float]:
+    """The metric by epoch, of a trial that speaks for its run."""
+    points = trial["progress"]() if "progress" in trial else ()
+    return {report.epoch: report.value for report in reports(points, spec.study.metric)}
 
 
 def _sampler(study: StudySpec, seed: int) -> BaseSampler:
@@ -185,7 +200,9 @@ def _update(path: Path, spec: SweepSpec, trials: list[Mapping[str, Any]]) -> Non
     study.add_trials([_indexed(spec, trial) for trial in trials[len(known) :]])
     for frozen, trial in zip(known, trials, strict=False):
         if frozen.state is TrialState.RUNNING and trial["result"] is not None:
-            state, value = _told(spec, trial["result"])
+            curve = _curve(spec, trial)
+            _report(study, frozen, curve)
+            state, value = _told(spec, trial["result"], curve)
             study.tell(frozen.number, value, state=state, skip_if_finished=True)
 
 
@@ -200,13 +217,33 @@ def _indexed(spec: SweepSpec, trial: Mapping[str, Any]) -> FrozenTrial:
         return create_trial(
             state=TrialState.RUNNING, params=trial["params"], distributions=JOURNAL_SPACE, user_attrs=attrs
         )
-    state, value = _told(spec, trial["result"])
-    return create_trial(state=state, params=trial["params"], distributions=JOURNAL_SPACE, user_attrs=attrs, value=value)
+    curve = _curve(spec, trial)
+    state, value = _told(spec, trial["result"], curve)
+    return create_trial(
+        state=state,
+        params=trial["params"],
+        distributions=JOURNAL_SPACE,
+        user_attrs=attrs,
+        value=value,
+        intermediate_values=curve,
+    )
 
 
-def _told(spec: SweepSpec, result: Mapping[str, Any]) -> tuple[TrialState, float | None]:
+def _report(study: optuna.Study, frozen: FrozenTrial, curve: Mapping[int, float]) -> None:
+    """The curve of a trial that went in open: each value is a line of its own there, so at most about `CURVE`."""
+    missing = [epoch for epoch in curve if epoch not in frozen.intermediate_values]
+    every = -(-len(missing) // CURVE) or 1
+    trial = optuna.trial.Trial(study, frozen._trial_id)
+    for epoch in missing[::-1][::every][::-1]:
+        trial.report(curve[epoch], epoch)
+
+
+def _told(spec: SweepSpec, result: Mapping[str, Any], curve: Mapping[int, float]) -> tuple[TrialState, float | None]:
+    """State and value; a pruned trial's is its last one, as Optuna has it."""
     state = STATES.get(result["state"], TrialState.FAIL)
     value = result.get(spec.study.metric)
+    if state is TrialState.PRUNED:
+        return state, curve[max(curve)] if curve else value
     if state is TrialState.COMPLETE and value is not None:
         return state, float(value)
     return (state, None) if state is not TrialState.COMPLETE else (TrialState.FAIL, None)

@@ -4,21 +4,33 @@ Rule 1: trials exist by rename(), attempts by link(): whoever is first owns it, 
 Rule 2: written before it is acted on: a trial before its submission, an intent before sbatch.
 """
 
+import dataclasses
 import os
 import secrets
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from unetsweep import contract
 from unetsweep.adapters import sweep_look
-from unetsweep.adapters.files import append_line, link_all, link_json, read_json, rename_folder, utc_now, write_text
+from unetsweep.adapters.files import (
+    append_line,
+    link_all,
+    link_json,
+    read_json,
+    rename_folder,
+    utc_now,
+    write_json,
+    write_text,
+)
+from unetsweep.adapters.progress_files import read_progress, read_stopped
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
-from unetsweep.core.actions import Element
-from unetsweep.core.facts import Seen
+from unetsweep.core.actions import Element, Stop
+from unetsweep.core.facts import Point, Seen, Stopped
 from unetsweep.errors import StateError
 
 SWEEP = "sweep.json"
@@ -109,8 +121,12 @@ class SweepDir:
         return max(whole, default=-1) + 1
 
     def trials(self) -> list[dict[str, Any]]:
-        """Every trial.json, in order, with its result under `result` when it has ended."""
-        found = []
+        """Every trial.json, in order, with its result under `result` when it has ended.
+
+        The trial that speaks for its run (of the longest horizon) has `progress`: a function that
+        reads the run's epochs, so that only who wants them pays for them.
+        """
+        found: list[dict[str, Any]] = []
         for _, folder in sweep_look.numbered(self.root / layout.TRIALS):
             if (folder / layout.TRIAL).exists():
                 trial = read_json(folder / layout.TRIAL)
@@ -118,7 +134,14 @@ class SweepDir:
                 trial["result"] = read_json(result) if result.exists() else None
                 trial["cancelled"] = (folder / layout.CANCELLED).exists()
                 found.append(trial)
+        for run, trial in _speaking(found).items():
+            trial["progress"] = partial(self.progress, run)
         return found
+
+    def progress(self, run: int) -> tuple[Point, ...]:
+        """Every finished epoch of a run, in order."""
+        folder = self.root / layout.run_dir(run)
+        return read_progress(folder, os.listdir(folder)).points if folder.exists() else ()
 
     def run_of(self, trial: int) -> int:
         return int(read_json(self.root / layout.trial_dir(trial) / layout.TRIAL)["runs"][0]["run"])
@@ -188,6 +211,17 @@ class SweepDir:
         content = {"reason": reason, "refused": refused, "at": self._now().isoformat()}
         link_json(self.root / layout.attempt_lost(run, attempt), content)
 
+    def stop_run(self, stop: Stop) -> None:
+        """Write down what is pruned; the trainer reads it at an epoch's end."""
+        content = dataclasses.asdict(stop)
+        run = content.pop("run")
+        write_json(self.root / layout.stop(run), {**content, "at": self._now().isoformat()})
+
+    def stopped(self, run: int) -> Stopped | None:
+        """What was last pruned of a run."""
+        folder = self.root / layout.run_dir(run)
+        return read_stopped(folder, os.listdir(folder), ()) if folder.exists() else None
+
     def is_owner(self, token: str, index: int) -> bool:
         """Whether this element has its attempt: another pass may have been the first to make it."""
         run, attempt = self.intent(token)["elements"][index]
@@ -205,6 +239,17 @@ class SweepDir:
     def note(self, **content: object) -> None:
         """A line in the log for people; never read to decide."""
         append_line(self.root / layout.LEDGER, content)
+
+
+def _speaking(trials: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """The trial of the longest horizon of each run; of equal ones the first."""
+    found: dict[int, dict[str, Any]] = {}
+    for trial in trials:
+        part = trial["runs"][0]
+        other = found.get(part["run"])
+        if other is None or part["epochs"] > other["runs"][0]["epochs"]:
+            found[part["run"]] = trial
+    return found
 
 
 def last_line(log: Path | None) -> str | None:

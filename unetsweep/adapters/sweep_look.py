@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.adapters.files import read_json
+from unetsweep.adapters.progress_files import read_progress, read_stopped
 from unetsweep.contract import result_from
 from unetsweep.core import layout
 from unetsweep.core.facts import TERMINATED, Attempt, Ending, Run, Seen, Trial
@@ -66,7 +67,8 @@ def _read_run(root: Path, number: int) -> Run:
     marks = set(_listed(folder / "attempts"))
     numbers = sorted(int(name[:-5]) for name in marks if name[:-5].isdecimal() and name.endswith(".json"))
     attempts = tuple(_attempt(root, number, each, marks, claims.get(each), errors) for each in numbers)
-    return Run(number, states, attempts)
+    progress, stopped = read_progress(folder, names), read_stopped(folder, names, marks)
+    return Run(number, states, attempts, None, progress.points, progress.last_at, stopped)
 
 
 def _attempt(

@@ -10,6 +10,7 @@ from unetsweep.config.load import load
 from unetsweep.contract import Result
 from unetsweep.core import layout
 from unetsweep.core.facts import Run
+from unetsweep.core.pruning import why_pruned
 from unetsweep.report.rows import SweepRecord, TrialRecord
 
 NO_GROUPS = (
@@ -39,7 +40,9 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
     if result is not None:
         state, reason, job_id = result.state, result.message or "", result.job_id
     else:
-        state, reason, job_id = _open(read_run(directory.root, part["run"]), (folder / layout.CANCELLED).exists())
+        state, reason, job_id = _open(
+            read_run(directory.root, part["run"]), part["epochs"], (folder / layout.CANCELLED).exists()
+        )
     return TrialRecord(
         number,
         params["epochs"],
@@ -61,7 +64,7 @@ def _result(path: Path) -> Result | None:
         return None
 
 
-def _open(run: Run, cancelled: bool) -> tuple[str, str, str | None]:
+def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]:
     """State, reason and job of a trial without a result, by its files alone."""
     last = run.last
     job_id = (last.claimed_by or last.job_id) if last else None
@@ -73,7 +76,12 @@ def _open(run: Run, cancelled: bool) -> tuple[str, str, str | None]:
         return "waiting", (last.lost or "") if last else "", job_id
     if last.ending is not None and last.ending.is_final:
         return "failed", last.ending.message, job_id
-    return ("running" if last.claimed_by else "submitted"), "", job_id
+    return ("running" if last.claimed_by else "submitted"), _ending(run, epochs), job_id
+
+
+def _ending(run: Run, epochs: int) -> str:
+    why = why_pruned(run, epochs)
+    return f"to be pruned: {why}" if why else ""
 
 
 def _archive(run_dir: Path) -> str | None:

@@ -1,9 +1,11 @@
 """The study of a sweep, opened only when there is something to ask or to tell it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unetsweep.core import pruning
+from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.spec import SweepSpec, grid_left
 
 
@@ -13,6 +15,7 @@ class JournalStudy:
     def __init__(self, journal: Path) -> None:
         self._journal = journal
         self._mark = journal.with_name(f"{journal.name}.behind")
+        self._judged: tuple[Sequence[History], Mapping[int, Verdict]] = ((), {})
 
     def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
         if spec.study.sampler == "grid":
@@ -20,6 +23,14 @@ class JournalStudy:
         from unetsweep.adapters.optuna_study import propose
 
         return propose(spec, trials, count)
+
+    def verdicts(
+        self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
+    ) -> Mapping[int, Verdict]:
+        """Kept while there is no news of those that are asked: a watching terminal asks again and again."""
+        if asked != self._judged[0]:
+            self._judged = (asked, _verdicts(spec, [*others(), *asked]))
+        return self._judged[1]
 
     def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
         from unetsweep.adapters.optuna_study import update_journal
@@ -32,3 +43,11 @@ class JournalStudy:
 
     def is_behind(self) -> bool:
         return self._mark.exists()
+
+
+def _verdicts(spec: SweepSpec, histories: Sequence[History]) -> Mapping[int, Verdict]:
+    if spec.study.pruner in pruning.OURS:
+        return pruning.verdicts(spec, histories)
+    from unetsweep.adapters.optuna_pruning import verdicts
+
+    return verdicts(spec, histories)

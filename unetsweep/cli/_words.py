@@ -1,6 +1,6 @@
 """Actions as lines for a person."""
 
-from unetsweep.core.actions import Action, Adopt, Cancel, GiveUp, Propose, Submit, Tell
+from unetsweep.core.actions import Action, Adopt, Cancel, GiveUp, Propose, Stop, Submit, Tell
 
 
 def said(action: Action) -> str:
@@ -17,6 +17,8 @@ def said(action: Action) -> str:
             return f"give up  run {run:04d} attempt {attempt}: {reason}"
         case Tell(trial=trial, state=state, reason=reason):
             return f"{state:8s} trial {trial:04d}: {reason}"
+        case Stop(trial=trial, horizons=horizons, reason=reason):
+            return f"prune    trial {trial:04d} (epochs {', '.join(map(str, horizons))}): {reason}"
         case Cancel(job_ids=job_ids, reason=reason):
             return f"cancel   {' '.join(job_ids[:8])}{' …' if len(job_ids) > 8 else ''}: {reason}"
 

@@ -34,6 +34,28 @@ SAMPLERS: dict[str, tuple[str, ...]] = {
 The seed comes from `study.seed`. Left out: GridSampler (ours is better), PartialFixedSampler and
 the base classes (they need objects), arguments that Optuna 5 no longer reads."""
 
+PRUNER_WORDS: dict[str, tuple[str, ...]] = {
+    "asha": ("min_epochs", "reduction_factor", "min_early_stopping_rate"),
+    "hyperband": ("min_epochs", "max_epochs", "reduction_factor"),
+    "median": ("startup_trials", "warmup_epochs", "every"),
+}
+"""Our pruners with their arguments."""
+
+PRUNERS: dict[str, tuple[str, ...]] = {
+    "HyperbandPruner": ("min_resource", "max_resource", "reduction_factor", "bootstrap_count"),
+    "MedianPruner": ("n_startup_trials", "n_warmup_steps", "interval_steps", "n_min_trials"),
+    "PatientPruner": ("patience", "min_delta"),
+    "PercentilePruner": ("percentile", "n_startup_trials", "n_warmup_steps", "interval_steps", "n_min_trials"),
+    "SuccessiveHalvingPruner": ("min_resource", "reduction_factor", "min_early_stopping_rate", "bootstrap_count"),
+    "ThresholdPruner": ("lower", "upper", "n_warmup_steps", "interval_steps"),
+}
+"""Optuna 5's pruners that a YAML file can make; PatientPruner without another pruner in it."""
+
+PRUNERS_ELSEWHERE = {
+    "NopPruner": "leave study.pruner out, and nothing is pruned",
+    "WilcoxonPruner": "it compares folds of a cross-validation, and a training has none; use asha or median",
+}
+
 ELSEWHERE = {
     "GridSampler": "use grid, which never gives a point twice",
     "PartialFixedSampler": "give the fixed axis one value instead",

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from unetsweep.config.pruner import pruner_problems
 from unetsweep.config.space import Axes, shown
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
 from unetsweep.core.spec import Choices, Range, Resources, RunSpec, StudySpec, size
@@ -46,6 +47,7 @@ def broken(parts: Parts, check_augment: CheckAugment | None) -> list[Problem]:
         *_command(parts.trainer.command),
         *_run(parts.run),
         *(_sampler(parts) if parts.sampler_known else ()),
+        *pruner_problems(parts.study, parts.axes.epochs),
         *_batches(parts.axes, parts.slurm),
     ]
 

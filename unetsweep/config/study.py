@@ -10,10 +10,12 @@ from typing import Any
 
 from unetsweep.config.decoded import decoded, unknown_keys
 from unetsweep.config.names import ELSEWHERE, SAMPLERS, WORDS
+from unetsweep.config.pruner import pruner_from
 from unetsweep.core.spec import StudySpec
 from unetsweep.errors import Problem
 
-KEYS = ("sampler", "trials", "metric", "seed")
+KEYS = ("sampler", "trials", "metric", "seed", "pruner")
+_PLAIN = ("trials", "metric", "seed")
 _LONG = {"tpe": "TPESampler", "random": "RandomSampler"}
 
 
@@ -24,16 +26,15 @@ def study_from(raw: object, problems: list[Problem], at: str = "study") -> tuple
     if not isinstance(raw, Mapping):
         problems.append(Problem(f"found {raw!r}; a mapping with keys {', '.join(KEYS)} is expected", at))
         return StudySpec(), False
-    problems += unknown_keys(raw, (*KEYS, "pruner"), at)
-    if "pruner" in raw:
-        problems.append(Problem("pruning is not supported in this version; leave it out", f"{at}.pruner"))
-    plain = {key: raw[key] for key in KEYS if key in raw and key != "sampler"}
+    problems += unknown_keys(raw, KEYS, at)
+    plain = {key: raw[key] for key in _PLAIN if key in raw}
     study = decoded(StudySpec, plain, problems, at)
     problems += _number_problems(study, at)
     before = len(problems)
     name, arguments = _sampler(raw.get("sampler"), problems, f"{at}.sampler")
-    made = StudySpec(name, arguments, study.trials, study.metric, study.seed)
-    return made, len(problems) == before
+    known = len(problems) == before
+    pruner = pruner_from(raw.get("pruner"), problems, f"{at}.pruner")
+    return StudySpec(name, arguments, study.trials, study.metric, study.seed, *pruner), known
 
 
 def _number_problems(study: StudySpec, at: str) -> list[Problem]:

@@ -22,15 +22,15 @@ def as_yaml(spec: SweepSpec, *, commit: str | None = None) -> str:
 def tree(spec: SweepSpec) -> dict[str, Any]:
     """The spec in the keys of the YAML file."""
     study = encode(spec.study)
-    arguments = study.pop("sampler_args")
-    sampler = {"name": spec.study.sampler, **arguments} if arguments else spec.study.sampler
+    sampler = _named(spec.study.sampler, study.pop("sampler_args"))
+    pruner = _named(spec.study.pruner, study.pop("pruner_args"))
     slurm = encode(spec.slurm)
     slurm["setup"] = list(spec.slurm.setup)
     return {
         "name": spec.name,
         "data": encode(spec.data),
         "space": {name: axis_tree(axis) for name, axis in spec.space.axes().items()},
-        "study": {**study, "sampler": sampler},
+        "study": {**study, "sampler": sampler, "pruner": pruner},
         "model": encode(spec.model),
         "trainer": encode(spec.trainer),
         "run": encode(spec.run),
@@ -38,6 +38,10 @@ def tree(spec: SweepSpec) -> dict[str, Any]:
             ("time" if k == "time_min" else k): (time_text(v) if k == "time_min" else v) for k, v in slurm.items()
         },
     }
+
+
+def _named(name: str | None, arguments: dict[str, Any]) -> Any:
+    return {"name": name, **arguments} if arguments else name
 
 
 def axis_tree(axis: Axis) -> Any:

@@ -70,6 +70,20 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """Prune: write down which horizons of an attempt its training need not reach."""
+
+    run: int
+    attempt: int
+    trial: int
+    """The one that was judged."""
+    horizons: tuple[int, ...]
+    epoch: int
+    """How far the run is: no horizon up to it is pruned."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Not done but shown: why a trial does not move now."""
 
@@ -79,4 +93,4 @@ class Wait:
     job_id: str | None = None
 
 
-Action = Propose | Submit | Adopt | GiveUp | Tell | Cancel
+Action = Propose | Submit | Adopt | GiveUp | Tell | Cancel | Stop

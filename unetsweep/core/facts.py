@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from statistics import median
 
 
 class JobState(Enum):
@@ -94,6 +95,34 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """One finished epoch of a run."""
+
+    epoch: int
+    val_iou: float | None
+    """None where this epoch was not validated, or the value is not finite. So for the loss."""
+    val_loss: float | None
+    at: datetime | None
+    """When it was first written down: an epoch that is trained again after a loss keeps its time."""
+    seconds: float | None = None
+    """Wall time of the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """`stop.json`: the horizons of one attempt that are pruned."""
+
+    attempt: int
+    trial: int
+    horizons: tuple[int, ...]
+    epoch: int
+    """How far the run was when it was decided."""
+    reason: str
+    is_lifted: bool = False
+    """The user retried the run since."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One training, and how far it is."""
 
@@ -103,10 +132,26 @@ class Run:
     attempts: tuple[Attempt, ...] = ()
     unreadable: str | None = None
     """Which file of it cannot be read, and why; then the rest is not known either."""
+    progress: tuple[Point, ...] = ()
+    """Every finished epoch once, in order; where two claims tell of one epoch, the later's value."""
+    last_progress_at: datetime | None = None
+    """When the newest line of the highest claim was written; None: no line yet."""
+    stopped: Stopped | None = None
 
     @property
     def last(self) -> Attempt | None:
         return self.attempts[-1] if self.attempts else None
+
+    @property
+    def epochs_done(self) -> int:
+        """Finished epochs, whichever attempt did them."""
+        return self.progress[-1].epoch if self.progress else 0
+
+    @property
+    def epoch_seconds(self) -> float | None:
+        """Median wall time of an epoch; None where no line tells."""
+        known = [point.seconds for point in self.progress if point.seconds is not None]
+        return median(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from unetsweep.core import places
-from unetsweep.core.actions import Action, Adopt, Cancel, Element, GiveUp, Propose, Submit, Tell, Wait
+from unetsweep.core.actions import Action, Adopt, Cancel, Element, GiveUp, Propose, Stop, Submit, Tell, Wait
 from unetsweep.core.facts import Attempt, JobState, Run, Seen, Trial
 from unetsweep.core.places import Capacity
+from unetsweep.core.pruning import why_pruned
 from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import UnsafePlan
 
@@ -126,6 +127,10 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
         cancelled = [trial for trial in waiting if trial.cancelled]
         draft.actions += [_tell(trial, run.last, "cancelled", "you cancelled it") for trial in cancelled]
         waiting = [trial for trial in waiting if not trial.cancelled]
+    if not isinstance(outcome, _Live):
+        pruned = {trial: why for trial in waiting if (why := why_pruned(run, trial.epochs))}
+        draft.actions += [_tell(trial, run.last, "pruned", why) for trial, why in pruned.items()]
+        waiting = [trial for trial in waiting if trial not in pruned]
     if not waiting:
         return
     draft.vanished += isinstance(outcome, _Lost) and outcome.vanished
@@ -280,7 +285,7 @@ def _ready_trials(draft: _Draft) -> list[int]:
 def _order(action: Action) -> tuple[int, int]:
     """Adopt, give up and tell before anything new is sent; by number within."""
     match action:
-        case Adopt(run=run):
+        case Stop(run=run) | Adopt(run=run):
             return 0, run
         case GiveUp(run=run):
             return 1, run

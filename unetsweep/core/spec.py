@@ -53,6 +53,9 @@ class StudySpec:
     """How many trials; None for a grid, which has as many as points."""
     metric: Metric = "val_iou"
     seed: int = 0
+    pruner: str | None = None
+    """`asha`, `hyperband`, `median`, or the name of an Optuna pruner class; None: nothing is pruned."""
+    pruner_args: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,12 @@ def size(space: Space) -> float:
             case Range(low, high, step=step):
                 total *= math.floor((high - low) / (step or 1) + 1e-9) + 1
     return total
+
+
+def largest_epochs(space: Space) -> int:
+    """The longest training that the space can ask for."""
+    axis = space.epochs
+    return int(max(axis.values) if isinstance(axis, Choices) else axis.high)
 
 
 def trials_wanted(spec: SweepSpec) -> int:

@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import assert_never
 
 from unetsweep.contract import Result
-from unetsweep.core.actions import Action, Adopt, Cancel, GiveUp, Propose, Submit, Tell
+from unetsweep.core.actions import Action, Adopt, Cancel, GiveUp, Propose, Stop, Submit, Tell
 from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import LimitError, RefusedError
+from unetsweep.shell.pruning import pruned
 from unetsweep.shell.world import World
 
 
@@ -52,6 +53,8 @@ def _do(action: Action, world: World) -> tuple[bool, bool]:
             world.directory.give_up(run, attempt, reason)
         case Tell():
             _tell(action, world)
+        case Stop():
+            world.directory.stop_run(action)
         case Cancel(job_ids=job_ids):
             world.scheduler.cancel(job_ids)
             return True, False
@@ -96,11 +99,15 @@ def _submit(action: Submit, world: World) -> bool:
 
 def _tell(action: Tell, world: World) -> None:
     """The result as its run published it, or the words of why there is none."""
-    result = world.directory.horizon(action.run, action.epochs) or Result(
-        state=action.state,  # type: ignore[arg-type]  # the core's words are the contract's
-        job_id=action.job_id,
-        epochs=action.epochs,
-        message=action.reason,
+    result = (
+        world.directory.horizon(action.run, action.epochs)
+        or pruned(action, world)
+        or Result(
+            state=action.state,  # type: ignore[arg-type]  # the core's words are the contract's
+            job_id=action.job_id,
+            epochs=action.epochs,
+            message=action.reason,
+        )
     )
     world.directory.end_trial(action.trial, replace(result, trial=action.trial))
 
@@ -115,5 +122,7 @@ def _words(action: Action) -> dict[str, object]:
             return {"job_ids": job_ids, "reason": reason}
         case Tell(trial=trial, state=state, reason=reason):
             return {"trial": trial, "state": state, "reason": reason}
+        case Stop(run=run, attempt=attempt, trial=trial, horizons=horizons, reason=reason):
+            return {"run": run, "attempt": attempt, "trial": trial, "horizons": horizons, "reason": reason}
         case Adopt(run=run, attempt=attempt, reason=reason) | GiveUp(run=run, attempt=attempt, reason=reason):
             return {"run": run, "attempt": attempt, "reason": reason}

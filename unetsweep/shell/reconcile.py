@@ -12,6 +12,7 @@ from unetsweep.core.plan import Plan, plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.errors import SchedulerError
 from unetsweep.shell.apply import apply
+from unetsweep.shell.pruning import with_stops
 from unetsweep.shell.world import World
 
 TURNS = 50
@@ -95,6 +96,7 @@ def reconcile(world: World, *, force: bool = False, told: Callable[[Action], Non
             outcome.plan = plan(world.spec, outcome.seen, limits, asked)
         if not force:
             outcome.plan.raise_if_unsafe()
+        outcome.plan = with_stops(outcome.plan, world, outcome.seen)
         if not apply(outcome.plan.actions, world, outcome.done, told):
             break
         files = world.directory.look()

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from unetsweep.contract import Result, TrialConfig
-from unetsweep.core.actions import Element
-from unetsweep.core.facts import Seen
+from unetsweep.core.actions import Element, Stop
+from unetsweep.core.facts import Point, Seen, Stopped
 from unetsweep.core.places import Capacity
 from unetsweep.core.ports import Clock, Scheduler, Submission
+from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.spec import SweepSpec
 
 
@@ -19,6 +20,13 @@ class Study(Protocol):
     def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]: ...
     def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
         """Add and tell all that it does not know; then it is not behind any more."""
+        ...
+
+    def verdicts(
+        self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
+    ) -> Mapping[int, Verdict]:
+        """Which of the asked trials the pruner ends. `others` (what they are compared with) is read only
+        when there is something new."""
         ...
 
     def fall_behind(self) -> None:
@@ -44,6 +52,9 @@ class Directory(Protocol):
     def record_job(self, run: int, attempt: int, job_id: str) -> None: ...
     def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None: ...
     def give_up(self, run: int, attempt: int, reason: str, *, refused: bool = False) -> None: ...
+    def progress(self, run: int) -> Sequence[Point]: ...
+    def stop_run(self, stop: Stop) -> None: ...
+    def stopped(self, run: int) -> Stopped | None: ...
     def note(self, **content: object) -> None: ...
 
 

@@ -1,0 +1,59 @@
+"""Optuna's pruners, replayed: a study in memory hears every report in the order of its time, as it would have live.
+
+Rule 1: whoever only compares (a median, a percentile) is not asked about trials that have ended; a pruner that
+        keeps rungs is, since its answer is what puts a trial onto them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner
+from optuna.trial import Trial, TrialState
+
+from unetsweep.core.pruning import History, Verdict, replayed
+from unetsweep.core.spec import SweepSpec
+from unetsweep.errors import UsageError
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+WITH_RUNGS = ("SuccessiveHalvingPruner", "HyperbandPruner")
+
+
+def pruner(spec: SweepSpec) -> BasePruner:
+    """The pruner that the sweep names; UsageError where Optuna refuses its arguments."""
+    name, arguments = spec.study.pruner or "", spec.study.pruner_args
+    needed: dict[str, Any] = {"wrapped_pruner": None} if name == "PatientPruner" else {}
+    try:
+        return getattr(optuna.pruners, name)(**needed, **arguments)  # type: ignore[no-any-return]
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"study.pruner: Optuna's {name} cannot be made with {arguments}: {error}") from error
+
+
+def verdicts(spec: SweepSpec, histories: Sequence[History]) -> dict[int, Verdict]:
+    """The open trials that the pruner ends, at the first epoch where it says so."""
+    study = optuna.create_study(
+        study_name=spec.name,  # brackets are drawn by it
+        direction="minimize" if spec.minimize else "maximize",
+        sampler=optuna.samplers.RandomSampler(seed=0),
+        pruner=pruner(spec),
+    )
+    trials = [study.ask() for _ in range(max((history.trial for history in histories), default=-1) + 1)]
+    keeps_rungs = spec.study.pruner in WITH_RUNGS
+    found: dict[int, Verdict] = {}
+    for history, report in replayed(histories):
+        trial = trials[history.trial]
+        trial.report(report.value, report.epoch)
+        if history.state is None or keeps_rungs:
+            _ask(spec, trial, history, report.epoch, report.value, found)
+        if report is history.reports[-1] and history.state == "complete":
+            study.tell(trial, report.value, state=TrialState.COMPLETE)
+    return found
+
+
+def _ask(spec: SweepSpec, trial: Trial, history: History, epoch: int, value: float, found: dict[int, Verdict]) -> None:
+    is_pruned = trial.should_prune()
+    is_open = history.state is None and history.settled < epoch < history.epochs
+    if is_pruned and is_open and history.trial not in found:
+        reason = f"{spec.study.metric} {value:.4f} at epoch {epoch}: Optuna's {spec.study.pruner} ends it"
+        found[history.trial] = Verdict(epoch, reason)
