@@ -14,7 +14,7 @@ from typing import Any
 from unetsweep.adapters.files import link_json, read_json, write_json
 from unetsweep.core import layout
 from unetsweep.core.facts import Job, JobState
-from unetsweep.core.ports import Submission
+from unetsweep.core.ports import KeeperRequest, Submission
 from unetsweep.core.spec import SweepSpec, grid_points
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 
@@ -44,6 +44,15 @@ class FakeJob:
     """A busy controller shows it only then."""
 
 
+@dataclass(frozen=True, slots=True)
+class FakeKeeper:
+    """A keeper in the queue."""
+
+    job: Job
+    after: tuple[str, ...]
+    begins: datetime
+
+
 @dataclass(slots=True)
 class FakeScheduler:
     """A cluster with arrays and throttles, whose jobs do something only in `tick`, `start`, `finish` and `die`."""
@@ -66,6 +75,8 @@ class FakeScheduler:
     accounts: dict[str, tuple[JobState, str]] = field(default_factory=dict)
     """What its accounting says of jobs that it has forgotten."""
     found: list[FakeJob] = field(default_factory=list)
+    keepers: list["FakeKeeper"] = field(default_factory=list)
+    """Those that wait."""
     trained: list[int] = field(default_factory=list)
     """Runs, in the order in which their training began."""
     questions: int = 0
@@ -86,11 +97,27 @@ class FakeScheduler:
         self.questions += 1
         self._answer()
         now = self.clock.now()
-        return [each.job for each in self.found if each.job.token in tokens and each.listed_at <= now]
+        trainings = [each.job for each in self.found if each.job.token in tokens and each.listed_at <= now]
+        return trainings + [each.job for each in self.keepers if each.job.token in tokens]
 
-    def last_words(self, job_ids: Collection[str]) -> Mapping[str, tuple[JobState, str]]:
+    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         """None: it keeps no accounts, unless a test gives it some."""
-        return {job_id: self.accounts[job_id] for job_id in job_ids if job_id in self.accounts}
+        return {job_id: self.accounts[job_id] for job_id in jobs if job_id in self.accounts}
+
+    def word_in(self, log: str) -> tuple[JobState, str] | None:
+        return None
+
+    def end(self, job_id: str) -> None:
+        self.cancel([job_id])
+
+    def submit_keeper(self, keeper: KeeperRequest) -> str:
+        self._answer()
+        if self.refusal is not None:
+            raise RefusedError(self.refusal)
+        self.arrays += 1
+        job = Job(str(18800 + self.arrays), keeper.token, 0, JobState.QUEUED, "PENDING")
+        self.keepers.append(FakeKeeper(job, keeper.after, self.clock.now() + timedelta(seconds=keeper.delay_s)))
+        return job.job_id
 
     def submit(self, submission: Submission) -> Sequence[str]:
         self._answer()
@@ -112,6 +139,7 @@ class FakeScheduler:
         for each in self.live():
             if each.job.job_id in job_ids:
                 self._become(each, JobState.CANCELLED, "CANCELLED")
+        self.keepers = [each for each in self.keepers if each.job.job_id not in job_ids]
 
     def _answer(self) -> None:
         if self.silence is not None:

@@ -24,13 +24,14 @@ def grid(trials: int = 1, **run: Any) -> SweepSpec:
     """A grid of so many trials."""
     rates = tuple(1e-3 * (k + 1) for k in range(trials))
     space = Space(Choices((8,)), Choices((4,)), Choices(rates))
-    return SweepSpec("grid", DataConfig("images"), space, run=RunSpec(**run))
+    return SweepSpec("grid", DataConfig("images"), space, run=RunSpec(**{"driver": "watch", **run}))
 
 
 def adaptive(trials: int, parallel: int | None) -> SweepSpec:
     """A search that learns from its results."""
     space = Space(Choices((8,)), Choices((4,)), Range(1e-5, 1e-2, log=True))
-    return SweepSpec("tpe", DataConfig("images"), space, StudySpec("tpe", trials=trials), run=RunSpec(parallel))
+    run = RunSpec(parallel, "watch")
+    return SweepSpec("tpe", DataConfig("images"), space, StudySpec("tpe", trials=trials), run=run)
 
 
 def job(state: JobState, *, token: str = TOKEN, index: int = 0, **more: Any) -> Job:
@@ -48,8 +49,8 @@ def element(k: int, state: JobState | None, **more: Any) -> Attempt:
     return attempt(run=k, index=k, job_id=f"18808_{k}", job=listed, **more)
 
 
-def failing(kind: str = "exception", status: int | None = None) -> Ending:
-    return Ending(kind, "ValueError: no", "runs/0000/error-0.json", status)
+def failing(kind: str = "exception", status: int | None = None, **more: Any) -> Ending:
+    return Ending(kind, "ValueError: no", "runs/0000/error-0.json", status, **more)
 
 
 def seen(*attempts: Attempt, result: str | None = None, cancelled: bool = False, **more: Any) -> Seen:
@@ -77,13 +78,21 @@ def shown(action: Action) -> str:
         case "submit":
             elements = " ".join(f"{each.run}.{each.attempt}" for each in action.elements)  # type: ignore[union-attr]
             bound = action.throttle  # type: ignore[union-attr]
-            return f"submit {elements}" + (f" %{bound}" if bound else "")
+            mem, away = action.mem, action.exclude  # type: ignore[union-attr]
+            more = (f" %{bound}" if bound else "") + (f" mem={mem}" if mem else "") + "".join(f" -{n}" for n in away)
+            return f"submit {elements}{more}"
         case "tell":
             return f"tell {action.trial} {action.state}"  # type: ignore[union-attr]
         case "adopt":
             return f"adopt {action.run}.{action.attempt} {action.job_id}"  # type: ignore[union-attr]
         case "giveup":
             return f"give up {action.run}.{action.attempt}"  # type: ignore[union-attr]
+        case "end":
+            return f"end {action.run}.{action.attempt} {action.cause.name}"  # type: ignore[union-attr]
+        case "keep":
+            return f"keep {' '.join(action.after)}".strip()  # type: ignore[union-attr]
+        case "stop":
+            return f"stop {action.run}.{action.attempt}"  # type: ignore[union-attr]
         case "cancel":
             return f"cancel {' '.join(action.job_ids)}"  # type: ignore[union-attr]
         case _:

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from fakes import FakeClock, FakeScheduler, FakeStudy
 
+from unetsweep.adapters.keeper_files import Keepers
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig
-from unetsweep.core.ports import Submission
+from unetsweep.core.actions import Keep, Submit
+from unetsweep.core.ports import KeeperRequest, Submission
 from unetsweep.core.spec import Choices, Resources, RunSpec, Space, SweepSpec
 from unetsweep.shell.reconcile import Outcome, reconcile
-from unetsweep.shell.world import World
+from unetsweep.shell.world import Clocks, World
 
 GRACE = timedelta(seconds=30)
 
@@ -19,21 +22,39 @@ GRACE = timedelta(seconds=30)
 class Scene:
     """What a pass works on, and the passes."""
 
-    def __init__(self, root: Path, trials: int, parallel: int | None = None, **scheduler: object) -> None:
+    def __init__(
+        self, root: Path, trials: int, parallel: int | None = None, driver: Any = "watch", **scheduler: object
+    ) -> None:
         rates = tuple(1e-3 * (k + 1) for k in range(trials))
         space = Space(Choices((8,)), Choices((4,)), Choices(rates))
-        self.spec = SweepSpec("grid", DataConfig("images"), space, run=RunSpec(parallel))
+        self.spec = SweepSpec("grid", DataConfig("images"), space, run=RunSpec(parallel, driver))
         self.clock = FakeClock()
         self.directory = SweepDir(root, self.clock.now)
         self.directory.create("name: grid\n", "slurm")
         self.cluster = FakeScheduler(clock=self.clock, root=self.directory.root, **scheduler)  # type: ignore[arg-type]
         self.study = FakeStudy()
+        self.mine: str | None = None
+        """The keeper that makes the passes."""
 
     def world(self) -> World:
-        return World(self.spec, self.directory, self.cluster, self.study, self.clock, self._submission, GRACE)
+        return World(
+            self.spec,
+            self.directory,
+            self.cluster,
+            self.study,
+            self.clock,
+            Keepers(self.directory.root, self.clock.now),
+            self._submission,
+            self._keeper,
+            Clocks(unseen=GRACE),
+            mine=self.mine,
+        )
 
-    def _submission(self, token: str, elements: int, throttle: int | None) -> Submission:
-        return Submission(token, "grid", self.directory.root, elements, Resources(), throttle)
+    def _submission(self, token: str, sent: Submit) -> Submission:
+        return Submission(token, "grid", self.directory.root, len(sent.elements), Resources(), sent.throttle)
+
+    def _keeper(self, token: str, keep: Keep) -> KeeperRequest:
+        return KeeperRequest(token, "grid", self.directory.root, Resources(), keep.after, keep.delay_s)
 
     def reconcile(self, *, force: bool = False) -> Outcome:
         return reconcile(self.world(), force=force)

@@ -106,16 +106,7 @@ class Lease:
             return True
         if holder.get("boot") == boot_id() and not Identity.from_json(holder).is_alive():
             return True
-        return self._server_time() - written > self._expire_s
-
-    def _server_time(self) -> float:
-        """Now, by the clock that stamps the lease's own mtime."""
-        probe = self._path.with_name(f".{self._path.name}.{self._name}.probe")
-        probe.touch()
-        try:
-            return probe.stat().st_mtime
-        finally:
-            probe.unlink(missing_ok=True)
+        return server_time(self._path) - written > self._expire_s
 
     def _steal(self) -> bool:
         """Move the stale lease away; if what we moved turns out to be a fresh one, put it back."""
@@ -125,7 +116,7 @@ class Lease:
         except FileNotFoundError:
             return True
         try:
-            fresh = self._server_time() - loot.stat().st_mtime <= self._expire_s and self._holder_lives(loot)
+            fresh = server_time(self._path) - loot.stat().st_mtime <= self._expire_s and self._holder_lives(loot)
             if fresh:
                 with contextlib.suppress(FileExistsError):
                     os.link(loot, self._path)
@@ -145,6 +136,16 @@ class Lease:
 
     def _marks(self) -> list[Path]:
         return list(_glob(self._path))
+
+
+def server_time(beside: Path) -> float:
+    """Now, by the clock that stamps the files beside this one: seconds since 1970."""
+    probe = beside.with_name(f".{beside.name}.{secrets.token_hex(4)}.probe")
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _glob(path: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from unetsweep.adapters.files import link_json, read_json
 from unetsweep.adapters.process import Identity, boot_id
 from unetsweep.core import layout
 from unetsweep.core.facts import Job, JobState
-from unetsweep.core.ports import Submission
+from unetsweep.core.ports import KeeperRequest, Submission
 from unetsweep.errors import RefusedError
 
 JOBS = "jobs"
@@ -54,8 +55,14 @@ class LocalJobs:
         state = JobState.ENDED if ended else _state(raw)
         return Job(raw["job_id"], token, int(raw["index"]), state, _WORDS[state])
 
-    def last_words(self, job_ids: Collection[str]) -> Mapping[str, tuple[JobState, str]]:
+    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         return {}  # a supervisor's record never goes away
+
+    def word_in(self, log: str) -> tuple[JobState, str] | None:
+        return None
+
+    def submit_keeper(self, keeper: KeeperRequest) -> str:
+        raise RefusedError("local trainings need no keeper")
 
     def submit(self, submission: Submission) -> Sequence[str]:
         return [self._start(submission, index) for index in range(submission.elements)]
@@ -89,17 +96,27 @@ class LocalJobs:
             if link_json(folder / f"{number}.json", {"token": token, "index": index}):
                 return str(number)
 
+    def end(self, job_id: str) -> None:
+        try:
+            self._signal(job_id, signal.SIGUSR1)  # ranks dump their stacks, the supervisor does not listen
+            time.sleep(1.0)
+        finally:
+            self.cancel([job_id])
+
     def cancel(self, job_ids: Collection[str]) -> None:
         for job_id in job_ids:
-            path = self._root / JOBS / f"{job_id}.json"
-            if not path.exists():
-                continue
-            job = read_json(path)
-            record = process_path(self._root, job["token"], job["index"])
-            identity = Identity.from_json(read_json(record)) if record.exists() else None
-            if identity is not None and identity.is_alive():
-                with contextlib.suppress(ProcessLookupError):  # it has ended since
-                    os.killpg(identity.pid, signal.SIGTERM)
+            self._signal(job_id, signal.SIGTERM)
+
+    def _signal(self, job_id: str, number: signal.Signals) -> None:
+        path = self._root / JOBS / f"{job_id}.json"
+        if not path.exists():
+            return
+        job = read_json(path)
+        record = process_path(self._root, job["token"], job["index"])
+        identity = Identity.from_json(read_json(record)) if record.exists() else None
+        if identity is not None and identity.is_alive():
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                os.killpg(identity.pid, number)
 
 
 _WORDS = {
@@ -129,7 +146,7 @@ def ended_path(root: Path, token: str, index: int) -> Path:
 
 
 def log_path(root: Path, token: str, index: int) -> Path:
-    return root / layout.submission(token) / f"{index}.log"
+    return root / layout.local_log(token, index)
 
 
 def devices() -> list[str]:

@@ -10,11 +10,12 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from unetsweep.adapters import slurm_text
 from unetsweep.core.facts import Job, JobState
-from unetsweep.core.ports import Submission
+from unetsweep.core.ports import KeeperRequest, Submission
 from unetsweep.errors import SchedulerError
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ _ANSWERS = {
     "SLURM_TIME_FORMAT": "%s",  # seconds since 1970, not the cluster's local time
     "LC_ALL": "C",
 }
+_DUMP_S = 2.0
+"""What a process gets to write its stacks."""
 _AT_ONCE = 1000
 """Ids on one command line: 16 letters each stay far below the kernel's bound."""
 
@@ -136,18 +139,41 @@ class Slurm:
         for some in _in_lots(job_ids):
             ask(("scancel", "--quiet", *some), self._timeout)
 
-    def last_words(self, job_ids: Collection[str]) -> dict[str, tuple[JobState, str]]:
-        """The accounting's last word on jobs that squeue has forgotten; empty without accounting. While
-        squeue lists a job it may not be asked: it calls a requeued one NODE_FAIL for some seconds."""
+    def end(self, job_id: str) -> None:
+        """SIGUSR1 reaches the steps' processes, which dump their stacks; some seconds later they are cancelled."""
+        try:
+            ask(("scancel", "--quiet", "--signal=USR1", job_id), self._timeout)
+            time.sleep(_DUMP_S)
+        finally:
+            self.cancel([job_id])
+
+    def submit_keeper(self, keeper: KeeperRequest) -> str:
+        from unetsweep.adapters import submitit_jobs
+
+        return submitit_jobs.submit_keeper(keeper, timeout=self._sbatch_timeout)
+
+    def word_in(self, log: str) -> tuple[JobState, str] | None:
+        word = slurm_text.parse_log_word(log)
+        return None if word is None else (slurm_text.state_of(word), word)
+
+    def last_words(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
+        """The accounting's last word on jobs that have ended or that squeue has forgotten; empty without
+        accounting. While squeue lists a job as alive it may not be asked: it calls a requeued one
+        NODE_FAIL for some seconds."""
         found: dict[str, str] = {}
         try:
-            for some in _in_lots(job_ids):
+            for some in _in_lots(jobs):
                 text = ask((*slurm_text.SACCT, f"--jobs={','.join(some)}"), self._timeout)
-                found |= slurm_text.parse_final_words(text, some)
+                found |= slurm_text.parse_final_words(text, {job_id: jobs[job_id] for job_id in some})
         except SchedulerError as error:
             _log.debug("no last words: %s", error)
         states = {job_id: (slurm_text.state_of(word), word) for job_id, word in found.items()}
         return {job_id: (state, word) for job_id, (state, word) in states.items() if not state.is_live}
+
+
+def requeue(job_id: str, timeout: float = 30.0) -> None:
+    """Have a job start again under its id (`A_T` for an element); SchedulerError where that may not be."""
+    ask(("scontrol", "requeue", job_id), timeout)
 
 
 def partitions(timeout: float) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ otherwise, the unknown is taken as alive (states) or as unheard (refusals), neve
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -13,13 +13,13 @@ from unetsweep.core.facts import Job, JobState
 from unetsweep.core.layout import token_of
 
 # -r: a line for each element. The name is last, because it may hold any letter, also `|`.
-SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%r|%e|%j")
+SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%r|%e|%N|%j")
 SHOW_CONFIG = ("scontrol", "show", "config")
 SINFO = ("sinfo", "--noheader", "--format=%R")
 MINE = ("squeue", "--me", "--noheader", "--array", "--format=%i")
 ASSOCIATIONS = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=User,MaxSubmitJobs,QOS")
 QOS = ("sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,MaxSubmitJobsPerUser")
-SACCT = ("sacct", "--noheader", "--parsable2", "--format=JobID,State")  # and --jobs
+SACCT = ("sacct", "--noheader", "--parsable2", "--format=JobID,State,JobName")  # and --jobs
 
 STATES = {
     "PENDING": JobState.QUEUED,
@@ -49,7 +49,7 @@ STATES = {
 """squeue's words only: sacct calls a requeued job NODE_FAIL or PREEMPTED while it is alive."""
 
 _ROW = re.compile(
-    r"(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<word>[^|]*)\|(?P<reason>[^|]*)\|(?P<end>[^|]*)\|(?P<name>.*)"
+    r"(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<word>[^|]*)\|(?P<reason>[^|]*)\|(?P<end>[^|]*)\|(?P<node>[^|]*)\|(?P<name>.*)"
 )
 
 
@@ -95,6 +95,7 @@ def _job(row: re.Match[str], token: str) -> Job:
         word=row["word"],
         reason="" if row["reason"] in {"None", "N/A"} else row["reason"],
         ended_at=None if state.is_live else _time(row["end"]),
+        node=row["node"].strip() or None,
     )
 
 
@@ -170,22 +171,51 @@ def words(stderr: str) -> str:
     return "; ".join(dict.fromkeys(line for line in lines if line))
 
 
-def parse_final_words(text: str, job_ids: Collection[str]) -> dict[str, str]:
-    """SACCT's word for each of these jobs that it knows.
+def parse_final_words(text: str, jobs: Mapping[str, str]) -> dict[str, str]:
+    """SACCT's word for each of these jobs (id -> token) that it knows under that token: a controller that
+    crashed may have given the id to another job.
 
     OUT_OF_MEMORY of a step outranks the job's own word: under srun the job's row never says it.
     Elements that never ran share one row, `36_[1,5%1]`.
     """
     found: dict[str, str] = {}
+    starved = set()
     for line in text.splitlines():
-        name, _, state = line.partition("|")
+        name, _, rest = line.partition("|")
+        state, _, title = rest.partition("|")
         word = (state.split() or [""])[0].rstrip("+")
         job, _, step = name.partition(".")
-        if word and (word == "OUT_OF_MEMORY" or not step):
-            for job_id in _unfold(job):
-                if found.get(job_id) != "OUT_OF_MEMORY":
-                    found[job_id] = word
-    return {job_id: found[job_id] for job_id in job_ids if job_id in found}
+        for job_id in _unfold(job) if word else ():
+            if word == "OUT_OF_MEMORY":
+                starved.add(job_id)
+            if not step and token_of(title.strip()) == jobs.get(job_id):
+                found[job_id] = word
+    return {job_id: "OUT_OF_MEMORY" if job_id in starved else word for job_id, word in found.items() if job_id in jobs}
+
+
+_LOG = (
+    (re.compile(r"oom[-_ ]kill|[Oo]ut [Oo]f [Mm]emory|exceeded .*memory limit|Exceeded job memory"), "OUT_OF_MEMORY"),
+    (re.compile(r"DUE TO TIME LIMIT"), "TIMEOUT"),
+    (re.compile(r"DUE TO PREEMPTION"), "PREEMPTED"),
+    (re.compile(r"DUE TO NODE FAILURE"), "NODE_FAIL"),
+    (re.compile(r"\*\*\* (JOB|STEP) \S+ ON \S+ CANCELLED AT \S+ (\*\*\*|DUE TO SIGNAL)"), "CANCELLED"),
+)
+"""slurmstepd's lines in a job's log, the most telling first; a requeue is no end."""
+_DAEMON = re.compile(r"^(slurmstepd|srun)(-\S+)?: ")
+STARTS = re.compile(r"^job \S+ on \S+ claims ")
+"""The worker's line at each start: what stands before the last one is of an earlier start."""
+
+
+def parse_log_word(text: str) -> str | None:
+    """The word for how the last start in a job's log ended; None where SLURM wrote nothing about it.
+
+    >>> parse_log_word("slurmstepd: error: *** JOB 4 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***")
+    'TIMEOUT'
+    """
+    lines = text.splitlines()
+    begin = max((at for at, line in enumerate(lines) if STARTS.match(line)), default=0)
+    said = "\n".join(line for line in lines[begin:] if _DAEMON.match(line))
+    return next((word for pattern, word in _LOG if pattern.search(said)), None)
 
 
 def _unfold(name: str) -> Iterator[str]:

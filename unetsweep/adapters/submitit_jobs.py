@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,12 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission
 
 from unetsweep.adapters import slurm, slurm_text
+from unetsweep.adapters.batch_script import GENERIC, keeper_script, setup_lines
 from unetsweep.adapters.slurm import Payload
 from unetsweep.core import layout
-from unetsweep.core.ports import Submission
+from unetsweep.core.ports import KeeperRequest, Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
-
-GENERIC = "generic.pkl"
 
 _OWN = {
     "array": "run.parallel bounds it",
@@ -44,8 +43,7 @@ _OWN = {
 }
 """sbatch options that a user may not set, and what to do instead."""
 
-_LAST_ACT_S = 30
-_STEP_END_S = 10
+LEAD_S = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,8 @@ class Started:
     def __call__(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGCONT, signal.SIG_DFL)
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # a site may send it; the default would end the job
+        for number in (signal.SIGUSR1, signal.SIGUSR2):  # until the payload listens: the default would end the job
+            signal.signal(number, signal.SIG_IGN)
         self.payload()
 
 
@@ -102,19 +101,24 @@ def script(submission: Submission, folder: Path) -> str:
         ntasks_per_node=resources.processes,
         array_parallelism=submission.throttle or submission.elements,
         stderr_to_stdout=True,
+        signal_delay_s=lead_s(resources.time_min),
         wckey=None,  # submitit's default is refused where a cluster keeps a list of them
         srun_args=_srun_args(resources),
-        additional_parameters=_options(resources),
-        setup=_setup(submission, folder, python),
+        additional_parameters=_options(resources, submission.exclude),
+        setup=setup_lines(submission, folder, python),
     )
     if submission.elements > 1:
         executor.parameters["map_count"] = submission.elements
     text: str = executor._make_submission_file_text(executor._submitit_command_str, submission.token)
-    # submitit always asks for a SIGUSR2 before the end; nobody here waits for it
-    return "\n".join(line for line in text.split("\n") if not line.startswith("#SBATCH --signal=USR2@"))
+    return text
 
 
-def _options(resources: Resources) -> dict[str, Any]:
+def lead_s(time_min: int) -> int:
+    """How many seconds before its time limit a job is told: SLURM may be a minute early with it."""
+    return min(LEAD_S, time_min * 60 // 4)
+
+
+def _options(resources: Resources, exclude: Sequence[str] = ()) -> dict[str, Any]:
     """sbatch's options by long name; the user's `sbatch:` last, so that it wins."""
     options: dict[str, Any] = {
         "partition": resources.partition,
@@ -130,6 +134,8 @@ def _options(resources: Resources) -> dict[str, Any]:
         if key in _OWN:
             raise RefusedError(f"slurm.sbatch: {key!r} cannot be set there: {_OWN[key]}")
         options[key.replace("-", "_")] = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+    if exclude:
+        options["exclude"] = ",".join(filter(None, (options.get("exclude"), *exclude)))
     return {key: value for key, value in options.items() if value is not None and value is not False}
 
 
@@ -140,39 +146,12 @@ def _srun_args(resources: Resources) -> list[str]:
     return args if resources.cpus is None else [*args, f"--cpus-per-task={resources.cpus}"]
 
 
-def _setup(submission: Submission, folder: Path, python: str) -> list[str]:
-    """Lines of the batch shell before srun; bash, because dash runs no EXIT trap on a signal."""
-    last_act = shlex.join([sys.executable, "-m", "unetsweep", "last-act", str(submission.sweep_dir), submission.token])
-    no_pass = "" if submission.relay else " --no-pass"
-    here = shlex.quote(str(folder))
-    quoted = shlex.quote(python)
-    return [
-        "# the pickle is in place whether or not the submitter lived to see the job's id",
-        "US_JOB=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}; US_JOB=${US_JOB:-$SLURM_JOB_ID}",
-        f'[ -e {here}/"$US_JOB"_submitted.pkl ] || ln -s {GENERIC} {here}/"$US_JOB"_submitted.pkl',
-        "# when the training's processes are gone, in the environment as it is before the profile's lines;",
-        "# how it goes never changes how the job ends",
-        'US_ENV=("PATH=$PATH" "LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}" '
-        '"PYTHONPATH=${PYTHONPATH-}" "PYTHONHOME=${PYTHONHOME-}")',
-        "us_last_act() {",
-        "  local status=$?",
-        f'  env "${{US_ENV[@]}}" timeout -k 5 {_LAST_ACT_S} {last_act} --index "${{SLURM_ARRAY_TASK_ID:-0}}"'
-        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status"{no_pass} </dev/null 2>&1 || true',
-        "}",
-        "trap us_last_act EXIT",
-        "# bash runs a trap only between commands, so srun must be waited for",
-        'srun() { command srun "$@" & US_STEP=$!; wait "$US_STEP"; }',
-        "us_term() {",
-        f"  for _ in $(seq {_STEP_END_S * 5}); do",
-        '    [ -n "${US_STEP:-}" ] && kill -0 "$US_STEP" 2>/dev/null || break; sleep 0.2',
-        "  done",
-        "  exit 143",
-        "}",
-        "trap us_term TERM",
-        *submission.resources.setup,
-        f"command -v {quoted} >/dev/null || {{ echo {quoted}\" not found on $(hostname): it is slurm.python's word, "
-        'or the submitting one"; exit 127; }',
-    ]
+def submit_keeper(keeper: KeeperRequest, *, timeout: float = 60.0) -> str:
+    """Send a job of one CPU that makes a pass; its id. Errors as for `submit`."""
+    path = keeper.sweep_dir / layout.KEEPERS / f"{keeper.token}.sh"
+    path.write_text(keeper_script(keeper))
+    _flush(path)
+    return _sbatch(path, timeout)
 
 
 def _sbatch(path: Path, timeout: float) -> str:

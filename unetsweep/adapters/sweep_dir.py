@@ -7,6 +7,7 @@ Rule 2: written before it is acted on: a trial before its submission, an intent 
 import dataclasses
 import os
 import secrets
+import socket
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -26,6 +27,8 @@ from unetsweep.adapters.files import (
     write_json,
     write_text,
 )
+from unetsweep.adapters.lease import server_time
+from unetsweep.adapters.logs import last_line, tail
 from unetsweep.adapters.progress_files import read_progress, read_stopped
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
@@ -186,6 +189,7 @@ class SweepDir:
             (self.root / layout.run_dir(element.run) / "attempts").mkdir(parents=True, exist_ok=True)
             horizons = [{"trial": trial, "epochs": epochs} for trial, epochs in element.horizons]
             content = {"token": token, "index": index, "at": at, "throttle": throttle, "horizons": horizons}
+            content |= _overrides(element)
             files[self.root / layout.attempt(element.run, element.attempt)] = (element, content)
         created = link_all([(path, content) for path, (_, content) in files.items()])
         owned = [files[path][0] for path in created]
@@ -207,9 +211,32 @@ class SweepDir:
             ]
         )
 
-    def give_up(self, run: int, attempt: int, reason: str, *, refused: bool = False) -> None:
-        content = {"reason": reason, "refused": refused, "at": self._now().isoformat()}
+    def give_up(self, run: int, attempt: int, reason: str, **about: object) -> None:
+        """Why it will never be, or is no more. `about`: refused, limit; cause, node, epoch."""
+        content = {"reason": reason, **about, "at": self._now().isoformat()}
         link_json(self.root / layout.attempt_lost(run, attempt), content)
+
+    def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None:
+        """That we end it ourselves: nobody else cancelled it."""
+        content = {"cause": cause, "reason": reason, "at": self._now().isoformat()}
+        link_json(self.root / layout.attempt_end(run, attempt), content)
+
+    def log_tail(self, token: str, index: int, job_id: str) -> str:
+        """The end of what a job printed; empty where there is nothing."""
+        return tail(self.root / layout.slurm_log(token, job_id)) or tail(self.root / layout.local_log(token, index))
+
+    def wants_more(self, run: int, attempt: int, restart: int) -> bool:
+        """Whether this start stopped in good order, to go on later."""
+        return (self.root / layout.again(run, layout.claim_name(attempt, restart))).exists()
+
+    def looked(self) -> None:
+        """A pass begins: no beat need make one for a while."""
+        (self.root / layout.LOOKED).touch()
+
+    def looked_ago(self) -> float | None:
+        """Seconds since the last pass began, by the file server's clock; None: there was none."""
+        mark = self.root / layout.LOOKED
+        return server_time(mark) - mark.stat().st_mtime if mark.exists() else None
 
     def stop_run(self, stop: Stop) -> None:
         """Write down what is pruned; the trainer reads it at an epoch's end."""
@@ -230,7 +257,8 @@ class SweepDir:
 
     def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
         """All processes of this start are gone; with the log's last line, for the reader."""
-        content = {"status": status, "at": self._now().isoformat(), "log": str(log) if log else None}
+        node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+        content = {"status": status, "at": self._now().isoformat(), "log": str(log) if log else None, "node": node}
         link_json(self.root / layout.attempt_exit(run, attempt, restart), {**content, "last_line": last_line(log)})
 
     def intent(self, token: str) -> dict[str, Any]:
@@ -252,12 +280,7 @@ def _speaking(trials: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     return found
 
 
-def last_line(log: Path | None) -> str | None:
-    """The last line with something in it, at most 300 characters; None where there is none."""
-    if log is None or not log.exists():
-        return None
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - 4096))
-        lines = [line.strip() for line in stream.read().decode(errors="replace").splitlines()]
-    said = [line for line in lines if line]
-    return said[-1][:300] if said else None
+def _overrides(element: Element) -> dict[str, Any]:
+    given = {"mem": element.mem, "micro_batch": element.micro_batch}
+    given = {name: value for name, value in given.items() if value is not None}
+    return {"overrides": given} if given else {}

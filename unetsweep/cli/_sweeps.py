@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +10,10 @@ from unetsweep.errors import UsageError
 
 if TYPE_CHECKING:
     from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.core.ports import Scheduler, Submission
+    from unetsweep.core.actions import Keep, Submit
+    from unetsweep.core.ports import KeeperRequest, Scheduler, Submission
     from unetsweep.core.spec import SweepSpec
     from unetsweep.shell.world import World
-
-LOCAL_GRACE = timedelta(seconds=15)
-"""A local supervisor has written its record long before."""
-SLURM_GRACE = timedelta(seconds=90)
-"""More than the 60 s after which a silent sbatch is given up: its job may still appear."""
 
 
 def resolve(sweep: str | None, results: Path) -> Path:
@@ -63,9 +58,11 @@ def scheduler(kind: str, root: Path) -> "Scheduler":
     return Slurm(lambda submission: Element(str(submission.sweep_dir), submission.token))
 
 
-def world_of(directory: "SweepDir") -> "World":
-    """Everything a pass over this sweep needs."""
+def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None = None) -> "World":
+    """Everything a pass over this sweep needs. `eager`: a person makes it; `keeper`: the token of the one that does."""
     from unetsweep.adapters.clock import SystemClock
+    from unetsweep.adapters.keeper_files import Keepers
+    from unetsweep.cli._clocks import clocks
     from unetsweep.cli._study import JournalStudy
     from unetsweep.config.load import load
     from unetsweep.shell.world import World
@@ -74,16 +71,33 @@ def world_of(directory: "SweepDir") -> "World":
     executor = directory.executor
     if executor == "local" and spec.run.parallel is None:
         spec = replace(spec, run=replace(spec.run, parallel=local_places(spec)))
-    grace = LOCAL_GRACE if executor == "local" else SLURM_GRACE
-    name, resources, relay = spec.name, spec.slurm, spec.run.driver == "relay"
+    name, resources, run = spec.name, spec.slurm, spec.run
 
-    def submission(token: str, elements: int, throttle: int | None) -> "Submission":
+    def submission(token: str, sent: "Submit") -> "Submission":
         from unetsweep.core.ports import Submission
 
-        return Submission(token, name, directory.root, elements, resources, throttle, relay)
+        wanted = resources if sent.mem is None else replace(resources, mem=sent.mem)
+        relay, many = run.driver == "relay", len(sent.elements)
+        return Submission(token, name, directory.root, many, wanted, sent.throttle, relay, run.beat, sent.exclude)
 
-    study = JournalStudy(directory.root / layout.STUDY)
-    return World(spec, directory, scheduler(executor, directory.root), study, SystemClock(), submission, grace)
+    def request(token: str, keep: "Keep") -> "KeeperRequest":
+        from unetsweep.core.ports import KeeperRequest
+
+        return KeeperRequest(token, name, directory.root, resources, keep.after, keep.delay_s)
+
+    return World(
+        spec,
+        directory,
+        scheduler(executor, directory.root),
+        JournalStudy(directory.root / layout.STUDY),
+        SystemClock(),
+        Keepers(directory.root),
+        submission,
+        request,
+        clocks(executor),
+        keeper,
+        eager,
+    )
 
 
 def local_places(spec: "SweepSpec") -> int:

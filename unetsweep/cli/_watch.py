@@ -25,7 +25,7 @@ def settle(
     directory: "SweepDir", world: "World", told: "Callable[[Action], None]", *, force: bool = False
 ) -> "Outcome | None":
     """Passes until no submission of a dead submitter is in doubt: a kill may have left one without a job id."""
-    from unetsweep.core.plan import UNSURE
+    from unetsweep.core.outcome import UNSURE
 
     while True:
         outcome = make_pass(directory.root, world, told, force=force, patience_s=PATIENCE_S)

@@ -1,8 +1,12 @@
 """`unetsweep last-act`: what each job does when its training is over. Not for people."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
 
 
 @click.command("last-act", hidden=True)
@@ -13,7 +17,11 @@ import click
 @click.option("--status", type=int, default=0)
 @click.option("--no-pass", is_flag=True)
 def command(root: Path, token: str, index: int, restart: int, status: int, no_pass: bool) -> None:
-    """Write down how the processes of (TOKEN, --index) ended, then make a pass over the sweep."""
+    """Write down how the processes of (TOKEN, --index) ended, then make a pass over the sweep.
+
+    A training that stopped in good order and wants to go on gets its job requeued instead: its place
+    stays taken, so there is nothing to pass on.
+    """
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._logs import log_of
     from unetsweep.cli._pass import make_pass
@@ -23,5 +31,28 @@ def command(root: Path, token: str, index: int, restart: int, status: int, no_pa
     run, attempt = directory.intent(token)["elements"][index]
     if directory.is_owner(token, index):
         directory.record_exit(run, attempt, restart, status, log_of(directory, run, attempt))
+        if directory.wants_more(run, attempt, restart) and _is_requeued(directory):
+            return
     if not no_pass:
         make_pass(root, world_of(directory), lambda action: click.echo(f"pass: {action}"))
+
+
+def _is_requeued(directory: "SweepDir") -> bool:
+    """Whether SLURM starts this job again; where it may not, a pass sends the run out anew."""
+    import os
+
+    from unetsweep.adapters.slurm import requeue
+    from unetsweep.errors import SchedulerError
+
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    job_id = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}" if array else os.environ.get("SLURM_JOB_ID")
+    if job_id is None:  # a local training has no time limit
+        return False
+    try:
+        requeue(job_id)
+    except SchedulerError as error:
+        directory.note(action="requeue", job_id=job_id, trouble=str(error))
+        click.echo(f"job {job_id} is not requeued: {error}")
+        return False
+    click.echo(f"job {job_id} is requeued: its training goes on from here")
+    return True

@@ -15,11 +15,14 @@ COMMANDS = {
     "report": "Print the results as a table.",
     "logs": "Show what a trial's job printed.",
     "cancel": "End a sweep's jobs, or those of some trials.",
+    "retry": "Send trials again that ended without a result.",
     "train": "Train one config.json by hand.",
     "predict": "Draw a checkpoint's masks for images.",
     "data": "Make sample images; measure the simplest baseline.",
     "sync": "Upload the offline experiment archives to Comet.",
     "last-act": "",
+    "beat": "",
+    "keep": "",
 }
 """Name and one line of each; those without a line are not for people."""
 

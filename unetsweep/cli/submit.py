@@ -57,7 +57,7 @@ def command(
         show(spec, directory, prepared.executor, as_json=as_json)
         return
     prepared.write()
-    _bring_on(directory, force=force, watch=watch)
+    bring_on(directory, force=force, watch=watch)
 
 
 def _check_augment(value: object) -> "list[Problem]":
@@ -66,11 +66,12 @@ def _check_augment(value: object) -> "list[Problem]":
     return check_augment(value)
 
 
-def _bring_on(directory: "SweepDir", *, force: bool, watch: bool) -> None:
+def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False) -> None:
+    """A person's pass: what was refused a moment ago is tried again, and what came of it is told."""
     from unetsweep.cli._sweeps import world_of
     from unetsweep.cli._watch import settle, watch_on
 
-    world = world_of(directory)
+    world = world_of(directory, eager=True)
     click.echo(f"sweep {directory.name} on {directory.executor}, in {directory.root}")
     outcome = settle(directory, world, _say, force=force)
     if outcome is not None:
@@ -78,7 +79,7 @@ def _bring_on(directory: "SweepDir", *, force: bool, watch: bool) -> None:
         state = f"{outcome.seen.ended} ended, {len(outcome.seen.trials)} open"
         click.echo(f"{state}; jobs: {_ranges(submitted) or 'none'}")
     if watch:
-        watch_on(directory, world)
+        watch_on(directory, world_of(directory))
     elif outcome is None or outcome.seen.trials:
         click.echo(
             f"next: unetsweep status {directory.name} | unetsweep logs {directory.name} TRIAL --follow | "

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from unetsweep.core.causes import Cause
+
 
 @dataclass(frozen=True, slots=True)
 class Propose:
@@ -19,6 +21,10 @@ class Element:
     attempt: int
     horizons: tuple[tuple[int, int], ...]
     """(trial, epochs) pairs."""
+    mem: str | None = None
+    """Memory of its job; None: as the sweep says."""
+    micro_batch: int | None = None
+    """Images a step of each process; None: its whole share of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,10 @@ class Submit:
     elements: tuple[Element, ...]
     throttle: int | None
     reason: str
+    mem: str | None = None
+    """Of all its elements; None: as the sweep says."""
+    exclude: tuple[str, ...] = ()
+    """Nodes on which others came to grief."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,34 @@ class GiveUp:
 
     run: int
     attempt: int
+    reason: str
+    cause: Cause = Cause.VANISHED
+    node: str | None = None
+    """Where it was."""
+    epoch: int = 0
+    """Finished epochs of the run by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End an attempt's job ourselves, its stacks dumped into the log before."""
+
+    run: int
+    attempt: int
+    job_id: str
+    cause: Cause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Leave the next keeper: the job that makes a pass when all live ones are gone."""
+
+    number: int
+    after: tuple[str, ...]
+    """It waits until these jobs have ended."""
+    delay_s: int
+    """… and so many seconds."""
     reason: str
 
 
@@ -93,4 +131,4 @@ class Wait:
     job_id: str | None = None
 
 
-Action = Propose | Submit | Adopt | GiveUp | Tell | Cancel | Stop
+Action = Propose | Submit | Adopt | GiveUp | Tell | Cancel | Stop | End | Keep

@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import Enum
 from statistics import median
 
+from unetsweep.core.causes import Cause
+
 
 class JobState(Enum):
     """A scheduler's many words, reduced to what a decision turns on."""
@@ -19,7 +21,7 @@ class JobState(Enum):
     CANCELLED = "cancelled"
     """Somebody ended it on purpose."""
     NODE_FAILED = "node failed"
-    """The cluster lost it: its node, its boot, or a preemption without requeue."""
+    """The cluster lost it: its node or its boot, or took its place for another job."""
     UNRECOGNISED = "unrecognised"
     """A word that we do not know: counts as alive."""
 
@@ -45,28 +47,30 @@ class Job:
     """Why it waits, in the scheduler's words: `Resources`, `QOSMaxJobsPerUserLimit`; or empty."""
     ended_at: datetime | None = None
     """When it ended, where the scheduler says so."""
-
-
-TERMINATED = 143
-"""Exit status after SIGTERM: a cancel, a time limit or a preemption. Which, the queue says."""
+    node: str | None = None
+    """Where it runs or ran, where the scheduler says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a run will not go on by itself: an error file, or an exit status with nothing else."""
+    """What a start left when it ended: an error file, or an exit status with nothing else."""
 
     kind: str
-    """`exception`, `environment`, `exit`."""
+    """`exception`, `environment`, `time`, `gpu_memory`, `disk`; `exit`: there is only a status, which says nothing."""
     message: str
     where: str = ""
     """Path of the error file or log to read."""
     status: int | None = None
     """Exit status of the attempt's processes, where it was written down."""
+    signature: str = ""
+    """The same for two errors that came the same way: type and lines of the traceback."""
+    epochs_done: int = 0
+    """Finished epochs of the run when it came."""
 
     @property
     def is_final(self) -> bool:
         """Whether nothing that the queue may still say could change what it means."""
-        return self.kind != "exit" or self.status not in (0, TERMINATED, None)
+        return self.kind in ("exception", "environment", "time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +89,30 @@ class Attempt:
     """None: no record of ours says which job it became."""
     claimed_by: str | None = None
     """Job id in the highest claim of this attempt; None: no process of it has started yet."""
+    claimed_at: datetime | None = None
+    node: str | None = None
+    """Where its newest start was, as far as a file of it tells."""
     lost: str | None = None
     """Why it was given up; None: it was not."""
+    cause: Cause | None = None
+    """The class of what `lost` tells."""
+    lost_at: datetime | None = None
+    lost_epoch: int = 0
+    """Finished epochs of the run when it was given up."""
     refused: bool = False
     """The scheduler would not take it: the cluster's affair, which counts against no run."""
+    again: str | None = None
+    """Why its newest start stopped in good order before its horizons; None: it did not."""
+    limit: bool = False
+    """… because too much was queued."""
+    refusals: int = 0
+    """How many attempts in a row, up to this one, were refused before it."""
+    ended_for: Cause | None = None
+    """Why a pass of ours ended it; None: none did."""
+    mem: str | None = None
+    """Memory of its job where that is not the sweep's."""
+    micro_batch: int | None = None
+    """Images a step of each process, where that is not the whole share of the batch."""
     ending: Ending | None = None
     job: Job | None = None
     """None: the scheduler does not list it (or was not asked)."""
@@ -137,6 +161,13 @@ class Run:
     last_progress_at: datetime | None = None
     """When the newest line of the highest claim was written; None: no line yet."""
     stopped: Stopped | None = None
+    forgiven: int = 0
+    """What became of the attempts up to this one does not count: the user retried the run."""
+
+    @property
+    def counted(self) -> tuple[Attempt, ...]:
+        """The attempts since the user last retried the run."""
+        return tuple(attempt for attempt in self.attempts if attempt.number > self.forgiven)
 
     @property
     def last(self) -> Attempt | None:
@@ -164,11 +195,35 @@ class Trial:
     """Its horizon in the run."""
     cancelled: bool = False
     """The user cancelled it."""
+    batch_size: int = 0
+    """Its global batch; 0: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """The last job that was left to make a pass when no other would."""
+
+    number: int
+    token: str
+    at: datetime
+    lost: bool = False
+    """It was refused, or never came."""
+    job: Job | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A trial that ended without a result of its own."""
+
+    trial: int
+    signature: str
+    """The same for two failures that came the same way."""
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Everything, at one look. Ended trials are only counted: nobody decides on them."""
+    """Everything, at one look. Ended trials are only counted, but the first few: nobody decides on the rest."""
 
     ended: int = 0
     trials: tuple[Trial, ...] = ()
@@ -177,3 +232,6 @@ class Seen:
     """The user cancelled the whole sweep: no new trials."""
     silence: str | None = None
     """Why the scheduler did not answer; then nothing may be concluded from what is not listed."""
+    failures: tuple[Failure, ...] = ()
+    """Of the ended trials, where few have ended and all of them failed; else empty."""
+    keeper: Keeper | None = None

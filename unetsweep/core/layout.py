@@ -96,11 +96,6 @@ def forgiven(run: int, number: int) -> str:
     return f"{run_dir(run)}/attempts/{number}.forgiven.json"
 
 
-def keeper(number: int) -> str:
-    """The intent to leave a keeper; then `K.job.json` and `K.lost.json`, as for an attempt."""
-    return f"{KEEPERS}/{number}.json"
-
-
 def claim(run: int, attempt: int, restart: int) -> str:
     return f"{run_dir(run)}/claims/{claim_name(attempt, restart)}"
 
@@ -118,6 +113,11 @@ def error(rank: int) -> str:
 def slurm_log(token: str, job_id: str, rank: int = 0) -> str:
     """Where a SLURM job or one of its ranks prints; rank 0's also holds the job's own shell."""
     return f"{submission(token)}/{job_id}_{rank}_log.out"
+
+
+def local_log(token: str, index: int) -> str:
+    """Where all processes of a local job print."""
+    return f"{submission(token)}/{index}.log"
 
 
 def submission(token: str) -> str:

@@ -26,6 +26,14 @@ class Capacity:
     """How long a submission may go unlisted."""
     result_grace: timedelta = timedelta(seconds=60)
     """How long a file may be invisible after its job ended (network file systems)."""
+    hang_after: timedelta = timedelta(minutes=10)
+    """The least time without progress that counts as a hang."""
+    keeper_delay_s: int = 60
+    """How soon a keeper may look."""
+    eager: bool = False
+    """A person asks: what was refused a moment ago is tried again."""
+    keeper: str | None = None
+    """Token of the keeper that makes this pass: it leaves the next one."""
 
 
 def in_use(live: Sequence[Attempt]) -> int:
@@ -37,7 +45,12 @@ def in_use(live: Sequence[Attempt]) -> int:
 
 
 def fill(
-    ready: Sequence[Element], live: Sequence[Attempt], capacity: Capacity, *, careful: bool = False
+    ready: Sequence[Element],
+    live: Sequence[Attempt],
+    capacity: Capacity,
+    *,
+    careful: bool = False,
+    exclude: tuple[str, ...] = (),
 ) -> tuple[list[Submit], str]:
     """The submissions that start now with the first of `ready`, and why the rest waits.
 
@@ -55,9 +68,20 @@ def fill(
         places = math.inf if throttle is None else capacity.max_elements
     chosen = ready[: int(max(0, min(room, places, len(ready))))]
     submits = []
-    for at in range(0, len(chosen), capacity.max_elements):
-        chunk = tuple(chosen[at : at + capacity.max_elements])
-        bound = throttle if throttle is not None and throttle < len(chunk) else None
-        submits.append(Submit(chunk, bound, f"{len(chunk)} ready"))
+    for group in _alike(chosen):
+        for at in range(0, len(group), capacity.max_elements):
+            chunk = tuple(group[at : at + capacity.max_elements])
+            bound = throttle if throttle is not None and throttle < len(chunk) else None
+            submits.append(Submit(chunk, bound, f"{len(chunk)} ready", chunk[0].mem, exclude))
+    if throttle is not None:  # it bounds one array, so two at once would be too many
+        submits = submits[:1]
     why = "the cluster takes no more jobs now" if room < places else f"all {capacity.parallel} places are taken"
     return submits, why
+
+
+def _alike(elements: Sequence[Element]) -> list[list[Element]]:
+    """Those that ask for the same memory, together: an array has one size."""
+    groups: dict[str | None, list[Element]] = defaultdict(list)
+    for element in elements:
+        groups[element.mem].append(element)
+    return list(groups.values())

@@ -23,7 +23,25 @@ class Submission:
     throttle: int | None = None
     """Most elements that may run at once; None: no bound."""
     relay: bool = True
-    """Whether the end of each element makes the next pass."""
+    """Whether the end of each element makes the next pass, and so do all of them while they train."""
+    beat_s: int = 60
+    """… when the last one is older than this."""
+    exclude: tuple[str, ...] = ()
+    """Nodes that it keeps away from."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperRequest:
+    """One request for a keeper."""
+
+    token: str
+    sweep: str
+    sweep_dir: Path
+    resources: Resources
+    after: tuple[str, ...]
+    """It begins when these jobs have ended, "afterany" …"""
+    delay_s: int
+    """… and so many seconds from now have passed."""
 
 
 class Scheduler(Protocol):
@@ -51,9 +69,13 @@ class Scheduler(Protocol):
         """What it lists of these tokens, ended jobs included while it remembers them; one query."""
         ...
 
-    def last_words(self, job_ids: Collection[str]) -> Mapping[str, tuple[JobState, str]]:
-        """How jobs ended that it lists no more, where it keeps accounts: state and its own word. Those
-        that it does not know, or that its accounts call alive, are left out."""
+    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
+        """How these jobs (id -> token) ended, where it keeps accounts: state and its own word. Those
+        that it does not know under that token, or that its accounts call alive, are left out."""
+        ...
+
+    def word_in(self, log: str) -> tuple[JobState, str] | None:
+        """What it wrote into a job's log about its end; None: nothing."""
         ...
 
     def submit(self, submission: Submission) -> Sequence[str]:
@@ -62,6 +84,14 @@ class Scheduler(Protocol):
         ...
 
     def cancel(self, job_ids: Collection[str]) -> None: ...
+
+    def end(self, job_id: str) -> None:
+        """Have the stacks of its processes dumped into its log, then cancel it."""
+        ...
+
+    def submit_keeper(self, keeper: KeeperRequest) -> str:
+        """Its job id; errors as for `submit`. Only where it queues."""
+        ...
 
 
 class Clock(Protocol):

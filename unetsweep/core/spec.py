@@ -63,11 +63,15 @@ class Retries:
     """How often a run may be sent again, by what went wrong."""
 
     node: int = 3
-    """The job was lost before its training began, or its node failed."""
+    """The cluster lost the job: its node failed, it ended before its training began, the queue forgot it."""
     memory: int = 2
-    """The host ran out of memory."""
+    """The host ran out of memory: again with twice the memory, up to `slurm.mem_max`."""
+    unexplained: int = 2
+    """It ended with no result, no error and no reason, or met a full disk."""
+    hang: int = 1
+    """It stopped to make progress."""
     requeue: int = 20
-    """The scheduler restarted the job (preemption, node failure)."""
+    """Starts in a row (preemption, time limit, node failure) that finished no epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class RunSpec:
     """Most trainings at once; None: as many as the scheduler runs, or locally as the cores allow."""
     driver: Literal["relay", "watch"] = "relay"
     """`relay`: each job's end makes the next pass; `watch`: only a terminal or cron does."""
+    beat: int = 60
+    """Seconds after which the jobs make a pass while they train."""
     retries: Retries = Retries()
 
 
@@ -107,6 +113,8 @@ class Resources:
     """Lines for the job's shell before the training, such as `module load cuda`."""
     sbatch: dict[str, Any] = field(default_factory=dict)
     """Any other sbatch option by its long name: `{reservation: eyes}`."""
+    keeper: dict[str, Any] = field(default_factory=dict)
+    """The same for the 1-CPU job that looks after the sweep, instead of the trainings': `{partition: cpu}`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from unetsweep.contract import Result
-from unetsweep.core.actions import Action, Adopt, Cancel, GiveUp, Propose, Stop, Submit, Tell
+from unetsweep.core.actions import Action, Adopt, Cancel, Element, End, GiveUp, Keep, Propose, Stop, Submit, Tell
 from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import LimitError, RefusedError
@@ -49,8 +49,8 @@ def _do(action: Action, world: World) -> tuple[bool, bool]:
             return True, whole
         case Adopt(run=run, attempt=attempt, job_id=job_id):
             world.directory.record_job(run, attempt, job_id)
-        case GiveUp(run=run, attempt=attempt, reason=reason):
-            world.directory.give_up(run, attempt, reason)
+        case GiveUp(run=run, attempt=attempt, reason=reason, cause=cause, node=node, epoch=epoch):
+            world.directory.give_up(run, attempt, reason, cause=cause.name, node=node, epoch=epoch)
         case Tell():
             _tell(action, world)
         case Stop():
@@ -58,6 +58,12 @@ def _do(action: Action, world: World) -> tuple[bool, bool]:
         case Cancel(job_ids=job_ids):
             world.scheduler.cancel(job_ids)
             return True, False
+        case End(run=run, attempt=attempt, job_id=job_id, cause=cause, reason=reason):
+            world.directory.end_attempt(run, attempt, cause.name, reason)
+            world.scheduler.end(job_id)
+            return True, False
+        case Keep():
+            return _keep(action, world), False
         case _:
             assert_never(action)
     return True, True
@@ -81,19 +87,44 @@ def _submit(action: Submit, world: World) -> bool:
     if not owned:
         return False
     try:
-        job_ids = world.scheduler.submit(world.submission(token, len(action.elements), action.throttle))
+        job_ids = world.scheduler.submit(world.submission(token, action))
     except RefusedError as error:
+        limit = isinstance(error, LimitError)
         for element in owned:
-            world.directory.give_up(element.run, element.attempt, f"refused: {error}", refused=True)
-        if not isinstance(error, LimitError):
+            world.directory.give_up(element.run, element.attempt, f"refused: {error}", refused=True, limit=limit)
+        again = _smaller(action, owned, limit=limit)
+        if again is not None:
+            return _submit(again, world) and not limit
+        if not limit:
             raise
-        if len(owned) == 1:
-            return False
-        half = tuple(replace(element, attempt=element.attempt + 1) for element in owned[: len(owned) // 2])
-        _submit(replace(action, elements=half), world)
         return False
     ids = dict(zip(action.elements, job_ids, strict=True))
     world.directory.record_jobs(owned, [ids[element] for element in owned])
+    return True
+
+
+def _smaller(action: Submit, owned: Sequence[Element], *, limit: bool) -> Submit | None:
+    """What to try at once after a refusal: half of it where there is a limit; with every node where some
+    were kept away from; None: nothing."""
+    if limit and len(owned) > 1:
+        owned = owned[: len(owned) // 2]
+    elif limit or not action.exclude:
+        return None
+    elements = tuple(replace(element, attempt=element.attempt + 1) for element in owned)
+    return replace(action, elements=elements, exclude=action.exclude if limit else ())
+
+
+def _keep(action: Keep, world: World) -> bool:
+    """Leave the keeper; a sweep without one goes on as long as a job of it lives."""
+    token = world.keepers.intend(action.number)
+    if token is None:
+        return False
+    try:
+        world.keepers.record(action.number, world.scheduler.submit_keeper(world.keeper(token, action)))
+    except RefusedError as error:
+        world.keepers.give_up(action.number, str(error))
+        world.directory.note(action="Keep", trouble=str(error))
+        return False
     return True
 
 
@@ -122,6 +153,10 @@ def _words(action: Action) -> dict[str, object]:
             return {"job_ids": job_ids, "reason": reason}
         case Tell(trial=trial, state=state, reason=reason):
             return {"trial": trial, "state": state, "reason": reason}
+        case End(run=run, attempt=attempt, job_id=job_id, reason=reason):
+            return {"run": run, "attempt": attempt, "job_id": job_id, "reason": reason}
+        case Keep(number=number, after=after, delay_s=delay_s):
+            return {"keeper": number, "after": after, "delay_s": delay_s}
         case Stop(run=run, attempt=attempt, trial=trial, horizons=horizons, reason=reason):
             return {"run": run, "attempt": attempt, "trial": trial, "horizons": horizons, "reason": reason}
         case Adopt(run=run, attempt=attempt, reason=reason) | GiveUp(run=run, attempt=attempt, reason=reason):

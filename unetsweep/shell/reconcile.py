@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from unetsweep.core.actions import Action, Submit
-from unetsweep.core.facts import Attempt, Job, Seen
+from unetsweep.core.causes import WORDS
+from unetsweep.core.facts import Attempt, Job, JobState, Seen
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.errors import SchedulerError
@@ -44,28 +45,52 @@ def _look_and_ask(world: World) -> tuple[Seen, Mapping[tuple[str, int], Job], st
 
 
 def _last_words(world: World, seen: Seen, jobs: Mapping[tuple[str, int], Job]) -> dict[tuple[str, int], Job]:
-    """What the accounts say of attempts that had a job, left no word, and are listed no more."""
-    since = world.clock.now() - world.unseen_grace
-    gone = {}
+    """How attempts ended of whose job the queue has no telling word: by its accounts, and by what it wrote into
+    the job's log."""
+    mute = {}
+    since = world.clock.now() - world.clocks.unseen
     for last in (run.last for run in seen.runs.values()):
-        job_id = last and (last.claimed_by or last.job_id)
-        is_open = last and last.lost is None and (last.ending is None or not last.ending.is_final)
-        if last and job_id and is_open and last.at < since:
-            gone[job_id] = (last.token, last.index)
-    gone = {job_id: key for job_id, key in gone.items() if key not in jobs}
-    said = world.scheduler.last_words(list(gone)) if gone else {}
-    return {gone[job_id]: Job(job_id, *gone[job_id], state, word) for job_id, (state, word) in said.items()}
+        key = (last.token, last.index) if last is not None else ("", 0)
+        if last is None or last.lost is not None or (last.ending is not None and last.ending.is_final):
+            continue
+        job, job_id = jobs.get(key), last.claimed_by or last.job_id
+        if job is None and job_id is not None and last.at < since:
+            mute[job_id] = Job(job_id, *key, JobState.ENDED, "")
+        elif job is not None and job.state is JobState.ENDED and job.word not in WORDS:
+            mute[job.job_id] = job
+    said = world.scheduler.last_words({job_id: job.token for job_id, job in mute.items()}) if mute else {}
+    found = {job_id: _refined(world, job, said.get(job_id)) for job_id, job in mute.items()}
+    return {(job.token, job.index): job for job in found.values() if job.word}
+
+
+def _refined(world: World, job: Job, said: tuple[JobState, str] | None) -> Job:
+    """The job with the most telling word: a class of its own, else a cancellation, else any."""
+    logged = world.scheduler.word_in(world.directory.log_tail(job.token, job.index, job.job_id))
+    words = [each for each in (said, logged) if each is not None]
+    best = next((each for each in words if each[1] in WORDS), None)
+    best = best or next((each for each in words if each[0] is JobState.CANCELLED), None)
+    if best is None and not job.word:
+        best = said
+    return job if best is None else replace(job, state=best[0], word=best[1])
 
 
 def ask(scheduler: Scheduler, seen: Seen) -> tuple[Mapping[tuple[str, int], Job], str | None]:
     """The jobs of everything that has not ended, by (token, index); or why there is no answer."""
     tokens = {run.last.token for run in seen.runs.values() if run.last is not None and run.last.lost is None}
+    if seen.keeper is not None and not seen.keeper.lost:
+        tokens.add(seen.keeper.token)
     if not tokens:
         return {}, None
     try:
-        return {(job.token, job.index): job for job in scheduler.jobs(tokens)}, None
+        listed = scheduler.jobs(tokens)
     except SchedulerError as error:
         return {}, str(error)
+    found: dict[tuple[str, int], Job] = {}
+    for job in listed:  # two of one token: sbatch sent it twice; the one that lives counts, else the first
+        other = found.get((job.token, job.index))
+        if other is None or (job.state.is_live and not other.state.is_live):
+            found[job.token, job.index] = job
+    return found, None
 
 
 def with_jobs(seen: Seen, jobs: Mapping[tuple[str, int], Job], silence: str | None) -> Seen:
@@ -74,7 +99,10 @@ def with_jobs(seen: Seen, jobs: Mapping[tuple[str, int], Job], silence: str | No
         number: replace(run, attempts=tuple(_placed(attempt, jobs) for attempt in run.attempts))
         for number, run in seen.runs.items()
     }
-    return replace(seen, runs=runs, silence=silence)
+    keeper = seen.keeper
+    if keeper is not None:
+        keeper = replace(keeper, job=jobs.get((keeper.token, 0)))
+    return replace(seen, runs=runs, silence=silence, keeper=keeper)
 
 
 def _placed(attempt: Attempt, jobs: Mapping[tuple[str, int], Job]) -> Attempt:
@@ -85,6 +113,7 @@ def _placed(attempt: Attempt, jobs: Mapping[tuple[str, int], Job]) -> Attempt:
 def reconcile(world: World, *, force: bool = False, told: Callable[[Action], None] = lambda _: None) -> Outcome:
     """Bring the sweep as far as it can go now. Call it under the lease."""
     outcome = Outcome()
+    world.directory.looked()
     capacity = world.capacity()
     asked = world.clock.now()  # what was submitted after this question is not missing from its answer
     files, jobs, silence = _look_and_ask(world)

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from unetsweep.contract import Result, TrialConfig
-from unetsweep.core.actions import Element, Stop
+from unetsweep.core.actions import Element, Keep, Stop, Submit
 from unetsweep.core.facts import Point, Seen, Stopped
 from unetsweep.core.places import Capacity
-from unetsweep.core.ports import Clock, Scheduler, Submission
+from unetsweep.core.ports import Clock, KeeperRequest, Scheduler, Submission
 from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.spec import SweepSpec
 
@@ -51,11 +51,36 @@ class Directory(Protocol):
     ) -> tuple[str, list[Element]]: ...
     def record_job(self, run: int, attempt: int, job_id: str) -> None: ...
     def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None: ...
-    def give_up(self, run: int, attempt: int, reason: str, *, refused: bool = False) -> None: ...
+    def give_up(self, run: int, attempt: int, reason: str, **about: object) -> None: ...
+    def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None: ...
+    def log_tail(self, token: str, index: int, job_id: str) -> str: ...
+    def looked(self) -> None: ...
     def progress(self, run: int) -> Sequence[Point]: ...
     def stop_run(self, stop: Stop) -> None: ...
     def stopped(self, run: int) -> Stopped | None: ...
     def note(self, **content: object) -> None: ...
+
+
+class Keepers(Protocol):
+    """The sweep's keepers."""
+
+    def intend(self, number: int) -> str | None: ...
+    def record(self, number: int, job_id: str) -> None: ...
+    def give_up(self, number: int, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """How long is waited for what."""
+
+    unseen: timedelta = timedelta(seconds=90)
+    """… a submission that the queue does not list."""
+    result: timedelta = timedelta(seconds=60)
+    """… the files of a job that has ended."""
+    hang: timedelta = timedelta(minutes=10)
+    """… progress, at least."""
+    keeper_s: int = 60
+    """… before a keeper looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +92,25 @@ class World:
     scheduler: Scheduler
     study: Study
     clock: Clock
-    submission: Callable[[str, int, int | None], Submission]
-    """(token, elements, throttle) -> what to ask of the scheduler."""
-    unseen_grace: timedelta = timedelta(seconds=90)
+    keepers: Keepers
+    submission: Callable[[str, Submit], Submission]
+    """What to ask of the scheduler under a token."""
+    keeper: Callable[[str, Keep], KeeperRequest]
+    clocks: Clocks = Clocks()
+    mine: str | None = None
+    """Token of the keeper that makes this pass."""
+    eager: bool = False
+    """A person makes it."""
 
     def capacity(self) -> Capacity:
         """Without asking the scheduler: its limits matter only where there is something to submit."""
-        return Capacity(self.scheduler.queues, self.spec.run.parallel, unseen_grace=self.unseen_grace)
+        return Capacity(
+            self.scheduler.queues,
+            self.spec.run.parallel,
+            unseen_grace=self.clocks.unseen,
+            result_grace=self.clocks.result,
+            hang_after=self.clocks.hang,
+            keeper_delay_s=self.clocks.keeper_s,
+            eager=self.eager,
+            keeper=self.mine,
+        )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from unetsweep import contract
 from unetsweep.adapters.files import write_json
+from unetsweep.adapters.logs import last_line
 from unetsweep.adapters.process import tied_to_us
-from unetsweep.adapters.sweep_dir import last_line
 from unetsweep.contract import TrialConfig
 from unetsweep.core import layout
 from unetsweep.errors import StateError, SupersededError, TrainingError

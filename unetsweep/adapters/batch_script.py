@@ -1,0 +1,113 @@
+"""What the batch shells of our jobs do around the training: texts only, nothing runs here.
+
+Rule 1: bash, because dash runs no EXIT trap on a signal.
+Rule 2: a pass beside or after the training runs in the environment as it is before the profile's lines, and how it
+        goes never changes how the job ends.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from unetsweep.core import layout
+from unetsweep.core.ports import KeeperRequest, Submission
+
+GENERIC = "generic.pkl"
+"""The one pickle of a submission."""
+LAST_ACT_S = 30
+STEP_END_S = 10
+KEEPER_MIN = 60
+"""Time limit of a keeper in minutes: it makes one pass, but waits for a controller that is away."""
+
+
+def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
+    """Lines of the batch shell before srun; bash, because dash runs no EXIT trap on a signal."""
+    last_act = shlex.join([sys.executable, "-m", "unetsweep", "last-act", str(submission.sweep_dir), submission.token])
+    no_pass = "" if submission.relay else " --no-pass"
+    here = shlex.quote(str(folder))
+    quoted = shlex.quote(python)
+    return [
+        "# the pickle is in place whether or not the submitter lived to see the job's id",
+        "US_JOB=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}; US_JOB=${US_JOB:-$SLURM_JOB_ID}",
+        f'[ -e {here}/"$US_JOB"_submitted.pkl ] || ln -s {GENERIC} {here}/"$US_JOB"_submitted.pkl',
+        "# when the training's processes are gone, in the environment as it is before the profile's lines;",
+        "# how it goes never changes how the job ends",
+        'US_ENV=("PATH=$PATH" "LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}" '
+        '"PYTHONPATH=${PYTHONPATH-}" "PYTHONHOME=${PYTHONHOME-}")',
+        "us_last_act() {",
+        "  local status=$?",
+        '  [ -z "${US_BEAT:-}" ] || kill "$US_BEAT" 2>/dev/null',
+        f'  env "${{US_ENV[@]}}" timeout -k 5 {LAST_ACT_S} {last_act} --index "${{SLURM_ARRAY_TASK_ID:-0}}"'
+        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status"{no_pass} </dev/null 2>&1 || true',
+        "}",
+        "trap us_last_act EXIT",
+        *(_beat(submission) if submission.relay else ()),
+        "# bash runs a trap only between commands, so srun must be waited for",
+        'srun() { command srun "$@" & US_STEP=$!; wait "$US_STEP"; }',
+        "us_term() {",
+        f"  for _ in $(seq {STEP_END_S * 5}); do",
+        '    [ -n "${US_STEP:-}" ] && kill -0 "$US_STEP" 2>/dev/null || break; sleep 0.2',
+        "  done",
+        "  exit 143",
+        "}",
+        "trap us_term TERM",
+        *submission.resources.setup,
+        f"command -v {quoted} >/dev/null || {{ echo {quoted}\" not found on $(hostname): it is slurm.python's word, "
+        'or the submitting one"; exit 127; }',
+    ]
+
+
+def _beat(submission: Submission) -> list[str]:
+    """A pass beside the training, when the last one is old: never in a rank, and ended with the job's shell."""
+    root = shlex.quote(str(submission.sweep_dir))
+    command = shlex.join([sys.executable, "-m", "unetsweep", "beat", str(submission.sweep_dir)])
+    half = max(1, submission.beat_s // 2)
+    return [
+        "us_beat() {",
+        "  trap - EXIT TERM",
+        "  while :; do",
+        f"    sleep $(({half} + RANDOM % {half + 1}))",
+        f"    US_AGE=$(($(date +%s) - $(stat -c %Y {root}/{layout.LOOKED} 2>/dev/null || echo 0)))",
+        # a clock that differs from the file server's: the command itself looks again by that one
+        f'    [ "$US_AGE" -ge 0 ] && [ "$US_AGE" -lt {submission.beat_s} ] && continue',
+        f'    env "${{US_ENV[@]}}" timeout -k 5 300 {command} </dev/null 2>&1 || true',
+        "  done",
+        "}",
+        "us_beat & US_BEAT=$!",
+    ]
+
+
+def keeper_script(keeper: KeeperRequest) -> str:
+    """What sbatch is given for a keeper. Where the pass fails it tries again, and at last requeues itself."""
+    resources, folder = keeper.resources, keeper.sweep_dir / layout.KEEPERS
+    options: dict[str, Any] = {
+        "job-name": layout.job_name(keeper.sweep, keeper.token),
+        "output": str(folder / f"{keeper.token}.log"),
+        "open-mode": "append",
+        "ntasks": 1,
+        "cpus-per-task": 1,
+        "mem": "1G",
+        "time": KEEPER_MIN,
+        "begin": f"now+{keeper.delay_s}",
+        "dependency": "afterany:" + ":".join(keeper.after) if keeper.after else None,
+        "partition": resources.partition,
+        "account": resources.account,
+        "qos": resources.qos,
+        **{str(name).lstrip("-").replace("_", "-"): value for name, value in resources.keeper.items()},
+    }
+    lines = [f"#SBATCH --{key}={shlex.quote(str(value))}" for key, value in options.items() if value is not None]
+    keep = shlex.join([sys.executable, "-m", "unetsweep", "keep", str(keeper.sweep_dir), keeper.token])
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            *lines,
+            "#SBATCH --requeue",
+            f"for n in $(seq {KEEPER_MIN - 10}); do",
+            f"  timeout -k 5 300 {keep} </dev/null 2>&1 && exit 0",
+            "  sleep 60",
+            "done",
+            'scontrol requeue "$SLURM_JOB_ID"',
+            "",
+        ]
+    )

@@ -1,0 +1,44 @@
+"""Taking the end of trials back: what was tried is kept, and counts no more.
+
+Rule 1: the order survives a kill: while a trial's result is there, the trial has ended.
+"""
+
+import os
+from pathlib import Path
+
+from unetsweep.adapters import sweep_look
+from unetsweep.adapters.files import link_json, read_json, utc_now
+from unetsweep.core import layout
+
+
+def reopen(root: Path, trial: int) -> bool:
+    """Take one trial's end back; its result is kept under another name. False where it had none."""
+    folder = root / layout.trial_dir(trial)
+    part = read_json(folder / layout.TRIAL)["runs"][0]
+    forgive(root, part["run"])
+    (root / layout.run_dir(part["run"]) / layout.horizon(part["epochs"])).unlink(missing_ok=True)
+    (folder / layout.CANCELLED).unlink(missing_ok=True)
+    # Optuna opens no ended trial again, so its journal is made anew
+    (root / f"{layout.STUDY}.behind").touch()
+    (root / layout.STUDY).unlink(missing_ok=True)
+    earlier = sum(name.startswith("result-") for name in os.listdir(folder))
+    try:
+        os.rename(folder / layout.RESULT, folder / f"result-{earlier + 1}.json")
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def forgive(root: Path, run: int) -> None:
+    """What became of a run's attempts so far counts no more."""
+    names = sweep_look.listed(root / layout.run_dir(run) / "attempts")
+    numbers = [int(name[:-5]) for name in names if name[:-5].isdecimal()]
+    if numbers:
+        link_json(root / layout.forgiven(run, max(numbers)), {"at": utc_now().isoformat()})
+
+
+def forgive_open(root: Path) -> None:
+    """The same for every open trial whose last attempt came to nothing."""
+    for run in sweep_look.look(root).runs.values():
+        if run.last is not None and run.last.lost is not None:
+            forgive(root, run.number)

@@ -1,0 +1,70 @@
+"""`unetsweep retry`: send trials again that ended without a result."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unetsweep.errors import UsageError
+
+if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
+
+PATIENCE_S = 60.0
+
+
+@click.command("retry")
+@click.argument("sweep")
+@click.argument("trials", type=int, nargs=-1)
+@click.option("--failed", is_flag=True, help="All trials that failed or diverged; the default where none is named.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
+)
+def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) -> None:
+    """Send TRIALS of SWEEP again: failed, diverged, cancelled or pruned ones, as new attempts of the same trial.
+
+    Each goes on from its run's last checkpoint. What was tried before counts no more, neither for the
+    limits of `run.retries` nor for a sweep that stopped by itself.
+    """
+    from unetsweep.adapters.lease import Lease
+    from unetsweep.adapters.retry_files import forgive_open, reopen
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.cli._sweeps import resolve
+    from unetsweep.cli.submit import bring_on
+    from unetsweep.core import layout
+
+    directory = SweepDir(resolve(sweep, results))
+    states = _states(directory)
+    chosen = _chosen(directory.name, states, trials, failed=failed)
+    freed: list[int] = []
+    held = not Lease(directory.root / layout.LEASE).run(
+        lambda: freed.extend(trial for trial in chosen if reopen(directory.root, trial)), patience_s=PATIENCE_S
+    )
+    if held:
+        raise UsageError(f"another pass is at work on {directory.name} and does not let go; run this again in a minute")
+    forgive_open(directory.root)
+    directory.resume()
+    shown = ", ".join(map(str, freed[:8])) + (" …" if len(freed) > 8 else "")
+    click.echo(f"{len(freed)} trials of {directory.name} are open again{': ' + shown if freed else ''}")
+    bring_on(directory)
+
+
+def _states(directory: "SweepDir") -> dict[int, str | None]:
+    """Each trial's state; None: it is open."""
+    return {
+        trial["trial"]: trial["result"]["state"] if trial["result"] is not None else None
+        for trial in directory.trials()
+    }
+
+
+def _chosen(name: str, states: dict[int, str | None], trials: tuple[int, ...], *, failed: bool) -> list[int]:
+    """The trials to open again; UsageError where one of those named cannot be."""
+    for trial in trials:
+        if trial not in states:
+            raise UsageError(f"sweep {name} has no trial {trial}; it has {len(states)} (from 0)")
+        if states[trial] == "complete":
+            raise UsageError(f"trial {trial} of {name} is complete; what has a result is not trained again")
+    named = [trial for trial in trials if states[trial] is not None]
+    if failed or not trials:
+        named += [trial for trial, state in states.items() if state in ("failed", "diverged") and trial not in named]
+    return named

@@ -1,0 +1,146 @@
+"""The state machine of an attempt: what became of it, from everything that was seen. Most certain evidence first.
+
+Rule 1: a result outranks the queue (whoever asks has looked for it); the queue outranks an exit status, which says
+        nothing by itself: Lightning leaves 0 under SIGTERM, a shell 143 for three reasons.
+Rule 2: what is not listed counts only after a grace time, and only when the scheduler answered.
+Rule 3: it ends in one of three: it may still be at work, it is over and its trials with it, or it came to nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from unetsweep.core.causes import Cause
+from unetsweep.core.facts import Attempt, JobState, Run, Seen
+from unetsweep.core.halt import halted
+from unetsweep.core.places import Capacity
+
+UNSURE = "submitted, perhaps; the queue may not list it yet"
+"""Why a trial waits whose submitter died before it wrote down a job id."""
+HANG_EPOCHS = 5
+"""Median epochs without progress that count as a hang; before the first epoch, `HANG_START` times the least time."""
+HANG_START = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the decision on one run needs to know of the rest."""
+
+    silence: str | None
+    now: datetime
+    capacity: Capacity
+    listed: frozenset[str]
+    """Tokens of which the scheduler lists at least one element."""
+    halted: str | None
+    epoch_seconds: float | None
+    """Of any training of the sweep, for those that have not finished an epoch."""
+
+
+def look_of(seen: Seen, capacity: Capacity, now: datetime) -> Look:
+    attempts = (attempt for run in seen.runs.values() for attempt in run.attempts)
+    listed = frozenset(attempt.token for attempt in attempts if attempt.job is not None)
+    seconds = [run.epoch_seconds for run in seen.runs.values() if run.epoch_seconds is not None]
+    return Look(seen.silence, now, capacity, listed, halted(seen), max(seconds, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The last attempt may still be at work."""
+
+    attempt: Attempt
+    reason: str
+    running: bool = False
+    adopt: str | None = None
+    end: Cause | None = None
+    """Why we end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The last attempt ended, and its trials with it."""
+
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """There is no attempt, or the last one came to nothing: send the run (again)."""
+
+    reason: str
+    give_up: Attempt | None = None
+    vanished: bool = False
+    """A job that was there, and of which the queue knows nothing any more."""
+
+
+def outcome_of(run: Run, look: Look) -> Live | Over | Lost:
+    """What became of a run's last attempt, which has left no result. Most certain evidence first."""
+    last = run.last
+    if last is None:
+        return Lost("it is new")
+    if last.lost is not None or last.number <= run.forgiven:
+        return Lost(last.lost or "you retried it")
+    requeued = last.job is not None and last.job.state is JobState.QUEUED  # then what it left is of an earlier start
+    if last.ending is not None and not requeued and last.ending.is_final:
+        return Over("failed", _described(last))
+    if last.job is None:
+        return _unlisted(last, look)
+    adopt = last.job.job_id if last.job_id is None else None
+    if last.job.state.is_live:
+        return _at_work(run, last, look, adopt)
+    if last.job.ended_at is not None and look.now - last.job.ended_at < look.capacity.result_grace:
+        return Live(last, f"its job ended as {last.job.word}; its files may show late", adopt=adopt)
+    if last.job.state is JobState.CANCELLED and last.ended_for is None:
+        return Over("cancelled", f"job {last.job.job_id} was cancelled")
+    return Lost(f"job {last.job.job_id} ended ({last.job.word}) without a result{_said(last)}", give_up=last)
+
+
+def _at_work(run: Run, last: Attempt, look: Look, adopt: str | None) -> Live:
+    """Its job is alive; so is it, unless it hangs."""
+    assert last.job is not None  # noqa: S101  # its caller looked
+    running = last.job.state is JobState.RUNNING
+    job_reason = (last.job.reason or last.job.word).strip("() ")
+    if last.ended_for is not None:
+        return Live(last, f"being ended: {last.ended_for.value}", adopt=adopt, end=last.ended_for)
+    if look.halted is not None and last.job.state is JobState.QUEUED and last.claimed_by is None:
+        return Live(last, f"stopped: {look.halted}", adopt=adopt, end=Cause.HALTED)
+    silent = _silent_for(run, last, look) if running else None
+    if silent is not None:
+        return Live(last, f"no progress for {silent / timedelta(minutes=1):.0f} min", adopt=adopt, end=Cause.HANG)
+    return Live(last, "running" if running else job_reason, running=running, adopt=adopt)
+
+
+def _silent_for(run: Run, last: Attempt, look: Look) -> timedelta | None:
+    """How long it has shown no progress, where that is a hang. A trainer that never tells is not asked to."""
+    since = max((at for at in (last.claimed_at, run.last_progress_at) if at is not None), default=None)
+    epoch = run.epoch_seconds or look.epoch_seconds
+    if since is None or last.claimed_at is None or epoch is None:
+        return None
+    least = look.capacity.hang_after * (1 if run.epoch_seconds else HANG_START)
+    silent = look.now - since
+    return silent if silent > max(least, HANG_EPOCHS * timedelta(seconds=epoch)) else None
+
+
+def _unlisted(last: Attempt, look: Look) -> Live | Over | Lost:
+    """The scheduler does not list the attempt, and no file says how it ended."""
+    adopt = last.claimed_by if last.job_id is None else None
+    if look.silence is not None:
+        return Live(last, f"the queue does not answer: {look.silence}", adopt=adopt)
+    if look.now - last.at < look.capacity.unseen_grace:
+        known = last.job_id or adopt
+        return Live(last, "just submitted" if known else UNSURE, adopt=adopt)
+    job_id = last.claimed_by or last.job_id
+    if look.capacity.queues and last.claimed_by is None and job_id is not None and last.token in look.listed:
+        return Over("cancelled", f"job {job_id} left the queue before it started: it was cancelled")
+    what = f"job {job_id} is gone from the queue" if job_id else "its submission never reached the queue"
+    return Lost(f"{what}{_said(last)}", give_up=last, vanished=job_id is not None and last.ending is None)
+
+
+def _said(last: Attempt) -> str:
+    return f": {last.ending.message}" if last.ending is not None else ""
+
+
+def _described(last: Attempt) -> str:
+    if last.ending is None:
+        return "ended without a result"
+    where = f" (see {last.ending.where})" if last.ending.where else ""
+    return f"{last.ending.message}{where}"
