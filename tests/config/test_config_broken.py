@@ -199,8 +199,8 @@ TABLE = {
     ),
     "a pruner for other things": (
         GOOD + "study: {pruner: WilcoxonPruner}\n",
-        "s.yaml:6:17: study.pruner: found 'WilcoxonPruner'; it compares folds of a cross-validation, and a training has "
-        "none; use asha or median",
+        "s.yaml:6:17: study.pruner: found 'WilcoxonPruner'; it compares folds of a cross-validation, and a training "
+        "has none; use asha or median",
     ),
     "a batch that does not divide": (
         GOOD.replace("[4]", "[4, 6, 8]") + "slurm: {gpus: 4}\n",

@@ -47,7 +47,10 @@ RULES = [
     pytest.param(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)], {1: 2}, id="the poorer one ends"),
     pytest.param(HALVING, [history(0, *POOR), history(1, *GOOD, late=1)], {}, id="who was first is not judged later"),
     pytest.param(
-        HALVING, [history(0, *GOOD), history(1, *POOR, 0.9, 0.9, late=1)], {1: 2}, id="a missed rung is judged afterwards"
+        HALVING,
+        [history(0, *GOOD), history(1, *POOR, 0.9, 0.9, late=1)],
+        {1: 2},
+        id="a missed rung is judged afterwards",
     ),
     pytest.param(
         HALVING, [history(0, *GOOD), history(1, *POOR, late=1, epochs=2)], {}, id="nothing is pruned at its last epoch"
@@ -56,10 +59,16 @@ RULES = [
         HALVING, [history(0, *GOOD), replace(history(1, *POOR, late=1), settled=2)], {}, id="a verdict before a retry"
     ),
     pytest.param(
-        HALVING, [history(0, *GOOD, state="failed"), history(1, *POOR, late=1)], {1: 2}, id="failed ones are compared with"
+        HALVING,
+        [history(0, *GOOD, state="failed"), history(1, *POOR, late=1)],
+        {1: 2},
+        id="failed ones are compared with",
     ),
     pytest.param(
-        sweep(metric="val_loss", min_epochs=2), [history(0, *POOR), history(1, *GOOD, late=1)], {1: 2}, id="less loss is better"
+        sweep(metric="val_loss", min_epochs=2),
+        [history(0, *POOR), history(1, *GOOD, late=1)],
+        {1: 2},
+        id="less loss is better",
     ),
     pytest.param(
         sweep("median", startup_trials=1),
@@ -97,7 +106,7 @@ RULES = [
         {},
         id="its best value counts",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("spec", "histories", "expected"), RULES)
@@ -124,8 +133,12 @@ def test_the_first_rung_lies_three_rungs_below_the_longest_training(epochs: int,
 # ---- what holds always
 
 PRUNERS = st.sampled_from(
-    [sweep(min_epochs=2, reduction_factor=2), sweep("hyperband", min_epochs=2), sweep("median", startup_trials=1, warmup_epochs=1)]
-)  # fmt: skip
+    [
+        sweep(min_epochs=2, reduction_factor=2),
+        sweep("hyperband", min_epochs=2),
+        sweep("median", startup_trials=1, warmup_epochs=1),
+    ]
+)
 values = st.lists(st.floats(0, 1), max_size=9).map(tuple)
 histories = st.lists(
     st.tuples(values, st.sampled_from([None, None, "complete", "failed", "pruned"]), st.integers(0, 9)), max_size=9
