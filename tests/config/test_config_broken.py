@@ -175,11 +175,11 @@ TABLE = {
     ),
     "a pruner, misspelt": (
         GOOD + "study: {pruner: ahsa}\n",
-        "s.yaml:6:17: study.pruner: found 'ahsa'; did you mean 'asha'?",
+        "s.yaml:6:9: study.pruner: found 'ahsa'; did you mean 'asha'?",
     ),
     "a pruner that there is not": (
         GOOD + "study: {pruner: 5}\n",
-        "s.yaml:6:17: study.pruner: found 5; a name, or {name: asha, min_epochs: 4}",
+        "s.yaml:6:9: study.pruner: found 5; a name, or {name: asha, min_epochs: 4}",
     ),
     "a pruner's argument, misspelt": (
         GOOD + "study: {pruner: {name: asha, min_epoch: 4}}\n",
@@ -195,11 +195,11 @@ TABLE = {
     ),
     "a pruner that needs a pruner": (
         GOOD + "study: {pruner: PatientPruner}\n",
-        "s.yaml:6:17: study.pruner: patience is missing: {name: PatientPruner, patience: 5}",
+        "s.yaml:6:9: study.pruner: patience is missing: {name: PatientPruner, patience: 5}",
     ),
     "a pruner for other things": (
         GOOD + "study: {pruner: WilcoxonPruner}\n",
-        "s.yaml:6:17: study.pruner: found 'WilcoxonPruner'; it compares folds of a cross-validation, and a training "
+        "s.yaml:6:9: study.pruner: found 'WilcoxonPruner'; it compares folds of a cross-validation, and a training "
         "has none; use asha or median",
     ),
     "a batch that does not divide": (

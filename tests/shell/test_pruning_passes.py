@@ -1,13 +1,17 @@
 """Passes over a real directory that prune: the decision is written once, and what follows when nobody obeys it."""
 
+import contextlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
-from fakes import FakeJob, FakeStudy
+import pytest
+from fakes import Crash, Deaths, FakeJob, FakeStudy
 from scenes import Scene
 
 from unetsweep.adapters.files import write_json
+from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.core import layout
 from unetsweep.core.actions import Stop, Tell
 from unetsweep.core.spec import StudySpec
@@ -84,6 +88,27 @@ def test_a_job_that_died_before_it_obeyed_is_pruned_all_the_same(tmp_path: Path)
     assert "at epoch 2 is not among the best 1/3" in result["message"]
     assert result["job_id"] == scene.job(1).job.job_id
     assert scene.cluster.live_runs() == [0]
+
+
+def test_a_pass_that_dies_at_a_prune_is_made_good_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    deaths = Deaths()
+    for name in ("stop_run", "note"):
+        monkeypatch.setattr(SweepDir, name, deaths.wrapped(getattr(SweepDir, name)))
+    for at in itertools.count(2):
+        deaths.at = -1
+        scene = Pruning(tmp_path / str(at))
+        scene.report(0, 0.5, 0.6)
+        scene.report(1, 0.1, 0.2)
+        deaths.at, deaths.effects = at, 0
+        with contextlib.suppress(Crash):
+            scene.reconcile()
+            break
+        deaths.at = -1
+        scene.reconcile()
+        assert scene.stop(0) is None
+        assert (scene.stop(1) or {})["horizons"] == [8], f"died at {at}"
+        assert deeds(scene, Stop) == []
+    assert at > 4
 
 
 def test_ended_trials_are_still_compared_with(tmp_path: Path):
