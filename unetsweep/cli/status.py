@@ -64,6 +64,7 @@ def _rows(trials: Any, decided: "Plan") -> list[dict[str, Any]]:
         row = {"trial": trial.number, "state": trial.state, "job_id": trial.job_id, "reason": trial.reason}
         if wait is not None and trial.result is None:
             state = "running" if wait.running else ("submitted" if wait.job_id else "waiting")
-            row |= {"state": state, "job_id": wait.job_id or trial.job_id, "reason": wait.reason}
+            reason = trial.reason if wait.running and trial.reason else wait.reason
+            row |= {"state": state, "job_id": wait.job_id or trial.job_id, "reason": reason}
         rows.append(row)
     return rows
