@@ -91,10 +91,10 @@ def _call(scene: Any, rank: int, size: int, port: int, out: Path, args: Any, key
 def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None, lose_at: int | None = None,
           save_every_s: float = 0.0, **more: Any) -> None:  # fmt: skip
     """`train()`; rank 0 kills itself, or is told that it lost the run, when it asks for the `kill_at`th time."""
-    from unetsweep.training import callbacks
+    from unetsweep.training import decisions
     from unetsweep.training import run as door
 
-    callbacks.SAVE_EVERY_S = save_every_s
+    decisions.SAVE_EVERY_S = save_every_s
     asked = 0
 
     def owns() -> bool:
