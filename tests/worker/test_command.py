@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig
 from unetsweep.errors import StateError
-from unetsweep.worker.command import run_command
+from unetsweep.worker.command import Errand, run_command
 
 
 def train(folder: Path, said: str) -> dict[str, object]:
@@ -16,8 +15,8 @@ def train(folder: Path, said: str) -> dict[str, object]:
     program = folder / "trainer.py"
     program.write_text("import sys; open(sys.argv[2], 'a').write('x'); open(sys.argv[1], 'w').write(sys.argv[3])")
     words = [sys.executable, "-I", "-S", str(program), "{out}/result.json", "{out}/begins", repr(said)]
-    config = TrialConfig(DataConfig("images"), 8, 4, 1e-3, trainer=TrainerConfig(command=" ".join(words)))
-    run_command(config, folder / "config.json", folder, [8], "1", str(folder), lambda: True)
+    errand = Errand(folder / "config.json", folder, (8,), "1-0", "1", str(folder))
+    run_command(" ".join(words), errand, lambda: True)
     horizon: dict[str, object] = json.loads((folder / "horizons/8.json").read_bytes())
     return horizon
 
