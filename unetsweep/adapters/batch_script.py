@@ -96,7 +96,7 @@ def keeper_script(keeper: KeeperRequest) -> str:
         "qos": resources.qos,
         **{str(name).lstrip("-").replace("_", "-"): value for name, value in resources.keeper.items()},
     }
-    lines = [f"#SBATCH --{key}={shlex.quote(str(value))}" for key, value in options.items() if value is not None]
+    lines = [_option(key, value) for key, value in options.items() if value is not None and value is not False]
     keep = shlex.join([sys.executable, "-m", "unetsweep", "keep", str(keeper.sweep_dir), keeper.token])
     return "\n".join(
         [
@@ -111,3 +111,10 @@ def keeper_script(keeper: KeeperRequest) -> str:
             "",
         ]
     )
+
+
+def _option(name: str, value: Any) -> str:
+    if value is True:
+        return f"#SBATCH --{name}"
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f"#SBATCH --{name}={shlex.quote(text)}"

@@ -36,7 +36,7 @@ _AT_ONCE = 1000
 """Ids on one command line: 16 letters each stay far below the kernel's bound."""
 
 
-SIGNAL_LEAD_S = 90
+SIGNAL_LEAD_S = 120
 """How long before the end of a job SLURM sends it SIGUSR2, in seconds."""
 
 

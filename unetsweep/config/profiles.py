@@ -1,7 +1,7 @@
 """What each job asks of the cluster: a profile of the site with the sweep's own words on top.
 
 Rule 1: the sweep's keys win, one by one; `null` says the default again; options under `sbatch`
-        are put together option by option.
+        and `keeper` are put together option by option.
 Rule 2: a profile is a path (it has a / or ends in .yaml), or a name looked for in
         ./slurm/profiles and ~/.config/unetsweep. `default` may be nowhere: then it is empty.
 Rule 3: a sweep that says every key itself needs no profile, so none is looked for; the written-out
@@ -107,11 +107,13 @@ def _shown(file: Path, folders: Folders) -> str:
 def _merged(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     if own.get("gpus") is not None and "processes" not in own:
         site = {key: value for key, value in site.items() if key != "processes"}
-    options: dict[str, Any] = {}
-    for layer in (site, own):
-        said = layer.get("sbatch")
-        options |= {key.replace("_", "-"): value for key, value in said.items()} if isinstance(said, Mapping) else {}
-    merged: dict[str, Any] = {**site, **own, "sbatch": {k: v for k, v in options.items() if v is not None}}
+    merged: dict[str, Any] = {**site, **own}
+    for section in ("sbatch", "keeper"):
+        options: dict[str, Any] = {}
+        for layer in (site, own):
+            said = layer.get(section)
+            options |= {key.replace("_", "-"): each for key, each in said.items()} if isinstance(said, Mapping) else {}
+        merged[section] = {key: each for key, each in options.items() if each is not None}
     return merged
 
 
@@ -133,6 +135,7 @@ def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
         python=_interpreter(keys.python, folders),
         setup=keys.setup or (),
         sbatch=dict(keys.sbatch or {}),
+        keeper=dict(keys.keeper or {}),
     )
 
 

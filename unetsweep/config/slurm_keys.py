@@ -31,6 +31,7 @@ class SlurmKeys:
     python: str | None = None
     setup: tuple[str, ...] | None = None
     sbatch: Mapping[str, Any] | None = None
+    keeper: Mapping[str, Any] | None = None
 
 
 def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
@@ -54,14 +55,20 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
         if not isinstance(line, str):
             found.append(Problem(f"found {line!r}; a line of shell", joined(at, f"setup.{index}")))
     for option, value in (keys.sbatch or {}).items():
-        found += [Problem(message, joined(at, f"sbatch.{option}")) for message in _option(option, value)]
+        found += [Problem(message, joined(at, f"sbatch.{option}")) for message in _option(option, value, SBATCH_OURS)]
+    for option, value in (keys.keeper or {}).items():
+        found += [Problem(message, joined(at, f"keeper.{option}")) for message in _option(option, value, _KEEPERS)]
     return found
 
 
-def _option(option: str, value: object) -> list[str]:
+_KEEPERS = dict.fromkeys(("array", "begin", "dependency", "job-name", "open-mode", "output", "requeue", "wrap"))
+"""What the keeper's job says itself."""
+
+
+def _option(option: str, value: object, ours: Mapping[str, str | None]) -> list[str]:
     name = option.replace("_", "-")
-    if name in SBATCH_OURS:
-        instead = SBATCH_OURS[name]
+    if name in ours:
+        instead = ours[name]
         return [f"use {instead}" if instead else "is set by unetsweep; leave it out"]
     if not _LONG_NAME.fullmatch(name):
         return [f"found {option!r}; the long name of an sbatch option, without the dashes before it"]
