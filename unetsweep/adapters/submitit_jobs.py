@@ -44,7 +44,6 @@ _OWN = {
 """sbatch options that a user may not set, and what to do instead."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Started:
     """The payload as a job starts it: without submitit's signal handlers, which would swallow SIGTERM
