@@ -225,7 +225,6 @@ ELSEWHERE = {
     "submissions/TOKEN/JOB_P_log.out",
     "submissions/TOKEN/JOB_P_result.pkl",
     "runs/NNNN/again-K-R.json",
-    "runs/NNNN/stop.json",
     "study.journal.behind",
     "study.journal.unreadable",
     "study.journal.torn",
