@@ -150,3 +150,14 @@ def test_code_in_a_checkpoint_does_not_run(root: Path, tmp_path: Path) -> None:
     assert not (out / "planted").exists()
     torch.load(out / LAST, weights_only=False)  # what the file would have done
     assert (out / "planted").exists()
+
+
+def test_a_pruned_horizon_is_ended_once_and_nobody_trains_for_it_later(root: Path, tmp_path: Path) -> None:
+    config, out = scenes.config(root, **SIX), tmp_path / "out"
+    trained(out, config, horizons=THREE_HORIZONS, prune=TO_THE_FOURTH, stop_after=3)
+    before = (out / "horizons/6.json").read_bytes()
+    trained(out, config, horizons=THREE_HORIZONS, claim="1-1", stop_after=2)
+    (out / "stop.json").unlink(missing_ok=True)
+    trained(out, config, horizons=THREE_HORIZONS, claim="1-2")
+    assert (out / "horizons/6.json").read_bytes() == before
+    assert max(scenes.progress(out)) == 4
