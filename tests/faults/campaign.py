@@ -51,6 +51,8 @@ def run_case(kind: Kind, number: int, bed: Bed, folder: Path) -> Case:
         report = json.loads(scene.unetsweep("report", scene.name, "--format", "json"))
         verdict = judge(scene.root, read_facts(scene.facts_path), report, scene.trials, scene.expected)
         case |= {"caused": scene.caused, **verdict.as_json()}
+        if not scene.caused:
+            case |= {"kept": False, "wrong": [*verdict.wrong, "the fault was not caused"]}
     except NotCaused as error:
         case |= {"left_out": str(error)}
     except Exception as error:
@@ -107,7 +109,9 @@ def line_of(case: Case) -> str:
         return f"{head} BROKEN: {case['broken'].splitlines()[0][:600]}"
     trouble = [*case["lost"], *case["doubled"], *case["thrown"], *case["wrong"]]
     count = f"{case['repeated']} of {case['allowed']} epochs again, {case['starts']} starts"
-    return f"{head} {'kept' if case['kept'] else 'NOT KEPT'}: {count}{'; ' + '; '.join(trouble)[:800] if trouble else ''}"
+    return (
+        f"{head} {'kept' if case['kept'] else 'NOT KEPT'}: {count}{'; ' + '; '.join(trouble)[:800] if trouble else ''}"
+    )
 
 
 def table(cases: list[Case]) -> str:

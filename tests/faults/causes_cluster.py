@@ -4,21 +4,30 @@ from kinds import fault
 from scene import Scene
 
 
-@fault("slurmd killed", epochs=24)
+@fault("slurmd killed", trials=2, epochs=90)
 def slurmd(scene: Scene) -> None:
     """Its node is found down after 10 s; its processes run on beside the job that replaces them."""
+    scene.control(seconds=0.5)
     scene.submit()
-    scene.bed.kill(f"slurmd-{scene.victim(3)['node']}")
-    scene.caused += 1
+    fact = scene.victim(3)
+    scene.bed.kill(f"slurmd-{fact['node']}")
+    _replaced(scene, fact["run"])
 
 
-@fault("node set down, its processes run on", epochs=40)
+@fault("node set down, its processes run on", trials=2, epochs=70)
 def node_down(scene: Scene) -> None:
+    scene.control(seconds=0.5)
     scene.submit()
-    node = scene.victim(3)["node"]
-    scene.bed.kill(f"slurmd-{node}")  # nobody is there who could end them
-    scene.bed.run("scontrol", "update", f"nodename={node}", "state=down", "reason=fault")
-    scene.caused += 1
+    fact = scene.victim(3)
+    scene.bed.kill(f"slurmd-{fact['node']}")  # nobody is there who could end them
+    scene.bed.run("scontrol", "update", f"nodename={fact['node']}", "state=down", "reason=fault")
+    _replaced(scene, fact["run"])
+
+
+def _replaced(scene: Scene, run: str) -> None:
+    """Another start of the run, while the first one's process lives."""
+    scene.wait(lambda: scene.starts(run) > 1 or scene.ended(), "it is started again")
+    scene.caused += scene.starts(run) > 1
 
 
 @fault("node set down")
@@ -67,7 +76,7 @@ def scancel_array(scene: Scene) -> None:
 def scancel_pending(scene: Scene) -> None:
     scene.submit()
     scene.wait_epochs(1)
-    element = max((job for job in scene.bed.queue("%i", "-t", "PD") if "_" in job), key=lambda job: int(job.split("_")[1]))
-    scene.bed.run("scancel", element)
+    waiting = [job for job in scene.bed.queue("%i", "-t", "PD") if "_" in job]
+    scene.bed.run("scancel", max(waiting, key=lambda job: int(job.split("_")[1])))
     scene.expected.states["cancelled"] = 1
     scene.caused += 1

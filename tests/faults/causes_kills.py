@@ -4,10 +4,11 @@ import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 from bed import until
 from kinds import fault
-from scene import NotCaused, Scene, pause
+from scene import NotCaused, Scene, command_of, pause
 
 
 @fault("kill -9 of the trainer")
@@ -34,9 +35,9 @@ def stepd(scene: Scene) -> None:
     scene.submit()
     fact = scene.victim()
     parents = _parents(fact["pid"])
-    pids = [pid for pid in parents if "slurmstepd" in _words(pid)]
+    pids = [pid for pid in parents if "slurmstepd" in command_of(pid)]
     if not pids:
-        raise NotCaused(f"no slurmstepd above {fact['pid']}: {[_words(pid) for pid in parents]}")
+        raise NotCaused(f"no slurmstepd above {fact['pid']}: {[command_of(pid) for pid in parents]}")
     scene.kill(pids[0])
 
 
@@ -102,23 +103,16 @@ def _kill_of_job(scene: Scene, word: str) -> None:
     for pid in pids:
         with contextlib.suppress(OSError):
             scene.kill(pid)
-    until(lambda: not _words(fact["pid"]), 5)
+    until(lambda: not command_of(fact["pid"]), 5)
 
 
 def _parents(pid: int) -> list[int]:
     found = []
     while pid > 1:
         try:
-            text = open(f"/proc/{pid}/stat").read()
+            text = Path(f"/proc/{pid}/stat").read_text()
         except OSError:
             break
         pid = int(text.rpartition(")")[2].split()[1])
         found.append(pid)
     return found
-
-
-def _words(pid: int) -> str:
-    try:
-        return open(f"/proc/{pid}/cmdline", "rb").read().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""

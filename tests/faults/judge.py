@@ -94,8 +94,9 @@ def _ended_once(
     states = Counter(trial["result"]["state"] for trial in trials.values() if trial["result"])
     for state, times in states.items():
         if state != "complete" and times != expected.states.get(state, 0):
-            told = [t["result"].get("message") for t in trials.values() if t["result"] and t["result"]["state"] == state]
-            verdict.lost.append(f"{times} trials ended {state}, not {expected.states.get(state, 0)}: {told[0]}")
+            ended = [trial["result"] for trial in trials.values() if trial["result"]]
+            told = next(result.get("message") for result in ended if result["state"] == state)
+            verdict.lost.append(f"{times} trials ended {state}, not {expected.states.get(state, 0)}: {told}")
     for state, times in expected.states.items():
         if times and state not in states and not open_ones:
             verdict.wrong.append(f"no trial ended {state}; {times} should have")

@@ -151,6 +151,9 @@ class Scene:
     def _midst(self, epochs: int) -> list[Fact]:
         return [fact for fact in self.at_work() if epochs <= fact["epoch"] < self.epochs - 2]
 
+    def starts(self, run: str) -> int:
+        return len([fact for fact in self.facts("start") if fact["run"] == run])
+
     def ended(self) -> bool:
         return len(self.results()) >= self.trials
 
