@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TESTBED = HERE.parents[1] / "slurm" / "testbed"
-SBIN = "/usr/sbin:/sbin"
+SBIN = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 NODES = ("n1", "n2", "n3", "n4")
 
 
@@ -19,7 +20,24 @@ def outer() -> dict[str, str]:
     """Our variables, without those that would steer SLURM's commands."""
     steering = ("SLURM", "SBATCH", "SQUEUE", "TESTBED")
     env = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
-    return {**env, "PATH": f"{env['PATH']}:{SBIN}"}
+    return {**env, "PATH": SBIN}
+
+
+def free_port() -> int:
+    """The first of 105 ports, of which those that a testbed uses are free."""
+    for base in range(26000 + os.getpid() % 100 * 110, 60000, 110):
+        if all(_is_free(base + offset) for offset in (0, 1, 2, 101, 102, 103, 104)):
+            return base
+    raise RuntimeError("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def until(fine: Callable[[], object], seconds: float) -> bool:

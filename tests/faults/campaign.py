@@ -72,7 +72,7 @@ def campaign(kinds: Iterable[Kind], rounds: Iterable[int], bed: Bed, results: Pa
     bed.start()
     try:
         for kind, number in todo:
-            case = _one(kind, number, bed, place)
+            case = run_one(kind, number, bed, place)
             made.append(case)
             with results.open("a") as log:
                 log.write(json.dumps(case) + "\n")
@@ -81,7 +81,8 @@ def campaign(kinds: Iterable[Kind], rounds: Iterable[int], bed: Bed, results: Pa
     return made
 
 
-def _one(kind: Kind, number: int, bed: Bed, place: Path) -> Case:
+def run_one(kind: Kind, number: int, bed: Bed, place: Path) -> Case:
+    """A case, where it can be made here, and the testbed healed after it; its folder stays where it went wrong."""
     why = left_out(kind, bed.variant)
     if why is not None:
         return {"kind": kind.name, "round": number, "variant": bed.variant, "left_out": why}

@@ -161,7 +161,10 @@ def _check_epochs(verdict: Verdict, run: str, facts: list[Fact], expected: Expec
 
 def _check_finished(verdict: Verdict, root: Path, run: str, facts: list[Fact]) -> None:
     """What was published is the trial's result, and is not trained again."""
-    published = {fact["horizon"]: fact["time"] for fact in facts if fact["event"] == "publish"}
+    published: dict[int, float] = {}
+    for fact in facts:
+        if fact["event"] == "publish":
+            published.setdefault(fact["horizon"], fact["time"])
     for epochs, at in published.items():
         path = root / "runs" / run / "horizons" / f"{epochs}.json"
         if not path.exists():
