@@ -224,6 +224,8 @@ ELSEWHERE = {
     "submissions/TOKEN/JOB_submitted.pkl",
     "submissions/TOKEN/JOB_P_log.out",
     "submissions/TOKEN/JOB_P_result.pkl",
+    "runs/NNNN/again-K-R.json",
+    "runs/NNNN/stop.json",
     "study.journal.behind",
     "study.journal.unreadable",
     "study.journal.torn",
@@ -231,7 +233,7 @@ ELSEWHERE = {
     "lease",
     "lease.mark-NAME",
 }
-"""Left by SLURM's jobs, by Comet, by a kill, or only while a pass is at work."""
+"""Left by SLURM's jobs, by Comet, by a kill, by a prune, or only while a pass is at work."""
 TRAINER = """
 import json, sys, time
 
