@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Iterable
@@ -153,20 +152,15 @@ def _row(kind: str, variant: str, there: list[Case]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def choose(words: list[str] | None) -> list[Kind]:
-    """The kinds whose names have one of the words; all where there is none."""
+def choose(words: list[str], exactly: list[str]) -> list[Kind]:
+    """The kinds of these names, or those whose names have one of the words; all where there is neither."""
+    if exactly:
+        return [KINDS[name] for name in exactly]
     return [kind for kind in KINDS.values() if not words or any(word in kind.name for word in words)]
 
 
-def place_of(variant: str) -> tuple[Path, int]:
-    """Folder of a testbed (short: a socket lies in it) and its port."""
-    folder = os.environ.get("TESTBED_DIR") or tempfile.mkdtemp(prefix="faults-")
-    port = int(os.environ.get("TESTBED_PORT", "34000")) + (300 if variant == "dbd" else 0)
-    return Path(folder) / variant, port
-
-
-def beside(variants: list[str], words: list[str]) -> int:
-    """A process a variant, at the same time; the worst status."""
-    command = [sys.executable, str(HERE), *words, "--variant"]
-    running = [subprocess.Popen([*command, variant]) for variant in variants]
-    return max(process.wait() for process in running)
+def beside(lanes: Iterable[list[str]]) -> None:
+    """A process a lane, of these words, at the same time, each with a testbed of its own: a case is mostly waiting."""
+    running = [subprocess.Popen([sys.executable, str(HERE), "--lane", *words]) for words in lanes]
+    for process in running:
+        process.wait()
