@@ -29,9 +29,9 @@ def shell(scene: Scene) -> None:
     _kill_of_job(scene, "slurm_script")
 
 
-@fault("kill -9 of the step's supervisor")
+@fault("kill -9 of the step's supervisor", trials=2, epochs=60)
 def stepd(scene: Scene) -> None:
-    """slurmstepd of the step in which the training runs."""
+    """slurmstepd of the step in which the training runs: its processes may live on, and nobody holds them."""
     scene.submit()
     fact = scene.victim()
     parents = _parents(fact["pid"])
