@@ -4,6 +4,7 @@ PYTHON ?= python3
 SWEEP ?= sweeps/quickstart.yaml
 EXECUTOR ?= auto
 VARIANT ?= none
+FAULTS ?= build/faults.jsonl
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ READY := $(VENV)/.ready
 SAMPLE := data/sample/groups.csv
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-slurm check fix slurm-up slurm-down bench clean
+.PHONY: help sweep test test-slurm test-faults check fix slurm-up slurm-down bench clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -29,6 +30,9 @@ test: $(READY) ## Run the tests that need no SLURM
 
 test-slurm: $(READY) ## Run the tests on a real SLURM, which they start and stop themselves
 	$(BIN)/pytest -m slurm
+
+test-faults: $(READY) ## Cause every fault three times on real SLURMs and judge; goes on from $(FAULTS)
+	$(BIN)/python tests/faults --results $(FAULTS)
 
 check: $(READY) ## Run the linters, the type checker and the rules of the rooms
 	$(BIN)/ruff check

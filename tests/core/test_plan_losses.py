@@ -162,6 +162,16 @@ def test_the_sweep_stops_when_nothing_ever_starts():
     assert lines(decide(replace(found, runs=forgiven))) == ["submit 0.3 1.3"]
 
 
+def test_a_run_that_was_sent_once_does_not_keep_the_sweep_going_where_nothing_starts():
+    lost = [tuple(gone(Cause.START, number, run=run) for number in (1, 2)) for run in (0, 1)]
+    waiting = (attempt(run=2, token="b" * 12, job_id="18809", job=job(QUEUED, token="b" * 12)),)
+    found = many(None, None, None)
+    found = replace(found, runs={run: Run(run, {}, tries) for run, tries in enumerate([*lost, waiting])})
+    assert lines(decide(found)) == ["end 2.1 HALTED"]
+    began = replace(found.runs[2], attempts=(replace(waiting[0], claimed_by="18809", job=job(RUNNING)),))
+    assert "submit" in " ".join(lines(decide(replace(found, runs={**found.runs, 2: began}))))
+
+
 def test_a_refused_run_is_tried_again_ever_later_and_at_once_for_a_person():
     def refused(count: int, ago: int, **more) -> Seen:
         tries = [attempt(n + 1, lost="refused: no", refused=True, refusals=n, **more) for n in range(count)]

@@ -9,7 +9,9 @@ from unetsweep.core.facts import Run, Seen
 ALIKE = 3
 """So many trials that fail the same way, with none that did not, are a fault of all."""
 STARTS = 2
-"""So often must each run that was sent have ended before it began."""
+"""So often must a run have ended before it began …"""
+RUNS = 2
+"""… and so many must have."""
 
 
 def halted(seen: Seen) -> str | None:
@@ -28,9 +30,10 @@ def _same_error(seen: Seen) -> str | None:
 
 
 def _nothing_starts(seen: Seen) -> str | None:
-    """Every run that was sent ended twice before it began: a bad interpreter, module or set-up line."""
+    """No run ever began, and two ended twice before they did: a bad interpreter, module or set-up line. Not all need
+    have been sent so often: those of low numbers go first, and would use up their retries before the last one's."""
     sent = [run for run in seen.runs.values() if any(not a.refused for a in run.counted)]
-    if seen.ended or len(sent) < 2 or not all(_never_began(run) for run in sent):
+    if seen.ended or sum(map(_never_began, sent)) < RUNS or any(a.claimed_by for run in sent for a in run.counted):
         return None
     words = [a.lost for run in sent for a in run.counted if a.cause is Cause.START and a.lost]
     return (
@@ -40,6 +43,4 @@ def _nothing_starts(seen: Seen) -> str | None:
 
 
 def _never_began(run: Run) -> bool:
-    tries = [a for a in run.counted if not a.refused]
-    starts = sum(a.cause is Cause.START for a in tries)
-    return starts >= STARTS and all(a.claimed_by is None for a in tries)
+    return sum(a.cause is Cause.START for a in run.counted if not a.refused) >= STARTS

@@ -1,7 +1,9 @@
 """A trainer of the user's own: a program that reads config.json and writes result.json.
 
 Rule 1: what it published counts, whatever its exit status.
-Rule 2: it may keep the whole contract itself (horizons, progress, stop.json, again-<claim>.json); a single
+Rule 2: a death by a signal explains nothing (the kernel short of memory, a person, a node): it is no error of the
+        program's, and the run is sent again within `run.retries.unexplained`.
+Rule 3: it may keep the whole contract itself (horizons, progress, stop.json, again-<claim>.json); a single
         result.json serves all horizons that it left open.
 """
 
@@ -53,7 +55,7 @@ def run_command(trainer: str, errand: Errand, holds: Callable[[], bool]) -> None
     """Run the user's program, and publish its result at every horizon that it did not publish itself.
 
     Raises TrainingError where it left nothing, StateError where what it left cannot be read, and
-    SupersededError where another job owns the run by then (`holds`).
+    SupersededError where another job owns the run by then (`holds`). A signal's status is passed on by SystemExit.
     """
     folder = errand.folder
     words = shlex.split(trainer)
@@ -68,8 +70,7 @@ def run_command(trainer: str, errand: Errand, holds: Callable[[], bool]) -> None
             print("the trainer command stopped, to go on later", flush=True)  # noqa: T201
             return
         if not published.exists() and _open(errand):
-            ended = f"`{shlex.join(command)}` ended with {_words(status)}"
-            raise TrainingError(f"{ended} and wrote no {published}; {_last_words()}")
+            raise _failure(f"`{shlex.join(command)}` ended with {_words(status)} and wrote no {published}", status)
     if _open(errand):
         _serve(published, errand, holds)
 
@@ -123,6 +124,15 @@ def _is_whole(published: Path) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     return True
+
+
+def _failure(said: str, status: int) -> Exception | SystemExit:
+    """An error of the program's; where a signal ended it (or what it waited for, as a shell says it), no error."""
+    number = -status if status < 0 else status - 128
+    if number not in signal.valid_signals():
+        return TrainingError(f"{said}; {_last_words()}")
+    print(said, flush=True)  # noqa: T201
+    return SystemExit(128 + number)
 
 
 def _words(status: int) -> str:

@@ -1,0 +1,60 @@
+"""`python tests/faults`: cause the faults, judge, print the table. What is in the results file is not done again."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from bed import Bed, free_port
+from campaign import beside, campaign, cases_of, choose, table
+from kinds import KINDS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python tests/faults", description=__doc__)
+    parser.add_argument("--variant", choices=["none", "dbd", "both"], default="both")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kinds", nargs="*", default=[], metavar="WORD", help="those with one of these words")
+    parser.add_argument("--results", type=Path, default=Path("build/faults.jsonl"))
+    parser.add_argument("--lanes", type=int, default=2, help="testbeds of each variant at the same time")
+    parser.add_argument("--lane", action="store_true", help="be one of them; without a table")
+    parser.add_argument("--exactly", nargs="*", default=[], metavar="KIND", help="those of these names")
+    parser.add_argument("--list", action="store_true", help="print the kinds, and do nothing")
+    parser.add_argument("--table", action="store_true", help="print the table of what is in the results file")
+    asked = parser.parse_args()
+    asked.results.parent.mkdir(parents=True, exist_ok=True)
+    if asked.list:
+        print("\n".join(KINDS))
+        return 0
+    if asked.lane:
+        _lane(asked)
+        return 0
+    if not asked.table:
+        beside(_lanes(asked))
+    cases = cases_of(asked.results)
+    print("\n" + table(cases))
+    return int(not all(case.get("kept", "left_out" in case) for case in cases))
+
+
+def _lanes(asked: argparse.Namespace) -> list[list[str]]:
+    """The words of each: the kinds are dealt out."""
+    names = [kind.name for kind in choose(asked.kinds, asked.exactly)]
+    base = ["--rounds", str(asked.rounds), "--results", str(asked.results)]
+    variants = ["none", "dbd"] if asked.variant == "both" else [asked.variant]
+    shares = [(variant, names[k :: asked.lanes]) for k in range(asked.lanes) for variant in variants]
+    return [[*base, "--variant", variant, "--exactly", *share] for variant, share in shares if share]
+
+
+def _lane(asked: argparse.Namespace) -> None:
+    place = Path(tempfile.mkdtemp(prefix="faults-"))
+    bed = Bed(asked.variant, place / "bed", free_port())
+    campaign(choose(asked.kinds, asked.exactly), range(1, asked.rounds + 1), bed, asked.results, place)
+    if any(path for path in place.iterdir() if path != bed.dir):
+        print(f"what went wrong lies in {place}")
+    else:
+        shutil.rmtree(place)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""A testbed that is broken on purpose, and healed between two faults."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TESTBED = HERE.parents[1] / "slurm" / "testbed"
+SBIN = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+NODES = ("n1", "n2", "n3", "n4")
+
+
+def outer() -> dict[str, str]:
+    """Our variables, without those that would steer SLURM's commands."""
+    steering = ("SLURM", "SBATCH", "SQUEUE", "TESTBED")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    return {**env, "PATH": SBIN}
+
+
+def free_port() -> int:
+    """The first of 105 ports, of which those that a testbed uses are free."""
+    for base in range(26000 + os.getpid() % 100 * 110, 60000, 110):
+        if all(_is_free(base + offset) for offset in (0, 1, 2, 101, 102, 103, 104)):
+            return base
+    raise RuntimeError("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def until(fine: Callable[[], object], seconds: float) -> bool:
+    """Whether `fine` said yes within so many seconds."""
+    end = time.monotonic() + seconds
+    while not fine():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@dataclass(frozen=True)
+class Bed:
+    """A cluster of our own."""
+
+    variant: str
+    """`none`: no accounting; `dbd`: sacct works."""
+    dir: Path
+    port: int
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**outer(), "SLURM_CONF": f"{self.dir}/etc/slurm.conf"}
+
+    def start(self) -> None:
+        self._script("start")
+
+    def stop(self) -> None:
+        self._script("stop")
+
+    def _script(self, name: str) -> None:
+        variables = {"TESTBED_VARIANT": self.variant, "TESTBED_DIR": str(self.dir), "TESTBED_PORT": str(self.port)}
+        self.dir.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            [TESTBED / name], env=outer() | variables, check=False, capture_output=True, text=True, timeout=180
+        )
+        if done.returncode:
+            raise RuntimeError(f"testbed {name}: {done.stderr}")
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """A client command's output, '' where it failed and need not succeed."""
+        done = subprocess.run(command, env=self.env, check=False, capture_output=True, text=True, timeout=60)
+        if check and done.returncode:
+            raise RuntimeError(f"{command}: {done.stderr}")
+        return done.stdout
+
+    def pid(self, daemon: str) -> int:
+        """Of `slurmctld`, `slurmdbd`, `slurmd-n1`, …; 0 where it does not run."""
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((self.dir / "pid" / f"{daemon}.pid").read_text())
+            if "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+                return pid
+        return 0
+
+    def kill(self, daemon: str, number: int = signal.SIGKILL) -> None:
+        os.kill(self.pid(daemon), number)
+        if number == signal.SIGKILL and not until(lambda: not self.pid(daemon), 10):
+            raise RuntimeError(f"{daemon} does not die")
+
+    def boot(self, daemon: str) -> None:
+        """Start a daemon that was killed."""
+        name, _, node = daemon.partition("-")
+        command = [name, *(["-N", node] if node else [])]
+        subprocess.run(command, env=self.env, check=True, capture_output=True, timeout=30)
+
+    def queue(self, form: str = "%i", *more: str) -> list[str]:
+        """A line an element, of what is in the queue now."""
+        return self.run("squeue", "-h", "-r", "--me", "-o", form, *more).splitlines()
+
+    def processes(self) -> Iterator[tuple[int, str]]:
+        """Pid and command line of everything that a job of this cluster runs."""
+        mine = f"SLURM_CONF={self.dir}/etc/slurm.conf".encode()
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                env = (path / "environ").read_bytes().split(b"\0")
+                if mine in env and any(each.startswith(b"SLURM_JOB_ID=") for each in env):
+                    words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    yield int(path.name), words
+
+    def heal(self) -> None:
+        """As it was at its start: all daemons there, all nodes idle, no job, no process of one."""
+        self._daemons()
+        for word in ("resume", "idle"):
+            self.run("scontrol", "update", f"nodename={','.join(NODES)}", f"state={word}", check=False)
+        self.run("scancel", "--quiet", "--me", check=False)
+        if not until(lambda: not self.queue(), 20):
+            raise RuntimeError(f"jobs do not leave: {self.queue('%i %j %T %r')}")
+        for pid, _ in list(self.processes()):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not until(self._idle, 30):
+            raise RuntimeError(f"nodes are not idle: {self.run('sinfo', '-N', '-h', check=False)}")
+
+    def _daemons(self) -> None:
+        names = ["slurmctld", *(f"slurmd-{node}" for node in NODES)]
+        for daemon in ["slurmdbd"] * (self.variant == "dbd") + names:
+            pid = self.pid(daemon)
+            if pid:
+                os.kill(pid, signal.SIGCONT)
+            else:
+                self.boot(daemon)
+        if not until(lambda: self.run("squeue", "-h", check=False) is not None and self._answers(), 30):
+            raise RuntimeError("the controller does not answer")
+
+    def _answers(self) -> bool:
+        done = subprocess.run(["sinfo", "-h"], env=self.env, check=False, capture_output=True, timeout=60)
+        return done.returncode == 0
+
+    def _idle(self) -> bool:
+        idle = self.run("sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N", check=False).split()
+        if len(set(idle)) < len(NODES):
+            self.run("scontrol", "update", f"nodename={','.join(NODES)}", "state=resume", check=False)
+        return len(set(idle)) == len(NODES)

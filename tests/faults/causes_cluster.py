@@ -1,0 +1,82 @@
+"""What a cluster does to jobs: nodes, preemption, requeue, cancellation."""
+
+from kinds import fault
+from scene import Scene
+
+
+@fault("slurmd killed", trials=2, epochs=90)
+def slurmd(scene: Scene) -> None:
+    """Its node is found down after 10 s; its processes run on beside the job that replaces them."""
+    scene.control(seconds=0.5)
+    scene.submit()
+    fact = scene.victim(3)
+    scene.bed.kill(f"slurmd-{fact['node']}")
+    _replaced(scene, fact["run"])
+
+
+@fault("node set down, its processes run on", trials=2, epochs=70)
+def node_down(scene: Scene) -> None:
+    scene.control(seconds=0.5)
+    scene.submit()
+    fact = scene.victim(3)
+    scene.bed.kill(f"slurmd-{fact['node']}")  # nobody is there who could end them
+    scene.bed.run("scontrol", "update", f"nodename={fact['node']}", "state=down", "reason=fault")
+    _replaced(scene, fact["run"])
+
+
+def _replaced(scene: Scene, run: str) -> None:
+    """Another start of the run, while the first one's process lives."""
+    scene.wait(lambda: scene.starts(run) > 1 or scene.ended(), "it is started again")
+    scene.caused += scene.starts(run) > 1
+
+
+@fault("node set down")
+def node_down_cleanly(scene: Scene) -> None:
+    scene.submit()
+    scene.bed.run("scontrol", "update", f"nodename={scene.victim()['node']}", "state=down", "reason=fault")
+    scene.caused += 1
+
+
+@fault("requeued by an administrator")
+def requeued(scene: Scene) -> None:
+    scene.submit()
+    scene.bed.run("scontrol", "requeue", scene.job_of(scene.victim()))
+    scene.caused += 1
+
+
+@fault("preempted by a higher partition", shape={"slurm": ", partition: scavenge"})
+def preempted(scene: Scene) -> None:
+    scene.submit()
+    scene.victim()
+    script = scene.folder / "higher.sh"
+    script.write_text("#!/bin/bash\nsleep 3\n")
+    scene.bed.run("sbatch", "-p", "main", "-N4", "--exclusive", "-o", "/dev/null", str(script))
+    scene.caused += 1
+
+
+@fault("scancel of a job")
+def scancel_job(scene: Scene) -> None:
+    scene.submit()
+    scene.bed.run("scancel", scene.job_of(scene.victim()))
+    scene.expected.states["cancelled"] = 1
+    scene.caused += 1
+
+
+@fault("scancel of an array", trials=4)
+def scancel_array(scene: Scene) -> None:
+    scene.submit()
+    array = scene.job_of(scene.victim()).partition("_")[0]
+    finished = {fact["run"] for fact in scene.facts("publish")}
+    scene.bed.run("scancel", array)
+    scene.expected.states["cancelled"] = scene.trials - len(finished)
+    scene.caused += 1
+
+
+@fault("scancel of one pending element", trials=4, epochs=12)
+def scancel_pending(scene: Scene) -> None:
+    scene.submit()
+    scene.wait_epochs(1)
+    waiting = [job for job in scene.bed.queue("%i", "-t", "PD") if "_" in job]
+    scene.bed.run("scancel", max(waiting, key=lambda job: int(job.split("_")[1])))
+    scene.expected.states["cancelled"] = 1
+    scene.caused += 1

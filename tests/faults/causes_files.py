@@ -1,0 +1,155 @@
+"""Disks, files, environments, code and the trainer itself."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from kinds import fault
+from scene import NotCaused, Scene, pause
+
+import unetsweep
+from unetsweep.core import layout
+
+
+@fault("out of memory", shape={"mem": "300M", "slurm": ", mem_max: 1200M"}, trials=2, epochs=6)
+def memory(scene: Scene) -> None:
+    """One trial needs more than its job has; with twice as much it fits."""
+    scene.control(_0001={"eat_mb": 320})
+    scene.submit()
+    scene.wait(lambda: scene.starts("0001") > 1, "it is sent again")
+    scene.caused += 1
+
+
+@fault("time limit", trials=2, epochs=140, shape={"time": "1m"})
+def time_limit(scene: Scene) -> None:
+    """Longer than the job may run: it stops in good order and goes on, as often as it needs."""
+    scene.control(seconds=0.5)
+    scene.submit()
+    scene.wait(lambda: any(f["reason"] == "again" for f in scene.facts("leave")), "it stops before the limit")
+    scene.caused += 1
+
+
+@fault("time limit, and the trainer does not listen", trials=1, epochs=240, shape={"time": "1m"})
+def deaf(scene: Scene) -> None:
+    scene.control(seconds=0.5)
+    text = (scene.folder / "trainer.py").read_text()
+    (scene.folder / "trainer.py").write_text(text.replace("reason = self.stopped() or self.late()", "reason = None"))
+    scene.submit()
+    scene.wait(lambda: scene.starts("0000") > 1, "it is killed at the limit and sent again")
+    scene.caused += 1
+
+
+@fault("a hang")
+def hang(scene: Scene) -> None:
+    scene.control(_0001={"hang_at": 6, "claims": ["1-0"]})
+    scene.submit()
+    scene.wait(lambda: scene.facts("hang"), "it hangs")
+    scene.caused += 1
+
+
+@fault("a full disk", needs=("root",), after="submit", epochs=14)
+def disk(scene: Scene) -> None:
+    """A small tmpfs, filled for some seconds; the user makes room and types submit."""
+    results = scene.folder / "results"
+    results.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "none", results], check=True)
+    scene.submit()
+    scene.victim()
+    _fill(results / "ballast")
+    scene.caused += 1
+    pause(4)
+    (results / "ballast").unlink()
+    pause(1)
+    scene.unetsweep("submit", f"{scene.name}.yaml", "--executor", "slurm")
+    if scene.bed.queue():
+        return
+    scene.unetsweep("retry", scene.name, status=None)
+
+
+@fault("files torn")
+def torn(scene: Scene) -> None:
+    """What a node's crash leaves: the trainer is gone, and the ends of its files are too."""
+    scene.submit()
+    fact = scene.victim()
+    scene.kill(fact["pid"])
+    run = scene.root / "runs" / fact["run"]
+    for path in (run / "checkpoint.json", run / f"progress-{fact['claim']}.jsonl", scene.root / "ledger.jsonl"):
+        path.write_bytes(path.read_bytes()[:-7])
+        scene.caused += 1
+    scene.expected.torn = True
+
+
+@fault("the journal torn")
+def journal(scene: Scene) -> None:
+    scene.submit()
+    scene.wait(lambda: (scene.root / layout.STUDY).exists(), "the journal is there")
+    path = scene.root / layout.STUDY
+    path.write_bytes(path.read_bytes()[:-9])
+    scene.caused += 1
+
+
+@fault("a bad venv", after="retry", epochs=6)
+def bad_venv(scene: Scene) -> None:
+    """Its python is there and has nothing in it; the sweep stops, the user mends it and retries."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", scene.folder / "venv"], check=True)
+    scene.submit(slurm=f", python: {scene.folder / 'venv/bin/python'}")
+    scene.wait(lambda: "stopped" in _status(scene) or scene.ended(), "the sweep stops by itself")
+    if scene.facts():
+        raise NotCaused("its jobs trained all the same")
+    scene.caused += 1
+    scene.expected.retold = len(scene.results())
+    scene.write()
+    scene.unetsweep("submit", f"{scene.name}.yaml", "--executor", "slurm")
+    scene.unetsweep("retry", scene.name)
+
+
+@fault("an error in the trainer's code", after="retry")
+def bug(scene: Scene) -> None:
+    scene.control(raise_at=3)
+    scene.submit()
+    scene.wait(lambda: "stopped" in _status(scene) or scene.ended(), "the sweep stops by itself")
+    scene.caused += len(scene.facts("raise"))
+    scene.wait(lambda: not scene.at_work(), "nothing is at work")
+    pause(3)
+    scene.expected.retold = scene.trials
+    scene.control()
+    scene.unetsweep("retry", scene.name)
+
+
+@fault("a loss that is not finite")
+def diverged(scene: Scene) -> None:
+    scene.control(_0001={"diverge_at": 4})
+    scene.submit()
+    scene.expected.states["diverged"] = 1
+    scene.caused += 1
+
+
+@fault("the checkout edited in mid-sweep", trials=4, epochs=12)
+def edited(scene: Scene) -> None:
+    """The package that was submitted from breaks while elements wait."""
+    package = scene.folder / "checkout" / "unetsweep"
+    shutil.copytree(Path(unetsweep.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    scene.env["PYTHONPATH"] = str(package.parent)
+    scene.submit()
+    scene.wait_epochs(2)
+    if not (scene.root / layout.CODE).exists():
+        raise NotCaused("jobs do not run a copy of the package yet")
+    for name in ("worker/claim.py", "cli/last_act.py", "core/plan.py"):
+        (package / name).write_text("an edit that is not finished")
+    scene.env.clear()
+    scene.caused += 1
+
+
+def _status(scene: Scene) -> str:
+    return scene.unetsweep("status", scene.name, status=None)
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as stream:
+        size = 65536
+        while size:
+            try:
+                stream.write(b"0" * size)
+            except OSError:
+                size //= 2

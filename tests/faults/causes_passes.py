@@ -1,0 +1,150 @@
+"""A pass killed at each of its deeds, passes side by side, and the controller away while one submits."""
+
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+from kinds import fault
+from scene import HERE, NotCaused, Scene, pause
+
+FIRST = ("trials", "intent", "sbatch", "record", "keeper")
+"""What the first pass of a sweep does."""
+
+
+def _die(scene: Scene, when: str, deed: str) -> bool:
+    """Whether the pass came to this deed, and was killed there."""
+    script = [sys.executable, str(HERE / "dying_pass.py"), when, deed, "submit", f"{scene.name}.yaml"]
+    process = scene.spawn([*script, "--executor", "slurm"])
+    said, _ = process.communicate(timeout=120)
+    if process.returncode not in (0, -signal.SIGKILL):
+        raise RuntimeError(f"status {process.returncode}: {said}")
+    scene.caused += process.returncode == -signal.SIGKILL
+    return process.returncode == -signal.SIGKILL
+
+
+def _submit_killed(scene: Scene, when: str, deed: str) -> None:
+    """The user sees it die, and types it again."""
+    scene.control()
+    scene.write()
+    if not _die(scene, when, deed):
+        raise NotCaused(f"the first pass never came to {deed}")
+    scene.submit()
+
+
+for _when in ("before", "after"):
+    for _deed in FIRST:
+        fault(f"submit killed {_when} {_deed}", trials=3, epochs=6, after="submit")(
+            partial(_submit_killed, when=_when, deed=_deed)
+        )
+
+
+@fault("submit killed at every deed in turn", epochs=6, after="submit")
+def every_deed(scene: Scene) -> None:
+    """One sweep, and in it a death at each deed, also at those that later passes do."""
+    scene.control()
+    scene.write()
+    for deed in FIRST:
+        for when in ("before", "after"):
+            _die(scene, when, deed)
+    scene.wait_epochs(2)
+    scene.bed.run("scontrol", "requeue", scene.job_of(scene.at_work()[0]))
+    scene.wait(lambda: scene.facts("publish"), "a training ends")
+    for when in ("before", "after"):
+        _die(scene, when, "tell")
+    scene.submit()
+
+
+@fault("two passes at once, from two shells")
+def two_shells(scene: Scene) -> None:
+    scene.control()
+    scene.write()
+    words = ("submit", f"{scene.name}.yaml", "--executor", "slurm")
+    for _ in range(2):
+        shells = [scene.begin(*words) for _ in range(2)]
+        for shell in shells:
+            scene.end(shell)
+        scene.caused += 1
+
+
+@fault("the controller stopped during sbatch", after="submit")
+def stopped_controller(scene: Scene) -> None:
+    """sbatch says that it timed out, and the jobs are there all the same."""
+    pid = scene.bed.pid("slurmctld")
+    _sbatch(scene, f'kill -STOP {pid}; (sleep 15; kill -CONT {pid}) >/dev/null 2>&1 & command -p true; {{real}} "$@"')
+    scene.submit(status=None)
+    _put_back(scene)
+    scene.submit()
+
+
+@fault("the controller killed 1 s after sbatch", after="submit")
+def forgetful_controller(scene: Scene) -> None:
+    """It may have forgotten the jobs when it comes back, and give their ids to others."""
+    pid = scene.bed.pid("slurmctld")
+    _sbatch(scene, f'{{real}} "$@"; status=$?; (sleep 1; kill -KILL {pid}) >/dev/null 2>&1 & exit $status')
+    scene.submit(status=None)
+    _put_back(scene)
+    scene.wait(lambda: not scene.bed.pid("slurmctld"), "the controller is gone", 10)
+    scene.bed.boot("slurmctld")
+    scene.wait(lambda: scene.bed.run("sinfo", check=False), "the controller is back", 30)
+    scene.submit(status=None)
+    scene.wait(lambda: _again(scene), "its submission is seen or given up", 60)
+
+
+@fault("the controller away for 15 s", epochs=20)
+def controller_away(scene: Scene) -> None:
+    scene.submit()
+    scene.victim(3)
+    scene.bed.kill("slurmctld", signal.SIGSTOP)
+    scene.caused += 1
+    scene.kill(scene.at_work()[0]["pid"])
+    pause(15)
+    scene.bed.kill("slurmctld", signal.SIGCONT)
+
+
+@fault("the controller killed and started again", epochs=16)
+def controller_killed(scene: Scene) -> None:
+    scene.submit()
+    scene.victim(3)
+    scene.bed.kill("slurmctld")
+    scene.caused += 1
+    pause(3)
+    scene.bed.boot("slurmctld")
+
+
+@fault("the accounting away", needs=("dbd",), epochs=14)
+def accounting_away(scene: Scene) -> None:
+    """Just when it would be asked: a training has died."""
+    scene.submit()
+    fact = scene.victim()
+    scene.bed.kill("slurmdbd")
+    scene.caused += 1
+    scene.kill(fact["pid"])
+    pause(12)
+    scene.bed.boot("slurmdbd")
+
+
+def _again(scene: Scene) -> bool:
+    """A user who looks on: submit, until something is in the queue or all has ended."""
+    scene.unetsweep("submit", f"{scene.name}.yaml", "--executor", "slurm", status=None)
+    return bool(scene.bed.queue()) or scene.ended()
+
+
+def _sbatch(scene: Scene, body: str) -> None:
+    """A script in the place of sbatch that does something to the controller, and calls the real one."""
+    real = next(p for p in ("/usr/bin/sbatch", "/usr/local/bin/sbatch") if os.path.exists(p))
+    script = scene.folder / "bin" / "sbatch"
+    script.parent.mkdir()
+    mark = scene.folder / "meddled"
+    first = f'if [ -e {mark} ]; then exec {real} "$@"; fi; touch {mark}\n'
+    script.write_text(f"#!/bin/bash\n{first}{body.replace('{real}', real)}\n")
+    script.chmod(0o755)
+    scene.env["PATH"] = f"{script.parent}:{scene.bed.env['PATH']}"
+
+
+def _put_back(scene: Scene) -> None:
+    if not Path(scene.folder / "meddled").exists():
+        raise NotCaused("sbatch was never called")
+    scene.caused += 1
+    scene.env.clear()

@@ -1,0 +1,40 @@
+"""`unetsweep WORDS…` that is killed with -9 at one point: `python dying_pass.py before|after DEED WORDS…`."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from unetsweep.adapters import submitit_jobs
+from unetsweep.adapters.slurm import Slurm
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.cli.main import main
+
+DEEDS: dict[str, tuple[Any, str]] = {
+    "trials": (SweepDir, "add_trials"),
+    "intent": (SweepDir, "intend"),
+    "sbatch": (submitit_jobs, "_sbatch"),
+    "record": (SweepDir, "record_jobs"),
+    "give up": (SweepDir, "give_up"),
+    "tell": (SweepDir, "end_trial"),
+    "keeper": (Slurm, "submit_keeper"),
+}
+"""Every deed of a pass that leaves something behind."""
+
+
+def _dying(real: Callable[..., Any], when: str) -> Callable[..., Any]:
+    def deed(*args: Any, **kwargs: Any) -> None:
+        if when == "after":
+            real(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return deed
+
+
+if __name__ == "__main__":
+    when, name, *words = sys.argv[1:]
+    owner, deed = DEEDS[name]
+    setattr(owner, deed, _dying(getattr(owner, deed), when))
+    sys.argv = ["unetsweep", *words]
+    main()
