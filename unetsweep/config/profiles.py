@@ -107,11 +107,13 @@ def _shown(file: Path, folders: Folders) -> str:
 def _merged(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     if own.get("gpus") is not None and "processes" not in own:
         site = {key: value for key, value in site.items() if key != "processes"}
-    options: dict[str, Any] = {}
-    for layer in (site, own):
-        said = layer.get("sbatch")
-        options |= {key.replace("_", "-"): value for key, value in said.items()} if isinstance(said, Mapping) else {}
-    merged: dict[str, Any] = {**site, **own, "sbatch": {k: v for k, v in options.items() if v is not None}}
+    merged: dict[str, Any] = {**site, **own}
+    for name in ("sbatch", "keeper"):
+        options: dict[str, Any] = {}
+        for said in (site.get(name), own.get(name)):
+            if isinstance(said, Mapping):
+                options |= {str(key).replace("_", "-"): value for key, value in said.items()}
+        merged[name] = {key: value for key, value in options.items() if value is not None}
     return merged
 
 
@@ -133,7 +135,14 @@ def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
         python=_interpreter(keys.python, folders),
         setup=keys.setup or (),
         sbatch=dict(keys.sbatch or {}),
+        keeper={name: _in_minutes(value) if name == "time" else value for name, value in (keys.keeper or {}).items()},
     )
+
+
+def _in_minutes(limit: Any) -> Any:
+    """A time as sbatch takes it; what is none stays as it is, and is told as a problem."""
+    found = minutes(limit) if type(limit) in (int, str) else None
+    return limit if found is None else found
 
 
 def _interpreter(python: str | None, folders: Folders) -> str | None:

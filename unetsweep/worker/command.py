@@ -11,6 +11,7 @@ from pathlib import Path
 from unetsweep import contract
 from unetsweep.adapters.files import write_json
 from unetsweep.adapters.logs import last_line
+from unetsweep.adapters.pinned_code import without_code
 from unetsweep.adapters.process import tied_to_us
 from unetsweep.contract import TrialConfig
 from unetsweep.core import layout
@@ -32,7 +33,8 @@ def run_command(
     command = [word.replace("{config}", str(path)).replace("{out}", str(folder)) for word in words]
     if not _is_whole(published):
         published.unlink(missing_ok=True)
-        with subprocess.Popen(command, cwd=working_directory, preexec_fn=tied_to_us()) as program:
+        env = without_code(os.environ)
+        with subprocess.Popen(command, cwd=working_directory, env=env, preexec_fn=tied_to_us()) as program:
             status = program.wait()
         if not published.exists():
             raise TrainingError(
