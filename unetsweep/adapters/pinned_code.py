@@ -108,7 +108,6 @@ def _copy(files: Mapping[str, bytes], folder: Path, name: str) -> None:
     made.mkdir(mode=0o700)
     try:
         written = [made / name / each for each in files]
-        made.mkdir(mode=0o700)
         for path, content in zip(written, files.values(), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
