@@ -5,7 +5,7 @@ Rule 2: its jobs keep the worker's rules: the run comes from (token, index), the
         and who finds results, a later claim or an attempt given up, leaves.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from unetsweep.adapters.files import link_json, read_json, write_json
 from unetsweep.core import layout
 from unetsweep.core.facts import Job, JobState
 from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.pruning import History, Verdict, verdicts
 from unetsweep.core.spec import SweepSpec, grid_points
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 
@@ -231,6 +232,11 @@ class FakeStudy:
     def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
         self.told = {each["trial"]: each["result"] and each["result"]["state"] for each in trials}
         self.owes = False
+
+    def verdicts(
+        self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
+    ) -> Mapping[int, Verdict]:
+        return verdicts(spec, [*others(), *asked])
 
     def is_behind(self) -> bool:
         return self.owes

@@ -8,6 +8,7 @@ UnetsweepError            what went wrong, where, and what to do next; `exit_sta
 ├── UsageError        2   the command line asks for something that cannot be
 ├── UnsafePlan        3   the plan refused itself
 ├── TrainingError     4   a training cannot start or go on
+│   ├── EpochTooLongError 4 one epoch does not fit into the job's time limit
 │   └── SupersededError 4 another job owns the run now
 ├── StateError       70   a file of ours is not what it should be
 ├── TrackerError     75   Comet did not answer or did not take an archive: try again
@@ -84,6 +85,10 @@ class TrainingError(UnetsweepError):
     """A training cannot start, or cannot go on."""
 
     exit_status = 4
+
+
+class EpochTooLongError(TrainingError):
+    """One epoch does not fit into the job's time limit, so no start would ever get on."""
 
 
 class SupersededError(TrainingError):

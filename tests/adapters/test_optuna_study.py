@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from unetsweep.adapters.optuna_study import propose, repair_journal, update_journal
+from unetsweep.adapters.optuna_study import CURVE, propose, repair_journal, update_journal
 from unetsweep.contract import DataConfig
+from unetsweep.core.facts import Point
 from unetsweep.core.spec import Axis, Choices, Range, Space, StudySpec, SweepSpec, size
 from unetsweep.errors import UsageError
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RATE = Range(1e-5, 1e-2, log=True)
 SMALL = Space(Choices((4, 8)), Choices((4,)), Choices((1e-4, 1e-3, 1e-2)))
 
@@ -256,3 +259,56 @@ def test_what_was_torn_is_kept_beside_the_repaired(journal: Path):
     assert repair_journal(journal) == 1
     assert journal.read_bytes() == journal.with_name("whole").read_bytes()
     assert journal.with_name("study.journal.torn").read_bytes().endswith(b'{"op_co')
+
+
+# ---- curves
+
+
+def with_curve(trial: dict[str, Any], *values: float | None) -> dict[str, Any]:
+    points = tuple(Point(e, value, None, NOW) for e, value in enumerate(values, 1))
+    return {**trial, "progress": lambda: points}
+
+
+def curves(journal: Path) -> list[dict[int, float]]:
+    return [trial.intermediate_values for trial in opened_again(journal).get_trials()]
+
+
+def test_the_curve_of_an_ended_trial_is_in_the_study_as_one_line_with_it(journal: Path):
+    update_journal(journal, sweep(), TRIALS[:1])
+    lines = len(journal.read_bytes().splitlines())
+    update_journal(journal, sweep(), [TRIALS[0], with_curve(TRIALS[1], 0.1, None, 0.3)])
+    assert curves(journal) == [{}, {1: 0.1, 3: 0.3}]
+    assert len(journal.read_bytes().splitlines()) == lines + 1
+
+
+def test_the_curve_of_a_trial_that_went_in_open_is_told_at_its_end_thinned_to_its_last(journal: Path):
+    still_open = [{**TRIALS[0], "result": None}, TRIALS[1]]
+    update_journal(journal, sweep(), still_open)
+    update_journal(journal, sweep(), [with_curve(TRIALS[0], *(0.001 * e for e in range(1, 500))), TRIALS[1]])
+    (curve, _) = curves(journal)
+    assert 40 <= len(curve) <= CURVE
+    assert max(curve) == 499
+    assert values(journal)[0] == COMPLETE[0]
+
+
+@pytest.mark.parametrize("was_open", [True, False])
+def test_a_pruned_trial_has_its_last_value(journal: Path, was_open: bool):
+    trial = with_curve(ended(0, TRIALS[0]["params"], "pruned", 0.3), 0.3, 0.2)
+    if was_open:
+        update_journal(journal, sweep(), [{**trial, "result": None}, TRIALS[1]])
+    update_journal(journal, sweep(), [trial, TRIALS[1]])
+    assert values(journal)[0] == (TrialState.PRUNED, 0.2)
+    assert curves(journal)[0] == {1: 0.3, 2: 0.2}
+
+
+def test_tpe_learns_from_the_pruned():
+    """All of them were pruned, and those with a higher rate later had the better values."""
+    space = Space(Choices((4,)), Choices((4,)), RATE)
+    spec = sweep(space, sampler="tpe", seed=1)
+    trials: list[dict[str, Any]] = []
+    for number in range(30):
+        (point,) = propose(spec, trials, 1)
+        trial = ended(number, point, "pruned", None)
+        trials.append(with_curve(trial, 0.0, point["learning_rate"]))
+    late = sorted(trial["params"]["learning_rate"] for trial in trials[15:])[7]
+    assert late > 1e-3

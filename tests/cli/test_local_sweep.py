@@ -95,7 +95,7 @@ def test_a_trainer_that_is_killed_has_failed_and_the_others_go_on(place: Place):
     os.kill(pid, signal.SIGKILL)
     results = place.wait_ended(3)
     assert states(place) == ["failed", "complete", "complete"]
-    assert "status -9" in results[0]["message"]
+    assert "status 137 (Killed)" in results[0]["message"]
 
 
 def test_nobody_trains_on_unseen_when_the_supervisor_is_killed(place: Place):

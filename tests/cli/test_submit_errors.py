@@ -50,6 +50,13 @@ def test_missing_images_are_told_with_the_layout_the_page_the_download_and_the_s
         assert word in said
 
 
+def test_arguments_that_optuna_s_pruner_refuses_are_told_before_anything_is_written(place: Place):
+    place.sweep(GRID.replace("RATES", "1e-4"))
+    text = (place.folder / "s.yaml").read_text()
+    said = refused(place, text + "study: {pruner: {name: MedianPruner, n_startup_trials: -1}}\n")
+    assert "study.pruner: Optuna's MedianPruner cannot be made with {'n_startup_trials': -1}" in said
+
+
 def test_a_dry_run_warns_of_missing_images_and_still_shows_the_plan(place: Place):
     (place.folder / "s.yaml").write_text(BUILT_IN)
     done = place.run("submit", "s.yaml", "--executor", "local", "--dry-run")

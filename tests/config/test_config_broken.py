@@ -30,7 +30,7 @@ TABLE = {
     ),
     "an unknown key that is near nothing": (
         GOOD + "run: {zzz: 1}\n",
-        "s.yaml:6:7: run.zzz: unknown key 'zzz'; allowed are parallel, driver, retries",
+        "s.yaml:6:7: run.zzz: unknown key 'zzz'; allowed are parallel, driver, retries, beat",
     ),
     "an unknown key deep inside": (
         GOOD + "run: {retries: {nod: 1}}\n",
@@ -50,7 +50,7 @@ TABLE = {
     ),
     "a section that is no mapping": (
         GOOD + "run: 3\n",
-        "s.yaml:6:1: run: found 3; a mapping with keys parallel, driver, retries is expected",
+        "s.yaml:6:1: run: found 3; a mapping with keys parallel, driver, retries, beat is expected",
     ),
     "no data": (
         GOOD.replace("data: {root: images}\n", "model:\n"),
@@ -173,9 +173,34 @@ TABLE = {
         GOOD + "study: {sampler: {name: tpe, seed: 5}}\n",
         "s.yaml:6:30: study.sampler.seed: the sampler's seed is study.seed; say it there",
     ),
-    "a pruner": (
-        GOOD + "study: {pruner: {name: asha}}\n",
-        "s.yaml:6:9: study.pruner: pruning is not supported in this version; leave it out",
+    "a pruner, misspelt": (
+        GOOD + "study: {pruner: ahsa}\n",
+        "s.yaml:6:9: study.pruner: found 'ahsa'; did you mean 'asha'?",
+    ),
+    "a pruner that there is not": (
+        GOOD + "study: {pruner: 5}\n",
+        "s.yaml:6:9: study.pruner: found 5; a name, or {name: asha, min_epochs: 4}",
+    ),
+    "a pruner's argument, misspelt": (
+        GOOD + "study: {pruner: {name: asha, min_epoch: 4}}\n",
+        "s.yaml:6:30: study.pruner.min_epoch: unknown key 'min_epoch'; did you mean 'min_epochs'?",
+    ),
+    "a pruner's argument that cannot be": (
+        GOOD + "study: {pruner: {name: hyperband, reduction_factor: 1}}\n",
+        "s.yaml:6:35: study.pruner.reduction_factor: found 1; a whole number, at least 2",
+    ),
+    "a pruner that never prunes": (
+        GOOD + "study: {pruner: {name: asha, min_epochs: 9}}\n",
+        "s.yaml:6:30: study.pruner.min_epochs: found 9; the longest training has 8 epochs, so nothing would be pruned",
+    ),
+    "a pruner that needs a pruner": (
+        GOOD + "study: {pruner: PatientPruner}\n",
+        "s.yaml:6:9: study.pruner: patience is missing: {name: PatientPruner, patience: 5}",
+    ),
+    "a pruner for other things": (
+        GOOD + "study: {pruner: WilcoxonPruner}\n",
+        "s.yaml:6:9: study.pruner: found 'WilcoxonPruner'; it compares folds of a cross-validation, and a training "
+        "has none; use asha or median",
     ),
     "a batch that does not divide": (
         GOOD.replace("[4]", "[4, 6, 8]") + "slurm: {gpus: 4}\n",

@@ -5,7 +5,7 @@ import inspect
 import optuna
 import pytest
 
-from unetsweep.config.names import ELSEWHERE, SAMPLERS
+from unetsweep.config.names import ELSEWHERE, PRUNERS, PRUNERS_ELSEWHERE, SAMPLERS
 
 
 def test_knows_every_sampler_of_optuna() -> None:
@@ -23,3 +23,16 @@ def test_every_argument_is_one_of_the_sampler(name: str) -> None:
     known = inspect.signature(getattr(optuna.samplers, name)).parameters
 
     assert set(SAMPLERS[name]) <= set(known)
+
+
+def test_knows_every_pruner_of_optuna() -> None:
+    there = {name for name in dir(optuna.pruners) if inspect.isclass(getattr(optuna.pruners, name))} - {"BasePruner"}
+
+    assert there == set(PRUNERS) | set(PRUNERS_ELSEWHERE)
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_every_argument_is_one_of_the_pruner(name: str) -> None:
+    known = set(inspect.signature(getattr(optuna.pruners, name)).parameters)
+
+    assert set(PRUNERS[name]) == known - {"wrapped_pruner"}

@@ -37,6 +37,10 @@ def sweeps(draw: st.DrawFn) -> SweepSpec:
     study = StudySpec(sampler, arguments, draw(few), draw(st.sampled_from(["val_iou", "val_loss"])), draw(few))
     if all(isinstance(axis, Choices) for axis in space.axes().values()) and draw(st.booleans()):
         study = StudySpec("grid", {}, None, study.metric, study.seed)
+    pruner = draw(st.sampled_from([None, "asha", "median", "PatientPruner"]))
+    given = {"asha": {"reduction_factor": 4}, "median": {"every": draw(few)}, "PatientPruner": {"patience": draw(few)}}
+    if pruner is not None:
+        study = replace(study, pruner=pruner, pruner_args=given[pruner])
     split = Split(draw(st.floats(0.01, 0.99)), draw(few), draw(st.sampled_from(["none", r"(\d+)", "é.csv", "(1e-4)"])))
     threshold = draw(st.just("half") | st.floats(0, 254.5))
     data = DataConfig("/" + draw(words).strip("/."), split, draw(st.none() | st.integers(16, 999)), threshold)

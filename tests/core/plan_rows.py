@@ -95,6 +95,8 @@ def shown(action: Action) -> str:
             return f"stop {action.run}.{action.attempt}"  # type: ignore[union-attr]
         case "cancel":
             return f"cancel {' '.join(action.job_ids)}"  # type: ignore[union-attr]
+        case "stop":
+            return f"stop {action.run}.{action.attempt} {action.horizons}"  # type: ignore[union-attr]
         case _:
             return f"propose {action.count}"  # type: ignore[union-attr]
 

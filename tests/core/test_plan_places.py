@@ -117,9 +117,11 @@ def test_every_trial_that_does_not_move_says_why():
     ]
 
 
-def test_the_queue_s_own_reason_is_shown_without_its_brackets():
+def test_the_queue_s_reason_is_shown_in_words_and_in_its_own():
     waiting = attempt(job_id="18808", job=job(QUEUED, reason="(QOSMaxJobsPerUserLimit)"))
-    assert [wait.reason for wait in decide(seen(waiting)).waits] == ["QOSMaxJobsPerUserLimit"]
+    (wait,) = decide(seen(waiting)).waits
+    assert wait.reason.startswith("QOS limit MaxJobs: ")
+    assert wait.reason.endswith(" (QOSMaxJobsPerUserLimit)")
 
 
 PROPOSALS = [

@@ -18,7 +18,7 @@ from workplace import Workplace, make_workplace
 from unetsweep import contract
 from unetsweep.cli.main import COMMANDS, program
 from unetsweep.config.load import load, spec_from
-from unetsweep.config.names import SAMPLERS
+from unetsweep.config.names import PRUNER_WORDS, PRUNERS, SAMPLERS
 from unetsweep.config.slurm_keys import SlurmKeys
 from unetsweep.core import spec
 from unetsweep.report.columns import COLUMNS, EIGHT
@@ -158,7 +158,7 @@ def _settings() -> dict[str, str]:
     for section, cls in (("data", contract.DataConfig), ("model", contract.ModelConfig), ("run", spec.RunSpec)):
         said |= dict(_flat(cls, f"{section}."))
     said |= dict(_flat(contract.TrainerConfig, "trainer.")) | dict(_flat(spec.StudySpec, "study."))
-    del said["study.sampler_args"]  # said within study.sampler
+    del said["study.sampler_args"], said["study.pruner_args"]  # said within study.sampler and study.pruner
     said |= {f"space.{field.name}": "required" for field in dataclasses.fields(spec.Space)}
     plain = spec.Resources()
     for field in dataclasses.fields(SlurmKeys):
@@ -191,7 +191,7 @@ def _shown(value: Any) -> str:
 def test_the_names_that_a_user_may_type_are_there() -> None:
     settings, readme = SETTINGS.read_text(), (ROOT / "README.md").read_text()
 
-    assert all(f"`{name}`" in settings for name in SAMPLERS)
+    assert all(f"`{name}`" in settings for name in (*SAMPLERS, *PRUNERS, *PRUNER_WORDS))
     assert all(f"`unetsweep {name}" in readme for name, line in COMMANDS.items() if line)
 
 

@@ -35,6 +35,7 @@ class Scene:
         self.study = FakeStudy()
         self.mine: str | None = None
         """The keeper that makes the passes."""
+        self.eager = False
 
     def world(self) -> World:
         return World(
@@ -48,6 +49,7 @@ class Scene:
             self._keeper,
             Clocks(unseen=GRACE),
             mine=self.mine,
+            eager=self.eager,
         )
 
     def _submission(self, token: str, sent: Submit) -> Submission:

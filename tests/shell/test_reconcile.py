@@ -111,11 +111,13 @@ def test_a_run_that_is_lost_again_and_again_fails_with_the_reason(tmp_path: Path
     scene.reconcile()
     (trial,) = scene.directory.trials()
     assert trial["result"]["state"] == "failed"
-    assert trial["result"]["message"].startswith("lost 4 times, the last time because job 1880")
+    said = "node failure, 4 times (run.retries.node is 3); the last time job 1880"
+    assert trial["result"]["message"].startswith(said)
 
 
 def test_what_the_cluster_refuses_is_shown_in_its_words_and_may_be_tried_again(tmp_path: Path):
     scene = Scene(tmp_path, 3, refusal="sbatch: error: invalid partition specified: nope")
+    scene.eager = True
     for _ in range(5):
         with pytest.raises(RefusedError, match="invalid partition specified: nope"):
             scene.reconcile()

@@ -202,9 +202,9 @@ def test_options_that_are_ours_are_refused_with_what_to_use_instead(make: Make):
         submitit_jobs.submit(make(sbatch={"cpus_per_task": 3}), payloads.Fail())
 
 
-def test_no_signal_comes_before_the_time_limits_own(cluster: Cluster, make: Make):
+def test_the_script_asks_for_a_signal_before_the_end_and_leaves_no_user_option_out(cluster: Cluster, make: Make):
     text = submitit_jobs.script(sent := make(elements=2, throttle=1), folder_of(sent))
-    assert "#SBATCH --signal" not in text
+    assert "#SBATCH --signal=USR2@75" in text
     assert "wckey" not in text
     assert "--open-mode=append" in text
     assert "--array=0-1%1" in text
@@ -221,4 +221,5 @@ def test_last_words_come_from_the_accounting_where_there_is_one(cluster: Cluster
     (job_id,) = queue.submit(sent)
     cluster.wait_ended(sent.token)
     expected = {job_id: (JobState.ENDED, "FAILED")} if cluster.variant == "dbd" else {}
-    wait_for(lambda: queue.last_words([job_id, "999999"]) == expected)
+    wait_for(lambda: queue.last_words({job_id: sent.token, "999999": sent.token}) == expected)
+    assert queue.last_words({job_id: "0" * 12}) == {}, "an id counts only together with its token"

@@ -8,3 +8,19 @@ import training_scenes
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight training images (six train, two validate) and three test images of 32 x 32."""
     return training_scenes.write_images(tmp_path_factory.mktemp("images") / "set")
+
+
+@pytest.fixture(scope="session")
+def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted training of four epochs with horizons 3 and 4."""
+    config = training_scenes.config(root, **training_scenes.FOUR)
+    out = tmp_path_factory.mktemp("whole") / "out"
+    return training_scenes.trained(out, config, horizons=training_scenes.HORIZONS)
+
+
+@pytest.fixture(scope="session")
+def pair(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same on two processes."""
+    config = training_scenes.config(root, **training_scenes.FOUR, processes=2)
+    out = tmp_path_factory.mktemp("pair") / "out"
+    return training_scenes.trained(out, config, size=2, horizons=training_scenes.HORIZONS)

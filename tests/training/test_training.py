@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import training_scenes as scenes
-from training_scenes import trained
+from training_scenes import FOUR, HORIZONS, left_behind, trained
 
 from unetsweep.contract import result_from
 from unetsweep.errors import TrainingError
@@ -20,33 +20,8 @@ from unetsweep.training.run import train
 
 pytestmark = pytest.mark.train
 
-FOUR = {"epochs": 4, "trainer": {"val_every": 2}}
-HORIZONS = (3, 4)
 SEED_WHOSE_THIRD_EPOCH_IS_BEST = 2
 WILD_RATE = 1e3
-
-
-def left_behind(out: Path, horizons: tuple[int, ...] = HORIZONS) -> dict[str, Any]:
-    """All that must not depend on how often a training was killed."""
-    kept: dict[str, Any] = {f"row {h}": scenes.row(out, h) for h in horizons}
-    kept |= {f"weights {h}": scenes.weights(out / "checkpoints" / f"best-{h}.ckpt") for h in horizons}
-    kept["last"] = scenes.weights(out / LAST)
-    kept["progress"] = scenes.progress(out)
-    kept["files"] = sorted(p.name for p in (out / "checkpoints").iterdir())
-    return kept
-
-
-@pytest.fixture(scope="module")
-def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An uninterrupted training of four epochs with horizons 3 and 4."""
-    return trained(tmp_path_factory.mktemp("whole") / "out", scenes.config(root, **FOUR), horizons=HORIZONS)
-
-
-@pytest.fixture(scope="module")
-def pair(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same on two processes."""
-    config = scenes.config(root, **FOUR, processes=2)
-    return trained(tmp_path_factory.mktemp("pair") / "out", config, size=2, horizons=HORIZONS)
 
 
 def test_a_result_says_all_that_is_asked_of_it(root: Path, whole: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 import training_scenes as scenes
 
-from unetsweep.errors import ConfigError, StateError, TrainingError
+from unetsweep.errors import ConfigError, TrainingError
 from unetsweep.training.checkpoints import LAST
 from unetsweep.training.module import learning_rate
 from unetsweep.training.run import World, device_of, train
@@ -18,8 +18,10 @@ pytestmark = pytest.mark.train
 def test_a_torn_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / LAST).write_bytes(b"PK\x03\x04 torn")
-    with pytest.raises(StateError, match=r"last\.ckpt is no checkpoint of a run"):
+    with pytest.raises(TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; remove it to train anew"):
         train(scenes.config(root), tmp_path)
+    with pytest.raises(TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; run `unetsweep repair eyes`"):
+        train(scenes.config(root), tmp_path, name="eyes/0003")
 
 
 def test_changed_images_are_not_trained_on(tmp_path: Path) -> None:

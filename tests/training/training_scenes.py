@@ -89,13 +89,18 @@ def _call(scene: Any, rank: int, size: int, port: int, out: Path, args: Any, key
 
 
 def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None, lose_at: int | None = None,
-          save_every_s: float = 0.0, **more: Any) -> None:  # fmt: skip
-    """`train()`; rank 0 kills itself, or is told that it lost the run, when it asks for the `kill_at`th time."""
-    from unetsweep.training import callbacks
+          save_every_s: float = 0.0, stop_after: int | None = None, prune: dict[str, Any] | None = None,
+          **more: Any) -> None:  # fmt: skip
+    """`train()`; rank 0 kills itself, or is told that it lost the run, when it asks for the `kill_at`th time.
+
+    `stop_after`: it is told to stop for now after so many epochs of this start. `prune`: what is in
+    `stop.json`, which is there from the end of the first epoch of this start on (but not yet for its decision).
+    """
+    from unetsweep.training import decisions
     from unetsweep.training import run as door
 
-    callbacks.SAVE_EVERY_S = save_every_s
-    asked = 0
+    decisions.SAVE_EVERY_S = save_every_s
+    asked, ends = 0, 0
 
     def owns() -> bool:
         nonlocal asked
@@ -104,8 +109,22 @@ def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None
             os.kill(os.getpid(), signal.SIGKILL)
         return lose_at is None or asked < lose_at
 
-    door.train(config, out, world=world, owns=owns, **more)
+    def ending(needed: float) -> str | None:
+        nonlocal ends
+        ends += 1
+        assert world.rank == 0
+        assert needed > 0
+        if prune and ends == 1:
+            write_stop(out, **prune)
+        return "the end is near" if ends == stop_after else None
+
+    door.train(config, out, world=world, owns=owns, ending=ending, **more)
     (out / f"asked-{world.rank}").write_text(str(asked))
+
+
+def write_stop(out: Path, horizons: tuple[int, ...], attempt: int = 1, epoch: int = 1) -> None:
+    content = {"schema": 1, "attempt": attempt, "trial": 0, "horizons": horizons, "epoch": epoch, "reason": "too slow"}
+    (out / "stop.json").write_text(json.dumps({**content, "at": "2026-01-01T00:00:00+00:00"}))
 
 
 def trained(out: Path, config: TrialConfig, size: int = 1, **more: Any) -> Path:
@@ -142,6 +161,20 @@ def progress(out: Path) -> dict[int, tuple[Any, ...]]:
             line = json.loads(text)
             lines[line["epoch"]] = (line["train_loss"], line["val_iou"], line["val_loss"], line["learning_rate"])
     return dict(sorted(lines.items()))
+
+
+FOUR: dict[str, Any] = {"epochs": 4, "trainer": {"val_every": 2}}
+HORIZONS = (3, 4)
+
+
+def left_behind(out: Path, horizons: tuple[int, ...] = HORIZONS) -> dict[str, Any]:
+    """All that must not depend on how often a training was killed or stopped."""
+    kept: dict[str, Any] = {f"row {h}": row(out, h) for h in horizons}
+    kept |= {f"weights {h}": weights(out / "checkpoints" / f"best-{h}.ckpt") for h in horizons}
+    kept["last"] = weights(out / "checkpoints/last.ckpt")
+    kept["progress"] = progress(out)
+    kept["files"] = sorted(p.name for p in (out / "checkpoints").iterdir())
+    return kept
 
 
 def weights(path: Path) -> dict[str, bytes]:

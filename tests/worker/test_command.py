@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig
-from unetsweep.errors import StateError
-from unetsweep.worker.command import run_command
+from unetsweep.errors import StateError, SupersededError, TrainingError
+from unetsweep.worker.command import Errand, run_command
 
 
 def train(folder: Path, said: str) -> dict[str, object]:
@@ -16,8 +15,8 @@ def train(folder: Path, said: str) -> dict[str, object]:
     program = folder / "trainer.py"
     program.write_text("import sys; open(sys.argv[2], 'a').write('x'); open(sys.argv[1], 'w').write(sys.argv[3])")
     words = [sys.executable, "-I", "-S", str(program), "{out}/result.json", "{out}/begins", repr(said)]
-    config = TrialConfig(DataConfig("images"), 8, 4, 1e-3, trainer=TrainerConfig(command=" ".join(words)))
-    run_command(config, folder / "config.json", folder, [8], "1", str(folder), lambda: True)
+    errand = Errand(folder / "config.json", folder, (8,), "1-0", "1", str(folder))
+    run_command(" ".join(words), errand, lambda: True)
     horizon: dict[str, object] = json.loads((folder / "horizons/8.json").read_bytes())
     return horizon
 
@@ -46,3 +45,92 @@ def test_a_complete_result_without_a_number_is_refused_with_the_field(tmp_path: 
 def test_words_instead_of_a_result_are_an_error_of_the_command(tmp_path: Path):
     with pytest.raises(StateError, match="the trainer command wrote it"):
         train(tmp_path, "fine")
+
+
+def run(folder: Path, body: str, horizons: tuple[int, ...] = (4, 8), holds: bool = True) -> None:
+    """A program of these lines; `publish` and `env` are at its hand."""
+    program = folder / "trainer.py"
+    program.write_text(f"{HEAD}\n{body}\n")
+    errand = Errand(folder / "config.json", folder, horizons, "2-1", "18_3", str(folder), 1764009432.4)
+    run_command(f"{sys.executable} -I -S {program} {{out}}", errand, lambda: holds)
+
+
+HEAD = """
+import json, os, signal, sys
+out, env = sys.argv[1], os.environ
+def publish(name, **content):
+    os.makedirs(os.path.dirname(os.path.join(out, name)), exist_ok=True)
+    json.dump({"schema": 1, **content}, open(os.path.join(out, name), "w"))
+"""
+
+
+def horizon(folder: Path, epochs: int) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / f"horizons/{epochs}.json").read_bytes())
+    return found
+
+
+def test_a_program_is_told_its_claim_its_horizons_and_its_deadline(tmp_path: Path):
+    run(tmp_path, "publish('seen.json', **{k: v for k, v in env.items() if k.startswith('UNETSWEEP_')})\n"
+        "publish('result.json', val_iou=0.5)")  # fmt: skip
+    seen = json.loads((tmp_path / "seen.json").read_bytes())
+    assert seen == {
+        "schema": 1,
+        "UNETSWEEP_CLAIM": "2-1",
+        "UNETSWEEP_HORIZONS": "4,8",
+        "UNETSWEEP_JOB_ID": "18_3",
+        "UNETSWEEP_DEADLINE": "1764009432",
+    }
+    assert [horizon(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.5, 0.5]
+
+
+def test_an_end_that_is_not_known_is_an_empty_deadline(tmp_path: Path):
+    errand = Errand(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
+    assert errand.environment()["UNETSWEEP_DEADLINE"] == ""
+
+
+def test_a_program_that_publishes_its_horizons_itself_is_done(tmp_path: Path):
+    run(tmp_path, "publish('horizons/4.json', val_iou=0.25)\npublish('horizons/8.json', state='pruned')\nsys.exit(3)")
+    assert (horizon(tmp_path, 4)["val_iou"], horizon(tmp_path, 8)["state"]) == (0.25, "pruned")
+
+
+def test_a_single_result_serves_only_the_horizons_that_are_open(tmp_path: Path):
+    run(tmp_path, "publish('horizons/4.json', val_iou=0.25)\npublish('result.json', val_iou=0.5)")
+    assert [horizon(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.25, 0.5]
+
+
+def test_a_program_that_wants_to_go_on_later_leaves_quietly(tmp_path: Path):
+    run(tmp_path, "publish('horizons/4.json', val_iou=0.25)\npublish('again-2-1.json', epoch=5, reason='time')")
+    assert not (tmp_path / "horizons/8.json").exists()
+
+
+def test_the_word_of_an_earlier_start_to_go_on_later_is_not_this_ones(tmp_path: Path):
+    (tmp_path / "again-2-0.json").write_text("{}")
+    with pytest.raises(TrainingError, match="ended with status 0 and wrote no"):
+        run(tmp_path, "pass")
+
+
+def test_an_unreadable_horizon_is_named(tmp_path: Path):
+    with pytest.raises(StateError, match=r"horizons/8\.json: val_iou"):
+        run(tmp_path, "publish('horizons/4.json', val_iou=0.25)\npublish('horizons/8.json', val_iou='high')")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"), [("sys.exit(3)", "status 3"), ("os.kill(os.getpid(), 9)", r"status 137 \(Killed\)")]
+)
+def test_the_programs_own_exit_status_is_in_the_message(body: str, said: str, tmp_path: Path):
+    with pytest.raises(TrainingError, match=rf"trainer\.py .* ended with {said} and wrote no .*result\.json"):
+        run(tmp_path, body)
+
+
+def test_who_lost_the_run_while_the_program_ran_publishes_nothing(tmp_path: Path):
+    with pytest.raises(SupersededError):
+        run(tmp_path, "publish('result.json', val_iou=0.5)", holds=False)
+    assert not (tmp_path / "horizons").exists()
+
+
+def test_signals_for_the_trainings_processes_do_not_end_a_program_that_knows_nothing_of_them(tmp_path: Path):
+    body = (
+        "for sign in (signal.SIGUSR1, signal.SIGUSR2): os.kill(os.getpid(), sign)\npublish('result.json', val_iou=0.5)"
+    )
+    run(tmp_path, body)
+    assert horizon(tmp_path, 8)["val_iou"] == 0.5

@@ -109,7 +109,7 @@ def keeper_script(keeper: KeeperRequest) -> str:
         "qos": resources.qos,
         **{str(name).lstrip("-").replace("_", "-"): value for name, value in resources.keeper.items()},
     }
-    lines = [f"#SBATCH {_flag(key, value)}" for key, value in options.items() if value is not None]
+    lines = [_option(key, value) for key, value in options.items() if value is not None and value is not False]
     keep = shlex.join([sys.executable, "-P", "-m", "unetsweep", "keep", str(keeper.sweep_dir), keeper.token])
     return "\n".join(
         [
@@ -127,8 +127,8 @@ def keeper_script(keeper: KeeperRequest) -> str:
     )
 
 
-def _flag(name: str, value: Any) -> str:
-    """An option of sbatch as its own line takes it."""
+def _option(name: str, value: Any) -> str:
     if value is True:
-        return f"--{name}"
-    return f"--{name}={shlex.quote(','.join(map(str, value)) if isinstance(value, list | tuple) else str(value))}"
+        return f"#SBATCH --{name}"
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f"#SBATCH --{name}={shlex.quote(text)}"

@@ -38,7 +38,7 @@ class Keepers:
             names = set(os.listdir(self._folder))
         except FileNotFoundError:
             return None
-        number = max((int(name[:-5]) for name in names if name[:-5].isdecimal()), default=0)
+        number = max((int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal()), default=0)
         if not number:
             return None
         lost = f"{number}.lost.json" in names

@@ -4,6 +4,7 @@ Rule 1: whoever only compares (a median, a percentile) is not asked about trials
         keeps rungs is, since its answer is what puts a trial onto them.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,9 @@ def pruner(spec: SweepSpec) -> BasePruner:
     name, arguments = spec.study.pruner or "", spec.study.pruner_args
     needed: dict[str, Any] = {"wrapped_pruner": None} if name == "PatientPruner" else {}
     try:
-        return getattr(optuna.pruners, name)(**needed, **arguments)  # type: ignore[no-any-return]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return getattr(optuna.pruners, name)(**needed, **arguments)  # type: ignore[no-any-return]
     except (TypeError, ValueError) as error:
         raise UsageError(f"study.pruner: Optuna's {name} cannot be made with {arguments}: {error}") from error
 

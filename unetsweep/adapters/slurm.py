@@ -36,6 +36,10 @@ _AT_ONCE = 1000
 """Ids on one command line: 16 letters each stay far below the kernel's bound."""
 
 
+SIGNAL_LEAD_S = 120
+"""How long before the end of a job SLURM sends it SIGUSR2, in seconds."""
+
+
 def scrubbed(outer: Mapping[str, str]) -> dict[str, str]:
     """The variables that a SLURM command of ours, and so a job of ours, gets of these.
 
@@ -174,6 +178,11 @@ class Slurm:
 def requeue(job_id: str, timeout: float = 30.0) -> None:
     """Have a job start again under its id (`A_T` for an element); SchedulerError where that may not be."""
     ask(("scontrol", "requeue", job_id), timeout)
+
+
+def end_time(job_id: str, timeout: float) -> float | None:
+    """When the job ends at the latest, in seconds since 1970; None where squeue does not say."""
+    return slurm_text.parse_end_time(ask((*slurm_text.END_TIME, f"--jobs={job_id}"), timeout))
 
 
 def partitions(timeout: float) -> tuple[str, ...]:

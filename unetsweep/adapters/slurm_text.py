@@ -20,6 +20,7 @@ MINE = ("squeue", "--me", "--noheader", "--array", "--format=%i")
 ASSOCIATIONS = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=User,MaxSubmitJobs,QOS")
 QOS = ("sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,MaxSubmitJobsPerUser")
 SACCT = ("sacct", "--noheader", "--parsable2", "--format=JobID,State,JobName")  # and --jobs
+END_TIME = ("squeue", "--noheader", "--format=%e")  # and --jobs
 
 STATES = {
     "PENDING": JobState.QUEUED,
@@ -102,6 +103,16 @@ def _job(row: re.Match[str], token: str) -> Job:
 def _time(text: str) -> datetime | None:
     """Of seconds since 1970, as SLURM_TIME_FORMAT=%s prints them; None for `N/A`."""
     return datetime.fromtimestamp(int(text), UTC) if text.isdigit() else None
+
+
+def parse_end_time(text: str) -> float | None:
+    """When a job ends at the latest, in seconds since 1970, from END_TIME's output; None where it does not say.
+
+    >>> parse_end_time("1764009432\\n"), parse_end_time("N/A"), parse_end_time("")
+    (1764009432.0, None, None)
+    """
+    words = text.split()
+    return float(words[0]) if len(words) == 1 and words[0].isdecimal() else None
 
 
 def parse_max_elements(text: str) -> int:

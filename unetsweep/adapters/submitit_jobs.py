@@ -43,8 +43,6 @@ _OWN = {
 }
 """sbatch options that a user may not set, and what to do instead."""
 
-LEAD_S = 120
-
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -115,7 +113,7 @@ def script(submission: Submission, folder: Path) -> str:
 
 def lead_s(time_min: int) -> int:
     """How many seconds before its time limit a job is told: SLURM may be a minute early with it."""
-    return min(LEAD_S, time_min * 60 // 4)
+    return min(slurm.SIGNAL_LEAD_S, time_min * 60 // 4)
 
 
 def _options(resources: Resources, exclude: Sequence[str] = ()) -> dict[str, Any]:

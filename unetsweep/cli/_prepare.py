@@ -31,6 +31,7 @@ def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Pat
     checks: tuple[Callable[[], list[str]], ...] = (
         lambda: _check_machine(spec, kind),
         lambda: _check_training(spec, source),
+        lambda: _check_pruner(spec),
     )
     for check in checks:
         try:
@@ -89,6 +90,17 @@ def _check_training(spec: "SweepSpec", source: Path) -> list[str]:
     if largest > checked.train:
         raise SpecError(str(source), [f"space.batch_size: found {largest}; there are {checked.train} training images"])
     return list(checked.warnings)
+
+
+def _check_pruner(spec: "SweepSpec") -> list[str]:
+    """Whether Optuna takes the arguments: said now, not by the first pass that would prune."""
+    from unetsweep.core.pruning import OURS
+
+    if spec.study.pruner not in (None, *OURS):
+        from unetsweep.adapters.optuna_pruning import pruner
+
+        pruner(spec)
+    return []
 
 
 def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str) -> Callable[[], None]:

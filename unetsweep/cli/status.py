@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.plan import Plan
+    from unetsweep.core.spec import SweepSpec
 
 
 @click.command("status")
@@ -39,6 +41,8 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
         "wanted": trials_wanted(world.spec),
         "silence": seen.silence,
         "counts": dict(tally),
+        "halted": decided.halted,
+        "idle_share": _idle(directory, world.spec),
         "trials": rows,
     }
     if as_json:
@@ -48,11 +52,29 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
     click.echo(f"{directory.name} on {directory.executor}: {counts}; {about['wanted']} trials wanted")
     if seen.silence:
         click.echo(f"the queue does not answer, so nothing is concluded from it: {seen.silence}")
+    if decided.halted:
+        click.echo(f"the sweep has stopped by itself: {decided.halted}")
+    if about["idle_share"] is not None:
+        click.echo(f"of its {world.spec.run.parallel} places {about['idle_share']:.1%} stood empty while work was left")
     for row in rows:
         if row["state"] != "complete":
             click.echo(f"  {row['trial']:04d}  {row['state']:9s} {row['job_id'] or '-':>12s}  {row['reason']}")
     for action in decided.actions:
         click.echo(f"`unetsweep submit` would now: {said(action)}")
+
+
+def _idle(directory: "SweepDir", spec: "SweepSpec") -> float | None:
+    """The share of places that stood empty; None where the sweep sets no number of places."""
+    import time
+
+    from unetsweep.adapters.spells import spells_and_ends
+    from unetsweep.core.idle import idle_share
+    from unetsweep.core.spec import trials_wanted
+
+    if spec.run.parallel is None:
+        return None
+    spells, ends = spells_and_ends(directory.root, time.time())
+    return idle_share(spec.run.parallel, trials_wanted(spec), spells, ends)
 
 
 def _rows(trials: Any, decided: "Plan") -> list[dict[str, Any]]:
@@ -64,6 +86,7 @@ def _rows(trials: Any, decided: "Plan") -> list[dict[str, Any]]:
         row = {"trial": trial.number, "state": trial.state, "job_id": trial.job_id, "reason": trial.reason}
         if wait is not None and trial.result is None:
             state = "running" if wait.running else ("submitted" if wait.job_id else "waiting")
-            row |= {"state": state, "job_id": wait.job_id or trial.job_id, "reason": wait.reason}
+            reason = trial.reason if wait.running and trial.reason else wait.reason
+            row |= {"state": state, "job_id": wait.job_id or trial.job_id, "reason": reason}
         rows.append(row)
     return rows

@@ -91,9 +91,3 @@ SBATCH_OURS: dict[str, str] = {
     "test-only": "",
 }
 """Options of sbatch that are set from elsewhere, or always by us (empty)."""
-
-KEEPER_OURS: dict[str, str] = {
-    **{name: "" for name, instead in SBATCH_OURS.items() if not instead},
-    **dict.fromkeys(("begin", "dependency", "ntasks", "ntasks-per-node"), ""),
-}
-"""The same for a keeper: what a training asks of `slurm` may be said otherwise for it."""

@@ -1,7 +1,7 @@
 """What each job asks of the cluster: a profile of the site with the sweep's own words on top.
 
 Rule 1: the sweep's keys win, one by one; `null` says the default again; options under `sbatch`
-        are put together option by option.
+        and `keeper` are put together option by option.
 Rule 2: a profile is a path (it has a / or ends in .yaml), or a name looked for in
         ./slurm/profiles and ~/.config/unetsweep. `default` may be nowhere: then it is empty.
 Rule 3: a sweep that says every key itself needs no profile, so none is looked for; the written-out
@@ -108,12 +108,12 @@ def _merged(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     if own.get("gpus") is not None and "processes" not in own:
         site = {key: value for key, value in site.items() if key != "processes"}
     merged: dict[str, Any] = {**site, **own}
-    for name in ("sbatch", "keeper"):
+    for section in ("sbatch", "keeper"):
         options: dict[str, Any] = {}
-        for said in (site.get(name), own.get(name)):
-            if isinstance(said, Mapping):
-                options |= {str(key).replace("_", "-"): value for key, value in said.items()}
-        merged[name] = {key: value for key, value in options.items() if value is not None}
+        for layer in (site, own):
+            said = layer.get(section)
+            options |= {key.replace("_", "-"): each for key, each in said.items()} if isinstance(said, Mapping) else {}
+        merged[section] = {key: each for key, each in options.items() if each is not None}
     return merged
 
 
@@ -135,14 +135,8 @@ def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
         python=_interpreter(keys.python, folders),
         setup=keys.setup or (),
         sbatch=dict(keys.sbatch or {}),
-        keeper={name: _in_minutes(value) if name == "time" else value for name, value in (keys.keeper or {}).items()},
+        keeper=dict(keys.keeper or {}),
     )
-
-
-def _in_minutes(limit: Any) -> Any:
-    """A time as sbatch takes it; what is none stays as it is, and is told as a problem."""
-    found = minutes(limit) if type(limit) in (int, str) else None
-    return limit if found is None else found
 
 
 def _interpreter(python: str | None, folders: Folders) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unetsweep.config.names import KEEPER_OURS, SBATCH_OURS
+from unetsweep.config.names import SBATCH_OURS
 from unetsweep.config.units import MEMORIES, TIMES, memory, minutes
 from unetsweep.config.yaml12 import joined
 from unetsweep.errors import Problem
@@ -54,17 +54,22 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
     for index, line in enumerate(keys.setup or ()):
         if not isinstance(line, str):
             found.append(Problem(f"found {line!r}; a line of shell", joined(at, f"setup.{index}")))
-    for key, ours in (("sbatch", SBATCH_OURS), ("keeper", KEEPER_OURS)):
-        for option, value in (getattr(keys, key) or {}).items():
-            found += [Problem(message, joined(at, f"{key}.{option}")) for message in _option(option, value, ours)]
-    limit = (keys.keeper or {}).get("time")
-    if limit is not None and (type(limit) not in (int, str) or minutes(limit) is None):
-        found.append(Problem(f"found {limit!r}; write {TIMES}", joined(at, "keeper.time")))
+    for option, value in (keys.sbatch or {}).items():
+        found += [Problem(message, joined(at, f"sbatch.{option}")) for message in _option(option, value, SBATCH_OURS)]
+    for option, value in (keys.keeper or {}).items():
+        found += [Problem(message, joined(at, f"keeper.{option}")) for message in _option(option, value, _KEEPERS)]
     return found
 
 
-def _option(option: object, value: object, ours: Mapping[str, str]) -> list[str]:
-    name = str(option).replace("_", "-")
+_KEEPERS = {
+    **{name: None for name, instead in SBATCH_OURS.items() if not instead},
+    **dict.fromkeys(("begin", "dependency", "ntasks", "ntasks-per-node")),
+}
+"""What the keeper's job says itself."""
+
+
+def _option(option: str, value: object, ours: Mapping[str, str | None]) -> list[str]:
+    name = option.replace("_", "-")
     if name in ours:
         instead = ours[name]
         return [f"use {instead}" if instead else "is set by unetsweep; leave it out"]

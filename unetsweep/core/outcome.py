@@ -13,6 +13,7 @@ from unetsweep.core.causes import Cause
 from unetsweep.core.facts import Attempt, JobState, Run, Seen
 from unetsweep.core.halt import halted
 from unetsweep.core.places import Capacity
+from unetsweep.core.reasons import in_words
 
 UNSURE = "submitted, perhaps; the queue may not list it yet"
 """Why a trial waits whose submitter died before it wrote down a job id."""
@@ -98,7 +99,7 @@ def _at_work(run: Run, last: Attempt, look: Look, adopt: str | None) -> Live:
     """Its job is alive; so is it, unless it hangs."""
     assert last.job is not None  # noqa: S101  # its caller looked
     running = last.job.state is JobState.RUNNING
-    job_reason = (last.job.reason or last.job.word).strip("() ")
+    job_reason = in_words(last.job.reason or last.job.word)
     if last.ended_for is not None:
         return Live(last, f"being ended: {last.ended_for.value}", adopt=adopt, end=last.ended_for)
     if look.halted is not None and last.job.state is JobState.QUEUED and last.claimed_by is None:

@@ -82,9 +82,9 @@ class RunSpec:
     """Most trainings at once; None: as many as the scheduler runs, or locally as the cores allow."""
     driver: Literal["relay", "watch"] = "relay"
     """`relay`: each job's end makes the next pass; `watch`: only a terminal or cron does."""
+    retries: Retries = Retries()
     beat: int = 60
     """Seconds after which the jobs make a pass while they train."""
-    retries: Retries = Retries()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,14 @@
 """What happens at the end of an epoch, in an order that survives a kill at any point.
 
 Rule 1: evaluate, tell, then save; a horizon's checkpoint and `last.ckpt` come before its result.
-Rule 2: rank 0 decides (ownership, whether it is time to save) and every rank gets its answer.
+Rule 2: rank 0 decides (training.decisions says what) and every rank gets its word.
 Rule 3: candidates for the best are the multiples of `val_every` and the horizon itself; being validated
         for one horizon changes nothing for the others.
 """
 
-import dataclasses
-import json
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -20,16 +18,15 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from unetsweep.contract import Progress, TrialConfig
+from unetsweep.contract import ResultState, TrialConfig
 from unetsweep.errors import SupersededError
 from unetsweep.training import checkpoints, horizons
 from unetsweep.training.checkpoints import Best, Desk, Reached, Standing
+from unetsweep.training.decisions import Chair, Decision, Ending, Pace, endless
 from unetsweep.training.evaluate import Scores, evaluate
 from unetsweep.training.horizons import Scorer
 from unetsweep.training.module import Segmentation, learning_rate
-
-SAVE_EVERY_S = 60.0
-"""`last.ckpt` is saved at the first epoch's end after this long; its 372 MB at base 64 take up to a second."""
+from unetsweep.training.progress import ProgressLog
 
 
 class StepSeed(pl.Callback):
@@ -38,7 +35,9 @@ class StepSeed(pl.Callback):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_batch_start(self, trainer: pl.Trainer, *args: Any) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx % trainer.accumulate_grad_batches:
+            return  # a step in parts is one step
         key = np.random.SeedSequence([self.seed, trainer.global_step, trainer.global_rank])
         seed = int(key.generate_state(1)[0])
         # torch.manual_seed would keep a formatted stack for every device type that is not there: 1 ms a step.
@@ -48,7 +47,7 @@ class StepSeed(pl.Callback):
 
 
 class EpochEnds(pl.Callback):
-    """Validates, tells progress, keeps the best, saves, and publishes horizons."""
+    """Validates, tells progress, keeps the best, saves, publishes horizons, prunes them, stops for now."""
 
     def __init__(
         self,
@@ -58,27 +57,36 @@ class EpochEnds(pl.Callback):
         standing: Standing,
         wanted: Collection[int],
         started: float,
+        ending: Ending = endless,
     ) -> None:
         self.config, self.scorer, self.desk, self.wanted = config, scorer, desk, sorted(wanted)
         self.standing = standing
+        self.again: str | None = None
+        """Why the training stopped before its last horizon and is to go on in a later start."""
         self._started = started - standing.seconds
-        self._saved = time.monotonic()
-        self._epoch_began = self._saved
+        self._epoch_began = time.monotonic()
+        self._pace = Pace(config.trainer.val_every)
+        self._chair = Chair(desk, self._pace, ending)
+        self._log = ProgressLog(config, desk)
         self._unsaved: dict[str, Tensor] | None = None
         """Rank 0: weights of the best epoch, where they are not on the disk yet."""
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Finish what a killed attempt left between a horizon's checkpoint and its result."""
+        """Finish what a killed attempt left between a horizon's checkpoint and its result, and obey a stop."""
         if trainer.is_global_zero:
-            self._begin_progress()
+            self._log.begin(self.standing.epoch)
             self.desk.tidy(self.standing.best)
+        published = self._state(trainer).published
         for epochs, reached in sorted(self.standing.reached.items()):
-            if epochs in self.wanted and not self._published(trainer, epochs):
+            if epochs in self.wanted and epochs not in published:
                 self.scorer.publish(reached, trainer.strategy.root_device)
-        self._stop_if_lost(trainer)
+        epoch = self.standing.epoch
+        self._leave_out(trainer, published, epoch)
+        self._prune(trainer, self._word(trainer, lambda: self._chair.prunes(self._ahead(epoch))), epoch)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._epoch_began = time.monotonic()
+        self._pace.begin()
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
         if batch_idx == 0:  # Lightning leaves out on_train_epoch_start after some resumes
@@ -90,7 +98,7 @@ class EpochEnds(pl.Callback):
         module = cast(Segmentation, module)
         epoch, every = epochs_done(trainer), self.config.trainer.val_every
         loss = module.epoch_loss()
-        self._stop_if_lost(trainer, ask=True)
+        state = self._state(trainer)
         asked = epoch % every == 0 or epoch in self.wanted
         scores = self._validate(module, trainer) if asked and math.isfinite(loss) else None
         for what, value in (("training", loss), ("validation", scores.loss if scores else 0.0)):
@@ -103,12 +111,27 @@ class EpochEnds(pl.Callback):
             self._unsaved = state_of(module) if trainer.is_global_zero else None
         self.standing = replace(self.standing, epoch=epoch, seconds=self._seconds())
         if trainer.is_global_zero:
-            self._tell(epoch, loss, scores)
-        if best is not None and epoch in self.wanted and not self._published(trainer, epoch):
+            self._log.tell(epoch, self.wanted[-1], loss, scores, time.monotonic() - self._epoch_began)
+        reaches = best is not None and epoch in self.wanted and epoch not in state.published
+        if reaches and best is not None:
             self._reach(trainer, module, best)
-        elif self._is_time(trainer) or epoch == self.wanted[-1]:
-            self._save(trainer)
+        self._go_on(trainer, epoch, saved=reaches)
         self._epoch_began = time.monotonic()
+
+    def _go_on(self, trainer: pl.Trainer, epoch: int, saved: bool) -> None:
+        """Between two epochs: save, prune, or stop for now, as rank 0 says."""
+        self._pace.turn()
+        ahead = self._ahead(epoch)
+        word = self._word(trainer, lambda: self._chair.next(ahead)) if ahead else Decision(save=True)
+        if (word.save or word.again) and not saved:
+            self._save(trainer)
+        self._prune(trainer, word, epoch)
+        if word.again:
+            self.again, trainer.should_stop = word.again, True
+            if trainer.is_global_zero:
+                self._chair.leave_again(epoch, word.again, datetime.now(UTC).isoformat(timespec="seconds"))
+                print(f"stopping after epoch {epoch}, to go on later: {word.again}", flush=True)  # noqa: T201
+            self._stop_if_lost(trainer)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint[checkpoints.STANDING] = checkpoints.encode_standing(self.standing)
@@ -140,22 +163,46 @@ class EpochEnds(pl.Callback):
 
     def _diverged(self, trainer: pl.Trainer, epoch: int, message: str) -> None:
         """End every open horizon with the best so far."""
+        published = self._state(trainer).published
+        self._end(trainer, [e for e in self.wanted if e >= epoch and e not in published], epoch, "diverged", message)
+        trainer.should_stop = True
+
+    def _prune(self, trainer: pl.Trainer, word: Decision, epoch: int) -> None:
+        """End the pruned horizons with the best so far, and train no further than to the last that is left."""
+        self._end(trainer, word.pruned, epoch, "pruned", word.why)
+        self._leave_out(trainer, word.pruned, epoch)
+
+    def _leave_out(self, trainer: pl.Trainer, ended: Collection[int], epoch: int) -> None:
+        """Horizons beyond `epoch` that have ended before it: nobody trains for them."""
+        gone = [epochs for epochs in self._ahead(epoch) if epochs in ended]
+        if not gone:
+            return
+        self.wanted = [epochs for epochs in self.wanted if epochs not in gone]
+        ahead = self._ahead(epoch)
+        if ahead:
+            trainer.fit_loop.max_epochs = ahead[-1]
+        else:
+            trainer.should_stop = True
+
+    def _end(self, trainer: pl.Trainer, ended: Collection[int], epoch: int, state: ResultState, message: str) -> None:
+        """Publish horizons that were not reached, with the best so far."""
         best = self.standing.best
-        for epochs in [e for e in self.wanted if e >= epoch and not self._published(trainer, e)]:
+        for epochs in ended:
             if best is not None and trainer.is_global_zero:
                 self._link_best(epochs, best)
-            reached = Reached(epochs, epoch, self._seconds(), best, "diverged", message)
+            reached = Reached(epochs, epoch, self._seconds(), best, state, message)
             self._stop_if_lost(trainer)
             self.scorer.publish(reached, trainer.strategy.root_device)
-        self._stop_if_lost(trainer)
-        trainer.should_stop = True
+        if ended:
+            self._stop_if_lost(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
         """`last.ckpt`, with the best epoch's weights on the disk before it and older ones gone after it."""
+        began = time.monotonic()
         if trainer.is_global_zero:
             self._flush()
         trainer.save_checkpoint(self.desk.out / checkpoints.LAST)
-        self._saved = time.monotonic()
+        self._pace.saved(time.monotonic() - began)
         if trainer.is_global_zero and not self.desk.lost:
             self.desk.tidy(self.standing.best)
         self._stop_if_lost(trainer)
@@ -171,46 +218,27 @@ class EpochEnds(pl.Callback):
         if not self.desk.lost:
             self.desk.link(checkpoints.candidate(best.epoch), checkpoints.best_of(horizon))
 
-    def _is_time(self, trainer: pl.Trainer) -> bool:
-        return bool(trainer.strategy.broadcast(time.monotonic() - self._saved >= SAVE_EVERY_S))
+    def _ahead(self, epoch: int) -> list[int]:
+        return [epochs for epochs in self.wanted if epochs > epoch]
 
-    def _published(self, trainer: pl.Trainer, epochs: int) -> bool:
-        return bool(trainer.strategy.broadcast(horizons.is_published(self.desk.out, epochs)))
+    def _state(self, trainer: pl.Trainer) -> Decision:
+        """Which horizons are published; every rank stops together once another claim owns the run."""
+        return self._word(
+            trainer, lambda: self._chair.state(self.wanted, lambda e: horizons.is_published(self.desk.out, e))
+        )
 
-    def _stop_if_lost(self, trainer: pl.Trainer, ask: bool = False) -> None:
-        """Every rank stops together once another claim owns the run."""
-        if ask and trainer.is_global_zero:
-            self.desk.owned()
-        if trainer.strategy.broadcast(self.desk.lost):
+    def _word(self, trainer: pl.Trainer, decide: Callable[[], Decision]) -> Decision:
+        """What rank 0 decides, on every rank."""
+        word: Decision = trainer.strategy.broadcast(decide() if trainer.is_global_zero else Decision())
+        if word.lost:
             raise SupersededError(f"another attempt owns {self.desk.out} now, claim {self.desk.claim} stops")
+        return word
+
+    def _stop_if_lost(self, trainer: pl.Trainer) -> None:
+        self._word(trainer, lambda: Decision(lost=self.desk.lost))
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started
-
-    def _progress_name(self) -> str:
-        return f"progress-{self.desk.claim}.jsonl"
-
-    def _begin_progress(self) -> None:
-        """Drop lines of this same claim from after the checkpoint, where it was run by hand twice."""
-        path = self.desk.out / self._progress_name()
-        if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _epoch_of(line) <= self.standing.epoch]
-            self.desk.publish(path.name, lambda stream: stream.writelines(f"{line}\n".encode() for line in kept))
-
-    def _tell(self, epoch: int, loss: float, scores: Scores | None) -> None:
-        line = Progress(
-            epoch=epoch,
-            train_loss=loss,
-            val_iou=scores.iou if scores else None,
-            val_loss=scores.loss if scores else None,
-            learning_rate=learning_rate(self.config, epoch),
-            seconds=round(time.monotonic() - self._epoch_began, 3),
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        self.desk.append(self._progress_name(), json.dumps(dataclasses.asdict(line), allow_nan=False))
-        shown = f", val_iou {scores.iou:.4f}, val_loss {scores.loss:.4f}" if scores else ""
-        words = f"epoch {epoch} of {self.wanted[-1]}: train_loss {loss:.4f}{shown}, {line.seconds:.1f} s"
-        print(words, flush=True)  # noqa: T201  # the job's log, which `unetsweep logs --follow` shows
 
 
 def epochs_done(trainer: pl.Trainer) -> int:
@@ -221,11 +249,3 @@ def epochs_done(trainer: pl.Trainer) -> int:
 def state_of(module: Segmentation) -> dict[str, Tensor]:
     """A copy of the U-Net's weights and buffers in main memory."""
     return {name: tensor.detach().cpu().clone() for name, tensor in module.unet.state_dict().items()}
-
-
-def _epoch_of(line: str) -> float:
-    """The epoch of a progress line; infinity for one torn by a kill."""
-    try:
-        return int(json.loads(line)["epoch"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf

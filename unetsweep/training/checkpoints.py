@@ -21,7 +21,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
 from unetsweep.contract import SCHEMA, ResultState, TrialConfig, config_from, encode
-from unetsweep.errors import StateError
+from unetsweep.errors import StateError, TrainingError
 from unetsweep.training.unet import UNet
 
 FOLDER = "checkpoints"
@@ -142,6 +142,11 @@ class OwnersIO(TorchCheckpointIO):
         if not self.desk.lost:
             self.desk.publish(os.path.relpath(path, self.desk.out), lambda stream: torch.save(checkpoint, stream))
 
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        """Tensors, numbers, texts and their containers only, whoever asks: no pickled code is run."""
+        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+        return checkpoint
+
 
 def candidate(epoch: int) -> str:
     """Weights of the best epoch so far."""
@@ -158,8 +163,8 @@ def encode_standing(standing: Standing) -> dict[str, Any]:
     return dataclasses.asdict(standing)
 
 
-def read_standing(out: Path) -> Standing | None:
-    """How far the run in `out` is, None where it has not been saved yet. Raises StateError."""
+def read_standing(out: Path, remedy: str = "remove it to train anew") -> Standing | None:
+    """How far the run in `out` is, None where it has not been saved yet. Raises TrainingError with the remedy."""
     path = out / LAST
     if not path.exists():
         return None
@@ -168,7 +173,7 @@ def read_standing(out: Path) -> Standing | None:
         reached = {int(n): Reached(**{**r, "best": _best(r["best"])}) for n, r in raw.pop("reached").items()}
         return Standing(**{**raw, "best": _best(raw["best"]), "reached": reached})
     except Exception as error:  # a torn file raises whatever its bytes happen to mean
-        raise StateError(f"{path} is no checkpoint of a run ({_brief(error)}); remove it to train anew") from error
+        raise TrainingError(f"{path} is no checkpoint of a run ({_brief(error)}); {remedy}") from error
 
 
 def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, TrialConfig, Best]:

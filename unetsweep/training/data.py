@@ -86,6 +86,21 @@ def share(batch: Sequence[int], rank: int, size: int) -> list[tuple[int, float]]
     return mine or [(batch[0], 0.0)]
 
 
+def parts_of_step(config: TrialConfig, micro_batch: int | None) -> int:
+    """In how many parts of at most `micro_batch` images each process takes its share of a full batch."""
+    mine = config.batch_size // config.processes
+    return -(-mine // min(micro_batch or mine, mine))
+
+
+def in_parts(batch: Sequence[int], rank: int, size: int, most: int, parts: int) -> list[list[tuple[int, float]]]:
+    """A rank's share in parts of at most `most` samples; as many parts on every rank.
+
+    Lightning divides the loss of each part by the `parts` of a full batch, so the weights are times that.
+    """
+    mine = [(index, weight * parts) for index, weight in share(batch, rank, size)]
+    return [mine[at : at + most] or [(batch[0], 0.0)] for at in range(0, -(-len(batch) // size), most)]
+
+
 class Samples(Dataset[tuple[Tensor, Tensor, float, int]]):
     """Training samples by (epoch, index, weight), augmented from (seed, epoch, index)."""
 
@@ -107,28 +122,41 @@ class Samples(Dataset[tuple[Tensor, Tensor, float, int]]):
 class Shares(Sampler[list[tuple[int, int, float]]]):
     """This rank's share of every step of the epoch that `epoch()` names when the iteration begins."""
 
-    def __init__(self, count: int, config: TrialConfig, rank: int, size: int, epoch: Callable[[], int]) -> None:
+    def __init__(
+        self, count: int, config: TrialConfig, rank: int, size: int, epoch: Callable[[], int], micro_batch: int | None
+    ) -> None:
         self.count, self.config, self.rank, self.size, self.epoch = count, config, rank, size, epoch
+        self.most = micro_batch or config.batch_size
+        self.parts = parts_of_step(config, micro_batch)
 
     def __len__(self) -> int:
-        return -(-self.count // self.config.batch_size)
+        whole, rest = divmod(self.count, self.config.batch_size)
+        return whole * self.parts + -(-rest // (self.size * self.most))
 
     def __iter__(self) -> Iterator[list[tuple[int, int, float]]]:
         epoch = self.epoch()
         for batch in steps(self.count, self.config.batch_size, self.config.seed, epoch):
-            yield [(epoch, index, weight) for index, weight in share(batch, self.rank, self.size)]
+            for part in in_parts(batch, self.rank, self.size, self.most, self.parts):
+                yield [(epoch, index, weight) for index, weight in part]
 
 
 def loader(
-    config: TrialConfig, images: "Images", *, rank: int, size: int, epoch: Callable[[], int], pin: bool = False
+    config: TrialConfig,
+    images: "Images",
+    *,
+    rank: int,
+    size: int,
+    epoch: Callable[[], int],
+    pin: bool = False,
+    micro_batch: int | None = None,
 ) -> DataLoader[Any]:
     """Batches of the epoch that `epoch()` names when the iteration begins (Lightning's own count is late
-    by one when a resumed run starts its worker processes)."""
+    by one when a resumed run starts its worker processes), in parts of at most `micro_batch` images."""
     samples = Samples(images, config.trainer.augment, config.seed)
     workers = config.trainer.workers
     return DataLoader(
         samples,
-        batch_sampler=Shares(len(samples), config, rank, size, epoch),
+        batch_sampler=Shares(len(samples), config, rank, size, epoch, micro_batch),
         num_workers=workers,
         persistent_workers=workers > 0,
         multiprocessing_context="fork" if workers else None,  # under a fork server they outlive a killed trainer

@@ -35,10 +35,20 @@ class Scorer:
     """Scores horizons on the test set and publishes their results. Every rank calls, rank 0 writes."""
 
     def __init__(
-        self, config: TrialConfig, images: TrialImages, desk: Desk, *, rank: int, size: int, job_id: str | None
+        self,
+        config: TrialConfig,
+        images: TrialImages,
+        desk: Desk,
+        *,
+        rank: int,
+        size: int,
+        job_id: str | None,
+        micro_batch: int | None = None,
     ) -> None:
         self.config, self.images, self.desk = config, images, desk
         self.rank, self.size, self.job_id = rank, size, job_id
+        mine = config.batch_size // size
+        self.micro_batch = min(micro_batch or mine, mine)
 
     def publish(self, reached: Reached, device: torch.device) -> None:
         """Write `horizons/<epochs>.json` of a horizon whose best checkpoint is on the disk."""
@@ -72,7 +82,7 @@ class Scorer:
             host=socket.gethostname(),
             versions=versions(),
             data_manifest=self.images.manifest,
-            micro_batch=self.config.batch_size // self.size,
+            micro_batch=self.micro_batch,
             message=reached.message,
         )
 

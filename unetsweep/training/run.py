@@ -26,6 +26,7 @@ from unetsweep.training import comet, data
 from unetsweep.training.callbacks import EpochEnds, StepSeed, epochs_done
 from unetsweep.training.checkpoints import LAST, Desk, OwnersIO, Standing, read_standing
 from unetsweep.training.data import TrialImages
+from unetsweep.training.decisions import Ending, endless
 from unetsweep.training.horizons import Scorer, is_published
 from unetsweep.training.module import Segmentation
 from unetsweep.training.unet import valid_input
@@ -54,6 +55,8 @@ def train(
     claim: str = "1-0",
     job_id: str | None = None,
     owns: Callable[[], bool] = lambda: True,
+    ending: Ending = endless,
+    micro_batch: int | None = None,
     name: str = "",
 ) -> None:
     """Train `config` to the largest of `horizons` (default: its epochs) and leave each one's result in `out`.
@@ -61,7 +64,10 @@ def train(
     Every rank of `world` calls it with the same arguments. A finished run is left alone, a half-finished
     one resumes from its last checkpoint, and one finished at a smaller horizon goes on; all three end
     with the same bits as one uninterrupted training (on a CPU, with the same threads and processes).
-    `name` is what people call the run.
+    `ending` is asked on rank 0 at each epoch's end; its word makes every rank save, leave
+    `again-<claim>.json` and return before the last horizon. `stop.json` ends horizons as pruned.
+    With `micro_batch` each process takes its share of a batch in parts of at most so many images: the same
+    step but for the order of its sums. `name` is what people call the run.
 
     Raises ConfigError or DataError where config and images do not fit, TrainingError where the training
     cannot start or go on, and where `owns` (asked on rank 0 before every rename and at each epoch's end)
@@ -77,10 +83,13 @@ def train(
     _set_threads(config.trainer.threads)
     images = data.read(config)
     _check_sizes(config, images)
-    standing = _standing(config, out, wanted, images)
+    standing = _standing(config, out, wanted, images, name)
     desk = Desk(out, claim, owns)
-    scorer = Scorer(config, images, desk, rank=world.rank, size=world.size, job_id=job_id)
-    _fit(EpochEnds(config, scorer, desk, standing, wanted, started), world, device)
+    scorer = Scorer(config, images, desk, rank=world.rank, size=world.size, job_id=job_id, micro_batch=micro_batch)
+    ends = EpochEnds(config, scorer, desk, standing, wanted, started, ending)
+    _fit(ends, world, device)
+    if ends.again:
+        return
     missing = [epochs for epochs in wanted if world.rank == 0 and not is_published(out, epochs)]
     if missing:
         raise TrainingError(f"{name or out}: training ended without a result for epochs {missing}; see the log above")
@@ -176,12 +185,13 @@ def _check_sizes(config: TrialConfig, images: TrialImages) -> None:
         raise ConfigError("config.json", [Problem(found, "model.output_resize")])
 
 
-def _standing(config: TrialConfig, out: Path, wanted: list[int], images: TrialImages) -> Standing:
+def _standing(config: TrialConfig, out: Path, wanted: list[int], images: TrialImages, name: str) -> Standing:
     """How far the run is. Raises TrainingError where what lies in `out` is another training."""
     # A schedule that looks at the total makes every total another training.
     key = run_key(config) + (f":{config.epochs}" if config.trainer.schedule == "cosine" else "")
     fresh = Standing(key, str(images.manifest.get("sha256", "")))
-    found = read_standing(out)
+    sweep, _, run = name.partition("/")
+    found = read_standing(out, *([f"run `unetsweep repair {sweep}`"] if run else []))
     if found is None:
         return fresh
     if found.key != fresh.key:
@@ -207,7 +217,8 @@ def _fit(ends: EpochEnds, world: World, device: torch.device) -> None:
         trainer = _trainer(ends, world, device)
         epoch = partial(epochs_done, trainer)
         gpu = device.type == "cuda"
-        batches = data.loader(config, images, rank=world.rank, size=world.size, epoch=epoch, pin=gpu)
+        micro = ends.scorer.micro_batch
+        batches = data.loader(config, images, rank=world.rank, size=world.size, epoch=epoch, pin=gpu, micro_batch=micro)
         trainer.fit(module, batches, ckpt_path=desk.out / LAST if ends.standing.epoch else None)
 
 
@@ -223,6 +234,7 @@ def _trainer(ends: EpochEnds, world: World, device: torch.device) -> pl.Trainer:
         sync_batchnorm=gpu and world.size > 1 and config.model.norm == "batch",
         precision="32-true" if config.trainer.precision == "32" else config.trainer.precision,
         max_epochs=ends.wanted[-1],
+        accumulate_grad_batches=data.parts_of_step(config, ends.scorer.micro_batch),
         callbacks=[StepSeed(config.seed), ends],
         deterministic=True,
         benchmark=False,

@@ -49,7 +49,7 @@ class Claim:
         """Whether no later attempt or restart has claimed the run, and nobody gave this one up."""
         if (self.folder / "attempts" / f"{self.attempt}.lost.json").exists():
             return False
-        return max(_claims(self.folder)) == (self.attempt, self.restart)
+        return max(claims_of(self.folder)) == (self.attempt, self.restart)
 
 
 def enter(start: Start, folder: Path, attempt: int, rank: int) -> Claim | None:
@@ -77,7 +77,7 @@ def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
         return f"attempt {attempt} of {folder.name} belongs to submission {intent['token']}"
     if (folder / "attempts" / f"{attempt}.lost.json").exists():
         return f"attempt {attempt} of {folder.name} was given up"
-    if max(_claims(folder), default=(0, 0)) > (attempt, start.restart):
+    if max(claims_of(folder), default=(0, 0)) > (attempt, start.restart):
         return f"a later start has claimed {folder.name}"
     if all((folder / layout.horizon(each["epochs"])).exists() for each in intent["horizons"]):
         return f"{folder.name} has its results already"
@@ -91,18 +91,25 @@ def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
 
 def _claim(start: Start, folder: Path, attempt: int, path: Path) -> Claim | None:
     path.parent.mkdir(exist_ok=True)
-    taken = _claims(folder)
+    taken = claims_of(folder)
     mine = (attempt, start.restart)
     port = free_port()
-    about = {"job_id": start.job_id, "host": socket.gethostname(), "port": port, "at": utc_now().isoformat()}
+    about = {
+        "job_id": start.job_id,
+        "host": socket.gethostname(),
+        "node": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        "port": port,
+        "at": utc_now().isoformat(),
+    }
     if (taken and max(taken) >= mine) or not link_json(path, {**about, **Identity.of_this_process().as_json()}):
-        print(f"leaving: {folder.name} is owned by {max(_claims(folder))}", flush=True)  # noqa: T201
+        print(f"leaving: {folder.name} is owned by {max(claims_of(folder))}", flush=True)  # noqa: T201
         return None
     print(f"job {start.job_id} on {socket.gethostname()} claims {folder.name} as {path.name}", flush=True)  # noqa: T201
     return Claim(folder, attempt, start.restart, port)
 
 
-def _claims(folder: Path) -> list[tuple[int, int]]:
+def claims_of(folder: Path) -> list[tuple[int, int]]:
+    """Attempt and restart of every start that has claimed the run."""
     with contextlib.suppress(FileNotFoundError):
         pairs = [name.split("-") for name in os.listdir(folder / "claims") if name.replace("-", "").isdecimal()]
         return [(int(attempt), int(restart)) for attempt, restart in pairs]

@@ -1,57 +1,120 @@
-"""A trainer of the user's own: a program that reads config.json and writes result.json."""
+"""A trainer of the user's own: a program that reads config.json and writes result.json.
+
+Rule 1: what it published counts, whatever its exit status.
+Rule 2: it may keep the whole contract itself (horizons, progress, stop.json, again-<claim>.json); a single
+        result.json serves all horizons that it left open.
+"""
 
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from unetsweep import contract
-from unetsweep.adapters.files import write_json
+from unetsweep.adapters.files import read_json, write_json
 from unetsweep.adapters.logs import last_line
 from unetsweep.adapters.pinned_code import without_code
 from unetsweep.adapters.process import tied_to_us
-from unetsweep.contract import TrialConfig
 from unetsweep.core import layout
 from unetsweep.errors import StateError, SupersededError, TrainingError
 
 
-def run_command(
-    config: TrialConfig,
-    path: Path,
-    folder: Path,
-    epochs: Sequence[int],
-    job_id: str,
-    working_directory: str,
-    holds: Callable[[], bool],
-) -> None:
-    """A program of the user's: it reads config.json and writes result.json."""
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What the program is to do, and where."""
+
+    config: Path
+    """Of config.json."""
+    folder: Path
+    """The run's."""
+    horizons: tuple[int, ...]
+    """Epochs, ascending."""
+    claim: str
+    job_id: str
+    working_directory: str
+    end: float | None = None
+    """When the job ends, in seconds since 1970; None where it is not known."""
+
+    def environment(self) -> dict[str, str]:
+        """The variables that tell the program of it."""
+        return {
+            "UNETSWEEP_CLAIM": self.claim,
+            "UNETSWEEP_HORIZONS": ",".join(map(str, self.horizons)),
+            "UNETSWEEP_JOB_ID": self.job_id,
+            "UNETSWEEP_DEADLINE": "" if self.end is None else f"{self.end:.0f}",
+        }
+
+
+def run_command(trainer: str, errand: Errand, holds: Callable[[], bool]) -> None:
+    """Run the user's program, and publish its result at every horizon that it did not publish itself.
+
+    Raises TrainingError where it left nothing, StateError where what it left cannot be read, and
+    SupersededError where another job owns the run by then (`holds`).
+    """
+    folder = errand.folder
+    words = shlex.split(trainer)
+    command = [word.replace("{config}", str(errand.config)).replace("{out}", str(folder)) for word in words]
     published = folder / layout.RESULT
-    words = shlex.split(config.trainer.command or "")
-    command = [word.replace("{config}", str(path)).replace("{out}", str(folder)) for word in words]
     if not _is_whole(published):
         published.unlink(missing_ok=True)
-        env = without_code(os.environ)
-        with subprocess.Popen(command, cwd=working_directory, env=env, preexec_fn=tied_to_us()) as program:
-            status = program.wait()
-        if not published.exists():
-            raise TrainingError(
-                f"`{shlex.join(command)}` ended with status {status} and wrote no {published}; {_last_words()}"
-            )
+        status = _run(command, errand)
+        if not holds():
+            raise SupersededError(f"another job owns {folder.name}")
+        if (folder / f"again-{errand.claim}.json").exists():
+            print("the trainer command stopped, to go on later", flush=True)  # noqa: T201
+            return
+        if not published.exists() and _open(errand):
+            ended = f"`{shlex.join(command)}` ended with {_words(status)}"
+            raise TrainingError(f"{ended} and wrote no {published}; {_last_words()}")
+    if _open(errand):
+        _serve(published, errand, holds)
+
+
+def _run(command: list[str], errand: Errand) -> int:
+    """The program's exit status; minus the signal's number where one ended it."""
+    tie = tied_to_us()
+
+    def begin() -> None:  # SLURM signals every process of the step, and the default would end the program
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        tie()
+
+    environment = {**without_code(os.environ), **errand.environment()}
+    with subprocess.Popen(command, cwd=errand.working_directory, env=environment, preexec_fn=begin) as program:
+        return program.wait()
+
+
+def _open(errand: Errand) -> list[int]:
+    """Horizons without a result. Raises StateError where one that the program wrote cannot be read."""
+    missing = []
+    for epochs in errand.horizons:
+        path = errand.folder / layout.horizon(epochs)
+        if path.exists():
+            contract.result_from(read_json(path), str(path))
+        else:
+            missing.append(epochs)
+    return missing
+
+
+def _serve(published: Path, errand: Errand, holds: Callable[[], bool]) -> None:
+    """Publish result.json at every open horizon."""
     try:
         raw = json.loads(published.read_bytes(), parse_constant=lambda _: None)  # NaN and Infinity are no values
     except ValueError as error:
         raise StateError(f"{published}: not readable as JSON ({error}); the trainer command wrote it") from error
     result = contract.encode(contract.result_from(raw, str(published)))
     if not holds():
-        raise SupersededError(f"another job owns {folder.name}")
-    (folder / "horizons").mkdir(exist_ok=True)
-    about = {"job_id": job_id, "epochs": epochs[-1], "host": socket.gethostname()}
+        raise SupersededError(f"another job owns {errand.folder.name}")
+    (errand.folder / "horizons").mkdir(exist_ok=True)
+    about = {"job_id": errand.job_id, "epochs": errand.horizons[-1], "host": socket.gethostname()}
     filled = {key: value for key, value in about.items() if result[key] is None}
-    for each in epochs:
-        write_json(folder / layout.horizon(each), {**result, **filled})
+    for each in _open(errand):
+        write_json(errand.folder / layout.horizon(each), {**result, **filled})
 
 
 def _is_whole(published: Path) -> bool:
@@ -61,6 +124,10 @@ def _is_whole(published: Path) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     return True
+
+
+def _words(status: int) -> str:
+    return f"status {status}" if status >= 0 else f"status {128 - status} ({signal.strsignal(-status)})"
 
 
 def _last_words() -> str:

@@ -1,0 +1,175 @@
+"""What follows from each class of loss, one row a situation: the fault table, as it is decided."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from plan_rows import JUST_NOW, LONG_AGO, NOW, QUEUE, attempt, decide, failing, grid, job, lines, many, seen
+
+from unetsweep.contract import ModelConfig
+from unetsweep.core.causes import Cause
+from unetsweep.core.facts import Attempt, Failure, Job, JobState, Point, Run, Seen
+from unetsweep.core.spec import Resources, Retries
+
+ENDED, RUNNING, QUEUED = JobState.ENDED, JobState.RUNNING, JobState.QUEUED
+
+
+def ended(word: str, **more) -> Attempt:
+    """An attempt whose job began, and ended with this word."""
+    listed = Job("18808", "a" * 12, 0, JobState.NODE_FAILED if word in ("NODE_FAIL", "PREEMPTED") else ENDED, word)
+    return attempt(**{"job_id": "18808", "claimed_by": "18808", "job": listed, "node": "n1"} | more)
+
+
+def gone(cause: Cause, number: int = 1, **more) -> Attempt:
+    """An attempt that was given up."""
+    return attempt(number, **{"job_id": "18800", "lost": "so it was", "cause": cause, "lost_at": JUST_NOW} | more)
+
+
+def with_epochs(found: Seen, count: int, seconds: float = 20.0) -> Seen:
+    points = tuple(Point(epoch, 0.5, 0.1, LONG_AGO, seconds) for epoch in range(1, count + 1))
+    return replace(found, runs={n: replace(run, progress=points) for n, run in found.runs.items()})
+
+
+CLASSES = [
+    pytest.param(ended("NODE_FAIL"), Cause.NODE, id="node failure"),
+    pytest.param(ended("PREEMPTED"), Cause.PREEMPTED, id="preempted and not requeued"),
+    pytest.param(ended("TIMEOUT"), Cause.TIME, id="time limit"),
+    pytest.param(ended("FAILED"), Cause.UNEXPLAINED, id="ended with no result and no error"),
+    pytest.param(ended("FAILED", ending=failing("exit", 137)), Cause.UNEXPLAINED, id="an exit status says nothing"),
+    pytest.param(ended("FAILED", claimed_by=None), Cause.START, id="ended before any claim"),
+    pytest.param(ended("FAILED", ending=failing("disk")), Cause.DISK, id="the disk was full"),
+    pytest.param(ended("COMPLETED", again="the time limit is near"), Cause.AGAIN, id="it stopped in good order"),
+    pytest.param(ended("CANCELLED", ended_for=Cause.HANG), Cause.HANG, id="we ended it: it hung"),
+    pytest.param(attempt(job_id="18808", claimed_by="18808"), Cause.VANISHED, id="the queue forgot it"),
+]
+
+
+@pytest.mark.parametrize(("last", "cause"), CLASSES)
+def test_a_loss_has_a_class_and_the_run_is_sent_again(last: Attempt, cause: Cause):
+    give_up, submit = decide(seen(last)).actions
+    assert give_up.cause is cause
+    assert lines(decide(seen(last)))[1] == "submit 0.2"
+    assert submit.elements[0].attempt == 2
+
+
+LIMITS = [
+    pytest.param(Cause.NODE, "node failure, 3 times (run.retries.node is 2)", id="node"),
+    pytest.param(Cause.UNEXPLAINED, "no result and no reason, 3 times (run.retries.unexplained is 2)", id="silent"),
+    pytest.param(Cause.DISK, "the disk is full, 3 times (run.retries.unexplained is 2)", id="disk"),
+    pytest.param(Cause.HANG, "no progress, 3 times (run.retries.hang is 2)", id="hang"),
+    pytest.param(Cause.PREEMPTED, "preempted 3 times without a new epoch (run.retries.requeue is 2)", id="preempted"),
+]
+
+
+@pytest.mark.parametrize(("cause", "said"), LIMITS)
+def test_each_class_has_its_bound(cause: Cause, said: str):
+    spec = grid(1, retries=Retries(node=2, memory=2, unexplained=2, hang=2, requeue=2))
+    assert lines(decide(seen(gone(cause), gone(cause, 2)), spec))[-1].startswith("submit 0.3")
+    (tell,) = decide(seen(gone(cause), gone(cause, 2), gone(cause, 3)), spec).actions
+    assert (tell.state, tell.reason) == ("failed", f"{said}; the last time so it was")
+
+
+def test_starts_that_get_on_may_be_as_many_as_they_like():
+    many_starts = [gone(Cause.PREEMPTED, number, lost_epoch=number) for number in range(1, 40)]
+    found = with_epochs(seen(*many_starts), 39)
+    assert lines(decide(found, grid(1, retries=Retries(requeue=2)))) == ["submit 0.40"]
+
+
+def test_two_starts_at_the_time_limit_without_a_new_epoch_are_the_last():
+    found = with_epochs(seen(gone(Cause.TIME, lost_epoch=3), gone(Cause.TIME, 2, lost_epoch=3)), 3, seconds=400)
+    (tell,) = decide(found).actions
+    assert tell.reason.startswith("one epoch takes 400 s and the limit of the job is 60 min, reached 2 times")
+    once = with_epochs(seen(gone(Cause.TIME, lost_epoch=2), gone(Cause.TIME, 2, lost_epoch=3)), 3)
+    assert lines(decide(once)) == ["submit 0.3"]
+
+
+def test_out_of_memory_asks_for_twice_as_much_up_to_the_most():
+    spec = replace(grid(1), slurm=Resources(mem="4G", mem_max="12G"))
+    assert lines(decide(seen(gone(Cause.MEMORY)), spec)) == ["submit 0.2 mem=8192M"]
+    assert lines(decide(seen(gone(Cause.MEMORY), gone(Cause.MEMORY, 2, mem="8192M")), spec)) == [
+        "submit 0.3 mem=12288M"
+    ]
+    assert lines(decide(seen(gone(Cause.MEMORY), gone(Cause.NODE, 2, mem="8192M")), spec)) == ["submit 0.3 mem=8192M"]
+    (tell,) = decide(seen(gone(Cause.MEMORY, mem="12288M")), spec).actions
+    assert "slurm.mem_max" in tell.reason
+
+
+def test_out_of_memory_without_a_bound_is_failed_with_advice():
+    (tell,) = decide(seen(gone(Cause.MEMORY))).actions
+    assert tell.reason.startswith("the host ran out of memory with what the cluster gives; raise slurm.mem")
+
+
+def test_out_of_gpu_memory_takes_smaller_steps_where_they_change_no_number():
+    plain = replace(grid(1), model=ModelConfig(norm="none"))
+    found = seen(gone(Cause.GPU_MEMORY))
+    found = replace(found, trials=tuple(replace(trial, batch_size=4) for trial in found.trials))
+    (submit,) = decide(found, plain).actions
+    assert submit.elements[0].micro_batch == 2
+    (tell,) = decide(found, grid(1)).actions
+    assert "batch statistics" in tell.reason
+    (tell,) = decide(with_epochs(found, 1), plain).actions
+    assert tell.state == "failed"
+
+
+def test_the_next_attempt_keeps_away_from_the_node_that_failed_for_a_while():
+    assert lines(decide(seen(gone(Cause.NODE, node="n7")))) == ["submit 0.2 -n7"]
+    long_ago = gone(Cause.NODE, node="n7", lost_at=NOW - timedelta(hours=7))
+    assert lines(decide(seen(long_ago))) == ["submit 0.2"]
+    assert lines(decide(seen(gone(Cause.PREEMPTED, node="n7")))) == ["submit 0.2"]
+
+
+def test_a_training_without_progress_is_ended_and_one_that_is_only_slow_is_not():
+    last = attempt(job_id="18808", claimed_by="18808", claimed_at=LONG_AGO, job=job(RUNNING))
+    hung = with_epochs(seen(last), 3)
+    hung = replace(hung, runs={0: replace(hung.runs[0], last_progress_at=NOW - timedelta(minutes=11))})
+    assert lines(decide(hung)) == ["end 0.1 HANG"]
+    slow = with_epochs(hung, 3, seconds=150.0)
+    assert lines(decide(slow)) == []
+    never = seen(last)
+    assert lines(decide(never)) == []
+    assert lines(decide(seen(replace(last, ended_for=Cause.HANG)))) == ["end 0.1 HANG"], "a pass died before the cancel"
+
+
+def failures(*signatures: str) -> Seen:
+    found = many(None, ended=len(signatures))
+    return replace(found, failures=tuple(Failure(k, each, f"it died of {each}") for k, each in enumerate(signatures)))
+
+
+def test_the_sweep_stops_when_its_first_trials_die_the_same_way():
+    decided = decide(failures("x", "x", "x"))
+    assert lines(decided) == []
+    assert "it died of x" in decided.waits[0].reason
+    assert lines(decide(failures("x", "x", "y"))) == ["submit 0.1"]
+    assert lines(decide(failures("x", "x"))) == ["submit 0.1"]
+    assert lines(decide(replace(failures("x", "x", "x"), ended=4))) == ["submit 0.1"], "one ended well"
+
+
+def test_what_waits_in_the_queue_is_taken_back_when_the_sweep_stops():
+    found = replace(failures("x", "x", "x"), runs={0: Run(0, {}, (attempt(job_id="18808", job=job(QUEUED)),))})
+    assert lines(decide(found)) == ["end 0.1 HALTED"]
+
+
+def test_the_sweep_stops_when_nothing_ever_starts():
+    starts = [
+        tuple(gone(Cause.START, number, run=run, lost="exit 127: no python") for number in (1, 2)) for run in (0, 1)
+    ]
+    found = many(None, None)
+    found = replace(found, runs={run: Run(run, {}, tries) for run, tries in enumerate(starts)})
+    decided = decide(found)
+    assert lines(decided) == []
+    assert "exit 127: no python" in decided.waits[0].reason
+    forgiven = {run: replace(each, forgiven=2) for run, each in found.runs.items()}
+    assert lines(decide(replace(found, runs=forgiven))) == ["submit 0.3 1.3"]
+
+
+def test_a_refused_run_is_tried_again_ever_later_and_at_once_for_a_person():
+    def refused(count: int, ago: int, **more) -> Seen:
+        tries = [attempt(n + 1, lost="refused: no", refused=True, refusals=n, **more) for n in range(count)]
+        return seen(*tries[:-1], replace(tries[-1], lost_at=NOW - timedelta(seconds=ago)))
+
+    assert lines(decide(refused(1, 50))) == []
+    assert "refused: no" in decide(refused(1, 50)).waits[0].reason
+    assert lines(decide(refused(1, 61))) == ["submit 0.2"]
+    assert lines(decide(refused(3, 200))) == []
+    assert lines(decide(refused(3, 241))) == ["submit 0.4"]
+    assert lines(decide(refused(3, 1), capacity=replace(QUEUE, eager=True))) == ["submit 0.4"]

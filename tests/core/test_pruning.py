@@ -1,0 +1,289 @@
+"""Who is asked, who is pruned, and what never is."""
+
+import math
+import random
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plan_rows import NOW, TOKEN, attempt, decide, failing, job, lines
+
+from unetsweep.contract import DataConfig
+from unetsweep.core import pruning
+from unetsweep.core.actions import Stop, Tell
+from unetsweep.core.facts import Attempt, JobState, Point, Run, Seen, Stopped, Trial
+from unetsweep.core.pruning import History, Report
+from unetsweep.core.spec import Choices, Space, StudySpec, SweepSpec
+
+RUNNING, ENDED = JobState.RUNNING, JobState.ENDED
+
+
+def sweep(pruner: str | None = "asha", epochs: int = 9, metric: str = "val_iou", **arguments: int) -> SweepSpec:
+    space = Space(Choices((epochs,)), Choices((4,)), Choices((1e-3,)))
+    study = StudySpec(metric=metric, pruner=pruner, pruner_args=arguments)  # type: ignore[arg-type]
+    return SweepSpec("s", DataConfig("images"), space, study)
+
+
+def history(trial: int, *values: float, state: str | None = None, epochs: int = 9, late: float = 0) -> History:
+    """A value an epoch and a minute, begun `late` minutes after the sweep."""
+    told = tuple(Report(NOW + timedelta(minutes=late + e), e, v) for e, v in enumerate(values, 1))
+    return History(trial, epochs, state, told)
+
+
+def pruned(spec: SweepSpec, *histories: History) -> dict[int, int]:
+    return {trial: verdict.epoch for trial, verdict in pruning.verdicts(spec, histories).items()}
+
+
+# ---- the rules
+
+HALVING = sweep(min_epochs=2, reduction_factor=3)
+GOOD, POOR = (0.5, 0.6), (0.1, 0.2)
+RULES = [
+    pytest.param(HALVING, [history(0, *POOR)], {}, id="the first on a rung goes on"),
+    pytest.param(HALVING, [history(0, *GOOD), history(1, 0.1, late=1)], {}, id="nobody ends before the first rung"),
+    pytest.param(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)], {1: 2}, id="the poorer one ends"),
+    pytest.param(HALVING, [history(0, *POOR), history(1, *GOOD, late=1)], {}, id="who was first is not judged later"),
+    pytest.param(
+        HALVING,
+        [history(0, *GOOD), history(1, *POOR, 0.9, 0.9, late=1)],
+        {1: 2},
+        id="a missed rung is judged afterwards",
+    ),
+    pytest.param(
+        HALVING, [history(0, *GOOD), history(1, *POOR, late=1, epochs=2)], {}, id="nothing is pruned at its last epoch"
+    ),
+    pytest.param(
+        HALVING, [history(0, *GOOD), replace(history(1, *POOR, late=1), settled=2)], {}, id="a verdict before a retry"
+    ),
+    pytest.param(
+        HALVING,
+        [history(0, *GOOD, state="failed"), history(1, *POOR, late=1)],
+        {1: 2},
+        id="failed ones are compared with",
+    ),
+    pytest.param(
+        sweep(metric="val_loss", min_epochs=2),
+        [history(0, *POOR), history(1, *GOOD, late=1)],
+        {1: 2},
+        id="less loss is better",
+    ),
+    pytest.param(
+        sweep("median", startup_trials=1),
+        [history(0, *GOOD, state="complete"), history(1, *POOR, late=5)],
+        {1: 1},
+        id="worse than the median of the complete",
+    ),
+    pytest.param(
+        sweep("median", startup_trials=1),
+        [history(0, *GOOD, state="ended"), history(1, *POOR, late=5)],
+        {},
+        id="only complete trials make the median",
+    ),
+    pytest.param(
+        sweep("median", startup_trials=2),
+        [history(0, *GOOD, state="complete"), history(1, *POOR, late=5)],
+        {},
+        id="too few are complete",
+    ),
+    pytest.param(
+        sweep("median", startup_trials=1, warmup_epochs=1),
+        [history(0, *GOOD, state="complete"), history(1, *POOR, late=5)],
+        {1: 2},
+        id="the first epochs are warm-up",
+    ),
+    pytest.param(
+        sweep("median", startup_trials=1),
+        [history(0, *GOOD, state="complete"), history(1, *POOR, late=-9)],
+        {},
+        id="what was complete only later",
+    ),
+    pytest.param(
+        sweep("median", startup_trials=1, every=3),
+        [history(0, 0.5, 0.5, 0.5, 0.5, state="complete"), history(1, 0.9, 0.2, 0.2, 0.2, late=9)],
+        {},
+        id="its best value counts",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "histories", "expected"), RULES)
+def test_who_is_pruned(spec: SweepSpec, histories: list[History], expected: dict[int, int]):
+    assert pruned(spec, *histories) == expected
+
+
+def test_the_reason_names_value_epoch_and_what_was_needed():
+    (verdict,) = pruning.verdicts(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)]).values()
+    assert verdict.reason == (
+        "val_iou 0.2000 at epoch 2 is not among the best 1/3 of the 2 trials that came that far (0.6000 was needed)"
+    )
+    spec = sweep("median", metric="val_loss", startup_trials=1)
+    (verdict,) = pruning.verdicts(spec, [history(0, *POOR, state="complete"), history(1, *GOOD, late=5)]).values()
+    assert "best val_loss 0.5000 at epoch 1 is worse than the median of the 1 complete" in verdict.reason
+    assert "(0.1000 was needed)" in verdict.reason
+
+
+@pytest.mark.parametrize(("epochs", "first"), [(1, 1), (8, 1), (50, 2), (1000, 38)])
+def test_the_first_rung_lies_three_rungs_below_the_longest_training(epochs: int, first: int):
+    assert pruning.resolved(sweep(epochs=epochs))["min_epochs"] == first
+
+
+# ---- what holds always
+
+PRUNERS = st.sampled_from(
+    [
+        sweep(min_epochs=2, reduction_factor=2),
+        sweep("hyperband", min_epochs=2),
+        sweep("median", startup_trials=1, warmup_epochs=1),
+    ]
+)
+values = st.lists(st.floats(0, 1), max_size=9).map(tuple)
+histories = st.lists(
+    st.tuples(values, st.sampled_from([None, None, "complete", "failed", "pruned"]), st.integers(0, 9)), max_size=9
+).map(lambda rows: [history(n, *row[0], state=row[1], late=row[2]) for n, row in enumerate(rows)])
+
+
+@given(PRUNERS, histories)
+def test_only_open_trials_are_pruned_never_before_the_least_epochs_nor_at_their_last(
+    spec: SweepSpec, told: list[History]
+):
+    for trial, epoch in pruned(spec, *told).items():
+        assert told[trial].state is None
+        assert 2 <= epoch < told[trial].epochs
+
+
+@given(PRUNERS, histories, st.randoms())
+def test_the_order_in_which_files_were_read_decides_nothing(
+    spec: SweepSpec, told: list[History], chance: random.Random
+):
+    shuffled = chance.sample(told, len(told))
+    assert pruning.verdicts(spec, shuffled) == pruning.verdicts(spec, told)
+
+
+@given(histories)
+def test_the_best_at_every_epoch_is_never_pruned(told: list[History]):
+    best = history(99, *(2.0,) * 8)
+    assert 99 not in pruned(HALVING, *told, best)
+    assert 99 not in pruned(sweep("median", startup_trials=1), *told, best)
+
+
+@given(PRUNERS, histories, st.integers(0, 20))
+def test_a_verdict_stands_whatever_comes_later(spec: SweepSpec, told: list[History], minutes: int):
+    """Of trials that are open all the time."""
+    until = NOW + timedelta(minutes=minutes)
+    now = [replace(each, state=None, reports=tuple(r for r in each.reports if r.at <= until)) for each in told]
+    later = [replace(each, state=None) for each in told]
+    assert pruned(spec, *now).items() <= pruned(spec, *later).items()
+
+
+# ---- whom to ask
+
+
+def run(number: int = 0, done: int = 4, **more: Any) -> Run:
+    """At work, so many epochs done with a value that grows with the run's number."""
+    points = tuple(Point(e, 0.1 * number + 0.1, 0.5, NOW + timedelta(minutes=e), 60.0) for e in range(1, done + 1))
+    alive = Attempt(number, 1, TOKEN, number, NOW, claimed_by="7", job_id="7", job=job(RUNNING, index=number))
+    return Run(number, more.pop("horizons", {}), more.pop("attempts", (alive,)), progress=points, **more)
+
+
+def look(each: Run, *epochs: int, **more: Any) -> Seen:
+    trials = tuple(Trial(n, each.number, e, **more) for n, e in enumerate(epochs or (9,)))
+    return Seen(0, trials, {each.number: each})
+
+
+def at_work(**changes: Any) -> tuple[Attempt, ...]:
+    return (replace(run().attempts[0], **changes),)
+
+
+STOP = Stopped(1, 0, (9,), 3, "poor")
+ASKED = [
+    pytest.param(look(run()), [0], id="at work"),
+    pytest.param(look(run(), 2, 9, 9), [1], id="the longest horizon speaks for the run"),
+    pytest.param(look(run(horizons={9: "complete"}), 2, 9), [], id="what is published is not open"),
+    pytest.param(look(run(done=0)), [], id="nothing to show yet"),
+    pytest.param(look(run(done=9)), [], id="at its last epoch"),
+    pytest.param(look(run(), cancelled=True), [], id="cancelled"),
+    pytest.param(look(run(attempts=())), [], id="never sent"),
+    pytest.param(look(run(attempts=at_work(claimed_by=None))), [], id="not claimed"),
+    pytest.param(look(run(attempts=at_work(lost="gone"))), [], id="given up"),
+    pytest.param(look(run(attempts=at_work(ending=failing()))), [], id="failed"),
+    pytest.param(look(run(attempts=at_work(job=job(ENDED)))), [], id="ended"),
+    pytest.param(look(run(attempts=at_work(job=None))), [], id="not listed"),
+    pytest.param(look(run(stopped=STOP)), [], id="decided already"),
+    pytest.param(look(run(stopped=STOP), 8, 9), [1], id="another horizon is open"),
+    pytest.param(look(run(stopped=replace(STOP, attempt=2))), [0], id="the decision was on another attempt"),
+    pytest.param(look(run(stopped=replace(STOP, is_lifted=True))), [0], id="retried since"),
+]
+
+
+@pytest.mark.parametrize(("seen", "expected"), ASKED)
+def test_who_is_asked(seen: Seen, expected: list[int]):
+    assert [each.trial for each in pruning.asked(sweep(), seen)] == expected
+    assert pruning.asked(sweep(None), seen) == ()
+
+
+def test_a_stop_names_the_horizons_that_the_run_has_not_reached():
+    verdict = {2: pruning.Verdict(3, "poor")}
+    assert pruning.stops(look(run(), 2, 6, 9), verdict) == (Stop(0, 1, 2, (6, 9), 4, "poor"),)
+    assert pruning.stops(look(run(), 2, 6, 9), {}) == ()
+
+
+def test_a_retried_trial_is_judged_by_what_it_does_from_then_on():
+    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, is_lifted=True))))
+    assert told.settled == 3
+
+
+def test_what_is_not_validated_is_not_told_and_time_never_runs_back():
+    points = [
+        Point(1, 0.1, 0.9, NOW),
+        Point(2, None, None, NOW),
+        Point(3, 0.3, 0.7, NOW - timedelta(minutes=5)),
+        Point(4, 0.4, 0.6, None),
+    ]
+    told = pruning.reports(points, "val_loss")
+    assert [(each.epoch, each.value) for each in told] == [(1, 0.9), (3, 0.7), (4, 0.6)]
+    assert {each.at for each in told} == {NOW}
+
+
+# ---- what follows
+
+DIED = attempt(claimed_by="18808", job_id="18808", job=job(JobState.NODE_FAILED))
+AFTER = [
+    pytest.param(DIED, STOP, [8], ["give up 0.1", "submit 0.2"], id="another horizon"),
+    pytest.param(DIED, STOP, [9], ["tell 0 pruned"], id="its job died before it obeyed"),
+    pytest.param(DIED, replace(STOP, is_lifted=True), [9], ["give up 0.1", "submit 0.2"], id="retried"),
+    pytest.param(DIED, replace(STOP, attempt=2), [9], ["give up 0.1", "submit 0.2"], id="of another attempt"),
+    pytest.param(replace(DIED, job=job(RUNNING)), STOP, [9], [], id="at work: it obeys by itself"),
+    pytest.param(DIED, STOP, [8, 9], ["give up 0.1", "tell 1 pruned", "submit 0.2"], id="the open one is sent again"),
+]
+
+
+@pytest.mark.parametrize(("last", "stopped", "epochs", "expected"), AFTER)
+def test_a_pruned_trial_is_told_and_not_trained_on(
+    last: Attempt, stopped: Stopped, epochs: list[int], expected: list[str]
+):
+    trials = tuple(Trial(n, 0, e) for n, e in enumerate(epochs))
+    decided = decide(Seen(0, trials, {0: Run(0, {}, (last,), stopped=stopped)}))
+    assert lines(decided) == expected
+
+
+def test_the_cancelled_stay_cancelled():
+    run = Run(0, {}, (replace(DIED, job=job(JobState.CANCELLED)),), stopped=STOP)
+    decided = decide(Seen(0, (Trial(0, 0, 9, True),), {0: run}))
+    assert [action.state for action in decided.actions if isinstance(action, Tell)] == ["cancelled"]
+
+
+def test_the_result_of_a_pruned_trial_is_its_best_epoch():
+    points = [Point(1, 0.3, 0.9, NOW), Point(2, 0.5, 0.8, NOW), Point(3, 0.5, 0.7, NOW), Point(4, None, None, NOW)]
+    result = pruning.pruned_result(STOP, points)
+    assert (result.state, result.epochs_run, result.best_epoch) == ("pruned", 4, 2)
+    assert (result.val_iou, result.val_loss, result.message) == (0.5, 0.8, "poor")
+    assert pruning.pruned_result(STOP, ()).val_iou is None
+
+
+def test_a_run_knows_how_far_and_how_fast_it_is():
+    assert (run().epochs_done, run().epoch_seconds) == (4, 60.0)
+    assert (Run(0).epochs_done, Run(0).epoch_seconds) == (0, None)
+    assert not math.isnan(run(done=1).epoch_seconds or math.nan)

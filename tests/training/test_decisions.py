@@ -1,0 +1,80 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from unetsweep.training import decisions
+from unetsweep.training.checkpoints import Desk
+from unetsweep.training.decisions import Chair, Pace, StopFile
+
+SECONDS = "unetsweep.training.decisions.time.monotonic"
+
+
+def write(path: Path, **changes: object) -> None:
+    content = {"schema": 1, "attempt": 1, "trial": 0, "horizons": [8], "epoch": 2, "reason": "slow", "at": "now"}
+    path.write_text(json.dumps({**content, **changes}))
+
+
+def pace(monkeypatch: pytest.MonkeyPatch, *ends: float, val_every: int = 1) -> Pace:
+    now = iter((0.0, 0.0, *ends))
+    monkeypatch.setattr(SECONDS, lambda: next(now))
+    found = Pace(val_every)
+    found.begin()
+    for _ in ends:
+        found.turn()
+    return found
+
+
+def test_the_next_epoch_is_taken_for_the_longest_of_the_last_ones_and_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = pace(monkeypatch, 90, 100, 104, 108, 112, 116)  # the first, of 90 s, is long ago
+    assert begun.needed(1) == pytest.approx(1.2 * 10 + decisions.FIRST_SAVE_S)
+    rarely = pace(monkeypatch, 90, 100, 104, 108, 112, 116, val_every=8)  # and may be the last that was validated
+    assert rarely.needed(1) == pytest.approx(1.2 * 90 + decisions.FIRST_SAVE_S)
+
+
+def test_a_checkpoint_is_taken_for_as_long_as_the_longest_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = pace(monkeypatch, 10)
+    monkeypatch.setattr(SECONDS, lambda: 11.0)
+    for seconds in (7.0, 3.0):
+        begun.saved(seconds)
+    assert begun.needed(1) == pytest.approx(12 + 7)
+    assert begun.needed(2) == pytest.approx(12 + 14)
+
+
+def test_a_stop_file_is_opened_only_when_it_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "stop.json"
+    stop = StopFile(path, 1)
+    assert stop.read() == (frozenset(), "")
+    write(path)
+    assert stop.read() == (frozenset({8}), "slow")
+    before = path.stat()
+    write(path, reason="fast")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert stop.read() == (frozenset({8}), "slow")
+    write(tmp_path / "new", horizons=[4, 8], reason="slower")
+    os.replace(tmp_path / "new", path)
+    assert stop.read() == (frozenset({4, 8}), "slower")
+    path.unlink()
+    assert stop.read() == (frozenset(), "")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "attempt": "x"}'])
+def test_a_stop_file_that_cannot_be_read_is_named_and_stops_nothing(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "stop.json"
+    path.write_text(text)
+    stop = StopFile(path, 1)
+    for _ in range(2):
+        assert stop.read() == (frozenset(), "")
+    assert capsys.readouterr().out.count(f"{path} is left aside") == 1
+
+
+def test_a_training_whose_last_horizons_are_pruned_is_not_stopped_for_later(tmp_path: Path) -> None:
+    write(tmp_path / "stop.json", horizons=[6, 8])
+    chair = Chair(Desk(tmp_path, "1-3", lambda: True), Pace(1), lambda needed: "the end is near")
+    word = chair.next([6, 8])
+    assert (word.pruned, word.why, word.again, word.save) == ((6, 8), "slow", None, True)
+    assert chair.next([6, 8, 9]).again == "the end is near"
+    assert Chair(Desk(tmp_path, "2-0", lambda: True), Pace(1), lambda needed: None).next([6, 8]).pruned == ()

@@ -1,0 +1,133 @@
+"""A job's process of a training, from its claim to what it leaves."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import training_scenes as scenes
+
+from unetsweep.adapters.files import write_json
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.contract import TrialConfig
+from unetsweep.core.actions import Element
+from unetsweep.worker.claim import Start
+from unetsweep.worker.rank import run_rank
+
+pytestmark = pytest.mark.train
+
+SWEEP = """\
+name: eyes
+data: {root: ROOT}
+space: {epochs: [3], batch_size: [4], learning_rate: [1e-3]}
+slurm: {time: 10m}
+"""
+
+
+class Sweep:
+    """A sweep of one trial that was submitted."""
+
+    def __init__(self, folder: Path, config: TrialConfig, **attempt: Any) -> None:
+        self.directory = SweepDir(folder / "eyes")
+        self.directory.create(SWEEP.replace("ROOT", config.data.root), "slurm")
+        self.directory.add_trials([config], {})
+        self.token, _ = self.directory.intend([Element(0, 1, ((0, config.epochs),))], None, "array")
+        self.run = self.directory.root / "runs/0000"
+        intent = self.run / "attempts/1.json"
+        if attempt:
+            write_json(intent, {**json.loads(intent.read_text()), **attempt})
+
+    def start(self, restart: int = 0) -> Start:
+        return Start(self.directory.root, self.token, 0, restart, "7")
+
+    def said(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.run / name).read_text())
+        return found
+
+
+def rank(world: Any, out: Path, start: Start, ends_in: float | None = None, fails_in: int = 0) -> None:
+    """`run_rank` in a job that ends in so many seconds; its memory ends in an epoch."""
+    from unetsweep.training import callbacks, module
+
+    os.environ["SLURMD_NODENAME"] = "n1"
+    if ends_in is not None:
+        os.environ["SLURM_JOB_END_TIME"] = f"{time.time() + ends_in:.0f}"
+        os.environ["PATH"] = ""  # there is no squeue
+    whole = module.Segmentation.training_step
+
+    def step(self: Any, batch: Any, batch_idx: int) -> Any:
+        if callbacks.epochs_done(self.trainer) + 1 == fails_in:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return whole(self, batch, batch_idx)
+
+    module.Segmentation.training_step = step  # type: ignore[method-assign]
+    run_rank(start, world.rank, world.size, limited=ends_in is not None)
+
+
+def test_gpu_memory_that_ran_out_is_said_with_the_epochs_that_were_done(root: Path, tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, scenes.config(root))
+    assert scenes.run(rank, tmp_path / "out", sweep.start(), fails_in=2) == [1]
+    said = sweep.said("error-0.json")
+    assert (said["kind"], said["epochs_done"], said["attempt"]) == ("gpu_memory", 1, 1)
+    assert said["message"].startswith("OutOfMemoryError: CUDA out of memory")
+
+
+def test_the_attempts_micro_batch_is_used_and_told(root: Path, tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, scenes.config(root, epochs=1), overrides={"micro_batch": 2})
+    assert scenes.run(rank, tmp_path / "out", sweep.start()) == [0]
+    assert sweep.said("horizons/1.json")["micro_batch"] == 2
+    assert sweep.said("claims/1-0")["node"] == "n1"
+
+
+def test_a_job_whose_end_is_near_stops_after_an_epoch_and_the_next_start_ends_it(root: Path, tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, scenes.config(root))
+    for restart in range(2):
+        assert scenes.run(rank, tmp_path / "out", sweep.start(restart), ends_in=5) == [0]
+        said = sweep.said(f"again-1-{restart}.json")
+        assert said["epoch"] == restart + 1
+        assert said["reason"].startswith("the time limit is near")
+    assert scenes.run(rank, tmp_path / "out", sweep.start(2), ends_in=3600) == [0]
+    assert sweep.said("horizons/3.json")["state"] == "complete"
+    assert not list(sweep.run.glob("error-*"))
+
+
+def test_a_signal_far_from_the_end_stops_the_training_at_this_epochs_end(root: Path, tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, scenes.config(root, epochs=2000))
+    ranks = scenes.start(rank, tmp_path / "out", sweep.start(), ends_in=3600)
+    log = sweep.run / "progress-1-0.jsonl"
+    while not log.exists() or not log.read_text():
+        assert ranks[0].is_alive()
+        time.sleep(0.01)
+    os.kill(ranks[0].pid, signal.SIGUSR2)
+    assert scenes.wait(ranks) == [0]
+    said = sweep.said("again-1-0.json")
+    assert said["reason"] == "preemption announced"
+    assert said["epoch"] == len(log.read_text().splitlines()) < 2000
+
+
+def test_a_torn_checkpoint_names_the_command_that_mends_it(root: Path, tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, scenes.config(root))
+    (sweep.run / "checkpoints").mkdir()
+    (sweep.run / "checkpoints/last.ckpt").write_bytes(b"PK\x03\x04 torn")
+    assert scenes.run(rank, tmp_path / "out", sweep.start()) == [1]
+    said = sweep.said("error-0.json")
+    assert (said["kind"], said["epochs_done"]) == ("environment", 0)
+    assert "last.ckpt is no checkpoint of a run" in said["message"]
+    assert said["message"].endswith("; run `unetsweep repair eyes`")
+
+
+def test_a_third_start_after_two_that_the_limit_ended_says_so(root: Path, tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, scenes.config(root))
+    for restart, at in enumerate(("00:00", "00:10")):
+        write_json(sweep.run / f"attempts/1.exit-{restart}.json", {"at": f"2026-01-01T{at}:59+00:00", "status": 143})
+        (sweep.run / "claims").mkdir(exist_ok=True)
+        begin = f"2026-01-01T00:0{restart}:00+00:00" if restart else "2025-12-31T23:51:00+00:00"
+        write_json(sweep.run / f"claims/1-{restart}", {"at": begin})
+    assert scenes.run(rank, tmp_path / "out", sweep.start(2), ends_in=600) == [1]
+    said = sweep.said("error-0.json")
+    assert said["kind"] == "time"
+    assert "and the limit of the job is 10 min; raise slurm.time" in said["message"]

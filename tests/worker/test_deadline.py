@@ -1,0 +1,115 @@
+"""Whether another epoch fits before the end of the job, and what a signal means."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from unetsweep.adapters.slurm import SIGNAL_LEAD_S
+from unetsweep.errors import SchedulerError
+from unetsweep.worker.deadline import EARLY_S, MARGIN_S, Deadline, listen
+
+NOW = 1_000_000.0
+
+
+@pytest.fixture(autouse=True)
+def _listening() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGUSR2)
+    listen()
+    yield
+    signal.signal(signal.SIGUSR2, before)
+
+
+class Squeue:
+    """Says when the job ends, and counts how often it was asked."""
+
+    def __init__(self, *ends: float | None) -> None:
+        self.ends, self.asked = list(ends), 0
+
+    def __call__(self, job_id: str, timeout: float) -> float | None:
+        assert job_id == "7_1"
+        self.asked += 1
+        end = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
+        if end is None:
+            raise SchedulerError("squeue gave no answer")
+        return end
+
+
+def ends_in(seconds: float, squeue: Squeue) -> Deadline:
+    environment = {"SLURM_JOB_END_TIME": f"{NOW + seconds:.0f}"}
+    return Deadline("7_1", environment, squeue, lambda: NOW)
+
+
+def test_a_training_goes_on_while_another_epoch_and_the_last_act_fit() -> None:
+    squeue = Squeue(NOW + 100)
+    end = ends_in(100, squeue)
+    assert end(100 - MARGIN_S) is None
+    assert squeue.asked == 0  # the environment says it, and squeue is spared
+    assert end(101 - MARGIN_S) == "the time limit is near: 100 s are left, and another epoch may need 91 s"
+
+
+def test_a_limit_that_an_administrator_raised_stops_nothing() -> None:
+    squeue = Squeue(NOW + 5000)
+    end = ends_in(100, squeue)
+    assert end(200) is None
+    assert end(200) is None
+    assert squeue.asked == 1
+
+
+def test_without_a_word_in_the_environment_squeue_is_asked_once() -> None:
+    squeue = Squeue(NOW + 100)
+    end = Deadline("7_1", {}, squeue, lambda: NOW)
+    assert (end.end, end(50), end(60)) == (NOW + 100, None, None)
+    assert squeue.asked == 1
+
+
+def test_an_end_that_nobody_knows_stops_nothing_until_a_signal_comes() -> None:
+    for end in (Deadline("7_1", {}, Squeue(None), lambda: NOW), Deadline()):
+        assert end.end is None
+        assert end(1e9) is None
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert end(1.0) == "a signal announced the end of the job"
+
+
+def test_a_signal_far_from_the_limit_announces_a_preemption() -> None:
+    far = SIGNAL_LEAD_S + EARLY_S
+    end = ends_in(3600, Squeue(NOW + far + 1))
+    os.kill(os.getpid(), signal.SIGUSR2)
+    assert end(1.0) == "preemption announced"
+
+
+def test_a_signal_near_the_limit_lets_the_training_go_on_while_epochs_fit() -> None:
+    end = ends_in(80, Squeue(NOW + 80))
+    os.kill(os.getpid(), signal.SIGUSR2)
+    assert end(10) is None
+    os.kill(os.getpid(), signal.SIGUSR2)
+    assert str(end(75)).startswith("the time limit is near")
+
+
+def test_a_signal_for_a_limit_that_was_lowered_is_believed() -> None:
+    end = ends_in(3600, Squeue(NOW + 40))
+    os.kill(os.getpid(), signal.SIGUSR2)
+    assert str(end(35)).startswith("the time limit is near: 40 s are left")
+
+
+def test_a_silent_cluster_leaves_the_end_as_it_was_known() -> None:
+    end = ends_in(100, Squeue(None))
+    assert str(end(200)).startswith("the time limit is near")
+    os.kill(os.getpid(), signal.SIGUSR2)
+    assert end(10) is None
+
+
+def test_usr1_prints_the_stacks_and_ends_nothing(tmp_path: Path) -> None:
+    with (tmp_path / "stderr").open("w+b") as stream:
+        saved = os.dup(2)
+        os.dup2(stream.fileno(), 2)
+        try:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+    said = (tmp_path / "stderr").read_text()
+    assert "test_usr1_prints_the_stacks_and_ends_nothing" in said
+    assert "most recent call first" in said

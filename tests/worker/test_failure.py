@@ -1,0 +1,71 @@
+"""What an error file says went wrong."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from unetsweep.errors import EpochTooLongError, StateError, SupersededError, TrainingError
+from unetsweep.worker.failure import kind_of, write_error
+
+
+def caught(error: Exception, during: Exception | None = None, cause: Exception | None = None) -> Exception:
+    try:
+        try:
+            if during is not None:
+                raise during
+        except Exception:
+            raise error from cause
+        raise error from cause
+    except Exception as found:
+        return found
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "gpu_memory"),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory."), "gpu_memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "gpu_memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk"),
+        (OSError(errno.EACCES, "Permission denied"), "exception"),
+        (EpochTooLongError("one epoch takes more than 9 min"), "time"),
+        (TrainingError("a GPU was asked for and torch sees none"), "environment"),
+        (SupersededError("another job owns the run"), "environment"),
+        (StateError("result.json: not readable"), "exception"),
+        (MemoryError(), "exception"),
+        (RuntimeError("shapes do not fit"), "exception"),
+    ],
+)
+def test_the_kind_says_what_can_be_done_about_it(error: Exception, kind: str) -> None:
+    assert kind_of(error) == kind
+
+
+def test_a_cause_says_more_than_what_came_of_it() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert kind_of(caught(RuntimeError("unexpected pos 704 vs 598"), during=full)) == "disk"
+    assert kind_of(caught(StateError("cannot be written"), cause=full)) == "disk"
+    assert kind_of(caught(RuntimeError("backward"), cause=torch.OutOfMemoryError("CUDA"))) == "gpu_memory"
+
+
+def test_a_checkpoint_on_a_full_disk_is_a_matter_of_the_disk() -> None:
+    with pytest.raises((OSError, RuntimeError)) as raised, open("/dev/full", "wb") as stream:
+        torch.save({"weights": torch.zeros(300_000)}, stream)
+    assert kind_of(raised.value) == "disk"
+
+
+def test_an_error_file_says_how_far_the_run_was(tmp_path: Path) -> None:
+    for claim, epochs in (("1-0", (1, 2)), ("1-1", (3,))):
+        lines = [json.dumps({"epoch": epoch, "seconds": 1.0}) for epoch in epochs]
+        (tmp_path / f"progress-{claim}.jsonl").write_text("\n".join([*lines, '{"epoch": 7, "sec']))
+    write_error(tmp_path, RuntimeError("shapes do not fit"), 1, 1, 0)
+    said = json.loads((tmp_path / "error-0.json").read_text())
+    assert (said["kind"], said["epochs_done"]) == ("exception", 3)
+    assert (said["message"], said["attempt"], said["restart"]) == ("RuntimeError: shapes do not fit", 1, 1)
+    assert "traceback" in said
+    (tmp_path / "new").mkdir()
+    write_error(tmp_path / "new", TrainingError("no GPU"), 1, 0, 1)
+    assert json.loads((tmp_path / "new/error-1.json").read_text())["epochs_done"] == 0

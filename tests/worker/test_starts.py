@@ -1,0 +1,139 @@
+"""Whether another start can be hoped to get on."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from unetsweep.errors import EpochTooLongError, TrainingError
+from unetsweep.worker.claim import Claim
+from unetsweep.worker.starts import check_starts
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Run:
+    """A run's folder, start by start; a minute goes by between two."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.now, self.names = folder, BEGIN, list[tuple[int, int]]()
+        for name in ("claims", "attempts"):
+            (folder / name).mkdir()
+
+    def start(self, attempt: int, restart: int) -> None:
+        self.names.append((attempt, restart))
+        self._write(f"claims/{attempt}-{restart}", at=self.now.isoformat())
+
+    def end(self, minutes: float, epochs: tuple[int, ...] = (), *, said: bool = True, seconds: float = 60.0) -> None:
+        attempt, restart = self.names[-1]
+        self.now += timedelta(minutes=minutes)
+        if said:
+            self._write(f"attempts/{attempt}.exit-{restart}.json", at=self.now.isoformat(), status=143)
+        lines = [json.dumps({"epoch": epoch, "seconds": seconds}) for epoch in epochs]
+        if lines:
+            (self.folder / f"progress-{attempt}-{restart}.jsonl").write_text("\n".join([*lines, '{"epoch": 9']))
+        self.now += timedelta(minutes=1)
+
+    def check(self, limit_min: int = 10, most_restarts: int = 20) -> None:
+        check_starts(
+            self.folder, Claim(self.folder, *self.names[-1], 0), limit_min=limit_min, most_restarts=most_restarts
+        )
+
+    def _write(self, name: str, **content: object) -> None:
+        (self.folder / name).write_text(json.dumps({"schema": 1, **content}))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+@pytest.mark.parametrize("names", [[(1, 0), (1, 1), (1, 2)], [(1, 0), (2, 0), (3, 0)]])
+@pytest.mark.parametrize("said", [True, False])
+def test_after_two_starts_that_the_limit_ended_without_an_epoch_there_is_no_third(
+    names: list[tuple[int, int]], said: bool, run: Run
+) -> None:
+    for name in names[:2]:
+        run.start(*name)
+        run.check()
+        run.end(9.5, said=said)
+    run.start(*names[2])
+    said_so = r"one epoch takes more than 1?\d min: two starts .* the limit of the job is 10 min; raise slurm\.time"
+    with pytest.raises(EpochTooLongError, match=said_so):
+        run.check()
+
+
+def test_a_start_that_finished_an_epoch_is_no_reason_to_stop(run: Run) -> None:
+    for restart, epochs in enumerate([(), (1,), (), (2,)]):
+        run.start(1, restart)
+        run.check()
+        run.end(9.5, epochs)
+    run.start(1, 4)
+    run.check()
+
+
+def test_an_epoch_that_was_only_repeated_is_none_got_on_by(run: Run) -> None:
+    for restart, epochs in enumerate([(1, 2), (1, 2), (2,)]):
+        run.start(1, restart)
+        run.end(9.5, epochs)
+    run.start(1, 3)
+    with pytest.raises(EpochTooLongError):
+        run.check()
+
+
+def test_starts_that_ended_long_before_the_limit_do_not_blame_it(run: Run) -> None:
+    for restart in range(4):
+        run.start(1, restart)
+        run.check()
+        run.end(1)
+
+
+def test_starts_that_the_old_limit_ended_do_not_speak_against_a_doubled_one(run: Run) -> None:
+    for restart in range(2):
+        run.start(1, restart)
+        run.end(10)
+    run.start(1, 2)
+    run.check(limit_min=20)
+
+
+def test_what_the_user_has_forgiven_does_not_count(run: Run) -> None:
+    for attempt in (1, 2):
+        run.start(attempt, 0)
+        run.end(9.5)
+    (run.folder / "attempts/2.forgiven.json").touch()
+    run.start(3, 0)
+    run.check()
+
+
+def test_an_epoch_that_took_longer_than_the_whole_limit_is_said_at_once(run: Run) -> None:
+    run.start(1, 0)
+    run.end(30, (1, 2), seconds=900)
+    run.start(2, 0)
+    run.check(limit_min=15)
+    with pytest.raises(EpochTooLongError, match="one epoch took 15 min, and the limit of the job is 10 min"):
+        run.check(limit_min=10)
+
+
+def test_only_restarts_without_a_new_epoch_are_bounded(run: Run) -> None:
+    for restart in range(6):
+        run.start(1, restart)
+        run.check(most_restarts=2)
+        run.end(1, (restart + 1,))
+    for restart in range(6, 9):
+        run.start(1, restart)
+        run.check(most_restarts=2)
+        run.end(1)
+    run.start(1, 9)
+    with pytest.raises(
+        TrainingError, match=r"started 3 times without finishing an epoch, and run\.retries\.requeue is 2"
+    ):
+        run.check(most_restarts=2)
+
+
+def test_restarts_that_never_came_to_a_claim_count_as_well(run: Run) -> None:
+    run.start(1, 0)
+    run.end(1, (1,))
+    run.start(1, 4)
+    with pytest.raises(TrainingError, match="started 3 times"):
+        run.check(most_restarts=2)

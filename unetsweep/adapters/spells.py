@@ -1,0 +1,35 @@
+"""When each attempt was sent and when it was over, from the times of a sweep's files."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from unetsweep.adapters.files import read_json
+from unetsweep.adapters.sweep_look import listed, numbered
+from unetsweep.core import layout
+from unetsweep.core.idle import Spell
+from unetsweep.errors import StateError
+
+
+def spells_and_ends(root: Path, now: float) -> tuple[list[Spell], list[float]]:
+    """The spells of all attempts (open ones until `now`) and each trial's end; seconds since 1970."""
+    spells: list[Spell] = []
+    for number, folder in numbered(root / layout.RUNS):
+        names = listed(folder / "attempts")
+        results = [path.stat().st_mtime for path in (folder / "horizons").glob("*.json")]
+        attempts = sorted(int(name[:-5]) for name in names if name[:-5].isdecimal())
+        begins = [_at(root / layout.attempt(number, each)) for each in attempts]
+        for at, each in enumerate(attempts):
+            lost = f"{each}.lost.json" in names
+            end = _at(root / layout.attempt_lost(number, each)) if lost else max(results, default=now)
+            later = begins[at + 1] if at + 1 < len(begins) else now
+            spells.append(Spell(begins[at], min(end, later)))
+    ends = [(folder / layout.RESULT) for _, folder in numbered(root / layout.TRIALS)]
+    return spells, [os.stat(path).st_mtime for path in ends if path.exists()]
+
+
+def _at(path: Path) -> float:
+    try:
+        return datetime.fromisoformat(read_json(path)["at"]).timestamp()
+    except (StateError, FileNotFoundError, KeyError, ValueError):
+        return path.stat().st_mtime if path.exists() else 0.0

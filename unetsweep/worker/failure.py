@@ -1,0 +1,80 @@
+"""What went wrong in a process of a training, as `error-<rank>.json` says it."""
+
+import contextlib
+import errno
+import json
+import socket
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unetsweep.adapters.files import utc_now, write_json
+from unetsweep.core import layout
+from unetsweep.errors import EpochTooLongError, TrainingError, UnetsweepError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+_ECHOES = ("Connection closed", "Connection reset", "closed by peer")
+"""What a process says when another one has left."""
+
+
+def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank: int) -> None:
+    """Leave the error in the run's folder, as well as its disk allows."""
+    known = isinstance(error, UnetsweepError)
+    message = str(error) if known else f"{type(error).__name__}: {error}"
+    content: dict[str, Any] = {
+        "kind": kind_of(error),
+        "message": message[:2000],
+        "traceback": "".join(traceback.format_exception(error)),
+        "attempt": attempt,
+        "restart": restart,
+        "rank": rank,
+        "host": socket.gethostname(),
+        "echo": any(word in message for word in _ECHOES),
+        "epochs_done": max((epoch for epoch, _ in finished_epochs(folder)), default=0),
+        "at": utc_now().isoformat(),
+    }
+    with contextlib.suppress(OSError):  # the error itself matters more than its record
+        write_json(folder / layout.error(rank), content)
+
+
+def kind_of(error: BaseException) -> str:
+    """`gpu_memory`, `disk`, `time`, `environment` (it cannot start or go on), or `exception` (a bug)."""
+    chain = list(_chain(error))
+    if any(_is_gpu_memory(each) for each in chain):
+        return "gpu_memory"
+    if any(isinstance(each, OSError) and each.errno in _FULL for each in chain):
+        return "disk"
+    if isinstance(error, EpochTooLongError):
+        return "time"
+    return "environment" if isinstance(error, TrainingError) else "exception"
+
+
+def finished_epochs(folder: Path, claim: str = "*") -> list[tuple[int, float]]:
+    """Epoch and wall seconds of each line of the run's progress; a torn line counts as none."""
+    found = []
+    for path in sorted(folder.glob(f"progress-{claim}.jsonl")):
+        for line in path.read_bytes().splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                raw = json.loads(line)
+                found.append((int(raw["epoch"]), float(raw["seconds"])))
+    return found
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """It, and what it came from: saving on a full disk ends in a RuntimeError of torch's, raised during the OSError."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _is_gpu_memory(error: BaseException) -> bool:
+    torch = sys.modules.get("torch")  # not imported: nobody has used a GPU
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_GPU_MEMORY)
