@@ -235,7 +235,6 @@ ELSEWHERE = {
     "submissions/TOKEN/JOB_submitted.pkl",
     "submissions/TOKEN/JOB_P_log.out",
     "submissions/TOKEN/JOB_P_result.pkl",
-    "runs/NNNN/again-K-R.json",
     "study.journal.behind",
     "study.journal.unreadable",
     "study.journal.torn",
