@@ -206,7 +206,7 @@ RULES: Mapping[str, Rule] = {
     "end_time": Rule(
         _N,
         "SLURM_JOB_END_TIME",
-        yes("is set", "is not set", "the time limit is reckoned from the profile's `time:` instead", LIMITED),
+        yes("is set", "is not set", "before SLURM 23: a training asks scontrol for its time limit instead", LIMITED),
     ),
     "delay": Rule(
         _N,
