@@ -13,18 +13,18 @@ REFUSED, FAILED, UNSEEN = "cccccccccccc", "dddddddddddd", "ffffffffffff"
 
 # as printed; job 2 is named `a|b "c" <line break> d`
 SQUEUE = """\
-2|N/A|COMPLETED|None|1795468504|a|b "c" 
+2|N/A|COMPLETED|None|1795468504||a|b "c" 
 d
-6|N/A|FAILED|NonZeroExitCode|1795468503|grid.dddddddddddd
-7|N/A|FAILED|JobLaunchFailure|1795468503|grid.eeeeeeeeeeee
-5|0|FAILED|BadConstraints|1795468501|grid.cccccccccccc
-5|1|FAILED|BadConstraints|1795468501|grid.cccccccccccc
-5|2|FAILED|BadConstraints|1795468501|grid.cccccccccccc
-4|N/A|PENDING|BeginTime|1795472161|grid.bbbbbbbbbbbb
-1|10|PENDING|JobArrayTaskLimit|N/A|grid.0f3a9c2e11d7
-1|2|PENDING|JobArrayTaskLimit|N/A|grid.0f3a9c2e11d7
-3|N/A|PENDING|JobHeldUser|N/A|grid.aaaaaaaaaaaa
-1|0|RUNNING|None|1795472103|grid.0f3a9c2e11d7
+6|N/A|FAILED|NonZeroExitCode|1795468503||grid.dddddddddddd
+7|N/A|FAILED|JobLaunchFailure|1795468503||grid.eeeeeeeeeeee
+5|0|FAILED|BadConstraints|1795468501||grid.cccccccccccc
+5|1|FAILED|BadConstraints|1795468501||grid.cccccccccccc
+5|2|FAILED|BadConstraints|1795468501||grid.cccccccccccc
+4|N/A|PENDING|BeginTime|1795472161||grid.bbbbbbbbbbbb
+1|10|PENDING|JobArrayTaskLimit|N/A||grid.0f3a9c2e11d7
+1|2|PENDING|JobArrayTaskLimit|N/A||grid.0f3a9c2e11d7
+3|N/A|PENDING|JobHeldUser|N/A||grid.aaaaaaaaaaaa
+1|0|RUNNING|None|1795472103|n1|grid.0f3a9c2e11d7
 """  # noqa: W291
 
 
@@ -68,12 +68,12 @@ def test_a_line_of_ours_that_cannot_be_read_is_an_error_and_not_an_absence():
 
 
 def test_a_name_that_only_contains_a_token_is_not_ours():
-    line = f"8|N/A|RUNNING|None|N/A|grid.{ARRAY}.more\n"
+    line = f"8|N/A|RUNNING|None|N/A|n1|grid.{ARRAY}.more\n"
     assert slurm_text.parse_jobs(line, [ARRAY]) == ()
 
 
 def test_an_array_whose_elements_were_cancelled_one_by_one_leaves_a_row_without_element():
-    (job,) = slurm_text.parse_jobs(f"2|N/A|CANCELLED|JobHeldUser|1795468501|grid.{ARRAY}\n", [ARRAY])
+    (job,) = slurm_text.parse_jobs(f"2|N/A|CANCELLED|JobHeldUser|1795468501||grid.{ARRAY}\n", [ARRAY])
     assert (job.job_id, job.index, job.state) == ("2", 0, JobState.CANCELLED)
 
 
@@ -101,7 +101,7 @@ def test_state_words(word, state):
 
 
 def test_a_state_word_that_we_do_not_know_counts_as_alive():
-    (job,) = slurm_text.parse_jobs(f"9|1|EXPEDITING|None|N/A|x.{ARRAY}\n", [ARRAY])
+    (job,) = slurm_text.parse_jobs(f"9|1|EXPEDITING|None|N/A|n1|x.{ARRAY}\n", [ARRAY])
     assert job.state.is_live
 
 
@@ -178,20 +178,26 @@ def test_a_job_id_is_found_beside_the_cluster_and_what_a_plugin_prints():
 
 
 SACCT = """\
-27_0|COMPLETED
-27_0.batch|COMPLETED
-27_0.0|COMPLETED
-27_1|FAILED
-27_1.batch|FAILED
-27_1.0|OUT_OF_MEMORY
-36_[1,4-5%1]|CANCELLED by 5
-41|TIMEOUT
+27_0|COMPLETED|grid.0f3a9c2e11d7
+27_0.batch|COMPLETED|batch
+27_0.0|COMPLETED|python
+27_1|FAILED|grid.0f3a9c2e11d7
+27_1.batch|FAILED|batch
+27_1.0|OUT_OF_MEMORY|python
+36_[1,4-5%1]|CANCELLED by 5|grid.0f3a9c2e11d7
+41|TIMEOUT|grid.0f3a9c2e11d7
 """
 
 
 def test_a_step_out_of_memory_outranks_the_job_row():
-    assert slurm_text.parse_final_words(SACCT, ["27_0", "27_1"]) == {"27_0": "COMPLETED", "27_1": "OUT_OF_MEMORY"}
+    assert slurm_text.parse_final_words(SACCT, dict.fromkeys(("27_0", "27_1"), ARRAY)) == {
+        "27_0": "COMPLETED",
+        "27_1": "OUT_OF_MEMORY",
+    }
 
 
 def test_elements_that_never_ran_share_a_row():
-    assert slurm_text.parse_final_words(SACCT, ["36_4", "36_2", "41", "99"]) == {"36_4": "CANCELLED", "41": "TIMEOUT"}
+    assert slurm_text.parse_final_words(SACCT, dict.fromkeys(("36_4", "36_2", "41", "99"), ARRAY)) == {
+        "36_4": "CANCELLED",
+        "41": "TIMEOUT",
+    }

@@ -1,7 +1,8 @@
 """SLURM's words: what we ask, and what its answers mean. Text in, facts out; nothing runs here.
 
-Each command stands beside the parser of its output. Seen on SLURM 22.05; where a newer one says it
-otherwise, the unknown is taken as alive (states) or as unheard (refusals), never as an end.
+Each command stands beside the parser of its output. Seen on SLURM 22.05, and read for 23.02 to 25.11 in its
+documentation and in users' logs; where one says it otherwise, the unknown is taken as alive (states) or
+as unheard (refusals), never as an end.
 """
 
 import re
@@ -30,6 +31,7 @@ STATES = {
     "SPECIAL_EXIT": JobState.QUEUED,
     "RESV_DEL_HOLD": JobState.QUEUED,
     "CONFIGURING": JobState.RUNNING,
+    "POWER_UP_NODE": JobState.RUNNING,
     "RUNNING": JobState.RUNNING,
     "COMPLETING": JobState.RUNNING,  # its processes may still write; and a requeued job passes through it
     "SUSPENDED": JobState.RUNNING,
@@ -146,17 +148,20 @@ class Refusal(Enum):
     REFUSED = "refused"
     """SLURM heard us and said no."""
     LIMIT = "limit"
-    """It said no because too many jobs are queued; later there may be room."""
+    """It said no for now: too many jobs are queued, or it is asked too often; later there may be room."""
     UNKNOWN = "unknown"
     """The job may exist: it has been seen to run after each of these messages."""
 
 
 _UNHEARD = re.compile(
     r"timed? ?out|unable to contact|connect|communication|send failure|receive failure|shutdown failure"
-    r"|zero bytes|header lengths|broken pipe|no route to host|interrupted|sleeping and retrying$",
+    r"|zero bytes|header lengths|broken pipe|no route to host|interrupted|sleeping and retrying$"
+    r"|socket error|would block|unexpected message|insane message|protocol authentication|file descriptor",
     re.IGNORECASE,
 )
-_FULL = re.compile(r"MaxSubmit|temporarily un", re.IGNORECASE)
+_FULL = re.compile(
+    r"MaxSubmit|temporarily un|Rate limit exceeded|MaxJobCount limit|controller in standby mode", re.IGNORECASE
+)
 _NO = re.compile(r"submission failed: |error: |unrecogni[sz]ed option|invalid option|fatal: ", re.IGNORECASE)
 
 
@@ -209,7 +214,7 @@ _LOG = (
     (re.compile(r"DUE TO TIME LIMIT"), "TIMEOUT"),
     (re.compile(r"DUE TO PREEMPTION"), "PREEMPTED"),
     (re.compile(r"DUE TO NODE FAILURE"), "NODE_FAIL"),
-    (re.compile(r"\*\*\* (JOB|STEP) \S+ ON \S+ CANCELLED AT \S+ (\*\*\*|DUE TO SIGNAL)"), "CANCELLED"),
+    (re.compile(r"\*\*\* (JOB|STEP) \S+ ON \S+ CANCELLED AT \S+ (\*\*\*|DUE [Tt][Oo] SIGNAL)"), "CANCELLED"),
 )
 """slurmstepd's lines in a job's log, the most telling first; a requeue is no end."""
 _DAEMON = re.compile(r"^(slurmstepd|srun)(-\S+)?: ")

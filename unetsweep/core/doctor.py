@@ -69,7 +69,7 @@ def _row(fact: Fact, rule: Rule) -> Row:
         finding, verdict, meaning = rule.read(fact.value)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         return Row(rule.section, rule.title, f"{fact.value!r} ({error})"[:200], UNKNOWN, "not understood")
-    return Row(rule.section, rule.title, finding, verdict, meaning)
+    return Row(rule.section, rule.title, str(finding), verdict, meaning)
 
 
 def yes(good: str, bad: str, meaning: str, verdict: Verdict = BROKEN) -> Callable[[Any], Said]:

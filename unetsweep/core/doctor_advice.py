@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from unetsweep.core.doctor import Fact
-from unetsweep.core.doctor_places import said_by
+from unetsweep.core.doctor_places import may_sbatch, said_by
 
 Known = Mapping[str, Any]
 """Values of the facts that were found out."""
@@ -34,9 +34,10 @@ def _local(known: Known) -> list[str]:
 
 def _driver(known: Known) -> list[str]:
     found = known.get("node_sbatch")
-    if found is None:
-        return ["in the sweep:    nothing about `run: {driver: …}` yet: no test job told whether a node may sbatch"]
-    if found.get("job"):
+    may = None if found is None else may_sbatch(found)
+    if found is None or may is None:
+        return ["in the sweep:    nothing about `run: {driver: …}` yet: it is not known whether a node may sbatch"]
+    if may:
         return ["in the sweep:    run: {driver: relay}    (the default) jobs bring the sweep on themselves"]
     return [
         f"in the sweep:    run: {{driver: watch}}    a node may not sbatch: {said_by(found)}",

@@ -90,15 +90,25 @@ def _gpus(value: int) -> Said:
     )
 
 
-def _sbatch(value: Mapping[str, Any]) -> Said:
+def may_sbatch(value: Mapping[str, Any]) -> bool | None:
+    """Whether a node may submit; None: it was not refused for being a node, so nobody knows."""
     if value.get("job"):
+        return True
+    said = said_by(value)
+    return None if any(word in said for word in ("MaxSubmit", "no answer", "timed out", "temporarily")) else False
+
+
+def _sbatch(value: Mapping[str, Any]) -> Said:
+    may = may_sbatch(value)
+    if may:
         return (
             "a held job was accepted, and cancelled",
             OK,
             "with the terminal closed, jobs bring the sweep on themselves",
         )
-    said = said_by(value)
-    return said, LIMITED, f"jobs cannot bring an adaptive sweep on: {WATCH}"
+    if may is None:
+        return said_by(value), UNKNOWN, "not refused for being on a node: run doctor again later"
+    return said_by(value), LIMITED, f"jobs cannot bring an adaptive sweep on: {WATCH}"
 
 
 def said_by(value: Mapping[str, Any]) -> str:
@@ -196,7 +206,7 @@ RULES: Mapping[str, Rule] = {
     "end_time": Rule(
         _N,
         "SLURM_JOB_END_TIME",
-        yes("is set", "is not set", "the time limit is reckoned from the profile's `time:` instead", LIMITED),
+        yes("is set", "is not set", "before SLURM 23: a training asks scontrol for its time limit instead", LIMITED),
     ),
     "delay": Rule(
         _N,
