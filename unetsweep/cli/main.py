@@ -7,7 +7,7 @@ import sys
 import click
 
 from unetsweep import __version__
-from unetsweep.errors import UnetsweepError
+from unetsweep.errors import StateError, UnetsweepError
 
 COMMANDS = {
     "submit": "Start a sweep, or bring it on: one pass.",
@@ -62,12 +62,18 @@ def program() -> None:
     """
 
 
+def _is_file(error: UnetsweepError) -> bool:
+    """Whether a file of ours is not what it should be."""
+    return type(error) is StateError and "unetsweep" not in str(error)
+
+
 def main() -> None:
     """Run it; errors meant for people are printed as such, bugs keep their tracebacks."""
     try:
         program()
     except UnetsweepError as error:
-        click.echo(f"unetsweep: {error}", err=True)
+        advice = "; `unetsweep repair SWEEP` mends what can be mended" if _is_file(error) else ""
+        click.echo(f"unetsweep: {error}{advice}", err=True)
         sys.exit(error.exit_status)
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
