@@ -15,6 +15,7 @@ COMMANDS = {
     "report": "Print the results as a table.",
     "logs": "Show what a trial's job printed.",
     "cancel": "End a sweep's jobs, or those of some trials.",
+    "repair": "Check a sweep's files, and mend what can be mended.",
     "retry": "Send trials again that ended without a result.",
     "train": "Train one config.json by hand.",
     "predict": "Draw a checkpoint's masks for images.",
