@@ -104,7 +104,7 @@ def test_a_result_is_written_once_and_the_trial_is_open_no_more(sweep: SweepDir)
     assert not sweep.end_trial(0, Result(trial=0, state="failed"))
     assert sweep.trials()[0]["result"]["val_iou"] == 0.5
     seen = sweep.look()
-    assert (seen.ended, seen.trials) == (1, (Trial(1, 1, 16),))
+    assert (seen.ended, seen.trials) == (1, (Trial(1, 1, 16, batch_size=4),))
 
 
 def test_of_ended_trials_nothing_is_opened(sweep: SweepDir):
@@ -115,12 +115,15 @@ def test_of_ended_trials_nothing_is_opened(sweep: SweepDir):
     assert sweep.look().ended == 1
 
 
-def test_a_torn_trial_is_an_error_with_its_path(sweep: SweepDir):
+def test_a_torn_trial_is_named_and_keeps_its_number(sweep: SweepDir):
     sweep.add_trials([config()], {})
     path = sweep.root / layout.trial_dir(0) / layout.TRIAL
     path.write_text("{")
-    with pytest.raises(StateError, match=str(path)):
-        sweep.look()
+    (trial,) = sweep.look().trials
+    assert str(path) in (trial.unreadable or "")
+    (known,) = sweep.trials()
+    assert (known["trial"], known["params"]["epochs"], str(path) in known["unreadable"]) == (0, 8, True)
+    assert sweep.next_trial() == 1
 
 
 def test_a_cancelled_trial_and_a_stopped_sweep_are_seen(sweep: SweepDir):

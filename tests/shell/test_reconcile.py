@@ -351,3 +351,31 @@ def test_a_study_that_cannot_be_written_stops_no_sweep_and_is_written_later(
     monkeypatch.setattr(type(scene.study), "update", real)
     scene.reconcile()
     assert scene.study.told == dict.fromkeys(range(2), "complete")
+
+
+@pytest.mark.parametrize("content", ["", '{"schema": 1, "tri', '{"schema": 7}', '{"schema": 1}', "\0" * 200])
+def test_an_unreadable_trial_waits_and_the_others_go_on(tmp_path: Path, content: str):
+    scene = Scene(tmp_path / "grid", trials=4, parallel=2)
+    scene.reconcile()
+    torn = scene.directory.root / "trials/0001/trial.json"
+    torn.write_text(content)
+    for _ in range(12):
+        outcome = scene.reconcile()
+        scene.run_on()
+    assert scene.states() == ["complete", None, "complete", "complete"]
+    (wait,) = outcome.plan.waits
+    assert (wait.trial, str(torn) in wait.reason) == (1, True)
+    assert "unetsweep repair grid" in wait.reason
+    assert len(list((scene.directory.root / "trials").iterdir())) == 4, "its point was proposed again"
+
+
+def test_an_unreadable_result_stops_no_pass(tmp_path: Path):
+    scene = Scene(tmp_path / "grid", trials=3, parallel=1)
+    scene.reconcile()
+    scene.run_on()
+    while not (scene.directory.root / "trials/0000/result.json").exists():
+        scene.reconcile()
+        scene.run_on()
+    (scene.directory.root / "trials/0000/result.json").write_text("{")
+    scene.until_ended()
+    assert scene.states() == [None, "complete", "complete"]

@@ -125,7 +125,7 @@ def signature_of(error: dict[str, Any]) -> str:
 
 
 def _exit(root: Path, run: int, number: int, restart: int, marks: Collection[str]) -> dict[str, Any]:
-    starts = [int(name.split("-")[1][:-5]) for name in marks if name.startswith(f"{number}.exit-")]
+    starts = [int(found[1]) for name in marks if (found := re.fullmatch(rf"{number}\.exit-(\d+)\.json", name))]
     newest = max(starts, default=-1)
     return read_json(root / layout.attempt_exit(run, number, newest)) if newest >= restart else {}
 

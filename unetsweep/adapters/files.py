@@ -26,7 +26,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         raw = json.loads(_bytes(path))
     except ValueError as error:
-        raise StateError(f"{path}: not readable as JSON ({error}); move it away and run the command again") from error
+        raise StateError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         found = raw.get("schema") if isinstance(raw, dict) else raw
         raise StateError(f"{path}: found schema {found!r}; this version reads {SCHEMA}")

@@ -44,6 +44,6 @@ class Keepers:
         lost = f"{number}.lost.json" in names
         try:
             raw = read_json(self._folder / f"{number}.json")
-        except StateError:
+            return Keeper(number, str(raw["token"]), datetime.fromisoformat(raw["at"]), lost)
+        except (StateError, KeyError, TypeError, ValueError):
             return Keeper(number, "", self._now(), lost=True)
-        return Keeper(number, raw["token"], datetime.fromisoformat(raw["at"]), lost)

@@ -22,7 +22,7 @@ from unetsweep.adapters.process import Identity, boot_id
 from unetsweep.core import layout
 from unetsweep.core.facts import Job, JobState
 from unetsweep.core.ports import KeeperRequest, Submission
-from unetsweep.errors import RefusedError
+from unetsweep.errors import RefusedError, StateError
 
 JOBS = "jobs"
 
@@ -51,10 +51,15 @@ class LocalJobs:
         return found
 
     def _job(self, token: str, path: Path) -> Job:
-        raw = read_json(path)
+        try:
+            raw = read_json(path)
+            index, job_id = int(raw["index"]), str(raw["job_id"])
+        except (StateError, KeyError, TypeError, ValueError):  # who it is, is not known: it counts as alive
+            index = int(path.name.partition(".")[0])
+            return Job("?", token, index, JobState.UNRECOGNISED, f"{path} is unreadable: run `unetsweep repair`")
         ended = path.with_name(path.name.replace(".process.json", ".ended")).exists()
         state = JobState.ENDED if ended else _state(raw)
-        return Job(raw["job_id"], token, int(raw["index"]), state, _WORDS[state])
+        return Job(job_id, token, index, state, _WORDS[state])
 
     def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         return {}  # a supervisor's record never goes away

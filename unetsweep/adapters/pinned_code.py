@@ -19,6 +19,7 @@ from unetsweep.core import layout
 from unetsweep.errors import StateError, UsageError
 
 MARKER = "py.typed"
+DIGITS = 12
 
 
 def package() -> Path:
@@ -79,6 +80,13 @@ def running(root: Path) -> Path | None:
     return folder if folder.parent == root.absolute() / layout.CODE else None
 
 
+def broken(root: Path) -> list[Path]:
+    """Copies that are not what their name says."""
+    folders = sorted((root / layout.CODE).glob("*")) if (root / layout.CODE).is_dir() else []
+    names = [folder for folder in folders if len(folder.name) == DIGITS and folder.name.isalnum()]
+    return [folder for folder in names if _hash(_files(folder / "unetsweep")) != folder.name]
+
+
 def _noted(root: Path) -> str:
     try:
         name = str(read_json(root / layout.CODE_NOTE).get("hash", ""))
@@ -99,7 +107,7 @@ def _hash(files: Mapping[str, bytes]) -> str:
     for name, content in files.items():
         digest.update(f"{len(name.encode())} {name} {len(content)} ".encode())
         digest.update(content)
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:DIGITS]
 
 
 def _copy(files: Mapping[str, bytes], folder: Path, name: str) -> None:

@@ -7,14 +7,15 @@ import os
 from pathlib import Path
 
 from unetsweep.adapters import sweep_look
-from unetsweep.adapters.files import link_json, read_json, utc_now
+from unetsweep.adapters.files import link_json, utc_now
+from unetsweep.adapters.trial_files import read_trial
 from unetsweep.core import layout
 
 
 def reopen(root: Path, trial: int) -> bool:
     """Take one trial's end back; its result is kept under another name. False where it had none."""
     folder = root / layout.trial_dir(trial)
-    part = read_json(folder / layout.TRIAL)["runs"][0]
+    part = read_trial(folder)["runs"][0]
     forgive(root, part["run"])
     (root / layout.run_dir(part["run"]) / layout.horizon(part["epochs"])).unlink(missing_ok=True)
     (folder / layout.CANCELLED).unlink(missing_ok=True)

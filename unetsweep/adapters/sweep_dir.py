@@ -30,6 +30,7 @@ from unetsweep.adapters.files import (
 from unetsweep.adapters.lease import server_time
 from unetsweep.adapters.logs import last_line, tail
 from unetsweep.adapters.progress_files import read_progress, read_stopped
+from unetsweep.adapters.trial_files import as_known, read_trial, rebuilt
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
 from unetsweep.core.actions import Element, Stop
@@ -108,15 +109,7 @@ class SweepDir:
         return [n for n, made in folders.items() if rename_folder(made, self.root / layout.trial_dir(n))]
 
     def _trial_file(self, number: int, config: TrialConfig, origin: Mapping[str, Any]) -> dict[str, Any]:
-        params = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate")}
-        return {
-            "trial": number,
-            "params": params,
-            "config_id": contract.config_id(config),
-            "runs": [{"run": number, "epochs": config.epochs}],
-            "at": self._now().isoformat(),
-            **origin,
-        }
+        return {**rebuilt(number, config), "at": self._now().isoformat(), **origin}
 
     def next_trial(self) -> int:
         """The first number without a trial; a folder whose trial.json never came is used again."""
@@ -124,19 +117,16 @@ class SweepDir:
         return max(whole, default=-1) + 1
 
     def trials(self) -> list[dict[str, Any]]:
-        """Every trial.json, in order, with its result under `result` when it has ended.
+        """Every trial.json, in order, with its result under `result` when it has ended; `unreadable` says which
+        file of it cannot be read (`params` are None where nothing tells them).
 
         The trial that speaks for its run (of the longest horizon) has `progress`: a function that
         reads the run's epochs, so that only who wants them pays for them.
         """
         found: list[dict[str, Any]] = []
-        for _, folder in sweep_look.numbered(self.root / layout.TRIALS):
+        for number, folder in sweep_look.numbered(self.root / layout.TRIALS):
             if (folder / layout.TRIAL).exists():
-                trial = read_json(folder / layout.TRIAL)
-                result = folder / layout.RESULT
-                trial["result"] = read_json(result) if result.exists() else None
-                trial["cancelled"] = (folder / layout.CANCELLED).exists()
-                found.append(trial)
+                found.append(as_known(number, folder))
         for run, trial in _speaking(found).items():
             trial["progress"] = partial(self.progress, run)
         return found
@@ -147,7 +137,7 @@ class SweepDir:
         return read_progress(folder, os.listdir(folder)).points if folder.exists() else ()
 
     def run_of(self, trial: int) -> int:
-        return int(read_json(self.root / layout.trial_dir(trial) / layout.TRIAL)["runs"][0]["run"])
+        return int(read_trial(self.root / layout.trial_dir(trial))["runs"][0]["run"])
 
     def config_path(self, trial: int) -> Path:
         return self.root / layout.trial_dir(trial) / layout.CONFIG

@@ -2,7 +2,7 @@
 
 Rule 1: of ended trials nothing is opened; their folders are only counted.
 Rule 2: what is half there (a folder without its file, made by a pass that died) is not there.
-Rule 3: an unreadable file of a run stops that run's trials, and no other's.
+Rule 3: an unreadable file of a run stops that run's trials, one of a trial that trial, and no other's.
 """
 
 import os
@@ -13,9 +13,10 @@ from unetsweep.adapters.attempt_files import forgiven, read_attempts, read_error
 from unetsweep.adapters.files import read_json
 from unetsweep.adapters.keeper_files import Keepers
 from unetsweep.adapters.progress_files import read_progress, read_stopped
+from unetsweep.adapters.trial_files import advised, open_trial
 from unetsweep.contract import result_from
 from unetsweep.core import layout
-from unetsweep.core.facts import Failure, Run, Seen, Trial
+from unetsweep.core.facts import Failure, Run, Seen
 from unetsweep.errors import StateError
 
 FEW = 10
@@ -30,10 +31,7 @@ def look(root: Path) -> Seen:
         if layout.RESULT in names:
             ended.append(number)
         elif layout.TRIAL in names:
-            raw = read_json(folder / layout.TRIAL)
-            part = raw["runs"][0]
-            batch = raw.get("params", {}).get("batch_size", 0)
-            trials.append(Trial(number, part["run"], part["epochs"], layout.CANCELLED in names, batch))
+            trials.append(open_trial(number, folder, cancelled=layout.CANCELLED in names))
     runs = {number: read_run(root, number) for number in {trial.run for trial in trials}}
     return Seen(
         len(ended),
@@ -60,7 +58,10 @@ def read_run(root: Path, number: int) -> Run:
     try:
         return _read_run(root, number)
     except StateError as error:
-        return Run(number, unreadable=str(error))
+        return Run(number, unreadable=advised(error, root))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # ours by its schema, but not what it should be
+        what = f"{root / layout.run_dir(number)}: a file in it is not what it should be ({error!r})"
+        return Run(number, unreadable=advised(what, root))
 
 
 def _read_run(root: Path, number: int) -> Run:
@@ -94,7 +95,7 @@ def _failure(root: Path, number: int) -> Failure | None:
             return None
         run = root / layout.run_dir(read_json(folder / layout.TRIAL)["runs"][0]["run"])
         errors = [error for error in read_errors(run, listed(run)) if not error.get("echo", False)]
-    except StateError:
+    except (StateError, KeyError, TypeError):
         return None
     if not errors:
         return None

@@ -6,11 +6,13 @@ from unetsweep import contract
 from unetsweep.adapters.files import read_json
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.adapters.sweep_look import numbered, read_run
+from unetsweep.adapters.trial_files import AXES, advised, as_known
 from unetsweep.config.load import load
 from unetsweep.contract import Result
 from unetsweep.core import layout
 from unetsweep.core.facts import Run
 from unetsweep.core.pruning import why_pruned
+from unetsweep.errors import StateError
 from unetsweep.report.rows import SweepRecord, TrialRecord
 
 NO_GROUPS = (
@@ -32,12 +34,16 @@ def records(sweep_dir: Path) -> SweepRecord:
 
 
 def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
-    trial = read_json(folder / layout.TRIAL)
-    params, part = trial["params"], trial["runs"][0]
+    trial = as_known(number, folder)
+    part, unreadable = trial["runs"][0], trial["unreadable"]
+    params = trial["params"] or dict.fromkeys(AXES, 0)
     run_dir = directory.root / layout.run_dir(part["run"])
-    result = _result(folder / layout.RESULT) or _result(run_dir / layout.horizon(part["epochs"]))
+    result, unread = _result(folder / layout.RESULT, run_dir / layout.horizon(part["epochs"]))
+    unreadable = unreadable or unread
     state: str
-    if result is not None:
+    if unreadable is not None:
+        state, reason, job_id = "waiting", advised(unreadable, directory.root), None
+    elif result is not None:
         state, reason, job_id = result.state, result.message or "", result.job_id
     else:
         state, reason, job_id = _open(
@@ -57,11 +63,16 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
     )
 
 
-def _result(path: Path) -> Result | None:
-    try:
-        return contract.result_from(read_json(path), str(path))
-    except FileNotFoundError:
-        return None
+def _result(*paths: Path) -> tuple[Result | None, str | None]:
+    """What the first of these files that is there says, or why it cannot be read."""
+    for path in paths:
+        try:
+            return contract.result_from(read_json(path), str(path)), None
+        except FileNotFoundError:
+            continue
+        except StateError as error:
+            return None, str(error)
+    return None, None
 
 
 def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]:

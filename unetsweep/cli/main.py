@@ -7,7 +7,7 @@ import sys
 import click
 
 from unetsweep import __version__
-from unetsweep.errors import UnetsweepError
+from unetsweep.errors import StateError, UnetsweepError
 
 COMMANDS = {
     "submit": "Start a sweep, or bring it on: one pass.",
@@ -15,6 +15,7 @@ COMMANDS = {
     "report": "Print the results as a table.",
     "logs": "Show what a trial's job printed.",
     "cancel": "End a sweep's jobs, or those of some trials.",
+    "repair": "Check a sweep's files, and mend what can be mended.",
     "retry": "Send trials again that ended without a result.",
     "train": "Train one config.json by hand.",
     "predict": "Draw a checkpoint's masks for images.",
@@ -63,12 +64,18 @@ def program() -> None:
     """
 
 
+def _is_file(error: UnetsweepError) -> bool:
+    """Whether a file of ours is not what it should be."""
+    return type(error) is StateError and "unetsweep" not in str(error)
+
+
 def main() -> None:
     """Run it; errors meant for people are printed as such, bugs keep their tracebacks."""
     try:
         program()
     except UnetsweepError as error:
-        click.echo(f"unetsweep: {error}", err=True)
+        advice = "; `unetsweep repair SWEEP` mends what can be mended" if _is_file(error) else ""
+        click.echo(f"unetsweep: {error}{advice}", err=True)
         sys.exit(error.exit_status)
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:

@@ -72,6 +72,9 @@ def _configs(directory: "SweepDir") -> dict[int, "TrialConfig"]:
 
     longest: dict[int, tuple[int, int]] = {}
     for trial in directory.trials():
+        if trial["unreadable"] is not None:
+            click.echo(f"left out  {trial['unreadable']}", err=True)
+            continue
         for part in trial["runs"]:
             mine = (part["epochs"], trial["trial"])
             longest[part["run"]] = max(longest.get(part["run"], mine), mine)

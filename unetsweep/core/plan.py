@@ -103,6 +103,7 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
         draft.live.append(Attempt(run.number, 0, "", run.number, look.now))  # a job of it may be at work
         draft.waits += [Wait(trial.number, run.unreadable) for trial in served]
         return
+    served = _readable(draft, run, served, look)
     waiting = []
     for trial in served:
         state = run.horizons.get(trial.epochs)
@@ -126,6 +127,15 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
         draft.actions += [_tell(trial, run.last, outcome.state, outcome.reason) for trial in waiting]
     else:
         _again(draft, spec, run, waiting, outcome)
+
+
+def _readable(draft: _Draft, run: Run, served: list[Trial], look: Look) -> list[Trial]:
+    """Those of which all is known; where none is, a job of the run keeps its place all the same."""
+    draft.waits += [Wait(trial.number, trial.unreadable) for trial in served if trial.unreadable]
+    known = [trial for trial in served if not trial.unreadable]
+    if not known and isinstance(outcome := outcome_of(run, look), Live):
+        draft.live.append(outcome.attempt)
+    return known
 
 
 def _told(draft: _Draft, run: Run, waiting: list[Trial], ended: dict[Trial, str], state: str) -> list[Trial]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from unetsweep.contract import Result
 from unetsweep.core.actions import Action, Adopt, Cancel, Element, End, GiveUp, Keep, Propose, Stop, Submit, Tell
@@ -33,7 +33,7 @@ def apply(actions: Sequence[Action], world: World, done: list[Action], told: Cal
 def _update_study(world: World) -> None:
     """The study is an index: that it cannot be written now stops no sweep, and the next pass tries again."""
     try:
-        world.study.update(world.spec, world.directory.trials())
+        world.study.update(world.spec, _known(world.directory.trials()))
     except Exception as error:
         world.directory.note(action="study", trouble=f"{type(error).__name__}: {error}")
 
@@ -74,11 +74,16 @@ def _propose(count: int, world: World) -> bool:
     a number counts as ours only if it is still free after the trials that the study was told of."""
     trials = world.directory.trials()
     count = min(count, trials_wanted(world.spec) - len(trials))
-    points = world.study.propose(world.spec, trials, count) if count > 0 else []
+    points = world.study.propose(world.spec, _known(trials), count) if count > 0 else []
     configs = [trial_config(world.spec, point) for point in points]
     origin = {"sampler": world.spec.study.sampler, "seed": world.spec.study.seed}
     first = max((trial["trial"] for trial in trials), default=-1) + 1
     return bool(configs) and bool(world.directory.add_trials(configs, origin, first))
+
+
+def _known(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those whose point is known: of the others every file is unreadable, and their numbers stay taken."""
+    return [trial for trial in trials if trial["params"] is not None]
 
 
 def _submit(action: Submit, world: World) -> bool:

@@ -37,7 +37,7 @@ def _others(world: World, asked: Sequence[History]) -> list[History]:
     names = {history.trial for history in asked}
     found = []
     for trial in world.directory.trials():
-        if trial["trial"] in names or "progress" not in trial:
+        if trial["trial"] in names or "progress" not in trial or trial["params"] is None:
             continue
         told = pruning.reports(trial["progress"](), world.spec.study.metric)
         if told:

@@ -1,0 +1,175 @@
+"""Mending runs: attempts from their submissions, claims kept as claims, checkpoints that no training can go on from."""
+
+import contextlib
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from unetsweep import contract
+from unetsweep.adapters.files import link_json, read_json
+from unetsweep.adapters.mending import (
+    NOBODY,
+    Finding,
+    aside,
+    is_old,
+    is_torn,
+    trouble,
+    without_lines,
+    written,
+    written_at,
+)
+from unetsweep.adapters.sweep_look import listed, numbered
+from unetsweep.adapters.trial_files import as_known
+from unetsweep.core import layout
+from unetsweep.errors import StateError
+
+STOP = ("attempt", "trial", "horizons", "epoch", "reason")
+MARKS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
+    "job": ("the job is found again by its token", lambda raw: raw["job_id"]),
+    "lost": ("the next pass finds out anew", lambda raw: raw["reason"]),
+    "end": ("the queue says how its job ended", lambda raw: raw["cause"]),
+}
+
+
+def findings(root: Path, *, ours: bool) -> Iterator[Finding]:
+    """Of every run. `ours`: our trainer made the checkpoints; a user's may have any form."""
+    horizons = _horizons(root)
+    for number, folder in numbered(root / layout.RUNS):
+        yield from _attempts(root, number, folder, horizons.get(number, []))
+        yield from _claims(folder)
+        yield from _words(folder)
+        yield from _progress(folder)
+        if ours:
+            yield from _checkpoints(folder)
+
+
+def _horizons(root: Path) -> dict[int, list[dict[str, int]]]:
+    """What each run's trials ask of it."""
+    found: dict[int, list[dict[str, int]]] = {}
+    for number, folder in numbered(root / layout.TRIALS):
+        for part in as_known(number, folder)["runs"] if listed(folder) else ():
+            found.setdefault(part["run"], []).append({"trial": number, "epochs": part["epochs"]})
+    return found
+
+
+def _attempts(root: Path, run: int, folder: Path, horizons: list[dict[str, int]]) -> Iterator[Finding]:
+    place = folder / "attempts"
+    for name in sorted(listed(place)):
+        path, parts = place / name, name.split(".")
+        if not name.endswith(".json") or not parts[0].isdecimal():
+            continue
+        number, word = int(parts[0]), parts[1].partition("-")[0]
+        if len(parts) == 2:
+            if why := trouble(path, lambda raw: (raw["token"], raw["index"], raw["at"], raw["horizons"][0]["trial"])):
+                yield _intent(root, run, number, path, why, horizons)
+        elif word == "forgiven":
+            if why := trouble(path):
+                yield written(path, why, {"at": written_at(path)}, "its being there")
+        elif word == "exit":
+            if why := trouble(path, lambda raw: (int(raw["status"]), raw["at"])):
+                yield aside(path, why, "the queue says how its job ended")
+        elif word in MARKS and (why := trouble(path, MARKS[word][1])):
+            yield aside(path, why, MARKS[word][0])
+
+
+def _intent(root: Path, run: int, number: int, path: Path, why: str, horizons: list[dict[str, int]]) -> Finding:
+    """From the one submission that names it; where none does, as an attempt that was given up."""
+    found = []
+    for folder in sorted((root / layout.SUBMISSIONS).glob("*")):
+        try:
+            intent = read_json(folder / "intent.json")
+            places = [at for at, each in enumerate(intent["elements"]) if each == [run, number]]
+            found += [(folder.name, at, intent["at"]) for at in places]
+        except (OSError, StateError, KeyError, TypeError):
+            continue
+    if len(found) == 1:
+        token, index, at = found[0]
+        throttle = _throttle(root, token)
+        content = {"token": token, "index": index, "at": at, "throttle": throttle, "horizons": horizons}
+        return written(path, why, content, f"submission {token}")
+    content = {"token": NOBODY, "index": 0, "at": written_at(path), "throttle": None, "horizons": horizons}
+    plain = written(path, why, content, "nothing: no submission tells of it")
+    lost = {"reason": "its intent was torn", "cause": "VANISHED", "at": written_at(path)}
+
+    def mend() -> None:
+        link_json(root / layout.attempt_lost(run, number), lost)  # first: a job of it may not go on
+        if plain.mend is not None:
+            plain.mend()
+
+    return Finding(path, why, "given up, as no one submission tells of it; its run is sent again", mend)
+
+
+def _throttle(root: Path, token: str) -> int | None:
+    """As another element of that submission says it."""
+    for path in (root / layout.RUNS).glob("*/attempts/*.json"):
+        try:
+            raw = read_json(path) if path.name[:-5].isdecimal() else {}
+        except StateError:
+            continue
+        if raw.get("token") == token:
+            throttle: int | None = raw.get("throttle")
+            return throttle
+    return None
+
+
+def _claims(folder: Path) -> Iterator[Finding]:
+    """A claim counts by its name; to take it away would end the training that holds it."""
+    for name in sorted(listed(folder / "claims")):
+        path, attempt = folder / "claims" / name, name.partition("-")[0]
+        if name.replace("-", "").isdecimal() and (why := trouble(path, lambda raw: (raw["job_id"], raw["at"]))):
+            content: dict[str, Any] = {"job_id": None, "host": "", "port": 0, "at": written_at(path)}
+            with contextlib.suppress(OSError, StateError, KeyError):
+                content["job_id"] = read_json(folder / "attempts" / f"{attempt}.job.json")["job_id"]
+            yield written(path, why, content, "its name and its attempt's job")
+
+
+def _words(folder: Path) -> Iterator[Finding]:
+    """What trainings and passes said of it."""
+    for path in sorted((folder / "horizons").glob("*.json")):
+        if why := trouble(path, partial(_result, path)):
+            yield aside(path, why, "the training publishes it again, from its checkpoint")
+    for path in sorted(folder.glob("error-*.json")):
+        if path.stem[6:].isdecimal() and (why := trouble(path, lambda raw: (raw["kind"], raw["message"]))):
+            yield aside(path, why, "the exit status stays")
+    for path in sorted(folder.glob("again-*.json")):
+        if why := trouble(path):
+            yield aside(path, why, "the queue says how its job ended")
+    stop = folder / "stop.json"
+    if stop.exists() and (why := trouble(stop, lambda raw: [raw[name] for name in STOP])):
+        yield aside(stop, why, "the pruner decides anew")
+
+
+def _result(path: Path, raw: dict[str, Any]) -> None:
+    contract.result_from(raw, str(path))
+
+
+def _progress(folder: Path) -> Iterator[Finding]:
+    """Torn lines, where no training can be writing the file any more."""
+    for path in sorted(folder.glob("progress-*.jsonl")):
+        attempt, _, restart = path.stem.removeprefix("progress-").partition("-")
+        over = any((folder / "attempts" / f"{attempt}.{mark}.json").exists() for mark in ("lost", f"exit-{restart}"))
+        if (over or is_old(path)) and (finding := without_lines(path, is_torn)) is not None:
+            yield finding
+
+
+def _checkpoints(folder: Path) -> Iterator[Finding]:
+    for path in sorted((folder / "checkpoints").glob("*.ckpt")):
+        why = _torn_zip(path)
+        if why is None:
+            continue
+        if path.name == "last.ckpt":
+            yield aside(path, why, "the run trains anew where its result is not there yet")
+        else:
+            yield aside(path, why, "numbers that are published stay; `unetsweep predict` cannot use it")
+
+
+def _torn_zip(path: Path) -> str | None:
+    """Whether the archive is whole, every byte of it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+        return None if bad is None else f"torn at {bad}"
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        return f"torn ({error})"

@@ -1,0 +1,144 @@
+"""Mending what belongs to the whole sweep: submissions, local jobs, keepers, code, logs, leftovers."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from unetsweep.adapters import pinned_code
+from unetsweep.adapters.files import link_json, read_json, utc_now
+from unetsweep.adapters.lease import server_time
+from unetsweep.adapters.mending import (
+    NOBODY,
+    Finding,
+    aside,
+    is_old,
+    is_torn,
+    removed,
+    trouble,
+    without_lines,
+    written,
+    written_at,
+)
+from unetsweep.adapters.sweep_dir import SWEEP
+from unetsweep.adapters.sweep_look import listed
+from unetsweep.core import layout
+from unetsweep.errors import StateError
+
+LEFT = (".tmp", ".probe", ".stale")
+
+
+def findings(root: Path, kind: Callable[[], str]) -> Iterator[Finding]:
+    """`kind`: the executor, should nothing tell it."""
+    yield from _leftovers(root)
+    yield from _submissions(root)
+    yield from _sweep(root, kind)
+    yield from _local_jobs(root)
+    yield from _keepers(root)
+    yield from _code(root)
+    ledger = root / layout.LEDGER
+    if ledger.exists() and (finding := without_lines(ledger, is_torn)) is not None:
+        yield finding
+
+
+def _leftovers(root: Path) -> Iterator[Finding]:
+    """A trainer's own files in runs/ are not ours to take away, but under names that begin with a dot."""
+    now = server_time(root / layout.LEASE)
+    for folder, folders, files in os.walk(root):
+        for name in sorted([*folders, *files]):
+            path = Path(folder, name)
+            ours = name.startswith(".") or path.parent.name in ("checkpoints", "horizons") or path.parent == root
+            if name.endswith(LEFT) and ours and is_old(path, now):
+                if name in folders:
+                    folders.remove(name)
+                yield removed(path)
+
+
+def _sweep(root: Path, kind: Callable[[], str]) -> Iterator[Finding]:
+    path = root / SWEEP
+    why = "is missing" if not path.exists() else trouble(path, lambda raw: (raw["executor"], raw["working_directory"]))
+    if why is not None:
+        kinds = [_raw(folder / "intent.json").get("kind") for folder in sorted((root / layout.SUBMISSIONS).glob("*"))]
+        executor = next((each for each in kinds if each in ("slurm", "local")), None) or kind()
+        about = {"executor": executor, "created": utc_now().isoformat(), "working_directory": os.getcwd()}
+        yield written(path, why, about, f"the submissions; a trainer command now starts in {os.getcwd()}")
+    stopped = root / layout.STOPPED
+    if stopped.exists() and (why := trouble(stopped)):
+        yield written(stopped, why, {"at": written_at(stopped)}, "its being there")
+
+
+def _submissions(root: Path) -> Iterator[Finding]:
+    for folder in sorted((root / layout.SUBMISSIONS).glob("*")):
+        path = folder / "intent.json"
+        if path.exists() and (why := trouble(path, lambda raw: [(int(run), int(n)) for run, n in raw["elements"]])):
+            yield _intent(root, folder.name, path, why)
+        for record in sorted(folder.glob("*.process.json")):
+            if why := trouble(record, lambda raw: (raw["index"], raw["job_id"])):
+                yield aside(record, why, "its training counts as gone, and is sent again")
+
+
+def _intent(root: Path, token: str, path: Path, why: str) -> Finding:
+    """From the attempts that it made; an element that another submission owns only keeps its place."""
+    known: dict[int, tuple[int, int]] = {}
+    at = written_at(path)
+    for attempt in sorted((root / layout.RUNS).glob("*/attempts/*.json")):
+        raw = _raw(attempt) if attempt.name[:-5].isdecimal() else {}
+        if raw.get("token") == token and isinstance(raw.get("index"), int):
+            known[raw["index"]] = (int(attempt.parents[1].name), int(attempt.name[:-5]))
+            at = raw.get("at", at)
+    if not known:
+        return aside(path, why, "no attempt is of this submission")
+    elements = [list(known.get(index, min(known.values()))) for index in range(max(known) + 1)]
+    kind = _raw(root / SWEEP).get("executor", "local")
+    return written(path, why, {"token": token, "kind": kind, "at": at, "elements": elements}, "its attempts")
+
+
+def _local_jobs(root: Path) -> Iterator[Finding]:
+    """A number stays given out."""
+    for path in sorted((root / "jobs").glob("*.json")):
+        if why := trouble(path, lambda raw: (raw["token"], int(raw["index"]))):
+            content: dict[str, Any] = {"token": NOBODY, "index": 0}
+            for record in (root / layout.SUBMISSIONS).glob("*/*.process.json"):
+                raw = _raw(record)
+                if raw.get("job_id") == path.stem:
+                    content = {"token": record.parent.name, "index": raw.get("index", 0)}
+            yield written(path, why, content, "its supervisor's record" if content["token"] != NOBODY else "its name")
+
+
+def _keepers(root: Path) -> Iterator[Finding]:
+    folder = root / layout.KEEPERS
+    for name in sorted(listed(folder)):
+        path, number = folder / name, name.partition(".")[0]
+        if not name.endswith(".json") or not number.isdecimal() or not (why := trouble(path, _keeper_words(name))):
+            continue
+        if name.count(".") > 1:
+            yield aside(path, why, "another keeper is left when there is need")
+            continue
+        plain = written(path, why, {"token": NOBODY, "at": written_at(path)}, "its name")
+
+        def mend(path: Path = path, number: str = number, plain: Finding = plain) -> None:
+            link_json(path.with_name(f"{number}.lost.json"), {"reason": "its intent was torn"})
+            if plain.mend is not None:
+                plain.mend()
+
+        yield Finding(path, why, "given up; another keeper is left when there is need", mend)
+
+
+def _keeper_words(name: str) -> Any:
+    key = "token" if name.count(".") == 1 else ("job_id" if ".job." in name else "reason")
+    return lambda raw: raw[key]
+
+
+def _code(root: Path) -> Iterator[Finding]:
+    for folder in pinned_code.broken(root):
+        yield aside(folder, "not the package that was copied", "jobs that were sent with it run the installed one")
+    note = root / layout.CODE_NOTE
+    if note.exists() and (why := trouble(note, lambda raw: raw["hash"].isalnum())):
+        yield aside(note, why, "the next `unetsweep submit` copies the package again")
+
+
+def _raw(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except (OSError, StateError):
+        return {}

@@ -1,0 +1,90 @@
+"""Mending trials: each of config.json and trial.json follows from the other, a result from its run."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from unetsweep import contract
+from unetsweep.adapters.files import read_json, utc_now
+from unetsweep.adapters.mending import Finding, aside, for_user, trouble, written, written_at
+from unetsweep.adapters.sweep_look import listed, numbered
+from unetsweep.adapters.trial_files import read_config, read_result, read_trial, rebuilt
+from unetsweep.contract import Result
+from unetsweep.core import layout
+from unetsweep.core.spec import SweepSpec
+from unetsweep.core.trials import trial_config
+from unetsweep.errors import StateError
+
+
+def findings(root: Path, spec: SweepSpec | None) -> Iterator[Finding]:
+    """Of every trial. `spec`: the sweep, where its file can be read."""
+    for number, folder in numbered(root / layout.TRIALS):
+        names = listed(folder)
+        if not names:
+            yield Finding(folder, "a trial's folder without a file", "taken away", folder.rmdir)
+            continue
+        yield from _point(root, number, folder, spec)
+        yield from _ends(root, number, folder)
+
+
+def _point(root: Path, number: int, folder: Path, spec: SweepSpec | None) -> Iterator[Finding]:
+    trial, config = folder / layout.TRIAL, folder / layout.CONFIG
+    no_trial = _why(lambda: read_trial(folder), trial)
+    no_config = _why(lambda: read_config(folder), config)
+    if no_trial is not None and no_config is not None:
+        run = root / layout.run_dir(number)
+        advice = f"which point it was is not known; delete {folder} and {run}, and it is proposed anew"
+        yield for_user(trial, f"{no_trial}; and config.json: {no_config}", advice)
+    elif no_trial is not None:
+        content = {**rebuilt(number, read_config(folder)), "at": utc_now().isoformat(), "sampler": "repaired"}
+        if spec is not None:
+            content |= {"sampler": spec.study.sampler, "seed": spec.study.seed}
+        yield written(trial, no_trial, content, "config.json")
+    elif no_config is not None:
+        yield _config(folder, no_config, spec)
+
+
+def _config(folder: Path, why: str, spec: SweepSpec | None) -> Finding:
+    path, trial = folder / layout.CONFIG, read_trial(folder)
+    if spec is None:
+        return for_user(path, why, "sweep.yaml is needed to write it anew: mend that first, then repair again")
+    config = trial_config(spec, trial["params"])
+    if contract.config_id(config) != trial["config_id"]:
+        advice = "sweep.yaml asks for another training than the trial was made for; put the file back from a backup"
+        return for_user(path, why, advice)
+    return written(path, why, contract.encode(config), "trial.json and sweep.yaml")
+
+
+def _ends(root: Path, number: int, folder: Path) -> Iterator[Finding]:
+    path = folder / layout.RESULT
+    why = _why(lambda: read_result(folder), path)
+    if why is not None:
+        published = _published(root, folder)
+        if published is not None:
+            content = contract.encode(replace(published, trial=number))
+            yield written(path, why, content, "what its run published")
+        else:
+            yield aside(path, why, "the next pass ends the trial anew")
+    cancelled = folder / layout.CANCELLED
+    if cancelled.exists() and (why := trouble(cancelled)):
+        yield written(cancelled, why, {"at": written_at(cancelled)}, "its being there")
+
+
+def _published(root: Path, folder: Path) -> Result | None:
+    """What the run left at the trial's horizon, as far as it can be read."""
+    try:
+        part = read_trial(folder)["runs"][0]
+        path = root / layout.run_dir(part["run"]) / layout.horizon(part["epochs"])
+        return contract.result_from(read_json(path), str(path)) if path.exists() else None
+    except StateError:
+        return None
+
+
+def _why(read: Callable[[], object], path: Path) -> str | None:
+    try:
+        read()
+    except FileNotFoundError:
+        return "is missing"
+    except StateError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return None

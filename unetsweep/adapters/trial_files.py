@@ -1,0 +1,97 @@
+"""Reading one trial's files, and what is still known of a trial when one of them cannot be read.
+
+Rule 1: an unreadable file stops its own trial and no other; the trial's number stays taken.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from unetsweep import contract
+from unetsweep.adapters.files import read_json
+from unetsweep.contract import Result, TrialConfig
+from unetsweep.core import layout
+from unetsweep.core.facts import Trial
+from unetsweep.errors import ConfigError, StateError
+
+AXES = ("epochs", "batch_size", "learning_rate")
+
+
+def read_trial(folder: Path) -> dict[str, Any]:
+    """A trial.json that says all that is needed; StateError names the file where it does not."""
+    path = folder / layout.TRIAL
+    raw = read_json(path)
+    try:
+        numbers = [raw["trial"], *(raw["params"][name] for name in AXES), raw["config_id"]]
+        numbers += [part[name] for part in raw["runs"] for name in ("run", "epochs")]
+    except (KeyError, TypeError) as error:
+        raise StateError(f"{path}: not a trial's file ({error} is missing)") from error
+    if len(numbers) < 7 or not all(isinstance(n, int | float) for n in (*numbers[:4], *numbers[5:])):
+        raise StateError(f"{path}: not a trial's file")
+    return raw
+
+
+def read_config(folder: Path) -> TrialConfig:
+    """The config.json beside it; StateError where it cannot be read."""
+    path = folder / layout.CONFIG
+    try:
+        return contract.config_from(read_json(path), str(path))
+    except (FileNotFoundError, ConfigError) as error:
+        raise StateError(f"{path}: not a trial's config ({error})") from error
+
+
+def read_result(folder: Path) -> Result | None:
+    """The trial's result; None: it has not ended. StateError where it cannot be read."""
+    path = folder / layout.RESULT
+    try:
+        return contract.result_from(read_json(path), str(path))
+    except FileNotFoundError:
+        return None
+
+
+def rebuilt(number: int, config: TrialConfig) -> dict[str, Any]:
+    """A trial.json, as a new trial gets it: its run is its own."""
+    return {
+        "trial": number,
+        "params": {name: getattr(config, name) for name in AXES},
+        "config_id": contract.config_id(config),
+        "runs": [{"run": number, "epochs": config.epochs}],
+    }
+
+
+def as_known(number: int, folder: Path) -> dict[str, Any]:
+    """trial.json, with `result`, `cancelled`, and `unreadable`: which file cannot be read, or None.
+
+    Where that is trial.json, all comes from config.json; `params` are None where both are unreadable.
+    """
+    unreadable: str | None = None
+    try:
+        trial = read_trial(folder)
+    except StateError as error:
+        unreadable = str(error)
+        try:
+            trial = rebuilt(number, read_config(folder))
+        except StateError:
+            trial = {"trial": number, "params": None, "config_id": "", "runs": [{"run": number, "epochs": 0}]}
+    try:
+        result = read_result(folder)
+    except StateError as error:
+        result, unreadable = None, unreadable or str(error)
+    trial["result"] = contract.encode(result) if result is not None else None
+    trial["cancelled"] = (folder / layout.CANCELLED).exists()
+    trial["unreadable"] = unreadable
+    return trial
+
+
+def open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
+    """A trial that has not ended, as the plan sees it."""
+    try:
+        raw = read_trial(folder)
+    except StateError as error:
+        return Trial(number, number, 0, cancelled, unreadable=advised(error, folder.parents[1]))
+    part = raw["runs"][0]
+    return Trial(number, part["run"], part["epochs"], cancelled, raw["params"]["batch_size"])
+
+
+def advised(error: Exception | str, root: Path) -> str:
+    """What is unreadable, and what to do about it."""
+    return f"{error}: run `unetsweep repair {root.name}`"

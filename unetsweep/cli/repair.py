@@ -1,0 +1,104 @@
+"""`unetsweep repair`: check every file of a sweep, and mend what can be mended."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unetsweep.errors import SpecError, UsageError
+
+if TYPE_CHECKING:
+    from unetsweep.adapters.mending import Finding
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.core.spec import SweepSpec
+
+PATIENCE_S = 60.0
+
+
+@click.command("repair")
+@click.argument("sweep")
+@click.option("--dry-run", is_flag=True, help="Print what is wrong; touch nothing.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
+)
+def command(sweep: str, dry_run: bool, results: Path) -> None:
+    """Check all files of SWEEP (its name or folder), and mend what can be mended: one line for each finding.
+
+    What is rebuilt or moved aside is kept as NAME.torn. It ends with status 1 when something needs you.
+    """
+    from unetsweep.adapters.lease import Lease
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.core import layout
+
+    directory = SweepDir(_folder(sweep, results))
+    directory.check_private()
+    tally = {"mended": 0, "left": 0}
+
+    def mend() -> None:
+        for finding in _findings(directory):
+            tally["left" if finding.mend is None else "mended"] += 1
+            if finding.mend is not None and not dry_run:
+                finding.mend()
+            click.echo(f"{_where(finding.path, directory.root)}: {finding.trouble}: {_deed(finding, dry_run=dry_run)}")
+
+    if dry_run:
+        mend()
+    elif not Lease(directory.root / layout.LEASE).run(mend, patience_s=PATIENCE_S):
+        raise UsageError(f"another pass is at work on {directory.name} and does not let go; run this again in a minute")
+    done = "would be mended" if dry_run else "mended"
+    click.echo(f"{directory.name}: {tally['mended']} {done}, {tally['left']} need you")
+    if tally["left"]:
+        sys.exit(1)
+
+
+def _folder(sweep: str, results: Path) -> Path:
+    """As for every command, but a sweep without its YAML file too."""
+    from unetsweep.cli._sweeps import resolve
+    from unetsweep.core import layout
+
+    for folder in (Path(sweep), results / sweep):
+        if (folder / layout.TRIALS).is_dir():
+            return folder.absolute()
+    return resolve(sweep, results)
+
+
+def _findings(directory: "SweepDir") -> "Iterator[Finding]":
+    """Each is mended before the next is looked for."""
+    from unetsweep.adapters import journal_check, repair_runs, repair_sweep, repair_trials
+    from unetsweep.adapters.slurm import available
+    from unetsweep.core import layout
+
+    spec, wrong = _spec(directory.root / layout.SPEC)
+    yield from wrong
+    yield from repair_trials.findings(directory.root, spec)
+    yield from repair_sweep.findings(directory.root, lambda: "slurm" if available() else "local")
+    yield from repair_runs.findings(directory.root, ours=spec is not None and spec.trainer.command is None)
+    if spec is not None:
+        known = [trial for trial in directory.trials() if trial["params"] is not None]
+        yield from journal_check.findings(directory.root / layout.STUDY, spec, known)
+
+
+def _spec(path: Path) -> "tuple[SweepSpec | None, list[Finding]]":
+    from unetsweep.adapters.mending import aside, for_user
+    from unetsweep.config.load import load
+
+    advice = "run `unetsweep submit` with the sweep's own YAML file again: it is written anew, and its trials stay"
+    if not path.exists():
+        return None, [for_user(path, "is missing", advice)]
+    try:
+        return load(path), []
+    except SpecError as error:
+        why = f"not a sweep ({error.problems[0].message})"
+        return None, [aside(path, why, "see below"), for_user(path, "is not there any more", advice)]
+
+
+def _deed(finding: "Finding", *, dry_run: bool) -> str:
+    if finding.mend is None:
+        return f"needs you: {finding.deed}"
+    return f"would be {finding.deed}" if dry_run else finding.deed
+
+
+def _where(path: Path, root: Path) -> str:
+    return str(path.relative_to(root))
