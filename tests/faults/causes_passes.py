@@ -40,7 +40,7 @@ for _when in ("before", "after"):
         )
 
 
-@fault("submit killed at every deed in turn", epochs=6, after="submit")
+@fault("submit killed at every deed in turn", epochs=16, after="submit")
 def every_deed(scene: Scene) -> None:
     """One sweep, and in it a death at each deed, also at those that later passes do."""
     scene.control()
@@ -48,8 +48,7 @@ def every_deed(scene: Scene) -> None:
     for deed in FIRST:
         for when in ("before", "after"):
             _die(scene, when, deed)
-    scene.wait_epochs(2)
-    scene.bed.run("scontrol", "requeue", scene.job_of(scene.at_work()[0]))
+    scene.bed.run("scontrol", "requeue", scene.job_of(scene.victim(2)))
     scene.wait(lambda: scene.facts("publish"), "a training ends")
     for when in ("before", "after"):
         _die(scene, when, "tell")
