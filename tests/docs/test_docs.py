@@ -212,20 +212,29 @@ PARTS = {
     "TOKEN": "[0-9a-f]{12}",
     "JOB": r"\d+(_\d+)?",
     "NAME": "[^/]+",
+    "HASH": "[0-9a-f]{12}",
+    "…": ".+",
     **dict.fromkeys("KREPI", r"\d+"),
 }
 ELSEWHERE = {
     "runs/NNNN/attempts/K.lost.json",
+    "runs/NNNN/attempts/K.end.json",
+    "runs/NNNN/attempts/K.forgiven.json",
     "runs/NNNN/stop.json",
+    "runs/NNNN/again-K-R.json",
     "runs/NNNN/comet/NAME.zip",
+    "trials/NNNN/result-K.json",
+    "keepers/K.json",
+    "keepers/K.job.json",
+    "keepers/K.lost.json",
+    "keepers/TOKEN.sh",
+    "keepers/TOKEN.log",
     "runs/NNNN/comet/NAME.zip.uploaded",
     "submissions/TOKEN/generic.pkl",
     "submissions/TOKEN/TOKEN.sh",
     "submissions/TOKEN/JOB_submitted.pkl",
     "submissions/TOKEN/JOB_P_log.out",
     "submissions/TOKEN/JOB_P_result.pkl",
-    "runs/NNNN/again-K-R.json",
-    "runs/NNNN/stop.json",
     "study.journal.behind",
     "study.journal.unreadable",
     "study.journal.torn",
@@ -233,7 +242,7 @@ ELSEWHERE = {
     "lease",
     "lease.mark-NAME",
 }
-"""Left by SLURM's jobs, by Comet, by a kill, by a prune, or only while a pass is at work."""
+"""Left by SLURM's jobs, by Comet, by a kill, a retry or a pruner, or only while a pass is at work."""
 TRAINER = """
 import json, sys, time
 

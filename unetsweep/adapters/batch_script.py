@@ -23,11 +23,14 @@ KEEPER_MIN = 60
 
 def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
     """Lines of the batch shell before srun; bash, because dash runs no EXIT trap on a signal."""
-    last_act = shlex.join([sys.executable, "-m", "unetsweep", "last-act", str(submission.sweep_dir), submission.token])
+    last_act = shlex.join(
+        [sys.executable, "-P", "-m", "unetsweep", "last-act", str(submission.sweep_dir), submission.token]
+    )
     no_pass = "" if submission.relay else " --no-pass"
     here = shlex.quote(str(folder))
     quoted = shlex.quote(python)
     return [
+        *code_lines(submission.code),
         "# the pickle is in place whether or not the submitter lived to see the job's id",
         "US_JOB=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}; US_JOB=${US_JOB:-$SLURM_JOB_ID}",
         f'[ -e {here}/"$US_JOB"_submitted.pkl ] || ln -s {GENERIC} {here}/"$US_JOB"_submitted.pkl',
@@ -53,15 +56,25 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         "}",
         "trap us_term TERM",
         *submission.resources.setup,
+        *code_lines(submission.code),
         f"command -v {quoted} >/dev/null || {{ echo {quoted}\" not found on $(hostname): it is slurm.python's word, "
         'or the submitting one"; exit 127; }',
     ]
 
 
+def code_lines(code: Path | None) -> list[str]:
+    """The pinned package before all others; repeated after lines of the user's, which may say PYTHONPATH anew."""
+    if code is None:
+        return []
+    first = shlex.quote(str(code))
+    export = f'export PYTHONPATH={first}"${{PYTHONPATH:+:$PYTHONPATH}}"'
+    return ["# the package as it was at submission", f'case "${{PYTHONPATH-}}:" in {first}:*) ;; *) {export} ;; esac']
+
+
 def _beat(submission: Submission) -> list[str]:
     """A pass beside the training, when the last one is old: never in a rank, and ended with the job's shell."""
     root = shlex.quote(str(submission.sweep_dir))
-    command = shlex.join([sys.executable, "-m", "unetsweep", "beat", str(submission.sweep_dir)])
+    command = shlex.join([sys.executable, "-P", "-m", "unetsweep", "beat", str(submission.sweep_dir)])
     half = max(1, submission.beat_s // 2)
     return [
         "us_beat() {",
@@ -97,12 +110,13 @@ def keeper_script(keeper: KeeperRequest) -> str:
         **{str(name).lstrip("-").replace("_", "-"): value for name, value in resources.keeper.items()},
     }
     lines = [_option(key, value) for key, value in options.items() if value is not None and value is not False]
-    keep = shlex.join([sys.executable, "-m", "unetsweep", "keep", str(keeper.sweep_dir), keeper.token])
+    keep = shlex.join([sys.executable, "-P", "-m", "unetsweep", "keep", str(keeper.sweep_dir), keeper.token])
     return "\n".join(
         [
             "#!/bin/bash",
             *lines,
             "#SBATCH --requeue",
+            *code_lines(keeper.code),
             f"for n in $(seq {KEEPER_MIN - 10}); do",
             f"  timeout -k 5 300 {keep} </dev/null 2>&1 && exit 0",
             "  sleep 60",

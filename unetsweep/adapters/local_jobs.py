@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.adapters.files import link_json, read_json
+from unetsweep.adapters.pinned_code import with_code
 from unetsweep.adapters.process import Identity, boot_id
 from unetsweep.core import layout
 from unetsweep.core.facts import Job, JobState
@@ -83,6 +84,7 @@ class LocalJobs:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=self._root,
+                env=with_code(os.environ, submission.code),
             )
         return job_id
 

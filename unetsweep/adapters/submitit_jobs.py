@@ -88,8 +88,8 @@ def script(submission: Submission, folder: Path) -> str:
     if "%" in str(folder):
         raise RefusedError(f"{folder}: SLURM reads the % in it as a pattern; choose another folder with --results")
     python = os.path.expanduser(resources.python or sys.executable)
-    try:
-        executor = SlurmExecutor(folder=folder, python=shlex.quote(python))
+    try:  # -P: a folder `unetsweep` where the job starts is not what was submitted
+        executor = SlurmExecutor(folder=folder, python=f"{shlex.quote(python)} -P")
     except RuntimeError as error:
         raise SchedulerError(f"srun is not on PATH: {error}") from error
     executor.update_parameters(

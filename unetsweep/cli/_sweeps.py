@@ -62,6 +62,7 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
     """Everything a pass over this sweep needs. `eager`: a person makes it; `keeper`: the token of the one that does."""
     from unetsweep.adapters.clock import SystemClock
     from unetsweep.adapters.keeper_files import Keepers
+    from unetsweep.adapters.pinned_code import pinned
     from unetsweep.cli._clocks import clocks
     from unetsweep.cli._study import JournalStudy
     from unetsweep.config.load import load
@@ -71,19 +72,19 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
     executor = directory.executor
     if executor == "local" and spec.run.parallel is None:
         spec = replace(spec, run=replace(spec.run, parallel=local_places(spec)))
-    name, resources, run = spec.name, spec.slurm, spec.run
+    name, resources, run, code = spec.name, spec.slurm, spec.run, pinned(directory.root)
 
     def submission(token: str, sent: "Submit") -> "Submission":
         from unetsweep.core.ports import Submission
 
         wanted = resources if sent.mem is None else replace(resources, mem=sent.mem)
         relay, many = run.driver == "relay", len(sent.elements)
-        return Submission(token, name, directory.root, many, wanted, sent.throttle, relay, run.beat, sent.exclude)
+        return Submission(token, name, directory.root, many, wanted, sent.throttle, relay, run.beat, sent.exclude, code)
 
     def request(token: str, keep: "Keep") -> "KeeperRequest":
         from unetsweep.core.ports import KeeperRequest
 
-        return KeeperRequest(token, name, directory.root, resources, keep.after, keep.delay_s)
+        return KeeperRequest(token, name, directory.root, resources, keep.after, keep.delay_s, code)
 
     return World(
         spec,

@@ -71,6 +71,7 @@ def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False)
     from unetsweep.cli._sweeps import world_of
     from unetsweep.cli._watch import settle, watch_on
 
+    _pin(directory)
     world = world_of(directory, eager=True)
     click.echo(f"sweep {directory.name} on {directory.executor}, in {directory.root}")
     outcome = settle(directory, world, _say, force=force)
@@ -85,6 +86,22 @@ def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False)
             f"next: unetsweep status {directory.name} | unetsweep logs {directory.name} TRIAL --follow | "
             f"unetsweep report {directory.name} | unetsweep cancel {directory.name}"
         )
+
+
+def _pin(directory: "SweepDir") -> None:
+    """Have the jobs that are sent from now on run the package as it is now; where that cannot be, the installed one."""
+    import errno
+
+    from unetsweep.adapters.pinned_code import pin, unpin
+    from unetsweep.errors import UsageError
+
+    try:
+        pin(directory.root)
+    except (OSError, UsageError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # nothing else could be written either
+        unpin(directory.root)
+        click.echo(f"warning: the package is not copied, so the jobs run the installed one: {error}", err=True)
 
 
 def _say(action: "Action") -> None:

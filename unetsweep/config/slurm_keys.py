@@ -61,7 +61,10 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
     return found
 
 
-_KEEPERS = dict.fromkeys(("array", "begin", "dependency", "job-name", "open-mode", "output", "requeue", "wrap"))
+_KEEPERS = {
+    **{name: None for name, instead in SBATCH_OURS.items() if not instead},
+    **dict.fromkeys(("begin", "dependency", "ntasks", "ntasks-per-node")),
+}
 """What the keeper's job says itself."""
 
 

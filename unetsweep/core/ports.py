@@ -28,6 +28,8 @@ class Submission:
     """… when the last one is older than this."""
     exclude: tuple[str, ...] = ()
     """Nodes that it keeps away from."""
+    code: Path | None = None
+    """Folder that comes first on its PYTHONPATH, the package as it was pinned; None: it runs the installed one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class KeeperRequest:
     """It begins when these jobs have ended, "afterany" …"""
     delay_s: int
     """… and so many seconds from now have passed."""
+    code: Path | None = None
+    """As of a submission."""
 
 
 class Scheduler(Protocol):

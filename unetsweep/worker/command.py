@@ -20,6 +20,7 @@ from pathlib import Path
 from unetsweep import contract
 from unetsweep.adapters.files import read_json, write_json
 from unetsweep.adapters.logs import last_line
+from unetsweep.adapters.pinned_code import without_code
 from unetsweep.adapters.process import tied_to_us
 from unetsweep.core import layout
 from unetsweep.errors import StateError, SupersededError, TrainingError
@@ -84,7 +85,7 @@ def _run(command: list[str], errand: Errand) -> int:
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         tie()
 
-    environment = {**os.environ, **errand.environment()}
+    environment = {**without_code(os.environ), **errand.environment()}
     with subprocess.Popen(command, cwd=errand.working_directory, env=environment, preexec_fn=begin) as program:
         return program.wait()
 

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unetsweep import contract
-from unetsweep.adapters import local_jobs
+from unetsweep.adapters import local_jobs, pinned_code
+from unetsweep.adapters.batch_script import code_lines
 from unetsweep.adapters.files import link_json, read_json
 from unetsweep.adapters.process import Identity, tied_to_us
 from unetsweep.adapters.sweep_dir import SweepDir
@@ -43,7 +44,8 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
         env = {**os.environ, **_devices(gpus, held)}  # a cancellation ends us while we wait for them
         asked: list[int] = []
         signal.signal(signal.SIGTERM, lambda *_: asked.append(1))  # the ranks that there are got it too
-        ranks = [_start_rank([*base, str(rank), str(size)], resources, env) for rank in range(size)]
+        code = pinned_code.running(root)
+        ranks = [_start_rank([*base, str(rank), str(size)], resources, env, code) for rank in range(size)]
         if asked:  # before some of them were there
             for rank in ranks:
                 rank.terminate()
@@ -65,11 +67,13 @@ def _size(root: Path, run: int) -> tuple[int, int]:
     return size, config.processes if config.accelerator == "gpu" else 0
 
 
-def _start_rank(words: list[str], resources: Resources, env: dict[str, str]) -> "subprocess.Popen[bytes]":
+def _start_rank(
+    words: list[str], resources: Resources, env: dict[str, str], code: Path | None
+) -> "subprocess.Popen[bytes]":
     """One rank, in the environment that the sweep asks for; ours stays as it is, for the last act."""
     command = [resources.python or sys.executable, "-P", "-m", "unetsweep.worker", *words]
     if resources.setup:
-        command = ["bash", "-c", "\n".join([*resources.setup, 'exec "$@"']), "bash", *command]
+        command = ["bash", "-c", "\n".join([*resources.setup, *code_lines(code), 'exec "$@"']), "bash", *command]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=env, preexec_fn=tied_to_us())
 
 

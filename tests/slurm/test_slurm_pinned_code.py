@@ -1,0 +1,44 @@
+"""On a real SLURM: an edit of the checkout changes no job that is queued, nor what the jobs send themselves."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from slurm_cluster import Cluster, wait_for
+from test_slurm_sweep import TPE, TRAINER, unetsweep, until_ended
+
+from unetsweep.adapters import pinned_code
+
+pytestmark = pytest.mark.slurm
+
+PACKAGE = Path(pinned_code.__file__).parents[1]
+SEARCH = TPE.replace("trials: 6", "trials: 3").replace("parallel: 2", "parallel: 1")
+
+
+def broken(package: Path) -> None:
+    for path in [*package.glob("*/*.py"), package / "__init__.py"]:
+        path.write_text("raise SystemExit('this checkout is being worked on')")
+
+
+def test_an_edit_of_the_checkout_changes_no_queued_job(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+):
+    checkout = tmp_path / "checkout" / "unetsweep"
+    shutil.copytree(PACKAGE, checkout, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "trainer.py").write_text(TRAINER.replace("SLEEP", "3"))
+    (tmp_path / "tpe.yaml").write_text(SEARCH)
+    monkeypatch.chdir(tmp_path)
+    path = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", str(checkout.parent))
+    unetsweep("submit", "tpe.yaml")
+    wait_for(lambda: Path("trained.log").exists(), 60)
+    broken(checkout)
+    shutil.copytree(checkout, tmp_path / "unetsweep")  # where the jobs start
+    monkeypatch.delenv("PYTHONPATH") if path is None else monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # for the test's own `status`
+    results = until_ended("tpe", 120)
+    assert [result["state"] for result in results] == ["complete"] * 3
+    logs = [log.read_text() for log in Path("results/tpe/submissions").glob("*/*.out")]
+    assert len(logs) == 3
+    assert not any("being worked on" in log for log in logs)

@@ -1,0 +1,142 @@
+"""The package as it was at submission: jobs run a copy of it, so an edit of the checkout changes no queued job.
+
+Rule 1: a copy exists by rename(), under its own hash; what is there whole is never written again.
+Rule 2: only a person's command pins; what jobs send goes out with what was pinned last.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import unetsweep
+from unetsweep.adapters.files import read_json, rename_folder, utc_now, write_json
+from unetsweep.core import layout
+from unetsweep.errors import StateError, UsageError
+
+MARKER = "py.typed"
+
+
+def package() -> Path:
+    """The folder of the package that runs now."""
+    return Path(unetsweep.__file__).absolute().parent
+
+
+def pin(root: Path, source: Path | None = None) -> Path:
+    """Copy the package into the sweep and make it the one that jobs run from now on; the folder for PYTHONPATH.
+
+    OSError: it cannot be copied. UsageError: PYTHONPATH cannot name a folder there.
+    """
+    if os.pathsep in str(root):
+        raise UsageError(f"{root}: PYTHONPATH cannot name a folder with {os.pathsep!r} in it")
+    source = package() if source is None else source
+    files = _files(source)
+    name = _hash(files)
+    folder = root / layout.CODE / name
+    if _hash(_files(folder / source.name)) != name:
+        _copy(files, folder, source.name)
+    if _noted(root) != name:
+        about = {"hash": name, "version": unetsweep.__version__, "commit": _commit(source), "at": utc_now().isoformat()}
+        write_json(root / layout.CODE_NOTE, about)
+    return folder
+
+
+def unpin(root: Path) -> None:
+    """What is sent from now on runs the installed package."""
+    (root / layout.CODE_NOTE).unlink(missing_ok=True)
+
+
+def pinned(root: Path) -> Path | None:
+    """What new jobs have first on their PYTHONPATH; None: nothing, so that they run the installed package."""
+    name = _noted(root)
+    folder = root / layout.CODE / name if name else None
+    return folder if folder is not None and (folder / "unetsweep" / "__init__.py").is_file() else None
+
+
+def with_code(environment: Mapping[str, str], code: Path | None) -> dict[str, str]:
+    """These variables with the copy first on PYTHONPATH."""
+    if code is None:
+        return dict(environment)
+    rest = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part and part != str(code)]
+    return {**environment, "PYTHONPATH": os.pathsep.join([str(code), *rest])}
+
+
+def without_code(environment: Mapping[str, str]) -> dict[str, str]:
+    """These variables without the copy that runs now: for a program that is not ours."""
+    mine = str(package().parent)
+    rest = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part and part != mine]
+    outer = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+    return {**outer, "PYTHONPATH": os.pathsep.join(rest)} if rest else outer
+
+
+def running(root: Path) -> Path | None:
+    """The copy in this sweep's directory that this process runs; None: it runs another package."""
+    folder = package().parent
+    return folder if folder.parent == root.absolute() / layout.CODE else None
+
+
+def _noted(root: Path) -> str:
+    try:
+        name = str(read_json(root / layout.CODE_NOTE).get("hash", ""))
+    except (FileNotFoundError, StateError):  # the next submit notes it again
+        return ""
+    return name if name.isalnum() else ""
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """The package's sources by relative name; empty where there is no such folder."""
+    paths = [*folder.rglob("*.py"), folder / MARKER]
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+    return dict(sorted(found.items()))
+
+
+def _hash(files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, content in files.items():
+        digest.update(f"{len(name.encode())} {name} {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()[:12]
+
+
+def _copy(files: Mapping[str, bytes], folder: Path, name: str) -> None:
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    made = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    made.mkdir(mode=0o700)
+    try:
+        written = [made / name / each for each in files]
+        for path, content in zip(written, files.values(), strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        for path in written:  # all are written before the first is flushed: one commit of the journal for all
+            _flush(path)
+        if folder.exists():  # a copy that is not whole
+            os.rename(folder, folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.torn"))
+        rename_folder(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _commit(source: Path) -> str | None:
+    """The commit of the checkout that the package is tracked in; None: it is in none."""
+    said = ""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        for words in (("ls-files", "--error-unmatch", "__init__.py"), ("rev-parse", "HEAD")):
+            done = subprocess.run(
+                ["git", "-C", str(source), *words], capture_output=True, text=True, check=False, timeout=10
+            )
+            if done.returncode != 0:
+                return None
+            said = done.stdout.strip()
+    return said or None
