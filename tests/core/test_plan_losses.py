@@ -162,6 +162,20 @@ def test_the_sweep_stops_when_nothing_ever_starts():
     assert lines(decide(replace(found, runs=forgiven))) == ["submit 0.3 1.3"]
 
 
+def test_a_sweep_that_stopped_because_nothing_starts_fails_no_trial_for_it():
+    tries = tuple(gone(Cause.START, number) for number in (1, 2, 3))
+    last = attempt(4, job_id="18808", job=job(ENDED))
+    other = tuple(gone(Cause.START, number, run=1) for number in (1, 2))
+    found = replace(many(None, None), runs={0: Run(0, {}, (*tries, last)), 1: Run(1, {}, other)})
+    decided = decide(found)
+    assert lines(decided) == ["give up 0.4"]
+    assert "no job of the sweep gets as far" in decided.waits[0].reason
+    written = Run(0, {}, (*tries, gone(Cause.START, 4)))
+    assert lines(decide(replace(found, runs={**found.runs, 0: written}))) == []
+    alone = seen(*tries, last)
+    assert lines(decide(alone)) == ["give up 0.4", "tell 0 failed"]
+
+
 def test_a_run_that_was_sent_once_does_not_keep_the_sweep_going_where_nothing_starts():
     lost = [tuple(gone(Cause.START, number, run=run) for number in (1, 2)) for run in (0, 1)]
     waiting = (attempt(run=2, token="b" * 12, job_id="18809", job=job(QUEUED, token="b" * 12)),)

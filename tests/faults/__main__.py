@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -47,6 +48,7 @@ def _lanes(asked: argparse.Namespace) -> list[list[str]]:
 
 
 def _lane(asked: argparse.Namespace) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the testbed is stopped
     place = Path(tempfile.mkdtemp(prefix="faults-"))
     bed = Bed(asked.variant, place / "bed", free_port())
     campaign(choose(asked.kinds, asked.exactly), range(1, asked.rounds + 1), bed, asked.results, place)

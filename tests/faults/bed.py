@@ -1,14 +1,17 @@
 """A testbed that is broken on purpose, and healed between two faults."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 HERE = Path(__file__).parent
 TESTBED = HERE.parents[1] / "slurm" / "testbed"
@@ -23,9 +26,20 @@ def outer() -> dict[str, str]:
     return {**env, "PATH": SBIN}
 
 
+_reserved: list[IO[bytes]] = []
+"""Locks on ports of ours, held until this process ends."""
+
+
 def free_port() -> int:
-    """The first of 105 ports, of which those that a testbed uses are free."""
-    for base in range(26000 + os.getpid() % 100 * 110, 60000, 110):
+    """The first of 105 ports, of which those that a testbed uses are free; nobody else gets them while we live."""
+    for base in range(26000, 60000, 110):
+        lock = (Path(tempfile.gettempdir()) / f"faults-port-{base}.lock").open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        _reserved.append(lock)
         if all(_is_free(base + offset) for offset in (0, 1, 2, 101, 102, 103, 104)):
             return base
     raise RuntimeError("no free ports")

@@ -6,6 +6,7 @@ import causes_cluster  # noqa: F401
 import causes_files  # noqa: F401
 import causes_kills  # noqa: F401
 import causes_passes  # noqa: F401
+import causes_torch  # noqa: F401
 from kinds import fault
 from scene import Scene
 

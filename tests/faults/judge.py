@@ -23,6 +23,8 @@ class Expected:
     """How many trials may end so; all others must be complete."""
     retold: int = 0
     """So many trials may be told twice: the user retried them."""
+    twins: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Where the weights are no chain: the numbers of the same training, left alone, a trial."""
     torn: bool = False
     """Checkpoints were torn on purpose: epochs back to the one before may be repeated."""
 
@@ -64,8 +66,8 @@ def judge(root: Path, facts: list[Fact], report: dict[str, Any], wanted: int, ex
         _check_epochs(verdict, run, of_run, expected)
         _check_finished(verdict, root, run, of_run)
     for number, trial in trials.items():
-        _check_weights(verdict, root, number, trial)
-    _check_table(verdict, trials, report)
+        _check_weights(verdict, root, number, trial, expected)
+    _check_table(verdict, trials, report, expected)
     return verdict
 
 
@@ -174,7 +176,7 @@ def _check_finished(verdict: Verdict, root: Path, run: str, facts: list[Fact]) -
             verdict.thrown.append(f"run {run}: {len(after)} epochs were trained after its result was there")
 
 
-def _check_weights(verdict: Verdict, root: Path, number: int, trial: dict[str, Any]) -> None:
+def _check_weights(verdict: Verdict, root: Path, number: int, trial: dict[str, Any], expected: Expected) -> None:
     """The chain of a result is that of its config and epochs; a result that is there is the trial's."""
     epochs, key = trial["config"]["epochs"], key_of(trial["config"])
     path = root / "runs" / f"{trial['run']:04d}" / "horizons" / f"{epochs}.json"
@@ -183,11 +185,17 @@ def _check_weights(verdict: Verdict, root: Path, number: int, trial: dict[str, A
         verdict.thrown.append(f"trial {number} ended {result['state']} though its training was finished")
     if result is None or result["state"] != "complete":
         return
-    if result["versions"].get("chain") != chain_at(epochs, key):
+    if expected.twins:
+        twin = expected.twins[number]
+        unequal = sorted(name for name, value in twin.items() if result[name] != value)
+        verdict.wrong += [f"trial {number}: {name} is not that of a training left alone" for name in unequal]
+    elif result["versions"].get("chain") != chain_at(epochs, key):
         verdict.wrong.append(f"trial {number}: its weights are not those of {epochs} epochs of its config")
 
 
-def _check_table(verdict: Verdict, trials: dict[int, dict[str, Any]], report: dict[str, Any]) -> None:
+def _check_table(
+    verdict: Verdict, trials: dict[int, dict[str, Any]], report: dict[str, Any], expected: Expected
+) -> None:
     """A row a trial, with its state, its score and the job that published it."""
     rows = {row["trial"]: row for row in report.get("rows", ())}
     if sorted(rows) != sorted(trials) or len(report.get("rows", ())) != len(trials):
@@ -201,6 +209,7 @@ def _check_table(verdict: Verdict, trials: dict[int, dict[str, Any]], report: di
         if (row["epochs"], row["batch_size"], row["learning_rate"], row["state"]) != asked:
             verdict.wrong.append(f"trial {number}: its row says {row}")
         if result["state"] == "complete":
-            score = iou_of(chain_at(config["epochs"], key_of(config)))
+            twin = expected.twins.get(number, {})
+            score = twin.get("val_iou") or iou_of(chain_at(config["epochs"], key_of(config)))
             if row["val_iou"] != score or row["job_id"] != result["job_id"]:
                 verdict.wrong.append(f"trial {number}: its row says {row['val_iou']} and not {score}")

@@ -18,14 +18,14 @@ CASES = [("none", name) for name in NONE] + [("dbd", name) for name in ASKED]
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Case]:
-    """All cases, by three testbeds side by side."""
+    """All cases, by four testbeds side by side."""
     needed = ("slurmctld", "slurmd", "munged", "slurmdbd", "mariadbd")
     missing = [program for program in needed if shutil.which(program, path=SBIN) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed: see slurm/testbed/README.md")
     results = tmp_path_factory.mktemp("faults") / "results.jsonl"
     base = ["--rounds", "1", "--results", str(results)]
-    shares = [("none", NONE[0::2]), ("none", NONE[1::2]), ("dbd", ASKED)]
+    shares = [("none", NONE[k::3]) for k in range(3)] + [("dbd", list(ASKED))]
     beside([*base, "--variant", variant, "--exactly", *names] for variant, names in shares)
     return {(case["variant"], case["kind"]): case for case in cases_of(results)}
 

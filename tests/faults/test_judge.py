@@ -183,6 +183,14 @@ def test_a_wrong_table_is_found(plant: Callable[[dict[str, Any]], None], sweep: 
     assert sweep.judged(report=report).wrong
 
 
+def test_a_number_that_differs_from_that_of_a_training_left_alone_is_wrong(sweep: Sweep):
+    same = {n: json.loads((sweep.root / f"trials/{n:04d}/result.json").read_bytes())["val_iou"] for n in range(2)}
+    twins = {number: {"val_iou": value} for number, value in same.items()}
+    assert sweep.judged(Expected(twins=twins)).kept
+    twins[1] = {"val_iou": 0.5}
+    assert "left alone" in sweep.judged(Expected(twins=twins)).wrong[0]
+
+
 def test_more_repeated_epochs_than_since_the_last_checkpoint_are_no_success(sweep: Sweep):
     forget_the_checkpoint(sweep)
     verdict = sweep.judged()

@@ -74,6 +74,17 @@ def test_jobs_are_cancelled_waiting_or_running(cluster: Cluster, make: Make, out
     queue.cancel(ids)
 
 
+def test_ending_what_waits_or_has_ended_is_no_error(cluster: Cluster, make: Make, out: Path):
+    sent = make(elements=2, throttle=1)
+    queue = Slurm(lambda _: payloads.Note(str(out), 100))
+    ids = queue.submit(sent)
+    cluster.wait(sent.token, lambda jobs: any(job.state is JobState.RUNNING for job in jobs))
+    for job_id in (*reversed(ids), *ids):
+        queue.end(job_id)
+    ended = cluster.wait(sent.token, lambda jobs: not any(job.state.is_live for job in jobs))
+    assert {job.state for job in ended.values()} == {JobState.CANCELLED}
+
+
 def test_an_unknown_partition_is_refused_in_sbatchs_words_with_those_that_there_are(make: Make, monkeypatch):
     monkeypatch.setenv("SBATCH_PARTITION", "main")
     sent = make(partition="nope")

@@ -148,6 +148,8 @@ class Slurm:
         try:
             ask(("scancel", "--quiet", "--signal=USR1", job_id), self._timeout)
             time.sleep(_DUMP_S)
+        except SchedulerError as error:  # it waits, or has just ended: there is nobody who could write stacks
+            _log.debug("no stacks of %s: %s", job_id, error)
         finally:
             self.cancel([job_id])
 

@@ -126,7 +126,7 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
     elif isinstance(outcome, Over):
         draft.actions += [_tell(trial, run.last, outcome.state, outcome.reason) for trial in waiting]
     else:
-        _again(draft, spec, run, waiting, outcome)
+        _again(draft, spec, run, waiting, outcome, look)
 
 
 def _readable(draft: _Draft, run: Run, served: list[Trial], look: Look) -> list[Trial]:
@@ -168,7 +168,7 @@ def _stay(draft: _Draft, waiting: list[Trial], outcome: Live) -> None:
     draft.waits += [Wait(trial.number, outcome.reason, outcome.running, job_id) for trial in waiting]
 
 
-def _again(draft: _Draft, spec: SweepSpec, run: Run, trials: list[Trial], outcome: Lost) -> None:
+def _again(draft: _Draft, spec: SweepSpec, run: Run, trials: list[Trial], outcome: Lost, look: Look) -> None:
     gone, last = outcome.give_up, run.last
     cause = again.cause_of(gone) if gone is not None else None
     draft.vanished += outcome.vanished
@@ -180,6 +180,9 @@ def _again(draft: _Draft, spec: SweepSpec, run: Run, trials: list[Trial], outcom
     elif last is not None and last.number > run.forgiven and last.lost is not None and not last.refused:
         following = again.after(spec, run, trials[0], last.cause or Cause.VANISHED)
     if isinstance(following, str):
+        if look.halted is not None and Cause.START in (cause, last.cause if last is not None else None):
+            draft.waits += [Wait(trial.number, f"stopped: {look.halted}") for trial in trials]  # it is not its fault
+            return
         draft.actions += [
             _tell(trial, last, "failed", f"{following}; the last time {outcome.reason}") for trial in trials
         ]
