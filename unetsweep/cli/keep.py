@@ -24,3 +24,5 @@ def command(root: Path, token: str) -> None:
         raise SchedulerError("another pass is at work and did not let go; the keeper comes again")
     if outcome.seen.silence is not None:
         raise SchedulerError(f"{outcome.seen.silence}; the keeper comes again")
+    if outcome.lacks_keeper:
+        raise SchedulerError("the next keeper was refused, or is not in the queue yet; this one comes again")

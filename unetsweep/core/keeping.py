@@ -25,8 +25,8 @@ def wants_keeper(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime)
     last = seen.keeper
     if last is None or last.token == capacity.keeper:
         return True
-    if last.lost:
-        return now - last.at > REFUSED_FOR or capacity.eager
+    if last.lost:  # the keeper before it waits until there is another, or a person asks; a training has other things to do
+        return capacity.keeper is not None or capacity.eager or now - last.at > REFUSED_FOR
     return not is_kept(last, capacity, now)
 
 
@@ -34,6 +34,11 @@ def is_kept(last: Keeper, capacity: Capacity, now: datetime) -> bool:
     if last.job is not None:
         return last.job.state.is_live
     return not last.lost and now - last.at < capacity.unseen_grace
+
+
+def is_unsure(last: Keeper | None, capacity: Capacity, now: datetime) -> bool:
+    """Whether the last keeper may never come: its intent is young, and the queue does not list it (yet)."""
+    return last is not None and last.job is None and is_kept(last, capacity, now)
 
 
 def keep(seen: Seen, live: Sequence[Attempt], delay_s: int) -> Keep:

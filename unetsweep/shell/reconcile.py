@@ -6,9 +6,10 @@ It may be killed at any point and run again by anyone.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from unetsweep.core.actions import Action, Submit
+from unetsweep.core.actions import Action, Keep, Submit
 from unetsweep.core.causes import WORDS
 from unetsweep.core.facts import Attempt, Job, JobState, Seen
+from unetsweep.core.keeping import is_unsure
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.errors import SchedulerError
@@ -27,6 +28,15 @@ class Outcome:
     done: list[Action] = field(default_factory=list)
     plan: Plan = field(default_factory=Plan)
     seen: Seen = field(default_factory=Seen)
+
+    unsure: bool = False
+    """The last keeper was seen as an intent only: whoever left it may have died before it was sent."""
+
+    @property
+    def lacks_keeper(self) -> bool:
+        """Whether a keeper was wanted, and it is not sure that there is one."""
+        wanted = self.unsure or any(isinstance(action, Keep) for action in self.plan.actions)
+        return wanted and not any(isinstance(action, Keep) for action in self.done)
 
 
 def observe(world: World) -> Seen:
@@ -54,7 +64,7 @@ def _last_words(world: World, seen: Seen, jobs: Mapping[tuple[str, int], Job]) -
         if last is None or last.lost is not None or (last.ending is not None and last.ending.is_final):
             continue
         job, job_id = jobs.get(key), last.claimed_by or last.job_id
-        if job is None and job_id is not None and last.at < since:
+        if job is None and job_id is not None and last.at <= since:
             mute[job_id] = Job(job_id, *key, JobState.ENDED, "")
         elif job is not None and job.state is JobState.ENDED and job.word not in WORDS:
             mute[job.job_id] = job
@@ -120,13 +130,20 @@ def reconcile(world: World, *, force: bool = False, told: Callable[[Action], Non
     for _ in range(TURNS):
         outcome.seen = with_jobs(files, jobs, silence)
         outcome.plan = plan(world.spec, outcome.seen, capacity, asked)
-        if any(isinstance(action, Submit) for action in outcome.plan.actions):
+        if capacity.submit_room is None and _submits(outcome.plan):
             limits = replace(capacity, max_elements=world.scheduler.max_elements(), submit_room=world.scheduler.room())
             outcome.plan = plan(world.spec, outcome.seen, limits, asked)
         if not force:
             outcome.plan.raise_if_unsafe()
         outcome.plan = with_stops(outcome.plan, world, outcome.seen)
         if not apply(outcome.plan.actions, world, outcome.done, told):
-            break
+            if not _submits(outcome.plan):
+                break
+            capacity = replace(capacity, submit_room=0)  # it takes no more; what there is may still want its keeper
         files = world.directory.look()
+    outcome.unsure = is_unsure(outcome.seen.keeper, capacity, asked)
     return outcome
+
+
+def _submits(plan: Plan) -> bool:
+    return any(isinstance(action, Submit) for action in plan.actions)

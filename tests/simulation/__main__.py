@@ -1,0 +1,35 @@
+"""`python -m tests.simulation [HISTORIES] [FIRST]`: histories by their numbers, and what they held."""
+
+import sys
+import time
+from collections import Counter
+
+from .histories import drawn
+from .world import World
+
+
+def main(count: int, first: int = 0) -> int:
+    total: Counter[str] = Counter()
+    broken = []
+    begin = time.perf_counter()
+    for seed in range(first, first + count):
+        world = World(*drawn(seed))
+        try:
+            world.run()
+        except AssertionError as error:
+            broken.append((seed, str(error).splitlines()[0]))
+        total += world.counts
+    kinds = {name: n for name, n in sorted(total.items()) if name.startswith("fault: ")}
+    print(f"histories {count} (seeds {first} to {first + count - 1}), steps {total['steps']}, passes {total['passes']}")
+    print(f"deeds of passes {total['deeds']}, kills of a pass {total['kills']}, sleeps of a pass {total['sleeps']}")
+    for name, number in kinds.items():
+        print(f"  {name.removeprefix('fault: '):45} {number}")
+    for seed, what in broken[:20]:
+        print(f"  broken in history {seed}: {what}")
+    print(f"invariants broken {len(broken)}, seconds {time.perf_counter() - begin:.1f}")
+    return bool(broken)
+
+
+if __name__ == "__main__":
+    numbers = [int(word) for word in sys.argv[1:]] or [10_000]
+    sys.exit(main(*numbers))

@@ -1,0 +1,202 @@
+"""The sweep's directory in memory: the promises of adapters/sweep_dir (by link() the first wins), without a disk.
+
+Rule 1: what jobs write is seen by passes only after a while, where the file system is slow; in the order of writing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from unetsweep.contract import Result
+from unetsweep.core.causes import Cause
+from unetsweep.core.facts import Attempt, Ending, Failure, Keeper, Point, Run, Seen, Stopped, Trial
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+FEW = 10
+
+
+def moment(seconds: float) -> datetime:
+    return BEGINNING + timedelta(seconds=seconds)
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A start of an attempt that claimed the run."""
+
+    job_id: str
+    at: datetime
+    node: str
+    shown: float
+
+
+@dataclass(slots=True)
+class SimAttempt:
+    """The files of one attempt."""
+
+    run: int
+    number: int
+    token: str
+    index: int
+    at: datetime
+    throttle: int | None
+    horizons: tuple[tuple[int, int], ...]
+    mem: str | None
+    micro_batch: int | None
+    job_id: str | None = None
+    lost: dict[str, Any] | None = None
+    ended_for: str | None = None
+    claims: dict[int, Claimed] = field(default_factory=dict)
+    agains: dict[int, float] = field(default_factory=dict)
+    errors: list[tuple[int, str, int, float]] = field(default_factory=list)
+    """(restart, kind, finished epochs, shown)."""
+    exits: dict[int, tuple[int, float]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SimRun:
+    """The files of one run."""
+
+    number: int
+    attempts: dict[int, SimAttempt] = field(default_factory=dict)
+    horizons: dict[int, tuple[str, float]] = field(default_factory=dict)
+    points: dict[int, tuple[Point, float]] = field(default_factory=dict)
+    lines: list[tuple[datetime, float]] = field(default_factory=list)
+    """(time, shown) of every line of progress."""
+    saved: int = 0
+    """The epoch of its last checkpoint."""
+    stopped: Stopped | None = None
+    forgiven: int = 0
+
+    def owner(self) -> tuple[int, int]:
+        """The highest claim."""
+        return max(((k, r) for k, each in self.attempts.items() for r in each.claims), default=(0, 0))
+
+
+@dataclass(slots=True)
+class SimTrial:
+    """The files of one trial."""
+
+    number: int
+    run: int
+    epochs: int
+    params: dict[str, float]
+    cancelled: float | None = None
+    """When the user cancelled it."""
+    result: Result | None = None
+
+
+@dataclass(slots=True)
+class SimKeeper:
+    """The files of one keeper."""
+
+    token: str
+    at: datetime
+    lost: bool = False
+
+
+@dataclass(slots=True)
+class Files:
+    """All of it. Seconds are true ones."""
+
+    trials: dict[int, SimTrial] = field(default_factory=dict)
+    runs: dict[int, SimRun] = field(default_factory=dict)
+    tokens: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    keepers: dict[int, SimKeeper] = field(default_factory=dict)
+    stopped: bool = False
+    looked: float = -1e9
+    open: set[int] = field(default_factory=set)
+    """Numbers of the trials that have not ended."""
+
+    def look(self, now: float, clock: datetime) -> Seen:
+        """What a pass sees."""
+        trials = [self.trials[number] for number in sorted(self.open)]
+        found = tuple(
+            Trial(each.number, each.run, each.epochs, each.cancelled is not None, int(each.params["batch_size"]))
+            for each in trials
+        )
+        runs = {number: _run(self.runs[number], now) for number in {each.run for each in trials}}
+        ended = len(self.trials) - len(self.open)
+        return Seen(ended, found, runs, self.stopped, None, self._failures(ended), self._keeper())
+
+    def _keeper(self) -> Keeper | None:
+        if not self.keepers:
+            return None
+        number = max(self.keepers)
+        last = self.keepers[number]
+        return Keeper(number, last.token, last.at, last.lost)
+
+    def _failures(self, ended: int) -> tuple[Failure, ...]:
+        if ended > FEW:
+            return ()
+        found = []
+        for trial in self.trials.values():
+            if trial.result is None:
+                continue
+            kinds = [error[1] for each in self.runs[trial.run].attempts.values() for error in each.errors]
+            if trial.result.state != "failed" or not kinds:
+                return ()
+            found.append(Failure(trial.number, kinds[0], f"{kinds[0]} in the code"))
+        return tuple(found)
+
+    def owns(self, run: int, claim: tuple[int, int]) -> bool:
+        """Whether this start may write: `Claim.holds`."""
+        found = self.runs[run]
+        return found.attempts[claim[0]].lost is None and found.owner() == claim
+
+
+def _run(run: SimRun, now: float) -> Run:
+    refusals, attempts = 0, []
+    for number in sorted(run.attempts):
+        each = run.attempts[number]
+        attempts.append(_attempt(each, now, refusals))
+        refusals = refusals + 1 if each.lost is not None and each.lost.get("refused") else 0
+    points = _shown(run.points.values(), now)
+    horizons = {epochs: state for epochs, (state, shown) in run.horizons.items() if shown <= now}
+    last_at = next((at for at, shown in reversed(run.lines) if shown <= now), None)
+    return Run(run.number, horizons, tuple(attempts), None, points, last_at, run.stopped, run.forgiven)
+
+
+def _shown(points: Iterable[tuple[Point, float]], now: float) -> tuple[Point, ...]:
+    return tuple(point for point, shown in points if shown <= now)
+
+
+def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
+    restart, claim = max(((r, c) for r, c in each.claims.items() if c.shown <= now), default=(0, None))
+    lost = each.lost or {}
+    cause = lost.get("cause")
+    return Attempt(
+        each.run,
+        each.number,
+        each.token,
+        each.index,
+        each.at,
+        throttle=each.throttle,
+        job_id=each.job_id,
+        claimed_by=claim.job_id if claim else None,
+        claimed_at=claim.at if claim else None,
+        node=lost.get("node") or (claim.node if claim else None),
+        lost=lost.get("reason"),
+        cause=Cause[cause] if cause else None,
+        lost_at=lost.get("at"),
+        lost_epoch=lost.get("epoch", 0),
+        refused=lost.get("refused", False),
+        limit=lost.get("limit", False),
+        refusals=refusals,
+        again="the time limit is near" if each.agains.get(restart, now + 1) <= now else None,
+        ended_for=Cause[each.ended_for] if each.ended_for else None,
+        mem=each.mem,
+        micro_batch=each.micro_batch,
+        ending=_ending(each, restart, now),
+    )
+
+
+def _ending(each: SimAttempt, restart: int, now: float) -> Ending | None:
+    for at, kind, epochs, shown in each.errors:
+        if at >= restart and shown <= now:
+            return Ending(kind, f"{kind}: so it said", "error-0.json", None, kind, epochs)
+    newest = max((at for at, (_, shown) in each.exits.items() if shown <= now), default=-1)
+    if newest < restart or newest < 0:
+        return None
+    status = each.exits[newest][0]
+    return Ending("exit", f"ended with status {status} and no result", "log", status)

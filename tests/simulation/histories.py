@@ -1,0 +1,45 @@
+"""Histories by number: settings and a script drawn from a seed."""
+
+import random
+
+from .faults import ALL, OF_TRAININGS
+from .world import Fault, Settings
+
+CURSES = (
+    "exception",
+    "unexplained",
+    "disk full",
+    "hang",
+    "out of memory",
+    "out of GPU memory",
+    "node failure",
+    "time limit, requeue refused",
+    "diverge",
+)
+
+
+def drawn(seed: int) -> tuple[Settings, tuple[Fault, ...]]:
+    """The history of this number."""
+    draw = random.Random(seed)
+    trials = draw.randint(1, 7)
+    settings = Settings(
+        seed=seed,
+        trials=trials,
+        epochs=draw.choice((2, 4, 9)),
+        parallel=draw.choice((None, 1, 2, 2, 3)),
+        sampler=draw.choice(("grid", "grid", "random", "tpe")),
+        driver=draw.choice(("relay", "relay", "relay", "watch")),
+        pruner=draw.choice((None, None, "asha", "median")),
+        accounts=draw.random() < 0.4,
+        overlap=draw.random() < 0.3,
+        largest=draw.choice((1001, 1001, 2)),
+        cursed=tuple((draw.randrange(trials), draw.choice(CURSES)) for _ in range(draw.choice((0, 0, 0, 1, 2)))),
+    )
+    kinds = draw.sample(ALL, draw.randint(1, len(ALL)))
+    count = draw.choice((0, 2, 5, 10, 20))
+    span = draw.choice((100.0, 600.0, 2000.0))
+    script = [Fault(draw.random() * span, draw.choice(kinds), draw.randrange(1000)) for _ in range(count)]
+    return settings, tuple(sorted(script, key=lambda fault: fault.at))
+
+
+__all__ = ["OF_TRAININGS", "drawn"]

@@ -1,0 +1,284 @@
+"""One pass's view of the world: the ports of core/ports and shell/world, each deed a place to die or to sleep at."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from unetsweep.contract import Result, TrialConfig
+from unetsweep.core.actions import Element, Stop
+from unetsweep.core.facts import Job, JobState, Point, Seen, Stopped
+from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.pruning import History, Verdict, verdicts
+from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.errors import LimitError, RefusedError, SchedulerError
+
+from .files import SimAttempt, SimKeeper, SimRun, SimTrial, moment
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+class Killed(BaseException):
+    """The pass ends here; no `except Exception` stops it."""
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass knows, for the invariants."""
+
+    world: "World"
+    skew: float
+    is_keeper: bool = False
+    is_silent: bool = False
+    alive: frozenset[tuple[str, int]] = frozenset()
+    """(token, index) of what the queue listed as alive when it was asked."""
+    cancelled: frozenset[int] = frozenset()
+    """Trials that were cancelled before its latest look."""
+
+    def now(self) -> datetime:
+        return moment(self.world.time + self.skew)
+
+    def deed(self) -> None:
+        self.world.moment_of(self)
+
+
+class PassFiles:
+    """The Directory port."""
+
+    def __init__(self, mine: Pass) -> None:
+        self._pass, self._world, self._files = mine, mine.world, mine.world.files
+
+    def look(self) -> Seen:
+        self._pass.cancelled = frozenset(n for n in self._files.open if self._files.trials[n].cancelled is not None)
+        return self._files.look(self._world.time, self._pass.now())
+
+    def trials(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "trial": each.number,
+                "params": each.params,
+                "result": {"state": each.result.state} if each.result else None,
+                "progress": lambda run=each.run: self.progress(run),
+            }
+            for each in self._files.trials.values()
+        ]
+
+    def add_trials(self, configs: Sequence[TrialConfig], origin: Mapping[str, Any], first: int | None = None) -> list:
+        start, added = first or 0, []
+        for number, config in enumerate(configs, start):
+            self._pass.deed()
+            if number in self._files.trials:
+                continue
+            params = {"epochs": config.epochs, "batch_size": config.batch_size, "learning_rate": config.learning_rate}
+            self._files.trials[number] = SimTrial(number, number, config.epochs, params)
+            self._files.runs[number] = SimRun(number)
+            self._files.open.add(number)
+            added.append(number)
+        self._pass.deed()
+        return added
+
+    def horizon(self, run: int, epochs: int) -> Result | None:
+        state, shown = self._files.runs[run].horizons.get(epochs, ("", self._world.time + 1))
+        return Result(state=state, val_iou=0.5) if shown <= self._world.time else None  # type: ignore[arg-type]
+
+    def end_trial(self, trial: int, result: Result) -> bool:
+        self._pass.deed()
+        found = self._files.trials[trial]
+        is_first = found.result is None
+        if is_first:
+            self._world.check.ends(found, result)
+            found.result = result
+            self._files.open.discard(trial)
+        self._pass.deed()
+        return is_first
+
+    def intend(
+        self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
+    ) -> tuple[str, list[Element]]:
+        token, owned, at = self._world.new_token(), [], self._pass.now()
+        for index, each in enumerate(elements):
+            self._pass.deed()
+            attempts = self._files.runs[each.run].attempts
+            if each.attempt not in attempts:
+                attempts[each.attempt] = SimAttempt(
+                    each.run, each.attempt, token, index, at, throttle, each.horizons, each.mem, each.micro_batch
+                )
+                owned.append(each)
+        self._pass.deed()
+        self._files.tokens[token] = [(each.run, each.attempt) for each in elements]
+        self._world.check.intends(self._pass, owned)
+        return token, owned
+
+    def _attempt(self, run: int, attempt: int) -> SimAttempt:
+        return self._files.runs[run].attempts[attempt]
+
+    def record_job(self, run: int, attempt: int, job_id: str) -> None:
+        self._pass.deed()
+        found = self._attempt(run, attempt)
+        found.job_id = found.job_id or job_id
+        self._pass.deed()
+
+    def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None:
+        for each, job_id in zip(elements, job_ids, strict=True):
+            self.record_job(each.run, each.attempt, job_id)
+
+    def give_up(self, run: int, attempt: int, reason: str, **about: object) -> None:
+        self._pass.deed()
+        found = self._attempt(run, attempt)
+        found.lost = found.lost or {"reason": reason, **about, "at": self._pass.now()}
+        self._pass.deed()
+
+    def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None:
+        self._pass.deed()
+        found = self._attempt(run, attempt)
+        found.ended_for = found.ended_for or cause
+        self._pass.deed()
+
+    def log_tail(self, token: str, index: int, job_id: str) -> str:
+        return ""
+
+    def looked(self) -> None:
+        self._files.looked = self._world.time
+
+    def progress(self, run: int) -> Sequence[Point]:
+        return [point for point, shown in self._files.runs[run].points.values() if shown <= self._world.time]
+
+    def stop_run(self, stop: Stop) -> None:
+        self._pass.deed()
+        stopped = Stopped(stop.attempt, stop.trial, stop.horizons, stop.epoch, stop.reason)
+        self._files.runs[stop.run].stopped = stopped
+        self._pass.deed()
+
+    def stopped(self, run: int) -> Stopped | None:
+        return self._files.runs[run].stopped
+
+    def note(self, **content: object) -> None:
+        self._world.note(f"  {content}")
+
+
+class PassQueue:
+    """The Scheduler port."""
+
+    kind, queues = "slurm", True
+
+    def __init__(self, mine: Pass) -> None:
+        self._pass, self._world, self._cluster = mine, mine.world, mine.world.cluster
+
+    def _answer(self) -> None:
+        if self._world.is_on("silence"):
+            self._pass.is_silent = True
+            raise SchedulerError("squeue: Unable to contact slurm controller")
+
+    def max_elements(self) -> int:
+        return self._world.settings.largest
+
+    def room(self) -> int | None:
+        return None
+
+    def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
+        self._pass.deed()
+        self._answer()
+        found = self._cluster.listed(tokens)
+        self._pass.alive = frozenset((job.token, job.index) for job in found if job.state.is_live)
+        return found
+
+    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
+        if not self._world.settings.accounts:
+            return {}
+        found = self._cluster.accounts
+        return {job_id: found[job_id, token] for job_id, token in jobs.items() if (job_id, token) in found}
+
+    def word_in(self, log: str) -> tuple[JobState, str] | None:
+        return None
+
+    def submit(self, submission: Submission) -> Sequence[str]:
+        self._pass.deed()
+        self._world.check.sends(self._pass, submission)
+        self._refuse(submission.elements)
+        if submission.exclude and self._cluster.is_all(submission.exclude):
+            raise RefusedError("sbatch: error: Requested node configuration is not available")
+        if self._world.armed("timeout before"):
+            raise SchedulerError("sbatch: timed out")
+        ids = self._cluster.add(submission)
+        if self._world.armed("timeout after"):
+            raise SchedulerError("sbatch: timed out")
+        self._pass.deed()
+        return ids
+
+    def _refuse(self, elements: int) -> None:
+        self._answer()
+        if self._world.is_on("refusal"):
+            raise RefusedError("sbatch: error: Invalid account")
+        if self._world.is_on("limit") and self._cluster.count() + elements > 2:
+            raise LimitError("sbatch: error: QOSMaxSubmitJobPerUserLimit")
+
+    def cancel(self, job_ids: Collection[str]) -> None:
+        self._pass.deed()
+        self._answer()
+        self._cluster.cancel(job_ids)
+        self._pass.deed()
+
+    def end(self, job_id: str) -> None:
+        self._pass.deed()
+        self._answer()
+        self._cluster.cancel([job_id])
+        self._pass.deed()
+
+    def submit_keeper(self, keeper: KeeperRequest) -> str:
+        self._pass.deed()
+        self._world.check.keeps(self._pass)
+        self._refuse(1)
+        job_id = self._cluster.add_keeper(keeper)
+        self._pass.deed()
+        return job_id
+
+
+class PassKeepers:
+    """The Keepers port."""
+
+    def __init__(self, mine: Pass) -> None:
+        self._pass, self._world, self._keepers = mine, mine.world, mine.world.files.keepers
+
+    def intend(self, number: int) -> str | None:
+        self._pass.deed()
+        if number in self._keepers:
+            return None
+        token = self._world.new_token()
+        self._keepers[number] = SimKeeper(token, self._pass.now())
+        self._pass.deed()
+        return token
+
+    def record(self, number: int, job_id: str) -> None:
+        self._pass.deed()
+
+    def give_up(self, number: int, reason: str) -> None:
+        self._keepers[number].lost = True
+        if not self._pass.is_keeper:
+            self._world.check.unkept = True
+
+
+class Study:
+    """Proposes points, one after the other; told of nothing."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
+        start = max((trial["trial"] for trial in trials), default=-1) + 1
+        return [self._world.point(number) for number in range(start, min(start + count, trials_wanted(spec)))]
+
+    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None: ...
+
+    def verdicts(
+        self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
+    ) -> Mapping[int, Verdict]:
+        return verdicts(spec, [*others(), *asked])
+
+    def fall_behind(self) -> None: ...
+
+    def is_behind(self) -> bool:
+        return False
+
+
+GRACE = timedelta(seconds=90)
