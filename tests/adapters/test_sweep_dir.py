@@ -221,7 +221,9 @@ def test_an_exit_carries_status_log_and_the_log_s_last_line(begun: SweepDir, tmp
     log = tmp_path / "0.log"
     log.write_text("epoch 1\nMemoryError\n\n")
     begun.record_exit(0, 1, 0, 1, log)
-    assert ending(begun) == Ending("exit", "ended with status 1 and no result; its last line: MemoryError", str(log), 1)
+    assert ending(begun) == Ending(
+        "exit", "ended with status 1 and no result; its last words: MemoryError", str(log), 1
+    )
 
 
 def test_the_last_start_s_exit_counts_even_after_ten_restarts(begun: SweepDir):
@@ -262,7 +264,8 @@ def test_that_the_others_left_is_no_reason_before_an_exit_status_is_known(begun:
     begun.record_exit(0, 1, 0, 137, None)
     found = ending(begun)
     assert found is not None
-    assert found.message == "Connection closed by peer"
+    assert found.message == "ended with status 137 and no result; its last words: Connection closed by peer"
+    assert not found.is_final
 
 
 @pytest.mark.parametrize("name", ["claims/1-0", "error-0.json", "attempts/1.json", "horizons/8.json"])

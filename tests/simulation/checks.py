@@ -96,7 +96,9 @@ class Checks:
             if stop is None or stop.attempt != max(run.attempts) or trial.epochs not in stop.horizons:
                 self.fail(f"trial {trial.number} ended pruned by {stop}; its attempt is {max(run.attempts)}")
         if result.state == "failed" and not self._is_beyond_bounds(trial.run):
-            self.fail(f"trial {trial.number} failed within its bounds ({dict(self.blamed[trial.run])}): {result.message}")
+            self.fail(
+                f"trial {trial.number} failed within its bounds ({dict(self.blamed[trial.run])}): {result.message}"
+            )
 
     def _is_beyond_bounds(self, run: int) -> bool:
         met, retries = self.blamed[run], self._world.spec.run.retries
@@ -176,4 +178,6 @@ class Checks:
             world.counts["left to a person"] += 1
             return
         live = [f"{each.job_id} {each.word}" for each in world.cluster.jobs if each.known and each.state.is_live]
-        self.fail(f"open are {sorted(world.files.open)} of {len(world.files.trials)}, {world.time - last:.0f} s later; {live}")
+        self.fail(
+            f"open are {sorted(world.files.open)} of {len(world.files.trials)}, {world.time - last:.0f} s later; {live}"
+        )

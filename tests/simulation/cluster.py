@@ -297,9 +297,7 @@ class Cluster:
                 each.alive = False
         self.trainings = [each for each in self.trainings if each.alive]
 
-    def end(
-        self, job: SimJob, state: JobState, word: str, *, status: int | None = None, zombie: bool = False
-    ) -> None:
+    def end(self, job: SimJob, state: JobState, word: str, *, status: int | None = None, zombie: bool = False) -> None:
         """The job ends; with a status its last act is made."""
         was_running = job.state is JobState.RUNNING
         if not zombie:

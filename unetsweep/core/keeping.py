@@ -25,7 +25,9 @@ def wants_keeper(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime)
     last = seen.keeper
     if last is None or last.token == capacity.keeper:
         return True
-    if last.lost:  # the keeper before it waits until there is another, or a person asks; a training has other things to do
+    if (
+        last.lost
+    ):  # the keeper before it waits until there is another, or a person asks; a training has other things to do
         return capacity.keeper is not None or capacity.eager or now - last.at > REFUSED_FOR
     return not is_kept(last, capacity, now)
 
