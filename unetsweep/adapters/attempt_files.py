@@ -18,6 +18,7 @@ from unetsweep.core.facts import Attempt, Ending
 
 _ERROR = re.compile(r"error-\d+\.json")
 _FRAME = re.compile(r'^\s*File "(.*?)", line (\d+)', re.MULTILINE)
+_DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(r"(\d+)\.json")
 
 
@@ -118,10 +119,12 @@ def _ending(number: int, restart: int, errors: list[dict[str, Any]], exit_: dict
 
 
 def signature_of(error: dict[str, Any]) -> str:
-    """The same for two errors of one kind that came by the same lines of code."""
-    frames = _FRAME.findall(str(error.get("traceback", "")))
-    kind = str(error.get("message", "")).partition(":")[0] if frames else str(error.get("message", ""))
-    return hashlib.sha256(repr((error.get("kind"), kind, frames)).encode()).hexdigest()[:16]
+    """The same for two errors that came the same way: a bug by its type and the lines of code; what was said to a
+    person (kinds other than `exception`) by the words, numbers aside."""
+    message, trace = str(error.get("message", "")), str(error.get("traceback", ""))
+    kind, frames = error.get("kind"), _FRAME.findall(trace)
+    same = (message.partition(":")[0], frames) if kind == "exception" and frames else _DIGITS.sub("#", message)
+    return hashlib.sha256(repr((kind, same)).encode()).hexdigest()[:16]
 
 
 def _exit(root: Path, run: int, number: int, restart: int, marks: Collection[str]) -> dict[str, Any]:
