@@ -98,13 +98,10 @@ class Lease:
 
     def _is_stale(self) -> bool:
         try:
-            holder = read_json(self._path)
             written = self._path.stat().st_mtime
         except FileNotFoundError:
             return False
-        except StateError:
-            return True
-        if holder.get("boot") == boot_id() and not Identity.from_json(holder).is_alive():
+        if not self._holder_lives(self._path):
             return True
         return server_time(self._path) - written > self._expire_s
 
@@ -125,10 +122,12 @@ class Lease:
             loot.unlink(missing_ok=True)
 
     def _holder_lives(self, path: Path) -> bool:
+        """False only where the holder is seen dead. A lease that cannot be read may be a fresh one that is not
+        there whole yet, on a network file system: its age alone tells."""
         try:
             holder = read_json(path)
-        except StateError:
-            return False
+        except (StateError, FileNotFoundError):
+            return True
         return holder.get("boot") != boot_id() or Identity.from_json(holder).is_alive()
 
     def _leave_mark(self) -> None:
