@@ -58,19 +58,24 @@ class SweepDir:
         self.root.mkdir(parents=True, mode=0o700, exist_ok=True)
         self.check_private()
         for folder in (layout.TRIALS, layout.RUNS, layout.SUBMISSIONS):
-            (self.root / folder).mkdir(exist_ok=True)
+            (self.root / folder).mkdir(mode=0o700, exist_ok=True)
         about = {"executor": executor, "created": self._now().isoformat(), "working_directory": os.getcwd()}
         link_json(self.root / SWEEP, about)
         write_text(self.root / layout.SPEC, yaml)
 
     def check_private(self) -> None:
         """Refuse a directory into which others may write: the files in it are run as code."""
-        found = self.root.stat()
-        if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise StateError(
-                f"{self.root}: others may write here (owner {found.st_uid}, mode {stat.filemode(found.st_mode)}); "
-                f"make it yours alone: chmod 700 {self.root}"
-            )
+        for name in ("", layout.SUBMISSIONS, layout.CODE, layout.RUNS, layout.TRIALS, layout.KEEPERS):
+            folder = self.root / name
+            try:
+                found = folder.stat()
+            except FileNotFoundError:
+                continue
+            if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise StateError(
+                    f"{folder}: others may write here (owner {found.st_uid}, mode {stat.filemode(found.st_mode)}); "
+                    f"make it yours alone: chmod 700 {folder}; then `unetsweep` goes on"
+                )
 
     def replace_spec(self, yaml: str) -> None:
         write_text(self.root / layout.SPEC, yaml)

@@ -68,6 +68,7 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
     from unetsweep.config.load import load
     from unetsweep.shell.world import World
 
+    directory.check_private()
     spec = load(directory.root / layout.SPEC)
     executor = directory.executor
     if executor == "local" and spec.run.parallel is None:
