@@ -8,7 +8,6 @@ import dataclasses
 import os
 import secrets
 import socket
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -29,13 +28,13 @@ from unetsweep.adapters.files import (
 )
 from unetsweep.adapters.lease import server_time
 from unetsweep.adapters.logs import last_line, tail
+from unetsweep.adapters.private import check_private
 from unetsweep.adapters.progress_files import read_progress, read_stopped
 from unetsweep.adapters.trial_files import as_known, read_trial, rebuilt
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
 from unetsweep.core.actions import Element, Stop
 from unetsweep.core.facts import Point, Seen, Stopped
-from unetsweep.errors import StateError
 
 SWEEP = "sweep.json"
 
@@ -65,17 +64,7 @@ class SweepDir:
 
     def check_private(self) -> None:
         """Refuse a directory into which others may write: the files in it are run as code."""
-        for name in ("", layout.SUBMISSIONS, layout.CODE, layout.RUNS, layout.TRIALS, layout.KEEPERS):
-            folder = self.root / name
-            try:
-                found = folder.stat()
-            except FileNotFoundError:
-                continue
-            if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise StateError(
-                    f"{folder}: others may write here (owner {found.st_uid}, mode {stat.filemode(found.st_mode)}); "
-                    f"make it yours alone: chmod 700 {folder}; then `unetsweep` goes on"
-                )
+        check_private(self.root)
 
     def replace_spec(self, yaml: str) -> None:
         write_text(self.root / layout.SPEC, yaml)

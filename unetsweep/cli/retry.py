@@ -34,7 +34,6 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     from unetsweep.core import layout
 
     directory = SweepDir(resolve(sweep, results))
-    directory.check_private()
     states = _states(directory)
     chosen = _chosen(directory.name, states, trials, failed=failed)
     freed: list[int] = []
