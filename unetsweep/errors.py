@@ -11,6 +11,7 @@ UnetsweepError            what went wrong, where, and what to do next; `exit_sta
 │   ├── EpochTooLongError 4 one epoch does not fit into the job's time limit
 │   └── SupersededError 4 another job owns the run now
 ├── StateError       70   a file of ours is not what it should be
+│   └── ExposedError 70   others own a sweep's directory or may write into it
 ├── TrackerError     75   Comet did not answer or did not take an archive: try again
 └── SchedulerError   75   the queue did not answer or refused: try again, or do as it says
     └── RefusedError 75   the scheduler heard us and said no: nothing was submitted
@@ -99,6 +100,10 @@ class StateError(UnetsweepError):
     """A file of ours is not what it should be."""
 
     exit_status = 70
+
+
+class ExposedError(StateError):
+    """A sweep's directory is not its user's alone, so nothing that lies there is run."""
 
 
 class TrackerError(UnetsweepError):

@@ -50,7 +50,7 @@ def test_a_folder_into_which_others_may_write_is_refused(tmp_path: Path, mode: i
     folder = tmp_path / "grid"
     folder.mkdir()
     folder.chmod(mode)
-    with pytest.raises(StateError, match=f"chmod 700 {folder}"):
+    with pytest.raises(StateError, match=f"chmod go-w {folder}"):
         SweepDir(folder).create("name: grid\n", "local")
     assert list(folder.iterdir()) == []
 

@@ -75,8 +75,17 @@ class Place:
 
     def run(self, *words: object, status: int | None = 0, **more: Any) -> "subprocess.CompletedProcess[str]":
         """`unetsweep WORDS…`, as a user in this folder types it."""
+        return self._python("unetsweep", *words, status=status, **more)
+
+    def worker(self, *words: object, status: int) -> "subprocess.CompletedProcess[str]":
+        """A process of a job, as a supervisor starts it."""
+        return self._python("unetsweep.worker", *words, status=status)
+
+    def _python(
+        self, module: str, *words: object, status: int | None, **more: Any
+    ) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(
-            [sys.executable, "-m", "unetsweep", *map(str, words)],
+            [sys.executable, "-m", module, *map(str, words)],
             cwd=self.folder,
             env=environment(),
             capture_output=True,

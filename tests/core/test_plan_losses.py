@@ -197,3 +197,12 @@ def test_a_refused_run_is_tried_again_ever_later_and_at_once_for_a_person():
     assert lines(decide(refused(3, 200))) == []
     assert lines(decide(refused(3, 241))) == ["submit 0.4"]
     assert lines(decide(refused(3, 1), capacity=replace(QUEUE, eager=True))) == ["submit 0.4"]
+
+
+def test_failures_that_are_told_at_this_look_count_before_anything_more_is_sent():
+    def died(k: int) -> Attempt:
+        return attempt(run=k, claimed_by="18808", ending=failing(signature="x"), job=job(RUNNING))
+
+    found = replace(many(died(0), died(1), None, ended=1), failures=(Failure(7, "x", "it died of x"),))
+    assert lines(decide(found)) == ["tell 0 failed", "tell 1 failed"]
+    assert lines(decide(replace(found, failures=(Failure(7, "y", "it died of y"),))))[-1] == "submit 2.1"

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from unetsweep.adapters.private import guard_lines
 from unetsweep.core import layout
 from unetsweep.core.ports import KeeperRequest, Submission
 
@@ -30,6 +31,7 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
     here = shlex.quote(str(folder))
     quoted = shlex.quote(python)
     return [
+        *guard_lines(submission.sweep_dir),
         *code_lines(submission.code),
         "# the pickle is in place whether or not the submitter lived to see the job's id",
         "US_JOB=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}; US_JOB=${US_JOB:-$SLURM_JOB_ID}",
@@ -116,6 +118,7 @@ def keeper_script(keeper: KeeperRequest) -> str:
             "#!/bin/bash",
             *lines,
             "#SBATCH --requeue",
+            *guard_lines(keeper.sweep_dir),
             *code_lines(keeper.code),
             f"for n in $(seq {KEEPER_MIN - 10}); do",
             f"  timeout -k 5 300 {keep} </dev/null 2>&1 && exit 0",

@@ -21,7 +21,7 @@ class Keepers:
 
     def intend(self, number: int) -> str | None:
         """The token of the next keeper; None where another pass was the first to leave it."""
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         token = secrets.token_hex(6)
         intent = {"token": token, "at": self._now().isoformat()}
         return token if link_json(self._folder / f"{number}.json", intent) else None

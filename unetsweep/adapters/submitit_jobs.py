@@ -87,6 +87,8 @@ def script(submission: Submission, folder: Path) -> str:
     resources = submission.resources
     if "%" in str(folder):
         raise RefusedError(f"{folder}: SLURM reads the % in it as a pattern; choose another folder with --results")
+    if not str(folder).isprintable():  # a line of the script would end in it
+        raise RefusedError(f"{str(folder)!r}: not a path on one line; choose another folder with --results")
     python = os.path.expanduser(resources.python or sys.executable)
     try:  # -P: a folder `unetsweep` where the job starts is not what was submitted
         executor = SlurmExecutor(folder=folder, python=f"{shlex.quote(python)} -P")

@@ -8,7 +8,6 @@ import dataclasses
 import os
 import secrets
 import socket
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -29,13 +28,13 @@ from unetsweep.adapters.files import (
 )
 from unetsweep.adapters.lease import server_time
 from unetsweep.adapters.logs import last_line, tail
+from unetsweep.adapters.private import check_private
 from unetsweep.adapters.progress_files import read_progress, read_stopped
 from unetsweep.adapters.trial_files import as_known, read_trial, rebuilt
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
 from unetsweep.core.actions import Element, Stop
 from unetsweep.core.facts import Point, Seen, Stopped
-from unetsweep.errors import StateError
 
 SWEEP = "sweep.json"
 
@@ -58,19 +57,14 @@ class SweepDir:
         self.root.mkdir(parents=True, mode=0o700, exist_ok=True)
         self.check_private()
         for folder in (layout.TRIALS, layout.RUNS, layout.SUBMISSIONS):
-            (self.root / folder).mkdir(exist_ok=True)
+            (self.root / folder).mkdir(mode=0o700, exist_ok=True)
         about = {"executor": executor, "created": self._now().isoformat(), "working_directory": os.getcwd()}
         link_json(self.root / SWEEP, about)
         write_text(self.root / layout.SPEC, yaml)
 
     def check_private(self) -> None:
         """Refuse a directory into which others may write: the files in it are run as code."""
-        found = self.root.stat()
-        if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise StateError(
-                f"{self.root}: others may write here (owner {found.st_uid}, mode {stat.filemode(found.st_mode)}); "
-                f"make it yours alone: chmod 700 {self.root}"
-            )
+        check_private(self.root)
 
     def replace_spec(self, yaml: str) -> None:
         write_text(self.root / layout.SPEC, yaml)

@@ -26,6 +26,8 @@ class Prepared:
 
 def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Path, *, strict: bool) -> Prepared:
     """Check executor, machine and images; with `strict` False what is missing becomes a warning."""
+    if not str(directory.root).isprintable():  # it stands on a line of the jobs' script
+        raise UsageError(f"{str(directory.root)!r}: not a path on one line; name another folder with --results")
     warnings: list[str] = []
     kind = _executor(directory, executor)
     checks: tuple[Callable[[], list[str]], ...] = (

@@ -16,10 +16,20 @@ if TYPE_CHECKING:
     from unetsweep.shell.world import World
 
 
-def resolve(sweep: str | None, results: Path) -> Path:
-    """The folder of a sweep given as its name, its YAML file or its folder; by default the newest."""
-    if sweep is None:
-        return _newest(results)
+def resolve(sweep: str | None, results: Path, *, to_read: bool = False) -> Path:
+    """The folder of a sweep given as its name, its YAML file or its folder; by default the newest.
+
+    StateError where it is not the user's alone, unless it is only `to_read`: numbers, no code.
+    """
+    from unetsweep.adapters.private import check_private
+
+    folder = _newest(results) if sweep is None else _found(sweep, results)
+    if not to_read:
+        check_private(folder)
+    return folder
+
+
+def _found(sweep: str, results: Path) -> Path:
     for folder in (Path(sweep), results / sweep, results / Path(sweep).stem, results / _named(Path(sweep))):
         if (folder / layout.SPEC).is_file():
             return folder.absolute()
@@ -68,6 +78,7 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
     from unetsweep.config.load import load
     from unetsweep.shell.world import World
 
+    directory.check_private()
     spec = load(directory.root / layout.SPEC)
     executor = directory.executor
     if executor == "local" and spec.run.parallel is None:

@@ -28,6 +28,7 @@ def command(root: Path, token: str, index: int, restart: int, status: int, no_pa
     from unetsweep.cli._sweeps import world_of
 
     directory = SweepDir(root)
+    directory.check_private()
     run, attempt = directory.intent(token)["elements"][index]
     if directory.is_owner(token, index):
         directory.record_exit(run, attempt, restart, status, log_of(directory, run, attempt))

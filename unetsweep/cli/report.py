@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unetsweep.errors import UsageError
+from unetsweep.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from unetsweep.report.rows import SweepRecord
@@ -43,7 +43,7 @@ def command(
     from unetsweep.report import formats
 
     with _kept():
-        sweep_dir = resolve(sweep, results)
+        sweep_dir = resolve(sweep, results, to_read=True)
         record = records(sweep_dir)
         text = formats.render(
             record,
@@ -77,10 +77,12 @@ def refresh(record: "SweepRecord", sweep_dir: Path) -> None:
     It is a copy of what is known anyway: on somebody else's sweep or a full disk it stays as it is.
     """
     from unetsweep.adapters.files import write_text
+    from unetsweep.adapters.private import check_private
     from unetsweep.core import layout
     from unetsweep.report import formats
 
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, StateError):
+        check_private(sweep_dir)
         folder = sweep_dir / layout.REPORT
         folder.mkdir(exist_ok=True)
         for name, text in formats.files(record).items():

@@ -4,7 +4,7 @@ Rule 1: what ended well lifts it; so does the user's retry, which makes the fail
 """
 
 from unetsweep.core.causes import Cause
-from unetsweep.core.facts import Run, Seen
+from unetsweep.core.facts import Failure, JobState, Run, Seen, Trial
 
 ALIKE = 3
 """So many trials that fail the same way, with none that did not, are a fault of all."""
@@ -20,13 +20,28 @@ def halted(seen: Seen) -> str | None:
 
 
 def _same_error(seen: Seen) -> str | None:
-    found = seen.failures
-    if len(found) < ALIKE or len(found) != seen.ended or len({failure.signature for failure in found}) != 1:
+    """All trials that have ended died the same way, those that are to be told at this look among them."""
+    served = [(trial, seen.runs[trial.run]) for trial in seen.trials if trial.run in seen.runs]
+    if len(seen.failures) != seen.ended or any(trial.epochs in run.horizons for trial, run in served):
+        return None
+    now = [failure for trial, run in served if (failure := _failure(trial, run)) is not None]
+    found = (*seen.failures, *now)
+    if len(found) < ALIKE or len({failure.signature for failure in found}) != 1:
         return None
     return (
         f"the first {len(found)} trials all failed of this: {found[0].message}; "
         "mend it, then `unetsweep retry` sends them again"
     )
+
+
+def _failure(trial: Trial, run: Run) -> Failure | None:
+    """The trial's failure, where its run's last attempt left an error of its own."""
+    last = run.last
+    if last is None or last.lost is not None or last.number <= run.forgiven or trial.cancelled:
+        return None
+    if last.ending is None or not last.ending.is_final or (last.job and last.job.state is JobState.QUEUED):
+        return None
+    return Failure(trial.number, last.ending.signature, last.ending.message)
 
 
 def _nothing_starts(seen: Seen) -> str | None:

@@ -53,7 +53,9 @@ class Element:
 def run_rank(start: Start, rank: int, size: int, *, limited: bool = False) -> None:
     """One process of a training, from its first act to its results; `limited`: its job has a time limit."""
     deadline.listen()
-    intent = SweepDir(start.root).intent(start.token)
+    sweep = SweepDir(start.root)
+    sweep.check_private()
+    intent = sweep.intent(start.token)
     run, attempt = intent["elements"][start.index]
     folder = start.root / layout.run_dir(run)
     try:

@@ -32,10 +32,11 @@ STOP_S = 15.0
 
 def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> None:
     """Start the ranks of one local run, wait for them, write down how they ended, make the last act."""
+    directory = SweepDir(root)
+    directory.check_private()
     record = {"index": index, "job_id": job_id, "host": socket.gethostname(), **Identity.of_this_process().as_json()}
     if not link_json(local_jobs.process_path(root, token, index), record):
         return
-    directory = SweepDir(root)
     run, attempt = directory.intent(token)["elements"][index]
     size, gpus = _size(root, run)
     resources = load(root / layout.SPEC).slurm

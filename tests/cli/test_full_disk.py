@@ -1,0 +1,69 @@
+"""A disk that is full, for real: one clear line, nothing half-written, and all of it done once when there is room."""
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from local_sweeps import AT_ONCE, Place
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m,mode=0700", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path, *, leave: int = 0) -> Path:
+    """Take all room but `leave` bytes."""
+    path = folder / "ballast"
+    with path.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while stream.write(b"x" * 4096):
+            pass
+    os.truncate(path, max(0, path.stat().st_size - leave))
+    return path
+
+
+def whole(root: Path) -> None:
+    """Every small file that is there can be read."""
+    for path in [*root.rglob("*.json"), *root.glob("runs/*/claims/*")]:
+        if path.is_file() and not path.name.startswith("."):
+            json.loads(path.read_bytes())
+
+
+@pytest.mark.parametrize("leave", [0, 64 << 10, 1 << 20, 1300 << 10])
+def test_a_full_disk_stops_a_submit_with_one_line_and_no_trial_is_lost_or_doubled(
+    tmp_path: Path, small: Path, leave: int
+):
+    place = Place(tmp_path / "here")
+    (place.folder / "results").symlink_to(small)
+    place.trainer(AT_ONCE)
+    sweep = place.grid(3)
+    ballast = fill(small, leave=leave)
+    done = place.submit(sweep, status=None)
+    if done.returncode:
+        assert done.returncode == 1, done.stderr
+        assert "No space left on device" in done.stderr
+        assert len([line for line in done.stderr.splitlines() if "No space" in line]) == 1
+    place.wait_quiet()
+    whole(place.root())
+    ballast.unlink()
+    place.submit(sweep, "--watch")
+    place.wait_quiet()
+    assert [result["state"] for result in place.results()] == ["complete"] * 3
+    whole(place.root())
+    assert len(place.notes("end")) == 3, "a trial was trained twice"
