@@ -20,8 +20,12 @@ UnetsweepError            what went wrong, where, and what to do next; `exit_sta
 Anything else is a bug and keeps its traceback.
 """
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says when a disk or a quota is full."""
 
 
 class UnetsweepError(Exception):

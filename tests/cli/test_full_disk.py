@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local_sweeps import AT_ONCE, Place
+from local_sweeps import AT_ONCE, UNTIL_TOLD, Place
 
 
 @pytest.fixture
@@ -58,7 +58,9 @@ def test_a_full_disk_stops_a_submit_with_one_line_and_no_trial_is_lost_or_double
     if done.returncode:
         assert done.returncode == 1, done.stderr
         assert "No space left on device" in done.stderr
-        assert len([line for line in done.stderr.splitlines() if "No space" in line]) == 1
+        (line,) = [line for line in done.stderr.splitlines() if "No space" in line]
+        assert f"{tmp_path}/" in line
+        assert "free some room there and run this again" in line
     place.wait_quiet()
     whole(place.root())
     ballast.unlink()
@@ -67,3 +69,26 @@ def test_a_full_disk_stops_a_submit_with_one_line_and_no_trial_is_lost_or_double
     assert [result["state"] for result in place.results()] == ["complete"] * 3
     whole(place.root())
     assert len(place.notes("end")) == 3, "a trial was trained twice"
+
+
+def test_a_disk_that_fills_up_under_trainings_costs_no_trial_and_gives_none_two_results(tmp_path: Path, small: Path):
+    place = Place(tmp_path / "here")
+    (place.folder / "results").symlink_to(small)
+    place.trainer(UNTIL_TOLD)
+    sweep = place.grid(3)
+    place.submit(sweep)
+    place.wait(lambda: len(place.notes("begin")) == 2)
+    ballast = fill(small)
+    (place.folder / "go").touch()
+    place.wait_quiet()
+    whole(place.root())
+    assert place.results() == []
+    ended = place.run("status", "s", status=None)
+    assert ended.returncode == 0 or "No space left on device" in ended.stderr
+    ballast.unlink()
+    place.submit(sweep, "--watch")
+    place.wait_quiet()
+    assert [result["state"] for result in place.results()] == ["complete"] * 3
+    whole(place.root())
+    began = [run for run, *_ in place.notes("begin")]
+    assert {run: began.count(run) for run in began} == {"0000": 2, "0001": 2, "0002": 1}

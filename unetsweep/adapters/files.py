@@ -4,12 +4,13 @@ Rule 1: a temporary name in the same folder, fsync, then rename (the last wins) 
 Rule 2: what is unreadable is an error with its path, never an empty answer.
 """
 
+import contextlib
 import errno
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,9 @@ def _link_batch(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
         for path, content in files:
             temporary, descriptor = _unflushed(path, dumps({"schema": SCHEMA, **content}))
             written.append((path, temporary, descriptor))
-        for _, _, descriptor in written:
-            os.fsync(descriptor)
+        for path, _, descriptor in written:
+            with named(path):
+                os.fsync(descriptor)
         return [path for path, temporary, _ in written if _linked(temporary, path)]
     finally:
         for _, temporary, descriptor in written:
@@ -106,9 +108,21 @@ def append_line(path: Path, content: Mapping[str, Any]) -> None:
     line = json.dumps({"at": utc_now().isoformat(), **content}) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, line.encode())
+        with named(path):
+            os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """An error of the system's says which file it was about, also where only a descriptor was known."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def utc_now() -> datetime:
@@ -127,7 +141,8 @@ def _temporary(path: Path, text: str) -> Path:
     """`text`, flushed, under a temporary name beside `path`."""
     temporary, descriptor = _unflushed(path, text)
     try:
-        os.fsync(descriptor)
+        with named(path):
+            os.fsync(descriptor)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -141,8 +156,9 @@ def _unflushed(path: Path, text: str) -> tuple[Path, int]:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         rest = text.encode()
-        while rest:  # a disk that fills up takes a part, and only then says so
-            rest = rest[os.write(descriptor, rest) :]
+        with named(path):
+            while rest:  # a disk that fills up takes a part, and only then says so
+                rest = rest[os.write(descriptor, rest) :]
     except BaseException:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)

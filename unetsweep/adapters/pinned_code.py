@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import unetsweep
-from unetsweep.adapters.files import read_json, rename_folder, utc_now, write_json
+from unetsweep.adapters.files import named, read_json, rename_folder, utc_now, write_json
 from unetsweep.core import layout
 from unetsweep.errors import StateError, UsageError
 
@@ -118,7 +118,8 @@ def _copy(files: Mapping[str, bytes], folder: Path, name: str) -> None:
         written = [made / name / each for each in files]
         for path, content in zip(written, files.values(), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            with named(path):
+                path.write_bytes(content)
         for path in written:  # all are written before the first is flushed: one commit of the journal for all
             _flush(path)
         if folder.exists():  # a copy that is not whole

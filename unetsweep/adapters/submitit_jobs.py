@@ -22,6 +22,7 @@ from submitit.core.utils import DelayedSubmission
 
 from unetsweep.adapters import slurm, slurm_text
 from unetsweep.adapters.batch_script import GENERIC, keeper_script, setup_lines
+from unetsweep.adapters.files import named
 from unetsweep.adapters.slurm import Payload
 from unetsweep.core import layout
 from unetsweep.core.ports import KeeperRequest, Submission
@@ -70,11 +71,13 @@ def submit(submission: Submission, payload: Payload, *, timeout: float = 60.0) -
     delayed = DelayedSubmission(Started(payload))
     delayed.set_timeout(submission.resources.time_min, 0)
     pickle = folder / GENERIC
-    delayed.dump(pickle)
-    _flush(pickle)
+    with named(pickle):
+        delayed.dump(pickle)
+        _flush(pickle)
     path = folder / f"{submission.token}.sh"
-    path.write_text(text)
-    _flush(path)
+    with named(path):
+        path.write_text(text)
+        _flush(path)
     _flush(folder)
     return _sbatch(path, timeout)
 
@@ -149,8 +152,9 @@ def _srun_args(resources: Resources) -> list[str]:
 def submit_keeper(keeper: KeeperRequest, *, timeout: float = 60.0) -> str:
     """Send a job of one CPU that makes a pass; its id. Errors as for `submit`."""
     path = keeper.sweep_dir / layout.KEEPERS / f"{keeper.token}.sh"
-    path.write_text(keeper_script(keeper))
-    _flush(path)
+    with named(path):
+        path.write_text(keeper_script(keeper))
+        _flush(path)
     return _sbatch(path, timeout)
 
 

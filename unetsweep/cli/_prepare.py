@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetsweep.core import layout
-from unetsweep.errors import DataError, SpecError, UnetsweepError, UsageError
+from unetsweep.errors import NO_ROOM, DataError, SpecError, UnetsweepError, UsageError
 
 if TYPE_CHECKING:
     from unetsweep.adapters.sweep_dir import SweepDir
@@ -114,6 +114,8 @@ def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str) -> Callable[[
         try:
             directory.create(text, kind)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
             raise UnetsweepError(f"{directory.root}: cannot be made: {error.strerror}") from error
 
     return write

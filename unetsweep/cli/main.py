@@ -7,7 +7,7 @@ import sys
 import click
 
 from unetsweep import __version__
-from unetsweep.errors import StateError, UnetsweepError
+from unetsweep.errors import NO_ROOM, StateError, UnetsweepError
 
 COMMANDS = {
     "submit": "Start a sweep, or bring it on: one pass.",
@@ -30,7 +30,7 @@ COMMANDS = {
 
 
 _OF_THE_MACHINE = {
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, *NO_ROOM, errno.EIO, errno.ESTALE),
     *(errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
 }
 """What a disk or a folder may refuse to anybody: no bug of ours, so no traceback."""
@@ -81,5 +81,6 @@ def main() -> None:
         if error.errno not in _OF_THE_MACHINE:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        click.echo(f"unetsweep: {place}{error.strerror}; nothing is lost: see to it and run this again", err=True)
+        deed = "free some room there" if error.errno in NO_ROOM else "see to it"
+        click.echo(f"unetsweep: {place}{error.strerror}; nothing is lost: {deed} and run this again", err=True)
         sys.exit(1)

@@ -90,15 +90,13 @@ def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False)
 
 def _pin(directory: "SweepDir") -> None:
     """Have the jobs that are sent from now on run the package as it is now; where that cannot be, the installed one."""
-    import errno
-
     from unetsweep.adapters.pinned_code import pin, unpin
-    from unetsweep.errors import UsageError
+    from unetsweep.errors import NO_ROOM, UsageError
 
     try:
         pin(directory.root)
     except (OSError, UsageError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise  # nothing else could be written either
         unpin(directory.root)
         click.echo(f"warning: the package is not copied, so the jobs run the installed one: {error}", err=True)

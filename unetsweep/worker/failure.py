@@ -1,7 +1,6 @@
 """What went wrong in a process of a training, as `error-<rank>.json` says it."""
 
 import contextlib
-import errno
 import json
 import socket
 import sys
@@ -12,9 +11,8 @@ from typing import Any
 
 from unetsweep.adapters.files import utc_now, write_json
 from unetsweep.core import layout
-from unetsweep.errors import EpochTooLongError, TrainingError, UnetsweepError
+from unetsweep.errors import NO_ROOM, EpochTooLongError, TrainingError, UnetsweepError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _ECHOES = ("Connection closed", "Connection reset", "closed by peer")
 """What a process says when another one has left."""
@@ -45,7 +43,7 @@ def kind_of(error: BaseException) -> str:
     chain = list(_chain(error))
     if any(_is_gpu_memory(each) for each in chain):
         return "gpu_memory"
-    if any(isinstance(each, OSError) and each.errno in _FULL for each in chain):
+    if any(isinstance(each, OSError) and each.errno in NO_ROOM for each in chain):
         return "disk"
     if isinstance(error, EpochTooLongError):
         return "time"
