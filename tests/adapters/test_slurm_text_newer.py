@@ -170,7 +170,8 @@ def test_steps_of_every_kind_belong_to_their_job_and_names_to_their_token():
         ("slurmstepd-n7: error: *** JOB 14 ON n7 CANCELLED AT 2023-12-03T12:47:09 DUE TO TIME LIMIT ***",
          "TIMEOUT"),
         ("slurmstepd: error: *** STEP 49.0 ON n1 CANCELLED AT 2024-04-20T09:09:37 DUE TO TIME LIMIT ***", "TIMEOUT"),
-        ("slurmstepd: error: *** STEP 3.0 ON c1 CANCELLED AT 2025-02-13T15:47:35 ***", "CANCELLED"),
+        ("slurmstepd: error: *** STEP 3.0 ON c1 CANCELLED AT 2025-02-13T15:47:35 ***", None),  # by srun: a rank died
+        ("slurmstepd: error: *** JOB 3 ON c1 CANCELLED AT 2025-02-13T15:47:35 ***", "CANCELLED"),
         # the newest write "to" in small letters
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-09-21T10:00 DUE to SIGNAL Terminated ***", "CANCELLED"),
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-09-21T10:00 DUE TO SIGNAL Terminated ***", "CANCELLED"),

@@ -130,6 +130,14 @@ def test_a_training_without_progress_is_ended_and_one_that_is_only_slow_is_not()
     assert lines(decide(seen(replace(last, ended_for=Cause.HANG)))) == ["end 0.1 HANG"], "a pass died before the cancel"
 
 
+def test_a_job_that_could_not_be_launched_is_held_for_ever_so_it_is_ended_and_sent_again():
+    held = attempt(job_id="18808", job=job(QUEUED, reason="launch_failed_requeued_held"))
+    assert lines(decide(seen(held))) == ["end 0.1 START"]
+    assert lines(decide(seen(replace(held, job=job(QUEUED, reason="JobHeldUser"))))) == []
+    ended_by_us = replace(held, ended_for=Cause.START, job=job(JobState.CANCELLED))
+    assert lines(decide(seen(ended_by_us))) == ["give up 0.1", "submit 0.2"]
+
+
 def failures(*signatures: str) -> Seen:
     found = many(None, ended=len(signatures))
     return replace(found, failures=tuple(Failure(k, each, f"it died of {each}") for k, each in enumerate(signatures)))

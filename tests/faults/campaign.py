@@ -162,5 +162,10 @@ def choose(words: list[str], exactly: list[str]) -> list[Kind]:
 def beside(lanes: Iterable[list[str]]) -> None:
     """A process a lane, of these words, at the same time, each with a testbed of its own: a case is mostly waiting."""
     running = [subprocess.Popen([sys.executable, str(HERE), "--lane", *words]) for words in lanes]
-    for process in running:
-        process.wait()
+    try:
+        for process in running:
+            process.wait()
+    finally:  # each stops its testbed
+        for process in running:
+            process.terminate()
+            process.wait(60)

@@ -30,7 +30,7 @@ def time_limit(scene: Scene) -> None:
     scene.caused += 1
 
 
-@fault("time limit, and the trainer does not listen", trials=1, epochs=240, shape={"time": "1m"})
+@fault("time limit, and the trainer does not listen", trials=1, epochs=200, shape={"time": "1m"})
 def deaf(scene: Scene) -> None:
     scene.control(seconds=0.5)
     text = (scene.folder / "trainer.py").read_text()

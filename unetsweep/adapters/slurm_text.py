@@ -214,9 +214,10 @@ _LOG = (
     (re.compile(r"DUE TO TIME LIMIT"), "TIMEOUT"),
     (re.compile(r"DUE TO PREEMPTION"), "PREEMPTED"),
     (re.compile(r"DUE TO NODE FAILURE"), "NODE_FAIL"),
-    (re.compile(r"\*\*\* (JOB|STEP) \S+ ON \S+ CANCELLED AT \S+ (\*\*\*|DUE [Tt][Oo] SIGNAL)"), "CANCELLED"),
+    (re.compile(r"\*\*\* JOB \S+ ON \S+ CANCELLED AT \S+ (\*\*\*|DUE [Tt][Oo] SIGNAL)"), "CANCELLED"),
 )
-"""slurmstepd's lines in a job's log, the most telling first; a requeue is no end."""
+"""slurmstepd's lines in a job's log, the most telling first; a requeue is no end. A step alone is cancelled by srun
+too, when one of its processes died: that is no cancellation of the job, of which the batch step tells."""
 _DAEMON = re.compile(r"^(slurmstepd|srun)(-\S+)?: ")
 STARTS = re.compile(r"^job \S+ on \S+ claims ")
 """The worker's line at each start: what stands before the last one is of an earlier start."""

@@ -13,7 +13,7 @@ from unetsweep.core.causes import Cause
 from unetsweep.core.facts import Attempt, JobState, Run, Seen
 from unetsweep.core.halt import halted
 from unetsweep.core.places import Capacity
-from unetsweep.core.reasons import in_words
+from unetsweep.core.reasons import in_words, is_not_launched
 
 UNSURE = "submitted, perhaps; the queue may not list it yet"
 """Why a trial waits whose submitter died before it wrote down a job id."""
@@ -104,6 +104,8 @@ def _at_work(run: Run, last: Attempt, look: Look, adopt: str | None) -> Live:
         return Live(last, f"being ended: {last.ended_for.value}", adopt=adopt, end=last.ended_for)
     if look.halted is not None and last.job.state is JobState.QUEUED and last.claimed_by is None:
         return Live(last, f"stopped: {look.halted}", adopt=adopt, end=Cause.HALTED)
+    if last.job.state is JobState.QUEUED and is_not_launched(last.job.reason):  # nobody would ever release it
+        return Live(last, job_reason, adopt=adopt, end=Cause.START)
     silent = _silent_for(run, last, look) if running else None
     if silent is not None:
         return Live(last, f"no progress for {silent / timedelta(minutes=1):.0f} min", adopt=adopt, end=Cause.HANG)

@@ -83,6 +83,14 @@ _WHAT = {
 }
 
 
+NOT_LAUNCHED = "launch failed requeued held"
+
+
+def is_not_launched(reason: str | None) -> bool:
+    """Whether SLURM holds the job because it could not be launched: a bad node, or a controller that forgot a start."""
+    return reason is not None and reason.strip("() ").replace("_", " ") == NOT_LAUNCHED
+
+
 def in_words(reason: str) -> str:
     """A reason of squeue as a sentence; an unknown one as it is.
 
