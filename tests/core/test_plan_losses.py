@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from plan_rows import JUST_NOW, LONG_AGO, NOW, QUEUE, attempt, decide, failing, grid, job, lines, many, seen
+from plan_rows import JUST_NOW, LONG_AGO, NOW, QUEUE, attempt, decide, element, failing, grid, job, lines, many, seen
 
 from unetsweep.contract import ModelConfig
 from unetsweep.core.causes import Cause
@@ -173,3 +173,10 @@ def test_a_refused_run_is_tried_again_ever_later_and_at_once_for_a_person():
     assert lines(decide(refused(3, 200))) == []
     assert lines(decide(refused(3, 241))) == ["submit 0.4"]
     assert lines(decide(refused(3, 1), capacity=replace(QUEUE, eager=True))) == ["submit 0.4"]
+
+
+def test_an_element_that_left_a_word_was_not_cancelled_before_it_began():
+    """It failed before its claim, and the queue has forgotten it while its array is known."""
+    ended, fellow = element(0, None, ending=failing("exit", 1)), element(1, JobState.RUNNING)
+    assert lines(decide(many(ended, fellow)))[0] == "give up 0.1"
+    assert lines(decide(many(element(0, None), fellow))) == ["tell 0 cancelled"]

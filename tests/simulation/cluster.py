@@ -251,7 +251,7 @@ class Cluster:
         run, attempt = self._world.files.runs[training.attempt.run], training.attempt
         stop = run.stopped
         for _, epochs in attempt.horizons:
-            if epochs == training.epoch:
+            if epochs <= training.epoch:
                 state = "diverged" if self._world.diverges(attempt.run) else "complete"
                 run.horizons.setdefault(epochs, (state, training.shown))
             elif stop is not None and stop.attempt == attempt.number and epochs in stop.horizons:
@@ -297,9 +297,7 @@ class Cluster:
                 each.alive = False
         self.trainings = [each for each in self.trainings if each.alive]
 
-    def end(
-        self, job: SimJob, state: JobState, word: str, *, status: int | None = None, zombie: bool = False
-    ) -> None:
+    def end(self, job: SimJob, state: JobState, word: str, *, status: int | None = None, zombie: bool = False) -> None:
         """The job ends; with a status its last act is made."""
         was_running = job.state is JobState.RUNNING
         if not zombie:

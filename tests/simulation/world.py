@@ -249,7 +249,9 @@ class World:
 
     def _submission(self, token: str, sent: Submit) -> Submission:
         resources = Resources(mem=sent.mem)
-        return Submission(token, "sim", Path("/sim"), len(sent.elements), resources, sent.throttle, exclude=sent.exclude)
+        return Submission(
+            token, "sim", Path("/sim"), len(sent.elements), resources, sent.throttle, exclude=sent.exclude
+        )
 
     def _keeper(self, token: str, keep: Keep) -> KeeperRequest:
         return KeeperRequest(token, "sim", Path("/sim"), Resources(), keep.after, keep.delay_s)

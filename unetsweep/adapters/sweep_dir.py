@@ -131,11 +131,11 @@ class SweepDir:
         """
         found: list[dict[str, Any]] = []
         for _, folder in sweep_look.numbered(self.root / layout.TRIALS):
-            if (folder / layout.TRIAL).exists():
+            names = os.listdir(folder)
+            if layout.TRIAL in names:
                 trial = read_json(folder / layout.TRIAL)
-                result = folder / layout.RESULT
-                trial["result"] = read_json(result) if result.exists() else None
-                trial["cancelled"] = (folder / layout.CANCELLED).exists()
+                trial["result"] = read_json(folder / layout.RESULT) if layout.RESULT in names else None
+                trial["cancelled"] = layout.CANCELLED in names
                 found.append(trial)
         for run, trial in _speaking(found).items():
             trial["progress"] = partial(self.progress, run)

@@ -25,7 +25,9 @@ def wants_keeper(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime)
     last = seen.keeper
     if last is None or last.token == capacity.keeper:
         return True
-    if last.lost:  # the keeper before it waits until there is another, or a person asks; a training has other things to do
+    if (
+        last.lost
+    ):  # the keeper before it waits until there is another, or a person asks; a training has other things to do
         return capacity.keeper is not None or capacity.eager or now - last.at > REFUSED_FOR
     return not is_kept(last, capacity, now)
 
@@ -52,6 +54,6 @@ def keep(seen: Seen, live: Sequence[Attempt], delay_s: int) -> Keep:
 def dismissed(seen: Seen, capacity: Capacity) -> list[Cancel]:
     """The end of the last keeper, when nothing is open any more."""
     last = seen.keeper
-    if last is None or last.job is None or not last.job.state.is_live or last.token == capacity.keeper:
+    if last is None or last.lost or last.job is None or not last.job.state.is_live or last.token == capacity.keeper:
         return []
-    return [Cancel((last.job.job_id,), "nothing is left for the keeper to do")]
+    return [Cancel((last.job.job_id,), "nothing is left for the keeper to do", last.number)]
