@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 from plan_rows import JUST_NOW, LOCAL, LONG_AGO, NOW, QUEUE, attempt, decide, grid, job, lines, many, seen
 
+from unetsweep.core.actions import Cancel
 from unetsweep.core.facts import Job, JobState, Keeper, Seen
+from unetsweep.core.keeping import is_unsure
 
 RELAY = grid(1, driver="relay")
 AT_WORK = seen(attempt(job_id="18808_3", job=job(JobState.RUNNING)))
@@ -54,6 +56,18 @@ def test_the_keeper_itself_leaves_the_next_one():
     assert kept(AT_WORK, at_work, keeper="c" * 12) == ["keep 18808"]
 
 
+def test_a_keeper_whose_successor_was_refused_asks_again_at_once():
+    refused = replace(KEEPER, job=None, at=JUST_NOW, lost=True)
+    assert kept(AT_WORK, refused, keeper="c" * 12) == ["keep 18808"]
+
+
+def test_an_intent_alone_is_no_keeper_to_rely_on():
+    young = replace(KEEPER, job=None, at=JUST_NOW)
+    assert is_unsure(young, QUEUE, NOW)
+    assert not is_unsure(KEEPER, QUEUE, NOW), "it is listed"
+    assert not is_unsure(replace(young, lost=True), QUEUE, NOW)
+
+
 def test_what_is_sent_now_is_waited_for_at_the_next_look():
     assert kept(many(None), None) == ["submit 0.1"]
 
@@ -62,6 +76,13 @@ def test_it_is_dismissed_when_nothing_is_open():
     done = seen(attempt(job_id="18808", job=job(JobState.RUNNING)), result="complete")
     assert kept(done, KEEPER) == ["tell 0 complete", "cancel 18900"]
     assert kept(done, KEEPER, keeper="c" * 12) == ["tell 0 complete"], "it ends by itself"
+    assert kept(done, replace(KEEPER, lost=True)) == ["tell 0 complete"], "it was dismissed before"
+
+
+def test_a_dismissed_keeper_is_written_down_so_that_a_retry_leaves_another():
+    done = seen(attempt(job_id="18808", job=job(JobState.RUNNING)), result="complete")
+    (cancel,) = [each for each in decide(replace(done, keeper=KEEPER), RELAY).actions if isinstance(each, Cancel)]
+    assert cancel.keeper == KEEPER.number
 
 
 def test_none_is_left_where_only_a_person_helps_or_nobody_queues():

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from plan_rows import JUST_NOW, LONG_AGO, NOW, QUEUE, attempt, decide, failing, grid, job, lines, many, seen
+from plan_rows import JUST_NOW, LONG_AGO, NOW, QUEUE, attempt, decide, element, failing, grid, job, lines, many, seen
 
 from unetsweep.contract import ModelConfig
 from unetsweep.core.causes import Cause
@@ -214,3 +214,10 @@ def test_failures_that_are_told_at_this_look_count_before_anything_more_is_sent(
     found = replace(many(died(0), died(1), None, ended=1), failures=(Failure(7, "x", "it died of x"),))
     assert lines(decide(found)) == ["tell 0 failed", "tell 1 failed"]
     assert lines(decide(replace(found, failures=(Failure(7, "y", "it died of y"),))))[-1] == "submit 2.1"
+
+
+def test_an_element_that_left_a_word_was_not_cancelled_before_it_began():
+    """It failed before its claim, and the queue has forgotten it while its array is known."""
+    ended, fellow = element(0, None, ending=failing("exit", 1)), element(1, JobState.RUNNING)
+    assert lines(decide(many(ended, fellow)))[0] == "give up 0.1"
+    assert lines(decide(many(element(0, None), fellow))) == ["tell 0 cancelled"]

@@ -124,12 +124,14 @@ class Checks:
         if outcome.plan.halted is None:
             return
         self._world.counts["halts"] += 1
-        started = any(each.claims for run in self._world.files.runs.values() for each in run.attempts.values())
-        if "training" in outcome.plan.halted and "no job" in outcome.plan.halted and started and not outcome.seen.ended:
-            live = {trial.run for trial in outcome.seen.trials}
-            runs = [self._world.files.runs[run] for run in live]
-            if any(each.claims for run in runs for k, each in run.attempts.items() if k > run.forgiven):
-                self.fail(f"the sweep stopped, and a run had begun: {outcome.plan.halted}")
+        states = {each.result.state for each in self._world.files.trials.values() if each.result is not None}
+        if outcome.plan.halted.startswith("the first"):
+            if states != {"failed"}:
+                self.fail(f"the sweep stopped, and trials ended {states}: {outcome.plan.halted}")
+            return
+        sent = [run.number for run in outcome.seen.runs.values() if any(not each.refused for each in run.counted)]
+        if not sent or any(self.blamed[run]["node"] < 2 for run in sent):
+            self.fail(f"the sweep stopped, and not all of {sent} were lost twice: {outcome.plan.halted}")
 
     # ---- at each step
 
@@ -158,7 +160,7 @@ class Checks:
     def _keepers(self) -> None:
         world = self._world
         live = [each for each in world.cluster.jobs if each.is_keeper and each.known and each.state.is_live]
-        handing = any(each.state is JobState.RUNNING for each in live)
+        handing = any(each.state is JobState.RUNNING or each.restart for each in live)
         most = 1 + handing + (2 if world.settings.overlap or self.wrong_clocks else 0)
         if len(live) > most:
             self.fail(f"{len(live)} keepers live")

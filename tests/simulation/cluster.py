@@ -251,7 +251,7 @@ class Cluster:
         run, attempt = self._world.files.runs[training.attempt.run], training.attempt
         stop = run.stopped
         for _, epochs in attempt.horizons:
-            if epochs == training.epoch:
+            if epochs <= training.epoch:
                 state = "diverged" if self._world.diverges(attempt.run) else "complete"
                 run.horizons.setdefault(epochs, (state, training.shown))
             elif stop is not None and stop.attempt == attempt.number and epochs in stop.horizons:

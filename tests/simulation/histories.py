@@ -2,7 +2,7 @@
 
 import random
 
-from .faults import ALL, OF_TRAININGS
+from .faults import ALL
 from .world import Fault, Settings
 
 CURSES = (
@@ -18,8 +18,8 @@ CURSES = (
 )
 
 
-def drawn(seed: int) -> tuple[Settings, tuple[Fault, ...]]:
-    """The history of this number."""
+def drawn(seed: int, only: tuple[str, ...] = ()) -> tuple[Settings, tuple[Fault, ...]]:
+    """The history of this number; `only`: the kinds of faults in it."""
     draw = random.Random(seed)
     trials = draw.randint(1, 7)
     settings = Settings(
@@ -29,17 +29,14 @@ def drawn(seed: int) -> tuple[Settings, tuple[Fault, ...]]:
         parallel=draw.choice((None, 1, 2, 2, 3)),
         sampler=draw.choice(("grid", "grid", "random", "tpe")),
         driver=draw.choice(("relay", "relay", "relay", "watch")),
-        pruner=draw.choice((None, None, "asha", "median")),
+        pruner="asha" if only else draw.choice((None, None, "asha", "median")),
         accounts=draw.random() < 0.4,
         overlap=draw.random() < 0.3,
         largest=draw.choice((1001, 1001, 2)),
         cursed=tuple((draw.randrange(trials), draw.choice(CURSES)) for _ in range(draw.choice((0, 0, 0, 1, 2)))),
     )
-    kinds = draw.sample(ALL, draw.randint(1, len(ALL)))
+    kinds = only or draw.sample(ALL, draw.randint(1, len(ALL)))
     count = draw.choice((0, 2, 5, 10, 20))
     span = draw.choice((100.0, 600.0, 2000.0))
     script = [Fault(draw.random() * span, draw.choice(kinds), draw.randrange(1000)) for _ in range(count)]
     return settings, tuple(sorted(script, key=lambda fault: fault.at))
-
-
-__all__ = ["OF_TRAININGS", "drawn"]

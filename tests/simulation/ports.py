@@ -253,8 +253,9 @@ class PassKeepers:
         self._pass.deed()
 
     def give_up(self, number: int, reason: str) -> None:
+        self._pass.deed()
         self._keepers[number].lost = True
-        if not self._pass.is_keeper:
+        if not self._pass.is_keeper and not reason.startswith("nothing is left"):
             self._world.check.unkept = True
 
 

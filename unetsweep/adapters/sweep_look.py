@@ -26,12 +26,11 @@ FEW = 10
 def look(root: Path) -> Seen:
     """Everything but the jobs."""
     ended, trials = [], []
-    for number, folder in numbered(root / layout.TRIALS):
-        names = set(os.listdir(folder))
-        if layout.RESULT in names:
+    for number, folder in _named(root / layout.TRIALS):
+        if os.path.lexists(f"{folder}/{layout.RESULT}"):  # one question a trial: there may be a hundred thousand
             ended.append(number)
-        elif layout.TRIAL in names:
-            trials.append(open_trial(number, folder, cancelled=layout.CANCELLED in names))
+        elif (trial := _open_trial(number, Path(folder))) is not None:
+            trials.append(trial)
     runs = {number: read_run(root, number) for number in {trial.run for trial in trials}}
     return Seen(
         len(ended),
@@ -43,14 +42,27 @@ def look(root: Path) -> Seen:
     )
 
 
+def _open_trial(number: int, folder: Path) -> Trial | None:
+    """A trial without a result; None where its file never came."""
+    names = set(os.listdir(folder))
+    if layout.TRIAL not in names:
+        return None
+    return open_trial(number, folder, cancelled=layout.CANCELLED in names)
+
+
 def numbered(folder: Path) -> Iterator[tuple[int, Path]]:
     """Sub-folders named by a number, in its order."""
+    return ((number, Path(name)) for number, name in _named(folder))
+
+
+def _named(folder: Path) -> Iterator[tuple[int, str]]:
+    """The same as text: making a Path of each takes longer than asking the file system."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
         return
     for number in sorted(int(name) for name in names if name.isdecimal()):
-        yield number, folder / f"{number:04d}"
+        yield number, f"{folder}/{number:04d}"
 
 
 def read_run(root: Path, number: int) -> Run:

@@ -105,6 +105,8 @@ class Cancel:
 
     job_ids: tuple[str, ...]
     reason: str
+    keeper: int | None = None
+    """The keeper whose job it is: written down as lost before, so that nobody waits for it to be listed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,6 @@ def keep(seen: Seen, live: Sequence[Attempt], delay_s: int) -> Keep:
 def dismissed(seen: Seen, capacity: Capacity) -> list[Cancel]:
     """The end of the last keeper, when nothing is open any more."""
     last = seen.keeper
-    if last is None or last.job is None or not last.job.state.is_live or last.token == capacity.keeper:
+    if last is None or last.lost or last.job is None or not last.job.state.is_live or last.token == capacity.keeper:
         return []
-    return [Cancel((last.job.job_id,), "nothing is left for the keeper to do")]
+    return [Cancel((last.job.job_id,), "nothing is left for the keeper to do", last.number)]

@@ -55,8 +55,8 @@ def _do(action: Action, world: World) -> tuple[bool, bool]:
             _tell(action, world)
         case Stop():
             world.directory.stop_run(action)
-        case Cancel(job_ids=job_ids):
-            world.scheduler.cancel(job_ids)
+        case Cancel():
+            _cancel(action, world)
             return True, False
         case End(run=run, attempt=attempt, job_id=job_id, cause=cause, reason=reason):
             world.directory.end_attempt(run, attempt, cause.name, reason)
@@ -117,6 +117,12 @@ def _smaller(action: Submit, owned: Sequence[Element], *, limit: bool) -> Submit
         return None
     elements = tuple(replace(element, attempt=element.attempt + 1) for element in owned)
     return replace(action, elements=elements, exclude=action.exclude if limit else ())
+
+
+def _cancel(action: Cancel, world: World) -> None:
+    if action.keeper is not None:
+        world.keepers.give_up(action.keeper, action.reason)
+    world.scheduler.cancel(action.job_ids)
 
 
 def _keep(action: Keep, world: World) -> bool:

@@ -1,0 +1,167 @@
+"""Deliberate faults of the core and the shell: each must be caught, or the simulation proves nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from unetsweep.core import again, keeping, outcome, places
+from unetsweep.core import plan as plans
+from unetsweep.core.facts import JobState, Run
+from unetsweep.shell import reconcile as passes
+
+Patch = pytest.MonkeyPatch
+
+
+def _seen_as(patch: Patch, change: Callable[[Any], Any]) -> None:
+    """The plan is given another look."""
+    real = plans.plan
+    patch.setattr(passes, "plan", lambda spec, seen, capacity, now: real(spec, change(seen), capacity, now))
+
+
+def _capacity_as(patch: Patch, **change: Any) -> None:
+    real = plans.plan
+    patch.setattr(passes, "plan", lambda spec, seen, capacity, now: real(spec, seen, replace(capacity, **change), now))
+
+
+def silence_counts_as_absence(patch: Patch) -> None:
+    real = passes.ask
+    patch.setattr(passes, "ask", lambda scheduler, seen: (real(scheduler, seen)[0], None))
+
+
+def grace_is_ignored(patch: Patch) -> None:
+    _capacity_as(patch, unseen_grace=timedelta(0))
+
+
+def late_files_are_not_awaited(patch: Patch) -> None:
+    _capacity_as(patch, result_grace=timedelta(0))
+
+
+def lost_attempts_are_not_counted(patch: Patch) -> None:
+    patch.setattr(again, "_too_often", lambda *_: None)
+
+
+def starts_that_get_nowhere_are_not_counted(patch: Patch) -> None:
+    patch.setattr(again, "_stuck", lambda *_: None)
+
+
+def every_loss_is_the_last(patch: Patch) -> None:
+    patch.setattr(again, "after", lambda *_: "no second try")
+
+
+def what_was_forgiven_still_counts(patch: Patch) -> None:
+    patch.setattr(Run, "counted", property(lambda run: run.attempts))
+
+
+def a_result_does_not_outrank_the_queue(patch: Patch) -> None:
+    def hidden(run: Run) -> Run:
+        is_over = run.last is not None and run.last.job is not None and not run.last.job.state.is_live
+        return replace(run, horizons={}) if is_over else run
+
+    _seen_as(patch, lambda seen: replace(seen, runs={number: hidden(run) for number, run in seen.runs.items()}))
+
+
+def a_status_of_zero_is_success(patch: Patch) -> None:
+    real = outcome.outcome_of
+
+    def believed(run: Run, look: outcome.Look) -> Any:
+        ending = run.last.ending if run.last is not None and run.last.lost is None else None
+        return outcome.Over("complete", "0") if ending is not None and ending.status == 0 else real(run, look)
+
+    patch.setattr(plans, "outcome_of", believed)
+
+
+def throttle_is_ignored(patch: Patch) -> None:
+    real = places.fill
+
+    def unbound(*args: Any, **kwargs: Any) -> Any:
+        submits, why = real(*args, **kwargs)
+        return [replace(each, throttle=None) for each in submits], why
+
+    patch.setattr(places, "fill", unbound)
+
+
+def what_lives_takes_no_place(patch: Patch) -> None:
+    patch.setattr(places, "in_use", lambda live: 0)
+
+
+def everybody_leaves_a_keeper(patch: Patch) -> None:
+    patch.setattr(keeping, "wants_keeper", lambda *_: True)
+
+
+def nobody_leaves_a_keeper(patch: Patch) -> None:
+    patch.setattr(keeping, "wants_keeper", lambda *_: False)
+
+
+def a_dead_keeper_counts(patch: Patch) -> None:
+    patch.setattr(keeping, "is_kept", lambda *_: True)
+
+
+def a_keeper_goes_before_the_next_is_sure(patch: Patch) -> None:
+    patch.setattr(passes.Outcome, "lacks_keeper", property(lambda _: False))
+
+
+def cancelled_trials_are_sent_again(patch: Patch) -> None:
+    _seen_as(patch, lambda seen: replace(seen, trials=tuple(replace(trial, cancelled=False) for trial in seen.trials)))
+
+
+def what_waits_counts_as_dead(patch: Patch) -> None:
+    live = {JobState.RUNNING, JobState.UNRECOGNISED}
+    patch.setattr(JobState, "is_live", property(lambda state: state in live))
+
+
+def what_the_queue_forgot_was_cancelled(patch: Patch) -> None:
+    real = outcome._unlisted
+
+    def believed(last: Any, look: outcome.Look) -> Any:
+        found = real(last, look)
+        return outcome.Over("cancelled", "gone") if isinstance(found, outcome.Lost) else found
+
+    patch.setattr(outcome, "_unlisted", believed)
+
+
+def an_ended_element_was_cancelled_before_it_began(patch: Patch) -> None:
+    real = outcome._unlisted
+    patch.setattr(outcome, "_unlisted", lambda last, look: real(replace(last, ending=None), look))
+
+
+def a_pause_is_a_hang(patch: Patch) -> None:
+    patch.setattr(outcome, "_silent_for", lambda *_: timedelta(minutes=11))
+
+
+def a_halt_without_a_cause(patch: Patch) -> None:
+    patch.setattr(outcome, "halted", lambda seen: "no job of the sweep gets as far as its training")
+
+
+NEEDS = {
+    late_files_are_not_awaited: ("late files", "scancel running"),
+    an_ended_element_was_cancelled_before_it_began: ("bad start", "the queue forgets what has ended"),
+    a_keeper_goes_before_the_next_is_sure: ("kill", "every job dies", "limit"),
+}
+"""Faults without which it does no harm."""
+
+ALL = (
+    silence_counts_as_absence,
+    grace_is_ignored,
+    late_files_are_not_awaited,
+    lost_attempts_are_not_counted,
+    starts_that_get_nowhere_are_not_counted,
+    every_loss_is_the_last,
+    what_was_forgiven_still_counts,
+    a_result_does_not_outrank_the_queue,
+    a_status_of_zero_is_success,
+    throttle_is_ignored,
+    what_lives_takes_no_place,
+    everybody_leaves_a_keeper,
+    nobody_leaves_a_keeper,
+    a_dead_keeper_counts,
+    a_keeper_goes_before_the_next_is_sure,
+    cancelled_trials_are_sent_again,
+    what_waits_counts_as_dead,
+    what_the_queue_forgot_was_cancelled,
+    an_ended_element_was_cancelled_before_it_began,
+    a_pause_is_a_hang,
+    a_halt_without_a_cause,
+)
