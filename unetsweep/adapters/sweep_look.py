@@ -16,7 +16,7 @@ from unetsweep.adapters.progress_files import read_progress, read_stopped
 from unetsweep.adapters.trial_files import advised, open_trial
 from unetsweep.contract import result_from
 from unetsweep.core import layout
-from unetsweep.core.facts import Failure, Run, Seen
+from unetsweep.core.facts import Failure, Run, Seen, Trial
 from unetsweep.errors import StateError
 
 FEW = 10
