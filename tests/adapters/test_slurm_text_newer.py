@@ -4,6 +4,8 @@ States: "Job State Codes", last modified 1 October 2024 (24.05). Messages of sba
 `scontrol show config`: slurm.conf(5) of 24.05. Log lines: users' reports of 2023 to 2026, named at each.
 """
 
+from datetime import UTC, datetime
+
 import pytest
 
 from unetsweep.adapters import slurm_text
@@ -105,6 +107,9 @@ FAILURE = "sbatch: error: Batch job submission failed: "
         ("Rate limit exceeded, please retry later", Refusal.LIMIT),
         ("MaxJobCount limit reached", Refusal.LIMIT),
         ("Slurm backup controller in standby mode", Refusal.LIMIT),  # seen in a failover, August 2026
+        ("Controller is in standby mode, try a different controller", Refusal.LIMIT),
+        ("Operation now in progress", Refusal.UNKNOWN),
+        ("Unspecified error", Refusal.REFUSED),  # the usual word of a job_submit.lua that says no
         ("Connection timed out reading", Refusal.UNKNOWN),
         ("Connection forced closed by quiesce timeout", Refusal.UNKNOWN),
         ("Process is shutting down and closing all communications", Refusal.UNKNOWN),
@@ -126,6 +131,31 @@ FAILURE = "sbatch: error: Batch job submission failed: "
 )
 def test_what_a_newer_sbatch_means(said: str, meaning: Refusal):
     assert slurm_text.classify(1, FAILURE + said) is meaning
+
+
+@pytest.mark.parametrize("limit", ["AssocGrpSubmitJobsLimit", "QOSGrpSubmitJobsLimit", "MaxSubmitJobsPerAccount"])
+def test_a_submit_limit_of_a_whole_group_is_one_for_now(limit: str):
+    policy = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+    assert slurm_text.classify(1, f"sbatch: error: {limit}\n{FAILURE}{policy}") is Refusal.LIMIT
+
+
+@pytest.mark.parametrize("dot", ["", "."])
+def test_an_sbatch_that_was_still_retrying_may_have_been_heard(dot: str):
+    said = f"sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying{dot}"
+    assert slurm_text.classify(1, said) is Refusal.UNKNOWN
+
+
+def test_a_reason_with_bars_is_kept_whole_and_moves_neither_the_end_nor_the_node():
+    reason = "burst_buffer/lua: slurm_bb_data_in: pool|fast is full"
+    waits, ended = f"7|3|PENDING|{reason}|N/A||grid.{TOKEN}\n", f"8|N/A|FAILED|a|b|1795468504|n2|grid.{TOKEN}\n"
+    first, second = slurm_text.parse_jobs(waits + ended, [TOKEN])
+    assert (first.job_id, first.state, first.reason, first.node) == ("7_3", JobState.QUEUED, reason, None)
+    assert (second.ended_at, second.node) == (datetime.fromtimestamp(1795468504, UTC), "n2")
+
+
+def test_a_reason_with_a_line_break_is_an_error_and_not_an_absence():
+    with pytest.raises(ValueError, match=TOKEN):
+        slurm_text.parse_jobs(f"7|N/A|PENDING|burst_buffer/lua: one\ntwo|N/A||grid.{TOKEN}\n", [TOKEN])
 
 
 def test_an_option_that_names_sockets_is_a_refusal_all_the_same():

@@ -104,6 +104,13 @@ def test_no_rule_ends_in_a_traceback_whatever_it_is_given(name: str, value: obje
         ("MessageTimeout", "10 sec", OK),
         ("KillWait", "30 sec", OK),
         ("JobRequeue", "0", LIMITED),
+        ("EnforcePartLimits", "NO", OK),
+        ("python", {"python": "p", "version": "3.11.2", "here": "3.11.7", "node": "n1"}, OK),
+        ("python", {"python": "p", "version": "3.9.2", "here": "3.11.7", "node": "n1"}, LIMITED),
+        ("quota", None, UNKNOWN),
+        ("length", 60, OK),
+        ("length", 900, LIMITED),
+        ("node_test_only", {"there": True, "status": 1, "said": "denied"}, LIMITED),
         ("PreemptMode", "CANCEL", LIMITED),
         ("PreemptMode", "GANG,SUSPEND", LIMITED),
         ("PreemptMode", "REQUEUE", OK),
@@ -195,6 +202,7 @@ def test_disk_probes_say_yes_on_a_file_system_that_can(tmp_path: Path):
     assert doctor_disk.exclusive(tmp_path)
     assert doctor_disk.full_folder_refuses(tmp_path)
     assert doctor_disk.private(tmp_path)
+    assert doctor_disk.mtime_step_s(tmp_path) in (0.0, 1.0)
     assert abs(doctor_disk.clock_offset(tmp_path)) < 60
 
 

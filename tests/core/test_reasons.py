@@ -57,3 +57,9 @@ def test_details_after_a_comma_and_underscores_hide_no_reason():
     assert in_words("launch_failed_requeued_held") == in_words("launch failed requeued held").replace(
         "(launch failed requeued held)", "(launch_failed_requeued_held)"
     )
+
+
+def test_no_reason_to_wait_of_the_newest_slurm_is_left_in_its_own_word_alone():
+    """Those of job_state_reason.c (25.x) that belong to no family."""
+    single = "PowerNotAvail PowerReserved ReservationInvalid ReservationDeleted Constraints FedJobLock MaxMemPerLimit"
+    assert [word for word in single.split() if in_words(word) == word] == []

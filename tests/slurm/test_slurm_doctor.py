@@ -53,7 +53,17 @@ def test_the_page_tells_what_a_node_did_and_nothing_of_it_stays(cluster: Cluster
     results = tmp_path / "my results"
     said = page(results, "--timeout", str(SECONDS))
     node = rows(said, "a node")
-    for name in ("test job", "python", "modules", "squeue", "scontrol", "sbatch", "requeue of itself", "SIGUSR2"):
+    for name in (
+        "test job",
+        "python",
+        "modules",
+        "squeue",
+        "scontrol",
+        "sbatch --test-only",
+        "sbatch",
+        "requeue of itself",
+        "SIGUSR2",
+    ):
         assert node[name][0] == "ok", node
     assert "SLURM_RESTART_COUNT=1" in node["requeue of itself"][1]
     accounting = rows(said, "accounting")["accounting"]

@@ -1,7 +1,10 @@
 """Doctor's questions to a file system: each is asked by doing it, in a folder of its own."""
 
 import errno
+import getpass
 import os
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -84,6 +87,29 @@ def clock_offset(folder: Path) -> float:
     before = time.time()
     path.write_text("x")
     return (before + time.time()) / 2 - path.stat().st_mtime
+
+
+def mtime_step_s(folder: Path) -> float:
+    """How fine times of change are, in seconds: 1 where three files, a moment apart, have whole seconds."""
+    steps = []
+    for number in range(3):
+        path = folder / f"stamp-{number}"
+        path.write_text("x")
+        steps.append(path.stat().st_mtime_ns % 1_000_000_000)
+        time.sleep(0.003)
+    return 1.0 if not any(steps) else 0.0
+
+
+def quota(folder: Path) -> str | None:
+    """What the file system's own command says of this user's quota; None where there is no such command."""
+    if kind(folder) == "lustre" and shutil.which("lfs"):
+        command = ["lfs", "quota", "-q", "-h", "-u", getpass.getuser(), str(folder)]
+    elif shutil.which("quota"):
+        command = ["quota", "-w"]
+    else:
+        return None
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=15, check=False)
+    return " ".join((done.stdout.strip() or done.stderr.strip()).split())[:300]
 
 
 def space(folder: Path) -> dict[str, int | None]:

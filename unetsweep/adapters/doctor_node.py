@@ -1,12 +1,19 @@
 """What a test job told, as facts: times put right by the clocks, and nothing where nothing was told."""
 
+import platform
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from unetsweep.core.doctor import Fact
 from unetsweep.core.spec import Resources
 
-_SAME = {"squeue": "node_squeue", "scontrol": "node_scontrol", "sbatch": "node_sbatch", "network": "node_network"}
+_SAME = {
+    "squeue": "node_squeue",
+    "scontrol": "node_scontrol",
+    "test_only": "node_test_only",
+    "sbatch": "node_sbatch",
+    "network": "node_network",
+}
 
 
 def node_facts(
@@ -21,7 +28,7 @@ def node_facts(
     if "no-python" in told:
         yield Fact("python", {"wanted": resources.python or "the submitting python", "missing": told["no-python"]})
     elif "python" in answers:
-        yield Fact("python", answers)
+        yield Fact("python", {**answers, "here": platform.python_version()})
     if "no-python" not in told and "imports" in answers:
         yield _fact("imports", answers["imports"])
         if resources.gpus and "gpus" in answers["imports"]:

@@ -78,6 +78,13 @@ def submission(folder: str) -> Answers:
     return said
 
 
+def trial_submission(folder: str) -> Answers:
+    """The same, only asked whether it would be taken."""
+    with open(os.path.join(folder, "inner.json")) as file:
+        command = json.load(file)
+    return run([command[0], "--test-only", *command[1:]], COMMAND_S)
+
+
 def imports() -> Answers:
     """Version of each module, or why it cannot be imported; and how many GPUs torch sees."""
     text = (
@@ -119,6 +126,7 @@ def ask(folder: str) -> None:
         "node_time": lambda: wrote,
         "squeue": lambda: run(["squeue", "--noheader", "--me"], COMMAND_S),
         "scontrol": lambda: run(["scontrol", "ping"], COMMAND_S),
+        "test_only": lambda: trial_submission(folder),
         "sbatch": lambda: submission(folder),
         "network": lambda: reachable("www.comet.com", 443),
         "imports": imports,

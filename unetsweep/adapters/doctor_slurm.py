@@ -24,7 +24,7 @@ PARTITIONS = ("scontrol", "--oneliner", "show", "partition")
 _LIMITS = ("sacctmgr", "--noheader", "--parsable2", "show")
 CONFIG_KEYS = (
     *("MinJobAge", "KillWait", "MessageTimeout", "JobRequeue", "MaxBatchRequeue", "MaxJobCount", "MaxArraySize"),
-    *("PreemptMode", "SLURM_VERSION"),
+    *("PreemptMode", "EnforcePartLimits", "SLURM_VERSION"),
 )
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 from unetsweep.core.facts import Job, JobState
 from unetsweep.core.layout import token_of
 
-# -r: a line for each element. The name is last, because it may hold any letter, also `|`.
+# -r: a line for each element. The name is last, because it may hold a line break.
 SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%r|%e|%N|%j")
 SHOW_CONFIG = ("scontrol", "show", "config")
 SINFO = ("sinfo", "--noheader", "--format=%R")
@@ -52,8 +52,9 @@ STATES = {
 """squeue's words only: sacct calls a requeued job NODE_FAIL or PREEMPTED while it is alive."""
 
 _ROW = re.compile(
-    r"(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<word>[^|]*)\|(?P<reason>[^|]*)\|(?P<end>[^|]*)\|(?P<node>[^|]*)\|(?P<name>.*)"
+    r"(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<word>[^|]*)\|(?P<reason>.*)\|(?P<end>[^|]*)\|(?P<node>[^|]*)\|(?P<name>[^|]*)"
 )
+"""The reason may be a site's own sentence (a burst buffer's), with `|` in it; none of our names has one."""
 
 
 def state_of(word: str) -> JobState:
@@ -155,12 +156,13 @@ class Refusal(Enum):
 
 _UNHEARD = re.compile(
     r"timed? ?out|unable to contact|connect|communication|send failure|receive failure|shutdown failure"
-    r"|zero bytes|header lengths|broken pipe|no route to host|interrupted|sleeping and retrying$"
+    r"|zero bytes|header lengths|broken pipe|no route to host|interrupted|sleeping and retrying\.?$|now in progress"
     r"|socket error|would block|unexpected message|insane message|protocol authentication|file descriptor",
     re.IGNORECASE,
 )
 _FULL = re.compile(
-    r"MaxSubmit|temporarily un|Rate limit exceeded|MaxJobCount limit|controller in standby mode", re.IGNORECASE
+    r"(Max|Grp)SubmitJob|temporarily un|Rate limit exceeded|MaxJobCount limit|controller (is )?in standby mode",
+    re.IGNORECASE,
 )
 _NO = re.compile(r"submission failed: |error: |unrecogni[sz]ed option|invalid option|fatal: ", re.IGNORECASE)
 

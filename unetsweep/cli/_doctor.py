@@ -94,7 +94,8 @@ def _limits(resources: "Resources") -> Iterator[Fact]:
     if config.error is not None:
         yield config
     else:
-        names = ("max_elements", "MaxJobCount", "MinJobAge", "KillWait", "MessageTimeout", "JobRequeue", "PreemptMode")
+        names = ("max_elements", "MaxJobCount", "MinJobAge", "KillWait", "MessageTimeout", "JobRequeue", "PreemptMode",
+                 "EnforcePartLimits")  # fmt: skip
         yield from (Fact(name, config.value[name]) for name in names if name in config.value)
         yield Fact("MaxBatchRequeue", config.value.get("MaxBatchRequeue"))
     yield probed("user_limits", lambda: doctor_slurm.limits(ANSWER_S))
@@ -129,13 +130,16 @@ def _disk(results: Path, folder: Path) -> Generator[Fact, None, float | None]:
         "exclusive": disk.exclusive,
         "full_folder": disk.full_folder_refuses,
         "fsync": disk.fsync_s,
+        "mtime": disk.mtime_step_s,
         "space": disk.space,
+        "quota": disk.quota,
         "private": disk.private,
     }
     yield Fact("disk", str(results.absolute()))
     for name, probe in probes.items():
         yield probed(name, lambda probe=probe: probe(folder))  # type: ignore[misc]
     yield Fact("percent", "%" not in str(results.absolute()))
+    yield Fact("length", len(os.fsencode(results.absolute())))
     clock = probed("clock", lambda: disk.clock_offset(folder))
     yield clock
     return None if clock.error is not None else float(clock.value)

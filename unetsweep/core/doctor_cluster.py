@@ -97,6 +97,12 @@ def _preempt(value: str) -> Said:
     return value, OK, "a preempted job is queued again" if "REQUEUE" in mode else "no job is preempted, by default"
 
 
+def _enforce(value: str) -> Said:
+    if value.upper() in ("ANY", "ALL", "YES"):
+        return value, OK, "what a partition can never give, sbatch refuses at once"
+    return value, OK, "also a job that can never start is taken, and waits: `unetsweep status` says why"
+
+
 def _limits(value: list[str]) -> Said:
     if not value:
         return "none is set", OK, ""
@@ -176,6 +182,7 @@ RULES: Mapping[str, Rule] = {
     "JobRequeue": Rule(_L, "JobRequeue", _requeue),
     "MaxBatchRequeue": Rule(_L, "MaxBatchRequeue", _batch_requeue),
     "PreemptMode": Rule(_L, "PreemptMode", _preempt),
+    "EnforcePartLimits": Rule(_L, "EnforcePartLimits", _enforce),
     "user_limits": Rule(_L, "your limits", _limits),
     "partitions": Rule(_L, "partitions", _partitions),
     "profile_time": Rule(

@@ -10,6 +10,8 @@ _N, _F, _H = "a node", "results folder", "this machine"
 WATCH = "say `run: {driver: watch}` and leave `unetsweep submit … --watch` (or cron) on this machine"
 _SKEW_S, _DELAY_S = 5.0, 60.0
 _GIB = 1 << 30
+_PATH = 800
+"""Characters of a path of results, of the 4096 that Linux takes."""
 NETWORK_FILE_SYSTEMS = (
     "nfs",
     "nfs4",
@@ -59,7 +61,15 @@ def _python(value: Mapping[str, Any]) -> Said:
             BROKEN,
             ("the profile's `python:` must be there on the nodes: another path, or `setup:` lines that bring it"),
         )
-    return f"{value['python']}, {value['version']}, on {value['node']}", OK, ""
+    finding = f"{value['python']}, {value['version']}, on {value['node']}"
+    here = value.get("here", value["version"])
+    if here.split(".")[:2] != value["version"].split(".")[:2]:
+        return (
+            finding,
+            LIMITED,
+            f"here, where the payload is pickled, it is {here}: name a `python:` of that version in the profile",
+        )
+    return finding, OK, "" if here == value["version"] else f"here it is {here}"
 
 
 def _imports(value: Mapping[str, Any]) -> Said:
@@ -169,6 +179,18 @@ def _space(value: Mapping[str, Any]) -> Said:
     return finding, OK, ""
 
 
+def _quota(value: str | None) -> Said:
+    if value is None:
+        return "no command tells of it here", UNKNOWN, "a full quota stops a sweep like a full disk: ask your site"
+    return value or "none is told", OK, ""
+
+
+def _length(value: int) -> Said:
+    if value > _PATH:
+        return f"{value} characters", LIMITED, "long, and our files add some 150: choose a shorter one with --results"
+    return f"{value} characters", OK, ""
+
+
 def _cores(value: Mapping[str, Any]) -> Said:
     memory = f", {value['memory_gib']:.0f} GiB of memory" if value.get("memory_gib") else ""
     return (
@@ -192,6 +214,9 @@ RULES: Mapping[str, Rule] = {
     "node_squeue": Rule(_N, "squeue", _asks(f"a job cannot look at the queue: {WATCH}")),
     "node_scontrol": Rule(_N, "scontrol", _asks("a job cannot queue itself again; a pass sends it instead")),
     "node_sbatch": Rule(_N, "sbatch", _sbatch),
+    "node_test_only": Rule(
+        _N, "sbatch --test-only", _asks("no sweep asks this way; beside a refused sbatch it says the same")
+    ),
     "requeue": Rule(_N, "requeue of itself", _requeue),
     "usr2": Rule(
         _N,
@@ -236,9 +261,20 @@ RULES: Mapping[str, Rule] = {
             _SKEW_S, "this machine minus the file server", "clocks differ: ages of files are off", "this machine "
         ),
     ),
+    "mtime": Rule(
+        _F,
+        "times of change",
+        lambda value: (
+            ("whole seconds", OK, "fine enough: the lease counts in tens of seconds")
+            if value
+            else ("finer than a second", OK, "")
+        ),
+    ),
     "space": Rule(_F, "room", _space),
+    "quota": Rule(_F, "quota", _quota),
     "private": Rule(_F, "mode 0700", yes("possible", "not possible", "others may read and write your sweeps", LIMITED)),
     "percent": Rule(_F, "path", yes("fine", "has a %", "SLURM reads % as a pattern: choose another with --results")),
+    "length": Rule(_F, "path length", _length),
     "cores": Rule(_H, "machine", _cores),
     "network": Rule(
         _H, "network", _network("Comet cannot be reached from here: `unetsweep sync` from another machine")
