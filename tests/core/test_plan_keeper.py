@@ -20,8 +20,14 @@ def kept(found: Seen, last: Keeper | None, **capacity) -> list[str]:
     return lines(decide(replace(found, keeper=last), RELAY, replace(QUEUE, **capacity)))
 
 
-def test_a_keeper_waits_for_the_whole_array():
+def test_a_keeper_waits_for_what_runs():
     assert kept(AT_WORK, None) == ["keep 18808"]
+
+
+def test_a_keeper_does_not_wait_for_what_may_be_held_for_ever_and_then_comes_less_often():
+    queued = seen(attempt(job_id="18808", job=job(JobState.QUEUED)))
+    (action,) = decide(queued, RELAY, QUEUE).actions
+    assert (action.after, action.delay_s) == ((), 5 * QUEUE.keeper_delay_s)
 
 
 ENOUGH = [

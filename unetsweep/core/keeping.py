@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from unetsweep.core.actions import Cancel, Keep
-from unetsweep.core.facts import Attempt, Keeper, Seen
+from unetsweep.core.facts import Attempt, JobState, Keeper, Seen
 from unetsweep.core.places import Capacity
 from unetsweep.core.spec import SweepSpec
 
 AFTER = 50
 """Most jobs that one waits for: the rest are looked at when it comes."""
+QUEUED_TIMES = 5
+"""While nothing of ours runs it comes so many times less often."""
 REFUSED_FOR = timedelta(minutes=10)
 """A keeper that was refused is asked for again after so long."""
 
@@ -44,11 +46,12 @@ def is_unsure(last: Keeper | None, capacity: Capacity, now: datetime) -> bool:
 
 
 def keep(seen: Seen, live: Sequence[Attempt], delay_s: int) -> Keep:
-    """The next keeper; of an array it waits for the whole."""
+    """The next keeper. It waits for what runs; not for what only waits itself, which may be held for ever."""
     number = seen.keeper.number + 1 if seen.keeper is not None else 1
-    ids = [job_id for attempt in live if (job_id := attempt.claimed_by or attempt.job_id)]
-    bases = tuple(dict.fromkeys(job_id.partition("_")[0] for job_id in ids))[:AFTER]
-    return Keep(number, bases, delay_s, f"waits for {len(bases)} jobs" if bases else "waits for its time")
+    running = [attempt.job.job_id for attempt in live if attempt.job and attempt.job.state is JobState.RUNNING]
+    if not running:
+        return Keep(number, (), delay_s * QUEUED_TIMES, "nothing runs yet")
+    return Keep(number, tuple(dict.fromkeys(running))[:AFTER], delay_s, f"waits for {len(running)} running")
 
 
 def dismissed(seen: Seen, capacity: Capacity) -> list[Cancel]:
