@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("importable")]
 PYTHON = """\
 #!/bin/bash
 # the submitting python; its last act writes down what it was told, and fails
-if [ "$1 $2 $3" = "-m unetsweep last-act" ]; then
+if [ "$1 $2 $3 $4" = "-P -m unetsweep last-act" ]; then
   alive=no; for f in {out}/*.json; do
     pid=$(sed 's/.*"pid": \\([0-9]*\\).*/\\1/' "$f"); grep -qs '^State:.[^ZX]' /proc/$pid/status && alive=yes
   done
@@ -63,7 +63,7 @@ def test_after_a_normal_end(cluster: Cluster, make: Make, out: Path, told):
     ended = cluster.wait_ended(sent.token)
     assert {job.word for job in ended.values()} == {"COMPLETED"}
     words = told()
-    assert words[2:5] == ["last-act", str(sent.sweep_dir), sent.token]
+    assert words[3:6] == ["last-act", str(sent.sweep_dir), sent.token]
     assert argument(words, "--index") in {"0", "1"}
     assert (argument(words, "--restart"), argument(words, "--status")) == ("0", "0")
     assert "--no-pass" in words
