@@ -10,7 +10,7 @@ import pytest
 import slurm_payloads as payloads
 from slurm_cluster import Cluster, logs, wait_for
 
-from unetsweep.adapters import submitit_jobs
+from unetsweep.adapters import batch_script, submitit_jobs
 from unetsweep.adapters.slurm import Slurm
 from unetsweep.core.ports import Submission
 
@@ -124,7 +124,7 @@ def test_in_good_time_after_a_cancel_that_the_training_ignores(
     cluster: Cluster, make: Make, out: Path, told, monkeypatch: pytest.MonkeyPatch
 ):
     # the testbed kills everything some seconds after a cancel, a real cluster after 30
-    monkeypatch.setattr(submitit_jobs, "_STEP_END_S", 1)
+    monkeypatch.setattr(batch_script, "STEP_END_S", 1)
     sent = make()
     queue = Slurm(lambda _: payloads.Leave(str(out), 100))
     ids = queue.submit(sent)
