@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from local_sweeps import AT_ONCE, Place
+from local_sweeps import AT_ONCE, UNTIL_TOLD, Place
 
 from unetsweep import contract
 from unetsweep.adapters import pinned_code
@@ -258,7 +258,7 @@ def test_a_torn_checkpoint_is_moved_aside(sweep: SweepDir, tear):
     last = sweep.root / "runs/0002/checkpoints/last.ckpt"
     last.write_bytes(tear(last.read_bytes()))
     done = repair()
-    assert "trains anew" in done.output
+    assert "trains anew; lost are its epochs 1 to 1" in done.output
     assert (last.exists(), last.with_name("last.ckpt.torn").exists()) == (False, True)
 
 
@@ -295,6 +295,26 @@ def test_a_repair_that_dies_between_two_mends_is_made_again(sweep: SweepDir, mon
     assert len(calls) > 3
     repair()
     assert repair().output == "s: 0 mended, 0 need you\n"
+
+
+def test_a_training_whose_record_is_torn_is_found_at_work_and_not_sent_again(tmp_path: Path):
+    place = Place(tmp_path / "here")
+    place.trainer(UNTIL_TOLD)
+    sweep = place.grid(1)
+    place.submit(sweep)
+    place.wait(lambda: place.notes("begin"))
+    (record,) = place.root().glob("submissions/*/0.process.json")
+    whole = json.loads(record.read_bytes())
+    record.write_bytes(b"")
+    (trial,) = place.status()["trials"]
+    assert "unetsweep repair" in trial["reason"]
+    place.submit(sweep)
+    assert "its supervisor, process" in place.run("repair", "s").stdout
+    assert json.loads(record.read_bytes()) == whole
+    place.submit(sweep)
+    (place.folder / "go").touch()
+    assert [result["state"] for result in place.wait_ended(1)] == ["complete"]
+    assert len(place.notes("begin")) == 1
 
 
 def test_a_pinned_copy_that_is_torn_is_moved_aside(sweep: SweepDir):

@@ -10,7 +10,7 @@ import pytest
 import slurm_payloads as payloads
 from slurm_cluster import Cluster, logs, wait_for
 
-from unetsweep.adapters import submitit_jobs
+from unetsweep.adapters import batch_script, submitit_jobs
 from unetsweep.adapters.slurm import Slurm
 from unetsweep.core.ports import Submission
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("importable")]
 PYTHON = """\
 #!/bin/bash
 # the submitting python; its last act writes down what it was told, and fails
-if [ "$1 $2 $3" = "-m unetsweep last-act" ]; then
+if [ "$1 $2 $3 $4" = "-P -m unetsweep last-act" ]; then
   alive=no; for f in {out}/*.json; do
     pid=$(sed 's/.*"pid": \\([0-9]*\\).*/\\1/' "$f"); grep -qs '^State:.[^ZX]' /proc/$pid/status && alive=yes
   done
@@ -63,7 +63,7 @@ def test_after_a_normal_end(cluster: Cluster, make: Make, out: Path, told):
     ended = cluster.wait_ended(sent.token)
     assert {job.word for job in ended.values()} == {"COMPLETED"}
     words = told()
-    assert words[2:5] == ["last-act", str(sent.sweep_dir), sent.token]
+    assert words[3:6] == ["last-act", str(sent.sweep_dir), sent.token]
     assert argument(words, "--index") in {"0", "1"}
     assert (argument(words, "--restart"), argument(words, "--status")) == ("0", "0")
     assert "--no-pass" in words
@@ -124,7 +124,7 @@ def test_in_good_time_after_a_cancel_that_the_training_ignores(
     cluster: Cluster, make: Make, out: Path, told, monkeypatch: pytest.MonkeyPatch
 ):
     # the testbed kills everything some seconds after a cancel, a real cluster after 30
-    monkeypatch.setattr(submitit_jobs, "_STEP_END_S", 1)
+    monkeypatch.setattr(batch_script, "STEP_END_S", 1)
     sent = make()
     queue = Slurm(lambda _: payloads.Leave(str(out), 100))
     ids = queue.submit(sent)

@@ -23,6 +23,12 @@ class Identity:
         return cls(boot_id(), os.getpid(), _start(os.getpid()) or 0)
 
     @classmethod
+    def of(cls, pid: int) -> "Identity | None":
+        """Of a process of this machine; None: there is none."""
+        start = _start(pid)
+        return None if start is None else cls(boot_id(), pid, start)
+
+    @classmethod
     def from_json(cls, raw: dict[str, Any]) -> "Identity":
         return cls(str(raw.get("boot")), int(raw.get("pid", 0)), int(raw.get("start", 0)))
 
@@ -32,6 +38,20 @@ class Identity:
     def is_alive(self) -> bool:
         """Whether it runs on this machine now; a zombie does not."""
         return self.boot == boot_id() and self.start == _start(self.pid)
+
+
+def with_words(*words: str) -> list[tuple[Identity, list[str]]]:
+    """The processes of this machine with these words, one after the other, on their command lines; with all words."""
+    wanted, found = "\0".join(("", *words, "")), []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().decode(errors="replace")
+        except OSError:  # it has ended, or is another user's
+            continue
+        identity = Identity.of(int(path.parent.name)) if wanted in f"\0{line}" else None
+        if identity is not None:
+            found.append((identity, line.split("\0")))
+    return found
 
 
 def tied_to_us() -> Callable[[], None]:

@@ -20,6 +20,7 @@ from unetsweep.adapters.mending import (
     written,
     written_at,
 )
+from unetsweep.adapters.progress_files import read_progress
 from unetsweep.adapters.sweep_look import listed, numbered
 from unetsweep.adapters.trial_files import as_known
 from unetsweep.core import layout
@@ -160,9 +161,15 @@ def _checkpoints(folder: Path) -> Iterator[Finding]:
         if why is None:
             continue
         if path.name == "last.ckpt":
-            yield aside(path, why, "the run trains anew where its result is not there yet")
+            yield aside(path, why, f"where a result is missing the run trains anew{_lost(folder)}")
         else:
             yield aside(path, why, "numbers that are published stay; `unetsweep predict` cannot use it")
+
+
+def _lost(folder: Path) -> str:
+    """Which epochs that costs."""
+    done = max((point.epoch for point in read_progress(folder, listed(folder)).points), default=0)
+    return f"; lost are its epochs 1 to {done}" if done else ""
 
 
 def _torn_zip(path: Path) -> str | None:

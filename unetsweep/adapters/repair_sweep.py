@@ -1,6 +1,7 @@
 """Mending what belongs to the whole sweep: submissions, local jobs, keepers, code, logs, leftovers."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from unetsweep.adapters.mending import (
     written,
     written_at,
 )
+from unetsweep.adapters.process import with_words
 from unetsweep.adapters.sweep_dir import SWEEP
 from unetsweep.adapters.sweep_look import listed
 from unetsweep.core import layout
@@ -74,7 +76,17 @@ def _submissions(root: Path) -> Iterator[Finding]:
             yield _intent(root, folder.name, path, why)
         for record in sorted(folder.glob("*.process.json")):
             if why := trouble(record, lambda raw: (raw["index"], raw["job_id"])):
-                yield aside(record, why, "its training counts as gone, and is sent again")
+                yield _supervisor(root, folder.name, record, why)
+
+
+def _supervisor(root: Path, token: str, record: Path, why: str) -> Finding:
+    """From the supervisor itself where it is at work here: its training is not sent a second time."""
+    index = record.name.partition(".")[0]
+    for who, words in with_words("supervise", str(root), token, index):
+        job_id = words[words.index("supervise") + 4]
+        content = {"index": int(index), "job_id": job_id, "host": socket.gethostname(), **who.as_json()}
+        return written(record, why, content, f"its supervisor, process {who.pid}")
+    return aside(record, why, "its training counts as gone, and is sent again")
 
 
 def _intent(root: Path, token: str, path: Path, why: str) -> Finding:

@@ -66,7 +66,7 @@ def program() -> None:
 
 def _is_file(error: UnetsweepError) -> bool:
     """Whether a file of ours is not what it should be."""
-    return type(error) is StateError and "unetsweep" not in str(error)
+    return type(error) is StateError and "`unetsweep repair" not in str(error)
 
 
 def main() -> None:
