@@ -5,6 +5,7 @@ family (`QOSGrp…`, `Assoc…PerJob`) fall into it by their parts. What is not 
 SLURM's own word stands at the end, in brackets, so that it can be searched for.
 """
 
+import functools
 import re
 
 _CLEAR = "`scontrol release JOB`"
@@ -83,6 +84,7 @@ _WHAT = {
 }
 
 
+@functools.cache
 def in_words(reason: str) -> str:
     """A reason of squeue as a sentence; an unknown one as it is.
 
