@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 SAMPLE := data/sample/groups.csv
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-slurm test-faults check fix slurm-up slurm-down bench clean
+.PHONY: help sweep test test-slurm test-faults check fix slurm-up slurm-down simulate bench clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -49,6 +49,9 @@ slurm-up: ## Start a SLURM cluster on this machine: eval "$(make -s slurm-up)" (
 
 slurm-down: ## Stop the clusters that slurm-up started
 	@slurm/testbed/stop
+
+simulate: $(READY) ## Run 10,000 random histories of a sweep with faults, in memory
+	$(BIN)/python -m tests.simulation 10000
 
 bench: $(READY) ## Measure what the budgets promise
 	$(BIN)/python -m benchmarks

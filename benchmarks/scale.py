@@ -1,8 +1,8 @@
-"""How passes scale: real directories of 1,000 to 100,000 trials, and a simulated sweep of 100,000.
+"""How passes scale: real directories of 1,000 to 100,000 trials, and a simulated sweep.
 
-`python -m benchmarks.scale [TRIALS ...]` prints rows of a Markdown table: seconds, peak memory of an idle pass and of
-one that finds 100 endings, each in a fresh process, on files, with a queue in memory. `python -m benchmarks.scale
-simulated [TRIALS [SLOTS]]`: the whole sweep on a simulated clock, files in memory.
+`python -m benchmarks.scale [TRIALS ...]` prints rows of a Markdown table: seconds and peak memory of a pass with
+nothing to do and of one that finds 100 endings, each in a fresh process, on files, with a queue in memory.
+`python -m benchmarks.scale simulated [TRIALS [SLOTS]]`: a whole sweep on a simulated clock, all of it in memory.
 """
 
 import json

@@ -28,7 +28,7 @@ class JobState(Enum):
     @property
     def is_live(self) -> bool:
         """Whether the job may still write into its run."""
-        return self in {JobState.QUEUED, JobState.RUNNING, JobState.UNRECOGNISED}
+        return self is JobState.QUEUED or self is JobState.RUNNING or self is JobState.UNRECOGNISED
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,8 @@ class Run:
     @property
     def counted(self) -> tuple[Attempt, ...]:
         """The attempts since the user last retried the run."""
+        if not self.forgiven:
+            return self.attempts
         return tuple(attempt for attempt in self.attempts if attempt.number > self.forgiven)
 
     @property

@@ -5,6 +5,7 @@ family (`QOSGrp…`, `Assoc…PerJob`) fall into it by their parts. What is not 
 SLURM's own word stands at the end, in brackets, so that it can be searched for.
 """
 
+import functools
 import re
 
 _CLEAR = "`scontrol release JOB`"
@@ -94,6 +95,7 @@ def is_not_launched(reason: str | None) -> bool:
     return reason is not None and reason.strip("() ").replace("_", " ") == NOT_LAUNCHED
 
 
+@functools.cache
 def in_words(reason: str) -> str:
     """A reason of squeue as a sentence; an unknown one as it is.
 
