@@ -77,16 +77,24 @@ def _beat(submission: Submission) -> list[str]:
     """A pass beside the training, when the last one is old: never in a rank, and ended with the job's shell."""
     root = shlex.quote(str(submission.sweep_dir))
     command = shlex.join([sys.executable, "-P", "-m", "unetsweep", "beat", str(submission.sweep_dir)])
+    awaited = shlex.quote(str(submission.sweep_dir / layout.awaited(submission.token, "")).removesuffix(".awaited"))
     half = max(1, submission.beat_s // 2)
     return [
         "us_beat() {",
         "  trap - EXIT TERM",
+        f'  local run=(env "${{US_ENV[@]}}" timeout -k 5 300 {command}) left file',
         "  while :; do",
-        f"    sleep $(({half} + RANDOM % {half + 1}))",
+        f"    left=$(({half} + RANDOM % {half + 1}))",
+        '    while [ "$left" -gt 0 ]; do',
+        "      sleep 1; left=$((left - 1))",
+        # its result is there: while its processes go down, its place is given on
+        f'      file=$(cat {awaited}"${{SLURM_ARRAY_TASK_ID:-0}}.awaited" 2>/dev/null) || continue',
+        '      [ ! -e "$file" ] || { "${run[@]}" --now </dev/null 2>&1; return; }',
+        "    done",
         f"    US_AGE=$(($(date +%s) - $(stat -c %Y {root}/{layout.LOOKED} 2>/dev/null || echo 0)))",
         # a clock that differs from the file server's: the command itself looks again by that one
         f'    [ "$US_AGE" -ge 0 ] && [ "$US_AGE" -lt {submission.beat_s} ] && continue',
-        f'    env "${{US_ENV[@]}}" timeout -k 5 300 {command} </dev/null 2>&1 || true',
+        '    "${run[@]}" </dev/null 2>&1 || true',
         "  done",
         "}",
         "us_beat & US_BEAT=$!",

@@ -117,6 +117,11 @@ def slurm_log(token: str, job_id: str, rank: int = 0) -> str:
     return f"{submission(token)}/{job_id}_{rank}_log.out"
 
 
+def awaited(token: str, index: int | str) -> str:
+    """Holds the path of the last result that the element will publish: when that is there, a pass has news."""
+    return f"{submission(token)}/{index}.awaited"
+
+
 def local_log(token: str, index: int) -> str:
     """Where all processes of a local job print."""
     return f"{submission(token)}/{index}.log"

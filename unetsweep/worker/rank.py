@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unetsweep import contract
-from unetsweep.adapters.files import read_json
+from unetsweep.adapters.files import read_json, write_text
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.config.load import load
 from unetsweep.core import layout
@@ -81,6 +81,8 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
     path = sweep.config_path(horizons[-1]["trial"])
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     epochs = tuple(each["epochs"] for each in horizons)
+    if rank == 0:
+        write_text(start.root / layout.awaited(start.token, start.index), f"{folder}/{layout.horizon(epochs[-1])}")
     if config.trainer.command is not None:
         if rank == 0:
             errand = Errand(path, folder, epochs, claim.name, start.job_id, sweep.working_directory, end.end)
