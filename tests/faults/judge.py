@@ -145,13 +145,13 @@ def _check_owner(verdict: Verdict, run: str, facts: list[Fact]) -> None:
 
 def _check_epochs(verdict: Verdict, run: str, facts: list[Fact], expected: Expected) -> None:
     """Repeated epochs, and how many may be: those between the last checkpoint and the end of each start."""
-    done = saved = before = 0
+    done = saved = before = allowed = 0
     trained = [fact["epoch"] for fact in facts if fact["event"] == "epoch"]
-    verdict.repeated += len(trained) - len(set(trained))
+    repeated = len(trained) - len(set(trained))
     for fact in facts:
         if fact["event"] == "start":
             floor = min(before, saved) if expected.torn else saved
-            verdict.allowed += max(0, done - floor)
+            allowed += max(0, done - floor)
             if fact["epoch"] < floor:
                 verdict.wrong.append(f"run {run}: {fact['claim']} began at {fact['epoch']}, saved were {floor}")
             done = min(done, fact["epoch"])
@@ -159,6 +159,10 @@ def _check_epochs(verdict: Verdict, run: str, facts: list[Fact], expected: Expec
             done = max(done, fact["epoch"])
         elif fact["event"] == "checkpoint" and fact["epoch"] > saved:
             saved, before = fact["epoch"], saved
+    verdict.repeated += repeated
+    verdict.allowed += allowed
+    if repeated > allowed:  # of each run by itself: what one may repeat is no other's
+        verdict.wrong.append(f"run {run}: {repeated} epochs were repeated, and {allowed} may be")
 
 
 def _check_finished(verdict: Verdict, root: Path, run: str, facts: list[Fact]) -> None:

@@ -161,8 +161,11 @@ class Trainer:
     def checkpoint(self) -> None:
         self.leave_if_lost()
         path = self.out / "checkpoint.json"
-        if path.exists():
-            os.replace(path, self.out / "checkpoint.before.json")
+        if path.exists():  # a second name for it, so that a kill here leaves both
+            spare = self.out / f".before.{self.claim}.tmp"
+            spare.unlink(missing_ok=True)
+            os.link(path, spare)
+            os.replace(spare, self.out / "checkpoint.before.json")
         self.write(path, {"epoch": self.epoch, "chain": self.chain})
         self.fact("checkpoint")
 
