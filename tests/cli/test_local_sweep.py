@@ -12,6 +12,8 @@ from local_sweeps import AT_ONCE, SLOWLY, TPE, UNTIL_TOLD, Place
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from unetsweep.adapters.files import read_json
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
@@ -94,14 +96,18 @@ def test_a_failing_trainer_s_last_words_are_the_reason(place: Place):
     assert "ValueError: the optic disc is missing" in place.run("logs", "s", "1").stdout
 
 
-def test_a_trainer_that_is_killed_has_failed_and_the_others_go_on(place: Place):
+def test_a_trainer_that_is_killed_from_outside_is_sent_again_and_the_others_go_on(place: Place):
     place.trainer(f"if rate < 2e-4:\n    {UNTIL_TOLD}")
     place.submit(place.grid(3))
     (pid,) = place.wait(lambda: [pid for run, _, _, pid in place.notes("begin") if run == "0000"])
     os.kill(pid, signal.SIGKILL)
-    results = place.wait_ended(3)
-    assert states(place) == ["failed", "complete", "complete"]
-    assert "status 137 (Killed)" in results[0]["message"]
+    place.wait(lambda: sum(run == "0000" for run, *_ in place.notes("begin")) == 2)
+    (place.folder / "go").touch()
+    place.wait_ended(3)
+    assert states(place) == ["complete"] * 3
+    lost = read_json(place.root() / "runs/0000/attempts/1.lost.json")
+    assert lost["cause"] == "UNEXPLAINED"
+    assert "status 137 (Killed)" in lost["reason"]
 
 
 def test_nobody_trains_on_unseen_when_the_supervisor_is_killed(place: Place):

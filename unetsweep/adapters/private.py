@@ -36,7 +36,7 @@ def _check(folder: Path) -> None:
                 f"{folder}: belongs to user {each.st_uid}, not to you; jobs run what lies there, so only its owner "
                 "may work on this sweep (unetsweep report shows it)"
             )
-    if found.st_mode & _OTHERS or not stat.S_ISDIR(found.st_mode):
+    if found.st_mode & _OTHERS:
         raise ExposedError(
             f"{folder}: others may write here (mode {stat.filemode(found.st_mode)}), and jobs run what lies there; "
             f"see that nobody did, then make it yours alone: chmod go-w {shlex.quote(str(folder))}"
