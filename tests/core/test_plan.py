@@ -214,6 +214,12 @@ def test_a_pending_element_that_vanished_while_its_array_is_listed_was_cancelled
     assert lines(decide(many(element(0, RUNNING), element(1, None)))) == ["tell 1 cancelled"]
 
 
+def test_a_pending_element_that_vanished_was_cancelled_though_the_trials_of_its_array_have_all_ended():
+    found = replace(many(None, ended=3), runs={0: Run(0, {}, (element(0, None),))})
+    assert lines(decide(replace(found, listed=frozenset({TOKEN})))) == ["tell 0 cancelled"]
+    assert lines(decide(found)) == ["give up 0.1", "submit 0.2"]
+
+
 def test_a_local_process_that_never_showed_is_sent_again_whatever_became_of_its_fellows():
     found = many(element(0, RUNNING), element(1, None))
     assert lines(decide(found, capacity=LOCAL)) == ["give up 1.1", "submit 1.2"]

@@ -101,14 +101,17 @@ def controller_away(scene: Scene) -> None:
     scene.bed.kill("slurmctld", signal.SIGCONT)
 
 
-@fault("the controller killed and started again", epochs=16)
+@fault("the controller killed and started again", epochs=16, after="submit")
 def controller_killed(scene: Scene) -> None:
+    """Its state may be older than the jobs and the keeper: then it has forgotten all of them."""
     scene.submit()
     scene.victim(3)
     scene.bed.kill("slurmctld")
     scene.caused += 1
     pause(3)
     scene.bed.boot("slurmctld")
+    scene.wait(lambda: scene.bed.run("sinfo", check=False), "the controller is back", 30)
+    scene.wait(lambda: _looked_after(scene), "all has ended, with a user who looks on")
 
 
 @fault("the accounting away", needs=("dbd",), epochs=14)

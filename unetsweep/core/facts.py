@@ -49,6 +49,8 @@ class Job:
     """When it ended, where the scheduler says so."""
     node: str | None = None
     """Where it runs or ran, where the scheduler says so."""
+    is_recalled: bool = False
+    """The queue lists it no more; its accounts or its log tell of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,3 +241,5 @@ class Seen:
     failures: tuple[Failure, ...] = ()
     """Of the ended trials, where few have ended and all of them failed; else empty."""
     keeper: Keeper | None = None
+    listed: frozenset[str] = frozenset()
+    """Tokens of which the scheduler lists at least one element, if only one whose trial has ended."""

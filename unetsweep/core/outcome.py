@@ -38,7 +38,9 @@ class Look:
 
 def look_of(seen: Seen, capacity: Capacity, now: datetime) -> Look:
     attempts = (attempt for run in seen.runs.values() for attempt in run.attempts)
-    listed = frozenset(attempt.token for attempt in attempts if attempt.job is not None)
+    listed = seen.listed | {
+        attempt.token for attempt in attempts if attempt.job is not None and not attempt.job.is_recalled
+    }
     seconds = [run.epoch_seconds for run in seen.runs.values() if run.epoch_seconds is not None]
     return Look(seen.silence, now, capacity, listed, halted(seen), max(seconds, default=None))
 

@@ -65,7 +65,7 @@ def _last_words(world: World, seen: Seen, jobs: Mapping[tuple[str, int], Job]) -
             continue
         job, job_id = jobs.get(key), last.claimed_by or last.job_id
         if job is None and job_id is not None and last.at <= since:
-            mute[job_id] = Job(job_id, *key, JobState.ENDED, "")
+            mute[job_id] = Job(job_id, *key, JobState.ENDED, "", is_recalled=True)
         elif job is not None and job.state is JobState.ENDED and job.word not in WORDS:
             mute[job.job_id] = job
     said = world.scheduler.last_words({job_id: job.token for job_id, job in mute.items()}) if mute else {}
@@ -112,7 +112,9 @@ def with_jobs(seen: Seen, jobs: Mapping[tuple[str, int], Job], silence: str | No
     keeper = seen.keeper
     if keeper is not None:
         keeper = replace(keeper, job=jobs.get((keeper.token, 0)))
-    return replace(seen, runs=runs, silence=silence, keeper=keeper)
+    # what the accounts or a log said of a job that is listed no more does not make its array known to the queue
+    listed = frozenset(job.token for job in jobs.values() if not job.is_recalled)
+    return replace(seen, runs=runs, silence=silence, keeper=keeper, listed=listed)
 
 
 def _placed(attempt: Attempt, jobs: Mapping[tuple[str, int], Job]) -> Attempt:
