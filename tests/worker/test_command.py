@@ -115,7 +115,7 @@ def test_an_unreadable_horizon_is_named(tmp_path: Path):
 
 
 def test_the_programs_own_exit_status_is_in_the_message(tmp_path: Path):
-    with pytest.raises(TrainingError, match=r"trainer\.py .* ended with status 3 and wrote no .*result\.json"):
+    with pytest.raises(TrainingError, match=r"ended with status 3 and wrote no result\.json: .*trainer\.py"):
         run(tmp_path, "sys.exit(3)")
 
 

@@ -71,7 +71,8 @@ def run_command(trainer: str, errand: Errand, holds: Callable[[], bool]) -> None
             print("the trainer command stopped, to go on later", flush=True)  # noqa: T201
             return
         if not published.exists() and _open(errand):
-            raise _failure(f"`{shlex.join(command)}` ended with {_words(status)} and wrote no {published}", status)
+            said = f"the trainer command ended with {_words(status)} and wrote no {published.name}"
+            raise _failure(f"{said}: `{shlex.join(command)}`", status)
     if _open(errand):
         _serve(published, errand, holds)
 
