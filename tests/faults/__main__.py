@@ -35,7 +35,9 @@ def main() -> int:
         beside(_lanes(asked))
     cases = cases_of(asked.results)
     print("\n" + table(cases))
-    return int(not all(case.get("kept", "left_out" in case) for case in cases))
+    trouble = [case for case in cases if not case.get("kept", "left_out" in case)]
+    print(f"{len(cases)} cases, {sum(bool(case.get('kept')) for case in cases)} kept; not kept: {len(trouble)}")
+    return int(bool(trouble))
 
 
 def _lanes(asked: argparse.Namespace) -> list[list[str]]:

@@ -57,8 +57,9 @@ def preempted(scene: Scene) -> None:
 @fault("scancel of a job")
 def scancel_job(scene: Scene) -> None:
     scene.submit()
-    scene.bed.run("scancel", scene.job_of(scene.victim()))
-    scene.expected.states["cancelled"] = 1
+    fact = scene.victim()
+    scene.bed.run("scancel", scene.job_of(fact))
+    scene.expect("cancelled", fact["run"])
     scene.caused += 1
 
 
@@ -68,7 +69,7 @@ def scancel_array(scene: Scene) -> None:
     array = scene.job_of(scene.victim()).partition("_")[0]
     finished = {fact["run"] for fact in scene.facts("publish")}
     scene.bed.run("scancel", array)
-    scene.expected.states["cancelled"] = scene.trials - len(finished)
+    scene.expect("cancelled", *({f"{trial:04d}" for trial in range(scene.trials)} - finished))
     scene.caused += 1
 
 
@@ -77,6 +78,7 @@ def scancel_pending(scene: Scene) -> None:
     scene.submit()
     scene.wait_epochs(1)
     waiting = [job for job in scene.bed.queue("%i", "-t", "PD") if "_" in job]
-    scene.bed.run("scancel", max(waiting, key=lambda job: int(job.split("_")[1])))
-    scene.expected.states["cancelled"] = 1
+    last = max(int(job.split("_")[1]) for job in waiting)
+    scene.bed.run("scancel", next(job for job in waiting if job.endswith(f"_{last}")))
+    scene.expect("cancelled", f"{last:04d}")  # the array of a grid's first pass: element k is run k
     scene.caused += 1

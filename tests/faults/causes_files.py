@@ -121,7 +121,7 @@ def bug(scene: Scene) -> None:
 def diverged(scene: Scene) -> None:
     scene.control(_0001={"diverge_at": 4})
     scene.submit()
-    scene.expected.states["diverged"] = 1
+    scene.expect("diverged", "0001")
     scene.caused += 1
 
 

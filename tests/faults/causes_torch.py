@@ -63,7 +63,7 @@ def diverged(scene: Scene) -> None:
     run = _submit(scene, rates="1e30")
     scene.wait(scene.ended, "it ends", TRAINS_S)
     scene.caused += 1
-    scene.expected.states["diverged"] = 1
+    scene.expect("diverged", "0000")
     scene.expected.twins = {0: {}}
     _write_facts(scene, run)
     if scene.starts(run.name) != 1:

@@ -13,20 +13,35 @@ from typing import Any
 from trainer import chain_at, iou_of, key_of
 
 Fact = dict[str, Any]
+CREATE_TRIAL, SET_TRIAL_STATE = 4, 6
+"""The operations of Optuna's journal that may end a trial."""
+ENDED = {1: "COMPLETE", 2: "PRUNED", 3: "FAIL"}
+TOLD = {"complete": "COMPLETE", "pruned": "PRUNED"}
 
 
 @dataclass
 class Expected:
     """What a fault may cost."""
 
-    states: dict[str, int] = field(default_factory=dict)
-    """How many trials may end so; all others must be complete."""
+    states: dict[int, str] = field(default_factory=dict)
+    """How these trials must end; all others must be complete."""
     retold: int = 0
     """So many trials may be told twice: the user retried them."""
     twins: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Where the weights are no chain: the numbers of the same training, left alone, a trial."""
     torn: bool = False
     """Checkpoints were torn on purpose: epochs back to the one before may be repeated."""
+
+
+@dataclass
+class Afterwards:
+    """What was seen when all had ended."""
+
+    alive: list[str]
+    queue: list[str]
+    """After one more `submit`."""
+    starts: int
+    """Of trainings, since then."""
 
 
 @dataclass
@@ -61,6 +76,7 @@ def judge(root: Path, facts: list[Fact], report: dict[str, Any], wanted: int, ex
     for fact in sorted(facts, key=lambda fact: fact["time"]):
         runs[fact["run"]].append(fact)
     _ended_once(verdict, root, trials, wanted, expected)
+    _check_study(verdict, root, trials, expected)
     for run, of_run in runs.items():
         _check_owner(verdict, run, of_run)
         _check_epochs(verdict, run, of_run, expected)
@@ -69,6 +85,14 @@ def judge(root: Path, facts: list[Fact], report: dict[str, Any], wanted: int, ex
         _check_weights(verdict, root, number, trial, expected)
     _check_table(verdict, trials, report, expected)
     return verdict
+
+
+def judge_afterwards(verdict: Verdict, seen: Afterwards) -> None:
+    """All had ended: then nothing of it lives, and one more `submit` begins nothing."""
+    verdict.wrong += [f"still there when all had ended: {each}" for each in seen.alive]
+    verdict.doubled += [f"queued by a submit after the end: {each}" for each in seen.queue]
+    if seen.starts:
+        verdict.doubled.append(f"{seen.starts} trainings were begun after the end")
 
 
 def read_facts(path: Path) -> list[Fact]:
@@ -86,26 +110,50 @@ def _trial(folder: Path) -> dict[str, Any]:
 def _ended_once(
     verdict: Verdict, root: Path, trials: dict[int, dict[str, Any]], wanted: int, expected: Expected
 ) -> None:
-    """As many trials as were asked for, each with one ending, and those states that the fault explains."""
+    """As many trials as were asked for, each with one ending: complete, or the one that the fault explains."""
     if len(trials) != wanted:
         verdict.lost.append(f"{wanted} trials were asked for, and there are {len(trials)}")
     open_ones = [number for number, trial in trials.items() if trial["result"] is None]
     verdict.lost += [f"trial {number} has not ended" for number in open_ones]
     configs = Counter(json.dumps(trial["config"], sort_keys=True) for trial in trials.values())
     verdict.doubled += [f"{times} trials of {config}" for config, times in configs.items() if times > 1]
-    states = Counter(trial["result"]["state"] for trial in trials.values() if trial["result"])
-    for state, times in states.items():
-        if state != "complete" and times != expected.states.get(state, 0):
-            ended = [trial["result"] for trial in trials.values() if trial["result"]]
-            told = next(result.get("message") for result in ended if result["state"] == state)
-            verdict.lost.append(f"{times} trials ended {state}, not {expected.states.get(state, 0)}: {told}")
-    for state, times in expected.states.items():
-        if times and state not in states and not open_ones:
-            verdict.wrong.append(f"no trial ended {state}; {times} should have")
+    for number, trial in trials.items():
+        result, must = trial["result"], expected.states.get(number, "complete")
+        if result is not None and result["state"] != must:
+            into = verdict.wrong if result["state"] == "complete" else verdict.lost
+            into.append(f"trial {number} ended {result['state']}, not {must}: {result.get('message')}")
     tells = Counter(line["trial"] for line in _ledger(root) if line.get("action") == "Tell")
     again = sorted(number for number, times in tells.items() if times > 1)
     if len(again) > expected.retold:
         verdict.doubled.append(f"trials {again} were ended more than once")
+
+
+def _check_study(verdict: Verdict, root: Path, trials: dict[int, dict[str, Any]], expected: Expected) -> None:
+    """Optuna's journal, read line by line: every trial once, ended once, as its result says."""
+    states, values, tells = [], [], []
+    path = root / "study.journal"
+    for line in path.read_text().splitlines() if path.exists() else ():
+        operation = json.loads(line)
+        if operation["op_code"] == CREATE_TRIAL:
+            states.append(None)
+            values.append(None)
+            tells.append(0)
+        if operation["op_code"] in (CREATE_TRIAL, SET_TRIAL_STATE) and operation.get("state") in ENDED:
+            at = operation.get("trial_id", len(states) - 1)
+            tells[at] += 1
+            states[at] = ENDED[operation["state"]]
+            values[at] = (operation.get("values") or [operation.get("value")])[0]
+    if len(states) != len(trials):
+        verdict.wrong.append(f"the study has {len(states)} trials, the sweep {len(trials)}")
+    again = [number for number, times in enumerate(tells) if times > 1]
+    if again:
+        verdict.doubled.append(f"trials {again} were told to the study more than once")
+    for (number, trial), state, value in zip(trials.items(), states, values, strict=False):
+        result = trial["result"]
+        if result is not None and state != (told := TOLD.get(result["state"], "FAIL")):
+            verdict.wrong.append(f"trial {number} is {state} in the study, and not {told}")
+        elif result is not None and state == "COMPLETE" and value != result["val_iou"]:
+            verdict.wrong.append(f"trial {number} is worth {value} to the study, and not {result['val_iou']}")
 
 
 def _ledger(root: Path) -> list[dict[str, Any]]:

@@ -139,7 +139,8 @@ class Scene:
         """The last sign of life of each training that has not left, the earliest first; its process is there."""
         last: dict[tuple[str, str], Fact] = {}
         for fact in self.facts():
-            last[fact["run"], fact["claim"]] = fact
+            if fact["event"] != "alive":
+                last[fact["run"], fact["claim"]] = fact
         living = [fact for fact in last.values() if fact["event"] not in ("leave", "raise")]
         return [fact for fact in living if f"{self.folder}/trainer.py" in command_of(fact["pid"])]
 
@@ -151,8 +152,12 @@ class Scene:
     def _midst(self, epochs: int) -> list[Fact]:
         return [fact for fact in self.at_work() if epochs <= fact["epoch"] < self.epochs - 2]
 
-    def starts(self, run: str) -> int:
-        return len([fact for fact in self.facts("start") if fact["run"] == run])
+    def starts(self, run: str | None = None) -> int:
+        return len([fact for fact in self.facts("start") if run in (None, fact["run"])])
+
+    def expect(self, state: str, *runs: str) -> None:
+        """These end so. A run of the campaign's sweeps serves one trial, of its own number."""
+        self.expected.states |= {int(run): state for run in runs}
 
     def ended(self) -> bool:
         return len(self.results()) >= self.trials
@@ -160,6 +165,15 @@ class Scene:
     def until_ended(self, seconds: float = PATIENCE_S) -> None:
         """Nobody makes a pass here: the jobs must do it themselves."""
         until(self.ended, seconds)
+
+    def until_quiet(self, seconds: float = 45.0) -> list[str]:
+        """Wait until nothing of the sweep lives; what does all the same."""
+        until(lambda: not self._living(), seconds)
+        return self._living()
+
+    def _living(self) -> list[str]:
+        jobs = self.bed.queue("job %i %j %T %r", "-t", "PD,R,S,CF")
+        return jobs + [f"process {pid}: {words[:200]}" for pid, words in self.bed.processes()]
 
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge import Expected, Verdict, judge
+from judge import Afterwards, Expected, Verdict, judge, judge_afterwards
 from trainer import chain_at, iou_of, key_of
 
 EPOCHS = 6
@@ -25,10 +25,16 @@ class Sweep:
             self.write(f"trials/{number:04d}/config.json", config)
             self.write(f"trials/{number:04d}/trial.json", {"runs": [{"run": number, "epochs": EPOCHS}]})
             self.finish(number)
+        self.study = [self.created(number) for number in range(2)]
         self.ledger = [{"action": "Tell", "trial": 0}, {"action": "Tell", "trial": 1}]
         self.train("0000", "1-0", 0, EPOCHS)
         self.train("0001", "1-0", 0, 5)
         self.train("0001", "2-0", 4, EPOCHS)
+
+    def created(self, number: int) -> dict[str, Any]:
+        """A line of Optuna's journal: the trial goes in with its ending."""
+        result = json.loads((self.root / f"trials/{number:04d}/result.json").read_bytes())
+        return {"op_code": 4, "state": 1, "value": result["val_iou"], "values": None}
 
     def finish(self, number: int, **other: Any) -> None:
         """The result of a trial, in both places."""
@@ -70,6 +76,7 @@ class Sweep:
         return {"rows": rows}
 
     def judged(self, expected: Expected | None = None, report: dict[str, Any] | None = None) -> Verdict:
+        (self.root / "study.journal").write_text("".join(json.dumps(line) + "\n" for line in self.study))
         (self.root / "ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self.ledger) + '{"torn')
         return judge(self.root, self.facts, report or self.report(), self.wanted, expected or Expected())
 
@@ -87,7 +94,8 @@ def test_a_sweep_that_kept_every_promise_is_kept_and_its_cost_is_counted(sweep: 
 
 def test_a_state_that_the_fault_explains_is_right(sweep: Sweep):
     sweep.finish(1, state="diverged")
-    assert sweep.judged(Expected(states={"diverged": 1})).kept
+    sweep.study[1] = {"op_code": 4, "state": 3, "value": None}
+    assert sweep.judged(Expected(states={1: "diverged"})).kept
 
 
 def lose(sweep: Sweep) -> None:
@@ -100,6 +108,22 @@ def ask_for_more(sweep: Sweep) -> None:
 
 def end_twice(sweep: Sweep) -> None:
     sweep.ledger.append({"action": "Tell", "trial": 1})
+
+
+def tell_twice(sweep: Sweep) -> None:
+    sweep.study.append({"op_code": 6, "trial_id": 1, "state": 3, "values": None})
+
+
+def tell_another_value(sweep: Sweep) -> None:
+    sweep.study[1]["value"] = 0.5
+
+
+def tell_another_state(sweep: Sweep) -> None:
+    sweep.study[1]["state"] = 2
+
+
+def forget_a_trial(sweep: Sweep) -> None:
+    del sweep.study[1]
 
 
 def fail(sweep: Sweep) -> None:
@@ -157,8 +181,12 @@ def leave_out_a_row(report: dict[str, Any]) -> None:
     [
         (lose, "lost", "trial 1 has not ended"),
         (ask_for_more, "lost", "3 trials were asked for"),
-        (fail, "lost", "1 trials ended failed, not 0: no reason"),
+        (fail, "lost", "trial 1 ended failed, not complete: no reason"),
         (end_twice, "doubled", "were ended more than once"),
+        (tell_twice, "doubled", "told to the study more than once"),
+        (tell_another_value, "wrong", "trial 1 is worth 0.5 to the study"),
+        (tell_another_state, "wrong", "trial 1 is PRUNED in the study, and not COMPLETE"),
+        (forget_a_trial, "wrong", "the study has 1 trials, the sweep 2"),
         (propose_twice, "doubled", "2 trials of"),
         (write_beside, "doubled", "run 0001: 1-0 wrote"),
         (claim_twice, "doubled", "2 processes wrote as 1-0"),
@@ -208,4 +236,13 @@ def test_the_time_that_two_starts_of_a_run_lived_side_by_side_is_counted(sweep: 
 
 
 def test_a_fault_that_leaves_no_trace_where_one_is_due_was_none(sweep: Sweep):
-    assert sweep.judged(Expected(states={"cancelled": 1})).wrong
+    assert sweep.judged(Expected(states={1: "cancelled"})).wrong
+
+
+def test_what_lives_on_or_begins_anew_after_the_end_is_found(sweep: Sweep):
+    verdict = sweep.judged()
+    judge_afterwards(verdict, Afterwards([], [], 0))
+    assert verdict.kept
+    judge_afterwards(verdict, Afterwards(["job 7"], ["8 s"], 1))
+    assert verdict.wrong == ["still there when all had ended: job 7"]
+    assert verdict.doubled == ["queued by a submit after the end: 8 s", "1 trainings were begun after the end"]

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from typing import Any
 
 MARGIN_S = 12.0
 """It leaves so long before the job's end."""
+BEAT_S = 1.0
 
 
 def key_of(config: dict[str, Any]) -> str:
@@ -66,6 +68,7 @@ class Trainer:
         self.deadline = float(os.environ.get("UNETSWEEP_DEADLINE") or "inf")
         self.resume()
         self.fact("start")
+        threading.Thread(target=self.live, daemon=True).start()
         print(f"{self.out.name} goes on from epoch {self.epoch}", flush=True)
         while self.epoch < self.horizons[-1]:
             self.train_epoch()
@@ -73,6 +76,12 @@ class Trainer:
             if reason:
                 self.leave(reason)
         self.leave("done")
+
+    def live(self) -> None:
+        """A sign of life now and then, also in a hang: so overlaps are seen to their end."""
+        while True:
+            time.sleep(BEAT_S)
+            self.fact("alive")
 
     def resume(self) -> None:
         """From the newest checkpoint that can be read: a torn one is what a full disk or a dead node leaves."""
