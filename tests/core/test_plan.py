@@ -23,6 +23,7 @@ from plan_rows import (
 )
 
 from unetsweep.core.actions import Submit
+from unetsweep.core.causes import Cause
 from unetsweep.core.facts import JobState, Run, Seen
 from unetsweep.core.plan import MANY
 from unetsweep.core.spec import Retries
@@ -214,6 +215,12 @@ def test_a_pending_element_that_vanished_while_its_array_is_listed_was_cancelled
     assert lines(decide(many(element(0, RUNNING), element(1, None)))) == ["tell 1 cancelled"]
 
 
+def test_an_element_that_began_or_that_we_ended_was_not_cancelled_by_anybody():
+    began, ended = element(1, None, began=True), element(1, None, ended_for=Cause.HALTED)
+    assert lines(decide(many(element(0, RUNNING), began))) == ["give up 1.1", "submit 1.2"]
+    assert lines(decide(many(element(0, RUNNING), ended))) == ["give up 1.1", "submit 1.2"]
+
+
 def test_a_pending_element_that_vanished_was_cancelled_though_the_trials_of_its_array_have_all_ended():
     found = replace(many(None, ended=3), runs={0: Run(0, {}, (element(0, None),))})
     assert lines(decide(replace(found, listed=frozenset({TOKEN})))) == ["tell 0 cancelled"]
@@ -251,6 +258,17 @@ def test_the_plan_refuses_itself_when_too_much_vanishes_at_once(more):
     decide(many(*ended)).raise_if_unsafe()  # the queue says so itself
     alive = [attempt(run=MANY + k, index=k, job_id="18809", token=OTHER, job=job(RUNNING)) for k in range(MANY + 1)]
     decide(many(*gone, *alive)).raise_if_unsafe()
+
+
+def test_the_result_of_a_cancelled_trial_whose_job_ended_by_itself_may_show_late():
+    def cancelled(state: JobState, ago: int) -> Seen:
+        last = attempt(job_id="18808", claimed_by="18808", job=job(state, ended_at=NOW - timedelta(seconds=ago)))
+        found = many(last)
+        return replace(found, trials=tuple(replace(trial, cancelled=True) for trial in found.trials))
+
+    assert lines(decide(cancelled(ENDED, 10))) == []
+    assert lines(decide(cancelled(ENDED, 120))) == ["tell 0 cancelled"]
+    assert lines(decide(cancelled(JobState.CANCELLED, 10))) == ["tell 0 cancelled"]
 
 
 def test_cancelled_trials_may_vanish_as_many_as_they_are():

@@ -83,6 +83,14 @@ def test_two_starts_at_the_time_limit_without_a_new_epoch_are_the_last():
     assert lines(decide(once)) == ["submit 0.3"]
 
 
+def test_a_start_that_was_preempted_did_not_reach_the_time_limit():
+    found = with_epochs(seen(gone(Cause.PREEMPTED, lost_epoch=3), gone(Cause.TIME, 2, lost_epoch=3)), 3)
+    assert lines(decide(found)) == ["submit 0.3"]
+    found = with_epochs(seen(gone(Cause.TIME), gone(Cause.PREEMPTED, 2), gone(Cause.TIME, 3)), 0)
+    (tell,) = decide(found).actions
+    assert "reached 2 times without a new epoch" in tell.reason
+
+
 def test_out_of_memory_asks_for_twice_as_much_up_to_the_most():
     spec = replace(grid(1), slurm=Resources(mem="4G", mem_max="12G"))
     assert lines(decide(seen(gone(Cause.MEMORY)), spec)) == ["submit 0.2 mem=8192M"]

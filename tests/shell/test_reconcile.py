@@ -8,6 +8,7 @@ import pytest
 from fakes import FakeScheduler
 from scenes import Scene
 
+from unetsweep.core import layout
 from unetsweep.core.actions import Adopt, GiveUp, Submit
 from unetsweep.core.facts import JobState
 from unetsweep.core.ports import Submission
@@ -216,6 +217,19 @@ def test_an_element_cancelled_by_hand_while_it_waited_is_not_sent_again(tmp_path
     scene.clock.advance(60)
     scene.until_ended()
     assert scene.states() == ["complete", "complete", "cancelled"]
+
+
+def test_an_element_that_left_a_log_and_nothing_else_was_started_and_is_sent_again(tmp_path: Path):
+    """It died before its claim, and nobody looked while the queue still knew how."""
+    scene = Scene(tmp_path, 3, parallel=1)
+    scene.reconcile()
+    scene.cluster.tick()
+    gone = scene.cluster.live()[-1]
+    (tmp_path / layout.slurm_log(gone.job.token, gone.job.job_id)).touch()
+    scene.cluster.forget(gone)
+    scene.clock.advance(60)
+    scene.until_ended()
+    assert scene.states() == ["complete"] * 3
 
 
 def test_a_cancelled_trial_s_job_is_ended_and_the_trial_told_once_it_has(tmp_path: Path):

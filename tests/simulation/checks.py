@@ -50,7 +50,10 @@ class Checks:
         for each in owned:
             run = self._world.files.runs[each.run]
             before = run.attempts.get(each.attempt - 1)
-            if before is not None and (before.token, before.index) in mine.alive and each.attempt - 1 > run.forgiven:
+            is_alive = before is not None and (before.token, before.index) in mine.alive
+            if before is not None and before.lost is not None and (each.run, before.number) not in mine.given_up:
+                is_alive = False  # another pass, which looked later, gave it up
+            if before is not None and is_alive and each.attempt - 1 > run.forgiven:
                 self.fail(f"run {each.run} is sent again while the queue lists its attempt {before.number} as alive")
             for trial, epochs in each.horizons:
                 if trial in mine.cancelled:
@@ -106,7 +109,7 @@ class Checks:
         return (
             any(error[1] in FINAL for error in self._world.files.runs[run].attempts[last].errors)
             or met["node"] + self._world.counts["kills"] + self._world.counts["fault: clock"] > retries.node
-            or met["unexplained"] > retries.unexplained
+            or met["unexplained"] + self._world.counts["fault: clock"] > retries.unexplained
             or met["hang"] > retries.hang
             or met["memory"] > retries.memory
             or met["gpu_memory"] > 0

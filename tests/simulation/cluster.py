@@ -161,7 +161,9 @@ class Cluster:
         restart = job.restart
         if job.is_keeper:
             self._world.at(2.0, lambda: self._keep(job, restart))
-        elif self._world.armed("bad start"):
+            return
+        self._world.files.logs.add((job.token, job.job_id))
+        if self._world.armed("bad start"):
             self._world.blame(self._run_of(job)[0], "node")
             self._world.at(2.0, lambda: self._is_on(job, restart) and self.end(job, JobState.ENDED, "FAILED", status=1))
         else:
@@ -316,12 +318,20 @@ class Cluster:
 
     def _purge(self, job: SimJob) -> None:
         if not job.state.is_live:
-            job.known = False
+            self.lose_sight(job)
             self.jobs = [each for each in self.jobs if each is not job]
+
+    def lose_sight(self, job: SimJob) -> None:
+        """The queue lists it no more; where nobody has decided by now, its word is gone with it."""
+        job.known = False
+        if not job.is_keeper and not self._world.settings.accounts:
+            run, number = self._run_of(job)
+            if self._world.files.runs[run].attempts[number].lost is None:
+                self._world.blame(run, "unexplained")
 
     def forget(self, token: str) -> None:
         """The controller crashed, and knows nothing of it; what runs runs on for a while."""
         for job in [each for each in self.jobs if each.token == token]:
-            job.known = False
+            self.lose_sight(job)
             self.accounts.pop((job.job_id, job.token), None)
             self.jobs.remove(job)

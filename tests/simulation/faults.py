@@ -162,7 +162,7 @@ def _kill_all(world: "World", which: int) -> None:
 def _purge(world: "World", which: int) -> None:
     """The queue forgets what has ended."""
     for job in [each for each in world.cluster.jobs if not each.state.is_live]:
-        job.known = False
+        world.cluster.lose_sight(job)
         world.cluster.jobs.remove(job)
 
 

@@ -103,6 +103,8 @@ class Files:
     runs: dict[int, SimRun] = field(default_factory=dict)
     tokens: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     keepers: dict[int, SimKeeper] = field(default_factory=dict)
+    logs: set[tuple[str, str]] = field(default_factory=set)
+    """(token, job id) of every job that was started."""
     stopped: bool = False
     looked: float = -1e9
     open: set[int] = field(default_factory=set)

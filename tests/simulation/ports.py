@@ -1,7 +1,7 @@
 """One pass's view of the world: the ports of core/ports and shell/world, each deed a place to die or to sleep at."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,9 @@ class Pass:
     """(token, index) of what the queue listed as alive when it was asked."""
     cancelled: frozenset[int] = frozenset()
     """Trials that were cancelled before its latest look."""
+
+    given_up: set[tuple[int, int]] = field(default_factory=set)
+    """(run, attempt) of what it gave up itself."""
 
     def now(self) -> datetime:
         return moment(self.world.time + self.skew)
@@ -126,7 +129,9 @@ class PassFiles:
     def give_up(self, run: int, attempt: int, reason: str, **about: object) -> None:
         self._pass.deed()
         found = self._attempt(run, attempt)
-        found.lost = found.lost or {"reason": reason, **about, "at": self._pass.now()}
+        if found.lost is None:
+            found.lost = {"reason": reason, **about, "at": self._pass.now()}
+            self._pass.given_up.add((run, attempt))
         self._pass.deed()
 
     def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None:
@@ -137,6 +142,9 @@ class PassFiles:
 
     def log_tail(self, token: str, index: int, job_id: str) -> str:
         return ""
+
+    def has_log(self, token: str, job_id: str) -> bool:
+        return (token, job_id) in self._files.logs
 
     def looked(self) -> None:
         self._files.looked = self._world.time

@@ -209,6 +209,10 @@ class SweepDir:
         """The end of what a job printed; empty where there is nothing."""
         return tail(self.root / layout.slurm_log(token, job_id)) or tail(self.root / layout.local_log(token, index))
 
+    def has_log(self, token: str, job_id: str) -> bool:
+        """Whether SLURM ever started the job: then it opened its log, whatever came of it."""
+        return (self.root / layout.slurm_log(token, job_id)).exists()
+
     def wants_more(self, run: int, attempt: int, restart: int) -> bool:
         """Whether this start stopped in good order, to go on later."""
         return (self.root / layout.again(run, layout.claim_name(attempt, restart))).exists()

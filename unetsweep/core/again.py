@@ -20,7 +20,7 @@ EXCLUDED = 4
 MANY = 20
 """Nor are so many submissions made for one run of which none reached the queue."""
 STUCK = 2
-"""So many starts in a row that reach the time limit without a new epoch are the last."""
+"""So many starts that reach the time limit, with no epoch finished in between, are the last."""
 
 _CLUSTERS = frozenset({Cause.NODE, Cause.START, Cause.VANISHED})
 _STARTS = frozenset({Cause.AGAIN, Cause.TIME, Cause.PREEMPTED})
@@ -69,17 +69,18 @@ def after(spec: SweepSpec, run: Run, trial: Trial, cause: Cause) -> Next | str:
 
 def _stuck(spec: SweepSpec, run: Run, cause: Cause) -> str | None:
     """Starts that get on may be as many as they like; those that finish no epoch may not."""
-    idle = _not_yet_lost(run)
+    idle = timed_out = _not_yet_lost(run)
     for attempt in reversed(run.counted):
         if attempt.lost is not None and not attempt.refused:
             if attempt.cause not in _STARTS or attempt.lost_epoch < run.epochs_done:
                 break
             idle += 1
-    if cause is Cause.TIME and idle >= STUCK:
+            timed_out += attempt.cause is Cause.TIME
+    if cause is Cause.TIME and timed_out >= STUCK:
         took = f"one epoch takes {run.epoch_seconds:.0f} s" if run.epoch_seconds else "no epoch was finished"
         return (
-            f"{took} and the limit of the job is {spec.slurm.time_min} min, reached {idle} times without a new epoch; "
-            "raise slurm.time"
+            f"{took} and the limit of the job is {spec.slurm.time_min} min, "
+            f"reached {timed_out} times without a new epoch; raise slurm.time"
         )
     limit = spec.run.retries.requeue
     return f"{cause.value} {idle} times without a new epoch (run.retries.requeue is {limit})" if idle > limit else None

@@ -92,6 +92,8 @@ class Attempt:
     claimed_by: str | None = None
     """Job id in the highest claim of this attempt; None: no process of it has started yet."""
     claimed_at: datetime | None = None
+    began: bool = False
+    """The queue lists it no more, and its log shows that its job was started."""
     node: str | None = None
     """Where its newest start was, as far as a file of it tells."""
     lost: str | None = None

@@ -134,8 +134,8 @@ def _unlisted(last: Attempt, look: Look) -> Live | Over | Lost:
         known = last.job_id or adopt
         return Live(last, "just submitted" if known else UNSURE, adopt=adopt)
     job_id = last.claimed_by or last.job_id
-    never_began = last.claimed_by is None and last.ending is None and job_id is not None
-    if look.capacity.queues and never_began and last.token in look.listed:
+    never_began = last.claimed_by is None and last.ending is None and not last.began and job_id is not None
+    if look.capacity.queues and never_began and last.ended_for is None and last.token in look.listed:
         return Over("cancelled", f"job {job_id} left the queue before it started: it was cancelled")
     what = f"job {job_id} is gone from the queue" if job_id else "its submission never reached the queue"
     return Lost(f"{what}{_said(last)}", give_up=last, vanished=job_id is not None and last.ending is None)

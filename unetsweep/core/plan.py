@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from unetsweep.core import again, keeping, places
 from unetsweep.core.actions import Action, Adopt, Cancel, Element, End, GiveUp, Keep, Propose, Stop, Submit, Tell, Wait
 from unetsweep.core.causes import Cause
-from unetsweep.core.facts import Attempt, Run, Seen, Trial
+from unetsweep.core.facts import Attempt, JobState, Run, Seen, Trial
 from unetsweep.core.outcome import Live, Look, Lost, Over, look_of, outcome_of
 from unetsweep.core.places import Capacity
 from unetsweep.core.pruning import why_pruned
@@ -145,12 +145,12 @@ def _told(draft: _Draft, run: Run, waiting: list[Trial], ended: dict[Trial, str]
 
 
 def _needs_no_more(last: Attempt | None, look: Look) -> bool:
-    """Whether a cancelled trial's attempt is over, as far as the queue goes. Files that may still come
-    are not waited for; a job that it lists late finds that its trial has ended, and leaves."""
+    """Whether a cancelled trial's attempt is over, as far as the queue goes. Only of a job that ended by itself are
+    files waited for: its result may show late. One that is listed late finds that its trial has ended, and leaves."""
     if last is None:
         return True
     if last.job is not None:
-        return not last.job.state.is_live
+        return not last.job.state.is_live and last.job.state is not JobState.ENDED
     return look.silence is None and last.claimed_by is None
 
 

@@ -56,7 +56,7 @@ def _look_and_ask(world: World) -> tuple[Seen, Mapping[tuple[str, int], Job], st
 
 def _last_words(world: World, seen: Seen, jobs: Mapping[tuple[str, int], Job]) -> dict[tuple[str, int], Job]:
     """How attempts ended of whose job the queue has no telling word: by its accounts, and by what it wrote into
-    the job's log."""
+    the job's log. No word: it is listed no more, nothing says how it ended, and its log shows that it began."""
     mute = {}
     since = world.clock.now() - world.clocks.unseen
     for last in (run.last for run in seen.runs.values()):
@@ -70,7 +70,11 @@ def _last_words(world: World, seen: Seen, jobs: Mapping[tuple[str, int], Job]) -
             mute[job.job_id] = job
     said = world.scheduler.last_words({job_id: job.token for job_id, job in mute.items()}) if mute else {}
     found = {job_id: _refined(world, job, said.get(job_id)) for job_id, job in mute.items()}
-    return {(job.token, job.index): job for job in found.values() if job.word}
+    return {
+        (job.token, job.index): job
+        for job in found.values()
+        if job.word or world.directory.has_log(job.token, job.job_id)
+    }
 
 
 def _refined(world: World, job: Job, said: tuple[JobState, str] | None) -> Job:
@@ -119,7 +123,9 @@ def with_jobs(seen: Seen, jobs: Mapping[tuple[str, int], Job], silence: str | No
 
 def _placed(attempt: Attempt, jobs: Mapping[tuple[str, int], Job]) -> Attempt:
     job = jobs.get((attempt.token, attempt.index))
-    return attempt if job is None else replace(attempt, job=job)
+    if job is None:
+        return attempt
+    return replace(attempt, job=job) if job.word else replace(attempt, began=True)
 
 
 def reconcile(world: World, *, force: bool = False, told: Callable[[Action], None] = lambda _: None) -> Outcome:
