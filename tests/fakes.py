@@ -224,6 +224,8 @@ class FakeStudy:
     told: dict[int, str | None] = field(default_factory=dict)
     """State word of each trial; None: it has not ended."""
     owes: bool = False
+    lags: bool = False
+    """It has so many trials that it is updated now and then."""
 
     def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
         taken = [trial["params"] for trial in trials]
@@ -240,6 +242,9 @@ class FakeStudy:
 
     def is_behind(self) -> bool:
         return self.owes
+
+    def is_due(self) -> bool:
+        return self.owes and not self.lags
 
     def fall_behind(self) -> None:
         self.owes = True

@@ -244,6 +244,23 @@ def test_a_cancelled_trial_s_job_is_ended_and_the_trial_told_once_it_has(tmp_pat
     assert scene.states() == ["complete", "cancelled"]
 
 
+def test_a_study_that_lags_is_told_of_everything_at_the_end_and_when_a_person_asks(tmp_path: Path):
+    scene = Scene(tmp_path, 3)
+    scene.study.lags = True
+    scene.reconcile()
+    scene.cluster.tick()
+    scene.cluster.finish(scene.cluster.live()[0])
+    scene.reconcile()
+    assert scene.states() == ["complete", None, None]
+    assert scene.study.told == {}
+    scene.eager = True
+    scene.reconcile()
+    scene.eager = False
+    assert scene.study.told == {0: "complete", 1: None, 2: None}
+    scene.until_ended()
+    assert scene.study.told == dict.fromkeys(range(3), "complete")
+
+
 def test_too_much_gone_at_once_stops_the_pass_until_it_is_forced(tmp_path: Path):
     scene = Scene(tmp_path, 20)
     scene.reconcile()

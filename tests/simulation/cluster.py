@@ -322,9 +322,9 @@ class Cluster:
             self.jobs = [each for each in self.jobs if each is not job]
 
     def lose_sight(self, job: SimJob) -> None:
-        """The queue lists it no more; where nobody has decided by now, its word is gone with it."""
+        """The queue lists it no more; where nobody has decided by now, and no accounts tell, its word is lost."""
         job.known = False
-        if not job.is_keeper and not self._world.settings.accounts:
+        if not job.is_keeper and not (self._world.settings.accounts and (job.job_id, job.token) in self.accounts):
             run, number = self._run_of(job)
             if self._world.files.runs[run].attempts[number].lost is None:
                 self._world.blame(run, "unexplained")
@@ -332,6 +332,6 @@ class Cluster:
     def forget(self, token: str) -> None:
         """The controller crashed, and knows nothing of it; what runs runs on for a while."""
         for job in [each for each in self.jobs if each.token == token]:
-            self.lose_sight(job)
             self.accounts.pop((job.job_id, job.token), None)
+            self.lose_sight(job)
             self.jobs.remove(job)

@@ -289,5 +289,8 @@ class Study:
     def is_behind(self) -> bool:
         return False
 
+    def is_due(self) -> bool:
+        return False
+
 
 GRACE = timedelta(seconds=90)

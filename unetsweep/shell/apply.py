@@ -25,12 +25,12 @@ def apply(actions: Sequence[Action], world: World, done: list[Action], told: Cal
             done.append(action)
             world.directory.note(action=type(action).__name__, **_words(action))
             told(action)
-    if world.study.is_behind():  # by what was done now, or by a pass that died
-        _update_study(world)
+    if world.study.is_due():  # by what was done now, or by a pass that died
+        update_study(world)
     return more
 
 
-def _update_study(world: World) -> None:
+def update_study(world: World) -> None:
     """The study is an index: that it cannot be written now stops no sweep, and the next pass tries again."""
     try:
         world.study.update(world.spec, _known(world.directory.trials()))

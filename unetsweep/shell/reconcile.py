@@ -13,7 +13,7 @@ from unetsweep.core.keeping import is_unsure
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.errors import SchedulerError
-from unetsweep.shell.apply import apply
+from unetsweep.shell.apply import apply, update_study
 from unetsweep.shell.pruning import with_stops
 from unetsweep.shell.world import World
 
@@ -149,6 +149,8 @@ def reconcile(world: World, *, force: bool = False, told: Callable[[Action], Non
                 break
             capacity = replace(capacity, submit_room=0)  # it takes no more; what there is may still want its keeper
         files = world.directory.look()
+    if (world.eager or not outcome.seen.trials) and world.study.is_behind():
+        update_study(world)  # at the end, and for a person
     outcome.unsure = is_unsure(outcome.seen.keeper, capacity, asked)
     return outcome
 

@@ -34,6 +34,9 @@ class Study(Protocol):
         ...
 
     def is_behind(self) -> bool: ...
+    def is_due(self) -> bool:
+        """Whether it is behind, and by more than an update costs."""
+        ...
 
 
 class Directory(Protocol):

@@ -1,0 +1,31 @@
+"""When the study's journal is brought up to date: a small one at once, a large one now and then."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from unetsweep.cli._study import LAG_S_PER_BYTE, SMALL, JournalStudy
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "is_due"),
+    [
+        pytest.param(None, 0, True, id="there is none yet"),
+        pytest.param(SMALL, 0, True, id="a small one at every ending"),
+        pytest.param(2 * SMALL, 1, False, id="a large one is young"),
+        pytest.param(2 * SMALL, 2 * SMALL * LAG_S_PER_BYTE + 1, True, id="a large one is old"),
+    ],
+)
+def test_a_large_journal_may_lag(size: int | None, seconds: float, is_due: bool, tmp_path: Path):
+    path = tmp_path / "study.journal"
+    study = JournalStudy(path)
+    if size is not None:
+        path.write_bytes(b"0" * size)
+    assert not study.is_due()
+    study.fall_behind()
+    ended = (tmp_path / "study.journal.behind").stat().st_mtime
+    if size is not None:
+        os.utime(path, (ended - seconds, ended - seconds))
+    assert study.is_behind()
+    assert study.is_due() is is_due
