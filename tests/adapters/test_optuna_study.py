@@ -198,6 +198,13 @@ def test_every_end_has_its_state(journal: Path, state: str, value: float | None,
     assert [each.state for each in opened_again(journal).get_trials()] == [expected, TrialState.COMPLETE]
 
 
+@pytest.mark.parametrize("rate", [5e-324, 1e-40, 1e30, 1.7e308])
+def test_whatever_a_sweep_may_ask_for_has_its_place_in_the_journal(journal: Path, rate: float):
+    extreme = {"epochs": 10**9, "batch_size": 10**9, "learning_rate": rate}
+    update_journal(journal, sweep(), [{**ended(1, extreme, value=0.1), "trial": 0}])
+    assert values(journal) == COMPLETE[:1]
+
+
 def test_a_journal_that_was_deleted_is_made_anew(journal: Path):
     update_journal(journal, sweep(), TRIALS[:2])
     journal.unlink()

@@ -1,8 +1,10 @@
 """However a training ends, one last act follows, and does not change how it ended."""
 
+import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from slurm_cluster import Cluster, logs, wait_for
 
 from unetsweep.adapters import batch_script, submitit_jobs
 from unetsweep.adapters.slurm import Slurm
+from unetsweep.core import layout
 from unetsweep.core.ports import Submission
 
 Make = Callable[..., Submission]
@@ -118,6 +121,23 @@ def test_after_a_cancel_of_a_training_that_takes_its_time(cluster: Cluster, make
     queue.cancel(ids)
     assert argument(told(), "--status") == "143"
     assert "alive=no" in told()
+
+
+@pytest.mark.parametrize("relay", [True, False])
+def test_after_a_step_that_lives_on_when_its_result_is_there(
+    cluster: Cluster, make: Make, out: Path, told, relay: bool
+):
+    sent = dataclasses.replace(make(), relay=relay, linger_s=2)
+    awaited = sent.sweep_dir / layout.awaited(sent.token, 0)
+    awaited.parent.mkdir(parents=True, exist_ok=True)
+    awaited.write_text(str(out / "result.json"))
+    Slurm(lambda _: payloads.Note(str(out), 100)).submit(sent)
+    wait_for((out / "0-0-0.json").exists)
+    time.sleep(3)
+    assert not (out / "last-act").exists()
+    (out / "result.json").touch()
+    assert argument(told(), "--status") == "143"
+    assert "the result is there for 2 s, and the step does not end" in logs(sent)
 
 
 def test_in_good_time_after_a_cancel_that_the_training_ignores(

@@ -47,7 +47,7 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status"{no_pass} </dev/null 2>&1 || true',
         "}",
         "trap us_last_act EXIT",
-        *(_beat(submission) if submission.relay else ()),
+        *_beat(submission),
         "# bash runs a trap only between commands, so srun must be waited for",
         'srun() { command srun "$@" & US_STEP=$!; wait "$US_STEP"; }',
         "us_term() {",
@@ -74,22 +74,29 @@ def code_lines(code: Path | None) -> list[str]:
 
 
 def _beat(submission: Submission) -> list[str]:
-    """A pass beside the training, when the last one is old: never in a rank, and ended with the job's shell."""
+    """A pass beside the training, when the last one is old: never in a rank, and ended with the job's shell.
+    With or without passes: a step that lives on long after its last result is stuck, and holds a place for nothing."""
     root = shlex.quote(str(submission.sweep_dir))
-    command = shlex.join([sys.executable, "-P", "-m", "unetsweep", "beat", str(submission.sweep_dir)])
+    beat = shlex.join([sys.executable, "-P", "-m", "unetsweep", "beat", str(submission.sweep_dir)])
+    command = f'env "${{US_ENV[@]}}" timeout -k 5 300 {beat}' if submission.relay else "true"
     awaited = shlex.quote(str(submission.sweep_dir / layout.awaited(submission.token, "")).removesuffix(".awaited"))
     half = max(1, submission.beat_s // 2)
     return [
+        "us_linger() {",
+        f"  for _ in $(seq {submission.linger_s}); do sleep 1; done",
+        f'  echo "unetsweep: the result is there for {submission.linger_s} s, and the step does not end; the job does"',
+        "  kill -TERM $$",
+        "}",
         "us_beat() {",
         "  trap - EXIT TERM",
-        f'  local run=(env "${{US_ENV[@]}}" timeout -k 5 300 {command}) left file',
+        f"  local run=({command}) left file",
         "  while :; do",
         f"    left=$(({half} + RANDOM % {half + 1}))",
         '    while [ "$left" -gt 0 ]; do',
         "      sleep 1; left=$((left - 1))",
         # its result is there: while its processes go down, its place is given on
         f'      file=$(cat {awaited}"${{SLURM_ARRAY_TASK_ID:-0}}.awaited" 2>/dev/null) || continue',
-        '      [ ! -e "$file" ] || { "${run[@]}" --now </dev/null 2>&1; return; }',
+        '      [ ! -e "$file" ] || { "${run[@]}" --now </dev/null 2>&1; us_linger; return; }',
         "    done",
         f"    US_AGE=$(($(date +%s) - $(stat -c %Y {root}/{layout.LOOKED} 2>/dev/null || echo 0)))",
         # a clock that differs from the file server's: the command itself looks again by that one

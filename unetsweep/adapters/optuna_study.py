@@ -10,6 +10,7 @@ import math
 import os
 import random
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -45,11 +46,11 @@ STATES = {
 }
 
 JOURNAL_SPACE: dict[str, BaseDistribution] = {
-    "epochs": IntDistribution(1, 1_000_000),
-    "batch_size": IntDistribution(1, 1_000_000),
-    "learning_rate": FloatDistribution(1e-12, 1e3, log=True),
+    "epochs": IntDistribution(1, 2**53),
+    "batch_size": IntDistribution(1, 2**53),
+    "learning_rate": FloatDistribution(math.ulp(0.0), sys.float_info.max, log=True),
 }
-"""Wide ranges: a categorical one could not be extended when the sweep is."""
+"""Whatever a sweep may ask for: a narrower range could not be extended when the sweep is."""
 
 Point = dict[str, float]
 

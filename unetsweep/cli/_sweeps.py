@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from unetsweep.core.spec import SweepSpec
     from unetsweep.shell.world import World
 
+LINGER = 5
+"""So many times the wait for late files an element may live on after its last result."""
+
 
 def resolve(sweep: str | None, results: Path, *, to_read: bool = False) -> Path:
     """The folder of a sweep given as its name, its YAML file or its folder; by default the newest.
@@ -84,13 +87,17 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
     if executor == "local" and spec.run.parallel is None:
         spec = replace(spec, run=replace(spec.run, parallel=local_places(spec)))
     name, resources, run, code = spec.name, spec.slurm, spec.run, pinned(directory.root)
+    waits = clocks(executor)
 
     def submission(token: str, sent: "Submit") -> "Submission":
         from unetsweep.core.ports import Submission
 
         wanted = resources if sent.mem is None else replace(resources, mem=sent.mem)
         relay, many = run.driver == "relay", len(sent.elements)
-        return Submission(token, name, directory.root, many, wanted, sent.throttle, relay, run.beat, sent.exclude, code)
+        linger = LINGER * int(waits.result.total_seconds())
+        return Submission(
+            token, name, directory.root, many, wanted, sent.throttle, relay, run.beat, linger, sent.exclude, code
+        )
 
     def request(token: str, keep: "Keep") -> "KeeperRequest":
         from unetsweep.core.ports import KeeperRequest
@@ -106,7 +113,7 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
         Keepers(directory.root),
         submission,
         request,
-        clocks(executor),
+        waits,
         keeper,
         eager,
     )

@@ -26,6 +26,8 @@ class Submission:
     """Whether the end of each element makes the next pass, and so do all of them while they train."""
     beat_s: int = 60
     """… when the last one is older than this."""
+    linger_s: int = 300
+    """So long after its last result an element may live on; then its job ends itself."""
     exclude: tuple[str, ...] = ()
     """Nodes that it keeps away from."""
     code: Path | None = None
