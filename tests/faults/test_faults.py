@@ -11,8 +11,7 @@ pytestmark = pytest.mark.slurm
 
 ASKED = ("scancel of a job", "node set down", "out of memory", "kill -9 of the rank", "the accounting away")
 """What the accounting is asked about."""
-NONE = [name for name in KINDS if "dbd" not in KINDS[name].needs and not name.startswith("submit killed ")]
-"""`submit killed at …` has its tests in tests/slurm."""
+NONE = [name for name in KINDS if "dbd" not in KINDS[name].needs]
 CASES = [("none", name) for name in NONE] + [("dbd", name) for name in ASKED]
 
 

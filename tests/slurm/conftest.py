@@ -3,12 +3,12 @@
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bed import TESTBED, free_port
 from slurm_cluster import Cluster
 
 from unetsweep.core import layout
@@ -16,7 +16,6 @@ from unetsweep.core.ports import Submission
 from unetsweep.core.spec import Resources
 
 HERE = Path(__file__).parent
-TESTBED = HERE.parents[1] / "slurm" / "testbed"
 SBIN = f"/usr/sbin:/sbin:{os.environ['PATH']}"
 
 
@@ -29,7 +28,7 @@ def testbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pytest.skip(f"{', '.join(missing)} not installed: see slurm/testbed/README.md")
     folder = tmp_path_factory.mktemp(f"testbed-{request.param}")
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
-    variables = {"TESTBED_VARIANT": request.param, "TESTBED_DIR": str(folder), "TESTBED_PORT": str(_free_ports())}
+    variables = {"TESTBED_VARIANT": request.param, "TESTBED_DIR": str(folder), "TESTBED_PORT": str(free_port())}
     started = subprocess.run(
         [TESTBED / "start"], env=outer | variables, check=False, capture_output=True, text=True, timeout=120
     )
@@ -77,20 +76,3 @@ def out(tmp_path: Path) -> Path:
     folder = tmp_path / "notes"
     folder.mkdir()
     return folder
-
-
-def _free_ports() -> int:
-    """The first of 110 ports, of which those that a testbed uses are free."""
-    for base in range(20000 + os.getpid() % 100 * 110, 60000, 110):
-        if all(_is_free(base + offset) for offset in (0, 1, 2, 101, 102, 103, 104)):
-            return base
-    raise AssertionError("no free ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

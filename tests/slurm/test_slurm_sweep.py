@@ -9,8 +9,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import bed
 import pytest
-from killed_submit import POINTS
 from slurm_cluster import Cluster
 
 pytestmark = pytest.mark.slurm
@@ -52,13 +52,6 @@ def unetsweep(*words: str, check: int | None = 0) -> subprocess.CompletedProcess
     assert "Traceback" not in done.stderr, done.stderr
     assert check is None or done.returncode == check, done.stdout + done.stderr
     return done
-
-
-def killed(point: str, sweep: str) -> int:
-    driver = str(Path(__file__).with_name("killed_submit.py"))
-    return subprocess.run(
-        [sys.executable, driver, point, sweep], capture_output=True, timeout=180, check=False
-    ).returncode
 
 
 def until_ended(name: str, seconds: float = 60) -> list[dict[str, object]]:
@@ -121,20 +114,12 @@ def test_an_adaptive_search_ends_by_itself_with_its_terminal_closed(place: Path,
     assert most_at_once() <= 2
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_submit_killed_anywhere_leaves_each_trial_to_be_trained_once(point: str, place: Path, cluster: Cluster):
-    assert killed(point, "grid.yaml") == -signal.SIGKILL
-    assert killed("nowhere", "grid.yaml") == 0
-    results = until_ended("grid")
-    assert [result["state"] for result in results] == ["complete"] * 4
-    assert starts() == Counter({"0000": 1, "0001": 1, "0002": 1, "0003": 1})
+def test_jobs_start_though_their_submitter_never_came_back(place: Path, cluster: Cluster):
+    dying = [sys.executable, bed.HERE / "dying_pass.py", "after", "sbatch", "submit", "grid.yaml"]
+    assert subprocess.run(dying, capture_output=True, timeout=180, check=False).returncode == -signal.SIGKILL
+    assert [result["state"] for result in until_ended("grid")] == ["complete"] * 4
     logs = [path.read_text() for path in Path("results/grid/submissions").glob("*/*.out")]
     assert not any("could not find submitted jobs" in log for log in logs)
-
-
-def test_jobs_start_though_their_submitter_never_came_back(place: Path, cluster: Cluster):
-    assert killed("after-sbatch", "grid.yaml") == -signal.SIGKILL
-    assert [result["state"] for result in until_ended("grid")] == ["complete"] * 4
 
 
 def test_an_unknown_partition_is_told_in_sbatchs_words_and_costs_no_trial(place: Path, cluster: Cluster):
