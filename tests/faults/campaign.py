@@ -67,9 +67,10 @@ def run_case(kind: Kind, number: int, bed: Bed, folder: Path) -> Case:
 
 def _afterwards(scene: Scene) -> Afterwards:
     """All has ended: what lives on for long, and what one more `submit` begins."""
-    alive, before = scene.until_quiet(), scene.starts()
+    alive, starts, queue = scene.until_quiet(), scene.starts(), scene.bed.queue("%i %j")
     scene.unetsweep("submit", f"{scene.name}.yaml", "--executor", "slurm")
-    return Afterwards(alive, scene.bed.queue("%i %j"), scene.starts() - before)
+    new = [job for job in scene.bed.queue("%i %j") if job not in queue]
+    return Afterwards(alive, new, scene.starts() - starts)
 
 
 def campaign(kinds: Iterable[Kind], rounds: Iterable[int], bed: Bed, results: Path, place: Path) -> list[Case]:
