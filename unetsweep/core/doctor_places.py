@@ -163,7 +163,7 @@ def _kind(value: str) -> Said:
     return (
         value,
         OK,
-        "the nodes must see it under the same path"
+        "for SLURM: the nodes must see it under the same path"
         if value not in ("tmpfs", "overlay")
         else ("of this machine only, as a rule: for SLURM choose a shared folder with --results"),
     )
