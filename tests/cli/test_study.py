@@ -29,3 +29,15 @@ def test_a_large_journal_may_lag(size: int | None, seconds: float, is_due: bool,
         os.utime(path, (ended - seconds, ended - seconds))
     assert study.is_behind()
     assert study.is_due() is is_due
+
+
+def test_a_large_journal_that_was_young_at_the_last_ending_is_due_when_a_later_pass_looks(tmp_path: Path):
+    path = tmp_path / "study.journal"
+    path.write_bytes(b"0" * 2 * SMALL)
+    study = JournalStudy(path)
+    study.fall_behind()
+    assert not study.is_due()
+    later = path.stat().st_mtime + 2 * SMALL * LAG_S_PER_BYTE + 1
+    (tmp_path / "last-look").touch()
+    os.utime(tmp_path / "last-look", (later, later))
+    assert study.is_due()

@@ -254,6 +254,8 @@ def test_the_plan_refuses_itself_when_too_much_vanishes_at_once(more):
     decide(many(*gone[1:])).raise_if_unsafe()
     never = [attempt(run=k, index=k, token=f"{k:012x}") for k in range(MANY)]
     decide(many(*never)).raise_if_unsafe()  # a submitter that died before sbatch is no riddle
+    taken = [attempt(run=k, index=k, job_id="18808", ended_for=Cause.HALTED) for k in range(MANY)]
+    decide(many(*taken)).raise_if_unsafe()  # nor is what we took back ourselves
     ended = [attempt(run=k, index=k, token=f"{k:012x}", job=job(ENDED), **more) for k in range(MANY)]
     decide(many(*ended)).raise_if_unsafe()  # the queue says so itself
     alive = [attempt(run=MANY + k, index=k, job_id="18809", token=OTHER, job=job(RUNNING)) for k in range(MANY + 1)]

@@ -33,7 +33,7 @@ _reserved: list[IO[bytes]] = []
 def free_port() -> int:
     """The first of 105 ports, of which those that a testbed uses are free; nobody else gets them while we live."""
     for base in range(26000, 60000, 110):
-        lock = (Path(tempfile.gettempdir()) / f"faults-port-{base}.lock").open("wb")
+        lock = (Path(tempfile.gettempdir()) / f"faults-port-{base}.{os.getuid()}.lock").open("wb")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

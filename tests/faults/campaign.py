@@ -48,11 +48,11 @@ def run_case(kind: Kind, number: int, bed: Bed, folder: Path) -> Case:
     try:
         kind.act(scene)
         scene.until_ended()
-        afterwards = _afterwards(scene) if scene.ended() else None
+        alive = scene.until_quiet() if scene.ended() else []
         report = json.loads(scene.unetsweep("report", scene.name, "--format", "json"))
         verdict = judge(scene.root, read_facts(scene.facts_path), report, scene.trials, scene.expected)
-        if afterwards is not None:
-            judge_afterwards(verdict, afterwards)
+        if scene.ended():
+            judge_afterwards(verdict, _afterwards(scene, alive))
         case |= {"caused": scene.caused, **verdict.as_json()}
         if not scene.caused:
             case |= {"kept": False, "wrong": [*verdict.wrong, "the fault was not caused"]}
@@ -65,9 +65,9 @@ def run_case(kind: Kind, number: int, bed: Bed, folder: Path) -> Case:
     return case
 
 
-def _afterwards(scene: Scene) -> Afterwards:
-    """All has ended: what lives on for long, and what one more `submit` begins."""
-    alive, starts, queue = scene.until_quiet(), scene.starts(), scene.bed.queue("%i %j")
+def _afterwards(scene: Scene, alive: list[str]) -> Afterwards:
+    """All has ended, and `alive` lives on for long: what does one more `submit` begin?"""
+    starts, queue = scene.starts(), scene.bed.queue("%i %j")
     scene.unetsweep("submit", f"{scene.name}.yaml", "--executor", "slurm")
     new = [job for job in scene.bed.queue("%i %j") if job not in queue]
     return Afterwards(alive, new, scene.starts() - starts)

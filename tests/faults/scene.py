@@ -16,7 +16,7 @@ from bed import Bed, until
 from judge import Expected, Fact, read_facts
 
 HERE = Path(__file__).parent
-CLOCKS = "unseen=15,result=3,hang=8,keeper=5"
+CLOCKS = "unseen=15,result=3,hang=8,linger=20,keeper=5"
 PATIENCE_S = 120.0
 """Far more than any fault needs: what has not come by then never comes."""
 SWEEP = """\

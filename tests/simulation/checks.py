@@ -10,7 +10,7 @@ from unetsweep.core.facts import JobState
 from unetsweep.core.ports import Submission
 from unetsweep.shell.reconcile import Outcome
 
-from .files import SimTrial
+from .files import SimAttempt, SimTrial
 
 if TYPE_CHECKING:
     from .ports import Pass
@@ -63,6 +63,10 @@ class Checks:
                     self.fail(f"trial {trial} has a result, and is sent again")
             if len(run.attempts) > IMPOSSIBLE:
                 self.fail(f"run {each.run} has been sent {len(run.attempts)} times")
+
+    def gives_up(self, mine: "Pass", attempt: SimAttempt) -> None:
+        if (attempt.token, attempt.index) in mine.alive:
+            self.fail(f"run {attempt.run} is given up while the queue lists its attempt {attempt.number} as alive")
 
     def sends(self, mine: "Pass", submission: Submission) -> None:
         if mine.is_silent:

@@ -129,6 +129,7 @@ class PassFiles:
     def give_up(self, run: int, attempt: int, reason: str, **about: object) -> None:
         self._pass.deed()
         found = self._attempt(run, attempt)
+        self._world.check.gives_up(self._pass, found)
         if found.lost is None:
             found.lost = {"reason": reason, **about, "at": self._pass.now()}
             self._pass.given_up.add((run, attempt))

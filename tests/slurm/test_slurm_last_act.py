@@ -137,6 +137,7 @@ def test_after_a_step_that_lives_on_when_its_result_is_there(
     assert not (out / "last-act").exists()
     (out / "result.json").touch()
     assert argument(told(), "--status") == "143"
+    assert "alive=no" in told()
     assert "the result is there for 2 s, and the step does not end" in logs(sent)
 
 

@@ -25,9 +25,22 @@ class Run:
         self.names.append((attempt, restart))
         self._write(f"claims/{attempt}-{restart}", at=self.now.isoformat())
 
-    def end(self, minutes: float, epochs: tuple[int, ...] = (), *, said: bool = True, seconds: float = 60.0) -> None:
+    def end(
+        self,
+        minutes: float,
+        epochs: tuple[int, ...] = (),
+        *,
+        by: str | None = "again",
+        said: bool = True,
+        seconds: float = 60.0,
+    ) -> None:
+        """`by`: it stopped by itself to go on (`again`), or the class of its attempt's loss; None: nothing tells."""
         attempt, restart = self.names[-1]
         self.now += timedelta(minutes=minutes)
+        if by == "again":
+            self._write(f"again-{attempt}-{restart}.json", reason="the time limit is near: 9 s are left")
+        elif by is not None:
+            self._write(f"attempts/{attempt}.lost.json", reason="it ended", cause=by)
         if said:
             self._write(f"attempts/{attempt}.exit-{restart}.json", at=self.now.isoformat(), status=143)
         lines = [json.dumps({"epoch": epoch, "seconds": seconds}) for epoch in epochs]
@@ -49,19 +62,50 @@ def run(tmp_path: Path) -> Run:
     return Run(tmp_path)
 
 
-@pytest.mark.parametrize("names", [[(1, 0), (1, 1), (1, 2)], [(1, 0), (2, 0), (3, 0)]])
-@pytest.mark.parametrize("said", [True, False])
+RESTARTED, SENT_AGAIN = [(1, 0), (1, 1), (1, 2)], [(1, 0), (2, 0), (3, 0)]
+
+
+@pytest.mark.parametrize(
+    ("names", "by", "said"),
+    [
+        pytest.param(RESTARTED, "again", True, id="requeued by itself"),
+        pytest.param(RESTARTED, "again", False, id="requeued by itself, and how it ended was not written down"),
+        pytest.param(SENT_AGAIN, "TIME", True, id="killed at the limit"),
+        pytest.param(SENT_AGAIN, "TIME", False, id="killed at the limit, its batch shell too"),
+        pytest.param(SENT_AGAIN, "UNEXPLAINED", True, id="nobody saw how, and it took as long"),
+    ],
+)
 def test_after_two_starts_that_the_limit_ended_without_an_epoch_there_is_no_third(
-    names: list[tuple[int, int]], said: bool, run: Run
+    names: list[tuple[int, int]], by: str, said: bool, run: Run
 ) -> None:
     for name in names[:2]:
         run.start(*name)
         run.check()
-        run.end(9.5, said=said)
+        run.end(9.5, by=by, said=said)
     run.start(*names[2])
     said_so = r"one epoch takes more than 1?\d min: two starts .* the limit of the job is 10 min; raise slurm\.time"
     with pytest.raises(EpochTooLongError, match=said_so):
         run.check()
+
+
+@pytest.mark.parametrize(
+    ("names", "by", "said"),
+    [
+        pytest.param(RESTARTED, None, True, id="preempted, and started again by SLURM"),
+        pytest.param(RESTARTED, None, False, id="its node failed, and it waited long in the queue"),
+        pytest.param(SENT_AGAIN, "NODE", False, id="its node failed, and it was sent again after long"),
+        pytest.param(SENT_AGAIN, "PREEMPTED", True, id="preempted, and sent again"),
+        pytest.param(SENT_AGAIN, "UNEXPLAINED", False, id="nobody saw how, or for how long"),
+    ],
+)
+def test_what_something_else_ended_does_not_speak_against_the_limit(
+    names: list[tuple[int, int]], by: str | None, said: bool, run: Run
+) -> None:
+    for name in names[:2]:
+        run.start(*name)
+        run.end(9.5, by=by, said=said)
+    run.start(*names[2])
+    run.check()
 
 
 def test_a_start_that_finished_an_epoch_is_no_reason_to_stop(run: Run) -> None:
@@ -100,7 +144,7 @@ def test_starts_that_the_old_limit_ended_do_not_speak_against_a_doubled_one(run:
 def test_what_the_user_has_forgiven_does_not_count(run: Run) -> None:
     for attempt in (1, 2):
         run.start(attempt, 0)
-        run.end(9.5)
+        run.end(9.5, by="TIME")
     (run.folder / "attempts/2.forgiven.json").touch()
     run.start(3, 0)
     run.check()

@@ -1,6 +1,6 @@
 """How long is waited for what: by the executor, and by UNETSWEEP_CLOCKS where tests cannot wait.
 
-UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,keeper=5"   (seconds)
+UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,linger=20,keeper=5"   (seconds)
 """
 
 import os
@@ -22,8 +22,9 @@ def clocks(executor: str) -> Clocks:
     found = LOCAL if executor == "local" else SLURM
     for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
         name, _, seconds = part.partition("=")
-        if name not in ("unseen", "result", "hang", "keeper") or not seconds.isdecimal():
-            raise UsageError(f"{VARIABLE}: found {part!r}; unseen, result, hang or keeper = seconds")
-        value = int(seconds) if name == "keeper" else timedelta(seconds=int(seconds))
-        found = replace(found, **{"keeper_s" if name == "keeper" else name: value})  # type: ignore[arg-type]
+        if name not in ("unseen", "result", "hang", "linger", "keeper") or not seconds.isdecimal():
+            raise UsageError(f"{VARIABLE}: found {part!r}; unseen, result, hang, linger or keeper = seconds")
+        is_number = name in ("linger", "keeper")
+        value = int(seconds) if is_number else timedelta(seconds=int(seconds))
+        found = replace(found, **{f"{name}_s" if is_number else name: value})  # type: ignore[arg-type]
     return found

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unetsweep.core import pruning
+from unetsweep.core import layout, pruning
 from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.spec import SweepSpec, grid_left
 
@@ -50,13 +50,16 @@ class JournalStudy:
         return self._mark.exists()
 
     def is_due(self) -> bool:
-        """By the file server's clock: since the journal was written, when trials ended the last time."""
+        """By the file server's clock, as far as this pass has set it: when it began, or when it told of endings."""
+        if not self._mark.exists():
+            return False
         try:
-            ended, written = self._mark.stat(), self._journal.stat()
+            written = self._journal.stat()
         except FileNotFoundError:
-            return self._mark.exists()
-        lag = LAG_S_PER_BYTE * written.st_size if written.st_size > SMALL else 0.0
-        return lag == 0.0 or ended.st_mtime - written.st_mtime >= lag
+            return True
+        looked = self._journal.with_name(layout.LOOKED)
+        now = max(path.stat().st_mtime for path in (self._mark, looked) if path.exists())
+        return written.st_size <= SMALL or now - written.st_mtime >= LAG_S_PER_BYTE * written.st_size
 
 
 def _verdicts(spec: SweepSpec, histories: Sequence[History]) -> Mapping[int, Verdict]:

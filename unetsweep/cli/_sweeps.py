@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from unetsweep.core.spec import SweepSpec
     from unetsweep.shell.world import World
 
-LINGER = 5
-"""So many times the wait for late files an element may live on after its last result."""
-
 
 def resolve(sweep: str | None, results: Path, *, to_read: bool = False) -> Path:
     """The folder of a sweep given as its name, its YAML file or its folder; by default the newest.
@@ -94,9 +91,18 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
 
         wanted = resources if sent.mem is None else replace(resources, mem=sent.mem)
         relay, many = run.driver == "relay", len(sent.elements)
-        linger = LINGER * int(waits.result.total_seconds())
         return Submission(
-            token, name, directory.root, many, wanted, sent.throttle, relay, run.beat, linger, sent.exclude, code
+            token,
+            name,
+            directory.root,
+            many,
+            wanted,
+            sent.throttle,
+            relay,
+            run.beat,
+            waits.linger_s,
+            sent.exclude,
+            code,
         )
 
     def request(token: str, keep: "Keep") -> "KeeperRequest":

@@ -50,7 +50,9 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
     shown = ", ".join(map(str, chosen[:8])) + (" …" if len(chosen) > 8 else "")
     click.echo(f"cancelled {len(chosen)} trials of {directory.name}: {shown or 'none was open'}")
     if left:
-        click.echo(f"{len(left)} of their jobs have not ended yet; `unetsweep status {directory.name}` tells", err=True)
+        waits = "their jobs are still going down, or have just ended and may show a result late"
+        told = f"`unetsweep status {directory.name}` tells, and the next pass ends them"
+        click.echo(f"{len(left)} of them have not ended yet: {waits}; {told}", err=True)
 
 
 def _open(directory: "SweepDir", trials: tuple[int, ...]) -> set[int]:

@@ -49,7 +49,7 @@ def cause_of(last: Attempt) -> Cause:
     if last.job is not None and last.job.state is JobState.NODE_FAILED:
         return Cause.NODE
     if last.claimed_by is None:
-        return Cause.VANISHED if last.job is None and last.ending is None else Cause.START
+        return Cause.VANISHED if last.job is None and last.ending is None and not last.began else Cause.START
     return Cause.VANISHED if last.job is None and last.ending is None else Cause.UNEXPLAINED
 
 

@@ -93,7 +93,7 @@ class Attempt:
     """Job id in the highest claim of this attempt; None: no process of it has started yet."""
     claimed_at: datetime | None = None
     began: bool = False
-    """The queue lists it no more, and its log shows that its job was started."""
+    """The queue lists it no more, and its log shows that its job was started (once: it may have been queued again)."""
     node: str | None = None
     """Where its newest start was, as far as a file of it tells."""
     lost: str | None = None

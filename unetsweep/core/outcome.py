@@ -138,7 +138,8 @@ def _unlisted(last: Attempt, look: Look) -> Live | Over | Lost:
     if look.capacity.queues and never_began and last.ended_for is None and last.token in look.listed:
         return Over("cancelled", f"job {job_id} left the queue before it started: it was cancelled")
     what = f"job {job_id} is gone from the queue" if job_id else "its submission never reached the queue"
-    return Lost(f"{what}{_said(last)}", give_up=last, vanished=job_id is not None and last.ending is None)
+    vanished = job_id is not None and last.ending is None and last.ended_for is None
+    return Lost(f"{what}{_said(last)}", give_up=last, vanished=vanished)
 
 
 def _said(last: Attempt) -> str:

@@ -19,6 +19,8 @@ def apply(actions: Sequence[Action], world: World, done: list[Action], told: Cal
     if any(isinstance(action, Tell) for action in actions):
         world.study.fall_behind()
     for action in actions:
+        if isinstance(action, Cancel) and action.keeper is not None and world.study.is_behind():
+            update_study(world)  # while there is still somebody who would make the next pass
         moved, more_of_it = _do(action, world)
         more |= more_of_it
         if moved:

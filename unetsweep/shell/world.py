@@ -83,6 +83,8 @@ class Clocks:
     """… the files of a job that has ended."""
     hang: timedelta = timedelta(minutes=10)
     """… progress, at least."""
+    linger_s: int = 300
+    """… the processes of a job whose last result is there: then it is ended."""
     keeper_s: int = 60
     """… before a keeper looks."""
 

@@ -17,6 +17,8 @@ MARGIN_S = 10.0
 """Kept free before the end: the ranks go down, and the batch shell makes the last act, which requeues the job."""
 EARLY_S = 60.0
 """SLURM may send the signal so much earlier than it was asked to (sbatch's manual)."""
+LIMIT_IS_NEAR = "the time limit is near"
+"""How the reason begins that a training gives which stops for it."""
 ASK_S = 5.0
 """How long squeue may take to say when the job ends; it is asked when little time is left."""
 
@@ -73,7 +75,7 @@ class Deadline:
         left = self._left()
         if needed + MARGIN_S <= left:
             return None
-        return f"the time limit is near: {left:.0f} s are left, and another epoch may need {needed:.0f} s"
+        return f"{LIMIT_IS_NEAR}: {left:.0f} s are left, and another epoch may need {needed:.0f} s"
 
     def _left(self) -> float:
         return float("inf") if self._end is None else self._end - self._now()

@@ -12,6 +12,7 @@ from unetsweep.adapters.files import read_json
 from unetsweep.core import layout
 from unetsweep.errors import EpochTooLongError, TrainingError
 from unetsweep.worker.claim import Claim, claims_of
+from unetsweep.worker.deadline import LIMIT_IS_NEAR
 from unetsweep.worker.failure import finished_epochs
 
 RAN_INTO_LIMIT = 0.6
@@ -28,6 +29,9 @@ class Past:
     got_on: bool
     seconds: float
     """From its claim to its end, or where that was not written down to the next start's claim."""
+    limited: bool
+    """The time limit may have ended it: SLURM starts no job again that its limit ended, so what was restarted without
+    its own asking met something else."""
 
 
 def check_starts(folder: Path, claim: Claim, *, limit_min: int, most_restarts: int) -> None:
@@ -53,16 +57,28 @@ def past(folder: Path, claim: Claim) -> list[Past]:
     forgiven, reached = _forgiven(folder), _reached(folder)
     found: list[Past] = []
     for at, name in enumerate(names[:-1]):
-        end = _exit_time(folder, *name) or begins[at + 1]
+        end = _exit_time(folder, *name)
+        seconds = ((end or begins[at + 1]) - begins[at]).total_seconds()
+        limited = _may_be_limited(folder, *name, is_last=names[at + 1][0] > name[0], said=end is not None)
         if name[0] > forgiven:
-            found.append(Past(*name, _got_on(name, reached), (end - begins[at]).total_seconds()))
+            found.append(Past(*name, _got_on(name, reached), seconds, limited))
     return found
+
+
+def _may_be_limited(folder: Path, attempt: int, restart: int, *, is_last: bool, said: bool) -> bool:
+    again = folder / f"again-{layout.claim_name(attempt, restart)}.json"
+    if again.exists():
+        return str(read_json(again).get("reason", "")).startswith(LIMIT_IS_NEAR)
+    lost = folder / "attempts" / f"{attempt}.lost.json"
+    cause = read_json(lost).get("cause") if lost.exists() else None
+    return is_last and (cause == "TIME" or (cause in (None, "UNEXPLAINED") and said))
 
 
 def _check_epoch(folder: Path, starts: list[Past], limit_min: int) -> None:
     advice = "raise slurm.time, or use a larger batch or smaller images"
     last = starts[-2:]
-    if len(last) == 2 and all(not each.got_on and each.seconds >= RAN_INTO_LIMIT * limit_min * 60 for each in last):
+    cut = [each for each in last if each.limited and each.seconds >= RAN_INTO_LIMIT * limit_min * 60]
+    if len(cut) == 2 and not any(each.got_on for each in cut):
         raise EpochTooLongError(
             f"one epoch takes more than {_minutes(min(each.seconds for each in last))}: two starts ended without one, "
             f"and the limit of the job is {_minutes(limit_min * 60)}; {advice}"
