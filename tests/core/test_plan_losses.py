@@ -178,6 +178,15 @@ def test_the_sweep_stops_when_nothing_ever_starts():
     assert lines(decide(replace(found, runs=forgiven))) == ["submit 0.3 1.3"]
 
 
+def test_what_dies_of_what_the_user_had_mended_when_he_retried_does_not_count():
+    last = gone(Cause.START, 4, excused=True)
+    run = Run(0, {}, (*(gone(Cause.START, number) for number in (1, 2, 3)), last), forgiven=3)
+    assert lines(decide(replace(many(None), runs={0: run}), grid(1, retries=Retries(node=0)))) == ["submit 0.5"]
+    dying = replace(last, lost=None, cause=None, lost_at=None, job_id="18808", job=job(JobState.ENDED))
+    run = replace(run, attempts=(*run.attempts[:3], dying), forgiven=0)
+    assert lines(decide(replace(many(None), runs={0: run}))) == ["give up 0.4", "submit 0.5"]
+
+
 def test_a_sweep_that_stopped_because_nothing_starts_fails_no_trial_for_it():
     tries = tuple(gone(Cause.START, number) for number in (1, 2, 3))
     last = attempt(4, job_id="18808", job=job(ENDED))

@@ -220,6 +220,7 @@ ELSEWHERE = {
     "runs/NNNN/attempts/K.lost.json",
     "runs/NNNN/attempts/K.end.json",
     "runs/NNNN/attempts/K.forgiven.json",
+    "runs/NNNN/attempts/K.excused.json",
     "runs/NNNN/stop.json",
     "runs/NNNN/again-K-R.json",
     "runs/NNNN/comet/NAME.zip",

@@ -8,6 +8,7 @@ import pytest
 from fakes import FakeScheduler
 from scenes import Scene
 
+from unetsweep.adapters.retry_files import forgive_open
 from unetsweep.core import layout
 from unetsweep.core.actions import Adopt, GiveUp, Submit
 from unetsweep.core.facts import JobState
@@ -410,3 +411,18 @@ def test_an_unreadable_result_stops_no_pass(tmp_path: Path):
     (scene.directory.root / "trials/0000/result.json").write_text("{")
     scene.until_ended()
     assert scene.states() == [None, "complete", "complete"]
+
+
+def test_a_retry_while_a_training_is_at_work_excuses_what_becomes_of_it(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    scene.reconcile()
+    for loss in range(1, 5):
+        scene.cluster.tick()
+        if loss == 4:
+            forgive_open(scene.directory.root)
+        scene.cluster.die(scene.cluster.running()[0])
+        scene.clock.advance(60)
+        scene.reconcile()
+    assert scene.states() == [None], "four losses, and run.retries.node is 3"
+    scene.until_ended()
+    assert scene.states() == ["complete"]

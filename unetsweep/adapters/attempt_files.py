@@ -83,6 +83,7 @@ def _attempt(
         refusals=refusals,
         again=_again(root, run, layout.claim_name(number, restart), names),
         ended_for=_cause(end),
+        excused=f"{number}.excused.json" in marks,
         mem=overrides.get("mem"),
         micro_batch=overrides.get("micro_batch"),
         ending=_ending(number, restart, errors, exit_),

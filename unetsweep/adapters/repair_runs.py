@@ -65,7 +65,7 @@ def _attempts(root: Path, run: int, folder: Path, horizons: list[dict[str, int]]
         if len(parts) == 2:
             if why := trouble(path, lambda raw: (raw["token"], raw["index"], raw["at"], raw["horizons"][0]["trial"])):
                 yield _intent(root, run, number, path, why, horizons)
-        elif word == "forgiven":
+        elif word in ("forgiven", "excused"):
             if why := trouble(path):
                 yield written(path, why, {"at": written_at(path)}, "its being there")
         elif word == "exit":

@@ -33,13 +33,21 @@ def reopen(root: Path, trial: int) -> bool:
 def forgive(root: Path, run: int) -> None:
     """What became of a run's attempts so far counts no more."""
     names = sweep_look.listed(root / layout.run_dir(run) / "attempts")
-    numbers = [int(name[:-5]) for name in names if name[:-5].isdecimal()]
-    if numbers:
-        link_json(root / layout.forgiven(run, max(numbers)), {"at": utc_now().isoformat()})
+    _forgive(root, run, max((int(name[:-5]) for name in names if name[:-5].isdecimal()), default=0))
 
 
 def forgive_open(root: Path) -> None:
-    """The same for every open trial whose last attempt came to nothing."""
+    """The same for every open trial. What may be at work goes on; should it die of what the user has mended
+    meanwhile, that does not count either."""
     for run in sweep_look.look(root).runs.values():
-        if run.last is not None and run.last.lost is not None:
-            forgive(root, run.number)
+        last = run.last
+        if last is None:
+            continue
+        if last.lost is None:
+            link_json(root / layout.excused(run.number, last.number), {"at": utc_now().isoformat()})
+        _forgive(root, run.number, last.number - (last.lost is None))
+
+
+def _forgive(root: Path, run: int, number: int) -> None:
+    if number:
+        link_json(root / layout.forgiven(run, number), {"at": utc_now().isoformat()})

@@ -103,7 +103,7 @@ def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> str | None:
 
 def _not_yet_lost(run: Run) -> int:
     """1 where the loss that is decided on is not written down yet."""
-    return int(run.last is not None and run.last.lost is None)
+    return int(run.last is not None and run.last.lost is None and not run.last.excused)
 
 
 def _more_memory(spec: SweepSpec, run: Run, kept: Next) -> Next | str:

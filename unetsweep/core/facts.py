@@ -113,6 +113,8 @@ class Attempt:
     """How many attempts in a row, up to this one, were refused before it."""
     ended_for: Cause | None = None
     """Why a pass of ours ended it; None: none did."""
+    excused: bool = False
+    """The user retried the run while it may have been at work: should it be lost, that does not count."""
     mem: str | None = None
     """Memory of its job where that is not the sweep's."""
     micro_batch: int | None = None
@@ -171,9 +173,7 @@ class Run:
     @property
     def counted(self) -> tuple[Attempt, ...]:
         """The attempts since the user last retried the run."""
-        if not self.forgiven:
-            return self.attempts
-        return tuple(attempt for attempt in self.attempts if attempt.number > self.forgiven)
+        return tuple(each for each in self.attempts if each.number > self.forgiven and not each.excused)
 
     @property
     def last(self) -> Attempt | None:

@@ -93,6 +93,11 @@ def progress(run: int, claim: str) -> str:
     return f"{run_dir(run)}/progress-{claim}.jsonl"
 
 
+def excused(run: int, number: int) -> str:
+    """The user retried the run while this attempt may have been at work: should it be lost, that does not count."""
+    return f"{run_dir(run)}/attempts/{number}.excused.json"
+
+
 def forgiven(run: int, number: int) -> str:
     """The user retries the run: what became of its attempts up to this one does not count any more."""
     return f"{run_dir(run)}/attempts/{number}.forgiven.json"
