@@ -262,6 +262,14 @@ def test_the_plan_refuses_itself_when_too_much_vanishes_at_once(more):
     decide(many(*gone, *alive)).raise_if_unsafe()
 
 
+def test_a_job_that_waits_though_its_trials_have_ended_is_taken_back():
+    queued = attempt(job_id="18808", claimed_by="18808", job=job(QUEUED))
+    found = replace(many(queued), runs={0: Run(0, {8: "complete"}, (queued,))})
+    assert lines(decide(found)) == ["tell 0 complete", "cancel 18808"]
+    running = replace(queued, job=job(RUNNING))
+    assert lines(decide(replace(found, runs={0: Run(0, {8: "complete"}, (running,))}))) == ["tell 0 complete"]
+
+
 def test_the_result_of_a_cancelled_trial_whose_job_ended_by_itself_may_show_late():
     def cancelled(state: JobState, ago: int) -> Seen:
         last = attempt(job_id="18808", claimed_by="18808", job=job(state, ended_at=NOW - timedelta(seconds=ago)))

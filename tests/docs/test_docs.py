@@ -225,6 +225,7 @@ ELSEWHERE = {
     "runs/NNNN/again-K-R.json",
     "runs/NNNN/comet/NAME.zip",
     "trials/NNNN/result-K.json",
+    "runs/NNNN/result-K.json",
     "keepers/K.json",
     "keepers/K.job.json",
     "keepers/K.lost.json",

@@ -28,7 +28,7 @@ def deaths(monkeypatch: pytest.MonkeyPatch) -> Deaths:
     for owner, names in ((FakeScheduler, CLUSTER), (FakeStudy, STUDY), (SweepDir, DIRECTORY)):
         for name in names:
             monkeypatch.setattr(owner, name, places.wrapped(getattr(owner, name)))
-    monkeypatch.setattr(files, "_linked", places.wrapped(files._linked))
+    monkeypatch.setattr(files, "link_first", places.wrapped(files.link_first))
     monkeypatch.setattr(os, "fsync", lambda _: None)  # no machine dies here, only passes
     return places
 

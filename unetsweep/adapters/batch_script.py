@@ -18,8 +18,8 @@ GENERIC = "generic.pkl"
 """The one pickle of a submission."""
 LAST_ACT_S = 30
 STEP_END_S = 10
-KEEPER_MIN = 60
-"""Time limit of a keeper in minutes: it makes one pass, but waits for a controller that is away."""
+BEAT_END_S = 15
+"""How long a pass of the beat may go on when the training has ended."""
 
 
 def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
@@ -42,7 +42,10 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         '"PYTHONPATH=${PYTHONPATH-}" "PYTHONHOME=${PYTHONHOME-}")',
         "us_last_act() {",
         "  local status=$?",
-        '  [ -z "${US_BEAT:-}" ] || kill "$US_BEAT" 2>/dev/null',
+        "  # a pass of the beat may be at work: killed with us it would leave a submission half done",
+        '  if [ -n "${US_BEAT:-}" ] && kill "$US_BEAT" 2>/dev/null; then',
+        f'    for _ in $(seq {BEAT_END_S * 5}); do kill -0 "$US_BEAT" 2>/dev/null || break; sleep 0.2; done',
+        "  fi",
         f'  env "${{US_ENV[@]}}" timeout -k 5 {LAST_ACT_S} {last_act} --index "${{SLURM_ARRAY_TASK_ID:-0}}"'
         f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status"{no_pass} </dev/null 2>&1 || true',
         "}",
@@ -84,25 +87,31 @@ def _beat(submission: Submission) -> list[str]:
     half = max(1, submission.beat_s // 2)
     return [
         "us_linger() {",
-        f"  for _ in $(seq {submission.linger_s}); do sleep 1; done",
+        f"  for _ in $(seq {submission.linger_s}); do sleep 1 & us_wait $! ''; done",
         f'  echo "unetsweep: the result is there for {submission.linger_s} s, and the step does not end; the job does"',
         "  kill -HUP $$",
         "}",
+        # a signal is heeded between commands, and at once in a wait: a sleep is left, a pass comes to its end
+        "us_wait() {",
+        '  while ! wait "$1" && kill -0 "$1" 2>/dev/null; do [ -n "$2" ] || break; done',
+        '  [ -z "$US_OVER" ] || exit 0',
+        "}",
+        'us_pass() { "$@" </dev/null 2>&1 & us_wait $! whole; }',
         "us_beat() {",
-        "  trap - EXIT TERM HUP",
+        "  trap - EXIT HUP; US_OVER=; trap 'US_OVER=1' TERM",
         f"  local run=({command}) left file",
         "  while :; do",
         f"    left=$(({half} + RANDOM % {half + 1}))",
         '    while [ "$left" -gt 0 ]; do',
-        "      sleep 1; left=$((left - 1))",
+        "      sleep 1 & us_wait $! ''; left=$((left - 1))",
         # its result is there: while its processes go down, its place is given on
         f'      file=$(cat {awaited}"${{SLURM_ARRAY_TASK_ID:-0}}.awaited" 2>/dev/null) || continue',
-        '      [ ! -e "$file" ] || { "${run[@]}" --now </dev/null 2>&1; us_linger; return; }',
+        '      [ ! -e "$file" ] || { us_pass "${run[@]}" --now; us_linger; return; }',
         "    done",
         f"    US_AGE=$(($(date +%s) - $(stat -c %Y {root}/{layout.LOOKED} 2>/dev/null || echo 0)))",
         # a clock that differs from the file server's: the command itself looks again by that one
         f'    [ "$US_AGE" -ge 0 ] && [ "$US_AGE" -lt {submission.beat_s} ] && continue',
-        '    "${run[@]}" </dev/null 2>&1 || true',
+        '    us_pass "${run[@]}"',
         "  done",
         "}",
         "us_beat & US_BEAT=$!",
@@ -119,7 +128,7 @@ def keeper_script(keeper: KeeperRequest) -> str:
         "ntasks": 1,
         "cpus-per-task": 1,
         "mem": "1G",
-        "time": KEEPER_MIN,
+        "time": keeper.limit_min,
         "begin": f"now+{keeper.delay_s}",
         "dependency": "afterany:" + ":".join(keeper.after) if keeper.after else None,
         "partition": resources.partition,
@@ -136,14 +145,21 @@ def keeper_script(keeper: KeeperRequest) -> str:
             "#SBATCH --requeue",
             *guard_lines(keeper.sweep_dir),
             *code_lines(keeper.code),
-            f"for n in $(seq {KEEPER_MIN - 10}); do",
+            f'while [ "$SECONDS" -lt {_keeps_s(keeper.limit_min)} ]; do',
             f"  timeout -k 5 300 {keep} </dev/null 2>&1 && exit 0",
             "  sleep 60",
             "done",
-            'scontrol requeue "$SLURM_JOB_ID"',
+            "# before its own limit ends it, which SLURM does not start again from",
+            'until scontrol requeue "$SLURM_JOB_ID"; do sleep 10; done',
             "",
         ]
     )
+
+
+def _keeps_s(limit_min: int) -> int:
+    """How long a keeper tries, of its time limit: the last pass that begins may take five minutes."""
+    allowed = 60 * limit_min
+    return max(allowed - 600, allowed // 3)
 
 
 def _option(name: str, value: Any) -> str:

@@ -84,7 +84,7 @@ def _link_batch(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
         for path, _, descriptor in written:
             with named(path):
                 os.fsync(descriptor)
-        return [path for path, temporary, _ in written if _linked(temporary, path)]
+        return [path for path, temporary, _ in written if link_first(temporary, path)]
     finally:
         for _, temporary, descriptor in written:
             os.close(descriptor)
@@ -129,11 +129,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _linked(temporary: Path, path: Path) -> bool:
+def link_first(made: Path, path: Path) -> bool:
+    """Whether we were the first to give a file this name. Over NFS a repeated request may say that the name is taken
+    when it is taken by us (link(2))."""
     try:
-        os.link(temporary, path)
+        os.link(made, path)
     except FileExistsError:
-        return False
+        return path.exists() and path.samefile(made)
     return True
 
 

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from unetsweep.adapters.files import link_json, read_json, utc_now
@@ -46,4 +46,5 @@ class Keepers:
             raw = read_json(self._folder / f"{number}.json")
             return Keeper(number, str(raw["token"]), datetime.fromisoformat(raw["at"]), lost)
         except (StateError, KeyError, TypeError, ValueError):
-            return Keeper(number, "", self._now(), lost=True)
+            torn = self._folder / f"{number}.json"
+            return Keeper(number, "", datetime.fromtimestamp(torn.stat().st_mtime, UTC), lost=True)

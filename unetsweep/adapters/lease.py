@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from unetsweep.adapters.files import read_json, write_text
+from unetsweep.adapters.files import link_first, read_json, write_text
 from unetsweep.adapters.process import Identity, boot_id
 from unetsweep.contract import SCHEMA, dumps
 from unetsweep.errors import StateError
@@ -83,12 +83,9 @@ class Lease:
         temporary = self._path.with_name(f".{self._path.name}.{self._name}.tmp")
         write_text(temporary, dumps(content))
         try:
-            os.link(temporary, self._path)
-        except FileExistsError:
-            return False
+            return link_first(temporary, self._path)
         finally:
             temporary.unlink(missing_ok=True)
-        return True
 
     def _is_ours(self) -> bool:
         try:

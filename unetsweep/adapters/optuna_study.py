@@ -180,6 +180,8 @@ def update_journal(path: Path, spec: SweepSpec, trials: Iterable[Mapping[str, An
     trials = trials[: max(ended, default=-1) + 1]
     try:
         _update(path, spec, trials)
+    except OSError:  # a full disk, or a quota: what is there is good
+        raise
     except Exception:  # the index is ours to lose: keep the evidence, make it anew
         if path.exists():
             shutil.move(path, path.with_name(f"{path.name}.unreadable"))

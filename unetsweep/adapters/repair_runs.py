@@ -2,6 +2,7 @@
 
 import contextlib
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -178,5 +179,7 @@ def _torn_zip(path: Path) -> str | None:
         with zipfile.ZipFile(path) as archive:
             bad = archive.testzip()
         return None if bad is None else f"torn at {bad}"
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except OSError:  # it has just been replaced or taken away, or the disk does not give it: no reason to move it
+        return None
+    except (zipfile.BadZipFile, EOFError, zlib.error, ValueError, NotImplementedError) as error:
         return f"torn ({error})"

@@ -3,6 +3,7 @@
 Rule 1: the order survives a kill: while a trial's result is there, the trial has ended.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -15,9 +16,15 @@ from unetsweep.core import layout
 def reopen(root: Path, trial: int) -> bool:
     """Take one trial's end back; its result is kept under another name. False where it had none."""
     folder = root / layout.trial_dir(trial)
+    if not (folder / layout.RESULT).exists():  # open again, and perhaps sent again
+        return False
     part = read_trial(folder)["runs"][0]
     forgive(root, part["run"])
-    (root / layout.run_dir(part["run"]) / layout.horizon(part["epochs"])).unlink(missing_ok=True)
+    run = root / layout.run_dir(part["run"])
+    (run / layout.horizon(part["epochs"])).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # what a trainer command published: it would not be run again
+        published = sum(name.startswith("result-") for name in os.listdir(run))
+        os.rename(run / layout.RESULT, run / f"result-{published + 1}.json")
     (folder / layout.CANCELLED).unlink(missing_ok=True)
     # Optuna opens no ended trial again, so its journal is made anew
     (root / f"{layout.STUDY}.behind").touch()

@@ -14,6 +14,8 @@ from unetsweep.errors import StateError
 def spells_and_ends(root: Path, now: float) -> tuple[list[Spell], list[float]]:
     """The spells of all attempts (open ones until `now`) and each trial's end; seconds since 1970."""
     spells: list[Spell] = []
+    ended = [(number, folder / layout.RESULT) for number, folder in numbered(root / layout.TRIALS)]
+    over = {_run(number, path.parent) for number, path in ended if path.exists()}
     for number, folder in numbered(root / layout.RUNS):
         names = listed(folder / "attempts")
         results = [path.stat().st_mtime for path in (folder / "horizons").glob("*.json")]
@@ -21,11 +23,21 @@ def spells_and_ends(root: Path, now: float) -> tuple[list[Spell], list[float]]:
         begins = [_at(root / layout.attempt(number, each)) for each in attempts]
         for at, each in enumerate(attempts):
             lost = f"{each}.lost.json" in names
-            end = _at(root / layout.attempt_lost(number, each)) if lost else max(results, default=now)
+            end = _at(root / layout.attempt_lost(number, each)) if lost else max(results, default=None)
+            if end is None:  # it is at work, or failed by an error of its own
+                left = f"{each}.exit-"
+                exits = [(folder / "attempts" / name).stat().st_mtime for name in names if name.startswith(left)]
+                end = max(exits, default=now) if number in over else now
             later = begins[at + 1] if at + 1 < len(begins) else now
             spells.append(Spell(begins[at], min(end, later)))
-    ends = [(folder / layout.RESULT) for _, folder in numbered(root / layout.TRIALS)]
-    return spells, [os.stat(path).st_mtime for path in ends if path.exists()]
+    return spells, [os.stat(path).st_mtime for _, path in ended if path.exists()]
+
+
+def _run(number: int, folder: Path) -> int:
+    try:
+        return int(read_json(folder / layout.TRIAL)["runs"][0]["run"])
+    except (StateError, FileNotFoundError, KeyError, TypeError):
+        return number
 
 
 def _at(path: Path) -> float:

@@ -143,9 +143,9 @@ def _options(resources: Resources, exclude: Sequence[str] = ()) -> dict[str, Any
 
 
 def _srun_args(resources: Resources) -> list[str]:
-    # one rank's end ends the others, which would wait for it; and since 22.05 srun does not take
-    # the job's CPUs per task by itself
-    args = ["--kill-on-bad-exit=1"]
+    # one rank's failure ends the others, which would wait for it; its good end does not, whatever WaitTime the
+    # cluster has; and since 22.05 srun does not take the job's CPUs per task by itself
+    args = ["--kill-on-bad-exit=1", "--wait=0"]
     return args if resources.cpus is None else [*args, f"--cpus-per-task={resources.cpus}"]
 
 

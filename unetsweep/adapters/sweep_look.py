@@ -107,10 +107,13 @@ def _failure(root: Path, number: int) -> Failure | None:
             return None
         run = root / layout.run_dir(read_json(folder / layout.TRIAL)["runs"][0]["run"])
         errors = [error for error in read_errors(run, listed(run)) if not error.get("echo", False)]
-    except (StateError, KeyError, TypeError):
+        marks = listed(run / "attempts")
+    except (StateError, FileNotFoundError, KeyError, TypeError):
         return None
-    if not errors:
+    newest = max((int(error.get("attempt", 0)) for error in errors), default=0)
+    if newest <= forgiven(marks) or f"{newest}.excused.json" in marks:
         return None
+    errors = [error for error in errors if int(error.get("attempt", 0)) == newest]
     first = min(errors, key=lambda error: str(error.get("at", "")))
     return Failure(number, signature_of(first), f"{first['message']} (see {first['path']})")
 

@@ -66,11 +66,11 @@ def as_known(number: int, folder: Path) -> dict[str, Any]:
     unreadable: str | None = None
     try:
         trial = read_trial(folder)
-    except StateError as error:
+    except (StateError, FileNotFoundError) as error:
         unreadable = str(error)
         try:
             trial = rebuilt(number, read_config(folder))
-        except StateError:
+        except (StateError, FileNotFoundError):
             trial = {"trial": number, "params": None, "config_id": "", "runs": [{"run": number, "epochs": 0}]}
     try:
         result = read_result(folder)

@@ -76,6 +76,7 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
     from unetsweep.cli._clocks import clocks
     from unetsweep.cli._study import JournalStudy
     from unetsweep.config.load import load
+    from unetsweep.config.units import minutes
     from unetsweep.shell.world import World
 
     directory.check_private()
@@ -106,9 +107,12 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
         )
 
     def request(token: str, keep: "Keep") -> "KeeperRequest":
-        from unetsweep.core.ports import KeeperRequest
+        from unetsweep.core.ports import KEEPER_MIN, KeeperRequest
 
-        return KeeperRequest(token, name, directory.root, resources, keep.after, keep.delay_s, code)
+        limit = next((minutes(value) for key, value in resources.keeper.items() if key.lstrip("-") == "time"), None)
+        return KeeperRequest(
+            token, name, directory.root, resources, keep.after, keep.delay_s, code, limit or KEEPER_MIN
+        )
 
     return World(
         spec,

@@ -39,7 +39,7 @@ WORDS = {
 }
 """The scheduler's words that give a class by themselves."""
 
-KINDS = {"gpu_memory": Cause.GPU_MEMORY, "disk": Cause.DISK}
+KINDS = {"gpu_memory": Cause.GPU_MEMORY, "disk": Cause.DISK, "network": Cause.START}
 """The kinds of error files that do."""
 
 SUSPECT = frozenset({Cause.NODE, Cause.START, Cause.HANG})

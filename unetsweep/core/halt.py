@@ -37,7 +37,7 @@ def _same_error(seen: Seen) -> str | None:
 def _failure(trial: Trial, run: Run) -> Failure | None:
     """The trial's failure, where its run's last attempt left an error of its own."""
     last = run.last
-    if last is None or last.lost is not None or last.number <= run.forgiven or trial.cancelled:
+    if last is None or last.lost is not None or last.number <= run.forgiven or last.excused or trial.cancelled:
         return None
     if last.ending is None or not last.ending.is_final or (last.job and last.job.state is JobState.QUEUED):
         return None

@@ -60,6 +60,8 @@ class _Draft:
     refused: dict[int, Attempt] = field(default_factory=dict)
     """Of those that are ready: the last attempt, where the scheduler refused it."""
     cancel: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
+    """Jobs that wait in the queue for nothing."""
     live: list[Attempt] = field(default_factory=list)
     vanished: int = 0
 
@@ -75,6 +77,8 @@ def plan(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime) -> Plan
         _decide(draft, spec, seen.runs.get(run, Run(run)), trials, look)
     if draft.cancel:
         draft.actions.append(Cancel(tuple(draft.cancel), "you cancelled their trials"))
+    if draft.idle:
+        draft.actions.append(Cancel(tuple(draft.idle), "their trials have ended"))
     draft.actions.sort(key=_order)
     if seen.silence is not None:
         draft.waits += [Wait(trial, f"the queue does not answer: {seen.silence}") for trial in _ready_trials(draft)]
@@ -112,6 +116,7 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
         else:
             waiting.append(trial)
     if not waiting:
+        _take_back(draft, run)
         return
     outcome = outcome_of(run, look)
     if not isinstance(outcome, Live) or _needs_no_more(run.last, look):
@@ -127,6 +132,13 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
         draft.actions += [_tell(trial, run.last, outcome.state, outcome.reason) for trial in waiting]
     else:
         _again(draft, spec, run, waiting, outcome, look)
+
+
+def _take_back(draft: _Draft, run: Run) -> None:
+    """A controller that was started again with an old memory queues what has run, and may hold it for ever."""
+    last = run.last
+    if last is not None and last.job is not None and last.job.state is JobState.QUEUED:
+        draft.idle.append(last.job.job_id)
 
 
 def _readable(draft: _Draft, run: Run, served: list[Trial], look: Look) -> list[Trial]:

@@ -34,6 +34,10 @@ class Submission:
     """Folder that comes first on its PYTHONPATH, the package as it was pinned; None: it runs the installed one."""
 
 
+KEEPER_MIN = 60
+"""A keeper makes one pass, but waits for a controller that is away."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeeperRequest:
     """One request for a keeper."""
@@ -48,6 +52,8 @@ class KeeperRequest:
     """… and so many seconds from now have passed."""
     code: Path | None = None
     """As of a submission."""
+    limit_min: int = KEEPER_MIN
+    """Its time limit."""
 
 
 class Scheduler(Protocol):

@@ -87,8 +87,14 @@ def _run(command: list[str], errand: Errand) -> int:
         tie()
 
     environment = {**without_code(os.environ), **errand.environment()}
-    with subprocess.Popen(command, cwd=errand.working_directory, env=environment, preexec_fn=begin) as program:
-        return program.wait()
+    try:
+        with subprocess.Popen(command, cwd=errand.working_directory, env=environment, preexec_fn=begin) as program:
+            return program.wait()
+    except OSError as error:
+        raise TrainingError(
+            f"the trainer command cannot be started in {errand.working_directory}: {error}; "
+            "see trainer.command, and slurm.setup for the PATH that it is looked for in"
+        ) from error
 
 
 def _open(errand: Errand) -> list[int]:

@@ -14,6 +14,7 @@ from unetsweep.core import layout
 from unetsweep.errors import NO_ROOM, EpochTooLongError, TrainingError, UnetsweepError
 
 _NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+_PORT_TAKEN = ("EADDRINUSE", "Address already in use", "address already in use")
 _ECHOES = ("Connection closed", "Connection reset", "closed by peer")
 """What a process says when another one has left."""
 
@@ -39,12 +40,15 @@ def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank
 
 
 def kind_of(error: BaseException) -> str:
-    """`gpu_memory`, `disk`, `time`, `environment` (it cannot start or go on), or `exception` (a bug)."""
+    """`gpu_memory`, `disk`, `time`, `network` (its port was taken before the ranks met), `environment` (it cannot
+    start or go on), or `exception` (a bug)."""
     chain = list(_chain(error))
     if any(_is_gpu_memory(each) for each in chain):
         return "gpu_memory"
     if any(isinstance(each, OSError) and each.errno in NO_ROOM for each in chain):
         return "disk"
+    if any(word in str(each) for each in chain for word in _PORT_TAKEN):
+        return "network"
     if isinstance(error, EpochTooLongError):
         return "time"
     return "environment" if isinstance(error, TrainingError) else "exception"

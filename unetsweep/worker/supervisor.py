@@ -32,6 +32,7 @@ STOP_S = 15.0
 
 def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> None:
     """Start the ranks of one local run, wait for them, write down how they ended, make the last act."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it has the ranks tell where they hang; they take it up themselves
     directory = SweepDir(root)
     directory.check_private()
     record = {"index": index, "job_id": job_id, "host": socket.gethostname(), **Identity.of_this_process().as_json()}
