@@ -1,5 +1,6 @@
 """Proposals never repeat a point and never depend on chance; the journal is an index that can be lost."""
 
+import errno
 import json
 import shutil
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from unetsweep.adapters import optuna_study
 from unetsweep.adapters.optuna_study import CURVE, propose, repair_journal, update_journal
 from unetsweep.contract import DataConfig
 from unetsweep.core.facts import Point
@@ -203,6 +205,20 @@ def test_whatever_a_sweep_may_ask_for_has_its_place_in_the_journal(journal: Path
     extreme = {"epochs": 10**9, "batch_size": 10**9, "learning_rate": rate}
     update_journal(journal, sweep(), [{**ended(1, extreme, value=0.1), "trial": 0}])
     assert values(journal) == COMPLETE[:1]
+
+
+def test_a_full_disk_is_no_reason_to_give_the_journal_up(journal: Path, monkeypatch: pytest.MonkeyPatch):
+    update_journal(journal, sweep(), TRIALS[:2])
+    before = journal.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(optuna_study, "_update", full)
+    with pytest.raises(OSError, match="No space"):
+        update_journal(journal, sweep(), TRIALS)
+    assert journal.read_bytes() == before
+    assert not journal.with_name("study.journal.unreadable").exists()
 
 
 def test_a_journal_that_was_deleted_is_made_anew(journal: Path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.adapters.private import FOLDERS, check_private, guard_lines
+from unetsweep.adapters.private import FOLDERS, check_private, guard_lines, nobody_else_writes, users_umask
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.errors import ExposedError
 
@@ -56,6 +56,21 @@ def test_a_folder_of_another_user_is_refused(root: Path, name: str):
     with pytest.raises(ExposedError, match=f"belongs to user {ANOTHER}"):
         check_private(root)
     assert refused_by_shell(root)
+
+
+def test_whatever_the_users_umask_nobody_else_writes_what_jobs_run(tmp_path: Path):
+    before = os.umask(0o002)
+    try:
+        with nobody_else_writes(), nobody_else_writes():
+            (tmp_path / "ours").mkdir()
+            said = subprocess.run(
+                ["sh", "-c", "umask"], capture_output=True, text=True, umask=users_umask(), check=True
+            )
+        (tmp_path / "theirs").mkdir()
+    finally:
+        os.umask(before)
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("ours", "theirs")]
+    assert (modes, said.stdout.strip(), users_umask()) == ([0o755, 0o775], "0002", -1)
 
 
 def test_a_link_counts_as_what_it_leads_to(root: Path, tmp_path: Path):

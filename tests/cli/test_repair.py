@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from unetsweep.adapters.files import append_line, link_json, write_json
 from unetsweep.adapters.keeper_files import Keepers
 from unetsweep.adapters.optuna_study import update_journal
 from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.cli import repair as repair_command
 from unetsweep.cli.repair import command
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
+from unetsweep.core import layout
 from unetsweep.core.actions import Element, Stop
 from unetsweep.core.spec import SweepSpec, grid_points
 from unetsweep.core.trials import trial_config
@@ -339,3 +342,18 @@ def test_after_a_repair_submit_goes_on(tmp_path: Path):
     results = place.wait_ended(5)
     assert [result["state"] for result in results] == ["complete"] * 5
     assert len(place.notes("begin")) == 5
+
+
+def test_who_asked_for_a_pass_while_repair_was_at_work_gets_one(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
+    looks: list[int] = []
+    passes: list[SweepDir] = []
+
+    def findings(directory: SweepDir) -> Iterator[object]:
+        looks.append(1)
+        (directory.root / f"{layout.LEASE}.mark-0").touch()
+        yield from ()
+
+    monkeypatch.setattr(repair_command, "_findings", findings)
+    monkeypatch.setattr(repair_command, "_pass", passes.append)
+    assert repair().output == "s: 0 mended, 0 need you\n"
+    assert (len(looks), len(passes)) == (1, 1)

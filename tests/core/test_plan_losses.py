@@ -231,6 +231,10 @@ def test_failures_that_are_told_at_this_look_count_before_anything_more_is_sent(
     found = replace(many(died(0), died(1), None, ended=1), failures=(Failure(7, "x", "it died of x"),))
     assert lines(decide(found)) == ["tell 0 failed", "tell 1 failed"]
     assert lines(decide(replace(found, failures=(Failure(7, "y", "it died of y"),))))[-1] == "submit 2.1"
+    excused = {
+        k: replace(r, attempts=tuple(replace(a, excused=True) for a in r.attempts)) for k, r in found.runs.items()
+    }
+    assert lines(decide(replace(found, runs=excused)))[-1] == "submit 2.1"
 
 
 def test_an_element_that_left_a_word_was_not_cancelled_before_it_began():

@@ -127,6 +127,12 @@ def test_a_program_that_a_signal_ended_made_no_error(body: str, tmp_path: Path, 
     assert "status 137" in capsys.readouterr().out
 
 
+def test_a_program_that_cannot_be_started_is_said_with_what_to_look_at(tmp_path: Path):
+    errand = Errand(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
+    with pytest.raises(TrainingError, match=r"cannot be started in .*pyhton.*trainer\.command"):
+        run_command("pyhton trainer.py", errand, lambda: True)
+
+
 def test_a_status_that_is_no_signals_is_an_error_of_the_program(tmp_path: Path):
     with pytest.raises(TrainingError, match="status 255"):
         run(tmp_path, "sys.exit(-1)")

@@ -32,6 +32,7 @@ def caught(error: Exception, during: Exception | None = None, cause: Exception |
         (OSError(errno.ENOSPC, "No space left on device"), "disk"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk"),
         (OSError(errno.EACCES, "Permission denied"), "exception"),
+        (RuntimeError("The server socket has failed to listen on any local network address. EADDRINUSE"), "network"),
         (EpochTooLongError("one epoch takes more than 9 min"), "time"),
         (TrainingError("a GPU was asked for and torch sees none"), "environment"),
         (SupersededError("another job owns the run"), "environment"),

@@ -18,6 +18,7 @@ from typing import Any
 
 from unetsweep.adapters.files import link_json, read_json
 from unetsweep.adapters.pinned_code import with_code
+from unetsweep.adapters.private import users_umask
 from unetsweep.adapters.process import Identity, boot_id
 from unetsweep.core import layout
 from unetsweep.core.facts import Job, JobState
@@ -90,6 +91,7 @@ class LocalJobs:
                 start_new_session=True,
                 cwd=self._root,
                 env=with_code(os.environ, submission.code),
+                umask=users_umask(),
             )
         return job_id
 

@@ -7,6 +7,8 @@ Rule 2: a link counts as what it leads to, and must be the user's own too.
 import os
 import shlex
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from unetsweep.core import layout
@@ -41,6 +43,30 @@ def _check(folder: Path) -> None:
             f"{folder}: others may write here (mode {stat.filemode(found.st_mode)}), and jobs run what lies there; "
             f"see that nobody did, then make it yours alone: chmod go-w {shlex.quote(str(folder))}"
         )
+
+
+_outside = -1
+"""The user's own umask while ours is in force; -1: it is not."""
+
+
+@contextmanager
+def nobody_else_writes() -> Iterator[None]:
+    """What is written in here (code, pickles, scripts: jobs run them) is writable by its owner alone, whatever the
+    user's umask."""
+    global _outside  # as the umask itself: one a process
+    before = os.umask(0o077)
+    os.umask(before | _OTHERS)
+    outer, _outside = _outside, before if _outside < 0 else _outside
+    try:
+        yield
+    finally:
+        os.umask(before)
+        _outside = outer
+
+
+def users_umask() -> int:
+    """For `umask=` of a process that is started in there and is the user's own; -1: as it is."""
+    return _outside
 
 
 def guard_lines(root: Path) -> list[str]:

@@ -23,6 +23,7 @@ from submitit.core.utils import DelayedSubmission
 from unetsweep.adapters import slurm, slurm_text
 from unetsweep.adapters.batch_script import GENERIC, keeper_script, setup_lines
 from unetsweep.adapters.files import named
+from unetsweep.adapters.private import users_umask
 from unetsweep.adapters.slurm import Payload
 from unetsweep.core import layout
 from unetsweep.core.ports import KeeperRequest, Submission
@@ -163,7 +164,13 @@ def _sbatch(path: Path, timeout: float) -> str:
     environment = slurm.scrubbed(os.environ)  # the job inherits it
     try:
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            umask=users_umask(),  # the job inherits that too
         )
     except subprocess.TimeoutExpired as error:
         said = slurm_text.words((error.stderr or b"").decode(errors="replace"))

@@ -22,13 +22,17 @@ def make_pass(
 ) -> "Outcome | None":
     """What came of it; None when another pass is at work (which has been told to look again)."""
     from unetsweep.adapters.lease import Lease
+    from unetsweep.adapters.private import nobody_else_writes
     from unetsweep.core.actions import Tell
     from unetsweep.shell.reconcile import reconcile
 
     outcomes: list[Outcome] = []
-    Lease(root / layout.LEASE).run(
-        lambda: outcomes.append(reconcile(world, force=force, told=told)), patience_s=patience_s
-    )
+
+    def turn() -> None:
+        with nobody_else_writes():
+            outcomes.append(reconcile(world, force=force, told=told))
+
+    Lease(root / layout.LEASE).run(turn, patience_s=patience_s)
     if any(isinstance(action, Tell) for outcome in outcomes for action in outcome.done):
         _refresh_report(root, is_over=not outcomes[-1].seen.trials)
     return outcomes[-1] if outcomes else None

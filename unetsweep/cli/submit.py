@@ -91,10 +91,12 @@ def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False)
 def _pin(directory: "SweepDir") -> None:
     """Have the jobs that are sent from now on run the package as it is now; where that cannot be, the installed one."""
     from unetsweep.adapters.pinned_code import pin, unpin
+    from unetsweep.adapters.private import nobody_else_writes
     from unetsweep.errors import NO_ROOM, UsageError
 
     try:
-        pin(directory.root)
+        with nobody_else_writes():
+            pin(directory.root)
     except (OSError, UsageError) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise  # nothing else could be written either
