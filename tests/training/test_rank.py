@@ -127,6 +127,7 @@ def test_a_third_start_after_two_that_the_limit_ended_says_so(root: Path, tmp_pa
         (sweep.run / "claims").mkdir(exist_ok=True)
         begin = f"2026-01-01T00:0{restart}:00+00:00" if restart else "2025-12-31T23:51:00+00:00"
         write_json(sweep.run / f"claims/1-{restart}", {"at": begin})
+        write_json(sweep.run / f"again-1-{restart}.json", {"reason": "the time limit is near: 9 s are left"})
     assert scenes.run(rank, tmp_path / "out", sweep.start(2), ends_in=600) == [1]
     said = sweep.said("error-0.json")
     assert said["kind"] == "time"

@@ -32,6 +32,8 @@ _ANSWERS = {
 }
 _DUMP_S = 2.0
 """What a process gets to write its stacks."""
+_DUMP_ASK_S = 10.0
+"""How long scancel may take to pass the signal on: it tries for a minute where a job cannot take it."""
 _AT_ONCE = 1000
 """Ids on one command line: 16 letters each stay far below the kernel's bound."""
 
@@ -146,7 +148,7 @@ class Slurm:
     def end(self, job_id: str) -> None:
         """SIGUSR1 reaches the steps' processes, which dump their stacks; some seconds later they are cancelled."""
         try:
-            ask(("scancel", "--quiet", "--signal=USR1", job_id), self._timeout)
+            ask(("scancel", "--quiet", "--signal=USR1", job_id), min(self._timeout, _DUMP_ASK_S))
             time.sleep(_DUMP_S)
         except SchedulerError as error:  # it waits, or has just ended: there is nobody who could write stacks
             _log.debug("no stacks of %s: %s", job_id, error)
