@@ -52,7 +52,7 @@ def run_case(kind: Kind, number: int, bed: Bed, folder: Path) -> Case:
         report = json.loads(scene.unetsweep("report", scene.name, "--format", "json"))
         verdict = judge(scene.root, read_facts(scene.facts_path), report, scene.trials, scene.expected)
         if scene.ended():
-            judge_afterwards(verdict, _afterwards(scene, alive))
+            judge_afterwards(verdict, _afterwards(scene, alive), scene.expected)
         case |= {"caused": scene.caused, **verdict.as_json()}
         if not scene.caused:
             case |= {"kept": False, "wrong": [*verdict.wrong, "the fault was not caused"]}

@@ -85,9 +85,7 @@ def forgetful_controller(scene: Scene) -> None:
     scene.submit(status=None)
     _put_back(scene)
     scene.wait(lambda: not scene.bed.pid("slurmctld"), "the controller is gone", 10)
-    scene.bed.boot("slurmctld")
-    scene.wait(lambda: scene.bed.run("sinfo", check=False), "the controller is back", 30)
-    scene.wait(lambda: _looked_after(scene), "all has ended, with a user who looks on")
+    _back_again(scene)
 
 
 @fault("the controller away for 15 s", epochs=20)
@@ -109,9 +107,7 @@ def controller_killed(scene: Scene) -> None:
     scene.bed.kill("slurmctld")
     scene.caused += 1
     pause(3)
-    scene.bed.boot("slurmctld")
-    scene.wait(lambda: scene.bed.run("sinfo", check=False), "the controller is back", 30)
-    scene.wait(lambda: _looked_after(scene), "all has ended, with a user who looks on")
+    _back_again(scene)
 
 
 @fault("the accounting away", needs=("dbd",), epochs=14)
@@ -124,6 +120,13 @@ def accounting_away(scene: Scene) -> None:
     scene.kill(fact["pid"])
     pause(12)
     scene.bed.boot("slurmdbd")
+
+
+def _back_again(scene: Scene) -> None:
+    scene.bed.boot("slurmctld")
+    scene.wait(lambda: scene.bed.run("sinfo", check=False), "the controller is back", 30)
+    scene.expected.queued = True
+    scene.wait(lambda: _looked_after(scene), "all has ended, with a user who looks on", 240)
 
 
 def _looked_after(scene: Scene) -> bool:

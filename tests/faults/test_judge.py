@@ -241,8 +241,13 @@ def test_a_fault_that_leaves_no_trace_where_one_is_due_was_none(sweep: Sweep):
 
 def test_what_lives_on_or_begins_anew_after_the_end_is_found(sweep: Sweep):
     verdict = sweep.judged()
-    judge_afterwards(verdict, Afterwards([], [], 0))
+    judge_afterwards(verdict, Afterwards([], [], 0), Expected())
     assert verdict.kept
-    judge_afterwards(verdict, Afterwards(["job 7"], ["8 s"], 1))
+    judge_afterwards(verdict, Afterwards(["job 7"], ["8 s"], 1), Expected())
     assert verdict.wrong == ["still there when all had ended: job 7"]
+    forgetful = sweep.judged()
+    judge_afterwards(forgetful, Afterwards(["job 7 s PENDING BeginTime"], [], 0), Expected(queued=True))
+    assert forgetful.kept
+    judge_afterwards(forgetful, Afterwards(["job 7 s RUNNING None", "process 5: x"], [], 0), Expected(queued=True))
+    assert len(forgetful.wrong) == 2
     assert verdict.doubled == ["queued by a submit after the end: 8 s", "1 trainings were begun after the end"]
