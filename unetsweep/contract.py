@@ -27,8 +27,11 @@ class Split:
     """Share of the training images (by whole groups) that validates."""
     seed: int = 0
     groups: str = "none"
-    """Which images show one eye or child: a CSV file in the root (columns file, group), a regular
-    expression whose first group is searched in the file name, or `none` (each image by itself)."""
+    """Which images show one eye or person: `auto` (copies of one eye are found in the pictures, left and right
+    eyes by their names), a CSV file in the root (columns file, group), a regular expression whose first group
+    is searched in the file name, or `none` (each image by itself)."""
+    allow_leak: bool = False
+    """Train although copies of one eye are on both sides; every report then says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,12 @@ class DataConfig:
     """Images and masks are resized to this square, in pixels; None keeps their own size."""
     mask_threshold: str | float = "half"
     """Vessel is what is above: `half` of the mask's range, or a number of grey levels (0 to 255)."""
+    also_score_at: tuple[float, ...] = ()
+    """Further mask thresholds, in grey levels, under which the scores are given too: `[0]` compares with numbers
+    that were made with `mask > 0`. Nothing is chosen by them."""
+    manifest: Mapping[str, Any] | None = None
+    """The split by name, with a digest of each pair of files: `{train: {01: 5f1c…}, val: …, test: …}`. A sweep
+    pins it; where it is there, it is the split, and files that have changed since are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,9 @@ class TrainerConfig:
     """Validate every this many epochs, and always at the last."""
     precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
     comet: Literal["off", "offline", "online"] = "off"
+    score_test: bool = True
+    """Score the test set with each trial's best checkpoint. `false` leaves it unread: choose by validation, then
+    score the chosen checkpoint once with `unetsweep predict`."""
     threads: int = 1
     """CPU threads of each process; results are repeatable only for the same number."""
     workers: int = 0
@@ -128,6 +140,13 @@ class Result:
     test_loss: float | None = None
     test_per_image: tuple[Mapping[str, Any], ...] = ()
     """One `{image, tp, fp, fn, iou, loss}` a test image."""
+    val_per_image: tuple[Mapping[str, Any], ...] = ()
+    """The same for the validation images."""
+    val_scores: Mapping[str, float] = field(default_factory=dict)
+    """`dice, precision, sensitivity` over the data set, `image_iou_mean, image_iou_sd` over its images."""
+    test_scores: Mapping[str, float] = field(default_factory=dict)
+    also_scored: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Scores under each of `data.also_score_at`, by grey level: `{"0": {val_iou: …, test_iou: …}}`."""
     checkpoint: str | None = None
     """Path of the best checkpoint, relative to the trainer's output folder."""
     seconds: float | None = None
@@ -135,6 +154,15 @@ class Result:
     peak_memory_mb: float | None = None
     host: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: Mapping[str, str] = field(default_factory=dict)
+    """`cpu` and its vector instructions (`simd`), `gpu`: bits may depend on them."""
+    threads: int | None = None
+    """CPU threads of each process, as they were."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """`package`: digest of the package that trained; `commit` and `diff` (digest of what was not committed)
+    where it came from a checkout."""
+    weights: str | None = None
+    """sha256 over the best checkpoint's weights: the same for the same training, bit for bit."""
     data_manifest: Mapping[str, Any] = field(default_factory=dict)
     """`{train, val, test}` file names and a `sha256` over what was read."""
     micro_batch: int | None = None
@@ -202,6 +230,16 @@ def config_problems(config: TrialConfig) -> list[Problem]:
             "data.mask_threshold",
             f"found {data.mask_threshold!r}; `half` or a grey level from 0 to 254",
         ),
+        (
+            len({level for level in data.also_score_at if _is_level(level)}) == len(data.also_score_at),
+            "data.also_score_at",
+            f"found {list(data.also_score_at)}; a list of different grey levels from 0 to 254",
+        ),
+        (
+            data.manifest is None or _is_manifest(data.manifest),
+            "data.manifest",
+            "found something else than {train: {name: digest, …}, val: …, test: …}; leave it out to split anew",
+        ),
         (model.base >= 1, "model.base", f"found {model.base}; at least 1"),
         (1 <= model.depth <= 7, "model.depth", f"found {model.depth}; 1 to 7"),
         (model.in_channels in (1, 3), "model.in_channels", f"found {model.in_channels}; 1 (grey) or 3 (RGB)"),
@@ -212,6 +250,17 @@ def config_problems(config: TrialConfig) -> list[Problem]:
         (trainer.weight_decay >= 0, "trainer.weight_decay", f"found {trainer.weight_decay}; 0 or more"),
     ]
     return [Problem(message, name) for fine, name, message in checks if not fine]
+
+
+def _is_level(level: object) -> bool:
+    return type(level) in (int, float) and isinstance(level, int | float) and 0 <= level < 255
+
+
+def _is_manifest(manifest: Mapping[str, Any]) -> bool:
+    parts = [manifest.get(part) for part in ("train", "val", "test")]
+    return len(manifest) == 3 and all(
+        isinstance(part, Mapping) and all(isinstance(digest, str) for digest in part.values()) for part in parts
+    )
 
 
 def result_from(raw: object, source: str) -> Result:
@@ -244,12 +293,30 @@ def dumps(value: Any) -> str:
 
 def config_id(config: TrialConfig) -> str:
     """The same for two configs exactly when they ask for the same training."""
-    return _digest(encode(config))
+    return _digest(_told_apart(config))
 
 
 def run_key(config: TrialConfig) -> str:
     """The same for two configs that one training could serve, up to the larger `epochs`."""
-    return _digest({k: v for k, v in encode(config).items() if k != "epochs"})
+    return _digest({k: v for k, v in _told_apart(config).items() if k != "epochs"})
+
+
+_LATER = (
+    ("data", "also_score_at", ()),
+    ("data", "manifest", None),
+    ("trainer", "score_test", True),
+)
+"""Fields that came after the first version: left at their default they make no other digest of an older config."""
+
+
+def _told_apart(config: TrialConfig) -> dict[str, Any]:
+    fields: dict[str, Any] = encode(config)
+    for section, name, default in _LATER:
+        if fields[section][name] == default:
+            del fields[section][name]
+    if not fields["data"]["split"]["allow_leak"]:
+        del fields["data"]["split"]["allow_leak"]
+    return fields
 
 
 def _digest(value: object) -> str:

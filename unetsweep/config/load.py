@@ -1,5 +1,6 @@
 """A sweep's YAML file as a SweepSpec, or all of its problems with their lines."""
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,12 +124,8 @@ def _data(raw: object, is_optional: bool, working: Path, problems: list[Problem]
         problems.append(Problem(f"found {data.root!r}; a folder", "data.root"))
         return data
     root = Path(absolute(data.root, working))
-    return DataConfig(
-        root=str(root),
-        split=type(data.split)(data.split.val, data.split.seed, _groups(data.split.groups, root, working)),
-        image_size=data.image_size,
-        mask_threshold=data.mask_threshold,
-    )
+    split = dataclasses.replace(data.split, groups=_groups(data.split.groups, root, working))
+    return dataclasses.replace(data, root=str(root), split=split)
 
 
 def _groups(groups: str, root: Path, working: Path) -> str:

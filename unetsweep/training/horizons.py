@@ -53,7 +53,7 @@ class Scorer:
     def publish(self, reached: Reached, device: torch.device) -> None:
         """Write `horizons/<epochs>.json` of a horizon whose best checkpoint is on the disk."""
         test = None
-        if reached.best is not None:
+        if reached.best is not None and self.config.trainer.score_test:
             unet = self._load(checkpoints.best_of(reached.epochs), device)
             precision = self.config.trainer.precision
             test = evaluate.evaluate(unet, self.images.test, device, precision, self.rank, self.size)
