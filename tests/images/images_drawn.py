@@ -26,7 +26,7 @@ def make_set(root: Path, train: int = 4, test: int = 2, size: int = 32) -> Path:
         for kind in ("image", "mask"):
             (root / part / kind).mkdir(parents=True)
         for number in range(1, count + 1):
-            rng = np.random.default_rng([train, test, number])
+            rng = np.random.default_rng([train, test, part == "test", number])
             image = rng.integers(100, 200, (size, size, 3)).astype(np.uint8)
             mask = np.zeros((size, size), np.uint8)
             mask[:, number : number + 3] = 255

@@ -26,9 +26,9 @@ def test_a_good_set_is_counted(tmp_path: Path) -> None:
 
 
 def test_no_groups_are_warned_about(tmp_path: Path) -> None:
-    warnings = check(DataConfig(str(make_set(tmp_path)))).warnings
+    warnings = check(DataConfig(str(make_set(tmp_path)), Split(groups="none"))).warnings
     assert len(warnings) == 1
-    assert "one eye may fall on both sides of the split" in warnings[0]
+    assert "two photographs of one eye or person may be on both sides" in warnings[0]
 
 
 def test_masks_that_hold_nothing_or_too_much_are_warned_about(tmp_path: Path) -> None:

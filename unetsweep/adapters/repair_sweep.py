@@ -22,7 +22,7 @@ from unetsweep.adapters.mending import (
     written_at,
 )
 from unetsweep.adapters.process import with_words
-from unetsweep.adapters.sweep_dir import SWEEP
+from unetsweep.adapters.sweep_dir import SWEEP, is_data
 from unetsweep.adapters.sweep_look import listed
 from unetsweep.core import layout
 from unetsweep.errors import StateError
@@ -35,6 +35,7 @@ def findings(root: Path, kind: Callable[[], str]) -> Iterator[Finding]:
     yield from _leftovers(root)
     yield from _submissions(root)
     yield from _sweep(root, kind)
+    yield from _data(root)
     yield from _local_jobs(root)
     yield from _keepers(root)
     yield from _code(root)
@@ -67,6 +68,20 @@ def _sweep(root: Path, kind: Callable[[], str]) -> Iterator[Finding]:
     stopped = root / layout.STOPPED
     if stopped.exists() and (why := trouble(stopped)):
         yield written(stopped, why, {"at": written_at(stopped)}, "its being there")
+
+
+def _data(root: Path) -> Iterator[Finding]:
+    """The split stands in each config.json too; what was allowed to leak does not, so that stays a warning."""
+    path = root / layout.DATA
+    if not path.exists() or not (why := trouble(path, is_data)):
+        return
+    for config in sorted((root / layout.TRIALS).glob(f"*/{layout.CONFIG}")):
+        data = _raw(config).get("data") or {}
+        if data.get("manifest"):
+            leak = "what leaks is not known any more (allow_leak is set)" if data["split"].get("allow_leak") else None
+            yield written(path, why, {"manifest": data["manifest"], "leak": leak}, str(config.relative_to(root)))
+            return
+    yield aside(path, why, "no trial tells the split: run `unetsweep submit` with the sweep's own YAML file again")
 
 
 def _submissions(root: Path) -> Iterator[Finding]:

@@ -30,13 +30,22 @@ from unetsweep.adapters.lease import server_time
 from unetsweep.adapters.logs import last_line, tail
 from unetsweep.adapters.private import check_private
 from unetsweep.adapters.progress_files import read_progress, read_stopped
-from unetsweep.adapters.trial_files import as_known, read_trial, rebuilt
+from unetsweep.adapters.trial_files import as_known, name_of, read_trial, rebuilt
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
 from unetsweep.core.actions import Element, Stop
 from unetsweep.core.facts import Point, Seen, Stopped
+from unetsweep.errors import StateError
 
 SWEEP = "sweep.json"
+
+
+def is_data(raw: Mapping[str, Any]) -> None:
+    """KeyError or TypeError where it is not what a sweep says of its images."""
+    if not all(isinstance(raw["manifest"][part], Mapping) for part in ("train", "val", "test")):
+        raise TypeError("manifest")
+    if not isinstance(raw["leak"], str | None):
+        raise TypeError("leak")
 
 
 class SweepDir:
@@ -44,7 +53,7 @@ class SweepDir:
 
     def __init__(self, root: Path, now: Callable[[], datetime] = utc_now) -> None:
         self.root = root.absolute()
-        self.name = root.name
+        self.name = name_of(self.root)
         self._now = now
 
     # ---- the sweep itself
@@ -52,14 +61,16 @@ class SweepDir:
     def exists(self) -> bool:
         return (self.root / layout.SPEC).exists()
 
-    def create(self, yaml: str, executor: str) -> None:
-        """Make the directory, the user's alone; repeating it after a kill is harmless."""
+    def create(self, yaml: str, executor: str, data: Mapping[str, Any] | None = None) -> None:
+        """Make the directory, the user's alone; repeating it after a kill is harmless. `data`: its images."""
         self.root.mkdir(parents=True, mode=0o700, exist_ok=True)
         self.check_private()
         for folder in (layout.TRIALS, layout.RUNS, layout.SUBMISSIONS):
             (self.root / folder).mkdir(mode=0o700, exist_ok=True)
         about = {"executor": executor, "created": self._now().isoformat(), "working_directory": os.getcwd()}
         link_json(self.root / SWEEP, about)
+        if data is not None:
+            write_json(self.root / layout.DATA, data)
         write_text(self.root / layout.SPEC, yaml)
 
     def check_private(self) -> None:
@@ -68,6 +79,21 @@ class SweepDir:
 
     def replace_spec(self, yaml: str) -> None:
         write_text(self.root / layout.SPEC, yaml)
+
+    @property
+    def data(self) -> Mapping[str, Any] | None:
+        """`manifest` (the split, pinned) and `leak` (what was allowed to leak, in words; null: nothing); None:
+        the sweep pins no images. StateError where it cannot be read."""
+        path = self.root / layout.DATA
+        try:
+            raw = read_json(path)
+        except FileNotFoundError:
+            return None
+        try:
+            is_data(raw)
+        except (KeyError, TypeError) as error:
+            raise StateError(f"{path}: not what a sweep says of its images") from error
+        return raw
 
     @property
     def executor(self) -> str:

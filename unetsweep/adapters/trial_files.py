@@ -92,6 +92,12 @@ def open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
     return Trial(number, part["run"], part["epochs"], cancelled, raw["params"]["batch_size"])
 
 
+def name_of(root: Path) -> str:
+    """What the sweep in this folder is called: `grid`, or `grid/confirm` within it."""
+    inner = root.name == layout.CONFIRM and (root.parent / layout.SPEC).exists()
+    return f"{root.parent.name}/{root.name}" if inner else root.name
+
+
 def advised(error: Exception | str, root: Path) -> str:
     """What is unreadable, and what to do about it."""
-    return f"{error}: run `unetsweep repair {root.name}`"
+    return f"{error}: run `unetsweep repair {name_of(root)}`"

@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from unetsweep.cli._sweeps import with_images
 from unetsweep.core import layout
 from unetsweep.errors import NO_ROOM, DataError, SpecError, UnetsweepError, UsageError
 
@@ -30,9 +31,12 @@ def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Pat
         raise UsageError(f"{str(directory.root)!r}: not a path on one line; name another folder with --results")
     warnings: list[str] = []
     kind = _executor(directory, executor)
+    pins: dict[str, Any] = {}
+    if directory.exists():
+        spec = with_images(spec, directory)
     checks: tuple[Callable[[], list[str]], ...] = (
         lambda: _check_machine(spec, kind),
-        lambda: _check_training(spec, source),
+        lambda: _check_training(spec, source, pins),
         lambda: _check_pruner(spec),
     )
     for check in checks:
@@ -47,7 +51,7 @@ def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Pat
         changed, write = _update(spec, directory, source)
         warnings += [f"changed since the last submit: {line}" for line in changed]
     else:
-        write = _creation(spec, directory, kind)
+        write = _creation(spec, directory, kind, pins)
     return Prepared(kind, tuple(warnings), write)
 
 
@@ -79,14 +83,15 @@ def _check_machine(spec: "SweepSpec", kind: str) -> list[str]:
     return []
 
 
-def _check_training(spec: "SweepSpec", source: Path) -> list[str]:
-    """The images and what is made of them; a trainer command looks after its own."""
+def _check_training(spec: "SweepSpec", source: Path, pins: dict[str, Any]) -> list[str]:
+    """The images and what is made of them, which goes into `pins`; a trainer command looks after its own."""
     if spec.trainer.command is not None:
         return []
     from unetsweep.core.spec import Choices
     from unetsweep.images.check import check
 
     checked = check(spec.data)
+    pins |= {"manifest": checked.manifest, "leak": checked.leak.text() if checked.leak else None}
     axis = spec.space.batch_size
     largest = int(max(axis.values) if isinstance(axis, Choices) else axis.high)
     if largest > checked.train:
@@ -105,14 +110,14 @@ def _check_pruner(spec: "SweepSpec") -> list[str]:
     return []
 
 
-def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str) -> Callable[[], None]:
+def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: dict[str, Any]) -> Callable[[], None]:
     from unetsweep.config.written import as_yaml
 
     text = as_yaml(spec, commit=_commit())
 
     def write() -> None:
         try:
-            directory.create(text, kind)
+            directory.create(text, kind, pins or None)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
@@ -127,7 +132,7 @@ def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> tuple[tup
     from unetsweep.config.load import load
     from unetsweep.config.written import as_yaml
 
-    old = load(directory.root / layout.SPEC)
+    old = with_images(load(directory.root / layout.SPEC), directory)
     wrong = refused(old, spec)
     if wrong:
         raise SpecError(

@@ -68,6 +68,21 @@ def scheduler(kind: str, root: Path) -> "Scheduler":
     return Slurm(lambda submission: Element(str(submission.sweep_dir), submission.token))
 
 
+def spec_of(directory: "SweepDir") -> "SweepSpec":
+    """What the sweep asks for, with its images as they were pinned."""
+    from unetsweep.config.load import load
+
+    return with_images(load(directory.root / layout.SPEC), directory)
+
+
+def with_images(spec: "SweepSpec", directory: "SweepDir") -> "SweepSpec":
+    """The same, of the images that the sweep has pinned (if it has)."""
+    pinned = directory.data
+    if pinned is None:
+        return spec
+    return replace(spec, data=replace(spec.data, manifest=pinned["manifest"]))
+
+
 def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None = None) -> "World":
     """Everything a pass over this sweep needs. `eager`: a person makes it; `keeper`: the token of the one that does."""
     from unetsweep.adapters.clock import SystemClock
@@ -75,12 +90,11 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
     from unetsweep.adapters.pinned_code import pinned
     from unetsweep.cli._clocks import clocks
     from unetsweep.cli._study import JournalStudy
-    from unetsweep.config.load import load
     from unetsweep.config.units import minutes
     from unetsweep.shell.world import World
 
     directory.check_private()
-    spec = load(directory.root / layout.SPEC)
+    spec = spec_of(directory)
     executor = directory.executor
     if executor == "local" and spec.run.parallel is None:
         spec = replace(spec, run=replace(spec.run, parallel=local_places(spec)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unetsweep.errors import SpecError, UsageError
+from unetsweep.errors import SpecError, StateError, UsageError
 
 if TYPE_CHECKING:
     from unetsweep.adapters.mending import Finding
@@ -85,8 +85,8 @@ def _findings(directory: "SweepDir") -> "Iterator[Finding]":
 
     spec, wrong = _spec(directory.root / layout.SPEC)
     yield from wrong
-    yield from repair_trials.findings(directory.root, spec)
     yield from repair_sweep.findings(directory.root, lambda: "slurm" if available() else "local")
+    yield from repair_trials.findings(directory.root, _with_images(spec, directory))
     yield from repair_runs.findings(directory.root, ours=spec is not None and spec.trainer.command is None)
     if spec is not None:
         known = [trial for trial in directory.trials() if trial["params"] is not None]
@@ -105,6 +105,16 @@ def _spec(path: Path) -> "tuple[SweepSpec | None, list[Finding]]":
     except SpecError as error:
         why = f"not a sweep ({error.problems[0].message})"
         return None, [aside(path, why, "see below"), for_user(path, "is not there any more", advice)]
+
+
+def _with_images(spec: "SweepSpec | None", directory: "SweepDir") -> "SweepSpec | None":
+    """With the split as it was pinned; without a file that tells it a config is not written anew."""
+    from unetsweep.cli._sweeps import with_images
+
+    try:
+        return None if spec is None else with_images(spec, directory)
+    except StateError:  # a dry run has left it as it is
+        return None
 
 
 def _deed(finding: "Finding", *, dry_run: bool) -> str:

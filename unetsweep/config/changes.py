@@ -11,7 +11,7 @@ from typing import Any
 from unetsweep.config.written import axis_tree, tree
 from unetsweep.core.spec import Choices, SweepSpec, trials_wanted
 
-_FREE = ("run.", "slurm.")
+_FREE = ("run.", "slurm.", "data.split.allow_leak")
 _TRAINED = ("slurm.gpus", "slurm.processes")
 
 

@@ -56,6 +56,8 @@ def _contract(parts: Parts) -> list[Problem]:
     """What the trainer itself would refuse."""
     config = TrialConfig(parts.data, 1, 1, 1.0, parts.model, parts.trainer)
     found = [p for p in config_problems(config) if p.field.startswith(("data.", "model.", "trainer."))]
+    if parts.data.manifest is not None:
+        found.append(Problem("leave it out: the sweep pins the split that it finds", "data.manifest"))
     if not 0 <= parts.data.split.seed < 2**32:
         found.append(Problem(f"found {parts.data.split.seed}; 0 to 4294967295", "data.split.seed"))
     return found

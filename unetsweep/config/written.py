@@ -28,7 +28,7 @@ def tree(spec: SweepSpec) -> dict[str, Any]:
     slurm["setup"] = list(spec.slurm.setup)
     return {
         "name": spec.name,
-        "data": encode(spec.data),
+        "data": {name: value for name, value in encode(spec.data).items() if name != "manifest"},
         "space": {name: axis_tree(axis) for name, axis in spec.space.axes().items()},
         "study": {**study, "sampler": sampler, "pruner": pruner},
         "model": encode(spec.model),

@@ -3,6 +3,10 @@
 import re
 
 SPEC = "sweep.yaml"
+DATA = "data.json"
+"""The split by name with a digest of each pair of files, as it was when the sweep was submitted; and its leak."""
+CONFIRM = "confirm"
+"""Within a sweep's directory: the sweep that trains its leaders again with other seeds."""
 STUDY = "study.journal"
 LEDGER = "ledger.jsonl"
 LEASE = "lease"

@@ -7,14 +7,18 @@ from pathlib import Path
 
 from unetsweep.contract import DataConfig
 from unetsweep.errors import DataError, Problem
+from unetsweep.images.copies import find_copies
 from unetsweep.images.layout import Pair, find_pairs
+from unetsweep.images.leaks import Leak, leak_of
+from unetsweep.images.manifest import pin, pinned
 from unetsweep.images.read import read_pair, size_of
 from unetsweep.images.split import groups_of, split
 
 NO_GROUPS = (
-    "images of one eye may fall on both sides of the split, which makes val_iou look better than it is "
-    "(data.split.groups is none; name a CSV file or a regular expression)"
+    "no two images are copies, but two photographs of one eye or person may be on both sides of the split "
+    "(data.split.groups is none; use auto, a CSV file or a regular expression)"
 )
+LEAKS = "a score on such images rewards memory, and a winner chosen by it is none"
 _MUCH = 0.4
 """Share of vessel pixels that no retina has; the largest of four public sets is 0.09 in the mean."""
 
@@ -32,6 +36,10 @@ class Checked:
     """Images of each size as read, `999x960` or after the resize `128x128`: how many."""
     vessel_share: float
     """Share of vessel pixels in all masks."""
+    manifest: Mapping[str, Mapping[str, str]]
+    """The split by name, with a digest of each pair of files."""
+    leak: Leak
+    """Which images have a copy where they must not; nothing, unless the config allows it."""
     warnings: tuple[str, ...]
 
 
@@ -44,40 +52,70 @@ class _Seen:
 
 
 def check(data: DataConfig) -> Checked:
-    """Find, split and read all; raises DataError with every problem of the set at once."""
+    """Find, divide and read all, and look for copies of one eye on both sides.
+
+    Raises DataError with every problem of the set at once, or with the leak where the config allows none.
+    """
     root = Path(data.root)
-    parts = find_pairs(root)
+    pairs = find_pairs(root)
     problems: list[Problem] = []
-    training: tuple[Pair, ...] = ()
-    validation: tuple[Pair, ...] = ()
-    try:
-        training, validation = split(parts["train"], data.split, root)
-    except DataError as error:
-        problems += [p if error.source == str(root) else Problem(p.text(error.source)) for p in error.problems]
-    seen = {part: _read(part, pairs, data, problems) for part, pairs in parts.items()}
+    split_problems: list[Problem] = []
+    parts: dict[str, tuple[Pair, ...]] = {}
+    seen = {part: _read(part, there, data, problems) for part, there in pairs.items()}
     for part, of in seen.items():
         if len(of.sizes) > 1:
             problems.append(Problem(_many_sizes(of.sizes), part))
-    if problems:
-        raise DataError(str(root), problems)
-    return _checked(data, training, validation, seen)
+    try:
+        parts = _divided(data, pairs, root, readable=not problems)
+    except DataError as error:
+        split_problems = [p if error.source == str(root) else Problem(p.text(error.source)) for p in error.problems]
+    if problems or split_problems:
+        raise DataError(str(root), [*split_problems, *problems])
+    names = {part: [pair.name for pair in there] for part, there in parts.items()}
+    leak = leak_of(find_copies(pairs), names["train"], names["val"], names["test"])
+    if leak and not data.split.allow_leak:
+        raise DataError(str(root), [Problem(_refusal(data, leak), "data.split")])
+    return _checked(data, parts, seen, leak)
 
 
-def _checked(
-    data: DataConfig, training: Sequence[Pair], validation: Sequence[Pair], seen: Mapping[str, _Seen]
-) -> Checked:
+def _divided(
+    data: DataConfig, pairs: Mapping[str, tuple[Pair, ...]], root: Path, *, readable: bool
+) -> dict[str, tuple[Pair, ...]]:
+    if data.manifest is not None:
+        return pinned(pairs, data.manifest, root)
+    if data.split.groups == "auto" and not readable:
+        return {}  # the pictures have problems of their own, which are told
+    train, val = split(pairs["train"], data.split, root)
+    return {"train": train, "val": val, "test": pairs["test"]}
+
+
+def _refusal(data: DataConfig, leak: Leak) -> str:
+    said = f"{leak.text()}: {LEAKS}. "
+    if leak.test:
+        said += "Take the copies out of test or train; "
+    elif data.split.groups == "auto":  # a manifest of an older version, or images moved since
+        said += "Start a sweep of another name; "
+    else:
+        said += f"`groups: auto` keeps copies together (found: {data.split.groups}); "
+    return said + "`allow_leak: true` trains all the same, and every report says so"
+
+
+def _checked(data: DataConfig, parts: Mapping[str, Sequence[Pair]], seen: Mapping[str, _Seen], leak: Leak) -> Checked:
     shares = {name: share for of in seen.values() for name, share in of.shares.items()}
     sizes: Counter[str] = Counter()
     for of in seen.values():
         sizes.update({size: len(names) for size, names in of.sizes.items()})
+    training = [*parts["train"], *parts["val"]]
     return Checked(
-        train=len(training),
-        val=len(validation),
-        test=len(seen["test"].shares),
-        groups=len(set(groups_of([*training, *validation], data.split, Path(data.root)).values())),
+        train=len(parts["train"]),
+        val=len(parts["val"]),
+        test=len(parts["test"]),
+        groups=len(set(groups_of(training, data.split, Path(data.root)).values())),
         sizes=dict(sizes),
         vessel_share=sum(shares.values()) / len(shares),
-        warnings=_warnings(data, shares),
+        manifest=pin(parts["train"], parts["val"], parts["test"]),
+        leak=leak,
+        warnings=_warnings(data, shares, leak),
     )
 
 
@@ -101,8 +139,10 @@ def _many_sizes(sizes: Mapping[str, Sequence[str]]) -> str:
     return f"found {len(sizes)} sizes: {shown}; images of one batch must be of one size, so set data.image_size"
 
 
-def _warnings(data: DataConfig, shares: Mapping[str, float]) -> tuple[str, ...]:
-    found = [NO_GROUPS] if data.split.groups == "none" else []
+def _warnings(data: DataConfig, shares: Mapping[str, float], leak: Leak) -> tuple[str, ...]:
+    found = [f"LEAKED: {leak.text()}: {LEAKS}"] if leak else []
+    if data.split.groups == "none" and not leak:
+        found.append(NO_GROUPS)
     empty = [name for name, share in shares.items() if share == 0]
     much = [name for name, share in shares.items() if share > _MUCH]
     if empty:

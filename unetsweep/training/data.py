@@ -50,18 +50,16 @@ class TrialImages:
 
 def read(config: TrialConfig) -> TrialImages:
     """Read and divide the images as the config says. Raises DataError, or ConfigError for the batch size."""
-    from unetsweep.images.layout import find_pairs
+    from unetsweep.images.manifest import divide
     from unetsweep.images.read import manifest, read_pairs
-    from unetsweep.images.split import split
 
-    root = Path(config.data.root)
-    pairs = find_pairs(root)
-    train, val = split(pairs["train"], config.data.split, root)
-    if config.batch_size > len(train):
-        found = f"found {config.batch_size}, more than the {len(train)} training images; use at most {len(train)}"
+    root, parts = Path(config.data.root), divide(config.data)
+    count = len(parts["train"])
+    if config.batch_size > count:
+        found = f"found {config.batch_size}, more than the {count} training images; use at most {count}"
         raise ConfigError("config.json", [Problem(found, "batch_size")])
     how = (config.data.image_size, config.data.mask_threshold, config.model.in_channels)
-    images = {name: read_pairs(part, *how) for name, part in (("train", train), ("val", val), ("test", pairs["test"]))}
+    images = {name: read_pairs(part, *how) for name, part in parts.items()}
     sizes = sorted({image.shape[1::-1] for image in images["train"].images})
     if len(sizes) > 1 and config.batch_size > config.processes:
         found = "null, and the training images have sizes " + ", ".join(f"{w}x{h}" for w, h in sizes[:4])

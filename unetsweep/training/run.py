@@ -207,8 +207,8 @@ def _standing(config: TrialConfig, out: Path, wanted: list[int], images: TrialIm
     # A schedule that looks at the total makes every total another training.
     key = run_key(config) + (f":{config.epochs}" if config.trainer.schedule == "cosine" else "")
     fresh = Standing(key, str(images.manifest.get("sha256", "")))
-    sweep, _, run = name.partition("/")
-    found = read_standing(out, *([f"run `unetsweep repair {sweep}`"] if run else []))
+    sweep = name.rpartition("/")[0]
+    found = read_standing(out, *([f"run `unetsweep repair {sweep}`"] if sweep else []))
     if found is None:
         return fresh
     if found.key != fresh.key:

@@ -101,7 +101,7 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
         owns=claim.holds,
         ending=end,
         micro_batch=(intent.get("overrides") or {}).get("micro_batch"),
-        name=f"{start.root.name}/{folder.name}",
+        name=f"{sweep.name}/{folder.name}",
     )
 
 
