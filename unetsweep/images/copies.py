@@ -8,6 +8,7 @@ MEASURED
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from unetsweep.images.layout import Pair
 from unetsweep.images.persons import left_right
 from unetsweep.images.read import read_image
 
-SURE, DOUBTFUL = 0.68, 0.5
+SURE, DOUBTFUL = 0.65, 0.5
 """Correlations of the vessels, once one picture is turned onto the other."""
 SAME_FILE = "the same file"
 
@@ -96,7 +97,7 @@ def joined(names: Iterable[str], links: Iterable[tuple[str, str]]) -> tuple[tupl
 
 
 def _chained(groups: Iterable[Sequence[str]]) -> Iterable[tuple[str, str]]:
-    return (pair for group in groups for pair in zip(group, group[1:], strict=False))
+    return (pair for group in groups for pair in itertools.pairwise(group))
 
 
 def _root(root: dict[str, str], name: str) -> str:

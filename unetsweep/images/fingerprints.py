@@ -152,7 +152,7 @@ def _each_turn(prints: Sequence[Fingerprint]) -> Iterator[Turn]:
 
 
 def _fitted(image: Pixels) -> Pixels:
-    """As SIDE x SIDE x 3 of the same area, keeping the shape of its pixels: cut or filled with black about its centre."""
+    """As SIDE x SIDE x 3 of the same area, not squashed: cut or filled with black about its centre."""
     height, width = image.shape[:2]
     scale = SIDE / math.sqrt(width * height)
     size = max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
@@ -223,7 +223,7 @@ def _correlation(a: Fingerprint, b: Fingerprint, pose: Levels) -> float:
 
 def _disc() -> Pixels:
     y, x = np.mgrid[:SIDE, :SIDE] - _CENTRE[0]
-    return (x * x + y * y < RADIUS * RADIUS).astype(np.uint8)
+    return np.asarray(x * x + y * y < RADIUS * RADIUS, np.uint8)
 
 
 _DISC = _disc()
