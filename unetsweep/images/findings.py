@@ -64,10 +64,9 @@ def _copies(seen: Inspection) -> Iterator[Finding]:
     groups = seen.groups("train")
     images = len(seen.of("train"))
     if len(groups) < images:
-        leak = (
-            f"{seen.random_split_leak():.1%} of the validation images of a random split (val {VAL}) would have a copy"
-        )
-        text = f"{images} images show {_count(len(groups), 'eye')} ({group_sizes(groups)}); {leak} in training"
+        eyes = f"{images} images show {_count(len(groups), 'eye')} ({group_sizes(groups)})"
+        leak = f"{seen.random_split_leak():.1%} of the validation images have a copy in training"
+        text = f"{eyes}; under a random split (val {VAL}) {leak}"
         yield Finding("warning", "copies", "train", f"{text}: keep eyes together, data.split.groups: auto")
     tests = seen.groups("test")
     if len(tests) < len(seen.of("test")):
