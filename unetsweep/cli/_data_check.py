@@ -70,7 +70,10 @@ def lines(seen: Inspection, found: Sequence[Finding]) -> Iterator[str]:
         if groups:
             yield _row("eyes", f"{len(groups)} in {part}: {group_sizes(groups)}")
             yield from _groups(seen, groups)
-    yield _row("leak", f"a random split (val {VAL}) would leak {seen.random_split_leak():.1%} of its validation images")
+    if seen.of("train"):
+        yield _row(
+            "leak", f"a random split (val {VAL}) would leak {seen.random_split_leak():.1%} of its validation images"
+        )
     if found:
         yield ""
     for finding in found:

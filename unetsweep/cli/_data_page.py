@@ -26,7 +26,8 @@ body { font: 15px/1.45 system-ui, sans-serif; background: var(--back); color: va
 h1 { font-size: 1.4rem; overflow-wrap: anywhere } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
 table { border-collapse: collapse } td, th { text-align: left; padding: .2rem 1rem .2rem 0; vertical-align: top }
 td { overflow-wrap: anywhere } tr + tr { border-top: 1px solid var(--line) }
-.error, .warning, .note { font-weight: 600 } .error { color: var(--error) } .warning { color: var(--warning) }
+.error, .warning, .note { font-weight: 600; white-space: nowrap }
+.error { color: var(--error) } .warning { color: var(--warning) }
 .note { color: var(--note) } .soft, figcaption { color: var(--soft) }
 .row { display: flex; flex-wrap: wrap; gap: .8rem; padding: .6rem 0; border-top: 1px solid var(--line) }
 figure { margin: 0; width: 120px } figcaption { font-size: .78rem; line-height: 1.25; overflow-wrap: anywhere }

@@ -17,7 +17,7 @@ from unetsweep.errors import DataError, Problem
 from unetsweep.images.copies_cache import Contents, Found, default_folder, file_of, recall, remember
 from unetsweep.images.fingerprints import Fingerprint, fingerprint, fit, in_words, likely_turns
 from unetsweep.images.layout import Pair
-from unetsweep.images.persons import left_right
+from unetsweep.images.persons import left_right as left_right
 from unetsweep.images.read import read_image
 
 SURE, DOUBTFUL = 0.65, 0.5

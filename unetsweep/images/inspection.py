@@ -72,7 +72,7 @@ class Inspection:
     def groups(self, part: str) -> list[tuple[str, ...]]:
         """The part's images, in groups that show one eye."""
         cut = (tuple(name for name in group if name.startswith(f"{part}/")) for group in self.copies.groups)
-        return [group for group in cut if group]
+        return sorted(group for group in cut if group)
 
     def random_split_leak(self) -> float:
         """Expected share of validation images with a copy in training, were single images drawn at random."""
