@@ -134,12 +134,8 @@ def test_several_sizes_and_the_threshold_that_was_asked_for(tmp_path: Path) -> N
 
 def test_left_and_right_eyes_of_one_person_are_kept_in_mind(tmp_path: Path) -> None:
     root = make_set(tmp_path)
-    for part, old, new in (
-        ("train", "01", "7_left"),
-        ("train", "02", "7_right"),
-        ("train", "03", "8L"),
-        ("test", "01", "8R"),
-    ):
+    renamed = [("train/{}/01", "7_left"), ("train/{}/02", "7_right"), ("train/{}/03", "8L"), ("test/{}/01", "8R")]
+    for old, new in renamed:
         for kind in ("image", "mask"):
             file = root / f"{old.format(kind)}.png"
             file.rename(file.with_name(f"{new}.png"))

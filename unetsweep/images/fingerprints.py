@@ -66,9 +66,7 @@ class Fit:
 def fingerprint(image: Pixels) -> Fingerprint:
     """Of a photograph, height x width x 3 in RGB order, of any size."""
     small = _fitted(image)
-    brightest = small.max(axis=2)
-    inside = (brightest > 0.25 * np.percentile(brightest, 90)).astype(np.uint8)
-    whole, core = _fields(inside)
+    whole, core = _fields(_inside(small))
     green = small[:, :, 1].astype(np.float32)
     around = _blurred(green * whole, 5) / (_blurred(whole, 5) + np.float32(1e-3))
     detail = (_blurred(green, 0.8) - around) * core
@@ -163,13 +161,34 @@ def _fitted(image: Pixels) -> Pixels:
     return np.asarray(cv2.copyMakeBorder(cut, down, down, right, right, cv2.BORDER_CONSTANT, value=(0, 0, 0)), np.uint8)
 
 
+def _inside(small: Pixels) -> Pixels:
+    """1 where there is retina: neither dark nor of the one colour, black, grey or white, that lies around it."""
+    brightest = small.max(axis=2)
+    inside = brightest > 0.25 * np.percentile(brightest, 90)
+    corners = (_DISC == 0) & inside
+    if corners.any():
+        green = small[:, :, 1].astype(np.int16)
+        level = int(np.bincount(green[corners].ravel(), minlength=256).argmax())
+        colour = np.median(small[corners & (np.abs(green - level) <= 4)], axis=0)
+        flat = (np.abs(small - colour) <= 6).all(axis=2)
+        if flat[_DISC == 0].mean() >= 0.1 and flat[_DISC > 0].mean() <= 0.1:
+            inside &= ~flat
+    return inside.astype(np.uint8)
+
+
 def _fields(inside: Pixels) -> tuple[Levels, Levels]:
-    """The field with its holes closed, and the same without its edge; the picture's own edge is none."""
-    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
-    wide = cv2.copyMakeBorder(inside, 5, 5, 5, 5, cv2.BORDER_CONSTANT, value=1)
-    whole = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, ellipse)
-    core = cv2.erode(whole, ellipse, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-    return whole[5:-5, 5:-5].astype(np.float32), core[5:-5, 5:-5].astype(np.float32)
+    """The field with its holes closed, less its edge, where it and its surroundings mix; and less some more.
+
+    The picture's own edge is none.
+    """
+    wide = cv2.copyMakeBorder(inside, 6, 6, 6, 6, cv2.BORDER_CONSTANT, value=1)
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, _ellipse(5))
+    whole, core = (cv2.erode(closed, _ellipse(n), borderType=cv2.BORDER_CONSTANT, borderValue=1) for n in (5, 11))
+    return whole[6:-6, 6:-6].astype(np.float32), core[6:-6, 6:-6].astype(np.float32)
+
+
+def _ellipse(size: int) -> Pixels:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
 
 
 def _blurred(pixels: Levels, sigma: float) -> Levels:
@@ -203,6 +222,8 @@ def _pose(turn: Turn) -> Levels:
 
 def _is_plausible(pose: Levels) -> bool:
     """Whether it is a turn about the centre, give or take a little stretching and shifting."""
+    if not np.isfinite(pose).all():
+        return False
     stretched = np.linalg.svd(pose[:, :2], compute_uv=False)
     moved = pose @ np.array([*_CENTRE, 1.0]) - np.array(_CENTRE)
     return bool(stretched[0] <= _SQUASH and stretched[1] >= 1 / _SQUASH and np.linalg.norm(moved) <= _SHIFT * SIDE)
