@@ -173,7 +173,7 @@ def _inside(small: Pixels) -> Pixels:
         flat = (np.abs(small - colour) <= 6).all(axis=2)
         if flat[_DISC == 0].mean() >= 0.1 and flat[_DISC > 0].mean() <= 0.1:
             inside &= ~flat
-    return inside.astype(np.uint8)
+    return np.asarray(inside, np.uint8)
 
 
 def _fields(inside: Pixels) -> tuple[Levels, Levels]:
