@@ -51,7 +51,7 @@ def test_a_changed_file_is_looked_at(sample: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-@pytest.mark.parametrize("spoil", ["torn", "empty", "foreign", "old", "strangers", "a folder"])
+@pytest.mark.parametrize("spoil", ["torn", "empty", "foreign", "old", "strangers", "others", "a folder"])
 def test_a_cache_that_cannot_be_believed_is_made_anew(sample: Path, tmp_path: Path, spoil: str) -> None:
     pairs = {"train": find_pairs(sample)["train"]}
     first = find_copies(pairs, tmp_path)
@@ -65,6 +65,7 @@ def test_a_cache_that_cannot_be_believed_is_made_anew(sample: Path, tmp_path: Pa
         "foreign": "[1, 2]",
         "old": json.dumps(said | {"method": 0}),
         "strangers": json.dumps(said | {"matches": [["x", "y", 1.0, "the same picture"]]}),
+        "others": json.dumps(said | {"images": said["images"][1:]}),
         "a folder": "",
     }
     file.unlink()

@@ -75,7 +75,7 @@ def _leaking(
 ) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     for name in scored:
-        sibling = next((other for other in group_of.get(name, ()) if other in seen and other != name), None)
+        sibling = next((other for other in group_of.get(name, ()) if other in seen), None)
         if sibling is not None:
             found.append((name.partition("/")[2], sibling.partition("/")[2]))
     return tuple(found)
