@@ -14,8 +14,8 @@ from unetsweep.images.fingerprints import Pixels, turned_back
 from unetsweep.images.inspection import VAL, Inspection
 from unetsweep.images.read import read_image
 
-_SIDE = 120
-"""Pixels of a thumbnail's longer side."""
+_SIDE, _LARGE = 120, 240
+"""Pixels of the longer side, in a group and where two are compared."""
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --back: #fff; --ink: #1b1b1b; --soft: #666; --error: #b3261e;
  --warning: #8a5a00; --note: #35618a }
@@ -30,8 +30,8 @@ td { overflow-wrap: anywhere } tr + tr { border-top: 1px solid var(--line) }
 .error { color: var(--error) } .warning { color: var(--warning) }
 .note { color: var(--note) } .soft, figcaption { color: var(--soft) }
 .row { display: flex; flex-wrap: wrap; gap: .8rem; padding: .6rem 0; border-top: 1px solid var(--line) }
-figure { margin: 0; width: 120px } figcaption { font-size: .78rem; line-height: 1.25; overflow-wrap: anywhere }
-figcaption b { color: var(--ink) } img { display: block; border-radius: 3px; max-width: 120px }
+figure { margin: 0 } figcaption { font-size: .78rem; line-height: 1.25; overflow-wrap: anywhere }
+figcaption b { color: var(--ink) } img { display: block; border-radius: 3px; max-width: 100% }
 """
 
 
@@ -83,9 +83,9 @@ def _side_by_side(seen: Inspection, match: Match) -> str:
     a, b = (_pixels(seen, name) for name in (match.a, match.b))
     said = f"{match.how}, correlation {match.correlation:.2f}"
     pictures = [
-        _figure(a, match.a, ""),
-        _figure(b, match.b, said),
-        _figure(turned_back(a, b), match.b, "turned back onto the first"),
+        _figure(a, match.a, "", _LARGE),
+        _figure(b, match.b, said, _LARGE),
+        _figure(turned_back(a, b), match.b, "turned back onto the first", _LARGE),
     ]
     return f'<div class="row">{"".join(pictures)}</div>'
 
@@ -112,15 +112,16 @@ def _pixels(seen: Inspection, name: str) -> Pixels:
     return read_image(seen.pairs[name].image)
 
 
-def _figure(pixels: Pixels, name: str, said: str) -> str:
+def _figure(pixels: Pixels, name: str, said: str, side: int = _SIDE) -> str:
     caption = f"<b>{escape(name)}</b> {escape(said)}"
-    return f'<figure><img alt="{escape(name)}" src="{_embedded(pixels)}"><figcaption>{caption}</figcaption></figure>'
+    image = f'<img alt="{escape(name)}" src="{_embedded(pixels, side)}">'
+    return f'<figure style="width: {side}px">{image}<figcaption>{caption}</figcaption></figure>'
 
 
-def _embedded(pixels: Pixels) -> str:
+def _embedded(pixels: Pixels, side: int) -> str:
     """A small JPEG as a data address."""
     height, width = pixels.shape[:2]
-    scale = _SIDE / max(height, width)
+    scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     _, content = cv2.imencode(".jpg", np.ascontiguousarray(small[:, :, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 85])
