@@ -267,7 +267,7 @@ TABLE = {
     ),
     "a regular expression without a group": (
         GOOD.replace("images}", "images, split: {groups: 'Image_.*'}}"),
-        "s.yaml:1:30: data.split.groups: found 'Image_.*', which has no group in brackets; allowed: a CSV file, "
+        "s.yaml:1:30: data.split.groups: found 'Image_.*', which has no group in brackets; allowed: auto, a CSV file, "
         r"a regular expression with a group such as 'Image_(\d+)', or none",
     ),
     "augmentations that are no list": (

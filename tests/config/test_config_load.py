@@ -235,3 +235,7 @@ def test_nothing_heavy_is_imported() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == []
+
+
+def test_groups_may_be_found_from_the_images(tmp_path: Path) -> None:
+    assert spec(GOOD.replace("images}", "images, split: {groups: auto}}"), tmp_path).data.split.groups == "auto"

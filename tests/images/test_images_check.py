@@ -1,10 +1,10 @@
 """What submit says about a set before anything is sent; and real images as they lie."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chase import CHASE, needs_chase
 from images_drawn import make_set, write
 
 from unetsweep.contract import DataConfig, Split
@@ -13,9 +13,6 @@ from unetsweep.images.check import check
 from unetsweep.images.layout import find_pairs
 from unetsweep.images.read import read_pairs
 from unetsweep.images.split import split
-
-REPOSITORY = Path(__file__).parents[2]
-CHASE = Path(os.environ.get("UNETSWEEP_CHASE", REPOSITORY / ".." / "shared" / "data" / "chase_db1"))
 
 
 def test_a_good_set_is_counted(tmp_path: Path) -> None:
@@ -59,7 +56,7 @@ def test_problems_of_groups_and_files_are_told_together(tmp_path: Path) -> None:
     assert [p.field for p in caught.value.problems] == ["data.split.groups", "test"]
 
 
-@pytest.mark.skipif(not (CHASE / "train").is_dir(), reason="CHASE_DB1 is not here; name it in UNETSWEEP_CHASE")
+@needs_chase
 def test_chase_db1_works_as_it_lies_grouped_by_child() -> None:
     data = DataConfig(str(CHASE), Split(0.25, 0, r"Image_(\d+)"), image_size=256)
     checked = check(data)

@@ -1,4 +1,4 @@
-"""`unetsweep data`: draw sample images, and how far a single threshold gets on a set."""
+"""`unetsweep data`: draw sample images, look a set over, and how far a single threshold gets on one."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import click
 
 @click.group(name="data")
 def command() -> None:
-    """Images: draw a sample set, score the simplest method."""
+    """Images: draw a sample set, check a set, score the simplest method."""
 
 
 @command.command()
@@ -26,6 +26,27 @@ def sample(folder: Path, size: int, eyes: int, seed: int) -> None:
         )
     else:
         print(f"{folder}: the sample is there already, nothing to do", file=sys.stderr)
+
+
+@command.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option(
+    "--report", metavar="OUT.html", type=click.Path(path_type=Path, dir_okay=False), help="Also a page with pictures."
+)
+@click.option(
+    "--mask-threshold", default="half", show_default=True, help="`half` of the mask's range, or a grey level."
+)
+@click.option("--no-cache", is_flag=True, help="Compare anew what was compared before.")
+def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str, no_cache: bool) -> None:
+    """Look DIR over: pairs, sizes, masks, copies of one eye, and whether a test image copies a training image.
+
+    Copies are found from the pixels, however they are mirrored, turned, resized, lit or compressed.
+    The exit status is 1 where something must be mended before a number from these images means anything.
+    """
+    from unetsweep.cli._data_check import run
+
+    sys.exit(run(folder, as_json=as_json, report=report, cut=_threshold(mask_threshold), use_cache=not no_cache))
 
 
 @command.command()

@@ -19,7 +19,7 @@ COMMANDS = {
     "retry": "Send trials again that ended without a result.",
     "train": "Train one config.json by hand.",
     "predict": "Draw a checkpoint's masks for images.",
-    "data": "Make sample images; measure the simplest baseline.",
+    "data": "Make sample images; check a set; measure the simplest baseline.",
     "doctor": "Try what works here, and say what it means for a sweep.",
     "sync": "Upload the offline experiment archives to Comet.",
     "last-act": "",

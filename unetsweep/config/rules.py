@@ -64,10 +64,10 @@ def _contract(parts: Parts) -> list[Problem]:
 
 
 def _groups(groups: str) -> list[Problem]:
-    if groups == "none" or groups.lower().endswith(".csv"):
+    if groups in ("auto", "none") or groups.lower().endswith(".csv"):
         return []
     at = "data.split.groups"
-    allowed = r"allowed: a CSV file, a regular expression with a group such as 'Image_(\d+)', or none"
+    allowed = r"allowed: auto, a CSV file, a regular expression with a group such as 'Image_(\d+)', or none"
     try:
         bracketed = re.compile(groups).groups
     except re.error as error:

@@ -46,20 +46,26 @@ def find_pairs(root: Path) -> dict[str, tuple[Pair, ...]]:
 
     Raises DataError with every folder, image and mask that is missing, double or alone.
     """
+    pairs, problems = pairs_and_problems(root)
+    if problems:
+        raise DataError(str(root), problems)
+    return pairs
+
+
+def pairs_and_problems(root: Path) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
+    """What pairs, and every folder, image and mask that does not."""
     home = home_of(root)
     missing = [f"{part}/{kind}" for part in PARTS for kind in ("image", "mask") if not (home / part / kind).is_dir()]
     if not root.is_dir() or len(missing) == 2 * len(PARTS):
         found = "holds no train/ and test/" if root.is_dir() else "is no folder" if root.exists() else "is not there"
-        raise DataError(str(root), [f"{found}; {EXPECTED}"])
+        return {}, [Problem(f"{found}; {EXPECTED}")]
     problems = [Problem(f"this folder is missing; {EXPECTED}" if not n else "this folder is missing", field)
                 for n, field in enumerate(missing)]  # fmt: skip
     pairs: dict[str, tuple[Pair, ...]] = {}
     for part in PARTS:
         if f"{part}/image" not in missing and f"{part}/mask" not in missing:
             pairs[part] = _pairs_in(home, part, problems)
-    if problems:
-        raise DataError(str(root), problems)
-    return pairs
+    return pairs, problems
 
 
 def home_of(root: Path) -> Path:

@@ -83,6 +83,11 @@ def read_mask(path: Path, image_size: int | None = None, mask_threshold: str | f
     return _mask(_decoded(path, _MASK_FLAGS), image_size, mask_threshold)
 
 
+def read_levels(path: Path) -> NDArray[Any]:
+    """A mask's grey levels as the file has them, height x width, 8 or 16 bits."""
+    return _decoded(path, _MASK_FLAGS)
+
+
 def binary(grey: NDArray[Any], image_size: int | None, mask_threshold: str | float) -> Pixels:
     """A mask's grey levels as 0 and 1: spread to 0 to 255, resized, cut.
 

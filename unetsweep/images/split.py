@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from unetsweep.contract import Split
 from unetsweep.errors import DataError, Problem
+from unetsweep.images.copies import eyes
 from unetsweep.images.layout import Pair, home_of
 
 FIELD = "data.split.groups"
@@ -42,6 +43,8 @@ def groups_of(pairs: Sequence[Pair], split: Split, root: Path) -> dict[str, str]
     """The group of each image, by the image's name."""
     if split.groups == "none":
         return {pair.name: pair.name for pair in pairs}
+    if split.groups == "auto":
+        return eyes(pairs)
     if split.groups.lower().endswith(".csv"):
         return _from_csv(pairs, split.groups, root)
     return _from_regex(pairs, split.groups, root)
@@ -131,7 +134,8 @@ def _grouped(pairs: Sequence[Pair], rows: Sequence[tuple[int, str, str]], file: 
 
 
 def _allowed() -> str:
-    return "allowed: a CSV file in the root (columns file, group), a regular expression with a group, or none"
+    csv_file, regex = "a CSV file in the root (columns file, group)", "a regular expression with a group"
+    return f"allowed: auto (found from the images), {csv_file}, {regex}, or none"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,0 +1,102 @@
+"""What was found among images is remembered by their content, and a cache is never in the way."""
+
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from unetsweep.images import copies
+from unetsweep.images.copies import find_copies
+from unetsweep.images.layout import Pair, find_pairs
+from unetsweep.images.sample import draw_sample
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("copies") / "sample"
+    draw_sample(root, size=128, eyes=3, test_eyes=3)
+    return root
+
+
+def no_decoder(*_: object) -> None:
+    raise AssertionError("an image was decoded")
+
+
+def test_a_second_look_decodes_nothing_whatever_the_files_are_called(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = find_copies(find_pairs(sample), tmp_path)
+    monkeypatch.setattr(copies, "read_image", no_decoder)
+    assert find_copies(find_pairs(sample), tmp_path) == first
+    renamed = {
+        part: [Pair(f"z{pair.name}", pair.image, pair.mask) for pair in pairs]
+        for part, pairs in find_pairs(sample).items()
+    }
+    groups = [[name.replace("/", "/z") for name in group] for group in first.groups]
+    assert [list(group) for group in find_copies(renamed, tmp_path).groups] == groups
+    with pytest.raises(AssertionError, match="decoded"):
+        find_copies({"train": find_pairs(sample)["train"]}, tmp_path)  # other contents, another key
+    with pytest.raises(AssertionError, match="decoded"):
+        find_copies(find_pairs(sample), tmp_path, use_cache=False)
+
+
+def test_a_changed_file_is_looked_at(sample: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    shutil.copytree(sample, root)
+    find_copies(find_pairs(root), tmp_path / "cache")
+    shutil.copy(root / "test" / "image" / "01.png", root / "train" / "image" / "01.png")
+    assert ("test/01", "train/01") in find_copies(find_pairs(root), tmp_path / "cache").groups
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize("spoil", ["torn", "empty", "foreign", "old", "strangers", "others", "a folder"])
+def test_a_cache_that_cannot_be_believed_is_made_anew(sample: Path, tmp_path: Path, spoil: str) -> None:
+    pairs = {"train": find_pairs(sample)["train"]}
+    first = find_copies(pairs, tmp_path)
+    (file,) = tmp_path.iterdir()
+    text = file.read_text()
+    said = json.loads(text)
+    said["matches"] = []
+    spoilt = {
+        "torn": text[: len(text) // 2],
+        "empty": "",
+        "foreign": "[1, 2]",
+        "old": json.dumps(said | {"method": 0}),
+        "strangers": json.dumps(said | {"matches": [["x", "y", 1.0, "the same picture"]]}),
+        "others": json.dumps(said | {"images": said["images"][1:]}),
+        "a folder": "",
+    }
+    file.unlink()
+    if spoil == "a folder":
+        file.mkdir()
+    else:
+        file.write_text(spoilt[spoil])
+    assert find_copies(pairs, tmp_path) == first
+    assert [f.name for f in tmp_path.iterdir()] == [file.name]  # nothing half-written is left
+    assert spoil == "a folder" or file.read_text() == text
+
+
+def test_a_cache_that_may_not_be_written_is_no_error(sample: Path, tmp_path: Path) -> None:
+    pairs = {"test": find_pairs(sample)["test"]}
+    (tmp_path / "file").write_text("in the way")
+    assert len(find_copies(pairs, tmp_path / "file" / "copies").groups) == 3
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    assert len(find_copies(pairs, closed).groups) == 3
+    closed.chmod(0o700)
+
+
+def test_the_cache_lies_where_the_user_keeps_caches(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = {"test": find_pairs(sample)["test"]}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    find_copies(pairs)
+    assert len(list((tmp_path / "xdg" / "unetsweep" / "copies").glob("*.json"))) == 1
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    find_copies(pairs)
+    assert len(list((tmp_path / "home" / ".cache" / "unetsweep" / "copies").glob("*.json"))) == 1

@@ -1,0 +1,187 @@
+"""Which photographs show one eye: copies that were mirrored, turned, squashed, lit or compressed otherwise.
+
+Rule 1: a pair above SURE is joined; groups are what such pairs connect. Between DOUBTFUL and SURE a pair
+        is shown to a person and joined by nobody.
+Rule 2: what is found depends on the pixels only, never on a file's name or place.
+
+The correlation of a pair (`fingerprints.fit`), as measured:
+
+    copies, lowest              0.98   the 100-image set's recipe on the 28 photographs of CHASE_DB1, 512x512,
+                                       with black borders, quarter turns and mirrored turns too, 4 seeds
+                                0.87   the same against copies lit otherwise and kept as JPEG of quality 40
+                                0.88, 0.66   the same two, made as small as 128x128
+                                0.93   synthetic eyes of 64 to 512 pixels, 4 seeds
+    different eyes, highest     0.33   CHASE_DB1, both eyes of a child among them (45,738 pairs, 4 seeds)
+                                0.37   synthetic eyes (4,830 pairs, 4 seeds)
+                                0.42   CHASE_DB1 with the black around the eyes painted white
+
+Two copies of a photograph far from square that were turned differently and then squashed into squares fall
+below (0.43, 700x605): each is joined to others of its eye, not to the other.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetsweep.errors import DataError, Problem
+from unetsweep.images.copies_cache import Contents, Found, default_folder, file_of, recall, remember
+from unetsweep.images.fingerprints import Fingerprint, fingerprint, fit, in_words, likely_turns
+from unetsweep.images.layout import Pair
+from unetsweep.images.persons import left_right as left_right
+from unetsweep.images.read import read_image
+
+SURE, DOUBTFUL = 0.6, 0.45
+"""Correlations of the vessels, once one picture is turned onto the other."""
+SAME_FILE = "the same file"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Two photographs of one eye, `part/name` each."""
+
+    a: str
+    b: str
+    correlation: float
+    """Of the vessels, -1 to 1, once `b` is turned back onto `a`."""
+    how: str
+    """What makes `b` of `a`, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """What shows one eye among some images."""
+
+    groups: tuple[tuple[str, ...], ...]
+    """All images, each in one group, as `train/01`; sorted, those without a copy by themselves."""
+    matches: tuple[Match, ...]
+    """The sure pairs that make the groups, mostly each image with the first of its group."""
+    suspicious: tuple[Match, ...]
+    """Pairs that are alike, but not enough to be joined."""
+
+
+def find_copies(parts: Mapping[str, Sequence[Pair]], cache: Path | None = None, use_cache: bool = True) -> Copies:
+    """The copies among the images of all parts, remembered in the folder `cache` (None: the user's own).
+
+    Raises DataError with every image that cannot be read.
+    """
+    files = {f"{part}/{pair.name}": pair.image for part, pairs in parts.items() for pair in pairs}
+    digest_of = _digests(files)
+    digests = list(dict.fromkeys(digest_of.values()))
+    file = file_of(cache or default_folder(), digests)
+    contents = recall(file, digests) if use_cache else None
+    if contents is None:
+        path_of = {digest: files[name] for name, digest in reversed(digest_of.items())}
+        contents = _compared(digests, _fingerprints([path_of[digest] for digest in digests]))
+        if use_cache:
+            remember(file, digests, contents)
+    return _named(digest_of, contents)
+
+
+def eyes(pairs: Sequence[Pair], cache: Path | None = None) -> dict[str, str]:
+    """The group of each pair, by its name, for `groups: auto`: copies of one eye, and both eyes of one person.
+
+    A group has the name of its first member. Raises DataError with every image that cannot be read.
+    """
+    persons: dict[str, list[str]] = {}
+    for name, person in left_right([pair.name for pair in pairs]).items():
+        persons.setdefault(person, []).append(name)
+    copies = find_copies({"train": pairs}, cache)
+    same = [[name.removeprefix("train/") for name in group] for group in copies.groups]
+    groups = joined([pair.name for pair in pairs], _chained([*same, *persons.values()]))
+    return {name: group[0] for group in groups for name in group}
+
+
+def joined(names: Iterable[str], links: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:
+    """The names in groups that the links connect, all sorted.
+
+    >>> joined("dcba", [("a", "c"), ("c", "d")])
+    (('a', 'c', 'd'), ('b',))
+    """
+    root = {name: name for name in names}
+    for a, b in links:
+        _join(root, a, b)
+    groups: dict[str, list[str]] = {}
+    for name in sorted(root):
+        groups.setdefault(_root(root, name), []).append(name)
+    return tuple(sorted(tuple(group) for group in groups.values()))
+
+
+def _chained(groups: Iterable[Sequence[str]]) -> Iterable[tuple[str, str]]:
+    return (pair for group in groups for pair in itertools.pairwise(group))
+
+
+def _root(root: dict[str, str], name: str) -> str:
+    while root[name] != name:
+        root[name] = root[root[name]]
+        name = root[name]
+    return name
+
+
+def _join(root: dict[str, str], a: str, b: str) -> None:
+    root[_root(root, b)] = _root(root, a)
+
+
+def _digests(files: Mapping[str, Path]) -> dict[str, str]:
+    """The sha256 of each file's bytes, by the image's name."""
+    found: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name, path in files.items():
+        try:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            problems.append(Problem(f"{path}: cannot be read ({error.strerror or error}); check the file"))
+    _raise(files.values(), problems)
+    return found
+
+
+def _fingerprints(paths: Sequence[Path]) -> list[Fingerprint]:
+    prints: list[Fingerprint] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            prints.append(fingerprint(read_image(path)))
+        except DataError as error:
+            problems += [Problem(p.text(error.source)) for p in error.problems]
+    _raise(paths, problems)
+    return prints
+
+
+def _raise(paths: Iterable[Path], problems: Sequence[Problem]) -> None:
+    if problems:
+        raise DataError(str(next(iter(paths)).parent.parent.parent), problems)
+
+
+def _compared(digests: Sequence[str], prints: Sequence[Fingerprint]) -> Contents:
+    """What is alike; a pair that others have joined already is not looked at again."""
+    root = {digest: digest for digest in digests}
+    sure: list[Found] = []
+    doubtful: list[Found] = []
+    for turn in likely_turns(prints):
+        a, b = digests[turn.a], digests[turn.b]
+        if _root(root, a) == _root(root, b):
+            continue
+        best = fit(prints[turn.a], prints[turn.b], turn)
+        if best.correlation >= DOUBTFUL:
+            found = Found(a, b, round(best.correlation, 4), in_words(best.pose, best.mirrored))
+            (sure if best.correlation >= SURE else doubtful).append(found)
+        if best.correlation >= SURE:
+            _join(root, a, b)
+    return Contents(tuple(sure), tuple(d for d in doubtful if _root(root, d.a) != _root(root, d.b)))
+
+
+def _named(digest_of: Mapping[str, str], contents: Contents) -> Copies:
+    """Contents become names; files of one content are joined too."""
+    first: dict[str, str] = {}
+    matches: list[Match] = []
+    for name, digest in digest_of.items():
+        if first.setdefault(digest, name) != name:
+            matches.append(Match(first[digest], name, 1.0, SAME_FILE))
+    found, suspicious = (
+        [Match(first[each.a], first[each.b], each.correlation, each.how) for each in some]
+        for some in (contents.matches, contents.suspicious)
+    )
+    matches = sorted([*matches, *found], key=lambda match: (match.a, match.b))
+    groups = joined(digest_of, ((match.a, match.b) for match in matches))
+    return Copies(groups, tuple(matches), tuple(suspicious))
