@@ -61,7 +61,9 @@ def read(config: TrialConfig) -> TrialImages:
         found = f"found {config.batch_size}, more than the {len(train)} training images; use at most {len(train)}"
         raise ConfigError("config.json", [Problem(found, "batch_size")])
     how = (config.data.image_size, config.data.mask_threshold, config.model.in_channels)
-    images = {name: read_pairs(part, *how) for name, part in (("train", train), ("val", val), ("test", pairs["test"]))}
+    scored = {"val": val, "test": pairs["test"]}
+    images = {name: read_pairs(part, *how, config.data.also_score_at) for name, part in scored.items()}
+    images["train"] = read_pairs(train, *how)
     sizes = sorted({image.shape[1::-1] for image in images["train"].images})
     if len(sizes) > 1 and config.batch_size > config.processes:
         found = "null, and the training images have sizes " + ", ".join(f"{w}x{h}" for w, h in sizes[:4])
