@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from unetsweep.contract import DataConfig
@@ -99,19 +100,17 @@ def _of_result(name: str) -> Callable[[TrialRecord], Value]:
     return value
 
 
-def _number(value: object) -> Value:
+def _number(value: Any) -> Value:
     """A program of the user's may have written anything."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if type(value) in (float, int) else None
 
 
 def _scores(part: str) -> tuple[Column, ...]:
     """The columns of `Result.val_scores` or `test_scores`."""
+    of_part = attrgetter(f"{part}_scores")
 
     def of(name: str) -> Callable[[TrialRecord], Value]:
-        def value(trial: TrialRecord) -> Value:
-            return None if trial.result is None else _number(getattr(trial.result, f"{part}_scores").get(name))
-
-        return value
+        return lambda trial: None if trial.result is None else _number(of_part(trial.result).get(name))
 
     names = [(f"{part}_{name.removeprefix('image_')}", name) for name in (*DATA_SET, *OVER_IMAGES)]
     return tuple(Column(column, column.replace("iou", "IoU"), of(name), metric_text) for column, name in names)

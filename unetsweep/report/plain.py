@@ -34,7 +34,8 @@ def render_csv(shown: View) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in shown.columns])
-    writer.writerows([column.value(trial) for column in shown.columns] for trial in shown.rows)
+    values = [column.value for column in shown.columns]
+    writer.writerows([value(trial) for value in values] for trial in shown.rows)
     return text.getvalue()
 
 
