@@ -87,7 +87,9 @@ def test_the_digest_of_weights_is_that_of_their_bits(with_others: Path) -> None:
     assert weights_digest({**state, name: scattered}) == row["weights"]
     bits = state[name].clone()
     bits.view(torch.int32).view(-1)[0] ^= 1
-    for other in ({**state, name: bits}, {**state, name: state[name].double()}, {**state, "x": state[name]}):
+    same_bytes = (state[name].view(torch.int32), state[name].flatten())
+    for other in ({**state, name: tensor} for tensor in (bits, *same_bytes)):
         assert weights_digest(other) != row["weights"]
-    renamed = {("other" if key == name else key): tensor for key, tensor in state.items()}
+    renamed = {(f"{key}_" if key == name else key): tensor for key, tensor in state.items()}
+    assert list(renamed) != list(state)
     assert weights_digest(renamed) != row["weights"]
