@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROUNDS = 5
 BUDGET = 3.0
 IMAGES = 20
-"""Test images of each result, as in the set of 100."""
+"""Test images of each result, and validation images, as in the set of 100."""
 
 
 def make(root: Path, trials: int) -> None:
@@ -48,11 +48,13 @@ def make(root: Path, trials: int) -> None:
 def finished(number: int, draw: random.Random) -> "Result":
     """A result as a training of the set of 100 leaves it."""
     from unetsweep.contract import Result
+    from unetsweep.images.scores import DATA_SET, OVER_IMAGES
 
     per_image = tuple(
         {"image": f"{image}.png", "tp": 900, "fp": 80, "fn": 120, "iou": draw.random(), "loss": draw.random()}
         for image in range(IMAGES)
     )
+    scores = {name: draw.random() for name in (*DATA_SET, *OVER_IMAGES)}
     files = {part: [f"{image}.png" for image in range(count)] for part, count in (("train", 60), ("val", 20))}
     return Result(
         trial=number,
@@ -65,12 +67,18 @@ def finished(number: int, draw: random.Random) -> "Result":
         test_iou=draw.random(),
         test_loss=draw.random(),
         test_per_image=per_image,
+        val_per_image=per_image,
+        val_scores=scores,
+        test_scores=scores,
         checkpoint="checkpoints/best-100.ckpt",
         seconds=draw.uniform(60, 600),
         gpu_seconds=draw.uniform(60, 600),
         peak_memory_mb=2000.0,
         host="node1",
         versions={"torch": "2.13.0", "unetsweep": "0.1.0"},
+        hardware={"cpu": "some CPU", "simd": "AVX2"},
+        threads=1,
+        weights="0" * 64,
         data_manifest={**files, "sha256": "0" * 64},
     )
 

@@ -23,12 +23,19 @@ def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
+@functools.cache
+def _fields(cls: type) -> dict[str, bool]:
+    """By name, whether it must be there. Kept for the same reason."""
+    none = dataclasses.MISSING
+    return {f.name: f.default is none and f.default_factory is none for f in dataclasses.fields(cls)}
+
+
 def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") -> _T | None:
     """`raw` (parsed JSON or YAML) as a dataclass; what does not fit is added to `problems`."""
     if not isinstance(raw, Mapping):
         problems.append(Problem(f"found {_shown(raw)}; a mapping with keys {_keys(cls)} is expected", at))
         return None
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = _fields(cls)  # type: ignore[arg-type] # every class is hashable
     hints = _hints(cls)  # type: ignore[arg-type] # every class is hashable
     before = len(problems)
     values: dict[str, Any] = {}
@@ -40,8 +47,7 @@ def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") ->
             problems.append(Problem(f"unknown key {key!r}{hint}", where))
         else:
             values[key] = _value(hints[key], value, problems, where)
-    for name, spec in fields.items():
-        required = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+    for name, required in fields.items():
         if required and name not in values:
             problems.append(Problem("is missing", f"{at}.{name}" if at else name))
     return cls(**values) if len(problems) == before else None
@@ -52,6 +58,11 @@ def _options(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
 
 
+@functools.cache
+def _origin(option: Any) -> Any:
+    return typing.get_origin(option)
+
+
 def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
     """One field's value; ints are taken where floats are wanted, nothing else is converted."""
     options = _options(hint)
@@ -60,7 +71,7 @@ def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
     for option in options:
         if dataclasses.is_dataclass(option) and isinstance(option, type):
             return decode(option, raw, problems, at)
-        origin = typing.get_origin(option)
+        origin = _origin(option)
         if origin is Literal and type(raw) in (str, int) and raw in typing.get_args(option):
             return raw
         if option is float and type(raw) is int:

@@ -18,11 +18,13 @@ DOCS_ROWS = (
 )
 
 
-def spec(metric: Metric = "val_iou", gpus: int = 4, command: str | None = None) -> SweepSpec:
+def spec(
+    metric: Metric = "val_iou", gpus: int = 4, command: str | None = None, data: DataConfig | None = None
+) -> SweepSpec:
     space = Space(Choices((100, 1000)), Choices((4,)), Choices((1e-4,)))
     return SweepSpec(
         name="grid",
-        data=DataConfig(root="/data/eyes"),
+        data=data or DataConfig(root="/data/eyes"),
         space=space,
         study=StudySpec(metric=metric),
         trainer=TrainerConfig(command=command),
@@ -109,3 +111,23 @@ def mixed_sweep() -> SweepRecord:
             "progress_of *7*:\ntorn {last} line",
         ),
     )
+
+
+def other_masks_sweep() -> SweepRecord:
+    """Data settings of its own, every score, and what a program of a user's may leave instead."""
+    data = DataConfig(root="/data/eyes", image_size=512, mask_threshold=127.0, also_score_at=(0.0, 127.5))
+    scores = {"dice": 0.8, "precision": 0.75, "sensitivity": 0.85714286, "image_iou_mean": 0.65, "image_iou_sd": 0.0125}
+    full = Result(
+        val_iou=0.66666667,
+        val_loss=0.1,
+        test_iou=0.6,
+        test_loss=0.2,
+        val_scores=scores,
+        test_scores={**scores, "dice": 0.75, "image_iou_sd": 0.03},
+        also_scored={
+            "0": {"val_iou": 0.51234567, "val_dice": 0.68, "test_iou": 0.5, "test_dice": 0.67},
+            "127.5": {"val_iou": 0.66},
+        },
+    )
+    odd = Result(val_iou=0.5, val_scores={"dice": "high", "precision": True}, also_scored={"0": 0.5})  # type: ignore[dict-item]
+    return sweep(trial(0, job_id="1", result=full), trial(1, job_id="2", result=odd), of=spec(data=data))

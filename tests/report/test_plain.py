@@ -4,7 +4,7 @@ import csv
 import io
 import json
 
-from report_records import docs_sweep, mixed_sweep, sweep, trial
+from report_records import docs_sweep, mixed_sweep, other_masks_sweep, sweep, trial
 
 from unetsweep.report.columns import COLUMNS
 from unetsweep.report.formats import Format, files, render
@@ -51,3 +51,16 @@ def test_the_files_beside_the_sweep_are_whole_reports() -> None:
     assert texts["results.csv"].split("\n")[0].split(",") == list(COLUMNS)
     assert len(json.loads(texts["results.json"])["rows"]) == 9
     assert texts["results.md"] == render(mixed_sweep(), Format.MARKDOWN)
+
+
+def test_json_states_how_the_images_were_read() -> None:
+    data = json.loads(render(other_masks_sweep(), Format.JSON))["data"]
+    assert data == {"image_size": 512, "mask_threshold": 127.0, "also_score_at": [0.0, 127.5]}
+    assert json.loads(render(sweep(), Format.JSON))["data"]["mask_threshold"] == "half"
+
+
+def test_scores_under_other_masks_are_in_csv_and_json_without_being_asked_for() -> None:
+    (row, _) = csv.DictReader(io.StringIO(render(other_masks_sweep(), Format.CSV)))
+    assert (row["val_iou_above_0"], row["test_iou_above_127.5"], row["val_iou_sd"]) == ("0.51234567", "", "0.0125")
+    assert json.loads(render(other_masks_sweep(), Format.JSON))["rows"][0]["test_iou_above_0"] == 0.5
+    assert files(other_masks_sweep())["results.csv"] == render(other_masks_sweep(), Format.CSV)

@@ -8,16 +8,28 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from report_records import docs_sweep, mixed_sweep, spec, sweep, trial
 
-from unetsweep.contract import Result
+from unetsweep.contract import DataConfig, Result
 from unetsweep.report import latex, markdown
-from unetsweep.report.columns import COLUMNS, metric_text, one_line, rate_text
+from unetsweep.report.columns import columns_of, metric_text, one_line, rate_text
 from unetsweep.report.formats import Format, render
 from unetsweep.report.rows import SweepRecord
 from unetsweep.report.summary import state_line
 
 words = st.text(max_size=20)
 numbers = st.none() | st.floats()
-results = st.builds(Result, val_iou=numbers, val_loss=numbers, test_iou=numbers, test_loss=numbers, host=words)
+scores = st.dictionaries(st.sampled_from(["dice", "image_iou_sd"]), numbers | words)
+results = st.builds(
+    Result,
+    val_iou=numbers,
+    val_loss=numbers,
+    test_iou=numbers,
+    test_loss=numbers,
+    host=words,
+    val_scores=scores,
+    also_scored=st.dictionaries(st.just("0"), numbers | st.dictionaries(st.just("val_iou"), numbers | words)),
+)
+others = spec(data=DataConfig("/data", also_score_at=(0.0,)))
+every = list(columns_of(others.data))
 trials = st.builds(
     trial,
     st.integers(0, 20_000),
@@ -53,10 +65,10 @@ def visible(text: str) -> str:
 
 @given(st.lists(trials, max_size=6))
 def test_every_row_of_a_markdown_table_has_as_many_cells_as_columns(some: list) -> None:
-    text = render(sweep(*some), Format.MARKDOWN, columns=list(COLUMNS))
-    assert [len(row) for row in cells(text)] == [len(COLUMNS)] * (len(some) + 1)
+    text = render(sweep(*some, of=others), Format.MARKDOWN, columns=every)
+    assert [len(row) for row in cells(text)] == [len(every)] * (len(some) + 1)
     widths = {line.count("|") - line.count("\\|") for line in text.split("\n")[: len(some) + 2]}
-    assert widths == {len(COLUMNS) + 1}
+    assert widths == {len(every) + 1}
 
 
 @given(words)
@@ -67,9 +79,9 @@ def test_escaped_markdown_shows_the_text_and_obeys_none_of_it(text: str) -> None
 
 @given(st.lists(trials, max_size=6))
 def test_every_row_of_a_latex_table_has_as_many_cells_as_columns(some: list) -> None:
-    lines = render(sweep(*some), Format.LATEX, columns=list(COLUMNS)).split("\n")
+    lines = render(sweep(*some, of=others), Format.LATEX, columns=every).split("\n")
     rows = lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
-    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [len(COLUMNS) - 1] * len(some)
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [len(every) - 1] * len(some)
 
 
 @given(words)

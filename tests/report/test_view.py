@@ -1,11 +1,11 @@
 """Which trial wins, which rows are shown and in which order."""
 
 import pytest
-from report_records import docs_sweep, mixed_sweep, spec, sweep, trial
+from report_records import docs_sweep, mixed_sweep, other_masks_sweep, spec, sweep, trial
 
 from unetsweep.contract import Result
 from unetsweep.errors import UsageError
-from unetsweep.report.columns import COLUMNS, EIGHT
+from unetsweep.report.columns import COLUMNS, EIGHT, columns_of
 from unetsweep.report.rows import SweepRecord, best
 from unetsweep.report.view import view
 
@@ -110,3 +110,19 @@ def test_an_unknown_column_is_refused_with_a_hint_and_all_that_there_are() -> No
 def test_an_unknown_column_to_sort_by_is_refused() -> None:
     with pytest.raises(UsageError, match="'loss'"):
         view(docs_sweep(), EIGHT, "-loss")
+
+
+def test_scores_under_other_masks_are_columns_of_the_sweeps_that_have_them() -> None:
+    with pytest.raises(UsageError, match="no column 'test_iou_above_0'"):
+        view(docs_sweep(), ["test_iou_above_0"])
+    shown = view(other_masks_sweep(), ["test_iou_above_0", "val_IoU_above_127.5"], sort="-val_iou_above_0")
+    assert [column.heading for column in shown.columns] == ["test_IoU (mask > 0)", "val_IoU (mask > 127.5)"]
+    assert [[column.value(row) for column in shown.columns] for row in shown.rows] == [[0.5, 0.66], [None, None]]
+
+
+def test_other_masks_change_neither_the_winner_nor_a_column_of_the_usual_ones() -> None:
+    sweep = other_masks_sweep()
+    assert winner(sweep) == 0
+    usual, all_of_it = list(COLUMNS), list(columns_of(sweep.spec.data))
+    assert all_of_it[: len(usual)] == usual
+    assert all_of_it[len(usual) :] == [f"{part}_iou_above_{at}" for at in ("0", "127.5") for part in ("val", "test")]

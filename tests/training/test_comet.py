@@ -12,7 +12,7 @@ import comet_server
 import pytest
 import training_scenes as scenes
 
-from unetsweep.contract import Result, TrialConfig, dumps, encode, run_key
+from unetsweep.contract import DataConfig, Result, TrialConfig, dumps, encode, run_key
 from unetsweep.errors import TrackerError, UsageError
 from unetsweep.training import comet
 
@@ -30,6 +30,10 @@ def _nobody_at_comet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://127.0.0.1:{scenes.free_port()}")
 
 
+def offline(root: Path) -> TrialConfig:
+    return scenes.config(root, processes=2, data=DataConfig(str(root), also_score_at=(200.0,)), **OFFLINE)
+
+
 def train_and_look(world: Any, out: Path, config: TrialConfig, broken: bool = False, **more: Any) -> None:
     """A training; what each rank has imported is left in `imported-<rank>`."""
     if broken:
@@ -42,7 +46,7 @@ def train_and_look(world: Any, out: Path, config: TrialConfig, broken: bool = Fa
 def ended(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training of three epochs on two processes, horizons 2 and 3, `comet: offline`."""
     out = tmp_path_factory.mktemp("comet") / "out"
-    config = scenes.config(root, processes=2, **OFFLINE)
+    config = offline(root)
     assert scenes.run(train_and_look, out, config, size=2, horizons=TWO_HORIZONS) == [0, 0], scenes.error(out)["trace"]
     return out
 
@@ -86,17 +90,21 @@ def test_an_archive_holds_every_number_of_the_progress_and_of_each_horizon(ended
         result = scenes.result(ended, horizon)
         expected |= {(name, horizon, result[name]) for name in ("test_iou", "test_loss", "best_epoch")}
         expected |= {(f"best_{name}", horizon, result[name]) for name in ("val_iou", "val_loss")}
+        expected |= {(f"best_val_{name}", horizon, value) for name, value in result["val_scores"].items()}
+        expected |= {(f"test_{name}", horizon, value) for name, value in result["test_scores"].items()}
+        expected |= {(f"{name}_above_200", horizon, value) for name, value in result["also_scored"]["200"].items()}
     assert metrics(only(ended)) == expected
-    assert len(expected) == 3 * 2 + 2 * 2 + 2 * 5
+    assert len(expected) == 3 * 2 + 2 * 2 + 2 * (5 + 5 + 5 + 4)
 
 
 @pytest.mark.train
 def test_an_archive_holds_the_flat_config_and_nothing_of_the_machine(ended: Path, root: Path) -> None:
     found = parameters(only(ended))
-    config = scenes.config(root, processes=2, **OFFLINE)
+    config = offline(root)
     whole = encode(config)
     data, model, trainer = (whole.pop(part) for part in ("data", "model", "trainer"))
     expected = {**whole, **{f"data.split.{name}": value for name, value in data.pop("split").items()}}
+    data["also_score_at"] = "[200.0]"
     for part, values in (("data", data), ("model", model), ("trainer", trainer)):
         expected |= {f"{part}.{name}": value for name, value in values.items()}
     assert found == expected
@@ -190,7 +198,8 @@ def test_the_same_is_not_written_twice_and_more_replaces_it(root: Path, tmp_path
     assert comet.write_archive(comet.read_story(config, tmp_path, "s/0000"), tmp_path) == first
     assert first.stat().st_mtime_ns == made
     (tmp_path / "horizons").mkdir()
-    (tmp_path / "horizons" / "1.json").write_text(dumps(encode(Result(val_iou=0.5, best_epoch=1))))
+    odd = Result(val_iou=0.5, best_epoch=1, val_scores={"dice": "x"}, also_scored={"0": 5})  # type: ignore[dict-item]
+    (tmp_path / "horizons" / "1.json").write_text(dumps(encode(odd)))
     second = comet.write_archive(comet.read_story(config, tmp_path, "s/0000"), tmp_path)
     assert only(tmp_path) == second != first
     assert {("best_epoch", 1, 1), ("best_val_iou", 1, 0.5), ("val_iou", 1, 0.25)} < metrics(second)

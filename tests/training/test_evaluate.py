@@ -1,16 +1,16 @@
+import contextlib
 from pathlib import Path
 from typing import Any
 
+import metric_checks
 import numpy as np
 import pytest
 import torch
 import training_scenes
+from metric_checks import some_unet
 
-from unetsweep.contract import ModelConfig
-from unetsweep.images.read import Images
-from unetsweep.training.data import scaled
+from unetsweep.images.read import Images, read_pairs
 from unetsweep.training.evaluate import evaluate
-from unetsweep.training.unet import UNet
 
 CPU = torch.device("cpu")
 
@@ -25,52 +25,41 @@ def some_images(count: int) -> Images:
     )
 
 
-def some_unet() -> UNet:
-    torch.manual_seed(4)
-    return UNet(ModelConfig(base=2, depth=2))
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return metric_checks.write_set(tmp_path_factory.mktemp("metrics") / "set")
 
 
-def brute_force(unet: UNet, images: Images) -> np.ndarray:
-    rows = []
-    with torch.no_grad():
-        for image, mask in zip(images.images, images.masks, strict=True):
-            x = scaled(torch.from_numpy(image.transpose(2, 0, 1).copy()))[None]
-            logit = unet.eval()(x)[0, 0].double().numpy()
-            p = 1 / (1 + np.exp(-logit))
-            said = p > 0.5
-            bce = -(mask * np.log(p) + (1 - mask) * np.log1p(-p)).sum()
-            rows.append(
-                [(said & (mask == 1)).sum(), (said & (mask == 0)).sum(), (~said & (mask == 1)).sum(), bce, mask.size]
-            )
-    return np.array(rows, float)
+NUMBERS = list(range(1, metric_checks.MOST + 1))
 
 
-def scene(world: Any, out: Path, counts: list[int]) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"tcp://127.0.0.1:{world.port}", rank=world.rank, world_size=world.size
-    )
-    for count in counts:
-        scores = evaluate(some_unet(), some_images(count), CPU, "32", world.rank, world.size)
-        np.save(out / f"{count}-{world.rank}.npy", scores.table)
-    torch.distributed.destroy_process_group()
+@pytest.fixture(scope="module")
+def one_process(root: Path) -> dict[int, dict[str, Any]]:
+    """What one process says of the first so many images."""
+    images = read_pairs(metric_checks.pairs_of(root), None, "half", also=metric_checks.ALSO)
+    unet = some_unet()
+    return {n: metric_checks.told(evaluate(unet, metric_checks.first(images, n), CPU)) for n in NUMBERS}
 
 
 @pytest.mark.train
-def test_each_image_counts_once_on_one_and_two_ranks(tmp_path: Path) -> None:
-    counts = [1, 2, 3, 4, 5]
-    assert training_scenes.run(scene, tmp_path, counts, size=2) == [0, 0]
-    for count in counts:
-        images, unet = some_images(count), some_unet()
-        truth = brute_force(unet, images)
-        scores = evaluate(unet, images, CPU)
-        np.testing.assert_allclose(scores.table, truth, rtol=1e-6)
-        np.testing.assert_array_equal(scores.table[:, :3], truth[:, :3])
-        tp, fp, fn, bce, pixels = truth.sum(0)
-        assert scores.iou == tp / (tp + fp + fn)
-        assert scores.loss == pytest.approx(bce / pixels)
-        for rank in range(2):
-            np.testing.assert_array_equal(np.load(tmp_path / f"{count}-{rank}.npy"), scores.table)
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("check", metric_checks.CHECKS)
+def test_scores_are_those_of_the_references(check: Any, number: int, root: Path, one_process: Any) -> None:
+    check(one_process[number], root)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_any_number_of_ranks_says_the_same_of_any_number_of_images(
+    size: int, root: Path, one_process: Any, tmp_path: Path
+) -> None:
+    plants = {"none": contextlib.nullcontext}
+    status = training_scenes.run(metric_checks.scene, tmp_path, root, {"none": NUMBERS}, plants, size=size)
+    assert status == [0] * size
+    for rank in range(size):
+        said = metric_checks.said_by(tmp_path, rank)
+        for number in NUMBERS:
+            assert said["none", number] == one_process[number], f"{number} images, rank {rank}"
 
 
 def test_rows_name_their_images_and_add_up() -> None:

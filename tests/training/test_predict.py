@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from unetsweep.cli.predict import command
 from unetsweep.contract import DataConfig, TrialConfig
 from unetsweep.errors import DataError, UsageError
+from unetsweep.images.scores import iou
 from unetsweep.training import predict as room
 from unetsweep.training.checkpoints import Best, Desk, load_unet
-from unetsweep.training.evaluate import iou
 from unetsweep.training.predict import Case, confusion, find_cases, panel, predict
 from unetsweep.training.unet import UNet
 

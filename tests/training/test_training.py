@@ -13,8 +13,9 @@ from training_scenes import FOUR, HORIZONS, left_behind, trained
 
 from unetsweep.contract import result_from
 from unetsweep.errors import TrainingError
+from unetsweep.images.scores import iou, summed
 from unetsweep.training import data
-from unetsweep.training.checkpoints import LAST, load_unet
+from unetsweep.training.checkpoints import LAST, load_unet, weights_digest
 from unetsweep.training.evaluate import evaluate
 from unetsweep.training.run import train
 
@@ -31,7 +32,10 @@ def test_a_result_says_all_that_is_asked_of_it(root: Path, whole: Path) -> None:
     assert result.best_epoch in (2, 4)
     assert result.checkpoint == "checkpoints/best-4.ckpt"
     assert result.data_manifest == images.manifest
-    assert set(result.versions) == {"python", "torch", "pytorch_lightning", "unetsweep"}
+    ours = {"python", "torch", "pytorch_lightning", "unetsweep"}
+    assert set(result.versions) == {*ours, "numpy", "opencv-python-headless", "albumentations"}
+    assert set(result.hardware) == {"cpu", "simd"}
+    assert result.threads == 1
     assert (result.gpu_seconds, result.message, result.trial) == (0, None, None)
     assert result.seconds is not None
     assert result.seconds > 0
@@ -43,6 +47,22 @@ def test_a_result_says_all_that_is_asked_of_it(root: Path, whole: Path) -> None:
     test = evaluate(unet, images.test, torch.device("cpu"))
     assert (test.iou, test.loss) == (result.test_iou, result.test_loss)
     assert test.per_image() == result.test_per_image
+    assert test.summary() == result.test_scores
+    assert evaluate(unet, images.val, torch.device("cpu")).summary() == result.val_scores
+    assert result.also_scored == {}
+    assert result.weights == weights_digest(unet.state_dict())
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_scored_again_the_best_checkpoint_has_the_iou_that_chose_it(size: int, request: Any) -> None:
+    out = request.getfixturevalue("whole" if size == 1 else "pair")
+    for horizon in HORIZONS:
+        row = scenes.row(out, horizon)
+        told = scenes.progress(out)[row["best_epoch"]]
+        counts = [(image["tp"], image["fp"], image["fn"]) for image in row["val_per_image"]]
+        assert len(counts) == 2
+        assert iou(*summed(counts)) == row["val_iou"] == told[1]
+        assert row["val_loss"] == pytest.approx(np.mean([image["loss"] for image in row["val_per_image"]]), rel=1e-12)
 
 
 @pytest.mark.parametrize("size", [1, 2])

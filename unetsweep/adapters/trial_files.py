@@ -3,6 +3,7 @@
 Rule 1: an unreadable file stops its own trial and no other; the trial's number stays taken.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,15 @@ def as_known(number: int, folder: Path) -> dict[str, Any]:
         result = read_result(folder)
     except StateError as error:
         result, unreadable = None, unreadable or str(error)
-    trial["result"] = contract.encode(result) if result is not None else None
+    trial["result"] = None if result is None else _shallow(result)
     trial["cancelled"] = (folder / layout.CANCELLED).exists()
     trial["unreadable"] = unreadable
     return trial
+
+
+def _shallow(result: Result) -> dict[str, Any]:
+    """Its fields as they are: `contract.encode` would copy every row of its tables, and a report reads thousands."""
+    return {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
 
 
 def open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:

@@ -38,7 +38,9 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
     part, unreadable = trial["runs"][0], trial["unreadable"]
     params = trial["params"] or dict.fromkeys(AXES, 0)
     run_dir = directory.root / layout.run_dir(part["run"])
-    result, unread = _result(folder / layout.RESULT, run_dir / layout.horizon(part["epochs"]))
+    known = trial["result"]  # read once: there may be thousands
+    paths = (folder / layout.RESULT, run_dir / layout.horizon(part["epochs"]))
+    result, unread = _result(*paths) if known is None else (Result(**known), None)
     unreadable = unreadable or unread
     state: str
     if unreadable is not None:

@@ -34,30 +34,46 @@ class Images:
     """Height x width x channels, 0 to 255, in RGB order."""
     masks: tuple[Pixels, ...]
     """Height x width, 1 where there is a vessel, else 0."""
+    also: tuple[tuple[Pixels, ...], ...] = ()
+    """The same masks cut at other grey levels: one tuple a level. Only scored, never trained on."""
 
 
-def read_pairs(pairs: Sequence[Pair], image_size: int | None, mask_threshold: str | float, channels: int = 3) -> Images:
-    """All pairs decoded; raises DataError with every file that cannot be used."""
+def read_pairs(
+    pairs: Sequence[Pair],
+    image_size: int | None,
+    mask_threshold: str | float,
+    channels: int = 3,
+    also: Sequence[float] = (),
+) -> Images:
+    """All pairs decoded, masks also at the grey levels `also`; raises DataError with every file that cannot be used."""
     images: list[Pixels] = []
-    masks: list[Pixels] = []
+    masks: list[list[Pixels]] = [[] for _ in (mask_threshold, *also)]
     problems: list[Problem] = []
     for pair in pairs:
         try:
-            image, mask = read_pair(pair, image_size, mask_threshold, channels)
+            image, mask = _decoded_pair(pair, channels)
         except DataError as error:
             problems += [Problem(p.text(error.source)) for p in error.problems]
         else:
-            images.append(image)
-            masks.append(mask)
+            images.append(_image(image, image_size))
+            for at, cut in zip(masks, (mask_threshold, *also), strict=True):
+                at.append(binary(mask, image_size, cut))
     if problems:
         raise DataError(str(pairs[0].image.parent.parent.parent), problems)
-    return Images(tuple(pair.name for pair in pairs), tuple(images), tuple(masks))
+    main, *others = (tuple(at) for at in masks)
+    return Images(tuple(pair.name for pair in pairs), tuple(images), main, tuple(others))
 
 
 def read_pair(
     pair: Pair, image_size: int | None, mask_threshold: str | float, channels: int = 3
 ) -> tuple[Pixels, Pixels]:
     """One image and its mask, of one size; raises DataError with what is wrong with either."""
+    image, mask = _decoded_pair(pair, channels)
+    return _image(image, image_size), binary(mask, image_size, mask_threshold)
+
+
+def _decoded_pair(pair: Pair, channels: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Image and mask as OpenCV has them, of one size; raises DataError with what is wrong with either."""
     problems: list[Problem] = []
     raw: list[NDArray[Any]] = []
     for file, flags in ((pair.image, _image_flags(channels)), (pair.mask, _MASK_FLAGS)):
@@ -70,7 +86,7 @@ def read_pair(
         problems.append(Problem(text, pair.mask.name))
     if problems:
         raise DataError(str(pair.image.parent.parent), problems)
-    return _image(raw[0], image_size), _mask(raw[1], image_size, mask_threshold)
+    return raw[0], raw[1]
 
 
 def read_image(path: Path, image_size: int | None = None, channels: int = 3) -> Pixels:
@@ -80,7 +96,7 @@ def read_image(path: Path, image_size: int | None = None, channels: int = 3) -> 
 
 def read_mask(path: Path, image_size: int | None = None, mask_threshold: str | float = "half") -> Pixels:
     """One mask, height x width, 1 where there is a vessel, else 0."""
-    return _mask(_decoded(path, _MASK_FLAGS), image_size, mask_threshold)
+    return binary(_decoded(path, _MASK_FLAGS), image_size, mask_threshold)
 
 
 def read_levels(path: Path) -> NDArray[Any]:
@@ -104,7 +120,10 @@ def binary(grey: NDArray[Any], image_size: int | None, mask_threshold: str | flo
 
 
 def manifest(train: Images, val: Images, test: Images) -> dict[str, Any]:
-    """What was read: the names in each part, and a sha256 over all names, shapes and pixels."""
+    """What was trained on and scored: the names in each part, and a sha256 over all names, shapes and pixels.
+
+    Masks that are only scored besides (`Images.also`) are not in it: they make no other training.
+    """
     digest = hashlib.sha256()
     parts = {"train": train, "val": val, "test": test}
     for part, images in parts.items():
@@ -161,10 +180,6 @@ def _image(raw: NDArray[Any], image_size: int | None) -> Pixels:
     if sized.ndim == 2:
         return np.ascontiguousarray(sized[:, :, None])
     return np.asarray(cv2.cvtColor(sized, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _mask(raw: NDArray[Any], image_size: int | None, mask_threshold: str | float) -> Pixels:
-    return binary(raw, image_size, mask_threshold)
 
 
 def _resized(pixels: NDArray[Any], size: int | None) -> NDArray[Any]:

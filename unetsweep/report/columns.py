@@ -1,11 +1,14 @@
 """Every column that a report can show, and how a value of it reads."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
+from unetsweep.contract import DataConfig
+from unetsweep.images.scores import DATA_SET, OVER_IMAGES, level_key
 from unetsweep.report.rows import TrialRecord
 
 Value = str | int | float | None
@@ -97,6 +100,32 @@ def _of_result(name: str) -> Callable[[TrialRecord], Value]:
     return value
 
 
+def _number(value: Any) -> Value:
+    """A program of the user's may have written anything."""
+    return value if type(value) in (float, int) else None
+
+
+def _scores(part: str) -> tuple[Column, ...]:
+    """The columns of `Result.val_scores` or `test_scores`."""
+    of_part = attrgetter(f"{part}_scores")
+
+    def of(name: str) -> Callable[[TrialRecord], Value]:
+        return lambda trial: None if trial.result is None else _number(of_part(trial.result).get(name))
+
+    names = [(f"{part}_{name.removeprefix('image_')}", name) for name in (*DATA_SET, *OVER_IMAGES)]
+    return tuple(Column(column, column.replace("iou", "IoU"), of(name), metric_text) for column, name in names)
+
+
+def _under_other_masks(part: str, key: str) -> Column:
+    """A part's IoU with masks that are cut at another level, so that its heading always says it."""
+
+    def value(trial: TrialRecord) -> Value:
+        scores = None if trial.result is None else trial.result.also_scored.get(key)
+        return _number(scores.get(f"{part}_iou")) if isinstance(scores, Mapping) else None
+
+    return Column(f"{part}_iou_above_{key}", f"{part}_IoU (mask > {key})", value, metric_text)
+
+
 def _gap(trial: TrialRecord) -> Value:
     result = trial.result
     if result is None or result.val_iou is None or result.test_iou is None:
@@ -129,6 +158,8 @@ _ALL = (
     Column("test_iou", "test_IoU", _of_result("test_iou"), metric_text),
     Column("test_loss", "test_loss", _of_result("test_loss"), metric_text),
     Column("gap", "gap", _gap, metric_text),
+    *_scores("val"),
+    *_scores("test"),
     Column("best_epoch", "best_epoch", _of_result("best_epoch")),
     Column("epochs_run", "epochs_run", _of_result("epochs_run")),
     Column("micro_batch", "micro_batch", _of_result("micro_batch")),
@@ -143,6 +174,19 @@ _ALL = (
 
 COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
 """By name, in the order in which CSV and JSON write them."""
+
+
+def also_columns(data: DataConfig) -> dict[str, Column]:
+    """The columns of a sweep with `data.also_score_at`: two a level, by name."""
+    keys = [level_key(level) for level in data.also_score_at]
+    found = [_under_other_masks(part, key) for key in keys for part in ("val", "test")]
+    return {column.name: column for column in found}
+
+
+def columns_of(data: DataConfig) -> dict[str, Column]:
+    """All columns of a sweep with these data, in order."""
+    return COLUMNS | also_columns(data)
+
 
 EIGHT = ("job_id", "epochs", "batch_size", "learning_rate", "val_iou", "val_loss", "test_iou", "test_loss")
 """The columns of the docs' table."""

@@ -5,8 +5,9 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import assert_never
 
+from unetsweep.contract import DataConfig
 from unetsweep.report import latex, markdown, plain, table
-from unetsweep.report.columns import COLUMNS, EIGHT
+from unetsweep.report.columns import EIGHT, also_columns, columns_of
 from unetsweep.report.rows import SweepRecord
 from unetsweep.report.view import view
 
@@ -21,13 +22,18 @@ class Format(StrEnum):
     LATEX = "latex"
 
 
-_DEFAULTS: dict[Format, tuple[str, ...]] = {
-    Format.TABLE: ("trial", "state", *EIGHT),
-    Format.MARKDOWN: EIGHT,
-    Format.CSV: tuple(COLUMNS),
-    Format.JSON: tuple(COLUMNS),
-    Format.LATEX: (EIGHT[0], "state", *EIGHT[1:]),
-}
+def _own(form: Format, data: DataConfig) -> tuple[str, ...]:
+    """The columns that a format shows unless others are asked for."""
+    also = tuple(also_columns(data))
+    match form:
+        case Format.TABLE:
+            return ("trial", "state", *EIGHT, *also)
+        case Format.MARKDOWN:
+            return (*EIGHT, *also)
+        case Format.LATEX:
+            return (EIGHT[0], "state", *EIGHT[1:], *also)
+        case _:
+            return tuple(columns_of(data))
 
 
 def render(
@@ -46,7 +52,7 @@ def render(
     which the paths in texts for people are relative (empty: absolute); `colour`: for `table` on a
     terminal. Raises UsageError for a column that there is not.
     """
-    shown = view(sweep, columns or _DEFAULTS[form], sort, top)
+    shown = view(sweep, columns or _own(form, sweep.spec.data), sort, top)
     match form:
         case Format.TABLE:
             return table.render(shown, base, colour)
@@ -64,8 +70,9 @@ def render(
 
 def files(sweep: SweepRecord) -> dict[str, str]:
     """Names and texts of what lies in the sweep's `report/` folder, for people and programs that look there."""
-    table = view(sweep, EIGHT)
-    everything = replace(table, columns=tuple(COLUMNS.values()))  # ordered once: there may be thousands of rows
+    table = view(sweep, _own(Format.MARKDOWN, sweep.spec.data))
+    known = tuple(columns_of(sweep.spec.data).values())
+    everything = replace(table, columns=known)  # ordered once: there may be thousands of rows
     return {
         "results.md": markdown.render(table),
         "results.csv": plain.render_csv(everything),

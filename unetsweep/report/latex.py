@@ -4,7 +4,7 @@ Rule 1: a text of somebody else's can neither end a cell, start a command nor en
 """
 
 from unetsweep.report.columns import Column, one_line
-from unetsweep.report.summary import best_of, gpus_text, state_line
+from unetsweep.report.summary import best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 
 _SPECIAL = str.maketrans(
@@ -54,6 +54,7 @@ def _cells(column: Column, shown: View) -> list[str]:
 
 def _comments(shown: View) -> list[str]:
     comments = [r"\usepackage{booktabs}", f"sweep {shown.sweep.name}: {state_line(shown.sweep.trials)}"]
+    comments.append(data_line(shown.sweep.spec))
     comments += [f"warning: {warning}" for warning in shown.sweep.warnings]
     if shown.best is not None:
         best = best_of(shown.sweep, shown.best)

@@ -8,7 +8,7 @@ Rule 2: a text of somebody else's can neither end a cell nor start markup.
 import re
 
 from unetsweep.report.columns import Column, metric_text, one_line, plain_text
-from unetsweep.report.summary import Best, best_of, gpus_text, state_line
+from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 
 # An underscore within a word (18808_3) is no markup in CommonMark, so it stays readable.
@@ -17,12 +17,13 @@ _MARKUP = re.compile(r"[\\`*|<>\[\]~&]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 
 def render(shown: View, base: str = "") -> str:
     """The whole report; paths below the folder `base` are shown relative to it."""
-    parts = ["\n".join(_table(shown)), escape(state_line(shown.sweep.trials))]
-    parts += [f"Warning: {escape(one_line(warning))}" for warning in shown.sweep.warnings]
+    sweep = shown.sweep
+    parts = ["\n".join(_table(shown)), escape(f"{data_line(sweep.spec)}."), escape(state_line(sweep.trials))]
+    parts += [f"Warning: {escape(one_line(warning))}" for warning in sweep.warnings]
     if shown.best is None:
         parts.append("No trial is complete yet, so there are no best hyperparameters.")
     else:
-        parts += _best(best_of(shown.sweep, shown.best), base)
+        parts += _best(best_of(sweep, shown.best), base)
     return "\n\n".join(parts) + "\n"
 
 

@@ -5,6 +5,7 @@ The JSON report is one object, and its keys stay:
 schema     1
 sweep      the sweep's name
 metric     `val_iou` or `val_loss`; `minimize` says whether less is better
+data       `image_size`, `mask_threshold`, `also_score_at`, as the sweep states them
 columns    names of the columns, in order
 rows       one object a trial, with those keys; null where there is nothing (yet)
 best       null, or the best trial (`summary.Best`)
@@ -24,6 +25,8 @@ from unetsweep.report.summary import best_of, state_counts
 from unetsweep.report.view import View
 
 SCHEMA = 1
+DATA = ("image_size", "mask_threshold", "also_score_at")
+"""Settings without which no score can be compared with another."""
 
 
 def render_csv(shown: View) -> str:
@@ -31,7 +34,8 @@ def render_csv(shown: View) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in shown.columns])
-    writer.writerows([column.value(trial) for column in shown.columns] for trial in shown.rows)
+    values = [column.value for column in shown.columns]
+    writer.writerows([value(trial) for value in values] for trial in shown.rows)
     return text.getvalue()
 
 
@@ -46,6 +50,7 @@ def render_json(shown: View) -> str:
         "sweep": _dumps(sweep.name),
         "metric": _dumps(sweep.spec.study.metric),
         "minimize": _dumps(sweep.spec.minimize),
+        "data": _dumps({name: getattr(sweep.spec.data, name) for name in DATA}),
         "columns": _dumps([column.name for column in shown.columns]),
         "rows": "[" + ",".join(f"\n{row}" for row in rows) + "\n]",
         "best": _dumps(best),

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unetsweep.core.spec import SweepSpec
+from unetsweep.images.scores import level_key
 from unetsweep.report.columns import checkpoint, number_text, reason
 from unetsweep.report.rows import STATES, SweepRecord, TrialRecord
 
@@ -77,6 +79,23 @@ def gpus_text(best: Best) -> str:
     else:
         words = f"0 ({best.processes} process" + ("es" if best.processes > 1 else "") + " on the CPU)"
     return f"Number of GPUs used in the training is {words}"
+
+
+def data_line(spec: SweepSpec) -> str:
+    """How the images were read that the scores are of: numbers compare only with others of the same settings.
+
+    >>> from types import SimpleNamespace as S
+    >>> of = lambda size, cut: S(data=S(image_size=size, mask_threshold=cut), trainer=S(command=None))
+    >>> data_line(of(512, "half"))
+    'Scores at 512x512, masks cut at half of their range'
+    >>> data_line(of(None, 0.0))
+    "Scores at the images' own size, masks cut above grey level 0"
+    """
+    size, cut = spec.data.image_size, spec.data.mask_threshold
+    words = "Scores asked for" if spec.trainer.command else "Scores"  # what that program did we do not know
+    at = f"{size}x{size}" if size else "the images' own size"
+    where = "at half of their range" if isinstance(cut, str) else f"above grey level {level_key(cut)}"
+    return f"{words} at {at}, masks cut {where}"
 
 
 def state_counts(trials: Sequence[TrialRecord]) -> dict[str, int]:

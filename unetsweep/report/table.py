@@ -3,7 +3,7 @@
 from unetsweep.report.columns import Column, metric_text, number_text, one_line, plain_text
 from unetsweep.report.markdown import relative
 from unetsweep.report.rows import TrialRecord
-from unetsweep.report.summary import Best, best_of, gpus_text, state_line
+from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 
 _BEST, _WRONG, _HEAD, _END = "\x1b[1;32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
@@ -11,7 +11,7 @@ _BEST, _WRONG, _HEAD, _END = "\x1b[1;32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
 def render(shown: View, base: str = "", colour: bool = False) -> str:
     """The whole report; paths below the folder `base` are shown relative to it."""
-    lines = [*_table(shown, colour), "", state_line(shown.sweep.trials)]
+    lines = [*_table(shown, colour), "", data_line(shown.sweep.spec), state_line(shown.sweep.trials)]
     lines += [f"warning: {one_line(warning)}" for warning in shown.sweep.warnings]
     lines.append("")
     if shown.best is None:

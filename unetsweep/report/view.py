@@ -5,11 +5,11 @@ Rule 1: a value that is not there (or not finite) sorts last, in either directio
 
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from unetsweep.errors import UsageError
-from unetsweep.report.columns import COLUMNS, Column, Value
+from unetsweep.report.columns import Column, Value, columns_of
 from unetsweep.report.rows import SweepRecord, TrialRecord, best, ranked
 
 
@@ -30,28 +30,28 @@ def view(sweep: SweepRecord, columns: Sequence[str], sort: str | None = None, to
     Without `sort`: best first where `top` is given, else by job, then by trial. Raises UsageError for
     a column that there is not.
     """
-    chosen = tuple(column(name) for name in columns)
+    known = columns_of(sweep.spec.data)
+    chosen = tuple(column(name, known) for name in columns)
     rows: Iterable[TrialRecord] = sweep.trials if top is None else ranked(sweep)[:top]
     if sort is not None:
-        rows = ordered(rows, sort)
+        rows = ordered(rows, column(sort.removeprefix("-"), known), falling=sort.startswith("-"))
     elif top is None:
         rows = sorted(rows, key=_by_job)
     return View(sweep, chosen, tuple(rows), best(sweep))
 
 
-def column(name: str) -> Column:
+def column(name: str, known: Mapping[str, Column]) -> Column:
     """The column of that name, in any case; raises UsageError that lists those that there are."""
-    found = COLUMNS.get(name.strip().lower().replace(" ", "_"))
+    found = known.get(name.strip().lower().replace(" ", "_"))
     if found is None:
-        near = difflib.get_close_matches(name.lower(), list(COLUMNS), 1)
+        near = difflib.get_close_matches(name.lower(), list(known), 1)
         hint = f"did you mean {near[0]!r}? Allowed" if near else "allowed"
-        raise UsageError(f"there is no column {name!r}; {hint} are {', '.join(COLUMNS)}")
+        raise UsageError(f"there is no column {name!r}; {hint} are {', '.join(known)}")
     return found
 
 
-def ordered(trials: Iterable[TrialRecord], sort: str) -> list[TrialRecord]:
-    """The trials by one column, `-` before its name for descending; equal ones by number."""
-    chosen, falling = column(sort.removeprefix("-")), sort.startswith("-")
+def ordered(trials: Iterable[TrialRecord], chosen: Column, *, falling: bool) -> list[TrialRecord]:
+    """The trials by one column; equal ones by number."""
     there: list[tuple[Value, TrialRecord]] = []
     missing: list[TrialRecord] = []
     for trial in sorted(trials, key=lambda trial: trial.number):

@@ -9,6 +9,7 @@ Rule 3: `last.ckpt` says which candidate is the best, so a candidate is dropped 
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -192,6 +193,19 @@ def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, Tri
     except Exception as error:
         raise StateError(f"{path} is no checkpoint of a U-Net of ours ({_brief(error)})") from error
     return unet.to(device).eval(), config, best
+
+
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """sha256 over names, kinds, shapes and bytes of a U-Net's weights and buffers, in the order of their names.
+
+    The same for the same bits, on whichever device and however they lie in memory.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def empty_unet(config: TrialConfig) -> UNet:

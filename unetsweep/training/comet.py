@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from unetsweep.contract import SCHEMA, Progress, TrialConfig, dumps, encode, result_from, run_key
+from unetsweep.contract import SCHEMA, Progress, Result, TrialConfig, dumps, encode, result_from, run_key
 from unetsweep.decode import decode
 from unetsweep.errors import Problem, StateError, TrackerError, UnetsweepError, UsageError
 
@@ -161,9 +161,18 @@ def _scores(out: Path) -> dict[int, dict[str, float]]:
     for path in (out / "horizons").glob("*.json"):
         if path.stem.isdecimal():
             result = result_from(json.loads(path.read_bytes()), str(path))
-            said = {name: getattr(result, field) for name, field in SCORES.items()}
+            said = {name: getattr(result, field) for name, field in SCORES.items()} | _more_scores(result)
             found[int(path.stem)] = {name: value for name, value in said.items() if value is not None}
     return dict(sorted(found.items()))
+
+
+def _more_scores(result: Result) -> dict[str, float]:
+    """Dice and the others of the best checkpoint; `test_iou_above_0` and such, as the report names them."""
+    named: list[tuple[str, Any, str]] = [("best_val_", result.val_scores, ""), ("test_", result.test_scores, "")]
+    named += [("", scores, f"_above_{level}") for level, scores in result.also_scored.items()]
+    named = [each for each in named if isinstance(each[1], Mapping)]  # a program of the user's may have written it
+    said = {f"{head}{name}{tail}": value for head, scores, tail in named for name, value in scores.items()}
+    return {name: value for name, value in said.items() if isinstance(value, int | float)}
 
 
 # ---- archives

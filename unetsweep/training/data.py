@@ -59,7 +59,9 @@ def read(config: TrialConfig) -> TrialImages:
         found = f"found {config.batch_size}, more than the {count} training images; use at most {count}"
         raise ConfigError("config.json", [Problem(found, "batch_size")])
     how = (config.data.image_size, config.data.mask_threshold, config.model.in_channels)
-    images = {name: read_pairs(part, *how) for name, part in parts.items()}
+    # Nothing is trained on other masks.
+    also = {"train": (), "val": config.data.also_score_at, "test": config.data.also_score_at}
+    images = {name: read_pairs(part, *how, also[name]) for name, part in parts.items()}
     sizes = sorted({image.shape[1::-1] for image in images["train"].images})
     if len(sizes) > 1 and config.batch_size > config.processes:
         found = "null, and the training images have sizes " + ", ".join(f"{w}x{h}" for w, h in sizes[:4])

@@ -3,11 +3,13 @@
 Rule 1: the table has a row an image. A rank fills the rows of its slice and the sum over the ranks
         completes it, so the scores are the same for any number of ranks and images.
 Rule 2: IoU is that of the vessel class over the set, sum TP / sum (TP + FP + FN), at threshold 0.5.
-        Where neither truth nor prediction holds a vessel there is nothing to miss: it is 1.
+        images.scores has the formulas, and what they are where nothing is there.
 Rule 3: the loss is mean binary cross-entropy a pixel, whatever the training loss is.
+Rule 4: masks cut at other levels are counted in the same pass, and in columns of their own.
 """
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unetsweep.images import scores
 from unetsweep.training.data import image_tensor, scaled
 
 if TYPE_CHECKING:
     from unetsweep.images.read import Images
 
 TP, FP, FN, BCE, PIXELS = range(5)
+CUT = 0.0
+"""Vessel is what has a logit above it: a probability above 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +37,13 @@ class Scores:
     table: np.ndarray[Any, np.dtype[np.float64]]
     """N x 5: true positives, false positives, false negatives, sum of the cross-entropy, pixels."""
 
+    also: np.ndarray[Any, np.dtype[np.float64]]
+    """N x L x 3: true positives, false positives, false negatives under each of the images' L other masks."""
+
     @property
     def iou(self) -> float:
         """Vessel IoU over the whole set."""
-        return iou(*self.table.sum(axis=0)[:3].tolist())
+        return scores.iou(*scores.summed(self.counts))
 
     @property
     def loss(self) -> float:
@@ -43,24 +51,31 @@ class Scores:
         total = self.table.sum(axis=0)
         return float(total[BCE] / total[PIXELS])
 
+    @property
+    def counts(self) -> list[scores.Counts]:
+        """(tp, fp, fn) of each image."""
+        return _counts_in(self.table)
+
+    @property
+    def also_counts(self) -> list[list[scores.Counts]]:
+        """The same under each of the other masks."""
+        return [_counts_in(self.also[:, level]) for level in range(self.also.shape[1])]
+
+    def summary(self) -> dict[str, float]:
+        """`Result.val_scores`: over the set and over its images."""
+        return scores.over_set(self.counts) | scores.over_images(self.counts)
+
     def per_image(self) -> tuple[dict[str, Any], ...]:
         """One `{image, tp, fp, fn, iou, loss}` an image."""
         rows: list[dict[str, Any]] = []
-        for name, row in zip(self.names, self.table.tolist(), strict=True):
-            counts = [int(n) for n in row[:3]]
-            entry = dict(zip(("tp", "fp", "fn"), counts, strict=True))
-            rows.append({"image": name, **entry, "iou": iou(*counts), "loss": row[BCE] / row[PIXELS]})
+        for name, counts, row in zip(self.names, self.counts, self.table.tolist(), strict=True):
+            entry = dict(zip(("tp", "fp", "fn"), (int(n) for n in counts), strict=True))
+            rows.append({"image": name, **entry, "iou": scores.iou(*counts), "loss": row[BCE] / row[PIXELS]})
         return tuple(rows)
 
 
-def iou(tp: float, fp: float, fn: float) -> float:
-    """Intersection over union of counted pixels.
-
-    >>> iou(2, 1, 1), iou(0, 0, 3), iou(0, 0, 0)
-    (0.5, 0.0, 1.0)
-    """
-    union = tp + fp + fn
-    return tp / union if union else 1.0
+def _counts_in(table: np.ndarray[Any, Any]) -> list[scores.Counts]:
+    return [(tp, fp, fn) for tp, fp, fn in table[:, :3].tolist()]
 
 
 def evaluate(
@@ -70,14 +85,27 @@ def evaluate(
 
     With `size` > 1 every rank must call it, with the same weights and buffers.
     """
-    table = torch.zeros(len(images.images), 5, dtype=torch.float64, device=device)
+    number, others = len(images.images), len(images.also)
+    table = torch.zeros(number, 5 + 3 * others, dtype=torch.float64, device=device)
     with evaluating(unet, device, precision):
-        for row in range(rank, len(images.images), size):
-            truth = torch.from_numpy(np.ascontiguousarray(images.masks[row])).to(device)
-            table[row] = _counts(logits(unet, images.images[row], device), truth)
+        for row in rows_of(number, rank, size):
+            masks = (images.masks, *images.also)
+            truths = [torch.from_numpy(np.ascontiguousarray(of[row])).to(device) for of in masks]
+            table[row] += _counted(logits(unet, images.images[row], device)[0], truths)
     if size > 1:
-        torch.distributed.all_reduce(table)
-    return Scores(images.names, table.cpu().numpy())
+        gather(table)
+    found = table.cpu().numpy()
+    return Scores(images.names, found[:, :5], found[:, 5:].reshape(number, others, 3))
+
+
+def rows_of(number: int, rank: int, size: int) -> range:
+    """Which of so many images a rank scores: each image is one rank's."""
+    return range(rank, number, size)
+
+
+def gather(table: Tensor) -> None:
+    """The rows that the other ranks filled are 0 here, so the sum of the ranks' tables has them all, exactly."""
+    torch.distributed.all_reduce(table)
 
 
 @contextlib.contextmanager
@@ -100,9 +128,14 @@ def logits(unet: nn.Module, image: np.ndarray[Any, Any], device: torch.device) -
     return out.float()
 
 
-def _counts(logit: Tensor, truth: Tensor) -> Tensor:
-    """A row of the table, on the device, from 1 x H x W logits and H x W truth of 0 and 1."""
-    said, true = logit[0] > 0, truth > 0
-    bce = F.binary_cross_entropy_with_logits(logit[0], truth.float(), reduction="none").double().sum()
-    counts = [(said & true).sum(), (said & ~true).sum(), (~said & true).sum()]
-    return torch.stack([*(n.double() for n in counts), bce, torch.full_like(bce, truth.numel())])
+def _counted(logit: Tensor, truths: Sequence[Tensor]) -> Tensor:
+    """A row of the table, on the device, from H x W logits and H x W truths of 0 and 1, the main one first."""
+    said, (main, *others) = logit > CUT, truths
+    bce = F.binary_cross_entropy_with_logits(logit, main.float(), reduction="none").double().sum()
+    also = [n for truth in others for n in _confusion(said, truth)]
+    return torch.stack([*_confusion(said, main), bce, torch.full_like(bce, main.numel()), *also])
+
+
+def _confusion(said: Tensor, truth: Tensor) -> list[Tensor]:
+    true = truth > 0
+    return [n.sum().double() for n in (said & true, said & ~true, ~said & true)]

@@ -4,19 +4,19 @@ Rule 1: everything here can be done again from the files, and gives the same.
 """
 
 import os
-import platform
 import resource
 import socket
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import distributed
 
-import unetsweep
 from unetsweep import contract
 from unetsweep.contract import Result, TrialConfig
-from unetsweep.training import checkpoints, evaluate
+from unetsweep.images.scores import under_other_masks
+from unetsweep.training import checkpoints, evaluate, machine
 from unetsweep.training.checkpoints import Desk, Reached
 from unetsweep.training.data import TrialImages
 from unetsweep.training.unet import UNet
@@ -31,8 +31,37 @@ def is_published(out: Path, epochs: int) -> bool:
     return (out / path(epochs)).exists()
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a horizon's best checkpoint got."""
+
+    val: evaluate.Scores
+    test: evaluate.Scores | None
+    """None: the test set is not to be read."""
+    weights: str
+    """Digest of what was scored."""
+
+    def told_in(self, result: Result, levels: Sequence[float]) -> Result:
+        """`result` with all that the tables say; `levels`: where the other masks were cut.
+
+        `val_iou` and `val_loss` stay what the training was told, by which it chose the checkpoint.
+        """
+        test = self.test
+        return replace(
+            result,
+            weights=self.weights,
+            val_per_image=self.val.per_image(),
+            val_scores=self.val.summary(),
+            test_iou=test.iou if test else None,
+            test_loss=test.loss if test else None,
+            test_per_image=test.per_image() if test else (),
+            test_scores=test.summary() if test else {},
+            also_scored=under_other_masks(levels, self.val.also_counts, test.also_counts if test else ()),
+        )
+
+
 class Scorer:
-    """Scores horizons on the test set and publishes their results. Every rank calls, rank 0 writes."""
+    """Scores horizons on validation and test, and publishes their results. Every rank calls, rank 0 writes."""
 
     def __init__(
         self,
@@ -52,19 +81,24 @@ class Scorer:
 
     def publish(self, reached: Reached, device: torch.device) -> None:
         """Write `horizons/<epochs>.json` of a horizon whose best checkpoint is on the disk."""
-        test = None
-        if reached.best is not None and self.config.trainer.score_test:
-            unet = self._load(checkpoints.best_of(reached.epochs), device)
-            precision = self.config.trainer.precision
-            test = evaluate.evaluate(unet, self.images.test, device, precision, self.rank, self.size)
+        scored = None if reached.best is None else self._score(checkpoints.best_of(reached.epochs), device)
         memory = self._peak_memory_mb(device)
         if self.rank == 0 and not self.desk.lost:
-            text = contract.dumps(contract.encode(self._result(reached, test, device, memory)))
+            text = contract.dumps(contract.encode(self._result(reached, scored, device, memory)))
             self.desk.publish(path(reached.epochs), lambda stream: stream.write(text.encode()))
 
-    def _result(self, reached: Reached, test: evaluate.Scores | None, device: torch.device, memory: float) -> Result:
+    def _score(self, name: str, device: torch.device) -> Scored:
+        """The checkpoint `name` on validation and test."""
+        unet = self._load(name, device)
+        how = (device, self.config.trainer.precision, self.rank, self.size)
+        val = evaluate.evaluate(unet, self.images.val, *how)
+        test = evaluate.evaluate(unet, self.images.test, *how) if self.config.trainer.score_test else None
+        weights = checkpoints.weights_digest(unet.state_dict()) if self.rank == 0 else ""
+        return Scored(val, test, weights)
+
+    def _result(self, reached: Reached, scored: Scored | None, device: torch.device, memory: float) -> Result:
         best, gpus = reached.best, self.size if device.type == "cuda" else 0
-        return Result(
+        result = Result(
             state=reached.state,
             job_id=self.job_id,
             epochs=reached.epochs,
@@ -72,19 +106,19 @@ class Scorer:
             best_epoch=best.epoch if best else None,
             val_iou=best.val_iou if best else None,
             val_loss=best.val_loss if best else None,
-            test_iou=test.iou if test else None,
-            test_loss=test.loss if test else None,
-            test_per_image=test.per_image() if test else (),
             checkpoint=checkpoints.best_of(reached.epochs) if best else None,
             seconds=round(reached.seconds, 3),
             gpu_seconds=round(reached.seconds * gpus, 3),
             peak_memory_mb=round(memory, 1),
             host=socket.gethostname(),
-            versions=versions(),
+            versions=machine.versions(device),
+            hardware=machine.hardware(device),
+            threads=torch.get_num_threads(),
             data_manifest=self.images.manifest,
             micro_batch=self.micro_batch,
             message=reached.message,
         )
+        return result if scored is None else scored.told_in(result, self.config.data.also_score_at)
 
     def _load(self, name: str, device: torch.device) -> UNet:
         """The network of a checkpoint on every rank; rank 0 alone reads it, another node may not see it yet."""
@@ -114,13 +148,3 @@ def share_state(unet: UNet, size: int, *, buffers_only: bool = False) -> None:
     if size > 1:
         for tensor in unet.buffers() if buffers_only else unet.state_dict().values():
             distributed.broadcast(tensor, 0)
-
-
-def versions() -> dict[str, str]:
-    """What the numbers may depend on."""
-    return {
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "pytorch_lightning": version("pytorch-lightning"),
-        "unetsweep": unetsweep.__version__,
-    }

@@ -20,8 +20,9 @@ from unetsweep.contract import TrialConfig
 from unetsweep.errors import DataError, Problem, StateError, TrainingError, UsageError
 from unetsweep.images import layout
 from unetsweep.images.read import Pixels, read_image, read_mask, size_of
+from unetsweep.images.scores import iou
 from unetsweep.training.checkpoints import load_unet
-from unetsweep.training.evaluate import evaluating, iou, logits
+from unetsweep.training.evaluate import evaluating, logits
 from unetsweep.training.unet import UNet, probabilities
 
 PAPER, INK = 255, 40

@@ -1,0 +1,95 @@
+"""`data.also_score_at`: the scores under other masks, made beside the training and not noticed by it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import training_scenes as scenes
+
+from unetsweep.contract import DataConfig
+from unetsweep.images.read import read_mask
+from unetsweep.images.scores import dice, iou
+from unetsweep.training import data
+from unetsweep.training.checkpoints import LAST, load_unet, weights_digest
+from unetsweep.training.evaluate import evaluating, logits
+
+pytestmark = pytest.mark.train
+
+LEVELS = (0.0, 200.0)
+SIDE = 24
+"""The masks are shrunk, so their edges are grey."""
+
+
+def config(root: Path, *levels: float, **more: Any) -> Any:
+    return scenes.config(root, epochs=2, data=DataConfig(str(root), image_size=SIDE, also_score_at=levels), **more)
+
+
+@pytest.fixture(scope="module")
+def with_others(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scenes.trained(tmp_path_factory.mktemp("others") / "out", config(root, *LEVELS))
+
+
+def test_the_training_does_not_notice(root: Path, with_others: Path, tmp_path: Path) -> None:
+    without = scenes.trained(tmp_path / "out", config(root))
+    for file in (LAST, "checkpoints/best-2.ckpt"):
+        assert scenes.weights(without / file) == scenes.weights(with_others / file)
+    assert scenes.progress(without) == scenes.progress(with_others)
+    rows = [scenes.row(out, 2) for out in (without, with_others)]
+    assert rows[0].pop("also_scored") == {}
+    assert rows[1].pop("also_scored") != {}
+    assert rows[0] == rows[1]  # the digest of the images and that of the weights among it
+
+
+def test_each_level_has_the_scores_of_its_own_masks(root: Path, with_others: Path) -> None:
+    row, images = scenes.row(with_others, 2), data.read(config(root))
+    unet, _, _ = load_unet(with_others / row["checkpoint"])
+    assert list(row["also_scored"]) == ["0", "200"]
+    for key, level in (("0", 0), ("200", 200)):
+        expected = {}
+        for part, folder in (("val", "train"), ("test", "test")):
+            total = np.zeros(3)
+            of = getattr(images, part)
+            for name, image in zip(of.names, of.images, strict=True):
+                with evaluating(unet, torch.device("cpu"), "32"):
+                    said = logits(unet, image, torch.device("cpu"))[0].numpy() > 0
+                true = read_mask(root / folder / "mask" / f"{name}.png", SIDE, level) == 1
+                total += (said & true).sum(), (said & ~true).sum(), (~said & true).sum()
+            expected |= {f"{part}_iou": iou(*total), f"{part}_dice": dice(*total)}
+        assert row["also_scored"][key] == expected
+    assert len({row["test_iou"], *(row["also_scored"][key]["test_iou"] for key in ("0", "200"))}) == 3
+
+
+def test_a_test_set_that_is_not_to_be_read_has_no_scores(root: Path, tmp_path: Path) -> None:
+    out = scenes.trained(tmp_path / "out", config(root, 0.0, trainer={"score_test": False}))
+    row = scenes.row(out, 2)
+    assert (row["test_iou"], row["test_loss"], row["test_per_image"], row["test_scores"]) == (None, None, [], {})
+    assert set(row["also_scored"]["0"]) == {"val_iou", "val_dice"}
+    assert set(row["val_scores"]) == {"dice", "precision", "sensitivity", "image_iou_mean", "image_iou_sd"}
+
+
+def test_only_what_is_scored_is_cut_at_other_levels_and_the_digest_knows_nothing_of_it(root: Path) -> None:
+    plain, others = data.read(config(root)), data.read(config(root, *LEVELS))
+    assert plain.manifest == others.manifest
+    assert [len(part.also) for part in (others.train, others.val, others.test)] == [0, 2, 2]
+    assert all(np.array_equal(a, b) for a, b in zip(plain.test.masks, others.test.masks, strict=True))
+
+
+def test_the_digest_of_weights_is_that_of_their_bits(with_others: Path) -> None:
+    row = scenes.row(with_others, 2)
+    unet, _, _ = load_unet(with_others / row["checkpoint"])
+    state = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
+    assert weights_digest(state) == row["weights"]
+    assert weights_digest(dict(reversed(state.items()))) == row["weights"]
+    name = next(name for name, tensor in state.items() if tensor.ndim == 4)
+    scattered = state[name].to(memory_format=torch.channels_last)
+    assert weights_digest({**state, name: scattered}) == row["weights"]
+    bits = state[name].clone()
+    bits.view(torch.int32).view(-1)[0] ^= 1
+    same_bytes = (state[name].view(torch.int32), state[name].flatten())
+    for other in ({**state, name: tensor} for tensor in (bits, *same_bytes)):
+        assert weights_digest(other) != row["weights"]
+    renamed = {(f"{key}_" if key == name else key): tensor for key, tensor in state.items()}
+    assert list(renamed) != list(state)
+    assert weights_digest(renamed) != row["weights"]
