@@ -26,7 +26,7 @@ class Split:
     val: float = 0.25
     """Share of the training images (by whole groups) that validates."""
     seed: int = 0
-    groups: str = "none"
+    groups: str = "auto"
     """Which images show one eye or person: `auto` (copies of one eye are found in the pictures, left and right
     eyes by their names), a CSV file in the root (columns file, group), a regular expression whose first group
     is searched in the file name, or `none` (each image by itself)."""

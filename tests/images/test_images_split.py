@@ -40,9 +40,9 @@ def test_a_split_is_the_same_for_ever() -> None:
 
 
 def test_the_order_of_the_files_does_not_matter_and_the_seed_does() -> None:
-    first, turned = (split(p, Split(0.25, 3), Path()) for p in (EIGHTY, EIGHTY[::-1]))
+    first, turned = (split(p, Split(0.25, 3, "none"), Path()) for p in (EIGHTY, EIGHTY[::-1]))
     assert first == turned
-    assert first != split(EIGHTY, Split(0.25, 4), Path())
+    assert first != split(EIGHTY, Split(0.25, 4, "none"), Path())
 
 
 @given(
