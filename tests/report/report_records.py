@@ -113,6 +113,18 @@ def mixed_sweep() -> SweepRecord:
     )
 
 
+def leaked_sweep() -> SweepRecord:
+    """Both kinds of leak, allowed."""
+    data = DataConfig(root="/data/eyes", also_score_at=(0.0,))
+    result = Result(val_iou=0.86, val_loss=0.05, test_iou=0.7, test_loss=0.2, also_scored={"0": {"test_iou": 0.72}})
+    leak = {
+        "val": "20 of 20 validation images have a copy in training (as 01 of 03)",
+        "test": "1 of 20 test images has a copy in training or validation (as 7 of 13)",
+    }
+    warnings = tuple(f"LEAKED: {text}: these scores reward memory" for text in leak.values())
+    return SweepRecord("grid", spec(data=data), (trial(0, job_id="7", result=result),), warnings, leak)
+
+
 def other_masks_sweep() -> SweepRecord:
     """Data settings of its own, every score, and what a program of a user's may leave instead."""
     data = DataConfig(root="/data/eyes", image_size=512, mask_threshold=127.0, also_score_at=(0.0, 127.5))

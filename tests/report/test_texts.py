@@ -29,7 +29,7 @@ results = st.builds(
     also_scored=st.dictionaries(st.just("0"), numbers | st.dictionaries(st.just("val_iou"), numbers | words)),
 )
 others = spec(data=DataConfig("/data", also_score_at=(0.0,)))
-every = list(columns_of(others.data))
+every = list(columns_of(SweepRecord("s", others, ())))
 trials = st.builds(
     trial,
     st.integers(0, 20_000),

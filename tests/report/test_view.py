@@ -123,6 +123,6 @@ def test_scores_under_other_masks_are_columns_of_the_sweeps_that_have_them() -> 
 def test_other_masks_change_neither_the_winner_nor_a_column_of_the_usual_ones() -> None:
     sweep = other_masks_sweep()
     assert winner(sweep) == 0
-    usual, all_of_it = list(COLUMNS), list(columns_of(sweep.spec.data))
+    usual, all_of_it = list(COLUMNS), list(columns_of(sweep))
     assert all_of_it[: len(usual)] == usual
     assert all_of_it[len(usual) :] == [f"{part}_iou_above_{at}" for at in ("0", "127.5") for part in ("val", "test")]

@@ -78,7 +78,8 @@ def _data(root: Path) -> Iterator[Finding]:
     for config in sorted((root / layout.TRIALS).glob(f"*/{layout.CONFIG}")):
         data = _raw(config).get("data") or {}
         if data.get("manifest"):
-            leak = "what leaks is not known any more (allow_leak is set)" if data["split"].get("allow_leak") else None
+            unknown = "which images have a copy in training is not known any more (allow_leak is set)"
+            leak = dict.fromkeys(("val", "test"), unknown) if data["split"].get("allow_leak") else {}
             yield written(path, why, {"manifest": data["manifest"], "leak": leak}, str(config.relative_to(root)))
             return
     yield aside(path, why, "no trial tells the split: run `unetsweep submit` with the sweep's own YAML file again")

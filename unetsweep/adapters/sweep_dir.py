@@ -44,7 +44,7 @@ def is_data(raw: Mapping[str, Any]) -> None:
     """KeyError or TypeError where it is not what a sweep says of its images."""
     if not all(isinstance(raw["manifest"][part], Mapping) for part in ("train", "val", "test")):
         raise TypeError("manifest")
-    if not isinstance(raw["leak"], str | None):
+    if not isinstance(raw["leak"], Mapping):
         raise TypeError("leak")
 
 
@@ -82,7 +82,7 @@ class SweepDir:
 
     @property
     def data(self) -> Mapping[str, Any] | None:
-        """`manifest` (the split, pinned) and `leak` (what was allowed to leak, in words; null: nothing); None:
+        """`manifest` (the split, pinned) and `leak` (what was allowed to leak, in words, by part); None:
         the sweep pins no images. StateError where it cannot be read."""
         path = self.root / layout.DATA
         try:

@@ -1,5 +1,6 @@
 """A sweep's files as the report's records; the scheduler and the study are not asked."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from unetsweep import contract
@@ -30,7 +31,19 @@ def records(sweep_dir: Path) -> SweepRecord:
         if (folder / layout.TRIAL).exists()
     )
     leaky = spec.data.split.groups == "none" and spec.trainer.command is None
-    return SweepRecord(directory.name, spec, trials, (NO_GROUPS,) if leaky else ())
+    leak, lost = _leak(directory)
+    warnings = [f"LEAKED: {text}: these scores reward memory" for text in leak.values()]
+    warnings += [lost] if lost else [NO_GROUPS] if leaky and not leak else []
+    return SweepRecord(directory.name, spec, trials, tuple(warnings), leak)
+
+
+def _leak(directory: SweepDir) -> tuple[Mapping[str, str], str | None]:
+    """What leaks, by part; and why that is not known, where it is not: then everything may."""
+    try:
+        return (directory.data or {"leak": {}})["leak"], None
+    except StateError as error:
+        unknown = "whether these images have a copy in training cannot be read"
+        return dict.fromkeys(("val", "test"), unknown), advised(error, directory.root)
 
 
 def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:

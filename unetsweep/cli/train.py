@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,7 +16,8 @@ from unetsweep.errors import ConfigError, UsageError
 def command(config: Path, out: Path) -> None:
     """Train CONFIG (a config.json; its data, epochs, batch_size and learning_rate are enough) into DIR.
 
-    A training that was interrupted goes on where it was; a finished one is not done again.
+    A training that was interrupted goes on where it was; a finished one is not done again. DIR/config.json is the
+    config with the split as it was, by name.
     """
     from unetsweep import contract
     from unetsweep.adapters.files import write_text
@@ -32,12 +34,17 @@ def command(config: Path, out: Path) -> None:
         raise UsageError(f"{config}: trainer.command is set: run that program itself")
     from unetsweep.images.check import check
 
-    check(asked.data)
+    checked = check(asked.data)
+    for warning in checked.warnings:
+        click.echo(f"warning: {warning}", err=True)
     out.mkdir(parents=True, exist_ok=True)
+    pinned = replace(asked, data=replace(asked.data, manifest=checked.manifest))
+    path = out / layout.CONFIG
+    write_text(path, contract.dumps(contract.encode(pinned)))
     if asked.processes == 1:
-        train_by_hand(config, out)
+        train_by_hand(path, out)
     else:
-        status = train_ranks_by_hand(config, out, asked.processes)
+        status = train_ranks_by_hand(path, out, asked.processes)
         if status:
             sys.exit(status)
     path = out / layout.horizon(asked.epochs)

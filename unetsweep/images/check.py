@@ -90,7 +90,7 @@ def _divided(
 
 
 def _refusal(data: DataConfig, leak: Leak) -> str:
-    said = f"{leak.text()}: {LEAKS}. "
+    said = f"{'; '.join(leak.parts().values())}: {LEAKS}. "
     if leak.test:
         said += "Take the copies out of test or train; "
     elif data.split.groups == "auto":  # a manifest of an older version, or images moved since
@@ -140,7 +140,7 @@ def _many_sizes(sizes: Mapping[str, Sequence[str]]) -> str:
 
 
 def _warnings(data: DataConfig, shares: Mapping[str, float], leak: Leak) -> tuple[str, ...]:
-    found = [f"LEAKED: {leak.text()}: {LEAKS}"] if leak else []
+    found = [f"LEAKED: {text}: {LEAKS}" for text in leak.parts().values()]
     if data.split.groups == "none" and not leak:
         found.append(NO_GROUPS)
     empty = [name for name, share in shares.items() if share == 0]

@@ -23,6 +23,18 @@ class Leak:
     def __bool__(self) -> bool:
         return bool(self.val or self.test)
 
+    def parts(self) -> dict[str, str]:
+        """What leaks, by part (`val`, `test`), one line each; empty where nothing does.
+
+        >>> Leak((("07", "13"),), 20, (), 20).parts()
+        {'val': '1 of 20 validation images has a copy in training (as 07 of 13)'}
+        """
+        said = {
+            "val": _said(self.val, self.val_of, "validation", "in training") if self.val else "",
+            "test": _said(self.test, self.test_of, "test", "in training or validation") if self.test else "",
+        }
+        return {part: text for part, text in said.items() if text}
+
     def text(self) -> str:
         """One line.
 

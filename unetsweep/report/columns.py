@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
 from unetsweep.contract import DataConfig
 from unetsweep.images.scores import DATA_SET, OVER_IMAGES, level_key
-from unetsweep.report.rows import TrialRecord
+from unetsweep.report.rows import SweepRecord, TrialRecord
 
 Value = str | int | float | None
 
@@ -183,9 +183,22 @@ def also_columns(data: DataConfig) -> dict[str, Column]:
     return {column.name: column for column in found}
 
 
-def columns_of(data: DataConfig) -> dict[str, Column]:
-    """All columns of a sweep with these data, in order."""
-    return COLUMNS | also_columns(data)
+def columns_of(sweep: SweepRecord) -> dict[str, Column]:
+    """All columns of a sweep, in order. What leaked says so in its heading, and in a column `leak`."""
+    found = COLUMNS | also_columns(sweep.spec.data)
+    if not sweep.leak:
+        return found
+    said = one_line("; ".join(sweep.leak.values()))
+    leak = Column("leak", "leak", lambda trial: said, is_identity=True, is_text=True)
+    return {name: _labelled(column, sweep.leak) for name, column in found.items()} | {"leak": leak}
+
+
+def _labelled(column: Column, leak: Mapping[str, str]) -> Column:
+    part = "val" if column.name == "gap" else column.name.partition("_")[0]
+    return replace(column, heading=f"{column.heading} {LEAKED}") if part in leak else column
+
+
+LEAKED = "(leaked)"
 
 
 EIGHT = ("job_id", "epochs", "batch_size", "learning_rate", "val_iou", "val_loss", "test_iou", "test_loss")

@@ -5,7 +5,6 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import assert_never
 
-from unetsweep.contract import DataConfig
 from unetsweep.report import latex, markdown, plain, table
 from unetsweep.report.columns import EIGHT, also_columns, columns_of
 from unetsweep.report.rows import SweepRecord
@@ -22,9 +21,9 @@ class Format(StrEnum):
     LATEX = "latex"
 
 
-def _own(form: Format, data: DataConfig) -> tuple[str, ...]:
+def _own(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
     """The columns that a format shows unless others are asked for."""
-    also = tuple(also_columns(data))
+    also = tuple(also_columns(sweep.spec.data))
     match form:
         case Format.TABLE:
             return ("trial", "state", *EIGHT, *also)
@@ -33,7 +32,7 @@ def _own(form: Format, data: DataConfig) -> tuple[str, ...]:
         case Format.LATEX:
             return (EIGHT[0], "state", *EIGHT[1:], *also)
         case _:
-            return tuple(columns_of(data))
+            return tuple(columns_of(sweep))
 
 
 def render(
@@ -52,7 +51,10 @@ def render(
     which the paths in texts for people are relative (empty: absolute); `colour`: for `table` on a
     terminal. Raises UsageError for a column that there is not.
     """
-    shown = view(sweep, columns or _own(form, sweep.spec.data), sort, top)
+    chosen = list(columns or _own(form, sweep))
+    if form is Format.CSV and sweep.leak and "leak" not in chosen:
+        chosen.append("leak")  # its keys stay as they are, so this alone says it
+    shown = view(sweep, chosen, sort, top)
     match form:
         case Format.TABLE:
             return table.render(shown, base, colour)
@@ -70,8 +72,8 @@ def render(
 
 def files(sweep: SweepRecord) -> dict[str, str]:
     """Names and texts of what lies in the sweep's `report/` folder, for people and programs that look there."""
-    table = view(sweep, _own(Format.MARKDOWN, sweep.spec.data))
-    known = tuple(columns_of(sweep.spec.data).values())
+    table = view(sweep, _own(Format.MARKDOWN, sweep))
+    known = tuple(columns_of(sweep).values())
     everything = replace(table, columns=known)  # ordered once: there may be thousands of rows
     return {
         "results.md": markdown.render(table),

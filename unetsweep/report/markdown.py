@@ -7,7 +7,7 @@ Rule 2: a text of somebody else's can neither end a cell nor start markup.
 
 import re
 
-from unetsweep.report.columns import Column, metric_text, one_line, plain_text
+from unetsweep.report.columns import LEAKED, Column, metric_text, one_line, plain_text
 from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 
@@ -84,7 +84,8 @@ def _best(best: Best, base: str) -> list[str]:
         f"- **Epochs**: {best.epochs}",
     ]
     when = "At its best epoch" if best.best_epoch is None else f"At epoch **{best.best_epoch}**"
-    scores = [("IoU score", best.val_iou), ("validation loss", best.val_loss)]
+    mark = f" {LEAKED}" if "val" in best.leaked else ""
+    scores = [(f"IoU score{mark}", best.val_iou), (f"validation loss{mark}", best.val_loss)]
     parts = [
         gpus_text(best),
         "The best hyperparameters of the sweep are:",

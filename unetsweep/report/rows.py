@@ -5,8 +5,8 @@ Rule 1: only complete trials compete; the best has the best metric, then fewer e
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from unetsweep.contract import Result
 from unetsweep.core.spec import SweepSpec
@@ -55,6 +55,8 @@ class SweepRecord:
     trials: tuple[TrialRecord, ...]
     warnings: tuple[str, ...] = ()
     """What a reader of the numbers must know: `groups: none`, a torn file."""
+    leak: Mapping[str, str] = field(default_factory=dict)
+    """Which images were scored although training saw a copy of them, in words: of `val`, of `test`."""
 
 
 _Rank = tuple[float, int, int]

@@ -38,6 +38,8 @@ class Best:
     test_loss: float | None
     checkpoint: str | None
     archive: str | None
+    leaked: tuple[str, ...] = ()
+    """`val`, `test`: which scores are of images that training saw a copy of."""
 
 
 def best_of(sweep: SweepRecord, trial: TrialRecord) -> Best:
@@ -62,6 +64,7 @@ def best_of(sweep: SweepRecord, trial: TrialRecord) -> Best:
         test_loss=result.test_loss,
         checkpoint=checkpoint(trial),
         archive=trial.archive,
+        leaked=tuple(sweep.leak),
     )
 
 

@@ -1,6 +1,6 @@
 """The same for a terminal: aligned text, a star before the best row, colour only where it is asked for."""
 
-from unetsweep.report.columns import Column, metric_text, number_text, one_line, plain_text
+from unetsweep.report.columns import LEAKED, Column, metric_text, number_text, one_line, plain_text
 from unetsweep.report.markdown import relative
 from unetsweep.report.rows import TrialRecord
 from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
@@ -48,6 +48,7 @@ def _painted(line: str, paint: str, colour: bool) -> str:
 
 
 def _best(best: Best, base: str) -> list[str]:
+    mark = f" {LEAKED}" if "val" in best.leaked else ""
     pairs = [
         ("best trial", number_text(best.trial) + (f" (job {best.job_id})" if best.job_id else "")),
         ("learning rate", plain_text(best.learning_rate)),
@@ -55,8 +56,8 @@ def _best(best: Best, base: str) -> list[str]:
         ("batch size", str(best.batch_size)),
         ("epochs", str(best.epochs)),
         ("best epoch", None if best.best_epoch is None else str(best.best_epoch)),
-        ("val_IoU", None if best.val_iou is None else metric_text(best.val_iou)),
-        ("val_loss", None if best.val_loss is None else metric_text(best.val_loss)),
+        ("val_IoU", None if best.val_iou is None else metric_text(best.val_iou) + mark),
+        ("val_loss", None if best.val_loss is None else metric_text(best.val_loss) + mark),
         ("checkpoint", best.checkpoint and one_line(relative(best.checkpoint, base))),
         ("experiment", best.archive and one_line(relative(best.archive, base))),
     ]

@@ -30,7 +30,7 @@ def view(sweep: SweepRecord, columns: Sequence[str], sort: str | None = None, to
     Without `sort`: best first where `top` is given, else by job, then by trial. Raises UsageError for
     a column that there is not.
     """
-    known = columns_of(sweep.spec.data)
+    known = columns_of(sweep)
     chosen = tuple(column(name, known) for name in columns)
     rows: Iterable[TrialRecord] = sweep.trials if top is None else ranked(sweep)[:top]
     if sort is not None:
