@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from local_sweeps import AT_ONCE, GRID, UNTIL_TOLD, Place, rates
 
+from unetsweep import package
 from unetsweep.adapters import pinned_code
 
 PACKAGE = Path(pinned_code.__file__).parents[1]
@@ -90,8 +91,10 @@ def test_a_copy_that_is_not_whole_is_made_anew(tmp_path: Path):
     assert pinned_code.pinned(tmp_path) == folder
 
 
-def test_a_copy_holds_the_sources_and_nothing_else(tmp_path: Path):
+def test_a_copy_holds_the_sources_and_where_they_came_from(tmp_path: Path):
     folder = pinned_code.pin(tmp_path)
-    assert {path.suffix for path in folder.rglob("*") if path.is_file()} <= {".py", ".typed"}
+    assert {path.suffix for path in (folder / "unetsweep").rglob("*") if path.is_file()} <= {".py", ".typed"}
+    assert {path.name for path in folder.iterdir()} <= {"unetsweep", "code.json", "code.diff"}
+    assert package.code(folder / "unetsweep")["package"] == folder.name == package.code()["package"]
     assert (folder / "unetsweep" / "__main__.py").is_file()
     assert (folder.stat().st_mode & 0o077, (tmp_path / "code").stat().st_mode & 0o077) == (0, 0)

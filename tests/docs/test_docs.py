@@ -236,6 +236,8 @@ ELSEWHERE = {
     "runs/NNNN/comet/NAME.zip",
     "trials/NNNN/result-K.json",
     "runs/NNNN/result-K.json",
+    "reproduced/NNNN/…",
+    "code/HASH/code.diff",
     "keepers/K.json",
     "keepers/K.job.json",
     "keepers/K.lost.json",

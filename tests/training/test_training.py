@@ -14,6 +14,7 @@ from training_scenes import FOUR, HORIZONS, left_behind, trained
 from unetsweep.contract import result_from
 from unetsweep.errors import TrainingError
 from unetsweep.images.scores import iou, summed
+from unetsweep.report.reproduced import unequal
 from unetsweep.training import data
 from unetsweep.training.checkpoints import LAST, load_unet, weights_digest
 from unetsweep.training.evaluate import evaluate
@@ -115,6 +116,7 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed_is_uninterrupted(sign: int
     trained(other, scenes.config(root, epochs=24))  # and no number of workers changes a bit
     one_row, other_row = scenes.row(one, 24), scenes.row(other, 24)
     assert one_row == other_row
+    assert unequal(*(result_from(scenes.result(out, 24), str(out)) for out in (other, one))) == []
     assert scenes.weights(one / LAST) == scenes.weights(other / LAST)
     assert scenes.progress(one) == scenes.progress(other)
     resumed = (one / "progress-2-0.jsonl").read_text().splitlines()

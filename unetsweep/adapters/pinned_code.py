@@ -14,17 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import unetsweep
+from unetsweep import package
 from unetsweep.adapters.files import named, read_json, rename_folder, utc_now, write_json
 from unetsweep.core import layout
 from unetsweep.errors import StateError, UsageError
-
-MARKER = "py.typed"
-DIGITS = 12
-
-
-def package() -> Path:
-    """The folder of the package that runs now."""
-    return Path(unetsweep.__file__).absolute().parent
+from unetsweep.package import digest, sources
 
 
 def pin(root: Path, source: Path | None = None) -> Path:
@@ -34,14 +28,15 @@ def pin(root: Path, source: Path | None = None) -> Path:
     """
     if os.pathsep in str(root):
         raise UsageError(f"{root}: PYTHONPATH cannot name a folder with {os.pathsep!r} in it")
-    source = package() if source is None else source
-    files = _files(source)
-    name = _hash(files)
+    source = package.folder() if source is None else source
+    files = sources(source)
+    name = digest(files)
     folder = root / layout.CODE / name
-    if _hash(_files(folder / source.name)) != name:
-        _copy(files, folder, source.name)
+    commit = _commit(source)
+    if digest(sources(folder / source.name)) != name:
+        _copy(files, folder, source.name, commit, _diff(source) if commit else "")
     if _noted(root) != name:
-        about = {"hash": name, "version": unetsweep.__version__, "commit": _commit(source), "at": utc_now().isoformat()}
+        about = {"hash": name, "version": unetsweep.__version__, "commit": commit, "at": utc_now().isoformat()}
         write_json(root / layout.CODE_NOTE, about)
     return folder
 
@@ -68,7 +63,7 @@ def with_code(environment: Mapping[str, str], code: Path | None) -> dict[str, st
 
 def without_code(environment: Mapping[str, str]) -> dict[str, str]:
     """These variables without the copy that runs now: for a program that is not ours."""
-    mine = str(package().parent)
+    mine = str(package.folder().parent)
     rest = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part and part != mine]
     outer = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
     return {**outer, "PYTHONPATH": os.pathsep.join(rest)} if rest else outer
@@ -76,15 +71,15 @@ def without_code(environment: Mapping[str, str]) -> dict[str, str]:
 
 def running(root: Path) -> Path | None:
     """The copy in this sweep's directory that this process runs; None: it runs another package."""
-    folder = package().parent
+    folder = package.folder().parent
     return folder if folder.parent == root.absolute() / layout.CODE else None
 
 
 def broken(root: Path) -> list[Path]:
     """Copies that are not what their name says."""
     folders = sorted((root / layout.CODE).glob("*")) if (root / layout.CODE).is_dir() else []
-    names = [folder for folder in folders if len(folder.name) == DIGITS and folder.name.isalnum()]
-    return [folder for folder in names if _hash(_files(folder / "unetsweep")) != folder.name]
+    names = [folder for folder in folders if len(folder.name) == package.DIGITS and folder.name.isalnum()]
+    return [folder for folder in names if digest(sources(folder / "unetsweep")) != folder.name]
 
 
 def _noted(root: Path) -> str:
@@ -95,22 +90,8 @@ def _noted(root: Path) -> str:
     return name if name.isalnum() else ""
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    """The package's sources by relative name; empty where there is no such folder."""
-    paths = [*folder.rglob("*.py"), folder / MARKER]
-    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
-    return dict(sorted(found.items()))
-
-
-def _hash(files: Mapping[str, bytes]) -> str:
-    digest = hashlib.sha256()
-    for name, content in files.items():
-        digest.update(f"{len(name.encode())} {name} {len(content)} ".encode())
-        digest.update(content)
-    return digest.hexdigest()[:DIGITS]
-
-
-def _copy(files: Mapping[str, bytes], folder: Path, name: str) -> None:
+def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | None, diff: str) -> None:
+    """The sources, and beside them where they came from."""
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     made = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     made.mkdir(mode=0o700)
@@ -120,6 +101,11 @@ def _copy(files: Mapping[str, bytes], folder: Path, name: str) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with named(path):
                 path.write_bytes(content)
+        note = {"package": folder.name, "commit": commit}
+        if diff:
+            (made / package.DIFF).write_text(diff, encoding="utf-8")
+            note["diff"] = hashlib.sha256(diff.encode()).hexdigest()[: package.DIGITS]
+        write_json(made / package.NOTE, note)
         for path in written:  # all are written before the first is flushed: one commit of the journal for all
             _flush(path)
         if folder.exists():  # a copy that is not whole
@@ -149,3 +135,12 @@ def _commit(source: Path) -> str | None:
                 return None
             said = done.stdout.strip()
     return said or None
+
+
+def _diff(source: Path) -> str:
+    """What of the package is not committed; empty: nothing, or git does not tell."""
+    words = ["git", "-C", str(source), "diff", "--no-color", "--no-ext-diff", "HEAD", "--", "."]
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False, timeout=10)
+        return done.stdout if done.returncode == 0 else ""
+    return ""

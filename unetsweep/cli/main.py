@@ -17,6 +17,7 @@ COMMANDS = {
     "cancel": "End a sweep's jobs, or those of some trials.",
     "repair": "Check a sweep's files, and mend what can be mended.",
     "retry": "Send trials again that ended without a result.",
+    "reproduce": "Train a trial again, and say whether it comes out the same.",
     "train": "Train one config.json by hand.",
     "predict": "Draw a checkpoint's masks for images.",
     "data": "Make sample images; check a set; measure the simplest baseline.",

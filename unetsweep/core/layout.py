@@ -5,6 +5,8 @@ import re
 SPEC = "sweep.yaml"
 DATA = "data.json"
 """The split by name with a digest of each pair of files, as it was when the sweep was submitted; and its leak."""
+REPRODUCED = "reproduced"
+"""Within a sweep's directory: trials that were trained again, by number, to be compared."""
 CONFIRM = "confirm"
 """Within a sweep's directory: the sweep that trains its leaders again with other seeds."""
 STUDY = "study.journal"

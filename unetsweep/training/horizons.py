@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from unetsweep import contract
+from unetsweep import contract, package
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.images.scores import under_other_masks
 from unetsweep.training import checkpoints, evaluate, machine
@@ -115,6 +115,7 @@ class Scorer:
             hardware=machine.hardware(device),
             threads=torch.get_num_threads(),
             data_manifest=self.images.manifest,
+            code=package.code(),
             micro_batch=self.micro_batch,
             message=reached.message,
         )

@@ -1,0 +1,115 @@
+"""A trial trained again is the same bit for bit, or what differs is named."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from local_sweeps import Place
+
+pytestmark = pytest.mark.train
+
+SWEEP = """
+data: {root: eyes, image_size: 32}
+space: {epochs: [EPOCHS], batch_size: [4], learning_rate: [1e-2]}
+model: {base: 4, depth: 2}
+trainer: {threads: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("eyes") / "eyes"
+    subprocess.run(
+        [sys.executable, "-m", "unetsweep", "data", "sample", folder, "--size", "64", "--eyes", "4"], check=True
+    )
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, eyes: Path) -> Place:
+    shutil.copytree(eyes, tmp_path / "eyes")
+    return Place(tmp_path)
+
+
+def trained(place: Place, more: str = "", epochs: int = 2) -> Path:
+    """A sweep of one trial, at its end."""
+    path = place.folder / "s.yaml"
+    path.write_text(SWEEP.replace("EPOCHS", str(epochs)) + more)
+    place.submit(path, "--watch")
+    return place.folder / "results" / "s"
+
+
+@pytest.mark.parametrize("more", ["", "slurm: {processes: 2}\n"], ids=["one process", "DDP of 2"])
+def test_a_trial_comes_out_the_same(place: Place, more: str) -> None:
+    root = trained(place, more)
+    before = (root / "trials/0000/result.json").read_bytes(), (root / "study.journal").read_bytes()
+
+    said = place.run("reproduce", "s", "0").stdout
+
+    assert "trial 0 of s again: bit for bit the same (weights, best_epoch, val_iou, val_loss, test_iou" in said
+    assert "differs" not in said
+    assert "changed" not in said
+    again = json.loads((root / "reproduced/0000/horizons/2.json").read_text())
+    assert again["weights"] == json.loads(before[0])["weights"]
+    assert ((root / "trials/0000/result.json").read_bytes(), (root / "study.journal").read_bytes()) == before
+
+
+def test_other_threads_are_named_and_another_result_is_told(place: Place) -> None:
+    root = trained(place)
+
+    said = place.run("reproduce", "s", "0", "--threads", "2", status=None)
+
+    assert "changed  threads: 1 then, 2 now" in said.stdout
+    same = (
+        json.loads((root / "reproduced/0000/horizons/2.json").read_text())["weights"]
+        == json.loads((root / "trials/0000/result.json").read_text())["weights"]
+    )
+    assert said.returncode == (0 if same else 1)
+    assert same or "not the same; see what has changed, above" in said.stdout
+
+
+def test_a_wrong_number_and_other_surroundings_are_named(place: Place) -> None:
+    root = trained(place, epochs=1)
+    path = root / "trials/0000/result.json"
+    result = json.loads(path.read_text())
+    result["val_iou"] += 1e-12
+    result["test_per_image"][1]["tp"] += 1
+    result["versions"]["numpy"] = "1.0"
+    path.write_text(json.dumps(result))
+
+    said = place.run("reproduce", "s", "0", status=1).stdout
+
+    assert f"differs  val_iou: {result['val_iou']} then, {result['val_iou'] - 1e-12} now" in said
+    assert "differs  test_per_image: 1 of 4 images differ" in said
+    assert "changed  versions, numpy: 1.0 then, " in said
+    assert "differs  weights" not in said
+
+
+def test_changed_data_are_named_before_anything_is_trained(place: Place) -> None:
+    root = trained(place, epochs=1)
+    shutil.copy(place.folder / "eyes/test/mask/01.png", place.folder / "eyes/test/mask/02.png")
+
+    said = place.run("reproduce", "s", "0", status=2)
+
+    assert "not trained, since the data are not the same" in said.stderr
+    assert "test: changed since the split was pinned: 02" in said.stderr
+    assert not (root / "reproduced").exists()
+
+    shutil.copytree(place.folder / "eyes", place.folder / "moved")
+    shutil.copy(place.folder / "eyes/test/mask/01.png", place.folder / "moved/test/mask/02.png")
+    assert "02" in place.run("reproduce", "s", "0", "--data", "moved", status=2).stderr
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(place: Place) -> None:
+    trained(place, epochs=1)
+    (place.folder / "mine/checkpoints").mkdir(parents=True)
+    (place.folder / "mine/config.json").write_text("{}")
+
+    said = place.run("reproduce", "s", "0", "--out", "mine", status=2).stderr
+
+    assert "mine: is not empty, and was not made by `unetsweep reproduce`" in said
+    assert (place.folder / "mine/config.json").read_text() == "{}"
+    assert "has no trial 7" in place.run("reproduce", "s", "7", status=2).stderr
