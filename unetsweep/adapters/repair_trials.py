@@ -48,7 +48,8 @@ def _config(folder: Path, why: str, spec: SweepSpec | None) -> Finding:
     path, trial = folder / layout.CONFIG, read_trial(folder)
     if spec is None:
         return for_user(path, why, "sweep.yaml is needed to write it anew: mend that first, then repair again")
-    config = trial_config(spec, trial["params"])
+    seed = trial.get("training_seed", spec.study.seed)  # older ones have none of their own
+    config = trial_config(spec, {**trial["params"], "seed": seed})
     if contract.config_id(config) != trial["config_id"]:
         advice = "sweep.yaml asks for another training than the trial was made for; put the file back from a backup"
         return for_user(path, why, advice)

@@ -61,13 +61,18 @@ class SweepDir:
     def exists(self) -> bool:
         return (self.root / layout.SPEC).exists()
 
-    def create(self, yaml: str, executor: str, data: Mapping[str, Any] | None = None) -> None:
-        """Make the directory, the user's alone; repeating it after a kill is harmless. `data`: its images."""
+    def create(
+        self, yaml: str, executor: str, data: Mapping[str, Any] | None = None, working: str | None = None
+    ) -> None:
+        """Make the directory, the user's alone; repeating it after a kill is harmless.
+
+        `data`: its images; `working`: where a trainer command starts (default: here).
+        """
         self.root.mkdir(parents=True, mode=0o700, exist_ok=True)
         self.check_private()
         for folder in (layout.TRIALS, layout.RUNS, layout.SUBMISSIONS):
             (self.root / folder).mkdir(mode=0o700, exist_ok=True)
-        about = {"executor": executor, "created": self._now().isoformat(), "working_directory": os.getcwd()}
+        about = {"executor": executor, "created": self._now().isoformat(), "working_directory": working or os.getcwd()}
         link_json(self.root / SWEEP, about)
         if data is not None:
             write_json(self.root / layout.DATA, data)

@@ -55,6 +55,7 @@ def rebuilt(number: int, config: TrialConfig) -> dict[str, Any]:
         "trial": number,
         "params": {name: getattr(config, name) for name in AXES},
         "config_id": contract.config_id(config),
+        "training_seed": config.seed,
         "runs": [{"run": number, "epochs": config.epochs}],
     }
 

@@ -76,8 +76,10 @@ def _submits(plan: "Plan") -> list[tuple[Element, ...]]:
 
 def _epochs(spec: "SweepSpec", existing: int, proposed: int) -> int | None:
     """Epochs of all the trials together; None where they are not known before they are drawn."""
-    from unetsweep.core.spec import Choices, grid_points
+    from unetsweep.core.spec import Choices, grid_points, listed_points
 
+    if spec.study.sampler == "list":
+        return int(sum(point["epochs"] for point in listed_points(spec.study)))
     if spec.study.sampler == "grid":
         return int(sum(point["epochs"] for point in grid_points(spec.space)))
     axis = spec.space.epochs

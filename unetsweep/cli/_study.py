@@ -6,7 +6,7 @@ from typing import Any
 
 from unetsweep.core import layout, pruning
 from unetsweep.core.pruning import History, Verdict
-from unetsweep.core.spec import SweepSpec, grid_left
+from unetsweep.core.spec import SweepSpec, grid_left, listed_left
 
 SMALL = 1_000_000
 """Bytes of a journal that is brought up to date at every ending."""
@@ -15,7 +15,7 @@ LAG_S_PER_BYTE = 2e-5
 
 
 class JournalStudy:
-    """Optuna behind its journal; a grid is proposed without importing it."""
+    """Optuna behind its journal; a grid or list is proposed without importing it."""
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
@@ -25,6 +25,9 @@ class JournalStudy:
     def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
         if spec.study.sampler == "grid":
             return list(grid_left(spec.space, (trial["params"] for trial in trials)))[:count]
+        if spec.study.sampler == "list":
+            taken = ({**trial["params"], "seed": trial["training_seed"]} for trial in trials)
+            return list(listed_left(spec.study, taken))[:count]
         from unetsweep.adapters.optuna_study import propose
 
         return propose(spec, trials, count)

@@ -17,6 +17,7 @@ COMMANDS = {
     "cancel": "End a sweep's jobs, or those of some trials.",
     "repair": "Check a sweep's files, and mend what can be mended.",
     "retry": "Send trials again that ended without a result.",
+    "confirm": "Train a sweep's leaders again with other seeds, and say which cannot be told apart.",
     "reproduce": "Train a trial again, and say whether it comes out the same.",
     "train": "Train one config.json by hand.",
     "predict": "Draw a checkpoint's masks for images.",

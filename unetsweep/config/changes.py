@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unetsweep.config.written import axis_tree, tree
-from unetsweep.core.spec import Choices, SweepSpec, trials_wanted
+from unetsweep.core.spec import Choices, SweepSpec, listed_left, listed_points, trials_wanted
 
 _FREE = ("run.", "slurm.", "data.split.allow_leak")
 _TRAINED = ("slurm.gpus", "slurm.processes")
@@ -31,8 +31,10 @@ def _adds(name: str, old: SweepSpec, new: SweepSpec) -> bool:
     if name.startswith("space."):
         # An adaptive sampler has drawn from the space as it was: what it learned would be of another one.
         was, now = (spec.space.axes()[name.removeprefix("space.")] for spec in (old, new))
-        is_grid = old.study.sampler == new.study.sampler == "grid"
+        is_grid = old.study.sampler == new.study.sampler and new.study.sampler in ("grid", "list")
         return is_grid and isinstance(was, Choices) and isinstance(now, Choices) and set(was.values) <= set(now.values)
+    if name == "study.sampler":
+        return old.study.sampler == new.study.sampler == "list" and not listed_left(old.study, listed_points(new.study))
     if name == "study.trials":
         return trials_wanted(new) >= trials_wanted(old)
     return name.startswith(_FREE) and name not in _TRAINED

@@ -1,7 +1,9 @@
 """Names that other libraries give, known without importing them; tests compare them with the libraries."""
 
-WORDS = ("grid", "random", "tpe")
-"""Samplers by their short name: ours enumerates a grid, `random` and `tpe` are Optuna's."""
+WORDS = ("grid", "list", "random", "tpe")
+"""Samplers by their short name: ours enumerate a grid or a list of points, `random` and `tpe` are Optuna's."""
+
+LIST_ARGUMENTS = ("points",)
 
 SAMPLERS: dict[str, tuple[str, ...]] = {
     "BruteForceSampler": ("avoid_premature_stop",),

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from unetsweep.config.pruner import pruner_problems
-from unetsweep.config.space import Axes, shown
+from unetsweep.config.space import AXES, Axes, shown
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
-from unetsweep.core.spec import Choices, Range, Resources, RunSpec, StudySpec, size
+from unetsweep.core.spec import Axis, Choices, Range, Resources, RunSpec, StudySpec, size
 from unetsweep.errors import Problem
 
 PLACEHOLDERS = ("config", "out")
 _ITEM = re.compile(r"\[(\d+)\]")
+_NO_LIST = "found a range; a {} needs a list, or say study: {{sampler: tpe}}"
 _FILLED = re.compile(r"\{(\w+)\}")
 
 
@@ -124,15 +125,16 @@ def _sampler(parts: Parts) -> list[Problem]:
     study, axes = parts.study, parts.axes.named()
     space = parts.axes.space()
     found: list[Problem] = []
-    if study.sampler == "grid":
+    if study.sampler == "list":
+        found += _points(study, axes)
+    if study.sampler in ("grid", "list"):
         for name, axis in axes.items():
             if isinstance(axis, Range):
-                found.append(
-                    Problem("found a range; a grid needs a list, or say study: {sampler: tpe}", f"space.{name}")
-                )
+                found.append(Problem(_NO_LIST.format(study.sampler), f"space.{name}"))
         if study.trials is not None:
-            many = f" ({size(space):.0f} here)" if space and not found else ""
-            message = f"found {study.trials}; a grid has one trial a point{many}: leave it out"
+            here = len(study.sampler_args.get("points") or ()) if study.sampler == "list" else space and size(space)
+            many = f" ({here:.0f} here)" if here and not found else ""
+            message = f"found {study.trials}; a {study.sampler} has one trial a point{many}: leave it out"
             found.append(Problem(message, "study.trials"))
     elif space is not None and math.isinf(size(space)):
         if study.sampler == "BruteForceSampler":
@@ -140,6 +142,31 @@ def _sampler(parts: Parts) -> list[Problem]:
         elif study.trials is None:
             message = f"is missing; {study.sampler} needs a number of trials, since the space has no end"
             found.append(Problem(message, "study.trials"))
+    return found
+
+
+def _points(study: StudySpec, axes: Mapping[str, Axis]) -> list[Problem]:
+    """Each point of a list is one of the space, once."""
+    at, found, seen = "study.sampler.points", [], set()
+    points = study.sampler_args.get("points")
+    if not isinstance(points, list) or not points:
+        return [Problem("is missing; say points: [{epochs: 8, batch_size: 4, learning_rate: 1e-3}, …]", at)]
+    for index, point in enumerate(points):
+        where = f"{at}.{index}"
+        if not isinstance(point, Mapping) or {*point, "seed"} != {*AXES, "seed"}:
+            found.append(Problem(f"found {point!r}; {', '.join(AXES)} and, if you like, seed", where))
+            continue
+        for name, axis in axes.items():
+            if isinstance(axis, Choices) and point[name] not in axis.values:
+                message = f"found {point[name]!r}, which space.{name} does not have; add it"
+                found.append(Problem(message, f"{where}.{name}"))
+        seed = point.get("seed", study.seed)
+        if type(seed) is not int or not 0 <= seed < 2**32:
+            found.append(Problem(f"found {seed!r}; 0 to 4294967295", f"{where}.seed"))
+        key = (*(repr(point[name]) for name in AXES), repr(seed))
+        if key in seen:
+            found.append(Problem("is there twice; leave one, or give it another seed", where))
+        seen.add(key)
     return found
 
 

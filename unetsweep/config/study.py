@@ -2,6 +2,7 @@
 
 sampler: tpe
 sampler: {name: TPESampler, n_startup_trials: 5}
+sampler: {name: list, points: [{epochs: 8, batch_size: 4, learning_rate: 1e-3, seed: 7}]}
 """
 
 import difflib
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unetsweep.config.decoded import decoded, unknown_keys
-from unetsweep.config.names import ELSEWHERE, SAMPLERS, WORDS
+from unetsweep.config.names import ELSEWHERE, LIST_ARGUMENTS, SAMPLERS, WORDS
 from unetsweep.config.pruner import pruner_from
 from unetsweep.core.spec import StudySpec
 from unetsweep.errors import Problem
@@ -74,7 +75,7 @@ def _instead(name: str) -> str:
 
 
 def _argument_problems(name: str, arguments: Mapping[str, Any], at: str) -> list[Problem]:
-    known = SAMPLERS.get(_LONG.get(name, name), ())
+    known = LIST_ARGUMENTS if name == "list" else SAMPLERS.get(_LONG.get(name, name), ())
     found = []
     for problem in unknown_keys(arguments, known, at):
         key = problem.field.removeprefix(f"{at}.")

@@ -237,7 +237,7 @@ def _propose(draft: _Draft, spec: SweepSpec, seen: Seen, capacity: Capacity) -> 
     if seen.stopped:
         return
     missing = trials_wanted(spec) - seen.ended - len(seen.trials)
-    if spec.study.sampler not in ("grid", "random"):
+    if spec.study.sampler not in ("grid", "list", "random"):
         free = capacity.parallel or ADAPTIVE_PARALLEL
         ending = {action.trial for action in draft.actions if isinstance(action, Tell)}
         missing = min(missing, free - len([trial for trial in seen.trials if trial.number not in ending]))

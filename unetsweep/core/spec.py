@@ -47,7 +47,7 @@ class StudySpec:
     """How points are chosen."""
 
     sampler: str = "grid"
-    """`grid`, `random`, `tpe`, or the name of an Optuna sampler class."""
+    """`grid`, `list`, `random`, `tpe`, or the name of an Optuna sampler class."""
     sampler_args: dict[str, Any] = field(default_factory=dict)
     trials: int | None = None
     """How many trials; None for a grid, which has as many as points."""
@@ -159,6 +159,18 @@ def grid_left(space: Space, taken: Iterable[Mapping[str, float]]) -> tuple[dict[
     return tuple(point for point in grid_points(space) if point_key(point) not in keys)
 
 
+def listed_points(study: StudySpec) -> tuple[dict[str, float], ...]:
+    """The points of the sampler `list`, each with the seed of its training; of another sampler none."""
+    points = study.sampler_args.get("points", ()) if study.sampler == "list" else ()
+    return tuple({"seed": study.seed, **point} for point in points)
+
+
+def listed_left(study: StudySpec, taken: Iterable[Mapping[str, float]]) -> tuple[dict[str, float], ...]:
+    """Those that are none of `taken` (points with their seeds), in the file's order."""
+    keys = {(point_key(point), point["seed"]) for point in taken}
+    return tuple(point for point in listed_points(study) if (point_key(point), point["seed"]) not in keys)
+
+
 def size(space: Space) -> float:
     """Number of distinct points; infinity where an axis is continuous."""
     total = 1.0
@@ -181,6 +193,8 @@ def largest_epochs(space: Space) -> int:
 
 def trials_wanted(spec: SweepSpec) -> int:
     """How many trials the sweep has when it is complete."""
+    if spec.study.sampler == "list":
+        return len(listed_points(spec.study))
     points = size(spec.space)
     if spec.study.trials is None:
         return int(points)

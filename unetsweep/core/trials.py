@@ -7,7 +7,8 @@ from unetsweep.core.spec import SweepSpec
 
 
 def trial_config(spec: SweepSpec, point: Mapping[str, float]) -> TrialConfig:
-    """The config of one point of the space (`epochs`, `batch_size`, `learning_rate`)."""
+    """The config of one point of the space (`epochs`, `batch_size`, `learning_rate`), with its own `seed` if it has
+    one."""
     return TrialConfig(
         data=spec.data,
         epochs=int(point["epochs"]),
@@ -15,7 +16,7 @@ def trial_config(spec: SweepSpec, point: Mapping[str, float]) -> TrialConfig:
         learning_rate=float(point["learning_rate"]),
         model=spec.model,
         trainer=spec.trainer,
-        seed=spec.study.seed,
+        seed=int(point.get("seed", spec.study.seed)),
         processes=spec.slurm.processes,
         accelerator="gpu" if spec.slurm.gpus else "cpu",
     )

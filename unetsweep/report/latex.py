@@ -3,7 +3,9 @@
 Rule 1: a text of somebody else's can neither end a cell, start a command nor end a comment.
 """
 
+from unetsweep.report import confirmed
 from unetsweep.report.columns import Column, one_line
+from unetsweep.report.rows import SweepRecord
 from unetsweep.report.summary import best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 
@@ -29,8 +31,17 @@ def render(shown: View) -> str:
     ]
     lines = [f"% {one_line(comment)}" for comment in _comments(shown)]
     lines += [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", heading, r"\midrule", *rows]
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}", *_confirmed(shown.sweep)]
     return "\n".join(lines) + "\n"
+
+
+def _confirmed(sweep: SweepRecord) -> list[str]:
+    rows = [" & ".join(escape(cell).replace("±", r"$\pm$") for cell in row) + r" \\" for row in confirmed.cells(sweep)]
+    if not rows:
+        return []
+    said = [f"% {one_line(sentence)}" for sentence in confirmed.sentences(sweep)]
+    head = [rf"\begin{{tabular}}{{{'r' * len(confirmed.cells(sweep)[0])}}}", r"\toprule", rows[0], r"\midrule"]
+    return [*said, *head, *rows[1:], r"\bottomrule", r"\end{tabular}"]
 
 
 def escape(text: str) -> str:

@@ -7,7 +7,9 @@ Rule 2: a text of somebody else's can neither end a cell nor start markup.
 
 import re
 
+from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, metric_text, one_line, plain_text
+from unetsweep.report.rows import SweepRecord
 from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 
@@ -24,7 +26,18 @@ def render(shown: View, base: str = "") -> str:
         parts.append("No trial is complete yet, so there are no best hyperparameters.")
     else:
         parts += _best(best_of(sweep, shown.best), base)
+    parts += _confirmed(sweep)
     return "\n\n".join(parts) + "\n"
+
+
+def _confirmed(sweep: SweepRecord) -> list[str]:
+    rows = confirmed.cells(sweep)
+    if not rows:
+        return []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [" | ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines.insert(1, " | ".join("-" * (width - 1) + ":" for width in widths))
+    return ["\n".join(f"| {line} |" for line in lines), *(f"{said}." for said in confirmed.sentences(sweep))]
 
 
 def escape(text: str) -> str:

@@ -9,6 +9,7 @@ data       `image_size`, `mask_threshold`, `also_score_at`, as the sweep states 
 columns    names of the columns, in order
 rows       one object a trial, with those keys; null where there is nothing (yet)
 best       null, or the best trial (`summary.Best`)
+confirmed  null, or `leaders` (one object each, best first: `leaders.Standing`) and `said`, the outcome in words
 states     how many trials of the whole sweep are in each state
 warnings   what a reader of the numbers must know
 """
@@ -20,7 +21,9 @@ import json
 import math
 from typing import Any
 
+from unetsweep.report import confirmed
 from unetsweep.report.columns import Value
+from unetsweep.report.rows import SweepRecord
 from unetsweep.report.summary import best_of, state_counts
 from unetsweep.report.view import View
 
@@ -54,10 +57,21 @@ def render_json(shown: View) -> str:
         "columns": _dumps([column.name for column in shown.columns]),
         "rows": "[" + ",".join(f"\n{row}" for row in rows) + "\n]",
         "best": _dumps(best),
+        "confirmed": _confirmed(sweep),
         "states": _dumps(state_counts(sweep.trials)),
         "warnings": _dumps(sweep.warnings),
     }
     return "{\n" + ",\n".join(f'"{key}": {text}' for key, text in parts.items()) + "\n}\n"
+
+
+def _confirmed(sweep: SweepRecord) -> str:
+    """One line a leader, best first; `said`: the outcome in words."""
+    rows = [_dumps({"trial": row.pop("key"), **row}) for row in map(dataclasses.asdict, confirmed.of(sweep))]
+    if not rows:
+        return "null"
+    return (
+        '{"leaders": [' + ",".join(f"\n{row}" for row in rows) + f'\n], "said": {_dumps(confirmed.sentences(sweep))}}}'
+    )
 
 
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from unetsweep.contract import Result
 from unetsweep.core.spec import SweepSpec
+from unetsweep.report.leaders import Repeats
 
 STATES = (
     "complete",
@@ -57,6 +58,8 @@ class SweepRecord:
     """What a reader of the numbers must know: `groups: none`, a torn file."""
     leak: Mapping[str, str] = field(default_factory=dict)
     """Which images were scored although training saw a copy of them, in words: of `val`, of `test`."""
+    confirmed: tuple[Repeats, ...] = ()
+    """What the confirmation runs of its leaders came to, as far as they have ended."""
 
 
 _Rank = tuple[float, int, int]

@@ -1,8 +1,9 @@
 """The same for a terminal: aligned text, a star before the best row, colour only where it is asked for."""
 
+from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, metric_text, number_text, one_line, plain_text
 from unetsweep.report.markdown import relative
-from unetsweep.report.rows import TrialRecord
+from unetsweep.report.rows import SweepRecord, TrialRecord
 from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 
@@ -18,7 +19,15 @@ def render(shown: View, base: str = "", colour: bool = False) -> str:
         lines.append("No trial is complete yet, so there are no best hyperparameters.")
     else:
         lines += _best(best_of(shown.sweep, shown.best), base)
+    lines += _confirmed(shown.sweep)
     return "\n".join(lines) + "\n"
+
+
+def _confirmed(sweep: SweepRecord) -> list[str]:
+    rows = confirmed.cells(sweep)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return ["", *lines, "", *confirmed.sentences(sweep)] if rows else []
 
 
 def _table(shown: View, colour: bool) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from unetsweep.errors import UsageError
+from unetsweep.report import confirmed
 from unetsweep.report.columns import Column, Value, columns_of
 from unetsweep.report.rows import SweepRecord, TrialRecord, best, ranked
 
@@ -30,7 +31,7 @@ def view(sweep: SweepRecord, columns: Sequence[str], sort: str | None = None, to
     Without `sort`: best first where `top` is given, else by job, then by trial. Raises UsageError for
     a column that there is not.
     """
-    known = columns_of(sweep)
+    known = known_columns(sweep)
     chosen = tuple(column(name, known) for name in columns)
     rows: Iterable[TrialRecord] = sweep.trials if top is None else ranked(sweep)[:top]
     if sort is not None:
@@ -38,6 +39,11 @@ def view(sweep: SweepRecord, columns: Sequence[str], sort: str | None = None, to
     elif top is None:
         rows = sorted(rows, key=_by_job)
     return View(sweep, chosen, tuple(rows), best(sweep))
+
+
+def known_columns(sweep: SweepRecord) -> dict[str, Column]:
+    """Every column that can be shown of a sweep, in order."""
+    return columns_of(sweep) | confirmed.columns(sweep)
 
 
 def column(name: str, known: Mapping[str, Column]) -> Column:

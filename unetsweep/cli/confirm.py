@@ -1,0 +1,115 @@
+"""`unetsweep confirm`: the leaders of a sweep again, with seeds that they were not chosen by."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unetsweep.core import layout
+from unetsweep.errors import UsageError
+
+if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.core.spec import SweepSpec
+    from unetsweep.report.rows import SweepRecord, TrialRecord
+
+
+@click.command("confirm")
+@click.argument("sweep")
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="So many of the best trials.")
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Trainings of each.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained; write nothing.")
+@click.option("--watch", is_flag=True, help="Show how it goes until all have ended; Ctrl-C leaves the trainings going.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
+)
+def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, results: Path) -> None:
+    """Train the leaders of SWEEP again with new seeds, as the sweep SWEEP/confirm; its study is told nothing of it.
+
+    `unetsweep report SWEEP` then gives mean and standard deviation, and the set of configs that cannot be told from
+    the best. Safe to repeat; more --top or --seeds add trainings, and none is done twice.
+    """
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.cli._records import records
+    from unetsweep.cli._sweeps import resolve
+    from unetsweep.cli.submit import bring_on
+    from unetsweep.config.load import load
+    from unetsweep.report.rows import ranked
+
+    parent = SweepDir(resolve(sweep, results))
+    if parent.root.name == layout.CONFIRM:
+        raise UsageError(f"{parent.name} is a confirmation already; name the sweep itself")
+    record = records(parent.root)
+    leaders = ranked(record)[:top]
+    if not leaders:
+        raise UsageError(f"no trial of {parent.name} is complete yet; `unetsweep status {parent.name}` says why")
+    _warn_of_open(record)
+    directory = SweepDir(parent.root / layout.CONFIRM)
+    known = load(directory.root / layout.SPEC).study.sampler_args["points"] if directory.exists() else []
+    points = _points(leaders, range(record.spec.study.seed + 1, record.spec.study.seed + 1 + seeds), known)
+    click.echo(f"{len(points)} trainings, {len(points) - len(known)} of them new: {_said(leaders, seeds)}")
+    if not dry_run:
+        _check_images(record.spec, parent)
+        _write(_spec(record.spec, points), parent, directory)
+        bring_on(directory, watch=watch)
+
+
+def _points(
+    leaders: "Sequence[TrialRecord]", seeds: Sequence[int], known: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What is known stays; seed by seed, so that what has ended early can be compared."""
+    points = list(known)
+    for seed in seeds:
+        for trial in leaders:
+            point = {"epochs": trial.epochs, "batch_size": trial.batch_size, "learning_rate": trial.learning_rate}
+            if {**point, "seed": seed} not in points:
+                points.append({**point, "seed": seed})
+    return points
+
+
+def _spec(spec: "SweepSpec", points: Sequence[dict[str, Any]]) -> "SweepSpec":
+    """The sweep of these points, without a pruner: each is trained to its end."""
+    from unetsweep.core.spec import Choices, Space, StudySpec
+
+    def axis(name: str) -> Choices:
+        return Choices(tuple(sorted({point[name] for point in points})))
+
+    space = Space(axis("epochs"), axis("batch_size"), axis("learning_rate"))
+    study = StudySpec("list", {"points": list(points)}, metric=spec.study.metric, seed=spec.study.seed)
+    return replace(spec, name=f"{spec.name[:52]}-{layout.CONFIRM}", space=space, study=study)
+
+
+def _check_images(spec: "SweepSpec", parent: "SweepDir") -> None:
+    """The same images, as they were."""
+    from unetsweep.cli._sweeps import with_images
+    from unetsweep.images.manifest import divide
+
+    if spec.trainer.command is None:
+        divide(with_images(spec, parent).data)
+
+
+def _write(spec: "SweepSpec", parent: "SweepDir", directory: "SweepDir") -> None:
+    from unetsweep.config.written import as_yaml
+
+    text = as_yaml(spec)
+    if directory.exists():
+        directory.check_private()
+        directory.resume()
+        directory.replace_spec(text)
+        return
+    pinned = parent.data
+    images = None if pinned is None else {name: pinned[name] for name in ("manifest", "leak")}
+    directory.create(text, parent.executor, images, parent.working_directory)
+
+
+def _warn_of_open(record: "SweepRecord") -> None:
+    still = sum(trial.state in ("running", "submitted", "waiting") for trial in record.trials)
+    if still:
+        click.echo(f"warning: {still} trials of {record.name} have not ended; the leaders may change", err=True)
+
+
+def _said(leaders: "Sequence[TrialRecord]", seeds: int) -> str:
+    numbers = ", ".join(f"{trial.number:04d}" for trial in leaders)
+    return f"trials {numbers} with {seeds} seeds each" if len(leaders) > 1 else f"trial {numbers} with {seeds} seeds"

@@ -1,0 +1,77 @@
+"""The confirmed leaders, as every format shows them: mean and spread over new seeds, and who cannot be told apart."""
+
+import functools
+
+from unetsweep.report.columns import LEAKED, Column, Value, metric_text, number_text
+from unetsweep.report.leaders import ALPHA, Standing, standings
+from unetsweep.report.rows import SweepRecord, TrialRecord
+
+FIELDS = ("runs", "val_mean", "val_sd", "test_mean", "test_sd", "gap", "behind", "p", "in_best")
+"""What of a standing programs get, as columns `confirmed_…` of its trial."""
+
+
+def of(sweep: SweepRecord) -> tuple[Standing, ...]:
+    """The standings of its confirmed leaders, best first."""
+    return standings(sweep.confirmed, minimize=sweep.spec.minimize)
+
+
+def columns(sweep: SweepRecord) -> dict[str, Column]:
+    """A column for each of FIELDS; none where nothing was confirmed."""
+    by_trial = {row.key: row for row in of(sweep)}
+
+    def value(name: str, trial: TrialRecord) -> Value:
+        found: Value = getattr(by_trial[trial.number], name) if trial.number in by_trial else None
+        return found
+
+    names = FIELDS if by_trial else ()
+    return {
+        f"confirmed_{name}": Column(f"confirmed_{name}", f"confirmed_{name}", functools.partial(value, name))
+        for name in names
+    }
+
+
+def sentences(sweep: SweepRecord) -> list[str]:
+    """Who is the best, or who cannot be told from it, and by what; empty where nothing was confirmed."""
+    rows = of(sweep)
+    if not rows:
+        return []
+    best = [number_text(row.key) for row in rows if row.in_best]
+    metric = "val_loss" if sweep.spec.minimize else "val_IoU"
+    by = f"by {metric} of the validation images over new seeds (paired, Holm, {ALPHA:.0%})"
+    if len(rows) == 1:
+        said = f"Confirmed: trial {best[0]} with {rows[0].runs} new seeds; there is nothing to compare it with"
+    elif len(best) == 1:
+        said = f"Confirmed: trial {best[0]} is better than the other leaders {by}"
+    else:
+        said = f"Confirmed: trials {', '.join(best)} cannot be told apart {by}"
+    return [said] + ([f"These scores are {LEAKED[1:-1]}: they reward memory"] if "val" in sweep.leak else [])
+
+
+def cells(sweep: SweepRecord) -> list[list[str]]:
+    """Heading and a line for each leader, best first; empty where nothing was confirmed."""
+    rows = of(sweep)
+    if not rows:
+        return []
+    val = ("val_loss" if sweep.spec.minimize else "val_IoU") + (f" {LEAKED}" if "val" in sweep.leak else "")
+    test = "test_IoU" + (f" {LEAKED}" if "test" in sweep.leak else "")
+    heading = ["confirmed", "seeds", val, test, "gap", "behind", "p", "best"]
+    return [heading, *(_line(row) for row in rows)]
+
+
+def _line(row: Standing) -> list[str]:
+    return [
+        number_text(row.key),
+        str(row.runs),
+        _spread(row.val_mean, row.val_sd),
+        _spread(row.test_mean, row.test_sd),
+        "-" if row.gap is None else metric_text(row.gap),
+        "-" if row.behind is None else metric_text(row.behind),
+        "-" if row.p is None else metric_text(row.p),
+        "yes" if row.in_best else "no",
+    ]
+
+
+def _spread(mean: float | None, sd: float | None) -> str:
+    if mean is None:
+        return "-"
+    return metric_text(mean) if sd is None else f"{metric_text(mean)} ± {metric_text(sd)}"
