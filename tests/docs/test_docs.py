@@ -237,6 +237,7 @@ ELSEWHERE = {
     "trials/NNNN/result-K.json",
     "runs/NNNN/result-K.json",
     "reproduced/NNNN/…",
+    "confirm/…",
     "code/HASH/code.diff",
     "keepers/K.json",
     "keepers/K.job.json",
