@@ -91,7 +91,7 @@ def _compared(configs: Sequence[Repeats]) -> tuple[list[float], float | None, in
     cases (Dorfman, Berbaum, Metz, Invest Radiol 27, 1992) with configs as modalities, seeds as readers and images as
     cases. The error is MS(config x seed) + max(MS(config x image) - MS(rest), 0), its degrees of freedom those of
     MS(config x seed) alone. Hillis (Stat Med 26, 2007) gives it more; simulated with few seeds that names a false
-    winner too often (docs/statistics.md).
+    winner too often.
     """
     import numpy as np
 
