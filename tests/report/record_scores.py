@@ -27,7 +27,7 @@ from unetsweep.training.run import train
 
 FILE = Path(__file__).with_name("recorded_scores.json")
 SIZE, EYES, EPOCHS = 64, 12, 40
-AUGMENTS = {"a": "default", "b": "none"}
+AUGMENTS = {"plain": "none", "augmented": "default"}
 """What the configs differ in."""
 VAL = 20 / (4 * EYES)
 """Five eyes, each there in four variants: 20 images, as in the 100-image set."""
@@ -52,7 +52,7 @@ def record(seeds: int) -> dict[str, Any]:
             config = dataclasses.replace(plain, trainer=dataclasses.replace(plain.trainer, augment=augment))
             configs[name] = [_run(config, seed, Path(folder, f"{name}{seed}")) for seed in range(1, seeds + 1)]
         eyes = {Path(row["file"]).stem: row["group"] for row in csv.DictReader((root / "groups.csv").open())}
-        seen = sorted(configs["a"][0]["per_image"])
+        seen = sorted(configs["plain"][0]["per_image"])
         about = (
             f"tests/report/record_scores.py: {SIZE} pixels, {EYES} eyes, base 8, depth 2, {EPOCHS} epochs, "
             f"batch size 4, learning rate 0.01, cosine, augment {AUGMENTS}"
