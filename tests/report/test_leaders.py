@@ -4,10 +4,11 @@ import math
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn_sweeps import EYES, Images, best_set, groups, handmade, judged_by, over_images, recorded
+from drawn_sweeps import EYES, Images, best_set, groups, handmade, judged_by, over_images, over_seeds, recorded
 
 from unetsweep.report.leaders import Repeats, holm, p_of, standings
 
@@ -106,6 +107,12 @@ def test_a_table_without_chance_has_a_p(table: list[list[float]], p: float) -> N
     assert p_of(table) == p
 
 
+def test_images_that_differ_by_less_than_chance_leave_the_t_over_seeds() -> None:
+    table = [[0.01, 0.03, 0.02], [0.04, 0.02, 0.03], [0.01, 0.02, 0.03]]  # MS_i 0, below MS_r
+
+    assert p_of(table) == pytest.approx(over_seeds(table))
+
+
 def test_seeds_that_change_nothing_leave_the_t_over_images() -> None:
     row = [0.01, 0.02, 0.03, 0.02]
 
@@ -178,13 +185,12 @@ def test_a_test_score_judges_nothing() -> None:
 
 
 def test_the_same_training_twice_is_one_place() -> None:
-    first, second = _config(1, 0.7), _config(1, 0.7)
-    third = _config(2, 0.5)
-    found = standings([third, first, second])
+    first = _config(1, 0.7)
+    found = standings([_config(2, 0.5), replace(first, key=9), first])
 
     assert [(each.key, each.behind, each.p, each.in_best) for each in found[:2]] == [
         (1, 0.0, None, True),
-        (1, 0.0, 1.0, True),
+        (9, 0.0, 1.0, True),
     ]
     assert not found[2].in_best
 
@@ -233,7 +239,7 @@ def test_what_is_not_finite_is_left_out() -> None:
 
 def test_one_that_is_better_on_its_images_is_not_worse() -> None:
     first, second = _config(1, 0.6), _config(2, 0.7)
-    first = Repeats(1, first.seeds, (0.9, 0.9, 0.9), first.test, first.per_image)
+    first = replace(first, val=(0.9, 0.9, 0.9))
 
     best, other = standings([first, second])
 
