@@ -108,7 +108,7 @@ def test_a_table_without_chance_has_a_p(table: list[list[float]], p: float) -> N
 
 
 def test_images_that_differ_by_less_than_chance_leave_the_t_over_seeds() -> None:
-    table = [[0.01, 0.03, 0.02], [0.04, 0.02, 0.03], [0.01, 0.02, 0.03]]  # MS_i 0, below MS_r
+    table = [[0.02, 0.03, 0.01], [0.01, 0.03, 0.01], [0.01, 0.02, 0.04]]  # MS_i below MS_r
 
     assert p_of(table) == pytest.approx(over_seeds(table))
 
