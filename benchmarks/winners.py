@@ -5,6 +5,7 @@
 a planted gain gives found ones. `tests/report/drawn_sweeps.py` draws them, `unetsweep.report.leaders` judges.
 """
 
+import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -71,10 +72,10 @@ def false_winners_of_recorded(sweeps: int) -> None:
 def false_winners_of_handmade(sweeps: int) -> None:
     heading("False winners of two, handmade", "config by eye", "seeds", "images", *JUDGES)
     for by_eye, by_seed in ((0.01, 0.01), (0.02, 0.005)):
-        for seeds in (3, 5, 10):
+        for seeds in (2, 3, 5, 10):
             for eyes in (4, 10, 20):
-                sds = {"by_eye": by_eye, "by_seed": by_seed}
-                found = sets(partial(drawn.handmade, configs=2, seeds=seeds, eyes=eyes, **sds), sweeps)
+                draw = partial(drawn.handmade, configs=2, seeds=seeds, eyes=eyes, by_eye=by_eye, by_seed=by_seed)
+                found = sets(draw, sweeps)
                 row(f"{by_eye} (seed {by_seed})", seeds, eyes, *(singles(found[name]) for name in JUDGES))
 
 
@@ -87,18 +88,32 @@ def false_winners_of_copies(sweeps: int) -> None:
 
 
 def power(sweeps: int) -> None:
-    heading("Planted gains found, three configs", "scores", "seeds", "gain", *JUDGES)
-    scores = {"recorded": drawn.recorded, "handmade, 20 eyes": partial(drawn.handmade, eyes=20)}
-    for said, draw in scores.items():
+    heading("Planted gains found", "scores", "configs", "seeds", "gain", *JUDGES)
+    plain, augmented = drawn.recorded, partial(drawn.recorded, of="augmented")
+    small_and_large = (0.01, 0.02, 0.03)
+    for said, draw, configs, gains in (
+        ("recorded", plain, 3, small_and_large),
+        ("recorded", plain, 5, (0.03,)),
+        ("recorded, one run in 15 lost", augmented, 3, (0.03,)),
+        ("handmade, 20 eyes", partial(drawn.handmade, eyes=20), 3, small_and_large),
+    ):
         for seeds in (3, 5, 10):
-            for gain in (0.01, 0.02, 0.03):
-                found = sets(partial(draw, configs=3, seeds=seeds, planted=gain), sweeps)
+            for gain in gains:
+                found = sets(partial(draw, configs=configs, seeds=seeds, planted=gain), sweeps)
                 shares = (share(sum(each == {0} for each in found[name]), sweeps) for name in JUDGES)
-                row(said, seeds, f"+{gain}", *shares)
+                row(said, configs, seeds, f"+{gain}", *shares)
+
+
+def about_recorded() -> None:
+    for name, runs in drawn.RECORDED["configs"].items():
+        means = [statistics.fmean(run["per_image"].values()) for run in runs]
+        mean, sd = statistics.fmean(means), statistics.stdev(means)
+        print(f"recorded {name}: {len(runs)} runs, {len(drawn.EYES)} images, mean IoU {mean:.3f}, sd of seeds {sd:.3f}")
 
 
 def main(sweeps: int) -> None:
     print(f"{sweeps} sweeps a row")
+    about_recorded()
     for table in (false_winners_of_recorded, false_winners_of_handmade, false_winners_of_copies, power):
         table(sweeps)
 
