@@ -33,6 +33,16 @@ def place(tmp_path: Path, eyes: Path) -> Place:
     return Place(tmp_path)
 
 
+def eyes_of(place: Place) -> dict[str, str]:
+    """Image -> eye, as the sample itself says."""
+    rows = csv.DictReader((place.folder / "eyes/groups.csv").read_text().splitlines())
+    return {row["file"].removesuffix(".png"): row["group"] for row in rows}
+
+
+def by_group(groups: dict[str, str]) -> set[frozenset[str]]:
+    return {frozenset(name for name in groups if groups[name] == group) for group in groups.values()}
+
+
 def written(place: Place, text: str) -> Path:
     path = place.folder / "s.yaml"
     path.write_text(text)
@@ -53,6 +63,8 @@ def test_where_it_is_allowed_every_report_says_so(place: Place) -> None:
     submitted = place.submit(written(place, LEAKY.replace("ALLOW", "true")), "--watch")
     assert "warning: LEAKED: 4 of 4 validation images have a copy in training" in submitted.stderr
 
+    pinned, eyes = json.loads((place.folder / "results/s/data.json").read_text()), eyes_of(place)
+    assert by_group(pinned["val_groups"]) == by_group({name: eyes[name] for name in pinned["manifest"]["val"]})
     texts = {form: place.run("report", "s", "--format", form).stdout for form in ("table", "markdown", "latex")}
     texts["json"] = place.run("report", "s", "--format", "json").stdout
     texts["csv"] = place.run("report", "s", "--format", "csv", "--columns", "val_iou").stdout
@@ -76,12 +88,11 @@ def test_each_config_holds_the_split_and_a_second_submit_holds_on_to_it(place: P
     config = json.loads((place.folder / "results/s/trials/0000/config.json").read_text())
     assert config["data"]["manifest"] == pinned["manifest"]
     assert pinned["leak"] == {}
-    eyes = {
-        row["file"]: row["group"] for row in csv.DictReader((place.folder / "eyes/groups.csv").read_text().splitlines())
-    }
-    sides = [{eyes[f"{name}.png"] for name in pinned["manifest"][part]} for part in ("train", "val")]
+    eyes = eyes_of(place)
+    sides = [{eyes[name] for name in pinned["manifest"][part]} for part in ("train", "val")]
     assert sides[0] | sides[1] == set(eyes.values())
     assert not sides[0] & sides[1]
+    assert by_group(pinned["val_groups"]) == by_group({name: eyes[name] for name in pinned["manifest"]["val"]})
 
     (place.folder / "eyes/train/image/03.png").write_bytes((place.folder / "eyes/train/image/07.png").read_bytes())
     said = place.submit(place.folder / "s.yaml", status=None)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from kinds import fault
-from scene import NotCaused, Scene, pause
+from scene import PATIENCE_S, NotCaused, Scene, pause
 
 import unetsweep
 from unetsweep.core import layout
@@ -36,7 +36,8 @@ def deaf(scene: Scene) -> None:
     text = (scene.folder / "trainer.py").read_text()
     (scene.folder / "trainer.py").write_text(text.replace("reason = self.stopped() or self.late()", "reason = None"))
     scene.submit()
-    scene.wait(lambda: scene.starts("0000") > 1, "it is killed at the limit and sent again")
+    # Up to here SLURM alone takes 60 s of job, up to 30 s to see that they are over, and KillWait.
+    scene.wait(lambda: scene.starts("0000") > 1, "it is killed at the limit and sent again", 2 * PATIENCE_S)
     scene.caused += 1
 
 

@@ -1,40 +1,81 @@
-"""Make recorded_scores.json: validation scores by image of one config trained with many seeds.
+"""Records `recorded_scores.json`: real scores, from which `test_leaders.py` and `benchmarks.winners` draw sweeps.
 
-    python tests/report/record_scores.py FOLDER
+    python tests/report/record_scores.py [SEEDS]
 
-FOLDER gets the images and the trainings (some minutes on one core). The config is a small U-Net on synthetic eyes of
-64x64; only the seed of the training differs, the split and the images stay.
+Draws a small sample set, trains two small configs with SEEDS seeds each (default 15) on the CPU, and writes what
+each best checkpoint scores on every validation image: `{about, eyes: {image: eye}, configs: {name: [{seed, val_iou,
+test_iou, per_image: {image: IoU}}]}}`, rounded to 6 digits. Only the seed differs between a config's runs: images,
+split and thread count do not. Some minutes on one core; on another machine the last digits may be others.
 """
 
+import csv
+import dataclasses
 import json
 import sys
-from dataclasses import replace
+import tempfile
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from unetsweep.contract import DataConfig, ModelConfig, Split, TrainerConfig, TrialConfig
 from unetsweep.images.sample import draw_sample
+from unetsweep.training import data
+from unetsweep.training.checkpoints import load_unet
+from unetsweep.training.evaluate import evaluate
 from unetsweep.training.run import train
 
-SEEDS = range(1, 11)
-RECORDED = Path(__file__).with_name("recorded_scores.json")
+FILE = Path(__file__).with_name("recorded_scores.json")
+SIZE, EYES, EPOCHS = 64, 12, 40
+AUGMENTS = {"plain": "none", "augmented": "default"}
+"""What the configs differ in."""
+VAL = 20 / (4 * EYES)
+"""Five eyes, each there in four variants: 20 images, as in the 100-image set."""
 
 
-def main(folder: Path) -> None:
-    root = folder / "eyes"
-    draw_sample(root, size=64, eyes=20, test_eyes=2)
-    data = DataConfig(str(root), Split(groups="groups.csv"))
-    trainer = TrainerConfig(schedule="cosine")
-    config = TrialConfig(data, 12, 4, 0.01, ModelConfig(base=8, depth=2), trainer, accelerator="cpu")
-    runs = {}
-    for seed in SEEDS:
-        out = folder / str(seed)
-        out.mkdir(parents=True)
-        train(replace(config, seed=seed), out)
-        result = json.loads((out / f"horizons/{config.epochs}.json").read_text())
-        runs[seed] = {row["image"]: round(row["iou"], 6) for row in result["val_per_image"]}
-        print(seed, result["val_iou"], flush=True)  # noqa: T201
-    RECORDED.write_text(json.dumps(runs, indent=1) + "\n")
+def record(seeds: int) -> dict[str, Any]:
+    """All that the file holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "eyes")
+        draw_sample(root, size=SIZE, eyes=EYES, test_eyes=EYES)
+        plain = TrialConfig(
+            DataConfig(str(root), Split(val=VAL, groups="groups.csv")),
+            epochs=EPOCHS,
+            batch_size=4,
+            learning_rate=1e-2,
+            model=ModelConfig(base=8, depth=2),
+            trainer=TrainerConfig(schedule="cosine", val_every=4),
+            accelerator="cpu",
+        )
+        configs: dict[str, list[dict[str, Any]]] = {}
+        for name, augment in AUGMENTS.items():
+            config = dataclasses.replace(plain, trainer=dataclasses.replace(plain.trainer, augment=augment))
+            configs[name] = [_run(config, seed, Path(folder, f"{name}{seed}")) for seed in range(1, seeds + 1)]
+        eyes = {Path(row["file"]).stem: row["group"] for row in csv.DictReader((root / "groups.csv").open())}
+        seen = sorted(configs["plain"][0]["per_image"])
+        about = (
+            f"tests/report/record_scores.py: {SIZE} pixels, {EYES} eyes, base 8, depth 2, {EPOCHS} epochs, "
+            f"batch size 4, learning rate 0.01, cosine, augment {AUGMENTS}"
+        )
+        return {"about": about, "eyes": {image: eyes[image] for image in seen}, "configs": configs}
+
+
+def _run(config: TrialConfig, seed: int, out: Path) -> dict[str, Any]:
+    out.mkdir()
+    train(dataclasses.replace(config, seed=seed), out)
+    result = json.loads((out / "horizons" / f"{EPOCHS}.json").read_text())
+    unet, config, _ = load_unet(out / result["checkpoint"])
+    scores = evaluate(unet, data.read(config).val, torch.device("cpu"))
+    run = {
+        "seed": seed,
+        "val_iou": round(scores.iou, 6),
+        "test_iou": round(result["test_iou"], 6),
+        "per_image": {row["image"]: round(row["iou"], 6) for row in scores.per_image()},
+    }
+    assert abs(scores.iou - result["val_iou"]) < 1e-9
+    sys.stderr.write(f"{out.name}: val {run['val_iou']} test {run['test_iou']}\n")
+    return run
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    FILE.write_text(json.dumps(record(int(sys.argv[1]) if sys.argv[1:] else 15), indent=None) + "\n")

@@ -1,7 +1,10 @@
 """Sweeps by hand, for the tests of the report."""
 
+import hashlib
+
 from unetsweep.contract import DataConfig, Result, TrainerConfig
 from unetsweep.core.spec import Choices, Metric, Resources, Space, StudySpec, SweepSpec
+from unetsweep.report.leaders import Repeats
 from unetsweep.report.rows import SweepRecord, TrialRecord
 
 DOCS_ROWS = (
@@ -123,6 +126,27 @@ def leaked_sweep() -> SweepRecord:
     }
     warnings = tuple(f"LEAKED: {text}: these scores reward memory" for text in leak.values())
     return SweepRecord("grid", spec(data=data), (trial(0, job_id="7", result=result),), warnings, leak)
+
+
+def confirmed_sweep() -> SweepRecord:
+    """Three leaders with three seeds each on four images of two eyes; the last is worse, and has no test score."""
+    confirmed = []
+    for number, gain in ((0, 0.0), (1, 0.002), (2, -0.2)):
+        per_image = tuple(
+            {f"{image:02d}": 0.6 + gain + 0.01 * image + _noise(number, seed, image) for image in range(4)}
+            for seed in (1, 2, 3)
+        )
+        val = tuple(sum(row.values()) / 4 for row in per_image)
+        test = tuple(None if number == 2 else score - 0.05 for score in val)
+        confirmed.append(Repeats(number, (1, 2, 3), val, test, per_image))
+    trials = (trial(number, job_id=f"7_{number}", learning_rate=10.0**-number) for number in range(4))
+    groups = {"00": "00", "01": "00", "02": "02", "03": "02"}
+    return SweepRecord("grid", spec(), tuple(trials), confirmed=tuple(confirmed), val_groups=groups)
+
+
+def _noise(number: int, seed: int, image: int) -> float:
+    """-0.01 to 0.01, without pattern and the same everywhere."""
+    return (hashlib.sha256(f"{number} {seed} {image}".encode()).digest()[0] - 127.5) / 12750
 
 
 def other_masks_sweep() -> SweepRecord:

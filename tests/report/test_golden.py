@@ -6,7 +6,7 @@ After a wanted change: `python tests/report/test_golden.py` writes them anew; re
 from pathlib import Path
 
 import pytest
-from report_records import docs_sweep, leaked_sweep, mixed_sweep, other_masks_sweep, sweep, trial
+from report_records import confirmed_sweep, docs_sweep, leaked_sweep, mixed_sweep, other_masks_sweep, sweep, trial
 
 from unetsweep.report.formats import Format, render
 
@@ -16,6 +16,7 @@ SWEEPS = {
     "docs": docs_sweep,
     "mixed": mixed_sweep,
     "leaked": leaked_sweep,
+    "confirmed": confirmed_sweep,
     "masks": other_masks_sweep,
     "nothing": lambda: sweep(trial(0, "waiting"), trial(1, "running", job_id="7")),
     "empty": sweep,

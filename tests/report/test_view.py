@@ -1,10 +1,13 @@
 """Which trial wins, which rows are shown and in which order."""
 
+from dataclasses import replace
+
 import pytest
-from report_records import docs_sweep, mixed_sweep, other_masks_sweep, spec, sweep, trial
+from report_records import confirmed_sweep, docs_sweep, mixed_sweep, other_masks_sweep, spec, sweep, trial
 
 from unetsweep.contract import Result
 from unetsweep.errors import UsageError
+from unetsweep.report import confirmed
 from unetsweep.report.columns import COLUMNS, EIGHT, columns_of
 from unetsweep.report.rows import SweepRecord, best
 from unetsweep.report.view import view
@@ -126,3 +129,14 @@ def test_other_masks_change_neither_the_winner_nor_a_column_of_the_usual_ones() 
     usual, all_of_it = list(COLUMNS), list(columns_of(sweep))
     assert all_of_it[: len(usual)] == usual
     assert all_of_it[len(usual) :] == [f"{part}_iou_above_{at}" for at in ("0", "127.5") for part in ("val", "test")]
+
+
+def test_images_of_one_eye_count_once_and_where_that_is_not_known_the_report_says_so() -> None:
+    told = confirmed_sweep()
+    one_eye = replace(told, val_groups=dict.fromkeys(("00", "01", "02", "03"), "00"))
+    unknown = replace(told, val_groups=None)
+
+    assert [row.p is None for row in confirmed.of(one_eye)] == [True, True, True]
+    said = "Each validation image counts by itself: which of them show one eye is not known"
+    assert said in confirmed.sentences(unknown)
+    assert said not in confirmed.sentences(told)

@@ -44,8 +44,9 @@ def is_data(raw: Mapping[str, Any]) -> None:
     """KeyError or TypeError where it is not what a sweep says of its images."""
     if not all(isinstance(raw["manifest"][part], Mapping) for part in ("train", "val", "test")):
         raise TypeError("manifest")
-    if not isinstance(raw["leak"], Mapping):
-        raise TypeError("leak")
+    for name in ("leak", "val_groups"):
+        if not isinstance(raw[name] if name == "leak" else raw.get(name, {}), Mapping):
+            raise TypeError(name)
 
 
 class SweepDir:
@@ -87,8 +88,8 @@ class SweepDir:
 
     @property
     def data(self) -> Mapping[str, Any] | None:
-        """`manifest` (the split, pinned) and `leak` (what was allowed to leak, in words, by part); None:
-        the sweep pins no images. StateError where it cannot be read."""
+        """`manifest` (the split, pinned), `leak` (what was allowed to leak, in words, by part) and `val_groups` (the
+        group of each validation image; may be missing); None: the sweep pins no images. StateError: unreadable."""
         path = self.root / layout.DATA
         try:
             raw = read_json(path)

@@ -91,7 +91,7 @@ def _check_training(spec: "SweepSpec", source: Path, pins: dict[str, Any]) -> li
     from unetsweep.images.check import check
 
     checked = check(spec.data)
-    pins |= {"manifest": checked.manifest, "leak": checked.leak.parts()}
+    pins |= {"manifest": checked.manifest, "val_groups": checked.val_groups, "leak": checked.leak.parts()}
     axis = spec.space.batch_size
     largest = int(max(axis.values) if isinstance(axis, Choices) else axis.high)
     if largest > checked.train:

@@ -33,12 +33,12 @@ def records(sweep_dir: Path) -> SweepRecord:
         if (folder / layout.TRIAL).exists()
     )
     leaky = spec.data.split.groups == "none" and spec.trainer.command is None
-    leak, lost = _leak(directory)
+    leak, val_groups, lost = _images(directory)
     warnings = [f"LEAKED: {text}: these scores reward memory" for text in leak.values()]
     warnings += [lost] if lost else [NO_GROUPS] if leaky and not leak else []
     inner = sweep_dir / layout.CONFIRM
     confirmed = _confirmed(spec, trials, records(inner)) if (inner / layout.SPEC).is_file() else ()
-    return SweepRecord(directory.name, spec, trials, tuple(warnings), leak, confirmed)
+    return SweepRecord(directory.name, spec, trials, tuple(warnings), leak, confirmed, val_groups)
 
 
 def _confirmed(spec: SweepSpec, trials: Sequence[TrialRecord], inner: SweepRecord) -> tuple[Repeats, ...]:
@@ -71,13 +71,14 @@ def _repeats(spec: SweepSpec, number: int, runs: Sequence[tuple[int, Result]]) -
     )
 
 
-def _leak(directory: SweepDir) -> tuple[Mapping[str, str], str | None]:
-    """What leaks, by part; and why that is not known, where it is not: then everything may."""
+def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:
+    """What leaks, by part; the group of each validation image; and why that is not known: all may leak then."""
     try:
-        return (directory.data or {"leak": {}})["leak"], None
+        data = directory.data or {"leak": {}}
     except StateError as error:
         unknown = "whether these images have a copy in training cannot be read"
-        return dict.fromkeys(("val", "test"), unknown), advised(error, directory.root)
+        return dict.fromkeys(("val", "test"), unknown), None, advised(error, directory.root)
+    return data["leak"], data.get("val_groups"), None
 
 
 def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:

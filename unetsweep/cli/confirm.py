@@ -99,9 +99,7 @@ def _write(spec: "SweepSpec", parent: "SweepDir", directory: "SweepDir") -> None
         directory.resume()
         directory.replace_spec(text)
         return
-    pinned = parent.data
-    images = None if pinned is None else {name: pinned[name] for name in ("manifest", "leak")}
-    directory.create(text, parent.executor, images, parent.working_directory)
+    directory.create(text, parent.executor, parent.data, parent.working_directory)
 
 
 def _warn_of_open(record: "SweepRecord") -> None:

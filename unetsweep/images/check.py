@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep.contract import DataConfig
@@ -38,6 +38,8 @@ class Checked:
     """Share of vessel pixels in all masks."""
     manifest: Mapping[str, Mapping[str, str]]
     """The split by name, with a digest of each pair of files."""
+    val_groups: Mapping[str, str]
+    """Group of each validation image by its name, as the split has it; with `groups: none` the eye that it shows."""
     leak: Leak
     """Which images have a copy where they must not; nothing, unless the config allows it."""
     warnings: tuple[str, ...]
@@ -105,15 +107,18 @@ def _checked(data: DataConfig, parts: Mapping[str, Sequence[Pair]], seen: Mappin
     sizes: Counter[str] = Counter()
     for of in seen.values():
         sizes.update({size: len(names) for size, names in of.sizes.items()})
-    training = [*parts["train"], *parts["val"]]
+    training, by_eye = [*parts["train"], *parts["val"]], replace(data.split, groups="auto")
+    groups = groups_of(training, data.split, Path(data.root))
+    shows = groups_of(training, by_eye, Path(data.root)) if data.split.groups == "none" else groups
     return Checked(
         train=len(parts["train"]),
         val=len(parts["val"]),
         test=len(parts["test"]),
-        groups=len(set(groups_of(training, data.split, Path(data.root)).values())),
+        groups=len(set(groups.values())),
         sizes=dict(sizes),
         vessel_share=sum(shares.values()) / len(shares),
         manifest=pin(parts["train"], parts["val"], parts["test"]),
+        val_groups={pair.name: shows[pair.name] for pair in parts["val"]},
         leak=leak,
         warnings=_warnings(data, shares, leak),
     )

@@ -12,7 +12,7 @@ FIELDS = ("runs", "val_mean", "val_sd", "test_mean", "test_sd", "gap", "behind",
 
 def of(sweep: SweepRecord) -> tuple[Standing, ...]:
     """The standings of its confirmed leaders, best first."""
-    return standings(sweep.confirmed, minimize=sweep.spec.minimize)
+    return standings(sweep.confirmed, minimize=sweep.spec.minimize, groups=sweep.val_groups)
 
 
 def columns(sweep: SweepRecord) -> dict[str, Column]:
@@ -44,7 +44,12 @@ def sentences(sweep: SweepRecord) -> list[str]:
         said = f"Confirmed: trial {best[0]} is better than the other leaders {by}"
     else:
         said = f"Confirmed: trials {', '.join(best)} cannot be told apart {by}"
-    return [said] + ([f"These scores are {LEAKED[1:-1]}: they reward memory"] if "val" in sweep.leak else [])
+    found = [said]
+    if sweep.val_groups is None and len(rows) > 1:
+        found.append("Each validation image counts by itself: which of them show one eye is not known")
+    if "val" in sweep.leak:
+        found.append(f"These scores are {LEAKED[1:-1]}: they reward memory")
+    return found
 
 
 def cells(sweep: SweepRecord) -> list[list[str]]:

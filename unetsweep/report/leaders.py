@@ -1,150 +1,233 @@
-"""Which configs cannot be told from the best, by their confirmation runs.
+"""Which configs cannot be told from the best, once the leading ones have been trained again with new seeds.
 
-Rule 1: seeds and validation images are both drawn by chance, so both count as sources of error: a test over images
-        alone calls a lucky seed a better config.
-Rule 2: only seeds and images that all configs have are compared; what cannot be tested stays in the set.
-Rule 3: the test set decides nothing.
+Rule 1: seeds and images are both chance: a difference counts only if it would be found again with other seeds on other
+        images. So a pair is compared by a two-way analysis with random seeds and random images.
+Rule 2: the best was chosen by the data that judge it, so Holm goes over all pairs: then no choice can make a winner.
+Rule 3: what cannot be tested is not told from the best.
+Rule 4: test scores are averaged and judge nothing.
+
+numpy and scipy are imported within functions: a report starts fast, and most sweeps have no confirmation.
+docs/statistics.md says how often this errs; `python -m benchmarks.winners` measures it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean, stdev
-from typing import Any
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 ALPHA = 0.05
+"""The chance that any of several equal configs is found worse than another, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """One config's confirmation runs, in the order of `seeds`."""
+    """One config's confirmation runs. The fields that are tuples have an entry a run, in one order."""
 
     key: int
     """The trial that it confirms."""
     seeds: tuple[int, ...]
     val: tuple[float, ...]
-    """The metric over the validation set."""
+    """The validation metric over the data set."""
     test: tuple[float | None, ...]
-    """IoU over the test set."""
+    """`test_iou` over the data set; None: not scored."""
     per_image: tuple[Mapping[str, float], ...]
-    """The metric of each validation image, by its name."""
+    """Image name -> the metric of that validation image: IoU, or the loss where the sweep minimises `val_loss`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a config stands."""
+    """How one config stands."""
 
     key: int
     runs: int
+    """Those with a finite validation metric; only these count below."""
     val_mean: float
+    """NaN where no run counts."""
     val_sd: float | None
-    """Sample standard deviation over the seeds; None for one run. So for the test set."""
+    """Over seeds, with n - 1; None for fewer than two runs, as all sd here."""
     test_mean: float | None
+    """None: no run has a test score."""
     test_sd: float | None
     gap: float | None
-    """`val_mean` less `test_mean`."""
+    """`val_mean - test_mean`; None without test scores, and where the metric is a loss."""
     behind: float | None
-    """Mean over common seeds and images by which the best is better; 0 for the best, None: nothing in common."""
+    """Mean difference to the best over their common seeds x images, above 0 where it is worse; 0 for the best, None
+    where there are none. It may be slightly below 0: the best has the best metric over the data set."""
     p: float | None
-    """Adjusted by Holm, of the difference to the best; None for the best, and where it cannot be tested."""
+    """Holm's p of that difference; None for the best, and where it cannot be tested: fewer than two common seeds,
+    or fewer than two common images (groups of them, where groups are given)."""
     in_best: bool
-    """It cannot be told from the best."""
+    """Cannot be told from the best: the best itself, and all that are not significantly worse."""
 
 
-def standings(repeats: Sequence[Repeats], *, minimize: bool = False, alpha: float = ALPHA) -> tuple[Standing, ...]:
-    """Every config with at least one run, the best by the mean of `val` first.
+def standings(
+    repeats: Sequence[Repeats],
+    *,
+    minimize: bool = False,
+    alpha: float = ALPHA,
+    groups: Mapping[str, str] | None = None,
+) -> tuple[Standing, ...]:
+    """How the configs stand, best first: by the mean metric, then by key. One without a finite score is last, and out.
 
-    The set of those that cannot be told from the best holds the best, and each whose difference to it has an
-    adjusted two-sided p of at least `alpha`, or is in its own favour.
+    `minimize`: less is better. `alpha`: the chance that any of several equal configs is found worse than another.
+    `groups`: image name -> what it shows (the eye). Images of one group are averaged first, since they err together:
+    four copies of an eye are one eye. Raises ValueError where a config's tuples differ in length.
     """
-    sign = -1.0 if minimize else 1.0
-    order = sorted((each for each in repeats if each.val), key=lambda each: (-sign * fmean(each.val), each.key))
-    if not order:
-        return ()
-    means, error, freedom = _compared(order)
-    ahead = [sign * (means[0] - mean) for mean in means]
-    p = holm({at: _p(ahead[at], error, freedom) for at in range(1, len(order))}) if error is not None else {}
-    rows = [_standing(order[0], 0.0, None, in_best=True)]
-    for at, other in enumerate(order[1:], 1):
-        told_apart = at in p and p[at] < alpha and ahead[at] > 0
-        behind = ahead[at] if math.isfinite(ahead[at]) else None
-        rows.append(_standing(other, behind, p.get(at), in_best=not told_apart))
-    return tuple(rows)
+    sign = 1.0 if minimize else -1.0
+    counted = [_counted(each) for each in repeats]
+    order = sorted(counted, key=lambda each: (sign * _mean(each.val) if each.val else math.inf, each.key))
+    raw: dict[tuple[int, int], float] = {}
+    behind: dict[int, float] = {}
+    for (one, first), (other, second) in combinations(enumerate(order), 2):
+        table = _differences(first, second, sign, groups)
+        if table and one == 0:
+            behind[other] = _mean([value for row in table for value in row])
+        if len(table) >= 2 and len(table[0]) >= 2:
+            raw[one, other] = p_of(table)
+    adjusted = dict(zip(raw, holm(list(raw.values()), len(order)), strict=True))
+    return tuple(
+        _standing(each, place, behind.get(place), adjusted.get((0, place)), minimize=minimize, alpha=alpha)
+        for place, each in enumerate(order)
+    )
 
 
-def _standing(of: Repeats, behind: float | None, p: float | None, *, in_best: bool) -> Standing:
-    test = [value for value in of.test if value is not None and math.isfinite(value)]
-    val, mean = fmean(of.val), fmean(test) if test else None
-    gap = None if mean is None else val - mean
-    return Standing(of.key, len(of.val), val, _sd(of.val), mean, _sd(test), gap, behind, p, in_best)
+def p_of(table: Sequence[Sequence[float]]) -> float:
+    """Two-sided p that the mean of a seeds x images table of paired differences is 0: both at least 2.
+
+    With mean squares MS_s of seeds, MS_i of images and MS_r of the rest, S seeds and I images:
+
+        V = MS_s + max(MS_i - MS_r, 0);  t = mean / sqrt(V / (S I))
+        df = V^2 / (MS_s^2 / (S - 1) + MS_i^2 / (I - 1) + MS_r^2 / ((S - 1) (I - 1))),  or S - 1 where MS_i <= MS_r
+
+    and never less than the p of a t-test over the seeds' means, (mean / sqrt(MS_s / (S I)), S - 1).
+
+    Sources: the analysis of several readers and cases, here seeds and images, of Dorfman, Berbaum and Metz (1992,
+    Investigative Radiology 27:723-731), two modalities, with Satterthwaite's df (1946, Biometrics Bulletin 2:110-114)
+    and without the image term where it would be negative (Hillis, 2007, Statistics in Medicine 26:596-619). Hillis's
+    own df, V^2 / (MS_s^2 / (S - 1)), takes MS_i as known, so it wants many images: with 4 or 5 it errs up to three
+    times as often as it says. The bound by the seeds is ours: with 2 or 3 seeds Satterthwaite's df are too many.
+    """
+    import numpy as np
+    from scipy.special import stdtr
+
+    d = np.asarray(table, dtype=float)
+    seeds, images = d.shape
+    mean = float(d.mean())
+    by_seed, by_image = d.mean(axis=1, keepdims=True), d.mean(axis=0, keepdims=True)
+    ms_s = images * float(((by_seed - mean) ** 2).sum()) / (seeds - 1)
+    ms_i = seeds * float(((by_image - mean) ** 2).sum()) / (images - 1)
+    ms_r = float(((d - by_seed - by_image + mean) ** 2).sum()) / ((seeds - 1) * (images - 1))
+    if abs(mean) < _NOTHING:
+        return 1.0
+
+    def p(variance: float, df: float) -> float:
+        t = abs(mean) / math.sqrt(variance / (seeds * images)) if variance > _NOTHING**2 else math.inf
+        return 2 * float(stdtr(df, -t)) if math.isfinite(t) else 0.0  # the same everywhere: no chance is in it
+
+    over_seeds = p(ms_s, seeds - 1)
+    if ms_i <= ms_r:
+        return over_seeds
+    parts = ms_s**2 / (seeds - 1) + ms_i**2 / (images - 1) + ms_r**2 / ((seeds - 1) * (images - 1))
+    variance = ms_s + ms_i - ms_r
+    return max(over_seeds, p(variance, variance**2 / parts if parts else 1.0))
+
+
+_NOTHING = 1e-12
+"""A difference below it is rounding."""
+
+
+def holm(p: Sequence[float], configs: int) -> list[float]:
+    """The p values of pairs among `configs` configs, adjusted for their number, in their order; never above 1.
+
+    The smallest p is multiplied by the number of pairs, the next ones by how many pairs can still be equal when those
+    before are not (Holm, 1979, Scandinavian Journal of Statistics 6:65-70), as Shaffer (1986, JASA 81:826-831) counts
+    it: of three configs, where one pair differs, at most one is equal. It errs as seldom as Holm's own count.
+
+    >>> holm([0.01, 0.25, 0.5], 3)
+    [0.03, 0.25, 0.5]
+    """
+    adjusted, least = [0.0] * len(p), 0.0
+    possible = _equal_pairs(configs)
+    for passed, index in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        equal = max(count for count in possible if count <= math.comb(configs, 2) - passed)
+        least = max(least, min(1.0, min(equal, len(p) - passed) * p[index]))
+        adjusted[index] = least
+    return adjusted
+
+
+def _equal_pairs(configs: int) -> set[int]:
+    """How many pairs may be equal: the configs fall into sets of equals, in any way.
+
+    >>> sorted(_equal_pairs(3)), sorted(_equal_pairs(5))
+    ([0, 1, 3], [0, 1, 2, 3, 4, 6, 10])
+    """
+    counts: list[set[int]] = [{0}]
+    for number in range(1, configs + 1):
+        counts.append({math.comb(one, 2) + rest for one in range(1, number + 1) for rest in counts[number - one]})
+    return counts[configs]
+
+
+def _counted(repeats: Repeats) -> Repeats:
+    """Without the runs whose validation metric is not finite."""
+    runs = zip(repeats.seeds, repeats.val, repeats.test, repeats.per_image, strict=True)
+    kept = [run for run in runs if math.isfinite(run[1])]
+    if not kept:
+        return replace(repeats, seeds=(), val=(), test=(), per_image=())
+    seeds, val, test, per_image = zip(*kept, strict=True)
+    return replace(repeats, seeds=seeds, val=val, test=test, per_image=per_image)
+
+
+def _differences(first: Repeats, second: Repeats, sign: float, groups: Mapping[str, str] | None) -> list[list[float]]:
+    """Common seeds x common images (or groups of them), above 0 where `first` is better; empty: none in common.
+
+    A seed without any finite image counts as missing; an image counts that is finite in every common seed.
+    """
+    one, other = _finite(first), _finite(second)
+    pairs = [(one[seed], other[seed]) for seed in sorted(one.keys() & other.keys())]
+    if not pairs:
+        return []
+    members: dict[str, list[str]] = {}
+    for image in sorted(set.intersection(*(a.keys() & b.keys() for a, b in pairs))):
+        members.setdefault(groups.get(image, image) if groups else image, []).append(image)
+    if not members:
+        return []
+    return [[_mean([sign * (b[i] - a[i]) for i in images]) for images in members.values()] for a, b in pairs]
+
+
+def _finite(repeats: Repeats) -> dict[int, dict[str, float]]:
+    """Seed -> image -> metric, without what is not finite."""
+    found = {
+        seed: {image: value for image, value in images.items() if math.isfinite(value)}
+        for seed, images in zip(repeats.seeds, repeats.per_image, strict=True)
+    }
+    return {seed: images for seed, images in found.items() if images}
+
+
+def _standing(
+    each: Repeats, place: int, behind: float | None, p: float | None, *, minimize: bool, alpha: float
+) -> Standing:
+    test = [value for value in each.test if value is not None and math.isfinite(value)]
+    val_mean = _mean(each.val) if each.val else math.nan
+    test_mean = _mean(test) if test else None
+    is_worse = p is not None and behind is not None and p < alpha and behind > 0
+    return Standing(
+        key=each.key,
+        runs=len(each.val),
+        val_mean=val_mean,
+        val_sd=_sd(each.val),
+        test_mean=test_mean,
+        test_sd=_sd(test),
+        gap=None if test_mean is None or minimize or not each.val else val_mean - test_mean,
+        behind=0.0 if place == 0 and each.val else behind,
+        p=p,
+        in_best=bool(each.val) and not is_worse,
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    return statistics.fmean(values)
 
 
 def _sd(values: Sequence[float]) -> float | None:
-    return stdev(values) if len(values) > 1 else None
-
-
-def _compared(configs: Sequence[Repeats]) -> tuple[list[float], float | None, int]:
-    """The mean of each config over common seeds and images, the variance of a difference of two of these means, and
-    its degrees of freedom; the variance is None where it cannot be told.
-
-    Configs x seeds x images without replication, seeds and images random: the analysis of several readers and several
-    cases (Dorfman, Berbaum, Metz, Invest Radiol 27, 1992) with configs as modalities, seeds as readers and images as
-    cases. The error is MS(config x seed) + max(MS(config x image) - MS(rest), 0), its degrees of freedom those of
-    MS(config x seed) alone. Hillis (Stat Med 26, 2007) gives it more; simulated with few seeds that names a false
-    winner too often.
-    """
-    import numpy as np
-
-    table = common(configs)
-    many, seeds, images = table.shape
-    if seeds == 0 or images == 0:
-        return [math.nan] * many, None, 0
-    means: list[float] = table.mean((1, 2)).tolist()
-    if min(many, seeds, images) < 2:
-        return means, None, 0
-    of_all, of_config = table.mean(), table.mean((1, 2))
-    of_seed, of_image = table.mean((0, 2)), table.mean((0, 1))
-    by_seed = table.mean(2) - of_config[:, None] - of_seed[None, :] + of_all
-    by_image = table.mean(1) - of_config[:, None] - of_image[None, :] + of_all
-    rest = table - table.mean(2)[:, :, None] - table.mean(1)[:, None, :] - table.mean(0)[None, :, :]
-    rest += of_config[:, None, None] + of_seed[None, :, None] + of_image[None, None, :] - of_all
-    freedom = (many - 1) * (seeds - 1)
-    ms_seed = images * float(np.square(by_seed).sum()) / freedom
-    ms_image = seeds * float(np.square(by_image).sum()) / ((many - 1) * (images - 1))
-    ms_rest = float(np.square(rest).sum()) / (freedom * (images - 1))
-    return means, 2 * (ms_seed + max(ms_image - ms_rest, 0.0)) / (seeds * images), freedom
-
-
-def common(configs: Sequence[Repeats]) -> Any:
-    """Configs x seeds x images, float64: the metric for seeds and images that all have, and finite for all."""
-    import numpy as np
-
-    of = [dict(zip(each.seeds, each.per_image, strict=True)) for each in configs]
-    seeds = sorted(set.intersection(*(set(each) for each in of)))
-    tables = [each[seed] for each in of for seed in seeds]
-    names = set.intersection(*(set(table) for table in tables)) if tables else set()
-    images = sorted(name for name in names if all(math.isfinite(table[name]) for table in tables))
-    rows = [[[each[seed][name] for name in images] for seed in seeds] for each in of]
-    return np.asarray(rows, np.float64).reshape(len(configs), len(seeds), len(images))
-
-
-def _p(difference: float, variance: float, freedom: int) -> float:
-    """Two-sided p by Student's t. Where nothing varies, only an equal mean is no difference."""
-    from scipy.stats import t
-
-    if abs(difference) <= 1e-12 or variance <= 1e-24:
-        return 1.0 if abs(difference) <= 1e-12 else 0.0
-    return float(2 * t.sf(abs(difference) / math.sqrt(variance), freedom))
-
-
-def holm(p: Mapping[Any, float]) -> dict[Any, float]:
-    """Adjusted p values (Holm, Scand J Statist 6, 1979).
-
-    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
-    {'a': 0.03, 'c': 0.06, 'b': 0.06}
-    """
-    adjusted, least = {}, 0.0
-    for at, (name, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):
-        least = max(least, min(1.0, (len(p) - at) * value))
-        adjusted[name] = least
-    return adjusted
+    return statistics.stdev(values) if len(values) > 1 else None

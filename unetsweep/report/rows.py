@@ -60,6 +60,8 @@ class SweepRecord:
     """Which images were scored although training saw a copy of them, in words: of `val`, of `test`."""
     confirmed: tuple[Repeats, ...] = ()
     """What the confirmation runs of its leaders came to, as far as they have ended."""
+    val_groups: Mapping[str, str] | None = None
+    """Validation image -> the group (eye, child) that it shows; None: not known."""
 
 
 _Rank = tuple[float, int, int]
