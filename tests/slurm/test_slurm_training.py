@@ -58,6 +58,30 @@ def test_an_array_of_two_process_trainings_fills_the_table(place: Path, cluster:
         assert shown == [round(value, 4) for value in asked]
 
 
+def test_leaders_are_confirmed_by_jobs_and_a_job_s_row_is_reproduced_here(place: Path, cluster: Cluster):
+    if cluster.variant != "none":
+        pytest.skip("accounting changes nothing in what is trained")
+    text = SWEEP.replace("EPOCHS", "2").replace("RATES", "1e-2, 2e-2").replace("{groups: groups.csv}", "{val: 0.5}")
+    (place / "eyes.yaml").write_text(text)
+    unetsweep("submit", "eyes.yaml")
+    wait_for(lambda: len(results()) == 2, 180)
+    journal = Path("results/eyes/study.journal")
+    wait_for(lambda: journal.exists() and not journal.with_name("study.journal.behind").exists(), 60)
+    before = journal.read_bytes()
+
+    assert "4 trainings, 4 of them new" in unetsweep("confirm", "eyes", "--top", "2", "--seeds", "2")
+    wait_for(lambda: len(list(Path("results/eyes/confirm/trials").glob("*/result.json"))) == 4, 180)
+
+    told = json.loads(unetsweep("report", "eyes", "--format", "json"))
+    assert [row["runs"] for row in told["confirmed"]["leaders"]] == [2, 2]
+    jobs = {row["job_id"] for row in told["rows"]}
+    listed = set(cluster.run("squeue", "--me", "-h", "-t", "all", "-o", "%i").split())
+    confirmed = json.loads(unetsweep("report", "eyes/confirm", "--format", "json"))["rows"]
+    assert {row["job_id"] for row in confirmed} <= listed - jobs
+    assert journal.read_bytes() == before
+    assert "bit for bit the same" in unetsweep("reproduce", "eyes", "0")
+
+
 def test_a_requeued_training_ends_as_one_that_was_left_alone(place: Path, cluster: Cluster):
     if cluster.variant != "none":
         pytest.skip("accounting changes nothing in a requeue, which takes half a minute")
