@@ -45,6 +45,19 @@ class Checks:
 
     # ---- at a deed
 
+    def adds(self, number: int, run: int, key: str) -> None:
+        """A trial now exists, and its run."""
+        others = [each for each in self._world.files.trials.values() if each.run == run]
+        if any(each.key != key for each in others):
+            self.fail(f"trial {number} shares run {run} with another training")
+
+    def starts(self, attempt: SimAttempt) -> None:
+        """A training begins, at its run's last checkpoint."""
+        run = self._world.files.runs[attempt.run]
+        passed = [epochs for _, epochs in attempt.horizons if epochs < run.saved and epochs not in run.horizons]
+        if passed:
+            self.fail(f"run {run.number} is at epoch {run.saved}, and is sent for {passed}")
+
     def intends(self, mine: "Pass", owned: Sequence[Element]) -> None:
         """Attempts now exist, and will be sent."""
         for each in owned:
@@ -83,7 +96,9 @@ class Checks:
         """A trial ends, for the first time since it was retried."""
         run, state = self._world.files.runs[trial.run], result.state
         published = run.horizons.get(trial.epochs)
-        if published is not None and published[0] != state and self._must_be_known(published[1]):
+        was_cut_short = published is not None and published[0] == "pruned" and trial.cancelled is not None
+        is_other = published is not None and published[0] != state and not was_cut_short
+        if is_other and published is not None and self._must_be_known(published[1]):
             self.fail(f"trial {trial.number} ended {state}, and its result was {published[0]}")
         if published is None and state in ("complete", "diverged"):
             self.fail(f"trial {trial.number} ended {state} without a result")

@@ -201,6 +201,7 @@ class Cluster:
         if self._nothing_to_do(job, attempt, restart):
             self.end(job, JobState.ENDED, "COMPLETED", status=0)
             return
+        self._world.check.starts(attempt)
         now, shown = self._world.time, self._shown(0.0)
         attempt.claims[restart] = Claimed(job.job_id, moment(now), job.node or "", shown)
         training = Training(job, attempt, restart, now, found.saved, shown=shown)

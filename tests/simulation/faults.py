@@ -185,7 +185,11 @@ def _user_retries(world: "World", which: int) -> None:
         return
     trial = ended[which % len(ended)]
     run = world.files.runs[trial.run]
-    run.forgiven = max(run.attempts, default=0)
+    if run.saved > trial.epochs:
+        return  # it is refused
+    last = max(run.attempts, default=0)
+    shared = any(world.files.trials[number].run == trial.run for number in world.files.open)
+    run.forgiven = max(run.forgiven, last - (shared and last > 0 and run.attempts[last].lost is None))
     run.horizons.pop(trial.epochs, None)
     if run.stopped is not None:
         run.stopped = replace(run.stopped, is_lifted=run.stopped.attempt <= run.forgiven)

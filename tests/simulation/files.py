@@ -80,6 +80,8 @@ class SimTrial:
     number: int
     run: int
     epochs: int
+    key: str
+    """Two trials of one key may share a run."""
     params: dict[str, float]
     cancelled: float | None = None
     """When the user cancelled it."""
@@ -173,6 +175,7 @@ def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
         each.token,
         each.index,
         each.at,
+        horizons=tuple(sorted(epochs for _, epochs in each.horizons)),
         throttle=each.throttle,
         job_id=each.job_id,
         claimed_by=claim.job_id if claim else None,

@@ -22,10 +22,13 @@ def drawn(seed: int, only: tuple[str, ...] = ()) -> tuple[Settings, tuple[Fault,
     """The history of this number; `only`: the kinds of faults in it."""
     draw = random.Random(seed)
     trials = draw.randint(1, 7)
+    epochs = draw.choice((2, 4, 9))
+    longer = draw.choice(((), (), (), (epochs + 1,), (epochs + 3, epochs + 1), (1, epochs + 2)))
     settings = Settings(
         seed=seed,
         trials=trials,
-        epochs=draw.choice((2, 4, 9)),
+        epochs=epochs,
+        longer=longer,
         parallel=draw.choice((None, 1, 2, 2, 3)),
         sampler=draw.choice(("grid", "grid", "random", "tpe")),
         driver=draw.choice(("relay", "relay", "relay", "watch")),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from unetsweep.contract import Result, TrialConfig
+from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core.actions import Element, Stop
 from unetsweep.core.facts import Job, JobState, Point, Seen, Stopped
 from unetsweep.core.ports import KeeperRequest, Submission
@@ -61,21 +61,36 @@ class PassFiles:
             {
                 "trial": each.number,
                 "params": each.params,
+                "runs": [{"run": each.run, "epochs": each.epochs}],
+                "run_key": each.key,
+                "cancelled": each.cancelled is not None,
+                "unreadable": None,
                 "result": {"state": each.result.state} if each.result else None,
                 "progress": lambda run=each.run: self.progress(run),
             }
             for each in self._files.trials.values()
         ]
 
-    def add_trials(self, configs: Sequence[TrialConfig], origin: Mapping[str, Any], first: int | None = None) -> list:
-        start, added = first or 0, []
+    def code(self) -> str | None:
+        return None
+
+    def add_trials(
+        self,
+        configs: Sequence[TrialConfig],
+        origin: Mapping[str, Any],
+        first: int | None = None,
+        runs: Sequence[int] | None = None,
+    ) -> list[int]:
+        start, added = first or 0, list[int]()
         for number, config in enumerate(configs, start):
             self._pass.deed()
-            if number in self._files.trials:
+            run = number if runs is None else runs[number - start]
+            if number in self._files.trials or (start <= run < number and run not in added):
                 continue
             params = {"epochs": config.epochs, "batch_size": config.batch_size, "learning_rate": config.learning_rate}
-            self._files.trials[number] = SimTrial(number, number, config.epochs, params)
-            self._files.runs[number] = SimRun(number)
+            self._world.check.adds(number, run, run_key(config))
+            self._files.trials[number] = SimTrial(number, run, config.epochs, run_key(config), params)
+            self._files.runs.setdefault(run, SimRun(run))
             self._files.open.add(number)
             added.append(number)
         self._pass.deed()

@@ -49,6 +49,8 @@ class Settings:
     seed: int = 0
     trials: int = 4
     epochs: int = 4
+    longer: tuple[int, ...] = ()
+    """Further numbers of epochs: trials that differ in them alone share a run."""
     parallel: int | None = 2
     sampler: str = "grid"
     driver: str = "relay"
@@ -66,8 +68,10 @@ class Settings:
 def spec_of(settings: Settings) -> SweepSpec:
     rates = Choices(tuple(1e-3 * (k + 1) for k in range(settings.trials)))
     adaptive = settings.sampler != "grid"
-    space = Space(Choices((settings.epochs,)), Choices((4,)), Range(1e-5, 1e-1, log=True) if adaptive else rates)
-    study = StudySpec(settings.sampler, trials=settings.trials if adaptive else None, pruner=settings.pruner)
+    epochs = tuple(sorted({settings.epochs, *settings.longer}))
+    trials = settings.trials * len(epochs)
+    space = Space(Choices(epochs), Choices((4,)), Range(1e-5, 1e-1, log=True) if adaptive else rates)
+    study = StudySpec(settings.sampler, trials=trials if adaptive else None, pruner=settings.pruner)
     run = RunSpec(settings.parallel, settings.driver)  # type: ignore[arg-type]
     slurm = Resources(mem="4G", mem_max="16G")
     return SweepSpec("sim", DataConfig("images"), space, study, ModelConfig(norm="none"), run=run, slurm=slurm)
@@ -164,7 +168,9 @@ class World:
         return f"{self._tokens:012x}"
 
     def point(self, number: int) -> dict[str, float]:
-        return {"epochs": self.settings.epochs, "batch_size": 4, "learning_rate": 1e-3 * (number + 1)}
+        lengths = (self.settings.epochs, *self.settings.longer)
+        rate, length = divmod(number, len(lengths))
+        return {"epochs": lengths[length], "batch_size": 4, "learning_rate": 1e-3 * (rate + 1)}
 
     def value_of(self, run: int, epoch: int) -> float:
         return 0.3 + 0.01 * ((run * 7 + self.settings.seed) % 13) + 0.01 * epoch

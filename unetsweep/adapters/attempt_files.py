@@ -69,6 +69,7 @@ def _attempt(
         intent["token"],
         intent["index"],
         datetime.fromisoformat(intent["at"]),
+        horizons=tuple(sorted(each["epochs"] for each in intent.get("horizons", ()))),
         throttle=intent.get("throttle"),
         job_id=job.get("job_id"),
         claimed_by=claim.get("job_id"),

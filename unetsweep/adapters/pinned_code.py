@@ -35,7 +35,7 @@ def pin(root: Path, source: Path | None = None) -> Path:
     commit = _commit(source)
     if digest(sources(folder / source.name)) != name:
         _copy(files, folder, source.name, commit, _diff(source) if commit else "")
-    if _noted(root) != name:
+    if noted(root) != name:
         about = {"hash": name, "version": unetsweep.__version__, "commit": commit, "at": utc_now().isoformat()}
         write_json(root / layout.CODE_NOTE, about)
     return folder
@@ -48,7 +48,7 @@ def unpin(root: Path) -> None:
 
 def pinned(root: Path) -> Path | None:
     """What new jobs have first on their PYTHONPATH; None: nothing, so that they run the installed package."""
-    name = _noted(root)
+    name = noted(root)
     folder = root / layout.CODE / name if name else None
     return folder if folder is not None and (folder / "unetsweep" / "__init__.py").is_file() else None
 
@@ -82,7 +82,8 @@ def broken(root: Path) -> list[Path]:
     return [folder for folder in names if digest(sources(folder / "unetsweep")) != folder.name]
 
 
-def _noted(root: Path) -> str:
+def noted(root: Path) -> str:
+    """Hash of the copy that new jobs run; empty: none."""
     try:
         name = str(read_json(root / layout.CODE_NOTE).get("hash", ""))
     except (FileNotFoundError, StateError):  # the next submit notes it again

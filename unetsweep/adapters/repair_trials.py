@@ -36,12 +36,24 @@ def _point(root: Path, number: int, folder: Path, spec: SweepSpec | None) -> Ite
         advice = f"which point it was is not known; delete {folder} and {run}, and it is proposed anew"
         yield for_user(trial, f"{no_trial}; and config.json: {no_config}", advice)
     elif no_trial is not None:
-        content = {**rebuilt(number, read_config(folder)), "at": utc_now().isoformat(), "sampler": "repaired"}
+        content = rebuilt(number, read_config(folder), _run_of(root, number))
+        content |= {"at": utc_now().isoformat(), "sampler": "repaired"}
         if spec is not None:
             content |= {"sampler": spec.study.sampler, "seed": spec.study.seed}
         yield written(trial, no_trial, content, "config.json")
     elif no_config is not None:
         yield _config(folder, no_config, spec)
+
+
+def _run_of(root: Path, trial: int) -> int | None:
+    """The run of which an attempt was sent for this trial; None: there is none, so that its own is as good."""
+    for run, folder in numbered(root / layout.RUNS):
+        for path in sorted((folder / "attempts").glob("*.json")):
+            if path.stem.isdecimal() and _why(lambda path=path: read_json(path), path) is None:  # type: ignore[misc]
+                horizons = read_json(path).get("horizons") or ()
+                if any(each.get("trial") == trial for each in horizons):
+                    return run
+    return None
 
 
 def _config(folder: Path, why: str, spec: SweepSpec | None) -> Finding:

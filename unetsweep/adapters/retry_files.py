@@ -11,6 +11,7 @@ from unetsweep.adapters import sweep_look
 from unetsweep.adapters.files import link_json, utc_now
 from unetsweep.adapters.trial_files import read_trial
 from unetsweep.core import layout
+from unetsweep.core.facts import Run
 
 
 def reopen(root: Path, trial: int) -> bool:
@@ -19,7 +20,7 @@ def reopen(root: Path, trial: int) -> bool:
     if not (folder / layout.RESULT).exists():  # open again, and perhaps sent again
         return False
     part = read_trial(folder)["runs"][0]
-    forgive(root, part["run"])
+    _forgive_run(root, part["run"])
     run = root / layout.run_dir(part["run"])
     (run / layout.horizon(part["epochs"])).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):  # what a trainer command published: it would not be run again
@@ -43,16 +44,29 @@ def forgive(root: Path, run: int) -> None:
     _forgive(root, run, max((int(name[:-5]) for name in names if name[:-5].isdecimal()), default=0))
 
 
+def _forgive_run(root: Path, number: int) -> None:
+    """Of a run that other trials share: what may be at work for them goes on."""
+    run = sweep_look.look(root).runs.get(number)
+    if run is None or run.last is None or run.last.lost is not None:
+        forgive(root, number)
+    else:
+        _forgive_open(root, run)
+
+
 def forgive_open(root: Path) -> None:
     """The same for every open trial. What may be at work goes on; should it die of what the user has mended
     meanwhile, that does not count either."""
     for run in sweep_look.look(root).runs.values():
-        last = run.last
-        if last is None:
-            continue
-        if last.lost is None:
-            link_json(root / layout.excused(run.number, last.number), {"at": utc_now().isoformat()})
-        _forgive(root, run.number, last.number - (last.lost is None))
+        _forgive_open(root, run)
+
+
+def _forgive_open(root: Path, run: Run) -> None:
+    last = run.last
+    if last is None:
+        return
+    if last.lost is None:
+        link_json(root / layout.excused(run.number, last.number), {"at": utc_now().isoformat()})
+    _forgive(root, run.number, last.number - (last.lost is None))
 
 
 def _forgive(root: Path, run: int, number: int) -> None:

@@ -7,6 +7,7 @@ Rule 2: written before it is acted on: a trial before its submission, an intent 
 import dataclasses
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -28,6 +29,7 @@ from unetsweep.adapters.files import (
 )
 from unetsweep.adapters.lease import server_time
 from unetsweep.adapters.logs import last_line, tail
+from unetsweep.adapters.pinned_code import noted
 from unetsweep.adapters.private import check_private
 from unetsweep.adapters.progress_files import read_progress, read_stopped
 from unetsweep.adapters.trial_files import as_known, name_of, read_trial, rebuilt
@@ -115,27 +117,43 @@ class SweepDir:
 
     # ---- trials
 
-    def add_trials(
-        self, configs: Sequence[TrialConfig], origin: Mapping[str, Any], first: int | None = None
-    ) -> list[int]:
-        """New trials, numbered on from `first` (default: the first number that is free); their run is their own.
+    def code(self) -> str | None:
+        """Hash of the package that new jobs run; None: it is not pinned."""
+        return noted(self.root) or None
 
-        A trial's files come together, by the renaming of their folder. A number that another pass has
-        taken meanwhile stays that one's; returned are those that are ours.
+    def add_trials(
+        self,
+        configs: Sequence[TrialConfig],
+        origin: Mapping[str, Any],
+        first: int | None = None,
+        runs: Sequence[int] | None = None,
+    ) -> list[int]:
+        """New trials, numbered on from `first` (default: the first number that is free). `runs`: the run of each;
+        None: each has its own.
+
+        A trial's files come together, by the renaming of their folder. A number that another pass has taken meanwhile
+        stays that one's, and with it the run of that number; returned are those that are ours.
         """
         start = self.next_trial() if first is None else first
+        run_of = dict(enumerate(runs, start)) if runs is not None else {}
+        origin = {**origin, "code": self.code()}
         folders, files = {}, []
         for number, config in enumerate(configs, start):
             folder = self.root / layout.trial_dir(number)
             made = folders[number] = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
             made.mkdir()
             files.append((made / layout.CONFIG, contract.encode(config)))
-            files.append((made / layout.TRIAL, self._trial_file(number, config, origin)))
+            about = {**rebuilt(number, config, run_of.get(number)), "at": self._now().isoformat(), **origin}
+            files.append((made / layout.TRIAL, about))
         link_all(files)
-        return [n for n, made in folders.items() if rename_folder(made, self.root / layout.trial_dir(n))]
-
-    def _trial_file(self, number: int, config: TrialConfig, origin: Mapping[str, Any]) -> dict[str, Any]:
-        return {**rebuilt(number, config), "at": self._now().isoformat(), **origin}
+        ours: list[int] = []
+        for number, made in folders.items():
+            run = run_of.get(number, number)
+            if start <= run < number and run not in ours:
+                shutil.rmtree(made)  # its run is another pass's, of some other point perhaps
+            elif rename_folder(made, self.root / layout.trial_dir(number)):
+                ours.append(number)
+        return ours
 
     def next_trial(self) -> int:
         """The first number without a trial; a folder whose trial.json never came is used again."""

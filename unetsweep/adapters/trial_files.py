@@ -49,14 +49,15 @@ def read_result(folder: Path) -> Result | None:
         return None
 
 
-def rebuilt(number: int, config: TrialConfig) -> dict[str, Any]:
-    """A trial.json, as a new trial gets it: its run is its own."""
+def rebuilt(number: int, config: TrialConfig, run: int | None = None) -> dict[str, Any]:
+    """A trial.json, as a new trial gets it. `run`: the one that it shares; None: its own."""
     return {
         "trial": number,
         "params": {name: getattr(config, name) for name in AXES},
         "config_id": contract.config_id(config),
+        "run_key": contract.run_key(config),
         "training_seed": config.seed,
-        "runs": [{"run": number, "epochs": config.epochs}],
+        "runs": [{"run": number if run is None else run, "epochs": config.epochs}],
     }
 
 

@@ -36,6 +36,7 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     directory = SweepDir(resolve(sweep, results))
     states = _states(directory)
     chosen = _chosen(directory.name, states, trials, failed=failed)
+    _check_ahead(directory, chosen)
     freed: list[int] = []
     held = not Lease(directory.root / layout.LEASE).run(
         lambda: freed.extend(trial for trial in chosen if reopen(directory.root, trial)), patience_s=PATIENCE_S
@@ -47,6 +48,19 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     shown = ", ".join(map(str, freed[:8])) + (" …" if len(freed) > 8 else "")
     click.echo(f"{len(freed)} trials of {directory.name} are open again{': ' + shown if freed else ''}")
     bring_on(directory)
+
+
+def _check_ahead(directory: "SweepDir", chosen: list[int]) -> None:
+    """A training that others share goes on without a trial that came to nothing, and never back."""
+    for trial in directory.trials():
+        part = trial["runs"][0]
+        points = directory.progress(part["run"]) if trial["trial"] in chosen else ()
+        if points and points[-1].epoch > part["epochs"]:
+            raise UsageError(
+                f"trial {trial['trial']} shares run {part['run']:04d}, which is at epoch {points[-1].epoch} by now, "
+                f"past its {part['epochs']}; train it by itself: unetsweep train "
+                f"{directory.config_path(trial['trial'])} --out FOLDER"
+            )
 
 
 def _states(directory: "SweepDir") -> dict[int, str | None]:

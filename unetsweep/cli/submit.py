@@ -1,5 +1,6 @@
 """`unetsweep submit`: start a sweep, or bring it on. One pass; safe to repeat at any time."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     help="Where jobs run [auto: SLURM where it answers].",
 )
 @click.option("--profile", metavar="NAME", help="SLURM profile, instead of the sweep's own.")
+@click.option("--no-share", is_flag=True, help="Train each trial by itself, also those that differ only in epochs.")
 @click.option("--force", is_flag=True, help="Do it even where the plan refuses itself.")
 @click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
@@ -34,6 +36,7 @@ def command(
     watch: bool,
     executor: str,
     profile: str | None,
+    no_share: bool,
     force: bool,
     results: Path,
 ) -> None:
@@ -50,6 +53,8 @@ def command(
     if profile is None and spec.slurm.profile == Resources().profile and directory.exists():
         first = load(directory.root / layout.SPEC).slurm.profile  # which need not be named again
         spec = load(sweep, profile=first, check_augment=_check_augment)
+    if no_share:
+        spec = replace(spec, run=replace(spec.run, share=False))
     prepared = prepare(spec, directory, executor, sweep, strict=not dry_run)
     for warning in prepared.warnings:
         click.echo(f"warning: {warning}", err=True)

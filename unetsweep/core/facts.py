@@ -85,6 +85,8 @@ class Attempt:
     index: int
     at: datetime
     """When the intent was written."""
+    horizons: tuple[int, ...] = ()
+    """The epochs that it was sent for; empty: not known."""
     throttle: int | None = None
     """Most elements of its array that run at once; None: all."""
     job_id: str | None = None
@@ -178,6 +180,15 @@ class Run:
     @property
     def last(self) -> Attempt | None:
         return self.attempts[-1] if self.attempts else None
+
+    @property
+    def is_through(self) -> bool:
+        """Whether the last attempt has left all that it was sent for: what is wanted since is another attempt's."""
+        last, stopped = self.last, self.stopped
+        if last is None or not last.horizons:
+            return False
+        pruned = stopped.horizons if stopped is not None and stopped.attempt == last.number else ()
+        return all(epochs in self.horizons or epochs in pruned for epochs in last.horizons)
 
     @property
     def epochs_done(self) -> int:

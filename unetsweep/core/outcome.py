@@ -82,6 +82,8 @@ def outcome_of(run: Run, look: Look) -> Live | Over | Lost:
         return Lost("it is new")
     if last.lost is not None or last.number <= run.forgiven:
         return Lost(last.lost or "you retried it")
+    if run.is_through:
+        return _gone_on(last)
     requeued = last.job is not None and last.job.state is JobState.QUEUED  # then what it left is of an earlier start
     if last.ending is not None and not requeued and last.ending.is_final:
         return Over("failed", _described(last))
@@ -95,6 +97,15 @@ def outcome_of(run: Run, look: Look) -> Live | Over | Lost:
     if last.job.state is JobState.CANCELLED and last.ended_for is None:
         return Over("cancelled", f"job {last.job.job_id} was cancelled")
     return Lost(f"job {last.job.job_id} ended ({last.job.word}) without a result{_said(last)}", give_up=last)
+
+
+def _gone_on(last: Attempt) -> Live | Lost:
+    """It came to its end, and a longer trial has joined the run since."""
+    longest = last.horizons[-1]
+    if last.job is not None and last.job.state.is_live:
+        adopt = last.job.job_id if last.job_id is None else None
+        return Live(last, f"its training has come to epoch {longest}; it goes on when that job is gone", adopt=adopt)
+    return Lost(f"it goes on from epoch {longest}")
 
 
 def _at_work(run: Run, last: Attempt, look: Look, adopt: str | None) -> Live:

@@ -7,10 +7,11 @@ Rule 4: the plan never depends on its own effects; the next look sees them.
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from unetsweep.core import again, keeping, places
+from unetsweep.core import again, keeping, places, sharing
 from unetsweep.core.actions import Action, Adopt, Cancel, Element, End, GiveUp, Keep, Propose, Stop, Submit, Tell, Wait
 from unetsweep.core.causes import Cause
 from unetsweep.core.facts import Attempt, JobState, Run, Seen, Trial
@@ -92,12 +93,23 @@ def plan(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime) -> Plan
     return Plan(tuple(draft.actions), tuple(draft.waits), len(draft.live), draft.vanished, look.halted)
 
 
-def forecast(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime) -> tuple[Plan, int]:
-    """The plan as it will be when its proposals are trials, and how many of those there are: for a dry run."""
+def forecast(
+    spec: SweepSpec,
+    seen: Seen,
+    capacity: Capacity,
+    now: datetime,
+    parts: Callable[[int, int], Iterable[tuple[int, int]]] = lambda count, first: (
+        (number, 0) for number in range(first, first + count)
+    ),
+) -> tuple[Plan, int]:
+    """The plan as it will be when its proposals are trials, and how many of those there are: for a dry run.
+
+    `parts`: run and epochs of so many new trials, numbered on from a number; by default each has its own run.
+    """
     first = plan(spec, seen, capacity, now)
     count = sum(action.count for action in first.actions if isinstance(action, Propose))
     start = seen.ended + len(seen.trials)
-    hoped = tuple(Trial(number, number, 0) for number in range(start, start + count))
+    hoped = tuple(Trial(number, run, epochs) for number, (run, epochs) in enumerate(parts(count, start), start))
     return plan(spec, replace(seen, trials=seen.trials + hoped), capacity, now), count
 
 
@@ -108,13 +120,7 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
         draft.waits += [Wait(trial.number, run.unreadable) for trial in served]
         return
     served = _readable(draft, run, served, look)
-    waiting = []
-    for trial in served:
-        state = run.horizons.get(trial.epochs)
-        if state is not None:
-            draft.actions.append(_tell(trial, run.last, state, "its result is there"))
-        else:
-            waiting.append(trial)
+    waiting = _published(draft, run, served)
     if not waiting:
         _take_back(draft, run)
         return
@@ -127,11 +133,21 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
     if not waiting:
         return
     if isinstance(outcome, Live):
-        _stay(draft, waiting, outcome)
+        _stay(draft, run, waiting, outcome)
     elif isinstance(outcome, Over):
         draft.actions += [_tell(trial, run.last, outcome.state, outcome.reason) for trial in waiting]
     else:
         _again(draft, spec, run, waiting, outcome, look)
+
+
+def _published(draft: _Draft, run: Run, served: list[Trial]) -> list[Trial]:
+    """Tell those whose result is there; the trials that are left."""
+    states = {trial: run.horizons[trial.epochs] for trial in served if trial.epochs in run.horizons}
+    for trial, state in states.items():
+        cut_short = state == "pruned" and trial.cancelled
+        told = ("cancelled", "you cancelled it") if cut_short else (state, "its result is there")
+        draft.actions.append(_tell(trial, run.last, *told))
+    return [trial for trial in served if trial not in states]
 
 
 def _take_back(draft: _Draft, run: Run) -> None:
@@ -166,7 +182,7 @@ def _needs_no_more(last: Attempt | None, look: Look) -> bool:
     return look.silence is None and last.claimed_by is None
 
 
-def _stay(draft: _Draft, waiting: list[Trial], outcome: Live) -> None:
+def _stay(draft: _Draft, run: Run, waiting: list[Trial], outcome: Live) -> None:
     attempt = outcome.attempt
     draft.live.append(attempt)
     job_id = attempt.job_id or outcome.adopt
@@ -177,7 +193,11 @@ def _stay(draft: _Draft, waiting: list[Trial], outcome: Live) -> None:
         draft.cancel.append(attempt.job.job_id)
     elif listed and attempt.job is not None and outcome.end is not None:
         draft.actions.append(End(attempt.run, attempt.number, attempt.job.job_id, outcome.end, outcome.reason))
-    draft.waits += [Wait(trial.number, outcome.reason, outcome.running, job_id) for trial in waiting]
+    elif listed and (stop := sharing.cut_short(run, attempt, waiting)) is not None:
+        draft.actions.append(stop)
+    for trial in waiting:
+        later = sharing.why_later(run, attempt, trial)
+        draft.waits.append(Wait(trial.number, later or outcome.reason, outcome.running and later is None, job_id))
 
 
 def _again(draft: _Draft, spec: SweepSpec, run: Run, trials: list[Trial], outcome: Lost, look: Look) -> None:
@@ -185,6 +205,8 @@ def _again(draft: _Draft, spec: SweepSpec, run: Run, trials: list[Trial], outcom
     cause = again.cause_of(gone) if gone is not None else None
     draft.vanished += outcome.vanished
     following: again.Next | str = again.Next()
+    if run.is_through and last is not None:
+        following = again.Next(last.mem, last.micro_batch)
     if cause is not None and gone is not None:
         node = gone.node or (gone.job.node if gone.job is not None else None)
         draft.actions.append(GiveUp(run.number, gone.number, outcome.reason, cause, node, run.epochs_done))
@@ -240,7 +262,7 @@ def _propose(draft: _Draft, spec: SweepSpec, seen: Seen, capacity: Capacity) -> 
     if spec.study.sampler not in ("grid", "list", "random"):
         free = capacity.parallel or ADAPTIVE_PARALLEL
         ending = {action.trial for action in draft.actions if isinstance(action, Tell)}
-        missing = min(missing, free - len([trial for trial in seen.trials if trial.number not in ending]))
+        missing = min(missing, free - len({trial.run for trial in seen.trials if trial.number not in ending}))
     if missing > 0:
         draft.actions.append(Propose(missing, f"{trials_wanted(spec)} trials are asked for"))
 

@@ -85,6 +85,8 @@ class RunSpec:
     retries: Retries = Retries()
     beat: int = 60
     """Seconds after which the jobs make a pass while they train."""
+    share: bool = True
+    """Trials that differ only in `epochs` are one training."""
 
 
 @dataclass(frozen=True, slots=True)

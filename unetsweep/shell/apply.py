@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, assert_never
 
-from unetsweep.contract import Result
+from unetsweep.contract import Result, TrialConfig, run_key
+from unetsweep.core import sharing
 from unetsweep.core.actions import Action, Adopt, Cancel, Element, End, GiveUp, Keep, Propose, Stop, Submit, Tell
 from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import trial_config
@@ -80,7 +81,18 @@ def _propose(count: int, world: World) -> bool:
     configs = [trial_config(world.spec, point) for point in points]
     origin = {"sampler": world.spec.study.sampler, "seed": world.spec.study.seed}
     first = max((trial["trial"] for trial in trials), default=-1) + 1
-    return bool(configs) and bool(world.directory.add_trials(configs, origin, first))
+    runs = _runs(world, trials, configs, first)
+    return bool(configs) and bool(world.directory.add_trials(configs, origin, first, runs))
+
+
+def _runs(
+    world: World, trials: Sequence[dict[str, Any]], configs: Sequence[TrialConfig], first: int
+) -> Sequence[int] | None:
+    """The run of each new trial; None: each has its own."""
+    if sharing.why_not(world.spec) is not None:
+        return None
+    keys = [(run_key(config), config.epochs) for config in configs]
+    return sharing.runs_of(keys, first, map(sharing.served, _known(list(trials))), world.directory.code())
 
 
 def _known(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -143,8 +155,9 @@ def _keep(action: Keep, world: World) -> bool:
 
 def _tell(action: Tell, world: World) -> None:
     """The result as its run published it, or the words of why there is none."""
+    published = world.directory.horizon(action.run, action.epochs) if action.state != "cancelled" else None
     result = (
-        world.directory.horizon(action.run, action.epochs)
+        published
         or pruned(action, world)
         or Result(
             state=action.state,  # type: ignore[arg-type]  # the core's words are the contract's

@@ -155,7 +155,7 @@ class EpochEnds(pl.Callback):
             self.desk.weights(checkpoints.best_of(epoch), state_of(module), self.config, best)
         elif trainer.is_global_zero:
             self._link_best(epoch, best)
-        reached = Reached(epoch, epoch, self._seconds(), best)
+        reached = Reached(epoch, epoch, self._seconds(), best, since=self._since(epoch))
         self.standing = replace(self.standing, reached={**self.standing.reached, epoch: reached})
         self._save(trainer)
         self.scorer.publish(reached, trainer.strategy.root_device)
@@ -190,11 +190,16 @@ class EpochEnds(pl.Callback):
         for epochs in ended:
             if best is not None and trainer.is_global_zero:
                 self._link_best(epochs, best)
-            reached = Reached(epochs, epoch, self._seconds(), best, state, message)
+            since = self._since(epoch) if epochs == min(ended) else self._seconds()  # the first one pays
+            reached = Reached(epochs, epoch, self._seconds(), best, state, message, since)
             self._stop_if_lost(trainer)
             self.scorer.publish(reached, trainer.strategy.root_device)
         if ended:
             self._stop_if_lost(trainer)
+
+    def _since(self, epoch: int) -> float:
+        """Seconds of the training up to the horizon before this epoch."""
+        return max((each.seconds for epochs, each in self.standing.reached.items() if epochs < epoch), default=0.0)
 
     def _save(self, trainer: pl.Trainer) -> None:
         """`last.ckpt`, with the best epoch's weights on the disk before it and older ones gone after it."""

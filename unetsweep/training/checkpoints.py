@@ -51,6 +51,8 @@ class Reached:
     """None: it diverged before the first validation."""
     state: ResultState = "complete"
     message: str | None = None
+    since: float = 0.0
+    """`seconds` of the horizon before it."""
 
 
 @dataclass(frozen=True, slots=True)

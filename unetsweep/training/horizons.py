@@ -108,7 +108,7 @@ class Scorer:
             val_loss=best.val_loss if best else None,
             checkpoint=checkpoints.best_of(reached.epochs) if best else None,
             seconds=round(reached.seconds, 3),
-            gpu_seconds=round(reached.seconds * gpus, 3),
+            gpu_seconds=round((reached.seconds - reached.since) * gpus, 3),
             peak_memory_mb=round(memory, 1),
             host=socket.gethostname(),
             versions=machine.versions(device),

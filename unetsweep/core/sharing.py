@@ -1,0 +1,117 @@
+"""Which trials share one training.
+
+Rule 1: trials share a run exactly when one training serves both to the last bit: they differ in `epochs` alone, the
+        learning rate does not look at the total, and the trainer is ours.
+Rule 2: a training never goes back: a run that there is already is joined by longer trials only.
+Rule 3: nobody joins a run of which a trial came to nothing, or that other code trained.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unetsweep.core.actions import Stop
+from unetsweep.core.facts import Attempt, Run, Trial
+from unetsweep.core.spec import SweepSpec
+
+
+def why_not(spec: SweepSpec) -> str | None:
+    """Why no two trials of the sweep share a training; None: they may."""
+    if not spec.run.share:
+        return "run.share is false"
+    if spec.trainer.command is not None:
+        return "a trainer command may get elsewhere with other epochs"
+    if spec.trainer.schedule != "constant":
+        return f"the schedule {spec.trainer.schedule} looks at the last epoch, so each number of epochs is a training"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A trial that there is, as far as it matters to those that would share its run."""
+
+    run: int
+    key: str | None
+    """`contract.run_key` of its config; None: it shares with nobody."""
+    epochs: int
+    code: str | None
+    """Hash of the package that trains it."""
+    is_sound: bool
+    """Open and not cancelled, complete, or pruned."""
+
+
+def runs_of(new: Sequence[tuple[str, int]], first: int, there: Iterable[Served], code: str | None) -> list[int]:
+    """The run of each new trial (`run_key`, epochs); they are numbered on from `first`, and a new run has the number
+    of its first trial. `code`: what would train them.
+
+    >>> runs_of([("a", 2), ("b", 2), ("a", 8)], 5, [], None)
+    [5, 6, 5]
+    >>> runs_of([("a", 8), ("a", 2)], 5, [Served(0, "a", 4, None, True)], None)
+    [0, 6]
+    """
+    longest = _joinable(there, code)
+    founded: dict[str, int] = {}
+    found = []
+    for number, (key, epochs) in enumerate(new, first):
+        fitting = [(reached, run) for run, reached in longest.get(key, {}).items() if reached < epochs]
+        found.append(max(fitting)[1] if fitting else founded.setdefault(key, number))
+    return found
+
+
+def _joinable(there: Iterable[Served], code: str | None) -> Mapping[str, Mapping[int, int]]:
+    """Key -> run -> its longest horizon, of runs that more trials may join."""
+    longest: dict[int, int] = {}
+    keys: dict[int, str] = {}
+    unsound: set[int] = set()
+    for each in there:
+        longest[each.run] = max(each.epochs, longest.get(each.run, 0))
+        if each.key is None or not each.is_sound or each.code != code:
+            unsound.add(each.run)
+        else:
+            keys[each.run] = each.key
+    found: dict[str, dict[int, int]] = {}
+    for run, key in keys.items():
+        if run not in unsound:
+            found.setdefault(key, {})[run] = longest[run]
+    return found
+
+
+def served(trial: Mapping[str, Any]) -> Served:
+    """From what is known of a trial: its trial.json with its result."""
+    result, part = trial["result"], trial["runs"][0]
+    code = trial.get("code")
+    if result is not None and (trained := (result.get("code") or {}).get("package")) is not None and trained != code:
+        code = None if code is None else f"{code}, then {trained}"
+    fine = not trial["cancelled"] if result is None else result["state"] in ("complete", "pruned")
+    return Served(part["run"], trial.get("run_key"), part["epochs"], code, fine and not trial["unreadable"])
+
+
+def cut_short(run: Run, attempt: Attempt, waiting: list[Trial]) -> Stop | None:
+    """What only cancelled trials want beyond the others is not trained."""
+    furthest = max((trial.epochs for trial in waiting if not trial.cancelled), default=0)
+    beyond = [t for t in waiting if t.cancelled and t.epochs > max(furthest, run.epochs_done)]
+    horizons = tuple(sorted({trial.epochs for trial in beyond} & set(attempt.horizons)))
+    stopped = run.stopped
+    is_known = stopped is not None and stopped.attempt == attempt.number and set(horizons) <= set(stopped.horizons)
+    if not horizons or is_known:
+        return None
+    return Stop(run.number, attempt.number, beyond[-1].number, horizons, run.epochs_done, "you cancelled it")
+
+
+def why_later(run: Run, attempt: Attempt, trial: Trial) -> str | None:
+    """Why an attempt of its run that lives is not for this trial; None: it is."""
+    if not attempt.horizons or trial.epochs in attempt.horizons or run.is_through:
+        return None
+    return f"its run trains to epoch {attempt.horizons[-1]} first"
+
+
+def epochs_to_train(parts: Iterable[tuple[int, int]]) -> int:
+    """Of (run, epochs) of all trials: each run is trained once, to its longest.
+
+    >>> epochs_to_train([(0, 2), (0, 8), (1, 4)])
+    12
+    """
+    longest: dict[int, int] = {}
+    for run, epochs in parts:
+        longest[run] = max(epochs, longest.get(run, 0))
+    return sum(longest.values())
