@@ -63,6 +63,9 @@ class ModelConfig:
     """Number of 2x2 poolings."""
     padding: Literal["same", "valid"] = "same"
     norm: Literal["none", "batch"] = "batch"
+    dropout: float = 0.0
+    """Share of the bottleneck's values that a training step leaves out, as the paper does at the end of its
+    contracting path; 0 or more, below 1."""
     in_channels: int = 3
     classes: int = 1
     output_resize: Literal["none", "nearest", "bilinear"] = "none"
@@ -240,6 +243,7 @@ def config_problems(config: TrialConfig) -> list[Problem]:
             "data.manifest",
             "found something else than {train: {name: digest, …}, val: …, test: …}; leave it out to split anew",
         ),
+        (0 <= model.dropout < 1, "model.dropout", f"found {model.dropout}; 0 or more, below 1"),
         (model.base >= 1, "model.base", f"found {model.base}; at least 1"),
         (1 <= model.depth <= 7, "model.depth", f"found {model.depth}; 1 to 7"),
         (model.in_channels in (1, 3), "model.in_channels", f"found {model.in_channels}; 1 (grey) or 3 (RGB)"),
@@ -305,6 +309,7 @@ _LATER = (
     ("data", "also_score_at", ()),
     ("data", "manifest", None),
     ("trainer", "score_test", True),
+    ("model", "dropout", 0.0),
 )
 """Fields that came after the first version: left at their default they make no other digest of an older config."""
 

@@ -88,7 +88,7 @@ def test_numbers_above_9999_keep_their_order(sweep: SweepDir):
 
 
 def test_a_trial_s_config_is_there_before_the_trial_is(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sweep, "_trial_file", lambda *_: 1 / 0)
+    monkeypatch.setattr(sweep, "_now", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         sweep.add_trials([config(), config(16)], {})
     assert sweep.look().trials == ()
@@ -96,6 +96,15 @@ def test_a_trial_s_config_is_there_before_the_trial_is(sweep: SweepDir, monkeypa
     monkeypatch.undo()
     assert sweep.add_trials([config(32), config(64)], {}) == [0, 1]
     assert [read_json(sweep.config_path(k))["epochs"] for k in (0, 1)] == [32, 64]
+
+
+def test_trials_share_a_run_and_whose_run_is_another_pass_s_is_not_made(sweep: SweepDir):
+    assert sweep.add_trials([config(8), config(16), config(8)], {}, runs=[0, 0, 2]) == [0, 1, 2]
+    assert [(trial.run, trial.epochs) for trial in sweep.look().trials] == [(0, 8), (0, 16), (2, 8)]
+    # another pass was the first to make trial 3: whatever its point is, run 3 is that one's
+    assert sweep.add_trials([config(4)], {}, first=3) == [3]
+    assert sweep.add_trials([config(8), config(16), config(32)], {}, first=3, runs=[3, 3, 2]) == [5]
+    assert [(trial.number, trial.run) for trial in sweep.look().trials] == [(0, 0), (1, 0), (2, 2), (3, 3), (5, 2)]
 
 
 def test_a_result_is_written_once_and_the_trial_is_open_no_more(sweep: SweepDir):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from unetsweep.core import again, keeping, outcome, places
+from unetsweep.core import again, keeping, outcome, places, sharing
 from unetsweep.core import plan as plans
 from unetsweep.core.facts import JobState, Run
 from unetsweep.shell import reconcile as passes
@@ -134,6 +134,34 @@ def a_halt_without_a_cause(patch: Patch) -> None:
     patch.setattr(outcome, "halted", lambda seen: "no job of the sweep gets as far as its training")
 
 
+def a_training_goes_back(patch: Patch) -> None:
+    real = sharing.runs_of
+    patch.setattr(
+        sharing,
+        "runs_of",
+        lambda new, first, there, code: real(new, first, [replace(each, epochs=0) for each in there], code),
+    )
+
+
+def any_two_trainings_are_one(patch: Patch) -> None:
+    real = sharing.runs_of
+    patch.setattr(
+        sharing,
+        "runs_of",
+        lambda new, first, there, code: real(
+            [("", epochs) for _, epochs in new], first, [replace(each, key="") for each in there], code
+        ),
+    )
+
+
+def what_is_through_was_lost(patch: Patch) -> None:
+    patch.setattr(Run, "is_through", property(lambda _: False))
+
+
+def what_is_through_has_gone(patch: Patch) -> None:
+    patch.setattr(outcome, "_gone_on", lambda last: outcome.Lost("it goes on"))
+
+
 NEEDS = {
     late_files_are_not_awaited: ("late files", "scancel running"),
     an_ended_element_was_cancelled_before_it_began: ("bad start", "the queue forgets what has ended"),
@@ -163,4 +191,8 @@ ALL = (
     an_ended_element_was_cancelled_before_it_began,
     a_pause_is_a_hang,
     a_halt_without_a_cause,
+    a_training_goes_back,
+    any_two_trainings_are_one,
+    what_is_through_was_lost,
+    what_is_through_has_gone,
 )

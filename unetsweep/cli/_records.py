@@ -135,6 +135,8 @@ def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]
         return "waiting", run.unreadable, None
     if last is None or last.lost is not None:
         return "waiting", (last.lost or "") if last else "", job_id
+    if last.horizons and epochs not in last.horizons:
+        return "waiting", f"its run trains to epoch {last.horizons[-1]} first", None
     if last.ending is not None and last.ending.is_final:
         return "failed", last.ending.message, job_id
     return ("running" if last.claimed_by else "submitted"), _ending(run, epochs), job_id

@@ -125,8 +125,9 @@ def _smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Next) -> Next 
     advice = (
         "use more GPUs, a smaller batch or smaller images, or model: {norm: none}, with which steps are made smaller"
     )
-    if spec.model.norm != "none":
-        return f"the GPU ran out of memory, and batch statistics need the whole batch at once; {advice}"
+    if spec.model.norm != "none" or spec.model.dropout:
+        what = "batch statistics need" if spec.model.norm != "none" else "dropout is drawn for"
+        return f"the GPU ran out of memory, and {what} the whole batch at once; {advice}"
     if run.epochs_done or share <= 1:
         return f"the GPU ran out of memory with {share} images a step; {advice}"
     return Next(kept.mem, math.ceil(share / 2))

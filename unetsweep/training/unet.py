@@ -27,6 +27,8 @@ class UNet(nn.Module):
         entries = [config.in_channels, *widths]
         self.down = nn.ModuleList(_convolutions(entries[i], widths[i], config) for i in range(config.depth))
         self.bottleneck = _convolutions(entries[-2], widths[-1], config)
+        if config.dropout:
+            self.bottleneck.append(nn.Dropout(config.dropout))
         self.pool = nn.MaxPool2d(2)
         self.raise_ = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1]))
         self.up = nn.ModuleList(_convolutions(2 * w, w, config) for w in reversed(widths[:-1]))
