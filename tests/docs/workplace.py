@@ -16,7 +16,7 @@ exec "{python}" -P -m unetsweep "$@"
 """
 _SMALLER = {
     "image_size: 128": "image_size: 32",
-    "epochs: [4, 8]": "epochs: [1, 2]",
+    "epochs: [4, 8]": "epochs: [1, 8]",
     "learning_rate: [1e-3, 3e-3, 1e-2]": "learning_rate: [1e-2]",
     "model: {base: 8, depth: 3": "model: {base: 2, depth: 1",
     "comet: offline": "comet: off",

@@ -99,3 +99,70 @@ def test_a_requeued_training_ends_as_one_that_was_left_alone(place: Path, cluste
     alone = json.loads(Path("alone/result.json").read_bytes())
     same = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image")
     assert {name: result[name] for name in same} == {name: alone[name] for name in same}
+
+
+GRID = """
+name: eyes
+data: {root: eyes, image_size: 32, split: {val: 0.5}}
+space: {epochs: [EPOCHS], batch_size: [2, 4], learning_rate: [1e-3, 1e-2]}
+model: {base: 4, depth: 2, MODEL}
+trainer: {val_every: EVERY}
+slurm: {processes: PROCESSES, time: 10m, mem: 3G}
+run: {parallel: 2}
+"""
+VARYING = {"trial", "job_id", "seconds", "gpu_seconds", "peak_memory_mb", "host"}
+
+
+def rows(sweep: str) -> list[dict[str, Any]]:
+    paths = sorted(Path("results", sweep).glob("trials/*/result.json"))
+    results = [json.loads(path.read_bytes()) for path in paths]
+    return [{name: value for name, value in result.items() if name not in VARYING} for result in results]
+
+
+def epochs_trained(sweep: str) -> int:
+    logs = Path("results", sweep, "runs").glob("*/progress-*.jsonl")
+    return sum(len(log.read_text().splitlines()) for log in logs)
+
+
+@pytest.mark.parametrize(
+    ("model", "every", "processes"),
+    [("norm: none", "1", "1"), ("norm: batch, dropout: 0.1", "3", "2")],
+    ids=["plain", "val_every 3, batch norm, dropout, DDP of 2"],
+)
+def test_a_grid_of_epochs_trains_half_of_them_and_every_row_is_that_of_a_training_of_its_own(
+    place: Path, cluster: Cluster, model: str, every: str, processes: str
+):
+    if cluster.variant != "none":
+        pytest.skip("accounting changes nothing in what is trained")
+    text = GRID.replace("MODEL", model).replace("EVERY", every).replace("PROCESSES", processes)
+    (place / "eyes.yaml").write_text(text.replace("EPOCHS", "2, 4, 6, 8, 20"))
+    assert "epochs asked 160, epochs to train 80" in unetsweep("submit", "eyes.yaml", "--dry-run")
+    unetsweep("submit", "eyes.yaml")
+    (place / "alone.yaml").write_text(text.replace("EPOCHS", "2, 4, 6, 8, 20").replace("name: eyes", "name: alone"))
+    unetsweep("submit", "alone.yaml", "--no-share")
+    wait_for(lambda: len(rows("eyes")) == len(rows("alone")) == 20, 400)
+
+    assert rows("eyes") == rows("alone")
+    assert (epochs_trained("eyes"), epochs_trained("alone")) == (80, 160)
+
+
+def test_a_shared_job_that_is_killed_between_horizons_loses_nothing(place: Path, cluster: Cluster):
+    if cluster.variant != "none":
+        pytest.skip("accounting changes nothing in what is trained")
+    text = GRID.replace("MODEL", "norm: batch").replace("EVERY", "1").replace("PROCESSES", "1")
+    text = text.replace("[2, 4]", "[4]").replace("[1e-3, 1e-2]", "[1e-2]").replace("image_size: 32", "image_size: 64")
+    (place / "eyes.yaml").write_text(text.replace("EPOCHS", "3, 60"))
+    unetsweep("submit", "eyes.yaml")
+    wait_for(lambda: Path("results/eyes/runs/0000/horizons/3.json").exists(), 60)
+    (job,) = {json.loads(path.read_bytes())["job_id"] for path in Path("results/eyes/runs").glob("0000/claims/*")}
+    cluster.run("scancel", "--signal=KILL", "--full", job)
+    wait_for(lambda: len(rows("eyes")) == 2, 180)
+    assert len(list(Path("results/eyes/runs/0000/attempts").glob("?.json"))) == 2, "it was not sent again"
+
+    (place / "eyes.yaml").write_text(text.replace("EPOCHS", "3, 60, 70"))
+    unetsweep("submit", "eyes.yaml")
+    wait_for(lambda: len(rows("eyes")) == 3, 120)
+    (place / "alone.yaml").write_text(text.replace("EPOCHS", "3, 60, 70").replace("name: eyes", "name: alone"))
+    unetsweep("submit", "alone.yaml", "--no-share", "--executor", "local", "--watch")
+    assert [row["state"] for row in rows("eyes")] == ["complete"] * 3
+    assert rows("eyes") == rows("alone")
