@@ -1,6 +1,7 @@
 """Which trials share a training, and how a run goes on that a longer trial has joined."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from plan_rows import NOW, QUEUE, adaptive, attempt, decide, failing, grid, job, lines
@@ -130,7 +131,7 @@ def test_an_attempt_that_is_through_is_waited_for_while_its_job_lives(state: Job
 @pytest.mark.parametrize("ending", [None, failing("exception"), failing("exit", 1)])
 def test_a_run_goes_on_once_that_job_is_gone_whatever_became_of_it_after_its_last_result(word, ending) -> None:
     listed = None if word is None else job(word)
-    how = {"ending": ending, "mem": "8G", "micro_batch": 2}
+    how: dict[str, Any] = {"ending": ending, "mem": "8G", "micro_batch": 2}
     last = attempt(job_id="18808", claimed_by="18808", job=listed, horizons=(4,), **how)
     decided = decide(joined(last, {4: "complete"}))
     assert lines(decided) == ["submit 0.2 mem=8G"]
