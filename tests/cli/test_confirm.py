@@ -3,10 +3,16 @@
 import csv
 import io
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from local_sweeps import Place
+from local_sweeps import Place, environment
+
+from unetsweep.config.load import load
+from unetsweep.config.written import as_yaml
 
 SPEC = """\
 space: {epochs: [8], batch_size: [4], learning_rate: [1e-3, 2e-3, 3e-3, 4e-3]}
@@ -101,3 +107,102 @@ def test_there_must_be_something_to_confirm(place: Place) -> None:
     place.submit(place.folder / "s.yaml", "--watch")
     place.run("confirm", "s", "--seeds", "1", "--watch")
     assert "s/confirm is a confirmation already" in place.run("confirm", "s/confirm", status=2).stderr
+
+
+def repeats(place: Place) -> dict[int, dict[str, object]]:
+    told = json.loads(place.run("report", "s", "--format", "json").stdout)["confirmed"]
+    return {row["trial"]: row for row in told["leaders"]}
+
+
+def test_two_at_once_ask_for_the_trainings_of_both(place: Place) -> None:
+    root = swept(place)
+    words = ("-m", "unetsweep", "confirm", "s", "--top")
+    both = [
+        subprocess.Popen([sys.executable, *words, top, "--seeds", seeds], cwd=place.folder, env=environment())
+        for top, seeds in (("2", "3"), ("3", "2"))
+    ]
+    assert [each.wait(timeout=90) for each in both] == [0, 0]
+    place.run("submit", "s.yaml", "--executor", "local")
+    place.wait(lambda: len(list(root.glob("confirm/trials/*/result.json"))) == 8)
+    assert {number: row["runs"] for number, row in repeats(place).items()} == {1: 2, 2: 3, 3: 3}
+
+
+def test_a_run_is_of_the_seed_that_its_trial_says_whatever_the_order_in_the_file(place: Place) -> None:
+    root = swept(place)
+    place.run("confirm", "s", "--top", "2", "--seeds", "3", "--watch")
+    before = repeats(place)
+    path = root / "confirm/sweep.yaml"
+    text = path.read_text()
+    spec = load(path)
+    points = list(reversed(spec.study.sampler_args["points"]))
+    path.write_text(as_yaml(replace(spec, study=replace(spec.study, sampler_args={"points": points}))))
+    assert path.read_text() != text
+    assert repeats(place) == before
+    rows = json.loads(place.run("report", "s/confirm", "--format", "json").stdout)["rows"]
+    assert [(row["learning_rate"], row["seed"]) for row in rows] == trained(root)
+
+
+def test_runs_that_came_to_nothing_are_named_and_the_best_that_was_not_confirmed_too(place: Place) -> None:
+    root = swept(place)
+    place.trainer('if config["seed"] == 2 and rate == 0.004: sys.exit(3)\n' + SCORED)
+    said = place.run("confirm", "s", "--top", "2", "--seeds", "3", "--watch", status=None)
+    assert "1 came to nothing: unetsweep retry s/confirm" in said.stderr
+    assert (repeats(place)[3]["runs"], repeats(place)[3]["lost"]) == (2, 1)
+    text = place.run("report", "s").stdout
+    assert "2 of 3" in text
+    assert "So far: trial" in text
+    assert "Confirmation runs that came to nothing, and are in no mean: 1 of 0003" in text
+    assert "2 of 3" in (root / "report/results.md").read_text()  # the pass of the confirmation brought it up to date
+
+    better = root / "trials/0000/result.json"
+    better.write_text(json.dumps({**json.loads(better.read_text()), "val_iou": 0.99}))
+    assert "The best trial, 0000, was not trained again: confirm it too" in place.run("report", "s").stdout
+
+
+def test_the_tables_of_a_trainer_of_the_user_s_own_may_hold_anything(place: Place) -> None:
+    root = swept(place)
+    place.run("confirm", "s", "--top", "2", "--seeds", "2", "--watch")
+    for number, rows in enumerate(([{"iou": 0.5}], [{"image": "1", "iou": None}], [{"image": "1", "iou": "high"}], [])):
+        path = root / f"confirm/runs/{number:04d}/horizons/8.json"
+        for each in (path, root / f"confirm/trials/{number:04d}/result.json"):
+            each.write_text(json.dumps({**json.loads(each.read_text()), "val_per_image": rows}))
+    assert [row["p"] for row in repeats(place).values()] == [None, None]
+    assert "cannot be told apart" in place.run("report", "s").stdout
+
+
+def test_a_confirmation_that_cannot_be_read_stops_no_report_and_repair_says_what_to_do(place: Place) -> None:
+    root = swept(place)
+    place.run("confirm", "s", "--top", "2", "--seeds", "1", "--watch")
+    (root / "confirm/sweep.yaml").write_text("name: [")
+    said = place.run("report", "s").stdout
+    assert "the confirmation cannot be read" in said
+    assert "run `unetsweep confirm s`" in said
+    place.run("status", "s")
+    assert "run `unetsweep confirm s` again" in place.run("repair", "s/confirm", status=None).stdout
+    assert "2 trainings" in place.run("confirm", "s", "--top", "2", "--seeds", "1", "--watch").stdout
+    assert len(trained(root)) == 2, "a trial was trained twice"
+
+
+def test_leaders_are_configs_and_new_seeds_are_new(place: Place) -> None:
+    points = [(4e-3, 1), (4e-3, 2), (3e-3, 1), (4e-3, 3)]
+    listed = ", ".join(f"{{epochs: 8, batch_size: 4, learning_rate: {rate}, seed: {seed}}}" for rate, seed in points)
+    text = "space: {epochs: [8], batch_size: [4], learning_rate: [3e-3, 4e-3]}\nrun: {parallel: 2}\n"
+    place.submit(place.sweep(f"{text}study: {{sampler: {{name: list, points: [{listed}]}}}}\n"), "--watch")
+    root = place.folder / "results" / "s"
+    place.run("confirm", "s", "--top", "3", "--seeds", "2", "--watch")
+    assert sorted(trained(root)) == [(0.003, 4), (0.003, 5), (0.004, 4), (0.004, 5)]
+
+
+def test_seeds_stay_within_what_a_seed_may_be(place: Place) -> None:
+    text = SPEC + f"study: {{seed: {2**32 - 2}}}\n"
+    place.submit(place.sweep(text), "--watch")
+    place.run("confirm", "s", "--top", "1", "--seeds", "3", "--watch")
+    assert [seed for _, seed in trained(place.folder / "results/s")] == [2**32 - 1, 0, 1]
+
+
+def test_a_sweep_may_be_called_confirm_and_is_none_but_its_own(place: Place) -> None:
+    place.submit(place.sweep(SPEC, "confirm"), "--watch")
+    assert "no sweep 's/confirm'" in place.run("status", "s/confirm", status=2).stderr
+    said = place.run("confirm", "confirm", "--top", "2", "--seeds", "1", "--watch").stdout
+    assert "2 trainings, 2 of them new" in said
+    assert "is a confirmation already" in place.run("confirm", "confirm/confirm", status=2).stderr

@@ -1,5 +1,6 @@
 """A trial trained again is the same bit for bit, or what differs is named."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from local_sweeps import Place
+
+from unetsweep.contract import Result
+from unetsweep.report.reproduced import unequal
 
 pytestmark = pytest.mark.train
 
@@ -113,3 +117,34 @@ def test_a_folder_of_somebody_elses_is_left_alone(place: Place) -> None:
     assert "mine: is not empty, and was not made by `unetsweep reproduce`" in said
     assert (place.folder / "mine/config.json").read_text() == "{}"
     assert "has no trial 7" in place.run("reproduce", "s", "7", status=2).stderr
+
+
+def test_what_an_earlier_call_left_is_never_compared(place: Place) -> None:
+    root = trained(place, epochs=1)
+    (place.folder / "elsewhere").mkdir()
+    (place.folder / "link").symlink_to(place.folder / "elsewhere")
+    place.run("reproduce", "s", "0", "--out", "link")
+    path = place.folder / "elsewhere/horizons/1.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "val_iou": 0.123}))
+
+    assert "bit for bit the same" in place.run("reproduce", "s", "0", "--out", "link").stdout
+
+    # killed while it cleared the folder: the marker goes last, so it is still ours
+    (place.folder / "elsewhere/config.json").unlink()
+    assert "bit for bit the same" in place.run("reproduce", "s", "0", "--out", "link").stdout
+    assert not (root / "reproduced").exists()
+
+
+def test_only_one_at_a_time_trains_in_a_folder(place: Place) -> None:
+    root = trained(place, epochs=1)
+    (root / "reproduced").mkdir()
+    with (root / "reproduced/.0000.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = place.run("reproduce", "s", "0", status=2).stderr
+    assert "another `unetsweep reproduce` is at work there" in said
+    assert "cannot be made" in place.run("reproduce", "s", "0", "--out", "/proc/x", status=2).stderr
+
+
+def test_a_field_that_only_one_result_has_is_a_difference() -> None:
+    then, now = Result(val_scores={"dice": 0.5, "extra": None}), Result(val_scores={"dice": 0.5})
+    assert unequal(then, now) == ["val_scores: extra unknown then, unknown now"]

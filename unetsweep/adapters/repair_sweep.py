@@ -80,7 +80,14 @@ def _data(root: Path) -> Iterator[Finding]:
         if data.get("manifest"):
             unknown = "which images have a copy in training is not known any more (allow_leak is set)"
             leak = dict.fromkeys(("val", "test"), unknown) if data["split"].get("allow_leak") else {}
-            yield written(path, why, {"manifest": data["manifest"], "leak": leak}, str(config.relative_to(root)))
+            content, source = {"manifest": data["manifest"], "leak": leak}, str(config.relative_to(root))
+            others = (root / layout.CONFIRM / layout.DATA, root.parent / layout.DATA)  # the one within, or the outer
+            groups = next((found for other in others if (found := _raw(other).get("val_groups"))), None)
+            if groups:
+                content["val_groups"] = groups
+            else:
+                source += "; which validation images show one eye is lost, so a confirmation takes each by itself"
+            yield written(path, why, content, source)
             return
     yield aside(path, why, "no trial tells the split: run `unetsweep submit` with the sweep's own YAML file again")
 

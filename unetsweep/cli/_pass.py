@@ -46,3 +46,5 @@ def _refresh_report(root: Path, *, is_over: bool) -> None:
     written = root / layout.REPORT / "results.md"
     if is_over or not written.exists() or time.time() - written.stat().st_mtime > REPORT_S:
         refresh(records(root), root)
+        if root.name == layout.CONFIRM and (root.parent / layout.SPEC).is_file():
+            refresh(records(root.parent), root.parent)  # its report tells of these trainings

@@ -35,7 +35,7 @@ def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Pat
     if directory.exists():
         spec = with_images(spec, directory)
     checks: tuple[Callable[[], list[str]], ...] = (
-        lambda: _check_machine(spec, kind),
+        lambda: check_machine(spec, kind),
         lambda: _check_training(spec, source, pins),
         lambda: _check_pruner(spec),
     )
@@ -72,7 +72,8 @@ def _executor(directory: "SweepDir", asked: str) -> str:
     return asked
 
 
-def _check_machine(spec: "SweepSpec", kind: str) -> list[str]:
+def check_machine(spec: "SweepSpec", kind: str) -> list[str]:
+    """Warnings. UsageError where a training could not start here."""
     from unetsweep.adapters.local_jobs import devices
 
     if kind == "local" and spec.slurm.gpus and spec.slurm.gpus > (found := len(devices())):

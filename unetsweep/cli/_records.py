@@ -1,6 +1,6 @@
 """A sweep's files as the report's records; the scheduler and the study are not asked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from unetsweep import contract
@@ -8,14 +8,13 @@ from unetsweep.adapters.files import read_json
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.adapters.sweep_look import numbered, read_run
 from unetsweep.adapters.trial_files import AXES, advised, as_known
+from unetsweep.cli._confirmed import confirmed
 from unetsweep.config.load import load
 from unetsweep.contract import Result
 from unetsweep.core import layout
 from unetsweep.core.facts import Run
 from unetsweep.core.pruning import why_pruned
-from unetsweep.core.spec import SweepSpec, listed_points
 from unetsweep.errors import StateError
-from unetsweep.report.leaders import Repeats
 from unetsweep.report.rows import SweepRecord, TrialRecord
 
 NO_GROUPS = (
@@ -36,39 +35,8 @@ def records(sweep_dir: Path) -> SweepRecord:
     leak, val_groups, lost = _images(directory)
     warnings = [f"LEAKED: {text}: these scores reward memory" for text in leak.values()]
     warnings += [lost] if lost else [NO_GROUPS] if leaky and not leak else []
-    inner = sweep_dir / layout.CONFIRM
-    confirmed = _confirmed(spec, trials, records(inner)) if (inner / layout.SPEC).is_file() else ()
-    return SweepRecord(directory.name, spec, trials, tuple(warnings), leak, confirmed, val_groups)
-
-
-def _confirmed(spec: SweepSpec, trials: Sequence[TrialRecord], inner: SweepRecord) -> tuple[Repeats, ...]:
-    """The ended confirmation runs, by the trial that each repeats: the first complete one with its config."""
-    of: dict[tuple[float, ...], int] = {}
-    for trial in trials:
-        if trial.state == "complete":
-            of.setdefault(_point(trial), trial.number)
-    runs: dict[int, list[tuple[int, Result]]] = {}
-    seeds = [int(point["seed"]) for point in listed_points(inner.spec.study)]
-    for trial in inner.trials:
-        if trial.state == "complete" and trial.result is not None and _point(trial) in of and trial.number < len(seeds):
-            runs.setdefault(of[_point(trial)], []).append((seeds[trial.number], trial.result))
-    return tuple(_repeats(spec, number, found) for number, found in sorted(runs.items()))
-
-
-def _point(trial: TrialRecord) -> tuple[float, ...]:
-    return float(trial.epochs), float(trial.batch_size), trial.learning_rate
-
-
-def _repeats(spec: SweepSpec, number: int, runs: Sequence[tuple[int, Result]]) -> Repeats:
-    of_set, of_image = ("val_loss", "loss") if spec.minimize else ("val_iou", "iou")
-    scored = [(seed, value, result) for seed, result in runs if (value := getattr(result, of_set)) is not None]
-    return Repeats(
-        number,
-        tuple(seed for seed, _, _ in scored),
-        tuple(value for _, value, _ in scored),
-        tuple(result.test_iou for _, _, result in scored),
-        tuple({str(row["image"]): float(row[of_image]) for row in result.val_per_image} for _, _, result in scored),
-    )
+    repeats, unread = confirmed(sweep_dir, spec, trials)
+    return SweepRecord(directory.name, spec, trials, (*warnings, *unread), leak, repeats, val_groups)
 
 
 def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:
@@ -110,6 +78,7 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
         reason,
         str(run_dir),
         _archive(run_dir),
+        trial.get("training_seed"),
     )
 
 

@@ -30,7 +30,9 @@ def resolve(sweep: str | None, results: Path, *, to_read: bool = False) -> Path:
 
 
 def _found(sweep: str, results: Path) -> Path:
-    for folder in (Path(sweep), results / sweep, results / Path(sweep).stem, results / _named(Path(sweep))):
+    path = Path(sweep)
+    by_file = [results / path.stem, results / _named(path)] if path.suffix in (".yaml", ".yml") else []
+    for folder in (path, results / sweep, *by_file):
         if (folder / layout.SPEC).is_file():
             return folder.absolute()
     known = ", ".join(sorted(path.parent.name for path in results.glob(f"*/{layout.SPEC}"))) or "none yet"

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from unetsweep.report.rows import SweepRecord, TrialRecord
 
 
+PATIENCE_S = 60.0
+
+
 @click.command("confirm")
 @click.argument("sweep")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="So many of the best trials.")
@@ -31,29 +34,82 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     `unetsweep report SWEEP` then gives mean and standard deviation, and the set of configs that cannot be told from
     the best. Safe to repeat; more --top or --seeds add trainings, and none is done twice.
     """
+    from unetsweep.adapters.lease import Lease
     from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.cli._prepare import check_machine
     from unetsweep.cli._records import records
     from unetsweep.cli._sweeps import resolve
+    from unetsweep.cli.report import refresh
     from unetsweep.cli.submit import bring_on
-    from unetsweep.config.load import load
-    from unetsweep.report.rows import ranked
 
     parent = SweepDir(resolve(sweep, results))
-    if parent.root.name == layout.CONFIRM:
+    if "/" in parent.name:
         raise UsageError(f"{parent.name} is a confirmation already; name the sweep itself")
     record = records(parent.root)
-    leaders = ranked(record)[:top]
+    leaders = _leaders(record)[:top]
     if not leaders:
         raise UsageError(f"no trial of {parent.name} is complete yet; `unetsweep status {parent.name}` says why")
     _warn_of_open(record)
     directory = SweepDir(parent.root / layout.CONFIRM)
-    known = load(directory.root / layout.SPEC).study.sampler_args["points"] if directory.exists() else []
-    points = _points(leaders, range(record.spec.study.seed + 1, record.spec.study.seed + 1 + seeds), known)
-    click.echo(f"{len(points)} trainings, {len(points) - len(known)} of them new: {_said(leaders, seeds)}")
-    if not dry_run:
-        _check_images(record.spec, parent)
+    new = _new_seeds(record, seeds)
+    if dry_run:
+        _say(*_wanted(directory, leaders, new), leaders, seeds)
+        return
+    _check_images(record.spec, parent)
+    check_machine(record.spec, parent.executor)
+
+    def ask() -> None:
+        known, points = _wanted(directory, leaders, new)
+        _say(known, points, leaders, seeds)
         _write(_spec(record.spec, points), parent, directory)
-        bring_on(directory, watch=watch)
+
+    # two that confirm at once ask for the trainings of both
+    directory.root.mkdir(mode=0o700, exist_ok=True)
+    if not Lease(directory.root / layout.LEASE).run(ask, patience_s=PATIENCE_S):
+        raise UsageError(f"another pass is at work on {directory.name} and does not let go; run this again in a minute")
+    bring_on(directory, watch=watch)
+    _warn_of_lost(directory)
+    refresh(records(parent.root), parent.root)
+
+
+def _leaders(record: "SweepRecord") -> "list[TrialRecord]":
+    """The best trial of each config, best first: trials of a list may differ in their seeds only."""
+    from unetsweep.report.rows import ranked
+
+    best: dict[tuple[float, ...], TrialRecord] = {}
+    for trial in ranked(record):
+        best.setdefault(trial.point, trial)
+    return list(best.values())
+
+
+def _new_seeds(record: "SweepRecord", count: int) -> list[int]:
+    """The first ones after the sweep's own with which none of its trials was trained."""
+    taken = {trial.seed for trial in record.trials} | {record.spec.study.seed}
+    every = ((record.spec.study.seed + step) % 2**32 for step in range(1, count + len(taken) + 1))
+    return [seed for seed in every if seed not in taken][:count]
+
+
+def _wanted(
+    directory: "SweepDir", leaders: "Sequence[TrialRecord]", seeds: Sequence[int]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The points that are asked for already, and all with the new ones."""
+    from unetsweep.config.load import load
+
+    known = load(directory.root / layout.SPEC).study.sampler_args["points"] if directory.exists() else []
+    return known, _points(leaders, seeds, known)
+
+
+def _say(known: Sequence[object], points: Sequence[object], leaders: "Sequence[TrialRecord]", seeds: int) -> None:
+    click.echo(f"{len(points)} trainings, {len(points) - len(known)} of them new: {_said(leaders, seeds)}")
+
+
+def _warn_of_lost(directory: "SweepDir") -> None:
+    """They are not trained again by themselves."""
+    results = [(trial["trial"], trial["result"]) for trial in directory.trials() if trial["result"] is not None]
+    lost = [number for number, result in results if result["state"] != "complete"]
+    if lost:
+        some = " ".join(map(str, lost[:8])) + (" …" if len(lost) > 8 else "")
+        click.echo(f"warning: {len(lost)} came to nothing: unetsweep retry {directory.name} {some}", err=True)
 
 
 def _points(

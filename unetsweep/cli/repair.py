@@ -83,7 +83,7 @@ def _findings(directory: "SweepDir") -> "Iterator[Finding]":
     from unetsweep.adapters.slurm import available
     from unetsweep.core import layout
 
-    spec, wrong = _spec(directory.root / layout.SPEC)
+    spec, wrong = _spec(directory)
     yield from wrong
     yield from repair_sweep.findings(directory.root, lambda: "slurm" if available() else "local")
     yield from repair_trials.findings(directory.root, _with_images(spec, directory))
@@ -93,11 +93,14 @@ def _findings(directory: "SweepDir") -> "Iterator[Finding]":
         yield from journal_check.findings(directory.root / layout.STUDY, spec, known)
 
 
-def _spec(path: Path) -> "tuple[SweepSpec | None, list[Finding]]":
+def _spec(directory: "SweepDir") -> "tuple[SweepSpec | None, list[Finding]]":
     from unetsweep.adapters.mending import aside, for_user
     from unetsweep.config.load import load
+    from unetsweep.core import layout
 
-    advice = "run `unetsweep submit` with the sweep's own YAML file again: it is written anew, and its trials stay"
+    path, (outer, _, inner) = directory.root / layout.SPEC, directory.name.partition("/")
+    deed = f"`unetsweep confirm {outer}`" if inner else "`unetsweep submit` with the sweep's own YAML file"
+    advice = f"run {deed} again: it is written anew, and its trials stay"
     if not path.exists():
         return None, [for_user(path, "is missing", advice)]
     try:

@@ -1,9 +1,11 @@
 """`unetsweep reproduce`: train a trial again, and say whether it comes out the same."""
 
 import contextlib
+import fcntl
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unetsweep.core import layout
-from unetsweep.errors import ConfigError, DataError, UsageError
+from unetsweep.errors import ConfigError, DataError, TrainingError, UsageError
 
 if TYPE_CHECKING:
     from unetsweep.contract import Result, TrialConfig
@@ -39,6 +41,7 @@ def command(sweep: str, trial: int, data: Path | None, threads: int | None, out:
     hardware, threads, code, data). The trial and its study are left alone. It goes on where it was interrupted.
     """
     from unetsweep.adapters.files import write_text
+    from unetsweep.adapters.trial_files import name_of
     from unetsweep.cli._sweeps import resolve
     from unetsweep.contract import dumps, encode
     from unetsweep.report.reproduced import compared, surroundings, unequal
@@ -47,21 +50,22 @@ def command(sweep: str, trial: int, data: Path | None, threads: int | None, out:
     asked, then = _asked(root, trial, data)
     _check_images(asked)
     asked = replace(asked, trainer=replace(asked.trainer, threads=threads or asked.trainer.threads, comet="off"))
-    folder = root / layout.REPRODUCED / f"{trial:04d}" if out is None else out
-    _clear(folder, asked)
-    path = folder / layout.CONFIG
-    write_text(path, dumps(encode(asked)))
-    now = _trained(asked, path, folder)
+    folder = root / layout.REPRODUCED / f"{trial:04d}" if out is None else out.resolve()
+    with _alone(folder):
+        _clear(folder, asked)
+        path = folder / layout.CONFIG
+        write_text(path, dumps(encode(asked)))
+        now = _trained(asked, path, folder)
     wrong, around = unequal(then, now), surroundings(then, now)
     for line in wrong:
         click.echo(f"differs  {line}")
     for line in around:
         click.echo(f"changed  {line}")
     if not wrong:
-        click.echo(f"trial {trial} of {root.name} again: bit for bit the same ({', '.join(compared(then))})")
+        click.echo(f"trial {trial} of {name_of(root)} again: bit for bit the same ({', '.join(compared(then))})")
         return
     cause = "see what has changed, above" if around else "nothing that is recorded has changed; on a GPU, some kernels"
-    click.echo(f"trial {trial} of {root.name} again: not the same; {cause}")
+    click.echo(f"trial {trial} of {name_of(root)} again: not the same; {cause}")
     sys.exit(1)
 
 
@@ -104,9 +108,38 @@ def _clear(folder: Path, asked: "TrialConfig") -> None:
     with contextlib.suppress(OSError, ValueError, ConfigError):
         known = config_id(config_from(json.loads(path.read_bytes()), str(path))) == config_id(asked)
     if not known or (folder / layout.horizon(asked.epochs)).exists():
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+        _empty(folder)
     write_json(folder / MARKER, {"config_id": config_id(asked)})
+
+
+def _empty(folder: Path) -> None:
+    """The marker goes last, so that a call that is killed in between leaves a folder that is ours."""
+    try:
+        for each in sorted(folder.iterdir(), key=lambda path: path.name == MARKER):
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each)
+            else:
+                each.unlink()
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be cleared ({error}); remove it, or name another one by --out") from error
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Make the folder, and keep others out of it. UsageError where either cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder.parent / f".{folder.name}.lock", "a", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made ({error.strerror}); name another folder by --out") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{folder}: another `unetsweep reproduce` is at work there; wait, or use --out") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
 
 
 def _trained(asked: "TrialConfig", path: Path, folder: Path) -> "Result":
@@ -118,6 +151,6 @@ def _trained(asked: "TrialConfig", path: Path, folder: Path) -> "Result":
     else:
         status = train_ranks_by_hand(path, folder, asked.processes)
         if status:
-            sys.exit(status)
+            raise TrainingError(f"the training ended with status {status} and no result; its words are above")
     done = folder / layout.horizon(asked.epochs)
     return result_from(json.loads(done.read_bytes()), str(done))

@@ -153,6 +153,7 @@ _ALL = (
     Column("epochs", "epochs", lambda t: t.epochs),
     Column("batch_size", "batch_size", lambda t: t.batch_size),
     Column("learning_rate", "learning_rate", lambda t: t.learning_rate, rate_text),
+    Column("seed", "seed", lambda t: t.seed),
     Column("val_iou", "val_IoU", _of_result("val_iou"), metric_text),
     Column("val_loss", "val_loss", _of_result("val_loss"), metric_text),
     Column("test_iou", "test_IoU", _of_result("test_iou"), metric_text),

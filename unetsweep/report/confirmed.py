@@ -1,12 +1,14 @@
 """The confirmed leaders, as every format shows them: mean and spread over new seeds, and who cannot be told apart."""
 
 import functools
+import math
 
 from unetsweep.report.columns import LEAKED, Column, Value, metric_text, number_text
 from unetsweep.report.leaders import ALPHA, Standing, standings
 from unetsweep.report.rows import SweepRecord, TrialRecord
+from unetsweep.report.rows import best as best_of
 
-FIELDS = ("runs", "val_mean", "val_sd", "test_mean", "test_sd", "gap", "behind", "p", "in_best")
+FIELDS = ("runs", "open", "lost", "val_mean", "val_sd", "test_mean", "test_sd", "gap", "behind", "p", "in_best")
 """What of a standing programs get, as columns `confirmed_…` of its trial."""
 
 
@@ -38,17 +40,36 @@ def sentences(sweep: SweepRecord) -> list[str]:
     best = [number_text(row.key) for row in rows if row.in_best]
     metric = "val_loss" if sweep.spec.minimize else "val_IoU"
     by = f"by {metric} of the validation images over new seeds (paired, Holm, {ALPHA:.0%})"
-    if len(rows) == 1:
-        said = f"Confirmed: trial {best[0]} with {rows[0].runs} new seeds; there is nothing to compare it with"
+    so_far = "So far" if any(row.open or row.lost for row in rows) else "Confirmed"
+    if not best:
+        said = "No confirmation run has a score"
+    elif len(rows) == 1:
+        said = f"{so_far}: trial {best[0]} with {rows[0].runs} new seeds; there is nothing to compare it with"
     elif len(best) == 1:
-        said = f"Confirmed: trial {best[0]} is better than the other leaders {by}"
+        said = f"{so_far}: trial {best[0]} is better than the other leaders {by}"
     else:
-        said = f"Confirmed: trials {', '.join(best)} cannot be told apart {by}"
-    found = [said]
+        said = f"{so_far}: trials {', '.join(best)} cannot be told apart {by}"
+    found = [said, *_missing(sweep, rows)]
     if sweep.val_groups is None and len(rows) > 1:
         found.append("Each validation image counts by itself: which of them show one eye is not known")
     if "val" in sweep.leak:
         found.append(f"These scores are {LEAKED[1:-1]}: they reward memory")
+    return found
+
+
+def _missing(sweep: SweepRecord, rows: tuple[Standing, ...]) -> list[str]:
+    """What the outcome leaves out."""
+    found = []
+    still = sum(row.open for row in rows)
+    if still:
+        found.append(f"{still} confirmation runs have not ended")
+    lost = [f"{row.lost} of {number_text(row.key)}" for row in rows if row.lost]
+    if lost:
+        found.append(f"Confirmation runs that came to nothing, and are in no mean: {', '.join(lost)}")
+    points = {trial.point for trial in sweep.trials if trial.number in {row.key for row in rows}}
+    leader = best_of(sweep)
+    if leader is not None and leader.point not in points:
+        found.append(f"The best trial, {number_text(leader.number)}, was not trained again: confirm it too")
     return found
 
 
@@ -66,7 +87,7 @@ def cells(sweep: SweepRecord) -> list[list[str]]:
 def _line(row: Standing) -> list[str]:
     return [
         number_text(row.key),
-        str(row.runs),
+        f"{row.runs} of {row.runs + row.open + row.lost}" if row.open or row.lost else str(row.runs),
         _spread(row.val_mean, row.val_sd),
         _spread(row.test_mean, row.test_sd),
         "-" if row.gap is None else metric_text(row.gap),
@@ -77,6 +98,6 @@ def _line(row: Standing) -> list[str]:
 
 
 def _spread(mean: float | None, sd: float | None) -> str:
-    if mean is None:
+    if mean is None or math.isnan(mean):
         return "-"
     return metric_text(mean) if sd is None else f"{metric_text(mean)} ± {metric_text(sd)}"

@@ -33,6 +33,10 @@ class Repeats:
     """`test_iou` over the data set; None: not scored."""
     per_image: tuple[Mapping[str, float], ...]
     """Image name -> the metric of that validation image: IoU, or the loss where the sweep minimises `val_loss`."""
+    open: int = 0
+    """Further runs that have not ended."""
+    lost: int = 0
+    """Further runs that came to nothing: failed, diverged, cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,9 @@ class Standing:
     p: float | None
     """Holm's p of that difference; None for the best, and where it cannot be tested: fewer than two common seeds,
     or fewer than two common images (groups of them, where groups are given)."""
+    open: int
+    lost: int
+    """As of its `Repeats`; a run whose validation metric is not finite is lost too."""
     in_best: bool
     """Cannot be told from the best: the best itself, and all that are not significantly worse."""
 
@@ -172,10 +179,11 @@ def _counted(repeats: Repeats) -> Repeats:
     """Without the runs whose validation metric is not finite."""
     runs = zip(repeats.seeds, repeats.val, repeats.test, repeats.per_image, strict=True)
     kept = [run for run in runs if math.isfinite(run[1])]
+    lost = repeats.lost + len(repeats.seeds) - len(kept)
     if not kept:
-        return replace(repeats, seeds=(), val=(), test=(), per_image=())
+        return replace(repeats, seeds=(), val=(), test=(), per_image=(), lost=lost)
     seeds, val, test, per_image = zip(*kept, strict=True)
-    return replace(repeats, seeds=seeds, val=val, test=test, per_image=per_image)
+    return replace(repeats, seeds=seeds, val=val, test=test, per_image=per_image, lost=lost)
 
 
 def _differences(first: Repeats, second: Repeats, sign: float, groups: Mapping[str, str] | None) -> list[list[float]]:
@@ -221,6 +229,8 @@ def _standing(
         gap=None if test_mean is None or minimize or not each.val else val_mean - test_mean,
         behind=0.0 if place == 0 and each.val else behind,
         p=p,
+        open=each.open,
+        lost=each.lost,
         in_best=bool(each.val) and not is_worse,
     )
 

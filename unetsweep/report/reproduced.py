@@ -65,13 +65,16 @@ def _same(was: Any, is_now: Any) -> bool:
     return bool(was == is_now)
 
 
+_ABSENT = object()
+
+
 def _told(was: Any, is_now: Any) -> str:
     if isinstance(was, tuple | list):
         pairs = zip(was, is_now, strict=False)
         count = sum(a != b for a, b in pairs) + abs(len(was) - len(is_now))
         return f"{count} of {len(was)} images differ"
     if isinstance(was, Mapping):
-        other = next(key for key in [*was, *is_now] if was.get(key) != is_now.get(key))
+        other = next(key for key in [*was, *is_now] if was.get(key, _ABSENT) != is_now.get(key, _ABSENT))
         return f"{other} {_then(was.get(other), is_now.get(other))}"
     return _then(was, is_now)
 

@@ -45,6 +45,12 @@ class TrialRecord:
     """Absolute path of the run's folder; `Result.checkpoint` is relative to it."""
     archive: str | None = None
     """Path of its experiment archive; None: there is none."""
+    seed: int | None = None
+    """Of its training; None: not known."""
+
+    @property
+    def point(self) -> tuple[float, ...]:
+        return float(self.epochs), float(self.batch_size), self.learning_rate
 
 
 @dataclass(frozen=True, slots=True)
