@@ -98,9 +98,7 @@ def forecast(
     seen: Seen,
     capacity: Capacity,
     now: datetime,
-    parts: Callable[[int, int], Iterable[tuple[int, int]]] = lambda count, first: (
-        (number, 0) for number in range(first, first + count)
-    ),
+    parts: Callable[[int, int], Iterable[tuple[int, int]]] | None = None,
 ) -> tuple[Plan, int]:
     """The plan as it will be when its proposals are trials, and how many of those there are: for a dry run.
 
@@ -109,7 +107,8 @@ def forecast(
     first = plan(spec, seen, capacity, now)
     count = sum(action.count for action in first.actions if isinstance(action, Propose))
     start = seen.ended + len(seen.trials)
-    hoped = tuple(Trial(number, run, epochs) for number, (run, epochs) in enumerate(parts(count, start), start))
+    new = parts(count, start) if parts is not None else ((number, 0) for number in range(start, start + count))
+    hoped = tuple(Trial(number, run, epochs) for number, (run, epochs) in enumerate(new, start))
     return plan(spec, replace(seen, trials=seen.trials + hoped), capacity, now), count
 
 
