@@ -1,12 +1,14 @@
 """`submit --dry-run`: the plan, printed; nothing is written."""
 
 import json
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from unetsweep.core.actions import Element, Propose, Submit
+from unetsweep.core.estimate import Estimate, line
 
 if TYPE_CHECKING:
     from unetsweep.adapters.sweep_dir import SweepDir
@@ -25,11 +27,12 @@ def dry_run(spec: "SweepSpec", directory: "SweepDir", executor: str, *, as_json:
         click.echo(action["line"])
     words = ("trials", "runs", "jobs", "arrays", "epochs_asked", "epochs_to_train")
     click.echo(", ".join(f"{word.replace('_', ' ')} {numbers[word]}" for word in words))
+    found = Estimate(*(numbers[name] for name in Estimate.__slots__))
+    click.echo(line(found, gpus=bool(spec.slurm.gpus)))
 
 
 def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> dict[str, Any]:
-    from dataclasses import replace
-
+    from unetsweep.cli._estimate import estimated
     from unetsweep.cli._sweeps import local_places, scheduler
     from unetsweep.cli._words import said
     from unetsweep.core.places import Capacity
@@ -63,6 +66,7 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> dict[st
         "arrays": sum(len(each) > 1 for each in _submits(plan)) if jobs.queues else 0,
         "epochs_asked": asked,
         "epochs_to_train": asked,
+        **asdict(estimated(spec, directory, executor, seen)),
         "actions": [
             {"action": type(action).__name__.lower(), "reason": action.reason, "line": said(action)}
             for action in [*first, *(a for a in plan.actions if not isinstance(a, Propose))]
