@@ -240,6 +240,7 @@ ELSEWHERE = {
     "reproduced/NNNN/…",
     "confirm/…",
     "code/HASH/code.diff",
+    "spare/NNNN",
     "keepers/K.json",
     "keepers/K.job.json",
     "keepers/K.lost.json",

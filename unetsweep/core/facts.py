@@ -220,6 +220,17 @@ class Keeper:
 
 
 @dataclass(frozen=True, slots=True)
+class Spare:
+    """A run that was marked as one whose last checkpoints may go."""
+
+    run: int
+    at_work: bool
+    """No file says that its newest start is over."""
+    since: datetime
+    """When a trial of it ended last."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A trial that ended without a result of its own."""
 
@@ -243,5 +254,6 @@ class Seen:
     failures: tuple[Failure, ...] = ()
     """Of the ended trials, where few have ended and all of them failed; else empty."""
     keeper: Keeper | None = None
+    spares: tuple[Spare, ...] = ()
     listed: frozenset[str] = frozenset()
     """Tokens of which the scheduler lists at least one element, if only one whose trial has ended."""

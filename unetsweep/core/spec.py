@@ -85,6 +85,8 @@ class RunSpec:
     retries: Retries = Retries()
     beat: int = 60
     """Seconds after which the jobs make a pass while they train."""
+    keep: Literal["all", "best"] = "all"
+    """Checkpoints: `best` deletes what only a longer or repeated training could use, when a run's trials have ended."""
 
 
 @dataclass(frozen=True, slots=True)
