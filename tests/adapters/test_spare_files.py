@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from unetsweep.adapters.files import write_json
-from unetsweep.adapters.retry_files import reopen
+from unetsweep.adapters.retry_files import reopen, trains_anew
 from unetsweep.adapters.spare_files import Spares
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig, Result, TrialConfig
@@ -92,6 +92,12 @@ def test_a_start_without_an_end_may_be_at_work(sweep: SweepDir):
     assert [spare.at_work for spare in sweep.look().spares] == [True]
     sweep.give_up(0, 1, "gone")
     assert [spare.at_work for spare in sweep.look().spares] == [False]
+
+
+def test_a_retry_knows_which_trials_train_anew(sweep: SweepDir):
+    assert not trains_anew(sweep.root, 0)
+    Spares(sweep.root).clear(0)
+    assert trains_anew(sweep.root, 0)
 
 
 def test_a_sweep_that_kept_all_marks_what_there_is(sweep: SweepDir):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from unetsweep.core.cost import Account, Cost, Place, Start, Track, by_job, cost_of, parts, share, total
+from unetsweep.core.cost import Account, Cost, Place, Start, Track, by_job, cost_of, parts, sentence, share, total
 
 PLACE = Place(gpus=2, cpus=4)
 KEY = ("0f3a9c2e11d7", "18808_3")
@@ -69,6 +69,12 @@ def test_epochs_that_are_trained_again_are_lost_with_all_that_came_after():
 
 def test_going_down_after_the_goal_is_no_loss_and_a_run_that_is_continued_has_lost_nothing():
     assert lost(Start(1, 0.0, 30.0, ((1, 10.0), (2, 20.0)), goal=2), Start(2, 60.0, 99.0, ((3, 70.0),), 4)) == 0.0
+
+
+def test_memory_of_host_and_gpu_are_told_apart():
+    both = Cost(1, 1.0, memory_mb=812.4, peak_memory_mb=10_240.0)
+    assert sentence(both, gpus=True).endswith("; peak memory 812 MB on the host, 10240 MB on the GPU")
+    assert sentence(both, gpus=False).endswith("; peak memory 812 MB")
 
 
 def test_what_trials_pay_is_what_their_run_cost():

@@ -31,13 +31,19 @@ def costed(record: "SweepRecord", directory: "SweepDir") -> "SweepRecord":
     place = core.place_of(record.spec, executor)
     costs = {run: core.cost_of(track, accounts, place, now) for run, track in known.items()}
     paid = {
-        trial.number: core.share(costs[run], part)
+        trial.number: replace(core.share(costs[run], part), peak_memory_mb=_peak(trial))
         for run, trials in served.items()
         if run in costs
         for trial, part in zip(trials, core.parts([_reach(trial) for trial in trials]), strict=True)
     }
     trials = tuple(replace(trial, cost=paid.get(trial.number)) for trial in record.trials)
-    return replace(record, trials=trials, cost=core.total(costs.values()), idle_share=_idle(record, directory, now))
+    peaks = [peak for trial in trials if (peak := _peak(trial)) is not None]
+    whole = replace(core.total(costs.values()), peak_memory_mb=max(peaks, default=None))
+    return replace(record, trials=trials, cost=whole, idle_share=_idle(record, directory, now))
+
+
+def _peak(trial: "TrialRecord") -> float | None:
+    return trial.result.peak_memory_mb if trial.result is not None else None
 
 
 def _reach(trial: "TrialRecord") -> int:

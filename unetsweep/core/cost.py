@@ -82,6 +82,8 @@ class Cost:
     """Most memory of a process on the host, by the accounts; None: they do not tell."""
     accounted_seconds: float = 0.0
     """Of `seconds`: by the accounts, not by our own clocks."""
+    peak_memory_mb: float | None = None
+    """As the finished trainings told it: most of a process, of the GPU, or resident where there is none."""
 
     @property
     def lost_share(self) -> float:
@@ -116,7 +118,7 @@ def cost_of(track: Track, accounts: Mapping[JobKey, Sequence[Account]], place: P
         gpu_seconds=gpus + own * place.gpus,
         cpu_seconds=cpus + own * place.cpus,
         lost_seconds=sum(lost_in(track.starts, ends)),
-        memory_mb=max((a.memory_mb for a in flat if a.memory_mb is not None), default=None),
+        memory_mb=_most(a.memory_mb for a in flat),
         accounted_seconds=accounted,
     )
 
@@ -152,6 +154,10 @@ def lost_in(starts: Sequence[Start], ends: Sequence[float]) -> list[float]:
     return found
 
 
+def _most(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
 def total(costs: Iterable[Cost]) -> Cost:
     """Of several runs."""
     costs = list(costs)
@@ -161,8 +167,9 @@ def total(costs: Iterable[Cost]) -> Cost:
         sum(cost.gpu_seconds for cost in costs),
         sum(cost.cpu_seconds for cost in costs),
         sum(cost.lost_seconds for cost in costs),
-        max((cost.memory_mb for cost in costs if cost.memory_mb is not None), default=None),
+        _most(cost.memory_mb for cost in costs),
         sum(cost.accounted_seconds for cost in costs),
+        _most(cost.peak_memory_mb for cost in costs),
     )
 
 
@@ -194,17 +201,20 @@ def parts(epochs: Sequence[int]) -> list[float]:
 def sentence(cost: Cost, *, gpus: bool) -> str:
     """On one line, for a person.
 
-    >>> sentence(Cost(3, 7200.0, 28800.0, 7200.0, 720.0, 812.4, 7200.0), gpus=True)
-    'cost so far: 8.00 GPU-hours in 3 attempts, by sacct; 0.80 of them (10.0%) had to be done again; most memory 812 MB'
-    >>> sentence(Cost(1, 36.0, 0.0, 72.0), gpus=False)
-    'cost so far: 0.02 CPU-hours in 1 attempt, by our own clocks; nothing had to be done again'
+    >>> sentence(Cost(3, 7200.0, 28800.0, 7200.0, 720.0, accounted_seconds=7200.0), gpus=True)
+    'cost so far: 8.00 GPU-hours in 3 attempts, by sacct; 0.80 of them (10.0%) had to be done again'
+    >>> sentence(Cost(1, 36.0, 0.0, 72.0, peak_memory_mb=512.3), gpus=False)
+    'cost so far: 0.02 CPU-hours in 1 attempt, by our own clocks; nothing had to be done again; peak memory 512 MB'
     """
     hours, unit = (cost.gpu_seconds, "GPU") if gpus else (cost.cpu_seconds, "CPU")
     hours /= 3600
     lost = f"{hours * cost.lost_share:.2f} of them ({cost.lost_share:.1%})" if cost.lost_seconds else "nothing"
-    memory = "" if cost.memory_mb is None else f"; most memory {cost.memory_mb:.0f} MB"
+    host = cost.peak_memory_mb if cost.memory_mb is None and not gpus else cost.memory_mb
+    peaks = [(host, "" if not gpus else " on the host"), (cost.peak_memory_mb if gpus else None, " on the GPU")]
+    memory = ", ".join(f"{peak:.0f} MB{where}" for peak, where in peaks if peak is not None)
     attempts = f"{cost.attempts} attempt" + ("" if cost.attempts == 1 else "s")
-    return f"cost so far: {hours:.2f} {unit}-hours in {attempts}, {_source(cost)}; {lost} had to be done again{memory}"
+    said = f"cost so far: {hours:.2f} {unit}-hours in {attempts}, {_source(cost)}; {lost} had to be done again"
+    return f"{said}; peak memory {memory}" if memory else said
 
 
 def _source(cost: Cost) -> str:
