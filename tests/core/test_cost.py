@@ -20,7 +20,9 @@ def test_without_accounts_a_run_costs_the_time_from_claims_to_ends():
 
 def test_accounts_outrank_our_clocks_and_every_time_of_a_requeued_job_counts():
     track = Track({1: [KEY]}, (Start(1, 10.0, 40.0, ((1, 20.0),), 9), Start(1, 60.0, 90.0, ((2, 80.0),), 9)))
-    accounts = by_job([account(5, 45, gpus=1, cpus=3, memory_mb=10.0), account(50, 95, gpus=1, memory_mb=30.0)])
+    accounts = by_job(
+        [account(5, 45, gpus=1, cpus=3, memory_mb=10.0), account(50, 95, gpus=1, memory_mb=30.0)], [track]
+    )
     found = cost_of(track, accounts, PLACE, 100.0)
     assert (found.seconds, found.gpu_seconds, found.cpu_seconds) == (85.0, 85.0, 40 * 3 + 45 * 4)
     assert (found.memory_mb, found.accounted_seconds) == (30.0, 85.0)
@@ -29,19 +31,26 @@ def test_accounts_outrank_our_clocks_and_every_time_of_a_requeued_job_counts():
 
 def test_an_account_of_another_job_with_this_id_is_not_ours():
     track = Track({1: [KEY]}, (Start(1, 10.0, 40.0),))
-    accounts = by_job([account(0, 90, ("bbbbbbbbbbbb", KEY[1]))])
+    accounts = by_job([account(0, 90, ("bbbbbbbbbbbb", KEY[1]))], [track])
     assert cost_of(track, accounts, PLACE, 100.0).seconds == 30.0
 
 
 def test_an_attempt_of_which_the_accounts_know_nothing_counts_by_our_clocks():
     track = Track({1: [KEY], 2: [OTHER]}, (Start(1, 10.0, 40.0), Start(2, 50.0, 60.0)))
-    found = cost_of(track, by_job([account(0, 45)]), PLACE, 100.0)
+    found = cost_of(track, by_job([account(0, 45)], [track]), PLACE, 100.0)
     assert (found.attempts, found.seconds, found.accounted_seconds) == (2, 55.0, 45.0)
 
 
 def test_a_job_that_never_came_to_a_claim_costs_what_the_accounts_say():
-    assert cost_of(Track({1: [KEY]}), by_job([account(0, 45)]), PLACE, 100.0).seconds == 45.0
-    assert cost_of(Track({1: [KEY]}), {}, PLACE, 100.0).seconds == 0.0
+    track = Track({1: [KEY]})
+    assert cost_of(track, by_job([account(0, 45)], [track]), PLACE, 100.0).seconds == 45.0
+    assert cost_of(track, {}, PLACE, 100.0).seconds == 0.0
+
+
+def test_runs_that_share_a_job_pay_it_once_together():
+    tracks = [Track({1: [KEY]}), Track({1: [OTHER], 2: [KEY]})]
+    accounts = by_job([account(0, 45), account(50, 60, OTHER)], tracks)
+    assert total(cost_of(track, accounts, PLACE, 100.0) for track in tracks).seconds == 45 + 10
 
 
 @pytest.mark.parametrize(("is_open", "seconds"), [(True, 90.0), (False, 20.0)])

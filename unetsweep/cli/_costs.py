@@ -27,7 +27,7 @@ def costed(record: "SweepRecord", directory: "SweepDir") -> "SweepRecord":
         for run, trials in served.items()
     }
     known = {run: track for run, track in tracks.items() if track is not None}
-    accounts = core.by_job(_accounts(executor, known))
+    accounts = core.by_job(_accounts(executor, known), known.values())
     place = core.place_of(record.spec, executor)
     costs = {run: core.cost_of(track, accounts, place, now) for run, track in known.items()}
     paid = {

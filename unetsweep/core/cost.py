@@ -5,6 +5,7 @@ Rule 2: of a process that died with its node nothing tells the end: it counts up
 Rule 3: costs are of runs. Trials that share one share its cost by the epochs that each adds, so their sum is right.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -96,10 +97,14 @@ def place_of(spec: SweepSpec, executor: str) -> Place:
     return Place(spec.slurm.gpus, spec.slurm.processes * (cpus or spec.trainer.threads))
 
 
-def by_job(accounts: Iterable[Account]) -> dict[JobKey, list[Account]]:
+def by_job(accounts: Iterable[Account], tracks: Iterable[Track]) -> dict[JobKey, list[Account]]:
+    """Each job's, for the runs of these tracks. Runs that share a job pay equal parts of it."""
+    users = Counter(key for track in tracks for key in {key for keys in track.jobs.values() for key in keys})
     found: dict[JobKey, list[Account]] = {}
     for account in accounts:
-        found.setdefault((account.token, account.job_id), []).append(account)
+        key = (account.token, account.job_id)
+        if key in users:
+            found.setdefault(key, []).append(replace(account, seconds=account.seconds / users[key]))
     return found
 
 
