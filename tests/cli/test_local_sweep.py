@@ -183,11 +183,14 @@ def test_a_dry_run_prints_one_object_and_writes_nothing(place: Place):
     assert sorted(place.folder.rglob("*")) == before
     lines = place.submit(sweep, "--dry-run").stdout
     assert "propose  6 trials" in lines
+    assert "CPU-hours unknown, disk unknown (no trial with batch size 4 has finished)" in lines
     assert sorted(place.folder.rglob("*")) == before
     place.submit(sweep)
     place.wait_ended(6)
     found = json.loads(place.submit(sweep, "--dry-run", "--json").stdout)
-    assert found["actions"] == []
+    assert (found["actions"], found["cpu_hours"], found["disk_bytes"]) == ([], 0.0, 0)
+    grown = place.submit(place.grid(7), "--dry-run")
+    assert "medians of finished trials: 6 with batch size 4," in grown.stdout
 
 
 def test_a_sweep_grows_but_never_changes(place: Place):

@@ -30,7 +30,7 @@ TABLE = {
     ),
     "an unknown key that is near nothing": (
         GOOD + "run: {zzz: 1}\n",
-        "s.yaml:6:7: run.zzz: unknown key 'zzz'; allowed are parallel, driver, retries, beat, share",
+        "s.yaml:6:7: run.zzz: unknown key 'zzz'; allowed are parallel, driver, retries, beat, share, keep",
     ),
     "an unknown key deep inside": (
         GOOD + "run: {retries: {nod: 1}}\n",
@@ -50,7 +50,7 @@ TABLE = {
     ),
     "a section that is no mapping": (
         GOOD + "run: 3\n",
-        "s.yaml:6:1: run: found 3; a mapping with keys parallel, driver, retries, beat, share is expected",
+        "s.yaml:6:1: run: found 3; a mapping with keys parallel, driver, retries, beat, share, keep is expected",
     ),
     "no data": (
         GOOD.replace("data: {root: images}\n", "model:\n"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_rows import NOW, adaptive, failing, grid, job
 
-from unetsweep.core.actions import Cancel, Propose, Submit, Tell
+from unetsweep.core.actions import Cancel, GiveUp, Propose, Submit, Tell
 from unetsweep.core.facts import Attempt, JobState, Run, Seen, Trial
 from unetsweep.core.places import Capacity, in_use
 from unetsweep.core.plan import plan
@@ -78,7 +78,8 @@ def test_never_more_in_use_than_parallel_after_any_plan(spec, found: Seen, capac
     sent = [action for action in decided.actions if isinstance(action, Submit)]
     told = {action.trial for action in decided.actions if isinstance(action, Tell)}
     resent = {element.run for action in sent for element in action.elements}
-    before = in_use(still_live(found, told | resent, set()))
+    given_up = {(action.run, action.attempt) for action in decided.actions if isinstance(action, GiveUp)}
+    before = in_use(still_live(found, told | resent, given_up))
     new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in sent)
     if capacity.parallel is not None and sent:
         assert before + new <= max(before, capacity.parallel)

@@ -153,12 +153,6 @@ def test_an_attempt_that_was_lost_on_the_way_is_sent_again_for_all_that_want_it(
     assert decided.actions[-1].elements[0].horizons == ((0, 4), (1, 8))  # type: ignore[union-attr]
 
 
-def test_a_pruned_horizon_counts_as_left_also_without_its_file() -> None:
-    pruned = Stopped(1, 0, (4,), 2, "worse than the others")
-    decided = decide(joined(attempt(job_id="18808", horizons=(4,)), {}, stopped=pruned))
-    assert lines(decided) == ["submit 0.2"]
-
-
 def test_what_only_cancelled_trials_want_beyond_the_others_is_not_trained() -> None:
     at_work = attempt(job_id="18808", job=job(RUNNING), horizons=(4, 8, 16))
     trials = (Trial(0, 0, 4, cancelled=True), Trial(1, 0, 8), Trial(2, 0, 16, cancelled=True))

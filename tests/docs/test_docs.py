@@ -21,7 +21,7 @@ from unetsweep.config.load import load, spec_from
 from unetsweep.config.names import PRUNER_WORDS, PRUNERS, SAMPLERS
 from unetsweep.config.slurm_keys import SlurmKeys
 from unetsweep.core import spec
-from unetsweep.report.columns import COLUMNS, EIGHT, columns_of
+from unetsweep.report.columns import COLUMNS, COSTS, EIGHT, columns_of
 from unetsweep.report.rows import SweepRecord
 
 SETTINGS = ROOT / "docs" / "settings.md"
@@ -207,11 +207,12 @@ def test_the_table_in_the_readme_has_the_reports_headings() -> None:
 
 
 def test_every_column_of_a_report_is_told_in_order() -> None:
-    told = SETTINGS.read_text().partition("## The columns of a report")[2].partition("has `val_iou_above_0`")[0]
+    told = SETTINGS.read_text().partition("## The columns of a report")[2].partition("What trials cost")[0]
     three = spec.Space(*(spec.Choices((1,)) for _ in range(3)))
     other = SweepRecord("s", spec.SweepSpec("s", contract.DataConfig("/data", also_score_at=(0.0,)), three), ())
 
     assert re.findall(r"`(\w+)`", told.replace("`val_iou` less `test_iou`", "")) == list(COLUMNS)
+    assert [row[0] for row in rows(SETTINGS, "The columns of a report")] == list(COSTS)
     assert list(columns_of(other))[-2:] == ["val_iou_above_0", "test_iou_above_0"]
 
 
@@ -239,6 +240,7 @@ ELSEWHERE = {
     "reproduced/NNNN/…",
     "confirm/…",
     "code/HASH/code.diff",
+    "spare/NNNN",
     "keepers/K.json",
     "keepers/K.job.json",
     "keepers/K.lost.json",

@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 from report_records import docs_sweep, mixed_sweep, other_masks_sweep, sweep, trial
 
-from unetsweep.report.columns import COLUMNS
+from unetsweep.core.cost import Cost
+from unetsweep.report.columns import COLUMNS, COSTS
 from unetsweep.report.formats import Format, files, render
 
 ODD = 0.00031622776601683794
@@ -64,3 +66,19 @@ def test_scores_under_other_masks_are_in_csv_and_json_without_being_asked_for() 
     assert (row["val_iou_above_0"], row["test_iou_above_127.5"], row["val_iou_sd"]) == ("0.51234567", "", "0.0125")
     assert json.loads(render(other_masks_sweep(), Format.JSON))["rows"][0]["test_iou_above_0"] == 0.5
     assert files(other_masks_sweep())["results.csv"] == render(other_masks_sweep(), Format.CSV)
+
+
+def test_costs_are_there_where_they_were_read_and_only_there() -> None:
+    cost = Cost(2, 60.0, 240.0, 120.0, 12.3456, 812.4, 60.0)
+    plain = sweep(trial(0, cost=cost))
+    read = replace(plain, cost=cost, idle_share=0.0123456)
+    report = json.loads(render(read, Format.JSON))
+    assert report["cost"]["lost_seconds"] == 12.346
+    assert report["cost"]["idle_share"] == 0.012
+    (row,) = report["rows"]
+    assert [row[name] for name in COSTS] == [2, 60.0, 240.0, 120.0, 12.346, 812.4]
+    unread = json.loads(render(plain, Format.JSON))
+    assert unread["cost"] is None
+    assert not set(COSTS) & set(unread["columns"])
+    assert "240.0" in render(plain, Format.TABLE, columns=["trial", "job_gpu_seconds"])
+    assert not any(name in text for text in files(plain).values() for name in COSTS)

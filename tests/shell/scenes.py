@@ -8,6 +8,7 @@ from typing import Any
 from fakes import FakeClock, FakeScheduler, FakeStudy
 
 from unetsweep.adapters.keeper_files import Keepers
+from unetsweep.adapters.spare_files import Spares
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig
 from unetsweep.core.actions import Keep, Submit
@@ -50,6 +51,7 @@ class Scene:
             Clocks(unseen=GRACE),
             mine=self.mine,
             eager=self.eager,
+            spares=Spares(self.directory.root) if self.spec.run.keep == "best" else None,
         )
 
     def _submission(self, token: str, sent: Submit) -> Submission:

@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from fakes import Crash, Deaths, FakeScheduler, FakeStudy
 from scenes import Scene
 
 from unetsweep.adapters import files
+from unetsweep.adapters.spare_files import Spares
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.core.facts import JobState
 from unetsweep.errors import SchedulerError
@@ -25,9 +27,15 @@ DIRECTORY = ("add_trials", "intend", "record_job", "record_jobs", "give_up", "en
 def deaths(monkeypatch: pytest.MonkeyPatch) -> Deaths:
     """Every file that appears, every word to the cluster and to the study is a place to die at."""
     places = Deaths()
-    for owner, names in ((FakeScheduler, CLUSTER), (FakeStudy, STUDY), (SweepDir, DIRECTORY)):
+    for owner, names in (
+        (FakeScheduler, CLUSTER),
+        (FakeStudy, STUDY),
+        (SweepDir, DIRECTORY),
+        (Spares, ("mark", "clear")),
+    ):
         for name in names:
             monkeypatch.setattr(owner, name, places.wrapped(getattr(owner, name)))
+    monkeypatch.setattr(Path, "unlink", places.wrapped(Path.unlink))
     monkeypatch.setattr(files, "link_first", places.wrapped(files.link_first))
     monkeypatch.setattr(os, "fsync", lambda _: None)  # no machine dies here, only passes
     return places
@@ -51,6 +59,32 @@ def test_every_trial_is_trained_once_and_told_once_wherever_the_first_pass_dies(
         assert sorted(scene.cluster.trained) == [0, 1, 2, 3], f"died at {at}"
         assert scene.study.told == dict.fromkeys(range(4), "complete"), f"died at {at}"
     assert at > 40
+
+
+def test_what_only_a_longer_training_could_use_goes_wherever_the_last_pass_dies(tmp_path: Path, deaths: Deaths):
+    for at in itertools.count(2):
+        deaths.at = -1
+        scene = Scene(tmp_path / str(at), 2)
+        scene.spec = replace(scene.spec, run=replace(scene.spec.run, keep="best"))
+        scene.reconcile()
+        scene.run_on()
+        scene.run_on()
+        for run in range(2):
+            folder = scene.directory.root / f"runs/000{run}/checkpoints"
+            folder.mkdir()
+            for name in ("last.ckpt", "candidate-7.ckpt", "best-8.ckpt"):
+                (folder / name).touch()
+            scene.directory.record_exit(run, 1, 0, 0, None)
+        deaths.at, deaths.effects = at, 0
+        with contextlib.suppress(Crash):
+            scene.reconcile()
+            break
+        deaths.at = -1
+        scene.until_ended()
+        left = [path.name for path in scene.directory.root.glob("runs/*/checkpoints/*")]
+        assert left == ["best-8.ckpt"] * 2, f"died at {at}"
+        assert scene.states() == ["complete"] * 2
+    assert at > 15
 
 
 def test_the_study_knows_every_end_wherever_the_last_pass_dies(tmp_path: Path, deaths: Deaths):

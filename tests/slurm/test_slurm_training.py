@@ -40,8 +40,11 @@ def results() -> list[dict[str, Any]]:
     return [json.loads(path.read_bytes()) for path in sorted(Path("results/eyes/trials").glob("*/result.json"))]
 
 
-def test_an_array_of_two_process_trainings_fills_the_table(place: Path, cluster: Cluster):
-    (place / "eyes.yaml").write_text(SWEEP.replace("EPOCHS", "1, 2").replace("RATES", "1e-2"))
+def test_an_array_of_two_process_trainings_fills_the_table_and_keeps_its_best_checkpoints(
+    place: Path, cluster: Cluster
+):
+    text = SWEEP.replace("EPOCHS", "1, 2").replace("RATES", "1e-2").replace("parallel: 2", "parallel: 2, keep: best")
+    (place / "eyes.yaml").write_text(text)
     assert "2 jobs" in unetsweep("submit", "eyes.yaml")
     wait_for(lambda: len(results()) == 2, 180)
     array = {str(result["job_id"]).split("_")[0] for result in results()}
@@ -56,6 +59,8 @@ def test_an_array_of_two_process_trainings_fills_the_table(place: Path, cluster:
         shown = [float(cell) for cell in row.strip("|").split("|")[4:]]
         asked = [result[name] for name in ("val_iou", "val_loss", "test_iou", "test_loss")]
         assert shown == [round(value, 4) for value in asked]
+    wait_for(lambda: not cluster.run("squeue", "--me", "-h", "-o", "%i").split(), 60)
+    assert {path.name for path in Path("results/eyes/runs").glob("*/checkpoints/*")} == {"best-1.ckpt", "best-2.ckpt"}
 
 
 def test_leaders_are_confirmed_by_jobs_and_a_job_s_row_is_reproduced_here(place: Path, cluster: Cluster):

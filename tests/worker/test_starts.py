@@ -150,6 +150,17 @@ def test_what_the_user_has_forgiven_does_not_count(run: Run) -> None:
     run.check()
 
 
+def test_a_retried_run_that_trains_its_epochs_anew_gets_on(run: Run) -> None:
+    run.start(1, 0)
+    run.end(9.5, tuple(range(1, 9)))
+    (run.folder / "attempts/1.forgiven.json").touch()
+    for restart, epochs in enumerate(((1, 2), (3, 4))):
+        run.start(2, restart)
+        run.end(9.5, epochs)
+    run.start(2, 2)
+    run.check(most_restarts=0)
+
+
 def test_an_epoch_that_took_longer_than_the_whole_limit_is_said_at_once(run: Run) -> None:
     run.start(1, 0)
     run.end(30, (1, 2), seconds=900)

@@ -33,16 +33,21 @@ class Progress(NamedTuple):
 
 def read_progress(folder: Path, names: Collection[str]) -> Progress:
     """All claims of a run, of whose folder these are the names; a later claim's values win, epoch by epoch."""
-    claims = sorted((int(m[1]), int(m[2]), m[0]) for name in names if (m := _PROGRESS.fullmatch(name)))
     merged: dict[int, Point] = {}
     last_at = None
-    for *_, name in claims:
-        for point in _points(folder / name):
+    for _, points in sorted(read_by_claim(folder, names).items()):
+        for point in points:
             earlier = merged.get(point.epoch)
             at = earlier.at if earlier is not None else point.at
             merged[point.epoch] = Point(point.epoch, point.val_iou, point.val_loss, at, point.seconds)
             last_at = point.at or last_at
     return Progress(tuple(merged[epoch] for epoch in sorted(merged)), last_at)
+
+
+def read_by_claim(folder: Path, names: Collection[str]) -> dict[tuple[int, int], tuple[Point, ...]]:
+    """What each claim (attempt and restart) tells of its epochs."""
+    claims = {(int(m[1]), int(m[2])): name for name in names if (m := _PROGRESS.fullmatch(name))}
+    return {claim: _points(folder / name) for claim, name in claims.items()}
 
 
 def read_stopped(folder: Path, names: Collection[str], attempts: Collection[str]) -> Stopped | None:

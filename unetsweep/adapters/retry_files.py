@@ -38,6 +38,12 @@ def reopen(root: Path, trial: int) -> bool:
     return True
 
 
+def trains_anew(root: Path, trial: int) -> bool:
+    """Whether its run has had checkpoints and lacks the one that it could go on from."""
+    folder = root / layout.run_dir(read_trial(root / layout.trial_dir(trial))["runs"][0]["run"]) / "checkpoints"
+    return bool(sweep_look.listed(folder)) and not (folder / "last.ckpt").exists()
+
+
 def forgive(root: Path, run: int) -> None:
     """What became of a run's attempts so far counts no more."""
     names = sweep_look.listed(root / layout.run_dir(run) / "attempts")

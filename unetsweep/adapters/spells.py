@@ -1,6 +1,5 @@
 """When each attempt was sent and when it was over, from the times of a sweep's files."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -12,10 +11,19 @@ from unetsweep.errors import StateError
 
 
 def spells_and_ends(root: Path, now: float) -> tuple[list[Spell], list[float]]:
-    """The spells of all attempts (open ones until `now`) and each trial's end; seconds since 1970."""
+    """The spells of all attempts (open ones until `now`), and the end of each run whose trials have all ended; seconds
+    since 1970."""
     spells: list[Spell] = []
     ended = [(number, folder / layout.RESULT) for number, folder in numbered(root / layout.TRIALS)]
-    over = {_run(number, path.parent) for number, path in ended if path.exists()}
+    ends: dict[int, float] = {}
+    still: set[int] = set()
+    for number, path in ended:
+        run = _run(number, path.parent)
+        if path.exists():
+            ends[run] = max(path.stat().st_mtime, ends.get(run, 0.0))
+        else:
+            still.add(run)
+    over = ends.keys() - still
     for number, folder in numbered(root / layout.RUNS):
         names = listed(folder / "attempts")
         results = [path.stat().st_mtime for path in (folder / "horizons").glob("*.json")]
@@ -30,7 +38,7 @@ def spells_and_ends(root: Path, now: float) -> tuple[list[Spell], list[float]]:
                 end = max(exits, default=now) if number in over else now
             later = begins[at + 1] if at + 1 < len(begins) else now
             spells.append(Spell(begins[at], min(end, later)))
-    return spells, [os.stat(path).st_mtime for _, path in ended if path.exists()]
+    return spells, [ends[run] for run in over]
 
 
 def _run(number: int, folder: Path) -> int:

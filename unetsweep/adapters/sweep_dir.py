@@ -32,6 +32,7 @@ from unetsweep.adapters.logs import last_line, tail
 from unetsweep.adapters.pinned_code import noted
 from unetsweep.adapters.private import check_private
 from unetsweep.adapters.progress_files import read_progress, read_stopped
+from unetsweep.adapters.spare_files import Spares
 from unetsweep.adapters.trial_files import as_known, name_of, read_trial, rebuilt
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
@@ -113,7 +114,7 @@ class SweepDir:
         return str(read_json(self.root / SWEEP)["working_directory"])
 
     def look(self) -> Seen:
-        return sweep_look.look(self.root)
+        return dataclasses.replace(sweep_look.look(self.root), spares=Spares(self.root).marked())
 
     # ---- trials
 

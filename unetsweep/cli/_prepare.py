@@ -129,9 +129,11 @@ def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: dict[st
 
 def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> tuple[tuple[str, ...], Callable[[], None]]:
     """What changed, in words, and the deed."""
+    from unetsweep.adapters.spare_files import Spares
     from unetsweep.config.changes import difference, refused
     from unetsweep.config.load import load
     from unetsweep.config.written import as_yaml
+    from unetsweep.core import clearing
 
     old = with_images(load(directory.root / layout.SPEC), directory)
     wrong = refused(old, spec)
@@ -149,6 +151,8 @@ def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> tuple[tup
         directory.resume()
         if changed:
             directory.replace_spec(as_yaml(spec, commit=_commit()))
+        if clearing.wanted(spec) and not clearing.wanted(old):
+            Spares(directory.root).mark_all()
 
     return changed, write
 

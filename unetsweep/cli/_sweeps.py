@@ -90,9 +90,11 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
     from unetsweep.adapters.clock import SystemClock
     from unetsweep.adapters.keeper_files import Keepers
     from unetsweep.adapters.pinned_code import pinned
+    from unetsweep.adapters.spare_files import Spares
     from unetsweep.cli._clocks import clocks
     from unetsweep.cli._study import JournalStudy
     from unetsweep.config.units import minutes
+    from unetsweep.core import clearing
     from unetsweep.shell.world import World
 
     directory.check_private()
@@ -142,6 +144,7 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
         waits,
         keeper,
         eager,
+        Spares(directory.root) if clearing.wanted(spec) else None,
     )
 
 

@@ -1,6 +1,6 @@
 """Actions as lines for a person."""
 
-from unetsweep.core.actions import Action, Adopt, Cancel, End, GiveUp, Keep, Propose, Stop, Submit, Tell
+from unetsweep.core.actions import Action, Adopt, Cancel, Clear, End, GiveUp, Keep, Propose, Stop, Submit, Tell
 
 
 def said(action: Action) -> str:
@@ -21,8 +21,16 @@ def said(action: Action) -> str:
             return f"prune    trial {trial:04d} (epochs {', '.join(map(str, horizons))}): {reason}"
         case End(run=run, attempt=attempt, job_id=job_id, reason=reason):
             return f"end      run {run:04d} attempt {attempt} (job {job_id}): {reason}"
+        case Keep() | Clear() | Cancel():
+            return _of_the_sweep(action)
+
+
+def _of_the_sweep(action: Keep | Clear | Cancel) -> str:
+    match action:
         case Keep(number=number, delay_s=delay_s, reason=reason):
             return f"keep     keeper {number} in {delay_s} s: {reason}"
+        case Clear(runs=runs, reason=reason):
+            return f"clear    last checkpoints of {len(runs)} run{_s(len(runs))}: {reason}"
         case Cancel(job_ids=job_ids, reason=reason):
             return f"cancel   {' '.join(job_ids[:8])}{' …' if len(job_ids) > 8 else ''}: {reason}"
 

@@ -4,7 +4,7 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import click
 from unetsweep.errors import StateError, UsageError
 
 if TYPE_CHECKING:
+    from unetsweep.report.formats import Format
     from unetsweep.report.rows import SweepRecord
 
 FORMATS = ("table", "markdown", "csv", "json", "latex")
@@ -37,7 +38,11 @@ def command(
     output: Path | None,
     results: Path,
 ) -> None:
-    """Print the results of SWEEP (its name, YAML file or folder; default: the newest sweep)."""
+    """Print the results of SWEEP (its name, YAML file or folder; default: the newest sweep).
+
+    What trials cost is read only for `--format json` and for columns that say it: attempts, job_seconds,
+    job_gpu_seconds, job_cpu_seconds, lost_seconds, job_memory_mb.
+    """
     from unetsweep.cli._records import records
     from unetsweep.cli._sweeps import resolve
     from unetsweep.report import formats
@@ -45,10 +50,11 @@ def command(
     with _kept():
         sweep_dir = resolve(sweep, results, to_read=True)
         record = records(sweep_dir)
+        chosen = columns.split(",") if columns else None
         text = formats.render(
-            record,
+            _with_costs(record, sweep_dir, formats.Format(form), [*(chosen or ()), sort or ""], asked=bool(chosen)),
             formats.Format(form),
-            columns=columns.split(",") if columns else None,
+            columns=chosen,
             sort=sort,
             top=top,
             base=str(Path.cwd()),
@@ -59,6 +65,21 @@ def command(
         click.echo(text, nl=False)
     else:
         write(output, text)
+
+
+def _with_costs(
+    record: "SweepRecord", sweep_dir: Path, form: "Format", named: Sequence[str], *, asked: bool
+) -> "SweepRecord":
+    """The record with what the trials cost, where the report shows it."""
+    from unetsweep.report.formats import Format
+    from unetsweep.report.view import is_cost
+
+    if not any(map(is_cost, named)) and (asked or form is not Format.JSON):
+        return record
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.cli._costs import costed
+
+    return costed(record, SweepDir(sweep_dir))
 
 
 @contextlib.contextmanager

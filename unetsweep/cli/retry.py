@@ -23,11 +23,11 @@ PATIENCE_S = 60.0
 def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) -> None:
     """Send TRIALS of SWEEP again: failed, diverged, cancelled or pruned ones, as new attempts of the same trial.
 
-    Each goes on from its run's last checkpoint. What was tried before counts no more, neither for the
-    limits of `run.retries` nor for a sweep that stopped by itself.
+    Each goes on from its run's last checkpoint, where it was kept (`run.keep`). What was tried before counts no more,
+    neither for the limits of `run.retries` nor for a sweep that stopped by itself.
     """
     from unetsweep.adapters.lease import Lease
-    from unetsweep.adapters.retry_files import forgive_open, reopen
+    from unetsweep.adapters.retry_files import forgive_open, reopen, trains_anew
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._sweeps import resolve
     from unetsweep.cli.submit import bring_on
@@ -47,6 +47,9 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     directory.resume()
     shown = ", ".join(map(str, freed[:8])) + (" …" if len(freed) > 8 else "")
     click.echo(f"{len(freed)} trials of {directory.name} are open again{': ' + shown if freed else ''}")
+    anew = [f"{trial:04d}" for trial in freed if trains_anew(directory.root, trial)]
+    if anew:
+        click.echo(f"no last checkpoint to go on from (run.keep, or repair), so they train anew: {', '.join(anew)}")
     bring_on(directory)
 
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.plan import Plan
-    from unetsweep.core.spec import SweepSpec
 
 
 @click.command("status")
@@ -22,9 +20,12 @@ if TYPE_CHECKING:
 def command(sweep: str | None, as_json: bool, results: Path) -> None:
     """Say where every trial of SWEEP is (default: the newest sweep)."""
     from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.cli._costs import as_json as cost_json
+    from unetsweep.cli._costs import costed
     from unetsweep.cli._records import records
     from unetsweep.cli._sweeps import resolve, world_of
     from unetsweep.cli._words import said
+    from unetsweep.core.cost import sentence
     from unetsweep.core.plan import plan
     from unetsweep.core.spec import trials_wanted
     from unetsweep.shell.reconcile import observe
@@ -33,7 +34,8 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
     world = world_of(directory)
     seen = observe(world)
     decided = plan(world.spec, seen, world.capacity(), world.clock.now())
-    rows = _rows(records(directory.root).trials, decided)
+    record = costed(records(directory.root), directory)
+    rows = _rows(record.trials, decided)
     tally = Counter(row["state"] for row in rows)
     about = {
         "sweep": directory.name,
@@ -42,8 +44,9 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
         "silence": seen.silence,
         "counts": dict(tally),
         "halted": decided.halted,
-        "idle_share": _idle(directory, world.spec),
-        "trials": rows,
+        "idle_share": record.idle_share,
+        "cost": cost_json(record.cost),
+        "trials": [row | {"cost": cost_json(trial.cost)} for row, trial in zip(rows, record.trials, strict=True)],
     }
     if as_json:
         click.echo(json.dumps(about, indent=1))
@@ -54,27 +57,15 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
         click.echo(f"the queue does not answer, so nothing is concluded from it: {seen.silence}")
     if decided.halted:
         click.echo(f"the sweep has stopped by itself: {decided.halted}")
-    if about["idle_share"] is not None:
-        click.echo(f"of its {world.spec.run.parallel} places {about['idle_share']:.1%} stood empty while work was left")
+    if record.cost is not None and record.cost.attempts:
+        click.echo(sentence(record.cost, gpus=bool(world.spec.slurm.gpus)))
+    if record.idle_share is not None:
+        click.echo(f"of its {world.spec.run.parallel} places {record.idle_share:.1%} stood empty while work was left")
     for row in rows:
         if row["state"] != "complete":
             click.echo(f"  {row['trial']:04d}  {row['state']:9s} {row['job_id'] or '-':>12s}  {row['reason']}")
     for action in decided.actions:
         click.echo(f"`unetsweep submit` would now: {said(action)}")
-
-
-def _idle(directory: "SweepDir", spec: "SweepSpec") -> float | None:
-    """The share of places that stood empty; None where the sweep sets no number of places."""
-    import time
-
-    from unetsweep.adapters.spells import spells_and_ends
-    from unetsweep.core.idle import idle_share
-    from unetsweep.core.spec import trials_wanted
-
-    if spec.run.parallel is None:
-        return None
-    spells, ends = spells_and_ends(directory.root, time.time())
-    return idle_share(spec.run.parallel, trials_wanted(spec), spells, ends)
 
 
 def _rows(trials: Any, decided: "Plan") -> list[dict[str, Any]]:

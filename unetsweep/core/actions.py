@@ -124,6 +124,14 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Clear:
+    """Delete checkpoints that only a longer or repeated training could use."""
+
+    runs: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Not done but shown: why a trial does not move now."""
 
@@ -133,4 +141,4 @@ class Wait:
     job_id: str | None = None
 
 
-Action = Propose | Submit | Adopt | GiveUp | Tell | Cancel | Stop | End | Keep
+Action = Propose | Submit | Adopt | GiveUp | Tell | Cancel | Stop | End | Keep | Clear

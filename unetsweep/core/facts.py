@@ -184,11 +184,8 @@ class Run:
     @property
     def is_through(self) -> bool:
         """Whether the last attempt has left all that it was sent for: what is wanted since is another attempt's."""
-        last, stopped = self.last, self.stopped
-        if last is None or not last.horizons:
-            return False
-        pruned = stopped.horizons if stopped is not None and stopped.attempt == last.number else ()
-        return all(epochs in self.horizons or epochs in pruned for epochs in last.horizons)
+        last = self.last
+        return last is not None and bool(last.horizons) and all(epochs in self.horizons for epochs in last.horizons)
 
     @property
     def epochs_done(self) -> int:
@@ -231,6 +228,17 @@ class Keeper:
 
 
 @dataclass(frozen=True, slots=True)
+class Spare:
+    """A run that was marked as one whose last checkpoints may go."""
+
+    run: int
+    at_work: bool
+    """No file says that its newest start is over."""
+    since: datetime
+    """When a trial of it ended last."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A trial that ended without a result of its own."""
 
@@ -254,5 +262,6 @@ class Seen:
     failures: tuple[Failure, ...] = ()
     """Of the ended trials, where few have ended and all of them failed; else empty."""
     keeper: Keeper | None = None
+    spares: tuple[Spare, ...] = ()
     listed: frozenset[str] = frozenset()
     """Tokens of which the scheduler lists at least one element, if only one whose trial has ended."""

@@ -21,6 +21,8 @@ CODE = "code"
 CODE_NOTE = "code.json"
 """Which of them is the current one."""
 KEEPERS = "keepers"
+SPARE = "spare"
+"""Marks, by number, of the runs whose last checkpoints may go."""
 LOOKED = "last-look"
 """Touched when a pass begins: a beat that finds it young has nothing to do."""
 

@@ -11,8 +11,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from unetsweep.core import again, keeping, places, sharing
-from unetsweep.core.actions import Action, Adopt, Cancel, Element, End, GiveUp, Keep, Propose, Stop, Submit, Tell, Wait
+from unetsweep.core import again, clearing, keeping, places, sharing
+from unetsweep.core.actions import (
+    Action,
+    Adopt,
+    Cancel,
+    Clear,
+    Element,
+    End,
+    GiveUp,
+    Keep,
+    Propose,
+    Stop,
+    Submit,
+    Tell,
+    Wait,
+)
 from unetsweep.core.causes import Cause
 from unetsweep.core.facts import Attempt, JobState, Run, Seen, Trial
 from unetsweep.core.outcome import Live, Look, Lost, Over, look_of, outcome_of
@@ -89,6 +103,7 @@ def plan(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime) -> Plan
         _submit(draft, seen, capacity, look, keeping.wants_keeper(spec, seen, capacity, now))
         _propose(draft, spec, seen, capacity)
     _keep(draft, spec, seen, capacity, look)
+    draft.actions += clearing.clear(spec, seen, now)
     draft.waits.sort(key=lambda wait: wait.trial)
     return Plan(tuple(draft.actions), tuple(draft.waits), len(draft.live), draft.vanished, look.halted)
 
@@ -300,5 +315,5 @@ def _order(action: Action) -> tuple[int, int]:
             return 3, run
         case Cancel():
             return 4, 0
-        case Submit() | Propose() | Keep():
+        case Submit() | Propose() | Keep() | Clear():
             return 5, 0

@@ -87,6 +87,8 @@ class RunSpec:
     """Seconds after which the jobs make a pass while they train."""
     share: bool = True
     """Trials that differ only in `epochs` are one training."""
+    keep: Literal["all", "best"] = "all"
+    """Checkpoints: `best` deletes what only a longer or repeated training could use, when a run's trials have ended."""
 
 
 @dataclass(frozen=True, slots=True)

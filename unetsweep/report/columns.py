@@ -177,6 +177,28 @@ COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
 """By name, in the order in which CSV and JSON write them."""
 
 
+def _of_cost(name: str) -> Callable[[TrialRecord], Value]:
+    def value(trial: TrialRecord) -> Value:
+        found: Value = None if trial.cost is None else getattr(trial.cost, name)
+        return round(found, 3) if isinstance(found, float) else found
+
+    return value
+
+
+COSTS: dict[str, Column] = {
+    name: Column(name, name, _of_cost(field), text)
+    for name, field, text in (
+        ("attempts", "attempts", str),
+        ("job_seconds", "seconds", _tenths),
+        ("job_gpu_seconds", "gpu_seconds", _tenths),
+        ("job_cpu_seconds", "cpu_seconds", _tenths),
+        ("lost_seconds", "lost_seconds", _tenths),
+        ("job_memory_mb", "memory_mb", _whole),
+    )
+}
+"""What trials cost, by name: read only where it is asked for, since it is in many files, and in SLURM's accounting."""
+
+
 def also_columns(data: DataConfig) -> dict[str, Column]:
     """The columns of a sweep with `data.also_score_at`: two a level, by name."""
     keys = [level_key(level) for level in data.also_score_at]

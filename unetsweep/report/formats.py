@@ -8,7 +8,7 @@ from typing import assert_never
 from unetsweep.report import latex, markdown, plain, table
 from unetsweep.report.columns import EIGHT, also_columns
 from unetsweep.report.rows import SweepRecord
-from unetsweep.report.view import known_columns, view
+from unetsweep.report.view import own_columns, view
 
 
 class Format(StrEnum):
@@ -32,7 +32,7 @@ def _own(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
         case Format.LATEX:
             return (EIGHT[0], "state", *EIGHT[1:], *also)
         case _:
-            return tuple(known_columns(sweep))
+            return tuple(own_columns(sweep))
 
 
 def render(
@@ -73,7 +73,7 @@ def render(
 def files(sweep: SweepRecord) -> dict[str, str]:
     """Names and texts of what lies in the sweep's `report/` folder, for people and programs that look there."""
     table = view(sweep, _own(Format.MARKDOWN, sweep))
-    known = tuple(known_columns(sweep).values())
+    known = tuple(own_columns(sweep).values())
     everything = replace(table, columns=known)  # ordered once: there may be thousands of rows
     return {
         "results.md": markdown.render(table),

@@ -10,6 +10,7 @@ columns    names of the columns, in order
 rows       one object a trial, with those keys; null where there is nothing (yet)
 best       null, or the best trial (`summary.Best`)
 confirmed  null, or `leaders` (one object each, best first: `leaders.Standing`) and `said`, the outcome in words
+cost       null where it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep, and its `idle_share`
 states     how many trials of the whole sweep are in each state
 warnings   what a reader of the numbers must know
 """
@@ -58,10 +59,18 @@ def render_json(shown: View) -> str:
         "rows": "[" + ",".join(f"\n{row}" for row in rows) + "\n]",
         "best": _dumps(best),
         "confirmed": _confirmed(sweep),
+        "cost": _cost(sweep),
         "states": _dumps(state_counts(sweep.trials)),
         "warnings": _dumps(sweep.warnings),
     }
     return "{\n" + ",\n".join(f'"{key}": {text}' for key, text in parts.items()) + "\n}\n"
+
+
+def _cost(sweep: SweepRecord) -> str:
+    if sweep.cost is None:
+        return "null"
+    values = dataclasses.asdict(sweep.cost) | {"idle_share": sweep.idle_share}
+    return _dumps({name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()})
 
 
 def _confirmed(sweep: SweepRecord) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from unetsweep.contract import Result
+from unetsweep.core.cost import Cost
 from unetsweep.core.spec import SweepSpec
 from unetsweep.report.leaders import Repeats
 
@@ -47,6 +48,8 @@ class TrialRecord:
     """Path of its experiment archive; None: there is none."""
     seed: int | None = None
     """Of its training; None: not known."""
+    cost: Cost | None = None
+    """Its part of what its run has cost; None: not read, or not known. So for the sweep's."""
 
     @property
     def point(self) -> tuple[float, ...]:
@@ -68,6 +71,9 @@ class SweepRecord:
     """What the confirmation runs of its leaders came to, as far as they have ended."""
     val_groups: Mapping[str, str] | None = None
     """Validation image -> the group (eye, child) that it shows; None: not known."""
+    cost: Cost | None = None
+    idle_share: float | None = None
+    """Share of its places that stood empty while work was left; None: not read, or it sets no number of places."""
 
 
 _Rank = tuple[float, int, int]

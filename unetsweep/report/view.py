@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from unetsweep.errors import UsageError
 from unetsweep.report import confirmed
-from unetsweep.report.columns import Column, Value, columns_of
+from unetsweep.report.columns import COSTS, Column, Value, columns_of
 from unetsweep.report.rows import SweepRecord, TrialRecord, best, ranked
 
 
@@ -43,17 +43,31 @@ def view(sweep: SweepRecord, columns: Sequence[str], sort: str | None = None, to
 
 def known_columns(sweep: SweepRecord) -> dict[str, Column]:
     """Every column that can be shown of a sweep, in order."""
-    return columns_of(sweep) | confirmed.columns(sweep)
+    return columns_of(sweep) | confirmed.columns(sweep) | COSTS
+
+
+def own_columns(sweep: SweepRecord) -> dict[str, Column]:
+    """Those of them that a format for programs shows unasked: of the costs none that were not read."""
+    return {name: each for name, each in known_columns(sweep).items() if name not in COSTS or sweep.cost is not None}
 
 
 def column(name: str, known: Mapping[str, Column]) -> Column:
     """The column of that name, in any case; raises UsageError that lists those that there are."""
-    found = known.get(name.strip().lower().replace(" ", "_"))
+    found = known.get(_typed(name))
     if found is None:
         near = difflib.get_close_matches(name.lower(), list(known), 1)
         hint = f"did you mean {near[0]!r}? Allowed" if near else "allowed"
         raise UsageError(f"there is no column {name!r}; {hint} are {', '.join(known)}")
     return found
+
+
+def _typed(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
+
+
+def is_cost(name: str) -> bool:
+    """Whether a user who types this (`-` before it for an order) wants to see what trials cost."""
+    return _typed(name.removeprefix("-")) in COSTS
 
 
 def ordered(trials: Iterable[TrialRecord], chosen: Column, *, falling: bool) -> list[TrialRecord]:

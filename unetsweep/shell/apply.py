@@ -6,7 +6,8 @@ from typing import Any, assert_never
 
 from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core import sharing
-from unetsweep.core.actions import Action, Adopt, Cancel, Element, End, GiveUp, Keep, Propose, Stop, Submit, Tell
+from unetsweep.core.actions import Action, Adopt, Cancel, Clear, Element, End, GiveUp, Keep, Propose, Stop, Submit, Tell
+from unetsweep.core.clearing import GOES
 from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import LimitError, RefusedError
@@ -65,8 +66,8 @@ def _do(action: Action, world: World) -> tuple[bool, bool]:
             world.directory.end_attempt(run, attempt, cause.name, reason)
             world.scheduler.end(job_id)
             return True, False
-        case Keep():
-            return _keep(action, world), False
+        case Keep() | Clear():
+            return _keep(action, world) if isinstance(action, Keep) else _clear(action, world), False
         case _:
             assert_never(action)
     return True, True
@@ -153,6 +154,10 @@ def _keep(action: Keep, world: World) -> bool:
     return True
 
 
+def _clear(action: Clear, world: World) -> bool:
+    return world.spares is not None and sum(world.spares.clear(run) for run in action.runs) > 0
+
+
 def _tell(action: Tell, world: World) -> None:
     """The result as its run published it, or the words of why there is none."""
     published = world.directory.horizon(action.run, action.epochs) if action.state != "cancelled" else None
@@ -166,6 +171,8 @@ def _tell(action: Tell, world: World) -> None:
             message=action.reason,
         )
     )
+    if world.spares is not None and result.state in GOES:
+        world.spares.mark(action.run)
     world.directory.end_trial(action.trial, replace(result, trial=action.trial))
 
 
@@ -185,5 +192,7 @@ def _words(action: Action) -> dict[str, object]:
             return {"keeper": number, "after": after, "delay_s": delay_s}
         case Stop(run=run, attempt=attempt, trial=trial, horizons=horizons, reason=reason):
             return {"run": run, "attempt": attempt, "trial": trial, "horizons": horizons, "reason": reason}
+        case Clear(runs=runs, reason=reason):
+            return {"runs": runs, "reason": reason}
         case Adopt(run=run, attempt=attempt, reason=reason) | GiveUp(run=run, attempt=attempt, reason=reason):
             return {"run": run, "attempt": attempt, "reason": reason}

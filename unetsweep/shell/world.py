@@ -84,6 +84,15 @@ class Keepers(Protocol):
     def give_up(self, number: int, reason: str) -> None: ...
 
 
+class Spares(Protocol):
+    """The runs whose last checkpoints may go."""
+
+    def mark(self, run: int) -> None: ...
+    def clear(self, run: int) -> bool:
+        """Whether anything went: nothing does while a trial of it is open, or where one failed or was cancelled."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Clocks:
     """How long is waited for what."""
@@ -118,6 +127,8 @@ class World:
     """Token of the keeper that makes this pass."""
     eager: bool = False
     """A person makes it."""
+    spares: Spares | None = None
+    """None: all checkpoints are kept."""
 
     def capacity(self) -> Capacity:
         """Without asking the scheduler: its limits matter only where there is something to submit."""

@@ -1,6 +1,6 @@
 """What came of the earlier starts of a run, and whether another one can be hoped to get on.
 
-Rule 1: a start got on if it finished an epoch that no earlier start had finished.
+Rule 1: a start got on if it finished an epoch that no earlier start had finished since the user's last retry.
 """
 
 import re
@@ -61,7 +61,7 @@ def past(folder: Path, claim: Claim) -> list[Past]:
         seconds = ((end or begins[at + 1]) - begins[at]).total_seconds()
         limited = _may_be_limited(folder, *name, is_last=names[at + 1][0] > name[0], said=end is not None)
         if name[0] > forgiven:
-            found.append(Past(*name, _got_on(name, reached), seconds, limited))
+            found.append(Past(*name, _got_on(name, reached, forgiven), seconds, limited))
     return found
 
 
@@ -92,9 +92,9 @@ def _check_epoch(folder: Path, starts: list[Past], limit_min: int) -> None:
 
 def _idle_restarts(folder: Path, claim: Claim) -> int:
     """How many starts of this job in a row, up to the one before this, finished no new epoch."""
-    reached = _reached(folder)
+    reached, forgiven = _reached(folder), _forgiven(folder)
     idle = 0
-    while idle < claim.restart and not _got_on((claim.attempt, claim.restart - idle - 1), reached):
+    while idle < claim.restart and not _got_on((claim.attempt, claim.restart - idle - 1), reached, forgiven):
         idle += 1
     return idle
 
@@ -109,8 +109,9 @@ def _reached(folder: Path) -> dict[tuple[int, int], int]:
     return found
 
 
-def _got_on(name: tuple[int, int], reached: dict[tuple[int, int], int]) -> bool:
-    before = (epoch for other, epoch in reached.items() if other < name)
+def _got_on(name: tuple[int, int], reached: dict[tuple[int, int], int], forgiven: int) -> bool:
+    """What was forgiven does not count: a retried run may have to train anew."""
+    before = (epoch for other, epoch in reached.items() if (forgiven + 1, 0) <= other < name)
     return reached.get(name, 0) > max(before, default=0)
 
 

@@ -1,0 +1,78 @@
+"""What a dry run says that the open trainings will take, from the files of finished ones."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from unetsweep.adapters.files import write_json
+from unetsweep.adapters.finished_files import finished
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.cli._estimate import estimated
+from unetsweep.contract import DataConfig, Result, TrialConfig
+from unetsweep.core.actions import Element
+from unetsweep.core.estimate import Finished
+from unetsweep.core.spec import Choices, Range, Resources, Space, StudySpec, SweepSpec
+
+DATA = DataConfig("images")
+GRID = SweepSpec(
+    "s", DATA, Space(Choices((8, 16)), Choices((4,)), Choices((1e-3,))), slurm=Resources(gpus=4, processes=4)
+)
+
+
+def at(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> SweepDir:
+    """One trial of 8 epochs that has ended: 8 times 2 s, and 14 s besides."""
+    made = SweepDir(tmp_path / "s")
+    made.create("name: s\n", "slurm")
+    made.add_trials([TrialConfig(DATA, 8, 4, 1e-3)], {})
+    made.intend([Element(0, 1, ((0, 8),))], None, "slurm")
+    run = made.root / "runs/0000"
+    for folder in ("claims", "checkpoints"):
+        (run / folder).mkdir()
+    write_json(run / "claims/1-0", {"job_id": "7", "at": at(100)})
+    write_json(run / "attempts/1.exit-0.json", {"at": at(130), "status": 0})
+    lines = [json.dumps({"epoch": epoch, "seconds": 2.0, "at": at(100 + 3 * epoch)}) for epoch in range(1, 9)]
+    (run / "progress-1-0.jsonl").write_text("\n".join(lines))
+    (run / "checkpoints/last.ckpt").write_bytes(b"x" * 1000)
+    (run / "checkpoints/candidate-7.ckpt").write_bytes(b"x" * 300)
+    (run / "checkpoints/best-8.ckpt").hardlink_to(run / "checkpoints/candidate-7.ckpt")
+    made.end_trial(0, Result(val_iou=0.5, epochs_run=8))
+    return made
+
+
+def test_a_finished_training_tells_its_epochs_what_it_took_besides_and_its_disk(sweep: SweepDir):
+    assert list(finished(sweep.root, sweep.trials())) == [Finished(4, 2.0, 14.0, 1300)]
+
+
+def test_what_is_left_of_a_grid_takes_so_long_on_so_many_gpus(sweep: SweepDir):
+    found = estimated(GRID, sweep, "slurm", sweep.look())
+    assert found.gpu_hours == pytest.approx(4 * (16 * 2 + 14) / 3600)
+    assert found.disk_bytes == 1300
+
+
+def test_of_a_training_that_goes_on_only_the_rest_counts(sweep: SweepDir):
+    sweep.add_trials([TrialConfig(DATA, 16, 4, 1e-3)], {})
+    run = sweep.root / "runs/0001"
+    run.mkdir()
+    (run / "progress-1-0.jsonl").write_text('{"epoch": 10}\n')
+    assert estimated(GRID, sweep, "slurm", sweep.look()).gpu_hours == pytest.approx(4 * (6 * 2 + 14) / 3600)
+
+
+@pytest.mark.parametrize(("epochs", "hours"), [(Choices((8,)), 4 * 2 * 30 / 3600), (Range(4, 8), None)])
+def test_a_search_is_known_as_far_as_its_space_leaves_no_choice(
+    sweep: SweepDir, epochs: Choices | Range, hours: float | None
+):
+    space = Space(epochs, Choices((4,)), Range(1e-5, 1e-2, log=True))
+    search = SweepSpec("s", DATA, space, StudySpec("tpe", trials=3), slurm=GRID.slurm)
+    assert estimated(search, sweep, "slurm", sweep.look()).gpu_hours == (hours and pytest.approx(hours))
+
+
+def test_a_program_that_tells_nothing_took_what_its_job_took(sweep: SweepDir):
+    (sweep.root / "runs/0000/progress-1-0.jsonl").unlink()
+    assert list(finished(sweep.root, sweep.trials())) == [Finished(4, 30 / 8, 0.0, 1300)]

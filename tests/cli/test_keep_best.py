@@ -1,0 +1,55 @@
+"""`run.keep: best` on processes of this machine, with our trainer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from local_sweeps import Place
+
+pytestmark = pytest.mark.train
+
+SWEEP = """\
+data: {root: data/sample, image_size: 32}
+space: {epochs: [1, 2], batch_size: [4], learning_rate: [1e-3]}
+model: {base: 2, depth: 1}
+run: {parallel: 2, keep: KEEP}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path / "sweeps")
+    made.run("data", "sample", "data/sample")
+    yield made
+    made.end()
+
+
+def checkpoints(place: Place) -> set[str]:
+    return {path.name for path in place.root().glob("runs/*/checkpoints/*")}
+
+
+def swept(place: Place, keep: str) -> Path:
+    path = place.folder / "s.yaml"
+    path.write_text(SWEEP.replace("KEEP", keep))
+    place.submit(path)
+    place.wait_ended(2)
+    return path
+
+
+def test_when_all_has_ended_each_trials_best_checkpoint_is_left_and_works(place: Place):
+    swept(place, "best")
+    assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt"}
+    assert list((place.root() / "spare").iterdir()) == []
+    assert "Clear" in (place.root() / "ledger.jsonl").read_text()
+    best = place.root() / "runs/0001/checkpoints/best-2.ckpt"
+    place.run("predict", best, "data/sample/test/image", "--out", "masks")
+
+
+def test_what_an_earlier_submit_kept_goes_when_the_sweep_says_so(place: Place):
+    sweep = swept(place, "all")
+    before = checkpoints(place)
+    assert {"last.ckpt", "best-1.ckpt", "best-2.ckpt"} < before
+    sweep.write_text(sweep.read_text().replace("keep: all", "keep: best"))
+    assert "last checkpoints of 2 runs" in place.submit(sweep).stdout
+    assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt"}
+    assert "clear" not in place.submit(sweep).stdout

@@ -1,0 +1,41 @@
+"""When the last checkpoints of a run go."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from plan_rows import LONG_AGO, NOW, QUEUE, grid
+
+from unetsweep.contract import TrainerConfig
+from unetsweep.core.actions import Clear
+from unetsweep.core.facts import Seen, Spare, Trial
+from unetsweep.core.plan import plan
+
+MINUTE_AGO = NOW - timedelta(minutes=1)
+
+
+def cleared(*spares: Spare, keep: Any = "best", trials: tuple[Trial, ...] = (), **more: Any) -> list[tuple[int, ...]]:
+    spec = replace(grid(3, keep=keep), **more)
+    seen = Seen(ended=3, trials=trials, spares=spares)
+    return [action.runs for action in plan(spec, seen, QUEUE, NOW).actions if isinstance(action, Clear)]
+
+
+def test_the_runs_that_are_over_go_together():
+    assert cleared(Spare(0, False, NOW), Spare(2, False, LONG_AGO)) == [(0, 2)]
+
+
+def test_nothing_goes_unless_it_is_asked_for():
+    assert cleared(Spare(0, False, NOW), keep="all") == []
+    assert cleared(Spare(0, False, NOW), trainer=TrainerConfig(command="mine {config} {out}")) == []
+
+
+def test_a_run_that_an_open_trial_needs_stays():
+    assert cleared(Spare(0, False, NOW), Spare(1, False, NOW), trials=(Trial(7, 1, 8),)) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("since", "gone"), [(MINUTE_AGO, []), (LONG_AGO, []), (LONG_AGO - timedelta(minutes=1), [(0,)])]
+)
+def test_a_run_that_may_have_a_process_stays_until_none_can_be_left(since: Any, gone: list[tuple[int, ...]]):
+    assert cleared(Spare(0, True, since)) == gone

@@ -1,0 +1,79 @@
+"""What a sweep cost, by the accounting of a real SLURM, and by our own clocks where there is none."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slurm_cluster import Cluster, wait_for
+
+pytestmark = pytest.mark.slurm
+
+TRAINER = """
+import json, os, sys, time
+out = sys.argv[2]
+claim = max(os.listdir(f"{out}/claims"))
+with open(f"{out}/progress-{claim}.jsonl", "a") as log:
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    log.write(json.dumps({"epoch": 1, "seconds": 1.0, "at": at}) + "\\n")
+ballast = bytearray(64 * 2**20)
+time.sleep(6 if claim.endswith("-1") else 60)
+json.dump({"val_iou": 0.5}, open(out + "/result.json", "w"))
+"""
+SWEEP = """
+name: grid
+space: {epochs: [4], batch_size: [4], learning_rate: [1e-4]}
+trainer: {command: "python3 trainer.py {config} {out}"}
+run: {parallel: 2}
+slurm: {time: 5m, mem: 300M, gpus: 2, cpus: 1}
+"""
+
+
+def unetsweep(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "unetsweep", *words], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def cost() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(unetsweep("status", "grid", "--json"))["cost"]
+    return found
+
+
+def test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trainer.py").write_text(TRAINER)
+    (tmp_path / "grid.yaml").write_text(SWEEP)
+    unetsweep("submit", "grid.yaml", "--executor", "slurm")
+    run = Path("results/grid/runs/0000")
+    wait_for((run / "progress-1-0.jsonl").exists)
+    time.sleep(4)
+    job_id = json.loads((run / "attempts/1.job.json").read_text())["job_id"]
+    cluster.run("scontrol", "requeue", job_id)
+    wait_for(Path("results/grid/trials/0000/result.json").exists, 90)
+    wait_for(lambda: not cluster.run("squeue", "--me", "-h", "-o", "%i").split(), 60)
+    found = cost()
+
+    assert found["attempts"] == 1
+    assert 8 <= found["seconds"] < 60
+    assert found["gpu_seconds"] == pytest.approx(2 * found["seconds"], abs=0.01)
+    assert 3 <= found["lost_seconds"] < found["seconds"] - 5
+    said = unetsweep("status", "grid")
+    if cluster.variant == "dbd":
+        records = cluster.run(
+            *("sacct", "-D", "-X", "-n", "-P", "--format=ElapsedRaw,AllocTRES", f"--jobs={job_id}")
+        ).splitlines()
+        assert len(records) == 2
+        assert found["seconds"] == found["accounted_seconds"] == sum(int(row.split("|")[0]) for row in records)
+        assert found["memory_mb"] > 64, "the trainer's ballast"
+        assert "GPU-hours in 1 attempt, by sacct" in said
+    else:
+        assert found["accounted_seconds"] == 0
+        assert "GPU-hours in 1 attempt, by our own clocks" in said

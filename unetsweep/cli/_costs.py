@@ -1,0 +1,86 @@
+"""What a sweep has cost, read for `status` and `report` alone: no pass does it."""
+
+import time
+from collections import defaultdict
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unetsweep.core import cost as core
+
+if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.core.cost import Account, Cost, Track
+    from unetsweep.report.rows import SweepRecord, TrialRecord
+
+
+def costed(record: "SweepRecord", directory: "SweepDir") -> "SweepRecord":
+    """The record with the cost of the sweep and of each trial, and the idle share of its places."""
+    from unetsweep.adapters.cost_files import read_track
+
+    executor, now = directory.executor, time.time()
+    served: dict[str, list[TrialRecord]] = defaultdict(list)
+    for trial in record.trials:
+        served[trial.run_dir].append(trial)
+    tracks = {
+        run: read_track(Path(run), is_open=any(trial.result is None for trial in trials))
+        for run, trials in served.items()
+    }
+    known = {run: track for run, track in tracks.items() if track is not None}
+    accounts = core.by_job(_accounts(executor, known), known.values())
+    place = core.place_of(record.spec, executor)
+    costs = {run: core.cost_of(track, accounts, place, now) for run, track in known.items()}
+    paid = {
+        trial.number: replace(core.share(costs[run], part), peak_memory_mb=_peak(trial))
+        for run, trials in served.items()
+        if run in costs
+        for trial, part in zip(trials, core.parts([_reach(trial) for trial in trials]), strict=True)
+    }
+    trials = tuple(replace(trial, cost=paid.get(trial.number)) for trial in record.trials)
+    peaks = [peak for trial in trials if (peak := _peak(trial)) is not None]
+    whole = replace(core.total(costs.values()), peak_memory_mb=max(peaks, default=None))
+    return replace(record, trials=trials, cost=whole, idle_share=_idle(record, directory, now))
+
+
+def _peak(trial: "TrialRecord") -> float | None:
+    return trial.result.peak_memory_mb if trial.result is not None else None
+
+
+def _reach(trial: "TrialRecord") -> int:
+    """How far its run was trained for it, as far as that is known."""
+    run = trial.result.epochs_run if trial.result is not None else None
+    return trial.epochs if run is None else min(run, trial.epochs)
+
+
+def _accounts(executor: str, tracks: "dict[str, Track]") -> "tuple[Account, ...]":
+    if executor != "slurm":
+        return ()
+    from unetsweep.adapters.slurm_accounts import accounts
+
+    keys = [key for track in tracks.values() for some in track.jobs.values() for key in some]
+    return accounts([job_id for _, job_id in keys])
+
+
+def _idle(record: "SweepRecord", directory: "SweepDir", now: float) -> float | None:
+    """The share of places that stood empty; None where the sweep sets no number of places."""
+    from unetsweep.adapters.spells import spells_and_ends
+    from unetsweep.cli._sweeps import local_places
+    from unetsweep.core.idle import idle_share
+    from unetsweep.core.spec import trials_wanted
+
+    parallel = record.spec.run.parallel
+    if parallel is None and directory.executor == "local":
+        parallel = local_places(record.spec)
+    if parallel is None:
+        return None
+    spells, ends = spells_and_ends(directory.root, now)
+    shared = len(record.trials) - len({trial.run_dir for trial in record.trials})
+    return idle_share(parallel, trials_wanted(record.spec) - shared, spells, ends)
+
+
+def as_json(cost: "Cost | None") -> dict[str, Any] | None:
+    return None if cost is None else {name: _rounded(value) for name, value in asdict(cost).items()}
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 3) if isinstance(value, float) else value
