@@ -160,7 +160,7 @@ def test_a_shared_job_that_is_killed_between_horizons_loses_nothing(place: Path,
     unetsweep("submit", "eyes.yaml")
     wait_for(lambda: Path("results/eyes/runs/0000/horizons/3.json").exists(), 60)
     (job,) = {json.loads(path.read_bytes())["job_id"] for path in Path("results/eyes/runs").glob("0000/claims/*")}
-    cluster.run("scancel", "--signal=KILL", "--full", job)
+    cluster.run("scancel", "--signal=KILL", job)  # its processes; the batch script sees them end
     wait_for(lambda: len(rows("eyes")) == 2, 180)
     assert len(list(Path("results/eyes/runs/0000/attempts").glob("?.json"))) == 2, "it was not sent again"
 
