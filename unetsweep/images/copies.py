@@ -21,19 +21,34 @@ below (0.43, 700x605): each is joined to others of its eye, not to the other.
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep.errors import DataError, Problem
 from unetsweep.images.copies_cache import Contents, Found, default_folder, file_of, recall, remember
-from unetsweep.images.fingerprints import Fingerprint, fingerprint, fit, in_words, likely_turns
+from unetsweep.images.fingerprints import (
+    DOUBTFUL as DOUBTFUL,
+)
+from unetsweep.images.fingerprints import (
+    LIKELY,
+    LIKELY_BY_FIELD,
+    Fingerprint,
+    Fit,
+    Looks,
+    Turn,
+    fit,
+    in_words,
+    likely_turns,
+    looks,
+)
+from unetsweep.images.fingerprints import (
+    SURE as SURE,
+)
 from unetsweep.images.layout import Pair
 from unetsweep.images.persons import left_right as left_right
 from unetsweep.images.read import read_image
 
-SURE, DOUBTFUL = 0.6, 0.45
-"""Correlations of the vessels, once one picture is turned onto the other."""
 SAME_FILE = "the same file"
 
 
@@ -69,26 +84,30 @@ def find_copies(parts: Mapping[str, Sequence[Pair]], cache: Path | None = None, 
     files = {f"{part}/{pair.name}": pair.image for part, pairs in parts.items() for pair in pairs}
     digest_of = _digests(files)
     digests = list(dict.fromkeys(digest_of.values()))
-    file = file_of(cache or default_folder(), digests)
-    contents = recall(file, digests) if use_cache else None
+    folder = (cache or default_folder()) if use_cache else None
+    file = file_of(folder, digests) if folder else None
+    contents = recall(file, digests) if file else None
     if contents is None:
         path_of = {digest: files[name] for name, digest in reversed(digest_of.items())}
-        contents = _compared(digests, _fingerprints([path_of[digest] for digest in digests]))
-        if use_cache:
+        contents = _compared(digests, _looks([path_of[digest] for digest in digests]))
+        if file:
             remember(file, digests, contents)
     return _named(digest_of, contents)
 
 
-def eyes(pairs: Sequence[Pair], cache: Path | None = None) -> dict[str, str]:
+def eyes(pairs: Sequence[Pair], copies: Copies | None = None) -> dict[str, str]:
     """The group of each pair, by its name, for `groups: auto`: copies of one eye, and both eyes of one person.
 
-    A group has the name of its first member. Raises DataError with every image that cannot be read.
+    `copies` is what was found already among these and others; training images that only a test image joins
+    are then one group. A group has the name of its first member. Raises DataError with every image that
+    cannot be read.
     """
     persons: dict[str, list[str]] = {}
     for name, person in left_right([pair.name for pair in pairs]).items():
         persons.setdefault(person, []).append(name)
-    copies = find_copies({"train": pairs}, cache)
-    same = [[name.removeprefix("train/") for name in group] for group in copies.groups]
+    copies = copies or find_copies({"train": pairs})
+    ours = {f"train/{pair.name}" for pair in pairs}
+    same = [[name.removeprefix("train/") for name in group if name in ours] for group in copies.groups]
     groups = joined([pair.name for pair in pairs], _chained([*same, *persons.values()]))
     return {name: group[0] for group in groups for name in group}
 
@@ -136,16 +155,16 @@ def _digests(files: Mapping[str, Path]) -> dict[str, str]:
     return found
 
 
-def _fingerprints(paths: Sequence[Path]) -> list[Fingerprint]:
-    prints: list[Fingerprint] = []
+def _looks(paths: Sequence[Path]) -> list[Looks]:
+    seen: list[Looks] = []
     problems: list[Problem] = []
     for path in paths:
         try:
-            prints.append(fingerprint(read_image(path)))
+            seen.append(looks(read_image(path)))
         except DataError as error:
             problems += [Problem(p.text(error.source)) for p in error.problems]
     _raise(paths, problems)
-    return prints
+    return seen
 
 
 def _raise(paths: Iterable[Path], problems: Sequence[Problem]) -> None:
@@ -153,22 +172,46 @@ def _raise(paths: Iterable[Path], problems: Sequence[Problem]) -> None:
         raise DataError(str(next(iter(paths)).parent.parent.parent), problems)
 
 
-def _compared(digests: Sequence[str], prints: Sequence[Fingerprint]) -> Contents:
+def _compared(digests: Sequence[str], seen: Sequence[Looks]) -> Contents:
     """What is alike; a pair that others have joined already is not looked at again."""
     root = {digest: digest for digest in digests}
     sure: list[Found] = []
-    doubtful: list[Found] = []
-    for turn in likely_turns(prints):
+    doubtful: dict[tuple[str, str], Found] = {}
+    for turn, first, second in _likely(seen):
         a, b = digests[turn.a], digests[turn.b]
         if _root(root, a) == _root(root, b):
             continue
-        best = fit(prints[turn.a], prints[turn.b], turn)
-        if best.correlation >= DOUBTFUL:
-            found = Found(a, b, round(best.correlation, 4), in_words(best.pose, best.mirrored))
-            (sure if best.correlation >= SURE else doubtful).append(found)
+        best = _either_way(first, second, turn)
+        found = Found(a, b, round(best.correlation, 4), in_words(best.pose, best.mirrored))
         if best.correlation >= SURE:
+            sure.append(found)
             _join(root, a, b)
-    return Contents(tuple(sure), tuple(d for d in doubtful if _root(root, d.a) != _root(root, d.b)))
+        elif best.correlation >= max(DOUBTFUL, doubtful[a, b].correlation if (a, b) in doubtful else 0):
+            doubtful[a, b] = found
+    apart = (each for each in doubtful.values() if _root(root, each.a) != _root(root, each.b))
+    return Contents(tuple(sure), tuple(sorted(apart, key=lambda each: (each.a, each.b))))
+
+
+def _likely(seen: Sequence[Looks]) -> Iterator[tuple[Turn, Fingerprint, Fingerprint]]:
+    """By their fields first, which tell best; then all by their canvas."""
+    fields = [(index, look.field) for index, look in enumerate(seen) if look.field is not None]
+    canvases = [(index, look.canvas) for index, look in enumerate(seen)]
+    for prints, likely in ((fields, LIKELY_BY_FIELD), (canvases, LIKELY)):
+        for turn in likely_turns([each for _, each in prints], likely):
+            (a, first), (b, second) = prints[turn.a], prints[turn.b]
+            yield replace(turn, a=a, b=b), first, second
+
+
+def _either_way(a: Fingerprint, b: Fingerprint, turn: Turn) -> Fit:
+    """The fit of `b` onto `a`; or, where that is not sure, the better of it and of `a` onto `b`.
+
+    So whether two are joined does not hang on which comes first.
+    """
+    best = fit(a, b, turn)
+    if best.correlation >= SURE:
+        return best
+    back = fit(b, a, turn.back())
+    return max(best, back.back(), key=lambda each: each.correlation)
 
 
 def _named(digest_of: Mapping[str, str], contents: Contents) -> Copies:
