@@ -29,7 +29,7 @@ RADIUS = 0.94 * SIDE / 2
 """Of the disc that is compared: what a turn at native size with a mirrored border leaves true."""
 LIKELY, LIKELY_BY_FIELD = 0.25, 0.4
 """Correlation over all turns from which a pair gets a second look: about the canvas's centre, and the field's."""
-SURE, DOUBTFUL = 0.6, 0.45
+SURE, DOUBTFUL = 0.7, 0.5
 """Correlations of the vessels, once one picture is turned onto the other."""
 _FIELD_RADIUS = 0.95 * SIDE / 2
 _CENTRE = (SIDE / 2 - 0.5, SIDE / 2 - 0.5)
@@ -60,6 +60,8 @@ class Looks:
     """As it lies on its canvas."""
     field: Fingerprint | None
     """With its bright field as the disc; None where it has no such."""
+    whole: bool
+    """The field is beyond doubt, so the canvas tells nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,9 @@ def looks(image: Pixels) -> Looks:
     """Of a photograph, height x width x 3 in RGB order, of any size."""
     field = bright_field(image)
     if field is None:
-        return Looks(fingerprint(image), None)
+        return Looks(fingerprint(image), None, whole=False)
     small, there, pose = framed(image, field, SIDE, _FIELD_RADIUS)
-    return Looks(fingerprint(image), _printed(small, _inside(small) * there, pose))
+    return Looks(fingerprint(image), _printed(small, _inside(small) * there, pose), field.whole)
 
 
 def fingerprint(image: Pixels) -> Fingerprint:

@@ -27,6 +27,8 @@ _SHARE, _POINTS, _QUARTERS = 0.4, 40, 3
 """What must lie on the ellipse: share and number of the points, and quarters of it with at least four."""
 _SQUASHED, _SMALLEST = 2.5, 0.25
 """Of the radii: the larger to the smaller, and the smaller to half the canvas's mean side."""
+_WHOLE = 0.9
+"""Share of the points on the ellipse from which it is whole, if it lies on the canvas."""
 _DRAWS = np.random.default_rng(0).random((200, 4))
 
 
@@ -40,6 +42,8 @@ class Ellipse:
     """Radius along x."""
     down: float
     """Radius along y."""
+    whole: bool
+    """All of it is seen on the canvas, and nearly all of its edge is an ellipse: the frame is beyond doubt."""
 
 
 def bright_field(image: Pixels) -> Ellipse | None:
@@ -52,10 +56,18 @@ def bright_field(image: Pixels) -> Ellipse | None:
     found = _ellipse((_edge(_bright(np.asarray(small, np.uint8))) - centre) / (_LOOK / 2))
     if found is None:
         return None
+    ellipse, share = found
     across, down = width / size[0], height / size[1]
-    x, y = found[:2] * (_LOOK / 2) + centre
-    radii = found[2:] * (_LOOK / 2) + 0.5  # the edge's points are pixels inside
-    return Ellipse((x + 0.5) * across - 0.5, (y + 0.5) * down - 0.5, radii[0] * across, radii[1] * down)
+    x, y = ellipse[:2] * (_LOOK / 2) + centre
+    right, below = ellipse[2:] * (_LOOK / 2) + 0.5  # the edge's points are pixels inside
+    on_it = min(x - right, y - below, size[0] - 1 - x - right, size[1] - 1 - y - below) > -2
+    return Ellipse(
+        x=(x + 0.5) * across - 0.5,
+        y=(y + 0.5) * down - 0.5,
+        across=right * across,
+        down=below * down,
+        whole=bool(on_it and share >= _WHOLE),
+    )
 
 
 def framed(image: Pixels, field: Ellipse, side: int, radius: float) -> tuple[Pixels, Pixels, Levels]:
@@ -127,8 +139,8 @@ def _edge(inside: Pixels) -> Points:
     return np.asarray(points[::2] if len(points) > 200 else points)
 
 
-def _ellipse(points: Points) -> Points | None:
-    """x, y and both radii of the ellipse along the axes that most points lie on."""
+def _ellipse(points: Points) -> tuple[Points, float] | None:
+    """x, y and both radii of the ellipse along the axes that most points lie on, and the share that does."""
     if len(points) < _POINTS:
         return None
     drawn = points[(_DRAWS * len(points)).astype(int)]
@@ -145,7 +157,7 @@ def _ellipse(points: Points) -> Points | None:
         solved = np.asarray(np.linalg.lstsq(terms, np.ones(len(terms)), rcond=None)[0], np.float64)
         found = _parameters(solved[None])
         near = _off(found, points)[0] < 1.2 * _NEAR  # nowhere where it is NaN
-    return found[0] if _is_field(found[0], points, near) else None
+    return (found[0], float(near.mean())) if _is_field(found[0], points, near) else None
 
 
 def _is_field(found: Points, points: Points, near: NDArray[np.bool_]) -> bool:
