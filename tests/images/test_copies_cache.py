@@ -51,7 +51,9 @@ def test_a_changed_file_is_looked_at(sample: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-@pytest.mark.parametrize("spoil", ["torn", "empty", "foreign", "old", "strangers", "others", "a folder"])
+@pytest.mark.parametrize(
+    "spoil", ["torn", "empty", "foreign", "old", "strangers", "others", "huge", "nan", "low", "a folder"]
+)
 def test_a_cache_that_cannot_be_believed_is_made_anew(sample: Path, tmp_path: Path, spoil: str) -> None:
     pairs = {"train": find_pairs(sample)["train"]}
     first = find_copies(pairs, tmp_path)
@@ -59,7 +61,15 @@ def test_a_cache_that_cannot_be_believed_is_made_anew(sample: Path, tmp_path: Pa
     text = file.read_text()
     said = json.loads(text)
     said["matches"] = []
+    pair = [said["images"][0], said["images"][1]]
+
+    def with_a(correlation: float) -> str:
+        return json.dumps(said | {"matches": [[*pair, correlation, "the same picture"]]})
+
     spoilt = {
+        "huge": with_a(10**400),
+        "nan": with_a(float("nan")),
+        "low": with_a(0.1),
         "torn": text[: len(text) // 2],
         "empty": "",
         "foreign": "[1, 2]",
@@ -100,3 +110,13 @@ def test_the_cache_lies_where_the_user_keeps_caches(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     find_copies(pairs)
     assert len(list((tmp_path / "home" / ".cache" / "unetsweep" / "copies").glob("*.json"))) == 1
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_a_user_without_a_home_has_no_cache(sample: Path, monkeypatch: pytest.MonkeyPatch, use_cache: bool) -> None:
+    def no_home(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    assert len(find_copies({"test": find_pairs(sample)["test"]}, use_cache=use_cache).groups) == 3

@@ -41,7 +41,8 @@ def sample(folder: Path, size: int, eyes: int, seed: int) -> None:
 def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str, no_cache: bool) -> None:
     """Look DIR over: pairs, sizes, masks, copies of one eye, and whether a test image copies a training image.
 
-    Copies are found from the pixels, however they are mirrored, turned, resized, lit or compressed.
+    Copies are found from the pixels, however they are mirrored, turned, resized, lit or compressed; squashed, padded,
+    zoomed or shifted too where the round field shows its edge. Text or a grid drawn over all makes eyes alike.
     The exit status is 1 where something must be mended before a number from these images means anything.
     """
     from unetsweep.cli._data_check import run

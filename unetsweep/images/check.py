@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unetsweep.contract import DataConfig
 from unetsweep.errors import DataError, Problem
-from unetsweep.images.copies import find_copies
+from unetsweep.images.copies import Copies, find_copies
 from unetsweep.images.layout import Pair, find_pairs
 from unetsweep.images.leaks import Leak, leak_of
 from unetsweep.images.manifest import pin, pinned
@@ -67,27 +67,28 @@ def check(data: DataConfig) -> Checked:
     for part, of in seen.items():
         if len(of.sizes) > 1:
             problems.append(Problem(_many_sizes(of.sizes), part))
+    copies = None if problems else find_copies(pairs)
     try:
-        parts = _divided(data, pairs, root, readable=not problems)
+        parts = _divided(data, pairs, root, copies)
     except DataError as error:
         split_problems = [p if error.source == str(root) else Problem(p.text(error.source)) for p in error.problems]
-    if problems or split_problems:
+    if copies is None or split_problems:
         raise DataError(str(root), [*split_problems, *problems])
     names = {part: [pair.name for pair in there] for part, there in parts.items()}
-    leak = leak_of(find_copies(pairs), names["train"], names["val"], names["test"])
+    leak = leak_of(copies, names["train"], names["val"], names["test"])
     if leak and not data.split.allow_leak:
         raise DataError(str(root), [Problem(_refusal(data, leak), "data.split")])
-    return _checked(data, parts, seen, leak)
+    return _checked(data, parts, seen, leak, copies)
 
 
 def _divided(
-    data: DataConfig, pairs: Mapping[str, tuple[Pair, ...]], root: Path, *, readable: bool
+    data: DataConfig, pairs: Mapping[str, tuple[Pair, ...]], root: Path, copies: Copies | None
 ) -> dict[str, tuple[Pair, ...]]:
     if data.manifest is not None:
         return pinned(pairs, data.manifest, root)
-    if data.split.groups == "auto" and not readable:
+    if data.split.groups == "auto" and copies is None:
         return {}  # the pictures have problems of their own, which are told
-    train, val = split(pairs["train"], data.split, root)
+    train, val = split(pairs["train"], data.split, root, copies)
     return {"train": train, "val": val, "test": pairs["test"]}
 
 
@@ -102,14 +103,16 @@ def _refusal(data: DataConfig, leak: Leak) -> str:
     return said + "`allow_leak: true` trains all the same, and every report says so"
 
 
-def _checked(data: DataConfig, parts: Mapping[str, Sequence[Pair]], seen: Mapping[str, _Seen], leak: Leak) -> Checked:
+def _checked(
+    data: DataConfig, parts: Mapping[str, Sequence[Pair]], seen: Mapping[str, _Seen], leak: Leak, copies: Copies
+) -> Checked:
     shares = {name: share for of in seen.values() for name, share in of.shares.items()}
     sizes: Counter[str] = Counter()
     for of in seen.values():
         sizes.update({size: len(names) for size, names in of.sizes.items()})
     training, by_eye = [*parts["train"], *parts["val"]], replace(data.split, groups="auto")
-    groups = groups_of(training, data.split, Path(data.root))
-    shows = groups_of(training, by_eye, Path(data.root)) if data.split.groups == "none" else groups
+    groups = groups_of(training, data.split, Path(data.root), copies)
+    shows = groups_of(training, by_eye, Path(data.root), copies) if data.split.groups == "none" else groups
     return Checked(
         train=len(parts["train"]),
         val=len(parts["val"]),

@@ -2,38 +2,57 @@
 
 Rule 1: a pair above SURE is joined; groups are what such pairs connect. Between DOUBTFUL and SURE a pair
         is shown to a person and joined by nobody.
-Rule 2: what is found depends on the pixels only, never on a file's name or place.
+Rule 2: which images are joined depends on the pixels only, never on a file's name or place.
 
-The correlation of a pair (`fingerprints.fit`), as measured:
+The correlation of a pair (`fingerprints.fit`), as measured on CHASE_DB1 (28 photographs, both eyes of a child
+among them) and synthetic eyes of 64 and 128 pixels:
 
-    copies, lowest              0.98   the 100-image set's recipe on the 28 photographs of CHASE_DB1, 512x512,
-                                       with black borders, quarter turns and mirrored turns too, 4 seeds
-                                0.87   the same against copies lit otherwise and kept as JPEG of quality 40
-                                0.88, 0.66   the same two, made as small as 128x128
-                                0.93   synthetic eyes of 64 to 512 pixels, 4 seeds
-    different eyes, highest     0.33   CHASE_DB1, both eyes of a child among them (45,738 pairs, 4 seeds)
-                                0.37   synthetic eyes (4,830 pairs, 4 seeds)
-                                0.42   CHASE_DB1 with the black around the eyes painted white
+    copies, lowest              0.98   the 100-image set's recipe at 512x512, with black borders, quarter turns and
+                                       mirrored turns too; the same made as small as 128x128
+                                0.80   the same against copies lit otherwise and kept as JPEG of quality 40
+                                0.96   turned on an enlarged canvas, padded, squashed, cut at top and bottom to 3:2,
+                                       zoomed by 0.8 and 1.2, shifted by 6 % (14 pictures of each eye, each with each)
+                                0.80   the same, lit otherwise and kept as JPEG
+                                0.95   synthetic eyes
+    different eyes, highest     0.39   the photographs, with the black around the eyes painted white too
+                                0.54   changed as above, lit otherwise and kept as JPEG
+                                0.60   changed as above, the longer side 128 pixels: too few are left of the vessels
 
-Two copies of a photograph far from square that were turned differently and then squashed into squares fall
-below (0.43, 700x605): each is joined to others of its eye, not to the other.
+What is not found: a picture squashed, then turned, then put on another canvas; a zoom or a shift where no dark or
+even surround shows the field; colours inverted. What all photographs share, such as a line of text or a grid drawn
+over them, makes different eyes alike.
 """
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep.errors import DataError, Problem
 from unetsweep.images.copies_cache import Contents, Found, default_folder, file_of, recall, remember
-from unetsweep.images.fingerprints import Fingerprint, fingerprint, fit, in_words, likely_turns
+from unetsweep.images.fingerprints import (
+    DOUBTFUL as DOUBTFUL,
+)
+from unetsweep.images.fingerprints import (
+    LIKELY,
+    LIKELY_BY_FIELD,
+    Fingerprint,
+    Fit,
+    Looks,
+    Turn,
+    fit,
+    in_words,
+    likely_turns,
+    looks,
+)
+from unetsweep.images.fingerprints import (
+    SURE as SURE,
+)
 from unetsweep.images.layout import Pair
 from unetsweep.images.persons import left_right as left_right
 from unetsweep.images.read import read_image
 
-SURE, DOUBTFUL = 0.6, 0.45
-"""Correlations of the vessels, once one picture is turned onto the other."""
 SAME_FILE = "the same file"
 
 
@@ -69,26 +88,30 @@ def find_copies(parts: Mapping[str, Sequence[Pair]], cache: Path | None = None, 
     files = {f"{part}/{pair.name}": pair.image for part, pairs in parts.items() for pair in pairs}
     digest_of = _digests(files)
     digests = list(dict.fromkeys(digest_of.values()))
-    file = file_of(cache or default_folder(), digests)
-    contents = recall(file, digests) if use_cache else None
+    folder = (cache or default_folder()) if use_cache else None
+    file = file_of(folder, digests) if folder else None
+    contents = recall(file, digests) if file else None
     if contents is None:
         path_of = {digest: files[name] for name, digest in reversed(digest_of.items())}
-        contents = _compared(digests, _fingerprints([path_of[digest] for digest in digests]))
-        if use_cache:
+        contents = _compared(digests, _looks([path_of[digest] for digest in digests]))
+        if file:
             remember(file, digests, contents)
     return _named(digest_of, contents)
 
 
-def eyes(pairs: Sequence[Pair], cache: Path | None = None) -> dict[str, str]:
+def eyes(pairs: Sequence[Pair], copies: Copies | None = None) -> dict[str, str]:
     """The group of each pair, by its name, for `groups: auto`: copies of one eye, and both eyes of one person.
 
-    A group has the name of its first member. Raises DataError with every image that cannot be read.
+    `copies` is what was found already among these and others; training images that only a test image joins
+    are then one group. A group has the name of its first member. Raises DataError with every image that
+    cannot be read.
     """
     persons: dict[str, list[str]] = {}
     for name, person in left_right([pair.name for pair in pairs]).items():
         persons.setdefault(person, []).append(name)
-    copies = find_copies({"train": pairs}, cache)
-    same = [[name.removeprefix("train/") for name in group] for group in copies.groups]
+    copies = copies or find_copies({"train": pairs})
+    ours = {f"train/{pair.name}" for pair in pairs}
+    same = [[name.removeprefix("train/") for name in group if name in ours] for group in copies.groups]
     groups = joined([pair.name for pair in pairs], _chained([*same, *persons.values()]))
     return {name: group[0] for group in groups for name in group}
 
@@ -136,16 +159,16 @@ def _digests(files: Mapping[str, Path]) -> dict[str, str]:
     return found
 
 
-def _fingerprints(paths: Sequence[Path]) -> list[Fingerprint]:
-    prints: list[Fingerprint] = []
+def _looks(paths: Sequence[Path]) -> list[Looks]:
+    seen: list[Looks] = []
     problems: list[Problem] = []
     for path in paths:
         try:
-            prints.append(fingerprint(read_image(path)))
+            seen.append(looks(read_image(path)))
         except DataError as error:
             problems += [Problem(p.text(error.source)) for p in error.problems]
     _raise(paths, problems)
-    return prints
+    return seen
 
 
 def _raise(paths: Iterable[Path], problems: Sequence[Problem]) -> None:
@@ -153,22 +176,56 @@ def _raise(paths: Iterable[Path], problems: Sequence[Problem]) -> None:
         raise DataError(str(next(iter(paths)).parent.parent.parent), problems)
 
 
-def _compared(digests: Sequence[str], prints: Sequence[Fingerprint]) -> Contents:
+def _compared(digests: Sequence[str], seen: Sequence[Looks]) -> Contents:
     """What is alike; a pair that others have joined already is not looked at again."""
     root = {digest: digest for digest in digests}
     sure: list[Found] = []
-    doubtful: list[Found] = []
-    for turn in likely_turns(prints):
+    doubtful: dict[tuple[str, str], Found] = {}
+    for turn, first, second, least in _likely(seen):
         a, b = digests[turn.a], digests[turn.b]
         if _root(root, a) == _root(root, b):
             continue
-        best = fit(prints[turn.a], prints[turn.b], turn)
-        if best.correlation >= DOUBTFUL:
-            found = Found(a, b, round(best.correlation, 4), in_words(best.pose, best.mirrored))
-            (sure if best.correlation >= SURE else doubtful).append(found)
+        best = _either_way(first, second, turn)
+        if best.correlation < least:
+            continue
+        found = Found(a, b, round(best.correlation, 4), in_words(best.pose, best.mirrored))
         if best.correlation >= SURE:
+            sure.append(found)
             _join(root, a, b)
-    return Contents(tuple(sure), tuple(d for d in doubtful if _root(root, d.a) != _root(root, d.b)))
+        elif (a, b) not in doubtful or doubtful[a, b].correlation < best.correlation:
+            doubtful[a, b] = found
+    apart = (each for each in doubtful.values() if _root(root, each.a) != _root(root, each.b))
+    return Contents(tuple(sure), tuple(sorted(apart, key=lambda each: (each.a, each.b))))
+
+
+def _likely(seen: Sequence[Looks]) -> Iterator[tuple[Turn, Fingerprint, Fingerprint, float]]:
+    """What deserves a second look, and the least correlation that then means anything.
+
+    First by their fields, which tell best. Then by the canvas, unless both fields are beyond doubt.
+    """
+    fields = [(index, look.field) for index, look in enumerate(seen) if look.field is not None]
+    for turn in likely_turns([each for _, each in fields], LIKELY_BY_FIELD):
+        (a, first), (b, second) = fields[turn.a], fields[turn.b]
+        yield replace(turn, a=a, b=b), first, second, DOUBTFUL
+    if all(look.whole for look in seen):
+        return
+    for turn in likely_turns([look.canvas for look in seen], LIKELY):
+        ours, theirs = seen[turn.a], seen[turn.b]
+        if not (ours.whole and theirs.whole):
+            framed = ours.field is not None and theirs.field is not None
+            yield turn, ours.canvas, theirs.canvas, SURE if framed else DOUBTFUL
+
+
+def _either_way(a: Fingerprint, b: Fingerprint, turn: Turn) -> Fit:
+    """The fit of `b` onto `a`; or, where that is not sure, the better of it and of `a` onto `b`.
+
+    So whether two are joined does not hang on which comes first.
+    """
+    best = fit(a, b, turn)
+    if best.correlation >= SURE:
+        return best
+    back = fit(b, a, turn.back())
+    return max(best, back.back(), key=lambda each: each.correlation)
 
 
 def _named(digest_of: Mapping[str, str], contents: Contents) -> Copies:

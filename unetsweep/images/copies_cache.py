@@ -1,6 +1,7 @@
 """What was found in a set of images, remembered by their content.
 
-Rule 1: the key is the content of all files and the version of the method, so names and places do not matter.
+Rule 1: the key is the content of all files in their order and the version of the method; names and places matter
+        no further, so a cache never answers otherwise than the work itself would.
 Rule 2: a cache may be lost, torn, foreign or closed to us at any time: then the work is done anew.
 """
 
@@ -9,11 +10,13 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-METHOD = 1
+from unetsweep.images.fingerprints import DOUBTFUL, SURE
+
+METHOD = 2
 """Raised with every change that may find something else."""
 
 
@@ -36,38 +39,42 @@ class Contents:
     suspicious: tuple[Found, ...]
 
 
-def default_folder() -> Path:
-    """`$XDG_CACHE_HOME/unetsweep/copies`, else under `~/.cache`."""
+def default_folder() -> Path | None:
+    """`$XDG_CACHE_HOME/unetsweep/copies`, else under `~/.cache`; None for a user without a home."""
     named = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()) / "unetsweep" / "copies"
+    try:
+        folder = Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()
+    except RuntimeError:
+        return None
+    return folder / "unetsweep" / "copies"
 
 
-def file_of(folder: Path, digests: Iterable[str]) -> Path:
-    """The file that belongs to these contents."""
-    text = f"copies {METHOD}\n" + "\n".join(sorted(set(digests)))
+def file_of(folder: Path, digests: Sequence[str]) -> Path:
+    """The file that belongs to these contents, in this order."""
+    text = f"copies {METHOD}\n" + "\n".join(digests)
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
 
 
-def recall(file: Path, digests: Iterable[str]) -> Contents | None:
+def recall(file: Path, digests: Sequence[str]) -> Contents | None:
     """What the file says of these contents; None where there is none, or none that can be believed."""
     known = set(digests)
     try:
         said = json.loads(file.read_bytes())
-        if said["schema"] != 1 or said["method"] != METHOD or set(said["images"]) != known:
+        if said["schema"] != 1 or said["method"] != METHOD or said["images"] != list(digests):
             return None
-        both = [tuple(_found(each, known) for each in said[part]) for part in ("matches", "suspicious")]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        matches = tuple(_found(each, known, SURE) for each in said["matches"])
+        return Contents(matches, tuple(_found(each, known, DOUBTFUL) for each in said["suspicious"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    return Contents(*both)
 
 
-def remember(file: Path, digests: Iterable[str], contents: Contents) -> None:
+def remember(file: Path, digests: Sequence[str], contents: Contents) -> None:
     """Write it whole, or not at all where the folder does not let us."""
     rows = {
         "matches": [_row(each) for each in contents.matches],
         "suspicious": [_row(each) for each in contents.suspicious],
     }
-    text = json.dumps({"schema": 1, "method": METHOD, "images": sorted(set(digests)), **rows}, indent=1)
+    text = json.dumps({"schema": 1, "method": METHOD, "images": list(digests), **rows}, indent=1)
     temporary = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -81,10 +88,12 @@ def remember(file: Path, digests: Iterable[str], contents: Contents) -> None:
                 os.unlink(temporary)
 
 
-def _found(row: Sequence[object], known: set[str]) -> Found:
+def _found(row: Sequence[object], known: set[str], least: float) -> Found:
     """Raises ValueError for a row that is none of ours."""
     a, b, correlation, how = row
-    if not isinstance(correlation, float | int) or not isinstance(how, str) or a not in known or b not in known:
+    if not isinstance(correlation, float | int) or not least <= correlation <= 1:  # NaN is neither
+        raise ValueError(row)
+    if not isinstance(how, str) or a not in known or b not in known:
         raise ValueError(row)
     return Found(str(a), str(b), float(correlation), how)
 

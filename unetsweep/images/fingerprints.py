@@ -1,6 +1,8 @@
 """A small picture of the vessels of each photograph, and how one of two is turned onto the other.
 
 Rule 1: what a copy may change is taken out first: brightness, contrast, colour, size, the border.
+        Where the photograph lies on its canvas is taken out too, by the frame of its bright field (`frames`);
+        but a border that mirrors hides the field, so each is also looked at as its canvas has it.
 Rule 2: all turns are tried at once: about the picture's centre a turn is a shift along the angle, and
         so is a mirrored turn read backwards; one Fourier transform tells the best of each for every pair.
 Rule 3: only a second look decides: the likely turn is refined (a photograph squashed after its turn is
@@ -15,6 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unetsweep.images.frames import bright_field, framed, on_canvas
+
 Pixels = NDArray[np.uint8]
 Levels = NDArray[np.float32]
 
@@ -23,11 +27,15 @@ SIDE = 160
 ANGLES, RADII = 256, 56
 RADIUS = 0.94 * SIDE / 2
 """Of the disc that is compared: what a turn at native size with a mirrored border leaves true."""
-LIKELY = 0.25
-"""Correlation over all turns from which a pair gets a second look."""
+LIKELY, LIKELY_BY_FIELD = 0.25, 0.4
+"""Correlation over all turns from which a pair gets a second look: about the canvas's centre, and the field's."""
+SURE, DOUBTFUL = 0.7, 0.5
+"""Correlations of the vessels, once one picture is turned onto the other."""
+_FIELD_RADIUS = 0.95 * SIDE / 2
 _CENTRE = (SIDE / 2 - 0.5, SIDE / 2 - 0.5)
 _SQUASH, _SHIFT = 1.18, 0.06
-"""How far a copy may be stretched, and shifted (as a share of the side), beside its turn."""
+"""How far the second look may stretch, and shift (as a share of the side), beside the turn. What a copy may is less
+where only its canvas is known: the likely turn is about the middle, and lost with a shift of 2 % of the width."""
 _NEAR_ZERO = 0.3
 """Degrees below which a turn is none, and a quarter turn is one."""
 
@@ -40,6 +48,20 @@ class Fingerprint:
     """Green less its surroundings, over the local spread: -3 to 3, vessels below 0, 0 outside the field."""
     field: Pixels
     """1 inside the photograph's round field, a little away from its edge."""
+    pose: Levels
+    """2 x 3: (x, y, 1) here to (x, y) in the photograph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """One photograph, seen twice."""
+
+    canvas: Fingerprint
+    """As it lies on its canvas."""
+    field: Fingerprint | None
+    """With its bright field as the disc; None where it has no such."""
+    whole: bool
+    """The field is beyond doubt, so the canvas tells nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +74,10 @@ class Turn:
     step: int
     """Of ANGLES in a full circle."""
 
+    def back(self) -> "Turn":
+        """What makes `a` of `b`; a mirrored turn undoes itself."""
+        return Turn(self.b, self.a, self.mirrored, self.step if self.mirrored else -self.step % ANGLES)
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -62,20 +88,37 @@ class Fit:
     pose: Levels
     """2 x 3: (x, y, 1) in the fingerprint of `a` to (x, y) in that of `b`."""
 
+    def back(self) -> "Fit":
+        """The same fit, from `b` to `a`."""
+        return Fit(self.correlation, self.mirrored, np.linalg.inv(_square(self.pose))[:2].astype(np.float32))
+
+
+def looks(image: Pixels) -> Looks:
+    """Of a photograph, height x width x 3 in RGB order, of any size."""
+    field = bright_field(image)
+    if field is None:
+        return Looks(fingerprint(image), None, whole=False)
+    small, there, pose = framed(image, field, SIDE, _FIELD_RADIUS)
+    return Looks(fingerprint(image), _printed(small, _inside(small) * there, pose), field.whole)
+
 
 def fingerprint(image: Pixels) -> Fingerprint:
-    """Of a photograph, height x width x 3 in RGB order, of any size."""
-    small = _fitted(image)
-    whole, core = _fields(_inside(small))
+    """Of a photograph as it lies on its canvas."""
+    small, pose = on_canvas(image, SIDE)
+    return _printed(small, _inside(small), pose)
+
+
+def _printed(small: Pixels, inside: Pixels, pose: Levels) -> Fingerprint:
+    whole, core = _fields(inside)
     green = small[:, :, 1].astype(np.float32)
     around = _blurred(green * whole, 5) / (_blurred(whole, 5) + np.float32(1e-3))
     detail = (_blurred(green, 0.8) - around) * core
     spread = np.sqrt(_blurred(detail * detail, 12) / (_blurred(core, 12) + np.float32(1e-3)))
     levels = np.clip(detail / (spread + np.float32(1.5)), -3, 3) * core
-    return Fingerprint(np.asarray(levels, np.float32), core.astype(np.uint8))
+    return Fingerprint(np.asarray(levels, np.float32), core.astype(np.uint8), pose)
 
 
-def likely_turns(prints: Sequence[Fingerprint], at_once: int = 64) -> Iterator[Turn]:
+def likely_turns(prints: Sequence[Fingerprint], likely: float = LIKELY, at_once: int = 64) -> Iterator[Turn]:
     """Each pair that may show one eye, with its best turn, in the order of the prints.
 
     `at_once` rows of the table of all pairs are held at a time: 64 x 1000 pairs need about 200 MB.
@@ -87,7 +130,7 @@ def likely_turns(prints: Sequence[Fingerprint], at_once: int = 64) -> Iterator[T
         rows, others = spectra[first : first + at_once], spectra[first:]
         best = [_best(rows, side) for side in (others.conj(), others)]
         score = np.maximum(best[0][0], best[1][0])
-        for row, column in np.argwhere(score >= LIKELY):
+        for row, column in np.argwhere(score >= likely):
             if column > row:
                 mirrored = bool(best[1][0][row, column] > best[0][0][row, column])
                 step = int(best[mirrored][1][row, column])
@@ -134,11 +177,22 @@ def in_words(pose: Levels, mirrored: bool) -> str:
 
 def turned_back(a: Pixels, b: Pixels) -> Pixels:
     """`b` as SIDE x SIDE x 3, turned onto `a` as well as it can be; black where it has nothing."""
-    prints = (fingerprint(a), fingerprint(b))
-    fits = [fit(*prints, turn) for turn in _each_turn(prints)]
-    best = max(fits, key=lambda each: each.correlation)
+    ours, theirs = looks(a), looks(b)
+    sights = [(ours.canvas, theirs.canvas)]
+    if ours.field is not None and theirs.field is not None:
+        sights.append((ours.field, theirs.field))
+    fits = [(fit(*prints, turn), prints) for prints in sights for turn in _each_turn(prints)]
+    best, (seen_a, seen_b) = max(fits, key=lambda each: each[0].correlation)
+    back = _square(ours.canvas.pose)
+    for step in (np.linalg.inv(_square(seen_a.pose)), _square(best.pose), _square(seen_b.pose)):
+        back = step @ back
+    back = np.linalg.inv(_square(theirs.canvas.pose)) @ back
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(_fitted(b), best.pose, (SIDE, SIDE), flags=flags), np.uint8)
+    return np.asarray(cv2.warpAffine(on_canvas(b, SIDE)[0], back[:2], (SIDE, SIDE), flags=flags), np.uint8)
+
+
+def _square(pose: Levels) -> NDArray[np.float64]:
+    return np.vstack([pose, [0, 0, 1]]).astype(np.float64)
 
 
 def _each_turn(prints: Sequence[Fingerprint]) -> Iterator[Turn]:
@@ -147,18 +201,6 @@ def _each_turn(prints: Sequence[Fingerprint]) -> Iterator[Turn]:
     for mirrored in (False, True):
         _, steps = _best(spectra[:1], spectra[1:] if mirrored else spectra[1:].conj())
         yield Turn(0, 1, mirrored, int(steps[0, 0]))
-
-
-def _fitted(image: Pixels) -> Pixels:
-    """As SIDE x SIDE x 3 of the same area, not squashed: cut or filled with black about its centre."""
-    height, width = image.shape[:2]
-    scale = SIDE / math.sqrt(width * height)
-    size = max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
-    sized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    left, top = (max(0, (side - SIDE) // 2) for side in size)
-    cut = sized[top : top + SIDE, left : left + SIDE]
-    down, right = (SIDE - cut.shape[0]) // 2, (SIDE - cut.shape[1]) // 2
-    return np.asarray(cv2.copyMakeBorder(cut, down, down, right, right, cv2.BORDER_CONSTANT, value=(0, 0, 0)), np.uint8)
 
 
 def _inside(small: Pixels) -> Pixels:
