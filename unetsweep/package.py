@@ -38,7 +38,7 @@ def digest(files: Mapping[str, bytes]) -> str:
 def code(package: Path | None = None) -> dict[str, str]:
     """`package`: the digest; of a copy also `commit`, and `diff`: a digest of what was not committed."""
     package = folder() if package is None else package
-    with contextlib.suppress(OSError, ValueError, AttributeError):
+    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):  # somebody else's file
         noted = json.loads((package.parent / NOTE).read_bytes())
         if noted["package"] == package.parent.name:
             return {name: str(noted[name]) for name in ("package", "commit", "diff") if noted.get(name)}

@@ -114,3 +114,19 @@ def test_a_torn_split_is_written_anew_from_a_config(place: Place) -> None:
     assert mended["manifest"] == whole["manifest"]
     assert set(mended["leak"]) == {"val", "test"}
     assert (path.parent / "data.json.torn").exists()
+
+
+def test_a_sweep_of_an_older_version_pins_its_images_and_tells_of_the_leak_from_now_on(place: Place) -> None:
+    path = written(place, LEAKY.replace("ALLOW", "true"))
+    place.submit(path)
+    place.run("cancel", "s")
+    pinned = place.folder / "results/s/data.json"
+    before = json.loads(pinned.read_text())
+    pinned.unlink()  # as an older version left it
+    assert "LEAKED" not in place.run("report", "s").stdout
+
+    place.submit(path)
+
+    assert json.loads(pinned.read_text()) == before
+    assert "LEAKED: 4 of 4 validation images" in place.run("report", "s").stdout
+    place.run("cancel", "s")

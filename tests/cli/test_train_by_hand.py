@@ -156,3 +156,24 @@ def test_images_that_do_not_fit_are_refused_before_anything_is_written(here: Pat
     assert not (here / "results").exists()
     assert "warning" in unetsweep(here, "submit", "s.yaml", "--executor", "local", "--dry-run").stderr
     assert not (here / "results").exists()
+
+
+@pytest.mark.train
+def test_the_config_of_a_training_that_there_is_stays_its_own(here: Path, eyes: Path):
+    (here / "eyes").unlink()
+    shutil.copytree(eyes, here / "eyes")
+    unetsweep(here, "train", "config.json", "--out", "hand")
+    before = (here / "hand/config.json").read_bytes()
+
+    (here / "other.json").write_text(json.dumps(CONFIG | {"learning_rate": 0.1}))
+    assert "holds another training" in unetsweep(here, "train", "other.json", "--out", "hand", status=2).stderr
+    assert (here / "hand/config.json").read_bytes() == before
+
+    # a new pair divides nothing anew, a lost one is named
+    for kind in ("image", "mask"):
+        shutil.copyfile(here / f"eyes/test/{kind}/01.png", here / f"eyes/train/{kind}/99.png")
+    unetsweep(here, "train", "config.json", "--out", "hand")
+    assert (here / "hand/config.json").read_bytes() == before
+    (here / "eyes/train/image/01.png").unlink()
+    assert "missing: 01" in unetsweep(here, "train", "config.json", "--out", "hand", status=2).stderr
+    assert (here / "hand/config.json").read_bytes() == before

@@ -128,3 +128,56 @@ def test_configs_are_one_training_exactly_when_their_ids_are_the_same(a: TrialCo
 def test_run_keys_differ_exactly_in_what_is_not_epochs(a: TrialConfig, b: TrialConfig):
     alike = contract.encode(a) | {"epochs": 0} == contract.encode(b) | {"epochs": 0}
     assert (contract.run_key(a) == contract.run_key(b)) == alike
+
+
+PINS = {"train": {"1": "a"}, "val": {"2": "b"}, "test": {"1": "c"}}
+NAMED = {
+    "plain": {**SMALLEST},
+    "pinned": {**SMALLEST, "data": {"root": "d", "also_score_at": [0], "manifest": PINS}},
+    "leaky": {**SMALLEST, "data": {"root": "d", "split": {"groups": "none", "allow_leak": True}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "config_id", "run_key"),
+    [
+        ("plain", "a3b290c61b3ea7b86722bb7dfe8dc5e11eb974d5477fa577841bd5ad12dbd982",
+         "ff41ead0db36d7d66dae51a34c5833d4076c634dc216854be076f5e8fa50fb3f"),
+        ("pinned", "3f2be5150b42d9e04afd15666677fe3d5632ea851f2c25e3decd88afd20c299b",
+         "a1fcaff2254668d9ce11067f3dce2e12e8740ef739d32c38a1b1c385a237e0e2"),
+        ("leaky", "c100bca7350cdd1683d8b74ef1eb2eea3963d25581474b45d2564e3d1128d51c",
+         "f988b6408852ab3794622585c3f48dbee838d36820e877b79fe9c1041ebd3238"),
+    ],
+)  # fmt: skip
+def test_digests_that_are_on_disks_stay_what_they_are(name: str, config_id: str, run_key: str):
+    config = contract.config_from(NAMED[name])
+    assert (contract.config_id(config), contract.run_key(config)) == (config_id, run_key)
+
+
+def test_a_training_goes_by_one_name_whether_it_was_pinned_or_allowed_to_leak():
+    split = {"groups": "none"}
+    plain, leaky, pinned = (
+        contract.config_from({**SMALLEST, "data": {"root": "d", **more}})
+        for more in ({"split": split}, {"split": {**split, "allow_leak": True}}, {"split": split, "manifest": PINS})
+    )
+    assert contract.run_key(leaky) == contract.run_key(plain) != contract.run_key(pinned)
+    assert contract.run_key(plain) in contract.run_keys(pinned)
+    assert contract.run_key(pinned) not in contract.run_keys(plain)
+
+
+@pytest.mark.parametrize(
+    ("part", "trainer", "said"),
+    [
+        pytest.param("train", {}, "data.manifest: names no image in train; leave it out to split anew", id="train"),
+        pytest.param("val", {"score_test": False}, "data.manifest: names no image in val", id="val"),
+        pytest.param("test", {}, "data.manifest: names no image in test", id="test"),
+        pytest.param("test", {"score_test": False}, None, id="a test set that nobody scores"),
+    ],
+)
+def test_a_manifest_with_nothing_to_train_on_or_to_score_is_refused(part: str, trainer, said: str | None):
+    raw = {**SMALLEST, "data": {"root": "d", "manifest": {**PINS, part: {}}}, "trainer": trainer}
+    if said is None:
+        assert contract.config_from(raw).data.manifest == {**PINS, part: {}}
+        return
+    with pytest.raises(ConfigError, match=said):
+        contract.config_from(raw)

@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import cv2
 import pytest
 from images_drawn import make_set
 
@@ -56,3 +57,21 @@ def test_a_mask_counts_as_much_as_an_image(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="test: changed since the split was pinned: 01"):
         check(data)
+
+
+def test_what_it_does_not_name_is_let_be(tmp_path: Path) -> None:
+    root = make_set(tmp_path)
+    (root / "groups.csv").write_text("file,group\n" + "".join(f"{n:02d}.png,{n}\n" for n in range(1, 30)))
+    data = DataConfig(str(root), Split(groups="groups.csv"))
+    data = dataclasses.replace(data, manifest=check(data).manifest)
+    before = names(data)
+
+    (root / "groups.csv").unlink()
+    shutil.copy(root / "train/image/01.png", root / "train/image/98.png")  # no mask yet
+    shutil.copy(root / "train/mask/02.png", root / "train/mask/01_manual2.png")  # a second annotator
+    for kind in ("image", "mask"):  # a pair of another size
+        picture = cv2.imread(str(root / "train" / kind / "01.png"))
+        cv2.imwrite(str(root / "train" / kind / "99.png"), picture[:32, :32])
+
+    assert names(data) == before
+    assert check(data).manifest == data.manifest

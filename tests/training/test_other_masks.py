@@ -1,5 +1,6 @@
 """`data.also_score_at`: the scores under other masks, made beside the training and not noticed by it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import pytest
 import torch
 import training_scenes as scenes
 
-from unetsweep.contract import DataConfig
-from unetsweep.images.read import read_mask
+from unetsweep.contract import DataConfig, Result, dumps, encode
+from unetsweep.errors import DataError
+from unetsweep.images.read import Images, manifest, read_mask
 from unetsweep.images.scores import dice, iou
 from unetsweep.training import data
 from unetsweep.training.checkpoints import LAST, load_unet, weights_digest
-from unetsweep.training.evaluate import evaluating, logits
+from unetsweep.training.evaluate import Scores, evaluating, logits
+from unetsweep.training.horizons import Scored
 
 pytestmark = pytest.mark.train
 
@@ -67,6 +70,39 @@ def test_a_test_set_that_is_not_to_be_read_has_no_scores(root: Path, tmp_path: P
     assert (row["test_iou"], row["test_loss"], row["test_per_image"], row["test_scores"]) == (None, None, [], {})
     assert set(row["also_scored"]["0"]) == {"val_iou", "val_dice"}
     assert set(row["val_scores"]) == {"dice", "precision", "sensitivity", "image_iou_mean", "image_iou_sd"}
+
+
+def test_test_images_that_nobody_scores_are_not_decoded(tmp_path: Path) -> None:
+    root = scenes.write_images(tmp_path / "set")
+    asked = config(root, trainer={"score_test": False})
+    scored = data.read(config(root)).manifest
+    (before,) = data.older_digests(asked)
+    for image in (root / "test/image").iterdir():
+        image.write_bytes(b"no image")
+    read = data.read(asked)
+    assert (read.test.names, read.manifest["test"]) == ((), [])
+    assert (read.manifest["train"], read.manifest["val"]) == (scored["train"], scored["val"])
+    assert before == scored["sha256"] != read.manifest["sha256"]
+    with pytest.raises(DataError, match="no complete PNG image"):
+        data.read(config(root))
+
+
+def test_the_digest_of_what_was_read_is_that_of_all_versions(tmp_path: Path) -> None:
+    images = Images(("a",), (np.zeros((2, 2, 3), np.uint8),), (np.ones((2, 2), np.uint8),))
+    digest = "9349f6dad96fd1cb037e991ada5047f326ba95a0b08dee33e70d72586cf92681"
+    assert manifest(images, images, images) == {"train": ["a"], "val": ["a"], "test": ["a"], "sha256": digest}
+
+
+@pytest.mark.parametrize("loss", [np.inf, np.nan])
+def test_a_test_loss_that_is_not_finite_is_null_and_loses_no_result(loss: float) -> None:
+    def scores(of: float) -> Scores:
+        return Scores(("a", "b"), np.array([[1, 1, 1, of, 4], [1, 1, 1, 2, 4]]), np.zeros((2, 0, 3)))
+
+    result = Scored(scores(1.0), scores(loss), "w").told_in(Result(val_iou=0.5), ())
+    row = json.loads(dumps(encode(result)))
+    assert (row["test_iou"], row["test_loss"]) == (1 / 3, None)
+    assert [image["loss"] for image in row["test_per_image"]] == [None, 0.5]
+    assert [image["loss"] for image in row["val_per_image"]] == [0.25, 0.5]
 
 
 def test_only_what_is_scored_is_cut_at_other_levels_and_the_digest_knows_nothing_of_it(root: Path) -> None:

@@ -1,13 +1,17 @@
 """What a training refuses before it begins, or before it goes on."""
 
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import training_scenes as scenes
 
+from unetsweep import package
 from unetsweep.errors import ConfigError, TrainingError
+from unetsweep.images.manifest import divide, pin
 from unetsweep.training.checkpoints import LAST
 from unetsweep.training.module import learning_rate
 from unetsweep.training.run import World, device_of, train
@@ -31,6 +35,29 @@ def test_changed_images_are_not_trained_on(tmp_path: Path) -> None:
     picture.write_bytes((images / "train/image/01.png").read_bytes())
     with pytest.raises(TrainingError, match="trained on other images"):
         train(scenes.config(images, epochs=2), out)
+
+
+def test_a_training_of_an_older_version_goes_on_where_the_images_are_the_same(tmp_path: Path) -> None:
+    images = scenes.write_images(tmp_path / "set")
+    older = scenes.config(images, epochs=1)
+    out = scenes.trained(tmp_path / "out", older)  # without the split by name, as older versions did
+    (tmp_path / "other").mkdir()
+    for part in ("horizons", "checkpoints"):
+        shutil.copytree(out / part, tmp_path / "other" / part)
+    manifest = pin(**divide(older.data))
+    split = replace(older.data.split, allow_leak=True)
+
+    pinned = replace(older, epochs=2, data=replace(older.data, manifest=manifest, split=split))
+    assert scenes.progress(scenes.trained(out, pinned)).keys() == {1, 2}
+
+    fewer = {**manifest, "train": dict(list(manifest["train"].items())[1:])}
+    with pytest.raises(TrainingError, match="trained on other images"):
+        train(replace(pinned, data=replace(pinned.data, manifest=fewer)), tmp_path / "other")
+
+
+def test_the_code_of_a_result_is_that_which_began(root: Path, tmp_path: Path) -> None:
+    scenes.trained(tmp_path / "out", scenes.config(root, epochs=2), code_later={"package": "edited"})
+    assert scenes.result(tmp_path / "out", 2)["code"] == package.code()
 
 
 def test_a_schedule_that_looks_at_the_total_shares_nothing(root: Path, tmp_path: Path) -> None:

@@ -90,12 +90,14 @@ def _call(scene: Any, rank: int, size: int, port: int, out: Path, args: Any, key
 
 def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None, lose_at: int | None = None,
           save_every_s: float = 0.0, stop_after: int | None = None, prune: dict[str, Any] | None = None,
-          **more: Any) -> None:  # fmt: skip
+          code_later: dict[str, str] | None = None, **more: Any) -> None:  # fmt: skip
     """`train()`; rank 0 kills itself, or is told that it lost the run, when it asks for the `kill_at`th time.
 
     `stop_after`: it is told to stop for now after so many epochs of this start. `prune`: what is in
     `stop.json`, which is there from the end of the first epoch of this start on (but not yet for its decision).
+    `code_later`: what the package's sources are from the first epoch's end on.
     """
+    from unetsweep import package
     from unetsweep.training import decisions
     from unetsweep.training import run as door
 
@@ -114,6 +116,8 @@ def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None
         ends += 1
         assert world.rank == 0
         assert needed > 0
+        if code_later:
+            package.code = lambda: code_later
         if prune and ends == 1:
             write_stop(out, **prune)
         return "the end is near" if ends == stop_after else None

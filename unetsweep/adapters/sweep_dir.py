@@ -79,8 +79,11 @@ class SweepDir:
         about = {"executor": executor, "created": self._now().isoformat(), "working_directory": working or os.getcwd()}
         link_json(self.root / SWEEP, about)
         if data is not None:
-            write_json(self.root / layout.DATA, data)
+            self.pin_images(data)
         write_text(self.root / layout.SPEC, yaml)
+
+    def pin_images(self, data: Mapping[str, Any]) -> None:
+        write_json(self.root / layout.DATA, data)
 
     def check_private(self) -> None:
         """Refuse a directory into which others may write: the files in it are run as code."""

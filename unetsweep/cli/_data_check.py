@@ -13,6 +13,7 @@ import click
 from unetsweep.images.copies import Match
 from unetsweep.images.findings import MUCH, Finding, findings, group_sizes
 from unetsweep.images.inspection import VAL, Inspection, inspect
+from unetsweep.images.layout import shown
 
 WIDTH = 120
 SHOWN = 40
@@ -57,7 +58,7 @@ def as_object(seen: Inspection, found: Sequence[Finding]) -> dict[str, Any]:
 
 def lines(seen: Inspection, found: Sequence[Finding]) -> Iterator[str]:
     """The same for people."""
-    yield f"{seen.root}"
+    yield shown(seen.root)
     for part, sizes in seen.sizes.items():
         yield _row(part, f"{sum(sizes.values())} images, " + (", ".join(sorted(sizes)) or "none that can be read"))
     if seen.masks:
@@ -94,13 +95,12 @@ def how_of(seen: Inspection, first: str, name: str) -> str:
 
 
 def write_whole(file: Path, text: str) -> None:
-    """The file is there whole, or as it was before."""
+    """The file is there whole, or as it was before; its user's alone, since it may hold patients' photographs."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)
-        os.chmod(temporary, 0o644)
         os.replace(temporary, file)
     except BaseException:
         os.unlink(temporary)

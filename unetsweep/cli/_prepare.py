@@ -48,7 +48,7 @@ def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Pat
             warnings.append(str(error))
     if directory.exists():
         directory.check_private()
-        changed, write = _update(spec, directory, source)
+        changed, write = _update(spec, directory, source, pins)
         warnings += [f"changed since the last submit: {line}" for line in changed]
     else:
         write = _creation(spec, directory, kind, pins)
@@ -127,8 +127,10 @@ def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: dict[st
     return write
 
 
-def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> tuple[tuple[str, ...], Callable[[], None]]:
-    """What changed, in words, and the deed."""
+def _update(
+    spec: "SweepSpec", directory: "SweepDir", source: Path, pins: dict[str, Any]
+) -> tuple[tuple[str, ...], Callable[[], None]]:
+    """What changed, in words, and the deed. A sweep of an older version pins its images now."""
     from unetsweep.adapters.spare_files import Spares
     from unetsweep.config.changes import difference, refused
     from unetsweep.config.load import load
@@ -149,6 +151,8 @@ def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> tuple[tup
 
     def write() -> None:
         directory.resume()
+        if pins and directory.data is None:
+            directory.pin_images(pins)
         if changed:
             directory.replace_spec(as_yaml(spec, commit=_commit()))
         if clearing.wanted(spec) and not clearing.wanted(old):

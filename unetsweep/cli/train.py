@@ -4,10 +4,14 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from unetsweep.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from unetsweep.contract import TrialConfig
 
 
 @click.command("train")
@@ -34,6 +38,7 @@ def command(config: Path, out: Path) -> None:
         raise UsageError(f"{config}: trainer.command is set: run that program itself")
     from unetsweep.images.check import check
 
+    asked = _as_before(asked, out)
     checked = check(asked.data)
     for warning in checked.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -54,3 +59,25 @@ def command(config: Path, out: Path) -> None:
     words = ", ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
     click.echo(f"{result.state}: best epoch {result.best_epoch} of {result.epochs}: {words}")
     click.echo(f"{out / layout.RESULT}")
+
+
+def _as_before(asked: "TrialConfig", out: Path) -> "TrialConfig":
+    """With the split of the training in `out`, where it is the same but for its epochs. UsageError where it is another
+    one: then nothing of it is touched."""
+    from unetsweep.contract import config_from, run_key
+    from unetsweep.core import layout
+    from unetsweep.training.checkpoints import LAST
+
+    path = out / layout.CONFIG
+    if not path.exists() or not ((out / LAST).exists() or (out / "horizons").exists()):
+        return asked
+    try:
+        before = config_from(json.loads(path.read_bytes()), str(path))
+    except ValueError as error:
+        raise UsageError(f"{path}: not readable as JSON ({error}); remove {out}, or name another --out") from error
+    if asked.data.manifest is None:
+        asked = replace(asked, data=replace(asked.data, manifest=before.data.manifest))
+    looks_at_total = asked.trainer.schedule != "constant" and asked.epochs != before.epochs
+    if run_key(asked) != run_key(before) or looks_at_total:
+        raise UsageError(f"{out} holds another training, of {path}; name another --out, or remove that one")
+    return asked

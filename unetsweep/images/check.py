@@ -10,7 +10,7 @@ from unetsweep.errors import DataError, Problem
 from unetsweep.images.copies import Copies, find_copies
 from unetsweep.images.layout import Pair, find_pairs
 from unetsweep.images.leaks import Leak, leak_of
-from unetsweep.images.manifest import pin, pinned
+from unetsweep.images.manifest import divide, pin
 from unetsweep.images.read import read_pair, size_of
 from unetsweep.images.split import groups_of, split
 
@@ -59,7 +59,7 @@ def check(data: DataConfig) -> Checked:
     Raises DataError with every problem of the set at once, or with the leak where the config allows none.
     """
     root = Path(data.root)
-    pairs = find_pairs(root)
+    pairs = _pairs(data)
     problems: list[Problem] = []
     split_problems: list[Problem] = []
     parts: dict[str, tuple[Pair, ...]] = {}
@@ -81,11 +81,21 @@ def check(data: DataConfig) -> Checked:
     return _checked(data, parts, seen, leak, copies)
 
 
+def _pairs(data: DataConfig) -> dict[str, tuple[Pair, ...]]:
+    """The images of `train` and `test`: what is there, or of it what the manifest names."""
+    if data.manifest is None:
+        return find_pairs(Path(data.root))
+    parts = divide(data)
+    return {"train": tuple(sorted((*parts["train"], *parts["val"]), key=lambda p: p.name)), "test": parts["test"]}
+
+
 def _divided(
     data: DataConfig, pairs: Mapping[str, tuple[Pair, ...]], root: Path, copies: Copies | None
 ) -> dict[str, tuple[Pair, ...]]:
     if data.manifest is not None:
-        return pinned(pairs, data.manifest, root)
+        of = {pair.name: pair for pair in pairs["train"]}
+        halves = {part: tuple(of[name] for name in sorted(data.manifest[part])) for part in ("train", "val")}
+        return {**halves, "test": pairs["test"]}
     if data.split.groups == "auto" and copies is None:
         return {}  # the pictures have problems of their own, which are told
     train, val = split(pairs["train"], data.split, root, copies)
@@ -111,7 +121,7 @@ def _checked(
     for of in seen.values():
         sizes.update({size: len(names) for size, names in of.sizes.items()})
     training, by_eye = [*parts["train"], *parts["val"]], replace(data.split, groups="auto")
-    groups = groups_of(training, data.split, Path(data.root), copies)
+    groups = _groups(training, data, copies)
     shows = groups_of(training, by_eye, Path(data.root), copies) if data.split.groups == "none" else groups
     return Checked(
         train=len(parts["train"]),
@@ -125,6 +135,16 @@ def _checked(
         leak=leak,
         warnings=_warnings(data, shares, leak),
     )
+
+
+def _groups(training: Sequence[Pair], data: DataConfig, copies: Copies) -> dict[str, str]:
+    """Where the split is pinned, the groups need no longer be told: those that the pictures show will do."""
+    try:
+        return groups_of(training, data.split, Path(data.root), copies)
+    except DataError:
+        if data.manifest is None:
+            raise
+        return groups_of(training, replace(data.split, groups="auto"), Path(data.root), copies)
 
 
 def _read(part: str, pairs: Sequence[Pair], data: DataConfig, problems: list[Problem]) -> _Seen:

@@ -1,11 +1,12 @@
 """What follows from a look at a set of images: what is wrong, how much it matters, what to do next."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from unetsweep.images.copies import SAME_FILE
+from unetsweep.images.copies import SAME_FILE, joined
 from unetsweep.images.inspection import VAL, Inspection
 
 MUCH = 0.4
@@ -31,6 +32,7 @@ def findings(seen: Inspection) -> tuple[Finding, ...]:
     """All of them, errors first."""
     found = [
         *(Finding("error", trouble.kind, trouble.where, trouble.message) for trouble in seen.troubles),
+        *_one_group(seen),
         *_test_copies(seen),
         *_copies(seen),
         *_duplicates(seen),
@@ -58,6 +60,16 @@ def _test_copies(seen: Inspection) -> Iterator[Finding]:
     for match in seen.test_copies():
         text = f"shows the eye of {image(seen, match.a)} ({match.how}, correlation {match.correlation:.2f})"
         yield Finding("error", "test-copies", image(seen, match.b), f"{text}; take one of the two away")
+
+
+def _one_group(seen: Inspection) -> Iterator[Finding]:
+    """Eyes of one person count as one, as they do for `groups: auto`."""
+    images = seen.of("train")
+    links = [pair for group in (*seen.groups("train"), *seen.persons) for pair in itertools.pairwise(group)]
+    known = [(a, b) for a, b in links if a in images and b in images]
+    if len(joined(images, known)) == 1:
+        text = f"{_count(len(images), 'image')} of one eye or person; training and validation need one each: add others"
+        yield Finding("error", "one-group", "train", text)
 
 
 def _copies(seen: Inspection) -> Iterator[Finding]:

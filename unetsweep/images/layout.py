@@ -2,10 +2,11 @@
 
 Rule 1: files are listed by extension; anything else in a folder is not ours and is left alone.
 Rule 2: every problem of a set is told at once.
+Rule 3: names are text in UTF-8, since splits, results and reports name the images.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,17 @@ def pairs_and_problems(root: Path) -> tuple[dict[str, tuple[Pair, ...]], list[Pr
     return pairs, problems
 
 
+def pairs_named(root: Path, names: Mapping[str, Collection[str]]) -> dict[str, dict[str, tuple[Pair, ...]]]:
+    """By part and name, every pair that the files of these names can make; whatever else is there is let be.
+
+    Raises DataError where there is no set at all.
+    """
+    home = home_of(root)
+    if not any((home / part).is_dir() for part in PARTS):
+        find_pairs(root)  # says so
+    return {part: _possible(home / part, wanted) for part, wanted in names.items()}
+
+
 def home_of(root: Path) -> Path:
     """The folder that holds train/ and test/: `root`, or its only `Data/`, as the 100-image set unpacks."""
     if not any((root / part).is_dir() for part in PARTS):
@@ -75,6 +87,15 @@ def home_of(root: Path) -> Path:
             if any((root / parent / part).is_dir() for part in PARTS):
                 return root / parent
     return root
+
+
+def shown(name: object) -> str:
+    """A name or path as text that can be printed, whatever its bytes are.
+
+    >>> shown("01.png"), shown(b"caf\xe9.png".decode("utf-8", "surrogateescape"))
+    ('01.png', 'caf\\udce9.png')
+    """
+    return str(name).encode("utf-8", "backslashreplace").decode()
 
 
 def listed(folder: Path) -> tuple[Path, ...]:
@@ -85,7 +106,7 @@ def listed(folder: Path) -> tuple[Path, ...]:
 
 def _pairs_in(home: Path, part: str, problems: list[Problem]) -> tuple[Pair, ...]:
     """The pairs of one part; what does not pair is added to `problems`."""
-    images, masks = listed(home / part / "image"), listed(home / part / "mask")
+    images, masks = (_with_text(listed(home / part / kind), part, problems) for kind in ("image", "mask"))
     kinds = ", ".join(sorted(e[1:] for e in EXTENSIONS))
     for kind, files in (("image", images), ("mask", masks)):
         if not files:
@@ -110,8 +131,25 @@ def _pairs_in(home: Path, part: str, problems: list[Problem]) -> tuple[Pair, ...
     return tuple(Pair(s, i, of[s][0]) for s, i in sorted(by_stem.items()) if of.get(s))
 
 
+def _possible(folder: Path, names: Collection[str]) -> dict[str, tuple[Pair, ...]]:
+    there = [listed(folder / kind) if (folder / kind).is_dir() else () for kind in ("image", "mask")]
+    images: dict[str, list[Path]] = {}
+    for image in there[0]:
+        if image.stem in names:
+            images.setdefault(image.stem, []).append(image)
+    of = _masks_of(tuple(images), there[1])
+    return {n: tuple(Pair(n, image, mask) for image in some for mask in of.get(n, ())) for n, some in images.items()}
+
+
+def _with_text(files: Sequence[Path], part: str, problems: list[Problem]) -> tuple[Path, ...]:
+    """Those whose names are text in UTF-8; the others are told."""
+    bad = [file for file in files if shown(file.name) != file.name]
+    problems += [Problem("its name is no text in UTF-8; rename it", _at(part, file)) for file in bad]
+    return tuple(file for file in files if file not in bad)
+
+
 def _at(part: str, file: Path) -> str:
-    return f"{part}/{file.parent.name}/{file.name}"
+    return f"{part}/{file.parent.name}/{shown(file.name)}"
 
 
 def _by_stem(images: Sequence[Path], part: str, problems: list[Problem]) -> dict[str, Path]:

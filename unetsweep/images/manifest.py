@@ -2,6 +2,7 @@
 
 Rule 1: where a manifest is, it is the split; nothing is divided anew.
 Rule 2: a pair that is missing or has changed is refused by name; a file that the manifest does not name is let be.
+        Of several masks of an image, the one that was pinned is taken.
 """
 
 import hashlib
@@ -11,11 +12,13 @@ from typing import Any
 
 from unetsweep.contract import DataConfig
 from unetsweep.errors import DataError, Problem
-from unetsweep.images.layout import Pair, find_pairs
+from unetsweep.images.layout import Pair, find_pairs, pairs_named
 from unetsweep.images.split import split
 
 SHOWN = 8
 """Files that are named before `and … more`."""
+
+_ANEW = ", or start a sweep of another name (by hand: another --out) to split anew"
 
 Manifest = Mapping[str, Mapping[str, str]]
 """`train`, `val` and `test`: the digest of each pair by its name."""
@@ -24,9 +27,9 @@ Manifest = Mapping[str, Mapping[str, str]]
 def divide(data: DataConfig) -> dict[str, tuple[Pair, ...]]:
     """`train`, `val` and `test` as the manifest says, or divided anew where there is none. Raises DataError."""
     root = Path(data.root)
-    pairs = find_pairs(root)
     if data.manifest is not None:
-        return pinned(pairs, data.manifest, root)
+        return pinned(data.manifest, root)
+    pairs = find_pairs(root)
     train, val = split(pairs["train"], data.split, root)
     return {"train": train, "val": val, "test": pairs["test"]}
 
@@ -37,12 +40,13 @@ def pin(train: Sequence[Pair], val: Sequence[Pair], test: Sequence[Pair]) -> dic
     return {part: {pair.name: digest(pair) for pair in pairs} for part, pairs in parts.items()}
 
 
-def pinned(pairs: Mapping[str, Sequence[Pair]], manifest: Mapping[str, Any], root: Path) -> dict[str, tuple[Pair, ...]]:
-    """The pairs (of `train` and `test`, as found on the disk) that the manifest names, as `train`, `val` and `test`.
+def pinned(manifest: Mapping[str, Any], root: Path) -> dict[str, tuple[Pair, ...]]:
+    """The pairs that the manifest names, as `train`, `val` and `test`.
 
     DataError names each that is missing or has changed.
     """
     problems: list[Problem] = []
+    pairs = pairs_named(root, {"train": [*manifest["train"], *manifest["val"]], "test": manifest["test"]})
     found = {
         part: _matching(part, pairs["test" if part == "test" else "train"], manifest[part], problems)
         for part in ("train", "val", "test")
@@ -63,16 +67,19 @@ def digest(pair: Pair) -> str:
     return total.hexdigest()[:32]
 
 
-def _matching(part: str, pairs: Sequence[Pair], wanted: Mapping[str, str], problems: list[Problem]) -> tuple[Pair, ...]:
-    by_name = {pair.name: pair for pair in pairs}
-    missing = [name for name in wanted if name not in by_name]
-    other = [name for name in wanted if name in by_name and digest(by_name[name]) != wanted[name]]
+def _matching(
+    part: str, pairs: Mapping[str, Sequence[Pair]], wanted: Mapping[str, str], problems: list[Problem]
+) -> tuple[Pair, ...]:
+    missing = [name for name in wanted if not pairs.get(name)]
+    same = {name: next((p for p in pairs.get(name, ()) if digest(p) == wanted[name]), None) for name in wanted}
+    other = [name for name, pair in same.items() if pair is None and name not in missing]
     if missing:
-        problems.append(Problem(f"missing: {_some(missing)}; the split names them, so put them back", part))
-    if other:
-        text = f"changed since the split was pinned: {_some(other)}; put them back, or start a sweep of another name"
+        text = f"missing: {_some(missing)}; the split names them, so put image and mask back{_ANEW}"
         problems.append(Problem(text, part))
-    return tuple(by_name[name] for name in sorted(wanted) if name in by_name)
+    if other:
+        text = f"changed since the split was pinned: {_some(other)}; put them back{_ANEW}"
+        problems.append(Problem(text, part))
+    return tuple(pair for _, pair in sorted(same.items()) if pair is not None)
 
 
 def _some(names: Sequence[str]) -> str:

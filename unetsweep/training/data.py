@@ -5,6 +5,7 @@ Rule 2: the last, partial batch is kept, and every image counts exactly once an 
 Rule 3: images are decoded once; batches stay uint8 until they are on the device.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,10 @@ class TrialImages:
 
 
 def read(config: TrialConfig) -> TrialImages:
-    """Read and divide the images as the config says. Raises DataError, or ConfigError for the batch size."""
+    """Read and divide the images as the config says. Raises DataError, or ConfigError for the batch size.
+
+    Without `score_test` no test image is decoded, nor in the digest.
+    """
     from unetsweep.images.manifest import divide
     from unetsweep.images.read import manifest, read_pairs
 
@@ -61,12 +65,20 @@ def read(config: TrialConfig) -> TrialImages:
     how = (config.data.image_size, config.data.mask_threshold, config.model.in_channels)
     # Nothing is trained on other masks.
     also = {"train": (), "val": config.data.also_score_at, "test": config.data.also_score_at}
-    images = {name: read_pairs(part, *how, also[name]) for name, part in parts.items()}
+    wanted = parts if config.trainer.score_test else {**parts, "test": ()}
+    images = {name: read_pairs(part, *how, also[name]) for name, part in wanted.items()}
     sizes = sorted({image.shape[1::-1] for image in images["train"].images})
     if len(sizes) > 1 and config.batch_size > config.processes:
         found = "null, and the training images have sizes " + ", ".join(f"{w}x{h}" for w, h in sizes[:4])
         raise DataError(str(root), [Problem(f"{found}; set one size, so that they fit in a batch", "data.image_size")])
     return TrialImages(images["train"], images["val"], images["test"], manifest(**images))
+
+
+def older_digests(config: TrialConfig) -> Iterator[str]:
+    """What the digest of the same images was in older versions, which read test images that nobody scores."""
+    if not config.trainer.score_test:
+        scored = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, score_test=True))
+        yield str(read(scored).manifest["sha256"])
 
 
 def steps(count: int, batch: int, seed: int, epoch: int) -> list[list[int]]:

@@ -9,6 +9,7 @@ Rule 4: masks cut at other levels are counted in the same pass, and in columns o
 """
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,12 +67,21 @@ class Scores:
         return scores.over_set(self.counts) | scores.over_images(self.counts)
 
     def per_image(self) -> tuple[dict[str, Any], ...]:
-        """One `{image, tp, fp, fn, iou, loss}` an image."""
+        """One `{image, tp, fp, fn, iou, loss}` an image; a loss that is not finite is None."""
         rows: list[dict[str, Any]] = []
         for name, counts, row in zip(self.names, self.counts, self.table.tolist(), strict=True):
             entry = dict(zip(("tp", "fp", "fn"), (int(n) for n in counts), strict=True))
-            rows.append({"image": name, **entry, "iou": scores.iou(*counts), "loss": row[BCE] / row[PIXELS]})
+            rows.append({"image": name, **entry, "iou": scores.iou(*counts), "loss": finite(row[BCE] / row[PIXELS])})
         return tuple(rows)
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where it is none that a file of ours can hold.
+
+    >>> finite(0.5), finite(float("inf")), finite(float("nan"))
+    (0.5, None, None)
+    """
+    return value if math.isfinite(value) else None
 
 
 def _counts_in(table: np.ndarray[Any, Any]) -> list[scores.Counts]:

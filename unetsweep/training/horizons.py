@@ -6,14 +6,14 @@ Rule 1: everything here can be done again from the files, and gives the same.
 import os
 import resource
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import distributed
 
-from unetsweep import contract, package
+from unetsweep import contract
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.images.scores import under_other_masks
 from unetsweep.training import checkpoints, evaluate, machine
@@ -53,7 +53,7 @@ class Scored:
             val_per_image=self.val.per_image(),
             val_scores=self.val.summary(),
             test_iou=test.iou if test else None,
-            test_loss=test.loss if test else None,
+            test_loss=evaluate.finite(test.loss) if test else None,
             test_per_image=test.per_image() if test else (),
             test_scores=test.summary() if test else {},
             also_scored=under_other_masks(levels, self.val.also_counts, test.also_counts if test else ()),
@@ -68,14 +68,15 @@ class Scorer:
         config: TrialConfig,
         images: TrialImages,
         desk: Desk,
-        *,
         rank: int,
         size: int,
+        *,
         job_id: str | None,
+        code: Mapping[str, str],
         micro_batch: int | None = None,
     ) -> None:
         self.config, self.images, self.desk = config, images, desk
-        self.rank, self.size, self.job_id = rank, size, job_id
+        self.rank, self.size, self.job_id, self.code = rank, size, job_id, code
         mine = config.batch_size // size
         self.micro_batch = min(micro_batch or mine, mine)
 
@@ -115,7 +116,7 @@ class Scorer:
             hardware=machine.hardware(device),
             threads=torch.get_num_threads(),
             data_manifest=self.images.manifest,
-            code=package.code(),
+            code=self.code,
             micro_batch=self.micro_batch,
             message=reached.message,
         )

@@ -22,7 +22,8 @@ import torch
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
-from unetsweep.contract import TrialConfig, config_problems, run_key
+from unetsweep import package
+from unetsweep.contract import TrialConfig, config_problems, run_keys
 from unetsweep.errors import ConfigError, Problem, TrainingError
 from unetsweep.training import comet, data
 from unetsweep.training.callbacks import EpochEnds, StepSeed, epochs_done
@@ -75,7 +76,7 @@ def train(
     cannot start or go on, and where `owns` (asked on rank 0 before every rename and at each epoch's end)
     says that another attempt owns the run now.
     """
-    started = time.monotonic()
+    started, code = time.monotonic(), package.code()  # now: the sources may be edited while it runs
     out = out.absolute()
     wanted = sorted(set(horizons or (config.epochs,)))
     _check(config, wanted, world)
@@ -89,7 +90,8 @@ def train(
     _check_sizes(config, images)
     standing = _standing(config, out, wanted, images, name)
     desk = Desk(out, claim, owns)
-    scorer = Scorer(config, images, desk, rank=world.rank, size=world.size, job_id=job_id, micro_batch=micro_batch)
+    place = (world.rank, world.size)
+    scorer = Scorer(config, images, desk, *place, job_id=job_id, code=code, micro_batch=micro_batch)
     ends = EpochEnds(config, scorer, desk, standing, wanted, started, ending)
     _fit(ends, world, device)
     if ends.again:
@@ -205,15 +207,16 @@ def _check_sizes(config: TrialConfig, images: TrialImages) -> None:
 def _standing(config: TrialConfig, out: Path, wanted: list[int], images: TrialImages, name: str) -> Standing:
     """How far the run is. Raises TrainingError where what lies in `out` is another training."""
     # A schedule that looks at the total makes every total another training.
-    key = run_key(config) + (f":{config.epochs}" if config.trainer.schedule == "cosine" else "")
+    total = f":{config.epochs}" if config.trainer.schedule == "cosine" else ""
+    key, *older = (key + total for key in run_keys(config))
     fresh = Standing(key, str(images.manifest.get("sha256", "")))
     sweep = name.rpartition("/")[0]
     found = read_standing(out, *([f"run `unetsweep repair {sweep}`"] if sweep else []))
     if found is None:
         return fresh
-    if found.key != fresh.key:
+    if found.key not in (key, *older):
         raise TrainingError(f"{out / LAST} is of another config; give this one a folder of its own, or remove that one")
-    if found.images != fresh.images:
+    if found.images != fresh.images and found.images not in data.older_digests(config):
         raise TrainingError(f"{out / LAST} was trained on other images than {config.data.root} holds now; train anew")
     passed = [e for e in wanted if e <= found.epoch and e not in found.reached and not is_published(out, e)]
     if passed:

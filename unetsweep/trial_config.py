@@ -1,0 +1,189 @@
+"""What a training is asked for: the fields of `config.json`, their defaults, and what no training could use.
+
+Rule 1: standard library only, as contract.py, which hands all of this on: import it from there.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from unetsweep.errors import Problem
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How the training images are divided into training and validation."""
+
+    val: float = 0.25
+    """Share of the training images (by whole groups) that validates."""
+    seed: int = 0
+    groups: str = "auto"
+    """Which images show one eye or person: `auto` (copies of one eye are found in the pictures, left and right
+    eyes by their names), a CSV file in the root (columns file, group), a regular expression whose first group
+    is searched in the file name, or `none` (each image by itself)."""
+    allow_leak: bool = False
+    """Train although copies of one eye are on both sides; every report then says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Which images, and how they are read."""
+
+    root: str
+    """Folder with train/{image,mask} and test/{image,mask}."""
+    split: Split = Split()
+    image_size: int | None = None
+    """Images and masks are resized to this square, in pixels; None keeps their own size."""
+    mask_threshold: str | float = "half"
+    """Vessel is what is above: `half` of the mask's range, or a number of grey levels (0 to 255)."""
+    also_score_at: tuple[float, ...] = ()
+    """Further mask thresholds, in grey levels, under which the scores are given too: `[0]` compares with numbers
+    that were made with `mask > 0`. Nothing is chosen by them."""
+    manifest: Mapping[str, Any] | None = None
+    """The split by name, with a digest of each pair of files: `{train: {01: 5f1c…}, val: …, test: …}`. A sweep
+    pins it; where it is there, it is the split, and files that have changed since are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The U-Net."""
+
+    base: int = 64
+    """Channels of the first level; doubled at every level down."""
+    depth: int = 4
+    """Number of 2x2 poolings."""
+    padding: Literal["same", "valid"] = "same"
+    norm: Literal["none", "batch"] = "batch"
+    dropout: float = 0.0
+    """Share of the bottleneck's values that a training step leaves out, as the paper does at the end of its
+    contracting path; 0 or more, below 1."""
+    in_channels: int = 3
+    classes: int = 1
+    output_resize: Literal["none", "nearest", "bilinear"] = "none"
+    """With `valid` convolutions: `none` mirrors the input so that every pixel gets an output;
+    the others resize the smaller output to the mask's size."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerConfig:
+    """How the U-Net is trained."""
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    """`cosine` falls to zero at the last epoch, so it looks at the total."""
+    loss: Literal["bce", "bce_dice"] = "bce"
+    augment: Any = "default"
+    """`default`, `none`, or a list of albumentations names: `[HorizontalFlip, {Affine: {rotate: [-30, 30]}}]`."""
+    val_every: int = 1
+    """Validate every this many epochs, and always at the last."""
+    precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
+    comet: Literal["off", "offline", "online"] = "off"
+    score_test: bool = True
+    """Score the test set with each trial's best checkpoint. `false` leaves it unread: choose by validation, then
+    score the chosen checkpoint once with `unetsweep predict`."""
+    threads: int = 1
+    """CPU threads of each process; results are repeatable only for the same number."""
+    workers: int = 0
+    """Processes of each rank that prepare images; 0 prepares them in the rank itself."""
+    command: str | None = None
+    """A program of yours instead of ours: `python my_train.py {config} {out}`. It reads config.json
+    and writes result.json into {out}."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialConfig:
+    """All that a training depends on: `config.json`."""
+
+    data: DataConfig
+    epochs: int
+    batch_size: int
+    """The global batch: divided over the processes."""
+    learning_rate: float
+    model: ModelConfig = ModelConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    seed: int = 0
+    processes: int = 1
+    """DDP processes, one a GPU."""
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    schema: int = SCHEMA
+
+
+def config_problems(config: TrialConfig) -> list[Problem]:
+    """What no training could use, field by field."""
+    model, trainer, data = config.model, config.trainer, config.data
+    checks = [
+        (config.schema == SCHEMA, "schema", f"found {config.schema!r}; this version reads {SCHEMA}"),
+        (config.epochs >= 1, "epochs", f"found {config.epochs}; at least 1"),
+        (config.batch_size >= 1, "batch_size", f"found {config.batch_size}; at least 1"),
+        (
+            math.isfinite(config.learning_rate) and config.learning_rate > 0,
+            "learning_rate",
+            f"found {config.learning_rate}; a number above 0",
+        ),
+        (config.processes >= 1, "processes", f"found {config.processes}; at least 1"),
+        (
+            config.processes < 1 or config.batch_size % config.processes == 0,
+            "batch_size",
+            f"found {config.batch_size}, which does not divide over {config.processes} processes; "
+            f"use a multiple of {config.processes}",
+        ),
+        (0 < data.split.val < 1, "data.split.val", f"found {data.split.val}; a share between 0 and 1"),
+        (
+            data.image_size is None or data.image_size >= 16,
+            "data.image_size",
+            f"found {data.image_size}; at least 16 pixels, or null for the images' own size",
+        ),
+        (
+            data.mask_threshold == "half"
+            or (isinstance(data.mask_threshold, float) and 0 <= data.mask_threshold < 255),
+            "data.mask_threshold",
+            f"found {data.mask_threshold!r}; `half` or a grey level from 0 to 254",
+        ),
+        (
+            len({level for level in data.also_score_at if _is_level(level)}) == len(data.also_score_at),
+            "data.also_score_at",
+            f"found {list(data.also_score_at)}; a list of different grey levels from 0 to 254",
+        ),
+        (
+            data.manifest is None or _is_manifest(data.manifest),
+            "data.manifest",
+            "found something else than {train: {name: digest, …}, val: …, test: …}; leave it out to split anew",
+        ),
+        (
+            not (empty := _empty_parts(config)),
+            "data.manifest",
+            f"names no image in {' and '.join(empty)}; leave it out to split anew",
+        ),
+        (0 <= model.dropout < 1, "model.dropout", f"found {model.dropout}; 0 or more, below 1"),
+        (model.base >= 1, "model.base", f"found {model.base}; at least 1"),
+        (1 <= model.depth <= 7, "model.depth", f"found {model.depth}; 1 to 7"),
+        (model.in_channels in (1, 3), "model.in_channels", f"found {model.in_channels}; 1 (grey) or 3 (RGB)"),
+        (model.classes == 1, "model.classes", f"found {model.classes}; vessel training has 1 class"),
+        (trainer.val_every >= 1, "trainer.val_every", f"found {trainer.val_every}; at least 1"),
+        (trainer.threads >= 1, "trainer.threads", f"found {trainer.threads}; at least 1"),
+        (trainer.workers >= 0, "trainer.workers", f"found {trainer.workers}; 0 or more"),
+        (trainer.weight_decay >= 0, "trainer.weight_decay", f"found {trainer.weight_decay}; 0 or more"),
+    ]
+    return [Problem(message, name) for fine, name, message in checks if not fine]
+
+
+def _is_level(level: object) -> bool:
+    return type(level) in (int, float) and isinstance(level, int | float) and 0 <= level < 255
+
+
+def _empty_parts(config: TrialConfig) -> list[str]:
+    """Parts of the manifest that must hold an image and hold none."""
+    manifest = config.data.manifest
+    needed = ("train", "val", "test") if config.trainer.score_test else ("train", "val")
+    return [part for part in needed if not manifest[part]] if manifest is not None and _is_manifest(manifest) else []
+
+
+def _is_manifest(manifest: Mapping[str, Any]) -> bool:
+    parts = [manifest.get(part) for part in ("train", "val", "test")]
+    return len(manifest) == 3 and all(
+        isinstance(part, Mapping) and all(isinstance(digest, str) for digest in part.values()) for part in parts
+    )
