@@ -10,10 +10,11 @@ from unetsweep.adapters.files import write_json
 from unetsweep.adapters.finished_files import finished
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.cli._estimate import estimated
+from unetsweep.cli._new_trials import NewTrial, new_trials
 from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core.actions import Element
-from unetsweep.core.estimate import Finished
-from unetsweep.core.spec import Choices, Range, Resources, Space, StudySpec, SweepSpec
+from unetsweep.core.estimate import Estimate, Finished
+from unetsweep.core.spec import Choices, Range, Resources, Space, StudySpec, SweepSpec, trials_wanted
 
 DATA = DataConfig("images")
 GRID = SweepSpec(
@@ -46,14 +47,27 @@ def sweep(tmp_path: Path) -> SweepDir:
     return made
 
 
+def of(spec: SweepSpec, sweep: SweepDir) -> Estimate:
+    """With all that the sweep still asks for."""
+    there = len(sweep.trials())
+    new = new_trials(spec, sweep, trials_wanted(spec) - there, there)
+    return estimated(spec, sweep, "slurm", sweep.look(), new)
+
+
 def test_a_finished_training_tells_its_epochs_what_it_took_besides_and_its_disk(sweep: SweepDir):
     assert list(finished(sweep.root, sweep.trials())) == [Finished(4, 2.0, 14.0, 1300)]
 
 
 def test_what_is_left_of_a_grid_takes_so_long_on_so_many_gpus(sweep: SweepDir):
-    found = estimated(GRID, sweep, "slurm", sweep.look())
+    found = of(GRID, sweep)
     assert found.gpu_hours == pytest.approx(4 * (16 * 2 + 14) / 3600)
     assert found.disk_bytes == 1300
+
+
+def test_a_longer_trial_of_a_shared_training_takes_the_difference_and_two_take_no_more(sweep: SweepDir):
+    longer = [NewTrial(0, 12, 4), NewTrial(0, 16, 4)]
+    found = estimated(GRID, sweep, "slurm", sweep.look(), longer)
+    assert found.gpu_hours == pytest.approx(4 * (8 * 2 + 14) / 3600)
 
 
 def test_of_a_training_that_goes_on_only_the_rest_counts(sweep: SweepDir):
@@ -61,7 +75,7 @@ def test_of_a_training_that_goes_on_only_the_rest_counts(sweep: SweepDir):
     run = sweep.root / "runs/0001"
     run.mkdir()
     (run / "progress-1-0.jsonl").write_text('{"epoch": 10}\n')
-    assert estimated(GRID, sweep, "slurm", sweep.look()).gpu_hours == pytest.approx(4 * (6 * 2 + 14) / 3600)
+    assert of(GRID, sweep).gpu_hours == pytest.approx(4 * (6 * 2 + 14) / 3600)
 
 
 @pytest.mark.parametrize(("epochs", "hours"), [(Choices((8,)), 4 * 2 * 30 / 3600), (Range(4, 8), None)])
@@ -70,7 +84,7 @@ def test_a_search_is_known_as_far_as_its_space_leaves_no_choice(
 ):
     space = Space(epochs, Choices((4,)), Range(1e-5, 1e-2, log=True))
     search = SweepSpec("s", DATA, space, StudySpec("tpe", trials=3), slurm=GRID.slurm)
-    assert estimated(search, sweep, "slurm", sweep.look()).gpu_hours == (hours and pytest.approx(hours))
+    assert of(search, sweep).gpu_hours == (hours and pytest.approx(hours))
 
 
 def test_a_program_that_tells_nothing_took_what_its_job_took(sweep: SweepDir):

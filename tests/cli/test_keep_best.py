@@ -41,7 +41,7 @@ def test_when_all_has_ended_each_trials_best_checkpoint_is_left_and_works(place:
     assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt"}
     assert list((place.root() / "spare").iterdir()) == []
     assert "Clear" in (place.root() / "ledger.jsonl").read_text()
-    best = place.root() / "runs/0001/checkpoints/best-2.ckpt"
+    best = place.root() / "runs/0000/checkpoints/best-2.ckpt"
     place.run("predict", best, "data/sample/test/image", "--out", "masks")
 
 
@@ -50,6 +50,15 @@ def test_what_an_earlier_submit_kept_goes_when_the_sweep_says_so(place: Place):
     before = checkpoints(place)
     assert {"last.ckpt", "best-1.ckpt", "best-2.ckpt"} < before
     sweep.write_text(sweep.read_text().replace("keep: all", "keep: best"))
-    assert "last checkpoints of 2 runs" in place.submit(sweep).stdout
+    assert "last checkpoints of 1 run:" in place.submit(sweep).stdout
     assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt"}
     assert "clear" not in place.submit(sweep).stdout
+
+
+def test_a_longer_trial_that_joins_a_cleared_run_trains_it_anew(place: Place):
+    sweep = swept(place, "best")
+    sweep.write_text(sweep.read_text().replace("[1, 2]", "[1, 2, 3]"))
+    place.submit(sweep)
+    place.wait_ended(3)
+    assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt", "best-3.ckpt"}
+    assert [result["epochs_run"] for result in place.results()] == [1, 2, 3]
