@@ -53,7 +53,7 @@ def test_a_failed_trial_holds_its_place_until_its_processes_were_gone(failed: Sw
     failed.record_exit(0, 2, 0, 1, None)
     now = (failed.root / "runs/0000/attempts/2.exit-0.json").stat().st_mtime
     spells, _ = spells_and_ends(failed.root, now + 1000)
-    assert max(spell.end for spell in spells) == now
+    assert max(spell.end for spell in spells) == pytest.approx(now, abs=1)  # a file's time is some ms behind the clock
 
 
 def test_what_a_trainer_command_published_is_set_aside_for_a_retry_and_so_is_made_again(failed: SweepDir):

@@ -90,10 +90,10 @@ def home_of(root: Path) -> Path:
 
 
 def shown(name: object) -> str:
-    """A name or path as text that can be printed, whatever its bytes are.
+    r"""A name or path as text that can be printed, whatever its bytes are.
 
-    >>> shown("01.png"), shown(b"caf\xe9.png".decode("utf-8", "surrogateescape"))
-    ('01.png', 'caf\\udce9.png')
+    >>> shown("01.png"), shown("\udce9.png")
+    ('01.png', '\\udce9.png')
     """
     return str(name).encode("utf-8", "backslashreplace").decode()
 
