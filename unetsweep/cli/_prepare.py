@@ -48,7 +48,7 @@ def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Pat
             warnings.append(str(error))
     if directory.exists():
         directory.check_private()
-        changed, write = _update(spec, directory, source)
+        changed, write = _update(spec, directory, source, pins)
         warnings += [f"changed since the last submit: {line}" for line in changed]
     else:
         write = _creation(spec, directory, kind, pins)
@@ -126,8 +126,11 @@ def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: dict[st
     return write
 
 
-def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> tuple[tuple[str, ...], Callable[[], None]]:
+def _update(
+    spec: "SweepSpec", directory: "SweepDir", source: Path, pins: dict[str, Any]
+) -> tuple[tuple[str, ...], Callable[[], None]]:
     """What changed, in words, and the deed."""
+    from unetsweep.adapters.files import write_json
     from unetsweep.config.changes import difference, refused
     from unetsweep.config.load import load
     from unetsweep.config.written import as_yaml
@@ -143,9 +146,13 @@ def _update(spec: "SweepSpec", directory: "SweepDir", source: Path) -> tuple[tup
             ],
         )
     changed = difference(old, spec)
+    known = directory.data  # None: a sweep of an older version, whose leak no report would tell
+    data = pins if known is None else {**known, **{name: pins[name] for name in ("leak",) if name in pins}}
 
     def write() -> None:
         directory.resume()
+        if data and data != known:
+            write_json(directory.root / layout.DATA, data)
         if changed:
             directory.replace_spec(as_yaml(spec, commit=_commit()))
 
