@@ -3,34 +3,18 @@
 import csv
 import io
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from local_sweeps import Place
+
+from unetsweep import contract
 
 LEAKY = """
 data: {root: eyes, image_size: 32, split: {groups: none, allow_leak: ALLOW}}
 space: {epochs: [1], batch_size: [4], learning_rate: [1e-2]}
 model: {base: 4, depth: 2}
 """
-
-
-@pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("eyes") / "eyes"
-    subprocess.run(
-        [sys.executable, "-m", "unetsweep", "data", "sample", folder, "--size", "64", "--eyes", "4"], check=True
-    )
-    return folder
-
-
-@pytest.fixture
-def place(tmp_path: Path, eyes: Path) -> Place:
-    shutil.copytree(eyes, tmp_path / "eyes")
-    return Place(tmp_path)
 
 
 def eyes_of(place: Place) -> dict[str, str]:
@@ -116,17 +100,48 @@ def test_a_torn_split_is_written_anew_from_a_config(place: Place) -> None:
     assert (path.parent / "data.json.torn").exists()
 
 
-def test_a_sweep_of_an_older_version_pins_its_images_and_tells_of_the_leak_from_now_on(place: Place) -> None:
-    path = written(place, LEAKY.replace("ALLOW", "true"))
-    place.submit(path)
-    place.run("cancel", "s")
-    pinned = place.folder / "results/s/data.json"
-    before = json.loads(pinned.read_text())
-    pinned.unlink()  # as an older version left it
-    assert "LEAKED" not in place.run("report", "s").stdout
+def of_an_older_version(place: Place) -> None:
+    """The sweep `s` as it was before splits were pinned: `groups: none` was the default, no trial has a manifest."""
+    folder = place.folder / "results/s"
+    (folder / "data.json").unlink()
+    path = folder / "trials/0000/config.json"
+    config = json.loads(path.read_text())
+    del config["data"]["manifest"], config["data"]["split"]["allow_leak"]
+    path.write_text(json.dumps(config))
+    trial = json.loads((folder / "trials/0000/trial.json").read_text())
+    trial["config_id"] = contract.config_id(contract.config_from(config))
+    (folder / "trials/0000/trial.json").write_text(json.dumps(trial))
+    text = (folder / "sweep.yaml").read_text()
+    assert "allow_leak: true" in text
+    (folder / "sweep.yaml").write_text(text.replace("allow_leak: true", "allow_leak: false"))
 
-    place.submit(path)
 
-    assert json.loads(pinned.read_text()) == before
-    assert "LEAKED: 4 of 4 validation images" in place.run("report", "s").stdout
+def test_a_sweep_of_an_older_version_learns_its_leak_and_keeps_its_groups(place: Place) -> None:
+    place.submit(written(place, LEAKY.replace("ALLOW", "true")))
     place.run("cancel", "s")
+    pinned = json.loads((place.folder / "results/s/data.json").read_text())
+    of_an_older_version(place)
+
+    unset = LEAKY.replace("groups: none, allow_leak: ALLOW", "")
+    assert "`allow_leak: true` trains all the same" in place.submit(written(place, unset), status=None).stderr
+    said = place.submit(written(place, unset.replace("split: {}", "split: {allow_leak: true}"))).stderr
+    place.run("cancel", "s")
+
+    assert "data.split.groups: s.yaml does not say; the sweep keeps none" in said
+    assert "changed since the last submit: data.split.allow_leak: False -> True" in said
+    assert "data.split.groups: 'none'" not in said
+    assert json.loads((place.folder / "results/s/data.json").read_text()) == pinned
+    assert "LEAKED" in place.run("report", "s").stdout
+    config = place.folder / "results/s/trials/0000/config.json"
+    whole = config.read_text()
+    config.unlink()
+    assert "written anew from trial.json and sweep.yaml" in place.run("repair", "s").stdout
+    assert contract.config_from(json.loads(config.read_text())) == contract.config_from(json.loads(whole))
+
+
+def test_groups_that_the_file_does_set_are_still_another_sweep(place: Place) -> None:
+    place.submit(written(place, LEAKY.replace("ALLOW", "true")))
+    place.run("cancel", "s")
+    other = written(place, LEAKY.replace("none, allow_leak: ALLOW", "auto, allow_leak: true"))
+    said = place.submit(other, status=None).stderr
+    assert "data.split.groups: 'none' -> 'auto'" in said

@@ -3,8 +3,6 @@
 import fcntl
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,21 +19,6 @@ space: {epochs: [EPOCHS], batch_size: [4], learning_rate: [1e-2]}
 model: {base: 4, depth: 2}
 trainer: {threads: 1}
 """
-
-
-@pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("eyes") / "eyes"
-    subprocess.run(
-        [sys.executable, "-m", "unetsweep", "data", "sample", folder, "--size", "64", "--eyes", "4"], check=True
-    )
-    return folder
-
-
-@pytest.fixture
-def place(tmp_path: Path, eyes: Path) -> Place:
-    shutil.copytree(eyes, tmp_path / "eyes")
-    return Place(tmp_path)
 
 
 def trained(place: Place, more: str = "", epochs: int = 2) -> Path:

@@ -1,9 +1,6 @@
 """Trials that differ only in epochs are one training, and each row is that of a training of its own, to the bit."""
 
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +21,6 @@ trainer: {val_every: 3}
 slurm: {processes: 2}
 """
 VARYING = {"trial", "job_id", "seconds", "gpu_seconds", "peak_memory_mb", "host"}
-
-
-@pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("eyes") / "eyes"
-    subprocess.run(
-        [sys.executable, "-m", "unetsweep", "data", "sample", folder, "--size", "64", "--eyes", "4"], check=True
-    )
-    return folder
-
-
-@pytest.fixture
-def place(tmp_path: Path, eyes: Path) -> Place:
-    shutil.copytree(eyes, tmp_path / "eyes")
-    return Place(tmp_path)
 
 
 def written(place: Place, epochs: str, settings: str, name: str = "s") -> Path:

@@ -29,15 +29,6 @@ model: {base: 4, depth: 2}
 """
 
 
-@pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("eyes") / "eyes"
-    subprocess.run(
-        [sys.executable, "-m", "unetsweep", "data", "sample", folder, "--size", "64", "--eyes", "4"], check=True
-    )
-    return folder
-
-
 @pytest.fixture
 def here(tmp_path: Path, eyes: Path) -> Path:
     (tmp_path / "eyes").symlink_to(eyes)
@@ -78,6 +69,66 @@ def test_a_smallest_json_by_hand_gives_the_sweeps_trial_bit_for_bit(here: Path):
     ]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.fixture
+def trained(here: Path, eyes: Path) -> Path:
+    """A folder with its own images and a training of two epochs in `out`."""
+    (here / "eyes").unlink()
+    shutil.copytree(eyes, here / "eyes")
+    unetsweep(here, "train", "config.json", "--out", "out")
+    return here
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (out / "config.json", out / "result.json")}
+
+
+def lose(here: Path, name: str) -> None:
+    for kind in ("image", "mask"):
+        (here / f"eyes/train/{kind}/{name}.png").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param({}, "missing: 05", id="the same again"),
+        pytest.param({"epochs": 4}, "missing: 05", id="more epochs"),
+        pytest.param({"learning_rate": 0.02}, "learning_rate 0.01 there, 0.02 asked", id="another rate"),
+        pytest.param({"seed": 1, "epochs": 4}, "out holds another training: seed 0 there, 1 asked", id="another seed"),
+    ],
+)
+def test_a_folder_says_of_which_training_its_result_is_whatever_is_asked_later(trained: Path, change: Any, said: str):
+    before = files(trained / "out")
+    lose(trained, "05")
+    (trained / "config.json").write_text(json.dumps(CONFIG | change))
+
+    assert said in unetsweep(trained, "train", "config.json", "--out", "out", status=2).stderr
+    assert files(trained / "out") == before
+
+
+def test_a_training_goes_on_with_its_split_whatever_has_been_added(trained: Path):
+    split = json.loads((trained / "out/config.json").read_bytes())["data"]["manifest"]
+    for kind in ("image", "mask"):
+        shutil.copy(trained / f"eyes/train/{kind}/05.png", trained / f"eyes/train/{kind}/98.png")
+    shutil.copy(trained / "eyes/train/image/01.png", trained / "eyes/train/image/99.png")
+    (trained / "eyes/groups.csv").unlink()
+    data = {**CONFIG["data"], "split": {}}
+    (trained / "config.json").write_text(json.dumps(CONFIG | {"epochs": 3, "data": data}))
+
+    assert "complete: best epoch" in unetsweep(trained, "train", "config.json", "--out", "out").stdout
+    config, result = (json.loads((trained / f"out/{name}.json").read_bytes()) for name in ("config", "result"))
+    assert (config["epochs"], config["data"]["manifest"], result["epochs_run"]) == (3, split, 3)
+    assert result["data_manifest"]["val"] == list(split["val"])
+
+
+def test_a_folder_whose_training_refuses_keeps_its_config(trained: Path):
+    before = files(trained / "out")
+    (trained / "config.json").write_text(json.dumps(CONFIG | {"epochs": 1}))
+
+    said = unetsweep(trained, "train", "config.json", "--out", "out", status=4).stderr
+    assert "the best weights within [1] epochs are gone" in said
+    assert files(trained / "out") == before
 
 
 def test_a_training_needs_no_network(here: Path):
@@ -156,24 +207,3 @@ def test_images_that_do_not_fit_are_refused_before_anything_is_written(here: Pat
     assert not (here / "results").exists()
     assert "warning" in unetsweep(here, "submit", "s.yaml", "--executor", "local", "--dry-run").stderr
     assert not (here / "results").exists()
-
-
-@pytest.mark.train
-def test_the_config_of_a_training_that_there_is_stays_its_own(here: Path, eyes: Path):
-    (here / "eyes").unlink()
-    shutil.copytree(eyes, here / "eyes")
-    unetsweep(here, "train", "config.json", "--out", "hand")
-    before = (here / "hand/config.json").read_bytes()
-
-    (here / "other.json").write_text(json.dumps(CONFIG | {"learning_rate": 0.1}))
-    assert "holds another training" in unetsweep(here, "train", "other.json", "--out", "hand", status=2).stderr
-    assert (here / "hand/config.json").read_bytes() == before
-
-    # a new pair divides nothing anew, a lost one is named
-    for kind in ("image", "mask"):
-        shutil.copyfile(here / f"eyes/test/{kind}/01.png", here / f"eyes/train/{kind}/99.png")
-    unetsweep(here, "train", "config.json", "--out", "hand")
-    assert (here / "hand/config.json").read_bytes() == before
-    (here / "eyes/train/image/01.png").unlink()
-    assert "missing: 01" in unetsweep(here, "train", "config.json", "--out", "hand", status=2).stderr
-    assert (here / "hand/config.json").read_bytes() == before

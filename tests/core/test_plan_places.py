@@ -22,8 +22,8 @@ from plan_rows import (
 )
 
 from unetsweep.core.facts import JobState, Run, Seen, Trial
+from unetsweep.core.forecast import forecast
 from unetsweep.core.places import Capacity, in_use
-from unetsweep.core.plan import forecast
 
 QUEUED, RUNNING = JobState.QUEUED, JobState.RUNNING
 

@@ -1,9 +1,9 @@
 """`unetsweep data check` tells everything at once, to people, to programs and on a page."""
 
 import json
+import os
 import re
 import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,13 @@ from click.testing import CliRunner, Result
 from images_drawn import make_set, write
 
 from unetsweep.cli.data import command
+from unetsweep.contract import DataConfig
+from unetsweep.errors import DataError
 from unetsweep.images.copies import Copies, Match
 from unetsweep.images.findings import findings
 from unetsweep.images.inspection import inspect
+from unetsweep.images.manifest import divide
 from unetsweep.images.sample import draw_sample
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +115,37 @@ def test_no_set_at_all_is_said(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "is not there; expected is" in result.stdout
     assert kinds(as_object(tmp_path / "nowhere")) == [("error", "layout", "")]
+
+
+@pytest.mark.parametrize(("train", "said"), [(1, "1 image"), (2, "2 images")])
+def test_a_set_that_nobody_can_divide_is_not_usable(tmp_path: Path, train: int, said: str) -> None:
+    root = make_set(tmp_path, train=train)
+    if train == 2:
+        for kind in ("image", "mask"):
+            shutil.copy(root / "train" / kind / "01.png", root / "train" / kind / "02.png")
+    result = check(root)
+    assert result.exit_code == 1
+    assert f"{said} of one eye or person; training and validation need one each" in " ".join(result.stdout.split())
+    assert ("error", "one-group", "train") in kinds(as_object(root))
+    with pytest.raises(DataError, match="training and validation need one each"):
+        divide(DataConfig(str(root)))
+
+
+def test_names_that_are_no_text_are_told_and_the_page_is_written(sample: Path, tmp_path: Path) -> None:
+    home = tmp_path / os.fsdecode(b"caf\xe9")
+    sample.rename(home)
+    os.rename(home / "train/image/01.png", os.fsencode(home / "train/image") + b"/\xe9.png")
+    result = check(home, "--report", str(tmp_path / "out.html"))
+    assert result.exit_code == 1
+    assert "its name is no text in UTF-8; rename it" in result.stdout
+    assert "Copies of one eye" in (tmp_path / "out.html").read_text()
+    assert ("error", "layout", "train/image/\\udce9.png") in kinds(as_object(home))
+
+
+def test_the_page_is_its_users_alone(sample: Path, tmp_path: Path) -> None:
+    """It holds photographs of patients."""
+    check(sample, "--report", str(tmp_path / "out.html"))
+    assert (tmp_path / "out.html").stat().st_mode & 0o777 == 0o600
 
 
 def test_several_sizes_and_the_threshold_that_was_asked_for(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Pairs are found by name, and every file that does not pair is named at once."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +93,16 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     (root / "test" / "mask").rmdir()
     with pytest.raises(DataError, match="test/mask: this folder is missing"):
         find_pairs(root)
+
+
+def test_a_name_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    root = make_set(tmp_path, train=2, test=1)
+    for kind in ("image", "mask"):
+        folder = os.fsencode(root / "train" / kind)
+        os.rename(folder + b"/01.png", folder + b"/caf\xe9.png")
+    with pytest.raises(DataError) as caught:
+        find_pairs(root)
+    said = [(p.field, p.message) for p in caught.value.problems]
+    assert said == [
+        (f"train/{kind}/caf\\udce9.png", "its name is no text in UTF-8; rename it") for kind in ("image", "mask")
+    ]

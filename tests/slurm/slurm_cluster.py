@@ -6,10 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from unetsweep.adapters.slurm import Slurm
 from unetsweep.core import layout
 from unetsweep.core.facts import Job
 from unetsweep.core.ports import Submission
+
+without_accounts = pytest.mark.parametrize("testbed", ["none"], indirect=True, scope="session")
+with_accounts = pytest.mark.parametrize("testbed", ["dbd"], indirect=True, scope="session")
+"""For a test that has something to see on one variant only; the others run on both."""
 
 
 @dataclass(frozen=True)

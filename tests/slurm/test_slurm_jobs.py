@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import slurm_payloads as payloads
-from slurm_cluster import Cluster, folder_of, log, logs, wait_for
+from slurm_cluster import Cluster, folder_of, log, logs, wait_for, with_accounts, without_accounts
 
 from unetsweep.adapters import slurm, submitit_jobs
 from unetsweep.adapters.slurm import Slurm
@@ -101,9 +101,8 @@ def test_a_refused_request_leaves_no_job(cluster: Cluster, make: Make):
     assert cluster.jobs(sent.token) == {}
 
 
+@with_accounts  # the limit lies there
 def test_a_full_queue_is_a_refusal_for_now(cluster: Cluster, make: Make):
-    if cluster.variant == "none":
-        pytest.skip("submit limits need accounting")
     me = cluster.run("id", "-un").strip()
     cluster.run("sacctmgr", "-i", "-Q", "modify", "user", me, "set", "MaxSubmitJobs=2")
     try:
@@ -174,11 +173,10 @@ def test_elements_start_normally_when_their_submitter_died_right_after_sbatch(cl
     assert "Waited for 60 seconds" not in logs(sent)
 
 
+@without_accounts  # they have no part in it, and it takes 20 s
 def test_a_requeued_element_starts_again_from_the_same_pickle_and_keeps_its_log(
     cluster: Cluster, make: Make, out: Path
 ):
-    if cluster.variant == "dbd":
-        pytest.skip("the accounting has no part in it, and it takes 20 s")
     sent = make(elements=2)
     ids = Slurm(lambda _: payloads.Note(str(out), 8)).submit(sent)
     wait_for(lambda: (out / "1-0-0.json").exists())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_cluster import Cluster, wait_for
+from slurm_cluster import Cluster, wait_for, without_accounts
 
 pytestmark = [pytest.mark.slurm, pytest.mark.train]
 
@@ -65,9 +65,8 @@ def test_an_array_of_two_process_trainings_fills_the_table_and_keeps_its_best_ch
     assert {path.name for path in Path("results/eyes/runs").glob("*/checkpoints/*")} == {"best-1.ckpt", "best-2.ckpt"}
 
 
+@without_accounts  # which change nothing in what is trained
 def test_leaders_are_confirmed_by_jobs_and_a_job_s_row_is_reproduced_here(place: Path, cluster: Cluster):
-    if cluster.variant != "none":
-        pytest.skip("accounting changes nothing in what is trained")
     text = SWEEP.replace("EPOCHS", "2").replace("RATES", "1e-2, 2e-2").replace("{groups: groups.csv}", "{val: 0.5}")
     (place / "eyes.yaml").write_text(text)
     unetsweep("submit", "eyes.yaml")
@@ -89,9 +88,8 @@ def test_leaders_are_confirmed_by_jobs_and_a_job_s_row_is_reproduced_here(place:
     assert "bit for bit the same" in unetsweep("reproduce", "eyes", "0")
 
 
+@without_accounts  # which change nothing in what is trained
 def test_a_requeued_training_ends_as_one_that_was_left_alone(place: Path, cluster: Cluster):
-    if cluster.variant != "none":
-        pytest.skip("accounting changes nothing in a requeue, which takes half a minute")
     (place / "eyes.yaml").write_text(SWEEP.replace("EPOCHS", "60").replace("RATES", "1e-2"))
     unetsweep("submit", "eyes.yaml")
     run = Path("results/eyes/runs/0000")
@@ -136,11 +134,10 @@ def epochs_trained(sweep: str) -> int:
     [("norm: none", "1", "1"), ("norm: batch, dropout: 0.1", "3", "2")],
     ids=["plain", "val_every 3, batch norm, dropout, DDP of 2"],
 )
+@without_accounts  # which change nothing in what is trained
 def test_a_grid_of_epochs_trains_half_of_them_and_every_row_is_that_of_a_training_of_its_own(
     place: Path, cluster: Cluster, model: str, every: str, processes: str
 ):
-    if cluster.variant != "none":
-        pytest.skip("accounting changes nothing in what is trained")
     text = GRID.replace("MODEL", model).replace("EVERY", every).replace("PROCESSES", processes)
     (place / "eyes.yaml").write_text(text.replace("EPOCHS", "2, 4, 6, 8, 20"))
     assert "epochs asked 160, epochs to train 80" in unetsweep("submit", "eyes.yaml", "--dry-run")
@@ -153,9 +150,8 @@ def test_a_grid_of_epochs_trains_half_of_them_and_every_row_is_that_of_a_trainin
     assert (epochs_trained("eyes"), epochs_trained("alone")) == (80, 160)
 
 
+@without_accounts  # which change nothing in what is trained
 def test_a_shared_job_that_is_killed_between_horizons_loses_nothing(place: Path, cluster: Cluster):
-    if cluster.variant != "none":
-        pytest.skip("accounting changes nothing in what is trained")
     text = GRID.replace("MODEL", "norm: batch").replace("EVERY", "1").replace("PROCESSES", "1")
     text = text.replace("[2, 4]", "[4]").replace("[1e-3, 1e-2]", "[1e-2]").replace("image_size: 32", "image_size: 64")
     (place / "eyes.yaml").write_text(text.replace("EPOCHS", "3, 60"))

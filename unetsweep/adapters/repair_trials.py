@@ -61,8 +61,15 @@ def _config(folder: Path, why: str, spec: SweepSpec | None) -> Finding:
     if spec is None:
         return for_user(path, why, "sweep.yaml is needed to write it anew: mend that first, then repair again")
     seed = trial.get("training_seed", spec.study.seed)  # older ones have none of their own
-    config = trial_config(spec, {**trial["params"], "seed": seed})
-    if contract.config_id(config) != trial["config_id"]:
+    asked = trial_config(spec, {**trial["params"], "seed": seed})
+    # Trials of before the sweep pinned its split, or before allow_leak was changed, are what they were.
+    configs = [
+        replace(asked, data=replace(asked.data, manifest=manifest, split=replace(asked.data.split, allow_leak=leak)))
+        for manifest in (asked.data.manifest, None)
+        for leak in (asked.data.split.allow_leak, not asked.data.split.allow_leak)
+    ]
+    config = next((each for each in configs if contract.config_id(each) == trial["config_id"]), None)
+    if config is None:
         advice = "sweep.yaml asks for another training than the trial was made for; put the file back from a backup"
         return for_user(path, why, advice)
     return written(path, why, contract.encode(config), "trial.json and sweep.yaml")

@@ -1,14 +1,13 @@
 """Writing a sweep's directory: each deed is one small file, there whole or not at all.
 
-Rule 1: trials exist by rename(), attempts by link(): whoever is first owns it, the other one sees it.
-Rule 2: written before it is acted on: a trial before its submission, an intent before sbatch.
+Rule 1: trials exist by rename(): whoever is first owns it, the other one sees it. Attempts: attempts_dir.py.
+Rule 2: written before it is acted on: a trial before its submission.
 """
 
 import dataclasses
 import os
 import secrets
 import shutil
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -17,6 +16,7 @@ from typing import Any
 
 from unetsweep import contract
 from unetsweep.adapters import sweep_look
+from unetsweep.adapters.attempts_dir import AttemptsDir
 from unetsweep.adapters.files import (
     append_line,
     link_all,
@@ -28,16 +28,14 @@ from unetsweep.adapters.files import (
     write_text,
 )
 from unetsweep.adapters.lease import server_time
-from unetsweep.adapters.logs import last_line, tail
 from unetsweep.adapters.pinned_code import noted
 from unetsweep.adapters.private import check_private
-from unetsweep.adapters.progress_files import read_progress, read_stopped
+from unetsweep.adapters.progress_files import read_progress
 from unetsweep.adapters.spare_files import Spares
 from unetsweep.adapters.trial_files import as_known, name_of, read_trial, rebuilt
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
-from unetsweep.core.actions import Element, Stop
-from unetsweep.core.facts import Point, Seen, Stopped
+from unetsweep.core.facts import Point, Seen
 from unetsweep.errors import StateError
 
 SWEEP = "sweep.json"
@@ -52,13 +50,12 @@ def is_data(raw: Mapping[str, Any]) -> None:
             raise TypeError(name)
 
 
-class SweepDir:
+class SweepDir(AttemptsDir):
     """One sweep's directory."""
 
     def __init__(self, root: Path, now: Callable[[], datetime] = utc_now) -> None:
-        self.root = root.absolute()
+        super().__init__(root.absolute(), now)
         self.name = name_of(self.root)
-        self._now = now
 
     # ---- the sweep itself
 
@@ -210,66 +207,7 @@ class SweepDir:
         """Write the trial's result.json; False when it has one."""
         return link_json(self.root / layout.trial_dir(trial) / layout.RESULT, contract.encode(result))
 
-    # ---- attempts
-
-    def intend(
-        self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
-    ) -> tuple[str, list[Element]]:
-        """Own the next attempts of these runs: token, and those that nobody else owns already.
-
-        The submission's folder with `intent.json` says which element is which run; a job that
-        starts finds its run there.
-        """
-        token = token or secrets.token_hex(6)
-        at = self._now().isoformat()
-        files = {}
-        for index, element in enumerate(elements):
-            (self.root / layout.run_dir(element.run) / "attempts").mkdir(parents=True, exist_ok=True)
-            horizons = [{"trial": trial, "epochs": epochs} for trial, epochs in element.horizons]
-            content = {"token": token, "index": index, "at": at, "throttle": throttle, "horizons": horizons}
-            content |= _overrides(element)
-            files[self.root / layout.attempt(element.run, element.attempt)] = (element, content)
-        created = link_all([(path, content) for path, (_, content) in files.items()])
-        owned = [files[path][0] for path in created]
-        folder = self.root / layout.submission(token)
-        folder.mkdir(exist_ok=True)
-        # an element that another pass owns keeps its index: its job finds that it is not the owner, and leaves
-        everything = [[element.run, element.attempt] for element in elements]
-        link_json(folder / "intent.json", {"token": token, "kind": kind, "at": at, "elements": everything})
-        return token, owned
-
-    def record_job(self, run: int, attempt: int, job_id: str) -> None:
-        link_json(self.root / layout.attempt_job(run, attempt), {"job_id": job_id})
-
-    def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None:
-        link_all(
-            [
-                (self.root / layout.attempt_job(element.run, element.attempt), {"job_id": job_id})
-                for element, job_id in zip(elements, job_ids, strict=True)
-            ]
-        )
-
-    def give_up(self, run: int, attempt: int, reason: str, **about: object) -> None:
-        """Why it will never be, or is no more. `about`: refused, limit; cause, node, epoch."""
-        content = {"reason": reason, **about, "at": self._now().isoformat()}
-        link_json(self.root / layout.attempt_lost(run, attempt), content)
-
-    def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None:
-        """That we end it ourselves: nobody else cancelled it."""
-        content = {"cause": cause, "reason": reason, "at": self._now().isoformat()}
-        link_json(self.root / layout.attempt_end(run, attempt), content)
-
-    def log_tail(self, token: str, index: int, job_id: str) -> str:
-        """The end of what a job printed; empty where there is nothing."""
-        return tail(self.root / layout.slurm_log(token, job_id)) or tail(self.root / layout.local_log(token, index))
-
-    def has_log(self, token: str, job_id: str) -> bool:
-        """Whether SLURM ever started the job: then it opened its log, whatever came of it."""
-        return (self.root / layout.slurm_log(token, job_id)).exists()
-
-    def wants_more(self, run: int, attempt: int, restart: int) -> bool:
-        """Whether this start stopped in good order, to go on later."""
-        return (self.root / layout.again(run, layout.claim_name(attempt, restart))).exists()
+    # ---- passes
 
     def looked(self) -> None:
         """A pass begins: no beat need make one for a while."""
@@ -279,32 +217,6 @@ class SweepDir:
         """Seconds since the last pass began, by the file server's clock; None: there was none."""
         mark = self.root / layout.LOOKED
         return server_time(mark) - mark.stat().st_mtime if mark.exists() else None
-
-    def stop_run(self, stop: Stop) -> None:
-        """Write down what is pruned; the trainer reads it at an epoch's end."""
-        content = dataclasses.asdict(stop)
-        run = content.pop("run")
-        write_json(self.root / layout.stop(run), {**content, "at": self._now().isoformat()})
-
-    def stopped(self, run: int) -> Stopped | None:
-        """What was last pruned of a run."""
-        folder = self.root / layout.run_dir(run)
-        return read_stopped(folder, os.listdir(folder), ()) if folder.exists() else None
-
-    def is_owner(self, token: str, index: int) -> bool:
-        """Whether this element has its attempt: another pass may have been the first to make it."""
-        run, attempt = self.intent(token)["elements"][index]
-        intent = read_json(self.root / layout.attempt(run, attempt))
-        return (intent["token"], intent["index"]) == (token, index)
-
-    def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
-        """All processes of this start are gone; with the log's last line, for the reader."""
-        node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-        content = {"status": status, "at": self._now().isoformat(), "log": str(log) if log else None, "node": node}
-        link_json(self.root / layout.attempt_exit(run, attempt, restart), {**content, "last_line": last_line(log)})
-
-    def intent(self, token: str) -> dict[str, Any]:
-        return read_json(self.root / layout.submission(token) / "intent.json")
 
     def note(self, **content: object) -> None:
         """A line in the log for people; never read to decide."""
@@ -320,9 +232,3 @@ def _speaking(trials: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
         if other is None or part["epochs"] > other["runs"][0]["epochs"]:
             found[part["run"]] = trial
     return found
-
-
-def _overrides(element: Element) -> dict[str, Any]:
-    given = {"mem": element.mem, "micro_batch": element.micro_batch}
-    given = {name: value for name, value in given.items() if value is not None}
-    return {"overrides": given} if given else {}

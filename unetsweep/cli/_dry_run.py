@@ -53,8 +53,8 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> dict[st
     from unetsweep.cli._new_trials import NewTrial, new_trials
     from unetsweep.cli._sweeps import local_places, scheduler
     from unetsweep.cli._words import said
+    from unetsweep.core.forecast import forecast
     from unetsweep.core.places import Capacity
-    from unetsweep.core.plan import forecast
     from unetsweep.core.sharing import epochs_to_train, why_not
     from unetsweep.core.spec import trials_wanted
     from unetsweep.errors import SchedulerError

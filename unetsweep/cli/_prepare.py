@@ -148,11 +148,13 @@ def _update(
             ],
         )
     changed = difference(old, spec)
+    known = directory.data  # None: a sweep of an older version, whose leak no report would tell
+    data = pins if known is None else {**known, **{name: pins[name] for name in ("leak",) if name in pins}}
 
     def write() -> None:
         directory.resume()
-        if pins and directory.data is None:
-            directory.pin_images(pins)
+        if data and data != known:
+            directory.pin_images(data)
         if changed:
             directory.replace_spec(as_yaml(spec, commit=_commit()))
         if clearing.wanted(spec) and not clearing.wanted(old):

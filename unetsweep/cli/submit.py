@@ -50,9 +50,14 @@ def command(
 
     spec = load(sweep, profile=profile, check_augment=_check_augment)
     directory = SweepDir(results / spec.name)
-    if profile is None and spec.slurm.profile == Resources().profile and directory.exists():
-        first = load(directory.root / layout.SPEC).slurm.profile  # which need not be named again
-        spec = load(sweep, profile=first, check_augment=_check_augment)
+    if directory.exists():
+        first = load(directory.root / layout.SPEC)
+        if profile is None and spec.slurm.profile == Resources().profile:
+            profile = first.slurm.profile  # which need not be named again
+        kept, asked = first.data.split.groups, spec.data.split.groups
+        spec = load(sweep, profile=profile, groups=kept, check_augment=_check_augment)
+        if spec.data.split.groups != asked:
+            click.echo(f"warning: data.split.groups: {sweep} does not say; the sweep keeps {kept}", err=True)
     if no_share:
         spec = replace(spec, run=replace(spec.run, share=False))
     prepared = prepare(spec, directory, executor, sweep, strict=not dry_run)

@@ -2,13 +2,15 @@
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from unetsweep.errors import ConfigError, UsageError
+from unetsweep.core import layout
+from unetsweep.errors import ConfigError, UnetsweepError, UsageError
 
 if TYPE_CHECKING:
     from unetsweep.contract import TrialConfig
@@ -21,38 +23,23 @@ def command(config: Path, out: Path) -> None:
     """Train CONFIG (a config.json; its data, epochs, batch_size and learning_rate are enough) into DIR.
 
     A training that was interrupted goes on where it was; a finished one is not done again. DIR/config.json is the
-    config with the split as it was, by name.
+    config with the split as it was, by name; a training that goes on keeps it, and DIR holds one training only.
     """
     from unetsweep import contract
     from unetsweep.adapters.files import write_text
-    from unetsweep.core import layout
-    from unetsweep.worker import train_by_hand, train_ranks_by_hand
 
-    try:
-        asked = contract.config_from(json.loads(config.read_bytes()), str(config))
-    except FileNotFoundError:
-        raise ConfigError(str(config), ["there is no such file"]) from None
-    except ValueError as error:
-        raise ConfigError(str(config), [f"not readable as JSON: {error}"]) from error
+    raw, asked = _read(config)
     if asked.trainer.command is not None:
         raise UsageError(f"{config}: trainer.command is set: run that program itself")
+    asked = _going_on(asked, out, has_groups="groups" in (raw["data"].get("split") or {}))
     from unetsweep.images.check import check
 
-    asked = _as_before(asked, out)
     checked = check(asked.data)
     for warning in checked.warnings:
         click.echo(f"warning: {warning}", err=True)
-    out.mkdir(parents=True, exist_ok=True)
-    pinned = replace(asked, data=replace(asked.data, manifest=checked.manifest))
-    path = out / layout.CONFIG
-    write_text(path, contract.dumps(contract.encode(pinned)))
-    if asked.processes == 1:
-        train_by_hand(path, out)
-    else:
-        status = train_ranks_by_hand(path, out, asked.processes)
-        if status:
-            sys.exit(status)
     path = out / layout.horizon(asked.epochs)
+    if not path.exists():
+        _train(replace(asked, data=replace(asked.data, manifest=checked.manifest)), out)
     result = contract.result_from(json.loads(path.read_bytes()), str(path))
     write_text(out / layout.RESULT, path.read_text())
     shown = {"val_iou": result.val_iou, "val_loss": result.val_loss, "test_iou": result.test_iou}
@@ -61,23 +48,81 @@ def command(config: Path, out: Path) -> None:
     click.echo(f"{out / layout.RESULT}")
 
 
-def _as_before(asked: "TrialConfig", out: Path) -> "TrialConfig":
-    """With the split of the training in `out`, where it is the same but for its epochs. UsageError where it is another
-    one: then nothing of it is touched."""
-    from unetsweep.contract import config_from, run_key
-    from unetsweep.core import layout
-    from unetsweep.training.checkpoints import LAST
+def _read(config: Path) -> "tuple[dict[str, Any], TrialConfig]":
+    from unetsweep import contract
 
-    path = out / layout.CONFIG
-    if not path.exists() or not ((out / LAST).exists() or (out / "horizons").exists()):
-        return asked
     try:
-        before = config_from(json.loads(path.read_bytes()), str(path))
+        raw = json.loads(config.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(str(config), ["there is no such file"]) from None
     except ValueError as error:
-        raise UsageError(f"{path}: not readable as JSON ({error}); remove {out}, or name another --out") from error
-    if asked.data.manifest is None:
-        asked = replace(asked, data=replace(asked.data, manifest=before.data.manifest))
-    looks_at_total = asked.trainer.schedule != "constant" and asked.epochs != before.epochs
-    if run_key(asked) != run_key(before) or looks_at_total:
-        raise UsageError(f"{out} holds another training, of {path}; name another --out, or remove that one")
+        raise ConfigError(str(config), [f"not readable as JSON: {error}"]) from error
+    return raw, contract.config_from(raw, str(config))
+
+
+def _train(config: "TrialConfig", out: Path) -> None:
+    """DIR/config.json is what it was where the training refuses to begin."""
+    from unetsweep import contract
+    from unetsweep.adapters.files import write_text
+    from unetsweep.worker import train_by_hand, train_ranks_by_hand
+
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / layout.CONFIG
+    before = path.read_text() if path.exists() and _is_begun(out) else None
+    write_text(path, contract.dumps(contract.encode(config)))
+    try:
+        status = train_ranks_by_hand(path, out, config.processes) if config.processes > 1 else 0
+        if config.processes == 1:
+            train_by_hand(path, out)
+    except UnetsweepError:
+        if before is not None:
+            write_text(path, before)
+        raise
+    if status:
+        sys.exit(status)
+
+
+def _is_begun(out: Path) -> bool:
+    return (out / "checkpoints" / "last.ckpt").exists() or any((out / layout.horizon(1)).parent.glob("*.json"))
+
+
+def _going_on(asked: "TrialConfig", out: Path, *, has_groups: bool) -> "TrialConfig":
+    """`asked`, with the split of the training that DIR holds. UsageError where that is another one."""
+    path = out / layout.CONFIG
+    if not path.exists() or not _is_begun(out):
+        return asked
+    _, there = _read(path)
+    split, manifest = asked.data.split, asked.data.manifest
+    groups = split.groups if has_groups else there.data.split.groups  # the default may have been another one
+    data = replace(asked.data, split=replace(split, groups=groups), manifest=manifest or there.data.manifest)
+    asked = replace(asked, data=data)
+    differing = list(_differing(there, asked))
+    if differing:
+        raise UsageError(
+            f"{out} holds another training: {', '.join(differing)}; give this one a folder of its own with --out, "
+            f"or ask for the same as {path}"
+        )
     return asked
+
+
+def _differing(there: "TrialConfig", asked: "TrialConfig") -> Iterator[str]:
+    """`learning_rate 0.001 there, 0.01 asked`: what makes it another training."""
+    was, now = (dict(_flat(config)) for config in (there, asked))
+    free = {"data.split.allow_leak"} | ({"epochs"} if asked.trainer.schedule == "constant" else set())
+    other = [name for name in was if was[name] != now[name] and name not in free]
+    yield from (f"{name} {was[name]} there, {now[name]} asked" for name in other)
+    if there.data.manifest not in (None, asked.data.manifest):
+        yield "data.manifest names other images or other contents"
+
+
+def _flat(config: "TrialConfig") -> Iterator[tuple[str, Any]]:
+    from unetsweep.contract import encode
+
+    def down(at: str, value: Any) -> Iterator[tuple[str, Any]]:
+        for key, item in value.items():
+            if isinstance(item, Mapping):
+                yield from down(f"{at}{key}.", item)
+            else:
+                yield f"{at}{key}", item
+
+    return down("", encode(replace(config, data=replace(config.data, manifest=None))))

@@ -23,11 +23,13 @@ SECTIONS = ("name", "data", "space", "study", "model", "trainer", "run", "slurm"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 
-def load(path: Path, *, profile: str | None = None, check_augment: CheckAugment | None = None) -> SweepSpec:
+def load(
+    path: Path, *, profile: str | None = None, groups: str | None = None, check_augment: CheckAugment | None = None
+) -> SweepSpec:
     """The sweep of a file; relative paths in it are taken from the working directory.
 
-    `profile` replaces `slurm.profile`; `check_augment` (of training.augment) is asked about a list of
-    augmentations. Raises SpecError with every problem, in the file's order.
+    `profile` replaces `slurm.profile`; `groups` is `data.split.groups` where the file has none; `check_augment` (of
+    training.augment) is asked about a list of augmentations. Raises SpecError with every problem, in the file's order.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -36,7 +38,7 @@ def load(path: Path, *, profile: str | None = None, check_augment: CheckAugment 
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"it is not a text in UTF-8: {error}"
         raise SpecError(str(path), [f"cannot be read: {reason}"]) from error
-    return spec_from(text, str(path), profile=profile, check_augment=check_augment)
+    return spec_from(text, str(path), profile=profile, groups=groups, check_augment=check_augment)
 
 
 def spec_from(
@@ -44,6 +46,7 @@ def spec_from(
     source: str,
     *,
     profile: str | None = None,
+    groups: str | None = None,
     check_augment: CheckAugment | None = None,
     working: Path | None = None,
     home: Path | None = None,
@@ -62,6 +65,8 @@ def spec_from(
         found = "is empty" if raw is None else "is no mapping"
         problems = problems or [Problem(f"{found}; {', '.join(SECTIONS)} are expected", "", 1, 1)]
         raise SpecError(source, placed(problems, document.places))
+    if groups is not None:
+        raw = {**raw, "data": _with_groups(raw.get("data"), groups)}
     spec = _spec(raw, Path(source).stem, folders, profile, check_augment, problems)
     if problems or spec is None:
         raise SpecError(source, placed(problems, document.places))
@@ -126,6 +131,14 @@ def _data(raw: object, is_optional: bool, working: Path, problems: list[Problem]
     root = Path(absolute(data.root, working))
     split = dataclasses.replace(data.split, groups=_groups(data.split.groups, root, working))
     return dataclasses.replace(data, root=str(root), split=split)
+
+
+def _with_groups(data: object, groups: str) -> object:
+    """The section `data` with these groups, where it can have some and names none."""
+    split = (data.get("split") or {}) if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or not isinstance(split, Mapping):
+        return data
+    return {**data, "split": {"groups": groups, **split}}
 
 
 def _groups(groups: str, root: Path, working: Path) -> str:

@@ -7,7 +7,6 @@ Rule 4: the plan never depends on its own effects; the next look sees them.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -106,25 +105,6 @@ def plan(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime) -> Plan
     draft.actions += clearing.clear(spec, seen, now)
     draft.waits.sort(key=lambda wait: wait.trial)
     return Plan(tuple(draft.actions), tuple(draft.waits), len(draft.live), draft.vanished, look.halted)
-
-
-def forecast(
-    spec: SweepSpec,
-    seen: Seen,
-    capacity: Capacity,
-    now: datetime,
-    parts: Callable[[int, int], Iterable[tuple[int, int]]] | None = None,
-) -> tuple[Plan, int]:
-    """The plan as it will be when its proposals are trials, and how many of those there are: for a dry run.
-
-    `parts`: run and epochs of so many new trials, numbered on from a number; by default each has its own run.
-    """
-    first = plan(spec, seen, capacity, now)
-    count = sum(action.count for action in first.actions if isinstance(action, Propose))
-    start = seen.ended + len(seen.trials)
-    new = parts(count, start) if parts is not None else ((number, 0) for number in range(start, start + count))
-    hoped = tuple(Trial(number, run, epochs) for number, (run, epochs) in enumerate(new, start))
-    return plan(spec, replace(seen, trials=seen.trials + hoped), capacity, now), count
 
 
 def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look: Look) -> None:
