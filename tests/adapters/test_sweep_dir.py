@@ -7,7 +7,8 @@ import pytest
 
 from unetsweep.adapters import sweep_look
 from unetsweep.adapters.files import link_json, read_json, write_json
-from unetsweep.adapters.sweep_dir import SweepDir, last_line
+from unetsweep.adapters.logs import last_line
+from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core import layout
 from unetsweep.core.actions import Element
