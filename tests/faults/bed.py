@@ -117,6 +117,8 @@ class Bed:
         name, _, node = daemon.partition("-")
         command = [name, *(["-N", node] if node else [])]
         subprocess.run(command, env=self.env, check=True, capture_output=True, timeout=30)
+        if not until(lambda: self.pid(daemon), 10):
+            raise RuntimeError(f"{daemon} does not start")
 
     def queue(self, form: str = "%i", *more: str) -> list[str]:
         """A line an element, of what is in the queue now."""
@@ -143,12 +145,24 @@ class Bed:
         for pid, _ in list(self.processes()):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        self._forget()
         if not until(self._idle, 30):
             raise RuntimeError(f"nodes are not idle: {self.run('sinfo', '-N', '-h', check=False)}")
 
+    def _forget(self) -> None:
+        """Start each slurmd anew that is older than the controller: one that was killed may give an id again, and
+        such a slurmd would hold the new job to the old one's memory limit (seen: 400M where 3G were asked)."""
+        began = {name: (self.dir / "pid" / f"{name}.pid").stat().st_mtime for name in self._programs()}
+        for daemon in (name for name in began if began[name] < began["slurmctld"]):
+            self.kill(daemon)
+            self.boot(daemon)
+
+    @staticmethod
+    def _programs() -> list[str]:
+        return ["slurmctld", *(f"slurmd-{node}" for node in NODES)]
+
     def _daemons(self) -> None:
-        names = ["slurmctld", *(f"slurmd-{node}" for node in NODES)]
-        for daemon in ["slurmdbd"] * (self.variant == "dbd") + names:
+        for daemon in ["slurmdbd"] * (self.variant == "dbd") + self._programs():
             pid = self.pid(daemon)
             if pid:
                 os.kill(pid, signal.SIGCONT)
