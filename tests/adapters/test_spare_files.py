@@ -49,6 +49,13 @@ def test_only_each_trials_best_stays_and_the_mark_goes_last(sweep: SweepDir):
     assert sweep.look().spares == ()
 
 
+def test_what_others_left_among_the_files_is_let_be(sweep: SweepDir):
+    (sweep.root / "runs/.DS_Store").touch()
+    (sweep.root / "spare/.nfs0001").touch()
+    Spares(sweep.root).mark_all()
+    assert [spare.run for spare in sweep.look().spares] == [0]
+
+
 @pytest.mark.parametrize("gone", [1, 2])
 def test_a_pass_that_was_killed_half_way_leaves_it_to_the_next_and_no_last_checkpoint_without_its_candidate(
     sweep: SweepDir, monkeypatch: pytest.MonkeyPatch, gone: int

@@ -1,16 +1,23 @@
 """Single commands over a sweep's directory, called in this process."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from unetsweep.adapters.files import write_json
+from unetsweep.adapters.spare_files import Spares
 from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.cli import _pass, cancel, last_act, main
+from unetsweep.cli import _pass, _prepare, cancel, last_act, main
+from unetsweep.cli._records import records
+from unetsweep.cli.retry import _not_passed
+from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
-from unetsweep.contract import DataConfig, TrialConfig
+from unetsweep.contract import DataConfig, Result, TrialConfig, encode
 from unetsweep.core.actions import Element
-from unetsweep.core.spec import Choices, Space, SweepSpec
+from unetsweep.core.spec import Choices, RunSpec, Space, SweepSpec
+from unetsweep.errors import UsageError
 
 DATA = DataConfig("images")
 
@@ -59,3 +66,45 @@ def test_what_the_disk_refuses_is_said_without_a_traceback(
         main.main()
     assert ended.value.code == 1
     assert capsys.readouterr().err.startswith(f"unetsweep: {tmp_path}: Is a directory")
+
+
+@pytest.fixture
+def shared(sweep: SweepDir) -> SweepDir:
+    """A run that came to epoch 8, for its first trial, which has ended; one of 16 has joined it since."""
+    sweep.intend([Element(0, 1, ((0, 8),))], None, "local")
+    run = sweep.root / "runs/0000"
+    (run / "horizons").mkdir()
+    write_json(run / "horizons/8.json", encode(Result(val_iou=0.5)))
+    (run / "progress-1-0.jsonl").write_text('{"epoch": 8}\n')
+    sweep.end_trial(0, Result(val_iou=0.5))
+    sweep.add_trials([TrialConfig(DATA, 16, 4, 1e-3)], {}, runs=[0])
+    return sweep
+
+
+def test_a_report_says_of_a_trial_that_joined_a_finished_training_that_it_goes_on(shared: SweepDir):
+    trial = records(shared.root).trials[1]
+    assert (trial.state, trial.reason) == ("waiting", "its run goes on from epoch 8")
+
+
+def test_a_trial_that_its_run_has_passed_stops_a_retry_only_where_it_is_named(
+    shared: SweepDir, capsys: pytest.CaptureFixture[str]
+):
+    (shared.root / "runs/0000/progress-1-0.jsonl").write_text('{"epoch": 9}\n')
+    assert _not_passed(shared, [0, 1], named=()) == [1]
+    assert "trial 0 shares run 0000, which is at epoch 9 by now, past its 8; train it" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="trial 0 shares run 0000"):
+        _not_passed(shared, [0], named=(0,))
+
+
+def test_runs_are_marked_before_the_sweep_says_that_they_are_cleared(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
+    (sweep.root / "runs/0000").mkdir(parents=True, exist_ok=True)
+    spec = replace(load(sweep.root / "sweep.yaml"), run=RunSpec(keep="best"))
+    _, write = _prepare._update(spec, sweep, Path("s.yaml"), {})
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SweepDir, "replace_spec", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert [spare.run for spare in Spares(sweep.root).marked()] == [0]

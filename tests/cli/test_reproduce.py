@@ -120,8 +120,8 @@ def test_what_an_earlier_call_left_is_never_compared(place: Place) -> None:
 
 def test_only_one_at_a_time_trains_in_a_folder(place: Place) -> None:
     root = trained(place, epochs=1)
-    (root / "reproduced").mkdir()
-    with (root / "reproduced/.0000.lock").open("a") as lock:
+    (root / "reproduced/0000").mkdir(parents=True)
+    with (root / "reproduced/0000/.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         said = place.run("reproduce", "s", "0", status=2).stderr
     assert "another `unetsweep reproduce` is at work there" in said

@@ -69,6 +69,13 @@ def test_longer_trials_that_are_asked_for_later_train_the_difference_only(place:
     assert "bit for bit the same" in place.run("reproduce", "s", "3").stdout
 
 
+def test_a_training_that_is_longer_already_is_joined_by_nobody_and_the_plan_says_so(place: Place) -> None:
+    place.submit(written(place, "4", PLAIN), "--watch")
+    said = place.submit(written(place, "2, 4", PLAIN), "--dry-run").stdout
+    assert "epochs asked 6, epochs to train 6" in said
+    assert "no training is shared: none of these trials is a part of another one's training" in said
+
+
 def test_where_nothing_can_be_shared_the_plan_says_why(place: Place) -> None:
     cosine = PLAIN + "trainer: {schedule: cosine}\n"
     said = place.submit(written(place, "2, 4", cosine), "--dry-run").stdout

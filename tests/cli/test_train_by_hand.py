@@ -122,13 +122,17 @@ def test_a_training_goes_on_with_its_split_whatever_has_been_added(trained: Path
     assert result["data_manifest"]["val"] == list(split["val"])
 
 
-def test_a_folder_whose_training_refuses_keeps_its_config(trained: Path):
-    before = files(trained / "out")
-    (trained / "config.json").write_text(json.dumps(CONFIG | {"epochs": 1}))
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_folder_whose_training_refuses_keeps_its_config(here: Path, processes: int):
+    config = CONFIG | {"processes": processes}
+    (here / "config.json").write_text(json.dumps(config))
+    unetsweep(here, "train", "config.json", "--out", "out")
+    before = files(here / "out")
+    (here / "config.json").write_text(json.dumps(config | {"epochs": 1}))
 
-    said = unetsweep(trained, "train", "config.json", "--out", "out", status=4).stderr
-    assert "the best weights within [1] epochs are gone" in said
-    assert files(trained / "out") == before
+    said = unetsweep(here, "train", "config.json", "--out", "out", status=4)
+    assert "the best weights within [1] epochs are gone" in said.stderr + said.stdout
+    assert files(here / "out") == before
 
 
 def test_a_training_needs_no_network(here: Path):

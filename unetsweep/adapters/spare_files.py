@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from unetsweep.adapters.files import read_json
-from unetsweep.adapters.sweep_look import listed
+from unetsweep.adapters.sweep_look import listed, numbered
 from unetsweep.core import layout
 from unetsweep.core.clearing import GOES
 from unetsweep.core.facts import Spare
@@ -33,15 +33,15 @@ class Spares:
 
     def mark_all(self) -> None:
         """Every run that there is: `run.keep` was `all` until now."""
-        for name in listed(self._root / layout.RUNS):
-            self.mark(int(name))
+        for number, _ in numbered(self._root / layout.RUNS):
+            self.mark(number)
 
     def marked(self) -> tuple[Spare, ...]:
         """What is known of each marked run."""
         found = []
-        for name in sorted(listed(self._folder)):
-            since = datetime.fromtimestamp((self._folder / name).stat().st_mtime, UTC)
-            found.append(Spare(int(name), _is_at_work(self._root / layout.run_dir(int(name))), since))
+        for number, mark in numbered(self._folder):
+            since = datetime.fromtimestamp(mark.stat().st_mtime, UTC)
+            found.append(Spare(number, _is_at_work(self._root / layout.run_dir(number)), since))
         return tuple(found)
 
     def clear(self, run: int) -> bool:

@@ -8,12 +8,12 @@ from unetsweep.core import layout
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UnetsweepError
 from unetsweep.report.leaders import Repeats
-from unetsweep.report.rows import SweepRecord, TrialRecord
+from unetsweep.report.rows import SweepRecord, TrialRecord, leaders
 
 OPEN = ("running", "submitted", "waiting")
 
 
-def confirmed(sweep_dir: Path, spec: SweepSpec, trials: Sequence[TrialRecord]) -> tuple[tuple[Repeats, ...], list[str]]:
+def confirmed(sweep_dir: Path, record: SweepRecord) -> tuple[tuple[Repeats, ...], list[str]]:
     """The leaders that are trained again, and why that cannot be read, where it cannot: the sweep itself can."""
     from unetsweep.cli._records import records
 
@@ -21,23 +21,20 @@ def confirmed(sweep_dir: Path, spec: SweepSpec, trials: Sequence[TrialRecord]) -
     if not (inner / layout.SPEC).is_file():
         return (), []
     try:
-        return _repeats(spec, trials, records(inner)), []
+        return _repeats(record, records(inner)), []
     except UnetsweepError as error:
         said = str(error).splitlines()[0]
         return (), [f"the confirmation cannot be read: {said}; run `unetsweep confirm {sweep_dir.name}`"]
 
 
-def _repeats(spec: SweepSpec, trials: Sequence[TrialRecord], inner: SweepRecord) -> tuple[Repeats, ...]:
-    """Of each confirmed trial, the first complete one with its config."""
-    of: dict[tuple[float, ...], int] = {}
-    for trial in trials:
-        if trial.state == "complete":
-            of.setdefault(trial.point, trial.number)
+def _repeats(record: SweepRecord, inner: SweepRecord) -> tuple[Repeats, ...]:
+    """Of each confirmed config, under the number of its best trial."""
+    of = {trial.point: trial.number for trial in leaders(record)}
     runs: dict[int, list[TrialRecord]] = {}
     for trial in inner.trials:
         if trial.point in of:
             runs.setdefault(of[trial.point], []).append(trial)
-    return tuple(_of_one(spec, number, found) for number, found in sorted(runs.items()))
+    return tuple(_of_one(record.spec, number, found) for number, found in sorted(runs.items()))
 
 
 def _of_one(spec: SweepSpec, number: int, runs: Sequence[TrialRecord]) -> Repeats:

@@ -38,7 +38,8 @@ def costed(record: "SweepRecord", directory: "SweepDir") -> "SweepRecord":
     }
     trials = tuple(replace(trial, cost=paid.get(trial.number)) for trial in record.trials)
     peaks = [peak for trial in trials if (peak := _peak(trial)) is not None]
-    whole = replace(core.total(costs.values()), peak_memory_mb=max(peaks, default=None))
+    unread = len(tracks) - len(known)
+    whole = replace(core.total(costs.values()), peak_memory_mb=max(peaks, default=None), unread_runs=unread)
     return replace(record, trials=trials, cost=whole, idle_share=_idle(record, directory, now))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def dry_run(spec: "SweepSpec", directory: "SweepDir", executor: str, *, as_json: bool) -> None:
     """Print what a pass would do now."""
-    numbers = _numbers(spec, directory, executor)
+    numbers, needs = _numbers(spec, directory, executor)
     if as_json:
         click.echo(json.dumps(numbers, indent=1))
         return
@@ -28,8 +28,7 @@ def dry_run(spec: "SweepSpec", directory: "SweepDir", executor: str, *, as_json:
     words = ("trials", "runs", "jobs", "arrays", "epochs_asked", "epochs_to_train")
     click.echo(", ".join(f"{word.replace('_', ' ')} {_shown(numbers[word])}" for word in words))
     click.echo(_saving(numbers))
-    found = Estimate(*(numbers[name] for name in Estimate.__slots__))
-    click.echo(line(found, gpus=bool(spec.slurm.gpus)))
+    click.echo(line(needs, gpus=bool(spec.slurm.gpus)))
 
 
 def _shown(value: object) -> str:
@@ -44,11 +43,12 @@ def _saving(numbers: dict[str, Any]) -> str:
     if asked is None:
         return "trials that differ only in epochs share a training; how many do is not known before they are drawn"
     if asked == train:
-        return "no training is shared: no two trials differ only in epochs"
+        return "no training is shared: none of these trials is a part of another one's training"
     return f"trials that differ only in epochs share a training: {asked - train} epochs less ({1 - train / asked:.0%})"
 
 
-def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> dict[str, Any]:
+def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[dict[str, Any], Estimate]:
+    """What there is to print, and what the trainings will take."""
     from unetsweep.cli._estimate import estimated
     from unetsweep.cli._new_trials import NewTrial, new_trials
     from unetsweep.cli._sweeps import local_places, scheduler
@@ -73,20 +73,22 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> dict[st
     seen = with_jobs(seen, *ask(jobs, seen))
     if seen.silence is not None:
         click.echo(f"warning: the queue does not answer, so nothing would be sent: {seen.silence}", err=True)
-    there = [(trial["runs"][0]["run"], trial["runs"][0]["epochs"]) for trial in directory.trials()]
+    known = directory.trials()
+    there = [(trial["runs"][0]["run"], trial["runs"][0]["epochs"]) for trial in known]
     hoped: list[NewTrial] = []
 
     def new(count: int, first: int) -> list[tuple[int, int]]:
-        hoped.extend(new_trials(spec, directory, count, first))
+        hoped.extend(new_trials(spec, directory, known, count, first))
         return [(each.run, each.epochs or 0) for each in hoped]
 
     plan, proposed = forecast(spec, seen, capacity, datetime.now(UTC), new)
     later = max(0, trials_wanted(spec) - len(there) - len(hoped))  # an adaptive search draws them one by one
-    hoped += new_trials(spec, directory, later, len(there) + len(hoped)) if later else []
+    hoped += new_trials(spec, directory, known, later, len(there) + len(hoped)) if later else []
     every = [*there, *((each.run, each.epochs or 0) for each in hoped)]
     asked = sum(epochs for _, epochs in every) if all(epochs for _, epochs in every) else None
     first = [Propose(proposed, f"{trials_wanted(spec)} trials are asked for")] if proposed else []
-    return {
+    needs = estimated(spec, directory, known, executor, seen, hoped)
+    numbers = {
         "sweep": spec.name,
         "executor": executor,
         "trials": trials_wanted(spec),
@@ -96,12 +98,13 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> dict[st
         "epochs_asked": asked,
         "epochs_to_train": None if asked is None else epochs_to_train(every),
         "not_shared": why_not(spec),
-        **asdict(estimated(spec, directory, executor, seen, hoped)),
+        **asdict(needs),
         "actions": [
             {"action": type(action).__name__.lower(), "reason": action.reason, "line": said(action)}
             for action in [*first, *(a for a in plan.actions if not isinstance(a, Propose))]
         ],
     }
+    return numbers, needs
 
 
 def _submits(plan: "Plan") -> list[tuple[Element, ...]]:

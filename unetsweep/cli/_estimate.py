@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 
 
 def estimated(
-    spec: "SweepSpec", directory: "SweepDir", executor: str, seen: "Seen", new: "Sequence[NewTrial]"
+    spec: "SweepSpec",
+    directory: "SweepDir",
+    trials: list[dict[str, Any]],
+    executor: str,
+    seen: "Seen",
+    new: "Sequence[NewTrial]",
 ) -> "Estimate":
     """Of all trainings that open trials (`seen`) and those still asked for (`new`) want; a shared one counts once."""
     from unetsweep.adapters.finished_files import finished
     from unetsweep.core.cost import place_of
     from unetsweep.core.estimate import estimate
 
-    trials = directory.trials()
     return estimate(finished(directory.root, trials), _trainings(trials, seen, new), place_of(spec, executor))
 
 

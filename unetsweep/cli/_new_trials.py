@@ -1,7 +1,8 @@
 """The trials that a sweep still asks for, as far as they are known before they are drawn: for a dry run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unetsweep.core import sharing
 from unetsweep.core.spec import Choices, grid_left, listed_left
@@ -22,13 +23,15 @@ class NewTrial:
     batch_size: int | None
 
 
-def new_trials(spec: "SweepSpec", directory: "SweepDir", count: int, first: int) -> list[NewTrial]:
-    """So many of them, numbered on from `first`, with the runs that they would have."""
+def new_trials(
+    spec: "SweepSpec", directory: "SweepDir", known: "Sequence[dict[str, Any]]", count: int, first: int
+) -> list[NewTrial]:
+    """So many of them, numbered on from `first`, with the runs that they would have. `known`: the trials there are."""
     from unetsweep import package
     from unetsweep.cli._sweeps import with_images
     from unetsweep.contract import run_key
 
-    there = [trial for trial in directory.trials() if trial["params"] is not None]
+    there = [trial for trial in known if trial["params"] is not None]
     if spec.study.sampler == "list":
         seeded = ({**trial["params"], "seed": trial.get("training_seed", spec.study.seed)} for trial in there)
         points = listed_left(spec.study, seeded)[:count]

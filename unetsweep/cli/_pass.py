@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetsweep.core import layout
+from unetsweep.errors import UsageError
 
 if TYPE_CHECKING:
+    from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.actions import Action
     from unetsweep.shell.reconcile import Outcome
     from unetsweep.shell.world import World
 
 
+PATIENCE_S = 60.0
+"""How long a person waits for another pass to end."""
 REPORT_S = 30.0
 """A report on disk is at most this much older than the last ending, while the sweep goes on."""
 
@@ -36,6 +40,14 @@ def make_pass(
     if any(isinstance(action, Tell) for outcome in outcomes for action in outcome.done):
         _refresh_report(root, is_over=not outcomes[-1].seen.trials)
     return outcomes[-1] if outcomes else None
+
+
+def alone(directory: "SweepDir", deed: "Callable[[], None]") -> None:
+    """Do this while no pass is at work. UsageError where one does not let go."""
+    from unetsweep.adapters.lease import Lease
+
+    if not Lease(directory.root / layout.LEASE).run(deed, patience_s=PATIENCE_S):
+        raise UsageError(f"another pass is at work on {directory.name} and does not let go; run this again in a minute")
 
 
 def _refresh_report(root: Path, *, is_over: bool) -> None:

@@ -149,16 +149,16 @@ def _update(
         )
     changed = difference(old, spec)
     known = directory.data  # None: a sweep of an older version, whose leak no report would tell
-    data = pins if known is None else {**known, **{name: pins[name] for name in ("leak",) if name in pins}}
+    data = {**pins, **(known or {})} | ({"leak": pins["leak"]} if "leak" in pins else {})
 
     def write() -> None:
         directory.resume()
         if data and data != known:
             directory.pin_images(data)
+        if clearing.wanted(spec) and not clearing.wanted(old):  # while the old one says `all`, the marks do nothing
+            Spares(directory.root).mark_all()
         if changed:
             directory.replace_spec(as_yaml(spec, commit=_commit()))
-        if clearing.wanted(spec) and not clearing.wanted(old):
-            Spares(directory.root).mark_all()
 
     return changed, write
 

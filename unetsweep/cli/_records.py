@@ -1,6 +1,7 @@
 """A sweep's files as the report's records; the scheduler and the study are not asked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from unetsweep import contract
@@ -14,6 +15,7 @@ from unetsweep.contract import Result
 from unetsweep.core import layout
 from unetsweep.core.facts import Run
 from unetsweep.core.pruning import why_pruned
+from unetsweep.core.sharing import why_later
 from unetsweep.errors import StateError
 from unetsweep.report.rows import SweepRecord, TrialRecord
 
@@ -35,8 +37,9 @@ def records(sweep_dir: Path) -> SweepRecord:
     leak, val_groups, lost = _images(directory)
     warnings = [f"LEAKED: {text}: these scores reward memory" for text in leak.values()]
     warnings += [lost] if lost else [NO_GROUPS] if leaky and not leak else []
-    repeats, unread = confirmed(sweep_dir, spec, trials)
-    return SweepRecord(directory.name, spec, trials, (*warnings, *unread), leak, repeats, val_groups)
+    record = SweepRecord(directory.name, spec, trials, leak=leak, val_groups=val_groups)
+    repeats, unread = confirmed(sweep_dir, record)
+    return replace(record, warnings=(*warnings, *unread), confirmed=repeats)
 
 
 def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:
@@ -104,8 +107,10 @@ def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]
         return "waiting", run.unreadable, None
     if last is None or last.lost is not None:
         return "waiting", (last.lost or "") if last else "", job_id
-    if last.horizons and epochs not in last.horizons:
-        return "waiting", f"its run trains to epoch {last.horizons[-1]} first", None
+    if run.is_through:  # it has joined since: its own horizon would have a result
+        return "waiting", f"its run goes on from epoch {last.horizons[-1]}", None
+    if (later := why_later(run, last, epochs)) is not None:
+        return "waiting", later, None
     if last.ending is not None and last.ending.is_final:
         return "failed", last.ending.message, job_id
     return ("running" if last.claimed_by else "submitted"), _ending(run, epochs), job_id

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unetsweep.cli._pass import make_pass
+from unetsweep.cli._pass import PATIENCE_S, make_pass
 
 if TYPE_CHECKING:
     from unetsweep.adapters.sweep_dir import SweepDir
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from unetsweep.shell.reconcile import Outcome
     from unetsweep.shell.world import World
 
-PATIENCE_S = 60.0
-"""How long a person waits for another pass to let go."""
 EVERY_S = {"local": 2.0, "slurm": 15.0}
 """Between two looks of --watch; the jobs' own passes do the work in between."""
 

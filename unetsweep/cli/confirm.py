@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from unetsweep.report.rows import SweepRecord, TrialRecord
 
 
-PATIENCE_S = 60.0
-
-
 @click.command("confirm")
 @click.argument("sweep")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="So many of the best trials.")
@@ -34,52 +31,42 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     `unetsweep report SWEEP` then gives mean and standard deviation, and the set of configs that cannot be told from
     the best. Safe to repeat; more --top or --seeds add trainings, and none is done twice.
     """
-    from unetsweep.adapters.lease import Lease
     from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.cli._pass import alone
     from unetsweep.cli._prepare import check_machine
     from unetsweep.cli._records import records
     from unetsweep.cli._sweeps import resolve
     from unetsweep.cli.report import refresh
     from unetsweep.cli.submit import bring_on
+    from unetsweep.report.rows import leaders
 
     parent = SweepDir(resolve(sweep, results))
     if "/" in parent.name:
         raise UsageError(f"{parent.name} is a confirmation already; name the sweep itself")
     record = records(parent.root)
-    leaders = _leaders(record)[:top]
-    if not leaders:
+    chosen = leaders(record)[:top]
+    if not chosen:
         raise UsageError(f"no trial of {parent.name} is complete yet; `unetsweep status {parent.name}` says why")
     _warn_of_open(record)
     directory = SweepDir(parent.root / layout.CONFIRM)
     new = _new_seeds(record, seeds)
     if dry_run:
-        _say(*_wanted(directory, leaders, new), leaders, seeds)
+        _say(*_wanted(directory, chosen, new), chosen, seeds)
         return
     _check_images(record.spec, parent)
     check_machine(record.spec, parent.executor)
 
     def ask() -> None:
-        known, points = _wanted(directory, leaders, new)
-        _say(known, points, leaders, seeds)
+        known, points = _wanted(directory, chosen, new)
+        _say(known, points, chosen, seeds)
         _write(_spec(record.spec, points), parent, directory)
 
     # two that confirm at once ask for the trainings of both
     directory.root.mkdir(mode=0o700, exist_ok=True)
-    if not Lease(directory.root / layout.LEASE).run(ask, patience_s=PATIENCE_S):
-        raise UsageError(f"another pass is at work on {directory.name} and does not let go; run this again in a minute")
+    alone(directory, ask)
     bring_on(directory, watch=watch)
     _warn_of_lost(directory)
     refresh(records(parent.root), parent.root)
-
-
-def _leaders(record: "SweepRecord") -> "list[TrialRecord]":
-    """The best trial of each config, best first: trials of a list may differ in their seeds only."""
-    from unetsweep.report.rows import ranked
-
-    best: dict[tuple[float, ...], TrialRecord] = {}
-    for trial in ranked(record):
-        best.setdefault(trial.point, trial)
-    return list(best.values())
 
 
 def _new_seeds(record: "SweepRecord", count: int) -> list[int]:
@@ -159,7 +146,9 @@ def _write(spec: "SweepSpec", parent: "SweepDir", directory: "SweepDir") -> None
 
 
 def _warn_of_open(record: "SweepRecord") -> None:
-    still = sum(trial.state in ("running", "submitted", "waiting") for trial in record.trials)
+    from unetsweep.cli._confirmed import OPEN
+
+    still = sum(trial.state in OPEN for trial in record.trials)
     if still:
         click.echo(f"warning: {still} trials of {record.name} have not ended; the leaders may change", err=True)
 

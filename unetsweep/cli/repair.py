@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unetsweep.errors import SpecError, StateError, UsageError
+from unetsweep.errors import SpecError, StateError
 
 if TYPE_CHECKING:
     from unetsweep.adapters.mending import Finding
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.spec import SweepSpec
-
-PATIENCE_S = 60.0
 
 
 @click.command("repair")
@@ -28,9 +26,8 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
 
     What is rebuilt or moved aside is kept as NAME.torn. It ends with status 1 when something needs you.
     """
-    from unetsweep.adapters.lease import Lease
     from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.core import layout
+    from unetsweep.cli._pass import alone
 
     directory = SweepDir(_folder(sweep, results))
     directory.check_private()
@@ -49,10 +46,10 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
 
     if dry_run:
         mend()
-    elif not Lease(directory.root / layout.LEASE).run(mend, patience_s=PATIENCE_S):
-        raise UsageError(f"another pass is at work on {directory.name} and does not let go; run this again in a minute")
-    elif len(turns) > 1:
-        _pass(directory)
+    else:
+        alone(directory, mend)
+        if len(turns) > 1:
+            _pass(directory)
     done = "would be mended" if dry_run else "mended"
     click.echo(f"{directory.name}: {tally['mended']} {done}, {tally['left']} need you")
     if tally["left"]:
@@ -60,7 +57,7 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
 
 
 def _pass(directory: "SweepDir") -> None:
-    from unetsweep.cli._pass import make_pass
+    from unetsweep.cli._pass import PATIENCE_S, make_pass
     from unetsweep.cli._sweeps import world_of
 
     make_pass(directory.root, world_of(directory), lambda action: click.echo(str(action)), patience_s=PATIENCE_S)

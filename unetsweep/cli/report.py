@@ -40,8 +40,8 @@ def command(
 ) -> None:
     """Print the results of SWEEP (its name, YAML file or folder; default: the newest sweep).
 
-    What trials cost is read only for `--format json` and for columns that say it: attempts, job_seconds,
-    job_gpu_seconds, job_cpu_seconds, lost_seconds, job_memory_mb.
+    What trials cost is read only for `--format json` without `--columns`, and for columns that say it: attempts,
+    job_seconds, job_gpu_seconds, job_cpu_seconds, lost_seconds, job_memory_mb.
     """
     from unetsweep.cli._records import records
     from unetsweep.cli._sweeps import resolve

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unetsweep.core import layout
-from unetsweep.errors import ConfigError, DataError, TrainingError, UsageError
+from unetsweep.errors import ConfigError, DataError, UsageError
 
 if TYPE_CHECKING:
     from unetsweep.contract import Result, TrialConfig
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MARKER = "reproduces.json"
 """Says that the folder is ours to clear."""
+LOCK = ".lock"
+"""Keeps a second one out of the folder; it stays."""
 
 
 @click.command("reproduce")
@@ -101,7 +103,7 @@ def _clear(folder: Path, asked: "TrialConfig") -> None:
     from unetsweep.adapters.files import write_json
     from unetsweep.contract import config_from, config_id
 
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
+    if any(path.name != LOCK for path in folder.iterdir()) and not (folder / MARKER).exists():
         raise UsageError(f"{folder}: is not empty, and was not made by `unetsweep reproduce`; name another folder")
     path = folder / layout.CONFIG
     known = False
@@ -115,7 +117,8 @@ def _clear(folder: Path, asked: "TrialConfig") -> None:
 def _empty(folder: Path) -> None:
     """The marker goes last, so that a call that is killed in between leaves a folder that is ours."""
     try:
-        for each in sorted(folder.iterdir(), key=lambda path: path.name == MARKER):
+        there = (path for path in folder.iterdir() if path.name != LOCK)
+        for each in sorted(there, key=lambda path: path.name == MARKER):
             if each.is_dir() and not each.is_symlink():
                 shutil.rmtree(each)
             else:
@@ -129,7 +132,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """Make the folder, and keep others out of it. UsageError where either cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder.parent / f".{folder.name}.lock", "a", encoding="utf-8")  # noqa: SIM115
+        lock = open(folder / LOCK, "a", encoding="utf-8")  # noqa: SIM115
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made ({error.strerror}); name another folder by --out") from error
     with lock:
@@ -143,14 +146,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _trained(asked: "TrialConfig", path: Path, folder: Path) -> "Result":
+    from unetsweep.cli.train import train_here
     from unetsweep.contract import result_from
-    from unetsweep.worker import train_by_hand, train_ranks_by_hand
 
-    if asked.processes == 1:
-        train_by_hand(path, folder)
-    else:
-        status = train_ranks_by_hand(path, folder, asked.processes)
-        if status:
-            raise TrainingError(f"the training ended with status {status} and no result; its words are above")
+    train_here(asked, path, folder)
     done = folder / layout.horizon(asked.epochs)
     return result_from(json.loads(done.read_bytes()), str(done))

@@ -10,8 +10,6 @@ from unetsweep.errors import UsageError
 if TYPE_CHECKING:
     from unetsweep.adapters.sweep_dir import SweepDir
 
-PATIENCE_S = 60.0
-
 
 @click.command("retry")
 @click.argument("sweep")
@@ -26,44 +24,51 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     Each goes on from its run's last checkpoint, where it was kept (`run.keep`). What was tried before counts no more,
     neither for the limits of `run.retries` nor for a sweep that stopped by itself.
     """
-    from unetsweep.adapters.lease import Lease
     from unetsweep.adapters.retry_files import forgive_open, reopen, trains_anew
     from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.cli._pass import alone
     from unetsweep.cli._sweeps import resolve
     from unetsweep.cli.submit import bring_on
+    from unetsweep.config.load import load
     from unetsweep.core import layout
 
     directory = SweepDir(resolve(sweep, results))
     states = _states(directory)
     chosen = _chosen(directory.name, states, trials, failed=failed)
-    _check_ahead(directory, chosen)
+    chosen = _not_passed(directory, chosen, named=trials)
     freed: list[int] = []
-    held = not Lease(directory.root / layout.LEASE).run(
-        lambda: freed.extend(trial for trial in chosen if reopen(directory.root, trial)), patience_s=PATIENCE_S
-    )
-    if held:
-        raise UsageError(f"another pass is at work on {directory.name} and does not let go; run this again in a minute")
+    alone(directory, lambda: freed.extend(trial for trial in chosen if reopen(directory.root, trial)))
     forgive_open(directory.root)
     directory.resume()
     shown = ", ".join(map(str, freed[:8])) + (" …" if len(freed) > 8 else "")
     click.echo(f"{len(freed)} trials of {directory.name} are open again{': ' + shown if freed else ''}")
     anew = [f"{trial:04d}" for trial in freed if trains_anew(directory.root, trial)]
-    if anew:
+    if anew and load(directory.root / layout.SPEC).trainer.command is None:  # a program's checkpoints are its own
         click.echo(f"no last checkpoint to go on from (run.keep, or repair), so they train anew: {', '.join(anew)}")
     bring_on(directory)
 
 
-def _check_ahead(directory: "SweepDir", chosen: list[int]) -> None:
-    """A training that others share goes on without a trial that came to nothing, and never back."""
-    for trial in directory.trials():
-        part = trial["runs"][0]
-        points = directory.progress(part["run"]) if trial["trial"] in chosen else ()
-        if points and points[-1].epoch > part["epochs"]:
-            raise UsageError(
-                f"trial {trial['trial']} shares run {part['run']:04d}, which is at epoch {points[-1].epoch} by now, "
-                f"past its {part['epochs']}; train it by itself: unetsweep train "
-                f"{directory.config_path(trial['trial'])} --out FOLDER"
-            )
+def _not_passed(directory: "SweepDir", chosen: list[int], named: tuple[int, ...]) -> list[int]:
+    """Those whose run has not gone past them: a training that others share goes on without a trial that came to
+    nothing, and never back. UsageError for a named one."""
+    from unetsweep.adapters.trial_files import read_trial
+    from unetsweep.core import layout
+
+    left = []
+    for trial in chosen:
+        part = read_trial(directory.root / layout.trial_dir(trial))["runs"][0]
+        points = directory.progress(part["run"])
+        if not points or points[-1].epoch <= part["epochs"]:
+            left.append(trial)
+            continue
+        said = (
+            f"trial {trial} shares run {part['run']:04d}, which is at epoch {points[-1].epoch} by now, past its "
+            f"{part['epochs']}; train it by itself: unetsweep train {directory.config_path(trial)} --out FOLDER"
+        )
+        if trial in named:
+            raise UsageError(said)
+        click.echo(f"warning: {said}", err=True)
+    return left
 
 
 def _states(directory: "SweepDir") -> dict[int, str | None]:

@@ -1,7 +1,6 @@
 """`unetsweep train`: one training by hand, through the door that jobs use."""
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unetsweep.core import layout
-from unetsweep.errors import ConfigError, UnetsweepError, UsageError
+from unetsweep.errors import ConfigError, TrainingError, UnetsweepError, UsageError
 
 if TYPE_CHECKING:
     from unetsweep.contract import TrialConfig
@@ -61,25 +60,30 @@ def _read(config: Path) -> "tuple[dict[str, Any], TrialConfig]":
 
 
 def _train(config: "TrialConfig", out: Path) -> None:
-    """DIR/config.json is what it was where the training refuses to begin."""
+    """DIR/config.json is what it was where the training does not come to its end."""
     from unetsweep import contract
     from unetsweep.adapters.files import write_text
-    from unetsweep.worker import train_by_hand, train_ranks_by_hand
 
     out.mkdir(parents=True, exist_ok=True)
     path = out / layout.CONFIG
     before = path.read_text() if path.exists() and _is_begun(out) else None
     write_text(path, contract.dumps(contract.encode(config)))
     try:
-        status = train_ranks_by_hand(path, out, config.processes) if config.processes > 1 else 0
-        if config.processes == 1:
-            train_by_hand(path, out)
+        train_here(config, path, out)
     except UnetsweepError:
         if before is not None:
             write_text(path, before)
         raise
-    if status:
-        sys.exit(status)
+
+
+def train_here(config: "TrialConfig", path: Path, out: Path) -> None:
+    """Train the config that lies at `path`, by as many processes as it says. TrainingError where that fails."""
+    from unetsweep.worker import train_by_hand, train_ranks_by_hand
+
+    if config.processes == 1:
+        train_by_hand(path, out)
+    elif status := train_ranks_by_hand(path, out, config.processes):
+        raise TrainingError(f"the training ended with status {status} and no result; its words are above")
 
 
 def _is_begun(out: Path) -> bool:

@@ -85,6 +85,8 @@ class Cost:
     """Of `seconds`: by the accounts, not by our own clocks."""
     peak_memory_mb: float | None = None
     """As the finished trainings told it: most of a process, of the GPU, or resident where there is none."""
+    unread_runs: int = 0
+    """Runs that are not in it: a file of theirs cannot be read."""
 
     @property
     def lost_share(self) -> float:
@@ -219,7 +221,10 @@ def sentence(cost: Cost, *, gpus: bool) -> str:
     memory = ", ".join(f"{peak:.0f} MB{where}" for peak, where in peaks if peak is not None)
     attempts = f"{cost.attempts} attempt" + ("" if cost.attempts == 1 else "s")
     said = f"cost so far: {hours:.2f} {unit}-hours in {attempts}, {_source(cost)}; {lost} had to be done again"
-    return f"{said}; peak memory {memory}" if memory else said
+    said += f"; peak memory {memory}" if memory else ""
+    if cost.unread_runs:
+        said += f"; without {cost.unread_runs} runs whose files cannot be read: unetsweep repair"
+    return said
 
 
 def _source(cost: Cost) -> str:

@@ -190,7 +190,7 @@ def _stay(draft: _Draft, run: Run, waiting: list[Trial], outcome: Live) -> None:
     elif listed and (stop := sharing.cut_short(run, attempt, waiting)) is not None:
         draft.actions.append(stop)
     for trial in waiting:
-        later = sharing.why_later(run, attempt, trial)
+        later = sharing.why_later(run, attempt, trial.epochs)
         draft.waits.append(Wait(trial.number, later or outcome.reason, outcome.running and later is None, job_id))
 
 

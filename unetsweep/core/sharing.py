@@ -98,9 +98,9 @@ def cut_short(run: Run, attempt: Attempt, waiting: list[Trial]) -> Stop | None:
     return Stop(run.number, attempt.number, beyond[-1].number, horizons, run.epochs_done, "you cancelled it")
 
 
-def why_later(run: Run, attempt: Attempt, trial: Trial) -> str | None:
-    """Why an attempt of its run that lives is not for this trial; None: it is."""
-    if not attempt.horizons or trial.epochs in attempt.horizons or run.is_through:
+def why_later(run: Run, attempt: Attempt, epochs: int) -> str | None:
+    """Why an attempt of its run that lives is not for the trial of so many epochs; None: it is."""
+    if not attempt.horizons or epochs in attempt.horizons or run.is_through:
         return None
     return f"its run trains to epoch {attempt.horizons[-1]} first"
 

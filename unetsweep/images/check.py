@@ -130,7 +130,7 @@ def _checked(
         groups=len(set(groups.values())),
         sizes=dict(sizes),
         vessel_share=sum(shares.values()) / len(shares),
-        manifest=pin(parts["train"], parts["val"], parts["test"]),
+        manifest=data.manifest or pin(parts["train"], parts["val"], parts["test"]),
         val_groups={pair.name: shows[pair.name] for pair in parts["val"]},
         leak=leak,
         warnings=_warnings(data, shares, leak),

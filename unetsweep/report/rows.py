@@ -90,6 +90,14 @@ def ranked(sweep: SweepRecord) -> list[TrialRecord]:
     return [trial for _, trial in sorted(_competing(sweep), key=lambda pair: pair[0])]
 
 
+def leaders(sweep: SweepRecord) -> list[TrialRecord]:
+    """The best trial of each config, best first: trials of a list may differ in their seeds only."""
+    found: dict[tuple[float, ...], TrialRecord] = {}
+    for trial in ranked(sweep):
+        found.setdefault(trial.point, trial)
+    return list(found.values())
+
+
 def _competing(sweep: SweepRecord) -> Iterable[tuple[_Rank, TrialRecord]]:
     minimize, metric = sweep.spec.minimize, sweep.spec.study.metric
     for trial in sweep.trials:
