@@ -1,5 +1,6 @@
 """Which checkpoints go when a run's trials have ended, with `run.keep: best`."""
 
+import json
 import os
 from pathlib import Path
 
@@ -47,6 +48,21 @@ def test_only_each_trials_best_stays_and_the_mark_goes_last(sweep: SweepDir):
     assert left(sweep) == BEST
     assert (sweep.root / "runs/0000/checkpoints/best-8.ckpt").read_bytes() == b"weights"
     assert sweep.look().spares == ()
+
+
+def test_a_torn_file_of_a_run_keeps_its_checkpoints_and_stops_nothing(sweep: SweepDir):
+    (sweep.root / "runs/0000/attempts/1.json").write_text("torn")
+    assert not Spares(sweep.root).clear(0)
+    assert "last.ckpt" in left(sweep)
+    assert (sweep.root / "spare/0000").exists()
+
+
+def test_a_retried_trial_is_stopped_no_more_and_the_others_of_its_run_are(sweep: SweepDir):
+    stop = sweep.root / "runs/0000/stop.json"
+    about = {"attempt": 1, "trial": 1, "epoch": 2, "reason": "poor"}
+    write_json(stop, {**about, "horizons": [4, 8]})
+    assert reopen(sweep.root, 0)
+    assert json.loads(stop.read_text())["horizons"] == [8]
 
 
 def test_what_others_left_among_the_files_is_let_be(sweep: SweepDir):

@@ -8,7 +8,7 @@ import pytest
 from plan_rows import LONG_AGO, NOW, QUEUE, grid
 
 from unetsweep.contract import TrainerConfig
-from unetsweep.core.actions import Clear
+from unetsweep.core.actions import Clear, Propose
 from unetsweep.core.facts import Seen, Spare, Trial
 from unetsweep.core.plan import plan
 
@@ -32,6 +32,12 @@ def test_nothing_goes_unless_it_is_asked_for():
 
 def test_a_run_that_an_open_trial_needs_stays():
     assert cleared(Spare(0, False, NOW), Spare(1, False, NOW), trials=(Trial(7, 1, 8),)) == [(0,)]
+
+
+def test_nothing_goes_while_trials_are_proposed_that_may_join_it():
+    spare = Spare(0, False, NOW)
+    actions = plan(grid(4, keep="best"), Seen(ended=3, spares=(spare,)), QUEUE, NOW).actions
+    assert [type(action) for action in actions] == [Propose]
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,8 @@ def test_a_job_that_could_not_be_launched_is_held_for_ever_so_it_is_ended_and_se
 
 def failures(*signatures: str) -> Seen:
     found = many(None, ended=len(signatures))
-    return replace(found, failures=tuple(Failure(k, each, f"it died of {each}") for k, each in enumerate(signatures)))
+    died_of = (Failure(k, k, each, f"it died of {each}") for k, each in enumerate(signatures))
+    return replace(found, failures=tuple(died_of))
 
 
 def test_the_sweep_stops_when_its_first_trials_die_the_same_way():
@@ -157,6 +158,8 @@ def test_the_sweep_stops_when_its_first_trials_die_the_same_way():
     assert "it died of x" in decided.waits[0].reason
     assert lines(decide(failures("x", "x", "y"))) == ["submit 0.1"]
     assert lines(decide(failures("x", "x"))) == ["submit 0.1"]
+    shared = tuple(replace(each, run=min(each.run, 1)) for each in failures("x", "x", "x").failures)
+    assert lines(decide(replace(failures("x", "x", "x"), failures=shared))) == ["submit 0.1"], "two trainings"
     assert lines(decide(replace(failures("x", "x", "x"), ended=4))) == ["submit 0.1"], "one ended well"
 
 
@@ -228,9 +231,9 @@ def test_failures_that_are_told_at_this_look_count_before_anything_more_is_sent(
     def died(k: int) -> Attempt:
         return attempt(run=k, claimed_by="18808", ending=failing(signature="x"), job=job(RUNNING))
 
-    found = replace(many(died(0), died(1), None, ended=1), failures=(Failure(7, "x", "it died of x"),))
+    found = replace(many(died(0), died(1), None, ended=1), failures=(Failure(7, 7, "x", "it died of x"),))
     assert lines(decide(found)) == ["tell 0 failed", "tell 1 failed"]
-    assert lines(decide(replace(found, failures=(Failure(7, "y", "it died of y"),))))[-1] == "submit 2.1"
+    assert lines(decide(replace(found, failures=(Failure(7, 7, "y", "it died of y"),))))[-1] == "submit 2.1"
     excused = {
         k: replace(r, attempts=tuple(replace(a, excused=True) for a in r.attempts)) for k, r in found.runs.items()
     }

@@ -233,6 +233,19 @@ def test_a_stop_names_the_horizons_that_the_run_has_not_reached():
 def test_a_retried_trial_is_judged_by_what_it_does_from_then_on():
     (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, is_lifted=True))))
     assert told.settled == 3
+    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, horizons=()))))
+    assert told.settled == 3, "the only one of a shared run's that was pruned"
+
+
+def test_a_stop_of_other_horizons_takes_no_verdict_away():
+    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, horizons=(99,)))))
+    assert told.settled == 0
+
+
+def test_a_prune_keeps_what_was_stopped_before():
+    stopped = run(stopped=replace(STOP, attempt=1, horizons=(12,)))
+    verdict = {2: pruning.Verdict(3, "poor")}
+    assert pruning.stops(look(stopped, 2, 6, 9), verdict)[0].horizons == (6, 9, 12)
 
 
 def test_what_is_not_validated_is_not_told_and_time_never_runs_back():

@@ -10,7 +10,7 @@ from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig, run_key
 from unetsweep.core.actions import Stop
 from unetsweep.core.facts import JobState, Run, Seen, Stopped, Trial
 from unetsweep.core.plan import Plan, plan
-from unetsweep.core.sharing import Served, runs_of, served, why_not
+from unetsweep.core.sharing import GOES_ON, Served, passes, runs_of, served, why_not
 
 RUNNING, QUEUED, ENDED = JobState.RUNNING, JobState.QUEUED, JobState.ENDED
 THERE = Served(3, "a", 8, "c0de", True)
@@ -62,7 +62,7 @@ def test_what_came_to_nothing_is_not_joined(
     trial = {"run_key": "a", "runs": [{"run": 3, "epochs": 8}], "code": "c0de"}
     result = None if state is None else {"state": state, "code": {"package": "c0de"}}
     found = served({**trial, "result": result, "cancelled": cancelled, "unreadable": unreadable})
-    assert found == replace(THERE, is_sound=is_sound)
+    assert found == replace(THERE, is_sound=is_sound, has_ended=state is not None)
 
 
 def test_a_run_that_other_code_has_trained_meanwhile_is_not_joined() -> None:
@@ -161,9 +161,52 @@ def test_what_only_cancelled_trials_want_beyond_the_others_is_not_trained() -> N
 
     known = Run(0, {}, (at_work,), stopped=Stopped(1, 2, (16,), 0, "you cancelled it"))
     assert decide(replace(found, runs={0: known})).actions == ()
+    assert (1, GOES_ON, False) not in waits(decide(found))
+    assert {(trial, reason) for trial, reason, _ in waits(decide(found))} >= {(0, GOES_ON), (2, GOES_ON)}
     ended = Run(0, {4: "complete", 16: "pruned"}, (at_work,), stopped=Stopped(1, 2, (16,), 0, "you cancelled it"))
     decided = decide(replace(found, runs={0: ended}))
     assert lines(decided) == ["tell 0 complete", "tell 2 cancelled"]
+
+
+def test_what_a_trial_that_has_ended_already_wanted_is_not_trained_either() -> None:
+    at_work = attempt(job_id="18808", job=job(RUNNING), horizons=(8, 16))
+    found = Seen(1, (Trial(0, 0, 8),), {0: Run(0, {}, (at_work,))})
+    assert decide(found).actions == (Stop(0, 1, 0, (16,), 0, "you cancelled it"),)
+    through = Run(0, {16: "complete"}, (at_work,))
+    assert decide(replace(found, runs={0: through})).actions == ()
+
+
+def test_a_stop_takes_the_place_of_the_one_before_it_and_keeps_what_that_one_stops() -> None:
+    at_work = attempt(job_id="18808", job=job(RUNNING), horizons=(4, 8, 16))
+    run = Run(0, {}, (at_work,), stopped=Stopped(1, 1, (8,), 2, "poor"))
+    found = Seen(0, (Trial(0, 0, 4), Trial(1, 0, 8, cancelled=True), Trial(2, 0, 16, cancelled=True)), {0: run})
+    assert decide(found).actions == (Stop(0, 1, 2, (8, 16), 0, "poor"),)
+    another = replace(run, stopped=Stopped(2, 1, (8,), 2, "poor"))
+    assert decide(replace(found, runs={0: another})).actions == (Stop(0, 1, 2, (8, 16), 0, "you cancelled it"),)
+
+
+def test_what_has_ended_is_not_joined_where_its_last_checkpoint_goes() -> None:
+    ended = replace(THERE, has_ended=True)
+    assert runs_of([("a", 16)], 9, [ended], "c0de") == [3]
+    assert runs_of([("a", 16)], 9, [ended], "c0de", is_kept=False) == [9]
+    assert runs_of([("a", 16)], 9, [ended, replace(THERE, epochs=12)], "c0de", is_kept=False) == [3]
+
+
+@pytest.mark.parametrize(
+    ("run", "is_passing"),
+    [
+        (Run(0), False),
+        (Run(0, {}, (attempt(horizons=(16,), claimed_by="1"),)), True),
+        (Run(0, {}, (attempt(horizons=(8, 16), claimed_by="1"),)), False),
+        (Run(0, {}, (attempt(horizons=(4,), claimed_by="1"),)), False),
+        (Run(0, {}, (attempt(horizons=(16,), claimed_by="1", lost="gone"),)), False),
+        (Run(0, {}, (attempt(horizons=(16,), claimed_by="1", ending=failing()),)), False),
+        (Run(0, {}, (attempt(horizons=(16,), claimed_by="1"),), forgiven=1), False),
+        (Run(0, {16: "complete"}, (attempt(horizons=(16,), claimed_by="1"),)), False),
+    ],
+)
+def test_a_run_on_its_way_beyond_a_trial_that_it_was_not_sent_for_passes_it(run: Run, is_passing: bool) -> None:
+    assert passes(run, 8) == is_passing
 
 
 def test_an_adaptive_search_counts_trainings_and_not_trials() -> None:

@@ -5,6 +5,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unetsweep.core.facts import JobState
+from unetsweep.core.sharing import passes
+
+from .files import seen_run
 
 if TYPE_CHECKING:
     from .cluster import SimJob, Training
@@ -185,14 +188,15 @@ def _user_retries(world: "World", which: int) -> None:
         return
     trial = ended[which % len(ended)]
     run = world.files.runs[trial.run]
-    if run.saved > trial.epochs:
-        return  # it is refused
     last = max(run.attempts, default=0)
+    if run.saved > trial.epochs or passes(seen_run(run, world.time), trial.epochs):
+        return  # it is refused
     shared = any(world.files.trials[number].run == trial.run for number in world.files.open)
     run.forgiven = max(run.forgiven, last - (shared and last > 0 and run.attempts[last].lost is None))
     run.horizons.pop(trial.epochs, None)
     if run.stopped is not None:
-        run.stopped = replace(run.stopped, is_lifted=run.stopped.attempt <= run.forgiven)
+        left = tuple(epochs for epochs in run.stopped.horizons if epochs != trial.epochs)
+        run.stopped = replace(run.stopped, horizons=left, is_lifted=run.stopped.attempt <= run.forgiven)
     world.check.reopens(trial)
     trial.cancelled, trial.result = None, None
     world.files.open.add(trial.number)

@@ -119,7 +119,7 @@ class Files:
             Trial(each.number, each.run, each.epochs, each.cancelled is not None, int(each.params["batch_size"]))
             for each in trials
         )
-        runs = {number: _run(self.runs[number], now) for number in {each.run for each in trials}}
+        runs = {number: seen_run(self.runs[number], now) for number in {each.run for each in trials}}
         ended = len(self.trials) - len(self.open)
         return Seen(ended, found, runs, self.stopped, None, self._failures(ended), self._keeper())
 
@@ -140,7 +140,7 @@ class Files:
             kinds = [error[1] for each in self.runs[trial.run].attempts.values() for error in each.errors]
             if trial.result.state != "failed" or not kinds:
                 return ()
-            found.append(Failure(trial.number, kinds[0], f"{kinds[0]} in the code"))
+            found.append(Failure(trial.number, trial.run, kinds[0], f"{kinds[0]} in the code"))
         return tuple(found)
 
     def owns(self, run: int, claim: tuple[int, int]) -> bool:
@@ -149,7 +149,7 @@ class Files:
         return found.attempts[claim[0]].lost is None and found.owner() == claim
 
 
-def _run(run: SimRun, now: float) -> Run:
+def seen_run(run: SimRun, now: float) -> Run:
     refusals, attempts = 0, []
     for number in sorted(run.attempts):
         each = run.attempts[number]

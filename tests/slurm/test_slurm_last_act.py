@@ -130,10 +130,11 @@ def test_after_a_step_that_lives_on_when_its_result_is_there(
     sent = dataclasses.replace(make(), relay=relay, linger_s=2)
     awaited = sent.sweep_dir / layout.awaited(sent.token, 0)
     awaited.parent.mkdir(parents=True, exist_ok=True)
-    awaited.write_text(str(out / "result.json"))
+    awaited.write_text(f"{out / 'result.json'}\n{out / 'longer.json'}\n")
+    (out / "longer.json").touch()  # pruned, and the training goes on to the shorter one
     Slurm(lambda _: payloads.Note(str(out), 100)).submit(sent)
     wait_for((out / "0-0-0.json").exists)
-    time.sleep(3)
+    time.sleep(5)
     assert not (out / "last-act").exists()
     (out / "result.json").touch()
     assert argument(told(), "--status") == "143"

@@ -96,17 +96,22 @@ def _beat(submission: Submission) -> list[str]:
         '  while ! wait "$1" && kill -0 "$1" 2>/dev/null; do [ -n "$2" ] || break; done',
         '  [ -z "$US_OVER" ] || exit 0',
         "}",
+        # whether all results are there that it was sent for
+        "us_through() {",
+        '  local file; [ -s "$1" ] || return 1',
+        '  while IFS= read -r file || [ -n "$file" ]; do [ -e "$file" ] || return 1; done <"$1"',
+        "}",
         'us_pass() { "$@" </dev/null 2>&1 & us_wait $! whole; }',
         "us_beat() {",
         "  trap - EXIT HUP; US_OVER=; trap 'US_OVER=1' TERM",
-        f"  local run=({command}) left file",
+        f"  local run=({command}) left",
         "  while :; do",
         f"    left=$(({half} + RANDOM % {half + 1}))",
         '    while [ "$left" -gt 0 ]; do',
         "      sleep 1 & us_wait $! ''; left=$((left - 1))",
-        # its result is there: while its processes go down, its place is given on
-        f'      file=$(cat {awaited}"${{SLURM_ARRAY_TASK_ID:-0}}.awaited" 2>/dev/null) || continue',
-        '      [ ! -e "$file" ] || { us_pass "${run[@]}" --now; us_linger; return; }',
+        # while its processes go down, its place is given on
+        f'      us_through {awaited}"${{SLURM_ARRAY_TASK_ID:-0}}.awaited" || continue',
+        '      us_pass "${run[@]}" --now; us_linger; return',
         "    done",
         f"    US_AGE=$(($(date +%s) - $(stat -c %Y {root}/{layout.LOOKED} 2>/dev/null || echo 0)))",
         # a clock that differs from the file server's: the command itself looks again by that one

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from unetsweep.adapters import sweep_look
-from unetsweep.adapters.files import link_json, utc_now
+from unetsweep.adapters.files import link_json, read_json, utc_now, write_json
 from unetsweep.adapters.trial_files import read_trial
 from unetsweep.core import layout
 from unetsweep.core.facts import Run
@@ -22,6 +22,7 @@ def reopen(root: Path, trial: int) -> bool:
     part = read_trial(folder)["runs"][0]
     _forgive_run(root, part["run"])
     run = root / layout.run_dir(part["run"])
+    _unstop(root / layout.stop(part["run"]), part["epochs"])
     (run / layout.horizon(part["epochs"])).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):  # what a trainer command published: it would not be run again
         published = sum(name.startswith("result-") for name in os.listdir(run))
@@ -36,6 +37,14 @@ def reopen(root: Path, trial: int) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _unstop(path: Path, epochs: int) -> None:
+    """Its horizon is pruned no more. An empty stop says that verdicts up to its epoch were taken back."""
+    if path.exists():
+        raw = read_json(path)
+        if epochs in raw["horizons"]:
+            write_json(path, {**raw, "horizons": [each for each in raw["horizons"] if each != epochs]})
 
 
 def trains_anew(root: Path, trial: int) -> bool:

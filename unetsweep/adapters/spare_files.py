@@ -40,13 +40,19 @@ class Spares:
         """What is known of each marked run."""
         found = []
         for number, mark in numbered(self._folder):
-            since = datetime.fromtimestamp(mark.stat().st_mtime, UTC)
+            try:
+                since = datetime.fromtimestamp(mark.stat().st_mtime, UTC)
+            except FileNotFoundError:  # a pass has just cleared the run
+                continue
             found.append(Spare(number, _is_at_work(self._root / layout.run_dir(number)), since))
         return tuple(found)
 
     def clear(self, run: int) -> bool:
-        """Whether anything went. The mark stays where a trial of the run is open again."""
-        states = self._states(run)
+        """Whether anything went. The mark stays where a trial of the run is open again, or a file of it is torn."""
+        try:
+            states = self._states(run)
+        except (StateError, KeyError, TypeError):
+            return False
         if None in states:
             return False
         going = _going(self._root / layout.run_dir(run) / "checkpoints") if states <= GOES else []

@@ -19,7 +19,7 @@ from unetsweep.core import layout
 from unetsweep.core.facts import Failure, Run, Seen, Trial
 from unetsweep.errors import StateError
 
-FEW = 10
+FEW = 50
 """So many ended trials are still looked into, to see whether all of them fail of one thing."""
 
 
@@ -105,7 +105,8 @@ def _failure(root: Path, number: int) -> Failure | None:
         folder = root / layout.trial_dir(number)
         if read_json(folder / layout.RESULT).get("state") != "failed":
             return None
-        run = root / layout.run_dir(read_json(folder / layout.TRIAL)["runs"][0]["run"])
+        run_number = int(read_json(folder / layout.TRIAL)["runs"][0]["run"])
+        run = root / layout.run_dir(run_number)
         errors = [error for error in read_errors(run, listed(run)) if not error.get("echo", False)]
         marks = listed(run / "attempts")
     except (StateError, FileNotFoundError, KeyError, TypeError):
@@ -115,7 +116,7 @@ def _failure(root: Path, number: int) -> Failure | None:
         return None
     errors = [error for error in errors if int(error.get("attempt", 0)) == newest]
     first = min(errors, key=lambda error: str(error.get("at", "")))
-    return Failure(number, signature_of(first), f"{first['message']} (see {first['path']})")
+    return Failure(number, run_number, signature_of(first), f"{first['message']} (see {first['path']})")
 
 
 def listed(folder: Path) -> set[str]:

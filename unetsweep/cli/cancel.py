@@ -26,6 +26,7 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._pass import make_pass
     from unetsweep.cli._sweeps import resolve, world_of
+    from unetsweep.core.sharing import GOES_ON
 
     directory = SweepDir(resolve(sweep, results))
     unknown = sorted(set(trials) - set(range(directory.next_trial())))
@@ -41,18 +42,24 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
         for trial in left - cancelled:  # a pass that was at work may have proposed some after we stopped the sweep
             directory.cancel(trial)
         cancelled |= left
-        make_pass(directory.root, world, lambda _: None, patience_s=PATIENCE_S)
+        outcome = make_pass(directory.root, world, lambda _: None, patience_s=PATIENCE_S)
+        waits = outcome.plan.waits if outcome is not None else ()
+        shared = {wait.trial for wait in waits if wait.reason == GOES_ON}
         left = _open(directory, trials)
-        if not left or time.monotonic() > until:
+        if left <= shared or time.monotonic() > until:
             break
         time.sleep(1)
     chosen = sorted(cancelled)
     shown = ", ".join(map(str, chosen[:8])) + (" …" if len(chosen) > 8 else "")
     click.echo(f"cancelled {len(chosen)} trials of {directory.name}: {shown or 'none was open'}")
+    if left & shared:
+        numbers = ", ".join(map(str, sorted(left & shared)))
+        click.echo(f"the run of {numbers} goes on for trials that share it, and no further than they want")
+    left -= shared
     if left:
-        waits = "their jobs are still going down, or have just ended and may show a result late"
+        said = "their jobs are still going down, or have just ended and may show a result late"
         told = f"`unetsweep status {directory.name}` tells, and the next pass ends them"
-        click.echo(f"{len(left)} of them have not ended yet: {waits}; {told}", err=True)
+        click.echo(f"{len(left)} of them have not ended yet: {said}; {told}", err=True)
 
 
 def _open(directory: "SweepDir", trials: tuple[int, ...]) -> set[int]:

@@ -51,18 +51,20 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
 def _not_passed(directory: "SweepDir", chosen: list[int], named: tuple[int, ...]) -> list[int]:
     """Those whose run has not gone past them: a training that others share goes on without a trial that came to
     nothing, and never back. UsageError for a named one."""
+    from unetsweep.adapters.sweep_look import read_run
     from unetsweep.adapters.trial_files import read_trial
     from unetsweep.core import layout
+    from unetsweep.core.sharing import passes
 
     left = []
     for trial in chosen:
         part = read_trial(directory.root / layout.trial_dir(trial))["runs"][0]
-        points = directory.progress(part["run"])
-        if not points or points[-1].epoch <= part["epochs"]:
+        run = read_run(directory.root, part["run"])
+        if not passes(run, part["epochs"]):
             left.append(trial)
             continue
         said = (
-            f"trial {trial} shares run {part['run']:04d}, which is at epoch {points[-1].epoch} by now, past its "
+            f"trial {trial} shares run {part['run']:04d}, which is at epoch {run.epochs_done} by now and passes its "
             f"{part['epochs']}; train it by itself: unetsweep train {directory.config_path(trial)} --out FOLDER"
         )
         if trial in named:

@@ -188,6 +188,13 @@ class Run:
         return last is not None and bool(last.horizons) and all(epochs in self.horizons for epochs in last.horizons)
 
     @property
+    def stopped_horizons(self) -> tuple[int, ...]:
+        """Those that the last attempt is told to end early; a new stop takes the place of this one."""
+        last = self.last
+        is_its = self.stopped is not None and last is not None and self.stopped.attempt == last.number
+        return self.stopped.horizons if self.stopped is not None and is_its else ()
+
+    @property
     def epochs_done(self) -> int:
         """Finished epochs, whichever attempt did them."""
         return self.progress[-1].epoch if self.progress else 0
@@ -243,6 +250,7 @@ class Failure:
     """A trial that ended without a result of its own."""
 
     trial: int
+    run: int
     signature: str
     """The same for two failures that came the same way."""
     message: str

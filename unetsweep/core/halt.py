@@ -7,7 +7,7 @@ from unetsweep.core.causes import Cause
 from unetsweep.core.facts import Failure, JobState, Run, Seen, Trial
 
 ALIKE = 3
-"""So many trials that fail the same way, with none that did not, are a fault of all."""
+"""So many trainings that fail the same way, with no trial that did not, are a fault of all."""
 STARTS = 2
 """So often must a run have ended before it began …"""
 RUNS = 2
@@ -26,7 +26,7 @@ def _same_error(seen: Seen) -> str | None:
         return None
     now = [failure for trial, run in served if (failure := _failure(trial, run)) is not None]
     found = (*seen.failures, *now)
-    if len(found) < ALIKE or len({failure.signature for failure in found}) != 1:
+    if len({failure.run for failure in found}) < ALIKE or len({failure.signature for failure in found}) != 1:
         return None
     return (
         f"the first {len(found)} trials all failed of this: {found[0].message}; "
@@ -41,7 +41,7 @@ def _failure(trial: Trial, run: Run) -> Failure | None:
         return None
     if last.ending is None or not last.ending.is_final or (last.job and last.job.state is JobState.QUEUED):
         return None
-    return Failure(trial.number, last.ending.signature, last.ending.message)
+    return Failure(trial.number, run.number, last.ending.signature, last.ending.message)
 
 
 def _nothing_starts(seen: Seen) -> str | None:

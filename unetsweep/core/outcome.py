@@ -99,6 +99,16 @@ def outcome_of(run: Run, look: Look) -> Live | Over | Lost:
     return Lost(f"job {last.job.job_id} ended ({last.job.word}) without a result{_said(last)}", give_up=last)
 
 
+def needs_no_more(last: Attempt | None, look: Look) -> bool:
+    """Whether a cancelled trial's attempt is over, as far as the queue goes. Only of a job that ended by itself are
+    files waited for: its result may show late. One that is listed late finds that its trial has ended, and leaves."""
+    if last is None:
+        return True
+    if last.job is not None:
+        return not last.job.state.is_live and last.job.state is not JobState.ENDED
+    return look.silence is None and last.claimed_by is None
+
+
 def _gone_on(last: Attempt) -> Live | Lost:
     """It came to its end, and a longer trial has joined the run since."""
     longest = last.horizons[-1]

@@ -28,7 +28,7 @@ from unetsweep.core.actions import (
 )
 from unetsweep.core.causes import Cause
 from unetsweep.core.facts import Attempt, JobState, Run, Seen, Trial
-from unetsweep.core.outcome import Live, Look, Lost, Over, look_of, outcome_of
+from unetsweep.core.outcome import Live, Look, Lost, Over, look_of, needs_no_more, outcome_of
 from unetsweep.core.places import Capacity
 from unetsweep.core.pruning import why_pruned
 from unetsweep.core.spec import SweepSpec, trials_wanted
@@ -102,7 +102,8 @@ def plan(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime) -> Plan
         _submit(draft, seen, capacity, look, keeping.wants_keeper(spec, seen, capacity, now))
         _propose(draft, spec, seen, capacity)
     _keep(draft, spec, seen, capacity, look)
-    draft.actions += clearing.clear(spec, seen, now)
+    if not any(isinstance(action, Propose) for action in draft.actions):  # a new trial may go on from what would go
+        draft.actions += clearing.clear(spec, seen, now)
     draft.waits.sort(key=lambda wait: wait.trial)
     return Plan(tuple(draft.actions), tuple(draft.waits), len(draft.live), draft.vanished, look.halted)
 
@@ -119,7 +120,7 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
         _take_back(draft, run)
         return
     outcome = outcome_of(run, look)
-    if not isinstance(outcome, Live) or _needs_no_more(run.last, look):
+    if not isinstance(outcome, Live) or needs_no_more(run.last, look):
         waiting = _told(draft, run, waiting, {t: "you cancelled it" for t in waiting if t.cancelled}, "cancelled")
     if not isinstance(outcome, Live):
         pruned = {trial: why for trial in waiting if (why := why_pruned(run, trial.epochs))}
@@ -166,16 +167,6 @@ def _told(draft: _Draft, run: Run, waiting: list[Trial], ended: dict[Trial, str]
     return [trial for trial in waiting if trial not in ended]
 
 
-def _needs_no_more(last: Attempt | None, look: Look) -> bool:
-    """Whether a cancelled trial's attempt is over, as far as the queue goes. Only of a job that ended by itself are
-    files waited for: its result may show late. One that is listed late finds that its trial has ended, and leaves."""
-    if last is None:
-        return True
-    if last.job is not None:
-        return not last.job.state.is_live and last.job.state is not JobState.ENDED
-    return look.silence is None and last.claimed_by is None
-
-
 def _stay(draft: _Draft, run: Run, waiting: list[Trial], outcome: Live) -> None:
     attempt = outcome.attempt
     draft.live.append(attempt)
@@ -191,6 +182,8 @@ def _stay(draft: _Draft, run: Run, waiting: list[Trial], outcome: Live) -> None:
         draft.actions.append(stop)
     for trial in waiting:
         later = sharing.why_later(run, attempt, trial.epochs)
+        if trial.cancelled and not all(each.cancelled for each in waiting):
+            later = sharing.GOES_ON
         draft.waits.append(Wait(trial.number, later or outcome.reason, outcome.running and later is None, job_id))
 
 

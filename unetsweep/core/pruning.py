@@ -93,7 +93,8 @@ def stops(seen: Seen, verdicts: Mapping[int, Verdict]) -> tuple[Stop, ...]:
         beyond = sorted({trial.epochs for trial in trials if trial.epochs > run.epochs_done})
         if run.last is not None and longest.number in verdicts and beyond:
             reason = verdicts[longest.number].reason
-            found.append(Stop(run.number, run.last.number, longest.number, tuple(beyond), run.epochs_done, reason))
+            horizons = tuple(sorted({*beyond, *run.stopped_horizons}))
+            found.append(Stop(run.number, run.last.number, longest.number, horizons, run.epochs_done, reason))
     return tuple(found)
 
 
@@ -144,7 +145,8 @@ def _history(spec: SweepSpec, run: Run, trials: Sequence[Trial]) -> History | No
     told = reports(run.progress, spec.study.metric)
     if not told or told[-1].epoch >= longest.epochs:
         return None
-    settled = run.stopped.epoch if run.stopped is not None and not why_pruned(run, longest.epochs) else 0
+    retried = run.stopped is not None and (run.stopped.is_lifted or not run.stopped.horizons)
+    settled = run.stopped.epoch if run.stopped is not None and retried else 0
     return History(longest.number, longest.epochs, None, told, settled)
 
 

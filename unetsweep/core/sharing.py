@@ -3,7 +3,8 @@
 Rule 1: trials share a run exactly when one training serves both to the last bit: they differ in `epochs` alone, the
         learning rate does not look at the total, and the trainer is ours.
 Rule 2: a training never goes back: a run that there is already is joined by longer trials only.
-Rule 3: nobody joins a run of which a trial came to nothing, or that other code trained.
+Rule 3: nobody joins a run of which a trial came to nothing, or that other code trained, or that has ended and whose
+        last checkpoint goes then (`run.keep: best`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,18 +39,21 @@ class Served:
     """Hash of the package that trains it."""
     is_sound: bool
     """Open and not cancelled, complete, or pruned."""
+    has_ended: bool = False
 
 
-def runs_of(new: Sequence[tuple[str, int]], first: int, there: Iterable[Served], code: str | None) -> list[int]:
+def runs_of(
+    new: Sequence[tuple[str, int]], first: int, there: Iterable[Served], code: str | None, *, is_kept: bool = True
+) -> list[int]:
     """The run of each new trial (`run_key`, epochs); they are numbered on from `first`, and a new run has the number
-    of its first trial. `code`: what would train them.
+    of its first trial. `code`: what would train them. `is_kept`: a run that has ended can still go on.
 
     >>> runs_of([("a", 2), ("b", 2), ("a", 8)], 5, [], None)
     [5, 6, 5]
     >>> runs_of([("a", 8), ("a", 2)], 5, [Served(0, "a", 4, None, True)], None)
     [0, 6]
     """
-    longest = _joinable(there, code)
+    longest = _joinable(there, code, is_kept=is_kept)
     founded: dict[str, int] = {}
     found = []
     for number, (key, epochs) in enumerate(new, first):
@@ -58,12 +62,14 @@ def runs_of(new: Sequence[tuple[str, int]], first: int, there: Iterable[Served],
     return found
 
 
-def _joinable(there: Iterable[Served], code: str | None) -> Mapping[str, Mapping[int, int]]:
+def _joinable(there: Iterable[Served], code: str | None, *, is_kept: bool) -> Mapping[str, Mapping[int, int]]:
     """Key -> run -> its longest horizon, of runs that more trials may join."""
     longest: dict[int, int] = {}
     keys: dict[int, str] = {}
     unsound: set[int] = set()
+    open_: set[int] = set()
     for each in there:
+        open_ |= set() if each.has_ended else {each.run}
         longest[each.run] = max(each.epochs, longest.get(each.run, 0))
         if each.key is None or not each.is_sound or each.code != code:
             unsound.add(each.run)
@@ -71,7 +77,7 @@ def _joinable(there: Iterable[Served], code: str | None) -> Mapping[str, Mapping
             keys[each.run] = each.key
     found: dict[str, dict[int, int]] = {}
     for run, key in keys.items():
-        if run not in unsound:
+        if run not in unsound and (is_kept or run in open_):
             found.setdefault(key, {})[run] = longest[run]
     return found
 
@@ -83,19 +89,34 @@ def served(trial: Mapping[str, Any]) -> Served:
     if result is not None and (trained := (result.get("code") or {}).get("package")) is not None and trained != code:
         code = None if code is None else f"{code}, then {trained}"
     fine = not trial["cancelled"] if result is None else result["state"] in ("complete", "pruned")
-    return Served(part["run"], trial.get("run_key"), part["epochs"], code, fine and not trial["unreadable"])
+    fine = fine and not trial["unreadable"]
+    return Served(part["run"], trial.get("run_key"), part["epochs"], code, fine, result is not None)
 
 
 def cut_short(run: Run, attempt: Attempt, waiting: list[Trial]) -> Stop | None:
-    """What only cancelled trials want beyond the others is not trained."""
+    """What no trial wants any more beyond the others, since they were cancelled, is not trained."""
+    longest = max(waiting, key=lambda trial: trial.epochs)
     furthest = max((trial.epochs for trial in waiting if not trial.cancelled), default=0)
-    beyond = [t for t in waiting if t.cancelled and t.epochs > max(furthest, run.epochs_done)]
-    horizons = tuple(sorted({trial.epochs for trial in beyond} & set(attempt.horizons)))
-    stopped = run.stopped
-    is_known = stopped is not None and stopped.attempt == attempt.number and set(horizons) <= set(stopped.horizons)
-    if not horizons or is_known:
+    beyond = {epochs for epochs in attempt.horizons if epochs > max(furthest, run.epochs_done)} - set(run.horizons)
+    if beyond <= set(run.stopped_horizons):
         return None
-    return Stop(run.number, attempt.number, beyond[-1].number, horizons, run.epochs_done, "you cancelled it")
+    why = run.stopped.reason if run.stopped is not None and run.stopped_horizons else "you cancelled it"
+    horizons = tuple(sorted({*beyond, *run.stopped_horizons}))
+    return Stop(run.number, attempt.number, longest.number, horizons, run.epochs_done, why)
+
+
+def passes(run: Run, epochs: int) -> bool:
+    """Whether the run has gone past a trial of so many epochs, or is on its way to, without leaving its result."""
+    last = run.last
+    if last is None or last.lost is not None or last.number <= run.forgiven or run.is_through or not last.horizons:
+        is_sent = False
+    else:
+        is_sent = last.ending is None and epochs not in last.horizons and epochs < last.horizons[-1]
+    return is_sent or run.epochs_done > epochs
+
+
+GOES_ON = "cancelled; its run goes on for the trials that share it"
+"""Of a cancelled trial that others' training holds open."""
 
 
 def why_later(run: Run, attempt: Attempt, epochs: int) -> str | None:

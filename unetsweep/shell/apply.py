@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 from unetsweep.contract import Result, TrialConfig, run_key
-from unetsweep.core import sharing
+from unetsweep.core import clearing, sharing
 from unetsweep.core.actions import Action, Adopt, Cancel, Clear, Element, End, GiveUp, Keep, Propose, Stop, Submit, Tell
-from unetsweep.core.clearing import GOES
 from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import LimitError, RefusedError
@@ -93,7 +92,8 @@ def _runs(
     if sharing.why_not(world.spec) is not None:
         return None
     keys = [(run_key(config), config.epochs) for config in configs]
-    return sharing.runs_of(keys, first, map(sharing.served, _known(list(trials))), world.directory.code())
+    there, kept = map(sharing.served, _known(list(trials))), not clearing.wanted(world.spec)
+    return sharing.runs_of(keys, first, there, world.directory.code(), is_kept=kept)
 
 
 def _known(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -171,7 +171,7 @@ def _tell(action: Tell, world: World) -> None:
             message=action.reason,
         )
     )
-    if world.spares is not None and result.state in GOES:
+    if world.spares is not None and result.state in clearing.GOES:
         world.spares.mark(action.run)
     world.directory.end_trial(action.trial, replace(result, trial=action.trial))
 

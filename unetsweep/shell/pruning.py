@@ -5,6 +5,7 @@ Rule 1: a study without a pruner costs nothing; a pruner that fails stops no swe
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from unetsweep.contract import Result
 from unetsweep.core import pruning
@@ -33,17 +34,28 @@ def with_stops(plan: Plan, world: World, seen: Seen) -> Plan:
 
 
 def _others(world: World, asked: Sequence[History]) -> list[History]:
-    """What every other run reported, ended or not."""
+    """What every other run reported, ended or not: one history each, that of its longest trial that is complete."""
+    trials = [trial for trial in world.directory.trials() if "progress" in trial and trial["params"] is not None]
     names = {history.trial for history in asked}
+    speaking = {_run(trial) for trial in trials if trial["trial"] in names}
+    others: dict[int, dict[str, Any]] = {}
+    for trial in sorted(trials, key=lambda trial: (_state(trial) == "complete", trial["params"]["epochs"])):
+        if _run(trial) not in speaking:
+            others[_run(trial)] = trial
     found = []
-    for trial in world.directory.trials():
-        if trial["trial"] in names or "progress" not in trial or trial["params"] is None:
-            continue
+    for trial in others.values():
         told = pruning.reports(trial["progress"](), world.spec.study.metric)
         if told:
-            state = trial["result"]["state"] if trial["result"] is not None else ENDED
-            found.append(History(trial["trial"], trial["params"]["epochs"], state, told))
+            found.append(History(trial["trial"], trial["params"]["epochs"], _state(trial), told))
     return found
+
+
+def _run(trial: dict[str, Any]) -> int:
+    return int(trial["runs"][0]["run"])
+
+
+def _state(trial: dict[str, Any]) -> str:
+    return str(trial["result"]["state"]) if trial["result"] is not None else ENDED
 
 
 def pruned(action: Tell, world: World) -> Result | None:

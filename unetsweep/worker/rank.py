@@ -82,7 +82,8 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     epochs = tuple(each["epochs"] for each in horizons)
     if rank == 0:
-        write_text(start.root / layout.awaited(start.token, start.index), f"{folder}/{layout.horizon(epochs[-1])}")
+        paths = "".join(f"{folder}/{layout.horizon(each)}\n" for each in epochs)  # a pruned one may come before others
+        write_text(start.root / layout.awaited(start.token, start.index), paths)
     if config.trainer.command is not None:
         if rank == 0:
             errand = Errand(path, folder, epochs, claim.name, start.job_id, sweep.working_directory, end.end)
