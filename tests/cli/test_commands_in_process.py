@@ -91,7 +91,7 @@ def test_a_trial_that_its_run_has_passed_stops_a_retry_only_where_it_is_named(
 ):
     (shared.root / "runs/0000/progress-1-0.jsonl").write_text('{"epoch": 9}\n')
     assert _not_passed(shared, [0, 1], named=()) == [1]
-    assert "trial 0 shares run 0000, which is at epoch 9 by now, past its 8; train it" in capsys.readouterr().err
+    assert "trial 0 shares run 0000, which is at epoch 9 by now and passes its 8; train it" in capsys.readouterr().err
     with pytest.raises(UsageError, match="trial 0 shares run 0000"):
         _not_passed(shared, [0], named=(0,))
 
