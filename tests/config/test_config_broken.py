@@ -219,6 +219,15 @@ TABLE = {
         GOOD + "slurm: {gpus: -1}\n",
         "s.yaml:6:9: slurm.gpus: found -1; 0 (train on CPU) or more",
     ),
+    "trainings that cannot share the GPUs": (
+        GOOD + "slurm: {gpus: 4, pack: 3}\n",
+        "s.yaml:6:18: slurm.pack: found 3 trainings in a job of 4 GPUs; one number must be a multiple of the other",
+    ),
+    "processes that are not the GPUs of a training": (
+        GOOD + "slurm: {gpus: 4, pack: 2, processes: 4}\n",
+        "s.yaml:6:27: slurm.processes: found 4 processes with 4 GPUs for 2 trainings; a process has one GPU: leave "
+        "processes out, or say gpus: 0",
+    ),
     "no processes": (
         GOOD + "slurm: {processes: 0}\n",
         "s.yaml:6:9: slurm.processes: found 0; at least 1",

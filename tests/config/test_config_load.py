@@ -171,6 +171,22 @@ class TestProfiles:
         assert spec(GOOD + "slurm: {profile: two}\n", folder).slurm.processes == 2
         assert spec(GOOD + "slurm: {profile: two, gpus: 4}\n", folder).slurm.processes == 4
 
+    @pytest.mark.parametrize(
+        ("slurm", "processes", "training_gpus"),
+        [
+            ("gpus: 4, pack: 2", 2, 2),
+            ("gpus: 4, pack: 4", 1, 1),
+            ("gpus: 1, pack: 4", 1, 1),
+            ("gpus: 0, pack: 4", 1, 0),
+            ("gpus: 0, pack: 4, processes: 2", 2, 0),
+        ],
+    )
+    def test_packed_trainings_share_the_gpus_out(
+        self, folder: Path, slurm: str, processes: int, training_gpus: int
+    ) -> None:
+        found = spec(GOOD + f"slurm: {{{slurm}}}\n", folder).slurm
+        assert (found.processes, found.training_gpus) == (processes, training_gpus)
+
     def test_the_projects_profile_comes_before_the_users_and_a_path_is_a_path(self, folder: Path) -> None:
         (folder / ".config" / "unetsweep" / "gpu.yaml").write_text("qos: mine\n")
         (folder / ".config" / "unetsweep" / "own.yaml").write_text("qos: own\n")

@@ -73,7 +73,7 @@ def starts() -> Counter[str]:
 def most_at_once() -> int:
     rows = [line.split() for line in Path("trained.log").read_text().splitlines()]
     now = most = 0
-    for _, what, _ in sorted(rows, key=lambda row: float(row[2])):
+    for _, what, *_ in sorted(rows, key=lambda row: float(row[2])):
         now += 1 if what == "start" else -1
         most = max(most, now)
     return most

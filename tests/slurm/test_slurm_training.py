@@ -106,6 +106,19 @@ def test_a_requeued_training_ends_as_one_that_was_left_alone(place: Path, cluste
     assert {name: result[name] for name in same} == {name: alone[name] for name in same}
 
 
+@without_accounts  # which change nothing in what is trained
+def test_packed_trainings_of_two_processes_each_give_the_rows_of_trainings_alone(place: Path, cluster: Cluster):
+    text = SWEEP.replace("EPOCHS", "2").replace("RATES", "1e-2, 2e-2").replace("mem: 3G", "mem: 4G, pack: 2")
+    (place / "eyes.yaml").write_text(text)
+    assert "(1 job of up to 2 trainings each)" in unetsweep("submit", "eyes.yaml")
+    wait_for(lambda: len(results()) == 2, 240)
+    assert [result["state"] for result in results()] == ["complete"] * 2
+    assert len({str(result["job_id"]).partition(".")[0] for result in results()}) == 1
+    wait_for(lambda: not cluster.run("squeue", "--me", "-h", "-o", "%i").split(), 60)
+    for trial in ("0", "1"):
+        assert "bit for bit the same" in unetsweep("reproduce", "eyes", trial)
+
+
 GRID = """
 name: eyes
 data: {root: eyes, image_size: 32, split: {val: 0.5}}

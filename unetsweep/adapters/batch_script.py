@@ -27,7 +27,7 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
     last_act = shlex.join(
         [sys.executable, "-P", "-m", "unetsweep", "last-act", str(submission.sweep_dir), submission.token]
     )
-    no_pass = "" if submission.relay else " --no-pass"
+    no_pass, which = "" if submission.relay else " --no-pass", "--index" if submission.pack == 1 else "--task"
     here = shlex.quote(str(folder))
     quoted = shlex.quote(python)
     return [
@@ -46,7 +46,7 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         '  if [ -n "${US_BEAT:-}" ] && kill "$US_BEAT" 2>/dev/null; then',
         f'    for _ in $(seq {BEAT_END_S * 5}); do kill -0 "$US_BEAT" 2>/dev/null || break; sleep 0.2; done',
         "  fi",
-        f'  env "${{US_ENV[@]}}" timeout -k 5 {LAST_ACT_S} {last_act} --index "${{SLURM_ARRAY_TASK_ID:-0}}"'
+        f'  env "${{US_ENV[@]}}" timeout -k 5 {LAST_ACT_S} {last_act} {which} "${{SLURM_ARRAY_TASK_ID:-0}}"'
         f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status"{no_pass} </dev/null 2>&1 || true',
         "}",
         "trap us_last_act EXIT",
@@ -83,7 +83,6 @@ def _beat(submission: Submission) -> list[str]:
     root = shlex.quote(str(submission.sweep_dir))
     beat = shlex.join([sys.executable, "-P", "-m", "unetsweep", "beat", str(submission.sweep_dir)])
     command = f'env "${{US_ENV[@]}}" timeout -k 5 300 {beat}' if submission.relay else "true"
-    awaited = shlex.quote(str(submission.sweep_dir / layout.awaited(submission.token, "")).removesuffix(".awaited"))
     half = max(1, submission.beat_s // 2)
     return [
         "us_linger() {",
@@ -109,9 +108,7 @@ def _beat(submission: Submission) -> list[str]:
         f"    left=$(({half} + RANDOM % {half + 1}))",
         '    while [ "$left" -gt 0 ]; do',
         "      sleep 1 & us_wait $! ''; left=$((left - 1))",
-        # while its processes go down, its place is given on
-        f'      us_through {awaited}"${{SLURM_ARRAY_TASK_ID:-0}}.awaited" || continue',
-        '      us_pass "${run[@]}" --now; us_linger; return',
+        *_tidings(submission),
         "    done",
         f"    US_AGE=$(($(date +%s) - $(stat -c %Y {root}/{layout.LOOKED} 2>/dev/null || echo 0)))",
         # a clock that differs from the file server's: the command itself looks again by that one
@@ -120,6 +117,21 @@ def _beat(submission: Submission) -> list[str]:
         "  done",
         "}",
         "us_beat & US_BEAT=$!",
+    ]
+
+
+def _tidings(submission: Submission) -> list[str]:
+    """What, each second, makes a pass at once: all results are there, or in a packed job another training ended."""
+    if submission.pack > 1:
+        board = shlex.quote(str(submission.sweep_dir / layout.packed(submission.token) / "task-"))
+        return [
+            f'      local told={board}"${{SLURM_ARRAY_TASK_ID:-0}}"; [ -e "$told.news" ] || continue',
+            '      mv -f "$told.news" "$told.looked"; us_pass "${run[@]}" --now; rm -f "$told.looked"',
+        ]
+    awaited = shlex.quote(str(submission.sweep_dir / layout.awaited(submission.token, "")).removesuffix(".awaited"))
+    return [  # while its processes go down, its place is given on
+        f'      us_through {awaited}"${{SLURM_ARRAY_TASK_ID:-0}}.awaited" || continue',
+        '      us_pass "${run[@]}" --now; us_linger; return',
     ]
 
 

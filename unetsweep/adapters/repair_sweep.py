@@ -38,6 +38,7 @@ def findings(root: Path, kind: Callable[[], str]) -> Iterator[Finding]:
     yield from _data(root)
     yield from _local_jobs(root)
     yield from _keepers(root)
+    yield from _packed(root)
     yield from _code(root)
     ledger = root / layout.LEDGER
     if ledger.exists() and (finding := without_lines(ledger, is_torn)) is not None:
@@ -138,6 +139,22 @@ def _local_jobs(root: Path) -> Iterator[Finding]:
                 if raw.get("job_id") == path.stem:
                     content = {"token": record.parent.name, "index": raw.get("index", 0)}
             yield written(path, why, content, "its supervisor's record" if content["token"] != NOBODY else "its name")
+
+
+def _packed(root: Path) -> Iterator[Finding]:
+    """A mark that is gone is made anew by whoever finds that it is missing; claims keep two jobs from one run."""
+    for path in sorted((root / layout.PACKED).glob("*/*.json")):
+        if path.name != "about.json" and (why := trouble(path)):
+            yield aside(path, why, "who misses it leaves it again")
+        elif path.name == "about.json" and (why := trouble(path, lambda raw: (int(raw["pack"]), int(raw["count"])))):
+            yield from _about(root, path, why)
+
+
+def _about(root: Path, path: Path, why: str) -> Iterator[Finding]:
+    """From the submission; its jobs get one place each, which is right for every one of them."""
+    intent = _raw(root / layout.submission(path.parent.name) / "intent.json")
+    content = {"count": len(intent.get("elements", ())), "pack": 1, "mem": None}
+    yield written(path, why, content, "its submission, one training at once in each job")
 
 
 def _keepers(root: Path) -> Iterator[Finding]:

@@ -29,7 +29,8 @@ _MIB = {"": 1 / 2**20, "K": 1 / 2**10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
 
 def accounts(job_ids: Collection[str], timeout: float = PATIENCE_S) -> tuple[Account, ...]:
     """Every time that these jobs (and the others of their arrays) held a place; empty without accounting."""
-    bases = sorted({job_id.partition("_")[0] for job_id in job_ids if job_id[:1].isdigit()})
+    # the accounts of a packed job tell nothing of its trainings, whose ids have a point in them
+    bases = sorted({job_id.partition("_")[0] for job_id in job_ids if job_id[:1].isdigit() and "." not in job_id})
     found: list[Account] = []
     try:
         for at in range(0, len(bases), _AT_ONCE):

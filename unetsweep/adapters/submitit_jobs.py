@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def script(submission: Submission, folder: Path) -> str:
 
     RefusedError where the resources name an option that is ours.
     """
-    resources = submission.resources
+    resources = _of_job(submission)
     if "%" in str(folder):
         raise RefusedError(f"{folder}: SLURM reads the % in it as a pattern; choose another folder with --results")
     if not str(folder).isprintable():  # a line of the script would end in it
@@ -115,6 +115,14 @@ def script(submission: Submission, folder: Path) -> str:
         executor.parameters["map_count"] = submission.elements
     text: str = executor._make_submission_file_text(executor._submitit_command_str, submission.token)
     return text
+
+
+def _of_job(submission: Submission) -> Resources:
+    """Of a packed job the one task that begins the trainings, which has the CPUs of all of them."""
+    wanted = submission.resources
+    if submission.pack == 1:
+        return wanted
+    return replace(wanted, processes=1, cpus=submission.pack * wanted.processes * (wanted.cpus or 1))
 
 
 def lead_s(time_min: int) -> int:

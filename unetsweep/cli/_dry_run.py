@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unetsweep.core.actions import Element, Propose, Submit
+from unetsweep.core.actions import Propose, Submit
 from unetsweep.core.estimate import Estimate, line
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[d
     if executor == "local" and parallel is None:
         parallel = local_places(spec)
     try:
-        capacity = Capacity(jobs.queues, parallel, jobs.max_elements())
+        capacity = Capacity(jobs.queues, parallel, jobs.max_elements(), pack=spec.slurm.pack if jobs.queues else 1)
     except SchedulerError as error:
         click.echo(f"warning: {error}", err=True)
         capacity = Capacity(jobs.queues, parallel)
@@ -93,8 +93,8 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[d
         "executor": executor,
         "trials": trials_wanted(spec),
         "runs": len({run for run, _ in every}),
-        "jobs": sum(len(each) for each in _submits(plan)),
-        "arrays": sum(len(each) > 1 for each in _submits(plan)) if jobs.queues else 0,
+        "jobs": sum(each.jobs for each in _submits(plan)),
+        "arrays": sum(each.jobs > 1 for each in _submits(plan)) if jobs.queues else 0,
         "epochs_asked": asked,
         "epochs_to_train": None if asked is None else epochs_to_train(every),
         "not_shared": why_not(spec),
@@ -107,5 +107,5 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[d
     return numbers, needs
 
 
-def _submits(plan: "Plan") -> list[tuple[Element, ...]]:
-    return [action.elements for action in plan.actions if isinstance(action, Submit)]
+def _submits(plan: "Plan") -> list[Submit]:
+    return [action for action in plan.actions if isinstance(action, Submit)]

@@ -76,9 +76,10 @@ def check_machine(spec: "SweepSpec", kind: str) -> list[str]:
     """Warnings. UsageError where a training could not start here."""
     from unetsweep.adapters.local_jobs import devices
 
-    if kind == "local" and spec.slurm.gpus and spec.slurm.gpus > (found := len(devices())):
+    gpus = spec.slurm.training_gpus
+    if kind == "local" and gpus and gpus > (found := len(devices())):
         raise UsageError(
-            f"the sweep asks for {spec.slurm.gpus} GPUs a training and this machine has {found}; submit it on a "
+            f"the sweep asks for {gpus} GPUs a training and this machine has {found}; submit it on a "
             "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"
         )
     return []

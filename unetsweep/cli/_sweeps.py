@@ -9,6 +9,7 @@ from unetsweep.core import layout
 from unetsweep.errors import UsageError
 
 if TYPE_CHECKING:
+    from unetsweep.adapters.slurm import Payload
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.actions import Keep, Submit
     from unetsweep.core.ports import KeeperRequest, Scheduler, Submission
@@ -64,10 +65,20 @@ def scheduler(kind: str, root: Path) -> "Scheduler":
         from unetsweep.adapters.local_jobs import LocalJobs
 
         return LocalJobs(root)
-    from unetsweep.adapters.slurm import Slurm
-    from unetsweep.worker import Element
+    from unetsweep.adapters.packed_slurm import PackedSlurm
 
-    return Slurm(lambda submission: Element(str(submission.sweep_dir), submission.token))
+    return PackedSlurm(_payload, root)
+
+
+def _payload(submission: "Submission") -> "Payload":
+    """What each job of a submission runs."""
+    from unetsweep.worker import Allocation, Element
+
+    where = (str(submission.sweep_dir), submission.token)
+    if submission.pack == 1:
+        return Element(*where)
+    resources = submission.resources
+    return Allocation(*where, resources.processes, resources.time_min, submission.relay, submission.linger_s)
 
 
 def spec_of(directory: "SweepDir") -> "SweepSpec":
@@ -117,6 +128,8 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
             many,
             wanted,
             sent.throttle,
+            sent.pack,
+            sent.jobs,
             relay,
             run.beat,
             waits.linger_s,
@@ -150,9 +163,9 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
 
 def local_places(spec: "SweepSpec") -> int:
     """Trainings at once on this machine: by its GPUs where they are asked for, else by its cores."""
-    if spec.slurm.gpus:
+    if gpus := spec.slurm.training_gpus:
         from unetsweep.adapters.local_jobs import devices
 
-        return max(1, len(devices()) // spec.slurm.gpus)
+        return max(1, len(devices()) // gpus)
     cores = len(os.sched_getaffinity(0))
     return max(1, cores // (spec.slurm.processes * spec.trainer.threads))

@@ -8,9 +8,10 @@ def said(action: Action) -> str:
     match action:
         case Propose(count=count, reason=reason):
             return f"propose  {count} trial{_s(count)}: {reason}"
-        case Submit(elements=elements, throttle=throttle, reason=reason):
+        case Submit(pack=pack, throttle=throttle, reason=reason):
+            packed = f" of up to {pack} trainings each" if pack > 1 else ""
             bound = f", at most {throttle} at once" if throttle else ""
-            return f"submit   {_runs(action)} ({len(elements)} job{_s(len(elements))}{bound}): {reason}"
+            return f"submit   {_runs(action)} ({action.jobs} job{_s(action.jobs)}{packed}{bound}): {reason}"
         case Adopt(run=run, job_id=job_id, reason=reason):
             return f"adopt    run {run:04d} is job {job_id}: {reason}"
         case GiveUp(run=run, attempt=attempt, reason=reason):

@@ -13,29 +13,43 @@ if TYPE_CHECKING:
 @click.argument("root", type=click.Path(path_type=Path, exists=True))
 @click.argument("token")
 @click.option("--index", type=int, default=0)
+@click.option("--task", type=int)
 @click.option("--restart", type=int, default=0)
 @click.option("--status", type=int, default=0)
 @click.option("--no-pass", is_flag=True)
-def command(root: Path, token: str, index: int, restart: int, status: int, no_pass: bool) -> None:
-    """Write down how the processes of (TOKEN, --index) ended, then make a pass over the sweep.
+def command(root: Path, token: str, index: int, task: int | None, restart: int, status: int, no_pass: bool) -> None:
+    """Write down how the processes of (TOKEN, --index) ended, then make a pass over the sweep. A packed job says its
+    --task instead, and has written that down itself.
 
     A training that stopped in good order and wants to go on gets its job requeued instead: its place
     stays taken, so there is nothing to pass on.
     """
+    from unetsweep.adapters.packed_files import more
     from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._logs import log_of
     from unetsweep.cli._pass import make_pass
     from unetsweep.cli._sweeps import world_of
 
     directory = SweepDir(root)
     directory.check_private()
-    run, attempt = directory.intent(token)["elements"][index]
-    if directory.is_owner(token, index):
-        directory.record_exit(run, attempt, restart, status, log_of(directory, run, attempt))
-        if directory.wants_more(run, attempt, restart) and _is_requeued(directory):
-            return
+    if task is None:
+        goes_on = _ended(directory, token, index, restart, status)
+    else:
+        goes_on = more(root, token, task, restart).exists()
+    if goes_on and _is_requeued(directory):
+        return
     if not no_pass:
         make_pass(root, world_of(directory), lambda action: click.echo(f"pass: {action}"))
+
+
+def _ended(directory: "SweepDir", token: str, index: int, restart: int, status: int) -> bool:
+    """Write down how an element ended; whether it wants to go on."""
+    from unetsweep.cli._logs import log_of
+
+    run, attempt = directory.intent(token)["elements"][index]
+    if not directory.is_owner(token, index):
+        return False
+    directory.record_exit(run, attempt, restart, status, log_of(directory, run, attempt))
+    return directory.wants_more(run, attempt, restart)
 
 
 def _is_requeued(directory: "SweepDir") -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unetsweep.core.actions import Submit, Wait
+
 if TYPE_CHECKING:
     from unetsweep.core.plan import Plan
 
@@ -71,6 +73,9 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
 def _rows(trials: Any, decided: "Plan") -> list[dict[str, Any]]:
     """The files' words, with the queue's on top for those that have not ended."""
     waits = {wait.trial: wait for wait in decided.waits}
+    for action in decided.actions:
+        for element in action.elements if isinstance(action, Submit) else ():
+            waits |= {trial: Wait(trial, f"the next pass sends it: {action.reason}") for trial, _ in element.horizons}
     rows = []
     for trial in trials:
         wait = waits.get(trial.number)

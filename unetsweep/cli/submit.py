@@ -121,7 +121,7 @@ def _say(action: "Action") -> None:
 
 
 def _natural(job_id: str) -> list[int]:
-    return [int(part) for part in job_id.split("_") if part.isdecimal()]
+    return [int(part) for part in job_id.replace(".", "_").split("_") if part.isdecimal()]
 
 
 def _ranges(job_ids: list[str]) -> str:

@@ -105,7 +105,7 @@ def _shown(file: Path, folders: Folders) -> str:
 
 
 def _merged(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    if own.get("gpus") is not None and "processes" not in own:
+    if (own.get("gpus") is not None or own.get("pack") is not None) and "processes" not in own:
         site = {key: value for key, value in site.items() if key != "processes"}
     merged: dict[str, Any] = {**site, **own}
     for section in ("sbatch", "keeper"):
@@ -118,7 +118,7 @@ def _merged(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
-    gpus = keys.gpus or 0
+    gpus, pack = keys.gpus or 0, max(1, keys.pack or 1)
     plain = Resources()
     return Resources(
         profile=name,
@@ -127,7 +127,8 @@ def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
         qos=keys.qos,
         constraint=keys.constraint,
         gpus=gpus,
-        processes=max(1, keys.processes or gpus),
+        pack=pack,
+        processes=max(1, keys.processes or gpus // pack),
         cpus=keys.cpus,
         mem=memory(keys.mem or ""),
         mem_max=memory(keys.mem_max or ""),
@@ -155,9 +156,17 @@ def _together(
         return f" (of the profile {resources.profile})" if own.get(key) is None and key in site else ""
 
     found = []
-    if resources.gpus >= 1 and keys.processes is not None and keys.processes not in (resources.gpus, 0):
+    gpus, pack = resources.gpus, resources.pack
+    if gpus >= 1 and gpus % pack and pack % gpus:
         message = (
-            f"found {keys.processes} processes{origin('processes')} with {resources.gpus} GPUs{origin('gpus')}; "
+            f"found {pack} trainings{origin('pack')} in a job of {gpus} GPUs{origin('gpus')}; "
+            "one number must be a multiple of the other"
+        )
+        found.append(Problem(message, f"{at}.pack"))
+    elif gpus >= 1 and keys.processes is not None and keys.processes not in (max(1, gpus // pack), 0):
+        of_each = f" for {pack} trainings{origin('pack')}" if pack > 1 else ""
+        message = (
+            f"found {keys.processes} processes{origin('processes')} with {gpus} GPUs{origin('gpus')}{of_each}; "
             "a process has one GPU: leave processes out, or say gpus: 0"
         )
         found.append(Problem(message, f"{at}.processes"))

@@ -23,6 +23,7 @@ class SlurmKeys:
     qos: str | None = None
     constraint: str | None = None
     gpus: int | None = None
+    pack: int | None = None
     processes: int | None = None
     cpus: int | None = None
     mem: str | None = None
@@ -44,6 +45,7 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
             found.append(Problem(f"found {value!r}; {wanted}", joined(at, name)))
 
     check("gpus", "0 (train on CPU) or more", lambda n: n >= 0)
+    check("pack", "at least 1", lambda n: n >= 1)
     check("processes", "at least 1", lambda n: n >= 1)
     check("cpus", "at least 1", lambda n: n >= 1)
     check("mem", f"write {MEMORIES}", lambda text: memory(text) is not None)

@@ -1,5 +1,6 @@
 """What a pass may do, as values: each with the reason that it shows to a person."""
 
+import math
 from dataclasses import dataclass
 
 from unetsweep.core.causes import Cause
@@ -38,6 +39,18 @@ class Submit:
     """Of all its elements; None: as the sweep says."""
     exclude: tuple[str, ...] = ()
     """Nodes on which others came to grief."""
+    pack: int = 1
+    """So many run side by side in one job."""
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs it takes: of packed ones as many as have places for what runs at once."""
+        count = len(self.elements)
+        if self.pack == 1:
+            return count
+        at_once = self.throttle or count
+        places = min(self.pack, at_once)
+        return min(math.ceil(count / places), max(1, at_once // places))
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What each job of a sweep holds."""
+    """What each training of a sweep holds."""
 
-    gpus: int
+    gpus: float
+    """Less than one where several trainings share a GPU."""
     cpus: int
 
 
@@ -96,7 +97,7 @@ class Cost:
 def place_of(spec: SweepSpec, executor: str) -> Place:
     """CPUs are what is asked for; where that is not said, the threads that compute."""
     cpus = spec.slurm.cpus if executor == "slurm" else None
-    return Place(spec.slurm.gpus, spec.slurm.processes * (cpus or spec.trainer.threads))
+    return Place(spec.slurm.gpus / spec.slurm.pack, spec.slurm.processes * (cpus or spec.trainer.threads))
 
 
 def by_job(accounts: Iterable[Account], tracks: Iterable[Track]) -> dict[JobKey, list[Account]]:

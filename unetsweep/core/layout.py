@@ -21,6 +21,8 @@ CODE = "code"
 CODE_NOTE = "code.json"
 """Which of them is the current one."""
 KEEPERS = "keepers"
+PACKED = "packed"
+"""Who has which place in jobs that run several trainings side by side."""
 SPARE = "spare"
 """Marks, by number, of the runs whose last checkpoints may go."""
 LOOKED = "last-look"
@@ -143,6 +145,11 @@ def local_log(token: str, index: int) -> str:
 def submission(token: str) -> str:
     """The folder of one sbatch call: submitit's files, the logs, and which element is which run."""
     return f"{SUBMISSIONS}/{token}"
+
+
+def packed(token: str) -> str:
+    """The board of a submission whose jobs run several trainings side by side."""
+    return f"{PACKED}/{token}"
 
 
 def job_name(sweep: str, token: str) -> str:

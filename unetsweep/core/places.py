@@ -30,6 +30,8 @@ class Capacity:
     """The least time without progress that counts as a hang."""
     keeper_delay_s: int = 60
     """How soon a keeper may look."""
+    pack: int = 1
+    """Trainings side by side in one job."""
     eager: bool = False
     """A person asks: what was refused a moment ago is tried again."""
     keeper: str | None = None
@@ -72,7 +74,7 @@ def fill(
         for at in range(0, len(group), capacity.max_elements):
             chunk = tuple(group[at : at + capacity.max_elements])
             bound = throttle if throttle is not None and throttle < len(chunk) else None
-            submits.append(Submit(chunk, bound, f"{len(chunk)} ready", chunk[0].mem, exclude))
+            submits.append(Submit(chunk, bound, f"{len(chunk)} ready", chunk[0].mem, exclude, capacity.pack))
     if throttle is not None:  # it bounds one array, so two at once would be too many
         submits = submits[:1]
     why = "the cluster takes no more jobs now" if room < places else f"all {capacity.parallel} places are taken"

@@ -22,6 +22,10 @@ class Submission:
     resources: Resources
     throttle: int | None = None
     """Most elements that may run at once; None: no bound."""
+    pack: int = 1
+    """So many elements run side by side in one job …"""
+    jobs: int = 1
+    """… of so many."""
     relay: bool = True
     """Whether the end of each element makes the next pass, and so do all of them while they train."""
     beat_s: int = 60

@@ -101,11 +101,13 @@ class Resources:
     qos: str | None = None
     constraint: str | None = None
     gpus: int = 0
-    """GPUs, and with it processes, of each job; 0 trains on CPU."""
+    """GPUs of each job; 0 trains on CPU."""
+    pack: int = 1
+    """Trainings side by side in each job, which share its GPUs out."""
     processes: int = 1
-    """DDP processes of each job; with GPUs it equals their number."""
+    """DDP processes of each training; with GPUs one for each that it has."""
     cpus: int | None = None
-    """CPUs of each process; None: the cluster's default."""
+    """CPUs of each process; None: the cluster's default, of a packed job one for each process."""
     mem: str | None = None
     """Memory of the job, as SLURM writes it: 4G."""
     mem_max: str | None = None
@@ -119,6 +121,11 @@ class Resources:
     """Any other sbatch option by its long name: `{reservation: eyes}`."""
     keeper: dict[str, Any] = field(default_factory=dict)
     """The same for the 1-CPU job that looks after the sweep, instead of the trainings': `{partition: cpu}`."""
+
+    @property
+    def training_gpus(self) -> int:
+        """GPUs of one training; one that it shares with others counts whole."""
+        return self.processes if self.gpus else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def best_of(sweep: SweepRecord, trial: TrialRecord) -> Best:
         command=trainer.command,
         batch_size=trial.batch_size,
         epochs=trial.epochs,
-        gpus=slurm.gpus,
+        gpus=slurm.training_gpus,
         processes=slurm.processes,
         best_epoch=result.best_epoch,
         val_iou=result.val_iou,

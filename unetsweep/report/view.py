@@ -100,10 +100,10 @@ _NO_JOB: _JobKey = (2, 0, 0, "")
 def _natural(job_id: str) -> _JobKey:
     """Job ids as the numbers that they are; any other text behind them.
 
-    >>> sorted(["18808_10", "18808_9", "elsewhere", "18808", "9999"], key=_natural)
-    ['9999', '18808', '18808_9', '18808_10', 'elsewhere']
+    >>> sorted(["18808_10", "18808_9", "elsewhere", "18808", "9999", "9999.2"], key=_natural)
+    ['9999', '9999.2', '18808', '18808_9', '18808_10', 'elsewhere']
     """
-    job, _, element = job_id.partition("_")
+    job, _, element = job_id.replace(".", "_").partition("_")
     if job.isdecimal() and (element.isdecimal() or not element):
         return 0, int(job), int(element) if element else -1, ""
     return 1, 0, 0, job_id

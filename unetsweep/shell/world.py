@@ -135,6 +135,7 @@ class World:
         return Capacity(
             self.scheduler.queues,
             self.spec.run.parallel,
+            pack=self.spec.slurm.pack if self.scheduler.queues else 1,
             unseen_grace=self.clocks.unseen,
             result_grace=self.clocks.result,
             hang_after=self.clocks.hang,

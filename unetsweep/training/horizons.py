@@ -74,8 +74,9 @@ class Scorer:
         job_id: str | None,
         code: Mapping[str, str],
         micro_batch: int | None = None,
+        gpu_share: float = 1.0,
     ) -> None:
-        self.config, self.images, self.desk = config, images, desk
+        self.config, self.images, self.desk, self.gpu_share = config, images, desk, gpu_share
         self.rank, self.size, self.job_id, self.code = rank, size, job_id, code
         mine = config.batch_size // size
         self.micro_batch = min(micro_batch or mine, mine)
@@ -98,7 +99,7 @@ class Scorer:
         return Scored(val, test, weights)
 
     def _result(self, reached: Reached, scored: Scored | None, device: torch.device, memory: float) -> Result:
-        best, gpus = reached.best, self.size if device.type == "cuda" else 0
+        best, gpus = reached.best, self.size * self.gpu_share if device.type == "cuda" else 0
         result = Result(
             state=reached.state,
             job_id=self.job_id,

@@ -47,6 +47,8 @@ class World:
     """A free port there; unused for one process."""
     local_rank: int | None = None
     """Place among the ranks of this host, which chooses the GPU; None: `rank` modulo the visible GPUs."""
+    gpu_share: float = 1.0
+    """Part of each of its GPUs that it has, where several trainings share them."""
 
 
 def train(
@@ -91,7 +93,8 @@ def train(
     standing = _standing(config, out, wanted, images, name)
     desk = Desk(out, claim, owns)
     place = (world.rank, world.size)
-    scorer = Scorer(config, images, desk, *place, job_id=job_id, code=code, micro_batch=micro_batch)
+    share = world.gpu_share
+    scorer = Scorer(config, images, desk, *place, job_id=job_id, code=code, micro_batch=micro_batch, gpu_share=share)
     ends = EpochEnds(config, scorer, desk, standing, wanted, started, ending)
     _fit(ends, world, device)
     if ends.again:

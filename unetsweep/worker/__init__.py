@@ -4,6 +4,7 @@ On SLURM every task of srun calls an `Element`; locally a supervisor (`python -m
 supervise`) starts the ranks, waits for them and makes the last act.
 """
 
+from unetsweep.worker.allocation import Allocation as Allocation
 from unetsweep.worker.rank import Element as Element
 from unetsweep.worker.rank import train_by_hand as train_by_hand
 from unetsweep.worker.supervisor import train_ranks_by_hand as train_ranks_by_hand

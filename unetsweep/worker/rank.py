@@ -24,6 +24,8 @@ from unetsweep.worker.deadline import Deadline
 from unetsweep.worker.failure import write_error
 from unetsweep.worker.starts import check_starts
 
+GPU_SHARE = "UNETSWEEP_GPU_SHARE"
+"""Where several trainings share a GPU: the part of it that this one has."""
 PACKAGES = ("torch", "pytorch_lightning", "albumentations", "cv2", "numpy")
 
 
@@ -37,17 +39,16 @@ class Element:
     def __call__(self) -> None:
         """One task of srun."""
         env = os.environ
-        array = env.get("SLURM_ARRAY_JOB_ID")
         index = int(env.get("SLURM_ARRAY_TASK_ID", "0"))
-        start = Start(
-            Path(self.sweep_dir),
-            self.token,
-            index,
-            int(env.get("SLURM_RESTART_COUNT", "0")),
-            f"{array}_{index}" if array else env.get("SLURM_JOB_ID", "0"),
-        )
+        start = Start(Path(self.sweep_dir), self.token, index, int(env.get("SLURM_RESTART_COUNT", "0")), slurm_job())
         rank, size = int(env.get("SLURM_PROCID", "0")), int(env.get("SLURM_NTASKS", "1"))
         run_rank(start, rank, size, limited=True)
+
+
+def slurm_job() -> str:
+    """The id of the SLURM job that this process is in."""
+    array, env = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ
+    return f"{array}_{env.get('SLURM_ARRAY_TASK_ID')}" if array else env.get("SLURM_JOB_ID", "0")
 
 
 def run_rank(start: Start, rank: int, size: int, *, limited: bool = False) -> None:
@@ -62,7 +63,7 @@ def run_rank(start: Start, rank: int, size: int, *, limited: bool = False) -> No
         claim = enter(start, folder, attempt, rank)
         if claim is None:
             return
-        end = Deadline(start.job_id if limited and rank == 0 else None)  # rank 0 alone decides
+        end = Deadline(slurm_job() if limited and rank == 0 else None)  # rank 0 alone decides
         _train(start, folder, claim, end, rank, size)
     except SupersededError as error:
         print(f"leaving: {error}", flush=True)  # noqa: T201
@@ -96,7 +97,7 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
         config,
         folder,
         horizons=epochs,
-        world=World(rank, size, "127.0.0.1", claim.port),
+        world=World(rank, size, "127.0.0.1", claim.port, gpu_share=float(os.environ.get(GPU_SHARE, "1"))),
         claim=claim.name,
         job_id=start.job_id,
         owns=claim.holds,

@@ -1,0 +1,210 @@
+"""SLURM with several trainings in each job: every one of them is listed as if it were a job of its own.
+
+Rule 1: its id is its job's number, a point, and its number on the board (`packed_files`): known when it is sent, kept.
+Rule 2: nothing here is decided: a training is as its job is, once one has taken it, until the board says it is over.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from unetsweep.adapters.packed_files import Board, Packed, hosts, is_published
+from unetsweep.adapters.slurm import Payload, Slurm
+from unetsweep.core import layout
+from unetsweep.core.facts import Job, JobState
+from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.errors import SchedulerError, StateError
+
+_Tasks = Mapping[int, Job]
+"""Jobs of one array, by index."""
+
+
+class PackedSlurm(Slurm):
+    """A `core.ports.Scheduler` for a sweep that packs, or did once."""
+
+    def __init__(
+        self,
+        payload: Callable[[Submission], Payload],
+        root: Path,
+        *,
+        timeout: float = 60.0,
+        sbatch_timeout: float = 60.0,
+    ) -> None:
+        """`root`: the sweep's directory; the rest as for `Slurm`."""
+        super().__init__(payload, timeout=timeout, sbatch_timeout=sbatch_timeout)
+        self._root = root
+        self._boards: dict[str, Packed] = {}
+        self._listed: dict[str, _Tasks] = {}
+        """By token: the jobs of packed submissions, as they were listed last."""
+
+    def jobs(self, tokens: Collection[str]) -> tuple[Job, ...]:
+        if not tokens:
+            return ()
+        boards, tokens = self._look(), frozenset(tokens)
+        found = super().jobs(tokens | boards.keys())
+        plain = [job for job in found if job.token not in boards]
+        self._listed = {token: _tasks(token, found) for token in boards}
+        packed = [
+            _as_job(board, number, self._listed[token])
+            for token, board in boards.items()
+            for number in board.numbers
+            if self._listed[token] and board.place(number)[0] in tokens - (boards.keys() - {token})
+        ]
+        return (*plain, *(job for job in packed if job is not None))
+
+    def submit(self, submission: Submission) -> tuple[str, ...]:
+        """The id of each element, in their order. Where our jobs have places for all of them, no new one is sent."""
+        if submission.pack == 1:
+            return super().submit(submission)
+        return self._invited(submission) or self._sent(submission)
+
+    def _sent(self, submission: Submission) -> tuple[str, ...]:
+        count = submission.elements
+        places = min(submission.pack, submission.throttle or count)
+        Packed(self._root, submission.token).create(count, places, submission.resources.mem)
+        base = super().submit(replace(submission, elements=submission.jobs, throttle=None))[0].partition("_")[0]
+        return tuple(f"{base}.{number}" for number in range(count))
+
+    def _invited(self, submission: Submission) -> tuple[str, ...] | None:
+        """The ids, where all of it found a place in jobs that run; None: nothing was done."""
+        wanted = submission.resources
+        for token, board in self._look().items():
+            tasks = self._listed.get(token, {})
+            nodes = {job.node for job in tasks.values()}
+            if board.mem != wanted.mem or nodes & set(submission.exclude):
+                continue
+            published = {number for number in board.taken if is_published(self._root, board.place(number))}
+            if free_places(board, tasks, published) < submission.elements:
+                continue
+            host, base = self._board(token), next(iter(tasks.values())).job_id.partition("_")[0]
+            numbers = [host.invite((submission.token, index)) for index in range(submission.elements)]
+            if _open(host.board(), tasks):  # closed in between: their number stays, and nobody takes it
+                return tuple(f"{base}.{number}" for number in numbers)
+            for number in numbers:
+                host.cancel(number)
+        return None
+
+    def cancel(self, job_ids: Collection[str]) -> None:
+        """Of a packed job that runs other trainings too, only those; of one that runs no others, all of it."""
+        plain, packed = self._parted(job_ids)
+        for token, numbers in packed.items():
+            for number in numbers:
+                self._board(token).cancel(number)
+            board = self._board(token).board()
+            if not set(board.numbers) - board.ended.keys() - board.cancelled:
+                plain.update(job.job_id for job in self._listed[token].values() if job.state.is_live)
+        super().cancel(plain)
+
+    def end(self, job_id: str) -> None:
+        plain, packed = self._parted([job_id])
+        for token, numbers in packed.items():
+            for number in numbers:
+                self._board(token).stop(number)
+        for each in plain:
+            super().end(each)
+
+    def last_words(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
+        """Of one that ended beside others that go on, its job's accounts tell nothing."""
+        plain, packed = self._parted(jobs)
+        asked: dict[str, str] = {each: jobs[each] for each in plain}
+        behind: dict[str, str] = {}
+        for token, numbers in packed.items():
+            board, tasks = self._board(token).board(), self._listed[token]
+            for number in numbers:
+                taken = board.taken.get(number)
+                if taken is not None and number not in board.ended and taken.task in tasks:
+                    job = tasks[taken.task].job_id
+                    behind[f"{_base(tasks)}.{number}"], asked[job] = job, token
+        words = super().last_words(asked)
+        behind |= {each: each for each in plain}
+        return {each: words[job] for each, job in behind.items() if job in words}
+
+    def submit_keeper(self, keeper: KeeperRequest) -> str:
+        """It waits for the jobs in which its trainings are."""
+        plain, packed = self._parted(keeper.after)
+        for token, numbers in packed.items():
+            board, tasks = self._board(token).board(), self._listed[token]
+            plain |= {tasks[t.task].job_id for n in numbers if (t := board.taken.get(n)) and t.task in tasks}
+        return super().submit_keeper(replace(keeper, after=tuple(sorted(plain))))
+
+    def _parted(self, job_ids: Collection[str]) -> tuple[set[str], dict[str, list[int]]]:
+        """Real jobs; and numbers on boards whose jobs were listed last."""
+        tokens = {_base(tasks): token for token, tasks in self._listed.items() if tasks}
+        plain: set[str] = set()
+        packed: dict[str, list[int]] = {}
+        for job_id in job_ids:
+            base, _, number = job_id.partition(".")
+            if not number:
+                plain.add(job_id)
+            elif base in tokens:
+                packed.setdefault(tokens[base], []).append(int(number))
+        return plain, packed
+
+    def _board(self, token: str) -> Packed:
+        return self._boards.setdefault(token, Packed(self._root, token))
+
+    def _look(self) -> dict[str, Board]:
+        """StateError and its like would be the end of a pass; this way nothing changes, and `status` says why."""
+        try:
+            return {token: self._board(token).board() for token in hosts(self._root)}
+        except (StateError, OSError, KeyError, TypeError, ValueError) as error:
+            raise SchedulerError(f"{self._root / layout.PACKED}: {error}; see `unetsweep repair`") from error
+
+
+def free_places(board: Board, tasks: _Tasks, published: Collection[int] = ()) -> int:
+    """How many more trainings the jobs that run could begin now."""
+    running = _open(board, tasks)
+    busy = sum(
+        taken.task in running and number not in board.ended and number not in published
+        for number, taken in board.taken.items()
+    )
+    return len(running) * board.pack - busy - len(board.waiting)
+
+
+def _open(board: Board, tasks: _Tasks) -> set[int]:
+    """The jobs that run and may take more."""
+    return {task for task, job in tasks.items() if job.state is JobState.RUNNING and task not in board.closed}
+
+
+def _tasks(token: str, jobs: Sequence[Job]) -> _Tasks:
+    """Of two with one index, where sbatch sent it twice, the one that lives."""
+    found: dict[int, Job] = {}
+    for job in jobs:
+        other = found.get(job.index)
+        if job.token == token and (other is None or (job.state.is_live and not other.state.is_live)):
+            found[job.index] = job
+    return found
+
+
+def _base(tasks: _Tasks) -> str:
+    return next(iter(tasks.values())).job_id.partition("_")[0]
+
+
+def _as_job(board: Board, number: int, tasks: _Tasks) -> Job | None:
+    """An element as a job of its own; None: the queue lists the job no more that took it."""
+    token, index = board.place(number)
+    taken = board.taken.get(number)
+    if taken is None:
+        like = _hoped_for(list(tasks.values()))
+    elif taken.task in tasks:
+        like = tasks[taken.task]
+    else:
+        return None
+    like = replace(like, job_id=f"{_base(tasks)}.{number}", token=token, index=index)
+    if number in board.ended or (taken is None and number in board.cancelled | board.stopped):
+        state = JobState.CANCELLED if number in board.cancelled else JobState.ENDED
+        return replace(like, state=state, word=state.name, reason="", ended_at=board.ended.get(number))
+    return like
+
+
+def _hoped_for(jobs: Sequence[Job]) -> Job:
+    """Of an element that no job took: the job from which most can be hoped for, or how the last hope went."""
+    queued = next((job for job in jobs if job.state is JobState.QUEUED), None)
+    if queued is not None:
+        return queued
+    alive = next((job for job in jobs if job.state.is_live), None)
+    if alive is not None:
+        reason = f"waits for a free place in job {alive.job_id}"
+        return replace(alive, state=JobState.QUEUED, word="PENDING", reason=reason, node=None)
+    order = (JobState.CANCELLED, JobState.NODE_FAILED, JobState.ENDED)
+    return min(jobs, key=lambda job: order.index(job.state))

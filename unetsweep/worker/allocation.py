@@ -1,0 +1,248 @@
+"""What a packed job runs: several trainings side by side, each with its share, its log, its claim and its result.
+
+Rule 1: how one ends is nothing to the others; its place takes the next that waits, at once.
+Rule 2: it closes only when nothing runs and nothing waits, and looks once more after it has said so.
+Rule 3: near its end it begins nothing new; where something is left to do it asks to be started again.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unetsweep.adapters import slurm
+from unetsweep.adapters.packed_files import Board, Packed, Taken, is_published, more, news
+from unetsweep.adapters.process import tied_to_us
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.core import layout
+from unetsweep.worker.rank import GPU_SHARE
+from unetsweep.worker.shares import cpus_of, gpus_of, visible_gpus
+
+LOOK_S = 1.0
+"""Between two looks at the board."""
+STOP_S = 15.0
+"""What a training gets to leave in, before it is killed."""
+DUMP_S = 2.0
+PASS_S = 90.0
+"""How long an empty job waits for the pass that may have something new for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """The payload of each packed job: what there is to run, it finds on the board of its submission."""
+
+    sweep_dir: str
+    token: str
+    processes: int
+    """Of each training."""
+    time_min: int
+    relay: bool
+    linger_s: int
+
+    def __call__(self) -> None:
+        env = os.environ
+        task = int(env.get("SLURM_ARRAY_TASK_ID", "0"))
+        base = env.get("SLURM_ARRAY_JOB_ID") or env.get("SLURM_JOB_ID", "0")
+        _Manager(self, Path(self.sweep_dir), base, task, int(env.get("SLURM_RESTART_COUNT", "0"))).run()
+
+
+@dataclass(slots=True)
+class _Training:
+    """One that runs in a place."""
+
+    number: int
+    run: int
+    attempt: int
+    restart: int
+    owned: bool
+    log: Path
+    ranks: "list[subprocess.Popen[bytes]]"
+    killed_at: float | None = None
+    """When it is to be killed, where it was asked to leave."""
+    published_at: float | None = None
+    status: int = 0
+
+    def is_over(self) -> bool:
+        codes = [rank.poll() for rank in self.ranks]
+        bad = next((code for code in codes if code), 0)
+        self.status = self.status or (bad if bad >= 0 else 128 - bad)
+        if self.status and self.killed_at is None:  # the others would wait for it
+            self.killed_at = time.monotonic() + STOP_S
+        return None not in codes
+
+    def leave(self, *, dump: bool = False) -> None:
+        if self.killed_at is not None:
+            return
+        self.killed_at = time.monotonic() + STOP_S
+        if dump:
+            self._signal(signal.SIGUSR1)
+            time.sleep(DUMP_S)
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for rank in self.ranks:
+            if rank.poll() is None:
+                rank.send_signal(number)
+
+    def kill_when_due(self) -> None:
+        if self.killed_at is not None and time.monotonic() > self.killed_at:
+            self._signal(signal.SIGKILL)
+
+
+@dataclass(slots=True)
+class _Manager:
+    """One start of one packed job."""
+
+    about: Allocation
+    root: Path
+    base: str
+    task: int
+    restart: int
+    places: dict[int, _Training] = field(default_factory=dict)
+    signals: list[int] = field(default_factory=list)
+    wants_more: bool = False
+    over: set[int] = field(default_factory=set)
+    """Numbers that ended in this start."""
+    told_at: float = 0.0
+
+    def run(self) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, lambda number, _: self.signals.append(number))
+        directory, packed = SweepDir(self.root), Packed(self.root, self.about.token)
+        directory.check_private()
+        closed = False
+        while True:
+            board = packed.board()
+            self._reap(directory, packed, board)
+            self._call_off(board)
+            if not self._is_ending():
+                self._fill(directory, packed, board)
+            if self.places:
+                closed = False
+            elif closed or self._is_ending():
+                break
+            elif self._has_no_news():
+                packed.close(self.task)
+                closed = True
+                continue
+            time.sleep(LOOK_S)
+        self._leave(packed.board())
+
+    def _fill(self, directory: SweepDir, packed: Packed, board: Board) -> None:
+        waiting = self._next(board)
+        for place in range(board.pack):
+            if place in self.places:
+                continue
+            number = next((n for n in waiting if self._is_mine(packed, board, n)), None)
+            if number is None:
+                return
+            taken = board.taken.get(number, Taken(self.task, self.restart))
+            self.places[place] = self._begin(directory, board, number, place, self.restart - taken.restart)
+
+    def _next(self, board: Board) -> Iterator[int]:
+        """What an earlier start of this job began, and then what waits."""
+        running = self.over | {training.number for training in self.places.values()}
+        mine = [n for n, taken in board.taken.items() if taken.task == self.task]
+        off = board.cancelled | board.stopped
+        yield from sorted(n for n in mine if n not in running and n not in board.ended and n not in off)
+        yield from board.waiting
+
+    def _is_mine(self, packed: Packed, board: Board, number: int) -> bool:
+        return number in board.taken or packed.take(number, self.task, self.restart)
+
+    def _begin(self, directory: SweepDir, board: Board, number: int, place: int, restart: int) -> _Training:
+        token, index = board.place(number)
+        job_id, size = f"{self.base}.{number}", self.about.processes
+        run, attempt = directory.intent(token)["elements"][index]
+        log = self.root / layout.slurm_log(token, job_id)
+        command = [sys.executable, "-P", "-m", "unetsweep.worker", "place", str(self.root), token]
+        command += [str(index), job_id, str(restart)]
+        environment = {**os.environ, **self._share(board, place)}
+        cpus = cpus_of(place, board.pack, sorted(os.sched_getaffinity(0)))
+        tie = tied_to_us()
+
+        def begin() -> None:
+            tie()
+            os.sched_setaffinity(0, cpus)
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until it listens: the default would end it
+
+        with log.open("ab") as stream:
+            ranks = [
+                subprocess.Popen(
+                    [*command, str(rank), str(size)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    preexec_fn=begin,
+                )
+                for rank in range(size)
+            ]
+        print(f"job {self.base}, place {place}: run {run} as {job_id}, log {log.name}", flush=True)  # noqa: T201
+        return _Training(number, run, attempt, restart, directory.is_owner(token, index), log, ranks)
+
+    def _share(self, board: Board, place: int) -> dict[str, str]:
+        gpus = visible_gpus()
+        if not gpus:
+            return {}
+        share = min(1.0, len(gpus) / board.pack)
+        return {"CUDA_VISIBLE_DEVICES": ",".join(gpus_of(place, board.pack, gpus)), GPU_SHARE: f"{share:g}"}
+
+    def _reap(self, directory: SweepDir, packed: Packed, board: Board) -> None:
+        for place, training in list(self.places.items()):
+            training.kill_when_due()
+            if not training.is_over():
+                continue
+            del self.places[place]
+            if training.owned:
+                about = (training.run, training.attempt, training.restart, training.status)
+                directory.record_exit(*about, training.log)
+            if directory.wants_more(training.run, training.attempt, training.restart):
+                self.wants_more = True
+            elif signal.SIGTERM not in self.signals:  # else it is the job that ends, and says how
+                self.over.add(training.number)
+                self._tell()
+        for number in self.over - board.ended.keys():
+            packed.end(number)
+
+    def _call_off(self, board: Board) -> None:
+        for training in self.places.values():
+            if training.number in board.stopped:
+                training.leave(dump=True)
+            elif training.number in board.cancelled:
+                training.leave()
+            elif is_published(self.root, board.place(training.number)):
+                training.published_at = training.published_at or time.monotonic()
+                if time.monotonic() > training.published_at + self.about.linger_s:
+                    training.leave()
+
+    def _tell(self) -> None:
+        if self.about.relay:
+            self.told_at = time.monotonic()
+            news(self.root, self.about.token, self.task).touch()
+
+    def _has_no_news(self) -> bool:
+        """Whether the job's shell has made a pass over the last that ended here, or has had its time."""
+        path = news(self.root, self.about.token, self.task)
+        is_over = not path.exists() and not path.with_suffix(".looked").exists()
+        return is_over or time.monotonic() > self.told_at + PASS_S
+
+    def _is_ending(self) -> bool:
+        if self.signals or self.wants_more:
+            return True
+        end = os.environ.get("SLURM_JOB_END_TIME", "")
+        lead = min(slurm.SIGNAL_LEAD_S, self.about.time_min * 60 // 4)
+        return end.isdecimal() and time.time() > float(end) - lead
+
+    def _leave(self, board: Board) -> None:
+        if signal.SIGTERM in self.signals:
+            raise SystemExit(128 + signal.SIGTERM)
+        if self.wants_more or board.waiting:
+            with contextlib.suppress(OSError):
+                more(self.root, self.about.token, self.task, self.restart).touch()
