@@ -21,6 +21,7 @@ from plan_rows import (
     seen,
 )
 
+from unetsweep.core.actions import Element, Submit
 from unetsweep.core.facts import JobState, Run, Seen, Trial
 from unetsweep.core.forecast import forecast
 from unetsweep.core.places import Capacity, in_use
@@ -174,3 +175,14 @@ def test_a_forecast_numbers_new_trials_on_from_all_that_there_are():
     decided, proposed = forecast(grid(6), found, QUEUE, NOW)
     assert proposed == 2
     assert lines(decided) == ["submit 4.1 5.1"]
+
+
+@pytest.mark.parametrize(
+    ("elements", "throttle", "pack", "jobs"),
+    [(5, None, 1, 5), (5, None, 2, 3), (5, 4, 2, 2), (6, 5, 4, 1), (9, 2, 4, 1), (3, None, 4, 1), (8, 8, 4, 2)],
+)
+def test_packed_trainings_take_as_many_jobs_as_have_places_for_what_may_run_at_once(
+    elements: int, throttle: int | None, pack: int, jobs: int
+) -> None:
+    sent = Submit(tuple(Element(run, 1, ((run, 4),)) for run in range(elements)), throttle, "ready", pack=pack)
+    assert sent.jobs == jobs

@@ -147,6 +147,32 @@ def test_a_job_that_is_queued_again_goes_on_with_what_it_began(place: Path, clus
     assert len(sent(cluster, "tpe")) == 1
 
 
+STOPS = GOES_ON.replace(
+    "for epoch in",
+    """claim = os.environ["UNETSWEEP_CLAIM"]
+if claim == "1-0" and out.endswith("0"):
+    json.dump({"schema": 1, "reason": "the time limit is near"}, open(f"{out}/again-{claim}.json", "w"))
+    sys.exit()
+for epoch in""",
+)
+
+
+def test_where_one_stops_for_the_time_limit_the_job_is_queued_again_and_nothing_new_is_begun(
+    place: Path, cluster: Cluster
+):
+    (place / "trainer.py").write_text(STOPS)
+    (place / "grid.yaml").write_text(GRID.replace("4e-4, 5e-4, 6e-4", "4e-4").replace("parallel: 4", "parallel: 2"))
+    unetsweep("submit", "grid.yaml")
+    assert [result["state"] for result in until_ended("grid", 120)] == ["complete"] * 4
+    rows = [line.split() for line in Path("trained.log").read_text().splitlines()]
+    assert Counter((row[0], row[4]) for row in rows) == Counter(
+        {("0000", "1-0"): 1, ("0000", "1-1"): 1, ("0001", "1-0"): 1, ("0002", "1-0"): 1, ("0003", "1-0"): 1}
+    )
+    begun = {row[0]: float(row[2]) for row in rows}
+    assert min(begun["0002"], begun["0003"]) >= begun["0000"] - 1, "begun in a job that was to end"
+    assert len(sent(cluster, "grid")) == 1
+
+
 def name() -> str:
     (token,) = os.listdir("results/tpe/packed")
     return f"tpe.{token}"

@@ -48,9 +48,9 @@ class Submit:
         count = len(self.elements)
         if self.pack == 1:
             return count
-        at_once = self.throttle or count
-        places = min(self.pack, at_once)
-        return min(math.ceil(count / places), max(1, at_once // places))
+        places = min(self.pack, self.throttle or count)
+        needed = math.ceil(count / places)
+        return needed if self.throttle is None else min(needed, max(1, self.throttle // places))
 
 
 @dataclass(frozen=True, slots=True)
