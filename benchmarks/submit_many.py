@@ -5,22 +5,19 @@ its jobs wait until tomorrow, so that none of them runs beside the measurement, 
 """
 
 import json
-import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.calls import Counted
 from benchmarks.timing import line
 
 ROUNDS = 5
 SUBMIT_MS = 3.0
 PASS_S = 1.0
-COUNTED = ("sbatch", "squeue")
 
 SWEEP = """\
 name: many
@@ -47,33 +44,20 @@ class Place:
 
     folder: Path
 
+    @property
+    def counted(self) -> Counted:
+        return Counted(self.folder / "bin")
+
     def make(self, trials: int) -> None:
         rates = ", ".join(f"{0.001 + number * 1e-6:.6f}" for number in range(trials))
         (self.folder / "many.yaml").write_text(SWEEP.format(folder=self.folder, rates=rates))
         (self.folder / "trainer.sh").write_text('echo \'{"val_iou": 0.5}\' > "$2/result.json"\n')
-        (self.folder / "bin").mkdir()
-        for name in COUNTED:
-            wrapper = self.folder / "bin" / name
-            wrapper.write_text(f'#!/bin/sh\necho >>"{self.folder}/{name}.calls"\nexec "{shutil.which(name)}" "$@"\n')
-            wrapper.chmod(0o755)
+        self.counted.make()
 
-    def unetsweep(self, *arguments: str, code: str | None = None) -> tuple[str, float, dict[str, int]]:
+    def unetsweep(self, *arguments: str, code: str | None = None) -> tuple[str, float, Mapping[str, int]]:
         """Standard output, seconds, and calls of each counted command; `code`: Python to run it in."""
-        for name in COUNTED:
-            (self.folder / f"{name}.calls").write_text("")
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, *(["-c", code] if code else ["-m", "unetsweep"]), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PATH": f"{self.folder}/bin:{os.environ['PATH']}"},
-        )
-        seconds = time.perf_counter() - start
-        if done.returncode:
-            sys.exit(f"unetsweep {' '.join(arguments)}: status {done.returncode}\n{done.stdout}{done.stderr}")
-        calls = {name: len((self.folder / f"{name}.calls").read_text()) for name in COUNTED}
-        return done.stdout, seconds, calls
+        done = self.counted.run([sys.executable, *(["-c", code] if code else ["-m", "unetsweep"]), *arguments])
+        return done.stdout, done.seconds, done.calls
 
 
 def dry_run(place: Place, submit: tuple[str, ...], trials: int) -> bool:

@@ -1,0 +1,185 @@
+"""How long a training step takes, against a bare PyTorch loop with the same model, images, augmentation and optimizer.
+
+`python -m benchmarks.training_step [--gpu [PRECISION]]`: on one CPU thread, or on a GPU with `32`, `16-mixed` or
+`bf16-mixed`. Our training is the product's own; every few steps it stands still while the bare loop makes as many, so
+the two take turns within one process. The paired ratios' median counts; its interval is that of the order statistics
+(Conover, Practical Nonparametric Statistics, 3.2).
+"""
+
+import io
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, redirect_stdout, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from benchmarks.timing import line
+from unetsweep.contract import DataConfig, ModelConfig, Split, TrainerConfig, TrialConfig
+from unetsweep.errors import TrainingError
+from unetsweep.images.sample import draw_sample
+from unetsweep.training import data, run
+from unetsweep.training.module import sample_losses
+from unetsweep.training.unet import UNet
+
+BLOCKS = 20
+STEPS = 4
+"""Of a block."""
+RATIO = 1.10
+CPU_MS = 1.5
+LEAST_MS = 50.0
+"""Shorter steps would measure the loop, not the training."""
+PRECISIONS = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """So many steps of one of the two."""
+
+    seconds: float
+    """A step, by the clock …"""
+    cpu: float
+    """… and of the process's CPUs."""
+
+
+class Bare:
+    """The loop that anybody would write."""
+
+    def __init__(self, config: TrialConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        images = data.read(config).train
+        self.loader = data.loader(config, images, rank=0, size=1, epoch=lambda: 0, pin=device.type == "cuda")
+        self.unet = UNet(config.model).to(device)
+        self.optimizer = torch.optim.Adam(self.unet.parameters(), lr=config.learning_rate)
+        dtype = PRECISIONS.get(config.trainer.precision)
+        self.cast = nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=dtype is torch.float16)
+        self._batches: Iterator[data.Batch] = iter(())
+
+    def step(self) -> None:
+        images, masks, weights, _ = (part.to(self.device, non_blocking=True) for part in self._next())
+        self.optimizer.zero_grad()
+        with self.cast:
+            logits = self.unet(data.scaled(images))
+        loss = (sample_losses(logits, masks, self.config.trainer.loss) * weights).sum()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _next(self) -> data.Batch:
+        batch = next(self._batches, None)
+        if batch is None:
+            self._batches = iter(self.loader)
+            batch = next(self._batches)
+        return batch
+
+
+@dataclass
+class Turns(pl.Callback):
+    """Measures our blocks, and lets the bare loop have its turn after each."""
+
+    bare: Bare
+    ours: list[Block] = field(default_factory=list)
+    theirs: list[Block] = field(default_factory=list)
+    began: tuple[float, float] | None = None
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self.began = None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if (batch_idx + 1) % STEPS:
+            return
+        if self.began is not None:
+            self.ours.append(self._block(self.began))
+            self.theirs.append(self._other())
+        self.began = self._now()
+        if len(self.ours) > BLOCKS:  # one more than counts
+            trainer.should_stop = True
+
+    def _other(self) -> Block:
+        began = self._now()
+        for _ in range(STEPS):
+            self.bare.step()
+        return self._block(began)
+
+    def _block(self, began: tuple[float, float]) -> Block:
+        at, cpu = self._now()
+        return Block((at - began[0]) / STEPS, (cpu - began[1]) / STEPS)
+
+    def _now(self) -> tuple[float, float]:
+        if self.bare.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter(), time.process_time()
+
+
+def measured(config: TrialConfig, out: Path) -> Turns:
+    """Train with turns; the first block of each does not count."""
+    turns, trainer_of = [], run._trainer
+
+    def with_turns(ends: Any, world: run.World, device: torch.device) -> pl.Trainer:
+        trainer = trainer_of(ends, world, device)
+        turns.append(Turns(Bare(config, device)))
+        trainer.callbacks.append(turns[0])  # type: ignore[attr-defined]
+        return trainer
+
+    run._trainer = with_turns
+    out.mkdir()
+    try:
+        with suppress(TrainingError), redirect_stdout(io.StringIO()):  # it is stopped before its last epoch
+            run.train(config, out)
+    finally:
+        run._trainer = trainer_of
+    turns[0].ours, turns[0].theirs = turns[0].ours[1 : BLOCKS + 1], turns[0].theirs[1 : BLOCKS + 1]
+    return turns[0]
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Of the median, at 95 %: the 6th and the 15th of 20 in order."""
+    ordered, off = sorted(values), round(len(values) / 2 - 0.98 * len(values) ** 0.5)
+    return ordered[off - 1 if off else 0], ordered[len(values) - max(off, 1)]
+
+
+def config_for(root: Path, precision: str | None) -> TrialConfig:
+    """On the CPU a small network, on a GPU the docs' one."""
+    gpu = precision is not None
+    trainer = TrainerConfig(val_every=10_000, score_test=False, comet="off", precision=precision or "32")  # type: ignore[arg-type]
+    return TrialConfig(
+        data=DataConfig(str(root), Split(val=0.1, groups="groups.csv"), image_size=512 if gpu else 128),
+        epochs=10_000,
+        batch_size=4,
+        learning_rate=1e-3,
+        model=ModelConfig(base=64, depth=4, padding="same") if gpu else ModelConfig(base=8, depth=3, padding="same"),
+        trainer=trainer,
+        accelerator="gpu" if gpu else "cpu",
+    )
+
+
+def main() -> bool:
+    words = sys.argv[1:]
+    precision = (words[1] if len(words) > 1 else "32") if words[:1] == ["--gpu"] else None
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "sample")
+        draw_sample(root, 512 if precision else 128, eyes=16, test_eyes=1)
+        turns = measured(config_for(root, precision), Path(folder, "run"))
+    ratios = [ours.seconds / bare.seconds for ours, bare in zip(turns.ours, turns.theirs, strict=True)]
+    ratio, (low, high) = statistics.median(ratios), interval(ratios)
+    added = 1000 * statistics.median(o.cpu - b.cpu for o, b in zip(turns.ours, turns.theirs, strict=True))
+    step = 1000 * statistics.median(bare.seconds for bare in turns.theirs)
+    where = f"GPU, {precision}" if precision else "one CPU thread"
+    return line(
+        f"a training step against a bare PyTorch loop ({where})",
+        f"{ratio:.3f} times, 95 % interval {low:.3f} to {high:.3f} ({len(ratios)} paired blocks of {STEPS} steps of "
+        f"{step:.0f} ms); {added:+.2f} ms of CPU a step",
+        f"{RATIO:.2f} times, {CPU_MS} ms",
+        ratio <= RATIO and added <= CPU_MS and (precision is not None or step >= LEAST_MS),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(not main())
