@@ -32,7 +32,9 @@ class Counted:
         self.folder.mkdir()
         for name in filter(shutil.which, COUNTED):
             wrapper = self.folder / name
-            wrapper.write_text(f'#!/bin/sh\ndate +%s.%N >>"{self._log(name)}"\nexec "{shutil.which(name)}" "$@"\n')
+            real, log = shutil.which(name), self._log(name)
+            now = "date +%s.%N >>"
+            wrapper.write_text(f'#!/bin/sh\n{now}"{log}"\n"{real}" "$@"\nstatus=$?\n{now}"{log}.ends"\nexit $status\n')
             wrapper.chmod(0o755)
 
     def run(self, command: Sequence[str], cwd: Path | None = None, **environment: str) -> Done:
@@ -40,16 +42,28 @@ class Counted:
         for name in COUNTED:
             self._log(name).write_text("")
         start = time.perf_counter()
-        env = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}", **environment}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=cwd)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=self.environment() | environment, cwd=cwd
+        )
         seconds = time.perf_counter() - start
         if done.returncode:
             sys.exit(f"{' '.join(command)}: status {done.returncode}\n{done.stdout}{done.stderr}")
         return Done(done.stdout, seconds, {name: len(self.times(name)) for name in COUNTED})
 
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
+
     def times(self, name: str) -> list[float]:
         """When each call of a command began, in seconds since 1970."""
-        return [float(text) for text in self._log(name).read_text().split()]
+        return _numbers(self._log(name))
+
+    def ends(self, name: str) -> list[float]:
+        """When each was answered."""
+        return _numbers(Path(f"{self._log(name)}.ends"))
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.calls"
+
+
+def _numbers(path: Path) -> list[float]:
+    return [float(text) for text in path.read_text().split()] if path.exists() else []

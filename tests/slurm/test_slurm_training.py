@@ -163,16 +163,40 @@ def test_a_grid_of_epochs_trains_half_of_them_and_every_row_is_that_of_a_trainin
     assert (epochs_trained("eyes"), epochs_trained("alone")) == (80, 160)
 
 
+DIES = """
+import os, signal
+replace = os.replace
+def dying(source, target, **more):
+    if str(target).endswith("horizons/3.json") and not os.path.exists(MARK):
+        open(MARK, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(source, target, **more)
+os.replace = dying
+"""
+"""Ends the trainer once, when the horizon's checkpoint is written and its result is about to be."""
+
+
+@pytest.mark.parametrize("when", ["between horizons", "between a horizon's checkpoint and its result"])
 @without_accounts  # which change nothing in what is trained
-def test_a_shared_job_that_is_killed_between_horizons_loses_nothing(place: Path, cluster: Cluster):
+def test_a_shared_job_that_is_killed_loses_nothing(place: Path, cluster: Cluster, when: str):
     text = GRID.replace("MODEL", "norm: batch").replace("EVERY", "1").replace("PROCESSES", "1")
     text = text.replace("[2, 4]", "[4]").replace("[1e-3, 1e-2]", "[1e-2]").replace("image_size: 32", "image_size: 64")
-    (place / "eyes.yaml").write_text(text.replace("EPOCHS", "3, 60"))
-    unetsweep("submit", "eyes.yaml")
-    wait_for(lambda: Path("results/eyes/runs/0000/horizons/3.json").exists(), 60)
-    (claim,) = Path("results/eyes/runs").glob("0000/claims/*")
-    os.kill(json.loads(claim.read_bytes())["pid"], signal.SIGKILL)
-    attempts = Path("results/eyes/runs/0000/attempts")
+    run, mark = Path("results/eyes/runs/0000"), place / "died"
+    if when == "between horizons":
+        (place / "eyes.yaml").write_text(text.replace("EPOCHS", "3, 60"))
+        unetsweep("submit", "eyes.yaml")
+        wait_for(lambda: (run / "horizons/3.json").exists(), 60)
+        (claim,) = run.glob("claims/*")
+        os.kill(json.loads(claim.read_bytes())["pid"], signal.SIGKILL)
+    else:
+        (place / "sitecustomize.py").write_text(DIES.replace("MARK", repr(str(mark))))
+        dies = f"mem: 3G, setup: ['export PYTHONPATH={place}']"
+        (place / "eyes.yaml").write_text(text.replace("EPOCHS", "3, 60").replace("mem: 3G", dies))
+        unetsweep("submit", "eyes.yaml")
+        wait_for(mark.exists, 60)
+        assert (run / "checkpoints/best-3.ckpt").exists()
+        assert not (run / "horizons/3.json").exists()
+    attempts = run / "attempts"
     # by itself it goes on when the keeper looks, after five minutes; a person need not wait for that
     wait_for(lambda: bool(unetsweep("submit", "eyes.yaml")) and (attempts / "2.json").exists(), 120)
     wait_for(lambda: len(rows("eyes")) == 2, 120)

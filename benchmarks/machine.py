@@ -1,0 +1,33 @@
+"""What a measurement was made on: no name of the machine, but what another would need to compare."""
+
+import os
+import platform
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ("torch", "pytorch-lightning", "albumentations", "optuna", "submitit")
+
+
+def described(command: str) -> str:
+    """A paragraph: day, command, CPU, cores, memory, versions."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} by `{command}`, on {len(os.sched_getaffinity(0))} cores of "
+        f"{_cpu()}, {memory:.0f} GiB; Python {platform.python_version()}, {packages}, {_slurm()}."
+    )
+
+
+def _cpu() -> str:
+    rows = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((row.partition(":")[2].strip() for row in rows if row.startswith("model name")), platform.machine())
+
+
+def _slurm() -> str:
+    if shutil.which("sbatch") is None:
+        return "no SLURM"
+    done = subprocess.run(["sbatch", "--version"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "no SLURM"
