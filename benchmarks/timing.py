@@ -32,7 +32,12 @@ def process(*command: str) -> Callable[[], object]:
     return lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+printed: list[str] = []
+"""The rows so far."""
+
+
 def line(what: str, measured: str, budget: str, kept: bool) -> bool:
     """Print one row of a Markdown table (`HEADING`); whether the budget was kept."""
-    print(f"| {what} | {measured} | {budget} | {'kept' if kept else '**missed**'} |", flush=True)
+    printed.append(f"| {what} | {measured} | {budget} | {'kept' if kept else '**missed**'} |")
+    print(printed[-1], flush=True)
     return kept

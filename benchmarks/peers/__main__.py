@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.calls import Counted
+from benchmarks.local_sweeps import Sweeps
 from benchmarks.peers import work
 from benchmarks.peers.peers import BATCHES, EPOCHS, RATES, SLOTS, Peer, Task, peers, shown
 from unetsweep.core.idle import Spell, idle_share
@@ -103,12 +104,10 @@ def grid(peer: Peer, task: Task) -> list[str]:
     if command is None:
         axes = f"epochs: {list(EPOCHS)}, batch_size: {list(BATCHES)}, learning_rate: {list(RATES)}"
         (task.folder / "grid.yaml").write_text(f"data: {{root: eyes}}\nspace: {{{axes}}}\n")
-        ours = [sys.executable, "-m", "unetsweep"]
-        subprocess.run([*ours, "data", "sample", "eyes", "--size", "64", "--eyes", "4"], cwd=task.folder, check=True)
-        told = subprocess.run(
-            [*ours, "submit", "grid.yaml", "--dry-run", "--json"], cwd=task.folder, check=True, capture_output=True
-        )
-        return [str(asked), str(json.loads(told.stdout)["epochs_to_train"])]
+        sweeps = Sweeps(task.folder)
+        sweeps.unetsweep("data", "sample", "eyes", "--size", "64", "--eyes", "4")
+        told = json.loads(sweeps.unetsweep("submit", "grid.yaml", "--dry-run", "--json"))
+        return [str(told["epochs_asked"]), str(told["epochs_to_train"])]
     counted = Counted(task.folder / "bin")
     counted.make()
     process = started(counted, list(command), task.folder)

@@ -61,7 +61,7 @@ def test_a_retried_trial_is_stopped_no_more_and_the_others_of_its_run_are(sweep:
     stop = sweep.root / "runs/0000/stop.json"
     about = {"attempt": 1, "trial": 1, "epoch": 2, "reason": "poor"}
     write_json(stop, {**about, "horizons": [4, 8]})
-    assert reopen(sweep.root, 0)
+    assert reopen(sweep.root, [0]) == [0]
     assert json.loads(stop.read_text())["horizons"] == [8]
 
 
@@ -95,7 +95,7 @@ def test_a_pass_that_was_killed_half_way_leaves_it_to_the_next_and_no_last_check
 
 
 def test_a_run_with_a_trial_that_is_open_again_keeps_all(sweep: SweepDir):
-    assert reopen(sweep.root, 1)
+    assert reopen(sweep.root, [1]) == [1]
     assert not Spares(sweep.root).clear(0)
     assert "last.ckpt" in left(sweep)
     assert len(sweep.look().spares) == 1, "it is looked at again when that trial has ended"

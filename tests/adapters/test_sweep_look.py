@@ -59,7 +59,7 @@ def test_a_failed_trial_holds_its_place_until_its_processes_were_gone(failed: Sw
 def test_what_a_trainer_command_published_is_set_aside_for_a_retry_and_so_is_made_again(failed: SweepDir):
     published = failed.root / "runs/0000/result.json"
     write_json(published, {"val_iou": None})
-    assert reopen(failed.root, 0)
+    assert reopen(failed.root, [0]) == [0]
     assert not published.exists()
     assert published.with_name("result-1.json").exists()
-    assert not reopen(failed.root, 0), "it is open, and may have been sent again"
+    assert reopen(failed.root, [0]) == [], "it is open, and may have been sent again"

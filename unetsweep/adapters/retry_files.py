@@ -5,6 +5,7 @@ Rule 1: the order survives a kill: while a trial's result is there, the trial ha
 
 import contextlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from unetsweep.adapters import sweep_look
@@ -14,13 +15,20 @@ from unetsweep.core import layout
 from unetsweep.core.facts import Run
 
 
-def reopen(root: Path, trial: int) -> bool:
-    """Take one trial's end back; its result is kept under another name. False where it had none."""
+def reopen(root: Path, trials: Collection[int]) -> list[int]:
+    """Take the end of trials back; their results are kept under other names. Those that had one."""
+    at_work = {trial.run for trial in sweep_look.look(root).trials}
+    return [trial for trial in trials if _reopen(root, trial, at_work)]
+
+
+def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
+    """`at_work`: runs that have an open trial, which this one's joins."""
     folder = root / layout.trial_dir(trial)
     if not (folder / layout.RESULT).exists():  # open again, and perhaps sent again
         return False
     part = read_trial(folder)["runs"][0]
-    _forgive_run(root, part["run"])
+    _forgive_run(root, part["run"], is_shared=part["run"] in at_work)
+    at_work.add(part["run"])
     run = root / layout.run_dir(part["run"])
     _unstop(root / layout.stop(part["run"]), part["epochs"])
     (run / layout.horizon(part["epochs"])).unlink(missing_ok=True)
@@ -59,9 +67,9 @@ def forgive(root: Path, run: int) -> None:
     _forgive(root, run, max((int(name[:-5]) for name in names if name[:-5].isdecimal()), default=0))
 
 
-def _forgive_run(root: Path, number: int) -> None:
-    """Of a run that other trials share: what may be at work for them goes on."""
-    run = sweep_look.look(root).runs.get(number)
+def _forgive_run(root: Path, number: int, *, is_shared: bool) -> None:
+    """Of a run that other open trials share: what may be at work for them goes on."""
+    run = sweep_look.read_run(root, number) if is_shared else None
     if run is None or run.last is None or run.last.lost is not None:
         forgive(root, number)
     else:

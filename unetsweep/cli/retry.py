@@ -37,7 +37,7 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     chosen = _chosen(directory.name, states, trials, failed=failed)
     chosen = _not_passed(directory, chosen, named=trials)
     freed: list[int] = []
-    alone(directory, lambda: freed.extend(trial for trial in chosen if reopen(directory.root, trial)))
+    alone(directory, lambda: freed.extend(reopen(directory.root, chosen)))
     forgive_open(directory.root)
     directory.resume()
     shown = ", ".join(map(str, freed[:8])) + (" …" if len(freed) > 8 else "")
