@@ -8,6 +8,7 @@ from benchmarks import (
     help_ratio,
     idle_slots,
     machine,
+    packing,
     pruned_search,
     report_ratio,
     shared_epochs,
@@ -16,7 +17,17 @@ from benchmarks import (
     training_step,
 )
 
-ALL = (help_ratio, report_ratio, data_check, submit_many, training_step, shared_epochs, pruned_search, idle_slots)
+ALL = (
+    help_ratio,
+    report_ratio,
+    data_check,
+    submit_many,
+    training_step,
+    shared_epochs,
+    pruned_search,
+    idle_slots,
+    packing,
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 if __name__ == "__main__":

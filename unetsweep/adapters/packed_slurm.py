@@ -90,9 +90,7 @@ class PackedSlurm(Slurm):
         for token, numbers in packed.items():
             for number in numbers:
                 self._board(token).cancel(number)
-            board = self._board(token).board()
-            if not set(board.numbers) - board.ended.keys() - board.cancelled:
-                plain.update(job.job_id for job in self._listed[token].values() if job.state.is_live)
+            plain |= self._idle(token)
         super().cancel(plain)
 
     def end(self, job_id: str) -> None:
@@ -100,24 +98,37 @@ class PackedSlurm(Slurm):
         for token, numbers in packed.items():
             for number in numbers:
                 self._board(token).stop(number)
+            super().cancel(self._idle(token))
         for each in plain:
             super().end(each)
 
+    def _idle(self, token: str) -> set[str]:
+        """The jobs of a submission, where all that they were sent for is over or called off."""
+        board = self._board(token).board()
+        over = board.ended.keys() | board.cancelled | (board.stopped - board.taken.keys())
+        jobs = self._listed[token].values() if not set(board.numbers) - over else ()
+        return {job.job_id for job in jobs if job.state.is_live}
+
     def last_words(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
         """Of one that ended beside others that go on, its job's accounts tell nothing."""
-        plain, packed = self._parted(jobs)
-        asked: dict[str, str] = {each: jobs[each] for each in plain}
-        behind: dict[str, str] = {}
-        for token, numbers in packed.items():
-            board, tasks = self._board(token).board(), self._listed[token]
-            for number in numbers:
-                taken = board.taken.get(number)
-                if taken is not None and number not in board.ended and taken.task in tasks:
-                    job = tasks[taken.task].job_id
-                    behind[f"{_base(tasks)}.{number}"], asked[job] = job, token
+        asked: dict[str, str] = {}
+        behind: dict[str, list[str]] = {}
+        for job_id, token in jobs.items():
+            behind[job_id], host = self._behind(job_id, token)
+            asked |= dict.fromkeys(behind[job_id], host)
         words = super().last_words(asked)
-        behind |= {each: each for each in plain}
-        return {each: words[job] for each, job in behind.items() if job in words}
+        return {job_id: words[each] for job_id, some in behind.items() for each in some if each in words}
+
+    def _behind(self, job_id: str, token: str) -> tuple[list[str], str]:
+        """Real jobs by one of which the accounts know it, and their token."""
+        base, _, number = job_id.partition(".")
+        if not number:
+            return [job_id], token
+        for host, board in self._look().items():
+            taken = board.taken.get(int(number))
+            if board.place(int(number))[0] == token and taken is not None and int(number) not in board.ended:
+                return [f"{base}_{taken.task}", base], host
+        return [], token
 
     def submit_keeper(self, keeper: KeeperRequest) -> str:
         """It waits for the jobs in which its trainings are."""

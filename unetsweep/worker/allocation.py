@@ -20,6 +20,7 @@ from unetsweep.adapters.packed_files import Board, Packed, Taken, is_published, 
 from unetsweep.adapters.process import tied_to_us
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.core import layout
+from unetsweep.errors import UnetsweepError
 from unetsweep.worker.rank import GPU_SHARE
 from unetsweep.worker.shares import cpus_of, gpus_of, visible_gpus
 
@@ -116,9 +117,10 @@ class _Manager:
             signal.signal(number, lambda number, _: self.signals.append(number))
         directory, packed = SweepDir(self.root), Packed(self.root, self.about.token)
         directory.check_private()
-        closed = False
+        closed, board = False, packed.board()
         while True:
-            board = packed.board()
+            with _told("the board"):
+                board = packed.board()
             self._reap(directory, packed, board)
             self._call_off(board)
             if not self._is_ending():
@@ -132,7 +134,7 @@ class _Manager:
                 closed = True
                 continue
             time.sleep(LOOK_S)
-        self._leave(packed.board())
+        self._leave(board)
 
     def _fill(self, directory: SweepDir, packed: Packed, board: Board) -> None:
         waiting = self._next(board)
@@ -143,15 +145,17 @@ class _Manager:
             if number is None:
                 return
             taken = board.taken.get(number, Taken(self.task, self.restart))
-            self.places[place] = self._begin(directory, board, number, place, self.restart - taken.restart)
+            with _told(f"training {number}"):  # it is taken, and tried again at the next look
+                self.places[place] = self._begin(directory, board, number, place, self.restart - taken.restart)
 
     def _next(self, board: Board) -> Iterator[int]:
         """What an earlier start of this job began, and then what waits."""
         running = self.over | {training.number for training in self.places.values()}
-        mine = [n for n, taken in board.taken.items() if taken.task == self.task]
-        off = board.cancelled | board.stopped
-        yield from sorted(n for n in mine if n not in running and n not in board.ended and n not in off)
+        yield from sorted(self._mine(board) - running - board.ended.keys() - board.cancelled - board.stopped)
         yield from board.waiting
+
+    def _mine(self, board: Board) -> set[int]:
+        return {number for number, taken in board.taken.items() if taken.task == self.task}
 
     def _is_mine(self, packed: Packed, board: Board, number: int) -> bool:
         return number in board.taken or packed.take(number, self.task, self.restart)
@@ -200,16 +204,20 @@ class _Manager:
             if not training.is_over():
                 continue
             del self.places[place]
-            if training.owned:
+            with _told(f"the end of training {training.number}"):
                 about = (training.run, training.attempt, training.restart, training.status)
-                directory.record_exit(*about, training.log)
+                if training.owned:
+                    directory.record_exit(*about, training.log)
             if directory.wants_more(training.run, training.attempt, training.restart):
                 self.wants_more = True
             elif signal.SIGTERM not in self.signals:  # else it is the job that ends, and says how
                 self.over.add(training.number)
                 self._tell()
-        for number in self.over - board.ended.keys():
-            packed.end(number)
+        at_work = {training.number for training in self.places.values()}
+        called_off = {n for n in self._mine(board) & (board.cancelled | board.stopped) if n not in at_work}
+        with _told("the end of trainings"):
+            for number in (self.over | called_off) - board.ended.keys():
+                packed.end(number)
 
     def _call_off(self, board: Board) -> None:
         for training in self.places.values():
@@ -246,3 +254,12 @@ class _Manager:
         if self.wants_more or board.waiting:
             with contextlib.suppress(OSError):
                 more(self.root, self.about.token, self.task, self.restart).touch()
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say what went wrong, and go on: the other trainings are worth more, and the next look tries again."""
+    try:
+        yield
+    except (UnetsweepError, OSError, KeyError, TypeError, ValueError) as error:
+        print(f"{what}: {type(error).__name__}: {error}", flush=True)  # noqa: T201
