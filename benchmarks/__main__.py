@@ -32,7 +32,9 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 if __name__ == "__main__":
     print(timing.HEADING, flush=True)
-    kept = [each.main() for each in ALL]
-    table = "\n".join([timing.HEADING, *timing.printed])
-    RESULTS.write_text(f"# Results\n\n{machine.described('make bench')}\n\n{table}\n")
+    kept = []
+    for each in ALL:
+        kept.append(each.main())
+        table = "\n".join([timing.HEADING, *timing.printed])
+        RESULTS.write_text(f"# Results\n\n{machine.described('make bench')}\n\n{table}\n")
     sys.exit(not all(kept))
