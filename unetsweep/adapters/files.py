@@ -22,7 +22,7 @@ BATCH = 200
 """Files that are open at once; well under the usual limit of 1024."""
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path | str) -> dict[str, Any]:
     """A file of ours; StateError when it is torn, of another schema or not an object."""
     try:
         raw = json.loads(_bytes(path))
@@ -34,13 +34,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path | str) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb") as stream:
+            return stream.read()
     except OSError as error:
         if error.errno != errno.ESTALE:
             raise
-    return path.read_bytes()  # on NFS: it was replaced, or removed, between our opening and our reading
+    return Path(path).read_bytes()  # on NFS: it was replaced, or removed, between our opening and our reading
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """A sweep's files as the report's records; the scheduler and the study are not asked."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ def records(sweep_dir: Path) -> SweepRecord:
     trials = tuple(
         _record(directory, number, folder)
         for number, folder in numbered(sweep_dir / layout.TRIALS)
-        if (folder / layout.TRIAL).exists()
+        if os.path.exists(f"{folder}/{layout.TRIAL}")
     )
     leaky = spec.data.split.groups == "none" and spec.trainer.command is None
     leak, val_groups, lost = _images(directory)
@@ -56,9 +57,9 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
     trial = as_known(number, folder)
     part, unreadable = trial["runs"][0], trial["unreadable"]
     params = trial["params"] or dict.fromkeys(AXES, 0)
-    run_dir = directory.root / layout.run_dir(part["run"])
+    run_dir = f"{directory.root}/{layout.run_dir(part['run'])}"
     known = trial["result"]  # read once: there may be thousands
-    paths = (folder / layout.RESULT, run_dir / layout.horizon(part["epochs"]))
+    paths = (f"{folder}/{layout.RESULT}", f"{run_dir}/{layout.horizon(part['epochs'])}")
     result, unread = _result(*paths) if known is None else (Result(**known), None)
     unreadable = unreadable or unread
     state: str
@@ -79,17 +80,17 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
         job_id,
         result,
         reason,
-        str(run_dir),
+        run_dir,
         _archive(run_dir),
         trial.get("training_seed"),
     )
 
 
-def _result(*paths: Path) -> tuple[Result | None, str | None]:
+def _result(*paths: str) -> tuple[Result | None, str | None]:
     """What the first of these files that is there says, or why it cannot be read."""
     for path in paths:
         try:
-            return contract.result_from(read_json(path), str(path)), None
+            return contract.result_from(read_json(path), path), None
         except FileNotFoundError:
             continue
         except StateError as error:
@@ -121,9 +122,9 @@ def _ending(run: Run, epochs: int) -> str:
     return f"to be pruned: {why}" if why else ""
 
 
-def _archive(run_dir: Path) -> str | None:
+def _archive(run_dir: str) -> str | None:
     try:
-        found = sorted((run_dir / "comet").glob("*.zip"))
+        found = sorted(name for name in os.listdir(f"{run_dir}/comet") if name.endswith(".zip"))
     except OSError:
         return None
-    return str(found[-1]) if found else None
+    return f"{run_dir}/comet/{found[-1]}" if found else None
