@@ -76,7 +76,7 @@ class PackedSlurm(Slurm):
             published = {number for number in board.taken if is_published(self._root, board.place(number))}
             if free_places(board, tasks, published) < submission.elements:
                 continue
-            host, base = self._board(token), next(iter(tasks.values())).job_id.partition("_")[0]
+            host, base = self._board(token), _base(tasks)
             numbers = [host.invite((submission.token, index)) for index in range(submission.elements)]
             if _open(host.board(), tasks):  # closed in between: their number stays, and nobody takes it
                 return tuple(f"{base}.{number}" for number in numbers)

@@ -130,7 +130,8 @@ class _Manager:
             elif closed or self._is_ending():
                 break
             elif self._has_no_news():
-                packed.close(self.task)
+                with _told("closing"):
+                    packed.close(self.task)
                 closed = True
                 continue
             time.sleep(LOOK_S)
@@ -141,11 +142,11 @@ class _Manager:
         for place in range(board.pack):
             if place in self.places:
                 continue
-            number = next((n for n in waiting if self._is_mine(packed, board, n)), None)
-            if number is None:
-                return
-            taken = board.taken.get(number, Taken(self.task, self.restart))
-            with _told(f"training {number}"):  # it is taken, and tried again at the next look
+            with _told(f"place {place}"):  # what was taken is tried again at the next look
+                number = next((n for n in waiting if self._is_mine(packed, board, n)), None)
+                if number is None:
+                    return
+                taken = board.taken.get(number, Taken(self.task, self.restart))
                 self.places[place] = self._begin(directory, board, number, place, self.restart - taken.restart)
 
     def _next(self, board: Board) -> Iterator[int]:
