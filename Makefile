@@ -14,6 +14,8 @@ SAMPLE := data/sample/groups.csv
 .DEFAULT_GOAL := help
 .PHONY: help sweep test test-slurm test-faults check fix slurm-up slurm-down simulate bench clean
 .DELETE_ON_ERROR:
+# Where it is set, each of the hundreds of programs below would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

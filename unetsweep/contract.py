@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -126,9 +126,19 @@ def result_from(raw: object, source: str) -> Result:
     return result
 
 
+_PLAIN = (str, int, float, bool, type(None))
+
+
 def encode(value: Any) -> Any:
     """A dataclass of this file as what `json.dump` takes, every default written out."""
-    return dataclasses.asdict(value)
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if dataclasses.is_dataclass(kind):
+        return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(kind)}
+    if isinstance(value, Mapping):
+        return {key: encode(item) for key, item in value.items()}
+    return kind(map(encode, value)) if kind in (list, tuple) else value
 
 
 def dumps(value: Any) -> str:
@@ -143,7 +153,7 @@ def config_id(config: TrialConfig) -> str:
 
 def run_key(config: TrialConfig) -> str:
     """The same for two configs that one training could serve, up to the larger `epochs`."""
-    return run_keys(config)[0]
+    return next(_run_keys(config))
 
 
 def run_keys(config: TrialConfig) -> tuple[str, ...]:
@@ -152,16 +162,17 @@ def run_keys(config: TrialConfig) -> tuple[str, ...]:
     These knew no `manifest`, and took `allow_leak: true`, which changes no training, for another one. Only
     where the images are the same too, a training of such a name is this one.
     """
+    return tuple(dict.fromkeys(_run_keys(config)))
+
+
+def _run_keys(config: TrialConfig) -> Iterator[str]:
     fields = {name: value for name, value in _told_apart(config).items() if name != "epochs"}
     data = {name: value for name, value in fields["data"].items() if name != "manifest"}
     split = {name: value for name, value in data["split"].items() if name != "allow_leak"}
     pinned = {name: value for name, value in fields["data"].items() if name == "manifest"}
-    made = [
-        {**fields, "data": {**data, **kept, "split": {**split, **leak}}}
-        for leak in ({}, {"allow_leak": True})
-        for kept in (pinned, {})
-    ]
-    return tuple(dict.fromkeys(map(_digest, made)))
+    for leak in ({}, {"allow_leak": True}):
+        for kept in (pinned, {}):
+            yield _digest({**fields, "data": {**data, **kept, "split": {**split, **leak}}})
 
 
 _LATER = (

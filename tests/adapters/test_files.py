@@ -96,6 +96,42 @@ def test_what_fails_in_between_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_fails_one_of_many_flushes_is_named_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    real, flushed = os.fsync, []
+
+    def failing(descriptor: int) -> None:
+        flushed.append(descriptor)
+        if os.fstat(descriptor).st_size > 1000:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", failing)
+    with pytest.raises(OSError, match="No space") as error:
+        link_all([(tmp_path / f"{k}.json", {"text": "x" * (2000 if k == 30 else 1)}) for k in range(50)])
+    assert error.value.filename == str(tmp_path / "30.json")
+    assert list(tmp_path.iterdir()) == []
+    assert len(set(flushed)) == 50
+
+
+def test_of_many_files_each_is_flushed_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    real, place, flushed = os.fsync, os.link, set()
+
+    def noted(descriptor: int) -> None:
+        real(descriptor)
+        flushed.add(os.fstat(descriptor).st_ino)
+
+    def link(made: Path, path: Path) -> None:
+        assert made.stat().st_ino in flushed, path
+        place(made, path)
+
+    monkeypatch.setattr(files.os, "fsync", noted)
+    monkeypatch.setattr(files.os, "link", link)
+    assert len(link_all([(tmp_path / f"{k}.json", {"k": k}) for k in range(450)])) == 450
+    assert read_json(tmp_path / "449.json")["k"] == 449
+
+
 def test_a_writer_that_is_killed_leaves_only_whole_files(tmp_path: Path):
     for delay in (0.02, 0.05, 0.11):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)

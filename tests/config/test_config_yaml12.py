@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from unetsweep.config import yaml12
 from unetsweep.config.yaml12 import Document, positions, read, written
 from unetsweep.errors import Problem
 
@@ -119,3 +120,25 @@ def test_what_is_written_is_read_back_equal(tree: object) -> None:
     assert isinstance(document, Document), document
     assert document.problems == ()
     assert json.dumps(document.value) == json.dumps(tree)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [1, 1e-4, off, .5, 0o17, 'x']\nb: {c: &x 1, d: *x}\nä: ü\nf: |\n  words\n  more\n",
+        "base: &base {x: 1}\nmade:\n  <<: *base\n  y: [~, null, true]\n",
+        "a: 1\na: 2\n1: x\nb: .inf\n",
+        "\ufeffname: x",
+        "# nothing\n",
+    ],
+)
+def test_a_text_is_the_same_with_libyaml_and_without(text: str) -> None:
+    fast, plain = yaml12._read(text, yaml12._FastLoader), yaml12._read(text, yaml12._Loader)
+    assert isinstance(fast, yaml12.Document)
+    assert fast == plain
+
+
+@pytest.mark.parametrize("text", ["a: [1, 2", "a: 1\n b: 2", "a: !thing 1", "a: \x00"])
+def test_what_libyaml_refuses_is_told_in_the_words_of_pyyaml(text: str) -> None:
+    assert isinstance(yaml12._read(text, yaml12._FastLoader), Problem)
+    assert yaml12.read(text) == yaml12._read(text, yaml12._Loader)

@@ -1,5 +1,6 @@
 """The files between orchestrator and trainer: the smallest that work, and every problem of those that do not."""
 
+import dataclasses
 import json
 
 import pytest
@@ -152,6 +153,16 @@ NAMED = {
 def test_digests_that_are_on_disks_stay_what_they_are(name: str, config_id: str, run_key: str):
     config = contract.config_from(NAMED[name])
     assert (contract.config_id(config), contract.run_key(config)) == (config_id, run_key)
+
+
+def test_encoding_is_what_the_standard_library_makes_of_a_dataclass():
+    config = contract.config_from({**SMALLEST, "trainer": {"augment": [{"name": "Rotate", "limit": [1, 2]}]}})
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, also_score_at=(96, 128)))
+    encoded = contract.encode(config)
+    assert encoded == dataclasses.asdict(config)
+    assert encoded["data"]["also_score_at"] == (96, 128)
+    encoded["trainer"]["augment"][0]["name"] = "another"
+    assert config.trainer.augment[0]["name"] == "Rotate"
 
 
 def test_a_training_goes_by_one_name_whether_it_was_pinned_or_allowed_to_leak():

@@ -53,9 +53,9 @@ def _attempt(
     refusals: int,
 ) -> Attempt:
     def marked(what: str, path: str) -> dict[str, Any]:
-        return read_json(root / path) if f"{number}.{what}.json" in marks else {}
+        return read_json(f"{root}/{path}") if f"{number}.{what}.json" in marks else {}
 
-    intent = read_json(root / layout.attempt(run, number))
+    intent = read_json(f"{root}/{layout.attempt(run, number)}")  # a Path of each takes as long as reading it
     job = marked("job", layout.attempt_job(run, number))
     lost = marked("lost", layout.attempt_lost(run, number))
     end = marked("end", layout.attempt_end(run, number))

@@ -4,6 +4,7 @@ Rule 1: attempts exist by link(): whoever is first owns it, the other one sees i
 Rule 2: written before it is acted on: an intent before sbatch.
 """
 
+import contextlib
 import dataclasses
 import os
 import secrets
@@ -40,7 +41,10 @@ class AttemptsDir:
         at = self._now().isoformat()
         files = {}
         for index, element in enumerate(elements):
-            (self.root / layout.run_dir(element.run) / "attempts").mkdir(parents=True, exist_ok=True)
+            folder = self.root / layout.run_dir(element.run)
+            for needed in (folder, folder / "attempts"):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(needed)
             horizons = [{"trial": trial, "epochs": epochs} for trial, epochs in element.horizons]
             content = {"token": token, "index": index, "at": at, "throttle": throttle, "horizons": horizons}
             content |= _overrides(element)

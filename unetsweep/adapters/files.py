@@ -20,6 +20,8 @@ from unetsweep.errors import StateError
 
 BATCH = 200
 """Files that are open at once; well under the usual limit of 1024."""
+FLUSHES = 16
+"""Flushes that wait side by side: a disk and a file server take many at once."""
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
@@ -82,14 +84,29 @@ def _link_batch(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
         for path, content in files:
             temporary, descriptor = _unflushed(path, dumps({"schema": SCHEMA, **content}))
             written.append((path, temporary, descriptor))
-        for path, _, descriptor in written:
-            with named(path):
-                os.fsync(descriptor)
+        _flush_all([(path, descriptor) for path, _, descriptor in written])
         return [path for path, temporary, _ in written if link_first(temporary, path)]
     finally:
         for _, temporary, descriptor in written:
             os.close(descriptor)
             temporary.unlink(missing_ok=True)
+
+
+def _flush_all(opened: Sequence[tuple[Path, int]]) -> None:
+    if len(opened) < FLUSHES:
+        for each in opened:
+            _flush(*each)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # only who has many files pays for its import
+
+    with ThreadPoolExecutor(FLUSHES) as pool:
+        for done in [pool.submit(_flush, *each) for each in opened]:
+            done.result()
+
+
+def _flush(path: Path, descriptor: int) -> None:
+    with named(path):
+        os.fsync(descriptor)
 
 
 def rename_folder(made: Path, final: Path) -> bool:
@@ -144,8 +161,7 @@ def _temporary(path: Path, text: str) -> Path:
     """`text`, flushed, under a temporary name beside `path`."""
     temporary, descriptor = _unflushed(path, text)
     try:
-        with named(path):
-            os.fsync(descriptor)
+        _flush(path, descriptor)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

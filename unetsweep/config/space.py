@@ -66,7 +66,7 @@ def _choices(name: str, raw: Sequence[object], problems: list[Problem], at: str)
     if not raw:
         problems.append(Problem("found an empty list; at least one value", at))
         return None
-    values: list[float] = []
+    values: dict[float, None] = {}  # in their order; a thousand of them are asked for
     wrong = False
     for index, item in enumerate(raw):
         value = _number(name, item, problems, f"{at}.{index}")
@@ -76,7 +76,7 @@ def _choices(name: str, raw: Sequence[object], problems: list[Problem], at: str)
         if value is None:
             wrong = True
         else:
-            values.append(value)
+            values[value] = None
     return None if wrong else Choices(tuple(values))
 
 
