@@ -87,7 +87,7 @@ def real(place: Place, submit: tuple[str, ...], trials: int, *, in_memory: bool 
         f"{each:.2f} ms a trial (CPU: {1000 * own / trials:.2f} own, {1000 * system / trials:.2f} the kernel's); "
         f"sbatch calls: {calls['sbatch'] - keepers} for them, {keepers} for the keeper",
         "none" if in_memory else f"{SUBMIT_MS:.0f} ms, 1 call for them",
-        in_memory or each <= SUBMIT_MS and calls["sbatch"] - keepers == 1,
+        in_memory or (each <= SUBMIT_MS and calls["sbatch"] - keepers == 1),
     )
 
 
