@@ -18,7 +18,7 @@ space: {epochs: [9, 18, 27], batch_size: [2, 4], learning_rate: [1e-4, 1e-3, 1e-
 model: {base: 8, depth: 3, norm: batch, padding: same}
 run: {parallel: 2, beat: 5}
 """
-PRUNER = "study: {sampler: grid, pruner: {name: asha, min_resource: 3, reduction_factor: 3}}\n"
+PRUNER = "study: {sampler: grid, pruner: {name: asha, min_epochs: 3, reduction_factor: 3}}\n"
 PLAIN = "study: {sampler: grid}\n"
 WAYS = {
     "neither": (PLAIN, ["--no-share"]),

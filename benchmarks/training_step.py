@@ -3,9 +3,11 @@
 `python -m benchmarks.training_step [--gpu [PRECISION]]`: on one CPU thread, or on a GPU with `32`, `16-mixed` or
 `bf16-mixed`. Our training is the product's own; every few steps it stands still while the bare loop makes as many, so
 the two take turns within one process. The paired ratios' median counts; its interval is that of the order statistics
-(Conover, Practical Nonparametric Statistics, 3.2).
+(Conover, Practical Nonparametric Statistics, 3.2). The CPU that we add is measured on short steps, for it does not
+depend on their length, and what differs by chance between long steps is more than it.
 """
 
+import dataclasses
 import io
 import statistics
 import sys
@@ -29,8 +31,8 @@ from unetsweep.training.module import sample_losses
 from unetsweep.training.unet import UNet
 
 BLOCKS = 20
-STEPS = 4
-"""Of a block."""
+STEPS, SHORT_STEPS = 4, 24
+"""Of a block: of long steps for the ratio, and of short ones for the milliseconds, which long ones would hide."""
 RATIO = 1.10
 CPU_MS = 1.5
 LEAST_MS = 50.0
@@ -85,6 +87,8 @@ class Turns(pl.Callback):
     """Measures our blocks, and lets the bare loop have its turn after each."""
 
     bare: Bare
+    steps: int
+    """Of a block."""
     ours: list[Block] = field(default_factory=list)
     theirs: list[Block] = field(default_factory=list)
     began: tuple[float, float] | None = None
@@ -93,7 +97,7 @@ class Turns(pl.Callback):
         self.began = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if (batch_idx + 1) % STEPS:
+        if (batch_idx + 1) % self.steps:
             return
         if self.began is not None:
             self.ours.append(self._block(self.began))
@@ -104,13 +108,13 @@ class Turns(pl.Callback):
 
     def _other(self) -> Block:
         began = self._now()
-        for _ in range(STEPS):
+        for _ in range(self.steps):
             self.bare.step()
         return self._block(began)
 
     def _block(self, began: tuple[float, float]) -> Block:
         at, cpu = self._now()
-        return Block((at - began[0]) / STEPS, (cpu - began[1]) / STEPS)
+        return Block((at - began[0]) / self.steps, (cpu - began[1]) / self.steps)
 
     def _now(self) -> tuple[float, float]:
         if self.bare.device.type == "cuda":
@@ -118,13 +122,13 @@ class Turns(pl.Callback):
         return time.perf_counter(), time.process_time()
 
 
-def measured(config: TrialConfig, out: Path) -> Turns:
+def measured(config: TrialConfig, out: Path, steps: int) -> Turns:
     """Train with turns; the first block of each does not count."""
     turns, trainer_of = [], run._trainer
 
     def with_turns(ends: Any, world: run.World, device: torch.device) -> pl.Trainer:
         trainer = trainer_of(ends, world, device)
-        turns.append(Turns(Bare(config, device)))
+        turns.append(Turns(Bare(config, device), steps))
         trainer.callbacks.append(turns[0])  # type: ignore[attr-defined]
         return trainer
 
@@ -163,21 +167,45 @@ def config_for(root: Path, precision: str | None) -> TrialConfig:
 def main() -> bool:
     words = sys.argv[1:]
     precision = (words[1] if len(words) > 1 else "32") if words[:1] == ["--gpu"] else None
+    where = f"GPU, {precision}" if precision else "one CPU thread"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "sample")
         draw_sample(root, 512 if precision else 128, eyes=16, test_eyes=1)
-        turns = measured(config_for(root, precision), Path(folder, "run"))
+        config = config_for(root, precision)
+        turns = measured(config, Path(folder, "long"), STEPS)
+        short = measured(shorter(config), Path(folder, "short"), SHORT_STEPS)
+    return ratio_line(turns, where, precision is not None) & cpu_line(short, where)
+
+
+def shorter(config: TrialConfig) -> TrialConfig:
+    """A small network on small images: what is ours of a step does not depend on either."""
+    data = dataclasses.replace(config.data, image_size=32)
+    return dataclasses.replace(config, data=data, batch_size=1, model=ModelConfig(base=4, depth=2, padding="same"))
+
+
+def ratio_line(turns: Turns, where: str, gpu: bool) -> bool:
     ratios = [ours.seconds / bare.seconds for ours, bare in zip(turns.ours, turns.theirs, strict=True)]
     ratio, (low, high) = statistics.median(ratios), interval(ratios)
-    added = 1000 * statistics.median(o.cpu - b.cpu for o, b in zip(turns.ours, turns.theirs, strict=True))
     step = 1000 * statistics.median(bare.seconds for bare in turns.theirs)
-    where = f"GPU, {precision}" if precision else "one CPU thread"
     return line(
         f"a training step against a bare PyTorch loop ({where})",
-        f"{ratio:.3f} times, 95 % interval {low:.3f} to {high:.3f} ({len(ratios)} paired blocks of {STEPS} steps of "
-        f"{step:.0f} ms); {added:+.2f} ms of CPU a step",
-        f"{RATIO:.2f} times, {CPU_MS} ms",
-        ratio <= RATIO and added <= CPU_MS and (precision is not None or step >= LEAST_MS),
+        f"{ratio:.3f} times, 95 % interval {low:.3f} to {high:.3f} ({len(ratios)} paired blocks of {turns.steps} steps "
+        f"of {step:.0f} ms)",
+        f"{RATIO:.2f} times",
+        ratio <= RATIO and (gpu or step >= LEAST_MS),
+    )
+
+
+def cpu_line(turns: Turns, where: str) -> bool:
+    added = [1000 * (ours.cpu - bare.cpu) for ours, bare in zip(turns.ours, turns.theirs, strict=True)]
+    low, high = interval(added)
+    step = 1000 * statistics.median(bare.seconds for bare in turns.theirs)
+    return line(
+        f"CPU that a training step takes beyond that of a bare PyTorch loop ({where})",
+        f"{statistics.median(added):+.2f} ms, 95 % interval {low:.2f} to {high:.2f} ({len(added)} paired blocks of "
+        f"{turns.steps} steps of {step:.0f} ms)",
+        f"{CPU_MS} ms",
+        statistics.median(added) <= CPU_MS,
     )
 
 

@@ -81,7 +81,8 @@ def _read_run(root: Path, number: int) -> Run:
     names = listed(folder)
     if not names:
         return Run(number)
-    horizons = {int(name.removesuffix(".json")): folder / "horizons" / name for name in _jsons(folder / "horizons")}
+    published = _jsons(folder / "horizons") if "horizons" in names else ()
+    horizons = {int(name.removesuffix(".json")): folder / "horizons" / name for name in published}
     states = {epochs: str(result_from(read_json(path), str(path)).state) for epochs, path in horizons.items()}
     marks = listed(folder / "attempts")
     attempts = read_attempts(root, number, names, marks)

@@ -25,10 +25,14 @@ from unetsweep.worker.rank import GPU_SHARE
 from unetsweep.worker.shares import cpus_of, gpus_of, visible_gpus
 
 LOOK_S = 1.0
-"""Between two looks at the board."""
+"""Between two looks at the board …"""
+GLANCE_S = 0.1
+"""… unless a training ends before."""
 STOP_S = 15.0
 """What a training gets to leave in, before it is killed."""
 DUMP_S = 2.0
+STUCK_S = 60.0
+"""How long an empty job tries to begin what waits, before it asks to be started again, elsewhere perhaps."""
 PASS_S = 90.0
 """How long an empty job waits for the pass that may have something new for it."""
 
@@ -110,6 +114,8 @@ class _Manager:
     over: set[int] = field(default_factory=set)
     """Numbers that ended in this start."""
     told_at: float = 0.0
+    stuck_at: float | None = None
+    """Since when something waits that could not be begun."""
 
     def run(self) -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -129,13 +135,19 @@ class _Manager:
                 closed = False
             elif closed or self._is_ending():
                 break
-            elif self._has_no_news():
+            elif not self._is_stuck() and self._has_no_news():
                 with _told("closing"):
                     packed.close(self.task)
                 closed = True
                 continue
-            time.sleep(LOOK_S)
+            self._wait()
         self._leave(board)
+
+    def _wait(self) -> None:
+        """Until it is time to look again, or a place is free."""
+        until = time.monotonic() + LOOK_S
+        while time.monotonic() < until and not any(training.is_over() for training in self.places.values()):
+            time.sleep(GLANCE_S)
 
     def _fill(self, directory: SweepDir, packed: Packed, board: Board) -> None:
         waiting = self._next(board)
@@ -145,9 +157,15 @@ class _Manager:
             with _told(f"place {place}"):  # what was taken is tried again at the next look
                 number = next((n for n in waiting if self._is_mine(packed, board, n)), None)
                 if number is None:
+                    self.stuck_at = None
                     return
+                self.stuck_at = self.stuck_at or time.monotonic()
                 taken = board.taken.get(number, Taken(self.task, self.restart))
                 self.places[place] = self._begin(directory, board, number, place, self.restart - taken.restart)
+                self.stuck_at = None
+
+    def _is_stuck(self) -> bool:
+        return self.stuck_at is not None and time.monotonic() < self.stuck_at + STUCK_S
 
     def _next(self, board: Board) -> Iterator[int]:
         """What an earlier start of this job began, and then what waits."""
@@ -177,18 +195,24 @@ class _Manager:
             os.sched_setaffinity(0, cpus)
             signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until it listens: the default would end it
 
+        ranks: list[subprocess.Popen[bytes]] = []
         with log.open("ab") as stream:
-            ranks = [
-                subprocess.Popen(
-                    [*command, str(rank), str(size)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                    preexec_fn=begin,
-                )
-                for rank in range(size)
-            ]
+            try:
+                for rank in range(size):
+                    process = subprocess.Popen(
+                        [*command, str(rank), str(size)],
+                        stdin=subprocess.DEVNULL,
+                        stdout=stream,
+                        stderr=subprocess.STDOUT,
+                        env=environment,
+                        preexec_fn=begin,
+                    )
+                    ranks.append(process)
+            except (OSError, subprocess.SubprocessError):  # the others would wait for this one
+                for started in ranks:
+                    started.kill()
+                    started.wait()
+                raise
         print(f"job {self.base}, place {place}: run {run} as {job_id}, log {log.name}", flush=True)  # noqa: T201
         return _Training(number, run, attempt, restart, directory.is_owner(token, index), log, ranks)
 
@@ -252,7 +276,7 @@ class _Manager:
     def _leave(self, board: Board) -> None:
         if signal.SIGTERM in self.signals:
             raise SystemExit(128 + signal.SIGTERM)
-        if self.wants_more or board.waiting:
+        if self.wants_more or board.waiting or self.stuck_at is not None:
             with contextlib.suppress(OSError):
                 more(self.root, self.about.token, self.task, self.restart).touch()
 
@@ -262,5 +286,5 @@ def _told(what: str) -> Iterator[None]:
     """Say what went wrong, and go on: the other trainings are worth more, and the next look tries again."""
     try:
         yield
-    except (UnetsweepError, OSError, KeyError, TypeError, ValueError) as error:
+    except (UnetsweepError, OSError, subprocess.SubprocessError, KeyError, TypeError, ValueError) as error:
         print(f"{what}: {type(error).__name__}: {error}", flush=True)  # noqa: T201
