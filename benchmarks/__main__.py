@@ -1,7 +1,11 @@
-"""All benchmarks, one after the other, as one table in benchmarks/RESULTS.md; status 1 when a budget was missed."""
+"""All benchmarks, one after the other, into benchmarks/RESULTS.md; status 1 when a budget was missed.
+
+`python -m benchmarks [NAME …]`: with names, only those; their sections replace the ones that were there.
+"""
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from benchmarks import (
     data_check,
@@ -9,6 +13,7 @@ from benchmarks import (
     idle_slots,
     machine,
     packing,
+    page,
     pruned_search,
     report_ratio,
     shared_epochs,
@@ -32,11 +37,27 @@ ALL = (
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
-if __name__ == "__main__":
-    print(timing.HEADING, flush=True)
+
+def name_of(benchmark: ModuleType) -> str:
+    return benchmark.__name__.rpartition(".")[2]
+
+
+def main(names: list[str]) -> bool:
+    unknown = set(names) - set(map(name_of, ALL))
+    if unknown:
+        sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(map(name_of, ALL))}")
+    wanted, sys.argv[1:] = [each for each in ALL if not names or name_of(each) in names], []
     kept = []
-    for each in ALL:
+    print(timing.HEADING, flush=True)
+    for each in wanted:
+        timing.printed.clear()
         kept.append(each.main())
-        table = "\n".join([timing.HEADING, *timing.printed])
-        RESULTS.write_text(f"# Results\n\n{machine.described('make bench')}\n\n{table}\n")
-    sys.exit(not all(kept))
+        if timing.printed:
+            table = "\n".join([timing.HEADING, *timing.printed])
+            about = machine.described(f"python -m benchmarks.{name_of(each)}")
+            page.replace(RESULTS, name_of(each), f"{about}\n\n{table}", list(map(name_of, ALL)))
+    return all(kept)
+
+
+if __name__ == "__main__":
+    sys.exit(not main(sys.argv[1:]))

@@ -12,12 +12,13 @@ PACKAGES = ("torch", "pytorch-lightning", "albumentations", "optuna", "submitit"
 
 
 def described(command: str) -> str:
-    """A paragraph: day, command, CPU, cores, memory, versions."""
+    """A paragraph: day, commit, command, CPU, cores, memory, versions."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    machine = f"{len(os.sched_getaffinity(0))} cores of {_cpu()}, {memory:.0f} GiB"
     return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} by `{command}`, on {len(os.sched_getaffinity(0))} cores of "
-        f"{_cpu()}, {memory:.0f} GiB; Python {platform.python_version()}, {packages}, {_slurm()}."
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} at {_commit()} by `{command}`, on {machine}; "
+        f"Python {platform.python_version()}, {packages}, {_slurm()}."
     )
 
 
@@ -31,3 +32,8 @@ def _slurm() -> str:
         return "no SLURM"
     done = subprocess.run(["sbatch", "--version"], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "no SLURM"
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "no commit"

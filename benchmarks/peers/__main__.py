@@ -1,7 +1,7 @@
 """The same work by unetsweep and by others: `python -m benchmarks.peers [submit] [search] [grid] [--scale S]`.
 
 Needs a SLURM with accounting (`make slurm-up VARIANT=dbd`); environments for the others are made under build/peers.
-Prints Markdown tables and, where all parts ran, writes them to benchmarks/peers/RESULTS.md.
+Prints Markdown tables and, at full scale, writes them to benchmarks/peers/RESULTS.md.
 """
 
 import json
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import machine, page
 from benchmarks.calls import Counted
 from benchmarks.local_sweeps import Sweeps
 from benchmarks.peers import work
@@ -23,6 +23,7 @@ from unetsweep.core.idle import Spell, idle_share
 
 MANY = 200
 PATIENCE_S = 400
+OURS_GRID = ["unetsweep", "submit", "grid.yaml", "--dry-run", "--json"]
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -106,7 +107,7 @@ def grid(peer: Peer, task: Task) -> list[str]:
         (task.folder / "grid.yaml").write_text(f"data: {{root: eyes}}\nspace: {{{axes}}}\n")
         sweeps = Sweeps(task.folder)
         sweeps.unetsweep("data", "sample", "eyes", "--size", "64", "--eyes", "4")
-        told = json.loads(sweeps.unetsweep("submit", "grid.yaml", "--dry-run", "--json"))
+        told = json.loads(sweeps.unetsweep(*OURS_GRID[1:]))
         return [str(told["epochs_asked"]), str(told["epochs_to_train"])]
     counted = Counted(task.folder / "bin")
     counted.make()
@@ -133,8 +134,7 @@ PARTS: dict[str, tuple[str, Callable[[Peer, Task], list[str]], list[str]]] = {
 
 
 def table(part: str, scale: float) -> Iterator[str]:
-    title, measure, columns = PARTS[part]
-    yield f"\n## {title}\n"
+    _, measure, columns = PARTS[part]
     yield f"| | {' | '.join(columns)} |"
     yield f"|---{'|---:' * len(columns)}|"
     commands = []
@@ -142,13 +142,11 @@ def table(part: str, scale: float) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             task = Task(Path(folder), scale)
             yield f"| {peer.name} | {' | '.join(measure(peer, task))} |"
-            command = {"submit": lambda: peer.submit(task, 3), "search": lambda: peer.search(task)}.get(  # noqa: B023
+            command = {"submit": lambda: peer.submit(task, MANY), "search": lambda: peer.search(task)}.get(  # noqa: B023
                 part,
                 lambda: peer.grid(task),  # noqa: B023
             )()
-            commands.append(
-                f"- {peer.name} ({peer.version}): `{shown(command or ['unetsweep', 'submit'], task.folder)}`"
-            )
+            commands.append(f"- {peer.name} ({peer.version}): `{shown(command or OURS_GRID, task.folder)}`")
     yield ""
     yield from commands
 
@@ -157,13 +155,16 @@ def main() -> None:
     words = sys.argv[1:]
     scale = float(words[words.index("--scale") + 1]) if "--scale" in words else 1.0
     parts = [part for part in PARTS if part in words] or list(PARTS)
-    told = [f"# Against the others\n\n{machine.described('python -m benchmarks.peers')}"]
+    titles = {part: title for part, (title, _, _) in PARTS.items()}
     for part in parts:
+        print(f"\n## {titles[part]}\n", flush=True)
+        told = []
         for row in table(part, scale):
             print(row, flush=True)
             told.append(row)
-    if parts == list(PARTS):
-        RESULTS.write_text("\n".join(told) + "\n")
+        if scale == 1.0:
+            about = machine.described(f"python -m benchmarks.peers {part}")
+            page.replace(RESULTS, titles[part], "\n".join([about, "", *told]), list(titles.values()))
 
 
 if __name__ == "__main__":

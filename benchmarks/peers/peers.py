@@ -166,10 +166,9 @@ def peers(*, packed: bool) -> list[Peer]:
 
 
 def shown(command: Sequence[str], folder: Path) -> str:
-    """A command as somebody would type it: without this run's folders, and not the whole of it."""
+    """A command as somebody would type it, without this run's folders."""
     text = shlex.join(command).replace(str(folder), "DIR").replace(str(HERE), "benchmarks/peers")
-    text = text.replace(os.path.abspath(venvs.PLACE), str(venvs.PLACE)).replace(sys.executable, "python")
-    return text if len(text) < 300 else f"{text[:297]}…"
+    return text.replace(os.path.abspath(venvs.PLACE), str(venvs.PLACE)).replace(sys.executable, "python")
 
 
 def _choices(values: Sequence[float]) -> str:

@@ -100,8 +100,8 @@ def _time(said: str | None) -> datetime | None:
 
 
 def _again(root: Path, run: int, claim: str, names: Collection[str]) -> str | None:
-    path = root / layout.again(run, claim)
-    return str(read_json(path).get("reason", "")) if path.name in names else None
+    path = f"{root}/{layout.again(run, claim)}"
+    return str(read_json(path).get("reason", "")) if os.path.basename(path) in names else None
 
 
 def _ending(number: int, restart: int, errors: list[dict[str, Any]], exit_: dict[str, Any]) -> Ending | None:

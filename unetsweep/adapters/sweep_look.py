@@ -84,7 +84,7 @@ def _read_run(root: Path, number: int) -> Run:
     published = _jsons(folder / "horizons") if "horizons" in names else ()
     horizons = {int(name.removesuffix(".json")): folder / "horizons" / name for name in published}
     states = {epochs: str(result_from(read_json(path), str(path)).state) for epochs, path in horizons.items()}
-    marks = listed(folder / "attempts")
+    marks = listed(f"{folder}/attempts")
     attempts = read_attempts(root, number, names, marks)
     progress, stopped = read_progress(folder, names), read_stopped(folder, names, marks)
     return Run(number, states, attempts, None, progress.points, progress.last_at, stopped, forgiven(marks))
@@ -120,7 +120,7 @@ def _failure(root: Path, number: int) -> Failure | None:
     return Failure(number, run_number, signature_of(first), f"{first['message']} (see {first['path']})")
 
 
-def listed(folder: Path) -> set[str]:
+def listed(folder: Path | str) -> set[str]:
     try:
         return set(os.listdir(folder))
     except FileNotFoundError:

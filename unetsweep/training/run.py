@@ -138,6 +138,7 @@ def _keep_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+_NOTHING = contextlib.nullcontext()
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Parameters of mallopt(3), as malloc.h numbers them."""
 
@@ -272,6 +273,8 @@ def _trainer(ends: EpochEnds, world: World, device: torch.device) -> pl.Trainer:
     )
     # It costs time, and no operator of ours reads memory that it did not write.
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
+    # Nothing is profiled, and entering a generator's context 30 times a step takes longer than a step in it.
+    setattr(trainer.profiler, "profile", lambda action_name: _NOTHING)  # noqa: B010
     # Its SIGTERM handler broadcasts within the handler, tells every rank once a batch, and ends with status 0.
     setattr(trainer._signal_connector, "register_signal_handlers", lambda: None)  # noqa: B010
     setattr(trainer.fit_loop.epoch_loop, "_broadcast_sigterm_tensor", lambda: None)  # noqa: B010
