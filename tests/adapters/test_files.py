@@ -99,10 +99,9 @@ def test_what_fails_in_between_leaves_nothing(tmp_path: Path, monkeypatch: pytes
 def test_a_disk_that_fails_one_of_many_flushes_is_named_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    real, flushed = os.fsync, []
+    real = os.fsync
 
     def failing(descriptor: int) -> None:
-        flushed.append(descriptor)
         if os.fstat(descriptor).st_size > 1000:
             raise OSError(28, "No space left on device")
         real(descriptor)
@@ -112,7 +111,6 @@ def test_a_disk_that_fails_one_of_many_flushes_is_named_and_leaves_nothing(
         link_all([(tmp_path / f"{k}.json", {"text": "x" * (2000 if k == 30 else 1)}) for k in range(50)])
     assert error.value.filename == str(tmp_path / "30.json")
     assert list(tmp_path.iterdir()) == []
-    assert len(set(flushed)) == 50
 
 
 def test_of_many_files_each_is_flushed_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -94,14 +94,18 @@ def _link_batch(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
 
 def _flush_all(opened: Sequence[tuple[Path, int]]) -> None:
     if len(opened) < FLUSHES:
-        for each in opened:
-            _flush(*each)
+        _flush_each(opened)
         return
     from concurrent.futures import ThreadPoolExecutor  # only who has many files pays for its import
 
     with ThreadPoolExecutor(FLUSHES) as pool:
-        for done in [pool.submit(_flush, *each) for each in opened]:
+        for done in [pool.submit(_flush_each, opened[at::FLUSHES]) for at in range(FLUSHES)]:
             done.result()
+
+
+def _flush_each(opened: Sequence[tuple[Path, int]]) -> None:
+    for each in opened:
+        _flush(*each)
 
 
 def _flush(path: Path, descriptor: int) -> None:
