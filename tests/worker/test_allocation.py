@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from unetsweep.adapters.packed_files import Packed
+import pytest
+
+from unetsweep.adapters.packed_files import Packed, more
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig
 from unetsweep.core import layout
 from unetsweep.core.actions import Element
 
+TOKEN = "a" * 12
 TRAINER = """
 import json, os, sys
 open("began.log", "a").write(os.path.basename(sys.argv[2]) + "\\n")
@@ -26,40 +29,61 @@ import subprocess, sys
 from unetsweep.worker import allocation
 began, refused = subprocess.Popen, []
 def begin(command, **more):
-    if command[-2] == "1" and len(refused) < 2:  # the second process of a training, twice
+    if command[-2] == "1" and len(refused) < int(sys.argv[3]):  # the second process of a training
         refused.append(command)
         raise BlockingIOError(11, "Resource temporarily unavailable")
     return began(command, **more)
 allocation.subprocess.Popen = begin
+allocation.STUCK_S = 3.0
 allocation.Allocation(sys.argv[1], sys.argv[2], 2, 5, False, 60)()
 print("refused", len(refused))
 """
 
 
-def test_a_training_of_which_one_process_cannot_be_started_is_begun_again_and_leaves_none_behind(tmp_path: Path):
+@pytest.fixture
+def packed(tmp_path: Path) -> Packed:
+    """A board of two trainings of two processes each, for jobs of one place."""
     (tmp_path / "trainer.py").write_text(TRAINER)
     sweep = SweepDir(tmp_path / "results" / "grid")
     command = f"{sys.executable} {tmp_path}/trainer.py {{config}} {{out}}"
     sweep.create(SWEEP.format(command=json.dumps(command)), "slurm", working=str(tmp_path))
     trainer = TrainerConfig(command=command)
     sweep.add_trials([TrialConfig(DataConfig("."), 4, 4, rate, trainer=trainer) for rate in (1e-3, 1e-2)], {})
-    token, owned = sweep.intend([Element(run, 1, ((run, 4),)) for run in (0, 1)], None, "slurm")
-    packed = Packed(sweep.root, token)
-    packed.create(len(owned), 1, None)
+    token, owned = sweep.intend([Element(run, 1, ((run, 4),)) for run in (0, 1)], None, "slurm", TOKEN)
+    board = Packed(sweep.root, token)
+    board.create(len(owned), 1, None)
+    return board
 
-    said = subprocess.run(
-        [sys.executable, "-c", MANAGER, str(sweep.root), token],
+
+def managed(folder: Path, refused: int) -> str:
+    """What a job said from its start to its end, in which so many processes could not be started."""
+    return subprocess.run(
+        [sys.executable, "-c", MANAGER, f"{folder}/results/grid", TOKEN, str(refused)],
         env={**os.environ, "SLURM_JOB_ID": "7"},
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     ).stdout
 
+
+def test_a_training_of_which_one_process_cannot_be_started_is_begun_again(tmp_path: Path, packed: Packed):
+    said = managed(tmp_path, 2)
     assert "Resource temporarily unavailable" in said
     assert "refused 2" in said
     assert sorted((tmp_path / "began.log").read_text().split()) == ["0000", "0001"]
     assert sorted(packed.board().ended) == [0, 1]
     for run in (0, 1):
-        assert json.loads((sweep.root / layout.run_dir(run) / layout.horizon(4)).read_text())["val_iou"] == 0.5
+        result = tmp_path / "results/grid" / layout.run_dir(run) / layout.horizon(4)
+        assert json.loads(result.read_text())["val_iou"] == 0.5
+
+
+def test_a_node_that_starts_nothing_is_left_to_another_start_with_nothing_behind(tmp_path: Path, packed: Packed):
+    managed(tmp_path, 1000)
+    left = subprocess.run(["pgrep", "-f", f"{tmp_path}/results/grid"], capture_output=True, text=True, check=False)
+    assert left.stdout == ""
+    board = packed.board()
+    assert (set(board.taken), set(board.ended), board.waiting) == ({0}, set(), [1])
+    assert more(tmp_path / "results/grid", TOKEN, 0, 0).exists()
+    assert not (tmp_path / "began.log").exists()

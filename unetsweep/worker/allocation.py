@@ -32,7 +32,7 @@ STOP_S = 15.0
 """What a training gets to leave in, before it is killed."""
 DUMP_S = 2.0
 STUCK_S = 60.0
-"""How long an empty job tries to begin what waits, before it asks to be started again, elsewhere perhaps."""
+"""How long an empty job tries to begin what it took, before it ends without it: then it is lost, and sent again."""
 PASS_S = 90.0
 """How long an empty job waits for the pass that may have something new for it."""
 
@@ -276,7 +276,7 @@ class _Manager:
     def _leave(self, board: Board) -> None:
         if signal.SIGTERM in self.signals:
             raise SystemExit(128 + signal.SIGTERM)
-        if self.wants_more or board.waiting or self.stuck_at is not None:
+        if self.wants_more or board.waiting:
             with contextlib.suppress(OSError):
                 more(self.root, self.about.token, self.task, self.restart).touch()
 
