@@ -1,0 +1,146 @@
+"""Ten errors planted in the package, each of which the suite must catch: `python tests/planted.py [NUMBER …]`.
+
+Each is tried in a copy of the checkout, with the tests that keep its promise. An error that those tests do not see
+is a hole in the suite. `make test-all` runs this, and so should whoever merges, moves or removes tests.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Error:
+    """One wrong line in the package, and the tests that must fail because of it."""
+
+    promise: str
+    file: str
+    right: str
+    """Stands exactly once in the file."""
+    wrong: str
+    tests: tuple[str, ...]
+    """Arguments of pytest."""
+
+
+ERRORS = (
+    Error(
+        "a training killed between a horizon's checkpoint and its result publishes it when it is resumed",
+        "unetsweep/training/callbacks.py",
+        "if epochs in self.wanted and epochs not in published:",
+        "if epochs in self.wanted and epochs in published:",
+        ("tests/training/test_training.py",),
+    ),
+    Error(
+        "a pruned training that was killed obeys the stop when it is resumed",
+        "unetsweep/training/callbacks.py",
+        "self._prune(trainer, self._word(trainer, lambda: self._chair.prunes(self._ahead(epoch))), epoch)",
+        "self._prune(trainer, self._word(trainer, lambda: Decision()), epoch)",
+        ("tests/training/test_training_stops.py",),
+    ),
+    Error(
+        "a confirmation trains with seeds that no trial of the sweep was chosen by",
+        "unetsweep/cli/confirm.py",
+        "taken = {trial.seed for trial in record.trials} | {record.spec.study.seed}",
+        "taken = {record.spec.study.seed}",
+        ("tests/cli/test_confirm.py",),
+    ),
+    Error(
+        "reproduce names what differs between the two surroundings",
+        "unetsweep/report/reproduced.py",
+        'SURROUNDINGS = ("versions", "hardware", "threads", "code", "micro_batch")',
+        'SURROUNDINGS = ("versions", "hardware", "code", "micro_batch")',
+        ("tests/cli/test_reproduce.py",),
+    ),
+    Error(
+        "no process trains on unseen when its supervisor is killed",
+        "unetsweep/adapters/process.py",
+        "libc.prctl(1, signal.SIGKILL)",
+        "libc.prctl(1, 0)",
+        ("tests/cli/test_local_sweep.py",),
+    ),
+    Error(
+        "a requeued job is accounted for all its times",
+        "unetsweep/adapters/slurm_accounts.py",
+        '"--parsable2", "--duplicates", "--noconvert"',
+        '"--parsable2", "--noconvert"',
+        ("tests/slurm/test_slurm_costs.py",),
+    ),
+    Error(
+        "a checkpoint that an open trial needs is kept with `run.keep: best`",
+        "unetsweep/core/clearing.py",
+        "runs = tuple(run for run in gone if run not in needed)",
+        "runs = tuple(gone)",
+        ("tests/core", "tests/simulation"),
+    ),
+    Error(
+        "validation never shows an eye that training has seen",
+        "unetsweep/images/split.py",
+        "training = tuple(sorted((p for p in pairs if group_of[p.name] not in names), key=lambda p: p.name))",
+        "training = tuple(sorted((p for p in pairs if p.name not in names), key=lambda p: p.name))",
+        ("tests/images/test_images_split.py", "tests/images/test_manifest.py"),
+    ),
+    Error(
+        "a study that a killed pass left behind is brought up to date by the next one",
+        "unetsweep/shell/apply.py",
+        "        world.study.fall_behind()\n",
+        "        pass\n",
+        ("tests/shell", "tests/simulation"),
+    ),
+    Error(
+        "a job that SLURM starts again claims its run anew",
+        "unetsweep/worker/rank.py",
+        'int(env.get("SLURM_RESTART_COUNT", "0"))',
+        "0",
+        ("tests/slurm/test_slurm_training.py", "-k", "requeued"),
+    ),
+)
+
+
+def copy_of(error: Error, folder: Path) -> None:
+    """The checkout's files in `folder`, with the error in them."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    path = folder / error.file
+    text = path.read_text()
+    if text.count(error.right) != 1:
+        raise SystemExit(f"{error.file} has this {text.count(error.right)} times, not once: {error.right!r}")
+    path.write_text(text.replace(error.right, error.wrong))
+
+
+def is_caught(error: Error) -> bool:
+    """Whether one of its tests fails where the error is; prints the first that does."""
+    with tempfile.TemporaryDirectory(prefix="planted-") as name:
+        folder = Path(name)
+        copy_of(error, folder)
+        env = {**os.environ, "PYTHONPATH": str(folder)}
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", *error.tests]
+        done = subprocess.run(command, cwd=folder, env=env, check=False, capture_output=True, text=True)
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    print("   ", failed[0].split(" - ")[0] if failed else done.stdout[-300:])
+    return done.returncode == 1 and bool(failed)
+
+
+def main(numbers: list[int]) -> int:
+    missed = 0
+    for number in numbers or range(1, len(ERRORS) + 1):
+        error, begin = ERRORS[number - 1], time.monotonic()
+        print(f"{number}. {error.promise} ({error.file})", flush=True)
+        caught = is_caught(error)
+        missed += not caught
+        print(f"    {'caught' if caught else 'NOT CAUGHT'} in {time.monotonic() - begin:.0f} s", flush=True)
+    print(f"{missed} not caught")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main([int(word) for word in sys.argv[1:]]))
