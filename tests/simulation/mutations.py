@@ -197,3 +197,32 @@ ALL = (
     what_is_through_was_lost,
     what_is_through_has_gone,
 )
+
+CAUGHT_BY = {
+    silence_counts_as_absence: 2,
+    grace_is_ignored: 1,
+    late_files_are_not_awaited: 12,
+    lost_attempts_are_not_counted: 13,
+    starts_that_get_nowhere_are_not_counted: 25,
+    every_loss_is_the_last: 1,
+    what_was_forgiven_still_counts: 11,
+    a_result_does_not_outrank_the_queue: 6,
+    a_status_of_zero_is_success: 14,
+    throttle_is_ignored: 3,
+    what_lives_takes_no_place: 3,
+    everybody_leaves_a_keeper: 1,
+    nobody_leaves_a_keeper: 2,
+    a_dead_keeper_counts: 199,
+    a_keeper_goes_before_the_next_is_sure: 20,
+    cancelled_trials_are_sent_again: 23,
+    what_waits_counts_as_dead: 0,
+    what_the_queue_forgot_was_cancelled: 6,
+    an_ended_element_was_cancelled_before_it_began: 260,
+    a_pause_is_a_hang: 1,
+    a_halt_without_a_cause: 0,
+    a_training_goes_back: 26,
+    any_two_trainings_are_one: 0,
+    what_is_through_was_lost: 26,
+    what_is_through_has_gone: 126,
+}
+"""The number of a history that catches it, which is tried first. Where it no longer does, the test says which does."""
