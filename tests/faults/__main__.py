@@ -18,8 +18,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kinds", nargs="*", default=[], metavar="WORD", help="those with one of these words")
     parser.add_argument("--results", type=Path, default=Path("build/faults.jsonl"))
-    parser.add_argument("--lanes", type=int, default=2, help="testbeds of each variant at the same time")
-    parser.add_argument("--lane", action="store_true", help="be one of them; without a table")
+    parser.add_argument("--lanes", type=int, default=3, help="testbeds of each variant at the same time")
+    parser.add_argument("--lane", type=Path, metavar="SHARED", help="be one of them; without a table")
     parser.add_argument("--exactly", nargs="*", default=[], metavar="KIND", help="those of these names")
     parser.add_argument("--list", action="store_true", help="print the kinds, and do nothing")
     parser.add_argument("--table", action="store_true", help="print the table of what is in the results file")
@@ -32,7 +32,9 @@ def main() -> int:
         _lane(asked)
         return 0
     if not asked.table:
-        beside(_lanes(asked))
+        names = [kind.name for kind in choose(asked.kinds, asked.exactly)]
+        variants = ["none", "dbd"] if asked.variant == "both" else [asked.variant]
+        beside(dict.fromkeys(variants, names), dict.fromkeys(variants, asked.lanes), asked.rounds, asked.results)
     cases = cases_of(asked.results)
     print("\n" + table(cases))
     trouble = [case for case in cases if not case.get("kept", "left_out" in case)]
@@ -40,20 +42,11 @@ def main() -> int:
     return int(bool(trouble))
 
 
-def _lanes(asked: argparse.Namespace) -> list[list[str]]:
-    """The words of each: the kinds are dealt out."""
-    names = [kind.name for kind in choose(asked.kinds, asked.exactly)]
-    base = ["--rounds", str(asked.rounds), "--results", str(asked.results)]
-    variants = ["none", "dbd"] if asked.variant == "both" else [asked.variant]
-    shares = [(variant, names[k :: asked.lanes]) for k in range(asked.lanes) for variant in variants]
-    return [[*base, "--variant", variant, "--exactly", *share] for variant, share in shares if share]
-
-
 def _lane(asked: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the testbed is stopped
     place = Path(tempfile.mkdtemp(prefix="faults-"))
     bed = Bed(asked.variant, place / "bed", free_port())
-    campaign(choose(asked.kinds, asked.exactly), range(1, asked.rounds + 1), bed, asked.results, place)
+    campaign(choose(asked.kinds, asked.exactly), range(1, asked.rounds + 1), bed, asked.results, place, asked.lane)
     if any(path for path in place.iterdir() if path != bed.dir):
         print(f"what went wrong lies in {place}")
     else:

@@ -3,6 +3,8 @@
 Rule 1: a case that is in the results file is not made again; a line is appended as soon as a case has ended.
 Rule 2: a case that could not be made is no case that went well: it says why. Where the reason is no property of the
         place (root, accounting), it counts as one that went wrong.
+Rule 3: lanes are processes side by side, each with a testbed; each takes the next case that nobody has, the longest
+        first, so that all end at about the same time.
 """
 
 import json
@@ -10,9 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from bed import Bed
 from judge import Afterwards, judge, judge_afterwards, read_facts
 from kinds import KINDS, Kind
 from scene import HERE, NotCaused, Scene
+from trainer import append
 
 Case = dict[str, Any]
 
@@ -38,13 +42,13 @@ def left_out(kind: Kind, variant: str) -> str | None:
     return None
 
 
-def run_case(kind: Kind, number: int, bed: Bed, folder: Path) -> Case:
+def run_case(kind: Kind, number: int, bed: Bed, folder: Path, shared: Path) -> Case:
     """One fault, once; its line of the results."""
     case: Case = {"kind": kind.name, "round": number, "variant": bed.variant, "after": kind.after}
     begin = time.monotonic()
     folder.mkdir(parents=True)
     shutil.copy(HERE / "trainer.py", folder)
-    scene = Scene(bed, folder, number, trials=kind.trials, epochs=kind.epochs, shape=dict(kind.shape))
+    scene = Scene(bed, folder, number, shared, trials=kind.trials, epochs=kind.epochs, shape=dict(kind.shape))
     try:
         kind.act(scene)
         scene.until_ended()
@@ -73,35 +77,48 @@ def _afterwards(scene: Scene, alive: list[str]) -> Afterwards:
     return Afterwards(alive, new, scene.starts() - starts)
 
 
-def campaign(kinds: Iterable[Kind], rounds: Iterable[int], bed: Bed, results: Path, place: Path) -> list[Case]:
-    """All that are not in `results` yet, on one testbed; their lines."""
+def campaign(kinds: Iterable[Kind], rounds: Iterable[int], bed: Bed, results: Path, place: Path, shared: Path) -> None:
+    """All that are neither in `results` nor taken by another lane, on one testbed."""
     have = {(case["kind"], case["round"], case["variant"]) for case in cases_of(results)}
     todo = [(kind, number) for number in rounds for kind in kinds if (kind.name, number, bed.variant) not in have]
-    made = []
-    if not todo:
-        return made
-    bed.start()
+    running = False
     try:
-        for kind, number in todo:
-            case = run_one(kind, number, bed, place)
+        for kind, number in sorted(todo, key=lambda case: -case[0].seconds):
+            if not _is_mine(shared / f"{bed.variant}.{number}.{_slug(kind)}"):
+                continue
+            if not running:
+                bed.start()
+                running = True
+            case = run_one(kind, number, bed, place, shared)
             if "not_caused" in case:  # a race with the sweep's own end: once more
-                case = run_one(kind, number, bed, place)
-            made.append(case)
-            with results.open("a") as log:
-                log.write(json.dumps(case) + "\n")
+                case = run_one(kind, number, bed, place, shared)
+            append(results, case)
     finally:
-        bed.stop()
-    return made
+        if running:
+            bed.stop()
 
 
-def run_one(kind: Kind, number: int, bed: Bed, place: Path) -> Case:
+def _slug(kind: Kind) -> str:
+    return kind.name.replace(" ", "-").replace("/", "-")
+
+
+def _is_mine(claim: Path) -> bool:
+    """Whether this lane is the first to take the case."""
+    try:
+        claim.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def run_one(kind: Kind, number: int, bed: Bed, place: Path, shared: Path) -> Case:
     """A case, where it can be made here, and the testbed healed after it; its folder stays where it went wrong."""
     why = left_out(kind, bed.variant)
     if why is not None:
         return {"kind": kind.name, "round": number, "variant": bed.variant, "left_out": why}
-    folder = place / f"{kind.name.replace(' ', '-').replace('/', '-')}.{number}.{bed.variant}"
+    folder = place / f"{_slug(kind)}.{number}.{bed.variant}"
     shutil.rmtree(folder, ignore_errors=True)
-    case = run_case(kind, number, bed, folder)
+    case = run_case(kind, number, bed, folder, shared)
     print(f"{line_of(case)}", flush=True)
     try:
         bed.heal()
@@ -175,9 +192,16 @@ def choose(words: list[str], exactly: list[str]) -> list[Kind]:
     return [kind for kind in KINDS.values() if not words or any(word in kind.name for word in words)]
 
 
-def beside(lanes: Iterable[list[str]]) -> None:
-    """A process a lane, of these words, at the same time, each with a testbed of its own: a case is mostly waiting."""
-    running = [subprocess.Popen([sys.executable, str(HERE), "--lane", *words]) for words in lanes]
+def beside(names: Mapping[str, list[str]], lanes: Mapping[str, int], rounds: int, results: Path) -> None:
+    """So many lanes of each variant at the same time, for the kinds of these names: a case is mostly waiting."""
+    shared = Path(tempfile.mkdtemp(prefix="faults-shared-"))
+    base = [sys.executable, str(HERE), "--lane", str(shared), "--rounds", str(rounds), "--results", str(results)]
+    running = [
+        subprocess.Popen([*base, "--variant", variant, "--exactly", *names[variant]])
+        for variant, count in lanes.items()
+        for _ in range(count)
+        if names.get(variant)
+    ]
     try:
         for process in running:
             process.wait()
@@ -185,3 +209,4 @@ def beside(lanes: Iterable[list[str]]) -> None:
         for process in running:
             process.terminate()
             process.wait(60)
+        shutil.rmtree(shared)

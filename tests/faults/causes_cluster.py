@@ -4,7 +4,7 @@ from kinds import fault
 from scene import Scene
 
 
-@fault("slurmd killed", trials=2, epochs=90)
+@fault("slurmd killed", trials=2, epochs=90, seconds=60)
 def slurmd(scene: Scene) -> None:
     """Its node is found down after 10 s; its processes run on beside the job that replaces them."""
     scene.control(seconds=0.5)
@@ -14,7 +14,7 @@ def slurmd(scene: Scene) -> None:
     _replaced(scene, fact["run"])
 
 
-@fault("node set down, its processes run on", trials=2, epochs=70)
+@fault("node set down, its processes run on", trials=2, epochs=70, seconds=60)
 def node_down(scene: Scene) -> None:
     scene.control(seconds=0.5)
     scene.submit()
@@ -37,14 +37,14 @@ def node_down_cleanly(scene: Scene) -> None:
     scene.caused += 1
 
 
-@fault("requeued by an administrator")
+@fault("requeued by an administrator", seconds=50)
 def requeued(scene: Scene) -> None:
     scene.submit()
     scene.bed.run("scontrol", "requeue", scene.job_of(scene.victim()))
     scene.caused += 1
 
 
-@fault("preempted by a higher partition", shape={"slurm": ", partition: scavenge"})
+@fault("preempted by a higher partition", shape={"slurm": ", partition: scavenge"}, seconds=50)
 def preempted(scene: Scene) -> None:
     scene.submit()
     scene.victim()

@@ -12,7 +12,7 @@ import unetsweep
 from unetsweep.core import layout
 
 
-@fault("out of memory", shape={"mem": "300M", "slurm": ", mem_max: 1200M"}, trials=2, epochs=6)
+@fault("out of memory", shape={"mem": "300M", "slurm": ", mem_max: 1200M"}, trials=2, epochs=6, seconds=80)
 def memory(scene: Scene) -> None:
     """One trial needs more than its job has; with twice as much it fits."""
     scene.control(_0001={"eat_mb": 320})
@@ -21,7 +21,7 @@ def memory(scene: Scene) -> None:
     scene.caused += 1
 
 
-@fault("time limit", trials=2, epochs=140, shape={"time": "1m"})
+@fault("time limit", trials=2, epochs=140, shape={"time": "1m"}, seconds=110)
 def time_limit(scene: Scene) -> None:
     """Longer than the job may run: it stops in good order and goes on, as often as it needs."""
     scene.control(seconds=0.5)
@@ -30,7 +30,7 @@ def time_limit(scene: Scene) -> None:
     scene.caused += 1
 
 
-@fault("time limit, and the trainer does not listen", trials=1, epochs=200, shape={"time": "1m"})
+@fault("time limit, and the trainer does not listen", trials=1, epochs=200, shape={"time": "1m"}, seconds=130)
 def deaf(scene: Scene) -> None:
     scene.control(seconds=0.5)
     text = (scene.folder / "trainer.py").read_text()
@@ -90,7 +90,7 @@ def journal(scene: Scene) -> None:
     scene.caused += 1
 
 
-@fault("a bad venv", after="retry", epochs=6)
+@fault("a bad venv", after="retry", epochs=6, seconds=100)
 def bad_venv(scene: Scene) -> None:
     """Its python is there and has nothing in it; the sweep stops, the user mends it and retries."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", scene.folder / "venv"], check=True)

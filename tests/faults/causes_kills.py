@@ -29,7 +29,7 @@ def shell(scene: Scene) -> None:
     _kill_of_job(scene, "slurm_script")
 
 
-@fault("kill -9 of the step's supervisor", trials=2, epochs=60)
+@fault("kill -9 of the step's supervisor", trials=2, epochs=60, seconds=60)
 def stepd(scene: Scene) -> None:
     """slurmstepd of the step in which the training runs: its processes may live on, and nobody holds them."""
     scene.submit()
@@ -41,7 +41,7 @@ def stepd(scene: Scene) -> None:
     scene.kill(pids[0])
 
 
-@fault("kill -9 of the trainer in each start", epochs=14)
+@fault("kill -9 of the trainer in each start", epochs=14, seconds=70)
 def trainer_twice(scene: Scene) -> None:
     """Two times the same run: more is what `run.retries.unexplained` gives up."""
     scene.submit()
@@ -67,7 +67,7 @@ def passes(scene: Scene) -> None:
         raise NotCaused("no pass was at work")
 
 
-@fault("every live job killed, nobody logged in", trials=4)
+@fault("every live job killed, nobody logged in", trials=4, seconds=50)
 def everything(scene: Scene) -> None:
     """All that the jobs are, at once: only the keeper is left, which had not begun."""
     scene.submit()

@@ -40,7 +40,7 @@ for _when in ("before", "after"):
         )
 
 
-@fault("submit killed at every deed in turn", epochs=16, after="submit")
+@fault("submit killed at every deed in turn", epochs=16, after="submit", seconds=90)
 def every_deed(scene: Scene) -> None:
     """One sweep, and in it a death at each deed, also at those that later passes do."""
     scene.control()
@@ -77,7 +77,7 @@ def stopped_controller(scene: Scene) -> None:
     scene.submit()
 
 
-@fault("the controller killed 1 s after sbatch", after="submit")
+@fault("the controller killed 1 s after sbatch", after="submit", seconds=60)
 def forgetful_controller(scene: Scene) -> None:
     """It may have forgotten the jobs when it comes back, and give their ids to others."""
     pid = scene.bed.pid("slurmctld")
@@ -88,7 +88,7 @@ def forgetful_controller(scene: Scene) -> None:
     _back_again(scene)
 
 
-@fault("the controller away for 15 s", epochs=20)
+@fault("the controller away for 15 s", epochs=20, seconds=50)
 def controller_away(scene: Scene) -> None:
     scene.submit()
     scene.victim(3)

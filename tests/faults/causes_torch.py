@@ -23,9 +23,9 @@ run: {{parallel: {parallel}, beat: 5}}
 slurm: {{processes: 2, time: 10m, mem: 3G}}
 """
 SAME = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image")
-OURS: dict[str, Any] = {"trials": 1, "epochs": 40, "needs": ("torch",)}
-CLOCKS = "unseen=15,result=3,hang=120,linger=30,keeper=5"
-TRAINS_S = 300.0
+OURS: dict[str, Any] = {"trials": 1, "epochs": 40, "needs": ("torch",), "seconds": 120}
+CLOCKS = "unseen=15,result=3,hang=600,linger=30,keeper=5"
+TRAINS_S = 600.0
 """Two processes on two cores, of which others want some too."""
 
 
@@ -82,10 +82,19 @@ def _submit(scene: Scene, rates: str = "1e-2") -> Path:
 def _judge(scene: Scene, run: Path) -> None:
     """Wait for its end, and train the same by hand: the numbers must be equal."""
     scene.wait(scene.ended, "it ends", TRAINS_S)
-    scene.unetsweep("train", str(scene.root / "trials/0000/config.json"), "--out", "alone")
-    alone = json.loads((scene.folder / "alone" / "result.json").read_bytes())
+    alone = _alone(scene)
     scene.expected.twins = {0: {name: alone[name] for name in SAME}}
     _write_facts(scene, run)
+
+
+def _alone(scene: Scene) -> dict[str, Any]:
+    """The result of a training that nobody disturbs. It is the same for all cases, so one of them trains it."""
+    known = scene.shared / f"alone-{scene.epochs}.json"
+    if not known.exists():
+        scene.unetsweep("train", str(scene.root / "trials/0000/config.json"), "--out", "alone")
+        os.replace(scene.folder / "alone" / "result.json", known)
+    alone: dict[str, Any] = json.loads(known.read_bytes())
+    return alone
 
 
 def _claims(run: Path) -> list[Path]:

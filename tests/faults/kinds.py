@@ -20,6 +20,8 @@ class Kind:
     """`dbd`: only with accounting; `root`: only as root; `torch`: our own trainer."""
     after: str = "nothing"
     """What a user does then: `nothing`, `submit`, `retry`."""
+    seconds: int = 30
+    """About how long it takes: the longest are begun first."""
 
 
 KINDS: dict[str, Kind] = {}

@@ -39,6 +39,8 @@ class Scene:
     bed: Bed
     folder: Path
     round: int
+    shared: Path
+    """What all cases of the campaign may use: files of one name hold the same for each of them."""
     name: str = "s"
     trials: int = 3
     epochs: int = 10

@@ -1,37 +1,55 @@
-"""The fault campaign in short: each fault once without accounting, and those with it that ask the accounts."""
+"""The fault campaign in short: some faults each time and the others in turn, without accounting; with it those that ask
+the accounts. `python tests/faults` causes all of them."""
 
 import shutil
+import sys
 
 import pytest
 from bed import SBIN
 from campaign import Case, beside, cases_of, line_of
-from kinds import KINDS
+from turns import ASKED, CORE, HEAVY, LIGHT, chosen, told, turn_now
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("faults")]
 
-ASKED = ("scancel of a job", "node set down", "out of memory", "kill -9 of the rank", "the accounting away")
-"""What the accounting is asked about."""
-NONE = [name for name in KINDS if "dbd" not in KINDS[name].needs]
-CASES = [("none", name) for name in NONE] + [("dbd", name) for name in ASKED]
+LANES = {"none": 3, "dbd": 1}
+TURN = turn_now()
+"""Asked once: midnight may come."""
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Case]:
-    """All cases, by four testbeds side by side."""
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Case]:
+    """All cases, by testbeds side by side."""
     needed = ("slurmctld", "slurmd", "munged", "slurmdbd", "mariadbd")
     missing = [program for program in needed if shutil.which(program, path=SBIN) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed: see slurm/testbed/README.md")
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{told(TURN)}", file=sys.stderr, flush=True)  # what a worker of pytest-xdist prints is lost
     results = tmp_path_factory.mktemp("faults") / "results.jsonl"
-    base = ["--rounds", "1", "--results", str(results)]
-    shares = [("none", NONE[k::3]) for k in range(3)] + [("dbd", list(ASKED))]
-    beside([*base, "--variant", variant, "--exactly", *names] for variant, names in shares)
+    beside({"none": [*CORE, *chosen(TURN)], "dbd": list(ASKED)}, LANES, 1, results)
     return {(case["variant"], case["kind"]): case for case in cases_of(results)}
 
 
-@pytest.mark.parametrize(("variant", "name"), CASES, ids=[" ".join(case) for case in CASES])
-def test_nothing_is_lost_and_nothing_is_done_twice(variant: str, name: str, made: dict[tuple[str, str], Case]) -> None:
-    case = made[variant, name]
+def assert_kept(case: Case) -> None:
     if "left_out" in case:
         pytest.skip(case["left_out"])
-    assert case["kept"], f"{line_of(case)}\n{case}"
+    assert case["kept"], f"{line_of(case)}\n{case}\n{told(TURN)}"
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_nothing_is_lost_and_nothing_is_done_twice(name: str, made: dict[tuple[str, str], Case]) -> None:
+    assert_kept(made["none", name])
+
+
+@pytest.mark.parametrize("place", range(LIGHT + HEAVY))  # and not names: all workers collect the same at midnight
+def test_nothing_is_lost_or_done_twice_by_the_faults_whose_turn_it_is(
+    place: int, made: dict[tuple[str, str], Case]
+) -> None:
+    assert_kept(made["none", chosen(TURN)[place]])
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_nothing_is_lost_and_nothing_is_done_twice_where_there_is_accounting(
+    name: str, made: dict[tuple[str, str], Case]
+) -> None:
+    assert_kept(made["dbd", name])
