@@ -203,7 +203,7 @@ CAUGHT_BY = {
     grace_is_ignored: 1,
     late_files_are_not_awaited: 12,
     lost_attempts_are_not_counted: 13,
-    starts_that_get_nowhere_are_not_counted: 25,
+    starts_that_get_nowhere_are_not_counted: 66,
     every_loss_is_the_last: 1,
     what_was_forgiven_still_counts: 11,
     a_result_does_not_outrank_the_queue: 6,
