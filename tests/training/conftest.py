@@ -1,7 +1,23 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import training_scenes
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """All by one of the processes of pytest-xdist: one server that forks, and no two trainings of several ranks."""
+    item.add_marker(pytest.mark.xdist_group("training"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As in a training: several would wait for each other where the other cores are at work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -140,20 +140,20 @@ def test_a_broken_comet_leaves_the_results_as_they_are(root: Path, tmp_path: Pat
     assert list((broken / comet.FOLDER).iterdir()) == []
 
 
-def test_a_comet_that_exits_when_it_is_imported_becomes_one_line_in_the_log(tmp_path: Path) -> None:
+def mirror_and_listen(world: Any, out: Path, config: TrialConfig) -> None:
+    """What it says is left in `said`; modules beside the training come first."""
+    sys.path.insert(0, str(out))
+    os.dup2(os.open(out / "said", os.O_WRONLY | os.O_CREAT), 2)
+    comet.mirror(config, out, "s/0000")
+
+
+@pytest.mark.train
+def test_a_comet_that_exits_when_it_is_imported_becomes_one_line_in_the_log(root: Path, tmp_path: Path) -> None:
     (tmp_path / "progress-1-0.jsonl").write_text(told(1))
     (tmp_path / "comet_ml").mkdir()
     (tmp_path / "comet_ml" / "__init__.py").write_text("raise SystemExit('gone')")
-    code = (
-        "import sys; from pathlib import Path; from unetsweep.contract import *; from unetsweep.training import comet\n"
-        "config = TrialConfig(DataConfig('x'), 1, 1, 1.0, trainer=TrainerConfig(comet='offline'))\n"
-        "comet.mirror(config, Path(sys.argv[1]), 's/0000')"
-    )
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], env=env, capture_output=True, text=True, check=True
-    )
-    [warning] = done.stderr.splitlines()
+    assert scenes.run(mirror_and_listen, tmp_path, scenes.config(root, trainer={"comet": "offline"})) == [0]
+    [warning] = (tmp_path / "said").read_text().splitlines()
     assert "SystemExit: gone" in warning
     assert "unetsweep sync" in warning
 
@@ -206,12 +206,13 @@ def test_the_same_is_not_written_twice_and_more_replaces_it(root: Path, tmp_path
 
 
 def test_online_without_anybody_there_leaves_the_archive_and_says_so_once(
-    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(comet, "PROBE_S", 0.6)
     (tmp_path / "progress-1-0.jsonl").write_text(told(1))
     comet.mirror(scenes.config(root, trainer={"comet": "online"}), tmp_path, "s/0000")
     [warning] = [record.getMessage() for record in caplog.records if record.name == comet.__name__]
-    assert "did not answer within 2 s" in warning
+    assert "did not answer within 1 s" in warning
     assert not comet.is_uploaded(only(tmp_path))
 
 
@@ -243,8 +244,10 @@ def test_who_answers_is_reachable_directly_and_through_a_proxy(monkeypatch: pyte
         monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://{here}/clientlib/")
         comet.check_reachable()
         monkeypatch.setenv("COMET_URL_OVERRIDE", "https://comet.invalid")
-        with pytest.raises(TrackerError, match=r"comet\.invalid:443"):
-            comet.check_reachable()
+        with monkeypatch.context() as hasty:
+            hasty.setattr(comet, "PROBE_S", 0.1)
+            with pytest.raises(TrackerError, match=r"comet\.invalid:443"):
+                comet.check_reachable()
         monkeypatch.setenv("HTTPS_PROXY", f"http://{here}")
         comet.check_reachable()
 

@@ -1,34 +1,61 @@
 """What a training imports: a job pays for it at each start."""
 
+import json
 import subprocess
 import sys
+from typing import Any
+
+import pytest
+
+NEEDLESS = (
+    "scipy.signal.windows",
+    "scipy.optimize",
+    "optuna",
+    "submitit",
+    "pandas",
+    "sklearn",
+    "matplotlib",
+    "comet_ml",
+)
+USES = {
+    "as a module": "import scipy.signal, scipy.signal.windows as w\n"
+    "said = scipy.signal.convolve([1, 2], [1, 1]).tolist(), len(w.hann(5))",
+    "by a name of it": "from scipy.signal import convolve\nsaid = convolve([1, 2], [1, 1]).tolist()",
+    "before": "for name in [n for n in sys.modules if n.startswith(('scipy.signal', 'unetsweep.training'))]:\n"
+    "    del sys.modules[name]\n"
+    "import scipy.signal, unetsweep.training.run\n"
+    "said = type(sys.modules['scipy.signal']).__name__",
+}
+COLD = f"""
+import json, os, sys, unetsweep.training.run
+seen = {{"imported": [name for name in {NEEDLESS} if name in sys.modules]}}
+for name, code in {USES}.items():  # each in a process of its own, which goes on from here
+    read, write = os.pipe()
+    if not os.fork():
+        exec(code)
+        os.write(write, json.dumps(said).encode())
+        os._exit(0)
+    os.close(write)
+    seen[name] = json.load(os.fdopen(read))
+print(json.dumps(seen))
+"""
 
 
-def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    """What a Python that begins cold, like a job's, has seen."""
+    done = subprocess.run([sys.executable, "-c", COLD], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
-def test_it_does_without_what_its_libraries_only_look_for() -> None:
-    names = (
-        "scipy.signal.windows",
-        "scipy.optimize",
-        "optuna",
-        "submitit",
-        "pandas",
-        "sklearn",
-        "matplotlib",
-        "comet_ml",
-    )
-    code = f"import sys, unetsweep.training.run; print([name for name in {names} if name in sys.modules])"
-    assert run(code) == "[]"
+def test_it_does_without_what_its_libraries_only_look_for(seen: dict[str, Any]) -> None:
+    assert seen["imported"] == []
 
 
-def test_what_was_put_off_is_there_for_whoever_uses_it() -> None:
-    code = "import unetsweep.training.run, scipy.signal, scipy.signal.windows as w; "
-    assert run(code + "print(scipy.signal.convolve([1, 2], [1, 1]).tolist(), len(w.hann(5)))") == "[1, 3, 2] 5"
-    code = "import unetsweep.training.run; from scipy.signal import convolve; "
-    assert run(code + "print(convolve([1, 2], [1, 1]).tolist())") == "[1, 3, 2]"
-    code = "import scipy.signal, unetsweep.training.run, sys; "
-    assert run(code + "print(type(sys.modules['scipy.signal']).__name__)") == "module"
+@pytest.mark.parametrize(
+    ("use", "said"), [("as a module", [[1, 3, 2], 5]), ("by a name of it", [1, 3, 2]), ("before", "module")]
+)
+def test_what_was_put_off_is_there_for_whoever_uses_it(use: str, said: object, seen: dict[str, Any]) -> None:
+    assert seen[use] == said

@@ -85,41 +85,61 @@ def test_the_same_config_twice_gives_the_same_bits(root: Path, whole: Path, tmp_
 
 
 def test_killed_at_any_point_and_resumed_is_uninterrupted(root: Path, whole: Path, tmp_path: Path) -> None:
-    config, points = scenes.config(root, **FOUR), int((whole / "asked-0").read_text())
-    assert points > 12
-    for point in range(1, points + 1):
-        out = tmp_path / str(point)
-        assert scenes.run(scenes.train, out, config, kill_at=point, horizons=HORIZONS) == [-signal.SIGKILL]
+    config = scenes.config(root, **FOUR)
+    states = scenes.states_of(trained(tmp_path / "calm", config, horizons=HORIZONS, snapshots=True))
+    assert len(states) > 12
+    for point, out in states.items():
         trained(out, config, horizons=HORIZONS, claim="1-1")
         assert left_behind(out) == left_behind(whole), f"killed when it asked for the {point}. time"
 
 
 def test_two_processes_killed_and_resumed_are_uninterrupted(root: Path, pair: Path, tmp_path: Path) -> None:
     config, points = scenes.config(root, **FOUR, processes=2), int((pair / "asked-0").read_text())
+    calm = trained(tmp_path / "calm", config, size=2, horizons=HORIZONS, snapshots=True)
     for point in (points // 3, points // 2, points - 1):
-        out = tmp_path / str(point)
-        assert scenes.run(scenes.train, out, config, size=2, kill_at=point, horizons=HORIZONS)[0] == -signal.SIGKILL
+        out = scenes.snapshot(calm, point)
         trained(out, config, size=2, horizons=HORIZONS, claim="1-1")
         assert left_behind(out) == left_behind(pair)
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_kill_leaves_what_lies_on_the_disk_when_it_comes(size: int, root: Path, tmp_path: Path) -> None:
+    config = scenes.config(root, **FOUR, processes=size)
+    calm = trained(tmp_path / "calm", config, size, horizons=HORIZONS, snapshots=True)
+    saving = [point for point, folder in scenes.states_of(calm).items() if list(folder.glob(f"{LAST}*.tmp"))]
+    point, left = saving[-1], tmp_path / "killed"
+    statuses = scenes.run(scenes.train, left, config, size=size, kill_at=point, horizons=HORIZONS)
+    assert statuses[0] == -signal.SIGKILL
+    shown = scenes.snapshot(calm, point)
+    names = [[name for name, _, _ in scenes.contents(folder)] for folder in (shown, left)]
+    assert [name for name in names[1] if not name.startswith("error-")] == names[0]
+    assert scenes.weights(left / LAST) == scenes.weights(shown / LAST)
+    assert scenes.progress(left) == scenes.progress(shown)
+
+
+@pytest.fixture(scope="module")
+def long(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted training of 24 epochs."""
+    return trained(tmp_path_factory.mktemp("long") / "out", scenes.config(root, epochs=24))
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_in_the_middle_of_an_epoch_and_resumed_is_uninterrupted(sign: int, root: Path, tmp_path: Path) -> None:
-    config = scenes.config(root, epochs=24, trainer={"workers": 1} if sign == signal.SIGTERM else {})
-    one, other = tmp_path / "one", tmp_path / "other"
-    ranks = scenes.start(scenes.train, one, config)
-    while not (one / "progress-1-0.jsonl").exists() or len(scenes.progress(one)) < 3:
+def test_killed_in_the_middle_of_an_epoch_and_resumed_is_uninterrupted(
+    sign: int, root: Path, long: Path, tmp_path: Path
+) -> None:
+    workers = {"workers": 1} if sign == signal.SIGTERM else {}  # no number of workers changes a bit
+    config, out = scenes.config(root, epochs=24, trainer=workers), tmp_path / "out"
+    ranks = scenes.start(scenes.train, out, config)
+    while not (out / "progress-1-0.jsonl").exists() or len(scenes.progress(out)) < 3:
         time.sleep(0.01)
     os.kill(ranks[0].pid, sign)
     assert scenes.wait(ranks) == [-sign]  # a signal is never an orderly end
-    trained(one, config, claim="2-0")
-    trained(other, scenes.config(root, epochs=24))  # and no number of workers changes a bit
-    one_row, other_row = scenes.row(one, 24), scenes.row(other, 24)
-    assert one_row == other_row
-    assert unequal(*(result_from(scenes.result(out, 24), str(out)) for out in (other, one))) == []
-    assert scenes.weights(one / LAST) == scenes.weights(other / LAST)
-    assert scenes.progress(one) == scenes.progress(other)
-    resumed = (one / "progress-2-0.jsonl").read_text().splitlines()
+    trained(out, config, claim="2-0")
+    assert scenes.row(out, 24) == scenes.row(long, 24)
+    assert unequal(*(result_from(scenes.result(folder, 24), str(folder)) for folder in (long, out))) == []
+    assert scenes.weights(out / LAST) == scenes.weights(long / LAST)
+    assert scenes.progress(out) == scenes.progress(long)
+    resumed = (out / "progress-2-0.jsonl").read_text().splitlines()
     assert 0 < len(resumed) < 24
 
 

@@ -87,16 +87,16 @@ def test_a_pruned_training_killed_at_any_point_and_resumed_ends_the_same(
     prune: dict[str, Any], root: Path, tmp_path: Path, six: Path
 ) -> None:
     config, keep = scenes.config(root, **SIX), {"horizons": THREE_HORIZONS}
-    calm = trained(tmp_path / "calm", config, prune=prune, **keep)
+    calm = trained(tmp_path / "calm", config, prune=prune, snapshots=True, **keep)
+    ends = [scenes.row(calm, h)["state"] for h in THREE_HORIZONS]
     points = int((calm / "asked-0").read_text())
-    states = [scenes.row(calm, h)["state"] for h in THREE_HORIZONS]
-    for point in range(points // 3, points + 1):
-        out = tmp_path / str(point)
-        scenes.run(scenes.train, out, config, prune=prune, kill_at=point, **keep)
+    states = {point: out for point, out in scenes.states_of(calm).items() if point >= points // 3}
+    assert len(states) > 9
+    for point, out in states.items():
         if not (out / "stop.json").exists():
             scenes.write_stop(out, **prune)
         trained(out, config, claim="1-1", **keep)
-        assert [scenes.row(out, h)["state"] for h in THREE_HORIZONS[1:]] == states[1:], point
+        assert [scenes.row(out, h)["state"] for h in THREE_HORIZONS[1:]] == ends[1:], point
         assert scenes.row(out, 2) == scenes.row(six, 2)
         assert max(scenes.progress(out)) == max(scenes.progress(calm))
 

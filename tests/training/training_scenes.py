@@ -1,17 +1,19 @@
 """Scenes for the tests of the torch room: tiny images on the disk, and trainings in processes of their own.
 
 The processes are forked from a server that has torch imported already (an import costs seconds), so
-that a scene may kill them, and so that no scene sees another's global state.
+that a scene may kill them, and so that no scene sees another's global state. The server only imports: it
+has one thread, and computes nothing.
 """
 
 import dataclasses
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,20 @@ import numpy as np
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["unetsweep.training.run", "albumentations"])
+FORKS.set_forkserver_preload(
+    [
+        "unetsweep.training.run",
+        "albumentations",
+        # what a training, or the module of a scene, would import in each fork
+        "unetsweep.images.manifest",
+        "unetsweep.worker.rank",
+        "torch.profiler._cupti_monitor",
+        "torch.utils.serialization.config",
+        "pytest",
+        "sklearn.metrics",
+        "torchmetrics.classification",
+    ]
+)
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # the server imports it
 
 
@@ -90,9 +105,10 @@ def _call(scene: Any, rank: int, size: int, port: int, out: Path, args: Any, key
 
 def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None, lose_at: int | None = None,
           save_every_s: float = 0.0, stop_after: int | None = None, prune: dict[str, Any] | None = None,
-          code_later: dict[str, str] | None = None, **more: Any) -> None:  # fmt: skip
+          code_later: dict[str, str] | None = None, snapshots: bool = False, **more: Any) -> None:  # fmt: skip
     """`train()`; rank 0 kills itself, or is told that it lost the run, when it asks for the `kill_at`th time.
 
+    `snapshots`: each time it asks, what it has left so far is copied: see `states_of`.
     `stop_after`: it is told to stop for now after so many epochs of this start. `prune`: what is in
     `stop.json`, which is there from the end of the first epoch of this start on (but not yet for its decision).
     `code_later`: what the package's sources are from the first epoch's end on.
@@ -109,6 +125,8 @@ def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None
         asked += 1
         if asked == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if snapshots:
+            copy(out, snapshot(out, asked))
         return lose_at is None or asked < lose_at
 
     def ending(needed: float) -> str | None:
@@ -124,6 +142,49 @@ def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None
 
     door.train(config, out, world=world, owns=owns, ending=ending, **more)
     (out / f"asked-{world.rank}").write_text(str(asked))
+
+
+def snapshot(out: Path, point: int) -> Path:
+    """Where it lies: beside `out`, which holds nothing but the training's own."""
+    return out.with_name(f"{out.name}-at-{point:03d}")
+
+
+def copy(source: Path, target: Path) -> None:
+    """The whole folder; what is one file under two names there is one file here."""
+    first: dict[int, Path] = {}
+    target.mkdir()
+    for path in sorted(source.rglob("*")):
+        there, number = target / path.relative_to(source), path.stat().st_ino
+        if path.is_dir():
+            there.mkdir()
+        elif number in first:
+            there.hardlink_to(first[number])
+        else:
+            shutil.copyfile(path, there)
+            first[number] = there
+
+
+def states_of(out: Path) -> dict[int, Path]:
+    """Folders as a kill would have left them, by the number of the question at which it would have come.
+
+    Of a training with `snapshots`. A kill leaves what lies on the disk, so one training shows them all. A folder
+    that is equal to an earlier one is left out: what follows from it is known.
+    """
+    found: dict[int, Path] = {}
+    seen: set[tuple[object, ...]] = set()
+    for point in range(1, int((out / "asked-0").read_text()) + 1):
+        folder = snapshot(out, point)
+        state = tuple(contents(folder))
+        if state not in seen:
+            seen.add(state)
+            found[point] = folder
+    return found
+
+
+def contents(folder: Path) -> Iterator[tuple[str, int, bytes]]:
+    """All that is in it: its name, how many names it has, and its bytes."""
+    for path in sorted(folder.rglob("*")):
+        yield str(path.relative_to(folder)), path.stat().st_nlink, b"" if path.is_dir() else path.read_bytes()
 
 
 def write_stop(out: Path, horizons: tuple[int, ...], attempt: int = 1, epoch: int = 1) -> None:

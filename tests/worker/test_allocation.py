@@ -25,16 +25,16 @@ space: {{epochs: [4], batch_size: [4], learning_rate: [1e-3, 1e-2]}}
 trainer: {{command: {command}}}
 """
 MANAGER = """
-import subprocess, sys
+import sys
 from unetsweep.worker import allocation
-began, refused = subprocess.Popen, []
+began, refused = allocation.process.start, []
 def begin(command, **more):
     if command[-2] == "1" and len(refused) < int(sys.argv[3]):  # the second process of a training
         refused.append(command)
         raise BlockingIOError(11, "Resource temporarily unavailable")
     return began(command, **more)
-allocation.subprocess.Popen = begin
-allocation.STUCK_S = 3.0
+allocation.process.start = begin
+allocation.LOOK_S, allocation.STUCK_S = 0.1, float(sys.argv[4])
 allocation.Allocation(sys.argv[1], sys.argv[2], 2, 5, False, 60)()
 print("refused", len(refused))
 """
@@ -55,10 +55,13 @@ def packed(tmp_path: Path) -> Packed:
     return board
 
 
-def managed(folder: Path, refused: int) -> str:
-    """What a job said from its start to its end, in which so many processes could not be started."""
+def managed(folder: Path, refused: int, patience: float) -> str:
+    """What a job said from its start to its end, in which so many processes could not be started.
+
+    `patience`: for so many seconds it tries, where nothing can be started.
+    """
     return subprocess.run(
-        [sys.executable, "-c", MANAGER, f"{folder}/results/grid", TOKEN, str(refused)],
+        [sys.executable, "-c", MANAGER, f"{folder}/results/grid", TOKEN, str(refused), str(patience)],
         env={**os.environ, "SLURM_JOB_ID": "7"},
         cwd=folder,
         capture_output=True,
@@ -69,7 +72,7 @@ def managed(folder: Path, refused: int) -> str:
 
 
 def test_a_training_of_which_one_process_cannot_be_started_is_begun_again(tmp_path: Path, packed: Packed):
-    said = managed(tmp_path, 2)
+    said = managed(tmp_path, 2, 60)
     assert "Resource temporarily unavailable" in said
     assert "refused 2" in said
     assert sorted((tmp_path / "began.log").read_text().split()) == ["0000", "0001"]
@@ -80,7 +83,7 @@ def test_a_training_of_which_one_process_cannot_be_started_is_begun_again(tmp_pa
 
 
 def test_a_node_that_starts_nothing_is_left_to_another_start_with_nothing_behind(tmp_path: Path, packed: Packed):
-    managed(tmp_path, 1000)
+    assert "Resource temporarily unavailable" in managed(tmp_path, 1000, 0.5)
     left = subprocess.run(["pgrep", "-f", f"{tmp_path}/results/grid"], capture_output=True, text=True, check=False)
     assert left.stdout == ""
     board = packed.board()
