@@ -1,5 +1,6 @@
-"""A real SLURM on this machine, one of each variant a session: `cluster` is the fixture to ask for."""
+"""A real SLURM on this machine, one of each variant a session and worker: `cluster` is the fixture to ask for."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from bed import TESTBED, free_port
-from slurm_cluster import Cluster
+from slurm_cluster import Cluster, wait_for
 
 from unetsweep.core import layout
 from unetsweep.core.ports import Submission
@@ -19,35 +20,55 @@ HERE = Path(__file__).parent
 SBIN = f"/usr/sbin:/sbin:{os.environ['PATH']}"
 
 
-@pytest.fixture(scope="session", params=["none", "dbd"])
-def testbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster of this session's own, on ports that are free."""
-    needed = ["slurmctld", "slurmd", "munged", "sbatch"] + ["slurmdbd", "mariadbd"] * (request.param == "dbd")
+@pytest.fixture(scope="session")
+def testbeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Cluster]]:
+    """The cluster of a variant: started when it is first asked for, on ports that are free, and then kept."""
+    running: dict[str, Cluster] = {}
+    with contextlib.ExitStack() as stack:
+
+        def testbed(variant: str) -> Cluster:
+            if variant not in running:
+                folder = tmp_path_factory.mktemp(f"testbed-{variant}")
+                running[variant] = stack.enter_context(_testbed(variant, folder))
+            return running[variant]
+
+        yield testbed
+
+
+@contextlib.contextmanager
+def _testbed(variant: str, folder: Path) -> Iterator[Cluster]:
+    needed = ["slurmctld", "slurmd", "munged", "sbatch"] + ["slurmdbd", "mariadbd"] * (variant == "dbd")
     missing = [name for name in needed if shutil.which(name, path=SBIN) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed: see slurm/testbed/README.md")
-    folder = tmp_path_factory.mktemp(f"testbed-{request.param}")
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
-    variables = {"TESTBED_VARIANT": request.param, "TESTBED_DIR": str(folder), "TESTBED_PORT": str(free_port())}
+    variables = {"TESTBED_VARIANT": variant, "TESTBED_DIR": str(folder), "TESTBED_PORT": str(free_port())}
     started = subprocess.run(
         [TESTBED / "start"], env=outer | variables, check=False, capture_output=True, text=True, timeout=120
     )
     assert started.returncode == 0, started.stderr
-    yield Cluster(request.param, folder)
-    subprocess.run([TESTBED / "stop"], env=outer | variables, check=True, capture_output=True, timeout=120)
+    try:
+        yield Cluster(variant, folder)
+    finally:
+        subprocess.run([TESTBED / "stop"], env=outer | variables, check=True, capture_output=True, timeout=120)
 
 
 @pytest.fixture
-def cluster(testbed: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """The session's cluster, as a user's shell would know it; what a test leaves there is cancelled."""
+def cluster(
+    request: pytest.FixtureRequest, testbeds: Callable[[str], Cluster], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    """The worker's cluster, as a user's shell would know it: without accounting, unless a test asks for it
+    (`slurm_cluster.with_accounts`). What a test leaves there is cancelled."""
+    found = testbeds(getattr(request, "param", "none"))
     for name in [name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SQUEUE"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("SLURM_CONF", str(testbed.conf))
+    monkeypatch.setenv("SLURM_CONF", str(found.conf))
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    yield testbed
-    left = testbed.run("squeue", "--me", "-h", "-o", "%A").split()
+    yield found
+    left = found.run("squeue", "--me", "-h", "-o", "%A").split()
     if left:
-        testbed.run("scancel", "--quiet", *left)
+        found.run("scancel", "--quiet", *left)
+        wait_for(lambda: not found.run("squeue", "--me", "-h"), 60)  # the next test has it to itself
 
 
 @pytest.fixture

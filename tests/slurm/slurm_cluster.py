@@ -13,9 +13,11 @@ from unetsweep.core import layout
 from unetsweep.core.facts import Job
 from unetsweep.core.ports import Submission
 
-without_accounts = pytest.mark.parametrize("testbed", ["none"], indirect=True, scope="session")
-with_accounts = pytest.mark.parametrize("testbed", ["dbd"], indirect=True, scope="session")
-"""For a test that has something to see on one variant only; the others run on both."""
+ACCOUNTED = pytest.param("dbd", marks=pytest.mark.xdist_group("accounting"))
+"""One worker starts the cluster that has them: it takes seconds, and a database."""
+with_accounts = pytest.mark.parametrize("cluster", [ACCOUNTED], indirect=True)
+with_and_without = pytest.mark.parametrize("cluster", ["none", ACCOUNTED], indirect=True)
+"""For a test that sees something of the accounts; all others run without."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Cluster:
     def jobs(self, token: str) -> dict[str, Job]:
         return {job.job_id: job for job in Slurm(lambda _: print).jobs([token])}
 
-    def wait(self, token: str, fine: Callable[[list[Job]], bool], seconds: float = 60.0) -> dict[str, Job]:
+    def wait(self, token: str, fine: Callable[[list[Job]], bool], seconds: float = 120.0) -> dict[str, Job]:
         """The token's jobs as soon as there are some and `fine` says yes."""
         end = time.monotonic() + seconds
         while True:
@@ -51,14 +53,14 @@ class Cluster:
             assert time.monotonic() < end, f"after {seconds} s: {found}"
             time.sleep(0.1)
 
-    def wait_ended(self, token: str, seconds: float = 60.0) -> dict[str, Job]:
+    def wait_ended(self, token: str, seconds: float = 120.0) -> dict[str, Job]:
         return self.wait(token, lambda jobs: not any(job.state.is_live for job in jobs), seconds)
 
-    def wait_running(self, token: str, seconds: float = 60.0) -> dict[str, Job]:
+    def wait_running(self, token: str, seconds: float = 120.0) -> dict[str, Job]:
         return self.wait(token, lambda jobs: all(job.word == "RUNNING" for job in jobs), seconds)
 
 
-def wait_for(fine: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_for(fine: Callable[[], bool], seconds: float = 120.0) -> None:
     """Returns as soon as `fine` says yes."""
     end = time.monotonic() + seconds
     while not fine():

@@ -44,7 +44,7 @@ class Leave:
 
     def __call__(self) -> None:
         signal.signal(signal.SIGTERM, self._leave)
-        Note(self.folder, 100)()
+        Note(self.folder, 600)()
 
     def _leave(self, *_: object) -> None:
         time.sleep(self.seconds)

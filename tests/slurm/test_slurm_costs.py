@@ -1,14 +1,13 @@
 """What a sweep cost, by the accounting of a real SLURM, and by our own clocks where there is none."""
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_cluster import Cluster, wait_for
+from slurm_cluster import Cluster, with_and_without
+from slurm_sweeps import unetsweep, until, until_left
 
 pytestmark = pytest.mark.slurm
 
@@ -32,19 +31,12 @@ slurm: {time: 5m, mem: 300M, gpus: 2, cpus: 1}
 """
 
 
-def unetsweep(*words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "unetsweep", *words], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def cost() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(unetsweep("status", "grid", "--json"))["cost"]
+    found: dict[str, Any] = json.loads(unetsweep("status", "grid", "--json").stdout)["cost"]
     return found
 
 
+@with_and_without
 def test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -53,19 +45,20 @@ def test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told(
     (tmp_path / "grid.yaml").write_text(SWEEP)
     unetsweep("submit", "grid.yaml", "--executor", "slurm")
     run = Path("results/grid/runs/0000")
-    wait_for((run / "progress-1-0.jsonl").exists)
-    time.sleep(4)
+    progress = run / "progress-1-0.jsonl"
+    until(progress.exists)
     job_id = json.loads((run / "attempts/1.job.json").read_text())["job_id"]
+    until(lambda: time.time() > progress.stat().st_mtime + 4)  # what is lost has some length
     cluster.run("scontrol", "requeue", job_id)
-    wait_for(Path("results/grid/trials/0000/result.json").exists, 90)
-    wait_for(lambda: not cluster.run("squeue", "--me", "-h", "-o", "%i").split(), 60)
+    until(Path("results/grid/trials/0000/result.json").exists)
+    until_left(cluster)
     found = cost()
 
     assert found["attempts"] == 1
     assert 8 <= found["seconds"] < 60
     assert found["gpu_seconds"] == pytest.approx(2 * found["seconds"], abs=0.01)
     assert 3 <= found["lost_seconds"] < found["seconds"] - 5
-    said = unetsweep("status", "grid")
+    said = unetsweep("status", "grid").stdout
     if cluster.variant == "dbd":
         records = cluster.run(
             *("sacct", "-D", "-X", "-n", "-P", "--format=ElapsedRaw,AllocTRES", f"--jobs={job_id}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import slurm_payloads as payloads
-from slurm_cluster import Cluster, folder_of, log, logs, wait_for, with_accounts, without_accounts
+from slurm_cluster import Cluster, folder_of, log, logs, wait_for, with_accounts, with_and_without
 
 from unetsweep.adapters import slurm, submitit_jobs
 from unetsweep.adapters.slurm import Slurm
@@ -57,14 +57,14 @@ def test_a_job_has_one_task_a_process_with_its_gpus_and_cpus(cluster: Cluster, m
 
 def test_the_end_of_one_process_ends_the_others(cluster: Cluster, make: Make):
     sent = make(processes=2)
-    Slurm(lambda _: payloads.Users('test "$SLURM_PROCID" = 0 || exit 3; sleep 100')).submit(sent)
-    (job,) = cluster.wait_ended(sent.token, 30).values()
+    Slurm(lambda _: payloads.Users('test "$SLURM_PROCID" = 0 || exit 3; sleep 600')).submit(sent)
+    (job,) = cluster.wait_ended(sent.token).values()
     assert job.word == "FAILED"
 
 
 def test_jobs_are_cancelled_waiting_or_running(cluster: Cluster, make: Make, out: Path):
     sent = make(elements=3, throttle=1)
-    queue = Slurm(lambda _: payloads.Note(str(out), 100))
+    queue = Slurm(lambda _: payloads.Note(str(out), 600))
     ids = queue.submit(sent)
     cluster.wait(sent.token, lambda jobs: any(job.state is JobState.RUNNING for job in jobs))
     queue.cancel([*ids, "999999", "999998_3"])
@@ -76,7 +76,7 @@ def test_jobs_are_cancelled_waiting_or_running(cluster: Cluster, make: Make, out
 
 def test_ending_what_waits_or_has_ended_is_no_error(cluster: Cluster, make: Make, out: Path):
     sent = make(elements=2, throttle=1)
-    queue = Slurm(lambda _: payloads.Note(str(out), 100))
+    queue = Slurm(lambda _: payloads.Note(str(out), 600))
     ids = queue.submit(sent)
     cluster.wait(sent.token, lambda jobs: any(job.state is JobState.RUNNING for job in jobs))
     for job_id in (*reversed(ids), *ids):
@@ -173,7 +173,6 @@ def test_elements_start_normally_when_their_submitter_died_right_after_sbatch(cl
     assert "Waited for 60 seconds" not in logs(sent)
 
 
-@without_accounts  # they have no part in it, and it takes 20 s
 def test_a_requeued_element_starts_again_from_the_same_pickle_and_keeps_its_log(
     cluster: Cluster, make: Make, out: Path
 ):
@@ -224,6 +223,7 @@ def test_the_cluster_tells_how_large_an_array_may_be(cluster: Cluster, make: Mak
     assert Slurm(lambda _: payloads.Fail()).max_elements() == 5000
 
 
+@with_and_without
 def test_last_words_come_from_the_accounting_where_there_is_one(cluster: Cluster, make: Make):
     sent = make()
     queue = Slurm(lambda _: payloads.Fail())

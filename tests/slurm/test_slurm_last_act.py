@@ -44,7 +44,7 @@ def told(out: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "executable", str(program))
 
     def read() -> list[str]:
-        wait_for((out / "last-act").exists, 30)
+        wait_for((out / "last-act").exists)
         return (out / "last-act").read_text().splitlines()
 
     return read
@@ -95,7 +95,7 @@ def test_in_the_environment_as_it_was_before_the_profiles_lines(
 
 def test_after_the_training_is_killed(cluster: Cluster, make: Make, out: Path, told):
     sent = make()
-    submitit_jobs.submit(sent, payloads.Note(str(out), 100))
+    submitit_jobs.submit(sent, payloads.Note(str(out), 600))
     wait_for((out / "0-0-0.json").exists)
     os.kill(json.loads((out / "0-0-0.json").read_text())["pid"], 9)
     assert argument(told(), "--status") == "137"
@@ -105,7 +105,7 @@ def test_after_the_training_is_killed(cluster: Cluster, make: Make, out: Path, t
 
 def test_after_a_cancel_when_the_processes_are_gone(cluster: Cluster, make: Make, out: Path, told):
     sent = make()
-    queue = Slurm(lambda _: payloads.Note(str(out), 100))
+    queue = Slurm(lambda _: payloads.Note(str(out), 600))
     ids = queue.submit(sent)
     wait_for((out / "0-0-0.json").exists)
     queue.cancel(ids)
@@ -132,7 +132,7 @@ def test_after_a_step_that_lives_on_when_its_result_is_there(
     awaited.parent.mkdir(parents=True, exist_ok=True)
     awaited.write_text(f"{out / 'result.json'}\n{out / 'longer.json'}\n")
     (out / "longer.json").touch()  # pruned, and the training goes on to the shorter one
-    Slurm(lambda _: payloads.Note(str(out), 100)).submit(sent)
+    Slurm(lambda _: payloads.Note(str(out), 600)).submit(sent)
     wait_for((out / "0-0-0.json").exists)
     time.sleep(5)
     assert not (out / "last-act").exists()
@@ -148,7 +148,7 @@ def test_in_good_time_after_a_cancel_that_the_training_ignores(
     # the testbed kills everything some seconds after a cancel, a real cluster after 30
     monkeypatch.setattr(batch_script, "STEP_END_S", 1)
     sent = make()
-    queue = Slurm(lambda _: payloads.Leave(str(out), 100))
+    queue = Slurm(lambda _: payloads.Leave(str(out), 600))
     ids = queue.submit(sent)
     wait_for((out / "0-0-0.json").exists)
     queue.cancel(ids)

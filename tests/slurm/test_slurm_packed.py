@@ -4,15 +4,14 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from slurm_cluster import Cluster, without_accounts
-from test_slurm_sweep import TRAINER, most_at_once, starts, unetsweep, until_ended
+from slurm_cluster import Cluster
+from slurm_sweeps import TRAINER, most_at_once, starts, unetsweep, until, until_ended, until_left
 
-pytestmark = [pytest.mark.slurm, without_accounts]
+pytestmark = pytest.mark.slurm
 
 GRID = """
 name: grid
@@ -53,14 +52,6 @@ def place(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-def until(fine, seconds: float = 60):
-    deadline = time.monotonic() + seconds
-    while not (found := fine()):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    return found
-
-
 def sent(cluster: Cluster, name: str) -> list[str]:
     """The sbatch scripts of a sweep's trainings."""
     return [path.read_text() for path in sorted(Path(f"results/{name}/submissions").glob("*/*.sh"))]
@@ -93,14 +84,14 @@ def test_a_grid_runs_in_the_places_of_few_jobs_each_with_its_share(place: Path, 
 
 def test_an_adaptive_search_needs_one_job_whose_free_place_takes_the_next(place: Path, cluster: Cluster):
     unetsweep("submit", "tpe.yaml")
-    results = until_ended("tpe", 120)
+    results = until_ended("tpe")
     assert [result["state"] for result in results] == ["complete"] * 6
     assert set(starts().values()) == {1}
     assert most_at_once() <= 2
     assert len(sent(cluster, "tpe")) == 1
     assert len({str(result["job_id"]).partition(".")[0] for result in results}) == 1
     assert len({str(result["job_id"]) for result in results}) == 6
-    until(lambda: not cluster.run("squeue", "--me", "-h"))
+    until_left(cluster)
 
 
 def test_one_that_fails_or_is_cancelled_leaves_the_others_alone(place: Path, cluster: Cluster):
@@ -115,10 +106,10 @@ def test_one_that_fails_or_is_cancelled_leaves_the_others_alone(place: Path, clu
     unetsweep("submit", "grid.yaml")
     until(Path("began-0001").exists)
     unetsweep("cancel", "grid", "1")
-    states = [result["state"] for result in until_ended("grid", 120)]
+    states = [result["state"] for result in until_ended("grid")]
     assert states == ["failed", "cancelled", *["complete"] * 4]
     assert len(sent(cluster, "grid")) == 1
-    until(lambda: not cluster.run("squeue", "--me", "-h"))
+    until_left(cluster)
 
 
 def test_cancel_ends_all_of_it(place: Path, cluster: Cluster):
@@ -127,7 +118,7 @@ def test_cancel_ends_all_of_it(place: Path, cluster: Cluster):
     until(lambda: len(starts()) == 4 if Path("trained.log").exists() else False)
     unetsweep("cancel", "grid")
     assert [result["state"] for result in until_ended("grid")] == ["cancelled"] * 6
-    until(lambda: not cluster.run("squeue", "--me", "-h"))
+    until_left(cluster)
     unetsweep("submit", "grid.yaml")
     assert len(starts()) == 4
 
@@ -139,7 +130,7 @@ def test_a_job_that_is_queued_again_goes_on_with_what_it_began(place: Path, clus
     job = until(lambda: cluster.run("squeue", "--me", "-h", "-t", "R", "-n", name(), "-o", "%A").split())[0]
     until(lambda: all(Path(f"results/tpe/runs/{run:04d}/epochs").exists() for run in (0, 1)))
     cluster.run("scontrol", "requeue", job)
-    assert [result["state"] for result in until_ended("tpe", 120)] == ["complete"] * 3
+    assert [result["state"] for result in until_ended("tpe")] == ["complete"] * 3
     rows = [line.split() for line in Path("trained.log").read_text().splitlines()]
     assert Counter(row[0] for row in rows) == Counter({"0000": 2, "0001": 2, "0002": 1})
     assert all(int(row[3]) > 0 for row in rows if row[4] == "1-1")
@@ -163,7 +154,7 @@ def test_where_one_stops_for_the_time_limit_the_job_is_queued_again_and_nothing_
     (place / "trainer.py").write_text(STOPS)
     (place / "grid.yaml").write_text(GRID.replace("4e-4, 5e-4, 6e-4", "4e-4").replace("parallel: 4", "parallel: 2"))
     unetsweep("submit", "grid.yaml")
-    assert [result["state"] for result in until_ended("grid", 120)] == ["complete"] * 4
+    assert [result["state"] for result in until_ended("grid")] == ["complete"] * 4
     rows = [line.split() for line in Path("trained.log").read_text().splitlines()]
     assert Counter((row[0], row[4]) for row in rows) == Counter(
         {("0000", "1-0"): 1, ("0000", "1-1"): 1, ("0001", "1-0"): 1, ("0002", "1-0"): 1, ("0003", "1-0"): 1}
@@ -188,7 +179,7 @@ def test_a_job_that_is_killed_loses_no_run(place: Path, cluster: Cluster, monkey
     pids = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
     for pid in pids:
         os.kill(int(pid), signal.SIGKILL)
-    assert [result["state"] for result in until_ended("tpe", 120)] == ["complete"] * 2
+    assert [result["state"] for result in until_ended("tpe")] == ["complete"] * 2
     rows = [line.split() for line in Path("trained.log").read_text().splitlines()]
     assert Counter(row[0] for row in rows) == Counter({"0000": 2, "0001": 2})
     assert json.loads(unetsweep("status", "tpe", "--json").stdout)["wanted"] == 2

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from slurm_cluster import Cluster, wait_for
-from test_slurm_sweep import TPE, TRAINER, unetsweep, until_ended
+from slurm_cluster import Cluster
+from slurm_sweeps import TPE, TRAINER, unetsweep, until, until_ended
 
 from unetsweep.adapters import pinned_code
 
@@ -32,12 +32,12 @@ def test_an_edit_of_the_checkout_changes_no_queued_job(
     path = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", str(checkout.parent))
     unetsweep("submit", "tpe.yaml")
-    wait_for(lambda: Path("trained.log").exists(), 60)
+    until(Path("trained.log").exists)
     broken(checkout)
     shutil.copytree(checkout, tmp_path / "unetsweep")  # where the jobs start
     monkeypatch.delenv("PYTHONPATH") if path is None else monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.setenv("PYTHONSAFEPATH", "1")  # for the test's own `status`
-    results = until_ended("tpe", 120)
+    results = until_ended("tpe")
     assert [result["state"] for result in results] == ["complete"] * 3
     logs = [log.read_text() for log in Path("results/tpe/submissions").glob("*/*.out")]
     assert len(logs) == 3

@@ -5,35 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import bed
 import pytest
-from slurm_cluster import Cluster
+from slurm_cluster import Cluster, with_and_without
+from slurm_sweeps import GRID, TPE, TRAINER, most_at_once, starts, unetsweep, until, until_ended, until_left
 
 pytestmark = pytest.mark.slurm
-
-TRAINER = """
-import json, os, sys, time
-config, out = json.load(open(sys.argv[1])), sys.argv[2]
-with open("trained.log", "a") as log:
-    log.write(f"{os.path.basename(out)} start {time.time()}\\n")
-time.sleep(SLEEP)
-json.dump({"val_iou": config["learning_rate"]}, open(out + "/result.json", "w"))
-with open("trained.log", "a") as log:
-    log.write(f"{os.path.basename(out)} end {time.time()}\\n")
-"""
-GRID = """
-name: grid
-space: {epochs: [4], batch_size: [4], learning_rate: [1e-4, 2e-4, 3e-4, 4e-4]}
-trainer: {command: "python3 trainer.py {config} {out}"}
-run: {parallel: 2}
-slurm: {time: 5m, mem: 200M}
-"""
-TPE = GRID.replace("name: grid", "name: tpe").replace("[1e-4, 2e-4, 3e-4, 4e-4]", "{low: 1e-4, high: 1, log: true}")
-TPE += "study: {sampler: tpe, trials: 6}\n"
 
 
 @pytest.fixture
@@ -46,39 +26,7 @@ def place(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-def unetsweep(*words: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unetsweep", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    assert check is None or done.returncode == check, done.stdout + done.stderr
-    return done
-
-
-def until_ended(name: str, seconds: float = 60) -> list[dict[str, object]]:
-    """Wait without making a pass: the jobs must do it themselves."""
-    deadline = time.monotonic() + seconds
-    while True:
-        status = json.loads(unetsweep("status", name, "--json").stdout)
-        results = list(Path(f"results/{name}/trials").glob("*/result.json"))
-        if len(results) == status["wanted"]:
-            return [json.loads(path.read_bytes()) for path in sorted(results)]
-        assert time.monotonic() < deadline, json.dumps(status, indent=1)
-        time.sleep(0.5)
-
-
-def starts() -> Counter[str]:
-    return Counter(line.split()[0] for line in Path("trained.log").read_text().splitlines() if " start " in line)
-
-
-def most_at_once() -> int:
-    rows = [line.split() for line in Path("trained.log").read_text().splitlines()]
-    now = most = 0
-    for _, what, *_ in sorted(rows, key=lambda row: float(row[2])):
-        now += 1 if what == "start" else -1
-        most = max(most, now)
-    return most
-
-
+@with_and_without
 def test_a_grid_goes_out_as_one_array_and_its_table_is_keyed_by_the_jobs(place: Path, cluster: Cluster):
     said = unetsweep("submit", "grid.yaml").stdout
     assert "on slurm" in said
@@ -102,10 +50,7 @@ def test_an_adaptive_search_ends_by_itself_with_its_terminal_closed(place: Path,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
-    while not Path("trained.log").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    until(Path("trained.log").exists)
     os.killpg(shell.pid, signal.SIGHUP)  # the terminal goes
     shell.wait(timeout=30)
     results = until_ended("tpe")
@@ -136,14 +81,9 @@ def test_an_unknown_partition_is_told_in_sbatchs_words_and_costs_no_trial(place:
 def test_cancel_ends_what_runs_and_what_waits_and_submit_does_not_bring_it_back(place: Path, cluster: Cluster):
     (place / "trainer.py").write_text(TRAINER.replace("SLEEP", "60"))
     unetsweep("submit", "grid.yaml")
-    deadline = time.monotonic() + 60
-    while not Path("trained.log").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    until(Path("trained.log").exists)
     unetsweep("cancel", "grid")
-    while cluster.run("squeue", "--me", "-h"):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    until_left(cluster)
     unetsweep("submit", "grid.yaml")
     assert [result["state"] for result in until_ended("grid")] == ["cancelled"] * 4
     assert cluster.run("squeue", "--me", "-h") == ""
@@ -156,3 +96,23 @@ def test_a_failing_trainer_is_told_with_its_last_words(place: Path, cluster: Clu
     assert [result["state"] for result in results] == ["failed"] * 4
     assert "ended with status 1" in str(results[0]["message"])
     assert "4 failed" in unetsweep("report", "grid").stdout
+
+
+def test_leaders_are_confirmed_by_jobs_of_their_own_and_the_study_is_told_nothing(place: Path, cluster: Cluster):
+    unetsweep("submit", "grid.yaml")
+    until_ended("grid")
+    journal = Path("results/grid/study.journal")
+    until(lambda: journal.exists() and not journal.with_name("study.journal.behind").exists())
+    before = journal.read_bytes()
+
+    assert "4 trainings, 4 of them new" in unetsweep("confirm", "grid", "--top", "2", "--seeds", "2").stdout
+    until_ended("grid/confirm")
+
+    told = json.loads(unetsweep("report", "grid", "--format", "json").stdout)
+    assert [row["runs"] for row in told["confirmed"]["leaders"]] == [2, 2]
+    jobs = {row["job_id"] for row in told["rows"]}
+    listed = set(cluster.run("squeue", "--me", "-h", "-t", "all", "-o", "%i").split())
+    confirmed = json.loads(unetsweep("report", "grid/confirm", "--format", "json").stdout)["rows"]
+    assert len(confirmed) == 4
+    assert {row["job_id"] for row in confirmed} <= listed - jobs
+    assert journal.read_bytes() == before
