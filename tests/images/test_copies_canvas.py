@@ -16,7 +16,6 @@ from unetsweep.images.copies import find_copies
 from unetsweep.images.fingerprints import turned_back
 from unetsweep.images.frames import bright_field
 from unetsweep.images.layout import Pair, find_pairs
-from unetsweep.images.sample import draw_sample
 
 Picture = NDArray[Any]
 Change = Callable[[Picture], Picture]
@@ -134,13 +133,6 @@ def test_no_two_real_eyes_are_taken_for_one_however_all_were_framed(
     seen = find_copies({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
     assert len(seen.groups) == 28
     assert len(seen.suspicious) <= 1
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("canvas") / "sample"
-    draw_sample(root, size=128, eyes=3, test_eyes=1)
-    return root
 
 
 def test_drawn_copies_are_found_wherever_they_lie_on_the_canvas(sample: Path, tmp_path: Path) -> None:
