@@ -5,14 +5,16 @@ SWEEP ?= sweeps/quickstart.yaml
 EXECUTOR ?= auto
 VARIANT ?= none
 FAULTS ?= build/faults.jsonl
+WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 SAMPLE := data/sample/groups.csv
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-slurm test-faults check fix slurm-up slurm-down simulate bench clean
+.PHONY: help sweep test test-slurm test-faults test-all coverage check fix slurm-up slurm-down simulate bench clean
 .DELETE_ON_ERROR:
 # Where it is set, each of the hundreds of programs below would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -27,14 +29,25 @@ sweep: $(READY) $(SAMPLE) ## Run SWEEP to its end, then print its table; Ctrl-C 
 	$(BIN)/unetsweep report $(SWEEP)
 	$(BIN)/unetsweep data baseline data/sample --image-size 128
 
-test: $(READY) ## Run the tests that need no SLURM
-	$(BIN)/pytest -m 'not slurm'
+test: $(READY) ## Run the tests that need no SLURM, WORKERS at a time (minutes)
+	$(PYTEST) -m 'not slurm and not thorough'
 
 test-slurm: $(READY) ## Run the tests on a real SLURM, which they start and stop themselves
-	$(BIN)/pytest -m slurm
+	$(PYTEST) -m 'slurm and not thorough'
 
 test-faults: $(READY) ## Cause every fault three times on real SLURMs and judge; goes on from $(FAULTS)
 	$(BIN)/python tests/faults --results $(FAULTS)
+
+test-all: check test test-slurm test-faults simulate ## Run everything that there is, for hours; see docs/testing.md
+	$(PYTEST) -m thorough
+	$(BIN)/python tests/planted.py
+
+coverage: $(READY) ## Run the tests of `make test` and show which lines and branches they reach
+	rm -rf build/coverage
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m 'not slurm and not thorough'
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --format total | xargs echo 'lines and branches of the package, percent:'
+	$(BIN)/coverage report --include 'unetsweep/core/*'
 
 check: $(READY) ## Run the linters, the type checker and the rules of the rooms
 	$(BIN)/ruff check

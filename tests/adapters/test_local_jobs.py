@@ -11,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import forks
 import pytest
 from adapters.scheduler_contract import Rig, SchedulerContract
 
+from unetsweep.adapters import process
 from unetsweep.adapters.files import read_json, write_json
 from unetsweep.adapters.local_jobs import LocalJobs, log_path, process_path
 from unetsweep.adapters.process import Identity
@@ -71,6 +73,11 @@ class LocalRig(Rig):
             identity = Identity.from_json(json.loads(path.read_bytes()))
             if identity.is_alive():
                 os.killpg(identity.pid, signal.SIGKILL)
+
+
+@pytest.fixture(autouse=True)
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "start", forks.start)
 
 
 @pytest.fixture

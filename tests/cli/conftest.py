@@ -1,10 +1,10 @@
 """Synthetic eyes for what is trained for real."""
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import forks
 import pytest
 from local_sweeps import Place
 
@@ -13,9 +13,8 @@ from local_sweeps import Place
 def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """16 training images of four eyes, and 4 test images, of 64x64. It is everybody's: copy it to change it."""
     folder = tmp_path_factory.mktemp("eyes") / "eyes"
-    subprocess.run(
-        [sys.executable, "-m", "unetsweep", "data", "sample", folder, "--size", "64", "--eyes", "4"], check=True
-    )
+    words = [sys.executable, "-m", "unetsweep", "data", "sample", folder, "--size", "64", "--eyes", "4"]
+    forks.run(words).check_returncode()
     return folder
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import forks
 
 DEADLINE_S = 90.0
 """Far more than anything here takes: what is not there by then never comes."""
@@ -55,11 +58,20 @@ def with_signals() -> None:
 
 
 class Place:
-    """A working directory with a trainer, sweeps and results."""
+    """A working directory with a trainer, sweeps and results.
 
-    def __init__(self, folder: Path) -> None:
+    Its processes are forks (tests/forks.py); `cold`: each is a Python that starts from nothing, as a user's is.
+    """
+
+    def __init__(self, folder: Path, *, cold: bool = False) -> None:
         self.folder = folder
+        self.cold = cold
         folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def trains(self) -> bool:
+        """Whether our own trainer is what trains here."""
+        return not (self.folder / "trainer.py").exists()
 
     def trainer(self, body: str) -> None:
         (self.folder / "trainer.py").write_text(TRAINER.replace("{body}", body))
@@ -84,16 +96,12 @@ class Place:
     def _python(
         self, module: str, *words: object, status: int | None, **more: Any
     ) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", module, *map(str, words)],
-            cwd=self.folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=DEADLINE_S,
-            **more,
-        )
+        command = [sys.executable, "-m", module, *map(str, words)]
+        about: dict[str, Any] = {"cwd": self.folder, "env": environment(), "timeout": DEADLINE_S, **more}
+        if self.cold:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, **about)
+        else:
+            done = forks.run(command, **about, torch=self.trains)
         assert status is None or done.returncode == status, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -101,18 +109,11 @@ class Place:
     def submit(self, sweep: Path, *words: str, status: int | None = 0) -> "subprocess.CompletedProcess[str]":
         return self.run("submit", sweep.name, "--executor", "local", *words, status=status)
 
-    def watched(self, sweep: Path) -> "subprocess.Popen[str]":
+    def watched(self, sweep: Path) -> "forks.Process":
         """`submit --watch` in a process group of its own, as a terminal starts it."""
         words = [sys.executable, "-m", "unetsweep", "submit", sweep.name, "--executor", "local", "--watch"]
-        return subprocess.Popen(
-            words,
-            cwd=self.folder,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-            process_group=0,
-            preexec_fn=with_signals,
-        )
+        about: dict[str, Any] = {"cwd": self.folder, "env": environment(), "stdout": subprocess.PIPE}
+        return forks.start(words, **about, process_group=0, preexec_fn=with_signals, torch=self.trains)
 
     def status(self, name: str = "s") -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.run("status", name, "--json").stdout)
@@ -174,6 +175,23 @@ class Place:
         return "\n".join(f"--- {path}\n{path.read_text()}" for path in logs)
 
 
+class Finished:
+    """A place as it is when its sweep has ended: `anew` gives each test the same folder, as it was then."""
+
+    def __init__(self, place: Place) -> None:
+        place.wait_quiet()
+        self._place = place
+        self._kept = place.folder.with_name(f"{place.folder.name}-kept")
+        shutil.copytree(place.folder, self._kept, symlinks=True)
+
+    def anew(self) -> Place:
+        self._place.end()
+        shutil.rmtree(self._place.folder)
+        shutil.copytree(self._kept, self._place.folder, symlinks=True)
+        return self._place
+
+
 def environment() -> dict[str, str]:
-    """As a user has it: no SLURM job around, one machine."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
+    """As a user has it: no SLURM job around, one machine. Only that whoever waits looks more often."""
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
+    return {"UNETSWEEP_CLOCKS": "watch=0.2,settle=0.5", **outer}

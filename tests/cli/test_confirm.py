@@ -3,13 +3,13 @@
 import csv
 import io
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import forks
 import pytest
-from local_sweeps import Place, environment
+from local_sweeps import Finished, Place, environment
 
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
@@ -38,9 +38,18 @@ def place(tmp_path: Path) -> Place:
     return made
 
 
-def swept(place: Place) -> Path:
-    place.submit(place.sweep(SPEC), "--watch")
-    return place.folder / "results" / "s"
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The sweep `s` of four trials, at its end."""
+    made = Place(tmp_path_factory.mktemp("ended") / "here")
+    made.trainer(SCORED)
+    made.submit(made.sweep(SPEC), "--watch")
+    return Finished(made)
+
+
+@pytest.fixture
+def swept(ended: Finished) -> Place:
+    return ended.anew()
 
 
 def trained(root: Path) -> list[tuple[float, int]]:
@@ -52,8 +61,8 @@ def trained(root: Path) -> list[tuple[float, int]]:
     return found
 
 
-def test_the_leaders_are_trained_with_new_seeds_and_the_sweep_is_left_alone(place: Place) -> None:
-    root = swept(place)
+def test_the_leaders_are_trained_with_new_seeds_and_the_sweep_is_left_alone(swept: Place) -> None:
+    place, root = swept, swept.root()
     before = {path: path.read_bytes() for path in (root / "study.journal", *root.glob("trials/*/*.json"))}
 
     said = place.run("confirm", "s", "--top", "2", "--seeds", "3", "--watch").stdout
@@ -66,8 +75,8 @@ def test_the_leaders_are_trained_with_new_seeds_and_the_sweep_is_left_alone(plac
     assert status["sweep"] == "s/confirm"
 
 
-def test_it_does_nothing_twice_and_grows(place: Place) -> None:
-    root = swept(place)
+def test_it_does_nothing_twice_and_grows(swept: Place) -> None:
+    place, root = swept, swept.root()
     place.run("confirm", "s", "--top", "2", "--seeds", "2", "--watch")
     first = trained(root)
 
@@ -80,8 +89,8 @@ def test_it_does_nothing_twice_and_grows(place: Place) -> None:
     assert len(trained(root)) == len(set(trained(root))) == 9
 
 
-def test_every_report_says_which_cannot_be_told_from_the_best(place: Place) -> None:
-    root = swept(place)
+def test_every_report_says_which_cannot_be_told_from_the_best(swept: Place) -> None:
+    place, root = swept, swept.root()
     assert "onfirmed" not in place.run("report", "s").stdout
     place.run("confirm", "s", "--top", "3", "--watch")
 
@@ -99,7 +108,8 @@ def test_every_report_says_which_cannot_be_told_from_the_best(place: Place) -> N
 
 def test_there_must_be_something_to_confirm(place: Place) -> None:
     place.trainer("sys.exit(3)")
-    place.submit(place.sweep(SPEC), "--watch", status=None)
+    two = SPEC.replace("1e-3, 2e-3, ", "")  # a third that fails so would stop the sweep
+    place.submit(place.sweep(two), "--watch", status=None)
     assert "no trial of s is complete yet" in place.run("confirm", "s", status=2).stderr
 
     place.trainer(SCORED)
@@ -109,8 +119,8 @@ def test_there_must_be_something_to_confirm(place: Place) -> None:
     assert "s/confirm is a confirmation already" in place.run("confirm", "s/confirm", status=2).stderr
 
 
-def test_the_report_on_disk_has_a_confirmation_that_ended_with_nobody_there(place: Place) -> None:
-    root = swept(place)
+def test_the_report_on_disk_has_a_confirmation_that_ended_with_nobody_there(swept: Place) -> None:
+    place, root = swept, swept.root()
     place.run("confirm", "s", "--top", "2", "--seeds", "2")
     place.wait(lambda: (root / "report/results.md").read_text().count("±") == 4)
 
@@ -120,11 +130,11 @@ def repeats(place: Place) -> dict[int, dict[str, object]]:
     return {row["trial"]: row for row in told["leaders"]}
 
 
-def test_two_at_once_ask_for_the_trainings_of_both(place: Place) -> None:
-    root = swept(place)
+def test_two_at_once_ask_for_the_trainings_of_both(swept: Place) -> None:
+    place, root = swept, swept.root()
     words = ("-m", "unetsweep", "confirm", "s", "--top")
     both = [
-        subprocess.Popen([sys.executable, *words, top, "--seeds", seeds], cwd=place.folder, env=environment())
+        forks.start([sys.executable, *words, top, "--seeds", seeds], cwd=place.folder, env=environment())
         for top, seeds in (("2", "3"), ("3", "2"))
     ]
     assert [each.wait(timeout=90) for each in both] == [0, 0]
@@ -133,8 +143,8 @@ def test_two_at_once_ask_for_the_trainings_of_both(place: Place) -> None:
     assert {number: row["runs"] for number, row in repeats(place).items()} == {1: 2, 2: 3, 3: 3}
 
 
-def test_a_run_is_of_the_seed_that_its_trial_says_whatever_the_order_in_the_file(place: Place) -> None:
-    root = swept(place)
+def test_a_run_is_of_the_seed_that_its_trial_says_whatever_the_order_in_the_file(swept: Place) -> None:
+    place, root = swept, swept.root()
     place.run("confirm", "s", "--top", "2", "--seeds", "3", "--watch")
     before = repeats(place)
     path = root / "confirm/sweep.yaml"
@@ -148,8 +158,8 @@ def test_a_run_is_of_the_seed_that_its_trial_says_whatever_the_order_in_the_file
     assert [(row["learning_rate"], row["seed"]) for row in rows] == trained(root)
 
 
-def test_runs_that_came_to_nothing_are_named_and_the_best_that_was_not_confirmed_too(place: Place) -> None:
-    root = swept(place)
+def test_runs_that_came_to_nothing_are_named_and_the_best_that_was_not_confirmed_too(swept: Place) -> None:
+    place, root = swept, swept.root()
     place.trainer('if config["seed"] == 2 and rate == 0.004: sys.exit(3)\n' + SCORED)
     said = place.run("confirm", "s", "--top", "2", "--seeds", "3", "--watch", status=None)
     assert "1 came to nothing: unetsweep retry s/confirm" in said.stderr
@@ -164,8 +174,8 @@ def test_runs_that_came_to_nothing_are_named_and_the_best_that_was_not_confirmed
     assert "The best trial, 0000, was not trained again: confirm it too" in place.run("report", "s").stdout
 
 
-def test_the_tables_of_a_trainer_of_the_user_s_own_may_hold_anything(place: Place) -> None:
-    root = swept(place)
+def test_the_tables_of_a_trainer_of_the_user_s_own_may_hold_anything(swept: Place) -> None:
+    place, root = swept, swept.root()
     place.run("confirm", "s", "--top", "2", "--seeds", "2", "--watch")
     for number, rows in enumerate(([{"iou": 0.5}], [{"image": "1", "iou": None}], [{"image": "1", "iou": "high"}], [])):
         path = root / f"confirm/runs/{number:04d}/horizons/8.json"
@@ -175,8 +185,8 @@ def test_the_tables_of_a_trainer_of_the_user_s_own_may_hold_anything(place: Plac
     assert "cannot be told apart" in place.run("report", "s").stdout
 
 
-def test_a_confirmation_that_cannot_be_read_stops_no_report_and_repair_says_what_to_do(place: Place) -> None:
-    root = swept(place)
+def test_a_confirmation_that_cannot_be_read_stops_no_report_and_repair_says_what_to_do(swept: Place) -> None:
+    place, root = swept, swept.root()
     place.run("confirm", "s", "--top", "2", "--seeds", "1", "--watch")
     (root / "confirm/sweep.yaml").write_text("name: [")
     said = place.run("report", "s").stdout

@@ -1,6 +1,5 @@
 """`run.keep: best` on processes of this machine, with our trainer."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,11 @@ from local_sweeps import Place
 pytestmark = pytest.mark.train
 
 SWEEP = """\
-data: {root: data/sample, image_size: 32}
+data: {root: eyes, image_size: 32}
 space: {epochs: [1, 2], batch_size: [4], learning_rate: [1e-3]}
 model: {base: 2, depth: 1}
 run: {parallel: 2, keep: KEEP}
 """
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path / "sweeps")
-    made.run("data", "sample", "data/sample")
-    yield made
-    made.end()
 
 
 def checkpoints(place: Place) -> set[str]:
@@ -42,7 +33,7 @@ def test_when_all_has_ended_each_trials_best_checkpoint_is_left_and_works(place:
     assert list((place.root() / "spare").iterdir()) == []
     assert "Clear" in (place.root() / "ledger.jsonl").read_text()
     best = place.root() / "runs/0000/checkpoints/best-2.ckpt"
-    place.run("predict", best, "data/sample/test/image", "--out", "masks")
+    place.run("predict", best, "eyes/test/image", "--out", "masks")
 
 
 def test_what_an_earlier_submit_kept_goes_when_the_sweep_says_so(place: Place):

@@ -1,14 +1,21 @@
 """`submit` is killed at each of its effects; the next one ends with every trial trained exactly once."""
 
+import importlib
 import json
-import subprocess
+import os
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import forks
 import pytest
 from local_sweeps import AT_ONCE, Place, environment
+
+from unetsweep.worker import supervisor
 
 SWEEP_DIR, LOCAL = "unetsweep.adapters.sweep_dir", "unetsweep.adapters.local_jobs"
 
@@ -32,11 +39,27 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made.end()
 
 
-def killed(place: Place, sweep: Path, *at: str, **variables: str) -> None:
-    driver = str(Path(__file__).with_name("dying_submit.py"))
-    words = [sys.executable, driver, *at, sweep.name, "--executor", "local"]
-    env = {**environment(), **variables}
-    done = subprocess.run(words, cwd=place.folder, env=env, capture_output=True, text=True, check=False)
+def dying(module: str, owner: str, name: str, slow: bool) -> None:
+    """For a child: it dies, as by kill -9, after this effect. `slow`: its supervisors take their time to begin."""
+    place: Any = importlib.import_module(module)
+    place = getattr(place, owner) if owner else place
+    effect, pid = getattr(place, name), os.getpid()
+
+    def once(*args: Any, **kwargs: Any) -> Any:
+        done = effect(*args, **kwargs)
+        if os.getpid() == pid:  # not what it has started
+            os._exit(9)
+        return done
+
+    setattr(place, name, once)
+    if slow:
+        supervise = supervisor.supervise
+        supervisor.supervise = lambda *words: (time.sleep(2), supervise(*words))  # type: ignore[assignment]
+
+
+def killed(place: Place, sweep: Path, *at: str, slow: bool = False) -> None:
+    words = [sys.executable, "-m", "unetsweep", "submit", sweep.name, "--executor", "local"]
+    done = forks.run(words, cwd=place.folder, env=environment(), preexec_fn=partial(dying, *at, slow))
     assert done.returncode == 9, done.stderr
 
 
@@ -65,10 +88,7 @@ def test_the_next_submit_has_every_trial_trained_exactly_once(place: Place, modu
 def test_the_next_submit_at_once_waits_until_it_knows(place: Place):
     """A process that was started may not have shown itself yet: nothing is sent beside it."""
     sweep = place.grid(1)
-    slow = place.folder / "slow"
-    slow.mkdir()
-    (slow / "sitecustomize.py").write_text("import sys, time\n'supervise' in sys.orig_argv and time.sleep(2)\n")
-    killed(place, sweep, LOCAL, "LocalJobs", "submit", PYTHONPATH=str(slow))
+    killed(place, sweep, LOCAL, "LocalJobs", "submit", slow=True)
     said = place.submit(sweep)
     assert "waiting to see whether 1 submitted before reached the queue" in said.stderr
     place.wait_ended(1)

@@ -24,7 +24,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "here")
+    return Place(tmp_path / "here", cold=True)  # which code runs is what is tested
 
 
 def broken(package: Path) -> None:

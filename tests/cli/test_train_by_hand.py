@@ -1,14 +1,18 @@
 """A training by hand is the sweep's, bit for bit; it needs no network; what cannot be trained is said plainly."""
 
+import ctypes
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 import torch
 from local_sweeps import environment, with_signals
@@ -38,16 +42,15 @@ def here(tmp_path: Path, eyes: Path) -> Path:
 
 
 def unetsweep(
-    here: Path, *words: str, status: int = 0, before: tuple[str, ...] = ()
+    here: Path, *words: str, status: int = 0, before: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*before, sys.executable, "-m", "unetsweep", *words],
+    done = forks.run(
+        [sys.executable, "-m", "unetsweep", *words],
         cwd=here,
         env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=300,
+        torch=True,
+        preexec_fn=before,
     )
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -135,12 +138,19 @@ def test_a_folder_whose_training_refuses_keeps_its_config(here: Path, processes:
     assert files(here / "out") == before
 
 
+def cut_off() -> None:
+    """For a child: a network namespace of its own, in which there is nobody."""
+    own_user, own_net = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of linux/sched.h
+    if ctypes.CDLL(None, use_errno=True).unshare(own_net if os.geteuid() == 0 else own_user | own_net):
+        raise OSError(ctypes.get_errno(), "unshare")
+
+
 def test_a_training_needs_no_network(here: Path):
     cut = ("unshare", "--map-root-user", "--net")
     if shutil.which("unshare") is None or subprocess.run([*cut, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody make a network namespace (unshare --net)")
     (here / "config.json").write_text(json.dumps(CONFIG | {"trainer": {"comet": "offline"}}))
-    assert "complete" in unetsweep(here, "train", "config.json", "--out", "out", before=cut).stdout
+    assert "complete" in unetsweep(here, "train", "config.json", "--out", "out", before=cut_off).stdout
 
 
 def test_two_processes_by_hand_and_in_a_sweep_train_the_same(here: Path):
@@ -155,8 +165,8 @@ def test_two_processes_by_hand_and_in_a_sweep_train_the_same(here: Path):
 
 def test_ctrl_c_ends_the_view_and_not_the_trainings(here: Path):
     command = [sys.executable, "-m", "unetsweep", "submit", "s.yaml", "--executor", "local", "--watch"]
-    view = subprocess.Popen(
-        command, cwd=here, env=environment(), stdout=subprocess.PIPE, text=True, preexec_fn=with_signals
+    view = forks.start(
+        command, cwd=here, env=environment(), stdout=subprocess.PIPE, preexec_fn=with_signals, torch=True
     )
     deadline = time.monotonic() + 60
     while not list(here.glob("results/s/runs/0000/claims/*")):

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unetsweep.adapters import process
 from unetsweep.adapters.files import link_json, read_json
 from unetsweep.adapters.pinned_code import with_code
 from unetsweep.adapters.private import users_umask
@@ -83,7 +84,7 @@ class LocalJobs:
         command += [str(self._root), submission.token, str(index), job_id, "relay" if submission.relay else "watch"]
         log = log_path(self._root, submission.token, index)
         with log.open("ab") as stream:
-            subprocess.Popen(
+            process.start(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,

@@ -104,7 +104,8 @@ def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | Non
                 path.write_bytes(content)
         note = {"package": folder.name, "commit": commit}
         if diff:
-            (made / package.DIFF).write_text(diff, encoding="utf-8")
+            with named(made / package.DIFF):
+                (made / package.DIFF).write_text(diff, encoding="utf-8")
             note["diff"] = hashlib.sha256(diff.encode()).hexdigest()[: package.DIGITS]
         write_json(made / package.NOTE, note)
         for path in written:  # all are written before the first is flushed: one commit of the journal for all

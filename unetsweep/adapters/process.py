@@ -1,12 +1,17 @@
-"""Who a process is: boot, pid and start time together, since a pid alone is given out again."""
+"""Processes of this machine: how ours are started, and who one is: boot, pid and start time together, since a pid
+alone is given out again."""
 
 import ctypes
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+start: "Callable[..., subprocess.Popen[bytes]]" = subprocess.Popen
+"""How a process of our own program is started here. Tests put a quicker way in its place."""
 
 
 @dataclass(frozen=True, slots=True)

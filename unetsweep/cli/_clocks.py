@@ -1,6 +1,7 @@
 """How long is waited for what: by the executor, and by UNETSWEEP_CLOCKS where tests cannot wait.
 
-UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,linger=20,keeper=5"   (seconds)
+UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,linger=20,keeper=5,watch=0.2,settle=0.5"   (seconds; linger and keeper
+whole ones)
 """
 
 import os
@@ -11,7 +12,7 @@ from unetsweep.errors import UsageError
 from unetsweep.shell.world import Clocks
 
 VARIABLE = "UNETSWEEP_CLOCKS"
-LOCAL = Clocks(unseen=timedelta(seconds=15), result=timedelta(0))
+LOCAL = Clocks(unseen=timedelta(seconds=15), result=timedelta(0), watch=timedelta(seconds=2))
 """A local supervisor has written its record long before, and nobody reads over a network."""
 SLURM = Clocks()
 """`unseen` is more than the 60 s after which a silent sbatch is given up: its job may still appear."""
@@ -22,9 +23,27 @@ def clocks(executor: str) -> Clocks:
     found = LOCAL if executor == "local" else SLURM
     for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
         name, _, seconds = part.partition("=")
-        if name not in ("unseen", "result", "hang", "linger", "keeper") or not seconds.isdecimal():
-            raise UsageError(f"{VARIABLE}: found {part!r}; unseen, result, hang, linger or keeper = seconds")
-        is_number = name in ("linger", "keeper")
-        value = int(seconds) if is_number else timedelta(seconds=int(seconds))
-        found = replace(found, **{f"{name}_s" if is_number else name: value})  # type: ignore[arg-type]
+        try:
+            found = replace(found, **_changed(name, seconds))  # type: ignore[arg-type]
+        except (KeyError, ValueError):
+            names = f"{', '.join(_KINDS)} = seconds"
+            raise UsageError(f"{VARIABLE}: found {part!r}; what it takes is {names}") from None
     return found
+
+
+_KINDS = {
+    "unseen": float,
+    "result": float,
+    "hang": float,
+    "linger": int,
+    "keeper": int,
+    "watch": float,
+    "settle": float,
+}
+
+
+def _changed(name: str, seconds: str) -> dict[str, int | timedelta]:
+    value = _KINDS[name](seconds)
+    if not 0 <= value < 1e9:
+        raise ValueError(seconds)
+    return {f"{name}_s": value} if isinstance(value, int) else {name: timedelta(seconds=value)}

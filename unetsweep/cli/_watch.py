@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from unetsweep.shell.reconcile import Outcome
     from unetsweep.shell.world import World
 
-EVERY_S = {"local": 2.0, "slurm": 15.0}
-"""Between two looks of --watch; the jobs' own passes do the work in between."""
-
 
 def settle(
     directory: "SweepDir", world: "World", told: "Callable[[Action], None]", *, force: bool = False
@@ -34,7 +31,7 @@ def settle(
         if not doubtful:
             return outcome
         click.echo(f"waiting to see whether {len(doubtful)} submitted before reached the queue …", err=True)
-        time.sleep(5)
+        time.sleep(world.clocks.settle.total_seconds())
 
 
 def watch_on(directory: "SweepDir", world: "World") -> None:
@@ -50,7 +47,7 @@ def watch_on(directory: "SweepDir", world: "World") -> None:
                     shown = line
                 if not outcome.seen.trials:  # what it would still do is to propose, and the space is used up
                     return
-            time.sleep(EVERY_S[directory.executor])
+            time.sleep(world.clocks.watch.total_seconds())
     except KeyboardInterrupt:
         click.echo(
             f"\nthe trainings go on; come back with: unetsweep status {directory.name} "

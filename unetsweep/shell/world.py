@@ -107,6 +107,10 @@ class Clocks:
     """… the processes of a job whose last result is there: then it is ended."""
     keeper_s: int = 60
     """… before a keeper looks."""
+    watch: timedelta = timedelta(seconds=15)
+    """… between two passes of `--watch`; the jobs' own passes do the work in between."""
+    settle: timedelta = timedelta(seconds=5)
+    """… between two looks for a job whose submitter died before it knew the id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unetsweep.adapters import slurm
+from unetsweep.adapters import process, slurm
 from unetsweep.adapters.packed_files import Board, Packed, Taken, is_published, more, news
 from unetsweep.adapters.process import tied_to_us
 from unetsweep.adapters.sweep_dir import SweepDir
@@ -199,7 +199,7 @@ class _Manager:
         with log.open("ab") as stream:
             try:
                 for rank in range(size):
-                    process = subprocess.Popen(
+                    started = process.start(
                         [*command, str(rank), str(size)],
                         stdin=subprocess.DEVNULL,
                         stdout=stream,
@@ -207,7 +207,7 @@ class _Manager:
                         env=environment,
                         preexec_fn=begin,
                     )
-                    ranks.append(process)
+                    ranks.append(started)
             except (OSError, subprocess.SubprocessError):  # the others would wait for this one
                 for started in ranks:
                     started.kill()

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unetsweep import contract
-from unetsweep.adapters import local_jobs, pinned_code
+from unetsweep.adapters import local_jobs, pinned_code, process
 from unetsweep.adapters.batch_script import code_lines
 from unetsweep.adapters.files import link_json, read_json
 from unetsweep.adapters.process import Identity, tied_to_us
@@ -57,7 +57,7 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     local_jobs.ended_path(root, token, index).touch()
     command = [sys.executable, "-P", "-m", "unetsweep", "last-act", str(root), token]
     command += ["--index", str(index), "--status", str(status)] + ([] if driver == "relay" else ["--no-pass"])
-    subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, cwd=root)
+    process.start(command, stdin=subprocess.DEVNULL, start_new_session=True, cwd=root)
 
 
 def _size(root: Path, run: int) -> tuple[int, int]:
@@ -76,7 +76,7 @@ def _start_rank(
     command = [resources.python or sys.executable, "-P", "-m", "unetsweep.worker", *words]
     if resources.setup:
         command = ["bash", "-c", "\n".join([*resources.setup, *code_lines(code), 'exec "$@"']), "bash", *command]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=env, preexec_fn=tied_to_us())
+    return process.start(command, stdin=subprocess.DEVNULL, env=env, preexec_fn=tied_to_us())
 
 
 def wait_all(ranks: "Sequence[subprocess.Popen[bytes]]") -> int:
@@ -123,4 +123,4 @@ def train_ranks_by_hand(path: Path, out: Path, size: int) -> int:
     port = str(free_port())
     command = [sys.executable, "-m", "unetsweep.worker", "hand", str(path), str(out)]
     words = [[*command, str(rank), str(size), port] for rank in range(size)]
-    return wait_all([subprocess.Popen(each, preexec_fn=tied_to_us()) for each in words])
+    return wait_all([process.start(each, preexec_fn=tied_to_us()) for each in words])

@@ -1,0 +1,469 @@
+"""`python -m unetsweep …` without its start: processes forked from a server that has imported everything.
+
+A cold start costs up to a second, with PyTorch six. `start` and `run` take the command of `subprocess.Popen`, and give
+a process of its own with that command line, directory, environment, signals and streams: only the imports are shared.
+What `unetsweep` starts in its turn is forked from it, in the same way. Anything else is started as always.
+
+Rule 1: a server only imports. It starts no thread, computes nothing and touches no GPU, so a fork of it is whole.
+Rule 2: there are two servers, one with PyTorch and one without, for a fork costs four times as much with it. A process
+        of the one without PyTorch may import it.
+Rule 3: where the start itself is tested (interpreter, PYTHONPATH, sitecustomize, pinned code), start cold:
+        `subprocess.run([sys.executable, "-m", "unetsweep", …])`.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import importlib
+import os
+import pickle
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+PROGRAMS = ("unetsweep", "unetsweep.worker")
+LATE = ("cv2", "numpy", "optuna", "optuna.storages.journal", "yaml")
+"""Beside our own modules: what they import in functions only."""
+WITH_TORCH = ("albumentations", "pytorch_lightning")
+TITLE = 8192
+"""Bytes that a process may have on its command line in /proc."""
+STATUS_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Order:
+    """A process that is wanted."""
+
+    command: tuple[str, ...]
+    cwd: str | None
+    env: dict[str, str]
+    new_session: bool = False
+    group: int | None = None
+    umask: int = -1
+    before: Callable[[], object] | None = None
+    """What the new process does first: Popen's `preexec_fn`."""
+
+    @property
+    def module(self) -> str:
+        return self.command[self.command.index("-m") + 1]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.command[self.command.index("-m") + 2 :]
+
+
+def is_ours(command: Sequence[str]) -> bool:
+    """Whether it is this interpreter with one of our programs."""
+    words = list(map(str, command))
+    if words[:1] != [sys.executable] or "-m" not in words:
+        return False
+    at = words.index("-m")
+    return set(words[1:at]) <= {"-P"} and words[at + 1] in PROGRAMS
+
+
+# ---- what tests call
+
+
+def run(
+    command: Sequence[object],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 120,
+    torch: bool = False,
+    **more: Any,
+) -> "subprocess.CompletedProcess[str]":
+    """`subprocess.run` with its output as text; raises TimeoutExpired like it. `torch`: it trains."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = start(command, cwd=cwd, env=env, stdout=out, stderr=err, torch=torch, **more)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        said = [_text(each) for each in (out, err)]
+    return subprocess.CompletedProcess(list(map(str, command)), process.returncode, *said)
+
+
+def start(
+    command: Sequence[object],
+    *,
+    cwd: Any = None,
+    env: Mapping[str, str] | None = None,
+    stdin: Any = None,
+    stdout: Any = None,
+    stderr: Any = None,
+    start_new_session: bool = False,
+    process_group: int | None = None,
+    umask: int = -1,
+    preexec_fn: Callable[[], object] | None = None,
+    torch: bool = False,
+) -> Any:
+    """`subprocess.Popen` of these arguments: a `Process` where the command is ours. `torch`: it is to train."""
+    words = tuple(map(str, command))
+    env = dict(os.environ if env is None else env)
+    if not is_ours(words):
+        more: dict[str, Any] = {"cwd": cwd, "env": env, "stdin": stdin, "stdout": stdout, "stderr": stderr}
+        more |= {"start_new_session": start_new_session, "umask": umask, "preexec_fn": preexec_fn}
+        more |= {} if process_group is None else {"process_group": process_group}
+        return subprocess.Popen(words, **more)
+    where = None if cwd is None else str(cwd)
+    order = Order(words, where, env, start_new_session, process_group, umask, preexec_fn)
+    with contextlib.ExitStack() as held:
+        streams, read = _streams(stdin, stdout, stderr, held)
+        if _FORKED:
+            return Process(words, _fork(order, streams), None, read)
+        pid, status = server(torch=torch).ask(order, streams)
+        return Process(words, pid, status, read)
+
+
+@dataclass
+class Process:
+    """What `start` gives: as much of Popen as anybody here uses."""
+
+    args: tuple[str, ...]
+    pid: int
+    status: int | None
+    """Where the server writes the exit status; None: it is a child of this process."""
+    stdout: "IO[str] | None"
+    returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self._look(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.returncode is None:
+            left = 1.0 if until is None else until - time.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self._look(min(left, 1.0))
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """What it wrote into its pipe, after its end."""
+        assert self.stdout is not None
+        said = self.stdout.read()
+        self.stdout.close()
+        self.wait(timeout)
+        return said, None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _look(self, seconds: float) -> None:
+        """Take up the exit status, where it comes within so many seconds."""
+        if self.status is not None:
+            if select.select([self.status], [], [], seconds)[0]:
+                told = os.read(self.status, STATUS_BYTES)
+                os.close(self.status)
+                assert len(told) == STATUS_BYTES, "the server of forks has died"
+                self.returncode = int.from_bytes(told, "big", signed=True)
+            return
+        until = time.monotonic() + seconds
+        while True:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+            if pid or time.monotonic() >= until:
+                return
+            time.sleep(0.005)
+
+
+def _streams(stdin: Any, stdout: Any, stderr: Any, held: contextlib.ExitStack) -> tuple[list[int], "IO[str] | None"]:
+    """File descriptors for 0, 1 and 2, and our end of the pipe where there is one; `held` closes what was opened."""
+    read: IO[str] | None = None
+    found: list[int] = []
+    for number, stream in enumerate((stdin, stdout, stderr)):
+        if stream is None:
+            found.append(number)
+        elif stream == subprocess.DEVNULL:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            held.callback(os.close, nothing)
+            found.append(nothing)
+        elif stream == subprocess.STDOUT:
+            found.append(found[1])
+        elif stream == subprocess.PIPE:
+            assert number == 1, "a pipe is for what it prints"
+            ours, theirs = os.pipe()
+            held.callback(os.close, theirs)
+            read = os.fdopen(ours)
+            found.append(theirs)
+        else:
+            found.append(stream if isinstance(stream, int) else stream.fileno())
+    return found, read
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+# ---- the server
+
+
+@dataclass
+class Server:
+    """The process that has imported everything; it ends with the one that started it."""
+
+    process: "subprocess.Popen[bytes]"
+    socket: socket.socket
+    lock: Any = field(default_factory=threading.Lock)
+
+    @classmethod
+    def begin(cls, *, torch: bool) -> "Server":
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
+        here = str(Path(__file__).parent)
+        code = f"import sys; sys.path.insert(0, {here!r}); import forks; forks.serve({theirs.fileno()}, {torch})"
+        # the last word makes room for the command lines of those that are forked
+        command = [sys.executable, "-P", "-c", code, "x" * TITLE]
+        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+        theirs.close()
+        return cls(process, ours)
+
+    def ask(self, order: Order, streams: list[int]) -> tuple[int, int]:
+        """Pid of the new process, and where its exit status will be told."""
+        ours, theirs = os.pipe()
+        try:
+            with self.lock:
+                message = pickle.dumps((sys.path, pickle.dumps(order)))
+                socket.send_fds(self.socket, [message], [*streams, theirs])
+                answer = self.socket.recv(64)
+        finally:
+            os.close(theirs)
+        if not answer:
+            raise RuntimeError("the server of forks has died; its words are above")
+        return int(answer), ours
+
+    def end(self) -> None:
+        self.socket.close()
+        self.process.wait()
+
+
+_servers: dict[bool, Server] = {}
+_FORKED = False
+"""Whether this process is one that was forked."""
+
+
+def server(*, torch: bool) -> Server:
+    """The server of this process with PyTorch, or the one without; it is begun when it is first needed."""
+    if torch not in _servers:
+        _servers[torch] = Server.begin(torch=torch)
+        atexit.register(_servers[torch].end)
+    return _servers[torch]
+
+
+def serve(fd: int, torch: bool) -> None:
+    """Fork what is asked for, and tell how each ends, until the other side is gone."""
+    asked = socket.socket(fileno=fd)
+    import_everything(torch=torch)
+    count = len(os.listdir("/proc/self/task"))
+    assert count == 1, f"the server of forks has {count} threads"
+    gc.collect()
+    gc.freeze()  # so that no collection in a fork copies our pages
+    wakes, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
+    living: dict[int, int] = {}
+    while True:
+        ready, _, _ = select.select([asked, wakes], [], [])
+        if wakes in ready:
+            os.read(wakes, 4096)
+            _reap(living)
+        if asked in ready:
+            message, fds, _, _ = socket.recv_fds(asked, 1 << 20, 4)
+            if not message:
+                os._exit(0)
+            *streams, status = fds
+            pid = _fork(message, streams)
+            for each in streams:
+                os.close(each)
+            living[pid] = status
+            asked.send(str(pid).encode())
+
+
+def _reap(living: dict[int, int]) -> None:
+    while living:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        told = living.pop(pid)
+        with contextlib.suppress(BrokenPipeError):  # nobody asks any more
+            os.write(told, os.waitstatus_to_exitcode(status).to_bytes(STATUS_BYTES, "big", signed=True))
+        os.close(told)
+
+
+def import_everything(*, torch: bool) -> None:
+    """Every module of ours (those that train only with `torch`), and what they import in functions only."""
+    import unetsweep
+
+    for name in (*LATE, *(WITH_TORCH if torch else ())):
+        importlib.import_module(name)
+    for module in pkgutil.walk_packages(unetsweep.__path__, "unetsweep."):
+        if not module.name.endswith("__main__") and (torch or not module.name.startswith("unetsweep.training")):
+            importlib.import_module(module.name)
+    assert torch or "torch" not in sys.modules
+    # what our own processes start is forked too
+    from unetsweep.adapters import process
+
+    process.start = start
+
+
+# ---- a process that was forked
+
+
+def _fork(message: bytes | Order, streams: list[int]) -> int:
+    """The pid of a new process that becomes what is ordered."""
+    # what is sent to it before it has signals of its own must not reach a handler of ours
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = os.fork()
+    if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    else:
+        status = 1
+        try:
+            order = message if isinstance(message, Order) else _order_of(message)
+            _become(order, streams)
+            status = _main(order)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return pid
+
+
+def _order_of(message: bytes) -> Order:
+    """Read where the modules of the one who asks can be found: a function in the order may be of a test's."""
+    path, content = pickle.loads(message)  # noqa: S301  # from our own test process
+    sys.path += [each for each in path if each not in sys.path]
+    order: Order = pickle.loads(content)  # noqa: S301
+    return order
+
+
+def _become(order: Order, streams: list[int]) -> None:
+    """As exec() leaves a process: its streams, signals, directory, variables and command line."""
+    global _FORKED
+    _FORKED = True
+    atexit._clear()  # what was registered is the server's: it would walk through all that was imported
+    if order.new_session:
+        os.setsid()
+    elif order.group is not None:
+        os.setpgid(0, order.group)
+    copies = [os.dup(each) for each in streams]  # one of them may be 0, 1 or 2
+    for number, each in enumerate(copies):
+        os.dup2(each, number)
+    os.closerange(3, max(1024, *copies) + 1)
+    _reset_signals()
+    if order.cwd is not None:
+        os.chdir(order.cwd)
+    if order.umask >= 0:
+        os.umask(order.umask)
+    if order.before is not None:
+        order.before()
+    _python_signals()
+    os.environ.clear()
+    os.environ.update(order.env)
+    sys.path[:0] = [part for part in order.env.get("PYTHONPATH", "").split(os.pathsep) if part and part not in sys.path]
+    _open_streams()
+    _set_title(order.command)
+    sys.argv = [order.module, *order.words]
+    sys.orig_argv = list(order.command)
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError, ValueError):
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _python_signals() -> None:
+    """As Python itself begins."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_kept: list[Any] = []
+"""The streams that were: closing one would close its number."""
+
+
+def _open_streams() -> None:
+    _kept.extend((sys.stdin, sys.stdout, sys.stderr))
+    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
+    sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)  # type: ignore[misc]
+    out, err = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False, errors="backslashreplace")
+    out.reconfigure(write_through=unbuffered)
+    err.reconfigure(line_buffering=True)
+    sys.stdout = sys.__stdout__ = out  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = err  # type: ignore[misc]
+
+
+def _set_title(command: Sequence[str]) -> None:
+    """Write the command line where /proc shows it, for it is how processes are found."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    begin, end = int(fields[45]), int(fields[46])
+    line = b"".join(word.encode() + b"\0" for word in command)
+    assert len(line) <= end - begin, f"{len(line)} bytes on the command line, and room for {end - begin}"
+    ctypes.memset(begin, 0, end - begin)
+    ctypes.memmove(begin, line, len(line))
+
+
+def _main(order: Order) -> int:
+    """Run the program as `python -m` does; its exit status."""
+    import numpy as np
+
+    np.random.seed()  # a new process draws anew
+    status = 0
+    try:
+        runpy.run_module(order.module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        status = _status_of(end.code)
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    return status
+
+
+def _status_of(code: object) -> int:
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    sys.stderr.write(f"{code}\n")
+    return 1
