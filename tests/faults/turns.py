@@ -1,6 +1,6 @@
 """Which faults a run of the tests causes: a core each time, and a dozen of the others in turn, by the date.
 
-Rule 1: every kind comes within `ROUND` turns, and `python tests/faults` makes all of them at any time.
+Rule 1: every kind comes within `all_turns()` of them, and `python tests/faults` makes all of them at any time.
 Rule 2: what is chosen hangs on one number, which is printed: with it the same faults are caused again.
 """
 
@@ -17,16 +17,15 @@ CORE = (
     "the controller stopped during sbatch",
     "the controller killed and started again",
     "submit killed at every deed in turn",
-    "submit killed after sbatch",
     "preempted by a higher partition",
     "node set down",
     "kill -9 of the batch shell",
-    "kill -9 of the rank",
     "two passes at once, from two shells",
     "a full disk",
     "nothing goes wrong",
 )
-"""Where a sweep that loses a trial, or trains one twice, would show it first."""
+"""Where a sweep that loses a trial, or trains one twice, would show it first. (A pass killed at any one deed is part of
+"every deed in turn", and the rank is killed with accounting.)"""
 ASKED = ("scancel of a job", "node set down", "out of memory", "kill -9 of the rank", "the accounting away")
 """What the accounting is asked about: each time, with it."""
 LIGHT, HEAVY = 11, 1

@@ -11,16 +11,19 @@ import pytest
 from slurm_cluster import Cluster
 from slurm_sweeps import results_of, unetsweep, until, until_left
 
-pytestmark = [pytest.mark.slurm, pytest.mark.train]
+pytestmark = [pytest.mark.slurm, pytest.mark.train, pytest.mark.xdist_group("trainings")]
+"""One after the other: of two at once on two cores, each takes more than twice as long."""
 
 SWEEP = """
 name: eyes
-data: {root: eyes, image_size: 32, split: {groups: groups.csv}}
-space: {epochs: [EPOCHS], batch_size: [4], learning_rate: [1e-2, 2e-2]}
-model: {base: 4, depth: 2}
+data: {root: eyes, image_size: 32, split: {val: 0.5}}
+space: {epochs: [EPOCHS], batch_size: [BATCHES], learning_rate: [RATES]}
+model: {base: 4, depth: 2, norm: batch, dropout: 0.1}
+trainer: {val_every: 3}
 slurm: {processes: 2, time: 10m, mem: 3G}
-run: {parallel: 2, keep: best}
+run: {parallel: 2}
 """
+"""Two processes, batch norm, dropout, and epochs without a score: what makes it hard to come out the same."""
 TRAINS_S = 400.0
 """Two processes on two cores, of which others want some too."""
 
@@ -59,80 +62,74 @@ def assert_the_table_has_the_jobs_numbers(results: list[dict[str, Any]]) -> None
         assert shown == [round(value, 4) for value in asked]
 
 
-def test_an_array_of_two_process_trainings_one_requeued_fills_the_table_as_trainings_alone_and_packed_ones_do(
+def sweep_of(epochs: str, batches: str = "4", rates: str = "1e-2") -> str:
+    return SWEEP.replace("EPOCHS", epochs).replace("BATCHES", batches).replace("RATES", rates)
+
+
+def test_trainings_of_two_processes_each_alone_one_requeued_one_shared_or_packed_all_give_the_same_rows(
     place: Path, cluster: Cluster
 ):
-    text = SWEEP.replace("EPOCHS", "24")
-    (place / "eyes.yaml").write_text(text)
-    assert "2 jobs" in unetsweep("submit", "eyes.yaml").stdout
-    run = Path("results/eyes/runs/0000")
-    until(lambda: any(path.read_text().count("\n") > 2 for path in run.glob("progress-1-0.jsonl")), TRAINS_S)
-    (job,) = {json.loads(path.read_bytes())["job_id"] for path in run.glob("claims/*")}
+    text = sweep_of("24, 8, 16")
+    (place / "eyes.yaml").write_text(text.replace("parallel: 2", "parallel: 2, keep: best"))
+    assert "3 jobs" in unetsweep("submit", "eyes.yaml", "--no-share").stdout
+    runs = Path("results/eyes/runs")
+    until(lambda: any(path.read_text().count("\n") > 2 for path in runs.glob("0000/progress-1-0.jsonl")), TRAINS_S)
+    (job,) = {json.loads(path.read_bytes())["job_id"] for path in runs.glob("0000/claims/*")}
     cluster.run("scontrol", "requeue", job)
+    results = until_trained("eyes", 3)
+    assert [result["state"] for result in results] == ["complete"] * 3, results
+    assert (runs / "0000/claims/1-1").exists(), "it never started again"
+    assert epochs_trained("eyes") >= 48
 
-    results = until_trained("eyes", 2)
-    assert [result["state"] for result in results] == ["complete"] * 2, results
-    assert (run / "claims" / "1-1").exists(), "it never started again"
+    # one array, whose jobs' numbers are in the table, and whose best checkpoints are kept
     array = {str(result["job_id"]).split("_")[0] for result in results}
     assert len(array) == 1
     assert array <= set(cluster.run("squeue", "--me", "-h", "-t", "all", "-o", "%F").split())
-    claims = {json.loads(path.read_bytes())["job_id"] for path in Path("results/eyes/runs").glob("*/claims/*")}
+    claims = {json.loads(path.read_bytes())["job_id"] for path in runs.glob("*/claims/*")}
     assert sorted(claims) == sorted(result["job_id"] for result in results)
     assert_the_table_has_the_jobs_numbers(results)
     until_left(cluster)
-    kept = {path.relative_to("results/eyes/runs").parts for path in Path("results/eyes/runs").glob("*/checkpoints/*")}
-    assert kept == {(run, "checkpoints", "best-24.ckpt") for run in ("0000", "0001")}
+    assert {path.name for path in runs.glob("*/checkpoints/*")} == {"best-8.ckpt", "best-16.ckpt", "best-24.ckpt"}
 
+    # the one that was requeued is one that was left alone
     assert "bit for bit the same" in unetsweep("reproduce", "eyes", "0").stdout
     alone = json.loads(Path("results/eyes/reproduced/0000/horizons/24.json").read_bytes())
     same = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image")
     assert {name: results[0][name] for name in same} == {name: alone[name] for name in same}
 
-    (place / "packed.yaml").write_text(
-        text.replace("name: eyes", "name: packed").replace("mem: 3G", "mem: 4G, pack: 2")
-    )
-    assert "(1 job of up to 2 trainings each)" in unetsweep("submit", "packed.yaml").stdout
-    packed = until_trained("packed", 2)
-    assert len({str(result["job_id"]).partition(".")[0] for result in packed}) == 1
-    assert rows("packed") == rows("eyes")
+    # one training for all three, of half the epochs
+    (place / "shared.yaml").write_text(text.replace("name: eyes", "name: shared"))
+    told = unetsweep("submit", "shared.yaml", "--dry-run").stdout
+    assert "epochs asked 48, epochs to train 24" in told
+    unetsweep("submit", "shared.yaml")
+    until_trained("shared", 3)
+    assert rows("shared") == rows("eyes")
+    assert epochs_trained("shared") == 24
+
+    # two side by side in one job
+    packed = sweep_of("8, 16").replace("name: eyes", "name: packed").replace("mem: 3G", "mem: 4G, pack: 2")
+    (place / "packed.yaml").write_text(packed)
+    assert "(1 job of up to 2 trainings each)" in unetsweep("submit", "packed.yaml", "--no-share").stdout
+    assert len({str(result["job_id"]).partition(".")[0] for result in until_trained("packed", 2)}) == 1
+    assert rows("packed") == rows("eyes")[1:]
     until_left(cluster)
 
 
-GRID = """
-name: eyes
-data: {root: eyes, image_size: 32, split: {val: 0.5}}
-space: {epochs: [EPOCHS], batch_size: [BATCHES], learning_rate: [RATES]}
-model: {base: 4, depth: 2, norm: batch, dropout: 0.1}
-trainer: {val_every: 3}
-slurm: {processes: 2, time: 10m, mem: 3G}
-run: {parallel: 2}
-"""
-
-
-@pytest.mark.parametrize(
-    ("epochs", "batches", "rates", "asked"),
-    [
-        ("2, 4, 6", "4", "1e-2", 12),
-        pytest.param("2, 4, 6, 8, 20", "2, 4", "1e-3, 1e-2", 160, marks=pytest.mark.thorough),
-    ],
-)
+@pytest.mark.thorough  # the test above is its small sister
 def test_a_grid_of_epochs_trains_half_of_them_and_every_row_is_that_of_a_training_of_its_own(
-    place: Path, cluster: Cluster, epochs: str, batches: str, rates: str, asked: int
+    place: Path, cluster: Cluster
 ):
-    text = GRID.replace("EPOCHS", epochs).replace("BATCHES", batches).replace("RATES", rates)
+    text = sweep_of("2, 4, 6, 8, 20", "2, 4", "1e-3, 1e-2")
     (place / "eyes.yaml").write_text(text)
-    told = unetsweep("submit", "eyes.yaml", "--dry-run").stdout
-    assert f"epochs asked {asked}, epochs to train {asked // 2}" in told
+    assert "epochs asked 160, epochs to train 80" in unetsweep("submit", "eyes.yaml", "--dry-run").stdout
     unetsweep("submit", "eyes.yaml")
     (place / "alone.yaml").write_text(text.replace("name: eyes", "name: alone"))
     unetsweep("submit", "alone.yaml", "--no-share")
-    count = len(epochs.split(",")) * len(batches.split(",")) * len(rates.split(","))
-    until_trained("eyes", count)
-    until_trained("alone", count)
+    until(lambda: len(rows("eyes")) == len(rows("alone")) == 20, 1200)
 
-    assert [row["state"] for row in rows("eyes")] == ["complete"] * count
+    assert [row["state"] for row in rows("eyes")] == ["complete"] * 20
     assert rows("eyes") == rows("alone")
-    assert (epochs_trained("eyes"), epochs_trained("alone")) == (asked // 2, asked)
+    assert (epochs_trained("eyes"), epochs_trained("alone")) == (80, 160)
 
 
 DIES = """
