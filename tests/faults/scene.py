@@ -17,7 +17,7 @@ from judge import Expected, Fact, read_facts
 
 HERE = Path(__file__).parent
 CLOCKS = "unseen=15,result=3,hang=8,linger=20,keeper=5"
-PATIENCE_S = 120.0
+PATIENCE_S = 180.0
 """Far more than any fault needs: what has not come by then never comes."""
 SWEEP = """\
 name: {name}
@@ -168,7 +168,7 @@ class Scene:
         """Nobody makes a pass here: the jobs must do it themselves."""
         until(self.ended, seconds)
 
-    def until_quiet(self, seconds: float = 45.0) -> list[str]:
+    def until_quiet(self, seconds: float = PATIENCE_S) -> list[str]:
         """Wait until nothing of the sweep lives; what does all the same."""
         until(lambda: not self._living(), seconds)
         return self._living()

@@ -44,15 +44,13 @@ def test_a_grid_goes_out_as_one_array_and_its_table_is_keyed_by_the_jobs(place: 
 
 def test_an_adaptive_search_ends_by_itself_with_its_terminal_closed(place: Path, cluster: Cluster):
     (place / "trainer.py").write_text(TRAINER.replace("SLEEP", "1"))
-    shell = subprocess.Popen(
-        [sys.executable, "-m", "unetsweep", "submit", "tpe.yaml", "--watch"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    watching = [sys.executable, "-m", "unetsweep", "submit", "tpe.yaml", "--watch"]
+    words = ["env", "--default-signal=HUP", *watching]  # who runs the tests may have no terminal, and ignore it
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    shell = subprocess.Popen(words, start_new_session=True, **quiet)
     until(Path("trained.log").exists)
     os.killpg(shell.pid, signal.SIGHUP)  # the terminal goes
-    shell.wait(timeout=30)
+    shell.wait(timeout=120)
     results = until_ended("tpe")
     assert [result["state"] for result in results] == ["complete"] * 6
     assert set(starts().values()) == {1}
