@@ -44,7 +44,7 @@ print(json.dumps(seen))
 @pytest.fixture(scope="module")
 def seen() -> dict[str, Any]:
     """What a Python that begins cold, like a job's, has seen."""
-    done = subprocess.run([sys.executable, "-c", COLD], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", COLD], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -79,10 +79,10 @@ def start(scene: Callable[..., None], out: Path, *args: Any, size: int = 1, **ke
     return ranks
 
 
-def wait(ranks: list[Any], timeout: float = 120) -> list[int]:
+def wait(ranks: list[Any], timeout: float = 600) -> list[int]:
     """Exit statuses; what still runs once a rank was killed is killed too, as a scheduler does."""
     for rank in ranks:
-        rank.join(5 if any(r.exitcode not in (None, 0) for r in ranks) else timeout)
+        rank.join(30 if any(r.exitcode not in (None, 0) for r in ranks) else timeout)
         if rank.exitcode is None:
             rank.kill()
             rank.join()
