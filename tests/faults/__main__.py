@@ -31,15 +31,20 @@ def main() -> int:
     if asked.lane:
         _lane(asked)
         return 0
+    broken = 0
     if not asked.table:
         names = [kind.name for kind in choose(asked.kinds, asked.exactly)]
         variants = ["none", "dbd"] if asked.variant == "both" else [asked.variant]
-        beside(dict.fromkeys(variants, names), dict.fromkeys(variants, asked.lanes), asked.rounds, asked.results)
+        broken = beside(
+            dict.fromkeys(variants, names), dict.fromkeys(variants, asked.lanes), asked.rounds, asked.results
+        )
     cases = cases_of(asked.results)
     print("\n" + table(cases))
     trouble = [case for case in cases if not case.get("kept", "left_out" in case)]
     print(f"{len(cases)} cases, {sum(bool(case.get('kept')) for case in cases)} kept; not kept: {len(trouble)}")
-    return int(bool(trouble))
+    if broken:
+        print(f"{broken} lanes broke, and what they had taken was not made: start this again, it goes on")
+    return int(bool(trouble or broken))
 
 
 def _lane(asked: argparse.Namespace) -> None:

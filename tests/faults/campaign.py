@@ -192,21 +192,22 @@ def choose(words: list[str], exactly: list[str]) -> list[Kind]:
     return [kind for kind in KINDS.values() if not words or any(word in kind.name for word in words)]
 
 
-def beside(names: Mapping[str, list[str]], lanes: Mapping[str, int], rounds: int, results: Path) -> None:
-    """So many lanes of each variant at the same time, for the kinds of these names: a case is mostly waiting."""
+def beside(names: Mapping[str, list[str]], lanes: Mapping[str, int], rounds: int, results: Path) -> int:
+    """So many lanes of each variant at the same time, for the kinds of these names: a case is mostly waiting.
+    How many of the lanes broke, and so left out what they had taken."""
     shared = Path(tempfile.mkdtemp(prefix="faults-shared-"))
     base = [sys.executable, str(HERE), "--lane", str(shared), "--rounds", str(rounds), "--results", str(results)]
     running = [
-        subprocess.Popen([*base, "--variant", variant, "--exactly", *names[variant]])
+        # in sessions of their own: after a Ctrl-C each is told here, once, and stops its testbed
+        subprocess.Popen([*base, "--variant", variant, "--exactly", *names[variant]], start_new_session=True)
         for variant, count in lanes.items()
         for _ in range(count)
         if names.get(variant)
     ]
     try:
-        for process in running:
-            process.wait()
+        return sum(process.wait() != 0 for process in running)
     finally:  # each stops its testbed
         for process in running:
             process.terminate()
-            process.wait(60)
+            process.wait(180)
         shutil.rmtree(shared)

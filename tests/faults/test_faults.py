@@ -26,7 +26,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         print(f"\n{told(TURN)}", file=sys.stderr, flush=True)  # what a worker of pytest-xdist prints is lost
     results = tmp_path_factory.mktemp("faults") / "results.jsonl"
-    beside({"none": [*CORE, *chosen(TURN)], "dbd": list(ASKED)}, LANES, 1, results)
+    broken = beside({"none": [*CORE, *chosen(TURN)], "dbd": list(ASKED)}, LANES, 1, results)
+    assert not broken, f"{broken} lanes broke: their words are above"
     return {(case["variant"], case["kind"]): case for case in cases_of(results)}
 
 

@@ -20,13 +20,6 @@ HERE = Path(__file__).parent
 SBIN = f"/usr/sbin:/sbin:{os.environ['PATH']}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of these tests those that train come first: they are the longest, and at the end others would wait for them."""
-    ours = [item for item in items if HERE in item.path.parents]
-    in_order = iter(sorted(ours, key=lambda item: item.get_closest_marker("train") is None))
-    items[:] = [next(in_order) if HERE in item.path.parents else item for item in items]
-
-
 @pytest.fixture(scope="session")
 def testbeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Cluster]]:
     """The cluster of a variant: started when it is first asked for, on ports that are free, and then kept."""
