@@ -10,7 +10,7 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/pytest -n $(WORKERS)
 SAMPLE := data/sample/groups.csv
 
 .DEFAULT_GOAL := help
@@ -33,7 +33,7 @@ test: $(READY) ## Run the tests that need no SLURM, WORKERS at a time (minutes)
 	$(PYTEST) -m 'not slurm and not thorough'
 
 test-slurm: $(READY) ## Run the tests on a real SLURM, which they start and stop themselves
-	$(PYTEST) -m 'slurm and not thorough'
+	$(BIN)/pytest -n 3 -m 'slurm and not thorough' tests/faults tests/slurm
 
 test-faults: $(READY) ## Cause every fault three times on real SLURMs and judge; goes on from $(FAULTS)
 	$(BIN)/python tests/faults --results $(FAULTS)
@@ -44,7 +44,7 @@ test-all: check test test-slurm test-faults simulate ## Run everything that ther
 
 coverage: $(READY) ## Run the tests of `make test` and show which lines and branches they reach
 	rm -rf build/coverage
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m 'not slurm and not thorough'
+	$(BIN)/coverage run -m pytest -n $(WORKERS) -m 'not slurm and not thorough'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --format total | xargs echo 'lines and branches of the package, percent:'
 	$(BIN)/coverage report --include 'unetsweep/core/*'
@@ -65,8 +65,9 @@ slurm-up: ## Start a SLURM cluster on this machine: eval "$(make -s slurm-up)" (
 slurm-down: ## Stop the clusters that slurm-up started
 	@slurm/testbed/stop
 
-simulate: $(READY) ## Run 10,000 random histories of a sweep with faults, in memory
+simulate: $(READY) ## Run 10,000 random histories of a sweep with faults, in memory, and find deliberate faults
 	$(BIN)/python -m tests.simulation 10000
+	$(PYTEST) -m thorough tests/simulation
 
 bench: $(READY) ## Measure what the budgets promise
 	$(BIN)/python -m benchmarks

@@ -14,6 +14,7 @@ Rule 3: where the start itself is tested (interpreter, PYTHONPATH, sitecustomize
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import gc
 import importlib
 import os
@@ -21,6 +22,7 @@ import pickle
 import pkgutil
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,7 +32,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,6 +43,10 @@ WITH_TORCH = ("albumentations", "pytorch_lightning")
 TITLE = 8192
 """Bytes that a process may have on its command line in /proc."""
 STATUS_BYTES = 4
+
+
+_kept: list[Any] = []
+"""What must not be collected: the streams that were (closing one would close its number), and a server's process."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +133,15 @@ def start(
         streams, read = _streams(stdin, stdout, stderr, held)
         if _FORKED:
             return Process(words, _fork(order, streams), None, read)
-        pid, status = server(torch=torch).ask(order, streams)
+        pid, status = _ask(server(torch=torch), order, streams)
         return Process(words, pid, status, read)
+
+
+def client() -> None:
+    """For a script: `unetsweep` with the words of this process, in its place."""
+    process = start([sys.executable, "-m", "unetsweep", *sys.argv[1:]], cwd=os.getcwd(), torch=True)
+    status = process.wait()
+    sys.exit(status if status >= 0 else 128 - status)
 
 
 @dataclass
@@ -222,64 +235,87 @@ def _text(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
-# ---- the server
+# ---- the servers
 
 
-@dataclass
-class Server:
-    """The process that has imported everything; it ends with the one that started it."""
-
-    process: "subprocess.Popen[bytes]"
-    socket: socket.socket
-    lock: Any = field(default_factory=threading.Lock)
-
-    @classmethod
-    def begin(cls, *, torch: bool) -> "Server":
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
-        here = str(Path(__file__).parent)
-        code = f"import sys; sys.path.insert(0, {here!r}); import forks; forks.serve({theirs.fileno()}, {torch})"
-        # the last word makes room for the command lines of those that are forked
-        command = [sys.executable, "-P", "-c", code, "x" * TITLE]
-        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
-        theirs.close()
-        return cls(process, ours)
-
-    def ask(self, order: Order, streams: list[int]) -> tuple[int, int]:
-        """Pid of the new process, and where its exit status will be told."""
-        ours, theirs = os.pipe()
-        try:
-            with self.lock:
-                message = pickle.dumps((sys.path, pickle.dumps(order)))
-                socket.send_fds(self.socket, [message], [*streams, theirs])
-                answer = self.socket.recv(64)
-        finally:
-            os.close(theirs)
-        if not answer:
-            raise RuntimeError("the server of forks has died; its words are above")
-        return int(answer), ours
-
-    def end(self) -> None:
-        self.socket.close()
-        self.process.wait()
+FOLDER = "UNETSWEEP_FORKS"
+"""Variable that names the folder of the servers' sockets, which the workers of pytest-xdist share."""
+PATIENCE_S = 300.0
+"""How long a server may take to import everything."""
 
 
-_servers: dict[bool, Server] = {}
+def share() -> None:
+    """Make the folder of the servers. They end with this process, and so does the folder."""
+    folder = Path(tempfile.mkdtemp(prefix="forks-"))
+    os.mkfifo(folder / "alive")
+    held = os.open(folder / "alive", os.O_RDWR)  # a server sees when the last writer has gone
+    os.environ[FOLDER] = str(folder)
+
+    def end() -> None:
+        os.close(held)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+
+
+def server(*, torch: bool) -> Path:
+    """The socket of the server with PyTorch, or of the one without; whoever needs it first starts it."""
+    if FOLDER not in os.environ:
+        share()
+    folder = Path(os.environ[FOLDER])
+    path = folder / ("with-torch" if torch else "without")
+    if not path.exists():
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                _begin(path, torch)
+    return path
+
+
+def _begin(path: Path, torch: bool) -> None:
+    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
+    here = str(Path(__file__).parent)
+    code = f"import sys; sys.path.insert(0, {here!r}); import forks; forks.serve({str(path)!r}, {torch})"
+    # the last word makes room for the command lines of those that are forked
+    command = [sys.executable, "-P", "-c", code, "x" * TITLE]
+    said = path.with_suffix(".log")
+    with said.open("wb") as log:  # the streams of whoever needs it first are not its own
+        process = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    path.with_suffix(".pid").write_text(str(process.pid))
+    _kept.append(process)
+    until = time.monotonic() + PATIENCE_S
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > until:
+            process.kill()
+            raise RuntimeError(f"the server of forks does not start: {said.read_text()}")
+        time.sleep(0.02)
+
+
+def _ask(path: Path, order: Order, streams: list[int]) -> tuple[int, int]:
+    """Pid of the new process, and where its exit status will be told."""
+    ours, theirs = os.pipe()
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+            asking.connect(str(path))
+            message = pickle.dumps((sys.path, pickle.dumps(order)))
+            socket.send_fds(asking, [message], [*streams, theirs])
+            answer = asking.recv(64)
+    finally:
+        os.close(theirs)
+    if not answer:
+        raise RuntimeError(f"the server of forks has died: {path.with_suffix('.log').read_text()}")
+    return int(answer), ours
+
+
 _FORKED = False
 """Whether this process is one that was forked."""
 
 
-def server(*, torch: bool) -> Server:
-    """The server of this process with PyTorch, or the one without; it is begun when it is first needed."""
-    if torch not in _servers:
-        _servers[torch] = Server.begin(torch=torch)
-        atexit.register(_servers[torch].end)
-    return _servers[torch]
-
-
-def serve(fd: int, torch: bool) -> None:
-    """Fork what is asked for, and tell how each ends, until the other side is gone."""
-    asked = socket.socket(fileno=fd)
+def serve(path: str, torch: bool) -> None:
+    """Fork what is asked for at this socket, and tell how each ends, until those who ask are gone."""
+    alive = os.open(Path(path).with_name("alive"), os.O_RDONLY | os.O_NONBLOCK)
     import_everything(torch=torch)
     count = len(os.listdir("/proc/self/task"))
     assert count == 1, f"the server of forks has {count} threads"
@@ -290,20 +326,33 @@ def serve(fd: int, torch: bool) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
     living: dict[int, int] = {}
-    while True:
-        ready, _, _ = select.select([asked, wakes], [], [])
-        if wakes in ready:
-            os.read(wakes, 4096)
-            _reap(living)
-        if asked in ready:
-            message, fds, _, _ = socket.recv_fds(asked, 1 << 20, 4)
-            if not message:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f"{path}.new")
+        listener.listen(64)
+        os.rename(f"{path}.new", path)
+        while True:
+            ready, _, _ = select.select([listener, wakes, alive], [], [])
+            if alive in ready:
                 os._exit(0)
-            *streams, status = fds
-            pid = _fork(message, streams)
-            for each in streams:
-                os.close(each)
-            living[pid] = status
+            if wakes in ready:
+                os.read(wakes, 4096)
+                _reap(living)
+            if listener in ready:
+                _answer(listener, living)
+
+
+def _answer(listener: socket.socket, living: dict[int, int]) -> None:
+    asked, _ = listener.accept()
+    with asked:
+        message, fds, _, _ = socket.recv_fds(asked, 1 << 20, 4)
+        if not message:  # it has ended before it asked
+            return
+        *streams, status = fds
+        pid = _fork(message, streams)
+        for each in streams:
+            os.close(each)
+        living[pid] = status
+        with contextlib.suppress(BrokenPipeError):
             asked.send(str(pid).encode())
 
 
@@ -410,10 +459,6 @@ def _python_signals() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-_kept: list[Any] = []
-"""The streams that were: closing one would close its number."""
 
 
 def _open_streams() -> None:

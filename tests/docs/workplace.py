@@ -12,7 +12,8 @@ from pages import ROOT
 
 _UNETSWEEP = """#!/bin/bash
 if [ "$1 $2" = "data sample" ] && [ $# = 3 ]; then set -- "$@" --size 48 --eyes 3; fi
-exec "{python}" -P -m unetsweep "$@"
+if [ -n "$COLD" ]; then exec "{python}" -P -m unetsweep "$@"; fi
+exec "{python}" -I -S -c 'import sys; sys.path.insert(0, "{tests}"); import forks; forks.client()' "$@"
 """
 _SMALLER = {
     "image_size: 128": "image_size: 32",
@@ -30,10 +31,16 @@ class Workplace:
     folder: Path
     bin: Path
 
-    def bash(self, script: str) -> str:
-        """What the script prints; fails the test at its first command that fails."""
+    def bash(self, script: str, *, cold: bool = False) -> str:
+        """What the script prints; fails the test at its first command that fails. `cold`: each `unetsweep` is a Python
+        that starts from nothing, as a user's is; otherwise a fork."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "COMET_"))}
-        environment |= {"PATH": f"{self.bin}:{environment['PATH']}", "NO_COLOR": "1", "HOME": str(self.folder)}
+        environment |= {
+            "PATH": f"{self.bin}:{environment['PATH']}",
+            "NO_COLOR": "1",
+            "HOME": str(self.folder),
+            "COLD": "1" * cold,
+        }
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=self.folder,
@@ -53,7 +60,7 @@ def make_workplace(folder: Path) -> Workplace:
     shutil.copytree(ROOT / "slurm" / "profiles", folder / "slurm" / "profiles")
     bin_folder = folder / "bin"
     bin_folder.mkdir()
-    _script(bin_folder / "unetsweep", _UNETSWEEP.format(python=sys.executable))
+    _script(bin_folder / "unetsweep", _UNETSWEEP.format(python=sys.executable, tests=ROOT / "tests"))
     for name in ("python", "python3"):
         _script(bin_folder / name, f'#!/bin/bash\nexec "{sys.executable}" "$@"\n')
     _make_small(folder / "sweeps" / "quickstart.yaml")

@@ -6,11 +6,6 @@ import torch
 import training_scenes
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """All by one of the processes of pytest-xdist: one server that forks, and no two trainings of several ranks."""
-    item.add_marker(pytest.mark.xdist_group("training"))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
     """As in a training: several would wait for each other where the other cores are at work."""
