@@ -10,7 +10,7 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PYTEST := $(BIN)/pytest -n $(WORKERS)
+PYTEST := $(BIN)/pytest -n $(WORKERS) --durations=20
 SAMPLE := data/sample/groups.csv
 
 .DEFAULT_GOAL := help
@@ -33,13 +33,14 @@ test: $(READY) ## Run the tests that need no SLURM, WORKERS at a time (minutes)
 	$(PYTEST) -m 'not slurm and not thorough'
 
 test-slurm: $(READY) ## Run the tests on a real SLURM, which they start and stop themselves
-	$(BIN)/pytest -n 3 -m 'slurm and not thorough' tests/faults tests/slurm
+	$(BIN)/pytest -n 3 --durations=20 -m 'slurm and not thorough' tests/faults tests/slurm
 
 test-faults: $(READY) ## Cause every fault three times on real SLURMs and judge; goes on from $(FAULTS)
 	$(BIN)/python tests/faults --results $(FAULTS)
 
 test-all: check test test-slurm test-faults simulate ## Run everything that there is, for hours; see docs/testing.md
 	$(PYTEST) -m thorough
+	HYPOTHESIS_EXAMPLES=1000 $(PYTEST) tests/core tests/config tests/report tests/images
 	$(BIN)/python tests/planted.py
 
 coverage: $(READY) ## Run the tests of `make test` and show which lines and branches they reach

@@ -1,5 +1,6 @@
 """How the tests are dealt out to the workers of pytest-xdist, and what holds for all of them."""
 
+import os
 from typing import Any
 
 import forks
@@ -9,8 +10,16 @@ from hypothesis import HealthCheck, settings
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]
 """Of doctest, which would import each a second time."""
 
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("tests")  # a machine that is busy is no fault
+EXAMPLES = "HYPOTHESIS_EXAMPLES"
+"""Variable: how many examples a property is tried with, where it does not say so itself."""
+
+settings.register_profile(
+    "tests",
+    max_examples=int(os.environ.get(EXAMPLES, "50")),
+    deadline=None,  # a machine that is busy is no fault
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tests")
 
 FOLDERS = ("tests/training", "tests/faults")
 """Each is a group of its own: one server that forks, never two trainings of several ranks; one campaign."""

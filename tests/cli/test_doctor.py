@@ -1,8 +1,10 @@
 """`unetsweep doctor` without SLURM, and its rules: every fact is a row, whatever it is."""
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from unetsweep.adapters import doctor_disk, doctor_payload
 from unetsweep.adapters.doctor_node import node_facts
 from unetsweep.adapters.doctor_slurm import parse_partition_rows
 from unetsweep.cli._doctor import probed, workspace
+from unetsweep.cli.doctor import SIGNALS
 from unetsweep.core import doctor_cluster, doctor_places
 from unetsweep.core.doctor import BROKEN, LIMITED, OK, UNKNOWN, Fact, Row, judge
 from unetsweep.core.doctor_advice import advice
@@ -22,6 +25,15 @@ PARTITIONS = (
     "PartitionName=gpu AllowGroups=ALL Default=NO MaxTime=1-00:00:00 DefaultTime=NONE PreemptMode=OFF State=UP\n"
     "PartitionName=cpu AllowGroups=ALL Default=YES MaxTime=UNLIMITED DefaultTime=01:00:00 State=DOWN\n"
 )
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """What the command does with signals is not for the tests that come after it in this process."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def row(name: str, value: Any = None, error: str | None = None) -> Row:

@@ -9,7 +9,7 @@ from bed import SBIN
 from campaign import Case, beside, cases_of, line_of
 from turns import ASKED, CORE, HEAVY, LIGHT, chosen, told, turn_now
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.slurm
 
 LANES = {"none": 3, "dbd": 1}
 TURN = turn_now()

@@ -13,11 +13,10 @@ from unetsweep.core import layout
 from unetsweep.core.facts import Job
 from unetsweep.core.ports import Submission
 
-ACCOUNTED = pytest.param("dbd", marks=pytest.mark.xdist_group("accounting"))
-"""One worker starts the cluster that has them: it takes seconds, and a database."""
-with_accounts = pytest.mark.parametrize("cluster", [ACCOUNTED], indirect=True)
-with_and_without = pytest.mark.parametrize("cluster", ["none", ACCOUNTED], indirect=True)
-"""For a test that sees something of the accounts; all others run without."""
+with_accounts = pytest.mark.parametrize("cluster", ["dbd"], indirect=True)
+with_and_without = pytest.mark.parametrize("cluster", ["none", "dbd"], indirect=True)
+"""For a test that sees something of the accounts; all others run without. One worker starts the cluster that has them
+(`group_of` in tests/conftest.py): it takes seconds, and a database."""
 
 
 @dataclass(frozen=True)

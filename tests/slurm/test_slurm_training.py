@@ -11,8 +11,7 @@ import pytest
 from slurm_cluster import Cluster
 from slurm_sweeps import results_of, unetsweep, until, until_left
 
-pytestmark = [pytest.mark.slurm, pytest.mark.train, pytest.mark.xdist_group("trainings")]
-"""One after the other: of two at once on two cores, each takes more than twice as long."""
+pytestmark = [pytest.mark.slurm, pytest.mark.train]
 
 SWEEP = """
 name: eyes
