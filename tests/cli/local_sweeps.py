@@ -182,13 +182,21 @@ class Finished:
         place.wait_quiet()
         self._place = place
         self._kept = place.folder.with_name(f"{place.folder.name}-kept")
-        shutil.copytree(place.folder, self._kept, symlinks=True)
+        shutil.copytree(place.folder, self._kept, symlinks=True, copy_function=_copied)
 
     def anew(self) -> Place:
         self._place.end()
         shutil.rmtree(self._place.folder)
-        shutil.copytree(self._kept, self._place.folder, symlinks=True)
+        shutil.copytree(self._kept, self._place.folder, symlinks=True, copy_function=_copied)
         return self._place
+
+
+def _copied(source: str, target: str) -> None:
+    """The copies of the package are most of the files, and nobody writes into them."""
+    if "/code/" in source:
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
 
 
 def environment() -> dict[str, str]:
