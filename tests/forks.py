@@ -242,6 +242,8 @@ FOLDER = "UNETSWEEP_FORKS"
 """Variable that names the folder of the servers' sockets, which the workers of pytest-xdist share."""
 PATIENCE_S = 300.0
 """How long a server may take to import everything."""
+_AT_FIRST = dict(os.environ)
+"""A server's variables: without what the test has set that needs it first."""
 
 
 def share() -> None:
@@ -273,7 +275,7 @@ def server(*, torch: bool) -> Path:
 
 
 def _begin(path: Path, torch: bool) -> None:
-    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
+    env = {**_AT_FIRST, "OPENBLAS_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
     here = str(Path(__file__).parent)
     code = f"import sys; sys.path.insert(0, {here!r}); import forks; forks.serve({str(path)!r}, {torch})"
     # the last word makes room for the command lines of those that are forked
