@@ -287,6 +287,7 @@ def _begin(path: Path, torch: bool) -> None:
         )
     path.with_suffix(".pid").write_text(str(process.pid))
     _kept.append(process)
+    atexit.register(setattr, process, "returncode", 0)  # it outlives this worker: Popen is not to warn of it
     until = time.monotonic() + PATIENCE_S
     while not path.exists():
         if process.poll() is not None or time.monotonic() > until:

@@ -37,6 +37,7 @@ def test_a_fork_has_a_process_a_command_line_and_signals_of_its_own(tmp_path: Pa
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait(30) == -signal.SIGKILL
+        process.stdout.close()
         place.end()
 
 
