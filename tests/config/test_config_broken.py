@@ -240,6 +240,10 @@ TABLE = {
         GOOD + "slurm: {mem: 4GB}\n",
         "s.yaml:6:9: slurm.mem: found '4GB'; write 4G or 500M",
     ),
+    "a line of setup that is no text": (
+        GOOD + "slurm: {setup: [module load cuda, 3]}\n",
+        "s.yaml:6:35: slurm.setup: found 3; a line of shell",
+    ),
     "more memory than the most": (
         GOOD + "slurm: {mem: 4G, mem_max: 500M}\n",
         "s.yaml:6:18: slurm.mem_max: found 500M, less than mem 4G",

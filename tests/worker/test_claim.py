@@ -1,0 +1,107 @@
+"""What a start does first: it leaves where there is nothing to do, and otherwise says that the run is its own."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from unetsweep.adapters.files import write_json
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.contract import DataConfig, TrialConfig
+from unetsweep.core import layout
+from unetsweep.core.actions import Element
+from unetsweep.errors import TrainingError
+from unetsweep.worker import claim, deadline
+from unetsweep.worker.claim import Start, enter
+from unetsweep.worker.rank import run_rank
+
+SWEEP = """\
+name: eyes
+data: {root: eyes}
+space: {epochs: [3], batch_size: [4], learning_rate: [1e-3]}
+"""
+RUN = Path("runs/0000")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """The first start of a trial that was submitted."""
+    directory = SweepDir(tmp_path / "eyes")
+    directory.create(SWEEP, "local")
+    directory.add_trials([TrialConfig(epochs=3, batch_size=4, learning_rate=1e-3, data=DataConfig("eyes"))], {})
+    token, _ = directory.intend([Element(0, 1, ((0, 3),))], None, "array")
+    return Start(directory.root, token, 0, 0, "7")
+
+
+def claims(start: Start) -> list[str]:
+    return sorted(path.name for path in (start.root / RUN / "claims").glob("*"))
+
+
+def test_the_first_claims_the_run_and_a_restart_takes_it_over(start: Start) -> None:
+    first = enter(start, start.root / RUN, 1, 0)
+    assert first
+    assert first.holds()
+    again = enter(replace(start, restart=1), start.root / RUN, 1, 0)
+    assert again
+    assert again.holds()
+    assert not first.holds()
+    assert claims(start) == ["1-0", "1-1"]
+
+
+def test_the_same_start_twice_is_one(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    assert enter(start, start.root / RUN, 1, 0)
+    assert enter(start, start.root / RUN, 1, 0) is None
+    assert "leaving: 0000 is owned by (1, 0)" in capsys.readouterr().out
+
+
+def test_a_claim_of_an_attempt_that_was_given_up_holds_no_more(start: Start) -> None:
+    mine = enter(start, start.root / RUN, 1, 0)
+    assert mine
+    assert mine.holds()
+    write_json(start.root / layout.attempt_lost(0, 1), {})
+    assert not mine.holds()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        (layout.attempt(0, 1), {"token": "0" * 12}, "attempt 1 of 0000 belongs to submission 000000000000"),
+        (layout.attempt_lost(0, 1), {}, "attempt 1 of 0000 was given up"),
+        (layout.claim(0, 2, 0), {}, "a later start has claimed 0000"),
+        (f"{RUN}/{layout.horizon(3)}", {}, "0000 has its results already"),
+        (f"{layout.trial_dir(0)}/{layout.RESULT}", {}, "the trials of 0000 have ended without it"),
+        (f"{layout.trial_dir(0)}/{layout.CANCELLED}", {}, "the trials of 0000 were cancelled"),
+    ],
+)
+def test_a_start_that_has_nothing_to_do_leaves_and_claims_nothing(
+    start: Start,
+    file: str,
+    content: dict[str, str],
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = start.root / file
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, before | content)
+    there = claims(start)
+    monkeypatch.setattr(deadline, "listen", lambda: None)  # the signals are those of the tests
+    for rank in range(2):
+        run_rank(start, rank, 2)
+        assert capsys.readouterr().out == f"leaving: {reason}\n"
+    assert claims(start) == there
+    assert not list((start.root / RUN).glob("error-*"))
+
+
+def test_the_other_ranks_take_the_port_of_the_claim(start: Start) -> None:
+    first = enter(start, start.root / RUN, 1, 0)
+    assert first
+    assert enter(start, start.root / RUN, 1, 1) == first
+
+
+def test_a_rank_whose_rank_0_never_comes_says_so(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "CLAIM_WAIT_S", 0.0)
+    with pytest.raises(TrainingError, match=r"rank 1 waited 0 s for rank 0 to claim .*0000 as 1-0"):
+        enter(start, start.root / RUN, 1, 1)
