@@ -43,7 +43,7 @@ def main() -> int:
     trouble = [case for case in cases if not case.get("kept", "left_out" in case)]
     print(f"{len(cases)} cases, {sum(bool(case.get('kept')) for case in cases)} kept; not kept: {len(trouble)}")
     if broken:
-        print(f"{broken} lanes broke, and what they had taken was not made: start this again, it goes on")
+        print(f"{broken} lanes failed, and the cases that they had taken were not made; start this again to make them")
     return int(bool(trouble or broken))
 
 

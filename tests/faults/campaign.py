@@ -7,9 +7,11 @@ Rule 3: lanes are processes side by side, each with a testbed; each takes the ne
         first, so that all end at about the same time.
 """
 
+import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,7 +54,9 @@ def run_case(kind: Kind, number: int, bed: Bed, folder: Path, shared: Path) -> C
     try:
         kind.act(scene)
         scene.until_ended()
+        ended = time.monotonic()
         alive = scene.until_quiet() if scene.ended() else []
+        case["quiet_after_s"] = round(time.monotonic() - ended, 1)
         report = json.loads(scene.unetsweep("report", scene.name, "--format", "json"))
         verdict = judge(scene.root, read_facts(scene.facts_path), report, scene.trials, scene.expected)
         if scene.ended():
@@ -193,13 +197,17 @@ def choose(words: list[str], exactly: list[str]) -> list[Kind]:
 
 
 def beside(names: Mapping[str, list[str]], lanes: Mapping[str, int], rounds: int, results: Path) -> int:
-    """So many lanes of each variant at the same time, for the kinds of these names: a case is mostly waiting.
-    How many of the lanes broke, and so left out what they had taken."""
+    """Run so many lanes of each variant at the same time, for the kinds of these names: a case is mostly waiting.
+    Returns how many lanes failed; the cases that they had taken were not made."""
     shared = Path(tempfile.mkdtemp(prefix="faults-shared-"))
     base = [sys.executable, str(HERE), "--lane", str(shared), "--rounds", str(rounds), "--results", str(results)]
     running = [
         # in sessions of their own: after a Ctrl-C each is told here, once, and stops its testbed
-        subprocess.Popen([*base, "--variant", variant, "--exactly", *names[variant]], start_new_session=True)
+        subprocess.Popen(
+            [*base, "--variant", variant, "--exactly", *names[variant]],
+            start_new_session=True,
+            preexec_fn=_ended_with_us,
+        )
         for variant, count in lanes.items()
         for _ in range(count)
         if names.get(variant)
@@ -209,5 +217,11 @@ def beside(names: Mapping[str, list[str]], lanes: Mapping[str, int], rounds: int
     finally:  # each stops its testbed
         for process in running:
             process.terminate()
+        for process in running:
             process.wait(180)
         shutil.rmtree(shared)
+
+
+def _ended_with_us() -> None:
+    """For a child: SIGTERM when its parent dies, even by a kill that the parent cannot handle."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, linux/prctl.h

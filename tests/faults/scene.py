@@ -19,6 +19,9 @@ HERE = Path(__file__).parent
 CLOCKS = "unseen=15,result=3,hang=8,linger=20,keeper=5"
 PATIENCE_S = 180.0
 """Far more than any fault needs: what has not come by then never comes."""
+QUIET_S = 90.0
+"""Within so long of the last result nothing of the sweep may live: what hangs after its result is ended after 20 s
+(linger) and what makes no progress after 8 (hang); the rest is for a busy machine."""
 SWEEP = """\
 name: {name}
 space: {{epochs: [{epochs}], batch_size: [4], learning_rate: [{rates}]}}
@@ -168,7 +171,7 @@ class Scene:
         """Nobody makes a pass here: the jobs must do it themselves."""
         until(self.ended, seconds)
 
-    def until_quiet(self, seconds: float = PATIENCE_S) -> list[str]:
+    def until_quiet(self, seconds: float = QUIET_S) -> list[str]:
         """Wait until nothing of the sweep lives; what does all the same."""
         until(lambda: not self._living(), seconds)
         return self._living()

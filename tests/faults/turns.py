@@ -17,6 +17,8 @@ CORE = (
     "the controller stopped during sbatch",
     "the controller killed and started again",
     "submit killed at every deed in turn",
+    "submit killed after record",
+    "submit killed before keeper",
     "preempted by a higher partition",
     "node set down",
     "kill -9 of the batch shell",
@@ -24,8 +26,7 @@ CORE = (
     "a full disk",
     "nothing goes wrong",
 )
-"""Where a sweep that loses a trial, or trains one twice, would show it first. (A pass killed at any one deed is part of
-"every deed in turn", and the rank is killed with accounting.)"""
+"""Where a sweep that loses a trial, or trains one twice, would show it first. (The rank is killed with accounting.)"""
 ASKED = ("scancel of a job", "node set down", "out of memory", "kill -9 of the rank", "the accounting away")
 """What the accounting is asked about: each time, with it."""
 LIGHT, HEAVY = 11, 1
