@@ -52,7 +52,8 @@ def every_deed(scene: Scene) -> None:
         raise NotCaused(f"no pass came to {', '.join(missed)}")
     scene.bed.run("scontrol", "requeue", scene.job_of(scene.victim(2)))
     scene.env["UNETSWEEP_CLOCKS"] = f"{CLOCKS},watch=0.1"  # to see a result before the pass of its own job does
-    if not any([_die(scene, when, "tell", "--watch") for when in ("before", "after")]):
+    told = [_die(scene, when, "tell", "--watch") for when in ("before", "after")]
+    if not any(told):
         raise NotCaused("the jobs' own passes told every result first")
     scene.submit()
 
