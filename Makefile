@@ -40,17 +40,18 @@ test-faults: $(READY) ## Cause every fault three times on real SLURMs and judge;
 
 test-all: check test test-slurm test-faults simulate ## Run everything that there is, for hours; see docs/testing.md
 	$(PYTEST) -m thorough
+	TESTBED_VARIANT=dbd $(PYTEST) -m 'slurm and not thorough' tests/slurm
 	HYPOTHESIS_EXAMPLES=1000 $(PYTEST) tests/core tests/config tests/report tests/images
 	$(BIN)/python tests/planted.py
 
 coverage: $(READY) ## Run the tests of `make test` and show which lines and branches they reach
 	rm -rf build/coverage
 	$(BIN)/coverage run -m pytest -n $(WORKERS) -m 'not slurm and not thorough'
-	$(BIN)/coverage combine --quiet; rm -f build/coverage/data.*  # of a process that was killed while it wrote
+	$(BIN)/coverage combine --quiet && rm -f build/coverage/data.*  # of a process that was killed while it wrote
 	$(BIN)/coverage report --format total | xargs echo 'lines and branches of the package, percent:'
 	$(BIN)/coverage report --include 'unetsweep/core/*'
 
-check: $(READY) ## Run the linters, the type checker and the rules of the rooms
+check: $(READY) ## Run the linters, the type checker and the rules of the layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

@@ -22,7 +22,7 @@ settings.register_profile(
 settings.load_profile("tests")
 
 FOLDERS = ("tests/training", "tests/faults")
-"""Each is a group of its own: one server that forks, never two trainings of several ranks; one campaign."""
+"""Each is a group of its own: one server of forks for all trainings of tests/training; one campaign."""
 FIRST = (
     *("tests/faults", "tests/slurm/test_slurm_training.py", "accounting"),
     *("tests/training", "tests/docs/test_docs.py", "tests/cli/test_shared.py", "tests/cli/test_confirm.py"),

@@ -5,6 +5,7 @@ a process of its own with that command line, directory, environment, signals and
 What `unetsweep` starts in its turn is forked from it, in the same way. Anything else is started as always.
 
 Rule 1: a server only imports. It starts no thread, computes nothing and touches no GPU, so a fork of it is whole.
+        (It asks git once about the checkout, for all of its forks.)
 Rule 2: there are two servers, one with PyTorch and one without, for a fork costs four times as much with it. A process
         of the one without PyTorch may import it.
 Rule 3: where the start itself is tested (interpreter, PYTHONPATH, sitecustomize, pinned code), start cold:
@@ -34,7 +35,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 PROGRAMS = ("unetsweep", "unetsweep.worker")
 LATE = ("cv2", "numpy", "optuna", "optuna.storages.journal", "yaml")
@@ -54,7 +55,7 @@ class Order:
     """A process that is wanted."""
 
     command: tuple[str, ...]
-    cwd: str | None
+    cwd: str
     env: dict[str, str]
     new_session: bool = False
     group: int | None = None
@@ -127,7 +128,7 @@ def start(
         more |= {"start_new_session": start_new_session, "umask": umask, "preexec_fn": preexec_fn}
         more |= {} if process_group is None else {"process_group": process_group}
         return subprocess.Popen(words, **more)
-    where = None if cwd is None else str(cwd)
+    where = os.getcwd() if cwd is None else str(cwd)
     order = Order(words, where, env, start_new_session, process_group, umask, preexec_fn)
     with contextlib.ExitStack() as held:
         streams, read = _streams(stdin, stdout, stderr, held)
@@ -170,12 +171,19 @@ class Process:
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, None]:
-        """What it wrote into its pipe, after its end."""
+        """What was written into its pipe until nobody could write any more. Raises TimeoutExpired like Popen's."""
         assert self.stdout is not None
-        said = self.stdout.read()
+        until, parts = time.monotonic() + (float("inf") if timeout is None else timeout), [b""]
+        while True:
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([self.stdout], [], [], None if left == float("inf") else left)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0, b"".join(parts))
+            parts.append(os.read(self.stdout.fileno(), 1 << 16))
+            if not parts[-1]:
+                break
         self.stdout.close()
-        self.wait(timeout)
-        return said, None
+        self.wait(None if timeout is None else max(0.0, until - time.monotonic()) + 1)
+        return b"".join(parts).decode(), None
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -243,7 +251,7 @@ FOLDER = "UNETSWEEP_FORKS"
 PATIENCE_S = 300.0
 """How long a server may take to import everything."""
 _AT_FIRST = dict(os.environ)
-"""A server's variables: without what the test has set that needs it first."""
+"""The environment of a server: as it was before any test changed it."""
 
 
 def share() -> None:
@@ -304,11 +312,14 @@ def _ask(path: Path, order: Order, streams: list[int]) -> tuple[int, int]:
             asking.connect(str(path))
             message = pickle.dumps((sys.path, pickle.dumps(order)))
             socket.send_fds(asking, [message], [*streams, theirs])
-            answer = asking.recv(64)
+            answer = asking.recv(1 << 16)
     finally:
         os.close(theirs)
     if not answer:
         raise RuntimeError(f"the server of forks has died: {path.with_suffix('.log').read_text()}")
+    if not answer.isdigit():
+        os.close(ours)
+        raise subprocess.SubprocessError(answer.decode())
     return int(answer), ours
 
 
@@ -351,12 +362,18 @@ def _answer(listener: socket.socket, living: dict[int, int]) -> None:
         if not message:  # it has ended before it asked
             return
         *streams, status = fds
-        pid = _fork(message, streams)
+        try:
+            pid = _fork(message, streams)
+        except subprocess.SubprocessError as error:
+            os.close(status)
+            answer = str(error)
+        else:
+            living[pid] = status
+            answer = str(pid)
         for each in streams:
             os.close(each)
-        living[pid] = status
         with contextlib.suppress(BrokenPipeError):
-            asked.send(str(pid).encode())
+            asked.send(answer.encode())
 
 
 def _reap(living: dict[int, int]) -> None:
@@ -393,23 +410,40 @@ def import_everything(*, torch: bool) -> None:
 
 
 def _fork(message: bytes | Order, streams: list[int]) -> int:
-    """The pid of a new process that becomes what is ordered."""
+    """The pid of a new process that has become what is ordered. SubprocessError: it could not; like Popen."""
+    done, become = os.pipe()
     # what is sent to it before it has signals of its own must not reach a handler of ours
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     pid = os.fork()
-    if pid:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    else:
-        status = 1
+    if not pid:
+        _child(message, streams, become)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    os.close(become)
+    with os.fdopen(done) as trouble:
+        said = trouble.read()  # comes to its end when the child has become it, or has died
+    if said:
+        os.waitpid(pid, 0)
+        raise subprocess.SubprocessError(said)
+    return pid
+
+
+def _child(message: bytes | Order, streams: list[int], become: int) -> NoReturn:
+    """What a new process does. `become`: a pipe, closed when it is what was ordered; before, for why it cannot be."""
+    status = 1
+    try:
+        become = _take(streams, become)
         try:
             order = message if isinstance(message, Order) else _order_of(message)
-            _become(order, streams)
-            status = _main(order)
+            _become(order)
         except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return pid
+            os.write(become, traceback.format_exc().encode()[-4096:])
+            raise
+        os.close(become)
+        status = _main(order)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
 
 
 def _order_of(message: bytes) -> Order:
@@ -420,8 +454,18 @@ def _order_of(message: bytes) -> Order:
     return order
 
 
-def _become(order: Order, streams: list[int]) -> None:
-    """As exec() leaves a process: its streams, signals, directory, variables and command line."""
+def _take(streams: list[int], become: int) -> int:
+    """Make these 0, 1 and 2, and close everything else but `become`, whose new number is returned."""
+    copies = [os.dup(each) for each in streams]  # one of them may be 0, 1 or 2
+    for number, each in enumerate(copies):
+        os.dup2(each, number)
+    become = os.dup2(become, 3, inheritable=False)
+    os.closerange(4, max(1024, *copies) + 1)
+    return become
+
+
+def _become(order: Order) -> None:
+    """As exec() leaves a process: its signals, directory, variables and command line."""
     global _FORKED
     _FORKED = True
     atexit._clear()  # what was registered is the server's: it would walk through all that was imported
@@ -429,13 +473,8 @@ def _become(order: Order, streams: list[int]) -> None:
         os.setsid()
     elif order.group is not None:
         os.setpgid(0, order.group)
-    copies = [os.dup(each) for each in streams]  # one of them may be 0, 1 or 2
-    for number, each in enumerate(copies):
-        os.dup2(each, number)
-    os.closerange(3, max(1024, *copies) + 1)
     _reset_signals()
-    if order.cwd is not None:
-        os.chdir(order.cwd)
+    os.chdir(order.cwd)
     if order.umask >= 0:
         os.umask(order.umask)
     if order.before is not None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -186,6 +187,7 @@ class Finished:
 
     def anew(self) -> Place:
         self._place.end()
+        self._place.wait_quiet()
         shutil.rmtree(self._place.folder)
         shutil.copytree(self._kept, self._place.folder, symlinks=True, copy_function=_copied)
         return self._place
@@ -193,7 +195,7 @@ class Finished:
 
 def _copied(source: str, target: str) -> None:
     """The copies of the package are most of the files, and nobody writes into them."""
-    if "/code/" in source:
+    if re.search(r"/results/[^/]+(/confirm)?/code/", source):
         os.link(source, target)
     else:
         shutil.copy2(source, target)

@@ -49,3 +49,41 @@ def test_a_server_has_imported_what_it_should_and_started_no_thread(torch: bool)
     maps = Path(f"/proc/{pid}/maps").read_text()
     assert ("libtorch" in maps) is torch
     assert "libcuda.so" not in maps
+
+
+def test_what_a_fork_cannot_become_is_told_like_popen_and_leaves_no_process(tmp_path: Path):
+    command = [sys.executable, "-m", "unetsweep", "--version"]
+    for trouble in ({"cwd": tmp_path / "gone"}, {"cwd": tmp_path, "preexec_fn": failing}):
+        with pytest.raises(subprocess.SubprocessError, match=r"FileNotFoundError|it cannot be"):
+            forks.run(command, env=environment(), **trouble)
+
+
+def failing() -> None:
+    raise RuntimeError("it cannot be")
+
+
+def test_a_fork_is_what_was_ordered_as_soon_as_it_is_started(tmp_path: Path):
+    place = Place(tmp_path)
+    place.trainer(UNTIL_TOLD)
+    sweep = place.grid(1)
+    for _ in range(20):
+        command = [sys.executable, "-m", "unetsweep", "submit", sweep.name, "--dry-run"]
+        process = forks.start(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, start_new_session=True)
+        line = Path(f"/proc/{process.pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        assert [each.decode() for each in line] == command
+        assert os.getsid(process.pid) == process.pid
+        assert "1 trial" in process.communicate(60)[0]
+
+
+def test_no_training_holds_the_streams_of_submit(tmp_path: Path):
+    place = Place(tmp_path)
+    place.trainer(UNTIL_TOLD)
+    sweep = place.grid(1)
+    command = [sys.executable, "-m", "unetsweep", "submit", sweep.name, "--executor", "local"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    try:
+        said, _ = forks.start(command, cwd=tmp_path, env=environment(), **streams).communicate(60)
+        assert "sweep" in said
+        place.wait(lambda: place.notes("begin"))  # it is at work, and waits to be told
+    finally:
+        place.end()

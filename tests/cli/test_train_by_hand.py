@@ -1,14 +1,11 @@
 """A training by hand is the sweep's, bit for bit; it needs no network; what cannot be trained is said plainly."""
 
-import ctypes
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +38,13 @@ def here(tmp_path: Path, eyes: Path) -> Path:
     return tmp_path
 
 
-def unetsweep(
-    here: Path, *words: str, status: int = 0, before: Callable[[], None] | None = None
-) -> subprocess.CompletedProcess[str]:
+def unetsweep(here: Path, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     done = forks.run(
         [sys.executable, "-m", "unetsweep", *words],
         cwd=here,
         env=environment(),
         timeout=300,
         torch=True,
-        preexec_fn=before,
     )
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -62,16 +56,18 @@ def test_a_smallest_json_by_hand_gives_the_sweeps_trial_bit_for_bit(here: Path):
     (here / "config.json").write_text(json.dumps(CONFIG | {"accelerator": "cpu"}))
     unetsweep(here, "train", "config.json", "--out", "hand")
     unetsweep(here, "submit", "s.yaml", "--executor", "local", "--watch")
-    by_hand = json.loads((here / "hand/result.json").read_bytes())
-    by_sweep = json.loads((here / "results/s/trials/0000/result.json").read_bytes())
+    assert same_result(here / "hand", here / "results/s/runs/0000", here / "results/s/trials/0000")
+
+
+def same_result(one: Path, other: Path, trial: Path | None = None) -> bool:
+    """Whether two trainings of two epochs left the same scores and weights, to the last bit. `trial`: the folder of
+    the other's result, where that is another one."""
+    results = [json.loads((folder / "result.json").read_bytes()) for folder in (one, trial or other)]
     same = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image", "data_manifest")
-    assert {name: by_hand[name] for name in same} == {name: by_sweep[name] for name in same}
-    weights = [
-        torch.load(folder / "checkpoints/best-2.ckpt", weights_only=True)["weights"]
-        for folder in (here / "hand", here / "results/s/runs/0000")
-    ]
+    assert {name: results[0][name] for name in same} == {name: results[1][name] for name in same}
+    weights = [torch.load(folder / "checkpoints/best-2.ckpt", weights_only=True)["weights"] for folder in (one, other)]
     assert weights[0].keys() == weights[1].keys()
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    return all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 @pytest.fixture
@@ -138,19 +134,18 @@ def test_a_folder_whose_training_refuses_keeps_its_config(here: Path, processes:
     assert files(here / "out") == before
 
 
-def cut_off() -> None:
-    """For a child: a network namespace of its own, in which there is nobody."""
-    own_user, own_net = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of linux/sched.h
-    if ctypes.CDLL(None, use_errno=True).unshare(own_net if os.geteuid() == 0 else own_user | own_net):
-        raise OSError(ctypes.get_errno(), "unshare")
-
-
-def test_a_training_needs_no_network(here: Path):
+def test_a_training_needs_no_network_and_no_hash_seed(here: Path):
+    """A cold start: imports too must call nobody. Its hashes of texts are not those of the fork beside it."""
     cut = ("unshare", "--map-root-user", "--net")
     if shutil.which("unshare") is None or subprocess.run([*cut, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody make a network namespace (unshare --net)")
     (here / "config.json").write_text(json.dumps(CONFIG | {"trainer": {"comet": "offline"}}))
-    assert "complete" in unetsweep(here, "train", "config.json", "--out", "out", before=cut_off).stdout
+    command = [*cut, sys.executable, "-m", "unetsweep", "train", "config.json", "--out", "cold"]
+    environ = {**environment(), "PYTHONHASHSEED": "1"}
+    cold = subprocess.run(command, cwd=here, env=environ, capture_output=True, text=True, check=False)
+    assert (cold.returncode, "complete" in cold.stdout) == (0, True), cold.stdout + cold.stderr
+    unetsweep(here, "train", "config.json", "--out", "fork")
+    assert same_result(here / "cold", here / "fork")
 
 
 def test_two_processes_by_hand_and_in_a_sweep_train_the_same(here: Path):

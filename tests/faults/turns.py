@@ -1,7 +1,7 @@
 """Which faults a run of the tests causes: a core each time, and a dozen of the others in turn, by the date.
 
-Rule 1: every kind comes within `all_turns()` of them, and `python tests/faults` makes all of them at any time.
-Rule 2: what is chosen hangs on one number, which is printed: with it the same faults are caused again.
+Rule 1: within `all_turns()` days in a row every kind is caused; `python tests/faults` causes all of them at any time.
+Rule 2: one printed number decides the choice; the same number repeats it.
 """
 
 import os
@@ -41,7 +41,7 @@ def _others() -> tuple[list[str], list[str]]:
 
 
 def _window(names: Sequence[str], turn: int, size: int) -> list[str]:
-    """So many of them, with the one after the last of the turn before as the first."""
+    """The next `size` names, starting where the previous turn ended."""
     return [names[(turn * size + k) % len(names)] for k in range(size)]
 
 

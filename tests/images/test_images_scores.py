@@ -3,7 +3,7 @@
 import metric_checks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -16,7 +16,6 @@ def counts_of(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[scores.Counts]
     return [metric_checks.confusion(true, said) for true, said in pairs]
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(MASKS, min_size=1, max_size=4))
 def test_scores_of_a_set_are_those_of_the_references(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     counts = counts_of(pairs)
@@ -27,7 +26,6 @@ def test_scores_of_a_set_are_those_of_the_references(pairs: list[tuple[np.ndarra
     assert found == pytest.approx(metric_checks.by_torchmetrics(cases), abs=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(MASKS, min_size=2, max_size=6))
 def test_scores_over_images_are_those_of_the_references(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     each = [metric_checks.by_sklearn(true, said)["iou"] for true, said in pairs]

@@ -13,8 +13,8 @@ from .histories import CURSES, drawn
 from .world import Fault, Settings, World
 
 HISTORIES = (*range(100), 186, 228, 237, 258, 282, 285)
-"""In each run of the tests; `make simulate` makes 10,000. The last six take the branches of the core and the shell that
-of 300 histories no others take."""
+"""In each run of the tests; `make simulate` makes 10,000. Of the first 300, only the last six here reached certain
+branches of the core and the shell when they were chosen."""
 WITHIN = 400
 """A deliberate fault is found within so many histories."""
 EXAMPLES, MANY_EXAMPLES = 20, 200

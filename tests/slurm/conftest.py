@@ -58,8 +58,8 @@ def cluster(
     request: pytest.FixtureRequest, testbeds: Callable[[str], Cluster], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Cluster]:
     """The worker's cluster, as a user's shell would know it: without accounting, unless a test asks for it
-    (`slurm_cluster.with_accounts`). What a test leaves there is cancelled."""
-    found = testbeds(getattr(request, "param", "none"))
+    (`slurm_cluster.with_accounts`) or all do (TESTBED_VARIANT=dbd). What a test leaves there is cancelled."""
+    found = testbeds(getattr(request, "param", os.environ.get("TESTBED_VARIANT", "none")))
     for name in [name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SQUEUE"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SLURM_CONF", str(found.conf))

@@ -114,7 +114,7 @@ def test_trainings_of_two_processes_each_alone_one_requeued_one_shared_or_packed
     until_left(cluster)
 
 
-@pytest.mark.thorough  # the test above is its small sister
+@pytest.mark.thorough  # the test above is a shorter version
 def test_a_grid_of_epochs_trains_half_of_them_and_every_row_is_that_of_a_training_of_its_own(
     place: Path, cluster: Cluster
 ):
@@ -152,7 +152,7 @@ slurm: {time: 10m, mem: 3G, setup: ['export PYTHONPATH=PLACE']}
 """
 
 
-@pytest.mark.thorough  # tests/training kills a training at any point; only that it is so in a job is left to this
+@pytest.mark.thorough  # tests/training has these kills; this has them inside a SLURM job
 def test_a_shared_job_loses_nothing_when_it_is_killed_between_a_horizon_s_checkpoint_and_its_result_or_between_horizons(
     place: Path, cluster: Cluster
 ):

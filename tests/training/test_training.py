@@ -94,10 +94,12 @@ def test_killed_at_any_point_and_resumed_is_uninterrupted(root: Path, whole: Pat
 
 
 def test_two_processes_killed_and_resumed_are_uninterrupted(root: Path, pair: Path, tmp_path: Path) -> None:
-    config, points = scenes.config(root, **FOUR, processes=2), int((pair / "asked-0").read_text())
+    config = scenes.config(root, **FOUR, processes=2)
     calm = trained(tmp_path / "calm", config, size=2, horizons=HORIZONS, snapshots=True)
+    points = int((calm / "asked-0").read_text())
     for point in (points // 3, points // 2, points - 1):
         out = scenes.snapshot(calm, point)
+        assert (out / LAST).exists()
         trained(out, config, size=2, horizons=HORIZONS, claim="1-1")
         assert left_behind(out) == left_behind(pair)
 
@@ -115,6 +117,8 @@ def test_a_kill_leaves_what_lies_on_the_disk_when_it_comes(size: int, root: Path
     assert [name for name in names[1] if not name.startswith("error-")] == names[0]
     assert scenes.weights(left / LAST) == scenes.weights(shown / LAST)
     assert scenes.progress(left) == scenes.progress(shown)
+    trained(left, config, size, horizons=HORIZONS, claim="1-1")
+    assert left_behind(left) == left_behind(calm)
 
 
 @pytest.fixture(scope="module")

@@ -150,7 +150,7 @@ def snapshot(out: Path, point: int) -> Path:
 
 
 def copy(source: Path, target: Path) -> None:
-    """The whole folder; what is one file under two names there is one file here."""
+    """The whole folder; hard links stay hard links."""
     first: dict[int, Path] = {}
     target.mkdir()
     for path in sorted(source.rglob("*")):
@@ -182,7 +182,7 @@ def states_of(out: Path) -> dict[int, Path]:
 
 
 def contents(folder: Path) -> Iterator[tuple[str, int, bytes]]:
-    """All that is in it: its name, how many names it has, and its bytes."""
+    """For each path in it: name, number of hard links, content."""
     for path in sorted(folder.rglob("*")):
         yield str(path.relative_to(folder)), path.stat().st_nlink, b"" if path.is_dir() else path.read_bytes()
 
