@@ -206,6 +206,17 @@ def test_the_table_in_the_readme_has_the_reports_headings() -> None:
     assert heading in (ROOT / "README.md").read_text()
 
 
+def test_the_two_tables_of_the_readme_show_the_same_rows() -> None:
+    readme = (ROOT / "README.md").read_text()
+    printed = re.findall(r"^\*? +\d{4}  complete +(.*)$", readme, re.MULTILINE)
+    pasted = re.findall(r"^\| +(\d+) \|(.*)\|$", readme, re.MULTILINE)
+
+    assert len(printed) == 6
+    assert [[job, *cells.replace("*", "").replace("|", " ").split()] for job, cells in pasted] == [
+        row.split() for row in printed
+    ]
+
+
 def test_every_column_of_a_report_is_told_in_order() -> None:
     told = SETTINGS.read_text().partition("## The columns of a report")[2].partition("What trials cost")[0]
     three = spec.Space(*(spec.Choices((1,)) for _ in range(3)))
