@@ -1,15 +1,20 @@
 """A process is known by boot, pid and start time together."""
 
+import ast
 import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from unetsweep import package
+from unetsweep.adapters import process
 from unetsweep.adapters.process import Identity, _start, boot_id
+from unetsweep.worker import supervisor
 
 
 @pytest.fixture
@@ -78,3 +83,26 @@ def test_what_is_tied_to_us_dies_with_us():
     while child.is_alive():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_a_program_of_ours_imports_nothing_from_where_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("unetsweep", "numpy", "json"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('code of the working directory')\n")
+    started: list[list[str]] = []
+    monkeypatch.setattr(process, "start", lambda command, **_: started.append(command) or subprocess.Popen(["true"]))
+    assert supervisor.train_ranks_by_hand(tmp_path / "config.json", tmp_path / "out", 2) == 0
+    assert len(started) == 2
+    for command in (started[0], process.program("unetsweep", "--version")):
+        done = subprocess.run([*command[:4], "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert "code of the working directory" not in done.stderr + done.stdout
+        assert "unetsweep" in done.stderr + done.stdout
+
+
+def test_every_python_that_the_package_starts_is_told_so():
+    """`-P` is the first word after the interpreter, wherever one is named. The doctor's payload may run on a Python
+    that does not know it, and takes the directory out of the path by itself."""
+    for path in sorted(set(package.folder().rglob("*.py")) - set(package.folder().rglob("doctor_payload.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.List) and ast.unparse(node.elts[0] if node.elts else node) == "sys.executable":
+                assert ast.unparse(node.elts[1]) == "'-P'", f"{path}:{node.lineno}"

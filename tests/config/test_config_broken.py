@@ -252,6 +252,18 @@ TABLE = {
         GOOD + "slurm: {sbatch: {cpus_per_task: 3}}\n",
         "s.yaml:6:18: slurm.sbatch.cpus_per_task: use slurm.cpus",
     ),
+    "an sbatch option that sends the jobs elsewhere": (
+        GOOD + "slurm: {sbatch: {clusters: c2}}\n",
+        "s.yaml:6:18: slurm.sbatch.clusters: use a shell whose SLURM_CONF is that cluster's",
+    ),
+    "the beginning of an option that is ours": (
+        GOOD + "slurm: {sbatch: {cluster-c: gpu}}\n",
+        "s.yaml:6:18: slurm.sbatch.cluster-c: use a shell whose SLURM_CONF is that cluster's",
+    ),
+    "a keeper elsewhere": (
+        GOOD + "slurm: {keeper: {clusters: c2}}\n",
+        "s.yaml:6:18: slurm.keeper.clusters: use a shell whose SLURM_CONF is that cluster's",
+    ),
     "an sbatch option that is ours": (
         GOOD + "slurm: {sbatch: {output: x.log}}\n",
         "s.yaml:6:18: slurm.sbatch.output: is set by unetsweep; leave it out",

@@ -14,7 +14,7 @@ from unetsweep.cli.main import main
 DEEDS: dict[str, tuple[Any, str]] = {
     "trials": (SweepDir, "add_trials"),
     "intent": (SweepDir, "intend"),
-    "sbatch": (submitit_jobs, "_sbatch"),
+    "sbatch": (submitit_jobs, "sbatch"),
     "record": (SweepDir, "record_jobs"),
     "give up": (SweepDir, "give_up"),
     "tell": (SweepDir, "end_trial"),

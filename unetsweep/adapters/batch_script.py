@@ -6,11 +6,11 @@ Rule 2: a pass beside or after the training runs in the environment as it is bef
 """
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from unetsweep.adapters.private import guard_lines
+from unetsweep.adapters.process import program
 from unetsweep.core import layout
 from unetsweep.core.ports import KeeperRequest, Submission
 
@@ -24,9 +24,7 @@ BEAT_END_S = 15
 
 def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
     """Lines of the batch shell before srun; bash, because dash runs no EXIT trap on a signal."""
-    last_act = shlex.join(
-        [sys.executable, "-P", "-m", "unetsweep", "last-act", str(submission.sweep_dir), submission.token]
-    )
+    last_act = shlex.join(program("unetsweep", "last-act", str(submission.sweep_dir), submission.token))
     no_pass, which = "" if submission.relay else " --no-pass", "--index" if submission.pack == 1 else "--task"
     here = shlex.quote(str(folder))
     quoted = shlex.quote(python)
@@ -81,7 +79,7 @@ def _beat(submission: Submission) -> list[str]:
     """A pass beside the training, when the last one is old: never in a rank, and ended with the job's shell.
     With or without passes: a step that lives on long after its last result is stuck, and holds a place for nothing."""
     root = shlex.quote(str(submission.sweep_dir))
-    beat = shlex.join([sys.executable, "-P", "-m", "unetsweep", "beat", str(submission.sweep_dir)])
+    beat = shlex.join(program("unetsweep", "beat", str(submission.sweep_dir)))
     command = f'env "${{US_ENV[@]}}" timeout -k 5 300 {beat}' if submission.relay else "true"
     half = max(1, submission.beat_s // 2)
     return [
@@ -154,7 +152,7 @@ def keeper_script(keeper: KeeperRequest) -> str:
         **{str(name).lstrip("-").replace("_", "-"): value for name, value in resources.keeper.items()},
     }
     lines = [_option(key, value) for key, value in options.items() if value is not None and value is not False]
-    keep = shlex.join([sys.executable, "-P", "-m", "unetsweep", "keep", str(keeper.sweep_dir), keeper.token])
+    keep = shlex.join(program("unetsweep", "keep", str(keeper.sweep_dir), keeper.token))
     return "\n".join(
         [
             "#!/bin/bash",

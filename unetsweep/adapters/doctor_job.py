@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.adapters import doctor_payload, slurm, slurm_text
+from unetsweep.adapters.sbatch import sbatch
 from unetsweep.core.facts import JobState
 from unetsweep.core.spec import Resources
 from unetsweep.errors import SchedulerError
@@ -40,10 +41,7 @@ def run(folder: Path, token: str, resources: Resources, timeout: float) -> dict[
     (folder / "inner.json").write_text(json.dumps([*held, str(inner)]))
     told: dict[str, Any] = {"submitted": time.time(), "seen": {}}
     try:
-        job_id = slurm_text.parse_job_id(slurm.ask(("sbatch", "--parsable", str(script)), 60.0))
-        if job_id is None:
-            raise SchedulerError("sbatch: printed no job id")
-        told["job_id"] = job_id
+        job_id = told["job_id"] = sbatch(script, 60.0)
         _follow(folder, job_id, told, time.monotonic() + timeout)
     except SchedulerError as error:
         told["refused"] = str(error)

@@ -88,7 +88,8 @@ def trial_submission(folder: str) -> Answers:
 def imports() -> Answers:
     """Version of each module, or why it cannot be imported; and how many GPUs torch sees."""
     text = (
-        "import importlib, json, sys\n"
+        "import sys; sys.path[:] = [part for part in sys.path if part]\n"  # not the working directory
+        "import importlib, json\n"
         "for name in ('unetsweep', 'torch', 'pytorch_lightning'):\n"
         "    try: said = {name: str(getattr(importlib.import_module(name), '__version__', 'there'))}\n"
         "    except BaseException as error: said = {name: None, name + '_error': repr(error)[:200]}\n"

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -80,7 +79,7 @@ class LocalJobs:
         if python is not None and shutil.which(python) is None:
             raise RefusedError(f"cannot start {python}: there is no such program here; see slurm.python in the sweep")
         job_id = self._next_id(submission.token, index)
-        command = [sys.executable, "-P", "-m", "unetsweep.worker", "supervise"]
+        command = process.program("unetsweep.worker", "supervise")
         command += [str(self._root), submission.token, str(index), job_id, "relay" if submission.relay else "watch"]
         log = log_path(self._root, submission.token, index)
         with log.open("ab") as stream:

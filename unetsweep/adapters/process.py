@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,14 @@ from typing import Any
 
 start: "Callable[..., subprocess.Popen[bytes]]" = subprocess.Popen
 """How a process of our own program is started here. Tests put a quicker way in its place."""
+
+
+def program(module: str, *words: str, python: str | None = None) -> list[str]:
+    """The command line of a program of ours, for `python` (default: the interpreter that runs now).
+
+    -P: a folder of our name, or of a library's, in the directory where it starts is never imported.
+    """
+    return [python or sys.executable, "-P", "-m", module, *words]
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,12 +134,13 @@ def parse_partitions(text: str) -> tuple[str, ...]:
 
 
 def parse_job_id(text: str) -> str | None:
-    """The id in what `sbatch --parsable` prints; None where there is none.
+    """The id in what `sbatch --parsable` prints, or a site's wrapper that does not pass the option on; None where
+    there is none.
 
-    >>> parse_job_id("18808;cluster7")
-    '18808'
+    >>> parse_job_id("18808;cluster7"), parse_job_id("Submitted batch job 57 on cluster exa")
+    ('18808', '57')
     """
-    ids = re.findall(r"^(\d+)(?:;.*)?$", text, re.MULTILINE)
+    ids = re.findall(r"^\s*(?:Submitted batch job )?(\d+)(?:;.*| on cluster \S+)?\s*$", text, re.MULTILINE)
     return ids[-1] if ids else None
 
 

@@ -2,17 +2,14 @@
 
 Rule 1: all elements start from one pickle, written before sbatch; the job itself puts it in place, so
     that a submitter that dies right after sbatch leaves jobs that start like any other.
-Rule 2: sbatch has a time-out of ours; only a refusal that SLURM spoke counts as "there is no job".
-Rule 3: submitit's own states, results, time-outs and requeues are not used, nor are its signals.
+Rule 2: submitit's own states, results, time-outs and requeues are not used, nor are its signals.
 """
 
-import contextlib
 import os
 import shlex
 import signal
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +17,15 @@ from typing import Any
 from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission
 
-from unetsweep.adapters import slurm, slurm_text
+from unetsweep.adapters import slurm
 from unetsweep.adapters.batch_script import GENERIC, keeper_script, setup_lines
 from unetsweep.adapters.files import named
-from unetsweep.adapters.private import users_umask
+from unetsweep.adapters.sbatch import sbatch
 from unetsweep.adapters.slurm import Payload
 from unetsweep.core import layout
 from unetsweep.core.ports import KeeperRequest, Submission
 from unetsweep.core.spec import Resources
-from unetsweep.errors import LimitError, RefusedError, SchedulerError
+from unetsweep.errors import RefusedError, SchedulerError
 
 _OWN = {
     "array": "run.parallel bounds it",
@@ -80,7 +77,7 @@ def submit(submission: Submission, payload: Payload, *, timeout: float = 60.0) -
         path.write_text(text)
         _flush(path)
     _flush(folder)
-    return _sbatch(path, timeout)
+    return sbatch(path, timeout)
 
 
 def script(submission: Submission, folder: Path) -> str:
@@ -164,61 +161,7 @@ def submit_keeper(keeper: KeeperRequest, *, timeout: float = 60.0) -> str:
     with named(path):
         path.write_text(keeper_script(keeper))
         _flush(path)
-    return _sbatch(path, timeout)
-
-
-def _sbatch(path: Path, timeout: float) -> str:
-    command = ["sbatch", "--parsable", str(path)]
-    environment = slurm.scrubbed(os.environ)  # the job inherits it
-    try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-            umask=users_umask(),  # the job inherits that too
-        )
-    except subprocess.TimeoutExpired as error:
-        said = slurm_text.words((error.stderr or b"").decode(errors="replace"))
-        raise _unknown(f"no answer within {timeout:g} s" + (f": {said}" if said else "")) from None
-    except OSError as error:
-        raise RefusedError(f"sbatch cannot be run: {error}") from error
-    stderr = done.stderr.decode(errors="replace")
-    if done.returncode != 0:
-        raise _failure(done.returncode, stderr)
-    job_id = slurm_text.parse_job_id(done.stdout.decode(errors="replace"))
-    if job_id is None:
-        raise _unknown(f"it printed no job id but {done.stdout!r}")
-    return job_id
-
-
-def _unknown(what: str) -> SchedulerError:
-    return SchedulerError(f"sbatch: {what}; the job may exist all the same, the next pass looks for it")
-
-
-def _failure(status: int, stderr: str) -> SchedulerError:
-    said = slurm_text.words(stderr) or f"exit status {status}"
-    match slurm_text.classify(status, stderr):
-        case slurm_text.Refusal.UNKNOWN:
-            return _unknown(said)
-        case slurm_text.Refusal.LIMIT:
-            return LimitError(f"sbatch: {said}")
-        case slurm_text.Refusal.REFUSED:
-            return RefusedError(f"sbatch: {said}{_advice(said, os.environ)}")
-
-
-def _advice(said: str, environment: Mapping[str, str]) -> str:
-    """What a user needs to know to ask better: the partitions that there are, variables that were not used."""
-    advice = ""
-    if "partition" in said.lower():
-        with contextlib.suppress(SchedulerError):  # the refusal itself is what matters
-            advice += f" (partitions: {', '.join(slurm.partitions(10.0))})"
-    ignored = sorted(name for name in environment if name.startswith("SBATCH_"))
-    if ignored:
-        advice += f"; {', '.join(ignored)} of your shell do not count here: write them into the profile"
-    return advice
+    return sbatch(path, timeout)
 
 
 def _flush(path: Path) -> None:

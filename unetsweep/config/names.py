@@ -91,5 +91,8 @@ SBATCH_OURS: dict[str, str] = {
     "wrap": "",
     "wait": "",
     "test-only": "",
+    "export-file": "",
+    "clusters": "a shell whose SLURM_CONF is that cluster's",  # jobs elsewhere would be looked for here, and not found
+    "cluster-constraint": "a shell whose SLURM_CONF is that cluster's",
 }
 """Options of sbatch that are set from elsewhere, or always by us (empty)."""

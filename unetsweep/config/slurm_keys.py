@@ -65,6 +65,7 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
 
 _KEEPERS = {
     **{name: None for name, instead in SBATCH_OURS.items() if not instead},
+    **{name: SBATCH_OURS[name] for name in ("clusters", "cluster-constraint")},
     **dict.fromkeys(("begin", "dependency", "ntasks", "ntasks-per-node")),
 }
 """What the keeper's job says itself."""
@@ -72,8 +73,10 @@ _KEEPERS = {
 
 def _option(option: str, value: object, ours: Mapping[str, str | None]) -> list[str]:
     name = option.replace("_", "-")
-    if name in ours:
-        instead = ours[name]
+    # sbatch takes the beginning of a name for the whole of it
+    whole = name if name in ours else next((each for each in ours if name and each.startswith(name)), None)
+    if whole is not None:
+        instead = ours[whole]
         return [f"use {instead}" if instead else "is set by unetsweep; leave it out"]
     if not _LONG_NAME.fullmatch(name):
         return [f"found {option!r}; the long name of an sbatch option, without the dashes before it"]

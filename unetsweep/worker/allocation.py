@@ -9,7 +9,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -184,7 +183,7 @@ class _Manager:
         job_id, size = f"{self.base}.{number}", self.about.processes
         run, attempt = directory.intent(token)["elements"][index]
         log = self.root / layout.slurm_log(token, job_id)
-        command = [sys.executable, "-P", "-m", "unetsweep.worker", "place", str(self.root), token]
+        command = process.program("unetsweep.worker", "place", str(self.root), token)
         command += [str(index), job_id, str(restart)]
         environment = {**os.environ, **self._share(board, place)}
         cpus = cpus_of(place, board.pack, sorted(os.sched_getaffinity(0)))

@@ -9,7 +9,6 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -55,7 +54,7 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     if directory.is_owner(token, index):  # before the end is in sight: a pass may look in between
         directory.record_exit(run, attempt, 0, status, local_jobs.log_path(root, token, index))
     local_jobs.ended_path(root, token, index).touch()
-    command = [sys.executable, "-P", "-m", "unetsweep", "last-act", str(root), token]
+    command = process.program("unetsweep", "last-act", str(root), token)
     command += ["--index", str(index), "--status", str(status)] + ([] if driver == "relay" else ["--no-pass"])
     process.start(command, stdin=subprocess.DEVNULL, start_new_session=True, cwd=root)
 
@@ -73,7 +72,7 @@ def _start_rank(
     words: list[str], resources: Resources, env: dict[str, str], code: Path | None
 ) -> "subprocess.Popen[bytes]":
     """One rank, in the environment that the sweep asks for; ours stays as it is, for the last act."""
-    command = [resources.python or sys.executable, "-P", "-m", "unetsweep.worker", *words]
+    command = process.program("unetsweep.worker", *words, python=resources.python)
     if resources.setup:
         command = ["bash", "-c", "\n".join([*resources.setup, *code_lines(code), 'exec "$@"']), "bash", *command]
     return process.start(command, stdin=subprocess.DEVNULL, env=env, preexec_fn=tied_to_us())
@@ -121,6 +120,6 @@ def _locked(device: str, mine: contextlib.ExitStack) -> bool:
 def train_ranks_by_hand(path: Path, out: Path, size: int) -> int:
     """All processes of such a training; the status of the first that went wrong, else 0."""
     port = str(free_port())
-    command = [sys.executable, "-m", "unetsweep.worker", "hand", str(path), str(out)]
+    command = process.program("unetsweep.worker", "hand", str(path), str(out))
     words = [[*command, str(rank), str(size), port] for rank in range(size)]
     return wait_all([process.start(each, preexec_fn=tied_to_us()) for each in words])
