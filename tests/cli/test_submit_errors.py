@@ -1,9 +1,10 @@
 """What a user gets wrong is said in words, with what to do next; nothing is half written."""
 
+import os
 from pathlib import Path
 
 import pytest
-from local_sweeps import GRID, Place
+from local_sweeps import GRID, Place, environment
 
 BUILT_IN = "data: {root: images}\n" + GRID.replace("RATES", "1e-4")
 
@@ -110,3 +111,19 @@ def test_a_profile_that_the_first_submit_named_stays_the_sweep_s(place: Place):
     assert (place.root() / "sweep.yaml").read_text() == written
     said = place.submit(sweep, "--profile", "default").stderr
     assert "changed since the last submit: slurm.partition: 'eyes' -> none" in said
+
+
+def test_where_slurm_is_installed_and_does_not_answer_nothing_is_started_here(place: Place) -> None:
+    """The login node of a cluster whose controller is away for a minute."""
+    sweep, bin_folder = place.grid(1), place.folder / "bin"
+    bin_folder.mkdir()
+    for name, script in (("sbatch", "exit 1"), ("sinfo", "echo 'Unable to contact slurm controller' >&2; exit 1")):
+        (bin_folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (bin_folder / name).chmod(0o755)
+    env = {**environment(), "PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    for words in (("submit", sweep.name), ("submit", sweep.name, "--dry-run"), ("submit", sweep.name, "--watch")):
+        said = place.run(*words, status=75, env=env)
+        assert "Unable to contact slurm controller" in said.stderr
+        assert "or say --executor local" in said.stderr
+    assert not place.root().exists()
+    assert place.run("submit", sweep.name, "--executor", "local", "--dry-run", env=env).returncode == 0

@@ -75,15 +75,32 @@ def ask(command: Sequence[str], timeout: float) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def available(timeout: float = 5.0) -> bool:
-    """Whether sbatch is here and a controller answers within `timeout` seconds."""
+def is_here(timeout: float = 20.0) -> bool:
+    """Whether this machine has SLURM: its commands, and a cluster that they speak to.
+
+    SchedulerError: nobody knows, because sinfo failed or gave no answer within `timeout` seconds. That is no "no":
+    trainings that were meant for a cluster would begin on its login node.
+    """
     if shutil.which("sbatch") is None:
         return False
     try:
         ask(slurm_text.SINFO, timeout)
+    except SchedulerError as error:
+        if slurm_text.is_without_cluster(str(error)) and "SLURM_CONF" not in os.environ:
+            return False
+        raise SchedulerError(
+            f"{error}; SLURM is installed here, so nothing is started on this machine by itself: "
+            "try again later, or say --executor local"
+        ) from error
+    return True
+
+
+def available(timeout: float = 5.0) -> bool:
+    """Whether sbatch is here and a controller answers within `timeout` seconds."""
+    try:
+        return is_here(timeout)
     except SchedulerError:
         return False
-    return True
 
 
 class Slurm:

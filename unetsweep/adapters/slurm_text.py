@@ -133,6 +133,18 @@ def parse_partitions(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text.split()))
 
 
+def is_without_cluster(said: str) -> bool:
+    """Whether a command says that no cluster is configured on this machine: neither a slurm.conf nor a name server's
+    entry for one. Debian's packages leave a machine so.
+
+    >>> is_without_cluster("sinfo: fetch_config: DNS SRV lookup failed; Could not establish a configuration source")
+    True
+    >>> is_without_cluster("sinfo: Unable to contact slurm controller (connect failure)")
+    False
+    """
+    return "Could not establish a configuration source" in said
+
+
 def parse_job_id(text: str) -> str | None:
     """The id in what `sbatch --parsable` prints, or a site's wrapper that does not pass the option on; None where
     there is none.

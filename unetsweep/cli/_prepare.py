@@ -56,7 +56,7 @@ def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Pat
 
 
 def _executor(directory: "SweepDir", asked: str) -> str:
-    from unetsweep.adapters.slurm import available
+    from unetsweep.adapters.slurm import is_here
 
     if directory.exists():
         kind = directory.executor
@@ -65,10 +65,10 @@ def _executor(directory: "SweepDir", asked: str) -> str:
                 f"sweep {directory.name} runs on {kind}, not on {asked}; give it another `name:` to run it there too"
             )
         return kind
-    if asked == "slurm" and not available():
-        raise UsageError("--executor slurm: sbatch is not here or its controller does not answer; try --executor local")
+    if asked == "slurm" and not is_here():
+        raise UsageError("--executor slurm: there is no SLURM on this machine (load its module?); try --executor local")
     if asked == "auto":
-        return "slurm" if available() else "local"
+        return "slurm" if is_here() else "local"
     return asked
 
 

@@ -77,12 +77,12 @@ def _folder(sweep: str, results: Path) -> Path:
 def _findings(directory: "SweepDir") -> "Iterator[Finding]":
     """Each is mended before the next is looked for."""
     from unetsweep.adapters import journal_check, repair_runs, repair_sweep, repair_trials
-    from unetsweep.adapters.slurm import available
+    from unetsweep.adapters.slurm import is_here
     from unetsweep.core import layout
 
     spec, wrong = _spec(directory)
     yield from wrong
-    yield from repair_sweep.findings(directory.root, lambda: "slurm" if available() else "local")
+    yield from repair_sweep.findings(directory.root, lambda: "slurm" if is_here() else "local")
     yield from repair_trials.findings(directory.root, _with_images(spec, directory))
     yield from repair_runs.findings(directory.root, ours=spec is not None and spec.trainer.command is None)
     if spec is not None:

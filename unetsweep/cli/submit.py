@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--executor",
     type=click.Choice(["auto", "slurm", "local"]),
     default="auto",
-    help="Where jobs run [auto: SLURM where it answers].",
+    help="Where jobs run [auto: on SLURM where there is one, else here].",
 )
 @click.option("--profile", metavar="NAME", help="SLURM profile, instead of the sweep's own.")
 @click.option("--no-share", is_flag=True, help="Train each trial by itself, also those that differ only in epochs.")

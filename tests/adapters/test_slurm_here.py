@@ -1,0 +1,72 @@
+"""Whether a machine has SLURM: an unclear answer is never taken for "no"."""
+
+from pathlib import Path
+
+import pytest
+
+from unetsweep.adapters import slurm
+from unetsweep.errors import SchedulerError
+
+NO_CLUSTER = """\
+sinfo: error: resolve_ctls_from_dns_srv: res_nsearch error: Unknown host
+sinfo: error: fetch_config: DNS SRV lookup failed
+sinfo: error: _establish_config_source: failed to fetch config
+sinfo: fatal: Could not establish a configuration source"""
+DOWN = "slurm_load_partitions: Unable to contact slurm controller (connect failure)"
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def failing(words: str) -> str:
+    return f"cat >&2 <<'END'\n{words}\nEND\nexit 1"
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the SLURM commands that there are."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    for tool in ("cat", "sleep"):
+        (tmp_path / tool).symlink_to(f"/bin/{tool}")
+    return tmp_path
+
+
+def test_there_is_none_without_its_commands_or_without_a_cluster(commands: Path) -> None:
+    assert not slurm.is_here()
+    program(commands, "sbatch", "exit 1")
+    program(commands, "sinfo", failing(NO_CLUSTER))
+    assert not slurm.is_here()
+
+
+def test_there_is_one_where_sinfo_answers(commands: Path) -> None:
+    program(commands, "sbatch", "exit 1")
+    program(commands, "sinfo", "echo gpu")
+    assert slurm.is_here()
+
+
+@pytest.mark.parametrize(
+    ("sinfo", "conf", "said"),
+    [
+        (failing(DOWN), None, "Unable to contact slurm controller"),
+        (failing("sinfo: error: Munge encode failed"), None, "Munge encode failed"),
+        ("exit 3", None, "sinfo: exit status 3"),
+        ("sleep 5", None, "sinfo gave no answer within 0.3 s"),
+        (failing(NO_CLUSTER), "/gone/slurm.conf", "Could not establish a configuration source"),
+        (None, None, "sinfo is not on PATH"),
+    ],
+)
+def test_nobody_knows_where_it_gives_no_clear_answer(
+    commands: Path, monkeypatch: pytest.MonkeyPatch, sinfo: str | None, conf: str | None, said: str
+) -> None:
+    program(commands, "sbatch", "exit 1")
+    if sinfo is not None:
+        program(commands, "sinfo", sinfo)
+    if conf is not None:
+        monkeypatch.setenv("SLURM_CONF", conf)
+    with pytest.raises(SchedulerError) as error:
+        slurm.is_here(timeout=0.3)
+    assert said in str(error.value)
+    assert "or say --executor local" in str(error.value)
