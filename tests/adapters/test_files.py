@@ -198,3 +198,57 @@ def test_a_file_replaced_between_opening_and_reading_is_read_again(tmp_path: Pat
 
     monkeypatch.setattr(Path, "read_bytes", read)
     assert read_json(tmp_path / "a.json")["who"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"schema": 1, "x": 1' + "0" * 400 + "}", "found a whole number of 401 digits; 64 bits are the most"),
+        ('{"schema": 1, "x": 18446744073709551616}', "found a whole number of 20 digits"),
+        ('{"schema": 1, "x": -9223372036854775809}', "found a whole number of 20 digits"),
+        ('{"schema": 1, "x": 1e400}', "found 1e400, which is no finite number"),
+        ('{"schema": 1, "x": NaN}', "found NaN, which is no finite number"),
+        ('{"schema": 1, "x": ' + "[" * 3000 + "]" * 3000 + "}", "nested more than 50 levels deep"),
+        ('{"schema": 1, "x": ' + "[" * 60 + "]" * 60 + "}", "nested more than 50 levels deep"),
+    ],
+)
+def test_what_no_file_of_ours_holds_is_an_error_with_its_name(tmp_path: Path, content: str, said: str):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(StateError) as error:
+        read_json(tmp_path / "a.json")
+    assert str(error.value).startswith(f"{tmp_path}/a.json: ")
+    assert said in str(error.value)
+
+
+def test_what_a_file_of_ours_may_hold_is_read(tmp_path: Path):
+    content = {
+        "low": -(2**63),
+        "high": 2**63 - 1,
+        "text": "1" * 400 + " NaN [[[[",
+        "rows": [{"a": [1]}] * 100,
+        "x": 1e30,
+    }
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json") == {"schema": 1, **content}
+
+
+def test_what_is_no_file_is_an_error_and_is_not_waited_for(tmp_path: Path):
+    path = tmp_path / "a.json"
+    for make, said in (
+        (path.mkdir, "found a folder, not a file"),
+        (lambda: os.mkfifo(path), "found a pipe, not a file"),
+        (lambda: path.symlink_to("/dev/zero"), "found a device, not a file"),
+        (lambda: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
+    ):
+        make()
+        with pytest.raises(StateError) as error:
+            read_json(path)
+        assert str(error.value) == f"{path}: {said}"
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_a_file_that_is_larger_than_any_of_ours_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(files, "LARGEST", 1000)
+    (tmp_path / "a.json").write_text('{"schema": 1}' + " " * 2000)
+    with pytest.raises(StateError, match="found 2013 bytes; 1000 are the most"):
+        read_json(tmp_path / "a.json")

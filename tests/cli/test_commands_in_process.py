@@ -1,5 +1,6 @@
 """Single commands over a sweep's directory, called in this process."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 from unetsweep.adapters.files import write_json
 from unetsweep.adapters.spare_files import Spares
 from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.cli import _pass, _prepare, cancel, last_act, main
+from unetsweep.cli import _pass, _prepare, cancel, last_act, main, repair, report, status
 from unetsweep.cli._records import records
 from unetsweep.cli.retry import _not_passed
 from unetsweep.config.load import load
@@ -108,3 +109,35 @@ def test_runs_are_marked_before_the_sweep_says_that_they_are_cleared(sweep: Swee
     with pytest.raises(KeyboardInterrupt):
         write()
     assert [spare.run for spare in Spares(sweep.root).marked()] == [0]
+
+
+HOSTILE = {
+    "400 digits": lambda path: path.write_text('{"schema": 1, "val_iou": 1' + "0" * 400 + "}"),
+    "3000 levels": lambda path: path.write_text('{"schema": 1, "val_scores": ' + "[" * 3000 + "]" * 3000 + "}"),
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": os.mkfifo,
+    "a link to itself": lambda path: path.symlink_to(path),
+}
+
+
+PLACES = ("horizons/8.json", "progress-1-0.jsonl", "error-0.json", "again-1-0.json", "stop.json")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("what", HOSTILE)
+def test_every_command_lives_with_what_a_trainer_wrote_and_repair_moves_it_aside(
+    sweep: SweepDir, place: str, what: str, monkeypatch: pytest.MonkeyPatch
+):
+    sweep.intend([Element(0, 1, ((0, 8),))], None, "local")
+    path = sweep.root / "runs/0000" / place
+    path.parent.mkdir(exist_ok=True)
+    HOSTILE[what](path)
+    monkeypatch.setattr("unetsweep.core.places.fill", lambda *_, **__: ([], "no job is started here"))
+    for command in (status, report, repair, status, report, cancel):
+        done = CliRunner().invoke(command.command, [str(sweep.root)])
+        assert done.exception is None or isinstance(done.exception, SystemExit), (command, done.exception)
+        assert "Traceback" not in done.output
+    is_a_line = place == "progress-1-0.jsonl" and what in ("400 digits", "3000 levels")  # which is left out
+    assert os.path.lexists(path) is is_a_line
+    assert sweep.look().runs.get(0, None) is None or sweep.look().runs[0].unreadable is None
+    assert sweep.trials()[0]["result"]["state"] == "cancelled"

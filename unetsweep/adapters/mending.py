@@ -4,7 +4,6 @@ Rule 1: evidence is kept: what cannot be read is moved aside as NAME.torn, or co
 Rule 2: each deed is whole or not done at all, so a repair that was killed is simply made again.
 """
 
-import json
 import os
 import shutil
 import time
@@ -14,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unetsweep.adapters.files import read_json, write_json
+from unetsweep.adapters.files import parse_json, read_bytes, read_json, write_json
 from unetsweep.errors import StateError
 
 NOBODY = "0" * 12
@@ -67,8 +66,8 @@ def for_user(path: Path, why: str, advice: str) -> Finding:
 
 
 def without_lines(path: Path, bad: Callable[[bytes], bool]) -> Finding | None:
-    """Leave the torn lines of a log out; None where there are none."""
-    lines = path.read_bytes().splitlines(keepends=True)
+    """Leave the torn lines of a log out; None where there are none. StateError: it cannot be read at all."""
+    lines = read_bytes(path).splitlines(keepends=True)
     good = [line for line in lines if not bad(line)]
     if len(good) == len(lines):
         return None
@@ -89,7 +88,7 @@ def without_lines(path: Path, bad: Callable[[bytes], bool]) -> Finding | None:
 def is_torn(line: bytes) -> bool:
     """Whether a line of a log is no JSON object."""
     try:
-        return not isinstance(json.loads(line), dict)
+        return not isinstance(parse_json(line), dict)
     except ValueError:
         return True
 

@@ -5,7 +5,6 @@ Rule 2: an unchanged file is read once a process.
 """
 
 import functools
-import json
 import math
 import re
 from collections.abc import Collection
@@ -13,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unetsweep.adapters.files import read_json
+from unetsweep.adapters.files import damage_named, parse_json, read_bytes, read_json
 from unetsweep.contract import SCHEMA
 from unetsweep.core.facts import Point, Stopped
 from unetsweep.errors import StateError
@@ -62,7 +61,8 @@ def read_stopped(folder: Path, names: Collection[str], attempts: Collection[str]
 
 def _points(path: Path) -> tuple[Point, ...]:
     try:
-        found = path.stat()
+        with damage_named(path):
+            found = path.stat()
         return _read(path, found.st_size, found.st_mtime_ns)
     except FileNotFoundError:  # a new claim of our trainer's leaves out lines of epochs that it trains again
         return ()
@@ -70,16 +70,16 @@ def _points(path: Path) -> tuple[Point, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def _read(path: Path, size: int, changed: int) -> tuple[Point, ...]:
-    points = (_point(line, path) for line in path.read_bytes().splitlines())
+    points = (_point(line, path) for line in read_bytes(path).splitlines())
     return tuple(point for point in points if point is not None)
 
 
 def _point(line: bytes, path: Path) -> Point | None:
     try:
-        raw = json.loads(line)
+        raw = parse_json(line, lenient=True)
     except ValueError:
         return None
-    if not isinstance(raw, dict) or not isinstance(raw.get("epoch"), int):
+    if not isinstance(raw, dict) or type(raw.get("epoch")) is not int:
         return None
     if raw.get("schema", SCHEMA) != SCHEMA:
         raise StateError(f"{path}: found schema {raw['schema']!r}; this version reads {SCHEMA}")

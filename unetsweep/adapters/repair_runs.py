@@ -1,6 +1,7 @@
 """Mending runs: attempts from their submissions, claims kept as claims, checkpoints that no training can go on from."""
 
 import contextlib
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -139,7 +140,7 @@ def _words(folder: Path) -> Iterator[Finding]:
         if why := trouble(path):
             yield aside(path, why, "the queue says how its job ended")
     stop = folder / "stop.json"
-    if stop.exists() and (why := trouble(stop, lambda raw: [raw[name] for name in STOP])):
+    if os.path.lexists(stop) and (why := trouble(stop, lambda raw: [raw[name] for name in STOP])):
         yield aside(stop, why, "the pruner decides anew")
 
 
@@ -152,7 +153,12 @@ def _progress(folder: Path) -> Iterator[Finding]:
     for path in sorted(folder.glob("progress-*.jsonl")):
         attempt, _, restart = path.stem.removeprefix("progress-").partition("-")
         over = any((folder / "attempts" / f"{attempt}.{mark}.json").exists() for mark in ("lost", f"exit-{restart}"))
-        if (over or is_old(path)) and (finding := without_lines(path, is_torn)) is not None:
+        try:
+            finding = without_lines(path, is_torn)
+        except StateError as error:
+            yield aside(path, str(error).removeprefix(f"{path}: "), "its epochs are told no more")
+            continue
+        if finding is not None and (over or is_old(path)):
             yield finding
 
 

@@ -66,21 +66,32 @@ def _named(folder: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_run(root: Path, number: int) -> Run:
-    """One run's horizons and attempts; where a file of it is unreadable, that."""
-    try:
-        return _read_run(root, number)
-    except StateError as error:
-        return Run(number, unreadable=advised(error, root))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:  # ours by its schema, but not what it should be
-        what = f"{root / layout.run_dir(number)}: a file in it is not what it should be ({error!r})"
-        return Run(number, unreadable=advised(what, root))
-
-
-def _read_run(root: Path, number: int) -> Run:
+    """One run's horizons and attempts; where a file of it is unreadable, that, and the attempts where they are not:
+    what a trainer wrote must not keep its job from being cancelled."""
     folder = root / layout.run_dir(number)
-    names = listed(folder)
+    try:
+        return _read_run(root, number, listed(folder))
+    except StateError as error:
+        why = advised(error, root)
+    except _NOT_AS_IT_SHOULD_BE as error:
+        why = advised(f"{folder}: a file in it is not what it should be ({error!r})", root)
+    for names in ({"claims"}, set[str]()):  # without what trainers write, then without what they can reach
+        try:
+            marks = listed(f"{folder}/attempts")
+            return Run(number, {}, read_attempts(root, number, names, marks), why, forgiven=forgiven(marks))
+        except (StateError, FileNotFoundError, *_NOT_AS_IT_SHOULD_BE):
+            continue
+    return Run(number, unreadable=why)
+
+
+_NOT_AS_IT_SHOULD_BE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, NotADirectoryError)
+"""From a file that is JSON of our schema with other content, or a file in a folder's place."""
+
+
+def _read_run(root: Path, number: int, names: set[str]) -> Run:
     if not names:
         return Run(number)
+    folder = root / layout.run_dir(number)
     published = _jsons(folder / "horizons") if "horizons" in names else ()
     horizons = {int(name.removesuffix(".json")): folder / "horizons" / name for name in published}
     states = {epochs: str(result_from(read_json(path), str(path)).state) for epochs, path in horizons.items()}
@@ -110,7 +121,7 @@ def _failure(root: Path, number: int) -> Failure | None:
         run = root / layout.run_dir(run_number)
         errors = [error for error in read_errors(run, listed(run)) if not error.get("echo", False)]
         marks = listed(run / "attempts")
-    except (StateError, FileNotFoundError, KeyError, TypeError):
+    except (StateError, FileNotFoundError, *_NOT_AS_IT_SHOULD_BE):
         return None
     newest = max((int(error.get("attempt", 0)) for error in errors), default=0)
     if newest <= forgiven(marks) or f"{newest}.excused.json" in marks:

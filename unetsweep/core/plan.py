@@ -111,8 +111,7 @@ def plan(spec: SweepSpec, seen: Seen, capacity: Capacity, now: datetime) -> Plan
 def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look: Look) -> None:
     """One run and the trials that it serves."""
     if run.unreadable is not None:
-        draft.live.append(Attempt(run.number, 0, "", run.number, look.now))  # a job of it may be at work
-        draft.waits += [Wait(trial.number, run.unreadable) for trial in served]
+        _unreadable(draft, run, served, look)
         return
     served = _readable(draft, run, served, look)
     waiting = _published(draft, run, served)
@@ -133,6 +132,18 @@ def _decide(draft: _Draft, spec: SweepSpec, run: Run, served: list[Trial], look:
         draft.actions += [_tell(trial, run.last, outcome.state, outcome.reason) for trial in waiting]
     else:
         _again(draft, spec, run, waiting, outcome, look)
+
+
+def _unreadable(draft: _Draft, run: Run, served: list[Trial], look: Look) -> None:
+    """All of it waits, and its job keeps its place; only a cancellation goes on, where its attempts are known."""
+    last = run.last
+    draft.live.append(last or Attempt(run.number, 0, "", run.number, look.now))  # a job of it may be at work
+    if last is not None:
+        if last.job is not None and last.job.state.is_live and all(trial.cancelled for trial in served):
+            draft.cancel.append(last.job.job_id)
+        if not isinstance(outcome_of(run, look), Live) or needs_no_more(last, look):
+            served = _told(draft, run, served, {t: "you cancelled it" for t in served if t.cancelled}, "cancelled")
+    draft.waits += [Wait(trial.number, run.unreadable or "") for trial in served]
 
 
 def _published(draft: _Draft, run: Run, served: list[Trial]) -> list[Trial]:
