@@ -7,7 +7,6 @@ Rule 3: it may keep the whole contract itself (horizons, progress, stop.json, ag
         result.json serves all horizons that it left open.
 """
 
-import json
 import os
 import shlex
 import signal
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unetsweep import contract
-from unetsweep.adapters.files import read_json, write_json
+from unetsweep.adapters.files import parse_json, read_bytes, read_json, write_json
 from unetsweep.adapters.logs import last_line
 from unetsweep.adapters.pinned_code import without_code
 from unetsweep.adapters.process import tied_to_us
@@ -112,7 +111,7 @@ def _open(errand: Errand) -> list[int]:
 def _serve(published: Path, errand: Errand, holds: Callable[[], bool]) -> None:
     """Publish result.json at every open horizon."""
     try:
-        raw = json.loads(published.read_bytes(), parse_constant=lambda _: None)  # NaN and Infinity are no values
+        raw = parse_json(read_bytes(published), lenient=True)  # NaN and Infinity are no values
     except ValueError as error:
         raise StateError(f"{published}: not readable as JSON ({error}); the trainer command wrote it") from error
     result = contract.encode(contract.result_from(raw, str(published)))
@@ -128,8 +127,8 @@ def _serve(published: Path, errand: Errand, holds: Callable[[], bool]) -> None:
 def _is_whole(published: Path) -> bool:
     """Whether an earlier start left its result; a torn file is that of a program that was killed in writing it."""
     try:
-        json.loads(published.read_bytes())
-    except (FileNotFoundError, ValueError):
+        parse_json(read_bytes(published), lenient=True)
+    except (FileNotFoundError, ValueError, StateError):
         return False
     return True
 

@@ -1,7 +1,6 @@
 """What went wrong in a process of a training, as `error-<rank>.json` says it."""
 
 import contextlib
-import json
 import socket
 import sys
 import traceback
@@ -9,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unetsweep.adapters.files import utc_now, write_json
+from unetsweep.adapters.files import parse_json, read_bytes, utc_now, write_json
 from unetsweep.core import layout
-from unetsweep.errors import NO_ROOM, EpochTooLongError, TrainingError, UnetsweepError
+from unetsweep.errors import NO_ROOM, EpochTooLongError, StateError, TrainingError, UnetsweepError
 
 _NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _PORT_TAKEN = ("EADDRINUSE", "Address already in use", "address already in use")
@@ -56,12 +55,15 @@ def kind_of(error: BaseException) -> str:
 
 def finished_epochs(folder: Path, claim: str = "*") -> list[tuple[int, float]]:
     """Epoch and wall seconds of each line of the run's progress; a torn line counts as none."""
-    found = []
+    lines: list[bytes] = []
     for path in sorted(folder.glob(f"progress-{claim}.jsonl")):
-        for line in path.read_bytes().splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                raw = json.loads(line)
-                found.append((int(raw["epoch"]), float(raw["seconds"])))
+        with contextlib.suppress(StateError):
+            lines += read_bytes(path).splitlines()
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            raw = parse_json(line, lenient=True)
+            found.append((int(raw["epoch"]), float(raw["seconds"])))
     return found
 
 
