@@ -16,7 +16,7 @@ def test_every_kind_comes_within_a_few_turns(first: int):
 def test_a_turn_is_a_dozen_none_twice_and_none_of_the_core():
     for turn in range(20):
         names = chosen(turn)
-        assert len({*names, *CORE}) == LIGHT + HEAVY + len(CORE) == 22
+        assert len({*names, *CORE}) == LIGHT + HEAVY + len(CORE) == 24
 
 
 def test_the_printed_line_names_the_faults_of_a_turn_and_how_to_cause_them_again(monkeypatch: pytest.MonkeyPatch):
