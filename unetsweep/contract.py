@@ -40,6 +40,8 @@ class Result:
     trial: int | None = None
     """None in a horizon file, which may serve several trials."""
     job_id: str | None = None
+    config_id: str | None = None
+    """Digest of the config that was trained, with these epochs; None: the trainer did not say."""
     epochs: int | None = None
     epochs_run: int | None = None
     best_epoch: int | None = None

@@ -9,7 +9,7 @@ from unetsweep.adapters import sweep_look
 from unetsweep.adapters.files import link_json, read_json, write_json
 from unetsweep.adapters.logs import last_line
 from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.contract import DataConfig, Result, TrialConfig
+from unetsweep.contract import DataConfig, Result, TrialConfig, config_id
 from unetsweep.core import layout
 from unetsweep.core.actions import Element
 from unetsweep.core.facts import Ending, Trial
@@ -114,7 +114,7 @@ def test_a_result_is_written_once_and_the_trial_is_open_no_more(sweep: SweepDir)
     assert not sweep.end_trial(0, Result(trial=0, state="failed"))
     assert sweep.trials()[0]["result"]["val_iou"] == 0.5
     seen = sweep.look()
-    assert (seen.ended, seen.trials) == (1, (Trial(1, 1, 16, batch_size=4),))
+    assert (seen.ended, seen.trials) == (1, (Trial(1, 1, 16, batch_size=4, config_id=config_id(config(16))),))
 
 
 def test_of_ended_trials_nothing_is_opened(sweep: SweepDir):

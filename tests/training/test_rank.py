@@ -132,3 +132,13 @@ def test_a_third_start_after_two_that_the_limit_ended_says_so(root: Path, tmp_pa
     said = sweep.said("error-0.json")
     assert said["kind"] == "time"
     assert "and the limit of the job is 10 min; raise slurm.time" in said["message"]
+
+
+def test_the_config_of_another_trial_is_not_trained(root: Path, tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, scenes.config(root, epochs=1))
+    path = sweep.directory.root / "trials/0000/config.json"
+    write_json(path, {**json.loads(path.read_text()), "learning_rate": 0.5})
+    assert scenes.run(rank, tmp_path / "out", sweep.start()) == [1]
+    assert (
+        sweep.said("error-0.json")["message"] == f"{path} is the config of another trial; run `unetsweep repair eyes`"
+    )

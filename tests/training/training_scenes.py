@@ -213,8 +213,8 @@ def result(out: Path, epochs: int) -> dict[str, Any]:
 
 
 def row(out: Path, epochs: int) -> dict[str, Any]:
-    """What of a result is the training's own, and not the machine's."""
-    varying = {"seconds", "gpu_seconds", "peak_memory_mb"}
+    """What of a result is the training's own, and not the machine's, nor what it was asked for."""
+    varying = {"seconds", "gpu_seconds", "peak_memory_mb", "config_id"}
     return {k: v for k, v in result(out, epochs).items() if k not in varying}
 
 

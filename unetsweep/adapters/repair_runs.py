@@ -4,7 +4,7 @@ import contextlib
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from unetsweep.adapters.mending import (
 )
 from unetsweep.adapters.progress_files import read_progress
 from unetsweep.adapters.sweep_look import listed, numbered
-from unetsweep.adapters.trial_files import as_known
+from unetsweep.adapters.trial_files import as_known, check_config
 from unetsweep.core import layout
 from unetsweep.errors import StateError
 
@@ -38,23 +38,28 @@ MARKS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
 
 def findings(root: Path, *, ours: bool) -> Iterator[Finding]:
     """Of every run. `ours`: our trainer made the checkpoints; a user's may have any form."""
-    horizons = _horizons(root)
+    horizons, configs = _horizons(root)
     for number, folder in numbered(root / layout.RUNS):
         yield from _attempts(root, number, folder, horizons.get(number, []))
         yield from _claims(folder)
-        yield from _words(folder)
+        yield from _words(folder, configs.get(number, {}))
         yield from _progress(folder)
         if ours:
             yield from _checkpoints(folder)
 
 
-def _horizons(root: Path) -> dict[int, list[dict[str, int]]]:
-    """What each run's trials ask of it."""
+def _horizons(root: Path) -> tuple[dict[int, list[dict[str, int]]], dict[int, dict[int, str]]]:
+    """What each run's trials ask of it, and the digest of the config that each horizon is of, by its epochs."""
     found: dict[int, list[dict[str, int]]] = {}
+    configs: dict[int, dict[int, str]] = {}
     for number, folder in numbered(root / layout.TRIALS):
-        for part in as_known(number, folder)["runs"] if listed(folder) else ():
+        if not listed(folder):
+            continue
+        trial = as_known(number, folder)
+        for part in trial["runs"]:
             found.setdefault(part["run"], []).append({"trial": number, "epochs": part["epochs"]})
-    return found
+            configs.setdefault(part["run"], {})[part["epochs"]] = trial["config_id"]
+    return found, configs
 
 
 def _attempts(root: Path, run: int, folder: Path, horizons: list[dict[str, int]]) -> Iterator[Finding]:
@@ -128,10 +133,11 @@ def _claims(folder: Path) -> Iterator[Finding]:
             yield written(path, why, content, "its name and its attempt's job")
 
 
-def _words(folder: Path) -> Iterator[Finding]:
-    """What trainings and passes said of it."""
+def _words(folder: Path, configs: Mapping[int, str]) -> Iterator[Finding]:
+    """What trainings and passes said of it. `configs`: the config of each horizon, by its epochs."""
     for path in sorted((folder / "horizons").glob("*.json")):
-        if why := trouble(path, partial(_result, path)):
+        wanted = configs.get(int(path.stem)) if path.stem.isdecimal() else None
+        if why := trouble(path, partial(_result, path, wanted)):
             yield aside(path, why, "the training publishes it again, from its checkpoint")
     for path in sorted(folder.glob("error-*.json")):
         if path.stem[6:].isdecimal() and (why := trouble(path, lambda raw: (raw["kind"], raw["message"]))):
@@ -144,8 +150,8 @@ def _words(folder: Path) -> Iterator[Finding]:
         yield aside(stop, why, "the pruner decides anew")
 
 
-def _result(path: Path, raw: dict[str, Any]) -> None:
-    contract.result_from(raw, str(path))
+def _result(path: Path, config_id: str | None, raw: dict[str, Any]) -> None:
+    check_config(contract.result_from(raw, str(path)), config_id, str(path))
 
 
 def _progress(folder: Path) -> Iterator[Finding]:

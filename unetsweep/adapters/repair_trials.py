@@ -8,7 +8,7 @@ from unetsweep import contract
 from unetsweep.adapters.files import read_json, utc_now
 from unetsweep.adapters.mending import Finding, aside, for_user, trouble, written, written_at
 from unetsweep.adapters.sweep_look import listed, numbered
-from unetsweep.adapters.trial_files import read_config, read_result, read_trial, rebuilt
+from unetsweep.adapters.trial_files import check_config, read_config, read_result, read_trial, rebuilt
 from unetsweep.contract import Result
 from unetsweep.core import layout
 from unetsweep.core.spec import SweepSpec
@@ -31,6 +31,12 @@ def _point(root: Path, number: int, folder: Path, spec: SweepSpec | None) -> Ite
     trial, config = folder / layout.TRIAL, folder / layout.CONFIG
     no_trial = _why(lambda: read_trial(folder), trial)
     no_config = _why(lambda: read_config(folder), config)
+    if (
+        no_trial is None
+        and no_config is None
+        and contract.config_id(read_config(folder)) != read_trial(folder)["config_id"]
+    ):
+        no_config = "found the config of another trial"
     if no_trial is not None and no_config is not None:
         run = root / layout.run_dir(number)
         advice = f"which point it was is not known; delete {folder} and {run}, and it is proposed anew"
@@ -77,7 +83,7 @@ def _config(folder: Path, why: str, spec: SweepSpec | None) -> Finding:
 
 def _ends(root: Path, number: int, folder: Path) -> Iterator[Finding]:
     path = folder / layout.RESULT
-    why = _why(lambda: read_result(folder), path)
+    why = _why(lambda: _own(folder), path)
     if why is not None:
         published = _published(root, folder)
         if published is not None:
@@ -90,12 +96,22 @@ def _ends(root: Path, number: int, folder: Path) -> Iterator[Finding]:
         yield written(cancelled, why, {"at": written_at(cancelled)}, "its being there")
 
 
+def _own(folder: Path) -> None:
+    """StateError where the trial's result cannot be read, or is another's."""
+    result = read_result(folder)
+    if result is not None and _why(lambda: read_trial(folder), folder / layout.TRIAL) is None:
+        check_config(result, read_trial(folder)["config_id"], str(folder / layout.RESULT))
+
+
 def _published(root: Path, folder: Path) -> Result | None:
     """What the run left at the trial's horizon, as far as it can be read."""
     try:
         part = read_trial(folder)["runs"][0]
         path = root / layout.run_dir(part["run"]) / layout.horizon(part["epochs"])
-        return contract.result_from(read_json(path), str(path)) if path.exists() else None
+        result = contract.result_from(read_json(path), str(path)) if path.exists() else None
+        if result is not None:
+            check_config(result, read_trial(folder)["config_id"], str(path))
+        return result
     except StateError:
         return None
 

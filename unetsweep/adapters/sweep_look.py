@@ -6,14 +6,14 @@ Rule 3: an unreadable file of a run stops that run's trials, one of a trial that
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unetsweep.adapters.attempt_files import forgiven, read_attempts, read_errors, signature_of
 from unetsweep.adapters.files import read_json
 from unetsweep.adapters.keeper_files import Keepers
 from unetsweep.adapters.progress_files import read_progress, read_stopped
-from unetsweep.adapters.trial_files import advised, open_trial
+from unetsweep.adapters.trial_files import advised, check_config, open_trial
 from unetsweep.contract import result_from
 from unetsweep.core import layout
 from unetsweep.core.facts import Failure, Run, Seen, Trial
@@ -31,7 +31,10 @@ def look(root: Path) -> Seen:
             ended.append(number)
         elif (trial := _open_trial(number, Path(folder))) is not None:
             trials.append(trial)
-    runs = {number: read_run(root, number) for number in {trial.run for trial in trials}}
+    wanted: dict[int, dict[int, str]] = {trial.run: {} for trial in trials}
+    for trial in trials:
+        wanted[trial.run][trial.epochs] = trial.config_id
+    runs = {number: read_run(root, number, configs) for number, configs in wanted.items()}
     return Seen(
         len(ended),
         tuple(trials),
@@ -65,12 +68,13 @@ def _named(folder: Path) -> Iterator[tuple[int, str]]:
         yield number, f"{folder}/{number:04d}"
 
 
-def read_run(root: Path, number: int) -> Run:
+def read_run(root: Path, number: int, configs: Mapping[int, str] = {}) -> Run:
     """One run's horizons and attempts; where a file of it is unreadable, that, and the attempts where they are not:
-    what a trainer wrote must not keep its job from being cancelled."""
+    what a trainer wrote must not keep its job from being cancelled. `configs`: the digest of the config that each of
+    its horizons must be of."""
     folder = root / layout.run_dir(number)
     try:
-        return _read_run(root, number, listed(folder))
+        return _read_run(root, number, listed(folder), configs)
     except StateError as error:
         why = advised(error, root)
     except _NOT_AS_IT_SHOULD_BE as error:
@@ -88,13 +92,17 @@ _NOT_AS_IT_SHOULD_BE = (KeyError, TypeError, ValueError, AttributeError, Arithme
 """From a file that is JSON of our schema with other content, or a file in a folder's place."""
 
 
-def _read_run(root: Path, number: int, names: set[str]) -> Run:
+def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, str]) -> Run:
     if not names:
         return Run(number)
     folder = root / layout.run_dir(number)
     published = _jsons(folder / "horizons") if "horizons" in names else ()
     horizons = {int(name.removesuffix(".json")): folder / "horizons" / name for name in published}
-    states = {epochs: str(result_from(read_json(path), str(path)).state) for epochs, path in horizons.items()}
+    states: dict[int, str] = {}
+    for epochs, path in horizons.items():
+        result = result_from(read_json(path), str(path))
+        check_config(result, configs.get(epochs), str(path))
+        states[epochs] = str(result.state)
     marks = listed(f"{folder}/attempts")
     attempts = read_attempts(root, number, names, marks)
     progress, stopped = read_progress(folder, names), read_stopped(folder, names, marks)

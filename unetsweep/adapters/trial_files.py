@@ -1,6 +1,7 @@
 """Reading one trial's files, and what is still known of a trial when one of them cannot be read.
 
 Rule 1: an unreadable file stops its own trial and no other; the trial's number stays taken.
+Rule 2: a file says which trial it belongs to, and that is compared: another trial's file is unreadable here.
 """
 
 import dataclasses
@@ -29,7 +30,13 @@ def read_trial(folder: Path) -> dict[str, Any]:
         raise StateError(f"{path}: not a trial's file ({error} is missing)") from error
     if len(numbers) < 7 or not all(isinstance(n, int | float) for n in (*numbers[:4], *numbers[5:])):
         raise StateError(f"{path}: not a trial's file")
+    if raw["trial"] != (number := _number(folder)):
+        raise StateError(f"{path}: found the file of trial {raw['trial']} in the place of trial {number}'s")
     return raw
+
+
+def _number(folder: Path | str) -> int:
+    return int(os.path.basename(folder))
 
 
 def read_config(folder: Path) -> TrialConfig:
@@ -45,9 +52,20 @@ def read_result(folder: Path) -> Result | None:
     """The trial's result; None: it has not ended. StateError where it cannot be read."""
     path = f"{folder}/{layout.RESULT}"
     try:
-        return contract.result_from(read_json(path), path)
+        result = contract.result_from(read_json(path), path)
     except FileNotFoundError:
         return None
+    if result.trial is not None and result.trial != (number := _number(folder)):
+        raise StateError(f"{path}: found the result of trial {result.trial} in the place of trial {number}'s")
+    return result
+
+
+def check_config(result: Result, wanted: str | None, path: str) -> None:
+    """StateError where the result says that another config than `wanted` (its digest; None: not known) was trained."""
+    if result.config_id is not None and wanted and result.config_id != wanted:
+        raise StateError(
+            f"{path}: found the result of another training, of config {result.config_id[:12]}, not {wanted[:12]}"
+        )
 
 
 def rebuilt(number: int, config: TrialConfig, run: int | None = None) -> dict[str, Any]:
@@ -78,6 +96,8 @@ def as_known(number: int, folder: Path) -> dict[str, Any]:
             trial = {"trial": number, "params": None, "config_id": "", "runs": [{"run": number, "epochs": 0}]}
     try:
         result = read_result(folder)
+        if result is not None:
+            check_config(result, trial["config_id"], f"{folder}/{layout.RESULT}")
     except StateError as error:
         result, unreadable = None, unreadable or str(error)
     trial["result"] = None if result is None else _shallow(result)
@@ -98,7 +118,7 @@ def open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
     except StateError as error:
         return Trial(number, number, 0, cancelled, unreadable=advised(error, folder.parents[1]))
     part = raw["runs"][0]
-    return Trial(number, part["run"], part["epochs"], cancelled, raw["params"]["batch_size"])
+    return Trial(number, part["run"], part["epochs"], cancelled, raw["params"]["batch_size"], raw["config_id"])
 
 
 def name_of(root: Path) -> str:

@@ -9,7 +9,7 @@ from unetsweep import contract
 from unetsweep.adapters.files import read_json
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.adapters.sweep_look import numbered, read_run
-from unetsweep.adapters.trial_files import AXES, advised, as_known
+from unetsweep.adapters.trial_files import AXES, advised, as_known, check_config
 from unetsweep.cli._confirmed import confirmed
 from unetsweep.config.load import load
 from unetsweep.contract import Result
@@ -60,7 +60,7 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
     run_dir = f"{directory.root}/{layout.run_dir(part['run'])}"
     known = trial["result"]  # read once: there may be thousands
     paths = (f"{folder}/{layout.RESULT}", f"{run_dir}/{layout.horizon(part['epochs'])}")
-    result, unread = _result(*paths) if known is None else (Result(**known), None)
+    result, unread = _result(trial["config_id"], *paths) if known is None else (Result(**known), None)
     unreadable = unreadable or unread
     state: str
     if unreadable is not None:
@@ -86,11 +86,13 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
     )
 
 
-def _result(*paths: str) -> tuple[Result | None, str | None]:
+def _result(config_id: str, *paths: str) -> tuple[Result | None, str | None]:
     """What the first of these files that is there says, or why it cannot be read."""
     for path in paths:
         try:
-            return contract.result_from(read_json(path), path), None
+            result = contract.result_from(read_json(path), path)
+            check_config(result, config_id, path)
+            return result, None
         except FileNotFoundError:
             continue
         except StateError as error:

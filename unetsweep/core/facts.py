@@ -218,6 +218,8 @@ class Trial:
     """The user cancelled it."""
     batch_size: int = 0
     """Its global batch; 0: not known."""
+    config_id: str = ""
+    """Digest of its config; empty: not known."""
     unreadable: str | None = None
     """Which file of it cannot be read, and why; then its run and epochs are not known either."""
 

@@ -103,6 +103,7 @@ class Scorer:
         result = Result(
             state=reached.state,
             job_id=self.job_id,
+            config_id=contract.config_id(replace(self.config, epochs=reached.epochs)),
             epochs=reached.epochs,
             epochs_run=reached.epochs_run,
             best_epoch=best.epoch if best else None,

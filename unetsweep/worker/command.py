@@ -12,8 +12,8 @@ import shlex
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unetsweep import contract
@@ -40,6 +40,8 @@ class Errand:
     working_directory: str
     end: float | None = None
     """When the job ends, in seconds since 1970; None where it is not known."""
+    config_ids: Mapping[int, str] = field(default_factory=dict)
+    """Digest of the config with the epochs of each horizon."""
 
     def environment(self) -> dict[str, str]:
         """The variables that tell the program of it."""
@@ -119,8 +121,9 @@ def _serve(published: Path, errand: Errand, holds: Callable[[], bool]) -> None:
         raise SupersededError(f"another job owns {errand.folder.name}")
     (errand.folder / "horizons").mkdir(exist_ok=True)
     about = {"job_id": errand.job_id, "epochs": errand.horizons[-1], "host": socket.gethostname()}
-    filled = {key: value for key, value in about.items() if result[key] is None}
     for each in _open(errand):
+        known = {**about, "config_id": errand.config_ids.get(each)}
+        filled = {key: value for key, value in known.items() if result[key] is None}
         write_json(errand.folder / layout.horizon(each), {**result, **filled})
 
 

@@ -8,12 +8,13 @@ import json
 import os
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep import contract
 from unetsweep.adapters.files import read_json, write_text
 from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.adapters.trial_files import read_trial
 from unetsweep.config.load import load
 from unetsweep.core import layout
 from unetsweep.errors import SupersededError, TrainingError
@@ -81,13 +82,16 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
     horizons = sorted(intent["horizons"], key=lambda h: h["epochs"])
     path = sweep.config_path(horizons[-1]["trial"])
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
+    if contract.config_id(config) != read_trial(path.parent)["config_id"]:
+        raise TrainingError(f"{path} is the config of another trial; run `unetsweep repair {sweep.name}`")
     epochs = tuple(each["epochs"] for each in horizons)
     if rank == 0:
         paths = "".join(f"{folder}/{layout.horizon(each)}\n" for each in epochs)  # a pruned one may come before others
         write_text(start.root / layout.awaited(start.token, start.index), paths)
     if config.trainer.command is not None:
         if rank == 0:
-            errand = Errand(path, folder, epochs, claim.name, start.job_id, sweep.working_directory, end.end)
+            ids = {each: contract.config_id(replace(config, epochs=each)) for each in epochs}
+            errand = Errand(path, folder, epochs, claim.name, start.job_id, sweep.working_directory, end.end, ids)
             run_command(config.trainer.command, errand, claim.holds)
         return
     check_packages()

@@ -1,0 +1,107 @@
+"""A file in another's place is named and never believed: in no row, in no training, in no study."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from unetsweep.adapters.files import write_json
+from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.cli import repair
+from unetsweep.cli._records import records
+from unetsweep.config.load import load
+from unetsweep.config.written import as_yaml
+from unetsweep.contract import DataConfig, Result, config_id, encode
+from unetsweep.core.actions import Element
+from unetsweep.core.spec import Choices, Space, SweepSpec
+from unetsweep.core.trials import trial_config
+
+RATES = (1e-3, 2e-3, 3e-3)
+
+
+def made(root: Path) -> SweepDir:
+    """Two trials that have ended, and one whose result lies in its run."""
+    sweep = SweepDir(root)
+    space = Space(Choices((8,)), Choices((4,)), Choices(RATES))
+    sweep.create(as_yaml(SweepSpec("s", DataConfig("images"), space)), "local")
+    spec = load(sweep.root / "sweep.yaml")
+    configs = [trial_config(spec, {"epochs": 8, "batch_size": 4, "learning_rate": rate}) for rate in RATES]
+    sweep.add_trials(configs, {})
+    sweep.intend([Element(number, 1, ((number, 8),)) for number in range(3)], None, "local")
+    for number, config in enumerate(configs):
+        result = Result(val_iou=0.5 + number / 10, config_id=config_id(config), epochs=8)
+        (sweep.root / f"runs/000{number}/horizons").mkdir()
+        write_json(sweep.root / f"runs/000{number}/horizons/8.json", encode(result))
+        if number < 2:
+            sweep.end_trial(number, Result(**{**encode(result), "trial": number}))
+    return sweep
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> SweepDir:
+    return made(tmp_path / "results/s")
+
+
+def swapped(sweep: SweepDir, one: str, other: str) -> None:
+    paths = [sweep.root / name for name in (one, other)]
+    texts = [path.read_text() for path in paths]
+    for path, text in zip(paths, reversed(texts), strict=True):
+        path.write_text(text)
+
+
+def told(sweep: SweepDir) -> list[tuple[str, float | None]]:
+    """State and val_iou of each row."""
+    return [(row.state, row.result and row.result.val_iou) for row in records(sweep.root).trials]
+
+
+def repaired(sweep: SweepDir) -> str:
+    done = CliRunner().invoke(repair.command, [str(sweep.root)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.output
+
+
+def test_before_anything_is_in_another_s_place_every_row_is_its_own(sweep: SweepDir) -> None:
+    assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("complete", 0.7)]
+    assert "0 mended, 0 need you" in repaired(sweep)
+
+
+@pytest.mark.parametrize("name", ["trial.json", "result.json"])
+def test_swapped_files_of_two_trials_are_named_and_repair_puts_each_row_right(sweep: SweepDir, name: str) -> None:
+    swapped(sweep, f"trials/0000/{name}", f"trials/0001/{name}")
+    rows = records(sweep.root).trials
+    assert [row.state for row in rows] == ["waiting", "waiting", "complete"]
+    for row, other in ((rows[0], 1), (rows[1], 0)):
+        assert f"trials/000{row.number}/{name}: found the" in row.reason
+        assert f"of trial {other}" in row.reason
+        assert "unetsweep repair s" in row.reason
+    repaired(sweep)
+    assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("complete", 0.7)]
+
+
+def test_swapped_results_of_two_runs_are_told_of_neither(sweep: SweepDir) -> None:
+    shutil.copy(sweep.root / "runs/0000/horizons/8.json", sweep.root / "runs/0002/horizons/8.json")
+    assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("waiting", None)]
+    unreadable = sweep.look().runs[2].unreadable
+    assert unreadable is not None
+    assert "runs/0002/horizons/8.json: found the result of another training" in unreadable
+    assert "moved aside" in repaired(sweep)
+    assert sweep.look().runs[2].unreadable is None
+    assert sweep.look().runs[2].horizons == {}
+
+
+def test_a_result_of_another_sweep_is_not_this_one_s(sweep: SweepDir, tmp_path: Path) -> None:
+    other = encode(Result(val_iou=0.99, trial=1, epochs=8, config_id="0" * 64))
+    write_json(sweep.root / "trials/0001/result.json", other)
+    assert told(sweep) == [("complete", 0.5), ("waiting", None), ("complete", 0.7)]
+    repaired(sweep)
+    assert told(sweep)[1] == ("complete", 0.6)
+
+
+def test_swapped_configs_are_found_by_repair_and_by_the_training(sweep: SweepDir) -> None:
+    swapped(sweep, "trials/0000/config.json", "trials/0002/config.json")
+    assert "found the config of another trial" in repaired(sweep)
+    for number, rate in enumerate(RATES):
+        raw = json.loads((sweep.root / f"trials/000{number}/config.json").read_text())
+        assert raw["learning_rate"] == rate
