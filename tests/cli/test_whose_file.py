@@ -17,6 +17,7 @@ from unetsweep.contract import DataConfig, Result, config_id, encode
 from unetsweep.core.actions import Element
 from unetsweep.core.spec import Choices, Space, SweepSpec
 from unetsweep.core.trials import trial_config
+from unetsweep.errors import StateError
 
 RATES = (1e-3, 2e-3, 3e-3)
 
@@ -105,3 +106,35 @@ def test_swapped_configs_are_found_by_repair_and_by_the_training(sweep: SweepDir
     for number, rate in enumerate(RATES):
         raw = json.loads((sweep.root / f"trials/000{number}/config.json").read_text())
         assert raw["learning_rate"] == rate
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_trial_without_trial_json_keeps_its_row_and_its_number(sweep: SweepDir, ended: bool) -> None:
+    number = 0 if ended else 2
+    (sweep.root / f"trials/000{number}/trial.json").unlink()
+    row = records(sweep.root).trials[number]
+    assert (row.number, row.state) == (number, "waiting")
+    assert f"trials/000{number}/trial.json: is missing: run `unetsweep repair s`" in row.reason
+    assert sweep.next_trial() == 3
+    assert [trial["trial"] for trial in sweep.trials()] == [0, 1, 2]
+    if not ended:
+        (trial,) = sweep.look().trials
+        assert trial.unreadable is not None
+    repaired(sweep)
+    assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("complete", 0.7)]
+
+
+def test_an_empty_folder_is_no_trial(sweep: SweepDir) -> None:
+    (sweep.root / "trials/0003").mkdir()
+    assert [row.number for row in records(sweep.root).trials] == [0, 1, 2]
+    assert sweep.next_trial() == 3
+
+
+def test_where_the_trials_cannot_be_read_no_table_is_printed_and_nothing_is_proposed(sweep: SweepDir) -> None:
+    (sweep.root / "trials").rename(sweep.root / "elsewhere")
+    for reading in (lambda: records(sweep.root), sweep.look, sweep.trials, sweep.next_trial):
+        with pytest.raises(StateError, match="trials: this folder is missing, and with it every trial"):
+            reading()
+    (sweep.root / "trials").write_text("")
+    with pytest.raises(StateError, match="trials: this folder is missing"):
+        sweep.look()

@@ -157,9 +157,8 @@ class SweepDir(AttemptsDir):
         return ours
 
     def next_trial(self) -> int:
-        """The first number without a trial; a folder whose trial.json never came is used again."""
-        whole = [n for n, folder in sweep_look.numbered(self.root / layout.TRIALS) if (folder / layout.TRIAL).exists()]
-        return max(whole, default=-1) + 1
+        """The first number without a trial; an empty folder is used again."""
+        return max((number for number, _ in sweep_look.trials(self.root)), default=-1) + 1
 
     def trials(self) -> list[dict[str, Any]]:
         """Every trial.json, in order, with its result under `result` when it has ended; `unreadable` says which
@@ -169,9 +168,8 @@ class SweepDir(AttemptsDir):
         reads the run's epochs, so that only who wants them pays for them.
         """
         found: list[dict[str, Any]] = []
-        for number, folder in sweep_look.numbered(self.root / layout.TRIALS):
-            if (folder / layout.TRIAL).exists():
-                found.append(as_known(number, folder))
+        for number, folder in sweep_look.trials(self.root):
+            found.append(as_known(number, folder))
         for run, trial in _speaking(found).items():
             trial["progress"] = partial(self.progress, run)
         return found

@@ -1,7 +1,8 @@
 """Reading a sweep's directory: what is in it, as facts. Nothing is written here.
 
 Rule 1: of ended trials nothing is opened; their folders are only counted.
-Rule 2: what is half there (a folder without its file, made by a pass that died) is not there.
+Rule 2: an empty folder, which a pass that died may leave, is no trial. One that has files and lacks trial.json is: it
+        keeps its number, and is named. Where trials/ itself cannot be read nothing is said of any of them.
 Rule 3: an unreadable file of a run stops that run's trials, one of a trial that trial, and no other's.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unetsweep.adapters.attempt_files import forgiven, read_attempts, read_errors, signature_of
-from unetsweep.adapters.files import read_json
+from unetsweep.adapters.files import damage_named, read_json
 from unetsweep.adapters.keeper_files import Keepers
 from unetsweep.adapters.progress_files import read_progress, read_stopped
 from unetsweep.adapters.trial_files import advised, check_config, open_trial
@@ -26,7 +27,7 @@ FEW = 50
 def look(root: Path) -> Seen:
     """Everything but the jobs."""
     ended, trials = [], []
-    for number, folder in _named(root / layout.TRIALS):
+    for number, folder in _trials(root):
         if os.path.lexists(f"{folder}/{layout.RESULT}"):  # one question a trial: there may be a hundred thousand
             ended.append(number)
         elif (trial := _open_trial(number, Path(folder))) is not None:
@@ -46,11 +47,26 @@ def look(root: Path) -> Seen:
 
 
 def _open_trial(number: int, folder: Path) -> Trial | None:
-    """A trial without a result; None where its file never came."""
+    """A trial without a result; None where its files never came."""
     names = set(os.listdir(folder))
-    if layout.TRIAL not in names:
+    if not names:
         return None
     return open_trial(number, folder, cancelled=layout.CANCELLED in names)
+
+
+def trials(root: Path) -> Iterator[tuple[int, Path]]:
+    """Number and folder of every trial, also of one that lacks files. StateError: nobody can say which there are."""
+    for number, name in _trials(root):
+        if os.path.exists(f"{name}/{layout.TRIAL}") or os.listdir(name):
+            yield number, Path(name)
+
+
+def _trials(root: Path) -> Iterator[tuple[int, str]]:
+    folder = root / layout.TRIALS
+    with damage_named(folder):
+        if not folder.is_dir():
+            raise StateError(f"{folder}: this folder is missing, and with it every trial; put it back from a backup")
+        yield from _named(folder)
 
 
 def numbered(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -22,7 +22,10 @@ AXES = ("epochs", "batch_size", "learning_rate")
 def read_trial(folder: Path) -> dict[str, Any]:
     """A trial.json that says all that is needed; StateError names the file where it does not."""
     path = f"{folder}/{layout.TRIAL}"  # a Path of each would take longer than its stat: there may be thousands
-    raw = read_json(path)
+    try:
+        raw = read_json(path)
+    except FileNotFoundError:
+        raise StateError(f"{path}: is missing") from None
     try:
         numbers = [raw["trial"], *(raw["params"][name] for name in AXES), raw["config_id"]]
         numbers += [part[name] for part in raw["runs"] for name in ("run", "epochs")]

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from unetsweep import contract
+from unetsweep.adapters import sweep_look
 from unetsweep.adapters.files import read_json
 from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.adapters.sweep_look import numbered, read_run
+from unetsweep.adapters.sweep_look import read_run
 from unetsweep.adapters.trial_files import AXES, advised, as_known, check_config
 from unetsweep.cli._confirmed import confirmed
 from unetsweep.config.load import load
@@ -29,11 +30,7 @@ def records(sweep_dir: Path) -> SweepRecord:
     """All that a report shows."""
     directory = SweepDir(sweep_dir)
     spec = load(sweep_dir / layout.SPEC)
-    trials = tuple(
-        _record(directory, number, folder)
-        for number, folder in numbered(sweep_dir / layout.TRIALS)
-        if os.path.exists(f"{folder}/{layout.TRIAL}")
-    )
+    trials = tuple(_record(directory, number, folder) for number, folder in sweep_look.trials(sweep_dir))
     leaky = spec.data.split.groups == "none" and spec.trainer.command is None
     leak, val_groups, lost = _images(directory)
     warnings = [f"LEAKED: {text}: these scores reward memory" for text in leak.values()]
