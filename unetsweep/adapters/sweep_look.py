@@ -64,7 +64,7 @@ def trials(root: Path) -> Iterator[tuple[int, Path]]:
 def _trials(root: Path) -> Iterator[tuple[int, str]]:
     folder = root / layout.TRIALS
     with damage_named(folder):
-        if not folder.is_dir():
+        if not folder.is_dir() and (root / layout.SPEC).exists():  # a sweep has it before its YAML file
             raise StateError(f"{folder}: this folder is missing, and with it every trial; put it back from a backup")
         yield from _named(folder)
 

@@ -22,10 +22,11 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.strategies import DDPStrategy
+from torch import distributed
 
 from unetsweep import package
 from unetsweep.contract import TrialConfig, config_problems, run_keys
-from unetsweep.errors import ConfigError, Problem, TrainingError
+from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
 from unetsweep.training import comet, data
 from unetsweep.training.callbacks import EpochEnds, StepSeed, epochs_done
 from unetsweep.training.checkpoints import LAST, Desk, OwnersIO, Standing, read_standing
@@ -97,7 +98,12 @@ def train(
     share = world.gpu_share
     scorer = Scorer(config, images, desk, *place, job_id=job_id, code=code, micro_batch=micro_batch, gpu_share=share)
     ends = EpochEnds(config, scorer, desk, standing, wanted, started, ending)
-    _fit(ends, world, device)
+    try:
+        _fit(ends, world, device)
+    except SupersededError:  # rank 0 has told all of them
+        _leave(world)
+        raise
+    _leave(world)
     if ends.again:
         return
     missing = [epochs for epochs in wanted if world.rank == 0 and not is_published(out, epochs)]
@@ -229,6 +235,17 @@ def _standing(config: TrialConfig, out: Path, wanted: list[int], images: TrialIm
             f"{out} is at epoch {found.epoch}: the best weights within {passed} epochs are gone; train these anew"
         )
     return found
+
+
+def _leave(world: World) -> None:
+    """End the process group, together with the other ranks.
+
+    Its threads free the tensors of their last work a moment after the main thread has got its result. Where the
+    interpreter is ending by then they cannot have its lock, and the whole process is aborted (status 134).
+    """
+    if world.size > 1 and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
 
 
 def _step_arguments(_: Any, batch: Any, batch_idx: int) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """`python -m unetsweep.worker …`: what supervisors and `unetsweep train` start. Not for people."""
 
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from unetsweep.errors import UnetsweepError
 from unetsweep.worker.claim import Start
@@ -24,8 +27,18 @@ def main(words: Sequence[str]) -> None:
             raise SystemExit(f"unetsweep.worker: not for people; got {list(words)}")
 
 
+def end(said: str) -> NoReturn:
+    """End this process at once: another rank may be gone, and the threads of the process group wait for it."""
+    print(said.rstrip(), file=sys.stderr)  # noqa: T201
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except UnetsweepError as error:  # it is in the error file with its traceback
-        sys.exit(f"unetsweep: {error}")
+        end(f"unetsweep: {error}")
+    except Exception:
+        end(traceback.format_exc())

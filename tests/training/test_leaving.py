@@ -1,0 +1,50 @@
+"""Every rank leaves in order: none of its process group's threads is left when the interpreter ends, for such a thread
+may abort the process (status 134) after its result is there."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import training_scenes as scenes
+
+pytestmark = pytest.mark.train
+
+
+def threads() -> list[str]:
+    """The names of this process's threads."""
+    return sorted(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+
+
+def train(world: Any, out: Path, config: Any, how: str) -> None:
+    """A training that ends in this way; then the names of the threads, in a file."""
+    from unetsweep.errors import SupersededError
+    from unetsweep.training.run import train
+
+    asked = []
+
+    def owns() -> bool:
+        asked.append(1)
+        return how != "superseded" or len(asked) < 5
+
+    more: dict[str, Any] = {"ending": lambda _: "a test"} if how == "stopped" else {}
+    try:
+        train(config, out, world=world, owns=owns, **more)
+    except SupersededError:
+        assert how == "superseded"
+    (out / f"threads-{world.rank}").write_text("\n".join(threads()))
+
+
+@pytest.mark.parametrize(
+    ("size", "how"), [(2, "complete"), (4, "complete"), (2, "stopped"), (2, "superseded"), (2, "pruned")]
+)
+def test_no_thread_of_the_process_group_is_left(root: Path, tmp_path: Path, size: int, how: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    if how == "pruned":
+        scenes.write_stop(out, (2,))
+    assert scenes.run(train, out, scenes.config(root, epochs=2, processes=size), how, size=size) == [0] * size
+    assert (out / "again-1-0.json").exists() == (how == "stopped")
+    assert (out / "horizons/2.json").exists() == (how in ("complete", "pruned"))
+    for rank in range(size):
+        left = (out / f"threads-{rank}").read_text().splitlines()
+        assert not [name for name in left if "gloo" in name or "tcpstore" in name], left
