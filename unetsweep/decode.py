@@ -84,7 +84,7 @@ def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
         origin = _origin(option)
         if origin is Literal and type(raw) in (str, int) and raw in typing.get_args(option):
             return raw
-        if option is float and type(raw) is int:
+        if option is float and type(raw) is int and abs(raw) < 2**1000:
             return float(raw)
         if origin is tuple and isinstance(raw, list | tuple):
             return tuple(raw)

@@ -138,3 +138,13 @@ def test_where_the_trials_cannot_be_read_no_table_is_printed_and_nothing_is_prop
     (sweep.root / "trials").write_text("")
     with pytest.raises(StateError, match="trials: this folder is missing"):
         sweep.look()
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 400, "NaN", "[" * 3000 + "]" * 3000, "[]"])
+def test_a_result_with_no_number_in_it_is_named_in_the_table(sweep: SweepDir, value: str) -> None:
+    (sweep.root / "trials/0001/result.json").write_text('{"schema": 1, "val_iou": ' + value + "}")
+    row = records(sweep.root).trials[1]
+    assert (row.state, row.result) == ("waiting", None)
+    assert "trials/0001/result.json" in row.reason
+    repaired(sweep)
+    assert told(sweep)[1] == ("complete", 0.6)

@@ -23,7 +23,7 @@ def read_trial(folder: Path) -> dict[str, Any]:
     """A trial.json that says all that is needed; StateError names the file where it does not."""
     path = f"{folder}/{layout.TRIAL}"  # a Path of each would take longer than its stat: there may be thousands
     try:
-        raw = read_json(path)
+        raw = read_json(path, quick=True)
     except FileNotFoundError:
         raise StateError(f"{path}: is missing") from None
     try:
@@ -55,7 +55,7 @@ def read_result(folder: Path) -> Result | None:
     """The trial's result; None: it has not ended. StateError where it cannot be read."""
     path = f"{folder}/{layout.RESULT}"
     try:
-        result = contract.result_from(read_json(path), path)
+        result = contract.result_from(read_json(path, quick=True), path)
     except FileNotFoundError:
         return None
     if result.trial is not None and result.trial != (number := _number(folder)):
