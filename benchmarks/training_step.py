@@ -1,14 +1,18 @@
 """How long a training step takes, against a bare PyTorch loop with the same model, images, augmentation and optimizer.
 
-`python -m benchmarks.training_step [--gpu [PRECISION]]`: on one CPU thread, or on a GPU with `32`, `16-mixed` or
-`bf16-mixed`. Our training is the product's own; every few steps it stands still while the bare loop makes as many, so
-the two take turns within one process. The paired ratios' median counts; its interval is that of the order statistics
-(Conover, Practical Nonparametric Statistics, 3.2). The CPU that we add is measured on short steps, for it does not
-depend on their length, and what differs by chance between long steps is more than it.
+`python -m benchmarks.training_step [--gpu [PRECISION] | --ranks N]`: on one CPU thread, on a GPU with `32`, `16-mixed`
+or `bf16-mixed`, or by N processes on CPUs, where the bare loop is PyTorch's DDP as it comes. Our training is the
+product's own; every few steps it stands still while the bare loop makes as many, so the two take turns within one
+process. The paired ratios' median counts; its interval is that of the order statistics (Conover, Practical
+Nonparametric Statistics, 3.2). The CPU that we add is measured on short steps, for it does not depend on their length,
+and what differs by chance between long steps is more than it.
 """
 
 import dataclasses
 import io
+import multiprocessing
+import os
+import socket
 import statistics
 import sys
 import tempfile
@@ -21,13 +25,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.timing import line
 from unetsweep.contract import DataConfig, ModelConfig, Split, TrainerConfig, TrialConfig
 from unetsweep.errors import TrainingError
 from unetsweep.images.sample import draw_sample
 from unetsweep.training import data, run
+from unetsweep.training.batch_norm import BatchNorm
 from unetsweep.training.module import sample_losses
+from unetsweep.training.ranks import ALONE, World
 from unetsweep.training.unet import UNet
 
 BLOCKS = 20
@@ -53,11 +60,16 @@ class Block:
 class Bare:
     """The loop that anybody would write."""
 
-    def __init__(self, config: TrialConfig, device: torch.device) -> None:
+    def __init__(self, config: TrialConfig, device: torch.device, world: World) -> None:
         self.config, self.device = config, device
-        images = data.read(config).train
-        self.loader = data.loader(config, images, rank=0, size=1, epoch=lambda: 0, pin=device.type == "cuda")
-        self.unet = UNet(config.model).to(device)
+        images, pin = data.read(config).train, device.type == "cuda"
+        self.loader = data.loader(config, images, rank=world.rank, size=world.size, epoch=lambda: 0, pin=pin)
+        self.unet: torch.nn.Module = UNet(config.model).to(device)
+        for layer in self.unet.modules():
+            if isinstance(layer, BatchNorm):
+                layer.__class__ = torch.nn.BatchNorm2d  # which knows of no other rank
+        if world.size > 1:
+            self.unet = DistributedDataParallel(self.unet)
         self.optimizer = torch.optim.Adam(self.unet.parameters(), lr=config.learning_rate)
         dtype = PRECISIONS.get(config.trainer.precision)
         self.cast = nullcontext() if dtype is None else torch.autocast(device.type, dtype)
@@ -86,12 +98,17 @@ class Bare:
 class Turns(pl.Callback):
     """Measures our blocks, and lets the bare loop have its turn after each."""
 
-    bare: Bare
+    config: TrialConfig
+    world: World
     steps: int
     """Of a block."""
     ours: list[Block] = field(default_factory=list)
     theirs: list[Block] = field(default_factory=list)
     began: tuple[float, float] | None = None
+    bare: Bare = field(init=False)
+
+    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
+        self.bare = Bare(self.config, trainer.strategy.root_device, self.world)
 
     def on_train_epoch_start(self, *_: Any) -> None:
         self.began = None
@@ -122,21 +139,21 @@ class Turns(pl.Callback):
         return time.perf_counter(), time.process_time()
 
 
-def measured(config: TrialConfig, out: Path, steps: int) -> Turns:
+def measured(config: TrialConfig, out: Path, steps: int, world: World = ALONE) -> Turns:
     """Train with turns; the first block of each does not count."""
     turns, trainer_of = [], run._trainer
 
-    def with_turns(ends: Any, world: run.World, device: torch.device) -> pl.Trainer:
+    def with_turns(ends: Any, world: World, device: torch.device) -> pl.Trainer:
         trainer = trainer_of(ends, world, device)
-        turns.append(Turns(Bare(config, device), steps))
+        turns.append(Turns(config, world, steps))
         trainer.callbacks.append(turns[0])  # type: ignore[attr-defined]
         return trainer
 
     run._trainer = with_turns
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     try:
         with suppress(TrainingError), redirect_stdout(io.StringIO()):  # it is stopped before its last epoch
-            run.train(config, out)
+            run.train(config, out, world=world)
     finally:
         run._trainer = trainer_of
     turns[0].ours, turns[0].theirs = turns[0].ours[1 : BLOCKS + 1], turns[0].theirs[1 : BLOCKS + 1]
@@ -166,15 +183,53 @@ def config_for(root: Path, precision: str | None) -> TrialConfig:
 
 def main() -> bool:
     words = sys.argv[1:]
+    if words[:1] == ["--ranks"]:
+        return of_ranks(int(words[1]))
     precision = (words[1] if len(words) > 1 else "32") if words[:1] == ["--gpu"] else None
     where = f"GPU, {precision}" if precision else "one CPU thread"
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder, "sample")
-        draw_sample(root, 512 if precision else 128, eyes=16, test_eyes=1)
-        config = config_for(root, precision)
+        config = config_for(drawn(Path(folder), precision is not None), precision)
         turns = measured(config, Path(folder, "long"), STEPS)
         short = measured(shorter(config), Path(folder, "short"), SHORT_STEPS)
-    return ratio_line(turns, where, precision is not None) & cpu_line(short, where)
+    return ratio_line(turns.ours, turns.theirs, where, precision is not None) & cpu_line(short, where)
+
+
+def of_ranks(size: int) -> bool:
+    """Rank 0's steps, with and without batch normalisation."""
+    kept = True
+    with tempfile.TemporaryDirectory() as folder:
+        config = dataclasses.replace(config_for(drawn(Path(folder), False), None), processes=size, batch_size=2 * size)
+        for norm in ("none", "batch"):
+            model = dataclasses.replace(config.model, norm=norm)
+            of_norm, found = dataclasses.replace(config, model=model), multiprocessing.SimpleQueue()
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            others = [
+                multiprocessing.Process(
+                    target=_rank, args=(of_norm, Path(folder, norm), World(rank, size, port=port), found)
+                )
+                for rank in range(size)
+            ]
+            for other in others:
+                other.start()
+            ours, theirs = found.get()
+            for other in others:
+                other.join()
+            kept &= ratio_line(ours, theirs, f"{size} processes on {os.cpu_count()} cores, norm: {norm}", False)
+    return kept
+
+
+def _rank(config: TrialConfig, out: Path, world: World, found: Any) -> None:
+    turns = measured(config, out, STEPS, world)
+    if world.rank == 0:
+        found.put((turns.ours, turns.theirs))
+
+
+def drawn(folder: Path, large: bool) -> Path:
+    root = folder / "sample"
+    draw_sample(root, 512 if large else 128, eyes=16, test_eyes=1)
+    return root
 
 
 def shorter(config: TrialConfig) -> TrialConfig:
@@ -183,13 +238,13 @@ def shorter(config: TrialConfig) -> TrialConfig:
     return dataclasses.replace(config, data=data, batch_size=1, model=ModelConfig(base=4, depth=2, padding="same"))
 
 
-def ratio_line(turns: Turns, where: str, gpu: bool) -> bool:
-    ratios = [ours.seconds / bare.seconds for ours, bare in zip(turns.ours, turns.theirs, strict=True)]
+def ratio_line(ours: Sequence[Block], bare: Sequence[Block], where: str, gpu: bool) -> bool:
+    ratios = [mine.seconds / other.seconds for mine, other in zip(ours, bare, strict=True)]
     ratio, (low, high) = statistics.median(ratios), interval(ratios)
-    step = 1000 * statistics.median(bare.seconds for bare in turns.theirs)
+    step = 1000 * statistics.median(other.seconds for other in bare)
     return line(
         f"a training step against a bare PyTorch loop ({where})",
-        f"{ratio:.3f} times, 95 % interval {low:.3f} to {high:.3f} ({len(ratios)} paired blocks of {turns.steps} steps "
+        f"{ratio:.3f} times, 95 % interval {low:.3f} to {high:.3f} ({len(ratios)} paired blocks of {STEPS} steps "
         f"of {step:.0f} ms)",
         f"{RATIO:.2f} times",
         ratio <= RATIO and (gpu or step >= LEAST_MS),

@@ -23,6 +23,7 @@ from unetsweep.trial_config import Split as Split
 from unetsweep.trial_config import TrainerConfig as TrainerConfig
 from unetsweep.trial_config import TrialConfig as TrialConfig
 from unetsweep.trial_config import config_problems as config_problems
+from unetsweep.trial_config import one_value_problem as one_value_problem
 
 ResultState = Literal["complete", "pruned", "diverged", "failed", "cancelled"]
 

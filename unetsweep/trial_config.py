@@ -171,6 +171,22 @@ def config_problems(config: TrialConfig) -> list[Problem]:
     return [Problem(message, name) for fine, name, message in checks if not fine]
 
 
+def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: int) -> str | None:
+    """Why some step would give batch normalisation a single value a channel, whose variance is nothing.
+
+    `images`: how many train. `side`: the longer side of the smallest of them, in pixels. Valid convolutions always
+    leave more than one value.
+    """
+    alone = batch_size == 1 or images % batch_size == 1
+    if model.norm == "none" or model.padding == "valid" or side > 2**model.depth or not alone:
+        return None
+    return (
+        f"found {batch_size}, and of {images} training images an epoch then has a step with one; "
+        f"at depth {model.depth} an image of {side} pixels has one value a channel, and batch normalisation needs two; "
+        "use another batch size, a smaller model.depth, a larger data.image_size, or model.norm: none"
+    )
+
+
 def _is_level(level: object) -> bool:
     return type(level) in (int, float) and isinstance(level, int | float) and 0 <= level < 255
 

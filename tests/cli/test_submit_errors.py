@@ -127,3 +127,14 @@ def test_where_slurm_is_installed_and_does_not_answer_nothing_is_started_here(pl
         assert "or say --executor local" in said.stderr
     assert not place.root().exists()
     assert place.run("submit", sweep.name, "--executor", "local", "--dry-run", env=env).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "found"), [("[4, 11]", 11), ("{low: 9, high: 12}", 11), ("[1]", 1)], ids=["list", "range", "ones"]
+)
+def test_a_batch_that_leaves_one_value_a_channel_is_refused(sizes: str, found: int, place: Place, eyes: Path) -> None:
+    (place.folder / "images").symlink_to(eyes)  # twelve images of 64 pixels train
+    text = BUILT_IN.replace("batch_size: [4]", f"batch_size: {sizes}") + "model: {base: 2, depth: 6}\n"
+    said = refused(place, text + ("study: {sampler: random, trials: 2}\n" if "low" in sizes else ""))
+    assert f"space.batch_size: found {found}, and of 12 training images an epoch then has a step with one" in said
+    assert "model.norm: none" in said

@@ -14,7 +14,8 @@ from unetsweep.errors import ConfigError, TrainingError
 from unetsweep.images.manifest import divide, pin
 from unetsweep.training.checkpoints import LAST
 from unetsweep.training.module import learning_rate
-from unetsweep.training.run import World, device_of, train
+from unetsweep.training.ranks import World
+from unetsweep.training.run import device_of, train
 
 pytestmark = pytest.mark.train
 
@@ -87,3 +88,13 @@ def test_images_too_small_for_valid_convolutions_are_refused(tmp_path: Path) -> 
     config = scenes.config(images, model={"padding": "valid", "output_resize": "bilinear"})
     with pytest.raises(ConfigError, match=r"model\.output_resize: .* need \d+ pixels a side, and an image has 16"):
         train(config, tmp_path / "out")
+
+
+def test_one_value_a_channel_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    images = scenes.write_images(tmp_path / "set", count=7, side=16)  # five train: batches of 4 leave one
+    config = scenes.config(images, model={"depth": 4})
+    with pytest.raises(ConfigError, match=r"batch_size: found 4, and of 5 training images an epoch"):
+        train(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    scenes.trained(tmp_path / "five", replace(config, batch_size=5, epochs=1))
+    scenes.trained(tmp_path / "none", replace(config, model=replace(config.model, norm="none"), epochs=1))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from unetsweep.contract import ModelConfig
+from unetsweep.contract import ModelConfig, one_value_problem
 from unetsweep.training.module import sample_losses
 from unetsweep.training.unet import UNet, mirror, probabilities, valid_input, valid_output
 
@@ -114,3 +114,19 @@ def test_one_class_losses_are_cross_entropy_and_dice_of_each_sample() -> None:
     dice = 1 - (2 * (p * t).sum((1, 2)) + 1) / ((p + t).sum((1, 2)) + 1)
     np.testing.assert_allclose(sample_losses(logits, masks, "bce").numpy(), bce, rtol=1e-5)
     np.testing.assert_allclose(sample_losses(logits, masks, "bce_dice").numpy(), bce + dice, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("padding", "depth"), [("same", 1), ("same", 4), ("same", 5), ("valid", 1), ("valid", 3)])
+def test_what_is_refused_for_one_value_a_channel_is_what_pytorch_cannot_normalise(padding: str, depth: int) -> None:
+    model = ModelConfig(base=1, depth=depth, padding=padding)  # type: ignore[arg-type]
+    unet = UNet(model)
+    for height, width in ((16, 16), (17, 9), (16, 33), (32, 32), (33, 20)):
+        for batch_size, images in ((1, 6), (5, 6), (6, 7), (4, 6), (3, 6)):
+            last = images % batch_size or batch_size
+            try:
+                unet(torch.rand(last, 3, height, width))
+                fits = True
+            except ValueError as error:
+                assert "more than 1 value per channel" in str(error)  # noqa: PT017
+                fits = False
+            assert fits == (one_value_problem(model, batch_size, images, max(height, width)) is None)

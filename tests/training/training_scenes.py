@@ -59,7 +59,7 @@ def write_images(root: Path, count: int = 8, side: int = 32, test: int = 3) -> P
 
 def config(root: Path, **changes: Any) -> TrialConfig:
     """A config of the smallest network; `model` and `trainer` take dicts of changes."""
-    model = ModelConfig(base=4, depth=2, **changes.pop("model", {}))
+    model = ModelConfig(**{"base": 4, "depth": 2, **changes.pop("model", {})})
     trainer = TrainerConfig(**changes.pop("trainer", {}))
     base = TrialConfig(DataConfig(str(root)), 3, 4, 1e-3, model, trainer, accelerator="cpu")
     return dataclasses.replace(base, **changes)
@@ -90,7 +90,7 @@ def wait(ranks: list[Any], timeout: float = 600) -> list[int]:
 
 
 def _call(scene: Any, rank: int, size: int, port: int, out: Path, args: Any, keywords: Any) -> None:
-    from unetsweep.training.run import World
+    from unetsweep.training.ranks import World
 
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     try:

@@ -89,15 +89,18 @@ def _check_training(spec: "SweepSpec", source: Path, pins: dict[str, Any]) -> li
     """The images and what is made of them, which goes into `pins`; a trainer command looks after its own."""
     if spec.trainer.command is not None:
         return []
-    from unetsweep.core.spec import Choices
+    from unetsweep.contract import one_value_problem
+    from unetsweep.core.spec import largest, whole_numbers
     from unetsweep.images.check import check
 
     checked = check(spec.data)
     pins |= {"manifest": checked.manifest, "val_groups": checked.val_groups, "leak": checked.leak.parts()}
-    axis = spec.space.batch_size
-    largest = int(max(axis.values) if isinstance(axis, Choices) else axis.high)
-    if largest > checked.train:
-        raise SpecError(str(source), [f"space.batch_size: found {largest}; there are {checked.train} training images"])
+    axis, count = spec.space.batch_size, checked.train
+    if largest(axis) > count:
+        raise SpecError(str(source), [f"space.batch_size: found {largest(axis)}; there are {count} training images"])
+    problems = [one_value_problem(spec.model, size, count, checked.side) for size in whole_numbers(axis)]
+    if any(problems):
+        raise SpecError(str(source), [f"space.batch_size: {problem}" for problem in problems if problem])
     return list(checked.warnings)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from unetsweep.contract import Result
 from unetsweep.core.actions import Stop
 from unetsweep.core.facts import Point, Run, Seen, Stopped, Trial
-from unetsweep.core.spec import SweepSpec, largest_epochs
+from unetsweep.core.spec import SweepSpec, largest
 
 OURS = ("asha", "hyperband", "median")
 RUNGS = 3
@@ -179,12 +179,12 @@ def resolved(spec: SweepSpec) -> dict[str, int]:
     if spec.study.pruner == "median":
         return {"startup_trials": 5, "warmup_epochs": 0, "every": 1, **given}
     factor = given.get("reduction_factor", 3)
-    largest = given.get("max_epochs") or largest_epochs(spec.space)
-    default = max(1, math.ceil(largest / factor**RUNGS))
+    most = given.get("max_epochs") or largest(spec.space.epochs)
+    default = max(1, math.ceil(most / factor**RUNGS))
     shared = {"min_epochs": given.get("min_epochs", default), "reduction_factor": factor}
     if spec.study.pruner == "asha":
         return {**shared, "min_early_stopping_rate": given.get("min_early_stopping_rate", 0)}
-    return {**shared, "max_epochs": largest}
+    return {**shared, "max_epochs": most}
 
 
 def replayed(histories: Sequence[History]) -> Iterator[tuple[History, Report]]:

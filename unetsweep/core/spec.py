@@ -1,7 +1,7 @@
 """What a sweep's YAML file asks for, checked and with every default filled in."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -196,10 +196,16 @@ def size(space: Space) -> float:
     return total
 
 
-def largest_epochs(space: Space) -> int:
-    """The longest training that the space can ask for."""
-    axis = space.epochs
+def largest(axis: Axis) -> int:
+    """The largest value that an axis of whole numbers can take."""
     return int(max(axis.values) if isinstance(axis, Choices) else axis.high)
+
+
+def whole_numbers(axis: Axis) -> Sequence[int]:
+    """All that an axis of whole numbers can take."""
+    if isinstance(axis, Choices):
+        return [int(value) for value in axis.values]
+    return range(int(axis.low), largest(axis) + 1, int(axis.step or 1))
 
 
 def trials_wanted(spec: SweepSpec) -> int:

@@ -34,6 +34,8 @@ class Checked:
     """Groups (eyes, children) among the training and validation images."""
     sizes: Mapping[str, int]
     """Images of each size as read, `999x960` or after the resize `128x128`: how many."""
+    side: int
+    """Longer side of the training images as read, in pixels."""
     vessel_share: float
     """Share of vessel pixels in all masks."""
     manifest: Mapping[str, Mapping[str, str]]
@@ -129,6 +131,7 @@ def _checked(
         test=len(parts["test"]),
         groups=len(set(groups.values())),
         sizes=dict(sizes),
+        side=max(int(side) for size in seen["train"].sizes for side in size.split("x")),
         vessel_share=sum(shares.values()) / len(shares),
         manifest=data.manifest or pin(parts["train"], parts["val"], parts["test"]),
         val_groups={pair.name: shows[pair.name] for pair in parts["val"]},

@@ -137,9 +137,6 @@ class EpochEnds(pl.Callback):
         checkpoint[checkpoints.STANDING] = checkpoints.encode_standing(self.standing)
 
     def _validate(self, module: Segmentation, trainer: pl.Trainer) -> Scores:
-        # Without SyncBatchNorm each rank has statistics of its own; DDP takes rank 0's at the next
-        # step, so taking them now changes nothing in the training.
-        horizons.share_state(module.unet, trainer.world_size, buffers_only=True)
         images, precision = self.scorer.images.val, self.config.trainer.precision
         return evaluate(module.unet, images, module.device, precision, trainer.global_rank, trainer.world_size)
 

@@ -147,8 +147,8 @@ class Scorer:
         return float(most)
 
 
-def share_state(unet: UNet, size: int, *, buffers_only: bool = False) -> None:
-    """Every rank takes rank 0's weights and buffers (or its buffers alone)."""
+def share_state(unet: UNet, size: int) -> None:
+    """Every rank takes rank 0's weights and buffers."""
     if size > 1:
-        for tensor in unet.buffers() if buffers_only else unet.state_dict().values():
+        for tensor in unet.state_dict().values():
             distributed.broadcast(tensor, 0)

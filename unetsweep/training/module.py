@@ -38,11 +38,12 @@ class Segmentation(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of this rank's losses (data.share says why)."""
-        losses = sample_losses(self.unet(scaled(batch.images)), batch.masks, self.config.trainer.loss)
+        counts = batch.weights > 0
+        losses = sample_losses(self.unet(scaled(batch.images), counts.sum()), batch.masks, self.config.trainer.loss)
         loss = (losses * batch.weights).sum()
         if self._loss_sum is None:
             self._loss_sum = torch.zeros((), dtype=torch.float64, device=loss.device)
-        self._loss_sum += (losses.detach() * (batch.weights > 0)).sum()
+        self._loss_sum += (losses.detach() * counts).sum()
         return loss
 
     def epoch_loss(self) -> float:

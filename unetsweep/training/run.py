@@ -13,19 +13,15 @@ import socket
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from pytorch_lightning.strategies import DDPStrategy
-from torch import distributed
 
 from unetsweep import package
-from unetsweep.contract import TrialConfig, config_problems, run_keys
+from unetsweep.contract import TrialConfig, config_problems, one_value_problem, run_keys
 from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
 from unetsweep.training import comet, data
 from unetsweep.training.callbacks import EpochEnds, StepSeed, epochs_done
@@ -34,23 +30,8 @@ from unetsweep.training.data import TrialImages
 from unetsweep.training.decisions import Ending, endless
 from unetsweep.training.horizons import Scorer, is_published
 from unetsweep.training.module import Segmentation
+from unetsweep.training.ranks import ALONE, Ranks, World, leave, strategy
 from unetsweep.training.unet import valid_input
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """This process's place among the processes of one training."""
-
-    rank: int = 0
-    size: int = 1
-    address: str = "127.0.0.1"
-    """Host of rank 0."""
-    port: int = 0
-    """A free port there; unused for one process."""
-    local_rank: int | None = None
-    """Place among the ranks of this host, which chooses the GPU; None: `rank` modulo the visible GPUs."""
-    gpu_share: float = 1.0
-    """Part of each of its GPUs that it has, where several trainings share them."""
 
 
 def train(
@@ -58,7 +39,7 @@ def train(
     out: Path,
     *,
     horizons: Sequence[int] = (),
-    world: World = World(),
+    world: World = ALONE,
     claim: str = "1-0",
     job_id: str | None = None,
     owns: Callable[[], bool] = lambda: True,
@@ -101,9 +82,9 @@ def train(
     try:
         _fit(ends, world, device)
     except SupersededError:  # rank 0 has told all of them
-        _leave(world)
+        leave(world)
         raise
-    _leave(world)
+    leave(world)
     if ends.again:
         return
     missing = [epochs for epochs in wanted if world.rank == 0 and not is_published(out, epochs)]
@@ -113,7 +94,7 @@ def train(
         comet.mirror(config, out, name or out.name)
 
 
-def device_of(config: TrialConfig, world: World = World()) -> torch.device:
+def device_of(config: TrialConfig, world: World = ALONE) -> torch.device:
     """The device of this rank. Raises TrainingError where a GPU was asked for and torch sees none."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if config.accelerator == "cpu" or (config.accelerator == "auto" and not count):
@@ -150,48 +131,6 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Parameters of mallopt(3), as malloc.h numbers them."""
 
 
-class Ranks(ClusterEnvironment):
-    """Our World in Lightning's words: every process is a node of its own with one device, whichever it sees."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self._world = world
-
-    @property
-    def creates_processes_externally(self) -> bool:
-        return True
-
-    @property
-    def main_address(self) -> str:
-        return self._world.address
-
-    @property
-    def main_port(self) -> int:
-        return self._world.port
-
-    @staticmethod
-    def detect() -> bool:
-        return False
-
-    def world_size(self) -> int:
-        return self._world.size
-
-    def set_world_size(self, size: int) -> None:
-        pass
-
-    def global_rank(self) -> int:
-        return self._world.rank
-
-    def set_global_rank(self, rank: int) -> None:
-        pass
-
-    def local_rank(self) -> int:
-        return 0
-
-    def node_rank(self) -> int:
-        return self._world.rank
-
-
 def _check(config: TrialConfig, wanted: list[int], world: World) -> None:
     problems = config_problems(config)
     if world.size != config.processes:
@@ -204,7 +143,11 @@ def _check(config: TrialConfig, wanted: list[int], world: World) -> None:
 
 
 def _check_sizes(config: TrialConfig, images: TrialImages) -> None:
-    """Valid convolutions without mirroring must leave something of every image."""
+    """Valid convolutions without mirroring must leave something of every image, and batch normalisation two values."""
+    train = images.train.images
+    lonely = one_value_problem(config.model, config.batch_size, len(train), min(max(i.shape[:2]) for i in train))
+    if lonely:
+        raise ConfigError("config.json", [Problem(lonely, "batch_size")])
     if config.model.padding == "same" or config.model.output_resize == "none":
         return
     every = (*images.train.images, *images.val.images, *images.test.images)
@@ -237,17 +180,6 @@ def _standing(config: TrialConfig, out: Path, wanted: list[int], images: TrialIm
     return found
 
 
-def _leave(world: World) -> None:
-    """End the process group, together with the other ranks.
-
-    Its threads free the tensors of their last work a moment after the main thread has got its result. Where the
-    interpreter is ending by then they cannot have its lock, and the whole process is aborted (status 134).
-    """
-    if world.size > 1 and distributed.is_initialized():
-        distributed.barrier()
-        distributed.destroy_process_group()
-
-
 def _step_arguments(_: Any, batch: Any, batch_idx: int) -> dict[str, Any]:
     return {"batch": batch, "batch_idx": batch_idx}
 
@@ -275,9 +207,8 @@ def _trainer(ends: EpochEnds, world: World, device: torch.device) -> pl.Trainer:
         accelerator="gpu" if gpu else "cpu",
         devices=[device.index] if gpu else 1,
         num_nodes=world.size,
-        strategy=DDPStrategy(process_group_backend="nccl" if gpu else "gloo") if world.size > 1 else "auto",
+        strategy=strategy(world, gpu),
         plugins=[Ranks(world), OwnersIO(ends.desk)],
-        sync_batchnorm=gpu and world.size > 1 and config.model.norm == "batch",
         precision="32-true" if config.trainer.precision == "32" else config.trainer.precision,
         max_epochs=ends.wanted[-1],
         accumulate_grad_batches=data.parts_of_step(config, ends.scorer.micro_batch),

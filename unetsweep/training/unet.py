@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetsweep.contract import ModelConfig
+from unetsweep.training.batch_norm import BatchNorm
 
 
 class UNet(nn.Module):
@@ -25,13 +26,13 @@ class UNet(nn.Module):
         self.config = config
         widths = [config.base * 2**level for level in range(config.depth + 1)]
         entries = [config.in_channels, *widths]
-        self.down = nn.ModuleList(_convolutions(entries[i], widths[i], config) for i in range(config.depth))
-        self.bottleneck = _convolutions(entries[-2], widths[-1], config)
+        self.down = nn.ModuleList(Convolutions(entries[i], widths[i], config) for i in range(config.depth))
+        self.bottleneck = Convolutions(entries[-2], widths[-1], config)
         if config.dropout:
             self.bottleneck.append(nn.Dropout(config.dropout))
         self.pool = nn.MaxPool2d(2)
         self.raise_ = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1]))
-        self.up = nn.ModuleList(_convolutions(2 * w, w, config) for w in reversed(widths[:-1]))
+        self.up = nn.ModuleList(Convolutions(2 * w, w, config) for w in reversed(widths[:-1]))
         self.classify = nn.Conv2d(config.base, config.classes, 1)
         for part in self.modules():
             if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
@@ -39,16 +40,16 @@ class UNet(nn.Module):
                 if part.bias is not None:
                     nn.init.zeros_(part.bias)
 
-    def convolve(self, x: Tensor) -> Tensor:
+    def convolve(self, x: Tensor, count: Tensor | None = None) -> Tensor:
         """Logits as the convolutions leave them: N x 3 x 572 x 572 gives N x C x 388 x 388 with `valid`, depth 4."""
         skips: list[Tensor] = []
         for level in self.down:
-            x = level(x)
+            x = level(x, count)
             skips.append(x)
             x = self.pool(x)
-        x = self.bottleneck(x)
+        x = self.bottleneck(x, count)
         for raise_, level in zip(self.raise_, self.up, strict=True):
-            x = level(self.join(skips.pop(), raise_(x)))
+            x = level(self.join(skips.pop(), raise_(x)), count)
         return cast(Tensor, self.classify(x))
 
     @staticmethod
@@ -56,20 +57,21 @@ class UNet(nn.Module):
         """The skip connection, cut to the centre, and then `x`: N x 2W x h x w, as `x` is N x W x h x w."""
         return torch.cat([centre(skip, x.shape[-2], x.shape[-1]), x], dim=1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
         """Logits, N x C x H x W, of N x `in_channels` x H x W; a positive logit of one class is vessel.
 
+        `count`: how many of the N samples count in batch normalisation, 0 or N; None: all of them.
         Raises ValueError where `valid` convolutions without mirroring leave nothing of so small an image.
         """
         height, width = x.shape[-2:]
         if self.config.padding == "same":
             step = 2**self.config.depth
-            out = self.convolve(mirror(x, -height % step, -width % step))
+            out = self.convolve(mirror(x, -height % step, -width % step), count)
             return centre(out, height, width)
         if self.config.output_resize == "none":
             depth = self.config.depth
             more = [valid_input(size, depth) - size for size in (height, width)]
-            return centre(self.convolve(mirror(x, *more)), height, width)
+            return centre(self.convolve(mirror(x, *more), count), height, width)
         least = valid_input(1, self.config.depth)
         if min(height, width) < least:
             raise ValueError(
@@ -78,7 +80,25 @@ class UNet(nn.Module):
             )
         mode = self.config.output_resize
         aligned = {} if mode == "nearest" else {"align_corners": False}
-        return F.interpolate(self.convolve(x), size=(height, width), mode=mode, **aligned)
+        return F.interpolate(self.convolve(x, count), size=(height, width), mode=mode, **aligned)
+
+
+class Convolutions(nn.Sequential):
+    """Twice 3x3 convolution, batch normalisation where asked for, ReLU."""
+
+    def __init__(self, entry: int, width: int, config: ModelConfig) -> None:
+        super().__init__()
+        for channels in (entry, width):
+            plain = config.norm == "none"
+            self.append(nn.Conv2d(channels, width, 3, padding=1 if config.padding == "same" else 0, bias=plain))
+            if not plain:
+                self.append(BatchNorm(width))
+            self.append(nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        for layer in self:
+            x = layer(x, count) if isinstance(layer, BatchNorm) else layer(x)
+        return x
 
 
 def probabilities(logits: Tensor) -> Tensor:
@@ -133,14 +153,3 @@ def valid_input(size: int, depth: int) -> int:
     for _ in range(depth):
         size = 2 * size + 4
     return size
-
-
-def _convolutions(entry: int, width: int, config: ModelConfig) -> nn.Sequential:
-    """Twice 3x3 convolution, batch normalisation where asked for, ReLU."""
-    layers: list[nn.Module] = []
-    for channels in (entry, width):
-        plain = config.norm == "none"
-        layers.append(nn.Conv2d(channels, width, 3, padding=1 if config.padding == "same" else 0, bias=plain))
-        layers += [] if plain else [nn.BatchNorm2d(width)]
-        layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)

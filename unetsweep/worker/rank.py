@@ -95,7 +95,8 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
             run_command(config.trainer.command, errand, claim.holds)
         return
     check_packages()
-    from unetsweep.training.run import World, train  # the one door into the torch room
+    from unetsweep.training.ranks import World
+    from unetsweep.training.run import train  # the one door into the torch room
 
     train(
         config,
@@ -125,6 +126,7 @@ def train_by_hand(path: Path, out: Path, rank: int = 0, size: int = 1, port: int
     """One process of a training outside any sweep: the same door."""
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     check_packages()
-    from unetsweep.training.run import World, train
+    from unetsweep.training.ranks import World
+    from unetsweep.training.run import train
 
     train(config, out, world=World(rank, size, "127.0.0.1", port), name=out.name)
