@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from unetsweep.adapters import slurm
-from unetsweep.errors import SchedulerError
+from unetsweep.errors import SchedulerError, UsageError
 
 NO_CLUSTER = """\
 sinfo: error: resolve_ctls_from_dns_srv: res_nsearch error: Unknown host
@@ -70,3 +70,29 @@ def test_nobody_knows_where_it_gives_no_clear_answer(
         slurm.is_here(timeout=0.3)
     assert said in str(error.value)
     assert "or say --executor local" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fine"),
+    [("echo ClusterName = alpha", True), ("echo ClusterName = beta", False), (failing("Access denied"), True)],
+    ids=["its own", "another", "nobody says"],
+)
+def test_the_cluster_of_a_sweep_is_compared_with_that_of_the_commands(
+    answer: str, fine: bool, commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    program(commands, "scontrol", answer)
+    slurm.check_cluster(None)
+    if fine:
+        slurm.check_cluster("alpha")
+    else:
+        with pytest.raises(UsageError, match="jobs are on the cluster alpha, and SLURM's commands here speak to beta"):
+            slurm.check_cluster("alpha")
+
+
+def test_a_job_need_not_ask_which_cluster_it_is_on(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_CLUSTER_NAME", "alpha")
+    assert slurm.cluster_here() == "alpha"
+    monkeypatch.delenv("SLURM_CLUSTER_NAME")
+    assert slurm.cluster_here() is None  # there is no scontrol

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,3 +115,25 @@ def test_leaders_are_confirmed_by_jobs_of_their_own_and_the_study_is_told_nothin
     assert len(confirmed) == 4
     assert {row["job_id"] for row in confirmed} <= listed - jobs
     assert journal.read_bytes() == before
+
+
+def test_a_copied_or_moved_sweep_touches_no_job_until_it_is_adopted(place: Path, cluster: Cluster):
+    (place / "trainer.py").write_text(TRAINER.replace("SLEEP", "300"))
+    unetsweep("submit", "grid.yaml")
+    until(lambda: Path("trained.log").exists() and len(starts()) == 2)
+    at_work = set(cluster.run("squeue", "--me", "-h", "-r", "-o", "%i").split())
+    assert json.loads(Path("results/grid/sweep.json").read_bytes())["cluster"] == "testbed"
+    shutil.copytree("results/grid", "results/copy", symlinks=True)
+    for command in ("cancel", "status", "retry"):
+        assert "is a copy of the sweep in" in unetsweep(command, "copy", check=2).stderr
+    assert "and its jobs are left alone" in unetsweep("adopt", "copy").stdout
+    assert set(cluster.run("squeue", "--me", "-h", "-r", "-o", "%i").split()) == at_work
+
+    shutil.rmtree("results/copy")
+    Path("results/grid").rename("results/moved")
+    assert "was moved here from" in unetsweep("cancel", "moved", check=2).stderr
+    assert set(cluster.run("squeue", "--me", "-h", "-r", "-o", "%i").split()) == at_work
+    assert "ended its jobs: " in unetsweep("adopt", "moved").stdout
+    (place / "trainer.py").write_text(TRAINER.replace("SLEEP", "0.3"))
+    unetsweep("submit", "results/moved/sweep.yaml")
+    assert [result["state"] for result in until_ended("moved")] == ["complete"] * 4

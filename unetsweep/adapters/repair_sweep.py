@@ -8,6 +8,7 @@ from typing import Any
 
 from unetsweep.adapters import pinned_code
 from unetsweep.adapters.files import link_json, read_json, utc_now
+from unetsweep.adapters.home import check_about
 from unetsweep.adapters.lease import server_time
 from unetsweep.adapters.mending import (
     NOBODY,
@@ -22,7 +23,7 @@ from unetsweep.adapters.mending import (
     written_at,
 )
 from unetsweep.adapters.process import with_words
-from unetsweep.adapters.sweep_dir import SWEEP, is_data
+from unetsweep.adapters.sweep_dir import is_data
 from unetsweep.adapters.sweep_look import listed
 from unetsweep.core import layout
 from unetsweep.errors import StateError
@@ -59,12 +60,18 @@ def _leftovers(root: Path) -> Iterator[Finding]:
 
 
 def _sweep(root: Path, kind: Callable[[], str]) -> Iterator[Finding]:
-    path = root / SWEEP
-    why = "is missing" if not path.exists() else trouble(path, lambda raw: (raw["executor"], raw["working_directory"]))
+    path = root / layout.SWEEP
+    why = "is missing" if not path.exists() else trouble(path, check_about)
     if why is not None:
         kinds = [_raw(folder / "intent.json").get("kind") for folder in sorted((root / layout.SUBMISSIONS).glob("*"))]
         executor = next((each for each in kinds if each in ("slurm", "local")), None) or kind()
-        about = {"executor": executor, "created": utc_now().isoformat(), "working_directory": os.getcwd()}
+        about = {
+            "executor": executor,
+            "cluster": None,
+            "folder": str(root.absolute()),
+            "created": utc_now().isoformat(),
+            "working_directory": os.getcwd(),
+        }
         yield written(path, why, about, f"the submissions; a trainer command now starts in {os.getcwd()}")
     stopped = root / layout.STOPPED
     if stopped.exists() and (why := trouble(stopped)):
@@ -125,7 +132,7 @@ def _intent(root: Path, token: str, path: Path, why: str) -> Finding:
     if not known:
         return aside(path, why, "no attempt is of this submission")
     elements = [list(known.get(index, min(known.values()))) for index in range(max(known) + 1)]
-    kind = _raw(root / SWEEP).get("executor", "local")
+    kind = _raw(root / layout.SWEEP).get("executor", "local")
     return written(path, why, {"token": token, "kind": kind, "at": at, "elements": elements}, "its attempts")
 
 

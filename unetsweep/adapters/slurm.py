@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from unetsweep.adapters import slurm_text
 from unetsweep.core.facts import Job, JobState
 from unetsweep.core.ports import KeeperRequest, Submission
-from unetsweep.errors import SchedulerError
+from unetsweep.errors import SchedulerError, UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +101,28 @@ def available(timeout: float = 5.0) -> bool:
         return is_here(timeout)
     except SchedulerError:
         return False
+
+
+def cluster_here(timeout: float = 20.0) -> str | None:
+    """The name of the cluster that SLURM's commands speak to; None where nobody says. A job need not ask."""
+    if "SLURM_JOB_ID" in os.environ and os.environ.get("SLURM_CLUSTER_NAME"):
+        return os.environ["SLURM_CLUSTER_NAME"]
+    try:
+        return slurm_text.parse_cluster(ask(slurm_text.SHOW_CONFIG, timeout))
+    except SchedulerError as error:  # some sites forbid it
+        _log.debug("the cluster's name is not known: %s", error)
+        return None
+
+
+def check_cluster(cluster: str | None) -> None:
+    """UsageError where SLURM's commands speak to another cluster than this one of a sweep (None: not known): the
+    numbers of its jobs are other people's jobs there."""
+    if cluster is None or (here := cluster_here()) in (None, cluster):
+        return
+    raise UsageError(
+        f"the sweep's jobs are on the cluster {cluster}, and SLURM's commands here speak to {here}: use a login node "
+        f"of {cluster} (or its SLURM_CONF); `unetsweep adopt` lets the sweep go on on {here}"
+    )
 
 
 class Slurm:

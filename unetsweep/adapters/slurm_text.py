@@ -128,6 +128,16 @@ def parse_max_elements(text: str) -> int:
     return max(1, min((int(size[1]) for size in sizes if size), default=1))
 
 
+def parse_cluster(text: str) -> str | None:
+    """The cluster's name, from SHOW_CONFIG's output; None where it does not say.
+
+    >>> parse_cluster("ClusterName             = alpha")
+    'alpha'
+    """
+    found = re.search(r"^ClusterName\s*=\s*(\S+)", text, re.MULTILINE)
+    return found[1] if found and found[1] != "(null)" else None
+
+
 def parse_partitions(text: str) -> tuple[str, ...]:
     """Names of the partitions, in SINFO's order."""
     return tuple(dict.fromkeys(text.split()))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep import contract
-from unetsweep.adapters import sweep_look
+from unetsweep.adapters import home, sweep_look
 from unetsweep.adapters.attempts_dir import AttemptsDir
 from unetsweep.adapters.files import (
     append_line,
@@ -37,8 +37,6 @@ from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
 from unetsweep.core.facts import Point, Seen
 from unetsweep.errors import StateError
-
-SWEEP = "sweep.json"
 
 
 def is_data(raw: Mapping[str, Any]) -> None:
@@ -63,18 +61,30 @@ class SweepDir(AttemptsDir):
         return (self.root / layout.SPEC).exists()
 
     def create(
-        self, yaml: str, executor: str, data: Mapping[str, Any] | None = None, working: str | None = None
+        self,
+        yaml: str,
+        executor: str,
+        data: Mapping[str, Any] | None = None,
+        working: str | None = None,
+        cluster: str | None = None,
     ) -> None:
         """Make the directory, the user's alone; repeating it after a kill is harmless.
 
-        `data`: its images; `working`: where a trainer command starts (default: here).
+        `data`: its images; `working`: where a trainer command starts (default: here); `cluster`: where SLURM's
+        commands send its jobs, as far as that is known.
         """
         self.root.mkdir(parents=True, mode=0o700, exist_ok=True)
         self.check_private()
         for folder in (layout.TRIALS, layout.RUNS, layout.SUBMISSIONS):
             (self.root / folder).mkdir(mode=0o700, exist_ok=True)
-        about = {"executor": executor, "created": self._now().isoformat(), "working_directory": working or os.getcwd()}
-        link_json(self.root / SWEEP, about)
+        about = {
+            "executor": executor,
+            "cluster": cluster,
+            "folder": str(self.root),
+            "created": self._now().isoformat(),
+            "working_directory": working or os.getcwd(),
+        }
+        link_json(self.root / layout.SWEEP, about)
         if data is not None:
             self.pin_images(data)
         write_text(self.root / layout.SPEC, yaml)
@@ -106,12 +116,18 @@ class SweepDir(AttemptsDir):
 
     @property
     def executor(self) -> str:
-        return str(read_json(self.root / SWEEP)["executor"])
+        return str(home.about(self.root)["executor"])
+
+    @property
+    def cluster(self) -> str | None:
+        """The cluster that its jobs are on; None where nobody said, and locally."""
+        found: str | None = home.about(self.root)["cluster"]
+        return found
 
     @property
     def working_directory(self) -> str:
         """Where the sweep was submitted from: a trainer command's relative paths start there."""
-        return str(read_json(self.root / SWEEP)["working_directory"])
+        return str(home.about(self.root)["working_directory"])
 
     def look(self) -> Seen:
         return dataclasses.replace(sweep_look.look(self.root), spares=Spares(self.root).marked())

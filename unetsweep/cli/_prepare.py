@@ -116,13 +116,14 @@ def _check_pruner(spec: "SweepSpec") -> list[str]:
 
 
 def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: dict[str, Any]) -> Callable[[], None]:
+    from unetsweep.adapters.slurm import cluster_here
     from unetsweep.config.written import as_yaml
 
     text = as_yaml(spec, commit=_commit())
 
     def write() -> None:
         try:
-            directory.create(text, kind, pins or None)
+            directory.create(text, kind, pins or None, cluster=cluster_here() if kind == "slurm" else None)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise

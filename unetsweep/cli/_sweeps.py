@@ -17,17 +17,32 @@ if TYPE_CHECKING:
     from unetsweep.shell.world import World
 
 
-def resolve(sweep: str | None, results: Path, *, to_read: bool = False) -> Path:
+def resolve(sweep: str | None, results: Path, *, to_read: bool = False, anywhere: bool = False) -> Path:
     """The folder of a sweep given as its name, its YAML file or its folder; by default the newest.
 
-    StateError where it is not the user's alone, unless it is only `to_read`: numbers, no code.
+    UsageError where the sweep lives elsewhere, unless it may be `anywhere`; StateError where the folder is not the
+    user's alone. Neither where it is only `to_read`: numbers, no code.
     """
     from unetsweep.adapters.private import check_private
 
     folder = _newest(results) if sweep is None else _found(sweep, results)
     if not to_read:
         check_private(folder)
+    if not (to_read or anywhere):
+        check_place(folder)
     return folder
+
+
+def check_place(root: Path) -> None:
+    """UsageError where the sweep lives in another folder or on another cluster."""
+    from unetsweep.adapters.home import about, check_home
+
+    check_home(root)
+    known = about(root)
+    if known["executor"] == "slurm":
+        from unetsweep.adapters.slurm import check_cluster
+
+        check_cluster(known["cluster"])
 
 
 def _found(sweep: str, results: Path) -> Path:
@@ -97,8 +112,12 @@ def with_images(spec: "SweepSpec", directory: "SweepDir") -> "SweepSpec":
 
 
 def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None = None) -> "World":
-    """Everything a pass over this sweep needs. `eager`: a person makes it; `keeper`: the token of the one that does."""
+    """Everything a pass over this sweep needs. `eager`: a person makes it; `keeper`: the token of the one that does.
+
+    UsageError where the sweep lives in another folder. Who may be on another cluster calls `check_place`: a job is not.
+    """
     from unetsweep.adapters.clock import SystemClock
+    from unetsweep.adapters.home import check_home
     from unetsweep.adapters.keeper_files import Keepers
     from unetsweep.adapters.pinned_code import pinned
     from unetsweep.adapters.spare_files import Spares
@@ -109,6 +128,7 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
     from unetsweep.shell.world import World
 
     directory.check_private()
+    check_home(directory.root)
     spec = spec_of(directory)
     executor = directory.executor
     if executor == "local" and spec.run.parallel is None:

@@ -142,7 +142,7 @@ def _write(spec: "SweepSpec", parent: "SweepDir", directory: "SweepDir") -> None
         directory.resume()
         directory.replace_spec(text)
         return
-    directory.create(text, parent.executor, parent.data, parent.working_directory)
+    directory.create(text, parent.executor, parent.data, parent.working_directory, parent.cluster)
 
 
 def _warn_of_open(record: "SweepRecord") -> None:

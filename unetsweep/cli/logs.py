@@ -24,7 +24,7 @@ def command(sweep: str, trial: int, follow: bool, results: Path) -> None:
     from unetsweep.cli._sweeps import resolve
     from unetsweep.core import layout
 
-    directory = SweepDir(resolve(sweep, results))
+    directory = SweepDir(resolve(sweep, results, anywhere=True))
     if not (directory.root / layout.trial_dir(trial) / layout.TRIAL).exists():
         raise UsageError(f"sweep {directory.name} has no trial {trial}; it has {directory.next_trial()} (from 0)")
     last = read_run(directory.root, directory.run_of(trial)).last

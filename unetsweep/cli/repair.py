@@ -58,8 +58,9 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
 
 def _pass(directory: "SweepDir") -> None:
     from unetsweep.cli._pass import PATIENCE_S, make_pass
-    from unetsweep.cli._sweeps import world_of
+    from unetsweep.cli._sweeps import check_place, world_of
 
+    check_place(directory.root)
     make_pass(directory.root, world_of(directory), lambda action: click.echo(str(action)), patience_s=PATIENCE_S)
 
 
@@ -71,7 +72,7 @@ def _folder(sweep: str, results: Path) -> Path:
     for folder in (Path(sweep), results / sweep):
         if (folder / layout.TRIALS).is_dir():
             return folder.absolute()
-    return resolve(sweep, results)
+    return resolve(sweep, results, anywhere=True)
 
 
 def _findings(directory: "SweepDir") -> "Iterator[Finding]":

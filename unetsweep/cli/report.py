@@ -43,12 +43,15 @@ def command(
     What trials cost is read only for `--format json` without `--columns`, and for columns that say it: attempts,
     job_seconds, job_gpu_seconds, job_cpu_seconds, lost_seconds, job_memory_mb.
     """
+    from unetsweep.adapters.home import warning
     from unetsweep.cli._records import records
     from unetsweep.cli._sweeps import resolve
     from unetsweep.report import formats
 
     with _kept():
         sweep_dir = resolve(sweep, results, to_read=True)
+        if (said := warning(sweep_dir)) is not None:
+            click.echo(f"warning: {said}", err=True)
         record = records(sweep_dir)
         chosen = columns.split(",") if columns else None
         text = formats.render(

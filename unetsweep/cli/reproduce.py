@@ -48,7 +48,7 @@ def command(sweep: str, trial: int, data: Path | None, threads: int | None, out:
     from unetsweep.contract import dumps, encode
     from unetsweep.report.reproduced import compared, surroundings, unequal
 
-    root = resolve(sweep, results)
+    root = resolve(sweep, results, anywhere=True)
     asked, then = _asked(root, trial, data)
     _check_images(asked)
     asked = replace(asked, trainer=replace(asked.trainer, threads=threads or asked.trainer.threads, comet="off"))

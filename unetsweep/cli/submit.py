@@ -44,6 +44,7 @@ def command(
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._dry_run import dry_run as show
     from unetsweep.cli._prepare import prepare
+    from unetsweep.cli._sweeps import check_place
     from unetsweep.config.load import load
     from unetsweep.core import layout
     from unetsweep.core.spec import Resources
@@ -51,6 +52,7 @@ def command(
     spec = load(sweep, profile=profile, check_augment=_check_augment)
     directory = SweepDir(results / spec.name)
     if directory.exists():
+        check_place(directory.root)
         first = load(directory.root / layout.SPEC)
         if profile is None and spec.slurm.profile == Resources().profile:
             profile = first.slurm.profile  # which need not be named again

@@ -102,13 +102,18 @@ def _spec(
     return SweepSpec(name, parts.data, space, parts.study, parts.model, parts.trainer, parts.run, parts.slurm)
 
 
+def is_name(text: str) -> bool:
+    """Whether a sweep may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _name(raw: object, stem: str, problems: list[Problem]) -> str:
     wanted = "letters, digits, - and _, at most 60, the first a letter or digit"
     if raw is None:
-        if not _NAME.fullmatch(stem):
+        if not is_name(stem):
             problems.append(Problem(f"the file's name {stem!r} cannot be the sweep's; say name: with {wanted}", "name"))
         return stem
-    if not isinstance(raw, str) or not _NAME.fullmatch(raw):
+    if not isinstance(raw, str) or not is_name(raw):
         problems.append(Problem(f"found {raw!r}; {wanted}", "name"))
     return str(raw)
 

@@ -3,6 +3,8 @@
 import re
 
 SPEC = "sweep.yaml"
+SWEEP = "sweep.json"
+"""Where the sweep lives: executor, cluster, folder, and where a trainer command starts."""
 DATA = "data.json"
 """The split by name with a digest of each pair of files, as it was when the sweep was submitted; and its leak."""
 REPRODUCED = "reproduced"
