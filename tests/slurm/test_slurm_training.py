@@ -114,7 +114,24 @@ def test_trainings_of_two_processes_each_alone_one_requeued_one_shared_or_packed
     until_left(cluster)
 
 
-@pytest.mark.thorough  # the test above is a shorter version
+@pytest.mark.parametrize("size", [*(pytest.param(n, marks=pytest.mark.thorough) for n in (1, 2, 3)), 4])
+def test_a_training_that_is_requeued_ends_with_the_bits_of_one_that_was_not(size: int, place: Path, cluster: Cluster):
+    text = sweep_of("24", str(size)).replace("processes: 2", f"processes: {size}").replace("mem: 3G", "mem: 4G")
+    (place / "eyes.yaml").write_text(text)
+    unetsweep("submit", "eyes.yaml")
+    run = Path("results/eyes/runs/0000")
+    until(lambda: any(path.read_text().count("\n") > 2 for path in run.glob("progress-1-0.jsonl")), TRAINS_S)
+    (job,) = {json.loads(path.read_bytes())["job_id"] for path in run.glob("claims/*")}
+    cluster.run("scontrol", "requeue", job)
+    (result,) = until_trained("eyes", 1)
+    assert (run / "claims/1-1").exists(), "it never started again"
+    assert "bit for bit the same" in unetsweep("reproduce", "eyes", "0").stdout
+    alone = json.loads(Path("results/eyes/reproduced/0000/horizons/24.json").read_bytes())
+    print(f"{size} ranks, requeued: {result['weights']}\n{size} ranks, alone: {alone['weights']}")  # noqa: T201  # -s
+    assert result["weights"] == alone["weights"]
+
+
+@pytest.mark.thorough  # the first test is a shorter version
 def test_a_grid_of_epochs_trains_half_of_them_and_every_row_is_that_of_a_training_of_its_own(
     place: Path, cluster: Cluster
 ):
