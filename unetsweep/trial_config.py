@@ -182,7 +182,8 @@ def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: in
         return None
     return (
         f"found {batch_size}, and of {images} training images an epoch then has a step with one; "
-        f"at depth {model.depth} an image of {side} pixels has one value a channel, and batch normalisation needs two; "
+        f"at depth {model.depth} an image of {side} pixels leaves a single value per channel in the deepest layer, and "
+        "batch normalisation needs at least two; "
         "use another batch size, a smaller model.depth, a larger data.image_size, or model.norm: none"
     )
 

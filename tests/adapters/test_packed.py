@@ -113,7 +113,7 @@ def test_a_later_training_takes_a_free_place_and_needs_no_job(
     assert len(cluster.sent) == 2
 
 
-@pytest.mark.parametrize("why", ["memory", "node", "closed", "too many"])
+@pytest.mark.parametrize("why", ["memory", "node", "closed", "too many", "adopted"])
 def test_a_training_takes_no_place_that_is_not_for_it(
     tmp_path: Path, cluster: Cluster, packed: PackedSlurm, send: Callable[..., Submission], why: str
 ):
@@ -128,6 +128,8 @@ def test_a_training_takes_no_place_that_is_not_for_it(
         sent = replace(sent, exclude=("n0",))
     elif why == "closed":
         Packed(tmp_path, HOST).close(0)
+    elif why == "adopted":
+        Packed(tmp_path, HOST).leave()
     packed.submit(sent)
     assert len(cluster.sent) == 2
 

@@ -46,17 +46,19 @@ def test_a_copy_leaves_the_jobs_of_the_original_alone_until_it_is_adopted_and_af
     root = copied(place, "copy")
     text = (root / "sweep.yaml").read_text()
     (place.folder / "copy.yaml").write_text(text.replace("name: s\n", "name: copy\n"))
-    assert f"is a copy of the sweep in {place.root('s')}" in place.submit(place.folder / "copy.yaml", status=2).stderr
+    for file in ("copy.yaml", "results/copy/sweep.yaml"):
+        said = place.run("submit", file, "--dry-run", status=2).stderr
+        assert f"{root} is a copy of the sweep in {place.root('s')}." in said
     refused(place, "copy", "is a copy of the sweep in", str(place.root("s")))
     report = place.run("report", "copy")
     assert "2 running, 1 waiting" in report.stdout
-    assert f"warning: {root} was copied from {place.root('s')}; trials that have not ended are shown" in report.stderr
+    assert f"warning: {root} was copied from {place.root('s')}; unfinished trials are shown" in report.stderr
     assert "training at" in place.run("logs", "copy", "0").stdout
 
     said = place.run("adopt", "copy").stdout
-    assert f"copy lives in {root} now" in said
+    assert f"copy now belongs to {root}" in said
     assert f"the sweep in {place.root('s')} and its jobs are left alone" in said
-    assert f"3 trainings are open; next: unetsweep submit {root / 'sweep.yaml'}" in said
+    assert f"3 trainings are unfinished; to continue: unetsweep submit {root / 'sweep.yaml'}" in said
     assert len(place.notes("begin")) == 2
 
     done = place.run("submit", root / "sweep.yaml")
@@ -65,27 +67,28 @@ def test_a_copy_leaves_the_jobs_of_the_original_alone_until_it_is_adopted_and_af
     (place.folder / "go").touch()
     for name in ("s", "copy"):
         place.wait_ended(3, name)
-        assert [(row["state"], row["val_iou"]) for row in place.results(name)] == [
-            ("complete", 0.5001), ("complete", 0.5002), ("complete", 0.5003)
-        ]  # fmt: skip
+        found = [(row["state"], row["val_iou"]) for row in place.results(name)]
+        assert found == [("complete", 0.5001), ("complete", 0.5002), ("complete", 0.5003)]
     assert sorted(run for run, *_ in place.notes("begin")) == ["0000", "0000", "0001", "0001", "0002", "0002"]
-    assert place.run("adopt", "copy").stdout == f"copy lives in {root}: there is nothing to adopt\n"
+    assert place.run("adopt", "copy").stdout == f"copy belongs to {root} already; there is nothing to adopt\n"
+    assert place.submit(place.folder / "copy.yaml").stdout.count("submit") == 0
 
 
-def test_a_moved_sweep_ends_its_jobs_when_it_is_adopted_and_goes_on_from_there(place: Place) -> None:
-    moved = place.folder / "elsewhere" / "results"
-    moved.mkdir(parents=True)
-    place.root("s").rename(moved / "s")
-    for command in ACTING:
-        said = place.run(command, "s", "--results", moved, status=2).stderr
-        assert f"{moved / 's'} was moved here from {place.root('s')}" in said
+@pytest.mark.parametrize("target", ["elsewhere/results/s", "results/my copy"])
+def test_a_moved_sweep_ends_its_jobs_when_it_is_adopted_and_goes_on_from_there(target: str, place: Place) -> None:
+    moved, file = place.folder / target, place.folder / target / "sweep.yaml"
+    moved.parent.mkdir(parents=True, exist_ok=True)
+    place.root("s").rename(moved)
+    for command in (*ACTING, "submit"):
+        said = place.run(command, file if command == "submit" else moved, status=2).stderr
+        assert f"{moved} was moved from {place.root('s')}" in said
     assert len(place.processes("trainer.py")) == 2
-    said = place.run("adopt", "s", "--results", moved).stdout
-    assert f"s lives in {moved / 's'} now\nended its jobs: " in said
+    said = place.run("adopt", moved).stdout
+    assert f"{moved.name} now belongs to {moved}\ncancelled its jobs: 1 2\n" in said
     place.wait(lambda: not place.processes("trainer.py"))
     (place.folder / "go").touch()
-    place.run("submit", moved / "s" / "sweep.yaml", "--results", moved)
-    place.wait(lambda: len(list(moved.glob("s/trials/*/result.json"))) == 3)
+    assert place.run("submit", file).stdout.startswith(f"sweep {moved.name} on local, in {moved}\n")
+    place.wait(lambda: len(list(moved.glob("trials/*/result.json"))) == 3)
     place.wait_quiet()
     assert not place.root("s").exists()
     assert len(place.notes("end")) == 3
@@ -96,10 +99,15 @@ def test_a_sweep_whose_place_another_one_took_was_moved(place: Place) -> None:
     (place.folder / "go").touch()
     place.submit(place.folder / "s.yaml")
     place.wait_ended(3)
-    refused(place, "old", f"{place.root('old')} was moved here from {place.root('s')}")
+    refused(place, "old", f"{place.root('old')} was moved from {place.root('s')}")
     place.run("adopt", "old")
     assert json.loads((place.root("old") / "sweep.json").read_bytes())["adopted"]["from"] == str(place.root("s"))
     assert len(place.results("s")) == 3
+
+
+def test_a_copy_of_hard_links_is_a_copy(place: Place) -> None:
+    shutil.copytree(place.root("s"), place.root("copy"), symlinks=True, copy_function=os.link)
+    refused(place, "copy", "is a copy of the sweep in", str(place.root("s")))
 
 
 def test_another_way_to_the_same_folder_is_no_copy(place: Place) -> None:
@@ -109,17 +117,56 @@ def test_another_way_to_the_same_folder_is_no_copy(place: Place) -> None:
     place.wait_quiet()
 
 
-def test_a_place_that_nobody_may_look_into_counts_as_the_original(place: Place) -> None:
+def test_where_the_home_cannot_be_looked_at_the_folder_counts_as_a_copy(place: Place) -> None:
     root = copied(place, "copy")
     about = json.loads((root / "sweep.json").read_bytes())
-    (root / "sweep.json").write_text(json.dumps({**about, "folder": str(place.folder / "s.yaml")}))  # no folder
-    assert "was moved here" in place.run("cancel", "copy", status=2).stderr
+    (place.folder / "round").symlink_to("round")
+    for home, said in (("nowhere", "was moved from"), ("s.yaml", "is a copy of"), ("round", "is a copy of")):
+        (root / "sweep.json").write_text(json.dumps({**about, "folder": str(place.folder / home)}))
+        assert said in place.run("cancel", "copy", status=2).stderr
     (place.root("s") / "sweep.json").write_text("torn")
     (root / "sweep.json").write_text(json.dumps(about))
     assert "is a copy" in place.run("cancel", "copy", status=2).stderr
-    (root / "sweep.json").write_text(json.dumps({**about, "folder": 3}))
+
+
+@pytest.mark.parametrize("damage", ["torn", "{}", None])
+def test_repair_makes_no_stray_a_home(damage: str | None, place: Place) -> None:
+    path = copied(place, "copy") / "sweep.json"
+    about = json.loads(path.read_bytes())
+    if damage is None:
+        path.write_text(json.dumps({name: value for name, value in about.items() if name != "folder"}))
+    else:
+        path.write_text(damage)
     said = place.run("cancel", "copy", status=70).stderr
-    assert "sweep.json: it does not say where the sweep lives; `unetsweep repair SWEEP` mends" in said
+    assert "sweep.json" in said
+    assert "unetsweep repair" in said
+    place.run("repair", "copy")
+    mended = json.loads(path.read_bytes())
+    assert mended["folder"] == str(place.root("s"))
+    assert damage is not None or mended == about
+    refused(place, "copy", str(place.root("s")))
+
+
+def test_local_jobs_of_another_machine_are_named_and_not_said_to_be_ended(place: Place) -> None:
+    for path in place.root("s").glob("submissions/*/*.process.json"):
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), "boot": "another", "host": "elsewhere"}))
+    place.root("s").rename(place.root("moved"))
+    said = place.run("adopt", "moved").stdout
+    assert "these jobs may still run on another machine; cancel them there: 1 2" in said
+    assert "cancelled its jobs" not in said
+    assert len(place.processes("trainer.py")) == 2
+
+
+def test_a_confirmation_is_adopted_with_its_sweep(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.trainer(AT_ONCE)
+    place.submit(place.grid(2), "--watch")
+    place.run("confirm", "s", "--seeds", "2", "--top", "1")
+    place.wait_quiet()
+    place.root("s").rename(place.root("moved"))
+    assert "was moved from" in place.run("status", "moved/confirm", status=2).stderr
+    place.run("adopt", "moved")
+    assert place.run("status", "moved/confirm").stdout.startswith("moved/confirm on local")
 
 
 COMMANDS = {
@@ -152,12 +199,14 @@ def test_another_cluster_is_told_nothing_and_asked_nothing(tmp_path: Path) -> No
     run("submit", "s.yaml", "--executor", "slurm")
     assert "sbatch" in calls.read_text()
     (place.folder / "cluster").write_text("beta")
-    for words in (["cancel", "s"], ["status", "s"], ["submit", "s.yaml"]):
+    for words in (["cancel", "s"], ["status", "s"], ["submit", "s.yaml"], ["retry", "s"]):
         said = run(*words, status=2)
         assert "the sweep's jobs are on the cluster alpha, and SLURM's commands here speak to beta" in said
         assert not {"sbatch", "scancel", "squeue"} & set(calls.read_text().split())
     said = run("adopt", "s")
-    assert said.startswith("s lives on the cluster beta now\nits jobs on alpha are left alone; end them there\n")
+    assert (
+        "and to the cluster beta\nthese jobs may still run on the cluster alpha; cancel them there: 7_0 7_1\n" in said
+    )
     assert not {"sbatch", "scancel"} & set(calls.read_text().split())
     assert "jobs: 7_0 7_1" in run("submit", "s.yaml")
     assert "sbatch" in calls.read_text()

@@ -260,6 +260,7 @@ ELSEWHERE = {
     "packed/TOKEN/about.json",
     "packed/TOKEN/N.guest.json",
     "packed/TOKEN/N.taken.json",
+    "packed/TOKEN/left.json",
     "packed/TOKEN/N.ended.json",
     "packed/TOKEN/N.cancelled.json",
     "packed/TOKEN/N.stopped.json",

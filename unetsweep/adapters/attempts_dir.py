@@ -54,8 +54,9 @@ class AttemptsDir:
         folder = self.root / layout.submission(token)
         folder.mkdir(exist_ok=True)
         # an element that another pass owns keeps its index: its job finds that it is not the owner, and leaves
+        about = {"token": token, "kind": kind, "at": at, "folder": str(self.root)}
         everything = [[element.run, element.attempt] for element in elements]
-        link_json(folder / "intent.json", {"token": token, "kind": kind, "at": at, "elements": everything})
+        link_json(folder / "intent.json", {**about, "elements": everything})
         return token, owned
 
     def record_job(self, run: int, attempt: int, job_id: str) -> None:

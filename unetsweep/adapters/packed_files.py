@@ -18,6 +18,8 @@ from unetsweep.adapters.files import link_json, read_json, utc_now
 from unetsweep.core import layout
 
 _ABOUT = "about.json"
+_LEFT = "left.json"
+"""There when the sweep was adopted elsewhere: these jobs are not asked for, and nothing is sent to them."""
 _NAME = re.compile(r"(task-)?(\d+)\.([a-z]+)\.json")
 Place = tuple[str, int]
 """An element: token and index of its submission."""
@@ -104,6 +106,10 @@ class Packed:
         """This job takes no more; it looks once more after this, so that who was invited before is seen."""
         self._mark(f"task-{task}.closed")
 
+    def leave(self) -> None:
+        """These jobs belong to the sweep's old place."""
+        self._mark(_LEFT.removesuffix(".json"))
+
     def _mark(self, name: str) -> None:
         link_json(self._folder / f"{name}.json", {"at": utc_now().isoformat()})
 
@@ -142,9 +148,10 @@ class Packed:
 
 
 def hosts(root: Path) -> list[str]:
-    """Tokens of the packed submissions of a sweep."""
+    """Tokens of the packed submissions of a sweep, but for those that were left behind at its old place."""
+    folder = root / layout.PACKED
     try:
-        return sorted(os.listdir(root / layout.PACKED))
+        return sorted(token for token in os.listdir(folder) if not (folder / token / _LEFT).exists())
     except FileNotFoundError:
         return []
 

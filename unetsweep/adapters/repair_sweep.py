@@ -8,7 +8,7 @@ from typing import Any
 
 from unetsweep.adapters import pinned_code
 from unetsweep.adapters.files import link_json, read_json, utc_now
-from unetsweep.adapters.home import check_about
+from unetsweep.adapters.home import TEXTS, check_about
 from unetsweep.adapters.lease import server_time
 from unetsweep.adapters.mending import (
     NOBODY,
@@ -65,17 +65,30 @@ def _sweep(root: Path, kind: Callable[[], str]) -> Iterator[Finding]:
     if why is not None:
         kinds = [_raw(folder / "intent.json").get("kind") for folder in sorted((root / layout.SUBMISSIONS).glob("*"))]
         executor = next((each for each in kinds if each in ("slurm", "local")), None) or kind()
+        known = _raw(path)
+        kept = {name: known[name] for name in (*TEXTS, "cluster") if isinstance(known.get(name), str)}
         about = {
             "executor": executor,
             "cluster": None,
-            "folder": str(root.absolute()),
+            "folder": _sent_from(root) or str(root.absolute()),
             "created": utc_now().isoformat(),
             "working_directory": os.getcwd(),
+            **kept,
         }
-        yield written(path, why, about, f"the submissions; a trainer command now starts in {os.getcwd()}")
+        start = about["working_directory"]
+        yield written(
+            path, why, about, f"what of it is readable, and the submissions; a trainer command starts in {start}"
+        )
     stopped = root / layout.STOPPED
     if stopped.exists() and (why := trouble(stopped)):
         yield written(stopped, why, {"at": written_at(stopped)}, "its being there")
+
+
+def _sent_from(root: Path) -> str | None:
+    """The folder's path at its last submission, by which its jobs know it; None where nothing was sent."""
+    intents = [_raw(path) for path in (root / layout.SUBMISSIONS).glob("*/intent.json")]
+    found = sorted((str(raw.get("at")), raw["folder"]) for raw in intents if isinstance(raw.get("folder"), str))
+    return found[-1][1] if found else None
 
 
 def _data(root: Path) -> Iterator[Finding]:

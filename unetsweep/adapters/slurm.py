@@ -104,9 +104,7 @@ def available(timeout: float = 5.0) -> bool:
 
 
 def cluster_here(timeout: float = 20.0) -> str | None:
-    """The name of the cluster that SLURM's commands speak to; None where nobody says. A job need not ask."""
-    if "SLURM_JOB_ID" in os.environ and os.environ.get("SLURM_CLUSTER_NAME"):
-        return os.environ["SLURM_CLUSTER_NAME"]
+    """The name of the cluster that SLURM's commands speak to; None where nobody says."""
     try:
         return slurm_text.parse_cluster(ask(slurm_text.SHOW_CONFIG, timeout))
     except SchedulerError as error:  # some sites forbid it
@@ -115,13 +113,15 @@ def cluster_here(timeout: float = 20.0) -> str | None:
 
 
 def check_cluster(cluster: str | None) -> None:
-    """UsageError where SLURM's commands speak to another cluster than this one of a sweep (None: not known): the
-    numbers of its jobs are other people's jobs there."""
-    if cluster is None or (here := cluster_here()) in (None, cluster):
+    """UsageError where SLURM's commands speak to another cluster than a sweep's (None: not known). There the numbers of
+    its jobs are other people's jobs."""
+    here = None if cluster is None else cluster_here()
+    if cluster is None or here is None or here.lower() == cluster.lower():
         return
     raise UsageError(
         f"the sweep's jobs are on the cluster {cluster}, and SLURM's commands here speak to {here}: use a login node "
-        f"of {cluster} (or its SLURM_CONF); `unetsweep adopt` lets the sweep go on on {here}"
+        f"of {cluster}, or its SLURM_CONF. To continue the sweep on {here} instead: `unetsweep adopt`, which cancels "
+        f"no job on {cluster}"
     )
 
 

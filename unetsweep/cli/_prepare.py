@@ -136,6 +136,8 @@ def _update(
     spec: "SweepSpec", directory: "SweepDir", source: Path, pins: dict[str, Any]
 ) -> tuple[tuple[str, ...], Callable[[], None]]:
     """What changed, in words, and the deed. A sweep of an older version pins its images now."""
+    from unetsweep.adapters.home import note_cluster
+    from unetsweep.adapters.slurm import cluster_here
     from unetsweep.adapters.spare_files import Spares
     from unetsweep.config.changes import difference, refused
     from unetsweep.config.load import load
@@ -158,6 +160,8 @@ def _update(
 
     def write() -> None:
         directory.resume()
+        if directory.executor == "slurm" and directory.cluster is None:
+            note_cluster(directory.root, cluster_here())
         if data and data != known:
             directory.pin_images(data)
         if clearing.wanted(spec) and not clearing.wanted(old):  # while the old one says `all`, the marks do nothing

@@ -114,10 +114,9 @@ def with_images(spec: "SweepSpec", directory: "SweepDir") -> "SweepSpec":
 def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None = None) -> "World":
     """Everything a pass over this sweep needs. `eager`: a person makes it; `keeper`: the token of the one that does.
 
-    UsageError where the sweep lives in another folder. Who may be on another cluster calls `check_place`: a job is not.
+    Commands of a person call `check_place` before; a job knows the folder by the path that it was sent with.
     """
     from unetsweep.adapters.clock import SystemClock
-    from unetsweep.adapters.home import check_home
     from unetsweep.adapters.keeper_files import Keepers
     from unetsweep.adapters.pinned_code import pinned
     from unetsweep.adapters.spare_files import Spares
@@ -128,7 +127,6 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
     from unetsweep.shell.world import World
 
     directory.check_private()
-    check_home(directory.root)
     spec = spec_of(directory)
     executor = directory.executor
     if executor == "local" and spec.run.parallel is None:

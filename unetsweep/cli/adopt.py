@@ -1,6 +1,7 @@
-"""`unetsweep adopt`: a sweep's folder that was copied or moved, or its cluster, becomes the place where it lives."""
+"""`unetsweep adopt`: make the place where a sweep's folder is now, or the cluster here, the sweep's own."""
 
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,27 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class _Deed:
-    """What adopting did."""
+class _Report:
+    """What adopting found and did."""
 
-    open: int = 0
-    """Trainings that were not done, and go on from here."""
+    why: "Stray | None" = None
+    """Whether the folder was copied or moved; None: it is another cluster, or there was nothing to do."""
+    was: str = ""
+    """The folder before."""
+    left: str | None = None
+    """The cluster before, where this is another one."""
+    cluster: str | None = None
+    """The cluster now."""
+    unfinished: int = 0
+    """Trainings to be continued here."""
     ended: list[str] = field(default_factory=list)
-    """Jobs."""
+    """Jobs that were cancelled."""
+    running: list[str] = field(default_factory=list)
+    """Jobs that may still run elsewhere and cannot be cancelled from here."""
+
+    @property
+    def is_needed(self) -> bool:
+        return self.why is not None or self.left is not None
 
 
 @click.command("adopt")
@@ -30,91 +45,120 @@ class _Deed:
     "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
 )
 def command(sweep: str, results: Path) -> None:
-    """Let SWEEP (its name or folder) live where its folder is now, after that was copied or moved, or on another
-    cluster. Nothing is sent: `unetsweep submit` then trains what is open, from the last checkpoints.
+    """Make the present place of SWEEP's folder, and the present cluster, the sweep's own. Use it after the folder was
+    copied, moved or renamed, or to continue a sweep on another cluster. It submits nothing.
 
-    Jobs of a sweep that was moved are ended, for they would look for it at its old place. The jobs of a copy's original
-    are left alone, and so are those on another cluster.
+    Jobs of a sweep that was moved are cancelled, because they use the old path. Jobs of a copy's original, and jobs on
+    another cluster, are left alone. A renamed sweep takes the name of its folder.
     """
-    from unetsweep.adapters.home import about, stray
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._pass import alone
     from unetsweep.cli._sweeps import resolve
 
     directory = SweepDir(resolve(sweep, results, anywhere=True))
-    was, why, cluster = about(directory.root), stray(directory.root), _cluster(directory)
-    elsewhere = None not in (was["cluster"], cluster) and was["cluster"] != cluster
-    if why is None and not elsewhere:
-        click.echo(f"{directory.name} lives in {directory.root}: there is nothing to adopt")
+    done: list[_Report] = []
+    alone(directory, lambda: None if done else done.append(_adopt(directory)))
+    (report,) = done
+    if not report.is_needed:
+        click.echo(f"{directory.name} belongs to {directory.root} already; there is nothing to adopt")
         return
-    deed = _Deed()
-    alone(directory, lambda: _adopt(directory, why, cluster, deed, leave_jobs=elsewhere))
-    place = f"the cluster {cluster}" if why is None else str(directory.root)
-    click.echo(f"{directory.name} lives on {place} now" if why is None else f"{directory.name} lives in {place} now")
-    if deed.ended:
-        click.echo(f"ended its jobs: {' '.join(deed.ended)}")
-    elif why == "copied":
-        click.echo(f"the sweep in {was['folder']} and its jobs are left alone")
-    elif elsewhere:
-        click.echo(f"its jobs on {was['cluster']} are left alone; end them there")
-    click.echo(f"{deed.open} trainings are open; next: unetsweep submit {directory.root / layout.SPEC}")
+    click.echo("\n".join(_lines(directory, report)))
 
 
-def _cluster(directory: "SweepDir") -> str | None:
-    """The one that SLURM's commands speak to here."""
-    if directory.executor != "slurm":
-        return None
-    from unetsweep.adapters.slurm import cluster_here
+def _lines(directory: "SweepDir", report: _Report) -> list[str]:
+    lines = [f"{directory.name} now belongs to {directory.root}"]
+    if report.left:
+        lines.append(f"and to the cluster {report.cluster}")
+    if report.ended:
+        lines.append(f"cancelled its jobs: {' '.join(report.ended)}")
+    if report.running:
+        place = f"on the cluster {report.left}" if report.left else "on another machine"
+        lines.append(f"these jobs may still run {place}; cancel them there: {' '.join(report.running)}")
+    if report.why == "copied":
+        lines.append(f"the sweep in {report.was} and its jobs are left alone")
+    lines.append(
+        f"{report.unfinished} trainings are unfinished; to continue: unetsweep submit {directory.root / layout.SPEC}"
+    )
+    return lines
 
-    return cluster_here()
 
-
-def _adopt(directory: "SweepDir", why: "Stray | None", cluster: str | None, deed: _Deed, *, leave_jobs: bool) -> None:
-    """Idempotent; the new place is written down last."""
+def _adopt(directory: "SweepDir") -> _Report:
+    """Idempotent, and the new place is written down last."""
     from unetsweep.adapters import home
     from unetsweep.adapters.keeper_files import Keepers
+    from unetsweep.adapters.packed_files import Packed, hosts
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.causes import Cause
 
+    report = _needed(directory)
     inner = directory.root / layout.CONFIRM
-    if (inner / layout.SPEC).is_file():
-        _adopt(SweepDir(inner), why, cluster, deed, leave_jobs=leave_jobs)
+    confirmed = _adopt(SweepDir(inner)) if (inner / layout.SWEEP).is_file() else _Report()
+    if not report.is_needed:
+        return report
+    text = _renamed(directory)  # an unreadable file is met before anything is done
     seen = directory.look()
-    if why == "moved" and not leave_jobs:
-        deed.ended += _end_jobs(directory)
-    reason = f"the sweep lives in {directory.root} now" + (f", on {cluster}" if cluster else "")
+    if report.left is not None:
+        report.running = sorted({a.job_id for run in seen.runs.values() for a in run.attempts[-1:] if a.job_id})
+    elif report.why == "moved":
+        _end_jobs(directory, report)
+    reason = f"the sweep belongs to {directory.root} now" + (f", on {report.cluster}" if report.cluster else "")
     for run in seen.runs.values():
         last = run.last
         if last is not None and last.lost is None and not (last.ending is not None and last.ending.is_final):
             directory.give_up(last.run, last.number, reason, cause=Cause.HALTED.name)
     if seen.keeper is not None and not seen.keeper.lost:
         Keepers(directory.root).give_up(seen.keeper.number, reason)
-    deed.open += len(seen.runs)
-    _rename(directory)
-    home.settle(directory.root, cluster)
+    for token in hosts(directory.root):
+        Packed(directory.root, token).leave()
+    report.unfinished = len(seen.runs) + confirmed.unfinished
+    report.ended += confirmed.ended
+    report.running += confirmed.running
+    if text is not None:
+        directory.replace_spec(text)
+    home.settle(directory.root, report.cluster)
+    return report
 
 
-def _end_jobs(directory: "SweepDir") -> list[str]:
-    """End what its open trainings, and its keeper, have in the queue; SchedulerError where that does not answer."""
+def _needed(directory: "SweepDir") -> _Report:
+    """What is to be done. Without SLURM's word for the cluster here, the known one stays."""
+    from unetsweep.adapters.home import about, stray
+    from unetsweep.adapters.slurm import cluster_here
+
+    was = about(directory.root)
+    here = cluster_here() if was["executor"] == "slurm" else None
+    is_other = None not in (here, was["cluster"]) and str(here).lower() != str(was["cluster"]).lower()
+    left = was["cluster"] if is_other else None
+    return _Report(stray(directory.root), was["folder"], left, here or was["cluster"])
+
+
+def _end_jobs(directory: "SweepDir", report: _Report) -> None:
+    """Cancel the jobs of its open trainings and its keeper; SchedulerError where the queue does not answer."""
     from unetsweep.cli._sweeps import scheduler
+    from unetsweep.core.facts import JobState
     from unetsweep.shell.reconcile import ask
 
     jobs = scheduler(directory.executor, directory.root)
     found, silence = ask(jobs, directory.look())
     if silence is not None:
-        raise SchedulerError(f"the sweep was moved, and whether it has jobs is not known: {silence}")
-    live = sorted(job.job_id for job in found.values() if job.state.is_live)
-    if live:
-        jobs.cancel(live)
-    return live
+        raise SchedulerError(
+            f"the sweep was moved, and whether it has jobs is not known: {silence}; "
+            "nothing was changed, so run this again where the queue answers"
+        )
+    live = [job for job in found.values() if job.state.is_live]
+    # a local job of another machine is a process that nobody here can see
+    elsewhere = {job.job_id for job in live if directory.executor == "local" and job.state is JobState.UNRECOGNISED}
+    report.running = sorted(elsewhere)
+    report.ended = sorted({job.job_id for job in live} - elsewhere)
+    if report.ended:
+        jobs.cancel(report.ended)
 
 
-def _rename(directory: "SweepDir") -> None:
-    """A copy has the name of its folder, so that `submit` of its sweep.yaml means it and not the original."""
+def _renamed(directory: "SweepDir") -> str | None:
+    """sweep.yaml with the name of the folder, so that a file of that name means this sweep; None: it has it, or the
+    folder's name is none that a sweep may have."""
     from unetsweep.config.load import is_name, load
-    from unetsweep.config.written import as_yaml
 
-    spec = load(directory.root / layout.SPEC)
-    name = directory.root.name
-    if name not in (spec.name, layout.CONFIRM) and is_name(name):
-        directory.replace_spec(as_yaml(replace(spec, name=name)))
+    path, name = directory.root / layout.SPEC, directory.root.name
+    if load(path).name == name or name == layout.CONFIRM or not is_name(name):
+        return None
+    return re.sub(r"^name: .*$", f"name: {name}", path.read_text(), count=1, flags=re.MULTILINE)

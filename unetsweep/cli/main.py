@@ -15,7 +15,7 @@ COMMANDS = {
     "report": "Print the results as a table.",
     "logs": "Show what a trial's job printed.",
     "cancel": "End a sweep's jobs, or those of some trials.",
-    "adopt": "Let a sweep live where its folder is now: it was copied, moved, or brought to another cluster.",
+    "adopt": "Continue a sweep whose folder was copied, moved or renamed, or on another cluster.",
     "repair": "Check a sweep's files, and mend what can be mended.",
     "retry": "Send trials again that ended without a result.",
     "confirm": "Train a sweep's leaders again with other seeds, and say which cannot be told apart.",

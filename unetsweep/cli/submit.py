@@ -40,7 +40,8 @@ def command(
     force: bool,
     results: Path,
 ) -> None:
-    """Submit SWEEP, a YAML file. Trials that are there already are never submitted twice."""
+    """Submit SWEEP, a YAML file, or the sweep.yaml of a sweep's folder. Trials that are there already are never
+    submitted twice."""
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._dry_run import dry_run as show
     from unetsweep.cli._prepare import prepare
@@ -50,7 +51,7 @@ def command(
     from unetsweep.core.spec import Resources
 
     spec = load(sweep, profile=profile, check_augment=_check_augment)
-    directory = SweepDir(results / spec.name)
+    directory = SweepDir(_folder(sweep, results / spec.name))
     if directory.exists():
         check_place(directory.root)
         first = load(directory.root / layout.SPEC)
@@ -70,6 +71,14 @@ def command(
         return
     prepared.write()
     bring_on(directory, force=force, watch=watch)
+
+
+def _folder(sweep: Path, by_name: Path) -> Path:
+    """The sweep's folder: the one that the file lies in, if that is a sweep's, wherever it is and whatever its name."""
+    from unetsweep.core import layout
+
+    own = sweep.name == layout.SPEC and (sweep.parent / layout.SWEEP).is_file()
+    return sweep.parent if own else by_name
 
 
 def _check_augment(value: object) -> "list[Problem]":

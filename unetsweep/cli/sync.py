@@ -28,7 +28,7 @@ def command(sweep: str, results: Path) -> None:
     from unetsweep.cli._sweeps import resolve
     from unetsweep.training import comet
 
-    directory = SweepDir(resolve(sweep, results))
+    directory = SweepDir(resolve(sweep, results, anywhere=True))
     archives = _archives(directory)
     fresh = [archive for archive in archives if not comet.is_uploaded(archive)]
     said = f"{directory.name}: {len(archives)} runs with something to show"

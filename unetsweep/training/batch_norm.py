@@ -2,8 +2,8 @@
 
 Rule 1: one rank normalises as PyTorch does, bit for bit.
 Rule 2: several ranks normalise by what all samples that count have together (Ioffe and Szegedy 2015). Each rank
-        computes mean and squared deviations of its own samples, and they are joined in the order of the ranks
-        (Chan, Golub and LeVeque 1983), alike on CPUs and GPUs. PyTorch's SyncBatchNorm is for GPUs alone, and would
+        computes mean and squared deviations of its own samples; all ranks join them in the same way (Chan, Golub and
+        LeVeque 1983), on CPUs and GPUs alike. PyTorch's SyncBatchNorm is for GPUs alone, and would
         count the sample that a rank gets where none is left for it.
 Rule 3: nothing is read back from the device.
 """
@@ -22,7 +22,7 @@ class BatchNorm(nn.BatchNorm2d):
     """`nn.BatchNorm2d` whose statistics in training are those of all ranks' samples together."""
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """Normalised N x C x H x W. `count`: how many of this rank's N samples count, 0 or N; None: all.
+        """Normalised N x C x H x W. `count`: 0 where this rank's samples are a filler of weight 0, else N (None: N).
 
         With several ranks every rank must call it.
         """
@@ -89,8 +89,9 @@ class _Normalise(torch.autograd.Function):
         backward step with fixed statistics gives its first term and this rank's sums.
         """
         x, weight, mean, variance, count, values = ctx.saved_tensors
+        unsaved = mean.new_empty(0)  # not None: on a GPU, channels_last would then be refused
         first, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
-            gradient.contiguous(), x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+            gradient.contiguous(), x, weight, mean, variance, unsaved, unsaved, False, ctx.eps, [True, True, True]
         )
         of_weight, of_bias = (of_each(torch.cat([by_weight, by_bias]).double()).sum(0) / values).chunk(2)
         scale = -weight / torch.sqrt(variance + ctx.eps) * (count > 0)

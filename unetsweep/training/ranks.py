@@ -2,8 +2,8 @@
 
 Rule 1: the ranks are started by somebody else and handed their place; Lightning launches nothing and asks SLURM
         nothing.
-Rule 2: every sum over the ranks is made in the order of the ranks. What the communication library prefers, and
-        how DDP packs its buckets (it packs them anew after the first step of each start), change no bit.
+Rule 2: gradients are added in the order of the ranks. What the communication library prefers, and how DDP packs its
+        buckets (it packs them anew after the first step of each start), change no bit.
 """
 
 from dataclasses import dataclass
@@ -100,8 +100,8 @@ def strategy(world: World, gpu: bool) -> DDPStrategy | str:
 def mean_in_order(_: object, bucket: distributed.GradBucket) -> Future[Tensor]:  # type: ignore[name-defined]
     """The mean of the ranks' gradients in a bucket (a communication hook of DDP).
 
-    It needs room for each rank's bucket (25 MB, DDP's default), and sends more than a ring would: n - 1
-    buckets a rank, where a ring of n sends 2 (n - 1) / n.
+    Buckets of 25 MB (DDP's default) or one larger parameter are on their way at once, so a rank needs room for up to
+    n times its gradients, and sends n - 1 times their size; a ring would send 2 (n - 1) / n times.
     """
     mine = bucket.buffer()
     every = mine.new_empty(distributed.get_world_size(), mine.numel())

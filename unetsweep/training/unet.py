@@ -60,7 +60,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
         """Logits, N x C x H x W, of N x `in_channels` x H x W; a positive logit of one class is vessel.
 
-        `count`: how many of the N samples count in batch normalisation, 0 or N; None: all of them.
+        `count`: 0 where the samples are a filler of weight 0, which batch normalisation leaves out, else N (None: N).
         Raises ValueError where `valid` convolutions without mirroring leave nothing of so small an image.
         """
         height, width = x.shape[-2:]
