@@ -252,3 +252,20 @@ def test_a_file_that_is_larger_than_any_of_ours_is_not_read(tmp_path: Path, monk
     (tmp_path / "a.json").write_text('{"schema": 1}' + " " * 2000)
     with pytest.raises(StateError, match="found 2013 bytes; 1000 are the most"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_name_that_was_taken_and_is_given_up_at_once_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, path = tmp_path / "made", tmp_path / "lease"
+    made.touch()
+    path.touch()
+    same = Path.samefile
+
+    def given_up(self: Path, other: Path) -> bool:
+        path.unlink()
+        return same(self, other)
+
+    monkeypatch.setattr(Path, "samefile", given_up)
+    assert not files.link_first(made, path)
+    assert files.link_first(made, path)

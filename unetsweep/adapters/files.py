@@ -254,7 +254,10 @@ def link_first(made: Path, path: Path) -> bool:
     try:
         os.link(made, path)
     except FileExistsError:
-        return path.exists() and path.samefile(made)
+        try:
+            return path.samefile(made)
+        except FileNotFoundError:  # whoever had it has just given it up
+            return False
     return True
 
 
