@@ -1,8 +1,8 @@
 """A grid of 24 trials with neither shared trainings nor pruning, with the one, the other, and both: epochs, best IoU.
 
 `python -m benchmarks.pruned_search`: on this machine's processes and sample images. No budget: it shows what each
-saves, and what it costs in val_IoU. Which trials are pruned depends on who is how far when a pass looks, so it differs
-a little from run to run.
+saves, and what it costs in val_IoU. Which trials are pruned depends on who is how far when a reconciliation looks, so
+it differs a little from run to run.
 """
 
 import sys
@@ -16,7 +16,7 @@ SPACE = """
 data: {root: eyes, image_size: 128, split: {val: 0.25, groups: groups.csv}}
 space: {epochs: [9, 18, 27], batch_size: [2, 4], learning_rate: [1e-4, 1e-3, 1e-2, 3e-2]}
 model: {base: 8, depth: 3, norm: batch, padding: same}
-run: {parallel: 2, beat: 5}
+run: {parallel: 2, reconcile_interval: 5}
 """
 PRUNER = "study: {sampler: grid, pruner: {name: asha, min_epochs: 3, reduction_factor: 3}}\n"
 PLAIN = "study: {sampler: grid}\n"

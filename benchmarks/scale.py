@@ -1,8 +1,8 @@
 """How passes scale: real directories of 1,000 to 100,000 trials, and a simulated sweep.
 
-`python -m benchmarks.scale [TRIALS ...]` prints rows of a Markdown table: seconds and peak memory of a pass with
-nothing to do, of one that finds 100 endings, and of one that brings the study's journal up to date where that is so
-large that it may lag; each in a fresh process, on files, with a queue in memory.
+`python -m benchmarks.scale [TRIALS ...]` prints rows of a Markdown table: seconds and peak memory of a reconciliation
+with nothing to do, of one that finds 100 endings, and of one that brings the study's journal up to date where that is
+so large that it may lag; each in a fresh process, on files, with a queue in memory.
 `python -m benchmarks.scale simulated [TRIALS [SLOTS]]`: a whole sweep on a simulated clock, all of it in memory.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 SLOTS, ENDINGS = 200, 100
-"""Trainings at once, all of them at work when a pass begins; and how many have ended when another does."""
+"""Trainings at once, all of them at work when a reconciliation begins; and how many have ended when another does."""
 HEADING = "| what | trials | seconds | of that CPU | peak memory, MB |\n|---|---:|---:|---:|---:|"
 
 
@@ -38,14 +38,14 @@ def make(root: Path, trials: int) -> None:
         folder.mkdir()
         _write(folder / layout.CONFIG, contract.encode(config))
         _write(folder / layout.TRIAL, directory._trial_file(number, config, {"sampler": "random", "seed": 0}))
-        if number < trials - SLOTS:  # no pass opens the runs of trials that have ended, so they are left out
+        if number < trials - SLOTS:  # no reconciliation opens the runs of trials that have ended, so they are left out
             _write(folder / layout.RESULT, contract.encode(contract.Result(trial=number, val_iou=0.5, epochs=8)))
             continue
         run, index = root / layout.run_dir(number), number - (trials - SLOTS)
-        for name in ("attempts", "claims", "horizons"):
+        for name in ("attempts", "claims", "milestones"):
             (run / name).mkdir(parents=True)
-        horizons = [{"trial": number, "epochs": 8}]
-        intent = {"token": token, "index": index, "at": at, "throttle": None, "horizons": horizons}
+        milestones = [{"trial": number, "epochs": 8}]
+        intent = {"token": token, "index": index, "at": at, "throttle": None, "milestones": milestones}
         _write(run / "attempts" / "1.json", intent)
         _write(run / "attempts" / "1.job.json", {"job_id": f"18808_{index}"})
         _write(run / "claims" / "1-0", {"job_id": f"18808_{index}", "at": at, "node": "n1"})
@@ -78,7 +78,7 @@ class Queue:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Any]:
-        from unetsweep.core.facts import Job, JobState
+        from unetsweep.core.observation import Job, JobState
 
         if "a" * 12 not in tokens:
             return []
@@ -91,7 +91,7 @@ class Queue:
     def word_in(self, log: str) -> None:
         return None
 
-    def submit_keeper(self, keeper: Any) -> str:
+    def submit_reconciler(self, reconciler: Any) -> str:
         self._sent += 1
         return str(self._sent)
 
@@ -102,19 +102,19 @@ class Queue:
 
 
 def one_pass(root: Path, trials: int, ended: int) -> dict[str, float]:
-    """In this process: seconds and peak memory of a pass that finds so many endings."""
+    """In this process: seconds and peak memory of a reconciliation that finds so many endings."""
     from unetsweep.adapters.clock import SystemClock
-    from unetsweep.adapters.keeper_files import Keepers
+    from unetsweep.adapters.reconciler_files import ReconcilerJobs
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._study import JournalStudy
     from unetsweep.core import layout
-    from unetsweep.core.ports import KeeperRequest
+    from unetsweep.core.ports import ReconcilerRequest
     from unetsweep.core.spec import Resources
     from unetsweep.shell.reconcile import reconcile
     from unetsweep.shell.world import World
 
     for number in range(trials - SLOTS, trials - SLOTS + ended):
-        _write(root / layout.run_dir(number) / "horizons" / "8.json", {"state": "complete", "val_iou": 0.6})
+        _write(root / layout.run_dir(number) / "milestones" / "8.json", {"state": "complete", "val_iou": 0.6})
     spec, directory = spec_of(trials), SweepDir(root)
     study = JournalStudy(root / layout.STUDY)
     world = World(
@@ -123,14 +123,14 @@ def one_pass(root: Path, trials: int, ended: int) -> dict[str, float]:
         Queue(ended),
         study,
         SystemClock(),
-        Keepers(root),
+        ReconcilerJobs(root),
         lambda token, sent: None,  # type: ignore[arg-type,return-value]
-        lambda token, keep: KeeperRequest(token, "many", root, Resources(), keep.after, keep.delay_s),
+        lambda token, keep: ReconcilerRequest(token, "many", root, Resources(), keep.after, keep.delay_s),
     )
     begin, used = time.perf_counter(), time.process_time()
     outcome = reconcile(world)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - used
-    told = sum(type(action).__name__ == "Tell" for action in outcome.done)
+    told = sum(type(action).__name__ == "FinishTrial" for action in outcome.done)
     assert told == ended, f"{told} of {ended} endings were told"
     return {"s": seconds, "cpu": cpu, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
@@ -153,11 +153,11 @@ def on_files(trials: int) -> None:
         print(f"made {trials} trials in {time.perf_counter() - begin:.0f} s", file=sys.stderr)
         (root / "study.journal.behind").touch()
         measured(root, trials, 0)  # writes the study's journal, as passes before it did
-        row("a pass with nothing to do", trials, measured(root, trials, 0))
-        row(f"a pass that finds {ENDINGS} endings", trials, measured(root, trials, ENDINGS))
+        row("a reconciliation with nothing to do", trials, measured(root, trials, 0))
+        row(f"a reconciliation that finds {ENDINGS} endings", trials, measured(root, trials, ENDINGS))
         if (root / "study.journal.behind").exists():
             os.utime(root / "study.journal", (0, 0))
-            row("a pass that brings the study up to date", trials, measured(root, trials, 0))
+            row("a reconciliation that brings the study up to date", trials, measured(root, trials, 0))
 
 
 def main(words: Sequence[str]) -> None:

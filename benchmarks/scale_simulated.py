@@ -1,7 +1,7 @@
 """A whole sweep on a simulated clock, files, queue and study in memory: what the plan costs when nothing else does.
 
-A pass every ten minutes, so that each finds many endings; trainings take random times; the queue starts as many as
-there are slots.
+A reconciliation every ten minutes, so that each finds many endings; trainings take random times; the queue starts as
+many as there are slots.
 """
 
 import heapq
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unetsweep.core.actions import Submit
-    from unetsweep.core.facts import Attempt, Run, Trial
+    from unetsweep.core.observation import Attempt, Run, Trial
 
-BEAT_S = 600.0
+PERIODIC_S = 600.0
 SECONDS = (300.0, 1500.0)
 """Of a training: drawn between these."""
 ELEMENTS = 1001
@@ -43,13 +43,13 @@ class Sweep:
 
     def advance(self) -> None:
         """Ten minutes of the cluster: what is over ends, what waits starts."""
-        from unetsweep.core.facts import JobState
+        from unetsweep.core.observation import JobState
 
-        self.now += BEAT_S
+        self.now += PERIODIC_S
         while self._ends and self._ends[0][0] <= self.now:
             _, run = heapq.heappop(self._ends)
             self._become(run, JobState.ENDED, "COMPLETED")
-            self.runs[run] = replace(self.runs[run], horizons={8: "complete"})
+            self.runs[run] = replace(self.runs[run], milestones={8: "complete"})
         while self._waiting and len(self._ends) < self.slots:
             run = self._waiting.popleft()
             self._become(run, JobState.RUNNING, "RUNNING")
@@ -67,20 +67,20 @@ class Sweep:
 
     def one_pass(self) -> None:
         """Look, plan, act, until there is no more to do now."""
-        from unetsweep.core.actions import Propose, Submit, Tell
-        from unetsweep.core.facts import Run, Seen, Trial
-        from unetsweep.core.places import Capacity
+        from unetsweep.core.actions import FinishTrial, Propose, Submit
+        from unetsweep.core.capacity import Capacity
+        from unetsweep.core.observation import Observation, Run, Trial
         from unetsweep.core.plan import plan
 
         self.passes += 1
         capacity = Capacity(True, self.slots, max_elements=ELEMENTS)
         while True:
-            seen = Seen(self.ended, tuple(self.open.values()), self.runs)
+            seen = Observation(self.ended, tuple(self.open.values()), self.runs)
             decided = plan(self.spec, seen, capacity, self.clock())
             more = False
             for action in decided.actions:
                 match action:
-                    case Tell(trial=trial, run=run, state="complete"):
+                    case FinishTrial(trial=trial, run=run, state="complete"):
                         del self.open[trial], self.runs[run]
                         self.ended += 1
                         more = True
@@ -95,7 +95,7 @@ class Sweep:
                 return
 
     def _submit(self, action: "Submit") -> None:
-        from unetsweep.core.facts import Attempt, Job, JobState
+        from unetsweep.core.observation import Attempt, Job, JobState
 
         self.arrays += 1
         token = f"{self.arrays:012x}"

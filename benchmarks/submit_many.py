@@ -1,4 +1,4 @@
-"""What it takes to submit a thousand trials of a trivial trainer, and a pass over them with nothing to do.
+"""What it takes to submit a thousand trials of a trivial trainer, and a reconciliation over them with nothing to do.
 
 `python -m benchmarks.submit_many [TRIALS]` (1000). Needs a SLURM that answers (`make slurm-up`);
 its jobs wait until tomorrow, so that none of them runs beside the measurement, and are cancelled at the end.
@@ -20,7 +20,7 @@ from benchmarks.timing import line
 
 ROUNDS = 5
 SUBMIT_MS = 3.0
-PASS_S = 1.0
+RECONCILE_S = 1.0
 MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
 
 SWEEP = """\
@@ -81,26 +81,26 @@ def real(place: Place, submit: tuple[str, ...], trials: int, *, in_memory: bool 
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     own, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
     each = 1000 * seconds / trials
-    keepers = len(list((place.folder / "results/many/keepers").glob("*.job.json")))
+    reconcilers = len(list((place.folder / "results/many/reconcilers").glob("*.job.json")))
     return line(
         f"`submit` of {trials} trials (whole command){', files in memory' if in_memory else ''}",
         f"{each:.2f} ms a trial (CPU: {1000 * own / trials:.2f} own, {1000 * system / trials:.2f} the kernel's); "
-        f"sbatch calls: {calls['sbatch'] - keepers} for them, {keepers} for the keeper",
+        f"sbatch calls: {calls['sbatch'] - reconcilers} for them, {reconcilers} for the reconciler job",
         "none" if in_memory else f"{SUBMIT_MS:.0f} ms, 1 call for them",
-        in_memory or (each <= SUBMIT_MS and calls["sbatch"] - keepers == 1),
+        in_memory or (each <= SUBMIT_MS and calls["sbatch"] - reconcilers == 1),
     )
 
 
 def idle(place: Place, submit: tuple[str, ...], what: str, squeues: int) -> bool:
-    """A pass with nothing to do; at most `squeues` questions to the scheduler."""
+    """A reconciliation with nothing to do; at most `squeues` questions to the scheduler."""
     rounds = [place.unetsweep(*submit) for _ in range(ROUNDS)]
     seconds = statistics.median(seconds for _, seconds, _ in rounds)
     asked, sent = (max(calls[name] for _, _, calls in rounds) for name in ("squeue", "sbatch"))
     return line(
-        f"a pass over {what} with nothing to do",
+        f"a reconciliation over {what} with nothing to do",
         f"{seconds:.2f} s (median of {ROUNDS}), {asked} squeue and {sent} sbatch calls",
-        f"{PASS_S:.0f} s, {squeues} and 0",
-        seconds <= PASS_S and asked <= squeues and sent == 0,
+        f"{RECONCILE_S:.0f} s, {squeues} and 0",
+        seconds <= RECONCILE_S and asked <= squeues and sent == 0,
     )
 
 

@@ -36,7 +36,7 @@ from unetsweep.images.sample import draw_sample
 from unetsweep.training import data, run
 from unetsweep.training.batch_norm import BatchNorm
 from unetsweep.training.module import sample_losses
-from unetsweep.training.ranks import ALONE, World
+from unetsweep.training.ranks import SINGLE_PROCESS, DistributedContext
 from unetsweep.training.unet import UNet
 
 BLOCKS = 20
@@ -75,15 +75,15 @@ class BareNorm(BatchNorm):
 class Bare:
     """The loop that anybody would write."""
 
-    def __init__(self, config: TrialConfig, device: torch.device, world: World) -> None:
+    def __init__(self, config: TrialConfig, device: torch.device, context: DistributedContext) -> None:
         self.config, self.device = config, device
         images, pin = data.read(config).train, device.type == "cuda"
-        self.loader = data.loader(config, images, rank=world.rank, size=world.size, epoch=lambda: 0, pin=pin)
+        self.loader = data.loader(config, images, rank=context.rank, size=context.size, epoch=lambda: 0, pin=pin)
         self.unet: torch.nn.Module = UNet(config.model).to(device)
         for layer in self.unet.modules():
             if isinstance(layer, BatchNorm):
-                layer.__class__ = BareNorm if world.size > 1 else torch.nn.BatchNorm2d
-        if world.size > 1:
+                layer.__class__ = BareNorm if context.size > 1 else torch.nn.BatchNorm2d
+        if context.size > 1:
             self.unet = DistributedDataParallel(self.unet)
         self.optimizer = torch.optim.Adam(self.unet.parameters(), lr=config.learning_rate)
         dtype = PRECISIONS.get(config.trainer.precision)
@@ -114,7 +114,7 @@ class Turns(pl.Callback):
     """Measures our blocks, and lets the bare loop have its turn after each."""
 
     config: TrialConfig
-    world: World
+    context: DistributedContext
     steps: int
     """Of a block."""
     ours: list[Block] = field(default_factory=list)
@@ -123,7 +123,7 @@ class Turns(pl.Callback):
     bare: Bare = field(init=False)
 
     def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
-        self.bare = Bare(self.config, trainer.strategy.root_device, self.world)
+        self.bare = Bare(self.config, trainer.strategy.root_device, self.context)
 
     def on_train_epoch_start(self, *_: Any) -> None:
         self.began = None
@@ -154,13 +154,13 @@ class Turns(pl.Callback):
         return time.perf_counter(), time.process_time()
 
 
-def measured(config: TrialConfig, out: Path, steps: int, world: World = ALONE) -> Turns:
+def measured(config: TrialConfig, out: Path, steps: int, context: DistributedContext = SINGLE_PROCESS) -> Turns:
     """Train with turns; the first block of each does not count."""
     turns, trainer_of = [], run._trainer
 
-    def with_turns(ends: Any, world: World, device: torch.device) -> pl.Trainer:
-        trainer = trainer_of(ends, world, device)
-        turns.append(Turns(config, world, steps))
+    def with_turns(ends: Any, context: DistributedContext, device: torch.device) -> pl.Trainer:
+        trainer = trainer_of(ends, context, device)
+        turns.append(Turns(config, context, steps))
         trainer.callbacks.append(turns[0])  # type: ignore[attr-defined]
         return trainer
 
@@ -168,7 +168,7 @@ def measured(config: TrialConfig, out: Path, steps: int, world: World = ALONE) -
     out.mkdir(exist_ok=True)
     try:
         with suppress(TrainingError), redirect_stdout(io.StringIO()):  # it is stopped before its last epoch
-            run.train(config, out, world=world)
+            run.train(config, out, context=context)
     finally:
         run._trainer = trainer_of
     turns[0].ours, turns[0].theirs = turns[0].ours[1 : BLOCKS + 1], turns[0].theirs[1 : BLOCKS + 1]
@@ -222,7 +222,7 @@ def of_ranks(size: int) -> bool:
                 port = int(probe.getsockname()[1])
             others = [
                 multiprocessing.Process(
-                    target=_rank, args=(of_norm, Path(folder, norm), World(rank, size, port=port), found)
+                    target=_rank, args=(of_norm, Path(folder, norm), DistributedContext(rank, size, port=port), found)
                 )
                 for rank in range(size)
             ]
@@ -237,10 +237,10 @@ def of_ranks(size: int) -> bool:
     return kept
 
 
-def _rank(config: TrialConfig, out: Path, world: World, found: Any) -> None:
+def _rank(config: TrialConfig, out: Path, context: DistributedContext, found: Any) -> None:
     warnings.simplefilter("ignore", FutureWarning)  # for the all-reduce of BareNorm
-    turns = measured(config, out, RANK_STEPS, world)
-    if world.rank == 0:
+    turns = measured(config, out, RANK_STEPS, context)
+    if context.rank == 0:
         found.put((turns.ours, turns.theirs))
 
 

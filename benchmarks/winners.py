@@ -35,7 +35,7 @@ def sets(draw: Draw, sweeps: int, groups: Mapping[str, str] | None = None) -> Se
         confirmed = draw(np.random.default_rng(number))
         for name, judge in JUDGES.items():
             with drawn.judged_by(judge):
-                found[name].append(drawn.best_set(leaders.standings(confirmed, groups=groups)))
+                found[name].append(drawn.best_set(leaders.contenders(confirmed, groups=groups)))
     return found
 
 
@@ -79,11 +79,11 @@ def false_winners_of_handmade(sweeps: int) -> None:
                 row(f"{by_eye} (seed {by_seed})", seeds, eyes, *(singles(found[name]) for name in JUDGES))
 
 
-def false_winners_of_copies(sweeps: int) -> None:
+def false_winners_of_duplicates(sweeps: int) -> None:
     heading("False winners of two, five eyes in four copies, handmade", "judged as", "seeds", *JUDGES)
     for said, groups in (("20 images", None), ("5 eyes", drawn.groups(5, 4))):
         for seeds in (3, 5, 10):
-            found = sets(partial(drawn.handmade, configs=2, seeds=seeds, eyes=5, copies=4), sweeps, groups)
+            found = sets(partial(drawn.handmade, configs=2, seeds=seeds, eyes=5, duplicates=4), sweeps, groups)
             row(said, seeds, *(singles(found[name]) for name in JUDGES))
 
 
@@ -114,7 +114,7 @@ def about_recorded() -> None:
 def main(sweeps: int) -> None:
     print(f"{sweeps} sweeps a row")
     about_recorded()
-    for table in (false_winners_of_recorded, false_winners_of_handmade, false_winners_of_copies, power):
+    for table in (false_winners_of_recorded, false_winners_of_handmade, false_winners_of_duplicates, power):
         table(sweeps)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from unetsweep.adapters.files import link_json, read_json, write_json
 from unetsweep.core import layout
-from unetsweep.core.facts import Job, JobState
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.observation import Job, JobState
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
 from unetsweep.core.spec import SweepSpec, grid_points
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
@@ -46,8 +46,8 @@ class FakeJob:
 
 
 @dataclass(frozen=True, slots=True)
-class FakeKeeper:
-    """A keeper in the queue."""
+class FakeReconciler:
+    """A reconciler job in the queue."""
 
     job: Job
     after: tuple[str, ...]
@@ -63,7 +63,7 @@ class FakeScheduler:
     """A sweep's directory, into which its jobs write claims and results; None: they write nothing."""
     queues: bool = True
     largest: int = 1001
-    silence: str | None = None
+    scheduler_error: str | None = None
     """It does not answer, for this reason."""
     refusal: str | None = None
     """It takes no job, in these words."""
@@ -76,7 +76,7 @@ class FakeScheduler:
     accounts: dict[str, tuple[JobState, str]] = field(default_factory=dict)
     """What its accounting says of jobs that it has forgotten."""
     found: list[FakeJob] = field(default_factory=list)
-    keepers: list["FakeKeeper"] = field(default_factory=list)
+    reconcilers: list["FakeReconciler"] = field(default_factory=list)
     """Those that wait."""
     trained: list[int] = field(default_factory=list)
     """Runs, in the order in which their training began."""
@@ -99,7 +99,7 @@ class FakeScheduler:
         self._answer()
         now = self.clock.now()
         trainings = [each.job for each in self.found if each.job.token in tokens and each.listed_at <= now]
-        return trainings + [each.job for each in self.keepers if each.job.token in tokens]
+        return trainings + [each.job for each in self.reconcilers if each.job.token in tokens]
 
     def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         """None: it keeps no accounts, unless a test gives it some."""
@@ -111,13 +111,15 @@ class FakeScheduler:
     def end(self, job_id: str) -> None:
         self.cancel([job_id])
 
-    def submit_keeper(self, keeper: KeeperRequest) -> str:
+    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
         self._answer()
         if self.refusal is not None:
             raise RefusedError(self.refusal)
         self.arrays += 1
-        job = Job(str(18800 + self.arrays), keeper.token, 0, JobState.QUEUED, "PENDING")
-        self.keepers.append(FakeKeeper(job, keeper.after, self.clock.now() + timedelta(seconds=keeper.delay_s)))
+        job = Job(str(18800 + self.arrays), reconciler.token, 0, JobState.QUEUED, "PENDING")
+        self.reconcilers.append(
+            FakeReconciler(job, reconciler.after, self.clock.now() + timedelta(seconds=reconciler.delay_s))
+        )
         return job.job_id
 
     def submit(self, submission: Submission) -> Sequence[str]:
@@ -140,11 +142,11 @@ class FakeScheduler:
         for each in self.live():
             if each.job.job_id in job_ids:
                 self._become(each, JobState.CANCELLED, "CANCELLED")
-        self.keepers = [each for each in self.keepers if each.job.job_id not in job_ids]
+        self.reconcilers = [each for each in self.reconcilers if each.job.job_id not in job_ids]
 
     def _answer(self) -> None:
-        if self.silence is not None:
-            raise SchedulerError(self.silence)
+        if self.scheduler_error is not None:
+            raise SchedulerError(self.scheduler_error)
 
     # ---- the cluster
 
@@ -187,8 +189,8 @@ class FakeScheduler:
         """It leaves its results, and ends."""
         if self.root is not None:
             run, attempt = self.run_of(each)
-            for horizon in read_json(self.root / layout.attempt(run, attempt))["horizons"]:
-                path = self.root / layout.run_dir(run) / layout.horizon(horizon["epochs"])
+            for milestone in read_json(self.root / layout.attempt(run, attempt))["milestones"]:
+                path = self.root / layout.run_dir(run) / layout.milestone(milestone["epochs"])
                 path.parent.mkdir(exist_ok=True)
                 write_json(path, {"state": "complete", "val_iou": 0.5 + run / 100, "job_id": each.job.job_id})
         self._become(each, JobState.ENDED, "COMPLETED")
@@ -210,7 +212,7 @@ class FakeScheduler:
 
     def _results(self, run: int) -> bool:
         assert self.root is not None
-        return (self.root / layout.run_dir(run) / "horizons").exists()
+        return (self.root / layout.run_dir(run) / "milestones").exists()
 
     def _become(self, each: FakeJob, state: JobState, word: str) -> None:
         ended = self.clock.now() if state in DEATHS else None

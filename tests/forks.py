@@ -456,11 +456,11 @@ def _order_of(message: bytes) -> Order:
 
 def _take(streams: list[int], become: int) -> int:
     """Make these 0, 1 and 2, and close everything else but `become`, whose new number is returned."""
-    copies = [os.dup(each) for each in streams]  # one of them may be 0, 1 or 2
-    for number, each in enumerate(copies):
+    duplicates = [os.dup(each) for each in streams]  # one of them may be 0, 1 or 2
+    for number, each in enumerate(duplicates):
         os.dup2(each, number)
     become = os.dup2(become, 3, inheritable=False)
-    os.closerange(4, max(1024, *copies) + 1)
+    os.closerange(4, max(1024, *duplicates) + 1)
     return become
 
 

@@ -88,20 +88,20 @@ def told(scores: Scores) -> dict[str, Any]:
     }
 
 
-def scene(world: Any, out: Path, root: Path, counts: dict[str, list[int]], plants: dict[str, Callable]) -> None:
+def scene(context: Any, out: Path, root: Path, counts: dict[str, list[int]], plants: dict[str, Callable]) -> None:
     """Every rank leaves what it says of the first so many images, with each error planted."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
-        "gloo", init_method=f"tcp://127.0.0.1:{world.port}", rank=world.rank, world_size=world.size
+        "gloo", init_method=f"tcp://127.0.0.1:{context.port}", rank=context.rank, world_size=context.size
     )
     found = {}
     for plant, numbers in counts.items():
         with plants[plant]():
             images, unet = read_pairs(pairs_of(root), None, "half", also=ALSO), some_unet()
             for count in numbers:
-                scores = evaluate(unet, first(images, count), torch.device("cpu"), "32", world.rank, world.size)
+                scores = evaluate(unet, first(images, count), torch.device("cpu"), "32", context.rank, context.size)
                 found[plant, count] = told(scores)
-    torch.save(found, out / f"told-{world.rank}.pt")
+    torch.save(found, out / f"told-{context.rank}.pt")
     torch.distributed.destroy_process_group()
 
 

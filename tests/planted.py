@@ -33,7 +33,7 @@ class Error:
 
 ERRORS = (
     Error(
-        "a training killed between a horizon's checkpoint and its result publishes it when it is resumed",
+        "a training killed between a milestone's checkpoint and its result publishes it when it is resumed",
         "unetsweep/training/callbacks.py",
         "if epochs in self.wanted and epochs not in published:",
         "if epochs in self.wanted and epochs in published:",
@@ -81,8 +81,8 @@ ERRORS = (
         "test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told[dbd]",
     ),
     Error(
-        "a checkpoint that an open trial needs is kept with `run.keep: best`",
-        "unetsweep/core/clearing.py",
+        "a checkpoint that an open trial needs is kept with `run.keep_checkpoints: best`",
+        "unetsweep/core/checkpoint_gc.py",
         "runs = tuple(run for run in gone if run not in needed)",
         "runs = tuple(gone)",
         ("tests/core", "tests/simulation"),

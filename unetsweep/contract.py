@@ -30,16 +30,16 @@ ResultState = Literal["complete", "pruned", "diverged", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a training left at a horizon: `horizons/<epochs>.json`, and then the trial's `result.json`.
+    """What a training left at a milestone: `milestones/<epochs>.json`, and then the trial's `result.json`.
 
     `val_loss`, `test_iou`, `test_loss` belong to the checkpoint with the best `val_iou` within the
-    horizon. IoU is that of the vessel class over the whole set (sum of intersections over sum of
+    milestone. IoU is that of the vessel class over the whole set (sum of intersections over sum of
     unions), at threshold 0.5; losses are mean binary cross-entropy a pixel; epochs count from 1.
     """
 
     state: ResultState = "complete"
     trial: int | None = None
-    """None in a horizon file, which may serve several trials."""
+    """None in a milestone file, which may serve several trials."""
     job_id: str | None = None
     config_id: str | None = None
     """Digest of the config that was trained, with these epochs; None: the trainer did not say."""

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from unetsweep.core.facts import Job, JobState
+from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Scheduler, Submission
 
 

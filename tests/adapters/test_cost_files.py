@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.adapters.cost_files import read_track
+from unetsweep.adapters.cost_files import read_timeline
 from unetsweep.adapters.files import write_json
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig, TrialConfig
 from unetsweep.core.actions import Element
-from unetsweep.core.cost import Place, Start, cost_of
+from unetsweep.core.cost import JobResources, Start, cost_of
 
 
 def at(seconds: float) -> str:
@@ -50,7 +50,7 @@ def test_one_start_that_ended_needs_no_progress(sweep: SweepDir):
     claim(sweep, "1-0", 100)
     end(sweep, "1.exit-0", 160)
     epochs(sweep, "1-0", e1=120)
-    found = read_track(folder(sweep), is_open=False)
+    found = read_timeline(folder(sweep), is_open=False)
     assert found is not None
     assert found.starts == (Start(1, 100.0, 160.0, (), 8),)
     ((token, job_id),) = found.jobs[1]
@@ -64,20 +64,20 @@ def test_a_requeued_job_that_died_with_its_node_counts_to_its_last_epoch_and_wha
     epochs(sweep, "1-0", e1=110, e2=120, e3=130)
     claim(sweep, "1-1", 200)
     epochs(sweep, "1-1", e2=210, e3=220)
-    found = read_track(folder(sweep), is_open=True)
+    found = read_timeline(folder(sweep), is_open=True)
     assert found is not None
-    cost = cost_of(found, {}, Place(1, 1), now=230)
+    cost = cost_of(found, {}, JobResources(1, 1), now=230)
     assert (cost.attempts, cost.seconds, cost.lost_seconds) == (1, 60.0, 20.0)
 
 
 def test_an_attempt_that_was_given_up_is_not_at_work(sweep: SweepDir):
     claim(sweep, "1-0", 100)
-    sweep.give_up(0, 1, "gone")
-    found = read_track(folder(sweep), is_open=True)
+    sweep.mark_lost(0, 1, "gone")
+    found = read_timeline(folder(sweep), is_open=True)
     assert found is not None
-    assert cost_of(found, {}, Place(1, 1), now=230).seconds == 0
+    assert cost_of(found, {}, JobResources(1, 1), now=230).seconds == 0
 
 
 def test_a_run_with_an_unreadable_file_has_no_track(sweep: SweepDir):
     (folder(sweep) / "attempts/1.job.json").write_text("{")
-    assert read_track(folder(sweep), is_open=True) is None
+    assert read_timeline(folder(sweep), is_open=True) is None

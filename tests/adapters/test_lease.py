@@ -1,4 +1,4 @@
-"""One pass at a time; a dead holder stops nobody."""
+"""One reconciliation at a time; a dead holder stops nobody."""
 
 import os
 import signal

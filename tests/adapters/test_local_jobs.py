@@ -23,7 +23,7 @@ from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig
 from unetsweep.core import layout
 from unetsweep.core.actions import Element
-from unetsweep.core.facts import Job, JobState
+from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError
@@ -59,7 +59,7 @@ class LocalRig(Rig):
         wanted = [Element(trial, 1, ((trial, 8),)) for trial in trials]
         token, _ = self.directory.intend(wanted, None, "local")
         root = self.directory.root
-        return Submission(token, "s", root, elements, resources or Resources(), relay=False)
+        return Submission(token, "s", root, elements, resources or Resources(), jobs_reconcile=False)
 
     def finish(self, submission: Submission, index: int) -> None:
         run, _ = self.directory.intent(submission.token)["elements"][index]

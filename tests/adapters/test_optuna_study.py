@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from unetsweep.adapters import optuna_study
 from unetsweep.adapters.optuna_study import CURVE, propose, repair_journal, update_journal
 from unetsweep.contract import DataConfig
-from unetsweep.core.facts import Point
+from unetsweep.core.observation import Point
 from unetsweep.core.spec import Axis, Choices, Range, Space, StudySpec, SweepSpec, size
 from unetsweep.errors import UsageError
 
@@ -281,7 +281,7 @@ def test_what_was_torn_is_kept_beside_the_repaired(journal: Path):
         stream.write(b'{"op_co')
     assert repair_journal(journal) == 1
     assert journal.read_bytes() == journal.with_name("whole").read_bytes()
-    assert journal.with_name("study.journal.torn").read_bytes().endswith(b'{"op_co')
+    assert journal.with_name("study.journal.corrupt").read_bytes().endswith(b'{"op_co')
 
 
 # ---- curves

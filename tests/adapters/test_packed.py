@@ -11,12 +11,12 @@ from unetsweep.adapters.files import write_text
 from unetsweep.adapters.packed_files import Packed, is_published
 from unetsweep.adapters.packed_slurm import PackedSlurm
 from unetsweep.core import layout
-from unetsweep.core.facts import Job, JobState
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.observation import Job, JobState
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import SchedulerError
 
-HOST, GUEST, OTHER = "a" * 12, "b" * 12, "c" * 12
+HOST, LATER, OTHER = "a" * 12, "b" * 12, "c" * 12
 RUNNING, QUEUED, ENDED = JobState.RUNNING, JobState.QUEUED, JobState.ENDED
 
 
@@ -27,12 +27,14 @@ class Cluster:
         self.listed: list[Job] = []
         self.sent: list[Submission] = []
         self.cancelled: list[str] = []
-        self.keepers: list[KeeperRequest] = []
+        self.reconcilers: list[ReconcilerRequest] = []
         monkeypatch.setattr(slurm.Slurm, "jobs", lambda _, tokens: self._jobs(tokens))
         monkeypatch.setattr(slurm.Slurm, "submit", lambda _, sent: self._submit(sent))
         monkeypatch.setattr(slurm.Slurm, "cancel", lambda _, ids: self.cancelled.extend(sorted(ids)))
         monkeypatch.setattr(slurm.Slurm, "last_words", lambda _, jobs: dict.fromkeys(jobs, (ENDED, "FAILED")))
-        monkeypatch.setattr(slurm.Slurm, "submit_keeper", lambda _, keeper: self.keepers.append(keeper) or "9")
+        monkeypatch.setattr(
+            slurm.Slurm, "submit_reconciler", lambda _, reconciler: self.reconcilers.append(reconciler) or "9"
+        )
 
     def _jobs(self, tokens: Collection[str]) -> tuple[Job, ...]:
         return tuple(job for job in self.listed if job.token in tokens)
@@ -75,16 +77,16 @@ def test_what_waits_for_a_place_is_queued_and_what_has_one_is_as_its_job_is(
     assert (cluster.sent[0].elements, cluster.sent[0].throttle) == (2, None)
     assert states(packed, HOST) == {}
     cluster.run(RUNNING, QUEUED)
-    board = Packed(tmp_path, HOST)
-    assert board.take(0, task=0, restart=0)
-    assert not board.take(0, task=1, restart=0)
+    slots = Packed(tmp_path, HOST)
+    assert slots.take(0, task=0, restart=0)
+    assert not slots.take(0, task=1, restart=0)
     assert states(packed, HOST) == {"7.0": ("a0", RUNNING), **{f"7.{n}": (f"a{n}", QUEUED) for n in range(1, 5)}}
     cluster.run(RUNNING, RUNNING)
     (_, waits, *_) = packed.jobs([HOST])
     assert (waits.state, waits.reason) == (QUEUED, "waits for a free place in job 7_0")
-    board.end(0)
+    slots.end(0)
     assert states(packed, HOST)["7.0"] == ("a0", ENDED)
-    board.take(1, task=1, restart=0)
+    slots.take(1, task=1, restart=0)
     cluster.run(ENDED, JobState.NODE_FAILED)
     assert states(packed, HOST)["7.1"] == ("a1", JobState.NODE_FAILED)
     assert states(packed, HOST)["7.2"] == ("a2", JobState.NODE_FAILED)
@@ -97,18 +99,18 @@ def test_a_later_training_takes_a_free_place_and_needs_no_job(
 ):
     packed.submit(send(HOST, 2, 1))
     cluster.listed = [Job("7", HOST, 0, RUNNING, "RUNNING")]
-    board = Packed(tmp_path, HOST)
-    board.take(0, task=0, restart=0)
-    board.take(1, task=0, restart=0)
+    slots = Packed(tmp_path, HOST)
+    slots.take(0, task=0, restart=0)
+    slots.take(1, task=0, restart=0)
     packed.jobs([HOST])
     (tmp_path / layout.submission(HOST)).mkdir(parents=True)
-    horizon = tmp_path / "4.json"
-    write_text(tmp_path / layout.awaited(HOST, 1), f"{horizon}\n")
+    milestone = tmp_path / "4.json"
+    write_text(tmp_path / layout.awaited(HOST, 1), f"{milestone}\n")
     assert not is_published(tmp_path, (HOST, 1))
-    horizon.touch()  # its result is there, though its processes are not gone yet
-    assert packed.submit(send(GUEST, 1, 1)) == ("7.2",)
+    milestone.touch()  # its result is there, though its processes are not gone yet
+    assert packed.submit(send(LATER, 1, 1)) == ("7.2",)
     assert len(cluster.sent) == 1
-    assert states(packed, GUEST) == {"7.2": ("b0", QUEUED)}
+    assert states(packed, LATER) == {"7.2": ("b0", QUEUED)}
     assert packed.submit(send(OTHER, 1, 1)) == ("7.0",), "no place is free: a job of its own"
     assert len(cluster.sent) == 2
 
@@ -121,7 +123,7 @@ def test_a_training_takes_no_place_that_is_not_for_it(
     cluster.run(RUNNING)
     Packed(tmp_path, HOST).take(0, task=0, restart=0)
     packed.jobs([HOST])
-    sent = send(GUEST, 2 if why == "too many" else 1, 1)
+    sent = send(LATER, 2 if why == "too many" else 1, 1)
     if why == "memory":
         sent = replace(sent, resources=Resources(mem="8G"))
     elif why == "node":
@@ -147,15 +149,15 @@ def test_a_job_that_closes_as_somebody_is_invited_leaves_them_a_job_of_their_own
     packed.jobs([HOST])
     invite = Packed.invite
 
-    def late(self: Packed, guest: tuple[str, int]) -> int:
+    def late(self: Packed, reused: tuple[str, int]) -> int:
         self.close(0)
-        return invite(self, guest)
+        return invite(self, reused)
 
     monkeypatch.setattr(Packed, "invite", late)
-    packed.submit(send(GUEST, 1, 1))
+    packed.submit(send(LATER, 1, 1))
     assert len(cluster.sent) == 2
-    cluster.listed.append(Job("8", GUEST, 0, QUEUED, "PENDING"))
-    assert states(packed, GUEST) == {"8.0": ("b0", QUEUED)}, "the place that it did not get is no job"
+    cluster.listed.append(Job("8", LATER, 0, QUEUED, "PENDING"))
+    assert states(packed, LATER) == {"8.0": ("b0", QUEUED)}, "the place that it did not get is no job"
 
 
 def test_cancelling_one_leaves_its_job_to_the_others_and_cancelling_all_ends_it(
@@ -163,13 +165,13 @@ def test_cancelling_one_leaves_its_job_to_the_others_and_cancelling_all_ends_it(
 ):
     packed.submit(send(HOST, 3, 1))
     cluster.run(RUNNING, ENDED)
-    board = Packed(tmp_path, HOST)
-    board.take(0, task=0, restart=0)
+    slots = Packed(tmp_path, HOST)
+    slots.take(0, task=0, restart=0)
     packed.jobs([HOST])
     packed.cancel(["7.2", "5_1"])
     assert cluster.cancelled == ["5_1"]
     assert states(packed, HOST)["7.2"] == ("a2", JobState.CANCELLED)
-    board.end(0)
+    slots.end(0)
     packed.cancel(["7.1"])
     assert cluster.cancelled == ["5_1", "7_0"]
 
@@ -181,26 +183,26 @@ def test_one_that_we_end_is_ended_alone(
     cluster.run(RUNNING)
     packed.jobs([HOST])
     packed.end("7.1")
-    assert Packed(tmp_path, HOST).board().stopped == {1}
+    assert Packed(tmp_path, HOST).slots().stopped == {1}
     assert states(packed, HOST)["7.1"] == ("a1", ENDED), "nobody had taken it"
     assert cluster.cancelled == []
 
 
-def test_last_words_and_keepers_are_those_of_the_job_that_took_it(
+def test_last_words_and_reconcilers_are_those_of_the_job_that_took_it(
     tmp_path: Path, cluster: Cluster, packed: PackedSlurm, send: Callable[..., Submission]
 ):
     packed.submit(send(HOST, 3, 2))
     cluster.run(ENDED, RUNNING)
-    board = Packed(tmp_path, HOST)
-    board.take(0, task=0, restart=0)
-    board.take(1, task=1, restart=0)
+    slots = Packed(tmp_path, HOST)
+    slots.take(0, task=0, restart=0)
+    slots.take(1, task=1, restart=0)
     packed.jobs([HOST])
     assert packed.last_words({"7.0": HOST, "7.2": HOST, "5": OTHER}) == {
         "7.0": (ENDED, "FAILED"),
         "5": (ENDED, "FAILED"),
     }
-    packed.submit_keeper(KeeperRequest(OTHER, "s", tmp_path, Resources(), ("7.1", "7.0", "5"), 60))
-    assert cluster.keepers[0].after == ("5", "7_0", "7_1")
+    packed.submit_reconciler(ReconcilerRequest(OTHER, "s", tmp_path, Resources(), ("7.1", "7.0", "5"), 60))
+    assert cluster.reconcilers[0].after == ("5", "7_0", "7_1")
 
 
 def test_a_torn_board_is_silence_and_no_end(

@@ -10,7 +10,7 @@ import pytest
 from unetsweep.adapters.files import link_json, write_json
 from unetsweep.adapters.progress_files import read_progress, read_stopped
 from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.core.actions import Stop
+from unetsweep.core.actions import Prune
 from unetsweep.errors import StateError
 
 AT = "2026-01-01T00:0{}:00+00:00"
@@ -70,16 +70,16 @@ def test_a_stop_is_written_whole_and_the_newest_counts_until_the_run_is_retried(
     folder = tmp_path / "runs/0003"
     (folder / "attempts").mkdir(parents=True)
     assert directory.stopped(3) is None
-    directory.stop_run(Stop(3, 1, 7, (4, 8), 2, "poor"))
-    directory.stop_run(Stop(3, 2, 7, (8,), 5, "poorer"))
+    directory.stop_run(Prune(3, 1, 7, (4, 8), 2, "poor"))
+    directory.stop_run(Prune(3, 2, 7, (8,), 5, "poorer"))
     stopped = directory.stopped(3)
     assert stopped is not None
-    assert (stopped.attempt, stopped.trial, stopped.horizons, stopped.epoch) == (2, 7, (8,), 5)
+    assert (stopped.attempt, stopped.trial, stopped.milestones, stopped.epoch) == (2, 7, (8,), 5)
     raw = json.loads((folder / "stop.json").read_text())
-    assert set(raw) == {"schema", "attempt", "trial", "horizons", "epoch", "reason", "at"}
+    assert set(raw) == {"schema", "attempt", "trial", "milestones", "epoch", "reason", "at"}
     names = os.listdir(folder)
     for attempt, lifted in ((1, False), (2, True)):
-        link_json(folder / f"attempts/{attempt}.forgiven.json", {})
+        link_json(folder / f"attempts/{attempt}.retries-reset.json", {})
         again = read_stopped(folder, names, os.listdir(folder / "attempts"))
         assert again is not None
         assert again.is_lifted is lifted

@@ -8,7 +8,7 @@ import pytest
 from adapters.scheduler_contract import Rig, SchedulerContract
 from fakes import FakeScheduler
 
-from unetsweep.core.facts import JobState
+from unetsweep.core.observation import JobState
 from unetsweep.core.ports import Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
@@ -52,7 +52,7 @@ def test_an_array_never_runs_more_than_its_throttle(rig: FakeRig):
 
 
 def test_silence_is_an_error_to_every_question(rig: FakeRig):
-    rig.scheduler.silence = "squeue: timed out"
+    rig.scheduler.scheduler_error = "squeue: timed out"
     for ask in (
         lambda: rig.scheduler.jobs(["0" * 12]),
         lambda: rig.scheduler.submit(rig.submission(1)),

@@ -6,7 +6,7 @@ import pytest
 
 from unetsweep.adapters import slurm_text
 from unetsweep.adapters.slurm_text import Refusal
-from unetsweep.core.facts import JobState
+from unetsweep.core.observation import JobState
 
 ARRAY, HELD, BEGIN = "0f3a9c2e11d7", "aaaaaaaaaaaa", "bbbbbbbbbbbb"
 REFUSED, FAILED, UNSEEN = "cccccccccccc", "dddddddddddd", "ffffffffffff"

@@ -10,7 +10,7 @@ import pytest
 
 from unetsweep.adapters import slurm_text
 from unetsweep.adapters.slurm_text import Refusal
-from unetsweep.core.facts import JobState
+from unetsweep.core.observation import JobState
 
 TOKEN, OTHER = "0f3a9c2e11d7", "aaaaaaaaaaaa"
 ENDED = {

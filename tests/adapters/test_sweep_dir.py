@@ -12,7 +12,7 @@ from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig, Result, TrialConfig, config_id
 from unetsweep.core import layout
 from unetsweep.core.actions import Element
-from unetsweep.core.facts import Ending, Trial
+from unetsweep.core.observation import Ending, Trial
 from unetsweep.errors import StateError
 
 
@@ -102,7 +102,7 @@ def test_a_trial_s_config_is_there_before_the_trial_is(sweep: SweepDir, monkeypa
 def test_trials_share_a_run_and_whose_run_is_another_pass_s_is_not_made(sweep: SweepDir):
     assert sweep.add_trials([config(8), config(16), config(8)], {}, runs=[0, 0, 2]) == [0, 1, 2]
     assert [(trial.run, trial.epochs) for trial in sweep.look().trials] == [(0, 8), (0, 16), (2, 8)]
-    # another pass was the first to make trial 3: whatever its point is, run 3 is that one's
+    # another reconciliation was the first to make trial 3: whatever its point is, run 3 is that one's
     assert sweep.add_trials([config(4)], {}, first=3) == [3]
     assert sweep.add_trials([config(8), config(16), config(32)], {}, first=3, runs=[3, 3, 2]) == [5]
     assert [(trial.number, trial.run) for trial in sweep.look().trials] == [(0, 0), (1, 0), (2, 2), (3, 3), (5, 2)]
@@ -191,7 +191,7 @@ def test_the_first_job_id_stands(sweep: SweepDir):
 def test_an_attempt_given_up_says_why(sweep: SweepDir):
     sweep.add_trials([config()], {})
     sweep.intend(elements(0), None, "slurm")
-    sweep.give_up(0, 1, "its node died", refused=True)
+    sweep.mark_lost(0, 1, "its node died", refused=True)
     last = sweep.look().runs[0].last
     assert (last.lost, last.refused) == ("its node died", True)
 
@@ -268,7 +268,7 @@ def test_the_earliest_error_that_is_no_echo_is_the_reason(begun: SweepDir):
 
 
 def test_that_the_others_left_is_no_reason_before_an_exit_status_is_known(begun: SweepDir):
-    """A preempted job's ranks may say so before the last act, on their way back into the queue."""
+    """A preempted job's ranks may say so before the exit hook, on their way back into the queue."""
     error(begun, 1, kind="exception", attempt=1, message="Connection closed by peer", echo=True)
     assert ending(begun) is None
     begun.record_exit(0, 1, 0, 137, None)
@@ -278,7 +278,7 @@ def test_that_the_others_left_is_no_reason_before_an_exit_status_is_known(begun:
     assert not found.is_final
 
 
-@pytest.mark.parametrize("name", ["claims/1-0", "error-0.json", "attempts/1.json", "horizons/8.json"])
+@pytest.mark.parametrize("name", ["claims/1-0", "error-0.json", "attempts/1.json", "milestones/8.json"])
 def test_an_unreadable_file_of_a_run_stops_no_other_run(sweep: SweepDir, name: str):
     sweep.add_trials([config(), config(16)], {})
     sweep.intend(elements(0, 1), None, "slurm")
@@ -298,19 +298,19 @@ def test_what_a_trainer_of_the_user_s_own_leaves_beside_our_files_is_not_read(be
 
 def test_errors_of_earlier_attempts_say_nothing_of_the_last(begun: SweepDir):
     error(begun, 0, kind="exception", attempt=1, message="no")
-    begun.give_up(0, 1, "its node died")
+    begun.mark_lost(0, 1, "its node died")
     begun.intend(elements(0, attempt=2), None, "slurm")
     assert ending(begun) is None
 
 
-def test_a_published_horizon_is_seen_with_its_state_and_read_back(begun: SweepDir):
-    (begun.root / "runs/0000/horizons").mkdir()
-    write_json(begun.root / "runs/0000/horizons/8.json", {"state": "diverged", "message": "nan"})
-    assert begun.look().runs[0].horizons == {8: "diverged"}
-    result = begun.horizon(0, 8)
+def test_a_published_milestone_is_seen_with_its_state_and_read_back(begun: SweepDir):
+    (begun.root / "runs/0000/milestones").mkdir()
+    write_json(begun.root / "runs/0000/milestones/8.json", {"state": "diverged", "message": "nan"})
+    assert begun.look().runs[0].milestones == {8: "diverged"}
+    result = begun.milestone(0, 8)
     assert result is not None
     assert result.message == "nan"
-    assert begun.horizon(0, 16) is None
+    assert begun.milestone(0, 16) is None
 
 
 def test_temporary_files_and_strangers_are_not_seen(begun: SweepDir):

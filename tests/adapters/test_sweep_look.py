@@ -38,8 +38,8 @@ def test_a_failure_is_that_of_the_newest_attempt(failed: SweepDir):
     assert "bug 2" in failure.message
 
 
-@pytest.mark.parametrize("mark", ["2.forgiven.json", "2.excused.json"])
-def test_what_the_user_has_forgiven_or_excused_stops_no_sweep(failed: SweepDir, mark: str):
+@pytest.mark.parametrize("mark", ["2.retries-reset.json", "2.retry-exempt.json"])
+def test_attempts_before_a_retry_reset_or_exempt_from_it_pause_no_sweep(failed: SweepDir, mark: str):
     write_json(failed.root / "runs/0000/attempts" / mark, {})
     assert look(failed.root).failures == ()
 

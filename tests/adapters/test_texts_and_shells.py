@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.adapters.batch_script import keeper_script
+from unetsweep.adapters.batch_script import reconciler_script
 from unetsweep.adapters.submitit_jobs import script
 from unetsweep.config.load import load
 from unetsweep.core import layout
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError, SpecError
 
@@ -56,7 +56,7 @@ def hostile(place: Path) -> Resources:
         **dict.fromkeys(("partition", "account", "qos", "constraint"), HOSTILE),
         "python": str(place / "python"),
         "sbatch": options,
-        "keeper": {"partition": HOSTILE, "comment": HOSTILE},
+        "reconciler": {"partition": HOSTILE, "comment": HOSTILE},
     }
     path = place.parent / "s.yaml"
     lines = [f"  {key}: {quoted(value)}" for key, value in about.items()]
@@ -100,7 +100,14 @@ def test_no_text_of_a_sweep_or_path_is_read_by_a_jobs_shell(place: Path):
     for each in (sweep_dir, folder.parent):
         each.chmod(0o700)
     sent = Submission(
-        TOKEN, "s", sweep_dir, 2, hostile(place), beat_s=2, exclude=(HOSTILE,), code=sweep_dir / "code" / "0123"
+        TOKEN,
+        "s",
+        sweep_dir,
+        2,
+        hostile(place),
+        reconcile_interval_s=2,
+        exclude=(HOSTILE,),
+        code=sweep_dir / "code" / "0123",
     )
     text = script(sent, folder)
     said = options(text)
@@ -111,19 +118,19 @@ def test_no_text_of_a_sweep_or_path_is_read_by_a_jobs_shell(place: Path):
     calls = ran(text, place)
     assert f"srun\n--unbuffered\n--output\n{folder}/" in calls
     assert f"\n{place}/python\n-P\n-u\n-m\nsubmitit.core._submit\n{folder}\n" in calls
-    assert f"submitter\n-P\n-m\nunetsweep\nlast-act\n{sweep_dir}\n{TOKEN}\n" in calls
+    assert f"submitter\n-P\n-m\nunetsweep\nexit-hook\n{sweep_dir}\n{TOKEN}\n" in calls
     assert f"PYTHONPATH={sweep_dir}/code/0123\n" in calls
 
 
-def test_nor_by_a_keepers(place: Path):
+def test_nor_by_a_reconcilers(place: Path):
     sweep_dir = place / "s"
-    (sweep_dir / layout.KEEPERS).mkdir(parents=True)
-    for each in (sweep_dir, sweep_dir / layout.KEEPERS):
+    (sweep_dir / layout.RECONCILERS).mkdir(parents=True)
+    for each in (sweep_dir, sweep_dir / layout.RECONCILERS):
         each.chmod(0o700)
-    text = keeper_script(KeeperRequest(TOKEN, "s", sweep_dir, hostile(place), ("7", "8_1"), 60))
+    text = reconciler_script(ReconcilerRequest(TOKEN, "s", sweep_dir, hostile(place), ("7", "8_1"), 60))
     said = options(text)
     assert (said["--partition"], said["--comment"], said["--qos"]) == (HOSTILE, HOSTILE, HOSTILE)
-    assert f"submitter\n-P\n-m\nunetsweep\nkeep\n{sweep_dir}\n{TOKEN}\n" in ran(text, place)
+    assert f"submitter\n-P\n-m\nunetsweep\nreconciler-job\n{sweep_dir}\n{TOKEN}\n" in ran(text, place)
 
 
 def test_a_set_up_line_is_a_line_of_the_users_shell(place: Path):
@@ -144,8 +151,8 @@ def test_a_set_up_line_is_a_line_of_the_users_shell(place: Path):
         'sbatch: {comment: "a\\ntouch pwned"}',
         'sbatch: {exclude: [n1, "a\\ntouch pwned"]}',
         'sbatch: {"comment\\ntouch pwned": a}',
-        'keeper: {comment: "a\\rtouch pwned"}',
-        'keeper: {"comment=$(touch pwned)": a}',
+        'reconciler: {comment: "a\\rtouch pwned"}',
+        'reconciler: {"comment=$(touch pwned)": a}',
         'sbatch: {"comment=$(touch pwned)": a}',
     ],
 )

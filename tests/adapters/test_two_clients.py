@@ -157,7 +157,7 @@ def test_two_passes_at_once_over_two_clients_send_each_run_once(mounts: Mounts, 
         for _ in range(3):
             try:
                 scene.reconcile()
-            except UnetsweepError as error:  # a pass may stumble over the other's; never send twice
+            except UnetsweepError as error:  # a reconciliation may stumble over the other's; never send twice
                 failed.append(error)
 
     racers = [threading.Thread(target=passes, args=(scene,)) for scene in (first, second)]

@@ -141,9 +141,9 @@ def test_repair_makes_no_stray_a_home(damage: str | None, place: Place) -> None:
     assert "sweep.json" in said
     assert "unetsweep repair" in said
     place.run("repair", "copy")
-    mended = json.loads(path.read_bytes())
-    assert mended["folder"] == str(place.root("s"))
-    assert damage is not None or mended == about
+    repaired = json.loads(path.read_bytes())
+    assert repaired["folder"] == str(place.root("s"))
+    assert damage is not None or repaired == about
     refused(place, "copy", str(place.root("s")))
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from unetsweep.adapters.collectable_files import CollectableRuns
 from unetsweep.adapters.files import write_json
-from unetsweep.adapters.spare_files import Spares
 from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.cli import _pass, _prepare, cancel, last_act, main, repair, report, status
+from unetsweep.cli import _pass, _prepare, cancel, exit_hook, main, repair, report, status
 from unetsweep.cli._records import records
 from unetsweep.cli.retry import _not_passed
 from unetsweep.config.load import load
@@ -35,26 +35,26 @@ def sweep(tmp_path: Path) -> SweepDir:
 def test_a_trial_that_a_pass_proposed_while_the_sweep_was_cancelled_is_cancelled_too(
     sweep: SweepDir, monkeypatch: pytest.MonkeyPatch
 ):
-    real, late = _pass.make_pass, [TrialConfig(DATA, 16, 4, 1e-3)]
+    real, late = _pass.reconcile_sweep, [TrialConfig(DATA, 16, 4, 1e-3)]
 
-    def make_pass(*words, **more):
+    def reconcile_sweep(*words, **more):
         sweep.add_trials([late.pop()] if late else [], {})
         return real(*words, **more)
 
-    monkeypatch.setattr(_pass, "make_pass", make_pass)
-    monkeypatch.setattr("unetsweep.core.places.fill", lambda *_, **__: ([], "no job is started here"))
+    monkeypatch.setattr(_pass, "make_pass", reconcile_sweep)
+    monkeypatch.setattr("unetsweep.core.plan.schedule", lambda *_, **__: ([], "no job is started here"))
     done = CliRunner().invoke(cancel.command, [str(sweep.root)])
     assert done.exit_code == 0, done.output
     assert [trial["result"] and trial["result"]["state"] for trial in sweep.trials()] == ["cancelled"] * 2
 
 
-def test_the_last_act_of_an_element_that_another_pass_owns_says_nothing_of_its_run(sweep: SweepDir):
+def test_the_exit_hook_of_an_element_that_another_pass_owns_says_nothing_of_its_run(sweep: SweepDir):
     run = [Element(0, 1, ((0, 8),))]
     first, _ = sweep.intend(run, None, "local")
     second, owned = sweep.intend(run, None, "local")
     assert owned == []
     for token, there in ((second, False), (first, True)):
-        done = CliRunner().invoke(last_act.command, [str(sweep.root), token, "--status", "1", "--no-pass"])
+        done = CliRunner().invoke(exit_hook.command, [str(sweep.root), token, "--status", "1", "--no-reconcile"])
         assert done.exit_code == 0, done.output
         assert (sweep.look().runs[0].last.ending is not None) == there
 
@@ -74,8 +74,8 @@ def shared(sweep: SweepDir) -> SweepDir:
     """A run that came to epoch 8, for its first trial, which has ended; one of 16 has joined it since."""
     sweep.intend([Element(0, 1, ((0, 8),))], None, "local")
     run = sweep.root / "runs/0000"
-    (run / "horizons").mkdir()
-    write_json(run / "horizons/8.json", encode(Result(val_iou=0.5)))
+    (run / "milestones").mkdir()
+    write_json(run / "milestones/8.json", encode(Result(val_iou=0.5)))
     (run / "progress-1-0.jsonl").write_text('{"epoch": 8}\n')
     sweep.end_trial(0, Result(val_iou=0.5))
     sweep.add_trials([TrialConfig(DATA, 16, 4, 1e-3)], {}, runs=[0])
@@ -92,14 +92,16 @@ def test_a_trial_that_its_run_has_passed_stops_a_retry_only_where_it_is_named(
 ):
     (shared.root / "runs/0000/progress-1-0.jsonl").write_text('{"epoch": 9}\n')
     assert _not_passed(shared, [0, 1], named=()) == [1]
-    assert "trial 0 shares run 0000, which is at epoch 9 by now and passes its 8; train it" in capsys.readouterr().err
+    assert (
+        "trial 0 shares run 0000, which is at epoch 9 by now and goes past its 8; train it" in capsys.readouterr().err
+    )
     with pytest.raises(UsageError, match="trial 0 shares run 0000"):
         _not_passed(shared, [0], named=(0,))
 
 
 def test_runs_are_marked_before_the_sweep_says_that_they_are_cleared(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
     (sweep.root / "runs/0000").mkdir(parents=True, exist_ok=True)
-    spec = replace(load(sweep.root / "sweep.yaml"), run=RunSpec(keep="best"))
+    spec = replace(load(sweep.root / "sweep.yaml"), run=RunSpec(keep_checkpoints="best"))
     _, write = _prepare._update(spec, sweep, Path("s.yaml"), {})
 
     def killed(*_: object) -> None:
@@ -108,7 +110,7 @@ def test_runs_are_marked_before_the_sweep_says_that_they_are_cleared(sweep: Swee
     monkeypatch.setattr(SweepDir, "replace_spec", killed)
     with pytest.raises(KeyboardInterrupt):
         write()
-    assert [spare.run for spare in Spares(sweep.root).marked()] == [0]
+    assert [collectable_run.run for collectable_run in CollectableRuns(sweep.root).marked()] == [0]
 
 
 HOSTILE = {
@@ -120,7 +122,7 @@ HOSTILE = {
 }
 
 
-PLACES = ("horizons/8.json", "progress-1-0.jsonl", "error-0.json", "again-1-0.json", "stop.json")
+PLACES = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-0.json", "stop.json")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -132,7 +134,7 @@ def test_every_command_lives_with_what_a_trainer_wrote_and_repair_moves_it_aside
     path = sweep.root / "runs/0000" / place
     path.parent.mkdir(exist_ok=True)
     HOSTILE[what](path)
-    monkeypatch.setattr("unetsweep.core.places.fill", lambda *_, **__: ([], "no job is started here"))
+    monkeypatch.setattr("unetsweep.core.plan.schedule", lambda *_, **__: ([], "no job is started here"))
     for command in (status, report, repair, status, report, cancel):
         done = CliRunner().invoke(command.command, [str(sweep.root)])
         assert done.exception is None or isinstance(done.exception, SystemExit), (command, done.exception)

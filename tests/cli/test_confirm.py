@@ -178,7 +178,7 @@ def test_the_tables_of_a_trainer_of_the_user_s_own_may_hold_anything(swept: Plac
     place, root = swept, swept.root()
     place.run("confirm", "s", "--top", "2", "--seeds", "2", "--watch")
     for number, rows in enumerate(([{"iou": 0.5}], [{"image": "1", "iou": None}], [{"image": "1", "iou": "high"}], [])):
-        path = root / f"confirm/runs/{number:04d}/horizons/8.json"
+        path = root / f"confirm/runs/{number:04d}/milestones/8.json"
         for each in (path, root / f"confirm/trials/{number:04d}/result.json"):
             each.write_text(json.dumps({**json.loads(each.read_text()), "val_per_image": rows}))
     assert [row["p"] for row in repeats(place).values()] == [None, None]

@@ -186,7 +186,7 @@ def test_times_of_a_node_are_put_right_by_the_file_server_s_clock():
 def test_a_refused_sbatch_of_a_node_recommends_watch_in_its_words():
     denied = {"there": True, "status": 1, "out": "", "said": "sbatch: error: Access/permission denied"}
     lines = advice([Fact("node_sbatch", denied)], "default")
-    assert any("driver: watch" in line and "Access/permission denied" in line for line in lines)
+    assert any("driver: cli" in line and "Access/permission denied" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_refused_sbatch_of_a_node_recommends_watch_in_its_words():
 )
 def test_an_sbatch_that_was_not_refused_for_its_node_recommends_nothing(fact: Fact):
     lines = advice([fact], "default")
-    assert not any("driver: watch" in line or "driver: relay" in line for line in lines)
+    assert not any("driver: cli" in line or "driver: jobs" in line for line in lines)
 
 
 def test_the_payload_tells_of_a_module_that_is_missing():

@@ -49,7 +49,7 @@ def test_an_interpreter_that_is_not_there_is_refused(place: Place):
     assert "cannot start /no/such/python" in said
 
 
-def test_set_up_lines_reach_the_trainer_and_not_the_last_act(place: Place):
+def test_set_up_lines_reach_the_trainer_and_not_the_exit_hook(place: Place):
     place.trainer("assert os.environ['PYTHONPATH'] == '/nowhere'")
     sweep = place.sweep("space: {epochs: [1], batch_size: [1], learning_rate: [1e-3]}\n")
     sweep.write_text(sweep.read_text() + "slurm: {setup: ['export PYTHONPATH=/nowhere']}\n")

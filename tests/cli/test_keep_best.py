@@ -1,4 +1,4 @@
-"""`run.keep: best` on processes of this machine, with our trainer."""
+"""`run.keep_checkpoints: best` on processes of this machine, with our trainer."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SWEEP = """\
 data: {root: eyes, image_size: 32}
 space: {epochs: [1, 2], batch_size: [4], learning_rate: [1e-3]}
 model: {base: 2, depth: 1}
-run: {parallel: 2, keep: KEEP}
+run: {parallel: 2, keep_checkpoints: KEEP}
 """
 
 
@@ -30,8 +30,8 @@ def swept(place: Place, keep: str) -> Path:
 def test_when_all_has_ended_each_trials_best_checkpoint_is_left_and_works(place: Place):
     swept(place, "best")
     assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt"}
-    assert list((place.root() / "spare").iterdir()) == []
-    assert "Clear" in (place.root() / "ledger.jsonl").read_text()
+    assert list((place.root() / "collectable_run").iterdir()) == []
+    assert "CollectCheckpoints" in (place.root() / "ledger.jsonl").read_text()
     best = place.root() / "runs/0000/checkpoints/best-2.ckpt"
     place.run("predict", best, "eyes/test/image", "--out", "masks")
 
@@ -40,7 +40,7 @@ def test_what_an_earlier_submit_kept_goes_when_the_sweep_says_so(place: Place):
     sweep = swept(place, "all")
     before = checkpoints(place)
     assert {"last.ckpt", "best-1.ckpt", "best-2.ckpt"} < before
-    sweep.write_text(sweep.read_text().replace("keep: all", "keep: best"))
+    sweep.write_text(sweep.read_text().replace("keep_checkpoints: all", "keep_checkpoints: best"))
     assert "last checkpoints of 1 run:" in place.submit(sweep).stdout
     assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt"}
     assert "clear" not in place.submit(sweep).stdout

@@ -37,7 +37,7 @@ for epoch in range(1, 9):
 else:
     ended = {"state": "complete", "epochs_run": 8, "best_epoch": 8, "val_iou": value, "val_loss": 1 - value,
              "test_iou": 0.4, "test_loss": 0.2}
-write(f"{out}/horizons/8.json", ended)
+write(f"{out}/milestones/8.json", ended)
 write(f"{out}/result.json", ended)
 note("end")
 sys.exit(0)
@@ -60,7 +60,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def test_a_grid_is_pruned_while_it_runs_and_everybody_is_told_why(place: Place):
     sweep = place.sweep(SWEEP)
     place.submit(sweep)
-    place.wait(lambda: len(list(place.root().glob("runs/0000/horizons/8.json"))))
+    place.wait(lambda: len(list(place.root().glob("runs/0000/milestones/8.json"))))
     place.submit(sweep, "--watch")
     results = place.wait_ended(3)
     assert [result["state"] for result in results] == ["complete", "pruned", "pruned"]
@@ -74,5 +74,5 @@ def test_a_grid_is_pruned_while_it_runs_and_everybody_is_told_why(place: Place):
     table = json.loads(place.run("report", "s", "--format", "json").stdout)
     assert [trial["state"] for trial in table["rows"]] == ["complete", "pruned", "pruned"]
     notes = [json.loads(line) for line in (place.root() / "ledger.jsonl").read_text().splitlines()]
-    assert sorted(note["trial"] for note in notes if note["action"] == "Stop") == [1, 2]
+    assert sorted(note["trial"] for note in notes if note["action"] == "Prune") == [1, 2]
     assert place.run("report", "s").stdout.count("pruned") >= 1

@@ -94,10 +94,10 @@ def test_a_torn_split_is_written_anew_from_a_config(place: Place) -> None:
     said = place.run("repair", "s").stdout
 
     assert "data.json: not readable as JSON" in said
-    mended = json.loads(path.read_text())
-    assert mended["manifest"] == whole["manifest"]
-    assert set(mended["leak"]) == {"val", "test"}
-    assert (path.parent / "data.json.torn").exists()
+    repaired = json.loads(path.read_text())
+    assert repaired["manifest"] == whole["manifest"]
+    assert set(repaired["leak"]) == {"val", "test"}
+    assert (path.parent / "data.json.corrupt").exists()
 
 
 def of_an_older_version(place: Place) -> None:

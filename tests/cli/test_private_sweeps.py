@@ -23,7 +23,7 @@ def test_no_command_works_on_a_sweep_into_which_others_may_write(place: Place, f
     before = sorted((path, path.stat().st_mtime_ns) for path in place.root().rglob("*"))
     token = next((place.root() / "submissions").iterdir()).name
     words = [("status", "s"), ("cancel", "s"), ("retry", "s"), ("logs", "s", 0), ("sync", "s")]
-    words += [("beat", place.root()), ("keep", place.root(), token), ("last-act", place.root(), token)]
+    words += [("periodic", place.root()), ("reconciler-job", place.root(), token), ("exit-hook", place.root(), token)]
     for each in words:
         assert "others may write here" in place.run(*each, status=70).stderr
     for each in ((), ("--dry-run",)):
@@ -48,7 +48,7 @@ def test_a_job_that_starts_where_others_may_write_trains_nothing(place: Place):
     token = next((place.root() / "submissions").iterdir()).name
     (place.root() / "submissions").chmod(0o777)
     start = [place.root(), token, 0, 1]
-    for each in (["supervise", *start, "relay"], ["rank", *start, 0, 1]):
+    for each in (["supervise", *start, "jobs"], ["rank", *start, 0, 1]):
         assert "others may write here" in place.worker(*each, status=1).stderr
     (place.root() / "submissions").chmod(0o700)
     (place.folder / "go").touch()

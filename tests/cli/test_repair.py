@@ -15,15 +15,15 @@ from local_sweeps import AT_ONCE, UNTIL_TOLD, Place
 from unetsweep import contract
 from unetsweep.adapters import pinned_code
 from unetsweep.adapters.files import append_line, link_json, write_json
-from unetsweep.adapters.keeper_files import Keepers
 from unetsweep.adapters.optuna_study import update_journal
+from unetsweep.adapters.reconciler_files import ReconcilerJobs
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.cli import repair as repair_command
 from unetsweep.cli.repair import command
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.core import layout
-from unetsweep.core.actions import Element, Stop
+from unetsweep.core.actions import Element, Prune
 from unetsweep.core.spec import SweepSpec, grid_points
 from unetsweep.core.trials import trial_config
 
@@ -36,7 +36,7 @@ TEARS = {
     "nothing in it": lambda raw: b'{"schema": 1}',
 }
 AT = "2026-01-01T00:00:00+00:00"
-PRESENT = {"cancelled.json", "stopped.json", "again-1-0.json", "1.forgiven.json", "result-1.json"}
+PRESENT = {"cancelled.json", "stopped.json", "requeue-1-0.json", "1.retries-reset.json", "result-1.json"}
 """Their being there says it all."""
 
 
@@ -57,7 +57,7 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     for run in range(3):
         folder = made.root / f"runs/000{run}"
         (folder / "claims").mkdir()
-        (folder / "horizons").mkdir()
+        (folder / "milestones").mkdir()
         (folder / "checkpoints").mkdir()
         made.record_job(run, 1, str(run + 1))
         link_json(folder / "claims/1-0", {"job_id": str(run + 1), "host": "n", "port": 1, "at": AT})
@@ -71,22 +71,22 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
         if run < 2:
             made.record_exit(run, 1, 0, run, None)
     result = contract.Result(val_iou=0.5, job_id="1", epochs=8)
-    write_json(made.root / "runs/0000/horizons/8.json", contract.encode(result))
+    write_json(made.root / "runs/0000/milestones/8.json", contract.encode(result))
     made.end_trial(0, result)
-    made.give_up(1, 1, "its node died", cause="NODE")
+    made.mark_lost(1, 1, "its node died", cause="NODE")
     made.intend([Element(1, 2, ((1, 8),))], None, "local")
     made.end_attempt(1, 2, "HANG", "no progress")
     write_json(made.root / "runs/0001/error-0.json", {"kind": "exception", "message": "no", "attempt": 1})
-    write_json(made.root / "runs/0001/again-1-0.json", {"reason": "time", "epoch": 1, "at": AT})
-    write_json(made.root / "runs/0001/attempts/1.forgiven.json", {"at": AT})
-    made.stop_run(Stop(2, 1, 2, (8,), 1, "worse than most"))
+    write_json(made.root / "runs/0001/requeue-1-0.json", {"reason": "time", "epoch": 1, "at": AT})
+    write_json(made.root / "runs/0001/attempts/1.retries-reset.json", {"at": AT})
+    made.stop_run(Prune(2, 1, 2, (8,), 1, "worse than most"))
     made.cancel(2)
     made.stop()
-    keepers = Keepers(made.root)
+    reconcilers = ReconcilerJobs(made.root)
     for number in (1, 2):
-        keepers.intend(number)
-    keepers.record(2, "9")
-    keepers.give_up(1, "refused")
+        reconcilers.intend(number)
+    reconcilers.record(2, "9")
+    reconcilers.mark_lost(1, "refused")
     append_line(made.root / "ledger.jsonl", {"action": "Submit"})
     update_journal(made.root / "study.journal", spec, made.trials())
     pinned_code.pin(made.root)
@@ -106,7 +106,7 @@ def snapshot(root: Path) -> dict[str, bytes]:
     return {
         str(p.relative_to(root)): p.read_bytes()
         for p in root.rglob("*")
-        if p.is_file() and not p.name.endswith(".torn")
+        if p.is_file() and not p.name.endswith(".corrupt")
     }
 
 
@@ -135,7 +135,7 @@ def test_every_small_file_is_mended_and_the_sweep_can_be_looked_at_again(sweep: 
         seen = sweep.look()
         assert not any(run.unreadable for run in seen.runs.values()), name
         assert not any(trial["unreadable"] for trial in sweep.trials()), name
-        assert list(path.parent.glob(f"{path.name}*.torn")), f"no evidence of {name} was kept"
+        assert list(path.parent.glob(f"{path.name}*.corrupt")), f"no evidence of {name} was kept"
         as_it_was(sweep.root, backup)
 
 
@@ -170,7 +170,7 @@ def same(path: Path, *names: str) -> dict[str, object]:
         ("trials/0001/trial.json", ("trial", "params", "config_id", "runs", "sampler", "seed")),
         ("trials/0001/config.json", ("data", "epochs", "learning_rate", "model", "trainer", "processes")),
         ("trials/0000/result.json", ("state", "val_iou", "epochs", "job_id")),
-        ("runs/0002/attempts/1.json", ("token", "index", "horizons", "throttle")),
+        ("runs/0002/attempts/1.json", ("token", "index", "milestones", "throttle")),
         ("runs/0001/claims/1-0", ("job_id",)),
         ("jobs/2.json", ("token", "index")),
         ("sweep.json", ("executor",)),
@@ -232,7 +232,7 @@ def test_torn_lines_are_left_out_of_logs_and_the_file_as_it_was_is_kept(sweep: S
     assert progress.read_bytes() == whole
     assert b"\0" not in ledger.read_bytes()
     assert live.read_bytes().endswith(b'"ep')
-    assert len(list(sweep.root.rglob("*.torn"))) == 2
+    assert len(list(sweep.root.rglob("*.corrupt"))) == 2
 
 
 @pytest.mark.parametrize("content", [b"\0" * 300, b"", b"{]\n"])
@@ -271,7 +271,7 @@ def test_a_torn_checkpoint_is_moved_aside(sweep: SweepDir, tear):
     last.write_bytes(tear(last.read_bytes()))
     done = repair()
     assert "trains anew; lost are its epochs 1 to 1" in done.output
-    assert (last.exists(), last.with_name("last.ckpt.torn").exists()) == (False, True)
+    assert (last.exists(), last.with_name("last.ckpt.corrupt").exists()) == (False, True)
 
 
 def test_an_attempt_that_no_submission_tells_of_is_given_up(sweep: SweepDir):
@@ -285,11 +285,11 @@ def test_an_attempt_that_no_submission_tells_of_is_given_up(sweep: SweepDir):
 
 
 def test_a_repair_that_dies_between_two_mends_is_made_again(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
-    from unetsweep.adapters import mending
+    from unetsweep.adapters import repairs
 
     for path in small_files(sweep.root)[::3]:
         path.write_bytes(b"{")
-    keep, calls = mending.write_json, []
+    keep, calls = repairs.write_json, []
 
     def dying(*args: object) -> None:
         keep(*args)  # type: ignore[arg-type]
@@ -297,13 +297,13 @@ def test_a_repair_that_dies_between_two_mends_is_made_again(sweep: SweepDir, mon
         raise KeyboardInterrupt
 
     while True:
-        monkeypatch.setattr(mending, "write_json", dying)
+        monkeypatch.setattr(repairs, "write_json", dying)
         before = len(calls)
         CliRunner().invoke(command, ["s"])
         (sweep.root / "lease").unlink(missing_ok=True)
         if len(calls) == before:
             break
-    monkeypatch.setattr(mending, "write_json", keep)
+    monkeypatch.setattr(repairs, "write_json", keep)
     assert len(calls) > 3
     repair()
     assert repair().output == "s: 0 mended, 0 need you\n"

@@ -39,7 +39,7 @@ def test_a_trial_comes_out_the_same(place: Place, more: str) -> None:
     assert "trial 0 of s again: bit for bit the same (weights, best_epoch, val_iou, val_loss, test_iou" in said
     assert "differs" not in said
     assert "changed" not in said
-    again = json.loads((root / "reproduced/0000/horizons/2.json").read_text())
+    again = json.loads((root / "reproduced/0000/milestones/2.json").read_text())
     assert again["weights"] == json.loads(before[0])["weights"]
     assert ((root / "trials/0000/result.json").read_bytes(), (root / "study.journal").read_bytes()) == before
 
@@ -51,7 +51,7 @@ def test_other_threads_are_named_and_another_result_is_told(place: Place) -> Non
 
     assert "changed  threads: 1 then, 2 now" in said.stdout
     same = (
-        json.loads((root / "reproduced/0000/horizons/2.json").read_text())["weights"]
+        json.loads((root / "reproduced/0000/milestones/2.json").read_text())["weights"]
         == json.loads((root / "trials/0000/result.json").read_text())["weights"]
     )
     assert said.returncode == (0 if same else 1)
@@ -107,7 +107,7 @@ def test_what_an_earlier_call_left_is_never_compared(place: Place) -> None:
     (place.folder / "elsewhere").mkdir()
     (place.folder / "link").symlink_to(place.folder / "elsewhere")
     place.run("reproduce", "s", "0", "--out", "link")
-    path = place.folder / "elsewhere/horizons/1.json"
+    path = place.folder / "elsewhere/milestones/1.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "val_iou": 0.123}))
 
     assert "bit for bit the same" in place.run("reproduce", "s", "0", "--out", "link").stdout

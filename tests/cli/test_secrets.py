@@ -14,7 +14,7 @@ data: {root: images, split: {val: 0.25}, image_size: 16}
 space: {epochs: [1], batch_size: [4], learning_rate: [1e-3]}
 model: {base: 2, depth: 1}
 trainer: {augment: none, comet: offline}
-run: {beat: 5}
+run: {reconcile_interval: 5}
 """
 
 

@@ -60,8 +60,8 @@ def sweep(tmp_path: Path) -> SweepDir:
         folder.mkdir(parents=True)
         lines = [json.dumps({"epoch": epoch, **LINE}) + "\n" for epoch in range(1, epochs + 1)]
         (folder / "progress-1-0.jsonl").write_text("".join(lines))
-    (folder / "horizons").mkdir()
-    (folder / "horizons" / "1.json").write_text(dumps(encode(Scores(val_iou=0.5, best_epoch=1))))
+    (folder / "milestones").mkdir()
+    (folder / "milestones" / "1.json").write_text(dumps(encode(Scores(val_iou=0.5, best_epoch=1))))
     return directory
 
 
@@ -92,8 +92,8 @@ def test_every_run_that_has_begun_is_uploaded_once(sweep: SweepDir, log: Path) -
 def test_the_archive_is_the_one_that_the_job_would_have_left(sweep: SweepDir, log: Path) -> None:
     assert sync(sweep).exit_code == 0
     config = TrialConfig(DataConfig(root=str(sweep.root.parent.parent)), 4, 4, 1e-3)
-    story = comet.read_story(config, sweep.root / "runs/0000", "eyes/0000")
-    assert archives(sweep)[0].name == story.archive
+    export = comet.read_export(config, sweep.root / "runs/0000", "eyes/0000")
+    assert archives(sweep)[0].name == export.archive
 
 
 def test_a_run_of_several_trials_is_told_with_the_config_of_the_longest(sweep: SweepDir, log: Path) -> None:
@@ -101,8 +101,8 @@ def test_a_run_of_several_trials_is_told_with_the_config_of_the_longest(sweep: S
     shared.write_text(dumps({**json.loads(shared.read_text()), "runs": [{"run": 0, "epochs": 1}]}))
     assert sync(sweep).exit_code == 0
     config = TrialConfig(DataConfig(root=str(sweep.root.parent.parent)), 4, 4, 1e-3)
-    story = comet.read_story(config, sweep.root / "runs/0000", "eyes/0000")
-    assert [path.name for path in archives(sweep)] == [story.archive]
+    export = comet.read_export(config, sweep.root / "runs/0000", "eyes/0000")
+    assert [path.name for path in archives(sweep)] == [export.archive]
 
 
 def test_what_comet_does_not_take_is_kept_and_sent_again(sweep: SweepDir, log: Path) -> None:

@@ -181,7 +181,7 @@ def _without_mask(eyes: Path) -> None:
     next((eyes / "train/mask").iterdir()).unlink()
 
 
-def _torn(eyes: Path) -> None:
+def _corrupt(eyes: Path) -> None:
     image = next((eyes / "train/image").iterdir())
     image.write_bytes(image.read_bytes()[:200])
 
@@ -202,7 +202,7 @@ def _other_size(eyes: Path) -> None:
             id="no data at all",
         ),
         pytest.param(_without_mask, ["mask"], id="an image without a mask"),
-        pytest.param(_torn, ["200 bytes", "no complete PNG"], id="a torn image"),
+        pytest.param(_corrupt, ["200 bytes", "no complete PNG"], id="a torn image"),
         pytest.param(_other_size, ["64x64", "64x32"], id="a mask of another size"),
     ],
 )

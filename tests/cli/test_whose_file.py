@@ -33,8 +33,8 @@ def made(root: Path) -> SweepDir:
     sweep.intend([Element(number, 1, ((number, 8),)) for number in range(3)], None, "local")
     for number, config in enumerate(configs):
         result = Result(val_iou=0.5 + number / 10, config_id=config_id(config), epochs=8)
-        (sweep.root / f"runs/000{number}/horizons").mkdir()
-        write_json(sweep.root / f"runs/000{number}/horizons/8.json", encode(result))
+        (sweep.root / f"runs/000{number}/milestones").mkdir()
+        write_json(sweep.root / f"runs/000{number}/milestones/8.json", encode(result))
         if number < 2:
             sweep.end_trial(number, Result(**{**encode(result), "trial": number}))
     return sweep
@@ -82,14 +82,14 @@ def test_swapped_files_of_two_trials_are_named_and_repair_puts_each_row_right(sw
 
 
 def test_swapped_results_of_two_runs_are_told_of_neither(sweep: SweepDir) -> None:
-    shutil.copy(sweep.root / "runs/0000/horizons/8.json", sweep.root / "runs/0002/horizons/8.json")
+    shutil.copy(sweep.root / "runs/0000/milestones/8.json", sweep.root / "runs/0002/milestones/8.json")
     assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("waiting", None)]
     unreadable = sweep.look().runs[2].unreadable
     assert unreadable is not None
-    assert "runs/0002/horizons/8.json: found the result of another training" in unreadable
+    assert "runs/0002/milestones/8.json: found the result of another training" in unreadable
     assert "moved aside" in repaired(sweep)
     assert sweep.look().runs[2].unreadable is None
-    assert sweep.look().runs[2].horizons == {}
+    assert sweep.look().runs[2].milestones == {}
 
 
 def test_a_result_of_another_sweep_is_not_this_one_s(sweep: SweepDir, tmp_path: Path) -> None:

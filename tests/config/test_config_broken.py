@@ -30,7 +30,8 @@ TABLE = {
     ),
     "an unknown key that is near nothing": (
         GOOD + "run: {zzz: 1}\n",
-        "s.yaml:6:7: run.zzz: unknown key 'zzz'; allowed are parallel, driver, retries, beat, share, keep",
+        "s.yaml:6:7: run.zzz: unknown key 'zzz'; allowed are parallel, driver, retries, reconcile_interval, share, "
+        "keep_checkpoints",
     ),
     "an unknown key deep inside": (
         GOOD + "run: {retries: {nod: 1}}\n",
@@ -50,7 +51,8 @@ TABLE = {
     ),
     "a section that is no mapping": (
         GOOD + "run: 3\n",
-        "s.yaml:6:1: run: found 3; a mapping with keys parallel, driver, retries, beat, share, keep is expected",
+        "s.yaml:6:1: run: found 3; a mapping with keys parallel, driver, "
+        "retries, reconcile_interval, share, keep_checkpoints is expected",
     ),
     "no data": (
         GOOD.replace("data: {root: images}\n", "model:\n"),
@@ -260,9 +262,9 @@ TABLE = {
         GOOD + "slurm: {sbatch: {cluster-c: gpu}}\n",
         "s.yaml:6:18: slurm.sbatch.cluster-c: use a shell whose SLURM_CONF is that cluster's",
     ),
-    "a keeper elsewhere": (
-        GOOD + "slurm: {keeper: {clusters: c2}}\n",
-        "s.yaml:6:18: slurm.keeper.clusters: use a shell whose SLURM_CONF is that cluster's",
+    "a reconciler job elsewhere": (
+        GOOD + "slurm: {reconciler: {clusters: c2}}\n",
+        "s.yaml:6:22: slurm.reconciler.clusters: use a shell whose SLURM_CONF is that cluster's",
     ),
     "an sbatch option that is ours": (
         GOOD + "slurm: {sbatch: {output: x.log}}\n",

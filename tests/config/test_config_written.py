@@ -64,7 +64,7 @@ def sweeps(draw: st.DrawFn) -> SweepSpec:
         sbatch=draw(st.dictionaries(st.sampled_from(["comment", "nice", "licenses"]), words | few | st.just(True))),
     )
     run = RunSpec(
-        draw(st.none() | few), draw(st.sampled_from(["relay", "watch"])), Retries(draw(few), draw(few), draw(few))
+        draw(st.none() | few), draw(st.sampled_from(["jobs", "cli"])), Retries(draw(few), draw(few), draw(few))
     )
     return SweepSpec("a-sweep_1", data, space, study, ModelConfig(base=draw(few)), trainer, run, slurm)
 
@@ -134,7 +134,7 @@ def test_an_adaptive_search_may_go_on_longer_but_not_in_another_space() -> None:
 
 
 def test_what_changes_no_training_may_change() -> None:
-    run = RunSpec(parallel=3, driver="watch", retries=Retries(9, 9, 9))
+    run = RunSpec(parallel=3, driver="cli", retries=Retries(9, 9, 9))
     free = Resources("x", "p", "a", "q", "c", 0, 4, 1, 9, "9G", "99G", 9, "/python", ("module load x",), {"nice": 1})
 
     assert not refused(sweep(), sweep(run=run, slurm=free))

@@ -4,9 +4,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from unetsweep.contract import DataConfig
-from unetsweep.core.actions import Action
-from unetsweep.core.facts import Attempt, Ending, Job, JobState, Run, Seen, Trial
-from unetsweep.core.places import Capacity
+from unetsweep.core.actions import (
+    Action,
+    Cancel,
+    CollectCheckpoints,
+    FinishTrial,
+    MarkLost,
+    Propose,
+    Prune,
+    RecordJob,
+    Submit,
+    SubmitReconciler,
+    Terminate,
+)
+from unetsweep.core.capacity import Capacity
+from unetsweep.core.observation import Attempt, Ending, Job, JobState, Observation, Run, Trial
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.spec import Choices, Range, RunSpec, Space, StudySpec, SweepSpec
 
@@ -24,13 +36,13 @@ def grid(trials: int = 1, **run: Any) -> SweepSpec:
     """A grid of so many trials."""
     rates = tuple(1e-3 * (k + 1) for k in range(trials))
     space = Space(Choices((8,)), Choices((4,)), Choices(rates))
-    return SweepSpec("grid", DataConfig("images"), space, run=RunSpec(**{"driver": "watch", **run}))
+    return SweepSpec("grid", DataConfig("images"), space, run=RunSpec(**{"driver": "cli", **run}))
 
 
 def adaptive(trials: int, parallel: int | None) -> SweepSpec:
     """A search that learns from its results."""
     space = Space(Choices((8,)), Choices((4,)), Range(1e-5, 1e-2, log=True))
-    run = RunSpec(parallel, "watch")
+    run = RunSpec(parallel, "cli")
     return SweepSpec("tpe", DataConfig("images"), space, StudySpec("tpe", trials=trials), run=run)
 
 
@@ -53,52 +65,49 @@ def failing(kind: str = "exception", status: int | None = None, **more: Any) -> 
     return Ending(kind, "ValueError: no", "runs/0000/error-0.json", status, **more)
 
 
-def seen(*attempts: Attempt, result: str | None = None, cancelled: bool = False, **more: Any) -> Seen:
+def seen(*attempts: Attempt, result: str | None = None, cancelled: bool = False, **more: Any) -> Observation:
     """One trial, whose run had these attempts."""
     run = Run(0, {8: result} if result else {}, attempts)
-    return Seen(0, (Trial(0, 0, 8, cancelled),), {0: run}, **more)
+    return Observation(0, (Trial(0, 0, 8, cancelled),), {0: run}, **more)
 
 
-def many(*last: Attempt | None, **more: Any) -> Seen:
+def many(*last: Attempt | None, **more: Any) -> Observation:
     """A trial for each of these last attempts, by its place; None where it was never submitted."""
     runs = {k: Run(k, {}, (each,) if each else ()) for k, each in enumerate(last)}
-    return Seen(more.pop("ended", 0), tuple(Trial(k, k, 8) for k in runs), runs, **more)
+    return Observation(more.pop("ended", 0), tuple(Trial(k, k, 8) for k in runs), runs, **more)
 
 
-def decide(found: Seen, spec: SweepSpec | None = None, capacity: Capacity = QUEUE) -> Plan:
+def decide(found: Observation, spec: SweepSpec | None = None, capacity: Capacity = QUEUE) -> Plan:
     """The plan of a sweep that proposes nothing more."""
     spec = spec or grid(len(found.trials) + found.ended)
     return plan(spec, found, capacity, NOW)
 
 
-def shown(action: Action) -> str:
-    """`submit 0.2`, `tell 0 failed`: enough to compare a plan by."""
-    name = type(action).__name__.lower()
-    match name:
-        case "submit":
-            elements = " ".join(f"{each.run}.{each.attempt}" for each in action.elements)  # type: ignore[union-attr]
-            bound = action.throttle  # type: ignore[union-attr]
-            mem, away = action.mem, action.exclude  # type: ignore[union-attr]
-            more = (f" %{bound}" if bound else "") + (f" mem={mem}" if mem else "") + "".join(f" -{n}" for n in away)
-            return f"submit {elements}{more}"
-        case "tell":
-            return f"tell {action.trial} {action.state}"  # type: ignore[union-attr]
-        case "adopt":
-            return f"adopt {action.run}.{action.attempt} {action.job_id}"  # type: ignore[union-attr]
-        case "giveup":
-            return f"give up {action.run}.{action.attempt}"  # type: ignore[union-attr]
-        case "end":
-            return f"end {action.run}.{action.attempt} {action.cause.name}"  # type: ignore[union-attr]
-        case "keep":
-            return f"keep {' '.join(action.after)}".strip()  # type: ignore[union-attr]
-        case "stop":
-            return f"stop {action.run}.{action.attempt}"  # type: ignore[union-attr]
-        case "cancel":
-            return f"cancel {' '.join(action.job_ids)}"  # type: ignore[union-attr]
-        case "stop":
-            return f"stop {action.run}.{action.attempt} {action.horizons}"  # type: ignore[union-attr]
-        case _:
-            return f"propose {action.count}"  # type: ignore[union-attr]
+def shown(action: Action) -> str:  # noqa: C901
+    """`submit 0.2`, `finish 0 failed`: enough to compare a plan by."""
+    match action:
+        case Propose(count=count):
+            return f"propose {count}"
+        case Submit(elements=elements, throttle=bound, mem=mem, exclude=exclude):
+            numbers = " ".join(f"{each.run}.{each.attempt}" for each in elements)
+            more = (f" %{bound}" if bound else "") + (f" mem={mem}" if mem else "") + "".join(f" -{n}" for n in exclude)
+            return f"submit {numbers}{more}"
+        case FinishTrial(trial=trial, state=state):
+            return f"finish {trial} {state}"
+        case RecordJob(run=run, attempt=attempt, job_id=job_id):
+            return f"record {run}.{attempt} {job_id}"
+        case MarkLost(run=run, attempt=attempt):
+            return f"lost {run}.{attempt}"
+        case Terminate(run=run, attempt=attempt, cause=cause):
+            return f"terminate {run}.{attempt} {cause.name}"
+        case SubmitReconciler(after=after):
+            return f"reconciler {' '.join(after)}".strip()
+        case Prune(run=run, attempt=attempt):
+            return f"prune {run}.{attempt}"
+        case Cancel(job_ids=job_ids):
+            return f"cancel {' '.join(job_ids)}"
+        case CollectCheckpoints(runs=runs):
+            return f"collect {' '.join(map(str, runs))}"
 
 
 def lines(decided: Plan) -> list[str]:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from unetsweep.core.cost import Place
+from unetsweep.core.cost import JobResources
 from unetsweep.core.estimate import Finished, Open, estimate, line
 
-PLACE = Place(gpus=2, cpus=3)
+PLACE = JobResources(gpus=2, cpus=3)
 DONE = [Finished(4, 2.0, 10.0, 1000), Finished(4, 4.0, 20.0, 3000), Finished(4, 30.0, 15.0, 2000)]
 OTHER = Finished(16, 1.0, 0.0, 7000)
 

@@ -8,7 +8,7 @@ from plan_rows import JUST_NOW, LONG_AGO, NOW, QUEUE, attempt, decide, element, 
 
 from unetsweep.contract import ModelConfig
 from unetsweep.core.causes import Cause
-from unetsweep.core.facts import Attempt, Failure, Job, JobState, Point, Run, Seen
+from unetsweep.core.observation import Attempt, Failure, Job, JobState, Observation, Point, Run
 from unetsweep.core.spec import Resources, Retries
 
 ENDED, RUNNING, QUEUED = JobState.ENDED, JobState.RUNNING, JobState.QUEUED
@@ -25,7 +25,7 @@ def gone(cause: Cause, number: int = 1, **more) -> Attempt:
     return attempt(number, **{"job_id": "18800", "lost": "so it was", "cause": cause, "lost_at": JUST_NOW} | more)
 
 
-def with_epochs(found: Seen, count: int, seconds: float = 20.0) -> Seen:
+def with_epochs(found: Observation, count: int, seconds: float = 20.0) -> Observation:
     points = tuple(Point(epoch, 0.5, 0.1, LONG_AGO, seconds) for epoch in range(1, count + 1))
     return replace(found, runs={n: replace(run, progress=points) for n, run in found.runs.items()})
 
@@ -38,7 +38,9 @@ CLASSES = [
     pytest.param(ended("FAILED", ending=failing("exit", 137)), Cause.UNEXPLAINED, id="an exit status says nothing"),
     pytest.param(ended("FAILED", claimed_by=None), Cause.START, id="ended before any claim"),
     pytest.param(ended("FAILED", ending=failing("disk")), Cause.DISK, id="the disk was full"),
-    pytest.param(ended("COMPLETED", again="the time limit is near"), Cause.AGAIN, id="it stopped in good order"),
+    pytest.param(
+        ended("COMPLETED", requeue_reason="the time limit is near"), Cause.REQUEUE, id="it stopped in good order"
+    ),
     pytest.param(ended("CANCELLED", ended_for=Cause.HANG), Cause.HANG, id="we ended it: it hung"),
     pytest.param(attempt(job_id="18808", claimed_by="18808"), Cause.VANISHED, id="the queue forgot it"),
 ]
@@ -46,8 +48,8 @@ CLASSES = [
 
 @pytest.mark.parametrize(("last", "cause"), CLASSES)
 def test_a_loss_has_a_class_and_the_run_is_sent_again(last: Attempt, cause: Cause):
-    give_up, submit = decide(seen(last)).actions
-    assert give_up.cause is cause
+    mark_lost, submit = decide(seen(last)).actions
+    assert mark_lost.cause is cause
     assert lines(decide(seen(last)))[1] == "submit 0.2"
     assert submit.elements[0].attempt == 2
 
@@ -130,23 +132,25 @@ def test_a_training_without_progress_is_ended_and_one_that_is_only_slow_is_not()
     last = attempt(job_id="18808", claimed_by="18808", claimed_at=LONG_AGO, job=job(RUNNING))
     hung = with_epochs(seen(last), 3)
     hung = replace(hung, runs={0: replace(hung.runs[0], last_progress_at=NOW - timedelta(minutes=11))})
-    assert lines(decide(hung)) == ["end 0.1 HANG"]
+    assert lines(decide(hung)) == ["terminate 0.1 HANG"]
     slow = with_epochs(hung, 3, seconds=150.0)
     assert lines(decide(slow)) == []
     never = seen(last)
     assert lines(decide(never)) == []
-    assert lines(decide(seen(replace(last, ended_for=Cause.HANG)))) == ["end 0.1 HANG"], "a pass died before the cancel"
+    assert lines(decide(seen(replace(last, ended_for=Cause.HANG)))) == ["terminate 0.1 HANG"], (
+        "a reconciliation died before the cancel"
+    )
 
 
 def test_a_job_that_could_not_be_launched_is_held_for_ever_so_it_is_ended_and_sent_again():
     held = attempt(job_id="18808", job=job(QUEUED, reason="launch_failed_requeued_held"))
-    assert lines(decide(seen(held))) == ["end 0.1 START"]
+    assert lines(decide(seen(held))) == ["terminate 0.1 START"]
     assert lines(decide(seen(replace(held, job=job(QUEUED, reason="JobHeldUser"))))) == []
     ended_by_us = replace(held, ended_for=Cause.START, job=job(JobState.CANCELLED))
-    assert lines(decide(seen(ended_by_us))) == ["give up 0.1", "submit 0.2"]
+    assert lines(decide(seen(ended_by_us))) == ["lost 0.1", "submit 0.2"]
 
 
-def failures(*signatures: str) -> Seen:
+def failures(*signatures: str) -> Observation:
     found = many(None, ended=len(signatures))
     died_of = (Failure(k, k, each, f"it died of {each}") for k, each in enumerate(signatures))
     return replace(found, failures=tuple(died_of))
@@ -165,7 +169,7 @@ def test_the_sweep_stops_when_its_first_trials_die_the_same_way():
 
 def test_what_waits_in_the_queue_is_taken_back_when_the_sweep_stops():
     found = replace(failures("x", "x", "x"), runs={0: Run(0, {}, (attempt(job_id="18808", job=job(QUEUED)),))})
-    assert lines(decide(found)) == ["end 0.1 HALTED"]
+    assert lines(decide(found)) == ["terminate 0.1 PAUSED"]
 
 
 def test_the_sweep_stops_when_nothing_ever_starts():
@@ -177,17 +181,17 @@ def test_the_sweep_stops_when_nothing_ever_starts():
     decided = decide(found)
     assert lines(decided) == []
     assert "exit 127: no python" in decided.waits[0].reason
-    forgiven = {run: replace(each, forgiven=2) for run, each in found.runs.items()}
-    assert lines(decide(replace(found, runs=forgiven))) == ["submit 0.3 1.3"]
+    retries_reset_at = {run: replace(each, retries_reset_at=2) for run, each in found.runs.items()}
+    assert lines(decide(replace(found, runs=retries_reset_at))) == ["submit 0.3 1.3"]
 
 
 def test_what_dies_of_what_the_user_had_mended_when_he_retried_does_not_count():
-    last = gone(Cause.START, 4, excused=True)
-    run = Run(0, {}, (*(gone(Cause.START, number) for number in (1, 2, 3)), last), forgiven=3)
+    last = gone(Cause.START, 4, retry_exempt=True)
+    run = Run(0, {}, (*(gone(Cause.START, number) for number in (1, 2, 3)), last), retries_reset_at=3)
     assert lines(decide(replace(many(None), runs={0: run}), grid(1, retries=Retries(node=0)))) == ["submit 0.5"]
     dying = replace(last, lost=None, cause=None, lost_at=None, job_id="18808", job=job(JobState.ENDED))
-    run = replace(run, attempts=(*run.attempts[:3], dying), forgiven=0)
-    assert lines(decide(replace(many(None), runs={0: run}))) == ["give up 0.4", "submit 0.5"]
+    run = replace(run, attempts=(*run.attempts[:3], dying), retries_reset_at=0)
+    assert lines(decide(replace(many(None), runs={0: run}))) == ["lost 0.4", "submit 0.5"]
 
 
 def test_a_sweep_that_stopped_because_nothing_starts_fails_no_trial_for_it():
@@ -196,12 +200,12 @@ def test_a_sweep_that_stopped_because_nothing_starts_fails_no_trial_for_it():
     other = tuple(gone(Cause.START, number, run=1) for number in (1, 2))
     found = replace(many(None, None), runs={0: Run(0, {}, (*tries, last)), 1: Run(1, {}, other)})
     decided = decide(found)
-    assert lines(decided) == ["give up 0.4"]
+    assert lines(decided) == ["lost 0.4"]
     assert "no job of the sweep gets as far" in decided.waits[0].reason
     written = Run(0, {}, (*tries, gone(Cause.START, 4)))
     assert lines(decide(replace(found, runs={**found.runs, 0: written}))) == []
     alone = seen(*tries, last)
-    assert lines(decide(alone)) == ["give up 0.4", "tell 0 failed"]
+    assert lines(decide(alone)) == ["lost 0.4", "finish 0 failed"]
 
 
 def test_a_run_that_was_sent_once_does_not_keep_the_sweep_going_where_nothing_starts():
@@ -209,13 +213,13 @@ def test_a_run_that_was_sent_once_does_not_keep_the_sweep_going_where_nothing_st
     waiting = (attempt(run=2, token="b" * 12, job_id="18809", job=job(QUEUED, token="b" * 12)),)
     found = many(None, None, None)
     found = replace(found, runs={run: Run(run, {}, tries) for run, tries in enumerate([*lost, waiting])})
-    assert lines(decide(found)) == ["end 2.1 HALTED"]
+    assert lines(decide(found)) == ["terminate 2.1 PAUSED"]
     began = replace(found.runs[2], attempts=(replace(waiting[0], claimed_by="18809", job=job(RUNNING)),))
     assert "submit" in " ".join(lines(decide(replace(found, runs={**found.runs, 2: began}))))
 
 
 def test_a_refused_run_is_tried_again_ever_later_and_at_once_for_a_person():
-    def refused(count: int, ago: int, **more) -> Seen:
+    def refused(count: int, ago: int, **more) -> Observation:
         tries = [attempt(n + 1, lost="refused: no", refused=True, refusals=n, **more) for n in range(count)]
         return seen(*tries[:-1], replace(tries[-1], lost_at=NOW - timedelta(seconds=ago)))
 
@@ -224,7 +228,7 @@ def test_a_refused_run_is_tried_again_ever_later_and_at_once_for_a_person():
     assert lines(decide(refused(1, 61))) == ["submit 0.2"]
     assert lines(decide(refused(3, 200))) == []
     assert lines(decide(refused(3, 241))) == ["submit 0.4"]
-    assert lines(decide(refused(3, 1), capacity=replace(QUEUE, eager=True))) == ["submit 0.4"]
+    assert lines(decide(refused(3, 1), capacity=replace(QUEUE, interactive=True))) == ["submit 0.4"]
 
 
 def test_failures_that_are_told_at_this_look_count_before_anything_more_is_sent():
@@ -232,16 +236,16 @@ def test_failures_that_are_told_at_this_look_count_before_anything_more_is_sent(
         return attempt(run=k, claimed_by="18808", ending=failing(signature="x"), job=job(RUNNING))
 
     found = replace(many(died(0), died(1), None, ended=1), failures=(Failure(7, 7, "x", "it died of x"),))
-    assert lines(decide(found)) == ["tell 0 failed", "tell 1 failed"]
+    assert lines(decide(found)) == ["finish 0 failed", "finish 1 failed"]
     assert lines(decide(replace(found, failures=(Failure(7, 7, "y", "it died of y"),))))[-1] == "submit 2.1"
-    excused = {
-        k: replace(r, attempts=tuple(replace(a, excused=True) for a in r.attempts)) for k, r in found.runs.items()
+    retry_exempt = {
+        k: replace(r, attempts=tuple(replace(a, retry_exempt=True) for a in r.attempts)) for k, r in found.runs.items()
     }
-    assert lines(decide(replace(found, runs=excused)))[-1] == "submit 2.1"
+    assert lines(decide(replace(found, runs=retry_exempt)))[-1] == "submit 2.1"
 
 
 def test_an_element_that_left_a_word_was_not_cancelled_before_it_began():
     """It failed before its claim, and the queue has forgotten it while its array is known."""
     ended, fellow = element(0, None, ending=failing("exit", 1)), element(1, JobState.RUNNING)
-    assert lines(decide(many(ended, fellow)))[0] == "give up 0.1"
-    assert lines(decide(many(element(0, None), fellow))) == ["tell 0 cancelled"]
+    assert lines(decide(many(ended, fellow)))[0] == "lost 0.1"
+    assert lines(decide(many(element(0, None), fellow))) == ["finish 0 cancelled"]

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_rows import NOW, adaptive, failing, grid, job
 
-from unetsweep.core.actions import Cancel, GiveUp, Propose, Submit, Tell
-from unetsweep.core.facts import Attempt, JobState, Run, Seen, Trial
-from unetsweep.core.places import Capacity, in_use
+from unetsweep.core.actions import Cancel, FinishTrial, MarkLost, Propose, Submit
+from unetsweep.core.capacity import Capacity, in_use
+from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.plan import plan
 from unetsweep.core.spec import Retries
 
@@ -41,15 +41,15 @@ def attempts(draw, run: int) -> tuple[Attempt, ...]:
 
 
 @st.composite
-def looks(draw) -> Seen:
+def looks(draw) -> Observation:
     runs = {}
     trials = []
     for number in range(draw(st.integers(0, 6))):
         result = draw(st.sampled_from([None, None, "complete", "failed"]))
         runs[number] = Run(number, {8: result} if result else {}, draw(attempts(number)))
         trials.append(Trial(number, number, 8, draw(st.booleans())))
-    silence = draw(st.sampled_from([None, None, None, "timed out"]))
-    return Seen(draw(st.integers(0, 3)), tuple(trials), runs, draw(st.booleans()), silence)
+    scheduler_error = draw(st.sampled_from([None, None, None, "timed out"]))
+    return Observation(draw(st.integers(0, 3)), tuple(trials), runs, draw(st.booleans()), scheduler_error)
 
 
 capacities = st.builds(
@@ -62,7 +62,7 @@ capacities = st.builds(
 specs = st.sampled_from([grid(6), grid(12, retries=Retries(node=1)), adaptive(9, 2), adaptive(9, None)])
 
 
-def still_live(found: Seen, decided_for: set[int], given_up: set[tuple[int, int]]) -> list[Attempt]:
+def still_live(found: Observation, decided_for: set[int], given_up: set[tuple[int, int]]) -> list[Attempt]:
     """Last attempts that may be at work: nobody gave them up, and nothing that was told speaks of their end."""
     last = [run.last for run in found.runs.values() if run.last is not None]
     return [
@@ -73,12 +73,12 @@ def still_live(found: Seen, decided_for: set[int], given_up: set[tuple[int, int]
 
 
 @given(specs, looks(), capacities)
-def test_never_more_in_use_than_parallel_after_any_plan(spec, found: Seen, capacity: Capacity):
+def test_never_more_in_use_than_parallel_after_any_plan(spec, found: Observation, capacity: Capacity):
     decided = plan(spec, found, capacity, NOW)
     sent = [action for action in decided.actions if isinstance(action, Submit)]
-    told = {action.trial for action in decided.actions if isinstance(action, Tell)}
+    told = {action.trial for action in decided.actions if isinstance(action, FinishTrial)}
     resent = {element.run for action in sent for element in action.elements}
-    given_up = {(action.run, action.attempt) for action in decided.actions if isinstance(action, GiveUp)}
+    given_up = {(action.run, action.attempt) for action in decided.actions if isinstance(action, MarkLost)}
     before = in_use(still_live(found, told | resent, given_up))
     new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in sent)
     if capacity.parallel is not None and sent:
@@ -90,11 +90,11 @@ def test_never_more_in_use_than_parallel_after_any_plan(spec, found: Seen, capac
 
 
 @given(specs, looks(), capacities)
-def test_a_trial_with_a_result_is_always_told_and_never_submitted(spec, found: Seen, capacity: Capacity):
+def test_a_trial_with_a_result_is_always_told_and_never_submitted(spec, found: Observation, capacity: Capacity):
     decided = plan(spec, found, capacity, NOW)
-    finished = {trial.number: run.horizons[8] for trial in found.trials if (run := found.runs[trial.run]).horizons}
-    told = {action.trial: action.state for action in decided.actions if isinstance(action, Tell)}
-    sent = {trial for action in _submits(decided) for element in action.elements for trial, _ in element.horizons}
+    finished = {trial.number: run.milestones[8] for trial in found.trials if (run := found.runs[trial.run]).milestones}
+    told = {action.trial: action.state for action in decided.actions if isinstance(action, FinishTrial)}
+    sent = {trial for action in _submits(decided) for element in action.elements for trial, _ in element.milestones}
     assert {trial: told.get(trial) for trial in finished} == finished
     assert not sent & set(finished)
     assert not sent & set(told)
@@ -103,37 +103,39 @@ def test_a_trial_with_a_result_is_always_told_and_never_submitted(spec, found: S
 @given(specs, looks(), capacities)
 def test_every_open_trial_is_told_or_sent_or_says_why_it_waits_and_only_one_of_them(spec, found, capacity):
     decided = plan(spec, found, capacity, NOW)
-    told = [action.trial for action in decided.actions if isinstance(action, Tell)]
-    sent = [trial for action in _submits(decided) for element in action.elements for trial, _ in element.horizons]
+    told = [action.trial for action in decided.actions if isinstance(action, FinishTrial)]
+    sent = [trial for action in _submits(decided) for element in action.elements for trial, _ in element.milestones]
     waits = [wait.trial for wait in decided.waits]
     assert sorted(told + sent + waits) == [trial.number for trial in found.trials]
 
 
 @given(specs, looks(), capacities)
-def test_into_silence_nothing_is_submitted_proposed_or_concluded(spec, found: Seen, capacity: Capacity):
+def test_into_silence_nothing_is_submitted_proposed_or_concluded(spec, found: Observation, capacity: Capacity):
     runs = {
         number: replace(run, attempts=tuple(replace(each, job=None, ending=None) for each in run.attempts))
         for number, run in found.runs.items()
     }
-    decided = plan(spec, replace(found, runs=runs, silence="timed out"), capacity, NOW)
+    decided = plan(spec, replace(found, runs=runs, scheduler_error="timed out"), capacity, NOW)
     assert not any(isinstance(action, Submit | Propose) for action in decided.actions)
     for action in decided.actions:
-        if isinstance(action, Tell) and not runs[action.run].horizons:
+        if isinstance(action, FinishTrial) and not runs[action.run].milestones:
             last = runs[action.run].last
             assert last is None or last.lost is not None
 
 
 @given(specs, looks(), capacities)
-def test_the_same_look_gives_the_same_plan(spec, found: Seen, capacity: Capacity):
-    again = replace(found, trials=tuple(found.trials), runs=dict(reversed(found.runs.items())))
-    assert plan(spec, found, capacity, NOW) == plan(spec, again, capacity, NOW)
+def test_the_same_look_gives_the_same_plan(spec, found: Observation, capacity: Capacity):
+    requeue_reason = replace(found, trials=tuple(found.trials), runs=dict(reversed(found.runs.items())))
+    assert plan(spec, found, capacity, NOW) == plan(spec, requeue_reason, capacity, NOW)
 
 
 @given(specs, looks(), capacities)
-def test_only_jobs_of_trials_that_are_cancelled_or_have_results_are_cancelled(spec, found: Seen, capacity: Capacity):
+def test_only_jobs_of_trials_that_are_cancelled_or_have_results_are_cancelled(
+    spec, found: Observation, capacity: Capacity
+):
     decided = plan(spec, found, capacity, NOW).actions
     ids = {job_id for action in decided if isinstance(action, Cancel) for job_id in action.job_ids}
-    over = {t.run for t in found.trials if t.cancelled or t.epochs in found.runs.get(t.run, Run(t.run)).horizons}
+    over = {t.run for t in found.trials if t.cancelled or t.epochs in found.runs.get(t.run, Run(t.run)).milestones}
     assert ids <= {f"1_{run}" for run in over} | {"18808"}
 
 

@@ -13,8 +13,8 @@ from plan_rows import NOW, TOKEN, attempt, decide, failing, job, lines
 
 from unetsweep.contract import DataConfig
 from unetsweep.core import pruning
-from unetsweep.core.actions import Stop, Tell
-from unetsweep.core.facts import Attempt, JobState, Point, Run, Seen, Stopped, Trial
+from unetsweep.core.actions import FinishTrial, Prune
+from unetsweep.core.observation import Attempt, JobState, Observation, Point, Run, Stopped, Trial
 from unetsweep.core.pruning import History, Report
 from unetsweep.core.spec import Choices, Space, StudySpec, SweepSpec
 
@@ -185,12 +185,12 @@ def run(number: int = 0, done: int = 4, **more: Any) -> Run:
     """At work, so many epochs done with a value that grows with the run's number."""
     points = tuple(Point(e, 0.1 * number + 0.1, 0.5, NOW + timedelta(minutes=e), 60.0) for e in range(1, done + 1))
     alive = Attempt(number, 1, TOKEN, number, NOW, claimed_by="7", job_id="7", job=job(RUNNING, index=number))
-    return Run(number, more.pop("horizons", {}), more.pop("attempts", (alive,)), progress=points, **more)
+    return Run(number, more.pop("milestones", {}), more.pop("attempts", (alive,)), progress=points, **more)
 
 
-def look(each: Run, *epochs: int, **more: Any) -> Seen:
+def look(each: Run, *epochs: int, **more: Any) -> Observation:
     trials = tuple(Trial(n, each.number, e, **more) for n, e in enumerate(epochs or (9,)))
-    return Seen(0, trials, {each.number: each})
+    return Observation(0, trials, {each.number: each})
 
 
 def at_work(**changes: Any) -> tuple[Attempt, ...]:
@@ -200,8 +200,8 @@ def at_work(**changes: Any) -> tuple[Attempt, ...]:
 STOP = Stopped(1, 0, (9,), 3, "poor")
 ASKED = [
     pytest.param(look(run()), [0], id="at work"),
-    pytest.param(look(run(), 2, 9, 9), [1], id="the longest horizon speaks for the run"),
-    pytest.param(look(run(horizons={9: "complete"}), 2, 9), [], id="what is published is not open"),
+    pytest.param(look(run(), 2, 9, 9), [1], id="the longest milestone speaks for the run"),
+    pytest.param(look(run(milestones={9: "complete"}), 2, 9), [], id="what is published is not open"),
     pytest.param(look(run(done=0)), [], id="nothing to show yet"),
     pytest.param(look(run(done=9)), [], id="at its last epoch"),
     pytest.param(look(run(), cancelled=True), [], id="cancelled"),
@@ -212,40 +212,40 @@ ASKED = [
     pytest.param(look(run(attempts=at_work(job=job(ENDED)))), [], id="ended"),
     pytest.param(look(run(attempts=at_work(job=None))), [], id="not listed"),
     pytest.param(look(run(stopped=STOP)), [], id="decided already"),
-    pytest.param(look(run(stopped=STOP), 8, 9), [1], id="another horizon is open"),
+    pytest.param(look(run(stopped=STOP), 8, 9), [1], id="another milestone is open"),
     pytest.param(look(run(stopped=replace(STOP, attempt=2))), [0], id="the decision was on another attempt"),
     pytest.param(look(run(stopped=replace(STOP, is_lifted=True))), [0], id="retried since"),
 ]
 
 
 @pytest.mark.parametrize(("seen", "expected"), ASKED)
-def test_who_is_asked(seen: Seen, expected: list[int]):
+def test_who_is_asked(seen: Observation, expected: list[int]):
     assert [each.trial for each in pruning.asked(sweep(), seen)] == expected
     assert pruning.asked(sweep(None), seen) == ()
 
 
-def test_a_stop_names_the_horizons_that_the_run_has_not_reached():
+def test_a_stop_names_the_milestones_that_the_run_has_not_reached():
     verdict = {2: pruning.Verdict(3, "poor")}
-    assert pruning.stops(look(run(), 2, 6, 9), verdict) == (Stop(0, 1, 2, (6, 9), 4, "poor"),)
+    assert pruning.stops(look(run(), 2, 6, 9), verdict) == (Prune(0, 1, 2, (6, 9), 4, "poor"),)
     assert pruning.stops(look(run(), 2, 6, 9), {}) == ()
 
 
 def test_a_retried_trial_is_judged_by_what_it_does_from_then_on():
     (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, is_lifted=True))))
     assert told.settled == 3
-    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, horizons=()))))
+    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, milestones=()))))
     assert told.settled == 3, "the only one of a shared run's that was pruned"
 
 
-def test_a_stop_of_other_horizons_takes_no_verdict_away():
-    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, horizons=(99,)))))
+def test_a_stop_of_other_milestones_takes_no_verdict_away():
+    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, milestones=(99,)))))
     assert told.settled == 0
 
 
 def test_a_prune_keeps_what_was_stopped_before():
-    stopped = run(stopped=replace(STOP, attempt=1, horizons=(12,)))
+    stopped = run(stopped=replace(STOP, attempt=1, milestones=(12,)))
     verdict = {2: pruning.Verdict(3, "poor")}
-    assert pruning.stops(look(stopped, 2, 6, 9), verdict)[0].horizons == (6, 9, 12)
+    assert pruning.stops(look(stopped, 2, 6, 9), verdict)[0].milestones == (6, 9, 12)
 
 
 def test_what_is_not_validated_is_not_told_and_time_never_runs_back():
@@ -264,12 +264,12 @@ def test_what_is_not_validated_is_not_told_and_time_never_runs_back():
 
 DIED = attempt(claimed_by="18808", job_id="18808", job=job(JobState.NODE_FAILED))
 AFTER = [
-    pytest.param(DIED, STOP, [8], ["give up 0.1", "submit 0.2"], id="another horizon"),
-    pytest.param(DIED, STOP, [9], ["tell 0 pruned"], id="its job died before it obeyed"),
-    pytest.param(DIED, replace(STOP, is_lifted=True), [9], ["give up 0.1", "submit 0.2"], id="retried"),
-    pytest.param(DIED, replace(STOP, attempt=2), [9], ["give up 0.1", "submit 0.2"], id="of another attempt"),
+    pytest.param(DIED, STOP, [8], ["lost 0.1", "submit 0.2"], id="another milestone"),
+    pytest.param(DIED, STOP, [9], ["finish 0 pruned"], id="its job died before it obeyed"),
+    pytest.param(DIED, replace(STOP, is_lifted=True), [9], ["lost 0.1", "submit 0.2"], id="retried"),
+    pytest.param(DIED, replace(STOP, attempt=2), [9], ["lost 0.1", "submit 0.2"], id="of another attempt"),
     pytest.param(replace(DIED, job=job(RUNNING)), STOP, [9], [], id="at work: it obeys by itself"),
-    pytest.param(DIED, STOP, [8, 9], ["give up 0.1", "tell 1 pruned", "submit 0.2"], id="the open one is sent again"),
+    pytest.param(DIED, STOP, [8, 9], ["lost 0.1", "finish 1 pruned", "submit 0.2"], id="the open one is sent again"),
 ]
 
 
@@ -278,14 +278,14 @@ def test_a_pruned_trial_is_told_and_not_trained_on(
     last: Attempt, stopped: Stopped, epochs: list[int], expected: list[str]
 ):
     trials = tuple(Trial(n, 0, e) for n, e in enumerate(epochs))
-    decided = decide(Seen(0, trials, {0: Run(0, {}, (last,), stopped=stopped)}))
+    decided = decide(Observation(0, trials, {0: Run(0, {}, (last,), stopped=stopped)}))
     assert lines(decided) == expected
 
 
 def test_the_cancelled_stay_cancelled():
     run = Run(0, {}, (replace(DIED, job=job(JobState.CANCELLED)),), stopped=STOP)
-    decided = decide(Seen(0, (Trial(0, 0, 9, True),), {0: run}))
-    assert [action.state for action in decided.actions if isinstance(action, Tell)] == ["cancelled"]
+    decided = decide(Observation(0, (Trial(0, 0, 9, True),), {0: run}))
+    assert [action.state for action in decided.actions if isinstance(action, FinishTrial)] == ["cancelled"]
 
 
 def test_the_result_of_a_pruned_trial_is_its_best_epoch():

@@ -7,8 +7,8 @@ import pytest
 from plan_rows import NOW, QUEUE, adaptive, attempt, decide, failing, grid, job, lines
 
 from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig, run_key
-from unetsweep.core.actions import Stop
-from unetsweep.core.facts import JobState, Run, Seen, Stopped, Trial
+from unetsweep.core.actions import Prune
+from unetsweep.core.observation import JobState, Observation, Run, Stopped, Trial
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.sharing import GOES_ON, Served, passes, runs_of, served, why_not
 
@@ -103,9 +103,9 @@ def test_where_it_would_not_be_exact_nothing_is_shared(trainer: TrainerConfig, s
 # ---- how it goes on
 
 
-def joined(last: object, published: dict[int, str], **more: object) -> Seen:
+def joined(last: object, published: dict[int, str], **more: object) -> Observation:
     """Trial 0 wanted 4 epochs and has ended; trial 1 wants 8 of the same run."""
-    return Seen(1, (Trial(1, 0, 8),), {0: Run(0, published, (last,), **more)})  # type: ignore[arg-type]
+    return Observation(1, (Trial(1, 0, 8),), {0: Run(0, published, (last,), **more)})  # type: ignore[arg-type]
 
 
 def waits(found: Plan) -> list[tuple[int, str, bool]]:
@@ -113,8 +113,8 @@ def waits(found: Plan) -> list[tuple[int, str, bool]]:
 
 
 def test_a_longer_trial_waits_for_the_attempt_that_does_not_know_of_it() -> None:
-    at_work = attempt(job_id="18808", job=job(RUNNING), horizons=(4,))
-    found = Seen(0, (Trial(0, 0, 4), Trial(1, 0, 8)), {0: Run(0, {}, (at_work,))})
+    at_work = attempt(job_id="18808", job=job(RUNNING), milestones=(4,))
+    found = Observation(0, (Trial(0, 0, 4), Trial(1, 0, 8)), {0: Run(0, {}, (at_work,))})
     decided = decide(found)
     assert lines(decided) == []
     assert waits(decided) == [(0, "running", True), (1, "its run trains to epoch 4 first", False)]
@@ -122,7 +122,7 @@ def test_a_longer_trial_waits_for_the_attempt_that_does_not_know_of_it() -> None
 
 @pytest.mark.parametrize("state", [RUNNING, QUEUED])
 def test_an_attempt_that_is_through_is_waited_for_while_its_job_lives(state: JobState) -> None:
-    decided = decide(joined(attempt(job_id="18808", job=job(state), horizons=(4,)), {4: "complete"}))
+    decided = decide(joined(attempt(job_id="18808", job=job(state), milestones=(4,)), {4: "complete"}))
     assert lines(decided) == []
     assert waits(decided) == [(1, "its training has come to epoch 4; it goes on when that job is gone", False)]
 
@@ -132,32 +132,34 @@ def test_an_attempt_that_is_through_is_waited_for_while_its_job_lives(state: Job
 def test_a_run_goes_on_once_that_job_is_gone_whatever_became_of_it_after_its_last_result(word, ending) -> None:
     listed = None if word is None else job(word)
     how: dict[str, Any] = {"ending": ending, "mem": "8G", "micro_batch": 2}
-    last = attempt(job_id="18808", claimed_by="18808", job=listed, horizons=(4,), **how)
+    last = attempt(job_id="18808", claimed_by="18808", job=listed, milestones=(4,), **how)
     decided = decide(joined(last, {4: "complete"}))
     assert lines(decided) == ["submit 0.2 mem=8G"]
     (element,) = decided.actions[-1].elements  # type: ignore[union-attr]
-    assert (element.horizons, element.mem, element.micro_batch) == (((1, 8),), "8G", 2)
+    assert (element.milestones, element.mem, element.micro_batch) == (((1, 8),), "8G", 2)
 
 
 def test_into_silence_nothing_is_sent() -> None:
-    last = attempt(job_id="18808", horizons=(4,))
-    decided = decide(replace(joined(last, {4: "complete"}), silence="timed out"))
+    last = attempt(job_id="18808", milestones=(4,))
+    decided = decide(replace(joined(last, {4: "complete"}), scheduler_error="timed out"))
     assert lines(decided) == []
     assert waits(decided) == [(1, "the queue does not answer: timed out", False)]
 
 
 def test_an_attempt_that_was_lost_on_the_way_is_sent_again_for_all_that_want_it() -> None:
-    found = Seen(0, (Trial(0, 0, 4), Trial(1, 0, 8)), {0: Run(0, {}, (attempt(job_id="18808", horizons=(4,)),))})
+    found = Observation(
+        0, (Trial(0, 0, 4), Trial(1, 0, 8)), {0: Run(0, {}, (attempt(job_id="18808", milestones=(4,)),))}
+    )
     decided = decide(found)
-    assert lines(decided) == ["give up 0.1", "submit 0.2"]
-    assert decided.actions[-1].elements[0].horizons == ((0, 4), (1, 8))  # type: ignore[union-attr]
+    assert lines(decided) == ["lost 0.1", "submit 0.2"]
+    assert decided.actions[-1].elements[0].milestones == ((0, 4), (1, 8))  # type: ignore[union-attr]
 
 
 def test_what_only_cancelled_trials_want_beyond_the_others_is_not_trained() -> None:
-    at_work = attempt(job_id="18808", job=job(RUNNING), horizons=(4, 8, 16))
+    at_work = attempt(job_id="18808", job=job(RUNNING), milestones=(4, 8, 16))
     trials = (Trial(0, 0, 4, cancelled=True), Trial(1, 0, 8), Trial(2, 0, 16, cancelled=True))
-    found = Seen(0, trials, {0: Run(0, {}, (at_work,))})
-    assert decide(found).actions == (Stop(0, 1, 2, (16,), 0, "you cancelled it"),)
+    found = Observation(0, trials, {0: Run(0, {}, (at_work,))})
+    assert decide(found).actions == (Prune(0, 1, 2, (16,), 0, "you cancelled it"),)
 
     known = Run(0, {}, (at_work,), stopped=Stopped(1, 2, (16,), 0, "you cancelled it"))
     assert decide(replace(found, runs={0: known})).actions == ()
@@ -165,24 +167,24 @@ def test_what_only_cancelled_trials_want_beyond_the_others_is_not_trained() -> N
     assert {(trial, reason) for trial, reason, _ in waits(decide(found))} >= {(0, GOES_ON), (2, GOES_ON)}
     ended = Run(0, {4: "complete", 16: "pruned"}, (at_work,), stopped=Stopped(1, 2, (16,), 0, "you cancelled it"))
     decided = decide(replace(found, runs={0: ended}))
-    assert lines(decided) == ["tell 0 complete", "tell 2 cancelled"]
+    assert lines(decided) == ["finish 0 complete", "finish 2 cancelled"]
 
 
 def test_what_a_trial_that_has_ended_already_wanted_is_not_trained_either() -> None:
-    at_work = attempt(job_id="18808", job=job(RUNNING), horizons=(8, 16))
-    found = Seen(1, (Trial(0, 0, 8),), {0: Run(0, {}, (at_work,))})
-    assert decide(found).actions == (Stop(0, 1, 0, (16,), 0, "you cancelled it"),)
+    at_work = attempt(job_id="18808", job=job(RUNNING), milestones=(8, 16))
+    found = Observation(1, (Trial(0, 0, 8),), {0: Run(0, {}, (at_work,))})
+    assert decide(found).actions == (Prune(0, 1, 0, (16,), 0, "you cancelled it"),)
     through = Run(0, {16: "complete"}, (at_work,))
     assert decide(replace(found, runs={0: through})).actions == ()
 
 
 def test_a_stop_takes_the_place_of_the_one_before_it_and_keeps_what_that_one_stops() -> None:
-    at_work = attempt(job_id="18808", job=job(RUNNING), horizons=(4, 8, 16))
+    at_work = attempt(job_id="18808", job=job(RUNNING), milestones=(4, 8, 16))
     run = Run(0, {}, (at_work,), stopped=Stopped(1, 1, (8,), 2, "poor"))
-    found = Seen(0, (Trial(0, 0, 4), Trial(1, 0, 8, cancelled=True), Trial(2, 0, 16, cancelled=True)), {0: run})
-    assert decide(found).actions == (Stop(0, 1, 2, (8, 16), 0, "poor"),)
+    found = Observation(0, (Trial(0, 0, 4), Trial(1, 0, 8, cancelled=True), Trial(2, 0, 16, cancelled=True)), {0: run})
+    assert decide(found).actions == (Prune(0, 1, 2, (8, 16), 0, "poor"),)
     another = replace(run, stopped=Stopped(2, 1, (8,), 2, "poor"))
-    assert decide(replace(found, runs={0: another})).actions == (Stop(0, 1, 2, (8, 16), 0, "you cancelled it"),)
+    assert decide(replace(found, runs={0: another})).actions == (Prune(0, 1, 2, (8, 16), 0, "you cancelled it"),)
 
 
 def test_what_has_ended_is_not_joined_where_its_last_checkpoint_goes() -> None:
@@ -196,13 +198,13 @@ def test_what_has_ended_is_not_joined_where_its_last_checkpoint_goes() -> None:
     ("run", "is_passing"),
     [
         (Run(0), False),
-        (Run(0, {}, (attempt(horizons=(16,), claimed_by="1"),)), True),
-        (Run(0, {}, (attempt(horizons=(8, 16), claimed_by="1"),)), False),
-        (Run(0, {}, (attempt(horizons=(4,), claimed_by="1"),)), False),
-        (Run(0, {}, (attempt(horizons=(16,), claimed_by="1", lost="gone"),)), False),
-        (Run(0, {}, (attempt(horizons=(16,), claimed_by="1", ending=failing()),)), False),
-        (Run(0, {}, (attempt(horizons=(16,), claimed_by="1"),), forgiven=1), False),
-        (Run(0, {16: "complete"}, (attempt(horizons=(16,), claimed_by="1"),)), False),
+        (Run(0, {}, (attempt(milestones=(16,), claimed_by="1"),)), True),
+        (Run(0, {}, (attempt(milestones=(8, 16), claimed_by="1"),)), False),
+        (Run(0, {}, (attempt(milestones=(4,), claimed_by="1"),)), False),
+        (Run(0, {}, (attempt(milestones=(16,), claimed_by="1", lost="gone"),)), False),
+        (Run(0, {}, (attempt(milestones=(16,), claimed_by="1", ending=failing()),)), False),
+        (Run(0, {}, (attempt(milestones=(16,), claimed_by="1"),), retries_reset_at=1), False),
+        (Run(0, {16: "complete"}, (attempt(milestones=(16,), claimed_by="1"),)), False),
     ],
 )
 def test_a_run_on_its_way_beyond_a_trial_that_it_was_not_sent_for_passes_it(run: Run, is_passing: bool) -> None:
@@ -210,7 +212,7 @@ def test_a_run_on_its_way_beyond_a_trial_that_it_was_not_sent_for_passes_it(run:
 
 
 def test_an_adaptive_search_counts_trainings_and_not_trials() -> None:
-    runs = {0: Run(0, {}, (attempt(job_id="18808", job=job(RUNNING), horizons=(4, 8)),))}
-    found = Seen(0, (Trial(0, 0, 4), Trial(1, 0, 8)), runs)
+    runs = {0: Run(0, {}, (attempt(job_id="18808", job=job(RUNNING), milestones=(4, 8)),))}
+    found = Observation(0, (Trial(0, 0, 4), Trial(1, 0, 8)), runs)
     decided = plan(adaptive(9, parallel=2), found, replace(QUEUE, parallel=2), NOW)
     assert lines(decided) == ["propose 1"]

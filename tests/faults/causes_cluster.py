@@ -80,5 +80,5 @@ def scancel_pending(scene: Scene) -> None:
     waiting = [job for job in scene.bed.queue("%i", "-t", "PD") if "_" in job]
     last = max(int(job.split("_")[1]) for job in waiting)
     scene.bed.run("scancel", next(job for job in waiting if job.endswith(f"_{last}")))
-    scene.expect("cancelled", f"{last:04d}")  # the array of a grid's first pass: element k is run k
+    scene.expect("cancelled", f"{last:04d}")  # the array of a grid's first reconciliation: element k is run k
     scene.caused += 1

@@ -69,7 +69,7 @@ def disk(scene: Scene) -> None:
 
 
 @fault("files torn")
-def torn(scene: Scene) -> None:
+def corrupt(scene: Scene) -> None:
     """What a node's crash leaves: the trainer is gone, and the ends of its files are too."""
     scene.submit()
     fact = scene.victim()
@@ -78,7 +78,7 @@ def torn(scene: Scene) -> None:
     for path in (run / "checkpoint.json", run / f"progress-{fact['claim']}.jsonl", scene.root / "ledger.jsonl"):
         path.write_bytes(path.read_bytes()[:-7])
         scene.caused += 1
-    scene.expected.torn = True
+    scene.expected.corrupt = True
 
 
 @fault("the journal torn")
@@ -136,7 +136,7 @@ def edited(scene: Scene) -> None:
     scene.wait_epochs(2)
     if not (scene.root / layout.CODE).exists():
         raise NotCaused("jobs do not run a copy of the package yet")
-    for name in ("worker/claim.py", "cli/last_act.py", "core/plan.py"):
+    for name in ("worker/claim.py", "cli/exit_hook.py", "core/plan.py"):
         (package / name).write_text("an edit that is not finished")
     scene.env.clear()
     scene.caused += 1

@@ -51,9 +51,9 @@ def trainer_twice(scene: Scene) -> None:
     scene.kill(next(f for f in scene.at_work() if f["run"] == first["run"])["pid"])
 
 
-@fault("every pass in the jobs killed", trials=4)
+@fault("every reconciliation in the jobs killed", trials=4)
 def passes(scene: Scene) -> None:
-    """Last acts, beats and keepers, for as long as there are some."""
+    """Exit hooks, periodic reconciliations and reconciler jobs, for as long as there are some."""
     scene.submit()
     scene.wait_epochs(2)
     end = time.monotonic() + 10
@@ -64,32 +64,32 @@ def passes(scene: Scene) -> None:
                     scene.kill(pid)
         time.sleep(0.05)
     if not scene.caused:
-        raise NotCaused("no pass was at work")
+        raise NotCaused("no reconciliation was at work")
 
 
 @fault("every live job killed, nobody logged in", trials=4, seconds=50)
 def everything(scene: Scene) -> None:
-    """All that the jobs are, at once: only the keeper is left, which had not begun."""
+    """All that the jobs are, at once: only the reconciler job is left, which had not begun."""
     scene.submit()
     scene.victim()
     for pid, words in list(scene.bed.processes()):
-        if "unetsweep keep" not in words:
+        if "unetsweep reconciler-job" not in words:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
     scene.caused += 1
 
 
-@fault("the keeper cancelled")
-def keeper(scene: Scene) -> None:
-    """The queue loses the one job that looks after the sweep; the trainings' own passes leave another."""
+@fault("the reconciler job cancelled")
+def reconciler(scene: Scene) -> None:
+    """The queue loses the one job that looks after the sweep; the trainings' own reconciliations leave another."""
     scene.submit()
     scene.wait_epochs(2)
     names = [line.split() for line in scene.bed.queue("%i %j")]
     mine = {path.name.partition(".")[0] for path in scene.root.glob("submissions/*")}
-    keepers = [job for job, name in names if name.rpartition(".")[2] not in mine]
-    if not keepers:
-        raise NotCaused(f"no keeper in {names}")
-    scene.bed.run("scancel", *keepers)
+    reconcilers = [job for job, name in names if name.rpartition(".")[2] not in mine]
+    if not reconcilers:
+        raise NotCaused(f"no reconciler job in {names}")
+    scene.bed.run("scancel", *reconcilers)
     scene.caused += 1
     pause(0.5)
     scene.kill(scene.victim()["pid"])

@@ -1,4 +1,4 @@
-"""A pass killed at each of its deeds, passes side by side, and the controller away while one submits."""
+"""A reconciliation killed at each of its deeds, passes side by side, and the controller away while one submits."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ from pathlib import Path
 from kinds import fault
 from scene import CLOCKS, HERE, NotCaused, Scene, pause
 
-FIRST = ("trials", "intent", "sbatch", "record", "keeper")
-"""What the first pass of a sweep does."""
+FIRST = ("trials", "intent", "sbatch", "record", "reconciler")
+"""What the first reconciliation of a sweep does."""
 
 
 def _die(scene: Scene, when: str, deed: str, *words: str) -> bool:
-    """Whether the pass came to this deed, and was killed there."""
+    """Whether the reconciliation came to this deed, and was killed there."""
     script = [sys.executable, str(HERE / "dying_pass.py"), when, deed, "submit", f"{scene.name}.yaml"]
     process = scene.spawn([*script, "--executor", "slurm", *words])
     said, _ = process.communicate(timeout=120)
@@ -29,14 +29,14 @@ def _submit_killed(scene: Scene, when: str, deed: str) -> None:
     scene.control()
     scene.write()
     if not _die(scene, when, deed):
-        raise NotCaused(f"the first pass never came to {deed}")
+        raise NotCaused(f"the first reconciliation never came to {deed}")
     scene.submit()
 
 
 for _when in ("before", "after"):
-    for _deed in FIRST:
-        fault(f"submit killed {_when} {_deed}", trials=3, epochs=6, after="submit")(
-            partial(_submit_killed, when=_when, deed=_deed)
+    for _action in FIRST:
+        fault(f"submit killed {_when} {_action}", trials=3, epochs=6, after="submit")(
+            partial(_submit_killed, when=_when, deed=_action)
         )
 
 
@@ -45,20 +45,22 @@ def every_deed(scene: Scene) -> None:
     """One sweep, and in it a death at each deed, also at those that later passes do."""
     scene.control()
     scene.write()
-    # after sbatch the next pass finds the jobs and adopts them: it records no submission, and the jobs leave a keeper
+    # after sbatch the next reconciliation finds the jobs: it records no submission, and the jobs leave a reconciler job
     deeds = [(when, deed) for deed in FIRST[: FIRST.index("sbatch") + 1] for when in ("before", "after")]
     missed = [f"{when} {deed}" for when, deed in deeds if not _die(scene, when, deed)]
     if missed:
-        raise NotCaused(f"no pass came to {', '.join(missed)}")
+        raise NotCaused(f"no reconciliation came to {', '.join(missed)}")
     scene.bed.run("scontrol", "requeue", scene.job_of(scene.victim(2)))
-    scene.env["UNETSWEEP_CLOCKS"] = f"{CLOCKS},watch=0.1"  # to see a result before the pass of its own job does
+    scene.env["UNETSWEEP_CLOCKS"] = (
+        f"{CLOCKS},watch=0.1"  # to see a result before the reconciliation of its own job does
+    )
     told = [_die(scene, when, "tell", "--watch") for when in ("before", "after")]
     if not any(told):
-        raise NotCaused("the jobs' own passes told every result first")
+        raise NotCaused("the jobs' own reconciliations told every result first")
     scene.submit()
 
 
-@fault("two passes at once, from two shells")
+@fault("two reconciliations at once, from two shells")
 def two_shells(scene: Scene) -> None:
     scene.control()
     scene.write()
@@ -104,7 +106,7 @@ def controller_away(scene: Scene) -> None:
 
 @fault("the controller killed and started again", epochs=16, after="submit")
 def controller_killed(scene: Scene) -> None:
-    """Its state may be older than the jobs and the keeper: then it has forgotten all of them."""
+    """Its state may be older than the jobs and the reconciler: then it has forgotten all of them."""
     scene.submit()
     scene.victim(3)
     scene.bed.kill("slurmctld")
@@ -133,7 +135,7 @@ def _back_again(scene: Scene) -> None:
 
 
 def _looked_after(scene: Scene) -> bool:
-    """A user who types submit now and then: jobs and keeper may be forgotten, so nobody else is there."""
+    """A user who types submit now and then: jobs and reconciler job may be forgotten, so nobody else is there."""
     pause(4)
     scene.unetsweep("submit", f"{scene.name}.yaml", "--executor", "slurm", status=None)
     return scene.ended()

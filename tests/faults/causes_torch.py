@@ -19,12 +19,12 @@ name: {name}
 data: {{root: eyes, image_size: 32, split: {{groups: groups.csv}}}}
 space: {{epochs: [{epochs}], batch_size: [4], learning_rate: [{rates}]}}
 model: {{base: 4, depth: 2}}
-run: {{parallel: {parallel}, beat: 5}}
+run: {{parallel: {parallel}, reconcile_interval: 5}}
 slurm: {{processes: 2, time: 10m, mem: 3G}}
 """
 SAME = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image")
 OURS: dict[str, Any] = {"trials": 1, "epochs": 40, "needs": ("torch",), "seconds": 120}
-CLOCKS = "unseen=15,result=3,hang=600,linger=30,keeper=5"
+CLOCKS = "unseen=15,result=3,hang=600,linger=30,reconciler=5"
 TRAINS_S = 600.0
 """Two processes on two cores, of which others want some too."""
 
@@ -50,7 +50,7 @@ def announced(scene: Scene) -> None:
     run = _submit(scene)
     _wait_lines(scene, run, 3)
     scene.bed.run("scancel", "--signal=USR2", json.loads(_claims(run)[0].read_bytes())["job_id"])
-    scene.wait(lambda: list(run.glob("again-*.json")), "it leaves in good order", TRAINS_S)
+    scene.wait(lambda: list(run.glob("requeue-*.json")), "it leaves in good order", TRAINS_S)
     scene.caused += 1
     _judge(scene, run)
     if not any(fact["event"] == "checkpoint" for fact in scene.facts()):
@@ -129,7 +129,7 @@ def _write_facts(scene: Scene, run: Path) -> None:
         append(scene.facts_path, {**who, "event": "start", "epoch": begin, "time": _seconds(claim["at"])})
         for line in lines:
             append(scene.facts_path, {**who, "event": "epoch", "epoch": line["epoch"], "time": _seconds(line["at"])})
-        for again in run.glob(f"again-{path.name}.json"):
+        for again in run.glob(f"requeue-{path.name}.json"):
             said = json.loads(again.read_bytes())
             saved = said["epoch"]
             saved = {"event": "checkpoint", "epoch": said["epoch"], "time": _seconds(said["at"])}

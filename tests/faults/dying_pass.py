@@ -16,11 +16,11 @@ DEEDS: dict[str, tuple[Any, str]] = {
     "intent": (SweepDir, "intend"),
     "sbatch": (submitit_jobs, "sbatch"),
     "record": (SweepDir, "record_jobs"),
-    "give up": (SweepDir, "give_up"),
+    "give up": (SweepDir, "mark_lost"),
     "tell": (SweepDir, "end_trial"),
-    "keeper": (Slurm, "submit_keeper"),
+    "reconciler": (Slurm, "submit_reconciler"),
 }
-"""Every deed of a pass that leaves something behind."""
+"""Every deed of a reconciliation that leaves something behind."""
 
 
 def _dying(real: Callable[..., Any], when: str) -> Callable[..., Any]:

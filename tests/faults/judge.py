@@ -31,7 +31,7 @@ class Expected:
     """Where the weights are no chain: the numbers of the same training, left alone, a trial."""
     queued: bool = False
     """A controller that lost its memory may queue again what has ended: it waits there, and leaves when started."""
-    torn: bool = False
+    corrupt: bool = False
     """Checkpoints were torn on purpose: epochs back to the one before may be repeated."""
 
 
@@ -125,7 +125,7 @@ def _ended_once(
         if result is not None and result["state"] != must:
             into = verdict.wrong if result["state"] == "complete" else verdict.lost
             into.append(f"trial {number} ended {result['state']}, not {must}: {result.get('message')}")
-    tells = Counter(line["trial"] for line in _ledger(root) if line.get("action") == "Tell")
+    tells = Counter(line["trial"] for line in _ledger(root) if line.get("action") == "FinishTrial")
     again = sorted(number for number, times in tells.items() if times > 1)
     if len(again) > expected.retold:
         verdict.doubled.append(f"trials {again} were ended more than once")
@@ -201,7 +201,7 @@ def _check_epochs(verdict: Verdict, run: str, facts: list[Fact], expected: Expec
     repeated = len(trained) - len(set(trained))
     for fact in facts:
         if fact["event"] == "start":
-            floor = min(before, saved) if expected.torn else saved
+            floor = min(before, saved) if expected.corrupt else saved
             allowed += max(0, done - floor)
             if fact["epoch"] < floor:
                 verdict.wrong.append(f"run {run}: {fact['claim']} began at {fact['epoch']}, saved were {floor}")
@@ -221,9 +221,9 @@ def _check_finished(verdict: Verdict, root: Path, run: str, facts: list[Fact]) -
     published: dict[int, float] = {}
     for fact in facts:
         if fact["event"] == "publish":
-            published.setdefault(fact["horizon"], fact["time"])
+            published.setdefault(fact["milestone"], fact["time"])
     for epochs, at in published.items():
-        path = root / "runs" / run / "horizons" / f"{epochs}.json"
+        path = root / "runs" / run / "milestones" / f"{epochs}.json"
         if not path.exists():
             verdict.thrown.append(f"run {run}: the result of {epochs} epochs is gone")
         after = [f for f in facts if f["event"] == "epoch" and f["time"] > at and f["epoch"] <= epochs]
@@ -234,7 +234,7 @@ def _check_finished(verdict: Verdict, root: Path, run: str, facts: list[Fact]) -
 def _check_weights(verdict: Verdict, root: Path, number: int, trial: dict[str, Any], expected: Expected) -> None:
     """The chain of a result is that of its config and epochs; a result that is there is the trial's."""
     epochs, key = trial["config"]["epochs"], key_of(trial["config"])
-    path = root / "runs" / f"{trial['run']:04d}" / "horizons" / f"{epochs}.json"
+    path = root / "runs" / f"{trial['run']:04d}" / "milestones" / f"{epochs}.json"
     result = trial["result"]
     if path.exists() and result is not None and result["state"] in ("failed", "cancelled"):
         verdict.thrown.append(f"trial {number} ended {result['state']} though its training was finished")

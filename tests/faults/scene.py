@@ -16,7 +16,7 @@ from bed import Bed, until
 from judge import Expected, Fact, read_facts
 
 HERE = Path(__file__).parent
-CLOCKS = "unseen=15,result=3,hang=8,linger=20,keeper=5"
+CLOCKS = "unseen=15,result=3,hang=8,linger=20,reconciler=5"
 PATIENCE_S = 180.0
 """Far more than any fault needs: what has not come by then never comes."""
 QUIET_S = 90.0
@@ -26,7 +26,7 @@ SWEEP = """\
 name: {name}
 space: {{epochs: [{epochs}], batch_size: [4], learning_rate: [{rates}]}}
 trainer: {{command: {command}}}
-run: {{parallel: {parallel}, beat: 5{run}}}
+run: {{parallel: {parallel}, reconcile_interval: 5{run}}}
 slurm: {{time: {time}, mem: {mem}{slurm}}}
 """
 
@@ -168,7 +168,7 @@ class Scene:
         return len(self.results()) >= self.trials
 
     def until_ended(self, seconds: float = PATIENCE_S) -> None:
-        """Nobody makes a pass here: the jobs must do it themselves."""
+        """Nobody reconciles here: the jobs must do it themselves."""
         until(self.ended, seconds)
 
     def until_quiet(self, seconds: float = QUIET_S) -> list[str]:

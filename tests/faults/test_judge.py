@@ -26,7 +26,7 @@ class Sweep:
             self.write(f"trials/{number:04d}/trial.json", {"runs": [{"run": number, "epochs": EPOCHS}]})
             self.finish(number)
         self.study = [self.created(number) for number in range(2)]
-        self.ledger = [{"action": "Tell", "trial": 0}, {"action": "Tell", "trial": 1}]
+        self.ledger = [{"action": "FinishTrial", "trial": 0}, {"action": "FinishTrial", "trial": 1}]
         self.train("0000", "1-0", 0, EPOCHS)
         self.train("0001", "1-0", 0, 5)
         self.train("0001", "2-0", 4, EPOCHS)
@@ -42,7 +42,7 @@ class Sweep:
         chain = chain_at(EPOCHS, key_of(config))
         result = {"state": "complete", "job_id": f"7_{number}", "val_iou": iou_of(chain), "versions": {"chain": chain}}
         self.write(f"trials/{number:04d}/result.json", {**result, **other})
-        self.write(f"runs/{number:04d}/horizons/{EPOCHS}.json", result)
+        self.write(f"runs/{number:04d}/milestones/{EPOCHS}.json", result)
 
     def train(self, run: str, claim: str, begin: int, end: int, pid: int | None = None) -> None:
         """A start that trains these epochs, with a checkpoint at 4 and a result at the last."""
@@ -51,7 +51,7 @@ class Sweep:
         for epoch in range(begin + 1, end + 1):
             self.fact(run, claim, "epoch", epoch, pid)
             if epoch == EPOCHS:
-                self.fact(run, claim, "publish", epoch, pid, horizon=epoch)
+                self.fact(run, claim, "publish", epoch, pid, milestone=epoch)
             if epoch in (4, EPOCHS):
                 self.fact(run, claim, "checkpoint", epoch, pid)
 
@@ -107,7 +107,7 @@ def ask_for_more(sweep: Sweep) -> None:
 
 
 def end_twice(sweep: Sweep) -> None:
-    sweep.ledger.append({"action": "Tell", "trial": 1})
+    sweep.ledger.append({"action": "FinishTrial", "trial": 1})
 
 
 def tell_twice(sweep: Sweep) -> None:
@@ -127,10 +127,10 @@ def forget_a_trial(sweep: Sweep) -> None:
 
 
 def fail(sweep: Sweep) -> None:
-    (sweep.root / f"runs/0001/horizons/{EPOCHS}.json").unlink()
+    (sweep.root / f"runs/0001/milestones/{EPOCHS}.json").unlink()
     sweep.facts = [fact for fact in sweep.facts if fact["event"] != "publish" or fact["run"] != "0001"]
     sweep.finish(1, state="failed", message="no reason")
-    (sweep.root / f"runs/0001/horizons/{EPOCHS}.json").unlink()
+    (sweep.root / f"runs/0001/milestones/{EPOCHS}.json").unlink()
 
 
 def propose_twice(sweep: Sweep) -> None:
@@ -151,7 +151,7 @@ def throw_away(sweep: Sweep) -> None:
 
 
 def lose_a_result(sweep: Sweep) -> None:
-    (sweep.root / f"runs/0000/horizons/{EPOCHS}.json").unlink()
+    (sweep.root / f"runs/0000/milestones/{EPOCHS}.json").unlink()
 
 
 def train_again(sweep: Sweep) -> None:
@@ -227,7 +227,7 @@ def test_more_repeated_epochs_than_since_the_last_checkpoint_are_no_success(swee
 
 def test_a_torn_checkpoint_lets_the_epochs_since_the_one_before_be_repeated(sweep: Sweep):
     forget_the_checkpoint(sweep)
-    assert sweep.judged(Expected(torn=True)).kept
+    assert sweep.judged(Expected(corrupt=True)).kept
 
 
 def test_the_time_that_two_starts_of_a_run_lived_side_by_side_is_counted(sweep: Sweep):

@@ -19,7 +19,7 @@ from typing import Any
 
 MARGIN_S = 12.0
 """It leaves so long before the job's end."""
-BEAT_S = 1.0
+PERIODIC_S = 1.0
 
 
 def key_of(config: dict[str, Any]) -> str:
@@ -54,7 +54,7 @@ class Trainer:
     control: Path
     key: str = ""
     claim: str = ""
-    horizons: list[int] = field(default_factory=list)
+    milestones: list[int] = field(default_factory=list)
     epoch: int = 0
     chain: str = ""
     deadline: float = float("inf")
@@ -63,14 +63,14 @@ class Trainer:
     def run(self) -> None:
         self.key = key_of(self.config)
         self.claim = os.environ.get("UNETSWEEP_CLAIM") or "{}-{}".format(*max(self.claims()))
-        asked = os.environ.get("UNETSWEEP_HORIZONS") or str(self.config["epochs"])
-        self.horizons = sorted(int(epochs) for epochs in asked.split(","))
+        asked = os.environ.get("UNETSWEEP_MILESTONES") or str(self.config["epochs"])
+        self.milestones = sorted(int(epochs) for epochs in asked.split(","))
         self.deadline = float(os.environ.get("UNETSWEEP_DEADLINE") or "inf")
         self.resume()
         self.fact("start")
         threading.Thread(target=self.live, daemon=True).start()
         print(f"{self.out.name} goes on from epoch {self.epoch}", flush=True)
-        while self.epoch < self.horizons[-1]:
+        while self.epoch < self.milestones[-1]:
             self.train_epoch()
             reason = self.stopped() or self.late()
             if reason:
@@ -80,7 +80,7 @@ class Trainer:
     def live(self) -> None:
         """A sign of life now and then, also in a hang: so overlaps are seen to their end."""
         while True:
-            time.sleep(BEAT_S)
+            time.sleep(PERIODIC_S)
             self.fact("alive")
 
     def resume(self) -> None:
@@ -102,9 +102,9 @@ class Trainer:
         self.chain = step(self.chain, self.epoch, self.key)
         self.fact("epoch")
         self.progress(time.time() - begin)
-        if self.epoch in self.horizons:
+        if self.epoch in self.milestones:
             self.publish()
-        if self.epoch % wanted.get("every", 4) == 0 or self.epoch in self.horizons:
+        if self.epoch % wanted.get("every", 4) == 0 or self.epoch in self.milestones:
             self.checkpoint()
 
     def misbehave(self, wanted: dict[str, Any]) -> None:
@@ -147,7 +147,7 @@ class Trainer:
         append(self.out / f"progress-{self.claim}.jsonl", line)
 
     def publish(self, state: str = "complete") -> None:
-        path = self.out / "horizons" / f"{self.epoch if state == 'complete' else self.horizons[-1]}.json"
+        path = self.out / "milestones" / f"{self.epoch if state == 'complete' else self.milestones[-1]}.json"
         if path.exists():
             return
         self.leave_if_lost()
@@ -165,16 +165,16 @@ class Trainer:
             "schema": 1,
         }
         self.write(path, result)
-        self.fact("publish", horizon=int(path.stem))
+        self.fact("publish", milestone=int(path.stem))
 
     def checkpoint(self) -> None:
         self.leave_if_lost()
         path = self.out / "checkpoint.json"
         if path.exists():  # a second name for it, so that a kill here leaves both
-            spare = self.out / f".before.{self.claim}.tmp"
-            spare.unlink(missing_ok=True)
-            os.link(path, spare)
-            os.replace(spare, self.out / "checkpoint.before.json")
+            collectable_run = self.out / f".before.{self.claim}.tmp"
+            collectable_run.unlink(missing_ok=True)
+            os.link(path, collectable_run)
+            os.replace(collectable_run, self.out / "checkpoint.before.json")
         self.write(path, {"epoch": self.epoch, "chain": self.chain})
         self.fact("checkpoint")
 
@@ -198,21 +198,21 @@ class Trainer:
             self.leave("superseded")
 
     def stopped(self) -> str | None:
-        """Whether all open horizons of this attempt are pruned."""
+        """Whether all open milestones of this attempt are pruned."""
         try:
             stop = json.loads((self.out / "stop.json").read_bytes())
         except (FileNotFoundError, ValueError):
             return None
         mine = str(stop["attempt"]) == self.claim.split("-")[0]
-        left = [epochs for epochs in self.horizons if epochs > self.epoch and epochs not in stop["horizons"]]
+        left = [epochs for epochs in self.milestones if epochs > self.epoch and epochs not in stop["milestones"]]
         return "pruned" if mine and not left else None
 
     def late(self) -> str | None:
-        if time.time() + MARGIN_S < self.deadline or self.epoch >= self.horizons[-1]:
+        if time.time() + MARGIN_S < self.deadline or self.epoch >= self.milestones[-1]:
             return None
         self.checkpoint()
         again = {"reason": "the time limit is near", "epoch": self.epoch, "at": datetime.now(UTC).isoformat()}
-        self.write(self.out / f"again-{self.claim}.json", {"schema": 1, **again})
+        self.write(self.out / f"requeue-{self.claim}.json", {"schema": 1, **again})
         return "again"
 
     def leave(self, reason: str) -> None:

@@ -18,11 +18,11 @@ CORE = (
     "the controller killed and started again",
     "submit killed at every deed in turn",
     "submit killed after record",
-    "submit killed before keeper",
+    "submit killed before reconciler job",
     "preempted by a higher partition",
     "node set down",
     "kill -9 of the batch shell",
-    "two passes at once, from two shells",
+    "two reconciliations at once, from two shells",
     "a full disk",
     "nothing goes wrong",
 )

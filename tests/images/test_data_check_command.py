@@ -18,7 +18,7 @@ from images_drawn import make_set, write
 from unetsweep.cli.data import command
 from unetsweep.contract import DataConfig
 from unetsweep.errors import DataError
-from unetsweep.images.copies import Copies, Match
+from unetsweep.images.duplicates import Duplicates, Match
 from unetsweep.images.findings import findings
 from unetsweep.images.inspection import inspect
 from unetsweep.images.manifest import divide
@@ -64,12 +64,12 @@ def test_the_object_has_the_groups_as_groups_csv_has_them(sample: Path) -> None:
     assert (said["schema"], said["train"], said["test"], said["root"]) == (1, 12, 2, str(sample))
     assert said["groups"] == [[f"{4 * eye + n:02d}.png" for n in range(1, 5)] for eye in range(3)]
     assert said["test_groups"] == [["01.png"], ["02.png"]]
-    assert said["test_copies"] == said["suspicious"] == said["persons"] == []
+    assert said["test_copies"] == said["suspicious"] == said["patients"] == []
     assert said["sizes"] == {"train": {"128x128": 12}, "test": {"128x128": 2}}
     assert said["random_split_leak"] == 1  # 3 of 12 validate, so no eye's 4 can all be there
     assert said["masks"]["grey_edged"] == said["masks"]["count"] == 14
     assert said["masks"]["vessel_share_above_0"] > 1.1 * said["masks"]["vessel_share_half"]
-    assert kinds(said) == [("warning", "copies", "train"), ("warning", "mask-threshold", "")]
+    assert kinds(said) == [("warning", "duplicates", "train"), ("warning", "mask-threshold", "")]
     assert "fatter" in said["findings"][1]["message"]
 
 
@@ -106,7 +106,7 @@ def test_everything_that_is_wrong_is_told_at_once(sample: Path) -> None:
         ("error", "size", "test/mask/01.png"),
         ("warning", "empty-mask", "train/mask/04.png"),
         ("warning", "full-mask", "train/mask/05.png"),
-        ("warning", "duplicates", "train/image/07.png"),
+        ("warning", "identical-files", "train/image/07.png"),
     }
 
 
@@ -167,8 +167,8 @@ def test_left_and_right_eyes_of_one_person_are_kept_in_mind(tmp_path: Path) -> N
             file = root / f"{old.format(kind)}.png"
             file.rename(file.with_name(f"{new}.png"))
     said = as_object(root)
-    assert said["persons"] == [["7_left.png", "7_right.png"], ["8R.png", "8L.png"]]
-    messages = [f["message"] for f in said["findings"] if f["kind"] == "persons"]
+    assert said["patients"] == [["7_left.png", "7_right.png"], ["8R.png", "8L.png"]]
+    messages = [f["message"] for f in said["findings"] if f["kind"] == "patients"]
     assert messages[0] == "test/image/8R.png and train/image/8L.png are of one person; put both into one part"
     assert messages[1].startswith("names of 2 pairs differ in left and right only (as 7_left.png, 7_right.png)")
 
@@ -215,7 +215,7 @@ def test_a_suspicious_pair_is_told_and_shown_and_is_no_error(sample: Path) -> No
 
     seen = inspect(sample)
     doubt = Match("train/01", "test/01", 0.55, "turned by 3.0 degrees")
-    object.__setattr__(seen, "copies", Copies(seen.copies.groups, seen.copies.matches, (doubt,)))
+    object.__setattr__(seen, "duplicates", Duplicates(seen.duplicates.groups, seen.duplicates.matches, (doubt,)))
     (told,) = [finding for finding in findings(seen) if finding.kind == "suspicious"]
     assert (told.level, told.where) == ("warning", "test/image/01.png")
     assert "Suspicious pairs" in Page(page(seen, [told])).said
@@ -240,6 +240,6 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(
 @needs_chase
 def test_chase_db1_has_no_copies_and_14_persons() -> None:
     said = as_object(CHASE)
-    assert (said["train"], said["test"], len(said["groups"]), len(said["persons"])) == (20, 8, 20, 14)
+    assert (said["train"], said["test"], len(said["groups"]), len(said["patients"])) == (20, 8, 20, 14)
     assert said["random_split_leak"] == 0
-    assert kinds(said) == [("note", "persons", "")]
+    assert kinds(said) == [("note", "patients", "")]

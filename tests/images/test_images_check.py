@@ -9,7 +9,7 @@ from images_drawn import make_set, write
 
 from unetsweep.contract import DataConfig, Split
 from unetsweep.errors import DataError
-from unetsweep.images import copies
+from unetsweep.images import duplicates
 from unetsweep.images.check import check
 from unetsweep.images.fingerprints import Looks, Pixels
 from unetsweep.images.layout import find_pairs
@@ -61,14 +61,14 @@ def test_problems_of_groups_and_files_are_told_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize("groups", ["auto", "none"])
 def test_copies_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str) -> None:
     looked: list[str] = []
-    original = copies.looks
+    original = duplicates.looks
 
     def counted(image: Pixels) -> Looks:
         looked.append("an image")
         return original(image)
 
-    monkeypatch.setattr(copies, "looks", counted)
-    monkeypatch.setattr(copies, "default_folder", lambda: None)  # no cache hides a second look
+    monkeypatch.setattr(duplicates, "looks", counted)
+    monkeypatch.setattr(duplicates, "default_folder", lambda: None)  # no cache hides a second look
     check(DataConfig(str(make_set(tmp_path)), Split(groups=groups)))
     assert len(looked) == 6
 

@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from unetsweep.images.copies import Copies, joined
+from unetsweep.images.duplicates import Duplicates, joined
 from unetsweep.images.leaks import Leak, expected_leak, leak_of
 
 
-def made(*groups: str) -> Copies:
+def made(*groups: str) -> Duplicates:
     """Groups such as `train/1 train/2 test/1`."""
-    return Copies(tuple(tuple(sorted(group.split())) for group in groups), (), ())
+    return Duplicates(tuple(tuple(sorted(group.split())) for group in groups), (), ())
 
 
 def test_a_copy_in_training_is_named_for_each_image_that_it_gives_away() -> None:
-    copies = made("train/1 train/2 train/3", "train/4", "train/5 test/4", "test/1 train/3x")
-    leak = leak_of(copies, training=["1", "4", "3x"], validation=["2", "3", "5"], test=["1", "2", "4"])
+    duplicates = made("train/1 train/2 train/3", "train/4", "train/5 test/4", "test/1 train/3x")
+    leak = leak_of(duplicates, training=["1", "4", "3x"], validation=["2", "3", "5"], test=["1", "2", "4"])
     assert leak.val == (("2", "1"), ("3", "1"))
     assert leak.test == (("1", "3x"), ("4", "5"))
     assert (leak.val_of, leak.test_of, bool(leak)) == (3, 3, True)

@@ -17,7 +17,7 @@ from numpy.random import Generator
 from scipy.special import stdtr
 
 from unetsweep.report import leaders
-from unetsweep.report.leaders import Repeats, Standing
+from unetsweep.report.leaders import Contender, Repeats
 
 RECORDED: dict[str, Any] = json.loads(Path(__file__).with_name("recorded_scores.json").read_text())
 EYES: Mapping[str, str] = RECORDED["eyes"]
@@ -52,19 +52,19 @@ def handmade(
     configs: int,
     seeds: int,
     eyes: int,
-    copies: int = 1,
+    duplicates: int = 1,
     planted: float = 0.0,
     by_eye: float = 0.01,
     by_seed: float = 0.01,
 ) -> list[Repeats]:
-    """Scores 0.65 + seed + eye (sd 0.025) + config by eye + rest (sd 0.01); an eye has `copies` images."""
+    """Scores 0.65 + seed + eye (sd 0.025) + config by eye + rest (sd 0.01); an eye has `duplicates` images."""
     parts = (
         rng.normal(0, by_seed, (configs, seeds, 1, 1)),
         rng.normal(0, 0.025, (1, 1, eyes, 1)),
         rng.normal(0, by_eye, (configs, 1, eyes, 1)),
-        rng.normal(0, 0.01, (configs, seeds, eyes, copies)),
+        rng.normal(0, 0.01, (configs, seeds, eyes, duplicates)),
     )
-    scores = (0.65 + sum(parts)).reshape(configs, seeds, eyes * copies)
+    scores = (0.65 + sum(parts)).reshape(configs, seeds, eyes * duplicates)
     scores[0] += planted
     return repeats(scores)
 
@@ -83,9 +83,9 @@ def repeats(scores: np.ndarray[Any, Any]) -> list[Repeats]:
     ]
 
 
-def groups(eyes: int, copies: int) -> dict[str, str]:
+def groups(eyes: int, duplicates: int) -> dict[str, str]:
     """The eyes of `handmade`'s images."""
-    return {str(image): str(image // copies) for image in range(eyes * copies)}
+    return {str(image): str(image // duplicates) for image in range(eyes * duplicates)}
 
 
 # ---- other ways to judge
@@ -127,7 +127,7 @@ def _t(values: np.ndarray[Any, Any]) -> float:
 
 @contextmanager
 def judged_by(judge: Judge) -> Iterator[None]:
-    """`standings` with another p for a pair."""
+    """`contenders` with another p for a pair."""
     ours = leaders.p_of
     leaders.p_of = judge  # type: ignore[assignment]
     try:
@@ -136,5 +136,5 @@ def judged_by(judge: Judge) -> Iterator[None]:
         leaders.p_of = ours
 
 
-def best_set(found: Sequence[Standing]) -> set[int]:
-    return {standing.key for standing in found if standing.in_best}
+def best_set(found: Sequence[Contender]) -> set[int]:
+    return {contender.key for contender in found if contender.in_best}

@@ -63,7 +63,7 @@ def record(seeds: int) -> dict[str, Any]:
 def _run(config: TrialConfig, seed: int, out: Path) -> dict[str, Any]:
     out.mkdir()
     train(dataclasses.replace(config, seed=seed), out)
-    result = json.loads((out / "horizons" / f"{EPOCHS}.json").read_text())
+    result = json.loads((out / "milestones" / f"{EPOCHS}.json").read_text())
     unet, config, _ = load_unet(out / result["checkpoint"])
     scores = evaluate(unet, data.read(config).val, torch.device("cpu"))
     run = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from drawn_sweeps import EYES, Images, best_set, groups, handmade, judged_by, over_images, over_seeds, recorded
 
-from unetsweep.report.leaders import Repeats, holm, p_of, standings
+from unetsweep.report.leaders import Repeats, contenders, holm, p_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 EQUAL = (*(("plain", images) for images in ("kept", "resampled", "eyes")), ("augmented", "kept"))
@@ -18,7 +18,7 @@ EQUAL = (*(("plain", images) for images in ("kept", "resampled", "eyes")), ("aug
 
 def _false_winners(of: str, images: Images, configs: int, sweeps: int = 100) -> int:
     drawn = (recorded(np.random.default_rng(number), configs, 5, images, of=of) for number in range(sweeps))
-    return sum(len(best_set(standings(sweep))) == 1 for sweep in drawn)
+    return sum(len(best_set(contenders(sweep))) == 1 for sweep in drawn)
 
 
 # ---- in a hundred sweeps drawn from real trainings
@@ -44,20 +44,20 @@ def test_a_test_over_images_only_would_be_caught(images: Images) -> None:
 def test_a_planted_gain_of_three_hundredths_is_found_in_eighty_of_a_hundred_sweeps(images: Images) -> None:
     drawn = (recorded(np.random.default_rng(number), 3, 5, images, planted=0.03) for number in range(100))
 
-    assert sum(best_set(standings(sweep)) == {0} for sweep in drawn) >= 80
+    assert sum(best_set(contenders(sweep)) == {0} for sweep in drawn) >= 80
 
 
 @pytest.mark.parametrize(("seeds", "eyes"), [(3, 20), (5, 4), (10, 4), (10, 20)])
 def test_a_config_that_is_better_on_some_images_only_is_no_winner(seeds: int, eyes: int) -> None:
     drawn = [handmade(np.random.default_rng(n), 2, seeds, eyes, by_eye=0.02, by_seed=0.005) for n in range(400)]
 
-    assert sum(len(best_set(standings(sweep))) == 1 for sweep in drawn) <= 0.075 * len(drawn)  # 5 % and 2.3 sd
+    assert sum(len(best_set(contenders(sweep))) == 1 for sweep in drawn) <= 0.075 * len(drawn)  # 5 % and 2.3 sd
 
 
 def test_copies_of_an_eye_count_as_one_eye() -> None:
-    drawn = [handmade(np.random.default_rng(n), 2, 10, 5, copies=4, by_eye=0.02) for n in range(200)]
-    by_image = sum(len(best_set(standings(sweep))) == 1 for sweep in drawn)
-    by_eye = sum(len(best_set(standings(sweep, groups=groups(5, 4)))) == 1 for sweep in drawn)
+    drawn = [handmade(np.random.default_rng(n), 2, 10, 5, duplicates=4, by_eye=0.02) for n in range(200)]
+    by_image = sum(len(best_set(contenders(sweep))) == 1 for sweep in drawn)
+    by_eye = sum(len(best_set(contenders(sweep, groups=groups(5, 4)))) == 1 for sweep in drawn)
 
     assert by_eye <= 0.085 * len(drawn)
     assert by_image > 2 * by_eye
@@ -151,8 +151,8 @@ def _config(
 
 
 def test_the_best_is_first_and_the_clearly_worse_is_out() -> None:
-    found = standings([_config(4, 0.6), _config(7, 0.7), _config(5, 0.6995)])
-    means = [standing.val_mean for standing in found]
+    found = contenders([_config(4, 0.6), _config(7, 0.7), _config(5, 0.6995)])
+    means = [contender.val_mean for contender in found]
 
     assert means == sorted(means, reverse=True)
     assert best_set(found) == {5, 7}
@@ -161,7 +161,7 @@ def test_the_best_is_first_and_the_clearly_worse_is_out() -> None:
 
 
 def test_less_is_better_where_the_sweep_minimises() -> None:
-    best, worse = standings([_config(1, 0.30, test=0.6), _config(2, 0.20, test=0.5)], minimize=True)
+    best, worse = contenders([_config(1, 0.30, test=0.6), _config(2, 0.20, test=0.5)], minimize=True)
 
     assert (best.key, best.in_best, worse.in_best) == (2, True, False)
     assert worse.behind == pytest.approx(0.10, abs=0.01)
@@ -170,7 +170,7 @@ def test_less_is_better_where_the_sweep_minimises() -> None:
 
 def test_means_and_sds_are_over_seeds() -> None:
     images: Mapping[str, float] = {"x": 0.5, "y": 0.7}
-    (one,) = standings([Repeats(3, (1, 2), (0.5, 0.7), (0.4, None), (images, images))])
+    (one,) = contenders([Repeats(3, (1, 2), (0.5, 0.7), (0.4, None), (images, images))])
 
     assert (one.runs, one.val_mean, one.test_mean, one.test_sd) == (2, pytest.approx(0.6), 0.4, None)
     assert one.val_sd == pytest.approx(math.sqrt(0.02))
@@ -181,12 +181,12 @@ def test_means_and_sds_are_over_seeds() -> None:
 def test_a_test_score_judges_nothing() -> None:
     low, high = _config(1, 0.7, test=0.1), _config(2, 0.6, test=0.9)
 
-    assert [standing.key for standing in standings([high, low]) if standing.in_best] == [1]
+    assert [contender.key for contender in contenders([high, low]) if contender.in_best] == [1]
 
 
 def test_the_same_training_twice_is_one_place() -> None:
     first = _config(1, 0.7)
-    found = standings([_config(2, 0.5), replace(first, key=9), first])
+    found = contenders([_config(2, 0.5), replace(first, key=9), first])
 
     assert [(each.key, each.behind, each.p, each.in_best) for each in found[:2]] == [
         (1, 0.0, None, True),
@@ -207,7 +207,7 @@ def test_the_same_training_twice_is_one_place() -> None:
     ids=["one seed", "other seeds", "other images", "one common image", "no images"],
 )
 def test_what_cannot_be_tested_stays_in_the_set(other: Repeats) -> None:
-    _, found = standings([_config(1, 0.7), other])
+    _, found = contenders([_config(1, 0.7), other])
 
     assert (found.key, found.p, found.in_best) == (2, None, True)
 
@@ -217,7 +217,7 @@ def test_a_pair_is_judged_on_its_common_seeds_and_images() -> None:
     part = _config(2, 0.6, seeds=(4, 3, 2), images="xyzab")
     d = [[full.per_image[s - 1][i] - part.per_image[4 - s][i] for i in "xyz"] for s in (2, 3, 4)]
 
-    found = standings([full, part])[1]
+    found = contenders([full, part])[1]
 
     assert found.p == pytest.approx(p_of(d))
     assert found.behind == pytest.approx(float(np.mean(d)))
@@ -225,14 +225,16 @@ def test_a_pair_is_judged_on_its_common_seeds_and_images() -> None:
 
 def test_what_is_not_finite_is_left_out() -> None:
     whole, other = _config(1, 0.7), _config(2, 0.6)
-    torn = [*other.per_image[:2], {**other.per_image[2], "w": math.nan}]
-    lost = Repeats(2, (*other.seeds, 4), (*other.val, math.nan), (None,) * 4, (*torn, dict.fromkeys("wxyz", math.nan)))
+    corrupt = [*other.per_image[:2], {**other.per_image[2], "w": math.nan}]
+    lost = Repeats(
+        2, (*other.seeds, 4), (*other.val, math.nan), (None,) * 4, (*corrupt, dict.fromkeys("wxyz", math.nan))
+    )
     never = Repeats(3, (1, 2), (math.nan, math.inf), (0.5, math.nan), ({}, {}))
 
-    best, second, last = standings([never, lost, whole])
+    best, second, last = contenders([never, lost, whole])
 
     assert (best.key, second.key, second.runs) == (1, 2, 3)
-    assert second.p == standings([_config(1, 0.7, images="xyz"), _config(2, 0.6, images="xyz")])[1].p is not None
+    assert second.p == contenders([_config(1, 0.7, images="xyz"), _config(2, 0.6, images="xyz")])[1].p is not None
     assert (last.key, last.runs, last.p, last.behind, last.in_best) == (3, 0, None, None, False)
     assert math.isnan(last.val_mean)
 
@@ -241,7 +243,7 @@ def test_one_that_is_better_on_its_images_is_not_worse() -> None:
     first, second = _config(1, 0.6), _config(2, 0.7)
     first = replace(first, val=(0.9, 0.9, 0.9))
 
-    best, other = standings([first, second])
+    best, other = contenders([first, second])
 
     assert (best.key, other.in_best) == (1, True)
     assert other.behind is not None
@@ -249,13 +251,13 @@ def test_one_that_is_better_on_its_images_is_not_worse() -> None:
 
 
 def test_no_config_has_no_standing() -> None:
-    assert standings([]) == ()
+    assert contenders([]) == ()
 
 
 def test_more_pairs_are_judged_more_strictly() -> None:
     a, b = _config(1, 0.7), _config(2, 0.694)
-    alone = standings([a, b])[1].p
-    among = next(each.p for each in standings([a, b, _config(3, 0.6935), _config(4, 0.6938)]) if each.key == 2)
+    alone = contenders([a, b])[1].p
+    among = next(each.p for each in contenders([a, b, _config(3, 0.6935), _config(4, 0.6938)]) if each.key == 2)
 
     assert alone is not None
     assert among is not None

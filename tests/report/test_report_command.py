@@ -50,7 +50,7 @@ def test_the_newest_sweep_is_printed_with_its_best_row_its_states_and_its_warnin
 
 
 def test_the_sweeps_report_folder_holds_the_same(results: Path) -> None:
-    everything = ",".join(COLUMNS)  # what trials cost is read where it is asked for, and not by a pass
+    everything = ",".join(COLUMNS)  # what trials cost is read where it is asked for, and not by a reconciliation
     printed = report(results, "eyes", "--format", "json", "--columns", everything).stdout
     assert json.loads((results / "eyes/report/results.json").read_text()) == json.loads(printed)
     assert [row["val_iou"] for row in json.loads(printed)["rows"]] == [*SCORES, None]
@@ -93,10 +93,10 @@ def test_what_there_is_not_is_refused_without_a_traceback(results: Path, argumen
 
 
 def test_a_torn_result_is_named_without_a_traceback(results: Path) -> None:
-    torn = results / "eyes/trials/0001/result.json"
-    torn.write_text("{")
+    corrupt = results / "eyes/trials/0001/result.json"
+    corrupt.write_text("{")
     done = report(results, "--format", "json")
     assert done.returncode == 0
-    assert f"{torn}: not readable as JSON" in done.stdout
+    assert f"{corrupt}: not readable as JSON" in done.stdout
     assert "unetsweep repair eyes" in done.stdout
     assert "Traceback" not in done.stderr

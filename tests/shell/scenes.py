@@ -7,12 +7,12 @@ from typing import Any
 
 from fakes import FakeClock, FakeScheduler, FakeStudy
 
-from unetsweep.adapters.keeper_files import Keepers
-from unetsweep.adapters.spare_files import Spares
+from unetsweep.adapters.collectable_files import CollectableRuns
+from unetsweep.adapters.reconciler_files import ReconcilerJobs
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig
-from unetsweep.core.actions import Keep, Submit
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.actions import Submit, SubmitReconciler
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Choices, Resources, RunSpec, Space, SweepSpec
 from unetsweep.shell.reconcile import Outcome, reconcile
 from unetsweep.shell.world import Clocks, World
@@ -21,10 +21,10 @@ GRACE = timedelta(seconds=30)
 
 
 class Scene:
-    """What a pass works on, and the passes."""
+    """What a reconciliation works on, and the reconciliations."""
 
     def __init__(
-        self, root: Path, trials: int, parallel: int | None = None, driver: Any = "watch", **scheduler: object
+        self, root: Path, trials: int, parallel: int | None = None, driver: Any = "cli", **scheduler: object
     ) -> None:
         rates = tuple(1e-3 * (k + 1) for k in range(trials))
         space = Space(Choices((8,)), Choices((4,)), Choices(rates))
@@ -35,8 +35,8 @@ class Scene:
         self.cluster = FakeScheduler(clock=self.clock, root=self.directory.root, **scheduler)  # type: ignore[arg-type]
         self.study = FakeStudy()
         self.mine: str | None = None
-        """The keeper that makes the passes."""
-        self.eager = False
+        """The reconciler job that reconciles."""
+        self.interactive = False
 
     def world(self) -> World:
         return World(
@@ -45,20 +45,20 @@ class Scene:
             self.cluster,
             self.study,
             self.clock,
-            Keepers(self.directory.root, self.clock.now),
+            ReconcilerJobs(self.directory.root, self.clock.now),
             self._submission,
-            self._keeper,
+            self._reconciler,
             Clocks(unseen=GRACE),
             mine=self.mine,
-            eager=self.eager,
-            spares=Spares(self.directory.root) if self.spec.run.keep == "best" else None,
+            interactive=self.interactive,
+            collectable=CollectableRuns(self.directory.root) if self.spec.run.keep_checkpoints == "best" else None,
         )
 
     def _submission(self, token: str, sent: Submit) -> Submission:
         return Submission(token, "grid", self.directory.root, len(sent.elements), Resources(), sent.throttle)
 
-    def _keeper(self, token: str, keep: Keep) -> KeeperRequest:
-        return KeeperRequest(token, "grid", self.directory.root, Resources(), keep.after, keep.delay_s)
+    def _reconciler(self, token: str, keep: SubmitReconciler) -> ReconcilerRequest:
+        return ReconcilerRequest(token, "grid", self.directory.root, Resources(), keep.after, keep.delay_s)
 
     def reconcile(self, *, force: bool = False) -> Outcome:
         return reconcile(self.world(), force=force)

@@ -20,7 +20,7 @@ CONTENTS = {
     "nothing": "",
     "bytes": "\0\udcff",
 }
-PLACES = ("horizons/8.json", "progress-1-0.jsonl", "error-0.json", "again-1-0.json", "stop.json")
+PLACES = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-0.json", "stop.json")
 
 
 def _written(content: str) -> Callable[[Path], None]:

@@ -1,4 +1,4 @@
-"""A pass may die before or after any of its effects, again and again: the next one makes good."""
+"""A reconciliation may die before or after any of its effects, again and again: the next one makes good."""
 
 import contextlib
 import itertools
@@ -13,14 +13,14 @@ from fakes import Crash, Deaths, FakeScheduler, FakeStudy
 from scenes import Scene
 
 from unetsweep.adapters import files
-from unetsweep.adapters.spare_files import Spares
+from unetsweep.adapters.collectable_files import CollectableRuns
 from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.core.facts import JobState
+from unetsweep.core.observation import JobState
 from unetsweep.errors import SchedulerError
 
 CLUSTER = ("submit", "cancel")
 STUDY = ("update", "fall_behind")
-DIRECTORY = ("add_trials", "intend", "record_job", "record_jobs", "give_up", "end_trial", "note")
+DIRECTORY = ("add_trials", "intend", "record_job", "record_jobs", "mark_lost", "end_trial", "note")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def deaths(monkeypatch: pytest.MonkeyPatch) -> Deaths:
         (FakeScheduler, CLUSTER),
         (FakeStudy, STUDY),
         (SweepDir, DIRECTORY),
-        (Spares, ("mark", "clear")),
+        (CollectableRuns, ("mark", "clear")),
     ):
         for name in names:
             monkeypatch.setattr(owner, name, places.wrapped(getattr(owner, name)))
@@ -65,7 +65,7 @@ def test_what_only_a_longer_training_could_use_goes_wherever_the_last_pass_dies(
     for at in itertools.count(2):
         deaths.at = -1
         scene = Scene(tmp_path / str(at), 2)
-        scene.spec = replace(scene.spec, run=replace(scene.spec.run, keep="best"))
+        scene.spec = replace(scene.spec, run=replace(scene.spec.run, keep_checkpoints="best"))
         scene.reconcile()
         scene.run_on()
         scene.run_on()
@@ -112,7 +112,7 @@ def test_any_history_ends_with_every_trial_told_once(tmp_path: Path, deaths: Dea
     ends: Counter[int] = Counter()
     for step in range(400):
         deaths.at, deaths.effects = (chance.randrange(2, 60) if step < 40 else -1), 0
-        scene.cluster.silence = "squeue: timed out" if chance.random() < 0.1 else None
+        scene.cluster.scheduler_error = "squeue: timed out" if chance.random() < 0.1 else None
         scene.cluster.limit = 2 if chance.random() < 0.2 else None
         with contextlib.suppress(Crash, SchedulerError):
             outcome = scene.reconcile()
@@ -144,4 +144,4 @@ def _world_goes_on(scene: Scene, chance: random.Random) -> None:
 
 
 def _published(root: Path) -> list[tuple[int, Path]]:
-    return [(int(path.parts[-3]), path) for path in root.glob("runs/*/horizons/*.json")]
+    return [(int(path.parts[-3]), path) for path in root.glob("runs/*/milestones/*.json")]

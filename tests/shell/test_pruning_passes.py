@@ -13,7 +13,7 @@ from scenes import Scene
 from unetsweep.adapters.files import write_json
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.core import layout
-from unetsweep.core.actions import Stop, Tell
+from unetsweep.core.actions import FinishTrial, Prune
 from unetsweep.core.spec import StudySpec
 
 
@@ -52,15 +52,15 @@ def test_a_poor_training_is_pruned_once_and_the_good_one_never(tmp_path: Path):
     scene = Pruning(tmp_path)
     scene.report(0, 0.5, 0.6)
     scene.report(1, 0.1)
-    assert deeds(scene, Stop) == []
+    assert deeds(scene, Prune) == []
     scene.report(1, 0.2, first=2)
-    (stop,) = deeds(scene, Stop)
-    assert (stop.run, stop.attempt, stop.trial, stop.horizons, stop.epoch) == (1, 1, 1, (8,), 2)
+    (stop,) = deeds(scene, Prune)
+    assert (stop.run, stop.attempt, stop.trial, stop.milestones, stop.epoch) == (1, 1, 1, (8,), 2)
     assert scene.stop(0) is None
-    assert scene.stop(1) == {**(scene.stop(1) or {}), "attempt": 1, "trial": 1, "horizons": [8], "epoch": 2}
+    assert scene.stop(1) == {**(scene.stop(1) or {}), "attempt": 1, "trial": 1, "milestones": [8], "epoch": 2}
     scene.report(1, 0.2, first=3)
-    assert deeds(scene, Stop) == []
-    assert '"action": "Stop"' in (tmp_path / layout.LEDGER).read_text()
+    assert deeds(scene, Prune) == []
+    assert '"action": "Prune"' in (tmp_path / layout.LEDGER).read_text()
 
 
 def test_a_training_that_obeys_is_told_by_what_it_published(tmp_path: Path):
@@ -68,10 +68,10 @@ def test_a_training_that_obeys_is_told_by_what_it_published(tmp_path: Path):
     scene.report(0, 0.5, 0.6)
     scene.report(1, 0.1, 0.2)
     scene.reconcile()
-    folder = tmp_path / "runs/0001/horizons"
+    folder = tmp_path / "runs/0001/milestones"
     folder.mkdir()
     write_json(folder / "8.json", {"state": "pruned", "val_iou": 0.2, "epochs_run": 2, "message": "as it said"})
-    assert [(tell.trial, tell.state) for tell in deeds(scene, Tell)] == [(1, "pruned")]
+    assert [(tell.trial, tell.state) for tell in deeds(scene, FinishTrial)] == [(1, "pruned")]
     assert scene.directory.trials()[1]["result"]["message"] == "as it said"
 
 
@@ -82,7 +82,7 @@ def test_a_job_that_died_before_it_obeyed_is_pruned_all_the_same(tmp_path: Path)
     scene.reconcile()
     scene.cluster.die(scene.job(1))
     scene.clock.advance(600)
-    assert [(tell.trial, tell.state) for tell in deeds(scene, Tell)] == [(1, "pruned")]
+    assert [(tell.trial, tell.state) for tell in deeds(scene, FinishTrial)] == [(1, "pruned")]
     result = scene.directory.trials()[1]["result"]
     assert (result["state"], result["epochs_run"], result["best_epoch"], result["val_iou"]) == ("pruned", 3, 1, 0.2)
     assert "at epoch 2 is not among the best 1/3" in result["message"]
@@ -106,8 +106,8 @@ def test_a_pass_that_dies_at_a_prune_is_made_good_by_the_next(tmp_path: Path, mo
         deaths.at = -1
         scene.reconcile()
         assert scene.stop(0) is None
-        assert (scene.stop(1) or {})["horizons"] == [8], f"died at {at}"
-        assert deeds(scene, Stop) == []
+        assert (scene.stop(1) or {})["milestones"] == [8], f"died at {at}"
+        assert deeds(scene, Prune) == []
     assert at > 4
 
 
@@ -117,7 +117,7 @@ def test_ended_trials_are_still_compared_with(tmp_path: Path):
     scene.cluster.finish(scene.job(0))
     scene.reconcile()
     scene.report(1, 0.1, 0.2)
-    assert [stop.run for stop in deeds(scene, Stop)] == [1]
+    assert [stop.run for stop in deeds(scene, Prune)] == [1]
 
 
 class BrokenStudy(FakeStudy):
@@ -141,5 +141,5 @@ def test_a_pruner_that_fails_stops_no_sweep(tmp_path: Path):
     scene.study = BrokenStudy()
     scene.report(0, 0.5, 0.6)
     scene.cluster.finish(scene.job(1))
-    assert [tell.trial for tell in deeds(scene, Tell)] == [1]
+    assert [tell.trial for tell in deeds(scene, FinishTrial)] == [1]
     assert "ValueError: no such rung" in (tmp_path / layout.LEDGER).read_text()

@@ -8,10 +8,10 @@ import pytest
 from fakes import FakeScheduler
 from scenes import Scene
 
-from unetsweep.adapters.retry_files import forgive_open
+from unetsweep.adapters.retry_files import reset_open_retries
 from unetsweep.core import layout
-from unetsweep.core.actions import Adopt, GiveUp, Submit
-from unetsweep.core.facts import JobState
+from unetsweep.core.actions import MarkLost, RecordJob, Submit
+from unetsweep.core.observation import JobState
 from unetsweep.core.ports import Submission
 from unetsweep.errors import RefusedError, SchedulerError, UnsafePlan
 
@@ -59,7 +59,7 @@ def test_the_result_of_a_trial_is_what_its_run_published_under_the_trial_s_numbe
 def test_a_submission_slower_than_the_grace_time_is_not_taken_for_lost(tmp_path: Path):
     scene = Scene(tmp_path, 3, slowness=timedelta(seconds=45))
     outcome = scene.reconcile()
-    assert not any(isinstance(action, GiveUp) for action in outcome.done)
+    assert not any(isinstance(action, MarkLost) for action in outcome.done)
     assert scene.cluster.arrays == 1
 
 
@@ -75,7 +75,7 @@ def test_a_job_that_is_listed_late_is_waited_for(tmp_path: Path):
 def test_a_silent_cluster_is_not_an_empty_cluster(tmp_path: Path):
     scene = Scene(tmp_path, 3)
     scene.reconcile()
-    scene.cluster.silence = "squeue: timed out"
+    scene.cluster.scheduler_error = "squeue: timed out"
     scene.clock.advance(3600)
     outcome = scene.reconcile()
     assert outcome.done == []
@@ -87,7 +87,7 @@ def test_a_result_is_told_while_the_cluster_is_silent(tmp_path: Path):
     scene.reconcile()
     scene.run_on()
     scene.run_on()
-    scene.cluster.silence = "squeue: timed out"
+    scene.cluster.scheduler_error = "squeue: timed out"
     scene.reconcile()
     assert scene.states() == ["complete"]
 
@@ -119,7 +119,7 @@ def test_a_run_that_is_lost_again_and_again_fails_with_the_reason(tmp_path: Path
 
 def test_what_the_cluster_refuses_is_shown_in_its_words_and_may_be_tried_again(tmp_path: Path):
     scene = Scene(tmp_path, 3, refusal="sbatch: error: invalid partition specified: nope")
-    scene.eager = True
+    scene.interactive = True
     for _ in range(5):
         with pytest.raises(RefusedError, match="invalid partition specified: nope"):
             scene.reconcile()
@@ -157,7 +157,7 @@ def test_what_a_job_left_between_look_and_question_counts(tmp_path: Path, monkey
 
     monkeypatch.setattr(type(scene.cluster), "jobs", finishes)
     outcome = scene.reconcile()
-    assert not any(isinstance(action, GiveUp | Submit) for action in outcome.done)
+    assert not any(isinstance(action, MarkLost | Submit) for action in outcome.done)
     assert scene.states() == ["complete"]
 
 
@@ -204,7 +204,7 @@ def test_an_orphan_is_adopted_and_trains(tmp_path: Path):
         path.unlink()
     scene.clock.advance(3600)
     outcome = scene.reconcile()
-    assert [type(action) for action in outcome.done] == [Adopt, Adopt]
+    assert [type(action) for action in outcome.done] == [RecordJob, RecordJob]
     scene.until_ended()
     assert scene.states() == ["complete"] * 2
     assert scene.cluster.arrays == 1
@@ -254,9 +254,9 @@ def test_a_study_that_lags_is_told_of_everything_at_the_end_and_when_a_person_as
     scene.reconcile()
     assert scene.states() == ["complete", None, None]
     assert scene.study.told == {}
-    scene.eager = True
+    scene.interactive = True
     scene.reconcile()
-    scene.eager = False
+    scene.interactive = False
     assert scene.study.told == {0: "complete", 1: None, 2: None}
     scene.until_ended()
     assert scene.study.told == dict.fromkeys(range(3), "complete")
@@ -389,14 +389,14 @@ def test_a_study_that_cannot_be_written_stops_no_sweep_and_is_written_later(
 def test_an_unreadable_trial_waits_and_the_others_go_on(tmp_path: Path, content: str):
     scene = Scene(tmp_path / "grid", trials=4, parallel=2)
     scene.reconcile()
-    torn = scene.directory.root / "trials/0001/trial.json"
-    torn.write_text(content)
+    corrupt = scene.directory.root / "trials/0001/trial.json"
+    corrupt.write_text(content)
     for _ in range(12):
         outcome = scene.reconcile()
         scene.run_on()
     assert scene.states() == ["complete", None, "complete", "complete"]
     (wait,) = outcome.plan.waits
-    assert (wait.trial, str(torn) in wait.reason) == (1, True)
+    assert (wait.trial, str(corrupt) in wait.reason) == (1, True)
     assert "unetsweep repair grid" in wait.reason
     assert len(list((scene.directory.root / "trials").iterdir())) == 4, "its point was proposed again"
 
@@ -413,13 +413,13 @@ def test_an_unreadable_result_stops_no_pass(tmp_path: Path):
     assert scene.states() == [None, "complete", "complete"]
 
 
-def test_a_retry_while_a_training_is_at_work_excuses_what_becomes_of_it(tmp_path: Path):
+def test_a_retry_while_a_training_is_at_work_makes_its_loss_exempt(tmp_path: Path):
     scene = Scene(tmp_path, 1)
     scene.reconcile()
     for loss in range(1, 5):
         scene.cluster.tick()
         if loss == 4:
-            forgive_open(scene.directory.root)
+            reset_open_retries(scene.directory.root)
         scene.cluster.die(scene.cluster.running()[0])
         scene.clock.advance(60)
         scene.reconcile()

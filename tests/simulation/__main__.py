@@ -20,8 +20,9 @@ def main(count: int, first: int = 0) -> int:
             broken.append((seed, str(error).splitlines()[0]))
         total += world.counts
     kinds = {name: n for name, n in sorted(total.items()) if name.startswith("fault: ")}
-    print(f"histories {count} (seeds {first} to {first + count - 1}), steps {total['steps']}, passes {total['passes']}")
-    print(f"deeds of passes {total['deeds']}, kills of a pass {total['kills']}, sleeps of a pass {total['sleeps']}")
+    span = f"seeds {first} to {first + count - 1}"
+    print(f"histories {count} ({span}), steps {total['steps']}, reconciliations {total['passes']}")
+    print(f"actions {total['deeds']}, kills {total['kills']} and sleeps {total['sleeps']} of reconciliations")
     for name, number in kinds.items():
         print(f"  {name.removeprefix('fault: '):45} {number}")
     for seed, what in broken[:20]:

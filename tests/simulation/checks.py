@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from unetsweep.contract import Result
 from unetsweep.core.actions import Element
-from unetsweep.core.facts import JobState
+from unetsweep.core.observation import JobState
 from unetsweep.core.ports import Submission
 from unetsweep.shell.reconcile import Outcome
 
@@ -32,7 +32,7 @@ class Checks:
         self.scancelled: set[int] = set()
         self.wrong_clocks = False
         self.unkept = False
-        """A keeper was refused to a training's pass: were all jobs to die now, only a person would go on."""
+        """A reconciler job was refused to a training's pass: were all jobs to die now, only a person would go on."""
         self._sent: set[str] = set()
         self._ended: dict[int, str] = {}
 
@@ -54,7 +54,7 @@ class Checks:
     def starts(self, attempt: SimAttempt) -> None:
         """A training begins, at its run's last checkpoint."""
         run = self._world.files.runs[attempt.run]
-        passed = [epochs for _, epochs in attempt.horizons if epochs < run.saved and epochs not in run.horizons]
+        passed = [epochs for _, epochs in attempt.milestones if epochs < run.saved and epochs not in run.milestones]
         if passed:
             self.fail(f"run {run.number} is at epoch {run.saved}, and is sent for {passed}")
 
@@ -65,13 +65,13 @@ class Checks:
             before = run.attempts.get(each.attempt - 1)
             is_alive = before is not None and (before.token, before.index) in mine.alive
             if before is not None and before.lost is not None and (each.run, before.number) not in mine.given_up:
-                is_alive = False  # another pass, which looked later, gave it up
-            if before is not None and is_alive and each.attempt - 1 > run.forgiven:
+                is_alive = False  # another reconciliation, which looked later, gave it up
+            if before is not None and is_alive and each.attempt - 1 > run.retries_reset_at:
                 self.fail(f"run {each.run} is sent again while the queue lists its attempt {before.number} as alive")
-            for trial, epochs in each.horizons:
+            for trial, epochs in each.milestones:
                 if trial in mine.cancelled:
                     self.fail(f"trial {trial} is cancelled, and sent again")
-                shown = run.horizons.get(epochs, ("", self._world.time + 1))[1]
+                shown = run.milestones.get(epochs, ("", self._world.time + 1))[1]
                 if shown < self._world.time - 300:
                     self.fail(f"trial {trial} has a result, and is sent again")
             if len(run.attempts) > IMPOSSIBLE:
@@ -90,12 +90,12 @@ class Checks:
 
     def keeps(self, mine: "Pass") -> None:
         if mine.is_silent:
-            self.fail("a keeper was left in silence")
+            self.fail("a reconciler job was left in silence")
 
     def ends(self, trial: SimTrial, result: Result) -> None:
         """A trial ends, for the first time since it was retried."""
         run, state = self._world.files.runs[trial.run], result.state
-        published = run.horizons.get(trial.epochs)
+        published = run.milestones.get(trial.epochs)
         was_cut_short = published is not None and published[0] == "pruned" and trial.cancelled is not None
         is_other = published is not None and published[0] != state and not was_cut_short
         if is_other and published is not None and self._must_be_known(published[1]):
@@ -115,7 +115,7 @@ class Checks:
             self.fail(f"trial {trial.number} ended cancelled, and nobody cancelled it: {result.message}")
         if result.state == "pruned":
             stop = run.stopped
-            if stop is None or stop.attempt != max(run.attempts) or trial.epochs not in stop.horizons:
+            if stop is None or stop.attempt != max(run.attempts) or trial.epochs not in stop.milestones:
                 self.fail(f"trial {trial.number} ended pruned by {stop}; its attempt is {max(run.attempts)}")
         if result.state == "failed" and not self._is_beyond_bounds(trial.run):
             self.fail(
@@ -143,23 +143,23 @@ class Checks:
         self.scancelled.discard(trial.run)
 
     def planned(self, mine: "Pass", outcome: Outcome) -> None:
-        if outcome.plan.halted is None:
+        if outcome.plan.paused is None:
             return
         self._world.counts["halts"] += 1
         states = {each.result.state for each in self._world.files.trials.values() if each.result is not None}
-        if outcome.plan.halted.startswith("the first"):
+        if outcome.plan.paused.startswith("the first"):
             if states != {"failed"}:
-                self.fail(f"the sweep stopped, and trials ended {states}: {outcome.plan.halted}")
+                self.fail(f"the sweep stopped, and trials ended {states}: {outcome.plan.paused}")
             return
         sent = [run.number for run in outcome.seen.runs.values() if any(not each.refused for each in run.counted)]
         if not sent or any(self.blamed[run]["node"] < 2 for run in sent):
-            self.fail(f"the sweep stopped, and not all of {sent} were lost twice: {outcome.plan.halted}")
+            self.fail(f"the sweep stopped, and not all of {sent} were lost twice: {outcome.plan.paused}")
 
     # ---- at each step
 
     def now(self) -> None:
         self._places()
-        self._keepers()
+        self._reconcilers()
         self._ends_stay()
 
     def _places(self) -> None:
@@ -179,13 +179,13 @@ class Checks:
         if parallel is not None and len(runs) > parallel and not (world.settings.overlap or self.wrong_clocks):
             self.fail(f"{len(runs)} train at once, and parallel is {parallel}")
 
-    def _keepers(self) -> None:
+    def _reconcilers(self) -> None:
         world = self._world
-        live = [each for each in world.cluster.jobs if each.is_keeper and each.known and each.state.is_live]
+        live = [each for each in world.cluster.jobs if each.is_reconciler and each.known and each.state.is_live]
         handing = any(each.state is JobState.RUNNING or each.restart for each in live)
         most = 1 + handing + (2 if world.settings.overlap or self.wrong_clocks else 0)
         if len(live) > most:
-            self.fail(f"{len(live)} keepers live")
+            self.fail(f"{len(live)} reconciler jobs live")
 
     def _ends_stay(self) -> None:
         for number, state in self._ended.items():
@@ -196,7 +196,7 @@ class Checks:
     def at_the_end(self, last: float) -> None:
         """Faults have stopped long ago."""
         world = self._world
-        if world.is_over() or world.halted is not None:
+        if world.is_over() or world.paused is not None:
             return
         if self.unkept and not world.cluster.count():
             world.counts["left to a person"] += 1

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from unetsweep.core.facts import Job, JobState, Point
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.observation import Job, JobState, Point
+from unetsweep.core.ports import ReconcilerRequest, Submission
 
 from .files import Claimed, SimAttempt, moment
 
@@ -34,7 +34,7 @@ class SimJob:
     throttle: int | None = None
     exclude: tuple[str, ...] = ()
     after: "tuple[SimJob, ...] | None" = None
-    """Of a keeper; None: it trains."""
+    """Of a reconciler job; None: it trains."""
     begins: float = 0.0
     state: JobState = JobState.QUEUED
     word: str = "PENDING"
@@ -45,7 +45,7 @@ class SimJob:
     """The controller has it in its books."""
 
     @property
-    def is_keeper(self) -> bool:
+    def is_reconciler(self) -> bool:
         return self.after is not None
 
     def seen(self) -> Job:
@@ -106,13 +106,13 @@ class Cluster:
         self._world.at(1.0, self.kick)
         return ids
 
-    def add_keeper(self, keeper: KeeperRequest) -> str:
+    def add_reconciler(self, reconciler: ReconcilerRequest) -> str:
         now = self._world.time
-        after = tuple(each for each in self.jobs if each.job_id.partition("_")[0] in keeper.after)
-        job = SimJob(str(self._number()), keeper.token, 0, now + self._world.value("late", 0.0), after=after)
-        job.begins = now + keeper.delay_s
+        after = tuple(each for each in self.jobs if each.job_id.partition("_")[0] in reconciler.after)
+        job = SimJob(str(self._number()), reconciler.token, 0, now + self._world.value("late", 0.0), after=after)
+        job.begins = now + reconciler.delay_s
         self.jobs.append(job)
-        self._world.at(keeper.delay_s + 0.5, self.kick)
+        self._world.at(reconciler.delay_s + 0.5, self.kick)
         return job.job_id
 
     def _number(self) -> int:
@@ -140,7 +140,7 @@ class Cluster:
             if each.state is JobState.RUNNING:
                 running[each.token] = running.get(each.token, 0) + 1
         for job in [each for each in self.jobs if each.known and each.state is JobState.QUEUED and each.begins <= now]:
-            if job.is_keeper:
+            if job.is_reconciler:
                 if not self._waits(job):
                     self._start(job, "head")
                 continue
@@ -153,13 +153,13 @@ class Cluster:
     def _is_up(self, node: str) -> bool:
         return self.down.get(node, 0.0) <= self._world.time
 
-    def _waits(self, keeper: SimJob) -> bool:
-        return any(each.known and each.state.is_live for each in keeper.after or ())
+    def _waits(self, reconciler: SimJob) -> bool:
+        return any(each.known and each.state.is_live for each in reconciler.after or ())
 
     def _start(self, job: SimJob, node: str) -> None:
         job.state, job.word, job.node = JobState.RUNNING, "RUNNING", node
         restart = job.restart
-        if job.is_keeper:
+        if job.is_reconciler:
             self._world.at(2.0, lambda: self._keep(job, restart))
             return
         self._world.files.logs.add((job.token, job.job_id))
@@ -169,7 +169,7 @@ class Cluster:
         else:
             self._world.at(START_S, lambda: self._claim(job, restart))
             self._world.at(LIMIT_S, lambda: self._limit(job, restart))
-            self._world.beat(job, restart)
+            self._world.periodic(job, restart)
 
     def _is_on(self, job: SimJob, restart: int) -> bool:
         return job.state is JobState.RUNNING and job.restart == restart
@@ -182,7 +182,7 @@ class Cluster:
     def _keep(self, job: SimJob, restart: int) -> None:
         if not self._is_on(job, restart):
             return
-        if self._world.make_pass("keeper", mine=job.token):
+        if self._world.reconcile_sweep("reconciler", mine=job.token):
             self.end(job, JobState.ENDED, "COMPLETED")
         else:
             self._world.at(60.0, lambda: self._keep(job, restart))
@@ -214,9 +214,9 @@ class Cluster:
             return True
         if run.owner() >= (attempt.number, restart):
             return True
-        trials = [files.trials[trial] for trial, _ in attempt.horizons]
+        trials = [files.trials[trial] for trial, _ in attempt.milestones]
         return (
-            all(epochs in run.horizons for _, epochs in attempt.horizons)
+            all(epochs in run.milestones for _, epochs in attempt.milestones)
             or all(trial.result is not None for trial in trials)
             or all(trial.cancelled is not None for trial in trials)
         )
@@ -242,24 +242,24 @@ class Cluster:
         run.points[training.epoch] = (Point(training.epoch, value, 1 - value, first, 30.0), training.shown)
         run.lines.append((at, training.shown))
         run.saved = training.epoch
-        if self._horizons(training):
+        if self._milestones(training):
             self.leave(training, status=0)
         elif self._world.time - training.since > LIMIT_S - 90:
             self.go_on_later(training, in_place=True)
         else:
             self._world.next_epoch(training)
 
-    def _horizons(self, training: Training) -> bool:
+    def _milestones(self, training: Training) -> bool:
         """Publish what is reached or pruned; whether all of it is there."""
         run, attempt = self._world.files.runs[training.attempt.run], training.attempt
         stop = run.stopped
-        for _, epochs in attempt.horizons:
+        for _, epochs in attempt.milestones:
             if epochs <= training.epoch:
                 state = "diverged" if self._world.diverges(attempt.run) else "complete"
-                run.horizons.setdefault(epochs, (state, training.shown))
-            elif stop is not None and stop.attempt == attempt.number and epochs in stop.horizons:
-                run.horizons.setdefault(epochs, ("pruned", training.shown))
-        return all(epochs in run.horizons for _, epochs in attempt.horizons)
+                run.milestones.setdefault(epochs, (state, training.shown))
+            elif stop is not None and stop.attempt == attempt.number and epochs in stop.milestones:
+                run.milestones.setdefault(epochs, ("pruned", training.shown))
+        return all(epochs in run.milestones for _, epochs in attempt.milestones)
 
     # ---- ending
 
@@ -277,7 +277,7 @@ class Cluster:
         self.leave(training, status=1)
 
     def go_on_later(self, training: Training, *, in_place: bool) -> None:
-        """It stops in good order; the last act requeues the job, or is refused."""
+        """It stops in good order; the exit hook requeues the job, or is refused."""
         training.alive = False
         training.attempt.agains[training.restart] = self._shown(training.shown)
         if in_place:
@@ -301,7 +301,7 @@ class Cluster:
         self.trainings = [each for each in self.trainings if each.alive]
 
     def end(self, job: SimJob, state: JobState, word: str, *, status: int | None = None, zombie: bool = False) -> None:
-        """The job ends; with a status its last act is made."""
+        """The job ends; with a status its exit hook is made."""
         was_running = job.state is JobState.RUNNING
         if not zombie:
             self._stop(job)
@@ -310,12 +310,12 @@ class Cluster:
             self.accounts[job.job_id, job.token] = (state, word)
             self._world.at(MIN_AGE, lambda: self._purge(job))
         self._world.at(1.0, self.kick)
-        if status is not None and was_running and not job.is_keeper:
+        if status is not None and was_running and not job.is_reconciler:
             run, number = self._run_of(job)
             attempt = self._world.files.runs[run].attempts[number]
             if (attempt.token, attempt.index) == (job.token, job.index):
                 attempt.exits[job.restart] = (status, self._shown(0.0))
-            self._world.at(0.5, lambda: self._world.last_act())
+            self._world.at(0.5, lambda: self._world.exit_hook())
 
     def _purge(self, job: SimJob) -> None:
         if not job.state.is_live:
@@ -325,7 +325,7 @@ class Cluster:
     def lose_sight(self, job: SimJob) -> None:
         """The queue lists it no more; where nobody has decided by now, and no accounts tell, its word is lost."""
         job.known = False
-        if not job.is_keeper and not (self._world.settings.accounts and (job.job_id, job.token) in self.accounts):
+        if not job.is_reconciler and not (self._world.settings.accounts and (job.job_id, job.token) in self.accounts):
             run, number = self._run_of(job)
             if self._world.files.runs[run].attempts[number].lost is None:
                 self._world.blame(run, "unexplained")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from unetsweep.core.facts import JobState
+from unetsweep.core.observation import JobState
 from unetsweep.core.sharing import passes
 
 from .files import seen_run
@@ -25,7 +25,7 @@ def apply_fault(world: "World", fault: "Fault", training: "Training | None" = No
             _count(world, fault)
             OF_TRAININGS[kind](world, training)
     elif kind in OF_JOBS:
-        jobs = [each for each in world.cluster.jobs if each.known and each.state.is_live and not each.is_keeper]
+        jobs = [each for each in world.cluster.jobs if each.known and each.state.is_live and not each.is_reconciler]
         queued = kind == "scancel pending"
         jobs = [each for each in jobs if (each.state is JobState.QUEUED) == queued]
         if jobs:
@@ -102,7 +102,7 @@ def _hang(world: "World", training: "Training") -> None:
 
 
 def _killed_hard(world: "World", training: "Training") -> None:
-    """Its batch shell too: no last act."""
+    """Its batch shell too: no exit hook."""
     world.blame(_name(training), "unexplained")
     world.cluster.end(training.job, JobState.ENDED, "FAILED")
 
@@ -145,7 +145,7 @@ OF_JOBS: dict[str, Callable[["World", "SimJob"], None]] = {"scancel running": _s
 
 def _forget(world: "World", which: int) -> None:
     """The controller forgets a whole submission, and gives its id to another."""
-    tokens = sorted({each.token for each in world.cluster.jobs if each.known and not each.is_keeper})
+    tokens = sorted({each.token for each in world.cluster.jobs if each.known and not each.is_reconciler})
     if tokens:
         token = tokens[which % len(tokens)]
         first = next(each.job_id for each in world.cluster.jobs if each.token == token)
@@ -156,8 +156,8 @@ def _forget(world: "World", which: int) -> None:
 
 
 def _kill_all(world: "World", which: int) -> None:
-    """Every job but the keeper dies at once, with no last act."""
-    for job in [each for each in world.cluster.jobs if _is_running(each) and not each.is_keeper]:
+    """Every job but the reconciler job dies at once, with no exit hook."""
+    for job in [each for each in world.cluster.jobs if _is_running(each) and not each.is_reconciler]:
         world.blame(world.files.tokens[job.token][job.index][0], "node")
         world.cluster.end(job, JobState.NODE_FAILED, "NODE_FAIL")
 
@@ -169,9 +169,9 @@ def _purge(world: "World", which: int) -> None:
         world.cluster.jobs.remove(job)
 
 
-def _keeper_dies(world: "World", which: int) -> None:
+def _reconciler_dies(world: "World", which: int) -> None:
     """Its node fails: it is requeued."""
-    for job in [each for each in world.cluster.jobs if each.is_keeper and _is_running(each)]:
+    for job in [each for each in world.cluster.jobs if each.is_reconciler and _is_running(each)]:
         world.cluster.requeue(job, 10.0)
 
 
@@ -179,7 +179,7 @@ def _user_cancels(world: "World", which: int) -> None:
     left = sorted(world.files.open)
     if left:
         world.files.trials[left[which % len(left)]].cancelled = world.time
-        world.make_pass("cancel", eager=True)
+        world.reconcile_sweep("cancel", interactive=True)
 
 
 def _user_retries(world: "World", which: int) -> None:
@@ -192,11 +192,11 @@ def _user_retries(world: "World", which: int) -> None:
     if run.saved > trial.epochs or passes(seen_run(run, world.time), trial.epochs):
         return  # it is refused
     shared = any(world.files.trials[number].run == trial.run for number in world.files.open)
-    run.forgiven = max(run.forgiven, last - (shared and last > 0 and run.attempts[last].lost is None))
-    run.horizons.pop(trial.epochs, None)
+    run.retries_reset_at = max(run.retries_reset_at, last - (shared and last > 0 and run.attempts[last].lost is None))
+    run.milestones.pop(trial.epochs, None)
     if run.stopped is not None:
-        left = tuple(epochs for epochs in run.stopped.horizons if epochs != trial.epochs)
-        run.stopped = replace(run.stopped, horizons=left, is_lifted=run.stopped.attempt <= run.forgiven)
+        left = tuple(epochs for epochs in run.stopped.milestones if epochs != trial.epochs)
+        run.stopped = replace(run.stopped, milestones=left, is_lifted=run.stopped.attempt <= run.retries_reset_at)
     world.check.reopens(trial)
     trial.cancelled, trial.result = None, None
     world.files.open.add(trial.number)
@@ -221,7 +221,7 @@ OF_ALL: dict[str, Callable[["World", int], None]] = {
     "kill": _kill,
     "sleep": _sleep,
     "clock": _clock,
-    "silence": lambda w, n: w.turn_on("silence", 30 + n % 600),
+    "scheduler_error": lambda w, n: w.turn_on("scheduler_error", 30 + n % 600),
     "refusal": lambda w, n: w.turn_on("refusal", 30 + n % 300),
     "limit": lambda w, n: w.turn_on("limit", 30 + n % 600),
     "late listing": lambda w, n: w.turn_on("late", 120, 5.0 + n % 60),
@@ -232,7 +232,7 @@ OF_ALL: dict[str, Callable[["World", int], None]] = {
     "forgotten, its id given away": _forget,
     "every job dies": _kill_all,
     "the queue forgets what has ended": _purge,
-    "the keeper's node fails": _keeper_dies,
+    "the reconciler job's node fails": _reconciler_dies,
     "the user cancels": _user_cancels,
     "the user retries": _user_retries,
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from unetsweep.contract import Result
 from unetsweep.core.causes import Cause
-from unetsweep.core.facts import Attempt, Ending, Failure, Keeper, Point, Run, Seen, Stopped, Trial
+from unetsweep.core.observation import Attempt, Ending, Failure, Observation, Point, ReconcilerJob, Run, Stopped, Trial
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 FEW = 10
@@ -40,7 +40,7 @@ class SimAttempt:
     index: int
     at: datetime
     throttle: int | None
-    horizons: tuple[tuple[int, int], ...]
+    milestones: tuple[tuple[int, int], ...]
     mem: str | None
     micro_batch: int | None
     job_id: str | None = None
@@ -59,14 +59,14 @@ class SimRun:
 
     number: int
     attempts: dict[int, SimAttempt] = field(default_factory=dict)
-    horizons: dict[int, tuple[str, float]] = field(default_factory=dict)
+    milestones: dict[int, tuple[str, float]] = field(default_factory=dict)
     points: dict[int, tuple[Point, float]] = field(default_factory=dict)
     lines: list[tuple[datetime, float]] = field(default_factory=list)
     """(time, shown) of every line of progress."""
     saved: int = 0
     """The epoch of its last checkpoint."""
     stopped: Stopped | None = None
-    forgiven: int = 0
+    retries_reset_at: int = 0
 
     def owner(self) -> tuple[int, int]:
         """The highest claim."""
@@ -89,8 +89,8 @@ class SimTrial:
 
 
 @dataclass(slots=True)
-class SimKeeper:
-    """The files of one keeper."""
+class SimReconciler:
+    """The files of one reconciler job."""
 
     token: str
     at: datetime
@@ -104,7 +104,7 @@ class Files:
     trials: dict[int, SimTrial] = field(default_factory=dict)
     runs: dict[int, SimRun] = field(default_factory=dict)
     tokens: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    keepers: dict[int, SimKeeper] = field(default_factory=dict)
+    reconcilers: dict[int, SimReconciler] = field(default_factory=dict)
     logs: set[tuple[str, str]] = field(default_factory=set)
     """(token, job id) of every job that was started."""
     stopped: bool = False
@@ -112,8 +112,8 @@ class Files:
     open: set[int] = field(default_factory=set)
     """Numbers of the trials that have not ended."""
 
-    def look(self, now: float, clock: datetime) -> Seen:
-        """What a pass sees."""
+    def look(self, now: float, clock: datetime) -> Observation:
+        """What a reconciliation sees."""
         trials = [self.trials[number] for number in sorted(self.open)]
         found = tuple(
             Trial(each.number, each.run, each.epochs, each.cancelled is not None, int(each.params["batch_size"]))
@@ -121,14 +121,14 @@ class Files:
         )
         runs = {number: seen_run(self.runs[number], now) for number in {each.run for each in trials}}
         ended = len(self.trials) - len(self.open)
-        return Seen(ended, found, runs, self.stopped, None, self._failures(ended), self._keeper())
+        return Observation(ended, found, runs, self.stopped, None, self._failures(ended), self._reconciler())
 
-    def _keeper(self) -> Keeper | None:
-        if not self.keepers:
+    def _reconciler(self) -> ReconcilerJob | None:
+        if not self.reconcilers:
             return None
-        number = max(self.keepers)
-        last = self.keepers[number]
-        return Keeper(number, last.token, last.at, last.lost)
+        number = max(self.reconcilers)
+        last = self.reconcilers[number]
+        return ReconcilerJob(number, last.token, last.at, last.lost)
 
     def _failures(self, ended: int) -> tuple[Failure, ...]:
         if ended > FEW:
@@ -156,9 +156,9 @@ def seen_run(run: SimRun, now: float) -> Run:
         attempts.append(_attempt(each, now, refusals))
         refusals = refusals + 1 if each.lost is not None and each.lost.get("refused") else 0
     points = _shown(run.points.values(), now)
-    horizons = {epochs: state for epochs, (state, shown) in run.horizons.items() if shown <= now}
+    milestones = {epochs: state for epochs, (state, shown) in run.milestones.items() if shown <= now}
     last_at = next((at for at, shown in reversed(run.lines) if shown <= now), None)
-    return Run(run.number, horizons, tuple(attempts), None, points, last_at, run.stopped, run.forgiven)
+    return Run(run.number, milestones, tuple(attempts), None, points, last_at, run.stopped, run.retries_reset_at)
 
 
 def _shown(points: Iterable[tuple[Point, float]], now: float) -> tuple[Point, ...]:
@@ -175,7 +175,7 @@ def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
         each.token,
         each.index,
         each.at,
-        horizons=tuple(sorted(epochs for _, epochs in each.horizons)),
+        milestones=tuple(sorted(epochs for _, epochs in each.milestones)),
         throttle=each.throttle,
         job_id=each.job_id,
         claimed_by=claim.job_id if claim else None,
@@ -188,7 +188,7 @@ def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
         refused=lost.get("refused", False),
         limit=lost.get("limit", False),
         refusals=refusals,
-        again="the time limit is near" if each.agains.get(restart, now + 1) <= now else None,
+        requeue_reason="the time limit is near" if each.agains.get(restart, now + 1) <= now else None,
         ended_for=Cause[each.ended_for] if each.ended_for else None,
         mem=each.mem,
         micro_batch=each.micro_batch,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from unetsweep.core import again, keeping, outcome, places, sharing
+from unetsweep.core import attempt_state, capacity, reconciler_job, retry_policy, sharing
 from unetsweep.core import plan as plans
-from unetsweep.core.facts import JobState, Run
+from unetsweep.core.observation import JobState, Run
 from unetsweep.shell import reconcile as passes
 
 Patch = pytest.MonkeyPatch
@@ -26,7 +26,7 @@ def _capacity_as(patch: Patch, **change: Any) -> None:
     patch.setattr(passes, "plan", lambda spec, seen, capacity, now: real(spec, seen, replace(capacity, **change), now))
 
 
-def silence_counts_as_absence(patch: Patch) -> None:
+def a_scheduler_error_counts_as_absence(patch: Patch) -> None:
     real = passes.ask
     patch.setattr(passes, "ask", lambda scheduler, seen: (real(scheduler, seen)[0], None))
 
@@ -40,67 +40,67 @@ def late_files_are_not_awaited(patch: Patch) -> None:
 
 
 def lost_attempts_are_not_counted(patch: Patch) -> None:
-    patch.setattr(again, "_too_often", lambda *_: None)
+    patch.setattr(retry_policy, "_too_often", lambda *_: None)
 
 
 def starts_that_get_nowhere_are_not_counted(patch: Patch) -> None:
-    patch.setattr(again, "_stuck", lambda *_: None)
+    patch.setattr(retry_policy, "_stuck", lambda *_: None)
 
 
 def every_loss_is_the_last(patch: Patch) -> None:
-    patch.setattr(again, "after", lambda *_: "no second try")
+    patch.setattr(retry_policy, "after", lambda *_: "no second try")
 
 
-def what_was_forgiven_still_counts(patch: Patch) -> None:
+def a_retry_reset_is_ignored(patch: Patch) -> None:
     patch.setattr(Run, "counted", property(lambda run: run.attempts))
 
 
 def a_result_does_not_outrank_the_queue(patch: Patch) -> None:
     def hidden(run: Run) -> Run:
         is_over = run.last is not None and run.last.job is not None and not run.last.job.state.is_live
-        return replace(run, horizons={}) if is_over else run
+        return replace(run, milestones={}) if is_over else run
 
     _seen_as(patch, lambda seen: replace(seen, runs={number: hidden(run) for number, run in seen.runs.items()}))
 
 
 def a_status_of_zero_is_success(patch: Patch) -> None:
-    real = outcome.outcome_of
+    real = attempt_state.attempt_state
 
-    def believed(run: Run, look: outcome.Look) -> Any:
+    def believed(run: Run, look: attempt_state.DecisionContext) -> Any:
         ending = run.last.ending if run.last is not None and run.last.lost is None else None
-        return outcome.Over("complete", "0") if ending is not None and ending.status == 0 else real(run, look)
+        return attempt_state.Finished("complete", "0") if ending is not None and ending.status == 0 else real(run, look)
 
-    patch.setattr(plans, "outcome_of", believed)
+    patch.setattr(plans, "attempt_state", believed)
 
 
 def throttle_is_ignored(patch: Patch) -> None:
-    real = places.fill
+    real = capacity.schedule
 
     def unbound(*args: Any, **kwargs: Any) -> Any:
         submits, why = real(*args, **kwargs)
         return [replace(each, throttle=None) for each in submits], why
 
-    patch.setattr(places, "fill", unbound)
+    patch.setattr(plans, "schedule", unbound)
 
 
 def what_lives_takes_no_place(patch: Patch) -> None:
-    patch.setattr(places, "in_use", lambda live: 0)
+    patch.setattr(capacity, "in_use", lambda live: 0)
 
 
-def everybody_leaves_a_keeper(patch: Patch) -> None:
-    patch.setattr(keeping, "wants_keeper", lambda *_: True)
+def everybody_leaves_a_reconciler(patch: Patch) -> None:
+    patch.setattr(reconciler_job, "wants_reconciler", lambda *_: True)
 
 
-def nobody_leaves_a_keeper(patch: Patch) -> None:
-    patch.setattr(keeping, "wants_keeper", lambda *_: False)
+def nobody_leaves_a_reconciler(patch: Patch) -> None:
+    patch.setattr(reconciler_job, "wants_reconciler", lambda *_: False)
 
 
-def a_dead_keeper_counts(patch: Patch) -> None:
-    patch.setattr(keeping, "is_kept", lambda *_: True)
+def a_dead_reconciler_counts(patch: Patch) -> None:
+    patch.setattr(reconciler_job, "is_waiting", lambda *_: True)
 
 
-def a_keeper_goes_before_the_next_is_sure(patch: Patch) -> None:
-    patch.setattr(passes.Outcome, "lacks_keeper", property(lambda _: False))
+def a_reconciler_goes_before_the_next_is_sure(patch: Patch) -> None:
+    patch.setattr(passes.Outcome, "lacks_reconciler", property(lambda _: False))
 
 
 def cancelled_trials_are_sent_again(patch: Patch) -> None:
@@ -112,26 +112,26 @@ def what_waits_counts_as_dead(patch: Patch) -> None:
 
 
 def what_the_queue_forgot_was_cancelled(patch: Patch) -> None:
-    real = outcome._unlisted
+    real = attempt_state._unlisted
 
-    def believed(last: Any, look: outcome.Look) -> Any:
+    def believed(last: Any, look: attempt_state.DecisionContext) -> Any:
         found = real(last, look)
-        return outcome.Over("cancelled", "gone") if isinstance(found, outcome.Lost) else found
+        return attempt_state.Finished("cancelled", "gone") if isinstance(found, attempt_state.Lost) else found
 
-    patch.setattr(outcome, "_unlisted", believed)
+    patch.setattr(attempt_state, "_unlisted", believed)
 
 
 def an_ended_element_was_cancelled_before_it_began(patch: Patch) -> None:
-    real = outcome._unlisted
-    patch.setattr(outcome, "_unlisted", lambda last, look: real(replace(last, ending=None), look))
+    real = attempt_state._unlisted
+    patch.setattr(attempt_state, "_unlisted", lambda last, look: real(replace(last, ending=None), look))
 
 
 def a_pause_is_a_hang(patch: Patch) -> None:
-    patch.setattr(outcome, "_silent_for", lambda *_: timedelta(minutes=11))
+    patch.setattr(attempt_state, "_silent_for", lambda *_: timedelta(minutes=11))
 
 
-def a_halt_without_a_cause(patch: Patch) -> None:
-    patch.setattr(outcome, "halted", lambda seen: "no job of the sweep gets as far as its training")
+def a_pause_without_a_cause(patch: Patch) -> None:
+    patch.setattr(attempt_state, "pause_reason", lambda seen: "no job of the sweep gets as far as its training")
 
 
 def a_training_goes_back(patch: Patch) -> None:
@@ -159,39 +159,39 @@ def what_is_through_was_lost(patch: Patch) -> None:
 
 
 def what_is_through_has_gone(patch: Patch) -> None:
-    patch.setattr(outcome, "_gone_on", lambda last: outcome.Lost("it goes on"))
+    patch.setattr(attempt_state, "_gone_on", lambda last: attempt_state.Lost("it goes on"))
 
 
 NEEDS = {
     late_files_are_not_awaited: ("late files", "scancel running"),
     an_ended_element_was_cancelled_before_it_began: ("bad start", "the queue forgets what has ended"),
-    a_keeper_goes_before_the_next_is_sure: ("kill", "every job dies", "limit"),
+    a_reconciler_goes_before_the_next_is_sure: ("kill", "every job dies", "limit"),
     what_is_through_was_lost: ("unexplained",),
 }
 """Faults without which it does no harm."""
 
 ALL = (
-    silence_counts_as_absence,
+    a_scheduler_error_counts_as_absence,
     grace_is_ignored,
     late_files_are_not_awaited,
     lost_attempts_are_not_counted,
     starts_that_get_nowhere_are_not_counted,
     every_loss_is_the_last,
-    what_was_forgiven_still_counts,
+    a_retry_reset_is_ignored,
     a_result_does_not_outrank_the_queue,
     a_status_of_zero_is_success,
     throttle_is_ignored,
     what_lives_takes_no_place,
-    everybody_leaves_a_keeper,
-    nobody_leaves_a_keeper,
-    a_dead_keeper_counts,
-    a_keeper_goes_before_the_next_is_sure,
+    everybody_leaves_a_reconciler,
+    nobody_leaves_a_reconciler,
+    a_dead_reconciler_counts,
+    a_reconciler_goes_before_the_next_is_sure,
     cancelled_trials_are_sent_again,
     what_waits_counts_as_dead,
     what_the_queue_forgot_was_cancelled,
     an_ended_element_was_cancelled_before_it_began,
     a_pause_is_a_hang,
-    a_halt_without_a_cause,
+    a_pause_without_a_cause,
     a_training_goes_back,
     any_two_trainings_are_one,
     what_is_through_was_lost,
@@ -199,27 +199,27 @@ ALL = (
 )
 
 CAUGHT_BY = {
-    silence_counts_as_absence: 2,
+    a_scheduler_error_counts_as_absence: 2,
     grace_is_ignored: 1,
     late_files_are_not_awaited: 12,
     lost_attempts_are_not_counted: 13,
     starts_that_get_nowhere_are_not_counted: 66,
     every_loss_is_the_last: 1,
-    what_was_forgiven_still_counts: 11,
+    a_retry_reset_is_ignored: 11,
     a_result_does_not_outrank_the_queue: 6,
     a_status_of_zero_is_success: 14,
     throttle_is_ignored: 3,
     what_lives_takes_no_place: 3,
-    everybody_leaves_a_keeper: 1,
-    nobody_leaves_a_keeper: 2,
-    a_dead_keeper_counts: 199,
-    a_keeper_goes_before_the_next_is_sure: 20,
+    everybody_leaves_a_reconciler: 1,
+    nobody_leaves_a_reconciler: 2,
+    a_dead_reconciler_counts: 199,
+    a_reconciler_goes_before_the_next_is_sure: 20,
     cancelled_trials_are_sent_again: 23,
     what_waits_counts_as_dead: 0,
     what_the_queue_forgot_was_cancelled: 6,
     an_ended_element_was_cancelled_before_it_began: 260,
     a_pause_is_a_hang: 1,
-    a_halt_without_a_cause: 0,
+    a_pause_without_a_cause: 0,
     a_training_goes_back: 26,
     any_two_trainings_are_one: 0,
     what_is_through_was_lost: 26,

@@ -1,4 +1,5 @@
-"""One pass's view of the world: the ports of core/ports and shell/world, each deed a place to die or to sleep at."""
+"""One reconciliation's view of the world: the ports of core/ports and shell/world, each deed a place to die or to sleep
+at."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,30 +7,30 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from unetsweep.contract import Result, TrialConfig, run_key
-from unetsweep.core.actions import Element, Stop
-from unetsweep.core.facts import Job, JobState, Point, Seen, Stopped
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.actions import Element, Prune
+from unetsweep.core.observation import Job, JobState, Observation, Point, Stopped
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
 from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 
-from .files import SimAttempt, SimKeeper, SimRun, SimTrial, moment
+from .files import SimAttempt, SimReconciler, SimRun, SimTrial, moment
 
 if TYPE_CHECKING:
     from .world import World
 
 
 class Killed(BaseException):
-    """The pass ends here; no `except Exception` stops it."""
+    """The reconciliation ends here; no `except Exception` stops it."""
 
 
 @dataclass(slots=True)
 class Pass:
-    """What one pass knows, for the invariants."""
+    """What one reconciliation knows, for the invariants."""
 
     world: "World"
     skew: float
-    is_keeper: bool = False
+    is_reconciler: bool = False
     is_silent: bool = False
     alive: frozenset[tuple[str, int]] = frozenset()
     """(token, index) of what the queue listed as alive when it was asked."""
@@ -52,7 +53,7 @@ class PassFiles:
     def __init__(self, mine: Pass) -> None:
         self._pass, self._world, self._files = mine, mine.world, mine.world.files
 
-    def look(self) -> Seen:
+    def look(self) -> Observation:
         self._pass.cancelled = frozenset(n for n in self._files.open if self._files.trials[n].cancelled is not None)
         return self._files.look(self._world.time, self._pass.now())
 
@@ -96,8 +97,8 @@ class PassFiles:
         self._pass.deed()
         return added
 
-    def horizon(self, run: int, epochs: int) -> Result | None:
-        state, shown = self._files.runs[run].horizons.get(epochs, ("", self._world.time + 1))
+    def milestone(self, run: int, epochs: int) -> Result | None:
+        state, shown = self._files.runs[run].milestones.get(epochs, ("", self._world.time + 1))
         return Result(state=state, val_iou=0.5) if shown <= self._world.time else None  # type: ignore[arg-type]
 
     def end_trial(self, trial: int, result: Result) -> bool:
@@ -120,7 +121,7 @@ class PassFiles:
             attempts = self._files.runs[each.run].attempts
             if each.attempt not in attempts:
                 attempts[each.attempt] = SimAttempt(
-                    each.run, each.attempt, token, index, at, throttle, each.horizons, each.mem, each.micro_batch
+                    each.run, each.attempt, token, index, at, throttle, each.milestones, each.mem, each.micro_batch
                 )
                 owned.append(each)
         self._pass.deed()
@@ -141,7 +142,7 @@ class PassFiles:
         for each, job_id in zip(elements, job_ids, strict=True):
             self.record_job(each.run, each.attempt, job_id)
 
-    def give_up(self, run: int, attempt: int, reason: str, **about: object) -> None:
+    def mark_lost(self, run: int, attempt: int, reason: str, **about: object) -> None:
         self._pass.deed()
         found = self._attempt(run, attempt)
         self._world.check.gives_up(self._pass, found)
@@ -168,9 +169,9 @@ class PassFiles:
     def progress(self, run: int) -> Sequence[Point]:
         return [point for point, shown in self._files.runs[run].points.values() if shown <= self._world.time]
 
-    def stop_run(self, stop: Stop) -> None:
+    def stop_run(self, stop: Prune) -> None:
         self._pass.deed()
-        stopped = Stopped(stop.attempt, stop.trial, stop.horizons, stop.epoch, stop.reason)
+        stopped = Stopped(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason)
         self._files.runs[stop.run].stopped = stopped
         self._pass.deed()
 
@@ -190,7 +191,7 @@ class PassQueue:
         self._pass, self._world, self._cluster = mine, mine.world, mine.world.cluster
 
     def _answer(self) -> None:
-        if self._world.is_on("silence"):
+        if self._world.is_on("scheduler_error"):
             self._pass.is_silent = True
             raise SchedulerError("squeue: Unable to contact slurm controller")
 
@@ -249,37 +250,37 @@ class PassQueue:
         self._cluster.cancel([job_id])
         self._pass.deed()
 
-    def submit_keeper(self, keeper: KeeperRequest) -> str:
+    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
         self._pass.deed()
         self._world.check.keeps(self._pass)
         self._refuse(1)
-        job_id = self._cluster.add_keeper(keeper)
+        job_id = self._cluster.add_reconciler(reconciler)
         self._pass.deed()
         return job_id
 
 
-class PassKeepers:
-    """The Keepers port."""
+class SimulatedReconcilers:
+    """The Reconciler jobs port."""
 
     def __init__(self, mine: Pass) -> None:
-        self._pass, self._world, self._keepers = mine, mine.world, mine.world.files.keepers
+        self._pass, self._world, self._reconcilers = mine, mine.world, mine.world.files.reconcilers
 
     def intend(self, number: int) -> str | None:
         self._pass.deed()
-        if number in self._keepers:
+        if number in self._reconcilers:
             return None
         token = self._world.new_token()
-        self._keepers[number] = SimKeeper(token, self._pass.now())
+        self._reconcilers[number] = SimReconciler(token, self._pass.now())
         self._pass.deed()
         return token
 
     def record(self, number: int, job_id: str) -> None:
         self._pass.deed()
 
-    def give_up(self, number: int, reason: str) -> None:
+    def mark_lost(self, number: int, reason: str) -> None:
         self._pass.deed()
-        self._keepers[number].lost = True
-        if not self._pass.is_keeper and not reason.startswith("nothing is left"):
+        self._reconcilers[number].lost = True
+        if not self._pass.is_reconciler and not reason.startswith("nothing is left"):
             self._world.check.unkept = True
 
 

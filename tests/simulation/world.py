@@ -1,7 +1,7 @@
 """A history of one sweep: the real `reconcile` on files and a cluster in memory, with a script of faults.
 
 Rule 1: a history follows from its settings and its script alone; the same ones give the same history.
-Rule 2: jobs, beats and keepers make the passes; a person only begins, and does what the script says.
+Rule 2: jobs and reconciler jobs reconcile; a person only begins, and does what the script says.
 """
 
 import heapq
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unetsweep.contract import DataConfig, ModelConfig
-from unetsweep.core.actions import Keep, Submit
-from unetsweep.core.facts import JobState
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.actions import Submit, SubmitReconciler
+from unetsweep.core.observation import JobState
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Choices, Range, Resources, RunSpec, Space, StudySpec, SweepSpec, trials_wanted
 from unetsweep.errors import UnetsweepError
 from unetsweep.shell import reconcile as passes
@@ -24,7 +24,7 @@ from .checks import Checks
 from .cluster import Cluster, SimJob, Training
 from .faults import apply_fault
 from .files import Files
-from .ports import Killed, Pass, PassFiles, PassKeepers, PassQueue, Study
+from .ports import Killed, Pass, PassFiles, PassQueue, SimulatedReconcilers, Study
 
 PATIENCE_S = 24 * 3600.0
 """So long after the last fault the sweep must have ended."""
@@ -53,7 +53,7 @@ class Settings:
     """Further numbers of epochs: trials that differ in them alone share a run."""
     parallel: int | None = 2
     sampler: str = "grid"
-    driver: str = "relay"
+    driver: str = "jobs"
     pruner: str | None = None
     accounts: bool = False
     overlap: bool = False
@@ -93,7 +93,7 @@ class World:
         self.spec = spec_of(self.settings)
         self.cluster = Cluster(self)
         self.check = Checks(self)
-        self.halted: str | None = None
+        self.paused: str | None = None
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._order = 0
         self._on: dict[str, tuple[float, float]] = {}
@@ -190,14 +190,14 @@ class World:
     # ---- passes
 
     def moment_of(self, mine: Pass) -> None:
-        """A pass is between two deeds: it may die here, or sleep."""
+        """A reconciliation is between two deeds: it may die here, or sleep."""
         self.counts["deeds"] += 1
         if self.deaths:
             self.deaths[0] -= 1
             if self.deaths[0] < 0:
                 self.deaths.pop(0)
                 self.counts["kills"] += 1
-                self.note("! the pass is killed")
+                self.note("! the reconciliation is killed")
                 raise Killed
         if self.sleeps and self._depth < 3:
             left, seconds = self.sleeps[0]
@@ -205,12 +205,12 @@ class World:
             if left <= 0:
                 self.sleeps.pop(0)
                 self.counts["sleeps"] += 1
-                self.note(f"! the pass sleeps for {seconds:.0f} s")
+                self.note(f"! the reconciliation sleeps for {seconds:.0f} s")
                 self._held_until = self.time + LEASE_S
                 self.advance(seconds if self.settings.overlap else min(seconds, LEASE_S - 5))
-                self.note("the pass wakes")
+                self.note("the reconciliation wakes")
 
-    def make_pass(self, who: str, mine: str | None = None, *, eager: bool = False) -> bool:
+    def reconcile_sweep(self, who: str, mine: str | None = None, *, interactive: bool = False) -> bool:
         """Whether it came to its end; where the lease is held, its holder takes another turn."""
         if self.check.broken:
             return True
@@ -220,14 +220,14 @@ class World:
         self.counts["passes"] += 1
         self._depth += 1
         try:
-            return self._pass(who, mine, eager=eager)
+            return self._pass(who, mine, interactive=interactive)
         finally:
             self._depth -= 1
             if not self._depth and self._turn:
                 self._turn = False
-                self.at(0.1, lambda: self.make_pass("another turn"))
+                self.at(0.1, lambda: self.reconcile_sweep("another turn"))
 
-    def _pass(self, who: str, mine: str | None, *, eager: bool) -> bool:
+    def _pass(self, who: str, mine: str | None, *, interactive: bool) -> bool:
         view = Pass(self, self.value("clock", 0.0), mine is not None)
         self.note(f"pass: {who}")
         ports = Ports(
@@ -236,11 +236,11 @@ class World:
             PassQueue(view),
             Study(self),
             view,
-            PassKeepers(view),
+            SimulatedReconcilers(view),
             lambda token, sent: self._submission(token, sent),
-            lambda token, keep: self._keeper(token, keep),
+            lambda token, keep: self._reconciler(token, keep),
             mine=mine,
-            eager=eager,
+            interactive=interactive,
         )
         try:
             outcome = passes.reconcile(ports, told=lambda action: self.note(f"  {action}"))
@@ -249,9 +249,9 @@ class World:
         except UnetsweepError as error:
             self.note(f"  {error}")
             return False
-        self.halted = outcome.plan.halted
+        self.paused = outcome.plan.paused
         self.check.planned(view, outcome)
-        return mine is None or (outcome.seen.silence is None and not outcome.lacks_keeper)
+        return mine is None or (outcome.seen.scheduler_error is None and not outcome.lacks_reconciler)
 
     def _submission(self, token: str, sent: Submit) -> Submission:
         resources = Resources(mem=sent.mem)
@@ -259,43 +259,43 @@ class World:
             token, "sim", Path("/sim"), len(sent.elements), resources, sent.throttle, exclude=sent.exclude
         )
 
-    def _keeper(self, token: str, keep: Keep) -> KeeperRequest:
-        return KeeperRequest(token, "sim", Path("/sim"), Resources(), keep.after, keep.delay_s)
+    def _reconciler(self, token: str, keep: SubmitReconciler) -> ReconcilerRequest:
+        return ReconcilerRequest(token, "sim", Path("/sim"), Resources(), keep.after, keep.delay_s)
 
-    # ---- who makes passes
+    # ---- who reconciles
 
-    def last_act(self) -> None:
-        if self.settings.driver == "relay":
-            self.make_pass("last act")
+    def exit_hook(self) -> None:
+        if self.settings.driver == "jobs":
+            self.reconcile_sweep("exit hook")
 
-    def beat(self, job: SimJob, restart: int) -> None:
-        """The job's batch shell looks whether a pass is due, as long as it lives."""
+    def periodic(self, job: SimJob, restart: int) -> None:
+        """The job's batch shell looks whether a reconciliation is due, as long as it lives."""
 
         def look() -> None:
             if job.state is not JobState.RUNNING or job.restart != restart:
                 return
-            if self.settings.driver == "relay" and self.time - self.files.looked >= 60:
-                self.make_pass("beat")
-            self.beat(job, restart)
+            if self.settings.driver == "jobs" and self.time - self.files.looked >= 60:
+                self.reconcile_sweep("periodic")
+            self.periodic(job, restart)
 
         self.at(30 + 30 * self.random.random(), look)
 
     def begin(self) -> None:
         """Somebody submits the sweep (again)."""
-        if self.settings.driver == "relay":
+        if self.settings.driver == "jobs":
             self.person()
         else:
             self.watch()
 
     def person(self) -> None:
-        """Who began the sweep tries until a pass comes to its end and the queue answered."""
-        is_fine = self.make_pass("submit", eager=True) and not self.is_on("silence")
+        """Who began the sweep tries until a reconciliation comes to its end and the queue answered."""
+        is_fine = self.reconcile_sweep("submit", interactive=True) and not self.is_on("scheduler_error")
         is_fine = is_fine and bool(self.cluster.count() or not self.files.open)  # else it says that nothing was sent
         if not is_fine:
             self.at(60.0, self.person)
 
     def watch(self) -> None:
-        self.make_pass("watch")
+        self.reconcile_sweep("watch")
         if not self.is_over():
             self.at(30.0, self.watch)
 

@@ -87,7 +87,7 @@ def make(cluster: Cluster, tmp_path: Path) -> Callable[..., Submission]:
         token = secrets.token_hex(6)
         (sweep_dir / layout.submission(token)).mkdir(parents=True)
         wanted = Resources(**({"time_min": 5, "mem": "200M"} | resources))
-        return Submission(token, "grid", sweep_dir, elements, wanted, throttle, relay=False)
+        return Submission(token, "grid", sweep_dir, elements, wanted, throttle, jobs_reconcile=False)
 
     return submission
 

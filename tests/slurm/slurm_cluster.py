@@ -10,7 +10,7 @@ import pytest
 
 from unetsweep.adapters.slurm import Slurm
 from unetsweep.core import layout
-from unetsweep.core.facts import Job
+from unetsweep.core.observation import Job
 from unetsweep.core.ports import Submission
 
 with_accounts = pytest.mark.parametrize("cluster", ["dbd"], indirect=True)

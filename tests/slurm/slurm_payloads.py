@@ -61,7 +61,7 @@ class Fail:
 
 @dataclass(frozen=True)
 class Again:
-    """Submits another job from inside this one, as a last act does."""
+    """Submits another job from inside this one, as a exit hook does."""
 
     submission: Submission
     payload: Note

@@ -48,7 +48,7 @@ def results_of(name: str) -> list[dict[str, Any]]:
 
 
 def until_ended(name: str, seconds: float = PATIENCE_S) -> list[dict[str, Any]]:
-    """The results of all, as soon as they are there: nobody makes a pass here, so the jobs must do it themselves."""
+    """The results of all, as soon as they are there: nobody reconciles here, so the jobs must do it themselves."""
     deadline = time.monotonic() + seconds
     wanted = json.loads(unetsweep("status", name, "--json").stdout)["wanted"]
     while len(list(Path(f"results/{name}/trials").glob("*/result.json"))) < wanted:

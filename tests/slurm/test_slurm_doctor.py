@@ -70,7 +70,7 @@ def test_the_page_tells_what_a_node_did_and_nothing_of_it_stays(cluster: Cluster
     assert "SLURM_RESTART_COUNT=1" in node["requeue of itself"][1]
     assert rows(said, "accounting")["accounting"][0] == "ok"
     assert rows(said, "limits")["partitions"][1].startswith("main* (at most 7-00:00:00")
-    assert any("driver: relay" in line for line in said["advice"])
+    assert any("driver: jobs" in line for line in said["advice"])
     assert_nothing_left(cluster, results)
 
 
@@ -90,7 +90,7 @@ def test_where_a_node_may_not_sbatch_watch_is_recommended_in_sbatch_s_words(
     assert verdict == "limited"
     assert "Batch job submission failed: Access/permission denied" in finding
     assert rows(said, "accounting")["accounting"][0] == "limited", "there is none"
-    (line,) = [line for line in said["advice"] if "driver: watch" in line]
+    (line,) = [line for line in said["advice"] if "driver: cli" in line]
     assert "Access/permission denied" in line
     assert_nothing_left(cluster, tmp_path / "results")
 

@@ -14,7 +14,7 @@ from slurm_cluster import Cluster, folder_of, log, logs, wait_for, with_accounts
 from unetsweep.adapters import slurm, submitit_jobs
 from unetsweep.adapters.slurm import Slurm
 from unetsweep.core import layout
-from unetsweep.core.facts import JobState
+from unetsweep.core.observation import JobState
 from unetsweep.core.ports import Submission
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 
@@ -132,9 +132,9 @@ def test_silence_of_the_controller_is_no_refusal_and_the_job_is_found_by_its_tok
     controller = cluster.pid("slurmctld")
     os.kill(controller, signal.SIGSTOP)
     try:
-        with pytest.raises(SchedulerError, match="may exist") as silence:
+        with pytest.raises(SchedulerError, match="may exist") as scheduler_error:
             submitit_jobs.submit(sent, payloads.Note(str(out)), timeout=2)
-        assert not isinstance(silence.value, RefusedError)
+        assert not isinstance(scheduler_error.value, RefusedError)
         with pytest.raises(SchedulerError, match="no answer within 1 s"):
             Slurm(lambda _: payloads.Fail(), timeout=1).jobs([sent.token])
         assert not slurm.available(timeout=1)
@@ -158,7 +158,7 @@ def last(command, **options):
     run(command, **options)
     os._exit(9)
 subprocess.run = last
-sent = Submission(sys.argv[1], "grid", Path(sys.argv[2]), 3, Resources(mem="200M", time_min=5), relay=False)
+sent = Submission(sys.argv[1], "grid", Path(sys.argv[2]), 3, Resources(mem="200M", time_min=5), jobs_reconcile=False)
 submitit_jobs.submit(sent, payloads.Note(sys.argv[3]))
 """
 

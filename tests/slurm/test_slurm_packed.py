@@ -142,7 +142,7 @@ STOPS = GOES_ON.replace(
     "for epoch in",
     """claim = os.environ["UNETSWEEP_CLAIM"]
 if claim == "1-0" and out.endswith("0"):
-    json.dump({"schema": 1, "reason": "the time limit is near"}, open(f"{out}/again-{claim}.json", "w"))
+    json.dump({"schema": 1, "reason": "the time limit is near"}, open(f"{out}/requeue-{claim}.json", "w"))
     sys.exit()
 for epoch in""",
 )
@@ -170,7 +170,7 @@ def name() -> str:
 
 
 def test_a_job_that_is_killed_loses_no_run(place: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("UNETSWEEP_CLOCKS", "unseen=15,result=3,keeper=5")
+    monkeypatch.setenv("UNETSWEEP_CLOCKS", "unseen=15,result=3,reconciler=5")
     (place / "trainer.py").write_text(GOES_ON)
     (place / "tpe.yaml").write_text(TPE.replace("trials: 6", "trials: 2"))
     unetsweep("submit", "tpe.yaml")

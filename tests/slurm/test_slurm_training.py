@@ -69,7 +69,7 @@ def test_trainings_of_two_processes_each_alone_one_requeued_one_shared_or_packed
     place: Path, cluster: Cluster
 ):
     text = sweep_of("24, 8, 16")
-    (place / "eyes.yaml").write_text(text.replace("parallel: 2", "parallel: 2, keep: best"))
+    (place / "eyes.yaml").write_text(text.replace("parallel: 2", "parallel: 2, keep_checkpoints: best"))
     assert "3 jobs" in unetsweep("submit", "eyes.yaml", "--no-share").stdout
     runs = Path("results/eyes/runs")
     until(lambda: any(path.read_text().count("\n") > 2 for path in runs.glob("0000/progress-1-0.jsonl")), TRAINS_S)
@@ -92,7 +92,7 @@ def test_trainings_of_two_processes_each_alone_one_requeued_one_shared_or_packed
 
     # the one that was requeued is one that was left alone
     assert "bit for bit the same" in unetsweep("reproduce", "eyes", "0").stdout
-    alone = json.loads(Path("results/eyes/reproduced/0000/horizons/24.json").read_bytes())
+    alone = json.loads(Path("results/eyes/reproduced/0000/milestones/24.json").read_bytes())
     same = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image")
     assert {name: results[0][name] for name in same} == {name: alone[name] for name in same}
 
@@ -126,7 +126,7 @@ def test_a_training_that_is_requeued_ends_with_the_bits_of_one_that_was_not(size
     (result,) = until_trained("eyes", 1)
     assert (run / "claims/1-1").exists(), "it never started again"
     assert "bit for bit the same" in unetsweep("reproduce", "eyes", "0").stdout
-    alone = json.loads(Path("results/eyes/reproduced/0000/horizons/24.json").read_bytes())
+    alone = json.loads(Path("results/eyes/reproduced/0000/milestones/24.json").read_bytes())
     print(f"{size} ranks, requeued: {result['weights']}\n{size} ranks, alone: {alone['weights']}")  # noqa: T201  # -s
     assert result["weights"] == alone["weights"]
 
@@ -152,13 +152,13 @@ DIES = """
 import os, signal
 replace = os.replace
 def dying(source, target, **more):
-    if str(target).endswith("horizons/3.json") and not os.path.exists(MARK):
+    if str(target).endswith("milestones/3.json") and not os.path.exists(MARK):
         open(MARK, "w").close()
         os.kill(os.getpid(), signal.SIGKILL)
     return replace(source, target, **more)
 os.replace = dying
 """
-"""Ends the trainer once, when the horizon's checkpoint is written and its result is about to be."""
+"""Ends the trainer once, when the milestone's checkpoint is written and its result is about to be."""
 
 SHARED = """
 name: eyes
@@ -170,9 +170,7 @@ slurm: {time: 10m, mem: 3G, setup: ['export PYTHONPATH=PLACE']}
 
 
 @pytest.mark.thorough  # tests/training has these kills; this has them inside a SLURM job
-def test_a_shared_job_loses_nothing_when_it_is_killed_between_a_horizon_s_checkpoint_and_its_result_or_between_horizons(
-    place: Path, cluster: Cluster
-):
+def test_a_shared_job_loses_nothing_when_it_is_killed_around_a_milestone(place: Path, cluster: Cluster):
     text, mark = SHARED.replace("PLACE", str(place)), place / "died"
     (place / "sitecustomize.py").write_text(DIES.replace("MARK", repr(str(mark))))
     (place / "eyes.yaml").write_text(text.replace("EPOCHS", "3, 20"))
@@ -181,11 +179,11 @@ def test_a_shared_job_loses_nothing_when_it_is_killed_between_a_horizon_s_checkp
     unetsweep("submit", "eyes.yaml")
     until(mark.exists, TRAINS_S)
     assert (run / "checkpoints/best-3.ckpt").exists()
-    assert not (run / "horizons/3.json").exists()
-    # by itself it goes on when the keeper looks, after five minutes; a person need not wait for that
+    assert not (run / "milestones/3.json").exists()
+    # by itself it goes on when the reconciler job looks, after five minutes; a person need not wait for that
     until(lambda: unetsweep("submit", "eyes.yaml") and (attempts / "2.json").exists())
 
-    until((run / "horizons/3.json").exists, TRAINS_S)
+    until((run / "milestones/3.json").exists, TRAINS_S)
     claim = max(run.glob("claims/*"), key=lambda path: path.name)
     os.kill(json.loads(claim.read_bytes())["pid"], signal.SIGKILL)
     until(lambda: unetsweep("submit", "eyes.yaml") and (attempts / "3.json").exists())

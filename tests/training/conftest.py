@@ -23,10 +23,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An uninterrupted training of four epochs with horizons 3 and 4."""
+    """An uninterrupted training of four epochs with milestones 3 and 4."""
     config = training_scenes.config(root, **training_scenes.FOUR)
     out = tmp_path_factory.mktemp("whole") / "out"
-    return training_scenes.trained(out, config, horizons=training_scenes.HORIZONS)
+    return training_scenes.trained(out, config, milestones=training_scenes.MILESTONES)
 
 
 @pytest.fixture(scope="session")
@@ -34,4 +34,4 @@ def pair(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same on two processes."""
     config = training_scenes.config(root, **training_scenes.FOUR, processes=2)
     out = tmp_path_factory.mktemp("pair") / "out"
-    return training_scenes.trained(out, config, size=2, horizons=training_scenes.HORIZONS)
+    return training_scenes.trained(out, config, size=2, milestones=training_scenes.MILESTONES)

@@ -5,13 +5,13 @@ import torch
 import training_scenes
 
 from unetsweep.errors import StateError
-from unetsweep.training.checkpoints import Best, Desk, OwnersIO, load_unet
+from unetsweep.training.checkpoints import ArtifactWriter, Best, OwnersIO, load_unet
 from unetsweep.training.unet import UNet
 
 
-def owner(out: Path, owns: bool = True) -> Desk:
+def owner(out: Path, owns: bool = True) -> ArtifactWriter:
     (out / "checkpoints").mkdir(exist_ok=True)
-    return Desk(out, "1-0", lambda: owns)
+    return ArtifactWriter(out, "1-0", lambda: owns)
 
 
 def test_who_does_not_own_the_run_renames_links_and_removes_nothing(tmp_path: Path) -> None:
@@ -29,37 +29,37 @@ def test_who_does_not_own_the_run_renames_links_and_removes_nothing(tmp_path: Pa
 
 def test_the_owner_is_asked_when_the_file_is_ready_and_not_before(tmp_path: Path) -> None:
     seen: list[list[str]] = []
-    desk = Desk(tmp_path, "2-1", lambda: bool(seen.append([p.name for p in tmp_path.iterdir()]) or True))
-    desk.publish("a.json", lambda f: f.write(b"{}"))
+    artifacts = ArtifactWriter(tmp_path, "2-1", lambda: bool(seen.append([p.name for p in tmp_path.iterdir()]) or True))
+    artifacts.publish("a.json", lambda f: f.write(b"{}"))
     assert seen == [["a.json.2-1.tmp"]]
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
-    desk = owner(tmp_path)
-    desk.publish("a.json", lambda f: f.write(b"old"))
+    artifacts = owner(tmp_path)
+    artifacts.publish("a.json", lambda f: f.write(b"old"))
 
     def breaks(stream: object) -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        desk.publish("a.json", breaks)
+        artifacts.publish("a.json", breaks)
     assert (tmp_path / "a.json").read_bytes() == b"old"
     assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_linking_again_takes_the_new_candidate(tmp_path: Path) -> None:
-    desk = owner(tmp_path)
+    artifacts = owner(tmp_path)
     for n in (1, 2):
-        desk.publish(f"checkpoints/candidate-{n}.ckpt", lambda f, n=n: f.write(b"%d" % n))
+        artifacts.publish(f"checkpoints/candidate-{n}.ckpt", lambda f, n=n: f.write(b"%d" % n))
         for _ in range(2):
-            desk.link(f"checkpoints/candidate-{n}.ckpt", "checkpoints/best-5.ckpt")
+            artifacts.link(f"checkpoints/candidate-{n}.ckpt", "checkpoints/best-5.ckpt")
             assert (tmp_path / "checkpoints/best-5.ckpt").read_bytes() == b"%d" % n
     (tmp_path / "checkpoints/x.9-9.tmp").touch()
-    desk.tidy(Best(2, 0.5, 0.1))
+    artifacts.tidy(Best(2, 0.5, 0.1))
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["best-5.ckpt", "candidate-2.ckpt"]
     with pytest.raises(StateError, match=r"candidate-7\.ckpt is missing"):
-        desk.link("checkpoints/candidate-7.ckpt", "checkpoints/best-5.ckpt")
+        artifacts.link("checkpoints/candidate-7.ckpt", "checkpoints/best-5.ckpt")
 
 
 def test_a_checkpoint_gives_back_network_config_and_scores(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run whose last checkpoints were deleted (`run.keep: best`) trains anew, to the same bits."""
+"""A run whose last checkpoints were deleted (`run.keep_checkpoints: best`) trains anew, to the same bits."""
 
 import shutil
 from pathlib import Path
@@ -16,9 +16,9 @@ def test_a_cleared_run_that_is_asked_again_trains_anew_and_its_best_weights_stay
     out = Path(shutil.copytree(whole, tmp_path / "out"))
     checkpoints = out / "checkpoints"
     first = (checkpoints / "best-3.ckpt").read_bytes()
-    for path in (checkpoints / "last.ckpt", *checkpoints.glob("candidate-*.ckpt"), out / "horizons/4.json"):
+    for path in (checkpoints / "last.ckpt", *checkpoints.glob("candidate-*.ckpt"), out / "milestones/4.json"):
         path.unlink()
-    again = trained(out, scenes.config(root, **{**FOUR, "epochs": 5}), horizons=(3, 4, 5), claim="2-0")
+    again = trained(out, scenes.config(root, **{**FOUR, "epochs": 5}), milestones=(3, 4, 5), claim="2-0")
     assert scenes.result(again, 4)["weights"] == scenes.result(whole, 4)["weights"]
     assert scenes.result(again, 5)["epochs_run"] == 5
     assert (checkpoints / "best-3.ckpt").read_bytes() == first

@@ -17,7 +17,7 @@ from unetsweep.errors import TrackerError, UsageError
 from unetsweep.training import comet
 
 KEY = "aSecretApiKeyOfNobody0123"
-TWO_HORIZONS = (2, 3)
+TWO_MILESTONES = (2, 3)
 OFFLINE = {"trainer": {"comet": "offline", "val_every": 2}}
 
 
@@ -34,20 +34,22 @@ def offline(root: Path) -> TrialConfig:
     return scenes.config(root, processes=2, data=DataConfig(str(root), also_score_at=(200.0,)), **OFFLINE)
 
 
-def train_and_look(world: Any, out: Path, config: TrialConfig, broken: bool = False, **more: Any) -> None:
+def train_and_look(context: Any, out: Path, config: TrialConfig, broken: bool = False, **more: Any) -> None:
     """A training; what each rank has imported is left in `imported-<rank>`."""
     if broken:
         sys.modules["comet_ml"] = None  # type: ignore[assignment] # importing it raises ImportError
-    scenes.train(world, out, config, **more)
-    (out / f"imported-{world.rank}").write_text(str(sys.modules.get("comet_ml") is not None))
+    scenes.train(context, out, config, **more)
+    (out / f"imported-{context.rank}").write_text(str(sys.modules.get("comet_ml") is not None))
 
 
 @pytest.fixture(scope="module")
 def ended(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training of three epochs on two processes, horizons 2 and 3, `comet: offline`."""
+    """A training of three epochs on two processes, milestones 2 and 3, `comet: offline`."""
     out = tmp_path_factory.mktemp("comet") / "out"
     config = offline(root)
-    assert scenes.run(train_and_look, out, config, size=2, horizons=TWO_HORIZONS) == [0, 0], scenes.error(out)["trace"]
+    assert scenes.run(train_and_look, out, config, size=2, milestones=TWO_MILESTONES) == [0, 0], scenes.error(out)[
+        "trace"
+    ]
     return out
 
 
@@ -81,18 +83,18 @@ def told(epoch: int, **changes: Any) -> str:
 
 
 @pytest.mark.train
-def test_an_archive_holds_every_number_of_the_progress_and_of_each_horizon(ended: Path) -> None:
+def test_an_archive_holds_every_number_of_the_progress_and_of_each_milestone(ended: Path) -> None:
     expected: set[tuple[str, int, float]] = set()
     for epoch, values in scenes.progress(ended).items():
         for name, value in zip(("train_loss", "val_iou", "val_loss", "learning_rate"), values, strict=True):
             expected |= {(name, epoch, value)} if value is not None else set()
-    for horizon in TWO_HORIZONS:
-        result = scenes.result(ended, horizon)
-        expected |= {(name, horizon, result[name]) for name in ("test_iou", "test_loss", "best_epoch")}
-        expected |= {(f"best_{name}", horizon, result[name]) for name in ("val_iou", "val_loss")}
-        expected |= {(f"best_val_{name}", horizon, value) for name, value in result["val_scores"].items()}
-        expected |= {(f"test_{name}", horizon, value) for name, value in result["test_scores"].items()}
-        expected |= {(f"{name}_above_200", horizon, value) for name, value in result["also_scored"]["200"].items()}
+    for milestone in TWO_MILESTONES:
+        result = scenes.result(ended, milestone)
+        expected |= {(name, milestone, result[name]) for name in ("test_iou", "test_loss", "best_epoch")}
+        expected |= {(f"best_{name}", milestone, result[name]) for name in ("val_iou", "val_loss")}
+        expected |= {(f"best_val_{name}", milestone, value) for name, value in result["val_scores"].items()}
+        expected |= {(f"test_{name}", milestone, value) for name, value in result["test_scores"].items()}
+        expected |= {(f"{name}_above_200", milestone, value) for name, value in result["also_scored"]["200"].items()}
     assert metrics(only(ended)) == expected
     assert len(expected) == 3 * 2 + 2 * 2 + 2 * (5 + 5 + 5 + 4)
 
@@ -114,7 +116,7 @@ def test_an_archive_holds_the_flat_config_and_nothing_of_the_machine(ended: Path
     assert KEY.encode() not in everything
     assert socket.gethostname().encode() not in everything
     assert about["resume_strategy"] == "get_or_create"
-    assert about["offline_id"] == comet.read_story(config, ended, "out").key
+    assert about["offline_id"] == comet.read_export(config, ended, "out").key
 
 
 @pytest.mark.train
@@ -140,7 +142,7 @@ def test_a_broken_comet_leaves_the_results_as_they_are(root: Path, tmp_path: Pat
     assert list((broken / comet.FOLDER).iterdir()) == []
 
 
-def mirror_and_listen(world: Any, out: Path, config: TrialConfig) -> None:
+def mirror_and_listen(context: Any, out: Path, config: TrialConfig) -> None:
     """What it says is left in `said`; modules beside the training come first."""
     sys.path.insert(0, str(out))
     os.dup2(os.open(out / "said", os.O_WRONLY | os.O_CREAT), 2)
@@ -174,18 +176,18 @@ def test_a_comet_that_hangs_is_left_behind(
 def test_the_later_claim_wins_and_torn_lines_are_none(root: Path, tmp_path: Path) -> None:
     (tmp_path / "progress-2-1.jsonl").write_text(told(1) + told(2, val_iou=0.1) + told(3))
     (tmp_path / "progress-10-0.jsonl").write_text(told(2, val_iou=0.2, val_loss=None) + '{"epoch": 3, "tra')
-    story = comet.read_story(scenes.config(root), tmp_path, "s/0000")
-    assert list(story.curves) == [1, 2, 3]
-    assert story.curves[2] == {"train_loss": 0.5, "val_iou": 0.2, "learning_rate": 1e-3}
+    export = comet.read_export(scenes.config(root), tmp_path, "s/0000")
+    assert list(export.curves) == [1, 2, 3]
+    assert export.curves[2] == {"train_loss": 0.5, "val_iou": 0.2, "learning_rate": 1e-3}
 
 
-def test_an_experiment_key_follows_from_name_and_training_not_from_the_horizon(root: Path, tmp_path: Path) -> None:
+def test_an_experiment_key_follows_from_name_and_training_not_from_the_milestone(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root)
-    key = comet.read_story(config, tmp_path, "s/0000").key
+    key = comet.read_export(config, tmp_path, "s/0000").key
     assert len(key) == 40
-    assert comet.read_story(replace(config, epochs=99), tmp_path, "s/0000").key == key
-    other_run = comet.read_story(config, tmp_path, "s/0001").key
-    other_training = comet.read_story(replace(config, seed=1), tmp_path, "s/0000").key
+    assert comet.read_export(replace(config, epochs=99), tmp_path, "s/0000").key == key
+    other_run = comet.read_export(config, tmp_path, "s/0001").key
+    other_training = comet.read_export(replace(config, seed=1), tmp_path, "s/0000").key
     assert len({key, other_run, other_training}) == 3
     assert run_key(config) == run_key(replace(config, epochs=99))
 
@@ -193,14 +195,14 @@ def test_an_experiment_key_follows_from_name_and_training_not_from_the_horizon(r
 def test_the_same_is_not_written_twice_and_more_replaces_it(root: Path, tmp_path: Path) -> None:
     config, lines = scenes.config(root), tmp_path / "progress-1-0.jsonl"
     lines.write_text(told(1))
-    first = comet.write_archive(comet.read_story(config, tmp_path, "s/0000"), tmp_path)
+    first = comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path)
     made = first.stat().st_mtime_ns
-    assert comet.write_archive(comet.read_story(config, tmp_path, "s/0000"), tmp_path) == first
+    assert comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path) == first
     assert first.stat().st_mtime_ns == made
-    (tmp_path / "horizons").mkdir()
+    (tmp_path / "milestones").mkdir()
     odd = Result(val_iou=0.5, best_epoch=1, val_scores={"dice": "x"}, also_scored={"0": 5})  # type: ignore[dict-item]
-    (tmp_path / "horizons" / "1.json").write_text(dumps(encode(odd)))
-    second = comet.write_archive(comet.read_story(config, tmp_path, "s/0000"), tmp_path)
+    (tmp_path / "milestones" / "1.json").write_text(dumps(encode(odd)))
+    second = comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path)
     assert only(tmp_path) == second != first
     assert {("best_epoch", 1, 1), ("best_val_iou", 1, 0.5), ("val_iou", 1, 0.25)} < metrics(second)
 
@@ -228,7 +230,7 @@ def test_online_sends_the_archive_by_comets_own_command_and_marks_it(
     assert caplog.records == []
     [archive] = (tmp_path / comet.FOLDER).glob("*.zip")
     assert comet.is_uploaded(archive)
-    assert received.keys == [comet.read_story(config, tmp_path, "s/0000").key]
+    assert received.keys == [comet.read_export(config, tmp_path, "s/0000").key]
     assert {one for one in received.metrics if one[0] in comet.CURVES} == metrics(archive)
 
 

@@ -5,21 +5,21 @@ from pathlib import Path
 import pytest
 
 from unetsweep.training import decisions
-from unetsweep.training.checkpoints import Desk
-from unetsweep.training.decisions import Chair, Pace, StopFile
+from unetsweep.training.checkpoints import ArtifactWriter
+from unetsweep.training.decisions import EpochTimer, RankZeroPolicy, StopFile
 
 SECONDS = "unetsweep.training.decisions.time.monotonic"
 
 
 def write(path: Path, **changes: object) -> None:
-    content = {"schema": 1, "attempt": 1, "trial": 0, "horizons": [8], "epoch": 2, "reason": "slow", "at": "now"}
+    content = {"schema": 1, "attempt": 1, "trial": 0, "milestones": [8], "epoch": 2, "reason": "slow", "at": "now"}
     path.write_text(json.dumps({**content, **changes}))
 
 
-def pace(monkeypatch: pytest.MonkeyPatch, *ends: float, val_every: int = 1) -> Pace:
+def timer(monkeypatch: pytest.MonkeyPatch, *ends: float, val_every: int = 1) -> EpochTimer:
     now = iter((0.0, 0.0, *ends))
     monkeypatch.setattr(SECONDS, lambda: next(now))
-    found = Pace(val_every)
+    found = EpochTimer(val_every)
     found.begin()
     for _ in ends:
         found.turn()
@@ -27,14 +27,14 @@ def pace(monkeypatch: pytest.MonkeyPatch, *ends: float, val_every: int = 1) -> P
 
 
 def test_the_next_epoch_is_taken_for_the_longest_of_the_last_ones_and_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = pace(monkeypatch, 90, 100, 104, 108, 112, 116)  # the first, of 90 s, is long ago
+    begun = timer(monkeypatch, 90, 100, 104, 108, 112, 116)  # the first, of 90 s, is long ago
     assert begun.needed(1) == pytest.approx(1.2 * 10 + decisions.FIRST_SAVE_S)
-    rarely = pace(monkeypatch, 90, 100, 104, 108, 112, 116, val_every=8)  # and may be the last that was validated
+    rarely = timer(monkeypatch, 90, 100, 104, 108, 112, 116, val_every=8)  # and may be the last that was validated
     assert rarely.needed(1) == pytest.approx(1.2 * 90 + decisions.FIRST_SAVE_S)
 
 
 def test_a_checkpoint_is_taken_for_as_long_as_the_longest_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = pace(monkeypatch, 10)
+    begun = timer(monkeypatch, 10)
     monkeypatch.setattr(SECONDS, lambda: 11.0)
     for seconds in (7.0, 3.0):
         begun.saved(seconds)
@@ -52,7 +52,7 @@ def test_a_stop_file_is_opened_only_when_it_has_changed(tmp_path: Path) -> None:
     write(path, reason="fast")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert stop.read() == (frozenset({8}), "slow")
-    write(tmp_path / "new", horizons=[4, 8], reason="slower")
+    write(tmp_path / "new", milestones=[4, 8], reason="slower")
     os.replace(tmp_path / "new", path)
     assert stop.read() == (frozenset({4, 8}), "slower")
     path.unlink()
@@ -71,10 +71,17 @@ def test_a_stop_file_that_cannot_be_read_is_named_and_stops_nothing(
     assert capsys.readouterr().out.count(f"{path} is left aside") == 1
 
 
-def test_a_training_whose_last_horizons_are_pruned_is_not_stopped_for_later(tmp_path: Path) -> None:
-    write(tmp_path / "stop.json", horizons=[6, 8])
-    chair = Chair(Desk(tmp_path, "1-3", lambda: True), Pace(1), lambda needed: "the end is near")
-    word = chair.next([6, 8])
-    assert (word.pruned, word.why, word.again, word.save) == ((6, 8), "slow", None, True)
-    assert chair.next([6, 8, 9]).again == "the end is near"
-    assert Chair(Desk(tmp_path, "2-0", lambda: True), Pace(1), lambda needed: None).next([6, 8]).pruned == ()
+def test_a_training_whose_last_milestones_are_pruned_is_not_stopped_for_later(tmp_path: Path) -> None:
+    write(tmp_path / "stop.json", milestones=[6, 8])
+    policy = RankZeroPolicy(
+        ArtifactWriter(tmp_path, "1-3", lambda: True), EpochTimer(1), lambda needed: "the end is near"
+    )
+    word = policy.next([6, 8])
+    assert (word.pruned, word.why, word.requeue_reason, word.save) == ((6, 8), "slow", None, True)
+    assert policy.next([6, 8, 9]).requeue_reason == "the end is near"
+    assert (
+        RankZeroPolicy(ArtifactWriter(tmp_path, "2-0", lambda: True), EpochTimer(1), lambda needed: None)
+        .next([6, 8])
+        .pruned
+        == ()
+    )

@@ -15,7 +15,7 @@ def threads() -> list[str]:
     return sorted(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
 
 
-def train(world: Any, out: Path, config: Any, how: str) -> None:
+def train(context: Any, out: Path, config: Any, how: str) -> None:
     """A training that ends in this way; then the names of the threads, in a file."""
     from unetsweep.errors import SupersededError
     from unetsweep.training.run import train
@@ -28,10 +28,10 @@ def train(world: Any, out: Path, config: Any, how: str) -> None:
 
     more: dict[str, Any] = {"ending": lambda _: "a test"} if how == "stopped" else {}
     try:
-        train(config, out, world=world, owns=owns, **more)
+        train(config, out, context=context, owns=owns, **more)
     except SupersededError:
         assert how == "superseded"
-    (out / f"threads-{world.rank}").write_text("\n".join(threads()))
+    (out / f"threads-{context.rank}").write_text("\n".join(threads()))
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_no_thread_of_the_process_group_is_left(root: Path, tmp_path: Path, size
     if how == "pruned":
         scenes.write_stop(out, (2,))
     assert scenes.run(train, out, scenes.config(root, epochs=2, processes=size), how, size=size) == [0] * size
-    assert (out / "again-1-0.json").exists() == (how == "stopped")
-    assert (out / "horizons/2.json").exists() == (how in ("complete", "pruned"))
+    assert (out / "requeue-1-0.json").exists() == (how == "stopped")
+    assert (out / "milestones/2.json").exists() == (how in ("complete", "pruned"))
     for rank in range(size):
         left = (out / f"threads-{rank}").read_text().splitlines()
         assert not [name for name in left if "gloo" in name or "tcpstore" in name], left

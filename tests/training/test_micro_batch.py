@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import training_scenes as scenes
-from training_scenes import FOUR, HORIZONS, left_behind, trained
+from training_scenes import FOUR, MILESTONES, left_behind, trained
 
 from unetsweep.training import data
 from unetsweep.training.checkpoints import LAST
@@ -58,14 +58,14 @@ def test_a_step_in_parts_is_the_step(size: int, micro_batch: int, tmp_path: Path
 
 @pytest.mark.train
 def test_parts_as_large_as_the_batch_change_no_bit(root: Path, whole: Path, tmp_path: Path) -> None:
-    out = trained(tmp_path / "out", scenes.config(root, **FOUR), horizons=HORIZONS, micro_batch=64)
+    out = trained(tmp_path / "out", scenes.config(root, **FOUR), milestones=MILESTONES, micro_batch=64)
     assert left_behind(out) == left_behind(whole)
 
 
 @pytest.mark.train
 def test_a_training_in_parts_that_was_stopped_is_resumed_bit_for_bit(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, **FOUR)
-    calm = trained(tmp_path / "calm", config, horizons=HORIZONS, micro_batch=1)
-    out = trained(tmp_path / "out", config, horizons=HORIZONS, micro_batch=1, stop_after=2)
-    trained(out, config, horizons=HORIZONS, micro_batch=1, claim="1-1")
+    calm = trained(tmp_path / "calm", config, milestones=MILESTONES, micro_batch=1)
+    out = trained(tmp_path / "out", config, milestones=MILESTONES, micro_batch=1, stop_after=2)
+    trained(out, config, milestones=MILESTONES, micro_batch=1, claim="1-1")
     assert left_behind(out) == left_behind(calm)

@@ -16,7 +16,7 @@ from unetsweep.images.scores import dice, iou
 from unetsweep.training import data
 from unetsweep.training.checkpoints import LAST, load_unet, weights_digest
 from unetsweep.training.evaluate import Scores, evaluating, logits
-from unetsweep.training.horizons import Scored
+from unetsweep.training.milestones import Scored
 
 pytestmark = pytest.mark.train
 

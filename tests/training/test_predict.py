@@ -14,7 +14,7 @@ from unetsweep.contract import DataConfig, TrialConfig
 from unetsweep.errors import DataError, UsageError
 from unetsweep.images.scores import iou
 from unetsweep.training import predict as room
-from unetsweep.training.checkpoints import Best, Desk, load_unet
+from unetsweep.training.checkpoints import ArtifactWriter, Best, load_unet
 from unetsweep.training.predict import Case, confusion, find_cases, panel, predict
 from unetsweep.training.unet import UNet
 
@@ -22,7 +22,7 @@ from unetsweep.training.unet import UNet
 def checkpoint(folder: Path, config: TrialConfig) -> Path:
     """A best checkpoint of a network that was never trained, as a training writes it."""
     torch.manual_seed(0)
-    Desk(folder, "1-0", lambda: True).weights(
+    ArtifactWriter(folder, "1-0", lambda: True).weights(
         "checkpoints/best-3.ckpt", UNet(config.model).state_dict(), config, Best(1, 0.5, 0.5)
     )
     return folder / "checkpoints" / "best-3.ckpt"

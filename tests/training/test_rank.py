@@ -49,7 +49,7 @@ class Sweep:
         return found
 
 
-def rank(world: Any, out: Path, start: Start, ends_in: float | None = None, fails_in: int = 0) -> None:
+def rank(context: Any, out: Path, start: Start, ends_in: float | None = None, fails_in: int = 0) -> None:
     """`run_rank` in a job that ends in so many seconds; its memory ends in an epoch."""
     from unetsweep.training import callbacks, module
 
@@ -65,7 +65,7 @@ def rank(world: Any, out: Path, start: Start, ends_in: float | None = None, fail
         return whole(self, batch, batch_idx)
 
     module.Segmentation.training_step = step  # type: ignore[method-assign]
-    run_rank(start, world.rank, world.size, limited=ends_in is not None)
+    run_rank(start, context.rank, context.size, limited=ends_in is not None)
 
 
 def test_gpu_memory_that_ran_out_is_said_with_the_epochs_that_were_done(root: Path, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_gpu_memory_that_ran_out_is_said_with_the_epochs_that_were_done(root: Pa
 def test_the_attempts_micro_batch_is_used_and_told(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root, epochs=1), overrides={"micro_batch": 2})
     assert scenes.run(rank, tmp_path / "out", sweep.start()) == [0]
-    assert sweep.said("horizons/1.json")["micro_batch"] == 2
+    assert sweep.said("milestones/1.json")["micro_batch"] == 2
     assert sweep.said("claims/1-0")["node"] == "n1"
 
 
@@ -87,11 +87,11 @@ def test_a_job_whose_end_is_near_stops_after_an_epoch_and_the_next_start_ends_it
     sweep = Sweep(tmp_path, scenes.config(root))
     for restart in range(2):
         assert scenes.run(rank, tmp_path / "out", sweep.start(restart), ends_in=5) == [0]
-        said = sweep.said(f"again-1-{restart}.json")
+        said = sweep.said(f"requeue-1-{restart}.json")
         assert said["epoch"] == restart + 1
         assert said["reason"].startswith("the time limit is near")
     assert scenes.run(rank, tmp_path / "out", sweep.start(2), ends_in=3600) == [0]
-    assert sweep.said("horizons/3.json")["state"] == "complete"
+    assert sweep.said("milestones/3.json")["state"] == "complete"
     assert not list(sweep.run.glob("error-*"))
 
 
@@ -104,7 +104,7 @@ def test_a_signal_far_from_the_end_stops_the_training_at_this_epochs_end(root: P
         time.sleep(0.01)
     os.kill(ranks[0].pid, signal.SIGUSR2)
     assert scenes.wait(ranks) == [0]
-    said = sweep.said("again-1-0.json")
+    said = sweep.said("requeue-1-0.json")
     assert said["reason"] == "preemption announced"
     assert said["epoch"] == len(log.read_text().splitlines()) < 2000
 
@@ -127,7 +127,7 @@ def test_a_third_start_after_two_that_the_limit_ended_says_so(root: Path, tmp_pa
         (sweep.run / "claims").mkdir(exist_ok=True)
         begin = f"2026-01-01T00:0{restart}:00+00:00" if restart else "2025-12-31T23:51:00+00:00"
         write_json(sweep.run / f"claims/1-{restart}", {"at": begin})
-        write_json(sweep.run / f"again-1-{restart}.json", {"reason": "the time limit is near: 9 s are left"})
+        write_json(sweep.run / f"requeue-1-{restart}.json", {"reason": "the time limit is near: 9 s are left"})
     assert scenes.run(rank, tmp_path / "out", sweep.start(2), ends_in=600) == [1]
     said = sweep.said("error-0.json")
     assert said["kind"] == "time"

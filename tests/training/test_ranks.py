@@ -8,11 +8,11 @@ import pytest
 import torch
 import training_scenes as scenes
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from training_scenes import FOUR, HORIZONS, left_behind, trained
+from training_scenes import FOUR, MILESTONES, left_behind, trained
 
 from unetsweep.contract import TrialConfig
 from unetsweep.training.checkpoints import LAST, load_unet, weights_digest
-from unetsweep.training.ranks import World
+from unetsweep.training.ranks import DistributedContext
 
 pytestmark = pytest.mark.train
 
@@ -26,7 +26,7 @@ HARD: dict[str, Any] = {"norm": "batch", "dropout": 0.25}
 PLAIN: dict[str, Any] = {"norm": "none"}
 
 
-def gradients(world: World, out: Path, config: TrialConfig, micro_batch: int | None = None) -> None:
+def gradients(context: DistributedContext, out: Path, config: TrialConfig, micro_batch: int | None = None) -> None:
     """Train on BATCHES and keep each step's gradients, and the buffers at the end; in float64 where `out` says so."""
     from unetsweep.training import data
 
@@ -41,8 +41,8 @@ def gradients(world: World, out: Path, config: TrialConfig, micro_batch: int | N
         found.append([value.grad.clone() for group in optimizer.param_groups for value in group["params"]])
 
     register_optimizer_step_post_hook(note)
-    scenes.train(world, out, config, micro_batch=micro_batch)
-    torch.save(found, out / f"gradients-{world.rank}.pt")
+    scenes.train(context, out, config, micro_batch=micro_batch)
+    torch.save(found, out / f"gradients-{context.rank}.pt")
 
 
 def of_ranks(root: Path, out: Path, size: int, micro_batch: int | None = None, **model: Any) -> list[torch.Tensor]:
@@ -103,14 +103,14 @@ def test_stopped_or_killed_the_ranks_go_on_with_the_same_bits(
     size: int, model: dict[str, Any], dozen: Path, tmp_path: Path
 ) -> None:
     config = scenes.config(dozen, **FOUR, model=model, processes=size, batch_size=6 if size == 3 else 4)
-    calm = trained(tmp_path / "calm", config, size, horizons=HORIZONS, snapshots=True)
-    again = trained(tmp_path / "again", config, size, horizons=HORIZONS)
-    stopped = trained(tmp_path / "stopped", config, size, horizons=HORIZONS, stop_after=1)
-    trained(stopped, config, size, horizons=HORIZONS, claim="1-1")
+    calm = trained(tmp_path / "calm", config, size, milestones=MILESTONES, snapshots=True)
+    again = trained(tmp_path / "again", config, size, milestones=MILESTONES)
+    stopped = trained(tmp_path / "stopped", config, size, milestones=MILESTONES, stop_after=1)
+    trained(stopped, config, size, milestones=MILESTONES, claim="1-1")
     states = scenes.states_of(calm)
     killed = states[sorted(states)[len(states) // 2]]
     assert (killed / LAST).exists()
-    trained(killed, config, size, horizons=HORIZONS, claim="1-1")
+    trained(killed, config, size, milestones=MILESTONES, claim="1-1")
     for name, out in (("uninterrupted", calm), ("once more", again), ("stopped", stopped), ("killed", killed)):
         unet, _, _ = load_unet(out / "checkpoints/best-4.ckpt")
         print(f"{size} ranks, {model}, {name}: {weights_digest(unet.state_dict())}")  # noqa: T201  # a table, with -s

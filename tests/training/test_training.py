@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import training_scenes as scenes
-from training_scenes import FOUR, HORIZONS, left_behind, trained
+from training_scenes import FOUR, MILESTONES, left_behind, trained
 
 from unetsweep.contract import result_from
 from unetsweep.errors import TrainingError
@@ -57,8 +57,8 @@ def test_a_result_says_all_that_is_asked_of_it(root: Path, whole: Path) -> None:
 @pytest.mark.parametrize("size", [1, 2])
 def test_scored_again_the_best_checkpoint_has_the_iou_that_chose_it(size: int, request: Any) -> None:
     out = request.getfixturevalue("whole" if size == 1 else "pair")
-    for horizon in HORIZONS:
-        row = scenes.row(out, horizon)
+    for milestone in MILESTONES:
+        row = scenes.row(out, milestone)
         told = scenes.progress(out)[row["best_epoch"]]
         counts = [(image["tp"], image["fp"], image["fn"]) for image in row["val_per_image"]]
         assert len(counts) == 2
@@ -70,8 +70,8 @@ def test_scored_again_the_best_checkpoint_has_the_iou_that_chose_it(size: int, r
 def test_scores_are_those_of_the_saved_weights_for_any_number_of_ranks(size: int, root: Path, request: Any) -> None:
     out = request.getfixturevalue("whole" if size == 1 else "pair")  # with batch normalisation, whose buffers differ
     images = data.read(scenes.config(root))
-    for horizon in HORIZONS:
-        row = scenes.row(out, horizon)
+    for milestone in MILESTONES:
+        row = scenes.row(out, milestone)
         unet, _, _ = load_unet(out / row["checkpoint"])
         for part, name in ((images.val, "val"), (images.test, "test")):
             scores = evaluate(unet, part, torch.device("cpu"))
@@ -80,44 +80,44 @@ def test_scores_are_those_of_the_saved_weights_for_any_number_of_ranks(size: int
 
 
 def test_the_same_config_twice_gives_the_same_bits(root: Path, whole: Path, tmp_path: Path) -> None:
-    again = trained(tmp_path / "again", scenes.config(root, **FOUR), horizons=HORIZONS, save_every_s=60.0)
+    again = trained(tmp_path / "again", scenes.config(root, **FOUR), milestones=MILESTONES, save_every_s=60.0)
     assert left_behind(again) == left_behind(whole)
 
 
 def test_killed_at_any_point_and_resumed_is_uninterrupted(root: Path, whole: Path, tmp_path: Path) -> None:
     config = scenes.config(root, **FOUR)
-    states = scenes.states_of(trained(tmp_path / "calm", config, horizons=HORIZONS, snapshots=True))
+    states = scenes.states_of(trained(tmp_path / "calm", config, milestones=MILESTONES, snapshots=True))
     assert len(states) > 12
     for point, out in states.items():
-        trained(out, config, horizons=HORIZONS, claim="1-1")
+        trained(out, config, milestones=MILESTONES, claim="1-1")
         assert left_behind(out) == left_behind(whole), f"killed when it asked for the {point}. time"
 
 
 def test_two_processes_killed_and_resumed_are_uninterrupted(root: Path, pair: Path, tmp_path: Path) -> None:
     config = scenes.config(root, **FOUR, processes=2)
-    calm = trained(tmp_path / "calm", config, size=2, horizons=HORIZONS, snapshots=True)
+    calm = trained(tmp_path / "calm", config, size=2, milestones=MILESTONES, snapshots=True)
     points = int((calm / "asked-0").read_text())
     for point in (points // 3, points // 2, points - 1):
         out = scenes.snapshot(calm, point)
         assert (out / LAST).exists()
-        trained(out, config, size=2, horizons=HORIZONS, claim="1-1")
+        trained(out, config, size=2, milestones=MILESTONES, claim="1-1")
         assert left_behind(out) == left_behind(pair)
 
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_kill_leaves_what_lies_on_the_disk_when_it_comes(size: int, root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, **FOUR, processes=size)
-    calm = trained(tmp_path / "calm", config, size, horizons=HORIZONS, snapshots=True)
+    calm = trained(tmp_path / "calm", config, size, milestones=MILESTONES, snapshots=True)
     saving = [point for point, folder in scenes.states_of(calm).items() if list(folder.glob(f"{LAST}*.tmp"))]
     point, left = saving[-1], tmp_path / "killed"
-    statuses = scenes.run(scenes.train, left, config, size=size, kill_at=point, horizons=HORIZONS)
+    statuses = scenes.run(scenes.train, left, config, size=size, kill_at=point, milestones=MILESTONES)
     assert statuses[0] == -signal.SIGKILL
     shown = scenes.snapshot(calm, point)
     names = [[name for name, _, _ in scenes.contents(folder)] for folder in (shown, left)]
     assert [name for name in names[1] if not name.startswith("error-")] == names[0]
     assert scenes.weights(left / LAST) == scenes.weights(shown / LAST)
     assert scenes.progress(left) == scenes.progress(shown)
-    trained(left, config, size, horizons=HORIZONS, claim="1-1")
+    trained(left, config, size, milestones=MILESTONES, claim="1-1")
     assert left_behind(left) == left_behind(calm)
 
 
@@ -148,17 +148,17 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed_is_uninterrupted(
 
 
 def test_a_shared_training_gives_the_rows_of_separate_ones(root: Path, whole: Path, tmp_path: Path) -> None:
-    for horizon in HORIZONS:
-        config = scenes.config(root, epochs=horizon, trainer={"val_every": 2})
-        alone = trained(tmp_path / str(horizon), config)
-        assert scenes.row(alone, horizon) == scenes.row(whole, horizon)
-        best = f"checkpoints/best-{horizon}.ckpt"
+    for milestone in MILESTONES:
+        config = scenes.config(root, epochs=milestone, trainer={"val_every": 2})
+        alone = trained(tmp_path / str(milestone), config)
+        assert scenes.row(alone, milestone) == scenes.row(whole, milestone)
+        best = f"checkpoints/best-{milestone}.ckpt"
         assert scenes.weights(alone / best) == scenes.weights(whole / best)
 
 
-def test_validation_for_another_horizon_never_counts(root: Path, tmp_path: Path) -> None:
+def test_validation_for_another_milestone_never_counts(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, epochs=4, seed=SEED_WHOSE_THIRD_EPOCH_IS_BEST, trainer={"val_every": 4})
-    out = trained(tmp_path / "out", config, horizons=(3, 4))
+    out = trained(tmp_path / "out", config, milestones=(3, 4))
     iou = {epoch: line[1] for epoch, line in scenes.progress(out).items()}
     assert iou[1] is iou[2] is None
     assert iou[3] > iou[4]
@@ -169,19 +169,19 @@ def test_validation_for_another_horizon_never_counts(root: Path, tmp_path: Path)
 def test_more_epochs_continue_from_where_the_run_ended(root: Path, whole: Path, tmp_path: Path) -> None:
     short = scenes.config(root, epochs=3, trainer={"val_every": 2})
     out = trained(tmp_path / "out", short)
-    before = (out / "horizons/3.json").stat().st_mtime_ns
-    trained(out, scenes.config(root, **FOUR), horizons=HORIZONS, claim="2-0")
+    before = (out / "milestones/3.json").stat().st_mtime_ns
+    trained(out, scenes.config(root, **FOUR), milestones=MILESTONES, claim="2-0")
     assert [sorted(scenes.progress(out)), len((out / "progress-2-0.jsonl").read_text().splitlines())] == [
         [1, 2, 3, 4],
         1,
     ]
-    assert (out / "horizons/3.json").stat().st_mtime_ns == before
+    assert (out / "milestones/3.json").stat().st_mtime_ns == before
     assert left_behind(out) == left_behind(whole)
 
 
 def test_a_finished_run_is_left_alone(root: Path, whole: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
-    train(scenes.config(root, **FOUR), whole, horizons=HORIZONS, claim="9-0")
+    train(scenes.config(root, **FOUR), whole, milestones=MILESTONES, claim="9-0")
     assert {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()} == before
 
 
@@ -203,13 +203,13 @@ def test_who_lost_the_run_stops_and_writes_no_more(root: Path, whole: Path, tmp_
     points = int((whole / "asked-0").read_text())
     for point in (1, points // 2, points):
         out = tmp_path / str(point)
-        assert scenes.run(scenes.train, out, config, lose_at=point, horizons=HORIZONS) == [1]
+        assert scenes.run(scenes.train, out, config, lose_at=point, milestones=MILESTONES) == [1]
         assert scenes.error(out)["type"] == "SupersededError"
         assert scenes.error(out)["message"].startswith("another attempt owns")
-        assert not (out / "horizons/4.json").exists()
+        assert not (out / "milestones/4.json").exists()
         assert not list(out.rglob("*.tmp"))
     pair = scenes.config(root, **FOUR, processes=2)
-    assert scenes.run(scenes.train, tmp_path / "pair", pair, size=2, lose_at=5, horizons=HORIZONS) == [1, 1]
+    assert scenes.run(scenes.train, tmp_path / "pair", pair, size=2, lose_at=5, milestones=MILESTONES) == [1, 1]
     for rank in (0, 1):
         assert scenes.error(tmp_path / "pair", rank)["message"].startswith("another attempt owns")
 
@@ -217,16 +217,16 @@ def test_who_lost_the_run_stops_and_writes_no_more(root: Path, whole: Path, tmp_
 def test_a_loss_that_is_not_finite_ends_as_diverged(root: Path, tmp_path: Path) -> None:
     wild = {"optimizer": "sgd", "augment": "none"}
     config = scenes.config(root, epochs=6, batch_size=6, learning_rate=WILD_RATE, model={"norm": "none"}, trainer=wild)
-    out = trained(tmp_path / "out", config, horizons=(5, 6))
-    for horizon in (5, 6):
-        row = scenes.row(out, horizon)
-        assert (row["state"], row["epochs"], row["best_epoch"]) == ("diverged", horizon, 1)
+    out = trained(tmp_path / "out", config, milestones=(5, 6))
+    for milestone in (5, 6):
+        row = scenes.row(out, milestone)
+        assert (row["state"], row["epochs"], row["best_epoch"]) == ("diverged", milestone, 1)
         assert row["epochs_run"] < 5
         assert row["val_iou"] is not None
         assert row["test_iou"] is not None
         assert f"in epoch {row['epochs_run']}" in row["message"]
         assert (out / row["checkpoint"]).exists()
-    trained(out, config, horizons=(5, 6), claim="1-1")
+    trained(out, config, milestones=(5, 6), claim="1-1")
     hopeless = scenes.config(root, learning_rate=1e30, batch_size=2, trainer=wild, model={"norm": "none"})
     row = scenes.row(trained(tmp_path / "hopeless", hopeless), 3)
     assert (row["state"], row["epochs_run"], row["best_epoch"], row["checkpoint"]) == ("diverged", 1, None, None)
@@ -235,17 +235,17 @@ def test_a_loss_that_is_not_finite_ends_as_diverged(root: Path, tmp_path: Path) 
 def test_an_output_folder_serves_one_training_only(root: Path, whole: Path, tmp_path: Path) -> None:
     other = scenes.config(root, epochs=5, seed=1, trainer={"val_every": 2})
     with pytest.raises(TrainingError, match=r"last\.ckpt is of another config"):
-        train(other, whole, horizons=(5,))
+        train(other, whole, milestones=(5,))
     with pytest.raises(TrainingError, match=r"is at epoch 4: the best weights within \[1\] epochs are gone"):
-        train(scenes.config(root, **FOUR), whole, horizons=(1, 5))
+        train(scenes.config(root, **FOUR), whole, milestones=(1, 5))
 
 
-def crowded(world: Any, out: Path, config: Any) -> None:
+def crowded(context: Any, out: Path, config: Any) -> None:
     """Within a SLURM job of four tasks, and with no word about threads from outside."""
     os.environ.update(SLURM_NTASKS="4", SLURM_JOB_NAME="x", SLURM_PROCID="2", SLURM_LOCALID="2", SLURM_JOB_ID="1")
     os.environ.pop("OMP_NUM_THREADS", None)
     torch.set_num_threads(2)
-    scenes.train(world, out, config)
+    scenes.train(context, out, config)
     assert torch.get_num_threads() == config.trainer.threads == 1
 
 
@@ -263,9 +263,9 @@ def test_of_two_equally_good_epochs_the_earlier_is_the_best(root: Path, tmp_path
     assert scenes.row(out, 3)["best_epoch"] == 1
 
 
-def light(world: Any, out: Path, config: Any) -> None:
+def light(context: Any, out: Path, config: Any) -> None:
     sys.modules["albumentations"] = None  # type: ignore[assignment]  # an import raises
-    scenes.train(world, out, config)
+    scenes.train(context, out, config)
 
 
 def test_training_without_augmentation_imports_no_albumentations(root: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from unetsweep.errors import ConfigError, TrainingError
 from unetsweep.images.manifest import divide, pin
 from unetsweep.training.checkpoints import LAST
 from unetsweep.training.module import learning_rate
-from unetsweep.training.ranks import World
+from unetsweep.training.ranks import DistributedContext
 from unetsweep.training.run import device_of, train
 
 pytestmark = pytest.mark.train
@@ -43,7 +43,7 @@ def test_a_training_of_an_older_version_goes_on_where_the_images_are_the_same(tm
     older = scenes.config(images, epochs=1)
     out = scenes.trained(tmp_path / "out", older)  # without the split by name, as older versions did
     (tmp_path / "other").mkdir()
-    for part in ("horizons", "checkpoints"):
+    for part in ("milestones", "checkpoints"):
         shutil.copytree(out / part, tmp_path / "other" / part)
     manifest = pin(**divide(older.data))
     split = replace(older.data.split, allow_leak=True)
@@ -64,7 +64,7 @@ def test_the_code_of_a_result_is_that_which_began(root: Path, tmp_path: Path) ->
 def test_a_schedule_that_looks_at_the_total_shares_nothing(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, epochs=4, trainer={"schedule": "cosine"})
     with pytest.raises(ConfigError, match=r"trainer\.schedule: cosine ends at epoch 4"):
-        train(config, tmp_path, horizons=(2, 4))
+        train(config, tmp_path, milestones=(2, 4))
     rates = [learning_rate(config, epoch) for epoch in (1, 2, 3, 4)]
     assert rates == pytest.approx([1e-3, 8.5355e-4, 5e-4, 1.4645e-4], rel=1e-4)
     out = scenes.trained(tmp_path / "out", config)
@@ -75,7 +75,7 @@ def test_a_schedule_that_looks_at_the_total_shares_nothing(root: Path, tmp_path:
 def test_a_gpu_that_is_not_there_is_named_with_host_and_rank(root: Path) -> None:
     config = scenes.config(root, accelerator="gpu", processes=2)
     with pytest.raises(TrainingError, match=rf"rank 1 of 2 on {os.uname().nodename}: a GPU was asked for"):
-        device_of(config, World(rank=1, size=2))
+        device_of(config, DistributedContext(rank=1, size=2))
 
 
 def test_a_world_of_another_size_than_the_config_is_refused(root: Path, tmp_path: Path) -> None:

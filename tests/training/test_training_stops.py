@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import training_scenes as scenes
-from training_scenes import FOUR, HORIZONS, left_behind, trained
+from training_scenes import FOUR, MILESTONES, left_behind, trained
 
 from unetsweep.training import run as door
 from unetsweep.training.checkpoints import LAST
@@ -16,9 +16,9 @@ from unetsweep.training.checkpoints import LAST
 pytestmark = pytest.mark.train
 
 SIX: dict[str, Any] = {"epochs": 6}
-THREE_HORIZONS = (2, 4, 6)
-TO_THE_FOURTH = {"horizons": (6,)}
-NO_FURTHER = {"horizons": (4, 6)}
+THREE_MILESTONES = (2, 4, 6)
+TO_THE_FOURTH = {"milestones": (6,)}
+NO_FURTHER = {"milestones": (4, 6)}
 
 
 def lines(out: Path) -> dict[str, list[int]]:
@@ -30,7 +30,7 @@ def lines(out: Path) -> dict[str, list[int]]:
 @pytest.fixture(scope="module")
 def six(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("six") / "out"
-    return trained(out, scenes.config(root, **SIX), horizons=THREE_HORIZONS)
+    return trained(out, scenes.config(root, **SIX), milestones=THREE_MILESTONES)
 
 
 @pytest.mark.parametrize("size", [1, 2])
@@ -38,45 +38,45 @@ def test_stopped_at_each_epochs_end_and_resumed_is_uninterrupted(
     size: int, root: Path, tmp_path: Path, request: Any
 ) -> None:
     config, out = scenes.config(root, **FOUR, processes=size), tmp_path / "out"
-    every = {"horizons": HORIZONS, "save_every_s": 60.0}  # so that only the stop itself saves
+    every = {"milestones": MILESTONES, "save_every_s": 60.0}  # so that only the stop itself saves
     for restart in range(3):
         trained(out, config, size, stop_after=1, claim=f"1-{restart}", **every)
-        left = json.loads((out / f"again-1-{restart}.json").read_text())
+        left = json.loads((out / f"requeue-1-{restart}.json").read_text())
         assert (left["schema"], left["reason"], left["epoch"]) == (1, "the end is near", restart + 1)
-        assert not (out / "horizons/4.json").exists()
+        assert not (out / "milestones/4.json").exists()
     trained(out, config, size, stop_after=1, claim="1-3", **every)
-    assert not (out / "again-1-3.json").exists()
+    assert not (out / "requeue-1-3.json").exists()
     assert lines(out) == {f"progress-1-{n}": [n + 1] for n in range(4)}
     assert left_behind(out) == left_behind(request.getfixturevalue("whole" if size == 1 else "pair"))
 
 
-def test_a_training_that_has_all_its_horizons_is_not_asked_whether_to_stop(root: Path, tmp_path: Path) -> None:
+def test_a_training_that_has_all_its_milestones_is_not_asked_whether_to_stop(root: Path, tmp_path: Path) -> None:
     out = trained(tmp_path / "out", scenes.config(root, epochs=1), stop_after=1)
     assert scenes.row(out, 1)["state"] == "complete"
-    assert not list(out.glob("again-*"))
+    assert not list(out.glob("requeue-*"))
 
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_pruned_in_mid_training_ends_what_lies_beyond(size: int, root: Path, tmp_path: Path) -> None:
     config, out = scenes.config(root, **SIX, processes=size), tmp_path / "out"
-    trained(out, config, size, horizons=THREE_HORIZONS, prune={"horizons": (4, 6)}, save_every_s=60.0)
+    trained(out, config, size, milestones=THREE_MILESTONES, prune={"milestones": (4, 6)}, save_every_s=60.0)
     assert lines(out) == {"progress-1-0": [1, 2]}
     assert scenes.row(out, 2)["state"] == "complete"
     best = max(line[1] for line in scenes.progress(out).values())
-    for horizon in (4, 6):
-        row = scenes.row(out, horizon)
-        assert (row["state"], row["epochs"], row["epochs_run"], row["message"]) == ("pruned", horizon, 2, "too slow")
+    for milestone in (4, 6):
+        row = scenes.row(out, milestone)
+        assert (row["state"], row["epochs"], row["epochs_run"], row["message"]) == ("pruned", milestone, 2, "too slow")
         assert row["val_iou"] == best
         assert row["test_iou"] is not None
         assert (out / row["checkpoint"]).exists()
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_horizons_that_are_not_pruned_train_on(size: int, root: Path, tmp_path: Path, six: Path) -> None:
+def test_milestones_that_are_not_pruned_train_on(size: int, root: Path, tmp_path: Path, six: Path) -> None:
     config, out = scenes.config(root, **SIX, processes=size), tmp_path / "out"
-    trained(out, config, size, horizons=THREE_HORIZONS, prune=TO_THE_FOURTH, save_every_s=60.0)
+    trained(out, config, size, milestones=THREE_MILESTONES, prune=TO_THE_FOURTH, save_every_s=60.0)
     assert lines(out) == {"progress-1-0": [1, 2, 3, 4]}
-    assert [scenes.row(out, h)["state"] for h in THREE_HORIZONS] == ["complete", "complete", "pruned"]
+    assert [scenes.row(out, h)["state"] for h in THREE_MILESTONES] == ["complete", "complete", "pruned"]
     assert scenes.row(out, 6)["epochs_run"] == 2
     if size == 1:
         assert scenes.row(out, 4) == scenes.row(six, 4)
@@ -86,9 +86,9 @@ def test_horizons_that_are_not_pruned_train_on(size: int, root: Path, tmp_path: 
 def test_a_pruned_training_killed_at_any_point_and_resumed_ends_the_same(
     prune: dict[str, Any], root: Path, tmp_path: Path, six: Path
 ) -> None:
-    config, keep = scenes.config(root, **SIX), {"horizons": THREE_HORIZONS}
+    config, keep = scenes.config(root, **SIX), {"milestones": THREE_MILESTONES}
     calm = trained(tmp_path / "calm", config, prune=prune, snapshots=True, **keep)
-    ends = [scenes.row(calm, h)["state"] for h in THREE_HORIZONS]
+    ends = [scenes.row(calm, h)["state"] for h in THREE_MILESTONES]
     points = int((calm / "asked-0").read_text())
     states = {point: out for point, out in scenes.states_of(calm).items() if point >= points // 3}
     assert len(states) > 9
@@ -96,7 +96,7 @@ def test_a_pruned_training_killed_at_any_point_and_resumed_ends_the_same(
         if not (out / "stop.json").exists():
             scenes.write_stop(out, **prune)
         trained(out, config, claim="1-1", **keep)
-        assert [scenes.row(out, h)["state"] for h in THREE_HORIZONS[1:]] == ends[1:], point
+        assert [scenes.row(out, h)["state"] for h in THREE_MILESTONES[1:]] == ends[1:], point
         assert scenes.row(out, 2) == scenes.row(six, 2)
         assert max(scenes.progress(out)) == max(scenes.progress(calm))
 
@@ -105,7 +105,7 @@ def test_a_stop_that_is_found_at_the_start_is_obeyed_before_any_epoch(root: Path
     config, out = scenes.config(root, **SIX), tmp_path / "out"
     out.mkdir()
     scenes.write_stop(out, (2, 4, 6))
-    trained(out, config, horizons=THREE_HORIZONS)
+    trained(out, config, milestones=THREE_MILESTONES)
     assert not (out / LAST).exists()
     row = scenes.row(out, 6)
     assert (row["state"], row["epochs_run"], row["val_iou"], row["checkpoint"]) == ("pruned", 0, None, None)
@@ -113,12 +113,12 @@ def test_a_stop_that_is_found_at_the_start_is_obeyed_before_any_epoch(root: Path
 
 def test_a_stop_of_another_attempt_or_a_torn_one_prunes_nothing(root: Path, tmp_path: Path, six: Path) -> None:
     config, out = scenes.config(root, **SIX), tmp_path / "out"
-    trained(out, config, horizons=THREE_HORIZONS, prune={**NO_FURTHER, "attempt": 2}, stop_after=3)
+    trained(out, config, milestones=THREE_MILESTONES, prune={**NO_FURTHER, "attempt": 2}, stop_after=3)
     (out / "stop.json").write_text('{"schema": 1, "atte')
-    trained(out, config, horizons=THREE_HORIZONS, claim="1-1", stop_after=1)
+    trained(out, config, milestones=THREE_MILESTONES, claim="1-1", stop_after=1)
     (out / "stop.json").write_text('{"schema": 1, "attempt": 1}')
-    trained(out, config, horizons=THREE_HORIZONS, claim="1-2")
-    assert left_behind(out, THREE_HORIZONS) == left_behind(six, THREE_HORIZONS)
+    trained(out, config, milestones=THREE_MILESTONES, claim="1-2")
+    assert left_behind(out, THREE_MILESTONES) == left_behind(six, THREE_MILESTONES)
 
 
 class Evil:
@@ -131,13 +131,13 @@ class Evil:
         return os.mkdir, (str(self.mark),)
 
 
-def resumed_from_evil(world: Any, out: Path, config: Any) -> None:
+def resumed_from_evil(context: Any, out: Path, config: Any) -> None:
     """Past our own first look, so that Lightning itself loads the file."""
-    standing = door.read_standing(out)
+    training_state = door.read_training_state(out)
     raw = torch.load(out / LAST, weights_only=True)
     torch.save({**raw, "planted": Evil(out / "planted")}, out / LAST)
-    door.read_standing = lambda *_: standing  # type: ignore[assignment]
-    scenes.train(world, out, config)
+    door.read_training_state = lambda *_: training_state  # type: ignore[assignment]
+    scenes.train(context, out, config)
 
 
 def test_code_in_a_checkpoint_does_not_run(root: Path, tmp_path: Path) -> None:
@@ -152,12 +152,12 @@ def test_code_in_a_checkpoint_does_not_run(root: Path, tmp_path: Path) -> None:
     assert (out / "planted").exists()
 
 
-def test_a_pruned_horizon_is_ended_once_and_nobody_trains_for_it_later(root: Path, tmp_path: Path) -> None:
+def test_a_pruned_milestone_is_ended_once_and_nobody_trains_for_it_later(root: Path, tmp_path: Path) -> None:
     config, out = scenes.config(root, **SIX), tmp_path / "out"
-    trained(out, config, horizons=THREE_HORIZONS, prune=TO_THE_FOURTH, stop_after=3)
-    before = (out / "horizons/6.json").read_bytes()
-    trained(out, config, horizons=THREE_HORIZONS, claim="1-1", stop_after=2)
+    trained(out, config, milestones=THREE_MILESTONES, prune=TO_THE_FOURTH, stop_after=3)
+    before = (out / "milestones/6.json").read_bytes()
+    trained(out, config, milestones=THREE_MILESTONES, claim="1-1", stop_after=2)
     (out / "stop.json").unlink(missing_ok=True)
-    trained(out, config, horizons=THREE_HORIZONS, claim="1-2")
-    assert (out / "horizons/6.json").read_bytes() == before
+    trained(out, config, milestones=THREE_MILESTONES, claim="1-2")
+    assert (out / "milestones/6.json").read_bytes() == before
     assert max(scenes.progress(out)) == 4

@@ -66,7 +66,7 @@ def config(root: Path, **changes: Any) -> TrialConfig:
 
 
 def run(scene: Callable[..., None], out: Path, *args: Any, size: int = 1, **keywords: Any) -> list[int]:
-    """Call `scene(world, out, *args, **keywords)` in `size` processes; their exit statuses."""
+    """Call `scene(context, out, *args, **keywords)` in `size` processes; their exit statuses."""
     return wait(start(scene, out, *args, size=size, **keywords))
 
 
@@ -90,11 +90,11 @@ def wait(ranks: list[Any], timeout: float = 600) -> list[int]:
 
 
 def _call(scene: Any, rank: int, size: int, port: int, out: Path, args: Any, keywords: Any) -> None:
-    from unetsweep.training.ranks import World
+    from unetsweep.training.ranks import DistributedContext
 
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     try:
-        scene(World(rank, size, port=port), out, *args, **keywords)
+        scene(DistributedContext(rank, size, port=port), out, *args, **keywords)
     except BaseException as error:
         kind = type(error).__name__
         (out / f"error-{rank}.json").write_text(
@@ -103,7 +103,7 @@ def _call(scene: Any, rank: int, size: int, port: int, out: Path, args: Any, key
         raise
 
 
-def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None, lose_at: int | None = None,
+def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = None, lose_at: int | None = None,
           save_every_s: float = 0.0, stop_after: int | None = None, prune: dict[str, Any] | None = None,
           code_later: dict[str, str] | None = None, snapshots: bool = False, **more: Any) -> None:  # fmt: skip
     """`train()`; rank 0 kills itself, or is told that it lost the run, when it asks for the `kill_at`th time.
@@ -132,7 +132,7 @@ def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None
     def ending(needed: float) -> str | None:
         nonlocal ends
         ends += 1
-        assert world.rank == 0
+        assert context.rank == 0
         assert needed > 0
         if code_later:
             package.code = lambda: code_later
@@ -140,8 +140,8 @@ def train(world: Any, out: Path, config: TrialConfig, kill_at: int | None = None
             write_stop(out, **prune)
         return "the end is near" if ends == stop_after else None
 
-    door.train(config, out, world=world, owns=owns, ending=ending, **more)
-    (out / f"asked-{world.rank}").write_text(str(asked))
+    door.train(config, out, context=context, owns=owns, ending=ending, **more)
+    (out / f"asked-{context.rank}").write_text(str(asked))
 
 
 def snapshot(out: Path, point: int) -> Path:
@@ -187,8 +187,15 @@ def contents(folder: Path) -> Iterator[tuple[str, int, bytes]]:
         yield str(path.relative_to(folder)), path.stat().st_nlink, b"" if path.is_dir() else path.read_bytes()
 
 
-def write_stop(out: Path, horizons: tuple[int, ...], attempt: int = 1, epoch: int = 1) -> None:
-    content = {"schema": 1, "attempt": attempt, "trial": 0, "horizons": horizons, "epoch": epoch, "reason": "too slow"}
+def write_stop(out: Path, milestones: tuple[int, ...], attempt: int = 1, epoch: int = 1) -> None:
+    content = {
+        "schema": 1,
+        "attempt": attempt,
+        "trial": 0,
+        "milestones": milestones,
+        "epoch": epoch,
+        "reason": "too slow",
+    }
     (out / "stop.json").write_text(json.dumps({**content, "at": "2026-01-01T00:00:00+00:00"}))
 
 
@@ -209,7 +216,7 @@ def error(out: Path, rank: int = 0) -> dict[str, str]:
 
 
 def result(out: Path, epochs: int) -> dict[str, Any]:
-    return json.loads((out / "horizons" / f"{epochs}.json").read_text())
+    return json.loads((out / "milestones" / f"{epochs}.json").read_text())
 
 
 def row(out: Path, epochs: int) -> dict[str, Any]:
@@ -229,13 +236,13 @@ def progress(out: Path) -> dict[int, tuple[Any, ...]]:
 
 
 FOUR: dict[str, Any] = {"epochs": 4, "trainer": {"val_every": 2}}
-HORIZONS = (3, 4)
+MILESTONES = (3, 4)
 
 
-def left_behind(out: Path, horizons: tuple[int, ...] = HORIZONS) -> dict[str, Any]:
+def left_behind(out: Path, milestones: tuple[int, ...] = MILESTONES) -> dict[str, Any]:
     """All that must not depend on how often a training was killed or stopped."""
-    kept: dict[str, Any] = {f"row {h}": row(out, h) for h in horizons}
-    kept |= {f"weights {h}": weights(out / "checkpoints" / f"best-{h}.ckpt") for h in horizons}
+    kept: dict[str, Any] = {f"row {h}": row(out, h) for h in milestones}
+    kept |= {f"weights {h}": weights(out / "checkpoints" / f"best-{h}.ckpt") for h in milestones}
     kept["last"] = weights(out / "checkpoints/last.ckpt")
     kept["progress"] = progress(out)
     kept["files"] = sorted(p.name for p in (out / "checkpoints").iterdir())

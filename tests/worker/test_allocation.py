@@ -50,9 +50,9 @@ def packed(tmp_path: Path) -> Packed:
     trainer = TrainerConfig(command=command)
     sweep.add_trials([TrialConfig(DataConfig("."), 4, 4, rate, trainer=trainer) for rate in (1e-3, 1e-2)], {})
     token, owned = sweep.intend([Element(run, 1, ((run, 4),)) for run in (0, 1)], None, "slurm", TOKEN)
-    board = Packed(sweep.root, token)
-    board.create(len(owned), 1, None)
-    return board
+    slots = Packed(sweep.root, token)
+    slots.create(len(owned), 1, None)
+    return slots
 
 
 def managed(folder: Path, refused: int, patience: float) -> str:
@@ -76,9 +76,9 @@ def test_a_training_of_which_one_process_cannot_be_started_is_begun_again(tmp_pa
     assert "Resource temporarily unavailable" in said
     assert "refused 2" in said
     assert sorted((tmp_path / "began.log").read_text().split()) == ["0000", "0001"]
-    assert sorted(packed.board().ended) == [0, 1]
+    assert sorted(packed.slots().ended) == [0, 1]
     for run in (0, 1):
-        result = tmp_path / "results/grid" / layout.run_dir(run) / layout.horizon(4)
+        result = tmp_path / "results/grid" / layout.run_dir(run) / layout.milestone(4)
         assert json.loads(result.read_text())["val_iou"] == 0.5
 
 
@@ -86,7 +86,7 @@ def test_a_node_that_starts_nothing_is_left_to_another_start_with_nothing_behind
     assert "Resource temporarily unavailable" in managed(tmp_path, 1000, 0.5)
     left = subprocess.run(["pgrep", "-f", f"{tmp_path}/results/grid"], capture_output=True, text=True, check=False)
     assert left.stdout == ""
-    board = packed.board()
-    assert (set(board.taken), set(board.ended), board.waiting) == ({0}, set(), [1])
+    slots = packed.slots()
+    assert (set(slots.taken), set(slots.ended), slots.waiting) == ({0}, set(), [1])
     assert more(tmp_path / "results/grid", TOKEN, 0, 0).exists()
     assert not (tmp_path / "began.log").exists()

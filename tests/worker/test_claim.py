@@ -69,7 +69,7 @@ def test_a_claim_of_an_attempt_that_was_given_up_holds_no_more(start: Start) -> 
         (layout.attempt(0, 1), {"token": "0" * 12}, "attempt 1 of 0000 belongs to submission 000000000000"),
         (layout.attempt_lost(0, 1), {}, "attempt 1 of 0000 was given up"),
         (layout.claim(0, 2, 0), {}, "a later start has claimed 0000"),
-        (f"{RUN}/{layout.horizon(3)}", {}, "0000 has its results already"),
+        (f"{RUN}/{layout.milestone(3)}", {}, "0000 has its results already"),
         (f"{layout.trial_dir(0)}/{layout.RESULT}", {}, "the trials of 0000 have ended without it"),
         (f"{layout.trial_dir(0)}/{layout.CANCELLED}", {}, "the trials of 0000 were cancelled"),
     ],

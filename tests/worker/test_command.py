@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from unetsweep.errors import StateError, SupersededError, TrainingError
-from unetsweep.worker.command import Errand, run_command
+from unetsweep.worker.command import CommandInvocation, run_command
 
 
 def train(folder: Path, said: str) -> dict[str, object]:
-    """The horizon of a program that writes `said`."""
+    """The milestone of a program that writes `said`."""
     program = folder / "trainer.py"
     program.write_text("import sys; open(sys.argv[2], 'a').write('x'); open(sys.argv[1], 'w').write(sys.argv[3])")
     words = [sys.executable, "-I", "-S", str(program), "{out}/result.json", "{out}/begins", repr(said)]
-    errand = Errand(folder / "config.json", folder, (8,), "1-0", "1", str(folder))
-    run_command(" ".join(words), errand, lambda: True)
-    horizon: dict[str, object] = json.loads((folder / "horizons/8.json").read_bytes())
-    return horizon
+    invocation = CommandInvocation(folder / "config.json", folder, (8,), "1-0", "1", str(folder))
+    run_command(" ".join(words), invocation, lambda: True)
+    milestone: dict[str, object] = json.loads((folder / "milestones/8.json").read_bytes())
+    return milestone
 
 
 def test_a_result_that_a_killed_program_left_torn_is_made_again(tmp_path: Path):
@@ -48,12 +48,12 @@ def test_words_instead_of_a_result_are_an_error_of_the_command(tmp_path: Path):
         train(tmp_path, "fine")
 
 
-def run(folder: Path, body: str, horizons: tuple[int, ...] = (4, 8), holds: bool = True) -> None:
+def run(folder: Path, body: str, milestones: tuple[int, ...] = (4, 8), holds: bool = True) -> None:
     """A program of these lines; `publish` and `env` are at its hand."""
     program = folder / "trainer.py"
     program.write_text(f"{HEAD}\n{body}\n")
-    errand = Errand(folder / "config.json", folder, horizons, "2-1", "18_3", str(folder), 1764009432.4)
-    run_command(f"{sys.executable} -I -S {program} {{out}}", errand, lambda: holds)
+    invocation = CommandInvocation(folder / "config.json", folder, milestones, "2-1", "18_3", str(folder), 1764009432.4)
+    run_command(f"{sys.executable} -I -S {program} {{out}}", invocation, lambda: holds)
 
 
 HEAD = """
@@ -65,54 +65,57 @@ def publish(name, **content):
 """
 
 
-def horizon(folder: Path, epochs: int) -> dict[str, object]:
-    found: dict[str, object] = json.loads((folder / f"horizons/{epochs}.json").read_bytes())
+def milestone(folder: Path, epochs: int) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / f"milestones/{epochs}.json").read_bytes())
     return found
 
 
-def test_a_program_is_told_its_claim_its_horizons_and_its_deadline(tmp_path: Path):
+def test_a_program_is_told_its_claim_its_milestones_and_its_deadline(tmp_path: Path):
     run(tmp_path, "publish('seen.json', **{k: v for k, v in env.items() if k.startswith('UNETSWEEP_')})\n"
         "publish('result.json', val_iou=0.5)")  # fmt: skip
     seen = json.loads((tmp_path / "seen.json").read_bytes())
     assert {name: value for name, value in seen.items() if name not in os.environ} == {
         "schema": 1,
         "UNETSWEEP_CLAIM": "2-1",
-        "UNETSWEEP_HORIZONS": "4,8",
+        "UNETSWEEP_MILESTONES": "4,8",
         "UNETSWEEP_JOB_ID": "18_3",
         "UNETSWEEP_DEADLINE": "1764009432",
     }
-    assert [horizon(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.5, 0.5]
+    assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.5, 0.5]
 
 
 def test_an_end_that_is_not_known_is_an_empty_deadline(tmp_path: Path):
-    errand = Errand(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
-    assert errand.environment()["UNETSWEEP_DEADLINE"] == ""
+    invocation = CommandInvocation(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
+    assert invocation.environment()["UNETSWEEP_DEADLINE"] == ""
 
 
-def test_a_program_that_publishes_its_horizons_itself_is_done(tmp_path: Path):
-    run(tmp_path, "publish('horizons/4.json', val_iou=0.25)\npublish('horizons/8.json', state='pruned')\nsys.exit(3)")
-    assert (horizon(tmp_path, 4)["val_iou"], horizon(tmp_path, 8)["state"]) == (0.25, "pruned")
+def test_a_program_that_publishes_its_milestones_itself_is_done(tmp_path: Path):
+    run(
+        tmp_path,
+        "publish('milestones/4.json', val_iou=0.25)\npublish('milestones/8.json', state='pruned')\nsys.exit(3)",
+    )
+    assert (milestone(tmp_path, 4)["val_iou"], milestone(tmp_path, 8)["state"]) == (0.25, "pruned")
 
 
-def test_a_single_result_serves_only_the_horizons_that_are_open(tmp_path: Path):
-    run(tmp_path, "publish('horizons/4.json', val_iou=0.25)\npublish('result.json', val_iou=0.5)")
-    assert [horizon(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.25, 0.5]
+def test_a_single_result_serves_only_the_milestones_that_are_open(tmp_path: Path):
+    run(tmp_path, "publish('milestones/4.json', val_iou=0.25)\npublish('result.json', val_iou=0.5)")
+    assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.25, 0.5]
 
 
 def test_a_program_that_wants_to_go_on_later_leaves_quietly(tmp_path: Path):
-    run(tmp_path, "publish('horizons/4.json', val_iou=0.25)\npublish('again-2-1.json', epoch=5, reason='time')")
-    assert not (tmp_path / "horizons/8.json").exists()
+    run(tmp_path, "publish('milestones/4.json', val_iou=0.25)\npublish('requeue-2-1.json', epoch=5, reason='time')")
+    assert not (tmp_path / "milestones/8.json").exists()
 
 
 def test_the_word_of_an_earlier_start_to_go_on_later_is_not_this_ones(tmp_path: Path):
-    (tmp_path / "again-2-0.json").write_text("{}")
+    (tmp_path / "requeue-2-0.json").write_text("{}")
     with pytest.raises(TrainingError, match="ended with status 0 and wrote no"):
         run(tmp_path, "pass")
 
 
-def test_an_unreadable_horizon_is_named(tmp_path: Path):
-    with pytest.raises(StateError, match=r"horizons/8\.json: val_iou"):
-        run(tmp_path, "publish('horizons/4.json', val_iou=0.25)\npublish('horizons/8.json', val_iou='high')")
+def test_an_unreadable_milestone_is_named(tmp_path: Path):
+    with pytest.raises(StateError, match=r"milestones/8\.json: val_iou"):
+        run(tmp_path, "publish('milestones/4.json', val_iou=0.25)\npublish('milestones/8.json', val_iou='high')")
 
 
 def test_the_programs_own_exit_status_is_in_the_message(tmp_path: Path):
@@ -129,9 +132,9 @@ def test_a_program_that_a_signal_ended_made_no_error(body: str, tmp_path: Path, 
 
 
 def test_a_program_that_cannot_be_started_is_said_with_what_to_look_at(tmp_path: Path):
-    errand = Errand(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
+    invocation = CommandInvocation(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
     with pytest.raises(TrainingError, match=r"cannot be started in .*pyhton.*trainer\.command"):
-        run_command("pyhton trainer.py", errand, lambda: True)
+        run_command("pyhton trainer.py", invocation, lambda: True)
 
 
 def test_a_status_that_is_no_signals_is_an_error_of_the_program(tmp_path: Path):
@@ -142,7 +145,7 @@ def test_a_status_that_is_no_signals_is_an_error_of_the_program(tmp_path: Path):
 def test_who_lost_the_run_while_the_program_ran_publishes_nothing(tmp_path: Path):
     with pytest.raises(SupersededError):
         run(tmp_path, "publish('result.json', val_iou=0.5)", holds=False)
-    assert not (tmp_path / "horizons").exists()
+    assert not (tmp_path / "milestones").exists()
 
 
 def test_signals_for_the_trainings_processes_do_not_end_a_program_that_knows_nothing_of_them(tmp_path: Path):
@@ -150,4 +153,4 @@ def test_signals_for_the_trainings_processes_do_not_end_a_program_that_knows_not
         "for sign in (signal.SIGUSR1, signal.SIGUSR2): os.kill(os.getpid(), sign)\npublish('result.json', val_iou=0.5)"
     )
     run(tmp_path, body)
-    assert horizon(tmp_path, 8)["val_iou"] == 0.5
+    assert milestone(tmp_path, 8)["val_iou"] == 0.5

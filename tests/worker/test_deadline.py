@@ -42,7 +42,7 @@ def ends_in(seconds: float, squeue: Squeue) -> Deadline:
     return Deadline("7_1", environment, squeue, lambda: NOW)
 
 
-def test_a_training_goes_on_while_another_epoch_and_the_last_act_fit() -> None:
+def test_a_training_goes_on_while_another_epoch_and_the_exit_hook_fit() -> None:
     squeue = Squeue(NOW + 100)
     end = ends_in(100, squeue)
     assert end(100 - MARGIN_S) is None

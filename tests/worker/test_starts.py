@@ -38,7 +38,7 @@ class Run:
         attempt, restart = self.names[-1]
         self.now += timedelta(minutes=minutes)
         if by == "again":
-            self._write(f"again-{attempt}-{restart}.json", reason="the time limit is near: 9 s are left")
+            self._write(f"requeue-{attempt}-{restart}.json", reason="the time limit is near: 9 s are left")
         elif by is not None:
             self._write(f"attempts/{attempt}.lost.json", reason="it ended", cause=by)
         if said:
@@ -141,11 +141,11 @@ def test_starts_that_the_old_limit_ended_do_not_speak_against_a_doubled_one(run:
     run.check(limit_min=20)
 
 
-def test_what_the_user_has_forgiven_does_not_count(run: Run) -> None:
+def test_starts_before_a_retry_reset_do_not_count(run: Run) -> None:
     for attempt in (1, 2):
         run.start(attempt, 0)
         run.end(9.5, by="TIME")
-    (run.folder / "attempts/2.forgiven.json").touch()
+    (run.folder / "attempts/2.retries-reset.json").touch()
     run.start(3, 0)
     run.check()
 
@@ -153,7 +153,7 @@ def test_what_the_user_has_forgiven_does_not_count(run: Run) -> None:
 def test_a_retried_run_that_trains_its_epochs_anew_gets_on(run: Run) -> None:
     run.start(1, 0)
     run.end(9.5, tuple(range(1, 9)))
-    (run.folder / "attempts/1.forgiven.json").touch()
+    (run.folder / "attempts/1.retries-reset.json").touch()
     for restart, epochs in enumerate(((1, 2), (3, 4))):
         run.start(2, restart)
         run.end(9.5, epochs)

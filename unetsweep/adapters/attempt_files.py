@@ -14,7 +14,7 @@ from typing import Any
 from unetsweep.adapters.files import read_json
 from unetsweep.core import layout
 from unetsweep.core.causes import Cause
-from unetsweep.core.facts import Attempt, Ending
+from unetsweep.core.observation import Attempt, Ending
 
 _ERROR = re.compile(r"error-\d+\.json")
 _FRAME = re.compile(r'^\s*File "(.*?)", line (\d+)', re.MULTILINE)
@@ -35,9 +35,9 @@ def read_attempts(root: Path, run: int, names: Collection[str], marks: Collectio
     return tuple(attempts)
 
 
-def forgiven(marks: Collection[str]) -> int:
+def retries_reset_at(marks: Collection[str]) -> int:
     """Up to which attempt nothing counts any more."""
-    suffix = ".forgiven.json"
+    suffix = ".retries-reset.json"
     numbers = [int(name.removesuffix(suffix)) for name in marks if name.endswith(suffix)]
     return max(numbers, default=0)
 
@@ -69,7 +69,7 @@ def _attempt(
         intent["token"],
         intent["index"],
         datetime.fromisoformat(intent["at"]),
-        horizons=tuple(sorted(each["epochs"] for each in intent.get("horizons", ()))),
+        milestones=tuple(sorted(each["epochs"] for each in intent.get("milestones", ()))),
         throttle=intent.get("throttle"),
         job_id=job.get("job_id"),
         claimed_by=claim.get("job_id"),
@@ -82,9 +82,9 @@ def _attempt(
         refused=lost.get("refused", False),
         limit=lost.get("limit", False),
         refusals=refusals,
-        again=_again(root, run, layout.claim_name(number, restart), names),
+        requeue_reason=_again(root, run, layout.claim_name(number, restart), names),
         ended_for=_cause(end),
-        excused=f"{number}.excused.json" in marks,
+        retry_exempt=f"{number}.retry-exempt.json" in marks,
         mem=overrides.get("mem"),
         micro_batch=overrides.get("micro_batch"),
         ending=_ending(number, restart, errors, exit_),
@@ -100,7 +100,7 @@ def _time(said: str | None) -> datetime | None:
 
 
 def _again(root: Path, run: int, claim: str, names: Collection[str]) -> str | None:
-    path = f"{root}/{layout.again(run, claim)}"
+    path = f"{root}/{layout.requeue(run, claim)}"
     return str(read_json(path).get("reason", "")) if os.path.basename(path) in names else None
 
 

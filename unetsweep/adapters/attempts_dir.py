@@ -18,8 +18,8 @@ from unetsweep.adapters.files import link_all, link_json, read_json, write_json
 from unetsweep.adapters.logs import last_line, tail
 from unetsweep.adapters.progress_files import read_stopped
 from unetsweep.core import layout
-from unetsweep.core.actions import Element, Stop
-from unetsweep.core.facts import Stopped
+from unetsweep.core.actions import Element, Prune
+from unetsweep.core.observation import Stopped
 
 
 class AttemptsDir:
@@ -45,15 +45,16 @@ class AttemptsDir:
             for needed in (folder, folder / "attempts"):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(needed)
-            horizons = [{"trial": trial, "epochs": epochs} for trial, epochs in element.horizons]
-            content = {"token": token, "index": index, "at": at, "throttle": throttle, "horizons": horizons}
+            milestones = [{"trial": trial, "epochs": epochs} for trial, epochs in element.milestones]
+            content = {"token": token, "index": index, "at": at, "throttle": throttle, "milestones": milestones}
             content |= _overrides(element)
             files[self.root / layout.attempt(element.run, element.attempt)] = (element, content)
         created = link_all([(path, content) for path, (_, content) in files.items()])
         owned = [files[path][0] for path in created]
         folder = self.root / layout.submission(token)
         folder.mkdir(exist_ok=True)
-        # an element that another pass owns keeps its index: its job finds that it is not the owner, and leaves
+        # an element that another reconciliation owns keeps its index: its job finds that it is not the owner, and
+        # leaves
         about = {"token": token, "kind": kind, "at": at, "folder": str(self.root)}
         everything = [[element.run, element.attempt] for element in elements]
         link_json(folder / "intent.json", {**about, "elements": everything})
@@ -70,7 +71,7 @@ class AttemptsDir:
             ]
         )
 
-    def give_up(self, run: int, attempt: int, reason: str, **about: object) -> None:
+    def mark_lost(self, run: int, attempt: int, reason: str, **about: object) -> None:
         """Why it will never be, or is no more. `about`: refused, limit; cause, node, epoch."""
         content = {"reason": reason, **about, "at": self._now().isoformat()}
         link_json(self.root / layout.attempt_lost(run, attempt), content)
@@ -90,9 +91,9 @@ class AttemptsDir:
 
     def wants_more(self, run: int, attempt: int, restart: int) -> bool:
         """Whether this start stopped in good order, to go on later."""
-        return (self.root / layout.again(run, layout.claim_name(attempt, restart))).exists()
+        return (self.root / layout.requeue(run, layout.claim_name(attempt, restart))).exists()
 
-    def stop_run(self, stop: Stop) -> None:
+    def stop_run(self, stop: Prune) -> None:
         """Write down what is pruned; the trainer reads it at an epoch's end."""
         content = dataclasses.asdict(stop)
         run = content.pop("run")
@@ -104,7 +105,7 @@ class AttemptsDir:
         return read_stopped(folder, os.listdir(folder), ()) if folder.exists() else None
 
     def is_owner(self, token: str, index: int) -> bool:
-        """Whether this element has its attempt: another pass may have been the first to make it."""
+        """Whether this element has its attempt: another reconciliation may have been the first to make it."""
         run, attempt = self.intent(token)["elements"][index]
         intent = read_json(self.root / layout.attempt(run, attempt))
         return (intent["token"], intent["index"]) == (token, index)

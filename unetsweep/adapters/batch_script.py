@@ -1,8 +1,8 @@
 """What the batch shells of our jobs do around the training: texts only, nothing runs here.
 
 Rule 1: bash, because dash runs no EXIT trap on a signal.
-Rule 2: a pass beside or after the training runs in the environment as it is before the profile's lines, and how it
-        goes never changes how the job ends.
+Rule 2: a reconciliation beside or after the training runs in the environment as it is before the profile's lines, and
+        how it goes never changes how the job ends.
 """
 
 import shlex
@@ -12,20 +12,23 @@ from typing import Any
 from unetsweep.adapters.private import guard_lines
 from unetsweep.adapters.process import program
 from unetsweep.core import layout
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.ports import ReconcilerRequest, Submission
 
 GENERIC = "generic.pkl"
 """The one pickle of a submission."""
-LAST_ACT_S = 30
+EXIT_HOOK_S = 30
 STEP_END_S = 10
-BEAT_END_S = 15
-"""How long a pass of the beat may go on when the training has ended."""
+PERIODIC_END_S = 15
+"""How long a periodic reconciliation may go on when the training has ended."""
 
 
 def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
     """Lines of the batch shell before srun; bash, because dash runs no EXIT trap on a signal."""
-    last_act = shlex.join(program("unetsweep", "last-act", str(submission.sweep_dir), submission.token))
-    no_pass, which = "" if submission.relay else " --no-pass", "--index" if submission.pack == 1 else "--task"
+    exit_hook = shlex.join(program("unetsweep", "exit-hook", str(submission.sweep_dir), submission.token))
+    no_reconcile, which = (
+        "" if submission.jobs_reconcile else " --no-reconcile",
+        "--index" if submission.pack == 1 else "--task",
+    )
     here = shlex.quote(str(folder))
     quoted = shlex.quote(python)
     return [
@@ -38,16 +41,16 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         "# how it goes never changes how the job ends",
         'US_ENV=("PATH=$PATH" "LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}" '
         '"PYTHONPATH=${PYTHONPATH-}" "PYTHONHOME=${PYTHONHOME-}")',
-        "us_last_act() {",
+        "us_exit_hook() {",
         "  local status=$?",
-        "  # a pass of the beat may be at work: killed with us it would leave a submission half done",
-        '  if [ -n "${US_BEAT:-}" ] && kill "$US_BEAT" 2>/dev/null; then',
-        f'    for _ in $(seq {BEAT_END_S * 5}); do kill -0 "$US_BEAT" 2>/dev/null || break; sleep 0.2; done',
+        "  # a periodic reconciliation may be at work: killed with us it would leave a submission half done",
+        '  if [ -n "${US_PERIODIC:-}" ] && kill "$US_PERIODIC" 2>/dev/null; then',
+        f'    for _ in $(seq {PERIODIC_END_S * 5}); do kill -0 "$US_PERIODIC" 2>/dev/null || break; sleep 0.2; done',
         "  fi",
-        f'  env "${{US_ENV[@]}}" timeout -k 5 {LAST_ACT_S} {last_act} {which} "${{SLURM_ARRAY_TASK_ID:-0}}"'
-        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status"{no_pass} </dev/null 2>&1 || true',
+        f'  env "${{US_ENV[@]}}" timeout -k 5 {EXIT_HOOK_S} {exit_hook} {which} "${{SLURM_ARRAY_TASK_ID:-0}}"'
+        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status"{no_reconcile} </dev/null 2>&1 || true',
         "}",
-        "trap us_last_act EXIT",
+        "trap us_exit_hook EXIT",
         *_beat(submission),
         "# bash runs a trap only between commands, so srun must be waited for",
         'srun() { command srun "$@" & US_STEP=$!; wait "$US_STEP"; }',
@@ -76,19 +79,21 @@ def code_lines(code: Path | None) -> list[str]:
 
 
 def _beat(submission: Submission) -> list[str]:
-    """A pass beside the training, when the last one is old: never in a rank, and ended with the job's shell.
-    With or without passes: a step that lives on long after its last result is stuck, and holds a place for nothing."""
+    """A reconciliation beside the training, when the last one is old: never in a rank, and ended with the job's shell.
+    With or without reconciliations: a step that lives on long after its last result is stuck, and holds a place for
+    nothing."""
     root = shlex.quote(str(submission.sweep_dir))
-    beat = shlex.join(program("unetsweep", "beat", str(submission.sweep_dir)))
-    command = f'env "${{US_ENV[@]}}" timeout -k 5 300 {beat}' if submission.relay else "true"
-    half = max(1, submission.beat_s // 2)
+    periodic = shlex.join(program("unetsweep", "periodic", str(submission.sweep_dir)))
+    command = f'env "${{US_ENV[@]}}" timeout -k 5 300 {periodic}' if submission.jobs_reconcile else "true"
+    half = max(1, submission.reconcile_interval_s // 2)
     return [
         "us_linger() {",
-        f"  for _ in $(seq {submission.linger_s}); do sleep 1 & us_wait $! ''; done",
-        f'  echo "unetsweep: the result is there for {submission.linger_s} s, and the step does not end; the job does"',
+        f"  for _ in $(seq {submission.exit_timeout_s}); do sleep 1 & us_wait $! ''; done",
+        f'  echo "unetsweep: the result has been there for {submission.exit_timeout_s} s and the processes still run;'
+        ' the job is ended"',
         "  kill -HUP $$",
         "}",
-        # a signal is heeded between commands, and at once in a wait: a sleep is left, a pass comes to its end
+        # a signal is heeded between commands, and at once in a wait: a sleep is left, a reconciliation comes to its end
         "us_wait() {",
         '  while ! wait "$1" && kill -0 "$1" 2>/dev/null; do [ -n "$2" ] || break; done',
         '  [ -z "$US_OVER" ] || exit 0',
@@ -99,7 +104,7 @@ def _beat(submission: Submission) -> list[str]:
         '  while IFS= read -r file || [ -n "$file" ]; do [ -e "$file" ] || return 1; done <"$1"',
         "}",
         'us_pass() { "$@" </dev/null 2>&1 & us_wait $! whole; }',
-        "us_beat() {",
+        "us_periodic() {",
         "  trap - EXIT HUP; US_OVER=; trap 'US_OVER=1' TERM",
         f"  local run=({command}) left",
         "  while :; do",
@@ -110,21 +115,21 @@ def _beat(submission: Submission) -> list[str]:
         "    done",
         f"    US_AGE=$(($(date +%s) - $(stat -c %Y {root}/{layout.LOOKED} 2>/dev/null || echo 0)))",
         # a clock that differs from the file server's: the command itself looks again by that one
-        f'    [ "$US_AGE" -ge 0 ] && [ "$US_AGE" -lt {submission.beat_s} ] && continue',
+        f'    [ "$US_AGE" -ge 0 ] && [ "$US_AGE" -lt {submission.reconcile_interval_s} ] && continue',
         '    us_pass "${run[@]}"',
         "  done",
         "}",
-        "us_beat & US_BEAT=$!",
+        "us_periodic & US_PERIODIC=$!",
     ]
 
 
 def _tidings(submission: Submission) -> list[str]:
-    """What, each second, makes a pass at once: all results are there, or in a packed job another training ended."""
+    """What, each second, reconciles at once: all results are there, or in a packed job another training ended."""
     if submission.pack > 1:
-        board = shlex.quote(str(submission.sweep_dir / layout.packed(submission.token) / "task-"))
+        slots = shlex.quote(str(submission.sweep_dir / layout.packed(submission.token) / "task-"))
         return [
-            f'      local told={board}"${{SLURM_ARRAY_TASK_ID:-0}}"; [ -e "$told.news" ] || continue',
-            '      mv -f "$told.news" "$told.looked"; us_pass "${run[@]}" --now; rm -f "$told.looked"',
+            f'      local told={slots}"${{SLURM_ARRAY_TASK_ID:-0}}"; [ -e "$told.completed" ] || continue',
+            '      mv -f "$told.completed" "$told.looked"; us_pass "${run[@]}" --now; rm -f "$told.looked"',
         ]
     awaited = shlex.quote(str(submission.sweep_dir / layout.awaited(submission.token, "")).removesuffix(".awaited"))
     return [  # while its processes go down, its place is given on
@@ -133,35 +138,36 @@ def _tidings(submission: Submission) -> list[str]:
     ]
 
 
-def keeper_script(keeper: KeeperRequest) -> str:
-    """What sbatch is given for a keeper. Where the pass fails it tries again, and at last requeues itself."""
-    resources, folder = keeper.resources, keeper.sweep_dir / layout.KEEPERS
+def reconciler_script(reconciler: ReconcilerRequest) -> str:
+    """What sbatch is given for a reconciler job. Where the reconciliation fails it tries again, and at last requeues
+    itself."""
+    resources, folder = reconciler.resources, reconciler.sweep_dir / layout.RECONCILERS
     options: dict[str, Any] = {
-        "job-name": layout.job_name(keeper.sweep, keeper.token),
-        "output": str(folder / f"{keeper.token}.log"),
+        "job-name": layout.job_name(reconciler.sweep, reconciler.token),
+        "output": str(folder / f"{reconciler.token}.log"),
         "open-mode": "append",
         "ntasks": 1,
         "cpus-per-task": 1,
         "mem": "1G",
-        "time": keeper.limit_min,
-        "begin": f"now+{keeper.delay_s}",
-        "dependency": "afterany:" + ":".join(keeper.after) if keeper.after else None,
+        "time": reconciler.limit_min,
+        "begin": f"now+{reconciler.delay_s}",
+        "dependency": "afterany:" + ":".join(reconciler.after) if reconciler.after else None,
         "partition": resources.partition,
         "account": resources.account,
         "qos": resources.qos,
-        **{str(name).lstrip("-").replace("_", "-"): value for name, value in resources.keeper.items()},
+        **{str(name).lstrip("-").replace("_", "-"): value for name, value in resources.reconciler.items()},
     }
     lines = [_option(key, value) for key, value in options.items() if value is not None and value is not False]
-    keep = shlex.join(program("unetsweep", "keep", str(keeper.sweep_dir), keeper.token))
+    reconcile = shlex.join(program("unetsweep", "reconciler-job", str(reconciler.sweep_dir), reconciler.token))
     return "\n".join(
         [
             "#!/bin/bash",
             *lines,
             "#SBATCH --requeue",
-            *guard_lines(keeper.sweep_dir),
-            *code_lines(keeper.code),
-            f'while [ "$SECONDS" -lt {_keeps_s(keeper.limit_min)} ]; do',
-            f"  timeout -k 5 300 {keep} </dev/null 2>&1 && exit 0",
+            *guard_lines(reconciler.sweep_dir),
+            *code_lines(reconciler.code),
+            f'while [ "$SECONDS" -lt {_keeps_s(reconciler.limit_min)} ]; do',
+            f"  timeout -k 5 300 {reconcile} </dev/null 2>&1 && exit 0",
             "  sleep 60",
             "done",
             "# before its own limit ends it, which SLURM does not start again from",
@@ -172,7 +178,7 @@ def keeper_script(keeper: KeeperRequest) -> str:
 
 
 def _keeps_s(limit_min: int) -> int:
-    """How long a keeper tries, of its time limit: the last pass that begins may take five minutes."""
+    """How long a reconciler job tries, of its time limit: the last reconciliation that begins may take five minutes."""
     allowed = 60 * limit_min
     return max(allowed - 600, allowed // 3)
 

@@ -12,7 +12,7 @@ from unetsweep.adapters.files import read_json
 from unetsweep.adapters.progress_files import read_by_claim
 from unetsweep.adapters.sweep_look import listed
 from unetsweep.core import layout
-from unetsweep.core.cost import JobKey, Start, Track
+from unetsweep.core.cost import JobKey, RunTimeline, Start
 from unetsweep.errors import StateError
 
 _INTENT = re.compile(r"(\d+)\.json")
@@ -20,7 +20,7 @@ _CLAIM = re.compile(r"(\d+)-(\d+)")
 _Claim = tuple[int, int]
 
 
-def read_track(folder: Path, *, is_open: bool) -> Track | None:
+def read_timeline(folder: Path, *, is_open: bool) -> RunTimeline | None:
     """One run's, by its folder; `is_open`: a trial of it has not ended. None: a file of it cannot be read."""
     try:
         return _read(folder, is_open)
@@ -28,7 +28,7 @@ def read_track(folder: Path, *, is_open: bool) -> Track | None:
         return None
 
 
-def _read(folder: Path, is_open: bool) -> Track:
+def _read(folder: Path, is_open: bool) -> RunTimeline:
     marks = listed(folder / "attempts")
     numbers = sorted(int(found[1]) for name in marks if (found := _INTENT.fullmatch(name)))
     claims = sorted(
@@ -50,10 +50,10 @@ def _read(folder: Path, is_open: bool) -> Track:
         if intent:
             jobs[claim[0]].add((intent["token"], raw["job_id"]))
         epochs = tuple((p.epoch, p.at.timestamp()) for p in told.get(claim, ()) if p.at is not None)
-        goal = max((each["epochs"] for each in intent.get("horizons", ())), default=0)
+        goal = max((each["epochs"] for each in intent.get("milestones", ())), default=0)
         starts.append(Start(claim[0], _seconds(raw["at"]), ends[claim], epochs, goal))
     gone = not numbers or f"{numbers[-1]}.lost.json" in marks
-    return Track(jobs, tuple(starts), is_open and not gone)
+    return RunTimeline(jobs, tuple(starts), is_open and not gone)
 
 
 def _end(folder: Path, claim: _Claim, marks: Collection[str]) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from unetsweep.adapters import doctor_payload, slurm, slurm_text
 from unetsweep.adapters.sbatch import sbatch
-from unetsweep.core.facts import JobState
+from unetsweep.core.observation import JobState
 from unetsweep.core.spec import Resources
 from unetsweep.errors import SchedulerError
 

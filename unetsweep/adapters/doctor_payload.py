@@ -36,7 +36,7 @@ def write(folder: str, name: str, content: object) -> None:
 
 def run(command: list[str], seconds: float, **more: str) -> Answers:
     """What a command said, with the PATH from before the profile's lines and without the job's variables: as a
-    last act is run."""
+    exit hook is run."""
     kept = {k: v for k, v in os.environ.items() if k == "SLURM_CONF" or not k.startswith(("SLURM", "SBATCH", "SRUN"))}
     environment = {**kept, "PATH": os.environ.get("US_PATH", os.environ.get("PATH", "")), **more}
     path = shutil.which(command[0], path=environment["PATH"])

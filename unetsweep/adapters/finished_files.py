@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from unetsweep.adapters.cost_files import read_track
+from unetsweep.adapters.cost_files import read_timeline
 from unetsweep.adapters.progress_files import read_progress
 from unetsweep.adapters.sweep_look import listed
 from unetsweep.core import layout
@@ -51,10 +51,10 @@ def _finished(folder: Path, batch: int, trial: Mapping[str, Any]) -> Finished | 
 
 def _held(folder: Path) -> float | None:
     """How long its job held its place, where it was one start and its end is known."""
-    track = read_track(folder, is_open=False)
-    if track is None or len(track.starts) != 1 or track.starts[0].end is None:
+    timeline = read_timeline(folder, is_open=False)
+    if timeline is None or len(timeline.starts) != 1 or timeline.starts[0].end is None:
         return None
-    return track.starts[0].end - track.starts[0].begin
+    return timeline.starts[0].end - timeline.starts[0].begin
 
 
 def disk_bytes(folder: Path) -> int:

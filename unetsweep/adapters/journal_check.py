@@ -8,8 +8,8 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from unetsweep.adapters.mending import Finding, is_torn
 from unetsweep.adapters.optuna_study import update_journal
+from unetsweep.adapters.repairs import Finding, is_corrupt
 from unetsweep.core.spec import SweepSpec
 
 
@@ -23,9 +23,9 @@ def findings(path: Path, spec: SweepSpec, trials: Sequence[Mapping[str, Any]]) -
 
 def _trouble(path: Path, name: str) -> str | None:
     content = path.read_bytes()
-    torn = sum(is_torn(line) for line in content.splitlines())
-    if torn or not content.endswith(b"\n"):
-        return f"{torn} torn lines"
+    corrupt = sum(is_corrupt(line) for line in content.splitlines())
+    if corrupt or not content.endswith(b"\n"):
+        return f"{corrupt} torn lines"
     try:
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
         optuna.load_study(study_name=name, storage=storage)

@@ -1,4 +1,4 @@
-"""One pass at a time: a lease in the sweep's directory. It saves work; safety comes from link().
+"""One reconciliation at a time: a lease in the sweep's directory. It saves work; safety comes from link().
 
 Rule 1: the lease is held while its file's mtime is younger than 30 s by the file server's clock
 (the mtime of a probe file written now), or until its holder is seen dead on this host.
@@ -24,7 +24,7 @@ EXPIRE_S = 30.0
 
 
 class Lease:
-    """The right to make a pass over one sweep's directory."""
+    """The right to reconcile one sweep's directory."""
 
     def __init__(self, path: Path, *, renew_s: float = RENEW_S, expire_s: float = EXPIRE_S) -> None:
         self._path = path

@@ -21,8 +21,8 @@ from unetsweep.adapters.pinned_code import with_code
 from unetsweep.adapters.private import users_umask
 from unetsweep.adapters.process import Identity, boot_id
 from unetsweep.core import layout
-from unetsweep.core.facts import Job, JobState
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.observation import Job, JobState
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.errors import RefusedError, StateError
 
 JOBS = "jobs"
@@ -68,8 +68,8 @@ class LocalJobs:
     def word_in(self, log: str) -> tuple[JobState, str] | None:
         return None
 
-    def submit_keeper(self, keeper: KeeperRequest) -> str:
-        raise RefusedError("local trainings need no keeper")
+    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+        raise RefusedError("local trainings need no reconciler job")
 
     def submit(self, submission: Submission) -> Sequence[str]:
         return [self._start(submission, index) for index in range(submission.elements)]
@@ -80,7 +80,13 @@ class LocalJobs:
             raise RefusedError(f"cannot start {python}: there is no such program here; see slurm.python in the sweep")
         job_id = self._next_id(submission.token, index)
         command = process.program("unetsweep.worker", "supervise")
-        command += [str(self._root), submission.token, str(index), job_id, "relay" if submission.relay else "watch"]
+        command += [
+            str(self._root),
+            submission.token,
+            str(index),
+            job_id,
+            "jobs" if submission.jobs_reconcile else "cli",
+        ]
         log = log_path(self._root, submission.token, index)
         with log.open("ab") as stream:
             process.start(

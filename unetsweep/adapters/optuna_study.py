@@ -270,7 +270,7 @@ def repair_journal(path: Path) -> int:
             unterminated = not line.endswith(b"\n")
             good.append(line + b"\n" if unterminated else line)
     if bad or unterminated:
-        shutil.copy2(path, f"{path}.torn")
+        shutil.copy2(path, f"{path}.corrupt")
         temporary = Path(f"{path}.tmp")
         with temporary.open("wb") as stream:
             stream.writelines(good)

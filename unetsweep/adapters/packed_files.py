@@ -21,7 +21,7 @@ _ABOUT = "about.json"
 _LEFT = "left.json"
 """There when the sweep was adopted elsewhere: these jobs are not asked for, and nothing is sent to them."""
 _NAME = re.compile(r"(task-)?(\d+)\.([a-z]+)\.json")
-Place = tuple[str, int]
+ElementId = tuple[str, int]
 """An element: token and index of its submission."""
 
 
@@ -34,7 +34,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class SlotTable:
     """What there is to run in the jobs of one packed submission, and how far it is."""
 
     token: str
@@ -44,7 +44,7 @@ class Board:
     """Elements of its own."""
     mem: str | None = None
     """What its jobs were sent with."""
-    guests: dict[int, Place] = field(default_factory=dict)
+    reused_slots: dict[int, ElementId] = field(default_factory=dict)
     taken: dict[int, Taken] = field(default_factory=dict)
     ended: dict[int, datetime] = field(default_factory=dict)
     """All processes of the element are gone, and it does not want to go on later."""
@@ -57,7 +57,7 @@ class Board:
 
     @property
     def numbers(self) -> list[int]:
-        return [*range(self.count), *sorted(self.guests)]
+        return [*range(self.count), *sorted(self.reused_slots)]
 
     @property
     def waiting(self) -> list[int]:
@@ -65,8 +65,8 @@ class Board:
         off = self.cancelled | self.stopped
         return [n for n in self.numbers if n not in self.taken and n not in off]
 
-    def place(self, number: int) -> Place:
-        return self.guests.get(number, (self.token, number))
+    def place(self, number: int) -> ElementId:
+        return self.reused_slots.get(number, (self.token, number))
 
 
 class Packed:
@@ -82,10 +82,10 @@ class Packed:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         link_json(self._folder / _ABOUT, {"count": count, "pack": pack, "mem": mem})
 
-    def invite(self, guest: Place) -> int:
+    def invite(self, reused: ElementId) -> int:
         """The number of an element of another submission here."""
-        number = max(self.board().numbers, default=-1) + 1
-        while not link_json(self._folder / f"{number}.guest.json", {"token": guest[0], "index": guest[1]}):
+        number = max(self.slots().numbers, default=-1) + 1
+        while not link_json(self._folder / f"{number}.reused.json", {"token": reused[0], "index": reused[1]}):
             number += 1
         return number
 
@@ -113,10 +113,10 @@ class Packed:
     def _mark(self, name: str) -> None:
         link_json(self._folder / f"{name}.json", {"at": utc_now().isoformat()})
 
-    def board(self) -> Board:
+    def slots(self) -> SlotTable:
         """Everything, at one look. StateError: a file of it cannot be read."""
         about = self._content(self._folder / _ABOUT)
-        guests: dict[int, Place] = {}
+        reused_slots: dict[int, ElementId] = {}
         taken: dict[int, Taken] = {}
         ended: dict[int, datetime] = {}
         marks: dict[str, set[int]] = {"cancelled": set(), "stopped": set(), "closed": set()}
@@ -129,15 +129,15 @@ class Packed:
                 marks[what].add(number)
                 continue
             raw = self._content(self._folder / name)
-            if what == "guest":
-                guests[number] = (str(raw["token"]), int(raw["index"]))
+            if what == "reused":
+                reused_slots[number] = (str(raw["token"]), int(raw["index"]))
             elif what == "taken":
                 taken[number] = Taken(int(raw["task"]), int(raw["restart"]))
             elif what == "ended":
                 ended[number] = datetime.fromisoformat(raw["at"])
         called_off = (frozenset(marks[what]) for what in ("cancelled", "stopped", "closed"))
-        return Board(
-            self._token, int(about["pack"]), int(about["count"]), about["mem"], guests, taken, ended, *called_off
+        return SlotTable(
+            self._token, int(about["pack"]), int(about["count"]), about["mem"], reused_slots, taken, ended, *called_off
         )
 
     def _content(self, path: Path) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def hosts(root: Path) -> list[str]:
         return []
 
 
-def is_published(root: Path, place: Place) -> bool:
+def is_published(root: Path, place: ElementId) -> bool:
     """Whether all results are there that an element was sent for: its place is about to be free."""
     path = root / layout.awaited(*place)
     try:
@@ -166,9 +166,9 @@ def is_published(root: Path, place: Place) -> bool:
     return bool(awaited) and all(os.path.exists(each) for each in awaited)
 
 
-def news(root: Path, token: str, task: int) -> Path:
-    """There while a job of the array has something to tell that no pass has looked at."""
-    return root / layout.packed(token) / f"task-{task}.news"
+def completion_event(root: Path, token: str, task: int) -> Path:
+    """There while a job of the array has something to tell that no reconciliation has looked at."""
+    return root / layout.packed(token) / f"task-{task}.completed"
 
 
 def more(root: Path, token: str, task: int, restart: int) -> Path:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unetsweep.adapters.packed_files import Board, Packed, hosts, is_published
+from unetsweep.adapters.packed_files import Packed, SlotTable, hosts, is_published
 from unetsweep.adapters.slurm import Payload, Slurm
 from unetsweep.core import layout
-from unetsweep.core.facts import Job, JobState
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.observation import Job, JobState
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.errors import SchedulerError, StateError
 
 _Tasks = Mapping[int, Job]
@@ -33,22 +33,22 @@ class PackedSlurm(Slurm):
         """`root`: the sweep's directory; the rest as for `Slurm`."""
         super().__init__(payload, timeout=timeout, sbatch_timeout=sbatch_timeout)
         self._root = root
-        self._boards: dict[str, Packed] = {}
+        self._slot_tables: dict[str, Packed] = {}
         self._listed: dict[str, _Tasks] = {}
         """By token: the jobs of packed submissions, as they were listed last."""
 
     def jobs(self, tokens: Collection[str]) -> tuple[Job, ...]:
         if not tokens:
             return ()
-        boards, tokens = self._look(), frozenset(tokens)
-        found = super().jobs(tokens | boards.keys())
-        plain = [job for job in found if job.token not in boards]
-        self._listed = {token: _tasks(token, found) for token in boards}
+        slot_tables, tokens = self._look(), frozenset(tokens)
+        found = super().jobs(tokens | slot_tables.keys())
+        plain = [job for job in found if job.token not in slot_tables]
+        self._listed = {token: _tasks(token, found) for token in slot_tables}
         packed = [
-            _as_job(board, number, self._listed[token])
-            for token, board in boards.items()
-            for number in board.numbers
-            if self._listed[token] and board.place(number)[0] in tokens - (boards.keys() - {token})
+            _as_job(slots, number, self._listed[token])
+            for token, slots in slot_tables.items()
+            for number in slots.numbers
+            if self._listed[token] and slots.place(number)[0] in tokens - (slot_tables.keys() - {token})
         ]
         return (*plain, *(job for job in packed if job is not None))
 
@@ -68,17 +68,17 @@ class PackedSlurm(Slurm):
     def _invited(self, submission: Submission) -> tuple[str, ...] | None:
         """The ids, where all of it found a place in jobs that run; None: nothing was done."""
         wanted = submission.resources
-        for token, board in self._look().items():
+        for token, slots in self._look().items():
             tasks = self._listed.get(token, {})
             nodes = {job.node for job in tasks.values()}
-            if board.mem != wanted.mem or nodes & set(submission.exclude):
+            if slots.mem != wanted.mem or nodes & set(submission.exclude):
                 continue
-            published = {number for number in board.taken if is_published(self._root, board.place(number))}
-            if free_places(board, tasks, published) < submission.elements:
+            published = {number for number in slots.taken if is_published(self._root, slots.place(number))}
+            if free_places(slots, tasks, published) < submission.elements:
                 continue
-            host, base = self._board(token), _base(tasks)
+            host, base = self._slots(token), _base(tasks)
             numbers = [host.invite((submission.token, index)) for index in range(submission.elements)]
-            if _open(host.board(), tasks):  # closed in between: their number stays, and nobody takes it
+            if _open(host.slots(), tasks):  # closed in between: their number stays, and nobody takes it
                 return tuple(f"{base}.{number}" for number in numbers)
             for number in numbers:
                 host.cancel(number)
@@ -89,7 +89,7 @@ class PackedSlurm(Slurm):
         plain, packed = self._parted(job_ids)
         for token, numbers in packed.items():
             for number in numbers:
-                self._board(token).cancel(number)
+                self._slots(token).cancel(number)
             plain |= self._idle(token)
         super().cancel(plain)
 
@@ -97,16 +97,16 @@ class PackedSlurm(Slurm):
         plain, packed = self._parted([job_id])
         for token, numbers in packed.items():
             for number in numbers:
-                self._board(token).stop(number)
+                self._slots(token).stop(number)
             super().cancel(self._idle(token))
         for each in plain:
             super().end(each)
 
     def _idle(self, token: str) -> set[str]:
         """The jobs of a submission, where all that they were sent for is over or called off."""
-        board = self._board(token).board()
-        over = board.ended.keys() | board.cancelled | (board.stopped - board.taken.keys())
-        jobs = self._listed[token].values() if not set(board.numbers) - over else ()
+        slots = self._slots(token).slots()
+        over = slots.ended.keys() | slots.cancelled | (slots.stopped - slots.taken.keys())
+        jobs = self._listed[token].values() if not set(slots.numbers) - over else ()
         return {job.job_id for job in jobs if job.state.is_live}
 
     def last_words(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
@@ -124,19 +124,19 @@ class PackedSlurm(Slurm):
         base, _, number = job_id.partition(".")
         if not number:
             return [job_id], token
-        for host, board in self._look().items():
-            taken = board.taken.get(int(number))
-            if board.place(int(number))[0] == token and taken is not None and int(number) not in board.ended:
+        for host, slots in self._look().items():
+            taken = slots.taken.get(int(number))
+            if slots.place(int(number))[0] == token and taken is not None and int(number) not in slots.ended:
                 return [f"{base}_{taken.task}", base], host
         return [], token
 
-    def submit_keeper(self, keeper: KeeperRequest) -> str:
+    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
         """It waits for the jobs in which its trainings are."""
-        plain, packed = self._parted(keeper.after)
+        plain, packed = self._parted(reconciler.after)
         for token, numbers in packed.items():
-            board, tasks = self._board(token).board(), self._listed[token]
-            plain |= {tasks[t.task].job_id for n in numbers if (t := board.taken.get(n)) and t.task in tasks}
-        return super().submit_keeper(replace(keeper, after=tuple(sorted(plain))))
+            slots, tasks = self._slots(token).slots(), self._listed[token]
+            plain |= {tasks[t.task].job_id for n in numbers if (t := slots.taken.get(n)) and t.task in tasks}
+        return super().submit_reconciler(replace(reconciler, after=tuple(sorted(plain))))
 
     def _parted(self, job_ids: Collection[str]) -> tuple[set[str], dict[str, list[int]]]:
         """Real jobs; and numbers on boards whose jobs were listed last."""
@@ -151,30 +151,31 @@ class PackedSlurm(Slurm):
                 packed.setdefault(tokens[base], []).append(int(number))
         return plain, packed
 
-    def _board(self, token: str) -> Packed:
-        return self._boards.setdefault(token, Packed(self._root, token))
+    def _slots(self, token: str) -> Packed:
+        return self._slot_tables.setdefault(token, Packed(self._root, token))
 
-    def _look(self) -> dict[str, Board]:
-        """StateError and its like would be the end of a pass; this way nothing changes, and `status` says why."""
+    def _look(self) -> dict[str, SlotTable]:
+        """StateError and its like would be the end of a reconciliation; this way nothing changes, and `status` says
+        why."""
         try:
-            return {token: self._board(token).board() for token in hosts(self._root)}
+            return {token: self._slots(token).slots() for token in hosts(self._root)}
         except (StateError, OSError, KeyError, TypeError, ValueError) as error:
             raise SchedulerError(f"{self._root / layout.PACKED}: {error}; see `unetsweep repair`") from error
 
 
-def free_places(board: Board, tasks: _Tasks, published: Collection[int] = ()) -> int:
+def free_places(slots: SlotTable, tasks: _Tasks, published: Collection[int] = ()) -> int:
     """How many more trainings the jobs that run could begin now."""
-    running = _open(board, tasks)
+    running = _open(slots, tasks)
     busy = sum(
-        taken.task in running and number not in board.ended and number not in published
-        for number, taken in board.taken.items()
+        taken.task in running and number not in slots.ended and number not in published
+        for number, taken in slots.taken.items()
     )
-    return len(running) * board.pack - busy - len(board.waiting)
+    return len(running) * slots.pack - busy - len(slots.waiting)
 
 
-def _open(board: Board, tasks: _Tasks) -> set[int]:
+def _open(slots: SlotTable, tasks: _Tasks) -> set[int]:
     """The jobs that run and may take more."""
-    return {task for task, job in tasks.items() if job.state is JobState.RUNNING and task not in board.closed}
+    return {task for task, job in tasks.items() if job.state is JobState.RUNNING and task not in slots.closed}
 
 
 def _tasks(token: str, jobs: Sequence[Job]) -> _Tasks:
@@ -191,10 +192,10 @@ def _base(tasks: _Tasks) -> str:
     return next(iter(tasks.values())).job_id.partition("_")[0]
 
 
-def _as_job(board: Board, number: int, tasks: _Tasks) -> Job | None:
+def _as_job(slots: SlotTable, number: int, tasks: _Tasks) -> Job | None:
     """An element as a job of its own; None: the queue lists the job no more that took it."""
-    token, index = board.place(number)
-    taken = board.taken.get(number)
+    token, index = slots.place(number)
+    taken = slots.taken.get(number)
     if taken is None:
         like = _hoped_for(list(tasks.values()))
     elif taken.task in tasks:
@@ -202,9 +203,9 @@ def _as_job(board: Board, number: int, tasks: _Tasks) -> Job | None:
     else:
         return None
     like = replace(like, job_id=f"{_base(tasks)}.{number}", token=token, index=index)
-    if number in board.ended or (taken is None and number in board.cancelled | board.stopped):
-        state = JobState.CANCELLED if number in board.cancelled else JobState.ENDED
-        return replace(like, state=state, word=state.name, reason="", ended_at=board.ended.get(number))
+    if number in slots.ended or (taken is None and number in slots.cancelled | slots.stopped):
+        state = JobState.CANCELLED if number in slots.cancelled else JobState.ENDED
+        return replace(like, state=state, word=state.name, reason="", ended_at=slots.ended.get(number))
     return like
 
 

@@ -111,7 +111,7 @@ def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | Non
         for path in written:  # all are written before the first is flushed: one commit of the journal for all
             _flush(path)
         if folder.exists():  # a copy that is not whole
-            os.rename(folder, folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.torn"))
+            os.rename(folder, folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.corrupt"))
         rename_folder(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)

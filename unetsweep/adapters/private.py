@@ -14,7 +14,7 @@ from pathlib import Path
 from unetsweep.core import layout
 from unetsweep.errors import ExposedError
 
-FOLDERS = (layout.SUBMISSIONS, layout.CODE, layout.RUNS, layout.TRIALS, layout.KEEPERS, layout.PACKED)
+FOLDERS = (layout.SUBMISSIONS, layout.CODE, layout.RUNS, layout.TRIALS, layout.RECONCILERS, layout.PACKED)
 """Those of them that are looked at; nobody else gets further down than the first that is private."""
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 

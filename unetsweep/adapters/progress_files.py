@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from unetsweep.adapters.files import damage_named, parse_json, read_bytes, read_json
 from unetsweep.contract import SCHEMA
-from unetsweep.core.facts import Point, Stopped
+from unetsweep.core.observation import Point, Stopped
 from unetsweep.errors import StateError
 
 _PROGRESS = re.compile(r"progress-(\d+)-(\d+)\.jsonl")
-_FORGIVEN = re.compile(r"(\d+)\.forgiven\.json")
+_RETRIES_RESET = re.compile(r"(\d+)\.retries-reset\.json")
 _STOP = "stop.json"
 
 
@@ -54,9 +54,11 @@ def read_stopped(folder: Path, names: Collection[str], attempts: Collection[str]
     if _STOP not in names:
         return None
     raw = read_json(folder / _STOP)
-    forgiven = max((int(m[1]) for name in attempts if (m := _FORGIVEN.fullmatch(name))), default=0)
-    horizons = tuple(int(epochs) for epochs in raw["horizons"])
-    return Stopped(raw["attempt"], raw["trial"], horizons, raw["epoch"], raw["reason"], raw["attempt"] <= forgiven)
+    retries_reset_at = max((int(m[1]) for name in attempts if (m := _RETRIES_RESET.fullmatch(name))), default=0)
+    milestones = tuple(int(epochs) for epochs in raw["milestones"])
+    return Stopped(
+        raw["attempt"], raw["trial"], milestones, raw["epoch"], raw["reason"], raw["attempt"] <= retries_reset_at
+    )
 
 
 def _points(path: Path) -> tuple[Point, ...]:

@@ -11,36 +11,36 @@ from typing import Any
 
 from unetsweep import contract
 from unetsweep.adapters.files import link_json, read_json
-from unetsweep.adapters.mending import (
+from unetsweep.adapters.progress_files import read_progress
+from unetsweep.adapters.repairs import (
     NOBODY,
     Finding,
-    aside,
+    is_corrupt,
     is_old,
-    is_torn,
+    quarantined,
     trouble,
     without_lines,
     written,
     written_at,
 )
-from unetsweep.adapters.progress_files import read_progress
 from unetsweep.adapters.sweep_look import listed, numbered
 from unetsweep.adapters.trial_files import as_known, check_config
 from unetsweep.core import layout
 from unetsweep.errors import StateError
 
-STOP = ("attempt", "trial", "horizons", "epoch", "reason")
+STOP = ("attempt", "trial", "milestones", "epoch", "reason")
 MARKS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
     "job": ("the job is found again by its token", lambda raw: raw["job_id"]),
-    "lost": ("the next pass finds out anew", lambda raw: raw["reason"]),
+    "lost": ("the next reconciliation finds out anew", lambda raw: raw["reason"]),
     "end": ("the queue says how its job ended", lambda raw: raw["cause"]),
 }
 
 
 def findings(root: Path, *, ours: bool) -> Iterator[Finding]:
     """Of every run. `ours`: our trainer made the checkpoints; a user's may have any form."""
-    horizons, configs = _horizons(root)
+    milestones, configs = _milestones(root)
     for number, folder in numbered(root / layout.RUNS):
-        yield from _attempts(root, number, folder, horizons.get(number, []))
+        yield from _attempts(root, number, folder, milestones.get(number, []))
         yield from _claims(folder)
         yield from _words(folder, configs.get(number, {}))
         yield from _progress(folder)
@@ -48,8 +48,8 @@ def findings(root: Path, *, ours: bool) -> Iterator[Finding]:
             yield from _checkpoints(folder)
 
 
-def _horizons(root: Path) -> tuple[dict[int, list[dict[str, int]]], dict[int, dict[int, str]]]:
-    """What each run's trials ask of it, and the digest of the config that each horizon is of, by its epochs."""
+def _milestones(root: Path) -> tuple[dict[int, list[dict[str, int]]], dict[int, dict[int, str]]]:
+    """What each run's trials ask of it, and the digest of the config that each milestone is of, by its epochs."""
     found: dict[int, list[dict[str, int]]] = {}
     configs: dict[int, dict[int, str]] = {}
     for number, folder in numbered(root / layout.TRIALS):
@@ -62,7 +62,7 @@ def _horizons(root: Path) -> tuple[dict[int, list[dict[str, int]]], dict[int, di
     return found, configs
 
 
-def _attempts(root: Path, run: int, folder: Path, horizons: list[dict[str, int]]) -> Iterator[Finding]:
+def _attempts(root: Path, run: int, folder: Path, milestones: list[dict[str, int]]) -> Iterator[Finding]:
     place = folder / "attempts"
     for name in sorted(listed(place)):
         path, parts = place / name, name.split(".")
@@ -70,19 +70,19 @@ def _attempts(root: Path, run: int, folder: Path, horizons: list[dict[str, int]]
             continue
         number, word = int(parts[0]), parts[1].partition("-")[0]
         if len(parts) == 2:
-            if why := trouble(path, lambda raw: (raw["token"], raw["index"], raw["at"], raw["horizons"][0]["trial"])):
-                yield _intent(root, run, number, path, why, horizons)
-        elif word in ("forgiven", "excused"):
+            if why := trouble(path, lambda raw: (raw["token"], raw["index"], raw["at"], raw["milestones"][0]["trial"])):
+                yield _intent(root, run, number, path, why, milestones)
+        elif word in ("retries_reset_at", "retry_exempt"):
             if why := trouble(path):
                 yield written(path, why, {"at": written_at(path)}, "its being there")
         elif word == "exit":
             if why := trouble(path, lambda raw: (int(raw["status"]), raw["at"])):
-                yield aside(path, why, "the queue says how its job ended")
+                yield quarantined(path, why, "the queue says how its job ended")
         elif word in MARKS and (why := trouble(path, MARKS[word][1])):
-            yield aside(path, why, MARKS[word][0])
+            yield quarantined(path, why, MARKS[word][0])
 
 
-def _intent(root: Path, run: int, number: int, path: Path, why: str, horizons: list[dict[str, int]]) -> Finding:
+def _intent(root: Path, run: int, number: int, path: Path, why: str, milestones: list[dict[str, int]]) -> Finding:
     """From the one submission that names it; where none does, as an attempt that was given up."""
     found = []
     for folder in sorted((root / layout.SUBMISSIONS).glob("*")):
@@ -95,18 +95,18 @@ def _intent(root: Path, run: int, number: int, path: Path, why: str, horizons: l
     if len(found) == 1:
         token, index, at = found[0]
         throttle = _throttle(root, token)
-        content = {"token": token, "index": index, "at": at, "throttle": throttle, "horizons": horizons}
+        content = {"token": token, "index": index, "at": at, "throttle": throttle, "milestones": milestones}
         return written(path, why, content, f"submission {token}")
-    content = {"token": NOBODY, "index": 0, "at": written_at(path), "throttle": None, "horizons": horizons}
+    content = {"token": NOBODY, "index": 0, "at": written_at(path), "throttle": None, "milestones": milestones}
     plain = written(path, why, content, "nothing: no submission tells of it")
     lost = {"reason": "its intent was torn", "cause": "VANISHED", "at": written_at(path)}
 
-    def mend() -> None:
+    def repair() -> None:
         link_json(root / layout.attempt_lost(run, number), lost)  # first: a job of it may not go on
-        if plain.mend is not None:
-            plain.mend()
+        if plain.repair is not None:
+            plain.repair()
 
-    return Finding(path, why, "given up, as no one submission tells of it; its run is sent again", mend)
+    return Finding(path, why, "given up, as no one submission tells of it; its run is sent again", repair)
 
 
 def _throttle(root: Path, token: str) -> int | None:
@@ -134,20 +134,20 @@ def _claims(folder: Path) -> Iterator[Finding]:
 
 
 def _words(folder: Path, configs: Mapping[int, str]) -> Iterator[Finding]:
-    """What trainings and passes said of it. `configs`: the config of each horizon, by its epochs."""
-    for path in sorted((folder / "horizons").glob("*.json")):
+    """What trainings and reconciliations said of it. `configs`: the config of each milestone, by its epochs."""
+    for path in sorted((folder / "milestones").glob("*.json")):
         wanted = configs.get(int(path.stem)) if path.stem.isdecimal() else None
         if why := trouble(path, partial(_result, path, wanted)):
-            yield aside(path, why, "the training publishes it again, from its checkpoint")
+            yield quarantined(path, why, "the training publishes it again, from its checkpoint")
     for path in sorted(folder.glob("error-*.json")):
         if path.stem[6:].isdecimal() and (why := trouble(path, lambda raw: (raw["kind"], raw["message"]))):
-            yield aside(path, why, "the exit status stays")
-    for path in sorted(folder.glob("again-*.json")):
+            yield quarantined(path, why, "the exit status stays")
+    for path in sorted(folder.glob("requeue-*.json")):
         if why := trouble(path):
-            yield aside(path, why, "the queue says how its job ended")
+            yield quarantined(path, why, "the queue says how its job ended")
     stop = folder / "stop.json"
     if os.path.lexists(stop) and (why := trouble(stop, lambda raw: [raw[name] for name in STOP])):
-        yield aside(stop, why, "the pruner decides anew")
+        yield quarantined(stop, why, "the pruner decides anew")
 
 
 def _result(path: Path, config_id: str | None, raw: dict[str, Any]) -> None:
@@ -160,9 +160,9 @@ def _progress(folder: Path) -> Iterator[Finding]:
         attempt, _, restart = path.stem.removeprefix("progress-").partition("-")
         over = any((folder / "attempts" / f"{attempt}.{mark}.json").exists() for mark in ("lost", f"exit-{restart}"))
         try:
-            finding = without_lines(path, is_torn)
+            finding = without_lines(path, is_corrupt)
         except StateError as error:
-            yield aside(path, str(error).removeprefix(f"{path}: "), "its epochs are told no more")
+            yield quarantined(path, str(error).removeprefix(f"{path}: "), "its epochs are told no more")
             continue
         if finding is not None and (over or is_old(path)):
             yield finding
@@ -170,13 +170,13 @@ def _progress(folder: Path) -> Iterator[Finding]:
 
 def _checkpoints(folder: Path) -> Iterator[Finding]:
     for path in sorted((folder / "checkpoints").glob("*.ckpt")):
-        why = _torn_zip(path)
+        why = _corrupt_zip(path)
         if why is None:
             continue
         if path.name == "last.ckpt":
-            yield aside(path, why, f"where a result is missing the run trains anew{_lost(folder)}")
+            yield quarantined(path, why, f"where a result is missing the run trains anew{_lost(folder)}")
         else:
-            yield aside(path, why, "numbers that are published stay; `unetsweep predict` cannot use it")
+            yield quarantined(path, why, "numbers that are published stay; `unetsweep predict` cannot use it")
 
 
 def _lost(folder: Path) -> str:
@@ -185,7 +185,7 @@ def _lost(folder: Path) -> str:
     return f"; lost are its epochs 1 to {done}" if done else ""
 
 
-def _torn_zip(path: Path) -> str | None:
+def _corrupt_zip(path: Path) -> str | None:
     """Whether the archive is whole, every byte of it."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""Mending what belongs to the whole sweep: submissions, local jobs, keepers, code, logs, leftovers."""
+"""Mending what belongs to the whole sweep: submissions, local jobs, reconciler jobs, code, logs, leftovers."""
 
 import os
 import socket
@@ -10,19 +10,19 @@ from unetsweep.adapters import pinned_code
 from unetsweep.adapters.files import link_json, read_json, utc_now
 from unetsweep.adapters.home import TEXTS, check_about
 from unetsweep.adapters.lease import server_time
-from unetsweep.adapters.mending import (
+from unetsweep.adapters.process import with_words
+from unetsweep.adapters.repairs import (
     NOBODY,
     Finding,
-    aside,
+    is_corrupt,
     is_old,
-    is_torn,
+    quarantined,
     removed,
     trouble,
     without_lines,
     written,
     written_at,
 )
-from unetsweep.adapters.process import with_words
 from unetsweep.adapters.sweep_dir import is_data
 from unetsweep.adapters.sweep_look import listed
 from unetsweep.core import layout
@@ -38,11 +38,11 @@ def findings(root: Path, kind: Callable[[], str]) -> Iterator[Finding]:
     yield from _sweep(root, kind)
     yield from _data(root)
     yield from _local_jobs(root)
-    yield from _keepers(root)
+    yield from _reconcilers(root)
     yield from _packed(root)
     yield from _code(root)
     ledger = root / layout.LEDGER
-    if ledger.exists() and (finding := without_lines(ledger, is_torn)) is not None:
+    if ledger.exists() and (finding := without_lines(ledger, is_corrupt)) is not None:
         yield finding
 
 
@@ -52,7 +52,7 @@ def _leftovers(root: Path) -> Iterator[Finding]:
     for folder, folders, files in os.walk(root):
         for name in sorted([*folders, *files]):
             path = Path(folder, name)
-            ours = name.startswith(".") or path.parent.name in ("checkpoints", "horizons") or path.parent == root
+            ours = name.startswith(".") or path.parent.name in ("checkpoints", "milestones") or path.parent == root
             if name.endswith(LEFT) and ours and is_old(path, now):
                 if name in folders:
                     folders.remove(name)
@@ -110,7 +110,9 @@ def _data(root: Path) -> Iterator[Finding]:
                 source += "; which validation images show one eye is lost, so a confirmation takes each by itself"
             yield written(path, why, content, source)
             return
-    yield aside(path, why, "no trial tells the split: run `unetsweep submit` with the sweep's own YAML file again")
+    yield quarantined(
+        path, why, "no trial tells the split: run `unetsweep submit` with the sweep's own YAML file again"
+    )
 
 
 def _submissions(root: Path) -> Iterator[Finding]:
@@ -130,7 +132,7 @@ def _supervisor(root: Path, token: str, record: Path, why: str) -> Finding:
         job_id = words[words.index("supervise") + 4]
         content = {"index": int(index), "job_id": job_id, "host": socket.gethostname(), **who.as_json()}
         return written(record, why, content, f"its supervisor, process {who.pid}")
-    return aside(record, why, "its training counts as gone, and is sent again")
+    return quarantined(record, why, "its training counts as gone, and is sent again")
 
 
 def _intent(root: Path, token: str, path: Path, why: str) -> Finding:
@@ -143,7 +145,7 @@ def _intent(root: Path, token: str, path: Path, why: str) -> Finding:
             known[raw["index"]] = (int(attempt.parents[1].name), int(attempt.name[:-5]))
             at = raw.get("at", at)
     if not known:
-        return aside(path, why, "no attempt is of this submission")
+        return quarantined(path, why, "no attempt is of this submission")
     elements = [list(known.get(index, min(known.values()))) for index in range(max(known) + 1)]
     kind = _raw(root / layout.SWEEP).get("executor", "local")
     return written(path, why, {"token": token, "kind": kind, "at": at, "elements": elements}, "its attempts")
@@ -165,7 +167,7 @@ def _packed(root: Path) -> Iterator[Finding]:
     """A mark that is gone is made anew by whoever finds that it is missing; claims keep two jobs from one run."""
     for path in sorted((root / layout.PACKED).glob("*/*.json")):
         if path.name != "about.json" and (why := trouble(path)):
-            yield aside(path, why, "who misses it leaves it again")
+            yield quarantined(path, why, "who misses it leaves it again")
         elif path.name == "about.json" and (why := trouble(path, lambda raw: (int(raw["pack"]), int(raw["count"])))):
             yield from _about(root, path, why)
 
@@ -177,36 +179,38 @@ def _about(root: Path, path: Path, why: str) -> Iterator[Finding]:
     yield written(path, why, content, "its submission, one training at once in each job")
 
 
-def _keepers(root: Path) -> Iterator[Finding]:
-    folder = root / layout.KEEPERS
+def _reconcilers(root: Path) -> Iterator[Finding]:
+    folder = root / layout.RECONCILERS
     for name in sorted(listed(folder)):
         path, number = folder / name, name.partition(".")[0]
-        if not name.endswith(".json") or not number.isdecimal() or not (why := trouble(path, _keeper_words(name))):
+        if not name.endswith(".json") or not number.isdecimal() or not (why := trouble(path, _reconciler_words(name))):
             continue
         if name.count(".") > 1:
-            yield aside(path, why, "another keeper is left when there is need")
+            yield quarantined(path, why, "another reconciler job is left when there is need")
             continue
         plain = written(path, why, {"token": NOBODY, "at": written_at(path)}, "its name")
 
-        def mend(path: Path = path, number: str = number, plain: Finding = plain) -> None:
+        def repair(path: Path = path, number: str = number, plain: Finding = plain) -> None:
             link_json(path.with_name(f"{number}.lost.json"), {"reason": "its intent was torn"})
-            if plain.mend is not None:
-                plain.mend()
+            if plain.repair is not None:
+                plain.repair()
 
-        yield Finding(path, why, "given up; another keeper is left when there is need", mend)
+        yield Finding(path, why, "given up; another reconciler job is left when there is need", repair)
 
 
-def _keeper_words(name: str) -> Any:
+def _reconciler_words(name: str) -> Any:
     key = "token" if name.count(".") == 1 else ("job_id" if ".job." in name else "reason")
     return lambda raw: raw[key]
 
 
 def _code(root: Path) -> Iterator[Finding]:
     for folder in pinned_code.broken(root):
-        yield aside(folder, "not the package that was copied", "jobs that were sent with it run the installed one")
+        yield quarantined(
+            folder, "not the package that was copied", "jobs that were sent with it run the installed one"
+        )
     note = root / layout.CODE_NOTE
     if note.exists() and (why := trouble(note, lambda raw: raw["hash"].isalnum())):
-        yield aside(note, why, "the next `unetsweep submit` copies the package again")
+        yield quarantined(note, why, "the next `unetsweep submit` copies the package again")
 
 
 def _raw(path: Path) -> dict[str, Any]:

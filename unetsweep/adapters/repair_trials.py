@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unetsweep import contract
 from unetsweep.adapters.files import read_json, utc_now
-from unetsweep.adapters.mending import Finding, aside, for_user, trouble, written, written_at
+from unetsweep.adapters.repairs import Finding, for_user, quarantined, trouble, written, written_at
 from unetsweep.adapters.sweep_look import listed, numbered
 from unetsweep.adapters.trial_files import check_config, read_config, read_result, read_trial, rebuilt
 from unetsweep.contract import Result
@@ -56,8 +56,8 @@ def _run_of(root: Path, trial: int) -> int | None:
     for run, folder in numbered(root / layout.RUNS):
         for path in sorted((folder / "attempts").glob("*.json")):
             if path.stem.isdecimal() and _why(lambda path=path: read_json(path), path) is None:  # type: ignore[misc]
-                horizons = read_json(path).get("horizons") or ()
-                if any(each.get("trial") == trial for each in horizons):
+                milestones = read_json(path).get("milestones") or ()
+                if any(each.get("trial") == trial for each in milestones):
                     return run
     return None
 
@@ -90,7 +90,7 @@ def _ends(root: Path, number: int, folder: Path) -> Iterator[Finding]:
             content = contract.encode(replace(published, trial=number))
             yield written(path, why, content, "what its run published")
         else:
-            yield aside(path, why, "the next pass ends the trial anew")
+            yield quarantined(path, why, "the next reconciliation ends the trial anew")
     cancelled = folder / layout.CANCELLED
     if cancelled.exists() and (why := trouble(cancelled)):
         yield written(cancelled, why, {"at": written_at(cancelled)}, "its being there")
@@ -104,10 +104,10 @@ def _own(folder: Path) -> None:
 
 
 def _published(root: Path, folder: Path) -> Result | None:
-    """What the run left at the trial's horizon, as far as it can be read."""
+    """What the run left at the trial's milestone, as far as it can be read."""
     try:
         part = read_trial(folder)["runs"][0]
-        path = root / layout.run_dir(part["run"]) / layout.horizon(part["epochs"])
+        path = root / layout.run_dir(part["run"]) / layout.milestone(part["epochs"])
         result = contract.result_from(read_json(path), str(path)) if path.exists() else None
         if result is not None:
             check_config(result, read_trial(folder)["config_id"], str(path))

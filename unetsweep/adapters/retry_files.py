@@ -12,7 +12,7 @@ from unetsweep.adapters import sweep_look
 from unetsweep.adapters.files import link_json, read_json, utc_now, write_json
 from unetsweep.adapters.trial_files import read_trial
 from unetsweep.core import layout
-from unetsweep.core.facts import Run
+from unetsweep.core.observation import Run
 
 
 def reopen(root: Path, trials: Collection[int]) -> list[int]:
@@ -27,11 +27,11 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
     if not (folder / layout.RESULT).exists():  # open again, and perhaps sent again
         return False
     part = read_trial(folder)["runs"][0]
-    _forgive_run(root, part["run"], is_shared=part["run"] in at_work)
+    _reset_run_retries(root, part["run"], is_shared=part["run"] in at_work)
     at_work.add(part["run"])
     run = root / layout.run_dir(part["run"])
     _unstop(root / layout.stop(part["run"]), part["epochs"])
-    (run / layout.horizon(part["epochs"])).unlink(missing_ok=True)
+    (run / layout.milestone(part["epochs"])).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):  # what a trainer command published: it would not be run again
         published = sum(name.startswith("result-") for name in os.listdir(run))
         os.rename(run / layout.RESULT, run / f"result-{published + 1}.json")
@@ -48,11 +48,11 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
 
 
 def _unstop(path: Path, epochs: int) -> None:
-    """Its horizon is pruned no more. An empty stop says that verdicts up to its epoch were taken back."""
+    """Its milestone is pruned no more. An empty stop says that verdicts up to its epoch were taken back."""
     if path.exists():
         raw = read_json(path)
-        if epochs in raw["horizons"]:
-            write_json(path, {**raw, "horizons": [each for each in raw["horizons"] if each != epochs]})
+        if epochs in raw["milestones"]:
+            write_json(path, {**raw, "milestones": [each for each in raw["milestones"] if each != epochs]})
 
 
 def trains_anew(root: Path, trial: int) -> bool:
@@ -61,37 +61,37 @@ def trains_anew(root: Path, trial: int) -> bool:
     return bool(sweep_look.listed(folder)) and not (folder / "last.ckpt").exists()
 
 
-def forgive(root: Path, run: int) -> None:
+def reset_retries(root: Path, run: int) -> None:
     """What became of a run's attempts so far counts no more."""
     names = sweep_look.listed(root / layout.run_dir(run) / "attempts")
-    _forgive(root, run, max((int(name[:-5]) for name in names if name[:-5].isdecimal()), default=0))
+    _reset_retries(root, run, max((int(name[:-5]) for name in names if name[:-5].isdecimal()), default=0))
 
 
-def _forgive_run(root: Path, number: int, *, is_shared: bool) -> None:
+def _reset_run_retries(root: Path, number: int, *, is_shared: bool) -> None:
     """Of a run that other open trials share: what may be at work for them goes on."""
     run = sweep_look.read_run(root, number) if is_shared else None
     if run is None or run.last is None or run.last.lost is not None:
-        forgive(root, number)
+        reset_retries(root, number)
     else:
-        _forgive_open(root, run)
+        _reset_open_retries(root, run)
 
 
-def forgive_open(root: Path) -> None:
+def reset_open_retries(root: Path) -> None:
     """The same for every open trial. What may be at work goes on; should it die of what the user has mended
     meanwhile, that does not count either."""
     for run in sweep_look.look(root).runs.values():
-        _forgive_open(root, run)
+        _reset_open_retries(root, run)
 
 
-def _forgive_open(root: Path, run: Run) -> None:
+def _reset_open_retries(root: Path, run: Run) -> None:
     last = run.last
     if last is None:
         return
     if last.lost is None:
-        link_json(root / layout.excused(run.number, last.number), {"at": utc_now().isoformat()})
-    _forgive(root, run.number, last.number - (last.lost is None))
+        link_json(root / layout.retry_exempt(run.number, last.number), {"at": utc_now().isoformat()})
+    _reset_retries(root, run.number, last.number - (last.lost is None))
 
 
-def _forgive(root: Path, run: int, number: int) -> None:
+def _reset_retries(root: Path, run: int, number: int) -> None:
     if number:
-        link_json(root / layout.forgiven(run, number), {"at": utc_now().isoformat()})
+        link_json(root / layout.retries_reset_at(run, number), {"at": utc_now().isoformat()})

@@ -48,7 +48,7 @@ def sbatch(path: Path, timeout: float) -> str:
 
 
 def _unknown(what: str) -> SchedulerError:
-    return SchedulerError(f"sbatch: {what}; the job may exist all the same, the next pass looks for it")
+    return SchedulerError(f"sbatch: {what}; the job may exist all the same, the next reconciliation looks for it")
 
 
 def _failure(status: int, stderr: str) -> SchedulerError:

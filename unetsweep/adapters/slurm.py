@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from unetsweep.adapters import slurm_text
-from unetsweep.core.facts import Job, JobState
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.observation import Job, JobState
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.errors import SchedulerError, UsageError
 
 _log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class Slurm:
 
     def submit(self, submission: Submission) -> tuple[str, ...]:
         """The job id of each element, in their order; see `submitit_jobs.submit`."""
-        from unetsweep.adapters import submitit_jobs  # slow to import, and most passes submit nothing
+        from unetsweep.adapters import submitit_jobs  # slow to import, and most reconciliations submit nothing
 
         job_id = submitit_jobs.submit(submission, self._payload(submission), timeout=self._sbatch_timeout)
         if submission.elements == 1:
@@ -194,10 +194,10 @@ class Slurm:
         finally:
             self.cancel([job_id])
 
-    def submit_keeper(self, keeper: KeeperRequest) -> str:
+    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
         from unetsweep.adapters import submitit_jobs
 
-        return submitit_jobs.submit_keeper(keeper, timeout=self._sbatch_timeout)
+        return submitit_jobs.submit_reconciler(reconciler, timeout=self._sbatch_timeout)
 
     def word_in(self, log: str) -> tuple[JobState, str] | None:
         word = slurm_text.parse_log_word(log)

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 
-from unetsweep.core.facts import Job, JobState
 from unetsweep.core.layout import token_of
+from unetsweep.core.observation import Job, JobState
 
 # -r: a line for each element. The name is last, because it may hold a line break.
 SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%r|%e|%N|%j")

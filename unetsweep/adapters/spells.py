@@ -26,7 +26,7 @@ def spells_and_ends(root: Path, now: float) -> tuple[list[Spell], list[float]]:
     over = ends.keys() - still
     for number, folder in numbered(root / layout.RUNS):
         names = listed(folder / "attempts")
-        results = [path.lstat().st_mtime for path in (folder / "horizons").glob("*.json")]
+        results = [path.lstat().st_mtime for path in (folder / "milestones").glob("*.json")]
         attempts = sorted(int(name[:-5]) for name in names if name[:-5].isdecimal())
         begins = [_at(root / layout.attempt(number, each)) for each in attempts]
         for at, each in enumerate(attempts):

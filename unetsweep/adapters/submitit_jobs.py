@@ -18,12 +18,12 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission
 
 from unetsweep.adapters import slurm
-from unetsweep.adapters.batch_script import GENERIC, keeper_script, setup_lines
+from unetsweep.adapters.batch_script import GENERIC, reconciler_script, setup_lines
 from unetsweep.adapters.files import named
 from unetsweep.adapters.sbatch import sbatch
 from unetsweep.adapters.slurm import Payload
 from unetsweep.core import layout
-from unetsweep.core.ports import KeeperRequest, Submission
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError, SchedulerError
 
@@ -155,11 +155,11 @@ def _srun_args(resources: Resources) -> list[str]:
     return args if resources.cpus is None else [*args, f"--cpus-per-task={resources.cpus}"]
 
 
-def submit_keeper(keeper: KeeperRequest, *, timeout: float = 60.0) -> str:
-    """Send a job of one CPU that makes a pass; its id. Errors as for `submit`."""
-    path = keeper.sweep_dir / layout.KEEPERS / f"{keeper.token}.sh"
+def submit_reconciler(reconciler: ReconcilerRequest, *, timeout: float = 60.0) -> str:
+    """Send a job of one CPU that reconciles; its id. Errors as for `submit`."""
+    path = reconciler.sweep_dir / layout.RECONCILERS / f"{reconciler.token}.sh"
     with named(path):
-        path.write_text(keeper_script(keeper))
+        path.write_text(reconciler_script(reconciler))
         _flush(path)
     return sbatch(path, timeout)
 

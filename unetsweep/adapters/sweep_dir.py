@@ -17,6 +17,7 @@ from typing import Any
 from unetsweep import contract
 from unetsweep.adapters import home, sweep_look
 from unetsweep.adapters.attempts_dir import AttemptsDir
+from unetsweep.adapters.collectable_files import CollectableRuns
 from unetsweep.adapters.files import (
     append_line,
     link_all,
@@ -31,11 +32,10 @@ from unetsweep.adapters.lease import server_time
 from unetsweep.adapters.pinned_code import noted
 from unetsweep.adapters.private import check_private
 from unetsweep.adapters.progress_files import read_progress
-from unetsweep.adapters.spare_files import Spares
 from unetsweep.adapters.trial_files import as_known, name_of, read_trial, rebuilt
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
-from unetsweep.core.facts import Point, Seen
+from unetsweep.core.observation import Observation, Point
 from unetsweep.errors import StateError
 
 
@@ -129,8 +129,8 @@ class SweepDir(AttemptsDir):
         """Where the sweep was submitted from: a trainer command's relative paths start there."""
         return str(home.about(self.root)["working_directory"])
 
-    def look(self) -> Seen:
-        return dataclasses.replace(sweep_look.look(self.root), spares=Spares(self.root).marked())
+    def look(self) -> Observation:
+        return dataclasses.replace(sweep_look.look(self.root), collectable=CollectableRuns(self.root).marked())
 
     # ---- trials
 
@@ -148,8 +148,8 @@ class SweepDir(AttemptsDir):
         """New trials, numbered on from `first` (default: the first number that is free). `runs`: the run of each;
         None: each has its own.
 
-        A trial's files come together, by the renaming of their folder. A number that another pass has taken meanwhile
-        stays that one's, and with it the run of that number; returned are those that are ours.
+        A trial's files come together, by the renaming of their folder. A number that another reconciliation has taken
+        meanwhile stays that one's, and with it the run of that number; returned are those that are ours.
         """
         start = self.next_trial() if first is None else first
         run_of = dict(enumerate(runs, start)) if runs is not None else {}
@@ -167,7 +167,7 @@ class SweepDir(AttemptsDir):
         for number, made in folders.items():
             run = run_of.get(number, number)
             if start <= run < number and run not in ours:
-                shutil.rmtree(made)  # its run is another pass's, of some other point perhaps
+                shutil.rmtree(made)  # its run is another reconciliation's, of some other point perhaps
             elif rename_folder(made, self.root / layout.trial_dir(number)):
                 ours.append(number)
         return ours
@@ -180,7 +180,7 @@ class SweepDir(AttemptsDir):
         """Every trial.json, in order, with its result under `result` when it has ended; `unreadable` says which
         file of it cannot be read (`params` are None where nothing tells them).
 
-        The trial that speaks for its run (of the longest horizon) has `progress`: a function that
+        The trial that speaks for its run (of the longest milestone) has `progress`: a function that
         reads the run's epochs, so that only who wants them pays for them.
         """
         found: list[dict[str, Any]] = []
@@ -212,9 +212,9 @@ class SweepDir(AttemptsDir):
     def resume(self) -> None:
         (self.root / layout.STOPPED).unlink(missing_ok=True)
 
-    def horizon(self, run: int, epochs: int) -> Result | None:
-        """What a run published at a horizon."""
-        path = self.root / layout.run_dir(run) / layout.horizon(epochs)
+    def milestone(self, run: int, epochs: int) -> Result | None:
+        """What a run published at a milestone."""
+        path = self.root / layout.run_dir(run) / layout.milestone(epochs)
         return contract.result_from(read_json(path), str(path)) if path.exists() else None
 
     def end_trial(self, trial: int, result: Result) -> bool:
@@ -224,11 +224,11 @@ class SweepDir(AttemptsDir):
     # ---- passes
 
     def looked(self) -> None:
-        """A pass begins: no beat need make one for a while."""
+        """A reconciliation begins: no periodic one is due for a while."""
         (self.root / layout.LOOKED).touch()
 
     def looked_ago(self) -> float | None:
-        """Seconds since the last pass began, by the file server's clock; None: there was none."""
+        """Seconds since the last reconciliation began, by the file server's clock; None: there was none."""
         mark = self.root / layout.LOOKED
         return server_time(mark) - mark.stat().st_mtime if mark.exists() else None
 
@@ -238,7 +238,7 @@ class SweepDir(AttemptsDir):
 
 
 def _speaking(trials: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """The trial of the longest horizon of each run; of equal ones the first."""
+    """The trial of the longest milestone of each run; of equal ones the first."""
     found: dict[int, dict[str, Any]] = {}
     for trial in trials:
         part = trial["runs"][0]

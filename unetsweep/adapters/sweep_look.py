@@ -1,8 +1,9 @@
 """Reading a sweep's directory: what is in it, as facts. Nothing is written here.
 
 Rule 1: of ended trials nothing is opened; their folders are only counted.
-Rule 2: an empty folder, which a pass that died may leave, is no trial. One that has files and lacks trial.json is: it
-        keeps its number, and is named. Where trials/ itself cannot be read nothing is said of any of them.
+Rule 2: an empty folder, which a reconciliation that died may leave, is no trial. One that has files and lacks
+        trial.json is: it keeps its number, and is named. Where trials/ itself cannot be read nothing is said of any of
+        them.
 Rule 3: an unreadable file of a run stops that run's trials, one of a trial that trial, and no other's.
 """
 
@@ -10,21 +11,21 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from unetsweep.adapters.attempt_files import forgiven, read_attempts, read_errors, signature_of
+from unetsweep.adapters.attempt_files import read_attempts, read_errors, retries_reset_at, signature_of
 from unetsweep.adapters.files import damage_named, read_json
-from unetsweep.adapters.keeper_files import Keepers
 from unetsweep.adapters.progress_files import read_progress, read_stopped
+from unetsweep.adapters.reconciler_files import ReconcilerJobs
 from unetsweep.adapters.trial_files import advised, check_config, open_trial
 from unetsweep.contract import result_from
 from unetsweep.core import layout
-from unetsweep.core.facts import Failure, Run, Seen, Trial
+from unetsweep.core.observation import Failure, Observation, Run, Trial
 from unetsweep.errors import StateError
 
 FEW = 50
 """So many ended trials are still looked into, to see whether all of them fail of one thing."""
 
 
-def look(root: Path) -> Seen:
+def look(root: Path) -> Observation:
     """Everything but the jobs."""
     ended, trials = [], []
     for number, folder in _trials(root):
@@ -36,13 +37,13 @@ def look(root: Path) -> Seen:
     for trial in trials:
         wanted[trial.run][trial.epochs] = trial.config_id
     runs = {number: read_run(root, number, configs) for number, configs in wanted.items()}
-    return Seen(
+    return Observation(
         len(ended),
         tuple(trials),
         runs,
         stopped=(root / layout.STOPPED).exists(),
         failures=_failures(root, ended),
-        keeper=Keepers(root).last(),
+        reconciler=ReconcilerJobs(root).last(),
     )
 
 
@@ -85,9 +86,9 @@ def _named(folder: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_run(root: Path, number: int, configs: Mapping[int, str] = {}) -> Run:
-    """One run's horizons and attempts; where a file of it is unreadable, that, and the attempts where they are not:
+    """One run's milestones and attempts; where a file of it is unreadable, that, and the attempts where they are not:
     what a trainer wrote must not keep its job from being cancelled. `configs`: the digest of the config that each of
-    its horizons must be of."""
+    its milestones must be of."""
     folder = root / layout.run_dir(number)
     try:
         return _read_run(root, number, listed(folder), configs)
@@ -98,7 +99,9 @@ def read_run(root: Path, number: int, configs: Mapping[int, str] = {}) -> Run:
     for names in ({"claims"}, set[str]()):  # without what trainers write, then without what they can reach
         try:
             marks = listed(f"{folder}/attempts")
-            return Run(number, {}, read_attempts(root, number, names, marks), why, forgiven=forgiven(marks))
+            return Run(
+                number, {}, read_attempts(root, number, names, marks), why, retries_reset_at=retries_reset_at(marks)
+            )
         except (StateError, FileNotFoundError, *_NOT_AS_IT_SHOULD_BE):
             continue
     return Run(number, unreadable=why)
@@ -112,17 +115,17 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
     if not names:
         return Run(number)
     folder = root / layout.run_dir(number)
-    published = _jsons(folder / "horizons") if "horizons" in names else ()
-    horizons = {int(name.removesuffix(".json")): folder / "horizons" / name for name in published}
+    published = _jsons(folder / "milestones") if "milestones" in names else ()
+    milestones = {int(name.removesuffix(".json")): folder / "milestones" / name for name in published}
     states: dict[int, str] = {}
-    for epochs, path in horizons.items():
+    for epochs, path in milestones.items():
         result = result_from(read_json(path), str(path))
         check_config(result, configs.get(epochs), str(path))
         states[epochs] = str(result.state)
     marks = listed(f"{folder}/attempts")
     attempts = read_attempts(root, number, names, marks)
     progress, stopped = read_progress(folder, names), read_stopped(folder, names, marks)
-    return Run(number, states, attempts, None, progress.points, progress.last_at, stopped, forgiven(marks))
+    return Run(number, states, attempts, None, progress.points, progress.last_at, stopped, retries_reset_at(marks))
 
 
 def _failures(root: Path, ended: list[int]) -> tuple[Failure, ...]:
@@ -148,7 +151,7 @@ def _failure(root: Path, number: int) -> Failure | None:
     except (StateError, FileNotFoundError, *_NOT_AS_IT_SHOULD_BE):
         return None
     newest = max((int(error.get("attempt", 0)) for error in errors), default=0)
-    if newest <= forgiven(marks) or f"{newest}.excused.json" in marks:
+    if newest <= retries_reset_at(marks) or f"{newest}.retry-exempt.json" in marks:
         return None
     errors = [error for error in errors if int(error.get("attempt", 0)) == newest]
     first = min(errors, key=lambda error: str(error.get("at", "")))

@@ -13,7 +13,7 @@ from unetsweep import contract
 from unetsweep.adapters.files import read_json
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import layout
-from unetsweep.core.facts import Trial
+from unetsweep.core.observation import Trial
 from unetsweep.errors import ConfigError, StateError
 
 AXES = ("epochs", "batch_size", "learning_rate")

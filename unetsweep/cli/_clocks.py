@@ -1,7 +1,7 @@
 """How long is waited for what: by the executor, and by UNETSWEEP_CLOCKS where tests cannot wait.
 
-UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,linger=20,keeper=5,watch=0.2,settle=0.5"   (seconds; linger and keeper
-whole ones)
+UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,linger=20,reconciler=5,watch=0.2,settle=0.5"   (seconds; linger and
+reconciler whole ones)
 """
 
 import os
@@ -36,7 +36,7 @@ _KINDS = {
     "result": float,
     "hang": float,
     "linger": int,
-    "keeper": int,
+    "reconciler": int,
     "watch": float,
     "settle": float,
 }

@@ -1,4 +1,4 @@
-"""What a sweep has cost, read for `status` and `report` alone: no pass does it."""
+"""What a sweep has cost, read for `status` and `report` alone: no reconciliation does it."""
 
 import time
 from collections import defaultdict
@@ -10,26 +10,26 @@ from unetsweep.core import cost as core
 
 if TYPE_CHECKING:
     from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.core.cost import Account, Cost, Track
+    from unetsweep.core.cost import Account, Cost, RunTimeline
     from unetsweep.report.rows import SweepRecord, TrialRecord
 
 
 def costed(record: "SweepRecord", directory: "SweepDir") -> "SweepRecord":
     """The record with the cost of the sweep and of each trial, and the idle share of its places."""
-    from unetsweep.adapters.cost_files import read_track
+    from unetsweep.adapters.cost_files import read_timeline
 
     executor, now = directory.executor, time.time()
     served: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in record.trials:
         served[trial.run_dir].append(trial)
-    tracks = {
-        run: read_track(Path(run), is_open=any(trial.result is None for trial in trials))
+    timelines = {
+        run: read_timeline(Path(run), is_open=any(trial.result is None for trial in trials))
         for run, trials in served.items()
     }
-    known = {run: track for run, track in tracks.items() if track is not None}
+    known = {run: timeline for run, timeline in timelines.items() if timeline is not None}
     accounts = core.by_job(_accounts(executor, known), known.values())
-    place = core.place_of(record.spec, executor)
-    costs = {run: core.cost_of(track, accounts, place, now) for run, track in known.items()}
+    place = core.resources_of(record.spec, executor)
+    costs = {run: core.cost_of(timeline, accounts, place, now) for run, timeline in known.items()}
     paid = {
         trial.number: replace(core.share(costs[run], part), peak_memory_mb=_peak(trial))
         for run, trials in served.items()
@@ -38,7 +38,7 @@ def costed(record: "SweepRecord", directory: "SweepDir") -> "SweepRecord":
     }
     trials = tuple(replace(trial, cost=paid.get(trial.number)) for trial in record.trials)
     peaks = [peak for trial in trials if (peak := _peak(trial)) is not None]
-    unread = len(tracks) - len(known)
+    unread = len(timelines) - len(known)
     whole = replace(core.total(costs.values()), peak_memory_mb=max(peaks, default=None), unread_runs=unread)
     return replace(record, trials=trials, cost=whole, idle_share=_idle(record, directory, now))
 
@@ -53,12 +53,12 @@ def _reach(trial: "TrialRecord") -> int:
     return trial.epochs if run is None else min(run, trial.epochs)
 
 
-def _accounts(executor: str, tracks: "dict[str, Track]") -> "tuple[Account, ...]":
+def _accounts(executor: str, timelines: "dict[str, RunTimeline]") -> "tuple[Account, ...]":
     if executor != "slurm":
         return ()
     from unetsweep.adapters.slurm_accounts import accounts
 
-    keys = [key for track in tracks.values() for some in track.jobs.values() for key in some]
+    keys = [key for timeline in timelines.values() for some in timeline.jobs.values() for key in some]
     return accounts([job_id for _, job_id in keys])
 
 

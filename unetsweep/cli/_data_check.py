@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from unetsweep.images.copies import Match
+from unetsweep.images.duplicates import Match
 from unetsweep.images.findings import MUCH, Finding, findings, group_sizes
 from unetsweep.images.inspection import VAL, Inspection, inspect
 from unetsweep.images.layout import shown
@@ -45,10 +45,10 @@ def as_object(seen: Inspection, found: Sequence[Finding]) -> dict[str, Any]:
         "test": len(seen.of("test")),
         "groups": [seen.files(group) for group in seen.groups("train")],
         "test_groups": [seen.files(group) for group in seen.groups("test")],
-        "test_copies": [_test_copy(seen, match) for match in seen.test_copies()],
-        "matches": [_match(seen, match) for match in seen.copies.matches],
-        "suspicious": [_match(seen, match) for match in seen.copies.suspicious],
-        "persons": [seen.files(person) for person in seen.persons],
+        "test_copies": [_test_duplicate(seen, match) for match in seen.test_copies()],
+        "matches": [_match(seen, match) for match in seen.duplicates.matches],
+        "suspicious": [_match(seen, match) for match in seen.duplicates.suspicious],
+        "patients": [seen.files(patient) for patient in seen.patients],
         "sizes": {part: dict(sizes) for part, sizes in seen.sizes.items()},
         "masks": _masks(seen),
         "random_split_leak": round(seen.random_split_leak(), 5),
@@ -90,7 +90,7 @@ def how_of(seen: Inspection, first: str, name: str) -> str:
     direct = seen.link(first, name)
     if direct is not None:
         return direct.how
-    other = next((m.a if m.b == name else m.b for m in seen.copies.matches if name in (m.a, m.b)), None)
+    other = next((m.a if m.b == name else m.b for m in seen.duplicates.matches if name in (m.a, m.b)), None)
     return f"like {other}" if other else ""
 
 
@@ -141,7 +141,7 @@ def _match(seen: Inspection, match: Match) -> dict[str, Any]:
     return {"a": a, "b": b, "correlation": match.correlation, "how": match.how}
 
 
-def _test_copy(seen: Inspection, match: Match) -> dict[str, Any]:
+def _test_duplicate(seen: Inspection, match: Match) -> dict[str, Any]:
     train, test = seen.files([match.a, match.b])
     return {"test": test, "train": train, "correlation": match.correlation, "how": match.how}
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from unetsweep.cli._data_check import how_of
-from unetsweep.images.copies import DOUBTFUL, SURE, Match
+from unetsweep.images.duplicates import DOUBTFUL, SURE, Match
 from unetsweep.images.findings import Finding, group_sizes
 from unetsweep.images.fingerprints import Pixels, turned_back
 from unetsweep.images.inspection import VAL, Inspection
@@ -73,7 +73,7 @@ def _findings(found: Sequence[Finding]) -> Iterator[str]:
 
 def _pairs(seen: Inspection) -> Iterator[str]:
     for title, matches in (("Test images that copy a training image", seen.test_copies()),
-                           ("Suspicious pairs: alike, and not joined", seen.copies.suspicious)):  # fmt: skip
+                           ("Suspicious pairs: alike, and not joined", seen.duplicates.suspicious)):  # fmt: skip
         if matches:
             yield f"<h2>{title}</h2>"
             yield from (_side_by_side(seen, match) for match in matches)
@@ -91,7 +91,7 @@ def _side_by_side(seen: Inspection, match: Match) -> str:
 
 
 def _groups(seen: Inspection) -> Iterator[str]:
-    groups = [group for group in seen.copies.groups if len(group) > 1]
+    groups = [group for group in seen.duplicates.groups if len(group) > 1]
     if not groups:
         return
     yield f'<h2>Copies of one eye</h2><p class="soft">{len(groups)} groups; what makes each of the first.</p>'

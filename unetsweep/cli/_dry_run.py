@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def dry_run(spec: "SweepSpec", directory: "SweepDir", executor: str, *, as_json: bool) -> None:
-    """Print what a pass would do now."""
+    """Print what a reconciliation would do now."""
     numbers, needs = _numbers(spec, directory, executor)
     if as_json:
         click.echo(json.dumps(numbers, indent=1))
@@ -53,8 +53,8 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[d
     from unetsweep.cli._new_trials import NewTrial, new_trials
     from unetsweep.cli._sweeps import local_places, scheduler
     from unetsweep.cli._words import said
+    from unetsweep.core.capacity import Capacity
     from unetsweep.core.forecast import forecast
-    from unetsweep.core.places import Capacity
     from unetsweep.core.sharing import epochs_to_train, why_not
     from unetsweep.core.spec import trials_wanted
     from unetsweep.errors import SchedulerError
@@ -71,8 +71,8 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[d
         capacity = Capacity(jobs.queues, parallel)
     seen = replace(directory.look(), stopped=False)  # submitting resumes
     seen = with_jobs(seen, *ask(jobs, seen))
-    if seen.silence is not None:
-        click.echo(f"warning: the queue does not answer, so nothing would be sent: {seen.silence}", err=True)
+    if seen.scheduler_error is not None:
+        click.echo(f"warning: the queue does not answer, so nothing would be sent: {seen.scheduler_error}", err=True)
     known = directory.trials()
     there = [(trial["runs"][0]["run"], trial["runs"][0]["epochs"]) for trial in known]
     hoped: list[NewTrial] = []

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._new_trials import NewTrial
     from unetsweep.core.estimate import Estimate
-    from unetsweep.core.facts import Seen
+    from unetsweep.core.observation import Observation
     from unetsweep.core.spec import SweepSpec
 
 
@@ -18,18 +18,18 @@ def estimated(
     directory: "SweepDir",
     trials: list[dict[str, Any]],
     executor: str,
-    seen: "Seen",
+    seen: "Observation",
     new: "Sequence[NewTrial]",
 ) -> "Estimate":
     """Of all trainings that open trials (`seen`) and those still asked for (`new`) want; a shared one counts once."""
     from unetsweep.adapters.finished_files import finished
-    from unetsweep.core.cost import place_of
+    from unetsweep.core.cost import resources_of
     from unetsweep.core.estimate import estimate
 
-    return estimate(finished(directory.root, trials), _trainings(trials, seen, new), place_of(spec, executor))
+    return estimate(finished(directory.root, trials), _trainings(trials, seen, new), resources_of(spec, executor))
 
 
-def _trainings(trials: "Sequence[Mapping[str, Any]]", seen: "Seen", new: "Sequence[NewTrial]") -> list[Open]:
+def _trainings(trials: "Sequence[Mapping[str, Any]]", seen: "Observation", new: "Sequence[NewTrial]") -> list[Open]:
     """What each run is to be trained further. Of a cancelled trial nothing is left."""
     reached = {run.number: run.epochs_done for run in seen.runs.values()}
     for known in trials:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from unetsweep.core import clearing, sharing
+from unetsweep.core import checkpoint_gc, sharing
 from unetsweep.core.spec import Choices, grid_left, listed_left
 from unetsweep.core.trials import trial_config
 
@@ -44,7 +44,7 @@ def new_trials(
     runs = list(range(first, first + len(configs)))
     if sharing.why_not(spec) is None:
         keys = [(run_key(config), config.epochs) for config in configs]
-        served, kept = map(sharing.served, there), not clearing.wanted(spec)
+        served, kept = map(sharing.served, there), not checkpoint_gc.is_enabled(spec)
         runs = sharing.runs_of(keys, first, served, package.code()["package"], is_kept=kept)
     return [NewTrial(run, each.epochs, each.batch_size) for run, each in zip(runs, configs, strict=True)]
 

@@ -1,4 +1,4 @@
-"""One pass under the lease, for every command that makes one."""
+"""One reconciliation under the lease, for every command that makes one."""
 
 import time
 from collections.abc import Callable
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 PATIENCE_S = 60.0
-"""How long a person waits for another pass to end."""
+"""How long a person waits for another reconciliation to end."""
 REPORT_S = 30.0
 """A report on disk is at most this much older than the last ending, while the sweep goes on."""
 
 
-def make_pass(
+def reconcile_sweep(
     root: Path, world: "World", told: "Callable[[Action], None]", *, force: bool = False, patience_s: float = 0.0
 ) -> "Outcome | None":
-    """What came of it; None when another pass is at work (which has been told to look again)."""
+    """What came of it; None when another reconciliation is at work (which has been told to look again)."""
     from unetsweep.adapters.lease import Lease
     from unetsweep.adapters.private import nobody_else_writes
-    from unetsweep.core.actions import Tell
+    from unetsweep.core.actions import FinishTrial
     from unetsweep.shell.reconcile import reconcile
 
     outcomes: list[Outcome] = []
@@ -37,17 +37,17 @@ def make_pass(
             outcomes.append(reconcile(world, force=force, told=told))
 
     Lease(root / layout.LEASE).run(turn, patience_s=patience_s)
-    if any(isinstance(action, Tell) for outcome in outcomes for action in outcome.done):
+    if any(isinstance(action, FinishTrial) for outcome in outcomes for action in outcome.done):
         _refresh_report(root, is_over=not outcomes[-1].seen.trials)
     return outcomes[-1] if outcomes else None
 
 
 def alone(directory: "SweepDir", deed: "Callable[[], None]") -> None:
-    """Do this while no pass is at work. UsageError where one does not let go."""
+    """Do this while no reconciliation is at work. UsageError where one does not let go."""
     from unetsweep.adapters.lease import Lease
 
     if not Lease(directory.root / layout.LEASE).run(deed, patience_s=PATIENCE_S):
-        raise UsageError(f"another pass is at work on {directory.name} and does not let go; run this again in a minute")
+        raise UsageError(f"another reconciliation holds the lease of {directory.name}; try again in a minute")
 
 
 def _refresh_report(root: Path, *, is_over: bool) -> None:

@@ -105,7 +105,7 @@ def _check_training(spec: "SweepSpec", source: Path, pins: dict[str, Any]) -> li
 
 
 def _check_pruner(spec: "SweepSpec") -> list[str]:
-    """Whether Optuna takes the arguments: said now, not by the first pass that would prune."""
+    """Whether Optuna takes the arguments: said now, not by the first reconciliation that would prune."""
     from unetsweep.core.pruning import OURS
 
     if spec.study.pruner not in (None, *OURS):
@@ -136,13 +136,13 @@ def _update(
     spec: "SweepSpec", directory: "SweepDir", source: Path, pins: dict[str, Any]
 ) -> tuple[tuple[str, ...], Callable[[], None]]:
     """What changed, in words, and the deed. A sweep of an older version pins its images now."""
+    from unetsweep.adapters.collectable_files import CollectableRuns
     from unetsweep.adapters.home import note_cluster
     from unetsweep.adapters.slurm import cluster_here
-    from unetsweep.adapters.spare_files import Spares
     from unetsweep.config.changes import difference, refused
     from unetsweep.config.load import load
     from unetsweep.config.written import as_yaml
-    from unetsweep.core import clearing
+    from unetsweep.core import checkpoint_gc
 
     old = with_images(load(directory.root / layout.SPEC), directory)
     wrong = refused(old, spec)
@@ -164,8 +164,9 @@ def _update(
             note_cluster(directory.root, cluster_here())
         if data and data != known:
             directory.pin_images(data)
-        if clearing.wanted(spec) and not clearing.wanted(old):  # while the old one says `all`, the marks do nothing
-            Spares(directory.root).mark_all()
+        # while the old one says `all`, the marks do nothing
+        if checkpoint_gc.is_enabled(spec) and not checkpoint_gc.is_enabled(old):
+            CollectableRuns(directory.root).mark_all()
         if changed:
             directory.replace_spec(as_yaml(spec, commit=_commit()))
 

@@ -15,7 +15,7 @@ from unetsweep.cli._confirmed import confirmed
 from unetsweep.config.load import load
 from unetsweep.contract import Result
 from unetsweep.core import layout
-from unetsweep.core.facts import Run
+from unetsweep.core.observation import Run
 from unetsweep.core.pruning import why_pruned
 from unetsweep.core.sharing import why_later
 from unetsweep.errors import StateError
@@ -56,7 +56,7 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
     params = trial["params"] or dict.fromkeys(AXES, 0)
     run_dir = f"{directory.root}/{layout.run_dir(part['run'])}"
     known = trial["result"]  # read once: there may be thousands
-    paths = (f"{folder}/{layout.RESULT}", f"{run_dir}/{layout.horizon(part['epochs'])}")
+    paths = (f"{folder}/{layout.RESULT}", f"{run_dir}/{layout.milestone(part['epochs'])}")
     result, unread = _result(trial["config_id"], *paths) if known is None else (Result(**known), None)
     unreadable = unreadable or unread
     state: str
@@ -107,8 +107,8 @@ def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]
         return "waiting", run.unreadable, None
     if last is None or last.lost is not None:
         return "waiting", (last.lost or "") if last else "", job_id
-    if run.is_through:  # it has joined since: its own horizon would have a result
-        return "waiting", f"its run goes on from epoch {last.horizons[-1]}", None
+    if run.is_through:  # it has joined since: its own milestone would have a result
+        return "waiting", f"its run goes on from epoch {last.milestones[-1]}", None
     if (later := why_later(run, last, epochs)) is not None:
         return "waiting", later, None
     if last.ending is not None and last.ending.is_final:

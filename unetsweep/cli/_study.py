@@ -53,7 +53,8 @@ class JournalStudy:
         return self._mark.exists()
 
     def is_due(self) -> bool:
-        """By the file server's clock, as far as this pass has set it: when it began, or when it told of endings."""
+        """By the file server's clock, as far as this reconciliation has set it: when it began, or when it told of
+        endings."""
         if not self._mark.exists():
             return False
         try:

@@ -11,8 +11,8 @@ from unetsweep.errors import UsageError
 if TYPE_CHECKING:
     from unetsweep.adapters.slurm import Payload
     from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.core.actions import Keep, Submit
-    from unetsweep.core.ports import KeeperRequest, Scheduler, Submission
+    from unetsweep.core.actions import Submit, SubmitReconciler
+    from unetsweep.core.ports import ReconcilerRequest, Scheduler, Submission
     from unetsweep.core.spec import SweepSpec
     from unetsweep.shell.world import World
 
@@ -93,7 +93,9 @@ def _payload(submission: "Submission") -> "Payload":
     if submission.pack == 1:
         return Element(*where)
     resources = submission.resources
-    return Allocation(*where, resources.processes, resources.time_min, submission.relay, submission.linger_s)
+    return Allocation(
+        *where, resources.processes, resources.time_min, submission.jobs_reconcile, submission.exit_timeout_s
+    )
 
 
 def spec_of(directory: "SweepDir") -> "SweepSpec":
@@ -111,19 +113,20 @@ def with_images(spec: "SweepSpec", directory: "SweepDir") -> "SweepSpec":
     return replace(spec, data=replace(spec.data, manifest=pinned["manifest"]))
 
 
-def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None = None) -> "World":
-    """Everything a pass over this sweep needs. `eager`: a person makes it; `keeper`: the token of the one that does.
+def world_of(directory: "SweepDir", *, interactive: bool = False, reconciler: str | None = None) -> "World":
+    """Everything that a reconciliation of this sweep needs.
 
-    Commands of a person call `check_place` before; a job knows the folder by the path that it was sent with.
+    `interactive`: a person started it. `reconciler`: token of the reconciler job that started it. Commands of a person
+    call `check_place` before; a job knows the folder by the path that it was sent with.
     """
     from unetsweep.adapters.clock import SystemClock
-    from unetsweep.adapters.keeper_files import Keepers
+    from unetsweep.adapters.collectable_files import CollectableRuns
     from unetsweep.adapters.pinned_code import pinned
-    from unetsweep.adapters.spare_files import Spares
+    from unetsweep.adapters.reconciler_files import ReconcilerJobs
     from unetsweep.cli._clocks import clocks
     from unetsweep.cli._study import JournalStudy
     from unetsweep.config.units import minutes
-    from unetsweep.core import clearing
+    from unetsweep.core import checkpoint_gc
     from unetsweep.shell.world import World
 
     directory.check_private()
@@ -138,7 +141,7 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
         from unetsweep.core.ports import Submission
 
         wanted = resources if sent.mem is None else replace(resources, mem=sent.mem)
-        relay, many = run.driver == "relay", len(sent.elements)
+        jobs_reconcile, many = run.driver == "jobs", len(sent.elements)
         return Submission(
             token,
             name,
@@ -148,19 +151,19 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
             sent.throttle,
             sent.pack,
             sent.jobs,
-            relay,
-            run.beat,
-            waits.linger_s,
+            jobs_reconcile,
+            run.reconcile_interval,
+            waits.exit_timeout_s,
             sent.exclude,
             code,
         )
 
-    def request(token: str, keep: "Keep") -> "KeeperRequest":
-        from unetsweep.core.ports import KEEPER_MIN, KeeperRequest
+    def request(token: str, keep: "SubmitReconciler") -> "ReconcilerRequest":
+        from unetsweep.core.ports import RECONCILER_MIN, ReconcilerRequest
 
-        limit = next((minutes(value) for key, value in resources.keeper.items() if key.lstrip("-") == "time"), None)
-        return KeeperRequest(
-            token, name, directory.root, resources, keep.after, keep.delay_s, code, limit or KEEPER_MIN
+        limit = next((minutes(value) for key, value in resources.reconciler.items() if key.lstrip("-") == "time"), None)
+        return ReconcilerRequest(
+            token, name, directory.root, resources, keep.after, keep.delay_s, code, limit or RECONCILER_MIN
         )
 
     return World(
@@ -169,13 +172,13 @@ def world_of(directory: "SweepDir", *, eager: bool = False, keeper: str | None =
         scheduler(executor, directory.root),
         JournalStudy(directory.root / layout.STUDY),
         SystemClock(),
-        Keepers(directory.root),
+        ReconcilerJobs(directory.root),
         submission,
         request,
         waits,
-        keeper,
-        eager,
-        Spares(directory.root) if clearing.wanted(spec) else None,
+        reconciler,
+        interactive,
+        CollectableRuns(directory.root) if checkpoint_gc.is_enabled(spec) else None,
     )
 
 

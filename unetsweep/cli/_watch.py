@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unetsweep.cli._pass import PATIENCE_S, make_pass
+from unetsweep.cli._pass import PATIENCE_S, reconcile_sweep
 
 if TYPE_CHECKING:
     from unetsweep.adapters.sweep_dir import SweepDir
@@ -20,12 +20,12 @@ def settle(
     directory: "SweepDir", world: "World", told: "Callable[[Action], None]", *, force: bool = False
 ) -> "Outcome | None":
     """Passes until no submission of a dead submitter is in doubt: a kill may have left one without a job id."""
-    from unetsweep.core.outcome import UNSURE
+    from unetsweep.core.attempt_state import UNSURE
 
     while True:
-        outcome = make_pass(directory.root, world, told, force=force, patience_s=PATIENCE_S)
+        outcome = reconcile_sweep(directory.root, world, told, force=force, patience_s=PATIENCE_S)
         if outcome is None:
-            click.echo("another pass is at work; it will see to this sweep", err=True)
+            click.echo("another reconciliation is running; it will take care of this sweep", err=True)
             return None
         doubtful = [wait for wait in outcome.plan.waits if wait.reason == UNSURE]
         if not doubtful:
@@ -35,11 +35,11 @@ def settle(
 
 
 def watch_on(directory: "SweepDir", world: "World") -> None:
-    """Repeat passes until every trial has ended. Ctrl-C ends the view only."""
+    """Repeat reconciliations until every trial has ended. Ctrl-C ends the view only."""
     shown = ""
     try:
         while True:
-            outcome = make_pass(directory.root, world, lambda _: None)
+            outcome = reconcile_sweep(directory.root, world, lambda _: None)
             if outcome is not None:
                 line = progress(outcome)
                 if line != shown:

@@ -1,6 +1,18 @@
 """Actions as lines for a person."""
 
-from unetsweep.core.actions import Action, Adopt, Cancel, Clear, End, GiveUp, Keep, Propose, Stop, Submit, Tell
+from unetsweep.core.actions import (
+    Action,
+    Cancel,
+    CollectCheckpoints,
+    FinishTrial,
+    MarkLost,
+    Propose,
+    Prune,
+    RecordJob,
+    Submit,
+    SubmitReconciler,
+    Terminate,
+)
 
 
 def said(action: Action) -> str:
@@ -12,25 +24,25 @@ def said(action: Action) -> str:
             packed = f" of up to {pack} trainings each" if pack > 1 else ""
             bound = f", at most {throttle} at once" if throttle else ""
             return f"submit   {_runs(action)} ({action.jobs} job{_s(action.jobs)}{packed}{bound}): {reason}"
-        case Adopt(run=run, job_id=job_id, reason=reason):
+        case RecordJob(run=run, job_id=job_id, reason=reason):
             return f"adopt    run {run:04d} is job {job_id}: {reason}"
-        case GiveUp(run=run, attempt=attempt, reason=reason):
+        case MarkLost(run=run, attempt=attempt, reason=reason):
             return f"give up  run {run:04d} attempt {attempt}: {reason}"
-        case Tell(trial=trial, state=state, reason=reason):
+        case FinishTrial(trial=trial, state=state, reason=reason):
             return f"{state:8s} trial {trial:04d}: {reason}"
-        case Stop(trial=trial, horizons=horizons, reason=reason):
-            return f"prune    trial {trial:04d} (epochs {', '.join(map(str, horizons))}): {reason}"
-        case End(run=run, attempt=attempt, job_id=job_id, reason=reason):
+        case Prune(trial=trial, milestones=milestones, reason=reason):
+            return f"prune    trial {trial:04d} (epochs {', '.join(map(str, milestones))}): {reason}"
+        case Terminate(run=run, attempt=attempt, job_id=job_id, reason=reason):
             return f"end      run {run:04d} attempt {attempt} (job {job_id}): {reason}"
-        case Keep() | Clear() | Cancel():
+        case SubmitReconciler() | CollectCheckpoints() | Cancel():
             return _of_the_sweep(action)
 
 
-def _of_the_sweep(action: Keep | Clear | Cancel) -> str:
+def _of_the_sweep(action: SubmitReconciler | CollectCheckpoints | Cancel) -> str:
     match action:
-        case Keep(number=number, delay_s=delay_s, reason=reason):
-            return f"keep     keeper {number} in {delay_s} s: {reason}"
-        case Clear(runs=runs, reason=reason):
+        case SubmitReconciler(number=number, delay_s=delay_s, reason=reason):
+            return f"keep     reconciler job {number} in {delay_s} s: {reason}"
+        case CollectCheckpoints(runs=runs, reason=reason):
             return f"clear    last checkpoints of {len(runs)} run{_s(len(runs))}: {reason}"
         case Cancel(job_ids=job_ids, reason=reason):
             return f"cancel   {' '.join(job_ids[:8])}{' …' if len(job_ids) > 8 else ''}: {reason}"

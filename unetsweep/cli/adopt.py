@@ -85,8 +85,8 @@ def _lines(directory: "SweepDir", report: _Report) -> list[str]:
 def _adopt(directory: "SweepDir") -> _Report:
     """Idempotent, and the new place is written down last."""
     from unetsweep.adapters import home
-    from unetsweep.adapters.keeper_files import Keepers
     from unetsweep.adapters.packed_files import Packed, hosts
+    from unetsweep.adapters.reconciler_files import ReconcilerJobs
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.causes import Cause
 
@@ -105,9 +105,9 @@ def _adopt(directory: "SweepDir") -> _Report:
     for run in seen.runs.values():
         last = run.last
         if last is not None and last.lost is None and not (last.ending is not None and last.ending.is_final):
-            directory.give_up(last.run, last.number, reason, cause=Cause.HALTED.name)
-    if seen.keeper is not None and not seen.keeper.lost:
-        Keepers(directory.root).give_up(seen.keeper.number, reason)
+            directory.mark_lost(last.run, last.number, reason, cause=Cause.PAUSED.name)
+    if seen.reconciler is not None and not seen.reconciler.lost:
+        ReconcilerJobs(directory.root).mark_lost(seen.reconciler.number, reason)
     for token in hosts(directory.root):
         Packed(directory.root, token).leave()
     report.unfinished = len(seen.runs) + confirmed.unfinished
@@ -132,16 +132,16 @@ def _needed(directory: "SweepDir") -> _Report:
 
 
 def _end_jobs(directory: "SweepDir", report: _Report) -> None:
-    """Cancel the jobs of its open trainings and its keeper; SchedulerError where the queue does not answer."""
+    """Cancel the jobs of its open trainings and its reconciler job; SchedulerError where the queue does not answer."""
     from unetsweep.cli._sweeps import scheduler
-    from unetsweep.core.facts import JobState
+    from unetsweep.core.observation import JobState
     from unetsweep.shell.reconcile import ask
 
     jobs = scheduler(directory.executor, directory.root)
-    found, silence = ask(jobs, directory.look())
-    if silence is not None:
+    found, scheduler_error = ask(jobs, directory.look())
+    if scheduler_error is not None:
         raise SchedulerError(
-            f"the sweep was moved, and whether it has jobs is not known: {silence}; "
+            f"the sweep was moved, and whether it has jobs is not known: {scheduler_error}; "
             "nothing was changed, so run this again where the queue answers"
         )
     live = [job for job in found.values() if job.state.is_live]

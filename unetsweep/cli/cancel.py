@@ -24,7 +24,7 @@ PATIENCE_S = 15.0
 def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
     """Cancel TRIALS of SWEEP, or all that have not ended. What has a result keeps it."""
     from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import make_pass
+    from unetsweep.cli._pass import reconcile_sweep
     from unetsweep.cli._sweeps import resolve, world_of
     from unetsweep.core.sharing import GOES_ON
 
@@ -39,10 +39,11 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
     until = time.monotonic() + PATIENCE_S
     while True:
         left = _open(directory, trials)
-        for trial in left - cancelled:  # a pass that was at work may have proposed some after we stopped the sweep
+        # a reconciliation that was running may have proposed some after we stopped the sweep
+        for trial in left - cancelled:
             directory.cancel(trial)
         cancelled |= left
-        outcome = make_pass(directory.root, world, lambda _: None, patience_s=PATIENCE_S)
+        outcome = reconcile_sweep(directory.root, world, lambda _: None, patience_s=PATIENCE_S)
         waits = outcome.plan.waits if outcome is not None else ()
         shared = {wait.trial for wait in waits if wait.reason == GOES_ON}
         left = _open(directory, trials)
@@ -58,7 +59,7 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
     left -= shared
     if left:
         said = "their jobs are still going down, or have just ended and may show a result late"
-        told = f"`unetsweep status {directory.name}` tells, and the next pass ends them"
+        told = f"`unetsweep status {directory.name}` tells, and the next reconciliation ends them"
         click.echo(f"{len(left)} of them have not ended yet: {said}; {told}", err=True)
 
 

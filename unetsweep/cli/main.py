@@ -10,7 +10,7 @@ from unetsweep import __version__
 from unetsweep.errors import NO_ROOM, StateError, UnetsweepError
 
 COMMANDS = {
-    "submit": "Start a sweep, or bring it on: one pass.",
+    "submit": "Start or resume a sweep.",
     "status": "Say where every trial is, and why.",
     "report": "Print the results as a table.",
     "logs": "Show what a trial's job printed.",
@@ -25,9 +25,9 @@ COMMANDS = {
     "data": "Make sample images; check a set; measure the simplest baseline.",
     "doctor": "Try what works here, and say what it means for a sweep.",
     "sync": "Upload the offline experiment archives to Comet.",
-    "last-act": "",
-    "beat": "",
-    "keep": "",
+    "exit-hook": "",
+    "periodic": "",
+    "reconciler-job": "",
 }
 """Name and one line of each; those without a line are not for people."""
 

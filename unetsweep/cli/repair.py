@@ -10,7 +10,7 @@ import click
 from unetsweep.errors import SpecError, StateError
 
 if TYPE_CHECKING:
-    from unetsweep.adapters.mending import Finding
+    from unetsweep.adapters.repairs import Finding
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.spec import SweepSpec
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def command(sweep: str, dry_run: bool, results: Path) -> None:
     """Check all files of SWEEP (its name or folder), and mend what can be mended: one line for each finding.
 
-    What is rebuilt or moved aside is kept as NAME.torn. It ends with status 1 when something needs you.
+    What is rebuilt or moved aside is kept as NAME.corrupt. It ends with status 1 when something needs you.
     """
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._pass import alone
@@ -34,20 +34,24 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
     tally = {"mended": 0, "left": 0}
     turns: list[int] = []
 
-    def mend() -> None:
+    def repair() -> None:
         turns.append(1)
-        if len(turns) > 1:  # asked for by a pass that found us at work: it wants a pass, which we make afterwards
+        if (
+            len(turns) > 1
+        ):  # asked for by a reconciliation that found us at work: it wants a reconciliation, which we make afterwards
             return
         for finding in _findings(directory):
-            tally["left" if finding.mend is None else "mended"] += 1
-            if finding.mend is not None and not dry_run:
-                finding.mend()
-            click.echo(f"{_where(finding.path, directory.root)}: {finding.trouble}: {_deed(finding, dry_run=dry_run)}")
+            tally["left" if finding.repair is None else "mended"] += 1
+            if finding.repair is not None and not dry_run:
+                finding.repair()
+            click.echo(
+                f"{_where(finding.path, directory.root)}: {finding.trouble}: {_action(finding, dry_run=dry_run)}"
+            )
 
     if dry_run:
-        mend()
+        repair()
     else:
-        alone(directory, mend)
+        alone(directory, repair)
         if len(turns) > 1:
             _pass(directory)
     done = "would be mended" if dry_run else "mended"
@@ -57,11 +61,11 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
 
 
 def _pass(directory: "SweepDir") -> None:
-    from unetsweep.cli._pass import PATIENCE_S, make_pass
+    from unetsweep.cli._pass import PATIENCE_S, reconcile_sweep
     from unetsweep.cli._sweeps import check_place, world_of
 
     check_place(directory.root)
-    make_pass(directory.root, world_of(directory), lambda action: click.echo(str(action)), patience_s=PATIENCE_S)
+    reconcile_sweep(directory.root, world_of(directory), lambda action: click.echo(str(action)), patience_s=PATIENCE_S)
 
 
 def _folder(sweep: str, results: Path) -> Path:
@@ -92,20 +96,20 @@ def _findings(directory: "SweepDir") -> "Iterator[Finding]":
 
 
 def _spec(directory: "SweepDir") -> "tuple[SweepSpec | None, list[Finding]]":
-    from unetsweep.adapters.mending import aside, for_user
+    from unetsweep.adapters.repairs import for_user, quarantined
     from unetsweep.config.load import load
     from unetsweep.core import layout
 
     path, (outer, _, inner) = directory.root / layout.SPEC, directory.name.partition("/")
-    deed = f"`unetsweep confirm {outer}`" if inner else "`unetsweep submit` with the sweep's own YAML file"
-    advice = f"run {deed} again: it is written anew, and its trials stay"
+    action = f"`unetsweep confirm {outer}`" if inner else "`unetsweep submit` with the sweep's own YAML file"
+    advice = f"run {action} again: it is written anew, and its trials stay"
     if not path.exists():
         return None, [for_user(path, "is missing", advice)]
     try:
         return load(path), []
     except SpecError as error:
         why = f"not a sweep ({error.problems[0].message})"
-        return None, [aside(path, why, "see below"), for_user(path, "is not there any more", advice)]
+        return None, [quarantined(path, why, "see below"), for_user(path, "is not there any more", advice)]
 
 
 def _with_images(spec: "SweepSpec | None", directory: "SweepDir") -> "SweepSpec | None":
@@ -118,10 +122,10 @@ def _with_images(spec: "SweepSpec | None", directory: "SweepDir") -> "SweepSpec 
         return None
 
 
-def _deed(finding: "Finding", *, dry_run: bool) -> str:
-    if finding.mend is None:
-        return f"needs you: {finding.deed}"
-    return f"would be {finding.deed}" if dry_run else finding.deed
+def _action(finding: "Finding", *, dry_run: bool) -> str:
+    if finding.repair is None:
+        return f"needs you: {finding.action}"
+    return f"would be {finding.action}" if dry_run else finding.action
 
 
 def _where(path: Path, root: Path) -> str:

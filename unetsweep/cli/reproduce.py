@@ -109,7 +109,7 @@ def _clear(folder: Path, asked: "TrialConfig") -> None:
     known = False
     with contextlib.suppress(OSError, ValueError, ConfigError):
         known = config_id(config_from(json.loads(path.read_bytes()), str(path))) == config_id(asked)
-    if not known or (folder / layout.horizon(asked.epochs)).exists():
+    if not known or (folder / layout.milestone(asked.epochs)).exists():
         _empty(folder)
     write_json(folder / MARKER, {"config_id": config_id(asked)})
 
@@ -150,5 +150,5 @@ def _trained(asked: "TrialConfig", path: Path, folder: Path) -> "Result":
     from unetsweep.contract import result_from
 
     train_here(asked, path, folder)
-    done = folder / layout.horizon(asked.epochs)
+    done = folder / layout.milestone(asked.epochs)
     return result_from(json.loads(done.read_bytes()), str(done))

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) -> None:
     """Send TRIALS of SWEEP again: failed, diverged, cancelled or pruned ones, as new attempts of the same trial.
 
-    Each goes on from its run's last checkpoint, where it was kept (`run.keep`). What was tried before counts no more,
-    neither for the limits of `run.retries` nor for a sweep that stopped by itself.
+    Each resumes from its run's last checkpoint, if that was kept (`run.keep_checkpoints`). Earlier attempts no longer
+    count towards the limits in `run.retries`, and a paused sweep goes on.
     """
-    from unetsweep.adapters.retry_files import forgive_open, reopen, trains_anew
+    from unetsweep.adapters.retry_files import reopen, reset_open_retries, trains_anew
     from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.cli._pass import alone
     from unetsweep.cli._sweeps import resolve
@@ -38,13 +38,15 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     chosen = _not_passed(directory, chosen, named=trials)
     freed: list[int] = []
     alone(directory, lambda: freed.extend(reopen(directory.root, chosen)))
-    forgive_open(directory.root)
+    reset_open_retries(directory.root)
     directory.resume()
     shown = ", ".join(map(str, freed[:8])) + (" …" if len(freed) > 8 else "")
     click.echo(f"{len(freed)} trials of {directory.name} are open again{': ' + shown if freed else ''}")
     anew = [f"{trial:04d}" for trial in freed if trains_anew(directory.root, trial)]
     if anew and load(directory.root / layout.SPEC).trainer.command is None:  # a program's checkpoints are its own
-        click.echo(f"no last checkpoint to go on from (run.keep, or repair), so they train anew: {', '.join(anew)}")
+        click.echo(
+            f"no last checkpoint to go on from (run.keep_checkpoints, or repair), so they train anew: {', '.join(anew)}"
+        )
     bring_on(directory)
 
 
@@ -64,7 +66,7 @@ def _not_passed(directory: "SweepDir", chosen: list[int], named: tuple[int, ...]
             left.append(trial)
             continue
         said = (
-            f"trial {trial} shares run {part['run']:04d}, which is at epoch {run.epochs_done} by now and passes its "
+            f"trial {trial} shares run {part['run']:04d}, which is at epoch {run.epochs_done} by now and goes past its "
             f"{part['epochs']}; train it by itself: unetsweep train {directory.config_path(trial)} --out FOLDER"
         )
         if trial in named:

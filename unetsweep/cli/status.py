@@ -43,9 +43,9 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
         "sweep": directory.name,
         "executor": directory.executor,
         "wanted": trials_wanted(world.spec),
-        "silence": seen.silence,
+        "scheduler_error": seen.scheduler_error,
         "counts": dict(tally),
-        "halted": decided.halted,
+        "paused": decided.paused,
         "idle_share": record.idle_share,
         "cost": cost_json(record.cost),
         "trials": [row | {"cost": cost_json(trial.cost)} for row, trial in zip(rows, record.trials, strict=True)],
@@ -55,10 +55,10 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
         return
     counts = ", ".join(f"{count} {state}" for state, count in sorted(tally.items())) or "nothing yet"
     click.echo(f"{directory.name} on {directory.executor}: {counts}; {about['wanted']} trials wanted")
-    if seen.silence:
-        click.echo(f"the queue does not answer, so nothing is concluded from it: {seen.silence}")
-    if decided.halted:
-        click.echo(f"the sweep has stopped by itself: {decided.halted}")
+    if seen.scheduler_error:
+        click.echo(f"the queue does not answer, so nothing is concluded from it: {seen.scheduler_error}")
+    if decided.paused:
+        click.echo(f"the sweep has stopped by itself: {decided.paused}")
     if record.cost is not None and record.cost.attempts:
         click.echo(sentence(record.cost, gpus=bool(world.spec.slurm.gpus)))
     if record.idle_share is not None:
@@ -75,7 +75,10 @@ def _rows(trials: Any, decided: "Plan") -> list[dict[str, Any]]:
     waits = {wait.trial: wait for wait in decided.waits}
     for action in decided.actions:
         for element in action.elements if isinstance(action, Submit) else ():
-            waits |= {trial: Wait(trial, f"the next pass sends it: {action.reason}") for trial, _ in element.horizons}
+            waits |= {
+                trial: Wait(trial, f"the next reconciliation sends it: {action.reason}")
+                for trial, _ in element.milestones
+            }
     rows = []
     for trial in trials:
         wait = waits.get(trial.number)

@@ -1,4 +1,4 @@
-"""`unetsweep submit`: start a sweep, or bring it on. One pass; safe to repeat at any time."""
+"""`unetsweep submit`: start or resume a sweep with one reconciliation. It is safe to repeat at any time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -88,12 +88,12 @@ def _check_augment(value: object) -> "list[Problem]":
 
 
 def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False) -> None:
-    """A person's pass: what was refused a moment ago is tried again, and what came of it is told."""
+    """A person's reconciliation: what was refused a moment ago is tried again, and what came of it is told."""
     from unetsweep.cli._sweeps import world_of
     from unetsweep.cli._watch import settle, watch_on
 
     _pin(directory)
-    world = world_of(directory, eager=True)
+    world = world_of(directory, interactive=True)
     click.echo(f"sweep {directory.name} on {directory.executor}, in {directory.root}")
     outcome = settle(directory, world, _say, force=force)
     if outcome is not None:

@@ -56,11 +56,13 @@ def _archives(directory: "SweepDir") -> list[Path]:
     found: list[Path] = []
     for run, config in _configs(directory).items():
         folder = directory.root / layout.run_dir(run)
-        story = comet.read_story(config, folder, f"{directory.name}/{folder.name}")
-        if story.curves or story.scores:
-            if not (folder / comet.FOLDER / story.archive).exists():
-                click.echo(f"{story.name}: {len(story.curves)} epochs, {len(story.scores)} results: archive", err=True)
-            found.append(comet.write_archive(story, folder))
+        export = comet.read_export(config, folder, f"{directory.name}/{folder.name}")
+        if export.curves or export.scores:
+            if not (folder / comet.FOLDER / export.archive).exists():
+                click.echo(
+                    f"{export.name}: {len(export.curves)} epochs, {len(export.scores)} results: archive", err=True
+                )
+            found.append(comet.write_archive(export, folder))
     return found
 
 

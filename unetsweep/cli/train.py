@@ -36,7 +36,7 @@ def command(config: Path, out: Path) -> None:
     checked = check(asked.data)
     for warning in checked.warnings:
         click.echo(f"warning: {warning}", err=True)
-    path = out / layout.horizon(asked.epochs)
+    path = out / layout.milestone(asked.epochs)
     if not path.exists():
         _train(replace(asked, data=replace(asked.data, manifest=checked.manifest)), out)
     result = contract.result_from(json.loads(path.read_bytes()), str(path))
@@ -87,7 +87,7 @@ def train_here(config: "TrialConfig", path: Path, out: Path) -> None:
 
 
 def _is_begun(out: Path) -> bool:
-    return (out / "checkpoints" / "last.ckpt").exists() or any((out / layout.horizon(1)).parent.glob("*.json"))
+    return (out / "checkpoints" / "last.ckpt").exists() or any((out / layout.milestone(1)).parent.glob("*.json"))
 
 
 def _going_on(asked: "TrialConfig", out: Path, *, has_groups: bool) -> "TrialConfig":

@@ -60,7 +60,7 @@ def _flat(spec: SweepSpec) -> dict[str, Any]:
     return {"name": flat.pop("name"), **{f"space.{k}": axis_tree(a) for k, a in spec.space.axes().items()}, **flat}
 
 
-_WHOLE = ("study.sampler", "trainer.augment", "slurm.sbatch", "slurm.keeper")
+_WHOLE = ("study.sampler", "trainer.augment", "slurm.sbatch", "slurm.reconciler")
 
 
 def _shown(value: Any) -> str:

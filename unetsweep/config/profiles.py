@@ -1,7 +1,7 @@
 """What each job asks of the cluster: a profile of the site with the sweep's own words on top.
 
 Rule 1: the sweep's keys win, one by one; `null` says the default again; options under `sbatch`
-        and `keeper` are put together option by option.
+        and `reconciler` are put together option by option.
 Rule 2: a profile is a path (it has a / or ends in .yaml), or a name looked for in
         ./slurm/profiles and ~/.config/unetsweep. `default` may be nowhere: then it is empty.
 Rule 3: a sweep that says every key itself needs no profile, so none is looked for; the written-out
@@ -108,7 +108,7 @@ def _merged(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     if (own.get("gpus") is not None or own.get("pack") is not None) and "processes" not in own:
         site = {key: value for key, value in site.items() if key != "processes"}
     merged: dict[str, Any] = {**site, **own}
-    for section in ("sbatch", "keeper"):
+    for section in ("sbatch", "reconciler"):
         options: dict[str, Any] = {}
         for layer in (site, own):
             said = layer.get(section)
@@ -136,7 +136,7 @@ def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
         python=_interpreter(keys.python, folders),
         setup=keys.setup or (),
         sbatch=dict(keys.sbatch or {}),
-        keeper=dict(keys.keeper or {}),
+        reconciler=dict(keys.reconciler or {}),
     )
 
 

@@ -113,7 +113,9 @@ def _command(command: str | None) -> list[Problem]:
 
 def _run(run: RunSpec) -> list[Problem]:
     checks = [(run.parallel is None or run.parallel >= 1, "parallel", f"found {run.parallel}; at least 1")]
-    checks.append((run.beat >= 5, "beat", f"found {run.beat}; at least 5 seconds"))
+    checks.append(
+        (run.reconcile_interval >= 5, "reconcile_interval", f"found {run.reconcile_interval}; at least 5 seconds")
+    )
     for name in ("node", "memory", "unexplained", "hang", "requeue"):
         number = getattr(run.retries, name)
         checks.append((number >= 0, f"retries.{name}", f"found {number}; 0 or more"))

@@ -32,7 +32,7 @@ class SlurmKeys:
     python: str | None = None
     setup: tuple[str, ...] | None = None
     sbatch: Mapping[str, Any] | None = None
-    keeper: Mapping[str, Any] | None = None
+    reconciler: Mapping[str, Any] | None = None
 
 
 def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
@@ -58,17 +58,19 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
             found.append(Problem(f"found {line!r}; a line of shell", joined(at, f"setup.{index}")))
     for option, value in (keys.sbatch or {}).items():
         found += [Problem(message, joined(at, f"sbatch.{option}")) for message in _option(option, value, SBATCH_OURS)]
-    for option, value in (keys.keeper or {}).items():
-        found += [Problem(message, joined(at, f"keeper.{option}")) for message in _option(option, value, _KEEPERS)]
+    for option, value in (keys.reconciler or {}).items():
+        found += [
+            Problem(message, joined(at, f"reconciler.{option}")) for message in _option(option, value, _RECONCILERS)
+        ]
     return found
 
 
-_KEEPERS = {
+_RECONCILERS = {
     **{name: None for name, instead in SBATCH_OURS.items() if not instead},
     **{name: SBATCH_OURS[name] for name in ("clusters", "cluster-constraint")},
     **dict.fromkeys(("begin", "dependency", "ntasks", "ntasks-per-node")),
 }
-"""What the keeper's job says itself."""
+"""What the reconciler job's job says itself."""
 
 
 def _option(option: str, value: object, ours: Mapping[str, str | None]) -> list[str]:

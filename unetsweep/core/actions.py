@@ -1,4 +1,4 @@
-"""What a pass may do, as values: each with the reason that it shows to a person."""
+"""What a reconciliation may do, as values: each with the reason that it shows to a person."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Element:
 
     run: int
     attempt: int
-    horizons: tuple[tuple[int, int], ...]
+    milestones: tuple[tuple[int, int], ...]
     """(trial, epochs) pairs."""
     mem: str | None = None
     """Memory of its job; None: as the sweep says."""
@@ -54,7 +54,7 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
-class Adopt:
+class RecordJob:
     """Write down which job an attempt became: its submitter died before it could."""
 
     run: int
@@ -64,7 +64,7 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
-class GiveUp:
+class MarkLost:
     """Write down that an attempt will never be, or is no more, so that the run may be sent again."""
 
     run: int
@@ -78,7 +78,7 @@ class GiveUp:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class Terminate:
     """End an attempt's job ourselves, its stacks dumped into the log before."""
 
     run: int
@@ -89,8 +89,8 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
-    """Leave the next keeper: the job that makes a pass when all live ones are gone."""
+class SubmitReconciler:
+    """Leave the next reconciler: the job that reconciles when all live ones are gone."""
 
     number: int
     after: tuple[str, ...]
@@ -101,7 +101,7 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class FinishTrial:
     """End a trial: `result.json`, and the study's value."""
 
     trial: int
@@ -118,26 +118,26 @@ class Cancel:
 
     job_ids: tuple[str, ...]
     reason: str
-    keeper: int | None = None
-    """The keeper whose job it is: written down as lost before, so that nobody waits for it to be listed."""
+    reconciler: int | None = None
+    """The reconciler job whose job it is: written down as lost before, so that nobody waits for it to be listed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """Prune: write down which horizons of an attempt its training need not reach."""
+class Prune:
+    """Prune: write down which milestones of an attempt its training need not reach."""
 
     run: int
     attempt: int
     trial: int
     """The one that was judged."""
-    horizons: tuple[int, ...]
+    milestones: tuple[int, ...]
     epoch: int
-    """How far the run is: no horizon up to it is pruned."""
+    """How far the run is: no milestone up to it is pruned."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Clear:
+class CollectCheckpoints:
     """Delete checkpoints that only a longer or repeated training could use."""
 
     runs: tuple[int, ...]
@@ -154,4 +154,15 @@ class Wait:
     job_id: str | None = None
 
 
-Action = Propose | Submit | Adopt | GiveUp | Tell | Cancel | Stop | End | Keep | Clear
+Action = (
+    Propose
+    | Submit
+    | RecordJob
+    | MarkLost
+    | FinishTrial
+    | Cancel
+    | Prune
+    | Terminate
+    | SubmitReconciler
+    | CollectCheckpoints
+)

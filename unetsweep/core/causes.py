@@ -11,7 +11,7 @@ from enum import Enum
 class Cause(Enum):
     """A class of loss."""
 
-    AGAIN = "it stopped in good order"
+    REQUEUE = "it stopped in good order"
     """The time limit or an announced preemption; it could not be requeued under its own id."""
     TIME = "time limit"
     PREEMPTED = "preempted"
@@ -24,7 +24,7 @@ class Cause(Enum):
     GPU_MEMORY = "out of GPU memory"
     DISK = "the disk is full"
     HANG = "no progress"
-    HALTED = "the sweep was stopped"
+    PAUSED = "the sweep was stopped"
     """It had not begun; we took it back."""
     UNEXPLAINED = "no result and no reason"
 

@@ -45,11 +45,11 @@ class Start:
     epochs: tuple[tuple[int, float], ...] = ()
     """Each epoch that it finished, and when. Read only where they matter: of several starts, or without an end."""
     goal: int = 0
-    """Its longest horizon."""
+    """Its longest milestone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class RunTimeline:
     """What a run's files tell of its attempts."""
 
     jobs: Mapping[int, Collection[JobKey]]
@@ -61,7 +61,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class JobResources:
     """What each training of a sweep holds."""
 
     gpus: float
@@ -94,15 +94,15 @@ class Cost:
         return self.lost_seconds / self.seconds if self.seconds else 0.0
 
 
-def place_of(spec: SweepSpec, executor: str) -> Place:
+def resources_of(spec: SweepSpec, executor: str) -> JobResources:
     """CPUs are what is asked for; where that is not said, the threads that compute."""
     cpus = spec.slurm.cpus if executor == "slurm" else None
-    return Place(spec.slurm.gpus / spec.slurm.pack, spec.slurm.processes * (cpus or spec.trainer.threads))
+    return JobResources(spec.slurm.gpus / spec.slurm.pack, spec.slurm.processes * (cpus or spec.trainer.threads))
 
 
-def by_job(accounts: Iterable[Account], tracks: Iterable[Track]) -> dict[JobKey, list[Account]]:
+def by_job(accounts: Iterable[Account], timelines: Iterable[RunTimeline]) -> dict[JobKey, list[Account]]:
     """Each job's, for the runs of these tracks. Runs that share a job pay equal parts of it."""
-    users = Counter(key for track in tracks for key in {key for keys in track.jobs.values() for key in keys})
+    users = Counter(key for timeline in timelines for key in {key for keys in timeline.jobs.values() for key in keys})
     found: dict[JobKey, list[Account]] = {}
     for account in accounts:
         key = (account.token, account.job_id)
@@ -111,36 +111,38 @@ def by_job(accounts: Iterable[Account], tracks: Iterable[Track]) -> dict[JobKey,
     return found
 
 
-def cost_of(track: Track, accounts: Mapping[JobKey, Sequence[Account]], place: Place, now: float) -> Cost:
+def cost_of(
+    timeline: RunTimeline, accounts: Mapping[JobKey, Sequence[Account]], place: JobResources, now: float
+) -> Cost:
     """What one run has cost so far."""
-    told = {number: [a for key in keys for a in accounts.get(key, ())] for number, keys in track.jobs.items()}
+    told = {number: [a for key in keys for a in accounts.get(key, ())] for number, keys in timeline.jobs.items()}
     flat = [account for some in told.values() for account in some]
-    ends = _ends(track, told, now)
-    own = sum(max(0.0, end - s.begin) for s, end in zip(track.starts, ends, strict=True) if not told.get(s.attempt))
+    ends = _ends(timeline, told, now)
+    own = sum(max(0.0, end - s.begin) for s, end in zip(timeline.starts, ends, strict=True) if not told.get(s.attempt))
     accounted = sum(account.seconds for account in flat)
     gpus = sum(a.seconds * (place.gpus if a.gpus is None else a.gpus) for a in flat)
     cpus = sum(a.seconds * (place.cpus if a.cpus is None else a.cpus) for a in flat)
     return Cost(
-        attempts=len(track.jobs),
+        attempts=len(timeline.jobs),
         seconds=accounted + own,
         gpu_seconds=gpus + own * place.gpus,
         cpu_seconds=cpus + own * place.cpus,
-        lost_seconds=sum(lost_in(track.starts, ends)),
+        lost_seconds=sum(lost_in(timeline.starts, ends)),
         memory_mb=_most(a.memory_mb for a in flat),
         accounted_seconds=accounted,
     )
 
 
-def _ends(track: Track, told: Mapping[int, Sequence[Account]], now: float) -> list[float]:
+def _ends(timeline: RunTimeline, told: Mapping[int, Sequence[Account]], now: float) -> list[float]:
     """When each start was over, by the best evidence; never later than the next one's begin."""
     found = []
-    for at, start in enumerate(track.starts):
-        is_last = at + 1 == len(track.starts)
+    for at, start in enumerate(timeline.starts):
+        is_last = at + 1 == len(timeline.starts)
         there = [a for a in told.get(start.attempt, ()) if a.begin <= start.begin and (a.end or now) >= start.begin]
         end = there[-1].end or now if there else start.end
         if end is None:
-            end = now if is_last and track.is_open else max((time for _, time in start.epochs), default=start.begin)
-        found.append(max(start.begin, end if is_last else min(end, track.starts[at + 1].begin)))
+            end = now if is_last and timeline.is_open else max((time for _, time in start.epochs), default=start.begin)
+        found.append(max(start.begin, end if is_last else min(end, timeline.starts[at + 1].begin)))
     return found
 
 

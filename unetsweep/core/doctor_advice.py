@@ -38,9 +38,9 @@ def _driver(known: Known) -> list[str]:
     if found is None or may is None:
         return ["in the sweep:    nothing about `run: {driver: …}` yet: it is not known whether a node may sbatch"]
     if may:
-        return ["in the sweep:    run: {driver: relay}    (the default) jobs bring the sweep on themselves"]
+        return ["in the sweep:    run: {driver: jobs}    (the default) jobs bring the sweep on themselves"]
     return [
-        f"in the sweep:    run: {{driver: watch}}    a node may not sbatch: {said_by(found)}",
+        f"in the sweep:    run: {{driver: cli}}    a node may not sbatch: {said_by(found)}",
         "                 keep `unetsweep submit … --watch` open here, or call `unetsweep submit` from cron",
     ]
 

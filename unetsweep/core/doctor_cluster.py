@@ -19,7 +19,7 @@ def _command(name: str, without: Verdict, meaning: str) -> Callable[[Any], Said]
         version = f", {value['said']}" if value["said"].startswith("slurm") else ""
         finding = f"{value['path']}, {spoken_s(value['seconds'])}{version}"
         if value["seconds"] > SLOW_S:
-            return finding, LIMITED, "the controller is slow: a pass takes longer, nothing is lost"
+            return finding, LIMITED, "the controller is slow: a reconciliation takes longer, nothing is lost"
         return finding, OK, ""
 
     return read
@@ -78,7 +78,7 @@ def _requeue(value: str) -> Said:
     return (
         "0: SLURM queues no job again by itself",
         LIMITED,
-        ("a lost job is sent again by the next pass instead, from its last checkpoint"),
+        ("a lost job is sent again by the next reconciliation instead, from its last checkpoint"),
     )
 
 
@@ -91,7 +91,7 @@ def _batch_requeue(value: str | None) -> Said:
 def _preempt(value: str) -> Said:
     mode = value.upper()
     if "CANCEL" in mode:
-        return value, LIMITED, "a preempted job ends; the next pass sends it again, from its last checkpoint"
+        return value, LIMITED, "a preempted job ends; the next reconciliation sends it again, from its last checkpoint"
     if "SUSPEND" in mode or "GANG" in mode:
         return value, LIMITED, "a preempted job stands still with its GPUs; a long stop counts as a hang"
     return value, OK, "a preempted job is queued again" if "REQUEUE" in mode else "no job is preempted, by default"

@@ -7,7 +7,7 @@ from unetsweep.core.doctor import BROKEN, LIMITED, OK, UNKNOWN, Rule, Said, spok
 from unetsweep.core.reasons import in_words
 
 _N, _F, _H = "a node", "results folder", "this machine"
-WATCH = "say `run: {driver: watch}` and leave `unetsweep submit … --watch` (or cron) on this machine"
+WATCH = "say `run: {driver: cli}` and leave `unetsweep submit … --watch` (or cron) on this machine"
 _SKEW_S, _DELAY_S = 5.0, 60.0
 _GIB = 1 << 30
 _PATH = 800
@@ -141,7 +141,11 @@ def _requeue(value: Mapping[str, Any]) -> Said:
         return "the job queued itself again, and started with SLURM_RESTART_COUNT=1", OK, ""
     said = value.get("said")
     if said is not None and said.get("status") != 0:
-        return said_by(said), LIMITED, "a training that stops before its time limit is sent again by a pass instead"
+        return (
+            said_by(said),
+            LIMITED,
+            "a training that stops before its time limit is sent again by a reconciliation instead",
+        )
     return "accepted, but it had not started again when doctor's time was over", UNKNOWN, "try a longer --timeout"
 
 
@@ -212,7 +216,7 @@ RULES: Mapping[str, Rule] = {
     "imports": Rule(_N, "modules", _imports),
     "gpus": Rule(_N, "GPUs", _gpus),
     "node_squeue": Rule(_N, "squeue", _asks(f"a job cannot look at the queue: {WATCH}")),
-    "node_scontrol": Rule(_N, "scontrol", _asks("a job cannot queue itself again; a pass sends it instead")),
+    "node_scontrol": Rule(_N, "scontrol", _asks("a job cannot queue itself again; a reconciliation sends it instead")),
     "node_sbatch": Rule(_N, "sbatch", _sbatch),
     "node_test_only": Rule(
         _N, "sbatch --test-only", _asks("no sweep asks this way; beside a refused sbatch it says the same")
@@ -236,7 +240,9 @@ RULES: Mapping[str, Rule] = {
     "delay": Rule(
         _N,
         "files from a node",
-        _seconds(_DELAY_S, "until one made there shows here", "files show late: passes may take an end for a loss"),
+        _seconds(
+            _DELAY_S, "until one made there shows here", "files show late: a reconciliation may take an end for a loss"
+        ),
     ),
     "node_clock": Rule(
         _N,
@@ -253,7 +259,7 @@ RULES: Mapping[str, Rule] = {
     "rename_over": Rule(_F, "rename over a file", yes("works", "does not work", _CHOOSE)),
     "exclusive": Rule(_F, "O_EXCL", yes("works", "lets two create one file", _CHOOSE)),
     "full_folder": Rule(_F, "rename to a full folder", yes("is refused", "is not refused", _CHOOSE)),
-    "fsync": Rule(_F, "fsync", _seconds(1.0, "", "slow: each file of a pass waits that long")),
+    "fsync": Rule(_F, "fsync", _seconds(1.0, "", "slow: each file of a reconciliation waits that long")),
     "clock": Rule(
         _F,
         "clock",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from unetsweep.core.cost import Place
+from unetsweep.core.cost import JobResources
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Estimate:
     estimated_from: str
 
 
-def estimate(finished: Iterable[Finished], trainings: Sequence[Open], place: Place) -> Estimate:
+def estimate(finished: Iterable[Finished], trainings: Sequence[Open], place: JobResources) -> Estimate:
     """Of all the open trainings together.
 
     >>> done = [Finished(4, 2.0, 10.0, 3000), Finished(4, 4.0, 10.0, 3000), Finished(4, 3.0, 40.0, 3000)]

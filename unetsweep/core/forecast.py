@@ -5,15 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from unetsweep.core.actions import Propose
-from unetsweep.core.facts import Seen, Trial
-from unetsweep.core.places import Capacity
+from unetsweep.core.capacity import Capacity
+from unetsweep.core.observation import Observation, Trial
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.spec import SweepSpec
 
 
 def forecast(
     spec: SweepSpec,
-    seen: Seen,
+    observed: Observation,
     capacity: Capacity,
     now: datetime,
     parts: Callable[[int, int], Iterable[tuple[int, int]]] | None = None,
@@ -22,9 +22,9 @@ def forecast(
 
     `parts`: run and epochs of so many new trials, numbered on from a number; by default each has its own run.
     """
-    first = plan(spec, seen, capacity, now)
+    first = plan(spec, observed, capacity, now)
     count = sum(action.count for action in first.actions if isinstance(action, Propose))
-    start = seen.ended + len(seen.trials)
+    start = observed.ended + len(observed.trials)
     new = parts(count, start) if parts is not None else ((number, 0) for number in range(start, start + count))
     hoped = tuple(Trial(number, run, epochs) for number, (run, epochs) in enumerate(new, start))
-    return plan(spec, replace(seen, trials=seen.trials + hoped), capacity, now), count
+    return plan(spec, replace(observed, trials=observed.trials + hoped), capacity, now), count

@@ -22,13 +22,13 @@ CODE = "code"
 """Copies of the package, by their hash: jobs run what was there when they were submitted."""
 CODE_NOTE = "code.json"
 """Which of them is the current one."""
-KEEPERS = "keepers"
+RECONCILERS = "reconcilers"
 PACKED = "packed"
 """Who has which place in jobs that run several trainings side by side."""
-SPARE = "spare"
+COLLECTABLE = "collectable"
 """Marks, by number, of the runs whose last checkpoints may go."""
 LOOKED = "last-look"
-"""Touched when a pass begins: a beat that finds it young has nothing to do."""
+"""Touched when a reconciliation begins: while it is young, no periodic one is due."""
 
 CONFIG = "config.json"
 TRIAL = "trial.json"
@@ -88,40 +88,40 @@ def claim_name(attempt: int, restart: int) -> str:
 
 
 def stop(run: int) -> str:
-    """Which horizons of which attempt are pruned, and why: the trainer looks for it at each epoch's end."""
+    """Which milestones of which attempt are pruned, and why: the trainer looks for it at each epoch's end."""
     return f"{run_dir(run)}/stop.json"
 
 
-def again(run: int, claim: str) -> str:
-    """Left by a training that stopped in good order before its horizons, and wants to go on later.
+def requeue(run: int, claim: str) -> str:
+    """Left by a training that stopped in good order before its milestones, and wants to go on later.
 
     >>> again(3, "1-0")
-    'runs/0003/again-1-0.json'
+    'runs/0003/requeue-1-0.json'
     """
-    return f"{run_dir(run)}/again-{claim}.json"
+    return f"{run_dir(run)}/requeue-{claim}.json"
 
 
 def progress(run: int, claim: str) -> str:
     return f"{run_dir(run)}/progress-{claim}.jsonl"
 
 
-def excused(run: int, number: int) -> str:
+def retry_exempt(run: int, number: int) -> str:
     """The user retried the run while this attempt may have been at work: should it be lost, that does not count."""
-    return f"{run_dir(run)}/attempts/{number}.excused.json"
+    return f"{run_dir(run)}/attempts/{number}.retry-exempt.json"
 
 
-def forgiven(run: int, number: int) -> str:
+def retries_reset_at(run: int, number: int) -> str:
     """The user retries the run: what became of its attempts up to this one does not count any more."""
-    return f"{run_dir(run)}/attempts/{number}.forgiven.json"
+    return f"{run_dir(run)}/attempts/{number}.retries-reset.json"
 
 
 def claim(run: int, attempt: int, restart: int) -> str:
     return f"{run_dir(run)}/claims/{claim_name(attempt, restart)}"
 
 
-def horizon(epochs: int) -> str:
+def milestone(epochs: int) -> str:
     """Within a trainer's output folder."""
-    return f"horizons/{epochs}.json"
+    return f"milestones/{epochs}.json"
 
 
 def error(rank: int) -> str:
@@ -135,7 +135,8 @@ def slurm_log(token: str, job_id: str, rank: int = 0) -> str:
 
 
 def awaited(token: str, index: int | str) -> str:
-    """Holds the path of the last result that the element will publish: when that is there, a pass has news."""
+    """Holds the path of the last result that the element will publish: when that is there, a reconciliation has
+    news."""
     return f"{submission(token)}/{index}.awaited"
 
 

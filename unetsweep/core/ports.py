@@ -1,4 +1,4 @@
-"""What the pass needs of the world; adapters do it, tests fake it."""
+"""What the reconciliation needs of the world; adapters do it, tests fake it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from unetsweep.core.facts import Job, JobState
+from unetsweep.core.observation import Job, JobState
 from unetsweep.core.spec import Resources
 
 
@@ -26,11 +26,11 @@ class Submission:
     """So many elements run side by side in one job …"""
     jobs: int = 1
     """… of so many."""
-    relay: bool = True
-    """Whether the end of each element makes the next pass, and so do all of them while they train."""
-    beat_s: int = 60
+    jobs_reconcile: bool = True
+    """Whether the end of each element reconciles next, and so do all of them while they train."""
+    reconcile_interval_s: int = 60
     """… when the last one is older than this."""
-    linger_s: int = 300
+    exit_timeout_s: int = 300
     """So long after its last result an element may live on; then its job ends itself."""
     exclude: tuple[str, ...] = ()
     """Nodes that it keeps away from."""
@@ -38,13 +38,13 @@ class Submission:
     """Folder that comes first on its PYTHONPATH, the package as it was pinned; None: it runs the installed one."""
 
 
-KEEPER_MIN = 60
-"""A keeper makes one pass, but waits for a controller that is away."""
+RECONCILER_MIN = 60
+"""A reconciler job makes one reconciliation, but waits for a controller that is away."""
 
 
 @dataclass(frozen=True, slots=True)
-class KeeperRequest:
-    """One request for a keeper."""
+class ReconcilerRequest:
+    """One request for a reconciler job."""
 
     token: str
     sweep: str
@@ -56,7 +56,7 @@ class KeeperRequest:
     """… and so many seconds from now have passed."""
     code: Path | None = None
     """As of a submission."""
-    limit_min: int = KEEPER_MIN
+    limit_min: int = RECONCILER_MIN
     """Its time limit."""
 
 
@@ -105,7 +105,7 @@ class Scheduler(Protocol):
         """Have the stacks of its processes dumped into its log, then cancel it."""
         ...
 
-    def submit_keeper(self, keeper: KeeperRequest) -> str:
+    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
         """Its job id; errors as for `submit`. Only where it queues."""
         ...
 

@@ -2,7 +2,7 @@
 
 Rule 1: pure; the same reports give the same verdicts, in whatever order they were read.
 Rule 2: reports are replayed by their time, so a verdict turns on what was known then and never changes later.
-Rule 3: a run is asked for one trial, the one with the longest open horizon; what has ended is only compared with.
+Rule 3: a run is asked for one trial, the one with the longest open milestone; what has ended is only compared with.
 
 `asha` is the stopping variant of Asynchronous Successive Halving (Li et al., "A System for Massively Parallel
 Hyperparameter Tuning", 2020), `hyperband` several of them that begin at different epochs (Li et al., 2018), `median`
@@ -21,8 +21,8 @@ from statistics import median
 from typing import Any
 
 from unetsweep.contract import Result
-from unetsweep.core.actions import Stop
-from unetsweep.core.facts import Point, Run, Seen, Stopped, Trial
+from unetsweep.core.actions import Prune
+from unetsweep.core.observation import Observation, Point, Run, Stopped, Trial
 from unetsweep.core.spec import SweepSpec, largest
 
 OURS = ("asha", "hyperband", "median")
@@ -46,7 +46,7 @@ class History:
 
     trial: int
     epochs: int
-    """The trial's horizon: at it nothing is pruned any more."""
+    """The trial's milestone: at it nothing is pruned any more."""
     state: str | None
     """How the trial ended; None: it is open, and asked."""
     reports: tuple[Report, ...]
@@ -78,36 +78,36 @@ def reports(points: Iterable[Point], metric: str) -> tuple[Report, ...]:
 # ---- whom to ask, and what follows
 
 
-def asked(spec: SweepSpec, seen: Seen) -> tuple[History, ...]:
+def asked(spec: SweepSpec, observed: Observation) -> tuple[History, ...]:
     """The open trials on which a verdict is wanted now: their training goes on, and has something to show."""
     if spec.study.pruner is None:
         return ()
-    return tuple(history for run, trials in _training(seen) if (history := _history(spec, run, trials)) is not None)
+    return tuple(history for run, trials in _training(observed) if (history := _history(spec, run, trials)) is not None)
 
 
-def stops(seen: Seen, verdicts: Mapping[int, Verdict]) -> tuple[Stop, ...]:
-    """What to write down: all open horizons of the run that it has not reached."""
+def stops(observed: Observation, verdicts: Mapping[int, Verdict]) -> tuple[Prune, ...]:
+    """What to write down: all open milestones of the run that it has not reached."""
     found = []
-    for run, trials in _training(seen):
+    for run, trials in _training(observed):
         longest = _longest(trials)
         beyond = sorted({trial.epochs for trial in trials if trial.epochs > run.epochs_done})
         if run.last is not None and longest.number in verdicts and beyond:
             reason = verdicts[longest.number].reason
-            horizons = tuple(sorted({*beyond, *run.stopped_horizons}))
-            found.append(Stop(run.number, run.last.number, longest.number, horizons, run.epochs_done, reason))
+            milestones = tuple(sorted({*beyond, *run.stopped_milestones}))
+            found.append(Prune(run.number, run.last.number, longest.number, milestones, run.epochs_done, reason))
     return tuple(found)
 
 
 def why_pruned(run: Run, epochs: int) -> str | None:
-    """Why this horizon of the run's last attempt was pruned; None: it was not."""
+    """Why this milestone of the run's last attempt was pruned; None: it was not."""
     stopped, last = run.stopped, run.last
     if stopped is None or last is None or stopped.is_lifted:
         return None
-    return stopped.reason if stopped.attempt == last.number and epochs in stopped.horizons else None
+    return stopped.reason if stopped.attempt == last.number and epochs in stopped.milestones else None
 
 
 def pruned_result(stopped: Stopped, points: Sequence[Point]) -> Result:
-    """The result of a horizon that was pruned, when its training left none: its progress at the best epoch."""
+    """The result of a milestone that was pruned, when its training left none: its progress at the best epoch."""
     scored = [point for point in points if point.val_iou is not None]
     best = max(scored, key=lambda point: (point.val_iou or 0.0, -point.epoch), default=None)
     return Result(
@@ -120,15 +120,15 @@ def pruned_result(stopped: Stopped, points: Sequence[Point]) -> Result:
     )
 
 
-def _training(seen: Seen) -> Iterator[tuple[Run, list[Trial]]]:
+def _training(observed: Observation) -> Iterator[tuple[Run, list[Trial]]]:
     """Runs at work whose end is not decided, each with its open trials."""
     served: dict[int, list[Trial]] = defaultdict(list)
-    for trial in seen.trials:
-        run = seen.runs.get(trial.run)
-        if run is not None and not trial.cancelled and trial.epochs not in run.horizons and _is_at_work(run):
+    for trial in observed.trials:
+        run = observed.runs.get(trial.run)
+        if run is not None and not trial.cancelled and trial.epochs not in run.milestones and _is_at_work(run):
             served[trial.run].append(trial)
     for number, trials in served.items():
-        run = seen.runs[number]
+        run = observed.runs[number]
         if not all(why_pruned(run, trial.epochs) for trial in trials):
             yield run, trials
 
@@ -145,7 +145,7 @@ def _history(spec: SweepSpec, run: Run, trials: Sequence[Trial]) -> History | No
     told = reports(run.progress, spec.study.metric)
     if not told or told[-1].epoch >= longest.epochs:
         return None
-    retried = run.stopped is not None and (run.stopped.is_lifted or not run.stopped.horizons)
+    retried = run.stopped is not None and (run.stopped.is_lifted or not run.stopped.milestones)
     settled = run.stopped.epoch if run.stopped is not None and retried else 0
     return History(longest.number, longest.epochs, None, told, settled)
 

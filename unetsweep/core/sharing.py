@@ -4,15 +4,15 @@ Rule 1: trials share a run exactly when one training serves both to the last bit
         learning rate does not look at the total, and the trainer is ours.
 Rule 2: a training never goes back: a run that there is already is joined by longer trials only.
 Rule 3: nobody joins a run of which a trial came to nothing, or that other code trained, or that has ended and whose
-        last checkpoint goes then (`run.keep: best`).
+        last checkpoint goes then (`run.keep_checkpoints: best`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unetsweep.core.actions import Stop
-from unetsweep.core.facts import Attempt, Run, Trial
+from unetsweep.core.actions import Prune
+from unetsweep.core.observation import Attempt, Run, Trial
 from unetsweep.core.spec import SweepSpec
 
 
@@ -63,7 +63,7 @@ def runs_of(
 
 
 def _joinable(there: Iterable[Served], code: str | None, *, is_kept: bool) -> Mapping[str, Mapping[int, int]]:
-    """Key -> run -> its longest horizon, of runs that more trials may join."""
+    """Key -> run -> its longest milestone, of runs that more trials may join."""
     longest: dict[int, int] = {}
     keys: dict[int, str] = {}
     unsound: set[int] = set()
@@ -93,25 +93,31 @@ def served(trial: Mapping[str, Any]) -> Served:
     return Served(part["run"], trial.get("run_key"), part["epochs"], code, fine, result is not None)
 
 
-def cut_short(run: Run, attempt: Attempt, waiting: list[Trial]) -> Stop | None:
+def cut_short(run: Run, attempt: Attempt, waiting: list[Trial]) -> Prune | None:
     """What no trial wants any more beyond the others, since they were cancelled, is not trained."""
     longest = max(waiting, key=lambda trial: trial.epochs)
     furthest = max((trial.epochs for trial in waiting if not trial.cancelled), default=0)
-    beyond = {epochs for epochs in attempt.horizons if epochs > max(furthest, run.epochs_done)} - set(run.horizons)
-    if beyond <= set(run.stopped_horizons):
+    beyond = {epochs for epochs in attempt.milestones if epochs > max(furthest, run.epochs_done)} - set(run.milestones)
+    if beyond <= set(run.stopped_milestones):
         return None
-    why = run.stopped.reason if run.stopped is not None and run.stopped_horizons else "you cancelled it"
-    horizons = tuple(sorted({*beyond, *run.stopped_horizons}))
-    return Stop(run.number, attempt.number, longest.number, horizons, run.epochs_done, why)
+    why = run.stopped.reason if run.stopped is not None and run.stopped_milestones else "you cancelled it"
+    milestones = tuple(sorted({*beyond, *run.stopped_milestones}))
+    return Prune(run.number, attempt.number, longest.number, milestones, run.epochs_done, why)
 
 
 def passes(run: Run, epochs: int) -> bool:
     """Whether the run has gone past a trial of so many epochs, or is on its way to, without leaving its result."""
     last = run.last
-    if last is None or last.lost is not None or last.number <= run.forgiven or run.is_through or not last.horizons:
+    if (
+        last is None
+        or last.lost is not None
+        or last.number <= run.retries_reset_at
+        or run.is_through
+        or not last.milestones
+    ):
         is_sent = False
     else:
-        is_sent = last.ending is None and epochs not in last.horizons and epochs < last.horizons[-1]
+        is_sent = last.ending is None and epochs not in last.milestones and epochs < last.milestones[-1]
     return is_sent or run.epochs_done > epochs
 
 
@@ -121,9 +127,9 @@ GOES_ON = "cancelled; its run goes on for the trials that share it"
 
 def why_later(run: Run, attempt: Attempt, epochs: int) -> str | None:
     """Why an attempt of its run that lives is not for the trial of so many epochs; None: it is."""
-    if not attempt.horizons or epochs in attempt.horizons or run.is_through:
+    if not attempt.milestones or epochs in attempt.milestones or run.is_through:
         return None
-    return f"its run trains to epoch {attempt.horizons[-1]} first"
+    return f"its run trains to epoch {attempt.milestones[-1]} first"
 
 
 def epochs_to_train(parts: Iterable[tuple[int, int]]) -> int:

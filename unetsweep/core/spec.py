@@ -80,14 +80,14 @@ class RunSpec:
 
     parallel: int | None = None
     """Most trainings at once; None: as many as the scheduler runs, or locally as the cores allow."""
-    driver: Literal["relay", "watch"] = "relay"
-    """`relay`: each job's end makes the next pass; `watch`: only a terminal or cron does."""
+    driver: Literal["jobs", "cli"] = "jobs"
+    """Who reconciles: the jobs themselves (`jobs`), or only the command line (`cli`): a terminal or cron."""
     retries: Retries = Retries()
-    beat: int = 60
-    """Seconds after which the jobs make a pass while they train."""
+    reconcile_interval: int = 60
+    """Seconds after which the jobs reconcile while they train."""
     share: bool = True
     """Trials that differ only in `epochs` are one training."""
-    keep: Literal["all", "best"] = "all"
+    keep_checkpoints: Literal["all", "best"] = "all"
     """Checkpoints: `best` deletes what only a longer or repeated training could use, when a run's trials have ended."""
 
 
@@ -119,7 +119,7 @@ class Resources:
     """Lines for the job's shell before the training, such as `module load cuda`."""
     sbatch: dict[str, Any] = field(default_factory=dict)
     """Any other sbatch option by its long name: `{reservation: eyes}`."""
-    keeper: dict[str, Any] = field(default_factory=dict)
+    reconciler: dict[str, Any] = field(default_factory=dict)
     """The same for the 1-CPU job that looks after the sweep, instead of the trainings': `{partition: cpu}`."""
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unetsweep.contract import DataConfig
 from unetsweep.errors import DataError, Problem
-from unetsweep.images.copies import Copies, find_copies
+from unetsweep.images.duplicates import Duplicates, find_duplicates
 from unetsweep.images.layout import Pair, find_pairs
 from unetsweep.images.leaks import Leak, leak_of
 from unetsweep.images.manifest import divide, pin
@@ -69,18 +69,18 @@ def check(data: DataConfig) -> Checked:
     for part, of in seen.items():
         if len(of.sizes) > 1:
             problems.append(Problem(_many_sizes(of.sizes), part))
-    copies = None if problems else find_copies(pairs)
+    duplicates = None if problems else find_duplicates(pairs)
     try:
-        parts = _divided(data, pairs, root, copies)
+        parts = _divided(data, pairs, root, duplicates)
     except DataError as error:
         split_problems = [p if error.source == str(root) else Problem(p.text(error.source)) for p in error.problems]
-    if copies is None or split_problems:
+    if duplicates is None or split_problems:
         raise DataError(str(root), [*split_problems, *problems])
     names = {part: [pair.name for pair in there] for part, there in parts.items()}
-    leak = leak_of(copies, names["train"], names["val"], names["test"])
+    leak = leak_of(duplicates, names["train"], names["val"], names["test"])
     if leak and not data.split.allow_leak:
         raise DataError(str(root), [Problem(_refusal(data, leak), "data.split")])
-    return _checked(data, parts, seen, leak, copies)
+    return _checked(data, parts, seen, leak, duplicates)
 
 
 def _pairs(data: DataConfig) -> dict[str, tuple[Pair, ...]]:
@@ -92,15 +92,15 @@ def _pairs(data: DataConfig) -> dict[str, tuple[Pair, ...]]:
 
 
 def _divided(
-    data: DataConfig, pairs: Mapping[str, tuple[Pair, ...]], root: Path, copies: Copies | None
+    data: DataConfig, pairs: Mapping[str, tuple[Pair, ...]], root: Path, duplicates: Duplicates | None
 ) -> dict[str, tuple[Pair, ...]]:
     if data.manifest is not None:
         of = {pair.name: pair for pair in pairs["train"]}
         halves = {part: tuple(of[name] for name in sorted(data.manifest[part])) for part in ("train", "val")}
         return {**halves, "test": pairs["test"]}
-    if data.split.groups == "auto" and copies is None:
+    if data.split.groups == "auto" and duplicates is None:
         return {}  # the pictures have problems of their own, which are told
-    train, val = split(pairs["train"], data.split, root, copies)
+    train, val = split(pairs["train"], data.split, root, duplicates)
     return {"train": train, "val": val, "test": pairs["test"]}
 
 
@@ -116,15 +116,15 @@ def _refusal(data: DataConfig, leak: Leak) -> str:
 
 
 def _checked(
-    data: DataConfig, parts: Mapping[str, Sequence[Pair]], seen: Mapping[str, _Seen], leak: Leak, copies: Copies
+    data: DataConfig, parts: Mapping[str, Sequence[Pair]], seen: Mapping[str, _Seen], leak: Leak, duplicates: Duplicates
 ) -> Checked:
     shares = {name: share for of in seen.values() for name, share in of.shares.items()}
     sizes: Counter[str] = Counter()
     for of in seen.values():
         sizes.update({size: len(names) for size, names in of.sizes.items()})
     training, by_eye = [*parts["train"], *parts["val"]], replace(data.split, groups="auto")
-    groups = _groups(training, data, copies)
-    shows = groups_of(training, by_eye, Path(data.root), copies) if data.split.groups == "none" else groups
+    groups = _groups(training, data, duplicates)
+    shows = groups_of(training, by_eye, Path(data.root), duplicates) if data.split.groups == "none" else groups
     return Checked(
         train=len(parts["train"]),
         val=len(parts["val"]),
@@ -140,14 +140,14 @@ def _checked(
     )
 
 
-def _groups(training: Sequence[Pair], data: DataConfig, copies: Copies) -> dict[str, str]:
+def _groups(training: Sequence[Pair], data: DataConfig, duplicates: Duplicates) -> dict[str, str]:
     """Where the split is pinned, the groups need no longer be told: those that the pictures show will do."""
     try:
-        return groups_of(training, data.split, Path(data.root), copies)
+        return groups_of(training, data.split, Path(data.root), duplicates)
     except DataError:
         if data.manifest is None:
             raise
-        return groups_of(training, replace(data.split, groups="auto"), Path(data.root), copies)
+        return groups_of(training, replace(data.split, groups="auto"), Path(data.root), duplicates)
 
 
 def _read(part: str, pairs: Sequence[Pair], data: DataConfig, problems: list[Problem]) -> _Seen:

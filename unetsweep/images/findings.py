@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from unetsweep.images.copies import SAME_FILE, joined
+from unetsweep.images.duplicates import SAME_FILE, joined
 from unetsweep.images.inspection import VAL, Inspection
 
 MUCH = 0.4
@@ -33,11 +33,11 @@ def findings(seen: Inspection) -> tuple[Finding, ...]:
     found = [
         *(Finding("error", trouble.kind, trouble.where, trouble.message) for trouble in seen.troubles),
         *_one_group(seen),
-        *_test_copies(seen),
-        *_copies(seen),
+        *_test_duplicates(seen),
         *_duplicates(seen),
+        *_identical_files(seen),
         *_suspicious(seen),
-        *_persons(seen),
+        *_patients(seen),
         *_masks(seen),
         *_sizes(seen),
     ]
@@ -56,7 +56,7 @@ def group_sizes(groups: Sequence[Sequence[str]]) -> str:
     return ", ".join([*said, *([f"{counted[1]} by themselves"] if counted[1] else [])])
 
 
-def _test_copies(seen: Inspection) -> Iterator[Finding]:
+def _test_duplicates(seen: Inspection) -> Iterator[Finding]:
     for match in seen.test_copies():
         text = f"shows the eye of {image(seen, match.a)} ({match.how}, correlation {match.correlation:.2f})"
         yield Finding("error", "test-copies", image(seen, match.b), f"{text}; take one of the two away")
@@ -65,50 +65,50 @@ def _test_copies(seen: Inspection) -> Iterator[Finding]:
 def _one_group(seen: Inspection) -> Iterator[Finding]:
     """Eyes of one person count as one, as they do for `groups: auto`."""
     images = seen.of("train")
-    links = [pair for group in (*seen.groups("train"), *seen.persons) for pair in itertools.pairwise(group)]
+    links = [pair for group in (*seen.groups("train"), *seen.patients) for pair in itertools.pairwise(group)]
     known = [(a, b) for a, b in links if a in images and b in images]
     if len(joined(images, known)) == 1:
         text = f"{_count(len(images), 'image')} of one eye or person; training and validation need one each: add others"
         yield Finding("error", "one-group", "train", text)
 
 
-def _copies(seen: Inspection) -> Iterator[Finding]:
+def _duplicates(seen: Inspection) -> Iterator[Finding]:
     groups = seen.groups("train")
     images = len(seen.of("train"))
     if len(groups) < images:
         eyes = f"{images} images show {_count(len(groups), 'eye')} ({group_sizes(groups)})"
         leak = f"{seen.random_split_leak():.1%} of the validation images have a copy in training"
         text = f"{eyes}; under a random split (val {VAL}) {leak}"
-        yield Finding("warning", "copies", "train", f"{text}: keep eyes together, data.split.groups: auto")
+        yield Finding("warning", "duplicates", "train", f"{text}: keep eyes together, data.split.groups: auto")
     tests = seen.groups("test")
     if len(tests) < len(seen.of("test")):
         text = f"{len(seen.of('test'))} images show {_count(len(tests), 'eye')} ({group_sizes(tests)})"
-        yield Finding("note", "copies", "test", f"{text}; an eye that is there twice counts twice in test_iou")
+        yield Finding("note", "duplicates", "test", f"{text}; an eye that is there twice counts twice in test_iou")
 
 
-def _duplicates(seen: Inspection) -> Iterator[Finding]:
-    for match in seen.copies.matches:
+def _identical_files(seen: Inspection) -> Iterator[Finding]:
+    for match in seen.duplicates.matches:
         if match.how == SAME_FILE:
             text = f"is byte for byte {image(seen, match.a)}; take one of the two away"
-            yield Finding("warning", "duplicates", image(seen, match.b), text)
+            yield Finding("warning", "identical-files", image(seen, match.b), text)
 
 
 def _suspicious(seen: Inspection) -> Iterator[Finding]:
-    for match in seen.copies.suspicious:
+    for match in seen.duplicates.suspicious:
         text = f"is like {image(seen, match.a)} ({match.how}, correlation {match.correlation:.2f}) and was not joined"
         yield Finding("warning", "suspicious", image(seen, match.b), f"{text}; {ALIKE}")
 
 
-def _persons(seen: Inspection) -> Iterator[Finding]:
-    if not seen.persons:
+def _patients(seen: Inspection) -> Iterator[Finding]:
+    if not seen.patients:
         return
-    names = ", ".join(seen.files(seen.persons[0]))
-    text = f"names of {_count(len(seen.persons), 'pair')} differ in left and right only (as {names}): two eyes of one "
-    yield Finding("note", "persons", "", f"{text}person; data.split.groups: auto keeps them together")
-    for person in seen.persons:
-        if len({name.partition("/")[0] for name in person}) > 1:
-            names = " and ".join(image(seen, name) for name in person)
-            yield Finding("warning", "persons", "", f"{names} are of one person; put both into one part")
+    names = ", ".join(seen.files(seen.patients[0]))
+    text = f"names of {_count(len(seen.patients), 'pair')} differ in left and right only (as {names}): two eyes of one "
+    yield Finding("note", "patients", "", f"{text}person; data.split.groups: auto keeps them together")
+    for patient in seen.patients:
+        if len({name.partition("/")[0] for name in patient}) > 1:
+            names = " and ".join(image(seen, name) for name in patient)
+            yield Finding("warning", "patients", "", f"{names} are of one person; put both into one part")
 
 
 def _masks(seen: Inspection) -> Iterator[Finding]:

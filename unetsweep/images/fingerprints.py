@@ -65,7 +65,7 @@ class Looks:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Alignment:
     """How a pair is likely to fit: `b` is `a`, mirrored or not, then turned."""
 
     a: int
@@ -74,9 +74,9 @@ class Turn:
     step: int
     """Of ANGLES in a full circle."""
 
-    def back(self) -> "Turn":
+    def back(self) -> "Alignment":
         """What makes `a` of `b`; a mirrored turn undoes itself."""
-        return Turn(self.b, self.a, self.mirrored, self.step if self.mirrored else -self.step % ANGLES)
+        return Alignment(self.b, self.a, self.mirrored, self.step if self.mirrored else -self.step % ANGLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _printed(small: Pixels, inside: Pixels, pose: Levels) -> Fingerprint:
     return Fingerprint(np.asarray(levels, np.float32), core.astype(np.uint8), pose)
 
 
-def likely_turns(prints: Sequence[Fingerprint], likely: float = LIKELY, at_once: int = 64) -> Iterator[Turn]:
+def likely_turns(prints: Sequence[Fingerprint], likely: float = LIKELY, at_once: int = 64) -> Iterator[Alignment]:
     """Each pair that may show one eye, with its best turn, in the order of the prints.
 
     `at_once` rows of the table of all pairs are held at a time: 64 x 1000 pairs need about 200 MB.
@@ -134,10 +134,10 @@ def likely_turns(prints: Sequence[Fingerprint], likely: float = LIKELY, at_once:
             if column > row:
                 mirrored = bool(best[1][0][row, column] > best[0][0][row, column])
                 step = int(best[mirrored][1][row, column])
-                yield Turn(first + int(row), first + int(column), mirrored, step)
+                yield Alignment(first + int(row), first + int(column), mirrored, step)
 
 
-def fit(a: Fingerprint, b: Fingerprint, turn: Turn) -> Fit:
+def fit(a: Fingerprint, b: Fingerprint, turn: Alignment) -> Fit:
     """The turn refined, and the correlation of the vessels then (-1 to 1)."""
     start = _pose(turn)
     mask = b.field * _DISC * np.uint8(255)
@@ -195,12 +195,12 @@ def _square(pose: Levels) -> NDArray[np.float64]:
     return np.vstack([pose, [0, 0, 1]]).astype(np.float64)
 
 
-def _each_turn(prints: Sequence[Fingerprint]) -> Iterator[Turn]:
+def _each_turn(prints: Sequence[Fingerprint]) -> Iterator[Alignment]:
     """The best turn of two prints, and the best mirrored one."""
     spectra = np.fft.rfft(np.stack([_polar(each) for each in prints]), axis=1).astype(np.complex64)
     for mirrored in (False, True):
         _, steps = _best(spectra[:1], spectra[1:] if mirrored else spectra[1:].conj())
-        yield Turn(0, 1, mirrored, int(steps[0, 0]))
+        yield Alignment(0, 1, mirrored, int(steps[0, 0]))
 
 
 def _inside(small: Pixels) -> Pixels:
@@ -253,7 +253,7 @@ def _best(rows: NDArray[np.complex64], others: NDArray[np.complex64]) -> tuple[L
     return over_turns.max(axis=-1).astype(np.float32), over_turns.argmax(axis=-1)
 
 
-def _pose(turn: Turn) -> Levels:
+def _pose(turn: Alignment) -> Levels:
     """The 2 x 3 matrix of a turn about the centre."""
     angle = 2 * math.pi * turn.step / ANGLES
     c, s = math.cos(angle), math.sin(angle)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from unetsweep.errors import DataError
-from unetsweep.images.copies import Copies, Match, find_copies
+from unetsweep.images.duplicates import Duplicates, Match, find_duplicates
 from unetsweep.images.layout import Pair, pairs_and_problems
 from unetsweep.images.leaks import expected_leak
-from unetsweep.images.persons import left_right
+from unetsweep.images.patients import left_right
 from unetsweep.images.read import binary, read_image, read_levels, size_of
 
 VAL = 0.25
@@ -47,7 +47,7 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A set of images, looked at. Images are named `part/name`, as in `copies`."""
+    """A set of images, looked at. Images are named `part/name`, as in `duplicates`."""
 
     root: Path
     mask_threshold: str | float
@@ -57,8 +57,8 @@ class Inspection:
     sizes: Mapping[str, Mapping[str, int]]
     """For each part, how many images have each size, `999x960`."""
     masks: Mapping[str, Mask]
-    copies: Copies
-    persons: tuple[tuple[str, ...], ...]
+    duplicates: Duplicates
+    patients: tuple[tuple[str, ...], ...]
     """Images whose names differ in a mark of left and right only: two eyes of one person."""
 
     def files(self, names: Sequence[str]) -> list[str]:
@@ -71,7 +71,7 @@ class Inspection:
 
     def groups(self, part: str) -> list[tuple[str, ...]]:
         """The part's images, in groups that show one eye."""
-        cut = (tuple(name for name in group if name.startswith(f"{part}/")) for group in self.copies.groups)
+        cut = (tuple(name for name in group if name.startswith(f"{part}/")) for group in self.duplicates.groups)
         return sorted(group for group in cut if group)
 
     def random_split_leak(self) -> float:
@@ -81,21 +81,21 @@ class Inspection:
     def test_copies(self) -> list[Match]:
         """Each test image that shows an eye of a training image: `a` is the training image."""
         found: list[Match] = []
-        for group in self.copies.groups:
+        for group in self.duplicates.groups:
             train = [name for name in group if name.startswith("train/")]
             found += [self._link(train, name) for name in group if train and name.startswith("test/")]
         return found
 
     def link(self, a: str, b: str) -> Match | None:
         """The match of two images of one group, where it was looked at."""
-        return next((match for match in self.copies.matches if {match.a, match.b} == {a, b}), None)
+        return next((match for match in self.duplicates.matches if {match.a, match.b} == {a, b}), None)
 
     def _link(self, train: Sequence[str], test: str) -> Match:
         direct = [(name, match) for name in train if (match := self.link(name, test))]
         if direct:
             name, best = max(direct, key=lambda each: each[1].correlation)
             return Match(name, test, best.correlation, best.how)
-        nearest = max((m for m in self.copies.matches if test in (m.a, m.b)), key=lambda m: m.correlation)
+        nearest = max((m for m in self.duplicates.matches if test in (m.a, m.b)), key=lambda m: m.correlation)
         other = nearest.a if nearest.b == test else nearest.b
         return Match(train[0], test, nearest.correlation, f"both are like {other}")
 
@@ -122,8 +122,8 @@ def inspect(root: Path, mask_threshold: str | float = "half", use_cache: bool = 
         troubles=tuple(troubles),
         sizes={part: dict(counted) for part, counted in sizes.items()},
         masks=masks,
-        copies=find_copies(readable, use_cache=use_cache),
-        persons=_persons(readable),
+        duplicates=find_duplicates(readable, use_cache=use_cache),
+        patients=_patients(readable),
     )
 
 
@@ -155,12 +155,12 @@ def _looked_at(
     return size, mask
 
 
-def _persons(parts: Mapping[str, Sequence[Pair]]) -> tuple[tuple[str, ...], ...]:
+def _patients(parts: Mapping[str, Sequence[Pair]]) -> tuple[tuple[str, ...], ...]:
     """By name within all parts, since a person may have one eye in each."""
-    person_of = left_right([pair.name for pairs in parts.values() for pair in pairs])
-    persons: dict[str, list[str]] = {}
+    patient_of = left_right([pair.name for pairs in parts.values() for pair in pairs])
+    patients: dict[str, list[str]] = {}
     for part, pairs in parts.items():
         for pair in pairs:
-            if pair.name in person_of:
-                persons.setdefault(person_of[pair.name], []).append(f"{part}/{pair.name}")
-    return tuple(tuple(sorted(names)) for _, names in sorted(persons.items()))
+            if pair.name in patient_of:
+                patients.setdefault(patient_of[pair.name], []).append(f"{part}/{pair.name}")
+    return tuple(tuple(sorted(names)) for _, names in sorted(patients.items()))

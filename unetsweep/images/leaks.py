@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from unetsweep.images.copies import Copies
+from unetsweep.images.duplicates import Duplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Leak:
         return f"{val}; {_said(self.test, self.test_of, 'test', 'in training or validation')}"
 
 
-def leak_of(copies: Copies, training: Sequence[str], validation: Sequence[str], test: Sequence[str]) -> Leak:
+def leak_of(duplicates: Duplicates, training: Sequence[str], validation: Sequence[str], test: Sequence[str]) -> Leak:
     """What leaks when `training` and `validation` are drawn from the part `train`, and `test` is the part `test`."""
-    group_of = {name: group for group in copies.groups for name in group}
+    group_of = {name: group for group in duplicates.groups for name in group}
     seen, known = _with_part("train", training), _with_part("train", [*training, *validation])
     return Leak(
         val=_leaking(_with_part("train", validation), seen, group_of),

@@ -12,21 +12,21 @@ from pathlib import Path, PurePosixPath
 
 from unetsweep.contract import Split
 from unetsweep.errors import DataError, Problem
-from unetsweep.images.copies import Copies, eyes
+from unetsweep.images.duplicates import Duplicates, eyes
 from unetsweep.images.layout import Pair, home_of
 
 FIELD = "data.split.groups"
 
 
 def split(
-    pairs: Sequence[Pair], split: Split, root: Path, copies: Copies | None = None
+    pairs: Sequence[Pair], split: Split, root: Path, duplicates: Duplicates | None = None
 ) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
     """(training, validation), both sorted by name.
 
     Validation gets the number of images nearest to `split.val` of all that whole groups can make,
     and each side at least one group. Raises DataError where groups are missing or only one is there.
     """
-    group_of = groups_of(pairs, split, root, copies)
+    group_of = groups_of(pairs, split, root, duplicates)
     members: dict[str, list[Pair]] = {}
     for pair in pairs:
         members.setdefault(group_of[pair.name], []).append(pair)
@@ -41,12 +41,12 @@ def split(
     return training, validation
 
 
-def groups_of(pairs: Sequence[Pair], split: Split, root: Path, copies: Copies | None = None) -> dict[str, str]:
-    """The group of each image, by the image's name; `copies`, where they were looked for already."""
+def groups_of(pairs: Sequence[Pair], split: Split, root: Path, duplicates: Duplicates | None = None) -> dict[str, str]:
+    """The group of each image, by the image's name; `duplicates`, where they were looked for already."""
     if split.groups == "none":
         return {pair.name: pair.name for pair in pairs}
     if split.groups == "auto":
-        return eyes(pairs, copies)
+        return eyes(pairs, duplicates)
     if split.groups.lower().endswith(".csv"):
         return _from_csv(pairs, split.groups, root)
     return _from_regex(pairs, split.groups, root)

@@ -4,7 +4,7 @@ import functools
 import math
 
 from unetsweep.report.columns import LEAKED, Column, Value, metric_text, number_text
-from unetsweep.report.leaders import ALPHA, Standing, standings
+from unetsweep.report.leaders import ALPHA, Contender, contenders
 from unetsweep.report.rows import SweepRecord, TrialRecord
 from unetsweep.report.rows import best as best_of
 
@@ -12,9 +12,9 @@ FIELDS = ("runs", "open", "lost", "val_mean", "val_sd", "test_mean", "test_sd", 
 """What of a standing programs get, as columns `confirmed_…` of its trial."""
 
 
-def of(sweep: SweepRecord) -> tuple[Standing, ...]:
+def of(sweep: SweepRecord) -> tuple[Contender, ...]:
     """The standings of its confirmed leaders, best first."""
-    return standings(sweep.confirmed, minimize=sweep.spec.minimize, groups=sweep.val_groups)
+    return contenders(sweep.confirmed, minimize=sweep.spec.minimize, groups=sweep.val_groups)
 
 
 def columns(sweep: SweepRecord) -> dict[str, Column]:
@@ -57,7 +57,7 @@ def sentences(sweep: SweepRecord) -> list[str]:
     return found
 
 
-def _missing(sweep: SweepRecord, rows: tuple[Standing, ...]) -> list[str]:
+def _missing(sweep: SweepRecord, rows: tuple[Contender, ...]) -> list[str]:
     """What the outcome leaves out."""
     found = []
     still = sum(row.open for row in rows)
@@ -84,7 +84,7 @@ def cells(sweep: SweepRecord) -> list[list[str]]:
     return [heading, *(_line(row) for row in rows)]
 
 
-def _line(row: Standing) -> list[str]:
+def _line(row: Contender) -> list[str]:
     return [
         number_text(row.key),
         f"{row.runs} of {row.runs + row.open + row.lost}" if row.open or row.lost else str(row.runs),

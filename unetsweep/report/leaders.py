@@ -40,7 +40,7 @@ class Repeats:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Contender:
     """How one config stands."""
 
     key: int
@@ -68,13 +68,13 @@ class Standing:
     """Cannot be told from the best: the best itself, and all that are not significantly worse."""
 
 
-def standings(
+def contenders(
     repeats: Sequence[Repeats],
     *,
     minimize: bool = False,
     alpha: float = ALPHA,
     groups: Mapping[str, str] | None = None,
-) -> tuple[Standing, ...]:
+) -> tuple[Contender, ...]:
     """How the configs stand, best first: by the mean metric, then by key. One without a finite score is last, and out.
 
     `minimize`: less is better. `alpha`: the chance that any of several equal configs is found worse than another.
@@ -94,7 +94,7 @@ def standings(
             raw[one, other] = p_of(table)
     adjusted = dict(zip(raw, holm(list(raw.values()), len(order)), strict=True))
     return tuple(
-        _standing(each, place, behind.get(place), adjusted.get((0, place)), minimize=minimize, alpha=alpha)
+        _contender(each, place, behind.get(place), adjusted.get((0, place)), minimize=minimize, alpha=alpha)
         for place, each in enumerate(order)
     )
 
@@ -212,14 +212,14 @@ def _finite(repeats: Repeats) -> dict[int, dict[str, float]]:
     return {seed: images for seed, images in found.items() if images}
 
 
-def _standing(
+def _contender(
     each: Repeats, place: int, behind: float | None, p: float | None, *, minimize: bool, alpha: float
-) -> Standing:
+) -> Contender:
     test = [value for value in each.test if value is not None and math.isfinite(value)]
     val_mean = _mean(each.val) if each.val else math.nan
     test_mean = _mean(test) if test else None
     is_worse = p is not None and behind is not None and p < alpha and behind > 0
-    return Standing(
+    return Contender(
         key=each.key,
         runs=len(each.val),
         val_mean=val_mean,

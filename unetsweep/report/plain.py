@@ -9,7 +9,7 @@ data       `image_size`, `mask_threshold`, `also_score_at`, as the sweep states 
 columns    names of the columns, in order
 rows       one object a trial, with those keys; null where there is nothing (yet)
 best       null, or the best trial (`summary.Best`)
-confirmed  null, or `leaders` (one object each, best first: `leaders.Standing`) and `said`, the outcome in words
+confirmed  null, or `leaders` (one object each, best first: `leaders.Contender`) and `said`, the outcome in words
 cost       null where it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep, and its `idle_share`
 states     how many trials of the whole sweep are in each state
 warnings   what a reader of the numbers must know

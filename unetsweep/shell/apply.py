@@ -5,8 +5,21 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 from unetsweep.contract import Result, TrialConfig, run_key
-from unetsweep.core import clearing, sharing
-from unetsweep.core.actions import Action, Adopt, Cancel, Clear, Element, End, GiveUp, Keep, Propose, Stop, Submit, Tell
+from unetsweep.core import checkpoint_gc, sharing
+from unetsweep.core.actions import (
+    Action,
+    Cancel,
+    CollectCheckpoints,
+    Element,
+    FinishTrial,
+    MarkLost,
+    Propose,
+    Prune,
+    RecordJob,
+    Submit,
+    SubmitReconciler,
+    Terminate,
+)
 from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import LimitError, RefusedError
@@ -17,24 +30,24 @@ from unetsweep.shell.world import World
 def apply(actions: Sequence[Action], world: World, done: list[Action], told: Callable[[Action], None]) -> bool:
     """Do all of it, in order; whether another look may find more to do."""
     more = False
-    if any(isinstance(action, Tell) for action in actions):
+    if any(isinstance(action, FinishTrial) for action in actions):
         world.study.fall_behind()
     for action in actions:
-        if isinstance(action, Cancel) and action.keeper is not None and world.study.is_behind():
-            update_study(world)  # while there is still somebody who would make the next pass
+        if isinstance(action, Cancel) and action.reconciler is not None and world.study.is_behind():
+            update_study(world)  # while there is still somebody who would reconcile next
         moved, more_of_it = _do(action, world)
         more |= more_of_it
         if moved:
             done.append(action)
             world.directory.note(action=type(action).__name__, **_words(action))
             told(action)
-    if world.study.is_due():  # by what was done now, or by a pass that died
+    if world.study.is_due():  # by what was done now, or by a reconciliation that died
         update_study(world)
     return more
 
 
 def update_study(world: World) -> None:
-    """The study is an index: that it cannot be written now stops no sweep, and the next pass tries again."""
+    """The study is an index: that it cannot be written now stops no sweep, and the next reconciliation tries again."""
     try:
         world.study.update(world.spec, _known(world.directory.trials()))
     except Exception as error:
@@ -50,30 +63,30 @@ def _do(action: Action, world: World) -> tuple[bool, bool]:
         case Submit():
             whole = _submit(action, world)
             return True, whole
-        case Adopt(run=run, attempt=attempt, job_id=job_id):
+        case RecordJob(run=run, attempt=attempt, job_id=job_id):
             world.directory.record_job(run, attempt, job_id)
-        case GiveUp(run=run, attempt=attempt, reason=reason, cause=cause, node=node, epoch=epoch):
-            world.directory.give_up(run, attempt, reason, cause=cause.name, node=node, epoch=epoch)
-        case Tell():
+        case MarkLost(run=run, attempt=attempt, reason=reason, cause=cause, node=node, epoch=epoch):
+            world.directory.mark_lost(run, attempt, reason, cause=cause.name, node=node, epoch=epoch)
+        case FinishTrial():
             _tell(action, world)
-        case Stop():
+        case Prune():
             world.directory.stop_run(action)
         case Cancel():
             _cancel(action, world)
             return True, False
-        case End(run=run, attempt=attempt, job_id=job_id, cause=cause, reason=reason):
+        case Terminate(run=run, attempt=attempt, job_id=job_id, cause=cause, reason=reason):
             world.directory.end_attempt(run, attempt, cause.name, reason)
             world.scheduler.end(job_id)
             return True, False
-        case Keep() | Clear():
-            return _keep(action, world) if isinstance(action, Keep) else _clear(action, world), False
+        case SubmitReconciler() | CollectCheckpoints():
+            return _keep(action, world) if isinstance(action, SubmitReconciler) else _clear(action, world), False
         case _:
             assert_never(action)
     return True, True
 
 
 def _propose(count: int, world: World) -> bool:
-    """Whether there are new trials. Another pass may have added some since our look, and may now:
+    """Whether there are new trials. Another reconciliation may have added some since our look, and may now:
     a number counts as ours only if it is still free after the trials that the study was told of."""
     trials = world.directory.trials()
     count = min(count, trials_wanted(world.spec) - len(trials))
@@ -92,7 +105,7 @@ def _runs(
     if sharing.why_not(world.spec) is not None:
         return None
     keys = [(run_key(config), config.epochs) for config in configs]
-    there, kept = map(sharing.served, _known(list(trials))), not clearing.wanted(world.spec)
+    there, kept = map(sharing.served, _known(list(trials))), not checkpoint_gc.is_enabled(world.spec)
     return sharing.runs_of(keys, first, there, world.directory.code(), is_kept=kept)
 
 
@@ -111,7 +124,7 @@ def _submit(action: Submit, world: World) -> bool:
     except RefusedError as error:
         limit = isinstance(error, LimitError)
         for element in owned:
-            world.directory.give_up(element.run, element.attempt, f"refused: {error}", refused=True, limit=limit)
+            world.directory.mark_lost(element.run, element.attempt, f"refused: {error}", refused=True, limit=limit)
         again = _smaller(action, owned, limit=limit)
         if again is not None:
             return _submit(again, world) and not limit
@@ -135,32 +148,32 @@ def _smaller(action: Submit, owned: Sequence[Element], *, limit: bool) -> Submit
 
 
 def _cancel(action: Cancel, world: World) -> None:
-    if action.keeper is not None:
-        world.keepers.give_up(action.keeper, action.reason)
+    if action.reconciler is not None:
+        world.reconcilers.mark_lost(action.reconciler, action.reason)
     world.scheduler.cancel(action.job_ids)
 
 
-def _keep(action: Keep, world: World) -> bool:
-    """Leave the keeper; a sweep without one goes on as long as a job of it lives."""
-    token = world.keepers.intend(action.number)
+def _keep(action: SubmitReconciler, world: World) -> bool:
+    """Leave the reconciler job; a sweep without one goes on as long as a job of it lives."""
+    token = world.reconcilers.intend(action.number)
     if token is None:
         return False
     try:
-        world.keepers.record(action.number, world.scheduler.submit_keeper(world.keeper(token, action)))
+        world.reconcilers.record(action.number, world.scheduler.submit_reconciler(world.reconciler(token, action)))
     except RefusedError as error:
-        world.keepers.give_up(action.number, str(error))
-        world.directory.note(action="Keep", trouble=str(error))
+        world.reconcilers.mark_lost(action.number, str(error))
+        world.directory.note(action="SubmitReconciler", trouble=str(error))
         return False
     return True
 
 
-def _clear(action: Clear, world: World) -> bool:
-    return world.spares is not None and sum(world.spares.clear(run) for run in action.runs) > 0
+def _clear(action: CollectCheckpoints, world: World) -> bool:
+    return world.collectable is not None and sum(world.collectable.clear(run) for run in action.runs) > 0
 
 
-def _tell(action: Tell, world: World) -> None:
+def _tell(action: FinishTrial, world: World) -> None:
     """The result as its run published it, or the words of why there is none."""
-    published = world.directory.horizon(action.run, action.epochs) if action.state != "cancelled" else None
+    published = world.directory.milestone(action.run, action.epochs) if action.state != "cancelled" else None
     result = (
         published
         or pruned(action, world)
@@ -171,8 +184,8 @@ def _tell(action: Tell, world: World) -> None:
             message=action.reason,
         )
     )
-    if world.spares is not None and result.state in clearing.GOES:
-        world.spares.mark(action.run)
+    if world.collectable is not None and result.state in checkpoint_gc.COLLECTABLE_STATES:
+        world.collectable.mark(action.run)
     world.directory.end_trial(action.trial, replace(result, trial=action.trial))
 
 
@@ -184,15 +197,15 @@ def _words(action: Action) -> dict[str, object]:
             return {"count": count, "reason": reason}
         case Cancel(job_ids=job_ids, reason=reason):
             return {"job_ids": job_ids, "reason": reason}
-        case Tell(trial=trial, state=state, reason=reason):
+        case FinishTrial(trial=trial, state=state, reason=reason):
             return {"trial": trial, "state": state, "reason": reason}
-        case End(run=run, attempt=attempt, job_id=job_id, reason=reason):
+        case Terminate(run=run, attempt=attempt, job_id=job_id, reason=reason):
             return {"run": run, "attempt": attempt, "job_id": job_id, "reason": reason}
-        case Keep(number=number, after=after, delay_s=delay_s):
-            return {"keeper": number, "after": after, "delay_s": delay_s}
-        case Stop(run=run, attempt=attempt, trial=trial, horizons=horizons, reason=reason):
-            return {"run": run, "attempt": attempt, "trial": trial, "horizons": horizons, "reason": reason}
-        case Clear(runs=runs, reason=reason):
+        case SubmitReconciler(number=number, after=after, delay_s=delay_s):
+            return {"reconciler": number, "after": after, "delay_s": delay_s}
+        case Prune(run=run, attempt=attempt, trial=trial, milestones=milestones, reason=reason):
+            return {"run": run, "attempt": attempt, "trial": trial, "milestones": milestones, "reason": reason}
+        case CollectCheckpoints(runs=runs, reason=reason):
             return {"runs": runs, "reason": reason}
-        case Adopt(run=run, attempt=attempt, reason=reason) | GiveUp(run=run, attempt=attempt, reason=reason):
+        case RecordJob(run=run, attempt=attempt, reason=reason) | MarkLost(run=run, attempt=attempt, reason=reason):
             return {"run": run, "attempt": attempt, "reason": reason}

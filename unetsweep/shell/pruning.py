@@ -1,4 +1,4 @@
-"""Pruning, as part of a pass: ask where there is news, write the decision down before anything else is done.
+"""Pruning, as part of a reconciliation: ask where there is news, write the decision down before anything else is done.
 
 Rule 1: a study without a pruner costs nothing; a pruner that fails stops no sweep.
 """
@@ -9,8 +9,8 @@ from typing import Any
 
 from unetsweep.contract import Result
 from unetsweep.core import pruning
-from unetsweep.core.actions import Tell
-from unetsweep.core.facts import Seen
+from unetsweep.core.actions import FinishTrial
+from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.pruning import History
 from unetsweep.shell.world import World
@@ -19,7 +19,7 @@ ENDED = "ended"
 """The state of a trial that is compared with, though it is neither asked nor complete."""
 
 
-def with_stops(plan: Plan, world: World, seen: Seen) -> Plan:
+def with_stops(plan: Plan, world: World, seen: Observation) -> Plan:
     """The plan, begun by what is to be pruned now."""
     asked = pruning.asked(world.spec, seen)
     if not asked:
@@ -58,7 +58,7 @@ def _state(trial: dict[str, Any]) -> str:
     return str(trial["result"]["state"]) if trial["result"] is not None else ENDED
 
 
-def pruned(action: Tell, world: World) -> Result | None:
+def pruned(action: FinishTrial, world: World) -> Result | None:
     """The result of a pruned trial whose job left none; None for any other."""
     stopped = world.directory.stopped(action.run) if action.state == "pruned" else None
     if stopped is None:

@@ -1,4 +1,4 @@
-"""One pass: look, decide, guard, act; again until there is nothing more to do now.
+"""One reconciliation: look, decide, guard, act; again until there is nothing more to do now.
 
 It may be killed at any point and run again by anyone.
 """
@@ -6,55 +6,55 @@ It may be killed at any point and run again by anyone.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from unetsweep.core.actions import Action, Keep, Submit
+from unetsweep.core.actions import Action, Submit, SubmitReconciler
 from unetsweep.core.causes import WORDS
-from unetsweep.core.facts import Attempt, Job, JobState, Seen
-from unetsweep.core.keeping import is_unsure
+from unetsweep.core.observation import Attempt, Job, JobState, Observation
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.ports import Scheduler
+from unetsweep.core.reconciler_job import is_unsure
 from unetsweep.errors import SchedulerError
 from unetsweep.shell.apply import apply, update_study
 from unetsweep.shell.pruning import with_stops
 from unetsweep.shell.world import World
 
 TURNS = 50
-"""No pass goes on for longer: the next one will."""
+"""No reconciliation goes on for longer: the next one will."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a pass did, and what is left to wait for."""
+    """What a reconciliation did, and what is left to wait for."""
 
     done: list[Action] = field(default_factory=list)
     plan: Plan = field(default_factory=Plan)
-    seen: Seen = field(default_factory=Seen)
+    seen: Observation = field(default_factory=Observation)
 
     unsure: bool = False
-    """The last keeper was seen as an intent only: whoever left it may have died before it was sent."""
+    """The last reconciler job was seen as an intent only: whoever left it may have died before it was sent."""
 
     @property
-    def lacks_keeper(self) -> bool:
-        """Whether a keeper was wanted, and it is not sure that there is one."""
-        wanted = self.unsure or any(isinstance(action, Keep) for action in self.plan.actions)
-        return wanted and not any(isinstance(action, Keep) for action in self.done)
+    def lacks_reconciler(self) -> bool:
+        """Whether a reconciler job was wanted, and it is not sure that there is one."""
+        wanted = self.unsure or any(isinstance(action, SubmitReconciler) for action in self.plan.actions)
+        return wanted and not any(isinstance(action, SubmitReconciler) for action in self.done)
 
 
-def observe(world: World) -> Seen:
+def observe(world: World) -> Observation:
     """One look at the files and one question to the scheduler, asked only when something was submitted."""
     return with_jobs(*_look_and_ask(world))
 
 
-def _look_and_ask(world: World) -> tuple[Seen, Mapping[tuple[str, int], Job], str | None]:
+def _look_and_ask(world: World) -> tuple[Observation, Mapping[tuple[str, int], Job], str | None]:
     files = world.directory.look()
-    jobs, silence = ask(world.scheduler, files)
-    if silence is None:
+    jobs, scheduler_error = ask(world.scheduler, files)
+    if scheduler_error is None:
         jobs = {**jobs, **_last_words(world, files, jobs)}
     if not all(job.state.is_live for job in jobs.values()):
         files = world.directory.look()  # what an ended job left is surely seen only after its end was
-    return files, jobs, silence
+    return files, jobs, scheduler_error
 
 
-def _last_words(world: World, seen: Seen, jobs: Mapping[tuple[str, int], Job]) -> dict[tuple[str, int], Job]:
+def _last_words(world: World, seen: Observation, jobs: Mapping[tuple[str, int], Job]) -> dict[tuple[str, int], Job]:
     """How attempts ended of whose job the queue has no telling word: by its accounts, and by what it wrote into
     the job's log. No word: it is listed no more, nothing says how it ended, and its log shows that it began."""
     mute = {}
@@ -88,11 +88,11 @@ def _refined(world: World, job: Job, said: tuple[JobState, str] | None) -> Job:
     return job if best is None else replace(job, state=best[0], word=best[1])
 
 
-def ask(scheduler: Scheduler, seen: Seen) -> tuple[Mapping[tuple[str, int], Job], str | None]:
+def ask(scheduler: Scheduler, seen: Observation) -> tuple[Mapping[tuple[str, int], Job], str | None]:
     """The jobs of everything that has not ended, by (token, index); or why there is no answer."""
     tokens = {run.last.token for run in seen.runs.values() if run.last is not None and run.last.lost is None}
-    if seen.keeper is not None and not seen.keeper.lost:
-        tokens.add(seen.keeper.token)
+    if seen.reconciler is not None and not seen.reconciler.lost:
+        tokens.add(seen.reconciler.token)
     if not tokens:
         return {}, None
     try:
@@ -107,18 +107,18 @@ def ask(scheduler: Scheduler, seen: Seen) -> tuple[Mapping[tuple[str, int], Job]
     return found, None
 
 
-def with_jobs(seen: Seen, jobs: Mapping[tuple[str, int], Job], silence: str | None) -> Seen:
+def with_jobs(seen: Observation, jobs: Mapping[tuple[str, int], Job], scheduler_error: str | None) -> Observation:
     """The look with each attempt's job in its place."""
     runs = {
         number: replace(run, attempts=tuple(_placed(attempt, jobs) for attempt in run.attempts))
         for number, run in seen.runs.items()
     }
-    keeper = seen.keeper
-    if keeper is not None:
-        keeper = replace(keeper, job=jobs.get((keeper.token, 0)))
+    reconciler = seen.reconciler
+    if reconciler is not None:
+        reconciler = replace(reconciler, job=jobs.get((reconciler.token, 0)))
     # what the accounts or a log said of a job that is listed no more does not make its array known to the queue
     listed = frozenset(job.token for job in jobs.values() if not job.is_recalled)
-    return replace(seen, runs=runs, silence=silence, keeper=keeper, listed=listed)
+    return replace(seen, runs=runs, scheduler_error=scheduler_error, reconciler=reconciler, listed=listed)
 
 
 def _placed(attempt: Attempt, jobs: Mapping[tuple[str, int], Job]) -> Attempt:
@@ -134,9 +134,9 @@ def reconcile(world: World, *, force: bool = False, told: Callable[[Action], Non
     world.directory.looked()
     capacity = world.capacity()
     asked = world.clock.now()  # what was submitted after this question is not missing from its answer
-    files, jobs, silence = _look_and_ask(world)
+    files, jobs, scheduler_error = _look_and_ask(world)
     for _ in range(TURNS):
-        outcome.seen = with_jobs(files, jobs, silence)
+        outcome.seen = with_jobs(files, jobs, scheduler_error)
         outcome.plan = plan(world.spec, outcome.seen, capacity, asked)
         if capacity.submit_room is None and _submits(outcome.plan):
             limits = replace(capacity, max_elements=world.scheduler.max_elements(), submit_room=world.scheduler.room())
@@ -147,11 +147,13 @@ def reconcile(world: World, *, force: bool = False, told: Callable[[Action], Non
         if not apply(outcome.plan.actions, world, outcome.done, told):
             if not _submits(outcome.plan):
                 break
-            capacity = replace(capacity, submit_room=0)  # it takes no more; what there is may still want its keeper
+            capacity = replace(
+                capacity, submit_room=0
+            )  # it takes no more; what there is may still want its reconciler job
         files = world.directory.look()
-    if (world.eager or not outcome.seen.trials) and world.study.is_behind():
+    if (world.interactive or not outcome.seen.trials) and world.study.is_behind():
         update_study(world)  # at the end, and for a person
-    outcome.unsure = is_unsure(outcome.seen.keeper, capacity, asked)
+    outcome.unsure = is_unsure(outcome.seen.reconciler, capacity, asked)
     return outcome
 
 

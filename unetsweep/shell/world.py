@@ -1,4 +1,4 @@
-"""What a pass needs, bundled: a sweep, its directory, its scheduler, its study, the time."""
+"""What a reconciliation needs, bundled: a sweep, its directory, its scheduler, its study, the time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from unetsweep.contract import Result, TrialConfig
-from unetsweep.core.actions import Element, Keep, Stop, Submit
-from unetsweep.core.facts import Point, Seen, Stopped
-from unetsweep.core.places import Capacity
-from unetsweep.core.ports import Clock, KeeperRequest, Scheduler, Submission
+from unetsweep.core.actions import Element, Prune, Submit, SubmitReconciler
+from unetsweep.core.capacity import Capacity
+from unetsweep.core.observation import Observation, Point, Stopped
+from unetsweep.core.ports import Clock, ReconcilerRequest, Scheduler, Submission
 from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.spec import SweepSpec
 
@@ -30,7 +30,7 @@ class Study(Protocol):
         ...
 
     def fall_behind(self) -> None:
-        """Trials are about to change: whoever makes the next pass sees to the update, should this one die."""
+        """Trials are about to change: whoever reconciles next sees to the update, should this one die."""
         ...
 
     def is_behind(self) -> bool: ...
@@ -42,7 +42,7 @@ class Study(Protocol):
 class Directory(Protocol):
     """The sweep's files."""
 
-    def look(self) -> Seen: ...
+    def look(self) -> Observation: ...
     def trials(self) -> list[dict[str, Any]]: ...
     def code(self) -> str | None:
         """Hash of the package that new jobs run; None: it is not pinned."""
@@ -58,33 +58,33 @@ class Directory(Protocol):
         """The numbers that are ours. `runs`: the run of each; None: each has its own."""
         ...
 
-    def horizon(self, run: int, epochs: int) -> Result | None: ...
+    def milestone(self, run: int, epochs: int) -> Result | None: ...
     def end_trial(self, trial: int, result: Result) -> bool: ...
     def intend(
         self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
     ) -> tuple[str, list[Element]]: ...
     def record_job(self, run: int, attempt: int, job_id: str) -> None: ...
     def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None: ...
-    def give_up(self, run: int, attempt: int, reason: str, **about: object) -> None: ...
+    def mark_lost(self, run: int, attempt: int, reason: str, **about: object) -> None: ...
     def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None: ...
     def log_tail(self, token: str, index: int, job_id: str) -> str: ...
     def has_log(self, token: str, job_id: str) -> bool: ...
     def looked(self) -> None: ...
     def progress(self, run: int) -> Sequence[Point]: ...
-    def stop_run(self, stop: Stop) -> None: ...
+    def stop_run(self, stop: Prune) -> None: ...
     def stopped(self, run: int) -> Stopped | None: ...
     def note(self, **content: object) -> None: ...
 
 
-class Keepers(Protocol):
-    """The sweep's keepers."""
+class ReconcilerJobs(Protocol):
+    """The sweep's reconciler jobs."""
 
     def intend(self, number: int) -> str | None: ...
     def record(self, number: int, job_id: str) -> None: ...
-    def give_up(self, number: int, reason: str) -> None: ...
+    def mark_lost(self, number: int, reason: str) -> None: ...
 
 
-class Spares(Protocol):
+class CollectableRuns(Protocol):
     """The runs whose last checkpoints may go."""
 
     def mark(self, run: int) -> None: ...
@@ -103,12 +103,12 @@ class Clocks:
     """… the files of a job that has ended."""
     hang: timedelta = timedelta(minutes=10)
     """… progress, at least."""
-    linger_s: int = 300
+    exit_timeout_s: int = 300
     """… the processes of a job whose last result is there: then it is ended."""
-    keeper_s: int = 60
-    """… before a keeper looks."""
+    reconciler_s: int = 60
+    """… before a reconciler job looks."""
     watch: timedelta = timedelta(seconds=15)
-    """… between two passes of `--watch`; the jobs' own passes do the work in between."""
+    """… between two reconciliations of `--watch`; the jobs' own reconciliations do the work in between."""
     settle: timedelta = timedelta(seconds=5)
     """… between two looks for a job whose submitter died before it knew the id."""
 
@@ -122,16 +122,16 @@ class World:
     scheduler: Scheduler
     study: Study
     clock: Clock
-    keepers: Keepers
+    reconcilers: ReconcilerJobs
     submission: Callable[[str, Submit], Submission]
     """What to ask of the scheduler under a token."""
-    keeper: Callable[[str, Keep], KeeperRequest]
+    reconciler: Callable[[str, SubmitReconciler], ReconcilerRequest]
     clocks: Clocks = Clocks()
     mine: str | None = None
-    """Token of the keeper that makes this pass."""
-    eager: bool = False
+    """Token of the reconciler job that reconciles now."""
+    interactive: bool = False
     """A person makes it."""
-    spares: Spares | None = None
+    collectable: CollectableRuns | None = None
     """None: all checkpoints are kept."""
 
     def capacity(self) -> Capacity:
@@ -143,7 +143,7 @@ class World:
             unseen_grace=self.clocks.unseen,
             result_grace=self.clocks.result,
             hang_after=self.clocks.hang,
-            keeper_delay_s=self.clocks.keeper_s,
-            eager=self.eager,
-            keeper=self.mine,
+            reconciler_delay_s=self.clocks.reconciler_s,
+            interactive=self.interactive,
+            reconciler=self.mine,
         )

@@ -27,7 +27,7 @@ from unetsweep.training.unet import UNet
 
 FOLDER = "checkpoints"
 LAST = f"{FOLDER}/last.ckpt"
-STANDING = "unetsweep"
+TRAINING_STATE = "unetsweep"
 """Our key in last.ckpt, beside Lightning's."""
 
 
@@ -41,8 +41,8 @@ class Best:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """A horizon whose result can be made from its checkpoint."""
+class MilestoneCheckpoint:
+    """A milestone whose result can be made from its checkpoint."""
 
     epochs: int
     epochs_run: int
@@ -52,11 +52,11 @@ class Reached:
     state: ResultState = "complete"
     message: str | None = None
     since: float = 0.0
-    """`seconds` of the horizon before it."""
+    """`seconds` of the milestone before it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TrainingState:
     """What a resumed run must know besides weights and optimizer."""
 
     key: str
@@ -66,10 +66,10 @@ class Standing:
     epoch: int = 0
     seconds: float = 0.0
     best: Best | None = None
-    reached: Mapping[int, Reached] = field(default_factory=dict)
+    reached: Mapping[int, MilestoneCheckpoint] = field(default_factory=dict)
 
 
-class Desk:
+class ArtifactWriter:
     """Rank 0's right to write into the output folder."""
 
     def __init__(self, out: Path, claim: str, owns: Callable[[], bool]) -> None:
@@ -137,13 +137,15 @@ class Desk:
 class OwnersIO(TorchCheckpointIO):
     """Lightning's checkpoints, published by the desk."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, artifacts: ArtifactWriter) -> None:
         super().__init__()
-        self.desk = desk
+        self.artifacts = artifacts
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        if not self.desk.lost:
-            self.desk.publish(os.path.relpath(path, self.desk.out), lambda stream: torch.save(checkpoint, stream))
+        if not self.artifacts.lost:
+            self.artifacts.publish(
+                os.path.relpath(path, self.artifacts.out), lambda stream: torch.save(checkpoint, stream)
+            )
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         """Tensors, numbers, texts and their containers only, whoever asks: no pickled code is run."""
@@ -156,25 +158,27 @@ def candidate(epoch: int) -> str:
     return f"{FOLDER}/candidate-{epoch}.ckpt"
 
 
-def best_of(horizon: int) -> str:
-    """Weights of the best epoch within a horizon: what its result speaks of."""
-    return f"{FOLDER}/best-{horizon}.ckpt"
+def best_of(milestone: int) -> str:
+    """Weights of the best epoch within a milestone: what its result speaks of."""
+    return f"{FOLDER}/best-{milestone}.ckpt"
 
 
-def encode_standing(standing: Standing) -> dict[str, Any]:
+def encode_training_state(training_state: TrainingState) -> dict[str, Any]:
     """Plain numbers, strings, lists and dicts only: the checkpoint is read with `weights_only`."""
-    return dataclasses.asdict(standing)
+    return dataclasses.asdict(training_state)
 
 
-def read_standing(out: Path, remedy: str = "remove it to train anew") -> Standing | None:
+def read_training_state(out: Path, remedy: str = "remove it to train anew") -> TrainingState | None:
     """How far the run in `out` is, None where it has not been saved yet. Raises TrainingError with the remedy."""
     path = out / LAST
     if not path.exists():
         return None
     try:
-        raw = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[STANDING]
-        reached = {int(n): Reached(**{**r, "best": _best(r["best"])}) for n, r in raw.pop("reached").items()}
-        return Standing(**{**raw, "best": _best(raw["best"]), "reached": reached})
+        raw = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[TRAINING_STATE]
+        reached = {
+            int(n): MilestoneCheckpoint(**{**r, "best": _best(r["best"])}) for n, r in raw.pop("reached").items()
+        }
+        return TrainingState(**{**raw, "best": _best(raw["best"]), "reached": reached})
     except Exception as error:  # a torn file raises whatever its bytes happen to mean
         raise TrainingError(f"{path} is no checkpoint of a run ({_brief(error)}); {remedy}") from error
 

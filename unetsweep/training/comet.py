@@ -51,7 +51,7 @@ SCORES = {
     "best_val_loss": "val_loss",
     "best_epoch": "best_epoch",
 }
-"""Metric of a horizon, and the result's field that it is."""
+"""Metric of a milestone, and the result's field that it is."""
 
 # Everything that comet_ml would find out by itself about code, machine and user.
 _SILENT: dict[str, Any] = dict.fromkeys(
@@ -69,7 +69,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class RunExport:
     """All that Comet is told about a run."""
 
     name: str
@@ -80,7 +80,7 @@ class Story:
     curves: Mapping[int, Mapping[str, float]]
     """By epoch."""
     scores: Mapping[int, Mapping[str, float]]
-    """By horizon."""
+    """By milestone."""
 
     @property
     def archive(self) -> str:
@@ -105,7 +105,7 @@ def mirror(config: TrialConfig, out: Path, name: str) -> None:
 
 def _mirror(config: TrialConfig, out: Path, name: str, troubles: list[str]) -> None:
     try:
-        archive = write_archive(read_story(config, out, name), out)
+        archive = write_archive(read_export(config, out, name), out)
         if config.trainer.comet == "online" and not is_uploaded(archive):
             check_reachable()
             upload(archive, UPLOAD_AT_END_S)
@@ -116,10 +116,10 @@ def _mirror(config: TrialConfig, out: Path, name: str, troubles: list[str]) -> N
 # ---- reading
 
 
-def read_story(config: TrialConfig, out: Path, name: str) -> Story:
-    """What the run's progress and horizons say now; the later claim's line wins where two tell of one epoch."""
+def read_export(config: TrialConfig, out: Path, name: str) -> RunExport:
+    """What the run's progress and milestones say now; the later claim's line wins where two tell of one epoch."""
     key = hashlib.sha256(f"{name}\n{run_key(config)}".encode()).hexdigest()[:40]
-    return Story(name, key, dict(_flat(encode(config))), _curves(out), _scores(out))
+    return RunExport(name, key, dict(_flat(encode(config))), _curves(out), _scores(out))
 
 
 def _flat(nested: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
@@ -158,7 +158,7 @@ def _progress(text: str) -> Progress | None:
 
 def _scores(out: Path) -> dict[int, dict[str, float]]:
     found: dict[int, dict[str, float]] = {}
-    for path in (out / "horizons").glob("*.json"):
+    for path in (out / "milestones").glob("*.json"):
         if path.stem.isdecimal():
             result = result_from(json.loads(path.read_bytes()), str(path))
             said = {name: getattr(result, field) for name, field in SCORES.items()} | _more_scores(result)
@@ -178,22 +178,22 @@ def _more_scores(result: Result) -> dict[str, float]:
 # ---- archives
 
 
-def write_archive(story: Story, out: Path) -> Path:
-    """The archive of `story` in `out`, in place of any older one; written unless it is there.
+def write_archive(export: RunExport, out: Path) -> Path:
+    """The archive of `export` in `out`, in place of any older one; written unless it is there.
 
     Raises StateError where comet_ml leaves none, and whatever comet_ml raises.
     """
     folder = out / FOLDER
-    final = folder / story.archive
+    final = folder / export.archive
     if final.exists():
         return final
     folder.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
     try:
-        _replay(story, workshop)
+        _replay(export, workshop)
         made = list(workshop.glob("*.zip"))
         if len(made) != 1:
-            raise StateError(f"{workshop}: comet_ml left {len(made)} archives of {story.name}; is it disabled?")
+            raise StateError(f"{workshop}: comet_ml left {len(made)} archives of {export.name}; is it disabled?")
         os.replace(made[0], final)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
@@ -203,7 +203,7 @@ def write_archive(story: Story, out: Path) -> Path:
     return final
 
 
-def _replay(story: Story, folder: Path) -> None:
+def _replay(export: RunExport, folder: Path) -> None:
     """One offline experiment through Lightning's logger, from the first to the last thing."""
     os.environ["COMET_START_ONLINE"] = "0"  # CometLogger(online=False) disables the experiment (Lightning 2.6.6)
     os.environ["COMET_ERROR_TRACKING_ENABLE"] = "0"  # it reports to comet's makers, and waits for that at the exit
@@ -211,17 +211,17 @@ def _replay(story: Story, folder: Path) -> None:
     from pytorch_lightning.loggers import CometLogger
 
     logger = CometLogger(
-        project=os.environ.get("COMET_PROJECT_NAME") or _project(story.name),
-        name=story.name,
-        experiment_key=story.key,
+        project=os.environ.get("COMET_PROJECT_NAME") or _project(export.name),
+        name=export.name,
+        experiment_key=export.key,
         mode="get_or_create",
         offline_directory=str(folder),
         display_summary_level=0,
         **_SILENT,
     )
     try:
-        logger.log_hyperparams(dict(story.parameters))
-        for numbered in (story.curves, story.scores):
+        logger.log_hyperparams(dict(export.parameters))
+        for numbered in (export.curves, export.scores):
             for epoch, metrics in numbered.items():
                 logger.log_metrics({**metrics, "epoch": epoch}, step=epoch)
     finally:

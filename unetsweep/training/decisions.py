@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.contract import SCHEMA, dumps
-from unetsweep.training.checkpoints import Desk
+from unetsweep.training.checkpoints import ArtifactWriter
 
 SAVE_EVERY_S = 60.0
 """`last.ckpt` is saved at the first epoch's end after this long; its 372 MB at base 64 take up to a second."""
@@ -41,16 +41,16 @@ class Decision:
     lost: bool = False
     """Another claim owns the run."""
     published: frozenset[int] = frozenset()
-    """Horizons whose result is there."""
+    """Milestones whose result is there."""
     pruned: tuple[int, ...] = ()
-    """Open horizons that end here, with `why`."""
+    """Open milestones that end here, with `why`."""
     why: str = ""
     save: bool = False
-    again: str | None = None
+    requeue_reason: str | None = None
     """Why to stop here and go on in a later start."""
 
 
-class Pace:
+class EpochTimer:
     """How long epochs and checkpoints take, in seconds of wall time."""
 
     def __init__(self, val_every: int) -> None:
@@ -83,7 +83,7 @@ class Pace:
 
 
 class StopFile:
-    """`stop.json`, which a pass leaves: horizons of one attempt that shall end."""
+    """`stop.json`, which a reconciliation leaves: milestones of one attempt that shall end."""
 
     def __init__(self, path: Path, attempt: int) -> None:
         self._path, self._attempt = path, attempt
@@ -91,7 +91,7 @@ class StopFile:
         self._asked: tuple[frozenset[int], str] = frozenset(), ""
 
     def read(self) -> tuple[frozenset[int], str]:
-        """Horizons that shall end, and why; it is opened only when it has changed."""
+        """Milestones that shall end, and why; it is opened only when it has changed."""
         try:
             found = os.stat(self._path)
         except OSError:
@@ -108,37 +108,39 @@ class StopFile:
                 raise ValueError(f"schema {raw['schema']!r}; this version reads {SCHEMA}")
             if int(raw["attempt"]) != self._attempt:
                 return frozenset(), ""
-            return frozenset(map(int, raw["horizons"])), str(raw["reason"])
+            return frozenset(map(int, raw["milestones"])), str(raw["reason"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             print(f"{self._path} is left aside: {type(error).__name__}: {error}", flush=True)  # noqa: T201
             return frozenset(), ""
 
 
-class Chair:
+class RankZeroPolicy:
     """Where rank 0's word comes from. Every rank has one, only rank 0's is asked."""
 
-    def __init__(self, desk: Desk, pace: Pace, ending: Ending) -> None:
-        self._desk, self._pace, self._ending = desk, pace, ending
-        self._stop = StopFile(desk.out / STOP, int(desk.claim.partition("-")[0]))
+    def __init__(self, artifacts: ArtifactWriter, timer: EpochTimer, ending: Ending) -> None:
+        self._artifacts, self._timer, self._ending = artifacts, timer, ending
+        self._stop = StopFile(artifacts.out / STOP, int(artifacts.claim.partition("-")[0]))
 
     def state(self, wanted: Collection[int], is_published: Callable[[int], bool]) -> Decision:
         """Who owns the run, and which of `wanted` are published."""
-        lost = not self._desk.owned()
+        lost = not self._artifacts.owned()
         return Decision(lost, published=frozenset(epochs for epochs in wanted if is_published(epochs)))
 
     def prunes(self, ahead: Collection[int]) -> Decision:
-        """Which of the horizons `ahead` end here."""
+        """Which of the milestones `ahead` end here."""
         asked, why = self._stop.read()
-        return Decision(self._desk.lost, pruned=tuple(epochs for epochs in ahead if epochs in asked), why=why)
+        return Decision(self._artifacts.lost, pruned=tuple(epochs for epochs in ahead if epochs in asked), why=why)
 
     def next(self, ahead: Collection[int]) -> Decision:
-        """What to do between this epoch and the next, with the horizons that are still ahead."""
-        word, due = self.prunes(ahead), self._pace.is_due()
+        """What to do between this epoch and the next, with the milestones that are still ahead."""
+        word, due = self.prunes(ahead), self._timer.is_due()
         goes_on = len(word.pruned) < len(ahead)
-        again = self._ending(self._pace.needed(2 if due else 1)) if goes_on else None
-        return Decision(word.lost, pruned=word.pruned, why=word.why, save=due or not goes_on, again=again)
+        requeue_reason = self._ending(self._timer.needed(2 if due else 1)) if goes_on else None
+        return Decision(
+            word.lost, pruned=word.pruned, why=word.why, save=due or not goes_on, requeue_reason=requeue_reason
+        )
 
     def leave_again(self, epoch: int, reason: str, at: str) -> None:
         """Write down that this start ended in good order, and that a later one is to go on."""
         text = dumps({"schema": SCHEMA, "reason": reason, "epoch": epoch, "at": at})
-        self._desk.publish(f"again-{self._desk.claim}.json", lambda stream: stream.write(text.encode()))
+        self._artifacts.publish(f"requeue-{self._artifacts.claim}.json", lambda stream: stream.write(text.encode()))

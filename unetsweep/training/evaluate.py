@@ -1,4 +1,4 @@
-"""One evaluation for validation, horizons, test and prediction: whole images, each counted once.
+"""One evaluation for validation, milestones, test and prediction: whole images, each counted once.
 
 Rule 1: the table has a row an image. A rank fills the rows of its slice and the sum over the ranks
         completes it, so the scores are the same for any number of ranks and images.

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class DistributedContext:
     """This process's place among the processes of one training."""
 
     rank: int = 0
@@ -32,16 +32,16 @@ class World:
     """Part of each of its GPUs that it has, where several trainings share them."""
 
 
-ALONE = World()
+SINGLE_PROCESS = DistributedContext()
 """A training of one process."""
 
 
 class Ranks(ClusterEnvironment):
     """Our World in Lightning's words: every process is a node of its own with one device, whichever it sees."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, context: DistributedContext) -> None:
         super().__init__()
-        self._world = world
+        self._world = context
 
     @property
     def creates_processes_externally(self) -> bool:
@@ -87,12 +87,12 @@ class OrderedDDP(DDPStrategy):
         cast(DistributedDataParallel, self.model).register_comm_hook(None, mean_in_order)
 
 
-def strategy(world: World, gpu: bool) -> DDPStrategy | str:
+def strategy(context: DistributedContext, gpu: bool) -> DDPStrategy | str:
     """What Lightning is told to run the ranks with.
 
     No buffer needs sending: the only ones are those of the batch normalisation, which every rank computes alike.
     """
-    if world.size == 1:
+    if context.size == 1:
         return "auto"
     return OrderedDDP(process_group_backend="nccl" if gpu else "gloo", broadcast_buffers=False)
 
@@ -128,12 +128,12 @@ def added_in_order(rows: Tensor, out: Tensor) -> Tensor:
     return out
 
 
-def leave(world: World) -> None:
+def leave(context: DistributedContext) -> None:
     """End the process group, together with the other ranks.
 
     Its threads free the tensors of their last work a moment after the main thread has got its result. Where the
     interpreter is ending by then they cannot have its lock, and the whole process is aborted (status 134).
     """
-    if world.size > 1 and distributed.is_initialized():
+    if context.size > 1 and distributed.is_initialized():
         distributed.barrier()
         distributed.destroy_process_group()

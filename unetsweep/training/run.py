@@ -1,4 +1,4 @@
-"""The door of the torch room: train one config up to its horizons.
+"""The door of the torch room: train one config up to its milestones.
 
 Rule 1: what a training becomes is a function of its config; when and how often it was killed is not in it.
 Rule 2: the ranks are started by somebody else and handed their place; Lightning launches nothing, asks
@@ -25,12 +25,12 @@ from unetsweep.contract import TrialConfig, config_problems, one_value_problem, 
 from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
 from unetsweep.training import comet, data
 from unetsweep.training.callbacks import EpochEnds, StepSeed, epochs_done
-from unetsweep.training.checkpoints import LAST, Desk, OwnersIO, Standing, read_standing
+from unetsweep.training.checkpoints import LAST, ArtifactWriter, OwnersIO, TrainingState, read_training_state
 from unetsweep.training.data import TrialImages
 from unetsweep.training.decisions import Ending, endless
-from unetsweep.training.horizons import Scorer, is_published
+from unetsweep.training.milestones import Scorer, is_published
 from unetsweep.training.module import Segmentation
-from unetsweep.training.ranks import ALONE, Ranks, World, leave, strategy
+from unetsweep.training.ranks import SINGLE_PROCESS, DistributedContext, Ranks, leave, strategy
 from unetsweep.training.unet import valid_input
 
 
@@ -38,8 +38,8 @@ def train(
     config: TrialConfig,
     out: Path,
     *,
-    horizons: Sequence[int] = (),
-    world: World = ALONE,
+    milestones: Sequence[int] = (),
+    context: DistributedContext = SINGLE_PROCESS,
     claim: str = "1-0",
     job_id: str | None = None,
     owns: Callable[[], bool] = lambda: True,
@@ -47,13 +47,13 @@ def train(
     micro_batch: int | None = None,
     name: str = "",
 ) -> None:
-    """Train `config` to the largest of `horizons` (default: its epochs) and leave each one's result in `out`.
+    """Train `config` to the largest of `milestones` (default: its epochs) and leave each one's result in `out`.
 
-    Every rank of `world` calls it with the same arguments. A finished run is left alone, a half-finished
-    one resumes from its last checkpoint, and one finished at a smaller horizon goes on; all three end
+    Every rank of `context` calls it with the same arguments. A finished run is left alone, a half-finished
+    one resumes from its last checkpoint, and one finished at a smaller milestone goes on; all three end
     with the same bits as one uninterrupted training (on a CPU, with the same threads and processes).
     `ending` is asked on rank 0 at each epoch's end; its word makes every rank save, leave
-    `again-<claim>.json` and return before the last horizon. `stop.json` ends horizons as pruned.
+    `requeue_reason-<claim>.json` and return before the last milestone. `stop.json` ends milestones as pruned.
     With `micro_batch` each process takes its share of a batch in parts of at most so many images: the same
     step but for the order of its sums. `name` is what people call the run.
 
@@ -63,50 +63,52 @@ def train(
     """
     started, code = time.monotonic(), package.code()  # now: the sources may be edited while it runs
     out = out.absolute()
-    wanted = sorted(set(horizons or (config.epochs,)))
-    _check(config, wanted, world)
+    wanted = sorted(set(milestones or (config.epochs,)))
+    _check(config, wanted, context)
     if all(is_published(out, epochs) for epochs in wanted):
         return
-    device = device_of(config, world)
+    device = device_of(config, context)
     _set_threads(config.trainer.threads)
     if device.type == "cpu":
         _keep_memory()
     images = data.read(config)
     _check_sizes(config, images)
-    standing = _standing(config, out, wanted, images, name)
-    desk = Desk(out, claim, owns)
-    place = (world.rank, world.size)
-    share = world.gpu_share
-    scorer = Scorer(config, images, desk, *place, job_id=job_id, code=code, micro_batch=micro_batch, gpu_share=share)
-    ends = EpochEnds(config, scorer, desk, standing, wanted, started, ending)
+    training_state = _training_state(config, out, wanted, images, name)
+    artifacts = ArtifactWriter(out, claim, owns)
+    place = (context.rank, context.size)
+    share = context.gpu_share
+    scorer = Scorer(
+        config, images, artifacts, *place, job_id=job_id, code=code, micro_batch=micro_batch, gpu_share=share
+    )
+    ends = EpochEnds(config, scorer, artifacts, training_state, wanted, started, ending)
     try:
-        _fit(ends, world, device)
+        _fit(ends, context, device)
     except SupersededError:  # rank 0 has told all of them
-        leave(world)
+        leave(context)
         raise
-    leave(world)
-    if ends.again:
+    leave(context)
+    if ends.requeue_reason:
         return
-    missing = [epochs for epochs in wanted if world.rank == 0 and not is_published(out, epochs)]
+    missing = [epochs for epochs in wanted if context.rank == 0 and not is_published(out, epochs)]
     if missing:
         raise TrainingError(f"{name or out}: training ended without a result for epochs {missing}; see the log above")
-    if world.rank == 0:
+    if context.rank == 0:
         comet.mirror(config, out, name or out.name)
 
 
-def device_of(config: TrialConfig, world: World = ALONE) -> torch.device:
+def device_of(config: TrialConfig, context: DistributedContext = SINGLE_PROCESS) -> torch.device:
     """The device of this rank. Raises TrainingError where a GPU was asked for and torch sees none."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if config.accelerator == "cpu" or (config.accelerator == "auto" and not count):
         return torch.device("cpu")
     if not count:
         built = "" if torch.version.cuda else f" (torch {torch.__version__} was built without CUDA)"
-        where = f"rank {world.rank} of {world.size} on {socket.gethostname()}"
+        where = f"rank {context.rank} of {context.size} on {socket.gethostname()}"
         raise TrainingError(
             f"{where}: a GPU was asked for and torch sees none{built}; "
             "ask the scheduler for GPUs (slurm.gpus), or set accelerator: cpu"
         )
-    place = world.rank if world.local_rank is None else world.local_rank
+    place = context.rank if context.local_rank is None else context.local_rank
     return torch.device("cuda", place % count)
 
 
@@ -131,12 +133,12 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Parameters of mallopt(3), as malloc.h numbers them."""
 
 
-def _check(config: TrialConfig, wanted: list[int], world: World) -> None:
+def _check(config: TrialConfig, wanted: list[int], context: DistributedContext) -> None:
     problems = config_problems(config)
-    if world.size != config.processes:
-        problems.append(Problem(f"found {config.processes}, and {world.size} were started", "processes"))
+    if context.size != config.processes:
+        problems.append(Problem(f"found {config.processes}, and {context.size} were started", "processes"))
     if config.trainer.schedule == "cosine" and wanted != [config.epochs]:
-        found = f"cosine ends at epoch {config.epochs}; horizons {wanted} cannot share its training"
+        found = f"cosine ends at epoch {config.epochs}; milestones {wanted} cannot share its training"
         problems.append(Problem(found, "trainer.schedule"))
     if problems:
         raise ConfigError("config.json", problems)
@@ -158,14 +160,14 @@ def _check_sizes(config: TrialConfig, images: TrialImages) -> None:
         raise ConfigError("config.json", [Problem(found, "model.output_resize")])
 
 
-def _standing(config: TrialConfig, out: Path, wanted: list[int], images: TrialImages, name: str) -> Standing:
+def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: TrialImages, name: str) -> TrainingState:
     """How far the run is. Raises TrainingError where what lies in `out` is another training."""
     # A schedule that looks at the total makes every total another training.
     total = f":{config.epochs}" if config.trainer.schedule == "cosine" else ""
     key, *older = (key + total for key in run_keys(config))
-    fresh = Standing(key, str(images.manifest.get("sha256", "")))
+    fresh = TrainingState(key, str(images.manifest.get("sha256", "")))
     sweep = name.rpartition("/")[0]
-    found = read_standing(out, *([f"run `unetsweep repair {sweep}`"] if sweep else []))
+    found = read_training_state(out, *([f"run `unetsweep repair {sweep}`"] if sweep else []))
     if found is None:
         return fresh
     if found.key not in (key, *older):
@@ -184,31 +186,33 @@ def _step_arguments(_: Any, batch: Any, batch_idx: int) -> dict[str, Any]:
     return {"batch": batch, "batch_idx": batch_idx}
 
 
-def _fit(ends: EpochEnds, world: World, device: torch.device) -> None:
-    config, desk, images = ends.config, ends.desk, ends.scorer.images.train
+def _fit(ends: EpochEnds, context: DistributedContext, device: torch.device) -> None:
+    config, artifacts, images = ends.config, ends.artifacts, ends.scorer.images.train
     for loud in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(loud).setLevel(logging.WARNING)
     pl.seed_everything(config.seed, verbose=False)
     module = Segmentation(config, len(images.images))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|lightning|torch\.distributed)\b")
-        trainer = _trainer(ends, world, device)
+        trainer = _trainer(ends, context, device)
         epoch = partial(epochs_done, trainer)
         gpu = device.type == "cuda"
         micro = ends.scorer.micro_batch
-        batches = data.loader(config, images, rank=world.rank, size=world.size, epoch=epoch, pin=gpu, micro_batch=micro)
-        trainer.fit(module, batches, ckpt_path=desk.out / LAST if ends.standing.epoch else None)
+        batches = data.loader(
+            config, images, rank=context.rank, size=context.size, epoch=epoch, pin=gpu, micro_batch=micro
+        )
+        trainer.fit(module, batches, ckpt_path=artifacts.out / LAST if ends.training_state.epoch else None)
 
 
-def _trainer(ends: EpochEnds, world: World, device: torch.device) -> pl.Trainer:
+def _trainer(ends: EpochEnds, context: DistributedContext, device: torch.device) -> pl.Trainer:
     """Lightning with everything off that costs time, guesses, or writes by itself."""
     config, gpu = ends.config, device.type == "cuda"
     trainer = pl.Trainer(
         accelerator="gpu" if gpu else "cpu",
         devices=[device.index] if gpu else 1,
-        num_nodes=world.size,
-        strategy=strategy(world, gpu),
-        plugins=[Ranks(world), OwnersIO(ends.desk)],
+        num_nodes=context.size,
+        strategy=strategy(context, gpu),
+        plugins=[Ranks(context), OwnersIO(ends.artifacts)],
         precision="32-true" if config.trainer.precision == "32" else config.trainer.precision,
         max_epochs=ends.wanted[-1],
         accumulate_grad_batches=data.parts_of_step(config, ends.scorer.micro_batch),
@@ -216,7 +220,7 @@ def _trainer(ends: EpochEnds, world: World, device: torch.device) -> pl.Trainer:
         deterministic=True,
         benchmark=False,
         use_distributed_sampler=False,
-        default_root_dir=ends.desk.out,
+        default_root_dir=ends.artifacts.out,
         limit_val_batches=0,
         num_sanity_val_steps=0,
         logger=False,

@@ -1,7 +1,7 @@
 """What a job runs: claim the run, open the door to the training, say how it ended.
 
 On SLURM every task of srun calls an `Element`; locally a supervisor (`python -m unetsweep.worker
-supervise`) starts the ranks, waits for them and makes the last act.
+supervise`) starts the ranks, waits for them and makes the exit hook.
 """
 
 from unetsweep.worker.allocation import Allocation as Allocation

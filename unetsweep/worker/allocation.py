@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unetsweep.adapters import process, slurm
-from unetsweep.adapters.packed_files import Board, Packed, Taken, is_published, more, news
+from unetsweep.adapters.packed_files import Packed, SlotTable, Taken, completion_event, is_published, more
 from unetsweep.adapters.process import tied_to_us
 from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.core import layout
@@ -32,8 +32,8 @@ STOP_S = 15.0
 DUMP_S = 2.0
 STUCK_S = 60.0
 """How long an empty job tries to begin what it took, before it ends without it: then it is lost, and sent again."""
-PASS_S = 90.0
-"""How long an empty job waits for the pass that may have something new for it."""
+RECONCILE_S = 90.0
+"""How long an empty job waits for the reconciliation that may have something new for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Allocation:
     processes: int
     """Of each training."""
     time_min: int
-    relay: bool
-    linger_s: int
+    jobs_reconcile: bool
+    exit_timeout_s: int
 
     def __call__(self) -> None:
         env = os.environ
@@ -122,25 +122,25 @@ class _Manager:
             signal.signal(number, lambda number, _: self.signals.append(number))
         directory, packed = SweepDir(self.root), Packed(self.root, self.about.token)
         directory.check_private()
-        closed, board = False, packed.board()
+        closed, slots = False, packed.slots()
         while True:
             with _told("the board"):
-                board = packed.board()
-            self._reap(directory, packed, board)
-            self._call_off(board)
+                slots = packed.slots()
+            self._reap(directory, packed, slots)
+            self._call_off(slots)
             if not self._is_ending():
-                self._fill(directory, packed, board)
+                self._fill(directory, packed, slots)
             if self.places:
                 closed = False
             elif closed or self._is_ending():
                 break
-            elif not self._is_stuck() and self._has_no_news():
+            elif not self._is_stuck() and self._has_no_completion_event():
                 with _told("closing"):
                     packed.close(self.task)
                 closed = True
                 continue
             self._wait()
-        self._leave(board)
+        self._leave(slots)
 
     def _wait(self) -> None:
         """Until it is time to look again, or a place is free."""
@@ -148,45 +148,45 @@ class _Manager:
         while time.monotonic() < until and not any(training.is_over() for training in self.places.values()):
             time.sleep(GLANCE_S)
 
-    def _fill(self, directory: SweepDir, packed: Packed, board: Board) -> None:
-        waiting = self._next(board)
-        for place in range(board.pack):
+    def _fill(self, directory: SweepDir, packed: Packed, slots: SlotTable) -> None:
+        waiting = self._next(slots)
+        for place in range(slots.pack):
             if place in self.places:
                 continue
             with _told(f"place {place}"):  # what was taken is tried again at the next look
-                number = next((n for n in waiting if self._is_mine(packed, board, n)), None)
+                number = next((n for n in waiting if self._is_mine(packed, slots, n)), None)
                 if number is None:
                     self.stuck_at = None
                     return
                 self.stuck_at = self.stuck_at or time.monotonic()
-                taken = board.taken.get(number, Taken(self.task, self.restart))
-                self.places[place] = self._begin(directory, board, number, place, self.restart - taken.restart)
+                taken = slots.taken.get(number, Taken(self.task, self.restart))
+                self.places[place] = self._begin(directory, slots, number, place, self.restart - taken.restart)
                 self.stuck_at = None
 
     def _is_stuck(self) -> bool:
         return self.stuck_at is not None and time.monotonic() < self.stuck_at + STUCK_S
 
-    def _next(self, board: Board) -> Iterator[int]:
+    def _next(self, slots: SlotTable) -> Iterator[int]:
         """What an earlier start of this job began, and then what waits."""
         running = self.over | {training.number for training in self.places.values()}
-        yield from sorted(self._mine(board) - running - board.ended.keys() - board.cancelled - board.stopped)
-        yield from board.waiting
+        yield from sorted(self._mine(slots) - running - slots.ended.keys() - slots.cancelled - slots.stopped)
+        yield from slots.waiting
 
-    def _mine(self, board: Board) -> set[int]:
-        return {number for number, taken in board.taken.items() if taken.task == self.task}
+    def _mine(self, slots: SlotTable) -> set[int]:
+        return {number for number, taken in slots.taken.items() if taken.task == self.task}
 
-    def _is_mine(self, packed: Packed, board: Board, number: int) -> bool:
-        return number in board.taken or packed.take(number, self.task, self.restart)
+    def _is_mine(self, packed: Packed, slots: SlotTable, number: int) -> bool:
+        return number in slots.taken or packed.take(number, self.task, self.restart)
 
-    def _begin(self, directory: SweepDir, board: Board, number: int, place: int, restart: int) -> _Training:
-        token, index = board.place(number)
+    def _begin(self, directory: SweepDir, slots: SlotTable, number: int, place: int, restart: int) -> _Training:
+        token, index = slots.place(number)
         job_id, size = f"{self.base}.{number}", self.about.processes
         run, attempt = directory.intent(token)["elements"][index]
         log = self.root / layout.slurm_log(token, job_id)
         command = process.program("unetsweep.worker", "place", str(self.root), token)
         command += [str(index), job_id, str(restart)]
-        environment = {**os.environ, **self._share(board, place)}
-        cpus = cpus_of(place, board.pack, sorted(os.sched_getaffinity(0)))
+        environment = {**os.environ, **self._share(slots, place)}
+        cpus = cpus_of(place, slots.pack, sorted(os.sched_getaffinity(0)))
         tie = tied_to_us()
 
         def begin() -> None:
@@ -215,14 +215,14 @@ class _Manager:
         print(f"job {self.base}, place {place}: run {run} as {job_id}, log {log.name}", flush=True)  # noqa: T201
         return _Training(number, run, attempt, restart, directory.is_owner(token, index), log, ranks)
 
-    def _share(self, board: Board, place: int) -> dict[str, str]:
+    def _share(self, slots: SlotTable, place: int) -> dict[str, str]:
         gpus = visible_gpus()
         if not gpus:
             return {}
-        share = min(1.0, len(gpus) / board.pack)
-        return {"CUDA_VISIBLE_DEVICES": ",".join(gpus_of(place, board.pack, gpus)), GPU_SHARE: f"{share:g}"}
+        share = min(1.0, len(gpus) / slots.pack)
+        return {"CUDA_VISIBLE_DEVICES": ",".join(gpus_of(place, slots.pack, gpus)), GPU_SHARE: f"{share:g}"}
 
-    def _reap(self, directory: SweepDir, packed: Packed, board: Board) -> None:
+    def _reap(self, directory: SweepDir, packed: Packed, slots: SlotTable) -> None:
         for place, training in list(self.places.items()):
             training.kill_when_due()
             if not training.is_over():
@@ -238,32 +238,32 @@ class _Manager:
                 self.over.add(training.number)
                 self._tell()
         at_work = {training.number for training in self.places.values()}
-        called_off = {n for n in self._mine(board) & (board.cancelled | board.stopped) if n not in at_work}
+        called_off = {n for n in self._mine(slots) & (slots.cancelled | slots.stopped) if n not in at_work}
         with _told("the end of trainings"):
-            for number in (self.over | called_off) - board.ended.keys():
+            for number in (self.over | called_off) - slots.ended.keys():
                 packed.end(number)
 
-    def _call_off(self, board: Board) -> None:
+    def _call_off(self, slots: SlotTable) -> None:
         for training in self.places.values():
-            if training.number in board.stopped:
+            if training.number in slots.stopped:
                 training.leave(dump=True)
-            elif training.number in board.cancelled:
+            elif training.number in slots.cancelled:
                 training.leave()
-            elif is_published(self.root, board.place(training.number)):
+            elif is_published(self.root, slots.place(training.number)):
                 training.published_at = training.published_at or time.monotonic()
-                if time.monotonic() > training.published_at + self.about.linger_s:
+                if time.monotonic() > training.published_at + self.about.exit_timeout_s:
                     training.leave()
 
     def _tell(self) -> None:
-        if self.about.relay:
+        if self.about.jobs_reconcile:
             self.told_at = time.monotonic()
-            news(self.root, self.about.token, self.task).touch()
+            completion_event(self.root, self.about.token, self.task).touch()
 
-    def _has_no_news(self) -> bool:
-        """Whether the job's shell has made a pass over the last that ended here, or has had its time."""
-        path = news(self.root, self.about.token, self.task)
+    def _has_no_completion_event(self) -> bool:
+        """Whether the job's shell has reconciled the last that ended here, or has had its time."""
+        path = completion_event(self.root, self.about.token, self.task)
         is_over = not path.exists() and not path.with_suffix(".looked").exists()
-        return is_over or time.monotonic() > self.told_at + PASS_S
+        return is_over or time.monotonic() > self.told_at + RECONCILE_S
 
     def _is_ending(self) -> bool:
         if self.signals or self.wants_more:
@@ -272,10 +272,10 @@ class _Manager:
         lead = min(slurm.SIGNAL_LEAD_S, self.about.time_min * 60 // 4)
         return end.isdecimal() and time.time() > float(end) - lead
 
-    def _leave(self, board: Board) -> None:
+    def _leave(self, slots: SlotTable) -> None:
         if signal.SIGTERM in self.signals:
             raise SystemExit(128 + signal.SIGTERM)
-        if self.wants_more or board.waiting:
+        if self.wants_more or slots.waiting:
             with contextlib.suppress(OSError):
                 more(self.root, self.about.token, self.task, self.restart).touch()
 

@@ -79,9 +79,9 @@ def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
         return f"attempt {attempt} of {folder.name} was given up"
     if max(claims_of(folder), default=(0, 0)) > (attempt, start.restart):
         return f"a later start has claimed {folder.name}"
-    if all((folder / layout.horizon(each["epochs"])).exists() for each in intent["horizons"]):
+    if all((folder / layout.milestone(each["epochs"])).exists() for each in intent["milestones"]):
         return f"{folder.name} has its results already"
-    trials = [start.root / layout.trial_dir(each["trial"]) for each in intent["horizons"]]
+    trials = [start.root / layout.trial_dir(each["trial"]) for each in intent["milestones"]]
     if all((trial / layout.RESULT).exists() for trial in trials):
         return f"the trials of {folder.name} have ended without it"
     if all((trial / layout.CANCELLED).exists() for trial in trials):

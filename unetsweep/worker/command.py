@@ -3,8 +3,8 @@
 Rule 1: what it published counts, whatever its exit status.
 Rule 2: a death by a signal explains nothing (the kernel short of memory, a person, a node): it is no error of the
         program's, and the run is sent again within `run.retries.unexplained`.
-Rule 3: it may keep the whole contract itself (horizons, progress, stop.json, again-<claim>.json); a single
-        result.json serves all horizons that it left open.
+Rule 3: it may keep the whole contract itself (milestones, progress, stop.json, requeue-<claim>.json); a single
+        result.json serves all milestones that it left open.
 """
 
 import os
@@ -26,14 +26,14 @@ from unetsweep.errors import StateError, SupersededError, TrainingError
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class CommandInvocation:
     """What the program is to do, and where."""
 
     config: Path
     """Of config.json."""
     folder: Path
     """The run's."""
-    horizons: tuple[int, ...]
+    milestones: tuple[int, ...]
     """Epochs, ascending."""
     claim: str
     job_id: str
@@ -41,44 +41,44 @@ class Errand:
     end: float | None = None
     """When the job ends, in seconds since 1970; None where it is not known."""
     config_ids: Mapping[int, str] = field(default_factory=dict)
-    """Digest of the config with the epochs of each horizon."""
+    """Digest of the config with the epochs of each milestone."""
 
     def environment(self) -> dict[str, str]:
         """The variables that tell the program of it."""
         return {
             "UNETSWEEP_CLAIM": self.claim,
-            "UNETSWEEP_HORIZONS": ",".join(map(str, self.horizons)),
+            "UNETSWEEP_MILESTONES": ",".join(map(str, self.milestones)),
             "UNETSWEEP_JOB_ID": self.job_id,
             "UNETSWEEP_DEADLINE": "" if self.end is None else f"{self.end:.0f}",
         }
 
 
-def run_command(trainer: str, errand: Errand, holds: Callable[[], bool]) -> None:
-    """Run the user's program, and publish its result at every horizon that it did not publish itself.
+def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
+    """Run the user's program, and publish its result at every milestone that it did not publish itself.
 
     Raises TrainingError where it left nothing, StateError where what it left cannot be read, and
     SupersededError where another job owns the run by then (`holds`). A signal's status is passed on by SystemExit.
     """
-    folder = errand.folder
+    folder = invocation.folder
     words = shlex.split(trainer)
-    command = [word.replace("{config}", str(errand.config)).replace("{out}", str(folder)) for word in words]
+    command = [word.replace("{config}", str(invocation.config)).replace("{out}", str(folder)) for word in words]
     published = folder / layout.RESULT
     if not _is_whole(published):
         published.unlink(missing_ok=True)
-        status = _run(command, errand)
+        status = _run(command, invocation)
         if not holds():
             raise SupersededError(f"another job owns {folder.name}")
-        if (folder / f"again-{errand.claim}.json").exists():
+        if (folder / f"requeue-{invocation.claim}.json").exists():
             print("the trainer command stopped, to go on later", flush=True)  # noqa: T201
             return
-        if not published.exists() and _open(errand):
+        if not published.exists() and _open(invocation):
             said = f"the trainer command ended with {_words(status)} and wrote no {published.name}"
             raise _failure(f"{said}: `{shlex.join(command)}`", status)
-    if _open(errand):
-        _serve(published, errand, holds)
+    if _open(invocation):
+        _serve(published, invocation, holds)
 
 
-def _run(command: list[str], errand: Errand) -> int:
+def _run(command: list[str], invocation: CommandInvocation) -> int:
     """The program's exit status; minus the signal's number where one ended it."""
     tie = tied_to_us()
 
@@ -87,22 +87,22 @@ def _run(command: list[str], errand: Errand) -> int:
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         tie()
 
-    environment = {**without_code(os.environ), **errand.environment()}
+    environment = {**without_code(os.environ), **invocation.environment()}
     try:
-        with subprocess.Popen(command, cwd=errand.working_directory, env=environment, preexec_fn=begin) as program:
+        with subprocess.Popen(command, cwd=invocation.working_directory, env=environment, preexec_fn=begin) as program:
             return program.wait()
     except OSError as error:
         raise TrainingError(
-            f"the trainer command cannot be started in {errand.working_directory}: {error}; "
+            f"the trainer command cannot be started in {invocation.working_directory}: {error}; "
             "see trainer.command, and slurm.setup for the PATH that it is looked for in"
         ) from error
 
 
-def _open(errand: Errand) -> list[int]:
-    """Horizons without a result. Raises StateError where one that the program wrote cannot be read."""
+def _open(invocation: CommandInvocation) -> list[int]:
+    """Milestones without a result. Raises StateError where one that the program wrote cannot be read."""
     missing = []
-    for epochs in errand.horizons:
-        path = errand.folder / layout.horizon(epochs)
+    for epochs in invocation.milestones:
+        path = invocation.folder / layout.milestone(epochs)
         if path.exists():
             contract.result_from(read_json(path), str(path))
         else:
@@ -110,21 +110,21 @@ def _open(errand: Errand) -> list[int]:
     return missing
 
 
-def _serve(published: Path, errand: Errand, holds: Callable[[], bool]) -> None:
-    """Publish result.json at every open horizon."""
+def _serve(published: Path, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
+    """Publish result.json at every open milestone."""
     try:
         raw = parse_json(read_bytes(published), lenient=True)  # NaN and Infinity are no values
     except ValueError as error:
         raise StateError(f"{published}: not readable as JSON ({error}); the trainer command wrote it") from error
     result = contract.encode(contract.result_from(raw, str(published)))
     if not holds():
-        raise SupersededError(f"another job owns {errand.folder.name}")
-    (errand.folder / "horizons").mkdir(exist_ok=True)
-    about = {"job_id": errand.job_id, "epochs": errand.horizons[-1], "host": socket.gethostname()}
-    for each in _open(errand):
-        known = {**about, "config_id": errand.config_ids.get(each)}
+        raise SupersededError(f"another job owns {invocation.folder.name}")
+    (invocation.folder / "milestones").mkdir(exist_ok=True)
+    about = {"job_id": invocation.job_id, "epochs": invocation.milestones[-1], "host": socket.gethostname()}
+    for each in _open(invocation):
+        known = {**about, "config_id": invocation.config_ids.get(each)}
         filled = {key: value for key, value in known.items() if result[key] is None}
-        write_json(errand.folder / layout.horizon(each), {**result, **filled})
+        write_json(invocation.folder / layout.milestone(each), {**result, **filled})
 
 
 def _is_whole(published: Path) -> bool:

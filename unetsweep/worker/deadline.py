@@ -14,7 +14,7 @@ from unetsweep.adapters import slurm
 from unetsweep.errors import SchedulerError
 
 MARGIN_S = 10.0
-"""Kept free before the end: the ranks go down, and the batch shell makes the last act, which requeues the job."""
+"""Kept free before the end: the ranks go down, and the batch shell makes the exit hook, which requeues the job."""
 EARLY_S = 60.0
 """SLURM may send the signal so much earlier than it was asked to (sbatch's manual)."""
 LIMIT_IS_NEAR = "the time limit is near"

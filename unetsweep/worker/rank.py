@@ -20,7 +20,7 @@ from unetsweep.core import layout
 from unetsweep.errors import SupersededError, TrainingError
 from unetsweep.worker import deadline
 from unetsweep.worker.claim import Claim, Start, enter
-from unetsweep.worker.command import Errand, run_command
+from unetsweep.worker.command import CommandInvocation, run_command
 from unetsweep.worker.deadline import Deadline
 from unetsweep.worker.failure import write_error
 from unetsweep.worker.starts import check_starts
@@ -79,30 +79,35 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
         check_starts(folder, claim, limit_min=spec.slurm.time_min, most_restarts=spec.run.retries.requeue)
     sweep = SweepDir(start.root)
     intent = read_json(folder / "attempts" / f"{claim.attempt}.json")
-    horizons = sorted(intent["horizons"], key=lambda h: h["epochs"])
-    path = sweep.config_path(horizons[-1]["trial"])
+    milestones = sorted(intent["milestones"], key=lambda h: h["epochs"])
+    path = sweep.config_path(milestones[-1]["trial"])
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     if contract.config_id(config) != read_trial(path.parent)["config_id"]:
         raise TrainingError(f"{path} is the config of another trial; run `unetsweep repair {sweep.name}`")
-    epochs = tuple(each["epochs"] for each in horizons)
+    epochs = tuple(each["epochs"] for each in milestones)
     if rank == 0:
-        paths = "".join(f"{folder}/{layout.horizon(each)}\n" for each in epochs)  # a pruned one may come before others
+        paths = "".join(
+            f"{folder}/{layout.milestone(each)}\n" for each in epochs
+        )  # a pruned one may come before others
         write_text(start.root / layout.awaited(start.token, start.index), paths)
     if config.trainer.command is not None:
         if rank == 0:
             ids = {each: contract.config_id(replace(config, epochs=each)) for each in epochs}
-            errand = Errand(path, folder, epochs, claim.name, start.job_id, sweep.working_directory, end.end, ids)
-            run_command(config.trainer.command, errand, claim.holds)
+            invocation = CommandInvocation(
+                path, folder, epochs, claim.name, start.job_id, sweep.working_directory, end.end, ids
+            )
+            run_command(config.trainer.command, invocation, claim.holds)
         return
     check_packages()
-    from unetsweep.training.ranks import World
+    from unetsweep.training.ranks import DistributedContext
     from unetsweep.training.run import train  # the one door into the torch room
 
+    share = float(os.environ.get(GPU_SHARE, "1"))
     train(
         config,
         folder,
-        horizons=epochs,
-        world=World(rank, size, "127.0.0.1", claim.port, gpu_share=float(os.environ.get(GPU_SHARE, "1"))),
+        milestones=epochs,
+        context=DistributedContext(rank, size, "127.0.0.1", claim.port, gpu_share=share),
         claim=claim.name,
         job_id=start.job_id,
         owns=claim.holds,
@@ -126,7 +131,7 @@ def train_by_hand(path: Path, out: Path, rank: int = 0, size: int = 1, port: int
     """One process of a training outside any sweep: the same door."""
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     check_packages()
-    from unetsweep.training.ranks import World
+    from unetsweep.training.ranks import DistributedContext
     from unetsweep.training.run import train
 
-    train(config, out, world=World(rank, size, "127.0.0.1", port), name=out.name)
+    train(config, out, context=DistributedContext(rank, size, "127.0.0.1", port), name=out.name)

@@ -51,22 +51,22 @@ def check_starts(folder: Path, claim: Claim, *, limit_min: int, most_restarts: i
 
 
 def past(folder: Path, claim: Claim) -> list[Past]:
-    """The starts before this one that count (the user has not forgiven their attempts), oldest first."""
+    """The starts before this one that count (not before the last retry reset), oldest first."""
     names = sorted(each for each in claims_of(folder) if each <= (claim.attempt, claim.restart))
     begins = [datetime.fromisoformat(read_json(folder / "claims" / layout.claim_name(*name))["at"]) for name in names]
-    forgiven, reached = _forgiven(folder), _reached(folder)
+    retries_reset_at, reached = _retries_reset_at(folder), _reached(folder)
     found: list[Past] = []
     for at, name in enumerate(names[:-1]):
         end = _exit_time(folder, *name)
         seconds = ((end or begins[at + 1]) - begins[at]).total_seconds()
         limited = _may_be_limited(folder, *name, is_last=names[at + 1][0] > name[0], said=end is not None)
-        if name[0] > forgiven:
-            found.append(Past(*name, _got_on(name, reached, forgiven), seconds, limited))
+        if name[0] > retries_reset_at:
+            found.append(Past(*name, _got_on(name, reached, retries_reset_at), seconds, limited))
     return found
 
 
 def _may_be_limited(folder: Path, attempt: int, restart: int, *, is_last: bool, said: bool) -> bool:
-    again = folder / f"again-{layout.claim_name(attempt, restart)}.json"
+    again = folder / f"requeue-{layout.claim_name(attempt, restart)}.json"
     if again.exists():
         return str(read_json(again).get("reason", "")).startswith(LIMIT_IS_NEAR)
     lost = folder / "attempts" / f"{attempt}.lost.json"
@@ -92,9 +92,9 @@ def _check_epoch(folder: Path, starts: list[Past], limit_min: int) -> None:
 
 def _idle_restarts(folder: Path, claim: Claim) -> int:
     """How many starts of this job in a row, up to the one before this, finished no new epoch."""
-    reached, forgiven = _reached(folder), _forgiven(folder)
+    reached, retries_reset_at = _reached(folder), _retries_reset_at(folder)
     idle = 0
-    while idle < claim.restart and not _got_on((claim.attempt, claim.restart - idle - 1), reached, forgiven):
+    while idle < claim.restart and not _got_on((claim.attempt, claim.restart - idle - 1), reached, retries_reset_at):
         idle += 1
     return idle
 
@@ -109,15 +109,15 @@ def _reached(folder: Path) -> dict[tuple[int, int], int]:
     return found
 
 
-def _got_on(name: tuple[int, int], reached: dict[tuple[int, int], int], forgiven: int) -> bool:
-    """What was forgiven does not count: a retried run may have to train anew."""
-    before = (epoch for other, epoch in reached.items() if (forgiven + 1, 0) <= other < name)
+def _got_on(name: tuple[int, int], reached: dict[tuple[int, int], int], retries_reset_at: int) -> bool:
+    """Attempts before a retry reset do not count: a retried run may have to train anew."""
+    before = (epoch for other, epoch in reached.items() if (retries_reset_at + 1, 0) <= other < name)
     return reached.get(name, 0) > max(before, default=0)
 
 
-def _forgiven(folder: Path) -> int:
-    """The last attempt that the user has forgiven."""
-    names = (path.name.partition(".")[0] for path in (folder / "attempts").glob("*.forgiven.json"))
+def _retries_reset_at(folder: Path) -> int:
+    """The last attempt before the retry reset."""
+    names = (path.name.partition(".")[0] for path in (folder / "attempts").glob("*.retries-reset.json"))
     return max((int(name) for name in names if name.isdecimal()), default=0)
 
 

@@ -1,4 +1,4 @@
-"""Local runs: a supervisor starts the ranks, waits for them, and makes the last act."""
+"""Local runs: a supervisor starts the ranks, waits for them, and makes the exit hook."""
 
 import contextlib
 import fcntl
@@ -30,7 +30,7 @@ STOP_S = 15.0
 
 
 def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> None:
-    """Start the ranks of one local run, wait for them, write down how they ended, make the last act."""
+    """Start the ranks of one local run, wait for them, write down how they ended, make the exit hook."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it has the ranks tell where they hang; they take it up themselves
     directory = SweepDir(root)
     directory.check_private()
@@ -51,17 +51,17 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
             for rank in ranks:
                 rank.terminate()
         status = wait_all(ranks)
-    if directory.is_owner(token, index):  # before the end is in sight: a pass may look in between
+    if directory.is_owner(token, index):  # before the end is in sight: a reconciliation may look in between
         directory.record_exit(run, attempt, 0, status, local_jobs.log_path(root, token, index))
     local_jobs.ended_path(root, token, index).touch()
-    command = process.program("unetsweep", "last-act", str(root), token)
-    command += ["--index", str(index), "--status", str(status)] + ([] if driver == "relay" else ["--no-pass"])
+    command = process.program("unetsweep", "exit-hook", str(root), token)
+    command += ["--index", str(index), "--status", str(status)] + ([] if driver == "jobs" else ["--no-reconcile"])
     process.start(command, stdin=subprocess.DEVNULL, start_new_session=True, cwd=root)
 
 
 def _size(root: Path, run: int) -> tuple[int, int]:
     """Processes and GPUs of a run."""
-    first = read_json(root / layout.run_dir(run) / "attempts" / "1.json")["horizons"][0]["trial"]
+    first = read_json(root / layout.run_dir(run) / "attempts" / "1.json")["milestones"][0]["trial"]
     path = SweepDir(root).config_path(first)
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     size = 1 if config.trainer.command else config.processes
@@ -71,7 +71,7 @@ def _size(root: Path, run: int) -> tuple[int, int]:
 def _start_rank(
     words: list[str], resources: Resources, env: dict[str, str], code: Path | None
 ) -> "subprocess.Popen[bytes]":
-    """One rank, in the environment that the sweep asks for; ours stays as it is, for the last act."""
+    """One rank, in the environment that the sweep asks for; ours stays as it is, for the exit hook."""
     command = process.program("unetsweep.worker", *words, python=resources.python)
     if resources.setup:
         command = ["bash", "-c", "\n".join([*resources.setup, *code_lines(code), 'exec "$@"']), "bash", *command]

@@ -15,13 +15,13 @@ def left_right(names: Sequence[str]) -> dict[str, str]:
     """
     marked = {name: [_parts(name, found) for found in _MARK.finditer(name)] for name in names}
     known = {each for found in marked.values() for each in found}
-    persons: dict[str, str] = {}
+    patients: dict[str, str] = {}
     for name, found in marked.items():
         for before, mark, after in found:
             if (before, _OTHER[mark], after) in known:
-                persons[name] = re.sub(r"[_\-. ]+$", "", before) + after or name
+                patients[name] = re.sub(r"[_\-. ]+$", "", before) + after or name
                 break
-    return persons
+    return patients
 
 
 def _parts(name: str, found: re.Match[str]) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from unetsweep.core.actions import Element, Submit
-from unetsweep.core.facts import Attempt
+from unetsweep.core.observation import Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class Capacity:
     """How long a file may be invisible after its job ended (network file systems)."""
     hang_after: timedelta = timedelta(minutes=10)
     """The least time without progress that counts as a hang."""
-    keeper_delay_s: int = 60
-    """How soon a keeper may look."""
+    reconciler_delay_s: int = 60
+    """How soon a reconciler job may look."""
     pack: int = 1
     """Trainings side by side in one job."""
-    eager: bool = False
+    interactive: bool = False
     """A person asks: what was refused a moment ago is tried again."""
-    keeper: str | None = None
-    """Token of the keeper that makes this pass: it leaves the next one."""
+    reconciler: str | None = None
+    """Token of the reconciler job that reconciles now: it leaves the next one."""
 
 
 def in_use(live: Sequence[Attempt]) -> int:
@@ -46,23 +46,23 @@ def in_use(live: Sequence[Attempt]) -> int:
     return sum(min(len(group), group[0].throttle or len(group)) for group in tokens.values())
 
 
-def fill(
+def schedule(
     ready: Sequence[Element],
     live: Sequence[Attempt],
     capacity: Capacity,
     *,
-    careful: bool = False,
+    backoff: bool = False,
     exclude: tuple[str, ...] = (),
 ) -> tuple[list[Submit], str]:
     """The submissions that start now with the first of `ready`, and why the rest waits.
 
     A queue that is empty of ours gets one throttled array of all; else what goes out fits the free
-    places. `careful`: the last submission was refused by a limit that nobody tells us, so while
+    places. `backoff`: the last submission was refused by a limit that nobody tells us, so while
     something is alive one goes out as one ends.
     """
     places = math.inf if capacity.parallel is None else capacity.parallel - in_use(live)
     room = math.inf if capacity.submit_room is None else capacity.submit_room
-    if careful and live:
+    if backoff and live:
         room = min(room, 1)
     throttle = None
     if capacity.queues and not live:

@@ -85,7 +85,7 @@ class Attempt:
     index: int
     at: datetime
     """When the intent was written."""
-    horizons: tuple[int, ...] = ()
+    milestones: tuple[int, ...] = ()
     """The epochs that it was sent for; empty: not known."""
     throttle: int | None = None
     """Most elements of its array that run at once; None: all."""
@@ -107,15 +107,15 @@ class Attempt:
     """Finished epochs of the run when it was given up."""
     refused: bool = False
     """The scheduler would not take it: the cluster's affair, which counts against no run."""
-    again: str | None = None
-    """Why its newest start stopped in good order before its horizons; None: it did not."""
+    requeue_reason: str | None = None
+    """Why its newest start stopped in good order before its milestones; None: it did not."""
     limit: bool = False
     """… because too much was queued."""
     refusals: int = 0
     """How many attempts in a row, up to this one, were refused before it."""
     ended_for: Cause | None = None
-    """Why a pass of ours ended it; None: none did."""
-    excused: bool = False
+    """Why a reconciliation of ours ended it; None: none did."""
+    retry_exempt: bool = False
     """The user retried the run while it may have been at work: should it be lost, that does not count."""
     mem: str | None = None
     """Memory of its job where that is not the sweep's."""
@@ -142,11 +142,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """`stop.json`: the horizons of one attempt that are pruned."""
+    """`stop.json`: the milestones of one attempt that are pruned."""
 
     attempt: int
     trial: int
-    horizons: tuple[int, ...]
+    milestones: tuple[int, ...]
     epoch: int
     """How far the run was when it was decided."""
     reason: str
@@ -159,8 +159,8 @@ class Run:
     """One training, and how far it is."""
 
     number: int
-    horizons: Mapping[int, str] = field(default_factory=dict)
-    """Epochs of each horizon that is published, with its state word."""
+    milestones: Mapping[int, str] = field(default_factory=dict)
+    """Epochs of each milestone that is published, with its state word."""
     attempts: tuple[Attempt, ...] = ()
     unreadable: str | None = None
     """Which file of it cannot be read, and why; then the rest is not known either."""
@@ -169,13 +169,13 @@ class Run:
     last_progress_at: datetime | None = None
     """When the newest line of the highest claim was written; None: no line yet."""
     stopped: Stopped | None = None
-    forgiven: int = 0
+    retries_reset_at: int = 0
     """What became of the attempts up to this one does not count: the user retried the run."""
 
     @property
     def counted(self) -> tuple[Attempt, ...]:
         """The attempts since the user last retried the run."""
-        return tuple(each for each in self.attempts if each.number > self.forgiven and not each.excused)
+        return tuple(each for each in self.attempts if each.number > self.retries_reset_at and not each.retry_exempt)
 
     @property
     def last(self) -> Attempt | None:
@@ -185,14 +185,16 @@ class Run:
     def is_through(self) -> bool:
         """Whether the last attempt has left all that it was sent for: what is wanted since is another attempt's."""
         last = self.last
-        return last is not None and bool(last.horizons) and all(epochs in self.horizons for epochs in last.horizons)
+        return (
+            last is not None and bool(last.milestones) and all(epochs in self.milestones for epochs in last.milestones)
+        )
 
     @property
-    def stopped_horizons(self) -> tuple[int, ...]:
+    def stopped_milestones(self) -> tuple[int, ...]:
         """Those that the last attempt is told to end early; a new stop takes the place of this one."""
         last = self.last
         is_its = self.stopped is not None and last is not None and self.stopped.attempt == last.number
-        return self.stopped.horizons if self.stopped is not None and is_its else ()
+        return self.stopped.milestones if self.stopped is not None and is_its else ()
 
     @property
     def epochs_done(self) -> int:
@@ -213,7 +215,7 @@ class Trial:
     number: int
     run: int
     epochs: int
-    """Its horizon in the run."""
+    """Its milestone in the run."""
     cancelled: bool = False
     """The user cancelled it."""
     batch_size: int = 0
@@ -225,8 +227,8 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
-    """The last job that was left to make a pass when no other would."""
+class ReconcilerJob:
+    """The last job that was left to reconcile when no other would."""
 
     number: int
     token: str
@@ -237,7 +239,7 @@ class Keeper:
 
 
 @dataclass(frozen=True, slots=True)
-class Spare:
+class CollectableRun:
     """A run that was marked as one whose last checkpoints may go."""
 
     run: int
@@ -259,7 +261,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observation:
     """Everything, at one look. Ended trials are only counted, but the first few: nobody decides on the rest."""
 
     ended: int = 0
@@ -267,11 +269,11 @@ class Seen:
     runs: Mapping[int, Run] = field(default_factory=dict)
     stopped: bool = False
     """The user cancelled the whole sweep: no new trials."""
-    silence: str | None = None
+    scheduler_error: str | None = None
     """Why the scheduler did not answer; then nothing may be concluded from what is not listed."""
     failures: tuple[Failure, ...] = ()
     """Of the ended trials, where few have ended and all of them failed; else empty."""
-    keeper: Keeper | None = None
-    spares: tuple[Spare, ...] = ()
+    reconciler: ReconcilerJob | None = None
+    collectable: tuple[CollectableRun, ...] = ()
     listed: frozenset[str] = frozenset()
     """Tokens of which the scheduler lists at least one element, if only one whose trial has ended."""

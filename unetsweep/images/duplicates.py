@@ -30,17 +30,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep.errors import DataError, Problem
-from unetsweep.images.copies_cache import Contents, Found, default_folder, file_of, recall, remember
+from unetsweep.images.duplicates_cache import Contents, Found, default_folder, file_of, recall, remember
 from unetsweep.images.fingerprints import (
     DOUBTFUL as DOUBTFUL,
 )
 from unetsweep.images.fingerprints import (
     LIKELY,
     LIKELY_BY_FIELD,
+    Alignment,
     Fingerprint,
     Fit,
     Looks,
-    Turn,
     fit,
     in_words,
     likely_turns,
@@ -50,7 +50,7 @@ from unetsweep.images.fingerprints import (
     SURE as SURE,
 )
 from unetsweep.images.layout import Pair
-from unetsweep.images.persons import left_right as left_right
+from unetsweep.images.patients import left_right as left_right
 from unetsweep.images.read import read_image
 
 SAME_FILE = "the same file"
@@ -69,7 +69,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class Duplicates:
     """What shows one eye among some images."""
 
     groups: tuple[tuple[str, ...], ...]
@@ -80,7 +80,9 @@ class Copies:
     """Pairs that are alike, but not enough to be joined."""
 
 
-def find_copies(parts: Mapping[str, Sequence[Pair]], cache: Path | None = None, use_cache: bool = True) -> Copies:
+def find_duplicates(
+    parts: Mapping[str, Sequence[Pair]], cache: Path | None = None, use_cache: bool = True
+) -> Duplicates:
     """The copies among the images of all parts, remembered in the folder `cache` (None: the user's own).
 
     Raises DataError with every image that cannot be read.
@@ -99,20 +101,20 @@ def find_copies(parts: Mapping[str, Sequence[Pair]], cache: Path | None = None, 
     return _named(digest_of, contents)
 
 
-def eyes(pairs: Sequence[Pair], copies: Copies | None = None) -> dict[str, str]:
+def eyes(pairs: Sequence[Pair], duplicates: Duplicates | None = None) -> dict[str, str]:
     """The group of each pair, by its name, for `groups: auto`: copies of one eye, and both eyes of one person.
 
-    `copies` is what was found already among these and others; training images that only a test image joins
+    `duplicates` is what was found already among these and others; training images that only a test image joins
     are then one group. A group has the name of its first member. Raises DataError with every image that
     cannot be read.
     """
-    persons: dict[str, list[str]] = {}
-    for name, person in left_right([pair.name for pair in pairs]).items():
-        persons.setdefault(person, []).append(name)
-    copies = copies or find_copies({"train": pairs})
+    patients: dict[str, list[str]] = {}
+    for name, patient in left_right([pair.name for pair in pairs]).items():
+        patients.setdefault(patient, []).append(name)
+    duplicates = duplicates or find_duplicates({"train": pairs})
     ours = {f"train/{pair.name}" for pair in pairs}
-    same = [[name.removeprefix("train/") for name in group if name in ours] for group in copies.groups]
-    groups = joined([pair.name for pair in pairs], _chained([*same, *persons.values()]))
+    same = [[name.removeprefix("train/") for name in group if name in ours] for group in duplicates.groups]
+    groups = joined([pair.name for pair in pairs], _chained([*same, *patients.values()]))
     return {name: group[0] for group in groups for name in group}
 
 
@@ -198,7 +200,7 @@ def _compared(digests: Sequence[str], seen: Sequence[Looks]) -> Contents:
     return Contents(tuple(sure), tuple(sorted(apart, key=lambda each: (each.a, each.b))))
 
 
-def _likely(seen: Sequence[Looks]) -> Iterator[tuple[Turn, Fingerprint, Fingerprint, float]]:
+def _likely(seen: Sequence[Looks]) -> Iterator[tuple[Alignment, Fingerprint, Fingerprint, float]]:
     """What deserves a second look, and the least correlation that then means anything.
 
     First by their fields, which tell best. Then by the canvas, unless both fields are beyond doubt.
@@ -216,7 +218,7 @@ def _likely(seen: Sequence[Looks]) -> Iterator[tuple[Turn, Fingerprint, Fingerpr
             yield turn, ours.canvas, theirs.canvas, SURE if framed else DOUBTFUL
 
 
-def _either_way(a: Fingerprint, b: Fingerprint, turn: Turn) -> Fit:
+def _either_way(a: Fingerprint, b: Fingerprint, turn: Alignment) -> Fit:
     """The fit of `b` onto `a`; or, where that is not sure, the better of it and of `a` onto `b`.
 
     So whether two are joined does not hang on which comes first.
@@ -228,7 +230,7 @@ def _either_way(a: Fingerprint, b: Fingerprint, turn: Turn) -> Fit:
     return max(best, back.back(), key=lambda each: each.correlation)
 
 
-def _named(digest_of: Mapping[str, str], contents: Contents) -> Copies:
+def _named(digest_of: Mapping[str, str], contents: Contents) -> Duplicates:
     """Contents become names; files of one content are joined too."""
     first: dict[str, str] = {}
     matches: list[Match] = []
@@ -241,4 +243,4 @@ def _named(digest_of: Mapping[str, str], contents: Contents) -> Copies:
     )
     matches = sorted([*matches, *found], key=lambda match: (match.a, match.b))
     groups = joined(digest_of, ((match.a, match.b) for match in matches))
-    return Copies(groups, tuple(matches), tuple(suspicious))
+    return Duplicates(groups, tuple(matches), tuple(suspicious))

@@ -1,4 +1,4 @@
-"""A horizon's result, made from its checkpoint by a second network: the training does not notice.
+"""A milestone's result, made from its checkpoint by a second network: the training does not notice.
 
 Rule 1: everything here can be done again from the files, and gives the same.
 """
@@ -17,14 +17,14 @@ from unetsweep import contract
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.images.scores import under_other_masks
 from unetsweep.training import checkpoints, evaluate, machine
-from unetsweep.training.checkpoints import Desk, Reached
+from unetsweep.training.checkpoints import ArtifactWriter, MilestoneCheckpoint
 from unetsweep.training.data import TrialImages
 from unetsweep.training.unet import UNet
 
 
 def path(epochs: int) -> str:
-    """Where a horizon's result is, within the output folder."""
-    return f"horizons/{epochs}.json"
+    """Where a milestone's result is, within the output folder."""
+    return f"milestones/{epochs}.json"
 
 
 def is_published(out: Path, epochs: int) -> bool:
@@ -33,7 +33,7 @@ def is_published(out: Path, epochs: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a horizon's best checkpoint got."""
+    """What a milestone's best checkpoint got."""
 
     val: evaluate.Scores
     test: evaluate.Scores | None
@@ -61,13 +61,13 @@ class Scored:
 
 
 class Scorer:
-    """Scores horizons on validation and test, and publishes their results. Every rank calls, rank 0 writes."""
+    """Scores milestones on validation and test, and publishes their results. Every rank calls, rank 0 writes."""
 
     def __init__(
         self,
         config: TrialConfig,
         images: TrialImages,
-        desk: Desk,
+        artifacts: ArtifactWriter,
         rank: int,
         size: int,
         *,
@@ -76,18 +76,18 @@ class Scorer:
         micro_batch: int | None = None,
         gpu_share: float = 1.0,
     ) -> None:
-        self.config, self.images, self.desk, self.gpu_share = config, images, desk, gpu_share
+        self.config, self.images, self.artifacts, self.gpu_share = config, images, artifacts, gpu_share
         self.rank, self.size, self.job_id, self.code = rank, size, job_id, code
         mine = config.batch_size // size
         self.micro_batch = min(micro_batch or mine, mine)
 
-    def publish(self, reached: Reached, device: torch.device) -> None:
-        """Write `horizons/<epochs>.json` of a horizon whose best checkpoint is on the disk."""
+    def publish(self, reached: MilestoneCheckpoint, device: torch.device) -> None:
+        """Write `milestones/<epochs>.json` of a milestone whose best checkpoint is on the disk."""
         scored = None if reached.best is None else self._score(checkpoints.best_of(reached.epochs), device)
         memory = self._peak_memory_mb(device)
-        if self.rank == 0 and not self.desk.lost:
+        if self.rank == 0 and not self.artifacts.lost:
             text = contract.dumps(contract.encode(self._result(reached, scored, device, memory)))
-            self.desk.publish(path(reached.epochs), lambda stream: stream.write(text.encode()))
+            self.artifacts.publish(path(reached.epochs), lambda stream: stream.write(text.encode()))
 
     def _score(self, name: str, device: torch.device) -> Scored:
         """The checkpoint `name` on validation and test."""
@@ -98,7 +98,9 @@ class Scorer:
         weights = checkpoints.weights_digest(unet.state_dict()) if self.rank == 0 else ""
         return Scored(val, test, weights)
 
-    def _result(self, reached: Reached, scored: Scored | None, device: torch.device, memory: float) -> Result:
+    def _result(
+        self, reached: MilestoneCheckpoint, scored: Scored | None, device: torch.device, memory: float
+    ) -> Result:
         best, gpus = reached.best, self.size * self.gpu_share if device.type == "cuda" else 0
         result = Result(
             state=reached.state,
@@ -127,7 +129,7 @@ class Scorer:
     def _load(self, name: str, device: torch.device) -> UNet:
         """The network of a checkpoint on every rank; rank 0 alone reads it, another node may not see it yet."""
         if self.rank == 0:
-            unet, _, _ = checkpoints.load_unet(self.desk.out / name, device)
+            unet, _, _ = checkpoints.load_unet(self.artifacts.out / name, device)
         else:
             unet = checkpoints.empty_unet(self.config).to_empty(device=device)
         share_state(unet, self.size)

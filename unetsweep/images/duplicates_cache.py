@@ -40,13 +40,13 @@ class Contents:
 
 
 def default_folder() -> Path | None:
-    """`$XDG_CACHE_HOME/unetsweep/copies`, else under `~/.cache`; None for a user without a home."""
+    """`$XDG_CACHE_HOME/unetsweep/duplicates`, else under `~/.cache`; None for a user without a home."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     try:
         folder = Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()
     except RuntimeError:
         return None
-    return folder / "unetsweep" / "copies"
+    return folder / "unetsweep" / "duplicates"
 
 
 def file_of(folder: Path, digests: Sequence[str]) -> Path:

@@ -1,4 +1,4 @@
-"""The keepers of a sweep, on the disk: an intent by link(), then what became of it, as for an attempt."""
+"""The reconciler jobs of a sweep, on the disk: an intent by link(), then what became of it, as for an attempt."""
 
 import os
 import secrets
@@ -8,19 +8,19 @@ from pathlib import Path
 
 from unetsweep.adapters.files import link_json, read_json, utc_now
 from unetsweep.core import layout
-from unetsweep.core.facts import Keeper
+from unetsweep.core.observation import ReconcilerJob
 from unetsweep.errors import StateError
 
 
-class Keepers:
-    """The keepers of one sweep's directory."""
+class ReconcilerJobs:
+    """The reconciler jobs of one sweep's directory."""
 
     def __init__(self, root: Path, now: Callable[[], datetime] = utc_now) -> None:
-        self._folder = root / layout.KEEPERS
+        self._folder = root / layout.RECONCILERS
         self._now = now
 
     def intend(self, number: int) -> str | None:
-        """The token of the next keeper; None where another pass was the first to leave it."""
+        """The token of the next reconciler job; None where another reconciliation was the first to leave it."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         token = secrets.token_hex(6)
         intent = {"token": token, "at": self._now().isoformat()}
@@ -29,11 +29,11 @@ class Keepers:
     def record(self, number: int, job_id: str) -> None:
         link_json(self._folder / f"{number}.job.json", {"job_id": job_id})
 
-    def give_up(self, number: int, reason: str) -> None:
+    def mark_lost(self, number: int, reason: str) -> None:
         link_json(self._folder / f"{number}.lost.json", {"reason": reason})
 
-    def last(self) -> Keeper | None:
-        """The newest keeper. One whose file is torn counts as lost: another may be left."""
+    def last(self) -> ReconcilerJob | None:
+        """The newest reconciler job. One whose file is torn counts as lost: another may be left."""
         try:
             names = set(os.listdir(self._folder))
         except FileNotFoundError:
@@ -44,7 +44,7 @@ class Keepers:
         lost = f"{number}.lost.json" in names
         try:
             raw = read_json(self._folder / f"{number}.json")
-            return Keeper(number, str(raw["token"]), datetime.fromisoformat(raw["at"]), lost)
+            return ReconcilerJob(number, str(raw["token"]), datetime.fromisoformat(raw["at"]), lost)
         except (StateError, KeyError, TypeError, ValueError):
-            torn = self._folder / f"{number}.json"
-            return Keeper(number, "", datetime.fromtimestamp(torn.stat().st_mtime, UTC), lost=True)
+            corrupt = self._folder / f"{number}.json"
+            return ReconcilerJob(number, "", datetime.fromtimestamp(corrupt.stat().st_mtime, UTC), lost=True)

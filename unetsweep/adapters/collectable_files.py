@@ -1,7 +1,7 @@
 """Runs whose last checkpoints may go: a mark for each, until they are gone.
 
 Rule 1: the mark is made before the run's last trial is told of, and taken away after the deed: whoever dies in between
-        leaves it to the next pass.
+        leaves it to the next reconciliation.
 Rule 2: `last.ckpt` goes first: candidates without it are nothing that a training could go on from, but it without the
         candidate that it names would be a training that cannot end.
 """
@@ -14,37 +14,37 @@ from pathlib import Path
 from unetsweep.adapters.files import read_json
 from unetsweep.adapters.sweep_look import listed, numbered
 from unetsweep.core import layout
-from unetsweep.core.clearing import GOES
-from unetsweep.core.facts import Spare
+from unetsweep.core.checkpoint_gc import COLLECTABLE_STATES
+from unetsweep.core.observation import CollectableRun
 from unetsweep.errors import StateError
 
 _INTENT = re.compile(r"(\d+)\.json")
 
 
-class Spares:
+class CollectableRuns:
     """The marks of one sweep's directory."""
 
     def __init__(self, root: Path) -> None:
-        self._root, self._folder = root, root / layout.SPARE
+        self._root, self._folder = root, root / layout.COLLECTABLE
 
     def mark(self, run: int) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         (self._folder / f"{run:04d}").touch()
 
     def mark_all(self) -> None:
-        """Every run that there is: `run.keep` was `all` until now."""
+        """Every run that there is: `run.keep_checkpoints` was `all` until now."""
         for number, _ in numbered(self._root / layout.RUNS):
             self.mark(number)
 
-    def marked(self) -> tuple[Spare, ...]:
+    def marked(self) -> tuple[CollectableRun, ...]:
         """What is known of each marked run."""
         found = []
         for number, mark in numbered(self._folder):
             try:
                 since = datetime.fromtimestamp(mark.stat().st_mtime, UTC)
-            except FileNotFoundError:  # a pass has just cleared the run
+            except FileNotFoundError:  # a reconciliation has just cleared the run
                 continue
-            found.append(Spare(number, _is_at_work(self._root / layout.run_dir(number)), since))
+            found.append(CollectableRun(number, _is_at_work(self._root / layout.run_dir(number)), since))
         return tuple(found)
 
     def clear(self, run: int) -> bool:
@@ -55,7 +55,7 @@ class Spares:
             return False
         if None in states:
             return False
-        going = _going(self._root / layout.run_dir(run) / "checkpoints") if states <= GOES else []
+        going = _going(self._root / layout.run_dir(run) / "checkpoints") if states <= COLLECTABLE_STATES else []
         for path in going:
             path.unlink(missing_ok=True)
         (self._folder / f"{run:04d}").unlink(missing_ok=True)
@@ -65,7 +65,7 @@ class Spares:
         """Of all trials that were ever asked of the run; None: one has not ended."""
         folder = self._root / layout.run_dir(run) / "attempts"
         intents = [read_json(folder / name) for name in listed(folder) if _INTENT.fullmatch(name)]
-        trials = {each["trial"] for intent in intents for each in intent["horizons"]}
+        trials = {each["trial"] for intent in intents for each in intent["milestones"]}
         return {self._state(trial) for trial in trials}
 
     def _state(self, trial: int) -> str | None:

@@ -1,4 +1,4 @@
-"""`unetsweep beat`: a pass beside a training, when the last one is old. Not for people."""
+"""`unetsweep periodic`: a reconciliation beside a training, when the last one is old. Not for people."""
 
 import random
 import time
@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 
-@click.command("beat", hidden=True)
+@click.command("periodic", hidden=True)
 @click.argument("root", type=click.Path(path_type=Path, exists=True))
 @click.option("--now", is_flag=True)
 def command(root: Path, now: bool) -> None:
-    """Make a pass over the sweep in ROOT; without --now only where none began within `run.beat` seconds, by the file
-    server's clock."""
+    """Reconcile the sweep in ROOT. Without --now, only if the last reconciliation began at least
+    `run.reconcile_interval` seconds ago by the file server's clock."""
     from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import make_pass
+    from unetsweep.cli._pass import reconcile_sweep
     from unetsweep.cli._sweeps import world_of
 
     directory = SweepDir(root)
@@ -22,5 +22,5 @@ def command(root: Path, now: bool) -> None:
     if not now:
         time.sleep(random.uniform(0, 1))  # noqa: S311  # all jobs of an array see the same age at once
     age = directory.looked_ago()
-    if now or age is None or age >= world.spec.run.beat:
-        make_pass(root, world, lambda action: click.echo(f"beat: {action}"))
+    if now or age is None or age >= world.spec.run.reconcile_interval:
+        reconcile_sweep(root, world, lambda action: click.echo(f"periodic: {action}"))

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from unetsweep.contract import Split
 from unetsweep.errors import DataError
-from unetsweep.images import copies
-from unetsweep.images.copies import Copies, eyes, find_copies, left_right
+from unetsweep.images import duplicates
+from unetsweep.images.duplicates import Duplicates, eyes, find_duplicates, left_right
 from unetsweep.images.fingerprints import fingerprint, fit, in_words, likely_turns, turned_back
 from unetsweep.images.layout import Pair, find_pairs
 from unetsweep.images.sample import draw_sample
@@ -34,8 +34,8 @@ def truth(root: Path) -> set[frozenset[str]]:
     return {frozenset(group) for group in groups.values()} | tests
 
 
-def found(copies: Copies) -> set[frozenset[str]]:
-    return {frozenset(group) for group in copies.groups}
+def found(duplicates: Duplicates) -> set[frozenset[str]]:
+    return {frozenset(group) for group in duplicates.groups}
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def found(copies: Copies) -> set[frozenset[str]]:
 def test_the_eyes_of_a_sample_are_found_and_no_others(tmp_path: Path, size: int, eyes: int, seed: int) -> None:
     root = tmp_path / "sample"
     draw_sample(root, size=size, eyes=eyes, test_eyes=eyes, seed=seed)
-    seen = find_copies(find_pairs(root))
+    seen = find_duplicates(find_pairs(root))
     assert found(seen) == truth(root)
     assert seen.suspicious == ()
 
 
 def test_it_is_said_how_a_copy_was_made(sample: Path) -> None:
-    seen = find_copies(find_pairs(sample))
+    seen = find_duplicates(find_pairs(sample))
     how = [match.how for match in seen.matches if match.a == "train/01"]
     assert how[:2] == ["mirrored left to right", "mirrored top to bottom"]
     assert how[2].startswith("turned by ")
@@ -116,9 +116,9 @@ def test_a_bright_surrounding_makes_no_two_eyes_alike(sample: Path, level: int) 
         image[image.max(axis=2) < 30] = level
         prints += [fingerprint(each) for each in (image, rotated(image, 25.0, cv2.BORDER_CONSTANT))]
     fits = {(turn.a, turn.b): fit(prints[turn.a], prints[turn.b], turn) for turn in likely_turns(prints)}
-    sure = {pair for pair, best in fits.items() if best.correlation >= copies.SURE}
+    sure = {pair for pair, best in fits.items() if best.correlation >= duplicates.SURE}
     assert sure == {(0, 1), (2, 3), *((a, b) for a in range(4, 8) for b in range(a + 1, 8))}
-    assert all(best.correlation < copies.DOUBTFUL for pair, best in fits.items() if pair not in sure)
+    assert all(best.correlation < duplicates.DOUBTFUL for pair, best in fits.items() if pair not in sure)
 
 
 def test_a_copy_turned_back_lies_on_the_first() -> None:
@@ -134,14 +134,14 @@ def test_what_shows_nothing_is_no_copy(tmp_path: Path) -> None:
     root = make_set(tmp_path, train=4, test=2)
     write(root / "train" / "image" / "01.png", np.zeros((32, 32, 3), np.uint8))
     write(root / "train" / "image" / "02.png", np.full((32, 32, 3), 90, np.uint8))
-    assert all(len(group) == 1 for group in find_copies(find_pairs(root)).groups)
+    assert all(len(group) == 1 for group in find_duplicates(find_pairs(root)).groups)
 
 
 def test_the_same_file_is_joined_whatever_it_shows(tmp_path: Path) -> None:
     root = make_set(tmp_path, train=3, test=2)
     write(root / "train" / "image" / "01.png", np.zeros((32, 32, 3), np.uint8))
     shutil.copy(root / "train" / "image" / "01.png", root / "test" / "image" / "02.png")
-    seen = find_copies(find_pairs(root))
+    seen = find_duplicates(find_pairs(root))
     assert ("test/02", "train/01") in seen.groups
     assert [(m.a, m.b, m.correlation, m.how) for m in seen.matches] == [("train/01", "test/02", 1.0, "the same file")]
 
@@ -151,7 +151,7 @@ def test_every_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     pairs["train"][0].image.write_bytes(b"no image")
     pairs["test"][1].image.write_bytes(b"")
     with pytest.raises(DataError) as caught:
-        find_copies(pairs)
+        find_duplicates(pairs)
     assert [("train/image/01.png" in p.message, "test/image/02.png" in p.message) for p in caught.value.problems] == [
         (True, False),
         (False, True),
@@ -178,7 +178,7 @@ def test_auto_joins_left_and_right_with_their_copies(sample: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("names", "persons"),
+    ("names", "patients"),
     [
         (["Image_01L", "Image_01R", "Image_02L"], {"Image_01L": "Image_01", "Image_01R": "Image_01"}),
         (["12_left", "12_right", "13_left"], {"12_left": "12", "12_right": "12"}),
@@ -189,8 +189,8 @@ def test_auto_joins_left_and_right_with_their_copies(sample: Path, tmp_path: Pat
         (["01", "02"], {}),
     ],
 )
-def test_left_and_right_are_read_from_names(names: Sequence[str], persons: Mapping[str, str]) -> None:
-    assert left_right(names) == persons
+def test_left_and_right_are_read_from_names(names: Sequence[str], patients: Mapping[str, str]) -> None:
+    assert left_right(names) == patients
 
 
 # Real photographs.
@@ -198,7 +198,7 @@ def test_left_and_right_are_read_from_names(names: Sequence[str], persons: Mappi
 
 @needs_chase
 def test_real_photographs_of_28_eyes_have_no_copies() -> None:
-    seen = find_copies(find_pairs(CHASE))
+    seen = find_duplicates(find_pairs(CHASE))
     assert all(len(group) == 1 for group in seen.groups)
     assert (len(seen.groups), seen.suspicious) == (28, ())
     children = eyes(find_pairs(CHASE)["train"])
@@ -228,7 +228,7 @@ def test_the_recipe_of_the_100_images_is_seen_through_on_real_photographs(tmp_pa
             file = tmp_path / f"{pair.name}-{name}.jpg"
             small = cv2.resize(np.ascontiguousarray(image), (512, 512), interpolation=cv2.INTER_LINEAR)
             pairs.append(Pair(file.stem, write(file, small), pair.mask))
-    seen = find_copies({"train": pairs}, tmp_path)
+    seen = find_duplicates({"train": pairs}, tmp_path)
     assert len(seen.groups) == eyes
     assert all(len({name.split("-")[0] for name in group}) == 1 for group in seen.groups)
     assert min(match.correlation for match in seen.matches) > 0.8

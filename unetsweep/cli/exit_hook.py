@@ -1,4 +1,4 @@
-"""`unetsweep last-act`: what each job does when its training is over. Not for people."""
+"""`unetsweep exit-hook`: what each job does when its training is over. Not for people."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,16 +9,18 @@ if TYPE_CHECKING:
     from unetsweep.adapters.sweep_dir import SweepDir
 
 
-@click.command("last-act", hidden=True)
+@click.command("exit-hook", hidden=True)
 @click.argument("root", type=click.Path(path_type=Path, exists=True))
 @click.argument("token")
 @click.option("--index", type=int, default=0)
 @click.option("--task", type=int)
 @click.option("--restart", type=int, default=0)
 @click.option("--status", type=int, default=0)
-@click.option("--no-pass", is_flag=True)
-def command(root: Path, token: str, index: int, task: int | None, restart: int, status: int, no_pass: bool) -> None:
-    """Write down how the processes of (TOKEN, --index) ended, then make a pass over the sweep. A packed job says its
+@click.option("--no-reconcile", is_flag=True)
+def command(
+    root: Path, token: str, index: int, task: int | None, restart: int, status: int, no_reconcile: bool
+) -> None:
+    """Write down how the processes of (TOKEN, --index) ended, then reconcile the sweep. A packed job says its
     --task instead, and has written that down itself.
 
     A training that stopped in good order and wants to go on gets its job requeued instead: its place
@@ -26,7 +28,7 @@ def command(root: Path, token: str, index: int, task: int | None, restart: int, 
     """
     from unetsweep.adapters.packed_files import more
     from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import make_pass
+    from unetsweep.cli._pass import reconcile_sweep
     from unetsweep.cli._sweeps import world_of
 
     directory = SweepDir(root)
@@ -37,8 +39,8 @@ def command(root: Path, token: str, index: int, task: int | None, restart: int, 
         goes_on = more(root, token, task, restart).exists()
     if goes_on and _is_requeued(directory):
         return
-    if not no_pass:
-        make_pass(root, world_of(directory), lambda action: click.echo(f"pass: {action}"))
+    if not no_reconcile:
+        reconcile_sweep(root, world_of(directory), lambda action: click.echo(f"reconciled: {action}"))
 
 
 def _ended(directory: "SweepDir", token: str, index: int, restart: int, status: int) -> bool:
@@ -53,7 +55,7 @@ def _ended(directory: "SweepDir", token: str, index: int, restart: int, status: 
 
 
 def _is_requeued(directory: "SweepDir") -> bool:
-    """Whether SLURM starts this job again; where it may not, a pass sends the run out anew."""
+    """Whether SLURM starts this job again; where it may not, a reconciliation sends the run out anew."""
     import os
 
     from unetsweep.adapters.slurm import requeue

@@ -1,4 +1,4 @@
-"""However a training ends, one last act follows, and does not change how it ended."""
+"""However a training ends, one exit hook follows, and does not change how it ended."""
 
 import dataclasses
 import json
@@ -23,13 +23,13 @@ pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("importable")]
 
 PYTHON = """\
 #!/bin/bash
-# the submitting python; its last act writes down what it was told, and fails
-if [ "$1 $2 $3 $4" = "-P -m unetsweep last-act" ]; then
+# the submitting python; its exit hook writes down what it was told, and fails
+if [ "$1 $2 $3 $4" = "-P -m unetsweep exit-hook" ]; then
   alive=no; for f in {out}/*.json; do
     pid=$(sed 's/.*"pid": \\([0-9]*\\).*/\\1/' "$f"); grep -qs '^State:.[^ZX]' /proc/$pid/status && alive=yes
   done
-  printf '%s\\n' "$@" "alive=$alive" "home=$PYTHONHOME" >{out}/last-act.tmp; mv {out}/last-act.tmp {out}/last-act
-  echo "words of the last act"; exit 3
+  printf '%s\\n' "$@" "alive=$alive" "home=$PYTHONHOME" >{out}/exit-hook.tmp; mv {out}/exit-hook.tmp {out}/exit-hook
+  echo "words of the exit hook"; exit 3
 fi
 exec {python} "$@"
 """
@@ -37,15 +37,15 @@ exec {python} "$@"
 
 @pytest.fixture
 def told(out: Path, monkeypatch: pytest.MonkeyPatch):
-    """What the last act was told: its arguments, and what it saw."""
+    """What the exit hook was told: its arguments, and what it saw."""
     program = out / "python"
     program.write_text(PYTHON.format(out=out, python=sys.executable))
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
 
     def read() -> list[str]:
-        wait_for((out / "last-act").exists)
-        return (out / "last-act").read_text().splitlines()
+        wait_for((out / "exit-hook").exists)
+        return (out / "exit-hook").read_text().splitlines()
 
     return read
 
@@ -66,11 +66,11 @@ def test_after_a_normal_end(cluster: Cluster, make: Make, out: Path, told):
     ended = cluster.wait_ended(sent.token)
     assert {job.word for job in ended.values()} == {"COMPLETED"}
     words = told()
-    assert words[3:6] == ["last-act", str(sent.sweep_dir), sent.token]
+    assert words[3:6] == ["exit-hook", str(sent.sweep_dir), sent.token]
     assert argument(words, "--index") in {"0", "1"}
     assert (argument(words, "--restart"), argument(words, "--status")) == ("0", "0")
-    assert "--no-pass" in words
-    assert logs(sent).count("words of the last act") == 2
+    assert "--no-reconcile" in words
+    assert logs(sent).count("words of the exit hook") == 2
 
 
 def test_after_an_error_whose_status_stays_the_jobs(cluster: Cluster, make: Make, out: Path, told):
@@ -123,11 +123,11 @@ def test_after_a_cancel_of_a_training_that_takes_its_time(cluster: Cluster, make
     assert "alive=no" in told()
 
 
-@pytest.mark.parametrize("relay", [True, False])
+@pytest.mark.parametrize("jobs_reconcile", [True, False])
 def test_after_a_step_that_lives_on_when_its_result_is_there(
-    cluster: Cluster, make: Make, out: Path, told, relay: bool
+    cluster: Cluster, make: Make, out: Path, told, jobs_reconcile: bool
 ):
-    sent = dataclasses.replace(make(), relay=relay, linger_s=2)
+    sent = dataclasses.replace(make(), jobs_reconcile=jobs_reconcile, exit_timeout_s=2)
     awaited = sent.sweep_dir / layout.awaited(sent.token, 0)
     awaited.parent.mkdir(parents=True, exist_ok=True)
     awaited.write_text(f"{out / 'result.json'}\n{out / 'longer.json'}\n")
@@ -135,7 +135,7 @@ def test_after_a_step_that_lives_on_when_its_result_is_there(
     Slurm(lambda _: payloads.Note(str(out), 600)).submit(sent)
     wait_for((out / "0-0-0.json").exists)
     time.sleep(5)
-    assert not (out / "last-act").exists()
+    assert not (out / "exit-hook").exists()
     (out / "result.json").touch()
     assert argument(told(), "--status") == "143"
     assert "alive=no" in told()
@@ -154,5 +154,5 @@ def test_in_good_time_after_a_cancel_that_the_training_ignores(
     queue.cancel(ids)
     assert argument(told(), "--status") == "143"
     assert "alive=yes" in told()
-    wait_for(lambda: "words of the last act" in logs(sent))
-    assert "Timed out waiting for job step" not in logs(sent).partition("words of the last act")[0]
+    wait_for(lambda: "words of the exit hook" in logs(sent))
+    assert "Timed out waiting for job step" not in logs(sent).partition("words of the exit hook")[0]

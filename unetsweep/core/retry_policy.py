@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from unetsweep.core.causes import KINDS, SUSPECT, WORDS, Cause
-from unetsweep.core.facts import Attempt, JobState, Run, Seen, Trial
+from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.spec import SweepSpec
 
 EXCLUDED_FOR = timedelta(hours=6)
@@ -23,13 +23,13 @@ STUCK = 2
 """So many starts that reach the time limit, with no epoch finished in between, are the last."""
 
 _CLUSTERS = frozenset({Cause.NODE, Cause.START, Cause.VANISHED})
-_STARTS = frozenset({Cause.AGAIN, Cause.TIME, Cause.PREEMPTED})
+_STARTS = frozenset({Cause.REQUEUE, Cause.TIME, Cause.PREEMPTED})
 _UNEXPLAINED = frozenset({Cause.UNEXPLAINED, Cause.DISK})
 _SIZE = re.compile(r"(\d+)([KMGT]?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Next:
+class Overrides:
     """How the next attempt differs from what the sweep says."""
 
     mem: str | None = None
@@ -42,8 +42,8 @@ def cause_of(last: Attempt) -> Cause:
         return last.ended_for
     if last.ending is not None and last.ending.kind in KINDS:
         return KINDS[last.ending.kind]
-    if last.again is not None:
-        return Cause.AGAIN
+    if last.requeue_reason is not None:
+        return Cause.REQUEUE
     if last.job is not None and last.job.word in WORDS:
         return WORDS[last.job.word]
     if last.job is not None and last.job.state is JobState.NODE_FAILED:
@@ -53,15 +53,19 @@ def cause_of(last: Attempt) -> Cause:
     return Cause.VANISHED if last.job is None and last.ending is None else Cause.UNEXPLAINED
 
 
-def after(spec: SweepSpec, run: Run, trial: Trial, cause: Cause) -> Next | str:
+def after(spec: SweepSpec, run: Run, trial: Trial, cause: Cause) -> Overrides | str:
     """The next attempt after this loss of the run's last one, or why there is none."""
     last = run.last
-    kept = Next(last.mem, last.micro_batch) if last is not None and last.number > run.forgiven else Next()
+    kept = (
+        Overrides(last.mem, last.micro_batch)
+        if last is not None and last.number > run.retries_reset_at
+        else Overrides()
+    )
     if cause is Cause.MEMORY:
         return _more_memory(spec, run, kept)
     if cause is Cause.GPU_MEMORY:
         return _smaller_steps(spec, run, trial, kept)
-    if cause is Cause.HALTED:
+    if cause is Cause.PAUSED:
         return kept
     refusal = _stuck(spec, run, cause) if cause in _STARTS else _too_often(spec, run, cause)
     return refusal or kept
@@ -103,10 +107,10 @@ def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> str | None:
 
 def _not_yet_lost(run: Run) -> int:
     """1 where the loss that is decided on is not written down yet."""
-    return int(run.last is not None and run.last.lost is None and not run.last.excused)
+    return int(run.last is not None and run.last.lost is None and not run.last.retry_exempt)
 
 
-def _more_memory(spec: SweepSpec, run: Run, kept: Next) -> Next | str:
+def _more_memory(spec: SweepSpec, run: Run, kept: Overrides) -> Overrides | str:
     """Twice as much, up to `slurm.mem_max`."""
     asked, most = kept.mem or spec.slurm.mem, spec.slurm.mem_max
     times = _not_yet_lost(run) + sum(a.cause is Cause.MEMORY for a in run.counted)
@@ -116,10 +120,10 @@ def _more_memory(spec: SweepSpec, run: Run, kept: Next) -> Next | str:
         return f"the host ran out of memory with {asked or 'what the cluster gives'}; {advice}"
     if have >= bound or times > spec.run.retries.memory:
         return f"the host ran out of memory {times} times, the last time with {asked}; {advice}"
-    return Next(f"{min(2 * have, bound)}M", kept.micro_batch)
+    return Overrides(f"{min(2 * have, bound)}M", kept.micro_batch)
 
 
-def _smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Next) -> Next | str:
+def _smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Overrides) -> Overrides | str:
     """Half the images a step, before the first epoch and where the size of a step changes no number."""
     share = kept.micro_batch or math.ceil(trial.batch_size / spec.slurm.processes)
     advice = (
@@ -130,7 +134,7 @@ def _smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Next) -> Next 
         return f"the GPU ran out of memory, and {what} the whole batch at once; {advice}"
     if run.epochs_done or share <= 1:
         return f"the GPU ran out of memory with {share} images a step; {advice}"
-    return Next(kept.mem, math.ceil(share / 2))
+    return Overrides(kept.mem, math.ceil(share / 2))
 
 
 def mebibytes(size: str | None) -> int | None:
@@ -146,10 +150,10 @@ def mebibytes(size: str | None) -> int | None:
     return max(1, int(int(found[1]) * factor))
 
 
-def suspects(seen: Seen, now: datetime) -> tuple[str, ...]:
+def suspects(observed: Observation, now: datetime) -> tuple[str, ...]:
     """Nodes to keep away from: where attempts of this sweep failed lately, the latest first."""
     found: dict[str, datetime] = {}
-    for run in seen.runs.values():
+    for run in observed.runs.values():
         for attempt in run.counted:
             at, node = attempt.lost_at, attempt.node
             if node and at is not None and attempt.cause in SUSPECT and now - at < EXCLUDED_FOR:

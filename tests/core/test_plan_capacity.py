@@ -22,9 +22,9 @@ from plan_rows import (
 )
 
 from unetsweep.core.actions import Element, Submit
-from unetsweep.core.facts import JobState, Run, Seen, Trial
+from unetsweep.core.capacity import Capacity, in_use
 from unetsweep.core.forecast import forecast
-from unetsweep.core.places import Capacity, in_use
+from unetsweep.core.observation import JobState, Observation, Run, Trial
 
 QUEUED, RUNNING = JobState.QUEUED, JobState.RUNNING
 
@@ -91,7 +91,7 @@ CAPACITY = [
 
 
 @pytest.mark.parametrize(("found", "capacity", "expected"), CAPACITY)
-def test_what_goes_out_together(found: Seen, capacity: Capacity, expected: list[str]):
+def test_what_goes_out_together(found: Observation, capacity: Capacity, expected: list[str]):
     assert lines(decide(found, capacity=capacity)) == expected
 
 
@@ -126,12 +126,12 @@ def test_the_queue_s_reason_is_shown_in_words_and_in_its_own():
 
 
 PROPOSALS = [
-    pytest.param(grid(6), Seen(), ["propose 6"], id="a grid is proposed at once"),
-    pytest.param(grid(6), Seen(ended=4), ["propose 2"], id="a grid that grew is proposed for what it grew by"),
-    pytest.param(grid(6), Seen(ended=6), [], id="a complete grid is left alone"),
-    pytest.param(grid(6), Seen(stopped=True), [], id="nothing is proposed for a sweep that the user cancelled"),
-    pytest.param(grid(6), Seen(silence="timed out"), [], id="nothing is proposed into silence"),
-    pytest.param(adaptive(6, 2), Seen(), ["propose 2"], id="a search proposes as many as may run"),
+    pytest.param(grid(6), Observation(), ["propose 6"], id="a grid is proposed at once"),
+    pytest.param(grid(6), Observation(ended=4), ["propose 2"], id="a grid that grew is proposed for what it grew by"),
+    pytest.param(grid(6), Observation(ended=6), [], id="a complete grid is left alone"),
+    pytest.param(grid(6), Observation(stopped=True), [], id="nothing is proposed for a sweep that the user cancelled"),
+    pytest.param(grid(6), Observation(scheduler_error="timed out"), [], id="nothing is proposed into silence"),
+    pytest.param(adaptive(6, 2), Observation(), ["propose 2"], id="a search proposes as many as may run"),
     pytest.param(adaptive(6, 2), many(element(0, RUNNING)), ["propose 1"], id="and fills the free place"),
     pytest.param(
         adaptive(6, 2), many(element(0, RUNNING), element(1, RUNNING)), [], id="and waits while its places are taken"
@@ -139,33 +139,33 @@ PROPOSALS = [
     pytest.param(
         adaptive(6, 2), many(element(0, RUNNING), ended=5), [], id="and proposes no more than the trials asked for"
     ),
-    pytest.param(adaptive(6, None), Seen(), ["propose 4"], id="a search that says no number has four in flight"),
+    pytest.param(adaptive(6, None), Observation(), ["propose 4"], id="a search that says no number has four in flight"),
 ]
 
 
 @pytest.mark.parametrize(("spec", "found", "expected"), PROPOSALS)
-def test_proposals(spec, found: Seen, expected: list[str]):
+def test_proposals(spec, found: Observation, expected: list[str]):
     assert lines(decide(found, spec, replace(QUEUE, parallel=spec.run.parallel))) == expected
 
 
 def test_a_trial_that_is_told_now_makes_place_for_the_next_proposal():
     found = many(element(0, RUNNING), element(1, RUNNING))
-    found = replace(found, runs={**found.runs, 1: replace(found.runs[1], horizons={8: "complete"})})
-    assert lines(decide(found, adaptive(6, 2), replace(QUEUE, parallel=2))) == ["tell 1 complete", "propose 1"]
+    found = replace(found, runs={**found.runs, 1: replace(found.runs[1], milestones={8: "complete"})})
+    assert lines(decide(found, adaptive(6, 2), replace(QUEUE, parallel=2))) == ["finish 1 complete", "propose 1"]
 
 
-def test_a_run_of_several_trials_tells_those_whose_horizon_is_there_and_goes_on_for_the_others():
+def test_a_run_of_several_trials_tells_those_whose_milestone_is_there_and_goes_on_for_the_others():
     trials = (Trial(0, 0, 4), Trial(1, 0, 8), Trial(2, 0, 2, cancelled=True))
-    found = Seen(0, trials, {0: Run(0, {4: "complete"}, (attempt(job_id="18808", job=job(RUNNING)),))})
-    assert lines(decide(found)) == ["tell 0 complete"]
-    found = Seen(0, trials, {0: Run(0, {4: "complete"})})
+    found = Observation(0, trials, {0: Run(0, {4: "complete"}, (attempt(job_id="18808", job=job(RUNNING)),))})
+    assert lines(decide(found)) == ["finish 0 complete"]
+    found = Observation(0, trials, {0: Run(0, {4: "complete"})})
     decided = decide(found)
-    assert lines(decided) == ["tell 0 complete", "tell 2 cancelled", "submit 0.1"]
-    assert decided.actions[-1].elements[0].horizons == ((1, 8),)
+    assert lines(decided) == ["finish 0 complete", "finish 2 cancelled", "submit 0.1"]
+    assert decided.actions[-1].elements[0].milestones == ((1, 8),)
 
 
 def test_a_forecast_shows_what_is_submitted_once_the_proposals_are_trials():
-    decided, proposed = forecast(grid(6), Seen(), replace(QUEUE, parallel=2), NOW)
+    decided, proposed = forecast(grid(6), Observation(), replace(QUEUE, parallel=2), NOW)
     assert proposed == 6
     assert lines(decided) == ["submit 0.1 1.1 2.1 3.1 4.1 5.1 %2"]
 

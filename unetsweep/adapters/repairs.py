@@ -1,7 +1,7 @@
-"""What is wrong in a sweep's directory, and the deed that mends it, one small file at a time.
+"""What is wrong in a sweep's directory, and the action that repairs it, one small file at a time.
 
-Rule 1: evidence is kept: what cannot be read is moved aside as NAME.torn, or copied there before it is written anew.
-Rule 2: each deed is whole or not done at all, so a repair that was killed is simply made again.
+Rule 1: evidence is kept: what cannot be read is moved aside as NAME.corrupt, or copied there before it is written anew.
+Rule 2: each action is whole or not done at all, so a repair that was killed is simply made again.
 """
 
 import os
@@ -28,9 +28,9 @@ class Finding:
 
     path: Path
     trouble: str
-    deed: str
-    """What mends it; or what the user must do, where `mend` is None."""
-    mend: Callable[[], None] | None = None
+    action: str
+    """What mends it; or what the user must do, where `repair` is None."""
+    repair: Callable[[], None] | None = None
 
 
 def trouble(path: Path, check: Callable[[dict[str, Any]], object] = lambda raw: raw) -> str | None:
@@ -44,21 +44,21 @@ def trouble(path: Path, check: Callable[[dict[str, Any]], object] = lambda raw: 
     return None
 
 
-def aside(path: Path, why: str, then: str) -> Finding:
+def quarantined(path: Path, why: str, then: str) -> Finding:
     """Move it away; `then` says what comes of that."""
-    return Finding(path, why, f"moved aside; {then}", lambda: _aside(path))
+    return Finding(path, why, f"moved aside; {then}", lambda: _quarantined(path))
 
 
 def written(path: Path, why: str, content: Mapping[str, Any], source: str) -> Finding:
     """Write it anew; `source` says from what."""
 
-    def mend() -> None:
+    def repair() -> None:
         if path.exists():
             shutil.copy2(path, _free(path))
         content_ = {key: value for key, value in content.items() if key != "schema"}
         write_json(path, content_)
 
-    return Finding(path, why, f"written anew from {source}", mend)
+    return Finding(path, why, f"written anew from {source}", repair)
 
 
 def for_user(path: Path, why: str, advice: str) -> Finding:
@@ -72,7 +72,7 @@ def without_lines(path: Path, bad: Callable[[bytes], bool]) -> Finding | None:
     if len(good) == len(lines):
         return None
 
-    def mend() -> None:
+    def repair() -> None:
         shutil.copy2(path, _free(path))
         made = path.with_name(f".{path.name}.repair.tmp")
         with made.open("wb") as stream:
@@ -82,10 +82,10 @@ def without_lines(path: Path, bad: Callable[[bytes], bool]) -> Finding | None:
         shutil.copymode(path, made)
         os.replace(made, path)
 
-    return Finding(path, f"{len(lines) - len(good)} torn lines", "left out; the file as it was is kept", mend)
+    return Finding(path, f"{len(lines) - len(good)} torn lines", "left out; the file as it was is kept", repair)
 
 
-def is_torn(line: bytes) -> bool:
+def is_corrupt(line: bytes) -> bool:
     """Whether a line of a log is no JSON object."""
     try:
         return not isinstance(parse_json(line), dict)
@@ -109,23 +109,23 @@ def is_old(path: Path, now: float | None = None) -> bool:
 def removed(path: Path) -> Finding:
     """Take away what was never finished."""
 
-    def mend() -> None:
+    def repair() -> None:
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
 
-    return Finding(path, "left half-made by a kill", "taken away", mend)
+    return Finding(path, "left half-made by a kill", "taken away", repair)
 
 
-def _aside(path: Path) -> None:
+def _quarantined(path: Path) -> None:
     os.rename(path, _free(path))
 
 
 def _free(path: Path) -> Path:
-    """NAME.torn, or NAME-2.torn … where that is taken."""
-    name, n = path.with_name(f"{path.name}.torn"), 1
+    """NAME.corrupt, or NAME-2.corrupt … where that is taken."""
+    name, n = path.with_name(f"{path.name}.corrupt"), 1
     while name.exists():
         n += 1
-        name = path.with_name(f"{path.name}-{n}.torn")
+        name = path.with_name(f"{path.name}-{n}.corrupt")
     return name

@@ -12,7 +12,7 @@ from chase import CHASE, needs_chase
 from images_drawn import write
 from numpy.typing import NDArray
 
-from unetsweep.images.copies import find_copies
+from unetsweep.images.duplicates import find_duplicates
 from unetsweep.images.fingerprints import turned_back
 from unetsweep.images.frames import bright_field
 from unetsweep.images.layout import Pair, find_pairs
@@ -106,7 +106,7 @@ def test_real_copies_are_found_wherever_they_lie_on_the_canvas(
         for eye, image in list(photographs.items())[:12]
         for side, change in (("a", first), ("b", second))
     }
-    seen = find_copies({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
+    seen = find_duplicates({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
     assert set(seen.groups) == {(f"train/{eye}-a", f"train/{eye}-b") for eye in list(photographs)[:12]}
     assert min(match.correlation for match in seen.matches) > 0.9
     assert seen.suspicious == ()
@@ -130,7 +130,7 @@ def test_no_two_real_eyes_are_taken_for_one_however_all_were_framed(
     photographs: Mapping[str, Picture], tmp_path: Path, change: Change
 ) -> None:
     pictures = {eye: np.asarray(change(image), np.uint8) for eye, image in photographs.items()}
-    seen = find_copies({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
+    seen = find_duplicates({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
     assert len(seen.groups) == 28
     assert len(seen.suspicious) <= 1
 
@@ -141,7 +141,7 @@ def test_drawn_copies_are_found_wherever_they_lie_on_the_canvas(sample: Path, tm
         image = cv2.imread(str(sample / "train" / "image" / f"{eye}.png"))
         pictures[f"{eye}-a"] = image
         pictures |= {f"{eye}-{n}": change(first(image)) for n, (first, change) in enumerate(CHANGES.values(), 10)}
-    seen = find_copies({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
+    seen = find_duplicates({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
     assert [{name[6:8] for name in group} for group in seen.groups] == [{"01"}, {"05"}, {"09"}]
 
 
@@ -150,8 +150,8 @@ def test_which_images_are_joined_hangs_on_no_name(sample: Path, tmp_path: Path) 
     for order in itertools.islice(itertools.permutations("abc"), 6):
         renamed = {f"{order[n % 3]}{n:02d}": pair for n, pair in enumerate(pairs)}
         again = [Pair(name, pair.image, pair.mask) for name, pair in sorted(renamed.items())]
-        seen = find_copies({"train": again}, tmp_path)  # one cache for all: it must not answer for other names
-        assert seen == find_copies({"train": again}, use_cache=False)
+        seen = find_duplicates({"train": again}, tmp_path)  # one cache for all: it must not answer for other names
+        assert seen == find_duplicates({"train": again}, use_cache=False)
         groups = {frozenset(renamed[name[6:]].name for name in group) for group in seen.groups}
         assert groups == {frozenset(f"{n + k:02d}" for k in range(4)) for n in (1, 5, 9)}
 
