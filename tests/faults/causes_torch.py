@@ -24,7 +24,7 @@ slurm: {{processes: 2, time: 10m, mem: 3G}}
 """
 SAME = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image")
 OURS: dict[str, Any] = {"trials": 1, "epochs": 40, "needs": ("torch",), "seconds": 120}
-CLOCKS = "unseen=15,result=3,hang=600,linger=30,reconciler=5"
+CLOCKS = "unseen=15,result=3,hang=600,exit_timeout=30,reconciler=5"
 TRAINS_S = 600.0
 """Two processes on two cores, of which others want some too."""
 

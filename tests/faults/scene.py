@@ -16,12 +16,12 @@ from bed import Bed, until
 from judge import Expected, Fact, read_facts
 
 HERE = Path(__file__).parent
-CLOCKS = "unseen=15,result=3,hang=8,linger=20,reconciler=5"
+CLOCKS = "unseen=15,result=3,hang=8,exit_timeout=20,reconciler=5"
 PATIENCE_S = 180.0
 """Far more than any fault needs: what has not come by then never comes."""
 QUIET_S = 90.0
 """Within so long of the last result nothing of the sweep may live: what hangs after its result is ended after 20 s
-(linger) and what makes no progress after 8 (hang); the rest is for a busy machine."""
+(exit_timeout) and what makes no progress after 8 (hang); the rest is for a busy machine."""
 SWEEP = """\
 name: {name}
 space: {{epochs: [{epochs}], batch_size: [4], learning_rate: [{rates}]}}

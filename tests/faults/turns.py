@@ -18,7 +18,7 @@ CORE = (
     "the controller killed and started again",
     "submit killed at every deed in turn",
     "submit killed after record",
-    "submit killed before reconciler job",
+    "submit killed before reconciler",
     "preempted by a higher partition",
     "node set down",
     "kill -9 of the batch shell",

@@ -139,7 +139,7 @@ def test_after_a_step_that_lives_on_when_its_result_is_there(
     (out / "result.json").touch()
     assert argument(told(), "--status") == "143"
     assert "alive=no" in told()
-    assert "the result is there for 2 s, and the step does not end" in logs(sent)
+    assert "the result has been there for 2 s and the processes still run; the job is ended" in logs(sent)
 
 
 def test_in_good_time_after_a_cancel_that_the_training_ignores(

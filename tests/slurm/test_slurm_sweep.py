@@ -131,9 +131,9 @@ def test_a_copied_or_moved_sweep_touches_no_job_until_it_is_adopted(place: Path,
 
     shutil.rmtree("results/copy")
     Path("results/grid").rename("results/moved")
-    assert "was moved here from" in unetsweep("cancel", "moved", check=2).stderr
+    assert "was moved from" in unetsweep("cancel", "moved", check=2).stderr
     assert set(cluster.run("squeue", "--me", "-h", "-r", "-o", "%i").split()) == at_work
-    assert "ended its jobs: " in unetsweep("adopt", "moved").stdout
+    assert "cancelled its jobs: " in unetsweep("adopt", "moved").stdout
     (place / "trainer.py").write_text(TRAINER.replace("SLEEP", "0.3"))
     unetsweep("submit", "results/moved/sweep.yaml")
     assert [result["state"] for result in until_ended("moved")] == ["complete"] * 4

@@ -1,7 +1,7 @@
 """How long is waited for what: by the executor, and by UNETSWEEP_CLOCKS where tests cannot wait.
 
-UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,linger=20,reconciler=5,watch=0.2,settle=0.5"   (seconds; linger and
-reconciler whole ones)
+UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,exit_timeout=20,reconciler=5,watch=0.2,settle=0.5"
+(seconds; exit_timeout and reconciler whole ones)
 """
 
 import os
@@ -35,7 +35,7 @@ _KINDS = {
     "unseen": float,
     "result": float,
     "hang": float,
-    "linger": int,
+    "exit_timeout": int,
     "reconciler": int,
     "watch": float,
     "settle": float,
