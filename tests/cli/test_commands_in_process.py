@@ -41,7 +41,7 @@ def test_a_trial_that_a_pass_proposed_while_the_sweep_was_cancelled_is_cancelled
         sweep.add_trials([late.pop()] if late else [], {})
         return real(*words, **more)
 
-    monkeypatch.setattr(_pass, "make_pass", reconcile_sweep)
+    monkeypatch.setattr(_pass, "reconcile_sweep", reconcile_sweep)
     monkeypatch.setattr("unetsweep.core.plan.schedule", lambda *_, **__: ([], "no job is started here"))
     done = CliRunner().invoke(cancel.command, [str(sweep.root)])
     assert done.exit_code == 0, done.output

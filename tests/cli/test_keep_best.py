@@ -30,7 +30,7 @@ def swept(place: Place, keep: str) -> Path:
 def test_when_all_has_ended_each_trials_best_checkpoint_is_left_and_works(place: Place):
     swept(place, "best")
     assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt"}
-    assert list((place.root() / "collectable_run").iterdir()) == []
+    assert list((place.root() / "collectable").iterdir()) == []
     assert "CollectCheckpoints" in (place.root() / "ledger.jsonl").read_text()
     best = place.root() / "runs/0000/checkpoints/best-2.ckpt"
     place.run("predict", best, "eyes/test/image", "--out", "masks")

@@ -72,7 +72,7 @@ def _attempts(root: Path, run: int, folder: Path, milestones: list[dict[str, int
         if len(parts) == 2:
             if why := trouble(path, lambda raw: (raw["token"], raw["index"], raw["at"], raw["milestones"][0]["trial"])):
                 yield _intent(root, run, number, path, why, milestones)
-        elif word in ("retries_reset_at", "retry_exempt"):
+        elif parts[1] in ("retries-reset", "retry-exempt"):
             if why := trouble(path):
                 yield written(path, why, {"at": written_at(path)}, "its being there")
         elif word == "exit":

@@ -47,7 +47,7 @@ def estimate(finished: Iterable[Finished], trainings: Sequence[Open], place: Job
     """Of all the open trainings together.
 
     >>> done = [Finished(4, 2.0, 10.0, 3000), Finished(4, 4.0, 10.0, 3000), Finished(4, 3.0, 40.0, 3000)]
-    >>> estimate(done, [Open(4, 100), Open(4, 20)], Place(gpus=2, cpus=3)).gpu_hours
+    >>> estimate(done, [Open(4, 100), Open(4, 20)], JobResources(gpus=2, cpus=3)).gpu_hours
     0.2111111111111111
     """
     if not trainings:

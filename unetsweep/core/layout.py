@@ -95,7 +95,7 @@ def stop(run: int) -> str:
 def requeue(run: int, claim: str) -> str:
     """Left by a training that stopped in good order before its milestones, and wants to go on later.
 
-    >>> again(3, "1-0")
+    >>> requeue(3, "1-0")
     'runs/0003/requeue-1-0.json'
     """
     return f"{run_dir(run)}/requeue-{claim}.json"
