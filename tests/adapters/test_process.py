@@ -14,6 +14,7 @@ import pytest
 from unetsweep import package
 from unetsweep.adapters import process
 from unetsweep.adapters.process import Identity, _start, boot_id
+from unetsweep.cli import main
 from unetsweep.worker import supervisor
 
 
@@ -106,3 +107,16 @@ def test_every_python_that_the_package_starts_is_told_so():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.List) and ast.unparse(node.elts[0] if node.elts else node) == "sys.executable":
                 assert ast.unparse(node.elts[1]) == "'-P'", f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("given", [":/lib", "/lib::/opt"])
+def test_the_command_imports_nothing_from_the_working_directory_for_an_empty_element_of_pythonpath(
+    given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", given)
+    monkeypatch.setattr(sys, "path", ["/lib", str(tmp_path), "/usr"])
+    monkeypatch.setattr(main, "program", lambda: None)
+    main.main()
+    assert str(tmp_path) not in sys.path
+    assert os.environ["PYTHONPATH"] == given.strip(":").replace("::", ":")

@@ -33,6 +33,8 @@ def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         "echo 'Submitted batch job 57 on cluster exa'",
         "echo 'Welcome to exa: 3 days left'; echo; echo ' 57 '; echo 'Good luck!'",
         "echo 'sbatch: error: quota is nearly full' >&2; echo 57; exit 2",
+        "echo 'Hello'; echo 'Submitted batch job 57'; kill -15 $$",
+        "echo 'Project 1234 has 56 hours left'; echo '57;exa'; echo 'sbatch: error: Invalid qos' >&2; exit 1",
     ],
 )
 def test_an_id_in_the_answer_is_a_job_whatever_the_status(answered, script: str) -> None:

@@ -41,6 +41,18 @@ def test_there_is_none_without_its_commands_or_without_a_cluster(commands: Path)
     assert not slurm.is_here()
 
 
+@pytest.mark.parametrize("sign", ["squeue", "scontrol", "SLURM_CONF"])
+def test_a_part_of_slurm_without_sbatch_is_no_clear_no(
+    commands: Path, monkeypatch: pytest.MonkeyPatch, sign: str
+) -> None:
+    if sign == "SLURM_CONF":
+        monkeypatch.setenv(sign, "/etc/slurm/slurm.conf")
+    else:
+        program(commands, sign, "exit 0")
+    with pytest.raises(SchedulerError, match=f"sbatch is not on PATH, but {sign} is .*, or say --executor local"):
+        slurm.is_here()
+
+
 def test_there_is_one_where_sinfo_answers(commands: Path) -> None:
     program(commands, "sbatch", "exit 1")
     program(commands, "sinfo", "echo gpu")
@@ -53,6 +65,7 @@ def test_there_is_one_where_sinfo_answers(commands: Path) -> None:
         (failing(DOWN), None, "Unable to contact slurm controller"),
         (failing("sinfo: error: Munge encode failed"), None, "Munge encode failed"),
         ("exit 3", None, "sinfo: exit status 3"),
+        ("kill -9 $$", None, "sinfo: exit status -9"),
         ("sleep 5", None, "sinfo gave no answer within 0.3 s"),
         (failing(NO_CLUSTER), "/gone/slurm.conf", "Could not establish a configuration source"),
         (None, None, "sinfo is not on PATH"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.adapters.batch_script import reconciler_script
+from unetsweep.adapters.batch_script import code_lines, reconciler_script
 from unetsweep.adapters.submitit_jobs import script
 from unetsweep.config.load import load
 from unetsweep.core import layout
@@ -120,6 +120,21 @@ def test_no_text_of_a_sweep_or_path_is_read_by_a_jobs_shell(place: Path):
     assert f"\n{place}/python\n-P\n-u\n-m\nsubmitit.core._submit\n{folder}\n" in calls
     assert f"submitter\n-P\n-m\nunetsweep\nexit-hook\n{sweep_dir}\n{TOKEN}\n" in calls
     assert f"PYTHONPATH={sweep_dir}/code/0123\n" in calls
+
+
+@pytest.mark.parametrize("given", [":/lib", "/lib:", "/lib::", "::/lib", "/lib::/opt:", ":", "", None])
+@pytest.mark.parametrize("code", [None, Path("/code")])
+def test_an_empty_element_of_pythonpath_brings_nobody_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, code: Path | None
+):
+    if given is None:
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+    else:
+        monkeypatch.setenv("PYTHONPATH", given)
+    lines = ["set -eu", *code_lines(code), *code_lines(code), 'printf %s "$PYTHONPATH"']
+    found = subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True).stdout
+    elements = ["/code"] * (code is not None) + [part for part in (given or "").split(":") if part]
+    assert found == ":".join(elements)
 
 
 def test_nor_by_a_reconcilers(place: Path):

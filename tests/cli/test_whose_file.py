@@ -124,6 +124,46 @@ def test_a_trial_without_trial_json_keeps_its_row_and_its_number(sweep: SweepDir
     assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("complete", 0.7)]
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("how", ["gone", "emptied", "named otherwise", "a file"])
+def test_a_trial_that_was_lost_is_named_in_its_row_and_its_point_is_not_trained_again(
+    sweep: SweepDir, number: int, how: str
+) -> None:
+    folder = sweep.root / f"trials/000{number}"
+    if how == "named otherwise":
+        folder.rename(sweep.root / f"trials/{number}")
+    else:
+        shutil.rmtree(folder)
+    if how == "emptied":
+        folder.mkdir()
+    elif how == "a file":
+        folder.write_text("")
+    rows = records(sweep.root).trials
+    assert [row.number for row in rows] == [0, 1, 2]
+    assert (rows[number].state, rows[number].result) == ("waiting", None)
+    assert f"trials/000{number}" in rows[number].reason
+    assert sweep.next_trial() == 3
+    assert [trial.number for trial in sweep.look().trials if trial.unreadable] == [number]
+    said = repaired(sweep)
+    assert f"put {folder} back from a backup" in repaired(sweep), said
+    assert f"or give the trial up: `unetsweep cancel s {number}`" in repaired(sweep)
+    sweep.cancel(number)
+    assert records(sweep.root).trials[number].reason
+
+
+def test_an_attempt_of_another_run_gives_nobody_a_job(sweep: SweepDir) -> None:
+    sweep.record_job(0, 1, "18808_0")
+    path = sweep.root / "runs/0002/attempts/1.json"
+    before = path.read_bytes()
+    shutil.copy(sweep.root / "runs/0000/attempts/1.json", path)
+    run = sweep.look().runs[2]
+    assert "found attempt 1 of run 0 in the place of attempt 1 of run 2" in (run.unreadable or "")
+    assert run.attempts == ()
+    repaired(sweep)
+    assert json.loads(path.read_bytes())["index"] == json.loads(before)["index"] == 2
+    assert sweep.look().runs[2].unreadable is None
+
+
 def test_an_empty_folder_is_no_trial(sweep: SweepDir) -> None:
     (sweep.root / "trials/0003").mkdir()
     assert [row.number for row in records(sweep.root).trials] == [0, 1, 2]

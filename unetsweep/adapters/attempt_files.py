@@ -15,6 +15,7 @@ from unetsweep.adapters.files import read_json
 from unetsweep.core import layout
 from unetsweep.core.causes import Cause
 from unetsweep.core.observation import Attempt, Ending
+from unetsweep.errors import StateError
 
 _ERROR = re.compile(r"error-\d+\.json")
 _FRAME = re.compile(r'^\s*File "(.*?)", line (\d+)', re.MULTILINE)
@@ -33,6 +34,17 @@ def read_attempts(root: Path, run: int, names: Collection[str], marks: Collectio
         refusals = attempts[-1].refusals + 1 if attempts and attempts[-1].refused else 0
         attempts.append(_attempt(root, run, number, marks, names, claims.get(number), errors, refusals))
     return tuple(attempts)
+
+
+def read_intent(path: str, run: int, number: int) -> dict[str, Any]:
+    """The attempt's first file; StateError where it is unreadable, or another attempt's: its job is not this run's."""
+    raw = read_json(path)  # a Path of each takes as long as reading it
+    found = raw.get("run"), raw.get("attempt")
+    if found != (run, number):
+        raise StateError(
+            f"{path}: found attempt {found[1]} of run {found[0]} in the place of attempt {number} of run {run}"
+        )
+    return raw
 
 
 def retries_reset_at(marks: Collection[str]) -> int:
@@ -55,7 +67,7 @@ def _attempt(
     def marked(what: str, path: str) -> dict[str, Any]:
         return read_json(f"{root}/{path}") if f"{number}.{what}.json" in marks else {}
 
-    intent = read_json(f"{root}/{layout.attempt(run, number)}")  # a Path of each takes as long as reading it
+    intent = read_intent(f"{root}/{layout.attempt(run, number)}", run, number)
     job = marked("job", layout.attempt_job(run, number))
     lost = marked("lost", layout.attempt_lost(run, number))
     end = marked("end", layout.attempt_end(run, number))
@@ -69,7 +81,7 @@ def _attempt(
         intent["token"],
         intent["index"],
         datetime.fromisoformat(intent["at"]),
-        milestones=tuple(sorted(each["epochs"] for each in intent.get("milestones", ()))),
+        milestones=tuple(sorted(each["epochs"] for each in intent["milestones"])),
         throttle=intent.get("throttle"),
         job_id=job.get("job_id"),
         claimed_by=claim.get("job_id"),

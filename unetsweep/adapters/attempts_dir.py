@@ -46,7 +46,8 @@ class AttemptsDir:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(needed)
             milestones = [{"trial": trial, "epochs": epochs} for trial, epochs in element.milestones]
-            content = {"token": token, "index": index, "at": at, "throttle": throttle, "milestones": milestones}
+            content = {"run": element.run, "attempt": element.attempt, "token": token, "index": index, "at": at}
+            content |= {"throttle": throttle, "milestones": milestones}
             content |= _overrides(element)
             files[self.root / layout.attempt(element.run, element.attempt)] = (element, content)
         created = link_all([(path, content) for path, (_, content) in files.items()])

@@ -70,12 +70,23 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
 
 
 def code_lines(code: Path | None) -> list[str]:
-    """The pinned package before all others; repeated after lines of the user's, which may say PYTHONPATH anew."""
+    """The pinned package before all others, and nothing from the working directory; repeated after lines of the user's,
+    which may say PYTHONPATH anew."""
+    lines = [
+        "# an empty element of PYTHONPATH would be the working directory",
+        "PYTHONPATH=${PYTHONPATH-}",
+        "while [[ $PYTHONPATH == *::* ]]; do PYTHONPATH=${PYTHONPATH//::/:}; done",
+        "PYTHONPATH=${PYTHONPATH#:} && export PYTHONPATH=${PYTHONPATH%:}",
+    ]
     if code is None:
-        return []
+        return lines
     first = shlex.quote(str(code))
     export = f'export PYTHONPATH={first}"${{PYTHONPATH:+:$PYTHONPATH}}"'
-    return ["# the package as it was at submission", f'case "${{PYTHONPATH-}}:" in {first}:*) ;; *) {export} ;; esac']
+    return [
+        *lines,
+        "# the package as it was at submission",
+        f'case "${{PYTHONPATH-}}:" in {first}:*) ;; *) {export} ;; esac',
+    ]
 
 
 def _beat(submission: Submission) -> list[str]:

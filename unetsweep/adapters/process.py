@@ -23,6 +23,15 @@ def program(module: str, *words: str, python: str | None = None) -> list[str]:
     return [python or sys.executable, "-P", "-m", module, *words]
 
 
+def without_empty(search_path: str) -> str:
+    """A PYTHONPATH without its empty elements, each of which means the working directory.
+
+    >>> without_empty(":/lib::/opt:")
+    '/lib:/opt'
+    """
+    return os.pathsep.join(filter(None, search_path.split(os.pathsep)))
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """One process of one boot of one machine."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep import contract
+from unetsweep.adapters.attempt_files import read_intent
 from unetsweep.adapters.files import link_json, read_json
 from unetsweep.adapters.progress_files import read_progress
 from unetsweep.adapters.repairs import (
@@ -70,7 +71,8 @@ def _attempts(root: Path, run: int, folder: Path, milestones: list[dict[str, int
             continue
         number, word = int(parts[0]), parts[1].partition("-")[0]
         if len(parts) == 2:
-            if why := trouble(path, lambda raw: (raw["token"], raw["index"], raw["at"], raw["milestones"][0]["trial"])):
+            why = trouble(path, lambda raw: (raw["token"], raw["index"], raw["at"], raw["milestones"][0]["trial"]))
+            if why := why or _of_another(path, run, number):
                 yield _intent(root, run, number, path, why, milestones)
         elif parts[1] in ("retries-reset", "retry-exempt"):
             if why := trouble(path):
@@ -82,9 +84,17 @@ def _attempts(root: Path, run: int, folder: Path, milestones: list[dict[str, int
             yield quarantined(path, why, MARKS[word][0])
 
 
+def _of_another(path: Path, run: int, number: int) -> str | None:
+    try:
+        read_intent(str(path), run, number)
+    except StateError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return None
+
+
 def _intent(root: Path, run: int, number: int, path: Path, why: str, milestones: list[dict[str, int]]) -> Finding:
     """From the one submission that names it; where none does, as an attempt that was given up."""
-    found = []
+    found, whose = [], {"run": run, "attempt": number}
     for folder in sorted((root / layout.SUBMISSIONS).glob("*")):
         try:
             intent = read_json(folder / "intent.json")
@@ -95,9 +105,9 @@ def _intent(root: Path, run: int, number: int, path: Path, why: str, milestones:
     if len(found) == 1:
         token, index, at = found[0]
         throttle = _throttle(root, token)
-        content = {"token": token, "index": index, "at": at, "throttle": throttle, "milestones": milestones}
+        content = whose | {"token": token, "index": index, "at": at, "throttle": throttle, "milestones": milestones}
         return written(path, why, content, f"submission {token}")
-    content = {"token": NOBODY, "index": 0, "at": written_at(path), "throttle": None, "milestones": milestones}
+    content = whose | {"token": NOBODY, "index": 0, "at": written_at(path), "throttle": None, "milestones": milestones}
     plain = written(path, why, content, "nothing: no submission tells of it")
     lost = {"reason": "its intent was torn", "cause": "VANISHED", "at": written_at(path)}
 

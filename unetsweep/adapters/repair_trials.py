@@ -7,8 +7,8 @@ from pathlib import Path
 from unetsweep import contract
 from unetsweep.adapters.files import read_json, utc_now
 from unetsweep.adapters.repairs import Finding, for_user, quarantined, trouble, written, written_at
-from unetsweep.adapters.sweep_look import listed, numbered
-from unetsweep.adapters.trial_files import check_config, read_config, read_result, read_trial, rebuilt
+from unetsweep.adapters.sweep_look import numbered, trials
+from unetsweep.adapters.trial_files import check_config, name_of, read_config, read_result, read_trial, rebuilt
 from unetsweep.contract import Result
 from unetsweep.core import layout
 from unetsweep.core.spec import SweepSpec
@@ -18,10 +18,13 @@ from unetsweep.errors import StateError
 
 def findings(root: Path, spec: SweepSpec | None) -> Iterator[Finding]:
     """Of every trial. `spec`: the sweep, where its file can be read."""
+    known = dict(trials(root))
     for number, folder in numbered(root / layout.TRIALS):
-        names = listed(folder)
-        if not names:
+        if number not in known:
             yield Finding(folder, "a trial's folder without a file", "taken away", folder.rmdir)
+    for number, folder in known.items():
+        if folder.exists() and not folder.is_dir():
+            yield quarantined(folder, "found a file, not a trial's folder", "now it counts as a lost trial")
             continue
         yield from _point(root, number, folder, spec)
         yield from _ends(root, number, folder)
@@ -38,8 +41,10 @@ def _point(root: Path, number: int, folder: Path, spec: SweepSpec | None) -> Ite
     ):
         no_config = "found the config of another trial"
     if no_trial is not None and no_config is not None:
-        run = root / layout.run_dir(number)
-        advice = f"which point it was is not known; delete {folder} and {run}, and it is proposed anew"
+        advice = (
+            f"which point it was is not known; put {folder} back from a backup, or give the trial up: "
+            f"`unetsweep cancel {name_of(root)} {number}`"
+        )
         yield for_user(trial, f"{no_trial}; and config.json: {no_config}", advice)
     elif no_trial is not None:
         content = rebuilt(number, read_config(folder), _run_of(root, number))

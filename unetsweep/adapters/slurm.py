@@ -34,6 +34,8 @@ _DUMP_S = 2.0
 """What a process gets to write its stacks."""
 _DUMP_ASK_S = 10.0
 """How long scancel may take to pass the signal on: it tries for a minute where a job cannot take it."""
+_COMMANDS = ("sinfo", "squeue", "scontrol", "srun")
+"""Beside sbatch, what tells that a machine belongs to a cluster."""
 _AT_ONCE = 1000
 """Ids on one command line: 16 letters each stay far below the kernel's bound."""
 
@@ -78,11 +80,18 @@ def ask(command: Sequence[str], timeout: float) -> str:
 def is_here(timeout: float = 20.0) -> bool:
     """Whether this machine has SLURM: its commands, and a cluster that they speak to.
 
-    SchedulerError: nobody knows, because sinfo failed or gave no answer within `timeout` seconds. That is no "no":
-    trainings that were meant for a cluster would begin on its login node.
+    SchedulerError: nobody knows, because only a part of SLURM is found here, or because sinfo failed or gave no answer
+    within `timeout` seconds. That is no "no": trainings that were meant for a cluster would begin on its login node.
     """
     if shutil.which("sbatch") is None:
-        return False
+        signs = [f"{name} is there" for name in _COMMANDS if shutil.which(name)]
+        signs += ["SLURM_CONF is set"] if "SLURM_CONF" in os.environ else []
+        if not signs:
+            return False
+        raise SchedulerError(
+            f"sbatch is not on PATH, but {signs[0]}, so nothing is started on this machine by itself: "
+            "load SLURM's module, or say --executor local"
+        )
     try:
         ask(slurm_text.SINFO, timeout)
     except SchedulerError as error:

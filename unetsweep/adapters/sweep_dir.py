@@ -149,7 +149,8 @@ class SweepDir(AttemptsDir):
         None: each has its own.
 
         A trial's files come together, by the renaming of their folder. A number that another reconciliation has taken
-        meanwhile stays that one's, and with it the run of that number; returned are those that are ours.
+        meanwhile stays that one's, and with it the run of that number. A trial that would share such a run is not made,
+        nor is any after it, so that the numbers have no gap. Returned are those that are ours.
         """
         start = self.next_trial() if first is None else first
         run_of = dict(enumerate(runs, start)) if runs is not None else {}
@@ -164,9 +165,11 @@ class SweepDir(AttemptsDir):
             files.append((made / layout.TRIAL, about))
         link_all(files)
         ours: list[int] = []
+        is_over = False
         for number, made in folders.items():
             run = run_of.get(number, number)
-            if start <= run < number and run not in ours:
+            is_over = is_over or (start <= run < number and run not in ours)
+            if is_over:
                 shutil.rmtree(made)  # its run is another reconciliation's, of some other point perhaps
             elif rename_folder(made, self.root / layout.trial_dir(number)):
                 ours.append(number)
@@ -203,6 +206,7 @@ class SweepDir(AttemptsDir):
 
     def cancel(self, trial: int) -> None:
         """Write down that the user cancelled it: SLURM forgets a cancelled pending element at once."""
+        (self.root / layout.trial_dir(trial)).mkdir(exist_ok=True)  # its files may be lost
         link_json(self.root / layout.trial_dir(trial) / layout.CANCELLED, {"at": self._now().isoformat()})
 
     def stop(self) -> None:

@@ -1,9 +1,9 @@
 """Reading a sweep's directory: what is in it, as facts. Nothing is written here.
 
 Rule 1: of ended trials nothing is opened; their folders are only counted.
-Rule 2: an empty folder, which a reconciliation that died may leave, is no trial. One that has files and lacks
-        trial.json is: it keeps its number, and is named. Where trials/ itself cannot be read nothing is said of any of
-        them.
+Rule 2: trials are numbered without a gap, and a run exists only after its trial. So a number without a folder, below
+        the highest of trials/ and runs/, is a trial that was lost: it keeps its number, and is named. So does one that
+        lacks trial.json. Where trials/ itself cannot be read nothing is said of any of them.
 Rule 3: an unreadable file of a run stops that run's trials, one of a trial that trial, and no other's.
 """
 
@@ -31,8 +31,8 @@ def look(root: Path) -> Observation:
     for number, folder in _trials(root):
         if os.path.lexists(f"{folder}/{layout.RESULT}"):  # one question a trial: there may be a hundred thousand
             ended.append(number)
-        elif (trial := _open_trial(number, Path(folder))) is not None:
-            trials.append(trial)
+        else:
+            trials.append(_open_trial(number, Path(folder)))
     wanted: dict[int, dict[int, str]] = {trial.run: {} for trial in trials}
     for trial in trials:
         wanted[trial.run][trial.epochs] = trial.config_id
@@ -47,19 +47,15 @@ def look(root: Path) -> Observation:
     )
 
 
-def _open_trial(number: int, folder: Path) -> Trial | None:
-    """A trial without a result; None where its files never came."""
-    names = set(os.listdir(folder))
-    if not names:
-        return None
-    return open_trial(number, folder, cancelled=layout.CANCELLED in names)
+def _open_trial(number: int, folder: Path) -> Trial:
+    """A trial without a result."""
+    return open_trial(number, folder, cancelled=os.path.lexists(f"{folder}/{layout.CANCELLED}"))
 
 
 def trials(root: Path) -> Iterator[tuple[int, Path]]:
-    """Number and folder of every trial, also of one that lacks files. StateError: nobody can say which there are."""
-    for number, name in _trials(root):
-        if os.path.exists(f"{name}/{layout.TRIAL}") or os.listdir(name):
-            yield number, Path(name)
+    """Number and folder of every trial, also of one whose files are lost. StateError: nobody can say which there
+    are."""
+    return ((number, Path(name)) for number, name in _trials(root))
 
 
 def _trials(root: Path) -> Iterator[tuple[int, str]]:
@@ -67,7 +63,19 @@ def _trials(root: Path) -> Iterator[tuple[int, str]]:
     with damage_named(folder):
         if not folder.is_dir() and (root / layout.SPEC).exists():  # a sweep has it before its YAML file
             raise StateError(f"{folder}: this folder is missing, and with it every trial; put it back from a backup")
-        yield from _named(folder)
+        there = list(_named(folder))
+    highest = max((number for number, _ in _named(root / layout.RUNS)), default=-1)
+    while there and there[-1][0] > highest and _is_empty(there[-1][1]):  # of a reconciliation that died
+        there.pop()
+    for number in range(max(highest, there[-1][0] if there else -1) + 1):
+        yield number, f"{folder}/{number:04d}"
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return False
 
 
 def numbered(folder: Path) -> Iterator[tuple[int, Path]]:
@@ -81,7 +89,7 @@ def _named(folder: Path) -> Iterator[tuple[int, str]]:
         names = os.listdir(folder)
     except FileNotFoundError:
         return
-    for number in sorted(int(name) for name in names if name.isdecimal()):
+    for number in sorted(int(name) for name in names if name.isdecimal() and name == f"{int(name):04d}"):
         yield number, f"{folder}/{number:04d}"
 
 

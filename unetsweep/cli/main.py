@@ -2,11 +2,13 @@
 
 import errno
 import importlib
+import os
 import sys
 
 import click
 
 from unetsweep import __version__
+from unetsweep.adapters.process import without_empty
 from unetsweep.errors import NO_ROOM, StateError, UnetsweepError
 
 COMMANDS = {
@@ -72,8 +74,18 @@ def _is_file(error: UnetsweepError) -> bool:
     return type(error) is StateError and "`unetsweep repair" not in str(error)
 
 
+def _leave_out_working_directory() -> None:
+    """Nothing is imported from there, neither here nor by a job, because PYTHONPATH has an empty element."""
+    given = os.environ.get("PYTHONPATH", "")
+    kept = os.environ["PYTHONPATH"] = without_empty(given)
+    if kept != given:
+        here = os.getcwd()
+        sys.path[:] = [path for path in sys.path if path != here or here in kept.split(os.pathsep)]
+
+
 def main() -> None:
     """Run it; errors meant for people are printed as such, bugs keep their tracebacks."""
+    _leave_out_working_directory()
     try:
         program()
     except UnetsweepError as error:
