@@ -41,7 +41,7 @@ test-faults: $(READY) ## Cause every fault three times on real SLURMs and judge;
 test-all: check test test-slurm test-faults simulate ## Run everything that there is, for hours; see docs/testing.md
 	$(PYTEST) -m thorough
 	TESTBED_VARIANT=dbd $(PYTEST) -m 'slurm and not thorough' tests/slurm
-	HYPOTHESIS_EXAMPLES=1000 $(PYTEST) tests/core tests/config tests/report tests/images
+	HYPOTHESIS_EXAMPLES=1000 $(PYTEST) tests/core tests/config tests/report tests/datasets
 	$(BIN)/python tests/planted.py
 
 coverage: $(READY) ## Run the tests of `make test` and show which lines and branches they reach

@@ -18,7 +18,7 @@ SIZE = 512
 
 
 def main() -> bool:
-    from unetsweep.images.sample import draw_sample
+    from unetsweep.datasets.sample import draw_sample
 
     eyes = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory() as folder:

@@ -42,7 +42,7 @@ def times(log: Path, word: str) -> list[float]:
 
 
 def main() -> bool:
-    from unetsweep.adapters.slurm import available
+    from unetsweep.schedulers.slurm.commands import available
 
     trials = int(sys.argv[1]) if len(sys.argv) > 1 else 16
     scale = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0

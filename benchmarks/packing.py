@@ -27,7 +27,7 @@ WAYS = {
 
 
 def main() -> bool:
-    from unetsweep.adapters.slurm import available
+    from unetsweep.schedulers.slurm.commands import available
 
     if not available():
         print("packing: no SLURM answers here, so this is left out; `make slurm-up` starts one", file=sys.stderr)

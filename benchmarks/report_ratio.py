@@ -25,11 +25,11 @@ IMAGES = 20
 def make(root: Path, trials: int) -> None:
     """A sweep whose trials are all complete, with results as our trainer leaves them."""
     from unetsweep import contract
-    from unetsweep.adapters.files import link_all
-    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.atomic import link_all
     from unetsweep.config.written import as_yaml
-    from unetsweep.core import layout
+    from unetsweep.core import paths
     from unetsweep.core.spec import Choices, Range, Space, StudySpec, SweepSpec
+    from unetsweep.store.sweep_dir import SweepDir
 
     data = contract.DataConfig(root=str(root.parent), split=contract.Split(groups="groups.csv"))
     space = Space(Choices((100,)), Choices((4,)), Range(1e-5, 1e-1, log=True))
@@ -41,14 +41,14 @@ def make(root: Path, trials: int) -> None:
     results = []
     for number in directory.add_trials(configs, {"sampler": "random"}):
         result = contract.encode(finished(number, draw))
-        results.append((root / layout.trial_dir(number) / layout.RESULT, result))
+        results.append((root / paths.trial_dir(number) / paths.RESULT, result))
     link_all(results)
 
 
 def finished(number: int, draw: random.Random) -> "Result":
     """A result as a training of the set of 100 leaves it."""
     from unetsweep.contract import Result
-    from unetsweep.images.scores import DATA_SET, OVER_IMAGES
+    from unetsweep.datasets.scores import DATA_SET, OVER_IMAGES
 
     per_image = tuple(
         {"image": f"{image}.png", "tp": 900, "fp": 80, "fn": 120, "iou": draw.random(), "loss": draw.random()}

@@ -26,22 +26,22 @@ HEADING = "| what | trials | seconds | of that CPU | peak memory, MB |\n|---|---
 def make(root: Path, trials: int) -> None:
     """A sweep in its middle: the last `SLOTS` trials train, all before them are complete."""
     from unetsweep import contract
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.core import layout
+    from unetsweep.core import paths
+    from unetsweep.store.sweep_dir import SweepDir
 
     directory = SweepDir(root)
     directory.create("name: many\n", "slurm")
     token, at = "a" * 12, (directory._now() - timedelta(hours=1)).isoformat()
     for number in range(trials):
         config = contract.TrialConfig(contract.DataConfig("images"), 8, 4, 1e-3 + 1e-8 * number)
-        folder = root / layout.trial_dir(number)
+        folder = root / paths.trial_dir(number)
         folder.mkdir()
-        _write(folder / layout.CONFIG, contract.encode(config))
-        _write(folder / layout.TRIAL, directory._trial_file(number, config, {"sampler": "random", "seed": 0}))
+        _write(folder / paths.CONFIG, contract.encode(config))
+        _write(folder / paths.TRIAL, directory._trial_file(number, config, {"sampler": "random", "seed": 0}))
         if number < trials - SLOTS:  # no reconciliation opens the runs of trials that have ended, so they are left out
-            _write(folder / layout.RESULT, contract.encode(contract.Result(trial=number, val_iou=0.5, epochs=8)))
+            _write(folder / paths.RESULT, contract.encode(contract.Result(trial=number, val_iou=0.5, epochs=8)))
             continue
-        run, index = root / layout.run_dir(number), number - (trials - SLOTS)
+        run, index = root / paths.run_dir(number), number - (trials - SLOTS)
         for name in ("attempts", "claims", "milestones"):
             (run / name).mkdir(parents=True)
         milestones = [{"trial": number, "epochs": 8}]
@@ -103,20 +103,20 @@ class Queue:
 
 def one_pass(root: Path, trials: int, ended: int) -> dict[str, float]:
     """In this process: seconds and peak memory of a reconciliation that finds so many endings."""
-    from unetsweep.adapters.clock import SystemClock
-    from unetsweep.adapters.reconciler_files import ReconcilerJobs
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._study import JournalStudy
-    from unetsweep.core import layout
+    from unetsweep.clock import SystemClock
+    from unetsweep.core import paths
     from unetsweep.core.ports import ReconcilerRequest
     from unetsweep.core.spec import Resources
-    from unetsweep.shell.reconcile import reconcile
-    from unetsweep.shell.world import World
+    from unetsweep.reconcile.context import World
+    from unetsweep.reconcile.loop import reconcile
+    from unetsweep.search.study import JournalStudy
+    from unetsweep.store.reconciler_jobs import ReconcilerJobs
+    from unetsweep.store.sweep_dir import SweepDir
 
     for number in range(trials - SLOTS, trials - SLOTS + ended):
-        _write(root / layout.run_dir(number) / "milestones" / "8.json", {"state": "complete", "val_iou": 0.6})
+        _write(root / paths.run_dir(number) / "milestones" / "8.json", {"state": "complete", "val_iou": 0.6})
     spec, directory = spec_of(trials), SweepDir(root)
-    study = JournalStudy(root / layout.STUDY)
+    study = JournalStudy(root / paths.STUDY)
     world = World(
         spec,
         directory,

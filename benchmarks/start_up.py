@@ -26,7 +26,7 @@ DECODING = f"{IMPORTS}; data.read(contract.config_from(json.load(open(sys.argv[1
 
 def main() -> bool:
     from unetsweep.contract import SCHEMA
-    from unetsweep.images.sample import draw_sample
+    from unetsweep.datasets.sample import draw_sample
 
     eyes = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory() as folder:

@@ -106,13 +106,13 @@ def idle(place: Place, submit: tuple[str, ...], what: str, squeues: int) -> bool
 
 def ended(place: Place, submit: tuple[str, ...], trials: int) -> bool:
     """The same when all have results: what is ended is not opened again."""
-    from unetsweep.adapters.files import link_all
+    from unetsweep.atomic import link_all
     from unetsweep.contract import Result, encode
-    from unetsweep.core import layout
+    from unetsweep.core import paths
 
     root = place.folder / "results" / "many"
     result = encode(Result(val_iou=0.5))
-    link_all([(root / layout.trial_dir(number) / layout.RESULT, result) for number in range(trials)])
+    link_all([(root / paths.trial_dir(number) / paths.RESULT, result) for number in range(trials)])
     kept = idle(place, submit, f"{trials} ended trials", 0)
     text, _, _ = place.unetsweep(*submit, code=OPENED)
     (opened,) = [row.split()[1:] for row in text.splitlines() if row.startswith("opened")]
@@ -121,7 +121,7 @@ def ended(place: Place, submit: tuple[str, ...], trials: int) -> bool:
 
 
 def main() -> bool:
-    from unetsweep.adapters.slurm import available
+    from unetsweep.schedulers.slurm.commands import available
 
     trials = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     if not available():

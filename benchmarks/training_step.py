@@ -31,8 +31,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.timing import line
 from unetsweep.contract import DataConfig, ModelConfig, Split, TrainerConfig, TrialConfig
+from unetsweep.datasets.sample import draw_sample
 from unetsweep.errors import TrainingError
-from unetsweep.images.sample import draw_sample
 from unetsweep.training import data, run
 from unetsweep.training.batch_norm import BatchNorm
 from unetsweep.training.module import sample_losses

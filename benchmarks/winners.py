@@ -2,7 +2,7 @@
 
 `python -m benchmarks.winners [SWEEPS]` prints the tables of docs/statistics.md: SWEEPS drawn sweeps a row (default
 2000; some minutes), the same on every machine. Equal configs give false winners (the set of the best has one member),
-a planted gain gives found ones. `tests/report/drawn_sweeps.py` draws them, `unetsweep.report.leaders` judges.
+a planted gain gives found ones. `tests/report/drawn_sweeps.py` draws them, `unetsweep.analysis.significance` judges.
 """
 
 import statistics
@@ -14,12 +14,12 @@ import numpy as np
 from numpy.random import Generator
 
 from tests.report import drawn_sweeps as drawn
-from unetsweep.report import leaders
-from unetsweep.report.leaders import Repeats
+from unetsweep.analysis import significance
+from unetsweep.analysis.significance import Repeats
 
 OURS, OVER_IMAGES, OVER_SEEDS, HILLIS = "unetsweep", "t over images", "t over seeds", "Hillis's df"
 JUDGES: Mapping[str, drawn.Judge] = {
-    OURS: leaders.p_of,
+    OURS: significance.p_of,
     OVER_IMAGES: drawn.over_images,
     OVER_SEEDS: drawn.over_seeds,
     HILLIS: drawn.hillis,
@@ -35,7 +35,7 @@ def sets(draw: Draw, sweeps: int, groups: Mapping[str, str] | None = None) -> Se
         confirmed = draw(np.random.default_rng(number))
         for name, judge in JUDGES.items():
             with drawn.judged_by(judge):
-                found[name].append(drawn.best_set(leaders.contenders(confirmed, groups=groups)))
+                found[name].append(drawn.best_set(significance.contenders(confirmed, groups=groups)))
     return found
 
 

@@ -1,6 +1,6 @@
 """Stand-ins that keep the ports' promises: a cluster in a dictionary, a study in memory, a clock that only we move.
 
-Rule 1: FakeScheduler passes adapters/scheduler_contract.py, as the real ones do.
+Rule 1: FakeScheduler passes schedulers/scheduler_contract.py, as the real ones do.
 Rule 2: its jobs keep the worker's rules: the run comes from (token, index), the claim before the work,
         and who finds results, a later claim or an attempt given up, leaves.
 """
@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from unetsweep.adapters.files import link_json, read_json, write_json
-from unetsweep.core import layout
+from unetsweep.atomic import link_json, write_json
+from unetsweep.bounded_json import read_json
+from unetsweep.core import paths
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
@@ -175,22 +176,22 @@ class FakeScheduler:
         if self.root is None:
             return
         run, attempt = self.run_of(each)
-        folder = self.root / layout.run_dir(run)
-        intent = read_json(self.root / layout.attempt(run, attempt))
-        is_lost = (self.root / layout.attempt_lost(run, attempt)).exists()
+        folder = self.root / paths.run_dir(run)
+        intent = read_json(self.root / paths.attempt(run, attempt))
+        is_lost = (self.root / paths.attempt_lost(run, attempt)).exists()
         if (intent["token"], intent["index"]) != (each.job.token, each.job.index) or is_lost or self._results(run):
             self._become(each, JobState.ENDED, "COMPLETED")
             return
         (folder / "claims").mkdir(exist_ok=True)
-        assert link_json(self.root / layout.claim(run, attempt, 0), {"job_id": each.job.job_id})
+        assert link_json(self.root / paths.claim(run, attempt, 0), {"job_id": each.job.job_id})
         self.trained.append(run)
 
     def finish(self, each: FakeJob) -> None:
         """It leaves its results, and ends."""
         if self.root is not None:
             run, attempt = self.run_of(each)
-            for milestone in read_json(self.root / layout.attempt(run, attempt))["milestones"]:
-                path = self.root / layout.run_dir(run) / layout.milestone(milestone["epochs"])
+            for milestone in read_json(self.root / paths.attempt(run, attempt))["milestones"]:
+                path = self.root / paths.run_dir(run) / paths.milestone(milestone["epochs"])
                 path.parent.mkdir(exist_ok=True)
                 write_json(path, {"state": "complete", "val_iou": 0.5 + run / 100, "job_id": each.job.job_id})
         self._become(each, JobState.ENDED, "COMPLETED")
@@ -206,13 +207,13 @@ class FakeScheduler:
     def run_of(self, each: FakeJob) -> tuple[int, int]:
         """(run, attempt), by token and index as a real job finds it."""
         assert self.root is not None
-        intent = read_json(self.root / layout.submission(each.job.token) / "intent.json")
+        intent = read_json(self.root / paths.submission(each.job.token) / "intent.json")
         run, attempt = intent["elements"][each.job.index]
         return run, attempt
 
     def _results(self, run: int) -> bool:
         assert self.root is not None
-        return (self.root / layout.run_dir(run) / "milestones").exists()
+        return (self.root / paths.run_dir(run) / "milestones").exists()
 
     def _become(self, each: FakeJob, state: JobState, word: str) -> None:
         ended = self.clock.now() if state in DEATHS else None

@@ -397,13 +397,13 @@ def import_everything(*, torch: bool) -> None:
         if not module.name.endswith("__main__") and (torch or not module.name.startswith("unetsweep.training")):
             importlib.import_module(module.name)
     assert torch or "torch" not in sys.modules
-    from unetsweep import package
-    from unetsweep.adapters import pinned_code, process
+    from unetsweep import package, process
+    from unetsweep.store import code_snapshot
 
     process.start = start  # what our own processes start is forked too
     # what they run is what was imported here: git is asked once about it, and not at each submit
-    commit, diff = pinned_code._commit(package.folder()), pinned_code._diff(package.folder())
-    pinned_code._commit, pinned_code._diff = lambda _: commit, lambda _: diff
+    commit, diff = code_snapshot._commit(package.folder()), code_snapshot._diff(package.folder())
+    code_snapshot._commit, code_snapshot._diff = lambda _: commit, lambda _: diff
 
 
 # ---- a process that was forked

@@ -18,9 +18,9 @@ from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_sco
 from torchmetrics.classification import BinaryF1Score, BinaryJaccardIndex, BinaryPrecision, BinaryRecall
 
 from unetsweep.contract import ModelConfig
-from unetsweep.images.layout import Pair
-from unetsweep.images.read import Images, read_pairs
-from unetsweep.images.scores import under_other_masks
+from unetsweep.datasets.layout import Pair
+from unetsweep.datasets.reading import Images, read_pairs
+from unetsweep.datasets.scores import under_other_masks
 from unetsweep.training.evaluate import Scores, evaluate
 from unetsweep.training.unet import UNet
 

@@ -58,7 +58,7 @@ ERRORS = (
     ),
     Error(
         "reproduce names what differs between the two surroundings",
-        "unetsweep/report/reproduced.py",
+        "unetsweep/analysis/reproducibility.py",
         'SURROUNDINGS = ("versions", "hardware", "threads", "code", "micro_batch")',
         'SURROUNDINGS = ("versions", "hardware", "code", "micro_batch")',
         ("tests/cli/test_reproduce.py",),
@@ -66,7 +66,7 @@ ERRORS = (
     ),
     Error(
         "no process trains on unseen when its supervisor is killed",
-        "unetsweep/adapters/process.py",
+        "unetsweep/process.py",
         "libc.prctl(1, signal.SIGKILL)",
         "libc.prctl(1, 0)",
         ("tests/cli/test_local_sweep.py",),
@@ -74,7 +74,7 @@ ERRORS = (
     ),
     Error(
         "a requeued job is accounted for all its times",
-        "unetsweep/adapters/slurm_accounts.py",
+        "unetsweep/schedulers/slurm/accounting.py",
         '"--parsable2", "--duplicates", "--noconvert"',
         '"--parsable2", "--noconvert"',
         ("tests/slurm/test_slurm_costs.py",),
@@ -90,18 +90,18 @@ ERRORS = (
     ),
     Error(
         "validation never shows an eye that training has seen",
-        "unetsweep/images/split.py",
+        "unetsweep/datasets/splits.py",
         "training = tuple(sorted((p for p in pairs if group_of[p.name] not in names), key=lambda p: p.name))",
         "training = tuple(sorted((p for p in pairs if p.name not in names), key=lambda p: p.name))",
-        ("tests/images/test_images_split.py", "tests/images/test_manifest.py"),
+        ("tests/datasets/test_dataset_splits.py", "tests/datasets/test_manifest.py"),
         "test_80_images_in_20_groups_of_4_give_60_and_20",
     ),
     Error(
         "a study that a killed pass left behind is brought up to date by the next one",
-        "unetsweep/shell/apply.py",
+        "unetsweep/reconcile/apply.py",
         "        world.study.fall_behind()\n",
         "        pass\n",
-        ("tests/shell", "tests/simulation"),
+        ("tests/reconcile", "tests/simulation"),
         "test_every_trial_is_trained_once_and_told_once_wherever_the_first_pass_dies",
     ),
     Error(

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from unetsweep.adapters.collectable_files import CollectableRuns
-from unetsweep.adapters.files import write_json
-from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.cli import _pass, _prepare, cancel, exit_hook, main, repair, report, status
-from unetsweep.cli._records import records
+from unetsweep.analysis.records import records
+from unetsweep.app import prepare, reconcile
+from unetsweep.atomic import write_json
+from unetsweep.cli import cancel, exit_hook, main, repair, report, status
 from unetsweep.cli.retry import _not_passed
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
@@ -19,6 +18,8 @@ from unetsweep.contract import DataConfig, Result, TrialConfig, encode
 from unetsweep.core.actions import Element
 from unetsweep.core.spec import Choices, RunSpec, Space, SweepSpec
 from unetsweep.errors import UsageError
+from unetsweep.store.collectable_runs import CollectableRuns
+from unetsweep.store.sweep_dir import SweepDir
 
 DATA = DataConfig("images")
 
@@ -35,13 +36,13 @@ def sweep(tmp_path: Path) -> SweepDir:
 def test_a_trial_that_a_pass_proposed_while_the_sweep_was_cancelled_is_cancelled_too(
     sweep: SweepDir, monkeypatch: pytest.MonkeyPatch
 ):
-    real, late = _pass.reconcile_sweep, [TrialConfig(DATA, 16, 4, 1e-3)]
+    real, late = reconcile.reconcile_sweep, [TrialConfig(DATA, 16, 4, 1e-3)]
 
     def reconcile_sweep(*words, **more):
         sweep.add_trials([late.pop()] if late else [], {})
         return real(*words, **more)
 
-    monkeypatch.setattr(_pass, "reconcile_sweep", reconcile_sweep)
+    monkeypatch.setattr(reconcile, "reconcile_sweep", reconcile_sweep)
     monkeypatch.setattr("unetsweep.core.plan.schedule", lambda *_, **__: ([], "no job is started here"))
     done = CliRunner().invoke(cancel.command, [str(sweep.root)])
     assert done.exit_code == 0, done.output
@@ -102,7 +103,7 @@ def test_a_trial_that_its_run_has_passed_stops_a_retry_only_where_it_is_named(
 def test_runs_are_marked_before_the_sweep_says_that_they_are_cleared(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
     (sweep.root / "runs/0000").mkdir(parents=True, exist_ok=True)
     spec = replace(load(sweep.root / "sweep.yaml"), run=RunSpec(keep_checkpoints="best"))
-    _, write = _prepare._update(spec, sweep, Path("s.yaml"), {})
+    _, write = prepare._update(spec, sweep, Path("s.yaml"), {})
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt

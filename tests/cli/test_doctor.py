@@ -10,17 +10,16 @@ from typing import Any
 
 import pytest
 
-from unetsweep.adapters import doctor_disk, doctor_payload
-from unetsweep.adapters.doctor_node import node_facts
-from unetsweep.adapters.doctor_slurm import parse_partition_rows
-from unetsweep.cli._doctor import probed, workspace
 from unetsweep.cli.doctor import SIGNALS
-from unetsweep.core import doctor_cluster, doctor_places
-from unetsweep.core.doctor import BROKEN, LIMITED, OK, UNKNOWN, Fact, Row, judge
-from unetsweep.core.doctor_advice import advice
 from unetsweep.core.spec import Resources
+from unetsweep.doctor import cluster_rules, disk, node_rules, payload
+from unetsweep.doctor.advice import advice
+from unetsweep.doctor.cluster import parse_partition_rows
+from unetsweep.doctor.examine import probed, workspace
+from unetsweep.doctor.node import node_facts
+from unetsweep.doctor.rules import BROKEN, LIMITED, OK, UNKNOWN, Fact, Row, judge
 
-RULES = {**doctor_cluster.RULES, **doctor_places.RULES}
+RULES = {**cluster_rules.RULES, **node_rules.RULES}
 PARTITIONS = (
     "PartitionName=gpu AllowGroups=ALL Default=NO MaxTime=1-00:00:00 DefaultTime=NONE PreemptMode=OFF State=UP\n"
     "PartitionName=cpu AllowGroups=ALL Default=YES MaxTime=UNLIMITED DefaultTime=01:00:00 State=DOWN\n"
@@ -203,19 +202,19 @@ def test_an_sbatch_that_was_not_refused_for_its_node_recommends_nothing(fact: Fa
 
 
 def test_the_payload_tells_of_a_module_that_is_missing():
-    said = doctor_payload.run(["no-such-command"], 5)
+    said = payload.run(["no-such-command"], 5)
     assert said == {"there": False}
-    assert doctor_payload.run(["sh", "-c", "echo no >&2; exit 3"], 5, PATH="/bin:/usr/bin")["status"] == 3
+    assert payload.run(["sh", "-c", "echo no >&2; exit 3"], 5, PATH="/bin:/usr/bin")["status"] == 3
 
 
 def test_disk_probes_say_yes_on_a_file_system_that_can(tmp_path: Path):
-    assert doctor_disk.hard_link(tmp_path)
-    assert doctor_disk.rename_over(tmp_path)
-    assert doctor_disk.exclusive(tmp_path)
-    assert doctor_disk.full_folder_refuses(tmp_path)
-    assert doctor_disk.private(tmp_path)
-    assert doctor_disk.mtime_step_s(tmp_path) in (0.0, 1.0)
-    assert abs(doctor_disk.clock_offset(tmp_path)) < 60
+    assert disk.hard_link(tmp_path)
+    assert disk.rename_over(tmp_path)
+    assert disk.exclusive(tmp_path)
+    assert disk.full_folder_refuses(tmp_path)
+    assert disk.private(tmp_path)
+    assert disk.mtime_step_s(tmp_path) in (0.0, 1.0)
+    assert abs(disk.clock_offset(tmp_path)) < 60
 
 
 def test_the_workspace_is_private_and_goes_also_where_something_fails(tmp_path: Path):

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.adapters.files import write_json
-from unetsweep.adapters.finished_files import finished
-from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.cli._estimate import estimated
-from unetsweep.cli._new_trials import NewTrial, new_trials
+from unetsweep.app.estimates import estimated
+from unetsweep.app.new_trials import NewTrial, new_trials
+from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core.actions import Element
 from unetsweep.core.estimate import Estimate, Finished
 from unetsweep.core.spec import Choices, Range, Resources, Space, StudySpec, SweepSpec, trials_wanted
+from unetsweep.store.finished_runs import finished
+from unetsweep.store.sweep_dir import SweepDir
 
 DATA = DataConfig("images")
 GRID = SweepSpec(

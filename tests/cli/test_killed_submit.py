@@ -17,7 +17,7 @@ from local_sweeps import AT_ONCE, Place, environment
 
 from unetsweep.worker import supervisor
 
-SWEEP_DIR, LOCAL = "unetsweep.adapters.sweep_dir", "unetsweep.adapters.local_jobs"
+SWEEP_DIR, LOCAL = "unetsweep.store.sweep_dir", "unetsweep.schedulers.local.local_jobs"
 
 PLACES = [
     pytest.param(SWEEP_DIR, "SweepDir", "create", id="after the directory was made"),

@@ -12,7 +12,7 @@ from local_sweeps import AT_ONCE, SLOWLY, TPE, UNTIL_TOLD, Place
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from unetsweep.adapters.files import read_json
+from unetsweep.bounded_json import read_json
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from local_sweeps import AT_ONCE, GRID, UNTIL_TOLD, Place, rates
 
 from unetsweep import package
-from unetsweep.adapters import pinned_code
+from unetsweep.store import code_snapshot
 
-PACKAGE = Path(pinned_code.__file__).parents[1]
+PACKAGE = Path(code_snapshot.__file__).parents[1]
 ONE_BY_ONE = GRID.replace("parallel: 2", "parallel: 1")
 
 
@@ -82,17 +82,17 @@ def test_where_the_package_cannot_be_copied_the_jobs_run_the_installed_one(place
 
 
 def test_a_copy_that_is_not_whole_is_made_anew(tmp_path: Path):
-    folder = pinned_code.pin(tmp_path)
+    folder = code_snapshot.pin(tmp_path)
     module = folder / "unetsweep" / "worker" / "rank.py"
     whole = module.read_bytes()
     module.write_bytes(whole[: len(whole) // 2])
-    assert pinned_code.pin(tmp_path) == folder
+    assert code_snapshot.pin(tmp_path) == folder
     assert module.read_bytes() == whole
-    assert pinned_code.pinned(tmp_path) == folder
+    assert code_snapshot.pinned(tmp_path) == folder
 
 
 def test_a_copy_holds_the_sources_and_where_they_came_from(tmp_path: Path):
-    folder = pinned_code.pin(tmp_path)
+    folder = code_snapshot.pin(tmp_path)
     assert {path.suffix for path in (folder / "unetsweep").rglob("*") if path.is_file()} <= {".py", ".typed"}
     assert {path.name for path in folder.iterdir()} <= {"unetsweep", "code.json", "code.diff"}
     assert package.code(folder / "unetsweep")["package"] == folder.name == package.code()["package"]

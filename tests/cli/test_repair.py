@@ -13,19 +13,19 @@ from click.testing import CliRunner, Result
 from local_sweeps import AT_ONCE, UNTIL_TOLD, Place
 
 from unetsweep import contract
-from unetsweep.adapters import pinned_code
-from unetsweep.adapters.files import append_line, link_json, write_json
-from unetsweep.adapters.optuna_study import update_journal
-from unetsweep.adapters.reconciler_files import ReconcilerJobs
-from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.atomic import append_line, link_json, write_json
 from unetsweep.cli import repair as repair_command
 from unetsweep.cli.repair import command
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.core.actions import Element, Prune
 from unetsweep.core.spec import SweepSpec, grid_points
 from unetsweep.core.trials import trial_config
+from unetsweep.search.optuna_study import update_journal
+from unetsweep.store import code_snapshot
+from unetsweep.store.reconciler_jobs import ReconcilerJobs
+from unetsweep.store.sweep_dir import SweepDir
 
 YAML = "space: {epochs: [8], batch_size: [4], learning_rate: [1e-4, 2e-4, 3e-4]}\n"
 TEARS = {
@@ -89,7 +89,7 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     reconcilers.mark_lost(1, "refused")
     append_line(made.root / "ledger.jsonl", {"action": "Submit"})
     update_journal(made.root / "study.journal", spec, made.trials())
-    pinned_code.pin(made.root)
+    code_snapshot.pin(made.root)
     return made
 
 
@@ -142,11 +142,11 @@ def test_every_small_file_is_mended_and_the_sweep_can_be_looked_at_again(sweep: 
 def as_it_was(root: Path, backup: Path) -> None:
     """All but the copy of the package, which no repair of another file touches, and which is most of the files."""
     for path in root.iterdir():
-        if path.is_dir() and path.name != layout.CODE:
+        if path.is_dir() and path.name != paths.CODE:
             shutil.rmtree(path)
         elif path.is_file():
             path.unlink()
-    shutil.copytree(backup, root, ignore=shutil.ignore_patterns(layout.CODE), dirs_exist_ok=True)
+    shutil.copytree(backup, root, ignore=shutil.ignore_patterns(paths.CODE), dirs_exist_ok=True)
 
 
 def test_a_dry_run_names_everything_and_touches_nothing(sweep: SweepDir):
@@ -285,7 +285,7 @@ def test_an_attempt_that_no_submission_tells_of_is_given_up(sweep: SweepDir):
 
 
 def test_a_repair_that_dies_between_two_mends_is_made_again(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
-    from unetsweep.adapters import repairs
+    from unetsweep.store import repairs
 
     for path in small_files(sweep.root)[::3]:
         path.write_bytes(b"{")
@@ -330,11 +330,11 @@ def test_a_training_whose_record_is_torn_is_found_at_work_and_not_sent_again(tmp
 
 
 def test_a_pinned_copy_that_is_torn_is_moved_aside(sweep: SweepDir):
-    code = pinned_code.pinned(sweep.root)
+    code = code_snapshot.pinned(sweep.root)
     assert code is not None
     (code / "unetsweep/worker/rank.py").write_bytes(b"")
     assert "run the installed one" in repair().output
-    assert pinned_code.pinned(sweep.root) is None
+    assert code_snapshot.pinned(sweep.root) is None
 
 
 def test_after_a_repair_submit_goes_on(tmp_path: Path):
@@ -359,7 +359,7 @@ def test_who_asked_for_a_pass_while_repair_was_at_work_gets_one(sweep: SweepDir,
 
     def findings(directory: SweepDir) -> Iterator[object]:
         looks.append(1)
-        (directory.root / f"{layout.LEASE}.mark-0").touch()
+        (directory.root / f"{paths.LEASE}.mark-0").touch()
         yield from ()
 
     monkeypatch.setattr(repair_command, "_findings", findings)

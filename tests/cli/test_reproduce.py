@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from local_sweeps import Place
 
+from unetsweep.analysis.reproducibility import unequal
 from unetsweep.contract import Result
-from unetsweep.report.reproduced import unequal
 
 pytestmark = pytest.mark.train
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.cli._study import LAG_S_PER_BYTE, SMALL, JournalStudy
+from unetsweep.search.study import LAG_S_PER_BYTE, SMALL, JournalStudy
 
 
 @pytest.mark.parametrize(

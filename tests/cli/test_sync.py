@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.cli.sync import command
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, TrialConfig, dumps, encode
 from unetsweep.contract import Result as Scores
 from unetsweep.core.spec import Choices, Space, SweepSpec
 from unetsweep.errors import TrackerError, UsageError
+from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.training import comet
 
 KEY = "aSecretApiKeyOfNobody0123"

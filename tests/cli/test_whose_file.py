@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from unetsweep.adapters.files import write_json
-from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.analysis.records import records
+from unetsweep.atomic import write_json
 from unetsweep.cli import repair
-from unetsweep.cli._records import records
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, config_id, encode
@@ -18,6 +17,7 @@ from unetsweep.core.actions import Element
 from unetsweep.core.spec import Choices, Space, SweepSpec
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import StateError
+from unetsweep.store.sweep_dir import SweepDir
 
 RATES = (1e-3, 2e-3, 3e-3)
 

@@ -16,13 +16,13 @@ from pages import PAGES, ROOT, Block, anchors, blocks, prose, rows
 from workplace import Workplace, make_workplace
 
 from unetsweep import contract
+from unetsweep.analysis.rows import SweepRecord
 from unetsweep.cli.main import COMMANDS, program
 from unetsweep.config.load import load, spec_from
 from unetsweep.config.names import PRUNER_WORDS, PRUNERS, SAMPLERS
 from unetsweep.config.slurm_keys import SlurmKeys
 from unetsweep.core import spec
 from unetsweep.report.columns import COLUMNS, COSTS, EIGHT, columns_of
-from unetsweep.report.rows import SweepRecord
 
 SETTINGS = ROOT / "docs" / "settings.md"
 FILES = ROOT / "docs" / "files.md"

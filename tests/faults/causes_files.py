@@ -9,7 +9,7 @@ from kinds import fault
 from scene import PATIENCE_S, NotCaused, Scene, pause
 
 import unetsweep
-from unetsweep.core import layout
+from unetsweep.core import paths
 
 
 @fault("out of memory", shape={"mem": "300M", "slurm": ", mem_max: 1200M"}, trials=2, epochs=6, seconds=80)
@@ -84,8 +84,8 @@ def corrupt(scene: Scene) -> None:
 @fault("the journal torn")
 def journal(scene: Scene) -> None:
     scene.submit()
-    scene.wait(lambda: (scene.root / layout.STUDY).exists(), "the journal is there")
-    path = scene.root / layout.STUDY
+    scene.wait(lambda: (scene.root / paths.STUDY).exists(), "the journal is there")
+    path = scene.root / paths.STUDY
     path.write_bytes(path.read_bytes()[:-9])
     scene.caused += 1
 
@@ -134,7 +134,7 @@ def edited(scene: Scene) -> None:
     scene.env["PYTHONPATH"] = str(package.parent)
     scene.submit()
     scene.wait_epochs(2)
-    if not (scene.root / layout.CODE).exists():
+    if not (scene.root / paths.CODE).exists():
         raise NotCaused("jobs do not run a copy of the package yet")
     for name in ("worker/claim.py", "cli/exit_hook.py", "core/plan.py"):
         (package / name).write_text("an edit that is not finished")

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from unetsweep.adapters import submitit_jobs
-from unetsweep.adapters.slurm import Slurm
-from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.cli.main import main
+from unetsweep.schedulers.slurm import submitit_jobs
+from unetsweep.schedulers.slurm.scheduler import Slurm
+from unetsweep.store.sweep_dir import SweepDir
 
 DEEDS: dict[str, tuple[Any, str]] = {
     "trials": (SweepDir, "add_trials"),

@@ -1,5 +1,6 @@
 """The wheel holds all that the command needs, and works where there is no checkout."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -16,7 +17,10 @@ TRAINER = "import sys; open(sys.argv[2] + '/result.json', 'w').write('{\"val_iou
 
 
 def run(*command: object, cwd: Path) -> str:
-    done = subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # which may name a checkout
+    done = subprocess.run(
+        [*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.random import Generator
 from scipy.special import stdtr
 
-from unetsweep.report import leaders
-from unetsweep.report.leaders import Contender, Repeats
+from unetsweep.analysis import significance
+from unetsweep.analysis.significance import Contender, Repeats
 
 RECORDED: dict[str, Any] = json.loads(Path(__file__).with_name("recorded_scores.json").read_text())
 EYES: Mapping[str, str] = RECORDED["eyes"]
@@ -128,12 +128,12 @@ def _t(values: np.ndarray[Any, Any]) -> float:
 @contextmanager
 def judged_by(judge: Judge) -> Iterator[None]:
     """`contenders` with another p for a pair."""
-    ours = leaders.p_of
-    leaders.p_of = judge  # type: ignore[assignment]
+    ours = significance.p_of
+    significance.p_of = judge  # type: ignore[assignment]
     try:
         yield
     finally:
-        leaders.p_of = ours
+        significance.p_of = ours
 
 
 def best_set(found: Sequence[Contender]) -> set[int]:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from unetsweep.contract import DataConfig, ModelConfig, Split, TrainerConfig, TrialConfig
-from unetsweep.images.sample import draw_sample
+from unetsweep.datasets.sample import draw_sample
 from unetsweep.training import data
 from unetsweep.training.checkpoints import load_unet
 from unetsweep.training.evaluate import evaluate

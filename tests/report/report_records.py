@@ -2,10 +2,10 @@
 
 import hashlib
 
+from unetsweep.analysis.rows import SweepRecord, TrialRecord
+from unetsweep.analysis.significance import Repeats
 from unetsweep.contract import DataConfig, Result, TrainerConfig
 from unetsweep.core.spec import Choices, Metric, Resources, Space, StudySpec, SweepSpec
-from unetsweep.report.leaders import Repeats
-from unetsweep.report.rows import SweepRecord, TrialRecord
 
 DOCS_ROWS = (
     # job, epochs, batch size, learning rate, val_iou, val_loss, test_iou, test_loss

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, Split, TrialConfig
 from unetsweep.core.spec import Choices, Space, SweepSpec
 from unetsweep.report.columns import COLUMNS
+from unetsweep.store.sweep_dir import SweepDir
 
 SCORES = (0.25, 0.75)
 

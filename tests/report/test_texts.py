@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from report_records import docs_sweep, mixed_sweep, spec, sweep, trial
 
+from unetsweep.analysis.rows import SweepRecord
 from unetsweep.contract import DataConfig, Result
 from unetsweep.report import latex, markdown
 from unetsweep.report.columns import columns_of, metric_text, one_line, rate_text
 from unetsweep.report.formats import Format, render
-from unetsweep.report.rows import SweepRecord
 from unetsweep.report.summary import state_line
 
 words = st.text(max_size=20)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from report_records import confirmed_sweep, docs_sweep, mixed_sweep, other_masks_sweep, spec, sweep, trial
 
+from unetsweep.analysis.rows import SweepRecord, best
 from unetsweep.contract import Result
 from unetsweep.errors import UsageError
 from unetsweep.report import confirmed
 from unetsweep.report.columns import COLUMNS, EIGHT, columns_of
-from unetsweep.report.rows import SweepRecord, best
 from unetsweep.report.view import view
 
 

@@ -8,7 +8,7 @@ from unetsweep.contract import Result
 from unetsweep.core.actions import Element
 from unetsweep.core.observation import JobState
 from unetsweep.core.ports import Submission
-from unetsweep.shell.reconcile import Outcome
+from unetsweep.reconcile.loop import Outcome
 
 from .files import SimAttempt, SimTrial
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unetsweep.core.observation import JobState
-from unetsweep.core.sharing import passes
+from unetsweep.core.run_sharing import passes
 
 from .files import seen_run
 

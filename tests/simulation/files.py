@@ -1,4 +1,4 @@
-"""The sweep's directory in memory: the promises of adapters/sweep_dir (by link() the first wins), without a disk.
+"""The sweep's directory in memory: the promises of store/sweep_dir (by link() the first wins), without a disk.
 
 Rule 1: what jobs write is seen by passes only after a while, where the file system is slow; in the order of writing.
 """

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from unetsweep.core import attempt_state, capacity, reconciler_job, retry_policy, sharing
+from unetsweep.core import attempt_state, capacity, reconciler_job, retry_policy, run_sharing
 from unetsweep.core import plan as plans
 from unetsweep.core.observation import JobState, Run
-from unetsweep.shell import reconcile as passes
+from unetsweep.reconcile import loop as passes
 
 Patch = pytest.MonkeyPatch
 
@@ -135,18 +135,18 @@ def a_pause_without_a_cause(patch: Patch) -> None:
 
 
 def a_training_goes_back(patch: Patch) -> None:
-    real = sharing.runs_of
+    real = run_sharing.runs_of
     patch.setattr(
-        sharing,
+        run_sharing,
         "runs_of",
         lambda new, first, there, code, **more: real(new, first, [replace(each, epochs=0) for each in there], code),
     )
 
 
 def any_two_trainings_are_one(patch: Patch) -> None:
-    real = sharing.runs_of
+    real = run_sharing.runs_of
     patch.setattr(
-        sharing,
+        run_sharing,
         "runs_of",
         lambda new, first, there, code, **more: real(
             [("", epochs) for _, epochs in new], first, [replace(each, key="") for each in there], code

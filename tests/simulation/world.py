@@ -17,8 +17,8 @@ from unetsweep.core.observation import JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Choices, Range, Resources, RunSpec, Space, StudySpec, SweepSpec, trials_wanted
 from unetsweep.errors import UnetsweepError
-from unetsweep.shell import reconcile as passes
-from unetsweep.shell.world import World as Ports
+from unetsweep.reconcile import loop as passes
+from unetsweep.reconcile.context import World as Ports
 
 from .checks import Checks
 from .cluster import Cluster, SimJob, Training

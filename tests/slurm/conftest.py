@@ -12,7 +12,7 @@ import pytest
 from bed import TESTBED, free_port
 from slurm_cluster import Cluster, wait_for
 
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.core.ports import Submission
 from unetsweep.core.spec import Resources
 
@@ -85,7 +85,7 @@ def make(cluster: Cluster, tmp_path: Path) -> Callable[..., Submission]:
     def submission(elements: int = 1, throttle: int | None = None, **resources: object) -> Submission:
         sweep_dir = tmp_path / "my results"
         token = secrets.token_hex(6)
-        (sweep_dir / layout.submission(token)).mkdir(parents=True)
+        (sweep_dir / paths.submission(token)).mkdir(parents=True)
         wanted = Resources(**({"time_min": 5, "mem": "200M"} | resources))
         return Submission(token, "grid", sweep_dir, elements, wanted, throttle, jobs_reconcile=False)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.adapters.slurm import Slurm
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.core.observation import Job
 from unetsweep.core.ports import Submission
+from unetsweep.schedulers.slurm.scheduler import Slurm
 
 with_accounts = pytest.mark.parametrize("cluster", ["dbd"], indirect=True)
 with_and_without = pytest.mark.parametrize("cluster", ["none", "dbd"], indirect=True)
@@ -68,7 +68,7 @@ def wait_for(fine: Callable[[], bool], seconds: float = 120.0) -> None:
 
 
 def folder_of(submission: Submission) -> Path:
-    return submission.sweep_dir / layout.submission(submission.token)
+    return submission.sweep_dir / paths.submission(submission.token)
 
 
 def logs(submission: Submission) -> str:
@@ -77,4 +77,4 @@ def logs(submission: Submission) -> str:
 
 
 def log(submission: Submission, job_id: str, rank: int = 0) -> str:
-    return (submission.sweep_dir / layout.slurm_log(submission.token, job_id, rank)).read_text()
+    return (submission.sweep_dir / paths.slurm_log(submission.token, job_id, rank)).read_text()

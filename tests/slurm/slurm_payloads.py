@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetsweep.adapters import submitit_jobs
 from unetsweep.core.ports import Submission
+from unetsweep.schedulers.slurm import submitit_jobs
 
 _WATCHED = ("SLURM_", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 

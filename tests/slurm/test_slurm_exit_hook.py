@@ -12,10 +12,10 @@ import pytest
 import slurm_payloads as payloads
 from slurm_cluster import Cluster, logs, wait_for
 
-from unetsweep.adapters import batch_script, submitit_jobs
-from unetsweep.adapters.slurm import Slurm
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.core.ports import Submission
+from unetsweep.schedulers.slurm import batch_script, submitit_jobs
+from unetsweep.schedulers.slurm.scheduler import Slurm
 
 Make = Callable[..., Submission]
 
@@ -128,7 +128,7 @@ def test_after_a_step_that_lives_on_when_its_result_is_there(
     cluster: Cluster, make: Make, out: Path, told, jobs_reconcile: bool
 ):
     sent = dataclasses.replace(make(), jobs_reconcile=jobs_reconcile, exit_timeout_s=2)
-    awaited = sent.sweep_dir / layout.awaited(sent.token, 0)
+    awaited = sent.sweep_dir / paths.awaited(sent.token, 0)
     awaited.parent.mkdir(parents=True, exist_ok=True)
     awaited.write_text(f"{out / 'result.json'}\n{out / 'longer.json'}\n")
     (out / "longer.json").touch()  # pruned, and the training goes on to the shorter one

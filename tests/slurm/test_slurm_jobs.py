@@ -11,12 +11,12 @@ import pytest
 import slurm_payloads as payloads
 from slurm_cluster import Cluster, folder_of, log, logs, wait_for, with_accounts, with_and_without
 
-from unetsweep.adapters import slurm, submitit_jobs
-from unetsweep.adapters.slurm import Slurm
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.core.observation import JobState
 from unetsweep.core.ports import Submission
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
+from unetsweep.schedulers.slurm import commands, submitit_jobs
+from unetsweep.schedulers.slurm.scheduler import Slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("importable")]
 
@@ -122,7 +122,7 @@ def test_a_job_can_submit_another_that_inherits_nothing_of_it(cluster: Cluster, 
     environment = note["environment"]
     assert environment["SLURM_NTASKS"] == "1", logs(outer)
     assert environment.get("CUDA_VISIBLE_DEVICES", "") == ""
-    assert environment["SLURM_JOB_NAME"] == layout.job_name("grid", inner.token)
+    assert environment["SLURM_JOB_NAME"] == paths.job_name("grid", inner.token)
 
 
 def test_silence_of_the_controller_is_no_refusal_and_the_job_is_found_by_its_token(
@@ -137,7 +137,7 @@ def test_silence_of_the_controller_is_no_refusal_and_the_job_is_found_by_its_tok
         assert not isinstance(scheduler_error.value, RefusedError)
         with pytest.raises(SchedulerError, match="no answer within 1 s"):
             Slurm(lambda _: payloads.Fail(), timeout=1).jobs([sent.token])
-        assert not slurm.available(timeout=1)
+        assert not commands.available(timeout=1)
     finally:
         os.kill(controller, signal.SIGCONT)
     ended = cluster.wait_ended(sent.token)
@@ -148,7 +148,7 @@ def test_silence_of_the_controller_is_no_refusal_and_the_job_is_found_by_its_tok
 DYING = """
 import os, subprocess, sys
 from pathlib import Path
-from unetsweep.adapters import submitit_jobs
+from unetsweep.schedulers.slurm import submitit_jobs
 from unetsweep.core.ports import Submission
 from unetsweep.core.spec import Resources
 import slurm_payloads as payloads
@@ -219,7 +219,7 @@ def test_the_script_asks_for_a_signal_before_the_end_and_leaves_no_user_option_o
 
 
 def test_the_cluster_tells_how_large_an_array_may_be(cluster: Cluster, make: Make):
-    assert slurm.available()
+    assert commands.available()
     assert Slurm(lambda _: payloads.Fail()).max_elements() == 5000
 
 

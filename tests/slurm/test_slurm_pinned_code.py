@@ -8,11 +8,11 @@ import pytest
 from slurm_cluster import Cluster
 from slurm_sweeps import TPE, TRAINER, unetsweep, until, until_ended
 
-from unetsweep.adapters import pinned_code
+from unetsweep.store import code_snapshot
 
 pytestmark = pytest.mark.slurm
 
-PACKAGE = Path(pinned_code.__file__).parents[1]
+PACKAGE = Path(code_snapshot.__file__).parents[1]
 SEARCH = TPE.replace("trials: 6", "trials: 3").replace("parallel: 2", "parallel: 1")
 
 

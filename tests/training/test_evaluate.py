@@ -9,7 +9,7 @@ import torch
 import training_scenes
 from metric_checks import some_unet
 
-from unetsweep.images.read import Images, read_pairs
+from unetsweep.datasets.reading import Images, read_pairs
 from unetsweep.training.evaluate import evaluate
 
 CPU = torch.device("cpu")

@@ -10,9 +10,9 @@ import torch
 import training_scenes as scenes
 
 from unetsweep.contract import DataConfig, Result, dumps, encode
+from unetsweep.datasets.reading import Images, manifest, read_mask
+from unetsweep.datasets.scores import dice, iou
 from unetsweep.errors import DataError
-from unetsweep.images.read import Images, manifest, read_mask
-from unetsweep.images.scores import dice, iou
 from unetsweep.training import data
 from unetsweep.training.checkpoints import LAST, load_unet, weights_digest
 from unetsweep.training.evaluate import Scores, evaluating, logits

@@ -17,7 +17,7 @@ import training_scenes
 from metric_checks import check_counts, check_data_set, check_images, check_other_masks
 from torch import distributed
 
-from unetsweep.images import read, scores
+from unetsweep.datasets import reading, scores
 from unetsweep.training import evaluate
 from unetsweep.training.evaluate import FN, FP, PIXELS, TP, Scores
 
@@ -107,20 +107,20 @@ def mean_over_images() -> Iterator[None]:
 @contextlib.contextmanager
 def any_grey_is_vessel() -> Iterator[None]:
     """`mask > 0` for the main score."""
-    honest = read.binary
+    honest = reading.binary
 
     def binary(grey: Any, image_size: int | None, mask_threshold: str | float) -> Any:
         return honest(grey, image_size, 0.0 if mask_threshold == "half" else mask_threshold)
 
-    with mock.patch.object(read, "binary", binary):
+    with mock.patch.object(reading, "binary", binary):
         yield
 
 
 @contextlib.contextmanager
 def other_masks_are_the_main_one() -> Iterator[None]:
     """The scores under another threshold are made with the usual masks."""
-    honest = read.binary
-    with mock.patch.object(read, "binary", lambda grey, size, cut: honest(grey, size, "half")):
+    honest = reading.binary
+    with mock.patch.object(reading, "binary", lambda grey, size, cut: honest(grey, size, "half")):
         yield
 
 

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from unetsweep.cli.predict import command
 from unetsweep.contract import DataConfig, TrialConfig
+from unetsweep.datasets.scores import iou
 from unetsweep.errors import DataError, UsageError
-from unetsweep.images.scores import iou
 from unetsweep.training import predict as room
 from unetsweep.training.checkpoints import ArtifactWriter, Best, load_unet
 from unetsweep.training.predict import Case, confusion, find_cases, panel, predict

@@ -11,10 +11,10 @@ import pytest
 import torch
 import training_scenes as scenes
 
-from unetsweep.adapters.files import write_json
-from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.atomic import write_json
 from unetsweep.contract import TrialConfig
 from unetsweep.core.actions import Element
+from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker.claim import Start
 from unetsweep.worker.rank import run_rank
 

@@ -11,10 +11,10 @@ import torch
 import training_scenes as scenes
 from training_scenes import FOUR, MILESTONES, left_behind, trained
 
+from unetsweep.analysis.reproducibility import unequal
 from unetsweep.contract import result_from
+from unetsweep.datasets.scores import iou, summed
 from unetsweep.errors import TrainingError
-from unetsweep.images.scores import iou, summed
-from unetsweep.report.reproduced import unequal
 from unetsweep.training import data
 from unetsweep.training.checkpoints import LAST, load_unet, weights_digest
 from unetsweep.training.evaluate import evaluate

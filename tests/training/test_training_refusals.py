@@ -10,8 +10,8 @@ import torch
 import training_scenes as scenes
 
 from unetsweep import package
+from unetsweep.datasets.manifest import divide, pin
 from unetsweep.errors import ConfigError, TrainingError
-from unetsweep.images.manifest import divide, pin
 from unetsweep.training.checkpoints import LAST
 from unetsweep.training.module import learning_rate
 from unetsweep.training.ranks import DistributedContext

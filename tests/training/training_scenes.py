@@ -28,7 +28,7 @@ FORKS.set_forkserver_preload(
         "unetsweep.training.run",
         "albumentations",
         # what a training, or the module of a scene, would import in each fork
-        "unetsweep.images.manifest",
+        "unetsweep.datasets.manifest",
         "unetsweep.worker.rank",
         "torch.profiler._cupti_monitor",
         "torch.utils.serialization.config",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.adapters.packed_files import Packed, more
-from unetsweep.adapters.sweep_dir import SweepDir
 from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.core.actions import Element
+from unetsweep.schedulers.packed.slot_table import Packed, more
+from unetsweep.store.sweep_dir import SweepDir
 
 TOKEN = "a" * 12
 TRAINER = """
@@ -78,7 +78,7 @@ def test_a_training_of_which_one_process_cannot_be_started_is_begun_again(tmp_pa
     assert sorted((tmp_path / "began.log").read_text().split()) == ["0000", "0001"]
     assert sorted(packed.slots().ended) == [0, 1]
     for run in (0, 1):
-        result = tmp_path / "results/grid" / layout.run_dir(run) / layout.milestone(4)
+        result = tmp_path / "results/grid" / paths.run_dir(run) / paths.milestone(4)
         assert json.loads(result.read_text())["val_iou"] == 0.5
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.adapters.files import write_json
-from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, TrialConfig
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.core.actions import Element
 from unetsweep.errors import TrainingError
+from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker import claim, deadline
 from unetsweep.worker.claim import Start, enter
 from unetsweep.worker.rank import run_rank
@@ -59,19 +59,19 @@ def test_a_claim_of_an_attempt_that_was_given_up_holds_no_more(start: Start) -> 
     mine = enter(start, start.root / RUN, 1, 0)
     assert mine
     assert mine.holds()
-    write_json(start.root / layout.attempt_lost(0, 1), {})
+    write_json(start.root / paths.attempt_lost(0, 1), {})
     assert not mine.holds()
 
 
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        (layout.attempt(0, 1), {"token": "0" * 12}, "attempt 1 of 0000 belongs to submission 000000000000"),
-        (layout.attempt_lost(0, 1), {}, "attempt 1 of 0000 was given up"),
-        (layout.claim(0, 2, 0), {}, "a later start has claimed 0000"),
-        (f"{RUN}/{layout.milestone(3)}", {}, "0000 has its results already"),
-        (f"{layout.trial_dir(0)}/{layout.RESULT}", {}, "the trials of 0000 have ended without it"),
-        (f"{layout.trial_dir(0)}/{layout.CANCELLED}", {}, "the trials of 0000 were cancelled"),
+        (paths.attempt(0, 1), {"token": "0" * 12}, "attempt 1 of 0000 belongs to submission 000000000000"),
+        (paths.attempt_lost(0, 1), {}, "attempt 1 of 0000 was given up"),
+        (paths.claim(0, 2, 0), {}, "a later start has claimed 0000"),
+        (f"{RUN}/{paths.milestone(3)}", {}, "0000 has its results already"),
+        (f"{paths.trial_dir(0)}/{paths.RESULT}", {}, "the trials of 0000 have ended without it"),
+        (f"{paths.trial_dir(0)}/{paths.CANCELLED}", {}, "the trials of 0000 were cancelled"),
     ],
 )
 def test_a_start_that_has_nothing_to_do_leaves_and_claims_nothing(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.adapters.slurm import SIGNAL_LEAD_S
 from unetsweep.errors import SchedulerError
+from unetsweep.schedulers.slurm.commands import SIGNAL_LEAD_S
 from unetsweep.worker.deadline import EARLY_S, MARGIN_S, Deadline, listen
 
 NOW = 1_000_000.0

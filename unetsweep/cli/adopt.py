@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.errors import SchedulerError
 
 if TYPE_CHECKING:
-    from unetsweep.adapters.home import Stray
-    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.store.home import Stray
+    from unetsweep.store.sweep_dir import SweepDir
 
 
 @dataclass
@@ -51,9 +51,9 @@ def command(sweep: str, results: Path) -> None:
     Jobs of a sweep that was moved are cancelled, because they use the old path. Jobs of a copy's original, and jobs on
     another cluster, are left alone. A renamed sweep takes the name of its folder.
     """
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import alone
-    from unetsweep.cli._sweeps import resolve
+    from unetsweep.app.reconcile import alone
+    from unetsweep.app.sweeps import resolve
+    from unetsweep.store.sweep_dir import SweepDir
 
     directory = SweepDir(resolve(sweep, results, anywhere=True))
     done: list[_Report] = []
@@ -77,22 +77,22 @@ def _lines(directory: "SweepDir", report: _Report) -> list[str]:
     if report.why == "copied":
         lines.append(f"the sweep in {report.was} and its jobs are left alone")
     lines.append(
-        f"{report.unfinished} trainings are unfinished; to continue: unetsweep submit {directory.root / layout.SPEC}"
+        f"{report.unfinished} trainings are unfinished; to continue: unetsweep submit {directory.root / paths.SPEC}"
     )
     return lines
 
 
 def _adopt(directory: "SweepDir") -> _Report:
     """Idempotent, and the new place is written down last."""
-    from unetsweep.adapters import home
-    from unetsweep.adapters.packed_files import Packed, hosts
-    from unetsweep.adapters.reconciler_files import ReconcilerJobs
-    from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.causes import Cause
+    from unetsweep.schedulers.packed.slot_table import Packed, hosts
+    from unetsweep.store import home
+    from unetsweep.store.reconciler_jobs import ReconcilerJobs
+    from unetsweep.store.sweep_dir import SweepDir
 
     report = _needed(directory)
-    inner = directory.root / layout.CONFIRM
-    confirmed = _adopt(SweepDir(inner)) if (inner / layout.SWEEP).is_file() else _Report()
+    inner = directory.root / paths.CONFIRM
+    confirmed = _adopt(SweepDir(inner)) if (inner / paths.SWEEP).is_file() else _Report()
     if not report.is_needed:
         return report
     text = _renamed(directory)  # an unreadable file is met before anything is done
@@ -121,8 +121,8 @@ def _adopt(directory: "SweepDir") -> _Report:
 
 def _needed(directory: "SweepDir") -> _Report:
     """What is to be done. Without SLURM's word for the cluster here, the known one stays."""
-    from unetsweep.adapters.home import about, stray
-    from unetsweep.adapters.slurm import cluster_here
+    from unetsweep.schedulers.slurm.commands import cluster_here
+    from unetsweep.store.home import about, stray
 
     was = about(directory.root)
     here = cluster_here() if was["executor"] == "slurm" else None
@@ -133,9 +133,9 @@ def _needed(directory: "SweepDir") -> _Report:
 
 def _end_jobs(directory: "SweepDir", report: _Report) -> None:
     """Cancel the jobs of its open trainings and its reconciler job; SchedulerError where the queue does not answer."""
-    from unetsweep.cli._sweeps import scheduler
+    from unetsweep.app.sweeps import scheduler
     from unetsweep.core.observation import JobState
-    from unetsweep.shell.reconcile import ask
+    from unetsweep.reconcile.loop import ask
 
     jobs = scheduler(directory.executor, directory.root)
     found, scheduler_error = ask(jobs, directory.look())
@@ -158,7 +158,7 @@ def _renamed(directory: "SweepDir") -> str | None:
     folder's name is none that a sweep may have."""
     from unetsweep.config.load import is_name, load
 
-    path, name = directory.root / layout.SPEC, directory.root.name
-    if load(path).name == name or name == layout.CONFIRM or not is_name(name):
+    path, name = directory.root / paths.SPEC, directory.root.name
+    if load(path).name == name or name == paths.CONFIRM or not is_name(name):
         return None
     return re.sub(r"^name: .*$", f"name: {name}", path.read_text(), count=1, flags=re.MULTILINE)

@@ -9,7 +9,7 @@ import click
 from unetsweep.errors import UsageError
 
 if TYPE_CHECKING:
-    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.store.sweep_dir import SweepDir
 
 PATIENCE_S = 15.0
 """How long jobs may take to end: a cluster usually gives them 30 s at most."""
@@ -23,10 +23,10 @@ PATIENCE_S = 15.0
 )
 def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
     """Cancel TRIALS of SWEEP, or all that have not ended. What has a result keeps it."""
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import reconcile_sweep
-    from unetsweep.cli._sweeps import resolve, world_of
-    from unetsweep.core.sharing import GOES_ON
+    from unetsweep.app.reconcile import reconcile_sweep
+    from unetsweep.app.sweeps import resolve, world_of
+    from unetsweep.core.run_sharing import GOES_ON
+    from unetsweep.store.sweep_dir import SweepDir
 
     directory = SweepDir(resolve(sweep, results))
     unknown = sorted(set(trials) - set(range(directory.next_trial())))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.errors import UsageError
 
 if TYPE_CHECKING:
-    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.analysis.rows import SweepRecord, TrialRecord
     from unetsweep.core.spec import SweepSpec
-    from unetsweep.report.rows import SweepRecord, TrialRecord
+    from unetsweep.store.sweep_dir import SweepDir
 
 
 @click.command("confirm")
@@ -31,14 +31,14 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     `unetsweep report SWEEP` then gives mean and standard deviation, and the set of configs that cannot be told from
     the best. Safe to repeat; more --top or --seeds add trainings, and none is done twice.
     """
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import alone
-    from unetsweep.cli._prepare import check_machine
-    from unetsweep.cli._records import records
-    from unetsweep.cli._sweeps import resolve
-    from unetsweep.cli.report import refresh
+    from unetsweep.analysis.records import records
+    from unetsweep.analysis.rows import leaders
+    from unetsweep.app.prepare import check_machine
+    from unetsweep.app.reconcile import alone
+    from unetsweep.app.report import refresh_report
+    from unetsweep.app.sweeps import resolve
     from unetsweep.cli.submit import bring_on
-    from unetsweep.report.rows import leaders
+    from unetsweep.store.sweep_dir import SweepDir
 
     parent = SweepDir(resolve(sweep, results))
     if "/" in parent.name:
@@ -48,7 +48,7 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     if not chosen:
         raise UsageError(f"no trial of {parent.name} is complete yet; `unetsweep status {parent.name}` says why")
     _warn_of_open(record)
-    directory = SweepDir(parent.root / layout.CONFIRM)
+    directory = SweepDir(parent.root / paths.CONFIRM)
     new = _new_seeds(record, seeds)
     if dry_run:
         _say(*_wanted(directory, chosen, new), chosen, seeds)
@@ -66,7 +66,7 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     alone(directory, ask)
     bring_on(directory, watch=watch)
     _warn_of_lost(directory)
-    refresh(records(parent.root), parent.root)
+    refresh_report(records(parent.root), parent.root)
 
 
 def _new_seeds(record: "SweepRecord", count: int) -> list[int]:
@@ -82,7 +82,7 @@ def _wanted(
     """The points that are asked for already, and all with the new ones."""
     from unetsweep.config.load import load
 
-    known = load(directory.root / layout.SPEC).study.sampler_args["points"] if directory.exists() else []
+    known = load(directory.root / paths.SPEC).study.sampler_args["points"] if directory.exists() else []
     return known, _points(leaders, seeds, known)
 
 
@@ -121,13 +121,13 @@ def _spec(spec: "SweepSpec", points: Sequence[dict[str, Any]]) -> "SweepSpec":
 
     space = Space(axis("epochs"), axis("batch_size"), axis("learning_rate"))
     study = StudySpec("list", {"points": list(points)}, metric=spec.study.metric, seed=spec.study.seed)
-    return replace(spec, name=f"{spec.name[:52]}-{layout.CONFIRM}", space=space, study=study)
+    return replace(spec, name=f"{spec.name[:52]}-{paths.CONFIRM}", space=space, study=study)
 
 
 def _check_images(spec: "SweepSpec", parent: "SweepDir") -> None:
     """The same images, as they were."""
-    from unetsweep.cli._sweeps import with_images
-    from unetsweep.images.manifest import divide
+    from unetsweep.app.sweeps import with_images
+    from unetsweep.datasets.manifest import divide
 
     if spec.trainer.command is None:
         divide(with_images(spec, parent).data)
@@ -146,7 +146,7 @@ def _write(spec: "SweepSpec", parent: "SweepDir", directory: "SweepDir") -> None
 
 
 def _warn_of_open(record: "SweepRecord") -> None:
-    from unetsweep.cli._confirmed import OPEN
+    from unetsweep.analysis.confirmation import OPEN
 
     still = sum(trial.state in OPEN for trial in record.trials)
     if still:

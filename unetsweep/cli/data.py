@@ -18,7 +18,7 @@ def command() -> None:
 @click.option("--seed", default=0, show_default=True, help="Another seed draws other eyes.")
 def sample(folder: Path, size: int, eyes: int, seed: int) -> None:
     """Draw synthetic fundus photographs and their vessel masks into DIR."""
-    from unetsweep.images.sample import draw_sample
+    from unetsweep.datasets.sample import draw_sample
 
     if draw_sample(folder, size=size, eyes=eyes, test_eyes=eyes, seed=seed):
         print(
@@ -45,7 +45,7 @@ def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str,
     zoomed or shifted too where the round field shows its edge. Text or a grid drawn over all makes eyes alike.
     The exit status is 1 where something must be mended before a number from these images means anything.
     """
-    from unetsweep.cli._data_check import run
+    from unetsweep.app.data_check import run
 
     sys.exit(run(folder, as_json=as_json, report=report, cut=_threshold(mask_threshold), use_cache=not no_cache))
 
@@ -58,9 +58,9 @@ def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str,
 )
 def baseline(folder: Path, image_size: int | None, mask_threshold: str) -> None:
     """Fit one threshold of the green channel on DIR's train images, and score it on its test images."""
-    from unetsweep.images.baseline import green_threshold
-    from unetsweep.images.layout import find_pairs
-    from unetsweep.images.read import read_pairs
+    from unetsweep.datasets.baseline import green_threshold
+    from unetsweep.datasets.layout import find_pairs
+    from unetsweep.datasets.reading import read_pairs
 
     pairs = find_pairs(folder)
     cut = _threshold(mask_threshold)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from unetsweep.core.doctor import Fact, Row
     from unetsweep.core.spec import Resources
+    from unetsweep.doctor.rules import Fact, Row
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
@@ -32,12 +32,12 @@ def command(results: Path, profile: str | None, as_json: bool, no_job: bool, tim
     All that it makes is cancelled and removed again, also after Ctrl-C. The exit status is 1 where
     something is broken that no sweep can do without.
     """
-    from unetsweep.cli._doctor import facts
-    from unetsweep.core import doctor, doctor_cluster, doctor_places
-    from unetsweep.core.doctor_advice import advice
+    from unetsweep.doctor import cluster_rules, node_rules, rules
+    from unetsweep.doctor.advice import advice
+    from unetsweep.doctor.examine import facts
 
     resources = _resources(profile)
-    rules = {**doctor_cluster.RULES, **doctor_places.RULES}
+    all_rules = {**cluster_rules.RULES, **node_rules.RULES}
     found: list[Fact] = []
     rows: list[Row] = []
     for number in SIGNALS:
@@ -46,7 +46,7 @@ def command(results: Path, profile: str | None, as_json: bool, no_job: bool, tim
         for fact in facts(
             results, resources, timeout, with_job=not no_job, tell=lambda line: click.echo(line, err=True)
         ):
-            (row,) = doctor.judge([fact], rules)
+            (row,) = rules.judge([fact], all_rules)
             if not as_json:
                 _print(row, rows[-1] if rows else None)
             found.append(fact)
@@ -55,7 +55,7 @@ def command(results: Path, profile: str | None, as_json: bool, no_job: bool, tim
         click.echo("stopped; what doctor made is cancelled and removed", err=True)
         sys.exit(INTERRUPTED)
     lines = advice(found, resources.profile)
-    broken = any(row.verdict is doctor.Verdict.BROKEN for row in rows)
+    broken = any(row.verdict is rules.Verdict.BROKEN for row in rows)
     if as_json:
         click.echo(json.dumps({"rows": [_as_json(row) for row in rows], "advice": lines, "broken": broken}, indent=1))
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.store.sweep_dir import SweepDir
 
 
 @click.command("exit-hook", hidden=True)
@@ -26,10 +26,10 @@ def command(
     A training that stopped in good order and wants to go on gets its job requeued instead: its place
     stays taken, so there is nothing to pass on.
     """
-    from unetsweep.adapters.packed_files import more
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import reconcile_sweep
-    from unetsweep.cli._sweeps import world_of
+    from unetsweep.app.reconcile import reconcile_sweep
+    from unetsweep.app.sweeps import world_of
+    from unetsweep.schedulers.packed.slot_table import more
+    from unetsweep.store.sweep_dir import SweepDir
 
     directory = SweepDir(root)
     directory.check_private()
@@ -45,7 +45,7 @@ def command(
 
 def _ended(directory: "SweepDir", token: str, index: int, restart: int, status: int) -> bool:
     """Write down how an element ended; whether it wants to go on."""
-    from unetsweep.cli._logs import log_of
+    from unetsweep.app.log_files import log_of
 
     run, attempt = directory.intent(token)["elements"][index]
     if not directory.is_owner(token, index):
@@ -58,8 +58,8 @@ def _is_requeued(directory: "SweepDir") -> bool:
     """Whether SLURM starts this job again; where it may not, a reconciliation sends the run out anew."""
     import os
 
-    from unetsweep.adapters.slurm import requeue
     from unetsweep.errors import SchedulerError
+    from unetsweep.schedulers.slurm.commands import requeue
 
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     job_id = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}" if array else os.environ.get("SLURM_JOB_ID")

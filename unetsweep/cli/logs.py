@@ -18,21 +18,21 @@ from unetsweep.errors import UsageError
 )
 def command(sweep: str, trial: int, follow: bool, results: Path) -> None:
     """Print the log of TRIAL's last job in SWEEP (its first process)."""
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.adapters.sweep_look import read_run
-    from unetsweep.cli._logs import log_of
-    from unetsweep.cli._sweeps import resolve
-    from unetsweep.core import layout
+    from unetsweep.app.log_files import log_of
+    from unetsweep.app.sweeps import resolve
+    from unetsweep.core import paths
+    from unetsweep.store.observation import read_run
+    from unetsweep.store.sweep_dir import SweepDir
 
     directory = SweepDir(resolve(sweep, results, anywhere=True))
-    if not (directory.root / layout.trial_dir(trial) / layout.TRIAL).exists():
+    if not (directory.root / paths.trial_dir(trial) / paths.TRIAL).exists():
         raise UsageError(f"sweep {directory.name} has no trial {trial}; it has {directory.next_trial()} (from 0)")
     last = read_run(directory.root, directory.run_of(trial)).last
     log = log_of(directory, last.run, last.number) if last else None
     if log is None:
         raise UsageError(f"trial {trial} has no job yet; `unetsweep status {directory.name}` says why")
     click.echo(f"{log}", err=True)
-    _print(log, lambda: follow and not (directory.root / layout.trial_dir(trial) / layout.RESULT).exists())
+    _print(log, lambda: follow and not (directory.root / paths.trial_dir(trial) / paths.RESULT).exists())
 
 
 def _print(log: Path, goes_on: Callable[[], bool]) -> None:

@@ -8,8 +8,8 @@ import sys
 import click
 
 from unetsweep import __version__
-from unetsweep.adapters.process import without_empty
 from unetsweep.errors import NO_ROOM, StateError, UnetsweepError
+from unetsweep.process import without_empty
 
 COMMANDS = {
     "submit": "Start or resume a sweep.",

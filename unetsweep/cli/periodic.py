@@ -13,9 +13,9 @@ import click
 def command(root: Path, now: bool) -> None:
     """Reconcile the sweep in ROOT. Without --now, only if the last reconciliation began at least
     `run.reconcile_interval` seconds ago by the file server's clock."""
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import reconcile_sweep
-    from unetsweep.cli._sweeps import world_of
+    from unetsweep.app.reconcile import reconcile_sweep
+    from unetsweep.app.sweeps import world_of
+    from unetsweep.store.sweep_dir import SweepDir
 
     directory = SweepDir(root)
     world = world_of(directory)

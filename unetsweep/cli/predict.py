@@ -26,7 +26,7 @@ def command(checkpoint: Path, source: Path, out: Path, threshold: float, part: s
     with train/ and test/. Images of any size: the masks have the images' own. The truth is known in a set, and for
     images in a folder `image` with a folder `mask` beside it; IoU is then counted at the images' own size.
     """
-    from unetsweep.images.scores import iou
+    from unetsweep.datasets.scores import iou
     from unetsweep.training.predict import predict
 
     totals = [0, 0, 0]

@@ -14,10 +14,10 @@ PATIENCE_S = 120.0
 @click.argument("token")
 def command(root: Path, token: str) -> None:
     """Reconcile the sweep in ROOT as the reconciler job TOKEN; SchedulerError where the queue gave no answer."""
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import reconcile_sweep
-    from unetsweep.cli._sweeps import world_of
+    from unetsweep.app.reconcile import reconcile_sweep
+    from unetsweep.app.sweeps import world_of
     from unetsweep.errors import SchedulerError
+    from unetsweep.store.sweep_dir import SweepDir
 
     world = world_of(SweepDir(root), reconciler=token)
     outcome = reconcile_sweep(root, world, lambda action: click.echo(f"reconciler: {action}"), patience_s=PATIENCE_S)

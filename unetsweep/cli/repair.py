@@ -10,9 +10,9 @@ import click
 from unetsweep.errors import SpecError, StateError
 
 if TYPE_CHECKING:
-    from unetsweep.adapters.repairs import Finding
-    from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.spec import SweepSpec
+    from unetsweep.store.repairs import Finding
+    from unetsweep.store.sweep_dir import SweepDir
 
 
 @click.command("repair")
@@ -26,8 +26,8 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
 
     What is rebuilt or moved aside is kept as NAME.corrupt. It ends with status 1 when something needs you.
     """
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import alone
+    from unetsweep.app.reconcile import alone
+    from unetsweep.store.sweep_dir import SweepDir
 
     directory = SweepDir(_folder(sweep, results))
     directory.check_private()
@@ -61,8 +61,8 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
 
 
 def _pass(directory: "SweepDir") -> None:
-    from unetsweep.cli._pass import PATIENCE_S, reconcile_sweep
-    from unetsweep.cli._sweeps import check_place, world_of
+    from unetsweep.app.reconcile import PATIENCE_S, reconcile_sweep
+    from unetsweep.app.sweeps import check_place, world_of
 
     check_place(directory.root)
     reconcile_sweep(directory.root, world_of(directory), lambda action: click.echo(str(action)), patience_s=PATIENCE_S)
@@ -70,20 +70,21 @@ def _pass(directory: "SweepDir") -> None:
 
 def _folder(sweep: str, results: Path) -> Path:
     """As for every command, but a sweep without its YAML file too."""
-    from unetsweep.cli._sweeps import resolve
-    from unetsweep.core import layout
+    from unetsweep.app.sweeps import resolve
+    from unetsweep.core import paths
 
     for folder in (Path(sweep), results / sweep):
-        if (folder / layout.TRIALS).is_dir():
+        if (folder / paths.TRIALS).is_dir():
             return folder.absolute()
     return resolve(sweep, results, anywhere=True)
 
 
 def _findings(directory: "SweepDir") -> "Iterator[Finding]":
     """Each is mended before the next is looked for."""
-    from unetsweep.adapters import journal_check, repair_runs, repair_sweep, repair_trials
-    from unetsweep.adapters.slurm import is_here
-    from unetsweep.core import layout
+    from unetsweep.core import paths
+    from unetsweep.schedulers.slurm.commands import is_here
+    from unetsweep.search import journal_check
+    from unetsweep.store import repair_runs, repair_sweep, repair_trials
 
     spec, wrong = _spec(directory)
     yield from wrong
@@ -92,15 +93,15 @@ def _findings(directory: "SweepDir") -> "Iterator[Finding]":
     yield from repair_runs.findings(directory.root, ours=spec is not None and spec.trainer.command is None)
     if spec is not None:
         known = [trial for trial in directory.trials() if trial["params"] is not None]
-        yield from journal_check.findings(directory.root / layout.STUDY, spec, known)
+        yield from journal_check.findings(directory.root / paths.STUDY, spec, known)
 
 
 def _spec(directory: "SweepDir") -> "tuple[SweepSpec | None, list[Finding]]":
-    from unetsweep.adapters.repairs import for_user, quarantined
     from unetsweep.config.load import load
-    from unetsweep.core import layout
+    from unetsweep.core import paths
+    from unetsweep.store.repairs import for_user, quarantined
 
-    path, (outer, _, inner) = directory.root / layout.SPEC, directory.name.partition("/")
+    path, (outer, _, inner) = directory.root / paths.SPEC, directory.name.partition("/")
     action = f"`unetsweep confirm {outer}`" if inner else "`unetsweep submit` with the sweep's own YAML file"
     advice = f"run {action} again: it is written anew, and its trials stay"
     if not path.exists():
@@ -114,7 +115,7 @@ def _spec(directory: "SweepDir") -> "tuple[SweepSpec | None, list[Finding]]":
 
 def _with_images(spec: "SweepSpec | None", directory: "SweepDir") -> "SweepSpec | None":
     """With the split as it was pinned; without a file that tells it a config is not written anew."""
-    from unetsweep.cli._sweeps import with_images
+    from unetsweep.app.sweeps import with_images
 
     try:
         return None if spec is None else with_images(spec, directory)

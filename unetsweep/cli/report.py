@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unetsweep.errors import StateError, UsageError
+from unetsweep.errors import UsageError
 
 if TYPE_CHECKING:
+    from unetsweep.analysis.rows import SweepRecord
     from unetsweep.report.formats import Format
-    from unetsweep.report.rows import SweepRecord
 
 FORMATS = ("table", "markdown", "csv", "json", "latex")
 
@@ -43,10 +43,11 @@ def command(
     What trials cost is read only for `--format json` without `--columns`, and for columns that say it: attempts,
     job_seconds, job_gpu_seconds, job_cpu_seconds, lost_seconds, job_memory_mb.
     """
-    from unetsweep.adapters.home import warning
-    from unetsweep.cli._records import records
-    from unetsweep.cli._sweeps import resolve
+    from unetsweep.analysis.records import records
+    from unetsweep.app.report import refresh_report
+    from unetsweep.app.sweeps import resolve
     from unetsweep.report import formats
+    from unetsweep.store.home import warning
 
     with _kept():
         sweep_dir = resolve(sweep, results, to_read=True)
@@ -63,7 +64,7 @@ def command(
             base=str(Path.cwd()),
             colour=output is None and _has_colour(),
         )
-        refresh(record, sweep_dir)
+        refresh_report(record, sweep_dir)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -79,8 +80,8 @@ def _with_costs(
 
     if not any(map(is_cost, named)) and (asked or form is not Format.JSON):
         return record
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._costs import costed
+    from unetsweep.app.costs import costed
+    from unetsweep.store.sweep_dir import SweepDir
 
     return costed(record, SweepDir(sweep_dir))
 
@@ -93,24 +94,6 @@ def _kept() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def refresh(record: "SweepRecord", sweep_dir: Path) -> None:
-    """Bring the sweep's `report/` folder up to date, where it can be written.
-
-    It is a copy of what is known anyway: on somebody else's sweep or a full disk it stays as it is.
-    """
-    from unetsweep.adapters.files import write_text
-    from unetsweep.adapters.private import check_private
-    from unetsweep.core import layout
-    from unetsweep.report import formats
-
-    with contextlib.suppress(OSError, StateError):
-        check_private(sweep_dir)
-        folder = sweep_dir / layout.REPORT
-        folder.mkdir(exist_ok=True)
-        for name, text in formats.files(record).items():
-            write_text(folder / name, text)
 
 
 def write(path: Path, text: str) -> None:

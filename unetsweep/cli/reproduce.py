@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.errors import ConfigError, DataError, UsageError
 
 if TYPE_CHECKING:
@@ -42,20 +42,20 @@ def command(sweep: str, trial: int, data: Path | None, threads: int | None, out:
     Status 0: all is equal, bit for bit. Status 1: something differs; what may have caused it is named (versions,
     hardware, threads, code, data). The trial and its study are left alone. It goes on where it was interrupted.
     """
-    from unetsweep.adapters.files import write_text
-    from unetsweep.adapters.trial_files import name_of
-    from unetsweep.cli._sweeps import resolve
+    from unetsweep.analysis.reproducibility import compared, surroundings, unequal
+    from unetsweep.app.sweeps import resolve
+    from unetsweep.atomic import write_text
     from unetsweep.contract import dumps, encode
-    from unetsweep.report.reproduced import compared, surroundings, unequal
+    from unetsweep.store.trials import name_of
 
     root = resolve(sweep, results, anywhere=True)
     asked, then = _asked(root, trial, data)
     _check_images(asked)
     asked = replace(asked, trainer=replace(asked.trainer, threads=threads or asked.trainer.threads, comet="off"))
-    folder = root / layout.REPRODUCED / f"{trial:04d}" if out is None else out.resolve()
+    folder = root / paths.REPRODUCED / f"{trial:04d}" if out is None else out.resolve()
     with _alone(folder):
         _clear(folder, asked)
-        path = folder / layout.CONFIG
+        path = folder / paths.CONFIG
         write_text(path, dumps(encode(asked)))
         now = _trained(asked, path, folder)
     wrong, around = unequal(then, now), surroundings(then, now)
@@ -73,14 +73,14 @@ def command(sweep: str, trial: int, data: Path | None, threads: int | None, out:
 
 def _asked(root: Path, trial: int, data: Path | None) -> "tuple[TrialConfig, Result]":
     """Its config and what it left. UsageError where there is nothing to compare with."""
-    from unetsweep.adapters.trial_files import read_config, read_result
+    from unetsweep.store.trials import read_config, read_result
 
-    folder = root / layout.trial_dir(trial)
+    folder = root / paths.trial_dir(trial)
     if not folder.is_dir():
         raise UsageError(f"sweep {root.name} has no trial {trial}")
     asked, then = read_config(folder), read_result(folder)
     if asked.trainer.command is not None:
-        raise UsageError(f"sweep {root.name} trains by trainer.command: run that program on {folder / layout.CONFIG}")
+        raise UsageError(f"sweep {root.name} trains by trainer.command: run that program on {folder / paths.CONFIG}")
     if then is None or then.state != "complete":
         state = "has not ended" if then is None else f"is {then.state}"
         raise UsageError(f"trial {trial} of {root.name} {state}; only a complete trial can be compared with")
@@ -90,7 +90,7 @@ def _asked(root: Path, trial: int, data: Path | None) -> "tuple[TrialConfig, Res
 
 
 def _check_images(asked: "TrialConfig") -> None:
-    from unetsweep.images.manifest import divide
+    from unetsweep.datasets.manifest import divide
 
     try:
         divide(asked.data)
@@ -100,16 +100,16 @@ def _check_images(asked: "TrialConfig") -> None:
 
 def _clear(folder: Path, asked: "TrialConfig") -> None:
     """A training of this config that was interrupted goes on; whatever else an earlier call left is taken away."""
-    from unetsweep.adapters.files import write_json
+    from unetsweep.atomic import write_json
     from unetsweep.contract import config_from, config_id
 
     if any(path.name != LOCK for path in folder.iterdir()) and not (folder / MARKER).exists():
         raise UsageError(f"{folder}: is not empty, and was not made by `unetsweep reproduce`; name another folder")
-    path = folder / layout.CONFIG
+    path = folder / paths.CONFIG
     known = False
     with contextlib.suppress(OSError, ValueError, ConfigError):
         known = config_id(config_from(json.loads(path.read_bytes()), str(path))) == config_id(asked)
-    if not known or (folder / layout.milestone(asked.epochs)).exists():
+    if not known or (folder / paths.milestone(asked.epochs)).exists():
         _empty(folder)
     write_json(folder / MARKER, {"config_id": config_id(asked)})
 
@@ -150,5 +150,5 @@ def _trained(asked: "TrialConfig", path: Path, folder: Path) -> "Result":
     from unetsweep.contract import result_from
 
     train_here(asked, path, folder)
-    done = folder / layout.milestone(asked.epochs)
+    done = folder / paths.milestone(asked.epochs)
     return result_from(json.loads(done.read_bytes()), str(done))

@@ -8,7 +8,7 @@ import click
 from unetsweep.errors import UsageError
 
 if TYPE_CHECKING:
-    from unetsweep.adapters.sweep_dir import SweepDir
+    from unetsweep.store.sweep_dir import SweepDir
 
 
 @click.command("retry")
@@ -24,13 +24,13 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     Each resumes from its run's last checkpoint, if that was kept (`run.keep_checkpoints`). Earlier attempts no longer
     count towards the limits in `run.retries`, and a paused sweep goes on.
     """
-    from unetsweep.adapters.retry_files import reopen, reset_open_retries, trains_anew
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._pass import alone
-    from unetsweep.cli._sweeps import resolve
+    from unetsweep.app.reconcile import alone
+    from unetsweep.app.sweeps import resolve
     from unetsweep.cli.submit import bring_on
     from unetsweep.config.load import load
-    from unetsweep.core import layout
+    from unetsweep.core import paths
+    from unetsweep.store.retries import reopen, reset_open_retries, trains_anew
+    from unetsweep.store.sweep_dir import SweepDir
 
     directory = SweepDir(resolve(sweep, results))
     states = _states(directory)
@@ -43,7 +43,7 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     shown = ", ".join(map(str, freed[:8])) + (" …" if len(freed) > 8 else "")
     click.echo(f"{len(freed)} trials of {directory.name} are open again{': ' + shown if freed else ''}")
     anew = [f"{trial:04d}" for trial in freed if trains_anew(directory.root, trial)]
-    if anew and load(directory.root / layout.SPEC).trainer.command is None:  # a program's checkpoints are its own
+    if anew and load(directory.root / paths.SPEC).trainer.command is None:  # a program's checkpoints are its own
         click.echo(
             f"no last checkpoint to go on from (run.keep_checkpoints, or repair), so they train anew: {', '.join(anew)}"
         )
@@ -53,14 +53,14 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
 def _not_passed(directory: "SweepDir", chosen: list[int], named: tuple[int, ...]) -> list[int]:
     """Those whose run has not gone past them: a training that others share goes on without a trial that came to
     nothing, and never back. UsageError for a named one."""
-    from unetsweep.adapters.sweep_look import read_run
-    from unetsweep.adapters.trial_files import read_trial
-    from unetsweep.core import layout
-    from unetsweep.core.sharing import passes
+    from unetsweep.core import paths
+    from unetsweep.core.run_sharing import passes
+    from unetsweep.store.observation import read_run
+    from unetsweep.store.trials import read_trial
 
     left = []
     for trial in chosen:
-        part = read_trial(directory.root / layout.trial_dir(trial))["runs"][0]
+        part = read_trial(directory.root / paths.trial_dir(trial))["runs"][0]
         run = read_run(directory.root, part["run"])
         if not passes(run, part["epochs"]):
             left.append(trial)

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 )
 def command(sweep: str | None, as_json: bool, results: Path) -> None:
     """Say where every trial of SWEEP is (default: the newest sweep)."""
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._costs import as_json as cost_json
-    from unetsweep.cli._costs import costed
-    from unetsweep.cli._records import records
-    from unetsweep.cli._sweeps import resolve, world_of
-    from unetsweep.cli._words import said
+    from unetsweep.analysis.records import records
+    from unetsweep.app.costs import as_json as cost_json
+    from unetsweep.app.costs import costed
+    from unetsweep.app.sweeps import resolve, world_of
     from unetsweep.core.cost import sentence
+    from unetsweep.core.describe import said
     from unetsweep.core.plan import plan
     from unetsweep.core.spec import trials_wanted
-    from unetsweep.shell.reconcile import observe
+    from unetsweep.reconcile.loop import observe
+    from unetsweep.store.sweep_dir import SweepDir
 
     directory = SweepDir(resolve(sweep, results))
     world = world_of(directory)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.core.actions import Action
     from unetsweep.errors import Problem
+    from unetsweep.store.sweep_dir import SweepDir
 
 
 @click.command("submit")
@@ -42,19 +42,19 @@ def command(
 ) -> None:
     """Submit SWEEP, a YAML file, or the sweep.yaml of a sweep's folder. Trials that are there already are never
     submitted twice."""
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._dry_run import dry_run as show
-    from unetsweep.cli._prepare import prepare
-    from unetsweep.cli._sweeps import check_place
+    from unetsweep.app.dry_run import dry_run as show
+    from unetsweep.app.prepare import prepare
+    from unetsweep.app.sweeps import check_place
     from unetsweep.config.load import load
-    from unetsweep.core import layout
+    from unetsweep.core import paths
     from unetsweep.core.spec import Resources
+    from unetsweep.store.sweep_dir import SweepDir
 
     spec = load(sweep, profile=profile, check_augment=_check_augment)
     directory = SweepDir(_folder(sweep, results / spec.name))
     if directory.exists():
         check_place(directory.root)
-        first = load(directory.root / layout.SPEC)
+        first = load(directory.root / paths.SPEC)
         if profile is None and spec.slurm.profile == Resources().profile:
             profile = first.slurm.profile  # which need not be named again
         kept, asked = first.data.split.groups, spec.data.split.groups
@@ -75,9 +75,9 @@ def command(
 
 def _folder(sweep: Path, by_name: Path) -> Path:
     """The sweep's folder: the one that the file lies in, if that is a sweep's, wherever it is and whatever its name."""
-    from unetsweep.core import layout
+    from unetsweep.core import paths
 
-    own = sweep.name == layout.SPEC and (sweep.parent / layout.SWEEP).is_file()
+    own = sweep.name == paths.SPEC and (sweep.parent / paths.SWEEP).is_file()
     return sweep.parent if own else by_name
 
 
@@ -89,8 +89,8 @@ def _check_augment(value: object) -> "list[Problem]":
 
 def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False) -> None:
     """A person's reconciliation: what was refused a moment ago is tried again, and what came of it is told."""
-    from unetsweep.cli._sweeps import world_of
-    from unetsweep.cli._watch import settle, watch_on
+    from unetsweep.app.sweeps import world_of
+    from unetsweep.app.watch import settle, watch_on
 
     _pin(directory)
     world = world_of(directory, interactive=True)
@@ -111,9 +111,9 @@ def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False)
 
 def _pin(directory: "SweepDir") -> None:
     """Have the jobs that are sent from now on run the package as it is now; where that cannot be, the installed one."""
-    from unetsweep.adapters.pinned_code import pin, unpin
-    from unetsweep.adapters.private import nobody_else_writes
     from unetsweep.errors import NO_ROOM, UsageError
+    from unetsweep.store.code_snapshot import pin, unpin
+    from unetsweep.store.permissions import nobody_else_writes
 
     try:
         with nobody_else_writes():
@@ -126,7 +126,7 @@ def _pin(directory: "SweepDir") -> None:
 
 
 def _say(action: "Action") -> None:
-    from unetsweep.cli._words import said
+    from unetsweep.core.describe import said
 
     click.echo(said(action))
 

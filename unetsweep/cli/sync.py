@@ -8,8 +8,8 @@ import click
 from unetsweep.errors import TrackerError
 
 if TYPE_CHECKING:
-    from unetsweep.adapters.sweep_dir import SweepDir
     from unetsweep.contract import TrialConfig
+    from unetsweep.store.sweep_dir import SweepDir
 
 
 @click.command("sync")
@@ -24,8 +24,8 @@ def command(sweep: str, results: Path) -> None:
     `trainer.comet` says. The key comes from the environment variable COMET_API_KEY; COMET_WORKSPACE and
     COMET_PROJECT_NAME choose another place than the sweep's own project.
     """
-    from unetsweep.adapters.sweep_dir import SweepDir
-    from unetsweep.cli._sweeps import resolve
+    from unetsweep.app.sweeps import resolve
+    from unetsweep.store.sweep_dir import SweepDir
     from unetsweep.training import comet
 
     directory = SweepDir(resolve(sweep, results, anywhere=True))
@@ -50,12 +50,12 @@ def command(sweep: str, results: Path) -> None:
 
 def _archives(directory: "SweepDir") -> list[Path]:
     """The archives of all runs that have trained for an epoch, each made anew where it is behind."""
-    from unetsweep.core import layout
+    from unetsweep.core import paths
     from unetsweep.training import comet
 
     found: list[Path] = []
     for run, config in _configs(directory).items():
-        folder = directory.root / layout.run_dir(run)
+        folder = directory.root / paths.run_dir(run)
         export = comet.read_export(config, folder, f"{directory.name}/{folder.name}")
         if export.curves or export.scores:
             if not (folder / comet.FOLDER / export.archive).exists():
@@ -80,5 +80,5 @@ def _configs(directory: "SweepDir") -> dict[int, "TrialConfig"]:
         for part in trial["runs"]:
             mine = (part["epochs"], trial["trial"])
             longest[part["run"]] = max(longest.get(part["run"], mine), mine)
-    paths = {run: directory.config_path(trial) for run, (_, trial) in sorted(longest.items())}
-    return {run: config_from(json.loads(path.read_bytes()), str(path)) for run, path in paths.items()}
+    configs = {run: directory.config_path(trial) for run, (_, trial) in sorted(longest.items())}
+    return {run: config_from(json.loads(path.read_bytes()), str(path)) for run, path in configs.items()}

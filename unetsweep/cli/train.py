@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.errors import ConfigError, TrainingError, UnetsweepError, UsageError
 
 if TYPE_CHECKING:
@@ -25,26 +25,26 @@ def command(config: Path, out: Path) -> None:
     config with the split as it was, by name; a training that goes on keeps it, and DIR holds one training only.
     """
     from unetsweep import contract
-    from unetsweep.adapters.files import write_text
+    from unetsweep.atomic import write_text
 
     raw, asked = _read(config)
     if asked.trainer.command is not None:
         raise UsageError(f"{config}: trainer.command is set: run that program itself")
     asked = _going_on(asked, out, has_groups="groups" in (raw["data"].get("split") or {}))
-    from unetsweep.images.check import check
+    from unetsweep.datasets.check import check
 
     checked = check(asked.data)
     for warning in checked.warnings:
         click.echo(f"warning: {warning}", err=True)
-    path = out / layout.milestone(asked.epochs)
+    path = out / paths.milestone(asked.epochs)
     if not path.exists():
         _train(replace(asked, data=replace(asked.data, manifest=checked.manifest)), out)
     result = contract.result_from(json.loads(path.read_bytes()), str(path))
-    write_text(out / layout.RESULT, path.read_text())
+    write_text(out / paths.RESULT, path.read_text())
     shown = {"val_iou": result.val_iou, "val_loss": result.val_loss, "test_iou": result.test_iou}
     words = ", ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
     click.echo(f"{result.state}: best epoch {result.best_epoch} of {result.epochs}: {words}")
-    click.echo(f"{out / layout.RESULT}")
+    click.echo(f"{out / paths.RESULT}")
 
 
 def _read(config: Path) -> "tuple[dict[str, Any], TrialConfig]":
@@ -62,10 +62,10 @@ def _read(config: Path) -> "tuple[dict[str, Any], TrialConfig]":
 def _train(config: "TrialConfig", out: Path) -> None:
     """DIR/config.json is what it was where the training does not come to its end."""
     from unetsweep import contract
-    from unetsweep.adapters.files import write_text
+    from unetsweep.atomic import write_text
 
     out.mkdir(parents=True, exist_ok=True)
-    path = out / layout.CONFIG
+    path = out / paths.CONFIG
     before = path.read_text() if path.exists() and _is_begun(out) else None
     write_text(path, contract.dumps(contract.encode(config)))
     try:
@@ -87,12 +87,12 @@ def train_here(config: "TrialConfig", path: Path, out: Path) -> None:
 
 
 def _is_begun(out: Path) -> bool:
-    return (out / "checkpoints" / "last.ckpt").exists() or any((out / layout.milestone(1)).parent.glob("*.json"))
+    return (out / "checkpoints" / "last.ckpt").exists() or any((out / paths.milestone(1)).parent.glob("*.json"))
 
 
 def _going_on(asked: "TrialConfig", out: Path, *, has_groups: bool) -> "TrialConfig":
     """`asked`, with the split of the training that DIR holds. UsageError where that is another one."""
-    path = out / layout.CONFIG
+    path = out / paths.CONFIG
     if not path.exists() or not _is_begun(out):
         return asked
     _, there = _read(path)

@@ -16,8 +16,8 @@ from unetsweep.config.study import study_from
 from unetsweep.config.yaml12 import read
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
 from unetsweep.core.spec import RunSpec, SweepSpec
+from unetsweep.datasets.layout import home_of
 from unetsweep.errors import Problem, SpecError
-from unetsweep.images.layout import home_of
 
 SECTIONS = ("name", "data", "space", "study", "model", "trainer", "run", "slurm")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from unetsweep.core import checkpoint_gc, reconciler_job, retry_policy, sharing
+from unetsweep.core import checkpoint_gc, reconciler_job, retry_policy, run_sharing
 from unetsweep.core.actions import (
     Action,
     Cancel,
@@ -199,12 +199,12 @@ def _stay(draft: _Draft, run: Run, waiting: list[Trial], state: Active) -> None:
         draft.cancel.append(attempt.job.job_id)
     elif listed and attempt.job is not None and state.terminate is not None:
         draft.actions.append(Terminate(attempt.run, attempt.number, attempt.job.job_id, state.terminate, state.reason))
-    elif listed and (stop := sharing.cut_short(run, attempt, waiting)) is not None:
+    elif listed and (stop := run_sharing.cut_short(run, attempt, waiting)) is not None:
         draft.actions.append(stop)
     for trial in waiting:
-        later = sharing.why_later(run, attempt, trial.epochs)
+        later = run_sharing.why_later(run, attempt, trial.epochs)
         if trial.cancelled and not all(each.cancelled for each in waiting):
-            later = sharing.GOES_ON
+            later = run_sharing.GOES_ON
         draft.waits.append(Wait(trial.number, later or state.reason, state.running and later is None, job_id))
 
 

@@ -1,6 +1,6 @@
-"""What the reconciliation needs of the world; adapters do it, tests fake it."""
+"""What the reconciliation needs of the world; `store`, `schedulers` and `search` do it, tests fake it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +8,9 @@ from typing import Protocol
 
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.spec import Resources
+
+Payload = Callable[[], object]
+"""What each element of a submission runs; the job's Python must be able to import it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
+from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.contract import DataConfig
-from unetsweep.images.scores import DATA_SET, OVER_IMAGES, level_key
-from unetsweep.report.rows import SweepRecord, TrialRecord
+from unetsweep.datasets.scores import DATA_SET, OVER_IMAGES, level_key
 
 Value = str | int | float | None
 

@@ -3,10 +3,10 @@
 import functools
 import math
 
+from unetsweep.analysis.rows import SweepRecord, TrialRecord
+from unetsweep.analysis.rows import best as best_of
+from unetsweep.analysis.significance import ALPHA, Contender, contenders
 from unetsweep.report.columns import LEAKED, Column, Value, metric_text, number_text
-from unetsweep.report.leaders import ALPHA, Contender, contenders
-from unetsweep.report.rows import SweepRecord, TrialRecord
-from unetsweep.report.rows import best as best_of
 
 FIELDS = ("runs", "open", "lost", "val_mean", "val_sd", "test_mean", "test_sd", "gap", "behind", "p", "in_best")
 """What of a standing programs get, as columns `confirmed_…` of its trial."""

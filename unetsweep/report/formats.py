@@ -5,9 +5,9 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import assert_never
 
+from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import latex, markdown, plain, table
 from unetsweep.report.columns import EIGHT, also_columns
-from unetsweep.report.rows import SweepRecord
 from unetsweep.report.view import own_columns, view
 
 

@@ -3,9 +3,9 @@
 Rule 1: a text of somebody else's can neither end a cell, start a command nor end a comment.
 """
 
+from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import Column, one_line
-from unetsweep.report.rows import SweepRecord
 from unetsweep.report.summary import best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 

@@ -7,9 +7,9 @@ Rule 2: a text of somebody else's can neither end a cell nor start markup.
 
 import re
 
+from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, metric_text, one_line, plain_text
-from unetsweep.report.rows import SweepRecord
 from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 

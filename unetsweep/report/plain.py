@@ -22,9 +22,9 @@ import json
 import math
 from typing import Any
 
+from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import Value
-from unetsweep.report.rows import SweepRecord
 from unetsweep.report.summary import best_of, state_counts
 from unetsweep.report.view import View
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unetsweep.analysis.rows import STATES, SweepRecord, TrialRecord
 from unetsweep.core.spec import SweepSpec
-from unetsweep.images.scores import level_key
+from unetsweep.datasets.scores import level_key
 from unetsweep.report.columns import checkpoint, number_text, reason
-from unetsweep.report.rows import STATES, SweepRecord, TrialRecord
 
 _ALWAYS_NAMED = ("diverged", "failed")
 _NAMED_WITH_REASON = ("submitted", "waiting")

@@ -1,9 +1,9 @@
 """The same for a terminal: aligned text, a star before the best row, colour only where it is asked for."""
 
+from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, metric_text, number_text, one_line, plain_text
 from unetsweep.report.markdown import relative
-from unetsweep.report.rows import SweepRecord, TrialRecord
 from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 

@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from unetsweep.analysis.rows import SweepRecord, TrialRecord, best, ranked
 from unetsweep.errors import UsageError
 from unetsweep.report import confirmed
 from unetsweep.report.columns import COSTS, Column, Value, columns_of
-from unetsweep.report.rows import SweepRecord, TrialRecord, best, ranked
 
 
 @dataclass(frozen=True, slots=True)

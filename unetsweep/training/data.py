@@ -21,7 +21,7 @@ from unetsweep.errors import ConfigError, DataError, Problem
 from unetsweep.training import augment
 
 if TYPE_CHECKING:
-    from unetsweep.images.read import Images
+    from unetsweep.datasets.reading import Images
 
 
 class Batch(NamedTuple):
@@ -54,8 +54,8 @@ def read(config: TrialConfig) -> TrialImages:
 
     Without `score_test` no test image is decoded, nor in the digest.
     """
-    from unetsweep.images.manifest import divide
-    from unetsweep.images.read import manifest, read_pairs
+    from unetsweep.datasets.manifest import divide
+    from unetsweep.datasets.reading import manifest, read_pairs
 
     root, parts = Path(config.data.root), divide(config.data)
     count = len(parts["train"])

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetsweep.images import scores
+from unetsweep.datasets import scores
 from unetsweep.training.data import image_tensor, scaled
 
 if TYPE_CHECKING:
-    from unetsweep.images.read import Images
+    from unetsweep.datasets.reading import Images
 
 TP, FP, FN, BCE, PIXELS = range(5)
 CUT = 0.0

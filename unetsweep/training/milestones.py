@@ -15,7 +15,7 @@ from torch import distributed
 
 from unetsweep import contract
 from unetsweep.contract import Result, TrialConfig
-from unetsweep.images.scores import under_other_masks
+from unetsweep.datasets.scores import under_other_masks
 from unetsweep.training import checkpoints, evaluate, machine
 from unetsweep.training.checkpoints import ArtifactWriter, MilestoneCheckpoint
 from unetsweep.training.data import TrialImages

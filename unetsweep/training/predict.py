@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from unetsweep.contract import TrialConfig
+from unetsweep.datasets import layout
+from unetsweep.datasets.reading import Pixels, read_image, read_mask, size_of
+from unetsweep.datasets.scores import iou
 from unetsweep.errors import DataError, Problem, StateError, TrainingError, UsageError
-from unetsweep.images import layout
-from unetsweep.images.read import Pixels, read_image, read_mask, size_of
-from unetsweep.images.scores import iou
 from unetsweep.training.checkpoints import load_unet
 from unetsweep.training.evaluate import evaluating, logits
 from unetsweep.training.unet import UNet, probabilities

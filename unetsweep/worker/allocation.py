@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unetsweep.adapters import process, slurm
-from unetsweep.adapters.packed_files import Packed, SlotTable, Taken, completion_event, is_published, more
-from unetsweep.adapters.process import tied_to_us
-from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.core import layout
+from unetsweep import process
+from unetsweep.core import paths
 from unetsweep.errors import UnetsweepError
+from unetsweep.process import tied_to_us
+from unetsweep.schedulers.packed.slot_table import Packed, SlotTable, Taken, completion_event, is_published, more
+from unetsweep.schedulers.slurm import commands
+from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker.rank import GPU_SHARE
 from unetsweep.worker.shares import cpus_of, gpus_of, visible_gpus
 
@@ -182,7 +183,7 @@ class _Manager:
         token, index = slots.place(number)
         job_id, size = f"{self.base}.{number}", self.about.processes
         run, attempt = directory.intent(token)["elements"][index]
-        log = self.root / layout.slurm_log(token, job_id)
+        log = self.root / paths.slurm_log(token, job_id)
         command = process.program("unetsweep.worker", "place", str(self.root), token)
         command += [str(index), job_id, str(restart)]
         environment = {**os.environ, **self._share(slots, place)}
@@ -269,7 +270,7 @@ class _Manager:
         if self.signals or self.wants_more:
             return True
         end = os.environ.get("SLURM_JOB_END_TIME", "")
-        lead = min(slurm.SIGNAL_LEAD_S, self.about.time_min * 60 // 4)
+        lead = min(commands.SIGNAL_LEAD_S, self.about.time_min * 60 // 4)
         return end.isdecimal() and time.time() > float(end) - lead
 
     def _leave(self, slots: SlotTable) -> None:

@@ -11,10 +11,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetsweep.adapters.files import link_json, read_json, utc_now
-from unetsweep.adapters.process import Identity
-from unetsweep.core import layout
+from unetsweep.atomic import link_json
+from unetsweep.bounded_json import read_json
+from unetsweep.clock import utc_now
+from unetsweep.core import paths
 from unetsweep.errors import TrainingError
+from unetsweep.process import Identity
 
 CLAIM_WAIT_S = 120.0
 """How long the other ranks wait for rank 0's claim."""
@@ -43,7 +45,7 @@ class Claim:
 
     @property
     def name(self) -> str:
-        return layout.claim_name(self.attempt, self.restart)
+        return paths.claim_name(self.attempt, self.restart)
 
     def holds(self) -> bool:
         """Whether no later attempt or restart has claimed the run, and nobody gave this one up."""
@@ -54,7 +56,7 @@ class Claim:
 
 def enter(start: Start, folder: Path, attempt: int, rank: int) -> Claim | None:
     """The claim, made by rank 0 and awaited by the others; None where there is nothing to do."""
-    name = layout.claim_name(attempt, start.restart)
+    name = paths.claim_name(attempt, start.restart)
     path = folder / "claims" / name
     until = time.monotonic() + CLAIM_WAIT_S
     while True:
@@ -79,12 +81,12 @@ def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
         return f"attempt {attempt} of {folder.name} was given up"
     if max(claims_of(folder), default=(0, 0)) > (attempt, start.restart):
         return f"a later start has claimed {folder.name}"
-    if all((folder / layout.milestone(each["epochs"])).exists() for each in intent["milestones"]):
+    if all((folder / paths.milestone(each["epochs"])).exists() for each in intent["milestones"]):
         return f"{folder.name} has its results already"
-    trials = [start.root / layout.trial_dir(each["trial"]) for each in intent["milestones"]]
-    if all((trial / layout.RESULT).exists() for trial in trials):
+    trials = [start.root / paths.trial_dir(each["trial"]) for each in intent["milestones"]]
+    if all((trial / paths.RESULT).exists() for trial in trials):
         return f"the trials of {folder.name} have ended without it"
-    if all((trial / layout.CANCELLED).exists() for trial in trials):
+    if all((trial / paths.CANCELLED).exists() for trial in trials):
         return f"the trials of {folder.name} were cancelled"
     return None
 

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unetsweep import contract
-from unetsweep.adapters.files import parse_json, read_bytes, read_json, write_json
-from unetsweep.adapters.logs import last_line
-from unetsweep.adapters.pinned_code import without_code
-from unetsweep.adapters.process import tied_to_us
-from unetsweep.core import layout
+from unetsweep.atomic import write_json
+from unetsweep.bounded_json import parse_json, read_bytes, read_json
+from unetsweep.core import paths
 from unetsweep.errors import StateError, SupersededError, TrainingError
+from unetsweep.process import tied_to_us
+from unetsweep.store.code_snapshot import without_code
+from unetsweep.store.logs import last_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
     folder = invocation.folder
     words = shlex.split(trainer)
     command = [word.replace("{config}", str(invocation.config)).replace("{out}", str(folder)) for word in words]
-    published = folder / layout.RESULT
+    published = folder / paths.RESULT
     if not _is_whole(published):
         published.unlink(missing_ok=True)
         status = _run(command, invocation)
@@ -102,7 +103,7 @@ def _open(invocation: CommandInvocation) -> list[int]:
     """Milestones without a result. Raises StateError where one that the program wrote cannot be read."""
     missing = []
     for epochs in invocation.milestones:
-        path = invocation.folder / layout.milestone(epochs)
+        path = invocation.folder / paths.milestone(epochs)
         if path.exists():
             contract.result_from(read_json(path), str(path))
         else:
@@ -124,7 +125,7 @@ def _serve(published: Path, invocation: CommandInvocation, holds: Callable[[], b
     for each in _open(invocation):
         known = {**about, "config_id": invocation.config_ids.get(each)}
         filled = {key: value for key, value in known.items() if result[key] is None}
-        write_json(invocation.folder / layout.milestone(each), {**result, **filled})
+        write_json(invocation.folder / paths.milestone(each), {**result, **filled})
 
 
 def _is_whole(published: Path) -> bool:

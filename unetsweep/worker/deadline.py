@@ -10,8 +10,8 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
-from unetsweep.adapters import slurm
 from unetsweep.errors import SchedulerError
+from unetsweep.schedulers.slurm import commands
 
 MARGIN_S = 10.0
 """Kept free before the end: the ranks go down, and the batch shell makes the exit hook, which requeues the job."""
@@ -39,7 +39,7 @@ class Deadline:
         self,
         job_id: str | None = None,
         environment: Mapping[str, str] = os.environ,
-        ask: Callable[[str, float], float | None] = slurm.end_time,
+        ask: Callable[[str, float], float | None] = commands.end_time,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`job_id`: that of a SLURM job; None: nothing ends this training but a signal."""
@@ -64,7 +64,7 @@ class Deadline:
             self._end = self._asked() or self._end
             if self._end is None:
                 return "a signal announced the end of the job"
-            if self._left() > slurm.SIGNAL_LEAD_S + EARLY_S:  # so it is not about the time limit
+            if self._left() > commands.SIGNAL_LEAD_S + EARLY_S:  # so it is not about the time limit
                 return "preemption announced"
             return self._full(needed)
         if self._full(needed) is not None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unetsweep.adapters.files import parse_json, read_bytes, utc_now, write_json
-from unetsweep.core import layout
+from unetsweep.atomic import write_json
+from unetsweep.bounded_json import parse_json, read_bytes
+from unetsweep.clock import utc_now
+from unetsweep.core import paths
 from unetsweep.errors import NO_ROOM, EpochTooLongError, StateError, TrainingError, UnetsweepError
 
 _NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
@@ -35,7 +37,7 @@ def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank
         "at": utc_now().isoformat(),
     }
     with contextlib.suppress(OSError):  # the error itself matters more than its record
-        write_json(folder / layout.error(rank), content)
+        write_json(folder / paths.error(rank), content)
 
 
 def kind_of(error: BaseException) -> str:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep import contract
-from unetsweep.adapters.files import read_json, write_text
-from unetsweep.adapters.sweep_dir import SweepDir
-from unetsweep.adapters.trial_files import read_trial
+from unetsweep.atomic import write_text
+from unetsweep.bounded_json import read_json
 from unetsweep.config.load import load
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.errors import SupersededError, TrainingError
+from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.store.trials import read_trial
 from unetsweep.worker import deadline
 from unetsweep.worker.claim import Claim, Start, enter
 from unetsweep.worker.command import CommandInvocation, run_command
@@ -59,7 +60,7 @@ def run_rank(start: Start, rank: int, size: int, *, limited: bool = False) -> No
     sweep.check_private()
     intent = sweep.intent(start.token)
     run, attempt = intent["elements"][start.index]
-    folder = start.root / layout.run_dir(run)
+    folder = start.root / paths.run_dir(run)
     try:
         claim = enter(start, folder, attempt, rank)
         if claim is None:
@@ -75,7 +76,7 @@ def run_rank(start: Start, rank: int, size: int, *, limited: bool = False) -> No
 
 def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, size: int) -> None:
     if end.is_limited:
-        spec = load(start.root / layout.SPEC)
+        spec = load(start.root / paths.SPEC)
         check_starts(folder, claim, limit_min=spec.slurm.time_min, most_restarts=spec.run.retries.requeue)
     sweep = SweepDir(start.root)
     intent = read_json(folder / "attempts" / f"{claim.attempt}.json")
@@ -86,10 +87,10 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
         raise TrainingError(f"{path} is the config of another trial; run `unetsweep repair {sweep.name}`")
     epochs = tuple(each["epochs"] for each in milestones)
     if rank == 0:
-        paths = "".join(
-            f"{folder}/{layout.milestone(each)}\n" for each in epochs
+        results = "".join(
+            f"{folder}/{paths.milestone(each)}\n" for each in epochs
         )  # a pruned one may come before others
-        write_text(start.root / layout.awaited(start.token, start.index), paths)
+        write_text(start.root / paths.awaited(start.token, start.index), results)
     if config.trainer.command is not None:
         if rank == 0:
             ids = {each: contract.config_id(replace(config, epochs=each)) for each in epochs}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from unetsweep.adapters.files import read_json
-from unetsweep.core import layout
+from unetsweep.bounded_json import read_json
+from unetsweep.core import paths
 from unetsweep.errors import EpochTooLongError, TrainingError
 from unetsweep.worker.claim import Claim, claims_of
 from unetsweep.worker.deadline import LIMIT_IS_NEAR
@@ -53,7 +53,7 @@ def check_starts(folder: Path, claim: Claim, *, limit_min: int, most_restarts: i
 def past(folder: Path, claim: Claim) -> list[Past]:
     """The starts before this one that count (not before the last retry reset), oldest first."""
     names = sorted(each for each in claims_of(folder) if each <= (claim.attempt, claim.restart))
-    begins = [datetime.fromisoformat(read_json(folder / "claims" / layout.claim_name(*name))["at"]) for name in names]
+    begins = [datetime.fromisoformat(read_json(folder / "claims" / paths.claim_name(*name))["at"]) for name in names]
     retries_reset_at, reached = _retries_reset_at(folder), _reached(folder)
     found: list[Past] = []
     for at, name in enumerate(names[:-1]):
@@ -66,7 +66,7 @@ def past(folder: Path, claim: Claim) -> list[Past]:
 
 
 def _may_be_limited(folder: Path, attempt: int, restart: int, *, is_last: bool, said: bool) -> bool:
-    again = folder / f"requeue-{layout.claim_name(attempt, restart)}.json"
+    again = folder / f"requeue-{paths.claim_name(attempt, restart)}.json"
     if again.exists():
         return str(read_json(again).get("reason", "")).startswith(LIMIT_IS_NEAR)
     lost = folder / "attempts" / f"{attempt}.lost.json"

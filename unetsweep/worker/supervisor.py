@@ -14,15 +14,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from unetsweep import contract
-from unetsweep.adapters import local_jobs, pinned_code, process
-from unetsweep.adapters.batch_script import code_lines
-from unetsweep.adapters.files import link_json, read_json
-from unetsweep.adapters.process import Identity, tied_to_us
-from unetsweep.adapters.sweep_dir import SweepDir
+from unetsweep import contract, process
+from unetsweep.atomic import link_json
+from unetsweep.bounded_json import read_json
 from unetsweep.config.load import load
-from unetsweep.core import layout
+from unetsweep.core import paths
 from unetsweep.core.spec import Resources
+from unetsweep.process import Identity, tied_to_us
+from unetsweep.schedulers.local import local_jobs
+from unetsweep.schedulers.slurm.batch_script import code_lines
+from unetsweep.store import code_snapshot
+from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker.claim import free_port
 
 STOP_S = 15.0
@@ -39,13 +41,13 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
         return
     run, attempt = directory.intent(token)["elements"][index]
     size, gpus = _size(root, run)
-    resources = load(root / layout.SPEC).slurm
+    resources = load(root / paths.SPEC).slurm
     base = ["rank", str(root), token, str(index), job_id]
     with contextlib.ExitStack() as held:
         env = {**os.environ, **_devices(gpus, held)}  # a cancellation ends us while we wait for them
         asked: list[int] = []
         signal.signal(signal.SIGTERM, lambda *_: asked.append(1))  # the ranks that there are got it too
-        code = pinned_code.running(root)
+        code = code_snapshot.running(root)
         ranks = [_start_rank([*base, str(rank), str(size)], resources, env, code) for rank in range(size)]
         if asked:  # before some of them were there
             for rank in ranks:
@@ -61,7 +63,7 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
 
 def _size(root: Path, run: int) -> tuple[int, int]:
     """Processes and GPUs of a run."""
-    first = read_json(root / layout.run_dir(run) / "attempts" / "1.json")["milestones"][0]["trial"]
+    first = read_json(root / paths.run_dir(run) / "attempts" / "1.json")["milestones"][0]["trial"]
     path = SweepDir(root).config_path(first)
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     size = 1 if config.trainer.command else config.processes

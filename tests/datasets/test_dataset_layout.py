@@ -1,0 +1,108 @@
+"""Pairs are found by name, and every file that does not pair is named at once."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from images_drawn import make_set, write
+
+from unetsweep.datasets.layout import find_pairs, owner
+from unetsweep.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "name"),
+    [
+        ("01.png", "01.png", "01"),
+        ("21_training.tif", "21_manual1.gif", "21_training"),
+        ("im0235.ppm", "im0235.ah.ppm", "im0235"),
+        ("Image_12R.jpg", "Image_12R_1stHO.png", "Image_12R"),
+        ("7.PNG", "7.jpeg", "7"),
+    ],
+)
+def test_the_naming_of_the_public_sets_pairs(tmp_path: Path, image: str, mask: str, name: str) -> None:
+    root = make_set(tmp_path, train=2, test=1)
+    write(root / "test" / "image" / image)
+    write(root / "test" / "mask" / mask, np.zeros((32, 32), np.uint8))
+    assert name in [pair.name for pair in find_pairs(root)["test"]]
+
+
+def test_a_mask_goes_to_the_longest_name_that_it_begins_with() -> None:
+    assert owner("1_2_manual1", ["1", "1_2"]) == "1_2"
+    assert owner("12", ["1"]) is None
+
+
+def test_a_word_at_the_end_is_cut_only_where_one_image_is_left() -> None:
+    assert owner("3_mask", ["3_left", "3_right"]) is None
+    assert owner("3_mask", ["3_left", "4_left"]) == "3_left"
+
+
+def test_pairs_are_sorted_and_stray_files_ignored(tmp_path: Path) -> None:
+    root = make_set(tmp_path, train=3, test=1)
+    for stray in (".DS_Store", "Thumbs.db", "._01.png", "notes.txt"):
+        (root / "train" / "image" / stray).write_bytes(b"stray")
+    (root / "train" / "mask2").mkdir()
+    assert [pair.name for pair in find_pairs(root)["train"]] == ["01", "02", "03"]
+
+
+def test_a_Data_parent_is_accepted(tmp_path: Path) -> None:
+    make_set(tmp_path / "Data", train=2, test=1)
+    assert {part: len(pairs) for part, pairs in find_pairs(tmp_path).items()} == {"train": 2, "test": 1}
+
+
+def test_a_missing_root_says_what_is_expected_and_where_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        find_pairs(tmp_path / "nowhere")
+    assert caught.value.source == str(tmp_path / "nowhere")
+    for words in (
+        "is not there",
+        "train/",
+        "https://www.kaggle.com/datasets/abdallahwagih/retina-blood-vessel",
+        "kaggle datasets download -d abdallahwagih/retina-blood-vessel --unzip -p data/retina",
+        "unetsweep data sample DIR",
+    ):
+        assert words in str(caught.value)
+
+
+def test_all_problems_of_a_set_are_told_at_once(tmp_path: Path) -> None:
+    root = make_set(tmp_path, train=4, test=1)
+    (root / "train" / "mask" / "01.png").unlink()
+    (root / "train" / "image" / "02.png").unlink()
+    write(root / "train" / "mask" / "03_2ndHO.png", np.zeros((32, 32), np.uint8))
+    write(root / "train" / "image" / "04.jpg")
+    (root / "test" / "image" / "01.png").unlink()
+    with pytest.raises(DataError) as caught:
+        find_pairs(root)
+    told = {problem.field: problem.message for problem in caught.value.problems}
+    assert set(told) == {
+        "train/image/01.png",
+        "train/mask/02.png",
+        "train/image/03.png",
+        "train/image/04.png",
+        "test/image",
+    }
+    assert told["train/image/01.png"].startswith("no mask; add train/mask/01.png")
+    assert "2 masks (03.png, 03_2ndHO.png)" in told["train/image/03.png"]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    root = make_set(tmp_path, train=2, test=1)
+    for mask in (root / "test" / "mask").iterdir():
+        mask.unlink()
+    (root / "test" / "mask").rmdir()
+    with pytest.raises(DataError, match="test/mask: this folder is missing"):
+        find_pairs(root)
+
+
+def test_a_name_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    root = make_set(tmp_path, train=2, test=1)
+    for kind in ("image", "mask"):
+        folder = os.fsencode(root / "train" / kind)
+        os.rename(folder + b"/01.png", folder + b"/caf\xe9.png")
+    with pytest.raises(DataError) as caught:
+        find_pairs(root)
+    said = [(p.field, p.message) for p in caught.value.problems]
+    assert said == [
+        (f"train/{kind}/caf\\udce9.png", "its name is no text in UTF-8; rename it") for kind in ("image", "mask")
+    ]

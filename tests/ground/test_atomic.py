@@ -1,0 +1,272 @@
+"""A small file is there whole or not at all, whoever dies and whoever else writes."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from unetsweep import atomic, bounded_json
+from unetsweep.atomic import append_line, link_all, link_json, write_json
+from unetsweep.bounded_json import read_json
+from unetsweep.errors import StateError
+
+WRITER = """
+import sys
+from pathlib import Path
+from unetsweep.atomic import link_json, write_json
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+for k in range(1_000_000):
+    write_json(folder / "last.json", {"k": k, "text": "x" * 5000})
+    link_json(folder / f"{k}.json", {"k": k, "text": "x" * 5000})
+"""
+
+
+def test_the_first_to_link_wins_and_the_other_is_told(tmp_path: Path):
+    assert link_json(tmp_path / "a.json", {"who": 1})
+    assert not link_json(tmp_path / "a.json", {"who": 2})
+    assert read_json(tmp_path / "a.json") == {"schema": 1, "who": 1}
+
+
+def test_the_last_to_write_wins(tmp_path: Path):
+    write_json(tmp_path / "a.json", {"who": 1})
+    write_json(tmp_path / "a.json", {"who": 2})
+    assert read_json(tmp_path / "a.json")["who"] == 2
+
+
+def test_only_the_user_may_read_what_we_write(tmp_path: Path):
+    write_json(tmp_path / "a.json", {})
+    link_json(tmp_path / "b.json", {})
+    append_line(tmp_path / "c.jsonl", {})
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_of_many_files_those_that_were_there_stay_and_the_others_are_told(tmp_path: Path):
+    for k in range(0, 500, 7):
+        link_json(tmp_path / f"{k}.json", {"who": "earlier"})
+    created = link_all([(tmp_path / f"{k}.json", {"who": "now"}) for k in range(500)])
+    assert created == [tmp_path / f"{k}.json" for k in range(500) if k % 7]
+    assert {read_json(tmp_path / f"{k}.json")["who"] for k in range(0, 500, 7)} == {"earlier"}
+    assert len(list(tmp_path.iterdir())) == 500
+
+
+def test_five_hundred_files_need_few_descriptors(tmp_path: Path):
+    script = (
+        "import resource, sys; from pathlib import Path; from unetsweep.atomic import link_all;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256));"
+        "print(len(link_all([(Path(sys.argv[1]) / f'{k}.json', {}) for k in range(500)])))"
+    )
+    assert subprocess.run([sys.executable, "-c", script, tmp_path], check=True, capture_output=True).stdout == b"500\n"
+
+
+def test_of_many_who_link_at_once_exactly_one_wins(tmp_path: Path):
+    won: list[int] = []
+    start = threading.Barrier(8)
+
+    def race(who: int) -> None:
+        for k in range(20):
+            start.wait()
+            if link_json(tmp_path / f"{k}.json", {"who": who}):
+                won.append(k)
+
+    racers = [threading.Thread(target=race, args=(who,)) for who in range(8)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    assert sorted(won) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("write", "place"), [(write_json, "fsync"), (write_json, "replace"), (link_json, "fsync"), (link_json, "link")]
+)
+def test_what_fails_in_between_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, place: str):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic.os, place, full)
+    with pytest.raises(OSError, match="No space"):
+        write(tmp_path / "a.json", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fails_one_of_many_flushes_is_named_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    real = os.fsync
+
+    def failing(descriptor: int) -> None:
+        if os.fstat(descriptor).st_size > 1000:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(atomic.os, "fsync", failing)
+    with pytest.raises(OSError, match="No space") as error:
+        link_all([(tmp_path / f"{k}.json", {"text": "x" * (2000 if k == 30 else 1)}) for k in range(50)])
+    assert error.value.filename == str(tmp_path / "30.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_many_files_each_is_flushed_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    real, place, flushed = os.fsync, os.link, set()
+
+    def noted(descriptor: int) -> None:
+        real(descriptor)
+        flushed.add(os.fstat(descriptor).st_ino)
+
+    def link(made: Path, path: Path) -> None:
+        assert made.stat().st_ino in flushed, path
+        place(made, path)
+
+    monkeypatch.setattr(atomic.os, "fsync", noted)
+    monkeypatch.setattr(atomic.os, "link", link)
+    assert len(link_all([(tmp_path / f"{k}.json", {"k": k}) for k in range(450)])) == 450
+    assert read_json(tmp_path / "449.json")["k"] == 449
+
+
+def test_a_writer_that_is_killed_leaves_only_whole_files(tmp_path: Path):
+    for delay in (0.02, 0.05, 0.11):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(delay)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+    found = list(tmp_path.glob("*.json"))
+    assert len(found) > 3
+    for path in found:
+        assert len(read_json(path)["text"]) == 5000
+
+
+UNREADABLE = [
+    pytest.param(b'{"schema": 1, "k"', "not readable as JSON", id="torn"),
+    pytest.param(b"", "not readable as JSON", id="empty"),
+    pytest.param(b"\xff\xfe", "not readable as JSON", id="no text"),
+    pytest.param(b'{"schema": 2}', "found schema 2; this version reads 1", id="of another schema"),
+    pytest.param(b"{}", "found schema None", id="without a schema"),
+    pytest.param(b"[1]", "found schema [1]", id="no object"),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), UNREADABLE)
+def test_what_is_unreadable_is_an_error_with_its_path(tmp_path: Path, content: bytes, expected: str):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(StateError) as error:
+        read_json(path)
+    assert str(path) in str(error.value)
+    assert expected in str(error.value)
+
+
+def test_lines_of_two_writers_do_not_mix(tmp_path: Path):
+    log = tmp_path / "ledger.jsonl"
+    writers = [
+        threading.Thread(target=lambda: [append_line(log, {"text": "x" * 3000}) for _ in range(50)]) for _ in range(4)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    lines = log.read_text().splitlines()
+    assert len(lines) == 200
+    assert all(len(json.loads(line)["text"]) == 3000 for line in lines)
+    assert os.access(log, os.R_OK)
+
+
+def test_a_disk_that_takes_a_part_at_a_time_leaves_no_torn_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, text: real(descriptor, text[:10]))
+    link_json(tmp_path / "a.json", {"text": "x" * 500})
+    assert read_json(tmp_path / "a.json")["text"] == "x" * 500
+
+
+def test_a_file_replaced_between_opening_and_reading_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_json(tmp_path / "a.json", {"who": 1})
+    real, stale = Path.read_bytes, [OSError(errno.ESTALE, "Stale file handle")]
+
+    def read(path: Path) -> bytes:
+        if stale:
+            raise stale.pop()
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert read_json(tmp_path / "a.json")["who"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"schema": 1, "x": 1' + "0" * 400 + "}", "found a whole number of 401 digits; 64 bits are the most"),
+        ('{"schema": 1, "x": 18446744073709551616}', "found a whole number of 20 digits"),
+        ('{"schema": 1, "x": -9223372036854775809}', "found a whole number of 20 digits"),
+        ('{"schema": 1, "x": 1e400}', "found 1e400, which is no finite number"),
+        ('{"schema": 1, "x": NaN}', "found NaN, which is no finite number"),
+        ('{"schema": 1, "x": ' + "[" * 3000 + "]" * 3000 + "}", "nested more than 50 levels deep"),
+        ('{"schema": 1, "x": ' + "[" * 60 + "]" * 60 + "}", "nested more than 50 levels deep"),
+    ],
+)
+def test_what_no_file_of_ours_holds_is_an_error_with_its_name(tmp_path: Path, content: str, said: str):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(StateError) as error:
+        read_json(tmp_path / "a.json")
+    assert str(error.value).startswith(f"{tmp_path}/a.json: ")
+    assert said in str(error.value)
+
+
+def test_what_a_file_of_ours_may_hold_is_read(tmp_path: Path):
+    content = {
+        "low": -(2**63),
+        "high": 2**63 - 1,
+        "text": "1" * 400 + " NaN [[[[",
+        "rows": [{"a": [1]}] * 100,
+        "x": 1e30,
+    }
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json") == {"schema": 1, **content}
+
+
+def test_what_is_no_file_is_an_error_and_is_not_waited_for(tmp_path: Path):
+    path = tmp_path / "a.json"
+    for make, said in (
+        (path.mkdir, "found a folder, not a file"),
+        (lambda: os.mkfifo(path), "found a pipe, not a file"),
+        (lambda: path.symlink_to("/dev/zero"), "found a device, not a file"),
+        (lambda: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
+    ):
+        make()
+        with pytest.raises(StateError) as error:
+            read_json(path)
+        assert str(error.value) == f"{path}: {said}"
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_a_file_that_is_larger_than_any_of_ours_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bounded_json, "LARGEST", 1000)
+    (tmp_path / "a.json").write_text('{"schema": 1}' + " " * 2000)
+    with pytest.raises(StateError, match="found 2013 bytes; 1000 are the most"):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_name_that_was_taken_and_is_given_up_at_once_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, path = tmp_path / "made", tmp_path / "lease"
+    made.touch()
+    path.touch()
+    same = Path.samefile
+
+    def given_up(self: Path, other: Path) -> bool:
+        path.unlink()
+        return same(self, other)
+
+    monkeypatch.setattr(Path, "samefile", given_up)
+    assert not atomic.link_first(made, path)
+    assert atomic.link_first(made, path)

@@ -1,0 +1,82 @@
+"""A small sweep in a real directory, on a cluster in memory."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from fakes import FakeClock, FakeScheduler, FakeStudy
+
+from unetsweep.contract import DataConfig
+from unetsweep.core.actions import Submit, SubmitReconciler
+from unetsweep.core.ports import ReconcilerRequest, Submission
+from unetsweep.core.spec import Choices, Resources, RunSpec, Space, SweepSpec
+from unetsweep.reconcile.context import Clocks, World
+from unetsweep.reconcile.loop import Outcome, reconcile
+from unetsweep.store.collectable_runs import CollectableRuns
+from unetsweep.store.reconciler_jobs import ReconcilerJobs
+from unetsweep.store.sweep_dir import SweepDir
+
+GRACE = timedelta(seconds=30)
+
+
+class Scene:
+    """What a reconciliation works on, and the reconciliations."""
+
+    def __init__(
+        self, root: Path, trials: int, parallel: int | None = None, driver: Any = "cli", **scheduler: object
+    ) -> None:
+        rates = tuple(1e-3 * (k + 1) for k in range(trials))
+        space = Space(Choices((8,)), Choices((4,)), Choices(rates))
+        self.spec = SweepSpec("grid", DataConfig("images"), space, run=RunSpec(parallel, driver))
+        self.clock = FakeClock()
+        self.directory = SweepDir(root, self.clock.now)
+        self.directory.create("name: grid\n", "slurm")
+        self.cluster = FakeScheduler(clock=self.clock, root=self.directory.root, **scheduler)  # type: ignore[arg-type]
+        self.study = FakeStudy()
+        self.mine: str | None = None
+        """The reconciler job that reconciles."""
+        self.interactive = False
+
+    def world(self) -> World:
+        return World(
+            self.spec,
+            self.directory,
+            self.cluster,
+            self.study,
+            self.clock,
+            ReconcilerJobs(self.directory.root, self.clock.now),
+            self._submission,
+            self._reconciler,
+            Clocks(unseen=GRACE),
+            mine=self.mine,
+            interactive=self.interactive,
+            collectable=CollectableRuns(self.directory.root) if self.spec.run.keep_checkpoints == "best" else None,
+        )
+
+    def _submission(self, token: str, sent: Submit) -> Submission:
+        return Submission(token, "grid", self.directory.root, len(sent.elements), Resources(), sent.throttle)
+
+    def _reconciler(self, token: str, keep: SubmitReconciler) -> ReconcilerRequest:
+        return ReconcilerRequest(token, "grid", self.directory.root, Resources(), keep.after, keep.delay_s)
+
+    def reconcile(self, *, force: bool = False) -> Outcome:
+        return reconcile(self.world(), force=force)
+
+    def run_on(self, seconds: float = 40.0) -> None:
+        """The cluster works a little, time goes by."""
+        self.cluster.tick()
+        self.clock.advance(seconds)
+
+    def until_ended(self, check: Callable[[], None] = lambda: None) -> None:
+        """Passes, with time between them, until the last finds nothing to do."""
+        for _ in range(60):
+            outcome = self.reconcile()
+            check()
+            if not outcome.seen.trials and not outcome.plan.actions:
+                return
+            self.run_on()
+        raise AssertionError(f"the sweep did not end: {outcome.plan}")
+
+    def states(self) -> list[str | None]:
+        return [trial["result"] and trial["result"]["state"] for trial in self.directory.trials()]

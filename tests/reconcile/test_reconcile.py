@@ -1,0 +1,428 @@
+"""Passes over a real directory: what is submitted, adopted, told; and what a silent cluster changes (nothing)."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fakes import FakeScheduler
+from scenes import Scene
+
+from unetsweep.core import paths
+from unetsweep.core.actions import MarkLost, RecordJob, Submit
+from unetsweep.core.observation import JobState
+from unetsweep.core.ports import Submission
+from unetsweep.errors import RefusedError, SchedulerError, UnsafePlan
+from unetsweep.store.retries import reset_open_retries
+
+
+def test_one_pass_proposes_and_submits_all_as_one_throttled_array(tmp_path: Path):
+    scene = Scene(tmp_path, 6, parallel=2)
+    scene.reconcile()
+    assert scene.cluster.arrays == 1
+    assert [(each.job.index, each.throttle) for each in scene.cluster.live()] == [(k, 2) for k in range(6)]
+    assert scene.cluster.questions == 0
+
+
+def test_a_second_pass_does_nothing_and_asks_once(tmp_path: Path):
+    scene = Scene(tmp_path, 3)
+    scene.reconcile()
+    outcome = scene.reconcile()
+    assert outcome.done == []
+    assert scene.cluster.questions == 1
+    assert scene.cluster.arrays == 1
+
+
+def test_a_sweep_ends_with_every_trial_trained_and_told_once(tmp_path: Path):
+    scene = Scene(tmp_path, 5, parallel=2)
+    scene.until_ended(lambda: _at_most(scene, 2))
+    assert scene.states() == ["complete"] * 5
+    assert sorted(scene.cluster.trained) == list(range(5))
+    assert scene.study.told == dict.fromkeys(range(5), "complete")
+
+
+def test_a_finished_sweep_asks_nobody_anything(tmp_path: Path):
+    scene = Scene(tmp_path, 2)
+    scene.until_ended()
+    before = scene.cluster.questions
+    scene.reconcile()
+    assert scene.cluster.questions == before
+
+
+def test_the_result_of_a_trial_is_what_its_run_published_under_the_trial_s_number(tmp_path: Path):
+    scene = Scene(tmp_path, 2)
+    scene.until_ended()
+    result = scene.directory.trials()[1]["result"]
+    assert (result["trial"], result["val_iou"], result["job_id"]) == (1, 0.51, "18801_1")
+
+
+def test_a_submission_slower_than_the_grace_time_is_not_taken_for_lost(tmp_path: Path):
+    scene = Scene(tmp_path, 3, slowness=timedelta(seconds=45))
+    outcome = scene.reconcile()
+    assert not any(isinstance(action, MarkLost) for action in outcome.done)
+    assert scene.cluster.arrays == 1
+
+
+def test_a_job_that_is_listed_late_is_waited_for(tmp_path: Path):
+    scene = Scene(tmp_path, 3, lag=timedelta(seconds=20))
+    scene.reconcile()
+    scene.clock.advance(10)
+    assert scene.reconcile().done == []
+    scene.until_ended()
+    assert sorted(scene.cluster.trained) == [0, 1, 2]
+
+
+def test_a_silent_cluster_is_not_an_empty_cluster(tmp_path: Path):
+    scene = Scene(tmp_path, 3)
+    scene.reconcile()
+    scene.cluster.scheduler_error = "squeue: timed out"
+    scene.clock.advance(3600)
+    outcome = scene.reconcile()
+    assert outcome.done == []
+    assert {wait.reason for wait in outcome.plan.waits} == {"the queue does not answer: squeue: timed out"}
+
+
+def test_a_result_is_told_while_the_cluster_is_silent(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    scene.reconcile()
+    scene.run_on()
+    scene.run_on()
+    scene.cluster.scheduler_error = "squeue: timed out"
+    scene.reconcile()
+    assert scene.states() == ["complete"]
+
+
+def test_a_lost_node_s_job_is_sent_again_and_the_trial_told_once(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    scene.reconcile()
+    scene.cluster.tick()
+    scene.cluster.die(scene.cluster.running()[0])
+    scene.clock.advance(120)
+    scene.until_ended()
+    assert scene.states() == ["complete"]
+    assert scene.cluster.trained == [0, 0]
+
+
+def test_a_run_that_is_lost_again_and_again_fails_with_the_reason(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    for _ in range(4):
+        scene.reconcile()
+        scene.cluster.tick()
+        scene.cluster.die(scene.cluster.running()[0])
+        scene.clock.advance(120)
+    scene.reconcile()
+    (trial,) = scene.directory.trials()
+    assert trial["result"]["state"] == "failed"
+    said = "node failure, 4 times (run.retries.node is 3); the last time job 1880"
+    assert trial["result"]["message"].startswith(said)
+
+
+def test_what_the_cluster_refuses_is_shown_in_its_words_and_may_be_tried_again(tmp_path: Path):
+    scene = Scene(tmp_path, 3, refusal="sbatch: error: invalid partition specified: nope")
+    scene.interactive = True
+    for _ in range(5):
+        with pytest.raises(RefusedError, match="invalid partition specified: nope"):
+            scene.reconcile()
+    scene.cluster.refusal = None
+    scene.until_ended()
+    assert scene.states() == ["complete"] * 3
+
+
+def test_a_limit_that_nobody_tells_of_is_kept_to_and_everything_still_runs_once(tmp_path: Path):
+    scene = Scene(tmp_path, 7, limit=3)
+    scene.until_ended()
+    assert scene.states() == ["complete"] * 7
+    assert sorted(scene.cluster.trained) == list(range(7))
+
+
+def test_a_limit_that_the_cluster_tells_of_is_never_asked_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(tmp_path, 7, limit=3)
+    monkeypatch.setattr(type(scene.cluster), "room", lambda cluster: cluster.limit - len(cluster.live()))
+    scene.reconcile()
+    assert len(scene.cluster.live()) == 3
+    assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
+    scene.until_ended()
+    assert sorted(scene.cluster.trained) == list(range(7))
+
+
+def test_what_a_job_left_between_look_and_question_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(tmp_path, 1, queues=False)
+    scene.reconcile()
+    scene.cluster.tick()
+    real = type(scene.cluster).jobs
+
+    def finishes(cluster, tokens):
+        cluster.tick()
+        return [replace(job, ended_at=None) for job in real(cluster, tokens)]  # as local jobs have it
+
+    monkeypatch.setattr(type(scene.cluster), "jobs", finishes)
+    outcome = scene.reconcile()
+    assert not any(isinstance(action, MarkLost | Submit) for action in outcome.done)
+    assert scene.states() == ["complete"]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before it looks again", "after it looked"])
+def test_a_pass_that_slept_while_another_proposed_adds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+):
+    scene, other = Scene(tmp_path, 3), Scene(tmp_path, 3)
+    point = {"epochs": 8, "batch_size": 4, "learning_rate": 0.5}
+    monkeypatch.setattr(type(scene.study), "propose", lambda *words: [point] * words[-1])  # it always has one more
+    real = scene.directory.trials
+    woken: list[int] = []
+
+    def sleeps():
+        found = real() if late else None
+        if not woken:
+            woken.append(1)
+            other.reconcile()
+        return real() if found is None else found
+
+    monkeypatch.setattr(scene.directory, "trials", sleeps)
+    scene.reconcile()
+    assert len(other.directory.trials()) == 3
+    assert scene.cluster.arrays + other.cluster.arrays == 1
+
+
+def test_arrays_are_cut_to_the_cluster_s_largest(tmp_path: Path):
+    scene = Scene(tmp_path, 5, largest=2)
+    scene.reconcile()
+    assert scene.cluster.arrays == 3
+    assert scene.cluster.live_runs() == [0, 1, 2, 3, 4]
+
+
+def test_locally_as_many_are_out_as_may_run(tmp_path: Path):
+    scene = Scene(tmp_path, 5, parallel=2, queues=False)
+    scene.until_ended(lambda: _alive(scene, 2))
+    assert sorted(scene.cluster.trained) == list(range(5))
+
+
+def test_an_orphan_is_adopted_and_trains(tmp_path: Path):
+    scene = Scene(tmp_path, 2)
+    scene.reconcile()
+    for path in tmp_path.glob("runs/*/attempts/1.job.json"):
+        path.unlink()
+    scene.clock.advance(3600)
+    outcome = scene.reconcile()
+    assert [type(action) for action in outcome.done] == [RecordJob, RecordJob]
+    scene.until_ended()
+    assert scene.states() == ["complete"] * 2
+    assert scene.cluster.arrays == 1
+
+
+def test_an_element_cancelled_by_hand_while_it_waited_is_not_sent_again(tmp_path: Path):
+    scene = Scene(tmp_path, 3, parallel=1)
+    scene.reconcile()
+    scene.cluster.tick()
+    scene.cluster.forget(scene.cluster.live()[-1])
+    scene.clock.advance(60)
+    scene.until_ended()
+    assert scene.states() == ["complete", "complete", "cancelled"]
+
+
+def test_an_element_that_left_a_log_and_nothing_else_was_started_and_is_sent_again(tmp_path: Path):
+    """It died before its claim, and nobody looked while the queue still knew how."""
+    scene = Scene(tmp_path, 3, parallel=1)
+    scene.reconcile()
+    scene.cluster.tick()
+    gone = scene.cluster.live()[-1]
+    (tmp_path / paths.slurm_log(gone.job.token, gone.job.job_id)).touch()
+    scene.cluster.forget(gone)
+    scene.clock.advance(60)
+    scene.until_ended()
+    assert scene.states() == ["complete"] * 3
+
+
+def test_a_cancelled_trial_s_job_is_ended_and_the_trial_told_once_it_has(tmp_path: Path):
+    scene = Scene(tmp_path, 2)
+    scene.reconcile()
+    scene.cluster.tick()
+    scene.directory.cancel(1)
+    scene.reconcile()
+    assert scene.cluster.live_runs() == [0]
+    assert scene.states() == [None, None]
+    scene.until_ended()
+    assert scene.states() == ["complete", "cancelled"]
+
+
+def test_a_study_that_lags_is_told_of_everything_at_the_end_and_when_a_person_asks(tmp_path: Path):
+    scene = Scene(tmp_path, 3)
+    scene.study.lags = True
+    scene.reconcile()
+    scene.cluster.tick()
+    scene.cluster.finish(scene.cluster.live()[0])
+    scene.reconcile()
+    assert scene.states() == ["complete", None, None]
+    assert scene.study.told == {}
+    scene.interactive = True
+    scene.reconcile()
+    scene.interactive = False
+    assert scene.study.told == {0: "complete", 1: None, 2: None}
+    scene.until_ended()
+    assert scene.study.told == dict.fromkeys(range(3), "complete")
+
+
+def test_too_much_gone_at_once_stops_the_pass_until_it_is_forced(tmp_path: Path):
+    scene = Scene(tmp_path, 20)
+    scene.reconcile()
+    scene.cluster.found.clear()
+    scene.clock.advance(3600)
+    with pytest.raises(UnsafePlan, match="20 submitted trainings vanished"):
+        scene.reconcile()
+    assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
+    outcome = scene.reconcile(force=True)
+    assert sum(isinstance(action, Submit) for action in outcome.done) == 1
+
+
+def test_a_sweep_that_was_stopped_proposes_nothing(tmp_path: Path):
+    scene = Scene(tmp_path, 3)
+    scene.directory.stop()
+    scene.reconcile()
+    assert scene.directory.trials() == []
+    scene.directory.resume()
+    scene.reconcile()
+    assert len(scene.directory.trials()) == 3
+
+
+def test_an_unknown_answer_to_sbatch_is_looked_up_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(tmp_path, 3)
+    real = type(scene.cluster).submit
+
+    def times_out(cluster, submission):
+        real(cluster, submission)
+        raise SchedulerError("sbatch gave no answer within 60 s; try again later")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(scene.cluster), "submit", times_out)
+        with pytest.raises(SchedulerError):
+            scene.reconcile()
+    scene.until_ended()
+    assert scene.cluster.arrays == 1
+    assert sorted(scene.cluster.trained) == [0, 1, 2]
+
+
+def _at_most(scene: Scene, parallel: int) -> None:
+    assert len(scene.cluster.running()) <= parallel
+
+
+def _alive(scene: Scene, parallel: int) -> None:
+    assert len(scene.cluster.live()) <= parallel
+    assert all(each.job.state in (JobState.QUEUED, JobState.RUNNING) for each in scene.cluster.live())
+
+
+ACCOUNTS = [
+    pytest.param((JobState.CANCELLED, "CANCELLED by 0"), ["cancelled", None], id="cancelled while it ran"),
+    pytest.param((JobState.NODE_FAILED, "NODE_FAIL"), [None, None], id="its node failed before it began: sent again"),
+]
+
+
+@pytest.mark.parametrize(("words", "states"), ACCOUNTS)
+def test_what_the_queue_forgot_the_accounts_explain(tmp_path: Path, words, states):
+    scene = Scene(tmp_path, 2)
+    scene.reconcile()
+    first, second = scene.cluster.live()
+    scene.cluster.start(second)
+    scene.cluster.forget(first)
+    scene.cluster.accounts = {first.job.job_id: words}
+    scene.clock.advance(3600)
+    scene.reconcile()
+    assert scene.states() == states
+
+
+def test_the_accounts_say_who_terminated_a_job_that_the_queue_forgot(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    scene.reconcile()
+    (only,) = scene.cluster.live()
+    scene.cluster.start(only)
+    scene.directory.record_exit(0, 1, 0, 143, None)
+    scene.cluster.forget(only)
+    scene.cluster.accounts = {only.job.job_id: (JobState.CANCELLED, "CANCELLED by 0")}
+    scene.clock.advance(3600)
+    scene.reconcile()
+    assert scene.states() == ["cancelled"]
+
+
+def test_the_accounts_are_asked_only_about_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(tmp_path, 2)
+    scene.reconcile()
+    monkeypatch.setattr(type(scene.cluster), "last_words", lambda *_: pytest.fail("all of it is listed"))
+    scene.clock.advance(3600)
+    scene.reconcile()
+
+
+def test_submissions_that_never_reach_the_queue_use_up_no_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(tmp_path, 1)
+    real = type(scene.cluster).submit
+
+    def unheard(cluster: FakeScheduler, submission: Submission) -> None:
+        raise SchedulerError("sbatch: no answer within 60 s")
+
+    monkeypatch.setattr(type(scene.cluster), "submit", unheard)
+    for _ in range(scene.spec.run.retries.node + 3):
+        with pytest.raises(SchedulerError):
+            scene.reconcile()
+        scene.clock.advance(3600)
+    monkeypatch.setattr(type(scene.cluster), "submit", real)
+    scene.until_ended()
+    assert scene.states() == ["complete"]
+
+
+def test_a_study_that_cannot_be_written_stops_no_sweep_and_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    scene = Scene(tmp_path, 2)
+    real = type(scene.study).update
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(scene.study), "update", full)
+    scene.until_ended()
+    assert scene.states() == ["complete"] * 2
+    assert scene.study.told == {}
+    monkeypatch.setattr(type(scene.study), "update", real)
+    scene.reconcile()
+    assert scene.study.told == dict.fromkeys(range(2), "complete")
+
+
+@pytest.mark.parametrize("content", ["", '{"schema": 1, "tri', '{"schema": 7}', '{"schema": 1}', "\0" * 200])
+def test_an_unreadable_trial_waits_and_the_others_go_on(tmp_path: Path, content: str):
+    scene = Scene(tmp_path / "grid", trials=4, parallel=2)
+    scene.reconcile()
+    corrupt = scene.directory.root / "trials/0001/trial.json"
+    corrupt.write_text(content)
+    for _ in range(12):
+        outcome = scene.reconcile()
+        scene.run_on()
+    assert scene.states() == ["complete", None, "complete", "complete"]
+    (wait,) = outcome.plan.waits
+    assert (wait.trial, str(corrupt) in wait.reason) == (1, True)
+    assert "unetsweep repair grid" in wait.reason
+    assert len(list((scene.directory.root / "trials").iterdir())) == 4, "its point was proposed again"
+
+
+def test_an_unreadable_result_stops_no_pass(tmp_path: Path):
+    scene = Scene(tmp_path / "grid", trials=3, parallel=1)
+    scene.reconcile()
+    scene.run_on()
+    while not (scene.directory.root / "trials/0000/result.json").exists():
+        scene.reconcile()
+        scene.run_on()
+    (scene.directory.root / "trials/0000/result.json").write_text("{")
+    scene.until_ended()
+    assert scene.states() == [None, "complete", "complete"]
+
+
+def test_a_retry_while_a_training_is_at_work_makes_its_loss_exempt(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    scene.reconcile()
+    for loss in range(1, 5):
+        scene.cluster.tick()
+        if loss == 4:
+            reset_open_retries(scene.directory.root)
+        scene.cluster.die(scene.cluster.running()[0])
+        scene.clock.advance(60)
+        scene.reconcile()
+    assert scene.states() == [None], "four losses, and run.retries.node is 3"
+    scene.until_ended()
+    assert scene.states() == ["complete"]

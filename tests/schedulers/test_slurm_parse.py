@@ -1,0 +1,203 @@
+"""SLURM's real output (22.05.8), as the parsers must read it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from unetsweep.core.observation import JobState
+from unetsweep.schedulers.slurm import parse
+from unetsweep.schedulers.slurm.parse import Refusal
+
+ARRAY, HELD, BEGIN = "0f3a9c2e11d7", "aaaaaaaaaaaa", "bbbbbbbbbbbb"
+REFUSED, FAILED, UNSEEN = "cccccccccccc", "dddddddddddd", "ffffffffffff"
+
+# as printed; job 2 is named `a|b "c" <line break> d`
+SQUEUE = """\
+2|N/A|COMPLETED|None|1795468504||a|b "c" 
+d
+6|N/A|FAILED|NonZeroExitCode|1795468503||grid.dddddddddddd
+7|N/A|FAILED|JobLaunchFailure|1795468503||grid.eeeeeeeeeeee
+5|0|FAILED|BadConstraints|1795468501||grid.cccccccccccc
+5|1|FAILED|BadConstraints|1795468501||grid.cccccccccccc
+5|2|FAILED|BadConstraints|1795468501||grid.cccccccccccc
+4|N/A|PENDING|BeginTime|1795472161||grid.bbbbbbbbbbbb
+1|10|PENDING|JobArrayTaskLimit|N/A||grid.0f3a9c2e11d7
+1|2|PENDING|JobArrayTaskLimit|N/A||grid.0f3a9c2e11d7
+3|N/A|PENDING|JobHeldUser|N/A||grid.aaaaaaaaaaaa
+1|0|RUNNING|None|1795472103|n1|grid.0f3a9c2e11d7
+"""  # noqa: W291
+
+
+def jobs(*tokens: str):
+    return parse.parse_jobs(SQUEUE, tokens)
+
+
+def test_elements_of_an_array_are_jobs_of_their_own_in_order():
+    found = jobs(ARRAY)
+    assert [(job.job_id, job.index, job.state) for job in found] == [
+        ("1_0", 0, JobState.RUNNING),
+        ("1_2", 2, JobState.QUEUED),
+        ("1_10", 10, JobState.QUEUED),
+    ]
+    assert [job.reason for job in found] == ["", "JobArrayTaskLimit", "JobArrayTaskLimit"]
+
+
+def test_a_job_that_waits_says_why_and_has_not_ended():
+    held, begin = jobs(HELD, BEGIN)
+    assert (held.job_id, held.index, held.reason, held.ended_at) == ("3", 0, "JobHeldUser", None)
+    assert (begin.state, begin.reason, begin.ended_at) == (JobState.QUEUED, "BeginTime", None)
+
+
+def test_an_ended_job_says_when():
+    (job,) = jobs(FAILED)
+    assert (job.word, job.reason) == ("FAILED", "NonZeroExitCode")
+    assert job.ended_at == datetime.fromtimestamp(1795468503, UTC)
+
+
+def test_a_refused_request_is_no_job_though_squeue_lists_it():
+    assert jobs(REFUSED) == ()
+
+
+def test_a_token_that_is_not_listed_has_no_job():
+    assert jobs(UNSEEN) == ()
+
+
+def test_a_line_of_ours_that_cannot_be_read_is_an_error_and_not_an_absence():
+    with pytest.raises(ValueError, match=ARRAY):
+        parse.parse_jobs(f"1|0|RUNNING|grid.{ARRAY}\n", [ARRAY])
+
+
+def test_a_name_that_only_contains_a_token_is_not_ours():
+    line = f"8|N/A|RUNNING|None|N/A|n1|grid.{ARRAY}.more\n"
+    assert parse.parse_jobs(line, [ARRAY]) == ()
+
+
+def test_an_array_whose_elements_were_cancelled_one_by_one_leaves_a_row_without_element():
+    (job,) = parse.parse_jobs(f"2|N/A|CANCELLED|JobHeldUser|1795468501||grid.{ARRAY}\n", [ARRAY])
+    assert (job.job_id, job.index, job.state) == ("2", 0, JobState.CANCELLED)
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("PENDING", JobState.QUEUED),
+        ("REQUEUE_HOLD", JobState.QUEUED),
+        ("RUNNING", JobState.RUNNING),
+        ("COMPLETING", JobState.RUNNING),
+        ("SUSPENDED", JobState.RUNNING),
+        ("COMPLETED", JobState.ENDED),
+        ("TIMEOUT", JobState.ENDED),
+        ("OUT_OF_MEMORY", JobState.ENDED),
+        ("CANCELLED by 1000", JobState.CANCELLED),
+        ("CANCELLED+", JobState.CANCELLED),
+        ("NODE_FAIL", JobState.NODE_FAILED),
+        ("PREEMPTED", JobState.NODE_FAILED),
+        ("A_WORD_OF_TOMORROW", JobState.UNRECOGNISED),
+        ("", JobState.UNRECOGNISED),
+    ],
+)
+def test_state_words(word, state):
+    assert parse.state_of(word) is state
+
+
+def test_a_state_word_that_we_do_not_know_counts_as_alive():
+    (job,) = parse.parse_jobs(f"9|1|EXPEDITING|None|N/A|n1|x.{ARRAY}\n", [ARRAY])
+    assert job.state.is_live
+
+
+CONFIG = """\
+MailProg                = /bin/true
+MaxArraySize            = 10001
+SchedulerParameters     = batch_sched_delay=0,sched_interval=2{more}
+"""
+
+
+def test_an_array_is_bounded_by_its_size_and_by_the_scheduler():
+    assert parse.parse_max_elements(CONFIG.format(more="")) == 10001
+    assert parse.parse_max_elements(CONFIG.format(more=",max_array_tasks=5000")) == 5000
+
+
+def test_where_arrays_are_off_one_element_goes_at_a_time():
+    assert parse.parse_max_elements("MaxArraySize            = 0\n") == 1
+    assert parse.parse_max_elements("") == 1
+
+
+FAILURE = "sbatch: error: Batch job submission failed: "
+
+
+@pytest.mark.parametrize(
+    ("status", "stderr", "meaning"),
+    [
+        (
+            1,
+            f"sbatch: error: invalid partition specified: x\n{FAILURE}Invalid partition name specified",
+            Refusal.REFUSED,
+        ),
+        (1, f"{FAILURE}Invalid account or account/partition combination specified", Refusal.REFUSED),
+        (1, f"{FAILURE}Requested node configuration is not available", Refusal.REFUSED),
+        (1, f"{FAILURE}Invalid job array specification", Refusal.REFUSED),
+        (255, "sbatch: error: Invalid --time specification", Refusal.REFUSED),
+        (255, "sbatch: unrecognized option '--bogus'\nTry \"sbatch --help\" for more information", Refusal.REFUSED),
+        (1, "sbatch: fatal: Unable to process configuration file", Refusal.REFUSED),
+        (1, f"{FAILURE}Socket timed out on send/recv operation", Refusal.UNKNOWN),
+        (1, f"{FAILURE}Unable to contact slurm controller (connect failure)", Refusal.UNKNOWN),
+        (1, f"{FAILURE}Zero Bytes were transmitted or received", Refusal.UNKNOWN),
+        (1, "", Refusal.UNKNOWN),
+        (-9, "", Refusal.UNKNOWN),
+        (
+            1,
+            "sbatch: error: AssocMaxSubmitJobLimit\n"
+            f"{FAILURE}Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+            Refusal.LIMIT,
+        ),
+        (1, f"sbatch: error: QOSMaxSubmitJobPerUserLimit\n{FAILURE}Job violates accounting/QOS policy", Refusal.LIMIT),
+        (
+            1,
+            "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying\n"
+            f"{FAILURE}Resource temporarily unavailable",
+            Refusal.LIMIT,
+        ),
+        (1, "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying", Refusal.UNKNOWN),
+        (1, f"sbatch: error: QOSMaxGRESPerUser\n{FAILURE}Job violates accounting/QOS policy", Refusal.REFUSED),
+    ],
+)
+def test_what_a_failed_sbatch_means(status, stderr, meaning):
+    assert parse.classify(status, stderr) is meaning
+
+
+def test_the_words_lose_their_prefixes_and_nothing_else():
+    stderr = f"sbatch: error: invalid partition specified: nope\n{FAILURE}Invalid partition name specified\n"
+    assert parse.words(stderr) == (
+        "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
+    )
+
+
+def test_a_job_id_is_found_beside_the_cluster_and_what_a_plugin_prints():
+    assert parse.parse_job_id("You have 3 days left\n18808;cluster7\n") == "18808"
+    assert parse.parse_job_id("accepted\n") is None
+
+
+SACCT = """\
+27_0|COMPLETED|grid.0f3a9c2e11d7
+27_0.batch|COMPLETED|batch
+27_0.0|COMPLETED|python
+27_1|FAILED|grid.0f3a9c2e11d7
+27_1.batch|FAILED|batch
+27_1.0|OUT_OF_MEMORY|python
+36_[1,4-5%1]|CANCELLED by 5|grid.0f3a9c2e11d7
+41|TIMEOUT|grid.0f3a9c2e11d7
+"""
+
+
+def test_a_step_out_of_memory_outranks_the_job_row():
+    assert parse.parse_final_words(SACCT, dict.fromkeys(("27_0", "27_1"), ARRAY)) == {
+        "27_0": "COMPLETED",
+        "27_1": "OUT_OF_MEMORY",
+    }
+
+
+def test_elements_that_never_ran_share_a_row():
+    assert parse.parse_final_words(SACCT, dict.fromkeys(("36_4", "36_2", "41", "99"), ARRAY)) == {
+        "36_4": "CANCELLED",
+        "41": "TIMEOUT",
+    }

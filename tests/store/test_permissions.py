@@ -1,0 +1,97 @@
+"""Nobody's code is run from a sweep's directory but its user's."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from unetsweep.errors import ExposedError
+from unetsweep.store.permissions import FOLDERS, check_private, guard_lines, nobody_else_writes, users_umask
+from unetsweep.store.sweep_dir import SweepDir
+
+ANOTHER = 12345
+AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="giving a file away needs root")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A sweep's directory as `submit` makes it under a generous umask."""
+    before = os.umask(0o002)
+    try:
+        SweepDir(tmp_path / "it's $HOME").create("name: s", "local")
+    finally:
+        os.umask(before)
+    return tmp_path / "it's $HOME"
+
+
+def refused_by_shell(root: Path) -> bool:
+    text = "\n".join([*guard_lines(root), "echo went on"])
+    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=False)
+    assert (done.returncode == 77) == ("went on" not in done.stdout), done
+    return done.returncode == 77
+
+
+def test_what_submit_makes_is_the_users_alone(root: Path):
+    check_private(root)
+    assert not refused_by_shell(root)
+    assert all(folder.stat().st_mode & 0o077 == 0 for folder in (root, *root.iterdir()) if folder.is_dir())
+
+
+@pytest.mark.parametrize("name", ["", *FOLDERS])
+@pytest.mark.parametrize("mode", [0o720, 0o702])
+def test_a_folder_into_which_others_may_write_is_refused(root: Path, name: str, mode: int):
+    (root / name).mkdir(exist_ok=True)
+    (root / name).chmod(mode)
+    with pytest.raises(ExposedError, match="others may write"):
+        check_private(root)
+    assert refused_by_shell(root)
+
+
+@AS_ROOT
+@pytest.mark.parametrize("name", ["", *FOLDERS])
+def test_a_folder_of_another_user_is_refused(root: Path, name: str):
+    (root / name).mkdir(exist_ok=True)
+    os.chown(root / name, ANOTHER, -1)
+    with pytest.raises(ExposedError, match=f"belongs to user {ANOTHER}"):
+        check_private(root)
+    assert refused_by_shell(root)
+
+
+def test_whatever_the_users_umask_nobody_else_writes_what_jobs_run(tmp_path: Path):
+    before = os.umask(0o002)
+    try:
+        with nobody_else_writes(), nobody_else_writes():
+            (tmp_path / "ours").mkdir()
+            said = subprocess.run(
+                ["sh", "-c", "umask"], capture_output=True, text=True, umask=users_umask(), check=True
+            )
+        (tmp_path / "theirs").mkdir()
+    finally:
+        os.umask(before)
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("ours", "theirs")]
+    assert (modes, said.stdout.strip(), users_umask()) == ([0o755, 0o775], "0002", -1)
+
+
+def test_a_link_counts_as_what_it_leads_to(root: Path, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    (root / "runs").rename(elsewhere)
+    (root / "runs").symlink_to(elsewhere)
+    check_private(root)
+    assert not refused_by_shell(root)
+    elsewhere.chmod(0o777)
+    with pytest.raises(ExposedError, match="others may write"):
+        check_private(root)
+    assert refused_by_shell(root)
+    elsewhere.rmdir()
+    with pytest.raises(ExposedError, match="leads nowhere"):
+        check_private(root)
+
+
+@AS_ROOT
+def test_a_link_that_another_user_made_is_refused(root: Path, tmp_path: Path):
+    (root / "runs").rename(tmp_path / "mine")
+    (root / "runs").symlink_to(tmp_path / "mine")
+    os.lchown(root / "runs", ANOTHER, -1)
+    with pytest.raises(ExposedError, match=f"belongs to user {ANOTHER}"):
+        check_private(root)

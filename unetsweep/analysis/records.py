@@ -1,0 +1,140 @@
+"""A sweep's files as the report's records; the scheduler and the study are not asked."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from unetsweep import contract
+from unetsweep.analysis.confirmation import repeats
+from unetsweep.analysis.rows import SweepRecord, TrialRecord
+from unetsweep.bounded_json import read_json
+from unetsweep.config.load import load
+from unetsweep.contract import Result
+from unetsweep.core import paths
+from unetsweep.core.observation import Run
+from unetsweep.core.pruning import why_pruned
+from unetsweep.core.run_sharing import why_later
+from unetsweep.errors import StateError, UnetsweepError
+from unetsweep.store import observation
+from unetsweep.store.observation import read_run
+from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.store.trials import AXES, advised, as_known, check_config
+
+NO_GROUPS = (
+    "groups: none: images of one eye may be in training and validation at once, so val_IoU may look better than it is"
+)
+
+
+def records(sweep_dir: Path) -> SweepRecord:
+    """All that a report shows, with the confirmation of the sweep's leaders, as far as there is one."""
+    record, inner = _read(sweep_dir), sweep_dir / paths.CONFIRM
+    if not (inner / paths.SPEC).is_file():
+        return record
+    try:
+        return replace(record, confirmed=repeats(record, _read(inner)))
+    except UnetsweepError as error:  # the sweep itself can be read
+        why = str(error).splitlines()[0]
+        warning = f"the confirmation cannot be read: {why}; run `unetsweep confirm {sweep_dir.name}`"
+        return replace(record, warnings=(*record.warnings, warning))
+
+
+def _read(sweep_dir: Path) -> SweepRecord:
+    """A sweep by itself."""
+    directory = SweepDir(sweep_dir)
+    spec = load(sweep_dir / paths.SPEC)
+    trials = tuple(_record(directory, number, folder) for number, folder in observation.trials(sweep_dir))
+    leaky = spec.data.split.groups == "none" and spec.trainer.command is None
+    leak, val_groups, lost = _images(directory)
+    warnings = [f"LEAKED: {text}: these scores reward memory" for text in leak.values()]
+    warnings += [lost] if lost else [NO_GROUPS] if leaky and not leak else []
+    return SweepRecord(directory.name, spec, trials, tuple(warnings), leak=leak, val_groups=val_groups)
+
+
+def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:
+    """What leaks, by part; the group of each validation image; and why that is not known: all may leak then."""
+    try:
+        data = directory.data or {"leak": {}}
+    except StateError as error:
+        unknown = "whether these images have a copy in training cannot be read"
+        return dict.fromkeys(("val", "test"), unknown), None, advised(error, directory.root)
+    return data["leak"], data.get("val_groups"), None
+
+
+def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
+    trial = as_known(number, folder)
+    part, unreadable = trial["runs"][0], trial["unreadable"]
+    params = trial["params"] or dict.fromkeys(AXES, 0)
+    run_dir = f"{directory.root}/{paths.run_dir(part['run'])}"
+    known = trial["result"]  # read once: there may be thousands
+    files = (f"{folder}/{paths.RESULT}", f"{run_dir}/{paths.milestone(part['epochs'])}")
+    result, unread = _result(trial["config_id"], *files) if known is None else (Result(**known), None)
+    unreadable = unreadable or unread
+    state: str
+    if unreadable is not None:
+        state, reason, job_id = "waiting", advised(unreadable, directory.root), None
+    elif result is not None:
+        state, reason, job_id = result.state, result.message or "", result.job_id
+    else:
+        state, reason, job_id = _open(
+            read_run(directory.root, part["run"]), part["epochs"], (folder / paths.CANCELLED).exists()
+        )
+    return TrialRecord(
+        number,
+        params["epochs"],
+        params["batch_size"],
+        params["learning_rate"],
+        state,
+        job_id,
+        result,
+        reason,
+        run_dir,
+        _archive(run_dir),
+        trial.get("training_seed"),
+    )
+
+
+def _result(config_id: str, *files: str) -> tuple[Result | None, str | None]:
+    """What the first of these files that is there says, or why it cannot be read."""
+    for path in files:
+        try:
+            result = contract.result_from(read_json(path), path)
+            check_config(result, config_id, path)
+            return result, None
+        except FileNotFoundError:
+            continue
+        except StateError as error:
+            return None, str(error)
+    return None, None
+
+
+def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]:
+    """State, reason and job of a trial without a result, by its files alone."""
+    last = run.last
+    job_id = (last.claimed_by or last.job_id) if last else None
+    if cancelled:
+        return "cancelled", "you cancelled it", job_id
+    if run.unreadable is not None:
+        return "waiting", run.unreadable, None
+    if last is None or last.lost is not None:
+        return "waiting", (last.lost or "") if last else "", job_id
+    if run.is_through:  # it has joined since: its own milestone would have a result
+        return "waiting", f"its run goes on from epoch {last.milestones[-1]}", None
+    if (later := why_later(run, last, epochs)) is not None:
+        return "waiting", later, None
+    if last.ending is not None and last.ending.is_final:
+        return "failed", last.ending.message, job_id
+    return ("running" if last.claimed_by else "submitted"), _ending(run, epochs), job_id
+
+
+def _ending(run: Run, epochs: int) -> str:
+    why = why_pruned(run, epochs)
+    return f"to be pruned: {why}" if why else ""
+
+
+def _archive(run_dir: str) -> str | None:
+    try:
+        found = sorted(name for name in os.listdir(f"{run_dir}/comet") if name.endswith(".zip"))
+    except OSError:
+        return None
+    return f"{run_dir}/comet/{found[-1]}" if found else None

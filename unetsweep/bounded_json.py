@@ -1,0 +1,132 @@
+"""Reading small JSON files: what is unreadable is an error with its path, never an empty answer.
+
+A user's own trainer writes some of them, so size, depth and numbers are bounded.
+"""
+
+import contextlib
+import errno
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unetsweep.contract import SCHEMA
+from unetsweep.errors import StateError
+
+LARGEST = 64 * 2**20
+"""Bytes of a file of ours; the largest, the split of some 100,000 images, has a tenth of it."""
+DEEPEST = 50
+"""Levels of lists and mappings in one; ours have at most five."""
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_DAMAGE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENXIO, errno.ENAMETOOLONG}
+"""What stands in a file's place, and not a trouble of the disk or of this process, which may pass."""
+
+
+def read_json(path: Path | str, *, quick: bool = False) -> dict[str, Any]:
+    """A file of ours; StateError when it is torn, of another schema or not an object. `quick`: only a reconciliation
+    wrote it, which has looked at every number, and a report reads thousands."""
+    try:
+        raw = parse_json(read_bytes(path), quick=quick)
+    except ValueError as error:
+        raise StateError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+        found = raw.get("schema") if isinstance(raw, dict) else raw
+        raise StateError(f"{path}: found schema {found!r}; this version reads {SCHEMA}")
+    return raw
+
+
+def parse_json(content: bytes, *, lenient: bool = False, quick: bool = False) -> Any:
+    """Parsed JSON whose whole numbers have 64 bits, whose other numbers are finite, and which is nested at most
+    `DEEPEST` deep; ValueError says what is wrong. `lenient`: None stands for a number that is not finite. `quick`: its
+    numbers are not looked at, which takes as long as reading them."""
+    try:
+        number = _finite if lenient else _float
+        hooks: dict[str, Any] = {"parse_int": _int, "parse_float": number} if not quick else {}
+        raw = json.loads(content, parse_constant=number, **hooks)
+        if not _is_shallow(content):
+            _check_depth(raw)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep") from None
+    return raw
+
+
+def _int(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
+        raise ValueError(f"found a whole number of {len(text)} digits; 64 bits are the most")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    if not math.isfinite(found := float(text)):
+        raise ValueError(f"found {text[:20]}, which is no finite number")
+    return found
+
+
+def _finite(text: str) -> float | None:
+    return found if math.isfinite(found := float(text)) else None
+
+
+def _is_shallow(content: bytes) -> bool:
+    """Whether it is surely not too deep: each round takes away one or two levels, the innermost. Brackets in its texts
+    may make it look deeper."""
+    left = content.translate(None, _NO_BRACKETS)
+    for _ in range(DEEPEST // 2):
+        if not left:
+            return True
+        left = left.replace(b"{}", b"").replace(b"[]", b"")
+    return False
+
+
+def _check_depth(raw: Any) -> None:
+    level = [raw]
+    for _ in range(DEEPEST):
+        inner = [each for each in level if isinstance(each, dict | list)]
+        level = [item for each in inner for item in (each.values() if isinstance(each, dict) else each)]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The content of a regular file; StateError where something else is in its place, or it is larger than
+    `LARGEST`. OSError: it is not there, or the disk has trouble."""
+    with damage_named(path):
+        try:
+            return _content(path)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+        return _content(path)  # on NFS: it was replaced, or removed, between our opening and our reading
+
+
+@contextlib.contextmanager
+def damage_named(path: Path | str) -> Iterator[None]:
+    """StateError where the system says that what stands at `path` is damage; its other errors stay what they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DAMAGE:
+            raise
+        raise StateError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _content(path: Path | str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would be waited for
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise StateError(f"{path}: found {_kind(found.st_mode)}, not a file")
+        if found.st_size > LARGEST:
+            raise StateError(f"{path}: found {found.st_size} bytes; {LARGEST} are the most")
+        with open(descriptor, "rb", buffering=0, closefd=False) as stream:
+            return stream.read()
+    finally:
+        os.close(descriptor)
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+    return next((name for is_one, name in kinds if is_one(mode)), "a device")

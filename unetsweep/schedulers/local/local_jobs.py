@@ -1,0 +1,180 @@
+"""Trainings as detached processes of this machine: each its own session, with its own log.
+
+Rule 1: a job is its supervisor process, known by boot, pid and start time; never by the pid alone.
+Rule 2: the supervisor writes its own record first of all, so a submitter that dies leaves no unknown job.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unetsweep import process
+from unetsweep.atomic import link_json
+from unetsweep.bounded_json import read_json
+from unetsweep.core import paths
+from unetsweep.core.observation import Job, JobState
+from unetsweep.core.ports import ReconcilerRequest, Submission
+from unetsweep.errors import RefusedError, StateError
+from unetsweep.process import Identity, boot_id
+from unetsweep.store.code_snapshot import with_code
+from unetsweep.store.permissions import users_umask
+
+JOBS = "jobs"
+
+
+class LocalJobs:
+    """The scheduler of a machine without one: whoever calls it keeps to `parallel`."""
+
+    kind = "local"
+    queues = False
+
+    def __init__(self, sweep_dir: Path) -> None:
+        self._root = sweep_dir
+
+    def max_elements(self) -> int:
+        return 10_000
+
+    def room(self) -> int | None:
+        return None
+
+    def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
+        """The jobs whose supervisor has written its record."""
+        found = []
+        for token in tokens:
+            for path in (self._root / paths.submission(token)).glob("*.process.json"):
+                found.append(self._job(token, path))
+        return found
+
+    def _job(self, token: str, path: Path) -> Job:
+        try:
+            raw = read_json(path)
+            index, job_id = int(raw["index"]), str(raw["job_id"])
+        except (StateError, KeyError, TypeError, ValueError):  # who it is, is not known: it counts as alive
+            index = int(path.name.partition(".")[0])
+            return Job("?", token, index, JobState.UNRECOGNISED, f"{path} is unreadable: run `unetsweep repair`")
+        ended = path.with_name(path.name.replace(".process.json", ".ended")).exists()
+        state = JobState.ENDED if ended else _state(raw)
+        return Job(job_id, token, index, state, _WORDS[state])
+
+    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
+        return {}  # a supervisor's record never goes away
+
+    def word_in(self, log: str) -> tuple[JobState, str] | None:
+        return None
+
+    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+        raise RefusedError("local trainings need no reconciler job")
+
+    def submit(self, submission: Submission) -> Sequence[str]:
+        return [self._start(submission, index) for index in range(submission.elements)]
+
+    def _start(self, submission: Submission, index: int) -> str:
+        python = submission.resources.python
+        if python is not None and shutil.which(python) is None:
+            raise RefusedError(f"cannot start {python}: there is no such program here; see slurm.python in the sweep")
+        job_id = self._next_id(submission.token, index)
+        command = process.program("unetsweep.worker", "supervise")
+        command += [
+            str(self._root),
+            submission.token,
+            str(index),
+            job_id,
+            "jobs" if submission.jobs_reconcile else "cli",
+        ]
+        log = log_path(self._root, submission.token, index)
+        with log.open("ab") as stream:
+            process.start(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=self._root,
+                env=with_code(os.environ, submission.code),
+                umask=users_umask(),
+            )
+        return job_id
+
+    def _next_id(self, token: str, index: int) -> str:
+        """A number of ours, counted through the sweep."""
+        folder = self._root / JOBS
+        folder.mkdir(exist_ok=True)
+        number = max((int(name[:-5]) for name in os.listdir(folder) if name[:-5].isdecimal()), default=0)
+        while True:
+            number += 1
+            if link_json(folder / f"{number}.json", {"token": token, "index": index}):
+                return str(number)
+
+    def end(self, job_id: str) -> None:
+        try:
+            self._signal(job_id, signal.SIGUSR1)  # ranks dump their stacks, the supervisor does not listen
+            time.sleep(1.0)
+        finally:
+            self.cancel([job_id])
+
+    def cancel(self, job_ids: Collection[str]) -> None:
+        for job_id in job_ids:
+            self._signal(job_id, signal.SIGTERM)
+
+    def _signal(self, job_id: str, number: signal.Signals) -> None:
+        path = self._root / JOBS / f"{job_id}.json"
+        if not path.exists():
+            return
+        job = read_json(path)
+        record = process_path(self._root, job["token"], job["index"])
+        identity = Identity.from_json(read_json(record)) if record.exists() else None
+        if identity is not None and identity.is_alive():
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                os.killpg(identity.pid, number)
+
+
+_WORDS = {
+    JobState.RUNNING: "running",
+    JobState.ENDED: "ended",
+    JobState.NODE_FAILED: "lost when the machine was started again",
+    JobState.UNRECOGNISED: "started on another machine: its processes cannot be seen from here",
+}
+
+
+def _state(record: Mapping[str, Any]) -> JobState:
+    """What became of a supervisor, by its own record."""
+    identity = Identity.from_json(dict(record))
+    if identity.boot == boot_id():
+        return JobState.RUNNING if identity.is_alive() else JobState.ENDED
+    return JobState.NODE_FAILED if record.get("host") == socket.gethostname() else JobState.UNRECOGNISED
+
+
+def process_path(root: Path, token: str, index: int) -> Path:
+    """The supervisor's own record."""
+    return root / paths.submission(token) / f"{index}.process.json"
+
+
+def ended_path(root: Path, token: str, index: int) -> Path:
+    """There when the supervisor's trainings are gone; what it does after that is no training."""
+    return root / paths.submission(token) / f"{index}.ended"
+
+
+def log_path(root: Path, token: str, index: int) -> Path:
+    return root / paths.local_log(token, index)
+
+
+def devices() -> list[str]:
+    """The GPUs that this user may take here: CUDA_VISIBLE_DEVICES where it is set, else all that nvidia-smi
+    lists; none where it is not there or does not answer."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.split(",") if name.strip()]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
+    except subprocess.TimeoutExpired:
+        return []
+    return [str(n) for n in range(sum(line.startswith("GPU ") for line in listed.stdout.splitlines()))]

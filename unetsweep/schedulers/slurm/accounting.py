@@ -1,0 +1,88 @@
+"""What SLURM's accounting says that jobs took. Nobody decides on it, so having none is no error.
+
+Rule 1: one question for all jobs, by the ids of their arrays; no answer in time counts as no accounting.
+"""
+
+import logging
+import re
+from collections.abc import Collection, Iterator
+
+from unetsweep.core.cost import Account
+from unetsweep.core.paths import token_of
+from unetsweep.errors import SchedulerError
+from unetsweep.schedulers.slurm.commands import ask
+
+_log = logging.getLogger(__name__)
+
+# -D: a requeued job has a record for each of its times. The name is last, because it may hold anything.
+SACCT = ("sacct", "--noheader", "--parsable2", "--duplicates", "--noconvert")
+FIELDS = "--format=JobID,Start,End,ElapsedRaw,AllocTRES,MaxRSS,JobName"
+PATIENCE_S = 10.0
+_AT_ONCE = 5000
+"""Ids on one command line: far below the kernel's bound; an array is one."""
+
+_GPUS, _TYPED_GPUS = re.compile(r"(?:^|,)gres/gpu=(\d+)"), re.compile(r"(?:^|,)gres/gpu:[^=,]+=(\d+)")
+_CPUS = re.compile(r"(?:^|,)cpu=(\d+)")
+_SIZE = re.compile(r"([\d.]+)([KMGT]?)")
+_MIB = {"": 1 / 2**20, "K": 1 / 2**10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
+
+
+def accounts(job_ids: Collection[str], timeout: float = PATIENCE_S) -> tuple[Account, ...]:
+    """Every time that these jobs (and the others of their arrays) held a place; empty without accounting."""
+    # the accounts of a packed job tell nothing of its trainings, whose ids have a point in them
+    bases = sorted({job_id.partition("_")[0] for job_id in job_ids if job_id[:1].isdigit() and "." not in job_id})
+    found: list[Account] = []
+    try:
+        for at in range(0, len(bases), _AT_ONCE):
+            found += parse_accounts(ask((*SACCT, FIELDS, f"--jobs={','.join(bases[at : at + _AT_ONCE])}"), timeout))
+    except SchedulerError as error:
+        _log.debug("no accounting: %s", error)
+    return tuple(found)
+
+
+def parse_accounts(text: str) -> Iterator[Account]:
+    """The jobs of ours in SACCT's output; the memory is of their steps, which follow them."""
+    job: list[str] | None = None
+    memory: list[float] = []
+    for row in (line.split("|", 6) for line in text.splitlines()):
+        if len(row) != 7:
+            continue
+        if "." in row[0]:
+            if job is not None and row[0].partition(".")[0] == job[0]:
+                memory += _mib(row[5])
+            continue
+        yield from _account(job, memory)
+        job, memory = row, []
+    yield from _account(job, memory)
+
+
+def _account(row: list[str] | None, memory: list[float]) -> Iterator[Account]:
+    """None of a job that is not ours, or that never began."""
+    if row is None:
+        return
+    job_id, begin, end, seconds, tres, _, name = row
+    token = token_of(name.strip())
+    if token is None or not begin.isdigit() or not seconds.isdigit():
+        return
+    typed = [int(count) for count in _TYPED_GPUS.findall(tres)]
+    gpus = _GPUS.search(tres)
+    cpus = _CPUS.search(tres)
+    yield Account(
+        token,
+        job_id,
+        float(begin),
+        float(end) if end.isdigit() else None,
+        float(seconds),
+        int(gpus[1]) if gpus else (sum(typed) if typed else None),
+        int(cpus[1]) if cpus else None,
+        max(memory, default=None),
+    )
+
+
+def _mib(text: str) -> list[float]:
+    """
+    >>> _mib("2048K"), _mib("1048576"), _mib("")
+    ([2.0], [1.0], [])
+    """
+    found = _SIZE.fullmatch(text.strip())
+    return [float(found[1]) * _MIB[found[2]]] if found else []

@@ -1,0 +1,128 @@
+"""Writing what was sent, what became of it, and what is pruned of it.
+
+Rule 1: attempts exist by link(): whoever is first owns it, the other one sees it.
+Rule 2: written before it is acted on: an intent before sbatch.
+"""
+
+import contextlib
+import dataclasses
+import os
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from unetsweep.atomic import link_all, link_json, write_json
+from unetsweep.bounded_json import read_json
+from unetsweep.core import paths
+from unetsweep.core.actions import Element, Prune
+from unetsweep.core.observation import Stopped
+from unetsweep.store.logs import last_line, tail
+from unetsweep.store.progress import read_stopped
+
+
+class AttemptsDir:
+    """The part of a sweep's directory that tells of its submissions; `SweepDir` has the rest."""
+
+    def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
+        self.root = root
+        self._now = now
+
+    def intend(
+        self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
+    ) -> tuple[str, list[Element]]:
+        """Own the next attempts of these runs: token, and those that nobody else owns already.
+
+        The submission's folder with `intent.json` says which element is which run; a job that
+        starts finds its run there.
+        """
+        token = token or secrets.token_hex(6)
+        at = self._now().isoformat()
+        files = {}
+        for index, element in enumerate(elements):
+            folder = self.root / paths.run_dir(element.run)
+            for needed in (folder, folder / "attempts"):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(needed)
+            milestones = [{"trial": trial, "epochs": epochs} for trial, epochs in element.milestones]
+            content = {"run": element.run, "attempt": element.attempt, "token": token, "index": index, "at": at}
+            content |= {"throttle": throttle, "milestones": milestones}
+            content |= _overrides(element)
+            files[self.root / paths.attempt(element.run, element.attempt)] = (element, content)
+        created = link_all([(path, content) for path, (_, content) in files.items()])
+        owned = [files[path][0] for path in created]
+        folder = self.root / paths.submission(token)
+        folder.mkdir(exist_ok=True)
+        # an element that another reconciliation owns keeps its index: its job finds that it is not the owner, and
+        # leaves
+        about = {"token": token, "kind": kind, "at": at, "folder": str(self.root)}
+        everything = [[element.run, element.attempt] for element in elements]
+        link_json(folder / "intent.json", {**about, "elements": everything})
+        return token, owned
+
+    def record_job(self, run: int, attempt: int, job_id: str) -> None:
+        link_json(self.root / paths.attempt_job(run, attempt), {"job_id": job_id})
+
+    def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None:
+        link_all(
+            [
+                (self.root / paths.attempt_job(element.run, element.attempt), {"job_id": job_id})
+                for element, job_id in zip(elements, job_ids, strict=True)
+            ]
+        )
+
+    def mark_lost(self, run: int, attempt: int, reason: str, **about: object) -> None:
+        """Why it will never be, or is no more. `about`: refused, limit; cause, node, epoch."""
+        content = {"reason": reason, **about, "at": self._now().isoformat()}
+        link_json(self.root / paths.attempt_lost(run, attempt), content)
+
+    def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None:
+        """That we end it ourselves: nobody else cancelled it."""
+        content = {"cause": cause, "reason": reason, "at": self._now().isoformat()}
+        link_json(self.root / paths.attempt_end(run, attempt), content)
+
+    def log_tail(self, token: str, index: int, job_id: str) -> str:
+        """The end of what a job printed; empty where there is nothing."""
+        return tail(self.root / paths.slurm_log(token, job_id)) or tail(self.root / paths.local_log(token, index))
+
+    def has_log(self, token: str, job_id: str) -> bool:
+        """Whether SLURM ever started the job: then it opened its log, whatever came of it."""
+        return (self.root / paths.slurm_log(token, job_id)).exists()
+
+    def wants_more(self, run: int, attempt: int, restart: int) -> bool:
+        """Whether this start stopped in good order, to go on later."""
+        return (self.root / paths.requeue(run, paths.claim_name(attempt, restart))).exists()
+
+    def stop_run(self, stop: Prune) -> None:
+        """Write down what is pruned; the trainer reads it at an epoch's end."""
+        content = dataclasses.asdict(stop)
+        run = content.pop("run")
+        write_json(self.root / paths.stop(run), {**content, "at": self._now().isoformat()})
+
+    def stopped(self, run: int) -> Stopped | None:
+        """What was last pruned of a run."""
+        folder = self.root / paths.run_dir(run)
+        return read_stopped(folder, os.listdir(folder), ()) if folder.exists() else None
+
+    def is_owner(self, token: str, index: int) -> bool:
+        """Whether this element has its attempt: another reconciliation may have been the first to make it."""
+        run, attempt = self.intent(token)["elements"][index]
+        intent = read_json(self.root / paths.attempt(run, attempt))
+        return (intent["token"], intent["index"]) == (token, index)
+
+    def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
+        """All processes of this start are gone; with the log's last line, for the reader."""
+        node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+        content = {"status": status, "at": self._now().isoformat(), "log": str(log) if log else None, "node": node}
+        link_json(self.root / paths.attempt_exit(run, attempt, restart), {**content, "last_line": last_line(log)})
+
+    def intent(self, token: str) -> dict[str, Any]:
+        return read_json(self.root / paths.submission(token) / "intent.json")
+
+
+def _overrides(element: Element) -> dict[str, Any]:
+    given = {"mem": element.mem, "micro_batch": element.micro_batch}
+    given = {name: value for name, value in given.items() if value is not None}
+    return {"overrides": given} if given else {}

@@ -1,0 +1,150 @@
+"""The package as it was at submission: jobs run a copy of it, so an edit of the checkout changes no queued job.
+
+Rule 1: a copy exists by rename(), under its own hash; what is there whole is never written again.
+Rule 2: only a person's command pins; what jobs send goes out with what was pinned last.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import unetsweep
+from unetsweep import package
+from unetsweep.atomic import named, rename_folder, write_json
+from unetsweep.bounded_json import read_json
+from unetsweep.clock import utc_now
+from unetsweep.core import paths
+from unetsweep.errors import StateError, UsageError
+from unetsweep.package import digest, sources
+
+
+def pin(root: Path, source: Path | None = None) -> Path:
+    """Copy the package into the sweep and make it the one that jobs run from now on; the folder for PYTHONPATH.
+
+    OSError: it cannot be copied. UsageError: PYTHONPATH cannot name a folder there.
+    """
+    if os.pathsep in str(root):
+        raise UsageError(f"{root}: PYTHONPATH cannot name a folder with {os.pathsep!r} in it")
+    source = package.folder() if source is None else source
+    files = sources(source)
+    name = digest(files)
+    folder = root / paths.CODE / name
+    commit = _commit(source)
+    if digest(sources(folder / source.name)) != name:
+        _copy(files, folder, source.name, commit, _diff(source) if commit else "")
+    if noted(root) != name:
+        about = {"hash": name, "version": unetsweep.__version__, "commit": commit, "at": utc_now().isoformat()}
+        write_json(root / paths.CODE_NOTE, about)
+    return folder
+
+
+def unpin(root: Path) -> None:
+    """What is sent from now on runs the installed package."""
+    (root / paths.CODE_NOTE).unlink(missing_ok=True)
+
+
+def pinned(root: Path) -> Path | None:
+    """What new jobs have first on their PYTHONPATH; None: nothing, so that they run the installed package."""
+    name = noted(root)
+    folder = root / paths.CODE / name if name else None
+    return folder if folder is not None and (folder / "unetsweep" / "__init__.py").is_file() else None
+
+
+def with_code(environment: Mapping[str, str], code: Path | None) -> dict[str, str]:
+    """These variables with the copy first on PYTHONPATH."""
+    if code is None:
+        return dict(environment)
+    rest = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part and part != str(code)]
+    return {**environment, "PYTHONPATH": os.pathsep.join([str(code), *rest])}
+
+
+def without_code(environment: Mapping[str, str]) -> dict[str, str]:
+    """These variables without the copy that runs now: for a program that is not ours."""
+    mine = str(package.folder().parent)
+    rest = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part and part != mine]
+    outer = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+    return {**outer, "PYTHONPATH": os.pathsep.join(rest)} if rest else outer
+
+
+def running(root: Path) -> Path | None:
+    """The copy in this sweep's directory that this process runs; None: it runs another package."""
+    folder = package.folder().parent
+    return folder if folder.parent == root.absolute() / paths.CODE else None
+
+
+def broken(root: Path) -> list[Path]:
+    """Copies that are not what their name says."""
+    folders = sorted((root / paths.CODE).glob("*")) if (root / paths.CODE).is_dir() else []
+    names = [folder for folder in folders if len(folder.name) == package.DIGITS and folder.name.isalnum()]
+    return [folder for folder in names if digest(sources(folder / "unetsweep")) != folder.name]
+
+
+def noted(root: Path) -> str:
+    """Hash of the copy that new jobs run; empty: none."""
+    try:
+        name = str(read_json(root / paths.CODE_NOTE).get("hash", ""))
+    except (FileNotFoundError, StateError):  # the next submit notes it again
+        return ""
+    return name if name.isalnum() else ""
+
+
+def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | None, diff: str) -> None:
+    """The sources, and beside them where they came from."""
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    made = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    made.mkdir(mode=0o700)
+    try:
+        written = [made / name / each for each in files]
+        for path, content in zip(written, files.values(), strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with named(path):
+                path.write_bytes(content)
+        note = {"package": folder.name, "commit": commit}
+        if diff:
+            with named(made / package.DIFF):
+                (made / package.DIFF).write_text(diff, encoding="utf-8")
+            note["diff"] = hashlib.sha256(diff.encode()).hexdigest()[: package.DIGITS]
+        write_json(made / package.NOTE, note)
+        for path in written:  # all are written before the first is flushed: one commit of the journal for all
+            _flush(path)
+        if folder.exists():  # a copy that is not whole
+            os.rename(folder, folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.corrupt"))
+        rename_folder(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _commit(source: Path) -> str | None:
+    """The commit of the checkout that the package is tracked in; None: it is in none."""
+    said = ""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        for words in (("ls-files", "--error-unmatch", "__init__.py"), ("rev-parse", "HEAD")):
+            done = subprocess.run(
+                ["git", "-C", str(source), *words], capture_output=True, text=True, check=False, timeout=10
+            )
+            if done.returncode != 0:
+                return None
+            said = done.stdout.strip()
+    return said or None
+
+
+def _diff(source: Path) -> str:
+    """What of the package is not committed; empty: nothing, or git does not tell."""
+    words = ["git", "-C", str(source), "diff", "--no-color", "--no-ext-diff", "HEAD", "--", "."]
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False, timeout=10)
+        return done.stdout if done.returncode == 0 else ""
+    return ""

@@ -1,0 +1,108 @@
+"""Reading what a run's trainings tell on their way, and what was decided about it.
+
+Rule 1: a torn line (a kill, or one that is being written) is not there; every other line counts.
+Rule 2: an unchanged file is read once a process.
+"""
+
+import functools
+import math
+import re
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from unetsweep.bounded_json import damage_named, parse_json, read_bytes, read_json
+from unetsweep.contract import SCHEMA
+from unetsweep.core.observation import Point, Stopped
+from unetsweep.errors import StateError
+
+_PROGRESS = re.compile(r"progress-(\d+)-(\d+)\.jsonl")
+_RETRIES_RESET = re.compile(r"(\d+)\.retries-reset\.json")
+_STOP = "stop.json"
+
+
+class Progress(NamedTuple):
+    """The progress of a run."""
+
+    points: tuple[Point, ...] = ()
+    last_at: datetime | None = None
+    """When the newest line of the highest claim was written."""
+
+
+def read_progress(folder: Path, names: Collection[str]) -> Progress:
+    """All claims of a run, of whose folder these are the names; a later claim's values win, epoch by epoch."""
+    merged: dict[int, Point] = {}
+    last_at = None
+    for _, points in sorted(read_by_claim(folder, names).items()):
+        for point in points:
+            earlier = merged.get(point.epoch)
+            at = earlier.at if earlier is not None else point.at
+            merged[point.epoch] = Point(point.epoch, point.val_iou, point.val_loss, at, point.seconds)
+            last_at = point.at or last_at
+    return Progress(tuple(merged[epoch] for epoch in sorted(merged)), last_at)
+
+
+def read_by_claim(folder: Path, names: Collection[str]) -> dict[tuple[int, int], tuple[Point, ...]]:
+    """What each claim (attempt and restart) tells of its epochs."""
+    claims = {(int(m[1]), int(m[2])): name for name in names if (m := _PROGRESS.fullmatch(name))}
+    return {claim: _points(folder / name) for claim, name in claims.items()}
+
+
+def read_stopped(folder: Path, names: Collection[str], attempts: Collection[str]) -> Stopped | None:
+    """What was pruned; `attempts` are the names in the run's folder of attempts."""
+    if _STOP not in names:
+        return None
+    raw = read_json(folder / _STOP)
+    retries_reset_at = max((int(m[1]) for name in attempts if (m := _RETRIES_RESET.fullmatch(name))), default=0)
+    milestones = tuple(int(epochs) for epochs in raw["milestones"])
+    return Stopped(
+        raw["attempt"], raw["trial"], milestones, raw["epoch"], raw["reason"], raw["attempt"] <= retries_reset_at
+    )
+
+
+def _points(path: Path) -> tuple[Point, ...]:
+    try:
+        with damage_named(path):
+            found = path.stat()
+        return _read(path, found.st_size, found.st_mtime_ns)
+    except FileNotFoundError:  # a new claim of our trainer's leaves out lines of epochs that it trains again
+        return ()
+
+
+@functools.lru_cache(maxsize=4096)
+def _read(path: Path, size: int, changed: int) -> tuple[Point, ...]:
+    points = (_point(line, path) for line in read_bytes(path).splitlines())
+    return tuple(point for point in points if point is not None)
+
+
+def _point(line: bytes, path: Path) -> Point | None:
+    try:
+        raw = parse_json(line, lenient=True)
+    except ValueError:
+        return None
+    if not isinstance(raw, dict) or type(raw.get("epoch")) is not int:
+        return None
+    if raw.get("schema", SCHEMA) != SCHEMA:
+        raise StateError(f"{path}: found schema {raw['schema']!r}; this version reads {SCHEMA}")
+    at = raw.get("at")
+    return Point(
+        raw["epoch"],
+        _number(raw.get("val_iou")),
+        _number(raw.get("val_loss")),
+        _time(at) if isinstance(at, str) else None,
+        _number(raw.get("seconds")),
+    )
+
+
+def _number(raw: Any) -> float | None:
+    return float(raw) if isinstance(raw, int | float) and math.isfinite(raw) else None
+
+
+def _time(said: str) -> datetime | None:
+    """A time without a zone is UTC, as the contract says."""
+    try:
+        at = datetime.fromisoformat(said)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

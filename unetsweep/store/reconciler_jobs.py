@@ -1,0 +1,52 @@
+"""The reconciler jobs of a sweep, on the disk: an intent by link(), then what became of it, as for an attempt."""
+
+import os
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from unetsweep.atomic import link_json
+from unetsweep.bounded_json import read_json
+from unetsweep.clock import utc_now
+from unetsweep.core import paths
+from unetsweep.core.observation import ReconcilerJob
+from unetsweep.errors import StateError
+
+
+class ReconcilerJobs:
+    """The reconciler jobs of one sweep's directory."""
+
+    def __init__(self, root: Path, now: Callable[[], datetime] = utc_now) -> None:
+        self._folder = root / paths.RECONCILERS
+        self._now = now
+
+    def intend(self, number: int) -> str | None:
+        """The token of the next reconciler job; None where another reconciliation was the first to leave it."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        token = secrets.token_hex(6)
+        intent = {"token": token, "at": self._now().isoformat()}
+        return token if link_json(self._folder / f"{number}.json", intent) else None
+
+    def record(self, number: int, job_id: str) -> None:
+        link_json(self._folder / f"{number}.job.json", {"job_id": job_id})
+
+    def mark_lost(self, number: int, reason: str) -> None:
+        link_json(self._folder / f"{number}.lost.json", {"reason": reason})
+
+    def last(self) -> ReconcilerJob | None:
+        """The newest reconciler job. One whose file is torn counts as lost: another may be left."""
+        try:
+            names = set(os.listdir(self._folder))
+        except FileNotFoundError:
+            return None
+        number = max((int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal()), default=0)
+        if not number:
+            return None
+        lost = f"{number}.lost.json" in names
+        try:
+            raw = read_json(self._folder / f"{number}.json")
+            return ReconcilerJob(number, str(raw["token"]), datetime.fromisoformat(raw["at"]), lost)
+        except (StateError, KeyError, TypeError, ValueError):
+            corrupt = self._folder / f"{number}.json"
+            return ReconcilerJob(number, "", datetime.fromtimestamp(corrupt.stat().st_mtime, UTC), lost=True)
