@@ -57,9 +57,10 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 def spec_of(trials: int, parallel: int = SLOTS) -> Any:
     from unetsweep.contract import DataConfig
-    from unetsweep.core.spec import Choices, Range, RunSpec, Space, StudySpec, SweepSpec
+    from unetsweep.core.space import Choices, Range, Space
+    from unetsweep.core.spec import RunSpec, StudySpec, SweepSpec
 
-    space = Space(Choices((8,)), Choices((4,)), Range(1e-5, 1e-1, log=True))
+    space = Space.of(epochs=Choices((8,)), batch_size=Choices((4,)), learning_rate=Range(1e-5, 1e-1, log=True))
     return SweepSpec("many", DataConfig("images"), space, StudySpec("random", trials=trials), run=RunSpec(parallel))
 
 

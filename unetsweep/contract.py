@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from unetsweep.decode import decode
@@ -141,6 +142,8 @@ def encode(value: Any) -> Any:
         return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(kind)}
     if isinstance(value, Mapping):
         return {key: encode(item) for key, item in value.items()}
+    if kind is datetime:
+        return value.isoformat()
     return kind(map(encode, value)) if kind in (list, tuple) else value
 
 

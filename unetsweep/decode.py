@@ -1,6 +1,6 @@
 """Parsed JSON or YAML as frozen dataclasses: strict, with every problem at once.
 
-Rule 1: nothing is converted but whole numbers where a number is wanted.
+Rule 1: nothing is converted but whole numbers where a number is wanted, and ISO 8601 texts where a time is.
 Rule 2: an unknown key is refused with the nearest known one, a wrong value with what is allowed.
 """
 
@@ -9,7 +9,8 @@ import difflib
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from unetsweep.errors import Problem
@@ -87,14 +88,36 @@ def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
         if option is float and type(raw) is int and abs(raw) < 2**1000:
             return float(raw)
         if origin is tuple and isinstance(raw, list | tuple):
-            return tuple(raw)
+            return _items(option, raw, problems, at)
+        if option is datetime and isinstance(raw, str) and (time := _time(raw)) is not None:
+            return time
         if origin is Mapping and isinstance(raw, Mapping):
             return dict(raw)
     problems.append(Problem(f"found {_shown(raw)}; {_wanted(options)}", at))
     return None
 
 
+def _items(option: Any, raw: Sequence[Any], problems: list[Problem], at: str) -> tuple[Any, ...]:
+    """The items of a list. Numbers, texts and the rows of a table are taken as they are; there may be thousands."""
+    wanted = typing.get_args(option)
+    if wanted[-1] is not ... and len(wanted) != len(raw):
+        problems.append(Problem(f"found {len(raw)} items; {len(wanted)} are expected", at))
+        return ()
+    item = wanted[0]
+    if not (dataclasses.is_dataclass(item) or _origin(item) is tuple or item is int):
+        return tuple(raw)
+    return tuple(_value(item, each, problems, f"{at}.{index}") for index, each in enumerate(raw))
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 _WORDS: dict[object, str] = {
+    datetime: "a time (ISO 8601)",
     int: "a whole number",
     float: "a number",
     str: "a text",

@@ -12,6 +12,9 @@ from unetsweep.errors import Problem
 
 SCHEMA = 1
 
+ParameterValue = float | int | str | bool | None
+"""The value of one parameter of a trial, a field of its config."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:

@@ -16,7 +16,8 @@ from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, TrialConfig, encode
 from unetsweep.core.actions import Element
-from unetsweep.core.spec import Choices, RunSpec, Space, SweepSpec
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import RunSpec, SweepSpec
 from unetsweep.errors import UsageError
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.sweep_dir import SweepDir
@@ -26,7 +27,9 @@ DATA = DataConfig("images")
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepDir:
-    spec = SweepSpec("s", DATA, Space(Choices((8, 16, 32)), Choices((4,)), Choices((1e-3,))))
+    spec = SweepSpec(
+        "s", DATA, Space.of(epochs=Choices((8, 16, 32)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,)))
+    )
     made = SweepDir(tmp_path / "results" / "s")
     made.create(as_yaml(spec), "local")
     made.add_trials([TrialConfig(DATA, 8, 4, 1e-3)], {})
@@ -46,7 +49,7 @@ def test_a_trial_that_a_pass_proposed_while_the_sweep_was_cancelled_is_cancelled
     monkeypatch.setattr("unetsweep.core.plan.schedule", lambda *_, **__: ([], "no job is started here"))
     done = CliRunner().invoke(cancel.command, [str(sweep.root)])
     assert done.exit_code == 0, done.output
-    assert [trial["result"] and trial["result"]["state"] for trial in sweep.trials()] == ["cancelled"] * 2
+    assert [trial.result and trial.result.state for trial in sweep.trials()] == ["cancelled"] * 2
 
 
 def test_the_exit_hook_of_an_element_that_another_pass_owns_says_nothing_of_its_run(sweep: SweepDir):
@@ -143,4 +146,4 @@ def test_every_command_lives_with_what_a_trainer_wrote_and_repair_moves_it_aside
     is_a_line = place == "progress-1-0.jsonl" and what in ("400 digits", "3000 levels")  # which is left out
     assert os.path.lexists(path) is is_a_line
     assert sweep.look().runs.get(0, None) is None or sweep.look().runs[0].unreadable is None
-    assert sweep.trials()[0]["result"]["state"] == "cancelled"
+    assert sweep.trials()[0].result.state == "cancelled"

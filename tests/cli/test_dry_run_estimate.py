@@ -12,13 +12,17 @@ from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core.actions import Element
 from unetsweep.core.estimate import Estimate, Finished
-from unetsweep.core.spec import Choices, Range, Resources, Space, StudySpec, SweepSpec, trials_wanted
+from unetsweep.core.space import Choices, Range, Space
+from unetsweep.core.spec import Resources, StudySpec, SweepSpec, trials_wanted
 from unetsweep.store.finished_runs import finished
 from unetsweep.store.sweep_dir import SweepDir
 
 DATA = DataConfig("images")
 GRID = SweepSpec(
-    "s", DATA, Space(Choices((8, 16)), Choices((4,)), Choices((1e-3,))), slurm=Resources(gpus=4, processes=4)
+    "s",
+    DATA,
+    Space.of(epochs=Choices((8, 16)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,))),
+    slurm=Resources(gpus=4, processes=4),
 )
 
 
@@ -82,7 +86,7 @@ def test_of_a_training_that_goes_on_only_the_rest_counts(sweep: SweepDir):
 def test_a_search_is_known_as_far_as_its_space_leaves_no_choice(
     sweep: SweepDir, epochs: Choices | Range, hours: float | None
 ):
-    space = Space(epochs, Choices((4,)), Range(1e-5, 1e-2, log=True))
+    space = Space.of(epochs=epochs, batch_size=Choices((4,)), learning_rate=Range(1e-5, 1e-2, log=True))
     search = SweepSpec("s", DATA, space, StudySpec("tpe", trials=3), slurm=GRID.slurm)
     assert of(search, sweep).gpu_hours == (hours and pytest.approx(hours))
 

@@ -20,7 +20,8 @@ from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.core import paths
 from unetsweep.core.actions import Element, Prune
-from unetsweep.core.spec import SweepSpec, grid_points
+from unetsweep.core.space import grid_points
+from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import trial_config
 from unetsweep.search.optuna_study import update_journal
 from unetsweep.store import code_snapshot
@@ -52,7 +53,9 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     """One of everything: trial 0 is complete, 1 failed and is at its second attempt, 2 runs."""
     made = SweepDir(tmp_path / "results" / "s")
     made.create(as_yaml(spec), "local")
-    made.add_trials([trial_config(spec, point) for point in grid_points(spec.space)], {"sampler": "grid", "seed": 0})
+    made.add_trials(
+        [trial_config(spec, point) for point in grid_points(spec.space)], {"sampler": "grid", "study_seed": 0}
+    )
     token, _ = made.intend([Element(run, 1, ((run, 8),)) for run in range(3)], 2, "local")
     for run in range(3):
         folder = made.root / f"runs/000{run}"
@@ -134,7 +137,7 @@ def test_every_small_file_is_mended_and_the_sweep_can_be_looked_at_again(sweep: 
         assert (again.exit_code, again.output) == (0, "s: 0 mended, 0 need you\n"), (name, again.output)
         seen = sweep.look()
         assert not any(run.unreadable for run in seen.runs.values()), name
-        assert not any(trial["unreadable"] for trial in sweep.trials()), name
+        assert not any(trial.unreadable for trial in sweep.trials()), name
         assert list(path.parent.glob(f"{path.name}*.corrupt")), f"no evidence of {name} was kept"
         as_it_was(sweep.root, backup)
 
@@ -185,10 +188,10 @@ def test_what_can_be_rebuilt_says_the_same_as_before(sweep: SweepDir, name: str,
 
 def test_a_submission_is_rebuilt_from_its_attempts(sweep: SweepDir):
     token = json.loads((sweep.root / "runs/0000/attempts/1.json").read_bytes())["token"]
-    before = sweep.intent(token)["elements"]
+    before = sweep.intent(token).elements
     (sweep.root / f"submissions/{token}/intent.json").write_bytes(b"")
     assert repair().exit_code == 0
-    assert sweep.intent(token)["elements"] == before == [[0, 1], [1, 1], [2, 1]]
+    assert sweep.intent(token).elements == before == ((0, 1), (1, 1), (2, 1))
 
 
 def test_a_config_that_sweep_yaml_no_longer_asks_for_needs_the_user(sweep: SweepDir, spec: SweepSpec):

@@ -14,7 +14,8 @@ from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, config_id, encode
 from unetsweep.core.actions import Element
-from unetsweep.core.spec import Choices, Space, SweepSpec
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import StateError
 from unetsweep.store.sweep_dir import SweepDir
@@ -25,7 +26,7 @@ RATES = (1e-3, 2e-3, 3e-3)
 def made(root: Path) -> SweepDir:
     """Two trials that have ended, and one whose result lies in its run."""
     sweep = SweepDir(root)
-    space = Space(Choices((8,)), Choices((4,)), Choices(RATES))
+    space = Space.of(epochs=Choices((8,)), batch_size=Choices((4,)), learning_rate=Choices(RATES))
     sweep.create(as_yaml(SweepSpec("s", DataConfig("images"), space)), "local")
     spec = load(sweep.root / "sweep.yaml")
     configs = [trial_config(spec, {"epochs": 8, "batch_size": 4, "learning_rate": rate}) for rate in RATES]
@@ -116,7 +117,7 @@ def test_a_trial_without_trial_json_keeps_its_row_and_its_number(sweep: SweepDir
     assert (row.number, row.state) == (number, "waiting")
     assert f"trials/000{number}/trial.json: is missing: run `unetsweep repair s`" in row.reason
     assert sweep.next_trial() == 3
-    assert [trial["trial"] for trial in sweep.trials()] == [0, 1, 2]
+    assert [trial.number for trial in sweep.trials()] == [0, 1, 2]
     if not ended:
         (trial,) = sweep.look().trials
         assert trial.unreadable is not None

@@ -10,7 +10,8 @@ from fakes import FakeClock, FakeScheduler, FakeStudy
 from unetsweep.contract import DataConfig
 from unetsweep.core.actions import Submit, SubmitReconciler
 from unetsweep.core.ports import ReconcilerRequest, Submission
-from unetsweep.core.spec import Choices, Resources, RunSpec, Space, SweepSpec
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import Resources, RunSpec, SweepSpec
 from unetsweep.reconcile.context import Clocks, SweepContext
 from unetsweep.reconcile.loop import Reconciliation, reconcile
 from unetsweep.store.collectable_runs import CollectableRuns
@@ -27,7 +28,7 @@ class Scene:
         self, root: Path, trials: int, parallel: int | None = None, driver: Any = "cli", **scheduler: object
     ) -> None:
         rates = tuple(1e-3 * (k + 1) for k in range(trials))
-        space = Space(Choices((8,)), Choices((4,)), Choices(rates))
+        space = Space.of(epochs=Choices((8,)), batch_size=Choices((4,)), learning_rate=Choices(rates))
         self.spec = SweepSpec("grid", DataConfig("images"), space, run=RunSpec(parallel, driver))
         self.clock = FakeClock()
         self.directory = SweepDir(root, self.clock.now)
@@ -79,4 +80,4 @@ class Scene:
         raise AssertionError(f"the sweep did not end: {reconciliation.plan}")
 
     def states(self) -> list[str | None]:
-        return [trial["result"] and trial["result"]["state"] for trial in self.directory.trials()]
+        return [trial.result and trial.result.state for trial in self.directory.trials()]

@@ -52,8 +52,8 @@ def test_a_finished_sweep_asks_nobody_anything(tmp_path: Path):
 def test_the_result_of_a_trial_is_what_its_run_published_under_the_trial_s_number(tmp_path: Path):
     scene = Scene(tmp_path, 2)
     scene.until_ended()
-    result = scene.directory.trials()[1]["result"]
-    assert (result["trial"], result["val_iou"], result["job_id"]) == (1, 0.51, "18801_1")
+    result = scene.directory.trials()[1].result
+    assert (result.trial, result.val_iou, result.job_id) == (1, 0.51, "18801_1")
 
 
 def test_a_submission_slower_than_the_grace_time_is_not_taken_for_lost(tmp_path: Path):
@@ -112,9 +112,9 @@ def test_a_run_that_is_lost_again_and_again_fails_with_the_reason(tmp_path: Path
         scene.clock.advance(120)
     scene.reconcile()
     (trial,) = scene.directory.trials()
-    assert trial["result"]["state"] == "failed"
+    assert trial.result.state == "failed"
     said = "node failure, 4 times (run.retries.node is 3); the last time job 1880"
-    assert trial["result"]["message"].startswith(said)
+    assert trial.result.message.startswith(said)
 
 
 def test_what_the_cluster_refuses_is_shown_in_its_words_and_may_be_tried_again(tmp_path: Path):
@@ -167,7 +167,9 @@ def test_a_pass_that_slept_while_another_proposed_adds_nothing(
 ):
     scene, other = Scene(tmp_path, 3), Scene(tmp_path, 3)
     point = {"epochs": 8, "batch_size": 4, "learning_rate": 0.5}
-    monkeypatch.setattr(type(scene.study), "propose", lambda *words: [point] * words[-1])  # it always has one more
+    monkeypatch.setattr(
+        type(scene.study), "propose", lambda _, spec, trials, count, curve: [point] * count
+    )  # it always has one more
     real = scene.directory.trials
     woken: list[int] = []
 

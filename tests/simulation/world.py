@@ -15,7 +15,8 @@ from unetsweep.contract import DataConfig, ModelConfig
 from unetsweep.core.actions import Submit, SubmitReconciler
 from unetsweep.core.observation import JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
-from unetsweep.core.spec import Choices, Range, Resources, RunSpec, Space, StudySpec, SweepSpec, trials_wanted
+from unetsweep.core.space import Choices, Range, Space
+from unetsweep.core.spec import Resources, RunSpec, StudySpec, SweepSpec, trials_wanted
 from unetsweep.errors import UnetsweepError
 from unetsweep.reconcile import loop as passes
 from unetsweep.reconcile.context import SweepContext
@@ -70,7 +71,11 @@ def spec_of(settings: Settings) -> SweepSpec:
     adaptive = settings.sampler != "grid"
     epochs = tuple(sorted({settings.epochs, *settings.longer}))
     trials = settings.trials * len(epochs)
-    space = Space(Choices(epochs), Choices((4,)), Range(1e-5, 1e-1, log=True) if adaptive else rates)
+    space = Space.of(
+        epochs=Choices(epochs),
+        batch_size=Choices((4,)),
+        learning_rate=Range(1e-5, 1e-1, log=True) if adaptive else rates,
+    )
     study = StudySpec(settings.sampler, trials=trials if adaptive else None, pruner=settings.pruner)
     run = RunSpec(settings.parallel, settings.driver)  # type: ignore[arg-type]
     slurm = Resources(mem="4G", mem_max="16G")

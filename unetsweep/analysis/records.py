@@ -19,7 +19,7 @@ from unetsweep.errors import StateError, UnetsweepError
 from unetsweep.store import observation
 from unetsweep.store.observation import read_run
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.store.trials import AXES, advised, as_known, check_config
+from unetsweep.store.trials import advised, check_config, stored_trial
 
 NO_GROUPS = (
     "groups: none: images of one eye may be in training and validation at once, so val_IoU may look better than it is"
@@ -54,43 +54,36 @@ def _read(sweep_dir: Path) -> SweepRecord:
 def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:
     """What leaks, by part; the group of each validation image; and why that is not known: all may leak then."""
     try:
-        data = directory.data or {"leak": {}}
+        data = directory.data
     except StateError as error:
         unknown = "whether these images have a copy in training cannot be read"
         return dict.fromkeys(("val", "test"), unknown), None, advised(error, directory.root)
-    return data["leak"], data.get("val_groups"), None
+    return (data.leak, data.val_groups, None) if data is not None else ({}, None, None)
 
 
 def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
-    trial = as_known(number, folder)
-    part, unreadable = trial["runs"][0], trial["unreadable"]
-    params = trial["params"] or dict.fromkeys(AXES, 0)
-    run_dir = f"{directory.root}/{paths.run_dir(part['run'])}"
-    known = trial["result"]  # read once: there may be thousands
-    files = (f"{folder}/{paths.RESULT}", f"{run_dir}/{paths.milestone(part['epochs'])}")
-    result, unread = _result(trial["config_id"], *files) if known is None else (Result(**known), None)
-    unreadable = unreadable or unread
+    trial = stored_trial(number, folder)
+    run_dir = f"{directory.root}/{paths.run_dir(trial.run)}"
+    files = (f"{folder}/{paths.RESULT}", f"{run_dir}/{paths.milestone(trial.epochs)}")
+    result, unread = _result(trial.config_id, *files) if trial.result is None else (trial.result, None)
+    unreadable = trial.unreadable or unread
     state: str
     if unreadable is not None:
         state, reason, job_id = "waiting", advised(unreadable, directory.root), None
     elif result is not None:
         state, reason, job_id = result.state, result.message or "", result.job_id
     else:
-        state, reason, job_id = _open(
-            read_run(directory.root, part["run"]), part["epochs"], (folder / paths.CANCELLED).exists()
-        )
+        state, reason, job_id = _open(read_run(directory.root, trial.run), trial.epochs, trial.cancelled)
     return TrialRecord(
         number,
-        params["epochs"],
-        params["batch_size"],
-        params["learning_rate"],
+        trial.params or {},
         state,
         job_id,
         result,
         reason,
         run_dir,
         _archive(run_dir),
-        trial.get("training_seed"),
+        trial.training_seed,
     )
 
 

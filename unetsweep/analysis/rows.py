@@ -12,6 +12,7 @@ from unetsweep.analysis.significance import Repeats
 from unetsweep.contract import Result
 from unetsweep.core.cost import Cost
 from unetsweep.core.spec import SweepSpec
+from unetsweep.trial_config import ParameterValue
 
 STATES = (
     "complete",
@@ -31,9 +32,8 @@ class TrialRecord:
     """One trial, as the sweep directory (and the scheduler, where it was asked) shows it."""
 
     number: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
+    params: Mapping[str, ParameterValue]
+    """What the sweep varies, by path; empty: not known."""
     state: str
     """A word of STATES; another one is shown as it is."""
     job_id: str | None
@@ -52,8 +52,25 @@ class TrialRecord:
     """Its part of what its run has cost; None: not read, or not known. So for the sweep's."""
 
     @property
-    def point(self) -> tuple[float, ...]:
-        return float(self.epochs), float(self.batch_size), self.learning_rate
+    def epochs(self) -> int:
+        return int(self._number("epochs"))
+
+    @property
+    def batch_size(self) -> int:
+        return int(self._number("batch_size"))
+
+    @property
+    def learning_rate(self) -> float:
+        return self._number("learning_rate")
+
+    def _number(self, path: str) -> float:
+        value = self.params.get(path)
+        return value if isinstance(value, int | float) else 0
+
+    @property
+    def point(self) -> tuple[tuple[str, ParameterValue], ...]:
+        """Equal for trials of one config, whatever their seeds."""
+        return tuple(sorted(self.params.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +109,7 @@ def ranked(sweep: SweepRecord) -> list[TrialRecord]:
 
 def leaders(sweep: SweepRecord) -> list[TrialRecord]:
     """The best trial of each config, best first: trials of a list may differ in their seeds only."""
-    found: dict[tuple[float, ...], TrialRecord] = {}
+    found: dict[tuple[tuple[str, ParameterValue], ...], TrialRecord] = {}
     for trial in ranked(sweep):
         found.setdefault(trial.point, trial)
     return list(found.values())

@@ -74,7 +74,7 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[d
     if seen.scheduler_error is not None:
         click.echo(f"warning: the queue does not answer, so nothing would be sent: {seen.scheduler_error}", err=True)
     known = directory.trials()
-    there = [(trial["runs"][0]["run"], trial["runs"][0]["epochs"]) for trial in known]
+    there = [(trial.run, trial.epochs) for trial in known]
     hoped: list[NewTrial] = []
 
     def new(count: int, first: int) -> list[tuple[int, int]]:

@@ -1,9 +1,10 @@
 """What the open trainings of a sweep will take, for `submit --dry-run`."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from unetsweep.core.estimate import Open
+from unetsweep.core.trials import StoredTrial
 
 if TYPE_CHECKING:
     from unetsweep.app.new_trials import NewTrial
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def estimated(
     spec: "SweepSpec",
     directory: "SweepDir",
-    trials: list[dict[str, Any]],
+    trials: Sequence[StoredTrial],
     executor: str,
     seen: "Observation",
     new: "Sequence[NewTrial]",
@@ -29,13 +30,12 @@ def estimated(
     return estimate(finished(directory.root, trials), _trainings(trials, seen, new), resources_of(spec, executor))
 
 
-def _trainings(trials: "Sequence[Mapping[str, Any]]", seen: "Observation", new: "Sequence[NewTrial]") -> list[Open]:
+def _trainings(trials: "Sequence[StoredTrial]", seen: "Observation", new: "Sequence[NewTrial]") -> list[Open]:
     """What each run is to be trained further. Of a cancelled trial nothing is left."""
     reached = {run.number: run.epochs_done for run in seen.runs.values()}
     for known in trials:
-        if known["result"] is not None and known["result"]["state"] == "complete":
-            run = known["runs"][0]["run"]
-            reached[run] = max(known["runs"][0]["epochs"], reached.get(run, 0))
+        if known.result is not None and known.result.state == "complete":
+            reached[known.run] = max(known.epochs, reached.get(known.run, 0))
     wanted: dict[int, list[Open]] = {}
     for trial in seen.trials:
         open_ = Open(None, None) if trial.unreadable else Open(trial.batch_size, trial.epochs)

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unetsweep.core import checkpoint_gc, run_sharing
-from unetsweep.core.spec import Choices, grid_left, listed_left
+from unetsweep.core.space import Choices, grid_left, largest
+from unetsweep.core.spec import listed_left
 from unetsweep.core.trials import trial_config
 
 if TYPE_CHECKING:
-    from unetsweep.core.spec import Axis, SweepSpec
+    from unetsweep.core.space import Domain
+    from unetsweep.core.spec import SweepSpec
+    from unetsweep.core.trials import StoredTrial
     from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -24,21 +27,21 @@ class NewTrial:
 
 
 def new_trials(
-    spec: "SweepSpec", directory: "SweepDir", known: "Sequence[dict[str, Any]]", count: int, first: int
+    spec: "SweepSpec", directory: "SweepDir", known: "Sequence[StoredTrial]", count: int, first: int
 ) -> list[NewTrial]:
     """So many of them, numbered on from `first`, with the runs that they would have. `known`: the trials there are."""
     from unetsweep import package
     from unetsweep.app.sweeps import with_images
     from unetsweep.contract import run_key
 
-    there = [trial for trial in known if trial["params"] is not None]
+    there = [trial for trial in known if trial.params is not None]
+    taken = [trial.point for trial in there if trial.point is not None]
     if spec.study.sampler == "list":
-        seeded = ({**trial["params"], "seed": trial.get("training_seed", spec.study.seed)} for trial in there)
-        points = listed_left(spec.study, seeded)[:count]
+        points = listed_left(spec, taken)[:count]
     elif spec.study.sampler == "grid":
-        points = grid_left(spec.space, (trial["params"] for trial in there))[:count]
+        points = grid_left(spec.space, taken)[:count]
     else:
-        epochs, batch = _only(spec.space.epochs), _only(spec.space.batch_size)
+        epochs, batch = _only(spec.space.domain("epochs")), _only(spec.space.domain("batch_size"))
         return [NewTrial(number, epochs, batch) for number in range(first, first + count)]
     configs = [trial_config(with_images(spec, directory), point) for point in points]
     runs = list(range(first, first + len(configs)))
@@ -49,5 +52,6 @@ def new_trials(
     return [NewTrial(run, each.epochs, each.batch_size) for run, each in zip(runs, configs, strict=True)]
 
 
-def _only(axis: "Axis") -> int | None:
-    return int(axis.values[0]) if isinstance(axis, Choices) and len(axis.values) == 1 else None
+def _only(domain: "Domain") -> int | None:
+    """The one value of a domain of whole numbers; None: it has several."""
+    return largest(domain) if isinstance(domain, Choices) and len(domain.values) == 1 else None

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unetsweep.app.sweeps import with_images
 from unetsweep.core import paths
 from unetsweep.errors import NO_ROOM, DataError, SpecError, UnetsweepError, UsageError
+from unetsweep.records import DataFile
 
 if TYPE_CHECKING:
     from unetsweep.core.spec import SweepSpec
@@ -31,7 +32,7 @@ def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Pat
         raise UsageError(f"{str(directory.root)!r}: not a path on one line; name another folder with --results")
     warnings: list[str] = []
     kind = _executor(directory, executor)
-    pins: dict[str, Any] = {}
+    pins: list[DataFile] = []
     if directory.exists():
         spec = with_images(spec, directory)
     checks: tuple[Callable[[], list[str]], ...] = (
@@ -85,17 +86,17 @@ def check_machine(spec: "SweepSpec", kind: str) -> list[str]:
     return []
 
 
-def _check_training(spec: "SweepSpec", source: Path, pins: dict[str, Any]) -> list[str]:
+def _check_training(spec: "SweepSpec", source: Path, pins: "list[DataFile]") -> list[str]:
     """The images and what is made of them, which goes into `pins`; a trainer command looks after its own."""
     if spec.trainer.command is not None:
         return []
     from unetsweep.contract import one_value_problem
-    from unetsweep.core.spec import largest, whole_numbers
+    from unetsweep.core.space import largest, whole_numbers
     from unetsweep.datasets.check import check
 
     checked = check(spec.data)
-    pins |= {"manifest": checked.manifest, "val_groups": checked.val_groups, "leak": checked.leak.parts()}
-    axis, count = spec.space.batch_size, checked.train
+    pins.append(DataFile(checked.manifest, checked.leak.parts(), checked.val_groups))
+    axis, count = spec.space.domain("batch_size"), checked.train
     if largest(axis) > count:
         raise SpecError(str(source), [f"space.batch_size: found {largest(axis)}; there are {count} training images"])
     problems = [one_value_problem(spec.model, size, count, checked.side) for size in whole_numbers(axis)]
@@ -115,7 +116,7 @@ def _check_pruner(spec: "SweepSpec") -> list[str]:
     return []
 
 
-def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: dict[str, Any]) -> Callable[[], None]:
+def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: "list[DataFile]") -> Callable[[], None]:
     from unetsweep.config.written import as_yaml
     from unetsweep.schedulers.slurm.commands import cluster_here
 
@@ -123,7 +124,7 @@ def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: dict[st
 
     def write() -> None:
         try:
-            directory.create(text, kind, pins or None, cluster=cluster_here() if kind == "slurm" else None)
+            directory.create(text, kind, pins[0] if pins else None, cluster=cluster_here() if kind == "slurm" else None)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
@@ -133,9 +134,9 @@ def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: dict[st
 
 
 def _update(
-    spec: "SweepSpec", directory: "SweepDir", source: Path, pins: dict[str, Any]
+    spec: "SweepSpec", directory: "SweepDir", source: Path, pins: "list[DataFile]"
 ) -> tuple[tuple[str, ...], Callable[[], None]]:
-    """What changed, in words, and the deed. A sweep of an older version pins its images now."""
+    """What changed, in words, and the function that writes it."""
     from unetsweep.config.changes import difference, refused
     from unetsweep.config.load import load
     from unetsweep.config.written import as_yaml
@@ -155,14 +156,14 @@ def _update(
             ],
         )
     changed = difference(old, spec)
-    known = directory.data  # None: a sweep of an older version, whose leak no report would tell
-    data = {**pins, **(known or {})} | ({"leak": pins["leak"]} if "leak" in pins else {})
+    known = directory.data
+    data = replace(known or pins[0], leak=pins[0].leak) if pins else known
 
     def write() -> None:
         directory.resume()
         if directory.executor == "slurm" and directory.cluster is None:
             note_cluster(directory.root, cluster_here())
-        if data and data != known:
+        if data is not None and data != known:
             directory.pin_images(data)
         # while the old one says `all`, the marks do nothing
         if checkpoint_gc.is_enabled(spec) and not checkpoint_gc.is_enabled(old):

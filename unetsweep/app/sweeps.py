@@ -38,10 +38,10 @@ def check_place(root: Path) -> None:
 
     check_home(root)
     known = about(root)
-    if known["executor"] == "slurm":
+    if known.executor == "slurm":
         from unetsweep.schedulers.slurm.commands import check_cluster
 
-        check_cluster(known["cluster"])
+        check_cluster(known.cluster)
 
 
 def _found(sweep: str, results: Path) -> Path:
@@ -109,7 +109,7 @@ def with_images(spec: "SweepSpec", directory: "SweepDir") -> "SweepSpec":
     pinned = directory.data
     if pinned is None:
         return spec
-    return replace(spec, data=replace(spec.data, manifest=pinned["manifest"]))
+    return replace(spec, data=replace(spec.data, manifest=pinned.manifest))
 
 
 def context_of(directory: "SweepDir", *, interactive: bool = False, reconciler: str | None = None) -> "SweepContext":

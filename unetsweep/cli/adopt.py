@@ -125,10 +125,10 @@ def _needed(directory: "SweepDir") -> _Report:
     from unetsweep.store.home import about, stray
 
     was = about(directory.root)
-    here = cluster_here() if was["executor"] == "slurm" else None
-    is_other = None not in (here, was["cluster"]) and str(here).lower() != str(was["cluster"]).lower()
-    left = was["cluster"] if is_other else None
-    return _Report(stray(directory.root), was["folder"], left, here or was["cluster"])
+    here = cluster_here() if was.executor == "slurm" else None
+    is_other = None not in (here, was.cluster) and str(here).lower() != str(was.cluster).lower()
+    left = was.cluster if is_other else None
+    return _Report(stray(directory.root), was.folder, left, here or was.cluster)
 
 
 def _end_jobs(directory: "SweepDir", report: _Report) -> None:

@@ -92,8 +92,8 @@ def _say(known: Sequence[object], points: Sequence[object], leaders: "Sequence[T
 
 def _warn_of_lost(directory: "SweepDir") -> None:
     """They are not trained again by themselves."""
-    results = [(trial["trial"], trial["result"]) for trial in directory.trials() if trial["result"] is not None]
-    lost = [number for number, result in results if result["state"] != "complete"]
+    results = [(trial.number, trial.result) for trial in directory.trials() if trial.result is not None]
+    lost = [number for number, result in results if result.state != "complete"]
     if lost:
         some = " ".join(map(str, lost[:8])) + (" …" if len(lost) > 8 else "")
         click.echo(f"warning: {len(lost)} came to nothing: unetsweep retry {directory.name} {some}", err=True)
@@ -106,20 +106,21 @@ def _points(
     points = list(known)
     for seed in seeds:
         for trial in leaders:
-            point = {"epochs": trial.epochs, "batch_size": trial.batch_size, "learning_rate": trial.learning_rate}
-            if {**point, "seed": seed} not in points:
-                points.append({**point, "seed": seed})
+            point = {**trial.params, "seed": seed}
+            if point not in points:
+                points.append(point)
     return points
 
 
 def _spec(spec: "SweepSpec", points: Sequence[dict[str, Any]]) -> "SweepSpec":
     """The sweep of these points, without a pruner: each is trained to its end."""
-    from unetsweep.core.spec import Choices, Space, StudySpec
+    from unetsweep.core.space import Choices, Parameter, Space
+    from unetsweep.core.spec import StudySpec
 
-    def axis(name: str) -> Choices:
-        return Choices(tuple(sorted({point[name] for point in points})))
+    def values(path: str) -> Choices:
+        return Choices(tuple(sorted({point[path] for point in points})))
 
-    space = Space(axis("epochs"), axis("batch_size"), axis("learning_rate"))
+    space = Space(tuple(Parameter(path, values(path)) for path in spec.space.paths))
     study = StudySpec("list", {"points": list(points)}, metric=spec.study.metric, seed=spec.study.seed)
     return replace(spec, name=f"{spec.name[:52]}-{paths.CONFIRM}", space=space, study=study)
 

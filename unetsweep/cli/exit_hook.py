@@ -47,7 +47,7 @@ def _ended(directory: "SweepDir", token: str, index: int, restart: int, status: 
     """Write down how an element ended; whether it wants to go on."""
     from unetsweep.app.log_files import log_of
 
-    run, attempt = directory.intent(token)["elements"][index]
+    run, attempt = directory.intent(token).elements[index]
     if not directory.is_owner(token, index):
         return False
     directory.record_exit(run, attempt, restart, status, log_of(directory, run, attempt))

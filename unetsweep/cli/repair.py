@@ -94,8 +94,8 @@ def _findings(directory: "SweepDir") -> "Iterator[Finding]":
     yield from repair_trials.findings(directory.root, _with_images(spec, directory))
     yield from repair_runs.findings(directory.root, ours=spec is not None and spec.trainer.command is None)
     if spec is not None:
-        known = [trial for trial in directory.trials() if trial["params"] is not None]
-        yield from journal_check.findings(directory.root / paths.STUDY, spec, known)
+        known = [trial for trial in directory.trials() if trial.params is not None]
+        yield from journal_check.findings(directory.root / paths.STUDY, spec, known, directory.progress)
 
 
 def _spec(directory: "SweepDir") -> "tuple[SweepSpec | None, list[Finding]]":

@@ -60,14 +60,14 @@ def _not_passed(directory: "SweepDir", chosen: list[int], named: tuple[int, ...]
 
     left = []
     for trial in chosen:
-        part = read_trial(directory.root / paths.trial_dir(trial))["runs"][0]
-        run = read_run(directory.root, part["run"])
-        if not passes(run, part["epochs"]):
+        part = read_trial(directory.root / paths.trial_dir(trial))
+        run = read_run(directory.root, part.run)
+        if not passes(run, part.epochs):
             left.append(trial)
             continue
         said = (
-            f"trial {trial} shares run {part['run']:04d}, which is at epoch {run.epochs_done} by now and goes past its "
-            f"{part['epochs']}; train it by itself: unetsweep train {directory.config_path(trial)} --out FOLDER"
+            f"trial {trial} shares run {part.run:04d}, which is at epoch {run.epochs_done} by now and goes past its "
+            f"{part.epochs}; train it by itself: unetsweep train {directory.config_path(trial)} --out FOLDER"
         )
         if trial in named:
             raise UsageError(said)
@@ -77,10 +77,7 @@ def _not_passed(directory: "SweepDir", chosen: list[int], named: tuple[int, ...]
 
 def _states(directory: "SweepDir") -> dict[int, str | None]:
     """Each trial's state; None: it is open."""
-    return {
-        trial["trial"]: trial["result"]["state"] if trial["result"] is not None else None
-        for trial in directory.trials()
-    }
+    return {trial.number: trial.result.state if trial.result is not None else None for trial in directory.trials()}
 
 
 def _chosen(name: str, states: dict[int, str | None], trials: tuple[int, ...], *, failed: bool) -> list[int]:

@@ -74,11 +74,10 @@ def _configs(directory: "SweepDir") -> dict[int, "TrialConfig"]:
 
     longest: dict[int, tuple[int, int]] = {}
     for trial in directory.trials():
-        if trial["unreadable"] is not None:
-            click.echo(f"left out  {trial['unreadable']}", err=True)
+        if trial.unreadable is not None:
+            click.echo(f"left out  {trial.unreadable}", err=True)
             continue
-        for part in trial["runs"]:
-            mine = (part["epochs"], trial["trial"])
-            longest[part["run"]] = max(longest.get(part["run"], mine), mine)
+        mine = (trial.epochs, trial.number)
+        longest[trial.run] = max(longest.get(trial.run, mine), mine)
     configs = {run: directory.config_path(trial) for run, (_, trial) in sorted(longest.items())}
     return {run: config_from(json.loads(path.read_bytes()), str(path)) for run, path in configs.items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import assert_never
 
 from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core import checkpoint_gc, run_sharing
@@ -20,8 +20,9 @@ from unetsweep.core.actions import (
     SubmitReconciler,
     Terminate,
 )
+from unetsweep.core.space import Point
 from unetsweep.core.spec import trials_wanted
-from unetsweep.core.trials import trial_config
+from unetsweep.core.trials import StoredTrial, trial_config
 from unetsweep.errors import LimitError, RefusedError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.pruning import pruned
@@ -51,7 +52,7 @@ def apply(
 def update_study(context: SweepContext) -> None:
     """The study is an index: that it cannot be written now stops no sweep, and the next reconciliation tries again."""
     try:
-        context.study.update(context.spec, _known(context.directory.trials()))
+        context.study.update(context.spec, _known(context.directory.trials()), context.directory.progress)
     except Exception as error:
         context.directory.note(action="study", trouble=f"{type(error).__name__}: {error}")
 
@@ -92,28 +93,34 @@ def _propose(count: int, context: SweepContext) -> bool:
     a number counts as ours only if it is still free after the trials that the study was told of."""
     trials = context.directory.trials()
     count = min(count, trials_wanted(context.spec) - len(trials))
-    points = context.study.propose(context.spec, _known(trials), count) if count > 0 else []
+    points = _points(context, trials, count)
     configs = [trial_config(context.spec, point) for point in points]
-    origin = {"sampler": context.spec.study.sampler, "seed": context.spec.study.seed}
-    first = max((trial["trial"] for trial in trials), default=-1) + 1
-    runs = _runs(context, trials, configs, first)
-    return bool(configs) and bool(context.directory.add_trials(configs, origin, first, runs))
+    origin = {"sampler": context.spec.study.sampler, "study_seed": context.spec.study.seed}
+    first = max((trial.number for trial in trials), default=-1) + 1
+    runs, parameters = _runs(context, trials, configs, first), context.spec.space.paths
+    return bool(configs) and bool(context.directory.add_trials(configs, origin, first, runs, parameters))
+
+
+def _points(context: SweepContext, trials: Sequence[StoredTrial], count: int) -> Sequence[Point]:
+    if count <= 0:
+        return ()
+    return context.study.propose(context.spec, _known(trials), count, context.directory.progress)
 
 
 def _runs(
-    context: SweepContext, trials: Sequence[dict[str, Any]], configs: Sequence[TrialConfig], first: int
+    context: SweepContext, trials: Sequence[StoredTrial], configs: Sequence[TrialConfig], first: int
 ) -> Sequence[int] | None:
     """The run of each new trial; None: each has its own."""
     if run_sharing.why_not(context.spec) is not None:
         return None
     keys = [(run_key(config), config.epochs) for config in configs]
-    there, kept = map(run_sharing.served, _known(list(trials))), not checkpoint_gc.is_enabled(context.spec)
+    there, kept = map(run_sharing.served, _known(trials)), not checkpoint_gc.is_enabled(context.spec)
     return run_sharing.runs_of(keys, first, there, context.directory.code(), is_kept=kept)
 
 
-def _known(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _known(trials: Sequence[StoredTrial]) -> list[StoredTrial]:
     """Those whose point is known: of the others every file is unreadable, and their numbers stay taken."""
-    return [trial for trial in trials if trial["params"] is not None]
+    return [trial for trial in trials if trial.params is not None]
 
 
 def _submit(action: Submit, context: SweepContext) -> bool:

@@ -1,6 +1,6 @@
 """What a reconciliation needs, bundled: a sweep, its directory, its scheduler, its study, the time."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -8,17 +8,26 @@ from typing import Any, Protocol
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core.actions import Element, Prune, Submit, SubmitReconciler
 from unetsweep.core.capacity import Capacity
-from unetsweep.core.observation import Observation, Point, Stopped
+from unetsweep.core.observation import Observation, Stopped
+from unetsweep.core.observation import Point as Epoch
 from unetsweep.core.ports import Clock, ReconcilerRequest, Scheduler, Submission
 from unetsweep.core.pruning import History, Verdict
+from unetsweep.core.space import Point
 from unetsweep.core.spec import SweepSpec
+from unetsweep.core.trials import StoredTrial
+
+Curve = Callable[[int], Sequence[Epoch]]
+"""The finished epochs of a run, in order."""
 
 
 class Study(Protocol):
     """Proposes points, and keeps an index of the trials."""
 
-    def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]: ...
-    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
+    def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve) -> list[Point]:
+        """At most `count` points that no trial has."""
+        ...
+
+    def update(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
         """Add and tell all that it does not know; then it is not behind any more."""
         ...
 
@@ -43,7 +52,7 @@ class Directory(Protocol):
     """The sweep's files."""
 
     def look(self) -> Observation: ...
-    def trials(self) -> list[dict[str, Any]]: ...
+    def trials(self) -> list[StoredTrial]: ...
     def code(self) -> str | None:
         """Hash of the package that new jobs run; None: it is not pinned."""
         ...
@@ -51,11 +60,13 @@ class Directory(Protocol):
     def add_trials(
         self,
         configs: Sequence[TrialConfig],
-        origin: Mapping[str, Any],
+        origin: Mapping[str, Any] | None = None,
         first: int | None = None,
         runs: Sequence[int] | None = None,
+        parameters: Sequence[str] | None = None,
     ) -> list[int]:
-        """The numbers that are ours. `runs`: the run of each; None: each has its own."""
+        """The numbers that are ours. `runs`: the run of each; None: each has its own. `parameters`: the paths that the
+        sweep varies."""
         ...
 
     def milestone(self, run: int, epochs: int) -> Result | None: ...
@@ -65,12 +76,23 @@ class Directory(Protocol):
     ) -> tuple[str, list[Element]]: ...
     def record_job(self, run: int, attempt: int, job_id: str) -> None: ...
     def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None: ...
-    def mark_lost(self, run: int, attempt: int, reason: str, **about: object) -> None: ...
+    def mark_lost(
+        self,
+        run: int,
+        attempt: int,
+        reason: str,
+        *,
+        cause: str | None = None,
+        node: str | None = None,
+        epoch: int = 0,
+        refused: bool = False,
+        limit: bool = False,
+    ) -> None: ...
     def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None: ...
     def log_tail(self, token: str, index: int, job_id: str) -> str: ...
     def has_log(self, token: str, job_id: str) -> bool: ...
     def looked(self) -> None: ...
-    def progress(self, run: int) -> Sequence[Point]: ...
+    def progress(self, run: int) -> Sequence[Epoch]: ...
     def stop_run(self, stop: Prune) -> None: ...
     def stopped(self, run: int) -> Stopped | None: ...
     def note(self, **content: object) -> None: ...

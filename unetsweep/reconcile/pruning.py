@@ -5,7 +5,6 @@ Rule 1: a study without a pruner costs nothing; a pruner that fails stops no swe
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from unetsweep.contract import Result
 from unetsweep.core import pruning
@@ -13,6 +12,7 @@ from unetsweep.core.actions import FinishTrial
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.pruning import History
+from unetsweep.core.trials import StoredTrial, longest_of_runs
 from unetsweep.reconcile.context import SweepContext
 
 ENDED = "ended"
@@ -35,27 +35,19 @@ def with_stops(plan: Plan, context: SweepContext, seen: Observation) -> Plan:
 
 def _others(context: SweepContext, asked: Sequence[History]) -> list[History]:
     """What every other run reported, ended or not: one history each, that of its longest trial that is complete."""
-    trials = [trial for trial in context.directory.trials() if "progress" in trial and trial["params"] is not None]
-    names = {history.trial for history in asked}
-    speaking = {_run(trial) for trial in trials if trial["trial"] in names}
-    others: dict[int, dict[str, Any]] = {}
-    for trial in sorted(trials, key=lambda trial: (_state(trial) == "complete", trial["params"]["epochs"])):
-        if _run(trial) not in speaking:
-            others[_run(trial)] = trial
+    asked_trials = {history.trial for history in asked}
+    longest = longest_of_runs(context.directory.trials()).values()
+    others = [trial for trial in longest if trial.params is not None and trial.number not in asked_trials]
     found = []
-    for trial in others.values():
-        told = pruning.reports(trial["progress"](), context.spec.study.metric)
-        if told:
-            found.append(History(trial["trial"], trial["params"]["epochs"], _state(trial), told))
+    for trial in sorted(others, key=lambda trial: (_state(trial) == "complete", trial.epochs, trial.number)):
+        reported = pruning.reports(context.directory.progress(trial.run), context.spec.study.metric)
+        if reported:
+            found.append(History(trial.number, trial.epochs, _state(trial), reported))
     return found
 
 
-def _run(trial: dict[str, Any]) -> int:
-    return int(trial["runs"][0]["run"])
-
-
-def _state(trial: dict[str, Any]) -> str:
-    return str(trial["result"]["state"]) if trial["result"] is not None else ENDED
+def _state(trial: StoredTrial) -> str:
+    return trial.result.state if trial.result is not None else ENDED
 
 
 def pruned(action: FinishTrial, context: SweepContext) -> Result | None:

@@ -28,7 +28,7 @@ from unetsweep.store.repairs import (
     written,
     written_at,
 )
-from unetsweep.store.trials import as_known, check_config
+from unetsweep.store.trials import check_config, stored_trial
 
 STOP = ("attempt", "trial", "milestones", "epoch", "reason")
 MARKS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
@@ -57,10 +57,9 @@ def _milestones(root: Path) -> tuple[dict[int, list[dict[str, int]]], dict[int, 
     for number, folder in numbered(root / paths.TRIALS):
         if not listed(folder):
             continue
-        trial = as_known(number, folder)
-        for part in trial["runs"]:
-            found.setdefault(part["run"], []).append({"trial": number, "epochs": part["epochs"]})
-            configs.setdefault(part["run"], {})[part["epochs"]] = trial["config_id"]
+        trial = stored_trial(number, folder)
+        found.setdefault(trial.run, []).append({"trial": number, "epochs": trial.epochs})
+        configs.setdefault(trial.run, {})[trial.epochs] = trial.config_id
     return found, configs
 
 

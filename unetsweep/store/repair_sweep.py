@@ -12,8 +12,8 @@ from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import StateError
 from unetsweep.process import with_words
+from unetsweep.records import SweepFile, record_from
 from unetsweep.store import code_snapshot
-from unetsweep.store.home import TEXTS, check_about
 from unetsweep.store.lease import server_time
 from unetsweep.store.observation import listed
 from unetsweep.store.repairs import (
@@ -28,7 +28,7 @@ from unetsweep.store.repairs import (
     written,
     written_at,
 )
-from unetsweep.store.sweep_dir import is_data
+from unetsweep.store.sweep_dir import read_data
 
 LEFT = (".tmp", ".probe", ".stale")
 
@@ -63,12 +63,16 @@ def _leftovers(root: Path) -> Iterator[Finding]:
 
 def _sweep(root: Path, kind: Callable[[], str]) -> Iterator[Finding]:
     path = root / paths.SWEEP
-    why = "is missing" if not path.exists() else trouble(path, check_about)
+    why = "is missing" if not path.exists() else trouble(path, lambda raw: record_from(SweepFile, raw, path))
     if why is not None:
         kinds = [_raw(folder / "intent.json").get("kind") for folder in sorted((root / paths.SUBMISSIONS).glob("*"))]
         executor = next((each for each in kinds if each in ("slurm", "local")), None) or kind()
         known = _raw(path)
-        kept = {name: known[name] for name in (*TEXTS, "cluster") if isinstance(known.get(name), str)}
+        kept = {
+            name: known[name]
+            for name in ("executor", "created", "working_directory", "folder", "cluster")
+            if isinstance(known.get(name), str)
+        }
         about = {
             "executor": executor,
             "cluster": None,
@@ -96,7 +100,7 @@ def _sent_from(root: Path) -> str | None:
 def _data(root: Path) -> Iterator[Finding]:
     """The split stands in each config.json too; what was allowed to leak does not, so that stays a warning."""
     path = root / paths.DATA
-    if not path.exists() or not (why := trouble(path, is_data)):
+    if not path.exists() or not (why := trouble(path, lambda _: read_data(path))):
         return
     for config in sorted((root / paths.TRIALS).glob(f"*/{paths.CONFIG}")):
         data = _raw(config).get("data") or {}

@@ -14,7 +14,15 @@ from unetsweep.core.trials import trial_config
 from unetsweep.errors import StateError
 from unetsweep.store.observation import numbered, trials
 from unetsweep.store.repairs import Finding, for_user, quarantined, trouble, written, written_at
-from unetsweep.store.trials import check_config, name_of, read_config, read_result, read_trial, rebuilt
+from unetsweep.store.trials import (
+    check_config,
+    name_of,
+    read_config,
+    read_result,
+    read_trial,
+    swept_parameters,
+    trial_file,
+)
 
 
 def findings(root: Path, spec: SweepSpec | None) -> Iterator[Finding]:
@@ -38,7 +46,7 @@ def _point(root: Path, number: int, folder: Path, spec: SweepSpec | None) -> Ite
     if (
         no_trial is None
         and no_config is None
-        and contract.config_id(read_config(folder)) != read_trial(folder)["config_id"]
+        and contract.config_id(read_config(folder)) != read_trial(folder).config_id
     ):
         no_config = "found the config of another trial"
     if no_trial is not None and no_config is not None:
@@ -48,11 +56,10 @@ def _point(root: Path, number: int, folder: Path, spec: SweepSpec | None) -> Ite
         )
         yield for_user(trial, f"{no_trial}; and config.json: {no_config}", advice)
     elif no_trial is not None:
-        content = rebuilt(number, read_config(folder), _run_of(root, number))
-        content |= {"at": utc_now().isoformat(), "sampler": "repaired"}
+        rebuilt = trial_file(number, read_config(folder), swept_parameters(root), utc_now(), _run_of(root, number))
         if spec is not None:
-            content |= {"sampler": spec.study.sampler, "seed": spec.study.seed}
-        yield written(trial, no_trial, content, "config.json")
+            rebuilt = replace(rebuilt, sampler=spec.study.sampler, study_seed=spec.study.seed)
+        yield written(trial, no_trial, contract.encode(rebuilt), "config.json")
     elif no_config is not None:
         yield _config(folder, no_config, spec)
 
@@ -72,15 +79,14 @@ def _config(folder: Path, why: str, spec: SweepSpec | None) -> Finding:
     path, trial = folder / paths.CONFIG, read_trial(folder)
     if spec is None:
         return for_user(path, why, "sweep.yaml is needed to write it anew: mend that first, then repair again")
-    seed = trial.get("training_seed", spec.study.seed)  # older ones have none of their own
-    asked = trial_config(spec, {**trial["params"], "seed": seed})
+    asked = trial_config(spec, {**trial.params, "seed": trial.training_seed})
     # Trials of before the sweep pinned its split, or before allow_leak was changed, are what they were.
     configs = [
         replace(asked, data=replace(asked.data, manifest=manifest, split=replace(asked.data.split, allow_leak=leak)))
         for manifest in (asked.data.manifest, None)
         for leak in (asked.data.split.allow_leak, not asked.data.split.allow_leak)
     ]
-    config = next((each for each in configs if contract.config_id(each) == trial["config_id"]), None)
+    config = next((each for each in configs if contract.config_id(each) == trial.config_id), None)
     if config is None:
         advice = "sweep.yaml asks for another training than the trial was made for; put the file back from a backup"
         return for_user(path, why, advice)
@@ -106,17 +112,17 @@ def _own(folder: Path) -> None:
     """StateError where the trial's result cannot be read, or is another's."""
     result = read_result(folder)
     if result is not None and _why(lambda: read_trial(folder), folder / paths.TRIAL) is None:
-        check_config(result, read_trial(folder)["config_id"], str(folder / paths.RESULT))
+        check_config(result, read_trial(folder).config_id, str(folder / paths.RESULT))
 
 
 def _published(root: Path, folder: Path) -> Result | None:
     """What the run left at the trial's milestone, as far as it can be read."""
     try:
-        part = read_trial(folder)["runs"][0]
-        path = root / paths.run_dir(part["run"]) / paths.milestone(part["epochs"])
+        trial = read_trial(folder)
+        path = root / paths.run_dir(trial.run) / paths.milestone(trial.epochs)
         result = contract.result_from(read_json(path), str(path)) if path.exists() else None
         if result is not None:
-            check_config(result, read_trial(folder)["config_id"], str(path))
+            check_config(result, read_trial(folder).config_id, str(path))
         return result
     except StateError:
         return None

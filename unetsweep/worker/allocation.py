@@ -18,7 +18,14 @@ from unetsweep import process
 from unetsweep.core import paths
 from unetsweep.errors import UnetsweepError
 from unetsweep.process import tied_to_us
-from unetsweep.schedulers.packed.slot_table import Packed, SlotTable, Taken, completion_event, is_published, more
+from unetsweep.records import SlotTakenFile
+from unetsweep.schedulers.packed.slot_table import (
+    Packed,
+    SlotTable,
+    completion_event,
+    is_published,
+    more,
+)
 from unetsweep.schedulers.slurm import commands
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker.rank import GPU_SHARE
@@ -160,7 +167,7 @@ class _Manager:
                     self.stuck_at = None
                     return
                 self.stuck_at = self.stuck_at or time.monotonic()
-                taken = slots.taken.get(number, Taken(self.task, self.restart))
+                taken = slots.taken.get(number, SlotTakenFile(self.task, self.restart))
                 self.places[place] = self._begin(directory, slots, number, place, self.restart - taken.restart)
                 self.stuck_at = None
 
@@ -182,7 +189,7 @@ class _Manager:
     def _begin(self, directory: SweepDir, slots: SlotTable, number: int, place: int, restart: int) -> _Training:
         token, index = slots.place(number)
         job_id, size = f"{self.base}.{number}", self.about.processes
-        run, attempt = directory.intent(token)["elements"][index]
+        run, attempt = directory.intent(token).elements[index]
         log = self.root / paths.slurm_log(token, job_id)
         command = process.program("unetsweep.worker", "place", str(self.root), token)
         command += [str(index), job_id, str(restart)]
