@@ -103,7 +103,7 @@ def test_a_trial_that_its_run_has_passed_stops_a_retry_only_where_it_is_named(
 def test_runs_are_marked_before_the_sweep_says_that_they_are_cleared(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
     (sweep.root / "runs/0000").mkdir(parents=True, exist_ok=True)
     spec = replace(load(sweep.root / "sweep.yaml"), run=RunSpec(keep_checkpoints="best"))
-    _, write = prepare._update(spec, sweep, Path("s.yaml"), {})
+    _, write = prepare._update(spec, sweep, Path("s.yaml"), None)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
