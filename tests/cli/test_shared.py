@@ -74,7 +74,7 @@ def test_a_cancelled_trial_within_a_training_holds_nobody_up_and_its_result_is_k
     runs = place.folder / "results/s/runs"
     place.wait(lambda: list(runs.glob("*/progress-*.jsonl")))
     said = place.run("cancel", "s", "0")
-    assert "cancelled 1 trials of s: 0\nthe run of 0 goes on for trials that share it" in said.stdout
+    assert "cancelled 1 trials of s: 0\nthe runs of these trials continue for trials that share them: 0" in said.stdout
     assert said.stderr == ""
     assert "its run goes on for the trials that share it" in place.run("status", "s").stdout
     place.run("submit", "s.yaml", "--executor", "local", "--watch")

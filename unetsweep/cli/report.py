@@ -80,10 +80,10 @@ def _with_costs(
 
     if not any(map(is_cost, named)) and (asked or form is not Format.JSON):
         return record
-    from unetsweep.app.costs import costed
+    from unetsweep.app.costs import with_costs
     from unetsweep.store.sweep_dir import SweepDir
 
-    return costed(record, SweepDir(sweep_dir))
+    return with_costs(record, SweepDir(sweep_dir))
 
 
 @contextlib.contextmanager
