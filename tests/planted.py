@@ -62,7 +62,7 @@ ERRORS = (
         'SURROUNDINGS = ("versions", "hardware", "threads", "code", "micro_batch")',
         'SURROUNDINGS = ("versions", "hardware", "code", "micro_batch")',
         ("tests/cli/test_reproduce.py",),
-        "test_other_threads_are_named_and_another_result_is_told",
+        "test_another_number_of_threads_and_another_result_are_reported",
     ),
     Error(
         "no process trains on unseen when its supervisor is killed",
