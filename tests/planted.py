@@ -99,7 +99,7 @@ ERRORS = (
     Error(
         "a study that a killed pass left behind is brought up to date by the next one",
         "unetsweep/reconcile/apply.py",
-        "        world.study.fall_behind()\n",
+        "        context.study.fall_behind()\n",
         "        pass\n",
         ("tests/reconcile", "tests/simulation"),
         "test_every_trial_is_trained_once_and_told_once_wherever_the_first_pass_dies",

@@ -11,8 +11,8 @@ from unetsweep.contract import DataConfig
 from unetsweep.core.actions import Submit, SubmitReconciler
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Choices, Resources, RunSpec, Space, SweepSpec
-from unetsweep.reconcile.context import Clocks, World
-from unetsweep.reconcile.loop import Outcome, reconcile
+from unetsweep.reconcile.context import Clocks, SweepContext
+from unetsweep.reconcile.loop import Reconciliation, reconcile
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
@@ -38,8 +38,8 @@ class Scene:
         """The reconciler job that reconciles."""
         self.interactive = False
 
-    def world(self) -> World:
-        return World(
+    def world(self) -> SweepContext:
+        return SweepContext(
             self.spec,
             self.directory,
             self.cluster,
@@ -60,7 +60,7 @@ class Scene:
     def _reconciler(self, token: str, keep: SubmitReconciler) -> ReconcilerRequest:
         return ReconcilerRequest(token, "grid", self.directory.root, Resources(), keep.after, keep.delay_s)
 
-    def reconcile(self, *, force: bool = False) -> Outcome:
+    def reconcile(self, *, force: bool = False) -> Reconciliation:
         return reconcile(self.world(), force=force)
 
     def run_on(self, seconds: float = 40.0) -> None:
@@ -71,12 +71,12 @@ class Scene:
     def until_ended(self, check: Callable[[], None] = lambda: None) -> None:
         """Passes, with time between them, until the last finds nothing to do."""
         for _ in range(60):
-            outcome = self.reconcile()
+            reconciliation = self.reconcile()
             check()
-            if not outcome.seen.trials and not outcome.plan.actions:
+            if not reconciliation.observation.trials and not reconciliation.plan.actions:
                 return
             self.run_on()
-        raise AssertionError(f"the sweep did not end: {outcome.plan}")
+        raise AssertionError(f"the sweep did not end: {reconciliation.plan}")
 
     def states(self) -> list[str | None]:
         return [trial["result"] and trial["result"]["state"] for trial in self.directory.trials()]

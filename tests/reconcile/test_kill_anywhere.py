@@ -115,15 +115,15 @@ def test_any_history_ends_with_every_trial_told_once(tmp_path: Path, deaths: Dea
         scene.cluster.scheduler_error = "squeue: timed out" if chance.random() < 0.1 else None
         scene.cluster.limit = 2 if chance.random() < 0.2 else None
         with contextlib.suppress(Crash, SchedulerError):
-            outcome = scene.reconcile()
-            if not outcome.seen.trials and not outcome.plan.actions:
+            reconciliation = scene.reconcile()
+            if not reconciliation.observation.trials and not reconciliation.plan.actions:
                 break
         deaths.at = -1
         one_live_job_a_run(scene)
         _world_goes_on(scene, chance)
         ends.update(path.parent.name for path in tmp_path.glob("trials/*/result.json"))
     else:
-        raise AssertionError(f"the sweep did not end: {outcome.plan}")
+        raise AssertionError(f"the sweep did not end: {reconciliation.plan}")
     assert len(scene.states()) == 5
     assert set(scene.states()) <= {"complete", "cancelled", "failed"}
     assert scene.study.told == dict(enumerate(scene.states()))

@@ -100,7 +100,7 @@ def a_dead_reconciler_counts(patch: Patch) -> None:
 
 
 def a_reconciler_goes_before_the_next_is_sure(patch: Patch) -> None:
-    patch.setattr(passes.Outcome, "lacks_reconciler", property(lambda _: False))
+    patch.setattr(passes.Reconciliation, "lacks_reconciler", property(lambda _: False))
 
 
 def cancelled_trials_are_sent_again(patch: Patch) -> None:

@@ -18,7 +18,7 @@ from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Choices, Range, Resources, RunSpec, Space, StudySpec, SweepSpec, trials_wanted
 from unetsweep.errors import UnetsweepError
 from unetsweep.reconcile import loop as passes
-from unetsweep.reconcile.context import World as Ports
+from unetsweep.reconcile.context import SweepContext
 
 from .checks import Checks
 from .cluster import Cluster, SimJob, Training
@@ -230,7 +230,7 @@ class World:
     def _pass(self, who: str, mine: str | None, *, interactive: bool) -> bool:
         view = Pass(self, self.value("clock", 0.0), mine is not None)
         self.note(f"pass: {who}")
-        ports = Ports(
+        ports = SweepContext(
             self.spec,
             PassFiles(view),
             PassQueue(view),
@@ -243,15 +243,17 @@ class World:
             interactive=interactive,
         )
         try:
-            outcome = passes.reconcile(ports, told=lambda action: self.note(f"  {action}"))
+            reconciliation = passes.reconcile(ports, notify=lambda action: self.note(f"  {action}"))
         except Killed:
             return False
         except UnetsweepError as error:
             self.note(f"  {error}")
             return False
-        self.paused = outcome.plan.paused
-        self.check.planned(view, outcome)
-        return mine is None or (outcome.seen.scheduler_error is None and not outcome.lacks_reconciler)
+        self.paused = reconciliation.plan.paused
+        self.check.planned(view, reconciliation)
+        return mine is None or (
+            reconciliation.observation.scheduler_error is None and not reconciliation.lacks_reconciler
+        )
 
     def _submission(self, token: str, sent: Submit) -> Submission:
         resources = Resources(mem=sent.mem)

@@ -53,7 +53,7 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[d
     from unetsweep.app.new_trials import NewTrial, new_trials
     from unetsweep.app.sweeps import local_places, scheduler
     from unetsweep.core.capacity import Capacity
-    from unetsweep.core.describe import said
+    from unetsweep.core.describe import describe
     from unetsweep.core.forecast import forecast
     from unetsweep.core.run_sharing import epochs_to_train, why_not
     from unetsweep.core.spec import trials_wanted
@@ -100,7 +100,7 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[d
         "not_shared": why_not(spec),
         **asdict(needs),
         "actions": [
-            {"action": type(action).__name__.lower(), "reason": action.reason, "line": said(action)}
+            {"action": type(action).__name__.lower(), "reason": action.reason, "line": describe(action)}
             for action in [*first, *(a for a in plan.actions if not isinstance(a, Propose))]
         ],
     }

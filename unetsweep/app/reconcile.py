@@ -10,8 +10,8 @@ from unetsweep.errors import UsageError
 
 if TYPE_CHECKING:
     from unetsweep.core.actions import Action
-    from unetsweep.reconcile.context import World
-    from unetsweep.reconcile.loop import Outcome
+    from unetsweep.reconcile.context import SweepContext
+    from unetsweep.reconcile.loop import Reconciliation
     from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -22,24 +22,29 @@ REPORT_S = 30.0
 
 
 def reconcile_sweep(
-    root: Path, world: "World", told: "Callable[[Action], None]", *, force: bool = False, patience_s: float = 0.0
-) -> "Outcome | None":
+    root: Path,
+    context: "SweepContext",
+    notify: "Callable[[Action], None]",
+    *,
+    force: bool = False,
+    patience_s: float = 0.0,
+) -> "Reconciliation | None":
     """What came of it; None when another reconciliation is at work (which has been told to look again)."""
     from unetsweep.core.actions import FinishTrial
     from unetsweep.reconcile.loop import reconcile
     from unetsweep.store.lease import Lease
     from unetsweep.store.permissions import nobody_else_writes
 
-    outcomes: list[Outcome] = []
+    reconciliations: list[Reconciliation] = []
 
     def turn() -> None:
         with nobody_else_writes():
-            outcomes.append(reconcile(world, force=force, told=told))
+            reconciliations.append(reconcile(context, force=force, notify=notify))
 
     Lease(root / paths.LEASE).run(turn, patience_s=patience_s)
-    if any(isinstance(action, FinishTrial) for outcome in outcomes for action in outcome.done):
-        _refresh_report(root, is_over=not outcomes[-1].seen.trials)
-    return outcomes[-1] if outcomes else None
+    if any(isinstance(action, FinishTrial) for reconciliation in reconciliations for action in reconciliation.done):
+        _refresh_report(root, is_over=not reconciliations[-1].observation.trials)
+    return reconciliations[-1] if reconciliations else None
 
 
 def alone(directory: "SweepDir", deed: "Callable[[], None]") -> None:

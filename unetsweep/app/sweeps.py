@@ -1,4 +1,4 @@
-"""Which sweep a command means, and the world around it."""
+"""Which sweep a command means, and the context around it."""
 
 import os
 from dataclasses import replace
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from unetsweep.core.actions import Submit, SubmitReconciler
     from unetsweep.core.ports import Payload, ReconcilerRequest, Scheduler, Submission
     from unetsweep.core.spec import SweepSpec
-    from unetsweep.reconcile.context import World
+    from unetsweep.reconcile.context import SweepContext
     from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -112,7 +112,7 @@ def with_images(spec: "SweepSpec", directory: "SweepDir") -> "SweepSpec":
     return replace(spec, data=replace(spec.data, manifest=pinned["manifest"]))
 
 
-def world_of(directory: "SweepDir", *, interactive: bool = False, reconciler: str | None = None) -> "World":
+def context_of(directory: "SweepDir", *, interactive: bool = False, reconciler: str | None = None) -> "SweepContext":
     """Everything that a reconciliation of this sweep needs.
 
     `interactive`: a person started it. `reconciler`: token of the reconciler job that started it. Commands of a person
@@ -122,7 +122,7 @@ def world_of(directory: "SweepDir", *, interactive: bool = False, reconciler: st
     from unetsweep.config.units import minutes
     from unetsweep.core import checkpoint_gc
     from unetsweep.reconcile.clocks import clocks
-    from unetsweep.reconcile.context import World
+    from unetsweep.reconcile.context import SweepContext
     from unetsweep.search.study import JournalStudy
     from unetsweep.store.code_snapshot import pinned
     from unetsweep.store.collectable_runs import CollectableRuns
@@ -165,7 +165,7 @@ def world_of(directory: "SweepDir", *, interactive: bool = False, reconciler: st
             token, name, directory.root, resources, keep.after, keep.delay_s, code, limit or RECONCILER_MIN
         )
 
-    return World(
+    return SweepContext(
         spec,
         directory,
         scheduler(executor, directory.root),

@@ -24,7 +24,7 @@ PATIENCE_S = 15.0
 def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
     """Cancel TRIALS of SWEEP, or all that have not ended. What has a result keeps it."""
     from unetsweep.app.reconcile import reconcile_sweep
-    from unetsweep.app.sweeps import resolve, world_of
+    from unetsweep.app.sweeps import context_of, resolve
     from unetsweep.core.run_sharing import GOES_ON
     from unetsweep.store.sweep_dir import SweepDir
 
@@ -32,7 +32,7 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
     unknown = sorted(set(trials) - set(range(directory.next_trial())))
     if unknown:
         raise UsageError(f"sweep {directory.name} has no trial {unknown[0]}; it has {directory.next_trial()} (from 0)")
-    world = world_of(directory)
+    context = context_of(directory)
     if not trials:
         directory.stop()
     cancelled: set[int] = set()
@@ -43,8 +43,8 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
         for trial in left - cancelled:
             directory.cancel(trial)
         cancelled |= left
-        outcome = reconcile_sweep(directory.root, world, lambda _: None, patience_s=PATIENCE_S)
-        waits = outcome.plan.waits if outcome is not None else ()
+        reconciliation = reconcile_sweep(directory.root, context, lambda _: None, patience_s=PATIENCE_S)
+        waits = reconciliation.plan.waits if reconciliation is not None else ()
         shared = {wait.trial for wait in waits if wait.reason == GOES_ON}
         left = _open(directory, trials)
         if left <= shared or time.monotonic() > until:

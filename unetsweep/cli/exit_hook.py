@@ -27,7 +27,7 @@ def command(
     stays taken, so there is nothing to pass on.
     """
     from unetsweep.app.reconcile import reconcile_sweep
-    from unetsweep.app.sweeps import world_of
+    from unetsweep.app.sweeps import context_of
     from unetsweep.schedulers.packed.slot_table import more
     from unetsweep.store.sweep_dir import SweepDir
 
@@ -40,7 +40,7 @@ def command(
     if goes_on and _is_requeued(directory):
         return
     if not no_reconcile:
-        reconcile_sweep(root, world_of(directory), lambda action: click.echo(f"reconciled: {action}"))
+        reconcile_sweep(root, context_of(directory), lambda action: click.echo(f"reconciled: {action}"))
 
 
 def _ended(directory: "SweepDir", token: str, index: int, restart: int, status: int) -> bool:

@@ -15,15 +15,17 @@ PATIENCE_S = 120.0
 def command(root: Path, token: str) -> None:
     """Reconcile the sweep in ROOT as the reconciler job TOKEN; SchedulerError where the queue gave no answer."""
     from unetsweep.app.reconcile import reconcile_sweep
-    from unetsweep.app.sweeps import world_of
+    from unetsweep.app.sweeps import context_of
     from unetsweep.errors import SchedulerError
     from unetsweep.store.sweep_dir import SweepDir
 
-    world = world_of(SweepDir(root), reconciler=token)
-    outcome = reconcile_sweep(root, world, lambda action: click.echo(f"reconciler: {action}"), patience_s=PATIENCE_S)
-    if outcome is None:
+    context = context_of(SweepDir(root), reconciler=token)
+    reconciliation = reconcile_sweep(
+        root, context, lambda action: click.echo(f"reconciler: {action}"), patience_s=PATIENCE_S
+    )
+    if reconciliation is None:
         raise SchedulerError("another reconciliation is at work and did not let go; the reconciler job comes again")
-    if outcome.seen.scheduler_error is not None:
-        raise SchedulerError(f"{outcome.seen.scheduler_error}; the reconciler job comes again")
-    if outcome.lacks_reconciler:
+    if reconciliation.observation.scheduler_error is not None:
+        raise SchedulerError(f"{reconciliation.observation.scheduler_error}; the reconciler job comes again")
+    if reconciliation.lacks_reconciler:
         raise SchedulerError("the next reconciler job was refused, or is not in the queue yet; this one comes again")

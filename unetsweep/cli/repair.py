@@ -62,10 +62,12 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
 
 def _pass(directory: "SweepDir") -> None:
     from unetsweep.app.reconcile import PATIENCE_S, reconcile_sweep
-    from unetsweep.app.sweeps import check_place, world_of
+    from unetsweep.app.sweeps import check_place, context_of
 
     check_place(directory.root)
-    reconcile_sweep(directory.root, world_of(directory), lambda action: click.echo(str(action)), patience_s=PATIENCE_S)
+    reconcile_sweep(
+        directory.root, context_of(directory), lambda action: click.echo(str(action)), patience_s=PATIENCE_S
+    )
 
 
 def _folder(sweep: str, results: Path) -> Path:

@@ -24,25 +24,25 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
     from unetsweep.analysis.records import records
     from unetsweep.app.costs import as_json as cost_json
     from unetsweep.app.costs import costed
-    from unetsweep.app.sweeps import resolve, world_of
+    from unetsweep.app.sweeps import context_of, resolve
     from unetsweep.core.cost import sentence
-    from unetsweep.core.describe import said
+    from unetsweep.core.describe import describe
     from unetsweep.core.plan import plan
     from unetsweep.core.spec import trials_wanted
     from unetsweep.reconcile.loop import observe
     from unetsweep.store.sweep_dir import SweepDir
 
     directory = SweepDir(resolve(sweep, results))
-    world = world_of(directory)
-    seen = observe(world)
-    decided = plan(world.spec, seen, world.capacity(), world.clock.now())
+    context = context_of(directory)
+    seen = observe(context)
+    decided = plan(context.spec, seen, context.capacity(), context.clock.now())
     record = costed(records(directory.root), directory)
     rows = _rows(record.trials, decided)
     tally = Counter(row["state"] for row in rows)
     about = {
         "sweep": directory.name,
         "executor": directory.executor,
-        "wanted": trials_wanted(world.spec),
+        "wanted": trials_wanted(context.spec),
         "scheduler_error": seen.scheduler_error,
         "counts": dict(tally),
         "paused": decided.paused,
@@ -60,14 +60,14 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
     if decided.paused:
         click.echo(f"the sweep has stopped by itself: {decided.paused}")
     if record.cost is not None and record.cost.attempts:
-        click.echo(sentence(record.cost, gpus=bool(world.spec.slurm.gpus)))
+        click.echo(sentence(record.cost, gpus=bool(context.spec.slurm.gpus)))
     if record.idle_share is not None:
-        click.echo(f"of its {world.spec.run.parallel} places {record.idle_share:.1%} stood empty while work was left")
+        click.echo(f"of its {context.spec.run.parallel} places {record.idle_share:.1%} stood empty while work was left")
     for row in rows:
         if row["state"] != "complete":
             click.echo(f"  {row['trial']:04d}  {row['state']:9s} {row['job_id'] or '-':>12s}  {row['reason']}")
     for action in decided.actions:
-        click.echo(f"`unetsweep submit` would now: {said(action)}")
+        click.echo(f"`unetsweep submit` would now: {describe(action)}")
 
 
 def _rows(trials: Any, decided: "Plan") -> list[dict[str, Any]]:

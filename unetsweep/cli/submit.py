@@ -89,20 +89,20 @@ def _check_augment(value: object) -> "list[Problem]":
 
 def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False) -> None:
     """A person's reconciliation: what was refused a moment ago is tried again, and what came of it is told."""
-    from unetsweep.app.sweeps import world_of
+    from unetsweep.app.sweeps import context_of
     from unetsweep.app.watch import settle, watch_on
 
     _pin(directory)
-    world = world_of(directory, interactive=True)
+    context = context_of(directory, interactive=True)
     click.echo(f"sweep {directory.name} on {directory.executor}, in {directory.root}")
-    outcome = settle(directory, world, _say, force=force)
-    if outcome is not None:
-        submitted = sorted({wait.job_id for wait in outcome.plan.waits if wait.job_id}, key=_natural)
-        state = f"{outcome.seen.ended} ended, {len(outcome.seen.trials)} open"
+    reconciliation = settle(directory, context, _say, force=force)
+    if reconciliation is not None:
+        submitted = sorted({wait.job_id for wait in reconciliation.plan.waits if wait.job_id}, key=_natural)
+        state = f"{reconciliation.observation.ended} ended, {len(reconciliation.observation.trials)} open"
         click.echo(f"{state}; jobs: {_ranges(submitted) or 'none'}")
     if watch:
-        watch_on(directory, world_of(directory))
-    elif outcome is None or outcome.seen.trials:
+        watch_on(directory, context_of(directory))
+    elif reconciliation is None or reconciliation.observation.trials:
         click.echo(
             f"next: unetsweep status {directory.name} | unetsweep logs {directory.name} TRIAL --follow | "
             f"unetsweep report {directory.name} | unetsweep cancel {directory.name}"
@@ -126,9 +126,9 @@ def _pin(directory: "SweepDir") -> None:
 
 
 def _say(action: "Action") -> None:
-    from unetsweep.core.describe import said
+    from unetsweep.core.describe import describe
 
-    click.echo(said(action))
+    click.echo(describe(action))
 
 
 def _natural(job_id: str) -> list[int]:

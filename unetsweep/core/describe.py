@@ -15,7 +15,7 @@ from unetsweep.core.actions import (
 )
 
 
-def said(action: Action) -> str:
+def describe(action: Action) -> str:
     """One line: what, of whom, why."""
     match action:
         case Propose(count=count, reason=reason):

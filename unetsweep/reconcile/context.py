@@ -114,7 +114,7 @@ class Clocks:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class SweepContext:
     """Everything outside the core."""
 
     spec: SweepSpec

@@ -14,7 +14,7 @@ from unetsweep.core.ports import Scheduler
 from unetsweep.core.reconciler_job import is_unsure
 from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.apply import apply, update_study
-from unetsweep.reconcile.context import World
+from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.pruning import with_stops
 
 TURNS = 50
@@ -22,12 +22,12 @@ TURNS = 50
 
 
 @dataclass(slots=True)
-class Outcome:
+class Reconciliation:
     """What a reconciliation did, and what is left to wait for."""
 
     done: list[Action] = field(default_factory=list)
     plan: Plan = field(default_factory=Plan)
-    seen: Observation = field(default_factory=Observation)
+    observation: Observation = field(default_factory=Observation)
 
     unsure: bool = False
     """The last reconciler job was seen as an intent only: whoever left it may have died before it was sent."""
@@ -39,26 +39,28 @@ class Outcome:
         return wanted and not any(isinstance(action, SubmitReconciler) for action in self.done)
 
 
-def observe(world: World) -> Observation:
+def observe(context: SweepContext) -> Observation:
     """One look at the files and one question to the scheduler, asked only when something was submitted."""
-    return with_jobs(*_look_and_ask(world))
+    return with_jobs(*_look_and_ask(context))
 
 
-def _look_and_ask(world: World) -> tuple[Observation, Mapping[tuple[str, int], Job], str | None]:
-    files = world.directory.look()
-    jobs, scheduler_error = ask(world.scheduler, files)
+def _look_and_ask(context: SweepContext) -> tuple[Observation, Mapping[tuple[str, int], Job], str | None]:
+    files = context.directory.look()
+    jobs, scheduler_error = ask(context.scheduler, files)
     if scheduler_error is None:
-        jobs = {**jobs, **_last_words(world, files, jobs)}
+        jobs = {**jobs, **_last_words(context, files, jobs)}
     if not all(job.state.is_live for job in jobs.values()):
-        files = world.directory.look()  # what an ended job left is surely seen only after its end was
+        files = context.directory.look()  # what an ended job left is surely seen only after its end was
     return files, jobs, scheduler_error
 
 
-def _last_words(world: World, seen: Observation, jobs: Mapping[tuple[str, int], Job]) -> dict[tuple[str, int], Job]:
+def _last_words(
+    context: SweepContext, seen: Observation, jobs: Mapping[tuple[str, int], Job]
+) -> dict[tuple[str, int], Job]:
     """How attempts ended of whose job the queue has no telling word: by its accounts, and by what it wrote into
     the job's log. No word: it is listed no more, nothing says how it ended, and its log shows that it began."""
     mute = {}
-    since = world.clock.now() - world.clocks.unseen
+    since = context.clock.now() - context.clocks.unseen
     for last in (run.last for run in seen.runs.values()):
         key = (last.token, last.index) if last is not None else ("", 0)
         if last is None or last.lost is not None or (last.ending is not None and last.ending.is_final):
@@ -68,18 +70,18 @@ def _last_words(world: World, seen: Observation, jobs: Mapping[tuple[str, int], 
             mute[job_id] = Job(job_id, *key, JobState.ENDED, "", is_recalled=True)
         elif job is not None and job.state is JobState.ENDED and job.word not in WORDS:
             mute[job.job_id] = job
-    said = world.scheduler.last_words({job_id: job.token for job_id, job in mute.items()}) if mute else {}
-    found = {job_id: _refined(world, job, said.get(job_id)) for job_id, job in mute.items()}
+    said = context.scheduler.last_words({job_id: job.token for job_id, job in mute.items()}) if mute else {}
+    found = {job_id: _refined(context, job, said.get(job_id)) for job_id, job in mute.items()}
     return {
         (job.token, job.index): job
         for job in found.values()
-        if job.word or world.directory.has_log(job.token, job.job_id)
+        if job.word or context.directory.has_log(job.token, job.job_id)
     }
 
 
-def _refined(world: World, job: Job, said: tuple[JobState, str] | None) -> Job:
+def _refined(context: SweepContext, job: Job, said: tuple[JobState, str] | None) -> Job:
     """The job with the most telling word: a class of its own, else a cancellation, else any."""
-    logged = world.scheduler.word_in(world.directory.log_tail(job.token, job.index, job.job_id))
+    logged = context.scheduler.word_in(context.directory.log_tail(job.token, job.index, job.job_id))
     words = [each for each in (said, logged) if each is not None]
     best = next((each for each in words if each[1] in WORDS), None)
     best = best or next((each for each in words if each[0] is JobState.CANCELLED), None)
@@ -128,33 +130,37 @@ def _placed(attempt: Attempt, jobs: Mapping[tuple[str, int], Job]) -> Attempt:
     return replace(attempt, job=job) if job.word else replace(attempt, began=True)
 
 
-def reconcile(world: World, *, force: bool = False, told: Callable[[Action], None] = lambda _: None) -> Outcome:
+def reconcile(
+    context: SweepContext, *, force: bool = False, notify: Callable[[Action], None] = lambda _: None
+) -> Reconciliation:
     """Bring the sweep as far as it can go now. Call it under the lease."""
-    outcome = Outcome()
-    world.directory.looked()
-    capacity = world.capacity()
-    asked = world.clock.now()  # what was submitted after this question is not missing from its answer
-    files, jobs, scheduler_error = _look_and_ask(world)
+    reconciliation = Reconciliation()
+    context.directory.looked()
+    capacity = context.capacity()
+    asked = context.clock.now()  # what was submitted after this question is not missing from its answer
+    files, jobs, scheduler_error = _look_and_ask(context)
     for _ in range(TURNS):
-        outcome.seen = with_jobs(files, jobs, scheduler_error)
-        outcome.plan = plan(world.spec, outcome.seen, capacity, asked)
-        if capacity.submit_room is None and _submits(outcome.plan):
-            limits = replace(capacity, max_elements=world.scheduler.max_elements(), submit_room=world.scheduler.room())
-            outcome.plan = plan(world.spec, outcome.seen, limits, asked)
+        reconciliation.observation = with_jobs(files, jobs, scheduler_error)
+        reconciliation.plan = plan(context.spec, reconciliation.observation, capacity, asked)
+        if capacity.submit_room is None and _submits(reconciliation.plan):
+            limits = replace(
+                capacity, max_elements=context.scheduler.max_elements(), submit_room=context.scheduler.room()
+            )
+            reconciliation.plan = plan(context.spec, reconciliation.observation, limits, asked)
         if not force:
-            outcome.plan.raise_if_unsafe()
-        outcome.plan = with_stops(outcome.plan, world, outcome.seen)
-        if not apply(outcome.plan.actions, world, outcome.done, told):
-            if not _submits(outcome.plan):
+            reconciliation.plan.raise_if_unsafe()
+        reconciliation.plan = with_stops(reconciliation.plan, context, reconciliation.observation)
+        if not apply(reconciliation.plan.actions, context, reconciliation.done, notify):
+            if not _submits(reconciliation.plan):
                 break
             capacity = replace(
                 capacity, submit_room=0
             )  # it takes no more; what there is may still want its reconciler job
-        files = world.directory.look()
-    if (world.interactive or not outcome.seen.trials) and world.study.is_behind():
-        update_study(world)  # at the end, and for a person
-    outcome.unsure = is_unsure(outcome.seen.reconciler, capacity, asked)
-    return outcome
+        files = context.directory.look()
+    if (context.interactive or not reconciliation.observation.trials) and context.study.is_behind():
+        update_study(context)  # at the end, and for a person
+    reconciliation.unsure = is_unsure(reconciliation.observation.reconciler, capacity, asked)
+    return reconciliation
 
 
 def _submits(plan: Plan) -> bool:

@@ -13,29 +13,29 @@ from unetsweep.core.actions import FinishTrial
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.pruning import History
-from unetsweep.reconcile.context import World
+from unetsweep.reconcile.context import SweepContext
 
 ENDED = "ended"
 """The state of a trial that is compared with, though it is neither asked nor complete."""
 
 
-def with_stops(plan: Plan, world: World, seen: Observation) -> Plan:
+def with_stops(plan: Plan, context: SweepContext, seen: Observation) -> Plan:
     """The plan, begun by what is to be pruned now."""
-    asked = pruning.asked(world.spec, seen)
+    asked = pruning.asked(context.spec, seen)
     if not asked:
         return plan
     try:
-        verdicts = world.study.verdicts(world.spec, asked, lambda: _others(world, asked))
+        verdicts = context.study.verdicts(context.spec, asked, lambda: _others(context, asked))
     except Exception as error:
-        world.directory.note(action="prune", trouble=f"{type(error).__name__}: {error}")
+        context.directory.note(action="prune", trouble=f"{type(error).__name__}: {error}")
         return plan
     stops = pruning.stops(seen, verdicts)
     return replace(plan, actions=(*stops, *plan.actions))
 
 
-def _others(world: World, asked: Sequence[History]) -> list[History]:
+def _others(context: SweepContext, asked: Sequence[History]) -> list[History]:
     """What every other run reported, ended or not: one history each, that of its longest trial that is complete."""
-    trials = [trial for trial in world.directory.trials() if "progress" in trial and trial["params"] is not None]
+    trials = [trial for trial in context.directory.trials() if "progress" in trial and trial["params"] is not None]
     names = {history.trial for history in asked}
     speaking = {_run(trial) for trial in trials if trial["trial"] in names}
     others: dict[int, dict[str, Any]] = {}
@@ -44,7 +44,7 @@ def _others(world: World, asked: Sequence[History]) -> list[History]:
             others[_run(trial)] = trial
     found = []
     for trial in others.values():
-        told = pruning.reports(trial["progress"](), world.spec.study.metric)
+        told = pruning.reports(trial["progress"](), context.spec.study.metric)
         if told:
             found.append(History(trial["trial"], trial["params"]["epochs"], _state(trial), told))
     return found
@@ -58,10 +58,10 @@ def _state(trial: dict[str, Any]) -> str:
     return str(trial["result"]["state"]) if trial["result"] is not None else ENDED
 
 
-def pruned(action: FinishTrial, world: World) -> Result | None:
+def pruned(action: FinishTrial, context: SweepContext) -> Result | None:
     """The result of a pruned trial whose job left none; None for any other."""
-    stopped = world.directory.stopped(action.run) if action.state == "pruned" else None
+    stopped = context.directory.stopped(action.run) if action.state == "pruned" else None
     if stopped is None:
         return None
-    result = pruning.pruned_result(stopped, world.directory.progress(action.run))
+    result = pruning.pruned_result(stopped, context.directory.progress(action.run))
     return replace(result, job_id=action.job_id, epochs=action.epochs)
