@@ -228,7 +228,7 @@ def test_the_end_of_the_terminal_harms_no_training(place: Place, end: signal.Sig
     said, _ = view.communicate(timeout=30)
     if end is signal.SIGINT:
         assert view.returncode == 0
-        assert "the trainings go on; come back with: unetsweep status s" in said
+        assert "the trainings continue; see them with: unetsweep status s" in said
     (place.folder / "go").touch()
     place.wait_ended(3)
     assert states(place) == ["complete"] * 3

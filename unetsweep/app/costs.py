@@ -64,14 +64,14 @@ def _accounts(executor: str, timelines: "dict[str, RunTimeline]") -> "tuple[Acco
 
 def _idle(record: "SweepRecord", directory: "SweepDir", now: float) -> float | None:
     """The share of places that stood empty; None where the sweep sets no number of places."""
-    from unetsweep.app.sweeps import local_places
+    from unetsweep.app.sweeps import local_capacity
     from unetsweep.core.idle import idle_share
     from unetsweep.core.spec import trials_wanted
     from unetsweep.store.spells import spells_and_ends
 
     parallel = record.spec.run.parallel
     if parallel is None and directory.executor == "local":
-        parallel = local_places(record.spec)
+        parallel = local_capacity(record.spec)
     if parallel is None:
         return None
     spells, ends = spells_and_ends(directory.root, now)

@@ -51,7 +51,7 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[d
     """What there is to print, and what the trainings will take."""
     from unetsweep.app.estimates import estimated
     from unetsweep.app.new_trials import NewTrial, new_trials
-    from unetsweep.app.sweeps import local_places, scheduler
+    from unetsweep.app.sweeps import local_capacity, scheduler
     from unetsweep.core.capacity import Capacity
     from unetsweep.core.describe import describe
     from unetsweep.core.forecast import forecast
@@ -63,7 +63,7 @@ def _numbers(spec: "SweepSpec", directory: "SweepDir", executor: str) -> tuple[d
     jobs = scheduler(executor, directory.root)
     parallel = spec.run.parallel
     if executor == "local" and parallel is None:
-        parallel = local_places(spec)
+        parallel = local_capacity(spec)
     try:
         capacity = Capacity(jobs.queues, parallel, jobs.max_elements(), pack=spec.slurm.pack if jobs.queues else 1)
     except SchedulerError as error:

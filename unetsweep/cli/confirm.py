@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unetsweep.app.start import start_or_resume
+from unetsweep.cli.output import print_event, print_started
 from unetsweep.core import paths
 from unetsweep.errors import UsageError
 
@@ -37,7 +39,6 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     from unetsweep.app.reconcile import alone
     from unetsweep.app.report import refresh_report
     from unetsweep.app.sweeps import resolve
-    from unetsweep.cli.submit import bring_on
     from unetsweep.store.sweep_dir import SweepDir
 
     parent = SweepDir(resolve(sweep, results))
@@ -64,7 +65,7 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     # two that confirm at once ask for the trainings of both
     directory.root.mkdir(mode=0o700, exist_ok=True)
     alone(directory, ask)
-    bring_on(directory, watch=watch)
+    print_started(start_or_resume(directory, print_event), watch=watch)
     _warn_of_lost(directory)
     refresh_report(records(parent.root), parent.root)
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unetsweep.app.start import start_or_resume
+from unetsweep.cli.output import print_event, print_started
 from unetsweep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     """
     from unetsweep.app.reconcile import alone
     from unetsweep.app.sweeps import resolve
-    from unetsweep.cli.submit import bring_on
     from unetsweep.config.load import load
     from unetsweep.core import paths
     from unetsweep.store.retries import reopen, reset_open_retries, trains_anew
@@ -47,7 +48,7 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
         click.echo(
             f"no last checkpoint to go on from (run.keep_checkpoints, or repair), so they train anew: {', '.join(anew)}"
         )
-    bring_on(directory)
+    print_started(start_or_resume(directory, print_event))
 
 
 def _not_passed(directory: "SweepDir", chosen: list[int], named: tuple[int, ...]) -> list[int]:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unetsweep.app.start import start_or_resume
+from unetsweep.cli.output import print_event, print_started
+
 if TYPE_CHECKING:
-    from unetsweep.core.actions import Action
     from unetsweep.errors import Problem
-    from unetsweep.store.sweep_dir import SweepDir
 
 
 @click.command("submit")
@@ -70,7 +71,7 @@ def command(
         show(spec, directory, prepared.executor, as_json=as_json)
         return
     prepared.write()
-    bring_on(directory, force=force, watch=watch)
+    print_started(start_or_resume(directory, print_event, force=force), watch=watch)
 
 
 def _folder(sweep: Path, by_name: Path) -> Path:
@@ -85,58 +86,3 @@ def _check_augment(value: object) -> "list[Problem]":
     from unetsweep.training.augment import check_augment  # imports albumentations for a list of names only
 
     return check_augment(value)
-
-
-def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False) -> None:
-    """A person's reconciliation: what was refused a moment ago is tried again, and what came of it is told."""
-    from unetsweep.app.sweeps import context_of
-    from unetsweep.app.watch import settle, watch_on
-
-    _pin(directory)
-    context = context_of(directory, interactive=True)
-    click.echo(f"sweep {directory.name} on {directory.executor}, in {directory.root}")
-    reconciliation = settle(directory, context, _say, force=force)
-    if reconciliation is not None:
-        submitted = sorted({wait.job_id for wait in reconciliation.plan.waits if wait.job_id}, key=_natural)
-        state = f"{reconciliation.observation.ended} ended, {len(reconciliation.observation.trials)} open"
-        click.echo(f"{state}; jobs: {_ranges(submitted) or 'none'}")
-    if watch:
-        watch_on(directory, context_of(directory))
-    elif reconciliation is None or reconciliation.observation.trials:
-        click.echo(
-            f"next: unetsweep status {directory.name} | unetsweep logs {directory.name} TRIAL --follow | "
-            f"unetsweep report {directory.name} | unetsweep cancel {directory.name}"
-        )
-
-
-def _pin(directory: "SweepDir") -> None:
-    """Have the jobs that are sent from now on run the package as it is now; where that cannot be, the installed one."""
-    from unetsweep.errors import NO_ROOM, UsageError
-    from unetsweep.store.code_snapshot import pin, unpin
-    from unetsweep.store.permissions import nobody_else_writes
-
-    try:
-        with nobody_else_writes():
-            pin(directory.root)
-    except (OSError, UsageError) as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise  # nothing else could be written either
-        unpin(directory.root)
-        click.echo(f"warning: the package is not copied, so the jobs run the installed one: {error}", err=True)
-
-
-def _say(action: "Action") -> None:
-    from unetsweep.core.describe import describe
-
-    click.echo(describe(action))
-
-
-def _natural(job_id: str) -> list[int]:
-    return [int(part) for part in job_id.replace(".", "_").split("_") if part.isdecimal()]
-
-
-def _ranges(job_ids: list[str]) -> str:
-    """`18808_0 … 18808_7 (8)` for many; all of them for a few."""
-    if len(job_ids) <= 8:
-        return " ".join(job_ids)
-    return f"{job_ids[0]} … {job_ids[-1]} ({len(job_ids)})"
