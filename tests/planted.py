@@ -50,7 +50,7 @@ ERRORS = (
     ),
     Error(
         "a confirmation trains with seeds that no trial of the sweep was chosen by",
-        "unetsweep/cli/confirm.py",
+        "unetsweep/app/confirm.py",
         "taken = {trial.seed for trial in record.trials} | {record.spec.study.seed}",
         "taken = {record.spec.study.seed}",
         ("tests/cli/test_confirm.py",),

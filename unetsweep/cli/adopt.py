@@ -6,14 +6,13 @@ from pathlib import Path
 import click
 
 from unetsweep.app.adopt import Adoption, adopt
+from unetsweep.cli.output import results_option
 from unetsweep.core import paths
 
 
 @click.command("adopt")
 @click.argument("sweep")
-@click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
-)
+@results_option
 def command(sweep: str, results: Path) -> None:
     """Make the folder where SWEEP is now, and the cluster here, the sweep's own. Use it after the folder was copied,
     moved or renamed, or to continue a sweep on another cluster. It submits nothing.

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from unetsweep.app.reproduce import reproduce
+from unetsweep.cli.output import results_option
 
 
 @click.command("reproduce")
@@ -19,9 +20,7 @@ from unetsweep.app.reproduce import reproduce
     metavar="DIR",
     help="Folder for its files [SWEEP/reproduced/NNNN].",
 )
-@click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
-)
+@results_option
 def command(sweep: str, trial: int, data: Path | None, threads: int | None, out: Path | None, results: Path) -> None:
     """Train TRIAL of SWEEP again from its config.json on this machine, and compare weights, scores and every image.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from unetsweep.app.train import train
+from unetsweep.cli.output import warn
 
 
 @click.command("train")
@@ -16,7 +17,7 @@ def command(config: Path, out: Path) -> None:
     An interrupted training continues from its last checkpoint; a finished one is not repeated. DIR holds one training
     only. Its config.json lists the images of each split by name, and a continued training keeps that split.
     """
-    finished = train(config, out, warn=lambda warning: click.echo(f"warning: {warning}", err=True))
+    finished = train(config, out, warn)
     result = finished.result
     scores = {"val_iou": result.val_iou, "val_loss": result.val_loss, "test_iou": result.test_iou}
     text = ", ".join(f"{name} {value:.4f}" for name, value in scores.items() if value is not None)
