@@ -17,7 +17,7 @@ from unetsweep.core.observation import JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Choices, Range, Resources, RunSpec, Space, StudySpec, SweepSpec, trials_wanted
 from unetsweep.errors import UnetsweepError
-from unetsweep.reconcile import loop as passes
+from unetsweep.reconcile import loop
 from unetsweep.reconcile.context import SweepContext
 
 from .checks import Checks
@@ -243,7 +243,7 @@ class World:
             interactive=interactive,
         )
         try:
-            reconciliation = passes.reconcile(ports, notify=lambda action: self.note(f"  {action}"))
+            reconciliation = loop.reconcile(ports, notify=lambda action: self.note(f"  {action}"))
         except Killed:
             return False
         except UnetsweepError as error:

@@ -11,7 +11,7 @@ from unetsweep.core import paths
 from unetsweep.core.causes import Cause
 from unetsweep.core.observation import JobState, Observation
 from unetsweep.errors import SchedulerError
-from unetsweep.reconcile.loop import ask
+from unetsweep.reconcile.evidence import ask
 from unetsweep.schedulers.packed.slot_table import Packed, hosts
 from unetsweep.schedulers.slurm.commands import cluster_here
 from unetsweep.store import home

@@ -21,7 +21,7 @@ from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import epochs_to_train, why_not
 from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import SchedulerError
-from unetsweep.reconcile.loop import ask, with_jobs
+from unetsweep.reconcile.evidence import ask, with_jobs
 from unetsweep.store.sweep_dir import SweepDir
 
 

@@ -13,7 +13,7 @@ from unetsweep.core.actions import Action, Submit, Wait
 from unetsweep.core.cost import Cost
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.spec import trials_wanted
-from unetsweep.reconcile.loop import observe
+from unetsweep.reconcile.evidence import observe
 from unetsweep.store.sweep_dir import SweepDir
 
 
