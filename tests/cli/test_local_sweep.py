@@ -151,7 +151,7 @@ def test_cancelling_a_sweep_ends_everything_and_submitting_it_again_trains_nothi
     place.submit(sweep)
     assert states(place) == ["cancelled"] * 4
     assert len(place.notes("begin")) == 2
-    assert place.run("cancel", "s").stdout == "cancelled 0 trials of s: none was open\n"
+    assert place.run("cancel", "s").stdout == "cancelled 0 trials of s: no trial was open\n"
 
 
 def test_a_trial_that_is_cancelled_while_its_process_starts_never_trains(place: Place):

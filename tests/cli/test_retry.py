@@ -51,7 +51,7 @@ def test_a_sweep_that_stopped_by_itself_goes_on_after_retry(place: Place):
     begun = len(place.notes("begin"))
     assert begun < 6, "what has one fault is met by a few, not by all"
     status = place.run("status", "s").stdout
-    assert "the sweep has stopped by itself" in status
+    assert "the sweep is paused" in status
     assert "no lens cap" in status
     place.submit(sweep)
     place.wait_quiet()
