@@ -26,7 +26,7 @@ NO_GROUPS = (
 )
 
 
-def records(sweep_dir: Path) -> SweepRecord:
+def read_record(sweep_dir: Path) -> SweepRecord:
     """Everything that a report shows of a sweep, with the confirmation of its leaders, if there is one."""
     record, inner = _read(sweep_dir), sweep_dir / paths.CONFIRM
     if not (inner / paths.SPEC).is_file():
