@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from unetsweep.analysis.records import records
+from unetsweep.analysis.records import read_record
 from unetsweep.app import cancel as cancel_app
 from unetsweep.app import prepare
 from unetsweep.app.events import Event, WarningEvent
@@ -86,8 +86,8 @@ def shared(sweep: SweepDir) -> SweepDir:
 
 
 def test_a_report_says_of_a_trial_that_joined_a_finished_training_that_it_goes_on(shared: SweepDir):
-    trial = records(shared.root).trials[1]
-    assert (trial.state, trial.reason) == ("waiting", "its run goes on from epoch 8")
+    trial = read_record(shared.root).trials[1]
+    assert (trial.state, trial.reason) == ("waiting", "its run continues from epoch 8")
 
 
 def test_a_trial_that_its_run_has_passed_stops_a_retry_only_where_it_is_named(

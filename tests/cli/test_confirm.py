@@ -167,7 +167,7 @@ def test_runs_that_came_to_nothing_are_named_and_the_best_that_was_not_confirmed
     text = place.run("report", "s").stdout
     assert "2 of 3" in text
     assert "So far: trial" in text
-    assert "Confirmation runs that came to nothing, and are in no mean: 1 of 0003" in text
+    assert "Confirmation runs without a result, which are in no mean: 1 of 0003" in text
 
     better = root / "trials/0000/result.json"
     better.write_text(json.dumps({**json.loads(better.read_text()), "val_iou": 0.99}))

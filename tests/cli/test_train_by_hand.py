@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import forks
 import pytest
 import torch
@@ -188,8 +189,6 @@ def _corrupt(eyes: Path) -> None:
 
 def _other_size(eyes: Path) -> None:
     first, *_ = sorted((eyes / "train/mask").iterdir())
-    import cv2
-
     cv2.imwrite(str(first), cv2.imread(str(first), cv2.IMREAD_GRAYSCALE)[:32])
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep.app.reconcile import alone
-from unetsweep.app.sweeps import resolve, scheduler
+from unetsweep.app.sweeps import scheduler
 from unetsweep.config.load import is_name, load
 from unetsweep.core import paths
 from unetsweep.core.causes import Cause
@@ -45,13 +45,12 @@ class Adoption:
         return self.stray is not None or self.old_cluster is not None
 
 
-def adopt(sweep: str, results: Path) -> Adoption:
-    """Record the folder and the cluster of the sweep as they are now. Cancel the jobs of a moved sweep; submit nothing.
+def adopt(directory: SweepDir) -> Adoption:
+    """Record the sweep's folder and cluster as they are now, and cancel the jobs of a moved sweep. It submits nothing.
 
     Jobs of a copy's original and jobs on another cluster are left alone. SchedulerError if the jobs of a moved sweep
     are not known; nothing is changed then.
     """
-    directory = SweepDir(resolve(sweep, results, anywhere=True))
     done: list[Adoption] = []
     alone(directory, lambda: None if done else done.append(_adopt(directory)))  # the lease may ask for a second turn
     return done[0]

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from unetsweep.analysis.confirmation import OPEN
-from unetsweep.analysis.records import records
+from unetsweep.analysis.records import read_record
 from unetsweep.analysis.rows import SweepRecord, TrialRecord, leaders
 from unetsweep.app.events import Notify, WarningEvent
 from unetsweep.app.prepare import check_machine
 from unetsweep.app.reconcile import alone
 from unetsweep.app.report import refresh_report
 from unetsweep.app.start import Started, start_or_resume
-from unetsweep.app.sweeps import resolve, with_images
+from unetsweep.app.sweeps import with_images
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.core import paths
@@ -50,11 +49,10 @@ class Confirmation:
 class _Request:
     """What a call of `confirm` asks for."""
 
-    parent: SweepDir
     directory: SweepDir
     """The confirmation's."""
     record: SweepRecord
-    """The parent's."""
+    """The sweep's."""
     leaders: tuple[TrialRecord, ...]
     seeds: tuple[int, ...]
 
@@ -79,14 +77,13 @@ class _Request:
         return ConfirmationPlan(trials, len(self.seeds), len(points), len(points) - len(known))
 
 
-def plan_confirmation(sweep: str, results: Path, *, top: int, seeds: int, notify: Notify) -> ConfirmationPlan:
+def plan_confirmation(parent: SweepDir, *, top: int, seeds: int, notify: Notify) -> ConfirmationPlan:
     """What `confirm` would train. It changes nothing."""
-    return _request(sweep, results, top, seeds, notify).plan()
+    return _request(parent, top, seeds, notify).plan()
 
 
 def confirm(
-    sweep: str,
-    results: Path,
+    parent: SweepDir,
     *,
     top: int,
     seeds: int,
@@ -94,12 +91,12 @@ def confirm(
     on_plan: Callable[[ConfirmationPlan], None],
     on_started: Callable[[Started], None],
 ) -> Confirmation:
-    """Train the `top` leaders of the sweep with `seeds` new seeds each. It may be repeated: no training is done twice.
+    """Train the `top` leaders of the sweep `parent` with `seeds` new seeds each. No training is done twice.
 
     `on_started` is called after the reconciliation and may wait for the end of the trainings.
     """
-    request = _request(sweep, results, top, seeds, notify)
-    parent, directory, spec = request.parent, request.directory, request.record.spec
+    request = _request(parent, top, seeds, notify)
+    directory, spec = request.directory, request.record.spec
     _check_images(spec, parent)
     check_machine(spec, parent.executor)
     plans: list[ConfirmationPlan] = []
@@ -113,23 +110,22 @@ def confirm(
     on_plan(plans[0])
     on_started(start_or_resume(directory, notify))
     ended = [(trial["trial"], trial["result"]["state"]) for trial in directory.trials() if trial["result"] is not None]
-    refresh_report(records(parent.root), parent.root)
+    refresh_report(read_record(parent.root), parent.root)
     return Confirmation(directory.name, tuple(number for number, state in ended if state != "complete"))
 
 
-def _request(sweep: str, results: Path, top: int, seeds: int, notify: Notify) -> _Request:
+def _request(parent: SweepDir, top: int, seeds: int, notify: Notify) -> _Request:
     """The leaders and the new seeds. UsageError if there is nothing to confirm."""
-    parent = SweepDir(resolve(sweep, results))
     if "/" in parent.name:
         raise UsageError(f"{parent.name} is a confirmation already; name the sweep itself")
-    record = records(parent.root)
+    record = read_record(parent.root)
     best = tuple(leaders(record)[:top])
     if not best:
         raise UsageError(f"no trial of {parent.name} is complete yet; `unetsweep status {parent.name}` says why")
     unfinished = sum(trial.state in OPEN for trial in record.trials)
     if unfinished:
         notify(WarningEvent(f"{unfinished} trials of {record.name} have not ended; the leaders may change"))
-    return _Request(parent, SweepDir(parent.root / paths.CONFIRM), record, best, _new_seeds(record, seeds))
+    return _Request(SweepDir(parent.root / paths.CONFIRM), record, best, _new_seeds(record, seeds))
 
 
 def _new_seeds(record: SweepRecord, count: int) -> tuple[int, ...]:

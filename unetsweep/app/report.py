@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetsweep.analysis.records import records
+from unetsweep.analysis.records import read_record
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.app.costs import with_costs
 from unetsweep.atomic import write_text
@@ -49,7 +49,7 @@ class Report:
 def report(sweep_dir: Path, request: ReportRequest) -> Report:
     """The results of a sweep. Its `report/` folder is updated, too."""
     with _without_gc():
-        record = records(sweep_dir)
+        record = read_record(sweep_dir)
         shown = with_costs(record, SweepDir(sweep_dir)) if _shows_costs(request) else record
         text = formats.render(
             shown,

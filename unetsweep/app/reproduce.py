@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep.analysis.reproducibility import compared_fields, surroundings, unequal
-from unetsweep.app.sweeps import resolve
 from unetsweep.app.train import run_training
 from unetsweep.atomic import write_json, write_text
 from unetsweep.contract import Result, TrialConfig, config_from, config_id, dumps, encode, result_from
@@ -39,14 +38,13 @@ class Reproduction:
 
 
 def reproduce(
-    sweep: str, trial: int, results: Path, *, data: Path | None, threads: int | None, out: Path | None
+    root: Path, trial: int, *, data: Path | None = None, threads: int | None = None, out: Path | None = None
 ) -> Reproduction:
-    """Train the trial again on this machine, and compare the result with its own.
+    """Train a trial of the sweep in `root` again on this machine, and compare the result with its own.
 
     `data` is where the images are now, `threads` overrides the number of CPU threads; None keeps what the trial used.
     `out` is the folder for the training's files (None: in the sweep). An interrupted call continues where it stopped.
     """
-    root = resolve(sweep, results, anywhere=True)
     config, before = _read_trial(root, trial)
     if data is not None:
         config = replace(config, data=replace(config.data, root=str(data.absolute())))

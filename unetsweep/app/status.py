@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unetsweep.analysis.records import records
+from unetsweep.analysis.records import read_record
 from unetsweep.analysis.rows import TrialRecord
 from unetsweep.app.costs import cost_as_json, with_costs
 from unetsweep.app.sweeps import context_of
@@ -83,7 +83,7 @@ def status(directory: SweepDir) -> SweepStatus:
     context = context_of(directory)
     observation = observe(context)
     decided = plan(context.spec, observation, context.capacity(), context.clock.now())
-    record = with_costs(records(directory.root), directory)
+    record = with_costs(read_record(directory.root), directory)
     return SweepStatus(
         name=directory.name,
         executor=directory.executor,

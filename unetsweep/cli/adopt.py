@@ -6,8 +6,10 @@ from pathlib import Path
 import click
 
 from unetsweep.app.adopt import Adoption, adopt
+from unetsweep.app.sweeps import resolve
 from unetsweep.cli.output import results_option
 from unetsweep.core import paths
+from unetsweep.store.sweep_dir import SweepDir
 
 
 @click.command("adopt")
@@ -20,7 +22,7 @@ def command(sweep: str, results: Path) -> None:
     Jobs of a moved sweep are cancelled, because they use the old path. Jobs of a copy's original and jobs on another
     cluster are left alone. A renamed sweep takes the name of its folder.
     """
-    for line in _describe(adopt(sweep, results)):
+    for line in _describe(adopt(SweepDir(resolve(sweep, results, anywhere=True)))):
         click.echo(line)
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from unetsweep.app.confirm import ConfirmationPlan, confirm, plan_confirmation
+from unetsweep.app.sweeps import resolve
 from unetsweep.cli.output import format_some, print_event, print_started, results_option, warn
+from unetsweep.store.sweep_dir import SweepDir
 
 
 @click.command("confirm")
@@ -21,12 +23,12 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     `unetsweep report SWEEP` then shows their mean and standard deviation, and which of them are not significantly worse
     than the best. The command can be repeated: more --top or --seeds add trainings, and none is repeated.
     """
+    parent = SweepDir(resolve(sweep, results))
     if dry_run:
-        _print_plan(plan_confirmation(sweep, results, top=top, seeds=seeds, notify=print_event))
+        _print_plan(plan_confirmation(parent, top=top, seeds=seeds, notify=print_event))
         return
     confirmation = confirm(
-        sweep,
-        results,
+        parent,
         top=top,
         seeds=seeds,
         notify=print_event,

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from unetsweep.app.reproduce import reproduce
+from unetsweep.app.sweeps import resolve
 from unetsweep.cli.output import results_option
 
 
@@ -28,7 +29,7 @@ def command(sweep: str, trial: int, data: Path | None, threads: int | None, out:
     are listed (versions, hardware, threads, code, data). The trial and its study do not change. An interrupted call
     continues where it stopped.
     """
-    found = reproduce(sweep, trial, results, data=data, threads=threads, out=out)
+    found = reproduce(resolve(sweep, results, anywhere=True), trial, data=data, threads=threads, out=out)
     for line in found.differences:
         click.echo(f"differs  {line}")
     for line in found.changes:
