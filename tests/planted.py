@@ -43,14 +43,14 @@ ERRORS = (
     Error(
         "a pruned training that was killed obeys the stop when it is resumed",
         "unetsweep/training/callbacks.py",
-        "self._prune(trainer, self._word(trainer, lambda: self._chair.prunes(self._ahead(epoch))), epoch)",
+        "self._prune(trainer, self._word(trainer, lambda: self._policy.prunes(self._ahead(epoch))), epoch)",
         "self._prune(trainer, self._word(trainer, lambda: Decision()), epoch)",
         ("tests/training/test_training_stops.py",),
         "test_a_pruned_training_killed_at_any_point_and_resumed_ends_the_same",
     ),
     Error(
         "a confirmation trains with seeds that no trial of the sweep was chosen by",
-        "unetsweep/cli/confirm.py",
+        "unetsweep/app/confirm.py",
         "taken = {trial.seed for trial in record.trials} | {record.spec.study.seed}",
         "taken = {record.spec.study.seed}",
         ("tests/cli/test_confirm.py",),
@@ -62,7 +62,7 @@ ERRORS = (
         'SURROUNDINGS = ("versions", "hardware", "threads", "code", "micro_batch")',
         'SURROUNDINGS = ("versions", "hardware", "code", "micro_batch")',
         ("tests/cli/test_reproduce.py",),
-        "test_other_threads_are_named_and_another_result_is_told",
+        "test_another_number_of_threads_and_another_result_are_reported",
     ),
     Error(
         "no process trains on unseen when its supervisor is killed",

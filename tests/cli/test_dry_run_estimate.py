@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.app.estimates import estimated
+from unetsweep.app.estimates import estimate_open
 from unetsweep.app.new_trials import NewTrial, new_trials
 from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, Result, TrialConfig
@@ -55,7 +55,7 @@ def of(spec: SweepSpec, sweep: SweepDir) -> Estimate:
     """With all that the sweep still asks for."""
     known = sweep.trials()
     new = new_trials(spec, sweep, known, trials_wanted(spec) - len(known), len(known))
-    return estimated(spec, sweep, known, "slurm", sweep.look(), new)
+    return estimate_open(spec, sweep, known, "slurm", sweep.look(), new)
 
 
 def test_a_finished_training_tells_its_epochs_what_it_took_besides_and_its_disk(sweep: SweepDir):
@@ -70,7 +70,7 @@ def test_what_is_left_of_a_grid_takes_so_long_on_so_many_gpus(sweep: SweepDir):
 
 def test_a_longer_trial_of_a_shared_training_takes_the_difference_and_two_take_no_more(sweep: SweepDir):
     longer = [NewTrial(0, 12, 4), NewTrial(0, 16, 4)]
-    found = estimated(GRID, sweep, sweep.trials(), "slurm", sweep.look(), longer)
+    found = estimate_open(GRID, sweep, sweep.trials(), "slurm", sweep.look(), longer)
     assert found.gpu_hours == pytest.approx(4 * (8 * 2 + 14) / 3600)
 
 

@@ -29,7 +29,7 @@ def place(tmp_path: Path) -> Place:
 
 def broken(package: Path) -> None:
     """Every module that a job, its exit hook or a reconciliation needs."""
-    for path in [*package.glob("worker/*.py"), *package.glob("shell/*.py"), package / "__init__.py"]:
+    for path in [*package.glob("worker/*.py"), *package.glob("reconcile/*.py"), package / "__init__.py"]:
         path.write_text("raise SystemExit('this checkout is being worked on')")
 
 

@@ -127,7 +127,7 @@ def test_a_sweep_of_an_older_version_learns_its_leak_and_keeps_its_groups(place:
     said = place.submit(written(place, unset.replace("split: {}", "split: {allow_leak: true}"))).stderr
     place.run("cancel", "s")
 
-    assert "data.split.groups: s.yaml does not say; the sweep keeps none" in said
+    assert "s.yaml does not set data.split.groups; the sweep keeps none" in said
     assert "changed since the last submit: data.split.allow_leak: False -> True" in said
     assert "data.split.groups: 'none'" not in said
     assert json.loads((place.folder / "results/s/data.json").read_text()) == pinned

@@ -10,7 +10,7 @@ import pytest
 from unetsweep.core import attempt_state, capacity, reconciler_job, retry_policy, run_sharing
 from unetsweep.core import plan as plans
 from unetsweep.core.observation import JobState, Run
-from unetsweep.reconcile import loop as passes
+from unetsweep.reconcile import evidence, loop
 
 Patch = pytest.MonkeyPatch
 
@@ -18,17 +18,17 @@ Patch = pytest.MonkeyPatch
 def _seen_as(patch: Patch, change: Callable[[Any], Any]) -> None:
     """The plan is given another look."""
     real = plans.plan
-    patch.setattr(passes, "plan", lambda spec, seen, capacity, now: real(spec, change(seen), capacity, now))
+    patch.setattr(loop, "plan", lambda spec, seen, capacity, now: real(spec, change(seen), capacity, now))
 
 
 def _capacity_as(patch: Patch, **change: Any) -> None:
     real = plans.plan
-    patch.setattr(passes, "plan", lambda spec, seen, capacity, now: real(spec, seen, replace(capacity, **change), now))
+    patch.setattr(loop, "plan", lambda spec, seen, capacity, now: real(spec, seen, replace(capacity, **change), now))
 
 
 def a_scheduler_error_counts_as_absence(patch: Patch) -> None:
-    real = passes.ask
-    patch.setattr(passes, "ask", lambda scheduler, seen: (real(scheduler, seen)[0], None))
+    real = evidence.ask
+    patch.setattr(evidence, "ask", lambda scheduler, seen: (real(scheduler, seen)[0], None))
 
 
 def grace_is_ignored(patch: Patch) -> None:
@@ -100,7 +100,7 @@ def a_dead_reconciler_counts(patch: Patch) -> None:
 
 
 def a_reconciler_goes_before_the_next_is_sure(patch: Patch) -> None:
-    patch.setattr(passes.Reconciliation, "lacks_reconciler", property(lambda _: False))
+    patch.setattr(loop.Reconciliation, "lacks_reconciler", property(lambda _: False))
 
 
 def cancelled_trials_are_sent_again(patch: Patch) -> None:

@@ -18,7 +18,7 @@ from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.space import Choices, Range, Space
 from unetsweep.core.spec import Resources, RunSpec, StudySpec, SweepSpec, trials_wanted
 from unetsweep.errors import UnetsweepError
-from unetsweep.reconcile import loop as passes
+from unetsweep.reconcile import loop
 from unetsweep.reconcile.context import SweepContext
 
 from .checks import Checks
@@ -248,7 +248,7 @@ class World:
             interactive=interactive,
         )
         try:
-            reconciliation = passes.reconcile(ports, notify=lambda action: self.note(f"  {action}"))
+            reconciliation = loop.reconcile(ports, notify=lambda action: self.note(f"  {action}"))
         except Killed:
             return False
         except UnetsweepError as error:

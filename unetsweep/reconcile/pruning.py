@@ -1,6 +1,6 @@
-"""Pruning, as part of a reconciliation: ask where there is news, write the decision down before anything else is done.
+"""Pruning as part of a reconciliation: ask the pruner about new reports, and record its decision before anything else.
 
-Rule 1: a study without a pruner costs nothing; a pruner that fails stops no sweep.
+Rule 1: a study without a pruner costs nothing, and a pruner that fails stops no sweep.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from unetsweep.core.trials import StoredTrial, longest_of_runs
 from unetsweep.reconcile.context import SweepContext
 
 ENDED = "ended"
-"""The state of a trial that is compared with, though it is neither asked nor complete."""
+"""State of a history that others are compared with although its trial is neither open nor complete."""
 
 
-def with_stops(plan: Plan, context: SweepContext, seen: Observation) -> Plan:
-    """The plan, begun by what is to be pruned now."""
-    asked = pruning.asked(context.spec, seen)
+def with_prunes(plan: Plan, context: SweepContext, observation: Observation) -> Plan:
+    """The plan, preceded by a `Prune` for every trial that the pruner ends now."""
+    asked = pruning.asked(context.spec, observation)
     if not asked:
         return plan
     try:
@@ -29,20 +29,19 @@ def with_stops(plan: Plan, context: SweepContext, seen: Observation) -> Plan:
     except Exception as error:
         context.directory.note(action="prune", trouble=f"{type(error).__name__}: {error}")
         return plan
-    stops = pruning.stops(seen, verdicts)
-    return replace(plan, actions=(*stops, *plan.actions))
+    return replace(plan, actions=(*pruning.stops(observation, verdicts), *plan.actions))
 
 
 def _others(context: SweepContext, asked: Sequence[History]) -> list[History]:
-    """What every other run reported, ended or not: one history each, that of its longest trial that is complete."""
+    """The histories of all other runs, open or ended. A run's history is that of its longest trial."""
     asked_trials = {history.trial for history in asked}
     longest = longest_of_runs(context.directory.trials()).values()
     others = [trial for trial in longest if trial.params is not None and trial.number not in asked_trials]
     found = []
     for trial in sorted(others, key=lambda trial: (_state(trial) == "complete", trial.epochs, trial.number)):
-        reported = pruning.reports(context.directory.progress(trial.run), context.spec.study.metric)
-        if reported:
-            found.append(History(trial.number, trial.epochs, _state(trial), reported))
+        reports = pruning.reports(context.directory.progress(trial.run), context.spec.study.metric)
+        if reports:
+            found.append(History(trial.number, trial.epochs, _state(trial), reports))
     return found
 
 
@@ -50,8 +49,8 @@ def _state(trial: StoredTrial) -> str:
     return trial.result.state if trial.result is not None else ENDED
 
 
-def pruned(action: FinishTrial, context: SweepContext) -> Result | None:
-    """The result of a pruned trial whose job left none; None for any other."""
+def pruned_result(action: FinishTrial, context: SweepContext) -> Result | None:
+    """The result of a pruned trial whose job has published none; None for any other trial."""
     stopped = context.directory.stopped(action.run) if action.state == "pruned" else None
     if stopped is None:
         return None
