@@ -39,7 +39,7 @@ class Scene:
         """The reconciler job that reconciles."""
         self.interactive = False
 
-    def world(self) -> SweepContext:
+    def context(self) -> SweepContext:
         return SweepContext(
             self.spec,
             self.directory,
@@ -62,7 +62,7 @@ class Scene:
         return ReconcilerRequest(token, "grid", self.directory.root, Resources(), keep.after, keep.delay_s)
 
     def reconcile(self, *, force: bool = False) -> Reconciliation:
-        return reconcile(self.world(), force=force)
+        return reconcile(self.context(), force=force)
 
     def run_on(self, seconds: float = 40.0) -> None:
         """The cluster works a little, time goes by."""

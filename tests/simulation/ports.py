@@ -1,5 +1,5 @@
-"""One reconciliation's view of the world: the ports of core/ports and shell/world, each deed a place to die or to sleep
-at."""
+"""What one reconciliation sees of the simulated world: the ports of core/ports and reconcile/context. At each action it
+may die or sleep."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
