@@ -91,17 +91,17 @@ def _check_training(spec: "SweepSpec", source: Path, pins: dict[str, Any]) -> li
         return []
     from unetsweep.contract import one_value_problem
     from unetsweep.core.spec import largest, whole_numbers
-    from unetsweep.datasets.check import check
+    from unetsweep.datasets import prepare as datasets  # cv2: a sweep of a trainer command does not need it
 
-    checked = check(spec.data)
-    pins |= {"manifest": checked.manifest, "val_groups": checked.val_groups, "leak": checked.leak.parts()}
-    axis, count = spec.space.batch_size, checked.train
+    dataset = datasets.prepare(spec.data)
+    pins |= {"manifest": dataset.manifest, "val_groups": dataset.val_groups, "leak": dataset.leak.messages()}
+    axis, count = spec.space.batch_size, dataset.training_images
     if largest(axis) > count:
         raise SpecError(str(source), [f"space.batch_size: found {largest(axis)}; there are {count} training images"])
-    problems = [one_value_problem(spec.model, size, count, checked.side) for size in whole_numbers(axis)]
+    problems = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
     if any(problems):
         raise SpecError(str(source), [f"space.batch_size: {problem}" for problem in problems if problem])
-    return list(checked.warnings)
+    return list(dataset.warnings)
 
 
 def _check_pruner(spec: "SweepSpec") -> list[str]:

@@ -127,10 +127,10 @@ def _spec(spec: "SweepSpec", points: Sequence[dict[str, Any]]) -> "SweepSpec":
 def _check_images(spec: "SweepSpec", parent: "SweepDir") -> None:
     """The same images, as they were."""
     from unetsweep.app.sweeps import with_images
-    from unetsweep.datasets.manifest import divide
+    from unetsweep.datasets.prepare import verify_pinned
 
     if spec.trainer.command is None:
-        divide(with_images(spec, parent).data)
+        verify_pinned(with_images(spec, parent).data)
 
 
 def _write(spec: "SweepSpec", parent: "SweepDir", directory: "SweepDir") -> None:

@@ -24,7 +24,7 @@ COMMANDS = {
     "reproduce": "Train a trial again, and say whether it comes out the same.",
     "train": "Train one config.json by hand.",
     "predict": "Draw a checkpoint's masks for images.",
-    "data": "Make sample images; check a set; measure the simplest baseline.",
+    "data": "Draw a sample dataset, check a dataset, score the simplest method.",
     "doctor": "Try what works here, and say what it means for a sweep.",
     "sync": "Upload the offline experiment archives to Comet.",
     "exit-hook": "",

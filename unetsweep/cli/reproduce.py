@@ -90,10 +90,10 @@ def _asked(root: Path, trial: int, data: Path | None) -> "tuple[TrialConfig, Res
 
 
 def _check_images(asked: "TrialConfig") -> None:
-    from unetsweep.datasets.manifest import divide
+    from unetsweep.datasets.prepare import verify_pinned
 
     try:
-        divide(asked.data)
+        verify_pinned(asked.data)
     except DataError as error:
         raise DataError(error.source, ["not trained, since the data are not the same:", *error.problems]) from error
 

@@ -31,14 +31,14 @@ def command(config: Path, out: Path) -> None:
     if asked.trainer.command is not None:
         raise UsageError(f"{config}: trainer.command is set: run that program itself")
     asked = _going_on(asked, out, has_groups="groups" in (raw["data"].get("split") or {}))
-    from unetsweep.datasets.check import check
+    from unetsweep.datasets.prepare import prepare
 
-    checked = check(asked.data)
-    for warning in checked.warnings:
+    dataset = prepare(asked.data)
+    for warning in dataset.warnings:
         click.echo(f"warning: {warning}", err=True)
     path = out / paths.milestone(asked.epochs)
     if not path.exists():
-        _train(replace(asked, data=replace(asked.data, manifest=checked.manifest)), out)
+        _train(replace(asked, data=replace(asked.data, manifest=dataset.manifest)), out)
     result = contract.result_from(json.loads(path.read_bytes()), str(path))
     write_text(out / paths.RESULT, path.read_text())
     shown = {"val_iou": result.val_iou, "val_loss": result.val_loss, "test_iou": result.test_iou}
