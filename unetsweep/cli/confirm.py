@@ -127,7 +127,7 @@ def _spec(spec: "SweepSpec", points: Sequence[dict[str, Any]]) -> "SweepSpec":
 def _check_images(spec: "SweepSpec", parent: "SweepDir") -> None:
     """The same images, as they were."""
     from unetsweep.app.sweeps import with_images
-    from unetsweep.datasets.prepare import verify_pinned
+    from unetsweep.datasets.prepare import verify_pinned  # imports cv2
 
     if spec.trainer.command is None:
         verify_pinned(with_images(spec, parent).data)

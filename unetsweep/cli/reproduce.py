@@ -90,7 +90,7 @@ def _asked(root: Path, trial: int, data: Path | None) -> "tuple[TrialConfig, Res
 
 
 def _check_images(asked: "TrialConfig") -> None:
-    from unetsweep.datasets.prepare import verify_pinned
+    from unetsweep.datasets.prepare import verify_pinned  # imports cv2
 
     try:
         verify_pinned(asked.data)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unetsweep.core import paths
+from unetsweep.datasets.prepare import prepare
 from unetsweep.errors import ConfigError, TrainingError, UnetsweepError, UsageError
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ def command(config: Path, out: Path) -> None:
     if asked.trainer.command is not None:
         raise UsageError(f"{config}: trainer.command is set: run that program itself")
     asked = _going_on(asked, out, has_groups="groups" in (raw["data"].get("split") or {}))
-    from unetsweep.datasets.prepare import prepare
-
     dataset = prepare(asked.data)
     for warning in dataset.warnings:
         click.echo(f"warning: {warning}", err=True)
