@@ -201,7 +201,7 @@ def _other_size(eyes: Path) -> None:
             id="no data at all",
         ),
         pytest.param(_without_mask, ["mask"], id="an image without a mask"),
-        pytest.param(_corrupt, ["200 bytes", "no complete PNG"], id="a torn image"),
+        pytest.param(_corrupt, ["200 bytes", "not a complete PNG"], id="a torn image"),
         pytest.param(_other_size, ["64x64", "64x32"], id="a mask of another size"),
     ],
 )

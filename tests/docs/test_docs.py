@@ -21,7 +21,9 @@ from unetsweep.cli.main import COMMANDS, program
 from unetsweep.config.load import load, spec_from
 from unetsweep.config.names import PRUNER_WORDS, PRUNERS, SAMPLERS
 from unetsweep.config.slurm_keys import SlurmKeys
+from unetsweep.config.space import AXES
 from unetsweep.core import spec
+from unetsweep.core.space import Choices, Space
 from unetsweep.report.columns import COLUMNS, COSTS, EIGHT, columns_of
 
 SETTINGS = ROOT / "docs" / "settings.md"
@@ -160,7 +162,7 @@ def _settings() -> dict[str, str]:
         said |= dict(_flat(cls, f"{section}."))
     said |= dict(_flat(contract.TrainerConfig, "trainer.")) | dict(_flat(spec.StudySpec, "study."))
     del said["study.sampler_args"], said["study.pruner_args"]  # said within study.sampler and study.pruner
-    said |= {f"space.{field.name}": "required" for field in dataclasses.fields(spec.Space)}
+    said |= {f"space.{path}": "required" for path in AXES}
     plain = spec.Resources()
     for field in dataclasses.fields(SlurmKeys):
         value = f"{plain.time_min // 60}h" if field.name == "time" else getattr(plain, field.name)
@@ -219,7 +221,7 @@ def test_the_two_tables_of_the_readme_show_the_same_rows() -> None:
 
 def test_every_column_of_a_report_is_told_in_order() -> None:
     told = SETTINGS.read_text().partition("## The columns of a report")[2].partition("What trials cost")[0]
-    three = spec.Space(*(spec.Choices((1,)) for _ in range(3)))
+    three = Space.of(**dict.fromkeys(("epochs", "batch_size", "learning_rate"), Choices((1,))))
     other = SweepRecord("s", spec.SweepSpec("s", contract.DataConfig("/data", also_score_at=(0.0,)), three), ())
 
     assert re.findall(r"`(\w+)`", told.replace("`val_iou` less `test_iou`", "")) == list(COLUMNS)

@@ -150,9 +150,9 @@ def _spec(spec: SweepSpec, points: Sequence[dict[str, Any]]) -> SweepSpec:
 def _check_images(spec: SweepSpec, parent: SweepDir) -> None:
     """DataError if the images changed since the sweep pinned them."""
     if spec.trainer.command is None:
-        from unetsweep.datasets.manifest import divide  # imports numpy and cv2, which a dry run does not need
+        from unetsweep.datasets.prepare import verify_pinned  # imports numpy and cv2, which a dry run does not need
 
-        divide(with_images(spec, parent).data)
+        verify_pinned(with_images(spec, parent).data)
 
 
 def _write(spec: SweepSpec, parent: SweepDir, directory: SweepDir) -> None:

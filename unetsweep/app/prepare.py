@@ -26,7 +26,7 @@ from unetsweep.store.home import note_cluster
 from unetsweep.store.sweep_dir import SweepDir
 
 if TYPE_CHECKING:
-    from unetsweep.datasets.check import Checked
+    from unetsweep.datasets.prepare import PreparedDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     if directory.exists():
         spec = with_images(spec, directory)
     warnings: list[str] = []
-    images: Checked | None = None
+    images: PreparedDataset | None = None
     with _refusals(warnings, strict=strict):
         check_machine(spec, kind)
     with _refusals(warnings, strict=strict):
@@ -104,20 +104,22 @@ def check_machine(spec: SweepSpec, kind: str) -> None:
         )
 
 
-def _check_images(spec: SweepSpec, source: Path) -> "Checked | None":
+def _check_images(spec: SweepSpec, source: Path) -> "PreparedDataset | None":
     """Read all images and check them. None for a trainer command: it reads its own."""
     if spec.trainer.command is not None:
         return None
-    from unetsweep.datasets.check import check  # it imports numpy and cv2, which a trainer command does not need
+    from unetsweep.datasets import (
+        prepare as datasets,  # it imports numpy and cv2, which a trainer command does not need
+    )
 
-    checked = check(spec.data)
-    axis, count = spec.space.domain("batch_size"), checked.train
+    dataset = datasets.prepare(spec.data)
+    axis, count = spec.space.domain("batch_size"), dataset.training_images
     if largest(axis) > count:
         raise SpecError(str(source), [f"space.batch_size: found {largest(axis)}; there are {count} training images"])
-    problems = [one_value_problem(spec.model, size, count, checked.side) for size in whole_numbers(axis)]
+    problems = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
     if any(problems):
         raise SpecError(str(source), [f"space.batch_size: {problem}" for problem in problems if problem])
-    return checked
+    return dataset
 
 
 def _check_pruner(spec: SweepSpec) -> None:
@@ -128,7 +130,7 @@ def _check_pruner(spec: SweepSpec) -> None:
         pruner(spec)
 
 
-def _creation(spec: SweepSpec, directory: SweepDir, kind: str, images: "Checked | None") -> Callable[[], None]:
+def _creation(spec: SweepSpec, directory: SweepDir, kind: str, images: "PreparedDataset | None") -> Callable[[], None]:
     """The function that creates the sweep's directory."""
     text = as_yaml(spec, commit=_commit())
 
@@ -144,7 +146,7 @@ def _creation(spec: SweepSpec, directory: SweepDir, kind: str, images: "Checked 
 
 
 def _update(
-    spec: SweepSpec, directory: SweepDir, source: Path, images: "Checked | None"
+    spec: SweepSpec, directory: SweepDir, source: Path, images: "PreparedDataset | None"
 ) -> tuple[tuple[str, ...], Callable[[], None]]:
     """What has changed since the last submit, and the function that updates the sweep's directory.
 
@@ -180,9 +182,9 @@ def _update(
     return changed, write
 
 
-def _pins(images: "Checked | None") -> DataFile | None:
+def _pins(images: "PreparedDataset | None") -> DataFile | None:
     """What the sweep's directory keeps of its images."""
-    return None if images is None else DataFile(images.manifest, images.leak.parts(), images.val_groups)
+    return None if images is None else DataFile(images.manifest, images.leak.messages(), images.val_groups)
 
 
 def _commit() -> str | None:

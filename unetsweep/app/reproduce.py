@@ -13,7 +13,7 @@ from unetsweep.app.train import run_training
 from unetsweep.atomic import write_json, write_text
 from unetsweep.contract import Result, TrialConfig, config_from, config_id, dumps, encode, result_from
 from unetsweep.core import paths
-from unetsweep.datasets.manifest import divide
+from unetsweep.datasets.prepare import verify_pinned
 from unetsweep.errors import ConfigError, DataError, UsageError
 from unetsweep.store.trials import name_of, read_config, read_result
 
@@ -86,7 +86,7 @@ def _read_trial(root: Path, trial: int) -> tuple[TrialConfig, Result]:
 def _check_images(config: TrialConfig) -> None:
     """DataError if the images are not those that the trial was trained with."""
     try:
-        divide(config.data)
+        verify_pinned(config.data)
     except DataError as error:
         raise DataError(error.source, ["nothing was trained, because the images changed:", *error.problems]) from error
 

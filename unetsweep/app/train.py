@@ -9,7 +9,7 @@ from typing import Any
 from unetsweep.atomic import write_text
 from unetsweep.contract import Result, TrialConfig, config_from, dumps, encode, result_from
 from unetsweep.core import paths
-from unetsweep.datasets.check import check
+from unetsweep.datasets.prepare import prepare
 from unetsweep.errors import ConfigError, TrainingError, UnetsweepError, UsageError
 from unetsweep.worker import train_by_hand, train_ranks_by_hand
 
@@ -33,12 +33,12 @@ def train(config: Path, out: Path, warn: Callable[[str], None]) -> FinishedTrain
     if wanted.trainer.command is not None:
         raise UsageError(f"{config}: it sets trainer.command; run that program directly")
     wanted = _keep_split(wanted, out, has_groups="groups" in (raw["data"].get("split") or {}))
-    checked = check(wanted.data)
-    for warning in checked.warnings:
+    dataset = prepare(wanted.data)
+    for warning in dataset.warnings:
         warn(warning)
     milestone = out / paths.milestone(wanted.epochs)
     if not milestone.exists():
-        _train_into(replace(wanted, data=replace(wanted.data, manifest=checked.manifest)), out)
+        _train_into(replace(wanted, data=replace(wanted.data, manifest=dataset.manifest)), out)
     result = result_from(json.loads(milestone.read_bytes()), str(milestone))
     write_text(out / paths.RESULT, milestone.read_text())
     return FinishedTraining(result, out / paths.RESULT)

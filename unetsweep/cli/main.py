@@ -24,7 +24,7 @@ COMMANDS = {
     "reproduce": "Train a trial again, and check that the result is the same.",
     "train": "Train one config.json by hand.",
     "predict": "Segment images with a checkpoint.",
-    "data": "Make sample images, check a data set, or score the simplest method.",
+    "data": "Draw a sample dataset, check a dataset, or score the simplest method.",
     "doctor": "Check this machine and its cluster, and what that means for a sweep.",
     "sync": "Upload the experiment archives to Comet.",
     "exit-hook": "",
