@@ -365,3 +365,58 @@ def test_a_reconciliation_asked_for_during_a_repair_happens_after_it(sweep: Swee
     monkeypatch.setattr(use_case, "reconcile_sweep", lambda root, *_, **__: reconciliations.append(root))
     assert repair().output == "s: 0 repaired, 0 need your attention\n"
     assert (len(walks), reconciliations) == (1, [sweep.root])
+
+
+@pytest.mark.parametrize("name", ["claims", "milestones"])
+def test_a_file_in_the_place_of_a_run_s_folder_is_quarantined(sweep: SweepDir, name: str):
+    folder = sweep.root / "runs/0002" / name
+    shutil.rmtree(folder)
+    folder.write_text("")
+    assert sweep.look().runs[2].unreadable is not None
+    assert f"runs/0002/{name}: found a file, not a folder: quarantined as {name}.corrupt" in repair().output
+    assert sweep.look().runs[2].unreadable is None
+
+
+def test_a_folder_in_the_place_of_a_claim_is_kept_and_the_claim_rebuilt(sweep: SweepDir):
+    claim = sweep.root / "runs/0002/claims/1-0"
+    claim.unlink()
+    claim.mkdir()
+    (claim / "evidence").touch()
+    assert repair().exit_code == 0
+    assert json.loads(claim.read_bytes())["job_id"] == "3"
+    assert (claim.with_name("1-0.corrupt") / "evidence").exists()
+
+
+def test_progress_of_another_schema_is_removed_and_lines_with_nan_stay(sweep: SweepDir):
+    progress = sweep.root / "runs/0001/progress-1-0.jsonl"
+    good = progress.read_text() + '{"schema": 1, "epoch": 2, "val_iou": 0.4, "val_loss": NaN}\n'
+    progress.write_text(good + '{"schema": 9, "epoch": 3}\n')
+    assert sweep.look().runs[1].unreadable is not None
+    assert "1 corrupt line: removed" in repair().output
+    assert progress.read_text() == good
+    assert [point.epoch for point in sweep.progress(1)] == [1, 2]
+
+
+def test_a_submission_is_not_rebuilt_from_an_attempt_in_the_place_of_another(sweep: SweepDir):
+    first = sweep.root / "runs/0000/attempts/1.json"
+    token = json.loads(first.read_bytes())["token"]
+    shutil.copy(first, sweep.root / "runs/0002/attempts/1.json")
+    (sweep.root / f"submissions/{token}/intent.json").write_bytes(b"")
+    assert repair().exit_code == 0
+    assert sweep.intent(token)["elements"] == [[0, 1], [1, 1]]
+    assert repair().output == "s: 0 repaired, 0 need your attention\n"
+
+
+def test_a_corrupt_sweep_file_is_kept_and_counts_once(sweep: SweepDir):
+    (sweep.root / "sweep.yaml").write_text("name: [")
+    done = repair("--dry-run")
+    assert "would be quarantined as sweep.yaml.corrupt: needs your attention: run `unetsweep submit`" in done.output
+    assert done.output.endswith("s: 0 would be repaired, 1 needs your attention\n")
+    assert repair().output.endswith("s: 0 repaired, 1 needs your attention\n")
+    assert (sweep.root / "sweep.yaml.corrupt").read_text() == "name: ["
+
+
+def test_a_user_s_own_files_are_not_touched(sweep: SweepDir):
+    for name in ("runs/0001/notes.json", "runs/0001/milestones/mine.json", "trials/0001/notes.txt", "mine.json"):
+        (sweep.root / name).write_text("{")
+    assert repair().output == "s: 0 repaired, 0 need your attention\n"
