@@ -420,3 +420,14 @@ def test_a_user_s_own_files_are_not_touched(sweep: SweepDir):
     for name in ("runs/0001/notes.json", "runs/0001/milestones/mine.json", "trials/0001/notes.txt", "mine.json"):
         (sweep.root / name).write_text("{")
     assert repair().output == "s: 0 repaired, 0 need your attention\n"
+
+
+@pytest.mark.parametrize("name", ["runs", "runs/0002", "runs/0002/attempts"])
+def test_folders_on_another_disk_are_checked_and_other_links_are_not_followed(sweep: SweepDir, name: str):
+    elsewhere = sweep.root.with_name("elsewhere")
+    (sweep.root / name).rename(elsewhere)
+    (sweep.root / name).symlink_to(elsewhere)
+    (sweep.root / "runs/0001/loop").symlink_to(sweep.root)
+    (sweep.root / "runs/0002/attempts/1.json").write_text("{")
+    assert "runs/0002/attempts/1.json: " in repair().output
+    assert repair().output == "s: 0 repaired, 0 need your attention\n"

@@ -328,7 +328,7 @@ NOT_REPAIRED = {
 def test_repair_checks_every_json_file_that_is_documented() -> None:
     documented = [row[0] for row in rows(FILES) if row[0].endswith((".json", ".jsonl", ".ckpt"))]
     samples = {name: re.sub("|".join(PARTS), lambda letter: SAMPLES.get(letter[0], "1"), name) for name in documented}
-    patterns = [rule.regex() for rule in TABLE]
+    patterns = [rule.regex for rule in TABLE]
 
     unknown = {name for name, path in samples.items() if not any(each.fullmatch(path) for each in patterns)}
     assert unknown == NOT_REPAIRED

@@ -21,7 +21,6 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
     A file that is rebuilt or quarantined is kept as NAME.corrupt. The exit status is 1 if something needs your
     attention.
     """
-
     repair = repair_sweep(
         sweep,
         results,

@@ -33,10 +33,10 @@ LETTERS = {
     "TOKEN": "[^/]+",
     "NAME": "[^/]+",
     "HASH": "[0-9a-f]{12}",
-    "…": ".+",
+    "PATH": ".+",
     **dict.fromkeys(("JOB", *"KREPI"), r"\d+"),
 }
-"""What the capital letters of a pattern stand for, as in docs/files.md."""
+"""What the capital letters of a pattern stand for, as in docs/files.md (which writes `…` for PATH)."""
 _LETTER = re.compile("|".join(LETTERS))
 
 
@@ -164,21 +164,27 @@ class FileRule:
     required: bool = False
     """Whether it is damage if the file is missing: in the sweep, or (NNNN) for any of its trials."""
 
+    @property
     def regex(self) -> re.Pattern[str]:
-        parts = re.split(f"({_LETTER.pattern})", self.pattern)
-        return re.compile("".join(_group(part) if part in LETTERS else re.escape(part) for part in parts))
+        return re.compile(_translate(self.pattern, lambda letter: f"(?P<{letter}>{LETTERS[letter]})"))
+
+    @property
+    def folders(self) -> list[str]:
+        """Regular expressions of the folders that it is in."""
+        return [_translate(str(folder), LETTERS.__getitem__) for folder in Path(self.pattern).parents]
 
 
-def _group(letter: str) -> str:
-    return f"(?P<{letter}>{LETTERS[letter]})" if letter.isascii() else LETTERS[letter]  # "…" cannot name a group
+def _translate(pattern: str, letter: Callable[[str], str]) -> str:
+    parts = re.split(f"({_LETTER.pattern})", pattern)
+    return "".join(f"(?:{letter(part)})" if part in LETTERS else re.escape(part) for part in parts)
 
 
 def find_damage(sources: Sources, rows: Sequence[FileRule]) -> Iterator[Damage]:
     """Yield what is damaged, row by row. The caller repairs each one before it asks for the next, which may be
     rebuilt from the repaired file."""
-    regexes = [row.regex() for row in rows]
+    regexes, folders = [row.regex for row in rows], "|".join(folder for row in rows for folder in row.folders)
     found: list[dict[str, Mapping[str, str]]] = [{} for _ in rows]
-    for name in _names(sources.root):
+    for name in _names(sources.root, re.compile(folders)):
         at, match = next(((at, match) for at, each in enumerate(regexes) if (match := each.fullmatch(name))), (0, None))
         if match is not None:
             found[at][name] = match.groupdict()
@@ -190,12 +196,17 @@ def find_damage(sources: Sources, rows: Sequence[FileRule]) -> Iterator[Damage]:
                 yield Damage(name, problem, row.recover(file))
 
 
-def _names(root: Path) -> list[str]:
-    """Paths of all files and folders, relative to `root`."""
-    found = []
-    for folder, folders, files in os.walk(root):
-        below = os.path.relpath(folder, root)
-        found += [os.path.normpath(f"{below}/{name}") for name in (*folders, *files)]
+def _names(root: Path, known_folders: re.Pattern[str]) -> list[str]:
+    """Paths of all files and folders, relative to `root`. Links are followed only in the place of known folders: a
+    user may keep `runs` on another disk, and a user's own trainer may link to anything."""
+    found: list[str] = []
+    starts = ["."]
+    while starts:
+        for folder, folders, files in os.walk(root / starts.pop()):
+            below = os.path.relpath(folder, root)
+            names = [os.path.normpath(f"{below}/{name}") for name in (*folders, *files)]
+            starts += [name for name in names if known_folders.fullmatch(name) and os.path.islink(root / name)]
+            found += names
     return sorted(found)
 
 

@@ -319,7 +319,7 @@ def recover_last_checkpoint(file: SweepFile) -> Recovery:
     return quarantine(f"if a result is missing, the run starts from the beginning{lost}")(file)
 
 
-# ---- the table
+# ---- the table: path in the sweep's directory (letters as in docs/files.md), check, recovery
 
 NEXT_RECONCILER = quarantine("another reconciler job is submitted when one is needed")
 ASK_QUEUE = quarantine("the queue says how its job ended")
@@ -327,9 +327,9 @@ PUBLISH_AGAIN = quarantine("the training publishes it again, from its checkpoint
 
 TABLE = (
     FileRule("sweep.yaml", check_spec, recover_spec, required=True),
-    FileRule("….tmp", check_leftover, delete),
-    FileRule("….probe", check_leftover, delete),
-    FileRule("….stale", check_leftover, delete),
+    FileRule("PATH.tmp", check_leftover, delete),
+    FileRule("PATH.probe", check_leftover, delete),
+    FileRule("PATH.stale", check_leftover, delete),
     FileRule("submissions/TOKEN/intent.json", check_submission, recover_submission),
     FileRule("submissions/TOKEN/I.process.json", has(index=int, job_id=str), recover_process),
     FileRule("sweep.json", lambda file: check_about(read_json(file.path)), recover_sweep_json, required=True),
