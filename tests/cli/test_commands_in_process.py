@@ -136,7 +136,7 @@ PLACES = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("what", HOSTILE)
-def test_every_command_lives_with_what_a_trainer_wrote_and_repair_moves_it_aside(
+def test_every_command_lives_with_what_a_trainer_wrote_and_repair_quarantines_it(
     sweep: SweepDir, place: str, what: str, monkeypatch: pytest.MonkeyPatch
 ):
     sweep.intend([Element(0, 1, ((0, 8),))], None, "local")

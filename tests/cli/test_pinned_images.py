@@ -83,7 +83,7 @@ def test_each_config_holds_the_split_and_a_second_submit_holds_on_to_it(place: P
     assert "changed since the split was pinned: 03" in said.stderr
 
 
-def test_a_torn_split_is_written_anew_from_a_config(place: Place) -> None:
+def test_a_corrupt_split_is_rebuilt_from_a_config(place: Place) -> None:
     place.submit(written(place, LEAKY.replace("ALLOW", "true")))
     place.run("cancel", "s")
     path = place.folder / "results/s/data.json"
@@ -135,7 +135,7 @@ def test_a_sweep_of_an_older_version_learns_its_leak_and_keeps_its_groups(place:
     config = place.folder / "results/s/trials/0000/config.json"
     whole = config.read_text()
     config.unlink()
-    assert "written anew from trial.json and sweep.yaml" in place.run("repair", "s").stdout
+    assert "rebuilt from trial.json and sweep.yaml" in place.run("repair", "s").stdout
     assert contract.config_from(json.loads(config.read_text())) == contract.config_from(json.loads(whole))
 
 

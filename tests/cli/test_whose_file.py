@@ -66,7 +66,7 @@ def repaired(sweep: SweepDir) -> str:
 
 def test_before_anything_is_in_another_s_place_every_row_is_its_own(sweep: SweepDir) -> None:
     assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("complete", 0.7)]
-    assert "0 mended, 0 need you" in repaired(sweep)
+    assert "0 repaired, 0 need your attention" in repaired(sweep)
 
 
 @pytest.mark.parametrize("name", ["trial.json", "result.json"])
@@ -88,7 +88,7 @@ def test_swapped_results_of_two_runs_are_told_of_neither(sweep: SweepDir) -> Non
     unreadable = sweep.look().runs[2].unreadable
     assert unreadable is not None
     assert "runs/0002/milestones/8.json: found the result of another training" in unreadable
-    assert "moved aside" in repaired(sweep)
+    assert "quarantined as 8.json.corrupt" in repaired(sweep)
     assert sweep.look().runs[2].unreadable is None
     assert sweep.look().runs[2].milestones == {}
 

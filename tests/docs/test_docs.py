@@ -25,6 +25,7 @@ from unetsweep.config.space import AXES
 from unetsweep.core import spec
 from unetsweep.core.space import Choices, Space
 from unetsweep.report.columns import COLUMNS, COSTS, EIGHT, columns_of
+from unetsweep.store.repair_table import TABLE
 
 SETTINGS = ROOT / "docs" / "settings.md"
 FILES = ROOT / "docs" / "files.md"
@@ -240,6 +241,7 @@ PARTS = {
     "…": ".+",
     **dict.fromkeys("KREPIN", r"\d+"),
 }
+SAMPLES = {"NNNN": "0007", "TOKEN": "0f3a9c2e11d7", "HASH": "0f3a9c2e11d7", "…": "a/b"}
 ELSEWHERE = {
     "runs/NNNN/attempts/K.lost.json",
     "runs/NNNN/attempts/K.end.json",
@@ -313,6 +315,25 @@ def test_every_file_of_a_sweep_is_documented(place: Workplace) -> None:
         assert fitting, f"{file} is not in {FILES.name}"
         seen |= fitting
     assert set(patterns) - seen - ELSEWHERE == set(), "no sweep leaves these"
+
+
+NOT_REPAIRED = {
+    "trials/NNNN/result-K.json",
+    "runs/NNNN/result-K.json",
+    "runs/NNNN/result.json",
+    "code/HASH/code.json",
+    "report/results.json",
+}
+"""Kept for people, made again in any case, or the user's own."""
+
+
+def test_repair_checks_every_json_file_that_is_documented() -> None:
+    documented = [row[0] for row in rows(FILES) if row[0].endswith((".json", ".jsonl", ".ckpt"))]
+    samples = {name: re.sub("|".join(PARTS), lambda letter: SAMPLES.get(letter[0], "1"), name) for name in documented}
+    patterns = [rule.regex for rule in TABLE]
+
+    unknown = {name for name, path in samples.items() if not any(each.fullmatch(path) for each in patterns)}
+    assert unknown == NOT_REPAIRED
 
 
 def _files(sweep: Path) -> list[str]:

@@ -61,7 +61,7 @@ def read_attempts(root: Path, run: int, names: Collection[str], marks: Collectio
     return tuple(attempts)
 
 
-def read_intent(path: str, run: int, number: int) -> AttemptFile:
+def read_intent(path: Path | str, run: int, number: int) -> AttemptFile:
     """The attempt's first file; StateError where it is unreadable, or another attempt's: its job is not this run's."""
     intent = read_record(AttemptFile, path)  # a Path of each takes as long as reading it
     if (intent.run, intent.attempt) != (run, number):

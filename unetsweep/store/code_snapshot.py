@@ -76,13 +76,6 @@ def running(root: Path) -> Path | None:
     return folder if folder.parent == root.absolute() / paths.CODE else None
 
 
-def broken(root: Path) -> list[Path]:
-    """Copies that are not what their name says."""
-    folders = sorted((root / paths.CODE).glob("*")) if (root / paths.CODE).is_dir() else []
-    names = [folder for folder in folders if len(folder.name) == package.DIGITS and folder.name.isalnum()]
-    return [folder for folder in names if digest(sources(folder / "unetsweep")) != folder.name]
-
-
 def noted(root: Path) -> str:
     """Hash of the copy that new jobs run; empty: none."""
     try:
