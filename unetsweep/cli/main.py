@@ -96,7 +96,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _MACHINE_ERRORS:
             raise
-        place = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename else ""
         remedy = "free some space there" if error.errno in NO_ROOM else "fix that"
-        click.echo(f"unetsweep: {place}{error.strerror}; nothing is lost: {remedy} and run this again", err=True)
+        click.echo(f"unetsweep: {where}{error.strerror}; nothing is lost: {remedy} and run this again", err=True)
         sys.exit(1)

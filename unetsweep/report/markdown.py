@@ -18,7 +18,7 @@ _MARKUP = re.compile(r"[\\`*|<>\[\]~&]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 
 
 def render(view: View, base: str = "") -> str:
-    """The whole report; paths below the folder `base` are shown relative to it."""
+    """The whole report; paths below the folder `base` are written relative to it."""
     sweep = view.sweep
     parts = ["\n".join(_table(view)), escape(f"{data_line(sweep.spec)}."), escape(state_line(sweep.trials))]
     parts += [f"Warning: {escape(one_line(warning))}" for warning in sweep.warnings]

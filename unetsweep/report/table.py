@@ -11,7 +11,7 @@ _BEST, _WRONG, _HEAD, _END = "\x1b[1;32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
 
 def render(view: View, base: str = "", colour: bool = False) -> str:
-    """The whole report; paths below the folder `base` are shown relative to it."""
+    """The whole report; paths below the folder `base` are written relative to it."""
     lines = [*_table(view, colour), "", data_line(view.sweep.spec), state_line(view.sweep.trials)]
     lines += [f"warning: {one_line(warning)}" for warning in view.sweep.warnings]
     lines.append("")
