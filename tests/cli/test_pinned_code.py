@@ -77,7 +77,7 @@ def test_where_the_package_cannot_be_copied_the_jobs_run_the_installed_one(place
     place.wait_ended(1)
     shutil.rmtree(place.root() / "code")
     (place.root() / "code").touch()
-    assert "the jobs run the installed one" in place.submit(place.grid(2)).stderr
+    assert "so jobs run the installed one" in place.submit(place.grid(2)).stderr
     assert [result["state"] for result in place.wait_ended(2)] == ["complete"] * 2
 
 
