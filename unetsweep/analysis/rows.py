@@ -72,8 +72,6 @@ class SweepRecord:
     val_groups: Mapping[str, str] | None = None
     """Validation image -> the group (eye, child) that it shows; None: not known."""
     cost: Cost | None = None
-    idle_share: float | None = None
-    """Share of its places that stood empty while work was left; None: not read, or it sets no number of places."""
 
 
 _Rank = tuple[float, int, int]

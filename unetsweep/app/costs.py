@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def costed(record: "SweepRecord", directory: "SweepDir") -> "SweepRecord":
-    """The record with the cost of the sweep and of each trial, and the idle share of its places."""
+    """The record with the cost of the sweep and of each trial."""
     from unetsweep.store.timelines import read_timeline
 
     executor, now = directory.executor, time.time()
@@ -40,7 +40,7 @@ def costed(record: "SweepRecord", directory: "SweepDir") -> "SweepRecord":
     peaks = [peak for trial in trials if (peak := _peak(trial)) is not None]
     unread = len(timelines) - len(known)
     whole = replace(core.total(costs.values()), peak_memory_mb=max(peaks, default=None), unread_runs=unread)
-    return replace(record, trials=trials, cost=whole, idle_share=_idle(record, directory, now))
+    return replace(record, trials=trials, cost=whole)
 
 
 def _peak(trial: "TrialRecord") -> float | None:
@@ -60,23 +60,6 @@ def _accounts(executor: str, timelines: "dict[str, RunTimeline]") -> "tuple[Acco
 
     keys = [key for timeline in timelines.values() for some in timeline.jobs.values() for key in some]
     return accounts([job_id for _, job_id in keys])
-
-
-def _idle(record: "SweepRecord", directory: "SweepDir", now: float) -> float | None:
-    """The share of places that stood empty; None where the sweep sets no number of places."""
-    from unetsweep.app.sweeps import local_places
-    from unetsweep.core.idle import idle_share
-    from unetsweep.core.spec import trials_wanted
-    from unetsweep.store.spells import spells_and_ends
-
-    parallel = record.spec.run.parallel
-    if parallel is None and directory.executor == "local":
-        parallel = local_places(record.spec)
-    if parallel is None:
-        return None
-    spells, ends = spells_and_ends(directory.root, now)
-    shared = len(record.trials) - len({trial.run_dir for trial in record.trials})
-    return idle_share(parallel, trials_wanted(record.spec) - shared, spells, ends)
 
 
 def as_json(cost: "Cost | None") -> dict[str, Any] | None:

@@ -46,7 +46,6 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
         "scheduler_error": seen.scheduler_error,
         "counts": dict(tally),
         "paused": decided.paused,
-        "idle_share": record.idle_share,
         "cost": cost_json(record.cost),
         "trials": [row | {"cost": cost_json(trial.cost)} for row, trial in zip(rows, record.trials, strict=True)],
     }
@@ -61,8 +60,6 @@ def command(sweep: str | None, as_json: bool, results: Path) -> None:
         click.echo(f"the sweep has stopped by itself: {decided.paused}")
     if record.cost is not None and record.cost.attempts:
         click.echo(sentence(record.cost, gpus=bool(world.spec.slurm.gpus)))
-    if record.idle_share is not None:
-        click.echo(f"of its {world.spec.run.parallel} places {record.idle_share:.1%} stood empty while work was left")
     for row in rows:
         if row["state"] != "complete":
             click.echo(f"  {row['trial']:04d}  {row['state']:9s} {row['job_id'] or '-':>12s}  {row['reason']}")
