@@ -167,11 +167,11 @@ def print_reconciliations(trials: int) -> None:
         make_sweep(root, trials)
         print(f"made {trials} trials in {time.perf_counter() - begin:.0f} s", file=sys.stderr)
         study = JournalStudy(root / paths.STUDY)
-        study.fall_behind()
+        study.mark_stale()
         measure(root, trials, 0)  # writes the study's journal, as earlier reconciliations would have
         print_row("a reconciliation with nothing to do", trials, measure(root, trials, 0))
         print_row(f"a reconciliation that finds {ENDED} ended trials", trials, measure(root, trials, ENDED))
-        if study.is_behind():
+        if study.is_stale():
             os.utime(root / paths.STUDY, (0, 0))
             print_row("a reconciliation that exports the study's journal", trials, measure(root, trials, 0))
 

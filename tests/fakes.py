@@ -5,7 +5,7 @@ Rule 2: its jobs keep the worker's rules: the run comes from (token, index), the
         and who finds results, a later claim or an attempt given up, leaves.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -222,35 +222,35 @@ class FakeScheduler:
 
 @dataclass(slots=True)
 class FakeStudy:
-    """Proposes a grid, and keeps an index of what it was told, as far as it was told."""
+    """Proposes a grid, and keeps what was exported last."""
 
     told: dict[int, str | None] = field(default_factory=dict)
     """State word of each trial; None: it has not ended."""
-    owes: bool = False
+    stale: bool = False
     lags: bool = False
-    """It has so many trials that it is updated now and then."""
+    """It has so many trials that it is exported now and then."""
 
     def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
         taken = [trial["params"] for trial in trials]
         return [dict(point) for point in grid_points(spec.space) if point not in taken][:count]
 
-    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
+    def export(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]]) -> None:
         self.told = {each["trial"]: each["result"] and each["result"]["state"] for each in trials}
-        self.owes = False
+        self.stale = False
 
     def verdicts(
         self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
     ) -> Mapping[int, Verdict]:
         return verdicts(spec, [*others(), *asked])
 
-    def is_behind(self) -> bool:
-        return self.owes
+    def is_stale(self) -> bool:
+        return self.stale
 
-    def is_due(self) -> bool:
-        return self.owes and not self.lags
+    def is_export_due(self) -> bool:
+        return self.stale and not self.lags
 
-    def fall_behind(self) -> None:
-        self.owes = True
+    def mark_stale(self) -> None:
+        self.stale = True
 
 
 class Crash(BaseException):

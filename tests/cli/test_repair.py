@@ -22,7 +22,7 @@ from unetsweep.core import paths
 from unetsweep.core.actions import Element, Prune
 from unetsweep.core.spec import SweepSpec, grid_points
 from unetsweep.core.trials import trial_config
-from unetsweep.search.optuna_study import update_journal
+from unetsweep.search.journal import export
 from unetsweep.store import code_snapshot
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
@@ -88,7 +88,7 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     reconcilers.record(2, "9")
     reconcilers.mark_lost(1, "refused")
     append_line(made.root / "ledger.jsonl", {"action": "Submit"})
-    update_journal(made.root / "study.journal", spec, made.trials())
+    export(made.root / "study.journal", spec, made.trials())
     code_snapshot.pin(made.root)
     return made
 

@@ -1,7 +1,7 @@
 """One reconciliation's view of the world: the ports of core/ports and shell/world, each deed a place to die or to sleep
 at."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -294,19 +294,19 @@ class Study:
         start = max((trial["trial"] for trial in trials), default=-1) + 1
         return [self._world.point(number) for number in range(start, min(start + count, trials_wanted(spec)))]
 
-    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None: ...
+    def export(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]]) -> None: ...
 
     def verdicts(
         self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
     ) -> Mapping[int, Verdict]:
         return verdicts(spec, [*others(), *asked])
 
-    def fall_behind(self) -> None: ...
+    def mark_stale(self) -> None: ...
 
-    def is_behind(self) -> bool:
+    def is_stale(self) -> bool:
         return False
 
-    def is_due(self) -> bool:
+    def is_export_due(self) -> bool:
         return False
 
 

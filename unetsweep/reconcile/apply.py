@@ -31,25 +31,25 @@ def apply(actions: Sequence[Action], world: World, done: list[Action], told: Cal
     """Do all of it, in order; whether another look may find more to do."""
     more = False
     if any(isinstance(action, FinishTrial) for action in actions):
-        world.study.fall_behind()
+        world.study.mark_stale()
     for action in actions:
-        if isinstance(action, Cancel) and action.reconciler is not None and world.study.is_behind():
-            update_study(world)  # while there is still somebody who would reconcile next
+        if isinstance(action, Cancel) and action.reconciler is not None and world.study.is_stale():
+            export_journal(world)  # while there is still somebody who would reconcile next
         moved, more_of_it = _do(action, world)
         more |= more_of_it
         if moved:
             done.append(action)
             world.directory.note(action=type(action).__name__, **_words(action))
             told(action)
-    if world.study.is_due():  # by what was done now, or by a reconciliation that died
-        update_study(world)
+    if world.study.is_export_due():  # by what was done now, or by a reconciliation that died
+        export_journal(world)
     return more
 
 
-def update_study(world: World) -> None:
-    """The study is an index: that it cannot be written now stops no sweep, and the next reconciliation tries again."""
+def export_journal(world: World) -> None:
+    """Export the study's journal. A failure stops no sweep: it is logged, and the next reconciliation tries again."""
     try:
-        world.study.update(world.spec, _known(world.directory.trials()))
+        world.study.export(world.spec, _known(world.directory.trials()))
     except Exception as error:
         world.directory.note(action="study", trouble=f"{type(error).__name__}: {error}")
 

@@ -1,6 +1,6 @@
 """What a reconciliation needs, bundled: a sweep, its directory, its scheduler, its study, the time."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -15,11 +15,11 @@ from unetsweep.core.spec import SweepSpec
 
 
 class Study(Protocol):
-    """Proposes points, and keeps an index of the trials."""
+    """Proposes points, decides which trainings are pruned, and exports the trials to a journal for other tools."""
 
     def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]: ...
-    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
-        """Add and tell all that it does not know; then it is not behind any more."""
+    def export(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]]) -> None:
+        """Bring the journal up to date; it is not stale any more."""
         ...
 
     def verdicts(
@@ -29,13 +29,13 @@ class Study(Protocol):
         when there is something new."""
         ...
 
-    def fall_behind(self) -> None:
-        """Trials are about to change: whoever reconciles next sees to the update, should this one die."""
+    def mark_stale(self) -> None:
+        """Note that trials are about to end: should this reconciliation die, the next one exports the journal."""
         ...
 
-    def is_behind(self) -> bool: ...
-    def is_due(self) -> bool:
-        """Whether it is behind, and by more than an update costs."""
+    def is_stale(self) -> bool: ...
+    def is_export_due(self) -> bool:
+        """Return whether the journal is stale, and an export costs little compared with its age."""
         ...
 
 

@@ -13,7 +13,7 @@ from unetsweep.core.plan import Plan, plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.reconciler_job import is_unsure
 from unetsweep.errors import SchedulerError
-from unetsweep.reconcile.apply import apply, update_study
+from unetsweep.reconcile.apply import apply, export_journal
 from unetsweep.reconcile.context import World
 from unetsweep.reconcile.pruning import with_stops
 
@@ -151,8 +151,8 @@ def reconcile(world: World, *, force: bool = False, told: Callable[[Action], Non
                 capacity, submit_room=0
             )  # it takes no more; what there is may still want its reconciler job
         files = world.directory.look()
-    if (world.interactive or not outcome.seen.trials) and world.study.is_behind():
-        update_study(world)  # at the end, and for a person
+    if (world.interactive or not outcome.seen.trials) and world.study.is_stale():
+        export_journal(world)  # at the end, and for a person
     outcome.unsure = is_unsure(outcome.seen.reconciler, capacity, asked)
     return outcome
 

@@ -1,34 +1,29 @@
-"""Whether the study's journal can be read; it is an index, so it may be made anew at any time."""
+"""Check that the study's journal can be read; it is an export of the trials, so it can always be made anew."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
 from unetsweep.core.spec import SweepSpec
-from unetsweep.search.optuna_study import update_journal
+from unetsweep.search.journal import load, make_anew
 from unetsweep.store.repairs import Finding, is_corrupt
 
 
 def findings(path: Path, spec: SweepSpec, trials: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """What is wrong with the journal, if it is there."""
-    why = _trouble(path, spec.name) if path.exists() else None
-    if why is None:
+    """Return what is wrong with the journal; nothing where there is none."""
+    problem = _find_problem(path, spec.name) if path.exists() else None
+    if problem is None:
         return []
-    return [Finding(path, why, "made anew from the trials", lambda: update_journal(path, spec, trials))]
+    return [Finding(path, problem, "made anew from the trials", lambda: make_anew(path, spec, trials))]
 
 
-def _trouble(path: Path, name: str) -> str | None:
+def _find_problem(path: Path, name: str) -> str | None:
     content = path.read_bytes()
     corrupt = sum(is_corrupt(line) for line in content.splitlines())
     if corrupt or not content.endswith(b"\n"):
-        return f"{corrupt} torn lines"
+        return f"{corrupt} corrupt lines" if corrupt else "its last line has no end"
     try:
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
-        optuna.load_study(study_name=name, storage=storage)
-    except Exception as error:  # whatever its bytes happen to mean
-        return f"not readable ({type(error).__name__}: {error})"
+        load(path, name)
+    except Exception as error:  # whatever Optuna makes of its bytes
+        return f"Optuna cannot read it ({type(error).__name__}: {error})"
     return None
