@@ -25,7 +25,7 @@ COMMANDS = {
     "train": "Train one config.json by hand.",
     "predict": "Draw a checkpoint's masks for images.",
     "data": "Make sample images; check a set; measure the simplest baseline.",
-    "doctor": "Try what works here, and say what it means for a sweep.",
+    "doctor": "Check this machine, its cluster and the results folder.",
     "sync": "Upload the offline experiment archives to Comet.",
     "exit-hook": "",
     "periodic": "",
