@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetsweep.config.profiles import Folders, resources_from
 from unetsweep.core.spec import Resources
 from unetsweep.doctor.advice import advise
 from unetsweep.doctor.disk import disk_facts, workspace
@@ -16,7 +17,7 @@ from unetsweep.doctor.payload import reachable
 from unetsweep.doctor.probe_job import run
 from unetsweep.doctor.rules import Check, Fact, Row, Verdict, judge, run_probe
 from unetsweep.doctor.slurm import slurm_facts
-from unetsweep.errors import SchedulerError
+from unetsweep.errors import Problem, SchedulerError, SpecError
 from unetsweep.schedulers.local.local_jobs import devices
 
 
@@ -30,15 +31,16 @@ class Conclusion:
 
 
 def examine(
-    results: Path, resources: Resources, job_timeout: float | None, notify: Callable[[str], None]
+    results: Path, profile: str | None, job_timeout: float | None, *, notify: Callable[[str], None]
 ) -> Generator[Row, None, Conclusion]:
     """Yield a row for each check as it is done, and return what they mean.
 
     `job_timeout` is how many seconds to wait for the test job; None: submit none. All that the checks make is cancelled
-    and removed when the generator ends, fails or is closed.
+    and removed when the generator ends, fails or is closed. SpecError: the profile cannot be used.
     """
     facts = []
     is_broken = False
+    resources = _resources(profile)
     with contextlib.closing(_facts(results, resources, job_timeout, notify)) as probes:
         for fact in probes:
             row = judge(fact)
@@ -46,6 +48,14 @@ def examine(
             is_broken |= row.verdict is Verdict.BROKEN
             yield row
     return Conclusion(is_broken, advise(facts, resources.profile))
+
+
+def _resources(profile: str | None) -> Resources:
+    problems: list[Problem] = []
+    resources = resources_from({}, Folders(Path.cwd(), Path.home()), problems, profile)
+    if problems:
+        raise SpecError("--profile", [Problem(problem.message) for problem in problems])
+    return resources
 
 
 def _facts(

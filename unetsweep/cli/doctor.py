@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,7 @@ from pathlib import Path
 import click
 
 from unetsweep.app.doctor import Conclusion, examine
-from unetsweep.config.profiles import Folders, resources_from
-from unetsweep.core.spec import Resources
 from unetsweep.doctor.rules import Row
-from unetsweep.errors import Problem, SpecError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130  # as a shell reports Ctrl-C
@@ -37,23 +34,21 @@ def command(results: Path, profile: str | None, as_json: bool, no_job: bool, tim
     Everything it makes is cancelled and removed again, also after Ctrl-C. The exit status is 1 if something is broken
     that no sweep can do without.
     """
-    resources = _resources(profile)
     for number in SIGNALS:
         signal.signal(number, _interrupt)
-    job_timeout = None if no_job else timeout
+    examination = examine(results, profile, None if no_job else timeout, notify=partial(click.echo, err=True))
     try:
-        with contextlib.closing(examine(results, resources, job_timeout, partial(click.echo, err=True))) as rows:
-            page, conclusion = _follow(rows, None if as_json else _print)
+        with contextlib.closing(examination):
+            rows, conclusion = _print_rows(examination, as_json)
     except KeyboardInterrupt:
         click.echo("interrupted; what doctor made is cancelled and removed", err=True)
         sys.exit(INTERRUPTED)
-    advice, broken = conclusion.advice, conclusion.is_broken
     if as_json:
-        rows_json = [asdict(row) | {"verdict": row.verdict.value} for row in page]
-        click.echo(json.dumps({"rows": rows_json, "advice": advice, "broken": broken}, indent=1))
+        every = [asdict(row) | {"verdict": row.verdict.value} for row in rows]
+        click.echo(json.dumps({"rows": every, "advice": conclusion.advice, "broken": conclusion.is_broken}, indent=1))
     else:
-        click.echo("\nwhat this means for a sweep\n" + "\n".join(f"  {line}" for line in advice))
-    sys.exit(1 if broken else 0)
+        click.echo("\nwhat this means for a sweep\n" + "\n".join(f"  {line}" for line in conclusion.advice))
+    sys.exit(1 if conclusion.is_broken else 0)
 
 
 def _interrupt(*_: object) -> None:
@@ -63,36 +58,22 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _resources(profile: str | None) -> Resources:
-    problems: list[Problem] = []
-    resources = resources_from({}, Folders(Path.cwd(), Path.home()), problems, profile)
-    if problems:
-        raise SpecError("--profile", [Problem(problem.message) for problem in problems])
-    return resources
-
-
-def _follow(
-    examination: Generator[Row, None, Conclusion], show: Callable[[Row, Row | None], None] | None
-) -> tuple[list[Row], Conclusion]:
-    """Show each row as it comes, with the row before it; return all of them and what they mean."""
+def _print_rows(examination: Generator[Row, None, Conclusion], as_json: bool) -> tuple[list[Row], Conclusion]:
+    """Print each row as it comes, unless the page is JSON; return all of them and what they mean."""
     rows: list[Row] = []
     while True:
         try:
             row = next(examination)
         except StopIteration as end:
             return rows, end.value
-        if show:
-            show(row, rows[-1] if rows else None)
+        if not as_json:
+            if not rows or rows[-1].section != row.section:
+                click.echo("\n" * bool(rows) + row.section)
+            _print(f"  {row.verdict.value:8s} {row.name:22s} ", row.finding)
+            if row.meaning:
+                _print(f"{'':34s}-> ", row.meaning)
         rows.append(row)
 
 
-def _print(row: Row, before: Row | None) -> None:
-    if before is None or row.section != before.section:
-        click.echo(("" if before is None else "\n") + row.section)
-    _wrap(f"  {row.verdict.value:8s} {row.name:22s} ", row.finding)
-    if row.meaning:
-        _wrap(f"{'':34s}-> ", row.meaning)
-
-
-def _wrap(head: str, text: str) -> None:
+def _print(head: str, text: str) -> None:
     click.echo(textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * 37, break_long_words=False))
