@@ -288,22 +288,21 @@ def test_partitions_are_judged_by_what_the_profile_names():
     assert (gone.verdict, "'gpus' does not exist" in gone.meaning) == (BROKEN, True)
 
 
-def test_the_profile_is_told_what_fits_the_cluster():
+def test_the_advice_names_what_to_change_in_the_profile():
     rows = parse_partitions(PARTITIONS)
     lines = advise([Fact(Check.PARTITIONS, Partitions(rows, "gpus", 60))], "x")
     assert "in the profile x: partition: gpu    # one of gpu, cpu" in lines
     facts = [
         Fact(Check.PARTITIONS, Partitions(rows, "gpu", 1441)),
-        Fact(Check.JOB_REQUEUE, False),
         Fact(Check.PYTHON, "/opt/python: cannot be run"),
     ]
     lines = [line for line in advise(facts, "x") if "profile" in line]
-    assert [line.split(": ")[1] for line in lines] == ["time", "sbatch", "python"]
+    assert [line.split(": ")[1] for line in lines] == ["time", "python"]
     assert "at most 1-00:00:00" in lines[0]
     assert "in the profile x: nothing to change" in advise([Fact(Check.PARTITIONS, Partitions(rows, "gpu", 60))], "x")
 
 
-def test_a_job_of_which_nothing_came_says_that_the_folder_is_not_seen():
+def test_a_job_that_leaves_no_file_means_that_nodes_do_not_see_the_folder():
     job = Job("7", "0f3a9c2e11d7", 0, JobState.ENDED, "FAILED")
     (fact,) = node_facts(JobReport(job=job), Resources(), 300, 0.0)
     judged = judge(fact)
@@ -333,7 +332,7 @@ def test_times_of_a_node_are_corrected_by_the_file_server_s_clock():
     assert known[Check.FILE_DELAY] == pytest.approx(2.5)
 
 
-def test_a_refused_sbatch_of_a_node_recommends_watch_in_its_words():
+def test_an_sbatch_that_a_node_refuses_recommends_watch_with_its_message():
     report = JobReport(starts=1, answers={"NODE_SBATCH": "sbatch: error: Access/permission denied"})
     lines = advise(node_facts(report, Resources(), 300, 0.0), "default")
     assert any("driver: cli" in line and "Access/permission denied" in line for line in lines)
@@ -343,7 +342,7 @@ def test_a_refused_sbatch_of_a_node_recommends_watch_in_its_words():
     "answer",
     [{"error": "timed out"}, "sbatch: error: QOSMaxSubmitJobPerUserLimit", "no answer within 30 s"],
 )
-def test_an_sbatch_that_was_not_refused_for_its_node_recommends_nothing(answer: object):
+def test_an_sbatch_that_fails_for_another_reason_recommends_nothing(answer: object):
     lines = advise(node_facts(JobReport(starts=1, answers={"NODE_SBATCH": answer}), Resources(), 300, 0.0), "default")
     assert not any("driver: cli" in line or "driver: jobs" in line for line in lines)
 
@@ -372,7 +371,7 @@ def test_a_file_system_without_hard_links_is_found_out(tmp_path: Path, monkeypat
     assert not disk.has_hard_links(tmp_path)
 
 
-def test_the_workspace_is_private_and_goes_also_where_something_fails(tmp_path: Path):
+def test_the_workspace_is_private_and_is_removed_also_where_something_fails(tmp_path: Path):
     def interrupted() -> None:
         with disk.workspace(tmp_path / "a" / "b", "token") as folder:
             assert folder.stat().st_mode & 0o777 == 0o700

@@ -54,8 +54,6 @@ def _profile(known: Known) -> Iterator[str]:
         yield f"partition: {names[0]}    # one of {', '.join(names)}"
     if partitions and partitions.are_too_short():
         yield f"time: …    # at most {partitions.chosen().max_time}"
-    if known.get(Check.JOB_REQUEUE) is False:
-        yield "sbatch: {requeue: true}    # else SLURM restarts no job of a sweep"
     if known.get(Check.PYTHON):
         yield "python: …    # an interpreter that the nodes have, with unetsweep installed"
 

@@ -196,10 +196,7 @@ class Check(Enum):
     ACCOUNTING = "accounting", "accounting", _accounting
     ARRAYS = _LIMITS, "MaxArraySize", _arrays
     JOB_REQUEUE = _LIMITS, "JobRequeue", _holds(
-        "1: SLURM requeues jobs",
-        "0: SLURM requeues no job",
-        f"set `sbatch: {{requeue: true}}` in the profile; without it {_RESUBMITS}",
-        LIMITED,
+        "1: SLURM requeues jobs", "0: SLURM requeues no job", f"after a node failure {_RESUBMITS}", LIMITED
     )
     PREEMPT_MODE = _LIMITS, "PreemptMode", _preempt_mode
     SUBMIT_LIMIT = _LIMITS, "your submit limit", _submit_limit
