@@ -19,7 +19,7 @@ from unetsweep import contract
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.cli.main import COMMANDS, program
 from unetsweep.config.load import load, spec_from
-from unetsweep.config.names import PRUNER_WORDS, PRUNERS, SAMPLERS
+from unetsweep.config.names import OUR_PRUNERS, PRUNERS, SAMPLERS
 from unetsweep.config.slurm_keys import SlurmKeys
 from unetsweep.core import spec
 from unetsweep.report.columns import COLUMNS, COSTS, EIGHT, columns_of
@@ -192,7 +192,7 @@ def _shown(value: Any) -> str:
 def test_the_names_that_a_user_may_type_are_there() -> None:
     settings, readme = SETTINGS.read_text(), (ROOT / "README.md").read_text()
 
-    assert all(f"`{name}`" in settings for name in (*SAMPLERS, *PRUNERS, *PRUNER_WORDS))
+    assert all(f"`{name}`" in settings for name in (*SAMPLERS, *PRUNERS, *OUR_PRUNERS))
     assert all(f"`unetsweep {name}" in readme for name, line in COMMANDS.items() if line)
 
 
@@ -238,7 +238,7 @@ PARTS = {
     "…": ".+",
     **dict.fromkeys("KREPIN", r"\d+"),
 }
-ELSEWHERE = {
+UNSUPPORTED_SAMPLERS = {
     "runs/NNNN/attempts/K.lost.json",
     "runs/NNNN/attempts/K.end.json",
     "runs/NNNN/attempts/K.retries-reset.json",
@@ -309,7 +309,7 @@ def test_every_file_of_a_sweep_is_documented(place: Workplace) -> None:
         fitting = {name for name, pattern in patterns.items() if pattern.fullmatch(file)}
         assert fitting, f"{file} is not in {FILES.name}"
         seen |= fitting
-    assert set(patterns) - seen - ELSEWHERE == set(), "no sweep leaves these"
+    assert set(patterns) - seen - UNSUPPORTED_SAMPLERS == set(), "no sweep leaves these"
 
 
 def _files(sweep: Path) -> list[str]:

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unetsweep.config.decoded import unknown_keys
-from unetsweep.config.yaml12 import joined
 from unetsweep.core.spec import Axis, Choices, Range, Space
+from unetsweep.decode import joined, unknown_keys
 from unetsweep.errors import Problem
 
 AXES = ("epochs", "batch_size", "learning_rate")

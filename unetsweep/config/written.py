@@ -1,29 +1,29 @@
-"""A sweep with every default written out: the `sweep.yaml` of its directory."""
+"""Write a sweep with every default filled in: the `sweep.yaml` of its directory."""
 
 from typing import Any
 
 from unetsweep import __version__
 from unetsweep.config.units import time_text
-from unetsweep.config.yaml12 import written
+from unetsweep.config.yaml12 import dump
 from unetsweep.contract import encode
 from unetsweep.core.spec import Axis, Choices, SweepSpec
 
 
 def as_yaml(spec: SweepSpec, *, commit: str | None = None) -> str:
-    """The spec as YAML that `load` reads back equal, whatever the profiles say by then.
+    """Return the spec as YAML that `load` reads back equal, whatever the profiles contain by then.
 
-    `commit` is the code's, for the header.
+    `commit` of the code goes into the header.
     """
     code = f", code {commit}" if commit else ""
     header = f"# {spec.name} as it was submitted, every default written out; unetsweep {__version__}{code}\n"
-    return header + written(tree(spec))
+    return header + dump(tree(spec))
 
 
 def tree(spec: SweepSpec) -> dict[str, Any]:
-    """The spec in the keys of the YAML file."""
+    """Return the spec under the keys of the YAML file."""
     study = encode(spec.study)
-    sampler = _named(spec.study.sampler, study.pop("sampler_args"))
-    pruner = _named(spec.study.pruner, study.pop("pruner_args"))
+    sampler = _with_arguments(spec.study.sampler, study.pop("sampler_args"))
+    pruner = _with_arguments(spec.study.pruner, study.pop("pruner_args"))
     slurm = encode(spec.slurm)
     slurm["setup"] = list(spec.slurm.setup)
     return {
@@ -40,11 +40,12 @@ def tree(spec: SweepSpec) -> dict[str, Any]:
     }
 
 
-def _named(name: str | None, arguments: dict[str, Any]) -> Any:
+def _with_arguments(name: str | None, arguments: dict[str, Any]) -> Any:
     return {"name": name, **arguments} if arguments else name
 
 
 def axis_tree(axis: Axis) -> Any:
+    """Return an axis as it is written in YAML."""
     if isinstance(axis, Choices):
         return list(axis.values)
     return {"low": axis.low, "high": axis.high, "log": axis.log, "step": axis.step}
