@@ -81,9 +81,8 @@ def _sampler(raw: object, problems: list[Problem], at: str) -> tuple[str, dict[s
     if name in SHORT_NAMES or name in SAMPLERS:
         problems += _sampler_argument_problems(name, arguments, at)
     else:
-        problems.append(
-            Problem(f"found {name!r}; {UNSUPPORTED_SAMPLERS.get(name) or _suggest(name, SHORT_NAMES, SAMPLERS)}", at)
-        )
+        instead = UNSUPPORTED_SAMPLERS.get(name) or _suggest(name, SHORT_NAMES, SAMPLERS)
+        problems.append(Problem(f"found {name!r}; {instead}", at))
     return name, arguments
 
 
