@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -150,46 +150,31 @@ def dumps(value: Any) -> str:
 
 
 def config_id(config: TrialConfig) -> str:
-    """The same for two configs exactly when they ask for the same training."""
-    return _digest(_told_apart(config))
+    """A digest that two configs share exactly when they ask for the same training."""
+    return _digest(_training_fields(config))
 
 
 def run_key(config: TrialConfig) -> str:
-    """The same for two configs that one training could serve, up to the larger `epochs`."""
-    return next(_run_keys(config))
+    """A digest that two configs share when one training can serve both, up to the larger `epochs`."""
+    fields = _training_fields(config)
+    del fields["epochs"]
+    fields["data"]["split"].pop("allow_leak", None)  # it permits a split and changes nothing in the training
+    return _digest(fields)
 
 
-def run_keys(config: TrialConfig) -> tuple[str, ...]:
-    """`run_key`, then what a training may be called in files of older versions.
-
-    These knew no `manifest`, and took `allow_leak: true`, which changes no training, for another one. Only
-    where the images are the same too, a training of such a name is this one.
-    """
-    return tuple(dict.fromkeys(_run_keys(config)))
-
-
-def _run_keys(config: TrialConfig) -> Iterator[str]:
-    fields = {name: value for name, value in _told_apart(config).items() if name != "epochs"}
-    data = {name: value for name, value in fields["data"].items() if name != "manifest"}
-    split = {name: value for name, value in data["split"].items() if name != "allow_leak"}
-    pinned = {name: value for name, value in fields["data"].items() if name == "manifest"}
-    for leak in ({}, {"allow_leak": True}):
-        for kept in (pinned, {}):
-            yield _digest({**fields, "data": {**data, **kept, "split": {**split, **leak}}})
-
-
-_LATER = (
+_OMITTED_AT_DEFAULT: tuple[tuple[str, str, object], ...] = (
     ("data", "also_score_at", ()),
     ("data", "manifest", None),
     ("trainer", "score_test", True),
     ("model", "dropout", 0.0),
 )
-"""Fields that came after the first version: left at their default they make no other digest of an older config."""
+"""Fields that enter the digests only where they differ from their default: digests on disk depend on this list."""
 
 
-def _told_apart(config: TrialConfig) -> dict[str, Any]:
+def _training_fields(config: TrialConfig) -> dict[str, Any]:
+    """The fields of a config that enter its digests."""
     fields: dict[str, Any] = encode(config)
-    for section, name, default in _LATER:
+    for section, name, default in _OMITTED_AT_DEFAULT:
         if fields[section][name] == default:
             del fields[section][name]
     if not fields["data"]["split"]["allow_leak"]:

@@ -1,7 +1,6 @@
 """What a training refuses before it begins, or before it goes on."""
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,22 +37,19 @@ def test_changed_images_are_not_trained_on(tmp_path: Path) -> None:
         train(scenes.config(images, epochs=2), out)
 
 
-def test_a_training_of_an_older_version_goes_on_where_the_images_are_the_same(tmp_path: Path) -> None:
-    images = scenes.write_images(tmp_path / "set")
-    older = scenes.config(images, epochs=1)
-    out = scenes.trained(tmp_path / "out", older)  # without the split by name, as older versions did
-    (tmp_path / "other").mkdir()
-    for part in ("milestones", "checkpoints"):
-        shutil.copytree(out / part, tmp_path / "other" / part)
-    manifest = pin(**divide(older.data))
-    split = replace(older.data.split, allow_leak=True)
+def test_allowing_a_leak_resumes_the_training_and_another_split_is_another_training(tmp_path: Path) -> None:
+    plain = scenes.config(scenes.write_images(tmp_path / "set"), epochs=1)
+    manifest = pin(**divide(plain.data))
+    pinned = replace(plain, data=replace(plain.data, manifest=manifest))
+    out = scenes.trained(tmp_path / "out", pinned)
 
-    pinned = replace(older, epochs=2, data=replace(older.data, manifest=manifest, split=split))
-    assert scenes.progress(scenes.trained(out, pinned)).keys() == {1, 2}
+    leaky = replace(pinned.data, split=replace(plain.data.split, allow_leak=True))
+    assert scenes.progress(scenes.trained(out, replace(pinned, epochs=2, data=leaky))).keys() == {1, 2}
 
     fewer = {**manifest, "train": dict(list(manifest["train"].items())[1:])}
-    with pytest.raises(TrainingError, match="trained on other images"):
-        train(replace(pinned, data=replace(pinned.data, manifest=fewer)), tmp_path / "other")
+    for other in (plain.data, replace(plain.data, manifest=fewer)):
+        with pytest.raises(TrainingError, match="is of another config"):
+            train(replace(pinned, epochs=3, data=other), out)
 
 
 def test_the_code_of_a_result_is_that_which_began(root: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ Rule 2: the last, partial batch is kept, and every image counts exactly once an 
 Rule 3: images are decoded once; batches stay uint8 until they are on the device.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,13 +71,6 @@ def read(config: TrialConfig) -> TrialImages:
         found = "null, and the training images have sizes " + ", ".join(f"{w}x{h}" for w, h in sizes[:4])
         raise DataError(str(root), [Problem(f"{found}; set one size, so that they fit in a batch", "data.image_size")])
     return TrialImages(images["train"], images["val"], images["test"], manifest(**images))
-
-
-def older_digests(config: TrialConfig) -> Iterator[str]:
-    """What the digest of the same images was in older versions, which read test images that nobody scores."""
-    if not config.trainer.score_test:
-        scored = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, score_test=True))
-        yield str(read(scored).manifest["sha256"])
 
 
 def steps(count: int, batch: int, seed: int, epoch: int) -> list[list[int]]:

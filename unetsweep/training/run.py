@@ -21,7 +21,7 @@ import pytorch_lightning as pl
 import torch
 
 from unetsweep import package
-from unetsweep.contract import TrialConfig, config_problems, one_value_problem, run_keys
+from unetsweep.contract import TrialConfig, config_problems, one_value_problem, run_key
 from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
 from unetsweep.training import comet, data
 from unetsweep.training.callbacks import EpochEnds, StepSeed, epochs_done
@@ -164,15 +164,15 @@ def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: T
     """How far the run is. Raises TrainingError where what lies in `out` is another training."""
     # A schedule that looks at the total makes every total another training.
     total = f":{config.epochs}" if config.trainer.schedule == "cosine" else ""
-    key, *older = (key + total for key in run_keys(config))
+    key = run_key(config) + total
     fresh = TrainingState(key, str(images.manifest.get("sha256", "")))
     sweep = name.rpartition("/")[0]
     found = read_training_state(out, *([f"run `unetsweep repair {sweep}`"] if sweep else []))
     if found is None:
         return fresh
-    if found.key not in (key, *older):
+    if found.key != key:
         raise TrainingError(f"{out / LAST} is of another config; give this one a folder of its own, or remove that one")
-    if found.images != fresh.images and found.images not in data.older_digests(config):
+    if found.images != fresh.images:
         raise TrainingError(f"{out / LAST} was trained on other images than {config.data.root} holds now; train anew")
     passed = [e for e in wanted if e <= found.epoch and e not in found.reached and not is_published(out, e)]
     if passed:
