@@ -29,7 +29,7 @@ def test_what_can_be_used_has_no_problems(value: object) -> None:
         (["VerticalFlip", {"Affine": {"rotat": 3}}], "augment[1]: Affine has no argument 'rotat'; did you mean"),
         ([{"Affine": {"rotate": "x"}}], "Affine: rotate"),
         ([{"RandomCrop": {"width": 8}}], "RandomCrop: height: Field required"),
-        (["Normalize"], "Normalize does not leave a uint8 image"),
+        (["Normalize"], "Normalize does not return a uint8 image"),
         ([["HorizontalFlip"]], "a name or {Name: {argument: value}} is expected"),
         (["Compose"], "albumentations has no 'Compose'"),
     ],

@@ -97,7 +97,7 @@ def test_a_test_loss_that_is_not_finite_is_null_and_loses_no_result(loss: float)
     def scores(of: float) -> Scores:
         return Scores(("a", "b"), np.array([[1, 1, 1, of, 4], [1, 1, 1, 2, 4]]), np.zeros((2, 0, 3)))
 
-    result = Scored(scores(1.0), scores(loss), "w").told_in(Result(val_iou=0.5), ())
+    result = Scored(scores(1.0), scores(loss), "w").add_to(Result(val_iou=0.5), ())
     row = json.loads(dumps(encode(result)))
     assert (row["test_iou"], row["test_loss"]) == (1 / 3, None)
     assert [image["loss"] for image in row["test_per_image"]] == [None, 0.5]

@@ -73,7 +73,7 @@ def background_counted() -> Iterator[None]:
 @contextlib.contextmanager
 def half_as_a_logit() -> Iterator[None]:
     """0.5 is where a probability is cut, not a logit."""
-    with mock.patch.object(evaluate, "CUT", 0.5):
+    with mock.patch.object(evaluate, "THRESHOLD", 0.5):
         yield
 
 

@@ -22,7 +22,7 @@ from unetsweep.training.unet import UNet
 def checkpoint(folder: Path, config: TrialConfig) -> Path:
     """A best checkpoint of a network that was never trained, as a training writes it."""
     torch.manual_seed(0)
-    ArtifactWriter(folder, "1-0", lambda: True).weights(
+    ArtifactWriter(folder, "1-0", lambda: True).save_weights(
         "checkpoints/best-3.ckpt", UNet(config.model).state_dict(), config, Best(1, 0.5, 0.5)
     )
     return folder / "checkpoints" / "best-3.ckpt"
@@ -153,7 +153,9 @@ def test_a_folder_of_images_has_no_truth(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_of_ours_is_named(root: Path, tmp_path: Path) -> None:
     for content in ({"state_dict": {}}, [1, 2]):
         torch.save(content, tmp_path / "last.ckpt")
-        with pytest.raises(UsageError, match=r"last\.ckpt is no checkpoint of a U-Net of ours.*best-<epochs>\.ckpt"):
+        with pytest.raises(
+            UsageError, match=r"last\.ckpt is not a checkpoint of an unetsweep U-Net.*best-<epochs>\.ckpt"
+        ):
             next(predict(tmp_path / "last.ckpt", root, tmp_path / "out"))
     (tmp_path / "text.ckpt").write_text("no weights")
     for name in ("text.ckpt", "absent.ckpt", "."):
@@ -164,14 +166,14 @@ def test_what_is_no_checkpoint_of_ours_is_named(root: Path, tmp_path: Path) -> N
 
 def test_no_images_is_an_error_with_the_place(native: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for name, words in (("empty", "holds no image file"), ("absent", "is not there")):
+    for name, words in (("empty", "holds no image file"), ("absent", "does not exist")):
         with pytest.raises(DataError, match=words):
             next(predict(native, tmp_path / name, tmp_path / "out"))
 
 
 def test_two_images_of_one_name_and_the_images_own_folder_are_refused(native: Path, tmp_path: Path) -> None:
     write(tmp_path / "in" / "a.png", 8, 8)
-    with pytest.raises(UsageError, match="folder of its own"):
+    with pytest.raises(UsageError, match="give --out another folder"):
         next(predict(native, tmp_path / "in", tmp_path / "in"))
     write(tmp_path / "in" / "a.jpg", 8, 8)
     with pytest.raises(UsageError, match="rename one"):

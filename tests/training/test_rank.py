@@ -51,7 +51,7 @@ class Sweep:
 
 def rank(context: Any, out: Path, start: Start, ends_in: float | None = None, fails_in: int = 0) -> None:
     """`run_rank` in a job that ends in so many seconds; its memory ends in an epoch."""
-    from unetsweep.training import callbacks, module
+    from unetsweep.training import lightning_compat, module
 
     os.environ["SLURMD_NODENAME"] = "n1"
     if ends_in is not None:
@@ -60,7 +60,7 @@ def rank(context: Any, out: Path, start: Start, ends_in: float | None = None, fa
     whole = module.Segmentation.training_step
 
     def step(self: Any, batch: Any, batch_idx: int) -> Any:
-        if callbacks.epochs_done(self.trainer) + 1 == fails_in:
+        if lightning_compat.epochs_done(self.trainer) + 1 == fails_in:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return whole(self, batch, batch_idx)
 

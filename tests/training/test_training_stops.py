@@ -10,7 +10,7 @@ import torch
 import training_scenes as scenes
 from training_scenes import FOUR, MILESTONES, left_behind, trained
 
-from unetsweep.training import run as door
+from unetsweep.training import run as training_run
 from unetsweep.training.checkpoints import LAST
 
 pytestmark = pytest.mark.train
@@ -133,10 +133,10 @@ class Evil:
 
 def resumed_from_evil(context: Any, out: Path, config: Any) -> None:
     """Past our own first look, so that Lightning itself loads the file."""
-    training_state = door.read_training_state(out)
+    training_state = training_run.read_training_state(out)
     raw = torch.load(out / LAST, weights_only=True)
     torch.save({**raw, "planted": Evil(out / "planted")}, out / LAST)
-    door.read_training_state = lambda *_: training_state  # type: ignore[assignment]
+    training_run.read_training_state = lambda *_: training_state  # type: ignore[assignment]
     scenes.train(context, out, config)
 
 

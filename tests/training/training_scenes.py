@@ -115,7 +115,7 @@ def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = No
     """
     from unetsweep import package
     from unetsweep.training import decisions
-    from unetsweep.training import run as door
+    from unetsweep.training import run as training_run
 
     decisions.SAVE_EVERY_S = save_every_s
     asked, ends = 0, 0
@@ -129,7 +129,7 @@ def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = No
             copy(out, snapshot(out, asked))
         return lose_at is None or asked < lose_at
 
-    def ending(needed: float) -> str | None:
+    def stop_check(needed: float) -> str | None:
         nonlocal ends
         ends += 1
         assert context.rank == 0
@@ -140,7 +140,7 @@ def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = No
             write_stop(out, **prune)
         return "the end is near" if ends == stop_after else None
 
-    door.train(config, out, context=context, owns=owns, ending=ending, **more)
+    training_run.train(config, out, context=context, owns=owns, stop_check=stop_check, **more)
     (out / f"asked-{context.rank}").write_text(str(asked))
 
 

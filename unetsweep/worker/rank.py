@@ -112,7 +112,7 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
         claim=claim.name,
         job_id=start.job_id,
         owns=claim.holds,
-        ending=end,
+        stop_check=end,
         micro_batch=(intent.get("overrides") or {}).get("micro_batch"),
         name=f"{sweep.name}/{folder.name}",
     )
