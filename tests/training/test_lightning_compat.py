@@ -25,7 +25,9 @@ from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnect
 
 from unetsweep import training
 from unetsweep.contract import TrialConfig
+from unetsweep.training import callbacks, ranks, run
 from unetsweep.training.checkpoints import OwnedCheckpointIO
+from unetsweep.training.lightning_compat import epochs_done
 from unetsweep.training.ranks import OrderedDDP, Ranks
 
 SIZE, EPOCHS = 2, 2
@@ -55,8 +57,6 @@ class Observer(pl.Callback):
         self.counts = dict.fromkeys(self.counts, 0)  # broadcasts between epochs are our own
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        from unetsweep.training.lightning_compat import epochs_done
-
         batch = {
             **self.counts,
             "epochs done": epochs_done(trainer),
@@ -70,8 +70,6 @@ class Observer(pl.Callback):
 
 def observed(context: Any, out: Path, config: TrialConfig, without: str) -> None:
     """Train with one patch left out, and write down what the observer recorded."""
-    from unetsweep.training import ranks, run
-
     observer, build = Observer(), run._trainer
     torch.distributed.broadcast = observer.counted("broadcast", torch.distributed.broadcast)
     ranks.mean_in_order = observer.counted("mean_in_order", ranks.mean_in_order)
@@ -142,8 +140,6 @@ def test_ddp_calls_our_communication_hook(batches: Any) -> None:
 
 def limited(context: Any, out: Path, config: TrialConfig) -> None:
     """Train with a last epoch that is set while the fit runs."""
-    from unetsweep.training import callbacks
-
     begin = callbacks.EpochEnds.on_train_start
 
     def on_train_start(self: Any, trainer: pl.Trainer, module: pl.LightningModule) -> None:

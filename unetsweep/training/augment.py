@@ -77,7 +77,7 @@ def _fit(array: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any
 
 def _albumentations() -> Any:
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    import albumentations
+    import albumentations  # takes a second, and `augment: none` does not need it
     import cv2
 
     cv2.setNumThreads(0)
@@ -85,7 +85,7 @@ def _albumentations() -> Any:
 
 
 def _default(A: Any) -> list[Any]:
-    import cv2
+    import cv2  # a configuration is checked without it
 
     return [
         A.HorizontalFlip(p=0.5),

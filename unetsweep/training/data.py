@@ -8,19 +8,19 @@ Rule 3: images are decoded once; batches stay uint8 until they are on the device
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from unetsweep.contract import TrialConfig
+from unetsweep.datasets.manifest import divide
+from unetsweep.datasets.reading import Images, manifest, read_pairs
 from unetsweep.errors import ConfigError, DataError, Problem
 from unetsweep.training import augment
-
-if TYPE_CHECKING:
-    from unetsweep.datasets.reading import Images
 
 
 class Batch(NamedTuple):
@@ -41,9 +41,9 @@ class Batch(NamedTuple):
 class TrialImages:
     """All images of a trial, in memory."""
 
-    train: "Images"
-    val: "Images"
-    test: "Images"
+    train: Images
+    val: Images
+    test: Images
     manifest: dict[str, Any]
     """`{train, val, test, sha256}`: file names, and a digest of the images and masks that were read."""
 
@@ -53,9 +53,6 @@ def read(config: TrialConfig) -> TrialImages:
 
     Without `score_test` the test images are neither decoded nor part of the digest.
     """
-    from unetsweep.datasets.manifest import divide
-    from unetsweep.datasets.reading import manifest, read_pairs
-
     root, parts = Path(config.data.root), divide(config.data)
     count = len(parts["train"])
     if config.batch_size > count:
@@ -108,7 +105,7 @@ def in_parts(batch: Sequence[int], rank: int, size: int, most: int, parts: int) 
 class Samples(Dataset[tuple[Tensor, Tensor, float, int]]):
     """Training samples by (epoch, index, weight); the augmentation depends on (seed, epoch, index)."""
 
-    def __init__(self, images: "Images", augmentation: object, seed: int) -> None:
+    def __init__(self, images: Images, augmentation: object, seed: int) -> None:
         self.images, self.seed = images, seed
         self.transform = augment.build(augmentation)
 
@@ -146,7 +143,7 @@ class Shares(Sampler[list[tuple[int, int, float]]]):
 
 def loader(
     config: TrialConfig,
-    images: "Images",
+    images: Images,
     *,
     rank: int,
     size: int,
@@ -193,6 +190,4 @@ def scaled(images: Tensor) -> Tensor:
 
 def _limit_threads(worker: int) -> None:
     """Use one thread per worker; OpenCV would start one per core in each of them."""
-    import cv2
-
     cv2.setNumThreads(0)

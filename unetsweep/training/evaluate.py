@@ -12,7 +12,7 @@ import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetsweep.datasets import scores
+from unetsweep.datasets.reading import Images
 from unetsweep.training.data import image_tensor, scaled
-
-if TYPE_CHECKING:
-    from unetsweep.datasets.reading import Images
 
 TP, FP, FN, BCE, PIXELS = range(5)
 THRESHOLD = 0.0
@@ -88,7 +86,7 @@ def _counts_in(table: np.ndarray[Any, Any]) -> list[scores.Counts]:
 
 
 def evaluate(
-    unet: nn.Module, images: "Images", device: torch.device, precision: str = "32", rank: int = 0, size: int = 1
+    unet: nn.Module, images: Images, device: torch.device, precision: str = "32", rank: int = 0, size: int = 1
 ) -> Scores:
     """Score `unet` (one class) on whole images, one by one, in evaluation mode; its mode is restored afterwards.
 

@@ -19,7 +19,7 @@ def main(words: Sequence[str]) -> None:
             supervise(Path(root), token, int(index), job_id, driver)
         case ["rank", root, token, index, job_id, rank, size]:
             run_rank(Start(Path(root), token, int(index), 0, job_id), int(rank), int(size))
-        case ["place", root, token, index, job_id, restart, rank, size]:
+        case ["slot", root, token, index, job_id, restart, rank, size]:
             run_rank(Start(Path(root), token, int(index), int(restart), job_id), int(rank), int(size), limited=True)
         case ["hand", config, out, rank, size, port]:
             train_by_hand(Path(config), Path(out), int(rank), int(size), int(port))
