@@ -42,7 +42,7 @@ OBSERVE_S = 1.0
 POLL_S = 0.1
 """… unless a training ends, which is polled this often, as it costs nothing."""
 RECONCILE_S = 90.0
-"""How long an idle job waits for the reconciliation after a training's end: a slow one takes a minute."""
+"""How long an idle job waits for the reconciliation after a training's end, which may send it new trainings."""
 _FAILURES = (UnetsweepError, OSError, subprocess.SubprocessError, KeyError, TypeError, ValueError)
 """What files and processes of one training may raise: it is logged, and the other trainings continue."""
 

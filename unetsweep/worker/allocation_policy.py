@@ -14,7 +14,7 @@ from unetsweep.schedulers.packed.slot_table import SlotTable
 
 START_PATIENCE_S = 60.0
 """How long an idle job retries when no training can be started, before it ends and leaves them to another job: a node
-that is short of processes or memory has often recovered after a minute."""
+that is short of processes or memory may recover within a minute."""
 
 
 @dataclass(frozen=True, slots=True)
