@@ -28,11 +28,12 @@ def make(root: Path, trials: int) -> None:
     from unetsweep.atomic import link_all
     from unetsweep.config.written import as_yaml
     from unetsweep.core import paths
-    from unetsweep.core.spec import Choices, Range, Space, StudySpec, SweepSpec
+    from unetsweep.core.space import Choices, Range, Space
+    from unetsweep.core.spec import StudySpec, SweepSpec
     from unetsweep.store.sweep_dir import SweepDir
 
     data = contract.DataConfig(root=str(root.parent), split=contract.Split(groups="groups.csv"))
-    space = Space(Choices((100,)), Choices((4,)), Range(1e-5, 1e-1, log=True))
+    space = Space.of(epochs=Choices((100,)), batch_size=Choices((4,)), learning_rate=Range(1e-5, 1e-1, log=True))
     spec = SweepSpec("many", data, space, study=StudySpec(sampler="random", trials=trials))
     directory = SweepDir(root)
     directory.create(as_yaml(spec), "local")

@@ -57,9 +57,10 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 def spec_of(trials: int, parallel: int = SLOTS) -> Any:
     from unetsweep.contract import DataConfig
-    from unetsweep.core.spec import Choices, Range, RunSpec, Space, StudySpec, SweepSpec
+    from unetsweep.core.space import Choices, Range, Space
+    from unetsweep.core.spec import RunSpec, StudySpec, SweepSpec
 
-    space = Space(Choices((8,)), Choices((4,)), Range(1e-5, 1e-1, log=True))
+    space = Space.of(epochs=Choices((8,)), batch_size=Choices((4,)), learning_rate=Range(1e-5, 1e-1, log=True))
     return SweepSpec("many", DataConfig("images"), space, StudySpec("random", trials=trials), run=RunSpec(parallel))
 
 
@@ -107,7 +108,7 @@ def one_pass(root: Path, trials: int, ended: int) -> dict[str, float]:
     from unetsweep.core import paths
     from unetsweep.core.ports import ReconcilerRequest
     from unetsweep.core.spec import Resources
-    from unetsweep.reconcile.context import World
+    from unetsweep.reconcile.context import SweepContext
     from unetsweep.reconcile.loop import reconcile
     from unetsweep.search.study import JournalStudy
     from unetsweep.store.reconciler_jobs import ReconcilerJobs
@@ -117,7 +118,7 @@ def one_pass(root: Path, trials: int, ended: int) -> dict[str, float]:
         _write(root / paths.run_dir(number) / "milestones" / "8.json", {"state": "complete", "val_iou": 0.6})
     spec, directory = spec_of(trials), SweepDir(root)
     study = JournalStudy(root / paths.STUDY)
-    world = World(
+    world = SweepContext(
         spec,
         directory,
         Queue(ended),
@@ -128,9 +129,9 @@ def one_pass(root: Path, trials: int, ended: int) -> dict[str, float]:
         lambda token, keep: ReconcilerRequest(token, "many", root, Resources(), keep.after, keep.delay_s),
     )
     begin, used = time.perf_counter(), time.process_time()
-    outcome = reconcile(world)
+    reconciliation = reconcile(world)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - used
-    told = sum(type(action).__name__ == "FinishTrial" for action in outcome.done)
+    told = sum(type(action).__name__ == "FinishTrial" for action in reconciliation.done)
     assert told == ended, f"{told} of {ended} endings were told"
     return {"s": seconds, "cpu": cpu, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.winners [SWEEPS]` prints the tables of docs/statistics.md: SWEEPS drawn sweeps a row (default
 2000; some minutes), the same on every machine. Equal configs give false winners (the set of the best has one member),
-a planted gain gives found ones. `tests/report/drawn_sweeps.py` draws them, `unetsweep.analysis.significance` judges.
+a planted gain gives found ones. `tests/analysis/drawn_sweeps.py` draws them, `unetsweep.analysis.significance` judges.
 """
 
 import statistics
@@ -13,13 +13,13 @@ from functools import partial
 import numpy as np
 from numpy.random import Generator
 
-from tests.report import drawn_sweeps as drawn
+from tests.analysis import drawn_sweeps as drawn
 from unetsweep.analysis import significance
 from unetsweep.analysis.significance import Repeats
 
 OURS, OVER_IMAGES, OVER_SEEDS, HILLIS = "unetsweep", "t over images", "t over seeds", "Hillis's df"
 JUDGES: Mapping[str, drawn.Judge] = {
-    OURS: significance.p_of,
+    OURS: significance.p_value,
     OVER_IMAGES: drawn.over_images,
     OVER_SEEDS: drawn.over_seeds,
     HILLIS: drawn.hillis,

@@ -5,7 +5,7 @@ Rule 2: its jobs keep the worker's rules: the run comes from (token, index), the
         and who finds results, a later claim or an attempt given up, leaves.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +17,11 @@ from unetsweep.core import paths
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
-from unetsweep.core.spec import SweepSpec, grid_points
+from unetsweep.core.space import Point, grid_points
+from unetsweep.core.spec import SweepSpec
+from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
+from unetsweep.reconcile.context import Curve
 
 DEATHS = (JobState.ENDED, JobState.CANCELLED, JobState.NODE_FAILED)
 
@@ -183,7 +186,9 @@ class FakeScheduler:
             self._become(each, JobState.ENDED, "COMPLETED")
             return
         (folder / "claims").mkdir(exist_ok=True)
-        assert link_json(self.root / paths.claim(run, attempt, 0), {"job_id": each.job.job_id})
+        assert link_json(
+            self.root / paths.claim(run, attempt, 0), {"job_id": each.job.job_id, "at": self.clock.now().isoformat()}
+        )
         self.trained.append(run)
 
     def finish(self, each: FakeJob) -> None:
@@ -230,12 +235,12 @@ class FakeStudy:
     lags: bool = False
     """It has so many trials that it is updated now and then."""
 
-    def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
-        taken = [trial["params"] for trial in trials]
-        return [dict(point) for point in grid_points(spec.space) if point not in taken][:count]
+    def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve) -> list[Point]:
+        taken = [trial.params for trial in trials]
+        return [point for point in grid_points(spec.space) if point not in taken][:count]
 
-    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
-        self.told = {each["trial"]: each["result"] and each["result"]["state"] for each in trials}
+    def update(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
+        self.told = {each.number: each.result and each.result.state for each in trials}
         self.owes = False
 
     def verdicts(

@@ -50,7 +50,7 @@ ERRORS = (
     ),
     Error(
         "a confirmation trains with seeds that no trial of the sweep was chosen by",
-        "unetsweep/cli/confirm.py",
+        "unetsweep/app/confirm.py",
         "taken = {trial.seed for trial in record.trials} | {record.spec.study.seed}",
         "taken = {record.spec.study.seed}",
         ("tests/cli/test_confirm.py",),
@@ -62,7 +62,7 @@ ERRORS = (
         'SURROUNDINGS = ("versions", "hardware", "threads", "code", "micro_batch")',
         'SURROUNDINGS = ("versions", "hardware", "code", "micro_batch")',
         ("tests/cli/test_reproduce.py",),
-        "test_other_threads_are_named_and_another_result_is_told",
+        "test_another_number_of_threads_and_another_result_are_reported",
     ),
     Error(
         "no process trains on unseen when its supervisor is killed",
@@ -99,7 +99,7 @@ ERRORS = (
     Error(
         "a study that a killed pass left behind is brought up to date by the next one",
         "unetsweep/reconcile/apply.py",
-        "        world.study.fall_behind()\n",
+        "        context.study.fall_behind()\n",
         "        pass\n",
         ("tests/reconcile", "tests/simulation"),
         "test_every_trial_is_trained_once_and_told_once_wherever_the_first_pass_dies",

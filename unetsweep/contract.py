@@ -1,9 +1,9 @@
-"""The files between the orchestrator and a trainer: what is asked for, and what comes back.
+"""The files exchanged between the orchestrator and a trainer: config, progress and result.
 
-Rule 1: standard library only; both worlds and any script of a user's can read this.
-Rule 2: every file carries `"schema": 1`; another number is refused by name.
-Rule 3: unknown keys are refused with a hint; every missing field has the default written in its class
-        (those of a config are in trial_config.py, and handed on here).
+Rule 1: standard library only, so that any script of a user can import it.
+Rule 2: every file contains `"schema": 1`; another number is refused.
+Rule 3: unknown keys are refused with a hint; a missing field gets the default of its class (the classes of a config
+        are in trial_config.py and re-exported here).
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from unetsweep.decode import decode
@@ -30,11 +31,11 @@ ResultState = Literal["complete", "pruned", "diverged", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a training left at a milestone: `milestones/<epochs>.json`, and then the trial's `result.json`.
+    """The result of a training at a milestone: `milestones/<epochs>.json`, later the trial's `result.json`.
 
-    `val_loss`, `test_iou`, `test_loss` belong to the checkpoint with the best `val_iou` within the
-    milestone. IoU is that of the vessel class over the whole set (sum of intersections over sum of
-    unions), at threshold 0.5; losses are mean binary cross-entropy a pixel; epochs count from 1.
+    `val_loss`, `test_iou` and `test_loss` belong to the checkpoint with the best `val_iou` up to the milestone.
+    IoU is that of the vessel class over the whole set (sum of intersections over sum of unions), at threshold 0.5;
+    losses are mean binary cross-entropy per pixel; epochs count from 1.
     """
 
     state: ResultState = "complete"
@@ -42,7 +43,7 @@ class Result:
     """None in a milestone file, which may serve several trials."""
     job_id: str | None = None
     config_id: str | None = None
-    """Digest of the config that was trained, with these epochs; None: the trainer did not say."""
+    """Digest of the trained config with these epochs; None if the trainer did not set it."""
     epochs: int | None = None
     epochs_run: int | None = None
     best_epoch: int | None = None
@@ -51,14 +52,14 @@ class Result:
     test_iou: float | None = None
     test_loss: float | None = None
     test_per_image: tuple[Mapping[str, Any], ...] = ()
-    """One `{image, tp, fp, fn, iou, loss}` a test image."""
+    """One `{image, tp, fp, fn, iou, loss}` per test image."""
     val_per_image: tuple[Mapping[str, Any], ...] = ()
     """The same for the validation images."""
     val_scores: Mapping[str, float] = field(default_factory=dict)
-    """`dice, precision, sensitivity` over the data set, `image_iou_mean, image_iou_sd` over its images."""
+    """`dice`, `precision`, `sensitivity` over the set; `image_iou_mean`, `image_iou_sd` over its images."""
     test_scores: Mapping[str, float] = field(default_factory=dict)
     also_scored: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Scores under each of `data.also_score_at`, by grey level: `{"0": {val_iou: …, test_iou: …}}`."""
+    """Scores at each threshold of `data.also_score_at`, by grey level: `{"0": {val_iou: …, test_iou: …}}`."""
     checkpoint: str | None = None
     """Path of the best checkpoint, relative to the trainer's output folder."""
     seconds: float | None = None
@@ -67,30 +68,30 @@ class Result:
     host: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, str] = field(default_factory=dict)
-    """`cpu` and its vector instructions (`simd`), `gpu`: bits may depend on them."""
+    """`cpu`, its vector instructions (`simd`) and `gpu`, on which bits may depend."""
     threads: int | None = None
-    """CPU threads of each process, as they were."""
+    """CPU threads that each process used."""
     code: Mapping[str, str] = field(default_factory=dict)
-    """`package`: digest of the package that trained; `commit` and `diff` (digest of what was not committed)
-    where it came from a checkout."""
+    """`package`: digest of the package that trained; `commit` and `diff` (digest of uncommitted changes) where it came
+    from a checkout."""
     weights: str | None = None
-    """sha256 over the best checkpoint's weights: the same for the same training, bit for bit."""
+    """sha256 over the best checkpoint's weights; equal for bit-identical trainings."""
     data_manifest: Mapping[str, Any] = field(default_factory=dict)
-    """`{train, val, test}` file names and a `sha256` over what was read."""
+    """`{train, val, test}` file names, and a `sha256` over the images and masks."""
     micro_batch: int | None = None
     message: str | None = None
-    """Why, where the state is not `complete`."""
+    """The reason, where the state is not `complete`."""
     schema: int = SCHEMA
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One epoch of a training: a line of `progress-<claim>.jsonl`."""
+    """One epoch of a training, which is a line of `progress-<claim>.jsonl`."""
 
     epoch: int
     train_loss: float
     val_iou: float | None
-    """None where this epoch was not validated."""
+    """None for an epoch without validation."""
     val_loss: float | None
     learning_rate: float
     seconds: float
@@ -101,7 +102,7 @@ class Progress:
 
 
 def config_from(raw: object, source: str = "config.json") -> TrialConfig:
-    """The config of a parsed JSON file; raises ConfigError with all its problems."""
+    """The config in a parsed JSON file. Raises ConfigError with all problems."""
     problems: list[Problem] = []
     config = decode(TrialConfig, raw, problems)
     if config is not None:
@@ -112,10 +113,10 @@ def config_from(raw: object, source: str = "config.json") -> TrialConfig:
 
 
 def result_from(raw: object, source: str) -> Result:
-    """The result of a parsed JSON file; raises StateError naming the file and what is wrong in it.
+    """The result in a parsed JSON file. Raises StateError with the file and all problems.
 
-    Only `state` (default `complete`) and, for a complete one, a finite `val_iou` must be there, so
-    that a script of three lines can write it.
+    Required is only a finite `val_iou`, and only where `state` is `complete` (the default), so that a script of three
+    lines can write a result.
     """
     problems: list[Problem] = []
     result = decode(Result, raw, problems)
@@ -133,7 +134,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def encode(value: Any) -> Any:
-    """A dataclass of this file as what `json.dump` takes, every default written out."""
+    """Convert a dataclass of this file to what `json.dump` accepts, with every default."""
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -141,11 +142,13 @@ def encode(value: Any) -> Any:
         return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(kind)}
     if isinstance(value, Mapping):
         return {key: encode(item) for key, item in value.items()}
+    if kind is datetime:
+        return value.isoformat()
     return kind(map(encode, value)) if kind in (list, tuple) else value
 
 
 def dumps(value: Any) -> str:
-    """Text of a small file: sorted, readable, one newline at its end; NaN is refused."""
+    """The text of a small JSON file: sorted keys, indented, a newline at the end; NaN is refused."""
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""Parsed JSON or YAML as frozen dataclasses: strict, with every problem at once.
+"""Decodes parsed JSON or YAML into frozen dataclasses, strictly, and reports every problem at once.
 
-Rule 1: nothing is converted but whole numbers where a number is wanted.
-Rule 2: an unknown key is refused with the nearest known one, a wrong value with what is allowed.
+Rule 1: nothing is converted except a whole number where a number is expected, and an ISO 8601 text where a time is.
+Rule 2: the message for an unknown key suggests the nearest known one; that for a wrong value lists the allowed ones.
 """
 
 import dataclasses
@@ -9,7 +9,8 @@ import difflib
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from unetsweep.errors import Problem
@@ -19,35 +20,35 @@ _T = TypeVar("_T")
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    """Kept, as looking them up takes most of the time of reading a result, and a report reads thousands."""
+    """Type hints by field. Cached, since they take most of the time of decoding, and a report decodes thousands."""
     return typing.get_type_hints(cls)
 
 
 @functools.cache
 def _fields(cls: type) -> dict[str, bool]:
-    """By name, whether it must be there. Kept for the same reason."""
-    none = dataclasses.MISSING
-    return {f.name: f.default is none and f.default_factory is none for f in dataclasses.fields(cls)}
+    """Whether each field is required. Cached for the same reason."""
+    missing = dataclasses.MISSING
+    return {f.name: f.default is missing and f.default_factory is missing for f in dataclasses.fields(cls)}
 
 
 @functools.cache
-def _taken(cls: type) -> dict[str, tuple[Any, ...]]:
-    """By name, the types of the values that are taken as they are."""
+def _plain_types(cls: type) -> dict[str, tuple[Any, ...]]:
+    """By field, the types of values that need no further check."""
     return {name: _options(hint) for name, hint in _hints(cls).items()}
 
 
 def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") -> _T | None:
-    """`raw` (parsed JSON or YAML) as a dataclass; what does not fit is added to `problems`."""
+    """Decode `raw` (parsed JSON or YAML) into a dataclass. Where that fails, add to `problems` and return None."""
     if not isinstance(raw, Mapping):
-        problems.append(Problem(f"found {_shown(raw)}; a mapping with keys {_keys(cls)} is expected", at))
+        problems.append(Problem(f"found {_format(raw)}; a mapping with keys {_keys(cls)} is expected", at))
         return None
     fields = _fields(cls)  # type: ignore[arg-type] # every class is hashable
     hints = _hints(cls)  # type: ignore[arg-type] # every class is hashable
-    taken = _taken(cls)  # type: ignore[arg-type] # every class is hashable
-    before = len(problems)
+    plain = _plain_types(cls)  # type: ignore[arg-type] # every class is hashable
+    problems_before = len(problems)
     values: dict[str, Any] = {}
     for key, value in raw.items():
-        if type(value) in taken.get(key, ()):  # most are, and a report reads thousands
+        if type(value) in plain.get(key, ()):  # the fast path for most values, since a report decodes thousands
             values[key] = value
             continue
         where = f"{at}.{key}" if at else str(key)
@@ -60,7 +61,7 @@ def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") ->
     for name, required in fields.items():
         if required and name not in values:
             problems.append(Problem("is missing", f"{at}.{name}" if at else name))
-    return cls(**values) if len(problems) == before else None
+    return cls(**values) if len(problems) == problems_before else None
 
 
 @functools.cache
@@ -74,7 +75,7 @@ def _origin(option: Any) -> Any:
 
 
 def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
-    """One field's value; ints are taken where floats are wanted, nothing else is converted."""
+    """Decode the value of one field; an int becomes a float and an ISO 8601 text a time where those are expected."""
     options = _options(hint)
     if hint is Any or type(raw) in options:
         return raw
@@ -87,14 +88,36 @@ def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
         if option is float and type(raw) is int and abs(raw) < 2**1000:
             return float(raw)
         if origin is tuple and isinstance(raw, list | tuple):
-            return tuple(raw)
+            return _items(option, raw, problems, at)
+        if option is datetime and isinstance(raw, str) and (time := _parse_time(raw)) is not None:
+            return time
         if origin is Mapping and isinstance(raw, Mapping):
             return dict(raw)
-    problems.append(Problem(f"found {_shown(raw)}; {_wanted(options)}", at))
+    problems.append(Problem(f"found {_format(raw)}; {_describe_allowed(options)}", at))
     return None
 
 
-_WORDS: dict[object, str] = {
+def _items(option: Any, raw: Sequence[Any], problems: list[Problem], at: str) -> tuple[Any, ...]:
+    """Decode the items of a list. Floats, strings and table rows are not checked, since there may be thousands."""
+    types_of_items = typing.get_args(option)
+    if types_of_items[-1] is not ... and len(types_of_items) != len(raw):
+        problems.append(Problem(f"found {len(raw)} items; {len(types_of_items)} are expected", at))
+        return ()
+    item = types_of_items[0]
+    if not (dataclasses.is_dataclass(item) or _origin(item) is tuple or item is int):
+        return tuple(raw)
+    return tuple(_value(item, each, problems, f"{at}.{index}") for index, each in enumerate(raw))
+
+
+def _parse_time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+_TYPE_NAMES: dict[object, str] = {
+    datetime: "a time (ISO 8601)",
     int: "a whole number",
     float: "a number",
     str: "a text",
@@ -103,17 +126,17 @@ _WORDS: dict[object, str] = {
 }
 
 
-def _wanted(options: tuple[Any, ...]) -> str:
-    words: list[str] = []
+def _describe_allowed(options: tuple[Any, ...]) -> str:
+    names: list[str] = []
     for option in options:
         if typing.get_origin(option) is Literal:
-            words += [str(word) for word in typing.get_args(option)]
+            names += [str(value) for value in typing.get_args(option)]
         else:
-            words.append(_WORDS.get(option, "a list" if typing.get_origin(option) is tuple else "a mapping"))
-    return "allowed: " + ", ".join(words)
+            names.append(_TYPE_NAMES.get(option, "a list" if typing.get_origin(option) is tuple else "a mapping"))
+    return "allowed: " + ", ".join(names)
 
 
-def _shown(raw: object) -> str:
+def _format(raw: object) -> str:
     kind = {str: "the text ", bool: "", type(None): ""}.get(type(raw), "")
     return f"{kind}{raw!r}"[:80]
 

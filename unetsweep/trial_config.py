@@ -12,6 +12,9 @@ from unetsweep.errors import Problem
 
 SCHEMA = 1
 
+ParameterValue = float | int | str | bool | None
+"""The value of one parameter of a trial, a field of its config."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -21,11 +24,11 @@ class Split:
     """Share of the training images (by whole groups) that validates."""
     seed: int = 0
     groups: str = "auto"
-    """Which images show one eye or person: `auto` (copies of one eye are found in the pictures, left and right
-    eyes by their names), a CSV file in the root (columns file, group), a regular expression whose first group
-    is searched in the file name, or `none` (each image by itself)."""
+    """Image groups, which stay on one side: `auto` (duplicates of the same eye are found from the pixels, both eyes of
+    a patient by their names), a CSV file in the root (columns file, group), a regular expression that is searched in
+    the file name and whose first group is the image group, or `none` (each image is its own group)."""
     allow_leak: bool = False
-    """Train although copies of one eye are on both sides; every report then says so."""
+    """Train although duplicates are on both sides; every report then says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from unetsweep.analysis.records import records
-from unetsweep.app import prepare, reconcile
+from unetsweep.analysis.records import read_record
+from unetsweep.app import cancel as cancel_app
+from unetsweep.app import prepare
+from unetsweep.app.events import Event, WarningEvent
+from unetsweep.app.retry import _leave_out_passed
 from unetsweep.atomic import write_json
 from unetsweep.cli import cancel, exit_hook, main, repair, report, status
-from unetsweep.cli.retry import _not_passed
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, TrialConfig, encode
 from unetsweep.core.actions import Element
-from unetsweep.core.spec import Choices, RunSpec, Space, SweepSpec
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import RunSpec, SweepSpec
 from unetsweep.errors import UsageError
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.sweep_dir import SweepDir
@@ -26,7 +29,9 @@ DATA = DataConfig("images")
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepDir:
-    spec = SweepSpec("s", DATA, Space(Choices((8, 16, 32)), Choices((4,)), Choices((1e-3,))))
+    spec = SweepSpec(
+        "s", DATA, Space.of(epochs=Choices((8, 16, 32)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,)))
+    )
     made = SweepDir(tmp_path / "results" / "s")
     made.create(as_yaml(spec), "local")
     made.add_trials([TrialConfig(DATA, 8, 4, 1e-3)], {})
@@ -36,17 +41,17 @@ def sweep(tmp_path: Path) -> SweepDir:
 def test_a_trial_that_a_pass_proposed_while_the_sweep_was_cancelled_is_cancelled_too(
     sweep: SweepDir, monkeypatch: pytest.MonkeyPatch
 ):
-    real, late = reconcile.reconcile_sweep, [TrialConfig(DATA, 16, 4, 1e-3)]
+    real, late = cancel_app.reconcile_sweep, [TrialConfig(DATA, 16, 4, 1e-3)]
 
     def reconcile_sweep(*words, **more):
         sweep.add_trials([late.pop()] if late else [], {})
         return real(*words, **more)
 
-    monkeypatch.setattr(reconcile, "reconcile_sweep", reconcile_sweep)
+    monkeypatch.setattr(cancel_app, "reconcile_sweep", reconcile_sweep)
     monkeypatch.setattr("unetsweep.core.plan.schedule", lambda *_, **__: ([], "no job is started here"))
     done = CliRunner().invoke(cancel.command, [str(sweep.root)])
     assert done.exit_code == 0, done.output
-    assert [trial["result"] and trial["result"]["state"] for trial in sweep.trials()] == ["cancelled"] * 2
+    assert [trial.result and trial.result.state for trial in sweep.trials()] == ["cancelled"] * 2
 
 
 def test_the_exit_hook_of_an_element_that_another_pass_owns_says_nothing_of_its_run(sweep: SweepDir):
@@ -84,26 +89,29 @@ def shared(sweep: SweepDir) -> SweepDir:
 
 
 def test_a_report_says_of_a_trial_that_joined_a_finished_training_that_it_goes_on(shared: SweepDir):
-    trial = records(shared.root).trials[1]
-    assert (trial.state, trial.reason) == ("waiting", "its run goes on from epoch 8")
+    trial = read_record(shared.root).trials[1]
+    assert (trial.state, trial.reason) == ("waiting", "its run continues from epoch 8")
 
 
 def test_a_trial_that_its_run_has_passed_stops_a_retry_only_where_it_is_named(
-    shared: SweepDir, capsys: pytest.CaptureFixture[str]
+    shared: SweepDir,
 ):
     (shared.root / "runs/0000/progress-1-0.jsonl").write_text('{"epoch": 9}\n')
-    assert _not_passed(shared, [0, 1], named=()) == [1]
-    assert (
-        "trial 0 shares run 0000, which is at epoch 9 by now and goes past its 8; train it" in capsys.readouterr().err
+    events: list[Event] = []
+    assert _leave_out_passed(shared, [0, 1], (), events.append) == [1]
+    (event,) = events
+    assert isinstance(event, WarningEvent)
+    assert event.message.startswith(
+        "trial 0 shares run 0000, which has reached epoch 9 and continues past epoch 8; train it separately: unetsweep "
     )
     with pytest.raises(UsageError, match="trial 0 shares run 0000"):
-        _not_passed(shared, [0], named=(0,))
+        _leave_out_passed(shared, [0], (0,), events.append)
 
 
 def test_runs_are_marked_before_the_sweep_says_that_they_are_cleared(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
     (sweep.root / "runs/0000").mkdir(parents=True, exist_ok=True)
     spec = replace(load(sweep.root / "sweep.yaml"), run=RunSpec(keep_checkpoints="best"))
-    _, write = prepare._update(spec, sweep, Path("s.yaml"), {})
+    _, write = prepare._update(spec, sweep, Path("s.yaml"), None)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -128,7 +136,7 @@ PLACES = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("what", HOSTILE)
-def test_every_command_lives_with_what_a_trainer_wrote_and_repair_moves_it_aside(
+def test_every_command_lives_with_what_a_trainer_wrote_and_repair_quarantines_it(
     sweep: SweepDir, place: str, what: str, monkeypatch: pytest.MonkeyPatch
 ):
     sweep.intend([Element(0, 1, ((0, 8),))], None, "local")
@@ -143,4 +151,4 @@ def test_every_command_lives_with_what_a_trainer_wrote_and_repair_moves_it_aside
     is_a_line = place == "progress-1-0.jsonl" and what in ("400 digits", "3000 levels")  # which is left out
     assert os.path.lexists(path) is is_a_line
     assert sweep.look().runs.get(0, None) is None or sweep.look().runs[0].unreadable is None
-    assert sweep.trials()[0]["result"]["state"] == "cancelled"
+    assert sweep.trials()[0].result.state == "cancelled"

@@ -162,12 +162,12 @@ def test_runs_that_came_to_nothing_are_named_and_the_best_that_was_not_confirmed
     place, root = swept, swept.root()
     place.trainer('if config["seed"] == 2 and rate == 0.004: sys.exit(3)\n' + SCORED)
     said = place.run("confirm", "s", "--top", "2", "--seeds", "3", "--watch", status=None)
-    assert "1 came to nothing: unetsweep retry s/confirm" in said.stderr
+    assert "1 of the trainings ended without a result; repeat with: unetsweep retry s/confirm" in said.stderr
     assert (repeats(place)[3]["runs"], repeats(place)[3]["lost"]) == (2, 1)
     text = place.run("report", "s").stdout
     assert "2 of 3" in text
     assert "So far: trial" in text
-    assert "Confirmation runs that came to nothing, and are in no mean: 1 of 0003" in text
+    assert "Confirmation runs without a result, which are in no mean: 1 of 0003" in text
 
     better = root / "trials/0000/result.json"
     better.write_text(json.dumps({**json.loads(better.read_text()), "val_iou": 0.99}))

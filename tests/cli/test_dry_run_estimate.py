@@ -6,19 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.app.estimates import estimated
+from unetsweep.app.estimates import estimate_open
 from unetsweep.app.new_trials import NewTrial, new_trials
 from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core.actions import Element
 from unetsweep.core.estimate import Estimate, Finished
-from unetsweep.core.spec import Choices, Range, Resources, Space, StudySpec, SweepSpec, trials_wanted
+from unetsweep.core.space import Choices, Range, Space
+from unetsweep.core.spec import Resources, StudySpec, SweepSpec, trials_wanted
 from unetsweep.store.finished_runs import finished
 from unetsweep.store.sweep_dir import SweepDir
 
 DATA = DataConfig("images")
 GRID = SweepSpec(
-    "s", DATA, Space(Choices((8, 16)), Choices((4,)), Choices((1e-3,))), slurm=Resources(gpus=4, processes=4)
+    "s",
+    DATA,
+    Space.of(epochs=Choices((8, 16)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,))),
+    slurm=Resources(gpus=4, processes=4),
 )
 
 
@@ -51,7 +55,7 @@ def of(spec: SweepSpec, sweep: SweepDir) -> Estimate:
     """With all that the sweep still asks for."""
     known = sweep.trials()
     new = new_trials(spec, sweep, known, trials_wanted(spec) - len(known), len(known))
-    return estimated(spec, sweep, known, "slurm", sweep.look(), new)
+    return estimate_open(spec, sweep, known, "slurm", sweep.look(), new)
 
 
 def test_a_finished_training_tells_its_epochs_what_it_took_besides_and_its_disk(sweep: SweepDir):
@@ -66,7 +70,7 @@ def test_what_is_left_of_a_grid_takes_so_long_on_so_many_gpus(sweep: SweepDir):
 
 def test_a_longer_trial_of_a_shared_training_takes_the_difference_and_two_take_no_more(sweep: SweepDir):
     longer = [NewTrial(0, 12, 4), NewTrial(0, 16, 4)]
-    found = estimated(GRID, sweep, sweep.trials(), "slurm", sweep.look(), longer)
+    found = estimate_open(GRID, sweep, sweep.trials(), "slurm", sweep.look(), longer)
     assert found.gpu_hours == pytest.approx(4 * (8 * 2 + 14) / 3600)
 
 
@@ -82,7 +86,7 @@ def test_of_a_training_that_goes_on_only_the_rest_counts(sweep: SweepDir):
 def test_a_search_is_known_as_far_as_its_space_leaves_no_choice(
     sweep: SweepDir, epochs: Choices | Range, hours: float | None
 ):
-    space = Space(epochs, Choices((4,)), Range(1e-5, 1e-2, log=True))
+    space = Space.of(epochs=epochs, batch_size=Choices((4,)), learning_rate=Range(1e-5, 1e-2, log=True))
     search = SweepSpec("s", DATA, space, StudySpec("tpe", trials=3), slurm=GRID.slurm)
     assert of(search, sweep).gpu_hours == (hours and pytest.approx(hours))
 

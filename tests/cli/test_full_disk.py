@@ -61,7 +61,7 @@ def test_a_full_disk_stops_a_submit_with_one_line_and_no_trial_is_lost_or_double
         assert "No space left on device" in done.stderr
         (line,) = [line for line in done.stderr.splitlines() if "No space" in line]
         assert f"{tmp_path}/" in line
-        assert "free some room there and run this again" in line
+        assert "free some space there and run this again" in line
     place.wait_quiet()
     whole(place.root())
     ballast.unlink()

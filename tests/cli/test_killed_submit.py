@@ -90,7 +90,7 @@ def test_the_next_submit_at_once_waits_until_it_knows(place: Place):
     sweep = place.grid(1)
     killed(place, sweep, LOCAL, "LocalJobs", "submit", slow=True)
     said = place.submit(sweep)
-    assert "waiting to see whether 1 submitted before reached the queue" in said.stderr
+    assert "waiting to see whether 1 earlier submissions reached the queue" in said.stderr
     place.wait_ended(1)
     assert [run for run, *_ in place.notes("begin")] == ["0000"]
     assert not list(place.root().glob("runs/0000/attempts/2.json"))

@@ -151,7 +151,7 @@ def test_cancelling_a_sweep_ends_everything_and_submitting_it_again_trains_nothi
     place.submit(sweep)
     assert states(place) == ["cancelled"] * 4
     assert len(place.notes("begin")) == 2
-    assert place.run("cancel", "s").stdout == "cancelled 0 trials of s: none was open\n"
+    assert place.run("cancel", "s").stdout == "cancelled 0 trials of s: no trial was open\n"
 
 
 def test_a_trial_that_is_cancelled_while_its_process_starts_never_trains(place: Place):
@@ -228,7 +228,7 @@ def test_the_end_of_the_terminal_harms_no_training(place: Place, end: signal.Sig
     said, _ = view.communicate(timeout=30)
     if end is signal.SIGINT:
         assert view.returncode == 0
-        assert "the trainings go on; come back with: unetsweep status s" in said
+        assert "the trainings continue; see them with: unetsweep status s" in said
     (place.folder / "go").touch()
     place.wait_ended(3)
     assert states(place) == ["complete"] * 3

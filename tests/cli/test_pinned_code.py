@@ -29,7 +29,7 @@ def place(tmp_path: Path) -> Place:
 
 def broken(package: Path) -> None:
     """Every module that a job, its exit hook or a reconciliation needs."""
-    for path in [*package.glob("worker/*.py"), *package.glob("shell/*.py"), package / "__init__.py"]:
+    for path in [*package.glob("worker/*.py"), *package.glob("reconcile/*.py"), package / "__init__.py"]:
         path.write_text("raise SystemExit('this checkout is being worked on')")
 
 
@@ -77,7 +77,7 @@ def test_where_the_package_cannot_be_copied_the_jobs_run_the_installed_one(place
     place.wait_ended(1)
     shutil.rmtree(place.root() / "code")
     (place.root() / "code").touch()
-    assert "the jobs run the installed one" in place.submit(place.grid(2)).stderr
+    assert "so jobs run the installed one" in place.submit(place.grid(2)).stderr
     assert [result["state"] for result in place.wait_ended(2)] == ["complete"] * 2
 
 

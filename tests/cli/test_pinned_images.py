@@ -36,8 +36,8 @@ def written(place: Place, text: str) -> Path:
 def test_a_random_split_is_refused_with_the_reason_and_nothing_is_written(place: Place) -> None:
     said = place.submit(written(place, LEAKY.replace("ALLOW", "false")), status=None).stderr
 
-    assert "data.split: 4 of 4 validation images have a copy in training (as " in said
-    assert "`groups: auto` keeps copies together (found: none)" in said
+    assert "data.split: 4 of 4 validation images have a duplicate in training (as " in said
+    assert "`groups: auto` keeps duplicates together (found: none)" in said
     assert "`allow_leak: true`" in said
     assert not (place.folder / "results").exists()
 
@@ -45,7 +45,7 @@ def test_a_random_split_is_refused_with_the_reason_and_nothing_is_written(place:
 @pytest.mark.train
 def test_where_it_is_allowed_every_report_says_so(place: Place) -> None:
     submitted = place.submit(written(place, LEAKY.replace("ALLOW", "true")), "--watch")
-    assert "warning: LEAKED: 4 of 4 validation images have a copy in training" in submitted.stderr
+    assert "warning: LEAKED: 4 of 4 validation images have a duplicate in training" in submitted.stderr
 
     pinned, eyes = json.loads((place.folder / "results/s/data.json").read_text()), eyes_of(place)
     assert by_group(pinned["val_groups"]) == by_group({name: eyes[name] for name in pinned["manifest"]["val"]})
@@ -53,7 +53,7 @@ def test_where_it_is_allowed_every_report_says_so(place: Place) -> None:
     texts["json"] = place.run("report", "s", "--format", "json").stdout
     texts["csv"] = place.run("report", "s", "--format", "csv", "--columns", "val_iou").stdout
 
-    assert all("4 of 4 validation images have a copy in training" in text for text in texts.values()), texts
+    assert all("4 of 4 validation images have a duplicate in training" in text for text in texts.values()), texts
     assert "val_IoU (leaked)" in texts["table"]
     assert "| val_IoU (leaked) |" in texts["markdown"]
     assert r"val\_IoU (leaked)" in texts["latex"]
@@ -83,7 +83,7 @@ def test_each_config_holds_the_split_and_a_second_submit_holds_on_to_it(place: P
     assert "changed since the split was pinned: 03" in said.stderr
 
 
-def test_a_torn_split_is_written_anew_from_a_config(place: Place) -> None:
+def test_a_corrupt_split_is_rebuilt_from_a_config(place: Place) -> None:
     place.submit(written(place, LEAKY.replace("ALLOW", "true")))
     place.run("cancel", "s")
     path = place.folder / "results/s/data.json"
@@ -123,11 +123,11 @@ def test_a_sweep_of_an_older_version_learns_its_leak_and_keeps_its_groups(place:
     of_an_older_version(place)
 
     unset = LEAKY.replace("groups: none, allow_leak: ALLOW", "")
-    assert "`allow_leak: true` trains all the same" in place.submit(written(place, unset), status=None).stderr
+    assert "`allow_leak: true` trains anyway" in place.submit(written(place, unset), status=None).stderr
     said = place.submit(written(place, unset.replace("split: {}", "split: {allow_leak: true}"))).stderr
     place.run("cancel", "s")
 
-    assert "data.split.groups: s.yaml does not say; the sweep keeps none" in said
+    assert "s.yaml does not set data.split.groups; the sweep keeps none" in said
     assert "changed since the last submit: data.split.allow_leak: False -> True" in said
     assert "data.split.groups: 'none'" not in said
     assert json.loads((place.folder / "results/s/data.json").read_text()) == pinned
@@ -135,7 +135,7 @@ def test_a_sweep_of_an_older_version_learns_its_leak_and_keeps_its_groups(place:
     config = place.folder / "results/s/trials/0000/config.json"
     whole = config.read_text()
     config.unlink()
-    assert "written anew from trial.json and sweep.yaml" in place.run("repair", "s").stdout
+    assert "rebuilt from trial.json and sweep.yaml" in place.run("repair", "s").stdout
     assert contract.config_from(json.loads(config.read_text())) == contract.config_from(json.loads(whole))
 
 

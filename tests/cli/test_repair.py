@@ -1,4 +1,4 @@
-"""Torn files of every kind: named, mended or left to the user, kept as evidence, and found no second time."""
+"""Corrupt files of every kind: named, repaired or left to the user, kept as evidence, and not found a second time."""
 
 import json
 import os
@@ -13,22 +13,24 @@ from click.testing import CliRunner, Result
 from local_sweeps import AT_ONCE, UNTIL_TOLD, Place
 
 from unetsweep import contract
+from unetsweep.app import repair as use_case
 from unetsweep.atomic import append_line, link_json, write_json
-from unetsweep.cli import repair as repair_command
 from unetsweep.cli.repair import command
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.core import paths
 from unetsweep.core.actions import Element, Prune
-from unetsweep.core.spec import SweepSpec, grid_points
+from unetsweep.core.space import grid_points
+from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import trial_config
 from unetsweep.search.optuna_study import update_journal
 from unetsweep.store import code_snapshot
+from unetsweep.store import repair as store_repair
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
 
 YAML = "space: {epochs: [8], batch_size: [4], learning_rate: [1e-4, 2e-4, 3e-4]}\n"
-TEARS = {
+CORRUPTIONS = {
     "half": lambda raw: raw[: len(raw) // 2],
     "zeros": lambda raw: b"\0" * len(raw),
     "empty": lambda raw: b"",
@@ -52,7 +54,9 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     """One of everything: trial 0 is complete, 1 failed and is at its second attempt, 2 runs."""
     made = SweepDir(tmp_path / "results" / "s")
     made.create(as_yaml(spec), "local")
-    made.add_trials([trial_config(spec, point) for point in grid_points(spec.space)], {"sampler": "grid", "seed": 0})
+    made.add_trials(
+        [trial_config(spec, point) for point in grid_points(spec.space)], {"sampler": "grid", "study_seed": 0}
+    )
     token, _ = made.intend([Element(run, 1, ((run, 8),)) for run in range(3)], 2, "local")
     for run in range(3):
         folder = made.root / f"runs/000{run}"
@@ -113,12 +117,12 @@ def snapshot(root: Path) -> dict[str, bytes]:
 def test_a_whole_sweep_has_no_finding(sweep: SweepDir):
     before = snapshot(sweep.root)
     done = repair()
-    assert (done.exit_code, done.output) == (0, "s: 0 mended, 0 need you\n")
+    assert (done.exit_code, done.output) == (0, "s: 0 repaired, 0 need your attention\n")
     assert snapshot(sweep.root) == before
 
 
-@pytest.mark.parametrize("tear", TEARS)
-def test_every_small_file_is_mended_and_the_sweep_can_be_looked_at_again(sweep: SweepDir, tear: str):
+@pytest.mark.parametrize("tear", CORRUPTIONS)
+def test_every_small_file_is_repaired_and_the_sweep_can_be_read_again(sweep: SweepDir, tear: str):
     backup = sweep.root.with_name("backup")
     shutil.copytree(sweep.root, backup)
     files = small_files(sweep.root)
@@ -126,15 +130,15 @@ def test_every_small_file_is_mended_and_the_sweep_can_be_looked_at_again(sweep: 
         name = str(path.relative_to(sweep.root))
         if tear == "nothing in it" and path.name in PRESENT:
             continue
-        path.write_bytes(TEARS[tear](path.read_bytes()))
+        path.write_bytes(CORRUPTIONS[tear](path.read_bytes()))
         done = repair()
         assert done.exit_code == 0, (name, done.output)
         assert any(line.startswith(f"{name}: ") for line in done.output.splitlines()), (name, done.output)
         again = repair()
-        assert (again.exit_code, again.output) == (0, "s: 0 mended, 0 need you\n"), (name, again.output)
+        assert (again.exit_code, again.output) == (0, "s: 0 repaired, 0 need your attention\n"), (name, again.output)
         seen = sweep.look()
         assert not any(run.unreadable for run in seen.runs.values()), name
-        assert not any(trial["unreadable"] for trial in sweep.trials()), name
+        assert not any(trial.unreadable for trial in sweep.trials()), name
         assert list(path.parent.glob(f"{path.name}*.corrupt")), f"no evidence of {name} was kept"
         as_it_was(sweep.root, backup)
 
@@ -167,7 +171,7 @@ def same(path: Path, *names: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("trials/0001/trial.json", ("trial", "params", "config_id", "runs", "sampler", "seed")),
+        ("trials/0001/trial.json", ("trial", "params", "config_id", "run", "epochs", "sampler", "study_seed")),
         ("trials/0001/config.json", ("data", "epochs", "learning_rate", "model", "trainer", "processes")),
         ("trials/0000/result.json", ("state", "val_iou", "epochs", "job_id")),
         ("runs/0002/attempts/1.json", ("run", "attempt", "token", "index", "milestones", "throttle")),
@@ -185,10 +189,10 @@ def test_what_can_be_rebuilt_says_the_same_as_before(sweep: SweepDir, name: str,
 
 def test_a_submission_is_rebuilt_from_its_attempts(sweep: SweepDir):
     token = json.loads((sweep.root / "runs/0000/attempts/1.json").read_bytes())["token"]
-    before = sweep.intent(token)["elements"]
+    before = sweep.intent(token).elements
     (sweep.root / f"submissions/{token}/intent.json").write_bytes(b"")
     assert repair().exit_code == 0
-    assert sweep.intent(token)["elements"] == before == [[0, 1], [1, 1], [2, 1]]
+    assert sweep.intent(token).elements == before == ((0, 1), (1, 1), (2, 1))
 
 
 def test_a_config_that_sweep_yaml_no_longer_asks_for_needs_the_user(sweep: SweepDir, spec: SweepSpec):
@@ -198,17 +202,17 @@ def test_a_config_that_sweep_yaml_no_longer_asks_for_needs_the_user(sweep: Sweep
     (sweep.root / "trials/0001/config.json").write_bytes(b"")
     done = repair()
     assert done.exit_code == 1
-    assert "needs you" in done.output
+    assert "needs your attention" in done.output
     assert (sweep.root / "trials/0001/config.json").read_bytes() == b""
 
 
-def test_a_trial_of_which_nothing_is_left_needs_the_user_and_the_rest_is_mended(sweep: SweepDir):
+def test_a_trial_of_which_nothing_is_left_needs_the_user_and_the_rest_is_repaired(sweep: SweepDir):
     for name in ("trials/0001/trial.json", "trials/0001/config.json", "trials/0002/trial.json"):
         (sweep.root / name).write_bytes(b"\0\0\0")
     done = repair()
     assert done.exit_code == 1
     assert "trials/0002/trial.json" in done.output
-    assert "1 mended, 1 need you" in done.output
+    assert "1 repaired, 1 needs your attention" in done.output
     assert repair().exit_code == 1
 
 
@@ -221,7 +225,7 @@ def test_a_sweep_file_that_cannot_be_read_is_asked_for(sweep: SweepDir):
     assert repair().exit_code == 1
 
 
-def test_torn_lines_are_left_out_of_logs_and_the_file_as_it_was_is_kept(sweep: SweepDir):
+def test_corrupt_lines_are_removed_from_logs_and_the_original_is_kept(sweep: SweepDir):
     progress, ledger = sweep.root / "runs/0001/progress-1-0.jsonl", sweep.root / "ledger.jsonl"
     whole = progress.read_bytes()
     progress.write_bytes(b'{"epo\n' + whole + b'{"schema": 1, "ep')
@@ -236,7 +240,7 @@ def test_torn_lines_are_left_out_of_logs_and_the_file_as_it_was_is_kept(sweep: S
 
 
 @pytest.mark.parametrize("content", [b"\0" * 300, b"", b"{]\n"])
-def test_an_unreadable_journal_is_made_anew(sweep: SweepDir, content: bytes):
+def test_an_unreadable_journal_is_rebuilt(sweep: SweepDir, content: bytes):
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -247,10 +251,10 @@ def test_an_unreadable_journal_is_made_anew(sweep: SweepDir, content: bytes):
         study_name="s", storage=JournalStorage(JournalFileBackend(str(sweep.root / "study.journal")))
     )
     assert [trial.user_attrs["trial"] for trial in study.trials] == [0]
-    assert "0 mended" in repair().output
+    assert "0 repaired" in repair().output
 
 
-def test_leftovers_are_taken_away_when_they_are_old(sweep: SweepDir):
+def test_leftovers_are_deleted_when_they_are_old(sweep: SweepDir):
     old, fresh = sweep.root / "trials/.0003.ab12.tmp", sweep.root / "runs/0001/attempts/.3.json.ab12.tmp"
     old.mkdir()
     (old / "config.json").write_text("{")
@@ -266,30 +270,28 @@ def test_leftovers_are_taken_away_when_they_are_old(sweep: SweepDir):
 @pytest.mark.parametrize(
     "tear", [lambda raw: raw[:-100], lambda raw: b"", lambda raw: raw[:2000] + b"\0" * 1000 + raw[3000:]]
 )
-def test_a_torn_checkpoint_is_moved_aside(sweep: SweepDir, tear):
+def test_a_corrupt_checkpoint_is_quarantined(sweep: SweepDir, tear):
     last = sweep.root / "runs/0002/checkpoints/last.ckpt"
     last.write_bytes(tear(last.read_bytes()))
     done = repair()
-    assert "trains anew; lost are its epochs 1 to 1" in done.output
+    assert "the run starts from the beginning; its epochs 1 to 1 are lost" in done.output
     assert (last.exists(), last.with_name("last.ckpt.corrupt").exists()) == (False, True)
 
 
-def test_an_attempt_that_no_submission_tells_of_is_given_up(sweep: SweepDir):
+def test_an_attempt_that_no_submission_names_is_given_up(sweep: SweepDir):
     token = json.loads((sweep.root / "runs/0002/attempts/1.json").read_bytes())["token"]
     shutil.rmtree(sweep.root / f"submissions/{token}")
     (sweep.root / "runs/0002/attempts/1.json").write_bytes(b"")
     assert repair().exit_code == 0
     last = sweep.look().runs[2].last
     assert last is not None
-    assert last.lost == "its intent was torn"
+    assert last.lost == "its intent file was corrupt"
 
 
-def test_a_repair_that_dies_between_two_mends_is_made_again(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
-    from unetsweep.store import repairs
-
+def test_a_repair_that_dies_between_two_files_can_be_started_again(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
     for path in small_files(sweep.root)[::3]:
         path.write_bytes(b"{")
-    keep, calls = repairs.write_json, []
+    keep, calls = store_repair.write_record, []
 
     def dying(*args: object) -> None:
         keep(*args)  # type: ignore[arg-type]
@@ -297,19 +299,19 @@ def test_a_repair_that_dies_between_two_mends_is_made_again(sweep: SweepDir, mon
         raise KeyboardInterrupt
 
     while True:
-        monkeypatch.setattr(repairs, "write_json", dying)
+        monkeypatch.setattr(store_repair, "write_record", dying)
         before = len(calls)
         CliRunner().invoke(command, ["s"])
         (sweep.root / "lease").unlink(missing_ok=True)
         if len(calls) == before:
             break
-    monkeypatch.setattr(repairs, "write_json", keep)
+    monkeypatch.setattr(store_repair, "write_record", keep)
     assert len(calls) > 3
     repair()
-    assert repair().output == "s: 0 mended, 0 need you\n"
+    assert repair().output == "s: 0 repaired, 0 need your attention\n"
 
 
-def test_a_training_whose_record_is_torn_is_found_at_work_and_not_sent_again(tmp_path: Path):
+def test_a_training_whose_process_record_is_corrupt_is_found_and_not_started_again(tmp_path: Path):
     place = Place(tmp_path / "here")
     place.trainer(UNTIL_TOLD)
     sweep = place.grid(1)
@@ -329,11 +331,11 @@ def test_a_training_whose_record_is_torn_is_found_at_work_and_not_sent_again(tmp
     assert len(place.notes("begin")) == 1
 
 
-def test_a_pinned_copy_that_is_torn_is_moved_aside(sweep: SweepDir):
+def test_a_pinned_copy_that_is_corrupt_is_quarantined(sweep: SweepDir):
     code = code_snapshot.pinned(sweep.root)
     assert code is not None
     (code / "unetsweep/worker/rank.py").write_bytes(b"")
-    assert "run the installed one" in repair().output
+    assert "run the installed package" in repair().output
     assert code_snapshot.pinned(sweep.root) is None
 
 
@@ -353,16 +355,82 @@ def test_after_a_repair_submit_goes_on(tmp_path: Path):
     assert len(place.notes("begin")) == 5
 
 
-def test_who_asked_for_a_pass_while_repair_was_at_work_gets_one(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
-    looks: list[int] = []
-    passes: list[SweepDir] = []
+def test_a_reconciliation_asked_for_during_a_repair_happens_after_it(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
+    walks: list[int] = []
+    reconciliations: list[Path] = []
 
-    def findings(directory: SweepDir) -> Iterator[object]:
-        looks.append(1)
-        (directory.root / f"{paths.LEASE}.mark-0").touch()
+    def find_damage(sources: store_repair.Sources, _: object) -> Iterator[object]:
+        walks.append(1)
+        (sources.root / f"{paths.LEASE}.mark-0").touch()
         yield from ()
 
-    monkeypatch.setattr(repair_command, "_findings", findings)
-    monkeypatch.setattr(repair_command, "_pass", passes.append)
-    assert repair().output == "s: 0 mended, 0 need you\n"
-    assert (len(looks), len(passes)) == (1, 1)
+    monkeypatch.setattr(use_case, "find_damage", find_damage)
+    monkeypatch.setattr(use_case, "reconcile_sweep", lambda root, *_, **__: reconciliations.append(root))
+    assert repair().output == "s: 0 repaired, 0 need your attention\n"
+    assert (len(walks), reconciliations) == (1, [sweep.root])
+
+
+@pytest.mark.parametrize("name", ["claims", "milestones"])
+def test_a_file_in_the_place_of_a_run_s_folder_is_quarantined(sweep: SweepDir, name: str):
+    folder = sweep.root / "runs/0002" / name
+    shutil.rmtree(folder)
+    folder.write_text("")
+    assert sweep.look().runs[2].unreadable is not None
+    assert f"runs/0002/{name}: found a file, not a folder: quarantined as {name}.corrupt" in repair().output
+    assert sweep.look().runs[2].unreadable is None
+
+
+def test_a_folder_in_the_place_of_a_claim_is_kept_and_the_claim_rebuilt(sweep: SweepDir):
+    claim = sweep.root / "runs/0002/claims/1-0"
+    claim.unlink()
+    claim.mkdir()
+    (claim / "evidence").touch()
+    assert repair().exit_code == 0
+    assert json.loads(claim.read_bytes())["job_id"] == "3"
+    assert (claim.with_name("1-0.corrupt") / "evidence").exists()
+
+
+def test_progress_of_another_schema_is_removed_and_lines_with_nan_stay(sweep: SweepDir):
+    progress = sweep.root / "runs/0001/progress-1-0.jsonl"
+    good = progress.read_text() + '{"schema": 1, "epoch": 2, "val_iou": 0.4, "val_loss": NaN}\n'
+    progress.write_text(good + '{"schema": 9, "epoch": 3}\n')
+    assert sweep.look().runs[1].unreadable is not None
+    assert "1 corrupt line: removed" in repair().output
+    assert progress.read_text() == good
+    assert [point.epoch for point in sweep.progress(1)] == [1, 2]
+
+
+def test_a_submission_is_not_rebuilt_from_an_attempt_in_the_place_of_another(sweep: SweepDir):
+    first = sweep.root / "runs/0000/attempts/1.json"
+    token = json.loads(first.read_bytes())["token"]
+    shutil.copy(first, sweep.root / "runs/0002/attempts/1.json")
+    (sweep.root / f"submissions/{token}/intent.json").write_bytes(b"")
+    assert repair().exit_code == 0
+    assert sweep.intent(token).elements == ((0, 1), (1, 1))
+    assert repair().output == "s: 0 repaired, 0 need your attention\n"
+
+
+def test_a_corrupt_sweep_file_is_kept_and_counts_once(sweep: SweepDir):
+    (sweep.root / "sweep.yaml").write_text("name: [")
+    done = repair("--dry-run")
+    assert "would be quarantined as sweep.yaml.corrupt: needs your attention: run `unetsweep submit`" in done.output
+    assert done.output.endswith("s: 0 would be repaired, 1 needs your attention\n")
+    assert repair().output.endswith("s: 0 repaired, 1 needs your attention\n")
+    assert (sweep.root / "sweep.yaml.corrupt").read_text() == "name: ["
+
+
+def test_a_user_s_own_files_are_not_touched(sweep: SweepDir):
+    for name in ("runs/0001/notes.json", "runs/0001/milestones/mine.json", "trials/0001/notes.txt", "mine.json"):
+        (sweep.root / name).write_text("{")
+    assert repair().output == "s: 0 repaired, 0 need your attention\n"
+
+
+@pytest.mark.parametrize("name", ["runs", "runs/0002", "runs/0002/attempts"])
+def test_folders_on_another_disk_are_checked_and_other_links_are_not_followed(sweep: SweepDir, name: str):
+    elsewhere = sweep.root.with_name("elsewhere")
+    (sweep.root / name).rename(elsewhere)
+    (sweep.root / name).symlink_to(elsewhere)
+    (sweep.root / "runs/0001/loop").symlink_to(sweep.root)
+    (sweep.root / "runs/0002/attempts/1.json").write_text("{")
+    assert "runs/0002/attempts/1.json: " in repair().output
+    assert repair().output == "s: 0 repaired, 0 need your attention\n"

@@ -36,7 +36,7 @@ def test_a_trial_comes_out_the_same(place: Place, more: str) -> None:
 
     said = place.run("reproduce", "s", "0").stdout
 
-    assert "trial 0 of s again: bit for bit the same (weights, best_epoch, val_iou, val_loss, test_iou" in said
+    assert "trial 0 of s: bit for bit the same (weights, best_epoch, val_iou, val_loss, test_iou" in said
     assert "differs" not in said
     assert "changed" not in said
     again = json.loads((root / "reproduced/0000/milestones/2.json").read_text())
@@ -44,7 +44,7 @@ def test_a_trial_comes_out_the_same(place: Place, more: str) -> None:
     assert ((root / "trials/0000/result.json").read_bytes(), (root / "study.journal").read_bytes()) == before
 
 
-def test_other_threads_are_named_and_another_result_is_told(place: Place) -> None:
+def test_another_number_of_threads_and_another_result_are_reported(place: Place) -> None:
     root = trained(place)
 
     said = place.run("reproduce", "s", "0", "--threads", "2", status=None)
@@ -55,7 +55,7 @@ def test_other_threads_are_named_and_another_result_is_told(place: Place) -> Non
         == json.loads((root / "trials/0000/result.json").read_text())["weights"]
     )
     assert said.returncode == (0 if same else 1)
-    assert same or "not the same; see what has changed, above" in said.stdout
+    assert same or "not the same; see what changed, above" in said.stdout
 
 
 def test_a_wrong_number_and_other_surroundings_are_named(place: Place) -> None:
@@ -81,7 +81,7 @@ def test_changed_data_are_named_before_anything_is_trained(place: Place) -> None
 
     said = place.run("reproduce", "s", "0", status=2)
 
-    assert "not trained, since the data are not the same" in said.stderr
+    assert "nothing was trained, because the images changed" in said.stderr
     assert "test: changed since the split was pinned: 02" in said.stderr
     assert not (root / "reproduced").exists()
 
@@ -97,7 +97,7 @@ def test_a_folder_of_somebody_elses_is_left_alone(place: Place) -> None:
 
     said = place.run("reproduce", "s", "0", "--out", "mine", status=2).stderr
 
-    assert "mine: is not empty, and was not made by `unetsweep reproduce`" in said
+    assert "mine is not empty and was not made by `unetsweep reproduce`" in said
     assert (place.folder / "mine/config.json").read_text() == "{}"
     assert "has no trial 7" in place.run("reproduce", "s", "7", status=2).stderr
 
@@ -124,7 +124,7 @@ def test_only_one_at_a_time_trains_in_a_folder(place: Place) -> None:
     with (root / "reproduced/0000/.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         said = place.run("reproduce", "s", "0", status=2).stderr
-    assert "another `unetsweep reproduce` is at work there" in said
+    assert "another `unetsweep reproduce` is running in" in said
     assert "cannot be made" in place.run("reproduce", "s", "0", "--out", "/proc/x", status=2).stderr
 
 

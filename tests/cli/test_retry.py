@@ -30,7 +30,7 @@ def test_retry_sends_failed_trials_again_as_new_attempts_of_the_same_trials(plac
     (place.root() / "runs/0001/checkpoints/model.pt").touch()  # the program's own: what it does with it we do not know
     said = place.run("retry", "s").stdout
     assert "2 trials of s are open again: 1, 2" in said
-    assert "train anew" not in said
+    assert "from scratch" not in said
     results = place.wait_ended(3)
     assert [result["state"] for result in results] == ["complete"] * 3
     assert (place.root() / "trials/0000/result.json").read_bytes() == first
@@ -51,7 +51,7 @@ def test_a_sweep_that_stopped_by_itself_goes_on_after_retry(place: Place):
     begun = len(place.notes("begin"))
     assert begun < 6, "what has one fault is met by a few, not by all"
     status = place.run("status", "s").stdout
-    assert "the sweep has stopped by itself" in status
+    assert "the sweep is paused" in status
     assert "no lens cap" in status
     place.submit(sweep)
     place.wait_quiet()

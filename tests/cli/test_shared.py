@@ -57,7 +57,7 @@ def test_longer_trials_that_are_asked_for_later_train_the_difference_only(place:
     path = written(place, "1, 2, 4, 6", PLAIN)
     said = place.submit(path, "--dry-run").stdout
     assert "trials 4, runs 2, jobs 2, arrays 0, epochs asked 13, epochs to train 7" in said
-    assert "trials that differ only in epochs share a training: 6 epochs less (46%)" in said
+    assert "trials that differ only in epochs share a training: 6 epochs fewer (46%)" in said
 
     place.submit(path, "--watch")
 
@@ -74,7 +74,7 @@ def test_a_cancelled_trial_within_a_training_holds_nobody_up_and_its_result_is_k
     runs = place.folder / "results/s/runs"
     place.wait(lambda: list(runs.glob("*/progress-*.jsonl")))
     said = place.run("cancel", "s", "0")
-    assert "cancelled 1 trials of s: 0\nthe run of 0 goes on for trials that share it" in said.stdout
+    assert "cancelled 1 trials of s: 0\nthe runs of these trials continue for trials that share them: 0" in said.stdout
     assert said.stderr == ""
     assert "its run goes on for the trials that share it" in place.run("status", "s").stdout
     place.run("submit", "s.yaml", "--executor", "local", "--watch")
@@ -86,7 +86,7 @@ def test_a_training_that_is_longer_already_is_joined_by_nobody_and_the_plan_says
     place.submit(written(place, "4", PLAIN), "--watch")
     said = place.submit(written(place, "2, 4", PLAIN), "--dry-run").stdout
     assert "epochs asked 6, epochs to train 6" in said
-    assert "no training is shared: none of these trials is a part of another one's training" in said
+    assert "no training is shared: no trial is a part of another trial's training" in said
 
 
 def test_where_nothing_can_be_shared_the_plan_says_why(place: Place) -> None:

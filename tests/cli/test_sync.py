@@ -12,7 +12,8 @@ from unetsweep.cli.sync import command
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, TrialConfig, dumps, encode
 from unetsweep.contract import Result as Scores
-from unetsweep.core.spec import Choices, Space, SweepSpec
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import TrackerError, UsageError
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.training import comet
@@ -52,7 +53,14 @@ def sweep(tmp_path: Path) -> SweepDir:
     data = DataConfig(root=str(tmp_path))
     directory = SweepDir(tmp_path / "results" / "eyes")
     directory.create(
-        as_yaml(SweepSpec("eyes", data, Space(Choices((1, 2, 4)), Choices((4,)), Choices((1e-3,))))), "local"
+        as_yaml(
+            SweepSpec(
+                "eyes",
+                data,
+                Space.of(epochs=Choices((1, 2, 4)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,))),
+            )
+        ),
+        "local",
     )
     directory.add_trials([TrialConfig(data, epochs, 4, 1e-3) for epochs in (4, 1, 2)], {"sampler": "grid"})
     for run, epochs in ((0, 2), (1, 1)):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import forks
 import pytest
 import torch
@@ -93,8 +94,8 @@ def lose(here: Path, name: str) -> None:
     [
         pytest.param({}, "missing: 05", id="the same again"),
         pytest.param({"epochs": 4}, "missing: 05", id="more epochs"),
-        pytest.param({"learning_rate": 0.02}, "learning_rate 0.01 there, 0.02 asked", id="another rate"),
-        pytest.param({"seed": 1, "epochs": 4}, "out holds another training: seed 0 there, 1 asked", id="another seed"),
+        pytest.param({"learning_rate": 0.02}, "learning_rate was 0.01, now 0.02", id="another rate"),
+        pytest.param({"seed": 1, "epochs": 4}, "out holds another training (seed was 0, now 1)", id="another seed"),
     ],
 )
 def test_a_folder_says_of_which_training_its_result_is_whatever_is_asked_later(trained: Path, change: Any, said: str):
@@ -188,8 +189,6 @@ def _corrupt(eyes: Path) -> None:
 
 def _other_size(eyes: Path) -> None:
     first, *_ = sorted((eyes / "train/mask").iterdir())
-    import cv2
-
     cv2.imwrite(str(first), cv2.imread(str(first), cv2.IMREAD_GRAYSCALE)[:32])
 
 
@@ -202,7 +201,7 @@ def _other_size(eyes: Path) -> None:
             id="no data at all",
         ),
         pytest.param(_without_mask, ["mask"], id="an image without a mask"),
-        pytest.param(_corrupt, ["200 bytes", "no complete PNG"], id="a torn image"),
+        pytest.param(_corrupt, ["200 bytes", "not a complete PNG"], id="a torn image"),
         pytest.param(_other_size, ["64x64", "64x32"], id="a mask of another size"),
     ],
 )

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from unetsweep.analysis.records import records
+from unetsweep.analysis.records import read_record
 from unetsweep.atomic import write_json
 from unetsweep.cli import repair
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, config_id, encode
 from unetsweep.core.actions import Element
-from unetsweep.core.spec import Choices, Space, SweepSpec
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import StateError
 from unetsweep.store.sweep_dir import SweepDir
@@ -25,7 +26,7 @@ RATES = (1e-3, 2e-3, 3e-3)
 def made(root: Path) -> SweepDir:
     """Two trials that have ended, and one whose result lies in its run."""
     sweep = SweepDir(root)
-    space = Space(Choices((8,)), Choices((4,)), Choices(RATES))
+    space = Space.of(epochs=Choices((8,)), batch_size=Choices((4,)), learning_rate=Choices(RATES))
     sweep.create(as_yaml(SweepSpec("s", DataConfig("images"), space)), "local")
     spec = load(sweep.root / "sweep.yaml")
     configs = [trial_config(spec, {"epochs": 8, "batch_size": 4, "learning_rate": rate}) for rate in RATES]
@@ -54,7 +55,7 @@ def swapped(sweep: SweepDir, one: str, other: str) -> None:
 
 def told(sweep: SweepDir) -> list[tuple[str, float | None]]:
     """State and val_iou of each row."""
-    return [(row.state, row.result and row.result.val_iou) for row in records(sweep.root).trials]
+    return [(row.state, row.result and row.result.val_iou) for row in read_record(sweep.root).trials]
 
 
 def repaired(sweep: SweepDir) -> str:
@@ -65,13 +66,13 @@ def repaired(sweep: SweepDir) -> str:
 
 def test_before_anything_is_in_another_s_place_every_row_is_its_own(sweep: SweepDir) -> None:
     assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("complete", 0.7)]
-    assert "0 mended, 0 need you" in repaired(sweep)
+    assert "0 repaired, 0 need your attention" in repaired(sweep)
 
 
 @pytest.mark.parametrize("name", ["trial.json", "result.json"])
 def test_swapped_files_of_two_trials_are_named_and_repair_puts_each_row_right(sweep: SweepDir, name: str) -> None:
     swapped(sweep, f"trials/0000/{name}", f"trials/0001/{name}")
-    rows = records(sweep.root).trials
+    rows = read_record(sweep.root).trials
     assert [row.state for row in rows] == ["waiting", "waiting", "complete"]
     for row, other in ((rows[0], 1), (rows[1], 0)):
         assert f"trials/000{row.number}/{name}: found the" in row.reason
@@ -87,7 +88,7 @@ def test_swapped_results_of_two_runs_are_told_of_neither(sweep: SweepDir) -> Non
     unreadable = sweep.look().runs[2].unreadable
     assert unreadable is not None
     assert "runs/0002/milestones/8.json: found the result of another training" in unreadable
-    assert "moved aside" in repaired(sweep)
+    assert "quarantined as 8.json.corrupt" in repaired(sweep)
     assert sweep.look().runs[2].unreadable is None
     assert sweep.look().runs[2].milestones == {}
 
@@ -112,11 +113,11 @@ def test_swapped_configs_are_found_by_repair_and_by_the_training(sweep: SweepDir
 def test_a_trial_without_trial_json_keeps_its_row_and_its_number(sweep: SweepDir, ended: bool) -> None:
     number = 0 if ended else 2
     (sweep.root / f"trials/000{number}/trial.json").unlink()
-    row = records(sweep.root).trials[number]
+    row = read_record(sweep.root).trials[number]
     assert (row.number, row.state) == (number, "waiting")
     assert f"trials/000{number}/trial.json: is missing: run `unetsweep repair s`" in row.reason
     assert sweep.next_trial() == 3
-    assert [trial["trial"] for trial in sweep.trials()] == [0, 1, 2]
+    assert [trial.number for trial in sweep.trials()] == [0, 1, 2]
     if not ended:
         (trial,) = sweep.look().trials
         assert trial.unreadable is not None
@@ -138,7 +139,7 @@ def test_a_trial_that_was_lost_is_named_in_its_row_and_its_point_is_not_trained_
         folder.mkdir()
     elif how == "a file":
         folder.write_text("")
-    rows = records(sweep.root).trials
+    rows = read_record(sweep.root).trials
     assert [row.number for row in rows] == [0, 1, 2]
     assert (rows[number].state, rows[number].result) == ("waiting", None)
     assert f"trials/000{number}" in rows[number].reason
@@ -148,7 +149,7 @@ def test_a_trial_that_was_lost_is_named_in_its_row_and_its_point_is_not_trained_
     assert f"put {folder} back from a backup" in repaired(sweep), said
     assert f"or give the trial up: `unetsweep cancel s {number}`" in repaired(sweep)
     sweep.cancel(number)
-    assert records(sweep.root).trials[number].reason
+    assert read_record(sweep.root).trials[number].reason
 
 
 def test_an_attempt_of_another_run_gives_nobody_a_job(sweep: SweepDir) -> None:
@@ -166,13 +167,13 @@ def test_an_attempt_of_another_run_gives_nobody_a_job(sweep: SweepDir) -> None:
 
 def test_an_empty_folder_is_no_trial(sweep: SweepDir) -> None:
     (sweep.root / "trials/0003").mkdir()
-    assert [row.number for row in records(sweep.root).trials] == [0, 1, 2]
+    assert [row.number for row in read_record(sweep.root).trials] == [0, 1, 2]
     assert sweep.next_trial() == 3
 
 
 def test_where_the_trials_cannot_be_read_no_table_is_printed_and_nothing_is_proposed(sweep: SweepDir) -> None:
     (sweep.root / "trials").rename(sweep.root / "elsewhere")
-    for reading in (lambda: records(sweep.root), sweep.look, sweep.trials, sweep.next_trial):
+    for reading in (lambda: read_record(sweep.root), sweep.look, sweep.trials, sweep.next_trial):
         with pytest.raises(StateError, match="trials: this folder is missing, and with it every trial"):
             reading()
     (sweep.root / "trials").write_text("")
@@ -183,7 +184,7 @@ def test_where_the_trials_cannot_be_read_no_table_is_printed_and_nothing_is_prop
 @pytest.mark.parametrize("value", ["1" + "0" * 400, "NaN", "[" * 3000 + "]" * 3000, "[]"])
 def test_a_result_with_no_number_in_it_is_named_in_the_table(sweep: SweepDir, value: str) -> None:
     (sweep.root / "trials/0001/result.json").write_text('{"schema": 1, "val_iou": ' + value + "}")
-    row = records(sweep.root).trials[1]
+    row = read_record(sweep.root).trials[1]
     assert (row.state, row.result) == ("waiting", None)
     assert "trials/0001/result.json" in row.reason
     repaired(sweep)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from unetsweep.config.load import load, spec_from
-from unetsweep.core.spec import Choices, Range, SweepSpec, grid_points, trials_wanted
+from unetsweep.core.space import Choices, Range, grid_points
+from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import SpecError
 
@@ -76,7 +77,7 @@ def test_the_smallest_sweep_has_every_default(tmp_path: Path) -> None:
 
     assert smallest.name == "first"
     assert smallest.data.root == str(tmp_path / "images")
-    assert smallest.space.epochs == Choices((4,))
+    assert smallest.space.domain("epochs") == Choices((4,))
     assert smallest.study.sampler == "grid"
     assert trials_wanted(smallest) == 1
 
@@ -93,10 +94,11 @@ def test_whole_numbers_stay_whole_and_rates_are_floats(tmp_path: Path) -> None:
     text = GOOD.replace("epochs: 4", "epochs: {low: 1e1, high: 50, step: 10}").replace("[1e-3]", "1")
     space = spec(text + "study: {sampler: tpe}\n", tmp_path).space
 
-    assert space.epochs == Range(10, 50, False, 10)
-    assert isinstance(space.epochs, Range)
-    assert [type(n) for n in (space.epochs.low, space.epochs.high, space.epochs.step)] == [int, int, int]
-    assert space.learning_rate == Choices((1.0,))
+    epochs = space.domain("epochs")
+    assert epochs == Range(10, 50, False, 10)
+    assert isinstance(epochs, Range)
+    assert [type(n) for n in (epochs.low, epochs.high, epochs.step)] == [int, int, int]
+    assert space.domain("learning_rate") == Choices((1.0,))
 
 
 def test_a_sampler_may_bring_arguments(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from unetsweep.config.load import spec_from
 from unetsweep.config.names import SAMPLERS
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, ModelConfig, Split, TrainerConfig
-from unetsweep.core.spec import Choices, Range, Resources, Retries, RunSpec, Space, StudySpec, SweepSpec
+from unetsweep.core.space import Choices, Range, Space
+from unetsweep.core.spec import Resources, Retries, RunSpec, StudySpec, SweepSpec
 
 NOWHERE = Path("/nowhere")
 words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs", "Cf", "Co", "Cn"]), min_size=1)
@@ -31,11 +32,11 @@ def axes(draw: st.DrawFn, whole: bool) -> Choices | Range:
 
 @st.composite
 def sweeps(draw: st.DrawFn) -> SweepSpec:
-    space = Space(draw(axes(True)), draw(axes(True)), draw(axes(False)))
+    space = Space.of(epochs=draw(axes(True)), batch_size=draw(axes(True)), learning_rate=draw(axes(False)))
     sampler = draw(st.sampled_from(["tpe", "random", *SAMPLERS]).filter(lambda name: name != "BruteForceSampler"))
     arguments = {"n_startup_trials": draw(few)} if sampler in ("tpe", "TPESampler") and draw(st.booleans()) else {}
     study = StudySpec(sampler, arguments, draw(few), draw(st.sampled_from(["val_iou", "val_loss"])), draw(few))
-    if all(isinstance(axis, Choices) for axis in space.axes().values()) and draw(st.booleans()):
+    if all(isinstance(axis, Choices) for axis in space.domains().values()) and draw(st.booleans()):
         study = StudySpec("grid", {}, None, study.metric, study.seed)
     pruner = draw(st.sampled_from([None, "asha", "median", "PatientPruner"]))
     given = {"asha": {"reduction_factor": 4}, "median": {"every": draw(few)}, "PatientPruner": {"patience": draw(few)}}
@@ -75,7 +76,7 @@ def test_a_sweep_that_is_written_out_is_read_back_equal(spec: SweepSpec) -> None
 
 
 def sweep(**changes: object) -> SweepSpec:
-    space = Space(Choices((4, 8)), Choices((4,)), Choices((1e-3,)))
+    space = Space.of(epochs=Choices((4, 8)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,)))
     return replace(SweepSpec("s", DataConfig("/d"), space), **changes)  # type: ignore[arg-type]
 
 
@@ -113,7 +114,7 @@ def test_a_difference_names_the_field_and_both_values() -> None:
 
 def test_a_grid_may_grow_in_any_order_but_not_shrink() -> None:
     def epochs(*values: int) -> SweepSpec:
-        return sweep(space=Space(Choices(values), Choices((4,)), Choices((1e-3,))))
+        return sweep(space=Space.of(epochs=Choices(values), batch_size=Choices((4,)), learning_rate=Choices((1e-3,))))
 
     assert difference(epochs(4, 8), epochs(16, 8, 4)) == ("space.epochs: [4, 8] -> [16, 8, 4]",)
     assert not refused(epochs(4, 8), epochs(16, 8, 4))
@@ -124,7 +125,7 @@ def test_a_grid_may_grow_in_any_order_but_not_shrink() -> None:
 
 def test_an_adaptive_search_may_go_on_longer_but_not_in_another_space() -> None:
     def tpe(trials: int | None, *values: int) -> SweepSpec:
-        space = Space(Choices(values), Choices((4,)), Choices((1e-3, 1e-2)))
+        space = Space.of(epochs=Choices(values), batch_size=Choices((4,)), learning_rate=Choices((1e-3, 1e-2)))
         return sweep(study=StudySpec("tpe", trials=trials), space=space)
 
     assert not refused(tpe(2, 4, 8), tpe(3, 4, 8))

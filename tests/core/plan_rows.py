@@ -20,7 +20,8 @@ from unetsweep.core.actions import (
 from unetsweep.core.capacity import Capacity
 from unetsweep.core.observation import Attempt, Ending, Job, JobState, Observation, Run, Trial
 from unetsweep.core.plan import Plan, plan
-from unetsweep.core.spec import Choices, Range, RunSpec, Space, StudySpec, SweepSpec
+from unetsweep.core.space import Choices, Range, Space
+from unetsweep.core.spec import RunSpec, StudySpec, SweepSpec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JUST_NOW = NOW - timedelta(seconds=10)
@@ -35,13 +36,13 @@ LOCAL = Capacity(queues=False, parallel=2)
 def grid(trials: int = 1, **run: Any) -> SweepSpec:
     """A grid of so many trials."""
     rates = tuple(1e-3 * (k + 1) for k in range(trials))
-    space = Space(Choices((8,)), Choices((4,)), Choices(rates))
+    space = Space.of(epochs=Choices((8,)), batch_size=Choices((4,)), learning_rate=Choices(rates))
     return SweepSpec("grid", DataConfig("images"), space, run=RunSpec(**{"driver": "cli", **run}))
 
 
 def adaptive(trials: int, parallel: int | None) -> SweepSpec:
     """A search that learns from its results."""
-    space = Space(Choices((8,)), Choices((4,)), Range(1e-5, 1e-2, log=True))
+    space = Space.of(epochs=Choices((8,)), batch_size=Choices((4,)), learning_rate=Range(1e-5, 1e-2, log=True))
     run = RunSpec(parallel, "cli")
     return SweepSpec("tpe", DataConfig("images"), space, StudySpec("tpe", trials=trials), run=run)
 

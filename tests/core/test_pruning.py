@@ -16,13 +16,14 @@ from unetsweep.core import pruning
 from unetsweep.core.actions import FinishTrial, Prune
 from unetsweep.core.observation import Attempt, JobState, Observation, Point, Run, Stopped, Trial
 from unetsweep.core.pruning import History, Report
-from unetsweep.core.spec import Choices, Space, StudySpec, SweepSpec
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import StudySpec, SweepSpec
 
 RUNNING, ENDED = JobState.RUNNING, JobState.ENDED
 
 
 def sweep(pruner: str | None = "asha", epochs: int = 9, metric: str = "val_iou", **arguments: int) -> SweepSpec:
-    space = Space(Choices((epochs,)), Choices((4,)), Choices((1e-3,)))
+    space = Space.of(epochs=Choices((epochs,)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,)))
     study = StudySpec(metric=metric, pruner=pruner, pruner_args=arguments)  # type: ignore[arg-type]
     return SweepSpec("s", DataConfig("images"), space, study)
 

@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 from plan_rows import NOW, QUEUE, adaptive, attempt, decide, failing, grid, job, lines
 
-from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig, run_key
+from unetsweep.contract import DataConfig, Result, TrainerConfig, TrialConfig, run_key
 from unetsweep.core.actions import Prune
 from unetsweep.core.observation import JobState, Observation, Run, Stopped, Trial
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.run_sharing import GOES_ON, Served, passes, runs_of, served, why_not
+from unetsweep.core.trials import StoredTrial
 
 RUNNING, QUEUED, ENDED = JobState.RUNNING, JobState.QUEUED, JobState.ENDED
 THERE = Served(3, "a", 8, "c0de", True)
+STORED = StoredTrial(3, 3, 8, run_key="a", code="c0de")
 
 
 # ---- who shares
@@ -59,15 +61,13 @@ def test_new_trials_of_one_key_are_one_run_and_the_shorter_ones_of_a_run_that_th
 def test_what_came_to_nothing_is_not_joined(
     state: str | None, cancelled: bool, unreadable: str | None, is_sound: bool
 ) -> None:
-    trial = {"run_key": "a", "runs": [{"run": 3, "epochs": 8}], "code": "c0de"}
-    result = None if state is None else {"state": state, "code": {"package": "c0de"}}
-    found = served({**trial, "result": result, "cancelled": cancelled, "unreadable": unreadable})
+    result = None if state is None else Result(state, code={"package": "c0de"})  # type: ignore[arg-type]
+    found = served(replace(STORED, result=result, cancelled=cancelled, unreadable=unreadable))
     assert found == replace(THERE, is_sound=is_sound, has_ended=state is not None)
 
 
 def test_a_run_that_other_code_has_trained_meanwhile_is_not_joined() -> None:
-    trial = {"run_key": "a", "runs": [{"run": 3, "epochs": 8}], "code": "c0de", "cancelled": False, "unreadable": None}
-    newer = served({**trial, "result": {"state": "complete", "code": {"package": "newer"}}})
+    newer = served(replace(STORED, result=Result(val_iou=0.5, code={"package": "newer"})))
     assert runs_of([("a", 16)], 9, [newer], "c0de") == [9]
     assert runs_of([("a", 16)], 9, [newer], "newer") == [9]
 

@@ -5,26 +5,15 @@ import math
 import pytest
 
 from unetsweep.contract import DataConfig
-from unetsweep.core.spec import (
-    Axis,
-    Choices,
-    Range,
-    Resources,
-    Space,
-    StudySpec,
-    SweepSpec,
-    grid_left,
-    grid_points,
-    size,
-    trials_wanted,
-)
-from unetsweep.core.trials import trial_config
+from unetsweep.core.space import Choices, Domain, Range, Space, grid_left, grid_points, size
+from unetsweep.core.spec import Resources, StudySpec, SweepSpec, trials_wanted
+from unetsweep.core.trials import params_of, trial_config
 
 EPOCHS, BATCHES, RATES = Choices((100, 400)), Choices((4, 16)), Choices((1e-4, 5e-5))
 
 
-def space(epochs: Axis = EPOCHS, batch: Axis = BATCHES, rate: Axis = RATES) -> Space:
-    return Space(epochs, batch, rate)
+def space(epochs: Domain = EPOCHS, batch: Domain = BATCHES, rate: Domain = RATES) -> Space:
+    return Space.of(epochs=epochs, batch_size=batch, learning_rate=rate)
 
 
 def sweep(where: Space, **more) -> SweepSpec:
@@ -45,9 +34,11 @@ def test_a_grid_has_every_point_once_epochs_outermost_learning_rate_innermost():
     ]
 
 
-def test_a_grid_point_is_what_json_gives_back():
-    (first, *_) = grid_points(space(Choices((100.0,)), Choices((4.0,)), Choices((1,))))
-    assert [type(value) for value in first.values()] == [int, int, float]
+def test_the_values_of_a_config_have_the_types_of_its_fields():
+    spec = sweep(space(Choices((100.0,)), Choices((4.0,)), Choices((1,))))
+    (point,) = grid_points(spec.space)
+    values = params_of(trial_config(spec, point), spec.space.paths)
+    assert [type(value) for value in values.values()] == [int, int, float]
 
 
 def test_a_space_with_a_range_has_no_grid():
@@ -91,7 +82,7 @@ def test_a_trial_s_config_carries_the_sweep_s_settings_and_the_point():
 
 
 def test_what_is_left_of_a_grid_keeps_its_order():
-    space = Space(Choices((4, 8)), Choices((4,)), Choices((1e-4, 1e-3)))
+    space = Space.of(epochs=Choices((4, 8)), batch_size=Choices((4,)), learning_rate=Choices((1e-4, 1e-3)))
     everything = grid_points(space)
     assert grid_left(space, []) == everything
     assert grid_left(space, everything[1:3]) == (everything[0], everything[3])

@@ -1,4 +1,4 @@
-"""What is remembered of pictures is no part of a test, and none of the user's own."""
+"""A cache of the tests' own, and a small sample dataset."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three training eyes, each four times, and three test eyes; nobody writes into it."""
+    """Three training eyes with four images each, and three test eyes. Do not write into it."""
     root = tmp_path_factory.mktemp("drawn") / "sample"
     draw_sample(root, size=128, eyes=3, test_eyes=3)
     return root

@@ -1,4 +1,4 @@
-"""Small sets on disk."""
+"""Write small datasets to disk."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 
 def write(path: Path, pixels: NDArray[Any] | None = None) -> Path:
-    """Write pixels (BGR or grey; by default a speckled square) in the format that the name says."""
+    """Write pixels (BGR or grey; by default a speckled square) in the format of the file name."""
     if pixels is None:
         pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
-    if pixels.ndim == 2 and path.suffix in (".gif", ".ppm"):  # OpenCV writes these in colour only
+    if pixels.ndim == 2 and path.suffix in (".gif", ".ppm"):  # OpenCV writes these only in colour
         pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
     ok, content = cv2.imencode(path.suffix.lower(), pixels)
     assert ok
@@ -21,7 +21,7 @@ def write(path: Path, pixels: NDArray[Any] | None = None) -> Path:
 
 
 def make_set(root: Path, train: int = 4, test: int = 2, size: int = 32) -> Path:
-    """Pictures with a dark bar for a vessel: `root/{train,test}/{image,mask}/01.png`, …"""
+    """Write images with a dark bar as vessel: `root/{train,test}/{image,mask}/01.png`, …"""
     for part, count in (("train", train), ("test", test)):
         for kind in ("image", "mask"):
             (root / part / kind).mkdir(parents=True)

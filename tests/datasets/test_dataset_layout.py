@@ -1,4 +1,4 @@
-"""Pairs are found by name, and every file that does not pair is named at once."""
+"""Pairs are found by name, and every file without a partner is reported at once."""
 
 import os
 from pathlib import Path
@@ -21,19 +21,19 @@ from unetsweep.errors import DataError
         ("7.PNG", "7.jpeg", "7"),
     ],
 )
-def test_the_naming_of_the_public_sets_pairs(tmp_path: Path, image: str, mask: str, name: str) -> None:
+def test_the_names_of_public_datasets_are_paired(tmp_path: Path, image: str, mask: str, name: str) -> None:
     root = make_set(tmp_path, train=2, test=1)
     write(root / "test" / "image" / image)
     write(root / "test" / "mask" / mask, np.zeros((32, 32), np.uint8))
     assert name in [pair.name for pair in find_pairs(root)["test"]]
 
 
-def test_a_mask_goes_to_the_longest_name_that_it_begins_with() -> None:
+def test_a_mask_belongs_to_the_longest_name_that_it_starts_with() -> None:
     assert owner("1_2_manual1", ["1", "1_2"]) == "1_2"
     assert owner("12", ["1"]) is None
 
 
-def test_a_word_at_the_end_is_cut_only_where_one_image_is_left() -> None:
+def test_a_last_word_is_removed_only_if_one_image_remains() -> None:
     assert owner("3_mask", ["3_left", "3_right"]) is None
     assert owner("3_mask", ["3_left", "4_left"]) == "3_left"
 
@@ -51,7 +51,7 @@ def test_a_Data_parent_is_accepted(tmp_path: Path) -> None:
     assert {part: len(pairs) for part, pairs in find_pairs(tmp_path).items()} == {"train": 2, "test": 1}
 
 
-def test_a_missing_root_says_what_is_expected_and_where_to_get_it(tmp_path: Path) -> None:
+def test_a_missing_root_describes_the_layout_and_where_to_get_a_dataset(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         find_pairs(tmp_path / "nowhere")
     assert caught.value.source == str(tmp_path / "nowhere")
@@ -65,7 +65,7 @@ def test_a_missing_root_says_what_is_expected_and_where_to_get_it(tmp_path: Path
         assert words in str(caught.value)
 
 
-def test_all_problems_of_a_set_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_a_dataset_are_reported_at_once(tmp_path: Path) -> None:
     root = make_set(tmp_path, train=4, test=1)
     (root / "train" / "mask" / "01.png").unlink()
     (root / "train" / "image" / "02.png").unlink()
@@ -74,16 +74,16 @@ def test_all_problems_of_a_set_are_told_at_once(tmp_path: Path) -> None:
     (root / "test" / "image" / "01.png").unlink()
     with pytest.raises(DataError) as caught:
         find_pairs(root)
-    told = {problem.field: problem.message for problem in caught.value.problems}
-    assert set(told) == {
+    messages = {problem.field: problem.message for problem in caught.value.problems}
+    assert set(messages) == {
         "train/image/01.png",
         "train/mask/02.png",
         "train/image/03.png",
         "train/image/04.png",
         "test/image",
     }
-    assert told["train/image/01.png"].startswith("no mask; add train/mask/01.png")
-    assert "2 masks (03.png, 03_2ndHO.png)" in told["train/image/03.png"]
+    assert messages["train/image/01.png"].startswith("no mask; add train/mask/01.png")
+    assert "2 masks (03.png, 03_2ndHO.png)" in messages["train/image/03.png"]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -95,14 +95,14 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         find_pairs(root)
 
 
-def test_a_name_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     root = make_set(tmp_path, train=2, test=1)
     for kind in ("image", "mask"):
         folder = os.fsencode(root / "train" / kind)
         os.rename(folder + b"/01.png", folder + b"/caf\xe9.png")
     with pytest.raises(DataError) as caught:
         find_pairs(root)
-    said = [(p.field, p.message) for p in caught.value.problems]
-    assert said == [
-        (f"train/{kind}/caf\\udce9.png", "its name is no text in UTF-8; rename it") for kind in ("image", "mask")
+    problems = [(p.field, p.message) for p in caught.value.problems]
+    assert problems == [
+        (f"train/{kind}/caf\\udce9.png", "its name is not UTF-8 text; rename it") for kind in ("image", "mask")
     ]

@@ -1,4 +1,4 @@
-"""Whatever the file's format, the mask means the same; what cannot be used is named."""
+"""A mask means the same in every file format; unusable files are named."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def test_a_1_bit_png_and_a_gif_are_read(tmp_path: Path) -> None:
     assert (read_mask(write(tmp_path / "m.gif", cv2.cvtColor(BAR * 255, cv2.COLOR_GRAY2BGR))) == BAR).all()
 
 
-def test_a_mask_is_resized_as_grey_levels_and_cut_afterwards(tmp_path: Path) -> None:
+def test_a_mask_is_resized_as_grey_levels_and_thresholded_afterwards(tmp_path: Path) -> None:
     fine = np.zeros((4, 4), np.uint8)
     fine[0, :3] = 1  # 2 of 4 pixels in the first quarter, 1 of 4 in the second
     fine[1, 0] = 1
@@ -72,7 +72,7 @@ def test_images_are_rgb_and_shrink_by_area_means(tmp_path: Path) -> None:
     assert read_image(tmp_path / "i.png", channels=1).shape == (32, 32, 1)
 
 
-def test_every_file_that_cannot_be_used_is_named_with_what_was_found(tmp_path: Path) -> None:
+def test_every_unusable_file_is_named_with_what_was_found(tmp_path: Path) -> None:
     root = make_set(tmp_path, train=5, test=1)
     image = root / "train" / "image"
     (image / "01.png").write_bytes((image / "01.png").read_bytes()[:-300])
@@ -83,30 +83,30 @@ def test_every_file_that_cannot_be_used_is_named_with_what_was_found(tmp_path: P
     (image / "04.png").write_bytes(bytes(broken))
     with pytest.raises(DataError) as caught:
         read_pairs(find_pairs(root)["train"], 16, "half")
-    told = str(caught.value)
+    message = str(caught.value)
     assert len(caught.value.problems) == 4
-    assert "01.png" in told
-    assert "no complete PNG image" in told
-    assert "02.png: found an empty file" in told
-    assert "03.png: is 31x30, its image 03.png is 32x32" in told
-    assert "04.png" in told
+    assert "01.png" in message
+    assert "not a complete PNG image" in message
+    assert "02.png: found an empty file" in message
+    assert "03.png: is 31x30, its image 03.png is 32x32" in message
+    assert "04.png" in message
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".gif", ".ppm"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
-def test_a_file_cut_short_is_refused_in_every_format(tmp_path: Path, suffix: str, share: float) -> None:
+def test_a_truncated_file_is_refused_in_every_format(tmp_path: Path, suffix: str, share: float) -> None:
     whole = write(tmp_path / f"i{suffix}").read_bytes()
     (tmp_path / f"i{suffix}").write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(DataError, match="no complete"):
+    with pytest.raises(DataError, match="not a complete"):
         read_image(tmp_path / f"i{suffix}")
 
 
-def test_a_file_that_went_away_is_no_traceback(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_a_traceback(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_pairs([Pair("x", tmp_path / "a/b/c/x.png", tmp_path / "a/b/d/x.png")], None, "half")
 
 
-def test_the_manifest_tells_one_pixel_and_the_part(tmp_path: Path) -> None:
+def test_the_manifest_depends_on_each_pixel_and_the_part(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     parts = find_pairs(root)
     train, test = (read_pairs(parts[part], None, "half") for part in ("train", "test"))

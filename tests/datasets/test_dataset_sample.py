@@ -1,4 +1,4 @@
-"""The drawn set: whole or not there, honest, the same for a seed, in the structure of the 100 images."""
+"""The sample dataset: complete or absent, a fair task, the same for a seed, structured like the 100 images."""
 
 import csv
 import subprocess
@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from unetsweep.cli.data import command
 from unetsweep.contract import DataConfig, Split
 from unetsweep.datasets.baseline import green_threshold
-from unetsweep.datasets.check import check
 from unetsweep.datasets.layout import find_pairs
+from unetsweep.datasets.prepare import prepare
 from unetsweep.datasets.reading import Images, read_pairs
 from unetsweep.datasets.sample import draw_sample, variants
 from unetsweep.errors import DataError, UsageError
@@ -28,16 +28,21 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_each_training_eye_is_there_four_times_and_groups_say_so(sample: Path) -> None:
-    checked = check(DataConfig(str(sample), Split(0.25, 0, "groups.csv")))
-    assert (checked.train, checked.val, checked.test, checked.groups) == (12, 4, 3, 4)
+def test_each_training_eye_has_four_images_and_groups_csv_lists_them(sample: Path) -> None:
+    dataset = prepare(DataConfig(str(sample), Split(0.25, 0, "groups.csv")))
+    assert (dataset.training_images, dataset.validation_images, dataset.test_images, dataset.image_groups) == (
+        12,
+        4,
+        3,
+        4,
+    )
     with (sample / "groups.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["file"] for row in rows][:2] == ["01.png", "02.png"]
     assert [row["group"] for row in rows[:8]] == ["eye-01"] * 4 + ["eye-02"] * 4
 
 
-def test_the_variants_are_the_picture_both_flips_and_a_rotation(sample: Path) -> None:
+def test_the_variants_are_the_original_both_flips_and_a_rotation(sample: Path) -> None:
     for kind in ("image", "mask"):
         first, second, third, fourth = (
             cv2.imread(str(sample / "train" / kind / f"0{n}.png"), cv2.IMREAD_UNCHANGED).astype(int)
@@ -48,12 +53,12 @@ def test_the_variants_are_the_picture_both_flips_and_a_rotation(sample: Path) ->
         assert np.abs(fourth - first).mean() > 3
 
 
-def test_a_turned_mask_takes_the_nearest_pixel_as_that_of_the_100_images() -> None:
+def test_a_rotated_mask_takes_the_nearest_pixel_like_those_of_the_100_images() -> None:
     rng = np.random.default_rng(0)
     mask = (rng.random((40, 40)) < 0.5).astype(np.uint8) * 255
-    turned = [m for _, m in variants(np.dstack([mask] * 3), mask, rng)][3]
-    assert np.unique(turned).tolist() == [0, 255]
-    assert (turned != mask).any()
+    rotated = [m for _, m in variants(np.dstack([mask] * 3), mask, rng)][3]
+    assert np.unique(rotated).tolist() == [0, 255]
+    assert (rotated != mask).any()
 
 
 def test_masks_have_grey_edges_and_images_are_a_bright_field_on_black(sample: Path) -> None:
@@ -66,7 +71,7 @@ def test_masks_have_grey_edges_and_images_are_a_bright_field_on_black(sample: Pa
     assert image[32, 32, 0] > image[32, 32, 1] > image[32, 32, 2]
 
 
-def test_the_sample_is_an_honest_task(tmp_path: Path) -> None:
+def test_the_sample_is_a_fair_task(tmp_path: Path) -> None:
     draw_sample(tmp_path / "s", size=128, eyes=5, test_eyes=5)
     pairs = find_pairs(tmp_path / "s")
     train, test = (read_pairs(pairs[part], None, "half") for part in ("train", "test"))
@@ -84,14 +89,14 @@ def test_a_seed_draws_the_same_set_and_another_seed_another(tmp_path: Path) -> N
     assert a != c
 
 
-def test_more_training_eyes_leave_the_others_as_they_are(tmp_path: Path) -> None:
+def test_more_training_eyes_do_not_change_the_others(tmp_path: Path) -> None:
     draw_sample(tmp_path / "few", size=32, eyes=2, test_eyes=1)
     draw_sample(tmp_path / "more", size=32, eyes=3, test_eyes=2)
     for file in ("train/image/08.png", "test/mask/01.png"):
         assert (tmp_path / "few" / file).read_bytes() == (tmp_path / "more" / file).read_bytes()
 
 
-def test_drawn_again_it_does_nothing_and_another_ask_is_refused(tmp_path: Path) -> None:
+def test_drawing_again_does_nothing_and_other_options_are_refused(tmp_path: Path) -> None:
     root = tmp_path / "s"
     assert draw_sample(root, size=32, eyes=2, test_eyes=1)
     before = (root / "train" / "image" / "01.png").stat().st_mtime_ns
@@ -104,9 +109,9 @@ def test_drawn_again_it_does_nothing_and_another_ask_is_refused(tmp_path: Path) 
         draw_sample(root, size=32, eyes=2, test_eyes=1)
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+def test_other_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(DataError, match="is no sample of ours"):
+    with pytest.raises(DataError, match="is not a sample dataset"):
         draw_sample(tmp_path, size=32, eyes=2, test_eyes=1)
     assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -128,7 +133,7 @@ def test_a_killed_drawing_leaves_nothing_at_the_target(tmp_path: Path) -> None:
     assert draw_sample(root, size=32, eyes=2, test_eyes=1)
 
 
-def test_sizes_that_make_no_set_are_refused(tmp_path: Path) -> None:
+def test_numbers_that_are_too_small_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="1 eyes"):
         draw_sample(tmp_path / "s", size=32, eyes=1)
     assert not (tmp_path / "s").exists()
@@ -142,8 +147,8 @@ def test_the_threshold_is_the_best_of_all() -> None:
     level, on_train, on_test = green_threshold(images, images)
     scores = {}
     for tried in range(1, 257):
-        said = image[:, :, 1] < tried
-        scores[tried] = (said & (mask == 1)).sum() / (said | (mask == 1)).sum()
+        predicted = image[:, :, 1] < tried
+        scores[tried] = (predicted & (mask == 1)).sum() / (predicted | (mask == 1)).sum()
     assert scores[level] == pytest.approx(max(scores.values()))
     assert on_train == on_test == pytest.approx(scores[level])
 

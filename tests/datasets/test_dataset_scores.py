@@ -13,22 +13,22 @@ MASKS = st.integers(1, 12).flatmap(lambda size: st.tuples(arrays(bool, size), ar
 
 
 def counts_of(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[scores.Counts]:
-    return [metric_checks.confusion(true, said) for true, said in pairs]
+    return [metric_checks.confusion(true, predicted) for true, predicted in pairs]
 
 
 @given(st.lists(MASKS, min_size=1, max_size=4))
 def test_scores_of_a_set_are_those_of_the_references(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     counts = counts_of(pairs)
     found = {"iou": scores.iou(*scores.summed(counts)), **scores.over_set(counts)}
-    true, said = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    assert found == pytest.approx(metric_checks.by_sklearn(true, said), abs=1e-12)
-    cases = [metric_checks.Case(true, said.astype(float)) for true, said in pairs]
+    true, predicted = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    assert found == pytest.approx(metric_checks.by_sklearn(true, predicted), abs=1e-12)
+    cases = [metric_checks.Case(true, predicted.astype(float)) for true, predicted in pairs]
     assert found == pytest.approx(metric_checks.by_torchmetrics(cases), abs=1e-6)
 
 
 @given(st.lists(MASKS, min_size=2, max_size=6))
 def test_scores_over_images_are_those_of_the_references(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    each = [metric_checks.by_sklearn(true, said)["iou"] for true, said in pairs]
+    each = [metric_checks.by_sklearn(true, predicted)["iou"] for true, predicted in pairs]
     found = scores.over_images(counts_of(pairs))
     assert found == pytest.approx({"image_iou_mean": np.mean(each), "image_iou_sd": np.std(each, ddof=1)}, abs=1e-12)
 

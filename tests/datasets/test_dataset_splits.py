@@ -78,7 +78,7 @@ def test_a_csv_may_say_stems_paths_and_test_images(tmp_path: Path) -> None:
     ("groups", "words"),
     [
         (r"Image_\d+", "has no group in brackets"),
-        (r"Image_(\d+", "is no regular expression"),
+        (r"Image_(\d+", "is not a regular expression"),
         (r"(\d)R", "finds nothing in Image_01L.png"),
         ("eyes.csv", "eyes.csv is not there"),
         (r"(Image)", "are in one group ('Image')"),

@@ -1,4 +1,4 @@
-"""What was found among images is remembered by their content, and a cache is never in the way."""
+"""The duplicate search is cached by the content of the images, and a bad cache is never an error."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ def no_decoder(*_: object) -> None:
     raise AssertionError("an image was decoded")
 
 
-def test_a_second_look_decodes_nothing_whatever_the_files_are_called(
+def test_a_second_search_decodes_nothing_whatever_the_files_are_called(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = find_duplicates(find_pairs(sample), tmp_path)
@@ -34,7 +34,7 @@ def test_a_second_look_decodes_nothing_whatever_the_files_are_called(
         find_duplicates(find_pairs(sample), tmp_path, use_cache=False)
 
 
-def test_a_changed_file_is_looked_at(sample: Path, tmp_path: Path) -> None:
+def test_a_changed_file_is_compared_again(sample: Path, tmp_path: Path) -> None:
     root = tmp_path / "set"
     shutil.copytree(sample, root)
     find_duplicates(find_pairs(root), tmp_path / "cache")
@@ -44,31 +44,31 @@ def test_a_changed_file_is_looked_at(sample: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", ["torn", "empty", "foreign", "old", "strangers", "others", "huge", "nan", "low", "a folder"]
+    "spoil", ["corrupt", "empty", "foreign", "old", "strangers", "others", "huge", "nan", "low", "a folder"]
 )
-def test_a_cache_that_cannot_be_believed_is_made_anew(sample: Path, tmp_path: Path, spoil: str) -> None:
+def test_a_cache_file_that_is_not_valid_is_replaced(sample: Path, tmp_path: Path, spoil: str) -> None:
     pairs = {"train": find_pairs(sample)["train"][:4]}
     first = find_duplicates(pairs, tmp_path)
     assert len(first.matches) == 3
     (file,) = tmp_path.iterdir()
     text = file.read_text()
-    said = json.loads(text)
-    said["matches"] = []
-    pair = [said["images"][0], said["images"][1]]
+    raw = json.loads(text)
+    raw["matches"] = []
+    pair = [raw["images"][0], raw["images"][1]]
 
     def with_a(correlation: float) -> str:
-        return json.dumps(said | {"matches": [[*pair, correlation, "the same picture"]]})
+        return json.dumps(raw | {"matches": [[*pair, correlation, "the same picture"]]})
 
     spoilt = {
         "huge": with_a(10**400),
         "nan": with_a(float("nan")),
         "low": with_a(0.1),
-        "torn": text[: len(text) // 2],
+        "corrupt": text[: len(text) // 2],
         "empty": "",
         "foreign": "[1, 2]",
-        "old": json.dumps(said | {"method": 0}),
-        "strangers": json.dumps(said | {"matches": [["x", "y", 1.0, "the same picture"]]}),
-        "others": json.dumps(said | {"images": said["images"][1:]}),
+        "old": json.dumps(raw | {"method": 0}),
+        "strangers": json.dumps(raw | {"matches": [["x", "y", 1.0, "the same picture"]]}),
+        "others": json.dumps(raw | {"images": raw["images"][1:]}),
         "a folder": "",
     }
     file.unlink()
@@ -81,7 +81,7 @@ def test_a_cache_that_cannot_be_believed_is_made_anew(sample: Path, tmp_path: Pa
     assert spoil == "a folder" or file.read_text() == text
 
 
-def test_a_cache_that_may_not_be_written_is_no_error(sample: Path, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_no_error(sample: Path, tmp_path: Path) -> None:
     pairs = {"test": find_pairs(sample)["test"]}
     (tmp_path / "file").write_text("in the way")
     assert len(find_duplicates(pairs, tmp_path / "file" / "duplicates").groups) == 3
@@ -92,9 +92,7 @@ def test_a_cache_that_may_not_be_written_is_no_error(sample: Path, tmp_path: Pat
     closed.chmod(0o700)
 
 
-def test_the_cache_lies_where_the_user_keeps_caches(
-    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cache_is_in_the_users_cache_folder(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = {"test": find_pairs(sample)["test"]}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     find_duplicates(pairs)

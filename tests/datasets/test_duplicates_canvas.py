@@ -1,4 +1,4 @@
-"""Copies of one eye are found wherever the photograph was put on its canvas; cut fields join no two eyes."""
+"""Duplicates are found at any position on the canvas; a cut field does not make different eyes similar."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -13,8 +13,8 @@ from images_drawn import write
 from numpy.typing import NDArray
 
 from unetsweep.datasets.duplicates import find_duplicates
-from unetsweep.datasets.fingerprints import turned_back
-from unetsweep.datasets.frames import bright_field
+from unetsweep.datasets.fingerprints import aligned
+from unetsweep.datasets.frames import find_field
 from unetsweep.datasets.layout import Pair, find_pairs
 
 Picture = NDArray[Any]
@@ -23,13 +23,13 @@ BLACK = cv2.BORDER_CONSTANT
 
 
 def expanded(image: Picture, angle: float) -> Picture:
-    """Turned, the canvas made as large as it needs, as scipy.ndimage.rotate and PIL with expand=True do."""
+    """Rotated on a canvas enlarged to fit, as by scipy.ndimage.rotate and PIL with expand=True."""
     height, width = image.shape[:2]
-    turn = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), angle, 1.0)
-    c, s = np.abs(turn[0, :2])
+    matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), angle, 1.0)
+    c, s = np.abs(matrix[0, :2])
     size = int(height * s + width * c), int(height * c + width * s)
-    turn[:, 2] += (np.array(size) - (width, height)) / 2
-    return np.asarray(cv2.warpAffine(image, turn, size))
+    matrix[:, 2] += (np.array(size) - (width, height)) / 2
+    return np.asarray(cv2.warpAffine(image, matrix, size))
 
 
 def zoomed(image: Picture, factor: float, border: int = BLACK) -> Picture:
@@ -50,7 +50,7 @@ def padded(image: Picture, width: int, height: int) -> Picture:
 
 
 def wide(image: Picture) -> Picture:
-    """3:2, with black at the sides."""
+    """3:2, with black sides."""
     height, width = image.shape[:2]
     return padded(image, max(width, 3 * height // 2), height)
 
@@ -71,14 +71,14 @@ def to_square(image: Picture) -> Picture:
 
 
 CHANGES: Mapping[str, tuple[Change, Change]] = {
-    **{f"turned by {angle}": (lambda p: p, lambda p, angle=angle: expanded(p, angle)) for angle in (15, 30, 45, 110)},
+    **{f"rotated by {angle}": (lambda p: p, lambda p, angle=angle: expanded(p, angle)) for angle in (15, 30, 45, 110)},
     **{f"shifted by {share}": (lambda p: p, lambda p, share=share: shifted(p, share)) for share in (0.03, -0.06)},
     **{f"zoomed by {zoom}": (lambda p: p, lambda p, zoom=zoom: zoomed(p, zoom)) for zoom in (0.8, 1.2)},
     "3:2 squashed": (wide, lambda p: square(wide(p))),
     "3:2 padded": (wide, lambda p: to_square(wide(p))),
     "cut 3:2 squashed": (cut, lambda p: square(cut(p))),
     "cut 3:2 padded": (cut, lambda p: to_square(cut(p))),
-    "cut 3:2 turned, then squashed": (cut, lambda p: square(expanded(cut(p), 30))),
+    "cut 3:2 rotated, then squashed": (cut, lambda p: square(expanded(cut(p), 30))),
     "cut at top and bottom": (lambda p: p, cut),
     "all at once": (lambda p: p, lambda p: square(shifted(zoomed(expanded(p[:, ::-1], 20), 1.1), 0.05, -0.03))),
 }
@@ -97,7 +97,7 @@ def photographs() -> Mapping[str, Picture]:
 
 @needs_chase
 @pytest.mark.parametrize("name", CHANGES)
-def test_real_copies_are_found_wherever_they_lie_on_the_canvas(
+def test_real_duplicates_are_found_at_any_position_on_the_canvas(
     photographs: Mapping[str, Picture], tmp_path: Path, name: str
 ) -> None:
     first, second = CHANGES[name]
@@ -106,10 +106,10 @@ def test_real_copies_are_found_wherever_they_lie_on_the_canvas(
         for eye, image in list(photographs.items())[:12]
         for side, change in (("a", first), ("b", second))
     }
-    seen = find_duplicates({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
-    assert set(seen.groups) == {(f"train/{eye}-a", f"train/{eye}-b") for eye in list(photographs)[:12]}
-    assert min(match.correlation for match in seen.matches) > 0.9
-    assert seen.suspicious == ()
+    duplicates = find_duplicates({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
+    assert set(duplicates.groups) == {(f"train/{eye}-a", f"train/{eye}-b") for eye in list(photographs)[:12]}
+    assert min(match.correlation for match in duplicates.matches) > 0.9
+    assert duplicates.suspicious == ()
 
 
 @needs_chase
@@ -119,40 +119,40 @@ def test_real_copies_are_found_wherever_they_lie_on_the_canvas(
         cut,
         lambda p: to_square(cut(p)),
         lambda p: square(wide(p)),
-        lambda p: p[100:380, 110:390],  # no surround at all
+        lambda p: p[100:380, 110:390],  # no border at all
         lambda p: zoomed(p, 0.7, cv2.BORDER_REFLECT_101),
         lambda p: np.where(p.max(axis=2, keepdims=True) < 30, 255, p),
         lambda p: np.roll(np.where(p.max(axis=2, keepdims=True) < 30, 255, p), 30, axis=1),
     ],
-    ids=["cut", "cut, padded", "squashed", "no surround", "mirrored border", "white", "white, off the centre"],
+    ids=["cut", "cut, padded", "squashed", "no border", "mirrored border", "white", "white, off the centre"],
 )
-def test_no_two_real_eyes_are_taken_for_one_however_all_were_framed(
+def test_different_real_eyes_are_not_grouped_however_all_were_framed(
     photographs: Mapping[str, Picture], tmp_path: Path, change: Change
 ) -> None:
     pictures = {eye: np.asarray(change(image), np.uint8) for eye, image in photographs.items()}
-    seen = find_duplicates({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
-    assert len(seen.groups) == 28
-    assert len(seen.suspicious) <= 1
+    duplicates = find_duplicates({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
+    assert len(duplicates.groups) == 28
+    assert len(duplicates.suspicious) <= 1
 
 
-def test_drawn_copies_are_found_wherever_they_lie_on_the_canvas(sample: Path, tmp_path: Path) -> None:
+def test_synthetic_duplicates_are_found_at_any_position_on_the_canvas(sample: Path, tmp_path: Path) -> None:
     pictures = {}
     for eye in ("01", "05", "09"):
         image = cv2.imread(str(sample / "train" / "image" / f"{eye}.png"))
         pictures[f"{eye}-a"] = image
         pictures |= {f"{eye}-{n}": change(first(image)) for n, (first, change) in enumerate(CHANGES.values(), 10)}
-    seen = find_duplicates({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
-    assert [{name[6:8] for name in group} for group in seen.groups] == [{"01"}, {"05"}, {"09"}]
+    duplicates = find_duplicates({"train": pairs_of(tmp_path, pictures)}, use_cache=False)
+    assert [{name[6:8] for name in group} for group in duplicates.groups] == [{"01"}, {"05"}, {"09"}]
 
 
-def test_which_images_are_joined_hangs_on_no_name(sample: Path, tmp_path: Path) -> None:
+def test_groups_do_not_depend_on_names(sample: Path, tmp_path: Path) -> None:
     pairs = find_pairs(sample)["train"]
     for order in itertools.islice(itertools.permutations("abc"), 6):
         renamed = {f"{order[n % 3]}{n:02d}": pair for n, pair in enumerate(pairs)}
         again = [Pair(name, pair.image, pair.mask) for name, pair in sorted(renamed.items())]
-        seen = find_duplicates({"train": again}, tmp_path)  # one cache for all: it must not answer for other names
-        assert seen == find_duplicates({"train": again}, use_cache=False)
-        groups = {frozenset(renamed[name[6:]].name for name in group) for group in seen.groups}
+        duplicates = find_duplicates({"train": again}, tmp_path)  # one cache for all: it must not confuse names
+        assert duplicates == find_duplicates({"train": again}, use_cache=False)
+        groups = {frozenset(renamed[name[6:]].name for name in group) for group in duplicates.groups}
         assert groups == {frozenset(f"{n + k:02d}" for k in range(4)) for n in (1, 5, 9)}
 
 
@@ -173,10 +173,10 @@ def disc(width: int, height: int, centre: tuple[float, float], radii: tuple[floa
         ((800, 300), (600, 140), (100, 100)),
     ],
 )
-def test_the_field_is_measured(size: tuple[int, int], centre: tuple[float, float], radii: tuple[float, float]) -> None:
+def test_the_field_is_found(size: tuple[int, int], centre: tuple[float, float], radii: tuple[float, float]) -> None:
     image = disc(*size, centre, radii)
     cv2.circle(image, (int(centre[0]), int(centre[1] - radii[1])), 8, (0, 0, 0), -1)  # a notch
-    found = bright_field(image)
+    found = find_field(image)
     assert found is not None
     assert (found.x, found.y) == pytest.approx(centre, abs=2.5)
     assert (found.across, found.down) == pytest.approx(radii, rel=0.02)
@@ -193,13 +193,13 @@ def test_the_field_is_measured(size: tuple[int, int], centre: tuple[float, float
     ],
     ids=["black", "grey", "noise", "a square", "a pixel"],
 )
-def test_what_has_no_round_field_has_none(image: Picture) -> None:
-    assert bright_field(image) is None
+def test_an_image_without_a_round_field_has_none(image: Picture) -> None:
+    assert find_field(image) is None
 
 
-def test_a_copy_from_another_canvas_is_turned_back_onto_the_first(sample: Path) -> None:
+def test_a_duplicate_on_another_canvas_is_aligned_to_the_first(sample: Path) -> None:
     image = cv2.imread(str(sample / "train" / "image" / "01.png"))
-    back = turned_back(image, expanded(zoomed(image, 0.9), 30))
+    result = aligned(image, expanded(zoomed(image, 0.9), 30))
     wanted = cv2.resize(image, (160, 160), interpolation=cv2.INTER_LINEAR)
     middle = (slice(40, 120), slice(40, 120))
-    assert np.abs(back[middle].astype(int) - wanted[middle]).mean() < 6
+    assert np.abs(result[middle].astype(int) - wanted[middle]).mean() < 6

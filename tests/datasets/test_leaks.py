@@ -1,10 +1,10 @@
-"""What a split lets through is counted exactly."""
+"""Leaks of a split are counted exactly."""
 
 import numpy as np
 import pytest
 
-from unetsweep.datasets.duplicates import Duplicates, joined
-from unetsweep.datasets.leaks import Leak, expected_leak, leak_of
+from unetsweep.datasets.duplicates import Duplicates, connect
+from unetsweep.datasets.leaks import Leak, expected_leak, find_leak
 
 
 def made(*groups: str) -> Duplicates:
@@ -12,35 +12,35 @@ def made(*groups: str) -> Duplicates:
     return Duplicates(tuple(tuple(sorted(group.split())) for group in groups), (), ())
 
 
-def test_a_copy_in_training_is_named_for_each_image_that_it_gives_away() -> None:
+def test_each_leaking_image_is_listed_with_its_duplicate_in_training() -> None:
     duplicates = made("train/1 train/2 train/3", "train/4", "train/5 test/4", "test/1 train/3x")
-    leak = leak_of(duplicates, training=["1", "4", "3x"], validation=["2", "3", "5"], test=["1", "2", "4"])
+    leak = find_leak(duplicates, training=["1", "4", "3x"], validation=["2", "3", "5"], test=["1", "2", "4"])
     assert leak.val == (("2", "1"), ("3", "1"))
     assert leak.test == (("1", "3x"), ("4", "5"))
-    assert (leak.val_of, leak.test_of, bool(leak)) == (3, 3, True)
-    assert leak.text() == (
-        "2 of 3 validation images have a copy in training (as 2 of 1); "
-        "2 of 3 test images have a copy in training or validation (as 1 of 3x)"
-    )
+    assert (leak.val_images, leak.test_images, bool(leak)) == (3, 3, True)
+    assert leak.messages() == {
+        "val": "2 of 3 validation images have a duplicate in training (as 2 of 1)",
+        "test": "2 of 3 test images have a duplicate in training or validation (as 1 of 3x)",
+    }
 
 
-def test_an_image_of_one_name_in_both_parts_is_no_copy_of_itself() -> None:
-    leak = leak_of(made("train/01", "train/02", "test/01"), ["01"], ["02"], ["01"])
+def test_images_with_the_same_name_in_both_parts_are_not_duplicates() -> None:
+    leak = find_leak(made("train/01", "train/02", "test/01"), ["01"], ["02"], ["01"])
     assert leak == Leak((), 1, (), 1)
     assert not leak
-    assert leak.text() == "no copy of the 1 validation images; no copy of the 1 test images"
+    assert leak.messages() == {}
 
 
-def test_copies_inside_validation_alone_do_not_leak() -> None:
-    assert not leak_of(made("train/1 train/2", "train/3"), ["3"], ["1", "2"], [])
+def test_duplicates_within_validation_do_not_leak() -> None:
+    assert not find_leak(made("train/1 train/2", "train/3"), ["3"], ["1", "2"], [])
 
 
-def test_the_100_image_set_leaks_as_was_worked_out_by_hand() -> None:
+def test_the_leak_of_the_100_image_set_is_as_computed_by_hand() -> None:
     assert expected_leak([4] * 20, 0.25) == pytest.approx(1 - 19 * 18 * 17 / (79 * 78 * 77), abs=1e-12)
 
 
 @pytest.mark.parametrize(("groups", "val"), [([4] * 5, 0.25), ([1, 2, 3, 7], 0.4), ([2, 2], 0.01), ([3, 3], 0.99)])
-def test_the_expected_leak_is_what_random_splits_have(groups: list[int], val: float) -> None:
+def test_the_expected_leak_is_that_of_random_splits(groups: list[int], val: float) -> None:
     eye = np.repeat(np.arange(len(groups)), groups)
     drawn = min(max(round(val * len(eye)), 1), len(eye) - 1)
     rng = np.random.default_rng(0)
@@ -51,10 +51,10 @@ def test_the_expected_leak_is_what_random_splits_have(groups: list[int], val: fl
     assert expected_leak(groups, val) == pytest.approx(np.mean(shares), abs=0.02)
 
 
-def test_nothing_leaks_where_every_eye_is_there_once() -> None:
+def test_nothing_leaks_if_every_eye_has_one_image() -> None:
     assert expected_leak([1] * 9, 0.25) == 0
     assert expected_leak([], 0.25) == expected_leak([1], 0.25) == 0
 
 
-def test_links_chain() -> None:
-    assert joined(["a", "b", "c", "d"], [("d", "c"), ("c", "a")]) == (("a", "c", "d"), ("b",))
+def test_links_connect_transitively() -> None:
+    assert connect(["a", "b", "c", "d"], [("d", "c"), ("c", "a")]) == (("a", "c", "d"), ("b",))

@@ -1,4 +1,4 @@
-"""The pinned split: the same images whatever has been added since, and a refusal by name for what has changed."""
+"""A pinned split: the same images whatever was added, and an error that names what has changed."""
 
 import dataclasses
 import os
@@ -11,14 +11,14 @@ import pytest
 from images_drawn import make_set, write
 
 from unetsweep.contract import DataConfig, Split
-from unetsweep.datasets.check import check
 from unetsweep.datasets.manifest import divide
+from unetsweep.datasets.prepare import prepare
 from unetsweep.errors import DataError
 
 
 def pinned(root: Path, seed: int = 0) -> DataConfig:
     data = DataConfig(str(root), Split(seed=seed, groups="none"))
-    return dataclasses.replace(data, manifest=check(data).manifest)
+    return dataclasses.replace(data, manifest=prepare(data).manifest)
 
 
 def names(data: DataConfig) -> dict[str, list[str]]:
@@ -36,7 +36,7 @@ def test_a_pinned_split_stays_when_images_are_added_or_the_seed_says_another(tmp
     assert "99" in str(names(dataclasses.replace(data, manifest=None)))
 
 
-def test_it_names_what_is_missing_and_what_has_changed(tmp_path: Path) -> None:
+def test_missing_and_changed_files_are_named(tmp_path: Path) -> None:
     data = pinned(make_set(tmp_path))
     (tmp_path / "train" / "image" / "01.png").unlink()
     (tmp_path / "train" / "mask" / "01.png").unlink()
@@ -46,10 +46,10 @@ def test_it_names_what_is_missing_and_what_has_changed(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         divide(data)
 
-    said = str(caught.value)
-    assert "missing: 01; the split names them" in said
-    assert "changed since the split was pinned: 03" in said
-    assert "test: changed since the split was pinned: 02" in said
+    message = str(caught.value)
+    assert "missing: 01; the split names them" in message
+    assert "changed since the split was pinned: 03" in message
+    assert "test: changed since the split was pinned: 02" in message
 
 
 def test_a_mask_counts_as_much_as_an_image(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_mask_counts_as_much_as_an_image(tmp_path: Path) -> None:
     mask.write_bytes(mask.read_bytes() + b"\0")
 
     with pytest.raises(DataError, match="test: changed since the split was pinned: 01"):
-        check(data)
+        prepare(data)
 
 
 def _alone(root: Path) -> None:
@@ -98,42 +98,41 @@ def _no_text(root: Path) -> None:
     "add",
     [_alone, _second_annotator, _same_stem, _mask_of_none, _another_size, _owner_of_a_longer_name, _no_text],
 )
-def test_a_file_that_the_manifest_does_not_name_is_let_be(tmp_path: Path, add: Callable[[Path], None]) -> None:
+def test_files_outside_the_manifest_are_ignored(tmp_path: Path, add: Callable[[Path], None]) -> None:
     data = pinned(make_set(tmp_path))
-    before, whole = names(data), check(data)
+    before, whole = names(data), prepare(data)
     add(tmp_path)
 
     assert names(data) == before
-    now = check(data)
-    assert (now.manifest, now.train, now.val, now.test) == (whole.manifest, whole.train, whole.val, whole.test)
-    assert (dict(now.sizes), now.vessel_share) == (dict(whole.sizes), whole.vessel_share)
+    now = prepare(data)
+    assert now == whole
 
 
-def test_groups_need_not_be_told_once_the_split_is_pinned(tmp_path: Path) -> None:
+def test_a_pinned_split_does_not_need_its_groups_file(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     table = root / "groups.csv"
     table.write_text("file,group\n" + "".join(f"{n:02d}.png,{n % 3}\n" for n in range(1, 5)))
     data = DataConfig(str(root), Split(groups="groups.csv"))
-    data = dataclasses.replace(data, manifest=check(data).manifest)
+    data = dataclasses.replace(data, manifest=prepare(data).manifest)
     table.unlink()
 
-    assert check(data).groups == 4  # eyes that the pictures show
+    assert prepare(data).image_groups == 4  # found from the pixels
     with pytest.raises(DataError, match=r"groups\.csv is not there"):
-        check(dataclasses.replace(data, manifest=None))
+        prepare(dataclasses.replace(data, manifest=None))
 
 
-def test_a_folder_that_is_gone_is_said_as_ever(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     data = pinned(make_set(tmp_path / "set"))
     shutil.rmtree(tmp_path / "set/test/mask")
-    with pytest.raises(DataError, match="test: missing: 01, 02; the split names them, so put image and mask back"):
-        check(data)
+    with pytest.raises(DataError, match="test: missing: 01, 02; the split names them, so restore image and mask"):
+        prepare(data)
     shutil.rmtree(tmp_path / "set")
     with pytest.raises(DataError, match="is not there; expected is"):
         divide(data)
 
 
-def test_a_test_set_that_nobody_scores_may_be_none(tmp_path: Path) -> None:
+def test_an_unused_test_set_may_be_missing(tmp_path: Path) -> None:
     data = pinned(make_set(tmp_path))
     shutil.rmtree(tmp_path / "test")
     data = dataclasses.replace(data, manifest={**dict(data.manifest or {}), "test": {}})
-    assert (check(data).test, names(data)["test"]) == (0, [])
+    assert (prepare(data).test_images, names(data)["test"]) == (0, [])

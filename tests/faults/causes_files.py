@@ -95,7 +95,7 @@ def bad_venv(scene: Scene) -> None:
     """Its python is there and has nothing in it; the sweep stops, the user mends it and retries."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", scene.folder / "venv"], check=True)
     scene.submit(slurm=f", python: {scene.folder / 'venv/bin/python'}")
-    scene.wait(lambda: "stopped" in _status(scene) or scene.ended(), "the sweep stops by itself")
+    scene.wait(lambda: "the sweep is paused" in _status(scene) or scene.ended(), "the sweep is paused")
     if scene.facts():
         raise NotCaused("its jobs trained all the same")
     scene.caused += 1
@@ -109,7 +109,7 @@ def bad_venv(scene: Scene) -> None:
 def bug(scene: Scene) -> None:
     scene.control(raise_at=3)
     scene.submit()
-    scene.wait(lambda: "stopped" in _status(scene) or scene.ended(), "the sweep stops by itself")
+    scene.wait(lambda: "the sweep is paused" in _status(scene) or scene.ended(), "the sweep is paused")
     scene.caused += len(scene.facts("raise"))
     scene.wait(lambda: not scene.at_work(), "nothing is at work")
     pause(3)

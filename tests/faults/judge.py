@@ -104,7 +104,7 @@ def read_facts(path: Path) -> list[Fact]:
 
 def _trial(folder: Path) -> dict[str, Any]:
     found = {"config": json.loads((folder / "config.json").read_bytes()), "result": None}
-    found["run"] = json.loads((folder / "trial.json").read_bytes())["runs"][0]["run"]
+    found["run"] = json.loads((folder / "trial.json").read_bytes())["run"]
     if (folder / "result.json").exists():
         found["result"] = json.loads((folder / "result.json").read_bytes())
     return found

@@ -41,5 +41,8 @@ def test_the_wheel_works_outside_a_checkout(tmp_path: Path):
     where = run(python, "-c", "import unetsweep; print(unetsweep.__file__)", cwd=here)
     assert str(site) in where
     assert "0." in run(python, "-m", "unetsweep", "--version", cwd=here)
+    run(python, "-m", "unetsweep", "data", "sample", "sample", "--size", "32", "--eyes", "2", cwd=here)
+    run(python, "-m", "unetsweep", "data", "check", "sample", "--report", "check.html", cwd=here)
+    assert "<h2>Findings</h2>" in (here / "check.html").read_text()  # rendered from the template in the wheel
     run(python, "-m", "unetsweep", "submit", "s.yaml", "--executor", "local", "--watch", cwd=here)
     assert "0.5" in run(python, "-m", "unetsweep", "report", "--format", "markdown", cwd=here)

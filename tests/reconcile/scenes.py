@@ -10,9 +10,10 @@ from fakes import FakeClock, FakeScheduler, FakeStudy
 from unetsweep.contract import DataConfig
 from unetsweep.core.actions import Submit, SubmitReconciler
 from unetsweep.core.ports import ReconcilerRequest, Submission
-from unetsweep.core.spec import Choices, Resources, RunSpec, Space, SweepSpec
-from unetsweep.reconcile.context import Clocks, World
-from unetsweep.reconcile.loop import Outcome, reconcile
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import Resources, RunSpec, SweepSpec
+from unetsweep.reconcile.context import Clocks, SweepContext
+from unetsweep.reconcile.loop import Reconciliation, reconcile
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
@@ -27,7 +28,7 @@ class Scene:
         self, root: Path, trials: int, parallel: int | None = None, driver: Any = "cli", **scheduler: object
     ) -> None:
         rates = tuple(1e-3 * (k + 1) for k in range(trials))
-        space = Space(Choices((8,)), Choices((4,)), Choices(rates))
+        space = Space.of(epochs=Choices((8,)), batch_size=Choices((4,)), learning_rate=Choices(rates))
         self.spec = SweepSpec("grid", DataConfig("images"), space, run=RunSpec(parallel, driver))
         self.clock = FakeClock()
         self.directory = SweepDir(root, self.clock.now)
@@ -38,8 +39,8 @@ class Scene:
         """The reconciler job that reconciles."""
         self.interactive = False
 
-    def world(self) -> World:
-        return World(
+    def context(self) -> SweepContext:
+        return SweepContext(
             self.spec,
             self.directory,
             self.cluster,
@@ -60,8 +61,8 @@ class Scene:
     def _reconciler(self, token: str, keep: SubmitReconciler) -> ReconcilerRequest:
         return ReconcilerRequest(token, "grid", self.directory.root, Resources(), keep.after, keep.delay_s)
 
-    def reconcile(self, *, force: bool = False) -> Outcome:
-        return reconcile(self.world(), force=force)
+    def reconcile(self, *, force: bool = False) -> Reconciliation:
+        return reconcile(self.context(), force=force)
 
     def run_on(self, seconds: float = 40.0) -> None:
         """The cluster works a little, time goes by."""
@@ -71,12 +72,12 @@ class Scene:
     def until_ended(self, check: Callable[[], None] = lambda: None) -> None:
         """Passes, with time between them, until the last finds nothing to do."""
         for _ in range(60):
-            outcome = self.reconcile()
+            reconciliation = self.reconcile()
             check()
-            if not outcome.seen.trials and not outcome.plan.actions:
+            if not reconciliation.observation.trials and not reconciliation.plan.actions:
                 return
             self.run_on()
-        raise AssertionError(f"the sweep did not end: {outcome.plan}")
+        raise AssertionError(f"the sweep did not end: {reconciliation.plan}")
 
     def states(self) -> list[str | None]:
-        return [trial["result"] and trial["result"]["state"] for trial in self.directory.trials()]
+        return [trial.result and trial.result.state for trial in self.directory.trials()]

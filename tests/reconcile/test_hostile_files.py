@@ -77,8 +77,8 @@ def test_a_claim_s_folder_that_is_a_file_stops_its_trial_only(scene: Scene) -> N
         path.unlink()
     claims.rmdir()
     claims.write_text("")
-    outcome = scene.reconcile()
-    assert [str(claims) in wait.reason or "runs/0001" in wait.reason for wait in outcome.plan.waits] == [
+    reconciliation = scene.reconcile()
+    assert [str(claims) in wait.reason or "runs/0001" in wait.reason for wait in reconciliation.plan.waits] == [
         False,
         True,
         False,

@@ -115,15 +115,15 @@ def test_any_history_ends_with_every_trial_told_once(tmp_path: Path, deaths: Dea
         scene.cluster.scheduler_error = "squeue: timed out" if chance.random() < 0.1 else None
         scene.cluster.limit = 2 if chance.random() < 0.2 else None
         with contextlib.suppress(Crash, SchedulerError):
-            outcome = scene.reconcile()
-            if not outcome.seen.trials and not outcome.plan.actions:
+            reconciliation = scene.reconcile()
+            if not reconciliation.observation.trials and not reconciliation.plan.actions:
                 break
         deaths.at = -1
         one_live_job_a_run(scene)
         _world_goes_on(scene, chance)
         ends.update(path.parent.name for path in tmp_path.glob("trials/*/result.json"))
     else:
-        raise AssertionError(f"the sweep did not end: {outcome.plan}")
+        raise AssertionError(f"the sweep did not end: {reconciliation.plan}")
     assert len(scene.states()) == 5
     assert set(scene.states()) <= {"complete", "cancelled", "failed"}
     assert scene.study.told == dict(enumerate(scene.states()))
@@ -137,7 +137,7 @@ def _world_goes_on(scene: Scene, chance: random.Random) -> None:
     if running and chance.random() < 0.1:
         scene.cluster.die(chance.choice(running), JobState.NODE_FAILED)
     if scene.directory.trials() and chance.random() < 0.02:
-        scene.directory.cancel(chance.choice(scene.directory.trials())["trial"])
+        scene.directory.cancel(chance.choice(scene.directory.trials()).number)
     if chance.random() < 0.7:
         scene.cluster.tick()
     scene.clock.advance(chance.choice([1, 20, 40, 90]))

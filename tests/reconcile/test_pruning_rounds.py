@@ -72,7 +72,7 @@ def test_a_training_that_obeys_is_told_by_what_it_published(tmp_path: Path):
     folder.mkdir()
     write_json(folder / "8.json", {"state": "pruned", "val_iou": 0.2, "epochs_run": 2, "message": "as it said"})
     assert [(tell.trial, tell.state) for tell in deeds(scene, FinishTrial)] == [(1, "pruned")]
-    assert scene.directory.trials()[1]["result"]["message"] == "as it said"
+    assert scene.directory.trials()[1].result.message == "as it said"
 
 
 def test_a_job_that_died_before_it_obeyed_is_pruned_all_the_same(tmp_path: Path):
@@ -81,12 +81,12 @@ def test_a_job_that_died_before_it_obeyed_is_pruned_all_the_same(tmp_path: Path)
     scene.report(1, 0.2, 0.1, 0.1)
     scene.reconcile()
     scene.cluster.die(scene.job(1))
-    scene.clock.advance(600)
+    scene.clock.advance(200)
     assert [(tell.trial, tell.state) for tell in deeds(scene, FinishTrial)] == [(1, "pruned")]
-    result = scene.directory.trials()[1]["result"]
-    assert (result["state"], result["epochs_run"], result["best_epoch"], result["val_iou"]) == ("pruned", 3, 1, 0.2)
-    assert "at epoch 2 is not among the best 1/3" in result["message"]
-    assert result["job_id"] == scene.job(1).job.job_id
+    result = scene.directory.trials()[1].result
+    assert (result.state, result.epochs_run, result.best_epoch, result.val_iou) == ("pruned", 3, 1, 0.2)
+    assert "at epoch 2 is not among the best 1/3" in result.message
+    assert result.job_id == scene.job(1).job.job_id
     assert scene.cluster.live_runs() == [0]
 
 

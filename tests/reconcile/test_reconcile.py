@@ -27,8 +27,8 @@ def test_one_pass_proposes_and_submits_all_as_one_throttled_array(tmp_path: Path
 def test_a_second_pass_does_nothing_and_asks_once(tmp_path: Path):
     scene = Scene(tmp_path, 3)
     scene.reconcile()
-    outcome = scene.reconcile()
-    assert outcome.done == []
+    reconciliation = scene.reconcile()
+    assert reconciliation.done == []
     assert scene.cluster.questions == 1
     assert scene.cluster.arrays == 1
 
@@ -52,14 +52,14 @@ def test_a_finished_sweep_asks_nobody_anything(tmp_path: Path):
 def test_the_result_of_a_trial_is_what_its_run_published_under_the_trial_s_number(tmp_path: Path):
     scene = Scene(tmp_path, 2)
     scene.until_ended()
-    result = scene.directory.trials()[1]["result"]
-    assert (result["trial"], result["val_iou"], result["job_id"]) == (1, 0.51, "18801_1")
+    result = scene.directory.trials()[1].result
+    assert (result.trial, result.val_iou, result.job_id) == (1, 0.51, "18801_1")
 
 
 def test_a_submission_slower_than_the_grace_time_is_not_taken_for_lost(tmp_path: Path):
     scene = Scene(tmp_path, 3, slowness=timedelta(seconds=45))
-    outcome = scene.reconcile()
-    assert not any(isinstance(action, MarkLost) for action in outcome.done)
+    reconciliation = scene.reconcile()
+    assert not any(isinstance(action, MarkLost) for action in reconciliation.done)
     assert scene.cluster.arrays == 1
 
 
@@ -77,9 +77,9 @@ def test_a_silent_cluster_is_not_an_empty_cluster(tmp_path: Path):
     scene.reconcile()
     scene.cluster.scheduler_error = "squeue: timed out"
     scene.clock.advance(3600)
-    outcome = scene.reconcile()
-    assert outcome.done == []
-    assert {wait.reason for wait in outcome.plan.waits} == {"the queue does not answer: squeue: timed out"}
+    reconciliation = scene.reconcile()
+    assert reconciliation.done == []
+    assert {wait.reason for wait in reconciliation.plan.waits} == {"the queue does not answer: squeue: timed out"}
 
 
 def test_a_result_is_told_while_the_cluster_is_silent(tmp_path: Path):
@@ -112,9 +112,9 @@ def test_a_run_that_is_lost_again_and_again_fails_with_the_reason(tmp_path: Path
         scene.clock.advance(120)
     scene.reconcile()
     (trial,) = scene.directory.trials()
-    assert trial["result"]["state"] == "failed"
+    assert trial.result.state == "failed"
     said = "node failure, 4 times (run.retries.node is 3); the last time job 1880"
-    assert trial["result"]["message"].startswith(said)
+    assert trial.result.message.startswith(said)
 
 
 def test_what_the_cluster_refuses_is_shown_in_its_words_and_may_be_tried_again(tmp_path: Path):
@@ -156,8 +156,8 @@ def test_what_a_job_left_between_look_and_question_counts(tmp_path: Path, monkey
         return [replace(job, ended_at=None) for job in real(cluster, tokens)]  # as local jobs have it
 
     monkeypatch.setattr(type(scene.cluster), "jobs", finishes)
-    outcome = scene.reconcile()
-    assert not any(isinstance(action, MarkLost | Submit) for action in outcome.done)
+    reconciliation = scene.reconcile()
+    assert not any(isinstance(action, MarkLost | Submit) for action in reconciliation.done)
     assert scene.states() == ["complete"]
 
 
@@ -167,7 +167,9 @@ def test_a_pass_that_slept_while_another_proposed_adds_nothing(
 ):
     scene, other = Scene(tmp_path, 3), Scene(tmp_path, 3)
     point = {"epochs": 8, "batch_size": 4, "learning_rate": 0.5}
-    monkeypatch.setattr(type(scene.study), "propose", lambda *words: [point] * words[-1])  # it always has one more
+    monkeypatch.setattr(
+        type(scene.study), "propose", lambda _, spec, trials, count, curve: [point] * count
+    )  # it always has one more
     real = scene.directory.trials
     woken: list[int] = []
 
@@ -203,8 +205,8 @@ def test_an_orphan_is_adopted_and_trains(tmp_path: Path):
     for path in tmp_path.glob("runs/*/attempts/1.job.json"):
         path.unlink()
     scene.clock.advance(3600)
-    outcome = scene.reconcile()
-    assert [type(action) for action in outcome.done] == [RecordJob, RecordJob]
+    reconciliation = scene.reconcile()
+    assert [type(action) for action in reconciliation.done] == [RecordJob, RecordJob]
     scene.until_ended()
     assert scene.states() == ["complete"] * 2
     assert scene.cluster.arrays == 1
@@ -270,8 +272,8 @@ def test_too_much_gone_at_once_stops_the_pass_until_it_is_forced(tmp_path: Path)
     with pytest.raises(UnsafePlan, match="20 submitted trainings vanished"):
         scene.reconcile()
     assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
-    outcome = scene.reconcile(force=True)
-    assert sum(isinstance(action, Submit) for action in outcome.done) == 1
+    reconciliation = scene.reconcile(force=True)
+    assert sum(isinstance(action, Submit) for action in reconciliation.done) == 1
 
 
 def test_a_sweep_that_was_stopped_proposes_nothing(tmp_path: Path):
@@ -392,10 +394,10 @@ def test_an_unreadable_trial_waits_and_the_others_go_on(tmp_path: Path, content:
     corrupt = scene.directory.root / "trials/0001/trial.json"
     corrupt.write_text(content)
     for _ in range(12):
-        outcome = scene.reconcile()
+        reconciliation = scene.reconcile()
         scene.run_on()
     assert scene.states() == ["complete", None, "complete", "complete"]
-    (wait,) = outcome.plan.waits
+    (wait,) = reconciliation.plan.waits
     assert (wait.trial, str(corrupt) in wait.reason) == (1, True)
     assert "unetsweep repair grid" in wait.reason
     assert len(list((scene.directory.root / "trials").iterdir())) == 4, "its point was proposed again"

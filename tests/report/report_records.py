@@ -5,7 +5,8 @@ import hashlib
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.analysis.significance import Repeats
 from unetsweep.contract import DataConfig, Result, TrainerConfig
-from unetsweep.core.spec import Choices, Metric, Resources, Space, StudySpec, SweepSpec
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import Metric, Resources, StudySpec, SweepSpec
 
 DOCS_ROWS = (
     # job, epochs, batch size, learning rate, val_iou, val_loss, test_iou, test_loss
@@ -24,7 +25,7 @@ DOCS_ROWS = (
 def spec(
     metric: Metric = "val_iou", gpus: int = 4, command: str | None = None, data: DataConfig | None = None
 ) -> SweepSpec:
-    space = Space(Choices((100, 1000)), Choices((4,)), Choices((1e-4,)))
+    space = Space.of(epochs=Choices((100, 1000)), batch_size=Choices((4,)), learning_rate=Choices((1e-4,)))
     return SweepSpec(
         name="grid",
         data=data or DataConfig(root="/data/eyes"),
@@ -40,14 +41,18 @@ def trial(
 ) -> TrialRecord:
     """A trial; a complete one without `result` has val_iou 0.5."""
     result = more.pop("result", Result(val_iou=0.5) if state == "complete" else None)
-    defaults = {"batch_size": 4, "learning_rate": 1e-4}
+    point = {
+        "epochs": epochs,
+        "batch_size": more.pop("batch_size", 4),
+        "learning_rate": more.pop("learning_rate", 1e-4),
+    }
     return TrialRecord(
         number=number,
-        epochs=epochs,
+        params=point,  # type: ignore[arg-type]
         state=state,
         job_id=job_id,
         result=result,
-        **{**defaults, **more},  # type: ignore[arg-type]
+        **more,  # type: ignore[arg-type]
     )
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, Split, TrialConfig
-from unetsweep.core.spec import Choices, Space, SweepSpec
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import SweepSpec
 from unetsweep.report.columns import COLUMNS
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -20,7 +21,9 @@ SCORES = (0.25, 0.75)
 def results(tmp_path: Path) -> Path:
     """A results folder with the sweep `eyes`: two trials complete, one not submitted."""
     data = DataConfig(root=str(tmp_path), split=Split(groups="none"))
-    spec = SweepSpec("eyes", data, Space(Choices((8, 16, 32)), Choices((4,)), Choices((1e-3,))))
+    spec = SweepSpec(
+        "eyes", data, Space.of(epochs=Choices((8, 16, 32)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,)))
+    )
     directory = SweepDir(tmp_path / "results" / "eyes")
     directory.create(as_yaml(spec), "local")
     directory.add_trials([TrialConfig(data, epochs, 4, 1e-3) for epochs in (8, 16, 32)], {"sampler": "grid"})

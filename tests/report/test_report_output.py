@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep.cli.report import FORMATS, write
+from unetsweep.app.report import write_output
+from unetsweep.cli.report import command
 from unetsweep.errors import UsageError
 from unetsweep.report.formats import Format
 
@@ -13,7 +14,7 @@ from unetsweep.report.formats import Format
 def test_the_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     target = tmp_path / "table.md"
     target.write_text("old and longer than the new one")
-    write(target, "new µ\n")
+    write_output(target, "new µ\n")
     assert target.read_text(encoding="utf-8") == "new µ\n"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -21,7 +22,7 @@ def test_the_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> N
 def test_the_file_gets_the_usual_permissions(tmp_path: Path) -> None:
     beside = tmp_path / "beside"
     beside.touch()
-    write(tmp_path / "table.md", "x")
+    write_output(tmp_path / "table.md", "x")
     assert (tmp_path / "table.md").stat().st_mode == beside.stat().st_mode
 
 
@@ -29,7 +30,7 @@ def test_a_link_goes_on_pointing_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     link = tmp_path / "table.md"
     link.symlink_to(tmp_path / "docs" / "table.md")
-    write(link, "x")
+    write_output(link, "x")
     assert link.is_symlink()
     assert (tmp_path / "docs" / "table.md").read_text() == "x"
 
@@ -39,7 +40,7 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        write(pipe, "x\n")
+        write_output(pipe, "x\n")
         assert os.read(reader, 10) == b"x\n"
     finally:
         os.close(reader)
@@ -48,10 +49,11 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["missing/table.md", "."])
 def test_what_cannot_be_written_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="name a file that can be written") as refused:
-        write(tmp_path / name, "x")
+        write_output(tmp_path / name, "x")
     assert str(tmp_path / name) in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_offers_exactly_the_formats_that_there_are() -> None:
-    assert tuple(Format) == FORMATS
+    (option,) = (each for each in command.params if each.name == "form")
+    assert tuple(option.type.choices) == tuple(Format)

@@ -10,11 +10,11 @@ from unetsweep.contract import Result
 from unetsweep.errors import UsageError
 from unetsweep.report import confirmed
 from unetsweep.report.columns import COLUMNS, EIGHT, columns_of
-from unetsweep.report.view import view
+from unetsweep.report.view import make_view
 
 
 def shown(of: SweepRecord, sort: str | None = None, top: int | None = None) -> list[int]:
-    return [row.number for row in view(of, EIGHT, sort, top).rows]
+    return [row.number for row in make_view(of, EIGHT, sort, top).rows]
 
 
 def winner(of: SweepRecord) -> int | None:
@@ -96,14 +96,14 @@ def test_top_can_be_ordered_otherwise() -> None:
 
 
 def test_the_best_is_that_of_the_whole_sweep_whatever_is_shown() -> None:
-    some = view(docs_sweep(), EIGHT, "epochs")
+    some = make_view(docs_sweep(), EIGHT, "epochs")
     assert some.best is not None
     assert some.best.number == 8
 
 
 def test_an_unknown_column_is_refused_with_a_hint_and_all_that_there_are() -> None:
     with pytest.raises(UsageError) as refused:
-        view(docs_sweep(), ["job_id", "val_ious"])
+        make_view(docs_sweep(), ["job_id", "val_ious"])
     words = str(refused.value)
     assert "'val_ious'" in words
     assert "did you mean 'val_iou'?" in words
@@ -112,13 +112,13 @@ def test_an_unknown_column_is_refused_with_a_hint_and_all_that_there_are() -> No
 
 def test_an_unknown_column_to_sort_by_is_refused() -> None:
     with pytest.raises(UsageError, match="'loss'"):
-        view(docs_sweep(), EIGHT, "-loss")
+        make_view(docs_sweep(), EIGHT, "-loss")
 
 
 def test_scores_under_other_masks_are_columns_of_the_sweeps_that_have_them() -> None:
     with pytest.raises(UsageError, match="no column 'test_iou_above_0'"):
-        view(docs_sweep(), ["test_iou_above_0"])
-    shown = view(other_masks_sweep(), ["test_iou_above_0", "val_IoU_above_127.5"], sort="-val_iou_above_0")
+        make_view(docs_sweep(), ["test_iou_above_0"])
+    shown = make_view(other_masks_sweep(), ["test_iou_above_0", "val_IoU_above_127.5"], sort="-val_iou_above_0")
     assert [column.heading for column in shown.columns] == ["test_IoU (mask > 0)", "val_IoU (mask > 127.5)"]
     assert [[column.value(row) for column in shown.columns] for row in shown.rows] == [[0.5, 0.66], [None, None]]
 
@@ -136,7 +136,7 @@ def test_images_of_one_eye_count_once_and_where_that_is_not_known_the_report_say
     one_eye = replace(told, val_groups=dict.fromkeys(("00", "01", "02", "03"), "00"))
     unknown = replace(told, val_groups=None)
 
-    assert [row.p is None for row in confirmed.of(one_eye)] == [True, True, True]
-    said = "Each validation image counts by itself: which of them show one eye is not known"
+    assert [row.p is None for row in confirmed.compare_leaders(one_eye)] == [True, True, True]
+    said = "Each validation image counts separately: it is not known which of them show the same eye"
     assert said in confirmed.sentences(unknown)
     assert said not in confirmed.sentences(told)

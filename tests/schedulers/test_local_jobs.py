@@ -63,7 +63,7 @@ class LocalRig(Rig):
         return Submission(token, "s", root, elements, resources or Resources(), jobs_reconcile=False)
 
     def finish(self, submission: Submission, index: int) -> None:
-        run, _ = self.directory.intent(submission.token)["elements"][index]
+        run, _ = self.directory.intent(submission.token).elements[index]
         (self.directory.root / f"runs/{run:04d}/go").touch()
 
     def record(self, submission: Submission) -> Path:
@@ -188,7 +188,7 @@ def test_a_job_s_exit_is_written_before_its_end_is_in_sight(rig: LocalRig, runni
         time.sleep(0.05)
     rig.finish(running, 0)
     rig.wait(running, lambda jobs: not jobs[0].state.is_live)
-    run, attempt = rig.directory.intent(running.token)["elements"][0]
+    run, attempt = rig.directory.intent(running.token).elements[0]
     assert read_json(rig.directory.root / paths.attempt_exit(run, attempt, 0))["status"] == 0
 
 
@@ -207,7 +207,7 @@ def test_a_training_holds_as_many_gpus_as_it_needs_and_no_more(tmp_path: Path, m
     show_gpus(4, tmp_path, monkeypatch)
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(sleep=lambda _: pytest.fail("no GPU is free")))
     with contextlib.ExitStack() as held:
-        shown = [supervisor._devices(count, held)["CUDA_VISIBLE_DEVICES"] for count in (1, 2, 1)]
+        shown = [supervisor._lock_gpus(count, held)["CUDA_VISIBLE_DEVICES"] for count in (1, 2, 1)]
     assert shown == ["0", "1,2", "3"]
 
 

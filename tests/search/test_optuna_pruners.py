@@ -11,7 +11,8 @@ import pytest
 from unetsweep.contract import DataConfig
 from unetsweep.core import pruning
 from unetsweep.core.pruning import History, Report
-from unetsweep.core.spec import Choices, Space, StudySpec, SweepSpec
+from unetsweep.core.space import Choices, Space
+from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.errors import UsageError
 from unetsweep.search import optuna_pruners
 
@@ -20,7 +21,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def sweep(pruner: str, metric: str, **arguments: Any) -> SweepSpec:
-    space = Space(Choices((EPOCHS,)), Choices((4,)), Choices((1e-3,)))
+    space = Space.of(epochs=Choices((EPOCHS,)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,)))
     return SweepSpec("s", DataConfig("images"), space, StudySpec(metric=metric, pruner=pruner, pruner_args=arguments))  # type: ignore[arg-type]
 
 

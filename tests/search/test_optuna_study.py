@@ -1,9 +1,9 @@
 """Proposals never repeat a point and never depend on chance; the journal is an index that can be lost."""
 
 import errno
-import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,45 +14,48 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from unetsweep.contract import DataConfig
+from unetsweep.contract import DataConfig, Result
 from unetsweep.core.observation import Point
-from unetsweep.core.spec import Axis, Choices, Range, Space, StudySpec, SweepSpec, size
+from unetsweep.core.space import Choices, Domain, Range, Space, size
+from unetsweep.core.spec import StudySpec, SweepSpec
+from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import UsageError
 from unetsweep.search import optuna_study
-from unetsweep.search.optuna_study import CURVE, propose, repair_journal, update_journal
+from unetsweep.search.optuna_study import CURVE, Curve, propose, repair_journal, update_journal
 
+Params = Mapping[str, Any]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RATE = Range(1e-5, 1e-2, log=True)
-SMALL = Space(Choices((4, 8)), Choices((4,)), Choices((1e-4, 1e-3, 1e-2)))
+SMALL = Space.of(epochs=Choices((4, 8)), batch_size=Choices((4,)), learning_rate=Choices((1e-4, 1e-3, 1e-2)))
 
 
 def sweep(space: Space = SMALL, metric: str = "val_iou", **study: Any) -> SweepSpec:
     return SweepSpec("s", DataConfig("images"), space, StudySpec(metric=metric, **study))  # type: ignore[arg-type]
 
 
-def ended(trial: int, params: dict[str, float], state: str = "complete", value: float | None = 0.5) -> dict[str, Any]:
-    return {**opened(trial, params), "result": {"state": state, "val_iou": value, "val_loss": 1.0}}
+def ended(trial: int, params: Params, state: Any = "complete", value: float | None = 0.5) -> StoredTrial:
+    return replace(opened(trial, params), result=Result(state, val_iou=value, val_loss=1.0))
 
 
-def opened(trial: int, params: dict[str, float]) -> dict[str, Any]:
+def opened(trial: int, params: Params) -> StoredTrial:
     typed = {"epochs": int(params["epochs"]), "batch_size": int(params["batch_size"])}
     typed["learning_rate"] = float(params["learning_rate"])  # type: ignore[assignment]
-    return {"trial": trial, "params": typed, "config_id": f"id{trial}", "result": None}
+    return StoredTrial(trial, trial, typed["epochs"], typed["batch_size"], typed, f"id{trial}")
 
 
-def search(spec: SweepSpec, count: int, at_once: int = 1) -> list[dict[str, float]]:
+def search(spec: SweepSpec, count: int, at_once: int = 1) -> list[dict[str, Any]]:
     """The points of a whole search, each told a value that its point alone decides."""
-    trials: list[dict[str, Any]] = []
+    trials: list[StoredTrial] = []
     while len(trials) < count:
-        points = propose(spec, json.loads(json.dumps(trials)), min(at_once, count - len(trials)))
+        points = propose(spec, trials, min(at_once, count - len(trials)))
         if not points:
             break
         for point in points:
             trials.append(ended(len(trials), point, value=1 / (1 + point["learning_rate"] * point["epochs"])))
-    return [trial["params"] for trial in trials]
+    return [dict(trial.params or {}) for trial in trials]
 
 
-def keys(points: Iterable[dict[str, float]]) -> list[tuple[float, ...]]:
+def keys(points: Iterable[dict[str, Any]]) -> list[tuple[float, ...]]:
     return [tuple(point.values()) for point in points]
 
 
@@ -61,8 +64,14 @@ def keys(points: Iterable[dict[str, float]]) -> list[tuple[float, ...]]:
 
 FINITE = [
     pytest.param(SMALL, id="choices"),
-    pytest.param(Space(Range(1, 3), Choices((4,)), Choices((1e-4, 1e-3))), id="a range of whole numbers"),
-    pytest.param(Space(Choices((4,)), Range(4, 12, step=4), Range(0.1, 0.3, step=0.1)), id="ranges with steps"),
+    pytest.param(
+        Space.of(epochs=Range(1, 3), batch_size=Choices((4,)), learning_rate=Choices((1e-4, 1e-3))),
+        id="a range of whole numbers",
+    ),
+    pytest.param(
+        Space.of(epochs=Choices((4,)), batch_size=Range(4, 12, step=4), learning_rate=Range(0.1, 0.3, step=0.1)),
+        id="ranges with steps",
+    ),
 ]
 
 
@@ -75,14 +84,14 @@ def test_a_finite_space_is_searched_to_its_end_no_point_twice(space: Space, samp
 
 
 def test_a_search_is_repeated_by_its_seed_and_only_by_it():
-    space = Space(Choices((4, 8)), Choices((4,)), RATE)
+    space = Space.of(epochs=Choices((4, 8)), batch_size=Choices((4,)), learning_rate=RATE)
     first, again, other = (search(sweep(space, sampler="tpe", seed=seed), 14) for seed in (3, 3, 4))
     assert first == again
     assert first != other
 
 
 def test_what_is_running_is_not_proposed_again_and_changes_no_other_draw():
-    spec = sweep(Space(Choices((4,)), Choices((4,)), RATE), sampler="random")
+    spec = sweep(Space.of(epochs=Choices((4,)), batch_size=Choices((4,)), learning_rate=RATE), sampler="random")
     together = propose(spec, [], 3)
     (first,) = propose(spec, [], 1)
     later = propose(spec, [opened(0, first)], 2)
@@ -90,29 +99,31 @@ def test_what_is_running_is_not_proposed_again_and_changes_no_other_draw():
 
 
 def test_tpe_learns_from_the_results_in_the_direction_of_the_metric():
-    space = Space(Choices((4,)), Choices((4,)), RATE)
+    space = Space.of(epochs=Choices((4,)), batch_size=Choices((4,)), learning_rate=RATE)
     for metric, best in (("val_iou", "high"), ("val_loss", "low")):
         spec = sweep(space, metric, sampler="tpe", seed=1)
-        trials: list[dict[str, Any]] = []
+        trials: list[StoredTrial] = []
         for number in range(30):
             (point,) = propose(spec, trials, 1)
             trial = ended(number, point)
-            trial["result"] |= {"val_iou": point["learning_rate"], "val_loss": point["learning_rate"]}
-            trials.append(trial)
-        late = sorted(trial["params"]["learning_rate"] for trial in trials[15:])[7]
+            rate = point["learning_rate"]
+            trials.append(replace(trial, result=Result(val_iou=rate, val_loss=rate)))
+        late = sorted(trial.params["learning_rate"] for trial in trials[15:])[7]
         assert (late > 1e-3) == (best == "high")
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "diverged", "pruned"])
 def test_a_trial_without_a_value_stops_no_search(state: str):
     trials = [ended(k, {"epochs": 4, "batch_size": 4, "learning_rate": 10**-k}, state, None) for k in range(2, 5)]
-    (point,) = propose(sweep(Space(Choices((4,)), Choices((4,)), RATE), sampler="tpe"), trials, 1)
+    (point,) = propose(
+        sweep(Space.of(epochs=Choices((4,)), batch_size=Choices((4,)), learning_rate=RATE), sampler="tpe"), trials, 1
+    )
     assert 1e-5 <= point["learning_rate"] <= 1e-2
 
 
 @pytest.mark.parametrize("sampler", ["TPESampler", "RandomSampler"])
 def test_any_sampler_of_optuna_is_made_by_its_name(sampler: str):
-    space = Space(Range(1, 9), Choices((4,)), RATE)
+    space = Space.of(epochs=Range(1, 9), batch_size=Choices((4,)), learning_rate=RATE)
     assert len(set(keys(search(sweep(space, sampler=sampler), 6)))) == 6
 
 
@@ -122,8 +133,10 @@ def test_a_sampler_that_cannot_be_made_says_so_with_its_arguments():
 
 
 @pytest.mark.parametrize("axis", [Choices((1e-4, 1e-3)), RATE, Range(0.1, 0.3, step=0.1)])
-def test_a_point_is_what_a_config_takes(axis: Axis):
-    (point,) = propose(sweep(Space(Choices((4,)), Range(4, 8), axis), sampler="random"), [], 1)
+def test_a_point_is_what_a_config_takes(axis: Domain):
+    (point,) = propose(
+        sweep(Space.of(epochs=Choices((4,)), batch_size=Range(4, 8), learning_rate=axis), sampler="random"), [], 1
+    )
     assert point["epochs"] == 4
     assert point["batch_size"] == int(point["batch_size"])
 
@@ -137,7 +150,7 @@ def journal(tmp_path: Path) -> Path:
 
 
 TRIALS = [ended(k, {"epochs": 4, "batch_size": 4, "learning_rate": 10**-k}, value=k / 10) for k in range(1, 4)]
-TRIALS = [{**trial, "trial": number} for number, trial in enumerate(TRIALS)]
+TRIALS = [replace(trial, number=number, run=number) for number, trial in enumerate(TRIALS)]
 
 
 def opened_again(journal: Path, name: str = "s") -> optuna.Study:
@@ -167,7 +180,7 @@ def test_the_study_of_a_loss_is_minimised(journal: Path):
 
 
 def test_trials_go_in_open_up_to_the_last_that_ended_and_are_told_once(journal: Path):
-    still_open = [{**trial, "result": None} for trial in TRIALS]
+    still_open = [replace(trial, result=None) for trial in TRIALS]
     update_journal(journal, sweep(), still_open)
     assert values(journal) == []
     update_journal(journal, sweep(), [still_open[0], TRIALS[1], still_open[2]])
@@ -193,9 +206,9 @@ STATES = [
 @pytest.mark.parametrize("was_open", [True, False])
 def test_every_end_has_its_state(journal: Path, state: str, value: float | None, expected, was_open: bool):
     trial = ended(0, {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3}, state, value)
-    later = {**TRIALS[0], "trial": 1}
+    later = replace(TRIALS[0], number=1, run=1)
     if was_open:
-        update_journal(journal, sweep(), [{**trial, "result": None}, later])
+        update_journal(journal, sweep(), [replace(trial, result=None), later])
     update_journal(journal, sweep(), [trial, later])
     assert [each.state for each in opened_again(journal).get_trials()] == [expected, TrialState.COMPLETE]
 
@@ -203,7 +216,7 @@ def test_every_end_has_its_state(journal: Path, state: str, value: float | None,
 @pytest.mark.parametrize("rate", [5e-324, 1e-40, 1e30, 1.7e308])
 def test_whatever_a_sweep_may_ask_for_has_its_place_in_the_journal(journal: Path, rate: float):
     extreme = {"epochs": 10**9, "batch_size": 10**9, "learning_rate": rate}
-    update_journal(journal, sweep(), [{**ended(1, extreme, value=0.1), "trial": 0}])
+    update_journal(journal, sweep(), [replace(ended(1, extreme, value=0.1), number=0, run=0)])
     assert values(journal) == COMPLETE[:1]
 
 
@@ -287,9 +300,10 @@ def test_what_was_torn_is_kept_beside_the_repaired(journal: Path):
 # ---- curves
 
 
-def with_curve(trial: dict[str, Any], *values: float | None) -> dict[str, Any]:
+def curve_of(run: int, *values: float | None) -> Curve:
+    """The curve of one run; no other has one."""
     points = tuple(Point(e, value, None, NOW) for e, value in enumerate(values, 1))
-    return {**trial, "progress": lambda: points}
+    return lambda asked: points if asked == run else ()
 
 
 def curves(journal: Path) -> list[dict[int, float]]:
@@ -299,15 +313,15 @@ def curves(journal: Path) -> list[dict[int, float]]:
 def test_the_curve_of_an_ended_trial_is_in_the_study_as_one_line_with_it(journal: Path):
     update_journal(journal, sweep(), TRIALS[:1])
     lines = len(journal.read_bytes().splitlines())
-    update_journal(journal, sweep(), [TRIALS[0], with_curve(TRIALS[1], 0.1, None, 0.3)])
+    update_journal(journal, sweep(), TRIALS[:2], curve_of(1, 0.1, None, 0.3))
     assert curves(journal) == [{}, {1: 0.1, 3: 0.3}]
     assert len(journal.read_bytes().splitlines()) == lines + 1
 
 
 def test_the_curve_of_a_trial_that_went_in_open_is_told_at_its_end_thinned_to_its_last(journal: Path):
-    still_open = [{**TRIALS[0], "result": None}, TRIALS[1]]
+    still_open = [replace(TRIALS[0], result=None), TRIALS[1]]
     update_journal(journal, sweep(), still_open)
-    update_journal(journal, sweep(), [with_curve(TRIALS[0], *(0.001 * e for e in range(1, 500))), TRIALS[1]])
+    update_journal(journal, sweep(), TRIALS[:2], curve_of(0, *(0.001 * e for e in range(1, 500))))
     (curve, _) = curves(journal)
     assert 40 <= len(curve) <= CURVE
     assert max(curve) == 499
@@ -316,22 +330,23 @@ def test_the_curve_of_a_trial_that_went_in_open_is_told_at_its_end_thinned_to_it
 
 @pytest.mark.parametrize("was_open", [True, False])
 def test_a_pruned_trial_has_its_last_value(journal: Path, was_open: bool):
-    trial = with_curve(ended(0, TRIALS[0]["params"], "pruned", 0.3), 0.3, 0.2)
+    trial, curve = ended(0, TRIALS[0].params, "pruned", 0.3), curve_of(0, 0.3, 0.2)
     if was_open:
-        update_journal(journal, sweep(), [{**trial, "result": None}, TRIALS[1]])
-    update_journal(journal, sweep(), [trial, TRIALS[1]])
+        update_journal(journal, sweep(), [replace(trial, result=None), TRIALS[1]], curve)
+    update_journal(journal, sweep(), [trial, TRIALS[1]], curve)
     assert values(journal)[0] == (TrialState.PRUNED, 0.2)
     assert curves(journal)[0] == {1: 0.3, 2: 0.2}
 
 
 def test_tpe_learns_from_the_pruned():
     """All of them were pruned, and those with a higher rate later had the better values."""
-    space = Space(Choices((4,)), Choices((4,)), RATE)
+    space = Space.of(epochs=Choices((4,)), batch_size=Choices((4,)), learning_rate=RATE)
     spec = sweep(space, sampler="tpe", seed=1)
-    trials: list[dict[str, Any]] = []
+    trials: list[StoredTrial] = []
+    curves: dict[int, tuple[Point, ...]] = {}
     for number in range(30):
-        (point,) = propose(spec, trials, 1)
-        trial = ended(number, point, "pruned", None)
-        trials.append(with_curve(trial, 0.0, point["learning_rate"]))
-    late = sorted(trial["params"]["learning_rate"] for trial in trials[15:])[7]
+        (point,) = propose(spec, trials, 1, lambda run: curves[run])
+        trials.append(ended(number, point, "pruned", None))
+        curves[number] = tuple(Point(e, value, None, NOW) for e, value in enumerate((0.0, point["learning_rate"]), 1))
+    late = sorted(trial.params["learning_rate"] for trial in trials[15:])[7]
     assert late > 1e-3

@@ -8,7 +8,7 @@ from unetsweep.contract import Result
 from unetsweep.core.actions import Element
 from unetsweep.core.observation import JobState
 from unetsweep.core.ports import Submission
-from unetsweep.reconcile.loop import Outcome
+from unetsweep.reconcile.loop import Reconciliation
 
 from .files import SimAttempt, SimTrial
 
@@ -142,18 +142,22 @@ class Checks:
         self.blamed[trial.run].clear()
         self.scancelled.discard(trial.run)
 
-    def planned(self, mine: "Pass", outcome: Outcome) -> None:
-        if outcome.plan.paused is None:
+    def planned(self, mine: "Pass", reconciliation: Reconciliation) -> None:
+        if reconciliation.plan.paused is None:
             return
         self._world.counts["halts"] += 1
         states = {each.result.state for each in self._world.files.trials.values() if each.result is not None}
-        if outcome.plan.paused.startswith("the first"):
+        if reconciliation.plan.paused.startswith("the first"):
             if states != {"failed"}:
-                self.fail(f"the sweep stopped, and trials ended {states}: {outcome.plan.paused}")
+                self.fail(f"the sweep stopped, and trials ended {states}: {reconciliation.plan.paused}")
             return
-        sent = [run.number for run in outcome.seen.runs.values() if any(not each.refused for each in run.counted)]
+        sent = [
+            run.number
+            for run in reconciliation.observation.runs.values()
+            if any(not each.refused for each in run.counted)
+        ]
         if not sent or any(self.blamed[run]["node"] < 2 for run in sent):
-            self.fail(f"the sweep stopped, and not all of {sent} were lost twice: {outcome.plan.paused}")
+            self.fail(f"the sweep stopped, and not all of {sent} were lost twice: {reconciliation.plan.paused}")
 
     # ---- at each step
 

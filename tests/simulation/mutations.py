@@ -1,4 +1,4 @@
-"""Deliberate faults of the core and the shell: each must be caught, or the simulation proves nothing."""
+"""Deliberate errors in `core` and `reconcile`: each must be caught, or the simulation proves nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,25 +10,27 @@ import pytest
 from unetsweep.core import attempt_state, capacity, reconciler_job, retry_policy, run_sharing
 from unetsweep.core import plan as plans
 from unetsweep.core.observation import JobState, Run
-from unetsweep.reconcile import loop as passes
+from unetsweep.reconcile import evidence, loop
 
 Patch = pytest.MonkeyPatch
 
 
-def _seen_as(patch: Patch, change: Callable[[Any], Any]) -> None:
-    """The plan is given another look."""
+def _observation_as(patch: Patch, change: Callable[[Any], Any]) -> None:
+    """The plan is made from a changed observation."""
     real = plans.plan
-    patch.setattr(passes, "plan", lambda spec, seen, capacity, now: real(spec, change(seen), capacity, now))
+    patch.setattr(loop, "plan", lambda spec, observed, capacity, now: real(spec, change(observed), capacity, now))
 
 
 def _capacity_as(patch: Patch, **change: Any) -> None:
     real = plans.plan
-    patch.setattr(passes, "plan", lambda spec, seen, capacity, now: real(spec, seen, replace(capacity, **change), now))
+    patch.setattr(
+        loop, "plan", lambda spec, observed, capacity, now: real(spec, observed, replace(capacity, **change), now)
+    )
 
 
 def a_scheduler_error_counts_as_absence(patch: Patch) -> None:
-    real = passes.ask
-    patch.setattr(passes, "ask", lambda scheduler, seen: (real(scheduler, seen)[0], None))
+    real = evidence.ask
+    patch.setattr(evidence, "ask", lambda scheduler, seen: (real(scheduler, seen)[0], None))
 
 
 def grace_is_ignored(patch: Patch) -> None:
@@ -60,7 +62,9 @@ def a_result_does_not_outrank_the_queue(patch: Patch) -> None:
         is_over = run.last is not None and run.last.job is not None and not run.last.job.state.is_live
         return replace(run, milestones={}) if is_over else run
 
-    _seen_as(patch, lambda seen: replace(seen, runs={number: hidden(run) for number, run in seen.runs.items()}))
+    _observation_as(
+        patch, lambda found: replace(found, runs={number: hidden(run) for number, run in found.runs.items()})
+    )
 
 
 def a_status_of_zero_is_success(patch: Patch) -> None:
@@ -100,11 +104,13 @@ def a_dead_reconciler_counts(patch: Patch) -> None:
 
 
 def a_reconciler_goes_before_the_next_is_sure(patch: Patch) -> None:
-    patch.setattr(passes.Outcome, "lacks_reconciler", property(lambda _: False))
+    patch.setattr(loop.Reconciliation, "lacks_reconciler", property(lambda _: False))
 
 
 def cancelled_trials_are_sent_again(patch: Patch) -> None:
-    _seen_as(patch, lambda seen: replace(seen, trials=tuple(replace(trial, cancelled=False) for trial in seen.trials)))
+    _observation_as(
+        patch, lambda seen: replace(seen, trials=tuple(replace(trial, cancelled=False) for trial in seen.trials))
+    )
 
 
 def what_waits_counts_as_dead(patch: Patch) -> None:

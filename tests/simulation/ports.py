@@ -1,18 +1,22 @@
-"""One reconciliation's view of the world: the ports of core/ports and shell/world, each deed a place to die or to sleep
-at."""
+"""What one reconciliation sees of the simulated world: the ports of core/ports and reconcile/context. At each action it
+may die or sleep."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core.actions import Element, Prune
-from unetsweep.core.observation import Job, JobState, Observation, Point, Stopped
+from unetsweep.core.observation import Job, JobState, Observation, Stopped
+from unetsweep.core.observation import Point as Epoch
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
+from unetsweep.core.space import Point
 from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.core.trials import StoredTrial, params_of
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
+from unetsweep.reconcile.context import Curve
 
 from .files import SimAttempt, SimReconciler, SimRun, SimTrial, moment
 
@@ -57,18 +61,17 @@ class PassFiles:
         self._pass.cancelled = frozenset(n for n in self._files.open if self._files.trials[n].cancelled is not None)
         return self._files.look(self._world.time, self._pass.now())
 
-    def trials(self) -> list[dict[str, Any]]:
+    def trials(self) -> list[StoredTrial]:
         return [
-            {
-                "trial": each.number,
-                "params": each.params,
-                "runs": [{"run": each.run, "epochs": each.epochs}],
-                "run_key": each.key,
-                "cancelled": each.cancelled is not None,
-                "unreadable": None,
-                "result": {"state": each.result.state} if each.result else None,
-                "progress": lambda run=each.run: self.progress(run),
-            }
+            StoredTrial(
+                each.number,
+                each.run,
+                each.epochs,
+                params=each.params,
+                run_key=each.key,
+                result=Result(each.result.state) if each.result else None,
+                cancelled=each.cancelled is not None,
+            )
             for each in self._files.trials.values()
         ]
 
@@ -78,17 +81,20 @@ class PassFiles:
     def add_trials(
         self,
         configs: Sequence[TrialConfig],
-        origin: Mapping[str, Any],
+        origin: Mapping[str, Any] | None = None,
         first: int | None = None,
         runs: Sequence[int] | None = None,
+        parameters: Sequence[str] | None = None,
     ) -> list[int]:
         start, added = first or 0, list[int]()
         for number, config in enumerate(configs, start):
             self._pass.deed()
             run = number if runs is None else runs[number - start]
-            if number in self._files.trials or (start <= run < number and run not in added):
+            if start <= run < number and run not in added:
+                break
+            if number in self._files.trials:
                 continue
-            params = {"epochs": config.epochs, "batch_size": config.batch_size, "learning_rate": config.learning_rate}
+            params = params_of(config, parameters or ())
             self._world.check.adds(number, run, run_key(config))
             self._files.trials[number] = SimTrial(number, run, config.epochs, run_key(config), params)
             self._files.runs.setdefault(run, SimRun(run))
@@ -166,7 +172,7 @@ class PassFiles:
     def looked(self) -> None:
         self._files.looked = self._world.time
 
-    def progress(self, run: int) -> Sequence[Point]:
+    def progress(self, run: int) -> Sequence[Epoch]:
         return [point for point, shown in self._files.runs[run].points.values() if shown <= self._world.time]
 
     def stop_run(self, stop: Prune) -> None:
@@ -290,11 +296,11 @@ class Study:
     def __init__(self, world: "World") -> None:
         self._world = world
 
-    def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
-        start = max((trial["trial"] for trial in trials), default=-1) + 1
+    def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve) -> list[Point]:
+        start = max((trial.number for trial in trials), default=-1) + 1
         return [self._world.point(number) for number in range(start, min(start + count, trials_wanted(spec)))]
 
-    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None: ...
+    def update(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None: ...
 
     def verdicts(
         self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]

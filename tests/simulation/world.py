@@ -15,10 +15,11 @@ from unetsweep.contract import DataConfig, ModelConfig
 from unetsweep.core.actions import Submit, SubmitReconciler
 from unetsweep.core.observation import JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
-from unetsweep.core.spec import Choices, Range, Resources, RunSpec, Space, StudySpec, SweepSpec, trials_wanted
+from unetsweep.core.space import Choices, Range, Space
+from unetsweep.core.spec import Resources, RunSpec, StudySpec, SweepSpec, trials_wanted
 from unetsweep.errors import UnetsweepError
-from unetsweep.reconcile import loop as passes
-from unetsweep.reconcile.context import World as Ports
+from unetsweep.reconcile import loop
+from unetsweep.reconcile.context import SweepContext
 
 from .checks import Checks
 from .cluster import Cluster, SimJob, Training
@@ -70,7 +71,11 @@ def spec_of(settings: Settings) -> SweepSpec:
     adaptive = settings.sampler != "grid"
     epochs = tuple(sorted({settings.epochs, *settings.longer}))
     trials = settings.trials * len(epochs)
-    space = Space(Choices(epochs), Choices((4,)), Range(1e-5, 1e-1, log=True) if adaptive else rates)
+    space = Space.of(
+        epochs=Choices(epochs),
+        batch_size=Choices((4,)),
+        learning_rate=Range(1e-5, 1e-1, log=True) if adaptive else rates,
+    )
     study = StudySpec(settings.sampler, trials=trials if adaptive else None, pruner=settings.pruner)
     run = RunSpec(settings.parallel, settings.driver)  # type: ignore[arg-type]
     slurm = Resources(mem="4G", mem_max="16G")
@@ -230,7 +235,7 @@ class World:
     def _pass(self, who: str, mine: str | None, *, interactive: bool) -> bool:
         view = Pass(self, self.value("clock", 0.0), mine is not None)
         self.note(f"pass: {who}")
-        ports = Ports(
+        ports = SweepContext(
             self.spec,
             PassFiles(view),
             PassQueue(view),
@@ -243,15 +248,17 @@ class World:
             interactive=interactive,
         )
         try:
-            outcome = passes.reconcile(ports, told=lambda action: self.note(f"  {action}"))
+            reconciliation = loop.reconcile(ports, notify=lambda action: self.note(f"  {action}"))
         except Killed:
             return False
         except UnetsweepError as error:
             self.note(f"  {error}")
             return False
-        self.paused = outcome.plan.paused
-        self.check.planned(view, outcome)
-        return mine is None or (outcome.seen.scheduler_error is None and not outcome.lacks_reconciler)
+        self.paused = reconciliation.plan.paused
+        self.check.planned(view, reconciliation)
+        return mine is None or (
+            reconciliation.observation.scheduler_error is None and not reconciliation.lacks_reconciler
+        )
 
     def _submission(self, token: str, sent: Submit) -> Submission:
         resources = Resources(mem=sent.mem)

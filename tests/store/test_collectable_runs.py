@@ -26,7 +26,7 @@ def sweep(tmp_path: Path) -> SweepDir:
     run = made.root / "runs/0000"
     for folder in ("claims", "checkpoints"):
         (run / folder).mkdir()
-    write_json(run / "claims/1-0", {"job_id": "7"})
+    write_json(run / "claims/1-0", {"job_id": "7", "at": "2026-01-01T00:00:00+00:00"})
     for name in ("last.ckpt", "candidate-3.ckpt", "candidate-12.ckpt", "best-4.ckpt"):
         (run / "checkpoints" / name).write_bytes(b"weights")
     (run / "checkpoints/best-8.ckpt").hardlink_to(run / "checkpoints/candidate-3.ckpt")
@@ -59,7 +59,7 @@ def test_a_torn_file_of_a_run_keeps_its_checkpoints_and_stops_nothing(sweep: Swe
 
 def test_a_retried_trial_is_stopped_no_more_and_the_others_of_its_run_are(sweep: SweepDir):
     stop = sweep.root / "runs/0000/stop.json"
-    about = {"attempt": 1, "trial": 1, "epoch": 2, "reason": "poor"}
+    about = {"attempt": 1, "trial": 1, "epoch": 2, "reason": "poor", "at": "2026-01-01T00:00:00+00:00"}
     write_json(stop, {**about, "milestones": [4, 8]})
     assert reopen(sweep.root, [0]) == [0]
     assert json.loads(stop.read_text())["milestones"] == [8]
@@ -111,7 +111,7 @@ def test_a_trial_that_a_retry_would_bring_on_keeps_all_of_its_run(sweep: SweepDi
 
 
 def test_a_start_without_an_end_may_be_at_work(sweep: SweepDir):
-    write_json(sweep.root / "runs/0000/claims/1-1", {"job_id": "7"})
+    write_json(sweep.root / "runs/0000/claims/1-1", {"job_id": "7", "at": "2026-01-01T00:00:00+00:00"})
     assert [collectable_run.at_work for collectable_run in sweep.look().collectable] == [True]
     sweep.mark_lost(0, 1, "gone")
     assert [collectable_run.at_work for collectable_run in sweep.look().collectable] == [False]

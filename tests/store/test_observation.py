@@ -19,7 +19,7 @@ def failed(tmp_path: Path) -> SweepDir:
     """One trial that failed at its second attempt, by another error than at its first."""
     made = SweepDir(tmp_path / "s")
     made.create("name: s\n", "slurm")
-    made.add_trials([TrialConfig(DataConfig("images"), 8, 4, 1e-3)], {"sampler": "grid", "seed": 0})
+    made.add_trials([TrialConfig(DataConfig("images"), 8, 4, 1e-3)], {"sampler": "grid", "study_seed": 0})
     for attempt in (1, 2):
         made.intend([Element(0, attempt, ((0, 8),))], None, "slurm")
     for rank, attempt in ((0, 1), (1, 2)):

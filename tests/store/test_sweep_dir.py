@@ -69,14 +69,14 @@ def test_a_folder_that_others_may_read_is_fine(tmp_path: Path):
 def test_trials_are_numbered_on_from_the_last(sweep: SweepDir):
     assert sweep.add_trials([config(), config(16)], {}) == [0, 1]
     assert sweep.add_trials([config(32)], {}) == [2]
-    assert [trial["params"]["epochs"] for trial in sweep.trials()] == [8, 16, 32]
+    assert [trial.epochs for trial in sweep.trials()] == [8, 16, 32]
     assert [trial.number for trial in sweep.look().trials] == [0, 1, 2]
 
 
 def test_a_number_that_another_pass_took_meanwhile_stays_that_one_s_with_its_config(sweep: SweepDir):
     sweep.add_trials([config(8), config(16)], {})
     assert sweep.add_trials([config(32), config(64)], {}, first=1) == [2]
-    assert [trial["params"]["epochs"] for trial in sweep.trials()] == [8, 16, 64]
+    assert [trial.epochs for trial in sweep.trials()] == [8, 16, 64]
     assert [read_json(sweep.config_path(k))["epochs"] for k in range(3)] == [8, 16, 64]
     assert sorted(path.name for path in (sweep.root / paths.TRIALS).iterdir()) == ["0000", "0001", "0002"]
 
@@ -115,7 +115,7 @@ def test_a_result_is_written_once_and_the_trial_is_open_no_more(sweep: SweepDir)
     sweep.add_trials([config(), config(16)], {})
     assert sweep.end_trial(0, Result(trial=0, val_iou=0.5))
     assert not sweep.end_trial(0, Result(trial=0, state="failed"))
-    assert sweep.trials()[0]["result"]["val_iou"] == 0.5
+    assert sweep.trials()[0].result.val_iou == 0.5
     seen = sweep.look()
     assert (seen.ended, seen.trials) == (1, (Trial(1, 1, 16, batch_size=4, config_id=config_id(config(16))),))
 
@@ -135,7 +135,7 @@ def test_a_torn_trial_is_named_and_keeps_its_number(sweep: SweepDir):
     (trial,) = sweep.look().trials
     assert str(path) in (trial.unreadable or "")
     (known,) = sweep.trials()
-    assert (known["trial"], known["params"]["epochs"], str(path) in known["unreadable"]) == (0, 8, True)
+    assert (known.number, known.epochs, str(path) in known.unreadable) == (0, 8, True)
     assert sweep.next_trial() == 1
 
 
@@ -162,7 +162,7 @@ def test_an_intent_is_seen_as_an_attempt_without_a_job(sweep: SweepDir):
         (token, 1, 2),
     ]
     assert runs[0].last.job_id is None
-    assert sweep.intent(token)["elements"] == [[0, 1], [1, 1]]
+    assert sweep.intent(token).elements == ((0, 1), (1, 1))
 
 
 def test_an_attempt_belongs_to_whoever_made_its_file(sweep: SweepDir):
@@ -216,7 +216,7 @@ def begun(sweep: SweepDir) -> SweepDir:
 
 
 def claim(sweep: SweepDir, attempt: int, restart: int, job_id: str) -> None:
-    link_json(sweep.root / paths.claim(0, attempt, restart), {"job_id": job_id})
+    link_json(sweep.root / paths.claim(0, attempt, restart), {"job_id": job_id, "at": "2026-01-01T00:00:00+00:00"})
 
 
 def ending(sweep: SweepDir) -> Ending | None:
@@ -234,9 +234,7 @@ def test_an_exit_carries_status_log_and_the_log_s_last_line(begun: SweepDir, tmp
     log = tmp_path / "0.log"
     log.write_text("epoch 1\nMemoryError\n\n")
     begun.record_exit(0, 1, 0, 1, log)
-    assert ending(begun) == Ending(
-        "exit", "ended with status 1 and no result; its last words: MemoryError", str(log), 1
-    )
+    assert ending(begun) == Ending("exit", "ended with status 1 and no result; its last line: MemoryError", str(log), 1)
 
 
 def test_the_last_start_s_exit_counts_even_after_ten_restarts(begun: SweepDir):
@@ -277,7 +275,7 @@ def test_that_the_others_left_is_no_reason_before_an_exit_status_is_known(begun:
     begun.record_exit(0, 1, 0, 137, None)
     found = ending(begun)
     assert found is not None
-    assert found.message == "ended with status 137 and no result; its last words: Connection closed by peer"
+    assert found.message == "ended with status 137 and no result; its last line: Connection closed by peer"
     assert not found.is_final
 
 

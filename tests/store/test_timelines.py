@@ -54,7 +54,7 @@ def test_one_start_that_ended_needs_no_progress(sweep: SweepDir):
     assert found is not None
     assert found.starts == (Start(1, 100.0, 160.0, (), 8),)
     ((token, job_id),) = found.jobs[1]
-    assert (job_id, sweep.intent(token)["elements"]) == ("27_0", [[0, 1]])
+    assert (job_id, sweep.intent(token).elements) == ("27_0", ((0, 1),))
 
 
 def test_a_requeued_job_that_died_with_its_node_counts_to_its_last_epoch_and_what_was_done_again_is_told(

@@ -82,7 +82,7 @@ def test_test_images_that_nobody_scores_are_not_decoded(tmp_path: Path) -> None:
     assert (read.test.names, read.manifest["test"]) == ((), [])
     assert (read.manifest["train"], read.manifest["val"]) == (scored["train"], scored["val"])
     assert scored["sha256"] != read.manifest["sha256"]
-    with pytest.raises(DataError, match="no complete PNG image"):
+    with pytest.raises(DataError, match="not a complete PNG image"):
         data.read(config(root))
 
 

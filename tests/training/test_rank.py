@@ -77,7 +77,7 @@ def test_gpu_memory_that_ran_out_is_said_with_the_epochs_that_were_done(root: Pa
 
 
 def test_the_attempts_micro_batch_is_used_and_told(root: Path, tmp_path: Path) -> None:
-    sweep = Sweep(tmp_path, scenes.config(root, epochs=1), overrides={"micro_batch": 2})
+    sweep = Sweep(tmp_path, scenes.config(root, epochs=1), micro_batch=2)
     assert scenes.run(rank, tmp_path / "out", sweep.start()) == [0]
     assert sweep.said("milestones/1.json")["micro_batch"] == 2
     assert sweep.said("claims/1-0")["node"] == "n1"
@@ -126,7 +126,7 @@ def test_a_third_start_after_two_that_the_limit_ended_says_so(root: Path, tmp_pa
         write_json(sweep.run / f"attempts/1.exit-{restart}.json", {"at": f"2026-01-01T{at}:59+00:00", "status": 143})
         (sweep.run / "claims").mkdir(exist_ok=True)
         begin = f"2026-01-01T00:0{restart}:00+00:00" if restart else "2025-12-31T23:51:00+00:00"
-        write_json(sweep.run / f"claims/1-{restart}", {"at": begin})
+        write_json(sweep.run / f"claims/1-{restart}", {"job_id": "7", "at": begin})
         write_json(sweep.run / f"requeue-1-{restart}.json", {"reason": "the time limit is near: 9 s are left"})
     assert scenes.run(rank, tmp_path / "out", sweep.start(2), ends_in=600) == [1]
     said = sweep.said("error-0.json")

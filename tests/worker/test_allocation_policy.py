@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from unetsweep.schedulers.packed.slot_table import SlotTable, Taken
+from unetsweep.records import SlotTakenFile as Taken
+from unetsweep.schedulers.packed.slot_table import SlotTable
 from unetsweep.worker.allocation_policy import (
     START_PATIENCE_S,
     Action,

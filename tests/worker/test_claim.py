@@ -67,10 +67,10 @@ def test_a_claim_of_an_attempt_that_was_given_up_holds_no_more(start: Start) -> 
     ("file", "content", "reason"),
     [
         (paths.attempt(0, 1), {"token": "0" * 12}, "attempt 1 of 0000 belongs to submission 000000000000"),
-        (paths.attempt_lost(0, 1), {}, "attempt 1 of 0000 was given up"),
+        (paths.attempt_lost(0, 1), {}, "attempt 1 of 0000 was marked lost"),
         (paths.claim(0, 2, 0), {}, "a later start has claimed 0000"),
         (f"{RUN}/{paths.milestone(3)}", {}, "0000 has its results already"),
-        (f"{paths.trial_dir(0)}/{paths.RESULT}", {}, "the trials of 0000 have ended without it"),
+        (f"{paths.trial_dir(0)}/{paths.RESULT}", {}, "the trials of 0000 have ended already"),
         (f"{paths.trial_dir(0)}/{paths.CANCELLED}", {}, "the trials of 0000 were cancelled"),
     ],
 )

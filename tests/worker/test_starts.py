@@ -23,7 +23,7 @@ class Run:
 
     def start(self, attempt: int, restart: int) -> None:
         self.names.append((attempt, restart))
-        self._write(f"claims/{attempt}-{restart}", at=self.now.isoformat())
+        self._write(f"claims/{attempt}-{restart}", job_id="7", at=self.now.isoformat())
 
     def end(
         self,
@@ -40,7 +40,7 @@ class Run:
         if by == "again":
             self._write(f"requeue-{attempt}-{restart}.json", reason="the time limit is near: 9 s are left")
         elif by is not None:
-            self._write(f"attempts/{attempt}.lost.json", reason="it ended", cause=by)
+            self._write(f"attempts/{attempt}.lost.json", reason="it ended", cause=by, at=self.now.isoformat())
         if said:
             self._write(f"attempts/{attempt}.exit-{restart}.json", at=self.now.isoformat(), status=143)
         lines = [json.dumps({"epoch": epoch, "seconds": seconds}) for epoch in epochs]

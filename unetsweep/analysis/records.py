@@ -1,4 +1,4 @@
-"""A sweep's files as the report's records; the scheduler and the study are not asked."""
+"""Reads the record of a sweep from its files, without querying the scheduler or the study."""
 
 import os
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unetsweep import contract
-from unetsweep.analysis.confirmation import repeats
+from unetsweep.analysis.confirmation import collect_repeats
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.bounded_json import read_json
 from unetsweep.config.load import load
@@ -19,83 +19,76 @@ from unetsweep.errors import StateError, UnetsweepError
 from unetsweep.store import observation
 from unetsweep.store.observation import read_run
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.store.trials import AXES, advised, as_known, check_config
+from unetsweep.store.trials import advised, check_config, stored_trial
 
 NO_GROUPS = (
     "groups: none: images of one eye may be in training and validation at once, so val_IoU may look better than it is"
 )
 
 
-def records(sweep_dir: Path) -> SweepRecord:
-    """All that a report shows, with the confirmation of the sweep's leaders, as far as there is one."""
+def read_record(sweep_dir: Path) -> SweepRecord:
+    """Everything that a report shows of a sweep, with the confirmation of its leaders, if there is one."""
     record, inner = _read(sweep_dir), sweep_dir / paths.CONFIRM
     if not (inner / paths.SPEC).is_file():
         return record
     try:
-        return replace(record, confirmed=repeats(record, _read(inner)))
-    except UnetsweepError as error:  # the sweep itself can be read
+        return replace(record, confirmed=collect_repeats(record, _read(inner)))
+    except UnetsweepError as error:  # the sweep itself is readable, so it is shown
         why = str(error).splitlines()[0]
         warning = f"the confirmation cannot be read: {why}; run `unetsweep confirm {sweep_dir.name}`"
         return replace(record, warnings=(*record.warnings, warning))
 
 
 def _read(sweep_dir: Path) -> SweepRecord:
-    """A sweep by itself."""
+    """A sweep without its confirmation."""
     directory = SweepDir(sweep_dir)
     spec = load(sweep_dir / paths.SPEC)
     trials = tuple(_record(directory, number, folder) for number, folder in observation.trials(sweep_dir))
     leaky = spec.data.split.groups == "none" and spec.trainer.command is None
-    leak, val_groups, lost = _images(directory)
+    leak, val_groups, unreadable = _images(directory)
     warnings = [f"LEAKED: {text}: these scores reward memory" for text in leak.values()]
-    warnings += [lost] if lost else [NO_GROUPS] if leaky and not leak else []
+    warnings += [unreadable] if unreadable else [NO_GROUPS] if leaky and not leak else []
     return SweepRecord(directory.name, spec, trials, tuple(warnings), leak=leak, val_groups=val_groups)
 
 
 def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:
-    """What leaks, by part; the group of each validation image; and why that is not known: all may leak then."""
+    """Leaks by part, the group of each validation image, and why both are unknown: then every part may leak."""
     try:
-        data = directory.data or {"leak": {}}
+        data = directory.data
     except StateError as error:
-        unknown = "whether these images have a copy in training cannot be read"
+        unknown = "it is not known whether these images have a copy in training"
         return dict.fromkeys(("val", "test"), unknown), None, advised(error, directory.root)
-    return data["leak"], data.get("val_groups"), None
+    return (data.leak, data.val_groups, None) if data is not None else ({}, None, None)
 
 
 def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
-    trial = as_known(number, folder)
-    part, unreadable = trial["runs"][0], trial["unreadable"]
-    params = trial["params"] or dict.fromkeys(AXES, 0)
-    run_dir = f"{directory.root}/{paths.run_dir(part['run'])}"
-    known = trial["result"]  # read once: there may be thousands
-    files = (f"{folder}/{paths.RESULT}", f"{run_dir}/{paths.milestone(part['epochs'])}")
-    result, unread = _result(trial["config_id"], *files) if known is None else (Result(**known), None)
-    unreadable = unreadable or unread
+    trial = stored_trial(number, folder)
+    run_dir = f"{directory.root}/{paths.run_dir(trial.run)}"
+    files = (f"{folder}/{paths.RESULT}", f"{run_dir}/{paths.milestone(trial.epochs)}")
+    result, unread = _result(trial.config_id, *files) if trial.result is None else (trial.result, None)
+    unreadable = trial.unreadable or unread
     state: str
     if unreadable is not None:
         state, reason, job_id = "waiting", advised(unreadable, directory.root), None
     elif result is not None:
         state, reason, job_id = result.state, result.message or "", result.job_id
     else:
-        state, reason, job_id = _open(
-            read_run(directory.root, part["run"]), part["epochs"], (folder / paths.CANCELLED).exists()
-        )
+        state, reason, job_id = _open(read_run(directory.root, trial.run), trial.epochs, trial.cancelled)
     return TrialRecord(
         number,
-        params["epochs"],
-        params["batch_size"],
-        params["learning_rate"],
+        trial.params or {},
         state,
         job_id,
         result,
         reason,
         run_dir,
         _archive(run_dir),
-        trial.get("training_seed"),
+        trial.training_seed,
     )
 
 
 def _result(config_id: str, *files: str) -> tuple[Result | None, str | None]:
-    """What the first of these files that is there says, or why it cannot be read."""
+    """The result in the first of these files that exists, or why that file cannot be read."""
     for path in files:
         try:
             result = contract.result_from(read_json(path), path)
@@ -109,7 +102,7 @@ def _result(config_id: str, *files: str) -> tuple[Result | None, str | None]:
 
 
 def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]:
-    """State, reason and job of a trial without a result, by its files alone."""
+    """State, reason and job of a trial without a result."""
     last = run.last
     job_id = (last.claimed_by or last.job_id) if last else None
     if cancelled:
@@ -118,21 +111,23 @@ def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]
         return "waiting", run.unreadable, None
     if last is None or last.lost is not None:
         return "waiting", (last.lost or "") if last else "", job_id
-    if run.is_through:  # it has joined since: its own milestone would have a result
-        return "waiting", f"its run goes on from epoch {last.milestones[-1]}", None
+    if run.is_through:  # the trial joined a finished run: otherwise its milestone would have a result
+        return "waiting", f"its run continues from epoch {last.milestones[-1]}", None
     if (later := why_later(run, last, epochs)) is not None:
         return "waiting", later, None
     if last.ending is not None and last.ending.is_final:
         return "failed", last.ending.message, job_id
-    return ("running" if last.claimed_by else "submitted"), _ending(run, epochs), job_id
+    return ("running" if last.claimed_by else "submitted"), _pending_prune(run, epochs), job_id
 
 
-def _ending(run: Run, epochs: int) -> str:
+def _pending_prune(run: Run, epochs: int) -> str:
+    """Why the trial is about to be pruned; empty if it is not."""
     why = why_pruned(run, epochs)
     return f"to be pruned: {why}" if why else ""
 
 
 def _archive(run_dir: str) -> str | None:
+    """Path of the run's Comet archive; the last by name if there are several."""
     try:
         found = sorted(name for name in os.listdir(f"{run_dir}/comet") if name.endswith(".zip"))
     except OSError:

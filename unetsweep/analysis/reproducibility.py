@@ -1,4 +1,4 @@
-"""What two results of one config have in common, and what may have told them apart.
+"""Compares two results of one config, and what may have caused a difference.
 
 Rule 1: equal means equal to the last bit: the weights, every score, every image.
 """
@@ -12,72 +12,73 @@ NUMBERS = (
     *("weights", "best_epoch", "val_iou", "val_loss", "test_iou", "test_loss"),
     *("val_scores", "test_scores", "also_scored", "val_per_image", "test_per_image"),
 )
-"""Fields that the same training leaves with the same bits."""
+"""Fields of a result that are equal to the last bit when the same training is repeated."""
 SURROUNDINGS = ("versions", "hardware", "threads", "code", "micro_batch")
-"""Fields that tell what bits may depend on beside the config."""
+"""Fields that the bits may depend on, apart from the config."""
 
 
-def unequal(then: Result, now: Result) -> list[str]:
-    """A line for each number that differs; what the older result does not have is not compared."""
+def unequal(before: Result, now: Result) -> list[str]:
+    """A line for each number that differs. Fields that `before` does not have are not compared."""
     found = []
     for name in NUMBERS:
-        was, is_now = getattr(then, name), getattr(now, name)
-        if was in (None, (), {}) or _same(was, is_now):
+        first, second = getattr(before, name), getattr(now, name)
+        if first in (None, (), {}) or _is_same(first, second):
             continue
-        found.append(f"{name}: {_told(was, is_now)}")
+        found.append(f"{name}: {_describe_difference(first, second)}")
     return found
 
 
-def compared(then: Result) -> list[str]:
-    """The names of the numbers that the older result has."""
-    return [name for name in NUMBERS if getattr(then, name) not in (None, (), {})]
+def compared_fields(before: Result) -> list[str]:
+    """The names of the numbers that `before` has, which `unequal` compares."""
+    return [name for name in NUMBERS if getattr(before, name) not in (None, (), {})]
 
 
-def surroundings(then: Result, now: Result) -> list[str]:
-    """A line for each thing beside the config that differs: `threads: 1 then, 2 now`."""
+def surroundings(before: Result, now: Result) -> list[str]:
+    """A line for each possible cause of a difference that changed: `threads: 1 then, 2 now`."""
     found = []
     for name in SURROUNDINGS:
-        was, is_now = getattr(then, name), getattr(now, name)
+        first, second = getattr(before, name), getattr(now, name)
         if name == "code":
-            found += _other_code(was, is_now)
-        elif isinstance(was, Mapping):
-            keys = dict.fromkeys([*was, *is_now]) if was else {}
-            found += [f"{name}, {key}: {_then(was.get(key), is_now.get(key))}" for key in keys
-                      if was.get(key) != is_now.get(key)]  # fmt: skip
-        elif was is not None and was != is_now:
-            found.append(f"{name}: {_then(was, is_now)}")
-    if then.data_manifest and then.data_manifest.get("sha256") != now.data_manifest.get("sha256"):
-        found.append("data: the pixels that were read differ (the files, or how they are decoded)")
+            found += _code_change(first, second)
+        elif isinstance(first, Mapping):
+            keys = dict.fromkeys([*first, *second]) if first else {}
+            found += [f"{name}, {key}: {_then_and_now(first.get(key), second.get(key))}" for key in keys
+                      if first.get(key) != second.get(key)]  # fmt: skip
+        elif first is not None and first != second:
+            found.append(f"{name}: {_then_and_now(first, second)}")
+    if before.data_manifest and before.data_manifest.get("sha256") != now.data_manifest.get("sha256"):
+        found.append("data: the decoded pixels differ (the files changed, or the decoder did)")
     return found
 
 
-def _other_code(was: Mapping[str, str], is_now: Mapping[str, str]) -> list[str]:
-    """The same package may come from a checkout or from its copy, so its digest alone counts."""
-    if not was or was.get("package") == is_now.get("package"):
+def _code_change(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Only the digest of the package is compared: a checkout and a copy of it are the same code."""
+    if not before or before.get("package") == now.get("package"):
         return []
-    commit = f" (commit {was['commit'][:12]}{', with changes' if 'diff' in was else ''})" if "commit" in was else ""
-    return [f"code: package {was.get('package')}{commit} then, {is_now.get('package')} now"]
+    changed = ", with uncommitted changes" if "diff" in before else ""
+    commit = f" (commit {before['commit'][:12]}{changed})" if "commit" in before else ""
+    return [f"code: package {before.get('package')}{commit} then, {now.get('package')} now"]
 
 
-def _same(was: Any, is_now: Any) -> bool:
-    if isinstance(was, tuple | list):
-        return list(was) == list(is_now)
-    return bool(was == is_now)
+def _is_same(before: Any, now: Any) -> bool:
+    if isinstance(before, tuple | list):
+        return list(before) == list(now)
+    return bool(before == now)
 
 
 _ABSENT = object()
 
 
-def _told(was: Any, is_now: Any) -> str:
-    if isinstance(was, tuple | list):
-        pairs = zip(was, is_now, strict=False)
-        count = sum(a != b for a, b in pairs) + abs(len(was) - len(is_now))
-        return f"{count} of {len(was)} images differ"
-    if isinstance(was, Mapping):
-        other = next(key for key in [*was, *is_now] if was.get(key, _ABSENT) != is_now.get(key, _ABSENT))
-        return f"{other} {_then(was.get(other), is_now.get(other))}"
-    return _then(was, is_now)
+def _describe_difference(before: Any, now: Any) -> str:
+    if isinstance(before, tuple | list):
+        pairs = zip(before, now, strict=False)
+        count = sum(a != b for a, b in pairs) + abs(len(before) - len(now))
+        return f"{count} of {len(before)} images differ"
+    if isinstance(before, Mapping):
+        key = next(key for key in [*before, *now] if before.get(key, _ABSENT) != now.get(key, _ABSENT))
+        return f"{key} {_then_and_now(before.get(key), now.get(key))}"
+    return _then_and_now(before, now)
 
 
-def _then(was: Any, is_now: Any) -> str:
-    return f"{'unknown' if was is None else was} then, {'unknown' if is_now is None else is_now} now"
+def _then_and_now(before: Any, now: Any) -> str:
+    return f"{'unknown' if before is None else before} then, {'unknown' if now is None else now} now"

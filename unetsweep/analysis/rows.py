@@ -1,7 +1,8 @@
-"""The rows of a report, and which of them is the best.
+"""The records that a report is made of, and the ranking of trials.
 
-Rule 1: only complete trials compete; the best has the best metric, then fewer epochs, then the lower number.
-        Trials that share a run often tie exactly: it is the same checkpoint, and the shorter training is enough.
+Rule 1: only complete trials are ranked: by the metric, then fewer epochs first, then the lower number first.
+        Trials that share a run often have exactly the same score: it is the same checkpoint, and the shorter training
+        is enough.
 """
 
 import math
@@ -12,6 +13,7 @@ from unetsweep.analysis.significance import Repeats
 from unetsweep.contract import Result
 from unetsweep.core.cost import Cost
 from unetsweep.core.spec import SweepSpec
+from unetsweep.trial_config import ParameterValue
 
 STATES = (
     "complete",
@@ -23,82 +25,100 @@ STATES = (
     "failed",
     "cancelled",
 )
-"""Every state word of a trial, in the order in which they are counted aloud."""
+"""Every state of a trial, in the order in which a report counts them."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
-    """One trial, as the sweep directory (and the scheduler, where it was asked) shows it."""
+    """One trial, as the sweep's files show it (and the scheduler, if it was queried)."""
 
     number: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
+    params: Mapping[str, ParameterValue]
+    """What the sweep varies, by path; empty: not known."""
     state: str
-    """A word of STATES; another one is shown as it is."""
+    """One of STATES; any other text is printed as it is."""
     job_id: str | None
-    """The job that published the row; before that the latest; None before any submission."""
+    """The job that published the result, or else the last one; None before the first submission."""
     result: Result | None
-    """None: nothing published yet."""
+    """None: not published yet."""
     reason: str = ""
-    """Why it failed or waits."""
+    """Why it failed or waits; may be empty."""
     run_dir: str = ""
     """Absolute path of the run's folder; `Result.checkpoint` is relative to it."""
     archive: str | None = None
-    """Path of its experiment archive; None: there is none."""
+    """Path of its Comet archive; None: there is none."""
     seed: int | None = None
-    """Of its training; None: not known."""
+    """Seed of its training; None: not known."""
     cost: Cost | None = None
-    """Its part of what its run has cost; None: not read, or not known. So for the sweep's."""
+    """Its share of the cost of its run; None: not read, or not known."""
 
     @property
-    def point(self) -> tuple[float, ...]:
-        return float(self.epochs), float(self.batch_size), self.learning_rate
+    def epochs(self) -> int:
+        return int(self._number("epochs"))
+
+    @property
+    def batch_size(self) -> int:
+        return int(self._number("batch_size"))
+
+    @property
+    def learning_rate(self) -> float:
+        return self._number("learning_rate")
+
+    def _number(self, path: str) -> float:
+        value = self.params.get(path)
+        return value if isinstance(value, int | float) else 0
+
+    @property
+    def point(self) -> tuple[tuple[str, ParameterValue], ...]:
+        """Its parameters, without the seed: equal for two trials of the same config."""
+        return tuple(sorted(self.params.items()))
 
 
 @dataclass(frozen=True, slots=True)
 class SweepRecord:
-    """One sweep: all that a report is made of."""
+    """One sweep: everything that a report shows."""
 
     name: str
     spec: SweepSpec
     trials: tuple[TrialRecord, ...]
     warnings: tuple[str, ...] = ()
-    """What a reader of the numbers must know: `groups: none`, a torn file."""
+    """What a reader of the numbers must know, such as `groups: none`."""
     leak: Mapping[str, str] = field(default_factory=dict)
-    """Which images were scored although training saw a copy of them, in words: of `val`, of `test`."""
+    """By part (`val`, `test`): a text that says which images are copies of training images."""
     confirmed: tuple[Repeats, ...] = ()
-    """What the confirmation runs of its leaders came to, as far as they have ended."""
+    """The confirmation runs of its leaders that have ended."""
     val_groups: Mapping[str, str] | None = None
-    """Validation image -> the group (eye, child) that it shows; None: not known."""
+    """Group (the same eye or patient) of each validation image by its name; None: not known."""
     cost: Cost | None = None
+    """None: not read, or not known."""
     idle_share: float | None = None
-    """Share of its places that stood empty while work was left; None: not read, or it sets no number of places."""
+    """Share of its slots that were idle while trials waited; None: not read, or the sweep sets no number of slots."""
 
 
 _Rank = tuple[float, int, int]
-"""The metric (negative where more is better), epochs, number: the least wins."""
+"""Metric (negated if more is better), epochs, number: the smallest is the best."""
 
 
 def best(sweep: SweepRecord) -> TrialRecord | None:
-    """The winner by rule 1; None where no trial is complete."""
-    return min(_competing(sweep), key=lambda pair: pair[0], default=(None, None))[1]
+    """The best trial by rule 1; None if no trial is complete."""
+    return min(_ranks(sweep), key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def ranked(sweep: SweepRecord) -> list[TrialRecord]:
     """The complete trials, best first by rule 1."""
-    return [trial for _, trial in sorted(_competing(sweep), key=lambda pair: pair[0])]
+    return [trial for _, trial in sorted(_ranks(sweep), key=lambda pair: pair[0])]
 
 
 def leaders(sweep: SweepRecord) -> list[TrialRecord]:
-    """The best trial of each config, best first: trials of a list may differ in their seeds only."""
-    found: dict[tuple[float, ...], TrialRecord] = {}
+    """The best trial of each config, best first. Trials of the sampler `list` may differ only in their seeds."""
+    found: dict[tuple[tuple[str, ParameterValue], ...], TrialRecord] = {}
     for trial in ranked(sweep):
         found.setdefault(trial.point, trial)
     return list(found.values())
 
 
-def _competing(sweep: SweepRecord) -> Iterable[tuple[_Rank, TrialRecord]]:
+def _ranks(sweep: SweepRecord) -> Iterable[tuple[_Rank, TrialRecord]]:
+    """Each complete trial with a finite score, and its rank."""
     minimize, metric = sweep.spec.minimize, sweep.spec.study.metric
     for trial in sweep.trials:
         if trial.state != "complete" or trial.result is None:

@@ -1,12 +1,13 @@
-"""Which configs cannot be told from the best, once the leading ones have been trained again with new seeds.
+"""Which configs are significantly worse than the best, after the leaders were trained again with new seeds.
 
-Rule 1: seeds and images are both chance: a difference counts only if it would be found again with other seeds on other
-        images. So a pair is compared by a two-way analysis with random seeds and random images.
-Rule 2: the best was chosen by the data that judge it, so Holm goes over all pairs: then no choice can make a winner.
-Rule 3: what cannot be tested is not told from the best.
-Rule 4: test scores are averaged and judge nothing.
+Rule 1: seeds and images are both chance. A difference counts only if other seeds on other images would show it again,
+        so a pair is compared by a two-way analysis with random seeds and random images.
+Rule 2: the best config was chosen with the same data that judges it, so Holm's adjustment covers all pairs, not only
+        those with the best.
+Rule 3: a config that cannot be tested is not called worse.
+Rule 4: test scores are averaged, but decide nothing.
 
-numpy and scipy are imported within functions: a report starts fast, and most sweeps have no confirmation.
+numpy and scipy are imported inside functions: a report must start fast, and most sweeps have no confirmation.
 docs/statistics.md says how often this errs; `python -m benchmarks.winners` measures it.
 """
 
@@ -17,55 +18,56 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 ALPHA = 0.05
-"""The chance that any of several equal configs is found worse than another, unless told otherwise."""
+"""The usual 5 %: the chance that any of several equal configs is found worse than another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """One config's confirmation runs. The fields that are tuples have an entry a run, in one order."""
+    """One config's confirmation runs. Fields that are tuples have one entry for each run, in the same order."""
 
     key: int
-    """The trial that it confirms."""
+    """Number of the trial that is confirmed."""
     seeds: tuple[int, ...]
     val: tuple[float, ...]
-    """The validation metric over the data set."""
+    """Validation metric over the whole data set."""
     test: tuple[float | None, ...]
-    """`test_iou` over the data set; None: not scored."""
+    """`test_iou` over the whole data set; None: not scored."""
     per_image: tuple[Mapping[str, float], ...]
-    """Image name -> the metric of that validation image: IoU, or the loss where the sweep minimises `val_loss`."""
+    """Metric of each validation image by its name: IoU, or the loss if the sweep minimises `val_loss`."""
     open: int = 0
-    """Further runs that have not ended."""
+    """Number of other runs that have not ended."""
     lost: int = 0
-    """Further runs that came to nothing: failed, diverged, cancelled."""
+    """Number of other runs that ended without a result: failed, diverged or cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """How one config stands."""
+    """How one config compares with the best."""
 
     key: int
     runs: int
-    """Those with a finite validation metric; only these count below."""
+    """Number of runs with a finite validation metric. The fields below use only these."""
     val_mean: float
-    """NaN where no run counts."""
+    """NaN if there is no such run."""
     val_sd: float | None
-    """Over seeds, with n - 1; None for fewer than two runs, as all sd here."""
+    """Standard deviation over seeds, with n - 1. None for fewer than two runs; so is `test_sd`."""
     test_mean: float | None
-    """None: no run has a test score."""
+    """None if no run has a test score."""
     test_sd: float | None
     gap: float | None
-    """`val_mean - test_mean`; None without test scores, and where the metric is a loss."""
+    """`val_mean - test_mean`; None without test scores, and if the metric is a loss."""
     behind: float | None
-    """Mean difference to the best over their common seeds x images, above 0 where it is worse; 0 for the best, None
-    where there are none. It may be slightly below 0: the best has the best metric over the data set."""
+    """Mean difference to the best over their common seeds and images; positive if this config is worse. 0 for the best;
+    None if they have no seed or image in common. It may be slightly negative, because the best is the config with the
+    best metric over the whole data set."""
     p: float | None
-    """Holm's p of that difference; None for the best, and where it cannot be tested: fewer than two common seeds,
-    or fewer than two common images (groups of them, where groups are given)."""
+    """p value of that difference, adjusted by Holm. None for the best, and if it cannot be tested: with fewer than two
+    common seeds, or fewer than two common images (or groups, if groups are given)."""
     open: int
     lost: int
-    """As of its `Repeats`; a run whose validation metric is not finite is lost too."""
+    """As in `Repeats`, plus the runs without a finite validation metric."""
     in_best: bool
-    """Cannot be told from the best: the best itself, and all that are not significantly worse."""
+    """Whether it is the best, or not significantly worse than the best."""
 
 
 def contenders(
@@ -75,15 +77,16 @@ def contenders(
     alpha: float = ALPHA,
     groups: Mapping[str, str] | None = None,
 ) -> tuple[Contender, ...]:
-    """How the configs stand, best first: by the mean metric, then by key. One without a finite score is last, and out.
+    """Every config compared with the best: ordered by the mean metric, then by key; configs without a score come last.
 
     `minimize`: less is better. `alpha`: the chance that any of several equal configs is found worse than another.
-    `groups`: image name -> what it shows (the eye). Images of one group are averaged first, since they err together:
-    four copies of an eye are one eye. Raises ValueError where a config's tuples differ in length.
+    `groups`: the group of each image by its name (the same eye). The images of a group are averaged first, because
+    their errors are not independent: four copies of an eye count as one. Raises ValueError if the tuples of a config
+    differ in length.
     """
     sign = 1.0 if minimize else -1.0
-    counted = [_counted(each) for each in repeats]
-    order = sorted(counted, key=lambda each: (sign * _mean(each.val) if each.val else math.inf, each.key))
+    usable = [_finite_runs(each) for each in repeats]
+    order = sorted(usable, key=lambda each: (sign * _mean(each.val) if each.val else math.inf, each.key))
     raw: dict[tuple[int, int], float] = {}
     behind: dict[int, float] = {}
     for (one, first), (other, second) in combinations(enumerate(order), 2):
@@ -91,29 +94,30 @@ def contenders(
         if table and one == 0:
             behind[other] = _mean([value for row in table for value in row])
         if len(table) >= 2 and len(table[0]) >= 2:
-            raw[one, other] = p_of(table)
+            raw[one, other] = p_value(table)
     adjusted = dict(zip(raw, holm(list(raw.values()), len(order)), strict=True))
     return tuple(
-        _contender(each, place, behind.get(place), adjusted.get((0, place)), minimize=minimize, alpha=alpha)
-        for place, each in enumerate(order)
+        _contender(each, rank, behind.get(rank), adjusted.get((0, rank)), minimize=minimize, alpha=alpha)
+        for rank, each in enumerate(order)
     )
 
 
-def p_of(table: Sequence[Sequence[float]]) -> float:
-    """Two-sided p that the mean of a seeds x images table of paired differences is 0: both at least 2.
+def p_value(table: Sequence[Sequence[float]]) -> float:
+    """Two-sided p value of "the mean difference is 0", from a table of seeds x images with at least 2 of each.
 
-    With mean squares MS_s of seeds, MS_i of images and MS_r of the rest, S seeds and I images:
+    With the mean squares MS_s of seeds, MS_i of images and MS_r of the residual, for S seeds and I images:
 
         V = MS_s + max(MS_i - MS_r, 0);  t = mean / sqrt(V / (S I))
         df = V^2 / (MS_s^2 / (S - 1) + MS_i^2 / (I - 1) + MS_r^2 / ((S - 1) (I - 1))),  or S - 1 where MS_i <= MS_r
 
-    and never less than the p of a t-test over the seeds' means, (mean / sqrt(MS_s / (S I)), S - 1).
+    and at least the p value of a t-test over the means of the seeds, (mean / sqrt(MS_s / (S I)), S - 1).
 
-    Sources: the analysis of several readers and cases, here seeds and images, of Dorfman, Berbaum and Metz (1992,
-    Investigative Radiology 27:723-731), two modalities, with Satterthwaite's df (1946, Biometrics Bulletin 2:110-114)
-    and without the image term where it would be negative (Hillis, 2007, Statistics in Medicine 26:596-619). Hillis's
-    own df, V^2 / (MS_s^2 / (S - 1)), takes MS_i as known, so it wants many images: with 4 or 5 it errs up to three
-    times as often as it says. The bound by the seeds is ours: with 2 or 3 seeds Satterthwaite's df are too many.
+    Sources: the analysis of several readers and cases (here: seeds and images) with two modalities by Dorfman, Berbaum
+    and Metz (1992, Investigative Radiology 27:723-731), with Satterthwaite's df (1946, Biometrics Bulletin 2:110-114),
+    and without the image term if it is negative (Hillis, 2007, Statistics in Medicine 26:596-619). Hillis's own df,
+    V^2 / (MS_s^2 / (S - 1)), assume that MS_i is known exactly, which needs many images: with 4 or 5 images they err up
+    to three times as often as they should. The bound by the seeds is our addition: with 2 or 3 seeds Satterthwaite's df
+    are too large.
     """
     import numpy as np
     from scipy.special import stdtr
@@ -125,12 +129,14 @@ def p_of(table: Sequence[Sequence[float]]) -> float:
     ms_s = images * float(((by_seed - mean) ** 2).sum()) / (seeds - 1)
     ms_i = seeds * float(((by_image - mean) ** 2).sum()) / (images - 1)
     ms_r = float(((d - by_seed - by_image + mean) ** 2).sum()) / ((seeds - 1) * (images - 1))
-    if abs(mean) < _NOTHING:
+    if abs(mean) < _ROUNDING:
         return 1.0
 
     def p(variance: float, df: float) -> float:
-        t = abs(mean) / math.sqrt(variance / (seeds * images)) if variance > _NOTHING**2 else math.inf
-        return 2 * float(stdtr(df, -t)) if math.isfinite(t) else 0.0  # the same everywhere: no chance is in it
+        t = abs(mean) / math.sqrt(variance / (seeds * images)) if variance > _ROUNDING**2 else math.inf
+        return (
+            2 * float(stdtr(df, -t)) if math.isfinite(t) else 0.0
+        )  # no variance: the difference is the same everywhere
 
     over_seeds = p(ms_s, seeds - 1)
     if ms_i <= ms_r:
@@ -140,16 +146,17 @@ def p_of(table: Sequence[Sequence[float]]) -> float:
     return max(over_seeds, p(variance, variance**2 / parts if parts else 1.0))
 
 
-_NOTHING = 1e-12
-"""A difference below it is rounding."""
+_ROUNDING = 1e-12
+"""Smaller differences are rounding errors: scores are below 1 and have 16 digits."""
 
 
 def holm(p: Sequence[float], configs: int) -> list[float]:
-    """The p values of pairs among `configs` configs, adjusted for their number, in their order; never above 1.
+    """The p values of pairs among `configs` configs, adjusted for their number. Same order as `p`, at most 1.
 
-    The smallest p is multiplied by the number of pairs, the next ones by how many pairs can still be equal when those
-    before are not (Holm, 1979, Scandinavian Journal of Statistics 6:65-70), as Shaffer (1986, JASA 81:826-831) counts
-    it: of three configs, where one pair differs, at most one is equal. It errs as seldom as Holm's own count.
+    The smallest p is multiplied by the number of pairs, and each larger one by the number of pairs that can still be
+    equal if the pairs before it are not (Holm, 1979, Scandinavian Journal of Statistics 6:65-70). Shaffer (1986, JASA
+    81:826-831) counts these: if one pair of three configs differs, at most one pair is equal. The error rate is as low
+    as with Holm's own count.
 
     >>> holm([0.01, 0.25, 0.5], 3)
     [0.03, 0.25, 0.5]
@@ -164,7 +171,7 @@ def holm(p: Sequence[float], configs: int) -> list[float]:
 
 
 def _equal_pairs(configs: int) -> set[int]:
-    """How many pairs may be equal: the configs fall into sets of equals, in any way.
+    """The possible numbers of equal pairs, for every way to split the configs into sets of equal ones.
 
     >>> sorted(_equal_pairs(3)), sorted(_equal_pairs(5))
     ([0, 1, 3], [0, 1, 2, 3, 4, 6, 10])
@@ -175,8 +182,8 @@ def _equal_pairs(configs: int) -> set[int]:
     return counts[configs]
 
 
-def _counted(repeats: Repeats) -> Repeats:
-    """Without the runs whose validation metric is not finite."""
+def _finite_runs(repeats: Repeats) -> Repeats:
+    """`repeats` without the runs that have no finite validation metric; these count as lost."""
     runs = zip(repeats.seeds, repeats.val, repeats.test, repeats.per_image, strict=True)
     kept = [run for run in runs if math.isfinite(run[1])]
     lost = repeats.lost + len(repeats.seeds) - len(kept)
@@ -187,11 +194,11 @@ def _counted(repeats: Repeats) -> Repeats:
 
 
 def _differences(first: Repeats, second: Repeats, sign: float, groups: Mapping[str, str] | None) -> list[list[float]]:
-    """Common seeds x common images (or groups of them), above 0 where `first` is better; empty: none in common.
+    """Table of common seeds x common images (or groups) of how much better `first` is; empty if nothing is common.
 
-    A seed without any finite image counts as missing; an image counts that is finite in every common seed.
+    A seed without any finite image is left out, and so is an image that is not finite for every common seed.
     """
-    one, other = _finite(first), _finite(second)
+    one, other = _finite_images(first), _finite_images(second)
     pairs = [(one[seed], other[seed]) for seed in sorted(one.keys() & other.keys())]
     if not pairs:
         return []
@@ -203,8 +210,8 @@ def _differences(first: Repeats, second: Repeats, sign: float, groups: Mapping[s
     return [[_mean([sign * (b[i] - a[i]) for i in images]) for images in members.values()] for a, b in pairs]
 
 
-def _finite(repeats: Repeats) -> dict[int, dict[str, float]]:
-    """Seed -> image -> metric, without what is not finite."""
+def _finite_images(repeats: Repeats) -> dict[int, dict[str, float]]:
+    """The finite metrics by seed and image."""
     found = {
         seed: {image: value for image, value in images.items() if math.isfinite(value)}
         for seed, images in zip(repeats.seeds, repeats.per_image, strict=True)
@@ -213,7 +220,7 @@ def _finite(repeats: Repeats) -> dict[int, dict[str, float]]:
 
 
 def _contender(
-    each: Repeats, place: int, behind: float | None, p: float | None, *, minimize: bool, alpha: float
+    each: Repeats, rank: int, behind: float | None, p: float | None, *, minimize: bool, alpha: float
 ) -> Contender:
     test = [value for value in each.test if value is not None and math.isfinite(value)]
     val_mean = _mean(each.val) if each.val else math.nan
@@ -227,7 +234,7 @@ def _contender(
         test_mean=test_mean,
         test_sd=_sd(test),
         gap=None if test_mean is None or minimize or not each.val else val_mean - test_mean,
-        behind=0.0 if place == 0 and each.val else behind,
+        behind=0.0 if rank == 0 and each.val else behind,
         p=p,
         open=each.open,
         lost=each.lost,

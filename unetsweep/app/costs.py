@@ -1,23 +1,26 @@
-"""What a sweep has cost, read for `status` and `report` alone: no reconciliation does it."""
+"""What a sweep has cost. Only `status` and `report` read it: no reconciliation needs it."""
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from unetsweep.analysis.rows import SweepRecord, TrialRecord
+from unetsweep.app.sweeps import local_capacity
 from unetsweep.core import cost as core
+from unetsweep.core.cost import Account, Cost, RunTimeline
+from unetsweep.core.idle import idle_share
+from unetsweep.core.spec import trials_wanted
+from unetsweep.schedulers.slurm.accounting import accounts
+from unetsweep.store.spells import spells_and_ends
+from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.store.timelines import read_timeline
 
-if TYPE_CHECKING:
-    from unetsweep.analysis.rows import SweepRecord, TrialRecord
-    from unetsweep.core.cost import Account, Cost, RunTimeline
-    from unetsweep.store.sweep_dir import SweepDir
 
-
-def costed(record: "SweepRecord", directory: "SweepDir") -> "SweepRecord":
-    """The record with the cost of the sweep and of each trial, and the idle share of its places."""
-    from unetsweep.store.timelines import read_timeline
-
+def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
+    """The record with the cost of the sweep and of each trial, and the share of time that slots were idle."""
     executor, now = directory.executor, time.time()
     served: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in record.trials:
@@ -27,51 +30,45 @@ def costed(record: "SweepRecord", directory: "SweepDir") -> "SweepRecord":
         for run, trials in served.items()
     }
     known = {run: timeline for run, timeline in timelines.items() if timeline is not None}
-    accounts = core.by_job(_accounts(executor, known), known.values())
-    place = core.resources_of(record.spec, executor)
-    costs = {run: core.cost_of(timeline, accounts, place, now) for run, timeline in known.items()}
-    paid = {
+    by_job = core.by_job(_accounts(executor, known), known.values())
+    resources = core.resources_of(record.spec, executor)
+    costs = {run: core.cost_of(timeline, by_job, resources, now) for run, timeline in known.items()}
+    shares = {
         trial.number: replace(core.share(costs[run], part), peak_memory_mb=_peak(trial))
         for run, trials in served.items()
         if run in costs
-        for trial, part in zip(trials, core.parts([_reach(trial) for trial in trials]), strict=True)
+        for trial, part in zip(trials, core.parts([_epochs(trial) for trial in trials]), strict=True)
     }
-    trials = tuple(replace(trial, cost=paid.get(trial.number)) for trial in record.trials)
+    trials = tuple(replace(trial, cost=shares.get(trial.number)) for trial in record.trials)
     peaks = [peak for trial in trials if (peak := _peak(trial)) is not None]
     unread = len(timelines) - len(known)
     whole = replace(core.total(costs.values()), peak_memory_mb=max(peaks, default=None), unread_runs=unread)
-    return replace(record, trials=trials, cost=whole, idle_share=_idle(record, directory, now))
+    return replace(record, trials=trials, cost=whole, idle_share=_idle_share(record, directory, now))
 
 
-def _peak(trial: "TrialRecord") -> float | None:
+def _peak(trial: TrialRecord) -> float | None:
     return trial.result.peak_memory_mb if trial.result is not None else None
 
 
-def _reach(trial: "TrialRecord") -> int:
-    """How far its run was trained for it, as far as that is known."""
+def _epochs(trial: TrialRecord) -> int:
+    """How many epochs its run was trained for this trial."""
     run = trial.result.epochs_run if trial.result is not None else None
     return trial.epochs if run is None else min(run, trial.epochs)
 
 
-def _accounts(executor: str, timelines: "dict[str, RunTimeline]") -> "tuple[Account, ...]":
+def _accounts(executor: str, timelines: Mapping[str, RunTimeline]) -> tuple[Account, ...]:
+    """What SLURM's accounting knows of the jobs; nothing for a local sweep."""
     if executor != "slurm":
         return ()
-    from unetsweep.schedulers.slurm.accounting import accounts
-
     keys = [key for timeline in timelines.values() for some in timeline.jobs.values() for key in some]
     return accounts([job_id for _, job_id in keys])
 
 
-def _idle(record: "SweepRecord", directory: "SweepDir", now: float) -> float | None:
-    """The share of places that stood empty; None where the sweep sets no number of places."""
-    from unetsweep.app.sweeps import local_places
-    from unetsweep.core.idle import idle_share
-    from unetsweep.core.spec import trials_wanted
-    from unetsweep.store.spells import spells_and_ends
-
+def _idle_share(record: SweepRecord, directory: SweepDir, now: float) -> float | None:
+    """The share of time that slots were idle; None if the sweep does not limit how many trials run at once."""
     parallel = record.spec.run.parallel
     if parallel is None and directory.executor == "local":
-        parallel = local_places(record.spec)
+        parallel = local_capacity(record.spec)
     if parallel is None:
         return None
     spells, ends = spells_and_ends(directory.root, now)
@@ -79,9 +76,10 @@ def _idle(record: "SweepRecord", directory: "SweepDir", now: float) -> float | N
     return idle_share(parallel, trials_wanted(record.spec) - shared, spells, ends)
 
 
-def as_json(cost: "Cost | None") -> dict[str, Any] | None:
+def cost_as_json(cost: Cost | None) -> dict[str, Any] | None:
+    """The cost for a JSON object, with seconds to the millisecond."""
     return None if cost is None else {name: _rounded(value) for name, value in asdict(cost).items()}
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: object) -> object:
     return round(value, 3) if isinstance(value, float) else value

@@ -1,30 +1,25 @@
-"""Where a trial's log lies."""
+"""Where the log of an attempt is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
+from unetsweep.records import AttemptFile, ClaimFile, JobFile, read_record
+from unetsweep.schedulers.local.local_jobs import log_path
+from unetsweep.store.sweep_dir import SweepDir
 
-if TYPE_CHECKING:
-    from unetsweep.store.sweep_dir import SweepDir
 
-
-def log_of(directory: "SweepDir", run: int, attempt: int) -> Path | None:
-    """The log of an attempt's first process; None while nothing says which job it became."""
-    intent = read_json(directory.root / paths.attempt(run, attempt))
-    token, index = intent["token"], intent["index"]
+def log_of(directory: SweepDir, run: int, attempt: int) -> Path | None:
+    """The log of an attempt's first process; None: no file says yet which job the attempt became."""
+    intent = read_record(AttemptFile, directory.root / paths.attempt(run, attempt))
+    token, index = intent.token, intent.index
     if directory.executor == "local":
-        from unetsweep.schedulers.local.local_jobs import log_path
-
         return log_path(directory.root, token, index)
     recorded = directory.root / paths.attempt_job(run, attempt)
-    job_id = read_json(recorded)["job_id"] if recorded.exists() else _claimed(directory, run, attempt)
-    if job_id is None:
-        return None
-    return directory.root / paths.slurm_log(token, job_id)
+    job_id = read_record(JobFile, recorded).job_id if recorded.exists() else _claimed_by(directory, run, attempt)
+    return None if job_id is None else directory.root / paths.slurm_log(token, job_id)
 
 
-def _claimed(directory: "SweepDir", run: int, attempt: int) -> str | None:
+def _claimed_by(directory: SweepDir, run: int, attempt: int) -> str | None:
+    """The job that has claimed the run last in this attempt."""
     claims = sorted((directory.root / paths.run_dir(run) / "claims").glob(f"{attempt}-*"))
-    return str(read_json(claims[-1])["job_id"]) if claims else None
+    return read_record(ClaimFile, claims[-1]).job_id if claims else None

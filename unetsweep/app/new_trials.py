@@ -1,53 +1,54 @@
-"""The trials that a sweep still asks for, as far as they are known before they are drawn: for a dry run."""
+"""The trials that a sweep still asks for, as far as they are known before they are proposed: for a dry run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+from unetsweep import package
+from unetsweep.app.sweeps import with_images
+from unetsweep.contract import run_key
 from unetsweep.core import checkpoint_gc, run_sharing
-from unetsweep.core.spec import Choices, grid_left, listed_left
-from unetsweep.core.trials import trial_config
-
-if TYPE_CHECKING:
-    from unetsweep.core.spec import Axis, SweepSpec
-    from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.core.space import Choices, Domain, grid_left, largest
+from unetsweep.core.spec import SweepSpec, listed_left
+from unetsweep.core.trials import StoredTrial, trial_config
+from unetsweep.store.sweep_dir import SweepDir
 
 
 @dataclass(frozen=True, slots=True)
 class NewTrial:
-    """One that is no trial yet."""
+    """A trial that does not exist yet."""
 
     run: int
     epochs: int | None
-    """None: not known. So for the batch size."""
+    """None: not known before it is proposed."""
     batch_size: int | None
+    """None: as for the epochs."""
 
 
 def new_trials(
-    spec: "SweepSpec", directory: "SweepDir", known: "Sequence[dict[str, Any]]", count: int, first: int
+    spec: SweepSpec, directory: SweepDir, known: Sequence[StoredTrial], count: int, first: int
 ) -> list[NewTrial]:
-    """So many of them, numbered on from `first`, with the runs that they would have. `known`: the trials there are."""
-    from unetsweep import package
-    from unetsweep.app.sweeps import with_images
-    from unetsweep.contract import run_key
+    """The next `count` trials, numbered from `first`, each with the run that it would have.
 
-    there = [trial for trial in known if trial["params"] is not None]
+    `known`: the trials that exist.
+    """
+    readable = [trial for trial in known if trial.params is not None]
+    taken = [trial.point for trial in readable if trial.point is not None]
     if spec.study.sampler == "list":
-        seeded = ({**trial["params"], "seed": trial.get("training_seed", spec.study.seed)} for trial in there)
-        points = listed_left(spec.study, seeded)[:count]
+        points = listed_left(spec, taken)[:count]
     elif spec.study.sampler == "grid":
-        points = grid_left(spec.space, (trial["params"] for trial in there))[:count]
+        points = grid_left(spec.space, taken)[:count]
     else:
-        epochs, batch = _only(spec.space.epochs), _only(spec.space.batch_size)
+        epochs, batch = (_only_value(spec.space.domain(path)) for path in ("epochs", "batch_size"))
         return [NewTrial(number, epochs, batch) for number in range(first, first + count)]
     configs = [trial_config(with_images(spec, directory), point) for point in points]
     runs = list(range(first, first + len(configs)))
     if run_sharing.why_not(spec) is None:
         keys = [(run_key(config), config.epochs) for config in configs]
-        served, kept = map(run_sharing.served, there), not checkpoint_gc.is_enabled(spec)
+        served, kept = map(run_sharing.served, readable), not checkpoint_gc.is_enabled(spec)
         runs = run_sharing.runs_of(keys, first, served, package.code()["package"], is_kept=kept)
     return [NewTrial(run, each.epochs, each.batch_size) for run, each in zip(runs, configs, strict=True)]
 
 
-def _only(axis: "Axis") -> int | None:
-    return int(axis.values[0]) if isinstance(axis, Choices) and len(axis.values) == 1 else None
+def _only_value(domain: Domain) -> int | None:
+    """The value of a domain of whole numbers that has only one."""
+    return largest(domain) if isinstance(domain, Choices) and len(domain.values) == 1 else None

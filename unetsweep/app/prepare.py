@@ -1,18 +1,32 @@
-"""What is checked before a sweep is submitted; nothing is written until all of it holds."""
+"""The checks before a sweep is submitted. Nothing is written until all of them have passed."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unetsweep.app.sweeps import with_images
-from unetsweep.core import paths
+from unetsweep.config.changes import difference, refused
+from unetsweep.config.load import load
+from unetsweep.config.written import as_yaml
+from unetsweep.contract import one_value_problem
+from unetsweep.core import checkpoint_gc, paths
+from unetsweep.core.pruning import OURS
+from unetsweep.core.space import largest, whole_numbers
+from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import NO_ROOM, DataError, SpecError, UnetsweepError, UsageError
+from unetsweep.records import DataFile
+from unetsweep.schedulers.local.local_jobs import devices
+from unetsweep.schedulers.slurm.commands import cluster_here, is_here
+from unetsweep.store.collectable_runs import CollectableRuns
+from unetsweep.store.home import note_cluster
+from unetsweep.store.sweep_dir import SweepDir
 
 if TYPE_CHECKING:
-    from unetsweep.core.spec import SweepSpec
-    from unetsweep.store.sweep_dir import SweepDir
+    from unetsweep.datasets.prepare import PreparedDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,42 +36,50 @@ class Prepared:
     executor: str
     warnings: tuple[str, ...]
     write: Callable[[], None]
-    """Creates or updates its directory."""
+    """Creates or updates the sweep's directory."""
 
 
-def prepare(spec: "SweepSpec", directory: "SweepDir", executor: str, source: Path, *, strict: bool) -> Prepared:
-    """Check executor, machine and images; with `strict` False what is missing becomes a warning."""
-    if not str(directory.root).isprintable():  # it stands on a line of the jobs' script
+def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, strict: bool) -> Prepared:
+    """Check the executor, this machine, the images and the pruner.
+
+    `source`: the user's file, for messages. `strict` False: what would be refused becomes a warning.
+    """
+    if not str(directory.root).isprintable():  # the jobs' batch script has the path on one line
         raise UsageError(f"{str(directory.root)!r}: not a path on one line; name another folder with --results")
-    warnings: list[str] = []
     kind = _executor(directory, executor)
-    pins: dict[str, Any] = {}
     if directory.exists():
         spec = with_images(spec, directory)
-    checks: tuple[Callable[[], list[str]], ...] = (
-        lambda: check_machine(spec, kind),
-        lambda: _check_training(spec, source, pins),
-        lambda: _check_pruner(spec),
-    )
-    for check in checks:
-        try:
-            warnings += check()
-        except (UsageError, DataError) as error:
-            if strict:
-                raise
-            warnings.append(str(error))
+    warnings: list[str] = []
+    images: PreparedDataset | None = None
+    with _refusals(warnings, strict=strict):
+        check_machine(spec, kind)
+    with _refusals(warnings, strict=strict):
+        images = _check_images(spec, source)
+        warnings += images.warnings if images is not None else ()
+    with _refusals(warnings, strict=strict):
+        _check_pruner(spec)
     if directory.exists():
         directory.check_private()
-        changed, write = _update(spec, directory, source, pins)
-        warnings += [f"changed since the last submit: {line}" for line in changed]
+        changes, write = _update(spec, directory, source, images)
+        warnings += [f"changed since the last submit: {change}" for change in changes]
     else:
-        write = _creation(spec, directory, kind, pins)
+        write = _creation(spec, directory, kind, images)
     return Prepared(kind, tuple(warnings), write)
 
 
-def _executor(directory: "SweepDir", asked: str) -> str:
-    from unetsweep.schedulers.slurm.commands import is_here
+@contextmanager
+def _refusals(warnings: list[str], *, strict: bool) -> Iterator[None]:
+    """Add what is refused in here to `warnings` unless `strict`."""
+    try:
+        yield
+    except (UsageError, DataError) as error:
+        if strict:
+            raise
+        warnings.append(str(error))
 
+
+def _executor(directory: SweepDir, asked: str) -> str:
+    """`slurm` or `local`; UsageError if the sweep or this machine does not allow the one asked for."""
     if directory.exists():
         kind = directory.executor
         if asked not in ("auto", kind):
@@ -72,58 +94,49 @@ def _executor(directory: "SweepDir", asked: str) -> str:
     return asked
 
 
-def check_machine(spec: "SweepSpec", kind: str) -> list[str]:
-    """Warnings. UsageError where a training could not start here."""
-    from unetsweep.schedulers.local.local_jobs import devices
-
+def check_machine(spec: SweepSpec, kind: str) -> None:
+    """UsageError if the sweep is local and a training needs more GPUs than this machine has."""
     gpus = spec.slurm.training_gpus
     if kind == "local" and gpus and gpus > (found := len(devices())):
         raise UsageError(
             f"the sweep asks for {gpus} GPUs a training and this machine has {found}; submit it on a "
             "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"
         )
-    return []
 
 
-def _check_training(spec: "SweepSpec", source: Path, pins: dict[str, Any]) -> list[str]:
-    """The images and what is made of them, which goes into `pins`; a trainer command looks after its own."""
+def _check_images(spec: SweepSpec, source: Path) -> "PreparedDataset | None":
+    """Read all images and check them. None for a trainer command: it reads its own."""
     if spec.trainer.command is not None:
-        return []
-    from unetsweep.contract import one_value_problem
-    from unetsweep.core.spec import largest, whole_numbers
-    from unetsweep.datasets.check import check
+        return None
+    from unetsweep.datasets import (
+        prepare as datasets,  # it imports numpy and cv2, which a trainer command does not need
+    )
 
-    checked = check(spec.data)
-    pins |= {"manifest": checked.manifest, "val_groups": checked.val_groups, "leak": checked.leak.parts()}
-    axis, count = spec.space.batch_size, checked.train
+    dataset = datasets.prepare(spec.data)
+    axis, count = spec.space.domain("batch_size"), dataset.training_images
     if largest(axis) > count:
         raise SpecError(str(source), [f"space.batch_size: found {largest(axis)}; there are {count} training images"])
-    problems = [one_value_problem(spec.model, size, count, checked.side) for size in whole_numbers(axis)]
+    problems = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
     if any(problems):
         raise SpecError(str(source), [f"space.batch_size: {problem}" for problem in problems if problem])
-    return list(checked.warnings)
+    return dataset
 
 
-def _check_pruner(spec: "SweepSpec") -> list[str]:
-    """Whether Optuna takes the arguments: said now, not by the first reconciliation that would prune."""
-    from unetsweep.core.pruning import OURS
-
+def _check_pruner(spec: SweepSpec) -> None:
+    """UsageError if Optuna refuses the pruner's arguments; else only the first pruning would find out."""
     if spec.study.pruner not in (None, *OURS):
-        from unetsweep.search.optuna_pruners import pruner
+        from unetsweep.search.optuna_pruners import pruner  # it imports optuna
 
         pruner(spec)
-    return []
 
 
-def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: dict[str, Any]) -> Callable[[], None]:
-    from unetsweep.config.written import as_yaml
-    from unetsweep.schedulers.slurm.commands import cluster_here
-
+def _creation(spec: SweepSpec, directory: SweepDir, kind: str, images: "PreparedDataset | None") -> Callable[[], None]:
+    """The function that creates the sweep's directory."""
     text = as_yaml(spec, commit=_commit())
 
     def write() -> None:
         try:
-            directory.create(text, kind, pins or None, cluster=cluster_here() if kind == "slurm" else None)
+            directory.create(text, kind, _pins(images), cluster=cluster_here() if kind == "slurm" else None)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
@@ -133,17 +146,12 @@ def _creation(spec: "SweepSpec", directory: "SweepDir", kind: str, pins: dict[st
 
 
 def _update(
-    spec: "SweepSpec", directory: "SweepDir", source: Path, pins: dict[str, Any]
+    spec: SweepSpec, directory: SweepDir, source: Path, images: "PreparedDataset | None"
 ) -> tuple[tuple[str, ...], Callable[[], None]]:
-    """What changed, in words, and the deed. A sweep of an older version pins its images now."""
-    from unetsweep.config.changes import difference, refused
-    from unetsweep.config.load import load
-    from unetsweep.config.written import as_yaml
-    from unetsweep.core import checkpoint_gc
-    from unetsweep.schedulers.slurm.commands import cluster_here
-    from unetsweep.store.collectable_runs import CollectableRuns
-    from unetsweep.store.home import note_cluster
+    """What has changed since the last submit, and the function that updates the sweep's directory.
 
+    SpecError if something changed that must not.
+    """
     old = with_images(load(directory.root / paths.SPEC), directory)
     wrong = refused(old, spec)
     if wrong:
@@ -155,16 +163,17 @@ def _update(
             ],
         )
     changed = difference(old, spec)
-    known = directory.data  # None: a sweep of an older version, whose leak no report would tell
-    data = {**pins, **(known or {})} | ({"leak": pins["leak"]} if "leak" in pins else {})
+    known = directory.data  # None: a trainer command reads its own images, or `repair` has quarantined the file
+    pins = _pins(images)
+    data = replace(known or pins, leak=pins.leak) if pins is not None else known
 
     def write() -> None:
         directory.resume()
         if directory.executor == "slurm" and directory.cluster is None:
             note_cluster(directory.root, cluster_here())
-        if data and data != known:
+        if data is not None and data != known:
             directory.pin_images(data)
-        # while the old one says `all`, the marks do nothing
+        # the marks come first: they have no effect while the old spec keeps all checkpoints
         if checkpoint_gc.is_enabled(spec) and not checkpoint_gc.is_enabled(old):
             CollectableRuns(directory.root).mark_all()
         if changed:
@@ -173,10 +182,13 @@ def _update(
     return changed, write
 
 
-def _commit() -> str | None:
-    """The commit of the working directory, where it is a git checkout."""
-    import subprocess
+def _pins(images: "PreparedDataset | None") -> DataFile | None:
+    """What the sweep's directory keeps of its images."""
+    return None if images is None else DataFile(images.manifest, images.leak.messages(), images.val_groups)
 
+
+def _commit() -> str | None:
+    """The commit of the working directory; None if it is not a git checkout."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10, cwd=os.getcwd()

@@ -1,62 +1,60 @@
-"""One reconciliation under the lease, for every command that makes one."""
+"""One reconciliation of a sweep, under its lease."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from unetsweep.analysis.records import read_record
+from unetsweep.app.report import refresh_report
 from unetsweep.core import paths
+from unetsweep.core.actions import Action, FinishTrial
 from unetsweep.errors import UsageError
-
-if TYPE_CHECKING:
-    from unetsweep.core.actions import Action
-    from unetsweep.reconcile.context import World
-    from unetsweep.reconcile.loop import Outcome
-    from unetsweep.store.sweep_dir import SweepDir
-
+from unetsweep.reconcile.context import SweepContext
+from unetsweep.reconcile.loop import Reconciliation, reconcile
+from unetsweep.store.lease import Lease
+from unetsweep.store.permissions import nobody_else_writes
+from unetsweep.store.sweep_dir import SweepDir
 
 PATIENCE_S = 60.0
-"""How long a person waits for another reconciliation to end."""
+"""How long a command that a person started waits for the lease; a reconciliation rarely takes longer."""
 REPORT_S = 30.0
-"""A report on disk is at most this much older than the last ending, while the sweep goes on."""
+"""While trials are open, `report/` is written at most this often: in a large sweep that takes seconds."""
 
 
 def reconcile_sweep(
-    root: Path, world: "World", told: "Callable[[Action], None]", *, force: bool = False, patience_s: float = 0.0
-) -> "Outcome | None":
-    """What came of it; None when another reconciliation is at work (which has been told to look again)."""
-    from unetsweep.core.actions import FinishTrial
-    from unetsweep.reconcile.loop import reconcile
-    from unetsweep.store.lease import Lease
-    from unetsweep.store.permissions import nobody_else_writes
+    root: Path,
+    context: SweepContext,
+    notify: Callable[[Action], None] = lambda _: None,
+    *,
+    force: bool = False,
+    patience_s: float = 0.0,
+) -> Reconciliation | None:
+    """Reconcile the sweep in `root` and return the last reconciliation.
 
-    outcomes: list[Outcome] = []
+    None: another process held the lease for `patience_s`. It has been asked to reconcile once more.
+    """
+    reconciliations: list[Reconciliation] = []
 
     def turn() -> None:
         with nobody_else_writes():
-            outcomes.append(reconcile(world, force=force, told=told))
+            reconciliations.append(reconcile(context, force=force, notify=notify))
 
     Lease(root / paths.LEASE).run(turn, patience_s=patience_s)
-    if any(isinstance(action, FinishTrial) for outcome in outcomes for action in outcome.done):
-        _refresh_report(root, is_over=not outcomes[-1].seen.trials)
-    return outcomes[-1] if outcomes else None
+    if any(isinstance(action, FinishTrial) for each in reconciliations for action in each.done):
+        _refresh_report(root, is_over=not reconciliations[-1].observation.trials)
+    return reconciliations[-1] if reconciliations else None
 
 
-def alone(directory: "SweepDir", deed: "Callable[[], None]") -> None:
-    """Do this while no reconciliation is at work. UsageError where one does not let go."""
-    from unetsweep.store.lease import Lease
-
-    if not Lease(directory.root / paths.LEASE).run(deed, patience_s=PATIENCE_S):
+def alone(directory: SweepDir, work: Callable[[], None]) -> None:
+    """Do `work` under the sweep's lease, perhaps more than once. UsageError where the lease stays held."""
+    if not Lease(directory.root / paths.LEASE).run(work, patience_s=PATIENCE_S):
         raise UsageError(f"another reconciliation holds the lease of {directory.name}; try again in a minute")
 
 
 def _refresh_report(root: Path, *, is_over: bool) -> None:
-    """Bring `report/` up to date; of many endings in a row only some, and always the last, pay for it."""
-    from unetsweep.analysis.records import records
-    from unetsweep.app.report import refresh_report
-
+    """Write `report/` if it is old, missing, or the sweep has ended."""
     written = root / paths.REPORT / "results.md"
     if is_over or not written.exists() or time.time() - written.stat().st_mtime > REPORT_S:
-        refresh_report(records(root), root)
+        refresh_report(read_record(root), root)
         if root.name == paths.CONFIRM and (root.parent / paths.SPEC).is_file():
-            refresh_report(records(root.parent), root.parent)  # its report tells of these trainings
+            refresh_report(read_record(root.parent), root.parent)  # its report includes the confirmation runs

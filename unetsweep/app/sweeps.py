@@ -1,30 +1,37 @@
-"""Which sweep a command means, and the world around it."""
+"""Which sweep a command means, and what a reconciliation of it needs."""
 
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from unetsweep.core import paths
+from unetsweep.app.job_requests import JobRequests, payload_of
+from unetsweep.clock import SystemClock
+from unetsweep.config.load import load
+from unetsweep.core import checkpoint_gc, paths
+from unetsweep.core.ports import Scheduler
+from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
-
-if TYPE_CHECKING:
-    from unetsweep.core.actions import Submit, SubmitReconciler
-    from unetsweep.core.ports import Payload, ReconcilerRequest, Scheduler, Submission
-    from unetsweep.core.spec import SweepSpec
-    from unetsweep.reconcile.context import World
-    from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.reconcile.clocks import clocks
+from unetsweep.reconcile.context import SweepContext
+from unetsweep.schedulers.local.local_jobs import LocalJobs, devices
+from unetsweep.schedulers.packed.packed_slurm import PackedSlurm
+from unetsweep.schedulers.slurm.commands import check_cluster
+from unetsweep.search.study import JournalStudy
+from unetsweep.store.code_snapshot import pinned
+from unetsweep.store.collectable_runs import CollectableRuns
+from unetsweep.store.home import about, check_home
+from unetsweep.store.permissions import check_private
+from unetsweep.store.reconciler_jobs import ReconcilerJobs
+from unetsweep.store.sweep_dir import SweepDir
 
 
 def resolve(sweep: str | None, results: Path, *, to_read: bool = False, anywhere: bool = False) -> Path:
-    """The folder of a sweep given as its name, its YAML file or its folder; by default the newest.
+    """The folder of a sweep that is given as its name, its YAML file or its folder; by default the newest one.
 
-    UsageError where the sweep lives elsewhere, unless it may be `anywhere`; StateError where the folder is not the
-    user's alone. Neither where it is only `to_read`: numbers, no code.
+    UsageError if the sweep was copied, moved or belongs to another cluster, unless `anywhere`. StateError if other
+    users may write into the folder. Neither is checked `to_read`: a report runs no code from there.
     """
-    from unetsweep.store.permissions import check_private
-
-    folder = _newest(results) if sweep is None else _found(sweep, results)
+    folder = _newest(results) if sweep is None else _find(sweep, results)
     if not to_read:
         check_private(folder)
     if not (to_read or anywhere):
@@ -33,20 +40,16 @@ def resolve(sweep: str | None, results: Path, *, to_read: bool = False, anywhere
 
 
 def check_place(root: Path) -> None:
-    """UsageError where the sweep lives in another folder or on another cluster."""
-    from unetsweep.store.home import about, check_home
-
+    """UsageError if the sweep was copied or moved, or belongs to another cluster."""
     check_home(root)
     known = about(root)
-    if known["executor"] == "slurm":
-        from unetsweep.schedulers.slurm.commands import check_cluster
-
-        check_cluster(known["cluster"])
+    if known.executor == "slurm":
+        check_cluster(known.cluster)
 
 
-def _found(sweep: str, results: Path) -> Path:
+def _find(sweep: str, results: Path) -> Path:
     path = Path(sweep)
-    by_file = [results / path.stem, results / _named(path)] if path.suffix in (".yaml", ".yml") else []
+    by_file = [results / path.stem, results / _name_in(path)] if path.suffix in (".yaml", ".yml") else []
     for folder in (path, results / sweep, *by_file):
         if (folder / paths.SPEC).is_file():
             return folder.absolute()
@@ -54,13 +57,9 @@ def _found(sweep: str, results: Path) -> Path:
     raise UsageError(f"no sweep {sweep!r} in {results.absolute()}; there are: {known}")
 
 
-def _named(path: Path) -> str:
-    """The name that a YAML file gives its sweep, where it gives one."""
-    if not path.is_file():
-        return path.name
-    from unetsweep.config.load import load
-
-    return load(path).name
+def _name_in(path: Path) -> str:
+    """The name that a YAML file gives its sweep."""
+    return load(path).name if path.is_file() else path.name
 
 
 def _newest(results: Path) -> Path:
@@ -73,119 +72,55 @@ def _newest(results: Path) -> Path:
     return found[-1].parent.absolute()
 
 
-def scheduler(kind: str, root: Path) -> "Scheduler":
-    """The sweep's own: `slurm` or `local`."""
-    if kind == "local":
-        from unetsweep.schedulers.local.local_jobs import LocalJobs
-
-        return LocalJobs(root)
-    from unetsweep.schedulers.packed.packed_slurm import PackedSlurm
-
-    return PackedSlurm(_payload, root)
-
-
-def _payload(submission: "Submission") -> "Payload":
-    """What each job of a submission runs."""
-    from unetsweep.worker import Allocation, Element
-
-    where = (str(submission.sweep_dir), submission.token)
-    if submission.pack == 1:
-        return Element(*where)
-    resources = submission.resources
-    return Allocation(
-        *where, resources.processes, resources.time_min, submission.jobs_reconcile, submission.exit_timeout_s
-    )
-
-
-def spec_of(directory: "SweepDir") -> "SweepSpec":
-    """What the sweep asks for, with its images as they were pinned."""
-    from unetsweep.config.load import load
-
+def spec_of(directory: SweepDir) -> SweepSpec:
+    """The sweep's spec, with the images that were pinned by its first submit."""
     return with_images(load(directory.root / paths.SPEC), directory)
 
 
-def with_images(spec: "SweepSpec", directory: "SweepDir") -> "SweepSpec":
-    """The same, of the images that the sweep has pinned (if it has)."""
-    pinned = directory.data
-    if pinned is None:
+def with_images(spec: SweepSpec, directory: SweepDir) -> SweepSpec:
+    """`spec` with the images that the sweep has pinned, if it has pinned any."""
+    pinned_images = directory.data
+    if pinned_images is None:
         return spec
-    return replace(spec, data=replace(spec.data, manifest=pinned["manifest"]))
+    return replace(spec, data=replace(spec.data, manifest=pinned_images.manifest))
 
 
-def world_of(directory: "SweepDir", *, interactive: bool = False, reconciler: str | None = None) -> "World":
+def scheduler(kind: str, root: Path) -> Scheduler:
+    """The scheduler of a sweep: `slurm` or `local`."""
+    return LocalJobs(root) if kind == "local" else PackedSlurm(payload_of, root)
+
+
+def context_of(directory: SweepDir, *, interactive: bool = False, reconciler: str | None = None) -> SweepContext:
     """Everything that a reconciliation of this sweep needs.
 
-    `interactive`: a person started it. `reconciler`: token of the reconciler job that started it. Commands of a person
-    call `check_place` before; a job knows the folder by the path that it was sent with.
+    `interactive`: a person started it. `reconciler`: token of the reconciler job that started it. It does not check
+    where the sweep's folder is (`check_place`): a job knows the folder by the path that it was sent with.
     """
-    from unetsweep.clock import SystemClock
-    from unetsweep.config.units import minutes
-    from unetsweep.core import checkpoint_gc
-    from unetsweep.reconcile.clocks import clocks
-    from unetsweep.reconcile.context import World
-    from unetsweep.search.study import JournalStudy
-    from unetsweep.store.code_snapshot import pinned
-    from unetsweep.store.collectable_runs import CollectableRuns
-    from unetsweep.store.reconciler_jobs import ReconcilerJobs
-
     directory.check_private()
-    spec = spec_of(directory)
-    executor = directory.executor
+    spec, executor = spec_of(directory), directory.executor
     if executor == "local" and spec.run.parallel is None:
-        spec = replace(spec, run=replace(spec.run, parallel=local_places(spec)))
-    name, resources, run, code = spec.name, spec.slurm, spec.run, pinned(directory.root)
+        spec = replace(spec, run=replace(spec.run, parallel=local_capacity(spec)))
     waits = clocks(executor)
-
-    def submission(token: str, sent: "Submit") -> "Submission":
-        from unetsweep.core.ports import Submission
-
-        wanted = resources if sent.mem is None else replace(resources, mem=sent.mem)
-        jobs_reconcile, many = run.driver == "jobs", len(sent.elements)
-        return Submission(
-            token,
-            name,
-            directory.root,
-            many,
-            wanted,
-            sent.throttle,
-            sent.pack,
-            sent.jobs,
-            jobs_reconcile,
-            run.reconcile_interval,
-            waits.exit_timeout_s,
-            sent.exclude,
-            code,
-        )
-
-    def request(token: str, keep: "SubmitReconciler") -> "ReconcilerRequest":
-        from unetsweep.core.ports import RECONCILER_MIN, ReconcilerRequest
-
-        limit = next((minutes(value) for key, value in resources.reconciler.items() if key.lstrip("-") == "time"), None)
-        return ReconcilerRequest(
-            token, name, directory.root, resources, keep.after, keep.delay_s, code, limit or RECONCILER_MIN
-        )
-
-    return World(
-        spec,
-        directory,
-        scheduler(executor, directory.root),
-        JournalStudy(directory.root / paths.STUDY),
-        SystemClock(),
-        ReconcilerJobs(directory.root),
-        submission,
-        request,
-        waits,
-        reconciler,
-        interactive,
-        CollectableRuns(directory.root) if checkpoint_gc.is_enabled(spec) else None,
+    requests = JobRequests(spec, directory.root, pinned(directory.root), waits.exit_timeout_s)
+    return SweepContext(
+        spec=spec,
+        directory=directory,
+        scheduler=scheduler(executor, directory.root),
+        study=JournalStudy(directory.root / paths.STUDY),
+        clock=SystemClock(),
+        reconcilers=ReconcilerJobs(directory.root),
+        submission=requests.submission,
+        reconciler=requests.reconciler,
+        clocks=waits,
+        mine=reconciler,
+        interactive=interactive,
+        collectable=CollectableRuns(directory.root) if checkpoint_gc.is_enabled(spec) else None,
     )
 
 
-def local_places(spec: "SweepSpec") -> int:
-    """Trainings at once on this machine: by its GPUs where they are asked for, else by its cores."""
+def local_capacity(spec: SweepSpec) -> int:
+    """How many trainings may run at once on this machine: by its GPUs if the sweep asks for any, else by its cores."""
     if gpus := spec.slurm.training_gpus:
-        from unetsweep.schedulers.local.local_jobs import devices
-
         return max(1, len(devices()) // gpus)
     cores = len(os.sched_getaffinity(0))
     return max(1, cores // (spec.slurm.processes * spec.trainer.threads))

@@ -1,68 +1,30 @@
-"""`unetsweep cancel`: end jobs on purpose."""
+"""`unetsweep cancel`: end the jobs of trials."""
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from unetsweep.errors import UsageError
-
-if TYPE_CHECKING:
-    from unetsweep.store.sweep_dir import SweepDir
-
-PATIENCE_S = 15.0
-"""How long jobs may take to end: a cluster usually gives them 30 s at most."""
+from unetsweep.app.cancel import cancel
+from unetsweep.app.sweeps import resolve
+from unetsweep.cli.output import format_some, results_option
+from unetsweep.store.sweep_dir import SweepDir
 
 
 @click.command("cancel")
 @click.argument("sweep")
 @click.argument("trials", type=int, nargs=-1)
-@click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
-)
+@results_option
 def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
-    """Cancel TRIALS of SWEEP, or all that have not ended. What has a result keeps it."""
-    from unetsweep.app.reconcile import reconcile_sweep
-    from unetsweep.app.sweeps import resolve, world_of
-    from unetsweep.core.run_sharing import GOES_ON
-    from unetsweep.store.sweep_dir import SweepDir
-
+    """Cancel TRIALS of SWEEP, or all open trials if none is named. A trial that has a result keeps it."""
     directory = SweepDir(resolve(sweep, results))
-    unknown = sorted(set(trials) - set(range(directory.next_trial())))
-    if unknown:
-        raise UsageError(f"sweep {directory.name} has no trial {unknown[0]}; it has {directory.next_trial()} (from 0)")
-    world = world_of(directory)
-    if not trials:
-        directory.stop()
-    cancelled: set[int] = set()
-    until = time.monotonic() + PATIENCE_S
-    while True:
-        left = _open(directory, trials)
-        # a reconciliation that was running may have proposed some after we stopped the sweep
-        for trial in left - cancelled:
-            directory.cancel(trial)
-        cancelled |= left
-        outcome = reconcile_sweep(directory.root, world, lambda _: None, patience_s=PATIENCE_S)
-        waits = outcome.plan.waits if outcome is not None else ()
-        shared = {wait.trial for wait in waits if wait.reason == GOES_ON}
-        left = _open(directory, trials)
-        if left <= shared or time.monotonic() > until:
-            break
-        time.sleep(1)
-    chosen = sorted(cancelled)
-    shown = ", ".join(map(str, chosen[:8])) + (" …" if len(chosen) > 8 else "")
-    click.echo(f"cancelled {len(chosen)} trials of {directory.name}: {shown or 'none was open'}")
-    if left & shared:
-        numbers = ", ".join(map(str, sorted(left & shared)))
-        click.echo(f"the run of {numbers} goes on for trials that share it, and no further than they want")
-    left -= shared
-    if left:
-        said = "their jobs are still going down, or have just ended and may show a result late"
-        told = f"`unetsweep status {directory.name}` tells, and the next reconciliation ends them"
-        click.echo(f"{len(left)} of them have not ended yet: {said}; {told}", err=True)
-
-
-def _open(directory: "SweepDir", trials: tuple[int, ...]) -> set[int]:
-    """Those of `trials` (none: of all) that have not ended."""
-    return {trial.number for trial in directory.look().trials if not trials or trial.number in trials}
+    done = cancel(directory, trials)
+    name = directory.name
+    click.echo(f"cancelled {len(done.trials)} trials of {name}: {format_some(done.trials) or 'no trial was open'}")
+    if done.shared:
+        click.echo(f"the runs of these trials continue for trials that share them: {', '.join(map(str, done.shared))}")
+    if done.unfinished:
+        click.echo(
+            f"{len(done.unfinished)} of them have not ended yet: their jobs are still stopping, or have just ended. "
+            f"The next reconciliation ends them; see `unetsweep status {name}`",
+            err=True,
+        )

@@ -1,82 +1,91 @@
-"""`unetsweep data`: draw sample images, look a set over, and how far a single threshold gets on one."""
+"""`unetsweep data`: draw a sample dataset, check a dataset, score the simplest method."""
 
+import json
 import sys
 from pathlib import Path
 
 import click
 
+from unetsweep.app import data
+from unetsweep.app.data_page import write_page
+from unetsweep.app.data_text import format_lines
+
+_folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+
+
+def _mask_threshold(_context: click.Context, _option: click.Parameter, text: str) -> str | float:
+    if text == "half":
+        return text
+    try:
+        level = float(text)
+    except ValueError:
+        level = -1.0
+    if not 0 <= level < 255:
+        raise click.BadParameter(f"found {text!r}; use `half` or a grey level from 0 to 254")
+    return level
+
+
+_threshold = click.option(
+    "--mask-threshold",
+    default="half",
+    show_default=True,
+    callback=_mask_threshold,
+    help="`half` of the mask's range, or a grey level.",
+)
+
 
 @click.group(name="data")
 def command() -> None:
-    """Images: draw a sample set, check a set, score the simplest method."""
+    """Draw a sample dataset, check a dataset, score the simplest method."""
 
 
 @command.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--size", default=256, show_default=True, help="Side of the pictures in pixels.")
+@_folder
+@click.option("--size", default=256, show_default=True, help="Side of the images in pixels.")
 @click.option("--eyes", default=20, show_default=True, help="Eyes in train (each four times), and in test (each once).")
 @click.option("--seed", default=0, show_default=True, help="Another seed draws other eyes.")
 def sample(folder: Path, size: int, eyes: int, seed: int) -> None:
     """Draw synthetic fundus photographs and their vessel masks into DIR."""
-    from unetsweep.datasets.sample import draw_sample
-
-    if draw_sample(folder, size=size, eyes=eyes, test_eyes=eyes, seed=seed):
-        print(
-            f"{folder}: drew {4 * eyes} train and {eyes} test images of {size}x{size}, and groups.csv", file=sys.stderr
-        )
+    if data.draw_sample(folder, size=size, eyes=eyes, test_eyes=eyes, seed=seed):
+        images = f"{4 * eyes} train and {eyes} test images of {size}x{size}"
+        click.echo(f"{folder}: drew {images}, and groups.csv", err=True)
     else:
-        print(f"{folder}: the sample is there already, nothing to do", file=sys.stderr)
+        click.echo(f"{folder}: this sample exists already, nothing to do", err=True)
 
 
 @command.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_folder
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--report", metavar="OUT.html", type=click.Path(path_type=Path, dir_okay=False), help="Also a page with pictures."
+    "--report", metavar="OUT.html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with images."
 )
-@click.option(
-    "--mask-threshold", default="half", show_default=True, help="`half` of the mask's range, or a grey level."
-)
-@click.option("--no-cache", is_flag=True, help="Compare anew what was compared before.")
-def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str, no_cache: bool) -> None:
-    """Look DIR over: pairs, sizes, masks, copies of one eye, and whether a test image copies a training image.
+@_threshold
+@click.option("--no-cache", is_flag=True, help="Compare all images again, without the results of earlier checks.")
+def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str | float, no_cache: bool) -> None:
+    """Check the dataset in DIR: pairs, sizes, masks, duplicates, and test images that duplicate a training image.
 
-    Copies are found from the pixels, however they are mirrored, turned, resized, lit or compressed; squashed, padded,
-    zoomed or shifted too where the round field shows its edge. Text or a grid drawn over all makes eyes alike.
-    The exit status is 1 where something must be mended before a number from these images means anything.
+    Duplicates are images of the same eye. They are found from the pixels, also if mirrored, rotated, resized, relit or
+    recompressed; and if squashed, padded, zoomed or shifted, where the edge of the round field is visible. Text or a
+    grid on all images makes different eyes similar. The exit status is 1 if there is an error to fix before you use a
+    score on these images.
     """
-    from unetsweep.app.data_check import run
-
-    sys.exit(run(folder, as_json=as_json, report=report, cut=_threshold(mask_threshold), use_cache=not no_cache))
+    checked = data.check_dataset(folder, mask_threshold, use_cache=not no_cache)
+    if report is not None:
+        write_page(checked, report)
+        click.echo(f"{report}: written", err=True)
+    if as_json:
+        click.echo(json.dumps(data.report(checked).as_json(), indent=1))
+    else:
+        click.echo("\n".join(format_lines(checked)))
+    sys.exit(1 if checked.errors else 0)
 
 
 @command.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_folder
 @click.option("--image-size", type=click.IntRange(16), help="Resize to this square; default: the images' own size.")
-@click.option(
-    "--mask-threshold", default="half", show_default=True, help="`half` of the mask's range, or a grey level."
-)
-def baseline(folder: Path, image_size: int | None, mask_threshold: str) -> None:
-    """Fit one threshold of the green channel on DIR's train images, and score it on its test images."""
-    from unetsweep.datasets.baseline import green_threshold
-    from unetsweep.datasets.layout import find_pairs
-    from unetsweep.datasets.reading import read_pairs
-
-    pairs = find_pairs(folder)
-    cut = _threshold(mask_threshold)
-    train, test = (read_pairs(pairs[part], image_size, cut) for part in ("train", "test"))
-    level, on_train, on_test = green_threshold(train, test)
-    words = f"A global threshold of the green channel (below {level}), fitted on train"
-    print(f"{words}: IoU {on_train:.4f} on train, {on_test:.4f} on test")
-
-
-def _threshold(said: str) -> str | float:
-    if said == "half":
-        return said
-    try:
-        level = float(said)
-    except ValueError:
-        level = -1.0
-    if not 0 <= level < 255:
-        raise click.BadParameter(f"found {said!r}; `half` or a grey level from 0 to 254", param_hint="--mask-threshold")
-    return level
+@_threshold
+def baseline(folder: Path, image_size: int | None, mask_threshold: str | float) -> None:
+    """Fit a global threshold of the green channel on DIR's train images, and score it on its test images."""
+    best = data.fit_baseline(folder, image_size, mask_threshold)
+    method = f"A global threshold of the green channel (below {best.level}), fitted on train"
+    click.echo(f"{method}: IoU {best.train_iou:.4f} on train, {best.test_iou:.4f} on test")

@@ -1,12 +1,10 @@
-"""`unetsweep exit-hook`: what each job does when its training is over. Not for people."""
+"""`unetsweep exit-hook`: what each job runs when its training is over. Called by jobs only."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.app.exit_hook import JobEnd, Requeue, run_exit_hook
 
 
 @click.command("exit-hook", hidden=True)
@@ -20,56 +18,22 @@ if TYPE_CHECKING:
 def command(
     root: Path, token: str, index: int, task: int | None, restart: int, status: int, no_reconcile: bool
 ) -> None:
-    """Write down how the processes of (TOKEN, --index) ended, then reconcile the sweep. A packed job says its
-    --task instead, and has written that down itself.
+    """Record how the processes of element --index of submission TOKEN ended, then reconcile the sweep in ROOT.
 
-    A training that stopped in good order and wants to go on gets its job requeued instead: its place
-    stays taken, so there is nothing to pass on.
+    A packed job passes --task instead, and has recorded the end of its trainings itself. A job with a training that
+    stopped at a checkpoint and wants to continue is requeued instead.
     """
-    from unetsweep.app.reconcile import reconcile_sweep
-    from unetsweep.app.sweeps import world_of
-    from unetsweep.schedulers.packed.slot_table import more
-    from unetsweep.store.sweep_dir import SweepDir
+    run_exit_hook(
+        root,
+        JobEnd(token, index, task, restart, status),
+        reconcile=not no_reconcile,
+        on_requeue=_print_requeue,
+        on_action=lambda action: click.echo(f"reconciled: {action}"),
+    )
 
-    directory = SweepDir(root)
-    directory.check_private()
-    if task is None:
-        goes_on = _ended(directory, token, index, restart, status)
+
+def _print_requeue(requeue: Requeue) -> None:
+    if requeue.error is None:
+        click.echo(f"job {requeue.job_id} is requeued; its training continues from the last checkpoint")
     else:
-        goes_on = more(root, token, task, restart).exists()
-    if goes_on and _is_requeued(directory):
-        return
-    if not no_reconcile:
-        reconcile_sweep(root, world_of(directory), lambda action: click.echo(f"reconciled: {action}"))
-
-
-def _ended(directory: "SweepDir", token: str, index: int, restart: int, status: int) -> bool:
-    """Write down how an element ended; whether it wants to go on."""
-    from unetsweep.app.log_files import log_of
-
-    run, attempt = directory.intent(token)["elements"][index]
-    if not directory.is_owner(token, index):
-        return False
-    directory.record_exit(run, attempt, restart, status, log_of(directory, run, attempt))
-    return directory.wants_more(run, attempt, restart)
-
-
-def _is_requeued(directory: "SweepDir") -> bool:
-    """Whether SLURM starts this job again; where it may not, a reconciliation sends the run out anew."""
-    import os
-
-    from unetsweep.errors import SchedulerError
-    from unetsweep.schedulers.slurm.commands import requeue
-
-    array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    job_id = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}" if array else os.environ.get("SLURM_JOB_ID")
-    if job_id is None:  # a local training has no time limit
-        return False
-    try:
-        requeue(job_id)
-    except SchedulerError as error:
-        directory.note(action="requeue", job_id=job_id, trouble=str(error))
-        click.echo(f"job {job_id} is not requeued: {error}")
-        return False
-    click.echo(f"job {job_id} is requeued: its training goes on from here")
-    return True
+        click.echo(f"job {requeue.job_id} was not requeued: {requeue.error}")

@@ -1,4 +1,4 @@
-"""The command line: one file a command, found by name, imported when it is used."""
+"""The command line. Each command is one module of this package, imported only when it is called."""
 
 import errno
 import importlib
@@ -13,36 +13,36 @@ from unetsweep.process import without_empty
 
 COMMANDS = {
     "submit": "Start or resume a sweep.",
-    "status": "Say where every trial is, and why.",
+    "status": "Show the state of every trial, and why.",
     "report": "Print the results as a table.",
-    "logs": "Show what a trial's job printed.",
-    "cancel": "End a sweep's jobs, or those of some trials.",
+    "logs": "Show the log of a trial's last job.",
+    "cancel": "Cancel a sweep, or some of its trials.",
     "adopt": "Continue a sweep whose folder was copied, moved or renamed, or on another cluster.",
-    "repair": "Check a sweep's files, and mend what can be mended.",
-    "retry": "Send trials again that ended without a result.",
-    "confirm": "Train a sweep's leaders again with other seeds, and say which cannot be told apart.",
-    "reproduce": "Train a trial again, and say whether it comes out the same.",
+    "repair": "Check a sweep's files, and repair what can be repaired.",
+    "retry": "Resubmit trials that ended without a result.",
+    "confirm": "Train a sweep's best trials again with new seeds, and report which are equally good.",
+    "reproduce": "Train a trial again, and check that the result is the same.",
     "train": "Train one config.json by hand.",
-    "predict": "Draw a checkpoint's masks for images.",
-    "data": "Make sample images; check a set; measure the simplest baseline.",
-    "doctor": "Try what works here, and say what it means for a sweep.",
-    "sync": "Upload the offline experiment archives to Comet.",
+    "predict": "Segment images with a checkpoint.",
+    "data": "Draw a sample dataset, check a dataset, or score the simplest method.",
+    "doctor": "Check this machine and its cluster, and what that means for a sweep.",
+    "sync": "Upload the experiment archives to Comet.",
     "exit-hook": "",
     "periodic": "",
     "reconciler-job": "",
 }
-"""Name and one line of each; those without a line are not for people."""
+"""Each command and its line in `unetsweep --help`. Commands without a line are called by jobs only, and are hidden."""
 
 
-_OF_THE_MACHINE = {
+_MACHINE_ERRORS = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, *NO_ROOM, errno.EIO, errno.ESTALE),
     *(errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
 }
-"""What a disk or a folder may refuse to anybody: no bug of ours, so no traceback."""
+"""Errors of a disk or a folder, not of this program: they are printed without a traceback."""
 
 
 class Commands(click.Group):
-    """Imports a command only when it is called, so that `--help` stays quick."""
+    """Imports a command only when it is called, so `--help` stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -62,20 +62,21 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="unetsweep")
 def program() -> None:
-    """Sweeps of a vessel-segmentation U-Net over epochs, batch size and learning rate, on SLURM or here.
+    """Hyperparameter sweeps of a vessel-segmentation U-Net, on SLURM or on this machine.
 
-    A first sweep: `unetsweep data sample data/sample`, then `unetsweep submit sweeps/quickstart.yaml --watch`,
+    To start: `unetsweep data sample data/sample`, then `unetsweep submit sweeps/quickstart.yaml --watch`,
     then `unetsweep report`.
     """
 
 
-def _is_file(error: UnetsweepError) -> bool:
-    """Whether a file of ours is not what it should be."""
+def _repair_may_help(error: UnetsweepError) -> bool:
+    """Whether a file of the sweep is corrupt, and the message does not suggest `unetsweep repair` itself."""
     return type(error) is StateError and "`unetsweep repair" not in str(error)
 
 
 def _leave_out_working_directory() -> None:
-    """Nothing is imported from there, neither here nor by a job, because PYTHONPATH has an empty element."""
+    """Remove empty elements from PYTHONPATH: they mean the working directory, where a user's file may have the name of
+    a library. Jobs inherit the variable."""
     given = os.environ.get("PYTHONPATH", "")
     kept = os.environ["PYTHONPATH"] = without_empty(given)
     if kept != given:
@@ -84,18 +85,18 @@ def _leave_out_working_directory() -> None:
 
 
 def main() -> None:
-    """Run it; errors meant for people are printed as such, bugs keep their tracebacks."""
+    """Run the command line. An UnetsweepError is printed as one message; a bug keeps its traceback."""
     _leave_out_working_directory()
     try:
         program()
     except UnetsweepError as error:
-        advice = "; `unetsweep repair SWEEP` mends what can be mended" if _is_file(error) else ""
+        advice = "; `unetsweep repair SWEEP` repairs what can be repaired" if _repair_may_help(error) else ""
         click.echo(f"unetsweep: {error}{advice}", err=True)
         sys.exit(error.exit_status)
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
+        if error.errno not in _MACHINE_ERRORS:
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        deed = "free some room there" if error.errno in NO_ROOM else "see to it"
-        click.echo(f"unetsweep: {place}{error.strerror}; nothing is lost: {deed} and run this again", err=True)
+        where = f"{error.filename}: " if error.filename else ""
+        remedy = "free some space there" if error.errno in NO_ROOM else "fix that"
+        click.echo(f"unetsweep: {where}{error.strerror}; nothing is lost: {remedy} and run this again", err=True)
         sys.exit(1)

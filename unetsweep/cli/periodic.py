@@ -1,26 +1,15 @@
-"""`unetsweep periodic`: a reconciliation beside a training, when the last one is old. Not for people."""
+"""`unetsweep periodic`: the periodic reconciliation of a job. Called by jobs only."""
 
-import random
-import time
 from pathlib import Path
 
 import click
 
+from unetsweep.app.periodic import reconcile_if_due
+
 
 @click.command("periodic", hidden=True)
 @click.argument("root", type=click.Path(path_type=Path, exists=True))
-@click.option("--now", is_flag=True)
+@click.option("--now", is_flag=True, help="Reconcile in any case.")
 def command(root: Path, now: bool) -> None:
-    """Reconcile the sweep in ROOT. Without --now, only if the last reconciliation began at least
-    `run.reconcile_interval` seconds ago by the file server's clock."""
-    from unetsweep.app.reconcile import reconcile_sweep
-    from unetsweep.app.sweeps import world_of
-    from unetsweep.store.sweep_dir import SweepDir
-
-    directory = SweepDir(root)
-    world = world_of(directory)
-    if not now:
-        time.sleep(random.uniform(0, 1))  # noqa: S311  # all jobs of an array see the same age at once
-    age = directory.looked_ago()
-    if now or age is None or age >= world.spec.run.reconcile_interval:
-        reconcile_sweep(root, world, lambda action: click.echo(f"periodic: {action}"))
+    """Reconcile the sweep in ROOT if the last reconciliation began at least `run.reconcile_interval` seconds ago."""
+    reconcile_if_due(root, lambda action: click.echo(f"periodic: {action}"), now=now)

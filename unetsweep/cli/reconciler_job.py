@@ -1,29 +1,15 @@
-"""`unetsweep reconciler-job`: what a reconciler job does: a reconciliation, and the next reconciler job. Not for
-people."""
+"""`unetsweep reconciler-job`: what a reconciler job runs. Called by jobs only."""
 
 from pathlib import Path
 
 import click
 
-PATIENCE_S = 120.0
-"""How long it waits for another reconciliation: only its own leaves the next reconciler job."""
+from unetsweep.app.reconciler_job import run_reconciler_job
 
 
 @click.command("reconciler-job", hidden=True)
 @click.argument("root", type=click.Path(path_type=Path, exists=True))
 @click.argument("token")
 def command(root: Path, token: str) -> None:
-    """Reconcile the sweep in ROOT as the reconciler job TOKEN; SchedulerError where the queue gave no answer."""
-    from unetsweep.app.reconcile import reconcile_sweep
-    from unetsweep.app.sweeps import world_of
-    from unetsweep.errors import SchedulerError
-    from unetsweep.store.sweep_dir import SweepDir
-
-    world = world_of(SweepDir(root), reconciler=token)
-    outcome = reconcile_sweep(root, world, lambda action: click.echo(f"reconciler: {action}"), patience_s=PATIENCE_S)
-    if outcome is None:
-        raise SchedulerError("another reconciliation is at work and did not let go; the reconciler job comes again")
-    if outcome.seen.scheduler_error is not None:
-        raise SchedulerError(f"{outcome.seen.scheduler_error}; the reconciler job comes again")
-    if outcome.lacks_reconciler:
-        raise SchedulerError("the next reconciler job was refused, or is not in the queue yet; this one comes again")
+    """Reconcile the sweep in ROOT as the reconciler job TOKEN, and submit the next reconciler job."""
+    run_reconciler_job(root, token, lambda action: click.echo(f"reconciler: {action}"))

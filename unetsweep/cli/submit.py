@@ -1,34 +1,32 @@
-"""`unetsweep submit`: start or resume a sweep with one reconciliation. It is safe to repeat at any time."""
+"""`unetsweep submit`: start or resume a sweep."""
 
-from dataclasses import replace
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from unetsweep.core.actions import Action
-    from unetsweep.errors import Problem
-    from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.app.dry_run import DryRun
+from unetsweep.app.submit import SubmitRequest, preview, submit
+from unetsweep.cli.output import print_event, print_started, results_option
+from unetsweep.core.describe import describe
+from unetsweep.core.estimate import line
 
 
 @click.command("submit")
 @click.argument("sweep", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Print what would be done; touch nothing.")
-@click.option("--json", "as_json", is_flag=True, help="With --dry-run: one JSON object.")
-@click.option("--watch", is_flag=True, help="Stay until the sweep has ended; Ctrl-C ends the view, not the trainings.")
+@click.option("--dry-run", is_flag=True, help="Show the plan without changing anything.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print one JSON object.")
+@click.option("--watch", is_flag=True, help="Show progress until the sweep has ended. Ctrl-C ends only this view.")
 @click.option(
     "--executor",
     type=click.Choice(["auto", "slurm", "local"]),
     default="auto",
-    help="Where jobs run [auto: on SLURM where there is one, else here].",
+    help="Where jobs run [auto: on SLURM if it is installed, else on this machine].",
 )
-@click.option("--profile", metavar="NAME", help="SLURM profile, instead of the sweep's own.")
-@click.option("--no-share", is_flag=True, help="Train each trial by itself, also those that differ only in epochs.")
-@click.option("--force", is_flag=True, help="Do it even where the plan refuses itself.")
-@click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
-)
+@click.option("--profile", metavar="NAME", help="SLURM profile; replaces the sweep's own.")
+@click.option("--no-share", is_flag=True, help="Train every trial separately, even if trials differ only in epochs.")
+@click.option("--force", is_flag=True, help="Apply the plan even if it is unsafe (exit status 3).")
+@results_option
 def command(
     sweep: Path,
     dry_run: bool,
@@ -40,103 +38,42 @@ def command(
     force: bool,
     results: Path,
 ) -> None:
-    """Submit SWEEP, a YAML file, or the sweep.yaml of a sweep's folder. Trials that are there already are never
-    submitted twice."""
-    from unetsweep.app.dry_run import dry_run as show
-    from unetsweep.app.prepare import prepare
-    from unetsweep.app.sweeps import check_place
-    from unetsweep.config.load import load
-    from unetsweep.core import paths
-    from unetsweep.core.spec import Resources
-    from unetsweep.store.sweep_dir import SweepDir
-
-    spec = load(sweep, profile=profile, check_augment=_check_augment)
-    directory = SweepDir(_folder(sweep, results / spec.name))
-    if directory.exists():
-        check_place(directory.root)
-        first = load(directory.root / paths.SPEC)
-        if profile is None and spec.slurm.profile == Resources().profile:
-            profile = first.slurm.profile  # which need not be named again
-        kept, asked = first.data.split.groups, spec.data.split.groups
-        spec = load(sweep, profile=profile, groups=kept, check_augment=_check_augment)
-        if spec.data.split.groups != asked:
-            click.echo(f"warning: data.split.groups: {sweep} does not say; the sweep keeps {kept}", err=True)
-    if no_share:
-        spec = replace(spec, run=replace(spec.run, share=False))
-    prepared = prepare(spec, directory, executor, sweep, strict=not dry_run)
-    for warning in prepared.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    if dry_run:
-        show(spec, directory, prepared.executor, as_json=as_json)
+    """Start or resume SWEEP, a YAML file or the sweep.yaml in a sweep's folder. It is safe to repeat: a trial that
+    exists is never submitted twice."""
+    request = SubmitRequest(sweep, results, executor, profile, share=not no_share)
+    if not dry_run:
+        print_started(submit(request, print_event, force=force), watch=watch)
         return
-    prepared.write()
-    bring_on(directory, force=force, watch=watch)
+    found = preview(request, print_event)
+    click.echo(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(_format(found)))
 
 
-def _folder(sweep: Path, by_name: Path) -> Path:
-    """The sweep's folder: the one that the file lies in, if that is a sweep's, wherever it is and whatever its name."""
-    from unetsweep.core import paths
-
-    own = sweep.name == paths.SPEC and (sweep.parent / paths.SWEEP).is_file()
-    return sweep.parent if own else by_name
-
-
-def _check_augment(value: object) -> "list[Problem]":
-    from unetsweep.training.augment import check_augment  # imports albumentations for a list of names only
-
-    return check_augment(value)
-
-
-def bring_on(directory: "SweepDir", *, force: bool = False, watch: bool = False) -> None:
-    """A person's reconciliation: what was refused a moment ago is tried again, and what came of it is told."""
-    from unetsweep.app.sweeps import world_of
-    from unetsweep.app.watch import settle, watch_on
-
-    _pin(directory)
-    world = world_of(directory, interactive=True)
-    click.echo(f"sweep {directory.name} on {directory.executor}, in {directory.root}")
-    outcome = settle(directory, world, _say, force=force)
-    if outcome is not None:
-        submitted = sorted({wait.job_id for wait in outcome.plan.waits if wait.job_id}, key=_natural)
-        state = f"{outcome.seen.ended} ended, {len(outcome.seen.trials)} open"
-        click.echo(f"{state}; jobs: {_ranges(submitted) or 'none'}")
-    if watch:
-        watch_on(directory, world_of(directory))
-    elif outcome is None or outcome.seen.trials:
-        click.echo(
-            f"next: unetsweep status {directory.name} | unetsweep logs {directory.name} TRIAL --follow | "
-            f"unetsweep report {directory.name} | unetsweep cancel {directory.name}"
-        )
+def _format(found: DryRun) -> list[str]:
+    numbers = {
+        "trials": found.trials,
+        "runs": found.runs,
+        "jobs": found.jobs,
+        "arrays": found.arrays,
+        "epochs asked": found.epochs_asked,
+        "epochs to train": found.epochs_to_train,
+    }
+    return [
+        f"sweep {found.sweep} on {found.executor}, in {found.root}",
+        *map(describe, found.actions),
+        ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in numbers.items()),
+        _format_sharing(found),
+        line(found.estimate, gpus=found.uses_gpus),
+    ]
 
 
-def _pin(directory: "SweepDir") -> None:
-    """Have the jobs that are sent from now on run the package as it is now; where that cannot be, the installed one."""
-    from unetsweep.errors import NO_ROOM, UsageError
-    from unetsweep.store.code_snapshot import pin, unpin
-    from unetsweep.store.permissions import nobody_else_writes
-
-    try:
-        with nobody_else_writes():
-            pin(directory.root)
-    except (OSError, UsageError) as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise  # nothing else could be written either
-        unpin(directory.root)
-        click.echo(f"warning: the package is not copied, so the jobs run the installed one: {error}", err=True)
-
-
-def _say(action: "Action") -> None:
-    from unetsweep.core.describe import said
-
-    click.echo(said(action))
-
-
-def _natural(job_id: str) -> list[int]:
-    return [int(part) for part in job_id.replace(".", "_").split("_") if part.isdecimal()]
-
-
-def _ranges(job_ids: list[str]) -> str:
-    """`18808_0 … 18808_7 (8)` for many; all of them for a few."""
-    if len(job_ids) <= 8:
-        return " ".join(job_ids)
-    return f"{job_ids[0]} … {job_ids[-1]} ({len(job_ids)})"
+def _format_sharing(found: DryRun) -> str:
+    """How many epochs shared trainings save, or why there are none."""
+    asked, to_train = found.epochs_asked, found.epochs_to_train
+    if found.not_shared is not None:
+        return f"no training is shared: {found.not_shared}"
+    if asked is None or to_train is None:
+        return "trials that differ only in epochs share a training; how many do is known when they are proposed"
+    if asked == to_train:
+        return "no training is shared: no trial is a part of another trial's training"
+    saved = asked - to_train
+    return f"trials that differ only in epochs share a training: {saved} epochs fewer ({saved / asked:.0%})"

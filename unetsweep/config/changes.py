@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from unetsweep.config.written import axis_tree, tree
-from unetsweep.core.spec import Choices, SweepSpec, listed_left, listed_points, trials_wanted
+from unetsweep.core.space import Choices
+from unetsweep.core.spec import SweepSpec, listed_left, listed_points, trials_wanted
 
 _FREE = ("run.", "slurm.", "data.split.allow_leak")
 _TRAINED = ("slurm.gpus", "slurm.processes")
@@ -30,11 +31,11 @@ def refused(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
 def _adds(name: str, old: SweepSpec, new: SweepSpec) -> bool:
     if name.startswith("space."):
         # An adaptive sampler has drawn from the space as it was: what it learned would be of another one.
-        was, now = (spec.space.axes()[name.removeprefix("space.")] for spec in (old, new))
+        was, now = (spec.space.domains().get(name.removeprefix("space.")) for spec in (old, new))
         is_grid = old.study.sampler == new.study.sampler and new.study.sampler in ("grid", "list")
         return is_grid and isinstance(was, Choices) and isinstance(now, Choices) and set(was.values) <= set(now.values)
     if name == "study.sampler":
-        return old.study.sampler == new.study.sampler == "list" and not listed_left(old.study, listed_points(new.study))
+        return old.study.sampler == new.study.sampler == "list" and not listed_left(old, listed_points(new.study))
     if name == "study.trials":
         return trials_wanted(new) >= trials_wanted(old)
     return name.startswith(_FREE) and name not in _TRAINED
@@ -42,7 +43,8 @@ def _adds(name: str, old: SweepSpec, new: SweepSpec) -> bool:
 
 def _changed(old: SweepSpec, new: SweepSpec) -> list[tuple[str, Any, Any]]:
     was, now = _flat(old), _flat(new)
-    return [(name, was[name], now[name]) for name in was if was[name] != now[name]]
+    names = dict.fromkeys([*was, *now])
+    return [(name, was.get(name), now.get(name)) for name in names if was.get(name) != now.get(name)]
 
 
 def _flat(spec: SweepSpec) -> dict[str, Any]:
@@ -57,7 +59,8 @@ def _flat(spec: SweepSpec) -> dict[str, Any]:
             flat[at] = value
 
     down("", tree(spec) | {"space": {}})
-    return {"name": flat.pop("name"), **{f"space.{k}": axis_tree(a) for k, a in spec.space.axes().items()}, **flat}
+    space = {f"space.{path}": axis_tree(domain) for path, domain in spec.space.domains().items()}
+    return {"name": flat.pop("name"), **space, **flat}
 
 
 _WHOLE = ("study.sampler", "trainer.augment", "slurm.sbatch", "slurm.reconciler")

@@ -15,6 +15,7 @@ from unetsweep.config.space import axes_from
 from unetsweep.config.study import study_from
 from unetsweep.config.yaml12 import read
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
+from unetsweep.core import paths
 from unetsweep.core.spec import RunSpec, SweepSpec
 from unetsweep.datasets.layout import home_of
 from unetsweep.errors import Problem, SpecError
@@ -38,7 +39,8 @@ def load(
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"it is not a text in UTF-8: {error}"
         raise SpecError(str(path), [f"cannot be read: {reason}"]) from error
-    return spec_from(text, str(path), profile=profile, groups=groups, check_augment=check_augment)
+    is_own = path.name == paths.SPEC and (path.parent / paths.SWEEP).exists()  # written by us, from a spec
+    return spec_from(text, str(path), profile=profile, groups=groups, check_augment=check_augment, any_parameter=is_own)
 
 
 def spec_from(
@@ -50,10 +52,12 @@ def spec_from(
     check_augment: CheckAugment | None = None,
     working: Path | None = None,
     home: Path | None = None,
+    any_parameter: bool = False,
 ) -> SweepSpec:
     """`load` for a text; `source` names it in errors, and its stem the sweep.
 
-    `working` and `home` are the folders where relative paths and profiles are looked for.
+    `working` and `home` are the folders where relative paths and profiles are looked for. `any_parameter`: the space
+    may vary any field of the trial config, by its path.
     """
     folders = Folders(working or Path.cwd(), home or Path.home())
     document = read(text)
@@ -67,7 +71,7 @@ def spec_from(
         raise SpecError(source, placed(problems, document.places))
     if groups is not None:
         raw = {**raw, "data": _with_groups(raw.get("data"), groups)}
-    spec = _spec(raw, Path(source).stem, folders, profile, check_augment, problems)
+    spec = _spec(raw, Path(source).stem, folders, profile, check_augment, problems, any_parameter=any_parameter)
     if problems or spec is None:
         raise SpecError(source, placed(problems, document.places))
     return spec
@@ -80,6 +84,8 @@ def _spec(
     profile: str | None,
     check_augment: CheckAugment | None,
     problems: list[Problem],
+    *,
+    any_parameter: bool,
 ) -> SweepSpec | None:
     problems += unknown_keys(raw, SECTIONS, "")
     name = _name(raw.get("name"), stem, problems)
@@ -87,7 +93,7 @@ def _spec(
     trainer = decoded(TrainerConfig, _trainer_keys(raw.get("trainer")), problems, "trainer")
     parts = Parts(
         data=_data(raw.get("data"), trainer.command is not None, folders.working, problems),
-        axes=axes_from(raw.get("space"), problems),
+        axes=axes_from(raw.get("space"), problems, any_parameter=any_parameter),
         study=study,
         sampler_known=sampler_known,
         model=decoded(ModelConfig, raw.get("model"), problems, "model"),

@@ -10,7 +10,8 @@ from typing import Any
 
 from unetsweep.config.decoded import unknown_keys
 from unetsweep.config.names import PRUNER_WORDS, PRUNERS, PRUNERS_ELSEWHERE
-from unetsweep.core.spec import Axis, Choices, StudySpec
+from unetsweep.core.space import Domain, largest
+from unetsweep.core.spec import StudySpec
 from unetsweep.errors import Problem
 
 LEAST = {"reduction_factor": 2, "min_early_stopping_rate": 0, "startup_trials": 0, "warmup_epochs": 0}
@@ -43,15 +44,15 @@ def pruner_from(raw: object, problems: list[Problem], at: str) -> tuple[str | No
     return (None, {}) if found else (name, arguments)
 
 
-def pruner_problems(study: StudySpec, epochs: Axis | None) -> list[Problem]:
+def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:
     """What the pruner and the space must hold together."""
     given = study.pruner_args
     if study.pruner not in ("asha", "hyperband") or epochs is None or "min_epochs" not in given:
         return []
-    largest = given.get("max_epochs") or int(max(epochs.values) if isinstance(epochs, Choices) else epochs.high)
-    if given["min_epochs"] <= largest:
+    most = given.get("max_epochs") or largest(epochs)
+    if given["min_epochs"] <= most:
         return []
-    message = f"found {given['min_epochs']}; the longest training has {largest} epochs, so nothing would be pruned"
+    message = f"found {given['min_epochs']}; the longest training has {most} epochs, so nothing would be pruned"
     return [Problem(message, "study.pruner.min_epochs")]
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from unetsweep.config.pruner import pruner_problems
 from unetsweep.config.space import AXES, Axes, shown
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
-from unetsweep.core.spec import Axis, Choices, Range, Resources, RunSpec, StudySpec, size
+from unetsweep.core.space import Choices, Domain, Range, size, whole_numbers
+from unetsweep.core.spec import Resources, RunSpec, StudySpec
 from unetsweep.errors import Problem
 
 PLACEHOLDERS = ("config", "out")
@@ -48,7 +49,7 @@ def broken(parts: Parts, check_augment: CheckAugment | None) -> list[Problem]:
         *_command(parts.trainer.command),
         *_run(parts.run),
         *(_sampler(parts) if parts.sampler_known else ()),
-        *pruner_problems(parts.study, parts.axes.epochs),
+        *pruner_problems(parts.study, parts.axes.domains.get("epochs")),
         *_batches(parts.axes, parts.slurm),
     ]
 
@@ -124,7 +125,7 @@ def _run(run: RunSpec) -> list[Problem]:
 
 def _sampler(parts: Parts) -> list[Problem]:
     """Whether the sampler can fill the space, and knows when it is done."""
-    study, axes = parts.study, parts.axes.named()
+    study, axes = parts.study, parts.axes.domains
     space = parts.axes.space()
     found: list[Problem] = []
     if study.sampler == "list":
@@ -147,7 +148,7 @@ def _sampler(parts: Parts) -> list[Problem]:
     return found
 
 
-def _points(study: StudySpec, axes: Mapping[str, Axis]) -> list[Problem]:
+def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:
     """Each point of a list is one of the space, once."""
     at, found, seen = "study.sampler.points", [], set()
     points = study.sampler_args.get("points")
@@ -174,13 +175,13 @@ def _points(study: StudySpec, axes: Mapping[str, Axis]) -> list[Problem]:
 
 def _batches(axes: Axes, slurm: Resources) -> list[Problem]:
     """The batch is the global one, so each process gets an equal part of every value on the axis."""
-    n, at, axis = slurm.processes, "space.batch_size", axes.batch_size
+    n, at, axis = slurm.processes, "space.batch_size", axes.domains.get("batch_size")
     if n == 1 or axis is None:
         return []
     why = f"which does not divide over {n} processes; use a multiple of {n}"
     if isinstance(axis, Choices):
-        values = enumerate(axis.values)
-        return [Problem(f"found {shown(v)}, {why}", f"{at}.{index}") for index, v in values if v % n]
+        values = enumerate(whole_numbers(axis))
+        return [Problem(f"found {value}, {why}", f"{at}.{index}") for index, value in values if value % n]
     if axis.low == axis.high and not axis.low % n:
         return []
     if axis.log:

@@ -11,49 +11,55 @@ from typing import Any
 
 from unetsweep.config.decoded import unknown_keys
 from unetsweep.config.yaml12 import joined
-from unetsweep.core.spec import Axis, Choices, Range, Space
+from unetsweep.core.space import Choices, Domain, Parameter, Range, Space
+from unetsweep.core.trials import field_type
 from unetsweep.errors import Problem
+from unetsweep.trial_config import ParameterValue
 
 AXES = ("epochs", "batch_size", "learning_rate")
-WHOLE = ("epochs", "batch_size")
+"""What a YAML file must vary, and all that it may."""
 _FORMS = "a list of numbers, one number, or {low, high, log, step}"
 
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """What could be read of the space; None where an axis has problems."""
+    """What could be read of the space."""
 
-    epochs: Axis | None = None
-    batch_size: Axis | None = None
-    learning_rate: Axis | None = None
+    domains: Mapping[str, Domain]
+    """By path; those with problems are left out."""
+    is_whole: bool = False
+    """Whether none is left out."""
 
     def space(self) -> Space | None:
-        if self.epochs is None or self.batch_size is None or self.learning_rate is None:
+        """The space; None where a part of it could not be read."""
+        if not self.is_whole:
             return None
-        return Space(self.epochs, self.batch_size, self.learning_rate)
-
-    def named(self) -> dict[str, Axis]:
-        axes = {name: getattr(self, name) for name in AXES}
-        return {name: axis for name, axis in axes.items() if axis is not None}
+        return Space(tuple(Parameter(path, domain) for path, domain in self.domains.items()))
 
 
-def axes_from(raw: object, problems: list[Problem], at: str = "space") -> Axes:
-    """The axes under `space:`; what does not fit is added to `problems`."""
+def axes_from(raw: object, problems: list[Problem], at: str = "space", *, any_parameter: bool = False) -> Axes:
+    """The parameters under `space:`; what does not fit is added to `problems`.
+
+    `any_parameter`: any field of the trial config may be varied, by its path, beside those of AXES.
+    """
     if not isinstance(raw, Mapping):
         found = "is missing" if raw is None else f"found {raw!r}"
         problems.append(Problem(f"{found}; a mapping with keys {', '.join(AXES)} is expected", at))
-        return Axes()
-    problems += unknown_keys(raw, AXES, at)
-    axes: dict[str, Axis | None] = {}
-    for name in AXES:
-        if raw.get(name) is None:
-            problems.append(Problem(f"is missing; {_FORMS}", f"{at}.{name}"))
+        return Axes({})
+    more = [path for path in raw if any_parameter and path not in AXES and field_type(str(path)) is not None]
+    problems += unknown_keys(raw, (*AXES, *more), at)
+    domains: dict[str, Domain | None] = {}
+    for path in (*AXES, *more):
+        if raw.get(path) is None:
+            problems.append(Problem(f"is missing; {_FORMS}", f"{at}.{path}"))
+            domains[path] = None
         else:
-            axes[name] = _axis(name, raw[name], problems, f"{at}.{name}")
-    return Axes(**axes)
+            domains[path] = _axis(path, raw[path], problems, f"{at}.{path}")
+    read = {path: domain for path, domain in domains.items() if domain is not None}
+    return Axes(read, len(read) == len(domains))
 
 
-def _axis(name: str, raw: object, problems: list[Problem], at: str) -> Axis | None:
+def _axis(name: str, raw: object, problems: list[Problem], at: str) -> Domain | None:
     if isinstance(raw, Mapping):
         return _range(name, raw, problems, at)
     if isinstance(raw, list):
@@ -66,18 +72,19 @@ def _choices(name: str, raw: Sequence[object], problems: list[Problem], at: str)
     if not raw:
         problems.append(Problem("found an empty list; at least one value", at))
         return None
-    values: dict[float, None] = {}  # in their order; a thousand of them are asked for
-    wrong = False
+    values: dict[ParameterValue, None] = {}  # in their order; there may be a thousand
+    before = len(problems)
+    is_number = field_type(name) in (int, float)
     for index, item in enumerate(raw):
+        if not is_number:
+            values[item] = None  # type: ignore[index]
+            continue
         value = _number(name, item, problems, f"{at}.{index}")
         if value is not None and value in values:
             problems.append(Problem(f"found {shown(value)} twice; leave one", f"{at}.{index}"))
-            value = None
-        if value is None:
-            wrong = True
-        else:
+        elif value is not None:
             values[value] = None
-    return None if wrong else Choices(tuple(values))
+    return Choices(tuple(values)) if len(problems) == before else None
 
 
 def _range(name: str, raw: Mapping[str, Any], problems: list[Problem], at: str) -> Range | None:
@@ -119,15 +126,16 @@ def _range_problems(axis: Range) -> list[Problem]:
 
 def _number(name: str, raw: object, problems: list[Problem], at: str, forms: str = "") -> float | None:
     """A value of the axis: whole and at least 1, or for the learning rate above 0."""
-    wanted = "a whole number, at least 1" if name in WHOLE else "a number above 0"
+    is_whole = field_type(name) is int
+    wanted = "a whole number, at least 1" if is_whole else "a number above 0"
     if isinstance(raw, str) and _is_number(raw):
         problems.append(Problem(f"found the text {raw!r}; {wanted}: leave out the quotes", at))
     elif isinstance(raw, bool) or not isinstance(raw, int | float):
         problems.append(Problem(f"found {_said(raw)}; {wanted}{forms}", at))
-    elif not raw > 0 or (name in WHOLE and not float(raw).is_integer()):
+    elif not raw > 0 or (is_whole and not float(raw).is_integer()):
         problems.append(Problem(f"found {shown(raw)}; {wanted}", at))
     else:
-        return int(raw) if name in WHOLE else float(raw)
+        return int(raw) if is_whole else float(raw)
     return None
 
 

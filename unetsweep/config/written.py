@@ -6,7 +6,8 @@ from unetsweep import __version__
 from unetsweep.config.units import time_text
 from unetsweep.config.yaml12 import written
 from unetsweep.contract import encode
-from unetsweep.core.spec import Axis, Choices, SweepSpec
+from unetsweep.core.space import Choices, Domain
+from unetsweep.core.spec import SweepSpec
 
 
 def as_yaml(spec: SweepSpec, *, commit: str | None = None) -> str:
@@ -29,7 +30,7 @@ def tree(spec: SweepSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "data": {name: value for name, value in encode(spec.data).items() if name != "manifest"},
-        "space": {name: axis_tree(axis) for name, axis in spec.space.axes().items()},
+        "space": {path: axis_tree(domain) for path, domain in spec.space.domains().items()},
         "study": {**study, "sampler": sampler, "pruner": pruner},
         "model": encode(spec.model),
         "trainer": encode(spec.trainer),
@@ -44,7 +45,7 @@ def _named(name: str | None, arguments: dict[str, Any]) -> Any:
     return {"name": name, **arguments} if arguments else name
 
 
-def axis_tree(axis: Axis) -> Any:
+def axis_tree(axis: Domain) -> Any:
     if isinstance(axis, Choices):
         return list(axis.values)
     return {"low": axis.low, "high": axis.high, "log": axis.log, "step": axis.step}

@@ -1,4 +1,4 @@
-"""Actions as lines for a person."""
+"""Actions as lines of text."""
 
 from unetsweep.core.actions import (
     Action,
@@ -15,8 +15,8 @@ from unetsweep.core.actions import (
 )
 
 
-def said(action: Action) -> str:
-    """One line: what, of whom, why."""
+def describe(action: Action) -> str:
+    """The action on one line: what is done, to what, and why."""
     match action:
         case Propose(count=count, reason=reason):
             return f"propose  {count} trial{_s(count)}: {reason}"
@@ -25,9 +25,9 @@ def said(action: Action) -> str:
             bound = f", at most {throttle} at once" if throttle else ""
             return f"submit   {_runs(action)} ({action.jobs} job{_s(action.jobs)}{packed}{bound}): {reason}"
         case RecordJob(run=run, job_id=job_id, reason=reason):
-            return f"adopt    run {run:04d} is job {job_id}: {reason}"
+            return f"record   job {job_id} as run {run:04d}: {reason}"
         case MarkLost(run=run, attempt=attempt, reason=reason):
-            return f"give up  run {run:04d} attempt {attempt}: {reason}"
+            return f"lost     run {run:04d} attempt {attempt}: {reason}"
         case FinishTrial(trial=trial, state=state, reason=reason):
             return f"{state:8s} trial {trial:04d}: {reason}"
         case Prune(trial=trial, milestones=milestones, reason=reason):
@@ -35,15 +35,15 @@ def said(action: Action) -> str:
         case Terminate(run=run, attempt=attempt, job_id=job_id, reason=reason):
             return f"end      run {run:04d} attempt {attempt} (job {job_id}): {reason}"
         case SubmitReconciler() | CollectCheckpoints() | Cancel():
-            return _of_the_sweep(action)
+            return _describe_sweep_action(action)
 
 
-def _of_the_sweep(action: SubmitReconciler | CollectCheckpoints | Cancel) -> str:
+def _describe_sweep_action(action: SubmitReconciler | CollectCheckpoints | Cancel) -> str:
     match action:
         case SubmitReconciler(number=number, delay_s=delay_s, reason=reason):
-            return f"keep     reconciler job {number} in {delay_s} s: {reason}"
+            return f"submit   reconciler job {number}, to start in {delay_s} s: {reason}"
         case CollectCheckpoints(runs=runs, reason=reason):
-            return f"clear    last checkpoints of {len(runs)} run{_s(len(runs))}: {reason}"
+            return f"delete   last checkpoints of {len(runs)} run{_s(len(runs))}: {reason}"
         case Cancel(job_ids=job_ids, reason=reason):
             return f"cancel   {' '.join(job_ids[:8])}{' …' if len(job_ids) > 8 else ''}: {reason}"
 

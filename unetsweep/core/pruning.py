@@ -23,7 +23,8 @@ from typing import Any
 from unetsweep.contract import Result
 from unetsweep.core.actions import Prune
 from unetsweep.core.observation import Observation, Point, Run, Stopped, Trial
-from unetsweep.core.spec import SweepSpec, largest
+from unetsweep.core.space import largest
+from unetsweep.core.spec import SweepSpec
 
 OURS = ("asha", "hyperband", "median")
 RUNGS = 3
@@ -179,7 +180,7 @@ def resolved(spec: SweepSpec) -> dict[str, int]:
     if spec.study.pruner == "median":
         return {"startup_trials": 5, "warmup_epochs": 0, "every": 1, **given}
     factor = given.get("reduction_factor", 3)
-    most = given.get("max_epochs") or largest(spec.space.epochs)
+    most = given.get("max_epochs") or largest(spec.space.domain("epochs"))
     default = max(1, math.ceil(most / factor**RUNGS))
     shared = {"min_epochs": given.get("min_epochs", default), "reduction_factor": factor}
     if spec.study.pruner == "asha":

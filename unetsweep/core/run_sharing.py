@@ -9,11 +9,11 @@ Rule 3: nobody joins a run of which a trial came to nothing, or that other code 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from unetsweep.core.actions import Prune
 from unetsweep.core.observation import Attempt, Run, Trial
 from unetsweep.core.spec import SweepSpec
+from unetsweep.core.trials import StoredTrial
 
 
 def why_not(spec: SweepSpec) -> str | None:
@@ -82,15 +82,14 @@ def _joinable(there: Iterable[Served], code: str | None, *, is_kept: bool) -> Ma
     return found
 
 
-def served(trial: Mapping[str, Any]) -> Served:
-    """From what is known of a trial: its trial.json with its result."""
-    result, part = trial["result"], trial["runs"][0]
-    code = trial.get("code")
-    if result is not None and (trained := (result.get("code") or {}).get("package")) is not None and trained != code:
+def served(trial: StoredTrial) -> Served:
+    """A stored trial, as far as run sharing looks at it."""
+    result, code = trial.result, trial.code
+    if result is not None and (trained := result.code.get("package")) is not None and trained != code:
         code = None if code is None else f"{code}, then {trained}"
-    fine = not trial["cancelled"] if result is None else result["state"] in ("complete", "pruned")
-    fine = fine and not trial["unreadable"]
-    return Served(part["run"], trial.get("run_key"), part["epochs"], code, fine, result is not None)
+    is_sound = not trial.cancelled if result is None else result.state in ("complete", "pruned")
+    is_sound = is_sound and not trial.unreadable
+    return Served(trial.run, trial.run_key, trial.epochs, code, is_sound, result is not None)
 
 
 def cut_short(run: Run, attempt: Attempt, waiting: list[Trial]) -> Prune | None:

@@ -1,45 +1,13 @@
 """What a sweep's YAML file asks for, checked and with every default filled in."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
+from unetsweep.core.space import Point, Space, size
 
 Metric = Literal["val_iou", "val_loss"]
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """A grid axis: the values in the file's order, no value twice."""
-
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A range to draw from, both ends included."""
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-
-
-Axis = Choices | Range
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """The three things a sweep varies. `epochs` and `batch_size` hold whole numbers."""
-
-    epochs: Axis
-    batch_size: Axis
-    learning_rate: Axis
-
-    def axes(self) -> dict[str, Axis]:
-        return {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,66 +114,16 @@ class SweepSpec:
         return self.study.metric == "val_loss"
 
 
-def grid_points(space: Space) -> tuple[dict[str, float], ...]:
-    """Every point of a grid once: epochs outermost, learning rate innermost, in the file's order."""
-    axes = [axis.values for axis in space.axes().values() if isinstance(axis, Choices)]
-    if len(axes) != 3:
-        return ()
-    return tuple(
-        {"epochs": int(epochs), "batch_size": int(batch), "learning_rate": float(rate)}
-        for epochs in axes[0]
-        for batch in axes[1]
-        for rate in axes[2]
-    )
-
-
-def point_key(point: Mapping[str, float]) -> tuple[float, ...]:
-    """The same for the same point, whatever else the mapping holds."""
-    return tuple(float(point[name]) for name in ("epochs", "batch_size", "learning_rate"))
-
-
-def grid_left(space: Space, taken: Iterable[Mapping[str, float]]) -> tuple[dict[str, float], ...]:
-    """The points of a grid that are none of `taken`, in the file's order."""
-    keys = {point_key(point) for point in taken}
-    return tuple(point for point in grid_points(space) if point_key(point) not in keys)
-
-
-def listed_points(study: StudySpec) -> tuple[dict[str, float], ...]:
-    """The points of the sampler `list`, each with the seed of its training; of another sampler none."""
+def listed_points(study: StudySpec) -> tuple[Point, ...]:
+    """The points of the sampler `list`, each with the seed of its training; none for another sampler."""
     points = study.sampler_args.get("points", ()) if study.sampler == "list" else ()
     return tuple({"seed": study.seed, **point} for point in points)
 
 
-def listed_left(study: StudySpec, taken: Iterable[Mapping[str, float]]) -> tuple[dict[str, float], ...]:
-    """Those that are none of `taken` (points with their seeds), in the file's order."""
-    keys = {(point_key(point), point["seed"]) for point in taken}
-    return tuple(point for point in listed_points(study) if (point_key(point), point["seed"]) not in keys)
-
-
-def size(space: Space) -> float:
-    """Number of distinct points; infinity where an axis is continuous."""
-    total = 1.0
-    for name, axis in space.axes().items():
-        match axis:
-            case Choices(values):
-                total *= len(values)
-            case Range(low, high, step=None) if name == "learning_rate":
-                total *= 1 if low == high else math.inf
-            case Range(low, high, step=step):
-                total *= math.floor((high - low) / (step or 1) + 1e-9) + 1
-    return total
-
-
-def largest(axis: Axis) -> int:
-    """The largest value that an axis of whole numbers can take."""
-    return int(max(axis.values) if isinstance(axis, Choices) else axis.high)
-
-
-def whole_numbers(axis: Axis) -> Sequence[int]:
-    """All that an axis of whole numbers can take."""
-    if isinstance(axis, Choices):
-        return [int(value) for value in axis.values]
-    return range(int(axis.low), largest(axis) + 1, int(axis.step or 1))
+def listed_left(spec: SweepSpec, taken: Iterable[Point]) -> tuple[Point, ...]:
+    """The listed points that are not in `taken` (points with their seeds), in the file's order."""
+    keys = {(spec.space.key(point), point["seed"]) for point in taken}
+    return tuple(point for point in listed_points(spec.study) if (spec.space.key(point), point["seed"]) not in keys)
 
 
 def trials_wanted(spec: SweepSpec) -> int:

@@ -1,22 +1,112 @@
-"""What a trial asks of the trainer."""
+"""Trials: what each asks of the trainer, and what its files say.
 
-from collections.abc import Mapping
+`trial_config` is the one place where parameters are put into a config, `params_of` the one where they are read out.
+"""
 
-from unetsweep.contract import TrialConfig
+import dataclasses
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, cast
+
+from unetsweep.contract import Result, TrialConfig
+from unetsweep.core.space import Point
 from unetsweep.core.spec import SweepSpec
+from unetsweep.trial_config import ParameterValue
+
+_types = cast(Callable[[Any], dict[str, Any]], cache(typing.get_type_hints))
+"""The type of each field of a section."""
 
 
-def trial_config(spec: SweepSpec, point: Mapping[str, float]) -> TrialConfig:
-    """The config of one point of the space (`epochs`, `batch_size`, `learning_rate`), with its own `seed` if it has
-    one."""
-    return TrialConfig(
+def trial_config(spec: SweepSpec, point: Point) -> TrialConfig:
+    """The config of one point of the space, with the point's `seed` where it has one."""
+    base = TrialConfig(
         data=spec.data,
-        epochs=int(point["epochs"]),
-        batch_size=int(point["batch_size"]),
-        learning_rate=float(point["learning_rate"]),
+        epochs=0,
+        batch_size=0,
+        learning_rate=0.0,
         model=spec.model,
         trainer=spec.trainer,
-        seed=int(point.get("seed", spec.study.seed)),
+        seed=spec.study.seed,
         processes=spec.slurm.processes,
         accelerator="gpu" if spec.slurm.gpus else "cpu",
     )
+    paths = [*spec.space.paths, *(["seed"] if "seed" in point else [])]
+    for path in paths:
+        base = _with_value(base, path.split("."), point[path])
+    return base
+
+
+def params_of(config: TrialConfig, paths: Iterable[str]) -> dict[str, ParameterValue]:
+    """The values of these parameters in a config."""
+    return {path: _value(config, path) for path in paths}
+
+
+def _value(config: TrialConfig, path: str) -> ParameterValue:
+    found: Any = config
+    for name in path.split("."):
+        found = getattr(found, name)
+    value: ParameterValue = found
+    return value
+
+
+def _with_value(section: Any, names: Sequence[str], value: ParameterValue) -> Any:
+    """The section of a config with one value replaced; a number gets the type of its field."""
+    name, *rest = names
+    if rest:
+        return replace(section, **{name: _with_value(getattr(section, name), rest, value)})
+    kind = _types(type(section))[name]
+    if kind in (int, float) and isinstance(value, int | float):
+        value = kind(value)
+    return replace(section, **{name: value})
+
+
+def field_type(path: str) -> Any:
+    """The type of the config field at this path; None: there is no field that one value could fill."""
+    section: Any = TrialConfig
+    for name in path.split("."):
+        if not dataclasses.is_dataclass(section) or name not in _types(section):
+            return None
+        section = _types(section)[name]
+    return None if dataclasses.is_dataclass(section) else section
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTrial:
+    """A trial as its files describe it, ended or not."""
+
+    number: int
+    run: int
+    epochs: int = 0
+    """Its milestone in the run; 0: not known."""
+    batch_size: int = 0
+    """0: not known."""
+    params: Mapping[str, ParameterValue] | None = None
+    """None: no file says which point it is."""
+    config_id: str = ""
+    """Digest of its config; empty: not known."""
+    run_key: str | None = None
+    """`contract.run_key` of its config."""
+    training_seed: int | None = None
+    code: str | None = None
+    """Hash of the package that its jobs run."""
+    result: Result | None = None
+    cancelled: bool = False
+    unreadable: str | None = None
+    """Which file of it cannot be read, and why."""
+
+    @property
+    def point(self) -> dict[str, ParameterValue] | None:
+        """The parameters with the seed of the training; None: not known."""
+        return None if self.params is None else {**self.params, "seed": self.training_seed}
+
+
+def longest_of_runs(trials: Iterable[StoredTrial]) -> dict[int, StoredTrial]:
+    """The trial with the most epochs of each run; the first of equal ones. Only it has the run's curve."""
+    found: dict[int, StoredTrial] = {}
+    for trial in trials:
+        other = found.get(trial.run)
+        if other is None or trial.epochs > other.epochs:
+            found[trial.run] = trial
+    return found

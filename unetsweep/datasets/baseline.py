@@ -1,4 +1,4 @@
-"""The bar that a network must clear: one threshold of the green channel for all pixels."""
+"""The simplest method, which a network must beat: a global threshold of the green channel."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 from unetsweep.datasets.reading import Images
 
 FIELD_LEVEL = 16
-"""A pixel whose brightest channel is below lies outside the round field: the camera's black border."""
+"""A pixel is outside the round field if its brightest channel is below: the camera's border is black but noisy."""
 
 
 def green_threshold(train: Images, test: Images) -> tuple[int, float, float]:
-    """(threshold, IoU on train, IoU on test): vessel is green below the threshold, within the field.
+    """Return (threshold, IoU on train, IoU on test); pixels of the field with less green are vessel.
 
-    Vessels are the darkest in green. The threshold is the one with the best data-set IoU on `train`.
-    The black border is given away: with it counted as dark, the bar would be lower still.
+    Vessels are darkest in the green channel. The threshold is the one with the best IoU of the whole set on `train`.
+    The black border counts as background, which favours the baseline.
     """
     vessel, other = _histograms(train)
     hits, alarms = np.cumsum(vessel[0]), np.cumsum(other)
@@ -26,7 +26,7 @@ def green_threshold(train: Images, test: Images) -> tuple[int, float, float]:
 
 
 def _histograms(images: Images) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts by green level: of vessels (row 0 within the field, row 1 outside), and of the rest in the field."""
+    """Count pixels by green level: vessels (row 0 in the field, row 1 outside), and background in the field."""
     vessel, other = np.zeros((2, 256), np.int64), np.zeros(256, np.int64)
     for image, mask in zip(images.images, images.masks, strict=True):
         green = image[:, :, 1 if image.shape[2] == 3 else 0]

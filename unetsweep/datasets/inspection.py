@@ -1,16 +1,18 @@
-"""All that can be said of a set of images before anybody trains on it.
+"""The inspection of a dataset by `data check`: every file is read, and the duplicates are searched.
 
-Rule 1: whatever cannot be read or paired is told, and the rest is looked at all the same.
+Rule 1: a file that cannot be read or paired becomes a finding, and the inspection continues without it.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from unetsweep.datasets.duplicates import Duplicates, Match, find_duplicates
+from unetsweep.datasets.duplicates import Duplicates, find_duplicates
+from unetsweep.datasets.duplicates_cache import Match
 from unetsweep.datasets.layout import Pair, pairs_and_problems
 from unetsweep.datasets.leaks import expected_leak
 from unetsweep.datasets.patients import left_right
@@ -18,98 +20,109 @@ from unetsweep.datasets.reading import binary, read_image, read_levels, size_of
 from unetsweep.errors import DataError
 
 VAL = 0.25
-"""Share of the training images that a random split is thought to draw."""
+"""Share of the training images that the random split of the leak estimate draws: the default of `data.split.val`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """A file that cannot be used."""
+class Finding:
+    """One thing about a dataset that its user should know."""
 
+    level: Literal["error", "warning", "note"]
+    """error: fix it before you use a score; warning: check it; note: for information"""
     kind: str
-    """layout, unreadable or size"""
     where: str
+    """An image or mask, `train/image/01.png`, a part, or empty for the whole dataset."""
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Mask:
-    """What the grey levels of one mask are; shares are of all its pixels, 0 to 1."""
+class MaskLevels:
+    """The grey levels of a mask, as shares (0 to 1) of all its pixels."""
 
     between: float
-    """Strictly between its lowest and its highest level: grey edges."""
+    """Strictly between the lowest and the highest level: grey edges."""
     half: float
-    """Vessel, when cut at half of the mask's range."""
+    """Vessel at the threshold `half`."""
     above_zero: float
-    """Vessel, when cut at `> 0`."""
+    """Vessel at the threshold `> 0`."""
     chosen: float
-    """Vessel, at the threshold that was asked for."""
+    """Vessel at the threshold of this inspection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A set of images, looked at. Images are named `part/name`, as in `duplicates`."""
+    """A dataset, its files and its duplicates. Images are named `part/name`."""
 
     root: Path
     mask_threshold: str | float
     pairs: Mapping[str, Pair]
-    """What pairs and can be read."""
-    troubles: tuple[Trouble, ...]
+    """Pairs whose image can be read."""
+    unusable: tuple[Finding, ...]
+    """Files that cannot be read or paired."""
     sizes: Mapping[str, Mapping[str, int]]
-    """For each part, how many images have each size, `999x960`."""
-    masks: Mapping[str, Mask]
+    """For each part, the number of images of each size, `999x960`."""
+    masks: Mapping[str, MaskLevels]
     duplicates: Duplicates
     patients: tuple[tuple[str, ...], ...]
-    """Images whose names differ in a mark of left and right only: two eyes of one person."""
+    """Images whose names differ only in a mark of left or right: both eyes of a patient."""
 
-    def files(self, names: Sequence[str]) -> list[str]:
-        """Their file names, without folder."""
-        return [self.pairs[name].image.name for name in names]
-
-    def of(self, part: str) -> list[str]:
-        """The images of one part."""
+    def images(self, part: str) -> list[str]:
+        """Return the images of one part."""
         return [name for name in self.pairs if name.startswith(f"{part}/")]
 
+    def files(self, names: Sequence[str]) -> list[str]:
+        """Return the file names of images, without folder."""
+        return [self.pairs[name].image.name for name in names]
+
     def groups(self, part: str) -> list[tuple[str, ...]]:
-        """The part's images, in groups that show one eye."""
-        cut = (tuple(name for name in group if name.startswith(f"{part}/")) for group in self.duplicates.groups)
-        return sorted(group for group in cut if group)
+        """Return the images of one part in groups that show the same eye."""
+        in_part = (tuple(name for name in group if name.startswith(f"{part}/")) for group in self.duplicates.groups)
+        return sorted(group for group in in_part if group)
 
     def random_split_leak(self) -> float:
-        """Expected share of validation images with a copy in training, were single images drawn at random."""
+        """Return the expected share of validation images with a duplicate in training under a random split."""
         return expected_leak([len(group) for group in self.groups("train")], VAL)
 
-    def test_copies(self) -> list[Match]:
-        """Each test image that shows an eye of a training image: `a` is the training image."""
-        found: list[Match] = []
+    def test_duplicates(self) -> Iterator[Match]:
+        """Yield a match for each test image that shows the eye of a training image, which is `a`."""
         for group in self.duplicates.groups:
-            train = [name for name in group if name.startswith("train/")]
-            found += [self._link(train, name) for name in group if train and name.startswith("test/")]
-        return found
+            training = [name for name in group if name.startswith("train/")]
+            for name in group:
+                if training and name.startswith("test/"):
+                    yield self._closest(training, name)
 
-    def link(self, a: str, b: str) -> Match | None:
-        """The match of two images of one group, where it was looked at."""
+    def match(self, a: str, b: str) -> Match | None:
+        """Return the match of two images; None if only other images connect them."""
         return next((match for match in self.duplicates.matches if {match.a, match.b} == {a, b}), None)
 
-    def _link(self, train: Sequence[str], test: str) -> Match:
-        direct = [(name, match) for name in train if (match := self.link(name, test))]
+    def transform(self, first: str, name: str) -> str:
+        """Describe what was done to the first image of a group to make another one, or which image connects them."""
+        direct = self.match(first, name)
+        if direct is not None:
+            return direct.transform
+        other = next((m.a if m.b == name else m.b for m in self.duplicates.matches if name in (m.a, m.b)), None)
+        return f"like {other}" if other else ""
+
+    def _closest(self, training: Sequence[str], test: str) -> Match:
+        direct = [(name, match) for name in training if (match := self.match(name, test))]
         if direct:
             name, best = max(direct, key=lambda each: each[1].correlation)
-            return Match(name, test, best.correlation, best.how)
-        nearest = max((m for m in self.duplicates.matches if test in (m.a, m.b)), key=lambda m: m.correlation)
-        other = nearest.a if nearest.b == test else nearest.b
-        return Match(train[0], test, nearest.correlation, f"both are like {other}")
+            return Match(name, test, best.correlation, best.transform)
+        best = max((m for m in self.duplicates.matches if test in (m.a, m.b)), key=lambda m: m.correlation)
+        other = best.a if best.b == test else best.b
+        return Match(training[0], test, best.correlation, f"both are like {other}")
 
 
 def inspect(root: Path, mask_threshold: str | float = "half", use_cache: bool = True) -> Inspection:
-    """Look at everything; raises nothing for what is wrong with the files."""
+    """Inspect all files of a dataset; problems of the files are in the result, not raised."""
     parts, problems = pairs_and_problems(root)
-    troubles = [Trouble("layout", p.field, p.message) for p in problems]
+    unusable = [Finding("error", "layout", p.field, p.message) for p in problems]
     sizes: dict[str, Counter[str]] = {part: Counter() for part in parts}
     readable: dict[str, list[Pair]] = {part: [] for part in parts}
-    masks: dict[str, Mask] = {}
+    masks: dict[str, MaskLevels] = {}
     for part, pairs in parts.items():
         for pair in pairs:
-            size, mask = _looked_at(part, pair, mask_threshold, troubles)
+            size, mask = _inspect_pair(part, pair, mask_threshold, unusable)
             if size:
                 sizes[part][size] += 1
                 readable[part].append(pair)
@@ -119,44 +132,43 @@ def inspect(root: Path, mask_threshold: str | float = "half", use_cache: bool = 
         root=root,
         mask_threshold=mask_threshold,
         pairs={f"{part}/{pair.name}": pair for part, some in readable.items() for pair in some},
-        troubles=tuple(troubles),
-        sizes={part: dict(counted) for part, counted in sizes.items()},
+        unusable=tuple(unusable),
+        sizes={part: dict(counts) for part, counts in sizes.items()},
         masks=masks,
         duplicates=find_duplicates(readable, use_cache=use_cache),
         patients=_patients(readable),
     )
 
 
-def _looked_at(
-    part: str, pair: Pair, mask_threshold: str | float, troubles: list[Trouble]
-) -> tuple[str | None, Mask | None]:
-    """The image's size and what the mask is; None for what cannot be read."""
-    size = mask_size = mask = None
+def _inspect_pair(
+    part: str, pair: Pair, mask_threshold: str | float, unusable: list[Finding]
+) -> tuple[str | None, MaskLevels | None]:
+    """Return the image's size and the mask's levels; None for a file that cannot be read."""
+    size = mask = None
+    image_at, mask_at = f"{part}/image/{pair.image.name}", f"{part}/mask/{pair.mask.name}"
     try:
         size = size_of(read_image(pair.image))
     except DataError as error:
-        troubles += [Trouble("unreadable", f"{part}/image/{pair.image.name}", p.message) for p in error.problems]
+        unusable += [Finding("error", "unreadable", image_at, p.message) for p in error.problems]
     try:
         levels = read_levels(pair.mask)
     except DataError as error:
-        troubles += [Trouble("unreadable", f"{part}/mask/{pair.mask.name}", p.message) for p in error.problems]
+        unusable += [Finding("error", "unreadable", mask_at, p.message) for p in error.problems]
     else:
-        mask_size = size_of(levels)
-        low, high = levels.min(), levels.max()
-        mask = Mask(
-            between=float(np.mean((levels > low) & (levels < high))),
+        mask = MaskLevels(
+            between=float(np.mean((levels > levels.min()) & (levels < levels.max()))),
             half=float(binary(levels, None, "half").mean()),
             above_zero=float(np.mean(levels > 0)),
             chosen=float(binary(levels, None, mask_threshold).mean()),
         )
-    if size and mask_size and size != mask_size:
-        message = f"is {mask_size}, its image {pair.image.name} is {size}; both must be of one size"
-        troubles.append(Trouble("size", f"{part}/mask/{pair.mask.name}", message))
+        if size and size != size_of(levels):
+            message = f"is {size_of(levels)}, its image {pair.image.name} is {size}; both must have the same size"
+            unusable.append(Finding("error", "size", mask_at, message))
     return size, mask
 
 
 def _patients(parts: Mapping[str, Sequence[Pair]]) -> tuple[tuple[str, ...], ...]:
-    """By name within all parts, since a person may have one eye in each."""
+    """Group images of all parts by patient, since a patient may have one eye in each part."""
     patient_of = left_right([pair.name for pairs in parts.values() for pair in pairs])
     patients: dict[str, list[str]] = {}
     for part, pairs in parts.items():

@@ -1,8 +1,8 @@
-"""What lies where: pairs of image and mask in train/ and test/, by name.
+"""The folder layout of a dataset: pairs of image and mask in train/ and test/, matched by name.
 
-Rule 1: files are listed by extension; anything else in a folder is not ours and is left alone.
-Rule 2: every problem of a set is told at once.
-Rule 3: names are text in UTF-8, since splits, results and reports name the images.
+Rule 1: files are listed by extension; other files in a folder are ignored.
+Rule 2: all problems of a dataset are reported at once.
+Rule 3: names must be UTF-8 text, since splits, results and reports contain them.
 """
 
 import re
@@ -25,7 +25,7 @@ expected is
   └── test/
       ├── image/
       └── mask/
-(ROOT/Data/train and so on is accepted too.) A set of 100 images: https://www.kaggle.com/datasets/{KAGGLE}
+(ROOT/Data/train and so on is accepted too.) A dataset of 100 images: https://www.kaggle.com/datasets/{KAGGLE}
   kaggle datasets download -d {KAGGLE} --unzip -p data/retina     then use data/retina as root
   unetsweep data sample DIR                                       draws synthetic images instead"""
 
@@ -35,7 +35,7 @@ _WORD_AT_END = re.compile(r"[_\-. ][A-Za-z]+$")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One photograph and its vessels; `name` is the image's stem."""
+    """A photograph and the mask of its vessels; `name` is the image's stem."""
 
     name: str
     image: Path
@@ -43,9 +43,9 @@ class Pair:
 
 
 def find_pairs(root: Path) -> dict[str, tuple[Pair, ...]]:
-    """The pairs of `train` and `test`, sorted by name.
+    """Return the pairs of `train` and `test`, sorted by name.
 
-    Raises DataError with every folder, image and mask that is missing, double or alone.
+    Raises DataError with every folder, image and mask that is missing, duplicated or without a partner.
     """
     pairs, problems = pairs_and_problems(root)
     if problems:
@@ -54,7 +54,7 @@ def find_pairs(root: Path) -> dict[str, tuple[Pair, ...]]:
 
 
 def pairs_and_problems(root: Path) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
-    """What pairs, and every folder, image and mask that does not."""
+    """Return the pairs of each part, and a problem for every folder, image and mask that has none."""
     home = home_of(root)
     missing = [f"{part}/{kind}" for part in PARTS for kind in ("image", "mask") if not (home / part / kind).is_dir()]
     if not root.is_dir() or len(missing) == 2 * len(PARTS):
@@ -70,18 +70,18 @@ def pairs_and_problems(root: Path) -> tuple[dict[str, tuple[Pair, ...]], list[Pr
 
 
 def pairs_named(root: Path, names: Mapping[str, Collection[str]]) -> dict[str, dict[str, tuple[Pair, ...]]]:
-    """By part and name, every pair that the files of these names can make; whatever else is there is let be.
+    """Return, by part and name, every possible pair of the files with these names; ignore all other files.
 
-    Raises DataError where there is no set at all.
+    Raises DataError if `root` holds no dataset.
     """
     home = home_of(root)
     if not any((home / part).is_dir() for part in PARTS):
-        find_pairs(root)  # says so
-    return {part: _possible(home / part, wanted) for part, wanted in names.items()}
+        find_pairs(root)  # raises the error that says so
+    return {part: _candidates(home / part, wanted) for part, wanted in names.items()}
 
 
 def home_of(root: Path) -> Path:
-    """The folder that holds train/ and test/: `root`, or its only `Data/`, as the 100-image set unpacks."""
+    """Return the folder that holds train/ and test/: `root`, or its `Data/`, which the 100-image set unpacks to."""
     if not any((root / part).is_dir() for part in PARTS):
         for parent in ("Data", "data"):
             if any((root / parent / part).is_dir() for part in PARTS):
@@ -89,67 +89,68 @@ def home_of(root: Path) -> Path:
     return root
 
 
-def shown(name: object) -> str:
-    r"""A name or path as text that can be printed, whatever its bytes are.
+def printable(name: object) -> str:
+    r"""Return a name or path as UTF-8 text; bytes of another encoding become escapes.
 
-    >>> shown("01.png"), shown("\udce9.png")
+    >>> printable("01.png"), printable("\udce9.png")
     ('01.png', '\\udce9.png')
     """
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 
 def listed(folder: Path) -> tuple[Path, ...]:
-    """The image files in a folder, sorted by name; hidden files (`._01.png`) are none."""
+    """Return the image files of a folder, sorted by name, without hidden files (`._01.png`)."""
     files = (f for f in folder.iterdir() if f.suffix.lower() in EXTENSIONS and not f.name.startswith("."))
     return tuple(sorted(f for f in files if f.is_file()))
 
 
 def _pairs_in(home: Path, part: str, problems: list[Problem]) -> tuple[Pair, ...]:
-    """The pairs of one part; what does not pair is added to `problems`."""
-    images, masks = (_with_text(listed(home / part / kind), part, problems) for kind in ("image", "mask"))
+    """Return the pairs of one part; add every file without a partner to `problems`."""
+    images, masks = (_with_utf8_names(listed(home / part / kind), part, problems) for kind in ("image", "mask"))
     kinds = ", ".join(sorted(e[1:] for e in EXTENSIONS))
     for kind, files in (("image", images), ("mask", masks)):
         if not files:
-            problems.append(Problem(f"holds no image file; read are {kinds}", f"{part}/{kind}"))
+            problems.append(Problem(f"holds no image file; these are read: {kinds}", f"{part}/{kind}"))
     if not images or not masks:
         return ()
     by_stem = _by_stem(images, part, problems)
-    of = _masks_of(tuple(by_stem), masks)
-    for mask in of.pop(None, []):
-        problems.append(
-            Problem(f"no image of this name; add {part}/image/{mask.stem}.png or take it away", _at(part, mask))
-        )
+    masks_of = _masks_by_stem(tuple(by_stem), masks)
+    for mask in masks_of.pop(None, []):
+        text = f"no image of this name; add {part}/image/{mask.stem}.png or remove the mask"
+        problems.append(Problem(text, _location(part, mask)))
     for stem, image in by_stem.items():
-        found = of.get(stem, [])
+        found = masks_of.get(stem, [])
         if not found:
-            wanted = f"{stem}.png or {stem}_SUFFIX.png"
-            problems.append(Problem(f"no mask; add {part}/mask/{wanted} or take the image away", _at(part, image)))
+            text = f"no mask; add {part}/mask/{stem}.png or {stem}_SUFFIX.png, or remove the image"
+            problems.append(Problem(text, _location(part, image)))
         elif len(found) > 1:
-            names = ", ".join(m.name for m in found)
-            text = f"{len(found)} masks ({names}); leave one of them in {part}/mask"
-            problems.append(Problem(text, _at(part, image)))
-    return tuple(Pair(s, i, of[s][0]) for s, i in sorted(by_stem.items()) if of.get(s))
+            text = f"{len(found)} masks ({', '.join(m.name for m in found)}); keep only one of them in {part}/mask"
+            problems.append(Problem(text, _location(part, image)))
+    return tuple(Pair(s, i, masks_of[s][0]) for s, i in sorted(by_stem.items()) if masks_of.get(s))
 
 
-def _possible(folder: Path, names: Collection[str]) -> dict[str, tuple[Pair, ...]]:
-    there = [listed(folder / kind) if (folder / kind).is_dir() else () for kind in ("image", "mask")]
-    images: dict[str, list[Path]] = {}
-    for image in there[0]:
+def _candidates(folder: Path, names: Collection[str]) -> dict[str, tuple[Pair, ...]]:
+    images, masks = (listed(folder / kind) if (folder / kind).is_dir() else () for kind in ("image", "mask"))
+    images_of: dict[str, list[Path]] = {}
+    for image in images:
         if image.stem in names:
-            images.setdefault(image.stem, []).append(image)
-    of = _masks_of(tuple(images), there[1])
-    return {n: tuple(Pair(n, image, mask) for image in some for mask in of.get(n, ())) for n, some in images.items()}
+            images_of.setdefault(image.stem, []).append(image)
+    masks_of = _masks_by_stem(tuple(images_of), masks)
+    return {
+        name: tuple(Pair(name, image, mask) for image in found for mask in masks_of.get(name, ()))
+        for name, found in images_of.items()
+    }
 
 
-def _with_text(files: Sequence[Path], part: str, problems: list[Problem]) -> tuple[Path, ...]:
-    """Those whose names are text in UTF-8; the others are told."""
-    bad = [file for file in files if shown(file.name) != file.name]
-    problems += [Problem("its name is no text in UTF-8; rename it", _at(part, file)) for file in bad]
+def _with_utf8_names(files: Sequence[Path], part: str, problems: list[Problem]) -> tuple[Path, ...]:
+    """Return the files with UTF-8 names; add the others to `problems`."""
+    bad = [file for file in files if printable(file.name) != file.name]
+    problems += [Problem("its name is not UTF-8 text; rename it", _location(part, file)) for file in bad]
     return tuple(file for file in files if file not in bad)
 
 
-def _at(part: str, file: Path) -> str:
-    return f"{part}/{file.parent.name}/{shown(file.name)}"
+def _location(part: str, file: Path) -> str:
+    return f"{part}/{file.parent.name}/{printable(file.name)}"
 
 
 def _by_stem(images: Sequence[Path], part: str, problems: list[Problem]) -> dict[str, Path]:
@@ -157,14 +158,14 @@ def _by_stem(images: Sequence[Path], part: str, problems: list[Problem]) -> dict
     for image in images:
         if image.stem in found:
             other = found[image.stem].name
-            problems.append(Problem(f"has the name of {other}; leave one of the two", _at(part, image)))
+            problems.append(Problem(f"has the same name as {other}; keep only one of them", _location(part, image)))
         else:
             found[image.stem] = image
     return found
 
 
-def _masks_of(stems: Sequence[str], masks: Sequence[Path]) -> dict[str | None, list[Path]]:
-    """Each stem's masks; under None those of no image."""
+def _masks_by_stem(stems: Sequence[str], masks: Sequence[Path]) -> dict[str | None, list[Path]]:
+    """Return the masks of each image stem; masks of no image are under None."""
     short = _shortened(stems)
     found: dict[str | None, list[Path]] = {}
     for mask in masks:
@@ -173,17 +174,17 @@ def _masks_of(stems: Sequence[str], masks: Sequence[Path]) -> dict[str | None, l
 
 
 def _shortened(stems: Sequence[str]) -> dict[str, str]:
-    """Stems without a word at their end (`21_training` is `21`), where that is still one image's."""
-    cut: dict[str, list[str]] = {}
+    """Map stems without their last word (`21` for `21_training`) to the stems, if that is unambiguous."""
+    stems_of: dict[str, list[str]] = {}
     for stem in stems:
         base = _WORD_AT_END.sub("", stem)
         if base and base != stem:
-            cut.setdefault(base, []).append(stem)
-    return {base: of[0] for base, of in cut.items() if len(of) == 1 and base not in stems}
+            stems_of.setdefault(base, []).append(stem)
+    return {base: some[0] for base, some in stems_of.items() if len(some) == 1 and base not in stems}
 
 
 def owner(mask: str, stems: Sequence[str], shortened: Mapping[str, str] | None = None) -> str | None:
-    """The image whose mask has this stem: the same, else the longest that the mask's begins with.
+    """Return the stem of the image that a mask belongs to: the same stem, else the longest one that it starts with.
 
     >>> owner("Image_12R_1stHO", ["Image_12L", "Image_12R"]), owner("im0235.ah", ["im0235"])
     ('Image_12R', 'im0235')
@@ -192,9 +193,9 @@ def owner(mask: str, stems: Sequence[str], shortened: Mapping[str, str] | None =
     """
     if mask in stems:
         return mask
-    begins = [stem for stem in stems if mask.startswith(stem) and mask[len(stem)] in _SEPARATORS]
-    if begins:
-        return max(begins, key=len)
+    prefixes = [stem for stem in stems if mask.startswith(stem) and mask[len(stem)] in _SEPARATORS]
+    if prefixes:
+        return max(prefixes, key=len)
     short = _shortened(stems) if shortened is None else shortened
     fits = [base for base in short if mask == base or (mask.startswith(base) and mask[len(base)] in _SEPARATORS)]
     return short[max(fits, key=len)] if fits else None

@@ -1,4 +1,4 @@
-"""What a split lets through: images that are scored although training has seen a copy of them."""
+"""Leaks of a split: scored images that have a duplicate among the images of the training."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,73 +9,65 @@ from unetsweep.datasets.duplicates import Duplicates
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Images that a copy of their eye gives away; names are those of the pairs, without the part."""
+    """Scored images with a duplicate in training; names are those of the pairs, without the part."""
 
     val: tuple[tuple[str, str], ...]
-    """(validation image, a training image of the same eye), one for each validation image that leaks."""
-    val_of: int
+    """(validation image, a training image of the same eye) for each validation image that leaks."""
+    val_images: int
     """Number of validation images."""
     test: tuple[tuple[str, str], ...]
-    """(test image, a training or validation image of the same eye), one for each test image that leaks."""
-    test_of: int
+    """(test image, a training or validation image of the same eye) for each test image that leaks."""
+    test_images: int
     """Number of test images."""
 
     def __bool__(self) -> bool:
         return bool(self.val or self.test)
 
-    def parts(self) -> dict[str, str]:
-        """What leaks, by part (`val`, `test`), one line each; empty where nothing does.
+    def messages(self) -> dict[str, str]:
+        """Return one line for each part that leaks (`val`, `test`).
 
-        >>> Leak((("07", "13"),), 20, (), 20).parts()
-        {'val': '1 of 20 validation images has a copy in training (as 07 of 13)'}
+        >>> Leak((("07", "13"),), 20, (), 20).messages()
+        {'val': '1 of 20 validation images has a duplicate in training (as 07 of 13)'}
         """
-        said = {
-            "val": _said(self.val, self.val_of, "validation", "in training") if self.val else "",
-            "test": _said(self.test, self.test_of, "test", "in training or validation") if self.test else "",
-        }
-        return {part: text for part, text in said.items() if text}
-
-    def text(self) -> str:
-        """One line.
-
-        >>> Leak((("07", "13"),), 20, (), 20).text()
-        '1 of 20 validation images has a copy in training (as 07 of 13); no copy of the 20 test images'
-        """
-        val = _said(self.val, self.val_of, "validation", "in training")
-        return f"{val}; {_said(self.test, self.test_of, 'test', 'in training or validation')}"
+        messages: dict[str, str] = {}
+        if self.val:
+            messages["val"] = _describe(self.val, self.val_images, "validation", "in training")
+        if self.test:
+            messages["test"] = _describe(self.test, self.test_images, "test", "in training or validation")
+        return messages
 
 
-def leak_of(duplicates: Duplicates, training: Sequence[str], validation: Sequence[str], test: Sequence[str]) -> Leak:
-    """What leaks when `training` and `validation` are drawn from the part `train`, and `test` is the part `test`."""
+def find_leak(duplicates: Duplicates, training: Sequence[str], validation: Sequence[str], test: Sequence[str]) -> Leak:
+    """Return what leaks if `training` and `validation` are names of the part `train`, and `test` of the part `test`."""
     group_of = {name: group for group in duplicates.groups for name in group}
-    seen, known = _with_part("train", training), _with_part("train", [*training, *validation])
+    trained, known = _with_part("train", training), _with_part("train", [*training, *validation])
     return Leak(
-        val=_leaking(_with_part("train", validation), seen, group_of),
-        val_of=len(validation),
+        val=_leaking(_with_part("train", validation), trained, group_of),
+        val_images=len(validation),
         test=_leaking(_with_part("test", test), known, group_of),
-        test_of=len(test),
+        test_images=len(test),
     )
 
 
-def expected_leak(groups: Sequence[int], val: float) -> float:
-    """Expected share (0 to 1) of validation images with a copy in training, when single images are drawn at random.
+def expected_leak(group_sizes: Sequence[int], val: float) -> float:
+    """Return the expected share of validation images with a duplicate in training under a random split.
 
-    `groups` are the numbers of images of each eye; `val` is the share that validates, at least one image
-    and at most all but one.
+    `group_sizes` are the numbers of images of each eye. The share `val` of the images validates: at least one image,
+    at most all but one.
 
     >>> round(expected_leak([4] * 20, 0.25), 5), expected_leak([1, 1, 1], 0.3)
     (0.98775, 0.0)
     """
-    images = sum(groups)
+    images = sum(group_sizes)
     if images < 2:
         return 0.0
     drawn = min(max(round(val * images), 1), images - 1)
-    return sum(size / images * (1 - _all_drawn(size - 1, drawn - 1, images - 1)) for size in groups)
+    return sum(size / images * (1 - _all_drawn(size - 1, drawn - 1, images - 1)) for size in group_sizes)
 
 
-def _all_drawn(siblings: int, drawn: int, of: int) -> float:
-    """The chance that all siblings of a validation image are drawn into validation too."""
-    return math.comb(drawn, siblings) / math.comb(of, siblings)
+def _all_drawn(siblings: int, drawn: int, images: int) -> float:
+    """Return the probability that all siblings of a validation image are drawn into validation too."""
+    return math.comb(drawn, siblings) / math.comb(images, siblings)
 
 
 def _with_part(part: str, names: Iterable[str]) -> dict[str, None]:
@@ -83,18 +75,16 @@ def _with_part(part: str, names: Iterable[str]) -> dict[str, None]:
 
 
 def _leaking(
-    scored: Collection[str], seen: Collection[str], group_of: Mapping[str, Sequence[str]]
+    scored: Collection[str], trained: Collection[str], group_of: Mapping[str, Sequence[str]]
 ) -> tuple[tuple[str, str], ...]:
-    found: list[tuple[str, str]] = []
+    leaking: list[tuple[str, str]] = []
     for name in scored:
-        sibling = next((other for other in group_of.get(name, ()) if other in seen), None)
+        sibling = next((other for other in group_of.get(name, ()) if other in trained), None)
         if sibling is not None:
-            found.append((name.partition("/")[2], sibling.partition("/")[2]))
-    return tuple(found)
+            leaking.append((name.partition("/")[2], sibling.partition("/")[2]))
+    return tuple(leaking)
 
 
-def _said(found: Sequence[tuple[str, str]], of: int, part: str, where: str) -> str:
-    if not found:
-        return f"no copy of the {of} {part} images" if of else f"no {part} images"
-    has = "has a copy" if len(found) == 1 else "have a copy"
-    return f"{len(found)} of {of} {part} images {has} {where} (as {found[0][0]} of {found[0][1]})"
+def _describe(leaking: Sequence[tuple[str, str]], images: int, part: str, where: str) -> str:
+    has = "has a duplicate" if len(leaking) == 1 else "have a duplicate"
+    return f"{len(leaking)} of {images} {part} images {has} {where} (as {leaking[0][0]} of {leaking[0][1]})"

@@ -1,8 +1,8 @@
-"""The split by name with a digest of each pair of files: what a sweep pins, and a training holds on to.
+"""The manifest of a dataset: the split by name, with a digest of each pair of files.
 
-Rule 1: where a manifest is, it is the split; nothing is divided anew.
-Rule 2: a pair that is missing or has changed is refused by name; a file that the manifest does not name is let be.
-        Of several masks of an image, the one that was pinned is taken.
+Rule 1: a manifest is the split; `data.split` is ignored then.
+Rule 2: a pair that is missing or has changed is an error that names it; files outside the manifest are ignored.
+        If an image has several masks, the pinned one is used.
 """
 
 import hashlib
@@ -12,20 +12,17 @@ from typing import Any
 
 from unetsweep.contract import DataConfig
 from unetsweep.datasets.layout import Pair, find_pairs, pairs_named
-from unetsweep.datasets.splits import split
+from unetsweep.datasets.splits import some_of, split
 from unetsweep.errors import DataError, Problem
 
-SHOWN = 8
-"""Files that are named before `and … more`."""
-
-_ANEW = ", or start a sweep of another name (by hand: another --out) to split anew"
+_NEW_SPLIT = ", or start a sweep of another name (by hand: another --out) for a new split"
 
 Manifest = Mapping[str, Mapping[str, str]]
 """`train`, `val` and `test`: the digest of each pair by its name."""
 
 
 def divide(data: DataConfig) -> dict[str, tuple[Pair, ...]]:
-    """`train`, `val` and `test` as the manifest says, or divided anew where there is none. Raises DataError."""
+    """Return the pairs of `train`, `val` and `test`: those of the manifest, else of a new split. Raises DataError."""
     root = Path(data.root)
     if data.manifest is not None:
         return pinned(data.manifest, root)
@@ -35,15 +32,15 @@ def divide(data: DataConfig) -> dict[str, tuple[Pair, ...]]:
 
 
 def pin(train: Sequence[Pair], val: Sequence[Pair], test: Sequence[Pair]) -> dict[str, dict[str, str]]:
-    """The manifest of a split. DataError where a file cannot be read."""
+    """Return the manifest of a split. Raises DataError for a file that cannot be read."""
     parts = {"train": train, "val": val, "test": test}
     return {part: {pair.name: digest(pair) for pair in pairs} for part, pairs in parts.items()}
 
 
 def pinned(manifest: Mapping[str, Any], root: Path) -> dict[str, tuple[Pair, ...]]:
-    """The pairs that the manifest names, as `train`, `val` and `test`.
+    """Return the pairs that the manifest names, as `train`, `val` and `test`.
 
-    DataError names each that is missing or has changed.
+    Raises DataError with the names of those that are missing or have changed.
     """
     problems: list[Problem] = []
     pairs = pairs_named(root, {"train": [*manifest["train"], *manifest["val"]], "test": manifest["test"]})
@@ -57,7 +54,7 @@ def pinned(manifest: Mapping[str, Any], root: Path) -> dict[str, tuple[Pair, ...
 
 
 def digest(pair: Pair) -> str:
-    """32 hexadecimal digits over the bytes of image and mask."""
+    """Return 32 hexadecimal digits of a hash over the bytes of image and mask."""
     total = hashlib.sha256()
     for file in (pair.image, pair.mask):
         try:
@@ -72,16 +69,11 @@ def _matching(
 ) -> tuple[Pair, ...]:
     missing = [name for name in wanted if not pairs.get(name)]
     same = {name: next((p for p in pairs.get(name, ()) if digest(p) == wanted[name]), None) for name in wanted}
-    other = [name for name, pair in same.items() if pair is None and name not in missing]
+    changed = [name for name, pair in same.items() if pair is None and name not in missing]
     if missing:
-        text = f"missing: {_some(missing)}; the split names them, so put image and mask back{_ANEW}"
+        text = f"missing: {some_of(missing)}; the split names them, so restore image and mask{_NEW_SPLIT}"
         problems.append(Problem(text, part))
-    if other:
-        text = f"changed since the split was pinned: {_some(other)}; put them back{_ANEW}"
+    if changed:
+        text = f"changed since the split was pinned: {some_of(changed)}; restore them{_NEW_SPLIT}"
         problems.append(Problem(text, part))
     return tuple(pair for _, pair in sorted(same.items()) if pair is not None)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

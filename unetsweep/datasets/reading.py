@@ -1,9 +1,9 @@
-"""Files become pixels: images as uint8, masks as 0 and 1 by a stated threshold.
+"""Read image files: images as uint8, masks as 0 and 1 by a threshold.
 
-Rule 1: a mask is never cut at `> 0`. `half` is above half of its own range, so that {0, 1}, {0, 255},
-        1-bit and grey-edged masks all mean the same; a number is a grey level of 0 to 255.
-Rule 2: resizing moves image and mask alike, the mask as grey levels, which are cut afterwards.
-Rule 3: a mask of one value only has no range: it is all vessel from the middle grey level up, else empty.
+Rule 1: a mask is never thresholded at `> 0` by default. `half` means above half of the mask's own range, so {0, 1},
+        {0, 255}, 1-bit and grey-edged masks all mean the same; a number is a grey level from 0 to 255.
+Rule 2: image and mask are resized alike, the mask as grey levels, which are thresholded afterwards.
+Rule 3: a mask of a single value has no range: it is all vessel from the middle grey level up, else empty.
 """
 
 import hashlib
@@ -22,20 +22,20 @@ from unetsweep.errors import DataError, Problem
 Pixels = NDArray[np.uint8]
 Grey = NDArray[np.float32]
 
-_REWRITE = "write it again as PNG, or take image and mask away"
+_ADVICE = "write it again as PNG, or remove image and mask"
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Decoded pairs, in one order."""
+    """Decoded pairs of one part."""
 
     names: tuple[str, ...]
     images: tuple[Pixels, ...]
     """Height x width x channels, 0 to 255, in RGB order."""
     masks: tuple[Pixels, ...]
-    """Height x width, 1 where there is a vessel, else 0."""
+    """Height x width, 1 for vessel, else 0."""
     also: tuple[tuple[Pixels, ...], ...] = ()
-    """The same masks cut at other grey levels: one tuple a level. Only scored, never trained on."""
+    """The same masks at other thresholds: one tuple a threshold. Only scored, never trained on."""
 
 
 def read_pairs(
@@ -45,7 +45,7 @@ def read_pairs(
     channels: int = 3,
     also: Sequence[float] = (),
 ) -> Images:
-    """All pairs decoded, masks also at the grey levels `also`; raises DataError with every file that cannot be used."""
+    """Read all pairs, the masks also at the thresholds `also`; raises DataError with every file that is unusable."""
     images: list[Pixels] = []
     masks: list[list[Pixels]] = [[] for _ in (mask_threshold, *also)]
     problems: list[Problem] = []
@@ -67,13 +67,13 @@ def read_pairs(
 def read_pair(
     pair: Pair, image_size: int | None, mask_threshold: str | float, channels: int = 3
 ) -> tuple[Pixels, Pixels]:
-    """One image and its mask, of one size; raises DataError with what is wrong with either."""
+    """Read an image and its mask; raises DataError if a file is unusable or their sizes differ."""
     image, mask = _decoded_pair(pair, channels)
     return _image(image, image_size), binary(mask, image_size, mask_threshold)
 
 
 def _decoded_pair(pair: Pair, channels: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Image and mask as OpenCV has them, of one size; raises DataError with what is wrong with either."""
+    """Decode an image and its mask; raises DataError if a file is unusable or their sizes differ."""
     problems: list[Problem] = []
     raw: list[NDArray[Any]] = []
     for file, flags in ((pair.image, _image_flags(channels)), (pair.mask, _MASK_FLAGS)):
@@ -82,7 +82,7 @@ def _decoded_pair(pair: Pair, channels: int) -> tuple[NDArray[Any], NDArray[Any]
         except DataError as error:
             problems += [Problem(p.message, file.name) for p in error.problems]
     if len(raw) == 2 and raw[0].shape[:2] != raw[1].shape[:2]:
-        text = f"is {size_of(raw[1])}, its image {pair.image.name} is {size_of(raw[0])}; both must be of one size"
+        text = f"is {size_of(raw[1])}, its image {pair.image.name} is {size_of(raw[0])}; both must have the same size"
         problems.append(Problem(text, pair.mask.name))
     if problems:
         raise DataError(str(pair.image.parent.parent), problems)
@@ -90,22 +90,22 @@ def _decoded_pair(pair: Pair, channels: int) -> tuple[NDArray[Any], NDArray[Any]
 
 
 def read_image(path: Path, image_size: int | None = None, channels: int = 3) -> Pixels:
-    """One image, height x width x channels (3: RGB, 1: grey), resized to a square where a size is given."""
+    """Read an image, height x width x channels (3: RGB, 1: grey), resized to a square if a size is given."""
     return _image(_decoded(path, _image_flags(channels)), image_size)
 
 
 def read_mask(path: Path, image_size: int | None = None, mask_threshold: str | float = "half") -> Pixels:
-    """One mask, height x width, 1 where there is a vessel, else 0."""
+    """Read a mask, height x width, 1 for vessel, else 0."""
     return binary(_decoded(path, _MASK_FLAGS), image_size, mask_threshold)
 
 
 def read_levels(path: Path) -> NDArray[Any]:
-    """A mask's grey levels as the file has them, height x width, 8 or 16 bits."""
+    """Read a mask's grey levels as they are in the file, height x width, 8 or 16 bits."""
     return _decoded(path, _MASK_FLAGS)
 
 
 def binary(grey: NDArray[Any], image_size: int | None, mask_threshold: str | float) -> Pixels:
-    """A mask's grey levels as 0 and 1: spread to 0 to 255, resized, cut.
+    """Return a mask's grey levels as 0 and 1: scaled to 0 to 255, resized, thresholded.
 
     >>> binary(np.array([[0, 1], [1, 1]], np.uint8), None, "half").tolist()
     [[0, 1], [1, 1]]
@@ -120,9 +120,9 @@ def binary(grey: NDArray[Any], image_size: int | None, mask_threshold: str | flo
 
 
 def manifest(train: Images, val: Images, test: Images) -> dict[str, Any]:
-    """What was trained on and scored: the names in each part, and a sha256 over all names, shapes and pixels.
+    """Return the names in each part, and a sha256 over all names, shapes and pixels.
 
-    Masks that are only scored besides (`Images.also`) are not in it: they make no other training.
+    Masks at other thresholds (`Images.also`) are left out: they do not change the training.
     """
     digest = hashlib.sha256()
     parts = {"train": train, "val": val, "test": test}
@@ -135,11 +135,11 @@ def manifest(train: Images, val: Images, test: Images) -> dict[str, Any]:
 
 
 def size_of(pixels: NDArray[Any]) -> str:
-    """Width x height, as people say it: `999x960`."""
+    """Return width and height as text, `999x960`."""
     return f"{pixels.shape[1]}x{pixels.shape[0]}"
 
 
-# 16-bit masks keep their levels: cut to 8 bits, {0, 1} would be {0, 0}.
+# 16-bit masks keep their levels: reduced to 8 bits, {0, 1} would become {0, 0}.
 _MASK_FLAGS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
 
 
@@ -148,10 +148,10 @@ def _image_flags(channels: int) -> int:
 
 
 def _decoded(path: Path, flags: int) -> NDArray[Any]:
-    """The file's pixels as OpenCV has them; raises DataError where there are none.
+    """Decode a file with OpenCV; raises DataError if it is not an image of 8 or 16 bits.
 
-    From memory, since OpenCV's own reading fails for paths beyond ASCII on some systems and takes
-    the part that is there of a file cut short.
+    It is decoded from memory: OpenCV's own file reading fails for non-ASCII paths on some systems and accepts
+    truncated files.
     """
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
@@ -160,7 +160,7 @@ def _decoded(path: Path, flags: int) -> NDArray[Any]:
     pixels = None
     if content.size:
         level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its words are in our error
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our error says it
         try:
             pixels = cv2.imdecode(content, flags)
         except cv2.error:
@@ -168,10 +168,10 @@ def _decoded(path: Path, flags: int) -> NDArray[Any]:
         finally:
             cv2.utils.logging.setLogLevel(level)
     if pixels is None:
-        found = f"{content.size:,} bytes that are no complete {path.suffix[1:].upper()} image"
-        raise DataError(str(path), [f"found {found if content.size else 'an empty file'}; {_REWRITE}"])
+        found = f"{content.size:,} bytes that are not a complete {path.suffix[1:].upper()} image"
+        raise DataError(str(path), [f"found {found if content.size else 'an empty file'}; {_ADVICE}"])
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise DataError(str(path), [f"found {pixels.dtype} pixels; 8 or 16 bits a channel are expected; {_REWRITE}"])
+        raise DataError(str(path), [f"found {pixels.dtype} pixels; 8 or 16 bits a channel are expected; {_ADVICE}"])
     return pixels
 
 
@@ -183,7 +183,7 @@ def _image(raw: NDArray[Any], image_size: int | None) -> Pixels:
 
 
 def _resized(pixels: NDArray[Any], size: int | None) -> NDArray[Any]:
-    """As a square: area means when it shrinks, bilinear when it grows; untouched at its own size."""
+    """Resize to a square: area means to shrink, bilinear to enlarge, unchanged at its own size."""
     height, width = pixels.shape[:2]
     if size is None or (height, width) == (size, size):
         return pixels

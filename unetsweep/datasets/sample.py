@@ -1,7 +1,7 @@
-"""A set of synthetic fundus photographs in the structure of the 100-image set.
+"""A dataset of synthetic fundus photographs with the structure of the 100-image set.
 
-Each training eye is there four times (as drawn, both flips, a free rotation with mirrored border),
-each test eye once; masks are grey at their edges. Use `groups.csv`: it says which images show one eye.
+Each training eye has four images (as drawn, both flips, a rotation with mirrored border), each test eye one. Masks have
+grey edges. `groups.csv` lists the images of each eye.
 """
 
 import csv
@@ -23,9 +23,8 @@ from unetsweep.errors import DataError, UsageError
 
 Pixels = NDArray[np.uint8]
 
-_FINER = 2.2
-"""The canvas is this much larger than the pictures, as DRIVE's 565 pixels against the set's 512; so
-masks get their grey edges."""
+_CANVAS = 2.2
+"""The canvas is this much larger than the images: shrinking it gives the masks grey edges, as in the 100-image set."""
 _VARIANTS = 4
 _TITLE = "# Synthetic fundus photographs"
 _ABOUT = (
@@ -40,10 +39,10 @@ size {size}, eyes {eyes}, test eyes {test_eyes}, seed {seed}
 
 
 def draw_sample(root: Path, size: int = 256, eyes: int = 20, test_eyes: int = 20, seed: int = 0) -> bool:
-    """Draw the set into `root`; False where it is there already, and nothing was done.
+    """Draw the dataset into `root`; return False if it exists already.
 
-    All is drawn beside `root` and renamed at the end, so a set is there whole or not at all.
-    Raises UsageError for sizes that make no set, DataError where something else is at `root`.
+    It is drawn in a temporary folder and renamed at the end, so `root` is complete or absent.
+    Raises UsageError for numbers that are too small, DataError if something else is at `root`.
     """
     if size < 32 or eyes < 2 or test_eyes < 1:
         found = f"found size {size}, {eyes} eyes, {test_eyes} test eyes"
@@ -58,7 +57,7 @@ def draw_sample(root: Path, size: int = 256, eyes: int = 20, test_eyes: int = 20
         _draw(drawn, size, eyes, test_eyes, seed)
         (drawn / "README.md").write_text(about, encoding="utf-8")
         drawn.chmod(0o755)
-        os.rename(drawn, root)  # takes the place of an empty folder too
+        os.rename(drawn, root)  # also replaces an empty folder
     finally:
         shutil.rmtree(drawn, ignore_errors=True)
     return True
@@ -69,18 +68,18 @@ def _is_empty(root: Path) -> bool:
 
 
 def _refuse_unless_complete(root: Path, about: str, wanted: tuple[int, int]) -> None:
-    advice = "draw into another folder, or take this one away first"
+    advice = "draw into another folder, or remove this one first"
     readme = root / "README.md"
     found = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
     if not found.startswith(_TITLE):
-        raise DataError(str(root), [f"is there and is no sample of ours; {advice}"])
+        raise DataError(str(root), [f"exists and is not a sample dataset; {advice}"])
     if found != about:
         drawn = found.splitlines()[-1]
         raise DataError(str(root), [f"found a sample {drawn!r}, not {about.splitlines()[-1]!r}; {advice}"])
     parts = find_pairs(root)
-    left = len(parts["train"]), len(parts["test"])
-    if left != wanted or not (root / "groups.csv").is_file():
-        text = f"found {left[0]} train and {left[1]} test images of {wanted[0]} and {wanted[1]}, or no groups.csv"
+    counts = len(parts["train"]), len(parts["test"])
+    if counts != wanted or not (root / "groups.csv").is_file():
+        text = f"found {counts[0]} train and {counts[1]} test images of {wanted[0]} and {wanted[1]}, or no groups.csv"
         raise DataError(str(root), [f"{text}; {advice}"])
 
 
@@ -91,13 +90,13 @@ def _draw(root: Path, size: int, eyes: int, test_eyes: int, seed: int) -> None:
     digits = max(2, len(str(max(_VARIANTS * eyes, test_eyes))))
     rows: list[tuple[str, str]] = []
     for eye in range(eyes):
-        # The part is in the seed, so that more training eyes leave the test eyes as they are.
+        # The seed contains the part, so more training eyes do not change the test eyes.
         rng = np.random.default_rng([seed, 0, eye])
         image, mask = _photograph(rng, size)
-        for number, (seen, truth) in enumerate(variants(image, mask, rng)):
+        for number, variant in enumerate(variants(image, mask, rng)):
             name = f"{_VARIANTS * eye + number + 1:0{digits}d}.png"
             rows.append((name, f"eye-{eye + 1:02d}"))
-            _write(root / "train", name, seen, truth, size)
+            _write(root / "train", name, *variant, size)
     for eye in range(test_eyes):
         image, mask = _photograph(np.random.default_rng([seed, 1, eye]), size)
         _write(root / "test", f"{eye + 1:0{digits}d}.png", image, mask, size)
@@ -106,11 +105,11 @@ def _draw(root: Path, size: int, eyes: int, test_eyes: int, seed: int) -> None:
 
 
 def _photograph(rng: Generator, size: int) -> tuple[Pixels, Pixels]:
-    return photograph(grow(rng), round(size * _FINER), rng)
+    return photograph(grow(rng), round(size * _CANVAS), rng)
 
 
 def variants(image: Pixels, mask: Pixels, rng: Generator) -> Iterator[tuple[Pixels, Pixels]]:
-    """(image, mask) four times, as the 100-image set was made: original, both flips, a rotation within 45 degrees."""
+    """Yield (image, mask) four times, as in the 100-image set: original, both flips, a rotation within 45 degrees."""
     flips: tuple[Callable[[Pixels], Pixels], ...] = (lambda p: p, lambda p: p[:, ::-1], lambda p: p[::-1])
     for flip in flips:
         yield flip(image), flip(mask)
@@ -120,9 +119,9 @@ def variants(image: Pixels, mask: Pixels, rng: Generator) -> Iterator[tuple[Pixe
 
 def _rotated(pixels: Pixels, angle: float, method: int) -> Pixels:
     height, width = pixels.shape[:2]
-    turn = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), angle, 1.0)
-    turned = cv2.warpAffine(pixels, turn, (width, height), flags=method, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(turned, np.uint8)
+    rotation = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), angle, 1.0)
+    rotated = cv2.warpAffine(pixels, rotation, (width, height), flags=method, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(rotated, np.uint8)
 
 
 def _write(part: Path, name: str, image: Pixels, mask: Pixels, size: int) -> None:

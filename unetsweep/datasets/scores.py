@@ -1,17 +1,17 @@
-"""The scores of a segmentation, from counted pixels of the vessel class.
+"""Segmentation scores, from pixel counts of the vessel class.
 
-Rule 1: standard library only, so that the room that trains and the one that reports mean the same by a word.
-Rule 2: every score is a number from 0 to 1. Where nothing is there to be found and nothing was found, all are 1;
-        where only the denominator of one is 0, that one is 0.
+Rule 1: standard library only, so that training and report share one definition of each score.
+Rule 2: every score is a number from 0 to 1. Without vessels in mask and prediction all scores are 1; otherwise a score
+        with denominator 0 is 0.
 
-A data set's score is that of its summed counts; `over_images` says how the images differ.
+The score of a dataset is that of its summed counts; `over_images` describes how the images differ.
 """
 
 import statistics
 from collections.abc import Mapping, Sequence
 
 DATA_SET = ("dice", "precision", "sensitivity")
-"""Of the summed counts, beside the IoU."""
+"""Scores of the summed counts, besides the IoU."""
 OVER_IMAGES = ("image_iou_mean", "image_iou_sd")
 
 Counts = tuple[float, float, float]
@@ -39,17 +39,17 @@ def dice(tp: float, fp: float, fn: float) -> float:
 
 
 def precision(tp: float, fp: float, fn: float) -> float:
-    """Share of the predicted vessel that is vessel: TP / (TP + FP).
+    """Share of the predicted vessel pixels that are vessel: TP / (TP + FP).
 
     >>> precision(3, 1, 9), precision(0, 0, 3), precision(0, 0, 0)
     (0.75, 0.0, 1.0)
     """
-    said = tp + fp
-    return tp / said if said else float(not fn)
+    predicted = tp + fp
+    return tp / predicted if predicted else float(not fn)
 
 
 def sensitivity(tp: float, fp: float, fn: float) -> float:
-    """Share of the vessel that was found, recall: TP / (TP + FN).
+    """Share of the vessel pixels that were predicted, the recall: TP / (TP + FN).
 
     >>> sensitivity(3, 9, 1), sensitivity(0, 3, 0), sensitivity(0, 0, 0)
     (0.75, 0.0, 1.0)
@@ -59,15 +59,15 @@ def sensitivity(tp: float, fp: float, fn: float) -> float:
 
 
 def over_set(counts: Sequence[Counts]) -> dict[str, float]:
-    """`DATA_SET` from the counts of each image."""
+    """Return the scores `DATA_SET`, from the counts of each image."""
     total = summed(counts)
     return {"dice": dice(*total), "precision": precision(*total), "sensitivity": sensitivity(*total)}
 
 
 def over_images(counts: Sequence[Counts]) -> dict[str, float]:
-    """`OVER_IMAGES`: mean and sample standard deviation (N - 1) of the images' IoU.
+    """Return `OVER_IMAGES`: mean and sample standard deviation (N - 1) of the images' IoU.
 
-    One image has no standard deviation: the key is left out.
+    The standard deviation of one image is left out.
 
     >>> over_images([(1, 1, 0), (0, 0, 0)]) == {"image_iou_mean": 0.75, "image_iou_sd": 0.125**0.5}
     True
@@ -82,13 +82,13 @@ def over_images(counts: Sequence[Counts]) -> dict[str, float]:
 
 
 def summed(counts: Sequence[Counts]) -> Counts:
-    """The counts of all images together."""
+    """Return the sums of the counts of all images."""
     tp, fp, fn = (sum(column) for column in zip(*counts, strict=True))
     return tp, fp, fn
 
 
 def level_key(level: float) -> str:
-    """A mask threshold as a key of `Result.also_scored` and in names of columns.
+    """Return a mask threshold as text, for keys of `Result.also_scored` and column names.
 
     >>> level_key(0), level_key(0.0), level_key(127.5)
     ('0', '0', '127.5')
@@ -99,9 +99,9 @@ def level_key(level: float) -> str:
 def under_other_masks(
     levels: Sequence[float], val: Sequence[Sequence[Counts]], test: Sequence[Sequence[Counts]]
 ) -> Mapping[str, Mapping[str, float]]:
-    """`Result.also_scored`: IoU and Dice of each part under each level; `val`, `test`: the images' counts by level.
+    """Return `Result.also_scored`: IoU and Dice of each part at each mask threshold.
 
-    A part that was not scored is empty, and its keys are left out.
+    `val` and `test` are the images' counts by level; a part that was not scored is empty and has no keys.
 
     >>> under_other_masks([0.0], [[(1, 1, 0)]], [])
     {'0': {'val_iou': 0.5, 'val_dice': 0.6666666666666666}}

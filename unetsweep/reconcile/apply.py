@@ -1,8 +1,8 @@
-"""Doing what was decided: exhaustive, dull, the intent before the deed."""
+"""Apply the actions of a plan. Each intent is written before it is acted on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import assert_never
 
 from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core import checkpoint_gc, run_sharing
@@ -20,125 +20,146 @@ from unetsweep.core.actions import (
     SubmitReconciler,
     Terminate,
 )
+from unetsweep.core.space import Point
 from unetsweep.core.spec import trials_wanted
-from unetsweep.core.trials import trial_config
+from unetsweep.core.trials import StoredTrial, trial_config
 from unetsweep.errors import LimitError, RefusedError
-from unetsweep.reconcile.context import World
-from unetsweep.reconcile.pruning import pruned
+from unetsweep.reconcile.context import SweepContext
+from unetsweep.reconcile.pruning import pruned_result
 
 
-def apply(actions: Sequence[Action], world: World, done: list[Action], told: Callable[[Action], None]) -> bool:
-    """Do all of it, in order; whether another look may find more to do."""
+def apply(
+    actions: Sequence[Action], context: SweepContext, done: list[Action], notify: Callable[[Action], None]
+) -> bool:
+    """Apply the actions in order and append the applied ones to `done`. Return whether there may be more to do now."""
     more = False
     if any(isinstance(action, FinishTrial) for action in actions):
-        world.study.fall_behind()
+        context.study.fall_behind()
     for action in actions:
-        if isinstance(action, Cancel) and action.reconciler is not None and world.study.is_behind():
-            update_study(world)  # while there is still somebody who would reconcile next
-        moved, more_of_it = _do(action, world)
-        more |= more_of_it
-        if moved:
+        if isinstance(action, Cancel) and action.reconciler is not None and context.study.is_behind():
+            update_study(context)  # now, while there is still a reconciler job that would do it if this process died
+        was_applied, more_follows = _apply_one(action, context)
+        more |= more_follows
+        if was_applied:
             done.append(action)
-            world.directory.note(action=type(action).__name__, **_words(action))
-            told(action)
-    if world.study.is_due():  # by what was done now, or by a reconciliation that died
-        update_study(world)
+            context.directory.note(action=type(action).__name__, **_ledger_fields(action))
+            notify(action)
+    if context.study.is_due():
+        update_study(context)
     return more
 
 
-def update_study(world: World) -> None:
-    """The study is an index: that it cannot be written now stops no sweep, and the next reconciliation tries again."""
+def update_study(context: SweepContext) -> None:
+    """Bring Optuna's journal up to date. It is only an index, so an error stops no sweep: the next one tries again."""
     try:
-        world.study.update(world.spec, _known(world.directory.trials()))
+        context.study.update(context.spec, _with_params(context.directory.trials()), context.directory.progress)
     except Exception as error:
-        world.directory.note(action="study", trouble=f"{type(error).__name__}: {error}")
+        context.directory.note(action="study", trouble=f"{type(error).__name__}: {error}")
 
 
-def _do(action: Action, world: World) -> tuple[bool, bool]:
-    """Whether anything was done, and whether it may open the way for more."""
+def _apply_one(action: Action, context: SweepContext) -> tuple[bool, bool]:
+    """Apply one action. Return whether anything was done, and whether more may have become possible."""
     match action:
         case Propose(count=count):
-            proposed = _propose(count, world)
+            proposed = _propose(count, context)
             return proposed, proposed
         case Submit():
-            whole = _submit(action, world)
-            return True, whole
-        case RecordJob(run=run, attempt=attempt, job_id=job_id):
-            world.directory.record_job(run, attempt, job_id)
-        case MarkLost(run=run, attempt=attempt, reason=reason, cause=cause, node=node, epoch=epoch):
-            world.directory.mark_lost(run, attempt, reason, cause=cause.name, node=node, epoch=epoch)
-        case FinishTrial():
-            _tell(action, world)
-        case Prune():
-            world.directory.stop_run(action)
+            return True, _submit(action, context)
+        case SubmitReconciler():
+            return _submit_reconciler(action, context), False
+        case CollectCheckpoints():
+            return _collect_checkpoints(action, context), False
         case Cancel():
-            _cancel(action, world)
+            _cancel(action, context)
             return True, False
         case Terminate(run=run, attempt=attempt, job_id=job_id, cause=cause, reason=reason):
-            world.directory.end_attempt(run, attempt, cause.name, reason)
-            world.scheduler.end(job_id)
+            context.directory.end_attempt(run, attempt, cause.name, reason)
+            context.scheduler.end(job_id)
             return True, False
-        case SubmitReconciler() | CollectCheckpoints():
-            return _keep(action, world) if isinstance(action, SubmitReconciler) else _clear(action, world), False
+        case RecordJob() | MarkLost() | FinishTrial() | Prune():
+            _record(action, context)
+            return True, True
         case _:
             assert_never(action)
-    return True, True
 
 
-def _propose(count: int, world: World) -> bool:
-    """Whether there are new trials. Another reconciliation may have added some since our look, and may now:
-    a number counts as ours only if it is still free after the trials that the study was told of."""
-    trials = world.directory.trials()
-    count = min(count, trials_wanted(world.spec) - len(trials))
-    points = world.study.propose(world.spec, _known(trials), count) if count > 0 else []
-    configs = [trial_config(world.spec, point) for point in points]
-    origin = {"sampler": world.spec.study.sampler, "seed": world.spec.study.seed}
-    first = max((trial["trial"] for trial in trials), default=-1) + 1
-    runs = _runs(world, trials, configs, first)
-    return bool(configs) and bool(world.directory.add_trials(configs, origin, first, runs))
+def _record(action: RecordJob | MarkLost | FinishTrial | Prune, context: SweepContext) -> None:
+    """Apply an action that only writes a file of the sweep."""
+    match action:
+        case RecordJob(run=run, attempt=attempt, job_id=job_id):
+            context.directory.record_job(run, attempt, job_id)
+        case MarkLost(run=run, attempt=attempt, reason=reason, cause=cause, node=node, epoch=epoch):
+            context.directory.mark_lost(run, attempt, reason, cause=cause.name, node=node, epoch=epoch)
+        case FinishTrial():
+            _finish_trial(action, context)
+        case Prune():
+            context.directory.stop_run(action)
+
+
+def _propose(count: int, context: SweepContext) -> bool:
+    """Add up to `count` trials and return whether there are any.
+
+    Another process may add trials at the same time. So the new ones are numbered after the trials that the study was
+    given, and a number that is taken meanwhile is not ours.
+    """
+    trials = context.directory.trials()
+    count = min(count, trials_wanted(context.spec) - len(trials))
+    points = _points(context, trials, count) if count > 0 else []
+    configs = [trial_config(context.spec, point) for point in points]
+    origin = {"sampler": context.spec.study.sampler, "study_seed": context.spec.study.seed}
+    first = max((trial.number for trial in trials), default=-1) + 1
+    runs, parameters = _runs(context, trials, configs, first), context.spec.space.paths
+    return bool(configs) and bool(context.directory.add_trials(configs, origin, first, runs, parameters))
+
+
+def _points(context: SweepContext, trials: Sequence[StoredTrial], count: int) -> Sequence[Point]:
+    return context.study.propose(context.spec, _with_params(trials), count, context.directory.progress)
 
 
 def _runs(
-    world: World, trials: Sequence[dict[str, Any]], configs: Sequence[TrialConfig], first: int
+    context: SweepContext, trials: Sequence[StoredTrial], configs: Sequence[TrialConfig], first: int
 ) -> Sequence[int] | None:
-    """The run of each new trial; None: each has its own."""
-    if run_sharing.why_not(world.spec) is not None:
+    """The run of each new trial; None: no runs are shared."""
+    if run_sharing.why_not(context.spec) is not None:
         return None
     keys = [(run_key(config), config.epochs) for config in configs]
-    there, kept = map(run_sharing.served, _known(list(trials))), not checkpoint_gc.is_enabled(world.spec)
-    return run_sharing.runs_of(keys, first, there, world.directory.code(), is_kept=kept)
+    known = map(run_sharing.served, _with_params(trials))
+    is_kept = not checkpoint_gc.is_enabled(context.spec)
+    return run_sharing.runs_of(keys, first, known, context.directory.code(), is_kept=is_kept)
 
 
-def _known(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those whose point is known: of the others every file is unreadable, and their numbers stay taken."""
-    return [trial for trial in trials if trial["params"] is not None]
+def _with_params(trials: Sequence[StoredTrial]) -> list[StoredTrial]:
+    """The trials whose point is known. Files of the others cannot be read; their numbers stay taken."""
+    return [trial for trial in trials if trial.params is not None]
 
 
-def _submit(action: Submit, world: World) -> bool:
-    """Send it; where the cluster takes fewer at once, half of it, and so on. Whether all went out."""
-    token, owned = world.directory.intend(action.elements, action.throttle, world.scheduler.kind)
+def _submit(action: Submit, context: SweepContext) -> bool:
+    """Submit the runs; if the scheduler refuses that many, half of them, and so on. Return whether all were taken."""
+    token, owned = context.directory.intend(action.elements, action.throttle, context.scheduler.kind)
     if not owned:
         return False
     try:
-        job_ids = world.scheduler.submit(world.submission(token, action))
+        job_ids = context.scheduler.submit(context.submission(token, action))
     except RefusedError as error:
         limit = isinstance(error, LimitError)
         for element in owned:
-            world.directory.mark_lost(element.run, element.attempt, f"refused: {error}", refused=True, limit=limit)
-        again = _smaller(action, owned, limit=limit)
+            context.directory.mark_lost(element.run, element.attempt, f"refused: {error}", refused=True, limit=limit)
+        again = _after_refusal(action, owned, limit=limit)
         if again is not None:
-            return _submit(again, world) and not limit
+            return _submit(again, context) and not limit
         if not limit:
             raise
         return False
     ids = dict(zip(action.elements, job_ids, strict=True))
-    world.directory.record_jobs(owned, [ids[element] for element in owned])
+    context.directory.record_jobs(owned, [ids[element] for element in owned])
     return True
 
 
-def _smaller(action: Submit, owned: Sequence[Element], *, limit: bool) -> Submit | None:
-    """What to try at once after a refusal: half of it where there is a limit; with every node where some
-    were kept away from; None: nothing."""
+def _after_refusal(action: Submit, owned: Sequence[Element], *, limit: bool) -> Submit | None:
+    """What to submit at once instead: half of the runs if there is a limit, else all of them without excluded nodes.
+
+    None: nothing.
+    """
     if limit and len(owned) > 1:
         owned = owned[: len(owned) // 2]
     elif limit or not action.exclude:
@@ -147,49 +168,52 @@ def _smaller(action: Submit, owned: Sequence[Element], *, limit: bool) -> Submit
     return replace(action, elements=elements, exclude=action.exclude if limit else ())
 
 
-def _cancel(action: Cancel, world: World) -> None:
+def _cancel(action: Cancel, context: SweepContext) -> None:
     if action.reconciler is not None:
-        world.reconcilers.mark_lost(action.reconciler, action.reason)
-    world.scheduler.cancel(action.job_ids)
+        context.reconcilers.mark_lost(action.reconciler, action.reason)
+    context.scheduler.cancel(action.job_ids)
 
 
-def _keep(action: SubmitReconciler, world: World) -> bool:
-    """Leave the reconciler job; a sweep without one goes on as long as a job of it lives."""
-    token = world.reconcilers.intend(action.number)
+def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> bool:
+    """Submit the reconciler job. If it is refused, the sweep still continues while a training job lives."""
+    token = context.reconcilers.intend(action.number)
     if token is None:
         return False
     try:
-        world.reconcilers.record(action.number, world.scheduler.submit_reconciler(world.reconciler(token, action)))
+        job_id = context.scheduler.submit_reconciler(context.reconciler(token, action))
+        context.reconcilers.record(action.number, job_id)
     except RefusedError as error:
-        world.reconcilers.mark_lost(action.number, str(error))
-        world.directory.note(action="SubmitReconciler", trouble=str(error))
+        context.reconcilers.mark_lost(action.number, str(error))
+        context.directory.note(action="SubmitReconciler", trouble=str(error))
         return False
     return True
 
 
-def _clear(action: CollectCheckpoints, world: World) -> bool:
-    return world.collectable is not None and sum(world.collectable.clear(run) for run in action.runs) > 0
+def _collect_checkpoints(action: CollectCheckpoints, context: SweepContext) -> bool:
+    collectable = context.collectable
+    return collectable is not None and sum(collectable.clear(run) for run in action.runs) > 0
 
 
-def _tell(action: FinishTrial, world: World) -> None:
-    """The result as its run published it, or the words of why there is none."""
-    published = world.directory.milestone(action.run, action.epochs) if action.state != "cancelled" else None
+def _finish_trial(action: FinishTrial, context: SweepContext) -> None:
+    """Write the trial's result: the one that its run has published, else one that says why there is none."""
+    published = context.directory.milestone(action.run, action.epochs) if action.state != "cancelled" else None
     result = (
         published
-        or pruned(action, world)
+        or pruned_result(action, context)
         or Result(
-            state=action.state,  # type: ignore[arg-type]  # the core's words are the contract's
+            state=action.state,  # type: ignore[arg-type]  # the states of the core are those of the contract
             job_id=action.job_id,
             epochs=action.epochs,
             message=action.reason,
         )
     )
-    if world.collectable is not None and result.state in checkpoint_gc.COLLECTABLE_STATES:
-        world.collectable.mark(action.run)
-    world.directory.end_trial(action.trial, replace(result, trial=action.trial))
+    if context.collectable is not None and result.state in checkpoint_gc.COLLECTABLE_STATES:
+        context.collectable.mark(action.run)
+    context.directory.end_trial(action.trial, replace(result, trial=action.trial))
 
 
-def _words(action: Action) -> dict[str, object]:
+def _ledger_fields(action: Action) -> dict[str, object]:
+    """What `ledger.jsonl` says of an action."""
     match action:
         case Submit(elements=elements, throttle=throttle, reason=reason):
             return {"runs": len(elements), "throttle": throttle, "reason": reason}

@@ -1,7 +1,7 @@
-"""How long is waited for what: by the executor, and by UNETSWEEP_CLOCKS where tests cannot wait.
+"""The waiting times of a reconciliation, by executor. UNETSWEEP_CLOCKS changes them for tests.
 
 UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,exit_timeout=20,reconciler=5,watch=0.2,settle=0.5"
-(seconds; exit_timeout and reconciler whole ones)
+(seconds; exit_timeout and reconciler are whole numbers)
 """
 
 import os
@@ -13,25 +13,9 @@ from unetsweep.reconcile.context import Clocks
 
 VARIABLE = "UNETSWEEP_CLOCKS"
 LOCAL = Clocks(unseen=timedelta(seconds=15), result=timedelta(0), watch=timedelta(seconds=2))
-"""A local supervisor has written its record long before, and nobody reads over a network."""
+"""`unseen`: a supervisor writes its record within a second or two. `result`: no network file system is in between."""
 SLURM = Clocks()
-"""`unseen` is more than the 60 s after which a silent sbatch is given up: its job may still appear."""
-
-
-def clocks(executor: str) -> Clocks:
-    """Those of this executor; UsageError where the variable cannot be read."""
-    found = LOCAL if executor == "local" else SLURM
-    for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
-        name, _, seconds = part.partition("=")
-        try:
-            found = replace(found, **_changed(name, seconds))  # type: ignore[arg-type]
-        except (KeyError, ValueError):
-            names = f"{', '.join(_KINDS)} = seconds"
-            raise UsageError(f"{VARIABLE}: found {part!r}; what it takes is {names}") from None
-    return found
-
-
-_KINDS = {
+_TYPES = {
     "unseen": float,
     "result": float,
     "hang": float,
@@ -42,8 +26,20 @@ _KINDS = {
 }
 
 
-def _changed(name: str, seconds: str) -> dict[str, int | timedelta]:
-    value = _KINDS[name](seconds)
+def clocks(executor: str) -> Clocks:
+    """The waiting times of an executor; UsageError if the environment variable cannot be read."""
+    found = LOCAL if executor == "local" else SLURM
+    for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
+        name, _, seconds = part.partition("=")
+        try:
+            found = replace(found, **_change(name, seconds))  # type: ignore[arg-type]
+        except (KeyError, ValueError):
+            raise UsageError(f"{VARIABLE}: found {part!r}; allowed: {', '.join(_TYPES)} = seconds") from None
+    return found
+
+
+def _change(name: str, seconds: str) -> dict[str, int | timedelta]:
+    value = _TYPES[name](seconds)
     if not 0 <= value < 1e9:
         raise ValueError(seconds)
     return {f"{name}_s": value} if isinstance(value, int) else {name: timedelta(seconds=value)}

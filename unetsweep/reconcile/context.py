@@ -1,6 +1,6 @@
-"""What a reconciliation needs, bundled: a sweep, its directory, its scheduler, its study, the time."""
+"""Everything that a reconciliation works on: a sweep, its directory, its scheduler, its study and the clock."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -8,34 +8,46 @@ from typing import Any, Protocol
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core.actions import Element, Prune, Submit, SubmitReconciler
 from unetsweep.core.capacity import Capacity
-from unetsweep.core.observation import Observation, Point, Stopped
+from unetsweep.core.observation import Observation, Stopped
+from unetsweep.core.observation import Point as Epoch
 from unetsweep.core.ports import Clock, ReconcilerRequest, Scheduler, Submission
 from unetsweep.core.pruning import History, Verdict
+from unetsweep.core.space import Point
 from unetsweep.core.spec import SweepSpec
+from unetsweep.core.trials import StoredTrial
+
+Curve = Callable[[int], Sequence[Epoch]]
+"""The finished epochs of a run, in order."""
 
 
 class Study(Protocol):
     """Proposes points, and keeps an index of the trials."""
 
-    def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]: ...
-    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
-        """Add and tell all that it does not know; then it is not behind any more."""
+    def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve) -> list[Point]:
+        """At most `count` points that no trial has."""
+        ...
+
+    def update(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
+        """Add and finish all trials that it does not know; then it is up to date."""
         ...
 
     def verdicts(
         self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
     ) -> Mapping[int, Verdict]:
-        """Which of the asked trials the pruner ends. `others` (what they are compared with) is read only
-        when there is something new."""
+        """Which of the asked trials the pruner ends. `others`, which they are compared with, is read only when there
+        is a new report."""
         ...
 
     def fall_behind(self) -> None:
-        """Trials are about to change: whoever reconciles next sees to the update, should this one die."""
+        """Note that trials are about to change: if this process dies, the next reconciliation updates the study."""
         ...
 
-    def is_behind(self) -> bool: ...
+    def is_behind(self) -> bool:
+        """Whether trials have changed since the last update."""
+        ...
+
     def is_due(self) -> bool:
-        """Whether it is behind, and by more than an update costs."""
+        """Whether it is behind long enough to be worth an update, which reads every trial."""
         ...
 
 
@@ -43,19 +55,21 @@ class Directory(Protocol):
     """The sweep's files."""
 
     def look(self) -> Observation: ...
-    def trials(self) -> list[dict[str, Any]]: ...
+    def trials(self) -> list[StoredTrial]: ...
     def code(self) -> str | None:
-        """Hash of the package that new jobs run; None: it is not pinned."""
+        """Hash of the copied package that new jobs run; None: they run the installed one."""
         ...
 
     def add_trials(
         self,
         configs: Sequence[TrialConfig],
-        origin: Mapping[str, Any],
+        origin: Mapping[str, Any] | None = None,
         first: int | None = None,
         runs: Sequence[int] | None = None,
+        parameters: Sequence[str] | None = None,
     ) -> list[int]:
-        """The numbers that are ours. `runs`: the run of each; None: each has its own."""
+        """The numbers of the trials that were added. `runs`: the run of each; None: each has its own. `parameters`: the
+        paths that the sweep varies."""
         ...
 
     def milestone(self, run: int, epochs: int) -> Result | None: ...
@@ -65,12 +79,23 @@ class Directory(Protocol):
     ) -> tuple[str, list[Element]]: ...
     def record_job(self, run: int, attempt: int, job_id: str) -> None: ...
     def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None: ...
-    def mark_lost(self, run: int, attempt: int, reason: str, **about: object) -> None: ...
+    def mark_lost(
+        self,
+        run: int,
+        attempt: int,
+        reason: str,
+        *,
+        cause: str | None = None,
+        node: str | None = None,
+        epoch: int = 0,
+        refused: bool = False,
+        limit: bool = False,
+    ) -> None: ...
     def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None: ...
     def log_tail(self, token: str, index: int, job_id: str) -> str: ...
     def has_log(self, token: str, job_id: str) -> bool: ...
     def looked(self) -> None: ...
-    def progress(self, run: int) -> Sequence[Point]: ...
+    def progress(self, run: int) -> Sequence[Epoch]: ...
     def stop_run(self, stop: Prune) -> None: ...
     def stopped(self, run: int) -> Stopped | None: ...
     def note(self, **content: object) -> None: ...
@@ -85,37 +110,39 @@ class ReconcilerJobs(Protocol):
 
 
 class CollectableRuns(Protocol):
-    """The runs whose last checkpoints may go."""
+    """The runs whose last checkpoints may be deleted."""
 
     def mark(self, run: int) -> None: ...
     def clear(self, run: int) -> bool:
-        """Whether anything went: nothing does while a trial of it is open, or where one failed or was cancelled."""
+        """Delete the checkpoints and return whether there were any. They stay while a trial of the run is open, or if
+        one failed or was cancelled."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """How long is waited for what."""
+    """How long a reconciliation waits for what."""
 
     unseen: timedelta = timedelta(seconds=90)
-    """… a submission that the queue does not list."""
+    """For the queue to list a new submission. An sbatch that says nothing is given up after 60 s; its job may still
+    appear."""
     result: timedelta = timedelta(seconds=60)
-    """… the files of a job that has ended."""
+    """For the files of an ended job: a network file system may show them late."""
     hang: timedelta = timedelta(minutes=10)
-    """… progress, at least."""
+    """For progress, at least; slow epochs make it longer."""
     exit_timeout_s: int = 300
-    """… the processes of a job whose last result is there: then it is ended."""
+    """For the processes of a job to end after its last result; then the job is ended."""
     reconciler_s: int = 60
-    """… before a reconciler job looks."""
+    """Before a reconciler job starts."""
     watch: timedelta = timedelta(seconds=15)
-    """… between two reconciliations of `--watch`; the jobs' own reconciliations do the work in between."""
+    """Between two reconciliations of `--watch`. The jobs reconcile as well, so this only refreshes the view."""
     settle: timedelta = timedelta(seconds=5)
-    """… between two looks for a job whose submitter died before it knew the id."""
+    """Between two queries for a job that a killed process may have submitted."""
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """Everything outside the core."""
+class SweepContext:
+    """One sweep, and everything outside the core that a reconciliation of it uses."""
 
     spec: SweepSpec
     directory: Directory
@@ -124,18 +151,20 @@ class World:
     clock: Clock
     reconcilers: ReconcilerJobs
     submission: Callable[[str, Submit], Submission]
-    """What to ask of the scheduler under a token."""
+    """Makes the request for training jobs, under a token."""
     reconciler: Callable[[str, SubmitReconciler], ReconcilerRequest]
+    """Makes the request for a reconciler job, under a token."""
     clocks: Clocks = Clocks()
     mine: str | None = None
-    """Token of the reconciler job that reconciles now."""
+    """Token of the reconciler job that runs this reconciliation; None: none does."""
     interactive: bool = False
-    """A person makes it."""
+    """A person started it."""
     collectable: CollectableRuns | None = None
     """None: all checkpoints are kept."""
 
     def capacity(self) -> Capacity:
-        """Without asking the scheduler: its limits matter only where there is something to submit."""
+        """What may run at once. The scheduler's own limits are left out: asking for them costs a query, and they
+        matter only if there is something to submit."""
         return Capacity(
             self.scheduler.queues,
             self.spec.run.parallel,

@@ -1,11 +1,10 @@
-"""Pruning, as part of a reconciliation: ask where there is news, write the decision down before anything else is done.
+"""Pruning as part of a reconciliation: ask the pruner about new reports, and record its decision before anything else.
 
-Rule 1: a study without a pruner costs nothing; a pruner that fails stops no sweep.
+Rule 1: a study without a pruner costs nothing, and a pruner that fails stops no sweep.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from unetsweep.contract import Result
 from unetsweep.core import pruning
@@ -13,55 +12,47 @@ from unetsweep.core.actions import FinishTrial
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.pruning import History
-from unetsweep.reconcile.context import World
+from unetsweep.core.trials import StoredTrial, longest_of_runs
+from unetsweep.reconcile.context import SweepContext
 
 ENDED = "ended"
-"""The state of a trial that is compared with, though it is neither asked nor complete."""
+"""State of a history that others are compared with although its trial is neither open nor complete."""
 
 
-def with_stops(plan: Plan, world: World, seen: Observation) -> Plan:
-    """The plan, begun by what is to be pruned now."""
-    asked = pruning.asked(world.spec, seen)
+def with_prunes(plan: Plan, context: SweepContext, observation: Observation) -> Plan:
+    """The plan, preceded by a `Prune` for every trial that the pruner ends now."""
+    asked = pruning.asked(context.spec, observation)
     if not asked:
         return plan
     try:
-        verdicts = world.study.verdicts(world.spec, asked, lambda: _others(world, asked))
+        verdicts = context.study.verdicts(context.spec, asked, lambda: _others(context, asked))
     except Exception as error:
-        world.directory.note(action="prune", trouble=f"{type(error).__name__}: {error}")
+        context.directory.note(action="prune", trouble=f"{type(error).__name__}: {error}")
         return plan
-    stops = pruning.stops(seen, verdicts)
-    return replace(plan, actions=(*stops, *plan.actions))
+    return replace(plan, actions=(*pruning.stops(observation, verdicts), *plan.actions))
 
 
-def _others(world: World, asked: Sequence[History]) -> list[History]:
-    """What every other run reported, ended or not: one history each, that of its longest trial that is complete."""
-    trials = [trial for trial in world.directory.trials() if "progress" in trial and trial["params"] is not None]
-    names = {history.trial for history in asked}
-    speaking = {_run(trial) for trial in trials if trial["trial"] in names}
-    others: dict[int, dict[str, Any]] = {}
-    for trial in sorted(trials, key=lambda trial: (_state(trial) == "complete", trial["params"]["epochs"])):
-        if _run(trial) not in speaking:
-            others[_run(trial)] = trial
+def _others(context: SweepContext, asked: Sequence[History]) -> list[History]:
+    """The histories of all other runs, open or ended. A run's history is that of its longest trial."""
+    asked_trials = {history.trial for history in asked}
+    longest = longest_of_runs(context.directory.trials()).values()
+    others = [trial for trial in longest if trial.params is not None and trial.number not in asked_trials]
     found = []
-    for trial in others.values():
-        told = pruning.reports(trial["progress"](), world.spec.study.metric)
-        if told:
-            found.append(History(trial["trial"], trial["params"]["epochs"], _state(trial), told))
+    for trial in sorted(others, key=lambda trial: (_state(trial) == "complete", trial.epochs, trial.number)):
+        reports = pruning.reports(context.directory.progress(trial.run), context.spec.study.metric)
+        if reports:
+            found.append(History(trial.number, trial.epochs, _state(trial), reports))
     return found
 
 
-def _run(trial: dict[str, Any]) -> int:
-    return int(trial["runs"][0]["run"])
+def _state(trial: StoredTrial) -> str:
+    return trial.result.state if trial.result is not None else ENDED
 
 
-def _state(trial: dict[str, Any]) -> str:
-    return str(trial["result"]["state"]) if trial["result"] is not None else ENDED
-
-
-def pruned(action: FinishTrial, world: World) -> Result | None:
-    """The result of a pruned trial whose job left none; None for any other."""
-    stopped = world.directory.stopped(action.run) if action.state == "pruned" else None
+def pruned_result(action: FinishTrial, context: SweepContext) -> Result | None:
+    """The result of a pruned trial whose job has published none; None for any other trial."""
+    stopped = context.directory.stopped(action.run) if action.state == "pruned" else None
     if stopped is None:
         return None
-    result = pruning.pruned_result(stopped, world.directory.progress(action.run))
+    result = pruning.pruned_result(stopped, context.directory.progress(action.run))
     return replace(result, job_id=action.job_id, epochs=action.epochs)

@@ -1,1 +1,1 @@
-"""What a sweep has come to: rows, and the texts that show them. Pure over records; reads and writes no file."""
+"""The texts of a report. Pure functions of the records in `analysis.rows`: they read and write no file."""

@@ -1,4 +1,4 @@
-"""Every column that a report can show, and how a value of it reads."""
+"""Every column that a report can show, and how its values are written."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,28 +16,29 @@ Value = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column."""
+    """One column of a report."""
 
     name: str
-    """What a user types, and the key in CSV and JSON."""
+    """What a user types after --columns, and the key in CSV and JSON."""
     heading: str
-    """What stands above it in a table for people."""
+    """Its heading in a table for people."""
     value: Callable[[TrialRecord], Value]
-    """None: not there (yet)."""
+    """Its value for a trial; None: there is none (yet)."""
     text: Callable[[Any], str] = str
-    """A value that is there, for people."""
+    """Writes a value for people."""
     is_identity: bool = False
-    """Says which row it is, so it is not emphasised in the best one."""
+    """It identifies the row, so it is not emphasised in the best row."""
     is_text: bool = False
-    """Words: aligned to the left, and escaped."""
+    """Its values are texts: aligned to the left, and escaped."""
 
-    def shown(self, trial: TrialRecord, missing: str) -> str:
+    def format(self, trial: TrialRecord, missing: str) -> str:
+        """The value of a trial for people, or `missing`."""
         value = self.value(trial)
         return missing if value is None else self.text(value)
 
 
 def metric_text(value: float) -> str:
-    """At most four decimals; zeros at the end are dropped.
+    """A metric with at most four decimals, without trailing zeros.
 
     >>> metric_text(0.70096), metric_text(0.125), metric_text(1.0), metric_text(-0.00001)
     ('0.701', '0.125', '1.0', '0.0')
@@ -46,7 +47,7 @@ def metric_text(value: float) -> str:
 
 
 def rate_text(value: float) -> str:
-    """A learning rate as the docs' table writes it, with at most four digits that count.
+    """A learning rate as the docs' table writes it, with at most four significant digits.
 
     >>> rate_text(1e-4), rate_text(5e-05), rate_text(0.0015), rate_text(0.00031622776601683794)
     ('1e-04', '5e-05', '1.5e-03', '3.162e-04')
@@ -56,7 +57,7 @@ def rate_text(value: float) -> str:
 
 
 def plain_text(value: float) -> str:
-    """A number in full, without an exponent: it can be typed in again.
+    """A number in full, without an exponent, so that it can be typed in again.
 
     >>> plain_text(1e-4), plain_text(0.5)
     ('0.0001', '0.5')
@@ -65,7 +66,7 @@ def plain_text(value: float) -> str:
 
 
 def number_text(number: int) -> str:
-    """A trial's number as its folder is called.
+    """A trial's number as in the name of its folder.
 
     >>> number_text(7)
     '0007'
@@ -74,7 +75,7 @@ def number_text(number: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """Words on one line: line ends, tabs and control characters become single spaces.
+    """The text on one line: line ends, tabs and control characters become single spaces.
 
     >>> one_line("CUDA error:\\n\\tout of\\x1b[0m memory ")
     'CUDA error: out of [0m memory'
@@ -101,23 +102,23 @@ def _of_result(name: str) -> Callable[[TrialRecord], Value]:
 
 
 def _number(value: Any) -> Value:
-    """A program of the user's may have written anything."""
+    """`value` if it is a number: a trainer command may have written anything."""
     return value if type(value) in (float, int) else None
 
 
 def _scores(part: str) -> tuple[Column, ...]:
-    """The columns of `Result.val_scores` or `test_scores`."""
-    of_part = attrgetter(f"{part}_scores")
+    """The columns of `Result.val_scores` or `Result.test_scores`."""
+    scores = attrgetter(f"{part}_scores")
 
     def of(name: str) -> Callable[[TrialRecord], Value]:
-        return lambda trial: None if trial.result is None else _number(of_part(trial.result).get(name))
+        return lambda trial: None if trial.result is None else _number(scores(trial.result).get(name))
 
     names = [(f"{part}_{name.removeprefix('image_')}", name) for name in (*DATA_SET, *OVER_IMAGES)]
     return tuple(Column(column, column.replace("iou", "IoU"), of(name), metric_text) for column, name in names)
 
 
-def _under_other_masks(part: str, key: str) -> Column:
-    """A part's IoU with masks that are cut at another level, so that its heading always says it."""
+def _iou_at_level(part: str, key: str) -> Column:
+    """A part's IoU with masks cut at another grey level; its heading names the level."""
 
     def value(trial: TrialRecord) -> Value:
         scores = None if trial.result is None else trial.result.also_scored.get(key)
@@ -134,13 +135,13 @@ def _gap(trial: TrialRecord) -> Value:
 
 
 def reason(trial: TrialRecord) -> str | None:
-    """Why it failed or waits, on one line; None: nobody said."""
-    words = trial.reason or (trial.result.message if trial.result else None) or ""
-    return one_line(words) or None
+    """Why a trial failed or waits, on one line; None: no reason is known."""
+    text = trial.reason or (trial.result.message if trial.result else None) or ""
+    return one_line(text) or None
 
 
 def checkpoint(trial: TrialRecord) -> str | None:
-    """Absolute path of the best checkpoint; None: there is none (yet)."""
+    """Absolute path of a trial's best checkpoint; None: there is none (yet)."""
     if trial.result is None or not trial.result.checkpoint:
         return None
     return f"{trial.run_dir}/{trial.result.checkpoint}" if trial.run_dir else trial.result.checkpoint
@@ -174,7 +175,7 @@ _ALL = (
 )
 
 COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
-"""By name, in the order in which CSV and JSON write them."""
+"""The columns of every sweep by name, in the order in which CSV and JSON write them."""
 
 
 def _of_cost(name: str) -> Callable[[TrialRecord], Value]:
@@ -196,23 +197,23 @@ COSTS: dict[str, Column] = {
         ("job_memory_mb", "memory_mb", _whole),
     )
 }
-"""What trials cost, by name: read only where it is asked for, since it is in many files, and in SLURM's accounting."""
+"""The columns of what trials cost. Costs are read only on request: from many files, and from SLURM's accounting."""
 
 
 def also_columns(data: DataConfig) -> dict[str, Column]:
-    """The columns of a sweep with `data.also_score_at`: two a level, by name."""
+    """The columns of a sweep with `data.also_score_at`: two for each level, by name."""
     keys = [level_key(level) for level in data.also_score_at]
-    found = [_under_other_masks(part, key) for key in keys for part in ("val", "test")]
+    found = [_iou_at_level(part, key) for key in keys for part in ("val", "test")]
     return {column.name: column for column in found}
 
 
 def columns_of(sweep: SweepRecord) -> dict[str, Column]:
-    """All columns of a sweep, in order. What leaked says so in its heading, and in a column `leak`."""
+    """All columns of a sweep, in order. If its data leaks, the headings say so, and there is a column `leak`."""
     found = COLUMNS | also_columns(sweep.spec.data)
     if not sweep.leak:
         return found
-    said = one_line("; ".join(sweep.leak.values()))
-    leak = Column("leak", "leak", lambda trial: said, is_identity=True, is_text=True)
+    text = one_line("; ".join(sweep.leak.values()))
+    leak = Column("leak", "leak", lambda trial: text, is_identity=True, is_text=True)
     return {name: _labelled(column, sweep.leak) for name, column in found.items()} | {"leak": leak}
 
 
@@ -222,6 +223,7 @@ def _labelled(column: Column, leak: Mapping[str, str]) -> Column:
 
 
 LEAKED = "(leaked)"
+"""Follows the heading or the value of a score on images that have a copy in training."""
 
 
 EIGHT = ("job_id", "epochs", "batch_size", "learning_rate", "val_iou", "val_loss", "test_iou", "test_loss")

@@ -1,4 +1,4 @@
-"""The confirmed leaders, as every format shows them: mean and spread over new seeds, and who cannot be told apart."""
+"""The confirmed leaders in every format: mean and spread over new seeds, and which are significantly worse."""
 
 import functools
 import math
@@ -9,17 +9,17 @@ from unetsweep.analysis.significance import ALPHA, Contender, contenders
 from unetsweep.report.columns import LEAKED, Column, Value, metric_text, number_text
 
 FIELDS = ("runs", "open", "lost", "val_mean", "val_sd", "test_mean", "test_sd", "gap", "behind", "p", "in_best")
-"""What of a standing programs get, as columns `confirmed_…` of its trial."""
+"""Fields of a Contender that CSV and JSON have as columns `confirmed_…` of its trial."""
 
 
-def of(sweep: SweepRecord) -> tuple[Contender, ...]:
-    """The standings of its confirmed leaders, best first."""
+def compare_leaders(sweep: SweepRecord) -> tuple[Contender, ...]:
+    """The confirmed leaders of a sweep, each compared with the best, best first."""
     return contenders(sweep.confirmed, minimize=sweep.spec.minimize, groups=sweep.val_groups)
 
 
 def columns(sweep: SweepRecord) -> dict[str, Column]:
-    """A column for each of FIELDS; none where nothing was confirmed."""
-    by_trial = {row.key: row for row in of(sweep)}
+    """A column for each of FIELDS; none if nothing was confirmed."""
+    by_trial = {row.key: row for row in compare_leaders(sweep)}
 
     def value(name: str, trial: TrialRecord) -> Value:
         found: Value = getattr(by_trial[trial.number], name) if trial.number in by_trial else None
@@ -33,8 +33,8 @@ def columns(sweep: SweepRecord) -> dict[str, Column]:
 
 
 def sentences(sweep: SweepRecord) -> list[str]:
-    """Who is the best, or who cannot be told from it, and by what; empty where nothing was confirmed."""
-    rows = of(sweep)
+    """Which leaders are the best, by which test, and what is missing; empty if nothing was confirmed."""
+    rows = compare_leaders(sweep)
     if not rows:
         return []
     best = [number_text(row.key) for row in rows if row.in_best]
@@ -42,30 +42,30 @@ def sentences(sweep: SweepRecord) -> list[str]:
     by = f"by {metric} of the validation images over new seeds (paired, Holm, {ALPHA:.0%})"
     so_far = "So far" if any(row.open or row.lost for row in rows) else "Confirmed"
     if not best:
-        said = "No confirmation run has a score"
+        verdict = "No confirmation run has a score"
     elif len(rows) == 1:
-        said = f"{so_far}: trial {best[0]} with {rows[0].runs} new seeds; there is nothing to compare it with"
+        verdict = f"{so_far}: trial {best[0]} with {rows[0].runs} new seeds; there is nothing to compare it with"
     elif len(best) == 1:
-        said = f"{so_far}: trial {best[0]} is better than the other leaders {by}"
+        verdict = f"{so_far}: trial {best[0]} is better than the other leaders {by}"
     else:
-        said = f"{so_far}: trials {', '.join(best)} cannot be told apart {by}"
-    found = [said, *_missing(sweep, rows)]
+        verdict = f"{so_far}: trials {', '.join(best)} cannot be told apart {by}"
+    found = [verdict, *_missing(sweep, rows)]
     if sweep.val_groups is None and len(rows) > 1:
-        found.append("Each validation image counts by itself: which of them show one eye is not known")
+        found.append("Each validation image counts separately: it is not known which of them show the same eye")
     if "val" in sweep.leak:
         found.append(f"These scores are {LEAKED[1:-1]}: they reward memory")
     return found
 
 
 def _missing(sweep: SweepRecord, rows: tuple[Contender, ...]) -> list[str]:
-    """What the outcome leaves out."""
+    """What the verdict does not include."""
     found = []
-    still = sum(row.open for row in rows)
-    if still:
-        found.append(f"{still} confirmation runs have not ended")
+    unfinished = sum(row.open for row in rows)
+    if unfinished:
+        found.append(f"{unfinished} confirmation runs have not ended")
     lost = [f"{row.lost} of {number_text(row.key)}" for row in rows if row.lost]
     if lost:
-        found.append(f"Confirmation runs that came to nothing, and are in no mean: {', '.join(lost)}")
+        found.append(f"Confirmation runs without a result, which are in no mean: {', '.join(lost)}")
     points = {trial.point for trial in sweep.trials if trial.number in {row.key for row in rows}}
     leader = best_of(sweep)
     if leader is not None and leader.point not in points:
@@ -73,9 +73,9 @@ def _missing(sweep: SweepRecord, rows: tuple[Contender, ...]) -> list[str]:
     return found
 
 
-def cells(sweep: SweepRecord) -> list[list[str]]:
-    """Heading and a line for each leader, best first; empty where nothing was confirmed."""
-    rows = of(sweep)
+def table(sweep: SweepRecord) -> list[list[str]]:
+    """The cells of a heading and of a line for each leader, best first; empty if nothing was confirmed."""
+    rows = compare_leaders(sweep)
     if not rows:
         return []
     val = ("val_loss" if sweep.spec.minimize else "val_IoU") + (f" {LEAKED}" if "val" in sweep.leak else "")

@@ -1,4 +1,4 @@
-"""The five formats by name, each with the columns that it shows unless others are asked for."""
+"""The formats of a report by name, with the columns that each shows by default."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import assert_never
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import latex, markdown, plain, table
 from unetsweep.report.columns import EIGHT, also_columns
-from unetsweep.report.view import own_columns, view
+from unetsweep.report.view import machine_columns, make_view
 
 
 class Format(StrEnum):
@@ -21,8 +21,8 @@ class Format(StrEnum):
     LATEX = "latex"
 
 
-def _own(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
-    """The columns that a format shows unless others are asked for."""
+def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
+    """The columns that a format shows unless the user names others."""
     also = tuple(also_columns(sweep.spec.data))
     match form:
         case Format.TABLE:
@@ -32,7 +32,7 @@ def _own(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
         case Format.LATEX:
             return (EIGHT[0], "state", *EIGHT[1:], *also)
         case _:
-            return tuple(own_columns(sweep))
+            return tuple(machine_columns(sweep))
 
 
 def render(
@@ -45,38 +45,38 @@ def render(
     base: str = "",
     colour: bool = False,
 ) -> str:
-    """The report as text that ends with a line end.
+    """The text of a report, with a newline at its end.
 
-    `columns`: None for the format's own; `sort`, `top`: as `view.view` takes them; `base`: folder to
-    which the paths in texts for people are relative (empty: absolute); `colour`: for `table` on a
-    terminal. Raises UsageError for a column that there is not.
+    `columns`: None for the defaults of the format. `sort` and `top`: as in `make_view`. `base`: paths in texts for
+    people are relative to this folder (empty: absolute). `colour`: only for `table`, on a terminal. Raises UsageError
+    if there is no such column.
     """
-    chosen = list(columns or _own(form, sweep))
+    chosen = list(columns or _default_columns(form, sweep))
     if form is Format.CSV and sweep.leak and "leak" not in chosen:
-        chosen.append("leak")  # its keys stay as they are, so this alone says it
-    shown = view(sweep, chosen, sort, top)
+        chosen.append("leak")  # the column names do not change, so only this column shows the leak
+    view = make_view(sweep, chosen, sort, top)
     match form:
         case Format.TABLE:
-            return table.render(shown, base, colour)
+            return table.render(view, base, colour)
         case Format.MARKDOWN:
-            return markdown.render(shown, base)
+            return markdown.render(view, base)
         case Format.CSV:
-            return plain.render_csv(shown)
+            return plain.render_csv(view)
         case Format.JSON:
-            return plain.render_json(shown)
+            return plain.render_json(view)
         case Format.LATEX:
-            return latex.render(shown)
+            return latex.render(view)
         case _:
             assert_never(form)
 
 
 def files(sweep: SweepRecord) -> dict[str, str]:
-    """Names and texts of what lies in the sweep's `report/` folder, for people and programs that look there."""
-    table = view(sweep, _own(Format.MARKDOWN, sweep))
-    known = tuple(own_columns(sweep).values())
-    everything = replace(table, columns=known)  # ordered once: there may be thousands of rows
+    """Names and texts of the files in the sweep's `report/` folder."""
+    view = make_view(sweep, _default_columns(Format.MARKDOWN, sweep))
+    columns = tuple(machine_columns(sweep).values())
+    everything = replace(view, columns=columns)  # thousands of rows are sorted only once
     return {
-        "results.md": markdown.render(table),
+        "results.md": markdown.render(view),
         "results.csv": plain.render_csv(everything),
         "results.json": plain.render_json(everything),
     }

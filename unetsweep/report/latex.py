@@ -1,6 +1,6 @@
-"""A booktabs tabular to put into a paper; all that is no table is a comment.
+"""The report as a booktabs tabular for a paper; everything outside the table is a comment.
 
-Rule 1: a text of somebody else's can neither end a cell, start a command nor end a comment.
+Rule 1: no text from a file or a user can end a cell, start a command or end a comment.
 """
 
 from unetsweep.analysis.rows import SweepRecord
@@ -17,35 +17,35 @@ _SPECIAL = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
-        "[": "{[}",  # after a line end it would be read as an option of it
+        "[": "{[}",  # after a line break it would start an optional argument
         **{character: "\\" + character for character in "&%$#_{}"},
     }
 )
 
 
-def render(shown: View) -> str:
+def render(view: View) -> str:
     """The whole report; needs `\\usepackage{booktabs}`."""
-    alignment = "".join("l" if column.is_text else "r" for column in shown.columns)
+    alignment = "".join("l" if column.is_text else "r" for column in view.columns)
     heading, *rows = [
-        " & ".join(line) + r" \\" for line in zip(*(_cells(column, shown) for column in shown.columns), strict=True)
+        " & ".join(line) + r" \\" for line in zip(*(_cells(column, view) for column in view.columns), strict=True)
     ]
-    lines = [f"% {one_line(comment)}" for comment in _comments(shown)]
+    lines = [f"% {one_line(comment)}" for comment in _comments(view)]
     lines += [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", heading, r"\midrule", *rows]
-    lines += [r"\bottomrule", r"\end{tabular}", *_confirmed(shown.sweep)]
+    lines += [r"\bottomrule", r"\end{tabular}", *_confirmed(view.sweep)]
     return "\n".join(lines) + "\n"
 
 
 def _confirmed(sweep: SweepRecord) -> list[str]:
-    rows = [" & ".join(escape(cell).replace("±", r"$\pm$") for cell in row) + r" \\" for row in confirmed.cells(sweep)]
+    rows = [" & ".join(escape(cell).replace("±", r"$\pm$") for cell in row) + r" \\" for row in confirmed.table(sweep)]
     if not rows:
         return []
-    said = [f"% {one_line(sentence)}" for sentence in confirmed.sentences(sweep)]
-    head = [rf"\begin{{tabular}}{{{'r' * len(confirmed.cells(sweep)[0])}}}", r"\toprule", rows[0], r"\midrule"]
-    return [*said, *head, *rows[1:], r"\bottomrule", r"\end{tabular}"]
+    comments = [f"% {one_line(sentence)}" for sentence in confirmed.sentences(sweep)]
+    head = [rf"\begin{{tabular}}{{{'r' * len(confirmed.table(sweep)[0])}}}", r"\toprule", rows[0], r"\midrule"]
+    return [*comments, *head, *rows[1:], r"\bottomrule", r"\end{tabular}"]
 
 
 def escape(text: str) -> str:
-    r"""Plain text as LaTeX that shows it.
+    r"""Plain text as LaTeX source.
 
     >>> escape("18808_3"), escape("50% \\x")
     ('18808\\_3', '50\\% \\textbackslash{}x')
@@ -53,22 +53,22 @@ def escape(text: str) -> str:
     return text.translate(_SPECIAL)
 
 
-def _cells(column: Column, shown: View) -> list[str]:
+def _cells(column: Column, view: View) -> list[str]:
     cells = [escape(column.heading)]
-    for trial in shown.rows:
+    for trial in view.rows:
         value = column.value(trial)
         cell = "--" if value is None else escape(column.text(value))
-        emphasised = trial is shown.best and not column.is_identity and value is not None
+        emphasised = trial is view.best and not column.is_identity and value is not None
         cells.append(rf"\textbf{{{cell}}}" if emphasised else cell)
     return cells
 
 
-def _comments(shown: View) -> list[str]:
-    comments = [r"\usepackage{booktabs}", f"sweep {shown.sweep.name}: {state_line(shown.sweep.trials)}"]
-    comments.append(data_line(shown.sweep.spec))
-    comments += [f"warning: {warning}" for warning in shown.sweep.warnings]
-    if shown.best is not None:
-        best = best_of(shown.sweep, shown.best)
+def _comments(view: View) -> list[str]:
+    comments = [r"\usepackage{booktabs}", f"sweep {view.sweep.name}: {state_line(view.sweep.trials)}"]
+    comments.append(data_line(view.sweep.spec))
+    comments += [f"warning: {warning}" for warning in view.sweep.warnings]
+    if view.best is not None:
+        best = best_of(view.sweep, view.best)
         at = "" if best.best_epoch is None else f", best at epoch {best.best_epoch}"
         comments.append(
             f"best: trial {best.trial}, trained with {best.optimizer or best.command}{at}; {gpus_text(best)}"

@@ -1,8 +1,8 @@
-"""The table as people put it into a README, and the best hyperparameters below it.
+"""The report as a Markdown table for a README, with the best hyperparameters below it.
 
-Rule 1: heading and rule are as wide as the widest plain cell, so they look as in the docs; the
-        emphasised row may stand out by its stars.
-Rule 2: a text of somebody else's can neither end a cell nor start markup.
+Rule 1: heading and rule are as wide as the widest plain cell, as in the docs; the stars of the emphasised row may be
+        wider.
+Rule 2: no text from a file or a user can end a cell or start markup.
 """
 
 import re
@@ -13,35 +13,35 @@ from unetsweep.report.columns import LEAKED, Column, metric_text, one_line, plai
 from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 
-# An underscore within a word (18808_3) is no markup in CommonMark, so it stays readable.
+# CommonMark does not treat an underscore within a word (18808_3) as markup, so it is not escaped.
 _MARKUP = re.compile(r"[\\`*|<>\[\]~&]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 
 
-def render(shown: View, base: str = "") -> str:
-    """The whole report; paths below the folder `base` are shown relative to it."""
-    sweep = shown.sweep
-    parts = ["\n".join(_table(shown)), escape(f"{data_line(sweep.spec)}."), escape(state_line(sweep.trials))]
+def render(view: View, base: str = "") -> str:
+    """The whole report; paths below the folder `base` are written relative to it."""
+    sweep = view.sweep
+    parts = ["\n".join(_table(view)), escape(f"{data_line(sweep.spec)}."), escape(state_line(sweep.trials))]
     parts += [f"Warning: {escape(one_line(warning))}" for warning in sweep.warnings]
-    if shown.best is None:
+    if view.best is None:
         parts.append("No trial is complete yet, so there are no best hyperparameters.")
     else:
-        parts += _best(best_of(sweep, shown.best), base)
+        parts += _best(best_of(sweep, view.best), base)
     parts += _confirmed(sweep)
     return "\n\n".join(parts) + "\n"
 
 
 def _confirmed(sweep: SweepRecord) -> list[str]:
-    rows = confirmed.cells(sweep)
+    rows = confirmed.table(sweep)
     if not rows:
         return []
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [" | ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     lines.insert(1, " | ".join("-" * (width - 1) + ":" for width in widths))
-    return ["\n".join(f"| {line} |" for line in lines), *(f"{said}." for said in confirmed.sentences(sweep))]
+    return ["\n".join(f"| {line} |" for line in lines), *(f"{sentence}." for sentence in confirmed.sentences(sweep))]
 
 
 def escape(text: str) -> str:
-    r"""Plain text as Markdown that shows it.
+    r"""Plain text as Markdown source.
 
     >>> escape("18808_3"), escape("a|b"), escape("_x_ <b>")
     ('18808_3', 'a\\|b', '\\_x\\_ \\<b\\>')
@@ -50,7 +50,7 @@ def escape(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text in a code span, whatever backticks it has.
+    """A code span with this text, which may contain backticks.
 
     >>> code("runs/0003"), code("a`b")
     ('`runs/0003`', '`` a`b ``')
@@ -61,23 +61,24 @@ def code(text: str) -> str:
 
 
 def relative(path: str, base: str) -> str:
-    """
+    """The path relative to the folder `base` if it is below it, else unchanged.
+
     >>> relative("/home/me/results/x.ckpt", "/home/me"), relative("/tmp/x.ckpt", "/home/me")
     ('results/x.ckpt', '/tmp/x.ckpt')
     """
     return path.removeprefix(base.rstrip("/") + "/") if base else path
 
 
-def _table(shown: View) -> list[str]:
-    best = next((at for at, trial in enumerate(shown.rows) if trial is shown.best), None)
-    columns = [_cells(column, shown, best) for column in shown.columns]
+def _table(view: View) -> list[str]:
+    best = next((at for at, trial in enumerate(view.rows) if trial is view.best), None)
+    columns = [_cells(column, view, best) for column in view.columns]
     lines = [f"| {' | '.join(line)} |" for line in zip(*columns, strict=True)]
     return lines if lines else [""]
 
 
-def _cells(column: Column, shown: View, best: int | None) -> list[str]:
-    """One column: heading, rule, and a cell a row, all filled up to one width."""
-    cells = [column.shown(trial, "-") for trial in shown.rows]
+def _cells(column: Column, view: View, best: int | None) -> list[str]:
+    """One column: heading, rule, and a cell for each row, all padded to the same width."""
+    cells = [column.format(trial, "-") for trial in view.rows]
     if column.is_text or column.is_identity:
         cells = [escape(cell) if cell != "-" else cell for cell in cells]
     width = max(len(column.heading), 3, max(map(len, cells), default=0))

@@ -1,16 +1,16 @@
-"""For programs: CSV and JSON, every number in full.
+"""The report for programs: CSV and JSON, with every number in full.
 
-The JSON report is one object, and its keys stay:
+The JSON report is one object. Its keys do not change:
 
 schema     1
 sweep      the sweep's name
 metric     `val_iou` or `val_loss`; `minimize` says whether less is better
-data       `image_size`, `mask_threshold`, `also_score_at`, as the sweep states them
+data       `image_size`, `mask_threshold` and `also_score_at` of the sweep
 columns    names of the columns, in order
-rows       one object a trial, with those keys; null where there is nothing (yet)
+rows       one object for each trial, with these keys; null if there is no value (yet)
 best       null, or the best trial (`summary.Best`)
-confirmed  null, or `leaders` (one object each, best first: `leaders.Contender`) and `said`, the outcome in words
-cost       null where it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep, and its `idle_share`
+confirmed  null, or `leaders` (one object each, best first: `significance.Contender`) and `said`, the verdict as text
+cost       null if it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep, and its `idle_share`
 states     how many trials of the whole sweep are in each state
 warnings   what a reader of the numbers must know
 """
@@ -30,32 +30,32 @@ from unetsweep.report.view import View
 
 SCHEMA = 1
 DATA = ("image_size", "mask_threshold", "also_score_at")
-"""Settings without which no score can be compared with another."""
+"""Scores can be compared only if these settings are equal."""
 
 
-def render_csv(shown: View) -> str:
-    """A heading of column names, then a line a trial; empty where there is nothing (yet)."""
+def render_csv(view: View) -> str:
+    """A line of column names, then a line for each trial; a cell is empty if there is no value (yet)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.name for column in shown.columns])
-    values = [column.value for column in shown.columns]
-    writer.writerows([value(trial) for value in values] for trial in shown.rows)
+    writer.writerow([column.name for column in view.columns])
+    values = [column.value for column in view.columns]
+    writer.writerows([value(trial) for value in values] for trial in view.rows)
     return text.getvalue()
 
 
-def render_json(shown: View) -> str:
-    """The object above; a row is one line, so that two reports can be compared by `diff`."""
-    sweep = shown.sweep
-    pairs = [(column.name, column.value) for column in shown.columns]
-    rows = [_dumps({name: value(trial) for name, value in pairs}) for trial in shown.rows]
-    best = None if shown.best is None else dataclasses.asdict(best_of(sweep, shown.best))
+def render_json(view: View) -> str:
+    """The JSON object; each row is on its own line, so that `diff` can compare two reports."""
+    sweep = view.sweep
+    pairs = [(column.name, column.value) for column in view.columns]
+    rows = [_dumps({name: value(trial) for name, value in pairs}) for trial in view.rows]
+    best = None if view.best is None else dataclasses.asdict(best_of(sweep, view.best))
     parts = {
         "schema": _dumps(SCHEMA),
         "sweep": _dumps(sweep.name),
         "metric": _dumps(sweep.spec.study.metric),
         "minimize": _dumps(sweep.spec.minimize),
         "data": _dumps({name: getattr(sweep.spec.data, name) for name in DATA}),
-        "columns": _dumps([column.name for column in shown.columns]),
+        "columns": _dumps([column.name for column in view.columns]),
         "rows": "[" + ",".join(f"\n{row}" for row in rows) + "\n]",
         "best": _dumps(best),
         "confirmed": _confirmed(sweep),
@@ -74,8 +74,10 @@ def _cost(sweep: SweepRecord) -> str:
 
 
 def _confirmed(sweep: SweepRecord) -> str:
-    """One line a leader, best first; `said`: the outcome in words."""
-    rows = [_dumps({"trial": row.pop("key"), **row}) for row in map(dataclasses.asdict, confirmed.of(sweep))]
+    """One line for each leader, best first, and the verdict as text."""
+    rows = [
+        _dumps({"trial": row.pop("key"), **row}) for row in map(dataclasses.asdict, confirmed.compare_leaders(sweep))
+    ]
     if not rows:
         return "null"
     return (
@@ -87,12 +89,12 @@ _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 
 def _dumps(value: Any) -> str:
-    """JSON knows no NaN and no infinity: where one is, nothing is there instead."""
+    """The value as JSON, with null for NaN and infinity."""
     try:
         return _encode(value)
     except ValueError:
-        return _encode({name: None if _is_odd(each) else each for name, each in value.items()})
+        return _encode({name: None if _is_not_finite(each) else each for name, each in value.items()})
 
 
-def _is_odd(value: Value) -> bool:
+def _is_not_finite(value: Value) -> bool:
     return isinstance(value, float) and not math.isfinite(value)

@@ -1,4 +1,4 @@
-"""What is said below the rows: how the trials stand, and the best hyperparameters."""
+"""The texts below the rows: the states of the trials, and the best hyperparameters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from unetsweep.report.columns import checkpoint, number_text, reason
 _ALWAYS_NAMED = ("diverged", "failed")
 _NAMED_WITH_REASON = ("submitted", "waiting")
 _MOST = 3
-"""Trials of one reason, and reasons of one state, that are spelled out before `and … more`."""
+"""At most so many trials with one reason, and reasons of one state, are listed before `and … more`: it is one line."""
 
 _OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best trial, as a reader wants to repeat it. A key of the JSON report each."""
+    """The best trial: what a reader needs to repeat it. Each field is a key of the JSON report."""
 
     trial: int
     job_id: str | None
     learning_rate: float
     optimizer: str | None
-    """None: a program of the user's trained, and we do not know."""
+    """None: a trainer command trained, so it is not known."""
     command: str | None
-    """That program; None: our own trainer."""
+    """The trainer command; None: the built-in trainer."""
     batch_size: int
     epochs: int
     gpus: int
@@ -39,11 +39,11 @@ class Best:
     checkpoint: str | None
     archive: str | None
     leaked: tuple[str, ...] = ()
-    """`val`, `test`: which scores are of images that training saw a copy of."""
+    """Parts (`val`, `test`) with images that have a copy in training."""
 
 
 def best_of(sweep: SweepRecord, trial: TrialRecord) -> Best:
-    """`trial` (one with a result) as the sweep's best."""
+    """The summary of `trial`, which must have a result."""
     result, trainer, slurm = trial.result, sweep.spec.trainer, sweep.spec.slurm
     if result is None:
         raise ValueError(f"trial {trial.number} has no result")
@@ -69,7 +69,7 @@ def best_of(sweep: SweepRecord, trial: TrialRecord) -> Best:
 
 
 def gpus_text(best: Best) -> str:
-    """The docs' sentence; without a GPU it says what trained instead.
+    """The docs' sentence about GPUs; without a GPU it names the processes instead.
 
     >>> from types import SimpleNamespace as S
     >>> gpus_text(S(gpus=4, processes=4)), gpus_text(S(gpus=1, processes=1))
@@ -78,14 +78,14 @@ def gpus_text(best: Best) -> str:
     'Number of GPUs used in the training is 0 (2 processes on the CPU)'
     """
     if best.gpus:
-        words = f"{best.gpus} GPU" + ("s" if best.gpus > 1 else "")
+        text = f"{best.gpus} GPU" + ("s" if best.gpus > 1 else "")
     else:
-        words = f"0 ({best.processes} process" + ("es" if best.processes > 1 else "") + " on the CPU)"
-    return f"Number of GPUs used in the training is {words}"
+        text = f"0 ({best.processes} process" + ("es" if best.processes > 1 else "") + " on the CPU)"
+    return f"Number of GPUs used in the training is {text}"
 
 
 def data_line(spec: SweepSpec) -> str:
-    """How the images were read that the scores are of: numbers compare only with others of the same settings.
+    """How the scored images were read. Only scores with the same settings can be compared.
 
     >>> from types import SimpleNamespace as S
     >>> of = lambda size, cut: S(data=S(image_size=size, mask_threshold=cut), trainer=S(command=None))
@@ -95,32 +95,32 @@ def data_line(spec: SweepSpec) -> str:
     "Scores at the images' own size, masks cut above grey level 0"
     """
     size, cut = spec.data.image_size, spec.data.mask_threshold
-    words = "Scores asked for" if spec.trainer.command else "Scores"  # what that program did we do not know
+    scores = "Scores requested" if spec.trainer.command else "Scores"  # a trainer command may ignore the settings
     at = f"{size}x{size}" if size else "the images' own size"
     where = "at half of their range" if isinstance(cut, str) else f"above grey level {level_key(cut)}"
-    return f"{words} at {at}, masks cut {where}"
+    return f"{scores} at {at}, masks cut {where}"
 
 
 def state_counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
-    """How many trials are in each state that occurs, in the order of STATES."""
-    return {state: len(there) for state, there in _by_state(trials).items()}
+    """The number of trials in each state that occurs, in the order of STATES."""
+    return {state: len(group) for state, group in _by_state(trials).items()}
 
 
 def state_line(trials: Sequence[TrialRecord]) -> str:
-    """`6 complete, 2 running, 1 failed: 0007 CUDA out of memory`: always one line."""
+    """The states of the trials on one line: `6 complete, 2 running, 1 failed: 0007 CUDA out of memory`."""
     if not trials:
         return "no trials yet"
-    return ", ".join(_told(state, there) for state, there in _by_state(trials).items())
+    return ", ".join(_describe_state(state, group) for state, group in _by_state(trials).items())
 
 
 def _by_state(trials: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
     groups: dict[str, list[TrialRecord]] = {state: [] for state in STATES}
     for trial in trials:
         groups.setdefault(trial.state, []).append(trial)
-    return {state: there for state, there in groups.items() if there}
+    return {state: group for state, group in groups.items() if group}
 
 
-def _told(state: str, trials: Sequence[TrialRecord]) -> str:
+def _describe_state(state: str, trials: Sequence[TrialRecord]) -> str:
     count = f"{len(trials)} {state}"
     reasons: dict[str, list[int]] = {}
     if state in _ALWAYS_NAMED or state in _NAMED_WITH_REASON:
@@ -130,11 +130,11 @@ def _told(state: str, trials: Sequence[TrialRecord]) -> str:
                 reasons.setdefault(why, []).append(trial.number)
     if not reasons:
         return count
-    told = [f"{_numbers(there)} {why}".rstrip() for why, there in list(reasons.items())[:_MOST]]
-    left = sum(len(there) for there in list(reasons.values())[_MOST:])
-    return f"{count}: " + "; ".join(told) + (f"; and {left} more" if left else "")
+    listed = [f"{_numbers(numbers)} {why}".rstrip() for why, numbers in list(reasons.items())[:_MOST]]
+    left = sum(len(numbers) for numbers in list(reasons.values())[_MOST:])
+    return f"{count}: " + "; ".join(listed) + (f"; and {left} more" if left else "")
 
 
 def _numbers(numbers: Sequence[int]) -> str:
-    shown = ", ".join(number_text(number) for number in sorted(numbers)[:_MOST])
-    return shown + (f" and {len(numbers) - _MOST} more" if len(numbers) > _MOST else "")
+    text = ", ".join(number_text(number) for number in sorted(numbers)[:_MOST])
+    return text + (f" and {len(numbers) - _MOST} more" if len(numbers) > _MOST else "")

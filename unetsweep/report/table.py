@@ -1,4 +1,4 @@
-"""The same for a terminal: aligned text, a star before the best row, colour only where it is asked for."""
+"""The report for a terminal: aligned text, a star before the best row, and colour on request."""
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.report import confirmed
@@ -10,50 +10,50 @@ from unetsweep.report.view import View
 _BEST, _WRONG, _HEAD, _END = "\x1b[1;32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
 
-def render(shown: View, base: str = "", colour: bool = False) -> str:
-    """The whole report; paths below the folder `base` are shown relative to it."""
-    lines = [*_table(shown, colour), "", data_line(shown.sweep.spec), state_line(shown.sweep.trials)]
-    lines += [f"warning: {one_line(warning)}" for warning in shown.sweep.warnings]
+def render(view: View, base: str = "", colour: bool = False) -> str:
+    """The whole report; paths below the folder `base` are written relative to it."""
+    lines = [*_table(view, colour), "", data_line(view.sweep.spec), state_line(view.sweep.trials)]
+    lines += [f"warning: {one_line(warning)}" for warning in view.sweep.warnings]
     lines.append("")
-    if shown.best is None:
+    if view.best is None:
         lines.append("No trial is complete yet, so there are no best hyperparameters.")
     else:
-        lines += _best(best_of(shown.sweep, shown.best), base)
-    lines += _confirmed(shown.sweep)
+        lines += _best(best_of(view.sweep, view.best), base)
+    lines += _confirmed(view.sweep)
     return "\n".join(lines) + "\n"
 
 
 def _confirmed(sweep: SweepRecord) -> list[str]:
-    rows = confirmed.cells(sweep)
+    rows = confirmed.table(sweep)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return ["", *lines, "", *confirmed.sentences(sweep)] if rows else []
 
 
-def _table(shown: View, colour: bool) -> list[str]:
-    columns = [_cells(column, shown) for column in shown.columns]
+def _table(view: View, colour: bool) -> list[str]:
+    columns = [_cells(column, view) for column in view.columns]
     heading, *lines = ["  ".join(line).rstrip() for line in zip(*columns, strict=True)] or [""]
-    table = [_painted(f"  {heading}", _HEAD, colour)]
-    for trial, line in zip(shown.rows, lines, strict=False):
-        mark = "* " if trial is shown.best else "  "
-        table.append(_painted(mark + line, _paint(trial, shown), colour))
+    table = [_coloured(f"  {heading}", _HEAD, colour)]
+    for trial, line in zip(view.rows, lines, strict=False):
+        mark = "* " if trial is view.best else "  "
+        table.append(_coloured(mark + line, _colour(trial, view), colour))
     return table
 
 
-def _cells(column: Column, shown: View) -> list[str]:
-    cells = [column.heading, *(column.shown(trial, "-") for trial in shown.rows)]
+def _cells(column: Column, view: View) -> list[str]:
+    cells = [column.heading, *(column.format(trial, "-") for trial in view.rows)]
     width = max(map(len, cells))
     return [cell.ljust(width) for cell in cells] if column.is_text else [cell.rjust(width) for cell in cells]
 
 
-def _paint(trial: TrialRecord, shown: View) -> str:
-    if trial is shown.best:
+def _colour(trial: TrialRecord, view: View) -> str:
+    if trial is view.best:
         return _BEST
     return _WRONG if trial.state in ("failed", "diverged") else ""
 
 
-def _painted(line: str, paint: str, colour: bool) -> str:
-    return f"{paint}{line}{_END}" if colour and paint else line
+def _coloured(line: str, code: str, colour: bool) -> str:
+    return f"{code}{line}{_END}" if colour and code else line
 
 
 def _best(best: Best, base: str) -> list[str]:

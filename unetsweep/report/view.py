@@ -1,6 +1,6 @@
-"""Which trials a report shows, in which order, with which columns.
+"""Selects the trials of a report, their order and their columns.
 
-Rule 1: a value that is not there (or not finite) sorts last, in either direction.
+Rule 1: a value that is missing or not finite is sorted last, in either direction.
 """
 
 import difflib
@@ -16,44 +16,44 @@ from unetsweep.report.columns import COSTS, Column, Value, columns_of
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is shown of a sweep."""
+    """What a report shows of a sweep."""
 
     sweep: SweepRecord
     columns: tuple[Column, ...]
     rows: tuple[TrialRecord, ...]
     best: TrialRecord | None
-    """Of the whole sweep, whether it is among the rows or not; None: no trial is complete."""
+    """The best trial of the whole sweep, which may not be among the rows; None: no trial is complete."""
 
 
-def view(sweep: SweepRecord, columns: Sequence[str], sort: str | None = None, top: int | None = None) -> View:
-    """The `top` best trials (None: all), ordered by `sort`: a column, with `-` before it descending.
+def make_view(sweep: SweepRecord, columns: Sequence[str], sort: str | None = None, top: int | None = None) -> View:
+    """A view of the `top` best trials (None: of all), sorted by the column `sort` (descending if `-` precedes it).
 
-    Without `sort`: best first where `top` is given, else by job, then by trial. Raises UsageError for
-    a column that there is not.
+    Without `sort` the order is best first if `top` is given, else by job, then by trial. Raises UsageError if there is
+    no such column.
     """
     known = known_columns(sweep)
     chosen = tuple(column(name, known) for name in columns)
     rows: Iterable[TrialRecord] = sweep.trials if top is None else ranked(sweep)[:top]
     if sort is not None:
-        rows = ordered(rows, column(sort.removeprefix("-"), known), falling=sort.startswith("-"))
+        rows = ordered(rows, column(sort.removeprefix("-"), known), descending=sort.startswith("-"))
     elif top is None:
         rows = sorted(rows, key=_by_job)
     return View(sweep, chosen, tuple(rows), best(sweep))
 
 
 def known_columns(sweep: SweepRecord) -> dict[str, Column]:
-    """Every column that can be shown of a sweep, in order."""
+    """Every column that a report of this sweep can show, in order."""
     return columns_of(sweep) | confirmed.columns(sweep) | COSTS
 
 
-def own_columns(sweep: SweepRecord) -> dict[str, Column]:
-    """Those of them that a format for programs shows unasked: of the costs none that were not read."""
+def machine_columns(sweep: SweepRecord) -> dict[str, Column]:
+    """The columns that CSV and JSON show by default: all, but costs only if they were read."""
     return {name: each for name, each in known_columns(sweep).items() if name not in COSTS or sweep.cost is not None}
 
 
 def column(name: str, known: Mapping[str, Column]) -> Column:
-    """The column of that name, in any case; raises UsageError that lists those that there are."""
-    found = known.get(_typed(name))
+    """The column of that name, in upper or lower case. The UsageError for an unknown name lists all columns."""
+    found = known.get(_normalise(name))
     if found is None:
         near = difflib.get_close_matches(name.lower(), list(known), 1)
         hint = f"did you mean {near[0]!r}? Allowed" if near else "allowed"
@@ -61,30 +61,30 @@ def column(name: str, known: Mapping[str, Column]) -> Column:
     return found
 
 
-def _typed(name: str) -> str:
+def _normalise(name: str) -> str:
     return name.strip().lower().replace(" ", "_")
 
 
 def is_cost(name: str) -> bool:
-    """Whether a user who types this (`-` before it for an order) wants to see what trials cost."""
-    return _typed(name.removeprefix("-")) in COSTS
+    """Whether this is the name of a cost column; `-` may precede it, as in a sort order."""
+    return _normalise(name.removeprefix("-")) in COSTS
 
 
-def ordered(trials: Iterable[TrialRecord], chosen: Column, *, falling: bool) -> list[TrialRecord]:
-    """The trials by one column; equal ones by number."""
-    there: list[tuple[Value, TrialRecord]] = []
+def ordered(trials: Iterable[TrialRecord], chosen: Column, *, descending: bool) -> list[TrialRecord]:
+    """The trials sorted by one column, then by number."""
+    present: list[tuple[Value, TrialRecord]] = []
     missing: list[TrialRecord] = []
     for trial in sorted(trials, key=lambda trial: trial.number):
         value = chosen.value(trial)
         if value is None or (isinstance(value, float) and not math.isfinite(value)):
             missing.append(trial)
         else:
-            there.append((value, trial))
+            present.append((value, trial))
     if chosen.name == "job_id":
-        there.sort(key=lambda pair: _natural(str(pair[0])), reverse=falling)
+        present.sort(key=lambda pair: _natural(str(pair[0])), reverse=descending)
     else:
-        there.sort(key=lambda pair: pair[0], reverse=falling)  # type: ignore[arg-type,return-value] # one type a column
-    return [trial for _, trial in there] + missing
+        present.sort(key=lambda pair: pair[0], reverse=descending)  # type: ignore[arg-type,return-value] # one type a column
+    return [trial for _, trial in present] + missing
 
 
 _JobKey = tuple[int, int, int, str]
@@ -98,7 +98,7 @@ _NO_JOB: _JobKey = (2, 0, 0, "")
 
 
 def _natural(job_id: str) -> _JobKey:
-    """Job ids as the numbers that they are; any other text behind them.
+    """Sorts job ids as numbers, and any other text after them.
 
     >>> sorted(["18808_10", "18808_9", "elsewhere", "18808", "9999", "9999.2"], key=_natural)
     ['9999', '9999.2', '18808', '18808_9', '18808_10', 'elsewhere']

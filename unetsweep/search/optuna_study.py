@@ -11,10 +11,11 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -23,9 +24,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from unetsweep.contract import Result
+from unetsweep.core.observation import Point as Epoch
 from unetsweep.core.pruning import reports
-from unetsweep.core.spec import Axis, Choices, Range, Space, StudySpec, SweepSpec, point_key, size
+from unetsweep.core.space import Choices, Domain, Point, Range, Space, size
+from unetsweep.core.spec import StudySpec, SweepSpec
+from unetsweep.core.trials import StoredTrial, longest_of_runs
 from unetsweep.errors import StateError, UsageError
+from unetsweep.trial_config import ParameterValue
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -45,47 +51,61 @@ STATES = {
     "cancelled": TrialState.FAIL,
 }
 
-JOURNAL_SPACE: dict[str, BaseDistribution] = {
-    "epochs": IntDistribution(1, 2**53),
-    "batch_size": IntDistribution(1, 2**53),
-    "learning_rate": FloatDistribution(math.ulp(0.0), sys.float_info.max, log=True),
-}
-"""Whatever a sweep may ask for: a narrower range could not be extended when the sweep is."""
+ANY_WHOLE = IntDistribution(-(2**53), 2**53)
+ANY_NUMBER = FloatDistribution(-sys.float_info.max, sys.float_info.max)
+ANY_ABOVE_0 = FloatDistribution(math.ulp(0.0), sys.float_info.max, log=True)
+"""What the journal says of a parameter: a narrower range could not be extended when the sweep is."""
 
-Point = dict[str, float]
+Curve = Callable[[int], Sequence[Epoch]]
+"""The finished epochs of a run, in order."""
 
 
-def propose(spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[Point]:
+def propose(spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve = lambda _: ()) -> list[Point]:
     """At most `count` points that no trial has yet; fewer only when the space has no more.
 
-    `trials` are the sweep's trial.json files with their results. The n-th trial's draw depends on
+    `trials`: those whose point is known. The n-th trial's draw depends on
     the study's seed, n and the results so far, on nothing else.
     """
-    taken = {point_key(trial["params"]) for trial in trials}
+    key = spec.space.key
+    taken = {key(trial.params) for trial in trials if trial.params is not None}
+    memory = _Memory(spec, trials, curve)
     points: list[Point] = []
     while len(points) < count:
-        point = _draw(spec, trials, points, taken)
+        point = _draw(memory, points, taken)
         if point is None:
             break
         points.append(point)
-        taken.add(point_key(point))
+        taken.add(key(point))
     return points
 
 
-def _draw(
-    spec: SweepSpec, trials: Sequence[Mapping[str, Any]], chosen: Sequence[Point], taken: set[tuple[float, ...]]
-) -> Point | None:
-    space = {name: _distribution(name, axis) for name, axis in spec.space.axes().items()}
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What a sampler may look back at."""
+
+    spec: SweepSpec
+    trials: Sequence[StoredTrial]
+    curve: Curve
+
+    def curves(self) -> "_Curves":
+        return _Curves(self.spec, self.trials, self.curve)
+
+
+def _draw(memory: _Memory, chosen: Sequence[Point], taken: set[tuple[ParameterValue, ...]]) -> Point | None:
+    spec, trials = memory.spec, memory.trials
+    space = {path: _distribution(domain) for path, domain in spec.space.domains().items()}
     seed = random.Random(f"{spec.study.seed}/{len(trials) + len(chosen)}").randrange(2**31)  # noqa: S311
     study = optuna.create_study(sampler=_sampler(spec.study, seed), direction=_direction(spec))
     if spec.study.sampler != "random":  # it does not look back, and a thousand looks at a thousand trials take long
-        study.add_trials([frozen for trial in trials if (frozen := _remembered(spec, trial, space)) is not None])
-        study.add_trials([create_trial(state=TrialState.RUNNING, params=p, distributions=space) for p in chosen])
+        curves = memory.curves()
+        study.add_trials([frozen for trial in trials if (frozen := _remembered(curves, trial, space)) is not None])
+        for point in chosen:
+            study.add_trial(create_trial(state=TrialState.RUNNING, params=dict(point), distributions=space))
     for _ in range(ASKS):
         asked = _asked(study, space, spec.study.sampler)
-        point = {name: asked.params[name] for name in space}
-        if point_key(point) not in taken:
-            return point
+        drawn = {name: asked.params[name] for name in space}
+        if spec.space.key(drawn) not in taken:
+            return drawn
         study.tell(asked, state=TrialState.FAIL)
     left = _left(spec.space, taken)
     return random.Random(seed).choice(left) if left else None  # noqa: S311
@@ -100,45 +120,44 @@ def _asked(study: optuna.Study, space: dict[str, BaseDistribution], sampler: str
         raise UsageError(f"study.sampler: {sampler} cannot draw from this space: {error}") from error
 
 
-def _left(space: Space, taken: set[tuple[float, ...]]) -> list[Point]:
+def _left(space: Space, taken: set[tuple[ParameterValue, ...]]) -> list[Point]:
     """What is left of a finite space; nothing for one that is infinite or too large to list."""
     if size(space) > ENUMERATED:
         return []
-    axes = {name: list(_values(name, axis)) for name, axis in space.axes().items()}
-    points = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
-    return [point for point in points if point_key(point) not in taken]
+    values = {path: list(_values(domain)) for path, domain in space.domains().items()}
+    points = (dict(zip(values, each, strict=True)) for each in product(*values.values()))
+    return [point for point in points if space.key(point) not in taken]
 
 
-def _values(name: str, axis: Axis) -> Iterator[float]:
+def _values(domain: Domain) -> Iterator[ParameterValue]:
     """Those that Optuna draws, to the last bit: the upper end is rounded otherwise than the steps to it."""
-    match axis:
+    match domain:
         case Choices(values):
             yield from values
         case Range(low, high, step=step):
-            last = getattr(_distribution(name, axis), "high", high)
+            last = getattr(_distribution(domain), "high", high)
             for k in range(math.floor((high - low) / (step or 1) + 1e-9) + 1):
                 yield min(k * (step or 1) + low, last)
 
 
-def _distribution(name: str, axis: Axis) -> BaseDistribution:
-    match axis:
+def _distribution(domain: Domain) -> BaseDistribution:
+    match domain:
         case Choices(values):
-            return CategoricalDistribution([float(v) if name == "learning_rate" else int(v) for v in values])
-        case Range(low, high, log, step) if name == "learning_rate":
-            return FloatDistribution(low, high, log=log, step=step)
-        case Range(low, high, log, step):
+            return CategoricalDistribution(values)
+        case Range(low, high, log, step) if domain.is_whole:
             return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+        case Range(low, high, log, step):
+            return FloatDistribution(low, high, log=log, step=step)
 
 
-def _remembered(spec: SweepSpec, trial: Mapping[str, Any], space: dict[str, BaseDistribution]) -> FrozenTrial | None:
+def _remembered(curves: "_Curves", trial: StoredTrial, space: dict[str, BaseDistribution]) -> FrozenTrial | None:
     """A trial of ours as the sampler sees it; None where the space has no such point any more."""
-    result = trial["result"]
-    state = TrialState.RUNNING if result is None else STATES.get(result["state"], TrialState.FAIL)
-    value = None if result is None else result.get(spec.study.metric)
+    result, params = trial.result, dict(trial.params or {})
+    state = TrialState.RUNNING if result is None else STATES.get(result.state, TrialState.FAIL)
+    value = None if result is None else _metric(result, curves.spec)
     if state is TrialState.COMPLETE and value is None:
         state = TrialState.FAIL
-    curve = _curve(spec, trial) if state in (TrialState.PRUNED, TrialState.RUNNING) else {}
-    params = trial["params"]
+    curve = curves.of(trial) if state in (TrialState.PRUNED, TrialState.RUNNING) else {}
     if not all(space[name]._contains(space[name].to_internal_repr(params[name])) for name in space):
         return None
     return create_trial(
@@ -150,10 +169,21 @@ def _remembered(spec: SweepSpec, trial: Mapping[str, Any], space: dict[str, Base
     )
 
 
-def _curve(spec: SweepSpec, trial: Mapping[str, Any]) -> dict[int, float]:
-    """The metric by epoch, of a trial that speaks for its run."""
-    points = trial["progress"]() if "progress" in trial else ()
-    return {report.epoch: report.value for report in reports(points, spec.study.metric)}
+class _Curves:
+    """The metric by epoch of each trial. Of trials that share a run only the longest has a curve."""
+
+    def __init__(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
+        self.spec, self._curve = spec, curve
+        self._longest = {trial.number for trial in longest_of_runs(trials).values()}
+
+    def of(self, trial: StoredTrial) -> dict[int, float]:
+        points = self._curve(trial.run) if trial.number in self._longest else ()
+        return {report.epoch: report.value for report in reports(points, self.spec.study.metric)}
+
+
+def _metric(result: Result, spec: SweepSpec) -> float | None:
+    value: float | None = getattr(result, spec.study.metric)
+    return value
 
 
 def _sampler(study: StudySpec, seed: int) -> BaseSampler:
@@ -173,22 +203,23 @@ def _direction(spec: SweepSpec) -> Literal["minimize", "maximize"]:
     return "minimize" if spec.minimize else "maximize"
 
 
-def update_journal(path: Path, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
+def update_journal(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve = lambda _: ()) -> None:
     """Bring the study's journal up to the last trial that has ended: add what is missing, tell what has ended."""
-    trials = list(trials)
-    ended = [at for at, trial in enumerate(trials) if trial["result"] is not None]
+    curves = _Curves(spec, trials, curve)
+    ended = [at for at, trial in enumerate(trials) if trial.result is not None]
     trials = trials[: max(ended, default=-1) + 1]
     try:
-        _update(path, spec, trials)
+        _update(path, curves, trials)
     except OSError:  # a full disk, or a quota: what is there is good
         raise
     except Exception:  # the index is ours to lose: keep the evidence, make it anew
         if path.exists():
             shutil.move(path, path.with_name(f"{path.name}.unreadable"))
-        _update(path, spec, trials)
+        _update(path, curves, trials)
 
 
-def _update(path: Path, spec: SweepSpec, trials: list[Mapping[str, Any]]) -> None:
+def _update(path: Path, curves: _Curves, trials: Sequence[StoredTrial]) -> None:
+    spec = curves.spec
     repair_journal(path)
     storage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
     try:
@@ -198,14 +229,14 @@ def _update(path: Path, spec: SweepSpec, trials: list[Mapping[str, Any]]) -> Non
             study_name=spec.name, storage=storage, direction=_direction(spec), sampler=_any_sampler()
         )
     known = study.get_trials(deepcopy=False)
-    if [frozen.user_attrs.get("trial") for frozen in known] != [trial["trial"] for trial in trials[: len(known)]]:
+    if [frozen.user_attrs.get("trial") for frozen in known] != [trial.number for trial in trials[: len(known)]]:
         raise StateError(f"{path}: its trials are not the sweep's")
-    study.add_trials([_indexed(spec, trial) for trial in trials[len(known) :]])
+    study.add_trials([_indexed(curves, trial) for trial in trials[len(known) :]])
     for frozen, trial in zip(known, trials, strict=False):
-        if frozen.state is TrialState.RUNNING and trial["result"] is not None:
-            curve = _curve(spec, trial)
+        if frozen.state is TrialState.RUNNING and trial.result is not None:
+            curve = curves.of(trial)
             _report(study, frozen, curve)
-            state, value = _told(spec, trial["result"], curve)
+            state, value = _told(spec, trial.result, curve)
             study.tell(frozen.number, value, state=state, skip_if_finished=True)
 
 
@@ -214,18 +245,18 @@ def _any_sampler() -> BaseSampler:
     return optuna.samplers.RandomSampler(seed=0)
 
 
-def _indexed(spec: SweepSpec, trial: Mapping[str, Any]) -> FrozenTrial:
-    attrs = {"config_id": trial["config_id"], "trial": trial["trial"]}
-    if trial["result"] is None:
-        return create_trial(
-            state=TrialState.RUNNING, params=trial["params"], distributions=JOURNAL_SPACE, user_attrs=attrs
-        )
-    curve = _curve(spec, trial)
-    state, value = _told(spec, trial["result"], curve)
+def _indexed(curves: _Curves, trial: StoredTrial) -> FrozenTrial:
+    attrs = {"config_id": trial.config_id, "trial": trial.number}
+    params = dict(trial.params or {})
+    distributions = {path: _any(domain) for path, domain in curves.spec.space.domains().items()}
+    if trial.result is None:
+        return create_trial(state=TrialState.RUNNING, params=params, distributions=distributions, user_attrs=attrs)
+    curve = curves.of(trial)
+    state, value = _told(curves.spec, trial.result, curve)
     return create_trial(
         state=state,
-        params=trial["params"],
-        distributions=JOURNAL_SPACE,
+        params=params,
+        distributions=distributions,
         user_attrs=attrs,
         value=value,
         intermediate_values=curve,
@@ -241,10 +272,19 @@ def _report(study: optuna.Study, frozen: FrozenTrial, curve: Mapping[int, float]
         trial.report(curve[epoch], epoch)
 
 
-def _told(spec: SweepSpec, result: Mapping[str, Any], curve: Mapping[int, float]) -> tuple[TrialState, float | None]:
+def _any(domain: Domain) -> BaseDistribution:
+    """Every value that a parameter of this kind may ever have."""
+    numbers = [domain.low, domain.high] if isinstance(domain, Range) else domain.values
+    if all(type(number) is int for number in numbers):
+        return ANY_WHOLE
+    above_0 = all(isinstance(number, int | float) and number > 0 for number in numbers)
+    return ANY_ABOVE_0 if above_0 else ANY_NUMBER
+
+
+def _told(spec: SweepSpec, result: Result, curve: Mapping[int, float]) -> tuple[TrialState, float | None]:
     """State and value; a pruned trial's is its last one, as Optuna has it."""
-    state = STATES.get(result["state"], TrialState.FAIL)
-    value = result.get(spec.study.metric)
+    state = STATES.get(result.state, TrialState.FAIL)
+    value = _metric(result, spec)
     if state is TrialState.PRUNED:
         return state, curve[max(curve)] if curve else value
     if state is TrialState.COMPLETE and value is not None:

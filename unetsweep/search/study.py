@@ -1,12 +1,17 @@
 """The study of a sweep, opened only when there is something to ask or to tell it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from unetsweep.core import paths, pruning
+from unetsweep.core.observation import Point as Epoch
 from unetsweep.core.pruning import History, Verdict
-from unetsweep.core.spec import SweepSpec, grid_left, listed_left
+from unetsweep.core.space import Point, grid_left
+from unetsweep.core.spec import SweepSpec, listed_left
+from unetsweep.core.trials import StoredTrial
+
+Curve = Callable[[int], Sequence[Epoch]]
+"""The finished epochs of a run, in order."""
 
 SMALL = 1_000_000
 """Bytes of a journal that is brought up to date at every ending."""
@@ -22,15 +27,15 @@ class JournalStudy:
         self._mark = journal.with_name(f"{journal.name}.behind")
         self._judged: tuple[Sequence[History], Mapping[int, Verdict]] = ((), {})
 
-    def propose(self, spec: SweepSpec, trials: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, float]]:
+    def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve) -> list[Point]:
+        taken = [trial.point for trial in trials if trial.point is not None]
         if spec.study.sampler == "grid":
-            return list(grid_left(spec.space, (trial["params"] for trial in trials)))[:count]
+            return list(grid_left(spec.space, taken)[:count])
         if spec.study.sampler == "list":
-            taken = ({**trial["params"], "seed": trial["training_seed"]} for trial in trials)
-            return list(listed_left(spec.study, taken))[:count]
+            return list(listed_left(spec, taken)[:count])
         from unetsweep.search.optuna_study import propose
 
-        return propose(spec, trials, count)
+        return propose(spec, trials, count, curve)
 
     def verdicts(
         self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
@@ -40,10 +45,10 @@ class JournalStudy:
             self._judged = (asked, _verdicts(spec, [*others(), *asked]))
         return self._judged[1]
 
-    def update(self, spec: SweepSpec, trials: Iterable[Mapping[str, Any]]) -> None:
+    def update(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
         from unetsweep.search.optuna_study import update_journal
 
-        update_journal(self._journal, spec, trials)
+        update_journal(self._journal, spec, trials, curve)
         self._mark.unlink(missing_ok=True)
 
     def fall_behind(self) -> None:

@@ -5,20 +5,31 @@ Rule 2: written before it is acted on: an intent before sbatch.
 """
 
 import contextlib
-import dataclasses
 import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from unetsweep.atomic import link_all, link_json, write_json
-from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.core.actions import Element, Prune
 from unetsweep.core.observation import Stopped
+from unetsweep.records import (
+    AttemptFile,
+    ExitFile,
+    JobFile,
+    LostFile,
+    MilestoneOf,
+    StopFile,
+    SubmissionFile,
+    TerminationFile,
+    link_record,
+    link_records,
+    read_record,
+    write_record,
+)
+from unetsweep.store.attempts import read_intent
 from unetsweep.store.logs import last_line, tail
 from unetsweep.store.progress import read_stopped
 
@@ -39,49 +50,65 @@ class AttemptsDir:
         starts finds its run there.
         """
         token = token or secrets.token_hex(6)
-        at = self._now().isoformat()
+        at = self._now()
         files = {}
         for index, element in enumerate(elements):
             folder = self.root / paths.run_dir(element.run)
             for needed in (folder, folder / "attempts"):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(needed)
-            milestones = [{"trial": trial, "epochs": epochs} for trial, epochs in element.milestones]
-            content = {"run": element.run, "attempt": element.attempt, "token": token, "index": index, "at": at}
-            content |= {"throttle": throttle, "milestones": milestones}
-            content |= _overrides(element)
-            files[self.root / paths.attempt(element.run, element.attempt)] = (element, content)
-        created = link_all([(path, content) for path, (_, content) in files.items()])
+            intent = AttemptFile(
+                element.run,
+                element.attempt,
+                token,
+                index,
+                at,
+                tuple(MilestoneOf(trial, epochs) for trial, epochs in element.milestones),
+                throttle,
+                element.mem,
+                element.micro_batch,
+            )
+            files[self.root / paths.attempt(element.run, element.attempt)] = (element, intent)
+        created = link_records([(path, intent) for path, (_, intent) in files.items()])
         owned = [files[path][0] for path in created]
         folder = self.root / paths.submission(token)
         folder.mkdir(exist_ok=True)
         # an element that another reconciliation owns keeps its index: its job finds that it is not the owner, and
         # leaves
-        about = {"token": token, "kind": kind, "at": at, "folder": str(self.root)}
-        everything = [[element.run, element.attempt] for element in elements]
-        link_json(folder / "intent.json", {**about, "elements": everything})
+        everything = tuple((element.run, element.attempt) for element in elements)
+        link_record(folder / "intent.json", SubmissionFile(token, kind, at, str(self.root), everything))
         return token, owned
 
     def record_job(self, run: int, attempt: int, job_id: str) -> None:
-        link_json(self.root / paths.attempt_job(run, attempt), {"job_id": job_id})
+        link_record(self.root / paths.attempt_job(run, attempt), JobFile(job_id))
 
     def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None:
-        link_all(
+        link_records(
             [
-                (self.root / paths.attempt_job(element.run, element.attempt), {"job_id": job_id})
+                (self.root / paths.attempt_job(element.run, element.attempt), JobFile(job_id))
                 for element, job_id in zip(elements, job_ids, strict=True)
             ]
         )
 
-    def mark_lost(self, run: int, attempt: int, reason: str, **about: object) -> None:
-        """Why it will never be, or is no more. `about`: refused, limit; cause, node, epoch."""
-        content = {"reason": reason, **about, "at": self._now().isoformat()}
-        link_json(self.root / paths.attempt_lost(run, attempt), content)
+    def mark_lost(
+        self,
+        run: int,
+        attempt: int,
+        reason: str,
+        *,
+        cause: str | None = None,
+        node: str | None = None,
+        epoch: int = 0,
+        refused: bool = False,
+        limit: bool = False,
+    ) -> None:
+        """Write down that an attempt was given up, and why; the fields are those of `LostFile`."""
+        lost = LostFile(reason, self._now(), cause, node, epoch, refused, limit)
+        link_record(self.root / paths.attempt_lost(run, attempt), lost)
 
     def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None:
-        """That we end it ourselves: nobody else cancelled it."""
-        content = {"cause": cause, "reason": reason, "at": self._now().isoformat()}
-        link_json(self.root / paths.attempt_end(run, attempt), content)
+        """Write down that a reconciliation ends the attempt's job: no user cancelled it."""
+        link_record(self.root / paths.attempt_end(run, attempt), TerminationFile(cause, reason, self._now()))
 
     def log_tail(self, token: str, index: int, job_id: str) -> str:
         """The end of what a job printed; empty where there is nothing."""
@@ -97,9 +124,8 @@ class AttemptsDir:
 
     def stop_run(self, stop: Prune) -> None:
         """Write down what is pruned; the trainer reads it at an epoch's end."""
-        content = dataclasses.asdict(stop)
-        run = content.pop("run")
-        write_json(self.root / paths.stop(run), {**content, "at": self._now().isoformat()})
+        record = StopFile(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason, self._now())
+        write_record(self.root / paths.stop(stop.run), record)
 
     def stopped(self, run: int) -> Stopped | None:
         """What was last pruned of a run."""
@@ -108,21 +134,16 @@ class AttemptsDir:
 
     def is_owner(self, token: str, index: int) -> bool:
         """Whether this element has its attempt: another reconciliation may have been the first to make it."""
-        run, attempt = self.intent(token)["elements"][index]
-        intent = read_json(self.root / paths.attempt(run, attempt))
-        return (intent["token"], intent["index"]) == (token, index)
+        run, attempt = self.intent(token).elements[index]
+        intent = read_intent(str(self.root / paths.attempt(run, attempt)), run, attempt)
+        return (intent.token, intent.index) == (token, index)
 
     def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
         """All processes of this start are gone; with the log's last line, for the reader."""
         node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-        content = {"status": status, "at": self._now().isoformat(), "log": str(log) if log else None, "node": node}
-        link_json(self.root / paths.attempt_exit(run, attempt, restart), {**content, "last_line": last_line(log)})
+        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, last_line(log))
+        link_record(self.root / paths.attempt_exit(run, attempt, restart), exit_)
 
-    def intent(self, token: str) -> dict[str, Any]:
-        return read_json(self.root / paths.submission(token) / "intent.json")
-
-
-def _overrides(element: Element) -> dict[str, Any]:
-    given = {"mem": element.mem, "micro_batch": element.micro_batch}
-    given = {name: value for name, value in given.items() if value is not None}
-    return {"overrides": given} if given else {}
+    def intent(self, token: str) -> SubmissionFile:
+        """Which element of a submission is which attempt."""
+        return read_record(SubmissionFile, self.root / paths.submission(token) / "intent.json")

@@ -6,21 +6,46 @@ Rule 1: what an earlier start left does not count: the scheduler has started the
 import hashlib
 import os
 import re
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.core.causes import Cause
 from unetsweep.core.observation import Attempt, Ending
 from unetsweep.errors import StateError
+from unetsweep.records import (
+    AttemptFile,
+    ClaimFile,
+    ErrorFile,
+    ExitFile,
+    JobFile,
+    LostFile,
+    RequeueFile,
+    TerminationFile,
+    read_record,
+)
+
+_T = TypeVar("_T")
 
 _ERROR = re.compile(r"error-\d+\.json")
 _FRAME = re.compile(r'^\s*File "(.*?)", line (\d+)', re.MULTILINE)
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(r"(\d+)\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundError:
+    """An error file, and where it is."""
+
+    path: str
+    error: ErrorFile
+
+    @property
+    def time(self) -> float:
+        """Seconds since 1970; 0: not known."""
+        return self.error.at.timestamp() if self.error.at is not None else 0.0
 
 
 def read_attempts(root: Path, run: int, names: Collection[str], marks: Collection[str]) -> tuple[Attempt, ...]:
@@ -36,15 +61,14 @@ def read_attempts(root: Path, run: int, names: Collection[str], marks: Collectio
     return tuple(attempts)
 
 
-def read_intent(path: str, run: int, number: int) -> dict[str, Any]:
+def read_intent(path: Path | str, run: int, number: int) -> AttemptFile:
     """The attempt's first file; StateError where it is unreadable, or another attempt's: its job is not this run's."""
-    raw = read_json(path)  # a Path of each takes as long as reading it
-    found = raw.get("run"), raw.get("attempt")
-    if found != (run, number):
+    intent = read_record(AttemptFile, path)  # a Path of each takes as long as reading it
+    if (intent.run, intent.attempt) != (run, number):
         raise StateError(
-            f"{path}: found attempt {found[1]} of run {found[0]} in the place of attempt {number} of run {run}"
+            f"{path}: found attempt {intent.attempt} of run {intent.run} in the place of attempt {number} of run {run}"
         )
-    return raw
+    return intent
 
 
 def retries_reset_at(marks: Collection[str]) -> int:
@@ -60,108 +84,103 @@ def _attempt(
     number: int,
     marks: Collection[str],
     names: Collection[str],
-    claim: dict[str, Any] | None,
-    errors: list[dict[str, Any]],
+    claim: tuple[int, ClaimFile] | None,
+    errors: Sequence[FoundError],
     refusals: int,
 ) -> Attempt:
-    def marked(what: str, path: str) -> dict[str, Any]:
-        return read_json(f"{root}/{path}") if f"{number}.{what}.json" in marks else {}
+    """`claim`: the highest restart with its claim."""
+
+    def marked(kind: type[_T], what: str, path: str) -> _T | None:
+        return read_record(kind, f"{root}/{path}") if f"{number}.{what}.json" in marks else None
 
     intent = read_intent(f"{root}/{paths.attempt(run, number)}", run, number)
-    job = marked("job", paths.attempt_job(run, number))
-    lost = marked("lost", paths.attempt_lost(run, number))
-    end = marked("end", paths.attempt_end(run, number))
-    claim = claim or {}
-    restart = claim.get("restart", 0)
+    job = marked(JobFile, "job", paths.attempt_job(run, number))
+    lost = marked(LostFile, "lost", paths.attempt_lost(run, number))
+    end = marked(TerminationFile, "end", paths.attempt_end(run, number))
+    restart, claimed = claim or (0, None)
     exit_ = _exit(root, run, number, restart, marks)
-    overrides = intent.get("overrides", {})
+    nodes = (lost and lost.node, claimed and claimed.node, exit_ and exit_.node)
     return Attempt(
         run,
         number,
-        intent["token"],
-        intent["index"],
-        datetime.fromisoformat(intent["at"]),
-        milestones=tuple(sorted(each["epochs"] for each in intent["milestones"])),
-        throttle=intent.get("throttle"),
-        job_id=job.get("job_id"),
-        claimed_by=claim.get("job_id"),
-        claimed_at=_time(claim.get("at")),
-        node=lost.get("node") or claim.get("node") or exit_.get("node"),
-        lost=lost.get("reason"),
+        intent.token,
+        intent.index,
+        intent.at,
+        milestones=tuple(sorted(each.epochs for each in intent.milestones)),
+        throttle=intent.throttle,
+        job_id=job.job_id if job is not None else None,
+        claimed_by=claimed.job_id if claimed is not None else None,
+        claimed_at=claimed.at if claimed is not None else None,
+        node=next((node for node in nodes if node), None),
+        lost=lost.reason if lost is not None else None,
         cause=_cause(lost),
-        lost_at=_time(lost.get("at")),
-        lost_epoch=lost.get("epoch", 0),
-        refused=lost.get("refused", False),
-        limit=lost.get("limit", False),
+        lost_at=lost.at if lost is not None else None,
+        lost_epoch=lost.epoch if lost is not None else 0,
+        refused=lost is not None and lost.refused,
+        limit=lost is not None and lost.limit,
         refusals=refusals,
-        requeue_reason=_again(root, run, paths.claim_name(number, restart), names),
+        requeue_reason=_requeue_reason(root, run, paths.claim_name(number, restart), names),
         ended_for=_cause(end),
         retry_exempt=f"{number}.retry-exempt.json" in marks,
-        mem=overrides.get("mem"),
-        micro_batch=overrides.get("micro_batch"),
+        mem=intent.mem,
+        micro_batch=intent.micro_batch,
         ending=_ending(number, restart, errors, exit_),
     )
 
 
-def _cause(mark: dict[str, Any]) -> Cause | None:
-    return Cause.__members__.get(str(mark.get("cause")))
+def _cause(record: LostFile | TerminationFile | None) -> Cause | None:
+    return Cause.__members__.get(str(record.cause)) if record is not None else None
 
 
-def _time(said: str | None) -> datetime | None:
-    return datetime.fromisoformat(said) if said else None
-
-
-def _again(root: Path, run: int, claim: str, names: Collection[str]) -> str | None:
+def _requeue_reason(root: Path, run: int, claim: str, names: Collection[str]) -> str | None:
     path = f"{root}/{paths.requeue(run, claim)}"
-    return str(read_json(path).get("reason", "")) if os.path.basename(path) in names else None
+    return read_record(RequeueFile, path).reason if os.path.basename(path) in names else None
 
 
-def _ending(number: int, restart: int, errors: list[dict[str, Any]], exit_: dict[str, Any]) -> Ending | None:
-    """The earliest error file of the attempt that is more than "the others left", else its exit status."""
-    mine = [error for error in errors if error.get("attempt") == number and error.get("restart", 0) >= restart]
-    first = min(mine, key=lambda error: (error.get("echo", False), error.get("at", "")), default=None)
-    if first is not None and not first.get("echo", False):
-        done = first.get("epochs_done", 0)
-        return Ending(first["kind"], first["message"], first["path"], None, signature_of(first), done)
-    if not exit_:
+def _ending(number: int, restart: int, errors: Sequence[FoundError], exit_: ExitFile | None) -> Ending | None:
+    """The earliest error of the attempt that is more than "the others left", else its exit status."""
+    mine = [found for found in errors if found.error.attempt == number and found.error.restart >= restart]
+    first = min(mine, key=lambda found: (found.error.echo, found.time), default=None)
+    if first is not None and not first.error.echo:
+        error = first.error
+        return Ending(error.kind, error.message, first.path, None, signature_of(error), error.epochs_done)
+    if exit_ is None:
         return None
-    message = f"ended with status {exit_['status']} and no result"
-    said = first["message"] if first is not None else exit_.get("last_line")
-    return Ending(
-        "exit", f"{message}; its last words: {said}" if said else message, exit_.get("log") or "", exit_["status"]
-    )
+    message = f"ended with status {exit_.status} and no result"
+    last = first.error.message if first is not None else exit_.last_line
+    return Ending("exit", f"{message}; its last line: {last}" if last else message, exit_.log or "", exit_.status)
 
 
-def signature_of(error: dict[str, Any]) -> str:
-    """The same for two errors that came the same way: a bug by its type and the lines of code; what was said to a
-    person (kinds other than `exception`) by the words, numbers aside."""
-    message, trace = str(error.get("message", "")), str(error.get("traceback", ""))
-    kind, frames = error.get("kind"), _FRAME.findall(trace)
-    same = (message.partition(":")[0], frames) if kind == "exception" and frames else _DIGITS.sub("#", message)
-    return hashlib.sha256(repr((kind, same)).encode()).hexdigest()[:16]
+def signature_of(error: ErrorFile) -> str:
+    """Equal for two errors of one cause: of a bug its type and the lines of code; of other kinds the message without
+    its numbers."""
+    frames = _FRAME.findall(error.traceback)
+    is_bug = error.kind == "exception" and frames
+    same = (error.message.partition(":")[0], frames) if is_bug else _DIGITS.sub("#", error.message)
+    return hashlib.sha256(repr((error.kind, same)).encode()).hexdigest()[:16]
 
 
-def _exit(root: Path, run: int, number: int, restart: int, marks: Collection[str]) -> dict[str, Any]:
+def _exit(root: Path, run: int, number: int, restart: int, marks: Collection[str]) -> ExitFile | None:
     starts = [int(found[1]) for name in marks if (found := re.fullmatch(rf"{number}\.exit-(\d+)\.json", name))]
     newest = max(starts, default=-1)
-    return read_json(root / paths.attempt_exit(run, number, newest)) if newest >= restart else {}
+    return read_record(ExitFile, root / paths.attempt_exit(run, number, newest)) if newest >= restart else None
 
 
-def read_errors(folder: Path, names: Collection[str]) -> list[dict[str, Any]]:
-    """The error files of a run, with their `path`."""
-    # a trainer of the user's own may leave any other name here
+def read_errors(folder: Path, names: Collection[str]) -> list[FoundError]:
+    """The error files of a run."""
+    # a user's own trainer may leave any other name here
     found = [folder / name for name in sorted(names) if _ERROR.fullmatch(name)]
-    return [{**read_json(path), "path": str(path)} for path in found]
+    return [FoundError(str(path), read_record(ErrorFile, path)) for path in found]
 
 
-def _claims(folder: Path) -> dict[int, dict[str, Any]]:
-    """The highest claim of each attempt."""
+def _claims(folder: Path) -> dict[int, tuple[int, ClaimFile]]:
+    """The highest restart of each attempt, with its claim."""
     best: dict[int, tuple[int, str]] = {}
     for name in os.listdir(folder / "claims"):
         attempt, _, restart = name.partition("-")
         if attempt.isdecimal() and restart.isdecimal():
             best[int(attempt)] = max(best.get(int(attempt), (-1, "")), (int(restart), name))
     return {
-        attempt: {**read_json(folder / "claims" / name), "restart": restart}
+        attempt: (restart, read_record(ClaimFile, folder / "claims" / name))
         for attempt, (restart, name) in best.items()
     }

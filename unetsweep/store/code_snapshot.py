@@ -16,11 +16,11 @@ from pathlib import Path
 import unetsweep
 from unetsweep import package
 from unetsweep.atomic import named, rename_folder, write_json
-from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import StateError, UsageError
 from unetsweep.package import digest, sources
+from unetsweep.records import CodeFile, read_record, write_record
 
 
 def pin(root: Path, source: Path | None = None) -> Path:
@@ -38,8 +38,7 @@ def pin(root: Path, source: Path | None = None) -> Path:
     if digest(sources(folder / source.name)) != name:
         _copy(files, folder, source.name, commit, _diff(source) if commit else "")
     if noted(root) != name:
-        about = {"hash": name, "version": unetsweep.__version__, "commit": commit, "at": utc_now().isoformat()}
-        write_json(root / paths.CODE_NOTE, about)
+        write_record(root / paths.CODE_NOTE, CodeFile(name, unetsweep.__version__, commit, utc_now()))
     return folder
 
 
@@ -77,17 +76,10 @@ def running(root: Path) -> Path | None:
     return folder if folder.parent == root.absolute() / paths.CODE else None
 
 
-def broken(root: Path) -> list[Path]:
-    """Copies that are not what their name says."""
-    folders = sorted((root / paths.CODE).glob("*")) if (root / paths.CODE).is_dir() else []
-    names = [folder for folder in folders if len(folder.name) == package.DIGITS and folder.name.isalnum()]
-    return [folder for folder in names if digest(sources(folder / "unetsweep")) != folder.name]
-
-
 def noted(root: Path) -> str:
     """Hash of the copy that new jobs run; empty: none."""
     try:
-        name = str(read_json(root / paths.CODE_NOTE).get("hash", ""))
+        name = read_record(CodeFile, root / paths.CODE_NOTE).hash
     except (FileNotFoundError, StateError):  # the next submit notes it again
         return ""
     return name if name.isalnum() else ""

@@ -11,12 +11,13 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.core.checkpoint_gc import COLLECTABLE_STATES
 from unetsweep.core.observation import CollectableRun
 from unetsweep.errors import StateError
+from unetsweep.records import AttemptFile, read_record
 from unetsweep.store.observation import listed, numbered
+from unetsweep.store.trials import read_result
 
 _INTENT = re.compile(r"(\d+)\.json")
 
@@ -51,7 +52,7 @@ class CollectableRuns:
         """Whether anything went. The mark stays where a trial of the run is open again, or a file of it is torn."""
         try:
             states = self._states(run)
-        except (StateError, KeyError, TypeError):
+        except StateError:
             return False
         if None in states:
             return False
@@ -64,17 +65,16 @@ class CollectableRuns:
     def _states(self, run: int) -> set[str | None]:
         """Of all trials that were ever asked of the run; None: one has not ended."""
         folder = self._root / paths.run_dir(run) / "attempts"
-        intents = [read_json(folder / name) for name in listed(folder) if _INTENT.fullmatch(name)]
-        trials = {each["trial"] for intent in intents for each in intent["milestones"]}
+        intents = [read_record(AttemptFile, folder / name) for name in listed(folder) if _INTENT.fullmatch(name)]
+        trials = {each.trial for intent in intents for each in intent.milestones}
         return {self._state(trial) for trial in trials}
 
     def _state(self, trial: int) -> str | None:
         try:
-            return str(read_json(self._root / paths.trial_dir(trial) / paths.RESULT)["state"])
-        except FileNotFoundError:
-            return None
-        except (StateError, KeyError):
+            result = read_result(self._root / paths.trial_dir(trial))
+        except StateError:
             return "unreadable"
+        return None if result is None else result.state
 
 
 def _is_at_work(folder: Path) -> bool:

@@ -1,13 +1,14 @@
 """What finished trainings took, from the files of their runs: for an estimate of the open ones."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from unetsweep.contract import Result
 from unetsweep.core import paths
 from unetsweep.core.estimate import Finished
+from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
 from unetsweep.store.observation import listed
 from unetsweep.store.progress import read_progress
@@ -17,22 +18,22 @@ ENOUGH = 20
 """Trainings of one batch size that are looked into: the newest."""
 
 
-def finished(root: Path, trials: list[dict[str, Any]]) -> Iterator[Finished]:
+def finished(root: Path, trials: Sequence[StoredTrial]) -> Iterator[Finished]:
     """Of the complete and pruned ones of `SweepDir.trials`, each run once."""
     seen: set[int] = set()
     counts: dict[int, int] = {}
     for trial in reversed(trials):
-        result, run = trial["result"], trial["runs"][0]["run"]
-        if trial["params"] is None or result is None or result["state"] not in ("complete", "pruned") or run in seen:
+        result, run, batch = trial.result, trial.run, trial.batch_size
+        if trial.params is None or result is None or result.state not in ("complete", "pruned") or run in seen:
             continue
         seen.add(run)
-        batch = int(trial["params"]["batch_size"])
-        if counts.get(batch, 0) < ENOUGH and (found := _finished(root / paths.run_dir(run), batch, trial)) is not None:
+        folder = root / paths.run_dir(run)
+        if counts.get(batch, 0) < ENOUGH and (found := _finished(folder, batch, trial.epochs, result)) is not None:
             counts[batch] = counts.get(batch, 0) + 1
             yield found
 
 
-def _finished(folder: Path, batch: int, trial: Mapping[str, Any]) -> Finished | None:
+def _finished(folder: Path, batch: int, epochs: int, result: Result) -> Finished | None:
     """None where nothing tells how long it took."""
     try:
         points = read_progress(folder, listed(folder)).points
@@ -43,9 +44,8 @@ def _finished(folder: Path, batch: int, trial: Mapping[str, Any]) -> Finished | 
     if times:
         epoch = median(times)
         return Finished(batch, epoch, max(0.0, held - epoch * len(points)) if held is not None else 0.0, size)
-    result = trial["result"]
-    whole = result["seconds"] if held is None else held  # a program of the user's may tell neither
-    epochs = result["epochs_run"] or trial["params"]["epochs"]
+    whole = result.seconds if held is None else held  # a program of the user's may tell neither
+    epochs = result.epochs_run or epochs
     return Finished(batch, whole / epochs, 0.0, size) if whole is not None and epochs else None
 
 

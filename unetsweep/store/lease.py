@@ -14,11 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from unetsweep.atomic import link_first, write_text
-from unetsweep.bounded_json import read_json
-from unetsweep.contract import SCHEMA, dumps
+from unetsweep.atomic import link_first
 from unetsweep.errors import StateError
 from unetsweep.process import Identity, boot_id
+from unetsweep.records import LeaseFile, read_record, write_record
 
 RENEW_S = 5.0
 EXPIRE_S = 30.0
@@ -80,9 +79,8 @@ class Lease:
 
     def _create(self) -> bool:
         me = Identity.of_this_process()
-        content = {"schema": SCHEMA, "name": self._name, "host": socket.gethostname(), **me.as_json()}
         temporary = self._path.with_name(f".{self._path.name}.{self._name}.tmp")
-        write_text(temporary, dumps(content))
+        write_record(temporary, LeaseFile(self._name, socket.gethostname(), me.boot, me.pid, me.start))
         try:
             return link_first(temporary, self._path)
         finally:
@@ -90,7 +88,7 @@ class Lease:
 
     def _is_ours(self) -> bool:
         try:
-            return read_json(self._path).get("name") == self._name
+            return read_record(LeaseFile, self._path).name == self._name
         except (OSError, StateError):
             return False
 
@@ -123,10 +121,10 @@ class Lease:
         """False only where the holder is seen dead. A lease that cannot be read may be a fresh one that is not
         there whole yet, on a network file system: its age alone tells."""
         try:
-            holder = read_json(path)
+            holder = read_record(LeaseFile, path)
         except (StateError, FileNotFoundError):
             return True
-        return holder.get("boot") != boot_id() or Identity.from_json(holder).is_alive()
+        return holder.boot != boot_id() or Identity(holder.boot, holder.pid, holder.start).is_alive()
 
     def _leave_mark(self) -> None:
         self._path.with_name(f"{self._path.name}.mark-{self._name}").touch()

@@ -19,7 +19,7 @@ from unetsweep.errors import StateError
 from unetsweep.store.attempts import read_attempts, read_errors, retries_reset_at, signature_of
 from unetsweep.store.progress import read_progress, read_stopped
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
-from unetsweep.store.trials import advised, check_config, open_trial
+from unetsweep.store.trials import advised, check_config, open_trial, read_result, read_trial
 
 FEW = 50
 """So many ended trials are still looked into, to see whether all of them fail of one thing."""
@@ -150,20 +150,20 @@ def _failures(root: Path, ended: list[int]) -> tuple[Failure, ...]:
 def _failure(root: Path, number: int) -> Failure | None:
     try:
         folder = root / paths.trial_dir(number)
-        if read_json(folder / paths.RESULT).get("state") != "failed":
+        result = read_result(folder)
+        if result is None or result.state != "failed":
             return None
-        run_number = int(read_json(folder / paths.TRIAL)["runs"][0]["run"])
+        run_number = read_trial(folder).run
         run = root / paths.run_dir(run_number)
-        errors = [error for error in read_errors(run, listed(run)) if not error.get("echo", False)]
+        found = [each for each in read_errors(run, listed(run)) if not each.error.echo]
         marks = listed(run / "attempts")
-    except (StateError, FileNotFoundError, *_NOT_AS_IT_SHOULD_BE):
+    except (StateError, FileNotFoundError):
         return None
-    newest = max((int(error.get("attempt", 0)) for error in errors), default=0)
+    newest = max((each.error.attempt for each in found), default=0)
     if newest <= retries_reset_at(marks) or f"{newest}.retry-exempt.json" in marks:
         return None
-    errors = [error for error in errors if int(error.get("attempt", 0)) == newest]
-    first = min(errors, key=lambda error: str(error.get("at", "")))
-    return Failure(number, run_number, signature_of(first), f"{first['message']} (see {first['path']})")
+    first = min((each for each in found if each.error.attempt == newest), key=lambda each: each.time)
+    return Failure(number, run_number, signature_of(first.error), f"{first.error.message} (see {first.path})")
 
 
 def listed(folder: Path | str) -> set[str]:

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unetsweep.bounded_json import damage_named, parse_json, read_bytes, read_json
+from unetsweep.bounded_json import damage_named, parse_json, read_bytes
 from unetsweep.contract import SCHEMA
 from unetsweep.core.observation import Point, Stopped
 from unetsweep.errors import StateError
+from unetsweep.records import StopFile, read_record
 
 _PROGRESS = re.compile(r"progress-(\d+)-(\d+)\.jsonl")
 _RETRIES_RESET = re.compile(r"(\d+)\.retries-reset\.json")
@@ -53,12 +54,10 @@ def read_stopped(folder: Path, names: Collection[str], attempts: Collection[str]
     """What was pruned; `attempts` are the names in the run's folder of attempts."""
     if _STOP not in names:
         return None
-    raw = read_json(folder / _STOP)
+    stop = read_record(StopFile, folder / _STOP)
     retries_reset_at = max((int(m[1]) for name in attempts if (m := _RETRIES_RESET.fullmatch(name))), default=0)
-    milestones = tuple(int(epochs) for epochs in raw["milestones"])
-    return Stopped(
-        raw["attempt"], raw["trial"], milestones, raw["epoch"], raw["reason"], raw["attempt"] <= retries_reset_at
-    )
+    is_lifted = stop.attempt <= retries_reset_at
+    return Stopped(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason, is_lifted)
 
 
 def _points(path: Path) -> tuple[Point, ...]:

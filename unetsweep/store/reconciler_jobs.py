@@ -6,12 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from unetsweep.atomic import link_json
-from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.core.observation import ReconcilerJob
 from unetsweep.errors import StateError
+from unetsweep.records import JobFile, LostFile, ReconcilerFile, link_record, read_record
 
 
 class ReconcilerJobs:
@@ -25,14 +24,14 @@ class ReconcilerJobs:
         """The token of the next reconciler job; None where another reconciliation was the first to leave it."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         token = secrets.token_hex(6)
-        intent = {"token": token, "at": self._now().isoformat()}
-        return token if link_json(self._folder / f"{number}.json", intent) else None
+        intent = ReconcilerFile(token, self._now())
+        return token if link_record(self._folder / f"{number}.json", intent) else None
 
     def record(self, number: int, job_id: str) -> None:
-        link_json(self._folder / f"{number}.job.json", {"job_id": job_id})
+        link_record(self._folder / f"{number}.job.json", JobFile(job_id))
 
     def mark_lost(self, number: int, reason: str) -> None:
-        link_json(self._folder / f"{number}.lost.json", {"reason": reason})
+        link_record(self._folder / f"{number}.lost.json", LostFile(reason, self._now()))
 
     def last(self) -> ReconcilerJob | None:
         """The newest reconciler job. One whose file is torn counts as lost: another may be left."""
@@ -45,8 +44,8 @@ class ReconcilerJobs:
             return None
         lost = f"{number}.lost.json" in names
         try:
-            raw = read_json(self._folder / f"{number}.json")
-            return ReconcilerJob(number, str(raw["token"]), datetime.fromisoformat(raw["at"]), lost)
-        except (StateError, KeyError, TypeError, ValueError):
+            intent = read_record(ReconcilerFile, self._folder / f"{number}.json")
+            return ReconcilerJob(number, intent.token, intent.at, lost)
+        except StateError:
             corrupt = self._folder / f"{number}.json"
             return ReconcilerJob(number, "", datetime.fromtimestamp(corrupt.stat().st_mtime, UTC), lost=True)

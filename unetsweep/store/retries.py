@@ -6,13 +6,13 @@ Rule 1: the order survives a kill: while a trial's result is there, the trial ha
 import contextlib
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
-from unetsweep.atomic import link_json, write_json
-from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.core.observation import Run
+from unetsweep.records import MarkFile, StopFile, link_record, read_record, write_record
 from unetsweep.store import observation
 from unetsweep.store.trials import read_trial
 
@@ -28,12 +28,12 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
     folder = root / paths.trial_dir(trial)
     if not (folder / paths.RESULT).exists():  # open again, and perhaps sent again
         return False
-    part = read_trial(folder)["runs"][0]
-    _reset_run_retries(root, part["run"], is_shared=part["run"] in at_work)
-    at_work.add(part["run"])
-    run = root / paths.run_dir(part["run"])
-    _unstop(root / paths.stop(part["run"]), part["epochs"])
-    (run / paths.milestone(part["epochs"])).unlink(missing_ok=True)
+    known = read_trial(folder)
+    _reset_run_retries(root, known.run, is_shared=known.run in at_work)
+    at_work.add(known.run)
+    run = root / paths.run_dir(known.run)
+    _unstop(root / paths.stop(known.run), known.epochs)
+    (run / paths.milestone(known.epochs)).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):  # what a trainer command published: it would not be run again
         published = sum(name.startswith("result-") for name in os.listdir(run))
         os.rename(run / paths.RESULT, run / f"result-{published + 1}.json")
@@ -52,14 +52,14 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
 def _unstop(path: Path, epochs: int) -> None:
     """Its milestone is pruned no more. An empty stop says that verdicts up to its epoch were taken back."""
     if path.exists():
-        raw = read_json(path)
-        if epochs in raw["milestones"]:
-            write_json(path, {**raw, "milestones": [each for each in raw["milestones"] if each != epochs]})
+        stop = read_record(StopFile, path)
+        if epochs in stop.milestones:
+            write_record(path, replace(stop, milestones=tuple(each for each in stop.milestones if each != epochs)))
 
 
 def trains_anew(root: Path, trial: int) -> bool:
     """Whether its run has had checkpoints and lacks the one that it could go on from."""
-    folder = root / paths.run_dir(read_trial(root / paths.trial_dir(trial))["runs"][0]["run"]) / "checkpoints"
+    folder = root / paths.run_dir(read_trial(root / paths.trial_dir(trial)).run) / "checkpoints"
     return bool(observation.listed(folder)) and not (folder / "last.ckpt").exists()
 
 
@@ -90,10 +90,10 @@ def _reset_open_retries(root: Path, run: Run) -> None:
     if last is None:
         return
     if last.lost is None:
-        link_json(root / paths.retry_exempt(run.number, last.number), {"at": utc_now().isoformat()})
+        link_record(root / paths.retry_exempt(run.number, last.number), MarkFile(utc_now()))
     _reset_retries(root, run.number, last.number - (last.lost is None))
 
 
 def _reset_retries(root: Path, run: int, number: int) -> None:
     if number:
-        link_json(root / paths.retries_reset_at(run, number), {"at": utc_now().isoformat()})
+        link_record(root / paths.retries_reset_at(run, number), MarkFile(utc_now()))

@@ -10,18 +10,27 @@ import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from unetsweep import contract
-from unetsweep.atomic import append_line, link_all, link_json, rename_folder, write_json, write_text
+from unetsweep.atomic import append_line, rename_folder, write_text
 from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
 from unetsweep.core.observation import Observation, Point
+from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
+from unetsweep.records import (
+    DataFile,
+    MarkFile,
+    SweepFile,
+    link_record,
+    link_records,
+    read_record,
+    write_record,
+)
 from unetsweep.store import home, observation
 from unetsweep.store.attempt_writer import AttemptsDir
 from unetsweep.store.code_snapshot import noted
@@ -29,16 +38,7 @@ from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.lease import server_time
 from unetsweep.store.permissions import check_private
 from unetsweep.store.progress import read_progress
-from unetsweep.store.trials import as_known, name_of, read_trial, rebuilt
-
-
-def is_data(raw: Mapping[str, Any]) -> None:
-    """KeyError or TypeError where it is not what a sweep says of its images."""
-    if not all(isinstance(raw["manifest"][part], Mapping) for part in ("train", "val", "test")):
-        raise TypeError("manifest")
-    for name in ("leak", "val_groups"):
-        if not isinstance(raw[name] if name == "leak" else raw.get(name, {}), Mapping):
-            raise TypeError(name)
+from unetsweep.store.trials import name_of, read_trial, stored_trial, swept_parameters, trial_file
 
 
 class SweepDir(AttemptsDir):
@@ -57,7 +57,7 @@ class SweepDir(AttemptsDir):
         self,
         yaml: str,
         executor: str,
-        data: Mapping[str, Any] | None = None,
+        data: DataFile | None = None,
         working: str | None = None,
         cluster: str | None = None,
     ) -> None:
@@ -70,20 +70,14 @@ class SweepDir(AttemptsDir):
         self.check_private()
         for folder in (paths.TRIALS, paths.RUNS, paths.SUBMISSIONS):
             (self.root / folder).mkdir(mode=0o700, exist_ok=True)
-        about = {
-            "executor": executor,
-            "cluster": cluster,
-            "folder": str(self.root),
-            "created": self._now().isoformat(),
-            "working_directory": working or os.getcwd(),
-        }
-        link_json(self.root / paths.SWEEP, about)
+        about = SweepFile(executor, cluster, str(self.root), self._now(), working or os.getcwd())
+        link_record(self.root / paths.SWEEP, about)
         if data is not None:
             self.pin_images(data)
         write_text(self.root / paths.SPEC, yaml)
 
-    def pin_images(self, data: Mapping[str, Any]) -> None:
-        write_json(self.root / paths.DATA, data)
+    def pin_images(self, data: DataFile) -> None:
+        write_record(self.root / paths.DATA, data)
 
     def check_private(self) -> None:
         """Refuse a directory into which others may write: the files in it are run as code."""
@@ -93,34 +87,23 @@ class SweepDir(AttemptsDir):
         write_text(self.root / paths.SPEC, yaml)
 
     @property
-    def data(self) -> Mapping[str, Any] | None:
-        """`manifest` (the split, pinned), `leak` (what was allowed to leak, in words, by part) and `val_groups` (the
-        group of each validation image; may be missing); None: the sweep pins no images. StateError: unreadable."""
-        path = self.root / paths.DATA
-        try:
-            raw = read_json(path)
-        except FileNotFoundError:
-            return None
-        try:
-            is_data(raw)
-        except (KeyError, TypeError) as error:
-            raise StateError(f"{path}: not what a sweep says of its images") from error
-        return raw
+    def data(self) -> DataFile | None:
+        """The images of the sweep; None: it pins none. StateError: unreadable."""
+        return read_data(self.root / paths.DATA)
 
     @property
     def executor(self) -> str:
-        return str(home.about(self.root)["executor"])
+        return home.about(self.root).executor
 
     @property
     def cluster(self) -> str | None:
         """The cluster that its jobs are on; None where nobody said, and locally."""
-        found: str | None = home.about(self.root)["cluster"]
-        return found
+        return home.about(self.root).cluster
 
     @property
     def working_directory(self) -> str:
         """Where the sweep was submitted from: a trainer command's relative paths start there."""
-        return str(home.about(self.root)["working_directory"])
+        return home.about(self.root).working_directory
 
     def look(self) -> Observation:
         return dataclasses.replace(observation.look(self.root), collectable=CollectableRuns(self.root).marked())
@@ -134,12 +117,13 @@ class SweepDir(AttemptsDir):
     def add_trials(
         self,
         configs: Sequence[TrialConfig],
-        origin: Mapping[str, Any],
+        origin: Mapping[str, Any] | None = None,
         first: int | None = None,
         runs: Sequence[int] | None = None,
+        parameters: Sequence[str] | None = None,
     ) -> list[int]:
         """New trials, numbered on from `first` (default: the first number that is free). `runs`: the run of each;
-        None: each has its own.
+        None: each has its own. `parameters`: the paths that the sweep varies; None: those of its sweep.yaml.
 
         A trial's files come together, by the renaming of their folder. A number that another reconciliation has taken
         meanwhile stays that one's, and with it the run of that number. A trial that would share such a run is not made,
@@ -147,16 +131,17 @@ class SweepDir(AttemptsDir):
         """
         start = self.next_trial() if first is None else first
         run_of = dict(enumerate(runs, start)) if runs is not None else {}
-        origin = {**origin, "code": self.code()}
-        folders, files = {}, []
+        code, swept = self.code(), swept_parameters(self.root) if parameters is None else parameters
+        folders: dict[int, Path] = {}
+        files: list[tuple[Path, object]] = []
         for number, config in enumerate(configs, start):
             folder = self.root / paths.trial_dir(number)
             made = folders[number] = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
             made.mkdir()
-            files.append((made / paths.CONFIG, contract.encode(config)))
-            about = {**rebuilt(number, config, run_of.get(number)), "at": self._now().isoformat(), **origin}
-            files.append((made / paths.TRIAL, about))
-        link_all(files)
+            about = trial_file(number, config, swept, self._now(), run_of.get(number))
+            about = dataclasses.replace(about, code=code, **(origin or {}))
+            files += [(made / paths.CONFIG, config), (made / paths.TRIAL, about)]
+        link_records(files)
         ours: list[int] = []
         is_over = False
         for number, made in folders.items():
@@ -172,19 +157,9 @@ class SweepDir(AttemptsDir):
         """The first number without a trial; an empty folder is used again."""
         return max((number for number, _ in observation.trials(self.root)), default=-1) + 1
 
-    def trials(self) -> list[dict[str, Any]]:
-        """Every trial.json, in order, with its result under `result` when it has ended; `unreadable` says which
-        file of it cannot be read (`params` are None where nothing tells them).
-
-        The trial that speaks for its run (of the longest milestone) has `progress`: a function that
-        reads the run's epochs, so that only who wants them pays for them.
-        """
-        found: list[dict[str, Any]] = []
-        for number, folder in observation.trials(self.root):
-            found.append(as_known(number, folder))
-        for run, trial in _speaking(found).items():
-            trial["progress"] = partial(self.progress, run)
-        return found
+    def trials(self) -> list[StoredTrial]:
+        """Every trial in order, with its result when it has ended."""
+        return [stored_trial(number, folder) for number, folder in observation.trials(self.root)]
 
     def progress(self, run: int) -> tuple[Point, ...]:
         """Every finished epoch of a run, in order."""
@@ -192,7 +167,7 @@ class SweepDir(AttemptsDir):
         return read_progress(folder, os.listdir(folder)).points if folder.exists() else ()
 
     def run_of(self, trial: int) -> int:
-        return int(read_trial(self.root / paths.trial_dir(trial))["runs"][0]["run"])
+        return read_trial(self.root / paths.trial_dir(trial)).run
 
     def config_path(self, trial: int) -> Path:
         return self.root / paths.trial_dir(trial) / paths.CONFIG
@@ -200,11 +175,11 @@ class SweepDir(AttemptsDir):
     def cancel(self, trial: int) -> None:
         """Write down that the user cancelled it: SLURM forgets a cancelled pending element at once."""
         (self.root / paths.trial_dir(trial)).mkdir(exist_ok=True)  # its files may be lost
-        link_json(self.root / paths.trial_dir(trial) / paths.CANCELLED, {"at": self._now().isoformat()})
+        link_record(self.root / paths.trial_dir(trial) / paths.CANCELLED, MarkFile(self._now()))
 
     def stop(self) -> None:
         """Propose nothing new; `resume` takes it back."""
-        link_json(self.root / paths.STOPPED, {"at": self._now().isoformat()})
+        link_record(self.root / paths.STOPPED, MarkFile(self._now()))
 
     def resume(self) -> None:
         (self.root / paths.STOPPED).unlink(missing_ok=True)
@@ -216,7 +191,7 @@ class SweepDir(AttemptsDir):
 
     def end_trial(self, trial: int, result: Result) -> bool:
         """Write the trial's result.json; False when it has one."""
-        return link_json(self.root / paths.trial_dir(trial) / paths.RESULT, contract.encode(result))
+        return link_record(self.root / paths.trial_dir(trial) / paths.RESULT, result)
 
     # ---- passes
 
@@ -234,12 +209,12 @@ class SweepDir(AttemptsDir):
         append_line(self.root / paths.LEDGER, content)
 
 
-def _speaking(trials: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """The trial of the longest milestone of each run; of equal ones the first."""
-    found: dict[int, dict[str, Any]] = {}
-    for trial in trials:
-        part = trial["runs"][0]
-        other = found.get(part["run"])
-        if other is None or part["epochs"] > other["runs"][0]["epochs"]:
-            found[part["run"]] = trial
-    return found
+def read_data(path: Path) -> DataFile | None:
+    """data.json; None: there is none. StateError: it is unreadable."""
+    try:
+        data = read_record(DataFile, path)
+    except FileNotFoundError:
+        return None
+    if not all(isinstance(data.manifest.get(part), Mapping) for part in ("train", "val", "test")):
+        raise StateError(f"{path}: manifest: train, val and test are expected, each with its images")
+    return data

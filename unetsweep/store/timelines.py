@@ -5,13 +5,12 @@ Rule 1: as few files as say it: progress is read only where a start was followed
 
 import re
 from collections.abc import Collection
-from datetime import datetime
 from pathlib import Path
 
-from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.core.cost import JobKey, RunTimeline, Start
 from unetsweep.errors import StateError
+from unetsweep.records import AttemptFile, ClaimFile, ExitFile, JobFile, read_record
 from unetsweep.store.observation import listed
 from unetsweep.store.progress import read_by_claim
 
@@ -24,7 +23,7 @@ def read_timeline(folder: Path, *, is_open: bool) -> RunTimeline | None:
     """One run's, by its folder; `is_open`: a trial of it has not ended. None: a file of it cannot be read."""
     try:
         return _read(folder, is_open)
-    except (StateError, OSError, KeyError, TypeError, ValueError):
+    except (StateError, OSError):
         return None
 
 
@@ -34,32 +33,28 @@ def _read(folder: Path, is_open: bool) -> RunTimeline:
     claims = sorted(
         (int(found[1]), int(found[2])) for name in listed(folder / "claims") if (found := _CLAIM.fullmatch(name))
     )
-    claimed = {claim: read_json(folder / "claims" / paths.claim_name(*claim)) for claim in claims}
+    claimed = {claim: read_record(ClaimFile, folder / "claims" / paths.claim_name(*claim)) for claim in claims}
     ends = {claim: _end(folder, claim, marks) for claim in claims}
     matters = len(claims) > 1 or None in ends.values()
     told = read_by_claim(folder, listed(folder)) if matters else {}
-    intents = {number: read_json(folder / "attempts" / f"{number}.json") for number in numbers}
+    intents = {number: read_record(AttemptFile, folder / "attempts" / f"{number}.json") for number in numbers}
     jobs: dict[int, set[JobKey]] = {number: set() for number in numbers}
     for number in numbers:
         if f"{number}.job.json" in marks:
-            job_id = read_json(folder / "attempts" / f"{number}.job.json")["job_id"]
-            jobs[number].add((intents[number]["token"], job_id))
+            job = read_record(JobFile, folder / "attempts" / f"{number}.job.json")
+            jobs[number].add((intents[number].token, job.job_id))
     starts = []
     for claim in claims:
-        intent, raw = intents.get(claim[0], {}), claimed[claim]
-        if intent:
-            jobs[claim[0]].add((intent["token"], raw["job_id"]))
+        intent, claimer = intents.get(claim[0]), claimed[claim]
+        if intent is not None:
+            jobs[claim[0]].add((intent.token, claimer.job_id))
         epochs = tuple((p.epoch, p.at.timestamp()) for p in told.get(claim, ()) if p.at is not None)
-        goal = max((each["epochs"] for each in intent.get("milestones", ())), default=0)
-        starts.append(Start(claim[0], _seconds(raw["at"]), ends[claim], epochs, goal))
+        goal = max((each.epochs for each in intent.milestones), default=0) if intent is not None else 0
+        starts.append(Start(claim[0], claimer.at.timestamp(), ends[claim], epochs, goal))
     gone = not numbers or f"{numbers[-1]}.lost.json" in marks
     return RunTimeline(jobs, tuple(starts), is_open and not gone)
 
 
 def _end(folder: Path, claim: _Claim, marks: Collection[str]) -> float | None:
     name = f"{claim[0]}.exit-{claim[1]}.json"
-    return _seconds(read_json(folder / "attempts" / name)["at"]) if name in marks else None
-
-
-def _seconds(said: str) -> float:
-    return datetime.fromisoformat(said).timestamp()
+    return read_record(ExitFile, folder / "attempts" / name).at.timestamp() if name in marks else None

@@ -4,38 +4,34 @@ Rule 1: an unreadable file stops its own trial and no other; the trial's number 
 Rule 2: a file says which trial it belongs to, and that is compared: another trial's file is unreadable here.
 """
 
-import dataclasses
 import os
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from unetsweep import contract
 from unetsweep.bounded_json import read_json
+from unetsweep.clock import utc_now
+from unetsweep.config.load import load
+from unetsweep.config.space import AXES
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
 from unetsweep.core.observation import Trial
-from unetsweep.errors import ConfigError, StateError
+from unetsweep.core.trials import StoredTrial, params_of
+from unetsweep.errors import ConfigError, StateError, UnetsweepError
+from unetsweep.records import TrialFile, read_record
 
-AXES = ("epochs", "batch_size", "learning_rate")
 
-
-def read_trial(folder: Path) -> dict[str, Any]:
-    """A trial.json that says all that is needed; StateError names the file where it does not."""
+def read_trial(folder: Path) -> TrialFile:
+    """The trial.json in a trial's folder; StateError names the file where it is missing, unreadable or another's."""
     path = f"{folder}/{paths.TRIAL}"  # a Path of each would take longer than its stat: there may be thousands
     try:
-        raw = read_json(path, quick=True)
+        trial = read_record(TrialFile, path, quick=True)
     except FileNotFoundError:
         raise StateError(f"{path}: is missing") from None
-    try:
-        numbers = [raw["trial"], *(raw["params"][name] for name in AXES), raw["config_id"]]
-        numbers += [part[name] for part in raw["runs"] for name in ("run", "epochs")]
-    except (KeyError, TypeError) as error:
-        raise StateError(f"{path}: not a trial's file ({error} is missing)") from error
-    if len(numbers) < 7 or not all(isinstance(n, int | float) for n in (*numbers[:4], *numbers[5:])):
-        raise StateError(f"{path}: not a trial's file")
-    if raw["trial"] != (number := _number(folder)):
-        raise StateError(f"{path}: found the file of trial {raw['trial']} in the place of trial {number}'s")
-    return raw
+    if trial.trial != (number := _number(folder)):
+        raise StateError(f"{path}: found the file of trial {trial.trial} in the place of trial {number}'s")
+    return trial
 
 
 def _number(folder: Path | str) -> int:
@@ -64,64 +60,89 @@ def read_result(folder: Path) -> Result | None:
 
 
 def check_config(result: Result, wanted: str | None, path: str) -> None:
-    """StateError where the result says that another config than `wanted` (its digest; None: not known) was trained."""
+    """StateError where the result is that of another config than `wanted` (its digest; None: not known)."""
     if result.config_id is not None and wanted and result.config_id != wanted:
         raise StateError(
             f"{path}: found the result of another training, of config {result.config_id[:12]}, not {wanted[:12]}"
         )
 
 
-def rebuilt(number: int, config: TrialConfig, run: int | None = None) -> dict[str, Any]:
-    """A trial.json, as a new trial gets it. `run`: the one that it shares; None: its own."""
-    return {
-        "trial": number,
-        "params": {name: getattr(config, name) for name in AXES},
-        "config_id": contract.config_id(config),
-        "run_key": contract.run_key(config),
-        "training_seed": config.seed,
-        "runs": [{"run": number if run is None else run, "epochs": config.epochs}],
-    }
+def trial_file(
+    number: int, config: TrialConfig, parameters: Iterable[str], at: datetime, run: int | None = None
+) -> TrialFile:
+    """The trial.json of a config. `parameters`: the paths that the sweep varies. `run`: the one that it shares; None:
+    its own."""
+    return TrialFile(
+        number,
+        params_of(config, parameters),
+        contract.config_id(config),
+        number if run is None else run,
+        config.epochs,
+        config.batch_size,
+        contract.run_key(config),
+        config.seed,
+        at,
+    )
 
 
-def as_known(number: int, folder: Path) -> dict[str, Any]:
-    """trial.json, with `result`, `cancelled`, and `unreadable`: which file cannot be read, or None.
-
-    Where that is trial.json, all comes from config.json; `params` are None where both are unreadable.
-    """
+def stored_trial(number: int, folder: Path) -> StoredTrial:
+    """A trial by its files. Where trial.json is unreadable, everything comes from config.json."""
     unreadable: str | None = None
+    known: TrialFile | None = None
     try:
-        trial = read_trial(folder)
+        known = read_trial(folder)
     except (StateError, FileNotFoundError) as error:
         unreadable = str(error)
-        try:
-            trial = rebuilt(number, read_config(folder))
-        except (StateError, FileNotFoundError):
-            trial = {"trial": number, "params": None, "config_id": "", "runs": [{"run": number, "epochs": 0}]}
+        known = _from_config(number, folder)
+    result: Result | None = None
     try:
         result = read_result(folder)
-        if result is not None:
-            check_config(result, trial["config_id"], f"{folder}/{paths.RESULT}")
+        if result is not None and known is not None:
+            check_config(result, known.config_id, f"{folder}/{paths.RESULT}")
     except StateError as error:
         result, unreadable = None, unreadable or str(error)
-    trial["result"] = None if result is None else _shallow(result)
-    trial["cancelled"] = os.path.exists(f"{folder}/{paths.CANCELLED}")
-    trial["unreadable"] = unreadable
-    return trial
+    cancelled = os.path.exists(f"{folder}/{paths.CANCELLED}")
+    if known is None:
+        return StoredTrial(number, number, result=result, cancelled=cancelled, unreadable=unreadable)
+    return StoredTrial(
+        number,
+        known.run,
+        known.epochs,
+        known.batch_size,
+        known.params,
+        known.config_id,
+        known.run_key,
+        known.training_seed,
+        known.code,
+        result,
+        cancelled,
+        unreadable,
+    )
 
 
-def _shallow(result: Result) -> dict[str, Any]:
-    """Its fields as they are: `contract.encode` would copy every row of its tables, and a report reads thousands."""
-    return {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+def _from_config(number: int, folder: Path) -> TrialFile | None:
+    """Its run may be another's: only trial.json says so."""
+    try:
+        return trial_file(number, read_config(folder), swept_parameters(folder.parents[1]), utc_now())
+    except (StateError, FileNotFoundError):
+        return None
+
+
+def swept_parameters(root: Path) -> tuple[str, ...]:
+    """The paths that a sweep varies, by its sweep.yaml; those that every sweep has where that cannot be read."""
+    try:
+        return load(root / paths.SPEC).space.paths
+    except (UnetsweepError, OSError):
+        return AXES
 
 
 def open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
-    """A trial that has not ended, as the plan sees it."""
+    """A trial that has not ended, as the plan needs it."""
     try:
-        raw = read_trial(folder)
+        trial = read_trial(folder)
     except StateError as error:
         return Trial(number, number, 0, cancelled, unreadable=advised(error, folder.parents[1]))
-    part = raw["runs"][0]
-    return Trial(number, part["run"], part["epochs"], cancelled, raw["params"]["batch_size"], raw["config_id"])
+    return Trial(number, trial.run, trial.epochs, cancelled, trial.batch_size, trial.config_id)
 
 
 def name_of(root: Path) -> str:
@@ -131,5 +152,5 @@ def name_of(root: Path) -> str:
 
 
 def advised(error: Exception | str, root: Path) -> str:
-    """What is unreadable, and what to do about it."""
+    """The error, and what the user can do about it."""
     return f"{error}: run `unetsweep repair {name_of(root)}`"

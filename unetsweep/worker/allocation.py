@@ -16,7 +16,8 @@ from pathlib import Path
 from unetsweep import process
 from unetsweep.core import paths
 from unetsweep.errors import UnetsweepError
-from unetsweep.schedulers.packed.slot_table import Packed, SlotTable, Taken, completion_event, is_published, more
+from unetsweep.records import SlotTakenFile
+from unetsweep.schedulers.packed.slot_table import Packed, SlotTable, completion_event, is_published, more
 from unetsweep.schedulers.slurm import commands
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker.allocation_policy import (
@@ -209,9 +210,9 @@ class _Manager:
     def _start(self, number: int, slot: int) -> SlotProcesses:
         token, index = self.table.place(number)
         job_id = f"{self.base}.{number}"
-        taken = self.table.taken.get(number, Taken(self.task, self.restart))
+        taken = self.table.taken.get(number, SlotTakenFile(self.task, self.restart))
         restart = self.restart - taken.restart
-        run, attempt = self.directory.intent(token)["elements"][index]
+        run, attempt = self.directory.intent(token).elements[index]
         log = self.root / paths.slurm_log(token, job_id)
         command = process.program("unetsweep.worker", "slot", str(self.root), token, str(index), job_id, str(restart))
         environment = {**os.environ, **self._gpu_environment(slot)}

@@ -11,12 +11,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetsweep.atomic import link_json
-from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import TrainingError
 from unetsweep.process import Identity
+from unetsweep.records import AttemptFile, ClaimFile, link_record, read_record
 
 CLAIM_WAIT_S = 120.0
 """How long the other ranks wait for rank 0's claim. Ranks start within seconds; this allows for a slow node."""
@@ -67,23 +66,23 @@ def enter(start: Start, folder: Path, attempt: int, rank: int) -> Claim | None:
         if rank == 0:
             return _claim(start, folder, attempt, path)
         if path.exists():
-            return Claim(folder, attempt, start.restart, read_json(path)["port"])
+            return Claim(folder, attempt, start.restart, read_record(ClaimFile, path).port)
         if time.monotonic() > until:
             raise TrainingError(f"rank {rank} waited {CLAIM_WAIT_S:.0f} s for rank 0 to claim {folder} as {name}")
         time.sleep(0.05)
 
 
 def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
-    intent = read_json(folder / "attempts" / f"{attempt}.json")
-    if (intent["token"], intent["index"]) != (start.token, start.index):
-        return f"attempt {attempt} of {folder.name} belongs to submission {intent['token']}"
+    intent = read_record(AttemptFile, folder / "attempts" / f"{attempt}.json")
+    if (intent.token, intent.index) != (start.token, start.index):
+        return f"attempt {attempt} of {folder.name} belongs to submission {intent.token}"
     if (folder / "attempts" / f"{attempt}.lost.json").exists():
         return f"attempt {attempt} of {folder.name} was marked lost"
     if max(claims_of(folder), default=(0, 0)) > (attempt, start.restart):
         return f"a later start has claimed {folder.name}"
-    if all((folder / paths.milestone(each["epochs"])).exists() for each in intent["milestones"]):
+    if all((folder / paths.milestone(each.epochs)).exists() for each in intent.milestones):
         return f"{folder.name} has its results already"
-    trials = [start.root / paths.trial_dir(each["trial"]) for each in intent["milestones"]]
+    trials = [start.root / paths.trial_dir(each.trial) for each in intent.milestones]
     if all((trial / paths.RESULT).exists() for trial in trials):
         return f"the trials of {folder.name} have ended already"
     if all((trial / paths.CANCELLED).exists() for trial in trials):
@@ -96,14 +95,10 @@ def _claim(start: Start, folder: Path, attempt: int, path: Path) -> Claim | None
     taken = claims_of(folder)
     mine = (attempt, start.restart)
     port = free_port()
-    content = {
-        "job_id": start.job_id,
-        "host": socket.gethostname(),
-        "node": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-        "port": port,
-        "at": utc_now().isoformat(),
-    }
-    if (taken and max(taken) >= mine) or not link_json(path, {**content, **Identity.of_this_process().as_json()}):
+    host, me = socket.gethostname(), Identity.of_this_process()
+    node = os.environ.get("SLURMD_NODENAME") or host
+    record = ClaimFile(start.job_id, utc_now(), port, host, node, me.boot, me.pid, me.start)
+    if (taken and max(taken) >= mine) or not link_record(path, record):
         print(f"leaving: {folder.name} is owned by {max(claims_of(folder))}", flush=True)  # noqa: T201
         return None
     print(f"job {start.job_id} on {socket.gethostname()} claims {folder.name} as {path.name}", flush=True)  # noqa: T201

@@ -6,13 +6,12 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from unetsweep.atomic import write_json
 from unetsweep.bounded_json import parse_json, read_bytes
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import NO_ROOM, EpochTooLongError, StateError, TrainingError, UnetsweepError
+from unetsweep.records import ErrorFile, write_record
 
 _NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _PORT_TAKEN = ("EADDRINUSE", "Address already in use", "address already in use")
@@ -24,20 +23,20 @@ def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank
     """Write the error into the run's folder, if its disk allows it."""
     known = isinstance(error, UnetsweepError)
     message = str(error) if known else f"{type(error).__name__}: {error}"
-    content: dict[str, Any] = {
-        "kind": kind_of(error),
-        "message": message[:2000],
-        "traceback": "".join(traceback.format_exception(error)),
-        "attempt": attempt,
-        "restart": restart,
-        "rank": rank,
-        "host": socket.gethostname(),
-        "echo": any(part in message for part in _ECHOES),
-        "epochs_done": max((epoch for epoch, _ in finished_epochs(folder)), default=0),
-        "at": utc_now().isoformat(),
-    }
+    record = ErrorFile(
+        kind_of(error),
+        message[:2000],
+        attempt,
+        restart,
+        "".join(traceback.format_exception(error)),
+        rank,
+        socket.gethostname(),
+        echo=any(part in message for part in _ECHOES),
+        epochs_done=max((epoch for epoch, _ in finished_epochs(folder)), default=0),
+        at=utc_now(),
+    )
     with contextlib.suppress(OSError):  # the error itself matters more than its record
-        write_json(folder / paths.error(rank), content)
+        write_record(folder / paths.error(rank), record)
 
 
 def kind_of(error: BaseException) -> str:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from unetsweep import contract
 from unetsweep.atomic import write_text
-from unetsweep.bounded_json import read_json
 from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.errors import SupersededError, TrainingError
+from unetsweep.records import AttemptFile, read_record
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import read_trial
 from unetsweep.worker import deadline
@@ -59,8 +59,7 @@ def run_rank(start: Start, rank: int, size: int, *, limited: bool = False) -> No
     deadline.listen()
     sweep = SweepDir(start.root)
     sweep.check_private()
-    intent = sweep.intent(start.token)
-    run, attempt = intent["elements"][start.index]
+    run, attempt = sweep.intent(start.token).elements[start.index]
     folder = start.root / paths.run_dir(run)
     try:
         claim = enter(start, folder, attempt, rank)
@@ -80,13 +79,13 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
         spec = load(start.root / paths.SPEC)
         check_starts(folder, claim, limit_min=spec.slurm.time_min, most_restarts=spec.run.retries.requeue)
     sweep = SweepDir(start.root)
-    intent = read_json(folder / "attempts" / f"{claim.attempt}.json")
-    milestones = sorted(intent["milestones"], key=lambda h: h["epochs"])
-    path = sweep.config_path(milestones[-1]["trial"])
+    intent = read_record(AttemptFile, folder / "attempts" / f"{claim.attempt}.json")
+    milestones = sorted(intent.milestones, key=lambda milestone: milestone.epochs)
+    path = sweep.config_path(milestones[-1].trial)
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
-    if contract.config_id(config) != read_trial(path.parent)["config_id"]:
+    if contract.config_id(config) != read_trial(path.parent).config_id:
         raise TrainingError(f"{path} is the config of another trial; run `unetsweep repair {sweep.name}`")
-    epochs = tuple(each["epochs"] for each in milestones)
+    epochs = tuple(each.epochs for each in milestones)
     if rank == 0:
         # all of them, since a pruned milestone may be published before others
         results = "".join(f"{folder}/{paths.milestone(each)}\n" for each in epochs)
@@ -113,7 +112,7 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
         job_id=start.job_id,
         owns=claim.holds,
         stop_check=end,
-        micro_batch=(intent.get("overrides") or {}).get("micro_batch"),
+        micro_batch=intent.micro_batch,
         name=f"{sweep.name}/{folder.name}",
     )
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.errors import EpochTooLongError, TrainingError
+from unetsweep.records import ClaimFile, ExitFile, LostFile, RequeueFile, read_record
 from unetsweep.worker.claim import Claim, claims_of
 from unetsweep.worker.deadline import LIMIT_IS_NEAR
 from unetsweep.worker.failure import finished_epochs
@@ -54,7 +54,7 @@ def check_starts(folder: Path, claim: Claim, *, limit_min: int, most_restarts: i
 def past_starts(folder: Path, claim: Claim) -> list[PastStart]:
     """The starts before this one, oldest first, without those before the last retry reset."""
     names = sorted(each for each in claims_of(folder) if each <= (claim.attempt, claim.restart))
-    begins = [datetime.fromisoformat(read_json(folder / "claims" / paths.claim_name(*name))["at"]) for name in names]
+    begins = [read_record(ClaimFile, folder / "claims" / paths.claim_name(*name)).at for name in names]
     retries_reset_at, last_epochs = _retries_reset_at(folder), _last_epochs(folder)
     found: list[PastStart] = []
     for at, name in enumerate(names[:-1]):
@@ -70,9 +70,9 @@ def _may_be_limited(folder: Path, attempt: int, restart: int, *, is_last: bool, 
     """Whether the time limit may have ended a start. `is_last`: of its attempt; `has_end`: its end was recorded."""
     requeue = folder / f"requeue-{paths.claim_name(attempt, restart)}.json"
     if requeue.exists():
-        return str(read_json(requeue).get("reason", "")).startswith(LIMIT_IS_NEAR)
+        return read_record(RequeueFile, requeue).reason.startswith(LIMIT_IS_NEAR)
     lost = folder / "attempts" / f"{attempt}.lost.json"
-    cause = read_json(lost).get("cause") if lost.exists() else None
+    cause = read_record(LostFile, lost).cause if lost.exists() else None
     return is_last and (cause == "TIME" or (cause in (None, "UNEXPLAINED") and has_end))
 
 
@@ -128,7 +128,7 @@ def _retries_reset_at(folder: Path) -> int:
 
 def _exit_time(folder: Path, attempt: int, restart: int) -> datetime | None:
     path = folder / "attempts" / f"{attempt}.exit-{restart}.json"
-    return datetime.fromisoformat(read_json(path)["at"]) if path.exists() else None
+    return read_record(ExitFile, path).at if path.exists() else None
 
 
 def _minutes(seconds: float) -> str:

@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unetsweep import contract, process
-from unetsweep.atomic import link_json
-from unetsweep.bounded_json import read_json
 from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.core.spec import Resources
 from unetsweep.process import Identity, tied_to_us
+from unetsweep.records import AttemptFile, ProcessFile, link_record, read_record
 from unetsweep.schedulers.local import local_jobs
 from unetsweep.schedulers.slurm.batch_script import code_lines
 from unetsweep.store import code_snapshot
@@ -36,10 +35,11 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # meant for the ranks, which then print their stacks
     directory = SweepDir(root)
     directory.check_private()
-    record = {"index": index, "job_id": job_id, "host": socket.gethostname(), **Identity.of_this_process().as_json()}
-    if not link_json(local_jobs.process_path(root, token, index), record):
+    me = Identity.of_this_process()
+    record = ProcessFile(index, job_id, socket.gethostname(), me.boot, me.pid, me.start)
+    if not link_record(local_jobs.process_path(root, token, index), record):
         return
-    run, attempt = directory.intent(token)["elements"][index]
+    run, attempt = directory.intent(token).elements[index]
     size, gpus = _size(root, run)
     resources = load(root / paths.SPEC).slurm
     base = ["rank", str(root), token, str(index), job_id]
@@ -63,8 +63,8 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
 
 def _size(root: Path, run: int) -> tuple[int, int]:
     """The numbers of processes and GPUs of a run."""
-    first = read_json(root / paths.run_dir(run) / "attempts" / "1.json")["milestones"][0]["trial"]
-    path = SweepDir(root).config_path(first)
+    first = read_record(AttemptFile, root / paths.attempt(run, 1))
+    path = SweepDir(root).config_path(first.milestones[0].trial)
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     size = 1 if config.trainer.command else config.processes
     return size, config.processes if config.accelerator == "gpu" else 0
@@ -81,7 +81,7 @@ def _start_rank(
 
 
 def wait_all(ranks: "Sequence[subprocess.Popen[bytes]]") -> int:
-    """Wait for all ranks. When one fails, the others are killed after `EXIT_S`. Returns the first failed status, else 0."""
+    """Wait for all ranks, and kill them `EXIT_S` after one failed. Returns the first failed status, else 0."""
     status, until = 0, float("inf")
     while any(rank.poll() is None for rank in ranks):
         bad = next((rank.returncode for rank in ranks if rank.returncode), 0)

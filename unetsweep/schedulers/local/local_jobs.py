@@ -13,16 +13,14 @@ import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from unetsweep import process
-from unetsweep.atomic import link_json
-from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.errors import RefusedError, StateError
 from unetsweep.process import Identity, boot_id
+from unetsweep.records import LocalJobFile, ProcessFile, link_record, read_record
 from unetsweep.store.code_snapshot import with_code
 from unetsweep.store.permissions import users_umask
 
@@ -54,14 +52,13 @@ class LocalJobs:
 
     def _job(self, token: str, path: Path) -> Job:
         try:
-            raw = read_json(path)
-            index, job_id = int(raw["index"]), str(raw["job_id"])
-        except (StateError, KeyError, TypeError, ValueError):  # who it is, is not known: it counts as alive
+            record = read_record(ProcessFile, path)
+        except StateError:  # which process it is, is not known: it counts as alive
             index = int(path.name.partition(".")[0])
             return Job("?", token, index, JobState.UNRECOGNISED, f"{path} is unreadable: run `unetsweep repair`")
         ended = path.with_name(path.name.replace(".process.json", ".ended")).exists()
-        state = JobState.ENDED if ended else _state(raw)
-        return Job(job_id, token, index, state, _WORDS[state])
+        state = JobState.ENDED if ended else _state(record)
+        return Job(record.job_id, token, record.index, state, _WORDS[state])
 
     def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         return {}  # a supervisor's record never goes away
@@ -109,7 +106,7 @@ class LocalJobs:
         number = max((int(name[:-5]) for name in os.listdir(folder) if name[:-5].isdecimal()), default=0)
         while True:
             number += 1
-            if link_json(folder / f"{number}.json", {"token": token, "index": index}):
+            if link_record(folder / f"{number}.json", LocalJobFile(token, index)):
                 return str(number)
 
     def end(self, job_id: str) -> None:
@@ -127,9 +124,9 @@ class LocalJobs:
         path = self._root / JOBS / f"{job_id}.json"
         if not path.exists():
             return
-        job = read_json(path)
-        record = process_path(self._root, job["token"], job["index"])
-        identity = Identity.from_json(read_json(record)) if record.exists() else None
+        job = read_record(LocalJobFile, path)
+        record = process_path(self._root, job.token, job.index)
+        identity = identity_of(read_record(ProcessFile, record)) if record.exists() else None
         if identity is not None and identity.is_alive():
             with contextlib.suppress(ProcessLookupError):  # it has ended since
                 os.killpg(identity.pid, number)
@@ -143,12 +140,17 @@ _WORDS = {
 }
 
 
-def _state(record: Mapping[str, Any]) -> JobState:
+def identity_of(record: ProcessFile) -> Identity:
+    """The process that wrote the record."""
+    return Identity(record.boot, record.pid, record.start)
+
+
+def _state(record: ProcessFile) -> JobState:
     """What became of a supervisor, by its own record."""
-    identity = Identity.from_json(dict(record))
+    identity = identity_of(record)
     if identity.boot == boot_id():
         return JobState.RUNNING if identity.is_alive() else JobState.ENDED
-    return JobState.NODE_FAILED if record.get("host") == socket.gethostname() else JobState.UNRECOGNISED
+    return JobState.NODE_FAILED if record.host == socket.gethostname() else JobState.UNRECOGNISED
 
 
 def process_path(root: Path, token: str, index: int) -> Path:

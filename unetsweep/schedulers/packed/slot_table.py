@@ -12,12 +12,13 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from unetsweep.atomic import link_json
-from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
+from unetsweep.records import MarkFile, PackFile, SlotReuseFile, SlotTakenFile, link_record, read_record
+
+_T = TypeVar("_T")
 
 _ABOUT = "about.json"
 _LEFT = "left.json"
@@ -25,14 +26,6 @@ _LEFT = "left.json"
 _NAME = re.compile(r"(task-)?(\d+)\.([a-z]+)\.json")
 ElementId = tuple[str, int]
 """An element: token and index of its submission."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Which job of the array took an element, and how often that had been started again by then."""
-
-    task: int
-    restart: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +40,7 @@ class SlotTable:
     mem: str | None = None
     """What its jobs were sent with."""
     reused_slots: dict[int, ElementId] = field(default_factory=dict)
-    taken: dict[int, Taken] = field(default_factory=dict)
+    taken: dict[int, SlotTakenFile] = field(default_factory=dict)
     ended: dict[int, datetime] = field(default_factory=dict)
     """All processes of the element are gone, and it does not want to go on later."""
     cancelled: frozenset[int] = frozenset()
@@ -77,22 +70,22 @@ class Packed:
     def __init__(self, root: Path, token: str) -> None:
         self._folder = root / paths.packed(token)
         self._token = token
-        self._read: dict[str, dict[str, Any]] = {}
+        self._read: dict[str, object] = {}
 
     def create(self, count: int, pack: int, mem: str | None) -> None:
         """Before its jobs are sent."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        link_json(self._folder / _ABOUT, {"count": count, "pack": pack, "mem": mem})
+        link_record(self._folder / _ABOUT, PackFile(count, pack, mem))
 
     def invite(self, reused: ElementId) -> int:
         """The number of an element of another submission here."""
         number = max(self.slots().numbers, default=-1) + 1
-        while not link_json(self._folder / f"{number}.reused.json", {"token": reused[0], "index": reused[1]}):
+        while not link_record(self._folder / f"{number}.reused.json", SlotReuseFile(*reused)):
             number += 1
         return number
 
     def take(self, number: int, task: int, restart: int) -> bool:
-        return link_json(self._folder / f"{number}.taken.json", {"task": task, "restart": restart})
+        return link_record(self._folder / f"{number}.taken.json", SlotTakenFile(task, restart))
 
     def end(self, number: int) -> None:
         self._mark(f"{number}.ended")
@@ -113,13 +106,13 @@ class Packed:
         self._mark(_LEFT.removesuffix(".json"))
 
     def _mark(self, name: str) -> None:
-        link_json(self._folder / f"{name}.json", {"at": utc_now().isoformat()})
+        link_record(self._folder / f"{name}.json", MarkFile(utc_now()))
 
     def slots(self) -> SlotTable:
         """Everything, at one look. StateError: a file of it cannot be read."""
-        about = self._content(self._folder / _ABOUT)
+        about = self._record(PackFile, self._folder / _ABOUT)
         reused_slots: dict[int, ElementId] = {}
-        taken: dict[int, Taken] = {}
+        taken: dict[int, SlotTakenFile] = {}
         ended: dict[int, datetime] = {}
         marks: dict[str, set[int]] = {"cancelled": set(), "stopped": set(), "closed": set()}
         for name in os.listdir(self._folder):
@@ -130,22 +123,21 @@ class Packed:
             if what in marks:
                 marks[what].add(number)
                 continue
-            raw = self._content(self._folder / name)
+            path = self._folder / name
             if what == "reused":
-                reused_slots[number] = (str(raw["token"]), int(raw["index"]))
+                reuse = self._record(SlotReuseFile, path)
+                reused_slots[number] = (reuse.token, reuse.index)
             elif what == "taken":
-                taken[number] = Taken(int(raw["task"]), int(raw["restart"]))
+                taken[number] = self._record(SlotTakenFile, path)
             elif what == "ended":
-                ended[number] = datetime.fromisoformat(raw["at"])
+                ended[number] = self._record(MarkFile, path).at
         called_off = (frozenset(marks[what]) for what in ("cancelled", "stopped", "closed"))
-        return SlotTable(
-            self._token, int(about["pack"]), int(about["count"]), about["mem"], reused_slots, taken, ended, *called_off
-        )
+        return SlotTable(self._token, about.pack, about.count, about.mem, reused_slots, taken, ended, *called_off)
 
-    def _content(self, path: Path) -> dict[str, Any]:
+    def _record(self, kind: type[_T], path: Path) -> _T:
         known = self._read.get(path.name)
-        if known is None:
-            known = self._read[path.name] = read_json(path)
+        if not isinstance(known, kind):
+            known = self._read[path.name] = read_record(kind, path)
         return known
 
 

@@ -1,4 +1,4 @@
-"""What submit says about a set before anything is sent; and real images as they lie."""
+"""A dataset is prepared: counted, warned about, or refused with all its problems."""
 
 from pathlib import Path
 
@@ -9,34 +9,39 @@ from images_drawn import make_set, write
 
 from unetsweep.contract import DataConfig, Split
 from unetsweep.datasets import duplicates
-from unetsweep.datasets.check import check
-from unetsweep.datasets.fingerprints import Looks, Pixels
+from unetsweep.datasets.fingerprints import Fingerprints, Pixels
 from unetsweep.datasets.layout import find_pairs
+from unetsweep.datasets.prepare import prepare
 from unetsweep.datasets.reading import read_pairs
 from unetsweep.datasets.splits import split
 from unetsweep.errors import DataError
 
 
 def test_a_good_set_is_counted(tmp_path: Path) -> None:
-    checked = check(DataConfig(str(make_set(tmp_path)), Split(groups=r"(\d+)")))
-    assert (checked.train, checked.val, checked.test, checked.groups) == (3, 1, 2, 4)
-    assert dict(checked.sizes) == {"32x32": 6}
-    assert checked.warnings == ()
+    dataset = prepare(DataConfig(str(make_set(tmp_path)), Split(groups=r"(\d+)")))
+    assert (dataset.training_images, dataset.validation_images, dataset.test_images, dataset.image_groups) == (
+        3,
+        1,
+        2,
+        4,
+    )
+    assert dict(dataset.sizes) == {"32x32": 6}
+    assert dataset.warnings == ()
 
 
 def test_no_groups_are_warned_about(tmp_path: Path) -> None:
-    warnings = check(DataConfig(str(make_set(tmp_path)), Split(groups="none"))).warnings
+    warnings = prepare(DataConfig(str(make_set(tmp_path)), Split(groups="none"))).warnings
     assert len(warnings) == 1
-    assert "two photographs of one eye or person may be on both sides" in warnings[0]
+    assert "two photographs of the same eye or patient may be in training and validation" in warnings[0]
 
 
-def test_masks_that_hold_nothing_or_too_much_are_warned_about(tmp_path: Path) -> None:
+def test_masks_without_vessels_or_with_too_many_are_warned_about(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     write(root / "train" / "mask" / "01.png", np.zeros((32, 32), np.uint8))
     inverted = np.full((32, 32), 255, np.uint8)
     inverted[:, :4] = 0
     write(root / "test" / "mask" / "02.png", inverted)
-    warnings = check(DataConfig(str(root), Split(groups=r"(\d+)"))).warnings
+    warnings = prepare(DataConfig(str(root), Split(groups=r"(\d+)"))).warnings
     assert [w.split(" at ")[0] for w in warnings[:1]] == ["1 masks hold no vessel"]
     assert "test/02" in warnings[1]
 
@@ -46,39 +51,44 @@ def test_different_sizes_need_an_image_size(tmp_path: Path) -> None:
     write(root / "train" / "image" / "01.png", np.zeros((40, 48, 3), np.uint8))
     write(root / "train" / "mask" / "01.png", np.zeros((40, 48), np.uint8))
     with pytest.raises(DataError, match=r"train: found 2 sizes: 48x40 \(1 images, as 01\)"):
-        check(DataConfig(str(root)))
-    assert dict(check(DataConfig(str(root), image_size=16)).sizes) == {"16x16": 6}
+        prepare(DataConfig(str(root)))
+    assert dict(prepare(DataConfig(str(root), image_size=16)).sizes) == {"16x16": 6}
 
 
-def test_problems_of_groups_and_files_are_told_together(tmp_path: Path) -> None:
+def test_problems_of_groups_and_files_are_reported_together(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     (root / "test" / "image" / "01.png").write_bytes(b"no image")
     with pytest.raises(DataError) as caught:
-        check(DataConfig(str(root), Split(groups="eyes.csv")))
+        prepare(DataConfig(str(root), Split(groups="eyes.csv")))
     assert [p.field for p in caught.value.problems] == ["data.split.groups", "test"]
 
 
 @pytest.mark.parametrize("groups", ["auto", "none"])
-def test_copies_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str) -> None:
-    looked: list[str] = []
-    original = duplicates.looks
+def test_each_image_gets_its_fingerprints_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str) -> None:
+    calls: list[str] = []
+    original = duplicates.take_fingerprints
 
-    def counted(image: Pixels) -> Looks:
-        looked.append("an image")
+    def counted(image: Pixels) -> Fingerprints:
+        calls.append("an image")
         return original(image)
 
-    monkeypatch.setattr(duplicates, "looks", counted)
-    monkeypatch.setattr(duplicates, "default_folder", lambda: None)  # no cache hides a second look
-    check(DataConfig(str(make_set(tmp_path)), Split(groups=groups)))
-    assert len(looked) == 6
+    monkeypatch.setattr(duplicates, "take_fingerprints", counted)
+    monkeypatch.setattr(duplicates, "default_folder", lambda: None)  # a cache would hide a second call
+    prepare(DataConfig(str(make_set(tmp_path)), Split(groups=groups)))
+    assert len(calls) == 6
 
 
 @needs_chase
-def test_chase_db1_works_as_it_lies_grouped_by_child() -> None:
+def test_chase_db1_works_as_distributed_grouped_by_child() -> None:
     data = DataConfig(str(CHASE), Split(0.25, 0, r"Image_(\d+)"), image_size=256)
-    checked = check(data)
-    assert (checked.train, checked.val, checked.test, checked.groups) == (16, 4, 8, 10)
-    assert 0.06 < checked.vessel_share < 0.08
+    dataset = prepare(data)
+    assert (dataset.training_images, dataset.validation_images, dataset.test_images, dataset.image_groups) == (
+        16,
+        4,
+        8,
+        10,
+    )
+    assert 0.06 < dataset.vessel_share < 0.08
     pairs = find_pairs(CHASE)
     assert all(pair.mask.name == f"{pair.name}_1stHO.png" for part in pairs.values() for pair in part)
     training, validation = split(pairs["train"], data.split, CHASE)

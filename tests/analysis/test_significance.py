@@ -1,4 +1,4 @@
-"""The set of the best: no false winners, real ones found, and nothing that a torn sweep can break."""
+"""The set of the best: few false winners, real ones are found, and an incomplete sweep breaks nothing."""
 
 import math
 import subprocess
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from drawn_sweeps import EYES, Images, best_set, groups, handmade, judged_by, over_images, over_seeds, recorded
 
-from unetsweep.analysis.significance import Repeats, contenders, holm, p_of
+from unetsweep.analysis.significance import Repeats, contenders, holm, p_value
 
 pytestmark = pytest.mark.filterwarnings("error")
 EQUAL = (*(("plain", images) for images in ("kept", "resampled", "eyes")), ("augmented", "kept"))
@@ -73,10 +73,12 @@ def test_the_p_of_a_table_is_the_formulas() -> None:
     variance = ms_s + ms_i - ms_r
     df = variance**2 / (ms_s**2 / 1 + ms_i**2 / 2 + ms_r**2 / 2)
 
-    assert p_of(table) == pytest.approx(max(_p_of_t(0.03 / (variance / 6) ** 0.5, df), _p_of_t(9.0, 1)), rel=1e-6)
+    assert p_value(table) == pytest.approx(
+        max(_p_value_of_t(0.03 / (variance / 6) ** 0.5, df), _p_value_of_t(9.0, 1)), rel=1e-6
+    )
 
 
-def _p_of_t(t: float, df: float) -> float:
+def _p_value_of_t(t: float, df: float) -> float:
     """Two-sided, by integrating the density."""
     x = np.linspace(0, t, 200_001)
     density = (1 + x**2 / df) ** (-(df + 1) / 2)
@@ -90,7 +92,7 @@ def test_seeds_alone_bound_the_p() -> None:
 
     for table in tables:
         t = abs(table.mean()) / (table.mean(axis=1).std(ddof=1) / math.sqrt(2))
-        assert p_of(table.tolist()) >= 1 - 2 * math.atan(t) / math.pi - 1e-9  # a t of one degree of freedom
+        assert p_value(table.tolist()) >= 1 - 2 * math.atan(t) / math.pi - 1e-9  # a t of one degree of freedom
 
 
 @pytest.mark.parametrize(
@@ -104,19 +106,19 @@ def test_seeds_alone_bound_the_p() -> None:
     ids=["equal", "equal on the mean", "the same everywhere", "equal but for rounding"],
 )
 def test_a_table_without_chance_has_a_p(table: list[list[float]], p: float) -> None:
-    assert p_of(table) == p
+    assert p_value(table) == p
 
 
 def test_images_that_differ_by_less_than_chance_leave_the_t_over_seeds() -> None:
     table = [[0.02, 0.03, 0.01], [0.01, 0.03, 0.01], [0.01, 0.02, 0.04]]  # MS_i below MS_r
 
-    assert p_of(table) == pytest.approx(over_seeds(table))
+    assert p_value(table) == pytest.approx(over_seeds(table))
 
 
 def test_seeds_that_change_nothing_leave_the_t_over_images() -> None:
     row = [0.01, 0.02, 0.03, 0.02]
 
-    assert p_of([row, row, row]) == pytest.approx(over_images([row]))
+    assert p_value([row, row, row]) == pytest.approx(over_images([row]))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,7 @@ def test_a_pair_is_judged_on_its_common_seeds_and_images() -> None:
 
     found = contenders([full, part])[1]
 
-    assert found.p == pytest.approx(p_of(d))
+    assert found.p == pytest.approx(p_value(d))
     assert found.behind == pytest.approx(float(np.mean(d)))
 
 

@@ -1,4 +1,4 @@
-"""Confirmed sweeps drawn by chance, and ways to judge them, for `test_leaders.py` and `benchmarks.winners`.
+"""Confirmed sweeps drawn by chance, and ways to judge them, for `test_significance.py` and `benchmarks.winners`.
 
 Rule 1: `recorded` draws from real trainings (`record_scores.py`): each config's seeds are drawn with replacement from
         the runs of one config, so that all are equal but for chance and what is planted. One of the 15 runs of
@@ -128,12 +128,12 @@ def _t(values: np.ndarray[Any, Any]) -> float:
 @contextmanager
 def judged_by(judge: Judge) -> Iterator[None]:
     """`contenders` with another p for a pair."""
-    ours = significance.p_of
-    significance.p_of = judge  # type: ignore[assignment]
+    ours = significance.p_value
+    significance.p_value = judge  # type: ignore[assignment]
     try:
         yield
     finally:
-        significance.p_of = ours
+        significance.p_value = ours
 
 
 def best_set(found: Sequence[Contender]) -> set[int]:

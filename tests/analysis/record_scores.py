@@ -1,6 +1,6 @@
-"""Records `recorded_scores.json`: real scores, from which `test_leaders.py` and `benchmarks.winners` draw sweeps.
+"""Records `recorded_scores.json`: real scores, from which `test_significance.py` and `benchmarks.winners` draw sweeps.
 
-    python tests/report/record_scores.py [SEEDS]
+    python tests/analysis/record_scores.py [SEEDS]
 
 Draws a small sample set, trains two small configs with SEEDS seeds each (default 15) on the CPU, and writes what
 each best checkpoint scores on every validation image: `{about, eyes: {image: eye}, configs: {name: [{seed, val_iou,
@@ -54,7 +54,7 @@ def record(seeds: int) -> dict[str, Any]:
         eyes = {Path(row["file"]).stem: row["group"] for row in csv.DictReader((root / "groups.csv").open())}
         seen = sorted(configs["plain"][0]["per_image"])
         about = (
-            f"tests/report/record_scores.py: {SIZE} pixels, {EYES} eyes, base 8, depth 2, {EPOCHS} epochs, "
+            f"tests/analysis/record_scores.py: {SIZE} pixels, {EYES} eyes, base 8, depth 2, {EPOCHS} epochs, "
             f"batch size 4, learning rate 0.01, cosine, augment {AUGMENTS}"
         )
         return {"about": about, "eyes": {image: eyes[image] for image in seen}, "configs": configs}

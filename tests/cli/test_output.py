@@ -1,0 +1,61 @@
+"""How commands print events and states."""
+
+from pathlib import Path
+
+import pytest
+
+from unetsweep.app.events import ActionApplied, LeaseHeld, TrialsReopened, WarningEvent
+from unetsweep.app.start import Started, SweepState
+from unetsweep.app.watch import Progress
+from unetsweep.cli.output import format_progress, format_some, print_event, print_started
+from unetsweep.core.actions import Element as Part
+from unetsweep.core.actions import MarkLost, Submit
+from unetsweep.core.causes import Cause
+from unetsweep.store.sweep_dir import SweepDir
+
+
+@pytest.mark.parametrize(
+    ("items", "separator", "text"),
+    [((), ", ", ""), (range(3), ", ", "0, 1, 2"), (range(99), " ", "0 1 2 3 4 5 6 7 …")],
+)
+def test_a_long_list_is_shortened(items: range, separator: str, text: str):
+    assert format_some(items, separator) == text
+
+
+def test_progress_names_the_three_most_frequent_reasons():
+    waiting = (("just submitted", 4), ("all 2 slots are taken", 3), ("held by you", 2), ("another", 1))
+    assert format_progress(Progress(3, 2, waiting)) == (
+        "3 ended, 2 running, 4 waiting (just submitted), 3 waiting (all 2 slots are taken), 2 waiting (held by you)"
+    )
+
+
+def test_many_jobs_are_a_range_and_an_ended_sweep_has_no_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    directory = SweepDir(tmp_path / "s")
+    print_started(Started(directory, SweepState(0, 9, tuple(f"7_{index}" for index in range(9)))))
+    assert capsys.readouterr().out.startswith("0 ended, 9 open; jobs: 7_0 … 7_8 (9)\nnext: unetsweep status s | ")
+    print_started(Started(directory, SweepState(9, 0, ())))
+    assert capsys.readouterr().out == "9 ended, 0 open; jobs: none\n"
+    print_started(Started(directory, None))
+    assert capsys.readouterr().out.startswith("next: ")
+
+
+def test_results_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixture[str]):
+    for event in (
+        ActionApplied(Submit((Part(0, 1, ((0, 8),)),), None, "1 ready")),
+        ActionApplied(MarkLost(0, 1, "node failure", Cause.NODE)),
+        TrialsReopened("s", (3, 4), from_scratch=(4,)),
+        WarningEvent("the clock is late"),
+        LeaseHeld(),
+    ):
+        print_event(event)
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        "submit   run 0000 (1 job): 1 ready",
+        "lost     run 0000 attempt 1: node failure",
+        "2 trials of s are open again: 3, 4",
+        "no checkpoint was kept (run.keep_checkpoints, repair), so these train from scratch: 0004",
+    ]
+    assert printed.err.splitlines() == [
+        "warning: the clock is late",
+        "another reconciliation is running; it will take care of this sweep",
+    ]

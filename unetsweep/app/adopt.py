@@ -1,0 +1,143 @@
+"""Adopt a sweep: make the folder where it is now, and the cluster here, the sweep's own."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unetsweep.app.reconcile import alone
+from unetsweep.app.sweeps import scheduler
+from unetsweep.config.load import is_name, load
+from unetsweep.core import paths
+from unetsweep.core.causes import Cause
+from unetsweep.core.observation import JobState, Observation
+from unetsweep.errors import SchedulerError
+from unetsweep.reconcile.evidence import ask
+from unetsweep.schedulers.packed.slot_table import Packed, hosts
+from unetsweep.schedulers.slurm.commands import cluster_here
+from unetsweep.store import home
+from unetsweep.store.reconciler_jobs import ReconcilerJobs
+from unetsweep.store.sweep_dir import SweepDir
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What had changed about a sweep's folder or cluster, and what was done about it."""
+
+    sweep: str
+    root: Path
+    stray: home.Stray | None
+    """Whether the folder was copied or moved; None: neither."""
+    old_folder: str
+    old_cluster: str | None
+    """None: the sweep was on this cluster already, or on none."""
+    cluster: str | None
+    """The cluster here; None: none, or not known."""
+    unfinished: int = 0
+    """Trainings to continue here."""
+    cancelled: tuple[str, ...] = ()
+    """Jobs that were cancelled."""
+    unreachable: tuple[str, ...] = ()
+    """Jobs that may still run elsewhere and cannot be cancelled from here."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything had changed, so that anything was done."""
+        return self.stray is not None or self.old_cluster is not None
+
+
+def adopt(directory: SweepDir) -> Adoption:
+    """Record the sweep's folder and cluster as they are now, and cancel the jobs of a moved sweep. It submits nothing.
+
+    Jobs of a copy's original and jobs on another cluster are left alone. SchedulerError if the jobs of a moved sweep
+    are not known; nothing is changed then.
+    """
+    done: list[Adoption] = []
+    alone(directory, lambda: None if done else done.append(_adopt(directory)))  # the lease may ask for a second turn
+    return done[0]
+
+
+def _adopt(directory: SweepDir) -> Adoption:
+    """Adopt the sweep and its confirmation. The new place is recorded last, so a killed call can be repeated."""
+    change = _find_change(directory)
+    inner = directory.root / paths.CONFIRM
+    confirmation = _adopt(SweepDir(inner)) if (inner / paths.SWEEP).is_file() else None
+    if not change.is_needed:
+        return change
+    spec_text = _renamed_spec(directory)  # if the file is unreadable, this fails before anything is changed
+    observation = directory.look()
+    done = replace(change, unfinished=len(observation.runs))
+    if change.old_cluster is not None:
+        last = [attempt for run in observation.runs.values() for attempt in run.attempts[-1:]]
+        done = replace(done, unreachable=tuple(sorted({attempt.job_id for attempt in last if attempt.job_id})))
+    elif change.stray == "moved":
+        cancelled, unreachable = _cancel_jobs(directory)
+        done = replace(done, cancelled=cancelled, unreachable=unreachable)
+    _mark_lost(directory, observation, change)
+    if confirmation is not None:
+        done = replace(
+            done,
+            unfinished=done.unfinished + confirmation.unfinished,
+            cancelled=done.cancelled + confirmation.cancelled,
+            unreachable=done.unreachable + confirmation.unreachable,
+        )
+    if spec_text is not None:
+        directory.replace_spec(spec_text)
+    home.settle(directory.root, change.cluster)
+    return done
+
+
+def _find_change(directory: SweepDir) -> Adoption:
+    """What has changed. If SLURM does not name its cluster, the recorded one stays."""
+    recorded = home.about(directory.root)
+    here = cluster_here() if recorded.executor == "slurm" else None
+    known = recorded.cluster
+    is_other = None not in (here, known) and str(here).lower() != str(known).lower()
+    return Adoption(
+        directory.name,
+        directory.root,
+        home.stray(directory.root),
+        recorded.folder,
+        known if is_other else None,
+        here or known,
+    )
+
+
+def _mark_lost(directory: SweepDir, observation: Observation, change: Adoption) -> None:
+    """Mark attempts, reconciler job and packed jobs as lost: they belong to the old place."""
+    reason = f"the sweep belongs to {directory.root} now" + (f", on {change.cluster}" if change.cluster else "")
+    for run in observation.runs.values():
+        last = run.last
+        if last is not None and last.lost is None and not (last.ending is not None and last.ending.is_final):
+            directory.mark_lost(last.run, last.number, reason, cause=Cause.PAUSED.name)
+    if observation.reconciler is not None and not observation.reconciler.lost:
+        ReconcilerJobs(directory.root).mark_lost(observation.reconciler.number, reason)
+    for token in hosts(directory.root):
+        Packed(directory.root, token).leave()
+
+
+def _cancel_jobs(directory: SweepDir) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Cancel the jobs of the open trainings and the reconciler job; return the cancelled and the unreachable ones."""
+    jobs = scheduler(directory.executor, directory.root)
+    found, scheduler_error = ask(jobs, directory.look())
+    if scheduler_error is not None:
+        raise SchedulerError(
+            f"the sweep was moved, but its jobs are not known: {scheduler_error}. Nothing was changed; "
+            "run this again when the scheduler answers"
+        )
+    live = [job for job in found.values() if job.state.is_live]
+    # a local job of another machine is a process that cannot be seen from here
+    is_local = directory.executor == "local"
+    unreachable = {job.job_id for job in live if is_local and job.state is JobState.UNRECOGNISED}
+    cancelled = sorted({job.job_id for job in live} - unreachable)
+    if cancelled:
+        jobs.cancel(cancelled)
+    return tuple(cancelled), tuple(sorted(unreachable))
+
+
+def _renamed_spec(directory: SweepDir) -> str | None:
+    """The text of sweep.yaml with the folder's name as the sweep's name. None if that is its name already, or if the
+    folder's name is not allowed for a sweep."""
+    path, name = directory.root / paths.SPEC, directory.root.name
+    if load(path).name == name or name == paths.CONFIRM or not is_name(name):
+        return None
+    return re.sub(r"^name: .*$", f"name: {name}", path.read_text(), count=1, flags=re.MULTILINE)

@@ -1,0 +1,72 @@
+"""`cancel`: end the jobs of trials."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unetsweep.app.reconcile import reconcile_sweep
+from unetsweep.app.sweeps import context_of
+from unetsweep.core.run_sharing import GOES_ON
+from unetsweep.errors import UsageError
+from unetsweep.reconcile.loop import Reconciliation
+from unetsweep.store.sweep_dir import SweepDir
+
+PATIENCE_S = 15.0
+"""How long jobs may take to end. Some clusters give them 30 s (KillWait); nobody wants to wait longer than this."""
+POLL_S = 1.0
+"""Pause between two reconciliations: each asks the scheduler once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What `cancel` reached."""
+
+    trials: tuple[int, ...]
+    """Trials that were open and are cancelled now."""
+    shared: tuple[int, ...]
+    """Those of them whose run continues for other trials."""
+    unfinished: tuple[int, ...]
+    """Those of them whose jobs have not ended yet."""
+
+
+def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
+    """Cancel these trials, or all open ones if none is named, and reconcile until their jobs have ended.
+
+    UsageError if the sweep has no such trial. What has a result keeps it.
+    """
+    count = directory.next_trial()
+    unknown = sorted(set(trials) - set(range(count)))
+    if unknown:
+        raise UsageError(f"sweep {directory.name} has no trial {unknown[0]}; it has {count} (from 0)")
+    context = context_of(directory)
+    if not trials:
+        directory.stop()
+    cancelled: set[int] = set()
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        still_open = _open(directory, trials)
+        # a reconciliation that was already running may have proposed more trials after the sweep was stopped
+        for trial in still_open - cancelled:
+            directory.cancel(trial)
+        cancelled |= still_open
+        shared = _shared(reconcile_sweep(directory.root, context, patience_s=PATIENCE_S))
+        still_open = _open(directory, trials)
+        if still_open <= shared or time.monotonic() > until:
+            break
+        time.sleep(POLL_S)
+    return Cancelled(_sorted(cancelled), _sorted(still_open & shared), _sorted(still_open - shared))
+
+
+def _open(directory: SweepDir, trials: Sequence[int]) -> set[int]:
+    """Those of `trials` that have not ended; of all trials if `trials` is empty."""
+    return {trial.number for trial in directory.look().trials if not trials or trial.number in trials}
+
+
+def _shared(reconciliation: Reconciliation | None) -> set[int]:
+    """Cancelled trials whose run continues for other trials."""
+    waits = reconciliation.plan.waits if reconciliation is not None else ()
+    return {wait.trial for wait in waits if wait.reason == GOES_ON}
+
+
+def _sorted(numbers: set[int]) -> tuple[int, ...]:
+    return tuple(sorted(numbers))

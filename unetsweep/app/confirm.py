@@ -1,0 +1,166 @@
+"""Confirm the leaders of a sweep: train them again with new seeds, in a sweep of its own within the sweep."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unetsweep.analysis.confirmation import OPEN
+from unetsweep.analysis.records import read_record
+from unetsweep.analysis.rows import SweepRecord, TrialRecord, leaders
+from unetsweep.app.events import Notify, WarningEvent
+from unetsweep.app.prepare import check_machine
+from unetsweep.app.reconcile import alone
+from unetsweep.app.report import refresh_report
+from unetsweep.app.start import Started, start_or_resume
+from unetsweep.app.sweeps import with_images
+from unetsweep.config.load import load
+from unetsweep.config.written import as_yaml
+from unetsweep.core import paths
+from unetsweep.core.space import Choices, Parameter, Space
+from unetsweep.core.spec import StudySpec, SweepSpec
+from unetsweep.errors import UsageError
+from unetsweep.store.sweep_dir import SweepDir
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationPlan:
+    """Which trainings a confirmation consists of."""
+
+    trials: tuple[int, ...]
+    """The leaders, best first."""
+    seeds: int
+    """Trainings of each leader."""
+    trainings: int
+    """All trainings of the confirmation, with those of earlier calls."""
+    new: int
+    """Those of them that no earlier call asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A confirmation after its reconciliation."""
+
+    sweep: str
+    """Its own name: `SWEEP/confirm`."""
+    incomplete: tuple[int, ...]
+    """Trainings that ended without a result. They are repeated only by `unetsweep retry`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a call of `confirm` asks for."""
+
+    directory: SweepDir
+    """The confirmation's."""
+    record: SweepRecord
+    """The sweep's."""
+    leaders: tuple[TrialRecord, ...]
+    seeds: tuple[int, ...]
+
+    def points(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The points that earlier calls asked for, and those with the new ones added.
+
+        The new ones are in the order of their seeds, so that runs that end early can already be compared.
+        """
+        is_there = self.directory.exists()
+        known = load(self.directory.root / paths.SPEC).study.sampler_args["points"] if is_there else []
+        points = list(known)
+        for seed in self.seeds:
+            for trial in self.leaders:
+                point = {**trial.params, "seed": seed}
+                if point not in points:
+                    points.append(point)
+        return known, points
+
+    def plan(self) -> ConfirmationPlan:
+        known, points = self.points()
+        trials = tuple(trial.number for trial in self.leaders)
+        return ConfirmationPlan(trials, len(self.seeds), len(points), len(points) - len(known))
+
+
+def plan_confirmation(parent: SweepDir, *, top: int, seeds: int, notify: Notify) -> ConfirmationPlan:
+    """What `confirm` would train. It changes nothing."""
+    return _request(parent, top, seeds, notify).plan()
+
+
+def confirm(
+    parent: SweepDir,
+    *,
+    top: int,
+    seeds: int,
+    notify: Notify,
+    on_plan: Callable[[ConfirmationPlan], None],
+    on_started: Callable[[Started], None],
+) -> Confirmation:
+    """Train the `top` leaders of the sweep `parent` with `seeds` new seeds each. No training is done twice.
+
+    `on_started` is called after the reconciliation and may wait for the end of the trainings.
+    """
+    request = _request(parent, top, seeds, notify)
+    directory, spec = request.directory, request.record.spec
+    _check_images(spec, parent)
+    check_machine(spec, parent.executor)
+    plans: list[ConfirmationPlan] = []
+
+    def write() -> None:
+        plans.append(request.plan())
+        _write(_spec(spec, request.points()[1]), parent, directory)
+
+    directory.root.mkdir(mode=0o700, exist_ok=True)
+    alone(directory, write)  # of two calls at once, the second adds to the trainings of the first
+    on_plan(plans[0])
+    on_started(start_or_resume(directory, notify))
+    ended = [(trial.number, trial.result.state) for trial in directory.trials() if trial.result is not None]
+    refresh_report(read_record(parent.root), parent.root)
+    return Confirmation(directory.name, tuple(number for number, state in ended if state != "complete"))
+
+
+def _request(parent: SweepDir, top: int, seeds: int, notify: Notify) -> _Request:
+    """The leaders and the new seeds. UsageError if there is nothing to confirm."""
+    if "/" in parent.name:
+        raise UsageError(f"{parent.name} is a confirmation already; name the sweep itself")
+    record = read_record(parent.root)
+    best = tuple(leaders(record)[:top])
+    if not best:
+        raise UsageError(f"no trial of {parent.name} is complete yet; `unetsweep status {parent.name}` says why")
+    unfinished = sum(trial.state in OPEN for trial in record.trials)
+    if unfinished:
+        notify(WarningEvent(f"{unfinished} trials of {record.name} have not ended; the leaders may change"))
+    return _Request(SweepDir(parent.root / paths.CONFIRM), record, best, _new_seeds(record, seeds))
+
+
+def _new_seeds(record: SweepRecord, count: int) -> tuple[int, ...]:
+    """The first seeds after the sweep's own that none of its trials was trained with."""
+    taken = {trial.seed for trial in record.trials} | {record.spec.study.seed}
+    candidates = ((record.spec.study.seed + step) % 2**32 for step in range(1, count + len(taken) + 1))
+    return tuple(seed for seed in candidates if seed not in taken)[:count]
+
+
+def _spec(spec: SweepSpec, points: Sequence[dict[str, Any]]) -> SweepSpec:
+    """The spec of the confirmation: a list of points, without a pruner, because every training must be complete."""
+
+    def values(path: str) -> Choices:
+        return Choices(tuple(sorted({point[path] for point in points})))
+
+    space = Space(tuple(Parameter(path, values(path)) for path in spec.space.paths))
+    study = StudySpec("list", {"points": list(points)}, metric=spec.study.metric, seed=spec.study.seed)
+    return replace(spec, name=f"{spec.name[:52]}-{paths.CONFIRM}", space=space, study=study)
+
+
+def _check_images(spec: SweepSpec, parent: SweepDir) -> None:
+    """DataError if the images changed since the sweep pinned them."""
+    if spec.trainer.command is None:
+        from unetsweep.datasets.prepare import verify_pinned  # imports numpy and cv2, which a dry run does not need
+
+        verify_pinned(with_images(spec, parent).data)
+
+
+def _write(spec: SweepSpec, parent: SweepDir, directory: SweepDir) -> None:
+    """Create the confirmation's directory, or replace its spec."""
+    text = as_yaml(spec)
+    if directory.exists():
+        directory.check_private()
+        directory.resume()
+        directory.replace_spec(text)
+        return
+    directory.create(text, parent.executor, parent.data, parent.working_directory, parent.cluster)

@@ -1,0 +1,56 @@
+"""What a use case reports while it still works. The command line prints it (`cli/output.py`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetsweep.core.actions import Action
+
+
+@dataclass(frozen=True, slots=True)
+class WarningEvent:
+    """Something that the user should know; the command continues."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciliationStarted:
+    """The first reconciliation of the command starts."""
+
+    sweep: str
+    executor: str
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ActionApplied:
+    """A reconciliation has applied this action."""
+
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseHeld:
+    """Another reconciliation is running; it was asked to observe the sweep once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionsUnconfirmed:
+    """A killed command left submissions without a job id; the queue is asked again until it is known what they are."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialsReopened:
+    """`retry` has opened these trials again."""
+
+    sweep: str
+    trials: tuple[int, ...]
+    from_scratch: tuple[int, ...]
+    """Those of them that have no checkpoint to resume from."""
+
+
+Event = WarningEvent | ReconciliationStarted | ActionApplied | LeaseHeld | SubmissionsUnconfirmed | TrialsReopened
+Notify = Callable[[Event], None]

@@ -1,0 +1,66 @@
+"""What a sweep asks of its scheduler: requests for training jobs and for reconciler jobs."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unetsweep.config.units import minutes
+from unetsweep.core.actions import Submit, SubmitReconciler
+from unetsweep.core.ports import RECONCILER_MIN, Payload, ReconcilerRequest, Submission
+from unetsweep.core.spec import SweepSpec
+from unetsweep.worker import Allocation, Element
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequests:
+    """Makes the requests of one sweep from the actions of its plan."""
+
+    spec: SweepSpec
+    root: Path
+    code: Path | None
+    """The copied package that jobs run; None: they run the installed one."""
+    exit_timeout_s: int
+
+    def submission(self, token: str, action: Submit) -> Submission:
+        """The request for the training jobs of `action`, under `token`."""
+        resources = self.spec.slurm
+        return Submission(
+            token=token,
+            sweep=self.spec.name,
+            sweep_dir=self.root,
+            elements=len(action.elements),
+            resources=resources if action.mem is None else replace(resources, mem=action.mem),
+            throttle=action.throttle,
+            pack=action.pack,
+            jobs=action.jobs,
+            jobs_reconcile=self.spec.run.driver == "jobs",
+            reconcile_interval_s=self.spec.run.reconcile_interval,
+            exit_timeout_s=self.exit_timeout_s,
+            exclude=action.exclude,
+            code=self.code,
+        )
+
+    def reconciler(self, token: str, action: SubmitReconciler) -> ReconcilerRequest:
+        """The request for a reconciler job, under `token`."""
+        options = self.spec.slurm.reconciler
+        limit = next((minutes(value) for key, value in options.items() if key.lstrip("-") == "time"), None)
+        return ReconcilerRequest(
+            token=token,
+            sweep=self.spec.name,
+            sweep_dir=self.root,
+            resources=self.spec.slurm,
+            after=action.after,
+            delay_s=action.delay_s,
+            code=self.code,
+            limit_min=limit or RECONCILER_MIN,
+        )
+
+
+def payload_of(submission: Submission) -> Payload:
+    """What each element of a submission runs; in a packed submission, what each job runs."""
+    where = (str(submission.sweep_dir), submission.token)
+    if submission.pack == 1:
+        return Element(*where)
+    resources = submission.resources
+    return Allocation(
+        *where, resources.processes, resources.time_min, submission.jobs_reconcile, submission.exit_timeout_s
+    )

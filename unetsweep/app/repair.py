@@ -1,0 +1,89 @@
+"""Repair the files of a sweep while no reconciliation is running."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetsweep.app.reconcile import PATIENCE_S, alone, reconcile_sweep
+from unetsweep.app.sweeps import check_place, context_of, resolve
+from unetsweep.core import paths
+from unetsweep.core.actions import Action
+from unetsweep.schedulers.slurm.commands import is_here
+from unetsweep.store.repair import Damage, FileRule, Sources, find_damage
+from unetsweep.store.repair_table import TABLE
+from unetsweep.store.sweep_dir import SweepDir
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a repair found in a sweep's files."""
+
+    sweep: str
+    damages: tuple[Damage, ...]
+
+    @property
+    def repaired(self) -> int:
+        """Files that were repaired; in a dry run, that can be."""
+        return sum(not damage.recovery.advice for damage in self.damages)
+
+    @property
+    def for_user(self) -> int:
+        """Files that only the user can restore."""
+        return len(self.damages) - self.repaired
+
+
+def repair_sweep(
+    sweep: str,
+    results: Path,
+    *,
+    dry_run: bool,
+    on_damage: Callable[[Damage], None],
+    on_action: Callable[[Action], None],
+) -> Repair:
+    """Check all files of a sweep and repair what can be repaired.
+
+    `on_damage` is called for each damaged file after its repair. `dry_run` repairs nothing.
+    Whoever asks for a reconciliation during the repair gets one afterwards; `on_action` is called for what it does.
+    UsageError if another process holds the sweep's lease.
+    """
+    directory = SweepDir(_find_folder(sweep, results))
+    directory.check_private()
+    damages: list[Damage] = []
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns > 1:  # the lease gives a turn to whoever asked for a reconciliation meanwhile: it follows below
+            return
+        for damage in find_damage(Sources(directory.root, _find_executor), _table()):
+            if not dry_run and damage.recovery.run is not None:
+                damage.recovery.run()
+            damages.append(damage)
+            on_damage(damage)
+
+    if dry_run:
+        turn()
+    else:
+        alone(directory, turn)
+    if turns > 1:
+        check_place(directory.root)
+        reconcile_sweep(directory.root, context_of(directory), on_action, patience_s=PATIENCE_S)
+    return Repair(directory.name, tuple(damages))
+
+
+def _table() -> tuple[FileRule, ...]:
+    from unetsweep.search.journal_check import JOURNAL  # imports optuna, which takes half a second
+
+    return (*TABLE, JOURNAL)
+
+
+def _find_executor() -> str:
+    return "slurm" if is_here() else "local"
+
+
+def _find_folder(sweep: str, results: Path) -> Path:
+    """As for every command, but sweep.yaml may be missing."""
+    folders = (Path(sweep), results / sweep)
+    found = next((folder.absolute() for folder in folders if (folder / paths.TRIALS).is_dir()), None)
+    return found or resolve(sweep, results, anywhere=True)

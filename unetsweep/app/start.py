@@ -1,0 +1,89 @@
+"""Start or resume a sweep: the reconciliation of a person, for `submit`, `retry` and `confirm`."""
+
+import time
+from dataclasses import dataclass
+
+from unetsweep.app.events import (
+    ActionApplied,
+    LeaseHeld,
+    Notify,
+    ReconciliationStarted,
+    SubmissionsUnconfirmed,
+    WarningEvent,
+)
+from unetsweep.app.reconcile import PATIENCE_S, reconcile_sweep
+from unetsweep.app.sweeps import context_of
+from unetsweep.core.attempt_state import UNSURE
+from unetsweep.errors import NO_ROOM, UsageError
+from unetsweep.reconcile.loop import Reconciliation
+from unetsweep.store.code_snapshot import pin, unpin
+from unetsweep.store.permissions import nobody_else_writes
+from unetsweep.store.sweep_dir import SweepDir
+
+
+@dataclass(frozen=True, slots=True)
+class SweepState:
+    """A sweep after a reconciliation."""
+
+    ended: int
+    open: int
+    job_ids: tuple[str, ...]
+    """Jobs of the open trials, in the order of their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `start_or_resume` reached."""
+
+    directory: SweepDir
+    state: SweepState | None
+    """None: another reconciliation holds the lease and takes care of this sweep."""
+
+
+def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False) -> Started:
+    """Reconcile for a person: copy the package for new jobs, and submit again at once what was refused before.
+
+    `force`: apply a plan even if it is unsafe.
+    """
+    _copy_package(directory, notify)
+    context = context_of(directory, interactive=True)
+    notify(ReconciliationStarted(directory.name, directory.executor, directory.root))
+    while True:
+        reconciliation = reconcile_sweep(
+            directory.root,
+            context,
+            lambda action: notify(ActionApplied(action)),
+            force=force,
+            patience_s=PATIENCE_S,
+        )
+        if reconciliation is None:
+            notify(LeaseHeld())
+            return Started(directory, None)
+        unsure = sum(wait.reason == UNSURE for wait in reconciliation.plan.waits)
+        if not unsure:
+            return Started(directory, _state(reconciliation))
+        notify(SubmissionsUnconfirmed(unsure))
+        time.sleep(context.clocks.settle.total_seconds())
+
+
+def _copy_package(directory: SweepDir, notify: Notify) -> None:
+    """Copy the package for the jobs that are submitted from now on; if that fails they run the installed one."""
+    try:
+        with nobody_else_writes():
+            pin(directory.root)
+    except (OSError, UsageError) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise  # no other file could be written either
+        unpin(directory.root)
+        notify(WarningEvent(f"the package cannot be copied, so jobs run the installed one: {error}"))
+
+
+def _state(reconciliation: Reconciliation) -> SweepState:
+    job_ids = {wait.job_id for wait in reconciliation.plan.waits if wait.job_id}
+    observation = reconciliation.observation
+    return SweepState(observation.ended, len(observation.trials), tuple(sorted(job_ids, key=_numbers)))
+
+
+def _numbers(job_id: str) -> list[int]:
+    """The numbers in a job id, so that `9_10` sorts after `9_2`."""
+    return [int(part) for part in job_id.replace(".", "_").split("_") if part.isdecimal()]

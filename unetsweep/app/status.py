@@ -1,0 +1,123 @@
+"""`status`: the state of every trial, and why. It changes nothing."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unetsweep.analysis.records import read_record
+from unetsweep.analysis.rows import TrialRecord
+from unetsweep.app.costs import cost_as_json, with_costs
+from unetsweep.app.sweeps import context_of
+from unetsweep.core.actions import Action, Submit, Wait
+from unetsweep.core.cost import Cost
+from unetsweep.core.plan import Plan, plan
+from unetsweep.core.spec import trials_wanted
+from unetsweep.reconcile.evidence import observe
+from unetsweep.store.sweep_dir import SweepDir
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStatus:
+    """One trial, as its files and the scheduler show it."""
+
+    number: int
+    state: str
+    """A word of `analysis.rows.STATES`."""
+    job_id: str | None
+    reason: str
+    cost: Cost | None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepStatus:
+    """One sweep."""
+
+    name: str
+    executor: str
+    wanted: int
+    """Trials that the sweep asks for."""
+    scheduler_error: str | None
+    """Why the scheduler could not be asked; None: it answered, or there was nothing to ask."""
+    paused: str | None
+    """Why the circuit breaker is open; None: it is not."""
+    idle_share: float | None
+    """See `SweepRecord.idle_share`."""
+    cost: Cost | None
+    uses_gpus: bool
+    trials: tuple[TrialStatus, ...]
+    actions: tuple[Action, ...]
+    """What a submit would do now."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many trials are in each state."""
+        return Counter(trial.state for trial in self.trials)
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {
+            "sweep": self.name,
+            "executor": self.executor,
+            "wanted": self.wanted,
+            "scheduler_error": self.scheduler_error,
+            "counts": dict(self.counts),
+            "paused": self.paused,
+            "idle_share": self.idle_share,
+            "cost": cost_as_json(self.cost),
+            "trials": [
+                {
+                    "trial": trial.number,
+                    "state": trial.state,
+                    "job_id": trial.job_id,
+                    "reason": trial.reason,
+                    "cost": cost_as_json(trial.cost),
+                }
+                for trial in self.trials
+            ],
+        }
+
+
+def status(directory: SweepDir) -> SweepStatus:
+    """The state of a sweep and of its trials, by its files and one query to the scheduler."""
+    context = context_of(directory)
+    observation = observe(context)
+    decided = plan(context.spec, observation, context.capacity(), context.clock.now())
+    record = with_costs(read_record(directory.root), directory)
+    return SweepStatus(
+        name=directory.name,
+        executor=directory.executor,
+        wanted=trials_wanted(context.spec),
+        scheduler_error=observation.scheduler_error,
+        paused=decided.paused,
+        idle_share=record.idle_share,
+        cost=record.cost,
+        uses_gpus=bool(context.spec.slurm.gpus),
+        trials=tuple(_trials(record.trials, decided)),
+        actions=decided.actions,
+    )
+
+
+def _trials(records: Iterable[TrialRecord], decided: Plan) -> Iterable[TrialStatus]:
+    """Each trial by its files; of an open one the plan knows more, because the scheduler was asked for it."""
+    waits = {wait.trial: wait for wait in decided.waits} | _waits_for_submission(decided)
+    for record in records:
+        found = TrialStatus(record.number, record.state, record.job_id, record.reason, record.cost)
+        wait = waits.get(record.number)
+        yield found if wait is None or record.result is not None else _with_wait(found, wait)
+
+
+def _waits_for_submission(decided: Plan) -> dict[int, Wait]:
+    submits = [action for action in decided.actions if isinstance(action, Submit)]
+    return {
+        trial: Wait(trial, f"the next reconciliation submits it: {action.reason}")
+        for action in submits
+        for element in action.elements
+        for trial, _ in element.milestones
+    }
+
+
+def _with_wait(trial: TrialStatus, wait: Wait) -> TrialStatus:
+    state = "running" if wait.running else ("submitted" if wait.job_id else "waiting")
+    reason = trial.reason if wait.running and trial.reason else wait.reason
+    return replace(trial, state=state, job_id=wait.job_id or trial.job_id, reason=reason)

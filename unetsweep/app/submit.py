@@ -1,0 +1,87 @@
+"""`submit`: start or resume a sweep, or show what a submit would do."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unetsweep.app.dry_run import DryRun, dry_run
+from unetsweep.app.events import Notify, WarningEvent
+from unetsweep.app.prepare import Prepared, prepare
+from unetsweep.app.start import Started, start_or_resume
+from unetsweep.app.sweeps import check_place
+from unetsweep.config.load import load
+from unetsweep.core import paths
+from unetsweep.core.spec import Resources, SweepSpec
+from unetsweep.errors import Problem
+from unetsweep.store.sweep_dir import SweepDir
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRequest:
+    """What the user asked for."""
+
+    sweep: Path
+    """A YAML file, or the sweep.yaml in a sweep's folder."""
+    results: Path
+    """The folder that holds the sweeps."""
+    executor: str = "auto"
+    """`slurm`, `local` or `auto`."""
+    profile: str | None = None
+    """SLURM profile; None: the one that the sweep names."""
+    share: bool = True
+    """False: no two trials share a training."""
+
+
+def submit(request: SubmitRequest, notify: Notify, *, force: bool = False) -> Started:
+    """Check everything, create or update the sweep's folder, and start or resume the sweep."""
+    directory, _, prepared = _prepare(request, notify, strict=True)
+    prepared.write()
+    return start_or_resume(directory, notify, force=force)
+
+
+def preview(request: SubmitRequest, notify: Notify) -> DryRun:
+    """What `submit` would do now. It writes nothing; what `submit` would refuse becomes a warning."""
+    directory, spec, prepared = _prepare(request, notify, strict=False)
+    return dry_run(spec, directory, prepared.executor, notify)
+
+
+def _prepare(request: SubmitRequest, notify: Notify, *, strict: bool) -> tuple[SweepDir, SweepSpec, Prepared]:
+    directory, spec = _load_with_kept_settings(request, notify)
+    if not request.share:
+        spec = replace(spec, run=replace(spec.run, share=False))
+    prepared = prepare(spec, directory, request.executor, request.sweep, strict=strict)
+    for warning in prepared.warnings:
+        notify(WarningEvent(warning))
+    return directory, spec, prepared
+
+
+def _load_with_kept_settings(request: SubmitRequest, notify: Notify) -> tuple[SweepDir, SweepSpec]:
+    """The sweep's directory and its spec from the user's file.
+
+    Two settings stay as the first submit had them if the file does not give them: the SLURM profile and
+    `data.split.groups`.
+    """
+    spec = load(request.sweep, profile=request.profile, check_augment=_check_augment)
+    directory = SweepDir(_folder(request.sweep, request.results / spec.name))
+    if not directory.exists():
+        return directory, spec
+    check_place(directory.root)
+    first = load(directory.root / paths.SPEC)
+    names_profile = request.profile is not None or spec.slurm.profile != Resources().profile
+    profile = request.profile if names_profile else first.slurm.profile
+    groups = first.data.split.groups
+    kept = load(request.sweep, profile=profile, groups=groups, check_augment=_check_augment)
+    if kept.data.split.groups != spec.data.split.groups:
+        notify(WarningEvent(f"{request.sweep} does not set data.split.groups; the sweep keeps {groups}"))
+    return directory, kept
+
+
+def _folder(sweep: Path, by_name: Path) -> Path:
+    """The folder of the sweep: the one that holds the file, if the file is the sweep.yaml of a sweep."""
+    is_in_sweep = sweep.name == paths.SPEC and (sweep.parent / paths.SWEEP).is_file()
+    return sweep.parent if is_in_sweep else by_name
+
+
+def _check_augment(value: object) -> list[Problem]:
+    from unetsweep.training.augment import check_augment  # it imports numpy, which a trainer command does not need
+
+    return check_augment(value)

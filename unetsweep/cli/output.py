@@ -1,0 +1,109 @@
+"""What several commands share: options, and how events and states are printed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from unetsweep.app.events import (
+    ActionApplied,
+    Event,
+    LeaseHeld,
+    ReconciliationStarted,
+    SubmissionsUnconfirmed,
+    TrialsReopened,
+    WarningEvent,
+)
+from unetsweep.app.start import Started
+from unetsweep.app.watch import Progress
+from unetsweep.app.watch import watch as watch_sweep
+from unetsweep.core.describe import describe
+from unetsweep.store.sweep_dir import SweepDir
+
+FEW = 8
+"""A list with more elements than this is shortened: it would fill several lines."""
+
+results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    help="Folder that holds the sweeps [results].",
+)
+
+
+def warn(message: str) -> None:
+    """Print a warning to stderr."""
+    click.echo(f"warning: {message}", err=True)
+
+
+def format_some(items: Sequence[object], separator: str = ", ") -> str:
+    """The first few items on one line: `0, 1, 2, 3, 4, 5, 6, 7 …`."""
+    return separator.join(map(str, items[:FEW])) + (" …" if len(items) > FEW else "")
+
+
+def print_event(event: Event) -> None:
+    """Print what a use case reports while it works."""
+    match event:
+        case WarningEvent(message=message):
+            warn(message)
+        case ReconciliationStarted(sweep=sweep, executor=executor, root=root):
+            click.echo(f"sweep {sweep} on {executor}, in {root}")
+        case ActionApplied(action=action):
+            click.echo(describe(action))
+        case LeaseHeld():
+            click.echo("another reconciliation is running; it will take care of this sweep", err=True)
+        case SubmissionsUnconfirmed(count=count):
+            click.echo(f"waiting to see whether {count} earlier submissions reached the queue …", err=True)
+        case TrialsReopened():
+            _print_reopened(event)
+
+
+def _print_reopened(event: TrialsReopened) -> None:
+    count = len(event.trials)
+    trials = f": {format_some(event.trials)}" if event.trials else ""
+    click.echo(f"{count} trials of {event.sweep} are open again{trials}")
+    if event.from_scratch:
+        numbers = ", ".join(f"{trial:04d}" for trial in event.from_scratch)
+        click.echo(f"no checkpoint was kept (run.keep_checkpoints, repair), so these train from scratch: {numbers}")
+
+
+def print_started(started: Started, *, watch: bool = False) -> None:
+    """Print the state of a sweep after `start_or_resume`. Then watch it, or name the commands that come next."""
+    state, name = started.state, started.directory.name
+    if state is not None:
+        click.echo(f"{state.ended} ended, {state.open} open; jobs: {_format_jobs(state.job_ids) or 'none'}")
+    if watch:
+        _print_progress(started.directory)
+    elif state is None or state.open:
+        click.echo(
+            f"next: unetsweep status {name} | unetsweep logs {name} TRIAL --follow | unetsweep report {name} | "
+            f"unetsweep cancel {name}"
+        )
+
+
+def _print_progress(directory: SweepDir) -> None:
+    """Watch a sweep until it has ended; print its progress when it changes. Ctrl-C ends only this view."""
+    printed = ""
+    try:
+        for progress in watch_sweep(directory):
+            line = format_progress(progress)
+            if line != printed:
+                click.echo(line)
+                printed = line
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nthe trainings continue; see them with: unetsweep status {directory.name} "
+            f"(or submit … --watch again); end them with: unetsweep cancel {directory.name}"
+        )
+
+
+def format_progress(progress: Progress) -> str:
+    """One line: `3 ended, 2 running, 1 waiting (all 2 slots are taken)`."""
+    parts = [f"{progress.ended} ended", f"{progress.running} running"]
+    parts += [f"{count} waiting ({reason})" for reason, count in progress.waiting[:3]]
+    return ", ".join(parts)
+
+
+def _format_jobs(job_ids: Sequence[str]) -> str:
+    """All ids if they are few, else `18808_0 … 18808_7 (8)`."""
+    return " ".join(job_ids) if len(job_ids) <= FEW else f"{job_ids[0]} … {job_ids[-1]} ({len(job_ids)})"

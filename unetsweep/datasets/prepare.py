@@ -1,0 +1,205 @@
+"""Prepare a dataset for training: the one entry point of `submit`, `train`, `confirm` and `reproduce`.
+
+Every file is read once, before anything is submitted or trained:
+
+    layout, pairs   which images have which mask             layout.py, reading.py
+    duplicates      which images show the same eye           duplicates.py
+    split           which images train, which validate       splits.py
+    leak            scored images that training has seen     leaks.py
+    manifest        the split by name, with digests          manifest.py
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unetsweep.contract import DataConfig
+from unetsweep.datasets.duplicates import Duplicates, find_duplicates
+from unetsweep.datasets.layout import Pair, find_pairs
+from unetsweep.datasets.leaks import Leak, find_leak
+from unetsweep.datasets.manifest import Manifest, divide, pin
+from unetsweep.datasets.reading import read_pair, size_of
+from unetsweep.datasets.splits import groups_of, split
+from unetsweep.errors import DataError, Problem
+
+NO_GROUPS = (
+    "no duplicates were found, but two photographs of the same eye or patient may be in training and validation "
+    "(data.split.groups is none; use auto, a CSV file or a regular expression)"
+)
+LEAK_CONSEQUENCE = "a score on such images rewards memory, so it cannot choose a winner"
+MAX_VESSEL_SHARE = 0.4
+"""No retina has a larger share of vessel pixels: in four public sets the largest mean is 0.09."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedDataset:
+    """A dataset whose files are all readable, split into training, validation and test images."""
+
+    manifest: Manifest
+    """The split by name, with a digest of each pair of files."""
+    val_groups: Mapping[str, str]
+    """The image group of each validation image, by name; with `groups: none` the one found from the pixels."""
+    leak: Leak
+    """Scored images with a duplicate in training; empty unless the config allows a leak."""
+    warnings: tuple[str, ...]
+    training_images: int
+    validation_images: int
+    test_images: int
+    image_groups: int
+    """Number of image groups (eyes, patients) among the training and validation images."""
+    sizes: Mapping[str, int]
+    """Number of images of each size after `image_size`, `999x960`."""
+    longest_side: int
+    """The longest side of a training or validation image, in pixels."""
+    vessel_share: float
+    """Mean share of vessel pixels of all masks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PartContents:
+    """What reading the files of one part (`train` or `test`) found."""
+
+    names_by_size: Mapping[str, Sequence[str]]
+    vessel_shares: Mapping[str, float]
+    """By `part/name`."""
+    problems: Sequence[Problem]
+
+
+def prepare(config: DataConfig) -> PreparedDataset:
+    """Read all images, split them, and check that no scored image has a duplicate in training.
+
+    Raises DataError with all problems of the dataset at once, or with the leak if the config allows none.
+    """
+    root = Path(config.root)
+    pairs = _pairs(config)
+    contents = {part: _read(part, some, config) for part, some in pairs.items()}
+    file_problems = [problem for each in contents.values() for problem in each.problems]
+
+    duplicates = None if file_problems else find_duplicates(pairs)
+    parts, split_problems = _split(config, pairs, duplicates)
+    if duplicates is None or split_problems:
+        raise DataError(str(root), [*split_problems, *file_problems])
+
+    names = {part: [pair.name for pair in some] for part, some in parts.items()}
+    leak = find_leak(duplicates, names["train"], names["val"], names["test"])
+    if leak and not config.split.allow_leak:
+        raise DataError(str(root), [Problem(_describe_refused_leak(config, leak), "data.split")])
+
+    groups, val_groups = _image_groups(config, parts, duplicates)
+    shares = {name: share for each in contents.values() for name, share in each.vessel_shares.items()}
+    return PreparedDataset(
+        manifest=config.manifest or pin(parts["train"], parts["val"], parts["test"]),
+        val_groups=val_groups,
+        leak=leak,
+        warnings=_warnings(config, shares, leak),
+        training_images=len(parts["train"]),
+        validation_images=len(parts["val"]),
+        test_images=len(parts["test"]),
+        image_groups=len(set(groups.values())),
+        sizes=_count_sizes(contents.values()),
+        longest_side=max(int(side) for size in contents["train"].names_by_size for side in size.split("x")),
+        vessel_share=sum(shares.values()) / len(shares),
+    )
+
+
+def verify_pinned(config: DataConfig) -> None:
+    """Raise DataError unless all images that the manifest names are present and unchanged."""
+    divide(config)
+
+
+def _pairs(config: DataConfig) -> dict[str, tuple[Pair, ...]]:
+    """Return the pairs of `train` and `test`: all, or those that the manifest names."""
+    if config.manifest is None:
+        return find_pairs(Path(config.root))
+    parts = divide(config)
+    return {"train": tuple(sorted((*parts["train"], *parts["val"]), key=lambda p: p.name)), "test": parts["test"]}
+
+
+def _read(part: str, pairs: Sequence[Pair], config: DataConfig) -> _PartContents:
+    names_by_size: dict[str, list[str]] = {}
+    shares: dict[str, float] = {}
+    problems: list[Problem] = []
+    for pair in pairs:
+        try:
+            image, mask = read_pair(pair, config.image_size, config.mask_threshold)
+        except DataError as error:
+            problems += [Problem(f"{p.field}: {p.message}", part) for p in error.problems]
+        else:
+            names_by_size.setdefault(size_of(image), []).append(pair.name)
+            shares[f"{part}/{pair.name}"] = float(mask.mean())
+    if len(names_by_size) > 1:
+        problems.append(Problem(_describe_sizes(names_by_size), part))
+    return _PartContents(names_by_size, shares, problems)
+
+
+def _split(
+    config: DataConfig, pairs: Mapping[str, tuple[Pair, ...]], duplicates: Duplicates | None
+) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
+    """Return the pairs of `train`, `val` and `test`, or why there is no split."""
+    root = Path(config.root)
+    if config.manifest is not None:
+        pair_of = {pair.name: pair for pair in pairs["train"]}
+        halves = {part: tuple(pair_of[name] for name in sorted(config.manifest[part])) for part in ("train", "val")}
+        return {**halves, "test": pairs["test"]}, []
+    if config.split.groups == "auto" and duplicates is None:
+        return {}, []  # the groups come from the pixels, and some files could not be read
+    try:
+        train, val = split(pairs["train"], config.split, root, duplicates)
+    except DataError as error:
+        return {}, [p if error.source == str(root) else Problem(p.text(error.source)) for p in error.problems]
+    return {"train": train, "val": val, "test": pairs["test"]}, []
+
+
+def _image_groups(
+    config: DataConfig, parts: Mapping[str, Sequence[Pair]], duplicates: Duplicates
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the groups that the split kept together, and those of the validation images; both by image name."""
+    root, training = Path(config.root), [*parts["train"], *parts["val"]]
+    from_pixels = groups_of(training, replace(config.split, groups="auto"), root, duplicates)
+    try:
+        groups = groups_of(training, config.split, root, duplicates)
+    except DataError:  # the CSV file is gone; a pinned split no longer needs it
+        if config.manifest is None:
+            raise
+        groups = from_pixels
+    of_val = from_pixels if config.split.groups == "none" else groups
+    return groups, {pair.name: of_val[pair.name] for pair in parts["val"]}
+
+
+def _count_sizes(contents: Iterable[_PartContents]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for part in contents:
+        counts.update({size: len(names) for size, names in part.names_by_size.items()})
+    return dict(counts)
+
+
+def _describe_refused_leak(config: DataConfig, leak: Leak) -> str:
+    if leak.test:
+        advice = "Remove the duplicates from test or train"
+    elif config.split.groups == "auto":  # a pinned split whose images were exchanged
+        advice = "Start a sweep with another name"
+    else:
+        advice = f"`groups: auto` keeps duplicates together (found: {config.split.groups})"
+    leaks = "; ".join(leak.messages().values())
+    return f"{leaks}: {LEAK_CONSEQUENCE}. {advice}; `allow_leak: true` trains anyway, and every report says so"
+
+
+def _describe_sizes(names_by_size: Mapping[str, Sequence[str]]) -> str:
+    rarest_first = sorted(names_by_size.items(), key=lambda item: len(item[1]))
+    sizes = ", ".join(f"{size} ({len(names)} images, as {names[0]})" for size, names in rarest_first[:4])
+    return f"found {len(names_by_size)} sizes: {sizes}; images of a batch must have one size, so set data.image_size"
+
+
+def _warnings(config: DataConfig, vessel_shares: Mapping[str, float], leak: Leak) -> tuple[str, ...]:
+    warnings = [f"LEAKED: {message}: {LEAK_CONSEQUENCE}" for message in leak.messages().values()]
+    if config.split.groups == "none" and not leak:
+        warnings.append(NO_GROUPS)
+    empty = [name for name, share in vessel_shares.items() if share == 0]
+    full = [name for name, share in vessel_shares.items() if share > MAX_VESSEL_SHARE]
+    if empty:
+        warnings.append(f"{len(empty)} masks hold no vessel at mask_threshold {config.mask_threshold}, as {empty[0]}")
+    if full:
+        text = f"{len(full)} masks are more than {MAX_VESSEL_SHARE:.0%} vessel, as {full[0]}; are vessels black there?"
+        warnings.append(text)
+    return tuple(warnings)

@@ -1,0 +1,104 @@
+"""Observe a sweep: its files, one query to the scheduler, and how ended jobs ended."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from unetsweep.core.causes import WORDS
+from unetsweep.core.observation import Attempt, Job, JobState, Observation
+from unetsweep.core.ports import Scheduler
+from unetsweep.errors import SchedulerError
+from unetsweep.reconcile.context import SweepContext
+
+JobKey = tuple[str, int]
+"""Token and index of an attempt."""
+Jobs = Mapping[JobKey, Job]
+
+
+def observe(context: SweepContext) -> Observation:
+    """The sweep as its files and the scheduler show it."""
+    return with_jobs(*collect(context))
+
+
+def collect(context: SweepContext) -> tuple[Observation, Jobs, str | None]:
+    """The files, the jobs, and why the scheduler could not be asked (None: it could, or there was nothing to ask)."""
+    files = context.directory.look()
+    jobs, scheduler_error = ask(context.scheduler, files)
+    if scheduler_error is None:
+        jobs = {**jobs, **_jobs_without_clear_end(context, files, jobs)}
+    if not all(job.state.is_live for job in jobs.values()):
+        files = context.directory.look()  # read after its end was seen, so everything that an ended job wrote is there
+    return files, jobs, scheduler_error
+
+
+def ask(scheduler: Scheduler, files: Observation) -> tuple[Jobs, str | None]:
+    """The jobs of every attempt that has not ended and of the reconciler job, or why the scheduler did not answer."""
+    tokens = {run.last.token for run in files.runs.values() if run.last is not None and run.last.lost is None}
+    if files.reconciler is not None and not files.reconciler.lost:
+        tokens.add(files.reconciler.token)
+    if not tokens:
+        return {}, None
+    try:
+        listed = scheduler.jobs(tokens)
+    except SchedulerError as error:
+        return {}, str(error)
+    found: dict[JobKey, Job] = {}
+    for job in listed:  # sbatch may have submitted a token twice: a live job counts, else the first one
+        other = found.get((job.token, job.index))
+        if other is None or (job.state.is_live and not other.state.is_live):
+            found[job.token, job.index] = job
+    return found, None
+
+
+def with_jobs(files: Observation, jobs: Jobs, scheduler_error: str | None) -> Observation:
+    """The observation of the files, with the job of each attempt and of the reconciler job."""
+    runs = {
+        number: replace(run, attempts=tuple(_with_job(attempt, jobs) for attempt in run.attempts))
+        for number, run in files.runs.items()
+    }
+    reconciler = files.reconciler
+    if reconciler is not None:
+        reconciler = replace(reconciler, job=jobs.get((reconciler.token, 0)))
+    # a job that only the accounts or a log know does not prove that the queue still lists its array
+    listed = frozenset(job.token for job in jobs.values() if not job.is_recalled)
+    return replace(files, runs=runs, scheduler_error=scheduler_error, reconciler=reconciler, listed=listed)
+
+
+def _with_job(attempt: Attempt, jobs: Jobs) -> Attempt:
+    job = jobs.get((attempt.token, attempt.index))
+    if job is None:
+        return attempt
+    return replace(attempt, job=job) if job.word else replace(attempt, began=True)
+
+
+def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Jobs) -> dict[JobKey, Job]:
+    """The jobs of open attempts for which the queue does not say why they ended, with what the accounts or the job's
+    log say. A job with neither, but with a log, gets no word: it has begun, and nothing says how it ended."""
+    unclear = {}
+    since = context.clock.now() - context.clocks.unseen
+    for last in (run.last for run in files.runs.values()):
+        if last is None or last.lost is not None or (last.ending is not None and last.ending.is_final):
+            continue
+        key = (last.token, last.index)
+        job, job_id = jobs.get(key), last.claimed_by or last.job_id
+        if job is None and job_id is not None and last.at <= since:
+            unclear[job_id] = Job(job_id, *key, JobState.ENDED, "", is_recalled=True)
+        elif job is not None and job.state is JobState.ENDED and job.word not in WORDS:
+            unclear[job.job_id] = job
+    if not unclear:
+        return {}
+    accounts = context.scheduler.last_words({job_id: job.token for job_id, job in unclear.items()})
+    found = [_with_clearest_word(context, job, accounts.get(job_id)) for job_id, job in unclear.items()]
+    return {
+        (job.token, job.index): job for job in found if job.word or context.directory.has_log(job.token, job.job_id)
+    }
+
+
+def _with_clearest_word(context: SweepContext, job: Job, account: tuple[JobState, str] | None) -> Job:
+    """The job with the word that says most: one that names a cause, else a cancellation, else any."""
+    log = context.scheduler.word_in(context.directory.log_tail(job.token, job.index, job.job_id))
+    words = [each for each in (account, log) if each is not None]
+    best = next((each for each in words if each[1] in WORDS), None)
+    best = best or next((each for each in words if each[0] is JobState.CANCELLED), None)
+    if best is None and not job.word:
+        best = account
+    return job if best is None else replace(job, state=best[0], word=best[1])

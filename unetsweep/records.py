@@ -1,0 +1,338 @@
+"""The small files of a sweep directory as types: each is written from, and read into, one frozen dataclass.
+
+docs/files.md says when each file is written, and by whom. `contract.py` has the files that a trainer writes or reads
+(config, result, progress).
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from unetsweep.atomic import link_all, write_json
+from unetsweep.bounded_json import read_json
+from unetsweep.contract import encode
+from unetsweep.decode import decode
+from unetsweep.errors import Problem, StateError
+from unetsweep.trial_config import ParameterValue
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """Where a sweep lived before it was adopted."""
+
+    folder: str
+    cluster: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFile:
+    """`sweep.json`: where the sweep lives."""
+
+    executor: str
+    """`slurm` or `local`."""
+    cluster: str | None
+    """None where SLURM does not say it, and locally."""
+    folder: str
+    """Absolute; jobs find the sweep by it."""
+    created: datetime
+    working_directory: str
+    """Where a trainer command starts."""
+    adopted: Adoption | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """`data.json`: the images of the sweep."""
+
+    manifest: Mapping[str, Any]
+    """The split: for each of train, val and test the file names with a digest of each pair."""
+    leak: Mapping[str, str] = field(default_factory=dict)
+    """For val and test: which of their images have a duplicate in training, in words."""
+    val_groups: Mapping[str, str] | None = None
+    """The image group of each validation image."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFile:
+    """`trials/NNNN/trial.json`: one point of the space."""
+
+    trial: int
+    params: Mapping[str, ParameterValue]
+    config_id: str
+    """Digest of its config."""
+    run: int
+    """The training that serves it; trials that differ only in epochs share one."""
+    epochs: int
+    """Its milestone in that run."""
+    batch_size: int
+    run_key: str
+    """Equal for trials that one training could serve."""
+    training_seed: int
+    at: datetime
+    sampler: str | None = None
+    study_seed: int | None = None
+    code: str | None = None
+    """Hash of the package that its jobs run; None: the installed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkFile:
+    """A file whose presence says something: `cancelled.json`, `stopped.json`, `K.retries-reset.json`, ..."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MilestoneOf:
+    """One trial that an attempt was submitted for."""
+
+    trial: int
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFile:
+    """`attempts/K.json`: the intent to submit a run, written before sbatch."""
+
+    run: int
+    attempt: int
+    token: str
+    index: int
+    """Element of the array."""
+    at: datetime
+    milestones: tuple[MilestoneOf, ...]
+    throttle: int | None = None
+    mem: str | None = None
+    micro_batch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """`K.job.json`: which job an attempt or a reconciler became."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LostFile:
+    """`K.lost.json`: why an attempt, or a reconciler job, was given up."""
+
+    reason: str
+    at: datetime
+    cause: str | None = None
+    """Name of a `core.causes.Cause`."""
+    node: str | None = None
+    epoch: int = 0
+    """Finished epochs of the run by then."""
+    refused: bool = False
+    limit: bool = False
+    """Refused because too many jobs were queued."""
+
+
+@dataclass(frozen=True, slots=True)
+class TerminationFile:
+    """`attempts/K.end.json`: a reconciliation ends the attempt's job."""
+
+    cause: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExitFile:
+    """`attempts/K.exit-R.json`: the processes of one start are gone."""
+
+    status: int
+    at: datetime
+    log: str | None = None
+    node: str | None = None
+    last_line: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimFile:
+    """`claims/K-R`: a started job owns the run now."""
+
+    job_id: str
+    at: datetime
+    port: int = 0
+    """Where the ranks of the training meet."""
+    host: str | None = None
+    node: str | None = None
+    """SLURM's name of the node."""
+    boot: str | None = None
+    pid: int | None = None
+    start: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequeueFile:
+    """`requeue-K-R.json`: a training stopped in good order before its last milestone."""
+
+    reason: str = ""
+    epoch: int = 0
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFile:
+    """`error-P.json`: a process of a training ended by an error."""
+
+    kind: str
+    message: str
+    attempt: int = 0
+    restart: int = 0
+    traceback: str = ""
+    rank: int = 0
+    host: str | None = None
+    echo: bool = False
+    """It says only that another process left."""
+    epochs_done: int = 0
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopFile:
+    """`stop.json`: the milestones of an attempt that its training need not reach."""
+
+    attempt: int
+    trial: int
+    """The one that was judged."""
+    milestones: tuple[int, ...]
+    epoch: int
+    """How far the run was when it was decided."""
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionFile:
+    """`submissions/TOKEN/intent.json`: which element of a submission is which attempt."""
+
+    token: str
+    kind: str
+    """`slurm` or `local`."""
+    at: datetime
+    folder: str
+    """The sweep's, as its jobs know it."""
+    elements: tuple[tuple[int, int], ...]
+    """(run, attempt) of each element."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFile:
+    """`submissions/TOKEN/I.process.json`: the supervisor of a local job."""
+
+    index: int
+    job_id: str
+    host: str
+    boot: str
+    pid: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalJobFile:
+    """`jobs/JOB.json`: gives out the numbers of local jobs."""
+
+    token: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilerFile:
+    """`reconcilers/K.json`: the intent to submit a reconciler job."""
+
+    token: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PackFile:
+    """`packed/TOKEN/about.json`: a submission whose jobs hold several trainings each."""
+
+    count: int
+    pack: int
+    """Slots of each job."""
+    mem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotReuseFile:
+    """`packed/TOKEN/N.reused.json`: a training of a later submission that takes a free slot."""
+
+    token: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTakenFile:
+    """`packed/TOKEN/N.taken.json`: which job of the array runs training N."""
+
+    task: int
+    restart: int
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFile:
+    """`code.json`: which copy of the package new jobs run."""
+
+    hash: str
+    version: str
+    commit: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseFile:
+    """`lease`: who reconciles now."""
+
+    name: str
+    host: str
+    boot: str
+    pid: int
+    start: int
+
+
+_T = TypeVar("_T")
+
+
+def read_record(kind: type[_T], path: Path | str, *, quick: bool = False) -> _T:
+    """The file as its type. StateError names the file and each field that is wrong; FileNotFoundError: there is none.
+
+    `quick`: only a reconciliation writes this file, so its numbers are not checked a second time.
+    """
+    raw = read_json(path, quick=quick)
+    return record_from(kind, raw, path)
+
+
+def record_from(kind: type[_T], raw: Mapping[str, Any], path: Path | str) -> _T:
+    """The parsed content of a file as its type; StateError as `read_record`.
+
+    Unknown keys are ignored: a job that was submitted earlier runs older code, and reads what newer code wrote.
+    """
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    problems: list[Problem] = []
+    record = decode(kind, {name: value for name, value in raw.items() if name in known}, problems)
+    if record is None or problems:
+        raise StateError("; ".join(problem.text(str(path)) for problem in problems))
+    return record
+
+
+def write_record(path: Path, record: object) -> None:
+    """Replace the file by this record, whole."""
+    write_json(path, encode(record))
+
+
+def link_record(path: Path, record: object) -> bool:
+    """Create the file, whole, unless it exists; return whether it was us."""
+    return bool(link_records([(path, record)]))
+
+
+def link_records(files: Sequence[tuple[Path, object]]) -> list[Path]:
+    """Create many files, flushed together; return those that did not exist before."""
+    return link_all([(path, encode(record)) for path, record in files])
