@@ -79,7 +79,7 @@ def find_processes(*arguments: str) -> list[tuple[Identity, list[str]]]:
     return found
 
 
-def tied_to_us() -> Callable[[], None]:
+def die_with_parent() -> Callable[[], None]:
     """A `preexec_fn` for Popen with which the kernel kills the new process when this one dies.
 
     So no training survives its supervisor unnoticed. It runs before the new program is executed, since a parent that

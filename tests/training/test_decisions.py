@@ -76,8 +76,13 @@ def test_a_training_whose_last_milestones_are_pruned_is_not_stopped_for_later(tm
     policy = RankZeroPolicy(
         ArtifactWriter(tmp_path, "1-3", lambda: True), EpochTimer(1), lambda needed: "the end is near"
     )
-    word = policy.next_step([6, 8])
-    assert (word.pruned, word.prune_reason, word.requeue_reason, word.save) == ((6, 8), "slow", None, True)
+    decision = policy.next_step([6, 8])
+    assert (decision.pruned, decision.prune_reason, decision.requeue_reason, decision.save) == (
+        (6, 8),
+        "slow",
+        None,
+        True,
+    )
     assert policy.next_step([6, 8, 9]).requeue_reason == "the end is near"
     assert (
         RankZeroPolicy(ArtifactWriter(tmp_path, "2-0", lambda: True), EpochTimer(1), lambda needed: None)

@@ -56,9 +56,9 @@ def test_each_level_has_the_scores_of_its_own_masks(root: Path, with_others: Pat
             of = getattr(images, part)
             for name, image in zip(of.names, of.images, strict=True):
                 with evaluating(unet, torch.device("cpu"), "32"):
-                    said = logits(unet, image, torch.device("cpu"))[0].numpy() > 0
+                    predicted = logits(unet, image, torch.device("cpu"))[0].numpy() > 0
                 true = read_mask(root / folder / "mask" / f"{name}.png", SIDE, level) == 1
-                total += (said & true).sum(), (said & ~true).sum(), (~said & true).sum()
+                total += (predicted & true).sum(), (predicted & ~true).sum(), (~predicted & true).sum()
             expected |= {f"{part}_iou": iou(*total), f"{part}_dice": dice(*total)}
         assert row["also_scored"][key] == expected
     assert len({row["test_iou"], *(row["also_scored"][key]["test_iou"] for key in ("0", "200"))}) == 3

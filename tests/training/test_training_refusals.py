@@ -1,4 +1,4 @@
-"""What a training refuses before it begins, or before it goes on."""
+"""What a training refuses before it starts or resumes."""
 
 import os
 from dataclasses import replace
@@ -19,9 +19,9 @@ from unetsweep.training.run import device_of, train
 pytestmark = pytest.mark.train
 
 
-def test_a_torn_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
+def test_a_corrupt_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / LAST).write_bytes(b"PK\x03\x04 torn")
+    (tmp_path / LAST).write_bytes(b"PK\x03\x04 corrupt")
     with pytest.raises(TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; remove it to train anew"):
         train(scenes.config(root), tmp_path)
     with pytest.raises(TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; run `unetsweep repair eyes`"):
@@ -57,7 +57,7 @@ def test_the_code_of_a_result_is_that_which_began(root: Path, tmp_path: Path) ->
     assert scenes.result(tmp_path / "out", 2)["code"] == package.code()
 
 
-def test_a_schedule_that_looks_at_the_total_shares_nothing(root: Path, tmp_path: Path) -> None:
+def test_a_schedule_that_depends_on_the_total_shares_nothing(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, epochs=4, trainer={"schedule": "cosine"})
     with pytest.raises(ConfigError, match=r"trainer\.schedule: cosine ends at epoch 4"):
         train(config, tmp_path, milestones=(2, 4))

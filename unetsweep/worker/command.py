@@ -21,7 +21,7 @@ from unetsweep.atomic import write_json
 from unetsweep.bounded_json import parse_json, read_bytes, read_json
 from unetsweep.core import paths
 from unetsweep.errors import StateError, SupersededError, TrainingError
-from unetsweep.process import tied_to_us
+from unetsweep.process import die_with_parent
 from unetsweep.store.code_snapshot import without_code
 from unetsweep.store.logs import last_line
 
@@ -81,7 +81,7 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
 
 def _run(command: list[str], invocation: CommandInvocation) -> int:
     """The program's exit status, or minus the number of the signal that ended it."""
-    tie = tied_to_us()
+    tie = die_with_parent()
 
     def prepare() -> None:  # SLURM signals every process of the step, which would end the program by default
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)

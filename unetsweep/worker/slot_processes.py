@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unetsweep import process
-from unetsweep.process import tied_to_us
+from unetsweep.process import die_with_parent
 
 EXIT_S = 15.0
 """How long processes may take to exit after a signal, before they are killed."""
@@ -70,7 +70,7 @@ def start_ranks(
     command: Sequence[str], size: int, log: Path, environment: Mapping[str, str], cpus: Collection[int]
 ) -> "list[subprocess.Popen[bytes]]":
     """Start `size` ranks on these CPUs, all or none. Each gets its rank and the size as last arguments."""
-    tie = tied_to_us()
+    tie = die_with_parent()
 
     def prepare() -> None:
         tie()

@@ -18,7 +18,7 @@ from unetsweep import contract, process
 from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.core.spec import Resources
-from unetsweep.process import Identity, tied_to_us
+from unetsweep.process import Identity, die_with_parent
 from unetsweep.records import AttemptFile, ProcessFile, link_record, read_record
 from unetsweep.schedulers.local import local_jobs
 from unetsweep.schedulers.slurm.batch_script import code_lines
@@ -77,7 +77,7 @@ def _start_rank(
     command = process.program("unetsweep.worker", *arguments, python=resources.python)
     if resources.setup:
         command = ["bash", "-c", "\n".join([*resources.setup, *code_lines(code), 'exec "$@"']), "bash", *command]
-    return process.start(command, stdin=subprocess.DEVNULL, env=env, preexec_fn=tied_to_us())
+    return process.start(command, stdin=subprocess.DEVNULL, env=env, preexec_fn=die_with_parent())
 
 
 def wait_all(ranks: "Sequence[subprocess.Popen[bytes]]") -> int:
@@ -126,4 +126,4 @@ def train_ranks_by_hand(path: Path, out: Path, size: int) -> int:
     port = str(free_port())
     command = process.program("unetsweep.worker", "hand", str(path), str(out))
     commands = [[*command, str(rank), str(size), port] for rank in range(size)]
-    return wait_all([process.start(each, preexec_fn=tied_to_us()) for each in commands])
+    return wait_all([process.start(each, preexec_fn=die_with_parent()) for each in commands])
