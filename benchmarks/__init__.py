@@ -1,6 +1,6 @@
-"""Measurements of what the budgets promise.
+"""Measurements of the budgets.
 
-Rule 1: what is measured is a package as it is installed, with its modules compiled once.
+Modules run compiled, as in an installed package: the benchmarks measure what a user gets.
 """
 
 import os

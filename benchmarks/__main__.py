@@ -1,6 +1,6 @@
-"""All benchmarks, one after the other, into benchmarks/RESULTS.md; status 1 when a budget was missed.
+"""Run all benchmarks and write benchmarks/RESULTS.md; exit with status 1 when a budget was missed.
 
-`python -m benchmarks [NAME …]`: with names, only those; their sections replace the ones that were there.
+`python -m benchmarks [NAME …]`: with names, run only those and replace only their sections.
 """
 
 import sys
@@ -13,9 +13,9 @@ from benchmarks import (
     idle_slots,
     machine,
     packing,
-    page,
     pruned_search,
     report_ratio,
+    results_page,
     shared_epochs,
     start_up,
     submit_many,
@@ -23,7 +23,7 @@ from benchmarks import (
     training_step,
 )
 
-ALL = (
+BENCHMARKS = (
     help_ratio,
     report_ratio,
     data_check,
@@ -43,20 +43,23 @@ def name_of(benchmark: ModuleType) -> str:
 
 
 def main(names: list[str]) -> bool:
-    unknown = set(names) - set(map(name_of, ALL))
+    """Run the named benchmarks, or all, and return whether all budgets were met."""
+    known = [name_of(benchmark) for benchmark in BENCHMARKS]
+    unknown = sorted(set(names) - set(known))
     if unknown:
-        sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(map(name_of, ALL))}")
-    wanted, sys.argv[1:] = [each for each in ALL if not names or name_of(each) in names], []
-    kept = []
+        sys.exit(f"no such benchmark: {', '.join(unknown)}; choose from {', '.join(known)}")
+    selected, sys.argv[1:] = [each for each in BENCHMARKS if not names or name_of(each) in names], []
+    met = []
     print(timing.HEADING, flush=True)
-    for each in wanted:
-        timing.printed.clear()
-        kept.append(each.main())
-        if timing.printed:
-            table = "\n".join([timing.HEADING, *timing.printed])
-            about = machine.described(f"python -m benchmarks.{name_of(each)}")
-            page.replace(RESULTS, name_of(each), f"{about}\n\n{table}", list(map(name_of, ALL)))
-    return all(kept)
+    for benchmark in selected:
+        name = name_of(benchmark)
+        timing.rows.clear()
+        met.append(benchmark.main())
+        if timing.rows:
+            table = "\n".join([timing.HEADING, *timing.rows])
+            about = machine.describe(f"python -m benchmarks.{name}")
+            results_page.replace_section(RESULTS, name, f"{about}\n\n{table}", known)
+    return all(met)
 
 
 if __name__ == "__main__":

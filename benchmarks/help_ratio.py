@@ -1,4 +1,4 @@
-"""How long `unetsweep --help` takes, against a bare interpreter, and that nothing heavy is imported for it."""
+"""Measure how long `unetsweep --help` takes against a bare interpreter, and check that it imports no heavy library."""
 
 import json
 import shutil
@@ -6,15 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.timing import in_turns, line, medians, process
+from benchmarks.timing import command_runner, medians, print_row, time_in_turns
 
 ROUNDS = 21
 BUDGET = 6.0
 HEAVY = ("torch", "optuna", "submitit", "pydantic", "rich", "numpy")
 
 
-def imported() -> list[str]:
-    """Which of HEAVY are there after the command line's module was imported and its help was made."""
+def imported_libraries() -> list[str]:
+    """Return which of HEAVY are imported once the help was printed."""
     script = (
         "import sys, json, io, contextlib\n"
         "from unetsweep.cli.main import main\n"
@@ -22,24 +22,27 @@ def imported() -> list[str]:
         "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main()\n"
         f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    return list(json.loads(done.stdout))
+    process = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    return list(json.loads(process.stdout))
 
 
-def command() -> str:
-    """The console script beside this interpreter, else the first on PATH."""
-    beside = Path(sys.executable).with_name("unetsweep")
-    found = str(beside) if beside.exists() else shutil.which("unetsweep")
+def console_script() -> str:
+    """Return the console script of this interpreter, or else the first one on PATH."""
+    own = Path(sys.executable).with_name("unetsweep")
+    found = str(own) if own.exists() else shutil.which("unetsweep")
     if found is None:
-        sys.exit("no `unetsweep` beside this python nor on PATH; install it first: pip install -e .")
+        sys.exit("there is no `unetsweep` beside this Python or on PATH; install it first: pip install -e .")
     return found
 
 
 def main() -> bool:
-    subjects = {"help": process(command(), "--help"), "bare": process(sys.executable, "-c", "pass")}
-    took = medians(in_turns(ROUNDS, subjects))
-    ratio, heavy = took["help"] / took["bare"], imported()
-    return line(
+    subjects = {
+        "help": command_runner(console_script(), "--help"),
+        "bare": command_runner(sys.executable, "-c", "pass"),
+    }
+    took = medians(time_in_turns(ROUNDS, subjects))
+    ratio, heavy = took["help"] / took["bare"], imported_libraries()
+    return print_row(
         "`unetsweep --help` against `python -c pass`",
         f"{ratio:.1f} times ({1000 * took['help']:.0f} / {1000 * took['bare']:.0f} ms, medians of {ROUNDS}); "
         f"imported of {', '.join(HEAVY)}: {', '.join(heavy) or 'none'}",

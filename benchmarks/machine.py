@@ -1,4 +1,4 @@
-"""What a measurement was made on: no name of the machine, but what another would need to compare."""
+"""Describe the machine of a measurement: what another would need to compare, without the machine's name."""
 
 import os
 import platform
@@ -11,8 +11,8 @@ from pathlib import Path
 PACKAGES = ("torch", "pytorch-lightning", "albumentations", "optuna", "submitit")
 
 
-def described(command: str) -> str:
-    """A paragraph: day, commit, command, CPU, cores, memory, versions."""
+def describe(command: str) -> str:
+    """Return a paragraph: day, commit, command, CPU, cores, memory, versions."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     machine = f"{len(os.sched_getaffinity(0))} cores of {_cpu()}, {memory:.0f} GiB"
@@ -30,10 +30,10 @@ def _cpu() -> str:
 def _slurm() -> str:
     if shutil.which("sbatch") is None:
         return "no SLURM"
-    done = subprocess.run(["sbatch", "--version"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "no SLURM"
+    process = subprocess.run(["sbatch", "--version"], capture_output=True, text=True, check=False)
+    return process.stdout.strip() or "no SLURM"
 
 
 def _commit() -> str:
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "no commit"
+    process = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return process.stdout.strip() or "no commit"

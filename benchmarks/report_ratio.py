@@ -1,37 +1,32 @@
-"""How long `unetsweep report` takes over finished trials, against reading and parsing their JSON files with the stdlib.
+"""Measure how long `unetsweep report` takes over finished trials, against opening and parsing their JSON files.
 
-`python -m benchmarks.report_ratio [TRIALS]` (10000): makes a sweep of finished trials in a temporary folder, with the
-product's own code, then lets `unetsweep report` and a bare reader take turns, each a process.
+`python -m benchmarks.report_ratio [TRIALS]` (10000): makes a sweep of finished trials in a temporary folder with the
+product's own code, then times `unetsweep report` and the baseline (`benchmarks.read_trials`) in turns.
 """
 
-import json
 import random
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from benchmarks.timing import in_turns, line, medians, process
-
-if TYPE_CHECKING:
-    from unetsweep.contract import Result
+from benchmarks.timing import command_runner, medians, print_row, time_in_turns
+from unetsweep import contract
+from unetsweep.atomic import link_all
+from unetsweep.config.written import as_yaml
+from unetsweep.core import paths
+from unetsweep.core.space import Choices, Range, Space
+from unetsweep.core.spec import StudySpec, SweepSpec
+from unetsweep.datasets.scores import DATA_SET, OVER_IMAGES
+from unetsweep.store.sweep_dir import SweepDir
 
 ROUNDS = 5
 BUDGET = 3.0
 IMAGES = 20
-"""Test images of each result, and validation images, as in the set of 100."""
+"""Test images of each result, and as many validation images, as in the set of 100."""
 
 
-def make(root: Path, trials: int) -> None:
-    """A sweep whose trials are all complete, with results as our trainer leaves them."""
-    from unetsweep import contract
-    from unetsweep.atomic import link_all
-    from unetsweep.config.written import as_yaml
-    from unetsweep.core import paths
-    from unetsweep.core.space import Choices, Range, Space
-    from unetsweep.core.spec import StudySpec, SweepSpec
-    from unetsweep.store.sweep_dir import SweepDir
-
+def make_sweep(root: Path, trials: int) -> None:
+    """Make a sweep of complete trials, with results as our trainer writes them."""
     data = contract.DataConfig(root=str(root.parent), split=contract.Split(groups="groups.csv"))
     space = Space.of(epochs=Choices((100,)), batch_size=Choices((4,)), learning_rate=Range(1e-5, 1e-1, log=True))
     spec = SweepSpec("many", data, space, study=StudySpec(sampler="random", trials=trials))
@@ -41,23 +36,20 @@ def make(root: Path, trials: int) -> None:
     configs = [contract.TrialConfig(data, 100, 4, 10 ** draw.uniform(-5, -1)) for _ in range(trials)]
     results = []
     for number in directory.add_trials(configs, {"sampler": "random"}):
-        result = contract.encode(finished(number, draw))
+        result = contract.encode(made_up_result(number, draw))
         results.append((root / paths.trial_dir(number) / paths.RESULT, result))
     link_all(results)
 
 
-def finished(number: int, draw: random.Random) -> "Result":
-    """A result as a training of the set of 100 leaves it."""
-    from unetsweep.contract import Result
-    from unetsweep.datasets.scores import DATA_SET, OVER_IMAGES
-
+def made_up_result(number: int, draw: random.Random) -> contract.Result:
+    """Return a result as a training on the set of 100 writes it."""
     per_image = tuple(
         {"image": f"{image}.png", "tp": 900, "fp": 80, "fn": 120, "iou": draw.random(), "loss": draw.random()}
         for image in range(IMAGES)
     )
     scores = {name: draw.random() for name in (*DATA_SET, *OVER_IMAGES)}
     files = {part: [f"{image}.png" for image in range(count)] for part, count in (("train", 60), ("val", 20))}
-    return Result(
+    return contract.Result(
         trial=number,
         job_id=f"18808_{number}",
         epochs=100,
@@ -84,25 +76,18 @@ def finished(number: int, draw: random.Random) -> "Result":
     )
 
 
-def read(root: Path) -> None:
-    """What any program must do at the least: open and parse each trial's two files."""
-    for folder in sorted((root / "trials").iterdir()):
-        for name in ("trial.json", "result.json"):
-            json.loads((folder / name).read_bytes())
-
-
 def main() -> bool:
     trials = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "many"
-        make(root, trials)
+        make_sweep(root, trials)
         subjects = {
-            "report": process(sys.executable, "-m", "unetsweep", "report", str(root)),
-            "read": process(sys.executable, "-m", "benchmarks.report_ratio", "--read", str(root)),
+            "report": command_runner(sys.executable, "-m", "unetsweep", "report", str(root)),
+            "read": command_runner(sys.executable, "-m", "benchmarks.read_trials", str(root)),
         }
-        took = medians(in_turns(ROUNDS, subjects))
+        took = medians(time_in_turns(ROUNDS, subjects))
     ratio = took["report"] / took["read"]
-    return line(
+    return print_row(
         f"`unetsweep report` over {trials} finished trials against parsing the same files",
         f"{ratio:.2f} times ({took['report']:.2f} / {took['read']:.2f} s, medians of {ROUNDS})",
         f"{BUDGET:.0f} times",
@@ -111,7 +96,4 @@ def main() -> bool:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--read"]:
-        read(Path(sys.argv[2]))
-    else:
-        sys.exit(not main())
+    sys.exit(not main())

@@ -1,8 +1,8 @@
-"""How passes scale: real directories of 1,000 to 100,000 trials, and a simulated sweep.
+"""Measure how reconciliations scale: on real directories of 1,000 to 100,000 trials, and in a simulated sweep.
 
 `python -m benchmarks.scale [TRIALS ...]` prints rows of a Markdown table: seconds and peak memory of a reconciliation
-with nothing to do, of one that finds 100 endings, and of one that brings the study's journal up to date where that is
-so large that it may lag; each in a fresh process, on files, with a queue in memory.
+with nothing to do, of one that finds 100 ended trials, and of one that exports the study's journal where that is so
+large that it may lag. Each runs in a fresh process, on files, with a queue in memory.
 `python -m benchmarks.scale simulated [TRIALS [SLOTS]]`: a whole sweep on a simulated clock, all of it in memory.
 """
 
@@ -14,165 +14,178 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-SLOTS, ENDINGS = 200, 100
-"""Trainings at once, all of them at work when a reconciliation begins; and how many have ended when another does."""
+from benchmarks.scale_simulated import print_simulated_sweep
+from benchmarks.scale_spec import EPOCHS, MAX_ARRAY_SIZE, make_spec
+from unetsweep.clock import SystemClock, utc_now
+from unetsweep.config.space import AXES
+from unetsweep.contract import DataConfig, Result, TrialConfig, encode
+from unetsweep.core import paths
+from unetsweep.core.actions import Element, FinishTrial, Submit
+from unetsweep.core.observation import Job, JobState
+from unetsweep.core.ports import ReconcilerRequest, Submission
+from unetsweep.core.spec import Resources
+from unetsweep.reconcile.context import SweepContext
+from unetsweep.reconcile.loop import reconcile
+from unetsweep.search.study import JournalStudy
+from unetsweep.store.reconciler_jobs import ReconcilerJobs
+from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.store.trials import trial_file
+
+SLOTS = 200
+"""Trainings that are active when a reconciliation begins."""
+ENDED = 100
+"""How many of them have ended when the second reconciliation begins."""
+TOKEN = "a" * 12
 HEADING = "| what | trials | seconds | of that CPU | peak memory, MB |\n|---|---:|---:|---:|---:|"
 
 
-def make(root: Path, trials: int) -> None:
-    """A sweep in its middle: the last `SLOTS` trials train, all before them are complete."""
-    from unetsweep import contract
-    from unetsweep.core import paths
-    from unetsweep.store.sweep_dir import SweepDir
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one reconciliation took."""
 
-    directory = SweepDir(root)
+    seconds: float
+    cpu_seconds: float
+    peak_memory_mb: float
+
+
+def make_sweep(root: Path, trials: int) -> None:
+    """Make a sweep that is half done: the last `SLOTS` trials are training, all before them are complete."""
+    at = utc_now() - timedelta(hours=1)
+    directory = SweepDir(root, lambda: at)
     directory.create("name: many\n", "slurm")
-    token, at = "a" * 12, (directory._now() - timedelta(hours=1)).isoformat()
     for number in range(trials):
-        config = contract.TrialConfig(contract.DataConfig("images"), 8, 4, 1e-3 + 1e-8 * number)
+        config = TrialConfig(DataConfig("images"), EPOCHS, 4, 1e-3 + 1e-8 * number)
         folder = root / paths.trial_dir(number)
         folder.mkdir()
-        _write(folder / paths.CONFIG, contract.encode(config))
-        _write(folder / paths.TRIAL, directory._trial_file(number, config, {"sampler": "random", "seed": 0}))
-        if number < trials - SLOTS:  # no reconciliation opens the runs of trials that have ended, so they are left out
-            _write(folder / paths.RESULT, contract.encode(contract.Result(trial=number, val_iou=0.5, epochs=8)))
-            continue
-        run, index = root / paths.run_dir(number), number - (trials - SLOTS)
-        for name in ("attempts", "claims", "milestones"):
-            (run / name).mkdir(parents=True)
-        milestones = [{"trial": number, "epochs": 8}]
-        intent = {"token": token, "index": index, "at": at, "throttle": None, "milestones": milestones}
-        _write(run / "attempts" / "1.json", intent)
-        _write(run / "attempts" / "1.job.json", {"job_id": f"18808_{index}"})
-        _write(run / "claims" / "1-0", {"job_id": f"18808_{index}", "at": at, "node": "n1"})
+        _write(folder / paths.CONFIG, encode(config))
+        _write(folder / paths.TRIAL, encode(trial_file(number, config, AXES, at)))
+        if number < trials - SLOTS:  # without its run: no reconciliation opens the runs of ended trials
+            _write(folder / paths.RESULT, encode(Result(trial=number, val_iou=0.5, epochs=EPOCHS)))
+    elements = [Element(run, 1, ((run, EPOCHS),)) for run in range(trials - SLOTS, trials)]
+    directory.intend(elements, None, "slurm", TOKEN)
+    directory.record_jobs(elements, [f"18808_{index}" for index in range(SLOTS)])
+    for index, element in enumerate(elements):
+        run = root / paths.run_dir(element.run)
+        (run / "claims").mkdir()
+        (run / "milestones").mkdir()
+        _write(run / "claims" / "1-0", {"job_id": f"18808_{index}", "at": at.isoformat(), "node": "n1"})
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps({"schema": 1, **content}))
 
 
-def spec_of(trials: int, parallel: int = SLOTS) -> Any:
-    from unetsweep.contract import DataConfig
-    from unetsweep.core.space import Choices, Range, Space
-    from unetsweep.core.spec import RunSpec, StudySpec, SweepSpec
-
-    space = Space.of(epochs=Choices((8,)), batch_size=Choices((4,)), learning_rate=Range(1e-5, 1e-1, log=True))
-    return SweepSpec("many", DataConfig("images"), space, StudySpec("random", trials=trials), run=RunSpec(parallel))
-
-
 class Queue:
-    """A queue in which the trainings of `make` run, but for those that have ended."""
+    """A queue that lists the jobs of `make_sweep`, of which the first `ended` have ended."""
 
     kind, queues = "slurm", True
 
     def __init__(self, ended: int) -> None:
-        self._ended, self._sent = ended, 0
+        self._ended, self._reconciler_jobs = ended, 0
 
     def max_elements(self) -> int:
-        return 1001
+        return MAX_ARRAY_SIZE
 
     def room(self) -> int | None:
         return None
 
-    def jobs(self, tokens: Collection[str]) -> Sequence[Any]:
-        from unetsweep.core.observation import Job, JobState
-
-        if "a" * 12 not in tokens:
+    def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
+        if TOKEN not in tokens:
             return []
-        words = [("ENDED", "COMPLETED") if k < self._ended else ("RUNNING", "RUNNING") for k in range(SLOTS)]
-        return [Job(f"18808_{k}", "a" * 12, k, JobState[state], word) for k, (state, word) in enumerate(words)]
+        ended, running = (JobState.ENDED, "COMPLETED"), (JobState.RUNNING, "RUNNING")
+        return [Job(f"18808_{k}", TOKEN, k, *(ended if k < self._ended else running)) for k in range(SLOTS)]
 
-    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, Any]:
+    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         return {}
 
-    def word_in(self, log: str) -> None:
+    def word_in(self, log: str) -> tuple[JobState, str] | None:
         return None
 
-    def submit_reconciler(self, reconciler: Any) -> str:
-        self._sent += 1
-        return str(self._sent)
+    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+        self._reconciler_jobs += 1
+        return str(self._reconciler_jobs)
 
-    def submit(self, submission: Any) -> Sequence[str]:
+    def submit(self, submission: Submission) -> Sequence[str]:
         raise AssertionError("there is nothing to submit")
 
-    cancel = end = submit
+    def cancel(self, job_ids: Collection[str]) -> None:
+        raise AssertionError("there is nothing to cancel")
+
+    def end(self, job_id: str) -> None:
+        raise AssertionError("there is nothing to terminate")
 
 
-def one_pass(root: Path, trials: int, ended: int) -> dict[str, float]:
-    """In this process: seconds and peak memory of a reconciliation that finds so many endings."""
-    from unetsweep.clock import SystemClock
-    from unetsweep.core import paths
-    from unetsweep.core.ports import ReconcilerRequest
-    from unetsweep.core.spec import Resources
-    from unetsweep.reconcile.context import SweepContext
-    from unetsweep.reconcile.loop import reconcile
-    from unetsweep.search.study import JournalStudy
-    from unetsweep.store.reconciler_jobs import ReconcilerJobs
-    from unetsweep.store.sweep_dir import SweepDir
-
+def reconcile_once(root: Path, trials: int, ended: int) -> Cost:
+    """Reconcile in this process, where so many trainings have ended, and return what it took."""
     for number in range(trials - SLOTS, trials - SLOTS + ended):
-        _write(root / paths.run_dir(number) / "milestones" / "8.json", {"state": "complete", "val_iou": 0.6})
-    spec, directory = spec_of(trials), SweepDir(root)
-    study = JournalStudy(root / paths.STUDY)
-    world = SweepContext(
-        spec,
-        directory,
+        milestone = {"state": "complete", "val_iou": 0.6}
+        _write(root / paths.run_dir(number) / "milestones" / f"{EPOCHS}.json", milestone)
+    context = SweepContext(
+        make_spec(trials, SLOTS),
+        SweepDir(root),
         Queue(ended),
-        study,
+        JournalStudy(root / paths.STUDY),
         SystemClock(),
         ReconcilerJobs(root),
-        lambda token, sent: None,  # type: ignore[arg-type,return-value]
-        lambda token, keep: ReconcilerRequest(token, "many", root, Resources(), keep.after, keep.delay_s),
+        _no_submission,
+        lambda token, sent: ReconcilerRequest(token, "many", root, Resources(), sent.after, sent.delay_s),
     )
-    begin, used = time.perf_counter(), time.process_time()
-    reconciliation = reconcile(world)
-    seconds, cpu = time.perf_counter() - begin, time.process_time() - used
-    told = sum(type(action).__name__ == "FinishTrial" for action in reconciliation.done)
-    assert told == ended, f"{told} of {ended} endings were told"
-    return {"s": seconds, "cpu": cpu, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    begin, cpu = time.perf_counter(), time.process_time()
+    outcome = reconcile(context)
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    finished = sum(isinstance(action, FinishTrial) for action in outcome.done)
+    assert finished == ended, f"{finished} of {ended} ended trials were finished"
+    return Cost(seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def measured(root: Path, trials: int, ended: int) -> dict[str, float]:
-    words = [sys.executable, "-m", "benchmarks.scale", "--pass", str(root), str(trials), str(ended)]
-    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
-    return dict(json.loads(done.stdout))
+def _no_submission(token: str, action: Submit) -> Submission:
+    raise AssertionError("there is nothing to submit")
 
 
-def row(what: str, trials: int, took: Mapping[str, float]) -> None:
-    print(f"| {what} | {trials:,} | {took['s']:.2f} | {took['cpu']:.2f} | {took['mb']:.0f} |", flush=True)
+def measure(root: Path, trials: int, ended: int) -> Cost:
+    """Reconcile in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--reconcile", str(root), str(trials), str(ended)]
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Cost(**json.loads(process.stdout))
 
 
-def on_files(trials: int) -> None:
+def print_row(what: str, trials: int, cost: Cost) -> None:
+    numbers = f"{cost.seconds:.2f} | {cost.cpu_seconds:.2f} | {cost.peak_memory_mb:.0f}"
+    print(f"| {what} | {trials:,} | {numbers} |", flush=True)
+
+
+def print_reconciliations(trials: int) -> None:
+    """Print the rows of a sweep on files."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "many"
         begin = time.perf_counter()
-        make(root, trials)
+        make_sweep(root, trials)
         print(f"made {trials} trials in {time.perf_counter() - begin:.0f} s", file=sys.stderr)
-        (root / "study.journal.behind").touch()
-        measured(root, trials, 0)  # writes the study's journal, as passes before it did
-        row("a reconciliation with nothing to do", trials, measured(root, trials, 0))
-        row(f"a reconciliation that finds {ENDINGS} endings", trials, measured(root, trials, ENDINGS))
-        if (root / "study.journal.behind").exists():
-            os.utime(root / "study.journal", (0, 0))
-            row("a reconciliation that brings the study up to date", trials, measured(root, trials, 0))
+        study = JournalStudy(root / paths.STUDY)
+        study.mark_stale()
+        measure(root, trials, 0)  # writes the study's journal, as earlier reconciliations would have
+        print_row("a reconciliation with nothing to do", trials, measure(root, trials, 0))
+        print_row(f"a reconciliation that finds {ENDED} ended trials", trials, measure(root, trials, ENDED))
+        if study.is_stale():
+            os.utime(root / paths.STUDY, (0, 0))
+            print_row("a reconciliation that exports the study's journal", trials, measure(root, trials, 0))
 
 
-def main(words: Sequence[str]) -> None:
-    match words:
-        case ["--pass", root, trials, ended]:
-            print(json.dumps(one_pass(Path(root), int(trials), int(ended))))
+def main(arguments: Sequence[str]) -> None:
+    match arguments:
+        case ["--reconcile", root, trials, ended]:
+            print(json.dumps(asdict(reconcile_once(Path(root), int(trials), int(ended)))))
         case ["simulated", *sizes]:
-            from benchmarks.scale_simulated import simulated
-
-            simulated(*(int(size) for size in sizes))
+            print_simulated_sweep(*(int(size) for size in sizes))
         case _:
             print(HEADING, flush=True)
-            for size in words or ("1000", "10000", "100000"):
-                on_files(int(size))
+            for size in arguments or ("1000", "10000", "100000"):
+                print_reconciliations(int(size))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The docs' grid, epochs scaled down by 50, with trainings shared and with each trial's own: epochs, and every row.
+"""Compare the docs' grid, epochs divided by 50, with shared trainings and with one training each: epochs and rows.
 
-`python -m benchmarks.shared_epochs`: twice on this machine's processes, on small sample images.
+`python -m benchmarks.shared_epochs`: runs the grid twice in processes of this machine, on small sample images.
 """
 
 import sys
@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.local_sweeps import Sweeps
-from benchmarks.timing import line
+from benchmarks.sweep_folder import SweepFolder
+from benchmarks.timing import print_row
 
 GRID = """
 data: {root: eyes, image_size: 32, split: {val: 0.5, groups: groups.csv}}
@@ -19,28 +19,29 @@ run: {parallel: 2}
 """
 HALF = 0.5
 VARYING = {"trial", "job_id", "seconds", "gpu_seconds", "peak_memory_mb", "host"}
-"""What no two trainings have in common."""
+"""Fields of a result that differ between any two trainings."""
 
 
-def row(result: dict[str, Any]) -> dict[str, Any]:
+def comparable_fields(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that two trainings of one config have in common."""
     return {name: value for name, value in result.items() if name not in VARYING}
 
 
 def main() -> bool:
     with tempfile.TemporaryDirectory() as folder:
-        sweeps = Sweeps(Path(folder))
+        sweeps = SweepFolder(Path(folder))
         sweeps.unetsweep("data", "sample", "eyes", "--size", "64", "--eyes", "4")
-        shared, alone = sweeps.run("shared", GRID), sweeps.run("alone", GRID, "--no-share")
+        shared_s, alone_s = sweeps.run_locally("shared", GRID), sweeps.run_locally("alone", GRID, "--no-share")
         asked = sweeps.epochs_asked("shared")
-        trained, all_of_them = sweeps.epochs_trained("shared"), sweeps.epochs_trained("alone")
+        shared_epochs, all_epochs = sweeps.epochs_trained("shared"), sweeps.epochs_trained("alone")
         pairs = list(zip(sweeps.results("shared"), sweeps.results("alone"), strict=True))
-    equal = sum(row(one) == row(other) for one, other in pairs)
-    return line(
+    equal = sum(comparable_fields(one) == comparable_fields(other) for one, other in pairs)
+    return print_row(
         "epochs trained for the docs' grid (2, 4, 6, 8, 20 epochs, 2 batch sizes, 2 rates)",
-        f"{trained} of {asked} ({trained / asked:.0%}); {all_of_them} with `--no-share`; {equal} of {len(pairs)} rows "
-        f"equal to the bit; {shared:.0f} s against {alone:.0f} s",
+        f"{shared_epochs} of {asked} ({shared_epochs / asked:.0%}); {all_epochs} with `--no-share`; {equal} of "
+        f"{len(pairs)} rows equal to the bit; {shared_s:.0f} s against {alone_s:.0f} s",
         f"{HALF:.0%}, all rows equal",
-        trained <= HALF * asked and equal == len(pairs),
+        shared_epochs <= HALF * asked and equal == len(pairs),
     )
 
 

@@ -1,8 +1,8 @@
-"""What a process of a training spends before its first step: on imports, against PyTorch and its Adam alone, and on
-decoding its images.
+"""Measure the CPU that a training's process takes before its first step: for imports and for decoding its images.
 
-`python -m benchmarks.start_up [EYES]` (20): 100 images of 512x512, as in the data set of the docs' grid. Every process
-decodes for itself, side by side with the others; what sharing the decoded images on a node could spare is this much.
+`python -m benchmarks.start_up [EYES]` (20): 100 images of 512x512, as in the data set of the docs' grid. The imports
+are compared with PyTorch and its Adam alone. Every process decodes the images for itself; sharing decoded images on a
+node could save at most what decoding takes here.
 """
 
 import json
@@ -13,21 +13,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.timing import line
+from benchmarks.timing import print_row
+from unetsweep.contract import SCHEMA
+from unetsweep.datasets.sample import draw_sample
 
 ROUNDS = 5
 SIZE = 512
 ADAM = "import torch; torch.optim.Adam(torch.nn.Linear(1, 1).parameters())"
-"""PyTorch loads a good part of itself when the first optimizer is made."""
+"""PyTorch imports a good part of itself when the first optimizer is made."""
 BARE = f"import cv2, json, sys; {ADAM}"
 IMPORTS = f"import json, sys; from unetsweep import contract; from unetsweep.training import data, run; {ADAM}"
 DECODING = f"{IMPORTS}; data.read(contract.config_from(json.load(open(sys.argv[1]))))"
 
 
 def main() -> bool:
-    from unetsweep.contract import SCHEMA
-    from unetsweep.datasets.sample import draw_sample
-
     eyes = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory() as folder:
         draw_sample(Path(folder) / "sample", size=SIZE, eyes=eyes, test_eyes=eyes)
@@ -36,9 +35,9 @@ def main() -> bool:
         config.write_text(
             json.dumps({"schema": SCHEMA, "data": data, "epochs": 1, "batch_size": 2, "learning_rate": 0.001})
         )
-        took = [[_cpu(code, config) for code in (BARE, IMPORTS, DECODING)] for _ in range(ROUNDS + 1)][1:]
+        took = [[cpu_seconds(code, config) for code in (BARE, IMPORTS, DECODING)] for _ in range(ROUNDS + 1)][1:]
     bare, imports, both = (statistics.median(each) for each in zip(*took, strict=True))
-    return line(
+    return print_row(
         f"a training's process before its first step, {5 * eyes} images of {SIZE}x{SIZE}",
         f"CPU: {imports:.2f} s of imports (PyTorch, its Adam and OpenCV alone: {bare:.2f} s), "
         f"{both - imports:.2f} s of decoding (medians of {ROUNDS})",
@@ -47,8 +46,8 @@ def main() -> bool:
     )
 
 
-def _cpu(code: str, config: Path) -> float:
-    """Seconds of CPU that a process takes."""
+def cpu_seconds(code: str, config: Path) -> float:
+    """Return the seconds of CPU that a Python process takes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code, str(config)], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,4 +1,4 @@
-"""How the benchmarks here measure: subjects take turns within one run, medians are compared, one line comes out.
+"""Time subjects in turns within one run, compare their medians, and print one table row for each budget.
 
 A ratio of medians within one run means the same on a fast and on a slow machine; milliseconds do not.
 """
@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 HEADING = "| what | measured | budget | |\n|---|---|---|---|"
 
+rows: list[str] = []
+"""The rows printed so far."""
 
-def in_turns(rounds: int, subjects: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Seconds of each subject in each round, after one round that does not count."""
+
+def time_in_turns(rounds: int, subjects: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Return the seconds of each subject in each round, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
     for turn in range(rounds + 1):
         for name, subject in subjects.items():
@@ -24,20 +27,17 @@ def in_turns(rounds: int, subjects: Mapping[str, Callable[[], object]]) -> dict[
 
 
 def medians(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return the median of each subject."""
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 
-def process(*command: str) -> Callable[[], object]:
-    """A subject that runs a command to its end; CalledProcessError when it fails."""
+def command_runner(*command: str) -> Callable[[], object]:
+    """Return a subject that runs a command to its end and raises CalledProcessError when it fails."""
     return lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-printed: list[str] = []
-"""The rows so far."""
-
-
-def line(what: str, measured: str, budget: str, kept: bool) -> bool:
-    """Print one row of a Markdown table (`HEADING`); whether the budget was kept."""
-    printed.append(f"| {what} | {measured} | {budget} | {'kept' if kept else '**missed**'} |")
-    print(printed[-1], flush=True)
-    return kept
+def print_row(what: str, measured: str, budget: str, is_met: bool) -> bool:
+    """Print one row of a Markdown table (`HEADING`) and return `is_met`."""
+    rows.append(f"| {what} | {measured} | {budget} | {'met' if is_met else '**missed**'} |")
+    print(rows[-1], flush=True)
+    return is_met

@@ -1,8 +1,9 @@
-"""How often a confirmation names a winner that is none, and how often it finds one that is.
+"""Measure how often a confirmation names a false winner, and how often it finds a true one.
 
-`python -m benchmarks.winners [SWEEPS]` prints the tables of docs/statistics.md: SWEEPS drawn sweeps a row (default
-2000; some minutes), the same on every machine. Equal configs give false winners (the set of the best has one member),
-a planted gain gives found ones. `tests/analysis/drawn_sweeps.py` draws them, `unetsweep.analysis.significance` judges.
+`python -m benchmarks.winners [SWEEPS]` prints the tables of docs/statistics.md: SWEEPS simulated sweeps a row (default
+2000; some minutes), the same on every machine. Among equal configs, a winner is false (the set of the best has one
+member); with a planted gain, the winner is the config that has it. `tests/analysis/drawn_sweeps.py` simulates the
+sweeps, `unetsweep.analysis.significance` judges them.
 """
 
 import statistics
@@ -28,8 +29,8 @@ Draw = Callable[[Generator], list[Repeats]]
 Sets = dict[str, list[set[int]]]
 
 
-def sets(draw: Draw, sweeps: int, groups: Mapping[str, str] | None = None) -> Sets:
-    """The set of the best in each drawn sweep, by each judge. The draws are the same for every call."""
+def best_sets(draw: Draw, sweeps: int, groups: Mapping[str, str] | None = None) -> Sets:
+    """Return the set of the best in each simulated sweep, by each judge. Every call simulates the same sweeps."""
     found: Sets = {name: [] for name in JUDGES}
     for number in range(sweeps):
         confirmed = draw(np.random.default_rng(number))
@@ -39,8 +40,8 @@ def sets(draw: Draw, sweeps: int, groups: Mapping[str, str] | None = None) -> Se
     return found
 
 
-def singles(found: Sequence[set[int]]) -> str:
-    """Share of the sweeps whose set has one member."""
+def single_share(found: Sequence[set[int]]) -> str:
+    """Return the share of the sweeps in which the set has one member."""
     return share(sum(len(each) == 1 for each in found), len(found))
 
 
@@ -48,50 +49,50 @@ def share(count: int, of: int) -> str:
     return f"{100 * count / of:.1f} %"
 
 
-def row(*cells: object) -> None:
+def print_row(*cells: object) -> None:
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
 
 
-def heading(title: str, *cells: str) -> None:
+def print_title(title: str, *cells: str) -> None:
     print(f"\n{title}\n")
-    row(*cells)
-    row(*("---" for _ in cells))
+    print_row(*cells)
+    print_row(*("---" for _ in cells))
 
 
-def false_winners_of_recorded(sweeps: int) -> None:
-    heading("False winners, recorded", "configs", "seeds", "images", OURS, "any left out", OVER_IMAGES, OVER_SEEDS)
+def print_false_winners_of_recorded(sweeps: int) -> None:
+    print_title("False winners, recorded", "configs", "seeds", "images", OURS, "any left out", OVER_IMAGES, OVER_SEEDS)
     for configs in (2, 3, 5):
         for seeds in (3, 5, 10):
             for images in ("kept", "resampled", "eyes"):
-                found = sets(partial(drawn.recorded, configs=configs, seeds=seeds, images=images), sweeps)
+                found = best_sets(partial(drawn.recorded, configs=configs, seeds=seeds, images=images), sweeps)
                 left_out = share(sum(len(each) < configs for each in found[OURS]), sweeps)
-                naive = (singles(found[name]) for name in (OVER_IMAGES, OVER_SEEDS))
-                row(configs, seeds, images, singles(found[OURS]), left_out, *naive)
+                naive = (single_share(found[name]) for name in (OVER_IMAGES, OVER_SEEDS))
+                print_row(configs, seeds, images, single_share(found[OURS]), left_out, *naive)
 
 
-def false_winners_of_handmade(sweeps: int) -> None:
-    heading("False winners of two, handmade", "config by eye", "seeds", "images", *JUDGES)
+def print_false_winners_of_handmade(sweeps: int) -> None:
+    print_title("False winners of two, handmade", "config by eye", "seeds", "images", *JUDGES)
     for by_eye, by_seed in ((0.01, 0.01), (0.02, 0.005)):
         for seeds in (2, 3, 5, 10):
             for eyes in (4, 10, 20):
                 draw = partial(drawn.handmade, configs=2, seeds=seeds, eyes=eyes, by_eye=by_eye, by_seed=by_seed)
-                found = sets(draw, sweeps)
-                row(f"{by_eye} (seed {by_seed})", seeds, eyes, *(singles(found[name]) for name in JUDGES))
+                found = best_sets(draw, sweeps)
+                print_row(f"{by_eye} (seed {by_seed})", seeds, eyes, *(single_share(found[name]) for name in JUDGES))
 
 
-def false_winners_of_duplicates(sweeps: int) -> None:
-    heading("False winners of two, five eyes in four copies, handmade", "judged as", "seeds", *JUDGES)
-    for said, groups in (("20 images", None), ("5 eyes", drawn.groups(5, 4))):
+def print_false_winners_of_duplicates(sweeps: int) -> None:
+    print_title("False winners of two, five eyes in four copies, handmade", "judged as", "seeds", *JUDGES)
+    for judged_as, groups in (("20 images", None), ("5 eyes", drawn.groups(5, 4))):
         for seeds in (3, 5, 10):
-            found = sets(partial(drawn.handmade, configs=2, seeds=seeds, eyes=5, duplicates=4), sweeps, groups)
-            row(said, seeds, *(singles(found[name]) for name in JUDGES))
+            found = best_sets(partial(drawn.handmade, configs=2, seeds=seeds, eyes=5, duplicates=4), sweeps, groups)
+            print_row(judged_as, seeds, *(single_share(found[name]) for name in JUDGES))
 
 
-def power(sweeps: int) -> None:
-    heading("Planted gains found", "scores", "configs", "seeds", "gain", *JUDGES)
+def print_power(sweeps: int) -> None:
+    print_title("Planted gains found", "scores", "configs", "seeds", "gain", *JUDGES)
     plain, augmented = drawn.recorded, partial(drawn.recorded, of="augmented")
     small_and_large = (0.01, 0.02, 0.03)
-    for said, draw, configs, gains in (
+    for scores, draw, configs, gains in (
         ("recorded", plain, 3, small_and_large),
         ("recorded", plain, 5, (0.03,)),
         ("recorded, one run in 15 lost", augmented, 3, (0.03,)),
@@ -99,12 +100,12 @@ def power(sweeps: int) -> None:
     ):
         for seeds in (3, 5, 10):
             for gain in gains:
-                found = sets(partial(draw, configs=configs, seeds=seeds, planted=gain), sweeps)
+                found = best_sets(partial(draw, configs=configs, seeds=seeds, planted=gain), sweeps)
                 shares = (share(sum(each == {0} for each in found[name]), sweeps) for name in JUDGES)
-                row(said, configs, seeds, f"+{gain}", *shares)
+                print_row(scores, configs, seeds, f"+{gain}", *shares)
 
 
-def about_recorded() -> None:
+def print_recorded_scores() -> None:
     for name, runs in drawn.RECORDED["configs"].items():
         means = [statistics.fmean(run["per_image"].values()) for run in runs]
         mean, sd = statistics.fmean(means), statistics.stdev(means)
@@ -113,8 +114,13 @@ def about_recorded() -> None:
 
 def main(sweeps: int) -> None:
     print(f"{sweeps} sweeps a row")
-    about_recorded()
-    for table in (false_winners_of_recorded, false_winners_of_handmade, false_winners_of_duplicates, power):
+    print_recorded_scores()
+    for table in (
+        print_false_winners_of_recorded,
+        print_false_winners_of_handmade,
+        print_false_winners_of_duplicates,
+        print_power,
+    ):
         table(sweeps)
 
 

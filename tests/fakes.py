@@ -231,7 +231,7 @@ class FakeStudy:
 
     told: dict[int, str | None] = field(default_factory=dict)
     """State word of each trial; None: it has not ended."""
-    owes: bool = False
+    stale: bool = False
     lags: bool = False
     """It has so many trials that it is updated now and then."""
 
@@ -239,23 +239,23 @@ class FakeStudy:
         taken = [trial.params for trial in trials]
         return [point for point in grid_points(spec.space) if point not in taken][:count]
 
-    def update(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
+    def export(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
         self.told = {each.number: each.result and each.result.state for each in trials}
-        self.owes = False
+        self.stale = False
 
     def verdicts(
         self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
     ) -> Mapping[int, Verdict]:
         return verdicts(spec, [*others(), *asked])
 
-    def is_behind(self) -> bool:
-        return self.owes
+    def is_stale(self) -> bool:
+        return self.stale
 
-    def is_due(self) -> bool:
-        return self.owes and not self.lags
+    def is_export_due(self) -> bool:
+        return self.stale and not self.lags
 
-    def fall_behind(self) -> None:
-        self.owes = True
+    def mark_stale(self) -> None:
+        self.stale = True
 
 
 class Crash(BaseException):

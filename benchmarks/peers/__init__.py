@@ -1,1 +1,1 @@
-"""The same work by others' tools, each in an environment of its own."""
+"""The same work by other tools, each in an environment of its own."""

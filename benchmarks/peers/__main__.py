@@ -1,6 +1,6 @@
-"""The same work by unetsweep and by others: `python -m benchmarks.peers [submit] [search] [grid] [--scale S]`.
+"""Give unetsweep and other tools the same work: `python -m benchmarks.peers [submit] [search] [grid] [--scale S]`.
 
-Needs a SLURM with accounting (`make slurm-up VARIANT=dbd`); environments for the others are made under build/peers.
+Needs a SLURM with accounting (`make slurm-up VARIANT=dbd`). Makes environments for the other tools under build/peers.
 Prints Markdown tables and, at full scale, writes them to benchmarks/peers/RESULTS.md.
 """
 
@@ -11,160 +11,177 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import machine, page
-from benchmarks.calls import Counted
-from benchmarks.local_sweeps import Sweeps
+from benchmarks import machine, results_page
+from benchmarks.idle_share import AttemptSpan, idle_share
 from benchmarks.peers import work
-from benchmarks.peers.peers import BATCHES, EPOCHS, RATES, SLOTS, Peer, Task, peers, shown
-from unetsweep.core.idle import Spell, idle_share
+from benchmarks.peers.peers import BATCHES, EPOCHS, RATES, SLOTS, Peer, Task, format_command, make_peers
+from benchmarks.slurm_calls import CallCounter
+from benchmarks.sweep_folder import SweepFolder
 
 MANY = 200
-PATIENCE_S = 400
-OURS_GRID = ["unetsweep", "submit", "grid.yaml", "--dry-run", "--json"]
+TIMEOUT_S = 400
+"""Hydra's search, the slowest, takes a quarter of it."""
+CELLS = len(EPOCHS) * len(BATCHES) * len(RATES)
+OUR_GRID = ["unetsweep", "submit", "grid.yaml", "--dry-run", "--json"]
+QUERIES = ("squeue", "sacct", "scontrol", "sinfo")
+ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
-def until(fine: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not fine():
+def wait_until(is_true: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not is_true():
         if time.monotonic() > end:
-            sys.exit(f"{what}: not within {PATIENCE_S} s")
+            sys.exit(f"{what}: not within {TIMEOUT_S} s")
         time.sleep(0.1)
 
 
-def lines(log: Path, word: str) -> list[float]:
-    """The times of a word in a log."""
+def read_times(log: Path, event: str) -> list[float]:
+    """Return the times of an event in a log, in order."""
     rows = log.read_text().splitlines() if log.exists() else []
-    return [float(row.split()[0]) for row in rows if row.split()[1] == word]
+    return sorted(float(row.split()[0]) for row in rows if row.split()[1] == event)
 
 
-def started(counted: Counted, command: list[str], folder: Path) -> "subprocess.Popen[bytes]":
-    """A session of its own, its words in a file."""
-    env = counted.environment() | {"PYTHONPATH": str(Path(__file__).parent)}  # the jobs of others find `work` by it
-    with (folder / "said").open("wb") as stream:
+def start(counter: CallCounter, command: Sequence[str], folder: Path) -> "subprocess.Popen[bytes]":
+    """Start a command in a session of its own, with its output in a file."""
+    env = counter.environment() | {"PYTHONPATH": str(ROOT)}  # where the other tools' jobs find `benchmarks.peers.work`
+    with (folder / "output").open("wb") as stream:
         return subprocess.Popen(command, cwd=folder, env=env, stdout=stream, stderr=stream, start_new_session=True)
 
 
-def over(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a command and all jobs, and wait until the queue is empty."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
     process.wait()
     subprocess.run(["scancel", "--me"], check=True)
-    until(lambda: not queued(), "the end of the jobs")
+    wait_until(lambda: not list_jobs(), "the end of the jobs")
 
 
-def queued() -> list[str]:
+def list_jobs() -> list[str]:
     listed = subprocess.run(["squeue", "--me", "-h", "-r", "-o", "%i %j"], check=True, capture_output=True, text=True)
     return listed.stdout.splitlines()
 
 
-def submit(peer: Peer, task: Task) -> list[str]:
-    """Seconds from the command's start to the end of its last sbatch call, and its calls up to then."""
-    counted = Counted(task.folder / "bin")
-    counted.make()
-    command = list(peer.submit(task, MANY))
+def measure_submit(peer: Peer, task: Task) -> list[str]:
+    """Measure the seconds from the command's start to the end of its last sbatch call, and its calls up to then."""
+    counter = CallCounter(task.folder / "bin")
+    counter.install()
+    command = peer.submit(task, MANY)
     at = time.time()
-    process = started(counted, command, task.folder)
-    until(lambda: len(queued()) >= MANY or process.poll() not in (None, 0), f"{peer.name}: {MANY} jobs")
+    process = start(counter, command, task.folder)
+    wait_until(lambda: len(list_jobs()) >= MANY or process.poll() not in (None, 0), f"{peer.name}: {MANY} jobs")
     if process.poll() not in (None, 0):
-        sys.exit((task.folder / "said").read_text())
-    took, sent = max(counted.ends("sbatch")) - at, len(counted.times("sbatch"))
-    until(lambda: process.poll() is not None or time.time() > at + took + 3, "the command")
+        sys.exit((task.folder / "output").read_text())
+    took, sent = max(counter.end_times("sbatch")) - at, len(counter.start_times("sbatch"))
+    wait_until(lambda: process.poll() is not None or time.time() > at + took + 3, "the command")
     whole = f"{time.time() - at:.1f}" if process.poll() is not None else "waits for the results"
-    asked = sum(len(counted.times(name)) for name in ("squeue", "sacct", "scontrol", "sinfo"))
-    over(process)
-    return [f"{took:.2f}", whole, str(sent), str(asked)]
+    queries = sum(len(counter.start_times(name)) for name in QUERIES)
+    stop(process)
+    return [f"{took:.2f}", whole, str(sent), str(queries)]
 
 
-def search(peer: Peer, task: Task) -> list[str]:
-    """Seconds from the command's start to the last trial's end, and the share of the 4 slots that stood empty."""
-    counted = Counted(task.folder / "bin")
-    counted.make()
+def measure_search(peer: Peer, task: Task) -> list[str]:
+    """Measure the seconds from the command's start to the last trial's end, and the idle share of the 4 slots."""
+    counter = CallCounter(task.folder / "bin")
+    counter.install()
     at = time.time()
-    process = started(counted, list(peer.search(task)), task.folder)
-    until(lambda: len(lines(task.log, "end")) >= work.TRIALS, f"{peer.name}: {work.TRIALS} trials")
-    begins, ends = sorted(lines(task.log, "begin")), sorted(lines(task.log, "end"))
-    over(process)
+    process = start(counter, peer.search(task), task.folder)
+    wait_until(lambda: len(read_times(task.log, "end")) >= work.TRIALS, f"{peer.name}: {work.TRIALS} trials")
+    begins, ends = read_times(task.log, "begin"), read_times(task.log, "end")
+    stop(process)
     if len(begins) != work.TRIALS:
         sys.exit(f"{peer.name} ran {len(begins)} trials")
-    spells = [Spell(at, at), *(Spell(begin, end) for begin, end in zip(begins, ends, strict=True))]
-    idle = idle_share(SLOTS, work.TRIALS, spells, ends) or 0.0
+    idle = idle_share(SLOTS, work.TRIALS, [AttemptSpan(at, at), *map(AttemptSpan, begins, ends)], ends) or 0.0
     least = sum(work.lengths(task.scale)) / SLOTS
-    calls = sum(len(counted.times(name)) for name in ("sbatch", "squeue", "sacct", "scontrol", "sinfo"))
-    kind = "yes" if peer.is_adaptive else "no: random points"
-    return [kind, f"{ends[-1] - at:.1f}", f"{(ends[-1] - at) / least:.2f}", f"{idle:.1%}", str(calls)]
+    calls = sum(len(counter.start_times(name)) for name in ("sbatch", *QUERIES))
+    adaptive = "yes" if peer.is_adaptive else "no: random points"
+    return [adaptive, f"{ends[-1] - at:.1f}", f"{(ends[-1] - at) / least:.2f}", f"{idle:.1%}", str(calls)]
 
 
-def grid(peer: Peer, task: Task) -> list[str]:
-    """Epochs that it trains for the docs' grid."""
-    asked = sum(EPOCHS) * len(BATCHES) * len(RATES)
+def measure_grid(peer: Peer, task: Task) -> list[str]:
+    """Count the epochs that a tool trains for the docs' grid."""
     command = peer.grid(task)
     if command is None:
         axes = f"epochs: {list(EPOCHS)}, batch_size: {list(BATCHES)}, learning_rate: {list(RATES)}"
         (task.folder / "grid.yaml").write_text(f"data: {{root: eyes}}\nspace: {{{axes}}}\n")
-        sweeps = Sweeps(task.folder)
+        sweeps = SweepFolder(task.folder)
         sweeps.unetsweep("data", "sample", "eyes", "--size", "64", "--eyes", "4")
-        told = json.loads(sweeps.unetsweep(*OURS_GRID[1:]))
-        return [str(told["epochs_asked"]), str(told["epochs_to_train"])]
-    counted = Counted(task.folder / "bin")
-    counted.make()
-    process = started(counted, list(command), task.folder)
-    cells = len(EPOCHS) * len(BATCHES) * len(RATES)
-    until(lambda: len(lines(task.log, "epochs")) >= cells, f"{peer.name}: the grid")
-    over(process)
-    return [str(asked), str(sum(int(row.split()[2]) for row in task.log.read_text().splitlines()))]
+        plan = json.loads(sweeps.unetsweep(*OUR_GRID[1:]))
+        return [str(plan["epochs_asked"]), str(plan["epochs_to_train"])]
+    counter = CallCounter(task.folder / "bin")
+    counter.install()
+    process = start(counter, command, task.folder)
+    wait_until(lambda: len(read_times(task.log, "epochs")) >= CELLS, f"{peer.name}: the grid")
+    stop(process)
+    trained = sum(int(row.split()[2]) for row in task.log.read_text().splitlines())
+    return [str(sum(EPOCHS) * len(BATCHES) * len(RATES)), str(trained)]
 
 
-PARTS: dict[str, tuple[str, Callable[[Peer, Task], list[str]], list[str]]] = {
-    "submit": (
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One table."""
+
+    title: str
+    columns: Sequence[str]
+    measure: Callable[[Peer, Task], list[str]]
+    command: Callable[[Peer, Task], Sequence[str] | None]
+    """The command that a tool runs; None: `OUR_GRID`."""
+
+
+PARTS = {
+    "submit": Part(
         f"Submitting {MANY} trivial trials",
-        submit,
         ["s until the last sbatch has answered", "s of the whole command", "sbatch calls", "other calls"],
+        measure_submit,
+        lambda peer, task: peer.submit(task, MANY),
     ),
-    "search": (
+    "search": Part(
         f"A search of {work.TRIALS} trials of uneven length on {SLOTS} slots",
-        search,
         ["adaptive", "makespan, s", "times the least possible", "idle slots", "calls of the command"],
+        measure_search,
+        lambda peer, task: peer.search(task),
     ),
-    "grid": ("The docs' grid", grid, ["epochs asked", "epochs trained"]),
+    "grid": Part(
+        "The docs' grid", ["epochs asked", "epochs trained"], measure_grid, lambda peer, task: peer.grid(task)
+    ),
 }
 
 
-def table(part: str, scale: float) -> Iterator[str]:
-    _, measure, columns = PARTS[part]
-    yield f"| | {' | '.join(columns)} |"
-    yield f"|---{'|---:' * len(columns)}|"
+def measure_part(name: str, scale: float) -> Iterator[str]:
+    """Yield the lines of a table and of the list of commands below it."""
+    part = PARTS[name]
+    yield f"| | {' | '.join(part.columns)} |"
+    yield f"|---{'|---:' * len(part.columns)}|"
     commands = []
-    for peer in peers(packed=part == "search"):
+    for peer in make_peers(packed=name == "search"):
         with tempfile.TemporaryDirectory() as folder:
             task = Task(Path(folder), scale)
-            yield f"| {peer.name} | {' | '.join(measure(peer, task))} |"
-            command = {"submit": lambda: peer.submit(task, MANY), "search": lambda: peer.search(task)}.get(  # noqa: B023
-                part,
-                lambda: peer.grid(task),  # noqa: B023
-            )()
-            commands.append(f"- {peer.name} ({peer.version}): `{shown(command or OURS_GRID, task.folder)}`")
+            yield f"| {peer.name} | {' | '.join(part.measure(peer, task))} |"
+            command = format_command(part.command(peer, task) or OUR_GRID, task.folder)
+            commands.append(f"- {peer.name} ({peer.version}): `{command}`")
     yield ""
     yield from commands
 
 
 def main() -> None:
-    words = sys.argv[1:]
-    scale = float(words[words.index("--scale") + 1]) if "--scale" in words else 1.0
-    parts = [part for part in PARTS if part in words] or list(PARTS)
-    titles = {part: title for part, (title, _, _) in PARTS.items()}
-    for part in parts:
-        print(f"\n## {titles[part]}\n", flush=True)
-        told = []
-        for row in table(part, scale):
-            print(row, flush=True)
-            told.append(row)
+    arguments = sys.argv[1:]
+    scale = float(arguments[arguments.index("--scale") + 1]) if "--scale" in arguments else 1.0
+    titles = [part.title for part in PARTS.values()]
+    for name in [name for name in PARTS if name in arguments] or PARTS:
+        title = PARTS[name].title
+        print(f"\n## {title}\n", flush=True)
+        lines = []
+        for line in measure_part(name, scale):
+            print(line, flush=True)
+            lines.append(line)
         if scale == 1.0:
-            about = machine.described(f"python -m benchmarks.peers {part}")
-            page.replace(RESULTS, titles[part], "\n".join([about, "", *told]), list(titles.values()))
+            about = machine.describe(f"python -m benchmarks.peers {name}")
+            results_page.replace_section(RESULTS, title, "\n".join([about, "", *lines]), titles)
 
 
 if __name__ == "__main__":

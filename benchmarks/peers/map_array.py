@@ -8,7 +8,8 @@ import sys
 from itertools import product
 
 import submitit
-import work
+
+from benchmarks.peers import work
 
 
 def main(what: str, folder: str, log: str, scale: str, throttle: str, begin: str = "") -> None:
@@ -20,9 +21,9 @@ def main(what: str, folder: str, log: str, scale: str, throttle: str, begin: str
         epochs = [each for each, _, _ in product((100, 200, 300, 400, 1000), (2, 4), (1e-4, 1e-3))]
         executor.map_array(work.count, [log] * len(epochs), epochs)
         return
-    drawn, count = random.Random(0), int(what)  # noqa: S311
+    draw, count = random.Random(0), int(what)  # noqa: S311
     lengths = [work.lengths(float(scale))[number % work.TRIALS] for number in range(count)]
-    executor.map_array(work.trial, [log] * count, lengths, [10 ** drawn.uniform(-4, 0) for _ in range(count)])
+    executor.map_array(work.run_trial, [log] * count, lengths, [10 ** draw.uniform(-4, 0) for _ in range(count)])
 
 
 if __name__ == "__main__":

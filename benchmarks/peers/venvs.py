@@ -1,11 +1,11 @@
-"""An environment for each peer, made once, under build/peers."""
+"""Virtual environments of the other tools under build/peers, each made once."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-PLACE = Path("build/peers")
+FOLDER = Path("build/peers")
 PINS = {
     "hydra": (
         "hydra-core==1.3.2",
@@ -15,23 +15,23 @@ PINS = {
     ),
     "submitit": ("submitit==1.5.4",),
 }
-SHOWN = ("hydra-core", "hydra-submitit-launcher", "hydra-optuna-sweeper", "optuna", "submitit")
+LISTED = ("hydra-core", "hydra-submitit-launcher", "hydra-optuna-sweeper", "optuna", "submitit")
 
 
 def python(name: str) -> Path:
-    """The interpreter of a peer's environment, which is made where it is not whole."""
-    place = (PLACE / name).absolute()
-    if not (place / "made").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        subprocess.run([place / "bin/pip", "install", "--quiet", *PINS[name]], check=True)
-        (place / "made").touch()
-    return place / "bin/python"
+    """Return the interpreter of a tool's environment; make the environment if it is missing or incomplete."""
+    folder = (FOLDER / name).absolute()
+    if not (folder / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([folder / "bin/pip", "install", "--quiet", *PINS[name]], check=True)
+        (folder / "complete").touch()
+    return folder / "bin/python"
 
 
 def versions(name: str) -> str:
-    """`hydra-core 1.3.2, …` as they are installed."""
+    """Return the installed versions: `hydra-core 1.3.2, …`."""
     listed = subprocess.run(
         [python(name), "-m", "pip", "list", "--format=json"], check=True, capture_output=True, text=True
     )
     found = {each["name"].lower(): each["version"] for each in json.loads(listed.stdout)}
-    return ", ".join(f"{each} {found[each]}" for each in SHOWN if each in found)
+    return ", ".join(f"{each} {found[each]}" for each in LISTED if each in found)

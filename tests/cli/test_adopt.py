@@ -101,7 +101,7 @@ def test_a_sweep_whose_place_another_one_took_was_moved(place: Place) -> None:
     place.wait_ended(3)
     refused(place, "old", f"{place.root('old')} was moved from {place.root('s')}")
     place.run("adopt", "old")
-    assert json.loads((place.root("old") / "sweep.json").read_bytes())["adopted"]["from"] == str(place.root("s"))
+    assert json.loads((place.root("old") / "sweep.json").read_bytes())["adopted"]["folder"] == str(place.root("s"))
     assert len(place.results("s")) == 3
 
 

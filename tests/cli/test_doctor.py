@@ -1,29 +1,58 @@
-"""`unetsweep doctor` without SLURM, and its rules: every fact is a row, whatever it is."""
+"""`unetsweep doctor` without SLURM and on an imitated one, and its rules: every fact is a row, whatever it is."""
 
 import json
+import os
+import platform
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from unetsweep.cli.doctor import SIGNALS
+from unetsweep.cli.main import program
+from unetsweep.core.observation import Job, JobState
 from unetsweep.core.spec import Resources
-from unetsweep.doctor import cluster_rules, disk, node_rules, payload
-from unetsweep.doctor.advice import advice
-from unetsweep.doctor.cluster import parse_partition_rows
-from unetsweep.doctor.examine import probed, workspace
+from unetsweep.doctor import disk, payload
+from unetsweep.doctor.advice import advise
+from unetsweep.doctor.facts import Command, Partitions, Space
 from unetsweep.doctor.node import node_facts
-from unetsweep.doctor.rules import BROKEN, LIMITED, OK, UNKNOWN, Fact, Row, judge
+from unetsweep.doctor.probe_job import JobReport
+from unetsweep.doctor.rules import BROKEN, LIMITED, OK, UNKNOWN, Check, Fact, Row, Verdict, judge, run_probe
+from unetsweep.doctor.slurm import config_facts, parse_partitions
 
-RULES = {**cluster_rules.RULES, **node_rules.RULES}
 PARTITIONS = (
     "PartitionName=gpu AllowGroups=ALL Default=NO MaxTime=1-00:00:00 DefaultTime=NONE PreemptMode=OFF State=UP\n"
     "PartitionName=cpu AllowGroups=ALL Default=YES MaxTime=UNLIMITED DefaultTime=01:00:00 State=DOWN\n"
 )
+PACKAGE = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+"""Where the package under test is found."""
+SLURM = r"""#!/bin/bash
+# an imitation of SLURM's commands: one node, which is this machine, and one job
+cd "$STATE" || exit 1
+start() { SLURM_JOB_ID=7 SLURM_RESTART_COUNT=$1 setsid bash "$(cat script)" >/dev/null 2>&1 & echo $! >job; }
+case "$(basename "$0") $*" in
+  *--version) echo "slurm 24.05.1" ;;
+  sinfo*) echo main ;;
+  "sbatch "*--hold*) [ -z "$DENIED" ] || { echo "sbatch: error: Access/permission denied" >&2; exit 1; }; echo 8 ;;
+  sbatch*) echo "${@: -1}" >script; start 0; echo 7 ;;
+  squeue*) [ ! -e job ] || echo "7|N/A|RUNNING|None|0|n1|$(sed -n 's/^#SBATCH --job-name=//p' "$(cat script)")" ;;
+  "scancel --signal"*) kill -USR2 "$(cat step)" ;;
+  "scancel --quiet 7") kill -KILL -- "-$(cat job)" 2>/dev/null; rm job ;;
+  scancel*) ;;
+  srun*) echo $$ >step; cd "$OLDPWD"; exec "${@:2}" ;;
+  "scontrol ping") ;;
+  "scontrol requeue"*) first=$(cat job); start 1; sleep 0.5; kill -KILL -- "-$first" ;;
+  "scontrol show config") printf 'MaxArraySize = 1001\nJobRequeue = 1\nPreemptMode = OFF\n' ;;
+  "scontrol --oneliner"*) echo "PartitionName=main Default=YES MaxTime=7-00:00:00 DefaultTime=NONE State=UP" ;;
+  sacct*) echo "$(basename "$0"): error: Slurm accounting storage is disabled" >&2; exit 1 ;;
+esac
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -35,17 +64,16 @@ def _signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def row(name: str, value: Any = None, error: str | None = None) -> Row:
-    (judged,) = judge([Fact(name, value, error)], RULES)
-    return judged
+def row(check: Check, value: Any = None, error: str | None = None) -> Row:
+    return judge(Fact(check, value, error))
 
 
-def run(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """Doctor where no command of SLURM can be found."""
+def run(folder: Path, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Doctor where no command of SLURM can be found, unless `variables` say so."""
     return subprocess.run(
         [sys.executable, "-m", "unetsweep", "doctor", *more],
         capture_output=True, text=True, check=False, timeout=120, cwd=folder,
-        env={"PATH": "/nowhere", "HOME": str(folder)},
+        env={"PATH": "/nowhere", "HOME": str(folder), **PACKAGE, **variables},
     )  # fmt: skip
 
 
@@ -59,16 +87,12 @@ def test_without_slurm_it_says_that_sweeps_run_here_and_leaves_nothing(tmp_path:
 
 
 def test_the_key_of_comet_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from click.testing import CliRunner
-
-    from unetsweep.cli.main import program
-
     monkeypatch.setenv("COMET_API_KEY", "a-secret-key")
     monkeypatch.setenv("PATH", "/nowhere")
     done = CliRunner().invoke(program, ["doctor", "--json", "--results", str(tmp_path / "results")])
     assert "a-secret-key" not in done.output
-    said = json.loads(done.stdout)
-    assert [row["finding"] for row in said["rows"] if row["name"] == "COMET_API_KEY"] == ["is set"]
+    page = json.loads(done.stdout)
+    assert [row["finding"] for row in page["rows"] if row["name"] == "COMET_API_KEY"] == ["is set"]
 
 
 def test_a_folder_that_cannot_be_made_is_a_broken_row_and_no_traceback(tmp_path: Path):
@@ -79,147 +103,277 @@ def test_a_folder_that_cannot_be_made_is_a_broken_row_and_no_traceback(tmp_path:
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_profile_is_told_as_in_submit(tmp_path: Path):
+def test_a_wrong_profile_is_refused_as_by_submit(tmp_path: Path):
     done = run(tmp_path, "--profile", "nobody")
     assert done.returncode == 2
     assert "'nobody'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
+@pytest.fixture
+def cluster(tmp_path: Path) -> dict[str, str]:
+    """The variables under which SLURM's commands are imitated; the folder of results is `tmp_path / "work"`."""
+    for name in ("sbatch", "squeue", "scancel", "srun", "scontrol", "sinfo", "sacct", "sacctmgr"):
+        script = tmp_path / "bin" / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(SLURM)
+        script.chmod(0o755)
+    for name in ("unetsweep", "torch", "pytorch_lightning"):  # empty ones: the real ones take long to import
+        (tmp_path / "modules" / name).mkdir(parents=True)
+        (tmp_path / "modules" / name / "__init__.py").write_text("class cuda: device_count = staticmethod(lambda: 0)\n")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "site.yaml").write_text(f"setup: ['export PYTHONPATH={tmp_path}/modules', 'cd /']\n")
+    return {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "STATE": str(tmp_path / "state")}
+
+
+def test_a_page_on_an_imitated_cluster(tmp_path: Path, cluster: dict[str, str]):
+    done = run(tmp_path / "work", "--json", "--timeout", "60", "--profile", "./site.yaml", **cluster)
+    assert done.returncode == 0, done.stderr + done.stdout
+    page = json.loads(done.stdout)
+    node = {row["name"]: (row["verdict"], row["finding"]) for row in page["rows"] if row["section"] == "compute node"}
+    for name in (
+        "test job",
+        "python",
+        "python version",
+        "modules",
+        "squeue",
+        "scontrol",
+        "sbatch",
+        "SIGUSR2",
+        "requeue",
+    ):
+        assert node[name][0] == "ok", node
+    assert node["python version"][1] == platform.python_version()
+    assert {"node", "network", "files from a node", "clock"} < set(node)
+    assert any("driver: jobs" in line for line in page["advice"])
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["site.yaml"]
+    assert not (tmp_path / "state" / "job").exists()
+
+
+def test_the_answers_of_another_python_are_not_taken_for_the_profile_s(tmp_path: Path, cluster: dict[str, str]):
+    with (tmp_path / "work" / "site.yaml").open("a") as profile:
+        profile.write("python: /nowhere/python\n")
+    done = run(tmp_path / "work", "--json", "--timeout", "60", "--profile", "./site.yaml", **cluster, DENIED="yes")
+    assert done.returncode == 1, done.stderr + done.stdout
+    page = json.loads(done.stdout)
+    node = {row["name"]: (row["verdict"], row["finding"]) for row in page["rows"] if row["section"] == "compute node"}
+    assert node["python"][0] == "broken"
+    assert node["python"][1].startswith("/nowhere/python: ")
+    assert not {"python version", "modules"} & set(node)
+    assert node["sbatch"] == ("limited", "sbatch: error: Access/permission denied")
+    assert node["requeue"][0] == "ok"
+    assert any("driver: cli" in line for line in page["advice"])
+    assert any("python: …" in line for line in page["advice"])
+
+
+def test_an_interrupted_doctor_takes_its_job_and_its_folder_away(tmp_path: Path, cluster: dict[str, str]):
+    (tmp_path / "work" / "site.yaml").write_text("setup: ['sleep 60']\n")
+    command = [sys.executable, "-m", "unetsweep", "doctor", "--profile", "./site.yaml"]
+    variables = {"HOME": str(tmp_path), **PACKAGE, **cluster}
+    with subprocess.Popen(
+        command, cwd=tmp_path / "work", env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as doctor:
+        assert doctor.stderr is not None
+        assert "submitting a test job" in doctor.stderr.readline()
+        while not (tmp_path / "state" / "job").exists():
+            assert doctor.poll() is None
+            time.sleep(0.05)
+        doctor.send_signal(signal.SIGINT)
+        assert "interrupted" in doctor.stderr.read()
+    assert doctor.returncode == 130
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["site.yaml"]
+    assert not (tmp_path / "state" / "job").exists()
+
+
 def test_a_probe_that_fails_is_a_row():
-    fact = probed("kind", lambda: 1 / 0)
-    assert row("kind", error=fact.error) == Row(
+    fact = run_probe(Check.FILE_SYSTEM, lambda: 1 / 0)
+    assert judge(fact) == Row(
         "results folder", "file system", "ZeroDivisionError: division by zero", UNKNOWN, "could not be found out"
     )
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
-@pytest.mark.parametrize("value", [None, "", "strange", -1, 10**12, {}, [], {"path": None}, {"said": None}, True])
-def test_no_rule_ends_in_a_traceback_whatever_it_is_given(name: str, value: object):
-    said = row(name, value)
-    assert isinstance(said.finding, str)
+def test_no_two_checks_share_a_row():
+    assert len({(check.section, check.title) for check in Check}) == len(Check.__members__)
+
+
+def test_the_payload_names_its_answers_as_the_checks():
+    assert {Check[name].section for name in (*payload.QUESTIONS, "GPUS")} == {"compute node"}
+
+
+@pytest.mark.parametrize("name", [*payload.QUESTIONS, "GPUS"])
+@pytest.mark.parametrize("value", [None, "", "strange", -1, 10**12, 0.5, {}, [], {"error": None}, {"said": None}, True])
+def test_no_answer_of_a_node_ends_in_a_traceback_whatever_it_is(name: str, value: object):
+    report = JobReport(starts=1, answers={name: value})
+    for fact in node_facts(report, Resources(gpus=1), 300, 0.0):
+        assert isinstance(judge(fact).finding, str)
+
+
+@pytest.mark.parametrize("value", ["", "(null)", "-1", "strange", "30 sec", str(10**12)])
+def test_no_setting_of_the_cluster_ends_in_a_traceback_whatever_it_is(value: str):
+    config = "".join(f"{name:24s}= {value}\n" for name in ("MaxArraySize", "JobRequeue", "PreemptMode"))
+    facts = [*config_facts(config)]
+    for text in (value, f"PartitionName={value} MaxTime={value} State={value}"):
+        facts.append(Fact(Check.PARTITIONS, Partitions(parse_partitions(text), value, 60)))
+    assert [fact.check for fact in facts[:3]] == [Check.ARRAYS, Check.JOB_REQUEUE, Check.PREEMPT_MODE]
+    assert all(isinstance(judge(fact).finding, str) for fact in facts)
+    assert advise(facts, "default")
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "verdict"),
+    ("check", "value", "verdict"),
     [
-        ("sbatch", {"path": None}, BROKEN),
-        ("sbatch", {"path": "/bin/sbatch", "seconds": 0.1, "said": "slurm 24.05.1"}, OK),
-        ("squeue", {"path": "/bin/squeue", "seconds": 9.0, "said": ""}, LIMITED),
-        ("squeue", {"path": "/bin/squeue", "seconds": 9.0, "error": "squeue gave no answer within 15 s"}, BROKEN),
-        ("sacct", {"path": None}, LIMITED),
-        ("accounting", {"path": "/bin/sacct", "error": "sacct: Slurm accounting storage is disabled"}, LIMITED),
-        ("max_elements", "1", LIMITED),
-        ("max_elements", "1001", OK),
-        ("MessageTimeout", "100 sec", LIMITED),
-        ("MessageTimeout", "10 sec", OK),
-        ("KillWait", "30 sec", OK),
-        ("JobRequeue", "0", LIMITED),
-        ("EnforcePartLimits", "NO", OK),
-        ("python", {"python": "p", "version": "3.11.2", "here": "3.11.7", "node": "n1"}, OK),
-        ("python", {"python": "p", "version": "3.9.2", "here": "3.11.7", "node": "n1"}, LIMITED),
-        ("quota", None, UNKNOWN),
-        ("length", 60, OK),
-        ("length", 900, LIMITED),
-        ("node_test_only", {"there": True, "status": 1, "said": "denied"}, LIMITED),
-        ("PreemptMode", "CANCEL", LIMITED),
-        ("PreemptMode", "GANG,SUSPEND", LIMITED),
-        ("PreemptMode", "REQUEUE", OK),
-        ("hard_link", False, BROKEN),
-        ("full_folder", False, BROKEN),
-        ("percent", False, BROKEN),
-        ("private", False, LIMITED),
-        ("space", {"bytes": 1 << 20, "inodes": None}, BROKEN),
-        ("space", {"bytes": 1 << 40, "inodes": 12}, LIMITED),
-        ("clock", -90.0, LIMITED),
-        ("gpus", 0, BROKEN),
-        ("imports", {"unetsweep": None, "unetsweep_error": "ModuleNotFoundError: …"}, BROKEN),
-        ("imports", {"unetsweep": "0.1.0", "torch": "2.6", "pytorch_lightning": "2.5"}, OK),
-        ("imports", {"unetsweep": "0.1.0", "slow": "not imported within 60 s"}, LIMITED),
-        ("node_sbatch", {"there": False}, LIMITED),
-        ("requeue", {"started": False, "said": {"there": True, "status": 1, "said": "denied"}}, LIMITED),
-        ("requeue", {"started": False, "said": None}, UNKNOWN),
+        (Check.SLURM, "sinfo gave no answer within 15 s", BROKEN),
+        (Check.SBATCH, Command("", problem="sbatch is not on PATH"), BROKEN),
+        (Check.SBATCH, Command("/bin/sbatch", 0.1), OK),
+        (Check.SQUEUE, Command("/bin/squeue", 9.0), LIMITED),
+        (Check.SQUEUE, Command("/bin/squeue", 9.0, "squeue gave no answer within 15 s"), BROKEN),
+        (Check.ACCOUNTING, Command("", problem="sacct is not on PATH"), LIMITED),
+        (Check.ACCOUNTING, Command("/bin/sacct", 0.1, "sacct: Slurm accounting storage is disabled"), LIMITED),
+        (Check.ACCOUNTING, Command("/bin/sacct", 0.1), OK),
+        (Check.ARRAYS, 1, LIMITED),
+        (Check.ARRAYS, 1001, OK),
+        (Check.JOB_REQUEUE, False, LIMITED),
+        (Check.SUBMIT_LIMIT, None, OK),
+        (Check.SUBMIT_LIMIT, 4, LIMITED),
+        (Check.PREEMPT_MODE, "CANCEL", LIMITED),
+        (Check.PREEMPT_MODE, "GANG,SUSPEND", LIMITED),
+        (Check.PREEMPT_MODE, "REQUEUE", OK),
+        (Check.JOB, "sbatch: Invalid partition name specified", BROKEN),
+        (Check.PYTHON, "/opt/python: cannot be run", BROKEN),
+        (Check.PYTHON_VERSION, ("3.11.2", "3.11.7"), OK),
+        (Check.PYTHON_VERSION, ("3.9.2", "3.11.7"), LIMITED),
+        (Check.MODULES, "ModuleNotFoundError: …", BROKEN),
+        (Check.MODULES, "", OK),
+        (Check.GPUS, 0, BROKEN),
+        (Check.NODE_SBATCH, "not on PATH there", LIMITED),
+        (Check.NODE_NETWORK, "timed out", LIMITED),
+        (Check.SIGNAL, "does not reach the job's step", LIMITED),
+        (Check.REQUEUE, "denied", LIMITED),
+        (Check.FILE_DELAY, 90.0, LIMITED),
+        (Check.NODE_CLOCK, -90.0, LIMITED),
+        (Check.HARD_LINK, False, BROKEN),
+        (Check.RENAME, False, BROKEN),
+        (Check.EXCLUSIVE, False, BROKEN),
+        (Check.RENAME_FOLDER, False, BROKEN),
+        (Check.FSYNC, 3.0, LIMITED),
+        (Check.PRIVATE, False, LIMITED),
+        (Check.SPACE, Space(1 << 20, None), BROKEN),
+        (Check.SPACE, Space(1 << 40, 12), LIMITED),
+        (Check.CLOCK, -90.0, LIMITED),
     ],
 )
-def test_what_is_found_has_its_verdict(name: str, value: object, verdict: object):
-    assert row(name, value).verdict is verdict
+def test_what_is_found_has_its_verdict(check: Check, value: object, verdict: Verdict):
+    assert row(check, value).verdict is verdict
 
 
 def test_an_accounting_that_is_away_is_not_one_that_is_off():
-    away = {"path": "/bin/sacct", "error": "sacct: slurm_persist_conn_open: Connection refused"}
-    off = {"path": "/bin/sacct", "error": "sacct: Slurm accounting storage is disabled"}
-    assert "does not answer now" in row("accounting", away).finding
-    assert "off on this cluster" in row("accounting", off).finding
+    away = Command("/bin/sacct", 0.1, "sacct: slurm_persist_conn_open: Connection refused")
+    off = Command("/bin/sacct", 0.1, "sacct: Slurm accounting storage is disabled")
+    assert "does not answer now" in row(Check.ACCOUNTING, away).finding
+    assert "off on this cluster" in row(Check.ACCOUNTING, off).finding
 
 
 def test_partitions_are_judged_by_what_the_profile_names():
-    rows = parse_partition_rows(PARTITIONS)
-    assert row("partitions", {"rows": rows, "wanted": None}).meaning == "jobs go to cpu"
-    assert row("partitions", {"rows": rows, "wanted": "gpu"}).verdict is OK
-    assert row("partitions", {"rows": rows, "wanted": "cpu"}).verdict is LIMITED
-    gone = row("partitions", {"rows": rows, "wanted": "gpus"})
-    assert (gone.verdict, "'gpus' is not there" in gone.meaning) == (BROKEN, True)
+    def judged(wanted: str | None, time_min: int = 60) -> Row:
+        return row(Check.PARTITIONS, Partitions(parse_partitions(PARTITIONS), wanted, time_min))
+
+    assert judged("gpu").verdict is OK
+    assert judged("gpu,cpu").meaning == "jobs go to one of gpu,cpu"
+    assert judged("cpu").verdict is LIMITED
+    assert "cpu, which is DOWN now" in judged(None).meaning
+    too_long = judged("gpu", 1441)
+    assert (too_long.verdict, "lower `time:`" in too_long.meaning) == (LIMITED, True)
+    gone = judged("gpus")
+    assert (gone.verdict, "'gpus' does not exist" in gone.meaning) == (BROKEN, True)
 
 
-def test_a_job_of_which_nothing_came_says_that_the_folder_is_not_seen():
-    told = {"submitted": 1.0, "seen": {}, "queue": {"word": "FAILED", "reason": "", "over": True, "waits": False}}
-    (fact,) = node_facts(told, Resources(), 300, 0.0)
-    said = row(fact.name, fact.value)
-    assert (said.verdict, "do not see this folder" in said.meaning) == (BROKEN, True)
+def test_the_advice_names_what_to_change_in_the_profile():
+    rows = parse_partitions(PARTITIONS)
+    lines = advise([Fact(Check.PARTITIONS, Partitions(rows, "gpus", 60))], "x")
+    assert "in the profile x: partition: gpu    # one of gpu, cpu" in lines
+    facts = [
+        Fact(Check.PARTITIONS, Partitions(rows, "gpu", 1441)),
+        Fact(Check.PYTHON, "/opt/python: cannot be run"),
+    ]
+    lines = [line for line in advise(facts, "x") if "profile" in line]
+    assert [line.split(": ")[1] for line in lines] == ["time", "python"]
+    assert "at most 1-00:00:00" in lines[0]
+    assert "in the profile x: nothing to change" in advise([Fact(Check.PARTITIONS, Partitions(rows, "gpu", 60))], "x")
 
 
-def test_times_of_a_node_are_put_right_by_the_file_server_s_clock():
-    told = {
-        "submitted": 1000.0,
-        "start-0": "1105.0",  # by the node's clock, which is 100 s ahead of ours
-        "marker": {"at": 1106.0},
-        "asked": {"node_time": 1106.0, "node_mtime": 1007.0},  # the file server is 1 s ahead of ours
-        "seen": {"marker.json": 1008.5},
+def test_a_job_that_leaves_no_file_means_that_nodes_do_not_see_the_folder():
+    job = Job("7", "0f3a9c2e11d7", 0, JobState.ENDED, "FAILED")
+    (fact,) = node_facts(JobReport(job=job), Resources(), 300, 0.0)
+    judged = judge(fact)
+    assert (judged.verdict, "do not see this folder" in judged.finding) == (BROKEN, True)
+
+
+def test_a_job_that_does_not_start_is_unknown_with_slurm_s_reason():
+    job = Job("7", "0f3a9c2e11d7", 0, JobState.QUEUED, "PENDING", "BeginTime")
+    (fact,) = node_facts(JobReport(job=job), Resources(), 300, 0.0)
+    assert judge(fact).verdict is UNKNOWN
+    assert judge(fact).finding.endswith("(BeginTime)")
+
+
+def test_a_requeue_that_was_accepted_but_not_seen_is_unknown():
+    known = {
+        fact.check: fact for fact in node_facts(JobReport(starts=1, answers={"REQUEUE": ""}), Resources(), 300, 0.0)
     }
-    known = {fact.name: fact.value for fact in node_facts(told, Resources(), 300, -1.0)}
-    assert known["job"]["start_s"] == pytest.approx(5.0)
-    assert known["node_clock"] == pytest.approx(100.0)
-    assert known["delay"] == pytest.approx(2.5)
+    assert judge(known[Check.REQUEUE]).verdict is UNKNOWN
+    refused = JobReport(starts=1, answers={"REQUEUE": "denied"})
+    assert Fact(Check.REQUEUE, "denied") in node_facts(refused, Resources(), 300, 0.0)
 
 
-def test_a_refused_sbatch_of_a_node_recommends_watch_in_its_words():
-    denied = {"there": True, "status": 1, "out": "", "said": "sbatch: error: Access/permission denied"}
-    lines = advice([Fact("node_sbatch", denied)], "default")
+def test_times_of_a_node_are_corrected_by_the_file_server_s_clock():
+    report = JobReport(starts=1, answers={"NODE_CLOCK": 99.0}, marker_age_s=1.5)  # the node is 99 s ahead of the server
+    known = {fact.check: fact.value for fact in node_facts(report, Resources(), 300, -1.0)}  # which is 1 s ahead of us
+    assert known[Check.NODE_CLOCK] == pytest.approx(100.0)
+    assert known[Check.FILE_DELAY] == pytest.approx(2.5)
+
+
+def test_an_sbatch_that_a_node_refuses_recommends_watch_with_its_message():
+    report = JobReport(starts=1, answers={"NODE_SBATCH": "sbatch: error: Access/permission denied"})
+    lines = advise(node_facts(report, Resources(), 300, 0.0), "default")
     assert any("driver: cli" in line and "Access/permission denied" in line for line in lines)
 
 
 @pytest.mark.parametrize(
-    "fact",
-    [
-        Fact("node_sbatch", error="timed out"),
-        Fact("node_sbatch", {"there": True, "status": 1, "said": "sbatch: error: QOSMaxSubmitJobPerUserLimit"}),
-        Fact("node_sbatch", {"there": True, "said": "no answer within 30 s"}),
-    ],
+    "answer",
+    [{"error": "timed out"}, "sbatch: error: QOSMaxSubmitJobPerUserLimit", "no answer within 30 s"],
 )
-def test_an_sbatch_that_was_not_refused_for_its_node_recommends_nothing(fact: Fact):
-    lines = advice([fact], "default")
+def test_an_sbatch_that_fails_for_another_reason_recommends_nothing(answer: object):
+    lines = advise(node_facts(JobReport(starts=1, answers={"NODE_SBATCH": answer}), Resources(), 300, 0.0), "default")
     assert not any("driver: cli" in line or "driver: jobs" in line for line in lines)
 
 
-def test_the_payload_tells_of_a_module_that_is_missing():
-    said = payload.run(["no-such-command"], 5)
-    assert said == {"there": False}
-    assert payload.run(["sh", "-c", "echo no >&2; exit 3"], 5, PATH="/bin:/usr/bin")["status"] == 3
+def test_the_payload_says_what_a_command_lacks():
+    assert payload.run_command("no-such-command") == ("", "not on PATH there")
+    assert payload.run_command("sh", "-c", "echo no >&2; exit 3") == ("", "no")
+    assert payload.run_command("sh", "-c", "exit 3") == ("", "exit status 3")
 
 
-def test_disk_probes_say_yes_on_a_file_system_that_can(tmp_path: Path):
-    assert disk.hard_link(tmp_path)
-    assert disk.rename_over(tmp_path)
-    assert disk.exclusive(tmp_path)
-    assert disk.full_folder_refuses(tmp_path)
-    assert disk.private(tmp_path)
-    assert disk.mtime_step_s(tmp_path) in (0.0, 1.0)
+def test_disk_probes_hold_on_a_file_system_that_can(tmp_path: Path):
+    assert disk.has_hard_links(tmp_path)
+    assert disk.can_replace(tmp_path)
+    assert disk.creates_once(tmp_path)
+    assert disk.keeps_full_folder(tmp_path)
+    assert disk.can_be_private(tmp_path)
+    assert disk.fsync_s(tmp_path) < 60
     assert abs(disk.clock_offset(tmp_path)) < 60
 
 
-def test_the_workspace_is_private_and_goes_also_where_something_fails(tmp_path: Path):
+def test_a_file_system_without_hard_links_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert not disk.has_hard_links(tmp_path)
+
+
+def test_the_workspace_is_private_and_is_removed_also_where_something_fails(tmp_path: Path):
     def interrupted() -> None:
-        with workspace(tmp_path / "a" / "b", "token") as folder:
+        with disk.workspace(tmp_path / "a" / "b", "token") as folder:
             assert folder.stat().st_mode & 0o777 == 0o700
             (folder / "file").write_text("x")
             raise KeyboardInterrupt

@@ -21,7 +21,7 @@ SWEEP_DIR, LOCAL = "unetsweep.store.sweep_dir", "unetsweep.schedulers.local.loca
 
 PLACES = [
     pytest.param(SWEEP_DIR, "SweepDir", "create", id="after the directory was made"),
-    pytest.param(SWEEP_DIR, "", "link_all", id="after the configs, before the trials"),
+    pytest.param(SWEEP_DIR, "", "link_records", id="after the configs, before the trials"),
     pytest.param(SWEEP_DIR, "SweepDir", "add_trials", id="after the trials, before the intent"),
     pytest.param(SWEEP_DIR, "SweepDir", "intend", id="after the intent, before any process"),
     pytest.param(LOCAL, "LocalJobs", "_next_id", id="after the first job's number, before its process"),

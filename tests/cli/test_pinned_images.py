@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from local_sweeps import Place
 
-from unetsweep import contract
-
 LEAKY = """
 data: {root: eyes, image_size: 32, split: {groups: none, allow_leak: ALLOW}}
 space: {epochs: [1], batch_size: [4], learning_rate: [1e-2]}
@@ -100,46 +98,7 @@ def test_a_corrupt_split_is_rebuilt_from_a_config(place: Place) -> None:
     assert (path.parent / "data.json.corrupt").exists()
 
 
-def of_an_older_version(place: Place) -> None:
-    """The sweep `s` as it was before splits were pinned: `groups: none` was the default, no trial has a manifest."""
-    folder = place.folder / "results/s"
-    (folder / "data.json").unlink()
-    path = folder / "trials/0000/config.json"
-    config = json.loads(path.read_text())
-    del config["data"]["manifest"], config["data"]["split"]["allow_leak"]
-    path.write_text(json.dumps(config))
-    trial = json.loads((folder / "trials/0000/trial.json").read_text())
-    trial["config_id"] = contract.config_id(contract.config_from(config))
-    (folder / "trials/0000/trial.json").write_text(json.dumps(trial))
-    text = (folder / "sweep.yaml").read_text()
-    assert "allow_leak: true" in text
-    (folder / "sweep.yaml").write_text(text.replace("allow_leak: true", "allow_leak: false"))
-
-
-def test_a_sweep_of_an_older_version_learns_its_leak_and_keeps_its_groups(place: Place) -> None:
-    place.submit(written(place, LEAKY.replace("ALLOW", "true")))
-    place.run("cancel", "s")
-    pinned = json.loads((place.folder / "results/s/data.json").read_text())
-    of_an_older_version(place)
-
-    unset = LEAKY.replace("groups: none, allow_leak: ALLOW", "")
-    assert "`allow_leak: true` trains anyway" in place.submit(written(place, unset), status=None).stderr
-    said = place.submit(written(place, unset.replace("split: {}", "split: {allow_leak: true}"))).stderr
-    place.run("cancel", "s")
-
-    assert "s.yaml does not set data.split.groups; the sweep keeps none" in said
-    assert "changed since the last submit: data.split.allow_leak: False -> True" in said
-    assert "data.split.groups: 'none'" not in said
-    assert json.loads((place.folder / "results/s/data.json").read_text()) == pinned
-    assert "LEAKED" in place.run("report", "s").stdout
-    config = place.folder / "results/s/trials/0000/config.json"
-    whole = config.read_text()
-    config.unlink()
-    assert "rebuilt from trial.json and sweep.yaml" in place.run("repair", "s").stdout
-    assert contract.config_from(json.loads(config.read_text())) == contract.config_from(json.loads(whole))
-
-
-def test_groups_that_the_file_does_set_are_still_another_sweep(place: Place) -> None:
+def test_other_groups_are_another_sweep(place: Place) -> None:
     place.submit(written(place, LEAKY.replace("ALLOW", "true")))
     place.run("cancel", "s")
     other = written(place, LEAKY.replace("none, allow_leak: ALLOW", "auto, allow_leak: true"))

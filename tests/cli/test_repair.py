@@ -23,7 +23,7 @@ from unetsweep.core.actions import Element, Prune
 from unetsweep.core.space import grid_points
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import trial_config
-from unetsweep.search.optuna_study import update_journal
+from unetsweep.search.journal import export
 from unetsweep.store import code_snapshot
 from unetsweep.store import repair as store_repair
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
@@ -92,7 +92,7 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     reconcilers.record(2, "9")
     reconcilers.mark_lost(1, "refused")
     append_line(made.root / "ledger.jsonl", {"action": "Submit"})
-    update_journal(made.root / "study.journal", spec, made.trials())
+    export(made.root / "study.journal", spec, made.trials())
     code_snapshot.pin(made.root)
     return made
 

@@ -106,7 +106,7 @@ def test_the_archive_is_the_one_that_the_job_would_have_left(sweep: SweepDir, lo
 
 def test_a_run_of_several_trials_is_told_with_the_config_of_the_longest(sweep: SweepDir, log: Path) -> None:
     shared = sweep.root / "trials/0001/trial.json"
-    shared.write_text(dumps({**json.loads(shared.read_text()), "runs": [{"run": 0, "epochs": 1}]}))
+    shared.write_text(dumps({**json.loads(shared.read_text()), "run": 0, "epochs": 1}))
     assert sync(sweep).exit_code == 0
     config = TrialConfig(DataConfig(root=str(sweep.root.parent.parent)), 4, 4, 1e-3)
     export = comet.read_export(config, sweep.root / "runs/0000", "eyes/0000")

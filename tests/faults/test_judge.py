@@ -23,7 +23,7 @@ class Sweep:
         for number in range(2):
             config = {"epochs": EPOCHS, "batch_size": 4, "learning_rate": 1e-4 * (number + 1)}
             self.write(f"trials/{number:04d}/config.json", config)
-            self.write(f"trials/{number:04d}/trial.json", {"runs": [{"run": number, "epochs": EPOCHS}]})
+            self.write(f"trials/{number:04d}/trial.json", {"run": number, "epochs": EPOCHS})
             self.finish(number)
         self.study = [self.created(number) for number in range(2)]
         self.ledger = [{"action": "FinishTrial", "trial": 0}, {"action": "FinishTrial", "trial": 1}]

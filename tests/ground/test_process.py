@@ -101,7 +101,7 @@ def test_a_program_of_ours_imports_nothing_from_where_it_starts(tmp_path: Path, 
 
 def test_every_python_that_the_package_starts_is_told_so():
     """`-P` is the first word after the interpreter, wherever one is named. The doctor's payload may run on a Python
-    that does not know it, and takes the directory out of the path by itself."""
+    that does not know it, and runs in a folder that has only files of its own."""
     for path in sorted(set(package.folder().rglob("*.py")) - set(package.folder().rglob("payload.py"))):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.List) and ast.unparse(node.elts[0] if node.elts else node) == "sys.executable":

@@ -19,7 +19,7 @@ from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.sweep_dir import SweepDir
 
 CLUSTER = ("submit", "cancel")
-STUDY = ("update", "fall_behind")
+STUDY = ("export", "mark_stale")
 DIRECTORY = ("add_trials", "intend", "record_job", "record_jobs", "mark_lost", "end_trial", "note")
 
 

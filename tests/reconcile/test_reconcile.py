@@ -373,16 +373,16 @@ def test_a_study_that_cannot_be_written_stops_no_sweep_and_is_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     scene = Scene(tmp_path, 2)
-    real = type(scene.study).update
+    real = type(scene.study).export
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(scene.study), "update", full)
+    monkeypatch.setattr(type(scene.study), "export", full)
     scene.until_ended()
     assert scene.states() == ["complete"] * 2
     assert scene.study.told == {}
-    monkeypatch.setattr(type(scene.study), "update", real)
+    monkeypatch.setattr(type(scene.study), "export", real)
     scene.reconcile()
     assert scene.study.told == dict.fromkeys(range(2), "complete")
 

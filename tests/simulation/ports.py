@@ -300,19 +300,19 @@ class Study:
         start = max((trial.number for trial in trials), default=-1) + 1
         return [self._world.point(number) for number in range(start, min(start + count, trials_wanted(spec)))]
 
-    def update(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None: ...
+    def export(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None: ...
 
     def verdicts(
         self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
     ) -> Mapping[int, Verdict]:
         return verdicts(spec, [*others(), *asked])
 
-    def fall_behind(self) -> None: ...
+    def mark_stale(self) -> None: ...
 
-    def is_behind(self) -> bool:
+    def is_stale(self) -> bool:
         return False
 
-    def is_due(self) -> bool:
+    def is_export_due(self) -> bool:
         return False
 
 

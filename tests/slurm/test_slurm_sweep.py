@@ -101,7 +101,7 @@ def test_leaders_are_confirmed_by_jobs_of_their_own_and_the_study_is_told_nothin
     unetsweep("submit", "grid.yaml")
     until_ended("grid")
     journal = Path("results/grid/study.journal")
-    until(lambda: journal.exists() and not journal.with_name("study.journal.behind").exists())
+    until(lambda: journal.exists() and not journal.with_name("study.journal.outdated").exists())
     before = journal.read_bytes()
 
     assert "4 trainings, 4 of them new" in unetsweep("confirm", "grid", "--top", "2", "--seeds", "2").stdout

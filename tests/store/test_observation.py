@@ -1,4 +1,4 @@
-"""What a look at a sweep's directory says of its failures and its places."""
+"""What an observation of a sweep's directory says of its failures."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core.actions import Element
 from unetsweep.store.observation import look
 from unetsweep.store.retries import reopen
-from unetsweep.store.spells import spells_and_ends
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -47,13 +46,6 @@ def test_attempts_before_a_retry_reset_or_exempt_from_it_pause_no_sweep(failed: 
 def test_a_trial_whose_file_is_gone_ends_no_look(failed: SweepDir):
     (failed.root / "trials/0000/trial.json").unlink()
     assert look(failed.root).failures == ()
-
-
-def test_a_failed_trial_holds_its_place_until_its_processes_were_gone(failed: SweepDir):
-    failed.record_exit(0, 2, 0, 1, None)
-    now = (failed.root / "runs/0000/attempts/2.exit-0.json").stat().st_mtime
-    spells, _ = spells_and_ends(failed.root, now + 1000)
-    assert max(spell.end for spell in spells) == pytest.approx(now, abs=1)  # a file's time is some ms behind the clock
 
 
 def test_what_a_trainer_command_published_is_set_aside_for_a_retry_and_so_is_made_again(failed: SweepDir):

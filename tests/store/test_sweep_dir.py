@@ -85,7 +85,7 @@ def test_numbers_above_9999_keep_their_order(sweep: SweepDir):
     for number in (9999, 10000, 10001):
         folder = sweep.root / paths.trial_dir(number)
         folder.mkdir()
-        link_json(folder / paths.TRIAL, {"runs": [{"run": number, "epochs": 8}]})
+        link_json(folder / paths.TRIAL, {"run": number, "epochs": 8})
     assert [number for number, _ in numbered(sweep.root / paths.TRIALS)] == [9999, 10000, 10001]
     assert sweep.next_trial() == 10002
 

@@ -91,8 +91,6 @@ class SweepRecord:
     """Group (the same eye or patient) of each validation image by its name; None: not known."""
     cost: Cost | None = None
     """None: not read, or not known."""
-    idle_share: float | None = None
-    """Share of its slots that were idle while trials waited; None: not read, or the sweep sets no number of slots."""
 
 
 _Rank = tuple[float, int, int]

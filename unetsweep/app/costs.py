@@ -8,19 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
-from unetsweep.app.sweeps import local_capacity
 from unetsweep.core import cost as core
 from unetsweep.core.cost import Account, Cost, RunTimeline
-from unetsweep.core.idle import idle_share
-from unetsweep.core.spec import trials_wanted
 from unetsweep.schedulers.slurm.accounting import accounts
-from unetsweep.store.spells import spells_and_ends
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.timelines import read_timeline
 
 
 def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
-    """The record with the cost of the sweep and of each trial, and the share of time that slots were idle."""
+    """The record with the cost of the sweep and of each trial."""
     executor, now = directory.executor, time.time()
     served: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in record.trials:
@@ -43,7 +39,7 @@ def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
     peaks = [peak for trial in trials if (peak := _peak(trial)) is not None]
     unread = len(timelines) - len(known)
     whole = replace(core.total(costs.values()), peak_memory_mb=max(peaks, default=None), unread_runs=unread)
-    return replace(record, trials=trials, cost=whole, idle_share=_idle_share(record, directory, now))
+    return replace(record, trials=trials, cost=whole)
 
 
 def _peak(trial: TrialRecord) -> float | None:
@@ -62,18 +58,6 @@ def _accounts(executor: str, timelines: Mapping[str, RunTimeline]) -> tuple[Acco
         return ()
     keys = [key for timeline in timelines.values() for some in timeline.jobs.values() for key in some]
     return accounts([job_id for _, job_id in keys])
-
-
-def _idle_share(record: SweepRecord, directory: SweepDir, now: float) -> float | None:
-    """The share of time that slots were idle; None if the sweep does not limit how many trials run at once."""
-    parallel = record.spec.run.parallel
-    if parallel is None and directory.executor == "local":
-        parallel = local_capacity(record.spec)
-    if parallel is None:
-        return None
-    spells, ends = spells_and_ends(directory.root, now)
-    shared = len(record.trials) - len({trial.run_dir for trial in record.trials})
-    return idle_share(parallel, trials_wanted(record.spec) - shared, spells, ends)
 
 
 def cost_as_json(cost: Cost | None) -> dict[str, Any] | None:

@@ -41,8 +41,6 @@ class SweepStatus:
     """Why the scheduler could not be asked; None: it answered, or there was nothing to ask."""
     paused: str | None
     """Why the circuit breaker is open; None: it is not."""
-    idle_share: float | None
-    """See `SweepRecord.idle_share`."""
     cost: Cost | None
     uses_gpus: bool
     trials: tuple[TrialStatus, ...]
@@ -63,7 +61,6 @@ class SweepStatus:
             "scheduler_error": self.scheduler_error,
             "counts": dict(self.counts),
             "paused": self.paused,
-            "idle_share": self.idle_share,
             "cost": cost_as_json(self.cost),
             "trials": [
                 {
@@ -90,7 +87,6 @@ def status(directory: SweepDir) -> SweepStatus:
         wanted=trials_wanted(context.spec),
         scheduler_error=observation.scheduler_error,
         paused=decided.paused,
-        idle_share=record.idle_share,
         cost=record.cost,
         uses_gpus=bool(context.spec.slurm.gpus),
         trials=tuple(_trials(record.trials, decided)),

@@ -45,7 +45,7 @@ def preview(request: SubmitRequest, notify: Notify) -> DryRun:
 
 
 def _prepare(request: SubmitRequest, notify: Notify, *, strict: bool) -> tuple[SweepDir, SweepSpec, Prepared]:
-    directory, spec = _load_with_kept_settings(request, notify)
+    directory, spec = _load_with_kept_profile(request)
     if not request.share:
         spec = replace(spec, run=replace(spec.run, share=False))
     prepared = prepare(spec, directory, request.executor, request.sweep, strict=strict)
@@ -54,25 +54,20 @@ def _prepare(request: SubmitRequest, notify: Notify, *, strict: bool) -> tuple[S
     return directory, spec, prepared
 
 
-def _load_with_kept_settings(request: SubmitRequest, notify: Notify) -> tuple[SweepDir, SweepSpec]:
+def _load_with_kept_profile(request: SubmitRequest) -> tuple[SweepDir, SweepSpec]:
     """The sweep's directory and its spec from the user's file.
 
-    Two settings stay as the first submit had them if the file does not give them: the SLURM profile and
-    `data.split.groups`.
+    The SLURM profile stays that of the first submit if neither the file nor the command names one.
     """
     spec = load(request.sweep, profile=request.profile, check_augment=_check_augment)
     directory = SweepDir(_folder(request.sweep, request.results / spec.name))
     if not directory.exists():
         return directory, spec
     check_place(directory.root)
-    first = load(directory.root / paths.SPEC)
-    names_profile = request.profile is not None or spec.slurm.profile != Resources().profile
-    profile = request.profile if names_profile else first.slurm.profile
-    groups = first.data.split.groups
-    kept = load(request.sweep, profile=profile, groups=groups, check_augment=_check_augment)
-    if kept.data.split.groups != spec.data.split.groups:
-        notify(WarningEvent(f"{request.sweep} does not set data.split.groups; the sweep keeps {groups}"))
-    return directory, kept
+    if request.profile is not None or spec.slurm.profile != Resources().profile:
+        return directory, spec
+    first = load(directory.root / paths.SPEC).slurm.profile
+    return directory, load(request.sweep, profile=first, check_augment=_check_augment)
 
 
 def _folder(sweep: Path, by_name: Path) -> Path:

@@ -25,7 +25,7 @@ COMMANDS = {
     "train": "Train one config.json by hand.",
     "predict": "Segment images with a checkpoint.",
     "data": "Draw a sample dataset, check a dataset, or score the simplest method.",
-    "doctor": "Check this machine and its cluster, and what that means for a sweep.",
+    "doctor": "Check this machine, its cluster and the results folder.",
     "sync": "Upload the experiment archives to Comet.",
     "exit-hook": "",
     "periodic": "",

@@ -33,8 +33,6 @@ def _lines(found: SweepStatus) -> Iterator[str]:
         yield f"the sweep is paused: {found.paused}"
     if found.cost is not None and found.cost.attempts:
         yield sentence(found.cost, gpus=found.uses_gpus)
-    if found.idle_share is not None:
-        yield f"slots were idle {found.idle_share:.1%} of the time while trials were left"
     for trial in found.trials:
         if trial.state != "complete":
             yield f"  {trial.number:04d}  {trial.state:9s} {trial.job_id or '-':>12s}  {trial.reason}"

@@ -1,70 +1,65 @@
-"""What a sweep should say on this machine, from the facts that doctor found. Pure: facts in, lines out."""
+"""What to write into a sweep and a profile on this machine. Pure: facts in, lines out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from unetsweep.doctor.node_rules import may_sbatch, said_by
-from unetsweep.doctor.rules import Fact
+from unetsweep.doctor.rules import Check, Fact
 
-Known = Mapping[str, Any]
-"""Values of the facts that were found out."""
+Known = Mapping[Check, Any]
+"""The values of the facts that were found out."""
 
 
-def advice(facts: Iterable[Fact], profile: str) -> list[str]:
-    """Lines for a person: words, and what to write into a sweep's file or a profile."""
-    known = {fact.name: fact.value for fact in facts if fact.error is None}
-    if "no_slurm" in known:
-        return [*_local(known), *_comet(known)]
-    if "silent_slurm" in known:
-        return ["SLURM does not answer now: nothing can be said of it; run doctor again"]
-    return ["sweeps run as SLURM jobs (--executor slurm; auto finds it)", *_driver(known), *_profile(known, profile),
-            *_comet(known)]  # fmt: skip
+def advise(facts: Iterable[Fact], profile: str) -> list[str]:
+    """Return lines for a person: the settings of a sweep and of this profile that fit the facts."""
+    known: Known = {fact.check: fact.value for fact in facts if fact.error is None}
+    if known.get(Check.SLURM):
+        return ["SLURM does not answer now, so nothing is known about it: run doctor again"]
+    if Check.SLURM in known:
+        return [*_local(known), _comet(known, Check.NETWORK)]
+    return [
+        "sweeps run as SLURM jobs (`--executor auto` chooses that)",
+        *_driver(known.get(Check.NODE_SBATCH)),
+        *(f"in the profile {profile}: {line}" for line in list(_profile(known)) or ["nothing to change"]),
+        _comet(known, Check.NODE_NETWORK),
+    ]
 
 
 def _local(known: Known) -> list[str]:
-    machine = known.get("cores") or {}
-    cores, gpus = machine.get("cores", 1), machine.get("gpus", 0)
-    places = gpus or max(1, cores // 2)
-    device = "slurm: {gpus: 1}" if gpus else "slurm: {gpus: 0}"
+    machine = known.get(Check.MACHINE)
+    cores, gpus = (machine.cores, machine.gpus) if machine else (1, 0)
     return [
-        "sweeps run as local processes here (--executor local; auto finds it); they go on with the terminal closed",
-        f"in the sweep:    run: {{parallel: {places}}}    {device}",
+        "sweeps run as local processes (`--executor auto` chooses that); they continue when you close the terminal",
+        f"in the sweep:    run: {{parallel: {gpus or max(1, cores // 2)}}}    slurm: {{gpus: {min(gpus, 1)}}}",
     ]
 
 
-def _driver(known: Known) -> list[str]:
-    found = known.get("node_sbatch")
-    may = None if found is None else may_sbatch(found)
-    if found is None or may is None:
-        return ["in the sweep:    nothing about `run: {driver: …}` yet: it is not known whether a node may sbatch"]
-    if may:
-        return ["in the sweep:    run: {driver: jobs}    (the default) jobs bring the sweep on themselves"]
+def _driver(problem: str | None) -> list[str]:
+    """Return lines for sbatch's problem on a node: empty where it works, None where nobody knows."""
+    if problem is None:
+        return ["in the sweep:    leave `run.driver` as it is: it is not known whether nodes may call sbatch"]
+    if not problem:
+        return [
+            "in the sweep:    run: {driver: jobs}    (the default) jobs continue the sweep while you are logged out"
+        ]
     return [
-        f"in the sweep:    run: {{driver: cli}}    a node may not sbatch: {said_by(found)}",
-        "                 keep `unetsweep submit … --watch` open here, or call `unetsweep submit` from cron",
+        f"in the sweep:    run: {{driver: cli}}    nodes may not call sbatch: {problem}",
+        "                 keep `unetsweep submit … --watch` running here, or call `unetsweep submit` from cron",
     ]
 
 
-def _profile(known: Known, profile: str) -> list[str]:
-    table = known.get("partitions") or {"rows": [], "wanted": None}
-    lines = []
-    rows = table["rows"]
-    names = [row["PartitionName"] for row in rows]
-    if table["wanted"] is None and not any(row.get("Default") == "YES" for row in rows) and names:
-        lines.append(f"partition: {names[0]}    # one of {', '.join(names)}")
-    if table["wanted"] is not None and "," not in table["wanted"] and table["wanted"] not in names and names:
-        lines.append(f"partition: {names[0]}    # {table['wanted']} is not there; one of {', '.join(names)}")
-    if known.get("profile_time") is False:
-        lines.append("time: …    # no more than the partition's MaxTime")
-    if "missing" in (known.get("python") or {}):
-        lines.append("python: …    # a path that the nodes have, with unetsweep installed")
-    return [f"in the profile {profile}: {line}" for line in lines] or [f"in the profile {profile}: nothing to change"]
+def _profile(known: Known) -> Iterator[str]:
+    partitions = known.get(Check.PARTITIONS)
+    if partitions and partitions.rows and not partitions.chosen() and "," not in (partitions.wanted or ""):
+        names = [row.name for row in partitions.rows]
+        yield f"partition: {names[0]}    # one of {', '.join(names)}"
+    if partitions and partitions.are_too_short():
+        yield f"time: …    # at most {partitions.chosen().max_time}"
+    if known.get(Check.PYTHON):
+        yield "python: …    # an interpreter that the nodes have, with unetsweep installed"
 
 
-def _comet(known: Known) -> list[str]:
-    node, here = known.get("node_network"), known.get("network")
-    if node == "" or (node is None and "no_slurm" in known and here == ""):
-        return ["Comet:           trainer: {comet: online} can upload from the jobs; offline and `sync` always works"]
-    if here == "":
-        return ["Comet:           trainer: {comet: offline}, then `unetsweep sync SWEEP` here"]
-    return ["Comet:           trainer: {comet: offline}, then `unetsweep sync SWEEP` from a machine with a network"]
+def _comet(known: Known, from_jobs: Check) -> str:
+    if known.get(from_jobs) == "":
+        return "Comet:           trainer: {comet: online} works in jobs; {comet: offline} and `sync` always work"
+    where = "here" if known.get(Check.NETWORK) == "" else "on a machine with a network"
+    return f"Comet:           trainer: {{comet: offline}}, then `unetsweep sync SWEEP` {where}"

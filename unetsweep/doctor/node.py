@@ -1,78 +1,75 @@
-"""What a test job told, as facts: times put right by the clocks, and nothing where nothing was told."""
+"""The facts in a test job's report. What was not answered is no fact."""
 
 import platform
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from unetsweep.core.observation import JobState
+from unetsweep.core.reasons import in_words
 from unetsweep.core.spec import Resources
-from unetsweep.doctor.rules import Fact
+from unetsweep.doctor.probe_job import JobReport
+from unetsweep.doctor.rules import Check, Fact
 
-_SAME = {
-    "squeue": "node_squeue",
-    "scontrol": "node_scontrol",
-    "test_only": "node_test_only",
-    "sbatch": "node_sbatch",
-    "network": "node_network",
-}
-
-
-def node_facts(
-    told: Mapping[str, Any], resources: Resources, timeout: float, login_offset: float | None
-) -> Iterator[Fact]:
-    """`told` is what `doctor_job.run` returned; `login_offset`: this machine's clock minus the server's, in seconds."""
-    answers = told.get("asked") or told.get("answers") or {}
-    between = _between(answers, login_offset)
-    yield Fact("job", {**told, "start_s": _start_s(told, between), "timeout": timeout})
-    if "start-0" not in told:
-        return
-    if "no-python" in told:
-        yield Fact("python", {"wanted": resources.python or "the submitting python", "missing": told["no-python"]})
-    elif "python" in answers:
-        yield Fact("python", {**answers, "here": platform.python_version()})
-    if "no-python" not in told and "imports" in answers:
-        yield _fact("imports", answers["imports"])
-        if resources.gpus and "gpus" in answers["imports"]:
-            yield Fact("gpus", answers["imports"]["gpus"])
-    yield from (_fact(name, answers[key]) for key, name in _SAME.items() if key in answers)
-    yield from _job_facts(told, answers)
-    yield from _times(told, between)
+TEMPORARY = ("MaxSubmit", "no answer", "timed out", "temporarily")
+"""Parts of an sbatch error that leave open whether nodes may submit."""
+_TYPES: Mapping[Check, type[Any]] = {Check.NODE_CLOCK: float, Check.GPUS: int}
+"""Of the answers that are no strings."""
+_OF_PYTHON = {Check.PYTHON_VERSION, Check.MODULES, Check.GPUS}
+"""Answers that count only where the profile's Python gave them."""
 
 
-def _fact(name: str, value: Any) -> Fact:
-    failed = isinstance(value, Mapping) and set(value) == {"error"}
-    return Fact(name, error=value["error"]) if failed else Fact(name, value)
+def node_facts(report: JobReport, resources: Resources, timeout: float, clock_offset: float | None) -> Iterator[Fact]:
+    """Yield what the report says. `clock_offset`: how many seconds this machine is ahead of the file server."""
+    yield _job(report, timeout)
+    if report.python_error is not None:
+        python = resources.python or sys.executable
+        yield Fact(Check.PYTHON, f"{python}: {report.python_error or 'cannot be run'}")
+    elif report.answers:
+        yield Fact(Check.PYTHON, "")
+    skipped = {Check.REQUEUE} | (set() if resources.gpus else {Check.GPUS})
+    skipped |= set() if report.python_error is None else _OF_PYTHON
+    for name, answer in report.answers.items():
+        if Check[name] not in skipped:
+            yield from _answer(Check[name], answer, clock_offset)
+    if report.starts:
+        yield _requeue(report)
+    if report.marker_age_s is not None and clock_offset is not None:
+        yield Fact(Check.FILE_DELAY, max(0.0, report.marker_age_s - clock_offset))
+    if report.leftovers:
+        yield Fact(Check.LEFTOVERS, " ".join(report.leftovers))
 
 
-def _job_facts(told: Mapping[str, Any], answers: Mapping[str, Any]) -> Iterator[Fact]:
-    if "end_time" in answers:
-        yield Fact("end_time", bool(answers["end_time"]))
-    if "no-srun" in told:
-        yield Fact("usr2", error=f"srun failed there: {told['no-srun'] or 'no words'}")
-    elif told.get("signalled"):
-        yield Fact("usr2", error=told["signalled"])
-    elif "signalled" in told:
-        yield Fact("usr2", "usr2" in told)
-    if "start-1" in told or "requeue" in told or "step" in told:
-        yield Fact("requeue", {"started": "start-1" in told, "said": told.get("requeue")})
+def _job(report: JobReport, timeout: float) -> Fact:
+    job = report.job
+    if report.refused or report.starts:
+        return Fact(Check.JOB, report.refused)
+    if job is not None and job.state is JobState.QUEUED:
+        reason = in_words(job.reason) if job.reason else job.word
+        return Fact(Check.JOB, error=f"no start within {timeout:g} s (--timeout): {reason}")
+    state = job.word if job else "squeue does not list it"
+    return Fact(
+        Check.JOB, f"left no file here ({state}): nodes do not see this folder at this path, or cannot write to it"
+    )
 
 
-def _times(told: Mapping[str, Any], between: float | None) -> Iterator[Fact]:
-    shown, marker = told["seen"].get("marker.json"), told.get("marker")
-    if shown is not None and marker is not None:
-        yield Fact("delay", max(0.0, shown - (marker["at"] - (between or 0.0))))
-    if between is not None:
-        yield Fact("node_clock", between)
+def _answer(check: Check, answer: Any, clock_offset: float | None) -> Iterator[Fact]:
+    if not isinstance(answer, _TYPES.get(check, str)):
+        yield Fact(check, error=str(answer.get("error", answer) if isinstance(answer, dict) else answer))
+    elif check is Check.NODE_SBATCH and any(part in answer for part in TEMPORARY):
+        yield Fact(check, error=f"failed, but not because a node asked: {answer}")
+    elif check is Check.PYTHON_VERSION:
+        yield Fact(check, (answer, platform.python_version()))
+    elif check is not Check.NODE_CLOCK:
+        yield Fact(check, answer)
+    elif clock_offset is not None:  # of this machine; the node's is the answer, both against the file server
+        yield Fact(check, answer - clock_offset)
 
 
-def _between(answers: Mapping[str, Any], login_offset: float | None) -> float | None:
-    """The node's clock minus this machine's, both measured by the file server's."""
-    if login_offset is None or not isinstance(answers.get("node_mtime"), float):
-        return None
-    return float(answers["node_time"]) - float(answers["node_mtime"]) - login_offset
-
-
-def _start_s(told: Mapping[str, Any], between: float | None) -> float | None:
-    if "start-0" not in told:
-        return None
-    submitted = float(told["submitted"])
-    return max(0.0, float(told["start-0"] or submitted) - (between or 0.0) - submitted)
+def _requeue(report: JobReport) -> Fact:
+    problem = report.answers.get("REQUEUE", "")
+    if report.starts > 1:
+        return Fact(Check.REQUEUE, "")
+    if isinstance(problem, str) and problem:
+        return Fact(Check.REQUEUE, problem)
+    return Fact(Check.REQUEUE, error="the job did not start again in time: try a longer --timeout")

@@ -1,10 +1,10 @@
-"""What doctor's test job runs on its node: standard library only, by whatever Python the profile names.
+"""What doctor's test job asks on its node. Standard library only, for any Python from 3.7 that the profile names.
 
-Rule 1: run as a file, never imported there: unetsweep may be missing on the node, which is one of the questions.
-Rule 2: each answer is written down at once, whole; a job that is killed half-way has told the first half.
-
-PHASE FOLDER: `ask` (all questions), `step` (waits for SIGUSR2, under srun), `requeue` (the job queues itself again).
+It runs as a file in the job's folder and is never imported on the node: unetsweep may be missing there, which is one of
+the questions. The answers are written after each question: a job that is killed halfway has answered the first half.
 """
+
+from __future__ import annotations  # an old Python must not evaluate them
 
 import json
 import os
@@ -15,146 +15,127 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
-IMPORTS_S = 60
-STEP_S = 25
-COMMAND_S = 30
-
-Answers = dict[str, object]
+IMPORTS_S = 60  # half of the job's two minutes; from a network file system, torch may take ten seconds
+STEP_S = 20  # a step starts within a second or two, and its signal arrives at once
+COMMAND_S = 30  # a busy controller may need several seconds
+IMPORTS = "import unetsweep, torch, pytorch_lightning; print(torch.cuda.device_count())"
 
 
-def write(folder: str, name: str, content: object) -> None:
-    """Replace a file, whole."""
-    path = os.path.join(folder, name)
-    with open(path + ".tmp", "w") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".tmp", path)
-
-
-def run(command: list[str], seconds: float, **more: str) -> Answers:
-    """What a command said, with the PATH from before the profile's lines and without the job's variables: as a
-    exit hook is run."""
-    kept = {k: v for k, v in os.environ.items() if k == "SLURM_CONF" or not k.startswith(("SLURM", "SBATCH", "SRUN"))}
-    environment = {**kept, "PATH": os.environ.get("US_PATH", os.environ.get("PATH", "")), **more}
+def run_command(*command: str) -> tuple[str, str]:
+    """Return the output and the problem (empty: none) of a command that runs as a job's exit hook would run it:
+    with the PATH from before the profile's set-up, and without the job's variables."""
+    outer = {k: v for k, v in os.environ.items() if k == "SLURM_CONF" or not k.startswith(("SLURM", "SBATCH", "SRUN"))}
+    environment = dict(outer, PATH=os.environ.get("US_PATH", os.environ.get("PATH", "")))
     path = shutil.which(command[0], path=environment["PATH"])
     if path is None:
-        return {"there": False}
+        return "", "not on PATH there"
     try:
         done = subprocess.run(
             [path, *command[1:]], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=seconds, check=False,
+            timeout=COMMAND_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return {"there": True, "said": f"no answer within {seconds:g} s"}
-    return {
-        "there": True,
-        "status": done.returncode,
-        "out": done.stdout.strip()[-300:],
-        "said": done.stderr.strip()[-300:],
-    }
+        return "", f"no answer within {COMMAND_S} s"
+    problem = "" if done.returncode == 0 else done.stderr.strip()[-300:] or f"exit status {done.returncode}"
+    return done.stdout.strip(), problem
 
 
-def reachable(host: str, port: int, seconds: float = 5.0) -> str:
-    """Empty where a TCP connection is made, else why not."""
+def reachable(host: str, port: int) -> str:
+    """Return why no TCP connection can be made; empty where it can."""
     try:
-        with socket.create_connection((host, port), timeout=seconds):
+        with socket.create_connection((host, port), timeout=5.0):
             return ""
     except OSError as error:
         return str(error) or type(error).__name__
 
 
-def submission(folder: str) -> Answers:
-    """A real sbatch of a held job, cancelled at once."""
-    with open(os.path.join(folder, "inner.json")) as file:
-        command = json.load(file)
-    said = run(command, COMMAND_S)
-    job = str(said.get("out", "")).partition(";")[0].strip()
-    if said.get("status") == 0 and job.isdigit():
-        said["job"] = job
-        run(["scancel", job], COMMAND_S)
-    return said
+def clock_offset() -> float:
+    """Return how many seconds the node's clock is ahead of the file server's."""
+    now = time.time()
+    with open("marker", "w"):
+        return now - os.stat("marker").st_mtime
 
 
-def trial_submission(folder: str) -> Answers:
-    """The same, only asked whether it would be taken."""
-    with open(os.path.join(folder, "inner.json")) as file:
-        command = json.load(file)
-    return run([command[0], "--test-only", *command[1:]], COMMAND_S)
+def sbatch_problem() -> str:
+    """Return why the node cannot submit this job once more, held; cancel it at once where it can."""
+    output, problem = run_command("sbatch", "--parsable", "--hold", "job.sh")
+    job_id = output.partition(";")[0]
+    if job_id.isdigit():
+        run_command("scancel", job_id)
+    return problem or ("" if job_id.isdigit() else f"it printed no job id: {output[-300:]}")
 
 
-def imports() -> Answers:
-    """Version of each module, or why it cannot be imported; and how many GPUs torch sees."""
-    text = (
-        "import sys; sys.path[:] = [part for part in sys.path if part]\n"  # not the working directory
-        "import importlib, json\n"
-        "for name in ('unetsweep', 'torch', 'pytorch_lightning'):\n"
-        "    try: said = {name: str(getattr(importlib.import_module(name), '__version__', 'there'))}\n"
-        "    except BaseException as error: said = {name: None, name + '_error': repr(error)[:200]}\n"
-        "    if said.get('torch'): said['gpus'] = sys.modules['torch'].cuda.device_count()\n"
-        "    print(json.dumps(said), flush=True)\n"
-    )
+def import_modules() -> dict[str, object]:
+    """Return why what a training needs cannot be imported (empty: it can), and how many GPUs torch sees."""
+    command = [sys.executable, "-c", IMPORTS]
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", text], capture_output=True, text=True, timeout=IMPORTS_S, check=False
-        )
-        out = done.stdout
-    except subprocess.TimeoutExpired as error:
-        out = error.stdout.decode(errors="replace") if isinstance(error.stdout, bytes) else ""
-    found: Answers = {}
-    for line in out.splitlines():
-        if line.startswith("{"):
-            found.update(json.loads(line))
-    if "pytorch_lightning" not in found:
-        found["slow"] = f"not imported within {IMPORTS_S} s"
-    return found
+        done = subprocess.run(command, capture_output=True, text=True, timeout=IMPORTS_S, check=False)
+    except subprocess.TimeoutExpired:
+        return {"MODULES": {"error": f"not imported within {IMPORTS_S} s: the file system is slow"}}
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        return {"MODULES": lines[-1][-300:]}
+    return {"MODULES": "", "GPUS": int(done.stdout.split()[-1])}
 
 
-def ask(folder: str) -> None:
-    """All the questions, in order of how long they take."""
-    answers: Answers = {
-        "python": sys.executable,
-        "version": platform.python_version(),
-        "node": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-        "end_time": os.environ.get("SLURM_JOB_END_TIME"),
-    }
-    wrote = time.time()
-    write(folder, "marker.json", {"at": wrote})  # its time of change is the file server's
-    questions: dict[str, Callable[[], object]] = {
-        "node_mtime": lambda: os.stat(os.path.join(folder, "marker.json")).st_mtime,
-        "node_time": lambda: wrote,
-        "squeue": lambda: run(["squeue", "--noheader", "--me"], COMMAND_S),
-        "scontrol": lambda: run(["scontrol", "ping"], COMMAND_S),
-        "test_only": lambda: trial_submission(folder),
-        "sbatch": lambda: submission(folder),
-        "network": lambda: reachable("www.comet.com", 443),
-        "imports": imports,
-    }
-    for name, question in questions.items():
-        try:
-            answers[name] = question()
-        except Exception as error:
-            answers[name] = {"error": f"{type(error).__name__}: {error}"}
-        write(folder, "answers.json", answers)
-    write(folder, "asked.json", answers)
-
-
-def step(folder: str) -> None:
-    """Wait for SIGUSR2 in a step of the job."""
-    signal.signal(signal.SIGUSR2, lambda *_: write(folder, "usr2.json", {"at": time.time()}))
-    write(folder, "step.json", {"at": time.time()})
+def signal_step() -> str | dict[str, object]:
+    """Return why SIGUSR2 does not reach a step of this job, which waits for it as a training does."""
+    with open("srun-error", "w") as errors:
+        step = subprocess.Popen(["srun", "--ntasks=1", sys.executable, "payload.py", "step"], stderr=errors)
     end = time.monotonic() + STEP_S
-    while time.monotonic() < end and not os.path.exists(os.path.join(folder, "usr2.json")):
+    while step.poll() is None and time.monotonic() < end and not os.path.exists("waiting"):
+        time.sleep(0.1)
+    problem = run_command("scancel", "--signal=USR2", os.environ["SLURM_JOB_ID"])[1]
+    try:
+        step.wait(STEP_S)
+    except subprocess.TimeoutExpired:
+        step.kill()
+    if os.path.exists("signalled"):
+        return ""
+    if not os.path.exists("waiting"):
+        with open("srun-error") as errors:
+            problem = f"srun started no step: {errors.read().strip()[-300:]}"
+    return {"SIGNAL": {"error": problem}} if problem else "does not reach the job's step"
+
+
+def wait_for_signal() -> None:
+    """Be the step: wait for SIGUSR2."""
+    signal.signal(signal.SIGUSR2, lambda *_: open("signalled", "w").close())
+    open("waiting", "w").close()
+    end = time.monotonic() + STEP_S
+    while time.monotonic() < end and not os.path.exists("signalled"):
         time.sleep(0.1)
 
 
-def requeue(folder: str) -> None:
-    """Queue this job again; where that is accepted, this process is ended soon."""
-    said = run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], COMMAND_S)
-    write(folder, "requeue.json", said)
+QUESTIONS = {
+    "NODE_NAME": lambda: os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+    "PYTHON_VERSION": platform.python_version,
+    "NODE_CLOCK": clock_offset,
+    "NODE_SQUEUE": lambda: run_command("squeue", "--noheader", "--me")[1],
+    "NODE_SCONTROL": lambda: run_command("scontrol", "ping")[1],
+    "NODE_SBATCH": sbatch_problem,
+    "NODE_NETWORK": lambda: reachable("www.comet.com", 443),
+    "MODULES": import_modules,
+    "SIGNAL": signal_step,
+    "REQUEUE": lambda: run_command("scontrol", "requeue", os.environ["SLURM_JOB_ID"])[1],
+}
+"""By the names of `rules.Check`: each returns the value of a fact, or several by name. The last one ends the job."""
+
+
+def main() -> None:
+    """Ask all questions, and write the answers so far after each."""
+    answers: dict[str, object] = {}
+    for name, question in QUESTIONS.items():
+        try:
+            answer: object = question()  # type: ignore[no-untyped-call] # each returns a type of its own
+        except Exception as error:
+            answer = {name: {"error": f"{type(error).__name__}: {error}"}}
+        answers.update(answer if isinstance(answer, dict) else {name: answer})
+        with open("answers.tmp", "w") as file:
+            json.dump(answers, file)
+        os.replace("answers.tmp", "answers.json")
 
 
 if __name__ == "__main__":
-    {"ask": ask, "step": step, "requeue": requeue}[sys.argv[1]](sys.argv[2])
+    wait_for_signal() if sys.argv[1:] == ["step"] else main()

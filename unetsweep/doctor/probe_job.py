@@ -1,93 +1,103 @@
-"""Doctor's test job: one small job that tells from its node what works there.
+"""Doctor's test job: one small job that asks on its node what works there.
 
-Rule 1: it is found by its name, which no other job has; whatever happens here, all jobs of that name are cancelled.
-Rule 2: what it tells is read from files as they come; a job that never starts, or dies, has told what it had.
+Rule 1: its name is unique, and every job of that name is cancelled whatever happens here.
+Rule 2: its answers are read from a file as they appear, so a job that dies early still counts for what it answered.
 """
 
-import getpass
+import contextlib
 import json
 import shlex
 import shutil
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unetsweep.core.observation import JobState
+from unetsweep.core.observation import Job
+from unetsweep.core.paths import job_name
 from unetsweep.core.spec import Resources
 from unetsweep.doctor import payload
-from unetsweep.errors import SchedulerError
+from unetsweep.errors import RefusedError, SchedulerError
 from unetsweep.schedulers.slurm import commands, parse
 from unetsweep.schedulers.slurm.sbatch import sbatch
 
+NAME = "unetsweep-doctor"
+MINUTES = 2  # the payload needs half a minute, unless SLURM or the file system is slow
+SBATCH_S = 60.0  # as long as a sweep waits for sbatch
+SQUEUE_S = 10.0
 POLL_S = 0.3
-QUEUE_S = 2.0
-GRACE_S = 10.0
-"""How long files may still show after the job has left the queue."""
-UNSURE_S = 3.0
-MINUTES = 2
+QUEUE_S = 2.0  # between two calls of squeue: few enough for a busy controller
+GRACE_S = 10.0  # files may still show here after the job has left the queue
+CANCEL_S = 15.0
+UNSURE_S = 3.0  # the job of an interrupted sbatch may appear a moment later
 
 
-def run(folder: Path, token: str, resources: Resources, timeout: float) -> dict[str, Any]:
-    """What the job told: names of files and their content, `submitted`, `seen` (name -> when), `queue`, `refused`.
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """What became of the test job."""
 
-    All times are seconds since 1970 by this machine's clock. The job's name ends with `token`.
-    """
-    name = job_name(token)
+    refused: str = ""
+    """sbatch's message where it refused the job."""
+    job: Job | None = None
+    """As squeue listed it last."""
+    starts: int = 0
+    """How often it started, as far as its files show here."""
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    """The payload's, by the names of `rules.Check`."""
+    python_error: str | None = None
+    """Why the node cannot run the profile's Python (another one gave the answers); None: it can."""
+    marker_age_s: float | None = None
+    """How old a file of the node was when it showed here: this machine's clock minus the file's time."""
+    leftovers: tuple[str, ...] = ()
+    """Ids of jobs that could not be cancelled."""
+
+
+def run(folder: Path, token: str, resources: Resources, timeout: float) -> JobReport:
+    """Submit the test job, wait at most `timeout` seconds for its answers, and cancel it."""
     shutil.copy(payload.__file__, folder / "payload.py")
-    script, inner = folder / "job.sh", folder / "inner.sh"
-    script.write_text(_script(folder, name, resources))
-    inner.write_text("#!/bin/bash\ntrue\n")
-    held = ["sbatch", "--parsable", "--hold", "--output=/dev/null", f"--job-name={name}", *_asked(resources)]
-    (folder / "inner.json").write_text(json.dumps([*held, str(inner)]))
-    told: dict[str, Any] = {"submitted": time.time(), "seen": {}}
+    script = folder / "job.sh"
+    script.write_text(_script(folder, job_name(NAME, token), resources))
+    is_submitted = False
     try:
-        job_id = told["job_id"] = sbatch(script, 60.0)
-        _follow(folder, job_id, told, time.monotonic() + timeout)
-    except SchedulerError as error:
-        told["refused"] = str(error)
+        sbatch(script, SBATCH_S)
+        is_submitted = True
+        report = _follow(folder, token, timeout)
+    except RefusedError as error:
+        report = JobReport(refused=str(error))
     finally:
-        told |= _read(folder)
-        told["left"] = clear(name, sure="job_id" in told)
-    return told
+        leftovers = cancel(token, is_submitted=is_submitted)
+    return replace(report, leftovers=leftovers)
 
 
-def job_name(token: str) -> str:
-    """
-    >>> job_name("0f3a9c2e11d7")
-    'unetsweep-doctor.0f3a9c2e11d7'
-    """
-    return f"unetsweep-doctor.{token}"
+def _jobs(token: str) -> tuple[Job, ...]:
+    return parse.parse_jobs(commands.ask(parse.SQUEUE, SQUEUE_S), {token})
 
 
-def clear(name: str, *, sure: bool, patience: float = 15.0) -> list[str]:
-    """Cancel all jobs of this name, and wait until none is alive; the ids of those that still are.
-
-    `sure` is False where an sbatch was broken off: its job may show a moment later.
-    """
+def cancel(token: str, *, is_submitted: bool) -> tuple[str, ...]:
+    """Cancel all jobs of this token; return the ids of those that are still alive after CANCEL_S seconds."""
     began = time.monotonic()
-    left: list[str] = []
-    while time.monotonic() - began < patience:
+    left: tuple[str, ...] = ()
+    while (waited := time.monotonic() - began) < CANCEL_S:
         try:
-            left = _alive(name)
-            if not left and (sure or time.monotonic() - began > UNSURE_S):
-                return []
+            left = tuple(job.job_id for job in _jobs(token) if job.state.is_live)
+            if not left and (is_submitted or waited > UNSURE_S):
+                break
             if left:
                 commands.ask(("scancel", "--quiet", *left), 30.0)
-        except SchedulerError:
+        except (SchedulerError, ValueError):
             pass  # the next turn asks again
         time.sleep(0.5)
     return left
 
 
-def _alive(name: str) -> list[str]:
-    command = ("squeue", "--noheader", f"--user={getpass.getuser()}", f"--name={name}", "--format=%A")
-    return commands.ask(command, 10.0).split()
-
-
-def _asked(resources: Resources) -> list[str]:
-    """sbatch's options for one CPU (and one GPU, where the profile has them)."""
+def _script(folder: Path, name: str, resources: Resources) -> str:
+    """Return the job's script: the first start asks everything and requeues the job, the second only leaves a file."""
+    here = shlex.quote(str(folder))
     options: dict[str, object] = {
+        "job-name": name,
+        "output": "/dev/null",
         "ntasks": 1,
         "cpus-per-task": 1,
         "time": MINUTES,
@@ -99,97 +109,60 @@ def _asked(resources: Resources) -> list[str]:
         "gpus-per-node": 1 if resources.gpus else None,
     }
     for key, value in resources.sbatch.items():
-        told = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-        options.setdefault(str(key).lstrip("-").replace("_", "-"), told)
-    return [
-        f"--{key}" if value is True else f"--{key}={value}"
-        for key, value in options.items()
-        if value is not None and value is not False
-    ]
-
-
-def _script(folder: Path, name: str, resources: Resources) -> str:
-    """The job: at its first start all questions, then it queues itself again; the second start only says so."""
-    here, python = shlex.quote(str(folder)), shlex.quote(resources.python or sys.executable)
-    log = "/dev/null" if "%" in str(folder) else str(folder / "log")
-    program = f'"$US_PYTHON" {here}/payload.py'
-    options = [*_asked(resources), f"--job-name={name}", f"--output={log}", "--open-mode=append", "--requeue"]
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+        options.setdefault(str(key).lstrip("-").replace("_", "-"), text)
     return "\n".join(
         [
             "#!/bin/bash",
-            *(f"#SBATCH {shlex.quote(option)}" for option in options),
+            *(
+                f"#SBATCH {shlex.quote(f'--{key}' if value is True else f'--{key}={value}')}"
+                for key, value in options.items()
+                if value is not None and value is not False
+            ),
             f"cd {here} || exit 1",
-            'date "+%s.%N" >"start-${SLURM_RESTART_COUNT:-0}"',
+            ': >"start-${SLURM_RESTART_COUNT:-0}"',
             '[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || exit 0',
             'export US_PATH="$PATH"',
             *resources.setup,
-            f"US_PYTHON={python}",
-            'if ! "$US_PYTHON" -c "" 2>python-said; then mv python-said no-python; US_PYTHON=python3; fi',
-            f"{program} ask {here}",
-            f"srun --ntasks=1 {program} step {here} 2>srun-said || mv srun-said no-srun",
-            f"{program} requeue {here}",
-            "echo done >done",
-            "sleep 20  # where the requeue was accepted, SLURM ends us here",
+            f"cd {here}",
+            f"US_PYTHON={shlex.quote(resources.python or sys.executable)}",
+            'if ! "$US_PYTHON" -c "" 2>python-error; then mv python-error no-python; US_PYTHON=python3; fi',
+            '"$US_PYTHON" payload.py',
+            "sleep 20  # SLURM ends the job here where it accepted the requeue",
             "",
         ]
     )
 
 
-def _follow(folder: Path, job_id: str, told: dict[str, Any], end: float) -> None:
-    """Look until the job has told all, is gone, or the time is over; and send it SIGUSR2 when it listens."""
-    seen: dict[str, float] = told["seen"]
-    asked, gone = 0.0, None
-    while time.monotonic() < end and not _complete(folder):
-        for path in folder.iterdir():
-            seen.setdefault(path.name, time.time())
-        if "step.json" in seen and "signalled" not in told:
-            told["signalled"] = _signal(job_id)
+def _follow(folder: Path, token: str, timeout: float) -> JobReport:
+    """Watch the job until it has answered everything, is gone or time is up; return what is known then."""
+    end = time.monotonic() + timeout
+    asked = gone = 0.0
+    report = JobReport()
+    while True:
+        report = _read(folder, report)
+        is_gone = gone > 0 and time.monotonic() - gone > GRACE_S
+        is_done = report.starts > 1 or report.answers.get("REQUEUE")  # a problem: the job will not start again
+        if is_done or is_gone or time.monotonic() > end:
+            return report
         if time.monotonic() - asked > QUEUE_S:
             asked = time.monotonic()
-            told["queue"] = _queue(job_id)
-            gone = (gone or asked) if told["queue"].get("over") else None
-        if gone is not None and time.monotonic() - gone > GRACE_S:
-            return
+            with contextlib.suppress(SchedulerError, ValueError):  # the next turn asks again
+                job = next(iter(_jobs(token)), None)
+                gone = 0.0 if job and job.state.is_live else gone or asked
+                report = replace(report, job=job or report.job)
         time.sleep(POLL_S)
 
 
-def _complete(folder: Path) -> bool:
-    """Whether there is nothing more to come."""
-    said = _read(folder).get("requeue")
-    return (folder / "start-1").exists() or (said is not None and said.get("status") != 0)
-
-
-def _signal(job_id: str) -> str:
-    """Empty where scancel took it, else its words."""
-    try:
-        commands.ask(("scancel", "--quiet", "--signal=USR2", job_id), 30.0)
-    except SchedulerError as error:
-        return str(error)
-    return ""
-
-
-def _queue(job_id: str) -> dict[str, Any]:
-    """State word and reason, as squeue tells them."""
-    command = ("squeue", "--noheader", "--states=all", f"--jobs={job_id}", "--format=%T|%r")
-    try:
-        word, _, reason = commands.ask(command, 10.0).strip().partition("|")
-    except SchedulerError as error:
-        return {"error": str(error), "over": "Invalid job id" in str(error)}
-    state = parse.state_of(word)
-    return {"word": word, "reason": reason, "over": not state.is_live, "waits": state is JobState.QUEUED}
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    """Content of the files that the job left; those of JSON without their ending."""
-    found: dict[str, Any] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name in ("payload.py", "job.sh", "inner.sh", "inner.json") or path.is_dir():
-            continue
-        try:
-            text = path.read_text(errors="replace")
-            found[path.stem if path.suffix == ".json" else path.name] = (
-                json.loads(text) if path.suffix == ".json" else text.strip()[-500:]
-            )
-        except (OSError, ValueError):
-            continue  # it is being written, or was taken away
-    return found
+def _read(folder: Path, report: JobReport) -> JobReport:
+    """Return the report with what the job's files say now."""
+    with contextlib.suppress(OSError, ValueError):  # over NFS, a file that is replaced cannot be read for a moment
+        names = {path.name for path in folder.iterdir()}
+        report = replace(report, starts=len(names & {"start-0", "start-1"}))
+        if "marker" in names and report.marker_age_s is None:
+            report = replace(report, marker_age_s=time.time() - (folder / "marker").stat().st_mtime)
+        if "no-python" in names:
+            report = replace(report, python_error=(folder / "no-python").read_text(errors="replace").strip()[-300:])
+        if "answers.json" in names:
+            report = replace(report, answers=json.loads((folder / "answers.json").read_text()))
+    return report

@@ -34,25 +34,25 @@ def apply(
     """Apply the actions in order and append the applied ones to `done`. Return whether there may be more to do now."""
     more = False
     if any(isinstance(action, FinishTrial) for action in actions):
-        context.study.fall_behind()
+        context.study.mark_stale()
     for action in actions:
-        if isinstance(action, Cancel) and action.reconciler is not None and context.study.is_behind():
-            update_study(context)  # now, while there is still a reconciler job that would do it if this process died
+        if isinstance(action, Cancel) and action.reconciler is not None and context.study.is_stale():
+            export_journal(context)  # now, while there is still a reconciler job that would do it if this process died
         was_applied, more_follows = _apply_one(action, context)
         more |= more_follows
         if was_applied:
             done.append(action)
             context.directory.note(action=type(action).__name__, **_ledger_fields(action))
             notify(action)
-    if context.study.is_due():
-        update_study(context)
+    if context.study.is_export_due():
+        export_journal(context)
     return more
 
 
-def update_study(context: SweepContext) -> None:
+def export_journal(context: SweepContext) -> None:
     """Bring Optuna's journal up to date. It is only an index, so an error stops no sweep: the next one tries again."""
     try:
-        context.study.update(context.spec, _with_params(context.directory.trials()), context.directory.progress)
+        context.study.export(context.spec, _with_params(context.directory.trials()), context.directory.progress)
     except Exception as error:
         context.directory.note(action="study", trouble=f"{type(error).__name__}: {error}")
 

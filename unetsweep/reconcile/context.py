@@ -21,14 +21,14 @@ Curve = Callable[[int], Sequence[Epoch]]
 
 
 class Study(Protocol):
-    """Proposes points, and keeps an index of the trials."""
+    """Proposes points, decides which trainings are pruned, and exports the trials to a journal for other tools."""
 
     def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve) -> list[Point]:
         """At most `count` points that no trial has."""
         ...
 
-    def update(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
-        """Add and finish all trials that it does not know; then it is up to date."""
+    def export(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
+        """Bring the journal up to date; it is not stale any more."""
         ...
 
     def verdicts(
@@ -38,16 +38,16 @@ class Study(Protocol):
         is a new report."""
         ...
 
-    def fall_behind(self) -> None:
-        """Note that trials are about to change: if this process dies, the next reconciliation updates the study."""
+    def mark_stale(self) -> None:
+        """Note that trials are about to end: if this process dies, the next reconciliation exports the journal."""
         ...
 
-    def is_behind(self) -> bool:
-        """Whether trials have changed since the last update."""
+    def is_stale(self) -> bool:
+        """Whether the journal may lack the end of a trial."""
         ...
 
-    def is_due(self) -> bool:
-        """Whether it is behind long enough to be worth an update, which reads every trial."""
+    def is_export_due(self) -> bool:
+        """Whether the journal is stale, and an export costs little compared with its age."""
         ...
 
 

@@ -10,7 +10,7 @@ from unetsweep.core.actions import Action, Submit, SubmitReconciler
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.reconciler_job import is_unsure
-from unetsweep.reconcile.apply import apply, update_study
+from unetsweep.reconcile.apply import apply, export_journal
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import collect, with_jobs
 from unetsweep.reconcile.pruning import with_prunes
@@ -66,8 +66,8 @@ def reconcile(
             # the scheduler takes no more jobs; one more turn, since running jobs may still need a reconciler job
             capacity = replace(capacity, submit_room=0)
         files = context.directory.look()
-    if (context.interactive or not found.observation.trials) and context.study.is_behind():
-        update_study(context)
+    if (context.interactive or not found.observation.trials) and context.study.is_stale():
+        export_journal(context)
     found.unsure = is_unsure(found.observation.reconciler, capacity, asked)
     return found
 

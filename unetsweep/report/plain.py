@@ -10,7 +10,7 @@ columns    names of the columns, in order
 rows       one object for each trial, with these keys; null if there is no value (yet)
 best       null, or the best trial (`summary.Best`)
 confirmed  null, or `leaders` (one object each, best first: `significance.Contender`) and `said`, the verdict as text
-cost       null if it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep, and its `idle_share`
+cost       null if it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep
 states     how many trials of the whole sweep are in each state
 warnings   what a reader of the numbers must know
 """
@@ -69,7 +69,7 @@ def render_json(view: View) -> str:
 def _cost(sweep: SweepRecord) -> str:
     if sweep.cost is None:
         return "null"
-    values = dataclasses.asdict(sweep.cost) | {"idle_share": sweep.idle_share}
+    values = dataclasses.asdict(sweep.cost)
     return _dumps({name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()})
 
 

@@ -1,12 +1,8 @@
-"""Repairs the study's journal. It is an index of the trials, so it can be rebuilt from them at any time."""
-
-import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+"""Repair the study's journal. It is an export of the trials, so it can always be made anew."""
 
 from unetsweep.bounded_json import damage_named
 from unetsweep.errors import StateError
-from unetsweep.search.optuna_study import update_journal
+from unetsweep.search.journal import load, make_anew
 from unetsweep.store.repair import CheckedFile, FileRule, Recovery, is_intact
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -19,20 +15,21 @@ def check_journal(file: CheckedFile) -> None:
         content = file.path.read_bytes()
     corrupt = sum(not is_intact(line) for line in content.splitlines())
     if corrupt or not content.endswith(b"\n"):
-        raise StateError(f"{corrupt} corrupt lines")
+        raise StateError(f"{corrupt} corrupt lines" if corrupt else "its last line has no end")
     try:
-        storage = JournalStorage(JournalFileBackend(str(file.path), lock_obj=JournalFileOpenLock(str(file.path))))
-        optuna.load_study(study_name=file.sources.spec.name, storage=storage)
-    except Exception as error:  # corrupt bytes raise whatever they happen to mean
-        raise StateError(f"not readable ({type(error).__name__}: {error})") from error
+        load(file.path, file.sources.spec.name)
+    except Exception as error:  # whatever Optuna makes of its bytes
+        raise StateError(f"Optuna cannot read it ({type(error).__name__}: {error})") from error
 
 
 def recover_journal(file: CheckedFile) -> Recovery:
+    """Move the journal to NAME.corrupt and write a new one from the trials."""
+
     def run() -> None:
         spec, directory = file.sources.spec, SweepDir(file.sources.root)
         if spec is not None:
             trials = [trial for trial in directory.trials() if trial.params is not None]
-            update_journal(file.path, spec, trials, directory.progress)
+            make_anew(file.path, spec, trials, directory.progress)
 
     return Recovery("rebuilt from the trials", run)
 

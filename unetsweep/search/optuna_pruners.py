@@ -1,7 +1,12 @@
-"""Optuna's pruners, replayed: a study in memory hears every report in the order of its time, as it would have live.
+"""Optuna's pruners by name: a study in memory gets every report in the order of its time, as it would have live.
 
-Rule 1: whoever only compares (a median, a percentile) is not asked about trials that have ended; a pruner that
-        keeps rungs is, since its answer is what puts a trial onto them.
+All reports are replayed in every reconciliation, also those that an earlier one has replayed. A reconciliation is a
+process of its own, and Optuna's rungs and medians live in its study: to replay only what is new, that study would have
+to be kept on disk and kept consistent with the trials through kills and retries. The replay depends on the files alone,
+which is worth its price (docs/design.md, Pruning); the pruners `asha`, `hyperband` and `median` do not pay it.
+
+Rule 1: a pruner that only compares (a median, a percentile) is not asked about trials that have ended. A pruner that
+        keeps rungs is, because its answer puts a trial onto them.
 """
 
 import warnings
@@ -15,6 +20,7 @@ from optuna.trial import Trial, TrialState
 from unetsweep.core.pruning import History, Verdict, replayed
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
+from unetsweep.search.optuna_trials import direction
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -22,22 +28,22 @@ WITH_RUNGS = ("SuccessiveHalvingPruner", "HyperbandPruner")
 
 
 def pruner(spec: SweepSpec) -> BasePruner:
-    """The pruner that the sweep names; UsageError where Optuna refuses its arguments."""
+    """Return the pruner that the sweep names; UsageError where Optuna refuses its arguments."""
     name, arguments = spec.study.pruner or "", spec.study.pruner_args
-    needed: dict[str, Any] = {"wrapped_pruner": None} if name == "PatientPruner" else {}
+    required: dict[str, Any] = {"wrapped_pruner": None} if name == "PatientPruner" else {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return getattr(optuna.pruners, name)(**needed, **arguments)  # type: ignore[no-any-return]
+            return getattr(optuna.pruners, name)(**required, **arguments)  # type: ignore[no-any-return]
     except (TypeError, ValueError) as error:
         raise UsageError(f"study.pruner: Optuna's {name} cannot be made with {arguments}: {error}") from error
 
 
 def verdicts(spec: SweepSpec, histories: Sequence[History]) -> dict[int, Verdict]:
-    """The open trials that the pruner ends, at the first epoch where it says so."""
+    """Return the open trials that the pruner ends, each with the first epoch at which it does."""
     study = optuna.create_study(
-        study_name=spec.name,  # brackets are drawn by it
-        direction="minimize" if spec.minimize else "maximize",
+        study_name=spec.name,  # Hyperband draws a trial's bracket from it
+        direction=direction(spec),
         sampler=optuna.samplers.RandomSampler(seed=0),
         pruner=pruner(spec),
     )

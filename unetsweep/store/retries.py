@@ -38,8 +38,8 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
         published = sum(name.startswith("result-") for name in os.listdir(run))
         os.rename(run / paths.RESULT, run / f"result-{published + 1}.json")
     (folder / paths.CANCELLED).unlink(missing_ok=True)
-    # Optuna opens no ended trial again, so its journal is made anew
-    (root / f"{paths.STUDY}.behind").touch()
+    # Optuna does not reopen an ended trial, so the journal is made anew
+    (root / f"{paths.STUDY}.outdated").touch()
     (root / paths.STUDY).unlink(missing_ok=True)
     earlier = sum(name.startswith("result-") for name in os.listdir(folder))
     try:

@@ -1,11 +1,12 @@
-"""When the study's journal is brought up to date: a small one at once, a large one now and then."""
+"""When the study's journal is exported: a small one at once, a large one now and then."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from unetsweep.search.study import LAG_S_PER_BYTE, SMALL, JournalStudy
+from unetsweep.search.study import LAG_S_PER_BYTE, JournalStudy
+from unetsweep.search.study import SMALL_JOURNAL_BYTES as SMALL
 
 
 @pytest.mark.parametrize(
@@ -22,22 +23,22 @@ def test_a_large_journal_may_lag(size: int | None, seconds: float, is_due: bool,
     study = JournalStudy(path)
     if size is not None:
         path.write_bytes(b"0" * size)
-    assert not study.is_due()
-    study.fall_behind()
-    ended = (tmp_path / "study.journal.behind").stat().st_mtime
+    assert not study.is_export_due()
+    study.mark_stale()
+    ended = (tmp_path / "study.journal.outdated").stat().st_mtime
     if size is not None:
         os.utime(path, (ended - seconds, ended - seconds))
-    assert study.is_behind()
-    assert study.is_due() is is_due
+    assert study.is_stale()
+    assert study.is_export_due() is is_due
 
 
 def test_a_large_journal_that_was_young_at_the_last_ending_is_due_when_a_later_pass_looks(tmp_path: Path):
     path = tmp_path / "study.journal"
     path.write_bytes(b"0" * 2 * SMALL)
     study = JournalStudy(path)
-    study.fall_behind()
-    assert not study.is_due()
+    study.mark_stale()
+    assert not study.is_export_due()
     later = path.stat().st_mtime + 2 * SMALL * LAG_S_PER_BYTE + 1
     (tmp_path / "last-look").touch()
     os.utime(tmp_path / "last-look", (later, later))
-    assert study.is_due()
+    assert study.is_export_due()

@@ -1,0 +1,147 @@
+"""Export the sweep's trials to `study.journal`, which Optuna and other tools can open.
+
+The sweep's directory owns the trials; nothing reads the journal to decide, so it is made anew where it cannot be read.
+
+An export appends what the journal lacks, and does not write the whole file again: tools such as optuna-dashboard keep
+the journal open while the sweep runs, and Optuna's reader remembers the byte up to which it has read. Once a trial of
+a shorter or longer line was written below that byte, such a reader fails until it is restarted.
+
+There is one writer, the holder of the lease. A trial is one line; where it was open at an earlier export its values
+and its end are appended later.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from unetsweep.contract import Result
+from unetsweep.core.space import Domain, Range
+from unetsweep.core.spec import SweepSpec
+from unetsweep.core.trials import StoredTrial
+from unetsweep.errors import StateError
+from unetsweep.search.optuna_trials import Curves, EpochsOf, direction, no_epochs, state_of
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+MAX_APPENDED_VALUES = 50
+"""Values of a curve that are appended one by one: each takes a line, a flush and some ms of a network file system."""
+
+ANY_WHOLE = IntDistribution(-(2**53), 2**53)
+ANY_NUMBER = FloatDistribution(-sys.float_info.max, sys.float_info.max)
+ANY_POSITIVE = FloatDistribution(math.ulp(0.0), sys.float_info.max, log=True)
+"""Wide enough for any sweep: Optuna does not let a distribution grow when the sweep's space does."""
+
+
+def export(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of: EpochsOf = no_epochs) -> None:
+    """Append to the journal what it lacks of the trials, up to the last one that has ended.
+
+    Open trials before that one go in as running, so that Optuna's number of a trial is ours. A journal that cannot be
+    read, or that is not this sweep's, is moved to `….corrupt` and made anew.
+    """
+    try:
+        _append_missing(path, spec, trials, epochs_of)
+    except OSError:  # a full disk or a quota: what the journal has is good
+        raise
+    except Exception:  # whatever Optuna makes of an unreadable journal
+        make_anew(path, spec, trials, epochs_of)
+
+
+def make_anew(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of: EpochsOf = no_epochs) -> None:
+    """Move the journal to `….corrupt` and write a new one."""
+    if path.exists():
+        os.replace(path, f"{path}.corrupt")
+    _append_missing(path, spec, trials, epochs_of)
+
+
+def load(path: Path, name: str) -> optuna.Study:
+    """Open the study of a journal. KeyError: it has none of this name."""
+    storage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+    return optuna.load_study(study_name=name, storage=storage, sampler=RandomSampler(seed=0))  # it never samples
+
+
+def cut_partial_line(path: Path) -> None:
+    """Cut a last line without its end, which a kill leaves: the next line would be appended to it."""
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)
+
+
+def _append_missing(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of: EpochsOf) -> None:
+    curves = Curves(spec, trials, epochs_of)
+    ended = [at for at, trial in enumerate(trials) if trial.result is not None]
+    trials = trials[: max(ended, default=-1) + 1]
+    study = _open(path, spec)
+    known = study.get_trials(deepcopy=False)
+    if [frozen.user_attrs.get("trial") for frozen in known] != [trial.number for trial in trials[: len(known)]]:
+        raise StateError(f"{path}: its trials are not the sweep's")
+    study.add_trials([_freeze(spec, trial, curves) for trial in trials[len(known) :]])
+    for frozen, trial in zip(known, trials, strict=False):
+        if frozen.state is TrialState.RUNNING and trial.result is not None:
+            values = curves.of(trial)
+            _append_curve(study, frozen, values)
+            state, value = _final_value(spec, trial.result, values)
+            study.tell(frozen.number, value, state=state, skip_if_finished=True)
+
+
+def _open(path: Path, spec: SweepSpec) -> optuna.Study:
+    if path.exists():
+        cut_partial_line(path)
+    try:
+        return load(path, spec.name)
+    except KeyError:
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+        return optuna.create_study(
+            study_name=spec.name, storage=storage, direction=direction(spec), sampler=RandomSampler(seed=0)
+        )
+
+
+def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves) -> FrozenTrial:
+    """Return a trial that the journal does not know, with its whole curve where it has ended."""
+    values = {} if trial.result is None else curves.of(trial)
+    state, value = _final_value(spec, trial.result, values)
+    return create_trial(
+        state=state,
+        params=dict(trial.params or {}),
+        distributions={path: _any_value(domain) for path, domain in spec.space.domains().items()},
+        user_attrs={"config_id": trial.config_id, "trial": trial.number},
+        value=value,
+        intermediate_values=values,
+    )
+
+
+def _any_value(domain: Domain) -> BaseDistribution:
+    """Return the distribution of every value that a parameter of this kind may ever have."""
+    numbers = [domain.low, domain.high] if isinstance(domain, Range) else domain.values
+    if all(type(number) is int for number in numbers):
+        return ANY_WHOLE
+    is_positive = all(isinstance(number, int | float) and number > 0 for number in numbers)
+    return ANY_POSITIVE if is_positive else ANY_NUMBER
+
+
+def _append_curve(study: optuna.Study, frozen: FrozenTrial, values: Mapping[int, float]) -> None:
+    """Append the curve of a trial that went in open, thinned out to `MAX_APPENDED_VALUES`; its last value is kept."""
+    missing = [epoch for epoch in values if epoch not in frozen.intermediate_values]
+    every = -(-len(missing) // MAX_APPENDED_VALUES) or 1
+    trial = optuna.trial.Trial(study, frozen._trial_id)
+    for epoch in missing[::-1][::every][::-1]:
+        trial.report(values[epoch], epoch)
+
+
+def _final_value(
+    spec: SweepSpec, result: Result | None, values: Mapping[int, float]
+) -> tuple[TrialState, float | None]:
+    """Return the state, and the value that Optuna keeps of it: of a pruned trial the last one, of a failed one none."""
+    state, value = state_of(spec, result)
+    if state is TrialState.PRUNED:
+        return state, values[max(values)] if values else value
+    return (state, float(value)) if state is TrialState.COMPLETE and value is not None else (state, None)
