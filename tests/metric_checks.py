@@ -1,4 +1,4 @@
-"""What every told score must stand up to: numpy, scikit-learn and torchmetrics on the same arrays.
+"""Checks of every score against numpy, scikit-learn and torchmetrics on the same arrays.
 
 `tests/training/test_evaluate.py` holds the product to these checks for every number of images and ranks, and
 `test_planted_errors.py` shows that each of them fails when the code is wrong.
@@ -33,21 +33,21 @@ NEAR = pytest.approx
 
 @dataclass(frozen=True)
 class Case:
-    """An image by its arrays: what is true, what is said, and with which probability."""
+    """An image by its arrays: the truth, and the predicted probability."""
 
     true: np.ndarray
     probability: np.ndarray
 
     @property
-    def said(self) -> np.ndarray:
+    def predicted(self) -> np.ndarray:
         return self.probability > 0.5
 
 
-# ---- a set, and what the product says of it
+# ---- a data set, and how unetsweep scores it
 
 
 def write_set(root: Path) -> Path:
-    """`MOST` images of different sizes (pixels count, not images), with masks whose edges are grey."""
+    """`MOST` images of different sizes (pixels count, not images), with masks that have grey edges."""
     rng = np.random.default_rng(7)
     root.mkdir()
     for n in range(MOST):
@@ -75,8 +75,8 @@ def some_unet() -> UNet:
     return UNet(ModelConfig(base=2, depth=2))
 
 
-def told(scores: Scores) -> dict[str, Any]:
-    """All that an evaluation says, plain."""
+def as_dict(scores: Scores) -> dict[str, Any]:
+    """Everything that an evaluation returns, as plain values."""
     return {
         "names": list(scores.names),
         "table": scores.table.tolist(),
@@ -89,7 +89,7 @@ def told(scores: Scores) -> dict[str, Any]:
 
 
 def scene(context: Any, out: Path, root: Path, counts: dict[str, list[int]], plants: dict[str, Callable]) -> None:
-    """Every rank leaves what it says of the first so many images, with each error planted."""
+    """Every rank scores the first images, as many as `counts` says, with each error planted, and saves the scores."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"tcp://127.0.0.1:{context.port}", rank=context.rank, world_size=context.size
@@ -100,13 +100,13 @@ def scene(context: Any, out: Path, root: Path, counts: dict[str, list[int]], pla
             images, unet = read_pairs(pairs_of(root), None, "half", also=ALSO), some_unet()
             for count in numbers:
                 scores = evaluate(unet, first(images, count), torch.device("cpu"), "32", context.rank, context.size)
-                found[plant, count] = told(scores)
-    torch.save(found, out / f"told-{context.rank}.pt")
+                found[plant, count] = as_dict(scores)
+    torch.save(found, out / f"scores-{context.rank}.pt")
     torch.distributed.destroy_process_group()
 
 
-def said_by(out: Path, rank: int) -> dict[tuple[str, int], dict[str, Any]]:
-    return torch.load(out / f"told-{rank}.pt", weights_only=True)
+def read_scores(out: Path, rank: int) -> dict[tuple[str, int], dict[str, Any]]:
+    return torch.load(out / f"scores-{rank}.pt", weights_only=True)
 
 
 # ---- the references
@@ -131,16 +131,16 @@ def _grey(root: Path, n: int) -> np.ndarray:
     return grey if n == EMPTY else (grey - grey.min()) * 255 / (grey.max() - grey.min())
 
 
-def by_sklearn(true: np.ndarray, said: np.ndarray) -> dict[str, float]:
+def by_sklearn(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Of flat arrays; `zero_division` is rule 2 of images.scores."""
-    zero = 0.0 if true.any() or said.any() else 1.0
+    zero = 0.0 if true.any() or predicted.any() else 1.0
     scores = {"iou": jaccard_score, "dice": f1_score, "precision": precision_score, "sensitivity": recall_score}
-    return {name: float(score(true, said, zero_division=zero)) for name, score in scores.items()}
+    return {name: float(score(true, predicted, zero_division=zero)) for name, score in scores.items()}
 
 
 def by_torchmetrics(cases: list[Case]) -> dict[str, float]:
     """Updated image by image with probabilities, which it cuts itself."""
-    zero = 0.0 if any(case.true.any() or case.said.any() for case in cases) else 1.0
+    zero = 0.0 if any(case.true.any() or case.predicted.any() for case in cases) else 1.0
     kinds = {
         "iou": BinaryJaccardIndex,
         "dice": BinaryF1Score,
@@ -163,65 +163,65 @@ _KINDS = {"iou": BinaryJaccardIndex, "dice": BinaryF1Score, "precision": BinaryP
 def image_ious(root: Path) -> list[tuple[float, float]]:
     """Of each image by scikit-learn and by torchmetrics."""
     return [
-        (by_sklearn(case.true.ravel(), case.said.ravel())["iou"], by_torchmetrics([case])["iou"])
+        (by_sklearn(case.true.ravel(), case.predicted.ravel())["iou"], by_torchmetrics([case])["iou"])
         for case in references(root)
     ]
 
 
-def confusion(true: np.ndarray, said: np.ndarray) -> tuple[int, int, int]:
-    return int((true & said).sum()), int((~true & said).sum()), int((true & ~said).sum())
+def confusion(true: np.ndarray, predicted: np.ndarray) -> tuple[int, int, int]:
+    return int((true & predicted).sum()), int((~true & predicted).sum()), int((true & ~predicted).sum())
 
 
-# ---- the checks: `root` and the first `len(told["names"])` images of it
+# ---- the checks: `root` and the first `len(found["names"])` images of it
 
 
-def check_counts(told: dict[str, Any], root: Path) -> None:
+def check_counts(found: dict[str, Any], root: Path) -> None:
     """Each image once, in order, with its own pixels and cross-entropy."""
-    cases = references(root)[: len(told["names"])]
-    assert told["names"] == [f"im{n}" for n in range(len(cases))]
-    for row, case in zip(told["table"], cases, strict=True):
-        assert tuple(row[:3]) == confusion(case.true, case.said)
+    cases = references(root)[: len(found["names"])]
+    assert found["names"] == [f"im{n}" for n in range(len(cases))]
+    for row, case in zip(found["table"], cases, strict=True):
+        assert tuple(row[:3]) == confusion(case.true, case.predicted)
         p = np.where(case.true, case.probability, 1 - case.probability)
         assert row[3] == NEAR(-np.log(p).sum(), rel=1e-5)
         assert row[4] == case.true.size
 
 
-def check_data_set(told: dict[str, Any], root: Path) -> None:
+def check_data_set(found: dict[str, Any], root: Path) -> None:
     """IoU, Dice, precision and sensitivity of all pixels together; the loss is a mean over pixels."""
-    cases = references(root)[: len(told["names"])]
-    said = {"iou": told["iou"]} | {name: told["summary"][name] for name in ("dice", "precision", "sensitivity")}
+    cases = references(root)[: len(found["names"])]
+    scores = {"iou": found["iou"]} | {name: found["summary"][name] for name in ("dice", "precision", "sensitivity")}
     true = np.concatenate([case.true.ravel() for case in cases])
-    assert said == NEAR(by_sklearn(true, np.concatenate([case.said.ravel() for case in cases])), abs=1e-12)
-    assert said == NEAR(by_torchmetrics(cases), abs=1e-6)  # it counts in whole numbers and divides in float32
+    assert scores == NEAR(by_sklearn(true, np.concatenate([case.predicted.ravel() for case in cases])), abs=1e-12)
+    assert scores == NEAR(by_torchmetrics(cases), abs=1e-6)  # it counts in whole numbers and divides in float32
     p = np.concatenate([np.where(case.true, case.probability, 1 - case.probability).ravel() for case in cases])
-    assert told["loss"] == NEAR(-np.log(p).mean(), rel=1e-5)
+    assert found["loss"] == NEAR(-np.log(p).mean(), rel=1e-5)
 
 
-def check_images(told: dict[str, Any], root: Path) -> None:
+def check_images(found: dict[str, Any], root: Path) -> None:
     """Each image's own IoU, their mean and their sample standard deviation."""
-    cases = references(root)[: len(told["names"])]
-    assert [row["image"] for row in told["per_image"]] == told["names"]
-    for row, case in zip(told["per_image"], cases, strict=True):
-        assert (row["tp"], row["fp"], row["fn"]) == confusion(case.true, case.said)
+    cases = references(root)[: len(found["names"])]
+    assert [row["image"] for row in found["per_image"]] == found["names"]
+    for row, case in zip(found["per_image"], cases, strict=True):
+        assert (row["tp"], row["fp"], row["fn"]) == confusion(case.true, case.predicted)
     each = [sklearn for sklearn, _ in image_ious(root)[: len(cases)]]
-    for row, (sklearn, torchmetrics) in zip(told["per_image"], image_ious(root), strict=False):
+    for row, (sklearn, torchmetrics) in zip(found["per_image"], image_ious(root), strict=False):
         assert row["iou"] == NEAR(sklearn, abs=1e-12)
         assert row["iou"] == NEAR(torchmetrics, abs=1e-6)
-    assert told["summary"]["image_iou_mean"] == NEAR(np.mean(each), abs=1e-12)
+    assert found["summary"]["image_iou_mean"] == NEAR(np.mean(each), abs=1e-12)
     if len(each) == 1:
-        assert "image_iou_sd" not in told["summary"]
+        assert "image_iou_sd" not in found["summary"]
     else:
-        assert told["summary"]["image_iou_sd"] == NEAR(np.std(each, ddof=1), abs=1e-12)
+        assert found["summary"]["image_iou_sd"] == NEAR(np.std(each, ddof=1), abs=1e-12)
 
 
-def check_other_masks(told: dict[str, Any], root: Path) -> None:
+def check_other_masks(found: dict[str, Any], root: Path) -> None:
     """The same predictions against masks that are cut elsewhere, in grey levels of the file."""
-    cases = references(root)[: len(told["names"])]
-    said = np.concatenate([case.said.ravel() for case in cases])
+    cases = references(root)[: len(found["names"])]
+    predicted = np.concatenate([case.predicted.ravel() for case in cases])
     for key, level in (("0", 0), ("200", 200)):
         grey = [cv2.imread(str(root / f"mask-{n}.png"), cv2.IMREAD_GRAYSCALE) for n in range(len(cases))]
-        scores = by_sklearn(np.concatenate([each.ravel() for each in grey]) > level, said)
-        assert told["also"][key] == NEAR({"val_iou": scores["iou"], "val_dice": scores["dice"]}, abs=1e-12)
+        scores = by_sklearn(np.concatenate([each.ravel() for each in grey]) > level, predicted)
+        assert found["also"][key] == NEAR({"val_iou": scores["iou"], "val_dice": scores["dice"]}, abs=1e-12)
 
 
 CHECKS = (check_counts, check_data_set, check_images, check_other_masks)

@@ -43,8 +43,8 @@ ERRORS = (
     Error(
         "a pruned training that was killed obeys the stop when it is resumed",
         "unetsweep/training/callbacks.py",
-        "self._prune(trainer, self._word(trainer, lambda: self._policy.prunes(self._ahead(epoch))), epoch)",
-        "self._prune(trainer, self._word(trainer, lambda: Decision()), epoch)",
+        "self._on_all_ranks(trainer, lambda: self._policy.check_prunes(self._after(epoch)))",
+        "self._on_all_ranks(trainer, lambda: Decision())",
         ("tests/training/test_training_stops.py",),
         "test_a_pruned_training_killed_at_any_point_and_resumed_ends_the_same",
     ),

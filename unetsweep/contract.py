@@ -1,16 +1,16 @@
-"""The files between the orchestrator and a trainer: what is asked for, and what comes back.
+"""The files exchanged between the orchestrator and a trainer: config, progress and result.
 
-Rule 1: standard library only; both worlds and any script of a user's can read this.
-Rule 2: every file carries `"schema": 1`; another number is refused by name.
-Rule 3: unknown keys are refused with a hint; every missing field has the default written in its class
-        (those of a config are in trial_config.py, and handed on here).
+Rule 1: standard library only, so that any script of a user can import it.
+Rule 2: every file contains `"schema": 1`; another number is refused.
+Rule 3: unknown keys are refused with a hint; a missing field gets the default of its class (the classes of a config
+        are in trial_config.py and re-exported here).
 """
 
 import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -31,11 +31,11 @@ ResultState = Literal["complete", "pruned", "diverged", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a training left at a milestone: `milestones/<epochs>.json`, and then the trial's `result.json`.
+    """The result of a training at a milestone: `milestones/<epochs>.json`, later the trial's `result.json`.
 
-    `val_loss`, `test_iou`, `test_loss` belong to the checkpoint with the best `val_iou` within the
-    milestone. IoU is that of the vessel class over the whole set (sum of intersections over sum of
-    unions), at threshold 0.5; losses are mean binary cross-entropy a pixel; epochs count from 1.
+    `val_loss`, `test_iou` and `test_loss` belong to the checkpoint with the best `val_iou` up to the milestone.
+    IoU is that of the vessel class over the whole set (sum of intersections over sum of unions), at threshold 0.5;
+    losses are mean binary cross-entropy per pixel; epochs count from 1.
     """
 
     state: ResultState = "complete"
@@ -43,7 +43,7 @@ class Result:
     """None in a milestone file, which may serve several trials."""
     job_id: str | None = None
     config_id: str | None = None
-    """Digest of the config that was trained, with these epochs; None: the trainer did not say."""
+    """Digest of the trained config with these epochs; None if the trainer did not set it."""
     epochs: int | None = None
     epochs_run: int | None = None
     best_epoch: int | None = None
@@ -52,14 +52,14 @@ class Result:
     test_iou: float | None = None
     test_loss: float | None = None
     test_per_image: tuple[Mapping[str, Any], ...] = ()
-    """One `{image, tp, fp, fn, iou, loss}` a test image."""
+    """One `{image, tp, fp, fn, iou, loss}` per test image."""
     val_per_image: tuple[Mapping[str, Any], ...] = ()
     """The same for the validation images."""
     val_scores: Mapping[str, float] = field(default_factory=dict)
-    """`dice, precision, sensitivity` over the data set, `image_iou_mean, image_iou_sd` over its images."""
+    """`dice`, `precision`, `sensitivity` over the set; `image_iou_mean`, `image_iou_sd` over its images."""
     test_scores: Mapping[str, float] = field(default_factory=dict)
     also_scored: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Scores under each of `data.also_score_at`, by grey level: `{"0": {val_iou: …, test_iou: …}}`."""
+    """Scores at each threshold of `data.also_score_at`, by grey level: `{"0": {val_iou: …, test_iou: …}}`."""
     checkpoint: str | None = None
     """Path of the best checkpoint, relative to the trainer's output folder."""
     seconds: float | None = None
@@ -68,30 +68,30 @@ class Result:
     host: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, str] = field(default_factory=dict)
-    """`cpu` and its vector instructions (`simd`), `gpu`: bits may depend on them."""
+    """`cpu`, its vector instructions (`simd`) and `gpu`, on which bits may depend."""
     threads: int | None = None
-    """CPU threads of each process, as they were."""
+    """CPU threads that each process used."""
     code: Mapping[str, str] = field(default_factory=dict)
-    """`package`: digest of the package that trained; `commit` and `diff` (digest of what was not committed)
-    where it came from a checkout."""
+    """`package`: digest of the package that trained; `commit` and `diff` (digest of uncommitted changes) where it came
+    from a checkout."""
     weights: str | None = None
-    """sha256 over the best checkpoint's weights: the same for the same training, bit for bit."""
+    """sha256 over the best checkpoint's weights; equal for bit-identical trainings."""
     data_manifest: Mapping[str, Any] = field(default_factory=dict)
-    """`{train, val, test}` file names and a `sha256` over what was read."""
+    """`{train, val, test}` file names, and a `sha256` over the images and masks."""
     micro_batch: int | None = None
     message: str | None = None
-    """Why, where the state is not `complete`."""
+    """The reason, where the state is not `complete`."""
     schema: int = SCHEMA
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One epoch of a training: a line of `progress-<claim>.jsonl`."""
+    """One epoch of a training, which is a line of `progress-<claim>.jsonl`."""
 
     epoch: int
     train_loss: float
     val_iou: float | None
-    """None where this epoch was not validated."""
+    """None for an epoch without validation."""
     val_loss: float | None
     learning_rate: float
     seconds: float
@@ -102,7 +102,7 @@ class Progress:
 
 
 def config_from(raw: object, source: str = "config.json") -> TrialConfig:
-    """The config of a parsed JSON file; raises ConfigError with all its problems."""
+    """The config in a parsed JSON file. Raises ConfigError with all problems."""
     problems: list[Problem] = []
     config = decode(TrialConfig, raw, problems)
     if config is not None:
@@ -113,10 +113,10 @@ def config_from(raw: object, source: str = "config.json") -> TrialConfig:
 
 
 def result_from(raw: object, source: str) -> Result:
-    """The result of a parsed JSON file; raises StateError naming the file and what is wrong in it.
+    """The result in a parsed JSON file. Raises StateError with the file and all problems.
 
-    Only `state` (default `complete`) and, for a complete one, a finite `val_iou` must be there, so
-    that a script of three lines can write it.
+    Required is only a finite `val_iou`, and only where `state` is `complete` (the default), so that a script of three
+    lines can write a result.
     """
     problems: list[Problem] = []
     result = decode(Result, raw, problems)
@@ -134,7 +134,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def encode(value: Any) -> Any:
-    """A dataclass of this file as what `json.dump` takes, every default written out."""
+    """Convert a dataclass of this file to what `json.dump` accepts, with every default."""
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -148,51 +148,36 @@ def encode(value: Any) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Text of a small file: sorted, readable, one newline at its end; NaN is refused."""
+    """The text of a small JSON file: sorted keys, indented, a newline at the end; NaN is refused."""
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 def config_id(config: TrialConfig) -> str:
-    """The same for two configs exactly when they ask for the same training."""
-    return _digest(_told_apart(config))
+    """A digest that two configs share exactly when they ask for the same training."""
+    return _digest(_training_fields(config))
 
 
 def run_key(config: TrialConfig) -> str:
-    """The same for two configs that one training could serve, up to the larger `epochs`."""
-    return next(_run_keys(config))
+    """A digest that two configs share when one training can serve both, up to the larger `epochs`."""
+    fields = _training_fields(config)
+    del fields["epochs"]
+    fields["data"]["split"].pop("allow_leak", None)  # it permits a split and changes nothing in the training
+    return _digest(fields)
 
 
-def run_keys(config: TrialConfig) -> tuple[str, ...]:
-    """`run_key`, then what a training may be called in files of older versions.
-
-    These knew no `manifest`, and took `allow_leak: true`, which changes no training, for another one. Only
-    where the images are the same too, a training of such a name is this one.
-    """
-    return tuple(dict.fromkeys(_run_keys(config)))
-
-
-def _run_keys(config: TrialConfig) -> Iterator[str]:
-    fields = {name: value for name, value in _told_apart(config).items() if name != "epochs"}
-    data = {name: value for name, value in fields["data"].items() if name != "manifest"}
-    split = {name: value for name, value in data["split"].items() if name != "allow_leak"}
-    pinned = {name: value for name, value in fields["data"].items() if name == "manifest"}
-    for leak in ({}, {"allow_leak": True}):
-        for kept in (pinned, {}):
-            yield _digest({**fields, "data": {**data, **kept, "split": {**split, **leak}}})
-
-
-_LATER = (
+_OMITTED_AT_DEFAULT: tuple[tuple[str, str, object], ...] = (
     ("data", "also_score_at", ()),
     ("data", "manifest", None),
     ("trainer", "score_test", True),
     ("model", "dropout", 0.0),
 )
-"""Fields that came after the first version: left at their default they make no other digest of an older config."""
+"""Fields that enter the digests only where they differ from their default: digests on disk depend on this list."""
 
 
-def _told_apart(config: TrialConfig) -> dict[str, Any]:
+def _training_fields(config: TrialConfig) -> dict[str, Any]:
+    """The fields of a config that enter its digests."""
     fields: dict[str, Any] = encode(config)
-    for section, name, default in _LATER:
+    for section, name, default in _OMITTED_AT_DEFAULT:
         if fields[section][name] == default:
             del fields[section][name]
     if not fields["data"]["split"]["allow_leak"]:

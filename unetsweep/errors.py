@@ -1,21 +1,21 @@
-"""Every error that a user may see, in one tree.
+"""Every error that a user may see, in one tree, with the exit status of the command.
 
-UnetsweepError            what went wrong, where, and what to do next; `exit_status` ends the command
-├── ProblemsError         a file of the user's has problems: all of them, at once
+UnetsweepError            the message says what went wrong, where, and what to do next
+├── ProblemsError         a file of the user has problems; the message lists all of them
 │   ├── SpecError     2   the sweep's YAML file
 │   ├── ConfigError   2   a trial's config.json
 │   └── DataError     2   the images
-├── UsageError        2   the command line asks for something that cannot be
-├── UnsafePlan        3   the plan refused itself
-├── TrainingError     4   a training cannot start or go on
+├── UsageError        2   the command line asks for something impossible
+├── UnsafePlan        3   the plan changes too much at once
+├── TrainingError     4   a training cannot start or continue
 │   ├── EpochTooLongError 4 one epoch does not fit into the job's time limit
 │   └── SupersededError 4 another job owns the run now
-├── StateError       70   a file of ours is not what it should be
+├── StateError       70   a file that unetsweep wrote is corrupt
 │   └── ExposedError 70   others own a sweep's directory or may write into it
-├── TrackerError     75   Comet did not answer or did not take an archive: try again
-└── SchedulerError   75   the queue did not answer or refused: try again, or do as it says
-    └── RefusedError 75   the scheduler heard us and said no: nothing was submitted
-        └── LimitError 75   … because too much is queued: later there may be room
+├── TrackerError     75   Comet did not answer or refused an archive: try again
+└── SchedulerError   75   the scheduler did not answer or refused: try again, or follow its message
+    └── RefusedError 75   the scheduler refused the job: nothing was submitted
+        └── LimitError 75   … because too many jobs are queued: try again later
 
 Anything else is a bug and keeps its traceback.
 """
@@ -25,18 +25,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-"""What the system says when a disk or a quota is full."""
+"""Error numbers of a full disk and a full quota."""
 
 
 class UnetsweepError(Exception):
-    """An error whose message is meant for a person."""
+    """An error with a message for the user."""
 
     exit_status = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a file: where, and what to do about it."""
+    """One problem in a file: where it is, and what to do about it."""
 
     message: str
     field: str = ""
@@ -44,15 +44,15 @@ class Problem:
     column: int | None = None
 
     def text(self, source: str) -> str:
-        """`sweeps/x.yaml:5:3: slurm.gpus: …`, as compilers print it."""
-        place = source
+        """The problem with its position, as compilers print it: `sweeps/x.yaml:5:3: slurm.gpus: …`."""
+        position = source
         if self.line is not None:
-            place += f":{self.line}" + (f":{self.column}" if self.column is not None else "")
-        return f"{place}: " + (f"{self.field}: " if self.field else "") + self.message
+            position += f":{self.line}" + (f":{self.column}" if self.column is not None else "")
+        return f"{position}: " + (f"{self.field}: " if self.field else "") + self.message
 
 
 class ProblemsError(UnetsweepError):
-    """A file of the user's has problems; the message lists all of them."""
+    """A file of the user has problems; the message lists all of them."""
 
     exit_status = 2
 
@@ -63,68 +63,68 @@ class ProblemsError(UnetsweepError):
 
 
 class SpecError(ProblemsError):
-    """The sweep's YAML file cannot be used as it is."""
+    """The sweep's YAML file has problems."""
 
 
 class ConfigError(ProblemsError):
-    """A trial's config.json cannot be used as it is."""
+    """A trial's config.json has problems."""
 
 
 class DataError(ProblemsError):
-    """The images are missing, unreadable or do not fit together."""
+    """Images are missing, unreadable or inconsistent."""
 
 
 class UsageError(UnetsweepError):
-    """The command line asks for something that cannot be."""
+    """The command line asks for something impossible."""
 
     exit_status = 2
 
 
 class UnsafePlan(UnetsweepError):
-    """The plan refused itself: too much changed at once to be believed."""
+    """The plan changes too much at once to be trusted."""
 
     exit_status = 3
 
 
 class TrainingError(UnetsweepError):
-    """A training cannot start, or cannot go on."""
+    """A training cannot start or continue."""
 
     exit_status = 4
 
 
 class EpochTooLongError(TrainingError):
-    """One epoch does not fit into the job's time limit, so no start would ever get on."""
+    """One epoch does not fit into the job's time limit, so no start would make progress."""
 
 
 class SupersededError(TrainingError):
-    """Another job owns the run now; this one leaves quietly."""
+    """Another job owns the run now; this one ends without an error."""
 
 
 class StateError(UnetsweepError):
-    """A file of ours is not what it should be."""
+    """A file that unetsweep wrote is missing or corrupt."""
 
     exit_status = 70
 
 
 class ExposedError(StateError):
-    """A sweep's directory is not its user's alone, so nothing that lies there is run."""
+    """Other users can change a sweep's directory, so nothing in it is executed."""
 
 
 class TrackerError(UnetsweepError):
-    """Comet did not answer or did not take an archive; nothing is lost, and later it may."""
+    """Comet did not answer or refused an archive; nothing is lost, try again later."""
 
     exit_status = 75
 
 
 class SchedulerError(UnetsweepError):
-    """The queue did not answer; nothing may be concluded from that."""
+    """The scheduler did not answer; no conclusion may be drawn from that."""
 
     exit_status = 75
 
 
 class RefusedError(SchedulerError):
-    """The scheduler answered that it will not take the job; nothing was submitted."""
+    """The scheduler refused the job; nothing was submitted."""
 
 
 class LimitError(RefusedError):
-    """Nothing was submitted, because too many jobs are queued; later there may be room."""
+    """Nothing was submitted because too many jobs are queued; try again later."""

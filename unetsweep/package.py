@@ -1,6 +1,6 @@
-"""Which code runs: a digest of the package's sources, and where they came from.
+"""Identifies the code that runs, by a digest of the package's sources and the commit they came from.
 
-Rule 1: a copy that a sweep made has a note beside it; a package without one is digested when it is asked.
+Rule 1: a sweep's copy of the package has a file with its digest next to it; without that file the digest is computed.
 """
 
 import contextlib
@@ -16,18 +16,19 @@ DIFF = "code.diff"
 
 
 def folder() -> Path:
-    """The folder of the package that runs now."""
+    """The folder of the running package."""
     return Path(__file__).absolute().parent
 
 
 def sources(package: Path) -> dict[str, bytes]:
-    """The package's sources by relative name; empty where there is no such folder."""
+    """The package's source files by relative path; empty if the folder does not exist."""
     paths = [*package.rglob("*.py"), package / MARKER]
     found = {path.relative_to(package).as_posix(): path.read_bytes() for path in paths if path.is_file()}
     return dict(sorted(found.items()))
 
 
 def digest(files: Mapping[str, bytes]) -> str:
+    """A digest of names and contents."""
     total = hashlib.sha256()
     for name, content in files.items():
         total.update(f"{len(name.encode())} {name} {len(content)} ".encode())
@@ -36,10 +37,10 @@ def digest(files: Mapping[str, bytes]) -> str:
 
 
 def code(package: Path | None = None) -> dict[str, str]:
-    """`package`: the digest; of a copy also `commit`, and `diff`: a digest of what was not committed."""
+    """`package`: the digest; for a sweep's copy also `commit`, and `diff`: a digest of uncommitted changes."""
     package = folder() if package is None else package
-    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):  # somebody else's file
-        noted = json.loads((package.parent / NOTE).read_bytes())
-        if noted["package"] == package.parent.name:
-            return {name: str(noted[name]) for name in ("package", "commit", "diff") if noted.get(name)}
+    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):  # not our file
+        raw = json.loads((package.parent / NOTE).read_bytes())
+        if raw["package"] == package.parent.name:
+            return {name: str(raw[name]) for name in ("package", "commit", "diff") if raw.get(name)}
     return {"package": digest(sources(package))}

@@ -1,5 +1,7 @@
-"""Processes of this machine: how ours are started, and who one is: boot, pid and start time together, since a pid
-alone is given out again."""
+"""Starts and identifies processes of this machine.
+
+Rule 1: a process is identified by boot, pid and start time together, since the kernel reuses pids.
+"""
 
 import ctypes
 import os
@@ -12,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 start: "Callable[..., subprocess.Popen[bytes]]" = subprocess.Popen
-"""How a process of our own program is started here. Tests put a quicker way in its place."""
+"""Starts a process of unetsweep itself. Tests replace it with something faster."""
 
 
-def program(module: str, *words: str, python: str | None = None) -> list[str]:
-    """The command line of a program of ours, for `python` (default: the interpreter that runs now).
+def program(module: str, *arguments: str, python: str | None = None) -> list[str]:
+    """The command line that runs a module of unetsweep with `python` (default: the running interpreter).
 
-    -P: a folder of our name, or of a library's, in the directory where it starts is never imported.
+    With -P Python never imports a folder that has the name of unetsweep or a library from the working directory.
     """
-    return [python or sys.executable, "-P", "-m", module, *words]
+    return [python or sys.executable, "-P", "-m", module, *arguments]
 
 
 def without_empty(search_path: str) -> str:
-    """A PYTHONPATH without its empty elements, each of which means the working directory.
+    """Remove the empty elements of a PYTHONPATH, each of which stands for the working directory.
 
     >>> without_empty(":/lib::/opt:")
     '/lib:/opt'
@@ -34,7 +36,7 @@ def without_empty(search_path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One process of one boot of one machine."""
+    """Identifies one process of one machine."""
 
     boot: str
     pid: int
@@ -47,7 +49,7 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> "Identity | None":
-        """Of a process of this machine; None: there is none."""
+        """The identity of a process of this machine; None if it does not exist."""
         start = _start(pid)
         return None if start is None else cls(boot_id(), pid, start)
 
@@ -59,17 +61,17 @@ class Identity:
         return {"boot": self.boot, "pid": self.pid, "start": self.start}
 
     def is_alive(self) -> bool:
-        """Whether it runs on this machine now; a zombie does not."""
+        """Whether the process runs on this machine now; a zombie does not."""
         return self.boot == boot_id() and self.start == _start(self.pid)
 
 
-def with_words(*words: str) -> list[tuple[Identity, list[str]]]:
-    """The processes of this machine with these words, one after the other, on their command lines; with all words."""
-    wanted, found = "\0".join(("", *words, "")), []
+def find_processes(*arguments: str) -> list[tuple[Identity, list[str]]]:
+    """The processes of this machine with these consecutive arguments, each with its whole command line."""
+    wanted, found = "\0".join(("", *arguments, "")), []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes().decode(errors="replace")
-        except OSError:  # it has ended, or is another user's
+        except OSError:  # the process has ended, or belongs to another user
             continue
         identity = Identity.of(int(path.parent.name)) if wanted in f"\0{line}" else None
         if identity is not None:
@@ -77,22 +79,24 @@ def with_words(*words: str) -> list[tuple[Identity, list[str]]]:
     return found
 
 
-def tied_to_us() -> Callable[[], None]:
-    """For Popen's `preexec_fn`: the kernel kills the new process when this one dies, so that nobody
-    trains without being seen. It is tied before it becomes another program: later would be too late
-    for a parent that dies early."""
+def die_with_parent() -> Callable[[], None]:
+    """A `preexec_fn` for Popen with which the kernel kills the new process when this one dies.
+
+    So no training survives its supervisor unnoticed. It runs before the new program is executed, since a parent that
+    dies early would be missed later.
+    """
     ours, libc = os.getpid(), ctypes.CDLL(None)
 
     def tie() -> None:
         libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, linux/prctl.h
-        if os.getppid() != ours:  # we were gone already
+        if os.getppid() != ours:  # the parent had died already
             os._exit(1)
 
     return tie
 
 
 def boot_id() -> str:
-    """The same until this machine starts again; two machines never share it."""
+    """The id of this boot, which is unique among all boots of all machines."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 

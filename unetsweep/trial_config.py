@@ -1,6 +1,6 @@
-"""What a training is asked for: the fields of `config.json`, their defaults, and what no training could use.
+"""The fields of a trial's `config.json`, their defaults, and the checks of their values.
 
-Rule 1: standard library only, as contract.py, which hands all of this on: import it from there.
+Rule 1: standard library only, like contract.py, which re-exports everything here: import it from there.
 """
 
 import math
@@ -18,10 +18,10 @@ ParameterValue = float | int | str | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How the training images are divided into training and validation."""
+    """How the training images are split into training and validation."""
 
     val: float = 0.25
-    """Share of the training images (by whole groups) that validates."""
+    """Fraction of the training images used for validation; groups are not divided."""
     seed: int = 0
     groups: str = "auto"
     """Image groups, which stay on one side: `auto` (duplicates of the same eye are found from the pixels, both eyes of
@@ -33,7 +33,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """Which images, and how they are read."""
+    """Which images are used, and how they are read."""
 
     root: str
     """Folder with train/{image,mask} and test/{image,mask}."""
@@ -41,13 +41,13 @@ class DataConfig:
     image_size: int | None = None
     """Images and masks are resized to this square, in pixels; None keeps their own size."""
     mask_threshold: str | float = "half"
-    """Vessel is what is above: `half` of the mask's range, or a number of grey levels (0 to 255)."""
+    """Mask pixels above it are vessel: `half` of the mask's range, or a grey level (0 to 255)."""
     also_score_at: tuple[float, ...] = ()
-    """Further mask thresholds, in grey levels, under which the scores are given too: `[0]` compares with numbers
-    that were made with `mask > 0`. Nothing is chosen by them."""
+    """Additional mask thresholds, in grey levels, at which scores are reported: `[0]` gives scores that compare with
+    those of code that uses `mask > 0`. They do not affect the training."""
     manifest: Mapping[str, Any] | None = None
-    """The split by name, with a digest of each pair of files: `{train: {01: 5f1c…}, val: …, test: …}`. A sweep
-    pins it; where it is there, it is the split, and files that have changed since are refused."""
+    """The split by image name, with a digest of each pair of files: `{train: {01: 5f1c…}, val: …, test: …}`. Every
+    sweep sets it. It replaces `split`, and files that have changed since are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,18 @@ class ModelConfig:
     """The U-Net."""
 
     base: int = 64
-    """Channels of the first level; doubled at every level down."""
+    """Channels of the first level; each deeper level has twice as many."""
     depth: int = 4
     """Number of 2x2 poolings."""
     padding: Literal["same", "valid"] = "same"
     norm: Literal["none", "batch"] = "batch"
     dropout: float = 0.0
-    """Share of the bottleneck's values that a training step leaves out, as the paper does at the end of its
-    contracting path; 0 or more, below 1."""
+    """Fraction of the bottleneck's values that a training step drops, as in the paper at the end of the contracting
+    path; 0 or more, below 1."""
     in_channels: int = 3
     classes: int = 1
     output_resize: Literal["none", "nearest", "bilinear"] = "none"
-    """With `valid` convolutions: `none` mirrors the input so that every pixel gets an output;
+    """For `valid` convolutions: `none` mirrors the input so that every pixel has an output;
     the others resize the smaller output to the mask's size."""
 
 
@@ -77,46 +77,46 @@ class TrainerConfig:
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
-    """`cosine` falls to zero at the last epoch, so it looks at the total."""
+    """`cosine` falls to zero at the last epoch, so it depends on the number of epochs."""
     loss: Literal["bce", "bce_dice"] = "bce"
     augment: Any = "default"
     """`default`, `none`, or a list of albumentations names: `[HorizontalFlip, {Affine: {rotate: [-30, 30]}}]`."""
     val_every: int = 1
-    """Validate every this many epochs, and always at the last."""
+    """Validate after this many epochs each, and always after the last one."""
     precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
     comet: Literal["off", "offline", "online"] = "off"
     score_test: bool = True
-    """Score the test set with each trial's best checkpoint. `false` leaves it unread: choose by validation, then
-    score the chosen checkpoint once with `unetsweep predict`."""
+    """Score the test set with each trial's best checkpoint. With `false` it is not read: select by validation, then
+    score the selected checkpoint once with `unetsweep predict`."""
     threads: int = 1
-    """CPU threads of each process; results are repeatable only for the same number."""
+    """CPU threads of each process; results are reproducible only with the same number."""
     workers: int = 0
-    """Processes of each rank that prepare images; 0 prepares them in the rank itself."""
+    """Data loader processes of each rank; with 0 the rank prepares images itself."""
     command: str | None = None
-    """A program of yours instead of ours: `python my_train.py {config} {out}`. It reads config.json
-    and writes result.json into {out}."""
+    """A program of the user that replaces the built-in training: `python my_train.py {config} {out}`. It reads
+    config.json and writes result.json into {out}."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialConfig:
-    """All that a training depends on: `config.json`."""
+    """Everything a training depends on: `config.json`."""
 
     data: DataConfig
     epochs: int
     batch_size: int
-    """The global batch: divided over the processes."""
+    """Size of the global batch, which is divided among the processes."""
     learning_rate: float
     model: ModelConfig = ModelConfig()
     trainer: TrainerConfig = TrainerConfig()
     seed: int = 0
     processes: int = 1
-    """DDP processes, one a GPU."""
+    """Number of DDP processes, one per GPU."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     schema: int = SCHEMA
 
 
 def config_problems(config: TrialConfig) -> list[Problem]:
-    """What no training could use, field by field."""
+    """The problems of a config that no training could use, by field."""
     model, trainer, data = config.model, config.trainer, config.data
     checks = [
         (config.schema == SCHEMA, "schema", f"found {config.schema!r}; this version reads {SCHEMA}"),
@@ -175,13 +175,13 @@ def config_problems(config: TrialConfig) -> list[Problem]:
 
 
 def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: int) -> str | None:
-    """Why some step would give batch normalisation a single value a channel, whose variance is nothing.
+    """The problem where some step would give batch normalisation one value per channel, which has no variance.
 
-    `images`: how many train. `side`: the longer side of the smallest of them, in pixels. Valid convolutions always
-    leave more than one value.
+    `images`: number of training images. `side`: the longer side of the smallest of them, in pixels. Valid convolutions
+    always leave more than one value.
     """
-    alone = batch_size == 1 or images % batch_size == 1
-    if model.norm == "none" or model.padding == "valid" or side > 2**model.depth or not alone:
+    has_single = batch_size == 1 or images % batch_size == 1
+    if model.norm == "none" or model.padding == "valid" or side > 2**model.depth or not has_single:
         return None
     return (
         f"found {batch_size}, and of {images} training images an epoch then has a step with one; "
@@ -196,7 +196,7 @@ def _is_level(level: object) -> bool:
 
 
 def _empty_parts(config: TrialConfig) -> list[str]:
-    """Parts of the manifest that must hold an image and hold none."""
+    """Parts of the manifest that need an image and have none."""
     manifest = config.data.manifest
     needed = ("train", "val", "test") if config.trainer.score_test else ("train", "val")
     return [part for part in needed if not manifest[part]] if manifest is not None and _is_manifest(manifest) else []

@@ -68,10 +68,10 @@ def test_what_is_no_identity_is_nobody():
     assert not Identity.from_json({}).is_alive()
 
 
-def test_what_is_tied_to_us_dies_with_us():
+def test_a_process_that_is_tied_to_us_dies_with_us():
     script = (
-        "import subprocess, sys; from unetsweep.process import tied_to_us;"
-        "p = subprocess.Popen(['sleep', '60'], preexec_fn=tied_to_us(), stdout=subprocess.DEVNULL);"
+        "import subprocess, sys; from unetsweep.process import die_with_parent;"
+        "p = subprocess.Popen(['sleep', '60'], preexec_fn=die_with_parent(), stdout=subprocess.DEVNULL);"
         "print(p.pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:

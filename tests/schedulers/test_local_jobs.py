@@ -207,7 +207,7 @@ def test_a_training_holds_as_many_gpus_as_it_needs_and_no_more(tmp_path: Path, m
     show_gpus(4, tmp_path, monkeypatch)
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(sleep=lambda _: pytest.fail("no GPU is free")))
     with contextlib.ExitStack() as held:
-        shown = [supervisor._devices(count, held)["CUDA_VISIBLE_DEVICES"] for count in (1, 2, 1)]
+        shown = [supervisor._lock_gpus(count, held)["CUDA_VISIBLE_DEVICES"] for count in (1, 2, 1)]
     assert shown == ["0", "1,2", "3"]
 
 

@@ -41,8 +41,8 @@ class _Answers(BaseHTTPRequestHandler):
         if self.path.endswith("/logger/add/run"):
             self.server.received.keys.append(json.loads(content)["experimentKey"])
         elif self.path.endswith("/experiment/metric"):
-            for said in json.loads(content)["values"]:
-                self.server.received.metrics.add((said["metricName"], said["step"], said["metricValue"]))
+            for metric in json.loads(content)["values"]:
+                self.server.received.metrics.add((metric["metricName"], metric["step"], metric["metricValue"]))
         self._answer()
 
     def _answer(self) -> None:

@@ -21,7 +21,7 @@ def test_what_can_be_used_has_no_problems(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("defalt", "trainer.augment: found 'defalt'; did you mean 'default'?"),
         (3, "allowed: default, none, or a list"),
@@ -29,18 +29,18 @@ def test_what_can_be_used_has_no_problems(value: object) -> None:
         (["VerticalFlip", {"Affine": {"rotat": 3}}], "augment[1]: Affine has no argument 'rotat'; did you mean"),
         ([{"Affine": {"rotate": "x"}}], "Affine: rotate"),
         ([{"RandomCrop": {"width": 8}}], "RandomCrop: height: Field required"),
-        (["Normalize"], "Normalize does not leave a uint8 image"),
+        (["Normalize"], "Normalize does not return a uint8 image"),
         ([["HorizontalFlip"]], "a name or {Name: {argument: value}} is expected"),
         (["Compose"], "albumentations has no 'Compose'"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_refused_with_a_hint(value: object, said: str) -> None:
-    assert any(said in line for line in lines(value)), lines(value)
+def test_what_cannot_be_used_is_refused_with_a_hint(value: object, message: str) -> None:
+    assert any(message in line for line in lines(value)), lines(value)
     with pytest.raises(ConfigError):
         augment.build(value)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     assert len(lines(["Nope", {"Affine": {"rotat": 3, "scal": 2}}])) == 3
 
 

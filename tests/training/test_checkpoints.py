@@ -5,7 +5,7 @@ import torch
 import training_scenes
 
 from unetsweep.errors import StateError
-from unetsweep.training.checkpoints import ArtifactWriter, Best, OwnersIO, load_unet
+from unetsweep.training.checkpoints import ArtifactWriter, Best, OwnedCheckpointIO, load_unet
 from unetsweep.training.unet import UNet
 
 
@@ -19,9 +19,9 @@ def test_who_does_not_own_the_run_renames_links_and_removes_nothing(tmp_path: Pa
     lost = owner(tmp_path, owns=False)
     lost.publish("checkpoints/candidate-1.ckpt", lambda f: f.write(b"ours"))
     lost.link("checkpoints/candidate-1.ckpt", "checkpoints/best-1.ckpt")
-    lost.tidy(None)
+    lost.delete_stale(None)
     lost.append("progress-1-0.jsonl", "line")
-    OwnersIO(lost).save_checkpoint({}, tmp_path / "checkpoints/last.ckpt")
+    OwnedCheckpointIO(lost).save_checkpoint({}, tmp_path / "checkpoints/last.ckpt")
     assert lost.lost
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["candidate-1.ckpt"]
     assert (tmp_path / "checkpoints/candidate-1.ckpt").read_bytes() == b"theirs"
@@ -56,7 +56,7 @@ def test_linking_again_takes_the_new_candidate(tmp_path: Path) -> None:
             artifacts.link(f"checkpoints/candidate-{n}.ckpt", "checkpoints/best-5.ckpt")
             assert (tmp_path / "checkpoints/best-5.ckpt").read_bytes() == b"%d" % n
     (tmp_path / "checkpoints/x.9-9.tmp").touch()
-    artifacts.tidy(Best(2, 0.5, 0.1))
+    artifacts.delete_stale(Best(2, 0.5, 0.1))
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["best-5.ckpt", "candidate-2.ckpt"]
     with pytest.raises(StateError, match=r"candidate-7\.ckpt is missing"):
         artifacts.link("checkpoints/candidate-7.ckpt", "checkpoints/best-5.ckpt")
@@ -65,7 +65,7 @@ def test_linking_again_takes_the_new_candidate(tmp_path: Path) -> None:
 def test_a_checkpoint_gives_back_network_config_and_scores(tmp_path: Path) -> None:
     config = training_scenes.config(tmp_path, learning_rate=0.5)
     unet = UNet(config.model).eval()
-    owner(tmp_path).weights("checkpoints/a.ckpt", unet.state_dict(), config, Best(3, 0.5, 0.25))
+    owner(tmp_path).save_weights("checkpoints/a.ckpt", unet.state_dict(), config, Best(3, 0.5, 0.25))
     chance = torch.get_rng_state()
     again, its_config, best = load_unet(tmp_path / "checkpoints/a.ckpt")
     assert torch.equal(chance, torch.get_rng_state())
@@ -77,6 +77,7 @@ def test_a_checkpoint_gives_back_network_config_and_scores(tmp_path: Path) -> No
 def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.ckpt").write_bytes(b"nothing")
     torch.save({"weights": {}}, tmp_path / "b.ckpt")
-    for name, said in (("a", "is no checkpoint of a U-Net"), ("b", "KeyError: 'config'"), ("c", "is not there")):
-        with pytest.raises(StateError, match=rf"{name}\.ckpt.*{said}"):
+    messages = {"a": "is not a checkpoint of an unetsweep U-Net", "b": "KeyError: 'config'", "c": "does not exist"}
+    for name, message in messages.items():
+        with pytest.raises(StateError, match=rf"{name}\.ckpt.*{message}"):
             load_unet(tmp_path / f"{name}.ckpt")

@@ -1,4 +1,4 @@
-"""A run whose last checkpoints were deleted (`run.keep_checkpoints: best`) trains anew, to the same bits."""
+"""A run without its last checkpoints (`run.keep_checkpoints: best`) trains anew, to the same bits."""
 
 import shutil
 from pathlib import Path

@@ -60,14 +60,14 @@ def messages(archive: Path) -> list[dict[str, Any]]:
 
 def metrics(archive: Path) -> set[tuple[str, int, float]]:
     """(name, step, value) of all that is not comet's own."""
-    said = [m["payload"]["metric"] for m in messages(archive) if m["type"] == "metric_msg"]
-    assert all(m["epoch"] == m["step"] for m in said)
-    return {(m["metricName"], m["step"], m["metricValue"]) for m in said if m["metricName"] != "process duration"}
+    payloads = [m["payload"]["metric"] for m in messages(archive) if m["type"] == "metric_msg"]
+    assert all(m["epoch"] == m["step"] for m in payloads)
+    return {(m["metricName"], m["step"], m["metricValue"]) for m in payloads if m["metricName"] != "process duration"}
 
 
 def parameters(archive: Path) -> dict[str, Any]:
-    said = [m["payload"] for m in messages(archive) if m["type"] == "parameter_msg"]
-    found = [m.get("param") or m["params"] for m in said]
+    payloads = [m["payload"] for m in messages(archive) if m["type"] == "parameter_msg"]
+    found = [m.get("param") or m["params"] for m in payloads]
     return {p["paramName"]: p["paramValue"] for p in found if p["source"] == "manual"}
 
 
@@ -76,7 +76,7 @@ def only(out: Path) -> Path:
     return archive
 
 
-def told(epoch: int, **changes: Any) -> str:
+def progress_line(epoch: int, **changes: Any) -> str:
     line = {"epoch": epoch, "train_loss": 0.5, "val_iou": 0.25, "val_loss": 0.75, "learning_rate": 1e-3,
             "seconds": 1.0, "at": "2026-01-01T00:00:00+00:00", "schema": 1}  # fmt: skip
     return json.dumps({**line, **changes}) + "\n"
@@ -143,19 +143,19 @@ def test_a_broken_comet_leaves_the_results_as_they_are(root: Path, tmp_path: Pat
 
 
 def mirror_and_listen(context: Any, out: Path, config: TrialConfig) -> None:
-    """What it says is left in `said`; modules beside the training come first."""
+    """Call `mirror` with the modules in `out` first on the path; its stderr goes to the file `output`."""
     sys.path.insert(0, str(out))
-    os.dup2(os.open(out / "said", os.O_WRONLY | os.O_CREAT), 2)
+    os.dup2(os.open(out / "output", os.O_WRONLY | os.O_CREAT), 2)
     comet.mirror(config, out, "s/0000")
 
 
 @pytest.mark.train
 def test_a_comet_that_exits_when_it_is_imported_becomes_one_line_in_the_log(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "progress-1-0.jsonl").write_text(told(1))
+    (tmp_path / "progress-1-0.jsonl").write_text(progress_line(1))
     (tmp_path / "comet_ml").mkdir()
     (tmp_path / "comet_ml" / "__init__.py").write_text("raise SystemExit('gone')")
     assert scenes.run(mirror_and_listen, tmp_path, scenes.config(root, trainer={"comet": "offline"})) == [0]
-    [warning] = (tmp_path / "said").read_text().splitlines()
+    [warning] = (tmp_path / "output").read_text().splitlines()
     assert "SystemExit: gone" in warning
     assert "unetsweep sync" in warning
 
@@ -173,9 +173,9 @@ def test_a_comet_that_hangs_is_left_behind(
     assert "still busy" in caplog.text
 
 
-def test_the_later_claim_wins_and_torn_lines_are_none(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "progress-2-1.jsonl").write_text(told(1) + told(2, val_iou=0.1) + told(3))
-    (tmp_path / "progress-10-0.jsonl").write_text(told(2, val_iou=0.2, val_loss=None) + '{"epoch": 3, "tra')
+def test_the_later_claim_wins_and_incomplete_lines_are_skipped(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "progress-2-1.jsonl").write_text(progress_line(1) + progress_line(2, val_iou=0.1) + progress_line(3))
+    (tmp_path / "progress-10-0.jsonl").write_text(progress_line(2, val_iou=0.2, val_loss=None) + '{"epoch": 3, "tra')
     export = comet.read_export(scenes.config(root), tmp_path, "s/0000")
     assert list(export.curves) == [1, 2, 3]
     assert export.curves[2] == {"train_loss": 0.5, "val_iou": 0.2, "learning_rate": 1e-3}
@@ -194,7 +194,7 @@ def test_an_experiment_key_follows_from_name_and_training_not_from_the_milestone
 
 def test_the_same_is_not_written_twice_and_more_replaces_it(root: Path, tmp_path: Path) -> None:
     config, lines = scenes.config(root), tmp_path / "progress-1-0.jsonl"
-    lines.write_text(told(1))
+    lines.write_text(progress_line(1))
     first = comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path)
     made = first.stat().st_mtime_ns
     assert comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path) == first
@@ -207,11 +207,11 @@ def test_the_same_is_not_written_twice_and_more_replaces_it(root: Path, tmp_path
     assert {("best_epoch", 1, 1), ("best_val_iou", 1, 0.5), ("val_iou", 1, 0.25)} < metrics(second)
 
 
-def test_online_without_anybody_there_leaves_the_archive_and_says_so_once(
+def test_online_without_a_server_leaves_the_archive_and_warns_once(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(comet, "PROBE_S", 0.6)
-    (tmp_path / "progress-1-0.jsonl").write_text(told(1))
+    (tmp_path / "progress-1-0.jsonl").write_text(progress_line(1))
     comet.mirror(scenes.config(root, trainer={"comet": "online"}), tmp_path, "s/0000")
     [warning] = [record.getMessage() for record in caplog.records if record.name == comet.__name__]
     assert "did not answer within 1 s" in warning
@@ -222,7 +222,7 @@ def test_online_sends_the_archive_by_comets_own_command_and_marks_it(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = scenes.config(root, trainer={"comet": "online"})
-    (tmp_path / "progress-1-0.jsonl").write_text(told(1) + told(2, val_iou=1 / 3))
+    (tmp_path / "progress-1-0.jsonl").write_text(progress_line(1) + progress_line(2, val_iou=1 / 3))
     with comet_server.serving() as (address, received):
         monkeypatch.setenv("COMET_URL_OVERRIDE", address)
         comet.mirror(config, tmp_path, "s/0000")
@@ -240,7 +240,7 @@ def test_nothing_is_sent_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
         comet.check_reachable()
 
 
-def test_who_answers_is_reachable_directly_and_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_answers_is_reachable_directly_and_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         here = f"127.0.0.1:{server.getsockname()[1]}"
         monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://{here}/clientlib/")

@@ -20,26 +20,26 @@ def timer(monkeypatch: pytest.MonkeyPatch, *ends: float, val_every: int = 1) -> 
     now = iter((0.0, 0.0, *ends))
     monkeypatch.setattr(SECONDS, lambda: next(now))
     found = EpochTimer(val_every)
-    found.begin()
+    found.start()
     for _ in ends:
-        found.turn()
+        found.record_epoch()
     return found
 
 
 def test_the_next_epoch_is_taken_for_the_longest_of_the_last_ones_and_more(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = timer(monkeypatch, 90, 100, 104, 108, 112, 116)  # the first, of 90 s, is long ago
-    assert begun.needed(1) == pytest.approx(1.2 * 10 + decisions.FIRST_SAVE_S)
+    assert begun.seconds_needed(1) == pytest.approx(1.2 * 10 + decisions.FIRST_SAVE_S)
     rarely = timer(monkeypatch, 90, 100, 104, 108, 112, 116, val_every=8)  # and may be the last that was validated
-    assert rarely.needed(1) == pytest.approx(1.2 * 90 + decisions.FIRST_SAVE_S)
+    assert rarely.seconds_needed(1) == pytest.approx(1.2 * 90 + decisions.FIRST_SAVE_S)
 
 
 def test_a_checkpoint_is_taken_for_as_long_as_the_longest_was(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = timer(monkeypatch, 10)
     monkeypatch.setattr(SECONDS, lambda: 11.0)
     for seconds in (7.0, 3.0):
-        begun.saved(seconds)
-    assert begun.needed(1) == pytest.approx(12 + 7)
-    assert begun.needed(2) == pytest.approx(12 + 14)
+        begun.record_save(seconds)
+    assert begun.seconds_needed(1) == pytest.approx(12 + 7)
+    assert begun.seconds_needed(2) == pytest.approx(12 + 14)
 
 
 def test_a_stop_file_is_opened_only_when_it_has_changed(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_stop_file_that_cannot_be_read_is_named_and_stops_nothing(
     stop = StopFile(path, 1)
     for _ in range(2):
         assert stop.read() == (frozenset(), "")
-    assert capsys.readouterr().out.count(f"{path} is left aside") == 1
+    assert capsys.readouterr().out.count(f"{path} cannot be read and is ignored") == 1
 
 
 def test_a_training_whose_last_milestones_are_pruned_is_not_stopped_for_later(tmp_path: Path) -> None:
@@ -76,12 +76,17 @@ def test_a_training_whose_last_milestones_are_pruned_is_not_stopped_for_later(tm
     policy = RankZeroPolicy(
         ArtifactWriter(tmp_path, "1-3", lambda: True), EpochTimer(1), lambda needed: "the end is near"
     )
-    word = policy.next([6, 8])
-    assert (word.pruned, word.why, word.requeue_reason, word.save) == ((6, 8), "slow", None, True)
-    assert policy.next([6, 8, 9]).requeue_reason == "the end is near"
+    decision = policy.next_step([6, 8])
+    assert (decision.pruned, decision.prune_reason, decision.requeue_reason, decision.save) == (
+        (6, 8),
+        "slow",
+        None,
+        True,
+    )
+    assert policy.next_step([6, 8, 9]).requeue_reason == "the end is near"
     assert (
         RankZeroPolicy(ArtifactWriter(tmp_path, "2-0", lambda: True), EpochTimer(1), lambda needed: None)
-        .next([6, 8])
+        .next_step([6, 8])
         .pruned
         == ()
     )

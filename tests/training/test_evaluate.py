@@ -35,10 +35,10 @@ NUMBERS = list(range(1, metric_checks.MOST + 1))
 
 @pytest.fixture(scope="module")
 def one_process(root: Path) -> dict[int, dict[str, Any]]:
-    """What one process says of the first so many images."""
+    """The scores of one process, by the number of images."""
     images = read_pairs(metric_checks.pairs_of(root), None, "half", also=metric_checks.ALSO)
     unet = some_unet()
-    return {n: metric_checks.told(evaluate(unet, metric_checks.first(images, n), CPU)) for n in NUMBERS}
+    return {n: metric_checks.as_dict(evaluate(unet, metric_checks.first(images, n), CPU)) for n in NUMBERS}
 
 
 @pytest.mark.train
@@ -50,16 +50,16 @@ def test_scores_are_those_of_the_references(check: Any, number: int, root: Path,
 
 @pytest.mark.train
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_any_number_of_ranks_says_the_same_of_any_number_of_images(
+def test_any_number_of_ranks_gives_the_same_scores_for_any_number_of_images(
     size: int, root: Path, one_process: Any, tmp_path: Path
 ) -> None:
     plants = {"none": contextlib.nullcontext}
     status = training_scenes.run(metric_checks.scene, tmp_path, root, {"none": NUMBERS}, plants, size=size)
     assert status == [0] * size
     for rank in range(size):
-        said = metric_checks.said_by(tmp_path, rank)
+        found = metric_checks.read_scores(tmp_path, rank)
         for number in NUMBERS:
-            assert said["none", number] == one_process[number], f"{number} images, rank {rank}"
+            assert found["none", number] == one_process[number], f"{number} images, rank {rank}"
 
 
 def test_rows_name_their_images_and_add_up() -> None:

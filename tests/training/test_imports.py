@@ -19,21 +19,21 @@ NEEDLESS = (
 )
 USES = {
     "as a module": "import scipy.signal, scipy.signal.windows as w\n"
-    "said = scipy.signal.convolve([1, 2], [1, 1]).tolist(), len(w.hann(5))",
+    "value = scipy.signal.convolve([1, 2], [1, 1]).tolist(), len(w.hann(5))",
     "by a name of it": "from scipy.signal import convolve\nsaid = convolve([1, 2], [1, 1]).tolist()",
     "before": "for name in [n for n in sys.modules if n.startswith(('scipy.signal', 'unetsweep.training'))]:\n"
     "    del sys.modules[name]\n"
     "import scipy.signal, unetsweep.training.run\n"
-    "said = type(sys.modules['scipy.signal']).__name__",
+    "value = type(sys.modules['scipy.signal']).__name__",
 }
 COLD = f"""
 import json, os, sys, unetsweep.training.run
 seen = {{"imported": [name for name in {NEEDLESS} if name in sys.modules]}}
-for name, code in {USES}.items():  # each in a process of its own, which goes on from here
+for name, code in {USES}.items():  # each in a fork of its own
     read, write = os.pipe()
     if not os.fork():
         exec(code)
-        os.write(write, json.dumps(said).encode())
+        os.write(write, json.dumps(value).encode())
         os._exit(0)
     os.close(write)
     seen[name] = json.load(os.fdopen(read))
@@ -50,12 +50,12 @@ def seen() -> dict[str, Any]:
     return found
 
 
-def test_it_does_without_what_its_libraries_only_look_for(seen: dict[str, Any]) -> None:
+def test_nothing_is_imported_that_libraries_only_look_up(seen: dict[str, Any]) -> None:
     assert seen["imported"] == []
 
 
 @pytest.mark.parametrize(
-    ("use", "said"), [("as a module", [[1, 3, 2], 5]), ("by a name of it", [1, 3, 2]), ("before", "module")]
+    ("use", "value"), [("as a module", [[1, 3, 2], 5]), ("by a name of it", [1, 3, 2]), ("before", "module")]
 )
-def test_what_was_put_off_is_there_for_whoever_uses_it(use: str, said: object, seen: dict[str, Any]) -> None:
-    assert seen[use] == said
+def test_a_lazy_module_is_loaded_when_it_is_used(use: str, value: object, seen: dict[str, Any]) -> None:
+    assert seen[use] == value

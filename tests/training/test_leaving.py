@@ -26,7 +26,7 @@ def train(context: Any, out: Path, config: Any, how: str) -> None:
         asked.append(1)
         return how != "superseded" or len(asked) < 5
 
-    more: dict[str, Any] = {"ending": lambda _: "a test"} if how == "stopped" else {}
+    more: dict[str, Any] = {"stop_check": lambda _: "a test"} if how == "stopped" else {}
     try:
         train(config, out, context=context, owns=owns, **more)
     except SupersededError:

@@ -40,7 +40,7 @@ def padded_duplicates() -> Iterator[None]:
 
 @contextlib.contextmanager
 def mean_of_the_ranks() -> Iterator[None]:
-    """The IoU that each rank has by itself, averaged: `sync_dist=True` of a logged metric."""
+    """The mean of the IoU of each rank: `sync_dist=True` of a logged metric."""
     whole = evaluate.gather
 
     def gather(table: torch.Tensor) -> None:
@@ -73,7 +73,7 @@ def background_counted() -> Iterator[None]:
 @contextlib.contextmanager
 def half_as_a_logit() -> Iterator[None]:
     """0.5 is where a probability is cut, not a logit."""
-    with mock.patch.object(evaluate, "CUT", 0.5):
+    with mock.patch.object(evaluate, "THRESHOLD", 0.5):
         yield
 
 
@@ -138,38 +138,38 @@ PLANTS: dict[str, tuple[Callable[[], Any], tuple[Callable[..., None], ...]]] = {
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, int], Any]]:
-    """The set, and what the ranks say of it with each mistake, by (mistake, number of images)."""
+def scores_by_mistake(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, int], Any]]:
+    """The data set, and the ranks' scores with each mistake, by (mistake, number of images)."""
     out = tmp_path_factory.mktemp("planted")
     root = metric_checks.write_set(out / "set")
     plants = {"none": contextlib.nullcontext, **{name: plant for name, (plant, _) in PLANTS.items()}}
     counts = {name: [UNEVEN, EVEN] for name in plants}
     assert training_scenes.run(metric_checks.scene, out, root, counts, plants, size=SIZE) == [0] * SIZE
-    return root, metric_checks.said_by(out, 0)
+    return root, metric_checks.read_scores(out, 0)
 
 
 @pytest.mark.parametrize("check", metric_checks.CHECKS)
-def test_without_a_mistake_every_check_is_content(check: Any, said: Any) -> None:
-    root, told = said
+def test_without_a_mistake_every_check_is_content(check: Any, scores_by_mistake: Any) -> None:
+    root, found = scores_by_mistake
     for number in (UNEVEN, EVEN):
-        check(told["none", number], root)
+        check(found["none", number], root)
 
 
 @pytest.mark.parametrize(
     ("plant", "check"), [(name, check) for name, (_, checks) in PLANTS.items() for check in checks]
 )
-def test_the_mistake_is_caught(plant: str, check: Any, said: Any) -> None:
-    root, told = said
+def test_the_mistake_is_caught(plant: str, check: Any, scores_by_mistake: Any) -> None:
+    root, found = scores_by_mistake
     with pytest.raises(AssertionError):
-        check(told[plant, UNEVEN], root)
+        check(found[plant, UNEVEN], root)
 
 
 @pytest.mark.parametrize("plant", list(PLANTS))
-def test_the_mistake_is_not_what_one_process_says(plant: str, said: Any) -> None:
-    _, told = said
-    assert told[plant, UNEVEN] != told["none", UNEVEN]
+def test_the_mistake_changes_the_scores_of_one_process(plant: str, scores_by_mistake: Any) -> None:
+    _, found = scores_by_mistake
+    assert found[plant, UNEVEN] != found["none", UNEVEN]
 
 
-def test_duplicates_show_only_where_the_ranks_do_not_divide_the_images(said: Any) -> None:
-    _, told = said
-    assert told["padded duplicates", EVEN] == told["none", EVEN]
+def test_duplicates_show_only_where_the_ranks_do_not_divide_the_images(scores_by_mistake: Any) -> None:
+    _, found = scores_by_mistake
+    assert found["padded duplicates", EVEN] == found["none", EVEN]

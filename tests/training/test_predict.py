@@ -13,7 +13,7 @@ from unetsweep.cli.predict import command
 from unetsweep.contract import DataConfig, TrialConfig
 from unetsweep.datasets.scores import iou
 from unetsweep.errors import DataError, UsageError
-from unetsweep.training import predict as room
+from unetsweep.training import predict as predict_module
 from unetsweep.training.checkpoints import ArtifactWriter, Best, load_unet
 from unetsweep.training.predict import Case, confusion, find_cases, panel, predict
 from unetsweep.training.unet import UNet
@@ -22,7 +22,7 @@ from unetsweep.training.unet import UNet
 def checkpoint(folder: Path, config: TrialConfig) -> Path:
     """A best checkpoint of a network that was never trained, as a training writes it."""
     torch.manual_seed(0)
-    ArtifactWriter(folder, "1-0", lambda: True).weights(
+    ArtifactWriter(folder, "1-0", lambda: True).save_weights(
         "checkpoints/best-3.ckpt", UNet(config.model).state_dict(), config, Best(1, 0.5, 0.5)
     )
     return folder / "checkpoints" / "best-3.ckpt"
@@ -71,8 +71,8 @@ def test_an_image_is_resized_for_the_network_as_in_training(root: Path, tmp_path
     config = dataclasses.replace(scenes.config(root), data=DataConfig(str(root), image_size=48))
     unet, _, _ = load_unet(checkpoint(tmp_path, config))
     path = write(tmp_path / "big.png", 96, 144)
-    image = room.read_image(path)
-    found = room.vessel_probability(unet, config, path, image)
+    image = predict_module.read_image(path)
+    found = predict_module.vessel_probability(unet, config, path, image)
     small = cv2.resize(image, (48, 48), interpolation=cv2.INTER_AREA)
     with torch.no_grad():
         logits = unet(torch.from_numpy(small.transpose(2, 0, 1).copy())[None].float() / 127.5 - 1)
@@ -103,10 +103,10 @@ def test_a_panel_shows_input_truth_and_prediction_in_this_order() -> None:
     truth, mask = (rng.integers(0, 2, (120, 160)).astype(np.uint8) for _ in range(2))
     sheet = panel(image, truth, mask)
     top, gap = sheet.shape[0] - 120 - 4, 4
-    for place, shown in enumerate((image, np.dstack([truth * 255] * 3), np.dstack([mask * 255] * 3))):
-        left = gap + place * (160 + gap)
-        np.testing.assert_array_equal(sheet[top : top + 120, left : left + 160], shown)
-        assert sheet[:top, left : left + 160].min() < room.PAPER  # its caption
+    for column, picture in enumerate((image, np.dstack([truth * 255] * 3), np.dstack([mask * 255] * 3))):
+        left = gap + column * (160 + gap)
+        np.testing.assert_array_equal(sheet[top : top + 120, left : left + 160], picture)
+        assert sheet[:top, left : left + 160].min() < predict_module.PAPER  # its caption
     assert sheet.shape[1] == 3 * (160 + gap) + gap
     assert panel(image, None, mask).shape[1] == 2 * (160 + gap) + gap
 
@@ -114,7 +114,7 @@ def test_a_panel_shows_input_truth_and_prediction_in_this_order() -> None:
 def test_captions_fit_over_a_picture_narrower_than_they_are() -> None:
     image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
     sheet = panel(image, mask, mask)
-    ink = np.flatnonzero((sheet[: sheet.shape[0] - 8 - 4] < room.PAPER).any(axis=(0, 2)))
+    ink = np.flatnonzero((sheet[: sheet.shape[0] - 8 - 4] < predict_module.PAPER).any(axis=(0, 2)))
     assert ink.min() > 0
     assert ink.max() < sheet.shape[1] - 1
 
@@ -153,7 +153,9 @@ def test_a_folder_of_images_has_no_truth(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_of_ours_is_named(root: Path, tmp_path: Path) -> None:
     for content in ({"state_dict": {}}, [1, 2]):
         torch.save(content, tmp_path / "last.ckpt")
-        with pytest.raises(UsageError, match=r"last\.ckpt is no checkpoint of a U-Net of ours.*best-<epochs>\.ckpt"):
+        with pytest.raises(
+            UsageError, match=r"last\.ckpt is not a checkpoint of an unetsweep U-Net.*best-<epochs>\.ckpt"
+        ):
             next(predict(tmp_path / "last.ckpt", root, tmp_path / "out"))
     (tmp_path / "text.ckpt").write_text("no weights")
     for name in ("text.ckpt", "absent.ckpt", "."):
@@ -164,14 +166,14 @@ def test_what_is_no_checkpoint_of_ours_is_named(root: Path, tmp_path: Path) -> N
 
 def test_no_images_is_an_error_with_the_place(native: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for name, words in (("empty", "holds no image file"), ("absent", "is not there")):
-        with pytest.raises(DataError, match=words):
+    for name, message in (("empty", "holds no image file"), ("absent", "does not exist")):
+        with pytest.raises(DataError, match=message):
             next(predict(native, tmp_path / name, tmp_path / "out"))
 
 
 def test_two_images_of_one_name_and_the_images_own_folder_are_refused(native: Path, tmp_path: Path) -> None:
     write(tmp_path / "in" / "a.png", 8, 8)
-    with pytest.raises(UsageError, match="folder of its own"):
+    with pytest.raises(UsageError, match="give --out another folder"):
         next(predict(native, tmp_path / "in", tmp_path / "in"))
     write(tmp_path / "in" / "a.jpg", 8, 8)
     with pytest.raises(UsageError, match="rename one"):
@@ -181,7 +183,7 @@ def test_two_images_of_one_name_and_the_images_own_folder_are_refused(native: Pa
 def test_an_image_that_cannot_be_read_stops_none_of_the_others(native: Path, tmp_path: Path) -> None:
     write(tmp_path / "image" / "a.png", 32, 32)
     write(tmp_path / "image" / "c.png", 32, 32)
-    (tmp_path / "image" / "b.png").write_bytes(b"torn")
+    (tmp_path / "image" / "b.png").write_bytes(b"corrupt")
     write(tmp_path / "mask" / "c.png", 16, 16)
     with pytest.raises(DataError) as caught:
         list(predict(native, tmp_path / "image", tmp_path / "out"))
@@ -190,8 +192,8 @@ def test_an_image_that_cannot_be_read_stops_none_of_the_others(native: Path, tmp
 
 
 def test_confusion_counts_vessels_only() -> None:
-    said, true = np.array([[1, 1, 0, 0]], np.uint8), np.array([[1, 0, 1, 0]], np.uint8)
-    assert confusion(said, true) == (1, 1, 1)
+    predicted, true = np.array([[1, 1, 0, 0]], np.uint8), np.array([[1, 0, 1, 0]], np.uint8)
+    assert confusion(predicted, true) == (1, 1, 1)
 
 
 def test_the_command_prints_a_line_an_image_and_the_sets_iou(root: Path, native: Path, tmp_path: Path) -> None:

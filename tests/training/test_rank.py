@@ -1,4 +1,4 @@
-"""A job's process of a training, from its claim to what it leaves."""
+"""One rank of a training in a job, from its claim to the files that it writes."""
 
 import json
 import os
@@ -44,14 +44,14 @@ class Sweep:
     def start(self, restart: int = 0) -> Start:
         return Start(self.directory.root, self.token, 0, restart, "7")
 
-    def said(self, name: str) -> dict[str, Any]:
+    def read(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.run / name).read_text())
         return found
 
 
 def rank(context: Any, out: Path, start: Start, ends_in: float | None = None, fails_in: int = 0) -> None:
     """`run_rank` in a job that ends in so many seconds; its memory ends in an epoch."""
-    from unetsweep.training import callbacks, module
+    from unetsweep.training import lightning_compat, module
 
     os.environ["SLURMD_NODENAME"] = "n1"
     if ends_in is not None:
@@ -60,7 +60,7 @@ def rank(context: Any, out: Path, start: Start, ends_in: float | None = None, fa
     whole = module.Segmentation.training_step
 
     def step(self: Any, batch: Any, batch_idx: int) -> Any:
-        if callbacks.epochs_done(self.trainer) + 1 == fails_in:
+        if lightning_compat.epochs_done(self.trainer) + 1 == fails_in:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return whole(self, batch, batch_idx)
 
@@ -68,30 +68,30 @@ def rank(context: Any, out: Path, start: Start, ends_in: float | None = None, fa
     run_rank(start, context.rank, context.size, limited=ends_in is not None)
 
 
-def test_gpu_memory_that_ran_out_is_said_with_the_epochs_that_were_done(root: Path, tmp_path: Path) -> None:
+def test_running_out_of_gpu_memory_is_recorded_with_the_finished_epochs(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root))
     assert scenes.run(rank, tmp_path / "out", sweep.start(), fails_in=2) == [1]
-    said = sweep.said("error-0.json")
-    assert (said["kind"], said["epochs_done"], said["attempt"]) == ("gpu_memory", 1, 1)
-    assert said["message"].startswith("OutOfMemoryError: CUDA out of memory")
+    record = sweep.read("error-0.json")
+    assert (record["kind"], record["epochs_done"], record["attempt"]) == ("gpu_memory", 1, 1)
+    assert record["message"].startswith("OutOfMemoryError: CUDA out of memory")
 
 
-def test_the_attempts_micro_batch_is_used_and_told(root: Path, tmp_path: Path) -> None:
+def test_the_attempts_micro_batch_is_used_and_recorded(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root, epochs=1), micro_batch=2)
     assert scenes.run(rank, tmp_path / "out", sweep.start()) == [0]
-    assert sweep.said("milestones/1.json")["micro_batch"] == 2
-    assert sweep.said("claims/1-0")["node"] == "n1"
+    assert sweep.read("milestones/1.json")["micro_batch"] == 2
+    assert sweep.read("claims/1-0")["node"] == "n1"
 
 
 def test_a_job_whose_end_is_near_stops_after_an_epoch_and_the_next_start_ends_it(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root))
     for restart in range(2):
         assert scenes.run(rank, tmp_path / "out", sweep.start(restart), ends_in=5) == [0]
-        said = sweep.said(f"requeue-1-{restart}.json")
-        assert said["epoch"] == restart + 1
-        assert said["reason"].startswith("the time limit is near")
+        record = sweep.read(f"requeue-1-{restart}.json")
+        assert record["epoch"] == restart + 1
+        assert record["reason"].startswith("the time limit is near")
     assert scenes.run(rank, tmp_path / "out", sweep.start(2), ends_in=3600) == [0]
-    assert sweep.said("milestones/3.json")["state"] == "complete"
+    assert sweep.read("milestones/3.json")["state"] == "complete"
     assert not list(sweep.run.glob("error-*"))
 
 
@@ -104,20 +104,20 @@ def test_a_signal_far_from_the_end_stops_the_training_at_this_epochs_end(root: P
         time.sleep(0.01)
     os.kill(ranks[0].pid, signal.SIGUSR2)
     assert scenes.wait(ranks) == [0]
-    said = sweep.said("requeue-1-0.json")
-    assert said["reason"] == "preemption announced"
-    assert said["epoch"] == len(log.read_text().splitlines()) < 2000
+    record = sweep.read("requeue-1-0.json")
+    assert record["reason"] == "preemption announced"
+    assert record["epoch"] == len(log.read_text().splitlines()) < 2000
 
 
-def test_a_torn_checkpoint_names_the_command_that_mends_it(root: Path, tmp_path: Path) -> None:
+def test_a_corrupt_checkpoint_names_the_command_that_repairs_it(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root))
     (sweep.run / "checkpoints").mkdir()
-    (sweep.run / "checkpoints/last.ckpt").write_bytes(b"PK\x03\x04 torn")
+    (sweep.run / "checkpoints/last.ckpt").write_bytes(b"PK\x03\x04 corrupt")
     assert scenes.run(rank, tmp_path / "out", sweep.start()) == [1]
-    said = sweep.said("error-0.json")
-    assert (said["kind"], said["epochs_done"]) == ("environment", 0)
-    assert "last.ckpt is no checkpoint of a run" in said["message"]
-    assert said["message"].endswith("; run `unetsweep repair eyes`")
+    record = sweep.read("error-0.json")
+    assert (record["kind"], record["epochs_done"]) == ("environment", 0)
+    assert "last.ckpt is no checkpoint of a run" in record["message"]
+    assert record["message"].endswith("; run `unetsweep repair eyes`")
 
 
 def test_a_third_start_after_two_that_the_limit_ended_says_so(root: Path, tmp_path: Path) -> None:
@@ -129,9 +129,9 @@ def test_a_third_start_after_two_that_the_limit_ended_says_so(root: Path, tmp_pa
         write_json(sweep.run / f"claims/1-{restart}", {"job_id": "7", "at": begin})
         write_json(sweep.run / f"requeue-1-{restart}.json", {"reason": "the time limit is near: 9 s are left"})
     assert scenes.run(rank, tmp_path / "out", sweep.start(2), ends_in=600) == [1]
-    said = sweep.said("error-0.json")
-    assert said["kind"] == "time"
-    assert "and the limit of the job is 10 min; raise slurm.time" in said["message"]
+    record = sweep.read("error-0.json")
+    assert record["kind"] == "time"
+    assert "and the limit of the job is 10 min; raise slurm.time" in record["message"]
 
 
 def test_the_config_of_another_trial_is_not_trained(root: Path, tmp_path: Path) -> None:
@@ -140,5 +140,5 @@ def test_the_config_of_another_trial_is_not_trained(root: Path, tmp_path: Path) 
     write_json(path, {**json.loads(path.read_text()), "learning_rate": 0.5})
     assert scenes.run(rank, tmp_path / "out", sweep.start()) == [1]
     assert (
-        sweep.said("error-0.json")["message"] == f"{path} is the config of another trial; run `unetsweep repair eyes`"
+        sweep.read("error-0.json")["message"] == f"{path} is the config of another trial; run `unetsweep repair eyes`"
     )

@@ -59,10 +59,10 @@ def test_scored_again_the_best_checkpoint_has_the_iou_that_chose_it(size: int, r
     out = request.getfixturevalue("whole" if size == 1 else "pair")
     for milestone in MILESTONES:
         row = scenes.row(out, milestone)
-        told = scenes.progress(out)[row["best_epoch"]]
+        logged = scenes.progress(out)[row["best_epoch"]]
         counts = [(image["tp"], image["fp"], image["fn"]) for image in row["val_per_image"]]
         assert len(counts) == 2
-        assert iou(*summed(counts)) == row["val_iou"] == told[1]
+        assert iou(*summed(counts)) == row["val_iou"] == logged[1]
         assert row["val_loss"] == pytest.approx(np.mean([image["loss"] for image in row["val_per_image"]]), rel=1e-12)
 
 
@@ -112,11 +112,11 @@ def test_a_kill_leaves_what_lies_on_the_disk_when_it_comes(size: int, root: Path
     point, left = saving[-1], tmp_path / "killed"
     statuses = scenes.run(scenes.train, left, config, size=size, kill_at=point, milestones=MILESTONES)
     assert statuses[0] == -signal.SIGKILL
-    shown = scenes.snapshot(calm, point)
-    names = [[name for name, _, _ in scenes.contents(folder)] for folder in (shown, left)]
+    expected = scenes.snapshot(calm, point)
+    names = [[name for name, _, _ in scenes.contents(folder)] for folder in (expected, left)]
     assert [name for name in names[1] if not name.startswith("error-")] == names[0]
-    assert scenes.weights(left / LAST) == scenes.weights(shown / LAST)
-    assert scenes.progress(left) == scenes.progress(shown)
+    assert scenes.weights(left / LAST) == scenes.weights(expected / LAST)
+    assert scenes.progress(left) == scenes.progress(expected)
     trained(left, config, size, milestones=MILESTONES, claim="1-1")
     assert left_behind(left) == left_behind(calm)
 
@@ -198,7 +198,7 @@ def test_two_processes_train_as_one(root: Path, tmp_path: Path) -> None:
     assert scenes.result(two, 3)["micro_batch"] == 2
 
 
-def test_who_lost_the_run_stops_and_writes_no_more(root: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_training_that_lost_its_run_stops_and_writes_nothing_more(root: Path, whole: Path, tmp_path: Path) -> None:
     config = scenes.config(root, **FOUR)
     points = int((whole / "asked-0").read_text())
     for point in (1, points // 2, points):
@@ -241,7 +241,7 @@ def test_an_output_folder_serves_one_training_only(root: Path, whole: Path, tmp_
 
 
 def crowded(context: Any, out: Path, config: Any) -> None:
-    """Within a SLURM job of four tasks, and with no word about threads from outside."""
+    """Train inside a SLURM job of four tasks, with no number of threads in the environment."""
     os.environ.update(SLURM_NTASKS="4", SLURM_JOB_NAME="x", SLURM_PROCID="2", SLURM_LOCALID="2", SLURM_JOB_ID="1")
     os.environ.pop("OMP_NUM_THREADS", None)
     torch.set_num_threads(2)

@@ -1,7 +1,6 @@
-"""What a training refuses before it begins, or before it goes on."""
+"""What a training refuses before it starts or resumes."""
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +19,9 @@ from unetsweep.training.run import device_of, train
 pytestmark = pytest.mark.train
 
 
-def test_a_torn_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
+def test_a_corrupt_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / LAST).write_bytes(b"PK\x03\x04 torn")
+    (tmp_path / LAST).write_bytes(b"PK\x03\x04 corrupt")
     with pytest.raises(TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; remove it to train anew"):
         train(scenes.config(root), tmp_path)
     with pytest.raises(TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; run `unetsweep repair eyes`"):
@@ -38,22 +37,19 @@ def test_changed_images_are_not_trained_on(tmp_path: Path) -> None:
         train(scenes.config(images, epochs=2), out)
 
 
-def test_a_training_of_an_older_version_goes_on_where_the_images_are_the_same(tmp_path: Path) -> None:
-    images = scenes.write_images(tmp_path / "set")
-    older = scenes.config(images, epochs=1)
-    out = scenes.trained(tmp_path / "out", older)  # without the split by name, as older versions did
-    (tmp_path / "other").mkdir()
-    for part in ("milestones", "checkpoints"):
-        shutil.copytree(out / part, tmp_path / "other" / part)
-    manifest = pin(**divide(older.data))
-    split = replace(older.data.split, allow_leak=True)
+def test_allowing_a_leak_resumes_the_training_and_another_split_is_another_training(tmp_path: Path) -> None:
+    plain = scenes.config(scenes.write_images(tmp_path / "set"), epochs=1)
+    manifest = pin(**divide(plain.data))
+    pinned = replace(plain, data=replace(plain.data, manifest=manifest))
+    out = scenes.trained(tmp_path / "out", pinned)
 
-    pinned = replace(older, epochs=2, data=replace(older.data, manifest=manifest, split=split))
-    assert scenes.progress(scenes.trained(out, pinned)).keys() == {1, 2}
+    leaky = replace(pinned.data, split=replace(plain.data.split, allow_leak=True))
+    assert scenes.progress(scenes.trained(out, replace(pinned, epochs=2, data=leaky))).keys() == {1, 2}
 
     fewer = {**manifest, "train": dict(list(manifest["train"].items())[1:])}
-    with pytest.raises(TrainingError, match="trained on other images"):
-        train(replace(pinned, data=replace(pinned.data, manifest=fewer)), tmp_path / "other")
+    for other in (plain.data, replace(plain.data, manifest=fewer)):
+        with pytest.raises(TrainingError, match="is of another config"):
+            train(replace(pinned, epochs=3, data=other), out)
 
 
 def test_the_code_of_a_result_is_that_which_began(root: Path, tmp_path: Path) -> None:
@@ -61,7 +57,7 @@ def test_the_code_of_a_result_is_that_which_began(root: Path, tmp_path: Path) ->
     assert scenes.result(tmp_path / "out", 2)["code"] == package.code()
 
 
-def test_a_schedule_that_looks_at_the_total_shares_nothing(root: Path, tmp_path: Path) -> None:
+def test_a_schedule_that_depends_on_the_total_shares_nothing(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, epochs=4, trainer={"schedule": "cosine"})
     with pytest.raises(ConfigError, match=r"trainer\.schedule: cosine ends at epoch 4"):
         train(config, tmp_path, milestones=(2, 4))
@@ -74,7 +70,7 @@ def test_a_schedule_that_looks_at_the_total_shares_nothing(root: Path, tmp_path:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_named_with_host_and_rank(root: Path) -> None:
     config = scenes.config(root, accelerator="gpu", processes=2)
-    with pytest.raises(TrainingError, match=rf"rank 1 of 2 on {os.uname().nodename}: a GPU was asked for"):
+    with pytest.raises(TrainingError, match=rf"rank 1 of 2 on {os.uname().nodename}: the config asks for a GPU"):
         device_of(config, DistributedContext(rank=1, size=2))
 
 

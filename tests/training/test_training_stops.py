@@ -1,4 +1,4 @@
-"""Stopped in good order before the end, and pruned: in step on every rank, and nothing is lost or done twice."""
+"""Trainings that stop early to continue later, or are pruned: all ranks agree, nothing is lost or trained twice."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import torch
 import training_scenes as scenes
 from training_scenes import FOUR, MILESTONES, left_behind, trained
 
-from unetsweep.training import run as door
+from unetsweep.training import run as training_run
 from unetsweep.training.checkpoints import LAST
 
 pytestmark = pytest.mark.train
@@ -111,7 +111,7 @@ def test_a_stop_that_is_found_at_the_start_is_obeyed_before_any_epoch(root: Path
     assert (row["state"], row["epochs_run"], row["val_iou"], row["checkpoint"]) == ("pruned", 0, None, None)
 
 
-def test_a_stop_of_another_attempt_or_a_torn_one_prunes_nothing(root: Path, tmp_path: Path, six: Path) -> None:
+def test_a_stop_file_of_another_attempt_or_a_corrupt_one_prunes_nothing(root: Path, tmp_path: Path, six: Path) -> None:
     config, out = scenes.config(root, **SIX), tmp_path / "out"
     trained(out, config, milestones=THREE_MILESTONES, prune={**NO_FURTHER, "attempt": 2}, stop_after=3)
     (out / "stop.json").write_text('{"schema": 1, "atte')
@@ -132,11 +132,11 @@ class Evil:
 
 
 def resumed_from_evil(context: Any, out: Path, config: Any) -> None:
-    """Past our own first look, so that Lightning itself loads the file."""
-    training_state = door.read_training_state(out)
+    """Skip our own reading of the file, so that Lightning itself loads it."""
+    training_state = training_run.read_training_state(out)
     raw = torch.load(out / LAST, weights_only=True)
     torch.save({**raw, "planted": Evil(out / "planted")}, out / LAST)
-    door.read_training_state = lambda *_: training_state  # type: ignore[assignment]
+    training_run.read_training_state = lambda *_: training_state  # type: ignore[assignment]
     scenes.train(context, out, config)
 
 
@@ -152,7 +152,7 @@ def test_code_in_a_checkpoint_does_not_run(root: Path, tmp_path: Path) -> None:
     assert (out / "planted").exists()
 
 
-def test_a_pruned_milestone_is_ended_once_and_nobody_trains_for_it_later(root: Path, tmp_path: Path) -> None:
+def test_a_pruned_milestone_is_ended_once_and_never_trained_later(root: Path, tmp_path: Path) -> None:
     config, out = scenes.config(root, **SIX), tmp_path / "out"
     trained(out, config, milestones=THREE_MILESTONES, prune=TO_THE_FOURTH, stop_after=3)
     before = (out / "milestones/6.json").read_bytes()

@@ -1,8 +1,8 @@
-"""Scenes for the tests of the torch room: tiny images on the disk, and trainings in processes of their own.
+"""Scenes for the tests of training: tiny images on disk, and trainings in processes of their own.
 
-The processes are forked from a server that has torch imported already (an import costs seconds), so
-that a scene may kill them, and so that no scene sees another's global state. The server only imports: it
-has one thread, and computes nothing.
+The processes are forked from a server that has imported torch (which takes seconds), so that a scene can kill them
+and no scene sees the global state of another. The server only imports modules: it has one thread and computes
+nothing.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ FORKS.set_forkserver_preload(
     [
         "unetsweep.training.run",
         "albumentations",
-        # what a training, or the module of a scene, would import in each fork
+        # modules that a training, or the module of a scene, would otherwise import in each fork
         "unetsweep.datasets.manifest",
         "unetsweep.worker.rank",
         "torch.profiler._cupti_monitor",
@@ -106,16 +106,16 @@ def _call(scene: Any, rank: int, size: int, port: int, out: Path, args: Any, key
 def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = None, lose_at: int | None = None,
           save_every_s: float = 0.0, stop_after: int | None = None, prune: dict[str, Any] | None = None,
           code_later: dict[str, str] | None = None, snapshots: bool = False, **more: Any) -> None:  # fmt: skip
-    """`train()`; rank 0 kills itself, or is told that it lost the run, when it asks for the `kill_at`th time.
+    """`train()`; rank 0 kills itself at the `kill_at`th ownership check, or loses the run at the `lose_at`th.
 
-    `snapshots`: each time it asks, what it has left so far is copied: see `states_of`.
-    `stop_after`: it is told to stop for now after so many epochs of this start. `prune`: what is in
-    `stop.json`, which is there from the end of the first epoch of this start on (but not yet for its decision).
-    `code_later`: what the package's sources are from the first epoch's end on.
+    `snapshots`: at each check the files written so far are copied, see `states_of`.
+    `stop_after`: the stop check stops the training after this many epochs of this start. `prune`: the content of
+    `stop.json`, which exists from the end of the first epoch of this start, after that epoch's decision.
+    `code_later`: the digest of the package's sources from the end of the first epoch.
     """
     from unetsweep import package
     from unetsweep.training import decisions
-    from unetsweep.training import run as door
+    from unetsweep.training import run as training_run
 
     decisions.SAVE_EVERY_S = save_every_s
     asked, ends = 0, 0
@@ -129,7 +129,7 @@ def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = No
             copy(out, snapshot(out, asked))
         return lose_at is None or asked < lose_at
 
-    def ending(needed: float) -> str | None:
+    def stop_check(needed: float) -> str | None:
         nonlocal ends
         ends += 1
         assert context.rank == 0
@@ -140,12 +140,12 @@ def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = No
             write_stop(out, **prune)
         return "the end is near" if ends == stop_after else None
 
-    door.train(config, out, context=context, owns=owns, ending=ending, **more)
+    training_run.train(config, out, context=context, owns=owns, stop_check=stop_check, **more)
     (out / f"asked-{context.rank}").write_text(str(asked))
 
 
 def snapshot(out: Path, point: int) -> Path:
-    """Where it lies: beside `out`, which holds nothing but the training's own."""
+    """Folder of a copy, next to `out`, which contains only the training's own files."""
     return out.with_name(f"{out.name}-at-{point:03d}")
 
 
@@ -165,10 +165,10 @@ def copy(source: Path, target: Path) -> None:
 
 
 def states_of(out: Path) -> dict[int, Path]:
-    """Folders as a kill would have left them, by the number of the question at which it would have come.
+    """Folders as a kill at each ownership check would leave them, by the number of the check.
 
-    Of a training with `snapshots`. A kill leaves what lies on the disk, so one training shows them all. A folder
-    that is equal to an earlier one is left out: what follows from it is known.
+    They come from one training with `snapshots`, since a kill leaves what is on disk. A folder that equals an earlier
+    one is left out, since resuming from it gives nothing new.
     """
     found: dict[int, Path] = {}
     seen: set[tuple[object, ...]] = set()
@@ -200,7 +200,7 @@ def write_stop(out: Path, milestones: tuple[int, ...], attempt: int = 1, epoch: 
 
 
 def trained(out: Path, config: TrialConfig, size: int = 1, **more: Any) -> Path:
-    """`out`, after a training in it that ended well."""
+    """Train in `out` and return it; the training must succeed."""
     assert run(train, out, config, size=size, **more) == [0] * size, error(out)["trace"]
     return out
 
@@ -220,7 +220,7 @@ def result(out: Path, epochs: int) -> dict[str, Any]:
 
 
 def row(out: Path, epochs: int) -> dict[str, Any]:
-    """What of a result is the training's own, and not the machine's, nor what it was asked for."""
+    """The part of a result that depends on the training alone, not on the machine or the requested milestones."""
     varying = {"seconds", "gpu_seconds", "peak_memory_mb", "config_id"}
     return {k: v for k, v in result(out, epochs).items() if k not in varying}
 
@@ -240,7 +240,7 @@ MILESTONES = (3, 4)
 
 
 def left_behind(out: Path, milestones: tuple[int, ...] = MILESTONES) -> dict[str, Any]:
-    """All that must not depend on how often a training was killed or stopped."""
+    """Everything that must not depend on how often a training was killed or stopped."""
     kept: dict[str, Any] = {f"row {h}": row(out, h) for h in milestones}
     kept |= {f"weights {h}": weights(out / "checkpoints" / f"best-{h}.ckpt") for h in milestones}
     kept["last"] = weights(out / "checkpoints/last.ckpt")

@@ -1,4 +1,4 @@
-"""A packed job's manager, without a scheduler: what it does when the node fails it."""
+"""A packed job without a scheduler: what it does when the node cannot start its trainings."""
 
 import json
 import os
@@ -24,44 +24,43 @@ SWEEP = """
 space: {{epochs: [4], batch_size: [4], learning_rate: [1e-3, 1e-2]}}
 trainer: {{command: {command}}}
 """
-MANAGER = """
+JOB = """
 import sys
-from unetsweep.worker import allocation
-began, refused = allocation.process.start, []
-def begin(command, **more):
+from unetsweep.worker import allocation, allocation_policy
+start, refused = allocation.process.start, []
+def start_or_refuse(command, **more):
     if command[-2] == "1" and len(refused) < int(sys.argv[3]):  # the second process of a training
         refused.append(command)
         raise BlockingIOError(11, "Resource temporarily unavailable")
-    return began(command, **more)
-allocation.process.start = begin
-allocation.LOOK_S, allocation.STUCK_S = 0.1, float(sys.argv[4])
+    return start(command, **more)
+allocation.process.start = start_or_refuse
+allocation.OBSERVE_S, allocation_policy.START_PATIENCE_S = 0.1, float(sys.argv[4])
 allocation.Allocation(sys.argv[1], sys.argv[2], 2, 5, False, 60)()
 print("refused", len(refused))
 """
 
 
-@pytest.fixture
-def packed(tmp_path: Path) -> Packed:
-    """A board of two trainings of two processes each, for jobs of one place."""
-    (tmp_path / "trainer.py").write_text(TRAINER)
-    sweep = SweepDir(tmp_path / "results" / "grid")
-    command = f"{sys.executable} {tmp_path}/trainer.py {{config}} {{out}}"
-    sweep.create(SWEEP.format(command=json.dumps(command)), "slurm", working=str(tmp_path))
+def pack(folder: Path, slots: int) -> Packed:
+    """The slot table of two trainings of two processes each, for jobs with this many slots."""
+    (folder / "trainer.py").write_text(TRAINER)
+    sweep = SweepDir(folder / "results" / "grid")
+    command = f"{sys.executable} {folder}/trainer.py {{config}} {{out}}"
+    sweep.create(SWEEP.format(command=json.dumps(command)), "slurm", working=str(folder))
     trainer = TrainerConfig(command=command)
     sweep.add_trials([TrialConfig(DataConfig("."), 4, 4, rate, trainer=trainer) for rate in (1e-3, 1e-2)], {})
     token, owned = sweep.intend([Element(run, 1, ((run, 4),)) for run in (0, 1)], None, "slurm", TOKEN)
-    slots = Packed(sweep.root, token)
-    slots.create(len(owned), 1, None)
-    return slots
+    packed = Packed(sweep.root, token)
+    packed.create(len(owned), slots, None)
+    return packed
 
 
-def managed(folder: Path, refused: int, patience: float) -> str:
-    """What a job said from its start to its end, in which so many processes could not be started.
+def run_job(folder: Path, refused: int, patience_s: float) -> str:
+    """Run a job to its end, and return its output.
 
-    `patience`: for so many seconds it tries, where nothing can be started.
+    The node refuses to start this many processes; where nothing can be started, the job tries for `patience_s`.
     """
     return subprocess.run(
-        [sys.executable, "-c", MANAGER, f"{folder}/results/grid", TOKEN, str(refused), str(patience)],
+        [sys.executable, "-c", JOB, f"{folder}/results/grid", TOKEN, str(refused), str(patience_s)],
         env={**os.environ, "SLURM_JOB_ID": "7"},
         cwd=folder,
         capture_output=True,
@@ -71,10 +70,17 @@ def managed(folder: Path, refused: int, patience: float) -> str:
     ).stdout
 
 
-def test_a_training_of_which_one_process_cannot_be_started_is_begun_again(tmp_path: Path, packed: Packed):
-    said = managed(tmp_path, 2, 60)
-    assert "Resource temporarily unavailable" in said
-    assert "refused 2" in said
+@pytest.mark.parametrize(
+    ("slots", "refused"),
+    [pytest.param(1, 2, id="one slot"), pytest.param(3, 6, id="more slots than trainings")],
+)
+def test_a_training_with_a_process_that_cannot_be_started_is_started_again(
+    slots: int, refused: int, tmp_path: Path
+) -> None:
+    packed = pack(tmp_path, slots)
+    output = run_job(tmp_path, refused, 60)
+    assert "Resource temporarily unavailable" in output
+    assert f"refused {refused}" in output
     assert sorted((tmp_path / "began.log").read_text().split()) == ["0000", "0001"]
     assert sorted(packed.slots().ended) == [0, 1]
     for run in (0, 1):
@@ -82,8 +88,9 @@ def test_a_training_of_which_one_process_cannot_be_started_is_begun_again(tmp_pa
         assert json.loads(result.read_text())["val_iou"] == 0.5
 
 
-def test_a_node_that_starts_nothing_is_left_to_another_start_with_nothing_behind(tmp_path: Path, packed: Packed):
-    assert "Resource temporarily unavailable" in managed(tmp_path, 1000, 0.5)
+def test_a_node_that_starts_nothing_is_left_to_another_start_with_no_process_left(tmp_path: Path) -> None:
+    packed = pack(tmp_path, 1)
+    assert "Resource temporarily unavailable" in run_job(tmp_path, 1000, 0.5)
     left = subprocess.run(["pgrep", "-f", f"{tmp_path}/results/grid"], capture_output=True, text=True, check=False)
     assert left.stdout == ""
     slots = packed.slots()

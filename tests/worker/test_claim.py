@@ -1,4 +1,4 @@
-"""What a start does first: it leaves where there is nothing to do, and otherwise says that the run is its own."""
+"""A start first leaves if there is nothing to do, and otherwise claims its run."""
 
 import json
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_the_same_start_twice_is_one(start: Start, capsys: pytest.CaptureFixture
     assert "leaving: 0000 is owned by (1, 0)" in capsys.readouterr().out
 
 
-def test_a_claim_of_an_attempt_that_was_given_up_holds_no_more(start: Start) -> None:
+def test_a_claim_of_a_lost_attempt_no_longer_holds(start: Start) -> None:
     mine = enter(start, start.root / RUN, 1, 0)
     assert mine
     assert mine.holds()
@@ -67,10 +67,10 @@ def test_a_claim_of_an_attempt_that_was_given_up_holds_no_more(start: Start) -> 
     ("file", "content", "reason"),
     [
         (paths.attempt(0, 1), {"token": "0" * 12}, "attempt 1 of 0000 belongs to submission 000000000000"),
-        (paths.attempt_lost(0, 1), {}, "attempt 1 of 0000 was given up"),
+        (paths.attempt_lost(0, 1), {}, "attempt 1 of 0000 was marked lost"),
         (paths.claim(0, 2, 0), {}, "a later start has claimed 0000"),
         (f"{RUN}/{paths.milestone(3)}", {}, "0000 has its results already"),
-        (f"{paths.trial_dir(0)}/{paths.RESULT}", {}, "the trials of 0000 have ended without it"),
+        (f"{paths.trial_dir(0)}/{paths.RESULT}", {}, "the trials of 0000 have ended already"),
         (f"{paths.trial_dir(0)}/{paths.CANCELLED}", {}, "the trials of 0000 were cancelled"),
     ],
 )
@@ -101,7 +101,7 @@ def test_the_other_ranks_take_the_port_of_the_claim(start: Start) -> None:
     assert enter(start, start.root / RUN, 1, 1) == first
 
 
-def test_a_rank_whose_rank_0_never_comes_says_so(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rank_reports_that_rank_0_never_claimed_the_run(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim, "CLAIM_WAIT_S", 0.0)
     with pytest.raises(TrainingError, match=r"rank 1 waited 0 s for rank 0 to claim .*0000 as 1-0"):
         enter(start, start.root / RUN, 1, 1)

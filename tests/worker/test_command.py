@@ -1,4 +1,4 @@
-"""A trainer of the user's own: what it publishes counts, whatever an earlier start left."""
+"""The user's own trainer: the results that it publishes count, whatever an earlier start left."""
 
 import json
 import os
@@ -11,18 +11,18 @@ from unetsweep.errors import StateError, SupersededError, TrainingError
 from unetsweep.worker.command import CommandInvocation, run_command
 
 
-def train(folder: Path, said: str) -> dict[str, object]:
-    """The milestone of a program that writes `said`."""
+def train(folder: Path, content: str) -> dict[str, object]:
+    """The milestone of a program that writes `content`."""
     program = folder / "trainer.py"
     program.write_text("import sys; open(sys.argv[2], 'a').write('x'); open(sys.argv[1], 'w').write(sys.argv[3])")
-    words = [sys.executable, "-I", "-S", str(program), "{out}/result.json", "{out}/begins", repr(said)]
+    arguments = [sys.executable, "-I", "-S", str(program), "{out}/result.json", "{out}/begins", repr(content)]
     invocation = CommandInvocation(folder / "config.json", folder, (8,), "1-0", "1", str(folder))
-    run_command(" ".join(words), invocation, lambda: True)
+    run_command(" ".join(arguments), invocation, lambda: True)
     milestone: dict[str, object] = json.loads((folder / "milestones/8.json").read_bytes())
     return milestone
 
 
-def test_a_result_that_a_killed_program_left_torn_is_made_again(tmp_path: Path):
+def test_a_corrupt_result_of_a_killed_program_is_made_again(tmp_path: Path):
     (tmp_path / "result.json").write_text('{"val_')
     assert train(tmp_path, '{"val_iou": 0.5}')["val_iou"] == 0.5
     assert (tmp_path / "begins").read_text() == "x"
@@ -43,13 +43,13 @@ def test_a_complete_result_without_a_number_is_refused_with_the_field(tmp_path: 
         train(tmp_path, '{"val_iou": NaN}')
 
 
-def test_words_instead_of_a_result_are_an_error_of_the_command(tmp_path: Path):
+def test_text_instead_of_a_result_is_an_error_of_the_command(tmp_path: Path):
     with pytest.raises(StateError, match="the trainer command wrote it"):
         train(tmp_path, "fine")
 
 
 def run(folder: Path, body: str, milestones: tuple[int, ...] = (4, 8), holds: bool = True) -> None:
-    """A program of these lines; `publish` and `env` are at its hand."""
+    """Run a program of these lines, which can use `publish` and `env`."""
     program = folder / "trainer.py"
     program.write_text(f"{HEAD}\n{body}\n")
     invocation = CommandInvocation(folder / "config.json", folder, milestones, "2-1", "18_3", str(folder), 1764009432.4)
@@ -70,7 +70,7 @@ def milestone(folder: Path, epochs: int) -> dict[str, object]:
     return found
 
 
-def test_a_program_is_told_its_claim_its_milestones_and_its_deadline(tmp_path: Path):
+def test_a_program_gets_its_claim_its_milestones_and_its_deadline(tmp_path: Path):
     run(tmp_path, "publish('seen.json', **{k: v for k, v in env.items() if k.startswith('UNETSWEEP_')})\n"
         "publish('result.json', val_iou=0.5)")  # fmt: skip
     seen = json.loads((tmp_path / "seen.json").read_bytes())
@@ -102,12 +102,12 @@ def test_a_single_result_serves_only_the_milestones_that_are_open(tmp_path: Path
     assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.25, 0.5]
 
 
-def test_a_program_that_wants_to_go_on_later_leaves_quietly(tmp_path: Path):
+def test_a_program_that_stops_to_continue_later_is_no_error(tmp_path: Path):
     run(tmp_path, "publish('milestones/4.json', val_iou=0.25)\npublish('requeue-2-1.json', epoch=5, reason='time')")
     assert not (tmp_path / "milestones/8.json").exists()
 
 
-def test_the_word_of_an_earlier_start_to_go_on_later_is_not_this_ones(tmp_path: Path):
+def test_the_requeue_file_of_an_earlier_start_does_not_count(tmp_path: Path):
     (tmp_path / "requeue-2-0.json").write_text("{}")
     with pytest.raises(TrainingError, match="ended with status 0 and wrote no"):
         run(tmp_path, "pass")
@@ -131,7 +131,7 @@ def test_a_program_that_a_signal_ended_made_no_error(body: str, tmp_path: Path, 
     assert "status 137" in capsys.readouterr().out
 
 
-def test_a_program_that_cannot_be_started_is_said_with_what_to_look_at(tmp_path: Path):
+def test_a_program_that_cannot_be_started_is_reported_with_what_to_check(tmp_path: Path):
     invocation = CommandInvocation(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
     with pytest.raises(TrainingError, match=r"cannot be started in .*pyhton.*trainer\.command"):
         run_command("pyhton trainer.py", invocation, lambda: True)
@@ -142,7 +142,7 @@ def test_a_status_that_is_no_signals_is_an_error_of_the_program(tmp_path: Path):
         run(tmp_path, "sys.exit(-1)")
 
 
-def test_who_lost_the_run_while_the_program_ran_publishes_nothing(tmp_path: Path):
+def test_a_job_that_lost_its_run_while_the_program_ran_publishes_nothing(tmp_path: Path):
     with pytest.raises(SupersededError):
         run(tmp_path, "publish('result.json', val_iou=0.5)", holds=False)
     assert not (tmp_path / "milestones").exists()

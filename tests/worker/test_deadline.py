@@ -1,4 +1,4 @@
-"""Whether another epoch fits before the end of the job, and what a signal means."""
+"""Whether another epoch fits before the end of the job, and the meaning of a signal."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def ends_in(seconds: float, squeue: Squeue) -> Deadline:
     return Deadline("7_1", environment, squeue, lambda: NOW)
 
 
-def test_a_training_goes_on_while_another_epoch_and_the_exit_hook_fit() -> None:
+def test_a_training_continues_while_another_epoch_and_the_exit_hook_fit() -> None:
     squeue = Squeue(NOW + 100)
     end = ends_in(100, squeue)
     assert end(100 - MARGIN_S) is None
@@ -58,14 +58,14 @@ def test_a_limit_that_an_administrator_raised_stops_nothing() -> None:
     assert squeue.asked == 1
 
 
-def test_without_a_word_in_the_environment_squeue_is_asked_once() -> None:
+def test_without_an_end_in_the_environment_squeue_is_asked_once() -> None:
     squeue = Squeue(NOW + 100)
     end = Deadline("7_1", {}, squeue, lambda: NOW)
     assert (end.end, end(50), end(60)) == (NOW + 100, None, None)
     assert squeue.asked == 1
 
 
-def test_an_end_that_nobody_knows_stops_nothing_until_a_signal_comes() -> None:
+def test_an_unknown_end_stops_nothing_until_a_signal_comes() -> None:
     for end in (Deadline("7_1", {}, Squeue(None), lambda: NOW), Deadline()):
         assert end.end is None
         assert end(1e9) is None
@@ -80,7 +80,7 @@ def test_a_signal_far_from_the_limit_announces_a_preemption() -> None:
     assert end(1.0) == "preemption announced"
 
 
-def test_a_signal_near_the_limit_lets_the_training_go_on_while_epochs_fit() -> None:
+def test_a_training_continues_after_a_signal_near_the_limit_while_epochs_fit() -> None:
     end = ends_in(80, Squeue(NOW + 80))
     os.kill(os.getpid(), signal.SIGUSR2)
     assert end(10) is None
@@ -94,7 +94,7 @@ def test_a_signal_for_a_limit_that_was_lowered_is_believed() -> None:
     assert str(end(35)).startswith("the time limit is near: 40 s are left")
 
 
-def test_a_silent_cluster_leaves_the_end_as_it_was_known() -> None:
+def test_a_cluster_that_does_not_answer_leaves_the_known_end() -> None:
     end = ends_in(100, Squeue(None))
     assert str(end(200)).startswith("the time limit is near")
     os.kill(os.getpid(), signal.SIGUSR2)
@@ -110,6 +110,6 @@ def test_usr1_prints_the_stacks_and_ends_nothing(tmp_path: Path) -> None:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-    said = (tmp_path / "stderr").read_text()
-    assert "test_usr1_prints_the_stacks_and_ends_nothing" in said
-    assert "most recent call first" in said
+    output = (tmp_path / "stderr").read_text()
+    assert "test_usr1_prints_the_stacks_and_ends_nothing" in output
+    assert "most recent call first" in output

@@ -1,4 +1,4 @@
-"""What an error file says went wrong."""
+"""The kinds of errors, and the error file."""
 
 import errno
 import json
@@ -63,10 +63,10 @@ def test_an_error_file_says_how_far_the_run_was(tmp_path: Path) -> None:
         lines = [json.dumps({"epoch": epoch, "seconds": 1.0}) for epoch in epochs]
         (tmp_path / f"progress-{claim}.jsonl").write_text("\n".join([*lines, '{"epoch": 7, "sec']))
     write_error(tmp_path, RuntimeError("shapes do not fit"), 1, 1, 0)
-    said = json.loads((tmp_path / "error-0.json").read_text())
-    assert (said["kind"], said["epochs_done"]) == ("exception", 3)
-    assert (said["message"], said["attempt"], said["restart"]) == ("RuntimeError: shapes do not fit", 1, 1)
-    assert "traceback" in said
+    record = json.loads((tmp_path / "error-0.json").read_text())
+    assert (record["kind"], record["epochs_done"]) == ("exception", 3)
+    assert (record["message"], record["attempt"], record["restart"]) == ("RuntimeError: shapes do not fit", 1, 1)
+    assert "traceback" in record
     (tmp_path / "new").mkdir()
     write_error(tmp_path / "new", TrainingError("no GPU"), 1, 0, 1)
     assert json.loads((tmp_path / "new/error-1.json").read_text())["epochs_done"] == 0

@@ -1,4 +1,4 @@
-"""Whether another start can be hoped to get on."""
+"""Whether another start can make progress."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Run:
-    """A run's folder, start by start; a minute goes by between two."""
+    """The folder of a run, written start by start, with a minute between two starts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.now, self.names = folder, BEGIN, list[tuple[int, int]]()
@@ -30,18 +30,18 @@ class Run:
         minutes: float,
         epochs: tuple[int, ...] = (),
         *,
-        by: str | None = "again",
-        said: bool = True,
+        by: str | None = "requeue",
+        recorded: bool = True,
         seconds: float = 60.0,
     ) -> None:
-        """`by`: it stopped by itself to go on (`again`), or the class of its attempt's loss; None: nothing tells."""
+        """`by`: it stopped to continue later (`requeue`), or the cause of its attempt's loss; None if unknown."""
         attempt, restart = self.names[-1]
         self.now += timedelta(minutes=minutes)
-        if by == "again":
+        if by == "requeue":
             self._write(f"requeue-{attempt}-{restart}.json", reason="the time limit is near: 9 s are left")
         elif by is not None:
             self._write(f"attempts/{attempt}.lost.json", reason="it ended", cause=by, at=self.now.isoformat())
-        if said:
+        if recorded:
             self._write(f"attempts/{attempt}.exit-{restart}.json", at=self.now.isoformat(), status=143)
         lines = [json.dumps({"epoch": epoch, "seconds": seconds}) for epoch in epochs]
         if lines:
@@ -66,30 +66,30 @@ RESTARTED, SENT_AGAIN = [(1, 0), (1, 1), (1, 2)], [(1, 0), (2, 0), (3, 0)]
 
 
 @pytest.mark.parametrize(
-    ("names", "by", "said"),
+    ("names", "by", "recorded"),
     [
-        pytest.param(RESTARTED, "again", True, id="requeued by itself"),
-        pytest.param(RESTARTED, "again", False, id="requeued by itself, and how it ended was not written down"),
+        pytest.param(RESTARTED, "requeue", True, id="requeued by itself"),
+        pytest.param(RESTARTED, "requeue", False, id="requeued by itself, and its end was not recorded"),
         pytest.param(SENT_AGAIN, "TIME", True, id="killed at the limit"),
         pytest.param(SENT_AGAIN, "TIME", False, id="killed at the limit, its batch shell too"),
         pytest.param(SENT_AGAIN, "UNEXPLAINED", True, id="nobody saw how, and it took as long"),
     ],
 )
 def test_after_two_starts_that_the_limit_ended_without_an_epoch_there_is_no_third(
-    names: list[tuple[int, int]], by: str, said: bool, run: Run
+    names: list[tuple[int, int]], by: str, recorded: bool, run: Run
 ) -> None:
     for name in names[:2]:
         run.start(*name)
         run.check()
-        run.end(9.5, by=by, said=said)
+        run.end(9.5, by=by, recorded=recorded)
     run.start(*names[2])
-    said_so = r"one epoch takes more than 1?\d min: two starts .* the limit of the job is 10 min; raise slurm\.time"
-    with pytest.raises(EpochTooLongError, match=said_so):
+    message = r"one epoch takes more than 1?\d min: two starts .* the limit of the job is 10 min; raise slurm\.time"
+    with pytest.raises(EpochTooLongError, match=message):
         run.check()
 
 
 @pytest.mark.parametrize(
-    ("names", "by", "said"),
+    ("names", "by", "recorded"),
     [
         pytest.param(RESTARTED, None, True, id="preempted, and started again by SLURM"),
         pytest.param(RESTARTED, None, False, id="its node failed, and it waited long in the queue"),
@@ -99,11 +99,11 @@ def test_after_two_starts_that_the_limit_ended_without_an_epoch_there_is_no_thir
     ],
 )
 def test_what_something_else_ended_does_not_speak_against_the_limit(
-    names: list[tuple[int, int]], by: str | None, said: bool, run: Run
+    names: list[tuple[int, int]], by: str | None, recorded: bool, run: Run
 ) -> None:
     for name in names[:2]:
         run.start(*name)
-        run.end(9.5, by=by, said=said)
+        run.end(9.5, by=by, recorded=recorded)
     run.start(*names[2])
     run.check()
 
@@ -117,7 +117,7 @@ def test_a_start_that_finished_an_epoch_is_no_reason_to_stop(run: Run) -> None:
     run.check()
 
 
-def test_an_epoch_that_was_only_repeated_is_none_got_on_by(run: Run) -> None:
+def test_a_repeated_epoch_is_no_progress(run: Run) -> None:
     for restart, epochs in enumerate([(1, 2), (1, 2), (2,)]):
         run.start(1, restart)
         run.end(9.5, epochs)
@@ -150,7 +150,7 @@ def test_starts_before_a_retry_reset_do_not_count(run: Run) -> None:
     run.check()
 
 
-def test_a_retried_run_that_trains_its_epochs_anew_gets_on(run: Run) -> None:
+def test_a_retried_run_that_trains_its_epochs_anew_makes_progress(run: Run) -> None:
     run.start(1, 0)
     run.end(9.5, tuple(range(1, 9)))
     (run.folder / "attempts/1.retries-reset.json").touch()
@@ -161,7 +161,7 @@ def test_a_retried_run_that_trains_its_epochs_anew_gets_on(run: Run) -> None:
     run.check(most_restarts=0)
 
 
-def test_an_epoch_that_took_longer_than_the_whole_limit_is_said_at_once(run: Run) -> None:
+def test_an_epoch_that_took_longer_than_the_whole_limit_is_reported_at_once(run: Run) -> None:
     run.start(1, 0)
     run.end(30, (1, 2), seconds=900)
     run.start(2, 0)

@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 def load(path: Path, *, profile: str | None = None, check_augment: CheckAugment | None = None) -> SweepSpec:
     """Return the sweep of a file, or raise SpecError with every problem, in the file's order.
 
-    Relative paths in the file start at the working directory. `profile` overrides `slurm.profile`; `check_augment` (from
+    Relative paths in the file start at the working directory. `profile` overrides `slurm.profile`; `check_augment` (of
     training.augment) checks a list of augmentations.
     """
     try:

@@ -20,7 +20,7 @@ from unetsweep.core import paths
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import SpecError, StateError
 from unetsweep.package import digest, sources
-from unetsweep.process import with_words
+from unetsweep.process import find_processes
 from unetsweep.records import (
     AttemptFile,
     ClaimFile,
@@ -172,7 +172,7 @@ def recover_submission(file: CheckedFile) -> Recovery:
 def recover_process(file: CheckedFile) -> Recovery:
     """From the supervisor itself if it runs on this machine, so that its training is not started a second time."""
     token, index = file.letters["TOKEN"], file.letters["I"]
-    for who, words in with_words("supervise", str(file.sources.root), token, index):
+    for who, words in find_processes("supervise", str(file.sources.root), token, index):
         job_id = words[words.index("supervise") + 4]
         record = ProcessFile(int(index), job_id, socket.gethostname(), who.boot, who.pid, who.start)
         return rebuild(file, record, f"its supervisor, process {who.pid}")

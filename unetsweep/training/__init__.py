@@ -1,7 +1,7 @@
-"""The torch room: the U-Net, its images, its training and its scores.
+"""Trains the U-Net and scores it: the only package that imports torch.
 
-torchmetrics, which Lightning imports, imports scipy.signal to look for one name in it: 600 modules, a fifth of the time
-that a job takes to begin. Here it is loaded when somebody uses it.
+torchmetrics, which Lightning imports, imports scipy.signal to look up one name in it. That loads 600 modules and
+takes a fifth of a job's start-up time, so scipy.signal is loaded here only when it is used.
 """
 
 import importlib
@@ -10,18 +10,18 @@ from types import ModuleType
 from typing import Any
 
 
-class _Later(ModuleType):
-    """Stands for a module until something of it is asked for."""
+class _LazyModule(ModuleType):
+    """Stands in for a module until one of its attributes is used."""
 
     hamming = None
-    """What torchmetrics looks for."""
+    """The name that torchmetrics looks up."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__path__":  # who looks through all modules uses none
+        if name.startswith("__") and name != "__path__":  # tools that inspect all of sys.modules use none of them
             raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
 
 
-sys.modules.setdefault("scipy.signal", _Later("scipy.signal"))
+sys.modules.setdefault("scipy.signal", _LazyModule("scipy.signal"))

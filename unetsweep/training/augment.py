@@ -1,8 +1,8 @@
 """Augmentation by albumentations: on uint8, image and mask together, for training only.
 
-Rule 1: albumentations is imported when an augmentation is asked for, and never looks for updates.
-Rule 2: no random state of its own: the caller sets it before every sample, so that what an image
-        becomes depends on (seed, epoch, index) and on nothing that happened before.
+Rule 1: albumentations is imported only when an augmentation is configured, and never checks for updates.
+Rule 2: the random state is set before every sample, so that the result depends on (seed, epoch, index) and on nothing
+        that happened before.
 """
 
 import difflib
@@ -21,7 +21,7 @@ FIELD = "trainer.augment"
 
 
 def check_augment(value: object) -> list[Problem]:
-    """What is wrong with a config's `augment`; cheap for `default` and `none`, else it imports albumentations."""
+    """The problems of a config's `augment`. Imports albumentations, except for `default` and `none`."""
     problems: list[Problem] = []
     if isinstance(value, str) and value in ("default", "none"):
         return problems
@@ -29,41 +29,41 @@ def check_augment(value: object) -> list[Problem]:
         near = difflib.get_close_matches(str(value), ["default", "none"], 1)
         hint = f"did you mean {near[0]!r}?" if near else "allowed: default, none, or a list of albumentations names"
         return [Problem(f"found {value!r}; {hint}", FIELD)]
-    _listed(value, problems)
+    _parse_list(value, problems)
     return problems
 
 
 def build(value: object) -> Any | None:
-    """The albumentations `Compose` of a config's `augment`, None for `none`. Raises ConfigError."""
+    """Build the albumentations `Compose` of a config's `augment`, None for `none`. Raises ConfigError."""
     if value == "none":
         return None
     problems = check_augment(value)
     if problems:
         raise ConfigError("config.json", problems)
     A = _albumentations()
-    steps = _default(A) if value == "default" else _listed(value, problems)
+    steps = _default(A) if value == "default" else _parse_list(value, problems)
     return A.Compose(steps)
 
 
 def apply(
     transform: Any, image: np.ndarray[Any, Any], mask: np.ndarray[Any, Any], key: Sequence[int]
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Image (H x W x C) and mask (H x W), both uint8, transformed together as `key` alone determines.
+    """Transform image (H x W x C) and mask (H x W), both uint8, together; the result depends on `key` alone.
 
-    One generator for the whole pipeline: `Compose(seed=)` gives every transform the same stream,
-    so that both flips always fire together (albumentations 2.0.8).
+    The whole pipeline shares one generator: `Compose(seed=)` gives every transform the same stream, so that both flips
+    always happen together (albumentations 2.0.8).
     """
     seed = int(np.random.SeedSequence(list(key)).generate_state(1)[0])
     transform.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311
     done = transform(image=image, mask=mask)
     height, width = mask.shape
     if height != width and done["mask"].shape == (width, height):
-        return _as_before(done["image"], height, width), _as_before(done["mask"], height, width)
+        return _fit(done["image"], height, width), _fit(done["mask"], height, width)
     return done["image"], done["mask"]
 
 
-def _as_before(array: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
-    """A quarter-turned array, cut at the centre and mirrored out to the image's own shape (batches need one)."""
+def _fit(array: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
+    """Crop and mirror a rotated array around its centre to the image's own shape, which a batch needs."""
     for axis, size in ((0, height), (1, width)):
         have = array.shape[axis]
         if have > size:
@@ -77,7 +77,7 @@ def _as_before(array: np.ndarray[Any, Any], height: int, width: int) -> np.ndarr
 
 def _albumentations() -> Any:
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    import albumentations
+    import albumentations  # takes a second, and `augment: none` does not need it
     import cv2
 
     cv2.setNumThreads(0)
@@ -85,7 +85,7 @@ def _albumentations() -> Any:
 
 
 def _default(A: Any) -> list[Any]:
-    import cv2
+    import cv2  # a configuration is checked without it
 
     return [
         A.HorizontalFlip(p=0.5),
@@ -96,8 +96,8 @@ def _default(A: Any) -> list[Any]:
     ]
 
 
-def _listed(entries: Any, problems: list[Problem]) -> list[Any]:
-    """The transforms that a list names; each entry is a name or {name: {argument: value}}."""
+def _parse_list(entries: Any, problems: list[Problem]) -> list[Any]:
+    """Build the transforms of a list; each entry is a name or {name: {argument: value}}."""
     A = _albumentations()
     steps: list[Any] = []
     for number, entry in enumerate(entries):
@@ -112,7 +112,7 @@ def _listed(entries: Any, problems: list[Problem]) -> list[Any]:
         if found is None:
             problems.append(Problem(f"albumentations has no {name!r}{_hint(name, _names(A))}", at))
             continue
-        step = _made(found, dict(arguments or {}), problems, at)
+        step = _build_step(found, dict(arguments or {}), problems, at)
         steps += [] if step is None else [step]
     return steps
 
@@ -127,8 +127,8 @@ def _names(A: Any) -> list[str]:
     return [name for name in dir(A) if _class(A, name) is not None]
 
 
-def _made(cls: Any, arguments: dict[str, Any], problems: list[Problem], at: str) -> Any | None:
-    """One transform; albumentations only warns about what it does not know, which is refused here."""
+def _build_step(cls: Any, arguments: dict[str, Any], problems: list[Problem], at: str) -> Any | None:
+    """Build one transform; refuses unknown arguments, about which albumentations only warns."""
     known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
     unknown = [name for name in arguments if name not in known]
     for name in unknown:
@@ -141,16 +141,16 @@ def _made(cls: Any, arguments: dict[str, Any], problems: list[Problem], at: str)
             warnings.simplefilter("error")
             step = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()})
     except (TypeError, ValueError, Warning, NotImplementedError) as error:
-        problems.append(Problem(f"{cls.__name__}: {_brief(error)}", at))
+        problems.append(Problem(f"{cls.__name__}: {_first_error(error)}", at))
         return None
-    if not _keeps_kind(step):
-        problems.append(Problem(f"{cls.__name__} does not leave a uint8 image; leave it out: scaling is ours", at))
+    if not _keeps_uint8(step):
+        problems.append(Problem(f"{cls.__name__} does not return a uint8 image; remove it, scaling is built in", at))
         return None
     return step
 
 
-def _brief(error: BaseException) -> str:
-    """The first thing that pydantic found, or the error's own words, on one line."""
+def _first_error(error: BaseException) -> str:
+    """The first problem that pydantic found, or the error's message, on one line."""
     found = getattr(error.__cause__ or error, "errors", None)
     if callable(found):
         first = found()[0]
@@ -158,13 +158,13 @@ def _brief(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _keeps_kind(step: Any) -> bool:
-    """Whether the transform leaves image and mask as uint8 arrays of two and three dimensions."""
+def _keeps_uint8(step: Any) -> bool:
+    """Whether the transform returns image and mask as uint8 arrays of three and two dimensions."""
     chance, step.p = step.p, 1.0
     try:
         done = step(image=np.zeros((512, 512, 3), np.uint8), mask=np.zeros((512, 512), np.uint8))
     except Exception:
-        return True  # it wants another size: the images at hand will tell
+        return True  # it needs another size: the real images will show
     finally:
         step.p = chance
     image, mask = done["image"], done["mask"]

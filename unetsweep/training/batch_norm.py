@@ -1,10 +1,10 @@
-"""Batch normalisation over the global batch, however many ranks share it out.
+"""Batch normalisation over the global batch, for any number of ranks.
 
 Rule 1: one rank normalises as PyTorch does, bit for bit.
-Rule 2: several ranks normalise by what all samples that count have together (Ioffe and Szegedy 2015). Each rank
-        computes mean and squared deviations of its own samples; all ranks join them in the same way (Chan, Golub and
-        LeVeque 1983), on CPUs and GPUs alike. PyTorch's SyncBatchNorm is for GPUs alone, and would
-        count the sample that a rank gets where none is left for it.
+Rule 2: several ranks normalise with the statistics of all samples that count (Ioffe and Szegedy 2015). Each rank
+        computes mean and squared deviations of its own samples, and all ranks combine them in the same way (Chan,
+        Golub and LeVeque 1983), on CPUs and GPUs. PyTorch's SyncBatchNorm runs on GPUs only, and would count
+        the filler sample of a rank for which none is left.
 Rule 3: nothing is read back from the device.
 """
 
@@ -15,44 +15,44 @@ from torch import Tensor, distributed, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from unetsweep.training.ranks import of_each
+from unetsweep.training.ranks import gather_all
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """`nn.BatchNorm2d` whose statistics in training are those of all ranks' samples together."""
+    """`nn.BatchNorm2d` with the statistics of all ranks' samples in training."""
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """Normalised N x C x H x W. `count`: 0 where this rank's samples are a filler of weight 0, else N (None: N).
+        """Normalise N x C x H x W. `count`: 0 where this rank's only sample is a filler of weight 0, else N (None: N).
 
         With several ranks every rank must call it.
         """
         if not (self.training and distributed.is_initialized() and distributed.get_world_size() > 1):
             return super().forward(x)
         whole = torch.full((), len(x), device=x.device) if count is None else count
-        mean, variance, values = joined(x.detach(), whole)
-        self._remember(mean, variance * (values / (values - 1)))
+        mean, variance, values = global_statistics(x.detach(), whole)
+        self._update_running(mean, variance * (values / (values - 1)))
         kind = self.weight.dtype
         statistics = (mean.to(kind), variance.to(kind), whole, values)
         return cast(Tensor, _Normalise.apply(x, self.weight, self.bias, *statistics, self.eps))  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics, as PyTorch does, which takes the unbiased variance for them."""
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
+        """Update the running statistics as PyTorch does, with the unbiased variance."""
         for running, new in ((self.running_mean, mean), (self.running_var, variance)):
             cast(Tensor, running).lerp_(new.to(self.weight), cast(float, self.momentum))
         cast(Tensor, self.num_batches_tracked).add_(1)
 
 
-def joined(x: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and variance of each channel over the samples of all ranks that count, and how many values they have.
+def global_statistics(x: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and variance per channel over all ranks' samples that count, and the number of values in each channel.
 
-    float64, C and C and one number. `x` is N x C x H x W.
+    float64, of shapes C, C and (). `x` is N x C x H x W.
     """
     exact = x if x.dtype == torch.float64 else x.float()
     mean, variance = torch.batch_norm_update_stats(exact, None, None, 0.0)  # four times as fast as var_mean on a CPU
     values = (count * (x.shape[2] * x.shape[3])).double()
     own = torch.cat([mean.double(), variance.double() * values, values[None]])
-    every = of_each(own)
+    every = gather_all(own)
     means, squares = every[:, :-1].chunk(2, dim=1)
     sizes = every[:, -1:]
     total = sizes.sum()
@@ -61,7 +61,7 @@ def joined(x: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class _Normalise(torch.autograd.Function):
-    """Normalise by given statistics that are themselves functions of every rank's x."""
+    """Normalise with given statistics, and differentiate through them: they depend on every rank's x."""
 
     @staticmethod
     def forward(
@@ -82,18 +82,18 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Of the loss by x, weight and bias.
+        """The gradients with respect to x, weight and bias.
 
-        With n values, deviations d = (x - mean) / sd and g the gradient by the output, the gradient by x is
-        weight / sd * (g - sum(g) / n - d * sum(g * d) / n), where the sums are over all ranks. PyTorch's own
-        backward step with fixed statistics gives its first term and this rank's sums.
+        With n values, deviations d = (x - mean) / sd and the output's gradient g, the gradient of x is
+        weight / sd * (g - sum(g) / n - d * sum(g * d) / n), with sums over all ranks. PyTorch's own backward
+        pass with fixed statistics returns the first term and this rank's sums.
         """
         x, weight, mean, variance, count, values = ctx.saved_tensors
-        unsaved = mean.new_empty(0)  # not None: on a GPU, channels_last would then be refused
+        unsaved = mean.new_empty(0)  # with None, channels_last would be refused on a GPU
         first, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
             gradient.contiguous(), x, weight, mean, variance, unsaved, unsaved, False, ctx.eps, [True, True, True]
         )
-        of_weight, of_bias = (of_each(torch.cat([by_weight, by_bias]).double()).sum(0) / values).chunk(2)
+        of_weight, of_bias = (gather_all(torch.cat([by_weight, by_bias]).double()).sum(0) / values).chunk(2)
         scale = -weight / torch.sqrt(variance + ctx.eps) * (count > 0)
         second = F.batch_norm(x, mean, variance, scale * of_weight.to(weight), scale * of_bias.to(weight), eps=ctx.eps)
         return first.add_(second), by_weight, by_bias, None, None, None, None, None

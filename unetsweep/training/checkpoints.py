@@ -1,10 +1,10 @@
-"""What a training leaves on the disk: whole files, by their owner only.
+"""The files that a training writes: always complete, and only by the claim that owns the run.
 
-Rule 1: a file is written under a name that carries the claim, flushed to the disk, and renamed: a reader
-        sees the old one or the new one. Lightning's own saving is not atomic where TMPDIR is another disk.
-Rule 2: the owner is asked right before every rename; who lost the run leaves nothing behind and stops.
-Rule 3: `last.ckpt` says which candidate is the best, so a candidate is dropped only after `last.ckpt`
-        was saved without it.
+Rule 1: a file is written under a temporary name that contains the claim, flushed to disk, and renamed: a reader
+        sees the old file or the new one. Lightning's own saving is not atomic where TMPDIR is on another disk.
+Rule 2: ownership is checked right before every rename; a training that lost the run leaves nothing behind and stops.
+Rule 3: `last.ckpt` names the best candidate, so a candidate is deleted only after a `last.ckpt` that does not
+        name it was saved.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ from unetsweep.training.unet import UNet
 FOLDER = "checkpoints"
 LAST = f"{FOLDER}/last.ckpt"
 TRAINING_STATE = "unetsweep"
-"""Our key in last.ckpt, beside Lightning's."""
+"""Our key in last.ckpt, next to Lightning's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The epoch with the highest validation IoU so far; the earlier one where two are equal."""
+    """The epoch with the highest validation IoU so far, the first of equal ones."""
 
     epoch: int
     val_iou: float
@@ -42,25 +42,25 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class MilestoneCheckpoint:
-    """A milestone whose result can be made from its checkpoint."""
+    """A milestone that was reached or ended: what its result needs besides the checkpoint."""
 
     epochs: int
     epochs_run: int
     seconds: float
     best: Best | None
-    """None: it diverged before the first validation."""
+    """None: the training ended before the first validation."""
     state: ResultState = "complete"
     message: str | None = None
     since: float = 0.0
-    """`seconds` of the milestone before it."""
+    """`seconds` of the previous milestone."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """What a resumed run must know besides weights and optimizer."""
+    """What a resumed run needs besides weights and optimizer state."""
 
     key: str
-    """Which training this is: two configs with one key share it."""
+    """Identifies the training: configs with one key share it."""
     images: str
     """Digest of the images that were trained on."""
     epoch: int = 0
@@ -70,19 +70,20 @@ class TrainingState:
 
 
 class ArtifactWriter:
-    """Rank 0's right to write into the output folder."""
+    """Writes files into the output folder, on rank 0, as long as this claim owns the run."""
 
     def __init__(self, out: Path, claim: str, owns: Callable[[], bool]) -> None:
         self.out, self.claim, self._owns = out, claim, owns
         self.lost = False
-        """Another claim owns the run now: from here on nothing is written."""
+        """Another claim owns the run now, so nothing is written any more."""
 
-    def owned(self) -> bool:
+    def still_owns(self) -> bool:
+        """Check whether this claim owns the run; once lost, it stays lost."""
         self.lost = self.lost or not self._owns()
         return not self.lost
 
     def publish(self, name: str, write: Callable[[IO[bytes]], object]) -> None:
-        """Leave the file `name` (relative to the output folder), whole or not at all."""
+        """Write the file `name` (relative to the output folder) atomically."""
         final = self.out / name
         final.parent.mkdir(parents=True, exist_ok=True)
         tmp = self._tmp(final)
@@ -91,26 +92,26 @@ class ArtifactWriter:
                 write(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            if self.owned():
+            if self.still_owns():
                 os.replace(tmp, final)
         finally:
             tmp.unlink(missing_ok=True)
 
     def append(self, name: str, line: str) -> None:
-        """One more line of a log."""
+        """Append a line to a log."""
         if not self.lost:
             with open(self.out / name, "a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
 
-    def weights(self, name: str, state: Mapping[str, Tensor], config: TrialConfig, best: Best) -> None:
-        """A checkpoint for use: weights of the U-Net, config and scores; `load_unet` reads it."""
+    def save_weights(self, name: str, state: Mapping[str, Tensor], config: TrialConfig, best: Best) -> None:
+        """Write a checkpoint with weights, config and scores, as `load_unet` reads it."""
         head = {"schema": SCHEMA, "config": encode(config), **dataclasses.asdict(best)}
         self.publish(name, lambda stream: torch.save({**head, "weights": dict(state)}, stream))
 
     def link(self, source: str, name: str) -> None:
-        """`name` is the same file as `source`, or a copy where the file system has no hard links."""
+        """Make `name` a hard link to `source`, or a copy where the file system has no hard links."""
         tmp = self._tmp(self.out / name)
-        if not self.owned():
+        if not self.still_owns():
             return
         tmp.unlink(missing_ok=True)
         try:
@@ -120,12 +121,12 @@ class ArtifactWriter:
         except OSError:
             shutil.copyfile(self.out / source, tmp)
         os.replace(tmp, self.out / name)
-        tmp.unlink(missing_ok=True)  # rename leaves it where both names are the same file already
+        tmp.unlink(missing_ok=True)  # rename keeps it where both names are the same file already
 
-    def tidy(self, best: Best | None) -> None:
-        """Drop the candidates that are not the best, and what killed writers left half-written."""
+    def delete_stale(self, best: Best | None) -> None:
+        """Delete the candidates that are not the best, and the temporary files of killed writers."""
         keep = None if best is None else Path(candidate(best.epoch)).name
-        for file in (self.out / FOLDER).glob("*") if self.owned() else ():
+        for file in (self.out / FOLDER).glob("*") if self.still_owns() else ():
             stale = file.name.endswith(".tmp") or (file.name.startswith("candidate-") and file.name != keep)
             if stale:
                 file.unlink(missing_ok=True)
@@ -134,8 +135,8 @@ class ArtifactWriter:
         return final.with_name(f"{final.name}.{self.claim}.tmp")
 
 
-class OwnersIO(TorchCheckpointIO):
-    """Lightning's checkpoints, published by the desk."""
+class OwnedCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint I/O through an `ArtifactWriter`."""
 
     def __init__(self, artifacts: ArtifactWriter) -> None:
         super().__init__()
@@ -148,28 +149,31 @@ class OwnersIO(TorchCheckpointIO):
             )
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        """Tensors, numbers, texts and their containers only, whoever asks: no pickled code is run."""
+        """Load tensors, numbers, strings and containers only, whatever the caller asks for: no pickled code is run."""
         checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
         return checkpoint
 
 
 def candidate(epoch: int) -> str:
-    """Weights of the best epoch so far."""
+    """Name of the file with the weights of the best epoch so far."""
     return f"{FOLDER}/candidate-{epoch}.ckpt"
 
 
 def best_of(milestone: int) -> str:
-    """Weights of the best epoch within a milestone: what its result speaks of."""
+    """Name of the file with the weights of the best epoch up to a milestone, to which its result belongs."""
     return f"{FOLDER}/best-{milestone}.ckpt"
 
 
 def encode_training_state(training_state: TrainingState) -> dict[str, Any]:
-    """Plain numbers, strings, lists and dicts only: the checkpoint is read with `weights_only`."""
+    """As plain numbers, strings, lists and dicts, since the checkpoint is read with `weights_only`."""
     return dataclasses.asdict(training_state)
 
 
 def read_training_state(out: Path, remedy: str = "remove it to train anew") -> TrainingState | None:
-    """How far the run in `out` is, None where it has not been saved yet. Raises TrainingError with the remedy."""
+    """The saved state of the run in `out`, None where nothing was saved yet.
+
+    Raises TrainingError with the remedy where `last.ckpt` cannot be read.
+    """
     path = out / LAST
     if not path.exists():
         return None
@@ -179,14 +183,14 @@ def read_training_state(out: Path, remedy: str = "remove it to train anew") -> T
             int(n): MilestoneCheckpoint(**{**r, "best": _best(r["best"])}) for n, r in raw.pop("reached").items()
         }
         return TrainingState(**{**raw, "best": _best(raw["best"]), "reached": reached})
-    except Exception as error:  # a torn file raises whatever its bytes happen to mean
-        raise TrainingError(f"{path} is no checkpoint of a run ({_brief(error)}); {remedy}") from error
+    except Exception as error:  # a corrupt file can raise anything
+        raise TrainingError(f"{path} is no checkpoint of a run ({_first_line(error)}); {remedy}") from error
 
 
 def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, TrialConfig, Best]:
-    """The U-Net of a candidate or best checkpoint, in evaluation mode; no pickled code is run.
+    """Load the U-Net of a candidate or best checkpoint, in evaluation mode; no pickled code is run.
 
-    Raises StateError where the file is none.
+    Raises StateError where the file is not such a checkpoint.
     """
     try:
         raw = torch.load(path, map_location=device, weights_only=True)
@@ -195,16 +199,16 @@ def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, Tri
         unet.load_state_dict(raw["weights"], assign=True)
         best = Best(raw["epoch"], raw["val_iou"], raw["val_loss"])
     except FileNotFoundError as error:
-        raise StateError(f"{path} is not there; a result's `checkpoint` names the file") from error
+        raise StateError(f"{path} does not exist; `checkpoint` in a result names the file") from error
     except Exception as error:
-        raise StateError(f"{path} is no checkpoint of a U-Net of ours ({_brief(error)})") from error
+        raise StateError(f"{path} is not a checkpoint of an unetsweep U-Net ({_first_line(error)})") from error
     return unet.to(device).eval(), config, best
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """sha256 over names, kinds, shapes and bytes of a U-Net's weights and buffers, in the order of their names.
+    """sha256 over names, types, shapes and bytes of a U-Net's weights and buffers, sorted by name.
 
-    The same for the same bits, on whichever device and however they lie in memory.
+    It depends on the bits alone, not on the device or the memory layout.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
@@ -215,7 +219,7 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
 
 
 def empty_unet(config: TrialConfig) -> UNet:
-    """A U-Net without memory; making it draws no random number."""
+    """A U-Net on the meta device: without memory, and built without drawing random numbers."""
     with torch.device("meta"):
         return UNet(config.model)
 
@@ -224,7 +228,7 @@ def _best(raw: Mapping[str, Any] | None) -> Best | None:
     return None if raw is None else Best(**raw)
 
 
-def _brief(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     with contextlib.suppress(IndexError):
         return f"{type(error).__name__}: {str(error).splitlines()[0]}"[:160]
     return type(error).__name__

@@ -1,69 +1,65 @@
-"""Which samples each step sees: a function of (seed, epoch, step), never of what happened before.
+"""The samples of each step, as a function of (seed, epoch, step) and of nothing that happened before.
 
-Rule 1: the batch of a step is global; the ranks share it out, so 1 and 2 processes see the same samples a step.
-Rule 2: the last, partial batch is kept, and every image counts exactly once an epoch.
+Rule 1: the batch of a step is global and divided among the ranks, so 1 and 2 processes see the same samples per step.
+Rule 2: the last, partial batch is kept, and every image counts exactly once per epoch.
 Rule 3: images are decoded once; batches stay uint8 until they are on the device.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from unetsweep.contract import TrialConfig
+from unetsweep.datasets.manifest import divide
+from unetsweep.datasets.reading import Images, manifest, read_pairs
 from unetsweep.errors import ConfigError, DataError, Problem
 from unetsweep.training import augment
 
-if TYPE_CHECKING:
-    from unetsweep.datasets.reading import Images
-
 
 class Batch(NamedTuple):
-    """What one rank trains on in one step; n is its share of the global batch."""
+    """The samples of one rank in one step; n is its share of the global batch."""
 
     images: Tensor
     """uint8, n x C x H x W."""
     masks: Tensor
     """uint8, n x H x W, of 0 and 1."""
     weights: Tensor
-    """float32, n: a sample's weight in this rank's loss, so that the mean of the ranks' gradients is
-    that of the mean loss over the global batch."""
+    """float32, n: weight of each sample in this rank's loss, so that the mean of the ranks' gradients is the gradient
+    of the mean loss over the global batch."""
     indices: Tensor
-    """int64, n: which training images these are."""
+    """int64, n: indices of the training images."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialImages:
     """All images of a trial, in memory."""
 
-    train: "Images"
-    val: "Images"
-    test: "Images"
+    train: Images
+    val: Images
+    test: Images
     manifest: dict[str, Any]
-    """`{train, val, test, sha256}`: file names, and a digest of what was read."""
+    """`{train, val, test, sha256}`: file names, and a digest of the images and masks that were read."""
 
 
 def read(config: TrialConfig) -> TrialImages:
-    """Read and divide the images as the config says. Raises DataError, or ConfigError for the batch size.
+    """Read the images and split them as the config says. Raises DataError, or ConfigError for the batch size.
 
-    Without `score_test` no test image is decoded, nor in the digest.
+    Without `score_test` the test images are neither decoded nor part of the digest.
     """
-    from unetsweep.datasets.manifest import divide
-    from unetsweep.datasets.reading import manifest, read_pairs
-
     root, parts = Path(config.data.root), divide(config.data)
     count = len(parts["train"])
     if config.batch_size > count:
         found = f"found {config.batch_size}, more than the {count} training images; use at most {count}"
         raise ConfigError("config.json", [Problem(found, "batch_size")])
     how = (config.data.image_size, config.data.mask_threshold, config.model.in_channels)
-    # Nothing is trained on other masks.
+    # Training images need no additional masks: those are only scored.
     also = {"train": (), "val": config.data.also_score_at, "test": config.data.also_score_at}
     wanted = parts if config.trainer.score_test else {**parts, "test": ()}
     images = {name: read_pairs(part, *how, also[name]) for name, part in wanted.items()}
@@ -74,15 +70,8 @@ def read(config: TrialConfig) -> TrialImages:
     return TrialImages(images["train"], images["val"], images["test"], manifest(**images))
 
 
-def older_digests(config: TrialConfig) -> Iterator[str]:
-    """What the digest of the same images was in older versions, which read test images that nobody scores."""
-    if not config.trainer.score_test:
-        scored = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, score_test=True))
-        yield str(read(scored).manifest["sha256"])
-
-
 def steps(count: int, batch: int, seed: int, epoch: int) -> list[list[int]]:
-    """The global batches of an epoch (from 0): `count` images in an order drawn from (seed, epoch)."""
+    """The global batches of an epoch (from 0): `count` images in a random order drawn from (seed, epoch)."""
     order = np.random.default_rng([seed, epoch]).permutation(count).tolist()
     return [order[i : i + batch] for i in range(0, count, batch)]
 
@@ -91,32 +80,32 @@ def share(batch: Sequence[int], rank: int, size: int) -> list[tuple[int, float]]
     """A rank's samples of a global batch, with their weights in its loss.
 
     A rank's loss is the weighted sum over its samples. DDP averages the ranks' gradients, so the weight
-    is size / len(batch). A rank for which nothing is left takes the first sample with weight 0: every
-    rank must run the same collectives.
+    is size / len(batch). A rank for which no sample is left takes the first one with weight 0, since every rank
+    must run the same collective operations.
     """
     mine = [(index, size / len(batch)) for index in batch[rank::size]]
     return mine or [(batch[0], 0.0)]
 
 
 def parts_of_step(config: TrialConfig, micro_batch: int | None) -> int:
-    """In how many parts of at most `micro_batch` images each process takes its share of a full batch."""
+    """The number of parts of at most `micro_batch` images in which each process takes its share of a full batch."""
     mine = config.batch_size // config.processes
     return -(-mine // min(micro_batch or mine, mine))
 
 
 def in_parts(batch: Sequence[int], rank: int, size: int, most: int, parts: int) -> list[list[tuple[int, float]]]:
-    """A rank's share in parts of at most `most` samples; as many parts on every rank.
+    """A rank's share in parts of at most `most` samples; every rank has the same number of parts.
 
-    Lightning divides the loss of each part by the `parts` of a full batch, so the weights are times that.
+    Lightning divides the loss of each part by `parts`, the number in a full batch, so the weights are multiplied by it.
     """
     mine = [(index, weight * parts) for index, weight in share(batch, rank, size)]
     return [mine[at : at + most] or [(batch[0], 0.0)] for at in range(0, -(-len(batch) // size), most)]
 
 
 class Samples(Dataset[tuple[Tensor, Tensor, float, int]]):
-    """Training samples by (epoch, index, weight), augmented from (seed, epoch, index)."""
+    """Training samples by (epoch, index, weight); the augmentation depends on (seed, epoch, index)."""
 
-    def __init__(self, images: "Images", augmentation: object, seed: int) -> None:
+    def __init__(self, images: Images, augmentation: object, seed: int) -> None:
         self.images, self.seed = images, seed
         self.transform = augment.build(augmentation)
 
@@ -132,7 +121,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, float, int]]):
 
 
 class Shares(Sampler[list[tuple[int, int, float]]]):
-    """This rank's share of every step of the epoch that `epoch()` names when the iteration begins."""
+    """This rank's share of each step of an epoch, which is `epoch()` at the start of the iteration."""
 
     def __init__(
         self, count: int, config: TrialConfig, rank: int, size: int, epoch: Callable[[], int], micro_batch: int | None
@@ -154,7 +143,7 @@ class Shares(Sampler[list[tuple[int, int, float]]]):
 
 def loader(
     config: TrialConfig,
-    images: "Images",
+    images: Images,
     *,
     rank: int,
     size: int,
@@ -162,8 +151,11 @@ def loader(
     pin: bool = False,
     micro_batch: int | None = None,
 ) -> DataLoader[Any]:
-    """Batches of the epoch that `epoch()` names when the iteration begins (Lightning's own count is late
-    by one when a resumed run starts its worker processes), in parts of at most `micro_batch` images."""
+    """A loader of one epoch's batches, in parts of at most `micro_batch` images.
+
+    The epoch is `epoch()` at the start of the iteration: Lightning's own count is one behind when a resumed run starts
+    its worker processes.
+    """
     samples = Samples(images, config.trainer.augment, config.seed)
     workers = config.trainer.workers
     return DataLoader(
@@ -171,33 +163,31 @@ def loader(
         batch_sampler=Shares(len(samples), config, rank, size, epoch, micro_batch),
         num_workers=workers,
         persistent_workers=workers > 0,
-        multiprocessing_context="fork" if workers else None,  # under a fork server they outlive a killed trainer
-        worker_init_fn=_quiet if workers else None,
+        multiprocessing_context="fork" if workers else None,  # a fork server's children outlive a killed trainer
+        worker_init_fn=_limit_threads if workers else None,
         collate_fn=collate,
         pin_memory=pin,
-        generator=torch.Generator().manual_seed(config.seed),  # so that it draws nothing from torch's own
+        generator=torch.Generator().manual_seed(config.seed),  # so that it does not use torch's global generator
     )
 
 
 def collate(samples: Sequence[tuple[Tensor, Tensor, float, int]]) -> Batch:
-    """One batch of equally large samples."""
+    """Combine samples of one size into a batch."""
     images, masks, weights, indices = zip(*samples, strict=True)
     return Batch(torch.stack(images), torch.stack(masks), torch.tensor(weights), torch.tensor(indices))
 
 
 def image_tensor(image: np.ndarray[Any, Any]) -> Tensor:
-    """uint8 C x H x W of a uint8 H x W x C (or H x W) array."""
+    """Convert a uint8 H x W x C (or H x W) array to a uint8 C x H x W tensor."""
     array = image[..., None] if image.ndim == 2 else image
     return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
 
 
 def scaled(images: Tensor) -> Tensor:
-    """uint8 grey levels as float32 from -1 to 1: the only normalisation there is, in training and after."""
+    """Scale uint8 grey levels to float32 from -1 to 1: the only input normalisation, in training and evaluation."""
     return images.float() / 127.5 - 1.0
 
 
-def _quiet(worker: int) -> None:
-    """One thread a worker: cv2 would start as many as there are cores, in each."""
-    import cv2
-
+def _limit_threads(worker: int) -> None:
+    """Use one thread per worker; OpenCV would start one per core in each of them."""
     cv2.setNumThreads(0)

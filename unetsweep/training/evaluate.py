@@ -1,18 +1,18 @@
-"""One evaluation for validation, milestones, test and prediction: whole images, each counted once.
+"""Scores whole images, each counted once, for validation, milestones, test and prediction.
 
-Rule 1: the table has a row an image. A rank fills the rows of its slice and the sum over the ranks
-        completes it, so the scores are the same for any number of ranks and images.
+Rule 1: the table has a row per image. A rank fills the rows of its images, and the sum over the ranks completes the
+        table, so the scores are the same for any number of ranks and images.
 Rule 2: IoU is that of the vessel class over the set, sum TP / sum (TP + FP + FN), at threshold 0.5.
-        images.scores has the formulas, and what they are where nothing is there.
-Rule 3: the loss is mean binary cross-entropy a pixel, whatever the training loss is.
-Rule 4: masks cut at other levels are counted in the same pass, and in columns of their own.
+        datasets.scores has the formulas, and their values for empty masks.
+Rule 3: the loss is mean binary cross-entropy per pixel, whatever the training loss is.
+Rule 4: masks with other thresholds are counted in the same pass, in columns of their own.
 """
 
 import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,26 +20,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetsweep.datasets import scores
+from unetsweep.datasets.reading import Images
 from unetsweep.training.data import image_tensor, scaled
 
-if TYPE_CHECKING:
-    from unetsweep.datasets.reading import Images
-
 TP, FP, FN, BCE, PIXELS = range(5)
-CUT = 0.0
-"""Vessel is what has a logit above it: a probability above 0.5."""
+THRESHOLD = 0.0
+"""A pixel is vessel when its logit is above this, that is, its probability above 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What an evaluation found."""
+    """The counts of an evaluation, and the scores computed from them."""
 
     names: tuple[str, ...]
     table: np.ndarray[Any, np.dtype[np.float64]]
     """N x 5: true positives, false positives, false negatives, sum of the cross-entropy, pixels."""
-
     also: np.ndarray[Any, np.dtype[np.float64]]
-    """N x L x 3: true positives, false positives, false negatives under each of the images' L other masks."""
+    """N x L x 3: true positives, false positives, false negatives against each of L additional masks per image."""
 
     @property
     def iou(self) -> float:
@@ -48,7 +45,7 @@ class Scores:
 
     @property
     def loss(self) -> float:
-        """Mean binary cross-entropy a pixel over the whole set; may be NaN."""
+        """Mean binary cross-entropy per pixel over the whole set; may be NaN."""
         total = self.table.sum(axis=0)
         return float(total[BCE] / total[PIXELS])
 
@@ -59,15 +56,15 @@ class Scores:
 
     @property
     def also_counts(self) -> list[list[scores.Counts]]:
-        """The same under each of the other masks."""
+        """The same for each of the additional masks."""
         return [_counts_in(self.also[:, level]) for level in range(self.also.shape[1])]
 
     def summary(self) -> dict[str, float]:
-        """`Result.val_scores`: over the set and over its images."""
+        """Scores over the set and statistics over its images, as in `Result.val_scores`."""
         return scores.over_set(self.counts) | scores.over_images(self.counts)
 
     def per_image(self) -> tuple[dict[str, Any], ...]:
-        """One `{image, tp, fp, fn, iou, loss}` an image; a loss that is not finite is None."""
+        """One `{image, tp, fp, fn, iou, loss}` per image; a loss that is not finite becomes None."""
         rows: list[dict[str, Any]] = []
         for name, counts, row in zip(self.names, self.counts, self.table.tolist(), strict=True):
             entry = dict(zip(("tp", "fp", "fn"), (int(n) for n in counts), strict=True))
@@ -76,7 +73,7 @@ class Scores:
 
 
 def finite(value: float) -> float | None:
-    """The value, or None where it is none that a file of ours can hold.
+    """Return the value, or None where it is infinite or NaN, which our JSON files cannot hold.
 
     >>> finite(0.5), finite(float("inf")), finite(float("nan"))
     (0.5, None, None)
@@ -89,9 +86,9 @@ def _counts_in(table: np.ndarray[Any, Any]) -> list[scores.Counts]:
 
 
 def evaluate(
-    unet: nn.Module, images: "Images", device: torch.device, precision: str = "32", rank: int = 0, size: int = 1
+    unet: nn.Module, images: Images, device: torch.device, precision: str = "32", rank: int = 0, size: int = 1
 ) -> Scores:
-    """Score `unet` (one class) on whole images, one by one, in evaluation mode; it is left as it was.
+    """Score `unet` (one class) on whole images, one by one, in evaluation mode; its mode is restored afterwards.
 
     With `size` > 1 every rank must call it, with the same weights and buffers.
     """
@@ -101,7 +98,7 @@ def evaluate(
         for row in rows_of(number, rank, size):
             masks = (images.masks, *images.also)
             truths = [torch.from_numpy(np.ascontiguousarray(of[row])).to(device) for of in masks]
-            table[row] += _counted(logits(unet, images.images[row], device)[0], truths)
+            table[row] += _count(logits(unet, images.images[row], device)[0], truths)
     if size > 1:
         gather(table)
     found = table.cpu().numpy()
@@ -109,18 +106,18 @@ def evaluate(
 
 
 def rows_of(number: int, rank: int, size: int) -> range:
-    """Which of so many images a rank scores: each image is one rank's."""
+    """The indices of the images that a rank scores; each image belongs to one rank."""
     return range(rank, number, size)
 
 
 def gather(table: Tensor) -> None:
-    """The rows that the other ranks filled are 0 here, so the sum of the ranks' tables has them all, exactly."""
+    """Complete the table with the other ranks' rows. They are 0 here, so the sum is exact."""
     torch.distributed.all_reduce(table)
 
 
 @contextlib.contextmanager
 def evaluating(unet: nn.Module, device: torch.device, precision: str) -> Any:
-    """Evaluation mode, no gradients, the precision of the training; the mode is put back."""
+    """Evaluation mode, no gradients, and the precision of the training; restores the mode afterwards."""
     was = unet.training
     kind = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}.get(precision)
     mixed = torch.autocast(device.type, dtype=kind) if kind is not None else contextlib.nullcontext()
@@ -133,19 +130,19 @@ def evaluating(unet: nn.Module, device: torch.device, precision: str) -> Any:
 
 
 def logits(unet: nn.Module, image: np.ndarray[Any, Any], device: torch.device) -> Tensor:
-    """float32 C x H x W logits of one uint8 H x W x C image; call it within `evaluating`."""
+    """float32 C x H x W logits of one uint8 H x W x C image; call it inside `evaluating`."""
     out: Tensor = unet(scaled(image_tensor(image).to(device))[None])[0]
     return out.float()
 
 
-def _counted(logit: Tensor, truths: Sequence[Tensor]) -> Tensor:
-    """A row of the table, on the device, from H x W logits and H x W truths of 0 and 1, the main one first."""
-    said, (main, *others) = logit > CUT, truths
+def _count(logit: Tensor, truths: Sequence[Tensor]) -> Tensor:
+    """Compute a row of the table from H x W logits and H x W truths of 0 and 1, the main one first, on the device."""
+    predicted, (main, *others) = logit > THRESHOLD, truths
     bce = F.binary_cross_entropy_with_logits(logit, main.float(), reduction="none").double().sum()
-    also = [n for truth in others for n in _confusion(said, truth)]
-    return torch.stack([*_confusion(said, main), bce, torch.full_like(bce, main.numel()), *also])
+    also = [n for truth in others for n in _confusion(predicted, truth)]
+    return torch.stack([*_confusion(predicted, main), bce, torch.full_like(bce, main.numel()), *also])
 
 
-def _confusion(said: Tensor, truth: Tensor) -> list[Tensor]:
+def _confusion(predicted: Tensor, truth: Tensor) -> list[Tensor]:
     true = truth > 0
-    return [n.sum().double() for n in (said & true, said & ~true, ~said & true)]
+    return [n.sum().double() for n in (predicted & true, predicted & ~true, ~predicted & true)]

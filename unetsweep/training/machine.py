@@ -1,6 +1,6 @@
-"""What a result's bits may depend on beside its config: packages and hardware.
+"""Package versions and hardware, on which the bits of a result may depend besides its config.
 
-Rule 1: what is not there is left out; nothing here may fail a training.
+Rule 1: what is missing is left out; nothing here may make a training fail.
 """
 
 import contextlib
@@ -12,11 +12,11 @@ import torch
 import unetsweep
 
 PACKAGES = ("numpy", "opencv-python-headless", "albumentations")
-"""What images go through, beside torch; a trainer without augmentation may lack some."""
+"""Packages besides torch that process images; a trainer without augmentation may lack some of them."""
 
 
 def versions(device: torch.device) -> dict[str, str]:
-    """Versions by package; on a GPU those of CUDA and cuDNN, as torch was built with and found them."""
+    """Versions by package; on a GPU also of the CUDA that torch was built with, and of the cuDNN that it loaded."""
     found = {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -32,7 +32,7 @@ def versions(device: torch.device) -> dict[str, str]:
 
 
 def hardware(device: torch.device) -> dict[str, str]:
-    """`cpu`: its model; `simd`: the vector instructions that torch uses on it; `gpu`: its model, where one trained."""
+    """`cpu`: CPU model; `simd`: vector instructions that torch uses; `gpu`: GPU model, where the training uses one."""
     found = {"cpu": _cpu() or platform.processor(), "simd": torch.backends.cpu.get_cpu_capability()}
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
@@ -40,7 +40,7 @@ def hardware(device: torch.device) -> dict[str, str]:
 
 
 def _cpu() -> str | None:
-    """The CPU's name as the kernel has it; None where it has none, as on ARM."""
+    """The CPU's name in /proc/cpuinfo; None where that file has none, as on ARM."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
         for line in lines:
             name, _, value = line.partition(":")

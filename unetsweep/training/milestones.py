@@ -1,6 +1,6 @@
-"""A milestone's result, made from its checkpoint by a second network: the training does not notice.
+"""Makes a milestone's result from its checkpoint with a second network, without touching the training.
 
-Rule 1: everything here can be done again from the files, and gives the same.
+Rule 1: everything here can be repeated from the files, with the same result.
 """
 
 import os
@@ -23,7 +23,7 @@ from unetsweep.training.unet import UNet
 
 
 def path(epochs: int) -> str:
-    """Where a milestone's result is, within the output folder."""
+    """Path of a milestone's result, relative to the output folder."""
     return f"milestones/{epochs}.json"
 
 
@@ -33,18 +33,18 @@ def is_published(out: Path, epochs: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a milestone's best checkpoint got."""
+    """The scores of a milestone's best checkpoint."""
 
     val: evaluate.Scores
     test: evaluate.Scores | None
-    """None: the test set is not to be read."""
+    """None: the config leaves the test set unread."""
     weights: str
-    """Digest of what was scored."""
+    """Digest of the scored weights."""
 
-    def told_in(self, result: Result, levels: Sequence[float]) -> Result:
-        """`result` with all that the tables say; `levels`: where the other masks were cut.
+    def add_to(self, result: Result, levels: Sequence[float]) -> Result:
+        """Return `result` with these scores; `levels` are the thresholds of the additional masks.
 
-        `val_iou` and `val_loss` stay what the training was told, by which it chose the checkpoint.
+        `val_iou` and `val_loss` stay those of the training, which chose the checkpoint by them.
         """
         test = self.test
         return replace(
@@ -61,7 +61,7 @@ class Scored:
 
 
 class Scorer:
-    """Scores milestones on validation and test, and publishes their results. Every rank calls, rank 0 writes."""
+    """Scores milestones on validation and test, and publishes their results. Every rank calls it, rank 0 writes."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Scorer:
         self.micro_batch = min(micro_batch or mine, mine)
 
     def publish(self, reached: MilestoneCheckpoint, device: torch.device) -> None:
-        """Write `milestones/<epochs>.json` of a milestone whose best checkpoint is on the disk."""
+        """Write `milestones/<epochs>.json` of a milestone with its best checkpoint on disk."""
         scored = None if reached.best is None else self._score(checkpoints.best_of(reached.epochs), device)
         memory = self._peak_memory_mb(device)
         if self.rank == 0 and not self.artifacts.lost:
@@ -90,7 +90,7 @@ class Scorer:
             self.artifacts.publish(path(reached.epochs), lambda stream: stream.write(text.encode()))
 
     def _score(self, name: str, device: torch.device) -> Scored:
-        """The checkpoint `name` on validation and test."""
+        """Score the checkpoint `name` on validation and test."""
         unet = self._load(name, device)
         how = (device, self.config.trainer.precision, self.rank, self.size)
         val = evaluate.evaluate(unet, self.images.val, *how)
@@ -124,10 +124,10 @@ class Scorer:
             micro_batch=self.micro_batch,
             message=reached.message,
         )
-        return result if scored is None else scored.told_in(result, self.config.data.also_score_at)
+        return result if scored is None else scored.add_to(result, self.config.data.also_score_at)
 
     def _load(self, name: str, device: torch.device) -> UNet:
-        """The network of a checkpoint on every rank; rank 0 alone reads it, another node may not see it yet."""
+        """Load a checkpoint's network on every rank. Only rank 0 reads the file: other nodes may not see it yet."""
         if self.rank == 0:
             unet, _, _ = checkpoints.load_unet(self.artifacts.out / name, device)
         else:
@@ -136,7 +136,7 @@ class Scorer:
         return unet
 
     def _peak_memory_mb(self, device: torch.device) -> float:
-        """Of the process that needed most: GPU memory, or the resident set where there is no GPU."""
+        """Peak memory of the rank that used most: GPU memory, or the resident set size without a GPU."""
         if device.type == "cuda":
             used = torch.cuda.max_memory_allocated(device) / 2**20
         else:
@@ -150,7 +150,7 @@ class Scorer:
 
 
 def share_state(unet: UNet, size: int) -> None:
-    """Every rank takes rank 0's weights and buffers."""
+    """Copy rank 0's weights and buffers to every rank."""
     if size > 1:
         for tensor in unet.state_dict().values():
             distributed.broadcast(tensor, 0)

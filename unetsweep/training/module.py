@@ -1,7 +1,7 @@
 """The training step, its loss, optimizer and learning rate.
 
 Rule 1: nothing is read back from the device within an epoch.
-Rule 2: the learning rate is a function of the epoch, so a resumed run has no schedule to restore.
+Rule 2: the learning rate is a function of the epoch, so a resumed run has no scheduler state to restore.
 """
 
 import math
@@ -18,26 +18,18 @@ from unetsweep.training.unet import UNet
 
 
 class Segmentation(pl.LightningModule):
-    """A U-Net that learns vessels."""
+    """The U-Net as a LightningModule."""
 
     def __init__(self, config: TrialConfig, images: int) -> None:
         super().__init__()
         self.config = config
         self.images = images
-        """Number of training images: the divisor of the epoch's loss."""
+        """Number of training images, by which the epoch's loss is divided."""
         self.unet = UNet(config.model)
         self._loss_sum: Tensor | None = None
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Lightning notes the name of the hook that it calls, 40 times a step: that needs none of what PyTorch looks
-        into before it sets an attribute, which takes ten times as long."""
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The weighted sum of this rank's losses (data.share says why)."""
+        """The weighted sum of this rank's losses (see data.share)."""
         counts = batch.weights > 0
         losses = sample_losses(self.unet(scaled(batch.images), counts.sum()), batch.masks, self.config.trainer.loss)
         loss = (losses * batch.weights).sum()
@@ -47,7 +39,7 @@ class Segmentation(pl.LightningModule):
         return loss
 
     def epoch_loss(self) -> float:
-        """Mean training loss over the epoch's images, as they were trained on; called once, by every rank."""
+        """Mean training loss of the epoch, measured during its steps. Every rank calls it, once an epoch."""
         total, self._loss_sum = self._loss_sum, None
         if total is None:
             return math.nan
@@ -71,18 +63,18 @@ class Segmentation(pl.LightningModule):
 
 
 def learning_rate(config: TrialConfig, epoch: int) -> float:
-    """The rate in an epoch (from 1). `cosine` falls along half a wave, towards zero after the last epoch."""
+    """The learning rate of an epoch (from 1). `cosine` falls along half a wave, to zero after the last epoch."""
     if config.trainer.schedule == "constant":
         return config.learning_rate
     return config.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / config.epochs)) / 2
 
 
 def sample_losses(logits: Tensor, masks: Tensor, kind: str) -> Tensor:
-    """The loss of each sample, float32, N, of N x C x H x W logits and N x H x W class numbers.
+    """The loss of each sample (float32, N) from N x C x H x W logits and N x H x W class numbers.
 
-    One class: mean binary cross-entropy a pixel, with `bce_dice` plus 1 - soft Dice (Milletari et al. 2016,
-    its squares left out, 1 added above and below). C classes: cross-entropy, by a product with the one-hot
-    truth, which is deterministic on a GPU.
+    One class: mean binary cross-entropy per pixel, with `bce_dice` plus 1 - soft Dice (Milletari et al. 2016,
+    without the squares, with 1 added to numerator and denominator). C classes: cross-entropy, computed as a product
+    with the one-hot truth, which is deterministic on a GPU.
     """
     logits = logits.float()
     if logits.shape[1] > 1:
@@ -91,7 +83,7 @@ def sample_losses(logits: Tensor, masks: Tensor, kind: str) -> Tensor:
     logit, truth = logits[:, 0], masks.float()
     losses = F.binary_cross_entropy_with_logits(logit, truth, reduction="none").mean((1, 2))
     if kind == "bce_dice":
-        said = torch.sigmoid(logit)
-        both, each = (said * truth).sum((1, 2)), (said + truth).sum((1, 2))
-        losses = losses + 1 - (2 * both + 1) / (each + 1)
+        predicted = torch.sigmoid(logit)
+        intersection, total = (predicted * truth).sum((1, 2)), (predicted + truth).sum((1, 2))
+        losses = losses + 1 - (2 * intersection + 1) / (total + 1)
     return losses

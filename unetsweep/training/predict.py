@@ -1,8 +1,8 @@
-"""A checkpoint's masks of whole images, and panels that show them beside the truth.
+"""Predicts the masks of whole images with a checkpoint, and draws panels that show them beside the truth.
 
-Rule 1: the network sees an image as in training (channels, size, precision); the mask has the image's own size.
-Rule 2: IoU is counted at the image's own size. Where the config sets no image_size, that is the IoU of the results.
-Rule 3: an image that cannot be read stops none of the others.
+Rule 1: the network gets an image as in training (channels, size, precision); the mask has the image's own size.
+Rule 2: IoU is computed at the image's own size. Where the config sets no image_size, it equals the IoU of the results.
+Rule 3: an image that cannot be read does not stop the others.
 """
 
 import os
@@ -26,7 +26,7 @@ from unetsweep.training.evaluate import evaluating, logits
 from unetsweep.training.unet import UNet, probabilities
 
 PAPER, INK = 255, 40
-"""Grey levels of a panel's ground and its captions."""
+"""Grey levels of a panel's background and captions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,19 @@ class Case:
 
     image: Path
     truth: Path | None
-    """Its mask; None where there is none."""
+    """Its mask; None if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What was written for an image."""
+    """The files written for an image, and its score."""
 
     mask: Path
     panel: Path
     size: str
     """`999x960`."""
     counts: tuple[int, int, int] | None
-    """True positives, false positives, false negatives; None without truth."""
+    """True positives, false positives, false negatives; None without a truth."""
 
     @property
     def iou(self) -> float | None:
@@ -55,31 +55,31 @@ class Predicted:
 
 
 def find_cases(source: Path, part: str = "test") -> tuple[Case, ...]:
-    """The images that `source` means: one file, a folder of images, or a part of a set with train/ and test/.
+    """The images in `source`: one file, a folder of images, or a part of a data set with train/ and test/.
 
-    The truth of an image in a folder `image` is looked for in the folder `mask` beside it. Raises DataError.
+    For images in a folder `image`, the truth comes from the folder `mask` next to it. Raises DataError.
     """
     if source.is_file():
-        return (Case(source, _truths(listed_beside(source)).get(source)),)
+        return (Case(source, _find_truths(images_beside(source)).get(source)),)
     if not source.is_dir():
-        raise DataError(str(source), ["is not there; give an image, a folder of images, or a set's root"])
+        raise DataError(str(source), ["does not exist; give an image, a folder of images, or the root of a data set"])
     home = layout.home_of(source)
     if any((home / each).is_dir() for each in layout.PARTS):
         return tuple(Case(pair.image, pair.mask) for pair in layout.find_pairs(source)[part])
     images = layout.listed(source / "image" if (source / "image").is_dir() else source)
     if not images:
         kinds = ", ".join(sorted(e[1:] for e in layout.EXTENSIONS))
-        raise DataError(str(source), [f"holds no image file; read are {kinds}"])
-    truths = _truths(images)
+        raise DataError(str(source), [f"holds no image file; supported are {kinds}"])
+    truths = _find_truths(images)
     return tuple(Case(image, truths.get(image)) for image in images)
 
 
-def listed_beside(image: Path) -> tuple[Path, ...]:
-    """All images of its folder, which its mask's name is to be told from."""
+def images_beside(image: Path) -> tuple[Path, ...]:
+    """All images in the folder of `image`: which mask belongs to it depends on their names too."""
     return tuple({image: None, **dict.fromkeys(layout.listed(image.parent))})
 
 
-def _truths(images: Sequence[Path]) -> dict[Path, Path]:
+def _find_truths(images: Sequence[Path]) -> dict[Path, Path]:
     folder = images[0].parent
     beside = folder.parent / "mask"
     if folder.name != "image" or not beside.is_dir():
@@ -100,25 +100,25 @@ def predict(
 ) -> Iterator[Predicted]:
     """Write `<name>_mask.png` (0 and 255) and `<name>_panel.png` into `out` for each image, one after the other.
 
-    Vessel is what has a probability above `threshold`. `device`: a GPU where there is one. Raises UsageError
-    (before the first image) where the checkpoint is none or an output would overwrite something, and DataError
-    (after the last) with all images that cannot be used.
+    Pixels with a probability above `threshold` are vessel. `device` defaults to a GPU where there is one. Raises
+    UsageError (before the first image) where the checkpoint cannot be used or an output would overwrite a file, and
+    DataError (after the last image) with all images that cannot be used.
     """
-    unet, config = _network(checkpoint, device or torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    unet, config = _load_network(checkpoint, device or torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     cases = find_cases(source, part)
     _check_names(cases, out)
     out.mkdir(parents=True, exist_ok=True)
     problems: list[Problem] = []
     for case in cases:
         try:
-            yield _predicted(unet, config, case, out, threshold)
+            yield _predict_case(unet, config, case, out, threshold)
         except DataError as error:
             problems += [Problem(p.text(error.source)) for p in error.problems]
     if problems:
         raise DataError(str(source), problems)
 
 
-def _network(checkpoint: Path, device: torch.device) -> tuple[UNet, TrialConfig]:
+def _load_network(checkpoint: Path, device: torch.device) -> tuple[UNet, TrialConfig]:
     try:
         unet, config, _ = load_unet(checkpoint, device)
     except (StateError, OSError) as error:
@@ -134,18 +134,20 @@ def _check_names(cases: Sequence[Case], out: Path) -> None:
     for case in cases:
         other = seen.setdefault(case.image.stem, case.image)
         if other != case.image:
-            raise UsageError(f"{case.image} and {other.name} have one name, so one output; rename one of them")
+            raise UsageError(
+                f"{case.image} and {other.name} have the same name, and so the same output file; rename one of them"
+            )
         if case.image.parent.resolve() == out.resolve():
-            raise UsageError(f"{out} holds the images; give --out a folder of its own")
+            raise UsageError(f"{out} holds the images; give --out another folder")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; give --out a folder")
 
 
-def _predicted(unet: UNet, config: TrialConfig, case: Case, out: Path, threshold: float) -> Predicted:
+def _predict_case(unet: UNet, config: TrialConfig, case: Case, out: Path, threshold: float) -> Predicted:
     image = read_image(case.image, None, config.model.in_channels)
     truth = None if case.truth is None else read_mask(case.truth, None, config.data.mask_threshold)
     if truth is not None and truth.shape != image.shape[:2]:
-        found = f"its mask {case.truth} is {size_of(truth)}, the image {size_of(image)}; both must be of one size"
+        found = f"its mask {case.truth} is {size_of(truth)}, the image {size_of(image)}; both must have one size"
         raise DataError(str(case.image), [found])
     mask = (vessel_probability(unet, config, case.image, image) > threshold).astype(np.uint8)
     counts = None if truth is None else confusion(mask, truth)
@@ -158,14 +160,14 @@ def _predicted(unet: UNet, config: TrialConfig, case: Case, out: Path, threshold
 def vessel_probability(unet: UNet, config: TrialConfig, path: Path, image: Pixels) -> NDArray[np.float64]:
     """Height x width probabilities at the size of `image`, which was read from `path`.
 
-    Raises DataError where the network cannot take it, TrainingError where the GPU's memory cannot.
+    Raises DataError where the image is too small for the network, TrainingError where it is too large for the GPU.
     """
     device = next(unet.parameters()).device
-    seen = image if config.data.image_size is None else read_image(path, config.data.image_size, image.shape[2])
+    resized = image if config.data.image_size is None else read_image(path, config.data.image_size, image.shape[2])
     try:
         with evaluating(unet, device, config.trainer.precision):
-            found = probabilities(logits(unet, seen, device).double()[None])[0, 0].cpu().numpy()
-    except ValueError as error:  # smaller than valid convolutions can take
+            found = probabilities(logits(unet, resized, device).double()[None])[0, 0].cpu().numpy()
+    except ValueError as error:  # too small for valid convolutions
         raise DataError(str(path), [str(error)]) from error
     except torch.OutOfMemoryError as error:
         hint = "hide the GPU to predict on the CPU: CUDA_VISIBLE_DEVICES= unetsweep predict …"
@@ -177,19 +179,19 @@ def vessel_probability(unet: UNet, config: TrialConfig, path: Path, image: Pixel
 
 
 def confusion(mask: Pixels, truth: Pixels) -> tuple[int, int, int]:
-    """True positives, false positives, false negatives of two arrays of 0 and 1.
+    """Count true positives, false positives and false negatives of two arrays of 0 and 1.
 
     >>> confusion(np.array([[1, 1, 0]], np.uint8), np.array([[1, 0, 1]], np.uint8))
     (1, 1, 1)
     """
-    said, true = mask > 0, truth > 0
-    return int((said & true).sum()), int((said & ~true).sum()), int((~said & true).sum())
+    predicted, true = mask > 0, truth > 0
+    return int((predicted & true).sum()), int((predicted & ~true).sum()), int((~predicted & true).sum())
 
 
 def panel(image: Pixels, truth: Pixels | None, mask: Pixels) -> Pixels:
-    """Input, truth (where there is one) and prediction side by side under their captions, RGB."""
-    shown = [("input", image), ("truth", None if truth is None else truth * 255), ("prediction", mask * 255)]
-    pictures = [(caption, _rgb(pixels)) for caption, pixels in shown if pixels is not None]
+    """Draw input, truth (if there is one) and prediction side by side under captions, in RGB."""
+    parts = [("input", image), ("truth", None if truth is None else truth * 255), ("prediction", mask * 255)]
+    pictures = [(caption, _rgb(pixels)) for caption, pixels in parts if pixels is not None]
     height, width = image.shape[:2]
     scale, gap = min(max(width / 600, 0.4), 4.0), max(4, width // 100)
     thick = max(1, round(scale))
@@ -199,11 +201,11 @@ def panel(image: Pixels, truth: Pixels | None, mask: Pixels) -> Pixels:
     widest = max(width, *widths)
     top = letters + below + 2 * gap
     sheet = np.full((top + height + gap, gap + len(pictures) * (widest + gap), 3), PAPER, np.uint8)
-    for place, (caption, pixels) in enumerate(pictures):
-        left = gap + place * (widest + gap)
+    for column, (caption, pixels) in enumerate(pictures):
+        left = gap + column * (widest + gap)
         at = left + (widest - width) // 2
         sheet[top : top + height, at : at + width] = pixels
-        origin = (left + (widest - widths[place]) // 2, gap + letters)
+        origin = (left + (widest - widths[column]) // 2, gap + letters)
         cv2.putText(sheet, caption, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (INK,) * 3, thick, cv2.LINE_AA)
     return sheet
 
@@ -214,7 +216,7 @@ def _rgb(pixels: NDArray[Any]) -> Pixels:
 
 
 def _write(path: Path, pixels: Pixels) -> None:
-    """A PNG, there whole or not at all; from memory, as OpenCV stumbles over paths beyond ASCII on some systems."""
+    """Write a PNG atomically. OpenCV only encodes it: on some systems it fails on paths that are not ASCII."""
     _, content = cv2.imencode(".png", pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(content.tobytes())

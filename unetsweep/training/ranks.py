@@ -1,9 +1,9 @@
-"""The ranks of one training: their places, how their gradients are added, and how they leave.
+"""The ranks of one training: their environment, the sum of their gradients, and their exit.
 
-Rule 1: the ranks are started by somebody else and handed their place; Lightning launches nothing and asks SLURM
-        nothing.
-Rule 2: gradients are added in the order of the ranks. What the communication library prefers, and how DDP packs its
-        buckets (it packs them anew after the first step of each start), change no bit.
+Rule 1: the caller starts the ranks and passes each its `DistributedContext`; Lightning launches nothing and reads no
+        SLURM variable.
+Rule 2: gradients are added in the order of the ranks, so that no bit depends on the communication library or on
+        how DDP packs its buckets (it repacks them after the first step of each start).
 """
 
 from dataclasses import dataclass
@@ -18,30 +18,30 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True, slots=True)
 class DistributedContext:
-    """This process's place among the processes of one training."""
+    """Which process of a distributed training this is, and how to reach the others."""
 
     rank: int = 0
     size: int = 1
     address: str = "127.0.0.1"
     """Host of rank 0."""
     port: int = 0
-    """A free port there; unused for one process."""
+    """A free port on that host; unused with one process."""
     local_rank: int | None = None
-    """Place among the ranks of this host, which chooses the GPU; None: `rank` modulo the visible GPUs."""
+    """Rank within this host, which selects the GPU; None selects `rank` modulo the number of visible GPUs."""
     gpu_share: float = 1.0
-    """Part of each of its GPUs that it has, where several trainings share them."""
+    """Fraction of each of its GPUs that belongs to this training, where several trainings share them."""
 
 
 SINGLE_PROCESS = DistributedContext()
-"""A training of one process."""
+"""The context of a training with one process."""
 
 
 class Ranks(ClusterEnvironment):
-    """Our World in Lightning's words: every process is a node of its own with one device, whichever it sees."""
+    """Presents a DistributedContext to Lightning: every process is a node of its own with one device."""
 
     def __init__(self, context: DistributedContext) -> None:
         super().__init__()
-        self._world = context
+        self._context = context
 
     @property
     def creates_processes_externally(self) -> bool:
@@ -49,24 +49,24 @@ class Ranks(ClusterEnvironment):
 
     @property
     def main_address(self) -> str:
-        return self._world.address
+        return self._context.address
 
     @property
     def main_port(self) -> int:
-        return self._world.port
+        return self._context.port
 
     @staticmethod
     def detect() -> bool:
         return False
 
     def world_size(self) -> int:
-        return self._world.size
+        return self._context.size
 
     def set_world_size(self, size: int) -> None:
         pass
 
     def global_rank(self) -> int:
-        return self._world.rank
+        return self._context.rank
 
     def set_global_rank(self, rank: int) -> None:
         pass
@@ -75,7 +75,7 @@ class Ranks(ClusterEnvironment):
         return 0
 
     def node_rank(self) -> int:
-        return self._world.rank
+        return self._context.rank
 
 
 class OrderedDDP(DDPStrategy):
@@ -88,9 +88,10 @@ class OrderedDDP(DDPStrategy):
 
 
 def strategy(context: DistributedContext, gpu: bool) -> DDPStrategy | str:
-    """What Lightning is told to run the ranks with.
+    """The Lightning strategy that runs the ranks.
 
-    No buffer needs sending: the only ones are those of the batch normalisation, which every rank computes alike.
+    Buffers are not broadcast: the only ones are the running statistics of batch normalisation, and every rank computes
+    the same.
     """
     if context.size == 1:
         return "auto"
@@ -98,30 +99,30 @@ def strategy(context: DistributedContext, gpu: bool) -> DDPStrategy | str:
 
 
 def mean_in_order(_: object, bucket: distributed.GradBucket) -> Future[Tensor]:  # type: ignore[name-defined]
-    """The mean of the ranks' gradients in a bucket (a communication hook of DDP).
+    """Average a bucket of gradients over the ranks (a communication hook of DDP).
 
-    Buckets of 25 MB (DDP's default) or one larger parameter are on their way at once, so a rank needs room for up to
-    n times its gradients, and sends n - 1 times their size; a ring would send 2 (n - 1) / n times.
+    All buckets (25 MB, DDP's default, or one larger parameter) can be in flight at once, so a rank needs memory for up
+    to n times its gradients. It sends n - 1 times their size; a ring would send 2 (n - 1) / n times.
     """
     mine = bucket.buffer()
     every = mine.new_empty(distributed.get_world_size(), mine.numel())
 
     def mean(_: object) -> Tensor:
-        return added_in_order(every, mine).div_(len(every))
+        return sum_in_order(every, mine).div_(len(every))
 
     sent = cast(distributed.Work, distributed.all_gather_into_tensor(every.view(-1), mine, async_op=True))
     return cast(Future[Tensor], sent.get_future().then(mean))
 
 
-def of_each(mine: Tensor) -> Tensor:
-    """The ranks' tensors of one shape and kind, in the order of the ranks: size x shape."""
+def gather_all(mine: Tensor) -> Tensor:
+    """Gather a tensor of the same shape and type from every rank, in the order of the ranks: size x shape."""
     every = mine.new_empty(distributed.get_world_size(), *mine.shape)
     distributed.all_gather_into_tensor(every.view(-1), mine.view(-1))
     return every
 
 
-def added_in_order(rows: Tensor, out: Tensor) -> Tensor:
-    """The sum of the rows of an n x ... tensor, the first with the second, then with the third, in `out`."""
+def sum_in_order(rows: Tensor, out: Tensor) -> Tensor:
+    """Add up the rows of an n x ... tensor from first to last, into `out`."""
     out.copy_(rows[0])
     for row in rows[1:]:
         out += row
@@ -129,10 +130,10 @@ def added_in_order(rows: Tensor, out: Tensor) -> Tensor:
 
 
 def leave(context: DistributedContext) -> None:
-    """End the process group, together with the other ranks.
+    """Destroy the process group, together with the other ranks.
 
-    Its threads free the tensors of their last work a moment after the main thread has got its result. Where the
-    interpreter is ending by then they cannot have its lock, and the whole process is aborted (status 134).
+    Its threads free the tensors of their last operation shortly after the main thread received the result. If the
+    interpreter is shutting down by then, they cannot take its lock, and the process aborts (status 134).
     """
     if context.size > 1 and distributed.is_initialized():
         distributed.barrier()

@@ -1,8 +1,8 @@
-"""The door of the torch room: train one config up to its milestones.
+"""Trains one config up to its milestones: the entry point of this package.
 
-Rule 1: what a training becomes is a function of its config; when and how often it was killed is not in it.
-Rule 2: the ranks are started by somebody else and handed their place; Lightning launches nothing, asks
-        SLURM nothing, requeues nothing and handles no signal.
+Rule 1: the result of a training is a function of its config, however often it was killed and resumed.
+Rule 2: the caller starts the ranks and passes each its `DistributedContext`; Lightning launches nothing, reads no
+        SLURM variable, requeues nothing and handles no signal.
 """
 
 import contextlib
@@ -15,19 +15,24 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from unetsweep import package
-from unetsweep.contract import TrialConfig, config_problems, one_value_problem, run_keys
+from unetsweep.contract import TrialConfig, config_problems, one_value_problem, run_key
 from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
 from unetsweep.training import comet, data
-from unetsweep.training.callbacks import EpochEnds, StepSeed, epochs_done
-from unetsweep.training.checkpoints import LAST, ArtifactWriter, OwnersIO, TrainingState, read_training_state
+from unetsweep.training.callbacks import EpochEnds, StepSeed
+from unetsweep.training.checkpoints import LAST, ArtifactWriter, OwnedCheckpointIO, TrainingState, read_training_state
 from unetsweep.training.data import TrialImages
-from unetsweep.training.decisions import Ending, endless
+from unetsweep.training.decisions import StopCheck, never_stop
+from unetsweep.training.lightning_compat import (
+    epochs_done,
+    keep_signal_handlers,
+    skip_memory_fill,
+    skip_sigterm_broadcast,
+)
 from unetsweep.training.milestones import Scorer, is_published
 from unetsweep.training.module import Segmentation
 from unetsweep.training.ranks import SINGLE_PROCESS, DistributedContext, Ranks, leave, strategy
@@ -43,25 +48,26 @@ def train(
     claim: str = "1-0",
     job_id: str | None = None,
     owns: Callable[[], bool] = lambda: True,
-    ending: Ending = endless,
+    stop_check: StopCheck = never_stop,
     micro_batch: int | None = None,
     name: str = "",
 ) -> None:
-    """Train `config` to the largest of `milestones` (default: its epochs) and leave each one's result in `out`.
+    """Train `config` to the largest of `milestones` (default: its epochs) and write each one's result into `out`.
 
-    Every rank of `context` calls it with the same arguments. A finished run is left alone, a half-finished
-    one resumes from its last checkpoint, and one finished at a smaller milestone goes on; all three end
+    Every rank of `context` calls it with the same arguments. A finished run is not touched, an unfinished
+    one resumes from its last checkpoint, and one finished at a smaller milestone continues; all three end
     with the same bits as one uninterrupted training (on a CPU, with the same threads and processes).
-    `ending` is asked on rank 0 at each epoch's end; its word makes every rank save, leave
-    `requeue_reason-<claim>.json` and return before the last milestone. `stop.json` ends milestones as pruned.
-    With `micro_batch` each process takes its share of a batch in parts of at most so many images: the same
-    step but for the order of its sums. `name` is what people call the run.
 
-    Raises ConfigError or DataError where config and images do not fit, TrainingError where the training
-    cannot start or go on, and where `owns` (asked on rank 0 before every rename and at each epoch's end)
-    says that another attempt owns the run now.
+    `stop_check` is called on rank 0 at the end of each epoch. When it returns a reason, every rank saves and
+    returns before the last milestone, and rank 0 writes `requeue-<claim>.json`. `stop.json` prunes milestones.
+    With `micro_batch` each process takes its share of a batch in parts of at most that many images: the same
+    step except for the order of its sums. `name` identifies the run in messages.
+
+    Raises ConfigError or DataError where config and images do not fit together, and TrainingError where the
+    training cannot start or continue, or where `owns` (called on rank 0 before every rename and at the end of each
+    epoch) returns False because another attempt owns the run.
     """
-    started, code = time.monotonic(), package.code()  # now: the sources may be edited while it runs
+    started, code = time.monotonic(), package.code()  # read at the start, since the sources may be edited meanwhile
     out = out.absolute()
     wanted = sorted(set(milestones or (config.epochs,)))
     _check(config, wanted, context)
@@ -70,20 +76,26 @@ def train(
     device = device_of(config, context)
     _set_threads(config.trainer.threads)
     if device.type == "cpu":
-        _keep_memory()
+        _keep_freed_memory()
     images = data.read(config)
     _check_sizes(config, images)
     training_state = _training_state(config, out, wanted, images, name)
     artifacts = ArtifactWriter(out, claim, owns)
-    place = (context.rank, context.size)
-    share = context.gpu_share
     scorer = Scorer(
-        config, images, artifacts, *place, job_id=job_id, code=code, micro_batch=micro_batch, gpu_share=share
+        config,
+        images,
+        artifacts,
+        context.rank,
+        context.size,
+        job_id=job_id,
+        code=code,
+        micro_batch=micro_batch,
+        gpu_share=context.gpu_share,
     )
-    ends = EpochEnds(config, scorer, artifacts, training_state, wanted, started, ending)
+    ends = EpochEnds(config, scorer, artifacts, training_state, wanted, started, stop_check)
     try:
         _fit(ends, context, device)
-    except SupersededError:  # rank 0 has told all of them
+    except SupersededError:  # raised on every rank
         leave(context)
         raise
     leave(context)
@@ -97,7 +109,7 @@ def train(
 
 
 def device_of(config: TrialConfig, context: DistributedContext = SINGLE_PROCESS) -> torch.device:
-    """The device of this rank. Raises TrainingError where a GPU was asked for and torch sees none."""
+    """The device of this rank. Raises TrainingError where a GPU is asked for and torch sees none."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if config.accelerator == "cpu" or (config.accelerator == "auto" and not count):
         return torch.device("cpu")
@@ -105,38 +117,40 @@ def device_of(config: TrialConfig, context: DistributedContext = SINGLE_PROCESS)
         built = "" if torch.version.cuda else f" (torch {torch.__version__} was built without CUDA)"
         where = f"rank {context.rank} of {context.size} on {socket.gethostname()}"
         raise TrainingError(
-            f"{where}: a GPU was asked for and torch sees none{built}; "
+            f"{where}: the config asks for a GPU and torch sees none{built}; "
             "ask the scheduler for GPUs (slurm.gpus), or set accelerator: cpu"
         )
-    place = context.rank if context.local_rank is None else context.local_rank
-    return torch.device("cuda", place % count)
+    index = context.rank if context.local_rank is None else context.local_rank
+    return torch.device("cuda", index % count)
 
 
 def _set_threads(count: int) -> None:
-    """Bits depend on the number of threads, so it is the config's, whatever the machine has."""
-    # Without this variable Lightning gives every DDP rank all cores (2.6.6), and each result another sum.
+    """Use as many CPU threads as the config says, since bits depend on their number."""
+    # Without this variable Lightning 2.6.6 gives every DDP rank all cores, which changes the order of sums.
     os.environ["OMP_NUM_THREADS"] = str(count)
     torch.set_num_threads(count)
 
 
-def _keep_memory() -> None:
-    """Keep freed memory for the next step: glibc gives blocks above 32 MB back, and getting a page again costs
-    as much as computing on it (a step at 512x512 takes twice as long)."""
+def _keep_freed_memory() -> None:
+    """Keep freed memory for the next step instead of returning it to the kernel.
+
+    glibc returns blocks above 32 MB, and faulting a page in again costs as much as computing on it: a step at 512x512
+    takes twice as long.
+    """
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-_NOTHING = contextlib.nullcontext()
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-"""Parameters of mallopt(3), as malloc.h numbers them."""
+"""Numbers of two parameters of mallopt(3), from malloc.h."""
 
 
 def _check(config: TrialConfig, wanted: list[int], context: DistributedContext) -> None:
     problems = config_problems(config)
     if context.size != config.processes:
-        problems.append(Problem(f"found {config.processes}, and {context.size} were started", "processes"))
+        problems.append(Problem(f"found {config.processes}, but {context.size} were started", "processes"))
     if config.trainer.schedule == "cosine" and wanted != [config.epochs]:
         found = f"cosine ends at epoch {config.epochs}; milestones {wanted} cannot share its training"
         problems.append(Problem(found, "trainer.schedule"))
@@ -145,11 +159,11 @@ def _check(config: TrialConfig, wanted: list[int], context: DistributedContext) 
 
 
 def _check_sizes(config: TrialConfig, images: TrialImages) -> None:
-    """Valid convolutions without mirroring must leave something of every image, and batch normalisation two values."""
+    """Refuse images that are too small for valid convolutions, or that leave batch normalisation a single value."""
     train = images.train.images
-    lonely = one_value_problem(config.model, config.batch_size, len(train), min(max(i.shape[:2]) for i in train))
-    if lonely:
-        raise ConfigError("config.json", [Problem(lonely, "batch_size")])
+    problem = one_value_problem(config.model, config.batch_size, len(train), min(max(i.shape[:2]) for i in train))
+    if problem:
+        raise ConfigError("config.json", [Problem(problem, "batch_size")])
     if config.model.padding == "same" or config.model.output_resize == "none":
         return
     every = (*images.train.images, *images.val.images, *images.test.images)
@@ -161,35 +175,32 @@ def _check_sizes(config: TrialConfig, images: TrialImages) -> None:
 
 
 def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: TrialImages, name: str) -> TrainingState:
-    """How far the run is. Raises TrainingError where what lies in `out` is another training."""
-    # A schedule that looks at the total makes every total another training.
+    """The state of the run in `out`. Raises TrainingError where `out` holds another training."""
+    # The cosine schedule depends on the total, so every total is another training.
     total = f":{config.epochs}" if config.trainer.schedule == "cosine" else ""
-    key, *older = (key + total for key in run_keys(config))
+    key = run_key(config) + total
     fresh = TrainingState(key, str(images.manifest.get("sha256", "")))
     sweep = name.rpartition("/")[0]
     found = read_training_state(out, *([f"run `unetsweep repair {sweep}`"] if sweep else []))
     if found is None:
         return fresh
-    if found.key not in (key, *older):
-        raise TrainingError(f"{out / LAST} is of another config; give this one a folder of its own, or remove that one")
-    if found.images != fresh.images and found.images not in data.older_digests(config):
+    if found.key != key:
+        raise TrainingError(f"{out / LAST} is of another config; use another folder for this one, or remove that file")
+    if found.images != fresh.images:
         raise TrainingError(f"{out / LAST} was trained on other images than {config.data.root} holds now; train anew")
     passed = [e for e in wanted if e <= found.epoch and e not in found.reached and not is_published(out, e)]
     if passed:
         raise TrainingError(
-            f"{out} is at epoch {found.epoch}: the best weights within {passed} epochs are gone; train these anew"
+            f"{out} is at epoch {found.epoch}: the best weights within {passed} epochs are gone; "
+            "train those milestones in a new folder"
         )
     return found
 
 
-def _step_arguments(_: Any, batch: Any, batch_idx: int) -> dict[str, Any]:
-    return {"batch": batch, "batch_idx": batch_idx}
-
-
 def _fit(ends: EpochEnds, context: DistributedContext, device: torch.device) -> None:
     config, artifacts, images = ends.config, ends.artifacts, ends.scorer.images.train
-    for loud in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
-        logging.getLogger(loud).setLevel(logging.WARNING)
+    for logger in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
     pl.seed_everything(config.seed, verbose=False)
     module = Segmentation(config, len(images.images))
     with warnings.catch_warnings():
@@ -205,14 +216,14 @@ def _fit(ends: EpochEnds, context: DistributedContext, device: torch.device) -> 
 
 
 def _trainer(ends: EpochEnds, context: DistributedContext, device: torch.device) -> pl.Trainer:
-    """Lightning with everything off that costs time, guesses, or writes by itself."""
+    """A trainer with everything off that costs time, guesses, or writes files."""
     config, gpu = ends.config, device.type == "cuda"
     trainer = pl.Trainer(
         accelerator="gpu" if gpu else "cpu",
         devices=[device.index] if gpu else 1,
         num_nodes=context.size,
         strategy=strategy(context, gpu),
-        plugins=[Ranks(context), OwnersIO(ends.artifacts)],
+        plugins=[Ranks(context), OwnedCheckpointIO(ends.artifacts)],
         precision="32-true" if config.trainer.precision == "32" else config.trainer.precision,
         max_epochs=ends.wanted[-1],
         accumulate_grad_batches=data.parts_of_step(config, ends.scorer.micro_batch),
@@ -228,12 +239,7 @@ def _trainer(ends: EpochEnds, context: DistributedContext, device: torch.device)
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    # It costs time, and no operator of ours reads memory that it did not write.
-    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
-    # At each step it enters 30 contexts of a profiler that does nothing, and looks up what arguments our step takes.
-    setattr(trainer.profiler, "profile", lambda action_name: _NOTHING)  # type: ignore[attr-defined]  # noqa: B010
-    setattr(trainer.fit_loop.epoch_loop, "_build_kwargs", _step_arguments)  # noqa: B010
-    # Its SIGTERM handler broadcasts within the handler, tells every rank once a batch, and ends with status 0.
-    setattr(trainer._signal_connector, "register_signal_handlers", lambda: None)  # noqa: B010
-    setattr(trainer.fit_loop.epoch_loop, "_broadcast_sigterm_tensor", lambda: None)  # noqa: B010
+    skip_memory_fill()
+    keep_signal_handlers(trainer)
+    skip_sigterm_broadcast(trainer)
     return trainer

@@ -1,7 +1,7 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015), from scratch.
 
-Rule 1: `UNet.convolve` is the network of the paper; `UNet.forward` brings its output to the input's size.
-Rule 2: mirroring touches the input only, which needs no gradient, so it is deterministic on a GPU too.
+Rule 1: `UNet.convolve` is the network of the paper; `UNet.forward` makes its output as large as the input.
+Rule 2: only the input is mirrored, which needs no gradient, so mirroring is deterministic on a GPU too.
 """
 
 from typing import cast
@@ -17,8 +17,8 @@ from unetsweep.training.batch_norm import BatchNorm
 class UNet(nn.Module):
     """Contracting path, bottleneck, expanding path, 1x1 convolution to the classes.
 
-    Two 3x3 convolutions with ReLU a level; 2x2 max pooling down, channels doubled; transposed
-    convolution up, channels halved, joined with the skip connection cut to its centre.
+    Each level has two 3x3 convolutions with ReLU. Going down, 2x2 max pooling, then twice the channels; going up, a
+    transposed convolution to half the channels, concatenated with the centre crop of the skip connection.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -36,12 +36,12 @@ class UNet(nn.Module):
         self.classify = nn.Conv2d(config.base, config.classes, 1)
         for part in self.modules():
             if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")  # He et al. 2015, as the paper asks
+                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")  # He et al. 2015, as in the paper
                 if part.bias is not None:
                     nn.init.zeros_(part.bias)
 
     def convolve(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """Logits as the convolutions leave them: N x 3 x 572 x 572 gives N x C x 388 x 388 with `valid`, depth 4."""
+        """Logits at the convolutions' output size: with `valid` and depth 4, 572 x 572 gives 388 x 388."""
         skips: list[Tensor] = []
         for level in self.down:
             x = level(x, count)
@@ -54,14 +54,14 @@ class UNet(nn.Module):
 
     @staticmethod
     def join(skip: Tensor, x: Tensor) -> Tensor:
-        """The skip connection, cut to the centre, and then `x`: N x 2W x h x w, as `x` is N x W x h x w."""
+        """Concatenate the centre crop of the skip connection with `x`: N x 2W x h x w for `x` of N x W x h x w."""
         return torch.cat([centre(skip, x.shape[-2], x.shape[-1]), x], dim=1)
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """Logits, N x C x H x W, of N x `in_channels` x H x W; a positive logit of one class is vessel.
+        """N x C x H x W logits of N x `in_channels` x H x W images; with one class a positive logit means vessel.
 
-        `count`: 0 where the samples are a filler of weight 0, which batch normalisation leaves out, else N (None: N).
-        Raises ValueError where `valid` convolutions without mirroring leave nothing of so small an image.
+        `count`: 0 where the only sample is a filler of weight 0, which batch normalisation leaves out, else N
+        (None: N). Raises ValueError where an image is too small for `valid` convolutions without mirroring.
         """
         height, width = x.shape[-2:]
         if self.config.padding == "same":
@@ -84,7 +84,7 @@ class UNet(nn.Module):
 
 
 class Convolutions(nn.Sequential):
-    """Twice 3x3 convolution, batch normalisation where asked for, ReLU."""
+    """Two times 3x3 convolution, batch normalisation (with `norm: batch`) and ReLU."""
 
     def __init__(self, entry: int, width: int, config: ModelConfig) -> None:
         super().__init__()
@@ -102,20 +102,20 @@ class Convolutions(nn.Sequential):
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Of N x C x H x W logits: sigmoid for one class, else softmax over the channels (their sum is 1)."""
+    """Probabilities of N x C x H x W logits: sigmoid for one class, else softmax over the channels."""
     return torch.sigmoid(logits) if logits.shape[1] == 1 else torch.softmax(logits, dim=1)
 
 
 def centre(x: Tensor, height: int, width: int) -> Tensor:
-    """The middle height x width of the last two dimensions; an odd rest is left at the right and below."""
+    """Crop the last two dimensions to their centre; an odd difference cuts one more pixel at the right and bottom."""
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top : top + height, left : left + width]
 
 
 def mirror(x: Tensor, rows: int, columns: int) -> Tensor:
-    """`rows` and `columns` more pixels, half on each side, mirrored at the border without repeating it.
+    """Add `rows` and `columns` pixels, half on each side, mirrored at the border without repeating it.
 
-    As `numpy.pad(mode="reflect")`, for any number: also where it is more than the image itself.
+    Like `numpy.pad(mode="reflect")`, also for more pixels than the image has.
     """
     for dim, more in ((-2, rows), (-1, columns)):
         if more:
@@ -128,7 +128,7 @@ def mirror(x: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def valid_output(size: int, depth: int) -> int:
-    """Side of the output of `valid` convolutions, 0 or less where nothing is left.
+    """Side length of the output of `valid` convolutions; 0 or less where the input is too small.
 
     >>> valid_output(572, 4), valid_output(512, 4)
     (388, 324)
@@ -142,7 +142,7 @@ def valid_output(size: int, depth: int) -> int:
 
 
 def valid_input(size: int, depth: int) -> int:
-    """Smallest input that pools evenly and whose `valid` output is at least `size`.
+    """Side length of the smallest input that pools evenly and has a `valid` output of at least `size`.
 
     >>> valid_input(388, 4), valid_input(387, 4), valid_input(512, 4)
     (572, 572, 700)

@@ -1,7 +1,7 @@
-"""What a job runs: claim the run, open the door to the training, say how it ended.
+"""What a job runs: claim the run, train, and record how it ended.
 
-On SLURM every task of srun calls an `Element`; locally a supervisor (`python -m unetsweep.worker
-supervise`) starts the ranks, waits for them and makes the exit hook.
+On SLURM every task of srun calls an `Element`. On the local machine a supervisor (`python -m unetsweep.worker
+supervise`) starts the ranks, waits for them, and starts the exit hook.
 """
 
 from unetsweep.worker.allocation import Allocation as Allocation

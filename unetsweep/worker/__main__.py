@@ -1,4 +1,4 @@
-"""`python -m unetsweep.worker …`: what supervisors and `unetsweep train` start. Not for people."""
+"""`python -m unetsweep.worker …`: started by supervisors, packed jobs and `unetsweep train`, not by users."""
 
 import os
 import sys
@@ -13,23 +13,23 @@ from unetsweep.worker.rank import run_rank, train_by_hand
 from unetsweep.worker.supervisor import supervise
 
 
-def main(words: Sequence[str]) -> None:
-    match words:
+def main(arguments: Sequence[str]) -> None:
+    match arguments:
         case ["supervise", root, token, index, job_id, driver]:
             supervise(Path(root), token, int(index), job_id, driver)
         case ["rank", root, token, index, job_id, rank, size]:
             run_rank(Start(Path(root), token, int(index), 0, job_id), int(rank), int(size))
-        case ["place", root, token, index, job_id, restart, rank, size]:
+        case ["slot", root, token, index, job_id, restart, rank, size]:
             run_rank(Start(Path(root), token, int(index), int(restart), job_id), int(rank), int(size), limited=True)
         case ["hand", config, out, rank, size, port]:
             train_by_hand(Path(config), Path(out), int(rank), int(size), int(port))
         case _:
-            raise SystemExit(f"unetsweep.worker: not for people; got {list(words)}")
+            raise SystemExit(f"unetsweep.worker is started by unetsweep itself; unknown arguments {list(arguments)}")
 
 
-def end(said: str) -> NoReturn:
-    """End this process at once: another rank may be gone, and the threads of the process group wait for it."""
-    print(said.rstrip(), file=sys.stderr)  # noqa: T201
+def end(message: str) -> NoReturn:
+    """End this process at once: the threads of its process group would wait for a rank that is gone."""
+    print(message.rstrip(), file=sys.stderr)  # noqa: T201
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
@@ -38,7 +38,7 @@ def end(said: str) -> NoReturn:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except UnetsweepError as error:  # it is in the error file with its traceback
+    except UnetsweepError as error:  # its traceback is in the error file
         end(f"unetsweep: {error}")
     except Exception:
         end(traceback.format_exc())

@@ -1,11 +1,10 @@
-"""What a packed job runs: several trainings side by side, each with its share, its log, its claim and its result.
+"""What a packed job runs: several trainings side by side, each with its share of the job, its log and its claim.
 
-Rule 1: how one ends is nothing to the others; its place takes the next that waits, at once.
-Rule 2: it closes only when nothing runs and nothing waits, and looks once more after it has said so.
-Rule 3: near its end it begins nothing new; where something is left to do it asks to be started again.
+This is the loop: it observes, lets `allocation_policy.decide` choose the actions, and applies them.
 """
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -17,41 +16,46 @@ from pathlib import Path
 from unetsweep import process
 from unetsweep.core import paths
 from unetsweep.errors import UnetsweepError
-from unetsweep.process import tied_to_us
 from unetsweep.records import SlotTakenFile
-from unetsweep.schedulers.packed.slot_table import (
-    Packed,
-    SlotTable,
-    completion_event,
-    is_published,
-    more,
-)
+from unetsweep.schedulers.packed.slot_table import Packed, SlotTable, completion_event, is_published, more
 from unetsweep.schedulers.slurm import commands
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.worker.allocation_policy import (
+    Action,
+    Close,
+    Leave,
+    Limits,
+    MarkEnded,
+    Observation,
+    RunningTraining,
+    StartTrainings,
+    StopTraining,
+    Wait,
+    decide,
+    startable,
+)
 from unetsweep.worker.rank import GPU_SHARE
 from unetsweep.worker.shares import cpus_of, gpus_of, visible_gpus
+from unetsweep.worker.slot_processes import SlotProcesses, start_ranks
 
-LOOK_S = 1.0
-"""Between two looks at the board …"""
-GLANCE_S = 0.1
-"""… unless a training ends before."""
-STOP_S = 15.0
-"""What a training gets to leave in, before it is killed."""
-DUMP_S = 2.0
-STUCK_S = 60.0
-"""How long an empty job tries to begin what it took, before it ends without it: then it is lost, and sent again."""
+OBSERVE_S = 1.0
+"""Time between two observations, each of which lists a folder on the shared disk …"""
+POLL_S = 0.1
+"""… unless a training ends, which is polled this often, as it costs nothing."""
 RECONCILE_S = 90.0
-"""How long an empty job waits for the reconciliation that may have something new for it."""
+"""How long an idle job waits for the reconciliation after a training's end, which may send it new trainings."""
+_FAILURES = (UnetsweepError, OSError, subprocess.SubprocessError, KeyError, TypeError, ValueError)
+"""What files and processes of one training may raise: it is logged, and the other trainings continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """The payload of each packed job: what there is to run, it finds on the board of its submission."""
+    """The payload of each job of a packed submission; the slot table says which trainings it runs."""
 
     sweep_dir: str
     token: str
     processes: int
-    """Of each training."""
+    """Number of ranks of each training."""
     time_min: int
     jobs_reconcile: bool
     exit_timeout_s: int
@@ -64,234 +68,183 @@ class Allocation:
 
 
 @dataclass(slots=True)
-class _Training:
-    """One that runs in a place."""
-
-    number: int
-    run: int
-    attempt: int
-    restart: int
-    owned: bool
-    log: Path
-    ranks: "list[subprocess.Popen[bytes]]"
-    killed_at: float | None = None
-    """When it is to be killed, where it was asked to leave."""
-    published_at: float | None = None
-    status: int = 0
-
-    def is_over(self) -> bool:
-        codes = [rank.poll() for rank in self.ranks]
-        bad = next((code for code in codes if code), 0)
-        self.status = self.status or (bad if bad >= 0 else 128 - bad)
-        if self.status and self.killed_at is None:  # the others would wait for it
-            self.killed_at = time.monotonic() + STOP_S
-        return None not in codes
-
-    def leave(self, *, dump: bool = False) -> None:
-        if self.killed_at is not None:
-            return
-        self.killed_at = time.monotonic() + STOP_S
-        if dump:
-            self._signal(signal.SIGUSR1)
-            time.sleep(DUMP_S)
-        self._signal(signal.SIGTERM)
-
-    def _signal(self, number: signal.Signals) -> None:
-        for rank in self.ranks:
-            if rank.poll() is None:
-                rank.send_signal(number)
-
-    def kill_when_due(self) -> None:
-        if self.killed_at is not None and time.monotonic() > self.killed_at:
-            self._signal(signal.SIGKILL)
-
-
-@dataclass(slots=True)
 class _Manager:
     """One start of one packed job."""
 
-    about: Allocation
+    allocation: Allocation
     root: Path
     base: str
+    """Id of the job's array."""
     task: int
     restart: int
-    places: dict[int, _Training] = field(default_factory=dict)
-    signals: list[int] = field(default_factory=list)
-    wants_more: bool = False
-    over: set[int] = field(default_factory=set)
-    """Numbers that ended in this start."""
-    told_at: float = 0.0
-    stuck_at: float | None = None
-    """Since when something waits that could not be begun."""
+    slots: dict[int, SlotProcesses] = field(default_factory=dict)
+    """The running trainings, by slot."""
+    ended: set[int] = field(default_factory=set)
+    signals: set[int] = field(default_factory=set)
+    wants_requeue: bool = False
+    is_closed: bool = False
+    last_event_at: float = 0.0
+    failing_since: float | None = None
+    directory: SweepDir = field(init=False)
+    packed: Packed = field(init=False)
+    table: SlotTable = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.directory, self.packed = SweepDir(self.root), Packed(self.root, self.allocation.token)
 
     def run(self) -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGUSR2):
-            signal.signal(number, lambda number, _: self.signals.append(number))
-        directory, packed = SweepDir(self.root), Packed(self.root, self.about.token)
-        directory.check_private()
-        closed, slots = False, packed.slots()
-        while True:
-            with _told("the board"):
-                slots = packed.slots()
-            self._reap(directory, packed, slots)
-            self._call_off(slots)
-            if not self._is_ending():
-                self._fill(directory, packed, slots)
-            if self.places:
-                closed = False
-            elif closed or self._is_ending():
-                break
-            elif not self._is_stuck() and self._has_no_completion_event():
-                with _told("closing"):
-                    packed.close(self.task)
-                closed = True
-                continue
-            self._wait()
-        self._leave(slots)
+            signal.signal(number, lambda number, _: self.signals.add(number))
+        self.directory.check_private()
+        self.table = self.packed.slots()
+        limits = Limits(self.allocation.exit_timeout_s, min(commands.SIGNAL_LEAD_S, self.allocation.time_min * 60 // 4))
+        action: Action = Wait()
+        while not isinstance(action, Leave):
+            with _log_failure("the slot table"):
+                self.table = self.packed.slots()
+            self._collect_ended()
+            for action in decide(self._observe(), limits):
+                self._apply(action)
 
-    def _wait(self) -> None:
-        """Until it is time to look again, or a place is free."""
-        until = time.monotonic() + LOOK_S
-        while time.monotonic() < until and not any(training.is_over() for training in self.places.values()):
-            time.sleep(GLANCE_S)
+    # ---- observing
 
-    def _fill(self, directory: SweepDir, packed: Packed, slots: SlotTable) -> None:
-        waiting = self._next(slots)
-        for place in range(slots.pack):
-            if place in self.places:
-                continue
-            with _told(f"place {place}"):  # what was taken is tried again at the next look
-                number = next((n for n in waiting if self._is_mine(packed, slots, n)), None)
-                if number is None:
-                    self.stuck_at = None
-                    return
-                self.stuck_at = self.stuck_at or time.monotonic()
-                taken = slots.taken.get(number, SlotTakenFile(self.task, self.restart))
-                self.places[place] = self._begin(directory, slots, number, place, self.restart - taken.restart)
-                self.stuck_at = None
+    def _observe(self) -> Observation:
+        now = time.monotonic()
+        end = os.environ.get("SLURM_JOB_END_TIME", "")
+        observation = Observation(
+            task=self.task,
+            table=self.table,
+            running=tuple(self._observe_training(slot, training, now) for slot, training in self.slots.items()),
+            ended=frozenset(self.ended),
+            failing_s=0.0 if self.failing_since is None else now - self.failing_since,
+            signals=frozenset(self.signals),
+            wants_requeue=self.wants_requeue,
+            seconds_left=float(end) - time.time() if end.isdecimal() else math.inf,
+            reconciliation_pending=not self.slots and self._is_reconciliation_pending(),
+            is_closed=self.is_closed,
+        )
+        if not startable(observation):
+            self.failing_since = None
+        return observation
 
-    def _is_stuck(self) -> bool:
-        return self.stuck_at is not None and time.monotonic() < self.stuck_at + STUCK_S
+    def _observe_training(self, slot: int, training: SlotProcesses, now: float) -> RunningTraining:
+        if not is_published(self.root, self.table.place(training.number)):
+            return RunningTraining(training.number, slot)
+        training.published_at = training.published_at or now
+        return RunningTraining(training.number, slot, now - training.published_at)
 
-    def _next(self, slots: SlotTable) -> Iterator[int]:
-        """What an earlier start of this job began, and then what waits."""
-        running = self.over | {training.number for training in self.places.values()}
-        yield from sorted(self._mine(slots) - running - slots.ended.keys() - slots.cancelled - slots.stopped)
-        yield from slots.waiting
+    def _is_reconciliation_pending(self) -> bool:
+        """Whether the job's shell has not finished the reconciliation after the last end, and has time for it left."""
+        event = completion_event(self.root, self.allocation.token, self.task)
+        is_pending = event.exists() or event.with_suffix(".looked").exists()
+        return is_pending and time.monotonic() <= self.last_event_at + RECONCILE_S
 
-    def _mine(self, slots: SlotTable) -> set[int]:
-        return {number for number, taken in slots.taken.items() if taken.task == self.task}
-
-    def _is_mine(self, packed: Packed, slots: SlotTable, number: int) -> bool:
-        return number in slots.taken or packed.take(number, self.task, self.restart)
-
-    def _begin(self, directory: SweepDir, slots: SlotTable, number: int, place: int, restart: int) -> _Training:
-        token, index = slots.place(number)
-        job_id, size = f"{self.base}.{number}", self.about.processes
-        run, attempt = directory.intent(token).elements[index]
-        log = self.root / paths.slurm_log(token, job_id)
-        command = process.program("unetsweep.worker", "place", str(self.root), token)
-        command += [str(index), job_id, str(restart)]
-        environment = {**os.environ, **self._share(slots, place)}
-        cpus = cpus_of(place, slots.pack, sorted(os.sched_getaffinity(0)))
-        tie = tied_to_us()
-
-        def begin() -> None:
-            tie()
-            os.sched_setaffinity(0, cpus)
-            signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until it listens: the default would end it
-
-        ranks: list[subprocess.Popen[bytes]] = []
-        with log.open("ab") as stream:
-            try:
-                for rank in range(size):
-                    started = process.start(
-                        [*command, str(rank), str(size)],
-                        stdin=subprocess.DEVNULL,
-                        stdout=stream,
-                        stderr=subprocess.STDOUT,
-                        env=environment,
-                        preexec_fn=begin,
-                    )
-                    ranks.append(started)
-            except (OSError, subprocess.SubprocessError):  # the others would wait for this one
-                for started in ranks:
-                    started.kill()
-                    started.wait()
-                raise
-        print(f"job {self.base}, place {place}: run {run} as {job_id}, log {log.name}", flush=True)  # noqa: T201
-        return _Training(number, run, attempt, restart, directory.is_owner(token, index), log, ranks)
-
-    def _share(self, slots: SlotTable, place: int) -> dict[str, str]:
-        gpus = visible_gpus()
-        if not gpus:
-            return {}
-        share = min(1.0, len(gpus) / slots.pack)
-        return {"CUDA_VISIBLE_DEVICES": ",".join(gpus_of(place, slots.pack, gpus)), GPU_SHARE: f"{share:g}"}
-
-    def _reap(self, directory: SweepDir, packed: Packed, slots: SlotTable) -> None:
-        for place, training in list(self.places.items()):
+    def _collect_ended(self) -> None:
+        """Record the trainings that have ended, and free their slots."""
+        for slot, training in list(self.slots.items()):
             training.kill_when_due()
             if not training.is_over():
                 continue
-            del self.places[place]
-            with _told(f"the end of training {training.number}"):
-                about = (training.run, training.attempt, training.restart, training.status)
-                if training.owned:
-                    directory.record_exit(*about, training.log)
-            if directory.wants_more(training.run, training.attempt, training.restart):
-                self.wants_more = True
-            elif signal.SIGTERM not in self.signals:  # else it is the job that ends, and says how
-                self.over.add(training.number)
-                self._tell()
-        at_work = {training.number for training in self.places.values()}
-        called_off = {n for n in self._mine(slots) & (slots.cancelled | slots.stopped) if n not in at_work}
-        with _told("the end of trainings"):
-            for number in (self.over | called_off) - slots.ended.keys():
-                packed.end(number)
+            del self.slots[slot]
+            with _log_failure(f"the end of training {training.number}"):
+                start = (training.run, training.attempt, training.restart)
+                if training.is_owner:
+                    self.directory.record_exit(*start, training.status, training.log)
+            if self.directory.wants_more(training.run, training.attempt, training.restart):
+                self.wants_requeue = True
+            elif signal.SIGTERM not in self.signals:  # else the whole job ends, and its exit hook reports that
+                self.ended.add(training.number)
+                self._request_reconciliation()
 
-    def _call_off(self, slots: SlotTable) -> None:
-        for training in self.places.values():
-            if training.number in slots.stopped:
-                training.leave(dump=True)
-            elif training.number in slots.cancelled:
-                training.leave()
-            elif is_published(self.root, slots.place(training.number)):
-                training.published_at = training.published_at or time.monotonic()
-                if time.monotonic() > training.published_at + self.about.exit_timeout_s:
-                    training.leave()
+    def _request_reconciliation(self) -> None:
+        if self.allocation.jobs_reconcile:
+            self.last_event_at = time.monotonic()
+            completion_event(self.root, self.allocation.token, self.task).touch()
 
-    def _tell(self) -> None:
-        if self.about.jobs_reconcile:
-            self.told_at = time.monotonic()
-            completion_event(self.root, self.about.token, self.task).touch()
+    # ---- acting
 
-    def _has_no_completion_event(self) -> bool:
-        """Whether the job's shell has reconciled the last that ended here, or has had its time."""
-        path = completion_event(self.root, self.about.token, self.task)
-        is_over = not path.exists() and not path.with_suffix(".looked").exists()
-        return is_over or time.monotonic() > self.told_at + RECONCILE_S
+    def _apply(self, action: Action) -> None:
+        match action:
+            case MarkEnded(number):
+                with _log_failure(f"the mark of training {number}"):
+                    self.packed.end(number)
+            case StopTraining(slot, dump_stacks):
+                self.slots[slot].stop(dump_stacks=dump_stacks)
+            case StartTrainings(slots, numbers):
+                self._start_trainings(slots, numbers)
+            case Wait():
+                self._wait()
+            case Close():
+                with _log_failure("closing"):
+                    self.packed.close(self.task)
+                self.is_closed = True
+            case Leave(requeue, status):
+                self._leave(requeue, status)
 
-    def _is_ending(self) -> bool:
-        if self.signals or self.wants_more:
-            return True
-        end = os.environ.get("SLURM_JOB_END_TIME", "")
-        lead = min(commands.SIGNAL_LEAD_S, self.about.time_min * 60 // 4)
-        return end.isdecimal() and time.time() > float(end) - lead
+    def _wait(self) -> None:
+        """Wait until it is time to observe again, or a training has ended."""
+        until = time.monotonic() + OBSERVE_S
+        while time.monotonic() < until and not any(training.is_over() for training in self.slots.values()):
+            time.sleep(POLL_S)
 
-    def _leave(self, slots: SlotTable) -> None:
-        if signal.SIGTERM in self.signals:
-            raise SystemExit(128 + signal.SIGTERM)
-        if self.wants_more or slots.waiting:
+    def _start_trainings(self, slots: tuple[int, ...], numbers: tuple[int, ...]) -> None:
+        """Start a training in each slot; one that cannot be started is tried again after the next observation."""
+        candidates = iter(numbers)
+        for slot in slots:
+            try:
+                number = next((n for n in candidates if self._take(n)), None)
+                if number is None:
+                    return
+                self.slots[slot] = self._start(number, slot)
+            except _FAILURES as error:
+                self.failing_since = self.failing_since or time.monotonic()
+                _print(f"slot {slot}: {type(error).__name__}: {error}")
+            else:
+                self.failing_since, self.is_closed = None, False
+
+    def _take(self, number: int) -> bool:
+        """Whether this job has the training: from an earlier start, or because it takes it now."""
+        return number in self.table.taken or self.packed.take(number, self.task, self.restart)
+
+    def _start(self, number: int, slot: int) -> SlotProcesses:
+        token, index = self.table.place(number)
+        job_id = f"{self.base}.{number}"
+        taken = self.table.taken.get(number, SlotTakenFile(self.task, self.restart))
+        restart = self.restart - taken.restart
+        run, attempt = self.directory.intent(token).elements[index]
+        log = self.root / paths.slurm_log(token, job_id)
+        command = process.program("unetsweep.worker", "slot", str(self.root), token, str(index), job_id, str(restart))
+        environment = {**os.environ, **self._gpu_environment(slot)}
+        cpus = cpus_of(slot, self.table.pack, sorted(os.sched_getaffinity(0)))
+        is_owner = self.directory.is_owner(token, index)
+        ranks = start_ranks(command, self.allocation.processes, log, environment, cpus)
+        _print(f"job {self.base}, slot {slot}: run {run} as {job_id}, log {log.name}")
+        return SlotProcesses(number, run, attempt, restart, is_owner, log, ranks)
+
+    def _gpu_environment(self, slot: int) -> dict[str, str]:
+        gpus = visible_gpus()
+        if not gpus:
+            return {}
+        share = min(1.0, len(gpus) / self.table.pack)
+        return {"CUDA_VISIBLE_DEVICES": ",".join(gpus_of(slot, self.table.pack, gpus)), GPU_SHARE: f"{share:g}"}
+
+    def _leave(self, requeue: bool, status: int) -> None:
+        if requeue:
             with contextlib.suppress(OSError):
-                more(self.root, self.about.token, self.task, self.restart).touch()
+                more(self.root, self.allocation.token, self.task, self.restart).touch()
+        if status:
+            raise SystemExit(status)
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Say what went wrong, and go on: the other trainings are worth more, and the next look tries again."""
+def _log_failure(what: str) -> Iterator[None]:
+    """Print an error and continue, since the other trainings matter more; the next round tries again."""
     try:
         yield
-    except (UnetsweepError, OSError, subprocess.SubprocessError, KeyError, TypeError, ValueError) as error:
-        print(f"{what}: {type(error).__name__}: {error}", flush=True)  # noqa: T201
+    except _FAILURES as error:
+        _print(f"{what}: {type(error).__name__}: {error}")
+
+
+def _print(message: str) -> None:
+    print(message, flush=True)  # noqa: T201  # into the log of the job

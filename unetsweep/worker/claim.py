@@ -1,7 +1,7 @@
-"""A started job's word that it now owns the run.
+"""The claim by which a started job takes ownership of its run.
 
-Rule 1: the claim comes before torch; the highest (attempt, restart) owns the run.
-Rule 2: the first act of every start: if the results are there, leave.
+Rule 1: a job claims its run before it imports torch; the highest (attempt, restart) owns the run.
+Rule 2: every start first checks whether there is anything to do; if not, it leaves.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ from unetsweep.process import Identity
 from unetsweep.records import AttemptFile, ClaimFile, link_record, read_record
 
 CLAIM_WAIT_S = 120.0
-"""How long the other ranks wait for rank 0's claim."""
+"""How long the other ranks wait for rank 0's claim. Ranks start within seconds; this allows for a slow node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One start of one element."""
+    """One start of one element of a submission."""
 
     root: Path
     token: str
@@ -34,10 +34,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A started job's word that it now owns the run."""
+    """One start's claim of its run."""
 
     folder: Path
-    """The run's."""
+    """Folder of the run."""
     attempt: int
     restart: int
     port: int
@@ -47,14 +47,14 @@ class Claim:
         return paths.claim_name(self.attempt, self.restart)
 
     def holds(self) -> bool:
-        """Whether no later attempt or restart has claimed the run, and nobody gave this one up."""
+        """Whether this claim still owns the run: no later one exists, and the attempt is not marked lost."""
         if (self.folder / "attempts" / f"{self.attempt}.lost.json").exists():
             return False
         return max(claims_of(self.folder)) == (self.attempt, self.restart)
 
 
 def enter(start: Start, folder: Path, attempt: int, rank: int) -> Claim | None:
-    """The claim, made by rank 0 and awaited by the others; None where there is nothing to do."""
+    """Claim the run on rank 0, and wait for that claim on the other ranks. None where there is nothing to do."""
     name = paths.claim_name(attempt, start.restart)
     path = folder / "claims" / name
     until = time.monotonic() + CLAIM_WAIT_S
@@ -77,14 +77,14 @@ def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
     if (intent.token, intent.index) != (start.token, start.index):
         return f"attempt {attempt} of {folder.name} belongs to submission {intent.token}"
     if (folder / "attempts" / f"{attempt}.lost.json").exists():
-        return f"attempt {attempt} of {folder.name} was given up"
+        return f"attempt {attempt} of {folder.name} was marked lost"
     if max(claims_of(folder), default=(0, 0)) > (attempt, start.restart):
         return f"a later start has claimed {folder.name}"
     if all((folder / paths.milestone(each.epochs)).exists() for each in intent.milestones):
         return f"{folder.name} has its results already"
     trials = [start.root / paths.trial_dir(each.trial) for each in intent.milestones]
     if all((trial / paths.RESULT).exists() for trial in trials):
-        return f"the trials of {folder.name} have ended without it"
+        return f"the trials of {folder.name} have ended already"
     if all((trial / paths.CANCELLED).exists() for trial in trials):
         return f"the trials of {folder.name} were cancelled"
     return None
@@ -106,7 +106,7 @@ def _claim(start: Start, folder: Path, attempt: int, path: Path) -> Claim | None
 
 
 def claims_of(folder: Path) -> list[tuple[int, int]]:
-    """Attempt and restart of every start that has claimed the run."""
+    """(attempt, restart) of every start that has claimed the run."""
     with contextlib.suppress(FileNotFoundError):
         pairs = [name.split("-") for name in os.listdir(folder / "claims") if name.replace("-", "").isdecimal()]
         return [(int(attempt), int(restart)) for attempt, restart in pairs]
@@ -114,6 +114,7 @@ def claims_of(folder: Path) -> list[tuple[int, int]]:
 
 
 def free_port() -> int:
+    """A TCP port that is free now."""
     with socket.socket() as probe:
         probe.bind(("", 0))
         return int(probe.getsockname()[1])

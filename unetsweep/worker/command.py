@@ -1,9 +1,9 @@
-"""A trainer of the user's own: a program that reads config.json and writes result.json.
+"""Runs the user's own trainer: a program that reads config.json and writes result.json.
 
-Rule 1: what it published counts, whatever its exit status.
-Rule 2: a death by a signal explains nothing (the kernel short of memory, a person, a node): it is no error of the
-        program's, and the run is sent again within `run.retries.unexplained`.
-Rule 3: it may keep the whole contract itself (milestones, progress, stop.json, requeue-<claim>.json); a single
+Rule 1: a result that it published counts, whatever its exit status.
+Rule 2: death by a signal is not an error of the program, since its cause is unknown (out of memory, a user, the node):
+        the run is resubmitted within `run.retries.unexplained`.
+Rule 3: it may implement the whole contract itself (milestones, progress, stop.json, requeue-<claim>.json); a single
         result.json serves all milestones that it left open.
 """
 
@@ -21,31 +21,31 @@ from unetsweep.atomic import write_json
 from unetsweep.bounded_json import parse_json, read_bytes, read_json
 from unetsweep.core import paths
 from unetsweep.errors import StateError, SupersededError, TrainingError
-from unetsweep.process import tied_to_us
+from unetsweep.process import die_with_parent
 from unetsweep.store.code_snapshot import without_code
 from unetsweep.store.logs import last_line
 
 
 @dataclass(frozen=True, slots=True)
 class CommandInvocation:
-    """What the program is to do, and where."""
+    """One call of the user's program: its inputs and where it runs."""
 
     config: Path
-    """Of config.json."""
+    """Path of config.json."""
     folder: Path
-    """The run's."""
+    """Folder of the run."""
     milestones: tuple[int, ...]
     """Epochs, ascending."""
     claim: str
     job_id: str
     working_directory: str
     end: float | None = None
-    """When the job ends, in seconds since 1970; None where it is not known."""
+    """When the job ends, in seconds since 1970; None if unknown."""
     config_ids: Mapping[int, str] = field(default_factory=dict)
-    """Digest of the config with the epochs of each milestone."""
+    """`config_id` of each milestone, by epochs."""
 
     def environment(self) -> dict[str, str]:
-        """The variables that tell the program of it."""
+        """The environment variables that describe the call to the program."""
         return {
             "UNETSWEEP_CLAIM": self.claim,
             "UNETSWEEP_MILESTONES": ",".join(map(str, self.milestones)),
@@ -57,50 +57,52 @@ class CommandInvocation:
 def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
     """Run the user's program, and publish its result at every milestone that it did not publish itself.
 
-    Raises TrainingError where it left nothing, StateError where what it left cannot be read, and
-    SupersededError where another job owns the run by then (`holds`). A signal's status is passed on by SystemExit.
+    Raises TrainingError where it wrote no result, StateError where its result cannot be read, SupersededError where
+    another job owns the run by then (`holds`), and SystemExit with the status of the signal that ended it.
     """
     folder = invocation.folder
-    words = shlex.split(trainer)
-    command = [word.replace("{config}", str(invocation.config)).replace("{out}", str(folder)) for word in words]
+    arguments = shlex.split(trainer)
+    command = [each.replace("{config}", str(invocation.config)).replace("{out}", str(folder)) for each in arguments]
     published = folder / paths.RESULT
-    if not _is_whole(published):
+    if not _is_readable(published):
         published.unlink(missing_ok=True)
         status = _run(command, invocation)
         if not holds():
             raise SupersededError(f"another job owns {folder.name}")
         if (folder / f"requeue-{invocation.claim}.json").exists():
-            print("the trainer command stopped, to go on later", flush=True)  # noqa: T201
+            print("the trainer command stopped, to continue in a later start", flush=True)  # noqa: T201
             return
-        if not published.exists() and _open(invocation):
-            said = f"the trainer command ended with {_words(status)} and wrote no {published.name}"
-            raise _failure(f"{said}: `{shlex.join(command)}`", status)
-    if _open(invocation):
-        _serve(published, invocation, holds)
+        if not published.exists() and _open_milestones(invocation):
+            found = f"the trainer command ended with {_describe_status(status)} and wrote no {published.name}"
+            raise _failure(f"{found}: `{shlex.join(command)}`", status)
+    if _open_milestones(invocation):
+        _publish_result(published, invocation, holds)
 
 
 def _run(command: list[str], invocation: CommandInvocation) -> int:
-    """The program's exit status; minus the signal's number where one ended it."""
-    tie = tied_to_us()
+    """The program's exit status, or minus the number of the signal that ended it."""
+    tie = die_with_parent()
 
-    def begin() -> None:  # SLURM signals every process of the step, and the default would end the program
+    def prepare() -> None:  # SLURM signals every process of the step, which would end the program by default
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         tie()
 
     environment = {**without_code(os.environ), **invocation.environment()}
     try:
-        with subprocess.Popen(command, cwd=invocation.working_directory, env=environment, preexec_fn=begin) as program:
+        with subprocess.Popen(
+            command, cwd=invocation.working_directory, env=environment, preexec_fn=prepare
+        ) as program:
             return program.wait()
     except OSError as error:
         raise TrainingError(
             f"the trainer command cannot be started in {invocation.working_directory}: {error}; "
-            "see trainer.command, and slurm.setup for the PATH that it is looked for in"
+            "check trainer.command, and the PATH that slurm.setup sets"
         ) from error
 
 
-def _open(invocation: CommandInvocation) -> list[int]:
-    """Milestones without a result. Raises StateError where one that the program wrote cannot be read."""
+def _open_milestones(invocation: CommandInvocation) -> list[int]:
+    """Milestones without a result. Raises StateError where a result that the program wrote cannot be read."""
     missing = []
     for epochs in invocation.milestones:
         path = invocation.folder / paths.milestone(epochs)
@@ -111,25 +113,25 @@ def _open(invocation: CommandInvocation) -> list[int]:
     return missing
 
 
-def _serve(published: Path, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
+def _publish_result(published: Path, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
     """Publish result.json at every open milestone."""
     try:
-        raw = parse_json(read_bytes(published), lenient=True)  # NaN and Infinity are no values
+        raw = parse_json(read_bytes(published), lenient=True)  # NaN and Infinity become null
     except ValueError as error:
         raise StateError(f"{published}: not readable as JSON ({error}); the trainer command wrote it") from error
     result = contract.encode(contract.result_from(raw, str(published)))
     if not holds():
         raise SupersededError(f"another job owns {invocation.folder.name}")
     (invocation.folder / "milestones").mkdir(exist_ok=True)
-    about = {"job_id": invocation.job_id, "epochs": invocation.milestones[-1], "host": socket.gethostname()}
-    for each in _open(invocation):
-        known = {**about, "config_id": invocation.config_ids.get(each)}
+    defaults = {"job_id": invocation.job_id, "epochs": invocation.milestones[-1], "host": socket.gethostname()}
+    for each in _open_milestones(invocation):
+        known = {**defaults, "config_id": invocation.config_ids.get(each)}
         filled = {key: value for key, value in known.items() if result[key] is None}
         write_json(invocation.folder / paths.milestone(each), {**result, **filled})
 
 
-def _is_whole(published: Path) -> bool:
-    """Whether an earlier start left its result; a torn file is that of a program that was killed in writing it."""
+def _is_readable(published: Path) -> bool:
+    """Whether an earlier start wrote a result; a corrupt file is that of a program that was killed while writing."""
     try:
         parse_json(read_bytes(published), lenient=True)
     except (FileNotFoundError, ValueError, StateError):
@@ -137,21 +139,22 @@ def _is_whole(published: Path) -> bool:
     return True
 
 
-def _failure(said: str, status: int) -> Exception | SystemExit:
-    """An error of the program's; where a signal ended it (or what it waited for, as a shell says it), no error."""
+def _failure(message: str, status: int) -> Exception | SystemExit:
+    """The exception for a program without a result: SystemExit if a signal ended it or, as a shell reports it, its
+    child."""
     number = -status if status < 0 else status - 128
     if number not in signal.valid_signals():
-        return TrainingError(f"{said}; {_last_words()}")
-    print(said, flush=True)  # noqa: T201
+        return TrainingError(f"{message}; {_last_output()}")
+    print(message, flush=True)  # noqa: T201
     return SystemExit(128 + number)
 
 
-def _words(status: int) -> str:
+def _describe_status(status: int) -> str:
     return f"status {status}" if status >= 0 else f"status {128 - status} ({signal.strsignal(-status)})"
 
 
-def _last_words() -> str:
-    """What our output ends with, where it goes into a file."""
+def _last_output() -> str:
+    """The last line of our output, where that goes to a file."""
     log = Path(os.readlink("/proc/self/fd/1"))
-    said = last_line(log if log.is_file() else None)
-    return f"its last line: {said}" if said else "its output is in the job's log"
+    line = last_line(log if log.is_file() else None)
+    return f"its last line: {line}" if line else "its output is in the job's log"

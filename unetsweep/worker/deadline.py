@@ -1,7 +1,7 @@
-"""When this job ends, and whether another epoch fits before that.
+"""Decides at the end of an epoch whether another one fits before the job ends.
 
-Rule 1: a signal only leaves a mark; what it means is decided at an epoch's end.
-Rule 2: what nobody knows stops no training; but a signal with no end known does, at this epoch's end.
+Rule 1: a signal handler only records the signal; its meaning is decided at the end of the epoch.
+Rule 2: an unknown end does not stop a training, except after a signal.
 """
 
 import faulthandler
@@ -14,26 +14,26 @@ from unetsweep.errors import SchedulerError
 from unetsweep.schedulers.slurm import commands
 
 MARGIN_S = 10.0
-"""Kept free before the end: the ranks go down, and the batch shell makes the exit hook, which requeues the job."""
+"""Reserved before the end: the ranks exit, and the batch shell runs the exit hook, which requeues the job."""
 EARLY_S = 60.0
-"""SLURM may send the signal so much earlier than it was asked to (sbatch's manual)."""
+"""SLURM may send the signal this much earlier than requested (manual of sbatch)."""
 LIMIT_IS_NEAR = "the time limit is near"
-"""How the reason begins that a training gives which stops for it."""
+"""Start of the reason that a training records when it stops because of the time limit."""
 ASK_S = 5.0
-"""How long squeue may take to say when the job ends; it is asked when little time is left."""
+"""Time limit of squeue, which is asked for the end of the job when little time is left."""
 
 _signals: list[int] = []
 
 
 def listen() -> None:
-    """Take note of SIGUSR2; print the stacks of all threads on SIGUSR1. Before torch is imported: that takes long."""
+    """Record SIGUSR2, and print the stacks of all threads on SIGUSR1. Call it before importing torch, which is slow."""
     _signals.clear()
     signal.signal(signal.SIGUSR2, lambda number, _: _signals.append(number))
     faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
 
 
 class Deadline:
-    """The end of this job; called at an epoch's end (a training's `ending`)."""
+    """The end of this job; the `stop_check` of a training."""
 
     def __init__(
         self,
@@ -42,14 +42,14 @@ class Deadline:
         ask: Callable[[str, float], float | None] = commands.end_time,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`job_id`: that of a SLURM job; None: nothing ends this training but a signal."""
+        """`job_id` is the SLURM job; with None only a signal ends the training."""
         self._job_id, self._ask, self._now = job_id, ask, now
-        told = environment.get("SLURM_JOB_END_TIME", "") if job_id else ""
-        self._end = float(told) if told.isdecimal() else self._asked()
+        end = environment.get("SLURM_JOB_END_TIME", "") if job_id else ""
+        self._end = float(end) if end.isdecimal() else self._query_end()
 
     @property
     def end(self) -> float | None:
-        """Seconds since 1970; None where it is not known."""
+        """When the job ends, in seconds since 1970; None if unknown."""
         return self._end
 
     @property
@@ -58,20 +58,20 @@ class Deadline:
         return self._job_id is not None
 
     def __call__(self, needed: float) -> str | None:
-        """Why to stop now, where another epoch and its checkpoint need so many seconds; None: go on."""
+        """The reason to stop now, if another epoch and its checkpoint need this many seconds; None to continue."""
         if _signals:
             _signals.clear()
-            self._end = self._asked() or self._end
+            self._end = self._query_end() or self._end
             if self._end is None:
                 return "a signal announced the end of the job"
-            if self._left() > commands.SIGNAL_LEAD_S + EARLY_S:  # so it is not about the time limit
+            if self._left() > commands.SIGNAL_LEAD_S + EARLY_S:  # too early for the time limit
                 return "preemption announced"
-            return self._full(needed)
-        if self._full(needed) is not None:
-            self._end = self._asked() or self._end  # an administrator may have moved it
-        return self._full(needed)
+            return self._check_time(needed)
+        if self._check_time(needed) is not None:
+            self._end = self._query_end() or self._end  # an administrator may have changed it
+        return self._check_time(needed)
 
-    def _full(self, needed: float) -> str | None:
+    def _check_time(self, needed: float) -> str | None:
         left = self._left()
         if needed + MARGIN_S <= left:
             return None
@@ -80,11 +80,11 @@ class Deadline:
     def _left(self) -> float:
         return float("inf") if self._end is None else self._end - self._now()
 
-    def _asked(self) -> float | None:
+    def _query_end(self) -> float | None:
         if self._job_id is None:
             return None
         try:
             return self._ask(self._job_id, ASK_S)
         except SchedulerError as error:
-            print(f"when this job ends is not known: {error}", flush=True)  # noqa: T201
+            print(f"the end of this job is unknown: {error}", flush=True)  # noqa: T201
             return None

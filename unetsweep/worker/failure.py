@@ -1,4 +1,4 @@
-"""What went wrong in a process of a training, as `error-<rank>.json` says it."""
+"""Records in `error-<rank>.json` what went wrong in a rank of a training."""
 
 import contextlib
 import socket
@@ -16,11 +16,11 @@ from unetsweep.records import ErrorFile, write_record
 _NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _PORT_TAKEN = ("EADDRINUSE", "Address already in use", "address already in use")
 _ECHOES = ("Connection closed", "Connection reset", "closed by peer")
-"""What a process says when another one has left."""
+"""Parts of the error messages of a rank after another rank has failed."""
 
 
 def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank: int) -> None:
-    """Leave the error in the run's folder, as well as its disk allows."""
+    """Write the error into the run's folder, if its disk allows it."""
     known = isinstance(error, UnetsweepError)
     message = str(error) if known else f"{type(error).__name__}: {error}"
     record = ErrorFile(
@@ -31,7 +31,7 @@ def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank
         "".join(traceback.format_exception(error)),
         rank,
         socket.gethostname(),
-        echo=any(word in message for word in _ECHOES),
+        echo=any(part in message for part in _ECHOES),
         epochs_done=max((epoch for epoch, _ in finished_epochs(folder)), default=0),
         at=utc_now(),
     )
@@ -40,14 +40,14 @@ def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank
 
 
 def kind_of(error: BaseException) -> str:
-    """`gpu_memory`, `disk`, `time`, `network` (its port was taken before the ranks met), `environment` (it cannot
-    start or go on), or `exception` (a bug)."""
+    """The kind of an error: `gpu_memory`, `disk`, `time`, `network` (the port was taken before the ranks connected),
+    `environment` (the training cannot start or continue), or `exception` (a bug)."""
     chain = list(_chain(error))
     if any(_is_gpu_memory(each) for each in chain):
         return "gpu_memory"
     if any(isinstance(each, OSError) and each.errno in NO_ROOM for each in chain):
         return "disk"
-    if any(word in str(each) for each in chain for word in _PORT_TAKEN):
+    if any(part in str(each) for each in chain for part in _PORT_TAKEN):
         return "network"
     if isinstance(error, EpochTooLongError):
         return "time"
@@ -55,7 +55,7 @@ def kind_of(error: BaseException) -> str:
 
 
 def finished_epochs(folder: Path, claim: str = "*") -> list[tuple[int, float]]:
-    """Epoch and wall seconds of each line of the run's progress; a torn line counts as none."""
+    """Epoch and wall seconds of each line of the run's progress; an incomplete line is skipped."""
     lines: list[bytes] = []
     for path in sorted(folder.glob(f"progress-{claim}.jsonl")):
         with contextlib.suppress(StateError):
@@ -69,7 +69,7 @@ def finished_epochs(folder: Path, claim: str = "*") -> list[tuple[int, float]]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """It, and what it came from: saving on a full disk ends in a RuntimeError of torch's, raised during the OSError."""
+    """The error and its causes: saving to a full disk ends in a RuntimeError of torch, raised during the OSError."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -79,7 +79,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_gpu_memory(error: BaseException) -> bool:
-    torch = sys.modules.get("torch")  # not imported: nobody has used a GPU
+    torch = sys.modules.get("torch")  # without an import of torch no GPU was used
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_GPU_MEMORY)
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in _NO_GPU_MEMORY)

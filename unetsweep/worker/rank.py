@@ -1,6 +1,6 @@
-"""One process of a training: from its first act to its results.
+"""One rank of a training, from its start to its results.
 
-Rule: whatever goes wrong is written into the run's `error-<rank>.json`, then raised again.
+Rule 1: every error is written into the run's `error-<rank>.json`, then raised again.
 """
 
 import importlib.util
@@ -27,19 +27,20 @@ from unetsweep.worker.failure import write_error
 from unetsweep.worker.starts import check_starts
 
 GPU_SHARE = "UNETSWEEP_GPU_SHARE"
-"""Where several trainings share a GPU: the part of it that this one has."""
+"""Environment variable with the fraction of its GPU that a training has, where several share it."""
 PACKAGES = ("torch", "pytorch_lightning", "albumentations", "cv2", "numpy")
+"""Packages that a training needs; their absence is reported before anything is imported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """The payload of every element of a submission: which run it is, it finds by (token, index)."""
+    """The payload of every element of a submission; (token, index) identifies its run."""
 
     sweep_dir: str
     token: str
 
     def __call__(self) -> None:
-        """One task of srun."""
+        """Run as one task of srun."""
         env = os.environ
         index = int(env.get("SLURM_ARRAY_TASK_ID", "0"))
         start = Start(Path(self.sweep_dir), self.token, index, int(env.get("SLURM_RESTART_COUNT", "0")), slurm_job())
@@ -48,13 +49,13 @@ class Element:
 
 
 def slurm_job() -> str:
-    """The id of the SLURM job that this process is in."""
+    """The id of the SLURM job in which this process runs."""
     array, env = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ
     return f"{array}_{env.get('SLURM_ARRAY_TASK_ID')}" if array else env.get("SLURM_JOB_ID", "0")
 
 
 def run_rank(start: Start, rank: int, size: int, *, limited: bool = False) -> None:
-    """One process of a training, from its first act to its results; `limited`: its job has a time limit."""
+    """Run one rank of a training, from its claim to its results. `limited`: its job has a time limit."""
     deadline.listen()
     sweep = SweepDir(start.root)
     sweep.check_private()
@@ -64,7 +65,7 @@ def run_rank(start: Start, rank: int, size: int, *, limited: bool = False) -> No
         claim = enter(start, folder, attempt, rank)
         if claim is None:
             return
-        end = Deadline(slurm_job() if limited and rank == 0 else None)  # rank 0 alone decides
+        end = Deadline(slurm_job() if limited and rank == 0 else None)  # only rank 0 decides
         _train(start, folder, claim, end, rank, size)
     except SupersededError as error:
         print(f"leaving: {error}", flush=True)  # noqa: T201
@@ -86,9 +87,8 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
         raise TrainingError(f"{path} is the config of another trial; run `unetsweep repair {sweep.name}`")
     epochs = tuple(each.epochs for each in milestones)
     if rank == 0:
-        results = "".join(
-            f"{folder}/{paths.milestone(each)}\n" for each in epochs
-        )  # a pruned one may come before others
+        # all of them, since a pruned milestone may be published before others
+        results = "".join(f"{folder}/{paths.milestone(each)}\n" for each in epochs)
         write_text(start.root / paths.awaited(start.token, start.index), results)
     if config.trainer.command is not None:
         if rank == 0:
@@ -100,7 +100,7 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
         return
     check_packages()
     from unetsweep.training.ranks import DistributedContext
-    from unetsweep.training.run import train  # the one door into the torch room
+    from unetsweep.training.run import train  # here, since it imports torch
 
     share = float(os.environ.get(GPU_SHARE, "1"))
     train(
@@ -111,14 +111,14 @@ def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, s
         claim=claim.name,
         job_id=start.job_id,
         owns=claim.holds,
-        ending=end,
+        stop_check=end,
         micro_batch=intent.micro_batch,
         name=f"{sweep.name}/{folder.name}",
     )
 
 
 def check_packages() -> None:
-    """Say what this interpreter lacks, before anything is imported; TrainingError names host and interpreter."""
+    """Raise TrainingError, with host and interpreter, where a package that a training needs is not installed."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise TrainingError(
@@ -128,7 +128,7 @@ def check_packages() -> None:
 
 
 def train_by_hand(path: Path, out: Path, rank: int = 0, size: int = 1, port: int = 0) -> None:
-    """One process of a training outside any sweep: the same door."""
+    """Run one rank of a training outside any sweep."""
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     check_packages()
     from unetsweep.training.ranks import DistributedContext

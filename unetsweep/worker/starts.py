@@ -1,6 +1,6 @@
-"""What came of the earlier starts of a run, and whether another one can be hoped to get on.
+"""Refuses a start of a run when its earlier starts made no progress and this one would end the same way.
 
-Rule 1: a start got on if it finished an epoch that no earlier start had finished since the user's last retry.
+Rule 1: a start made progress if it finished an epoch that no earlier start had finished since the user's last retry.
 """
 
 import re
@@ -16,69 +16,71 @@ from unetsweep.worker.deadline import LIMIT_IS_NEAR
 from unetsweep.worker.failure import finished_epochs
 
 RAN_INTO_LIMIT = 0.6
-"""A start that lasted for this share of the time limit is taken to have run into it: what comes before its claim
-(set-up lines, imports) is not in it. Above a half, so that a doubled limit is not blamed for what the old one cut."""
+"""A start that lasted for this fraction of the time limit counts as ended by it: its time before the claim (set-up
+lines, imports) is not measured. It is above one half, so that starts under the old limit do not count against a doubled
+one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastStart:
     """One earlier start."""
 
     attempt: int
     restart: int
-    got_on: bool
+    made_progress: bool
     seconds: float
-    """From its claim to its end, or where that was not written down to the next start's claim."""
+    """From its claim to its end or, where that was not recorded, to the next start's claim."""
     limited: bool
-    """The time limit may have ended it: SLURM starts no job again that its limit ended, so what was restarted without
-    its own asking met something else."""
+    """The time limit may have ended it. SLURM does not restart a job after its time limit, so a start that was followed
+    by a restart without asking for one ended for another reason."""
 
 
 def check_starts(folder: Path, claim: Claim, *, limit_min: int, most_restarts: int) -> None:
-    """Refuse a start that would go the way of the last ones.
+    """Raise where another start would end like the last ones.
 
-    EpochTooLongError: an epoch does not fit into the time limit. TrainingError: the job was started again
+    EpochTooLongError: an epoch does not fit into the time limit. TrainingError: the job was restarted more than
     `most_restarts` times without a new epoch.
     """
-    starts = past(folder, claim)
+    starts = past_starts(folder, claim)
     _check_epoch(folder, starts, limit_min)
     idle = _idle_restarts(folder, claim)
     if idle > most_restarts:
         raise TrainingError(
             f"the job was started {idle} times without finishing an epoch, and run.retries.requeue is {most_restarts}; "
-            "the log says what ended it each time"
+            "the log shows what ended it each time"
         )
 
 
-def past(folder: Path, claim: Claim) -> list[Past]:
-    """The starts before this one that count (not before the last retry reset), oldest first."""
+def past_starts(folder: Path, claim: Claim) -> list[PastStart]:
+    """The starts before this one, oldest first, without those before the last retry reset."""
     names = sorted(each for each in claims_of(folder) if each <= (claim.attempt, claim.restart))
     begins = [read_record(ClaimFile, folder / "claims" / paths.claim_name(*name)).at for name in names]
-    retries_reset_at, reached = _retries_reset_at(folder), _reached(folder)
-    found: list[Past] = []
+    retries_reset_at, last_epochs = _retries_reset_at(folder), _last_epochs(folder)
+    found: list[PastStart] = []
     for at, name in enumerate(names[:-1]):
         end = _exit_time(folder, *name)
         seconds = ((end or begins[at + 1]) - begins[at]).total_seconds()
-        limited = _may_be_limited(folder, *name, is_last=names[at + 1][0] > name[0], said=end is not None)
+        limited = _may_be_limited(folder, *name, is_last=names[at + 1][0] > name[0], has_end=end is not None)
         if name[0] > retries_reset_at:
-            found.append(Past(*name, _got_on(name, reached, retries_reset_at), seconds, limited))
+            found.append(PastStart(*name, _made_progress(name, last_epochs, retries_reset_at), seconds, limited))
     return found
 
 
-def _may_be_limited(folder: Path, attempt: int, restart: int, *, is_last: bool, said: bool) -> bool:
-    again = folder / f"requeue-{paths.claim_name(attempt, restart)}.json"
-    if again.exists():
-        return read_record(RequeueFile, again).reason.startswith(LIMIT_IS_NEAR)
+def _may_be_limited(folder: Path, attempt: int, restart: int, *, is_last: bool, has_end: bool) -> bool:
+    """Whether the time limit may have ended a start. `is_last`: of its attempt; `has_end`: its end was recorded."""
+    requeue = folder / f"requeue-{paths.claim_name(attempt, restart)}.json"
+    if requeue.exists():
+        return read_record(RequeueFile, requeue).reason.startswith(LIMIT_IS_NEAR)
     lost = folder / "attempts" / f"{attempt}.lost.json"
     cause = read_record(LostFile, lost).cause if lost.exists() else None
-    return is_last and (cause == "TIME" or (cause in (None, "UNEXPLAINED") and said))
+    return is_last and (cause == "TIME" or (cause in (None, "UNEXPLAINED") and has_end))
 
 
-def _check_epoch(folder: Path, starts: list[Past], limit_min: int) -> None:
+def _check_epoch(folder: Path, starts: list[PastStart], limit_min: int) -> None:
     advice = "raise slurm.time, or use a larger batch or smaller images"
     last = starts[-2:]
     cut = [each for each in last if each.limited and each.seconds >= RAN_INTO_LIMIT * limit_min * 60]
-    if len(cut) == 2 and not any(each.got_on for each in cut):
+    if len(cut) == 2 and not any(each.made_progress for each in cut):
         raise EpochTooLongError(
             f"one epoch takes more than {_minutes(min(each.seconds for each in last))}: two starts ended without one, "
             f"and the limit of the job is {_minutes(limit_min * 60)}; {advice}"
@@ -91,15 +93,18 @@ def _check_epoch(folder: Path, starts: list[Past], limit_min: int) -> None:
 
 
 def _idle_restarts(folder: Path, claim: Claim) -> int:
-    """How many starts of this job in a row, up to the one before this, finished no new epoch."""
-    reached, retries_reset_at = _reached(folder), _retries_reset_at(folder)
+    """The number of starts of this job in a row, up to the previous one, that finished no new epoch."""
+    last_epochs, retries_reset_at = _last_epochs(folder), _retries_reset_at(folder)
     idle = 0
-    while idle < claim.restart and not _got_on((claim.attempt, claim.restart - idle - 1), reached, retries_reset_at):
+    while idle < claim.restart:
+        previous = (claim.attempt, claim.restart - idle - 1)
+        if _made_progress(previous, last_epochs, retries_reset_at):
+            break
         idle += 1
     return idle
 
 
-def _reached(folder: Path) -> dict[tuple[int, int], int]:
+def _last_epochs(folder: Path) -> dict[tuple[int, int], int]:
     """The last finished epoch of each start that finished one."""
     found = {}
     for path in folder.glob("progress-*.jsonl"):
@@ -109,14 +114,14 @@ def _reached(folder: Path) -> dict[tuple[int, int], int]:
     return found
 
 
-def _got_on(name: tuple[int, int], reached: dict[tuple[int, int], int], retries_reset_at: int) -> bool:
-    """Attempts before a retry reset do not count: a retried run may have to train anew."""
-    before = (epoch for other, epoch in reached.items() if (retries_reset_at + 1, 0) <= other < name)
-    return reached.get(name, 0) > max(before, default=0)
+def _made_progress(name: tuple[int, int], last_epochs: dict[tuple[int, int], int], retries_reset_at: int) -> bool:
+    """Whether a start finished a new epoch, not counting attempts before a retry reset, which may train anew."""
+    earlier = (epoch for other, epoch in last_epochs.items() if (retries_reset_at + 1, 0) <= other < name)
+    return last_epochs.get(name, 0) > max(earlier, default=0)
 
 
 def _retries_reset_at(folder: Path) -> int:
-    """The last attempt before the retry reset."""
+    """The last attempt before the latest retry reset; 0 without one."""
     names = (path.name.partition(".")[0] for path in (folder / "attempts").glob("*.retries-reset.json"))
     return max((int(name) for name in names if name.isdecimal()), default=0)
 

@@ -1,4 +1,4 @@
-"""Local runs: a supervisor starts the ranks, waits for them, and makes the exit hook."""
+"""Supervises a local run: starts the ranks, waits for them, and starts the exit hook."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ from unetsweep import contract, process
 from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.core.spec import Resources
-from unetsweep.process import Identity, tied_to_us
+from unetsweep.process import Identity, die_with_parent
 from unetsweep.records import AttemptFile, ProcessFile, link_record, read_record
 from unetsweep.schedulers.local import local_jobs
 from unetsweep.schedulers.slurm.batch_script import code_lines
@@ -26,13 +26,13 @@ from unetsweep.store import code_snapshot
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker.claim import free_port
 
-STOP_S = 15.0
-"""How long the other ranks may go on when one has died, before they are killed."""
+EXIT_S = 15.0
+"""How long the other ranks may keep running after one has failed, before they are killed."""
 
 
 def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> None:
-    """Start the ranks of one local run, wait for them, write down how they ended, make the exit hook."""
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it has the ranks tell where they hang; they take it up themselves
+    """Start the ranks of one local run, wait for them, record how they ended, and start the exit hook."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # meant for the ranks, which then print their stacks
     directory = SweepDir(root)
     directory.check_private()
     me = Identity.of_this_process()
@@ -43,17 +43,17 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     size, gpus = _size(root, run)
     resources = load(root / paths.SPEC).slurm
     base = ["rank", str(root), token, str(index), job_id]
-    with contextlib.ExitStack() as held:
-        env = {**os.environ, **_devices(gpus, held)}  # a cancellation ends us while we wait for them
-        asked: list[int] = []
-        signal.signal(signal.SIGTERM, lambda *_: asked.append(1))  # the ranks that there are got it too
+    with contextlib.ExitStack() as locks:
+        env = {**os.environ, **_lock_gpus(gpus, locks)}  # SIGTERM still ends this process while it waits for GPUs
+        terminated: list[int] = []
+        signal.signal(signal.SIGTERM, lambda *_: terminated.append(1))  # ranks that already run receive it as well
         code = code_snapshot.running(root)
         ranks = [_start_rank([*base, str(rank), str(size)], resources, env, code) for rank in range(size)]
-        if asked:  # before some of them were there
+        if terminated:  # possibly before some ranks had started
             for rank in ranks:
                 rank.terminate()
         status = wait_all(ranks)
-    if directory.is_owner(token, index):  # before the end is in sight: a reconciliation may look in between
+    if directory.is_owner(token, index):  # before `ended_path`, so that no reconciliation sees an end without a status
         directory.record_exit(run, attempt, 0, status, local_jobs.log_path(root, token, index))
     local_jobs.ended_path(root, token, index).touch()
     command = process.program("unetsweep", "exit-hook", str(root), token)
@@ -62,7 +62,7 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
 
 
 def _size(root: Path, run: int) -> tuple[int, int]:
-    """Processes and GPUs of a run."""
+    """The numbers of processes and GPUs of a run."""
     first = read_record(AttemptFile, root / paths.attempt(run, 1))
     path = SweepDir(root).config_path(first.milestones[0].trial)
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
@@ -71,47 +71,49 @@ def _size(root: Path, run: int) -> tuple[int, int]:
 
 
 def _start_rank(
-    words: list[str], resources: Resources, env: dict[str, str], code: Path | None
+    arguments: list[str], resources: Resources, env: dict[str, str], code: Path | None
 ) -> "subprocess.Popen[bytes]":
-    """One rank, in the environment that the sweep asks for; ours stays as it is, for the exit hook."""
-    command = process.program("unetsweep.worker", *words, python=resources.python)
+    """Start one rank in the environment that the sweep configures; the exit hook keeps ours."""
+    command = process.program("unetsweep.worker", *arguments, python=resources.python)
     if resources.setup:
         command = ["bash", "-c", "\n".join([*resources.setup, *code_lines(code), 'exec "$@"']), "bash", *command]
-    return process.start(command, stdin=subprocess.DEVNULL, env=env, preexec_fn=tied_to_us())
+    return process.start(command, stdin=subprocess.DEVNULL, env=env, preexec_fn=die_with_parent())
 
 
 def wait_all(ranks: "Sequence[subprocess.Popen[bytes]]") -> int:
-    """Wait for all; when one dies the others get `STOP_S` to notice. The first bad status, else 0."""
+    """Wait for all ranks, and kill them `EXIT_S` after one failed. Returns the first failed status, else 0."""
     status, until = 0, float("inf")
     while any(rank.poll() is None for rank in ranks):
         bad = next((rank.returncode for rank in ranks if rank.returncode), 0)
         if bad and not status:
-            status, until = bad, time.monotonic() + STOP_S
+            status, until = bad, time.monotonic() + EXIT_S
         if time.monotonic() > until:
             for rank in ranks:
                 rank.kill()
         time.sleep(0.05)
     status = status or next((rank.returncode for rank in ranks if rank.returncode), 0)
-    return status if status >= 0 else 128 - status  # as a shell says it: 137 after SIGKILL, 143 after SIGTERM
+    return status if status >= 0 else 128 - status  # as a shell reports it: 137 after SIGKILL, 143 after SIGTERM
 
 
-def _devices(gpus: int, held: contextlib.ExitStack) -> dict[str, str]:
-    """The GPUs of a local run: each is held by a lock that ends with the supervisor. All or none, so
-    that two runs do not wait for each other's."""
+def _lock_gpus(gpus: int, locks: contextlib.ExitStack) -> dict[str, str]:
+    """Wait for this many free GPUs, and lock them until the supervisor ends.
+
+    It locks all of them or none, so that two runs cannot wait for each other.
+    """
     if gpus == 0:
         return {}
     while True:
         with contextlib.ExitStack() as mine:
-            free = list(itertools.islice((name for name in local_jobs.devices() if _locked(name, mine)), gpus))
+            free = list(itertools.islice((name for name in local_jobs.devices() if _try_lock(name, mine)), gpus))
             if len(free) == gpus:
-                held.push(mine.pop_all())
+                locks.push(mine.pop_all())
                 return {"CUDA_VISIBLE_DEVICES": ",".join(free)}
         time.sleep(random.uniform(1, 2))  # noqa: S311
 
 
-def _locked(device: str, mine: contextlib.ExitStack) -> bool:
-    place = Path(tempfile.gettempdir(), f"unetsweep-{os.getuid()}-gpu-{device}")
-    lock = mine.enter_context(place.open("a"))
+def _try_lock(device: str, locks: contextlib.ExitStack) -> bool:
+    path = Path(tempfile.gettempdir(), f"unetsweep-{os.getuid()}-gpu-{device}")
+    lock = locks.enter_context(path.open("a"))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -120,8 +122,8 @@ def _locked(device: str, mine: contextlib.ExitStack) -> bool:
 
 
 def train_ranks_by_hand(path: Path, out: Path, size: int) -> int:
-    """All processes of such a training; the status of the first that went wrong, else 0."""
+    """Run all ranks of a training outside any sweep. Returns the first failed status, else 0."""
     port = str(free_port())
     command = process.program("unetsweep.worker", "hand", str(path), str(out))
-    words = [[*command, str(rank), str(size), port] for rank in range(size)]
-    return wait_all([process.start(each, preexec_fn=tied_to_us()) for each in words])
+    commands = [[*command, str(rank), str(size), port] for rank in range(size)]
+    return wait_all([process.start(each, preexec_fn=die_with_parent()) for each in commands])
