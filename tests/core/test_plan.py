@@ -25,7 +25,7 @@ from plan_rows import (
 from unetsweep.core.actions import Submit
 from unetsweep.core.causes import Cause
 from unetsweep.core.observation import JobState, Observation, Run
-from unetsweep.core.plan import MANY
+from unetsweep.core.plan import MAX_VANISHED
 from unetsweep.core.spec import Retries
 from unetsweep.errors import UnsafePlan
 
@@ -200,7 +200,7 @@ RETRIES = [
     pytest.param(
         seen(*lost(9, job_id=None)), ["submit 0.10"], id="what never reached the queue says nothing of the training"
     ),
-    pytest.param(seen(*lost(MANY + 1, job_id=None)), ["finish 0 failed"], id="but it is not tried for ever"),
+    pytest.param(seen(*lost(MAX_VANISHED + 1, job_id=None)), ["finish 0 failed"], id="but it is not tried for ever"),
 ]
 
 
@@ -254,17 +254,20 @@ VANISHED = [
 
 @pytest.mark.parametrize("more", VANISHED)
 def test_the_plan_refuses_itself_when_too_much_vanishes_at_once(more):
-    gone = [attempt(run=k, index=k, token=f"{k:012x}", **more) for k in range(MANY)]
+    gone = [attempt(run=k, index=k, token=f"{k:012x}", **more) for k in range(MAX_VANISHED)]
     with pytest.raises(UnsafePlan, match="--force"):
         decide(many(*gone)).raise_if_unsafe()
     decide(many(*gone[1:])).raise_if_unsafe()
-    never = [attempt(run=k, index=k, token=f"{k:012x}") for k in range(MANY)]
+    never = [attempt(run=k, index=k, token=f"{k:012x}") for k in range(MAX_VANISHED)]
     decide(many(*never)).raise_if_unsafe()  # a submitter that died before sbatch is no riddle
-    taken = [attempt(run=k, index=k, job_id="18808", ended_for=Cause.PAUSED) for k in range(MANY)]
+    taken = [attempt(run=k, index=k, job_id="18808", ended_for=Cause.PAUSED) for k in range(MAX_VANISHED)]
     decide(many(*taken)).raise_if_unsafe()  # nor is what we took back ourselves
-    ended = [attempt(run=k, index=k, token=f"{k:012x}", job=job(ENDED), **more) for k in range(MANY)]
+    ended = [attempt(run=k, index=k, token=f"{k:012x}", job=job(ENDED), **more) for k in range(MAX_VANISHED)]
     decide(many(*ended)).raise_if_unsafe()  # the queue says so itself
-    alive = [attempt(run=MANY + k, index=k, job_id="18809", token=OTHER, job=job(RUNNING)) for k in range(MANY + 1)]
+    alive = [
+        attempt(run=MAX_VANISHED + k, index=k, job_id="18809", token=OTHER, job=job(RUNNING))
+        for k in range(MAX_VANISHED + 1)
+    ]
     decide(many(*gone, *alive)).raise_if_unsafe()
 
 
@@ -288,11 +291,11 @@ def test_the_result_of_a_cancelled_trial_whose_job_ended_by_itself_may_show_late
 
 
 def test_cancelled_trials_may_vanish_as_many_as_they_are():
-    gone = many(*(attempt(run=k, index=k, token=f"{k:012x}", job_id="18808") for k in range(MANY)))
+    gone = many(*(attempt(run=k, index=k, token=f"{k:012x}", job_id="18808") for k in range(MAX_VANISHED)))
     cancelled = replace(gone, trials=tuple(replace(trial, cancelled=True) for trial in gone.trials))
     decided = decide(cancelled)
     decided.raise_if_unsafe()
-    assert lines(decided) == [f"finish {k} cancelled" for k in range(MANY)]
+    assert lines(decided) == [f"finish {k} cancelled" for k in range(MAX_VANISHED)]
 
 
 def test_a_run_that_cannot_be_read_waits_with_the_reason_and_keeps_its_place():

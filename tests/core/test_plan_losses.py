@@ -80,7 +80,7 @@ def test_starts_that_get_on_may_be_as_many_as_they_like():
 def test_two_starts_at_the_time_limit_without_a_new_epoch_are_the_last():
     found = with_epochs(seen(gone(Cause.TIME, lost_epoch=3), gone(Cause.TIME, 2, lost_epoch=3)), 3, seconds=400)
     (tell,) = decide(found).actions
-    assert tell.reason.startswith("one epoch takes 400 s and the limit of the job is 60 min, reached 2 times")
+    assert tell.reason.startswith("one epoch takes 400 s and the time limit of the job is 60 min, reached 2 times")
     once = with_epochs(seen(gone(Cause.TIME, lost_epoch=2), gone(Cause.TIME, 2, lost_epoch=3)), 3)
     assert lines(decide(once)) == ["submit 0.3"]
 
@@ -106,7 +106,7 @@ def test_out_of_memory_asks_for_twice_as_much_up_to_the_most():
 
 def test_out_of_memory_without_a_bound_is_failed_with_advice():
     (tell,) = decide(seen(gone(Cause.MEMORY))).actions
-    assert tell.reason.startswith("the host ran out of memory with what the cluster gives; raise slurm.mem")
+    assert tell.reason.startswith("the host ran out of memory with the default of the cluster; raise slurm.mem")
 
 
 def test_out_of_gpu_memory_takes_smaller_steps_where_they_change_no_number():

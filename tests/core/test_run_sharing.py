@@ -10,7 +10,7 @@ from unetsweep.contract import DataConfig, Result, TrainerConfig, TrialConfig, r
 from unetsweep.core.actions import Prune
 from unetsweep.core.observation import JobState, Observation, Run, Stopped, Trial
 from unetsweep.core.plan import Plan, plan
-from unetsweep.core.run_sharing import GOES_ON, Served, passes, runs_of, served, why_not
+from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS, Served, passes, runs_of, served, why_not
 from unetsweep.core.trials import StoredTrial
 
 RUNNING, QUEUED, ENDED = JobState.RUNNING, JobState.QUEUED, JobState.ENDED
@@ -163,8 +163,11 @@ def test_what_only_cancelled_trials_want_beyond_the_others_is_not_trained() -> N
 
     known = Run(0, {}, (at_work,), stopped=Stopped(1, 2, (16,), 0, "you cancelled it"))
     assert decide(replace(found, runs={0: known})).actions == ()
-    assert (1, GOES_ON, False) not in waits(decide(found))
-    assert {(trial, reason) for trial, reason, _ in waits(decide(found))} >= {(0, GOES_ON), (2, GOES_ON)}
+    assert (1, CONTINUES_FOR_OTHERS, False) not in waits(decide(found))
+    assert {(trial, reason) for trial, reason, _ in waits(decide(found))} >= {
+        (0, CONTINUES_FOR_OTHERS),
+        (2, CONTINUES_FOR_OTHERS),
+    }
     ended = Run(0, {4: "complete", 16: "pruned"}, (at_work,), stopped=Stopped(1, 2, (16,), 0, "you cancelled it"))
     decided = decide(replace(found, runs={0: ended}))
     assert lines(decided) == ["finish 0 complete", "finish 2 cancelled"]

@@ -111,7 +111,7 @@ def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]
         return "waiting", run.unreadable, None
     if last is None or last.lost is not None:
         return "waiting", (last.lost or "") if last else "", job_id
-    if run.is_through:  # the trial joined a finished run: otherwise its milestone would have a result
+    if run.has_published_all:  # the trial joined a finished run: otherwise its milestone would have a result
         return "waiting", f"its run continues from epoch {last.milestones[-1]}", None
     if (later := why_later(run, last, epochs)) is not None:
         return "waiting", later, None

@@ -182,7 +182,7 @@ class Run:
         return self.attempts[-1] if self.attempts else None
 
     @property
-    def is_through(self) -> bool:
+    def has_published_all(self) -> bool:
         """Whether the last attempt has left all that it was sent for: what is wanted since is another attempt's."""
         last = self.last
         return (
