@@ -1,7 +1,7 @@
-"""Decodes parsed JSON or YAML into frozen dataclasses, strictly, and reports every problem at once.
+"""Decode parsed JSON or YAML into frozen dataclasses: strictly, and with every problem at once.
 
-Rule 1: nothing is converted except a whole number where a number is expected, and an ISO 8601 text where a time is.
-Rule 2: the message for an unknown key suggests the nearest known one; that for a wrong value lists the allowed ones.
+Rule 1: nothing is converted, except a whole number where a number is expected, and ISO 8601 text where a time is.
+Rule 2: an unknown key is reported with the nearest known one, a wrong value with what is allowed.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ import difflib
 import functools
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -20,48 +20,90 @@ _T = TypeVar("_T")
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    """Type hints by field. Cached, since they take most of the time of decoding, and a report decodes thousands."""
+    """Cached: looking them up takes most of the time of reading a result, and a report reads thousands."""
     return typing.get_type_hints(cls)
 
 
 @functools.cache
 def _fields(cls: type) -> dict[str, bool]:
-    """Whether each field is required. Cached for the same reason."""
-    missing = dataclasses.MISSING
-    return {f.name: f.default is missing and f.default_factory is missing for f in dataclasses.fields(cls)}
+    """Return whether each field is required. Cached for the same reason."""
+    none = dataclasses.MISSING
+    return {f.name: f.default is none and f.default_factory is none for f in dataclasses.fields(cls)}
 
 
 @functools.cache
 def _plain_types(cls: type) -> dict[str, tuple[Any, ...]]:
-    """By field, the types of values that need no further check."""
+    """Return the types of each field; a value of exactly such a type needs no further check."""
     return {name: _options(hint) for name, hint in _hints(cls).items()}
 
 
 def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") -> _T | None:
-    """Decode `raw` (parsed JSON or YAML) into a dataclass. Where that fails, add to `problems` and return None."""
+    """Return `raw` (parsed JSON or YAML) as a dataclass, or None after adding what does not fit to `problems`."""
     if not isinstance(raw, Mapping):
-        problems.append(Problem(f"found {_format(raw)}; a mapping with keys {_keys(cls)} is expected", at))
+        problems.append(Problem(f"found {_describe(raw)}; a mapping with keys {_keys(cls)} is expected", at))
         return None
     fields = _fields(cls)  # type: ignore[arg-type] # every class is hashable
     hints = _hints(cls)  # type: ignore[arg-type] # every class is hashable
     plain = _plain_types(cls)  # type: ignore[arg-type] # every class is hashable
-    problems_before = len(problems)
+    before = len(problems)
     values: dict[str, Any] = {}
     for key, value in raw.items():
-        if type(value) in plain.get(key, ()):  # the fast path for most values, since a report decodes thousands
+        if type(value) in plain.get(key, ()):  # most are, and a report reads thousands
             values[key] = value
-            continue
-        where = f"{at}.{key}" if at else str(key)
-        if key not in fields:
-            near = difflib.get_close_matches(str(key), list(fields), 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; allowed are {_keys(cls)}"
-            problems.append(Problem(f"unknown key {key!r}{hint}", where))
+        elif key in fields:
+            values[key] = _value(hints[key], value, problems, joined(at, key))
         else:
-            values[key] = _value(hints[key], value, problems, where)
+            problems += unknown_keys([key], fields, at)
     for name, required in fields.items():
         if required and name not in values:
-            problems.append(Problem("is missing", f"{at}.{name}" if at else name))
-    return cls(**values) if len(problems) == problems_before else None
+            problems.append(Problem("is missing", joined(at, name)))
+    return cls(**values) if len(problems) == before else None
+
+
+def decode_with_defaults(
+    cls: type[_T], raw: object, problems: list[Problem], at: str, required: Mapping[str, Any] | None = None
+) -> _T:
+    """Return `raw` as a `cls`, with the default of each field that has a problem, so that others are checked as well.
+
+    `required` gives the fields without a default. A section without content (`model:`) is all defaults.
+    """
+    found: list[Problem] = []
+    section = decode(cls, {} if raw is None else raw, found, at)
+    if section is not None:
+        return section
+    problems += found
+    wrong = {p.field for p in found}
+    rest = _without(raw, wrong, at) if isinstance(raw, Mapping) else {}
+    section = decode(cls, {**(required or {}), **rest}, [], at)
+    if section is None:
+        raise AssertionError(f"{cls.__name__} has fields without a default that `required` does not give")
+    return section
+
+
+def _without(raw: Mapping[str, Any], wrong: set[str], at: str) -> dict[str, Any]:
+    kept = {}
+    for key, value in raw.items():
+        path = joined(at, str(key))
+        if path not in wrong:
+            kept[key] = _without(value, wrong, path) if isinstance(value, Mapping) else value
+    return kept
+
+
+def unknown_keys(keys: Iterable[object], known: Iterable[str], at: str) -> list[Problem]:
+    """Return one problem for each key that is not known."""
+    names = list(known)
+    found = []
+    for key in keys:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; allowed are {', '.join(names)}"
+            found.append(Problem(f"unknown key {key!r}{hint}", joined(at, str(key))))
+    return found
+
+
+def joined(path: str, name: str) -> str:
+    """Return the dotted path of a field in the section `path`."""
+    return f"{path}.{name}" if path else name
 
 
 @functools.cache
@@ -75,7 +117,7 @@ def _origin(option: Any) -> Any:
 
 
 def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
-    """Decode the value of one field; an int becomes a float and an ISO 8601 text a time where those are expected."""
+    """Return the value of one field; a whole number is converted where a number is expected, nothing else is."""
     options = _options(hint)
     if hint is Any or type(raw) in options:
         return raw
@@ -93,17 +135,17 @@ def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
             return time
         if origin is Mapping and isinstance(raw, Mapping):
             return dict(raw)
-    problems.append(Problem(f"found {_format(raw)}; {_describe_allowed(options)}", at))
+    problems.append(Problem(f"found {_describe(raw)}; {_describe_options(options)}", at))
     return None
 
 
 def _items(option: Any, raw: Sequence[Any], problems: list[Problem], at: str) -> tuple[Any, ...]:
-    """Decode the items of a list. Floats, strings and table rows are not checked, since there may be thousands."""
-    types_of_items = typing.get_args(option)
-    if types_of_items[-1] is not ... and len(types_of_items) != len(raw):
-        problems.append(Problem(f"found {len(raw)} items; {len(types_of_items)} are expected", at))
+    """Return the items of a list. Text, numbers and the rows of a table are not checked; there may be thousands."""
+    wanted = typing.get_args(option)
+    if wanted[-1] is not ... and len(wanted) != len(raw):
+        problems.append(Problem(f"found {len(raw)} items; {len(wanted)} are expected", at))
         return ()
-    item = types_of_items[0]
+    item = wanted[0]
     if not (dataclasses.is_dataclass(item) or _origin(item) is tuple or item is int):
         return tuple(raw)
     return tuple(_value(item, each, problems, f"{at}.{index}") for index, each in enumerate(raw))
@@ -116,27 +158,27 @@ def _parse_time(text: str) -> datetime | None:
         return None
 
 
-_TYPE_NAMES: dict[object, str] = {
+_TYPES: dict[object, str] = {
     datetime: "a time (ISO 8601)",
     int: "a whole number",
     float: "a number",
-    str: "a text",
+    str: "text",
     bool: "true or false",
     types.NoneType: "null",
 }
 
 
-def _describe_allowed(options: tuple[Any, ...]) -> str:
+def _describe_options(options: tuple[Any, ...]) -> str:
     names: list[str] = []
     for option in options:
         if typing.get_origin(option) is Literal:
             names += [str(value) for value in typing.get_args(option)]
         else:
-            names.append(_TYPE_NAMES.get(option, "a list" if typing.get_origin(option) is tuple else "a mapping"))
+            names.append(_TYPES.get(option, "a list" if typing.get_origin(option) is tuple else "a mapping"))
     return "allowed: " + ", ".join(names)
 
 
-def _format(raw: object) -> str:
+def _describe(raw: object) -> str:
     kind = {str: "the text ", bool: "", type(None): ""}.get(type(raw), "")
     return f"{kind}{raw!r}"[:80]
 

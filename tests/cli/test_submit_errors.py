@@ -38,7 +38,7 @@ def test_a_file_that_is_no_yaml_is_told_with_its_line(place: Place):
 
 def test_a_file_that_is_not_there_names_one_to_start_from(place: Place):
     said = place.run("submit", "none.yaml", status=2).stderr
-    assert "none.yaml: there is no such file; `sweeps/quickstart.yaml`" in said
+    assert "none.yaml: there is no such file; start from `sweeps/quickstart.yaml`" in said
 
 
 MISSING = ("abdallahwagih/retina-blood-vessel", "kaggle", "unetsweep data sample", "train/", "test/", "mask")

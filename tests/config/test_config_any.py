@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from unetsweep.config.load import spec_from
 from unetsweep.config.written import as_yaml
-from unetsweep.config.yaml12 import written
+from unetsweep.config.yaml12 import dump
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SpecError
 
@@ -62,7 +62,7 @@ sections = ["name", "data", "space", "study", "model", "trainer", "run", "slurm"
 def swept(raw: object) -> SweepSpec | None:
     """The sweep, or None where it has problems; each of those has a line."""
     try:
-        return spec_from(written(raw), "s.yaml", working=NOWHERE, home=NOWHERE)
+        return spec_from(dump(raw), "s.yaml", working=NOWHERE, home=NOWHERE)
     except SpecError as error:
         problems = error.problems
     assert problems

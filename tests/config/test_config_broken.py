@@ -1,4 +1,4 @@
-"""A problem of a sweep's file is told with line, column, field, what was found and what is allowed."""
+"""A problem of a sweep's file is reported with line, column, field, what was found and what is allowed."""
 
 from pathlib import Path
 
@@ -133,15 +133,15 @@ TABLE = {
     ),
     "a grid over a range": (
         RANGE,
-        "s.yaml:5:3: space.learning_rate: found a range; a grid needs a list, or say study: {sampler: tpe}",
+        "s.yaml:5:3: space.learning_rate: found a range; a grid needs a list. For a range set study: {sampler: tpe}",
     ),
     "a grid with a number of trials": (
         GOOD + "study: {sampler: grid, trials: 5}\n",
-        "s.yaml:6:24: study.trials: found 5; a grid has one trial a point (2 here): leave it out",
+        "s.yaml:6:24: study.trials: found 5; a grid has one trial per point (2 here): leave trials out",
     ),
     "a search without end": (
         RANGE + "study: {sampler: tpe}\n",
-        "s.yaml:6:1: study.trials: is missing; tpe needs a number of trials, since the space has no end",
+        "s.yaml:6:1: study.trials: is missing; tpe needs a number of trials, because the space is infinite",
     ),
     "brute force without end": (
         RANGE + "study: {sampler: BruteForceSampler, trials: 3}\n",
@@ -161,7 +161,7 @@ TABLE = {
     ),
     "Optuna's own grid": (
         GOOD + "study: {sampler: GridSampler}\n",
-        "s.yaml:6:9: study.sampler: found 'GridSampler'; use grid, which never gives a point twice",
+        "s.yaml:6:9: study.sampler: found 'GridSampler'; use grid, which never repeats a point",
     ),
     "a sampler's argument, misspelt": (
         GOOD + "study: {sampler: {name: TPESampler, n_startup_trial: 5}}\n",
@@ -173,7 +173,7 @@ TABLE = {
     ),
     "a second seed": (
         GOOD + "study: {sampler: {name: tpe, seed: 5}}\n",
-        "s.yaml:6:30: study.sampler.seed: the sampler's seed is study.seed; say it there",
+        "s.yaml:6:30: study.sampler.seed: is not an argument here; set study.seed",
     ),
     "a pruner, misspelt": (
         GOOD + "study: {pruner: ahsa}\n",
@@ -206,16 +206,16 @@ TABLE = {
     ),
     "a batch that does not divide": (
         GOOD.replace("[4]", "[4, 6, 8]") + "slurm: {gpus: 4}\n",
-        "s.yaml:4:19: space.batch_size: found 6, which does not divide over 4 processes; use a multiple of 4",
+        "s.yaml:4:19: space.batch_size: found 6, which 4 processes cannot share equally; use a multiple of 4",
     ),
     "a range of batches that do not divide": (
         GOOD.replace("[4]", "{low: 4, high: 8, step: 1}") + "slurm: {processes: 2}\nstudy: {sampler: random}\n",
-        "s.yaml:4:33: space.batch_size.step: found 1; steps of a multiple of 2 keep the batches whole over 2 processes",
+        "s.yaml:4:33: space.batch_size.step: found 1; use a multiple of 2, because 2 processes share each batch",
     ),
     "processes that are not the GPUs": (
         GOOD + "slurm: {gpus: 4, processes: 2}\n",
-        "s.yaml:6:18: slurm.processes: found 2 processes with 4 GPUs; a process has one GPU: leave processes out, "
-        "or say gpus: 0",
+        "s.yaml:6:18: slurm.processes: found 2 processes with 4 GPUs; each process uses one GPU: leave processes "
+        "out, or set gpus: 0",
     ),
     "fewer GPUs than none": (
         GOOD + "slurm: {gpus: -1}\n",
@@ -227,8 +227,8 @@ TABLE = {
     ),
     "processes that are not the GPUs of a training": (
         GOOD + "slurm: {gpus: 4, pack: 2, processes: 4}\n",
-        "s.yaml:6:27: slurm.processes: found 4 processes with 4 GPUs for 2 trainings; a process has one GPU: leave "
-        "processes out, or say gpus: 0",
+        "s.yaml:6:27: slurm.processes: found 4 processes with 4 GPUs for 2 trainings; each process uses one GPU: leave "
+        "processes out, or set gpus: 0",
     ),
     "no processes": (
         GOOD + "slurm: {processes: 0}\n",
@@ -244,7 +244,7 @@ TABLE = {
     ),
     "a line of setup that is no text": (
         GOOD + "slurm: {setup: [module load cuda, 3]}\n",
-        "s.yaml:6:35: slurm.setup: found 3; a line of shell",
+        "s.yaml:6:35: slurm.setup: found 3; a line of a shell script",
     ),
     "more memory than the most": (
         GOOD + "slurm: {mem: 4G, mem_max: 500M}\n",
@@ -256,15 +256,15 @@ TABLE = {
     ),
     "an sbatch option that sends the jobs elsewhere": (
         GOOD + "slurm: {sbatch: {clusters: c2}}\n",
-        "s.yaml:6:18: slurm.sbatch.clusters: use a shell whose SLURM_CONF is that cluster's",
+        "s.yaml:6:18: slurm.sbatch.clusters: use a shell with that cluster's SLURM_CONF",
     ),
     "the beginning of an option that is ours": (
         GOOD + "slurm: {sbatch: {cluster-c: gpu}}\n",
-        "s.yaml:6:18: slurm.sbatch.cluster-c: use a shell whose SLURM_CONF is that cluster's",
+        "s.yaml:6:18: slurm.sbatch.cluster-c: use a shell with that cluster's SLURM_CONF",
     ),
     "a reconciler job elsewhere": (
         GOOD + "slurm: {reconciler: {clusters: c2}}\n",
-        "s.yaml:6:22: slurm.reconciler.clusters: use a shell whose SLURM_CONF is that cluster's",
+        "s.yaml:6:22: slurm.reconciler.clusters: use a shell with that cluster's SLURM_CONF",
     ),
     "an sbatch option that is ours": (
         GOOD + "slurm: {sbatch: {output: x.log}}\n",
@@ -272,13 +272,13 @@ TABLE = {
     ),
     "an sbatch option without a value": (
         GOOD + "slurm: {sbatch: {exclude: [n1, n2], exclusive: true, nice: false}}\n",
-        "s.yaml:6:54: slurm.sbatch.nice: found False; a text, a number, a list of them, "
-        "true for an option without a value, or null to take it away",
+        "s.yaml:6:54: slurm.sbatch.nice: found False; text, a number, a list of them, "
+        "true for an option without a value, or null to remove the option",
     ),
     "a profile that is nowhere": (
         GOOD + "slurm: {profile: gpu}\n",
-        "s.yaml:6:9: slurm.profile: found 'gpu', which is in neither slurm/profiles nor .config/unetsweep; "
-        "there is none",
+        "s.yaml:6:9: slurm.profile: found 'gpu', which is neither in slurm/profiles nor in .config/unetsweep; "
+        "available: none",
     ),
     "a name with a blank": (
         GOOD + "name: my sweep\n",
@@ -286,16 +286,17 @@ TABLE = {
     ),
     "a command without its files": (
         GOOD + "trainer: {command: python x.py}\n",
-        "s.yaml:6:11: trainer.command: {config} and {out} must occur; write 'python my_train.py {config} {out}'",
+        "s.yaml:6:11: trainer.command: {config} and {out} must occur in it, as in 'python my_train.py {config} {out}'",
     ),
     "a command with another placeholder": (
         GOOD + "trainer: {command: 'python x.py {cfg} {out}'}\n",
-        "s.yaml:6:11: trainer.command: unknown {cfg}; {config} and {out} are filled in, and no shell reads it",
+        "s.yaml:6:11: trainer.command: unknown placeholder {cfg}; only {config} and {out} are replaced, and no shell "
+        "runs the command",
     ),
     "a regular expression without a group": (
         GOOD.replace("images}", "images, split: {groups: 'Image_.*'}}"),
-        "s.yaml:1:30: data.split.groups: found 'Image_.*', which has no group in brackets; allowed: auto, a CSV file, "
-        r"a regular expression with a group such as 'Image_(\d+)', or none",
+        "s.yaml:1:30: data.split.groups: found 'Image_.*', which has no group in parentheses; allowed: auto, a CSV "
+        r"file, a regular expression with a group such as 'Image_(\d+)', or none",
     ),
     "augmentations that are no list": (
         GOOD + "trainer: {augment: flips}\n",
@@ -305,9 +306,9 @@ TABLE = {
     "no slots": (GOOD + "run: {parallel: 0}\n", "s.yaml:6:7: run.parallel: found 0; at least 1"),
     "a key twice": (
         GOOD + "data: {root: others}\n",
-        "s.yaml:6:1: data: duplicate key 'data', first at line 1; leave one",
+        "s.yaml:6:1: data: duplicate key 'data', first at line 1; keep one",
     ),
-    "a key that is a number": (GOOD + "1: 2\n", "s.yaml:6:1: 1: a key must be a text; quote it"),
+    "a key that is a number": (GOOD + "1: 2\n", "s.yaml:6:1: 1: a key must be text; put it in quotes"),
     "a loop": (GOOD + "trainer: {augment: &a [*a]}\n", "s.yaml:6:20: trainer.augment: refers to itself"),
     "a tab": (
         "space:\n\tepochs: 3\n",

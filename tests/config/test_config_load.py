@@ -209,13 +209,13 @@ class TestProfiles:
 
         assert (slurm.profile, slurm.partition) == ("gpu", "a100")
 
-    def test_its_problems_name_its_file_and_line_and_stand_where_the_sweep_names_it(self, folder: Path) -> None:
+    def test_its_problems_name_its_file_and_line_at_the_position_where_the_sweep_names_it(self, folder: Path) -> None:
         (folder / "slurm" / "profiles" / "bad.yaml").write_text("gpus: 4\ncpus: 0\nprofile: gpu\ntim: 2h\n")
 
         place = "sweeps/first.yaml:3:9: slurm.profile: slurm/profiles/bad.yaml"
         assert self.problems("slurm: {profile: bad}\n", folder).splitlines() == [
             f"{place}:2:1: cpus: found 0; at least 1",
-            f"{place}:3:1: profile: a profile cannot name another one",
+            f"{place}:3:1: profile: a profile cannot name another profile",
             f"{place}:4:1: tim: unknown key 'tim'; did you mean 'time'?",
         ]
 
@@ -226,18 +226,18 @@ class TestProfiles:
             "slurm: {profile: torn}\n", folder
         )
 
-    def test_a_profile_that_is_not_there_is_answered_with_those_that_are(self, folder: Path) -> None:
+    def test_a_missing_profile_is_answered_with_those_that_exist(self, folder: Path) -> None:
         (folder / ".config" / "unetsweep" / "own.yaml").touch()
 
         assert self.problems("slurm: {profile: gpus}\n", folder) == (
-            "sweeps/first.yaml:3:9: slurm.profile: found 'gpus', which is in neither slurm/profiles nor "
-            ".config/unetsweep; did you mean 'gpu'? there is gpu, own"
+            "sweeps/first.yaml:3:9: slurm.profile: found 'gpus', which is neither in slurm/profiles nor "
+            "in .config/unetsweep; did you mean 'gpu'? available: gpu, own"
         )
 
-    def test_says_which_words_are_the_profiles_where_two_do_not_fit(self, folder: Path) -> None:
+    def test_says_which_keys_are_the_profiles_where_two_contradict_each_other(self, folder: Path) -> None:
         assert self.problems("slurm: {profile: gpu, processes: 2}\n", folder) == (
-            "sweeps/first.yaml:3:23: slurm.processes: found 2 processes with 4 GPUs (of the profile gpu); "
-            "a process has one GPU: leave processes out, or say gpus: 0"
+            "sweeps/first.yaml:3:23: slurm.processes: found 2 processes with 4 GPUs (from the profile gpu); "
+            "each process uses one GPU: leave processes out, or set gpus: 0"
         )
 
     @staticmethod

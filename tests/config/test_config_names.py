@@ -5,7 +5,7 @@ import inspect
 import optuna
 import pytest
 
-from unetsweep.config.names import ELSEWHERE, PRUNERS, PRUNERS_ELSEWHERE, SAMPLERS
+from unetsweep.config.names import PRUNERS, SAMPLERS, UNSUPPORTED_PRUNERS, UNSUPPORTED_SAMPLERS
 
 
 def test_knows_every_sampler_of_optuna() -> None:
@@ -15,7 +15,7 @@ def test_knows_every_sampler_of_optuna() -> None:
         if inspect.isclass(getattr(optuna.samplers, name)) and not name.startswith("Base")
     }
 
-    assert there == set(SAMPLERS) | set(ELSEWHERE)
+    assert there == set(SAMPLERS) | set(UNSUPPORTED_SAMPLERS)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -28,7 +28,7 @@ def test_every_argument_is_one_of_the_sampler(name: str) -> None:
 def test_knows_every_pruner_of_optuna() -> None:
     there = {name for name in dir(optuna.pruners) if inspect.isclass(getattr(optuna.pruners, name))} - {"BasePruner"}
 
-    assert there == set(PRUNERS) | set(PRUNERS_ELSEWHERE)
+    assert there == set(PRUNERS) | set(UNSUPPORTED_PRUNERS)
 
 
 @pytest.mark.parametrize("name", PRUNERS)

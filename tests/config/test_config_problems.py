@@ -1,4 +1,4 @@
-"""All problems of a file are told at once, in its order; a file that is none is one problem."""
+"""All problems of a file are reported at once, in its order; a file that cannot be read is one problem."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_tells_all_problems_at_once_in_the_order_of_the_file(tmp_path: Path) -> 
     ]
 
 
-def test_lists_what_another_room_says_about_augmentations(tmp_path: Path) -> None:
+def test_lists_what_the_training_package_says_about_augmentations(tmp_path: Path) -> None:
     def check(augment: object) -> list[Problem]:
         return [Problem("no Flop", "trainer.augment[1]"), Problem("nor this", "trainer.augment[1]")]
 
@@ -60,7 +60,7 @@ def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
         load(tmp_path / "gone.yaml")
     with pytest.raises(SpecError, match="cannot be read: Is a directory"):
         load(tmp_path)
-    with pytest.raises(SpecError, match="it is not a text in UTF-8"):
+    with pytest.raises(SpecError, match="it is not UTF-8 text"):
         load(tmp_path / "latin.yaml")
 
 

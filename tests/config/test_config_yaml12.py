@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from unetsweep.config import yaml12
-from unetsweep.config.yaml12 import Document, positions, read, written
+from unetsweep.config.yaml12 import Document, dump, positions, read
 from unetsweep.errors import Problem
 
 
@@ -115,7 +115,7 @@ _keys = st.text(st.characters(exclude_categories=["Cs"]))
 @given(st.recursive(_scalars, lambda inner: st.lists(inner) | st.dictionaries(_keys, inner), max_leaves=20))
 @example("\x85 \u2028\u2029")
 def test_what_is_written_is_read_back_equal(tree: object) -> None:
-    document = read(written(tree))
+    document = read(dump(tree))
 
     assert isinstance(document, Document), document
     assert document.problems == ()

@@ -19,7 +19,7 @@ from unetsweep import contract
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.cli.main import COMMANDS, program
 from unetsweep.config.load import load, spec_from
-from unetsweep.config.names import PRUNER_WORDS, PRUNERS, SAMPLERS
+from unetsweep.config.names import OUR_PRUNERS, PRUNERS, SAMPLERS
 from unetsweep.config.slurm_keys import SlurmKeys
 from unetsweep.config.space import AXES
 from unetsweep.core import spec
@@ -195,7 +195,7 @@ def _shown(value: Any) -> str:
 def test_the_names_that_a_user_may_type_are_there() -> None:
     settings, readme = SETTINGS.read_text(), (ROOT / "README.md").read_text()
 
-    assert all(f"`{name}`" in settings for name in (*SAMPLERS, *PRUNERS, *PRUNER_WORDS))
+    assert all(f"`{name}`" in settings for name in (*SAMPLERS, *PRUNERS, *OUR_PRUNERS))
     assert all(f"`unetsweep {name}" in readme for name, line in COMMANDS.items() if line)
 
 

@@ -20,7 +20,7 @@ NEEDLESS = (
 USES = {
     "as a module": "import scipy.signal, scipy.signal.windows as w\n"
     "value = scipy.signal.convolve([1, 2], [1, 1]).tolist(), len(w.hann(5))",
-    "by a name of it": "from scipy.signal import convolve\nsaid = convolve([1, 2], [1, 1]).tolist()",
+    "by a name of it": "from scipy.signal import convolve\nvalue = convolve([1, 2], [1, 1]).tolist()",
     "before": "for name in [n for n in sys.modules if n.startswith(('scipy.signal', 'unetsweep.training'))]:\n"
     "    del sys.modules[name]\n"
     "import scipy.signal, unetsweep.training.run\n"

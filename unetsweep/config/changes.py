@@ -1,14 +1,14 @@
-"""What changed between two sweeps of one name, and whether the trials that there are still stand.
+"""Compare two versions of a sweep: what changed, and whether the existing trials are still valid.
 
 Rule 1: a sweep may grow: more values on a grid's axes in any order, more trials.
-Rule 2: what changes no training may change: how much runs at once, retries, the driver, and all
-        that is asked of the cluster but the processes.
+Rule 2: what does not affect a training may change: how many run at once, retries, the driver, and the resources of a
+        job, except its processes.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from unetsweep.config.written import axis_tree, tree
+from unetsweep.config.written import domain_tree, tree
 from unetsweep.core.space import Choices
 from unetsweep.core.spec import SweepSpec, listed_left, listed_points, trials_wanted
 
@@ -17,20 +17,18 @@ _TRAINED = ("slurm.gpus", "slurm.processes")
 
 
 def difference(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
-    """One line for each field that differs: `trainer.loss: 'bce' -> 'bce_dice'`."""
-    return tuple(f"{name}: {_shown(was)} -> {_shown(now)}" for name, was, now in _changed(old, new))
+    """Return one line for each field that differs: `trainer.loss: 'bce' -> 'bce_dice'`."""
+    return tuple(_describe(*change) for change in _changes(old, new))
 
 
 def refused(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
-    """The lines of `difference` that are no addition: a sweep of another name is needed for them."""
-    return tuple(
-        f"{name}: {_shown(was)} -> {_shown(now)}" for name, was, now in _changed(old, new) if not _adds(name, old, new)
-    )
+    """Return the lines of `difference` that would invalidate trials: they need a sweep of another name."""
+    return tuple(_describe(*change) for change in _changes(old, new) if not _is_addition(change[0], old, new))
 
 
-def _adds(name: str, old: SweepSpec, new: SweepSpec) -> bool:
+def _is_addition(name: str, old: SweepSpec, new: SweepSpec) -> bool:
     if name.startswith("space."):
-        # An adaptive sampler has drawn from the space as it was: what it learned would be of another one.
+        # An adaptive sampler has learned from the old space; its trials say nothing about another one.
         was, now = (spec.space.domains().get(name.removeprefix("space.")) for spec in (old, new))
         is_grid = old.study.sampler == new.study.sampler and new.study.sampler in ("grid", "list")
         return is_grid and isinstance(was, Choices) and isinstance(now, Choices) and set(was.values) <= set(now.values)
@@ -41,30 +39,31 @@ def _adds(name: str, old: SweepSpec, new: SweepSpec) -> bool:
     return name.startswith(_FREE) and name not in _TRAINED
 
 
-def _changed(old: SweepSpec, new: SweepSpec) -> list[tuple[str, Any, Any]]:
-    was, now = _flat(old), _flat(new)
+def _changes(old: SweepSpec, new: SweepSpec) -> list[tuple[str, Any, Any]]:
+    was, now = _flatten(old), _flatten(new)
     names = dict.fromkeys([*was, *now])
     return [(name, was.get(name), now.get(name)) for name in names if was.get(name) != now.get(name)]
 
 
-def _flat(spec: SweepSpec) -> dict[str, Any]:
-    """Every field by its dotted name, an axis as one and whatever has free keys as one."""
+def _flatten(spec: SweepSpec) -> dict[str, Any]:
+    """Return every field by its dotted name. An axis is one field, and so is a section with free keys."""
     flat: dict[str, Any] = {}
 
-    def down(at: str, value: Any) -> None:
+    def visit(at: str, value: Any) -> None:
         if isinstance(value, Mapping) and at not in _WHOLE:
             for key, item in value.items():
-                down(f"{at}.{key}" if at else key, item)
+                visit(f"{at}.{key}" if at else key, item)
         else:
             flat[at] = value
 
-    down("", tree(spec) | {"space": {}})
-    space = {f"space.{path}": axis_tree(domain) for path, domain in spec.space.domains().items()}
+    visit("", tree(spec) | {"space": {}})
+    space = {f"space.{path}": domain_tree(domain) for path, domain in spec.space.domains().items()}
     return {"name": flat.pop("name"), **space, **flat}
 
 
 _WHOLE = ("study.sampler", "trainer.augment", "slurm.sbatch", "slurm.reconciler")
 
 
-def _shown(value: Any) -> str:
-    return "none" if value is None else repr(value)
+def _describe(name: str, was: Any, now: Any) -> str:
+    values = ("none" if value is None else repr(value) for value in (was, now))
+    return f"{name}: {' -> '.join(values)}"

@@ -1,7 +1,7 @@
-"""Names that other libraries give, known without importing them; tests compare them with the libraries."""
+"""Names that come from Optuna and SLURM, so they are known without importing Optuna; tests compare them."""
 
-WORDS = ("grid", "list", "random", "tpe")
-"""Samplers by their short name: ours enumerate a grid or a list of points, `random` and `tpe` are Optuna's."""
+SHORT_NAMES = ("grid", "list", "random", "tpe")
+"""Samplers with a short name: `grid` and `list` are ours, `random` and `tpe` are Optuna's."""
 
 LIST_ARGUMENTS = ("points",)
 
@@ -32,11 +32,11 @@ SAMPLERS: dict[str, tuple[str, ...]] = {
         "constant_liar",
     ),
 }
-"""Optuna 5's samplers that a YAML file can make, each with the arguments that a YAML file can say.
-The seed comes from `study.seed`. Left out: GridSampler (ours is better), PartialFixedSampler and
-the base classes (they need objects), arguments that Optuna 5 no longer reads."""
+"""Optuna 5's samplers that a YAML file can name, each with the arguments that can be written in YAML.
+The seed comes from `study.seed`. Left out: GridSampler (ours never repeats a point), PartialFixedSampler and the base
+classes (they need Python objects), and arguments that Optuna 5 no longer reads."""
 
-PRUNER_WORDS: dict[str, tuple[str, ...]] = {
+OUR_PRUNERS: dict[str, tuple[str, ...]] = {
     "asha": ("min_epochs", "reduction_factor", "min_early_stopping_rate"),
     "hyperband": ("min_epochs", "max_epochs", "reduction_factor"),
     "median": ("startup_trials", "warmup_epochs", "every"),
@@ -51,15 +51,15 @@ PRUNERS: dict[str, tuple[str, ...]] = {
     "SuccessiveHalvingPruner": ("min_resource", "reduction_factor", "min_early_stopping_rate", "bootstrap_count"),
     "ThresholdPruner": ("lower", "upper", "n_warmup_steps", "interval_steps"),
 }
-"""Optuna 5's pruners that a YAML file can make; PatientPruner without another pruner in it."""
+"""Optuna 5's pruners that a YAML file can name; PatientPruner wraps no other pruner."""
 
-PRUNERS_ELSEWHERE = {
+UNSUPPORTED_PRUNERS = {
     "NopPruner": "leave study.pruner out, and nothing is pruned",
     "WilcoxonPruner": "it compares folds of a cross-validation, and a training has none; use asha or median",
 }
 
-ELSEWHERE = {
-    "GridSampler": "use grid, which never gives a point twice",
+UNSUPPORTED_SAMPLERS = {
+    "GridSampler": "use grid, which never repeats a point",
     "PartialFixedSampler": "give the fixed axis one value instead",
 }
 
@@ -92,7 +92,7 @@ SBATCH_OURS: dict[str, str] = {
     "wait": "",
     "test-only": "",
     "export-file": "",
-    "clusters": "a shell whose SLURM_CONF is that cluster's",  # jobs elsewhere would be looked for here, and not found
-    "cluster-constraint": "a shell whose SLURM_CONF is that cluster's",
+    "clusters": "a shell with that cluster's SLURM_CONF",  # jobs of another cluster would not be found here
+    "cluster-constraint": "a shell with that cluster's SLURM_CONF",
 }
-"""Options of sbatch that are set from elsewhere, or always by us (empty)."""
+"""Options of sbatch that are set by a key of ours, by something else, or always by unetsweep (empty)."""

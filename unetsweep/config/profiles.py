@@ -1,26 +1,25 @@
-"""What each job asks of the cluster: a profile of the site with the sweep's own words on top.
+"""The section `slurm:`: the resources of a job, from a profile of the cluster and the keys of the sweep.
 
-Rule 1: the sweep's keys win, one by one; `null` says the default again; options under `sbatch`
-        and `reconciler` are put together option by option.
-Rule 2: a profile is a path (it has a / or ends in .yaml), or a name looked for in
-        ./slurm/profiles and ~/.config/unetsweep. `default` may be nowhere: then it is empty.
-Rule 3: a sweep that says every key itself needs no profile, so none is looked for; the written-out
-        sweep.yaml is of that kind.
+Rule 1: the sweep's keys override the profile's, one by one; `null` restores the default. Options under `sbatch` and
+        `reconciler` are merged option by option.
+Rule 2: a profile is a path (it has a / or ends in .yaml), or a name that is looked up in ./slurm/profiles and then in
+        ~/.config/unetsweep. Without a file `default` is empty.
+Rule 3: a sweep that has every key itself needs no profile, so none is read; the `sweep.yaml` of a sweep's directory is
+        of that kind.
 """
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from unetsweep.config.decoded import decoded
-from unetsweep.config.paths import absolute
-from unetsweep.config.places import placed
 from unetsweep.config.slurm_keys import SlurmKeys, key_problems
 from unetsweep.config.units import memory, memory_kb, minutes
-from unetsweep.config.yaml12 import read
+from unetsweep.config.yaml12 import located, read
 from unetsweep.core.spec import Resources
+from unetsweep.decode import decode_with_defaults
 from unetsweep.errors import Problem
 
 _KEYS = tuple(f.name for f in fields(SlurmKeys) if f.name != "profile")
@@ -28,33 +27,46 @@ _KEYS = tuple(f.name for f in fields(SlurmKeys) if f.name != "profile")
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where profiles are looked for."""
+    """Where paths start, and where profiles are looked up."""
 
     working: Path
-    """Working directory: paths start here, and names in its slurm/profiles."""
+    """Relative paths start here."""
     home: Path
 
-    def named(self) -> tuple[Path, ...]:
+    def of_profiles(self) -> tuple[Path, ...]:
+        """Return the folders in which a profile is looked up by its name."""
         return self.working / "slurm" / "profiles", self.home / ".config" / "unetsweep"
+
+    def absolute(self, path: str) -> str:
+        """Return an absolute path, so a job on another machine finds it. Links are kept, and it need not exist."""
+        return os.path.abspath(self.working / os.path.expanduser(path))
+
+    def shorten(self, path: Path) -> str:
+        """Return a path relative to the working directory or the home folder, for a message."""
+        for root, sign in ((self.working, ""), (self.home, "~/")):
+            if path.is_relative_to(root):
+                return sign + str(path.relative_to(root))
+        return str(path)
 
 
 def resources_from(
     raw: object, folders: Folders, problems: list[Problem], profile: str | None = None, at: str = "slurm"
 ) -> Resources:
-    """The resources under `slurm:`; `profile` (of the command line) replaces the file's."""
-    keys = decoded(SlurmKeys, raw, problems, at)
+    """Return the resources under `slurm:`; `profile` (of the command line) overrides the file's."""
+    keys = decode_with_defaults(SlurmKeys, raw, problems, at)
     problems += key_problems(keys, at)
     name = profile or keys.profile or "default"
     own = raw if isinstance(raw, Mapping) else {}
-    site = {} if set(_KEYS) <= set(own) and profile is None else _profile(name, folders, problems, f"{at}.profile")
-    merged = decoded(SlurmKeys, _merged(site, own), [], at)
+    is_complete = set(_KEYS) <= set(own) and profile is None
+    site = {} if is_complete else _read_profile(name, folders, problems, f"{at}.profile")
+    merged = decode_with_defaults(SlurmKeys, _merge(site, own), [], at)
     resources = _resources(merged, name, folders)
-    problems += _together(resources, merged, own, site, at)
+    problems += _conflicts(resources, merged, own, site, at)
     return resources
 
 
-def _profile(name: str, folders: Folders, problems: list[Problem], at: str) -> Mapping[str, Any]:
-    """The keys of a profile; all of its problems stand at the place where the sweep names it."""
+def _read_profile(name: str, folders: Folders, problems: list[Problem], at: str) -> Mapping[str, Any]:
+    """Return the keys of a profile; its problems get the position at which the sweep names it."""
     file = _find(name, folders)
     if file is None:
         if name != "default":
@@ -64,55 +76,49 @@ def _profile(name: str, folders: Folders, problems: list[Problem], at: str) -> M
         document = read(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         document = Problem(f"cannot be read ({error})")
-    shown = _shown(file, folders)
+    source = folders.shorten(file)
     if isinstance(document, Problem):
-        problems.append(Problem(document.text(shown), at))
+        problems.append(Problem(document.text(source), at))
         return {}
     raw = {} if document.value is None else document.value
     found = list(document.problems)
-    keys = decoded(SlurmKeys, raw, found, "")
+    keys = decode_with_defaults(SlurmKeys, raw, found, "")
     found += key_problems(keys, "")
     if isinstance(raw, Mapping) and raw.get("profile") is not None:
-        found.append(Problem("a profile cannot name another one", "profile"))
-    # Numbered, since all stand at one place of the sweep and placed() keeps the first of a field.
-    problems += [Problem(p.text(shown), f"{at}#{n}") for n, p in enumerate(placed(found, document.places))]
+        found.append(Problem("a profile cannot name another profile", "profile"))
+    # Numbered, because all have one position in the sweep's file, and located() keeps the first of a field.
+    problems += [Problem(p.text(source), f"{at}#{n}") for n, p in enumerate(located(found, document.positions))]
     return {key: value for key, value in raw.items() if key != "profile"} if isinstance(raw, Mapping) else {}
 
 
 def _find(name: str, folders: Folders) -> Path | None:
     if "/" in name or name.endswith((".yaml", ".yml")):
-        candidates = [Path(absolute(name, folders.working))]
+        candidates = [Path(folders.absolute(name))]
     else:
-        candidates = [folder / f"{name}.yaml" for folder in folders.named()]
+        candidates = [folder / f"{name}.yaml" for folder in folders.of_profiles()]
     return next((file for file in candidates if file.is_file()), None)
 
 
 def _not_found(name: str, folders: Folders) -> str:
     if "/" in name or name.endswith((".yaml", ".yml")):
-        return f"and there is no file {absolute(name, folders.working)}"
-    there = sorted({file.stem for folder in folders.named() if folder.is_dir() for file in folder.glob("*.yaml")})
+        return f"but there is no file {folders.absolute(name)}"
+    there = sorted({file.stem for folder in folders.of_profiles() if folder.is_dir() for file in folder.glob("*.yaml")})
     near = difflib.get_close_matches(name, there, 1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    looked = " nor ".join(_shown(folder, folders) for folder in folders.named())
-    return f"which is in neither {looked}; {hint}there is {', '.join(there) or 'none'}"
+    searched = " nor in ".join(folders.shorten(folder) for folder in folders.of_profiles())
+    return f"which is neither in {searched}; {hint}available: {', '.join(there) or 'none'}"
 
 
-def _shown(file: Path, folders: Folders) -> str:
-    for root, sign in ((folders.working, ""), (folders.home, "~/")):
-        if file.is_relative_to(root):
-            return sign + str(file.relative_to(root))
-    return str(file)
-
-
-def _merged(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     if (own.get("gpus") is not None or own.get("pack") is not None) and "processes" not in own:
         site = {key: value for key, value in site.items() if key != "processes"}
     merged: dict[str, Any] = {**site, **own}
     for section in ("sbatch", "reconciler"):
         options: dict[str, Any] = {}
         for layer in (site, own):
-            said = layer.get(section)
-            options |= {key.replace("_", "-"): each for key, each in said.items()} if isinstance(said, Mapping) else {}
+            given = layer.get(section)
+            if isinstance(given, Mapping):
+                options |= {key.replace("_", "-"): each for key, each in given.items()}
         merged[section] = {key: each for key, each in options.items() if each is not None}
     return merged
 
@@ -141,19 +147,19 @@ def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
 
 
 def _interpreter(python: str | None, folders: Folders) -> str | None:
-    """A path is made absolute, links kept (a venv's python is one); a bare name is found in the job."""
+    """Return the interpreter: a path made absolute, with its links (a venv's python is one), or a name for the job."""
     if python is None or ("/" not in python and not python.startswith("~")):
         return python
-    return absolute(python, folders.working)
+    return folders.absolute(python)
 
 
-def _together(
+def _conflicts(
     resources: Resources, keys: SlurmKeys, own: Mapping[str, Any], site: Mapping[str, Any], at: str
 ) -> list[Problem]:
-    """Where two keys, each fine by itself, do not fit."""
+    """Return where two keys, each fine on its own, contradict each other."""
 
     def origin(key: str) -> str:
-        return f" (of the profile {resources.profile})" if own.get(key) is None and key in site else ""
+        return f" (from the profile {resources.profile})" if own.get(key) is None and key in site else ""
 
     found = []
     gpus, pack = resources.gpus, resources.pack
@@ -167,7 +173,7 @@ def _together(
         of_each = f" for {pack} trainings{origin('pack')}" if pack > 1 else ""
         message = (
             f"found {keys.processes} processes{origin('processes')} with {gpus} GPUs{origin('gpus')}{of_each}; "
-            "a process has one GPU: leave processes out, or say gpus: 0"
+            "each process uses one GPU: leave processes out, or set gpus: 0"
         )
         found.append(Problem(message, f"{at}.processes"))
     if resources.mem and resources.mem_max and memory_kb(resources.mem_max) < memory_kb(resources.mem):

@@ -1,4 +1,4 @@
-"""The keys of `slurm:` and of a profile, each checked by itself."""
+"""The keys of `slurm:` and of a profile, each checked on its own."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from unetsweep.config.names import SBATCH_OURS
 from unetsweep.config.units import MEMORIES, TIMES, memory, minutes
-from unetsweep.config.yaml12 import joined
+from unetsweep.decode import joined
 from unetsweep.errors import Problem
 
 _LONG_NAME = re.compile(r"[a-z][a-z0-9]+(?:-[a-z0-9]+)*")
@@ -15,7 +15,7 @@ _LONG_NAME = re.compile(r"[a-z][a-z0-9]+(?:-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class SlurmKeys:
-    """As written in YAML; None: not said, or said to be the default. `core.spec.Resources` explains them."""
+    """The keys as written in YAML; None: missing or null, so the default applies. See `core.spec.Resources`."""
 
     profile: str | None = None
     partition: str | None = None
@@ -36,7 +36,7 @@ class SlurmKeys:
 
 
 def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
-    """What no job could ask, key by key."""
+    """Return the values that no job can have, key by key."""
     found: list[Problem] = []
 
     def check(name: str, wanted: str, is_fine: Callable[[Any], bool]) -> None:
@@ -52,10 +52,10 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
     check("mem_max", f"write {MEMORIES}", lambda text: memory(text) is not None)
     check("time", f"write {TIMES}", lambda written: minutes(written) is not None)
     for name in ("partition", "account", "qos", "constraint", "python"):
-        check(name, "a text on one line", lambda text: bool(text.strip()) and text.isprintable())
+        check(name, "text on one line", lambda text: bool(text.strip()) and text.isprintable())
     for index, line in enumerate(keys.setup or ()):
         if not isinstance(line, str):
-            found.append(Problem(f"found {line!r}; a line of shell", joined(at, f"setup.{index}")))
+            found.append(Problem(f"found {line!r}; a line of a shell script", joined(at, f"setup.{index}")))
     for option, value in (keys.sbatch or {}).items():
         found += [Problem(message, joined(at, f"sbatch.{option}")) for message in _option(option, value, SBATCH_OURS)]
     for option, value in (keys.reconciler or {}).items():
@@ -70,21 +70,21 @@ _RECONCILERS = {
     **{name: SBATCH_OURS[name] for name in ("clusters", "cluster-constraint")},
     **dict.fromkeys(("begin", "dependency", "ntasks", "ntasks-per-node")),
 }
-"""What the reconciler job's job says itself."""
+"""Options that the reconciler job sets itself."""
 
 
 def _option(option: str, value: object, ours: Mapping[str, str | None]) -> list[str]:
     name = option.replace("_", "-")
-    # sbatch takes the beginning of a name for the whole of it
-    whole = name if name in ours else next((each for each in ours if name and each.startswith(name)), None)
-    if whole is not None:
-        instead = ours[whole]
+    # sbatch accepts the beginning of a name for the whole name
+    full = name if name in ours else next((each for each in ours if name and each.startswith(name)), None)
+    if full is not None:
+        instead = ours[full]
         return [f"use {instead}" if instead else "is set by unetsweep; leave it out"]
     if not _LONG_NAME.fullmatch(name):
-        return [f"found {option!r}; the long name of an sbatch option, without the dashes before it"]
+        return [f"found {option!r}; the long name of an sbatch option, without leading dashes"]
     if value is None or value is True or (isinstance(value, list) and value and all(map(_is_plain, value))):
         return []
-    wanted = "a text, a number, a list of them, true for an option without a value, or null to take it away"
+    wanted = "text, a number, a list of them, true for an option without a value, or null to remove the option"
     return [] if _is_plain(value) else [f"found {value!r}; {wanted}"]
 
 

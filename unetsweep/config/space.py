@@ -1,6 +1,6 @@
-"""The axes of the space: a list, one number, or a range.
+"""Read the space: a list, one number, or a range for each parameter.
 
-Rule 1: an axis never holds a value twice, and a range reaches its `high`.
+Rule 1: a parameter never has a value twice, and a range reaches its `high`.
 """
 
 import json
@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unetsweep.config.decoded import unknown_keys
-from unetsweep.config.yaml12 import joined
 from unetsweep.core.space import Choices, Domain, Parameter, Range, Space
 from unetsweep.core.trials import field_type
+from unetsweep.decode import joined, unknown_keys
 from unetsweep.errors import Problem
 from unetsweep.trial_config import ParameterValue
 
@@ -27,18 +26,18 @@ class Axes:
 
     domains: Mapping[str, Domain]
     """By path; those with problems are left out."""
-    is_whole: bool = False
+    is_complete: bool = False
     """Whether none is left out."""
 
     def space(self) -> Space | None:
-        """The space; None where a part of it could not be read."""
-        if not self.is_whole:
+        """Return the space; None where a part of it could not be read."""
+        if not self.is_complete:
             return None
         return Space(tuple(Parameter(path, domain) for path, domain in self.domains.items()))
 
 
 def axes_from(raw: object, problems: list[Problem], at: str = "space", *, any_parameter: bool = False) -> Axes:
-    """The parameters under `space:`; what does not fit is added to `problems`.
+    """Read the parameters under `space:`; what does not fit is added to `problems`.
 
     `any_parameter`: any field of the trial config may be varied, by its path, beside those of AXES.
     """
@@ -54,12 +53,12 @@ def axes_from(raw: object, problems: list[Problem], at: str = "space", *, any_pa
             problems.append(Problem(f"is missing; {_FORMS}", f"{at}.{path}"))
             domains[path] = None
         else:
-            domains[path] = _axis(path, raw[path], problems, f"{at}.{path}")
+            domains[path] = _domain(path, raw[path], problems, f"{at}.{path}")
     read = {path: domain for path, domain in domains.items() if domain is not None}
     return Axes(read, len(read) == len(domains))
 
 
-def _axis(name: str, raw: object, problems: list[Problem], at: str) -> Domain | None:
+def _domain(name: str, raw: object, problems: list[Problem], at: str) -> Domain | None:
     if isinstance(raw, Mapping):
         return _range(name, raw, problems, at)
     if isinstance(raw, list):
@@ -81,7 +80,7 @@ def _choices(name: str, raw: Sequence[object], problems: list[Problem], at: str)
             continue
         value = _number(name, item, problems, f"{at}.{index}")
         if value is not None and value in values:
-            problems.append(Problem(f"found {shown(value)} twice; leave one", f"{at}.{index}"))
+            problems.append(Problem(f"found {format_number(value)} twice; leave one", f"{at}.{index}"))
         elif value is not None:
             values[value] = None
     return Choices(tuple(values)) if len(problems) == before else None
@@ -97,49 +96,51 @@ def _range(name: str, raw: Mapping[str, Any], problems: list[Problem], at: str) 
             found.append(Problem("is missing; a range is {low, high, log, step}", f"{at}.{key}"))
     log = raw.get("log", False)
     if not isinstance(log, bool):
-        found.append(Problem(f"found {_said(log)}; true or false", f"{at}.log"))
+        found.append(Problem(f"found {_describe(log)}; true or false", f"{at}.log"))
     low, high = numbers.get("low"), numbers.get("high")
-    axis = None
+    domain = None
     if not found and low is not None and high is not None:
-        axis = Range(low, high, log, numbers.get("step"))
-        found += [Problem(p.message, joined(at, p.field) if p.field else at) for p in _range_problems(axis)]
+        domain = Range(low, high, log, numbers.get("step"))
+        found += [Problem(p.message, joined(at, p.field) if p.field else at) for p in _range_problems(domain)]
     problems += found
-    return None if found else axis
+    return None if found else domain
 
 
-def _range_problems(axis: Range) -> list[Problem]:
-    low, high, step = shown(axis.low), shown(axis.high), axis.step
-    if axis.low > axis.high:
+def _range_problems(domain: Range) -> list[Problem]:
+    low, high, step = format_number(domain.low), format_number(domain.high), domain.step
+    if domain.low > domain.high:
         return [Problem(f"found low {low} above high {high}; low is the smaller end")]
     if step is None:
         return []
-    if axis.log:
+    if domain.log:
         return [Problem("found step together with log: true; leave one, since even steps are not even in log", "step")]
-    steps = (axis.high - axis.low) / step
+    steps = (domain.high - domain.low) / step
     if abs(steps - round(steps)) > 1e-6:
-        nearest = axis.low + step * math.floor(steps + 1e-6)
+        nearest = domain.low + step * math.floor(steps + 1e-6)
         nearest = nearest if isinstance(nearest, int) else float(f"{nearest:.10g}")
-        message = f"found {high}, which steps of {shown(step)} from {low} do not reach; use {shown(nearest)}"
+        message = (
+            f"found {high}, which steps of {format_number(step)} from {low} do not reach; use {format_number(nearest)}"
+        )
         return [Problem(message, "high")]
     return []
 
 
 def _number(name: str, raw: object, problems: list[Problem], at: str, forms: str = "") -> float | None:
-    """A value of the axis: whole and at least 1, or for the learning rate above 0."""
+    """Return a value of the parameter: whole and at least 1 where its field is, else above 0."""
     is_whole = field_type(name) is int
     wanted = "a whole number, at least 1" if is_whole else "a number above 0"
     if isinstance(raw, str) and _is_number(raw):
         problems.append(Problem(f"found the text {raw!r}; {wanted}: leave out the quotes", at))
     elif isinstance(raw, bool) or not isinstance(raw, int | float):
-        problems.append(Problem(f"found {_said(raw)}; {wanted}{forms}", at))
+        problems.append(Problem(f"found {_describe(raw)}; {wanted}{forms}", at))
     elif not raw > 0 or (is_whole and not float(raw).is_integer()):
-        problems.append(Problem(f"found {shown(raw)}; {wanted}", at))
+        problems.append(Problem(f"found {format_number(raw)}; {wanted}", at))
     else:
         return int(raw) if is_whole else float(raw)
     return None
 
 
-def _said(raw: object) -> str:
+def _describe(raw: object) -> str:
     if raw is None or isinstance(raw, bool):
         return json.dumps(raw)
     return ("the text " if isinstance(raw, str) else "") + repr(raw)
@@ -152,9 +153,10 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def shown(number: float) -> str:
-    """
-    >>> shown(4), shown(1e-4), shown(0.5)
+def format_number(number: float) -> str:
+    """Return a number as people write it.
+
+    >>> format_number(4), format_number(1e-4), format_number(0.5)
     ('4', '0.0001', '0.5')
     """
     return f"{number:.10g}"

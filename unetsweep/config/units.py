@@ -1,8 +1,8 @@
-"""How people write times and memory."""
+"""Parse and format times and amounts of memory."""
 
 import re
 
-_SPOKEN = re.compile(
+_SHORT = re.compile(
     r"(?:(?P<days>\d+)\s*d)?\s*(?:(?P<hours>\d+)\s*h)?\s*(?:(?P<minutes>\d+)\s*m(?:in)?)?", re.IGNORECASE
 )
 _CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)")
@@ -14,9 +14,9 @@ MEMORIES = "4G or 500M"
 
 
 def minutes(written: str | int) -> int | None:
-    """Minutes of a time limit, rounded up; None where it is not one, or not above 0.
+    """Return the minutes of a time limit, rounded up; None where it is not a time, or not above 0.
 
-    `10:30` is none: sbatch reads it as minutes and seconds, people as hours and minutes.
+    `10:30` is refused: sbatch reads it as minutes and seconds, people read it as hours and minutes.
 
     >>> [minutes(t) for t in ("10m", "1h30m", "1-12:00:00", "02:00:01", 90, "10:30", "0m")]
     [10, 90, 2160, 121, 90, None, None]
@@ -24,7 +24,7 @@ def minutes(written: str | int) -> int | None:
     if isinstance(written, int):
         return written if written > 0 else None
     text = written.strip()
-    match = next((m for rx in (_CLOCK, _DAYS, _SPOKEN) if (m := rx.fullmatch(text))), None) if text else None
+    match = next((m for rx in (_CLOCK, _DAYS, _SHORT) if (m := rx.fullmatch(text))), None) if text else None
     if match is None:
         return None
     part = {name: int(value or 0) for name, value in match.groupdict().items()}
@@ -33,7 +33,7 @@ def minutes(written: str | int) -> int | None:
 
 
 def time_text(whole: int) -> str:
-    """Minutes as the YAML says them.
+    """Return minutes as they are written in YAML.
 
     >>> time_text(90), time_text(120), time_text(10), time_text(2160)
     ('1h30m', '2h', '10m', '36h')
@@ -43,7 +43,7 @@ def time_text(whole: int) -> str:
 
 
 def memory(written: str) -> str | None:
-    """Memory as sbatch takes it; None where it is not one.
+    """Return an amount of memory as sbatch reads it; None where it is not one.
 
     >>> memory("4g"), memory("500M"), memory("4"), memory("4 GB")
     ('4G', '500M', None, None)
@@ -53,7 +53,8 @@ def memory(written: str) -> str | None:
 
 
 def memory_kb(normal: str) -> int:
-    """
+    """Return the KiB of an amount of memory that `memory` returned.
+
     >>> memory_kb("1G") == memory_kb("1024M")
     True
     """

@@ -1,36 +1,36 @@
-"""A sweep with every default written out: the `sweep.yaml` of its directory."""
+"""Write a sweep with every default filled in: the `sweep.yaml` of its directory."""
 
 from typing import Any
 
 from unetsweep import __version__
 from unetsweep.config.units import time_text
-from unetsweep.config.yaml12 import written
+from unetsweep.config.yaml12 import dump
 from unetsweep.contract import encode
 from unetsweep.core.space import Choices, Domain
 from unetsweep.core.spec import SweepSpec
 
 
 def as_yaml(spec: SweepSpec, *, commit: str | None = None) -> str:
-    """The spec as YAML that `load` reads back equal, whatever the profiles say by then.
+    """Return the spec as YAML that `load` reads back equal, whatever the profiles contain by then.
 
-    `commit` is the code's, for the header.
+    `commit` of the code goes into the header.
     """
     code = f", code {commit}" if commit else ""
     header = f"# {spec.name} as it was submitted, every default written out; unetsweep {__version__}{code}\n"
-    return header + written(tree(spec))
+    return header + dump(tree(spec))
 
 
 def tree(spec: SweepSpec) -> dict[str, Any]:
-    """The spec in the keys of the YAML file."""
+    """Return the spec under the keys of the YAML file."""
     study = encode(spec.study)
-    sampler = _named(spec.study.sampler, study.pop("sampler_args"))
-    pruner = _named(spec.study.pruner, study.pop("pruner_args"))
+    sampler = _with_arguments(spec.study.sampler, study.pop("sampler_args"))
+    pruner = _with_arguments(spec.study.pruner, study.pop("pruner_args"))
     slurm = encode(spec.slurm)
     slurm["setup"] = list(spec.slurm.setup)
     return {
         "name": spec.name,
         "data": {name: value for name, value in encode(spec.data).items() if name != "manifest"},
-        "space": {path: axis_tree(domain) for path, domain in spec.space.domains().items()},
+        "space": {path: domain_tree(domain) for path, domain in spec.space.domains().items()},
         "study": {**study, "sampler": sampler, "pruner": pruner},
         "model": encode(spec.model),
         "trainer": encode(spec.trainer),
@@ -41,11 +41,12 @@ def tree(spec: SweepSpec) -> dict[str, Any]:
     }
 
 
-def _named(name: str | None, arguments: dict[str, Any]) -> Any:
+def _with_arguments(name: str | None, arguments: dict[str, Any]) -> Any:
     return {"name": name, **arguments} if arguments else name
 
 
-def axis_tree(axis: Domain) -> Any:
-    if isinstance(axis, Choices):
-        return list(axis.values)
-    return {"low": axis.low, "high": axis.high, "log": axis.log, "step": axis.step}
+def domain_tree(domain: Domain) -> Any:
+    """Return an domain as it is written in YAML."""
+    if isinstance(domain, Choices):
+        return list(domain.values)
+    return {"low": domain.low, "high": domain.high, "log": domain.log, "step": domain.step}
