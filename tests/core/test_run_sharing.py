@@ -29,7 +29,7 @@ STORED = StoredTrial(3, 3, 8, run_key="a", code="c0de")
         ([replace(THERE, epochs=20)], 9),  # a training never goes back
         ([replace(THERE, epochs=16)], 9),  # nor is the same one two
         ([replace(THERE, key="b")], 9),
-        ([replace(THERE, key=None)], 9),  # made by an older version
+        ([replace(THERE, key=None)], 9),  # not known, since its files cannot be read
         ([replace(THERE, code="other")], 9),
         ([replace(THERE, is_sound=False)], 9),
         ([THERE, replace(THERE, epochs=4, is_sound=False)], 9),
