@@ -142,12 +142,12 @@ NAMED = {
 @pytest.mark.parametrize(
     ("name", "config_id", "run_key"),
     [
-        ("plain", "a3b290c61b3ea7b86722bb7dfe8dc5e11eb974d5477fa577841bd5ad12dbd982",
-         "ff41ead0db36d7d66dae51a34c5833d4076c634dc216854be076f5e8fa50fb3f"),
-        ("pinned", "3f2be5150b42d9e04afd15666677fe3d5632ea851f2c25e3decd88afd20c299b",
-         "a1fcaff2254668d9ce11067f3dce2e12e8740ef739d32c38a1b1c385a237e0e2"),
-        ("leaky", "c100bca7350cdd1683d8b74ef1eb2eea3963d25581474b45d2564e3d1128d51c",
-         "f988b6408852ab3794622585c3f48dbee838d36820e877b79fe9c1041ebd3238"),
+        ("plain", "7228dffe2f18ec6d2ece3308c7466d04671334068cc4404f43e2800b269560d8",
+         "92462ca4a13023ceccc3d1b9f6406eabfa56a93a0ff811bcd5bf69ba10579aef"),
+        ("pinned", "2a6e26b021fa25be2c854c306f588f04c222a233b41a9196e5f2f65aff64b61d",
+         "a1950a3cbae826ceb2b0835873134279cafa9d7f437e106e5066994f282614ef"),
+        ("leaky", "862b31bfdeb653f5256b5f29e3c4344cad681654d8cfe437ab6e40001ae353da",
+         "ed36657643e5c700af9e501eefc0bad17a5ce1be9005792bea22ee3fa6f49f4f"),
     ],
 )  # fmt: skip
 def test_digests_that_are_on_disks_stay_what_they_are(name: str, config_id: str, run_key: str):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from unetsweep.config.space import AXES, Axes, format_number
 from unetsweep.config.study import pruner_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
-from unetsweep.core.space import Choices, Domain, Range, size, whole_numbers
+from unetsweep.core.space import Choices, Domain, Parameter, Range, Space, size, whole_numbers
 from unetsweep.core.spec import Resources, RunSpec, StudySpec
 from unetsweep.errors import Problem
 
@@ -140,7 +140,9 @@ def _sampler(sections: Sections) -> list[Problem]:
             found.append(Problem(message, "study.trials"))
     elif space is not None and math.isinf(size(space)):
         if study.sampler == "BruteForceSampler":
-            found.append(Problem("BruteForceSampler needs a list, or a range with a step", "space.learning_rate"))
+            for path, domain in space.domains().items():
+                if math.isinf(size(Space((Parameter(path, domain),)))):
+                    found.append(Problem("BruteForceSampler needs a list, or a range with a step", f"space.{path}"))
         elif study.trials is None:
             message = f"is missing; {study.sampler} needs a number of trials, because the space is infinite"
             found.append(Problem(message, "study.trials"))
