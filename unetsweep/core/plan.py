@@ -241,8 +241,8 @@ def _resubmit(
 def _submit(
     draft: _Draft, observed: Observation, capacity: Capacity, context: DecisionContext, wants_reconciler: bool
 ) -> None:
-    if wants_reconciler and capacity.submit_room is not None:  # a place in the queue for the reconciler job
-        capacity = replace(capacity, submit_room=max(0, capacity.submit_room - 1))
+    if wants_reconciler and capacity.remaining_submissions is not None:  # a place in the queue for the reconciler job
+        capacity = replace(capacity, remaining_submissions=max(0, capacity.remaining_submissions - 1))
     ready = []
     for run in sorted(draft.ready):
         until = _held(draft.refused.get(run), draft, context)
