@@ -66,8 +66,10 @@ CAPACITY = [
     pytest.param(
         many(element(0, RUNNING), element(1, QUEUED), None), replace(QUEUE, parallel=2), [], id="all places are taken"
     ),
-    pytest.param(many(None, None), replace(QUEUE, submit_room=1), ["submit 0.1"], id="the cluster's room is kept to"),
-    pytest.param(many(None, None), replace(QUEUE, submit_room=0), [], id="no room, no submission"),
+    pytest.param(
+        many(None, None), replace(QUEUE, remaining_submissions=1), ["submit 0.1"], id="the cluster's room is kept to"
+    ),
+    pytest.param(many(None, None), replace(QUEUE, remaining_submissions=0), [], id="no room, no submission"),
     pytest.param(many(None, None, None), LOCAL, ["submit 0.1 1.1"], id="locally only what may run goes out"),
     pytest.param(
         many(element(0, RUNNING), None, None), LOCAL, ["submit 1.1"], id="locally a place that is free is filled"

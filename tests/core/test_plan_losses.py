@@ -8,7 +8,7 @@ from plan_rows import JUST_NOW, LONG_AGO, NOW, QUEUE, attempt, decide, element, 
 
 from unetsweep.contract import ModelConfig
 from unetsweep.core.causes import Cause
-from unetsweep.core.observation import Attempt, Failure, Job, JobState, Observation, Point, Run
+from unetsweep.core.observation import Attempt, EpochReport, Failure, Job, JobState, Observation, Run
 from unetsweep.core.spec import Resources, Retries
 
 ENDED, RUNNING, QUEUED = JobState.ENDED, JobState.RUNNING, JobState.QUEUED
@@ -26,7 +26,7 @@ def gone(cause: Cause, number: int = 1, **more) -> Attempt:
 
 
 def with_epochs(found: Observation, count: int, seconds: float = 20.0) -> Observation:
-    points = tuple(Point(epoch, 0.5, 0.1, LONG_AGO, seconds) for epoch in range(1, count + 1))
+    points = tuple(EpochReport(epoch, 0.5, 0.1, LONG_AGO, seconds) for epoch in range(1, count + 1))
     return replace(found, runs={n: replace(run, progress=points) for n, run in found.runs.items()})
 
 

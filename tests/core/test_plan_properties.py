@@ -57,7 +57,7 @@ capacities = st.builds(
     queues=st.booleans(),
     parallel=st.none() | st.integers(1, 4),
     max_elements=st.integers(1, 4),
-    submit_room=st.none() | st.integers(0, 4),
+    remaining_submissions=st.none() | st.integers(0, 4),
 )
 specs = st.sampled_from([grid(6), grid(12, retries=Retries(node=1)), adaptive(9, 2), adaptive(9, None)])
 
@@ -83,8 +83,8 @@ def test_never_more_in_use_than_parallel_after_any_plan(spec, found: Observation
     new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in sent)
     if capacity.parallel is not None and sent:
         assert before + new <= max(before, capacity.parallel)
-    if capacity.submit_room is not None:
-        assert sum(len(action.elements) for action in sent) <= capacity.submit_room
+    if capacity.remaining_submissions is not None:
+        assert sum(len(action.elements) for action in sent) <= capacity.remaining_submissions
     assert all(len(action.elements) <= capacity.max_elements for action in sent)
     assert capacity.queues or all(action.throttle is None for action in sent)
 

@@ -14,8 +14,8 @@ from plan_rows import NOW, TOKEN, attempt, decide, failing, job, lines
 from unetsweep.contract import DataConfig
 from unetsweep.core import pruning
 from unetsweep.core.actions import FinishTrial, Prune
-from unetsweep.core.observation import Attempt, JobState, Observation, Point, Run, Stopped, Trial
-from unetsweep.core.pruning import History, Report
+from unetsweep.core.observation import Attempt, EpochReport, JobState, Observation, Run, Stopped, Trial
+from unetsweep.core.pruning import History, MetricReport
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
 
@@ -30,7 +30,7 @@ def sweep(pruner: str | None = "asha", epochs: int = 9, metric: str = "val_iou",
 
 def history(trial: int, *values: float, state: str | None = None, epochs: int = 9, late: float = 0) -> History:
     """A value an epoch and a minute, begun `late` minutes after the sweep."""
-    told = tuple(Report(NOW + timedelta(minutes=late + e), e, v) for e, v in enumerate(values, 1))
+    told = tuple(MetricReport(NOW + timedelta(minutes=late + e), e, v) for e, v in enumerate(values, 1))
     return History(trial, epochs, state, told)
 
 
@@ -184,7 +184,9 @@ def test_a_verdict_stands_whatever_comes_later(spec: SweepSpec, told: list[Histo
 
 def run(number: int = 0, done: int = 4, **more: Any) -> Run:
     """At work, so many epochs done with a value that grows with the run's number."""
-    points = tuple(Point(e, 0.1 * number + 0.1, 0.5, NOW + timedelta(minutes=e), 60.0) for e in range(1, done + 1))
+    points = tuple(
+        EpochReport(e, 0.1 * number + 0.1, 0.5, NOW + timedelta(minutes=e), 60.0) for e in range(1, done + 1)
+    )
     alive = Attempt(number, 1, TOKEN, number, NOW, claimed_by="7", job_id="7", job=job(RUNNING, index=number))
     return Run(number, more.pop("milestones", {}), more.pop("attempts", (alive,)), progress=points, **more)
 
@@ -251,10 +253,10 @@ def test_a_prune_keeps_what_was_stopped_before():
 
 def test_what_is_not_validated_is_not_told_and_time_never_runs_back():
     points = [
-        Point(1, 0.1, 0.9, NOW),
-        Point(2, None, None, NOW),
-        Point(3, 0.3, 0.7, NOW - timedelta(minutes=5)),
-        Point(4, 0.4, 0.6, None),
+        EpochReport(1, 0.1, 0.9, NOW),
+        EpochReport(2, None, None, NOW),
+        EpochReport(3, 0.3, 0.7, NOW - timedelta(minutes=5)),
+        EpochReport(4, 0.4, 0.6, None),
     ]
     told = pruning.reports(points, "val_loss")
     assert [(each.epoch, each.value) for each in told] == [(1, 0.9), (3, 0.7), (4, 0.6)]
@@ -290,7 +292,12 @@ def test_the_cancelled_stay_cancelled():
 
 
 def test_the_result_of_a_pruned_trial_is_its_best_epoch():
-    points = [Point(1, 0.3, 0.9, NOW), Point(2, 0.5, 0.8, NOW), Point(3, 0.5, 0.7, NOW), Point(4, None, None, NOW)]
+    points = [
+        EpochReport(1, 0.3, 0.9, NOW),
+        EpochReport(2, 0.5, 0.8, NOW),
+        EpochReport(3, 0.5, 0.7, NOW),
+        EpochReport(4, None, None, NOW),
+    ]
     result = pruning.pruned_result(STOP, points)
     assert (result.state, result.epochs_run, result.best_epoch) == ("pruned", 4, 2)
     assert (result.val_iou, result.val_loss, result.message) == (0.5, 0.8, "poor")

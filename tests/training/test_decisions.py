@@ -6,7 +6,7 @@ import pytest
 
 from unetsweep.training import decisions
 from unetsweep.training.checkpoints import ArtifactWriter
-from unetsweep.training.decisions import EpochTimer, RankZeroPolicy, StopFile
+from unetsweep.training.decisions import EpochTimer, RankZeroPolicy, StopFileReader
 
 SECONDS = "unetsweep.training.decisions.time.monotonic"
 
@@ -44,7 +44,7 @@ def test_a_save_is_estimated_to_take_as_long_as_the_longest_one(monkeypatch: pyt
 
 def test_a_stop_file_is_opened_only_after_it_changed(tmp_path: Path) -> None:
     path = tmp_path / "stop.json"
-    stop = StopFile(path, 1)
+    stop = StopFileReader(path, 1)
     assert stop.read() == (frozenset(), "")
     write(path)
     assert stop.read() == (frozenset({8}), "slow")
@@ -65,7 +65,7 @@ def test_a_stop_file_that_cannot_be_read_is_named_and_stops_nothing(
 ) -> None:
     path = tmp_path / "stop.json"
     path.write_text(text)
-    stop = StopFile(path, 1)
+    stop = StopFileReader(path, 1)
     for _ in range(2):
         assert stop.read() == (frozenset(), "")
     assert capsys.readouterr().out.count(f"{path} cannot be read and is ignored") == 1

@@ -14,7 +14,7 @@ from unetsweep.contract import DataConfig, TrialConfig
 from unetsweep.datasets.scores import iou
 from unetsweep.errors import DataError, UsageError
 from unetsweep.training import predict as predict_module
-from unetsweep.training.checkpoints import ArtifactWriter, Best, load_unet
+from unetsweep.training.checkpoints import ArtifactWriter, BestEpoch, load_unet
 from unetsweep.training.predict import Case, confusion, find_cases, panel, predict
 from unetsweep.training.unet import UNet
 
@@ -23,7 +23,7 @@ def checkpoint(folder: Path, config: TrialConfig) -> Path:
     """A best checkpoint of a network that was never trained, as a training writes it."""
     torch.manual_seed(0)
     ArtifactWriter(folder, "1-0", lambda: True).save_weights(
-        "checkpoints/best-3.ckpt", UNet(config.model).state_dict(), config, Best(1, 0.5, 0.5)
+        "checkpoints/best-3.ckpt", UNet(config.model).state_dict(), config, BestEpoch(1, 0.5, 0.5)
     )
     return folder / "checkpoints" / "best-3.ckpt"
 
