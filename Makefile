@@ -35,7 +35,7 @@ test: $(READY) ## Run the tests that need no SLURM, WORKERS at a time (minutes)
 test-slurm: $(READY) ## Run the tests on a real SLURM, which they start and stop themselves
 	$(BIN)/pytest -n 3 --durations=20 -m 'slurm and not thorough' tests/faults tests/slurm
 
-test-faults: $(READY) ## Cause every fault three times on real SLURMs and judge; goes on from $(FAULTS)
+test-faults: $(READY) ## Cause every fault three times on real SLURMs and judge; continue from $(FAULTS)
 	$(BIN)/python tests/faults --results $(FAULTS)
 
 test-all: check test test-slurm test-faults simulate ## Run everything that there is, for hours; see docs/testing.md
