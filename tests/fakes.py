@@ -94,7 +94,7 @@ class FakeScheduler:
         self._answer()
         return self.largest
 
-    def room(self) -> int | None:
+    def remaining_submissions(self) -> int | None:
         self._answer()
         return None
 
@@ -105,11 +105,11 @@ class FakeScheduler:
         trainings = [each.job for each in self.found if each.job.token in tokens and each.listed_at <= now]
         return trainings + [each.job for each in self.reconcilers if each.job.token in tokens]
 
-    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
+    def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         """None: it keeps no accounts, unless a test gives it some."""
         return {job_id: self.accounts[job_id] for job_id in jobs if job_id in self.accounts}
 
-    def word_in(self, log: str) -> tuple[JobState, str] | None:
+    def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
 
     def end(self, job_id: str) -> None:

@@ -86,7 +86,7 @@ ERRORS = (
         "runs = tuple(run for run in gone if run not in needed)",
         "runs = tuple(gone)",
         ("tests/core", "tests/simulation"),
-        "test_a_run_that_an_open_trial_needs_stays",
+        "test_the_checkpoint_of_a_run_stays_while_an_open_trial_needs_it",
     ),
     Error(
         "validation never shows an eye that training has seen",

@@ -17,7 +17,7 @@ def make_sweep(root: Path, attempts: int, state: str = "complete") -> SweepDir:
     sweep.create("name: s\n", "slurm")
     sweep.add_trials([TrialConfig(DataConfig("images"), 8, 4, 1e-3)], {"sampler": "grid", "study_seed": 0})
     for attempt in range(1, attempts + 1):
-        sweep.intend([Element(0, attempt, ((0, 8),))], None, "slurm")
+        sweep.create_attempts([Element(0, attempt, ((0, 8),))], None, "slurm")
         if attempt < attempts:
             sweep.mark_lost(0, attempt, "its node failed")
     sweep.end_trial(0, Result(state=state))  # type: ignore[arg-type]

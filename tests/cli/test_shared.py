@@ -76,7 +76,7 @@ def test_a_cancelled_trial_within_a_training_holds_nobody_up_and_its_result_is_k
     said = place.run("cancel", "s", "0")
     assert "cancelled 1 trials of s: 0\nthe runs of these trials continue for trials that share them: 0" in said.stdout
     assert said.stderr == ""
-    assert "its run goes on for the trials that share it" in place.run("status", "s").stdout
+    assert "its run continues for the trials that share it" in place.run("status", "s").stdout
     place.run("submit", "s.yaml", "--executor", "local", "--watch")
     assert [row["state"] for row in rows(place)] == ["complete", "complete"]  # it lay on the way
     assert epochs_trained(place) == 61

@@ -1,17 +1,17 @@
-"""What the open trainings will take."""
+"""Estimates of what the open trainings will take."""
 
 import pytest
 
 from unetsweep.core.cost import JobResources
-from unetsweep.core.estimate import Finished, Open, estimate, line
+from unetsweep.core.estimate import Open, TrainingSample, estimate, line
 
-PLACE = JobResources(gpus=2, cpus=3)
+RESOURCES = JobResources(gpus=2, cpus=3)
 DONE = [Finished(4, 2.0, 10.0, 1000), Finished(4, 4.0, 20.0, 3000), Finished(4, 30.0, 15.0, 2000)]
 OTHER = Finished(16, 1.0, 0.0, 7000)
 
 
-def test_each_training_takes_the_medians_of_its_batch_size():
-    found = estimate([*DONE, OTHER], [Open(4, 100), Open(16, 50)], PLACE)
+def test_each_training_is_estimated_by_the_medians_of_its_batch_size():
+    found = estimate([*DONE, OTHER], [Open(4, 100), Open(16, 50)], RESOURCES)
     seconds = 100 * 4 + 15 + 50
     assert found.gpu_hours == pytest.approx(2 * seconds / 3600)
     assert found.cpu_hours == pytest.approx(3 * seconds / 3600)
@@ -27,11 +27,11 @@ def test_each_training_takes_the_medians_of_its_batch_size():
         ([Open(4, None)], "drawn"),
     ],
 )
-def test_what_nothing_tells_is_unknown_and_says_why(trainings: list[Open], why: str):
-    said = line(estimate(DONE, trainings, PLACE), gpus=True)
-    assert said.startswith("GPU-hours unknown, disk unknown (")
-    assert why in said
+def test_an_estimate_without_data_is_unknown_and_says_why(trainings: list[Open], why: str):
+    text = line(estimate(DONE, trainings, RESOURCES), gpus=True)
+    assert text.startswith("GPU-hours unknown, disk unknown (")
+    assert why in text
 
 
-def test_nothing_to_train_takes_nothing():
-    assert estimate((), (), PLACE).gpu_hours == 0.0
+def test_no_trainings_cost_nothing():
+    assert estimate((), (), RESOURCES).gpu_hours == 0.0

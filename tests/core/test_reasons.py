@@ -1,4 +1,4 @@
-"""Why a job waits: every known reason is a sentence, every unknown one stays what it is."""
+"""Why a job waits: a known reason becomes a sentence, an unknown one stays as it is."""
 
 import pytest
 
@@ -6,11 +6,11 @@ from unetsweep.core.reasons import WORDS, in_words
 
 
 @pytest.mark.parametrize("word", sorted(WORDS))
-def test_a_known_reason_is_a_sentence_that_ends_with_slurm_s_own_word(word: str):
-    said = in_words(word)
-    assert said == f"{WORDS[word]} ({word})"
-    assert len(said) <= 160
-    assert "\n" not in said
+def test_a_known_reason_is_one_line_that_ends_with_slurms_own_word(word: str):
+    text = in_words(word)
+    assert text == f"{WORDS[word]} ({word})"
+    assert len(text) <= 160
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize("word", ["PENDING", "PhaseOfTheMoon", "MaxTemperature", "QOSMaxGlee", "QOS", ""])
@@ -44,12 +44,12 @@ def test_an_unknown_reason_stays_as_it_is(word: str):
         ("QOSMinCpuNotSatisfied", "asks for less CPUs than the QOS wants of a job"),
     ],
 )
-def test_a_limit_is_told_by_the_parts_of_its_name(word: str, part: str):
+def test_a_limit_is_explained_from_the_parts_of_its_name(word: str, part: str):
     assert part in in_words(word)
     assert in_words(word).endswith(f" ({word})")
 
 
-def test_details_after_a_comma_and_underscores_hide_no_reason():
+def test_a_reason_is_recognised_despite_details_and_underscores():
     assert in_words("(ReqNodeNotAvail, UnavailableNodes:n4)").startswith("the nodes that it needs are down")
     assert in_words("(ReqNodeNotAvail, UnavailableNodes:n4)").endswith(" (ReqNodeNotAvail, UnavailableNodes:n4)")
     long = "Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_priority_partitions"
@@ -59,7 +59,7 @@ def test_details_after_a_comma_and_underscores_hide_no_reason():
     )
 
 
-def test_no_reason_to_wait_of_the_newest_slurm_is_left_in_its_own_word_alone():
-    """Those of job_state_reason.c (25.x) that belong to no family."""
+def test_every_pending_reason_of_the_newest_slurm_is_explained():
+    """The reasons of job_state_reason.c (25.x) that belong to no family of limits."""
     single = "PowerNotAvail PowerReserved ReservationInvalid ReservationDeleted Constraints FedJobLock MaxMemPerLimit"
     assert [word for word in single.split() if in_words(word) == word] == []

@@ -13,7 +13,7 @@ from unetsweep.store.sweep_dir import SweepDir
 
 DEEDS: dict[str, tuple[Any, str]] = {
     "trials": (SweepDir, "add_trials"),
-    "intent": (SweepDir, "intend"),
+    "intent": (SweepDir, "create_attempts"),
     "sbatch": (submitit_jobs, "sbatch"),
     "record": (SweepDir, "record_jobs"),
     "give up": (SweepDir, "mark_lost"),

@@ -20,7 +20,7 @@ from unetsweep.store.sweep_dir import SweepDir
 
 CLUSTER = ("submit", "cancel")
 STUDY = ("export", "mark_stale")
-DIRECTORY = ("add_trials", "intend", "record_job", "record_jobs", "mark_lost", "end_trial", "note")
+DIRECTORY = ("add_trials", "create_attempts", "record_job", "record_jobs", "mark_lost", "end_trial", "note")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def deaths(monkeypatch: pytest.MonkeyPatch) -> Deaths:
         (FakeScheduler, CLUSTER),
         (FakeStudy, STUDY),
         (SweepDir, DIRECTORY),
-        (CollectableRuns, ("mark", "clear")),
+        (CollectableRuns, ("mark", "collect")),
     ):
         for name in names:
             monkeypatch.setattr(owner, name, places.wrapped(getattr(owner, name)))

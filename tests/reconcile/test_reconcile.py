@@ -137,7 +137,8 @@ def test_a_limit_that_nobody_tells_of_is_kept_to_and_everything_still_runs_once(
 
 def test_a_limit_that_the_cluster_tells_of_is_never_asked_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 7, limit=3)
-    monkeypatch.setattr(type(scene.cluster), "room", lambda cluster: cluster.limit - len(cluster.live()))
+    cluster = type(scene.cluster)
+    monkeypatch.setattr(cluster, "remaining_submissions", lambda self: self.limit - len(self.live()))
     scene.reconcile()
     assert len(scene.cluster.live()) == 3
     assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
@@ -347,7 +348,7 @@ def test_the_accounts_say_who_terminated_a_job_that_the_queue_forgot(tmp_path: P
 def test_the_accounts_are_asked_only_about_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 2)
     scene.reconcile()
-    monkeypatch.setattr(type(scene.cluster), "last_words", lambda *_: pytest.fail("all of it is listed"))
+    monkeypatch.setattr(type(scene.cluster), "final_states", lambda *_: pytest.fail("all of it is listed"))
     scene.clock.advance(3600)
     scene.reconcile()
 

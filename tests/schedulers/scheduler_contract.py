@@ -55,8 +55,8 @@ class SchedulerContract:
     def test_it_says_what_it_is_and_takes(self, rig: Rig):
         assert rig.scheduler.kind in ("slurm", "local")
         assert rig.scheduler.max_elements() >= 1
-        room = rig.scheduler.room()
-        assert room is None or room >= 0
+        remaining = rig.scheduler.remaining_submissions()
+        assert remaining is None or remaining >= 0
 
     def test_what_was_never_submitted_is_not_listed(self, rig: Rig):
         assert list(rig.scheduler.jobs([])) == []

@@ -58,12 +58,12 @@ class LocalRig(Rig):
     def submission(self, elements: int, resources: Resources | None = None) -> Submission:
         trials = self.directory.add_trials([self.config] * elements, {})
         wanted = [Element(trial, 1, ((trial, 8),)) for trial in trials]
-        token, _ = self.directory.intend(wanted, None, "local")
+        token, _ = self.directory.create_attempts(wanted, None, "local")
         root = self.directory.root
         return Submission(token, "s", root, elements, resources or Resources(), jobs_reconcile=False)
 
     def finish(self, submission: Submission, index: int) -> None:
-        run, _ = self.directory.intent(submission.token).elements[index]
+        run, _ = self.directory.read_submission(submission.token).elements[index]
         (self.directory.root / f"runs/{run:04d}/go").touch()
 
     def record(self, submission: Submission) -> Path:
@@ -188,7 +188,7 @@ def test_a_job_s_exit_is_written_before_its_end_is_in_sight(rig: LocalRig, runni
         time.sleep(0.05)
     rig.finish(running, 0)
     rig.wait(running, lambda jobs: not jobs[0].state.is_live)
-    run, attempt = rig.directory.intent(running.token).elements[0]
+    run, attempt = rig.directory.read_submission(running.token).elements[0]
     assert read_json(rig.directory.root / paths.attempt_exit(run, attempt, 0))["status"] == 0
 
 

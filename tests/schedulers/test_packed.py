@@ -13,7 +13,7 @@ from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import SchedulerError
 from unetsweep.schedulers.packed.packed_slurm import PackedSlurm
-from unetsweep.schedulers.packed.slot_table import Packed, is_published
+from unetsweep.schedulers.packed.slot_table import SlotTableDir, is_published
 from unetsweep.schedulers.slurm.scheduler import Slurm
 
 HOST, LATER, OTHER = "a" * 12, "b" * 12, "c" * 12
@@ -31,7 +31,7 @@ class Cluster:
         monkeypatch.setattr(Slurm, "jobs", lambda _, tokens: self._jobs(tokens))
         monkeypatch.setattr(Slurm, "submit", lambda _, sent: self._submit(sent))
         monkeypatch.setattr(Slurm, "cancel", lambda _, ids: self.cancelled.extend(sorted(ids)))
-        monkeypatch.setattr(Slurm, "last_words", lambda _, jobs: dict.fromkeys(jobs, (ENDED, "FAILED")))
+        monkeypatch.setattr(Slurm, "final_states", lambda _, jobs: dict.fromkeys(jobs, (ENDED, "FAILED")))
         monkeypatch.setattr(
             Slurm, "submit_reconciler", lambda _, reconciler: self.reconcilers.append(reconciler) or "9"
         )
@@ -77,7 +77,7 @@ def test_what_waits_for_a_place_is_queued_and_what_has_one_is_as_its_job_is(
     assert (cluster.sent[0].elements, cluster.sent[0].throttle) == (2, None)
     assert states(packed, HOST) == {}
     cluster.run(RUNNING, QUEUED)
-    slots = Packed(tmp_path, HOST)
+    slots = SlotTableDir(tmp_path, HOST)
     assert slots.take(0, task=0, restart=0)
     assert not slots.take(0, task=1, restart=0)
     assert states(packed, HOST) == {"7.0": ("a0", RUNNING), **{f"7.{n}": (f"a{n}", QUEUED) for n in range(1, 5)}}
@@ -99,7 +99,7 @@ def test_a_later_training_takes_a_free_place_and_needs_no_job(
 ):
     packed.submit(send(HOST, 2, 1))
     cluster.listed = [Job("7", HOST, 0, RUNNING, "RUNNING")]
-    slots = Packed(tmp_path, HOST)
+    slots = SlotTableDir(tmp_path, HOST)
     slots.take(0, task=0, restart=0)
     slots.take(1, task=0, restart=0)
     packed.jobs([HOST])
@@ -121,7 +121,7 @@ def test_a_training_takes_no_place_that_is_not_for_it(
 ):
     packed.submit(send(HOST, 1, 1))
     cluster.run(RUNNING)
-    Packed(tmp_path, HOST).take(0, task=0, restart=0)
+    SlotTableDir(tmp_path, HOST).take(0, task=0, restart=0)
     packed.jobs([HOST])
     sent = send(LATER, 2 if why == "too many" else 1, 1)
     if why == "memory":
@@ -129,9 +129,9 @@ def test_a_training_takes_no_place_that_is_not_for_it(
     elif why == "node":
         sent = replace(sent, exclude=("n0",))
     elif why == "closed":
-        Packed(tmp_path, HOST).close(0)
+        SlotTableDir(tmp_path, HOST).close(0)
     elif why == "adopted":
-        Packed(tmp_path, HOST).leave()
+        SlotTableDir(tmp_path, HOST).abandon()
     packed.submit(sent)
     assert len(cluster.sent) == 2
 
@@ -145,15 +145,15 @@ def test_a_job_that_closes_as_somebody_is_invited_leaves_them_a_job_of_their_own
 ):
     packed.submit(send(HOST, 1, 1))
     cluster.run(RUNNING)
-    Packed(tmp_path, HOST).take(0, task=0, restart=0)
+    SlotTableDir(tmp_path, HOST).take(0, task=0, restart=0)
     packed.jobs([HOST])
-    invite = Packed.invite
+    reuse_slot = SlotTableDir.reuse_slot
 
-    def late(self: Packed, reused: tuple[str, int]) -> int:
+    def late(self: SlotTableDir, reused: tuple[str, int]) -> int:
         self.close(0)
-        return invite(self, reused)
+        return reuse_slot(self, reused)
 
-    monkeypatch.setattr(Packed, "invite", late)
+    monkeypatch.setattr(SlotTableDir, "reuse_slot", late)
     packed.submit(send(LATER, 1, 1))
     assert len(cluster.sent) == 2
     cluster.listed.append(Job("8", LATER, 0, QUEUED, "PENDING"))
@@ -165,7 +165,7 @@ def test_cancelling_one_leaves_its_job_to_the_others_and_cancelling_all_ends_it(
 ):
     packed.submit(send(HOST, 3, 1))
     cluster.run(RUNNING, ENDED)
-    slots = Packed(tmp_path, HOST)
+    slots = SlotTableDir(tmp_path, HOST)
     slots.take(0, task=0, restart=0)
     packed.jobs([HOST])
     packed.cancel(["7.2", "5_1"])
@@ -183,7 +183,7 @@ def test_one_that_we_end_is_ended_alone(
     cluster.run(RUNNING)
     packed.jobs([HOST])
     packed.end("7.1")
-    assert Packed(tmp_path, HOST).slots().stopped == {1}
+    assert SlotTableDir(tmp_path, HOST).slots().stopped == {1}
     assert states(packed, HOST)["7.1"] == ("a1", ENDED), "nobody had taken it"
     assert cluster.cancelled == []
 
@@ -193,11 +193,11 @@ def test_last_words_and_reconcilers_are_those_of_the_job_that_took_it(
 ):
     packed.submit(send(HOST, 3, 2))
     cluster.run(ENDED, RUNNING)
-    slots = Packed(tmp_path, HOST)
+    slots = SlotTableDir(tmp_path, HOST)
     slots.take(0, task=0, restart=0)
     slots.take(1, task=1, restart=0)
     packed.jobs([HOST])
-    assert packed.last_words({"7.0": HOST, "7.2": HOST, "5": OTHER}) == {
+    assert packed.final_states({"7.0": HOST, "7.2": HOST, "5": OTHER}) == {
         "7.0": (ENDED, "FAILED"),
         "5": (ENDED, "FAILED"),
     }

@@ -57,7 +57,7 @@ def test_silence_is_an_error_to_every_question(rig: FakeRig):
         lambda: rig.scheduler.jobs(["0" * 12]),
         lambda: rig.scheduler.submit(rig.submission(1)),
         rig.scheduler.max_elements,
-        rig.scheduler.room,
+        rig.scheduler.remaining_submissions,
         lambda: rig.scheduler.cancel(["1"]),
     ):
         with pytest.raises(SchedulerError, match="timed out"):

@@ -35,10 +35,10 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_there_is_none_without_its_commands_or_without_a_cluster(programs: Path) -> None:
-    assert not commands.is_here()
+    assert not commands.has_slurm()
     program(programs, "sbatch", "exit 1")
     program(programs, "sinfo", failing(NO_CLUSTER))
-    assert not commands.is_here()
+    assert not commands.has_slurm()
 
 
 @pytest.mark.parametrize("sign", ["squeue", "scontrol", "SLURM_CONF"])
@@ -50,13 +50,13 @@ def test_a_part_of_slurm_without_sbatch_is_no_clear_no(
     else:
         program(programs, sign, "exit 0")
     with pytest.raises(SchedulerError, match=f"sbatch is not on PATH, but {sign} is .*, or say --executor local"):
-        commands.is_here()
+        commands.has_slurm()
 
 
 def test_there_is_one_where_sinfo_answers(programs: Path) -> None:
     program(programs, "sbatch", "exit 1")
     program(programs, "sinfo", "echo gpu")
-    assert commands.is_here()
+    assert commands.has_slurm()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_nobody_knows_where_it_gives_no_clear_answer(
     if conf is not None:
         monkeypatch.setenv("SLURM_CONF", conf)
     with pytest.raises(SchedulerError) as error:
-        commands.is_here(timeout=0.3)
+        commands.has_slurm(timeout=0.3)
     assert said in str(error.value)
     assert "or say --executor local" in str(error.value)
 

@@ -39,6 +39,6 @@ def test_a_large_journal_that_was_young_at_the_last_ending_is_due_when_a_later_p
     study.mark_stale()
     assert not study.is_export_due()
     later = path.stat().st_mtime + 2 * SMALL * LAG_S_PER_BYTE + 1
-    (tmp_path / "last-look").touch()
-    os.utime(tmp_path / "last-look", (later, later))
+    (tmp_path / "last-reconciliation").touch()
+    os.utime(tmp_path / "last-reconciliation", (later, later))
     assert study.is_export_due()

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from unetsweep.core.observation import Job, JobState, Point
+from unetsweep.core.observation import EpochReport, Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 
 from .files import Claimed, SimAttempt, moment
@@ -239,7 +239,7 @@ class Cluster:
         earlier = run.points.get(training.epoch)
         first = earlier[0].at if earlier else at
         value = self._world.value_of(attempt.run, training.epoch)
-        run.points[training.epoch] = (Point(training.epoch, value, 1 - value, first, 30.0), training.shown)
+        run.points[training.epoch] = (EpochReport(training.epoch, value, 1 - value, first, 30.0), training.shown)
         run.lines.append((at, training.shown))
         run.saved = training.epoch
         if self._milestones(training):

@@ -10,7 +10,17 @@ from typing import Any
 
 from unetsweep.contract import Result
 from unetsweep.core.causes import Cause
-from unetsweep.core.observation import Attempt, Ending, Failure, Observation, Point, ReconcilerJob, Run, Stopped, Trial
+from unetsweep.core.observation import (
+    Attempt,
+    Ending,
+    EpochReport,
+    Failure,
+    Observation,
+    ReconcilerJob,
+    Run,
+    Stopped,
+    Trial,
+)
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 FEW = 10
@@ -60,7 +70,7 @@ class SimRun:
     number: int
     attempts: dict[int, SimAttempt] = field(default_factory=dict)
     milestones: dict[int, tuple[str, float]] = field(default_factory=dict)
-    points: dict[int, tuple[Point, float]] = field(default_factory=dict)
+    points: dict[int, tuple[EpochReport, float]] = field(default_factory=dict)
     lines: list[tuple[datetime, float]] = field(default_factory=list)
     """(time, shown) of every line of progress."""
     saved: int = 0
@@ -108,11 +118,11 @@ class Files:
     logs: set[tuple[str, str]] = field(default_factory=set)
     """(token, job id) of every job that was started."""
     stopped: bool = False
-    looked: float = -1e9
+    last_reconciliation: float = -1e9
     open: set[int] = field(default_factory=set)
     """Numbers of the trials that have not ended."""
 
-    def look(self, now: float, clock: datetime) -> Observation:
+    def observe(self, now: float, clock: datetime) -> Observation:
         """What a reconciliation sees."""
         trials = [self.trials[number] for number in sorted(self.open)]
         found = tuple(
@@ -161,7 +171,7 @@ def seen_run(run: SimRun, now: float) -> Run:
     return Run(run.number, milestones, tuple(attempts), None, points, last_at, run.stopped, run.retries_reset_at)
 
 
-def _shown(points: Iterable[tuple[Point, float]], now: float) -> tuple[Point, ...]:
+def _shown(points: Iterable[tuple[EpochReport, float]], now: float) -> tuple[EpochReport, ...]:
     return tuple(point for point, shown in points if shown <= now)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from unetsweep.core import attempt_state, capacity, reconciler_job, retry_policy, run_sharing
+from unetsweep.core import attempt_state, capacity, reconciler_job, retry_policy, run_decision, run_sharing
 from unetsweep.core import plan as plans
 from unetsweep.core.observation import JobState, Run
 from unetsweep.reconcile import evidence, loop
@@ -46,11 +46,11 @@ def lost_attempts_are_not_counted(patch: Patch) -> None:
 
 
 def starts_that_get_nowhere_are_not_counted(patch: Patch) -> None:
-    patch.setattr(retry_policy, "_stuck", lambda *_: None)
+    patch.setattr(retry_policy, "_without_progress", lambda *_: None)
 
 
 def every_loss_is_the_last(patch: Patch) -> None:
-    patch.setattr(retry_policy, "after", lambda *_: "no second try")
+    patch.setattr(retry_policy, "decide", lambda *_: retry_policy.Exhausted("no second try"))
 
 
 def a_retry_reset_is_ignored(patch: Patch) -> None:
@@ -74,7 +74,7 @@ def a_status_of_zero_is_success(patch: Patch) -> None:
         ending = run.last.ending if run.last is not None and run.last.lost is None else None
         return attempt_state.Finished("complete", "0") if ending is not None and ending.status == 0 else real(run, look)
 
-    patch.setattr(plans, "attempt_state", believed)
+    patch.setattr(run_decision, "attempt_state", believed)
 
 
 def throttle_is_ignored(patch: Patch) -> None:
@@ -161,7 +161,7 @@ def any_two_trainings_are_one(patch: Patch) -> None:
 
 
 def what_is_through_was_lost(patch: Patch) -> None:
-    patch.setattr(Run, "is_through", property(lambda _: False))
+    patch.setattr(Run, "has_published_all", property(lambda _: False))
 
 
 def what_is_through_has_gone(patch: Patch) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core.actions import Element, Prune
-from unetsweep.core.observation import Job, JobState, Observation, Stopped
-from unetsweep.core.observation import Point as Epoch
+from unetsweep.core.observation import EpochReport, Job, JobState, Observation, Stopped
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
 from unetsweep.core.space import Point
@@ -57,9 +56,9 @@ class PassFiles:
     def __init__(self, mine: Pass) -> None:
         self._pass, self._world, self._files = mine, mine.world, mine.world.files
 
-    def look(self) -> Observation:
+    def observe(self) -> Observation:
         self._pass.cancelled = frozenset(n for n in self._files.open if self._files.trials[n].cancelled is not None)
-        return self._files.look(self._world.time, self._pass.now())
+        return self._files.observe(self._world.time, self._pass.now())
 
     def trials(self) -> list[StoredTrial]:
         return [
@@ -118,7 +117,7 @@ class PassFiles:
         self._pass.deed()
         return is_first
 
-    def intend(
+    def create_attempts(
         self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
     ) -> tuple[str, list[Element]]:
         token, owned, at = self._world.new_token(), [], self._pass.now()
@@ -169,10 +168,10 @@ class PassFiles:
     def has_log(self, token: str, job_id: str) -> bool:
         return (token, job_id) in self._files.logs
 
-    def looked(self) -> None:
-        self._files.looked = self._world.time
+    def mark_reconciled(self) -> None:
+        self._files.last_reconciliation = self._world.time
 
-    def progress(self, run: int) -> Sequence[Epoch]:
+    def progress(self, run: int) -> Sequence[EpochReport]:
         return [point for point, shown in self._files.runs[run].points.values() if shown <= self._world.time]
 
     def stop_run(self, stop: Prune) -> None:
@@ -181,7 +180,7 @@ class PassFiles:
         self._files.runs[stop.run].stopped = stopped
         self._pass.deed()
 
-    def stopped(self, run: int) -> Stopped | None:
+    def read_stop(self, run: int) -> Stopped | None:
         return self._files.runs[run].stopped
 
     def note(self, **content: object) -> None:
@@ -204,7 +203,7 @@ class PassQueue:
     def max_elements(self) -> int:
         return self._world.settings.largest
 
-    def room(self) -> int | None:
+    def remaining_submissions(self) -> int | None:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
@@ -214,13 +213,13 @@ class PassQueue:
         self._pass.alive = frozenset((job.token, job.index) for job in found if job.state.is_live)
         return found
 
-    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
+    def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         if not self._world.settings.accounts:
             return {}
         found = self._cluster.accounts
         return {job_id: found[job_id, token] for job_id, token in jobs.items() if (job_id, token) in found}
 
-    def word_in(self, log: str) -> tuple[JobState, str] | None:
+    def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
 
     def submit(self, submission: Submission) -> Sequence[str]:
@@ -271,7 +270,7 @@ class SimulatedReconcilers:
     def __init__(self, mine: Pass) -> None:
         self._pass, self._world, self._reconcilers = mine, mine.world, mine.world.files.reconcilers
 
-    def intend(self, number: int) -> str | None:
+    def create_intent(self, number: int) -> str | None:
         self._pass.deed()
         if number in self._reconcilers:
             return None

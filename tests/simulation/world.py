@@ -281,7 +281,7 @@ class World:
         def look() -> None:
             if job.state is not JobState.RUNNING or job.restart != restart:
                 return
-            if self.settings.driver == "jobs" and self.time - self.files.looked >= 60:
+            if self.settings.driver == "jobs" and self.time - self.files.last_reconciliation >= 60:
                 self.reconcile_sweep("periodic")
             self.periodic(job, restart)
 

@@ -137,7 +137,7 @@ def test_silence_of_the_controller_is_no_refusal_and_the_job_is_found_by_its_tok
         assert not isinstance(scheduler_error.value, RefusedError)
         with pytest.raises(SchedulerError, match="no answer within 1 s"):
             Slurm(lambda _: payloads.Fail(), timeout=1).jobs([sent.token])
-        assert not commands.available(timeout=1)
+        assert not commands.is_reachable(timeout=1)
     finally:
         os.kill(controller, signal.SIGCONT)
     ended = cluster.wait_ended(sent.token)
@@ -219,7 +219,7 @@ def test_the_script_asks_for_a_signal_before_the_end_and_leaves_no_user_option_o
 
 
 def test_the_cluster_tells_how_large_an_array_may_be(cluster: Cluster, make: Make):
-    assert commands.available()
+    assert commands.is_reachable()
     assert Slurm(lambda _: payloads.Fail()).max_elements() == 5000
 
 
@@ -230,5 +230,5 @@ def test_last_words_come_from_the_accounting_where_there_is_one(cluster: Cluster
     (job_id,) = queue.submit(sent)
     cluster.wait_ended(sent.token)
     expected = {job_id: (JobState.ENDED, "FAILED")} if cluster.variant == "dbd" else {}
-    wait_for(lambda: queue.last_words({job_id: sent.token, "999999": sent.token}) == expected)
-    assert queue.last_words({job_id: "0" * 12}) == {}, "an id counts only together with its token"
+    wait_for(lambda: queue.final_states({job_id: sent.token, "999999": sent.token}) == expected)
+    assert queue.final_states({job_id: "0" * 12}) == {}, "an id counts only together with its token"

@@ -8,7 +8,7 @@ import pytest
 from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core.actions import Element
-from unetsweep.store.observation import look
+from unetsweep.store.observation import observe
 from unetsweep.store.retries import reopen
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -20,7 +20,7 @@ def failed(tmp_path: Path) -> SweepDir:
     made.create("name: s\n", "slurm")
     made.add_trials([TrialConfig(DataConfig("images"), 8, 4, 1e-3)], {"sampler": "grid", "study_seed": 0})
     for attempt in (1, 2):
-        made.intend([Element(0, attempt, ((0, 8),))], None, "slurm")
+        made.create_attempts([Element(0, attempt, ((0, 8),))], None, "slurm")
     for rank, attempt in ((0, 1), (1, 2)):
         error(made.root / f"runs/0000/error-{rank}.json", attempt)
     made.end_trial(0, Result(state="failed"))
@@ -33,19 +33,19 @@ def error(path: Path, attempt: int, **more: Any) -> None:
 
 
 def test_a_failure_is_that_of_the_newest_attempt(failed: SweepDir):
-    (failure,) = look(failed.root).failures
+    (failure,) = observe(failed.root).failures
     assert "bug 2" in failure.message
 
 
 @pytest.mark.parametrize("mark", ["2.retries-reset.json", "2.retry-exempt.json"])
 def test_attempts_before_a_retry_reset_or_exempt_from_it_pause_no_sweep(failed: SweepDir, mark: str):
     write_json(failed.root / "runs/0000/attempts" / mark, {})
-    assert look(failed.root).failures == ()
+    assert observe(failed.root).failures == ()
 
 
 def test_a_trial_whose_file_is_gone_ends_no_look(failed: SweepDir):
     (failed.root / "trials/0000/trial.json").unlink()
-    assert look(failed.root).failures == ()
+    assert observe(failed.root).failures == ()
 
 
 def test_what_a_trainer_command_published_is_set_aside_for_a_retry_and_so_is_made_again(failed: SweepDir):

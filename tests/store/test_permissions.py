@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from unetsweep.errors import ExposedError
-from unetsweep.store.permissions import FOLDERS, check_private, guard_lines, nobody_else_writes, users_umask
+from unetsweep.store.permissions import (
+    FOLDERS,
+    check_private,
+    original_umask,
+    owner_only_writes,
+    permission_check_lines,
+)
 from unetsweep.store.sweep_dir import SweepDir
 
 ANOTHER = 12345
@@ -26,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def refused_by_shell(root: Path) -> bool:
-    text = "\n".join([*guard_lines(root), "echo went on"])
+    text = "\n".join([*permission_check_lines(root), "echo went on"])
     done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=False)
     assert (done.returncode == 77) == ("went on" not in done.stdout), done
     return done.returncode == 77
@@ -61,16 +67,16 @@ def test_a_folder_of_another_user_is_refused(root: Path, name: str):
 def test_whatever_the_users_umask_nobody_else_writes_what_jobs_run(tmp_path: Path):
     before = os.umask(0o002)
     try:
-        with nobody_else_writes(), nobody_else_writes():
+        with owner_only_writes(), owner_only_writes():
             (tmp_path / "ours").mkdir()
             said = subprocess.run(
-                ["sh", "-c", "umask"], capture_output=True, text=True, umask=users_umask(), check=True
+                ["sh", "-c", "umask"], capture_output=True, text=True, umask=original_umask(), check=True
             )
         (tmp_path / "theirs").mkdir()
     finally:
         os.umask(before)
     modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("ours", "theirs")]
-    assert (modes, said.stdout.strip(), users_umask()) == ([0o755, 0o775], "0002", -1)
+    assert (modes, said.stdout.strip(), original_umask()) == ([0o755, 0o775], "0002", -1)
 
 
 def test_a_link_counts_as_what_it_leads_to(root: Path, tmp_path: Path):

@@ -69,10 +69,10 @@ def test_a_stop_is_written_whole_and_the_newest_counts_until_the_run_is_retried(
     directory = SweepDir(tmp_path)
     folder = tmp_path / "runs/0003"
     (folder / "attempts").mkdir(parents=True)
-    assert directory.stopped(3) is None
+    assert directory.read_stop(3) is None
     directory.stop_run(Prune(3, 1, 7, (4, 8), 2, "poor"))
     directory.stop_run(Prune(3, 2, 7, (8,), 5, "poorer"))
-    stopped = directory.stopped(3)
+    stopped = directory.read_stop(3)
     assert stopped is not None
     assert (stopped.attempt, stopped.trial, stopped.milestones, stopped.epoch) == (2, 7, (8,), 5)
     raw = json.loads((folder / "stop.json").read_text())

@@ -23,7 +23,7 @@ def sweep(tmp_path: Path) -> SweepDir:
     made = SweepDir(tmp_path / "s")
     made.create("name: s\n", "slurm")
     made.add_trials([TrialConfig(DataConfig("images"), 8, 4, 1e-3)], {})
-    made.intend([Element(0, 1, ((0, 8),))], None, "slurm")
+    made.create_attempts([Element(0, 1, ((0, 8),))], None, "slurm")
     made.record_job(0, 1, "27_0")
     return made
 
@@ -54,7 +54,7 @@ def test_one_start_that_ended_needs_no_progress(sweep: SweepDir):
     assert found is not None
     assert found.starts == (Start(1, 100.0, 160.0, (), 8),)
     ((token, job_id),) = found.jobs[1]
-    assert (job_id, sweep.intent(token).elements) == ("27_0", ((0, 1),))
+    assert (job_id, sweep.read_submission(token).elements) == ("27_0", ((0, 1),))
 
 
 def test_a_requeued_job_that_died_with_its_node_counts_to_its_last_epoch_and_what_was_done_again_is_told(

@@ -11,7 +11,7 @@ import pytest
 from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig
 from unetsweep.core import paths
 from unetsweep.core.actions import Element
-from unetsweep.schedulers.packed.slot_table import Packed, more
+from unetsweep.schedulers.packed.slot_table import SlotTableDir, requeue_marker
 from unetsweep.store.sweep_dir import SweepDir
 
 TOKEN = "a" * 12
@@ -40,7 +40,7 @@ print("refused", len(refused))
 """
 
 
-def pack(folder: Path, slots: int) -> Packed:
+def pack(folder: Path, slots: int) -> SlotTableDir:
     """The slot table of two trainings of two processes each, for jobs with this many slots."""
     (folder / "trainer.py").write_text(TRAINER)
     sweep = SweepDir(folder / "results" / "grid")
@@ -48,8 +48,8 @@ def pack(folder: Path, slots: int) -> Packed:
     sweep.create(SWEEP.format(command=json.dumps(command)), "slurm", working=str(folder))
     trainer = TrainerConfig(command=command)
     sweep.add_trials([TrialConfig(DataConfig("."), 4, 4, rate, trainer=trainer) for rate in (1e-3, 1e-2)], {})
-    token, owned = sweep.intend([Element(run, 1, ((run, 4),)) for run in (0, 1)], None, "slurm", TOKEN)
-    packed = Packed(sweep.root, token)
+    token, owned = sweep.create_attempts([Element(run, 1, ((run, 4),)) for run in (0, 1)], None, "slurm", TOKEN)
+    packed = SlotTableDir(sweep.root, token)
     packed.create(len(owned), slots, None)
     return packed
 
@@ -95,5 +95,5 @@ def test_a_node_that_starts_nothing_is_left_to_another_start_with_no_process_lef
     assert left.stdout == ""
     slots = packed.slots()
     assert (set(slots.taken), set(slots.ended), slots.waiting) == ({0}, set(), [1])
-    assert more(tmp_path / "results/grid", TOKEN, 0, 0).exists()
+    assert requeue_marker(tmp_path / "results/grid", TOKEN, 0, 0).exists()
     assert not (tmp_path / "began.log").exists()

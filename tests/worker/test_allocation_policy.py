@@ -13,14 +13,14 @@ from unetsweep.worker.allocation_policy import (
     START_PATIENCE_S,
     Action,
     Close,
+    JobObservation,
+    KeepRunning,
     Leave,
     Limits,
     MarkEnded,
-    Observation,
     RunningTraining,
     StartTrainings,
     StopTraining,
-    Wait,
     decide,
     startable,
 )
@@ -38,9 +38,9 @@ def table(count: int = 4, pack: int = 2, **changes: Any) -> SlotTable:
     return SlotTable("a" * 12, pack, count, **changes)
 
 
-def observe(slots: SlotTable, *running: int, **changes: Any) -> Observation:
+def observe(slots: SlotTable, *running: int, **changes: Any) -> JobObservation:
     """An observation with these trainings running in the first slots."""
-    return Observation(TASK, slots, tuple(RunningTraining(n, slot) for slot, n in enumerate(running)), **changes)
+    return JobObservation(TASK, slots, tuple(RunningTraining(n, slot) for slot, n in enumerate(running)), **changes)
 
 
 ALL_TAKEN = table(taken={0: OURS, 1: OURS, 2: THEIRS, 3: THEIRS})
@@ -55,30 +55,30 @@ ENDING = [
 @pytest.mark.parametrize(
     ("observation", "actions"),
     [
-        pytest.param(observe(table()), (StartTrainings((0, 1), (0, 1, 2, 3)), Wait()), id="starts what waits"),
+        pytest.param(observe(table()), (StartTrainings((0, 1), (0, 1, 2, 3)), KeepRunning()), id="starts what waits"),
         pytest.param(
             observe(table(taken={0: OURS, 1: THEIRS}), 0),
-            (StartTrainings((1,), (2, 3)), Wait()),
+            (StartTrainings((1,), (2, 3)), KeepRunning()),
             id="fills a free slot with what no other job has taken",
         ),
-        pytest.param(observe(table(taken={0: OURS, 1: OURS}), 0, 1), (Wait(),), id="waits when no slot is free"),
+        pytest.param(observe(table(taken={0: OURS, 1: OURS}), 0, 1), (KeepRunning(),), id="waits when no slot is free"),
         pytest.param(
             observe(table(taken={2: OURS, 0: THEIRS})),
-            (StartTrainings((0, 1), (2, 1, 3)), Wait()),
+            (StartTrainings((0, 1), (2, 1, 3)), KeepRunning()),
             id="resumes first what an earlier start of this job took",
         ),
         pytest.param(
             observe(table(taken={0: OURS, 1: OURS}, ended={0}), ended=frozenset({0})),
-            (StartTrainings((0, 1), (1, 2, 3)), Wait()),
+            (StartTrainings((0, 1), (1, 2, 3)), KeepRunning()),
             id="starts nothing twice",
         ),
         pytest.param(
             observe(table(reused_slots={4: ("b" * 12, 7)}, taken=ALL_TAKEN.taken, ended=range(4))),
-            (StartTrainings((0, 1), (4,)), Wait()),
+            (StartTrainings((0, 1), (4,)), KeepRunning()),
             id="starts an element of a later submission",
         ),
         pytest.param(
-            observe(ALL_TAKEN, 1, ended=frozenset({0})), (MarkEnded(0), Wait()), id="marks what ended, and waits"
+            observe(ALL_TAKEN, 1, ended=frozenset({0})), (MarkEnded(0), KeepRunning()), id="marks what ended, and waits"
         ),
         pytest.param(
             observe(table(count=1, taken={0: OURS}, cancelled=frozenset({0}))),
@@ -92,30 +92,32 @@ ENDING = [
         ),
         pytest.param(
             observe(dataclasses.replace(ALL_TAKEN, cancelled=frozenset({1})), 0, 1),
-            (StopTraining(1), Wait()),
+            (StopTraining(1), KeepRunning()),
             id="stops what was cancelled",
         ),
         pytest.param(
             observe(dataclasses.replace(ALL_TAKEN, stopped=frozenset({0})), 0, 1),
-            (StopTraining(0, dump_stacks=True), Wait()),
+            (StopTraining(0, dump_stacks=True), KeepRunning()),
             id="stops what hangs, and has its stacks printed",
         ),
         pytest.param(
-            Observation(TASK, ALL_TAKEN, (RunningTraining(0, 0, 60.5), RunningTraining(1, 1, 59.5))),
-            (StopTraining(0), Wait()),
+            JobObservation(TASK, ALL_TAKEN, (RunningTraining(0, 0, 60.5), RunningTraining(1, 1, 59.5))),
+            (StopTraining(0), KeepRunning()),
             id="stops what does not exit after its last result",
         ),
         pytest.param(observe(ALL_ENDED), (Close(),), id="closes when nothing runs and nothing waits"),
-        pytest.param(observe(ALL_ENDED, reconciliation_pending=True), (Wait(),), id="waits for the reconciliation"),
+        pytest.param(
+            observe(ALL_ENDED, reconciliation_pending=True), (KeepRunning(),), id="waits for the reconciliation"
+        ),
         pytest.param(observe(ALL_ENDED, is_closed=True), (Leave(),), id="leaves once it has closed"),
         pytest.param(
             observe(table(reused_slots={4: ("b" * 12, 7)}, taken=ALL_TAKEN.taken, ended=range(4)), is_closed=True),
-            (StartTrainings((0, 1), (4,)), Wait()),
+            (StartTrainings((0, 1), (4,)), KeepRunning()),
             id="still starts what was sent before it closed",
         ),
         pytest.param(
             observe(table(), failing_s=START_PATIENCE_S - 1),
-            (StartTrainings((0, 1), (0, 1, 2, 3)), Wait()),
+            (StartTrainings((0, 1), (0, 1, 2, 3)), KeepRunning()),
             id="tries again when nothing could be started",
         ),
         pytest.param(observe(table(), failing_s=START_PATIENCE_S), (Close(),), id="gives up after a minute"),
@@ -126,18 +128,18 @@ ENDING = [
         ),
         pytest.param(
             observe(table(taken={0: OURS}), 0, failing_s=START_PATIENCE_S),
-            (StartTrainings((1,), (1, 2, 3)), Wait()),
+            (StartTrainings((1,), (1, 2, 3)), KeepRunning()),
             id="never gives up while a training runs",
         ),
     ],
 )
-def test_a_job(observation: Observation, actions: tuple[Action, ...]) -> None:
+def test_a_job(observation: JobObservation, actions: tuple[Action, ...]) -> None:
     assert decide(observation, LIMITS) == actions
 
 
 @pytest.mark.parametrize("changes", ENDING)
 def test_a_job_that_is_about_to_end_starts_nothing_and_leaves_the_rest_to_its_next_start(changes: Any) -> None:
-    assert decide(observe(table(taken={0: OURS}), 0, **changes), LIMITS) == (Wait(),)
+    assert decide(observe(table(taken={0: OURS}), 0, **changes), LIMITS) == (KeepRunning(),)
     assert decide(observe(table(taken={0: OURS}, ended={0}), **changes), LIMITS) == (Leave(requeue=True),)
 
 
@@ -149,7 +151,7 @@ def test_a_job_whose_training_wants_to_continue_is_started_again_with_nothing_wa
 def test_a_terminated_job_ends_with_the_status_of_the_signal_and_asks_for_no_other_start() -> None:
     signals = frozenset({signal.SIGTERM})
     assert decide(observe(table(), signals=signals), LIMITS) == (Leave(status=143),)
-    assert decide(observe(table(taken={0: OURS}), 0, signals=signals), LIMITS) == (Wait(),)
+    assert decide(observe(table(taken={0: OURS}), 0, signals=signals), LIMITS) == (KeepRunning(),)
 
 
 @pytest.mark.parametrize("stopped_by", ["cancelled", "stopped"])

@@ -13,7 +13,7 @@ from unetsweep.core.actions import Element
 from unetsweep.errors import TrainingError
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker import claim, deadline
-from unetsweep.worker.claim import Start, enter
+from unetsweep.worker.claim import ElementStart, enter
 from unetsweep.worker.rank import run_rank
 
 SWEEP = """\
@@ -25,20 +25,20 @@ RUN = Path("runs/0000")
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
+def start(tmp_path: Path) -> ElementStart:
     """The first start of a trial that was submitted."""
     directory = SweepDir(tmp_path / "eyes")
     directory.create(SWEEP, "local")
     directory.add_trials([TrialConfig(epochs=3, batch_size=4, learning_rate=1e-3, data=DataConfig("eyes"))], {})
-    token, _ = directory.intend([Element(0, 1, ((0, 3),))], None, "array")
-    return Start(directory.root, token, 0, 0, "7")
+    token, _ = directory.create_attempts([Element(0, 1, ((0, 3),))], None, "array")
+    return ElementStart(directory.root, token, 0, 0, "7")
 
 
-def claims(start: Start) -> list[str]:
+def claims(start: ElementStart) -> list[str]:
     return sorted(path.name for path in (start.root / RUN / "claims").glob("*"))
 
 
-def test_the_first_claims_the_run_and_a_restart_takes_it_over(start: Start) -> None:
+def test_the_first_claims_the_run_and_a_restart_takes_it_over(start: ElementStart) -> None:
     first = enter(start, start.root / RUN, 1, 0)
     assert first
     assert first.holds()
@@ -49,13 +49,13 @@ def test_the_first_claims_the_run_and_a_restart_takes_it_over(start: Start) -> N
     assert claims(start) == ["1-0", "1-1"]
 
 
-def test_the_same_start_twice_is_one(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_start_twice_is_one(start: ElementStart, capsys: pytest.CaptureFixture[str]) -> None:
     assert enter(start, start.root / RUN, 1, 0)
     assert enter(start, start.root / RUN, 1, 0) is None
     assert "leaving: 0000 is owned by (1, 0)" in capsys.readouterr().out
 
 
-def test_a_claim_of_a_lost_attempt_no_longer_holds(start: Start) -> None:
+def test_a_claim_of_a_lost_attempt_no_longer_holds(start: ElementStart) -> None:
     mine = enter(start, start.root / RUN, 1, 0)
     assert mine
     assert mine.holds()
@@ -75,7 +75,7 @@ def test_a_claim_of_a_lost_attempt_no_longer_holds(start: Start) -> None:
     ],
 )
 def test_a_start_that_has_nothing_to_do_leaves_and_claims_nothing(
-    start: Start,
+    start: ElementStart,
     file: str,
     content: dict[str, str],
     reason: str,
@@ -95,13 +95,13 @@ def test_a_start_that_has_nothing_to_do_leaves_and_claims_nothing(
     assert not list((start.root / RUN).glob("error-*"))
 
 
-def test_the_other_ranks_take_the_port_of_the_claim(start: Start) -> None:
+def test_the_other_ranks_take_the_port_of_the_claim(start: ElementStart) -> None:
     first = enter(start, start.root / RUN, 1, 0)
     assert first
     assert enter(start, start.root / RUN, 1, 1) == first
 
 
-def test_a_rank_reports_that_rank_0_never_claimed_the_run(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rank_reports_that_rank_0_never_claimed_the_run(start: ElementStart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim, "CLAIM_WAIT_S", 0.0)
     with pytest.raises(TrainingError, match=r"rank 1 waited 0 s for rank 0 to claim .*0000 as 1-0"):
         enter(start, start.root / RUN, 1, 1)

@@ -28,13 +28,13 @@ def test_a_corrupt_result_of_a_killed_program_is_made_again(tmp_path: Path):
     assert (tmp_path / "begins").read_text() == "x"
 
 
-def test_a_result_that_is_there_is_not_made_again(tmp_path: Path):
+def test_an_existing_result_is_not_made_again(tmp_path: Path):
     (tmp_path / "result.json").write_text('{"val_iou": 0.25}')
     assert train(tmp_path, '{"val_iou": 0.5}')["val_iou"] == 0.25
     assert not (tmp_path / "begins").exists()
 
 
-def test_a_number_that_is_none_is_no_value(tmp_path: Path):
+def test_nan_and_infinity_become_null(tmp_path: Path):
     assert train(tmp_path, '{"state": "diverged", "val_iou": NaN, "val_loss": Infinity}')["val_loss"] is None
 
 
@@ -84,7 +84,7 @@ def test_a_program_gets_its_claim_its_milestones_and_its_deadline(tmp_path: Path
     assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.5, 0.5]
 
 
-def test_an_end_that_is_not_known_is_an_empty_deadline(tmp_path: Path):
+def test_an_unknown_end_is_an_empty_deadline(tmp_path: Path):
     invocation = CommandInvocation(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
     assert invocation.environment()["UNETSWEEP_DEADLINE"] == ""
 
@@ -137,7 +137,7 @@ def test_a_program_that_cannot_be_started_is_reported_with_what_to_check(tmp_pat
         run_command("pyhton trainer.py", invocation, lambda: True)
 
 
-def test_a_status_that_is_no_signals_is_an_error_of_the_program(tmp_path: Path):
+def test_a_status_that_belongs_to_no_signal_is_an_error_of_the_program(tmp_path: Path):
     with pytest.raises(TrainingError, match="status 255"):
         run(tmp_path, "sys.exit(-1)")
 
@@ -148,7 +148,7 @@ def test_a_job_that_lost_its_run_while_the_program_ran_publishes_nothing(tmp_pat
     assert not (tmp_path / "milestones").exists()
 
 
-def test_signals_for_the_trainings_processes_do_not_end_a_program_that_knows_nothing_of_them(tmp_path: Path):
+def test_signals_to_the_ranks_do_not_end_a_program_that_does_not_handle_them(tmp_path: Path):
     body = (
         "for sign in (signal.SIGUSR1, signal.SIGUSR2): os.kill(os.getpid(), sign)\npublish('result.json', val_iou=0.5)"
     )

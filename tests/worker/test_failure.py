@@ -41,24 +41,24 @@ def caught(error: Exception, during: Exception | None = None, cause: Exception |
         (RuntimeError("shapes do not fit"), "exception"),
     ],
 )
-def test_the_kind_says_what_can_be_done_about_it(error: Exception, kind: str) -> None:
+def test_the_kind_of_an_error_tells_what_can_be_done(error: Exception, kind: str) -> None:
     assert kind_of(error) == kind
 
 
-def test_a_cause_says_more_than_what_came_of_it() -> None:
+def test_the_cause_of_an_error_decides_its_kind() -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     assert kind_of(caught(RuntimeError("unexpected pos 704 vs 598"), during=full)) == "disk"
     assert kind_of(caught(StateError("cannot be written"), cause=full)) == "disk"
     assert kind_of(caught(RuntimeError("backward"), cause=torch.OutOfMemoryError("CUDA"))) == "gpu_memory"
 
 
-def test_a_checkpoint_on_a_full_disk_is_a_matter_of_the_disk() -> None:
+def test_saving_to_a_full_disk_is_a_disk_error() -> None:
     with pytest.raises((OSError, RuntimeError)) as raised, open("/dev/full", "wb") as stream:
         torch.save({"weights": torch.zeros(300_000)}, stream)
     assert kind_of(raised.value) == "disk"
 
 
-def test_an_error_file_says_how_far_the_run_was(tmp_path: Path) -> None:
+def test_an_error_file_records_the_finished_epochs(tmp_path: Path) -> None:
     for claim, epochs in (("1-0", (1, 2)), ("1-1", (3,))):
         lines = [json.dumps({"epoch": epoch, "seconds": 1.0}) for epoch in epochs]
         (tmp_path / f"progress-{claim}.jsonl").write_text("\n".join([*lines, '{"epoch": 7, "sec']))

@@ -98,7 +98,7 @@ def test_after_two_starts_that_the_limit_ended_without_an_epoch_there_is_no_thir
         pytest.param(SENT_AGAIN, "UNEXPLAINED", False, id="nobody saw how, or for how long"),
     ],
 )
-def test_what_something_else_ended_does_not_speak_against_the_limit(
+def test_starts_that_something_else_ended_do_not_count_against_the_limit(
     names: list[tuple[int, int]], by: str | None, recorded: bool, run: Run
 ) -> None:
     for name in names[:2]:
@@ -126,14 +126,14 @@ def test_a_repeated_epoch_is_no_progress(run: Run) -> None:
         run.check()
 
 
-def test_starts_that_ended_long_before_the_limit_do_not_blame_it(run: Run) -> None:
+def test_starts_that_ended_long_before_the_limit_do_not_count_against_it(run: Run) -> None:
     for restart in range(4):
         run.start(1, restart)
         run.check()
         run.end(1)
 
 
-def test_starts_that_the_old_limit_ended_do_not_speak_against_a_doubled_one(run: Run) -> None:
+def test_starts_that_the_old_limit_ended_do_not_count_against_a_doubled_one(run: Run) -> None:
     for restart in range(2):
         run.start(1, restart)
         run.end(10)
@@ -186,7 +186,7 @@ def test_only_restarts_without_a_new_epoch_are_bounded(run: Run) -> None:
         run.check(most_restarts=2)
 
 
-def test_restarts_that_never_came_to_a_claim_count_as_well(run: Run) -> None:
+def test_restarts_without_a_claim_count_as_well(run: Run) -> None:
     run.start(1, 0)
     run.end(1, (1,))
     run.start(1, 4)

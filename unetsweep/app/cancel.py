@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
-from unetsweep.core.run_sharing import GOES_ON
+from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS
 from unetsweep.errors import UsageError
 from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.sweep_dir import SweepDir
@@ -59,13 +59,13 @@ def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
 
 def _open(directory: SweepDir, trials: Sequence[int]) -> set[int]:
     """Those of `trials` that have not ended; of all trials if `trials` is empty."""
-    return {trial.number for trial in directory.look().trials if not trials or trial.number in trials}
+    return {trial.number for trial in directory.observe().trials if not trials or trial.number in trials}
 
 
 def _shared(reconciliation: Reconciliation | None) -> set[int]:
     """Cancelled trials whose run continues for other trials."""
     waits = reconciliation.plan.waits if reconciliation is not None else ()
-    return {wait.trial for wait in waits if wait.reason == GOES_ON}
+    return {wait.trial for wait in waits if wait.reason == CONTINUES_FOR_OTHERS}
 
 
 def _sorted(numbers: set[int]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from unetsweep.errors import StateError, UsageError
 from unetsweep.report import formats
 from unetsweep.report.formats import Format
 from unetsweep.report.view import is_cost
-from unetsweep.store.home import warning
+from unetsweep.store.home import relocation_warning
 from unetsweep.store.permissions import check_private
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -61,7 +61,7 @@ def report(sweep_dir: Path, request: ReportRequest) -> Report:
             colour=request.colour,
         )
         refresh_report(record, sweep_dir)
-    return Report(text, warning(sweep_dir))
+    return Report(text, relocation_warning(sweep_dir))
 
 
 def _shows_costs(request: ReportRequest) -> bool:

@@ -86,7 +86,7 @@ def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Los
         return Lost("it is new")
     if last.lost is not None or last.number <= run.retries_reset_at:
         return Lost(last.lost or "you retried it")
-    if run.is_through:
+    if run.has_published_all:
         return _gone_on(last)
     requeued = last.job is not None and last.job.state is JobState.QUEUED  # then what it left is of an earlier start
     if last.ending is not None and not requeued and last.ending.is_final:
@@ -132,7 +132,7 @@ def _at_work(run: Run, last: Attempt, context: DecisionContext, record: str | No
     if last.ended_for is not None:
         return Active(last, f"being ended: {last.ended_for.value}", record=record, terminate=last.ended_for)
     if context.paused is not None and last.job.state is JobState.QUEUED and last.claimed_by is None:
-        return Active(last, f"stopped: {context.paused}", record=record, terminate=Cause.PAUSED)
+        return Active(last, f"paused: {context.paused}", record=record, terminate=Cause.PAUSED)
     if last.job.state is JobState.QUEUED and is_not_launched(last.job.reason):  # nobody would ever release it
         return Active(last, job_reason, record=record, terminate=Cause.START)
     silent = _silent_for(run, last, context) if running else None

@@ -20,7 +20,7 @@ class Capacity:
     """Most trainings at once; None: as many as it runs."""
     max_elements: int = 1001
     """Most elements of one array."""
-    submit_room: int | None = None
+    remaining_submissions: int | None = None
     """How many more jobs it takes from this user now; None: no limit."""
     unseen_grace: timedelta = timedelta(seconds=90)
     """How long a submission may go unlisted."""
@@ -61,7 +61,7 @@ def schedule(
     something is alive one goes out as one ends.
     """
     places = math.inf if capacity.parallel is None else capacity.parallel - in_use(live)
-    room = math.inf if capacity.submit_room is None else capacity.submit_room
+    room = math.inf if capacity.remaining_submissions is None else capacity.remaining_submissions
     if backoff and live:
         room = min(room, 1)
     throttle = None

@@ -11,7 +11,7 @@ from unetsweep.core.cost import JobResources
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class TrainingSample:
     """One training that has ended."""
 
     batch_size: int
@@ -43,16 +43,17 @@ class Estimate:
     estimated_from: str
 
 
-def estimate(finished: Iterable[Finished], trainings: Sequence[Open], place: JobResources) -> Estimate:
+def estimate(finished: Iterable[TrainingSample], trainings: Sequence[Open], place: JobResources) -> Estimate:
     """Of all the open trainings together.
 
-    >>> done = [Finished(4, 2.0, 10.0, 3000), Finished(4, 4.0, 10.0, 3000), Finished(4, 3.0, 40.0, 3000)]
+    >>> sizes = ((2.0, 10.0), (4.0, 10.0), (3.0, 40.0))
+    >>> done = [TrainingSample(4, epoch, other, 3000) for epoch, other in sizes]
     >>> estimate(done, [Open(4, 100), Open(4, 20)], JobResources(gpus=2, cpus=3)).gpu_hours
     0.2111111111111111
     """
     if not trainings:
         return Estimate(0.0, 0.0, 0, "nothing is left to train")
-    by_batch: dict[int, list[Finished]] = {}
+    by_batch: dict[int, list[TrainingSample]] = {}
     for each in finished:
         by_batch.setdefault(each.batch_size, []).append(each)
     seconds, size = 0.0, 0
@@ -74,11 +75,11 @@ def _unknown(why: str) -> Estimate:
     return Estimate(None, None, None, why)
 
 
-def _median(same: Sequence[Finished], name: str) -> float:
+def _median(same: Sequence[TrainingSample], name: str) -> float:
     return float(median(getattr(each, name) for each in same))
 
 
-def _told(batch: int, same: Sequence[Finished]) -> str:
+def _told(batch: int, same: Sequence[TrainingSample]) -> str:
     epoch, other = _median(same, "epoch_seconds"), _median(same, "other_seconds")
     size = size_text(round(_median(same, "disk_bytes")))
     return f"{len(same)} with batch size {batch}, {epoch:.3g} s an epoch and {other:.3g} s besides, {size} each"

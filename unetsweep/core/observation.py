@@ -127,7 +127,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class EpochReport:
     """One finished epoch of a run."""
 
     epoch: int
@@ -164,7 +164,7 @@ class Run:
     attempts: tuple[Attempt, ...] = ()
     unreadable: str | None = None
     """Which file of it cannot be read, and why; then the rest is not known either."""
-    progress: tuple[Point, ...] = ()
+    progress: tuple[EpochReport, ...] = ()
     """Every finished epoch once, in order; where two claims tell of one epoch, the later's value."""
     last_progress_at: datetime | None = None
     """When the newest line of the highest claim was written; None: no line yet."""
@@ -182,7 +182,7 @@ class Run:
         return self.attempts[-1] if self.attempts else None
 
     @property
-    def is_through(self) -> bool:
+    def has_published_all(self) -> bool:
         """Whether the last attempt has left all that it was sent for: what is wanted since is another attempt's."""
         last = self.last
         return (

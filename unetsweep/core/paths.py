@@ -27,7 +27,7 @@ PACKED = "packed"
 """Who has which place in jobs that run several trainings side by side."""
 COLLECTABLE = "collectable"
 """Marks, by number, of the runs whose last checkpoints may go."""
-LOOKED = "last-look"
+LAST_RECONCILIATION = "last-reconciliation"
 """Touched when a reconciliation begins: while it is young, no periodic one is due."""
 
 CONFIG = "config.json"

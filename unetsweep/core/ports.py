@@ -80,7 +80,7 @@ class Scheduler(Protocol):
         """The most elements that one submission may have."""
         ...
 
-    def room(self) -> int | None:
+    def remaining_submissions(self) -> int | None:
         """How many more jobs it takes from this user now; None: no limit that it tells of."""
         ...
 
@@ -88,12 +88,12 @@ class Scheduler(Protocol):
         """What it lists of these tokens, ended jobs included while it remembers them; one query."""
         ...
 
-    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
+    def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         """How these jobs (id -> token) ended, where it keeps accounts: state and its own word. Those
         that it does not know under that token, or that its accounts call alive, are left out."""
         ...
 
-    def word_in(self, log: str) -> tuple[JobState, str] | None:
+    def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         """What it wrote into a job's log about its end; None: nothing."""
         ...
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from unetsweep.contract import Result
 from unetsweep.core.actions import Prune
-from unetsweep.core.observation import Observation, Point, Run, Stopped, Trial
+from unetsweep.core.observation import EpochReport, Observation, Run, Stopped, Trial
 from unetsweep.core.space import largest
 from unetsweep.core.spec import SweepSpec
 
@@ -33,7 +33,7 @@ _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class MetricReport:
     """One validated epoch."""
 
     at: datetime
@@ -50,7 +50,7 @@ class History:
     """The trial's milestone: at it nothing is pruned any more."""
     state: str | None
     """How the trial ended; None: it is open, and asked."""
-    reports: tuple[Report, ...]
+    reports: tuple[MetricReport, ...]
     """By epoch; their times never fall."""
     settled: int = 0
     """Verdicts up to this epoch are not heard: the trial was retried since."""
@@ -64,7 +64,7 @@ class Verdict:
     reason: str
 
 
-def reports(points: Iterable[Point], metric: str) -> tuple[Report, ...]:
+def reports(points: Iterable[EpochReport], metric: str) -> tuple[MetricReport, ...]:
     """What a pruner is told of a run. Clocks of two nodes may differ; time is made to go on."""
     found = []
     latest = _BEGINNING
@@ -72,7 +72,7 @@ def reports(points: Iterable[Point], metric: str) -> tuple[Report, ...]:
         latest = max(latest, point.at or latest)
         value = point.val_iou if metric == "val_iou" else point.val_loss
         if value is not None:
-            found.append(Report(latest, point.epoch, value))
+            found.append(MetricReport(latest, point.epoch, value))
     return tuple(found)
 
 
@@ -107,7 +107,7 @@ def why_pruned(run: Run, epochs: int) -> str | None:
     return stopped.reason if stopped.attempt == last.number and epochs in stopped.milestones else None
 
 
-def pruned_result(stopped: Stopped, points: Sequence[Point]) -> Result:
+def pruned_result(stopped: Stopped, points: Sequence[EpochReport]) -> Result:
     """The result of a milestone that was pruned, when its training left none: its progress at the best epoch."""
     scored = [point for point in points if point.val_iou is not None]
     best = max(scored, key=lambda point: (point.val_iou or 0.0, -point.epoch), default=None)
@@ -188,7 +188,7 @@ def resolved(spec: SweepSpec) -> dict[str, int]:
     return {**shared, "max_epochs": most}
 
 
-def replayed(histories: Sequence[History]) -> Iterator[tuple[History, Report]]:
+def replayed(histories: Sequence[History]) -> Iterator[tuple[History, MetricReport]]:
     """Every report by its time; at one time by trial and epoch."""
     everything = [(r.at, history.trial, r.epoch, n) for n, history in enumerate(histories) for r in history.reports]
     places = [0] * len(histories)
@@ -256,7 +256,9 @@ def _is_due(epoch: int, earlier: int, start: int, every: int) -> bool:
     return epoch >= start and earlier < start + (epoch - start) // every * every
 
 
-def _judge(found: dict[int, Verdict], history: History, report: Report, value: str, said: str, needed: float) -> None:
+def _judge(
+    found: dict[int, Verdict], history: History, report: MetricReport, value: str, said: str, needed: float
+) -> None:
     """The first verdict counts, where the trial can still be ended by it."""
     is_open = history.state is None and history.settled < report.epoch < history.epochs
     if is_open and history.trial not in found:

@@ -111,7 +111,7 @@ def passes(run: Run, epochs: int) -> bool:
         last is None
         or last.lost is not None
         or last.number <= run.retries_reset_at
-        or run.is_through
+        or run.has_published_all
         or not last.milestones
     ):
         is_sent = False
@@ -120,13 +120,13 @@ def passes(run: Run, epochs: int) -> bool:
     return is_sent or run.epochs_done > epochs
 
 
-GOES_ON = "cancelled; its run goes on for the trials that share it"
+CONTINUES_FOR_OTHERS = "cancelled; its run continues for the trials that share it"
 """Of a cancelled trial that others' training holds open."""
 
 
 def why_later(run: Run, attempt: Attempt, epochs: int) -> str | None:
     """Why an attempt of its run that lives is not for the trial of so many epochs; None: it is."""
-    if not attempt.milestones or epochs in attempt.milestones or run.is_through:
+    if not attempt.milestones or epochs in attempt.milestones or run.has_published_all:
         return None
     return f"its run trains to epoch {attempt.milestones[-1]} first"
 

@@ -30,7 +30,7 @@ _COLUMNS = ("MaxTime", "DefaultTime", "State")
 def slurm_facts(resources: Resources) -> Iterator[Fact]:
     """Yield the facts of the cluster, and of what the profile asks of it; only Check.SLURM where it cannot be used."""
     try:
-        if not commands.is_here(ANSWER_S):
+        if not commands.has_slurm(ANSWER_S):
             yield Fact(Check.SLURM, "")
             return
     except SchedulerError as error:

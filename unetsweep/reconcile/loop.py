@@ -46,16 +46,16 @@ def reconcile(
     UnsafePlan if the plan is not to be trusted, unless `force`.
     """
     found = Reconciliation()
-    context.directory.looked()
+    context.directory.mark_reconciled()
     capacity = context.capacity()
     asked = context.clock.now()  # before the query: what is submitted later is not missing from its answer
     files, jobs, scheduler_error = collect(context)
     for _ in range(TURNS):
         found.observation = with_jobs(files, jobs, scheduler_error)
         found.plan = plan(context.spec, found.observation, capacity, asked)
-        if capacity.submit_room is None and _submits(found.plan):
-            scheduler = context.scheduler
-            limits = replace(capacity, max_elements=scheduler.max_elements(), submit_room=scheduler.room())
+        if capacity.remaining_submissions is None and _submits(found.plan):
+            most, remaining = context.scheduler.max_elements(), context.scheduler.remaining_submissions()
+            limits = replace(capacity, max_elements=most, remaining_submissions=remaining)
             found.plan = plan(context.spec, found.observation, limits, asked)
         if not force:
             found.plan.raise_if_unsafe()
@@ -64,8 +64,8 @@ def reconcile(
             if not _submits(found.plan):
                 break
             # the scheduler takes no more jobs; one more turn, since running jobs may still need a reconciler job
-            capacity = replace(capacity, submit_room=0)
-        files = context.directory.look()
+            capacity = replace(capacity, remaining_submissions=0)
+        files = context.directory.observe()
     if (context.interactive or not found.observation.trials) and context.study.is_stale():
         export_journal(context)
     found.unsure = is_unsure(found.observation.reconciler, capacity, asked)

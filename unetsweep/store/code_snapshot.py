@@ -37,7 +37,7 @@ def pin(root: Path, source: Path | None = None) -> Path:
     commit = _commit(source)
     if digest(sources(folder / source.name)) != name:
         _copy(files, folder, source.name, commit, _diff(source) if commit else "")
-    if noted(root) != name:
+    if pinned_hash(root) != name:
         write_record(root / paths.CODE_NOTE, CodeFile(name, unetsweep.__version__, commit, utc_now()))
     return folder
 
@@ -49,7 +49,7 @@ def unpin(root: Path) -> None:
 
 def pinned(root: Path) -> Path | None:
     """What new jobs have first on their PYTHONPATH; None: nothing, so that they run the installed package."""
-    name = noted(root)
+    name = pinned_hash(root)
     folder = root / paths.CODE / name if name else None
     return folder if folder is not None and (folder / "unetsweep" / "__init__.py").is_file() else None
 
@@ -70,13 +70,13 @@ def without_code(environment: Mapping[str, str]) -> dict[str, str]:
     return {**outer, "PYTHONPATH": os.pathsep.join(rest)} if rest else outer
 
 
-def running(root: Path) -> Path | None:
+def running_snapshot(root: Path) -> Path | None:
     """The copy in this sweep's directory that this process runs; None: it runs another package."""
     folder = package.folder().parent
     return folder if folder.parent == root.absolute() / paths.CODE else None
 
 
-def noted(root: Path) -> str:
+def pinned_hash(root: Path) -> str:
     """Hash of the copy that new jobs run; empty: none."""
     try:
         name = read_record(CodeFile, root / paths.CODE_NOTE).hash

@@ -99,7 +99,7 @@ class Lease:
             return False
         if not self._holder_lives(self._path):
             return True
-        return server_time(self._path) - written > self._expire_s
+        return file_server_time(self._path) - written > self._expire_s
 
     def _steal(self) -> bool:
         """Move the stale lease away; if what we moved turns out to be a fresh one, put it back."""
@@ -109,7 +109,7 @@ class Lease:
         except FileNotFoundError:
             return True
         try:
-            fresh = server_time(self._path) - loot.stat().st_mtime <= self._expire_s and self._holder_lives(loot)
+            fresh = file_server_time(self._path) - loot.stat().st_mtime <= self._expire_s and self._holder_lives(loot)
             if fresh:
                 with contextlib.suppress(FileExistsError):
                     os.link(loot, self._path)
@@ -133,7 +133,7 @@ class Lease:
         return list(_glob(self._path))
 
 
-def server_time(beside: Path) -> float:
+def file_server_time(beside: Path) -> float:
     """Now, by the clock that stamps the files beside this one: seconds since 1970."""
     probe = beside.with_name(f".{beside.name}.{secrets.token_hex(4)}.probe")
     probe.touch()

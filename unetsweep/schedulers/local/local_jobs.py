@@ -22,7 +22,7 @@ from unetsweep.errors import RefusedError, StateError
 from unetsweep.process import Identity, boot_id
 from unetsweep.records import LocalJobFile, ProcessFile, link_record, read_record
 from unetsweep.store.code_snapshot import with_code
-from unetsweep.store.permissions import users_umask
+from unetsweep.store.permissions import original_umask
 
 JOBS = "jobs"
 
@@ -39,7 +39,7 @@ class LocalJobs:
     def max_elements(self) -> int:
         return 10_000
 
-    def room(self) -> int | None:
+    def remaining_submissions(self) -> int | None:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
@@ -60,10 +60,10 @@ class LocalJobs:
         state = JobState.ENDED if ended else _state(record)
         return Job(record.job_id, token, record.index, state, _WORDS[state])
 
-    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
+    def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         return {}  # a supervisor's record never goes away
 
-    def word_in(self, log: str) -> tuple[JobState, str] | None:
+    def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
 
     def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
@@ -95,7 +95,7 @@ class LocalJobs:
                 start_new_session=True,
                 cwd=self._root,
                 env=with_code(os.environ, submission.code),
-                umask=users_umask(),
+                umask=original_umask(),
             )
         return job_id
 

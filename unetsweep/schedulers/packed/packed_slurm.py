@@ -12,7 +12,7 @@ from unetsweep.core import paths
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
 from unetsweep.errors import SchedulerError, StateError
-from unetsweep.schedulers.packed.slot_table import Packed, SlotTable, hosts, is_published
+from unetsweep.schedulers.packed.slot_table import SlotTable, SlotTableDir, is_published, list_packed_tokens
 from unetsweep.schedulers.slurm.scheduler import Slurm
 
 _Tasks = Mapping[int, Job]
@@ -33,7 +33,7 @@ class PackedSlurm(Slurm):
         """`root`: the sweep's directory; the rest as for `Slurm`."""
         super().__init__(payload, timeout=timeout, sbatch_timeout=sbatch_timeout)
         self._root = root
-        self._slot_tables: dict[str, Packed] = {}
+        self._slot_tables: dict[str, SlotTableDir] = {}
         self._listed: dict[str, _Tasks] = {}
         """By token: the jobs of packed submissions, as they were listed last."""
 
@@ -48,7 +48,7 @@ class PackedSlurm(Slurm):
             _as_job(slots, number, self._listed[token])
             for token, slots in slot_tables.items()
             for number in slots.numbers
-            if self._listed[token] and slots.place(number)[0] in tokens - (slot_tables.keys() - {token})
+            if self._listed[token] and slots.element(number)[0] in tokens - (slot_tables.keys() - {token})
         ]
         return (*plain, *(job for job in packed if job is not None))
 
@@ -61,7 +61,7 @@ class PackedSlurm(Slurm):
     def _sent(self, submission: Submission) -> tuple[str, ...]:
         count = submission.elements
         places = min(submission.pack, submission.throttle or count)
-        Packed(self._root, submission.token).create(count, places, submission.resources.mem)
+        SlotTableDir(self._root, submission.token).create(count, places, submission.resources.mem)
         base = super().submit(replace(submission, elements=submission.jobs, throttle=None))[0].partition("_")[0]
         return tuple(f"{base}.{number}" for number in range(count))
 
@@ -73,11 +73,11 @@ class PackedSlurm(Slurm):
             nodes = {job.node for job in tasks.values()}
             if slots.mem != wanted.mem or nodes & set(submission.exclude):
                 continue
-            published = {number for number in slots.taken if is_published(self._root, slots.place(number))}
-            if free_places(slots, tasks, published) < submission.elements:
+            published = {number for number in slots.taken if is_published(self._root, slots.element(number))}
+            if count_free_slots(slots, tasks, published) < submission.elements:
                 continue
             host, base = self._slots(token), _base(tasks)
-            numbers = [host.invite((submission.token, index)) for index in range(submission.elements)]
+            numbers = [host.reuse_slot((submission.token, index)) for index in range(submission.elements)]
             if _open(host.slots(), tasks):  # closed in between: their number stays, and nobody takes it
                 return tuple(f"{base}.{number}" for number in numbers)
             for number in numbers:
@@ -109,14 +109,14 @@ class PackedSlurm(Slurm):
         jobs = self._listed[token].values() if not set(slots.numbers) - over else ()
         return {job.job_id for job in jobs if job.state.is_live}
 
-    def last_words(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
+    def final_states(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
         """Of one that ended beside others that go on, its job's accounts tell nothing."""
         asked: dict[str, str] = {}
         behind: dict[str, list[str]] = {}
         for job_id, token in jobs.items():
             behind[job_id], host = self._behind(job_id, token)
             asked |= dict.fromkeys(behind[job_id], host)
-        words = super().last_words(asked)
+        words = super().final_states(asked)
         return {job_id: words[each] for job_id, some in behind.items() for each in some if each in words}
 
     def _behind(self, job_id: str, token: str) -> tuple[list[str], str]:
@@ -126,7 +126,7 @@ class PackedSlurm(Slurm):
             return [job_id], token
         for host, slots in self._look().items():
             taken = slots.taken.get(int(number))
-            if slots.place(int(number))[0] == token and taken is not None and int(number) not in slots.ended:
+            if slots.element(int(number))[0] == token and taken is not None and int(number) not in slots.ended:
                 return [f"{base}_{taken.task}", base], host
         return [], token
 
@@ -151,19 +151,19 @@ class PackedSlurm(Slurm):
                 packed.setdefault(tokens[base], []).append(int(number))
         return plain, packed
 
-    def _slots(self, token: str) -> Packed:
-        return self._slot_tables.setdefault(token, Packed(self._root, token))
+    def _slots(self, token: str) -> SlotTableDir:
+        return self._slot_tables.setdefault(token, SlotTableDir(self._root, token))
 
     def _look(self) -> dict[str, SlotTable]:
         """StateError and its like would be the end of a reconciliation; this way nothing changes, and `status` says
         why."""
         try:
-            return {token: self._slots(token).slots() for token in hosts(self._root)}
+            return {token: self._slots(token).slots() for token in list_packed_tokens(self._root)}
         except (StateError, OSError, KeyError, TypeError, ValueError) as error:
             raise SchedulerError(f"{self._root / paths.PACKED}: {error}; see `unetsweep repair`") from error
 
 
-def free_places(slots: SlotTable, tasks: _Tasks, published: Collection[int] = ()) -> int:
+def count_free_slots(slots: SlotTable, tasks: _Tasks, published: Collection[int] = ()) -> int:
     """How many more trainings the jobs that run could begin now."""
     running = _open(slots, tasks)
     busy = sum(
@@ -194,7 +194,7 @@ def _base(tasks: _Tasks) -> str:
 
 def _as_job(slots: SlotTable, number: int, tasks: _Tasks) -> Job | None:
     """An element as a job of its own; None: the queue lists the job no more that took it."""
-    token, index = slots.place(number)
+    token, index = slots.element(number)
     taken = slots.taken.get(number)
     if taken is None:
         like = _hoped_for(list(tasks.values()))

@@ -21,7 +21,7 @@ from unetsweep.records import MarkFile, PackFile, SlotReuseFile, SlotTakenFile, 
 _T = TypeVar("_T")
 
 _ABOUT = "about.json"
-_LEFT = "left.json"
+_ABANDONED = "abandoned.json"
 """There when the sweep was adopted elsewhere: these jobs are not asked for, and nothing is sent to them."""
 _NAME = re.compile(r"(task-)?(\d+)\.([a-z]+)\.json")
 ElementId = tuple[str, int]
@@ -60,11 +60,11 @@ class SlotTable:
         off = self.cancelled | self.stopped
         return [n for n in self.numbers if n not in self.taken and n not in off]
 
-    def place(self, number: int) -> ElementId:
+    def element(self, number: int) -> ElementId:
         return self.reused_slots.get(number, (self.token, number))
 
 
-class Packed:
+class SlotTableDir:
     """The board of one submission."""
 
     def __init__(self, root: Path, token: str) -> None:
@@ -77,7 +77,7 @@ class Packed:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         link_record(self._folder / _ABOUT, PackFile(count, pack, mem))
 
-    def invite(self, reused: ElementId) -> int:
+    def reuse_slot(self, reused: ElementId) -> int:
         """The number of an element of another submission here."""
         number = max(self.slots().numbers, default=-1) + 1
         while not link_record(self._folder / f"{number}.reused.json", SlotReuseFile(*reused)):
@@ -101,9 +101,9 @@ class Packed:
         """This job takes no more; it looks once more after this, so that who was invited before is seen."""
         self._mark(f"task-{task}.closed")
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """These jobs belong to the sweep's old place."""
-        self._mark(_LEFT.removesuffix(".json"))
+        self._mark(_ABANDONED.removesuffix(".json"))
 
     def _mark(self, name: str) -> None:
         link_record(self._folder / f"{name}.json", MarkFile(utc_now()))
@@ -141,11 +141,11 @@ class Packed:
         return known
 
 
-def hosts(root: Path) -> list[str]:
+def list_packed_tokens(root: Path) -> list[str]:
     """Tokens of the packed submissions of a sweep, but for those that were left behind at its old place."""
     folder = root / paths.PACKED
     try:
-        return sorted(token for token in os.listdir(folder) if not (folder / token / _LEFT).exists())
+        return sorted(token for token in os.listdir(folder) if not (folder / token / _ABANDONED).exists())
     except FileNotFoundError:
         return []
 
@@ -165,6 +165,6 @@ def completion_event(root: Path, token: str, task: int) -> Path:
     return root / paths.packed(token) / f"task-{task}.completed"
 
 
-def more(root: Path, token: str, task: int, restart: int) -> Path:
+def requeue_marker(root: Path, token: str, task: int, restart: int) -> Path:
     """Left by a start of a job of the array that wants to be started again."""
     return root / paths.packed(token) / f"task-{task}.more-{restart}"

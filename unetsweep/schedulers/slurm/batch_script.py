@@ -12,7 +12,7 @@ from typing import Any
 from unetsweep.core import paths
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.process import program
-from unetsweep.store.permissions import guard_lines
+from unetsweep.store.permissions import permission_check_lines
 
 GENERIC = "generic.pkl"
 """The one pickle of a submission."""
@@ -32,7 +32,7 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
     here = shlex.quote(str(folder))
     quoted = shlex.quote(python)
     return [
-        *guard_lines(submission.sweep_dir),
+        *permission_check_lines(submission.sweep_dir),
         *code_lines(submission.code),
         "# the pickle is in place whether or not the submitter lived to see the job's id",
         "US_JOB=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}; US_JOB=${US_JOB:-$SLURM_JOB_ID}",
@@ -124,7 +124,7 @@ def _beat(submission: Submission) -> list[str]:
         "      sleep 1 & us_wait $! ''; left=$((left - 1))",
         *_tidings(submission),
         "    done",
-        f"    US_AGE=$(($(date +%s) - $(stat -c %Y {root}/{paths.LOOKED} 2>/dev/null || echo 0)))",
+        f"    US_AGE=$(($(date +%s) - $(stat -c %Y {root}/{paths.LAST_RECONCILIATION} 2>/dev/null || echo 0)))",
         # a clock that differs from the file server's: the command itself looks again by that one
         f'    [ "$US_AGE" -ge 0 ] && [ "$US_AGE" -lt {submission.reconcile_interval_s} ] && continue',
         '    us_pass "${run[@]}"',
@@ -140,7 +140,7 @@ def _tidings(submission: Submission) -> list[str]:
         slots = shlex.quote(str(submission.sweep_dir / paths.packed(submission.token) / "task-"))
         return [
             f'      local told={slots}"${{SLURM_ARRAY_TASK_ID:-0}}"; [ -e "$told.completed" ] || continue',
-            '      mv -f "$told.completed" "$told.looked"; us_pass "${run[@]}" --now; rm -f "$told.looked"',
+            '      mv -f "$told.completed" "$told.processing"; us_pass "${run[@]}" --now; rm -f "$told.processing"',
         ]
     awaited = shlex.quote(str(submission.sweep_dir / paths.awaited(submission.token, "")).removesuffix(".awaited"))
     return [  # while its processes go down, its place is given on
@@ -175,7 +175,7 @@ def reconciler_script(reconciler: ReconcilerRequest) -> str:
             "#!/bin/bash",
             *lines,
             "#SBATCH --requeue",
-            *guard_lines(reconciler.sweep_dir),
+            *permission_check_lines(reconciler.sweep_dir),
             *code_lines(reconciler.code),
             f'while [ "$SECONDS" -lt {_keeps_s(reconciler.limit_min)} ]; do',
             f"  timeout -k 5 300 {reconcile} </dev/null 2>&1 && exit 0",

@@ -66,7 +66,7 @@ def ask(command: Sequence[str], timeout: float) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def is_here(timeout: float = 20.0) -> bool:
+def has_slurm(timeout: float = 20.0) -> bool:
     """Whether this machine has SLURM: its commands, and a cluster that they speak to.
 
     SchedulerError: nobody knows, because only a part of SLURM is found here, or because sinfo failed or gave no answer
@@ -93,15 +93,15 @@ def is_here(timeout: float = 20.0) -> bool:
     return True
 
 
-def available(timeout: float = 5.0) -> bool:
+def is_reachable(timeout: float = 5.0) -> bool:
     """Whether sbatch is here and a controller answers within `timeout` seconds."""
     try:
-        return is_here(timeout)
+        return has_slurm(timeout)
     except SchedulerError:
         return False
 
 
-def cluster_here(timeout: float = 20.0) -> str | None:
+def current_cluster(timeout: float = 20.0) -> str | None:
     """The name of the cluster that SLURM's commands speak to; None where nobody says."""
     try:
         return parse.parse_cluster(ask(parse.SHOW_CONFIG, timeout))
@@ -113,7 +113,7 @@ def cluster_here(timeout: float = 20.0) -> str | None:
 def check_cluster(cluster: str | None) -> None:
     """UsageError where SLURM's commands speak to another cluster than a sweep's (None: not known). There the numbers of
     its jobs are other people's jobs."""
-    here = None if cluster is None else cluster_here()
+    here = None if cluster is None else current_cluster()
     if cluster is None or here is None or here.lower() == cluster.lower():
         return
     raise UsageError(

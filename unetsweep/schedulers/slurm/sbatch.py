@@ -12,7 +12,7 @@ from pathlib import Path
 
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 from unetsweep.schedulers.slurm import commands, parse
-from unetsweep.store.permissions import users_umask
+from unetsweep.store.permissions import original_umask
 
 
 def sbatch(path: Path, timeout: float) -> str:
@@ -31,7 +31,7 @@ def sbatch(path: Path, timeout: float) -> str:
             capture_output=True,
             timeout=timeout,
             check=False,
-            umask=users_umask(),  # the job inherits that too
+            umask=original_umask(),  # the job inherits that too
         )
     except subprocess.TimeoutExpired as error:
         said = parse.words((error.stderr or b"").decode(errors="replace"))

@@ -42,7 +42,7 @@ class Slurm:
             self._max_elements = parse.parse_max_elements(commands.ask(parse.SHOW_CONFIG, self._timeout))
         return self._max_elements
 
-    def room(self) -> int | None:
+    def remaining_submissions(self) -> int | None:
         """How many more jobs this user may have, by the limits that the accounting tells of; without
         accounting there are none, and a limit that it does not tell shows as sbatch's LimitError."""
         try:
@@ -96,11 +96,11 @@ class Slurm:
 
         return submitit_jobs.submit_reconciler(reconciler, timeout=self._sbatch_timeout)
 
-    def word_in(self, log: str) -> tuple[JobState, str] | None:
+    def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         word = parse.parse_log_word(log)
         return None if word is None else (parse.state_of(word), word)
 
-    def last_words(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
+    def final_states(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
         """The accounting's last word on jobs that have ended or that squeue has forgotten; empty without
         accounting. While squeue lists a job as alive it may not be asked: it calls a requeued one
         NODE_FAIL for some seconds."""

@@ -43,7 +43,7 @@ _OWN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class PayloadWithoutSignalHandlers:
     """The payload as a job starts it: without submitit's signal handlers, which would swallow SIGTERM
     and requeue the job on SIGUSR2."""
 
@@ -65,7 +65,7 @@ def submit(submission: Submission, payload: Payload, *, timeout: float = 60.0) -
     """
     folder = submission.sweep_dir / paths.submission(submission.token)
     text = script(submission, folder)
-    delayed = DelayedSubmission(Started(payload))
+    delayed = DelayedSubmission(PayloadWithoutSignalHandlers(payload))
     delayed.set_timeout(submission.resources.time_min, 0)
     pickle = folder / GENERIC
     with named(pickle):
