@@ -137,7 +137,9 @@ def test_a_limit_that_nobody_tells_of_is_kept_to_and_everything_still_runs_once(
 
 def test_a_limit_that_the_cluster_tells_of_is_never_asked_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 7, limit=3)
-    monkeypatch.setattr(type(scene.cluster), "remaining_submissions", lambda cluster: cluster.limit - len(cluster.live()))
+    monkeypatch.setattr(
+        type(scene.cluster), "remaining_submissions", lambda cluster: cluster.limit - len(cluster.live())
+    )
     scene.reconcile()
     assert len(scene.cluster.live()) == 3
     assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
