@@ -48,9 +48,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def test_the_examples_of_a_page_run_in_their_order(page: Path, workspace: Workspace) -> None:
     for block in SHELL:
         if block.page == page and not block.not_run:
-            workspace.bash(
-                block.text, cold=page.name == "README.md"
-            )  # the README is what new users try, so it runs as for them
+            workspace.bash(block.text, cold=page.name == "README.md")  # new users begin with the README
 
 
 @pytest.mark.parametrize("block", [block for block in SHELL if block.not_run], ids=str)
@@ -155,9 +153,8 @@ def test_every_field_of_a_config_and_of_a_result_is_documented() -> None:
     result = {row[0]: row[1].strip("`") for row in rows(SETTINGS, "result.json")}
 
     sections = ("data", "model", "trainer")
-    assert config == {
-        name: default for name, default in _flat(contract.TrialConfig) if name.split(".")[0] not in sections
-    }
+    expected = {name: text for name, text in _flat(contract.TrialConfig) if name.split(".")[0] not in sections}
+    assert config == expected
     assert result == dict(_flat(contract.Result))
 
 

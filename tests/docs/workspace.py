@@ -67,9 +67,8 @@ def make_workspace(folder: Path) -> Workspace:
         _script(bin_folder / name, f'#!/bin/bash\nexec "{sys.executable}" "$@"\n')
     _make_small(folder / "sweeps" / "quickstart.yaml")
     workspace = Workspace(folder, bin_folder)
-    workspace.bash(
-        "unetsweep data sample data/sample; unetsweep submit sweeps/quickstart.yaml --executor local --watch"
-    )
+    workspace.bash("unetsweep data sample data/sample")
+    workspace.bash("unetsweep submit sweeps/quickstart.yaml --executor local --watch")
     return workspace
 
 
