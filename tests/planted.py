@@ -102,7 +102,7 @@ ERRORS = (
         "        context.study.mark_stale()\n",
         "        pass\n",
         ("tests/reconcile", "tests/simulation"),
-        "test_every_trial_is_trained_once_and_told_once_wherever_the_first_pass_dies",
+        "test_every_trial_is_trained_and_exported_once_wherever_the_first_reconciliation_is_killed",
     ),
     Error(
         "a job that SLURM starts again claims its run anew",

@@ -55,9 +55,7 @@ ENDING = [
 @pytest.mark.parametrize(
     ("observation", "actions"),
     [
-        pytest.param(
-            observe(table()), (StartTrainings((0, 1), (0, 1, 2, 3)), KeepRunning()), id="starts waiting trainings"
-        ),
+        pytest.param(observe(table()), (StartTrainings((0, 1), (0, 1, 2, 3)), KeepRunning()), id="starts what waits"),
         pytest.param(
             observe(table(taken={0: OURS, 1: THEIRS}), 0),
             (StartTrainings((1,), (2, 3)), KeepRunning()),
@@ -82,7 +80,7 @@ ENDING = [
         pytest.param(
             observe(ALL_TAKEN, 1, ended=frozenset({0})),
             (MarkEnded(0), KeepRunning()),
-            id="marks an ended training, and waits",
+            id="marks what ended, and waits",
         ),
         pytest.param(
             observe(table(count=1, taken={0: OURS}, cancelled=frozenset({0}))),
