@@ -83,7 +83,7 @@ def test_what_waits_for_a_place_is_queued_and_what_has_one_is_as_its_job_is(
     assert states(packed, HOST) == {"7.0": ("a0", RUNNING), **{f"7.{n}": (f"a{n}", QUEUED) for n in range(1, 5)}}
     cluster.run(RUNNING, RUNNING)
     (_, waits, *_) = packed.jobs([HOST])
-    assert (waits.state, waits.reason) == (QUEUED, "waits for a free place in job 7_0")
+    assert (waits.state, waits.reason) == (QUEUED, "waits for a free slot in job 7_0")
     slots.end(0)
     assert states(packed, HOST)["7.0"] == ("a0", ENDED)
     slots.take(1, task=1, restart=0)
@@ -183,7 +183,7 @@ def test_one_that_we_end_is_ended_alone(
     cluster.run(RUNNING)
     packed.jobs([HOST])
     packed.end("7.1")
-    assert SlotTableDir(tmp_path, HOST).slots().stopped == {1}
+    assert SlotTableDir(tmp_path, HOST).read().stopped == {1}
     assert states(packed, HOST)["7.1"] == ("a1", ENDED), "nobody had taken it"
     assert cluster.cancelled == []
 

@@ -49,7 +49,7 @@ def test_a_part_of_slurm_without_sbatch_is_no_clear_no(
         monkeypatch.setenv(sign, "/etc/slurm/slurm.conf")
     else:
         program(programs, sign, "exit 0")
-    with pytest.raises(SchedulerError, match=f"sbatch is not on PATH, but {sign} is .*, or say --executor local"):
+    with pytest.raises(SchedulerError, match=f"sbatch is not on PATH, but {sign} is .*, or use --executor local"):
         commands.has_slurm()
 
 
@@ -82,7 +82,7 @@ def test_nobody_knows_where_it_gives_no_clear_answer(
     with pytest.raises(SchedulerError) as error:
         commands.has_slurm(timeout=0.3)
     assert said in str(error.value)
-    assert "or say --executor local" in str(error.value)
+    assert "or use --executor local" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -99,5 +99,5 @@ def test_the_cluster_of_a_sweep_is_compared_with_that_of_the_commands(
     if fine:
         commands.check_cluster("alpha")
     else:
-        with pytest.raises(UsageError, match="jobs are on the cluster alpha, and SLURM's commands here speak to beta"):
+        with pytest.raises(UsageError, match="jobs are on the cluster alpha, and SLURM's commands here submit to beta"):
             commands.check_cluster("alpha")

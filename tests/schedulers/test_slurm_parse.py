@@ -50,7 +50,7 @@ def test_a_job_that_waits_says_why_and_has_not_ended():
 
 def test_an_ended_job_says_when():
     (job,) = jobs(FAILED)
-    assert (job.word, job.reason) == ("FAILED", "NonZeroExitCode")
+    assert (job.raw_state, job.reason) == ("FAILED", "NonZeroExitCode")
     assert job.ended_at == datetime.fromtimestamp(1795468503, UTC)
 
 
@@ -167,7 +167,7 @@ def test_what_a_failed_sbatch_means(status, stderr, meaning):
 
 def test_the_words_lose_their_prefixes_and_nothing_else():
     stderr = f"sbatch: error: invalid partition specified: nope\n{FAILURE}Invalid partition name specified\n"
-    assert parse.words(stderr) == (
+    assert parse.join_messages(stderr) == (
         "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
     )
 
@@ -190,14 +190,14 @@ SACCT = """\
 
 
 def test_a_step_out_of_memory_outranks_the_job_row():
-    assert parse.parse_final_words(SACCT, dict.fromkeys(("27_0", "27_1"), ARRAY)) == {
+    assert parse.parse_final_states(SACCT, dict.fromkeys(("27_0", "27_1"), ARRAY)) == {
         "27_0": "COMPLETED",
         "27_1": "OUT_OF_MEMORY",
     }
 
 
 def test_elements_that_never_ran_share_a_row():
-    assert parse.parse_final_words(SACCT, dict.fromkeys(("36_4", "36_2", "41", "99"), ARRAY)) == {
+    assert parse.parse_final_states(SACCT, dict.fromkeys(("36_4", "36_2", "41", "99"), ARRAY)) == {
         "36_4": "CANCELLED",
         "41": "TIMEOUT",
     }

@@ -56,7 +56,7 @@ class Cluster:
         return self.wait(token, lambda jobs: not any(job.state.is_live for job in jobs), seconds)
 
     def wait_running(self, token: str, seconds: float = 120.0) -> dict[str, Job]:
-        return self.wait(token, lambda jobs: all(job.word == "RUNNING" for job in jobs), seconds)
+        return self.wait(token, lambda jobs: all(job.raw_state == "RUNNING" for job in jobs), seconds)
 
 
 def wait_for(fine: Callable[[], bool], seconds: float = 120.0) -> None:

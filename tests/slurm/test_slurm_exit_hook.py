@@ -64,7 +64,7 @@ def test_after_a_normal_end(cluster: Cluster, make: Make, out: Path, told):
     )
     Slurm(lambda _: payloads.Note(str(out))).submit(sent)
     ended = cluster.wait_ended(sent.token)
-    assert {job.word for job in ended.values()} == {"COMPLETED"}
+    assert {job.raw_state for job in ended.values()} == {"COMPLETED"}
     words = told()
     assert words[3:6] == ["exit-hook", str(sent.sweep_dir), sent.token]
     assert argument(words, "--index") in {"0", "1"}
@@ -77,7 +77,7 @@ def test_after_an_error_whose_status_stays_the_jobs(cluster: Cluster, make: Make
     sent = make()
     submitit_jobs.submit(sent, payloads.Fail())
     (job,) = cluster.wait_ended(sent.token).values()
-    assert job.word == "FAILED"
+    assert job.raw_state == "FAILED"
     assert argument(told(), "--status") == "1"
 
 
@@ -100,7 +100,7 @@ def test_after_the_training_is_killed(cluster: Cluster, make: Make, out: Path, t
     os.kill(json.loads((out / "0-0-0.json").read_text())["pid"], 9)
     assert argument(told(), "--status") == "137"
     (job,) = cluster.wait_ended(sent.token).values()
-    assert job.word == "FAILED"
+    assert job.raw_state == "FAILED"
 
 
 def test_after_a_cancel_when_the_processes_are_gone(cluster: Cluster, make: Make, out: Path, told):

@@ -28,7 +28,7 @@ def test_an_array_runs_each_element_once_and_never_more_than_the_throttle(cluste
     ids = Slurm(lambda _: payloads.Note(str(out), 0.3)).submit(sent)
     ended = cluster.wait_ended(sent.token)
     assert set(ended) == set(ids)
-    assert {job.word for job in ended.values()} == {"COMPLETED"}, logs(sent)
+    assert {job.raw_state for job in ended.values()} == {"COMPLETED"}, logs(sent)
     found = payloads.notes(out)
     assert [note["index"] for note in found] == list(range(8))
     for note in found:
@@ -59,7 +59,7 @@ def test_the_end_of_one_process_ends_the_others(cluster: Cluster, make: Make):
     sent = make(processes=2)
     Slurm(lambda _: payloads.Users('test "$SLURM_PROCID" = 0 || exit 3; sleep 600')).submit(sent)
     (job,) = cluster.wait_ended(sent.token).values()
-    assert job.word == "FAILED"
+    assert job.raw_state == "FAILED"
 
 
 def test_jobs_are_cancelled_waiting_or_running(cluster: Cluster, make: Make, out: Path):
@@ -168,7 +168,7 @@ def test_elements_start_normally_when_their_submitter_died_right_after_sbatch(cl
     died = subprocess.run([sys.executable, "-c", DYING, sent.token, str(sent.sweep_dir), str(out)], check=False)
     assert died.returncode == 9
     ended = cluster.wait_ended(sent.token)
-    assert {job.word for job in ended.values()} == {"COMPLETED"}
+    assert {job.raw_state for job in ended.values()} == {"COMPLETED"}
     assert [note["index"] for note in payloads.notes(out)] == [0, 1, 2]
     assert "Waited for 60 seconds" not in logs(sent)
 
@@ -191,7 +191,7 @@ def test_a_missing_python_is_named_with_its_host(cluster: Cluster, make: Make):
     sent = make(python="/no/such/python", setup=("echo set up", "export OMP_NUM_THREADS=3"))
     submitit_jobs.submit(sent, payloads.Fail())
     (job,) = cluster.wait_ended(sent.token).values()
-    assert job.word == "FAILED"
+    assert job.raw_state == "FAILED"
     assert f"/no/such/python not found on {os.uname().nodename}" in logs(sent)
     assert "set up" in logs(sent)
 
