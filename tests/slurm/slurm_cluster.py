@@ -59,7 +59,7 @@ class Cluster:
 
     def wait_running(self, token: str, seconds: float = 120.0) -> dict[str, Job]:
         """Wait until all jobs of the submission run."""
-        return self.wait(token, lambda jobs: all(job.word == "RUNNING" for job in jobs), seconds)
+        return self.wait(token, lambda jobs: all(job.raw_state == "RUNNING" for job in jobs), seconds)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:

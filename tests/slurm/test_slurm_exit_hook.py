@@ -65,7 +65,7 @@ def test_the_exit_hook_runs_after_a_normal_end(cluster: Cluster, make: Make, out
     )
     Slurm(lambda _: payloads.Note(str(out))).submit(submission)
     ended = cluster.wait_ended(submission.token)
-    assert {job.word for job in ended.values()} == {"COMPLETED"}
+    assert {job.raw_state for job in ended.values()} == {"COMPLETED"}
     recorded = exit_hook()
     assert recorded[3:6] == ["exit-hook", str(submission.sweep_dir), submission.token]
     assert argument(recorded, "--index") in {"0", "1"}
@@ -78,7 +78,7 @@ def test_the_exit_hook_runs_after_an_error_and_the_job_still_fails(cluster: Clus
     submission = make()
     submitit_jobs.submit(submission, payloads.Fail())
     (job,) = cluster.wait_ended(submission.token).values()
-    assert job.word == "FAILED"
+    assert job.raw_state == "FAILED"
     assert argument(exit_hook(), "--status") == "1"
 
 
@@ -101,7 +101,7 @@ def test_the_exit_hook_runs_after_the_training_was_killed(cluster: Cluster, make
     os.kill(json.loads((out / "0-0-0.json").read_text())["pid"], 9)
     assert argument(exit_hook(), "--status") == "137"
     (job,) = cluster.wait_ended(submission.token).values()
-    assert job.word == "FAILED"
+    assert job.raw_state == "FAILED"
 
 
 def test_the_exit_hook_runs_after_a_cancel_when_the_processes_are_gone(

@@ -30,7 +30,7 @@ def test_an_array_runs_each_element_once_and_never_more_at_once_than_the_throttl
     ids = Slurm(lambda _: payloads.Note(str(out), 0.3)).submit(submission)
     ended = cluster.wait_ended(submission.token)
     assert set(ended) == set(ids)
-    assert {job.word for job in ended.values()} == {"COMPLETED"}, logs(submission)
+    assert {job.raw_state for job in ended.values()} == {"COMPLETED"}, logs(submission)
     found = payloads.notes(out)
     assert [note["index"] for note in found] == list(range(8))
     for note in found:
@@ -62,7 +62,7 @@ def test_the_end_of_one_process_ends_the_others(cluster: Cluster, make: Make):
     submission = make(processes=2)
     Slurm(lambda _: payloads.RunShell('test "$SLURM_PROCID" = 0 || exit 3; sleep 600')).submit(submission)
     (job,) = cluster.wait_ended(submission.token).values()
-    assert job.word == "FAILED"
+    assert job.raw_state == "FAILED"
 
 
 def test_pending_and_running_jobs_are_cancelled(cluster: Cluster, make: Make, out: Path):
@@ -174,7 +174,7 @@ def test_elements_start_normally_if_their_submitter_died_right_after_sbatch(clus
     )
     assert died.returncode == 9
     ended = cluster.wait_ended(submission.token)
-    assert {job.word for job in ended.values()} == {"COMPLETED"}
+    assert {job.raw_state for job in ended.values()} == {"COMPLETED"}
     assert [note["index"] for note in payloads.notes(out)] == [0, 1, 2]
     assert "Waited for 60 seconds" not in logs(submission)
 
@@ -202,7 +202,7 @@ def test_a_missing_python_is_reported_with_its_host(cluster: Cluster, make: Make
     submission = make(python="/no/such/python", setup=("echo set up", "export OMP_NUM_THREADS=3"))
     submitit_jobs.submit(submission, payloads.Fail())
     (job,) = cluster.wait_ended(submission.token).values()
-    assert job.word == "FAILED"
+    assert job.raw_state == "FAILED"
     assert f"/no/such/python not found on {os.uname().nodename}" in logs(submission)
     assert "set up" in logs(submission)
 

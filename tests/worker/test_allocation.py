@@ -82,7 +82,7 @@ def test_a_training_is_started_again_if_one_of_its_processes_could_not_be_starte
     assert "Resource temporarily unavailable" in output
     assert f"refused {refused}" in output
     assert sorted((tmp_path / "began.log").read_text().split()) == ["0000", "0001"]
-    assert sorted(packed.slots().ended) == [0, 1]
+    assert sorted(packed.read().ended) == [0, 1]
     for run in (0, 1):
         result = tmp_path / "results/grid" / paths.run_dir(run) / paths.milestone(4)
         assert json.loads(result.read_text())["val_iou"] == 0.5
@@ -93,7 +93,7 @@ def test_a_job_on_a_node_that_starts_nothing_leaves_no_process_and_asks_for_a_re
     assert "Resource temporarily unavailable" in run_job(tmp_path, 1000, 0.5)
     left = subprocess.run(["pgrep", "-f", f"{tmp_path}/results/grid"], capture_output=True, text=True, check=False)
     assert left.stdout == ""
-    slots = packed.slots()
+    slots = packed.read()
     assert (set(slots.taken), set(slots.ended), slots.waiting) == ({0}, set(), [1])
     assert requeue_marker(tmp_path / "results/grid", TOKEN, 0, 0).exists()
     assert not (tmp_path / "began.log").exists()
