@@ -15,8 +15,8 @@ _HEAD = """\
 The `--help` of every command. `python tests/docs/write_commands.py` generates this page.
 
 SWEEP is the name of a sweep, its YAML file or its folder. Without it, `status` and `report` use the newest sweep.
-`submit` always needs a YAML file. Results go to standard output, warnings to standard error. [design.md](design.md#errors) lists
-the exit statuses.
+`submit` always needs a YAML file. Results go to standard output, warnings to standard error.
+[design.md](design.md#errors) lists the exit statuses.
 """
 
 
