@@ -6,8 +6,8 @@ from unetsweep.core.cost import JobResources
 from unetsweep.core.estimate import Open, TrainingSample, estimate, line
 
 RESOURCES = JobResources(gpus=2, cpus=3)
-DONE = [Finished(4, 2.0, 10.0, 1000), Finished(4, 4.0, 20.0, 3000), Finished(4, 30.0, 15.0, 2000)]
-OTHER = Finished(16, 1.0, 0.0, 7000)
+DONE = [TrainingSample(4, 2.0, 10.0, 1000), TrainingSample(4, 4.0, 20.0, 3000), TrainingSample(4, 30.0, 15.0, 2000)]
+OTHER = TrainingSample(16, 1.0, 0.0, 7000)
 
 
 def test_each_training_is_estimated_by_the_medians_of_its_batch_size():

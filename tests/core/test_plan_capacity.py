@@ -76,11 +76,13 @@ CAPACITY = [
     ),
     pytest.param(
         many(None, None),
-        replace(QUEUE, submit_room=1),
+        replace(QUEUE, remaining_submissions=1),
         ["submit 0.1"],
         id="the submit limit of the cluster is respected",
     ),
-    pytest.param(many(None, None), replace(QUEUE, submit_room=0), [], id="nothing is submitted at the submit limit"),
+    pytest.param(
+        many(None, None), replace(QUEUE, remaining_submissions=0), [], id="nothing is submitted at the submit limit"
+    ),
     pytest.param(many(None, None, None), LOCAL, ["submit 0.1 1.1"], id="locally only what may run is submitted"),
     pytest.param(many(element(0, RUNNING), None, None), LOCAL, ["submit 1.1"], id="locally a free slot is filled"),
     pytest.param(

@@ -83,8 +83,8 @@ def test_no_plan_uses_more_slots_than_parallel(spec, found: Observation, capacit
     new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in submits)
     if capacity.parallel is not None and submits:
         assert before + new <= max(before, capacity.parallel)
-    if capacity.submit_room is not None:
-        assert sum(len(action.elements) for action in submits) <= capacity.submit_room
+    if capacity.remaining_submissions is not None:
+        assert sum(len(action.elements) for action in submits) <= capacity.remaining_submissions
     assert all(len(action.elements) <= capacity.max_elements for action in submits)
     assert capacity.queues or all(action.throttle is None for action in submits)
 

@@ -30,7 +30,7 @@ def sweep(pruner: str | None = "asha", epochs: int = 9, metric: str = "val_iou",
 
 def history(trial: int, *values: float, state: str | None = None, epochs: int = 9, late: float = 0) -> History:
     """A history with one value per epoch and minute that begins `late` minutes after the sweep."""
-    reports = tuple(Report(NOW + timedelta(minutes=late + e), e, v) for e, v in enumerate(values, 1))
+    reports = tuple(MetricReport(NOW + timedelta(minutes=late + e), e, v) for e, v in enumerate(values, 1))
     return History(trial, epochs, state, reports)
 
 
@@ -189,7 +189,9 @@ def test_later_reports_change_no_verdict(spec: SweepSpec, trials: list[History],
 
 def run(number: int = 0, done: int = 4, **more: Any) -> Run:
     """A running run with this many finished epochs; its values grow with its number."""
-    points = tuple(Point(e, 0.1 * number + 0.1, 0.5, NOW + timedelta(minutes=e), 60.0) for e in range(1, done + 1))
+    points = tuple(
+        EpochReport(e, 0.1 * number + 0.1, 0.5, NOW + timedelta(minutes=e), 60.0) for e in range(1, done + 1)
+    )
     alive = Attempt(number, 1, TOKEN, number, NOW, claimed_by="7", job_id="7", job=job(RUNNING, index=number))
     return Run(number, more.pop("milestones", {}), more.pop("attempts", (alive,)), progress=points, **more)
 

@@ -97,9 +97,9 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
 def _with_clearest_word(context: SweepContext, job: Job, account: tuple[JobState, str] | None) -> Job:
     """The job with the word that says most: one that names a cause, else a cancellation, else any."""
     log = context.scheduler.state_in_log(context.directory.log_tail(job.token, job.index, job.job_id))
-    words = [each for each in (account, log) if each is not None]
-    best = next((each for each in words if each[1] in SCHEDULER_WORDS), None)
-    best = best or next((each for each in words if each[0] is JobState.CANCELLED), None)
+    reported = [each for each in (account, log) if each is not None]
+    best = next((each for each in reported if each[1] in SCHEDULER_WORDS), None)
+    best = best or next((each for each in reported if each[0] is JobState.CANCELLED), None)
     if best is None and not job.word:
         best = account
     return job if best is None else replace(job, state=best[0], word=best[1])

@@ -17,7 +17,7 @@ from typing import Any
 from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission
 
-from unetsweep.atomic import named
+from unetsweep.atomic import flush, named
 from unetsweep.core import paths
 from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
@@ -70,12 +70,12 @@ def submit(submission: Submission, payload: Payload, *, timeout: float = 60.0) -
     pickle = folder / GENERIC
     with named(pickle):
         delayed.dump(pickle)
-        _flush(pickle)
+        flush(pickle)
     path = folder / f"{submission.token}.sh"
     with named(path):
         path.write_text(text)
-        _flush(path)
-    _flush(folder)
+        flush(path)
+    flush(folder)
     return sbatch(path, timeout)
 
 
@@ -159,13 +159,5 @@ def submit_reconciler(reconciler: ReconcilerRequest, *, timeout: float = 60.0) -
     path = reconciler.sweep_dir / paths.RECONCILERS / f"{reconciler.token}.sh"
     with named(path):
         path.write_text(reconciler_script(reconciler))
-        _flush(path)
+        flush(path)
     return sbatch(path, timeout)
-
-
-def _flush(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
