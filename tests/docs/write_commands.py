@@ -12,10 +12,10 @@ PAGE = ROOT / "docs" / "commands.md"
 _HEAD = """\
 # Commands
 
-What each command's `--help` says. This page is written by `python tests/docs/write_commands.py`.
+The `--help` of every command. `python tests/docs/write_commands.py` generates this page.
 
-SWEEP is the sweep's name, its YAML file or its folder. Without it `status` and `report` take the newest sweep; `submit`
-always takes a YAML file. Results go to standard output, messages to standard error.
+SWEEP is the name of a sweep, its YAML file or its folder. Without it, `status` and `report` use the newest sweep.
+`submit` always needs a YAML file. Results go to standard output, warnings to standard error.
 [design.md](design.md#errors) lists the exit statuses.
 """
 
