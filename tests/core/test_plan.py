@@ -312,8 +312,8 @@ def test_trials_that_failed_by_themselves_are_believed_however_many():
 
 
 def test_only_what_is_not_yet_due_depends_on_the_time():
-    young = many(attempt(at=NOW - QUEUE.unseen_grace + timedelta(seconds=1)))
-    old = many(attempt(at=NOW - QUEUE.unseen_grace))
+    young = many(attempt(at=NOW - QUEUE.unlisted_grace + timedelta(seconds=1)))
+    old = many(attempt(at=NOW - QUEUE.unlisted_grace))
     assert lines(decide(young)) == []
     assert isinstance(decide(old).actions[-1], Submit)
 

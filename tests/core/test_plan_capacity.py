@@ -22,7 +22,7 @@ from plan_rows import (
 )
 
 from unetsweep.core.actions import Element, Submit
-from unetsweep.core.capacity import Capacity, in_use
+from unetsweep.core.capacity import Capacity, slots_in_use
 from unetsweep.core.forecast import forecast
 from unetsweep.core.observation import JobState, Observation, Run, Trial
 
@@ -66,8 +66,10 @@ CAPACITY = [
     pytest.param(
         many(element(0, RUNNING), element(1, QUEUED), None), replace(QUEUE, parallel=2), [], id="all places are taken"
     ),
-    pytest.param(many(None, None), replace(QUEUE, submit_room=1), ["submit 0.1"], id="the cluster's room is kept to"),
-    pytest.param(many(None, None), replace(QUEUE, submit_room=0), [], id="no room, no submission"),
+    pytest.param(
+        many(None, None), replace(QUEUE, remaining_submissions=1), ["submit 0.1"], id="the cluster's room is kept to"
+    ),
+    pytest.param(many(None, None), replace(QUEUE, remaining_submissions=0), [], id="no room, no submission"),
     pytest.param(many(None, None, None), LOCAL, ["submit 0.1 1.1"], id="locally only what may run goes out"),
     pytest.param(
         many(element(0, RUNNING), None, None), LOCAL, ["submit 1.1"], id="locally a place that is free is filled"
@@ -106,7 +108,7 @@ def test_what_goes_out_together(found: Observation, capacity: Capacity, expected
     ],
 )
 def test_in_use(live, expected: int):
-    assert in_use(live) == expected
+    assert slots_in_use(live) == expected
 
 
 def test_every_trial_that_does_not_move_says_why():
@@ -114,7 +116,7 @@ def test_every_trial_that_does_not_move_says_why():
     assert [(wait.trial, wait.reason, wait.running, wait.job_id) for wait in decided.waits] == [
         (0, "running", True, "18808_0"),
         (1, "PENDING", False, "18808_1"),
-        (2, "all 2 places are taken", False, None),
+        (2, "all 2 slots are in use", False, None),
     ]
 
 

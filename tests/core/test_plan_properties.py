@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from plan_rows import NOW, adaptive, failing, grid, job
 
 from unetsweep.core.actions import Cancel, FinishTrial, MarkLost, Propose, Submit
-from unetsweep.core.capacity import Capacity, in_use
+from unetsweep.core.capacity import Capacity, slots_in_use
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.plan import plan
 from unetsweep.core.spec import Retries
@@ -57,7 +57,7 @@ capacities = st.builds(
     queues=st.booleans(),
     parallel=st.none() | st.integers(1, 4),
     max_elements=st.integers(1, 4),
-    submit_room=st.none() | st.integers(0, 4),
+    remaining_submissions=st.none() | st.integers(0, 4),
 )
 specs = st.sampled_from([grid(6), grid(12, retries=Retries(node=1)), adaptive(9, 2), adaptive(9, None)])
 
@@ -79,12 +79,12 @@ def test_never_more_in_use_than_parallel_after_any_plan(spec, found: Observation
     told = {action.trial for action in decided.actions if isinstance(action, FinishTrial)}
     resent = {element.run for action in sent for element in action.elements}
     given_up = {(action.run, action.attempt) for action in decided.actions if isinstance(action, MarkLost)}
-    before = in_use(still_live(found, told | resent, given_up))
+    before = slots_in_use(still_live(found, told | resent, given_up))
     new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in sent)
     if capacity.parallel is not None and sent:
         assert before + new <= max(before, capacity.parallel)
-    if capacity.submit_room is not None:
-        assert sum(len(action.elements) for action in sent) <= capacity.submit_room
+    if capacity.remaining_submissions is not None:
+        assert sum(len(action.elements) for action in sent) <= capacity.remaining_submissions
     assert all(len(action.elements) <= capacity.max_elements for action in sent)
     assert capacity.queues or all(action.throttle is None for action in sent)
 

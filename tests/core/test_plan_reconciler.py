@@ -103,7 +103,7 @@ def test_none_is_left_where_only_a_person_helps_or_nobody_queues():
 
 def test_a_place_in_the_queue_is_kept_free_for_it():
     three = many(None, None, None)
-    assert lines(decide(three, grid(3, driver="jobs"), replace(QUEUE, submit_room=3))) == ["submit 0.1 1.1"]
+    assert lines(decide(three, grid(3, driver="jobs"), replace(QUEUE, remaining_submissions=3))) == ["submit 0.1 1.1"]
     assert lines(
-        decide(replace(three, reconciler=RECONCILER), grid(3, driver="jobs"), replace(QUEUE, submit_room=3))
+        decide(replace(three, reconciler=RECONCILER), grid(3, driver="jobs"), replace(QUEUE, remaining_submissions=3))
     ) == ["submit 0.1 1.1 2.1"]

@@ -15,7 +15,7 @@ from unetsweep.contract import DataConfig
 from unetsweep.core import pruning
 from unetsweep.core.actions import FinishTrial, Prune
 from unetsweep.core.observation import Attempt, JobState, Observation, Point, Run, Stopped, Trial
-from unetsweep.core.pruning import History, Report
+from unetsweep.core.pruning import History, MetricReport
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
 
@@ -30,7 +30,7 @@ def sweep(pruner: str | None = "asha", epochs: int = 9, metric: str = "val_iou",
 
 def history(trial: int, *values: float, state: str | None = None, epochs: int = 9, late: float = 0) -> History:
     """A value an epoch and a minute, begun `late` minutes after the sweep."""
-    told = tuple(Report(NOW + timedelta(minutes=late + e), e, v) for e, v in enumerate(values, 1))
+    told = tuple(MetricReport(NOW + timedelta(minutes=late + e), e, v) for e, v in enumerate(values, 1))
     return History(trial, epochs, state, told)
 
 
@@ -57,7 +57,10 @@ RULES = [
         HALVING, [history(0, *GOOD), history(1, *POOR, late=1, epochs=2)], {}, id="nothing is pruned at its last epoch"
     ),
     pytest.param(
-        HALVING, [history(0, *GOOD), replace(history(1, *POOR, late=1), settled=2)], {}, id="a verdict before a retry"
+        HALVING,
+        [history(0, *GOOD), replace(history(1, *POOR, late=1), ignored_until=2)],
+        {},
+        id="a verdict before a retry",
     ),
     pytest.param(
         HALVING,
@@ -118,7 +121,7 @@ def test_who_is_pruned(spec: SweepSpec, histories: list[History], expected: dict
 def test_the_reason_names_value_epoch_and_what_was_needed():
     (verdict,) = pruning.verdicts(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)]).values()
     assert verdict.reason == (
-        "val_iou 0.2000 at epoch 2 is not among the best 1/3 of the 2 trials that came that far (0.6000 was needed)"
+        "val_iou 0.2000 at epoch 2 is not among the best 1/3 of the 2 trials that trained this far (0.6000 was needed)"
     )
     spec = sweep("median", metric="val_loss", startup_trials=1)
     (verdict,) = pruning.verdicts(spec, [history(0, *POOR, state="complete"), history(1, *GOOD, late=5)]).values()
@@ -128,7 +131,7 @@ def test_the_reason_names_value_epoch_and_what_was_needed():
 
 @pytest.mark.parametrize(("epochs", "first"), [(1, 1), (8, 1), (50, 2), (1000, 38)])
 def test_the_first_rung_lies_three_rungs_below_the_longest_training(epochs: int, first: int):
-    assert pruning.resolved(sweep(epochs=epochs))["min_epochs"] == first
+    assert pruning.pruner_arguments(sweep(epochs=epochs))["min_epochs"] == first
 
 
 # ---- what holds always
@@ -221,32 +224,32 @@ ASKED = [
 
 @pytest.mark.parametrize(("seen", "expected"), ASKED)
 def test_who_is_asked(seen: Observation, expected: list[int]):
-    assert [each.trial for each in pruning.asked(sweep(), seen)] == expected
-    assert pruning.asked(sweep(None), seen) == ()
+    assert [each.trial for each in pruning.open_histories(sweep(), seen)] == expected
+    assert pruning.open_histories(sweep(None), seen) == ()
 
 
 def test_a_stop_names_the_milestones_that_the_run_has_not_reached():
     verdict = {2: pruning.Verdict(3, "poor")}
-    assert pruning.stops(look(run(), 2, 6, 9), verdict) == (Prune(0, 1, 2, (6, 9), 4, "poor"),)
-    assert pruning.stops(look(run(), 2, 6, 9), {}) == ()
+    assert pruning.prune_actions(look(run(), 2, 6, 9), verdict) == (Prune(0, 1, 2, (6, 9), 4, "poor"),)
+    assert pruning.prune_actions(look(run(), 2, 6, 9), {}) == ()
 
 
 def test_a_retried_trial_is_judged_by_what_it_does_from_then_on():
-    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, is_lifted=True))))
-    assert told.settled == 3
-    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, milestones=()))))
-    assert told.settled == 3, "the only one of a shared run's that was pruned"
+    (told,) = pruning.open_histories(sweep(), look(run(stopped=replace(STOP, is_lifted=True))))
+    assert told.ignored_until == 3
+    (told,) = pruning.open_histories(sweep(), look(run(stopped=replace(STOP, milestones=()))))
+    assert told.ignored_until == 3, "the only one of a shared run's that was pruned"
 
 
 def test_a_stop_of_other_milestones_takes_no_verdict_away():
-    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, milestones=(99,)))))
-    assert told.settled == 0
+    (told,) = pruning.open_histories(sweep(), look(run(stopped=replace(STOP, milestones=(99,)))))
+    assert told.ignored_until == 0
 
 
 def test_a_prune_keeps_what_was_stopped_before():
     stopped = run(stopped=replace(STOP, attempt=1, milestones=(12,)))
     verdict = {2: pruning.Verdict(3, "poor")}
-    assert pruning.stops(look(stopped, 2, 6, 9), verdict)[0].milestones == (6, 9, 12)
+    assert pruning.prune_actions(look(stopped, 2, 6, 9), verdict)[0].milestones == (6, 9, 12)
 
 
 def test_what_is_not_validated_is_not_told_and_time_never_runs_back():
@@ -256,7 +259,7 @@ def test_what_is_not_validated_is_not_told_and_time_never_runs_back():
         Point(3, 0.3, 0.7, NOW - timedelta(minutes=5)),
         Point(4, 0.4, 0.6, None),
     ]
-    told = pruning.reports(points, "val_loss")
+    told = pruning.metric_reports(points, "val_loss")
     assert [(each.epoch, each.value) for each in told] == [(1, 0.9), (3, 0.7), (4, 0.6)]
     assert {each.at for each in told} == {NOW}
 

@@ -10,7 +10,7 @@ import pytest
 
 from unetsweep.contract import DataConfig
 from unetsweep.core import pruning
-from unetsweep.core.pruning import History, Report
+from unetsweep.core.pruning import History, MetricReport
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.errors import UsageError
@@ -57,7 +57,7 @@ def replayed(spec: SweepSpec, count: int, verdicts: Any) -> dict[int, int]:
     found = {}
     for trial in range(count):
         begin = BEGIN + timedelta(hours=trial)
-        told = tuple(Report(begin + timedelta(minutes=e), e, v) for e, v in enumerate(curve(trial), 1))
+        told = tuple(MetricReport(begin + timedelta(minutes=e), e, v) for e, v in enumerate(curve(trial), 1))
         verdict = verdicts(spec, [*ended, History(trial, EPOCHS, None, told)]).get(trial)
         if verdict is not None:
             found[trial] = verdict.epoch
@@ -110,13 +110,13 @@ def test_arguments_that_optuna_refuses_are_said_in_its_words():
         optuna_pruners.verdicts(sweep("HyperbandPruner", "val_iou", max_resource="x"), [])
 
 
-@pytest.mark.parametrize("name", pruning.OURS)
+@pytest.mark.parametrize("name", pruning.BUILT_IN_PRUNERS)
 def test_a_thousand_trials_of_fifty_epochs_are_judged_at_once(name: str):
     told = []
     for trial in range(1000):
         chance = random.Random(trial)
         begin = BEGIN + timedelta(minutes=trial)
-        reports = tuple(Report(begin + timedelta(minutes=e), e, chance.random()) for e in range(1, 51))
+        reports = tuple(MetricReport(begin + timedelta(minutes=e), e, chance.random()) for e in range(1, 51))
         told.append(History(trial, 51, "complete" if trial < 900 else None, reports))
     begun = time.process_time()
     assert pruning.verdicts(sweep(name, "val_iou"), told)

@@ -34,7 +34,7 @@ def a_scheduler_error_counts_as_absence(patch: Patch) -> None:
 
 
 def grace_is_ignored(patch: Patch) -> None:
-    _capacity_as(patch, unseen_grace=timedelta(0))
+    _capacity_as(patch, unlisted_grace=timedelta(0))
 
 
 def late_files_are_not_awaited(patch: Patch) -> None:
@@ -88,7 +88,7 @@ def throttle_is_ignored(patch: Patch) -> None:
 
 
 def what_lives_takes_no_place(patch: Patch) -> None:
-    patch.setattr(capacity, "in_use", lambda live: 0)
+    patch.setattr(capacity, "slots_in_use", lambda live: 0)
 
 
 def everybody_leaves_a_reconciler(patch: Patch) -> None:
@@ -118,42 +118,42 @@ def what_waits_counts_as_dead(patch: Patch) -> None:
 
 
 def what_the_queue_forgot_was_cancelled(patch: Patch) -> None:
-    real = attempt_state._unlisted
+    real = attempt_state._unlisted_state
 
     def believed(last: Any, look: attempt_state.DecisionContext) -> Any:
         found = real(last, look)
         return attempt_state.Finished("cancelled", "gone") if isinstance(found, attempt_state.Lost) else found
 
-    patch.setattr(attempt_state, "_unlisted", believed)
+    patch.setattr(attempt_state, "_unlisted_state", believed)
 
 
 def an_ended_element_was_cancelled_before_it_began(patch: Patch) -> None:
-    real = attempt_state._unlisted
-    patch.setattr(attempt_state, "_unlisted", lambda last, look: real(replace(last, ending=None), look))
+    real = attempt_state._unlisted_state
+    patch.setattr(attempt_state, "_unlisted_state", lambda last, look: real(replace(last, ending=None), look))
 
 
 def a_pause_is_a_hang(patch: Patch) -> None:
-    patch.setattr(attempt_state, "_silent_for", lambda *_: timedelta(minutes=11))
+    patch.setattr(attempt_state, "_hang_duration", lambda *_: timedelta(minutes=11))
 
 
 def a_pause_without_a_cause(patch: Patch) -> None:
-    patch.setattr(attempt_state, "pause_reason", lambda seen: "no job of the sweep gets as far as its training")
+    patch.setattr(attempt_state, "pause_reason", lambda seen: "no job of the sweep starts its training")
 
 
 def a_training_goes_back(patch: Patch) -> None:
-    real = run_sharing.runs_of
+    real = run_sharing.assign_runs
     patch.setattr(
         run_sharing,
-        "runs_of",
+        "assign_runs",
         lambda new, first, there, code, **more: real(new, first, [replace(each, epochs=0) for each in there], code),
     )
 
 
 def any_two_trainings_are_one(patch: Patch) -> None:
-    real = run_sharing.runs_of
+    real = run_sharing.assign_runs
     patch.setattr(
         run_sharing,
-        "runs_of",
+        "assign_runs",
         lambda new, first, there, code, **more: real(
             [("", epochs) for _, epochs in new], first, [replace(each, key="") for each in there], code
         ),
@@ -165,7 +165,7 @@ def what_is_through_was_lost(patch: Patch) -> None:
 
 
 def what_is_through_has_gone(patch: Patch) -> None:
-    patch.setattr(attempt_state, "_gone_on", lambda last: attempt_state.Lost("it goes on"))
+    patch.setattr(attempt_state, "_published_state", lambda last: attempt_state.Lost("it continues"))
 
 
 NEEDS = {

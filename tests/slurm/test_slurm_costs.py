@@ -66,7 +66,7 @@ def test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told(
         assert len(records) == 2
         assert found["seconds"] == found["accounted_seconds"] == sum(int(row.split("|")[0]) for row in records)
         assert found["memory_mb"] > 64, "the trainer's ballast"
-        assert "GPU-hours in 1 attempt, by sacct" in said
+        assert "GPU-hours in 1 attempt (from sacct)" in said
     else:
         assert found["accounted_seconds"] == 0
-        assert "GPU-hours in 1 attempt, by our own clocks" in said
+        assert "GPU-hours in 1 attempt (from the sweep's files)" in said

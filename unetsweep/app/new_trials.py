@@ -42,10 +42,10 @@ def new_trials(
         return [NewTrial(number, epochs, batch) for number in range(first, first + count)]
     configs = [trial_config(with_images(spec, directory), point) for point in points]
     runs = list(range(first, first + len(configs)))
-    if run_sharing.why_not(spec) is None:
+    if run_sharing.why_not_shared(spec) is None:
         keys = [(run_key(config), config.epochs) for config in configs]
-        served, kept = map(run_sharing.served, readable), not checkpoint_gc.is_enabled(spec)
-        runs = run_sharing.runs_of(keys, first, served, package.code()["package"], is_kept=kept)
+        existing, kept = map(run_sharing.ExistingTrial.of, readable), not checkpoint_gc.is_enabled(spec)
+        runs = run_sharing.assign_runs(keys, first, existing, package.code()["package"], keeps_checkpoints=kept)
     return [NewTrial(run, each.epochs, each.batch_size) for run, each in zip(runs, configs, strict=True)]
 
 

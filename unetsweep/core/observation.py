@@ -49,7 +49,7 @@ class Job:
     """When it ended, where the scheduler says so."""
     node: str | None = None
     """Where it runs or ran, where the scheduler says so."""
-    is_recalled: bool = False
+    is_unlisted: bool = False
     """The queue lists it no more; its accounts or its log tell of it."""
 
 

@@ -140,8 +140,8 @@ def _submit(
 ) -> tuple[list[Submit], list[Wait]]:
     """The submissions of the runs that are ready, and why the others wait."""
     capacity = context.capacity
-    if wants_reconciler and capacity.submit_room is not None:  # the reconciler job needs one of the jobs that fit
-        capacity = replace(capacity, submit_room=max(0, capacity.submit_room - 1))
+    if wants_reconciler and capacity.remaining_submissions is not None:  # one is for the reconciler job
+        capacity = replace(capacity, remaining_submissions=max(0, capacity.remaining_submissions - 1))
     ready, waits = [], []
     refused = [decision.refused for decision in decisions if decision.refused is not None]
     for element, last in sorted(

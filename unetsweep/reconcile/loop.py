@@ -53,9 +53,9 @@ def reconcile(
     for _ in range(TURNS):
         found.observation = with_jobs(files, jobs, scheduler_error)
         found.plan = plan(context.spec, found.observation, capacity, asked)
-        if capacity.submit_room is None and _submits(found.plan):
+        if capacity.remaining_submissions is None and _submits(found.plan):
             scheduler = context.scheduler
-            limits = replace(capacity, max_elements=scheduler.max_elements(), submit_room=scheduler.room())
+            limits = replace(capacity, max_elements=scheduler.max_elements(), remaining_submissions=scheduler.room())
             found.plan = plan(context.spec, found.observation, limits, asked)
         if not force:
             found.plan.raise_if_unsafe()
@@ -64,7 +64,7 @@ def reconcile(
             if not _submits(found.plan):
                 break
             # the scheduler takes no more jobs; one more turn, since running jobs may still need a reconciler job
-            capacity = replace(capacity, submit_room=0)
+            capacity = replace(capacity, remaining_submissions=0)
         files = context.directory.look()
     if (context.interactive or not found.observation.trials) and context.study.is_stale():
         export_journal(context)

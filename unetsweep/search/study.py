@@ -84,7 +84,7 @@ class JournalStudy:
 
 
 def _decide(spec: SweepSpec, histories: Sequence[History]) -> Mapping[int, Verdict]:
-    if spec.study.pruner in pruning.OURS:
+    if spec.study.pruner in pruning.BUILT_IN_PRUNERS:
         return pruning.verdicts(spec, histories)
     from unetsweep.search.optuna_pruners import verdicts  # Optuna is heavy
 

@@ -7,7 +7,7 @@ from statistics import median
 
 from unetsweep.contract import Result
 from unetsweep.core import paths
-from unetsweep.core.estimate import Finished
+from unetsweep.core.estimate import TrainingSample
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
 from unetsweep.store.observation import listed
@@ -18,7 +18,7 @@ ENOUGH = 20
 """Trainings of one batch size that are looked into: the newest."""
 
 
-def finished(root: Path, trials: Sequence[StoredTrial]) -> Iterator[Finished]:
+def finished(root: Path, trials: Sequence[StoredTrial]) -> Iterator[TrainingSample]:
     """Of the complete and pruned ones of `SweepDir.trials`, each run once."""
     seen: set[int] = set()
     counts: dict[int, int] = {}
@@ -33,7 +33,7 @@ def finished(root: Path, trials: Sequence[StoredTrial]) -> Iterator[Finished]:
             yield found
 
 
-def _finished(folder: Path, batch: int, epochs: int, result: Result) -> Finished | None:
+def _finished(folder: Path, batch: int, epochs: int, result: Result) -> TrainingSample | None:
     """None where nothing tells how long it took."""
     try:
         points = read_progress(folder, listed(folder)).points
@@ -43,10 +43,10 @@ def _finished(folder: Path, batch: int, epochs: int, result: Result) -> Finished
     held, size = _held(folder), disk_bytes(folder)
     if times:
         epoch = median(times)
-        return Finished(batch, epoch, max(0.0, held - epoch * len(points)) if held is not None else 0.0, size)
+        return TrainingSample(batch, epoch, max(0.0, held - epoch * len(points)) if held is not None else 0.0, size)
     whole = result.seconds if held is None else held  # a program of the user's may tell neither
     epochs = result.epochs_run or epochs
-    return Finished(batch, whole / epochs, 0.0, size) if whole is not None and epochs else None
+    return TrainingSample(batch, whole / epochs, 0.0, size) if whole is not None and epochs else None
 
 
 def _held(folder: Path) -> float | None:
