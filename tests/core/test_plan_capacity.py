@@ -131,7 +131,7 @@ PROPOSALS = [
     pytest.param(grid(6), Observation(), ["propose 6"], id="a grid is proposed at once"),
     pytest.param(grid(6), Observation(ended=4), ["propose 2"], id="a grid that grew is proposed for what it grew by"),
     pytest.param(grid(6), Observation(ended=6), [], id="a complete grid is left alone"),
-    pytest.param(grid(6), Observation(stopped=True), [], id="nothing is proposed for a sweep that the user cancelled"),
+    pytest.param(grid(6), Observation(cancelled=True), [], id="a cancelled sweep proposes nothing"),
     pytest.param(grid(6), Observation(scheduler_error="timed out"), [], id="nothing is proposed into silence"),
     pytest.param(adaptive(6, 2), Observation(), ["propose 2"], id="a search proposes as many as may run"),
     pytest.param(adaptive(6, 2), many(element(0, RUNNING)), ["propose 1"], id="and fills the free place"),

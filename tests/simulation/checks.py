@@ -154,7 +154,7 @@ class Checks:
         sent = [
             run.number
             for run in reconciliation.observation.runs.values()
-            if any(not each.refused for each in run.counted)
+            if any(not each.refused for each in run.counted_attempts)
         ]
         if not sent or any(self.blamed[run]["node"] < 2 for run in sent):
             self.fail(f"the sweep stopped, and not all of {sent} were lost twice: {reconciliation.plan.paused}")

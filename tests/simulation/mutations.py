@@ -54,7 +54,7 @@ def every_loss_is_the_last(patch: Patch) -> None:
 
 
 def a_retry_reset_is_ignored(patch: Patch) -> None:
-    patch.setattr(Run, "counted", property(lambda run: run.attempts))
+    patch.setattr(Run, "counted_attempts", property(lambda run: run.attempts))
 
 
 def a_result_does_not_outrank_the_queue(patch: Patch) -> None:

@@ -144,9 +144,9 @@ def test_a_cancelled_trial_and_a_stopped_sweep_are_seen(sweep: SweepDir):
     sweep.cancel(0)
     sweep.cancel(0)
     sweep.stop()
-    assert (sweep.look().trials[0].cancelled, sweep.look().stopped) == (True, True)
+    assert (sweep.look().trials[0].cancelled, sweep.look().cancelled) == (True, True)
     sweep.resume()
-    assert not sweep.look().stopped
+    assert not sweep.look().cancelled
 
 
 # ---- attempts

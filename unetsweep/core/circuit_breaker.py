@@ -51,8 +51,10 @@ def _new_failure(trial: Trial, run: Run) -> Failure | None:
 def _nothing_starts(observation: Observation) -> str | None:
     """No run ever began, and several ended repeatedly before they did: the interpreter, a module or a set-up line is
     wrong. A few runs are enough: those with low numbers are submitted first, and would use up their retries."""
-    submitted = [run for run in observation.runs.values() if any(not attempt.refused for attempt in run.counted)]
-    attempts = [attempt for run in submitted for attempt in run.counted]
+    submitted = [
+        run for run in observation.runs.values() if any(not attempt.refused for attempt in run.counted_attempts)
+    ]
+    attempts = [attempt for run in submitted for attempt in run.counted_attempts]
     has_begun = any(attempt.claimed_by for attempt in attempts)
     failing = sum(_failed_starts(run) >= FAILED_STARTS for run in submitted)
     if observation.ended or has_begun or failing < RUNS_WITH_FAILED_STARTS:
@@ -66,4 +68,4 @@ def _nothing_starts(observation: Observation) -> str | None:
 
 def _failed_starts(run: Run) -> int:
     """Attempts of the run that ended before they began."""
-    return sum(attempt.cause is Cause.START for attempt in run.counted if not attempt.refused)
+    return sum(attempt.cause is Cause.START for attempt in run.counted_attempts if not attempt.refused)

@@ -175,7 +175,7 @@ def _backoff_until(refused: Attempt | None, context: DecisionContext, *, is_acti
 
 def _propose(spec: SweepSpec, observation: Observation, capacity: Capacity, actions: Sequence[Action]) -> list[Propose]:
     """New trials, as many as are missing; an adaptive search proposes only what can run now."""
-    if observation.stopped:
+    if observation.cancelled:
         return []
     missing = trials_wanted(spec) - observation.ended - len(observation.trials)
     if spec.study.sampler not in ("grid", "list", "random"):

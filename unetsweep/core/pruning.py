@@ -272,7 +272,7 @@ def prune_actions(observation: Observation, verdicts: Mapping[int, Verdict]) -> 
         longest = _longest(trials)
         beyond = {trial.epochs for trial in trials if trial.epochs > run.epochs_done}
         if run.last is not None and longest.number in verdicts and beyond:
-            milestones = tuple(sorted({*beyond, *run.stopped_milestones}))
+            milestones = tuple(sorted({*beyond, *run.pruned_milestones}))
             reason = verdicts[longest.number].reason
             actions.append(Prune(run.number, run.last.number, longest.number, milestones, run.epochs_done, reason))
     return tuple(actions)

@@ -132,11 +132,11 @@ def shorten(run: Run, attempt: Attempt, trials: Sequence[Trial]) -> Prune | None
     last_wanted = max((trial.epochs for trial in trials if not trial.cancelled), default=0)
     done = max(last_wanted, run.epochs_done)
     unwanted = {epochs for epochs in attempt.milestones if epochs > done} - set(run.milestones)
-    if unwanted <= set(run.stopped_milestones):
+    if unwanted <= set(run.pruned_milestones):
         return None
     longest = max(trials, key=lambda trial: trial.epochs)
-    milestones = tuple(sorted({*unwanted, *run.stopped_milestones}))
-    reason = run.stopped.reason if run.stopped is not None and run.stopped_milestones else "you cancelled it"
+    milestones = tuple(sorted({*unwanted, *run.pruned_milestones}))
+    reason = run.stopped.reason if run.stopped is not None and run.pruned_milestones else "you cancelled it"
     return Prune(run.number, attempt.number, longest.number, milestones, run.epochs_done, reason)
 
 
