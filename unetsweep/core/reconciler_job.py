@@ -40,7 +40,7 @@ def is_waiting(last: ReconcilerJob, capacity: Capacity, now: datetime) -> bool:
     return not last.lost and now - last.at < capacity.unlisted_grace
 
 
-def is_unsure(last: ReconcilerJob | None, capacity: Capacity, now: datetime) -> bool:
+def is_unconfirmed(last: ReconcilerJob | None, capacity: Capacity, now: datetime) -> bool:
     """Whether it is not known yet if the last reconciler job was submitted: it is recent, and the queue does not list
     it."""
     return last is not None and last.job is None and is_waiting(last, capacity, now)

@@ -86,7 +86,7 @@ def grid_points(space: Space) -> tuple[Point, ...]:
     return tuple(dict(zip(space.paths, values, strict=True)) for values in product(*lists))
 
 
-def grid_left(space: Space, taken: Iterable[Point]) -> tuple[Point, ...]:
+def remaining_grid_points(space: Space, taken: Iterable[Point]) -> tuple[Point, ...]:
     """Return the points of a grid that are not in `taken`, in the order of the sweep file."""
     keys = {space.key(point) for point in taken}
     return tuple(point for point in grid_points(space) if space.key(point) not in keys)

@@ -56,7 +56,7 @@ class RunSpec:
     share: bool = True
     """Whether trials that differ only in `epochs` share a training."""
     keep_checkpoints: Literal["all", "best"] = "all"
-    """`best`: when the trials of a run have ended, delete the checkpoints that only a longer or repeated training uses."""
+    """`best`: when the trials of a run have ended, delete those that only a longer or repeated training uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def listed_points(study: StudySpec) -> tuple[Point, ...]:
     return tuple({"seed": study.seed, **point} for point in points)
 
 
-def listed_left(spec: SweepSpec, taken: Iterable[Point]) -> tuple[Point, ...]:
+def remaining_listed_points(spec: SweepSpec, taken: Iterable[Point]) -> tuple[Point, ...]:
     """Return the listed points that are not in `taken` (points with their seeds), in the order of the sweep file."""
     keys = {(spec.space.key(point), point["seed"]) for point in taken}
     return tuple(point for point in listed_points(spec.study) if (spec.space.key(point), point["seed"]) not in keys)

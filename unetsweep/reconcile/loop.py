@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from unetsweep.core.actions import Action, Submit, SubmitReconciler
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
-from unetsweep.core.reconciler_job import is_unsure
+from unetsweep.core.reconciler_job import is_unconfirmed
 from unetsweep.reconcile.apply import apply, export_journal
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import collect, with_jobs
@@ -68,7 +68,7 @@ def reconcile(
         files = context.directory.look()
     if (context.interactive or not found.observation.trials) and context.study.is_stale():
         export_journal(context)
-    found.unsure = is_unsure(found.observation.reconciler, capacity, asked)
+    found.unsure = is_unconfirmed(found.observation.reconciler, capacity, asked)
     return found
 
 
