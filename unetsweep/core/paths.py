@@ -1,16 +1,16 @@
-"""Where everything lies in a sweep's directory: names only, relative, no file is touched."""
+"""The names of all files in a sweep's directory, relative to it. No file is touched here."""
 
 import re
 
 SPEC = "sweep.yaml"
 SWEEP = "sweep.json"
-"""Where the sweep lives: executor, cluster, folder, and where a trainer command starts."""
+"""Where the sweep belongs: its executor, cluster and folder, and the working directory of a trainer command."""
 DATA = "data.json"
-"""The split by name with a digest of each pair of files, as it was when the sweep was submitted; and its leak."""
+"""The split of the images when the sweep was submitted, with a digest of each pair of files, and whether it leaks."""
 REPRODUCED = "reproduced"
-"""Within a sweep's directory: trials that were trained again, by number, to be compared."""
+"""Trials that `reproduce` has trained again, by number."""
 CONFIRM = "confirm"
-"""Within a sweep's directory: the sweep that trains its leaders again with other seeds."""
+"""The sweep in which `confirm` trains the leaders again with other seeds."""
 STUDY = "study.journal"
 LEDGER = "ledger.jsonl"
 LEASE = "lease"
@@ -19,15 +19,15 @@ RUNS = "runs"
 SUBMISSIONS = "submissions"
 REPORT = "report"
 CODE = "code"
-"""Copies of the package, by their hash: jobs run what was there when they were submitted."""
+"""Copies of the package, by their hash: a job runs the version with which it was submitted."""
 CODE_NOTE = "code.json"
-"""Which of them is the current one."""
+"""Which copy new jobs run."""
 RECONCILERS = "reconcilers"
 PACKED = "packed"
-"""Who has which place in jobs that run several trainings side by side."""
+"""Slot tables of jobs that run several trainings side by side."""
 COLLECTABLE = "collectable"
-"""Marks, by number, of the runs whose last checkpoints may go."""
-LAST_RECONCILIATION = "last-reconciliation"
+"""Marks of the runs whose last checkpoints may be deleted, by number."""
+LOOKED = "last-look"
 """Touched when a reconciliation begins: while it is young, no periodic one is due."""
 
 CONFIG = "config.json"
@@ -35,11 +35,12 @@ TRIAL = "trial.json"
 RESULT = "result.json"
 CANCELLED = "cancelled.json"
 STOPPED = "stopped.json"
-"""There when the user cancelled the whole sweep: nothing new is proposed."""
+"""Exists if the user cancelled the whole sweep: no new trials are proposed."""
 
 
 def trial_dir(number: int) -> str:
-    """
+    """The folder of a trial.
+
     >>> trial_dir(7)
     'trials/0007'
     """
@@ -47,7 +48,8 @@ def trial_dir(number: int) -> str:
 
 
 def run_dir(number: int) -> str:
-    """
+    """The folder of a run.
+
     >>> run_dir(12345)
     'runs/12345'
     """
@@ -55,32 +57,33 @@ def run_dir(number: int) -> str:
 
 
 def attempt(run: int, number: int) -> str:
-    """The intent to submit; whoever created it may submit its token, nobody else."""
+    """The intent to submit an attempt. Only the process that created it may submit its token."""
     return f"{run_dir(run)}/attempts/{number}.json"
 
 
 def attempt_job(run: int, number: int) -> str:
-    """Which job the attempt became."""
+    """The job id of an attempt."""
     return f"{run_dir(run)}/attempts/{number}.job.json"
 
 
 def attempt_lost(run: int, number: int) -> str:
-    """Why the attempt will never be, or is no more."""
+    """Why an attempt is lost."""
     return f"{run_dir(run)}/attempts/{number}.lost.json"
 
 
 def attempt_end(run: int, number: int) -> str:
-    """That we end the attempt ourselves, and why: written before its job is cancelled."""
+    """Why a reconciliation terminates an attempt: written before its job is cancelled."""
     return f"{run_dir(run)}/attempts/{number}.end.json"
 
 
 def attempt_exit(run: int, number: int, restart: int) -> str:
-    """Exit status of the attempt's processes, written when all of them are gone."""
+    """The exit status of an attempt's processes, written when all of them have ended."""
     return f"{run_dir(run)}/attempts/{number}.exit-{restart}.json"
 
 
 def claim_name(attempt: int, restart: int) -> str:
-    """
+    """The name of one start of a run; the highest (attempt, restart) owns the run.
+
     >>> claim_name(2, 0)
     '2-0'
     """
@@ -88,12 +91,12 @@ def claim_name(attempt: int, restart: int) -> str:
 
 
 def stop(run: int) -> str:
-    """Which milestones of which attempt are pruned, and why: the trainer looks for it at each epoch's end."""
+    """Which milestones of which attempt are pruned, and why. The trainer reads it at the end of each epoch."""
     return f"{run_dir(run)}/stop.json"
 
 
 def requeue(run: int, claim: str) -> str:
-    """Left by a training that stopped in good order before its milestones, and wants to go on later.
+    """Written by a training that stopped in good order before its milestones, so that it is resubmitted.
 
     >>> requeue(3, "1-0")
     'runs/0003/requeue-1-0.json'
@@ -102,61 +105,62 @@ def requeue(run: int, claim: str) -> str:
 
 
 def progress(run: int, claim: str) -> str:
+    """One line for each epoch that this start has finished."""
     return f"{run_dir(run)}/progress-{claim}.jsonl"
 
 
 def retry_exempt(run: int, number: int) -> str:
-    """The user retried the run while this attempt may have been at work: should it be lost, that does not count."""
+    """Marks an attempt that may have been at work when the user retried the run: if it is lost, that does not count."""
     return f"{run_dir(run)}/attempts/{number}.retry-exempt.json"
 
 
 def retries_reset_at(run: int, number: int) -> str:
-    """The user retries the run: what became of its attempts up to this one does not count any more."""
+    """Marks the last attempt before the user's retry: attempts up to it do not count."""
     return f"{run_dir(run)}/attempts/{number}.retries-reset.json"
 
 
 def claim(run: int, attempt: int, restart: int) -> str:
+    """Created by process 0 of a start, which then owns the run until a higher claim exists."""
     return f"{run_dir(run)}/claims/{claim_name(attempt, restart)}"
 
 
 def milestone(epochs: int) -> str:
-    """Within a trainer's output folder."""
+    """The result of a milestone, within a trainer's output folder."""
     return f"milestones/{epochs}.json"
 
 
 def error(rank: int) -> str:
-    """Within a trainer's output folder."""
+    """The error that ended a rank, within a trainer's output folder."""
     return f"error-{rank}.json"
 
 
 def slurm_log(token: str, job_id: str, rank: int = 0) -> str:
-    """Where a SLURM job or one of its ranks prints; rank 0's also holds the job's own shell."""
+    """The log of one rank of a SLURM job. The log of rank 0 also holds the output of the batch script."""
     return f"{submission(token)}/{job_id}_{rank}_log.out"
 
 
 def awaited(token: str, index: int | str) -> str:
-    """Holds the path of the last result that the element will publish: when that is there, a reconciliation has
-    news."""
+    """Holds the path of the last result that an element will publish. When that exists, a reconciliation is due."""
     return f"{submission(token)}/{index}.awaited"
 
 
 def local_log(token: str, index: int) -> str:
-    """Where all processes of a local job print."""
+    """The log of all processes of a local job."""
     return f"{submission(token)}/{index}.log"
 
 
 def submission(token: str) -> str:
-    """The folder of one sbatch call: submitit's files, the logs, and which element is which run."""
+    """The folder of one sbatch call: submitit's files, the logs, and the run of each element."""
     return f"{SUBMISSIONS}/{token}"
 
 
 def packed(token: str) -> str:
-    """The board of a submission whose jobs run several trainings side by side."""
+    """The slot table of a submission with several trainings side by side in a job."""
     return f"{PACKED}/{token}"
 
 
 def job_name(sweep: str, token: str) -> str:
-    """What the scheduler is told; the token is found again by it.
+    """The name of a job, by which its token is found in the queue.
 
     >>> job_name("grid", "0f3a9c2e11d7")
     'grid.0f3a9c2e11d7'
@@ -168,7 +172,7 @@ TOKEN = re.compile(r"[0-9a-f]{12}")
 
 
 def token_of(job: str) -> str | None:
-    """The token in a job's name, or None where the job is not one of ours.
+    """The token in a job's name; None: the job is not one of ours.
 
     >>> token_of("grid.0f3a9c2e11d7"), token_of("interactive")
     ('0f3a9c2e11d7', None)

@@ -140,9 +140,7 @@ def _submit(
 ) -> tuple[list[Submit], list[Wait]]:
     """The submissions of the runs that are ready, and why the others wait."""
     capacity = context.capacity
-    if (
-        wants_reconciler and capacity.remaining_submissions is not None
-    ):  # the reconciler job needs one of the jobs that fit
+    if wants_reconciler and capacity.remaining_submissions is not None:  # one is for the reconciler job
         capacity = replace(capacity, remaining_submissions=max(0, capacity.remaining_submissions - 1))
     ready, waits = [], []
     refused = [decision.refused for decision in decisions if decision.refused is not None]
@@ -177,7 +175,7 @@ def _backoff_until(refused: Attempt | None, context: DecisionContext, *, is_acti
 
 def _propose(spec: SweepSpec, observation: Observation, capacity: Capacity, actions: Sequence[Action]) -> list[Propose]:
     """New trials, as many as are missing; an adaptive search proposes only what can run now."""
-    if observation.stopped:
+    if observation.cancelled:
         return []
     missing = trials_wanted(spec) - observation.ended - len(observation.trials)
     if spec.study.sampler not in ("grid", "list", "random"):

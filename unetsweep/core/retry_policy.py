@@ -86,7 +86,7 @@ def decide(spec: SweepSpec, run: Run, trial: Trial, cause: Cause) -> Retry | Exh
 def _without_progress(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
     """Starts that finish an epoch are not bounded; starts in a row that finish none are."""
     idle = timed_out = _unmarked_losses(run)
-    for attempt in reversed(run.counted):
+    for attempt in reversed(run.counted_attempts):
         if attempt.lost is not None and not attempt.refused:
             if attempt.cause not in _REQUEUES or attempt.lost_epoch < run.epochs_done:
                 break
@@ -112,7 +112,9 @@ def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
         Cause.UNEXPLAINED: (_UNEXPLAINED, "unexplained", retries.unexplained),
         Cause.DISK: (_UNEXPLAINED, "unexplained", retries.unexplained),
     }.get(cause, (_CLUSTER, "node", retries.node))
-    lost = [a for a in run.counted if a.lost is not None and not a.refused and (a.cause or Cause.VANISHED) in kinds]
+    lost = [
+        a for a in run.counted_attempts if a.lost is not None and not a.refused and (a.cause or Cause.VANISHED) in kinds
+    ]
     now = [run.last] if run.last is not None and _unmarked_losses(run) else []
     had_a_job = sum(a.job_id is not None or a.claimed_by is not None for a in (*lost, *now))
     if had_a_job <= limit and len(lost) < MAX_UNSTARTED:
@@ -128,7 +130,7 @@ def _unmarked_losses(run: Run) -> int:
 def _with_more_memory(spec: SweepSpec, run: Run, kept: Overrides) -> Retry | Exhausted:
     """Twice the memory, up to `slurm.mem_max`."""
     asked, most = kept.mem or spec.slurm.mem, spec.slurm.mem_max
-    times = _unmarked_losses(run) + sum(a.cause is Cause.MEMORY for a in run.counted)
+    times = _unmarked_losses(run) + sum(a.cause is Cause.MEMORY for a in run.counted_attempts)
     have, bound = mebibytes(asked), mebibytes(most)
     advice = "raise slurm.mem, or let it grow by setting slurm.mem_max"
     if have is None or bound is None:
@@ -167,7 +169,7 @@ def suspects(observation: Observation, now: datetime) -> tuple[str, ...]:
     """The nodes to exclude: those where attempts of this sweep failed lately, the latest first."""
     found: dict[str, datetime] = {}
     for run in observation.runs.values():
-        for attempt in run.counted:
+        for attempt in run.counted_attempts:
             at, node = attempt.lost_at, attempt.node
             if node and at is not None and attempt.cause in SUSPECT and now - at < EXCLUDED_FOR:
                 found[node] = max(at, found.get(node, at))

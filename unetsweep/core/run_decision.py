@@ -15,11 +15,11 @@ from unetsweep.core.attempt_state import (
     Finished,
     Lost,
     attempt_state,
-    needs_no_more,
+    can_finish_cancelled,
 )
 from unetsweep.core.causes import Cause
 from unetsweep.core.observation import Attempt, JobState, Run, Trial
-from unetsweep.core.pruning import why_pruned
+from unetsweep.core.pruning import prune_reason
 from unetsweep.core.retry_policy import Exhausted, Overrides, Retry
 from unetsweep.core.spec import SweepSpec
 
@@ -87,7 +87,7 @@ def _decide_unreadable(decision: RunDecision, run: Run, trials: list[Trial], con
     if last is not None:
         if last.job is not None and last.job.state.is_live and all(trial.cancelled for trial in trials):
             decision.cancel = last.job.job_id
-        if not isinstance(attempt_state(run, context), Active) or needs_no_more(last, context):
+        if not isinstance(attempt_state(run, context), Active) or can_finish_cancelled(last, context):
             cancelled = {trial: CANCELLED for trial in trials if trial.cancelled}
             decision.finish(cancelled, run, "cancelled")
             trials = [trial for trial in trials if trial not in cancelled]
@@ -126,13 +126,13 @@ def _finish_cancelled_and_pruned(
     """Finish the trials that need no more training, and return the others."""
     is_active = isinstance(state, Active)
     cancelled: dict[Trial, str] = {}
-    if not is_active or needs_no_more(run.last, context):
+    if not is_active or can_finish_cancelled(run.last, context):
         cancelled = {trial: CANCELLED for trial in trials if trial.cancelled}
     decision.finish(cancelled, run, "cancelled")
     trials = [trial for trial in trials if trial not in cancelled]
     if is_active:
         return trials
-    pruned = {trial: why for trial in trials if (why := why_pruned(run, trial.epochs))}
+    pruned = {trial: why for trial in trials if (why := prune_reason(run, trial.epochs))}
     decision.finish(pruned, run, "pruned")
     return [trial for trial in trials if trial not in pruned]
 
@@ -150,10 +150,10 @@ def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Ac
         elif state.terminate is not None:
             terminate = Terminate(attempt.run, attempt.number, attempt.job.job_id, state.terminate, state.reason)
             decision.actions.append(terminate)
-        elif (stop := run_sharing.cut_short(run, attempt, trials)) is not None:
+        elif (stop := run_sharing.shorten(run, attempt, trials)) is not None:
             decision.actions.append(stop)
     for trial in trials:
-        later = run_sharing.why_later(run, attempt, trial.epochs)
+        later = run_sharing.why_not_in_attempt(run, attempt, trial.epochs)
         if trial.cancelled and not all_cancelled:
             later = run_sharing.CONTINUES_FOR_OTHERS
         decision.waits.append(Wait(trial.number, later or state.reason, state.running and later is None, job_id))

@@ -168,7 +168,7 @@ class SweepContext:
             self.scheduler.queues,
             self.spec.run.parallel,
             pack=self.spec.slurm.pack if self.scheduler.queues else 1,
-            unseen_grace=self.clocks.unseen,
+            unlisted_grace=self.clocks.unseen,
             result_grace=self.clocks.result,
             hang_after=self.clocks.hang,
             reconciler_delay_s=self.clocks.reconciler_s,

@@ -60,7 +60,7 @@ def with_jobs(files: Observation, jobs: Jobs, scheduler_error: str | None) -> Ob
     if reconciler is not None:
         reconciler = replace(reconciler, job=jobs.get((reconciler.token, 0)))
     # a job that only the accounts or a log know does not prove that the queue still lists its array
-    listed = frozenset(job.token for job in jobs.values() if not job.is_recalled)
+    listed = frozenset(job.token for job in jobs.values() if not job.is_unlisted)
     return replace(files, runs=runs, scheduler_error=scheduler_error, reconciler=reconciler, listed=listed)
 
 
@@ -82,8 +82,8 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
         key = (last.token, last.index)
         job, job_id = jobs.get(key), last.claimed_by or last.job_id
         if job is None and job_id is not None and last.at <= since:
-            unclear[job_id] = Job(job_id, *key, JobState.ENDED, "", is_recalled=True)
-        elif job is not None and job.state is JobState.ENDED and job.raw_state not in SCHEDULER_WORDS:
+            unclear[job_id] = Job(job_id, *key, JobState.ENDED, "", is_unlisted=True)
+        elif job is not None and job.state is JobState.ENDED and job.word not in SCHEDULER_WORDS:
             unclear[job.job_id] = job
     if not unclear:
         return {}
