@@ -59,7 +59,7 @@ def of(spec: SweepSpec, sweep: SweepDir) -> Estimate:
 
 
 def test_a_finished_training_tells_its_epochs_what_it_took_besides_and_its_disk(sweep: SweepDir):
-    assert list(finished(sweep.root, sweep.trials())) == [TrainingSample(4, 2.0, 14.0, 1300)]
+    assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(4, 2.0, 14.0, 1300)]
 
 
 def test_what_is_left_of_a_grid_takes_so_long_on_so_many_gpus(sweep: SweepDir):
@@ -93,4 +93,4 @@ def test_a_search_is_known_as_far_as_its_space_leaves_no_choice(
 
 def test_a_program_that_tells_nothing_took_what_its_job_took(sweep: SweepDir):
     (sweep.root / "runs/0000/progress-1-0.jsonl").unlink()
-    assert list(finished(sweep.root, sweep.trials())) == [TrainingSample(4, 30 / 8, 0.0, 1300)]
+    assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(4, 30 / 8, 0.0, 1300)]

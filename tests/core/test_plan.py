@@ -339,9 +339,9 @@ def test_any_number_of_trials_may_fail_with_an_error_of_their_own():
     decide(many(*failed)).raise_if_unsafe()
 
 
-def test_only_what_is_not_yet_due_depends_on_the_time():
-    young = many(attempt(at=NOW - QUEUE.unlisted_grace + timedelta(seconds=1)))
-    old = many(attempt(at=NOW - QUEUE.unlisted_grace))
+def test_an_unlisted_attempt_is_lost_only_after_the_grace_time():
+    young = many(attempt(at=NOW - QUEUE.unseen_grace + timedelta(seconds=1)))
+    old = many(attempt(at=NOW - QUEUE.unseen_grace))
     assert lines(decide(young)) == []
     assert isinstance(decide(old).actions[-1], Submit)
 

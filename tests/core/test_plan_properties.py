@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from plan_rows import NOW, adaptive, failing, grid, job
 
 from unetsweep.core.actions import Cancel, FinishTrial, MarkLost, Propose, Submit
-from unetsweep.core.capacity import Capacity, slots_in_use
+from unetsweep.core.capacity import Capacity, in_use
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.plan import plan
 from unetsweep.core.spec import Retries
@@ -79,14 +79,14 @@ def test_no_plan_uses_more_slots_than_parallel(spec, found: Observation, capacit
     finished = {action.trial for action in decided.actions if isinstance(action, FinishTrial)}
     resubmitted = {element.run for action in submits for element in action.elements}
     given_up = {(action.run, action.attempt) for action in decided.actions if isinstance(action, MarkLost)}
-    before = slots_in_use(still_live(found, told | resent, given_up))
-    new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in sent)
-    if capacity.parallel is not None and sent:
+    before = in_use(still_live(found, finished | resubmitted, given_up))
+    new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in submits)
+    if capacity.parallel is not None and submits:
         assert before + new <= max(before, capacity.parallel)
     if capacity.remaining_submissions is not None:
-        assert sum(len(action.elements) for action in sent) <= capacity.remaining_submissions
-    assert all(len(action.elements) <= capacity.max_elements for action in sent)
-    assert capacity.queues or all(action.throttle is None for action in sent)
+        assert sum(len(action.elements) for action in submits) <= capacity.remaining_submissions
+    assert all(len(action.elements) <= capacity.max_elements for action in submits)
+    assert capacity.queues or all(action.throttle is None for action in submits)
 
 
 @given(specs, observations(), capacities)

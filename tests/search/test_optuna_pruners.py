@@ -57,8 +57,8 @@ def replayed(spec: SweepSpec, count: int, verdicts: Any) -> dict[int, int]:
     found = {}
     for trial in range(count):
         begin = BEGIN + timedelta(hours=trial)
-        told = tuple(MetricReport(begin + timedelta(minutes=e), e, v) for e, v in enumerate(curve(trial), 1))
-        verdict = verdicts(spec, [*ended, History(trial, EPOCHS, None, told)]).get(trial)
+        reports = tuple(MetricReport(begin + timedelta(minutes=e), e, v) for e, v in enumerate(curve(trial), 1))
+        verdict = verdicts(spec, [*ended, History(trial, EPOCHS, None, reports)]).get(trial)
         if verdict is not None:
             found[trial] = verdict.epoch
         state, last = ("pruned", verdict.epoch) if verdict else ("complete", EPOCHS)
@@ -110,14 +110,14 @@ def test_arguments_that_optuna_refuses_are_named_in_the_error():
         optuna_pruners.verdicts(sweep("HyperbandPruner", "val_iou", max_resource="x"), [])
 
 
-@pytest.mark.parametrize("name", pruning.BUILT_IN_PRUNERS)
-def test_a_thousand_trials_of_fifty_epochs_are_judged_at_once(name: str):
-    told = []
+@pytest.mark.parametrize("name", pruning.OURS)
+def test_a_thousand_trials_of_fifty_epochs_are_judged_in_seconds(name: str):
+    histories = []
     for trial in range(1000):
         chance = random.Random(trial)
         begin = BEGIN + timedelta(minutes=trial)
         reports = tuple(MetricReport(begin + timedelta(minutes=e), e, chance.random()) for e in range(1, 51))
-        told.append(History(trial, 51, "complete" if trial < 900 else None, reports))
-    begun = time.process_time()
-    assert pruning.verdicts(sweep(name, "val_iou"), told)
-    assert time.process_time() - begun < 5, "it takes some tenths of a second"
+        histories.append(History(trial, 51, "complete" if trial < 900 else None, reports))
+    begin_s = time.process_time()
+    assert pruning.verdicts(sweep(name, "val_iou"), histories)
+    assert time.process_time() - begin_s < 5, "it usually takes some tenths of a second"

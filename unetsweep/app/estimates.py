@@ -22,7 +22,7 @@ def estimate_open(
 ) -> Estimate:
     """The estimate for all trainings of open and new trials; a shared training counts once."""
     trainings = _trainings(trials, observation, new)
-    return estimate(finished(directory.root, trials), trainings, training_resources(spec, executor))
+    return estimate(measure_finished_runs(directory.root, trials), trainings, training_resources(spec, executor))
 
 
 def _trainings(trials: Sequence[StoredTrial], observation: Observation, new: Sequence[NewTrial]) -> list[OpenTraining]:

@@ -58,7 +58,7 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
         )
         if reconciliation is None:
             notify(LeaseHeld())
-            return Started(directory, None)
+            return SubmitResult(directory, None)
         unsure = sum(wait.reason == UNCONFIRMED for wait in reconciliation.plan.waits)
         if not unsure:
             return SubmitResult(directory, _state(reconciliation))

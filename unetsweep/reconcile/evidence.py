@@ -83,7 +83,7 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
         job, job_id = jobs.get(key), last.claimed_by or last.job_id
         if job is None and job_id is not None and last.at <= since:
             unclear[job_id] = Job(job_id, *key, JobState.ENDED, "", is_unlisted=True)
-        elif job is not None and job.state is JobState.ENDED and job.word not in SCHEDULER_WORDS:
+        elif job is not None and job.state is JobState.ENDED and job.raw_state not in SCHEDULER_WORDS:
             unclear[job.job_id] = job
     if not unclear:
         return {}

@@ -55,7 +55,9 @@ def reconcile(
         found.plan = plan(context.spec, found.observation, capacity, asked)
         if capacity.remaining_submissions is None and _submits(found.plan):
             scheduler = context.scheduler
-            limits = replace(capacity, max_elements=scheduler.max_elements(), remaining_submissions=scheduler.room())
+            limits = replace(
+                capacity, max_elements=scheduler.max_elements(), remaining_submissions=scheduler.remaining_submissions()
+            )
             found.plan = plan(context.spec, found.observation, limits, asked)
         if not force:
             found.plan.raise_if_unsafe()
@@ -65,7 +67,7 @@ def reconcile(
                 break
             # the scheduler takes no more jobs; one more turn, since running jobs may still need a reconciler job
             capacity = replace(capacity, remaining_submissions=0)
-        files = context.directory.look()
+        files = context.directory.observe()
     if (context.interactive or not found.observation.trials) and context.study.is_stale():
         export_journal(context)
     found.unsure = is_unconfirmed(found.observation.reconciler, capacity, asked)

@@ -6,7 +6,7 @@ from typing import Literal
 from optuna.trial import TrialState
 
 from unetsweep.contract import Result
-from unetsweep.core.observation import Point as Epoch
+from unetsweep.core.observation import EpochReport
 from unetsweep.core.pruning import metric_reports
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial, longest_of_runs

@@ -18,7 +18,7 @@ ENOUGH = 20
 """Trainings of one batch size that are looked into: the newest."""
 
 
-def finished(root: Path, trials: Sequence[StoredTrial]) -> Iterator[TrainingSample]:
+def measure_finished_runs(root: Path, trials: Sequence[StoredTrial]) -> Iterator[TrainingSample]:
     """Of the complete and pruned ones of `SweepDir.trials`, each run once."""
     seen: set[int] = set()
     counts: dict[int, int] = {}
