@@ -105,7 +105,7 @@ ERRORS = (
         "test_every_trial_is_trained_and_exported_once_wherever_the_first_reconciliation_is_killed",
     ),
     Error(
-        "a job that SLURM starts again claims its run anew",
+        "a job that SLURM restarts claims its run again",
         "unetsweep/worker/rank.py",
         'int(env.get("SLURM_RESTART_COUNT", "0"))',
         "0",
