@@ -220,9 +220,9 @@ class FakeScheduler:
         assert self.root is not None
         return (self.root / paths.run_dir(run) / "milestones").exists()
 
-    def _become(self, each: FakeJob, state: JobState, word: str) -> None:
+    def _become(self, each: FakeJob, state: JobState, raw_state: str) -> None:
         ended = self.clock.now() if state in ENDED_STATES else None
-        each.job = replace(each.job, state=state, word=word, ended_at=ended)
+        each.job = replace(each.job, state=state, raw_state=raw_state, ended_at=ended)
 
 
 @dataclass(slots=True)

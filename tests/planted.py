@@ -78,7 +78,7 @@ ERRORS = (
         '"--parsable2", "--duplicates", "--noconvert"',
         '"--parsable2", "--noconvert"',
         ("tests/slurm/test_slurm_costs.py",),
-        "test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told[dbd]",
+        "test_the_cost_of_a_requeued_job_counts_every_start_and_names_the_repeated_work[dbd]",
     ),
     Error(
         "a checkpoint that an open trial needs is kept with `run.keep_checkpoints: best`",
@@ -110,7 +110,7 @@ ERRORS = (
         'int(env.get("SLURM_RESTART_COUNT", "0"))',
         "0",
         ("tests/slurm/test_slurm_training.py", "-k", "requeued"),
-        "test_trainings_of_two_processes_each_alone_one_requeued",
+        "test_trainings_of_two_processes_give_the_same_rows_alone_requeued",
     ),
 )
 

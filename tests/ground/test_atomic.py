@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 from unetsweep import atomic, bounded_json
-from unetsweep.atomic import append_line, link_all, link_json, write_json
+from unetsweep.atomic import (
+    SHARED,
+    append_line,
+    link_all,
+    link_json,
+    replace_by_link,
+    write_bytes,
+    write_json,
+    write_stream,
+    write_text,
+)
 from unetsweep.bounded_json import read_json
 from unetsweep.errors import StateError
 
@@ -46,6 +56,64 @@ def test_only_the_user_may_read_what_we_write(tmp_path: Path):
     link_json(tmp_path / "b.json", {})
     append_line(tmp_path / "c.jsonl", {})
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_file_for_others_has_the_permissions_of_the_umask(tmp_path: Path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "", mode=SHARED)
+        write_bytes(tmp_path / "b.png", b"", mode=SHARED, durable=False)
+        write_stream(tmp_path / "c.ckpt", lambda stream: stream.write(b"c"), mode=SHARED)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
+
+
+def test_a_stream_replaces_the_file_only_if_that_is_still_allowed_when_it_is_written(tmp_path: Path):
+    path = tmp_path / "a.ckpt"
+    assert write_stream(path, lambda stream: stream.write(b"first"))
+    sizes: list[int] = []
+
+    def refuse() -> bool:
+        sizes.extend(each.stat().st_size for each in tmp_path.iterdir() if each != path)
+        return False
+
+    assert not write_stream(path, lambda stream: stream.write(b"the second"), is_allowed=refuse)
+    assert (path.read_bytes(), sizes, list(tmp_path.iterdir())) == (b"first", [10], [path])
+
+
+def test_a_temporary_file_of_a_killed_writer_does_not_stop_the_next(tmp_path: Path):
+    path, temporary = tmp_path / "a.ckpt", tmp_path / "a.ckpt.1-0.tmp"
+    temporary.write_bytes(b"longer than the new content")
+    write_stream(path, lambda stream: stream.write(b"new"), temporary=temporary)
+    temporary.write_bytes(b"left")
+    replace_by_link(path, tmp_path / "b.ckpt", temporary=temporary)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"a.ckpt": b"new", "b.ckpt": b"new"}
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_link_replaces_a_file_and_is_a_copy_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(atomic.os, "link", refuse)
+    source, path = tmp_path / "a", tmp_path / "b"
+    source.write_text("new")
+    path.write_text("old")
+    for _ in range(2):  # also where both names are one file already
+        replace_by_link(source, path)
+        assert (path.read_text(), path.samefile(source)) == ("new", has_links)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_link_to_a_missing_file_leaves_the_old_one(tmp_path: Path):
+    (tmp_path / "b").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        replace_by_link(tmp_path / "a", tmp_path / "b")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("b", "old")]
 
 
 def test_linking_many_files_keeps_existing_ones_and_returns_the_created_ones(tmp_path: Path):
@@ -84,8 +152,20 @@ def test_exactly_one_of_many_concurrent_links_wins(tmp_path: Path):
     assert sorted(won) == list(range(20))
 
 
+def _write_empty_stream(path: Path, _: object) -> None:
+    write_stream(path, lambda stream: stream.write(b""))
+
+
 @pytest.mark.parametrize(
-    ("write", "function"), [(write_json, "fsync"), (write_json, "replace"), (link_json, "fsync"), (link_json, "link")]
+    ("write", "function"),
+    [
+        (write_json, "fsync"),
+        (write_json, "replace"),
+        (link_json, "fsync"),
+        (link_json, "link"),
+        (_write_empty_stream, "fsync"),
+        (_write_empty_stream, "replace"),
+    ],
 )
 def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, function: str):
     def full(*_: object) -> None:

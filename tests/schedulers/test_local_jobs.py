@@ -151,7 +151,7 @@ def test_a_job_of_another_machine_counts_as_alive(rig: LocalRig, running: Submis
     write_json(rig.record(running), {**record, "boot": "0" * 36, "host": "n2"})
     job = only(rig, running)
     assert job.state is JobState.UNRECOGNISED
-    assert "another machine" in job.word
+    assert "another machine" in job.raw_state
     write_json(rig.record(running), record)
 
 

@@ -83,7 +83,7 @@ def test_a_training_is_queued_until_it_has_a_slot_and_then_has_the_state_of_its_
     assert states(packed, FIRST) == {"7.0": ("a0", RUNNING), **{f"7.{n}": (f"a{n}", QUEUED) for n in range(1, 5)}}
     cluster.run(RUNNING, RUNNING)
     (_, waits, *_) = packed.jobs([FIRST])
-    assert (waits.state, waits.reason) == (QUEUED, "waits for a free place in job 7_0")
+    assert (waits.state, waits.reason) == (QUEUED, "waits for a free slot in job 7_0")
     slots.end(0)
     assert states(packed, FIRST)["7.0"] == ("a0", ENDED)
     slots.take(1, task=1, restart=0)
@@ -183,7 +183,7 @@ def test_ending_one_training_does_not_end_its_job(
     cluster.run(RUNNING)
     packed.jobs([FIRST])
     packed.end("7.1")
-    assert SlotTableDir(tmp_path, FIRST).slots().stopped == {1}
+    assert SlotTableDir(tmp_path, FIRST).read().stopped == {1}
     assert states(packed, FIRST)["7.1"] == ("a1", ENDED), "no job had taken it"
     assert cluster.cancelled == []
 

@@ -47,7 +47,7 @@ def test_a_part_of_slurm_without_sbatch_is_an_error(programs: Path, monkeypatch:
         monkeypatch.setenv(sign, "/etc/slurm/slurm.conf")
     else:
         program(programs, sign, "exit 0")
-    with pytest.raises(SchedulerError, match=f"sbatch is not on PATH, but {sign} is .*, or say --executor local"):
+    with pytest.raises(SchedulerError, match=f"sbatch is not on PATH, but {sign} is .*, or use --executor local"):
         commands.has_slurm()
 
 
@@ -80,7 +80,7 @@ def test_an_unclear_answer_of_slurm_is_an_error(
     with pytest.raises(SchedulerError) as error:
         commands.has_slurm(timeout=0.3)
     assert message in str(error.value)
-    assert "or say --executor local" in str(error.value)
+    assert "or use --executor local" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -97,5 +97,5 @@ def test_a_sweep_is_accepted_only_on_the_cluster_that_it_was_submitted_to(
     if is_accepted:
         commands.check_cluster("alpha")
     else:
-        with pytest.raises(UsageError, match="jobs are on the cluster alpha, and SLURM's commands here speak to beta"):
+        with pytest.raises(UsageError, match="jobs are on the cluster alpha, and SLURM's commands here submit to beta"):
             commands.check_cluster("alpha")

@@ -50,7 +50,7 @@ def test_a_queued_job_has_a_reason_and_no_end():
 
 def test_an_ended_job_has_its_end_time():
     (job,) = jobs(FAILED)
-    assert (job.word, job.reason) == ("FAILED", "NonZeroExitCode")
+    assert (job.raw_state, job.reason) == ("FAILED", "NonZeroExitCode")
     assert job.ended_at == datetime.fromtimestamp(1795468503, UTC)
 
 
@@ -167,7 +167,7 @@ def test_a_failed_sbatch_is_classified_by_its_message(status, stderr, meaning):
 
 def test_only_the_prefixes_of_a_message_are_removed():
     stderr = f"sbatch: error: invalid partition specified: nope\n{FAILURE}Invalid partition name specified\n"
-    assert parse.words(stderr) == (
+    assert parse.join_messages(stderr) == (
         "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
     )
 
@@ -190,14 +190,14 @@ SACCT = """\
 
 
 def test_a_step_out_of_memory_outranks_the_job_row():
-    assert parse.parse_final_words(SACCT, dict.fromkeys(("27_0", "27_1"), ARRAY)) == {
+    assert parse.parse_final_states(SACCT, dict.fromkeys(("27_0", "27_1"), ARRAY)) == {
         "27_0": "COMPLETED",
         "27_1": "OUT_OF_MEMORY",
     }
 
 
 def test_elements_that_never_ran_share_a_row():
-    assert parse.parse_final_words(SACCT, dict.fromkeys(("36_4", "36_2", "41", "99"), ARRAY)) == {
+    assert parse.parse_final_states(SACCT, dict.fromkeys(("36_4", "36_2", "41", "99"), ARRAY)) == {
         "36_4": "CANCELLED",
         "41": "TIMEOUT",
     }

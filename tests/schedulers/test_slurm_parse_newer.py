@@ -184,7 +184,7 @@ SACCT = f"""\
 
 def test_steps_of_every_kind_are_matched_to_their_job_and_token():
     jobs = dict.fromkeys(("27_0", "27_1", "27_2", "28", "29", "36_4"), TOKEN)
-    assert parse.parse_final_words(SACCT, jobs) == {
+    assert parse.parse_final_states(SACCT, jobs) == {
         "27_0": "COMPLETED",
         "27_1": "OUT_OF_MEMORY",
         "27_2": "CANCELLED",
@@ -216,4 +216,4 @@ def test_steps_of_every_kind_are_matched_to_their_job_and_token():
     ],
 )  # fmt: skip
 def test_the_end_of_a_job_is_read_from_the_log_of_a_newer_slurm(line: str, word: str | None):
-    assert parse.parse_log_word(f"epoch 3\n{line}\n") == word
+    assert parse.parse_log_state(f"epoch 3\n{line}\n") == word

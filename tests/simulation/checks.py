@@ -209,7 +209,7 @@ class Checks:
         if self.lacks_reconciler and not world.cluster.count():
             world.counts["left to the user"] += 1
             return
-        live = [f"{each.job_id} {each.word}" for each in world.cluster.jobs if each.known and each.state.is_live]
+        live = [f"{each.job_id} {each.raw_state}" for each in world.cluster.jobs if each.known and each.state.is_live]
         self.fail(
             f"open are {sorted(world.files.open)} of {len(world.files.trials)}, {world.time - last:.0f} s later; {live}"
         )

@@ -37,7 +37,7 @@ class SimJob:
     """The dependencies of a reconciler job; None: the job trains."""
     begins: float = 0.0
     state: JobState = JobState.QUEUED
-    word: str = "PENDING"
+    raw_state: str = "PENDING"
     node: str | None = None
     restart: int = 0
     ended: float | None = None
@@ -50,7 +50,7 @@ class SimJob:
 
     def as_job(self) -> Job:
         ended = moment(self.ended) if self.ended is not None else None
-        return Job(self.job_id, self.token, self.index, self.state, self.word, "", ended, self.node)
+        return Job(self.job_id, self.token, self.index, self.state, self.raw_state, "", ended, self.node)
 
 
 @dataclass(slots=True, eq=False)
@@ -157,7 +157,7 @@ class Cluster:
         return any(each.known and each.state.is_live for each in reconciler.after or ())
 
     def _start(self, job: SimJob, node: str) -> None:
-        job.state, job.word, job.node = JobState.RUNNING, "RUNNING", node
+        job.state, job.raw_state, job.node = JobState.RUNNING, "RUNNING", node
         restart = job.restart
         if job.is_reconciler:
             self._world.at(2.0, lambda: self._run_reconciler(job, restart))
@@ -289,7 +289,7 @@ class Cluster:
         """Requeue the job, which stays alive in the queue."""
         if not zombie:
             self._stop(job)
-        job.state, job.word, job.node, job.ended = JobState.QUEUED, "REQUEUED", None, None
+        job.state, job.raw_state, job.node, job.ended = JobState.QUEUED, "REQUEUED", None, None
         job.restart += 1
         job.begins = self._world.time + after_s
         self._world.at(after_s + 0.5, self.start_jobs)
@@ -305,7 +305,7 @@ class Cluster:
         was_running = job.state is JobState.RUNNING
         if not zombie:
             self._stop(job)
-        job.state, job.word, job.ended = state, word, self._world.time
+        job.state, job.raw_state, job.ended = state, word, self._world.time
         if job.known:
             self.accounts[job.job_id, job.token] = (state, word)
             self._world.at(MIN_AGE, lambda: self._purge(job))

@@ -97,10 +97,10 @@ def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Los
     if last.job.state.is_live:
         return _at_work(run, last, context, record)
     if last.job.ended_at is not None and context.now - last.job.ended_at < context.capacity.result_grace:
-        return Active(last, f"its job ended as {last.job.word}; its files may show late", record=record)
+        return Active(last, f"its job ended as {last.job.raw_state}; its files may show late", record=record)
     if last.job.state is JobState.CANCELLED and last.ended_for is None:
         return Finished("cancelled", f"job {last.job.job_id} was cancelled")
-    return Lost(f"job {last.job.job_id} ended ({last.job.word}) without a result{_said(last)}", attempt=last)
+    return Lost(f"job {last.job.job_id} ended ({last.job.raw_state}) without a result{_said(last)}", attempt=last)
 
 
 def needs_no_more(last: Attempt | None, context: DecisionContext) -> bool:
@@ -128,7 +128,7 @@ def _at_work(run: Run, last: Attempt, context: DecisionContext, record: str | No
     """Its job is alive; so is it, unless it hangs."""
     assert last.job is not None  # noqa: S101  # its caller looked
     running = last.job.state is JobState.RUNNING
-    job_reason = in_words(last.job.reason or last.job.word)
+    job_reason = in_words(last.job.reason or last.job.raw_state)
     if last.ended_for is not None:
         return Active(last, f"being ended: {last.ended_for.value}", record=record, terminate=last.ended_for)
     if context.paused is not None and last.job.state is JobState.QUEUED and last.claimed_by is None:

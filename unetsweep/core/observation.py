@@ -41,7 +41,7 @@ class Job:
     index: int
     """Element of the array; 0 for a plain job."""
     state: JobState
-    word: str
+    raw_state: str
     """The scheduler's own word: `PENDING`, `CANCELLED`."""
     reason: str = ""
     """Why it waits, in the scheduler's words: `Resources`, `QOSMaxJobsPerUserLimit`; or empty."""

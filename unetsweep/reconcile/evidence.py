@@ -68,7 +68,7 @@ def _with_job(attempt: Attempt, jobs: Jobs) -> Attempt:
     job = jobs.get((attempt.token, attempt.index))
     if job is None:
         return attempt
-    return replace(attempt, job=job) if job.word else replace(attempt, began=True)
+    return replace(attempt, job=job) if job.raw_state else replace(attempt, began=True)
 
 
 def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Jobs) -> dict[JobKey, Job]:
@@ -83,14 +83,16 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
         job, job_id = jobs.get(key), last.claimed_by or last.job_id
         if job is None and job_id is not None and last.at <= since:
             unclear[job_id] = Job(job_id, *key, JobState.ENDED, "", is_recalled=True)
-        elif job is not None and job.state is JobState.ENDED and job.word not in SCHEDULER_WORDS:
+        elif job is not None and job.state is JobState.ENDED and job.raw_state not in SCHEDULER_WORDS:
             unclear[job.job_id] = job
     if not unclear:
         return {}
     accounts = context.scheduler.final_states({job_id: job.token for job_id, job in unclear.items()})
     found = [_with_clearest_word(context, job, accounts.get(job_id)) for job_id, job in unclear.items()]
     return {
-        (job.token, job.index): job for job in found if job.word or context.directory.has_log(job.token, job.job_id)
+        (job.token, job.index): job
+        for job in found
+        if job.raw_state or context.directory.has_log(job.token, job.job_id)
     }
 
 
@@ -100,6 +102,6 @@ def _with_clearest_word(context: SweepContext, job: Job, account: tuple[JobState
     reported = [each for each in (account, log) if each is not None]
     best = next((each for each in reported if each[1] in SCHEDULER_WORDS), None)
     best = best or next((each for each in reported if each[0] is JobState.CANCELLED), None)
-    if best is None and not job.word:
+    if best is None and not job.raw_state:
         best = account
-    return job if best is None else replace(job, state=best[0], word=best[1])
+    return job if best is None else replace(job, state=best[0], raw_state=best[1])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import unetsweep
 from unetsweep import package
-from unetsweep.atomic import named, rename_folder, write_json
+from unetsweep.atomic import flush, named, rename_folder, temporary_path, write_json
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import StateError, UsageError
@@ -88,7 +88,7 @@ def pinned_hash(root: Path) -> str:
 def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | None, diff: str) -> None:
     """The sources, and beside them where they came from."""
     folder.parent.mkdir(mode=0o700, exist_ok=True)
-    made = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    made = temporary_path(folder)
     made.mkdir(mode=0o700)
     try:
         written = [made / name / each for each in files]
@@ -103,20 +103,12 @@ def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | Non
             note["diff"] = hashlib.sha256(diff.encode()).hexdigest()[: package.DIGITS]
         write_json(made / package.NOTE, note)
         for path in written:  # all are written before the first is flushed: one commit of the journal for all
-            _flush(path)
+            flush(path)
         if folder.exists():  # a copy that is not whole
             os.rename(folder, folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.corrupt"))
         rename_folder(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _commit(source: Path) -> str | None:

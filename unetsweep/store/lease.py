@@ -14,10 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from unetsweep.atomic import link_first
 from unetsweep.errors import StateError
 from unetsweep.process import Identity, boot_id
-from unetsweep.records import LeaseFile, read_record, write_record
+from unetsweep.records import LeaseFile, link_record, read_record
 
 RENEW_S = 5.0
 EXPIRE_S = 30.0
@@ -79,12 +78,7 @@ class Lease:
 
     def _create(self) -> bool:
         me = Identity.of_this_process()
-        temporary = self._path.with_name(f".{self._path.name}.{self._name}.tmp")
-        write_record(temporary, LeaseFile(self._name, socket.gethostname(), me.boot, me.pid, me.start))
-        try:
-            return link_first(temporary, self._path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        return link_record(self._path, LeaseFile(self._name, socket.gethostname(), me.boot, me.pid, me.start))
 
     def _is_ours(self) -> bool:
         try:

@@ -74,7 +74,7 @@ def permission_check_lines(root: Path) -> list[str]:
     folders = shlex.join([str(root), *(str(root / name) for name in FOLDERS)])
     return [
         "# nothing is run from a folder into which others may write",
-        f'US_OPEN=$(find -L {folders} -maxdepth 0 \\( ! -uid "$(id -u)" -o -perm /022 \\) -print 2>/dev/null)',
-        '[ -z "$US_OPEN" ] || { echo "not run: others may write into $US_OPEN; make it yours alone: chmod go-w"; '
-        "exit 77; }",
+        f'US_WRITABLE=$(find -L {folders} -maxdepth 0 \\( ! -uid "$(id -u)" -o -perm /022 \\) -print 2>/dev/null)',
+        '[ -z "$US_WRITABLE" ] || { echo "not run: others may write into $US_WRITABLE; '
+        'make it yours alone: chmod go-w"; exit 77; }',
     ]

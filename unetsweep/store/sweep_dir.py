@@ -6,7 +6,6 @@ Rule 2: written before it is acted on: a trial before its submission.
 
 import dataclasses
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep import contract
-from unetsweep.atomic import append_line, rename_folder, write_text
+from unetsweep.atomic import append_line, rename_folder, temporary_path, write_text
 from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.contract import Result, TrialConfig
@@ -136,7 +135,7 @@ class SweepDir(AttemptWriter):
         files: list[tuple[Path, object]] = []
         for number, config in enumerate(configs, start):
             folder = self.root / paths.trial_dir(number)
-            made = folders[number] = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+            made = folders[number] = temporary_path(folder)
             made.mkdir()
             about = make_trial_file(number, config, swept, self._now(), run_of.get(number))
             about = dataclasses.replace(about, code=code, **(origin or {}))

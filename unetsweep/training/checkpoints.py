@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
+from unetsweep.atomic import SHARED, replace_by_link, write_stream
 from unetsweep.contract import SCHEMA, ResultState, TrialConfig, config_from, encode
 from unetsweep.errors import StateError, TrainingError
 from unetsweep.training.unet import UNet
@@ -86,16 +86,7 @@ class ArtifactWriter:
         """Write the file `name` (relative to the output folder) atomically."""
         final = self.out / name
         final.parent.mkdir(parents=True, exist_ok=True)
-        tmp = self._tmp(final)
-        try:
-            with open(tmp, "wb") as stream:
-                write(stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if self.still_owns():
-                os.replace(tmp, final)
-        finally:
-            tmp.unlink(missing_ok=True)
+        write_stream(final, write, mode=SHARED, temporary=self._temporary(final), is_allowed=self.still_owns)
 
     def append(self, name: str, line: str) -> None:
         """Append a line to a log."""
@@ -110,18 +101,12 @@ class ArtifactWriter:
 
     def link(self, source: str, name: str) -> None:
         """Make `name` a hard link to `source`, or a copy where the file system has no hard links."""
-        tmp = self._tmp(self.out / name)
         if not self.still_owns():
             return
-        tmp.unlink(missing_ok=True)
         try:
-            os.link(self.out / source, tmp)
+            replace_by_link(self.out / source, self.out / name, temporary=self._temporary(self.out / name))
         except FileNotFoundError as error:
             raise StateError(f"{self.out / source} is missing, the best checkpoint so far; train anew") from error
-        except OSError:
-            shutil.copyfile(self.out / source, tmp)
-        os.replace(tmp, self.out / name)
-        tmp.unlink(missing_ok=True)  # rename keeps it where both names are the same file already
 
     def delete_stale(self, best: BestEpoch | None) -> None:
         """Delete the candidates that are not the best, and the temporary files of killed writers."""
@@ -131,7 +116,8 @@ class ArtifactWriter:
             if stale:
                 file.unlink(missing_ok=True)
 
-    def _tmp(self, final: Path) -> Path:
+    def _temporary(self, final: Path) -> Path:
+        """A name that tells which claim writes the file."""
         return final.with_name(f"{final.name}.{self.claim}.tmp")
 
 

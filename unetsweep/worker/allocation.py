@@ -103,12 +103,12 @@ class _Manager:
         for number in (signal.SIGTERM, signal.SIGUSR2):
             signal.signal(number, lambda number, _: self.signals.add(number))
         self.directory.check_private()
-        self.table = self.packed.slots()
+        self.table = self.packed.read()
         limits = Limits(self.allocation.exit_timeout_s, min(commands.SIGNAL_LEAD_S, self.allocation.time_min * 60 // 4))
         action: Action = KeepRunning()
         while not isinstance(action, Leave):
             with _log_failure("the slot table"):
-                self.table = self.packed.slots()
+                self.table = self.packed.read()
             self._collect_ended()
             for action in decide(self._observe(), limits):
                 self._apply(action)
