@@ -93,6 +93,6 @@ def test_where_nothing_can_be_shared_the_plan_says_why(place: Place) -> None:
     cosine = PLAIN + "trainer: {schedule: cosine}\n"
     said = place.submit(written(place, "2, 4", cosine), "--dry-run").stdout
     assert "runs 2, jobs 2, arrays 0, epochs asked 6, epochs to train 6" in said
-    assert "no training is shared: the schedule cosine looks at the last epoch" in said
+    assert "no training is shared: the schedule cosine depends on the number of epochs" in said
     told = json.loads(place.submit(written(place, "2, 4", PLAIN), "--dry-run", "--no-share", "--json").stdout)
     assert (told["runs"], told["not_shared"]) == (2, "run.share is false")

@@ -340,8 +340,8 @@ def test_any_number_of_trials_may_fail_with_an_error_of_their_own():
 
 
 def test_an_unlisted_attempt_is_lost_only_after_the_grace_time():
-    young = many(attempt(at=NOW - QUEUE.unseen_grace + timedelta(seconds=1)))
-    old = many(attempt(at=NOW - QUEUE.unseen_grace))
+    young = many(attempt(at=NOW - QUEUE.unlisted_grace + timedelta(seconds=1)))
+    old = many(attempt(at=NOW - QUEUE.unlisted_grace))
     assert lines(decide(young)) == []
     assert isinstance(decide(old).actions[-1], Submit)
 

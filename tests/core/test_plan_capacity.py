@@ -22,7 +22,7 @@ from plan_rows import (
 )
 
 from unetsweep.core.actions import Element, Submit
-from unetsweep.core.capacity import Capacity, in_use
+from unetsweep.core.capacity import Capacity, slots_in_use
 from unetsweep.core.forecast import forecast
 from unetsweep.core.observation import JobState, Observation, Run, Trial
 
@@ -124,7 +124,7 @@ def test_ready_runs_are_submitted_within_the_capacity(found: Observation, capaci
     ],
 )
 def test_an_array_uses_as_many_slots_as_its_throttle_allows(live, expected: int):
-    assert in_use(live) == expected
+    assert slots_in_use(live) == expected
 
 
 def test_every_waiting_trial_has_a_reason():
@@ -132,7 +132,7 @@ def test_every_waiting_trial_has_a_reason():
     assert [(wait.trial, wait.reason, wait.running, wait.job_id) for wait in decided.waits] == [
         (0, "running", True, "18808_0"),
         (1, "PENDING", False, "18808_1"),
-        (2, "all 2 places are taken", False, None),
+        (2, "all 2 slots are in use", False, None),
     ]
 
 
@@ -147,7 +147,7 @@ PROPOSALS = [
     pytest.param(grid(6), Observation(), ["propose 6"], id="a grid is proposed at once"),
     pytest.param(grid(6), Observation(ended=4), ["propose 2"], id="a grid that grew is proposed for what it grew by"),
     pytest.param(grid(6), Observation(ended=6), [], id="a complete grid is left alone"),
-    pytest.param(grid(6), Observation(stopped=True), [], id="nothing is proposed for a sweep that the user cancelled"),
+    pytest.param(grid(6), Observation(cancelled=True), [], id="a cancelled sweep proposes nothing"),
     pytest.param(
         grid(6), Observation(scheduler_error="timed out"), [], id="nothing is proposed while the queue does not answer"
     ),

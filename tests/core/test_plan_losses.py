@@ -221,7 +221,7 @@ def test_a_sweep_that_pauses_because_nothing_starts_fails_no_trial():
     found = replace(many(None, None), runs={0: Run(0, {}, (*tries, last)), 1: Run(1, {}, other)})
     decided = decide(found)
     assert lines(decided) == ["lost 0.4"]
-    assert "no job of the sweep gets as far" in decided.waits[0].reason
+    assert "no job of the sweep starts its training" in decided.waits[0].reason
     written = Run(0, {}, (*tries, gone(Cause.START, 4)))
     assert lines(decide(replace(found, runs={**found.runs, 0: written}))) == []
     alone = observation(*tries, last)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from plan_rows import NOW, adaptive, failing, grid, job
 
 from unetsweep.core.actions import Cancel, FinishTrial, MarkLost, Propose, Submit
-from unetsweep.core.capacity import Capacity, in_use
+from unetsweep.core.capacity import Capacity, slots_in_use
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.plan import plan
 from unetsweep.core.spec import Retries
@@ -79,7 +79,7 @@ def test_no_plan_uses_more_slots_than_parallel(spec, found: Observation, capacit
     finished = {action.trial for action in decided.actions if isinstance(action, FinishTrial)}
     resubmitted = {element.run for action in submits for element in action.elements}
     given_up = {(action.run, action.attempt) for action in decided.actions if isinstance(action, MarkLost)}
-    before = in_use(still_live(found, finished | resubmitted, given_up))
+    before = slots_in_use(still_live(found, finished | resubmitted, given_up))
     new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in submits)
     if capacity.parallel is not None and submits:
         assert before + new <= max(before, capacity.parallel)

@@ -8,7 +8,7 @@ from plan_rows import JUST_NOW, LOCAL, LONG_AGO, NOW, QUEUE, attempt, decide, gr
 
 from unetsweep.core.actions import Cancel
 from unetsweep.core.observation import Job, JobState, Observation, ReconcilerJob
-from unetsweep.core.reconciler_job import is_unsure
+from unetsweep.core.reconciler_job import is_unconfirmed
 
 JOBS_RECONCILE = grid(1, driver="jobs")
 AT_WORK = observation(attempt(job_id="18808_3", job=job(JobState.RUNNING)))
@@ -72,9 +72,9 @@ def test_a_reconciler_retries_at_once_when_its_successor_was_refused():
 
 def test_an_unconfirmed_intent_does_not_count_as_a_reconciler():
     young = replace(RECONCILER, job=None, at=JUST_NOW)
-    assert is_unsure(young, QUEUE, NOW)
-    assert not is_unsure(RECONCILER, QUEUE, NOW), "it is listed"
-    assert not is_unsure(replace(young, lost=True), QUEUE, NOW)
+    assert is_unconfirmed(young, QUEUE, NOW)
+    assert not is_unconfirmed(RECONCILER, QUEUE, NOW), "it is listed"
+    assert not is_unconfirmed(replace(young, lost=True), QUEUE, NOW)
 
 
 def test_no_reconciler_waits_for_jobs_submitted_in_the_same_plan():

@@ -62,7 +62,7 @@ RULES = [
     ),
     pytest.param(
         HALVING,
-        [history(0, *GOOD), replace(history(1, *POOR, late=1), settled=2)],
+        [history(0, *GOOD), replace(history(1, *POOR, late=1), ignored_until=2)],
         {},
         id="a verdict before a retry no longer counts",
     ),
@@ -127,7 +127,7 @@ def test_each_pruner_stops_the_trials_its_rule_names(
 def test_a_prune_reason_names_value_epoch_and_threshold():
     (verdict,) = pruning.verdicts(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)]).values()
     assert verdict.reason == (
-        "val_iou 0.2000 at epoch 2 is not among the best 1/3 of the 2 trials that came that far (0.6000 was needed)"
+        "val_iou 0.2000 at epoch 2 is not among the best 1/3 of the 2 trials that trained this far (0.6000 was needed)"
     )
     spec = sweep("median", metric="val_loss", startup_trials=1)
     (verdict,) = pruning.verdicts(spec, [history(0, *POOR, state="complete"), history(1, *GOOD, late=5)]).values()
@@ -137,7 +137,7 @@ def test_a_prune_reason_names_value_epoch_and_threshold():
 
 @pytest.mark.parametrize(("epochs", "first"), [(1, 1), (8, 1), (50, 2), (1000, 38)])
 def test_the_first_rung_is_three_rungs_below_the_longest_training(epochs: int, first: int):
-    assert pruning.resolved(sweep(epochs=epochs))["min_epochs"] == first
+    assert pruning.pruner_arguments(sweep(epochs=epochs))["min_epochs"] == first
 
 
 # ---- what holds always
@@ -228,32 +228,32 @@ JUDGED = [
 
 @pytest.mark.parametrize(("found", "expected"), JUDGED)
 def test_only_active_runs_with_an_open_milestone_are_judged(found: Observation, expected: list[int]):
-    assert [each.trial for each in pruning.asked(sweep(), found)] == expected
-    assert pruning.asked(sweep(None), found) == ()
+    assert [each.trial for each in pruning.open_histories(sweep(), found)] == expected
+    assert pruning.open_histories(sweep(None), found) == ()
 
 
 def test_a_stop_names_the_milestones_not_reached_yet():
     verdict = {2: pruning.Verdict(3, "poor")}
-    assert pruning.stops(observation_of(run(), 2, 6, 9), verdict) == (Prune(0, 1, 2, (6, 9), 4, "poor"),)
-    assert pruning.stops(observation_of(run(), 2, 6, 9), {}) == ()
+    assert pruning.prune_actions(observation_of(run(), 2, 6, 9), verdict) == (Prune(0, 1, 2, (6, 9), 4, "poor"),)
+    assert pruning.prune_actions(observation_of(run(), 2, 6, 9), {}) == ()
 
 
 def test_a_retried_trial_is_judged_by_its_later_reports_only():
-    (judged,) = pruning.asked(sweep(), observation_of(run(stopped=replace(STOP, is_lifted=True))))
-    assert judged.settled == 3
-    (judged,) = pruning.asked(sweep(), observation_of(run(stopped=replace(STOP, milestones=()))))
-    assert judged.settled == 3, "only this trial of the shared run was pruned"
+    (judged,) = pruning.open_histories(sweep(), observation_of(run(stopped=replace(STOP, is_lifted=True))))
+    assert judged.ignored_until == 3
+    (judged,) = pruning.open_histories(sweep(), observation_of(run(stopped=replace(STOP, milestones=()))))
+    assert judged.ignored_until == 3, "only this trial of the shared run was pruned"
 
 
 def test_a_stop_of_other_milestones_settles_no_verdict():
-    (judged,) = pruning.asked(sweep(), observation_of(run(stopped=replace(STOP, milestones=(99,)))))
-    assert judged.settled == 0
+    (judged,) = pruning.open_histories(sweep(), observation_of(run(stopped=replace(STOP, milestones=(99,)))))
+    assert judged.ignored_until == 0
 
 
 def test_a_prune_includes_milestones_stopped_earlier():
     stopped = run(stopped=replace(STOP, attempt=1, milestones=(12,)))
     verdict = {2: pruning.Verdict(3, "poor")}
-    assert pruning.stops(observation_of(stopped, 2, 6, 9), verdict)[0].milestones == (6, 9, 12)
+    assert pruning.prune_actions(observation_of(stopped, 2, 6, 9), verdict)[0].milestones == (6, 9, 12)
 
 
 def test_reports_skip_epochs_without_validation_and_their_times_never_decrease():
@@ -263,7 +263,7 @@ def test_reports_skip_epochs_without_validation_and_their_times_never_decrease()
         EpochReport(3, 0.3, 0.7, NOW - timedelta(minutes=5)),
         EpochReport(4, 0.4, 0.6, None),
     ]
-    reports = pruning.reports(points, "val_loss")
+    reports = pruning.metric_reports(points, "val_loss")
     assert [(each.epoch, each.value) for each in reports] == [(1, 0.9), (3, 0.7), (4, 0.6)]
     assert {each.at for each in reports} == {NOW}
 

@@ -10,11 +10,11 @@ from unetsweep.contract import DataConfig, Result, TrainerConfig, TrialConfig, r
 from unetsweep.core.actions import Prune
 from unetsweep.core.observation import JobState, Observation, Run, Stopped, Trial
 from unetsweep.core.plan import Plan, plan
-from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS, Served, passes, runs_of, served, why_not
+from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS, ExistingTrial, assign_runs, trains_past, why_not_shared
 from unetsweep.core.trials import StoredTrial
 
 RUNNING, QUEUED, ENDED = JobState.RUNNING, JobState.QUEUED, JobState.ENDED
-THERE = Served(3, "a", 8, "c0de", True)
+THERE = ExistingTrial(3, "a", 8, "c0de", True)
 STORED = StoredTrial(3, 3, 8, run_key="a", code="c0de")
 
 
@@ -31,22 +31,22 @@ STORED = StoredTrial(3, 3, 8, run_key="a", code="c0de")
         ([replace(THERE, key="b")], 9),
         ([replace(THERE, key=None)], 9),  # not known, since its files cannot be read
         ([replace(THERE, code="other")], 9),
-        ([replace(THERE, is_sound=False)], 9),
-        ([THERE, replace(THERE, epochs=4, is_sound=False)], 9),
+        ([replace(THERE, is_joinable=False)], 9),
+        ([THERE, replace(THERE, epochs=4, is_joinable=False)], 9),
         ([THERE, replace(THERE, run=4, epochs=12)], 4),  # the run with the least left to train
         ([THERE, replace(THERE, run=4, epochs=18)], 3),
     ],
 )
-def test_a_longer_trial_joins_a_sound_run_with_its_key(there: list[Served], run: int) -> None:
-    assert runs_of([("a", 16)], 9, there, "c0de") == [run]
+def test_a_longer_trial_joins_a_sound_run_with_its_key(there: list[ExistingTrial], run: int) -> None:
+    assert assign_runs([("a", 16)], 9, there, "c0de") == [run]
 
 
 def test_new_trials_with_one_key_share_a_run_and_those_shorter_than_an_existing_run_do_not_join_it() -> None:
-    assert runs_of([("a", 2), ("b", 4), ("a", 20), ("a", 8), ("b", 2)], 9, [THERE], "c0de") == [9, 10, 3, 9, 10]
+    assert assign_runs([("a", 2), ("b", 4), ("a", 20), ("a", 8), ("b", 2)], 9, [THERE], "c0de") == [9, 10, 3, 9, 10]
 
 
 @pytest.mark.parametrize(
-    ("state", "cancelled", "unreadable", "is_sound"),
+    ("state", "cancelled", "unreadable", "is_joinable"),
     [
         (None, False, None, True),
         (None, True, None, False),
@@ -59,17 +59,17 @@ def test_new_trials_with_one_key_share_a_run_and_those_shorter_than_an_existing_
     ],
 )
 def test_a_run_with_a_failed_or_cancelled_trial_is_not_joined(
-    state: str | None, cancelled: bool, unreadable: str | None, is_sound: bool
+    state: str | None, cancelled: bool, unreadable: str | None, is_joinable: bool
 ) -> None:
     result = None if state is None else Result(state, code={"package": "c0de"})  # type: ignore[arg-type]
-    found = served(replace(STORED, result=result, cancelled=cancelled, unreadable=unreadable))
-    assert found == replace(THERE, is_sound=is_sound, has_ended=state is not None)
+    found = ExistingTrial.of(replace(STORED, result=result, cancelled=cancelled, unreadable=unreadable))
+    assert found == replace(THERE, is_joinable=is_joinable, has_ended=state is not None)
 
 
 def test_a_run_that_other_code_has_trained_is_not_joined() -> None:
-    newer = served(replace(STORED, result=Result(val_iou=0.5, code={"package": "newer"})))
-    assert runs_of([("a", 16)], 9, [newer], "c0de") == [9]
-    assert runs_of([("a", 16)], 9, [newer], "newer") == [9]
+    newer = ExistingTrial.of(replace(STORED, result=Result(val_iou=0.5, code={"package": "newer"})))
+    assert assign_runs([("a", 16)], 9, [newer], "c0de") == [9]
+    assert assign_runs([("a", 16)], 9, [newer], "newer") == [9]
 
 
 def test_trials_with_one_run_key_differ_in_epochs_only() -> None:
@@ -91,14 +91,14 @@ def test_trials_with_one_run_key_differ_in_epochs_only() -> None:
     [
         (TrainerConfig(), True, None),
         (TrainerConfig(), False, "run.share is false"),
-        (TrainerConfig(schedule="cosine"), True, "the schedule cosine looks at the last epoch"),
-        (TrainerConfig(command="train.sh"), True, "a trainer command may get elsewhere"),
+        (TrainerConfig(schedule="cosine"), True, "the schedule cosine depends on the number of epochs"),
+        (TrainerConfig(command="train.sh"), True, "a trainer command may train differently"),
     ],
 )
 def test_nothing_is_shared_where_the_result_would_not_be_exact(
     trainer: TrainerConfig, share: bool, why: str | None
 ) -> None:
-    reason = why_not(replace(grid(1, share=share), trainer=trainer))
+    reason = why_not_shared(replace(grid(1, share=share), trainer=trainer))
     assert (reason is None) if why is None else (reason or "").startswith(why)
 
 
@@ -126,7 +126,7 @@ def test_a_longer_trial_waits_for_the_attempt_that_does_not_know_of_it() -> None
 def test_a_longer_trial_waits_while_the_job_of_a_finished_attempt_is_alive(state: JobState) -> None:
     decided = decide(joined(attempt(job_id="18808", job=job(state), milestones=(4,)), {4: "complete"}))
     assert lines(decided) == []
-    assert waits(decided) == [(1, "its training has come to epoch 4; it goes on when that job is gone", False)]
+    assert waits(decided) == [(1, "its training reached epoch 4; it continues when that job has ended", False)]
 
 
 @pytest.mark.parametrize("word", [None, ENDED, JobState.CANCELLED, JobState.NODE_FAILED])
@@ -194,9 +194,9 @@ def test_a_stop_replaces_the_earlier_one_and_keeps_its_milestones() -> None:
 
 def test_an_ended_run_is_not_joined_where_its_last_checkpoint_is_removed() -> None:
     ended = replace(THERE, has_ended=True)
-    assert runs_of([("a", 16)], 9, [ended], "c0de") == [3]
-    assert runs_of([("a", 16)], 9, [ended], "c0de", is_kept=False) == [9]
-    assert runs_of([("a", 16)], 9, [ended, replace(THERE, epochs=12)], "c0de", is_kept=False) == [3]
+    assert assign_runs([("a", 16)], 9, [ended], "c0de") == [3]
+    assert assign_runs([("a", 16)], 9, [ended], "c0de", keeps_checkpoints=False) == [9]
+    assert assign_runs([("a", 16)], 9, [ended, replace(THERE, epochs=12)], "c0de", keeps_checkpoints=False) == [3]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_an_ended_run_is_not_joined_where_its_last_checkpoint_is_removed() -> No
     ],
 )
 def test_an_active_run_may_train_past_a_trial_it_was_not_submitted_for(run: Run, is_passing: bool) -> None:
-    assert passes(run, 8) == is_passing
+    assert trains_past(run, 8) == is_passing
 
 
 def test_an_adaptive_search_counts_runs_and_not_trials() -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from unetsweep.contract import DataConfig
-from unetsweep.core.space import Choices, Domain, Range, Space, grid_left, grid_points, size
+from unetsweep.core.space import Choices, Domain, Range, Space, grid_points, remaining_grid_points, size
 from unetsweep.core.spec import Resources, StudySpec, SweepSpec, trials_wanted
 from unetsweep.core.trials import params_of, trial_config
 
@@ -88,6 +88,6 @@ def test_a_trial_config_has_the_settings_of_the_sweep_and_the_values_of_the_poin
 def test_the_remaining_points_of_a_grid_keep_their_order():
     space = Space.of(epochs=Choices((4, 8)), batch_size=Choices((4,)), learning_rate=Choices((1e-4, 1e-3)))
     everything = grid_points(space)
-    assert grid_left(space, []) == everything
-    assert grid_left(space, everything[1:3]) == (everything[0], everything[3])
-    assert grid_left(space, everything) == ()
+    assert remaining_grid_points(space, []) == everything
+    assert remaining_grid_points(space, everything[1:3]) == (everything[0], everything[3])
+    assert remaining_grid_points(space, everything) == ()

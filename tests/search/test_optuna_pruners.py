@@ -110,7 +110,7 @@ def test_arguments_that_optuna_refuses_are_named_in_the_error():
         optuna_pruners.verdicts(sweep("HyperbandPruner", "val_iou", max_resource="x"), [])
 
 
-@pytest.mark.parametrize("name", pruning.OURS)
+@pytest.mark.parametrize("name", pruning.BUILT_IN_PRUNERS)
 def test_a_thousand_trials_of_fifty_epochs_are_judged_in_seconds(name: str):
     histories = []
     for trial in range(1000):

@@ -158,7 +158,7 @@ class Checks:
         submitted = [
             run.number
             for run in reconciliation.observation.runs.values()
-            if any(not each.refused for each in run.counted)
+            if any(not each.refused for each in run.counted_attempts)
         ]
         if not submitted or any(self.blamed[run]["node"] < 2 for run in submitted):
             self.fail(f"the sweep paused, and not all of {submitted} were lost twice: {reconciliation.plan.paused}")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unetsweep.core.observation import JobState
-from unetsweep.core.run_sharing import passes
+from unetsweep.core.run_sharing import trains_past
 
 from .files import observed_run
 
@@ -192,7 +192,7 @@ def _user_retries(world: "SimulatedWorld", which: int) -> None:
     trial = ended[which % len(ended)]
     run = world.files.runs[trial.run]
     last = max(run.attempts, default=0)
-    if run.saved > trial.epochs or passes(observed_run(run, world.time), trial.epochs):
+    if run.saved > trial.epochs or trains_past(observed_run(run, world.time), trial.epochs):
         return  # the retry is refused
     shared = any(world.files.trials[number].run == trial.run for number in world.files.open)
     run.retries_reset_at = max(run.retries_reset_at, last - (shared and last > 0 and run.attempts[last].lost is None))

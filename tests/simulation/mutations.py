@@ -34,7 +34,7 @@ def a_scheduler_error_counts_as_absence(patch: Patch) -> None:
 
 
 def the_grace_time_is_ignored(patch: Patch) -> None:
-    _capacity_as(patch, unseen_grace=timedelta(0))
+    _capacity_as(patch, unlisted_grace=timedelta(0))
 
 
 def late_files_are_not_awaited(patch: Patch) -> None:
@@ -54,7 +54,7 @@ def no_lost_attempt_is_retried(patch: Patch) -> None:
 
 
 def a_retry_reset_is_ignored(patch: Patch) -> None:
-    patch.setattr(Run, "counted", property(lambda run: run.attempts))
+    patch.setattr(Run, "counted_attempts", property(lambda run: run.attempts))
 
 
 def a_result_does_not_outrank_the_queue(patch: Patch) -> None:
@@ -90,7 +90,7 @@ def the_throttle_is_ignored(patch: Patch) -> None:
 
 
 def live_jobs_use_no_slot(patch: Patch) -> None:
-    patch.setattr(capacity, "in_use", lambda live: 0)
+    patch.setattr(capacity, "slots_in_use", lambda live: 0)
 
 
 def every_reconciliation_submits_a_reconciler(patch: Patch) -> None:
@@ -123,42 +123,42 @@ def queued_jobs_count_as_dead(patch: Patch) -> None:
 
 
 def forgotten_jobs_count_as_cancelled(patch: Patch) -> None:
-    real = attempt_state._unlisted
+    real = attempt_state._unlisted_state
 
     def changed(last: Any, context: attempt_state.DecisionContext) -> Any:
         found = real(last, context)
         return attempt_state.Finished("cancelled", "gone") if isinstance(found, attempt_state.Lost) else found
 
-    patch.setattr(attempt_state, "_unlisted", changed)
+    patch.setattr(attempt_state, "_unlisted_state", changed)
 
 
 def an_ended_element_counts_as_cancelled(patch: Patch) -> None:
-    real = attempt_state._unlisted
-    patch.setattr(attempt_state, "_unlisted", lambda last, context: real(replace(last, ending=None), context))
+    real = attempt_state._unlisted_state
+    patch.setattr(attempt_state, "_unlisted_state", lambda last, context: real(replace(last, ending=None), context))
 
 
 def a_slow_epoch_counts_as_a_hang(patch: Patch) -> None:
-    patch.setattr(attempt_state, "_silent_for", lambda *_: timedelta(minutes=11))
+    patch.setattr(attempt_state, "_hang_duration", lambda *_: timedelta(minutes=11))
 
 
 def the_sweep_pauses_without_a_cause(patch: Patch) -> None:
-    patch.setattr(attempt_state, "pause_reason", lambda observation: "no job of the sweep gets as far as its training")
+    patch.setattr(attempt_state, "pause_reason", lambda observation: "no job of the sweep starts its training")
 
 
 def a_shorter_trial_joins_a_run(patch: Patch) -> None:
-    real = run_sharing.runs_of
+    real = run_sharing.assign_runs
     patch.setattr(
         run_sharing,
-        "runs_of",
+        "assign_runs",
         lambda new, first, there, code, **more: real(new, first, [replace(each, epochs=0) for each in there], code),
     )
 
 
 def trials_with_different_keys_share_a_run(patch: Patch) -> None:
-    real = run_sharing.runs_of
+    real = run_sharing.assign_runs
     patch.setattr(
         run_sharing,
-        "runs_of",
+        "assign_runs",
         lambda new, first, there, code, **more: real(
             [("", epochs) for _, epochs in new], first, [replace(each, key="") for each in there], code
         ),
@@ -170,7 +170,7 @@ def a_finished_attempt_counts_as_lost(patch: Patch) -> None:
 
 
 def a_finished_attempt_is_not_waited_for(patch: Patch) -> None:
-    patch.setattr(attempt_state, "_gone_on", lambda last: attempt_state.Lost("the run continues"))
+    patch.setattr(attempt_state, "_published_state", lambda last: attempt_state.Lost("the run continues"))
 
 
 NEEDS = {

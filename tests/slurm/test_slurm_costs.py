@@ -67,7 +67,7 @@ def test_the_cost_of_a_requeued_job_counts_every_start_and_names_the_repeated_wo
         assert len(records) == 2
         assert found["seconds"] == found["accounted_seconds"] == sum(int(row.split("|")[0]) for row in records)
         assert found["memory_mb"] > 64, "the trainer's ballast"
-        assert "GPU-hours in 1 attempt, by sacct" in output
+        assert "GPU-hours in 1 attempt (from sacct)" in output
     else:
         assert found["accounted_seconds"] == 0
-        assert "GPU-hours in 1 attempt, by our own clocks" in output
+        assert "GPU-hours in 1 attempt (from the sweep's files)" in output

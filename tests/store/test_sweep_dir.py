@@ -144,9 +144,9 @@ def test_cancelled_trials_and_a_stopped_sweep_are_observed(sweep: SweepDir):
     sweep.cancel(0)
     sweep.cancel(0)
     sweep.stop()
-    assert (sweep.observe().trials[0].cancelled, sweep.observe().stopped) == (True, True)
+    assert (sweep.observe().trials[0].cancelled, sweep.observe().cancelled) == (True, True)
     sweep.resume()
-    assert not sweep.observe().stopped
+    assert not sweep.observe().cancelled
 
 
 # ---- attempts

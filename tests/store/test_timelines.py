@@ -9,7 +9,7 @@ import pytest
 from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, TrialConfig
 from unetsweep.core.actions import Element
-from unetsweep.core.cost import JobResources, Start, cost_of
+from unetsweep.core.cost import JobResources, Start, run_cost
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.timelines import read_timeline
 
@@ -66,7 +66,7 @@ def test_a_start_lost_with_its_node_ends_at_its_last_epoch_and_repeated_epochs_c
     epochs(sweep, "1-1", e2=210, e3=220)
     found = read_timeline(folder(sweep), is_open=True)
     assert found is not None
-    cost = cost_of(found, {}, JobResources(1, 1), now=230)
+    cost = run_cost(found, {}, JobResources(1, 1), now=230)
     assert (cost.attempts, cost.seconds, cost.lost_seconds) == (1, 60.0, 20.0)
 
 
@@ -75,7 +75,7 @@ def test_a_lost_attempt_costs_nothing_more(sweep: SweepDir):
     sweep.mark_lost(0, 1, "gone")
     found = read_timeline(folder(sweep), is_open=True)
     assert found is not None
-    assert cost_of(found, {}, JobResources(1, 1), now=230).seconds == 0
+    assert run_cost(found, {}, JobResources(1, 1), now=230).seconds == 0
 
 
 def test_a_run_with_an_unreadable_file_has_no_timeline(sweep: SweepDir):
