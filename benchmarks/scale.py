@@ -34,7 +34,7 @@ from unetsweep.reconcile.loop import reconcile
 from unetsweep.search.study import JournalStudy
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.store.trials import trial_file
+from unetsweep.store.trials import make_trial_file
 
 SLOTS = 200
 """Trainings that are active when a reconciliation begins."""
@@ -63,11 +63,11 @@ def make_sweep(root: Path, trials: int) -> None:
         folder = root / paths.trial_dir(number)
         folder.mkdir()
         _write(folder / paths.CONFIG, encode(config))
-        _write(folder / paths.TRIAL, encode(trial_file(number, config, AXES, at)))
+        _write(folder / paths.TRIAL, encode(make_trial_file(number, config, AXES, at)))
         if number < trials - SLOTS:  # without its run: no reconciliation opens the runs of ended trials
             _write(folder / paths.RESULT, encode(Result(trial=number, val_iou=0.5, epochs=EPOCHS)))
     elements = [Element(run, 1, ((run, EPOCHS),)) for run in range(trials - SLOTS, trials)]
-    directory.intend(elements, None, "slurm", TOKEN)
+    directory.create_attempts(elements, None, "slurm", TOKEN)
     directory.record_jobs(elements, [f"18808_{index}" for index in range(SLOTS)])
     for index, element in enumerate(elements):
         run = root / paths.run_dir(element.run)
@@ -91,7 +91,7 @@ class Queue:
     def max_elements(self) -> int:
         return MAX_ARRAY_SIZE
 
-    def room(self) -> int | None:
+    def remaining_submissions(self) -> int | None:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
@@ -100,10 +100,10 @@ class Queue:
         ended, running = (JobState.ENDED, "COMPLETED"), (JobState.RUNNING, "RUNNING")
         return [Job(f"18808_{k}", TOKEN, k, *(ended if k < self._ended else running)) for k in range(SLOTS)]
 
-    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
+    def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         return {}
 
-    def word_in(self, log: str) -> tuple[JobState, str] | None:
+    def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
 
     def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
@@ -136,9 +136,9 @@ def reconcile_once(root: Path, trials: int, ended: int) -> Cost:
         lambda token, sent: ReconcilerRequest(token, "many", root, Resources(), sent.after, sent.delay_s),
     )
     begin, cpu = time.perf_counter(), time.process_time()
-    outcome = reconcile(context)
+    reconciliation = reconcile(context)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    finished = sum(isinstance(action, FinishTrial) for action in outcome.done)
+    finished = sum(isinstance(action, FinishTrial) for action in reconciliation.done)
     assert finished == ended, f"{finished} of {ended} ended trials were finished"
     return Cost(seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

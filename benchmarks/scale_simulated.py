@@ -54,7 +54,7 @@ class SimulatedSweep:
     def _set_job_state(self, run: int, state: JobState, word: str) -> None:
         last = self.runs[run].attempts[-1]
         assert last.job is not None
-        job = replace(last.job, state=state, word=word)
+        job = replace(last.job, state=state, raw_state=word)
         self.runs[run] = replace(self.runs[run], attempts=(replace(last, job=job, claimed_by=job.job_id),))
 
     def reconcile(self) -> None:

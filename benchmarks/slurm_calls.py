@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetsweep.schedulers.slurm.commands import available
+from unetsweep.schedulers.slurm.commands import is_reachable
 
 COUNTED = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sinfo")
 
 
 def is_slurm_available(benchmark: str) -> bool:
     """Return whether a SLURM controller answers; print that the benchmark is skipped when none does."""
-    if not available():
+    if not is_reachable():
         print(f"{benchmark}: skipped, because no SLURM answers here; `make slurm-up` starts one", file=sys.stderr)
         return False
     return True

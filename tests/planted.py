@@ -78,7 +78,7 @@ ERRORS = (
         '"--parsable2", "--duplicates", "--noconvert"',
         '"--parsable2", "--noconvert"',
         ("tests/slurm/test_slurm_costs.py",),
-        "test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told[dbd]",
+        "test_the_cost_of_a_requeued_job_counts_every_start_and_names_the_repeated_work[dbd]",
     ),
     Error(
         "a checkpoint that an open trial needs is kept with `run.keep_checkpoints: best`",
@@ -86,7 +86,7 @@ ERRORS = (
         "runs = tuple(run for run in gone if run not in needed)",
         "runs = tuple(gone)",
         ("tests/core", "tests/simulation"),
-        "test_a_run_that_an_open_trial_needs_stays",
+        "test_the_checkpoint_of_a_run_stays_while_an_open_trial_needs_it",
     ),
     Error(
         "validation never shows an eye that training has seen",
@@ -102,7 +102,7 @@ ERRORS = (
         "        context.study.mark_stale()\n",
         "        pass\n",
         ("tests/reconcile", "tests/simulation"),
-        "test_every_trial_is_trained_once_and_told_once_wherever_the_first_pass_dies",
+        "test_every_trial_is_trained_and_exported_once_wherever_the_first_reconciliation_is_killed",
     ),
     Error(
         "a job that SLURM starts again claims its run anew",
@@ -110,7 +110,7 @@ ERRORS = (
         'int(env.get("SLURM_RESTART_COUNT", "0"))',
         "0",
         ("tests/slurm/test_slurm_training.py", "-k", "requeued"),
-        "test_trainings_of_two_processes_each_alone_one_requeued",
+        "test_trainings_of_two_processes_give_the_same_rows_alone_requeued",
     ),
 )
 

@@ -1,7 +1,8 @@
-"""Atomic writes: a small file is there whole or not at all.
+"""Atomic writes: a file is complete or absent, whoever is killed and whoever else writes.
 
-Each is written under a temporary name in the same folder and flushed, then renamed (the last writer wins) or linked
-(the first writer wins).
+Each file is written under a temporary name in the same folder and flushed, then renamed (the last writer wins) or
+linked (the first writer wins). Every package writes its files through this module; `doctor/payload.py` cannot, since it
+runs without the package.
 """
 
 import contextlib
@@ -10,44 +11,104 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from unetsweep.clock import utc_now
 from unetsweep.contract import SCHEMA, dumps
 
+PRIVATE = 0o600
+"""Permissions of the files in a sweep, which only the user may read."""
+SHARED = 0o666
+"""Permissions of files that a user asked for, such as reports and weights. The umask is subtracted."""
 BATCH = 200
 """Files that are open at once; well under the usual limit of 1024."""
-FLUSHES = 16
-"""Flushes that wait side by side: a disk and a file server take many at once."""
+FLUSH_THREADS = 16
+"""Threads that flush files, because disks and file servers handle many flushes at once."""
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace the file by `text`, whole."""
-    temporary = _temporary(path, text)
+def write_bytes(path: Path, content: bytes, *, mode: int = PRIVATE, durable: bool = True) -> None:
+    """Replace the file by `content`. With `durable` it also survives a crash of the machine, which costs a flush."""
+    temporary, descriptor = _create_temporary(path, content, mode)
     try:
+        try:
+            if durable:
+                _flush(path, descriptor)
+        finally:
+            os.close(descriptor)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace the file by `content` (a schema number is added), whole."""
-    write_text(path, dumps({"schema": SCHEMA, **content}))
+def write_text(path: Path, text: str, *, mode: int = PRIVATE) -> None:
+    """Replace the file by `text`, in UTF-8."""
+    write_bytes(path, text.encode(), mode=mode)
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, mode: int = PRIVATE) -> None:
+    """Replace the file by `content`, with the schema number added."""
+    write_text(path, dumps({"schema": SCHEMA, **content}), mode=mode)
+
+
+def write_stream(
+    path: Path,
+    write: Callable[[IO[bytes]], object],
+    *,
+    mode: int = PRIVATE,
+    temporary: Path | None = None,
+    is_allowed: Callable[[], bool] = lambda: True,
+) -> bool:
+    """Replace the file by what `write` writes into a stream, unless `is_allowed` is False then; return whether it is.
+
+    `is_allowed` is called when everything is written, immediately before the file gets its name. `temporary` is its
+    name until then (default: a new one).
+    """
+    temporary = temporary or temporary_path(path)
+    try:
+        with named(path), open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if not is_allowed():
+            return False
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def replace_by_link(source: Path, path: Path, *, temporary: Path | None = None) -> None:
+    """Make `path` a hard link to `source`, or a copy where the file system has no hard links.
+
+    Raises FileNotFoundError if `source` is missing. `temporary` is the name until then (default: a new one).
+    """
+    temporary = temporary or temporary_path(path)
+    temporary.unlink(missing_ok=True)  # a killed writer may have left one of this name
+    try:
+        try:
+            os.link(source, temporary)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # rename keeps it where both names are the same file already
 
 
 def link_json(path: Path, content: Mapping[str, Any]) -> bool:
-    """Create the file, whole, unless it is there; whether it was us."""
+    """Create the file unless it exists; return whether this call created it."""
     return bool(link_all([(path, content)]))
 
 
 def link_all(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
-    """Create many files, each whole, flushed together; return those that were not there before.
+    """Create many files, each complete, and return those that did not exist before.
 
-    All temporary files of a batch are written before the first is flushed: a journalling file
-    system then commits them in one go, which is what makes a thousand of them cheap.
+    All temporary files of a batch are written before the first is flushed: a journalling file system then commits them
+    together, which is what makes a thousand of them cheap.
     """
     created: list[Path] = []
     for at in range(0, len(files), BATCH):
@@ -59,7 +120,8 @@ def _link_batch(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
     written: list[tuple[Path, Path, int]] = []
     try:
         for path, content in files:
-            temporary, descriptor = _unflushed(path, dumps({"schema": SCHEMA, **content}))
+            text = dumps({"schema": SCHEMA, **content})
+            temporary, descriptor = _create_temporary(path, text.encode(), PRIVATE)
             written.append((path, temporary, descriptor))
         _flush_all([(path, descriptor) for path, _, descriptor in written])
         return [path for path, temporary, _ in written if link_first(temporary, path)]
@@ -70,13 +132,13 @@ def _link_batch(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
 
 
 def _flush_all(opened: Sequence[tuple[Path, int]]) -> None:
-    if len(opened) < FLUSHES:
+    if len(opened) < FLUSH_THREADS:
         _flush_each(opened)
         return
-    from concurrent.futures import ThreadPoolExecutor  # only who has many files pays for its import
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and few commands write many files
 
-    with ThreadPoolExecutor(FLUSHES) as pool:
-        for done in [pool.submit(_flush_each, opened[at::FLUSHES]) for at in range(FLUSHES)]:
+    with ThreadPoolExecutor(FLUSH_THREADS) as pool:
+        for done in [pool.submit(_flush_each, opened[at::FLUSH_THREADS]) for at in range(FLUSH_THREADS)]:
             done.result()
 
 
@@ -90,8 +152,17 @@ def _flush(path: Path, descriptor: int) -> None:
         os.fsync(descriptor)
 
 
+def flush(path: Path) -> None:
+    """Flush a file or folder that was written by other means to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _flush(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def rename_folder(made: Path, final: Path) -> bool:
-    """Give a folder its final name unless another one with files has it (then it is removed); whether it was us."""
+    """Give a folder its final name and return True; if another folder with files has that name, delete it instead."""
     try:
         os.rename(made, final)
     except OSError as error:
@@ -103,9 +174,9 @@ def rename_folder(made: Path, final: Path) -> bool:
 
 
 def append_line(path: Path, content: Mapping[str, Any]) -> None:
-    """Add a line to a log for people; one write, so that lines of two writers do not mix."""
+    """Append a line to a log for people, with one write, so that the lines of two writers do not mix."""
     line = json.dumps({"at": utc_now().isoformat(), **content}) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE)
     try:
         with named(path):
             os.write(descriptor, line.encode())
@@ -115,48 +186,44 @@ def append_line(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def named(path: Path) -> Iterator[None]:
-    """An error of the system's says which file it was about, also where only a descriptor was known."""
+    """Add the path to an error of the system that names no file."""
     try:
         yield
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno is not None:  # without a number the text is all that it has
             error.filename = str(path)
         raise
 
 
 def link_first(made: Path, path: Path) -> bool:
-    """Whether we were the first to give a file this name. Over NFS a repeated request may say that the name is taken
-    when it is taken by us (link(2))."""
+    """Link `made` to `path` unless that exists; return whether this call linked it.
+
+    Over NFS a repeated request may report that the name exists when this call has created it (link(2)), so the files
+    are compared.
+    """
     try:
         os.link(made, path)
     except FileExistsError:
         try:
             return path.samefile(made)
-        except FileNotFoundError:  # whoever had it has just given it up
+        except FileNotFoundError:  # the other file has just been removed
             return False
     return True
 
 
-def _temporary(path: Path, text: str) -> Path:
-    """`text`, flushed, under a temporary name beside `path`."""
-    temporary, descriptor = _unflushed(path, text)
-    try:
-        _flush(path, descriptor)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-    return temporary
+def temporary_path(path: Path) -> Path:
+    """Return a new temporary name in the folder of `path`, as `unetsweep repair` recognises it."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
-def _unflushed(path: Path, text: str) -> tuple[Path, int]:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _create_temporary(path: Path, content: bytes, mode: int) -> tuple[Path, int]:
+    """Write `content` under a temporary name, not flushed; return its path and its open descriptor."""
+    temporary = temporary_path(path)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        rest = text.encode()
+        rest = content
         with named(path):
-            while rest:  # a disk that fills up takes a part, and only then says so
+            while rest:  # a disk that fills up accepts a part first, and reports the error at the next write
                 rest = rest[os.write(descriptor, rest) :]
     except BaseException:
         os.close(descriptor)

@@ -26,8 +26,11 @@ _DAMAGE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENXIO, 
 
 
 def read_json(path: Path | str, *, quick: bool = False) -> dict[str, Any]:
-    """A file of ours; StateError when it is torn, of another schema or not an object. `quick`: only a reconciliation
-    wrote it, which has looked at every number, and a report reads thousands."""
+    """Return the object in one of our files; StateError if it is corrupt, of another schema or not an object.
+
+    `quick` skips the check of the numbers: for files in which a reconciliation has checked every number, and of which
+    a report reads thousands.
+    """
     try:
         raw = parse_json(read_bytes(path), quick=quick)
     except ValueError as error:

@@ -201,7 +201,7 @@ def test_another_cluster_is_told_nothing_and_asked_nothing(tmp_path: Path) -> No
     (place.folder / "cluster").write_text("beta")
     for words in (["cancel", "s"], ["status", "s"], ["submit", "s.yaml"], ["retry", "s"]):
         said = run(*words, status=2)
-        assert "the sweep's jobs are on the cluster alpha, and SLURM's commands here speak to beta" in said
+        assert "the sweep's jobs are on the cluster alpha, and SLURM's commands here submit to beta" in said
         assert not {"sbatch", "scancel", "squeue"} & set(calls.read_text().split())
     said = run("adopt", "s")
     assert (

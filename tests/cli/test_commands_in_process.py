@@ -56,13 +56,13 @@ def test_a_trial_that_a_pass_proposed_while_the_sweep_was_cancelled_is_cancelled
 
 def test_the_exit_hook_of_an_element_that_another_pass_owns_says_nothing_of_its_run(sweep: SweepDir):
     run = [Element(0, 1, ((0, 8),))]
-    first, _ = sweep.intend(run, None, "local")
-    second, owned = sweep.intend(run, None, "local")
+    first, _ = sweep.create_attempts(run, None, "local")
+    second, owned = sweep.create_attempts(run, None, "local")
     assert owned == []
     for token, there in ((second, False), (first, True)):
         done = CliRunner().invoke(exit_hook.command, [str(sweep.root), token, "--status", "1", "--no-reconcile"])
         assert done.exit_code == 0, done.output
-        assert (sweep.look().runs[0].last.ending is not None) == there
+        assert (sweep.observe().runs[0].last.ending is not None) == there
 
 
 def test_what_the_disk_refuses_is_said_without_a_traceback(
@@ -78,7 +78,7 @@ def test_what_the_disk_refuses_is_said_without_a_traceback(
 @pytest.fixture
 def shared(sweep: SweepDir) -> SweepDir:
     """A run that came to epoch 8, for its first trial, which has ended; one of 16 has joined it since."""
-    sweep.intend([Element(0, 1, ((0, 8),))], None, "local")
+    sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
     run = sweep.root / "runs/0000"
     (run / "milestones").mkdir()
     write_json(run / "milestones/8.json", encode(Result(val_iou=0.5)))
@@ -139,7 +139,7 @@ PLACES = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-
 def test_every_command_lives_with_what_a_trainer_wrote_and_repair_quarantines_it(
     sweep: SweepDir, place: str, what: str, monkeypatch: pytest.MonkeyPatch
 ):
-    sweep.intend([Element(0, 1, ((0, 8),))], None, "local")
+    sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
     path = sweep.root / "runs/0000" / place
     path.parent.mkdir(exist_ok=True)
     HOSTILE[what](path)
@@ -150,5 +150,5 @@ def test_every_command_lives_with_what_a_trainer_wrote_and_repair_quarantines_it
         assert "Traceback" not in done.output
     is_a_line = place == "progress-1-0.jsonl" and what in ("400 digits", "3000 levels")  # which is left out
     assert os.path.lexists(path) is is_a_line
-    assert sweep.look().runs.get(0, None) is None or sweep.look().runs[0].unreadable is None
+    assert sweep.observe().runs.get(0, None) is None or sweep.observe().runs[0].unreadable is None
     assert sweep.trials()[0].result.state == "cancelled"

@@ -20,10 +20,10 @@ from unetsweep.core.observation import Job, JobState
 from unetsweep.core.spec import Resources
 from unetsweep.doctor import disk, payload
 from unetsweep.doctor.advice import advise
-from unetsweep.doctor.facts import Command, Partitions, Space
+from unetsweep.doctor.facts import Command, FreeSpace, Partitions
 from unetsweep.doctor.node import node_facts
 from unetsweep.doctor.probe_job import JobReport
-from unetsweep.doctor.rules import BROKEN, LIMITED, OK, UNKNOWN, Check, Fact, Row, Verdict, judge, run_probe
+from unetsweep.doctor.rules import BROKEN, LIMITED, OK, UNKNOWN, Check, CheckVerdict, Fact, Row, judge, run_probe
 from unetsweep.doctor.slurm import config_facts, parse_partitions
 
 PARTITIONS = (
@@ -258,12 +258,12 @@ def test_no_setting_of_the_cluster_ends_in_a_traceback_whatever_it_is(value: str
         (Check.RENAME_FOLDER, False, BROKEN),
         (Check.FSYNC, 3.0, LIMITED),
         (Check.PRIVATE, False, LIMITED),
-        (Check.SPACE, Space(1 << 20, None), BROKEN),
-        (Check.SPACE, Space(1 << 40, 12), LIMITED),
+        (Check.SPACE, FreeSpace(1 << 20, None), BROKEN),
+        (Check.SPACE, FreeSpace(1 << 40, 12), LIMITED),
         (Check.CLOCK, -90.0, LIMITED),
     ],
 )
-def test_what_is_found_has_its_verdict(check: Check, value: object, verdict: Verdict):
+def test_what_is_found_has_its_verdict(check: Check, value: object, verdict: CheckVerdict):
     assert row(check, value).verdict is verdict
 
 

@@ -14,7 +14,7 @@ from unetsweep.core.actions import Element
 from unetsweep.core.estimate import Estimate, TrainingSample
 from unetsweep.core.space import Choices, Range, Space
 from unetsweep.core.spec import Resources, StudySpec, SweepSpec, trials_wanted
-from unetsweep.store.finished_runs import finished
+from unetsweep.store.finished_runs import measure_finished_runs
 from unetsweep.store.sweep_dir import SweepDir
 
 DATA = DataConfig("images")
@@ -36,7 +36,7 @@ def sweep(tmp_path: Path) -> SweepDir:
     made = SweepDir(tmp_path / "s")
     made.create("name: s\n", "slurm")
     made.add_trials([TrialConfig(DATA, 8, 4, 1e-3)], {})
-    made.intend([Element(0, 1, ((0, 8),))], None, "slurm")
+    made.create_attempts([Element(0, 1, ((0, 8),))], None, "slurm")
     run = made.root / "runs/0000"
     for folder in ("claims", "checkpoints"):
         (run / folder).mkdir()
@@ -55,11 +55,11 @@ def of(spec: SweepSpec, sweep: SweepDir) -> Estimate:
     """With all that the sweep still asks for."""
     known = sweep.trials()
     new = new_trials(spec, sweep, known, trials_wanted(spec) - len(known), len(known))
-    return estimate_open(spec, sweep, known, "slurm", sweep.look(), new)
+    return estimate_open(spec, sweep, known, "slurm", sweep.observe(), new)
 
 
 def test_a_finished_training_tells_its_epochs_what_it_took_besides_and_its_disk(sweep: SweepDir):
-    assert list(finished(sweep.root, sweep.trials())) == [TrainingSample(4, 2.0, 14.0, 1300)]
+    assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(4, 2.0, 14.0, 1300)]
 
 
 def test_what_is_left_of_a_grid_takes_so_long_on_so_many_gpus(sweep: SweepDir):
@@ -70,7 +70,7 @@ def test_what_is_left_of_a_grid_takes_so_long_on_so_many_gpus(sweep: SweepDir):
 
 def test_a_longer_trial_of_a_shared_training_takes_the_difference_and_two_take_no_more(sweep: SweepDir):
     longer = [NewTrial(0, 12, 4), NewTrial(0, 16, 4)]
-    found = estimate_open(GRID, sweep, sweep.trials(), "slurm", sweep.look(), longer)
+    found = estimate_open(GRID, sweep, sweep.trials(), "slurm", sweep.observe(), longer)
     assert found.gpu_hours == pytest.approx(4 * (8 * 2 + 14) / 3600)
 
 
@@ -93,4 +93,4 @@ def test_a_search_is_known_as_far_as_its_space_leaves_no_choice(
 
 def test_a_program_that_tells_nothing_took_what_its_job_took(sweep: SweepDir):
     (sweep.root / "runs/0000/progress-1-0.jsonl").unlink()
-    assert list(finished(sweep.root, sweep.trials())) == [TrainingSample(4, 30 / 8, 0.0, 1300)]
+    assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(4, 30 / 8, 0.0, 1300)]

@@ -34,7 +34,7 @@ def journal(place: Place, name: str = "s") -> optuna.Study:
 
 def times(place: Place) -> dict[str, int]:
     """When each file was changed, but for the mark that a reconciliation has looked."""
-    files = [path for path in place.root().rglob("*") if path.is_file() and path.name != "last-look"]
+    files = [path for path in place.root().rglob("*") if path.is_file() and path.name != "last-reconciliation"]
     return {str(path): path.stat().st_mtime_ns for path in files}
 
 

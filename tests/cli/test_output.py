@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from unetsweep.app.events import ActionApplied, LeaseHeld, TrialsReopened, WarningEvent
-from unetsweep.app.start import Started, SweepState
-from unetsweep.app.watch import Progress
+from unetsweep.app.start import SubmitResult, SweepState
+from unetsweep.app.watch import WatchProgress
 from unetsweep.cli.output import format_progress, format_some, print_event, print_started
 from unetsweep.core.actions import Element as Part
 from unetsweep.core.actions import MarkLost, Submit
@@ -24,18 +24,18 @@ def test_a_long_list_is_shortened(items: range, separator: str, text: str):
 
 def test_progress_names_the_three_most_frequent_reasons():
     waiting = (("just submitted", 4), ("all 2 slots are in use", 3), ("held by you", 2), ("another", 1))
-    assert format_progress(Progress(3, 2, waiting)) == (
+    assert format_progress(WatchProgress(3, 2, waiting)) == (
         "3 ended, 2 running, 4 waiting (just submitted), 3 waiting (all 2 slots are in use), 2 waiting (held by you)"
     )
 
 
 def test_many_jobs_are_a_range_and_an_ended_sweep_has_no_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     directory = SweepDir(tmp_path / "s")
-    print_started(Started(directory, SweepState(0, 9, tuple(f"7_{index}" for index in range(9)))))
+    print_started(SubmitResult(directory, SweepState(0, 9, tuple(f"7_{index}" for index in range(9)))))
     assert capsys.readouterr().out.startswith("0 ended, 9 open; jobs: 7_0 … 7_8 (9)\nnext: unetsweep status s | ")
-    print_started(Started(directory, SweepState(9, 0, ())))
+    print_started(SubmitResult(directory, SweepState(9, 0, ())))
     assert capsys.readouterr().out == "9 ended, 0 open; jobs: none\n"
-    print_started(Started(directory, None))
+    print_started(SubmitResult(directory, None))
     assert capsys.readouterr().out.startswith("next: ")
 
 

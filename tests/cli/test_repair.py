@@ -57,7 +57,7 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     made.add_trials(
         [trial_config(spec, point) for point in grid_points(spec.space)], {"sampler": "grid", "study_seed": 0}
     )
-    token, _ = made.intend([Element(run, 1, ((run, 8),)) for run in range(3)], 2, "local")
+    token, _ = made.create_attempts([Element(run, 1, ((run, 8),)) for run in range(3)], 2, "local")
     for run in range(3):
         folder = made.root / f"runs/000{run}"
         (folder / "claims").mkdir()
@@ -78,7 +78,7 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     write_json(made.root / "runs/0000/milestones/8.json", contract.encode(result))
     made.end_trial(0, result)
     made.mark_lost(1, 1, "its node died", cause="NODE")
-    made.intend([Element(1, 2, ((1, 8),))], None, "local")
+    made.create_attempts([Element(1, 2, ((1, 8),))], None, "local")
     made.end_attempt(1, 2, "HANG", "no progress")
     write_json(made.root / "runs/0001/error-0.json", {"kind": "exception", "message": "no", "attempt": 1})
     write_json(made.root / "runs/0001/requeue-1-0.json", {"reason": "time", "epoch": 1, "at": AT})
@@ -88,7 +88,7 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     made.stop()
     reconcilers = ReconcilerJobs(made.root)
     for number in (1, 2):
-        reconcilers.intend(number)
+        reconcilers.create_intent(number)
     reconcilers.record(2, "9")
     reconcilers.mark_lost(1, "refused")
     append_line(made.root / "ledger.jsonl", {"action": "Submit"})
@@ -136,7 +136,7 @@ def test_every_small_file_is_repaired_and_the_sweep_can_be_read_again(sweep: Swe
         assert any(line.startswith(f"{name}: ") for line in done.output.splitlines()), (name, done.output)
         again = repair()
         assert (again.exit_code, again.output) == (0, "s: 0 repaired, 0 need your attention\n"), (name, again.output)
-        seen = sweep.look()
+        seen = sweep.observe()
         assert not any(run.unreadable for run in seen.runs.values()), name
         assert not any(trial.unreadable for trial in sweep.trials()), name
         assert list(path.parent.glob(f"{path.name}*.corrupt")), f"no evidence of {name} was kept"
@@ -189,10 +189,10 @@ def test_what_can_be_rebuilt_says_the_same_as_before(sweep: SweepDir, name: str,
 
 def test_a_submission_is_rebuilt_from_its_attempts(sweep: SweepDir):
     token = json.loads((sweep.root / "runs/0000/attempts/1.json").read_bytes())["token"]
-    before = sweep.intent(token).elements
+    before = sweep.read_submission(token).elements
     (sweep.root / f"submissions/{token}/intent.json").write_bytes(b"")
     assert repair().exit_code == 0
-    assert sweep.intent(token).elements == before == ((0, 1), (1, 1), (2, 1))
+    assert sweep.read_submission(token).elements == before == ((0, 1), (1, 1), (2, 1))
 
 
 def test_a_config_that_sweep_yaml_no_longer_asks_for_needs_the_user(sweep: SweepDir, spec: SweepSpec):
@@ -283,7 +283,7 @@ def test_an_attempt_that_no_submission_names_is_given_up(sweep: SweepDir):
     shutil.rmtree(sweep.root / f"submissions/{token}")
     (sweep.root / "runs/0002/attempts/1.json").write_bytes(b"")
     assert repair().exit_code == 0
-    last = sweep.look().runs[2].last
+    last = sweep.observe().runs[2].last
     assert last is not None
     assert last.lost == "its intent file was corrupt"
 
@@ -375,9 +375,9 @@ def test_a_file_in_the_place_of_a_run_s_folder_is_quarantined(sweep: SweepDir, n
     folder = sweep.root / "runs/0002" / name
     shutil.rmtree(folder)
     folder.write_text("")
-    assert sweep.look().runs[2].unreadable is not None
+    assert sweep.observe().runs[2].unreadable is not None
     assert f"runs/0002/{name}: found a file, not a folder: quarantined as {name}.corrupt" in repair().output
-    assert sweep.look().runs[2].unreadable is None
+    assert sweep.observe().runs[2].unreadable is None
 
 
 def test_a_folder_in_the_place_of_a_claim_is_kept_and_the_claim_rebuilt(sweep: SweepDir):
@@ -394,7 +394,7 @@ def test_progress_of_another_schema_is_removed_and_lines_with_nan_stay(sweep: Sw
     progress = sweep.root / "runs/0001/progress-1-0.jsonl"
     good = progress.read_text() + '{"schema": 1, "epoch": 2, "val_iou": 0.4, "val_loss": NaN}\n'
     progress.write_text(good + '{"schema": 9, "epoch": 3}\n')
-    assert sweep.look().runs[1].unreadable is not None
+    assert sweep.observe().runs[1].unreadable is not None
     assert "1 corrupt line: removed" in repair().output
     assert progress.read_text() == good
     assert [point.epoch for point in sweep.progress(1)] == [1, 2]
@@ -406,7 +406,7 @@ def test_a_submission_is_not_rebuilt_from_an_attempt_in_the_place_of_another(swe
     shutil.copy(first, sweep.root / "runs/0002/attempts/1.json")
     (sweep.root / f"submissions/{token}/intent.json").write_bytes(b"")
     assert repair().exit_code == 0
-    assert sweep.intent(token).elements == ((0, 1), (1, 1))
+    assert sweep.read_submission(token).elements == ((0, 1), (1, 1))
     assert repair().output == "s: 0 repaired, 0 need your attention\n"
 
 

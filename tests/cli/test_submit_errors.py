@@ -124,7 +124,7 @@ def test_where_slurm_is_installed_and_does_not_answer_nothing_is_started_here(pl
     for words in (("submit", sweep.name), ("submit", sweep.name, "--dry-run"), ("submit", sweep.name, "--watch")):
         said = place.run(*words, status=75, env=env)
         assert "Unable to contact slurm controller" in said.stderr
-        assert "or say --executor local" in said.stderr
+        assert "or use --executor local" in said.stderr
     assert not place.root().exists()
     assert place.run("submit", sweep.name, "--executor", "local", "--dry-run", env=env).returncode == 0
 

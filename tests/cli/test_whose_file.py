@@ -31,7 +31,7 @@ def made(root: Path) -> SweepDir:
     spec = load(sweep.root / "sweep.yaml")
     configs = [trial_config(spec, {"epochs": 8, "batch_size": 4, "learning_rate": rate}) for rate in RATES]
     sweep.add_trials(configs, {})
-    sweep.intend([Element(number, 1, ((number, 8),)) for number in range(3)], None, "local")
+    sweep.create_attempts([Element(number, 1, ((number, 8),)) for number in range(3)], None, "local")
     for number, config in enumerate(configs):
         result = Result(val_iou=0.5 + number / 10, config_id=config_id(config), epochs=8)
         (sweep.root / f"runs/000{number}/milestones").mkdir()
@@ -85,12 +85,12 @@ def test_swapped_files_of_two_trials_are_named_and_repair_puts_each_row_right(sw
 def test_swapped_results_of_two_runs_are_told_of_neither(sweep: SweepDir) -> None:
     shutil.copy(sweep.root / "runs/0000/milestones/8.json", sweep.root / "runs/0002/milestones/8.json")
     assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("waiting", None)]
-    unreadable = sweep.look().runs[2].unreadable
+    unreadable = sweep.observe().runs[2].unreadable
     assert unreadable is not None
     assert "runs/0002/milestones/8.json: found the result of another training" in unreadable
     assert "quarantined as 8.json.corrupt" in repaired(sweep)
-    assert sweep.look().runs[2].unreadable is None
-    assert sweep.look().runs[2].milestones == {}
+    assert sweep.observe().runs[2].unreadable is None
+    assert sweep.observe().runs[2].milestones == {}
 
 
 def test_a_result_of_another_sweep_is_not_this_one_s(sweep: SweepDir, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_trial_without_trial_json_keeps_its_row_and_its_number(sweep: SweepDir
     assert sweep.next_trial() == 3
     assert [trial.number for trial in sweep.trials()] == [0, 1, 2]
     if not ended:
-        (trial,) = sweep.look().trials
+        (trial,) = sweep.observe().trials
         assert trial.unreadable is not None
     repaired(sweep)
     assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("complete", 0.7)]
@@ -144,7 +144,7 @@ def test_a_trial_that_was_lost_is_named_in_its_row_and_its_point_is_not_trained_
     assert (rows[number].state, rows[number].result) == ("waiting", None)
     assert f"trials/000{number}" in rows[number].reason
     assert sweep.next_trial() == 3
-    assert [trial.number for trial in sweep.look().trials if trial.unreadable] == [number]
+    assert [trial.number for trial in sweep.observe().trials if trial.unreadable] == [number]
     said = repaired(sweep)
     assert f"put {folder} back from a backup" in repaired(sweep), said
     assert f"or give the trial up: `unetsweep cancel s {number}`" in repaired(sweep)
@@ -157,12 +157,12 @@ def test_an_attempt_of_another_run_gives_nobody_a_job(sweep: SweepDir) -> None:
     path = sweep.root / "runs/0002/attempts/1.json"
     before = path.read_bytes()
     shutil.copy(sweep.root / "runs/0000/attempts/1.json", path)
-    run = sweep.look().runs[2]
+    run = sweep.observe().runs[2]
     assert "found attempt 1 of run 0 in the place of attempt 1 of run 2" in (run.unreadable or "")
     assert run.attempts == ()
     repaired(sweep)
     assert json.loads(path.read_bytes())["index"] == json.loads(before)["index"] == 2
-    assert sweep.look().runs[2].unreadable is None
+    assert sweep.observe().runs[2].unreadable is None
 
 
 def test_an_empty_folder_is_no_trial(sweep: SweepDir) -> None:
@@ -173,12 +173,12 @@ def test_an_empty_folder_is_no_trial(sweep: SweepDir) -> None:
 
 def test_where_the_trials_cannot_be_read_no_table_is_printed_and_nothing_is_proposed(sweep: SweepDir) -> None:
     (sweep.root / "trials").rename(sweep.root / "elsewhere")
-    for reading in (lambda: read_record(sweep.root), sweep.look, sweep.trials, sweep.next_trial):
+    for reading in (lambda: read_record(sweep.root), sweep.observe, sweep.trials, sweep.next_trial):
         with pytest.raises(StateError, match="trials: this folder is missing, and with it every trial"):
             reading()
     (sweep.root / "trials").write_text("")
     with pytest.raises(StateError, match="trials: this folder is missing"):
-        sweep.look()
+        sweep.observe()
 
 
 @pytest.mark.parametrize("value", ["1" + "0" * 400, "NaN", "[" * 3000 + "]" * 3000, "[]"])

@@ -1,4 +1,4 @@
-"""Why a job waits: every known reason is a sentence, every unknown one stays what it is."""
+"""Why a job waits: a known reason becomes a sentence, an unknown one stays as it is."""
 
 import pytest
 
@@ -6,11 +6,11 @@ from unetsweep.core.reasons import DESCRIPTIONS, describe_reason
 
 
 @pytest.mark.parametrize("word", sorted(DESCRIPTIONS))
-def test_a_known_reason_is_a_sentence_that_ends_with_slurm_s_own_word(word: str):
-    sentence = describe_reason(word)
-    assert sentence == f"{DESCRIPTIONS[word]} ({word})"
-    assert len(sentence) <= 160
-    assert "\n" not in sentence
+def test_a_known_reason_is_one_line_that_ends_with_slurms_own_word(word: str):
+    text = describe_reason(word)
+    assert text == f"{DESCRIPTIONS[word]} ({word})"
+    assert len(text) <= 160
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize("word", ["PENDING", "PhaseOfTheMoon", "MaxTemperature", "QOSMaxGlee", "QOS", ""])
@@ -44,12 +44,12 @@ def test_an_unknown_reason_stays_as_it_is(word: str):
         ("QOSMinCpuNotSatisfied", "the QOS requires more CPUs per job"),
     ],
 )
-def test_a_limit_is_described_by_the_parts_of_its_name(word: str, part: str):
+def test_a_limit_is_explained_from_the_parts_of_its_name(word: str, part: str):
     assert part in describe_reason(word)
     assert describe_reason(word).endswith(f" ({word})")
 
 
-def test_details_after_a_comma_and_underscores_hide_no_reason():
+def test_a_reason_is_recognised_despite_details_and_underscores():
     assert describe_reason("(ReqNodeNotAvail, UnavailableNodes:n4)").startswith("the nodes that it needs are down")
     assert describe_reason("(ReqNodeNotAvail, UnavailableNodes:n4)").endswith(" (ReqNodeNotAvail, UnavailableNodes:n4)")
     long = "Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_priority_partitions"
@@ -59,7 +59,7 @@ def test_details_after_a_comma_and_underscores_hide_no_reason():
     )
 
 
-def test_no_reason_to_wait_of_the_newest_slurm_is_left_in_its_own_word_alone():
-    """Those of job_state_reason.c (25.x) that belong to no family."""
+def test_every_pending_reason_of_the_newest_slurm_is_explained():
+    """The reasons of job_state_reason.c (25.x) that belong to no family of limits."""
     single = "PowerNotAvail PowerReserved ReservationInvalid ReservationDeleted Constraints FedJobLock MaxMemPerLimit"
     assert [word for word in single.split() if describe_reason(word) == word] == []

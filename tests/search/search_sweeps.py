@@ -1,11 +1,11 @@
-"""Sweeps and trials for the tests of the search."""
+"""Sweeps, trials and curves for the tests of search."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from unetsweep.contract import DataConfig, Result
-from unetsweep.core.observation import Point as Epoch
+from unetsweep.core.observation import EpochReport
 from unetsweep.core.space import Choices, Point, Range, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.core.trials import StoredTrial
@@ -28,10 +28,10 @@ def opened(trial: int, params: Point) -> StoredTrial:
     return StoredTrial(trial, trial, 4, 4, dict(params), f"id{trial}")
 
 
-def curve(*values: float | None) -> tuple[Epoch, ...]:
-    return tuple(Epoch(epoch, value, None, NOW) for epoch, value in enumerate(values, 1))
+def curve(*values: float | None) -> tuple[EpochReport, ...]:
+    return tuple(EpochReport(epoch, value, None, NOW) for epoch, value in enumerate(values, 1))
 
 
 def curve_of(run: int, *values: float | None) -> EpochsOf:
-    """The curve of one run; no other has one."""
+    """A function that returns this curve for this run, and none for others."""
     return lambda asked: curve(*values) if asked == run else ()

@@ -1,4 +1,4 @@
-"""What a run's files tell of its time."""
+"""The starts of a run and their times, read from its files."""
 
 import json
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def sweep(tmp_path: Path) -> SweepDir:
     made = SweepDir(tmp_path / "s")
     made.create("name: s\n", "slurm")
     made.add_trials([TrialConfig(DataConfig("images"), 8, 4, 1e-3)], {})
-    made.intend([Element(0, 1, ((0, 8),))], None, "slurm")
+    made.create_attempts([Element(0, 1, ((0, 8),))], None, "slurm")
     made.record_job(0, 1, "27_0")
     return made
 
@@ -41,12 +41,12 @@ def end(sweep: SweepDir, name: str, when: float) -> None:
     write_json(folder(sweep) / f"attempts/{name}.json", {"status": 0, "at": at(when)})
 
 
-def epochs(sweep: SweepDir, name: str, **told: float) -> None:
-    lines = [json.dumps({"epoch": int(epoch[1:]), "at": at(when)}) for epoch, when in told.items()]
+def epochs(sweep: SweepDir, name: str, **times: float) -> None:
+    lines = [json.dumps({"epoch": int(epoch[1:]), "at": at(when)}) for epoch, when in times.items()]
     (folder(sweep) / f"progress-{name}.jsonl").write_text("\n".join(lines))
 
 
-def test_one_start_that_ended_needs_no_progress(sweep: SweepDir):
+def test_a_single_ended_start_is_read_without_its_progress(sweep: SweepDir):
     claim(sweep, "1-0", 100)
     end(sweep, "1.exit-0", 160)
     epochs(sweep, "1-0", e1=120)
@@ -54,10 +54,10 @@ def test_one_start_that_ended_needs_no_progress(sweep: SweepDir):
     assert found is not None
     assert found.starts == (Start(1, 100.0, 160.0, (), 8),)
     ((token, job_id),) = found.jobs[1]
-    assert (job_id, sweep.intent(token).elements) == ("27_0", ((0, 1),))
+    assert (job_id, sweep.read_submission(token).elements) == ("27_0", ((0, 1),))
 
 
-def test_a_requeued_job_that_died_with_its_node_counts_to_its_last_epoch_and_what_was_done_again_is_told(
+def test_a_start_lost_with_its_node_ends_at_its_last_epoch_and_repeated_epochs_count_as_lost(
     sweep: SweepDir,
 ):
     claim(sweep, "1-0", 100)
@@ -70,7 +70,7 @@ def test_a_requeued_job_that_died_with_its_node_counts_to_its_last_epoch_and_wha
     assert (cost.attempts, cost.seconds, cost.lost_seconds) == (1, 60.0, 20.0)
 
 
-def test_an_attempt_that_was_given_up_is_not_at_work(sweep: SweepDir):
+def test_a_lost_attempt_costs_nothing_more(sweep: SweepDir):
     claim(sweep, "1-0", 100)
     sweep.mark_lost(0, 1, "gone")
     found = read_timeline(folder(sweep), is_open=True)
@@ -78,6 +78,6 @@ def test_an_attempt_that_was_given_up_is_not_at_work(sweep: SweepDir):
     assert run_cost(found, {}, JobResources(1, 1), now=230).seconds == 0
 
 
-def test_a_run_with_an_unreadable_file_has_no_track(sweep: SweepDir):
+def test_a_run_with_an_unreadable_file_has_no_timeline(sweep: SweepDir):
     (folder(sweep) / "attempts/1.job.json").write_text("{")
     assert read_timeline(folder(sweep), is_open=True) is None

@@ -5,7 +5,7 @@ import torch
 import training_scenes
 
 from unetsweep.errors import StateError
-from unetsweep.training.checkpoints import ArtifactWriter, Best, OwnedCheckpointIO, load_unet
+from unetsweep.training.checkpoints import ArtifactWriter, BestEpoch, OwnedCheckpointIO, load_unet
 from unetsweep.training.unet import UNet
 
 
@@ -14,7 +14,7 @@ def owner(out: Path, owns: bool = True) -> ArtifactWriter:
     return ArtifactWriter(out, "1-0", lambda: owns)
 
 
-def test_who_does_not_own_the_run_renames_links_and_removes_nothing(tmp_path: Path) -> None:
+def test_a_writer_that_does_not_own_the_run_renames_links_and_removes_nothing(tmp_path: Path) -> None:
     owner(tmp_path).publish("checkpoints/candidate-1.ckpt", lambda f: f.write(b"theirs"))
     lost = owner(tmp_path, owns=False)
     lost.publish("checkpoints/candidate-1.ckpt", lambda f: f.write(b"ours"))
@@ -27,7 +27,7 @@ def test_who_does_not_own_the_run_renames_links_and_removes_nothing(tmp_path: Pa
     assert (tmp_path / "checkpoints/candidate-1.ckpt").read_bytes() == b"theirs"
 
 
-def test_the_owner_is_asked_when_the_file_is_ready_and_not_before(tmp_path: Path) -> None:
+def test_ownership_is_checked_when_the_file_is_complete_and_not_before(tmp_path: Path) -> None:
     seen: list[list[str]] = []
     artifacts = ArtifactWriter(tmp_path, "2-1", lambda: bool(seen.append([p.name for p in tmp_path.iterdir()]) or True))
     artifacts.publish("a.json", lambda f: f.write(b"{}"))
@@ -56,7 +56,7 @@ def test_linking_again_takes_the_new_candidate(tmp_path: Path) -> None:
             artifacts.link(f"checkpoints/candidate-{n}.ckpt", "checkpoints/best-5.ckpt")
             assert (tmp_path / "checkpoints/best-5.ckpt").read_bytes() == b"%d" % n
     (tmp_path / "checkpoints/x.9-9.tmp").touch()
-    artifacts.delete_stale(Best(2, 0.5, 0.1))
+    artifacts.delete_stale(BestEpoch(2, 0.5, 0.1))
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["best-5.ckpt", "candidate-2.ckpt"]
     with pytest.raises(StateError, match=r"candidate-7\.ckpt is missing"):
         artifacts.link("checkpoints/candidate-7.ckpt", "checkpoints/best-5.ckpt")
@@ -65,16 +65,16 @@ def test_linking_again_takes_the_new_candidate(tmp_path: Path) -> None:
 def test_a_checkpoint_gives_back_network_config_and_scores(tmp_path: Path) -> None:
     config = training_scenes.config(tmp_path, learning_rate=0.5)
     unet = UNet(config.model).eval()
-    owner(tmp_path).save_weights("checkpoints/a.ckpt", unet.state_dict(), config, Best(3, 0.5, 0.25))
+    owner(tmp_path).save_weights("checkpoints/a.ckpt", unet.state_dict(), config, BestEpoch(3, 0.5, 0.25))
     chance = torch.get_rng_state()
     again, its_config, best = load_unet(tmp_path / "checkpoints/a.ckpt")
     assert torch.equal(chance, torch.get_rng_state())
-    assert (its_config, best) == (config, Best(3, 0.5, 0.25))
+    assert (its_config, best) == (config, BestEpoch(3, 0.5, 0.25))
     image = torch.rand(1, 3, 32, 32)
     assert torch.equal(unet(image), again(image))
 
 
-def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.ckpt").write_bytes(b"nothing")
     torch.save({"weights": {}}, tmp_path / "b.ckpt")
     messages = {"a": "is not a checkpoint of an unetsweep U-Net", "b": "KeyError: 'config'", "c": "does not exist"}

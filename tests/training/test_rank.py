@@ -15,7 +15,7 @@ from unetsweep.atomic import write_json
 from unetsweep.contract import TrialConfig
 from unetsweep.core.actions import Element
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.worker.claim import Start
+from unetsweep.worker.claim import ElementStart
 from unetsweep.worker.rank import run_rank
 
 pytestmark = pytest.mark.train
@@ -35,22 +35,22 @@ class Sweep:
         self.directory = SweepDir(folder / "eyes")
         self.directory.create(SWEEP.replace("ROOT", config.data.root), "slurm")
         self.directory.add_trials([config], {})
-        self.token, _ = self.directory.intend([Element(0, 1, ((0, config.epochs),))], None, "array")
+        self.token, _ = self.directory.create_attempts([Element(0, 1, ((0, config.epochs),))], None, "array")
         self.run = self.directory.root / "runs/0000"
         intent = self.run / "attempts/1.json"
         if attempt:
             write_json(intent, {**json.loads(intent.read_text()), **attempt})
 
-    def start(self, restart: int = 0) -> Start:
-        return Start(self.directory.root, self.token, 0, restart, "7")
+    def start(self, restart: int = 0) -> ElementStart:
+        return ElementStart(self.directory.root, self.token, 0, restart, "7")
 
     def read(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.run / name).read_text())
         return found
 
 
-def rank(context: Any, out: Path, start: Start, ends_in: float | None = None, fails_in: int = 0) -> None:
-    """`run_rank` in a job that ends in so many seconds; its memory ends in an epoch."""
+def rank(context: Any, out: Path, start: ElementStart, ends_in: float | None = None, fails_in: int = 0) -> None:
+    """Call `run_rank` in a job that ends in `ends_in` seconds, and run out of GPU memory in epoch `fails_in`."""
     from unetsweep.training import lightning_compat, module
 
     os.environ["SLURMD_NODENAME"] = "n1"
@@ -120,7 +120,7 @@ def test_a_corrupt_checkpoint_names_the_command_that_repairs_it(root: Path, tmp_
     assert record["message"].endswith("; run `unetsweep repair eyes`")
 
 
-def test_a_third_start_after_two_that_the_limit_ended_says_so(root: Path, tmp_path: Path) -> None:
+def test_a_third_start_after_two_that_the_limit_ended_is_refused(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root))
     for restart, at in enumerate(("00:00", "00:10")):
         write_json(sweep.run / f"attempts/1.exit-{restart}.json", {"at": f"2026-01-01T{at}:59+00:00", "status": 143})

@@ -1,4 +1,4 @@
-"""A start first leaves if there is nothing to do, and otherwise claims its run."""
+"""A start of a job claims its run, or exits if there is nothing to do."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ from unetsweep.core.actions import Element
 from unetsweep.errors import TrainingError
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker import claim, deadline
-from unetsweep.worker.claim import Start, enter
+from unetsweep.worker.claim import ElementStart, enter
 from unetsweep.worker.rank import run_rank
 
 SWEEP = """\
@@ -25,20 +25,21 @@ RUN = Path("runs/0000")
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
-    """The first start of a trial that was submitted."""
+def start(tmp_path: Path) -> ElementStart:
+    """The first start of a submitted trial."""
     directory = SweepDir(tmp_path / "eyes")
     directory.create(SWEEP, "local")
     directory.add_trials([TrialConfig(epochs=3, batch_size=4, learning_rate=1e-3, data=DataConfig("eyes"))], {})
-    token, _ = directory.intend([Element(0, 1, ((0, 3),))], None, "array")
-    return Start(directory.root, token, 0, 0, "7")
+    token, _ = directory.create_attempts([Element(0, 1, ((0, 3),))], None, "array")
+    return ElementStart(directory.root, token, 0, 0, "7")
 
 
-def claims(start: Start) -> list[str]:
+def claims(start: ElementStart) -> list[str]:
+    """The names of the run's claims."""
     return sorted(path.name for path in (start.root / RUN / "claims").glob("*"))
 
 
-def test_the_first_claims_the_run_and_a_restart_takes_it_over(start: Start) -> None:
+def test_the_first_start_claims_the_run_and_a_restart_takes_it_over(start: ElementStart) -> None:
     first = enter(start, start.root / RUN, 1, 0)
     assert first
     assert first.holds()
@@ -49,13 +50,13 @@ def test_the_first_claims_the_run_and_a_restart_takes_it_over(start: Start) -> N
     assert claims(start) == ["1-0", "1-1"]
 
 
-def test_the_same_start_twice_is_one(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_start_claims_its_run_only_once(start: ElementStart, capsys: pytest.CaptureFixture[str]) -> None:
     assert enter(start, start.root / RUN, 1, 0)
     assert enter(start, start.root / RUN, 1, 0) is None
     assert "leaving: 0000 is owned by (1, 0)" in capsys.readouterr().out
 
 
-def test_a_claim_of_a_lost_attempt_no_longer_holds(start: Start) -> None:
+def test_a_claim_of_a_lost_attempt_no_longer_holds(start: ElementStart) -> None:
     mine = enter(start, start.root / RUN, 1, 0)
     assert mine
     assert mine.holds()
@@ -74,8 +75,8 @@ def test_a_claim_of_a_lost_attempt_no_longer_holds(start: Start) -> None:
         (f"{paths.trial_dir(0)}/{paths.CANCELLED}", {}, "the trials of 0000 were cancelled"),
     ],
 )
-def test_a_start_that_has_nothing_to_do_leaves_and_claims_nothing(
-    start: Start,
+def test_a_start_with_nothing_to_do_exits_and_claims_nothing(
+    start: ElementStart,
     file: str,
     content: dict[str, str],
     reason: str,
@@ -86,22 +87,22 @@ def test_a_start_that_has_nothing_to_do_leaves_and_claims_nothing(
     before = json.loads(path.read_text()) if path.exists() else {}
     path.parent.mkdir(exist_ok=True)
     write_json(path, before | content)
-    there = claims(start)
-    monkeypatch.setattr(deadline, "listen", lambda: None)  # the signals are those of the tests
+    claims_before = claims(start)
+    monkeypatch.setattr(deadline, "listen", lambda: None)  # the signal handlers of the test process must stay
     for rank in range(2):
         run_rank(start, rank, 2)
         assert capsys.readouterr().out == f"leaving: {reason}\n"
-    assert claims(start) == there
+    assert claims(start) == claims_before
     assert not list((start.root / RUN).glob("error-*"))
 
 
-def test_the_other_ranks_take_the_port_of_the_claim(start: Start) -> None:
+def test_the_other_ranks_take_the_port_of_the_claim(start: ElementStart) -> None:
     first = enter(start, start.root / RUN, 1, 0)
     assert first
     assert enter(start, start.root / RUN, 1, 1) == first
 
 
-def test_a_rank_reports_that_rank_0_never_claimed_the_run(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rank_reports_that_rank_0_never_claimed_the_run(start: ElementStart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim, "CLAIM_WAIT_S", 0.0)
     with pytest.raises(TrainingError, match=r"rank 1 waited 0 s for rank 0 to claim .*0000 as 1-0"):
         enter(start, start.root / RUN, 1, 1)

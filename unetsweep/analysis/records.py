@@ -19,7 +19,7 @@ from unetsweep.errors import StateError, UnetsweepError
 from unetsweep.store import observation
 from unetsweep.store.observation import read_run
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.store.trials import advised, check_config, stored_trial
+from unetsweep.store.trials import check_config, read_stored_trial, with_repair_advice
 
 NO_GROUPS = (
     "groups: none: images of one eye may be in training and validation at once, so val_IoU may look better than it is"
@@ -43,7 +43,7 @@ def _read(sweep_dir: Path) -> SweepRecord:
     """A sweep without its confirmation."""
     directory = SweepDir(sweep_dir)
     spec = load(sweep_dir / paths.SPEC)
-    trials = tuple(_record(directory, number, folder) for number, folder in observation.trials(sweep_dir))
+    trials = tuple(_record(directory, number, folder) for number, folder in observation.trial_folders(sweep_dir))
     leaky = spec.data.split.groups == "none" and spec.trainer.command is None
     leak, val_groups, unreadable = _images(directory)
     warnings = [f"LEAKED: {text}: these scores reward memory" for text in leak.values()]
@@ -57,19 +57,19 @@ def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] |
         data = directory.data
     except StateError as error:
         unknown = "it is not known whether these images have a copy in training"
-        return dict.fromkeys(("val", "test"), unknown), None, advised(error, directory.root)
+        return dict.fromkeys(("val", "test"), unknown), None, with_repair_advice(error, directory.root)
     return (data.leak, data.val_groups, None) if data is not None else ({}, None, None)
 
 
 def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
-    trial = stored_trial(number, folder)
+    trial = read_stored_trial(number, folder)
     run_dir = f"{directory.root}/{paths.run_dir(trial.run)}"
     files = (f"{folder}/{paths.RESULT}", f"{run_dir}/{paths.milestone(trial.epochs)}")
     result, unread = _result(trial.config_id, *files) if trial.result is None else (trial.result, None)
     unreadable = trial.unreadable or unread
     state: str
     if unreadable is not None:
-        state, reason, job_id = "waiting", advised(unreadable, directory.root), None
+        state, reason, job_id = "waiting", with_repair_advice(unreadable, directory.root), None
     elif result is not None:
         state, reason, job_id = result.state, result.message or "", result.job_id
     else:

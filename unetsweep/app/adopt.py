@@ -12,20 +12,20 @@ from unetsweep.core.causes import Cause
 from unetsweep.core.observation import JobState, Observation
 from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.evidence import ask
-from unetsweep.schedulers.packed.slot_table import Packed, hosts
-from unetsweep.schedulers.slurm.commands import cluster_here
+from unetsweep.schedulers.packed.slot_table import SlotTableDir, list_packed_tokens
+from unetsweep.schedulers.slurm.commands import current_cluster
 from unetsweep.store import home
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
 
 
 @dataclass(frozen=True, slots=True)
-class Adoption:
+class AdoptionResult:
     """What had changed about a sweep's folder or cluster, and what was done about it."""
 
     sweep: str
     root: Path
-    stray: home.Stray | None
+    relocation: home.Relocation | None
     """Whether the folder was copied or moved; None: neither."""
     old_folder: str
     old_cluster: str | None
@@ -42,21 +42,21 @@ class Adoption:
     @property
     def is_needed(self) -> bool:
         """Whether anything had changed, so that anything was done."""
-        return self.stray is not None or self.old_cluster is not None
+        return self.relocation is not None or self.old_cluster is not None
 
 
-def adopt(directory: SweepDir) -> Adoption:
+def adopt(directory: SweepDir) -> AdoptionResult:
     """Record the sweep's folder and cluster as they are now, and cancel the jobs of a moved sweep. It submits nothing.
 
     Jobs of a copy's original and jobs on another cluster are left alone. SchedulerError if the jobs of a moved sweep
     are not known; nothing is changed then.
     """
-    done: list[Adoption] = []
+    done: list[AdoptionResult] = []
     alone(directory, lambda: None if done else done.append(_adopt(directory)))  # the lease may ask for a second turn
     return done[0]
 
 
-def _adopt(directory: SweepDir) -> Adoption:
+def _adopt(directory: SweepDir) -> AdoptionResult:
     """Adopt the sweep and its confirmation. The new place is recorded last, so a killed call can be repeated."""
     change = _find_change(directory)
     inner = directory.root / paths.CONFIRM
@@ -64,12 +64,12 @@ def _adopt(directory: SweepDir) -> Adoption:
     if not change.is_needed:
         return change
     spec_text = _renamed_spec(directory)  # if the file is unreadable, this fails before anything is changed
-    observation = directory.look()
+    observation = directory.observe()
     done = replace(change, unfinished=len(observation.runs))
     if change.old_cluster is not None:
         last = [attempt for run in observation.runs.values() for attempt in run.attempts[-1:]]
         done = replace(done, unreachable=tuple(sorted({attempt.job_id for attempt in last if attempt.job_id})))
-    elif change.stray == "moved":
+    elif change.relocation == "moved":
         cancelled, unreachable = _cancel_jobs(directory)
         done = replace(done, cancelled=cancelled, unreachable=unreachable)
     _mark_lost(directory, observation, change)
@@ -82,27 +82,27 @@ def _adopt(directory: SweepDir) -> Adoption:
         )
     if spec_text is not None:
         directory.replace_spec(spec_text)
-    home.settle(directory.root, change.cluster)
+    home.record_adoption(directory.root, change.cluster)
     return done
 
 
-def _find_change(directory: SweepDir) -> Adoption:
+def _find_change(directory: SweepDir) -> AdoptionResult:
     """What has changed. If SLURM does not name its cluster, the recorded one stays."""
-    recorded = home.about(directory.root)
-    here = cluster_here() if recorded.executor == "slurm" else None
+    recorded = home.read_sweep_file(directory.root)
+    here = current_cluster() if recorded.executor == "slurm" else None
     known = recorded.cluster
     is_other = None not in (here, known) and str(here).lower() != str(known).lower()
-    return Adoption(
+    return AdoptionResult(
         directory.name,
         directory.root,
-        home.stray(directory.root),
+        home.detect_relocation(directory.root),
         recorded.folder,
         known if is_other else None,
         here or known,
     )
 
 
-def _mark_lost(directory: SweepDir, observation: Observation, change: Adoption) -> None:
+def _mark_lost(directory: SweepDir, observation: Observation, change: AdoptionResult) -> None:
     """Mark attempts, reconciler job and packed jobs as lost: they belong to the old place."""
     reason = f"the sweep belongs to {directory.root} now" + (f", on {change.cluster}" if change.cluster else "")
     for run in observation.runs.values():
@@ -111,14 +111,14 @@ def _mark_lost(directory: SweepDir, observation: Observation, change: Adoption) 
             directory.mark_lost(last.run, last.number, reason, cause=Cause.PAUSED.name)
     if observation.reconciler is not None and not observation.reconciler.lost:
         ReconcilerJobs(directory.root).mark_lost(observation.reconciler.number, reason)
-    for token in hosts(directory.root):
-        Packed(directory.root, token).leave()
+    for token in list_packed_tokens(directory.root):
+        SlotTableDir(directory.root, token).abandon()
 
 
 def _cancel_jobs(directory: SweepDir) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Cancel the jobs of the open trainings and the reconciler job; return the cancelled and the unreachable ones."""
     jobs = scheduler(directory.executor, directory.root)
-    found, scheduler_error = ask(jobs, directory.look())
+    found, scheduler_error = ask(jobs, directory.observe())
     if scheduler_error is not None:
         raise SchedulerError(
             f"the sweep was moved, but its jobs are not known: {scheduler_error}. Nothing was changed; "

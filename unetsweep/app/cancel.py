@@ -59,7 +59,7 @@ def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
 
 def _open(directory: SweepDir, trials: Sequence[int]) -> set[int]:
     """Those of `trials` that have not ended; of all trials if `trials` is empty."""
-    return {trial.number for trial in directory.look().trials if not trials or trial.number in trials}
+    return {trial.number for trial in directory.observe().trials if not trials or trial.number in trials}
 
 
 def _shared(reconciliation: Reconciliation | None) -> set[int]:

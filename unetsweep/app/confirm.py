@@ -11,7 +11,7 @@ from unetsweep.app.events import Notify, WarningEvent
 from unetsweep.app.prepare import check_machine
 from unetsweep.app.reconcile import alone
 from unetsweep.app.report import refresh_report
-from unetsweep.app.start import Started, start_or_resume
+from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
@@ -90,7 +90,7 @@ def confirm(
     seeds: int,
     notify: Notify,
     on_plan: Callable[[ConfirmationPlan], None],
-    on_started: Callable[[Started], None],
+    on_started: Callable[[SubmitResult], None],
 ) -> Confirmation:
     """Train the `top` leaders of the sweep `parent` with `seeds` new seeds each. No training is done twice.
 

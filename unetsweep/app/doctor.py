@@ -15,7 +15,7 @@ from unetsweep.doctor.facts import Machine
 from unetsweep.doctor.node import node_facts
 from unetsweep.doctor.payload import reachable
 from unetsweep.doctor.probe_job import run
-from unetsweep.doctor.rules import Check, Fact, Row, Verdict, judge, run_probe
+from unetsweep.doctor.rules import Check, CheckVerdict, Fact, Row, judge, run_probe
 from unetsweep.doctor.slurm import slurm_facts
 from unetsweep.errors import Problem, SchedulerError, SpecError
 from unetsweep.schedulers.local.local_jobs import devices
@@ -45,7 +45,7 @@ def examine(
         for fact in probes:
             row = judge(fact)
             facts.append(fact)
-            is_broken |= row.verdict is Verdict.BROKEN
+            is_broken |= row.verdict is CheckVerdict.BROKEN
             yield row
     return Conclusion(is_broken, advise(facts, resources.profile))
 

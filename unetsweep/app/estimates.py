@@ -8,7 +8,7 @@ from unetsweep.core.estimate import Estimate, OpenTraining, estimate
 from unetsweep.core.observation import Observation
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
-from unetsweep.store.finished_runs import finished
+from unetsweep.store.finished_runs import measure_finished_runs
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -22,7 +22,7 @@ def estimate_open(
 ) -> Estimate:
     """The estimate for all trainings of open and new trials; a shared training counts once."""
     trainings = _trainings(trials, observation, new)
-    return estimate(finished(directory.root, trials), trainings, training_resources(spec, executor))
+    return estimate(measure_finished_runs(directory.root, trials), trainings, training_resources(spec, executor))
 
 
 def _trainings(trials: Sequence[StoredTrial], observation: Observation, new: Sequence[NewTrial]) -> list[OpenTraining]:

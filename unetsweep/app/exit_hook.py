@@ -10,7 +10,7 @@ from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
 from unetsweep.core.actions import Action
 from unetsweep.errors import SchedulerError
-from unetsweep.schedulers.packed.slot_table import more
+from unetsweep.schedulers.packed.slot_table import requeue_marker
 from unetsweep.schedulers.slurm.commands import requeue
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -57,7 +57,7 @@ def run_exit_hook(
     if end.task is None:
         wants_more = _record_exit(directory, end)
     else:
-        wants_more = more(root, end.token, end.task, end.restart).exists()
+        wants_more = requeue_marker(root, end.token, end.task, end.restart).exists()
     if wants_more and _requeue(directory, on_requeue):
         return
     if reconcile:
@@ -66,11 +66,11 @@ def run_exit_hook(
 
 def _record_exit(directory: SweepDir, end: JobEnd) -> bool:
     """Record the exit status of an element; return whether its training wants to continue."""
-    run, attempt = directory.intent(end.token).elements[end.index]
+    run, attempt = directory.read_submission(end.token).elements[end.index]
     if not directory.is_owner(end.token, end.index):
         return False
     directory.record_exit(run, attempt, end.restart, end.status, log_of(directory, run, attempt))
-    return directory.wants_more(run, attempt, end.restart)
+    return directory.has_requeue_request(run, attempt, end.restart)
 
 
 def _requeue(directory: SweepDir, on_requeue: Callable[[Requeue], None]) -> bool:

@@ -7,7 +7,7 @@ from unetsweep.config.units import minutes
 from unetsweep.core.actions import Submit, SubmitReconciler
 from unetsweep.core.ports import RECONCILER_MIN, Payload, ReconcilerRequest, Submission
 from unetsweep.core.spec import SweepSpec
-from unetsweep.worker import Allocation, Element
+from unetsweep.worker import Allocation, ElementPayload
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def payload_of(submission: Submission) -> Payload:
     """What each element of a submission runs; in a packed submission, what each job runs."""
     where = (str(submission.sweep_dir), submission.token)
     if submission.pack == 1:
-        return Element(*where)
+        return ElementPayload(*where)
     resources = submission.resources
     return Allocation(
         *where, resources.processes, resources.time_min, submission.jobs_reconcile, submission.exit_timeout_s

@@ -21,7 +21,7 @@ def reconcile_if_due(root: Path, on_action: Callable[[Action], None], *, now: bo
     context = context_of(directory)
     if not now:
         time.sleep(random.uniform(0, 1))  # noqa: S311  # otherwise all jobs of an array would find it due at once
-    age = directory.looked_ago()
+    age = directory.seconds_since_reconciliation()
     if now or age is None or age >= context.spec.run.reconcile_interval:
         return reconcile_sweep(root, context, on_action)
     return None

@@ -20,9 +20,9 @@ from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import NO_ROOM, DataError, SpecError, UnetsweepError, UsageError
 from unetsweep.records import DataFile
 from unetsweep.schedulers.local.local_jobs import devices
-from unetsweep.schedulers.slurm.commands import cluster_here, is_here
+from unetsweep.schedulers.slurm.commands import current_cluster, has_slurm
 from unetsweep.store.collectable_runs import CollectableRuns
-from unetsweep.store.home import note_cluster
+from unetsweep.store.home import record_cluster
 from unetsweep.store.sweep_dir import SweepDir
 
 if TYPE_CHECKING:
@@ -87,10 +87,10 @@ def _executor(directory: SweepDir, asked: str) -> str:
                 f"sweep {directory.name} runs on {kind}, not on {asked}; give it another `name:` to run it there too"
             )
         return kind
-    if asked == "slurm" and not is_here():
+    if asked == "slurm" and not has_slurm():
         raise UsageError("--executor slurm: there is no SLURM on this machine (load its module?); try --executor local")
     if asked == "auto":
-        return "slurm" if is_here() else "local"
+        return "slurm" if has_slurm() else "local"
     return asked
 
 
@@ -136,7 +136,7 @@ def _creation(spec: SweepSpec, directory: SweepDir, kind: str, images: "Prepared
 
     def write() -> None:
         try:
-            directory.create(text, kind, _pins(images), cluster=cluster_here() if kind == "slurm" else None)
+            directory.create(text, kind, _pins(images), cluster=current_cluster() if kind == "slurm" else None)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
@@ -170,7 +170,7 @@ def _update(
     def write() -> None:
         directory.resume()
         if directory.executor == "slurm" and directory.cluster is None:
-            note_cluster(directory.root, cluster_here())
+            record_cluster(directory.root, current_cluster())
         if data is not None and data != known:
             directory.pin_images(data)
         # the marks come first: they have no effect while the old spec keeps all checkpoints

@@ -12,7 +12,7 @@ from unetsweep.errors import UsageError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.loop import Reconciliation, reconcile
 from unetsweep.store.lease import Lease
-from unetsweep.store.permissions import nobody_else_writes
+from unetsweep.store.permissions import owner_only_writes
 from unetsweep.store.sweep_dir import SweepDir
 
 PATIENCE_S = 60.0
@@ -36,7 +36,7 @@ def reconcile_sweep(
     reconciliations: list[Reconciliation] = []
 
     def turn() -> None:
-        with nobody_else_writes():
+        with owner_only_writes():
             reconciliations.append(reconcile(context, force=force, notify=notify))
 
     Lease(root / paths.LEASE).run(turn, patience_s=patience_s)

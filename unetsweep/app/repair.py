@@ -8,7 +8,7 @@ from unetsweep.app.reconcile import PATIENCE_S, alone, reconcile_sweep
 from unetsweep.app.sweeps import check_place, context_of, resolve
 from unetsweep.core import paths
 from unetsweep.core.actions import Action
-from unetsweep.schedulers.slurm.commands import is_here
+from unetsweep.schedulers.slurm.commands import has_slurm
 from unetsweep.store.repair import Damage, FileRule, Sources, find_damage
 from unetsweep.store.repair_table import TABLE
 from unetsweep.store.sweep_dir import SweepDir
@@ -79,7 +79,7 @@ def _table() -> tuple[FileRule, ...]:
 
 
 def _find_executor() -> str:
-    return "slurm" if is_here() else "local"
+    return "slurm" if has_slurm() else "local"
 
 
 def _find_folder(sweep: str, results: Path) -> Path:

@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,13 @@ from pathlib import Path
 from unetsweep.analysis.records import read_record
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.app.costs import with_costs
-from unetsweep.atomic import write_text
+from unetsweep.atomic import SHARED, write_text
 from unetsweep.core import paths
 from unetsweep.errors import StateError, UsageError
 from unetsweep.report import formats
 from unetsweep.report.formats import Format
 from unetsweep.report.view import is_cost
-from unetsweep.store.home import warning
+from unetsweep.store.home import relocation_warning
 from unetsweep.store.permissions import check_private
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -50,9 +49,9 @@ def report(sweep_dir: Path, request: ReportRequest) -> Report:
     """The results of a sweep. Its `report/` folder is updated, too."""
     with _without_gc():
         record = read_record(sweep_dir)
-        shown = with_costs(record, SweepDir(sweep_dir)) if _shows_costs(request) else record
+        rendered = with_costs(record, SweepDir(sweep_dir)) if _shows_costs(request) else record
         text = formats.render(
-            shown,
+            rendered,
             request.form,
             columns=request.columns or None,
             sort=request.sort,
@@ -61,7 +60,7 @@ def report(sweep_dir: Path, request: ReportRequest) -> Report:
             colour=request.colour,
         )
         refresh_report(record, sweep_dir)
-    return Report(text, warning(sweep_dir))
+    return Report(text, relocation_warning(sweep_dir))
 
 
 def _shows_costs(request: ReportRequest) -> bool:
@@ -104,14 +103,6 @@ def write_output(path: Path, text: str) -> None:
         if target.exists() and not target.is_file():
             target.write_text(text, encoding="utf-8")  # a device or pipe, such as /dev/stdout: it cannot be renamed
             return
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_text(target, text, mode=SHARED)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; name a file that can be written") from error

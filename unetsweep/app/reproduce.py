@@ -15,7 +15,7 @@ from unetsweep.contract import Result, TrialConfig, config_from, config_id, dump
 from unetsweep.core import paths
 from unetsweep.datasets.prepare import verify_pinned
 from unetsweep.errors import ConfigError, DataError, UsageError
-from unetsweep.store.trials import name_of, read_config, read_result
+from unetsweep.store.trials import read_config, read_result, sweep_name
 
 MARKER = "reproduces.json"
 """Only a folder with this file may be cleared: it was made by `reproduce`."""
@@ -59,7 +59,7 @@ def reproduce(
         milestone = folder / paths.milestone(config.epochs)
         now = result_from(json.loads(milestone.read_bytes()), str(milestone))
     return Reproduction(
-        name_of(root),
+        sweep_name(root),
         trial,
         tuple(compared_fields(before)),
         tuple(unequal(before, now)),

@@ -4,18 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from unetsweep.app.events import Notify, TrialsReopened, WarningEvent
 from unetsweep.app.reconcile import alone
-from unetsweep.app.start import Started, start_or_resume
+from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.core.run_sharing import trains_past
 from unetsweep.errors import UsageError
 from unetsweep.store.observation import read_run
-from unetsweep.store.retries import reopen, reset_open_retries, trains_anew
+from unetsweep.store.retries import reopen, reset_open_retries, restarts_from_scratch
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import read_trial
 
 
-def retry(directory: SweepDir, named: Sequence[int], notify: Notify, *, failed: bool = False) -> Started:
+def retry(directory: SweepDir, named: Sequence[int], notify: Notify, *, failed: bool = False) -> SubmitResult:
     """Open the named trials again, with `failed` (or if none is named) all failed and diverged ones, and resume.
 
     UsageError if a named trial cannot be trained again. Earlier attempts of all open trials no longer count towards
@@ -78,4 +78,4 @@ def _from_scratch(directory: SweepDir, trials: Iterable[int]) -> tuple[int, ...]
     """The trials without a checkpoint to resume from. A trainer command has checkpoints of its own."""
     if load(directory.root / paths.SPEC).trainer.command is not None:
         return ()
-    return tuple(trial for trial in trials if trains_anew(directory.root, trial))
+    return tuple(trial for trial in trials if restarts_from_scratch(directory.root, trial))

@@ -17,7 +17,7 @@ from unetsweep.core.attempt_state import UNCONFIRMED
 from unetsweep.errors import NO_ROOM, UsageError
 from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.code_snapshot import pin, unpin
-from unetsweep.store.permissions import nobody_else_writes
+from unetsweep.store.permissions import owner_only_writes
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -32,7 +32,7 @@ class SweepState:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class SubmitResult:
     """What `start_or_resume` reached."""
 
     directory: SweepDir
@@ -40,7 +40,7 @@ class Started:
     """None: another reconciliation holds the lease and takes care of this sweep."""
 
 
-def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False) -> Started:
+def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False) -> SubmitResult:
     """Reconcile for a person: copy the package for new jobs, and submit again at once what was refused before.
 
     `force`: apply a plan even if it is unsafe.
@@ -58,10 +58,10 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
         )
         if reconciliation is None:
             notify(LeaseHeld())
-            return Started(directory, None)
+            return SubmitResult(directory, None)
         unsure = sum(wait.reason == UNCONFIRMED for wait in reconciliation.plan.waits)
         if not unsure:
-            return Started(directory, _state(reconciliation))
+            return SubmitResult(directory, _state(reconciliation))
         notify(SubmissionsUnconfirmed(unsure))
         time.sleep(context.clocks.settle.total_seconds())
 
@@ -69,7 +69,7 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
 def _copy_package(directory: SweepDir, notify: Notify) -> None:
     """Copy the package for the jobs that are submitted from now on; if that fails they run the installed one."""
     try:
-        with nobody_else_writes():
+        with owner_only_writes():
             pin(directory.root)
     except (OSError, UsageError) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:

@@ -6,7 +6,7 @@ from pathlib import Path
 from unetsweep.app.dry_run import DryRun, dry_run
 from unetsweep.app.events import Notify, WarningEvent
 from unetsweep.app.prepare import Prepared, prepare
-from unetsweep.app.start import Started, start_or_resume
+from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import check_place
 from unetsweep.config.load import load
 from unetsweep.core import paths
@@ -31,7 +31,7 @@ class SubmitRequest:
     """False: no two trials share a training."""
 
 
-def submit(request: SubmitRequest, notify: Notify, *, force: bool = False) -> Started:
+def submit(request: SubmitRequest, notify: Notify, *, force: bool = False) -> SubmitResult:
     """Check everything, create or update the sweep's folder, and start or resume the sweep."""
     directory, _, prepared = _prepare(request, notify, strict=True)
     prepared.write()

@@ -19,7 +19,7 @@ from unetsweep.schedulers.slurm.commands import check_cluster
 from unetsweep.search.study import JournalStudy
 from unetsweep.store.code_snapshot import pinned
 from unetsweep.store.collectable_runs import CollectableRuns
-from unetsweep.store.home import about, check_home
+from unetsweep.store.home import check_home, read_sweep_file
 from unetsweep.store.permissions import check_private
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
@@ -42,7 +42,7 @@ def resolve(sweep: str | None, results: Path, *, to_read: bool = False, anywhere
 def check_place(root: Path) -> None:
     """UsageError if the sweep was copied or moved, or belongs to another cluster."""
     check_home(root)
-    known = about(root)
+    known = read_sweep_file(root)
     if known.executor == "slurm":
         check_cluster(known.cluster)
 

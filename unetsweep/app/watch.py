@@ -12,7 +12,7 @@ from unetsweep.store.sweep_dir import SweepDir
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class WatchProgress:
     """How many trials have ended, run and wait."""
 
     ended: int
@@ -21,7 +21,7 @@ class Progress:
     """Reason and number of trials, the most frequent reason first."""
 
 
-def watch(directory: SweepDir) -> Iterator[Progress]:
+def watch(directory: SweepDir) -> Iterator[WatchProgress]:
     """Reconcile again and again until every trial has ended, and yield the progress each time."""
     context = context_of(directory)
     while True:
@@ -33,8 +33,8 @@ def watch(directory: SweepDir) -> Iterator[Progress]:
         time.sleep(context.clocks.watch.total_seconds())
 
 
-def _progress(reconciliation: Reconciliation) -> Progress:
+def _progress(reconciliation: Reconciliation) -> WatchProgress:
     waits = reconciliation.plan.waits
     reasons = Counter(wait.reason for wait in waits if not wait.running)
     running = sum(wait.running for wait in waits)
-    return Progress(reconciliation.observation.ended, running, tuple(reasons.most_common()))
+    return WatchProgress(reconciliation.observation.ended, running, tuple(reasons.most_common()))

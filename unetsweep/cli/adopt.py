@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from unetsweep.app.adopt import Adoption, adopt
+from unetsweep.app.adopt import AdoptionResult, adopt
 from unetsweep.app.sweeps import resolve
 from unetsweep.cli.output import results_option
 from unetsweep.core import paths
@@ -26,7 +26,7 @@ def command(sweep: str, results: Path) -> None:
         click.echo(line)
 
 
-def _describe(adoption: Adoption) -> Iterator[str]:
+def _describe(adoption: AdoptionResult) -> Iterator[str]:
     if not adoption.is_needed:
         yield f"{adoption.sweep} belongs to {adoption.root} already; there is nothing to adopt"
         return
@@ -38,6 +38,6 @@ def _describe(adoption: Adoption) -> Iterator[str]:
     if adoption.unreachable:
         where = f"on the cluster {adoption.old_cluster}" if adoption.old_cluster else "on another machine"
         yield f"these jobs may still run {where}; cancel them there: {' '.join(adoption.unreachable)}"
-    if adoption.stray == "copied":
+    if adoption.relocation == "copied":
         yield f"the sweep in {adoption.old_folder} and its jobs are left alone"
     yield f"{adoption.unfinished} trainings are unfinished; to continue: unetsweep submit {adoption.root / paths.SPEC}"

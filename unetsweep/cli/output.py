@@ -14,8 +14,8 @@ from unetsweep.app.events import (
     TrialsReopened,
     WarningEvent,
 )
-from unetsweep.app.start import Started
-from unetsweep.app.watch import Progress
+from unetsweep.app.start import SubmitResult
+from unetsweep.app.watch import WatchProgress
 from unetsweep.app.watch import watch as watch_sweep
 from unetsweep.core.describe import describe
 from unetsweep.store.sweep_dir import SweepDir
@@ -67,7 +67,7 @@ def _print_reopened(event: TrialsReopened) -> None:
         click.echo(f"no checkpoint was kept (run.keep_checkpoints, repair), so these train from scratch: {numbers}")
 
 
-def print_started(started: Started, *, watch: bool = False) -> None:
+def print_started(started: SubmitResult, *, watch: bool = False) -> None:
     """Print the state of a sweep after `start_or_resume`. Then watch it, or name the commands that come next."""
     state, name = started.state, started.directory.name
     if state is not None:
@@ -97,8 +97,8 @@ def _print_progress(directory: SweepDir) -> None:
         )
 
 
-def format_progress(progress: Progress) -> str:
-    """One line: `3 ended, 2 running, 1 waiting (all 2 slots are taken)`."""
+def format_progress(progress: WatchProgress) -> str:
+    """One line: `3 ended, 2 running, 1 waiting (all 2 slots are in use)`."""
     parts = [f"{progress.ended} ended", f"{progress.running} running"]
     parts += [f"{count} waiting ({reason})" for reason, count in progress.waiting[:3]]
     return ", ".join(parts)

@@ -103,10 +103,10 @@ def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Los
     if last.job.state.is_live:
         return _live_state(run, last, context, record)
     if last.job.ended_at is not None and context.now - last.job.ended_at < context.capacity.result_grace:
-        return Active(last, f"its job ended as {last.job.word}; its files may appear late", record=record)
+        return Active(last, f"its job ended as {last.job.raw_state}; its files may appear late", record=record)
     if last.job.state is JobState.CANCELLED and last.ended_for is None:
         return Finished("cancelled", f"job {last.job.job_id} was cancelled")
-    reason = f"job {last.job.job_id} ended ({last.job.word}) without a result"
+    reason = f"job {last.job.job_id} ended ({last.job.raw_state}) without a result"
     return Lost(_with_message(reason, last.ending), attempt=last)
 
 
@@ -125,7 +125,7 @@ def _live_state(run: Run, last: Attempt, context: DecisionContext, record: str |
     """The attempt's job is queued or running. Terminate it if it hangs, cannot start, or the sweep is paused."""
     assert last.job is not None  # noqa: S101  # checked by the caller
     is_queued, is_running = last.job.state is JobState.QUEUED, last.job.state is JobState.RUNNING
-    job_reason = describe_reason(last.job.reason or last.job.word)
+    job_reason = describe_reason(last.job.reason or last.job.raw_state)
     if last.ended_for is not None:
         return Active(last, f"being terminated: {last.ended_for.value}", record=record, terminate=last.ended_for)
     if context.paused is not None and is_queued and last.claimed_by is None:

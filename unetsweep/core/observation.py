@@ -43,7 +43,7 @@ class Job:
     index: int
     """Its element of the array; 0 for a plain job."""
     state: JobState
-    word: str
+    raw_state: str
     """The state as the scheduler spells it: `PENDING`, `CANCELLED`."""
     reason: str = ""
     """Why it waits, as the scheduler spells it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
@@ -134,7 +134,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class EpochReport:
     """One finished epoch of a run."""
 
     epoch: int
@@ -173,7 +173,7 @@ class Run:
     attempts: tuple[Attempt, ...] = ()
     unreadable: str | None = None
     """Which file of the run cannot be read, and why; then at most its attempts are known. None: all can."""
-    progress: tuple[Point, ...] = ()
+    progress: tuple[EpochReport, ...] = ()
     """Every finished epoch once, in order. If two claims report an epoch, the later one's value counts."""
     last_progress_at: datetime | None = None
     """When the newest claim last reported an epoch; None: it has not yet."""

@@ -27,7 +27,7 @@ PACKED = "packed"
 """Slot tables of jobs that run several trainings side by side."""
 COLLECTABLE = "collectable"
 """Marks of the runs whose last checkpoints may be deleted, by number."""
-LOOKED = "last-look"
+LAST_RECONCILIATION = "last-reconciliation"
 """Touched when a reconciliation begins: while it is young, no periodic one is due."""
 
 CONFIG = "config.json"

@@ -1,4 +1,4 @@
-"""What the reconciliation needs of the world; `store`, `schedulers` and `search` do it, tests fake it."""
+"""The interfaces between a reconciliation and a scheduler. `schedulers` implements them, and tests fake them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,61 +10,61 @@ from unetsweep.core.observation import Job, JobState
 from unetsweep.core.spec import Resources
 
 Payload = Callable[[], object]
-"""What each element of a submission runs; the job's Python must be able to import it."""
+"""What each element of a submission runs. The job's Python must be able to import it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One request to the scheduler: `elements` equal payloads under one token."""
+    """A request to run `elements` equal payloads under one token."""
 
     token: str
     sweep: str
     sweep_dir: Path
-    """Absolute; the payload finds its run by (token, index) in there."""
+    """Absolute. The payload finds its run in there, by token and index."""
     elements: int
     resources: Resources
     throttle: int | None = None
-    """Most elements that may run at once; None: no bound."""
+    """How many elements may run at once; None: all of them."""
     pack: int = 1
-    """So many elements run side by side in one job …"""
+    """How many elements one job runs at once."""
     jobs: int = 1
-    """… of so many."""
+    """Number of jobs, if elements are packed."""
     jobs_reconcile: bool = True
-    """Whether the end of each element reconciles next, and so do all of them while they train."""
+    """Whether each job reconciles when it ends, and while it trains."""
     reconcile_interval_s: int = 60
-    """… when the last one is older than this."""
+    """While it trains, a job reconciles if the last reconciliation is older than this."""
     exit_timeout_s: int = 300
-    """So long after its last result an element may live on; then its job ends itself."""
+    """How long an element may keep running after its last result, before its job ends itself."""
     exclude: tuple[str, ...] = ()
-    """Nodes that it keeps away from."""
+    """Nodes that it must not run on."""
     code: Path | None = None
-    """Folder that comes first on its PYTHONPATH, the package as it was pinned; None: it runs the installed one."""
+    """The pinned package, which comes first on PYTHONPATH; None: the installed package."""
 
 
 RECONCILER_MIN = 60
-"""A reconciler job makes one reconciliation, but waits for a controller that is away."""
+"""Time limit of a reconciler job. One reconciliation takes minutes, but the job retries while SLURM does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcilerRequest:
-    """One request for a reconciler job."""
+    """A request for a reconciler job."""
 
     token: str
     sweep: str
     sweep_dir: Path
     resources: Resources
     after: tuple[str, ...]
-    """It begins when these jobs have ended, "afterany" …"""
+    """Ids of the jobs that must have ended before it starts."""
     delay_s: int
-    """… and so many seconds from now have passed."""
+    """It starts this many seconds from now at the earliest."""
     code: Path | None = None
-    """As of a submission."""
+    """As in `Submission`."""
     limit_min: int = RECONCILER_MIN
-    """Its time limit."""
+    """Its time limit in minutes."""
 
 
 class Scheduler(Protocol):
-    """A queue of jobs. Each call answers, or raises SchedulerError."""
+    """A queue of jobs. Every call returns an answer or raises SchedulerError."""
 
     @property
     def kind(self) -> str:
@@ -73,47 +73,56 @@ class Scheduler(Protocol):
 
     @property
     def queues(self) -> bool:
-        """Whether more may be submitted than can run: it queues, and throttles arrays."""
+        """Whether it accepts more jobs than can run now, and limits how many elements of an array run at once."""
         ...
 
     def max_elements(self) -> int:
-        """The most elements that one submission may have."""
+        """The maximal number of elements in one submission."""
         ...
 
-    def room(self) -> int | None:
-        """How many more jobs it takes from this user now; None: no limit that it tells of."""
+    def remaining_submissions(self) -> int | None:
+        """How many more jobs this user may submit now; None: no known limit."""
         ...
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
-        """What it lists of these tokens, ended jobs included while it remembers them; one query."""
+        """The jobs of these tokens, from one query. Ended jobs are included for as long as it lists them."""
         ...
 
-    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
-        """How these jobs (id -> token) ended, where it keeps accounts: state and its own word. Those
-        that it does not know under that token, or that its accounts call alive, are left out."""
+    def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
+        """The final states of these jobs (id -> token) in accounting, as a JobState and as the scheduler spells it.
+
+        Jobs that accounting lists under another token, or as alive, are left out.
+        """
         ...
 
-    def word_in(self, log: str) -> tuple[JobState, str] | None:
-        """What it wrote into a job's log about its end; None: nothing."""
+    def state_in_log(self, log: str) -> tuple[JobState, str] | None:
+        """The final state that the scheduler wrote into a job's log; None: it wrote nothing."""
         ...
 
     def submit(self, submission: Submission) -> Sequence[str]:
-        """The job id of each element. RefusedError: nothing was submitted, in the scheduler's words.
-        SchedulerError: unknown, so look the token up."""
+        """Submit jobs, and return the job id of each element.
+
+        Raises RefusedError if nothing was submitted, and SchedulerError if that is not known: a later query for the
+        token shows it.
+        """
         ...
 
-    def cancel(self, job_ids: Collection[str]) -> None: ...
+    def cancel(self, job_ids: Collection[str]) -> None:
+        """Cancel jobs. Ended and unknown ids are ignored."""
+        ...
 
     def end(self, job_id: str) -> None:
-        """Have the stacks of its processes dumped into its log, then cancel it."""
+        """Let the job's processes dump their stacks into its log, then cancel it."""
         ...
 
     def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
-        """Its job id; errors as for `submit`. Only where it queues."""
+        """Submit a reconciler job, and return its id. Errors are as for `submit`. Only if `queues`."""
         ...
 
 
 class Clock(Protocol):
+    """The current time."""
+
     def now(self) -> datetime:
-        """UTC, with its zone."""
+        """The time in UTC, with its zone."""
         ...

@@ -26,7 +26,7 @@ from typing import Any
 
 from unetsweep.contract import Result
 from unetsweep.core.actions import Prune
-from unetsweep.core.observation import Observation, Point, Run, Stopped, Trial
+from unetsweep.core.observation import EpochReport, Observation, Run, Stopped, Trial
 from unetsweep.core.space import largest
 from unetsweep.core.spec import SweepSpec
 
@@ -114,7 +114,7 @@ def _open_history(spec: SweepSpec, run: Run, trials: Sequence[Trial]) -> History
     return History(longest.number, longest.epochs, None, reports, ignored_until)
 
 
-def metric_reports(points: Iterable[Point], metric: str) -> tuple[MetricReport, ...]:
+def metric_reports(points: Iterable[EpochReport], metric: str) -> tuple[MetricReport, ...]:
     """Return the validated epochs of a run with their metric. Times never decrease, even if nodes' clocks differ."""
     reports = []
     latest = _EARLIEST
@@ -286,7 +286,7 @@ def prune_reason(run: Run, epochs: int) -> str | None:
     return stop.reason if stop.attempt == last.number and epochs in stop.milestones else None
 
 
-def pruned_result(stopped: Stopped, points: Sequence[Point]) -> Result:
+def pruned_result(stopped: Stopped, points: Sequence[EpochReport]) -> Result:
     """Return the result of a pruned trial whose training published none: its best epoch so far."""
     scored = [point for point in points if point.val_iou is not None]
     best = max(scored, key=lambda point: (point.val_iou or 0.0, -point.epoch), default=None)

@@ -59,8 +59,8 @@ def cause_of(last: Attempt) -> Cause:
         return ERROR_KINDS[last.ending.kind]
     if last.requeue_reason is not None:
         return Cause.REQUEUE
-    if last.job is not None and last.job.word in SCHEDULER_WORDS:
-        return SCHEDULER_WORDS[last.job.word]
+    if last.job is not None and last.job.raw_state in SCHEDULER_WORDS:
+        return SCHEDULER_WORDS[last.job.raw_state]
     if last.job is not None and last.job.state is JobState.NODE_FAILED:
         return Cause.NODE
     if last.claimed_by is None:

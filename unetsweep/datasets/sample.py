@@ -5,7 +5,6 @@ grey edges. `groups.csv` lists the images of each eye.
 """
 
 import csv
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from unetsweep.atomic import rename_folder
 from unetsweep.datasets.layout import find_pairs
 from unetsweep.datasets.synthetic_eye import grow
 from unetsweep.datasets.synthetic_fundus import photograph
@@ -57,10 +57,9 @@ def draw_sample(root: Path, size: int = 256, eyes: int = 20, test_eyes: int = 20
         _draw(drawn, size, eyes, test_eyes, seed)
         (drawn / "README.md").write_text(about, encoding="utf-8")
         drawn.chmod(0o755)
-        os.rename(drawn, root)  # also replaces an empty folder
+        return rename_folder(drawn, root)  # also replaces an empty folder
     finally:
         shutil.rmtree(drawn, ignore_errors=True)
-    return True
 
 
 def _is_empty(root: Path) -> bool:

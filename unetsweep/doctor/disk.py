@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from unetsweep import atomic
-from unetsweep.doctor.facts import Space
+from unetsweep.doctor.facts import FreeSpace
 from unetsweep.doctor.rules import Check, Fact, run_probe
 from unetsweep.errors import UnetsweepError
 
@@ -113,10 +113,10 @@ def quota(folder: Path) -> str:
     return " ".join((done.stdout.strip() or done.stderr.strip()).split())[:300]
 
 
-def space(folder: Path) -> Space:
+def space(folder: Path) -> FreeSpace:
     """Return what is free for this user."""
     found = os.statvfs(folder)
-    return Space(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+    return FreeSpace(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
 
 
 def can_be_private(folder: Path) -> bool:

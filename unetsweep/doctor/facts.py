@@ -44,7 +44,7 @@ class Partitions:
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class FreeSpace:
     """What is free for this user; `inodes` is None where the file system does not count them."""
 
     bytes: int

@@ -45,9 +45,9 @@ def _job(report: JobReport, timeout: float) -> Fact:
     if report.refused or report.starts:
         return Fact(Check.JOB, report.refused)
     if job is not None and job.state is JobState.QUEUED:
-        reason = describe_reason(job.reason) if job.reason else job.word
+        reason = describe_reason(job.reason) if job.reason else job.raw_state
         return Fact(Check.JOB, error=f"no start within {timeout:g} s (--timeout): {reason}")
-    state = job.word if job else "squeue does not list it"
+    state = job.raw_state if job else "squeue does not list it"
     return Fact(
         Check.JOB, f"left no file here ({state}): nodes do not see this folder at this path, or cannot write to it"
     )

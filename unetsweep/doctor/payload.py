@@ -132,7 +132,7 @@ def main() -> None:
         except Exception as error:
             answer = {name: {"error": f"{type(error).__name__}: {error}"}}
         answers.update(answer if isinstance(answer, dict) else {name: answer})
-        with open("answers.tmp", "w") as file:
+        with open("answers.tmp", "w") as file:  # atomic by hand, since nodes may lack the package
             json.dump(answers, file)
         os.replace("answers.tmp", "answers.json")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from unetsweep.doctor.facts import Command, Machine, Partition, Partitions, Space
+from unetsweep.doctor.facts import Command, FreeSpace, Machine, Partition, Partitions
 
 
-class Verdict(Enum):
+class CheckVerdict(Enum):
     """How good a finding is."""
 
     OK = "ok"
@@ -21,8 +21,8 @@ class Verdict(Enum):
     UNKNOWN = "unknown"
 
 
-OK, LIMITED, BROKEN, UNKNOWN = Verdict
-Judgement = tuple[str, Verdict, str]
+OK, LIMITED, BROKEN, UNKNOWN = CheckVerdict
+Judgement = tuple[str, CheckVerdict, str]
 """Finding, verdict, and what it means for a sweep (empty where there is nothing to do)."""
 Rule = Callable[[Any], Judgement]
 
@@ -41,12 +41,12 @@ _UNSAFE = f"results would not be safe: {_OTHER_FOLDER}"
 _RESUBMITS = "the next reconciliation submits the job again, from its last checkpoint"
 
 
-def _holds(good: str, bad: str, meaning: str, verdict: Verdict = BROKEN) -> Rule:
+def _holds(good: str, bad: str, meaning: str, verdict: CheckVerdict = BROKEN) -> Rule:
     """Return the rule for True (good) or False."""
     return lambda value: (good, OK, "") if value else (bad, verdict, meaning)
 
 
-def _problem(good: str, meaning: str, verdict: Verdict = LIMITED) -> Rule:
+def _problem(good: str, meaning: str, verdict: CheckVerdict = LIMITED) -> Rule:
     """Return the rule for a problem, an empty string where there is none."""
     return lambda problem: (problem, verdict, meaning) if problem else (good, OK, "")
 
@@ -166,7 +166,7 @@ def _file_system(kind: str) -> Judgement:
     return kind, OK, "for SLURM, nodes must see it under the same path"
 
 
-def _space(space: Space) -> Judgement:
+def _space(space: FreeSpace) -> Judgement:
     finding = f"{space.bytes / (1 << 30):.1f} GiB free" + ("" if space.inodes is None else f", {space.inodes} files")
     if space.bytes < MIN_SPACE or space.inodes == 0:
         return finding, BROKEN, f"free some space, or {_OTHER_FOLDER}"
@@ -272,7 +272,7 @@ class Row:
     section: str
     name: str
     finding: str
-    verdict: Verdict
+    verdict: CheckVerdict
     meaning: str
 
 

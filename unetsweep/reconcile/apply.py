@@ -135,7 +135,7 @@ def _with_params(trials: Sequence[StoredTrial]) -> list[StoredTrial]:
 
 def _submit(action: Submit, context: SweepContext) -> bool:
     """Submit the runs; if the scheduler refuses that many, half of them, and so on. Return whether all were taken."""
-    token, owned = context.directory.intend(action.elements, action.throttle, context.scheduler.kind)
+    token, owned = context.directory.create_attempts(action.elements, action.throttle, context.scheduler.kind)
     if not owned:
         return False
     try:
@@ -176,7 +176,7 @@ def _cancel(action: Cancel, context: SweepContext) -> None:
 
 def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> bool:
     """Submit the reconciler job. If it is refused, the sweep still continues while a training job lives."""
-    token = context.reconcilers.intend(action.number)
+    token = context.reconcilers.create_intent(action.number)
     if token is None:
         return False
     try:
@@ -191,7 +191,7 @@ def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> bool:
 
 def _collect_checkpoints(action: CollectCheckpoints, context: SweepContext) -> bool:
     collectable = context.collectable
-    return collectable is not None and sum(collectable.clear(run) for run in action.runs) > 0
+    return collectable is not None and sum(collectable.collect(run) for run in action.runs) > 0
 
 
 def _finish_trial(action: FinishTrial, context: SweepContext) -> None:

@@ -8,15 +8,14 @@ from typing import Any, Protocol
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core.actions import Element, Prune, Submit, SubmitReconciler
 from unetsweep.core.capacity import Capacity
-from unetsweep.core.observation import Observation, Stopped
-from unetsweep.core.observation import Point as Epoch
+from unetsweep.core.observation import EpochReport, Observation, Stopped
 from unetsweep.core.ports import Clock, ReconcilerRequest, Scheduler, Submission
 from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.space import Point
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 
-Curve = Callable[[int], Sequence[Epoch]]
+Curve = Callable[[int], Sequence[EpochReport]]
 """The finished epochs of a run, in order."""
 
 
@@ -54,7 +53,7 @@ class Study(Protocol):
 class Directory(Protocol):
     """The sweep's files."""
 
-    def look(self) -> Observation: ...
+    def observe(self) -> Observation: ...
     def trials(self) -> list[StoredTrial]: ...
     def code(self) -> str | None:
         """Hash of the copied package that new jobs run; None: they run the installed one."""
@@ -74,7 +73,7 @@ class Directory(Protocol):
 
     def milestone(self, run: int, epochs: int) -> Result | None: ...
     def end_trial(self, trial: int, result: Result) -> bool: ...
-    def intend(
+    def create_attempts(
         self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
     ) -> tuple[str, list[Element]]: ...
     def record_job(self, run: int, attempt: int, job_id: str) -> None: ...
@@ -94,26 +93,26 @@ class Directory(Protocol):
     def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None: ...
     def log_tail(self, token: str, index: int, job_id: str) -> str: ...
     def has_log(self, token: str, job_id: str) -> bool: ...
-    def looked(self) -> None: ...
-    def progress(self, run: int) -> Sequence[Epoch]: ...
+    def mark_reconciled(self) -> None: ...
+    def progress(self, run: int) -> Sequence[EpochReport]: ...
     def stop_run(self, stop: Prune) -> None: ...
-    def stopped(self, run: int) -> Stopped | None: ...
+    def read_stop(self, run: int) -> Stopped | None: ...
     def note(self, **content: object) -> None: ...
 
 
-class ReconcilerJobs(Protocol):
+class ReconcilerJobFiles(Protocol):
     """The sweep's reconciler jobs."""
 
-    def intend(self, number: int) -> str | None: ...
+    def create_intent(self, number: int) -> str | None: ...
     def record(self, number: int, job_id: str) -> None: ...
     def mark_lost(self, number: int, reason: str) -> None: ...
 
 
-class CollectableRuns(Protocol):
+class CollectableRunFiles(Protocol):
     """The runs whose last checkpoints may be deleted."""
 
     def mark(self, run: int) -> None: ...
-    def clear(self, run: int) -> bool:
+    def collect(self, run: int) -> bool:
         """Delete the checkpoints and return whether there were any. They stay while a trial of the run is open, or if
         one failed or was cancelled."""
         ...
@@ -124,8 +123,8 @@ class Clocks:
     """How long a reconciliation waits for what."""
 
     unseen: timedelta = timedelta(seconds=90)
-    """For the queue to list a new submission. An sbatch that says nothing is given up after 60 s; its job may still
-    appear."""
+    """For the queue to list a new submission. unetsweep waits 60 s for an answer of sbatch; the job may
+    still appear later."""
     result: timedelta = timedelta(seconds=60)
     """For the files of an ended job: a network file system may show them late."""
     hang: timedelta = timedelta(minutes=10)
@@ -149,7 +148,7 @@ class SweepContext:
     scheduler: Scheduler
     study: Study
     clock: Clock
-    reconcilers: ReconcilerJobs
+    reconcilers: ReconcilerJobFiles
     submission: Callable[[str, Submit], Submission]
     """Makes the request for training jobs, under a token."""
     reconciler: Callable[[str, SubmitReconciler], ReconcilerRequest]
@@ -159,7 +158,7 @@ class SweepContext:
     """Token of the reconciler job that runs this reconciliation; None: none does."""
     interactive: bool = False
     """A person started it."""
-    collectable: CollectableRuns | None = None
+    collectable: CollectableRunFiles | None = None
     """None: all checkpoints are kept."""
 
     def capacity(self) -> Capacity:

@@ -21,12 +21,13 @@ def observe(context: SweepContext) -> Observation:
 
 def collect(context: SweepContext) -> tuple[Observation, Jobs, str | None]:
     """The files, the jobs, and why the scheduler could not be asked (None: it could, or there was nothing to ask)."""
-    files = context.directory.look()
+    files = context.directory.observe()
     jobs, scheduler_error = ask(context.scheduler, files)
     if scheduler_error is None:
         jobs = {**jobs, **_jobs_without_clear_end(context, files, jobs)}
     if not all(job.state.is_live for job in jobs.values()):
-        files = context.directory.look()  # read after its end was seen, so everything that an ended job wrote is there
+        # read once more after the query: everything that an ended job wrote is there now
+        files = context.directory.observe()
     return files, jobs, scheduler_error
 
 
@@ -67,7 +68,7 @@ def _with_job(attempt: Attempt, jobs: Jobs) -> Attempt:
     job = jobs.get((attempt.token, attempt.index))
     if job is None:
         return attempt
-    return replace(attempt, job=job) if job.word else replace(attempt, began=True)
+    return replace(attempt, job=job) if job.raw_state else replace(attempt, began=True)
 
 
 def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Jobs) -> dict[JobKey, Job]:
@@ -82,23 +83,25 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
         job, job_id = jobs.get(key), last.claimed_by or last.job_id
         if job is None and job_id is not None and last.at <= since:
             unclear[job_id] = Job(job_id, *key, JobState.ENDED, "", is_unlisted=True)
-        elif job is not None and job.state is JobState.ENDED and job.word not in SCHEDULER_WORDS:
+        elif job is not None and job.state is JobState.ENDED and job.raw_state not in SCHEDULER_WORDS:
             unclear[job.job_id] = job
     if not unclear:
         return {}
-    accounts = context.scheduler.last_words({job_id: job.token for job_id, job in unclear.items()})
+    accounts = context.scheduler.final_states({job_id: job.token for job_id, job in unclear.items()})
     found = [_with_clearest_word(context, job, accounts.get(job_id)) for job_id, job in unclear.items()]
     return {
-        (job.token, job.index): job for job in found if job.word or context.directory.has_log(job.token, job.job_id)
+        (job.token, job.index): job
+        for job in found
+        if job.raw_state or context.directory.has_log(job.token, job.job_id)
     }
 
 
 def _with_clearest_word(context: SweepContext, job: Job, account: tuple[JobState, str] | None) -> Job:
     """The job with the word that says most: one that names a cause, else a cancellation, else any."""
-    log = context.scheduler.word_in(context.directory.log_tail(job.token, job.index, job.job_id))
-    words = [each for each in (account, log) if each is not None]
-    best = next((each for each in words if each[1] in SCHEDULER_WORDS), None)
-    best = best or next((each for each in words if each[0] is JobState.CANCELLED), None)
-    if best is None and not job.word:
+    log = context.scheduler.state_in_log(context.directory.log_tail(job.token, job.index, job.job_id))
+    reported = [each for each in (account, log) if each is not None]
+    best = next((each for each in reported if each[1] in SCHEDULER_WORDS), None)
+    best = best or next((each for each in reported if each[0] is JobState.CANCELLED), None)
+    if best is None and not job.raw_state:
         best = account
-    return job if best is None else replace(job, state=best[0], word=best[1])
+    return job if best is None else replace(job, state=best[0], raw_state=best[1])

@@ -46,7 +46,7 @@ def reconcile(
     UnsafePlan if the plan is not to be trusted, unless `force`.
     """
     found = Reconciliation()
-    context.directory.looked()
+    context.directory.mark_reconciled()
     capacity = context.capacity()
     asked = context.clock.now()  # before the query: what is submitted later is not missing from its answer
     files, jobs, scheduler_error = collect(context)
@@ -54,8 +54,8 @@ def reconcile(
         found.observation = with_jobs(files, jobs, scheduler_error)
         found.plan = plan(context.spec, found.observation, capacity, asked)
         if capacity.remaining_submissions is None and _submits(found.plan):
-            scheduler = context.scheduler
-            limits = replace(capacity, max_elements=scheduler.max_elements(), remaining_submissions=scheduler.room())
+            most, remaining = context.scheduler.max_elements(), context.scheduler.remaining_submissions()
+            limits = replace(capacity, max_elements=most, remaining_submissions=remaining)
             found.plan = plan(context.spec, found.observation, limits, asked)
         if not force:
             found.plan.raise_if_unsafe()
@@ -65,7 +65,7 @@ def reconcile(
                 break
             # the scheduler takes no more jobs; one more turn, since running jobs may still need a reconciler job
             capacity = replace(capacity, remaining_submissions=0)
-        files = context.directory.look()
+        files = context.directory.observe()
     if (context.interactive or not found.observation.trials) and context.study.is_stale():
         export_journal(context)
     found.unsure = is_unconfirmed(found.observation.reconciler, capacity, asked)

@@ -51,7 +51,7 @@ def _state(trial: StoredTrial) -> str:
 
 def pruned_result(action: FinishTrial, context: SweepContext) -> Result | None:
     """The result of a pruned trial whose job has published none; None for any other trial."""
-    stopped = context.directory.stopped(action.run) if action.state == "pruned" else None
+    stopped = context.directory.read_stop(action.run) if action.state == "pruned" else None
     if stopped is None:
         return None
     result = pruning.pruned_result(stopped, context.directory.progress(action.run))

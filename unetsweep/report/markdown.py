@@ -10,7 +10,7 @@ import re
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, metric_text, one_line, plain_text
-from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
+from unetsweep.report.summary import BestTrial, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 
 # CommonMark does not treat an underscore within a word (18808_3) as markup, so it is not escaped.
@@ -89,7 +89,7 @@ def _cells(column: Column, view: View, best: int | None) -> list[str]:
     return [column.heading.rjust(width), "-" * (width - 1) + ":", *(cell.rjust(width) for cell in cells)]
 
 
-def _best(best: Best, base: str) -> list[str]:
+def _best(best: BestTrial, base: str) -> list[str]:
     trainer = f"- **Optimizer**: {best.optimizer}" if best.optimizer else f"- **Trainer**: {code(best.command or '')}"
     hyperparameters = [
         f"- **Learning Rate**: {plain_text(best.learning_rate)}",

@@ -8,7 +8,7 @@ metric     `val_iou` or `val_loss`; `minimize` says whether less is better
 data       `image_size`, `mask_threshold` and `also_score_at` of the sweep
 columns    names of the columns, in order
 rows       one object for each trial, with these keys; null if there is no value (yet)
-best       null, or the best trial (`summary.Best`)
+best       null, or the best trial (`summary.BestTrial`)
 confirmed  null, or `leaders` (one object each, best first: `significance.Contender`) and `said`, the verdict as text
 cost       null if it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep
 states     how many trials of the whole sweep are in each state

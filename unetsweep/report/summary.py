@@ -17,7 +17,7 @@ _OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class BestTrial:
     """The best trial: what a reader needs to repeat it. Each field is a key of the JSON report."""
 
     trial: int
@@ -42,12 +42,12 @@ class Best:
     """Parts (`val`, `test`) with images that have a copy in training."""
 
 
-def best_of(sweep: SweepRecord, trial: TrialRecord) -> Best:
+def best_of(sweep: SweepRecord, trial: TrialRecord) -> BestTrial:
     """The summary of `trial`, which must have a result."""
     result, trainer, slurm = trial.result, sweep.spec.trainer, sweep.spec.slurm
     if result is None:
         raise ValueError(f"trial {trial.number} has no result")
-    return Best(
+    return BestTrial(
         trial=trial.number,
         job_id=trial.job_id,
         learning_rate=trial.learning_rate,
@@ -68,7 +68,7 @@ def best_of(sweep: SweepRecord, trial: TrialRecord) -> Best:
     )
 
 
-def gpus_text(best: Best) -> str:
+def gpus_text(best: BestTrial) -> str:
     """The docs' sentence about GPUs; without a GPU it names the processes instead.
 
     >>> from types import SimpleNamespace as S

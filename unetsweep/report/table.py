@@ -4,7 +4,7 @@ from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, metric_text, number_text, one_line, plain_text
 from unetsweep.report.markdown import relative
-from unetsweep.report.summary import Best, best_of, data_line, gpus_text, state_line
+from unetsweep.report.summary import BestTrial, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
 
 _BEST, _WRONG, _HEAD, _END = "\x1b[1;32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
@@ -56,7 +56,7 @@ def _coloured(line: str, code: str, colour: bool) -> str:
     return f"{code}{line}{_END}" if colour and code else line
 
 
-def _best(best: Best, base: str) -> list[str]:
+def _best(best: BestTrial, base: str) -> list[str]:
     mark = f" {LEAKED}" if "val" in best.leaked else ""
     pairs = [
         ("best trial", number_text(best.trial) + (f" (job {best.job_id})" if best.job_id else "")),

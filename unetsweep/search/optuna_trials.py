@@ -6,16 +6,16 @@ from typing import Literal
 from optuna.trial import TrialState
 
 from unetsweep.contract import Result
-from unetsweep.core.observation import Point as Epoch
+from unetsweep.core.observation import EpochReport
 from unetsweep.core.pruning import metric_reports
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial, longest_of_runs
 
-EpochsOf = Callable[[int], Sequence[Epoch]]
+EpochsOf = Callable[[int], Sequence[EpochReport]]
 """The finished epochs of a run, in order."""
 
 
-def no_epochs(run: int) -> Sequence[Epoch]:
+def no_epochs(run: int) -> Sequence[EpochReport]:
     """For searches that need no curves."""
     return ()
 

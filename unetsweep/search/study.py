@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from unetsweep.core import paths, pruning
-from unetsweep.core.observation import Point as Epoch
+from unetsweep.core.observation import EpochReport
 from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.space import Point, remaining_grid_points
 from unetsweep.core.spec import SweepSpec, remaining_listed_points
 from unetsweep.core.trials import StoredTrial
 
-EpochsOf = Callable[[int], Sequence[Epoch]]
+EpochsOf = Callable[[int], Sequence[EpochReport]]
 """The finished epochs of a run, in order."""
 
 SMALL_JOURNAL_BYTES = 1_000_000
@@ -77,8 +77,8 @@ class JournalStudy:
             journal = self._journal.stat()
         except FileNotFoundError:
             return True
-        looked = self._journal.with_name(paths.LOOKED)
-        now = max(path.stat().st_mtime for path in (self._mark, looked) if path.exists())
+        begun = self._journal.with_name(paths.LAST_RECONCILIATION)
+        now = max(path.stat().st_mtime for path in (self._mark, begun) if path.exists())
         is_small = journal.st_size <= SMALL_JOURNAL_BYTES
         return is_small or now - journal.st_mtime >= LAG_S_PER_BYTE * journal.st_size
 

@@ -34,14 +34,14 @@ from unetsweep.store.logs import last_line, tail
 from unetsweep.store.progress import read_stopped
 
 
-class AttemptsDir:
+class AttemptWriter:
     """The part of a sweep's directory that tells of its submissions; `SweepDir` has the rest."""
 
     def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
         self.root = root
         self._now = now
 
-    def intend(
+    def create_attempts(
         self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
     ) -> tuple[str, list[Element]]:
         """Own the next attempts of these runs: token, and those that nobody else owns already.
@@ -118,7 +118,7 @@ class AttemptsDir:
         """Whether SLURM ever started the job: then it opened its log, whatever came of it."""
         return (self.root / paths.slurm_log(token, job_id)).exists()
 
-    def wants_more(self, run: int, attempt: int, restart: int) -> bool:
+    def has_requeue_request(self, run: int, attempt: int, restart: int) -> bool:
         """Whether this start stopped in good order, to go on later."""
         return (self.root / paths.requeue(run, paths.claim_name(attempt, restart))).exists()
 
@@ -127,14 +127,14 @@ class AttemptsDir:
         record = StopFile(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason, self._now())
         write_record(self.root / paths.stop(stop.run), record)
 
-    def stopped(self, run: int) -> Stopped | None:
+    def read_stop(self, run: int) -> Stopped | None:
         """What was last pruned of a run."""
         folder = self.root / paths.run_dir(run)
         return read_stopped(folder, os.listdir(folder), ()) if folder.exists() else None
 
     def is_owner(self, token: str, index: int) -> bool:
         """Whether this element has its attempt: another reconciliation may have been the first to make it."""
-        run, attempt = self.intent(token).elements[index]
+        run, attempt = self.read_submission(token).elements[index]
         intent = read_intent(str(self.root / paths.attempt(run, attempt)), run, attempt)
         return (intent.token, intent.index) == (token, index)
 
@@ -144,6 +144,6 @@ class AttemptsDir:
         exit_ = ExitFile(status, self._now(), str(log) if log else None, node, last_line(log))
         link_record(self.root / paths.attempt_exit(run, attempt, restart), exit_)
 
-    def intent(self, token: str) -> SubmissionFile:
+    def read_submission(self, token: str) -> SubmissionFile:
         """Which element of a submission is which attempt."""
         return read_record(SubmissionFile, self.root / paths.submission(token) / "intent.json")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import unetsweep
 from unetsweep import package
-from unetsweep.atomic import named, rename_folder, write_json
+from unetsweep.atomic import flush, named, rename_folder, temporary_path, write_json
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import StateError, UsageError
@@ -37,7 +37,7 @@ def pin(root: Path, source: Path | None = None) -> Path:
     commit = _commit(source)
     if digest(sources(folder / source.name)) != name:
         _copy(files, folder, source.name, commit, _diff(source) if commit else "")
-    if noted(root) != name:
+    if pinned_hash(root) != name:
         write_record(root / paths.CODE_NOTE, CodeFile(name, unetsweep.__version__, commit, utc_now()))
     return folder
 
@@ -49,7 +49,7 @@ def unpin(root: Path) -> None:
 
 def pinned(root: Path) -> Path | None:
     """What new jobs have first on their PYTHONPATH; None: nothing, so that they run the installed package."""
-    name = noted(root)
+    name = pinned_hash(root)
     folder = root / paths.CODE / name if name else None
     return folder if folder is not None and (folder / "unetsweep" / "__init__.py").is_file() else None
 
@@ -70,13 +70,13 @@ def without_code(environment: Mapping[str, str]) -> dict[str, str]:
     return {**outer, "PYTHONPATH": os.pathsep.join(rest)} if rest else outer
 
 
-def running(root: Path) -> Path | None:
+def running_snapshot(root: Path) -> Path | None:
     """The copy in this sweep's directory that this process runs; None: it runs another package."""
     folder = package.folder().parent
     return folder if folder.parent == root.absolute() / paths.CODE else None
 
 
-def noted(root: Path) -> str:
+def pinned_hash(root: Path) -> str:
     """Hash of the copy that new jobs run; empty: none."""
     try:
         name = read_record(CodeFile, root / paths.CODE_NOTE).hash
@@ -88,7 +88,7 @@ def noted(root: Path) -> str:
 def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | None, diff: str) -> None:
     """The sources, and beside them where they came from."""
     folder.parent.mkdir(mode=0o700, exist_ok=True)
-    made = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    made = temporary_path(folder)
     made.mkdir(mode=0o700)
     try:
         written = [made / name / each for each in files]
@@ -103,20 +103,12 @@ def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | Non
             note["diff"] = hashlib.sha256(diff.encode()).hexdigest()[: package.DIGITS]
         write_json(made / package.NOTE, note)
         for path in written:  # all are written before the first is flushed: one commit of the journal for all
-            _flush(path)
+            flush(path)
         if folder.exists():  # a copy that is not whole
             os.rename(folder, folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.corrupt"))
         rename_folder(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _commit(source: Path) -> str | None:

@@ -16,7 +16,7 @@ from unetsweep.core.checkpoint_gc import COLLECTABLE_STATES
 from unetsweep.core.observation import CollectableRun
 from unetsweep.errors import StateError
 from unetsweep.records import AttemptFile, read_record
-from unetsweep.store.observation import listed, numbered
+from unetsweep.store.observation import list_names, numbered_folders
 from unetsweep.store.trials import read_result
 
 _INTENT = re.compile(r"(\d+)\.json")
@@ -34,13 +34,13 @@ class CollectableRuns:
 
     def mark_all(self) -> None:
         """Every run that there is: `run.keep_checkpoints` was `all` until now."""
-        for number, _ in numbered(self._root / paths.RUNS):
+        for number, _ in numbered_folders(self._root / paths.RUNS):
             self.mark(number)
 
     def marked(self) -> tuple[CollectableRun, ...]:
         """What is known of each marked run."""
         found = []
-        for number, mark in numbered(self._folder):
+        for number, mark in numbered_folders(self._folder):
             try:
                 since = datetime.fromtimestamp(mark.stat().st_mtime, UTC)
             except FileNotFoundError:  # a reconciliation has just cleared the run
@@ -48,7 +48,7 @@ class CollectableRuns:
             found.append(CollectableRun(number, _is_at_work(self._root / paths.run_dir(number)), since))
         return tuple(found)
 
-    def clear(self, run: int) -> bool:
+    def collect(self, run: int) -> bool:
         """Whether anything went. The mark stays where a trial of the run is open again, or a file of it is torn."""
         try:
             states = self._states(run)
@@ -65,7 +65,7 @@ class CollectableRuns:
     def _states(self, run: int) -> set[str | None]:
         """Of all trials that were ever asked of the run; None: one has not ended."""
         folder = self._root / paths.run_dir(run) / "attempts"
-        intents = [read_record(AttemptFile, folder / name) for name in listed(folder) if _INTENT.fullmatch(name)]
+        intents = [read_record(AttemptFile, folder / name) for name in list_names(folder) if _INTENT.fullmatch(name)]
         trials = {each.trial for intent in intents for each in intent.milestones}
         return {self._state(trial) for trial in trials}
 
@@ -79,14 +79,14 @@ class CollectableRuns:
 
 def _is_at_work(folder: Path) -> bool:
     """Whether the newest start of the run has left no word of its end."""
-    pairs = (name.partition("-") for name in listed(folder / "claims"))
+    pairs = (name.partition("-") for name in list_names(folder / "claims"))
     attempt, restart = max(((int(a), int(r)) for a, _, r in pairs if a.isdecimal() and r.isdecimal()), default=(0, 0))
-    marks = listed(folder / "attempts")
+    marks = list_names(folder / "attempts")
     return attempt > 0 and not marks & {f"{attempt}.lost.json", f"{attempt}.exit-{restart}.json"}
 
 
 def _going(folder: Path) -> list[Path]:
     """In their order."""
-    names = sorted(name for name in listed(folder) if re.fullmatch(r"candidate-\d+\.ckpt", name))
+    names = sorted(name for name in list_names(folder) if re.fullmatch(r"candidate-\d+\.ckpt", name))
     last = ["last.ckpt"] if os.path.lexists(folder / "last.ckpt") else []
     return [folder / name for name in (*last, *names)]

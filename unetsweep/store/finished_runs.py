@@ -10,7 +10,7 @@ from unetsweep.core import paths
 from unetsweep.core.estimate import TrainingSample
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
-from unetsweep.store.observation import listed
+from unetsweep.store.observation import list_names
 from unetsweep.store.progress import read_progress
 from unetsweep.store.timelines import read_timeline
 
@@ -18,7 +18,7 @@ ENOUGH = 20
 """Trainings of one batch size that are looked into: the newest."""
 
 
-def finished(root: Path, trials: Sequence[StoredTrial]) -> Iterator[TrainingSample]:
+def measure_finished_runs(root: Path, trials: Sequence[StoredTrial]) -> Iterator[TrainingSample]:
     """Of the complete and pruned ones of `SweepDir.trials`, each run once."""
     seen: set[int] = set()
     counts: dict[int, int] = {}
@@ -36,7 +36,7 @@ def finished(root: Path, trials: Sequence[StoredTrial]) -> Iterator[TrainingSamp
 def _finished(folder: Path, batch: int, epochs: int, result: Result) -> TrainingSample | None:
     """None where nothing tells how long it took."""
     try:
-        points = read_progress(folder, listed(folder)).points
+        points = read_progress(folder, list_names(folder)).points
     except StateError:
         points = ()
     times = [point.seconds for point in points if point.seconds is not None]

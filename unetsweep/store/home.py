@@ -1,8 +1,8 @@
-"""Where a sweep lives: its folder and its cluster, written down when it is made.
+"""The folder and the cluster that a sweep belongs to, as its `sweep.json` records them.
 
 Rule 1: jobs know the folder by its path. A folder at another path is a copy, or was moved, and the jobs in its files
         are not its own. Commands do not submit, cancel or believe anything for it.
-Rule 2: adopting writes the new place down last. If it is killed, the folder can be adopted again.
+Rule 2: adopting records the new folder last. If it is killed, the folder can be adopted again.
 """
 
 import os
@@ -15,35 +15,35 @@ from unetsweep.core import paths
 from unetsweep.errors import StateError, UsageError
 from unetsweep.records import Adoption, SweepFile, read_record, write_record
 
-Stray = Literal["copied", "moved"]
+Relocation = Literal["copied", "moved"]
 
 
-def about(root: Path) -> SweepFile:
-    """What sweep.json says; StateError where it does not say where the sweep lives."""
+def read_sweep_file(root: Path) -> SweepFile:
+    """Read `sweep.json`; StateError if it is unreadable."""
     return read_record(SweepFile, root / paths.SWEEP)
 
 
-def stray(root: Path) -> Stray | None:
-    """Whether this folder is a copy of a sweep that lives elsewhere, or was moved away from there; None: neither."""
-    mine = about(root)
+def detect_relocation(root: Path) -> Relocation | None:
+    """Return whether this folder is a copy of a sweep in another folder, or was moved; None: neither."""
+    mine = read_sweep_file(root)
     home = Path(mine.folder)
     if home == root.absolute():
         return None
     try:
         if _is_same(home, root):
-            return None  # by another path
-        there = about(home).created
+            return None  # another path of the same folder
+        created = read_sweep_file(home).created
     except FileNotFoundError:
         return "moved"
     except (OSError, StateError):
-        return "copied"  # something is there
-    return "copied" if there == mine.created else "moved"
+        return "copied"  # the old folder still exists
+    return "copied" if created == mine.created else "moved"
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one folder, be it by two mounts of its file system, whose device numbers differ.
+    """Whether two paths lead to one folder, even by two mounts of its file system, which have other device numbers.
 
-    No folder can be a hard link of another, and no copy of a file has its time of change.
+    A folder cannot be a hard link of another one, and a copy of a file has another change time.
     """
     first, second = one.stat(), other.stat()
     if first.st_ino != second.st_ino:
@@ -53,45 +53,50 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def check_home(root: Path) -> None:
-    """UsageError where the folder is a stray."""
-    match stray(root):
-        case "copied":
-            raise UsageError(
-                f"{root} is a copy of the sweep in {about(root).folder}. The jobs in its files belong to the "
-                f"original, so this command does nothing. To continue the copy as a sweep of its own: "
-                f"`unetsweep adopt {root}`. To look only: `unetsweep report` or `logs`"
-            )
-        case "moved":
-            raise UsageError(
-                f"{root} was moved from {about(root).folder}, and its jobs still use the old path. `unetsweep adopt "
-                f"{root}` cancels them; `unetsweep submit {root / paths.SPEC}` then continues from the last "
-                "checkpoints. "
-                "If the old folder is only not mounted here, do not adopt. To look only: `unetsweep report` or `logs`"
-            )
+    """UsageError if the folder was copied or moved, since its jobs belong to another path."""
+    relocation = detect_relocation(root)
+    if relocation is None:
+        return
+    home = read_sweep_file(root).folder
+    if relocation == "copied":
+        raise UsageError(
+            f"{root} is a copy of the sweep in {home}. The jobs in its files belong to the original, so this command "
+            f"does nothing. To continue the copy as a sweep of its own: `unetsweep adopt {root}`. To look only: "
+            "`unetsweep report` or `logs`"
+        )
+    raise UsageError(
+        f"{root} was moved from {home}, and its jobs still use the old path. `unetsweep adopt {root}` cancels them; "
+        f"`unetsweep submit {root / paths.SPEC}` then continues from the last checkpoints. If the old folder is only "
+        "not mounted here, do not adopt. To look only: `unetsweep report` or `logs`"
+    )
 
 
-def warning(root: Path) -> str | None:
-    """For commands that only read: what unfinished trials of a stray mean."""
+def relocation_warning(root: Path) -> str | None:
+    """Return what commands that only read should say about a folder that was copied or moved; None: it was not."""
     try:
-        why = stray(root)
-    except (StateError, OSError):  # it is read all the same
+        relocation = detect_relocation(root)
+        home = read_sweep_file(root).folder
+    except (StateError, OSError):  # such commands read the sweep all the same
         return None
-    if why is None:
+    if relocation is None:
         return None
-    return f"{root} was {why} from {about(root).folder}; unfinished trials are shown as they were at that time"
+    return f"{root} was {relocation} from {home}; unfinished trials are shown as they were at that time"
 
 
-def settle(root: Path, cluster: str | None) -> None:
-    """Write down that the sweep lives here now. Keep where its trainer command starts, if that folder exists."""
-    known = about(root)
+def record_adoption(root: Path, cluster: str | None) -> None:
+    """Record that the sweep belongs to this folder and this cluster now.
+
+    The folder in which its trainer command starts stays the same, if it exists.
+    """
+    known = read_sweep_file(root)
     working = known.working_directory if os.path.isdir(known.working_directory) else os.getcwd()
     adopted = Adoption(known.folder, known.cluster, utc_now())
     here = replace(known, folder=str(root.absolute()), cluster=cluster, working_directory=working, adopted=adopted)
     write_record(root / paths.SWEEP, here)
 
 
-def note_cluster(root: Path, cluster: str | None) -> None:
-    """Write down the cluster of a sweep that did not know it."""
-    known = about(root)
+def record_cluster(root: Path, cluster: str | None) -> None:
+    """Record the cluster of a sweep, unless one is recorded."""
+    known = read_sweep_file(root)
     if known.cluster is None and cluster is not None:
         write_record(root / paths.SWEEP, replace(known, cluster=cluster))

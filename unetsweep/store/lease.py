@@ -14,10 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from unetsweep.atomic import link_first
 from unetsweep.errors import StateError
 from unetsweep.process import Identity, boot_id
-from unetsweep.records import LeaseFile, read_record, write_record
+from unetsweep.records import LeaseFile, link_record, read_record
 
 RENEW_S = 5.0
 EXPIRE_S = 30.0
@@ -79,12 +78,7 @@ class Lease:
 
     def _create(self) -> bool:
         me = Identity.of_this_process()
-        temporary = self._path.with_name(f".{self._path.name}.{self._name}.tmp")
-        write_record(temporary, LeaseFile(self._name, socket.gethostname(), me.boot, me.pid, me.start))
-        try:
-            return link_first(temporary, self._path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        return link_record(self._path, LeaseFile(self._name, socket.gethostname(), me.boot, me.pid, me.start))
 
     def _is_ours(self) -> bool:
         try:
@@ -99,7 +93,7 @@ class Lease:
             return False
         if not self._holder_lives(self._path):
             return True
-        return server_time(self._path) - written > self._expire_s
+        return file_server_time(self._path) - written > self._expire_s
 
     def _steal(self) -> bool:
         """Move the stale lease away; if what we moved turns out to be a fresh one, put it back."""
@@ -109,7 +103,7 @@ class Lease:
         except FileNotFoundError:
             return True
         try:
-            fresh = server_time(self._path) - loot.stat().st_mtime <= self._expire_s and self._holder_lives(loot)
+            fresh = file_server_time(self._path) - loot.stat().st_mtime <= self._expire_s and self._holder_lives(loot)
             if fresh:
                 with contextlib.suppress(FileExistsError):
                     os.link(loot, self._path)
@@ -133,7 +127,7 @@ class Lease:
         return list(_glob(self._path))
 
 
-def server_time(beside: Path) -> float:
+def file_server_time(beside: Path) -> float:
     """Now, by the clock that stamps the files beside this one: seconds since 1970."""
     probe = beside.with_name(f".{beside.name}.{secrets.token_hex(4)}.probe")
     probe.touch()

@@ -19,13 +19,13 @@ from unetsweep.errors import StateError
 from unetsweep.store.attempts import read_attempts, read_errors, retries_reset_at, signature_of
 from unetsweep.store.progress import read_progress, read_stopped
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
-from unetsweep.store.trials import advised, check_config, open_trial, read_result, read_trial
+from unetsweep.store.trials import check_config, read_open_trial, read_result, read_trial, with_repair_advice
 
 FEW = 50
 """So many ended trials are still looked into, to see whether all of them fail of one thing."""
 
 
-def look(root: Path) -> Observation:
+def observe(root: Path) -> Observation:
     """Everything but the jobs."""
     ended, trials = [], []
     for number, folder in _trials(root):
@@ -49,10 +49,10 @@ def look(root: Path) -> Observation:
 
 def _open_trial(number: int, folder: Path) -> Trial:
     """A trial without a result."""
-    return open_trial(number, folder, cancelled=os.path.lexists(f"{folder}/{paths.CANCELLED}"))
+    return read_open_trial(number, folder, cancelled=os.path.lexists(f"{folder}/{paths.CANCELLED}"))
 
 
-def trials(root: Path) -> Iterator[tuple[int, Path]]:
+def trial_folders(root: Path) -> Iterator[tuple[int, Path]]:
     """Number and folder of every trial, also of one whose files are lost. StateError: nobody can say which there
     are."""
     return ((number, Path(name)) for number, name in _trials(root))
@@ -78,7 +78,7 @@ def _is_empty(folder: str) -> bool:
         return False
 
 
-def numbered(folder: Path) -> Iterator[tuple[int, Path]]:
+def numbered_folders(folder: Path) -> Iterator[tuple[int, Path]]:
     """Sub-folders named by a number, in its order."""
     return ((number, Path(name)) for number, name in _named(folder))
 
@@ -99,14 +99,14 @@ def read_run(root: Path, number: int, configs: Mapping[int, str] = {}) -> Run:
     its milestones must be of."""
     folder = root / paths.run_dir(number)
     try:
-        return _read_run(root, number, listed(folder), configs)
+        return _read_run(root, number, list_names(folder), configs)
     except StateError as error:
-        why = advised(error, root)
+        why = with_repair_advice(error, root)
     except _NOT_AS_IT_SHOULD_BE as error:
-        why = advised(f"{folder}: a file in it is not what it should be ({error!r})", root)
+        why = with_repair_advice(f"{folder}: a file in it is not what it should be ({error!r})", root)
     for names in ({"claims"}, set[str]()):  # without what trainers write, then without what they can reach
         try:
-            marks = listed(f"{folder}/attempts")
+            marks = list_names(f"{folder}/attempts")
             return Run(
                 number, {}, read_attempts(root, number, names, marks), why, retries_reset_at=retries_reset_at(marks)
             )
@@ -130,7 +130,7 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
         result = result_from(read_json(path), str(path))
         check_config(result, configs.get(epochs), str(path))
         states[epochs] = str(result.state)
-    marks = listed(f"{folder}/attempts")
+    marks = list_names(f"{folder}/attempts")
     attempts = read_attempts(root, number, names, marks)
     progress, stopped = read_progress(folder, names), read_stopped(folder, names, marks)
     return Run(number, states, attempts, None, progress.points, progress.last_at, stopped, retries_reset_at(marks))
@@ -155,8 +155,8 @@ def _failure(root: Path, number: int) -> Failure | None:
             return None
         run_number = read_trial(folder).run
         run = root / paths.run_dir(run_number)
-        found = [each for each in read_errors(run, listed(run)) if not each.error.echo]
-        marks = listed(run / "attempts")
+        found = [each for each in read_errors(run, list_names(run)) if not each.error.echo]
+        marks = list_names(run / "attempts")
     except (StateError, FileNotFoundError):
         return None
     newest = max((each.error.attempt for each in found), default=0)
@@ -166,7 +166,7 @@ def _failure(root: Path, number: int) -> Failure | None:
     return Failure(number, run_number, signature_of(first.error), f"{first.error.message} (see {first.path})")
 
 
-def listed(folder: Path | str) -> set[str]:
+def list_names(folder: Path | str) -> set[str]:
     try:
         return set(os.listdir(folder))
     except FileNotFoundError:
@@ -174,4 +174,4 @@ def listed(folder: Path | str) -> set[str]:
 
 
 def _jsons(folder: Path) -> list[str]:
-    return [name for name in listed(folder) if name.endswith(".json") and name[:-5].isdecimal()]
+    return [name for name in list_names(folder) if name.endswith(".json") and name[:-5].isdecimal()]

@@ -50,7 +50,7 @@ _outside = -1
 
 
 @contextmanager
-def nobody_else_writes() -> Iterator[None]:
+def owner_only_writes() -> Iterator[None]:
     """What is written in here (code, pickles, scripts: jobs run them) is writable by its owner alone, whatever the
     user's umask."""
     global _outside  # as the umask itself: one a process
@@ -64,17 +64,17 @@ def nobody_else_writes() -> Iterator[None]:
         _outside = outer
 
 
-def users_umask() -> int:
+def original_umask() -> int:
     """For `umask=` of a process that is started in there and is the user's own; -1: as it is."""
     return _outside
 
 
-def guard_lines(root: Path) -> list[str]:
+def permission_check_lines(root: Path) -> list[str]:
     """The same in a job's shell, before it runs anything that lies there."""
     folders = shlex.join([str(root), *(str(root / name) for name in FOLDERS)])
     return [
         "# nothing is run from a folder into which others may write",
-        f'US_OPEN=$(find -L {folders} -maxdepth 0 \\( ! -uid "$(id -u)" -o -perm /022 \\) -print 2>/dev/null)',
-        '[ -z "$US_OPEN" ] || { echo "not run: others may write into $US_OPEN; make it yours alone: chmod go-w"; '
-        "exit 77; }",
+        f'US_WRITABLE=$(find -L {folders} -maxdepth 0 \\( ! -uid "$(id -u)" -o -perm /022 \\) -print 2>/dev/null)',
+        '[ -z "$US_WRITABLE" ] || { echo "not run: others may write into $US_WRITABLE; '
+        'make it yours alone: chmod go-w"; exit 77; }',
     ]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from unetsweep.bounded_json import damage_named, parse_json, read_bytes
 from unetsweep.contract import SCHEMA
-from unetsweep.core.observation import Point, Stopped
+from unetsweep.core.observation import EpochReport, Stopped
 from unetsweep.errors import StateError
 from unetsweep.records import StopFile, read_record
 
@@ -23,28 +23,28 @@ _RETRIES_RESET = re.compile(r"(\d+)\.retries-reset\.json")
 _STOP = "stop.json"
 
 
-class Progress(NamedTuple):
+class RunProgress(NamedTuple):
     """The progress of a run."""
 
-    points: tuple[Point, ...] = ()
+    points: tuple[EpochReport, ...] = ()
     last_at: datetime | None = None
     """When the newest line of the highest claim was written."""
 
 
-def read_progress(folder: Path, names: Collection[str]) -> Progress:
+def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
     """All claims of a run, of whose folder these are the names; a later claim's values win, epoch by epoch."""
-    merged: dict[int, Point] = {}
+    merged: dict[int, EpochReport] = {}
     last_at = None
     for _, points in sorted(read_by_claim(folder, names).items()):
         for point in points:
             earlier = merged.get(point.epoch)
             at = earlier.at if earlier is not None else point.at
-            merged[point.epoch] = Point(point.epoch, point.val_iou, point.val_loss, at, point.seconds)
+            merged[point.epoch] = EpochReport(point.epoch, point.val_iou, point.val_loss, at, point.seconds)
             last_at = point.at or last_at
-    return Progress(tuple(merged[epoch] for epoch in sorted(merged)), last_at)
+    return RunProgress(tuple(merged[epoch] for epoch in sorted(merged)), last_at)
 
 
-def read_by_claim(folder: Path, names: Collection[str]) -> dict[tuple[int, int], tuple[Point, ...]]:
+def read_by_claim(folder: Path, names: Collection[str]) -> dict[tuple[int, int], tuple[EpochReport, ...]]:
     """What each claim (attempt and restart) tells of its epochs."""
     claims = {(int(m[1]), int(m[2])): name for name in names if (m := _PROGRESS.fullmatch(name))}
     return {claim: _points(folder / name) for claim, name in claims.items()}
@@ -60,7 +60,7 @@ def read_stopped(folder: Path, names: Collection[str], attempts: Collection[str]
     return Stopped(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason, is_lifted)
 
 
-def _points(path: Path) -> tuple[Point, ...]:
+def _points(path: Path) -> tuple[EpochReport, ...]:
     try:
         with damage_named(path):
             found = path.stat()
@@ -70,12 +70,12 @@ def _points(path: Path) -> tuple[Point, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(path: Path, size: int, changed: int) -> tuple[Point, ...]:
+def _read(path: Path, size: int, changed: int) -> tuple[EpochReport, ...]:
     points = (_point(line, path) for line in read_bytes(path).splitlines())
     return tuple(point for point in points if point is not None)
 
 
-def _point(line: bytes, path: Path) -> Point | None:
+def _point(line: bytes, path: Path) -> EpochReport | None:
     try:
         raw = parse_json(line, lenient=True)
     except ValueError:
@@ -85,7 +85,7 @@ def _point(line: bytes, path: Path) -> Point | None:
     if raw.get("schema", SCHEMA) != SCHEMA:
         raise StateError(f"{path}: found schema {raw['schema']!r}; this version reads {SCHEMA}")
     at = raw.get("at")
-    return Point(
+    return EpochReport(
         raw["epoch"],
         _number(raw.get("val_iou")),
         _number(raw.get("val_loss")),

@@ -20,7 +20,7 @@ class ReconcilerJobs:
         self._folder = root / paths.RECONCILERS
         self._now = now
 
-    def intend(self, number: int) -> str | None:
+    def create_intent(self, number: int) -> str | None:
         """The token of the next reconciler job; None where another reconciliation was the first to leave it."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         token = secrets.token_hex(6)

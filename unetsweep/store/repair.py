@@ -24,9 +24,9 @@ from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SpecError, StateError
 from unetsweep.records import AttemptFile, LostFile, MarkFile, SubmissionFile, link_record, read_record, write_record
 from unetsweep.store.attempts import read_intent
-from unetsweep.store.lease import server_time
-from unetsweep.store.observation import listed, numbered, trials
-from unetsweep.store.trials import stored_trial
+from unetsweep.store.lease import file_server_time
+from unetsweep.store.observation import list_names, numbered_folders, trial_folders
+from unetsweep.store.trials import read_stored_trial
 
 LETTERS = {
     "NNNN": r"\d{4}|[1-9]\d{4,}",
@@ -100,15 +100,15 @@ class Sources:
     @cached_property
     def now(self) -> float:
         """The time by the file server's clock, in seconds since 1970."""
-        return server_time(self.root / paths.LEASE)
+        return file_server_time(self.root / paths.LEASE)
 
     @cached_property
     def goals(self) -> dict[int, list[Goal]]:
         """What the trials of each run ask of it."""
         found: dict[int, list[Goal]] = {}
-        for number, folder in numbered(self.root / paths.TRIALS):
-            if folder.is_dir() and listed(folder):
-                trial = stored_trial(number, folder)
+        for number, folder in numbered_folders(self.root / paths.TRIALS):
+            if folder.is_dir() and list_names(folder):
+                trial = read_stored_trial(number, folder)
                 found.setdefault(trial.run, []).append(Goal(number, trial.epochs, trial.config_id))
         return found
 
@@ -118,7 +118,7 @@ class Sources:
 
     def attempts(self) -> Iterator[AttemptFile]:
         """All attempts that can be read."""
-        for run, folder in numbered(self.root / paths.RUNS):
+        for run, folder in numbered_folders(self.root / paths.RUNS):
             for path in sorted((folder / "attempts").glob("*.json")):
                 if path.stem.isdecimal() and (attempt := readable(partial(read_intent, path, run, int(path.stem)))):
                     yield attempt
@@ -204,7 +204,7 @@ def _names(root: Path, known_folders: re.Pattern[str]) -> list[str]:
 def _required(row: FileRule, root: Path) -> dict[str, Mapping[str, str]]:
     if "NNNN" not in row.pattern:
         return {row.pattern: {}}
-    numbers = [f"{number:04d}" for number, _ in trials(root)]
+    numbers = [f"{number:04d}" for number, _ in trial_folders(root)]
     return {row.pattern.replace("NNNN", number): {"NNNN": number} for number in numbers}
 
 

@@ -47,7 +47,7 @@ from unetsweep.records import (
     record_from,
 )
 from unetsweep.store.attempts import read_intent
-from unetsweep.store.observation import listed, numbered
+from unetsweep.store.observation import list_names, numbered_folders
 from unetsweep.store.progress import read_progress
 from unetsweep.store.repair import (
     CheckedFile,
@@ -70,12 +70,12 @@ from unetsweep.store.repair import (
 from unetsweep.store.sweep_dir import SweepDir, read_data
 from unetsweep.store.trials import (
     check_config,
-    name_of,
+    make_trial_file,
     read_config,
     read_result,
     read_trial,
+    sweep_name,
     swept_parameters,
-    trial_file,
 )
 
 NO_TOKEN = "0" * 12
@@ -93,7 +93,7 @@ def check_spec(file: CheckedFile) -> None:
 
 
 def recover_spec(file: CheckedFile) -> Recovery:
-    outer, _, inner = name_of(file.sources.root).partition("/")
+    outer, _, inner = sweep_name(file.sources.root).partition("/")
     command = f"`unetsweep confirm {outer}`" if inner else "`unetsweep submit` with the sweep's own YAML file"
     advice = f"run {command} again: it writes the file, and all trials stay"
     return quarantine(advice=advice)(file) if os.path.lexists(file.path) else Recovery(advice=advice)
@@ -123,7 +123,7 @@ def recover_sweep_json(file: CheckedFile) -> Recovery:
 def recover_data(file: CheckedFile) -> Recovery:
     """From a config.json, which has the split too. It does not say which images leak, so a leak stays a warning."""
     root = file.sources.root
-    configs = (readable(partial(read_config, folder)) for _, folder in numbered(root / paths.TRIALS))
+    configs = (readable(partial(read_config, folder)) for _, folder in numbered_folders(root / paths.TRIALS))
     data = next((config.data for config in configs if config is not None and config.data.manifest), None)
     if data is None:
         return quarantine("no trial knows the split: run `unetsweep submit` with the sweep's own YAML file again")(file)
@@ -210,12 +210,12 @@ def recover_trial(file: CheckedFile) -> Recovery:
     number, sources = file.number("NNNN"), file.sources
     config = readable(lambda: read_config(file.path.parent))
     if config is None:
-        cancel = f"`unetsweep cancel {name_of(sources.root)} {number}`"
+        cancel = f"`unetsweep cancel {sweep_name(sources.root)} {number}`"
         put_back = f"put {file.path.parent} back from a backup, or give the trial up: {cancel}"
         return Recovery(advice=f"config.json cannot be read either, so its point is not known; {put_back}")
     # the run that it may share: the one of which an attempt was submitted for it
     runs = [each.run for each in sources.attempts() if number in (milestone.trial for milestone in each.milestones)]
-    trial = trial_file(number, config, swept_parameters(sources.root), utc_now(), runs[0] if runs else None)
+    trial = make_trial_file(number, config, swept_parameters(sources.root), utc_now(), runs[0] if runs else None)
     if sources.spec is not None:
         trial = replace(trial, sampler=sources.spec.study.sampler, study_seed=sources.spec.study.seed)
     return rebuild(file, trial, "config.json")
@@ -336,7 +336,7 @@ def check_checkpoint(file: CheckedFile) -> None:
 
 def recover_last_checkpoint(file: CheckedFile) -> Recovery:
     folder = file.path.parents[1]
-    progress = readable(lambda: read_progress(folder, listed(folder)))
+    progress = readable(lambda: read_progress(folder, list_names(folder)))
     done = max((point.epoch for point in progress.points), default=0) if progress else 0
     lost = f"; its epochs 1 to {done} are lost" if done else ""
     return quarantine(f"if a result is missing, the run starts from the beginning{lost}")(file)

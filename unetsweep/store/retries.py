@@ -19,7 +19,7 @@ from unetsweep.store.trials import read_trial
 
 def reopen(root: Path, trials: Collection[int]) -> list[int]:
     """Take the end of trials back; their results are kept under other names. Those that had one."""
-    at_work = {trial.run for trial in observation.look(root).trials}
+    at_work = {trial.run for trial in observation.observe(root).trials}
     return [trial for trial in trials if _reopen(root, trial, at_work)]
 
 
@@ -57,15 +57,15 @@ def _unstop(path: Path, epochs: int) -> None:
             write_record(path, replace(stop, milestones=tuple(each for each in stop.milestones if each != epochs)))
 
 
-def trains_anew(root: Path, trial: int) -> bool:
+def restarts_from_scratch(root: Path, trial: int) -> bool:
     """Whether its run has had checkpoints and lacks the one that it could go on from."""
     folder = root / paths.run_dir(read_trial(root / paths.trial_dir(trial)).run) / "checkpoints"
-    return bool(observation.listed(folder)) and not (folder / "last.ckpt").exists()
+    return bool(observation.list_names(folder)) and not (folder / "last.ckpt").exists()
 
 
 def reset_retries(root: Path, run: int) -> None:
     """What became of a run's attempts so far counts no more."""
-    names = observation.listed(root / paths.run_dir(run) / "attempts")
+    names = observation.list_names(root / paths.run_dir(run) / "attempts")
     _reset_retries(root, run, max((int(name[:-5]) for name in names if name[:-5].isdecimal()), default=0))
 
 
@@ -81,7 +81,7 @@ def _reset_run_retries(root: Path, number: int, *, is_shared: bool) -> None:
 def reset_open_retries(root: Path) -> None:
     """The same for every open trial. What may be at work goes on; should it die of what the user has mended
     meanwhile, that does not count either."""
-    for run in observation.look(root).runs.values():
+    for run in observation.observe(root).runs.values():
         _reset_open_retries(root, run)
 
 

@@ -6,7 +6,6 @@ Rule 2: written before it is acted on: a trial before its submission.
 
 import dataclasses
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep import contract
-from unetsweep.atomic import append_line, rename_folder, write_text
+from unetsweep.atomic import append_line, rename_folder, temporary_path, write_text
 from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
-from unetsweep.core.observation import Observation, Point
+from unetsweep.core.observation import EpochReport, Observation
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
 from unetsweep.records import (
@@ -32,21 +31,21 @@ from unetsweep.records import (
     write_record,
 )
 from unetsweep.store import home, observation
-from unetsweep.store.attempt_writer import AttemptsDir
-from unetsweep.store.code_snapshot import noted
+from unetsweep.store.attempt_writer import AttemptWriter
+from unetsweep.store.code_snapshot import pinned_hash
 from unetsweep.store.collectable_runs import CollectableRuns
-from unetsweep.store.lease import server_time
+from unetsweep.store.lease import file_server_time
 from unetsweep.store.permissions import check_private
 from unetsweep.store.progress import read_progress
-from unetsweep.store.trials import name_of, read_trial, stored_trial, swept_parameters, trial_file
+from unetsweep.store.trials import make_trial_file, read_stored_trial, read_trial, sweep_name, swept_parameters
 
 
-class SweepDir(AttemptsDir):
+class SweepDir(AttemptWriter):
     """One sweep's directory."""
 
     def __init__(self, root: Path, now: Callable[[], datetime] = utc_now) -> None:
         super().__init__(root.absolute(), now)
-        self.name = name_of(self.root)
+        self.name = sweep_name(self.root)
 
     # ---- the sweep itself
 
@@ -93,26 +92,26 @@ class SweepDir(AttemptsDir):
 
     @property
     def executor(self) -> str:
-        return home.about(self.root).executor
+        return home.read_sweep_file(self.root).executor
 
     @property
     def cluster(self) -> str | None:
         """The cluster that its jobs are on; None where nobody said, and locally."""
-        return home.about(self.root).cluster
+        return home.read_sweep_file(self.root).cluster
 
     @property
     def working_directory(self) -> str:
         """Where the sweep was submitted from: a trainer command's relative paths start there."""
-        return home.about(self.root).working_directory
+        return home.read_sweep_file(self.root).working_directory
 
-    def look(self) -> Observation:
-        return dataclasses.replace(observation.look(self.root), collectable=CollectableRuns(self.root).marked())
+    def observe(self) -> Observation:
+        return dataclasses.replace(observation.observe(self.root), collectable=CollectableRuns(self.root).marked())
 
     # ---- trials
 
     def code(self) -> str | None:
         """Hash of the package that new jobs run; None: it is not pinned."""
-        return noted(self.root) or None
+        return pinned_hash(self.root) or None
 
     def add_trials(
         self,
@@ -136,9 +135,9 @@ class SweepDir(AttemptsDir):
         files: list[tuple[Path, object]] = []
         for number, config in enumerate(configs, start):
             folder = self.root / paths.trial_dir(number)
-            made = folders[number] = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+            made = folders[number] = temporary_path(folder)
             made.mkdir()
-            about = trial_file(number, config, swept, self._now(), run_of.get(number))
+            about = make_trial_file(number, config, swept, self._now(), run_of.get(number))
             about = dataclasses.replace(about, code=code, **(origin or {}))
             files += [(made / paths.CONFIG, config), (made / paths.TRIAL, about)]
         link_records(files)
@@ -155,13 +154,13 @@ class SweepDir(AttemptsDir):
 
     def next_trial(self) -> int:
         """The first number without a trial; an empty folder is used again."""
-        return max((number for number, _ in observation.trials(self.root)), default=-1) + 1
+        return max((number for number, _ in observation.trial_folders(self.root)), default=-1) + 1
 
     def trials(self) -> list[StoredTrial]:
         """Every trial in order, with its result when it has ended."""
-        return [stored_trial(number, folder) for number, folder in observation.trials(self.root)]
+        return [read_stored_trial(number, folder) for number, folder in observation.trial_folders(self.root)]
 
-    def progress(self, run: int) -> tuple[Point, ...]:
+    def progress(self, run: int) -> tuple[EpochReport, ...]:
         """Every finished epoch of a run, in order."""
         folder = self.root / paths.run_dir(run)
         return read_progress(folder, os.listdir(folder)).points if folder.exists() else ()
@@ -195,14 +194,14 @@ class SweepDir(AttemptsDir):
 
     # ---- passes
 
-    def looked(self) -> None:
+    def mark_reconciled(self) -> None:
         """A reconciliation begins: no periodic one is due for a while."""
-        (self.root / paths.LOOKED).touch()
+        (self.root / paths.LAST_RECONCILIATION).touch()
 
-    def looked_ago(self) -> float | None:
+    def seconds_since_reconciliation(self) -> float | None:
         """Seconds since the last reconciliation began, by the file server's clock; None: there was none."""
-        mark = self.root / paths.LOOKED
-        return server_time(mark) - mark.stat().st_mtime if mark.exists() else None
+        mark = self.root / paths.LAST_RECONCILIATION
+        return file_server_time(mark) - mark.stat().st_mtime if mark.exists() else None
 
     def note(self, **content: object) -> None:
         """A line in the log for people; never read to decide."""

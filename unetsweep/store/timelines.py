@@ -11,7 +11,7 @@ from unetsweep.core import paths
 from unetsweep.core.cost import JobKey, RunTimeline, Start
 from unetsweep.errors import StateError
 from unetsweep.records import AttemptFile, ClaimFile, ExitFile, JobFile, read_record
-from unetsweep.store.observation import listed
+from unetsweep.store.observation import list_names
 from unetsweep.store.progress import read_by_claim
 
 _INTENT = re.compile(r"(\d+)\.json")
@@ -28,15 +28,15 @@ def read_timeline(folder: Path, *, is_open: bool) -> RunTimeline | None:
 
 
 def _read(folder: Path, is_open: bool) -> RunTimeline:
-    marks = listed(folder / "attempts")
+    marks = list_names(folder / "attempts")
     numbers = sorted(int(found[1]) for name in marks if (found := _INTENT.fullmatch(name)))
     claims = sorted(
-        (int(found[1]), int(found[2])) for name in listed(folder / "claims") if (found := _CLAIM.fullmatch(name))
+        (int(found[1]), int(found[2])) for name in list_names(folder / "claims") if (found := _CLAIM.fullmatch(name))
     )
     claimed = {claim: read_record(ClaimFile, folder / "claims" / paths.claim_name(*claim)) for claim in claims}
     ends = {claim: _end(folder, claim, marks) for claim in claims}
     matters = len(claims) > 1 or None in ends.values()
-    told = read_by_claim(folder, listed(folder)) if matters else {}
+    told = read_by_claim(folder, list_names(folder)) if matters else {}
     intents = {number: read_record(AttemptFile, folder / "attempts" / f"{number}.json") for number in numbers}
     jobs: dict[int, set[JobKey]] = {number: set() for number in numbers}
     for number in numbers:

@@ -67,7 +67,7 @@ def check_config(result: Result, wanted: str | None, path: str) -> None:
         )
 
 
-def trial_file(
+def make_trial_file(
     number: int, config: TrialConfig, parameters: Iterable[str], at: datetime, run: int | None = None
 ) -> TrialFile:
     """The trial.json of a config. `parameters`: the paths that the sweep varies. `run`: the one that it shares; None:
@@ -85,7 +85,7 @@ def trial_file(
     )
 
 
-def stored_trial(number: int, folder: Path) -> StoredTrial:
+def read_stored_trial(number: int, folder: Path) -> StoredTrial:
     """A trial by its files. Where trial.json is unreadable, everything comes from config.json."""
     unreadable: str | None = None
     known: TrialFile | None = None
@@ -123,7 +123,7 @@ def stored_trial(number: int, folder: Path) -> StoredTrial:
 def _from_config(number: int, folder: Path) -> TrialFile | None:
     """Its run may be another's: only trial.json says so."""
     try:
-        return trial_file(number, read_config(folder), swept_parameters(folder.parents[1]), utc_now())
+        return make_trial_file(number, read_config(folder), swept_parameters(folder.parents[1]), utc_now())
     except (StateError, FileNotFoundError):
         return None
 
@@ -136,21 +136,21 @@ def swept_parameters(root: Path) -> tuple[str, ...]:
         return AXES
 
 
-def open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
+def read_open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
     """A trial that has not ended, as the plan needs it."""
     try:
         trial = read_trial(folder)
     except StateError as error:
-        return Trial(number, number, 0, cancelled, unreadable=advised(error, folder.parents[1]))
+        return Trial(number, number, 0, cancelled, unreadable=with_repair_advice(error, folder.parents[1]))
     return Trial(number, trial.run, trial.epochs, cancelled, trial.batch_size, trial.config_id)
 
 
-def name_of(root: Path) -> str:
+def sweep_name(root: Path) -> str:
     """What the sweep in this folder is called: `grid`, or `grid/confirm` within it."""
     inner = root.name == paths.CONFIRM and (root.parent / paths.SPEC).exists()
     return f"{root.parent.name}/{root.name}" if inner else root.name
 
 
-def advised(error: Exception | str, root: Path) -> str:
+def with_repair_advice(error: Exception | str, root: Path) -> str:
     """The error, and what the user can do about it."""
-    return f"{error}: run `unetsweep repair {name_of(root)}`"
+    return f"{error}: run `unetsweep repair {sweep_name(root)}`"

@@ -21,7 +21,7 @@ from torch import Tensor
 from unetsweep.contract import ResultState, TrialConfig
 from unetsweep.errors import SupersededError
 from unetsweep.training import checkpoints, milestones
-from unetsweep.training.checkpoints import ArtifactWriter, Best, MilestoneCheckpoint, TrainingState
+from unetsweep.training.checkpoints import ArtifactWriter, BestEpoch, MilestoneCheckpoint, TrainingState
 from unetsweep.training.decisions import Decision, EpochTimer, RankZeroPolicy, StopCheck, never_stop
 from unetsweep.training.evaluate import Scores, evaluate
 from unetsweep.training.lightning_compat import epochs_done, set_last_epoch
@@ -106,7 +106,7 @@ class EpochEnds(pl.Callback):
             if not math.isfinite(value):
                 self._diverged(trainer, epoch, f"the {what} loss was {value} in epoch {epoch}; try a smaller rate")
                 return
-        best = None if scores is None else Best(epoch, scores.iou, scores.loss)
+        best = None if scores is None else BestEpoch(epoch, scores.iou, scores.loss)
         if best is not None and epoch % every == 0 and self._is_better(best):
             self.training_state = replace(self.training_state, best=best)
             self._unsaved = copy_of_weights(module) if trainer.is_global_zero else None
@@ -147,10 +147,10 @@ class EpochEnds(pl.Callback):
         images, precision = self.scorer.images.val, self.config.trainer.precision
         return evaluate(module.unet, images, module.device, precision, trainer.global_rank, trainer.world_size)
 
-    def _is_better(self, best: Best) -> bool:
+    def _is_better(self, best: BestEpoch) -> bool:
         return self.training_state.best is None or best.val_iou > self.training_state.best.val_iou
 
-    def _reach_milestone(self, trainer: pl.Trainer, module: Segmentation, here: Best) -> None:
+    def _reach_milestone(self, trainer: pl.Trainer, module: Segmentation, here: BestEpoch) -> None:
         """Write a milestone's checkpoint, then the `last.ckpt` that records it, then its result."""
         epoch = here.epoch
         own = epoch % self.config.trainer.val_every != 0 and self._is_better(here)
@@ -229,7 +229,7 @@ class EpochEnds(pl.Callback):
             self.artifacts.save_weights(checkpoints.candidate(best.epoch), self._unsaved, self.config, best)
             self._unsaved = None
 
-    def _link_best(self, milestone: int, best: Best) -> None:
+    def _link_best(self, milestone: int, best: BestEpoch) -> None:
         self._save_best()
         if not self.artifacts.lost:
             self.artifacts.link(checkpoints.candidate(best.epoch), checkpoints.best_of(milestone))

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
+from unetsweep.atomic import SHARED, replace_by_link, write_stream
 from unetsweep.contract import SCHEMA, ResultState, TrialConfig, config_from, encode
 from unetsweep.errors import StateError, TrainingError
 from unetsweep.training.unet import UNet
@@ -32,7 +32,7 @@ TRAINING_STATE = "unetsweep"
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class BestEpoch:
     """The epoch with the highest validation IoU so far, the first of equal ones."""
 
     epoch: int
@@ -47,7 +47,7 @@ class MilestoneCheckpoint:
     epochs: int
     epochs_run: int
     seconds: float
-    best: Best | None
+    best: BestEpoch | None
     """None: the training ended before the first validation."""
     state: ResultState = "complete"
     message: str | None = None
@@ -65,7 +65,7 @@ class TrainingState:
     """Digest of the images that were trained on."""
     epoch: int = 0
     seconds: float = 0.0
-    best: Best | None = None
+    best: BestEpoch | None = None
     reached: Mapping[int, MilestoneCheckpoint] = field(default_factory=dict)
 
 
@@ -86,16 +86,7 @@ class ArtifactWriter:
         """Write the file `name` (relative to the output folder) atomically."""
         final = self.out / name
         final.parent.mkdir(parents=True, exist_ok=True)
-        tmp = self._tmp(final)
-        try:
-            with open(tmp, "wb") as stream:
-                write(stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if self.still_owns():
-                os.replace(tmp, final)
-        finally:
-            tmp.unlink(missing_ok=True)
+        write_stream(final, write, mode=SHARED, temporary=self._temporary(final), is_allowed=self.still_owns)
 
     def append(self, name: str, line: str) -> None:
         """Append a line to a log."""
@@ -103,27 +94,21 @@ class ArtifactWriter:
             with open(self.out / name, "a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
 
-    def save_weights(self, name: str, state: Mapping[str, Tensor], config: TrialConfig, best: Best) -> None:
+    def save_weights(self, name: str, state: Mapping[str, Tensor], config: TrialConfig, best: BestEpoch) -> None:
         """Write a checkpoint with weights, config and scores, as `load_unet` reads it."""
         head = {"schema": SCHEMA, "config": encode(config), **dataclasses.asdict(best)}
         self.publish(name, lambda stream: torch.save({**head, "weights": dict(state)}, stream))
 
     def link(self, source: str, name: str) -> None:
         """Make `name` a hard link to `source`, or a copy where the file system has no hard links."""
-        tmp = self._tmp(self.out / name)
         if not self.still_owns():
             return
-        tmp.unlink(missing_ok=True)
         try:
-            os.link(self.out / source, tmp)
+            replace_by_link(self.out / source, self.out / name, temporary=self._temporary(self.out / name))
         except FileNotFoundError as error:
             raise StateError(f"{self.out / source} is missing, the best checkpoint so far; train anew") from error
-        except OSError:
-            shutil.copyfile(self.out / source, tmp)
-        os.replace(tmp, self.out / name)
-        tmp.unlink(missing_ok=True)  # rename keeps it where both names are the same file already
 
-    def delete_stale(self, best: Best | None) -> None:
+    def delete_stale(self, best: BestEpoch | None) -> None:
         """Delete the candidates that are not the best, and the temporary files of killed writers."""
         keep = None if best is None else Path(candidate(best.epoch)).name
         for file in (self.out / FOLDER).glob("*") if self.still_owns() else ():
@@ -131,7 +116,8 @@ class ArtifactWriter:
             if stale:
                 file.unlink(missing_ok=True)
 
-    def _tmp(self, final: Path) -> Path:
+    def _temporary(self, final: Path) -> Path:
+        """A name that tells which claim writes the file."""
         return final.with_name(f"{final.name}.{self.claim}.tmp")
 
 
@@ -187,7 +173,7 @@ def read_training_state(out: Path, remedy: str = "remove it to train anew") -> T
         raise TrainingError(f"{path} is no checkpoint of a run ({_first_line(error)}); {remedy}") from error
 
 
-def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, TrialConfig, Best]:
+def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, TrialConfig, BestEpoch]:
     """Load the U-Net of a candidate or best checkpoint, in evaluation mode; no pickled code is run.
 
     Raises StateError where the file is not such a checkpoint.
@@ -197,7 +183,7 @@ def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, Tri
         config = config_from(raw["config"], str(path))
         unet = empty_unet(config)
         unet.load_state_dict(raw["weights"], assign=True)
-        best = Best(raw["epoch"], raw["val_iou"], raw["val_loss"])
+        best = BestEpoch(raw["epoch"], raw["val_iou"], raw["val_loss"])
     except FileNotFoundError as error:
         raise StateError(f"{path} does not exist; `checkpoint` in a result names the file") from error
     except Exception as error:
@@ -224,8 +210,8 @@ def empty_unet(config: TrialConfig) -> UNet:
         return UNet(config.model)
 
 
-def _best(raw: Mapping[str, Any] | None) -> Best | None:
-    return None if raw is None else Best(**raw)
+def _best(raw: Mapping[str, Any] | None) -> BestEpoch | None:
+    return None if raw is None else BestEpoch(**raw)
 
 
 def _first_line(error: Exception) -> str:

@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from unetsweep.contract import SCHEMA, Progress, Result, TrialConfig, dumps, encode, result_from, run_key
+from unetsweep.atomic import SHARED, write_json
+from unetsweep.contract import Progress, Result, TrialConfig, encode, result_from, run_key
 from unetsweep.decode import decode
 from unetsweep.errors import Problem, StateError, TrackerError, UnetsweepError, UsageError
 
@@ -198,7 +199,7 @@ def write_archive(export: RunExport, out: Path) -> Path:
         written = list(scratch.glob("*.zip"))
         if len(written) != 1:
             raise StateError(f"{scratch}: comet_ml left {len(written)} archives of {export.name}; is it disabled?")
-        os.replace(written[0], final)
+        os.replace(written[0], final)  # comet_ml itself writes the archive, so it cannot go through `atomic`
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     for old in (*folder.glob("*.zip"), *folder.glob("*.zip.uploaded")):  # the new archive contains their content
@@ -285,10 +286,8 @@ def upload(archive: Path, timeout_s: float = UPLOAD_S) -> None:
     if done.returncode:
         reason = _last_line(done.stderr) or _last_line(done.stdout) or f"status {done.returncode}"
         raise TrackerError(f"{archive}: not uploaded: {reason}")
-    mark = {"schema": SCHEMA, "archive": archive.name, "at": datetime.now(UTC).isoformat(timespec="seconds")}
-    temporary = _mark_path(archive).with_suffix(".tmp")
-    temporary.write_text(dumps(mark))
-    os.replace(temporary, _mark_path(archive))
+    mark = {"archive": archive.name, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_json(_mark_path(archive), mark, mode=SHARED)
 
 
 def _mark_path(archive: Path) -> Path:

@@ -82,7 +82,7 @@ class EpochTimer:
         return SLACK * max(self._epochs, default=0.0) + saves * save
 
 
-class StopFile:
+class StopFileReader:
     """Reads `stop.json`, in which a reconciliation names the milestones of one attempt to prune."""
 
     def __init__(self, path: Path, attempt: int) -> None:
@@ -119,7 +119,7 @@ class RankZeroPolicy:
 
     def __init__(self, artifacts: ArtifactWriter, timer: EpochTimer, stop_check: StopCheck) -> None:
         self._artifacts, self._timer, self._stop_check = artifacts, timer, stop_check
-        self._stop_file = StopFile(artifacts.out / STOP, int(artifacts.claim.partition("-")[0]))
+        self._stop_file = StopFileReader(artifacts.out / STOP, int(artifacts.claim.partition("-")[0]))
 
     def check_state(self, wanted: Collection[int], is_published: Callable[[int], bool]) -> Decision:
         """Find out who owns the run, and which of `wanted` are published."""

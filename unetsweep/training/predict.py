@@ -5,7 +5,6 @@ Rule 2: IoU is computed at the image's own size. Where the config sets no image_
 Rule 3: an image that cannot be read does not stop the others.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unetsweep.atomic import SHARED, write_bytes
 from unetsweep.contract import TrialConfig
 from unetsweep.datasets import layout
 from unetsweep.datasets.reading import Pixels, read_image, read_mask, size_of
@@ -218,6 +218,4 @@ def _rgb(pixels: NDArray[Any]) -> Pixels:
 def _write(path: Path, pixels: Pixels) -> None:
     """Write a PNG atomically. OpenCV only encodes it: on some systems it fails on paths that are not ASCII."""
     _, content = cv2.imencode(".png", pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content.tobytes())
-    os.replace(temporary, path)
+    write_bytes(path, content.tobytes(), mode=SHARED, durable=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from unetsweep.errors import UnetsweepError
-from unetsweep.worker.claim import Start
+from unetsweep.worker.claim import ElementStart
 from unetsweep.worker.rank import run_rank, train_by_hand
 from unetsweep.worker.supervisor import supervise
 
@@ -18,9 +18,11 @@ def main(arguments: Sequence[str]) -> None:
         case ["supervise", root, token, index, job_id, driver]:
             supervise(Path(root), token, int(index), job_id, driver)
         case ["rank", root, token, index, job_id, rank, size]:
-            run_rank(Start(Path(root), token, int(index), 0, job_id), int(rank), int(size))
+            run_rank(ElementStart(Path(root), token, int(index), 0, job_id), int(rank), int(size))
         case ["slot", root, token, index, job_id, restart, rank, size]:
-            run_rank(Start(Path(root), token, int(index), int(restart), job_id), int(rank), int(size), limited=True)
+            run_rank(
+                ElementStart(Path(root), token, int(index), int(restart), job_id), int(rank), int(size), limited=True
+            )
         case ["hand", config, out, rank, size, port]:
             train_by_hand(Path(config), Path(out), int(rank), int(size), int(port))
         case _:

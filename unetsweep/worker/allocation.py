@@ -17,20 +17,26 @@ from unetsweep import process
 from unetsweep.core import paths
 from unetsweep.errors import UnetsweepError
 from unetsweep.records import SlotTakenFile
-from unetsweep.schedulers.packed.slot_table import Packed, SlotTable, completion_event, is_published, more
+from unetsweep.schedulers.packed.slot_table import (
+    SlotTable,
+    SlotTableDir,
+    completion_event,
+    is_published,
+    requeue_marker,
+)
 from unetsweep.schedulers.slurm import commands
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker.allocation_policy import (
     Action,
     Close,
+    JobObservation,
+    KeepRunning,
     Leave,
     Limits,
     MarkEnded,
-    Observation,
     RunningTraining,
     StartTrainings,
     StopTraining,
-    Wait,
     decide,
     startable,
 )
@@ -86,33 +92,33 @@ class _Manager:
     last_event_at: float = 0.0
     failing_since: float | None = None
     directory: SweepDir = field(init=False)
-    packed: Packed = field(init=False)
+    packed: SlotTableDir = field(init=False)
     table: SlotTable = field(init=False)
 
     def __post_init__(self) -> None:
-        self.directory, self.packed = SweepDir(self.root), Packed(self.root, self.allocation.token)
+        self.directory, self.packed = SweepDir(self.root), SlotTableDir(self.root, self.allocation.token)
 
     def run(self) -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGUSR2):
             signal.signal(number, lambda number, _: self.signals.add(number))
         self.directory.check_private()
-        self.table = self.packed.slots()
+        self.table = self.packed.read()
         limits = Limits(self.allocation.exit_timeout_s, min(commands.SIGNAL_LEAD_S, self.allocation.time_min * 60 // 4))
-        action: Action = Wait()
+        action: Action = KeepRunning()
         while not isinstance(action, Leave):
             with _log_failure("the slot table"):
-                self.table = self.packed.slots()
+                self.table = self.packed.read()
             self._collect_ended()
             for action in decide(self._observe(), limits):
                 self._apply(action)
 
     # ---- observing
 
-    def _observe(self) -> Observation:
+    def _observe(self) -> JobObservation:
         now = time.monotonic()
         end = os.environ.get("SLURM_JOB_END_TIME", "")
-        observation = Observation(
+        observation = JobObservation(
             task=self.task,
             table=self.table,
             running=tuple(self._observe_training(slot, training, now) for slot, training in self.slots.items()),
@@ -129,7 +135,7 @@ class _Manager:
         return observation
 
     def _observe_training(self, slot: int, training: SlotProcesses, now: float) -> RunningTraining:
-        if not is_published(self.root, self.table.place(training.number)):
+        if not is_published(self.root, self.table.element(training.number)):
             return RunningTraining(training.number, slot)
         training.published_at = training.published_at or now
         return RunningTraining(training.number, slot, now - training.published_at)
@@ -137,7 +143,7 @@ class _Manager:
     def _is_reconciliation_pending(self) -> bool:
         """Whether the job's shell has not finished the reconciliation after the last end, and has time for it left."""
         event = completion_event(self.root, self.allocation.token, self.task)
-        is_pending = event.exists() or event.with_suffix(".looked").exists()
+        is_pending = event.exists() or event.with_suffix(".processing").exists()
         return is_pending and time.monotonic() <= self.last_event_at + RECONCILE_S
 
     def _collect_ended(self) -> None:
@@ -151,7 +157,7 @@ class _Manager:
                 start = (training.run, training.attempt, training.restart)
                 if training.is_owner:
                     self.directory.record_exit(*start, training.status, training.log)
-            if self.directory.wants_more(training.run, training.attempt, training.restart):
+            if self.directory.has_requeue_request(training.run, training.attempt, training.restart):
                 self.wants_requeue = True
             elif signal.SIGTERM not in self.signals:  # else the whole job ends, and its exit hook reports that
                 self.ended.add(training.number)
@@ -173,7 +179,7 @@ class _Manager:
                 self.slots[slot].stop(dump_stacks=dump_stacks)
             case StartTrainings(slots, numbers):
                 self._start_trainings(slots, numbers)
-            case Wait():
+            case KeepRunning():
                 self._wait()
             case Close():
                 with _log_failure("closing"):
@@ -208,11 +214,11 @@ class _Manager:
         return number in self.table.taken or self.packed.take(number, self.task, self.restart)
 
     def _start(self, number: int, slot: int) -> SlotProcesses:
-        token, index = self.table.place(number)
+        token, index = self.table.element(number)
         job_id = f"{self.base}.{number}"
         taken = self.table.taken.get(number, SlotTakenFile(self.task, self.restart))
         restart = self.restart - taken.restart
-        run, attempt = self.directory.intent(token).elements[index]
+        run, attempt = self.directory.read_submission(token).elements[index]
         log = self.root / paths.slurm_log(token, job_id)
         command = process.program("unetsweep.worker", "slot", str(self.root), token, str(index), job_id, str(restart))
         environment = {**os.environ, **self._gpu_environment(slot)}
@@ -232,7 +238,7 @@ class _Manager:
     def _leave(self, requeue: bool, status: int) -> None:
         if requeue:
             with contextlib.suppress(OSError):
-                more(self.root, self.allocation.token, self.task, self.restart).touch()
+                requeue_marker(self.root, self.allocation.token, self.task, self.restart).touch()
         if status:
             raise SystemExit(status)
 

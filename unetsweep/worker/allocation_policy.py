@@ -39,7 +39,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class JobObservation:
     """Everything that a decision depends on, at one point in time."""
 
     task: int
@@ -86,7 +86,7 @@ class StartTrainings:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class KeepRunning:
     """Observe again shortly."""
 
 
@@ -104,11 +104,11 @@ class Leave:
     status: int = 0
 
 
-Action = MarkEnded | StopTraining | StartTrainings | Wait | Close | Leave
+Action = MarkEnded | StopTraining | StartTrainings | KeepRunning | Close | Leave
 
 
-def decide(observation: Observation, limits: Limits) -> tuple[Action, ...]:
-    """The next actions, in order. The last one is always Wait, Close or Leave."""
+def decide(observation: JobObservation, limits: Limits) -> tuple[Action, ...]:
+    """The next actions, in order. The last one is always KeepRunning, Close or Leave."""
     first: tuple[Action, ...] = (*_mark_ended(observation), *_stop(observation, limits))
     is_ending = _is_ending(observation, limits)
     numbers = () if is_ending else startable(observation)
@@ -117,15 +117,15 @@ def decide(observation: Observation, limits: Limits) -> tuple[Action, ...]:
     if numbers and not gave_up:
         used = {training.slot for training in observation.running}
         free = tuple(slot for slot in range(observation.table.pack) if slot not in used)
-        return (*first, StartTrainings(free, numbers), Wait()) if free else (*first, Wait())
+        return (*first, StartTrainings(free, numbers), KeepRunning()) if free else (*first, KeepRunning())
     if not is_idle:
-        return (*first, Wait())
+        return (*first, KeepRunning())
     if is_ending or observation.is_closed:
         return (*first, _leave(observation))
-    return (*first, Wait() if observation.reconciliation_pending else Close())
+    return (*first, KeepRunning() if observation.reconciliation_pending else Close())
 
 
-def startable(observation: Observation) -> tuple[int, ...]:
+def startable(observation: JobObservation) -> tuple[int, ...]:
     """Trainings that this job may start: those that an earlier start of it took, then those that nobody took."""
     table = observation.table
     begun = observation.ended | {training.number for training in observation.running}
@@ -133,11 +133,11 @@ def startable(observation: Observation) -> tuple[int, ...]:
     return (*resumed, *table.waiting)
 
 
-def _own(observation: Observation) -> set[int]:
+def _own(observation: JobObservation) -> set[int]:
     return {number for number, taken in observation.table.taken.items() if taken.task == observation.task}
 
 
-def _mark_ended(observation: Observation) -> tuple[MarkEnded, ...]:
+def _mark_ended(observation: JobObservation) -> tuple[MarkEnded, ...]:
     """Trainings that ended here, or that were cancelled or stopped before they ran, and are not marked yet."""
     table = observation.table
     running = {training.number for training in observation.running}
@@ -145,7 +145,7 @@ def _mark_ended(observation: Observation) -> tuple[MarkEnded, ...]:
     return tuple(map(MarkEnded, sorted((observation.ended | called_off) - table.ended.keys())))
 
 
-def _stop(observation: Observation, limits: Limits) -> tuple[StopTraining, ...]:
+def _stop(observation: JobObservation, limits: Limits) -> tuple[StopTraining, ...]:
     """Trainings that were stopped or cancelled, or that do not exit although their results are published."""
     table, found = observation.table, []
     for training in observation.running:
@@ -156,11 +156,11 @@ def _stop(observation: Observation, limits: Limits) -> tuple[StopTraining, ...]:
     return tuple(found)
 
 
-def _is_ending(observation: Observation, limits: Limits) -> bool:
+def _is_ending(observation: JobObservation, limits: Limits) -> bool:
     return bool(observation.signals) or observation.wants_requeue or observation.seconds_left < limits.lead_s
 
 
-def _leave(observation: Observation) -> Leave:
+def _leave(observation: JobObservation) -> Leave:
     if signal.SIGTERM in observation.signals:
         return Leave(status=128 + signal.SIGTERM)
     return Leave(requeue=observation.wants_requeue or bool(observation.table.waiting))

@@ -22,7 +22,7 @@ CLAIM_WAIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ElementStart:
     """One start of one element of a submission."""
 
     root: Path
@@ -53,7 +53,7 @@ class Claim:
         return max(claims_of(self.folder)) == (self.attempt, self.restart)
 
 
-def enter(start: Start, folder: Path, attempt: int, rank: int) -> Claim | None:
+def enter(start: ElementStart, folder: Path, attempt: int, rank: int) -> Claim | None:
     """Claim the run on rank 0, and wait for that claim on the other ranks. None where there is nothing to do."""
     name = paths.claim_name(attempt, start.restart)
     path = folder / "claims" / name
@@ -72,7 +72,7 @@ def enter(start: Start, folder: Path, attempt: int, rank: int) -> Claim | None:
         time.sleep(0.05)
 
 
-def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
+def _nothing_to_do(start: ElementStart, folder: Path, attempt: int) -> str | None:
     intent = read_record(AttemptFile, folder / "attempts" / f"{attempt}.json")
     if (intent.token, intent.index) != (start.token, start.index):
         return f"attempt {attempt} of {folder.name} belongs to submission {intent.token}"
@@ -90,7 +90,7 @@ def _nothing_to_do(start: Start, folder: Path, attempt: int) -> str | None:
     return None
 
 
-def _claim(start: Start, folder: Path, attempt: int, path: Path) -> Claim | None:
+def _claim(start: ElementStart, folder: Path, attempt: int, path: Path) -> Claim | None:
     path.parent.mkdir(exist_ok=True)
     taken = claims_of(folder)
     mine = (attempt, start.restart)

@@ -20,7 +20,7 @@ from unetsweep.records import AttemptFile, read_record
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import read_trial
 from unetsweep.worker import deadline
-from unetsweep.worker.claim import Claim, Start, enter
+from unetsweep.worker.claim import Claim, ElementStart, enter
 from unetsweep.worker.command import CommandInvocation, run_command
 from unetsweep.worker.deadline import Deadline
 from unetsweep.worker.failure import write_error
@@ -33,7 +33,7 @@ PACKAGES = ("torch", "pytorch_lightning", "albumentations", "cv2", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
+class ElementPayload:
     """The payload of every element of a submission; (token, index) identifies its run."""
 
     sweep_dir: str
@@ -43,7 +43,9 @@ class Element:
         """Run as one task of srun."""
         env = os.environ
         index = int(env.get("SLURM_ARRAY_TASK_ID", "0"))
-        start = Start(Path(self.sweep_dir), self.token, index, int(env.get("SLURM_RESTART_COUNT", "0")), slurm_job())
+        start = ElementStart(
+            Path(self.sweep_dir), self.token, index, int(env.get("SLURM_RESTART_COUNT", "0")), slurm_job()
+        )
         rank, size = int(env.get("SLURM_PROCID", "0")), int(env.get("SLURM_NTASKS", "1"))
         run_rank(start, rank, size, limited=True)
 
@@ -54,12 +56,12 @@ def slurm_job() -> str:
     return f"{array}_{env.get('SLURM_ARRAY_TASK_ID')}" if array else env.get("SLURM_JOB_ID", "0")
 
 
-def run_rank(start: Start, rank: int, size: int, *, limited: bool = False) -> None:
+def run_rank(start: ElementStart, rank: int, size: int, *, limited: bool = False) -> None:
     """Run one rank of a training, from its claim to its results. `limited`: its job has a time limit."""
     deadline.listen()
     sweep = SweepDir(start.root)
     sweep.check_private()
-    run, attempt = sweep.intent(start.token).elements[start.index]
+    run, attempt = sweep.read_submission(start.token).elements[start.index]
     folder = start.root / paths.run_dir(run)
     try:
         claim = enter(start, folder, attempt, rank)
@@ -74,7 +76,7 @@ def run_rank(start: Start, rank: int, size: int, *, limited: bool = False) -> No
         raise
 
 
-def _train(start: Start, folder: Path, claim: Claim, end: Deadline, rank: int, size: int) -> None:
+def _train(start: ElementStart, folder: Path, claim: Claim, end: Deadline, rank: int, size: int) -> None:
     if end.is_limited:
         spec = load(start.root / paths.SPEC)
         check_starts(folder, claim, limit_min=spec.slurm.time_min, most_restarts=spec.run.retries.requeue)

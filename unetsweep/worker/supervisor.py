@@ -39,7 +39,7 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     record = ProcessFile(index, job_id, socket.gethostname(), me.boot, me.pid, me.start)
     if not link_record(local_jobs.process_path(root, token, index), record):
         return
-    run, attempt = directory.intent(token).elements[index]
+    run, attempt = directory.read_submission(token).elements[index]
     size, gpus = _size(root, run)
     resources = load(root / paths.SPEC).slurm
     base = ["rank", str(root), token, str(index), job_id]
@@ -47,7 +47,7 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
         env = {**os.environ, **_lock_gpus(gpus, locks)}  # SIGTERM still ends this process while it waits for GPUs
         terminated: list[int] = []
         signal.signal(signal.SIGTERM, lambda *_: terminated.append(1))  # ranks that already run receive it as well
-        code = code_snapshot.running(root)
+        code = code_snapshot.running_snapshot(root)
         ranks = [_start_rank([*base, str(rank), str(size)], resources, env, code) for rank in range(size)]
         if terminated:  # possibly before some ranks had started
             for rank in ranks:

@@ -1,7 +1,7 @@
-"""Trainings as detached processes of this machine: each its own session, with its own log.
+"""Runs trainings as detached processes of this machine, each in a session and with a log of its own.
 
-Rule 1: a job is its supervisor process, known by boot, pid and start time; never by the pid alone.
-Rule 2: the supervisor writes its own record first of all, so a submitter that dies leaves no unknown job.
+Rule 1: a job is its supervisor process, identified by boot, pid and start time, never by the pid alone.
+Rule 2: the supervisor first writes its own record, so a submitter that is killed leaves no unknown job.
 """
 
 import contextlib
@@ -22,13 +22,14 @@ from unetsweep.errors import RefusedError, StateError
 from unetsweep.process import Identity, boot_id
 from unetsweep.records import LocalJobFile, ProcessFile, link_record, read_record
 from unetsweep.store.code_snapshot import with_code
-from unetsweep.store.permissions import users_umask
+from unetsweep.store.permissions import original_umask
 
 JOBS = "jobs"
+"""The folder with a file for each job id."""
 
 
 class LocalJobs:
-    """The scheduler of a machine without one: whoever calls it keeps to `parallel`."""
+    """A `core.ports.Scheduler` for a machine without SLURM. It starts everything at once: the caller limits that."""
 
     kind = "local"
     queues = False
@@ -37,9 +38,9 @@ class LocalJobs:
         self._root = sweep_dir
 
     def max_elements(self) -> int:
-        return 10_000
+        return 10_000  # no limit in practice: `run.parallel` is far lower
 
-    def room(self) -> int | None:
+    def remaining_submissions(self) -> int | None:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
@@ -53,17 +54,17 @@ class LocalJobs:
     def _job(self, token: str, path: Path) -> Job:
         try:
             record = read_record(ProcessFile, path)
-        except StateError:  # which process it is, is not known: it counts as alive
+        except StateError:  # it is not known which process this is, so the job counts as alive
             index = int(path.name.partition(".")[0])
             return Job("?", token, index, JobState.UNRECOGNISED, f"{path} is unreadable: run `unetsweep repair`")
         ended = path.with_name(path.name.replace(".process.json", ".ended")).exists()
         state = JobState.ENDED if ended else _state(record)
-        return Job(record.job_id, token, record.index, state, _WORDS[state])
+        return Job(record.job_id, token, record.index, state, _RAW_STATES[state])
 
-    def last_words(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
-        return {}  # a supervisor's record never goes away
+    def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
+        return {}  # the records of supervisors stay, so `jobs` lists all of them
 
-    def word_in(self, log: str) -> tuple[JobState, str] | None:
+    def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
 
     def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
@@ -75,7 +76,7 @@ class LocalJobs:
     def _start(self, submission: Submission, index: int) -> str:
         python = submission.resources.python
         if python is not None and shutil.which(python) is None:
-            raise RefusedError(f"cannot start {python}: there is no such program here; see slurm.python in the sweep")
+            raise RefusedError(f"cannot start {python}: this machine has no such program; correct slurm.python")
         job_id = self._next_id(submission.token, index)
         command = process.program("unetsweep.worker", "supervise")
         command += [
@@ -95,12 +96,12 @@ class LocalJobs:
                 start_new_session=True,
                 cwd=self._root,
                 env=with_code(os.environ, submission.code),
-                umask=users_umask(),
+                umask=original_umask(),
             )
         return job_id
 
     def _next_id(self, token: str, index: int) -> str:
-        """A number of ours, counted through the sweep."""
+        """Create the next job id of the sweep."""
         folder = self._root / JOBS
         folder.mkdir(exist_ok=True)
         number = max((int(name[:-5]) for name in os.listdir(folder) if name[:-5].isdecimal()), default=0)
@@ -111,7 +112,7 @@ class LocalJobs:
 
     def end(self, job_id: str) -> None:
         try:
-            self._signal(job_id, signal.SIGUSR1)  # ranks dump their stacks, the supervisor does not listen
+            self._signal(job_id, signal.SIGUSR1)  # ranks dump their stacks; the supervisor ignores it
             time.sleep(1.0)
         finally:
             self.cancel([job_id])
@@ -128,25 +129,25 @@ class LocalJobs:
         record = process_path(self._root, job.token, job.index)
         identity = identity_of(read_record(ProcessFile, record)) if record.exists() else None
         if identity is not None and identity.is_alive():
-            with contextlib.suppress(ProcessLookupError):  # it has ended since
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.killpg(identity.pid, number)
 
 
-_WORDS = {
+_RAW_STATES = {
     JobState.RUNNING: "running",
     JobState.ENDED: "ended",
-    JobState.NODE_FAILED: "lost when the machine was started again",
-    JobState.UNRECOGNISED: "started on another machine: its processes cannot be seen from here",
+    JobState.NODE_FAILED: "lost when the machine was restarted",
+    JobState.UNRECOGNISED: "started on another machine, where its processes cannot be checked from here",
 }
 
 
 def identity_of(record: ProcessFile) -> Identity:
-    """The process that wrote the record."""
+    """The process that the record describes."""
     return Identity(record.boot, record.pid, record.start)
 
 
 def _state(record: ProcessFile) -> JobState:
-    """What became of a supervisor, by its own record."""
+    """Return the state of the supervisor that wrote the record."""
     identity = identity_of(record)
     if identity.boot == boot_id():
         return JobState.RUNNING if identity.is_alive() else JobState.ENDED
@@ -154,12 +155,12 @@ def _state(record: ProcessFile) -> JobState:
 
 
 def process_path(root: Path, token: str, index: int) -> Path:
-    """The supervisor's own record."""
+    """The record that a supervisor writes about itself."""
     return root / paths.submission(token) / f"{index}.process.json"
 
 
 def ended_path(root: Path, token: str, index: int) -> Path:
-    """There when the supervisor's trainings are gone; what it does after that is no training."""
+    """The file that a supervisor writes when its training processes have exited; afterwards it only reconciles."""
     return root / paths.submission(token) / f"{index}.ended"
 
 
@@ -168,8 +169,10 @@ def log_path(root: Path, token: str, index: int) -> Path:
 
 
 def devices() -> list[str]:
-    """The GPUs that this user may take here: CUDA_VISIBLE_DEVICES where it is set, else all that nvidia-smi
-    lists; none where it is not there or does not answer."""
+    """List the GPUs that this user may use: CUDA_VISIBLE_DEVICES if it is set, otherwise all that nvidia-smi lists.
+
+    Without nvidia-smi, or if it does not answer, there are none.
+    """
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name for name in chosen.split(",") if name.strip()]

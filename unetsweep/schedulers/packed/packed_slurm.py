@@ -1,7 +1,9 @@
-"""SLURM with several trainings in each job: every one of them is listed as if it were a job of its own.
+"""SLURM with several trainings in each job. Each training is listed as if it were a job.
 
-Rule 1: its id is its job's number, a point, and its number on the board (`packed_files`): known when it is sent, kept.
-Rule 2: nothing here is decided: a training is as its job is, once one has taken it, until the board says it is over.
+Rule 1: the id of a training is its array's id, a point, and its number in the slot table. It is known when the training
+        is submitted, and never changes.
+Rule 2: nothing is decided here. Once a job has taken a training, the training has the state of that job, until the slot
+        table records its end.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,7 +14,7 @@ from unetsweep.core import paths
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
 from unetsweep.errors import SchedulerError, StateError
-from unetsweep.schedulers.packed.slot_table import Packed, SlotTable, hosts, is_published
+from unetsweep.schedulers.packed.slot_table import SlotTable, SlotTableDir, is_published, list_packed_tokens
 from unetsweep.schedulers.slurm.scheduler import Slurm
 
 _Tasks = Mapping[int, Job]
@@ -20,7 +22,7 @@ _Tasks = Mapping[int, Job]
 
 
 class PackedSlurm(Slurm):
-    """A `core.ports.Scheduler` for a sweep that packs, or did once."""
+    """A `core.ports.Scheduler` for a sweep that packs trainings, or did so earlier."""
 
     def __init__(
         self,
@@ -30,116 +32,119 @@ class PackedSlurm(Slurm):
         timeout: float = 60.0,
         sbatch_timeout: float = 60.0,
     ) -> None:
-        """`root`: the sweep's directory; the rest as for `Slurm`."""
+        """`root` is the sweep's directory; the rest is as for `Slurm`."""
         super().__init__(payload, timeout=timeout, sbatch_timeout=sbatch_timeout)
         self._root = root
-        self._slot_tables: dict[str, Packed] = {}
+        self._table_dirs: dict[str, SlotTableDir] = {}
         self._listed: dict[str, _Tasks] = {}
-        """By token: the jobs of packed submissions, as they were listed last."""
+        """The jobs of each packed submission, by token, from the last query."""
 
     def jobs(self, tokens: Collection[str]) -> tuple[Job, ...]:
         if not tokens:
             return ()
-        slot_tables, tokens = self._look(), frozenset(tokens)
-        found = super().jobs(tokens | slot_tables.keys())
-        plain = [job for job in found if job.token not in slot_tables]
-        self._listed = {token: _tasks(token, found) for token in slot_tables}
+        tables, tokens = self._read_tables(), frozenset(tokens)
+        found = super().jobs(tokens | tables.keys())
+        plain = [job for job in found if job.token not in tables]
+        self._listed = {token: _tasks(token, found) for token in tables}
         packed = [
-            _as_job(slots, number, self._listed[token])
-            for token, slots in slot_tables.items()
-            for number in slots.numbers
-            if self._listed[token] and slots.place(number)[0] in tokens - (slot_tables.keys() - {token})
+            _as_job(table, number, self._listed[token])
+            for token, table in tables.items()
+            for number in table.numbers
+            if self._listed[token] and table.element(number)[0] in tokens - (tables.keys() - {token})
         ]
         return (*plain, *(job for job in packed if job is not None))
 
     def submit(self, submission: Submission) -> tuple[str, ...]:
-        """The id of each element, in their order. Where our jobs have places for all of them, no new one is sent."""
+        """Return the id of each element, in order. If running jobs have slots for all of them, no job is submitted."""
         if submission.pack == 1:
             return super().submit(submission)
-        return self._invited(submission) or self._sent(submission)
+        return self._reuse_slots(submission) or self._submit_jobs(submission)
 
-    def _sent(self, submission: Submission) -> tuple[str, ...]:
+    def _submit_jobs(self, submission: Submission) -> tuple[str, ...]:
         count = submission.elements
-        places = min(submission.pack, submission.throttle or count)
-        Packed(self._root, submission.token).create(count, places, submission.resources.mem)
+        slots = min(submission.pack, submission.throttle or count)
+        SlotTableDir(self._root, submission.token).create(count, slots, submission.resources.mem)
         base = super().submit(replace(submission, elements=submission.jobs, throttle=None))[0].partition("_")[0]
         return tuple(f"{base}.{number}" for number in range(count))
 
-    def _invited(self, submission: Submission) -> tuple[str, ...] | None:
-        """The ids, where all of it found a place in jobs that run; None: nothing was done."""
+    def _reuse_slots(self, submission: Submission) -> tuple[str, ...] | None:
+        """Give all elements a slot in running jobs, and return their ids; None if no array has enough free slots."""
         wanted = submission.resources
-        for token, slots in self._look().items():
+        for token, table in self._read_tables().items():
             tasks = self._listed.get(token, {})
             nodes = {job.node for job in tasks.values()}
-            if slots.mem != wanted.mem or nodes & set(submission.exclude):
+            if table.mem != wanted.mem or nodes & set(submission.exclude):
                 continue
-            published = {number for number in slots.taken if is_published(self._root, slots.place(number))}
-            if free_places(slots, tasks, published) < submission.elements:
+            published = {number for number in table.taken if is_published(self._root, table.element(number))}
+            if count_free_slots(table, tasks, published) < submission.elements:
                 continue
-            host, base = self._slots(token), _base(tasks)
-            numbers = [host.invite((submission.token, index)) for index in range(submission.elements)]
-            if _open(host.slots(), tasks):  # closed in between: their number stays, and nobody takes it
+            table_dir, base = self._table_dir(token), _base(tasks)
+            numbers = [table_dir.reuse_slot((submission.token, index)) for index in range(submission.elements)]
+            if _open_jobs(table_dir.read(), tasks):
                 return tuple(f"{base}.{number}" for number in numbers)
-            for number in numbers:
-                host.cancel(number)
+            for number in numbers:  # all jobs closed in between: the numbers stay, and no job takes them
+                table_dir.cancel(number)
         return None
 
     def cancel(self, job_ids: Collection[str]) -> None:
-        """Of a packed job that runs other trainings too, only those; of one that runs no others, all of it."""
-        plain, packed = self._parted(job_ids)
+        """Cancel trainings. A job in which others still run or wait continues; any other job is cancelled."""
+        plain, packed = self._split_ids(job_ids)
         for token, numbers in packed.items():
             for number in numbers:
-                self._slots(token).cancel(number)
-            plain |= self._idle(token)
+                self._table_dir(token).cancel(number)
+            plain |= self._idle_jobs(token)
         super().cancel(plain)
 
     def end(self, job_id: str) -> None:
-        plain, packed = self._parted([job_id])
+        plain, packed = self._split_ids([job_id])
         for token, numbers in packed.items():
             for number in numbers:
-                self._slots(token).stop(number)
-            super().cancel(self._idle(token))
+                self._table_dir(token).stop(number)
+            super().cancel(self._idle_jobs(token))
         for each in plain:
             super().end(each)
 
-    def _idle(self, token: str) -> set[str]:
-        """The jobs of a submission, where all that they were sent for is over or called off."""
-        slots = self._slots(token).slots()
-        over = slots.ended.keys() | slots.cancelled | (slots.stopped - slots.taken.keys())
-        jobs = self._listed[token].values() if not set(slots.numbers) - over else ()
+    def _idle_jobs(self, token: str) -> set[str]:
+        """The live jobs of a submission, if all of its trainings have ended or will not start."""
+        table = self._table_dir(token).read()
+        over = table.ended.keys() | table.cancelled | (table.stopped - table.taken.keys())
+        jobs = self._listed[token].values() if not set(table.numbers) - over else ()
         return {job.job_id for job in jobs if job.state.is_live}
 
-    def last_words(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
-        """Of one that ended beside others that go on, its job's accounts tell nothing."""
-        asked: dict[str, str] = {}
-        behind: dict[str, list[str]] = {}
+    def final_states(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
+        """As for `Slurm`, but without trainings that ended while their job continued: accounting knows only the job."""
+        queried: dict[str, str] = {}
+        real_ids: dict[str, list[str]] = {}
         for job_id, token in jobs.items():
-            behind[job_id], host = self._behind(job_id, token)
-            asked |= dict.fromkeys(behind[job_id], host)
-        words = super().last_words(asked)
-        return {job_id: words[each] for job_id, some in behind.items() for each in some if each in words}
+            real_ids[job_id], array_token = self._real_jobs(job_id, token)
+            queried |= dict.fromkeys(real_ids[job_id], array_token)
+        states = super().final_states(queried)
+        return {job_id: states[each] for job_id, some in real_ids.items() for each in some if each in states}
 
-    def _behind(self, job_id: str, token: str) -> tuple[list[str], str]:
-        """Real jobs by one of which the accounts know it, and their token."""
+    def _real_jobs(self, job_id: str, token: str) -> tuple[list[str], str]:
+        """The ids under one of which accounting knows a training's job, and the token of that job."""
         base, _, number = job_id.partition(".")
         if not number:
             return [job_id], token
-        for host, slots in self._look().items():
-            taken = slots.taken.get(int(number))
-            if slots.place(int(number))[0] == token and taken is not None and int(number) not in slots.ended:
-                return [f"{base}_{taken.task}", base], host
+        for array_token, table in self._read_tables().items():
+            taken = table.taken.get(int(number))
+            if table.element(int(number))[0] == token and taken is not None and int(number) not in table.ended:
+                return [f"{base}_{taken.task}", base], array_token
         return [], token
 
     def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
-        """It waits for the jobs in which its trainings are."""
-        plain, packed = self._parted(reconciler.after)
+        """Submit a reconciler job that waits for the jobs in which its trainings run."""
+        plain, packed = self._split_ids(reconciler.after)
         for token, numbers in packed.items():
-            slots, tasks = self._slots(token).slots(), self._listed[token]
-            plain |= {tasks[t.task].job_id for n in numbers if (t := slots.taken.get(n)) and t.task in tasks}
+            table, tasks = self._table_dir(token).read(), self._listed[token]
+            plain |= {tasks[t.task].job_id for n in numbers if (t := table.taken.get(n)) and t.task in tasks}
         return super().submit_reconciler(replace(reconciler, after=tuple(sorted(plain))))
 
-    def _parted(self, job_ids: Collection[str]) -> tuple[set[str], dict[str, list[int]]]:
-        """Real jobs; and numbers on boards whose jobs were listed last."""
+    def _split_ids(self, job_ids: Collection[str]) -> tuple[set[str], dict[str, list[int]]]:
+        """Separate ids of real jobs from those of packed trainings; the latter as numbers, by the token of the table.
+
+        Trainings of arrays that the last query did not list are left out.
+        """
         tokens = {_base(tasks): token for token, tasks in self._listed.items() if tasks}
         plain: set[str] = set()
         packed: dict[str, list[int]] = {}
@@ -151,35 +156,37 @@ class PackedSlurm(Slurm):
                 packed.setdefault(tokens[base], []).append(int(number))
         return plain, packed
 
-    def _slots(self, token: str) -> Packed:
-        return self._slot_tables.setdefault(token, Packed(self._root, token))
+    def _table_dir(self, token: str) -> SlotTableDir:
+        return self._table_dirs.setdefault(token, SlotTableDir(self._root, token))
 
-    def _look(self) -> dict[str, SlotTable]:
-        """StateError and its like would be the end of a reconciliation; this way nothing changes, and `status` says
-        why."""
+    def _read_tables(self) -> dict[str, SlotTable]:
+        """Read all slot tables, by token.
+
+        An unreadable one is a SchedulerError: the reconciliation then changes nothing, and `status` shows why.
+        """
         try:
-            return {token: self._slots(token).slots() for token in hosts(self._root)}
+            return {token: self._table_dir(token).read() for token in list_packed_tokens(self._root)}
         except (StateError, OSError, KeyError, TypeError, ValueError) as error:
             raise SchedulerError(f"{self._root / paths.PACKED}: {error}; see `unetsweep repair`") from error
 
 
-def free_places(slots: SlotTable, tasks: _Tasks, published: Collection[int] = ()) -> int:
-    """How many more trainings the jobs that run could begin now."""
-    running = _open(slots, tasks)
+def count_free_slots(table: SlotTable, tasks: _Tasks, published: Collection[int] = ()) -> int:
+    """How many more trainings the running jobs could start now. Trainings in `published` are about to exit."""
+    running = _open_jobs(table, tasks)
     busy = sum(
-        taken.task in running and number not in slots.ended and number not in published
-        for number, taken in slots.taken.items()
+        taken.task in running and number not in table.ended and number not in published
+        for number, taken in table.taken.items()
     )
-    return len(running) * slots.pack - busy - len(slots.waiting)
+    return len(running) * table.pack - busy - len(table.waiting)
 
 
-def _open(slots: SlotTable, tasks: _Tasks) -> set[int]:
-    """The jobs that run and may take more."""
-    return {task for task, job in tasks.items() if job.state is JobState.RUNNING and task not in slots.closed}
+def _open_jobs(table: SlotTable, tasks: _Tasks) -> set[int]:
+    """The running jobs that take more trainings."""
+    return {task for task, job in tasks.items() if job.state is JobState.RUNNING and task not in table.closed}
 
 
 def _tasks(token: str, jobs: Sequence[Job]) -> _Tasks:
-    """Of two with one index, where sbatch sent it twice, the one that lives."""
+    """The jobs of one token by index. If an index occurs twice, because sbatch submitted twice, the live job counts."""
     found: dict[int, Job] = {}
     for job in jobs:
         other = found.get(job.index)
@@ -189,34 +196,35 @@ def _tasks(token: str, jobs: Sequence[Job]) -> _Tasks:
 
 
 def _base(tasks: _Tasks) -> str:
+    """The id of the array."""
     return next(iter(tasks.values())).job_id.partition("_")[0]
 
 
-def _as_job(slots: SlotTable, number: int, tasks: _Tasks) -> Job | None:
-    """An element as a job of its own; None: the queue lists the job no more that took it."""
-    token, index = slots.place(number)
-    taken = slots.taken.get(number)
+def _as_job(table: SlotTable, number: int, tasks: _Tasks) -> Job | None:
+    """A training as a job of its own; None if the queue does not list the job that took it."""
+    token, index = table.element(number)
+    taken = table.taken.get(number)
     if taken is None:
-        like = _hoped_for(list(tasks.values()))
+        job = _expected_job(list(tasks.values()))
     elif taken.task in tasks:
-        like = tasks[taken.task]
+        job = tasks[taken.task]
     else:
         return None
-    like = replace(like, job_id=f"{_base(tasks)}.{number}", token=token, index=index)
-    if number in slots.ended or (taken is None and number in slots.cancelled | slots.stopped):
-        state = JobState.CANCELLED if number in slots.cancelled else JobState.ENDED
-        return replace(like, state=state, word=state.name, reason="", ended_at=slots.ended.get(number))
-    return like
+    job = replace(job, job_id=f"{_base(tasks)}.{number}", token=token, index=index)
+    if number in table.ended or (taken is None and number in table.cancelled | table.stopped):
+        state = JobState.CANCELLED if number in table.cancelled else JobState.ENDED
+        return replace(job, state=state, raw_state=state.name, reason="", ended_at=table.ended.get(number))
+    return job
 
 
-def _hoped_for(jobs: Sequence[Job]) -> Job:
-    """Of an element that no job took: the job from which most can be hoped for, or how the last hope went."""
+def _expected_job(jobs: Sequence[Job]) -> Job:
+    """The state of a training that no job has taken: that of the job most likely to take it, else of an ended one."""
     queued = next((job for job in jobs if job.state is JobState.QUEUED), None)
     if queued is not None:
         return queued
     alive = next((job for job in jobs if job.state.is_live), None)
     if alive is not None:
-        reason = f"waits for a free place in job {alive.job_id}"
-        return replace(alive, state=JobState.QUEUED, word="PENDING", reason=reason, node=None)
+        reason = f"waits for a free slot in job {alive.job_id}"
+        return replace(alive, state=JobState.QUEUED, raw_state="PENDING", reason=reason, node=None)
     order = (JobState.CANCELLED, JobState.NODE_FAILED, JobState.ENDED)
     return min(jobs, key=lambda job: order.index(job.state))

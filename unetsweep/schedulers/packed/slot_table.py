@@ -1,10 +1,10 @@
-"""Who has which place in packed jobs: a board for each packed submission.
+"""Slot tables: which training has which slot in the jobs of a packed submission.
 
-The numbers of a board are its submission's own elements, and after them guests: elements of later submissions that
-found a free place in its jobs, and so needed none of their own.
+Each packed submission has a table in which its trainings are numbered. The first numbers are its own elements. Higher
+numbers reuse slots: they are elements of later submissions, which found a free slot here and need no job of their own.
 
-Rule 1: a number is taken by link(): of two jobs that want it one gets it, and no other job ever does.
-Rule 2: nothing on a board is changed or taken back, so what was read once is never read again.
+Rule 1: a job takes a number by link(): if two jobs want it, one gets it, and no other job ever does.
+Rule 2: no file of a table is changed or removed, so a file that was read once is not read again.
 """
 
 import os
@@ -21,34 +21,35 @@ from unetsweep.records import MarkFile, PackFile, SlotReuseFile, SlotTakenFile, 
 _T = TypeVar("_T")
 
 _ABOUT = "about.json"
-_LEFT = "left.json"
-"""There when the sweep was adopted elsewhere: these jobs are not asked for, and nothing is sent to them."""
+_ABANDONED = "abandoned.json"
+"""Exists if the sweep was adopted into another folder or cluster: these jobs are not queried or used any more."""
 _NAME = re.compile(r"(task-)?(\d+)\.([a-z]+)\.json")
 ElementId = tuple[str, int]
-"""An element: token and index of its submission."""
+"""Identifies an element: the token of its submission, and its index in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotTable:
-    """What there is to run in the jobs of one packed submission, and how far it is."""
+    """The trainings of one packed submission's jobs, and their states."""
 
     token: str
     pack: int
-    """Places of each job."""
+    """Slots of each job."""
     count: int
-    """Elements of its own."""
+    """Number of its own elements."""
     mem: str | None = None
-    """What its jobs were sent with."""
+    """Memory that its jobs requested; None: the cluster's default."""
     reused_slots: dict[int, ElementId] = field(default_factory=dict)
+    """Elements of later submissions, by number."""
     taken: dict[int, SlotTakenFile] = field(default_factory=dict)
     ended: dict[int, datetime] = field(default_factory=dict)
-    """All processes of the element are gone, and it does not want to go on later."""
+    """When all processes of the training had exited; only trainings that do not continue later."""
     cancelled: frozenset[int] = frozenset()
-    """The user wants them ended."""
+    """Trainings that were cancelled."""
     stopped: frozenset[int] = frozenset()
-    """We do, with their stacks dumped before."""
+    """Trainings that a reconciliation terminates, after they have dumped their stacks."""
     closed: frozenset[int] = frozenset()
-    """Jobs of the array that take no more."""
+    """Jobs of the array that take no more trainings."""
 
     @property
     def numbers(self) -> list[int]:
@@ -56,61 +57,68 @@ class SlotTable:
 
     @property
     def waiting(self) -> list[int]:
-        """Those that nobody took and nobody called off."""
+        """Trainings that no job has taken, and that were not cancelled or stopped."""
         off = self.cancelled | self.stopped
         return [n for n in self.numbers if n not in self.taken and n not in off]
 
-    def place(self, number: int) -> ElementId:
+    def element(self, number: int) -> ElementId:
         return self.reused_slots.get(number, (self.token, number))
 
 
-class Packed:
-    """The board of one submission."""
+class SlotTableDir:
+    """The files of one slot table."""
 
     def __init__(self, root: Path, token: str) -> None:
         self._folder = root / paths.packed(token)
         self._token = token
-        self._read: dict[str, object] = {}
+        self._records: dict[str, object] = {}
+        """Files that were read before, by name."""
 
     def create(self, count: int, pack: int, mem: str | None) -> None:
-        """Before its jobs are sent."""
+        """Create the table, before its jobs are submitted."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         link_record(self._folder / _ABOUT, PackFile(count, pack, mem))
 
-    def invite(self, reused: ElementId) -> int:
-        """The number of an element of another submission here."""
-        number = max(self.slots().numbers, default=-1) + 1
-        while not link_record(self._folder / f"{number}.reused.json", SlotReuseFile(*reused)):
+    def reuse_slot(self, element: ElementId) -> int:
+        """Add an element of another submission, and return its number here."""
+        number = max(self.read().numbers, default=-1) + 1
+        while not link_record(self._folder / f"{number}.reused.json", SlotReuseFile(*element)):
             number += 1
         return number
 
     def take(self, number: int, task: int, restart: int) -> bool:
+        """Take a training for job `task` of the array; return False if another job has taken it."""
         return link_record(self._folder / f"{number}.taken.json", SlotTakenFile(task, restart))
 
     def end(self, number: int) -> None:
+        """Record that all processes of a training have exited."""
         self._mark(f"{number}.ended")
 
     def cancel(self, number: int) -> None:
+        """Ask the training's job to end it."""
         self._mark(f"{number}.cancelled")
 
     def stop(self, number: int) -> None:
-        """Have it ended, its stacks dumped before."""
+        """Ask the training's job to end it after its processes have dumped their stacks."""
         self._mark(f"{number}.stopped")
 
     def close(self, task: int) -> None:
-        """This job takes no more; it looks once more after this, so that who was invited before is seen."""
+        """Record that a job takes no more trainings.
+
+        The job must read the table once more afterwards, to see trainings that were added just before.
+        """
         self._mark(f"task-{task}.closed")
 
-    def leave(self) -> None:
-        """These jobs belong to the sweep's old place."""
-        self._mark(_LEFT.removesuffix(".json"))
+    def abandon(self) -> None:
+        """Record that the sweep no longer uses these jobs, because it was adopted."""
+        self._mark(_ABANDONED.removesuffix(".json"))
 
     def _mark(self, name: str) -> None:
         link_record(self._folder / f"{name}.json", MarkFile(utc_now()))
 
-    def slots(self) -> SlotTable:
-        """Everything, at one look. StateError: a file of it cannot be read."""
-        about = self._record(PackFile, self._folder / _ABOUT)
+    def read(self) -> SlotTable:
+        """Read the whole table; StateError if one of its files is unreadable."""
+        about = self._read_record(PackFile, self._folder / _ABOUT)
         reused_slots: dict[int, ElementId] = {}
         taken: dict[int, SlotTakenFile] = {}
         ended: dict[int, datetime] = {}
@@ -119,40 +127,40 @@ class Packed:
             found = _NAME.fullmatch(name)
             if found is None:
                 continue
-            number, what = int(found[2]), found[3]
-            if what in marks:
-                marks[what].add(number)
+            number, kind = int(found[2]), found[3]
+            if kind in marks:
+                marks[kind].add(number)
                 continue
             path = self._folder / name
-            if what == "reused":
-                reuse = self._record(SlotReuseFile, path)
+            if kind == "reused":
+                reuse = self._read_record(SlotReuseFile, path)
                 reused_slots[number] = (reuse.token, reuse.index)
-            elif what == "taken":
-                taken[number] = self._record(SlotTakenFile, path)
-            elif what == "ended":
-                ended[number] = self._record(MarkFile, path).at
-        called_off = (frozenset(marks[what]) for what in ("cancelled", "stopped", "closed"))
-        return SlotTable(self._token, about.pack, about.count, about.mem, reused_slots, taken, ended, *called_off)
+            elif kind == "taken":
+                taken[number] = self._read_record(SlotTakenFile, path)
+            elif kind == "ended":
+                ended[number] = self._read_record(MarkFile, path).at
+        marked = (frozenset(marks[kind]) for kind in ("cancelled", "stopped", "closed"))
+        return SlotTable(self._token, about.pack, about.count, about.mem, reused_slots, taken, ended, *marked)
 
-    def _record(self, kind: type[_T], path: Path) -> _T:
-        known = self._read.get(path.name)
+    def _read_record(self, kind: type[_T], path: Path) -> _T:
+        known = self._records.get(path.name)
         if not isinstance(known, kind):
-            known = self._read[path.name] = read_record(kind, path)
+            known = self._records[path.name] = read_record(kind, path)
         return known
 
 
-def hosts(root: Path) -> list[str]:
-    """Tokens of the packed submissions of a sweep, but for those that were left behind at its old place."""
+def list_packed_tokens(root: Path) -> list[str]:
+    """List the tokens of a sweep's packed submissions, without those that were abandoned."""
     folder = root / paths.PACKED
     try:
-        return sorted(token for token in os.listdir(folder) if not (folder / token / _LEFT).exists())
+        return sorted(token for token in os.listdir(folder) if not (folder / token / _ABANDONED).exists())
     except FileNotFoundError:
         return []
 
 
-def is_published(root: Path, place: ElementId) -> bool:
-    """Whether all results are there that an element was sent for: its place is about to be free."""
-    path = root / paths.awaited(*place)
+def is_published(root: Path, element: ElementId) -> bool:
+    """Whether an element has published all of its results, so that its slot is about to be free."""
+    path = root / paths.awaited(*element)
     try:
         awaited = path.read_text().splitlines()
     except FileNotFoundError:
@@ -161,10 +169,10 @@ def is_published(root: Path, place: ElementId) -> bool:
 
 
 def completion_event(root: Path, token: str, task: int) -> Path:
-    """There while a job of the array has something to tell that no reconciliation has looked at."""
+    """The file by which a job asks for a reconciliation after one of its trainings has ended."""
     return root / paths.packed(token) / f"task-{task}.completed"
 
 
-def more(root: Path, token: str, task: int, restart: int) -> Path:
-    """Left by a start of a job of the array that wants to be started again."""
+def requeue_marker(root: Path, token: str, task: int, restart: int) -> Path:
+    """The file by which one start of a job asks for another one."""
     return root / paths.packed(token) / f"task-{task}.more-{restart}"

@@ -1,6 +1,6 @@
-"""What SLURM's accounting says that jobs took. Nobody decides on it, so having none is no error.
+"""The resources that jobs used, from SLURM's accounting. They are only reported, so a missing accounting is no error.
 
-Rule 1: one question for all jobs, by the ids of their arrays; no answer in time counts as no accounting.
+Rule 1: one query for all jobs, by the ids of their arrays. No answer in time counts as no accounting.
 """
 
 import logging
@@ -14,12 +14,12 @@ from unetsweep.schedulers.slurm.commands import ask
 
 _log = logging.getLogger(__name__)
 
-# -D: a requeued job has a record for each of its times. The name is last, because it may hold anything.
+# --duplicates: a requeued job has a record for each start. The name is last, because it may contain a separator.
 SACCT = ("sacct", "--noheader", "--parsable2", "--duplicates", "--noconvert")
 FIELDS = "--format=JobID,Start,End,ElapsedRaw,AllocTRES,MaxRSS,JobName"
-PATIENCE_S = 10.0
-_AT_ONCE = 5000
-"""Ids on one command line: far below the kernel's bound; an array is one."""
+TIMEOUT_S = 10.0
+_IDS_PER_COMMAND = 5000
+"""Ids on one command line, well below the kernel's limit for its length. An array is one id."""
 
 _GPUS, _TYPED_GPUS = re.compile(r"(?:^|,)gres/gpu=(\d+)"), re.compile(r"(?:^|,)gres/gpu:[^=,]+=(\d+)")
 _CPUS = re.compile(r"(?:^|,)cpu=(\d+)")
@@ -27,21 +27,22 @@ _SIZE = re.compile(r"([\d.]+)([KMGT]?)")
 _MIB = {"": 1 / 2**20, "K": 1 / 2**10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
 
 
-def accounts(job_ids: Collection[str], timeout: float = PATIENCE_S) -> tuple[Account, ...]:
-    """Every time that these jobs (and the others of their arrays) held a place; empty without accounting."""
-    # the accounts of a packed job tell nothing of its trainings, whose ids have a point in them
+def accounts(job_ids: Collection[str], timeout: float = TIMEOUT_S) -> tuple[Account, ...]:
+    """Return a record for each start of these jobs, and of the others of their arrays; empty without accounting."""
+    # accounting does not know packed trainings, whose ids have a point in them
     bases = sorted({job_id.partition("_")[0] for job_id in job_ids if job_id[:1].isdigit() and "." not in job_id})
     found: list[Account] = []
     try:
-        for at in range(0, len(bases), _AT_ONCE):
-            found += parse_accounts(ask((*SACCT, FIELDS, f"--jobs={','.join(bases[at : at + _AT_ONCE])}"), timeout))
+        for at in range(0, len(bases), _IDS_PER_COMMAND):
+            ids = ",".join(bases[at : at + _IDS_PER_COMMAND])
+            found += parse_accounts(ask((*SACCT, FIELDS, f"--jobs={ids}"), timeout))
     except SchedulerError as error:
         _log.debug("no accounting: %s", error)
     return tuple(found)
 
 
 def parse_accounts(text: str) -> Iterator[Account]:
-    """The jobs of ours in SACCT's output; the memory is of their steps, which follow them."""
+    """Parse our jobs in SACCT's output. Memory is recorded for their steps, which are listed after them."""
     job: list[str] | None = None
     memory: list[float] = []
     for row in (line.split("|", 6) for line in text.splitlines()):
@@ -57,7 +58,7 @@ def parse_accounts(text: str) -> Iterator[Account]:
 
 
 def _account(row: list[str] | None, memory: list[float]) -> Iterator[Account]:
-    """None of a job that is not ours, or that never began."""
+    """Yield nothing for a job that is not ours, or that never started."""
     if row is None:
         return
     job_id, begin, end, seconds, tres, _, name = row
@@ -80,7 +81,8 @@ def _account(row: list[str] | None, memory: list[float]) -> Iterator[Account]:
 
 
 def _mib(text: str) -> list[float]:
-    """
+    """Convert a size to MiB; empty if there is none.
+
     >>> _mib("2048K"), _mib("1048576"), _mib("")
     ([2.0], [1.0], [])
     """

@@ -1,8 +1,7 @@
-"""SLURM's words: what we ask, and what its answers mean. Text in, facts out; nothing runs here.
+"""SLURM's query commands, and parsers of their output. Pure functions on text: nothing runs here.
 
-Each command stands beside the parser of its output. Seen on SLURM 22.05, and read for 23.02 to 25.11 in its
-documentation and in users' logs; where one says it otherwise, the unknown is taken as alive (states) or
-as unheard (refusals), never as an end.
+Tested on SLURM 22.05; for 23.02 to 25.11 the texts come from its documentation and from users' logs. A text that is not
+recognised never counts as an end: an unknown state is a live job, and an unknown sbatch error may have left a job.
 """
 
 import re
@@ -49,29 +48,29 @@ STATES = {
     "BOOT_FAIL": JobState.NODE_FAILED,
     "PREEMPTED": JobState.NODE_FAILED,
 }
-"""squeue's words only: sacct calls a requeued job NODE_FAIL or PREEMPTED while it is alive."""
+"""States in squeue. sacct differs: it lists a requeued job as NODE_FAIL or PREEMPTED while it is alive."""
 
 _ROW = re.compile(
-    r"(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<word>[^|]*)\|(?P<reason>.*)\|(?P<end>[^|]*)\|(?P<node>[^|]*)\|(?P<name>[^|]*)"
+    r"(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<state>[^|]*)\|(?P<reason>.*)\|(?P<end>[^|]*)\|(?P<node>[^|]*)\|(?P<name>[^|]*)"
 )
-"""The reason may be a site's own sentence (a burst buffer's), with `|` in it; none of our names has one."""
+"""A site may configure a reason with `|` in it, for example for a burst buffer. Our names have none."""
 
 
-def state_of(word: str) -> JobState:
-    """What a decision turns on.
+def state_of(text: str) -> JobState:
+    """Convert a state as squeue prints it.
 
     >>> state_of("COMPLETING").is_live, state_of("CANCELLED by 1000"), state_of("EXPEDITING")
     (True, <JobState.CANCELLED: 'cancelled'>, <JobState.UNRECOGNISED: 'unrecognised'>)
     """
-    first = (word.split() or [""])[0].rstrip("+")
+    first = (text.split() or [""])[0].rstrip("+")
     return STATES.get(first, JobState.UNRECOGNISED)
 
 
 def parse_jobs(text: str, tokens: Collection[str]) -> tuple[Job, ...]:
-    """The jobs of these tokens in SQUEUE's output, oldest first.
+    """Return the jobs of these tokens in SQUEUE's output, oldest first.
 
-    A refused request (it leaves a FAILED record with reason BadConstraints) is no job. Raises
-    ValueError where a line names one of the tokens and cannot be read.
+    A refused request, which SLURM lists as FAILED with reason BadConstraints, is not a job. Raises ValueError if a line
+    that names one of the tokens is unreadable.
     """
     found = []
     for line in text.splitlines():
@@ -79,24 +78,24 @@ def parse_jobs(text: str, tokens: Collection[str]) -> tuple[Job, ...]:
         if row is None:
             if any(token in line for token in tokens):
                 raise ValueError(f"unreadable line {line!r}")
-            continue  # the rest of another job's name, which may hold a line break
+            continue  # the rest of another job's name with a line break in it
         token = token_of(row["name"])
         if token is None or token not in tokens:
             continue
-        if (row["word"], row["reason"]) != ("FAILED", "BadConstraints"):
+        if (row["state"], row["reason"]) != ("FAILED", "BadConstraints"):
             found.append((int(row["base"]), _job(row, token)))
     return tuple(job for _, job in sorted(found, key=lambda pair: (pair[0], pair[1].index)))
 
 
 def _job(row: re.Match[str], token: str) -> Job:
     element = row["element"].isdigit()
-    state = state_of(row["word"])
+    state = state_of(row["state"])
     return Job(
         job_id=f"{row['base']}_{row['element']}" if element else row["base"],
         token=token,
         index=int(row["element"]) if element else 0,
         state=state,
-        word=row["word"],
+        raw_state=row["state"],
         reason="" if row["reason"] in {"None", "N/A"} else row["reason"],
         ended_at=None if state.is_live else _time(row["end"]),
         node=row["node"].strip() or None,
@@ -104,22 +103,22 @@ def _job(row: re.Match[str], token: str) -> Job:
 
 
 def _time(text: str) -> datetime | None:
-    """Of seconds since 1970, as SLURM_TIME_FORMAT=%s prints them; None for `N/A`."""
+    """Convert seconds since 1970, as SLURM prints them with SLURM_TIME_FORMAT=%s; None for `N/A`."""
     return datetime.fromtimestamp(int(text), UTC) if text.isdigit() else None
 
 
 def parse_end_time(text: str) -> float | None:
-    """When a job ends at the latest, in seconds since 1970, from END_TIME's output; None where it does not say.
+    """Return the latest end of a job from END_TIME's output, in seconds since 1970; None if it is not known.
 
     >>> parse_end_time("1764009432\\n"), parse_end_time("N/A"), parse_end_time("")
     (1764009432.0, None, None)
     """
-    words = text.split()
-    return float(words[0]) if len(words) == 1 and words[0].isdecimal() else None
+    fields = text.split()
+    return float(fields[0]) if len(fields) == 1 and fields[0].isdecimal() else None
 
 
 def parse_max_elements(text: str) -> int:
-    """The most elements that one array may have, from SHOW_CONFIG's output; 1 where arrays are off.
+    """Return the maximal size of an array from SHOW_CONFIG's output; 1 if arrays are disabled.
 
     >>> parse_max_elements("MaxArraySize            = 1001")
     1001
@@ -129,7 +128,7 @@ def parse_max_elements(text: str) -> int:
 
 
 def parse_cluster(text: str) -> str | None:
-    """The cluster's name, from SHOW_CONFIG's output; None where it does not say.
+    """Return the cluster's name from SHOW_CONFIG's output; None if it has none.
 
     >>> parse_cluster("ClusterName             = alpha")
     'alpha'
@@ -139,25 +138,25 @@ def parse_cluster(text: str) -> str | None:
 
 
 def parse_partitions(text: str) -> tuple[str, ...]:
-    """Names of the partitions, in SINFO's order."""
+    """Return the names of the partitions, in SINFO's order."""
     return tuple(dict.fromkeys(text.split()))
 
 
-def is_without_cluster(said: str) -> bool:
-    """Whether a command says that no cluster is configured on this machine: neither a slurm.conf nor a name server's
-    entry for one. Debian's packages leave a machine so.
+def is_without_cluster(message: str) -> bool:
+    """Whether an error means that no cluster is configured on this machine, neither by slurm.conf nor by DNS.
+
+    A machine is in this state after the installation of Debian's packages.
 
     >>> is_without_cluster("sinfo: fetch_config: DNS SRV lookup failed; Could not establish a configuration source")
     True
     >>> is_without_cluster("sinfo: Unable to contact slurm controller (connect failure)")
     False
     """
-    return "Could not establish a configuration source" in said
+    return "Could not establish a configuration source" in message
 
 
 def parse_job_id(text: str) -> str | None:
-    """The id in what `sbatch --parsable` prints, or a site's wrapper that does not pass the option on; None where
-    there is none.
+    """Return the job id that `sbatch --parsable` printed, or a site's wrapper that drops the option; None: no id.
 
     >>> parse_job_id("18808;cluster7"), parse_job_id("Submitted batch job 57 on cluster exa")
     ('18808', '57')
@@ -167,71 +166,72 @@ def parse_job_id(text: str) -> str | None:
 
 
 class Refusal(Enum):
-    """How sure it is, after a failed sbatch, that there is no job."""
+    """Whether a failed sbatch has submitted a job."""
 
     REFUSED = "refused"
-    """SLURM heard us and said no."""
+    """No job: SLURM refused the request."""
     LIMIT = "limit"
-    """It said no for now: too many jobs are queued, or it is asked too often; later there may be room."""
+    """No job for now: too many jobs are queued, or requests come too often. A later request may succeed."""
     UNKNOWN = "unknown"
-    """The job may exist: it has been seen to run after each of these messages."""
+    """The job may exist: after each of these messages, jobs have been observed to run."""
 
 
-_UNHEARD = re.compile(
+_NO_ANSWER = re.compile(
     r"timed? ?out|unable to contact|connect|communication|send failure|receive failure|shutdown failure"
     r"|zero bytes|header lengths|broken pipe|no route to host|interrupted|sleeping and retrying\.?$|now in progress"
     r"|socket error|would block|unexpected message|insane message|protocol authentication|file descriptor",
     re.IGNORECASE,
 )
-_FULL = re.compile(
+_LIMIT_REACHED = re.compile(
     r"(Max|Grp)SubmitJob|temporarily un|Rate limit exceeded|MaxJobCount limit|controller (is )?in standby mode",
     re.IGNORECASE,
 )
-_NO = re.compile(r"submission failed: |error: |unrecogni[sz]ed option|invalid option|fatal: ", re.IGNORECASE)
+_REFUSED = re.compile(r"submission failed: |error: |unrecogni[sz]ed option|invalid option|fatal: ", re.IGNORECASE)
 
 
 def classify(status: int, stderr: str) -> Refusal:
-    """What a failed sbatch means.
+    """Return what a failed sbatch means.
 
     >>> classify(1, "sbatch: error: Batch job submission failed: Invalid qos specification")
     <Refusal.REFUSED: 'refused'>
     """
     text = stderr.strip()
-    if status < 0 or _UNHEARD.search(text) or not _NO.search(text):
+    if status < 0 or _NO_ANSWER.search(text) or not _REFUSED.search(text):
         return Refusal.UNKNOWN
-    return Refusal.LIMIT if _FULL.search(text) else Refusal.REFUSED
+    return Refusal.LIMIT if _LIMIT_REACHED.search(text) else Refusal.REFUSED
 
 
-def words(stderr: str) -> str:
-    """The messages themselves, on one line.
+def join_messages(stderr: str) -> str:
+    """Return the messages of a command on one line, without its name and "error:".
 
-    >>> words("sbatch: error: invalid partition specified: x\\nsbatch: error: Invalid partition name specified\\n")
-    'invalid partition specified: x; Invalid partition name specified'
+    >>> join_messages("sbatch: error: invalid partition: x\\nsbatch: error: Invalid partition name specified\\n")
+    'invalid partition: x; Invalid partition name specified'
     """
     lines = [re.sub(r"^(\w+: )?((error|fatal): )?", "", line.strip(), count=1) for line in stderr.splitlines()]
     return "; ".join(dict.fromkeys(line for line in lines if line))
 
 
-def parse_final_words(text: str, jobs: Mapping[str, str]) -> dict[str, str]:
-    """SACCT's word for each of these jobs (id -> token) that it knows under that token: a controller that
-    crashed may have given the id to another job.
+def parse_final_states(text: str, jobs: Mapping[str, str]) -> dict[str, str]:
+    """Return the state in SACCT's output of each of these jobs (id -> token) that it lists under that token.
 
-    OUT_OF_MEMORY of a step outranks the job's own word: under srun the job's row never says it.
-    Elements that never ran share one row, `36_[1,5%1]`.
+    The token is compared because a controller that crashed may have given the id to another job. A step that is
+    OUT_OF_MEMORY outranks the state of its job, whose own row never has it under srun. Elements that never ran share
+    one row, `36_[1,5%1]`.
     """
     found: dict[str, str] = {}
-    starved = set()
+    out_of_memory = set()
     for line in text.splitlines():
         name, _, rest = line.partition("|")
-        state, _, title = rest.partition("|")
-        word = (state.split() or [""])[0].rstrip("+")
+        text_of_state, _, job_name = rest.partition("|")
+        state = (text_of_state.split() or [""])[0].rstrip("+")
         job, _, step = name.partition(".")
-        for job_id in _unfold(job) if word else ():
-            if word == "OUT_OF_MEMORY":
-                starved.add(job_id)
-            if not step and token_of(title.strip()) == jobs.get(job_id):
-                found[job_id] = word
-    return {job_id: "OUT_OF_MEMORY" if job_id in starved else word for job_id, word in found.items() if job_id in jobs}
+        for job_id in _expand_array(job) if state else ():
+            if state == "OUT_OF_MEMORY":
+                out_of_memory.add(job_id)
+            if not step and token_of(job_name.strip()) == jobs.get(job_id):
+                found[job_id] = state
+    known = {job_id: state for job_id, state in found.items() if job_id in jobs}
+    return known | dict.fromkeys(out_of_memory & known.keys(), "OUT_OF_MEMORY")
 
 
 _LOG = (
@@ -241,43 +241,45 @@ _LOG = (
     (re.compile(r"DUE TO NODE FAILURE"), "NODE_FAIL"),
     (re.compile(r"\*\*\* JOB \S+ ON \S+ CANCELLED AT \S+ (\*\*\*|DUE [Tt][Oo] SIGNAL)"), "CANCELLED"),
 )
-"""slurmstepd's lines in a job's log, the most telling first; a requeue is no end. A step alone is cancelled by srun
-too, when one of its processes died: that is no cancellation of the job, of which the batch step tells."""
+"""Patterns of slurmstepd's lines in a job's log, the most specific first; a requeue is not an end. srun also cancels a
+step of which a process died. Only the line of the batch step means that the job was cancelled."""
 _DAEMON = re.compile(r"^(slurmstepd|srun)(-\S+)?: ")
-STARTS = re.compile(r"^job \S+ on \S+ claims ")
-"""The worker's line at each start: what stands before the last one is of an earlier start."""
+_START = re.compile(r"^job \S+ on \S+ claims ")
+"""The line that a worker prints at each start. Lines before the last one belong to earlier starts."""
 
 
-def parse_log_word(text: str) -> str | None:
-    """The word for how the last start in a job's log ended; None where SLURM wrote nothing about it.
+def parse_log_state(text: str) -> str | None:
+    """Return the state in which the last start in a job's log ended; None if SLURM wrote nothing about it.
 
-    >>> parse_log_word("slurmstepd: error: *** JOB 4 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***")
+    >>> parse_log_state("slurmstepd: error: *** JOB 4 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***")
     'TIMEOUT'
     """
     lines = text.splitlines()
-    begin = max((at for at, line in enumerate(lines) if STARTS.match(line)), default=0)
-    said = "\n".join(line for line in lines[begin:] if _DAEMON.match(line))
-    return next((word for pattern, word in _LOG if pattern.search(said)), None)
+    begin = max((at for at, line in enumerate(lines) if _START.match(line)), default=0)
+    messages = "\n".join(line for line in lines[begin:] if _DAEMON.match(line))
+    return next((state for pattern, state in _LOG if pattern.search(messages)), None)
 
 
-def _unfold(name: str) -> Iterator[str]:
-    """
-    >>> list(_unfold("36_[1,4-5%2]")), list(_unfold("36_3"))
+def _expand_array(name: str) -> Iterator[str]:
+    """Yield the id of each element.
+
+    >>> list(_expand_array("36_[1,4-5%2]")), list(_expand_array("36_3"))
     (['36_1', '36_4', '36_5'], ['36_3'])
     """
-    folded = re.fullmatch(r"(\d+)_\[([\d,-]+)(?:%\d+)?\]", name)
-    if folded is None:
+    ranges = re.fullmatch(r"(\d+)_\[([\d,-]+)(?:%\d+)?\]", name)
+    if ranges is None:
         yield name
         return
-    for part in folded[2].split(","):
+    for part in ranges[2].split(","):
         first, _, last = part.partition("-")
         for index in range(int(first), int(last or first) + 1):
-            yield f"{folded[1]}_{index}"
+            yield f"{ranges[1]}_{index}"
 
 
 def parse_submit_limit(associations: str, qos: str, user: str) -> int | None:
-    """The most jobs that `user` may have queued: the largest bound of the user's associations, and of
-    the QOS where there is no choice of it; None where no bound is told.
+    """Return how many jobs `user` may have in the queue; None if accounting names no limit.
+
+    It is the largest limit of the user's associations, or the limit of the QOS, if there is only one and it is lower.
 
     >>> parse_submit_limit("root|5|normal\\neve||normal", "normal|3\\nlong|", "root")
     3
