@@ -47,7 +47,7 @@ def test_status_and_report_say_what_a_sweep_cost_by_our_own_clocks(place: Place)
     assert "job_seconds" not in (place.root() / "report/results.json").read_text()
     assert "job_seconds" not in place.run("report", "s", "--format", "csv").stdout
     next((place.root() / "runs/0001/claims").iterdir()).write_text("torn")
-    assert "not counting 1 run with unreadable files: run `unetsweep repair`" in place.run("status", "s").stdout
+    assert "without 1 runs whose files cannot be read: unetsweep repair" in place.run("status", "s").stdout
 
 
 def test_what_a_killed_attempt_had_done_is_told_as_lost(place: Place):

@@ -18,7 +18,7 @@ THERE = ExistingTrial(3, "a", 8, "c0de", True)
 STORED = StoredTrial(3, 3, 8, run_key="a", code="c0de")
 
 
-# ---- who shares
+# ---- which trials share a run
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ class SimulatedWorld:
                 self.advance(seconds if self.settings.overlap else min(seconds, LEASE_S - 5))
                 self.note("the reconciliation wakes")
 
-    def reconcile_sweep(self, who: str, mine: str | None = None, *, interactive: bool = False) -> bool:
+    def reconcile_sweep(self, caller: str, mine: str | None = None, *, interactive: bool = False) -> bool:
         """Reconcile; whether that succeeded. While the lease is held, its holder takes another turn instead."""
         if self.check.broken:
             return True
@@ -232,16 +232,16 @@ class SimulatedWorld:
         self.counts["reconciliations"] += 1
         self._depth += 1
         try:
-            return self._reconcile(who, mine, interactive=interactive)
+            return self._reconcile(caller, mine, interactive=interactive)
         finally:
             self._depth -= 1
             if not self._depth and self._turn:
                 self._turn = False
                 self.at(0.1, lambda: self.reconcile_sweep("another turn"))
 
-    def _reconcile(self, who: str, mine: str | None, *, interactive: bool) -> bool:
+    def _reconcile(self, caller: str, mine: str | None, *, interactive: bool) -> bool:
         view = SimulatedReconciliation(self, self.value("clock", 0.0), mine is not None)
-        self.note(f"reconciliation: {who}")
+        self.note(f"reconciliation: {caller}")
         ports = SweepContext(
             self.spec,
             SimulatedDirectory(view),
@@ -276,7 +276,7 @@ class SimulatedWorld:
     def _reconciler(self, token: str, submit: SubmitReconciler) -> ReconcilerRequest:
         return ReconcilerRequest(token, "sim", Path("/sim"), Resources(), submit.after, submit.delay_s)
 
-    # ---- who reconciles
+    # ---- the callers of reconcile_sweep
 
     def exit_hook(self) -> None:
         if self.settings.driver == "jobs":

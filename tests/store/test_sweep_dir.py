@@ -207,7 +207,7 @@ def test_attempts_are_in_the_order_of_their_numbers(sweep: SweepDir):
 
 
 @pytest.fixture
-def begun(sweep: SweepDir) -> SweepDir:
+def started_sweep(sweep: SweepDir) -> SweepDir:
     """A sweep with one run that has one attempt."""
     sweep.add_trials([config()], {})
     sweep.create_attempts(elements(0), None, "slurm")
@@ -223,57 +223,59 @@ def ending(sweep: SweepDir) -> Ending | None:
     return sweep.observe().runs[0].last.ending
 
 
-def test_the_latest_claim_names_the_job_of_an_attempt(begun: SweepDir):
+def test_the_latest_claim_names_the_job_of_an_attempt(started_sweep: SweepDir):
     for restart in (0, 2, 10):
-        claim(begun, 1, restart, f"18808.{restart}")
-    claim(begun, 2, 11, "18809")
-    assert begun.observe().runs[0].last.claimed_by == "18808.10"
+        claim(started_sweep, 1, restart, f"18808.{restart}")
+    claim(started_sweep, 2, 11, "18809")
+    assert started_sweep.observe().runs[0].last.claimed_by == "18808.10"
 
 
-def test_an_exit_has_the_status_the_log_and_its_last_line(begun: SweepDir, tmp_path: Path):
+def test_an_exit_has_the_status_the_log_and_its_last_line(started_sweep: SweepDir, tmp_path: Path):
     log = tmp_path / "0.log"
     log.write_text("epoch 1\nMemoryError\n\n")
-    begun.record_exit(0, 1, 0, 1, log)
-    assert ending(begun) == Ending("exit", "ended with status 1 and no result; its last line: MemoryError", str(log), 1)
+    started_sweep.record_exit(0, 1, 0, 1, log)
+    assert ending(started_sweep) == Ending(
+        "exit", "ended with status 1 and no result; its last line: MemoryError", str(log), 1
+    )
 
 
-def test_the_exit_of_the_last_start_counts_even_after_ten_restarts(begun: SweepDir):
+def test_the_exit_of_the_last_start_counts_even_after_ten_restarts(started_sweep: SweepDir):
     for restart in (2, 9, 10):
-        begun.record_exit(0, 1, restart, restart, None)
-    found = ending(begun)
+        started_sweep.record_exit(0, 1, restart, restart, None)
+    found = ending(started_sweep)
     assert found is not None
     assert found.status == 10
 
 
-def test_files_of_an_earlier_start_are_ignored_once_the_job_restarts(begun: SweepDir):
-    claim(begun, 1, 0, "18808")
-    begun.record_exit(0, 1, 0, 143, None)
-    error(begun, rank=1, kind="exception", message="Connection closed by peer", attempt=1, restart=0)
-    assert ending(begun) is not None
-    claim(begun, 1, 1, "18808")
-    assert ending(begun) is None
+def test_files_of_an_earlier_start_are_ignored_once_the_job_restarts(started_sweep: SweepDir):
+    claim(started_sweep, 1, 0, "18808")
+    started_sweep.record_exit(0, 1, 0, 143, None)
+    error(started_sweep, rank=1, kind="exception", message="Connection closed by peer", attempt=1, restart=0)
+    assert ending(started_sweep) is not None
+    claim(started_sweep, 1, 1, "18808")
+    assert ending(started_sweep) is None
 
 
 def error(sweep: SweepDir, rank: int, **content: object) -> None:
     write_json(sweep.root / "runs/0000" / paths.error(rank), {"restart": 0, **content})
 
 
-def test_the_earliest_error_that_is_no_echo_is_the_message(begun: SweepDir):
+def test_the_earliest_error_that_is_no_echo_is_the_message(started_sweep: SweepDir):
     about = {"kind": "exception", "attempt": 1}
-    error(begun, 0, **about, message="Connection closed", echo=True, at="2026-01-01T00:00:01")
-    error(begun, 1, **about, message="CUDA out of memory", echo=False, at="2026-01-01T00:00:03")
-    error(begun, 2, **about, message="something later", echo=False, at="2026-01-01T00:00:04")
-    found = ending(begun)
+    error(started_sweep, 0, **about, message="Connection closed", echo=True, at="2026-01-01T00:00:01")
+    error(started_sweep, 1, **about, message="CUDA out of memory", echo=False, at="2026-01-01T00:00:03")
+    error(started_sweep, 2, **about, message="something later", echo=False, at="2026-01-01T00:00:04")
+    found = ending(started_sweep)
     assert found is not None
-    assert (found.message, found.where) == ("CUDA out of memory", str(begun.root / "runs/0000/error-1.json"))
+    assert (found.message, found.where) == ("CUDA out of memory", str(started_sweep.root / "runs/0000/error-1.json"))
 
 
-def test_an_echo_alone_is_no_ending_before_the_exit_status_is_known(begun: SweepDir):
+def test_an_echo_alone_is_no_ending_before_the_exit_status_is_known(started_sweep: SweepDir):
     """The ranks of a preempted job may write such errors before the exit hook requeues the job."""
-    error(begun, 1, kind="exception", attempt=1, message="Connection closed by peer", echo=True)
-    assert ending(begun) is None
-    begun.record_exit(0, 1, 0, 137, None)
-    found = ending(begun)
+    error(started_sweep, 1, kind="exception", attempt=1, message="Connection closed by peer", echo=True)
+    assert ending(started_sweep) is None
+    started_sweep.record_exit(0, 1, 0, 137, None)
+    found = ending(started_sweep)
     assert found is not None
     assert found.message == "ended with status 137 and no result; its last line: Connection closed by peer"
     assert not found.is_final
@@ -292,42 +294,42 @@ def test_an_unreadable_file_of_a_run_does_not_affect_other_runs(sweep: SweepDir,
     assert runs[1].last is not None
 
 
-def test_files_of_a_users_own_trainer_are_not_read(begun: SweepDir):
-    (begun.root / "runs/0000/error-log.json").write_text("mine")
-    assert begun.observe().runs[0].unreadable is None
+def test_files_of_a_users_own_trainer_are_not_read(started_sweep: SweepDir):
+    (started_sweep.root / "runs/0000/error-log.json").write_text("mine")
+    assert started_sweep.observe().runs[0].unreadable is None
 
 
-def test_errors_of_earlier_attempts_do_not_count_for_the_last_one(begun: SweepDir):
-    error(begun, 0, kind="exception", attempt=1, message="no")
-    begun.mark_lost(0, 1, "its node died")
-    begun.create_attempts(elements(0, attempt=2), None, "slurm")
-    assert ending(begun) is None
+def test_errors_of_earlier_attempts_do_not_count_for_the_last_one(started_sweep: SweepDir):
+    error(started_sweep, 0, kind="exception", attempt=1, message="no")
+    started_sweep.mark_lost(0, 1, "its node died")
+    started_sweep.create_attempts(elements(0, attempt=2), None, "slurm")
+    assert ending(started_sweep) is None
 
 
-def test_a_published_milestone_is_observed_with_its_state_and_read_back(begun: SweepDir):
-    (begun.root / "runs/0000/milestones").mkdir()
-    write_json(begun.root / "runs/0000/milestones/8.json", {"state": "diverged", "message": "nan"})
-    assert begun.observe().runs[0].milestones == {8: "diverged"}
-    result = begun.milestone(0, 8)
+def test_a_published_milestone_is_observed_with_its_state_and_read_back(started_sweep: SweepDir):
+    (started_sweep.root / "runs/0000/milestones").mkdir()
+    write_json(started_sweep.root / "runs/0000/milestones/8.json", {"state": "diverged", "message": "nan"})
+    assert started_sweep.observe().runs[0].milestones == {8: "diverged"}
+    result = started_sweep.milestone(0, 8)
     assert result is not None
     assert result.message == "nan"
-    assert begun.milestone(0, 16) is None
+    assert started_sweep.milestone(0, 16) is None
 
 
-def test_temporary_and_foreign_files_are_ignored(begun: SweepDir):
+def test_temporary_and_foreign_files_are_ignored(started_sweep: SweepDir):
     for name in ("trials/.7.tmp", "trials/notes", "runs/0000/.error-0.json.ab.tmp", "runs/0000/claims/.1-0.ab.tmp"):
-        (begun.root / name).parent.mkdir(parents=True, exist_ok=True)
-        (begun.root / name).write_text("corrupt")
-    (begun.root / "runs/0000/attempts/.2.json.ab.tmp").write_text("corrupt")
-    assert len(begun.observe().trials) == 1
-    assert begun.observe().runs[0].last.number == 1
+        (started_sweep.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (started_sweep.root / name).write_text("corrupt")
+    (started_sweep.root / "runs/0000/attempts/.2.json.ab.tmp").write_text("corrupt")
+    assert len(started_sweep.observe().trials) == 1
+    assert started_sweep.observe().runs[0].last.number == 1
 
 
-def test_an_observation_writes_nothing(begun: SweepDir):
-    before = {path: path.stat().st_mtime_ns for path in begun.root.rglob("*")}
-    observation.observe(begun.root)
-    begun.trials()
-    assert {path: path.stat().st_mtime_ns for path in begun.root.rglob("*")} == before
+def test_an_observation_writes_nothing(started_sweep: SweepDir):
+    before = {path: path.stat().st_mtime_ns for path in started_sweep.root.rglob("*")}
+    observation.observe(started_sweep.root)
+    started_sweep.trials()
+    assert {path: path.stat().st_mtime_ns for path in started_sweep.root.rglob("*")} == before
 
 
 def test_the_last_line_of_a_log_is_the_last_that_is_not_blank(tmp_path: Path):

@@ -54,8 +54,10 @@ def reconcile(
         found.observation = with_jobs(files, jobs, scheduler_error)
         found.plan = plan(context.spec, found.observation, capacity, asked)
         if capacity.remaining_submissions is None and _submits(found.plan):
-            most, remaining = context.scheduler.max_elements(), context.scheduler.remaining_submissions()
-            limits = replace(capacity, max_elements=most, remaining_submissions=remaining)
+            scheduler = context.scheduler
+            limits = replace(
+                capacity, max_elements=scheduler.max_elements(), remaining_submissions=scheduler.remaining_submissions()
+            )
             found.plan = plan(context.spec, found.observation, limits, asked)
         if not force:
             found.plan.raise_if_unsafe()
