@@ -98,7 +98,7 @@ def _print_progress(directory: SweepDir) -> None:
 
 
 def format_progress(progress: WatchProgress) -> str:
-    """One line: `3 ended, 2 running, 1 waiting (all 2 slots are taken)`."""
+    """One line: `3 ended, 2 running, 1 waiting (all 2 slots are in use)`."""
     parts = [f"{progress.ended} ended", f"{progress.running} running"]
     parts += [f"{count} waiting ({reason})" for reason, count in progress.waiting[:3]]
     return ", ".join(parts)
