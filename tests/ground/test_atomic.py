@@ -329,7 +329,7 @@ def test_what_is_no_file_is_an_error_and_is_not_waited_for(tmp_path: Path):
 
 
 def test_a_file_that_is_larger_than_any_of_ours_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bounded_json, "LARGEST", 1000)
+    monkeypatch.setattr(bounded_json, "MAX_BYTES", 1000)
     (tmp_path / "a.json").write_text('{"schema": 1}' + " " * 2000)
     with pytest.raises(StateError, match="found 2013 bytes; 1000 are the most"):
         read_json(tmp_path / "a.json")
