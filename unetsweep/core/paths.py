@@ -1,16 +1,16 @@
-"""Where everything lies in a sweep's directory: names only, relative, no file is touched."""
+"""The names of files and folders in a sweep's directory, relative to it. No file is accessed."""
 
 import re
 
 SPEC = "sweep.yaml"
 SWEEP = "sweep.json"
-"""Where the sweep lives: executor, cluster, folder, and where a trainer command starts."""
+"""The executor, cluster and folder of the sweep, and the directory in which a trainer command starts."""
 DATA = "data.json"
-"""The split by name with a digest of each pair of files, as it was when the sweep was submitted; and its leak."""
+"""The split of the images when the sweep was submitted, with a digest of each pair of files; and its leak."""
 REPRODUCED = "reproduced"
-"""Within a sweep's directory: trials that were trained again, by number, to be compared."""
+"""Trials that `unetsweep reproduce` trained again, by number."""
 CONFIRM = "confirm"
-"""Within a sweep's directory: the sweep that trains its leaders again with other seeds."""
+"""The sweep of `unetsweep confirm`, which trains the leaders again with other seeds."""
 STUDY = "study.journal"
 LEDGER = "ledger.jsonl"
 LEASE = "lease"
@@ -19,23 +19,23 @@ RUNS = "runs"
 SUBMISSIONS = "submissions"
 REPORT = "report"
 CODE = "code"
-"""Copies of the package, by their hash: jobs run what was there when they were submitted."""
+"""Copies of the package, by hash. Jobs run the copy that was current when they were submitted."""
 CODE_NOTE = "code.json"
-"""Which of them is the current one."""
+"""Names the current copy."""
 RECONCILERS = "reconcilers"
 PACKED = "packed"
-"""Who has which place in jobs that run several trainings side by side."""
+"""The slot tables of packed submissions."""
 COLLECTABLE = "collectable"
-"""Marks, by number, of the runs whose last checkpoints may go."""
+"""Marks of runs with checkpoints that can be deleted, by number."""
 LAST_RECONCILIATION = "last-reconciliation"
-"""Touched when a reconciliation begins: while it is young, no periodic one is due."""
+"""Touched when a reconciliation begins: while its mtime is recent, no periodic reconciliation is due."""
 
 CONFIG = "config.json"
 TRIAL = "trial.json"
 RESULT = "result.json"
 CANCELLED = "cancelled.json"
 STOPPED = "stopped.json"
-"""There when the user cancelled the whole sweep: nothing new is proposed."""
+"""Exists if the user cancelled the whole sweep, so that no new trials are proposed."""
 
 
 def trial_dir(number: int) -> str:
@@ -55,27 +55,27 @@ def run_dir(number: int) -> str:
 
 
 def attempt(run: int, number: int) -> str:
-    """The intent to submit; whoever created it may submit its token, nobody else."""
+    """The intent to submit an attempt. Only the process that created it may submit its token."""
     return f"{run_dir(run)}/attempts/{number}.json"
 
 
 def attempt_job(run: int, number: int) -> str:
-    """Which job the attempt became."""
+    """The job of an attempt."""
     return f"{run_dir(run)}/attempts/{number}.job.json"
 
 
 def attempt_lost(run: int, number: int) -> str:
-    """Why the attempt will never be, or is no more."""
+    """Why an attempt is lost."""
     return f"{run_dir(run)}/attempts/{number}.lost.json"
 
 
 def attempt_end(run: int, number: int) -> str:
-    """That we end the attempt ourselves, and why: written before its job is cancelled."""
+    """Why a reconciliation terminates an attempt; written before its job is cancelled."""
     return f"{run_dir(run)}/attempts/{number}.end.json"
 
 
 def attempt_exit(run: int, number: int, restart: int) -> str:
-    """Exit status of the attempt's processes, written when all of them are gone."""
+    """The exit status of one start, written when all its processes have exited."""
     return f"{run_dir(run)}/attempts/{number}.exit-{restart}.json"
 
 
@@ -88,12 +88,12 @@ def claim_name(attempt: int, restart: int) -> str:
 
 
 def stop(run: int) -> str:
-    """Which milestones of which attempt are pruned, and why: the trainer looks for it at each epoch's end."""
+    """Which milestones of an attempt are pruned, and why. The trainer reads it at the end of each epoch."""
     return f"{run_dir(run)}/stop.json"
 
 
 def requeue(run: int, claim: str) -> str:
-    """Left by a training that stopped in good order before its milestones, and wants to go on later.
+    """Written by a training that stopped cleanly before its milestones, to be requeued.
 
     >>> requeue(3, "1-0")
     'runs/0003/requeue-1-0.json'
@@ -106,12 +106,12 @@ def progress(run: int, claim: str) -> str:
 
 
 def retry_exempt(run: int, number: int) -> str:
-    """The user retried the run while this attempt may have been at work: should it be lost, that does not count."""
+    """Written when the user retries the run while this attempt may be running: its loss then does not count."""
     return f"{run_dir(run)}/attempts/{number}.retry-exempt.json"
 
 
 def retries_reset_at(run: int, number: int) -> str:
-    """The user retries the run: what became of its attempts up to this one does not count any more."""
+    """Written when the user retries the run: its attempts up to this one no longer count."""
     return f"{run_dir(run)}/attempts/{number}.retries-reset.json"
 
 
@@ -130,33 +130,32 @@ def error(rank: int) -> str:
 
 
 def slurm_log(token: str, job_id: str, rank: int = 0) -> str:
-    """Where a SLURM job or one of its ranks prints; rank 0's also holds the job's own shell."""
+    """The log of one rank of a SLURM job. The log of rank 0 also has the output of the batch script."""
     return f"{submission(token)}/{job_id}_{rank}_log.out"
 
 
 def awaited(token: str, index: int | str) -> str:
-    """Holds the path of the last result that the element will publish: when that is there, a reconciliation has
-    news."""
+    """Names the results that an element will publish. When all exist, its job reconciles."""
     return f"{submission(token)}/{index}.awaited"
 
 
 def local_log(token: str, index: int) -> str:
-    """Where all processes of a local job print."""
+    """The log of all processes of a local job."""
     return f"{submission(token)}/{index}.log"
 
 
 def submission(token: str) -> str:
-    """The folder of one sbatch call: submitit's files, the logs, and which element is which run."""
+    """The folder of one submission: submitit's files, the logs, and the run of each element."""
     return f"{SUBMISSIONS}/{token}"
 
 
 def packed(token: str) -> str:
-    """The board of a submission whose jobs run several trainings side by side."""
+    """The slot table of a packed submission."""
     return f"{PACKED}/{token}"
 
 
 def job_name(sweep: str, token: str) -> str:
-    """What the scheduler is told; the token is found again by it.
+    """The name of a job for the scheduler, which contains the token.
 
     >>> job_name("grid", "0f3a9c2e11d7")
     'grid.0f3a9c2e11d7'
@@ -168,7 +167,7 @@ TOKEN = re.compile(r"[0-9a-f]{12}")
 
 
 def token_of(job: str) -> str | None:
-    """The token in a job's name, or None where the job is not one of ours.
+    """The token in a job's name; None if it is not a job of unetsweep.
 
     >>> token_of("grid.0f3a9c2e11d7"), token_of("interactive")
     ('0f3a9c2e11d7', None)

@@ -30,9 +30,7 @@ def observe(root: Path) -> Observation:
     """Observe everything except the jobs."""
     ended, trials = [], []
     for number, folder in _trials(root):
-        if os.path.lexists(
-            f"{folder}/{paths.RESULT}"
-        ):  # one system call per trial, since there may be a hundred thousand
+        if os.path.lexists(f"{folder}/{paths.RESULT}"):  # one system call each, for up to 100,000 trials
             ended.append(number)
         else:
             trials.append(_open_trial(number, Path(folder)))

@@ -21,7 +21,7 @@ class ReconcilerJobs:
         self._now = now
 
     def create_intent(self, number: int) -> str | None:
-        """Create the intent of the next reconciler job and return its token; None: another reconciliation created it."""
+        """Create the intent of a reconciler job and return its token; None: another reconciliation created it."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         token = secrets.token_hex(6)
         intent = ReconcilerFile(token, self._now())

@@ -34,9 +34,7 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
     run = root / paths.run_dir(known.run)
     _remove_milestone(root / paths.stop(known.run), known.epochs)
     (run / paths.milestone(known.epochs)).unlink(missing_ok=True)
-    with contextlib.suppress(
-        FileNotFoundError
-    ):  # the result of a trainer command, with which the command would not run again
+    with contextlib.suppress(FileNotFoundError):  # a trainer command with a result would not run again
         published = sum(name.startswith("result-") for name in os.listdir(run))
         os.rename(run / paths.RESULT, run / f"result-{published + 1}.json")
     (folder / paths.CANCELLED).unlink(missing_ok=True)
