@@ -92,7 +92,7 @@ def test_a_job_that_died_before_it_obeyed_is_pruned_all_the_same(tmp_path: Path)
 
 def test_a_pass_that_dies_at_a_prune_is_made_good_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     deaths = Deaths()
-    for name in ("stop_run", "note"):
+    for name in ("record_prune", "note"):
         monkeypatch.setattr(SweepDir, name, deaths.wrapped(getattr(SweepDir, name)))
     for at in itertools.count(2):
         deaths.at = -1

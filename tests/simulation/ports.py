@@ -174,7 +174,7 @@ class PassFiles:
     def progress(self, run: int) -> Sequence[EpochReport]:
         return [point for point, shown in self._files.runs[run].points.values() if shown <= self._world.time]
 
-    def stop_run(self, stop: Prune) -> None:
+    def record_prune(self, stop: Prune) -> None:
         self._pass.deed()
         stopped = Stopped(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason)
         self._files.runs[stop.run].stopped = stopped

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_mark_left_meanwhile_gives_another_turn(path: Path):
 
 def elsewhere(path: Path) -> None:
     """A lease of another machine."""
-    write_json(path, {"name": "other", "host": "n2", **Identity("0" * 36, 1, 1).as_json()})
+    write_json(path, {"name": "other", "host": "n2", **asdict(Identity("0" * 36, 1, 1))})
 
 
 def test_a_lease_of_another_machine_is_believed_until_it_expires(path: Path):

@@ -122,7 +122,7 @@ class AttemptWriter:
         """Whether this start stopped cleanly before its milestones, and asked to be requeued."""
         return (self.root / paths.requeue(run, paths.claim_name(attempt, restart))).exists()
 
-    def stop_run(self, stop: Prune) -> None:
+    def record_prune(self, stop: Prune) -> None:
         """Record what is pruned. The trainer reads it at the end of each epoch."""
         record = StopFile(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason, self._now())
         write_record(self.root / paths.stop(stop.run), record)

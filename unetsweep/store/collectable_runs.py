@@ -38,7 +38,7 @@ class CollectableRuns:
         for number, _ in numbered_folders(self._root / paths.RUNS):
             self.mark(number)
 
-    def marked(self) -> tuple[CollectableRun, ...]:
+    def list_marked(self) -> tuple[CollectableRun, ...]:
         """Read the marked runs."""
         found = []
         for number, mark in numbered_folders(self._folder):

@@ -110,7 +110,7 @@ class SweepDir(AttemptWriter):
 
     def observe(self) -> Observation:
         """Observe everything except the jobs."""
-        return dataclasses.replace(observation.observe(self.root), collectable=CollectableRuns(self.root).marked())
+        return dataclasses.replace(observation.observe(self.root), collectable=CollectableRuns(self.root).list_marked())
 
     # ---- trials
 
