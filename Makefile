@@ -1,4 +1,4 @@
-# Everything a user or a developer runs. `make help` lists it. Nothing here needs root.
+# Commands for users and developers. `make help` lists them. None needs root.
 
 PYTHON ?= python3
 SWEEP ?= sweeps/quickstart.yaml
@@ -16,7 +16,7 @@ SAMPLE := data/sample/groups.csv
 .DEFAULT_GOAL := help
 .PHONY: help sweep test test-slurm test-faults test-all coverage check fix slurm-up slurm-down simulate bench clean
 .DELETE_ON_ERROR:
-# Where it is set, each of the hundreds of programs below would compile its modules anew.
+# If it were set, each of the hundreds of Python processes below would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this list
@@ -24,7 +24,7 @@ help: ## Show this list
 	@echo
 	@echo "  SWEEP=$(SWEEP)  EXECUTOR=$(EXECUTOR) (auto, slurm, local)  VARIANT=$(VARIANT) (none, dbd)  PYTHON=$(PYTHON)"
 
-sweep: $(READY) $(SAMPLE) ## Run SWEEP to its end, then print its table; Ctrl-C leaves the trainings going
+sweep: $(READY) $(SAMPLE) ## Run SWEEP to its end, then print its table; Ctrl-C does not end the trainings
 	$(BIN)/unetsweep submit $(SWEEP) --executor $(EXECUTOR) --watch
 	$(BIN)/unetsweep report $(SWEEP)
 	$(BIN)/unetsweep data baseline data/sample --image-size 128
@@ -35,10 +35,10 @@ test: $(READY) ## Run the tests that need no SLURM, WORKERS at a time (minutes)
 test-slurm: $(READY) ## Run the tests on a real SLURM, which they start and stop themselves
 	$(BIN)/pytest -n 3 --durations=20 -m 'slurm and not thorough' tests/faults tests/slurm
 
-test-faults: $(READY) ## Cause every fault three times on real SLURMs and judge; goes on from $(FAULTS)
+test-faults: $(READY) ## Cause every fault three times on a real SLURM and judge the results
 	$(BIN)/python tests/faults --results $(FAULTS)
 
-test-all: check test test-slurm test-faults simulate ## Run everything that there is, for hours; see docs/testing.md
+test-all: check test test-slurm test-faults simulate ## Run all tests, for hours; see docs/testing.md
 	$(PYTEST) -m thorough
 	TESTBED_VARIANT=dbd $(PYTEST) -m 'slurm and not thorough' tests/slurm
 	HYPOTHESIS_EXAMPLES=1000 $(PYTEST) tests/core tests/config tests/report tests/datasets
@@ -47,17 +47,17 @@ test-all: check test test-slurm test-faults simulate ## Run everything that ther
 coverage: $(READY) ## Run the tests of `make test` and show which lines and branches they reach
 	rm -rf build/coverage
 	$(BIN)/coverage run -m pytest -n $(WORKERS) -m 'not slurm and not thorough'
-	$(BIN)/coverage combine --quiet && rm -f build/coverage/data.*  # of a process that was killed while it wrote
+	$(BIN)/coverage combine --quiet && rm -f build/coverage/data.*  # incomplete data of killed processes
 	$(BIN)/coverage report --format total | xargs echo 'lines and branches of the package, percent:'
 	$(BIN)/coverage report --include 'unetsweep/core/*'
 
-check: $(READY) ## Run the linters, the type checker and the rules of the layers
+check: $(READY) ## Run the linters and the type checker, and check the layers of the packages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fix: $(READY) ## Repair what the linters can repair
+fix: $(READY) ## Fix what the linters can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
@@ -67,14 +67,14 @@ slurm-up: ## Start a SLURM cluster on this machine: eval "$(make -s slurm-up)" (
 slurm-down: ## Stop the clusters that slurm-up started
 	@slurm/testbed/stop
 
-simulate: $(READY) ## Run 10,000 random histories of a sweep with faults, in memory, and find deliberate faults
+simulate: $(READY) ## Run 10,000 random histories of a sweep with faults, in memory, and search for planted errors
 	$(BIN)/python -m tests.simulation 10000
 	$(PYTEST) -m thorough tests/simulation
 
-bench: $(READY) ## Measure what the budgets promise
+bench: $(READY) ## Run the benchmarks, and compare them with their budgets
 	$(BIN)/python -m benchmarks
 
-clean: ## Delete what can be built again: never results, data or a cluster's folder
+clean: ## Delete what can be built again; keeps results, data and clusters
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -path ./results -prune -o -path ./data -prune -o -name __pycache__ -type d -exec rm -rf {} +
 

@@ -136,9 +136,9 @@ def reconcile_once(root: Path, trials: int, ended: int) -> Cost:
         lambda token, sent: ReconcilerRequest(token, "many", root, Resources(), sent.after, sent.delay_s),
     )
     begin, cpu = time.perf_counter(), time.process_time()
-    outcome = reconcile(context)
+    reconciliation = reconcile(context)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    finished = sum(isinstance(action, FinishTrial) for action in outcome.done)
+    finished = sum(isinstance(action, FinishTrial) for action in reconciliation.done)
     assert finished == ended, f"{finished} of {ended} ended trials were finished"
     return Cost(seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

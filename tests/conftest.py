@@ -1,4 +1,4 @@
-"""How the tests are dealt out to the workers of pytest-xdist, and what holds for all of them."""
+"""How the tests are distributed over the workers of pytest-xdist, and settings of all tests."""
 
 import os
 from typing import Any
@@ -8,31 +8,33 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]
-"""Of doctest, which would import each a second time."""
+"""Not collected by doctest, which would import each a second time."""
 
 EXAMPLES = "HYPOTHESIS_EXAMPLES"
-"""Variable: how many examples a property is tried with, where it does not say so itself."""
+"""The variable with the number of examples of a property that does not set its own."""
 
 settings.register_profile(
     "tests",
     max_examples=int(os.environ.get(EXAMPLES, "50")),
-    deadline=None,  # a machine that is busy is no fault
+    deadline=None,  # a busy machine must not fail a test
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tests")
 
 FOLDERS = ("tests/training", "tests/faults")
-"""Each is a group of its own: one server of forks for all trainings of tests/training; one campaign."""
+"""Each folder is one group: tests/training shares a fork server, and tests/faults is one campaign."""
 FIRST = (
     *("tests/faults", "tests/slurm/test_slurm_training.py", "accounting"),
     *("tests/training", "tests/docs/test_docs.py", "tests/cli/test_shared.py", "tests/cli/test_confirm.py"),
 )
-"""What takes longest must not begin last."""
+"""The groups that take longest start first, or one worker would still run them when the others are done."""
 
 
 def group_of(nodeid: str) -> str:
-    """The tests of a group run on one worker, one after the other: those of a file, so that its fixtures are made once;
-    those of some folders; and those on a SLURM with accounting, which is started once."""
+    """The group of a test, which runs on one worker.
+
+    It is the file, so that fixtures are made once; the folder, if that is one of FOLDERS; or `accounting`, because the
+    SLURM with accounting is started once."""
     path, _, name = nodeid.partition("::")
     if path.startswith("tests/slurm/") and "[dbd" in name:
         return "accounting"
@@ -40,13 +42,13 @@ def group_of(nodeid: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # its workers share the servers that tests fork from
+    if not hasattr(config, "workerinput"):  # the workers share the fork servers
         forks.share()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Whole groups to each worker. (xdist's own marks for groups do nothing with pytest 9.2 and xdist 3.8.)"""
+    """A scheduler that gives whole groups to workers: group marks have no effect with pytest 9.2 and xdist 3.8."""
     from xdist.scheduler.loadscope import LoadScopeScheduling
 
     class ByGroup(LoadScopeScheduling):
@@ -59,9 +61,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest groups first, then files that train."""
+    """Sort the tests: the longest groups first, then files that train."""
     trains = {group_of(item.nodeid) for item in items if item.get_closest_marker("train")}
-    ranks = {name: at for at, name in enumerate(FIRST)}
+    ranks = {name: position for position, name in enumerate(FIRST)}
 
     def rank(item: pytest.Item) -> int:
         group = group_of(item.nodeid)

@@ -1,8 +1,8 @@
-"""Stand-ins that keep the ports' promises: a cluster in a dictionary, a study in memory, a clock that only we move.
+"""Fakes of the ports: a cluster in memory, a study in memory, and a clock that only tests advance.
 
-Rule 1: FakeScheduler passes schedulers/scheduler_contract.py, as the real ones do.
-Rule 2: its jobs keep the worker's rules: the run comes from (token, index), the claim before the work,
-        and who finds results, a later claim or an attempt given up, leaves.
+Rule 1: FakeScheduler passes schedulers/scheduler_contract.py, like the real schedulers.
+Rule 2: its jobs follow the rules of the worker: a job finds its run by (token, index), claims it before it works, and
+        ends when it finds results or a lost attempt.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,11 +23,11 @@ from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 from unetsweep.reconcile.context import Curve
 
-DEATHS = (JobState.ENDED, JobState.CANCELLED, JobState.NODE_FAILED)
+ENDED_STATES = (JobState.ENDED, JobState.CANCELLED, JobState.NODE_FAILED)
 
 
 class FakeClock:
-    """It goes on when it is told to."""
+    """A clock that moves only when a test advances it."""
 
     def __init__(self) -> None:
         self.time = datetime.now(UTC)
@@ -41,12 +41,12 @@ class FakeClock:
 
 @dataclass(slots=True)
 class FakeJob:
-    """One element of an array, as the cluster keeps it."""
+    """One element of an array in the fake cluster."""
 
     job: Job
     throttle: int | None
     listed_at: datetime
-    """A busy controller shows it only then."""
+    """From this time on the controller lists it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +60,28 @@ class FakeReconciler:
 
 @dataclass(slots=True)
 class FakeScheduler:
-    """A cluster with arrays and throttles, whose jobs do something only in `tick`, `start`, `finish` and `die`."""
+    """A cluster with arrays and throttles; its jobs act only in `tick`, `start`, `finish` and `die`."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     root: Path | None = None
-    """A sweep's directory, into which its jobs write claims and results; None: they write nothing."""
+    """The sweep directory that its jobs write claims and results to; None: they write nothing."""
     queues: bool = True
     largest: int = 1001
     scheduler_error: str | None = None
-    """It does not answer, for this reason."""
+    """If set, no query is answered, for this reason."""
     refusal: str | None = None
-    """It takes no job, in these words."""
+    """If set, every submission is refused with this message."""
     limit: int | None = None
-    """Most live jobs; what goes over it is refused whole."""
+    """Maximum of live jobs; a submission that exceeds it is refused completely."""
     lag: timedelta = timedelta(0)
     """How long a new job is not listed."""
     slowness: timedelta = timedelta(0)
     """How long sbatch takes."""
     accounts: dict[str, tuple[JobState, str]] = field(default_factory=dict)
-    """What its accounting says of jobs that it has forgotten."""
+    """The states that accounting has for jobs that are no longer listed."""
     found: list[FakeJob] = field(default_factory=list)
     reconcilers: list["FakeReconciler"] = field(default_factory=list)
-    """Those that wait."""
+    """The queued reconciler jobs."""
     trained: list[int] = field(default_factory=list)
     """Runs, in the order in which their training began."""
     questions: int = 0
@@ -106,7 +106,7 @@ class FakeScheduler:
         return trainings + [each.job for each in self.reconcilers if each.job.token in tokens]
 
     def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
-        """None: it keeps no accounts, unless a test gives it some."""
+        """The states in `accounts`; without them the cluster has no accounting."""
         return {job_id: self.accounts[job_id] for job_id in jobs if job_id in self.accounts}
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
@@ -161,20 +161,20 @@ class FakeScheduler:
         return [each for each in self.found if each.job.state is JobState.RUNNING]
 
     def live_runs(self) -> list[int]:
-        """The run of each live job: one that is there twice would be trained twice."""
+        """The run of each live job: a run listed twice would be trained twice."""
         return [self.run_of(each)[0] for each in self.live()]
 
     def tick(self) -> None:
-        """What runs finishes; what waits starts, as far as its array's throttle lets it."""
+        """Finish what runs, and start what waits as far as the throttle of its array allows."""
         for each in self.running():
             self.finish(each)
         for each in [each for each in self.found if each.job.state is JobState.QUEUED]:
-            fellows = [other for other in self.running() if other.job.token == each.job.token]
-            if each.throttle is None or len(fellows) < each.throttle:
+            running = [other for other in self.running() if other.job.token == each.job.token]
+            if each.throttle is None or len(running) < each.throttle:
                 self.start(each)
 
     def start(self, each: FakeJob) -> None:
-        """It claims its run, or leaves at once."""
+        """Start the job: it claims its run, or ends at once."""
         self._become(each, JobState.RUNNING, "RUNNING")
         if self.root is None:
             return
@@ -192,7 +192,7 @@ class FakeScheduler:
         self.trained.append(run)
 
     def finish(self, each: FakeJob) -> None:
-        """It leaves its results, and ends."""
+        """End the job with its results."""
         if self.root is not None:
             run, attempt = self.run_of(each)
             for milestone in read_json(self.root / paths.attempt(run, attempt))["milestones"]:
@@ -202,15 +202,15 @@ class FakeScheduler:
         self._become(each, JobState.ENDED, "COMPLETED")
 
     def die(self, each: FakeJob, state: JobState = JobState.NODE_FAILED) -> None:
-        """It ends without results."""
+        """End the job without results."""
         self._become(each, state, state.name)
 
     def forget(self, each: FakeJob) -> None:
-        """As a controller does after a while, or after a crash."""
+        """Stop listing the job, as a controller does after some time or after a crash."""
         self.found.remove(each)
 
     def run_of(self, each: FakeJob) -> tuple[int, int]:
-        """(run, attempt), by token and index as a real job finds it."""
+        """The run and attempt of the job, found by token and index like in a real job."""
         assert self.root is not None
         intent = read_json(self.root / paths.submission(each.job.token) / "intent.json")
         run, attempt = intent["elements"][each.job.index]
@@ -221,26 +221,26 @@ class FakeScheduler:
         return (self.root / paths.run_dir(run) / "milestones").exists()
 
     def _become(self, each: FakeJob, state: JobState, raw_state: str) -> None:
-        ended = self.clock.now() if state in DEATHS else None
+        ended = self.clock.now() if state in ENDED_STATES else None
         each.job = replace(each.job, state=state, raw_state=raw_state, ended_at=ended)
 
 
 @dataclass(slots=True)
 class FakeStudy:
-    """Proposes a grid, and keeps an index of what it was told, as far as it was told."""
+    """A study that proposes a grid and keeps the last exported state of each trial."""
 
-    told: dict[int, str | None] = field(default_factory=dict)
-    """State word of each trial; None: it has not ended."""
+    exported: dict[int, str | None] = field(default_factory=dict)
+    """The state of each trial; None: it has not ended."""
     stale: bool = False
     lags: bool = False
-    """It has so many trials that it is updated now and then."""
+    """Whether it has so many trials that it is exported only from time to time."""
 
     def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve) -> list[Point]:
         taken = [trial.params for trial in trials]
         return [point for point in grid_points(spec.space) if point not in taken][:count]
 
     def export(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
-        self.told = {each.number: each.result and each.result.state for each in trials}
+        self.exported = {each.number: each.result and each.result.state for each in trials}
         self.stale = False
 
     def verdicts(
@@ -259,23 +259,23 @@ class FakeStudy:
 
 
 class Crash(BaseException):
-    """The process ends here; no `except Exception` stops it."""
+    """The simulated end of the process; `except Exception` does not catch it."""
 
 
 @dataclass(slots=True)
-class Deaths:
-    """Ends the process before or after its n-th effect."""
+class CrashPoint:
+    """Raises Crash before or after the n-th effect."""
 
     at: int = -1
-    """Twice the number of the effect, and one more to die after it; -1: never."""
+    """Twice the number of the effect to crash before it, plus one to crash after it; -1: never."""
     effects: int = 0
 
-    def wrapped(self, effect: Any) -> Any:
-        """The function, as a place to die at."""
+    def wrap(self, effect: Any) -> Any:
+        """The function with a possible crash before and after it."""
 
-        def mortal(*args: Any, **kwargs: Any) -> Any:
+        def crashing(*args: Any, **kwargs: Any) -> Any:
             self.effects += 1
-            number = self.effects  # effects may lie in one another
+            number = self.effects  # effects may be nested
             if self.at == 2 * number:
                 raise Crash
             value = effect(*args, **kwargs)
@@ -283,4 +283,4 @@ class Deaths:
                 raise Crash
             return value
 
-        return mortal
+        return crashing

@@ -1,14 +1,14 @@
-"""`python -m unetsweep …` without its start: processes forked from a server that has imported everything.
+"""Run `python -m unetsweep …` without a cold start: fork it from a server that has imported everything.
 
-A cold start costs up to a second, with PyTorch six. `start` and `run` take the command of `subprocess.Popen`, and give
-a process of its own with that command line, directory, environment, signals and streams: only the imports are shared.
-What `unetsweep` starts in its turn is forked from it, in the same way. Anything else is started as always.
+A cold start costs up to a second, with PyTorch six. `start` and `run` take the command of `subprocess.Popen` and give a
+process with that command line, directory, environment, signals and streams; only the imports are shared. Commands that
+`unetsweep` itself starts are forked from it in the same way. Any other command is started normally.
 
-Rule 1: a server only imports. It starts no thread, computes nothing and touches no GPU, so a fork of it is whole.
+Rule 1: a server only imports. It starts no thread, computes nothing and uses no GPU, so a fork of it is complete.
         (It asks git once about the checkout, for all of its forks.)
-Rule 2: there are two servers, one with PyTorch and one without, for a fork costs four times as much with it. A process
-        of the one without PyTorch may import it.
-Rule 3: where the start itself is tested (interpreter, PYTHONPATH, sitecustomize, pinned code), start cold:
+Rule 2: there are two servers, one with PyTorch and one without, because a fork with PyTorch costs four times as much.
+        A process of the server without PyTorch may still import it.
+Rule 3: tests of the start itself (interpreter, PYTHONPATH, sitecustomize, pinned code) start cold:
         `subprocess.run([sys.executable, "-m", "unetsweep", …])`.
 """
 
@@ -39,20 +39,20 @@ from typing import IO, Any, NoReturn
 
 PROGRAMS = ("unetsweep", "unetsweep.worker")
 LATE = ("cv2", "numpy", "optuna", "optuna.storages.journal", "yaml")
-"""Beside our own modules: what they import in functions only."""
+"""Libraries that our modules import only in functions."""
 WITH_TORCH = ("albumentations", "pytorch_lightning")
 TITLE = 8192
-"""Bytes that a process may have on its command line in /proc."""
+"""The longest command line of a fork in /proc, in bytes; a server reserves them with its last argument."""
 STATUS_BYTES = 4
 
 
 _kept: list[Any] = []
-"""What must not be collected: the streams that were (closing one would close its number), and a server's process."""
+"""Objects that must not be garbage-collected: replaced streams, which would close their descriptors, and servers."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """A process that is wanted."""
+    """The description of a process to fork."""
 
     command: tuple[str, ...]
     cwd: str
@@ -61,27 +61,27 @@ class Order:
     group: int | None = None
     umask: int = -1
     before: Callable[[], object] | None = None
-    """What the new process does first: Popen's `preexec_fn`."""
+    """Called first in the new process, as Popen's `preexec_fn`."""
 
     @property
     def module(self) -> str:
         return self.command[self.command.index("-m") + 1]
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def arguments(self) -> tuple[str, ...]:
         return self.command[self.command.index("-m") + 2 :]
 
 
 def is_ours(command: Sequence[str]) -> bool:
-    """Whether it is this interpreter with one of our programs."""
-    words = list(map(str, command))
-    if words[:1] != [sys.executable] or "-m" not in words:
+    """Whether the command runs one of our programs with this interpreter."""
+    parts = list(map(str, command))
+    if parts[:1] != [sys.executable] or "-m" not in parts:
         return False
-    at = words.index("-m")
-    return set(words[1:at]) <= {"-P"} and words[at + 1] in PROGRAMS
+    at = parts.index("-m")
+    return set(parts[1:at]) <= {"-P"} and parts[at + 1] in PROGRAMS
 
 
-# ---- what tests call
+# ---- the functions for tests
 
 
 def run(
@@ -93,7 +93,7 @@ def run(
     torch: bool = False,
     **more: Any,
 ) -> "subprocess.CompletedProcess[str]":
-    """`subprocess.run` with its output as text; raises TimeoutExpired like it. `torch`: it trains."""
+    """Like `subprocess.run` with its output as text, TimeoutExpired included. `torch`: the command trains."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = start(command, cwd=cwd, env=env, stdout=out, stderr=err, torch=torch, **more)
         try:
@@ -102,8 +102,8 @@ def run(
             process.kill()
             process.wait()
             raise
-        said = [_text(each) for each in (out, err)]
-    return subprocess.CompletedProcess(list(map(str, command)), process.returncode, *said)
+        output = [_text(each) for each in (out, err)]
+    return subprocess.CompletedProcess(list(map(str, command)), process.returncode, *output)
 
 
 def start(
@@ -120,26 +120,26 @@ def start(
     preexec_fn: Callable[[], object] | None = None,
     torch: bool = False,
 ) -> Any:
-    """`subprocess.Popen` of these arguments: a `Process` where the command is ours. `torch`: it is to train."""
-    words = tuple(map(str, command))
+    """Like `subprocess.Popen` with these arguments; a `Process` if the command is ours. `torch`: the command trains."""
+    argv = tuple(map(str, command))
     env = dict(os.environ if env is None else env)
-    if not is_ours(words):
+    if not is_ours(argv):
         more: dict[str, Any] = {"cwd": cwd, "env": env, "stdin": stdin, "stdout": stdout, "stderr": stderr}
         more |= {"start_new_session": start_new_session, "umask": umask, "preexec_fn": preexec_fn}
         more |= {} if process_group is None else {"process_group": process_group}
-        return subprocess.Popen(words, **more)
+        return subprocess.Popen(argv, **more)
     where = os.getcwd() if cwd is None else str(cwd)
-    order = Order(words, where, env, start_new_session, process_group, umask, preexec_fn)
+    order = Order(argv, where, env, start_new_session, process_group, umask, preexec_fn)
     with contextlib.ExitStack() as held:
         streams, read = _streams(stdin, stdout, stderr, held)
         if _FORKED:
-            return Process(words, _fork(order, streams), None, read)
+            return Process(argv, _fork(order, streams), None, read)
         pid, status = _ask(server(torch=torch), order, streams)
-        return Process(words, pid, status, read)
+        return Process(argv, pid, status, read)
 
 
 def client() -> None:
-    """For a script: `unetsweep` with the words of this process, in its place."""
+    """Run `unetsweep` with the arguments of this process and exit with its status; for a script in its place."""
     process = start([sys.executable, "-m", "unetsweep", *sys.argv[1:]], cwd=os.getcwd(), torch=True)
     status = process.wait()
     sys.exit(status if status >= 0 else 128 - status)
@@ -147,18 +147,18 @@ def client() -> None:
 
 @dataclass
 class Process:
-    """What `start` gives: as much of Popen as anybody here uses."""
+    """A forked process, with the part of Popen's interface that the tests use."""
 
     args: tuple[str, ...]
     pid: int
     status: int | None
-    """Where the server writes the exit status; None: it is a child of this process."""
+    """The pipe that the server writes the exit status to; None: it is a child of this process."""
     stdout: "IO[str] | None"
     returncode: int | None = None
 
     def poll(self) -> int | None:
         if self.returncode is None:
-            self._look(0)
+            self._poll_status(0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -167,11 +167,11 @@ class Process:
             left = 1.0 if until is None else until - time.monotonic()
             if left <= 0:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
-            self._look(min(left, 1.0))
+            self._poll_status(min(left, 1.0))
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, None]:
-        """What was written into its pipe until nobody could write any more. Raises TimeoutExpired like Popen's."""
+        """Everything written to its pipe until all writers have closed it. Raises TimeoutExpired like Popen's."""
         assert self.stdout is not None
         until, parts = time.monotonic() + (float("inf") if timeout is None else timeout), [b""]
         while True:
@@ -195,14 +195,14 @@ class Process:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
-    def _look(self, seconds: float) -> None:
-        """Take up the exit status, where it comes within so many seconds."""
+    def _poll_status(self, seconds: float) -> None:
+        """Set `returncode` if the process ends within this many seconds."""
         if self.status is not None:
             if select.select([self.status], [], [], seconds)[0]:
-                told = os.read(self.status, STATUS_BYTES)
+                content = os.read(self.status, STATUS_BYTES)
                 os.close(self.status)
-                assert len(told) == STATUS_BYTES, "the server of forks has died"
-                self.returncode = int.from_bytes(told, "big", signed=True)
+                assert len(content) == STATUS_BYTES, "the fork server has died"
+                self.returncode = int.from_bytes(content, "big", signed=True)
             return
         until = time.monotonic() + seconds
         while True:
@@ -215,7 +215,7 @@ class Process:
 
 
 def _streams(stdin: Any, stdout: Any, stderr: Any, held: contextlib.ExitStack) -> tuple[list[int], "IO[str] | None"]:
-    """File descriptors for 0, 1 and 2, and our end of the pipe where there is one; `held` closes what was opened."""
+    """Descriptors for 0, 1 and 2, and our end of a pipe if there is one; `held` closes what this opens."""
     read: IO[str] | None = None
     found: list[int] = []
     for number, stream in enumerate((stdin, stdout, stderr)):
@@ -228,7 +228,7 @@ def _streams(stdin: Any, stdout: Any, stderr: Any, held: contextlib.ExitStack) -
         elif stream == subprocess.STDOUT:
             found.append(found[1])
         elif stream == subprocess.PIPE:
-            assert number == 1, "a pipe is for what it prints"
+            assert number == 1, "only stdout may be a pipe"
             ours, theirs = os.pipe()
             held.callback(os.close, theirs)
             read = os.fdopen(ours)
@@ -247,18 +247,18 @@ def _text(file: IO[bytes]) -> str:
 
 
 FOLDER = "UNETSWEEP_FORKS"
-"""Variable that names the folder of the servers' sockets, which the workers of pytest-xdist share."""
+"""The variable with the folder of the server sockets, which the workers of pytest-xdist share."""
 PATIENCE_S = 300.0
-"""How long a server may take to import everything."""
+"""A server imports in seconds, but needs much longer on a busy machine with a cold disk cache."""
 _AT_FIRST = dict(os.environ)
-"""The environment of a server: as it was before any test changed it."""
+"""The environment of the servers, from before any test changed it."""
 
 
 def share() -> None:
-    """Make the folder of the servers. They end with this process, and so does the folder."""
+    """Make the folder of the servers; the servers and the folder end with this process."""
     folder = Path(tempfile.mkdtemp(prefix="forks-"))
     os.mkfifo(folder / "alive")
-    held = os.open(folder / "alive", os.O_RDWR)  # a server sees when the last writer has gone
+    held = os.open(folder / "alive", os.O_RDWR)  # a server notices when the last writer has gone
     os.environ[FOLDER] = str(folder)
 
     def end() -> None:
@@ -269,7 +269,7 @@ def share() -> None:
 
 
 def server(*, torch: bool) -> Path:
-    """The socket of the server with PyTorch, or of the one without; whoever needs it first starts it."""
+    """The socket of the server with or without PyTorch, which the first call starts."""
     if FOLDER not in os.environ:
         share()
     folder = Path(os.environ[FOLDER])
@@ -286,26 +286,26 @@ def _begin(path: Path, torch: bool) -> None:
     env = {**_AT_FIRST, "OPENBLAS_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
     here = str(Path(__file__).parent)
     code = f"import sys; sys.path.insert(0, {here!r}); import forks; forks.serve({str(path)!r}, {torch})"
-    # the last word makes room for the command lines of those that are forked
+    # the last argument reserves memory for the command lines of the forks
     command = [sys.executable, "-P", "-c", code, "x" * TITLE]
-    said = path.with_suffix(".log")
-    with said.open("wb") as log:  # the streams of whoever needs it first are not its own
+    log_path = path.with_suffix(".log")
+    with log_path.open("wb") as log:  # it must not share the streams of the first caller
         process = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     path.with_suffix(".pid").write_text(str(process.pid))
     _kept.append(process)
-    atexit.register(setattr, process, "returncode", 0)  # it outlives this worker: Popen is not to warn of it
+    atexit.register(setattr, process, "returncode", 0)  # it outlives this worker, and Popen must not warn about that
     until = time.monotonic() + PATIENCE_S
     while not path.exists():
         if process.poll() is not None or time.monotonic() > until:
             process.kill()
-            raise RuntimeError(f"the server of forks does not start: {said.read_text()}")
+            raise RuntimeError(f"the fork server does not start: {log_path.read_text()}")
         time.sleep(0.02)
 
 
 def _ask(path: Path, order: Order, streams: list[int]) -> tuple[int, int]:
-    """Pid of the new process, and where its exit status will be told."""
+    """The pid of the new process, and the pipe on which its exit status will arrive."""
     ours, theirs = os.pipe()
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
@@ -316,7 +316,7 @@ def _ask(path: Path, order: Order, streams: list[int]) -> tuple[int, int]:
     finally:
         os.close(theirs)
     if not answer:
-        raise RuntimeError(f"the server of forks has died: {path.with_suffix('.log').read_text()}")
+        raise RuntimeError(f"the fork server has died: {path.with_suffix('.log').read_text()}")
     if not answer.isdigit():
         os.close(ours)
         raise subprocess.SubprocessError(answer.decode())
@@ -324,21 +324,21 @@ def _ask(path: Path, order: Order, streams: list[int]) -> tuple[int, int]:
 
 
 _FORKED = False
-"""Whether this process is one that was forked."""
+"""Whether this process was forked by this module."""
 
 
 def serve(path: str, torch: bool) -> None:
-    """Fork what is asked for at this socket, and tell how each ends, until those who ask are gone."""
+    """Fork the processes requested on this socket and report their exit status, until all clients are gone."""
     alive = os.open(Path(path).with_name("alive"), os.O_RDONLY | os.O_NONBLOCK)
     import_everything(torch=torch)
     count = len(os.listdir("/proc/self/task"))
-    assert count == 1, f"the server of forks has {count} threads"
+    assert count == 1, f"the fork server has {count} threads"
     gc.collect()
-    gc.freeze()  # so that no collection in a fork copies our pages
+    gc.freeze()  # no collection in a fork may copy our pages
     wakes, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the tests
     living: dict[int, int] = {}
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"{path}.new")
@@ -359,7 +359,7 @@ def _answer(listener: socket.socket, living: dict[int, int]) -> None:
     asked, _ = listener.accept()
     with asked:
         message, fds, _, _ = socket.recv_fds(asked, 1 << 20, 4)
-        if not message:  # it has ended before it asked
+        if not message:  # the client ended before it sent a request
             return
         *streams, status = fds
         try:
@@ -381,14 +381,14 @@ def _reap(living: dict[int, int]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
-        told = living.pop(pid)
-        with contextlib.suppress(BrokenPipeError):  # nobody asks any more
-            os.write(told, os.waitstatus_to_exitcode(status).to_bytes(STATUS_BYTES, "big", signed=True))
-        os.close(told)
+        pipe = living.pop(pid)
+        with contextlib.suppress(BrokenPipeError):  # the client is gone
+            os.write(pipe, os.waitstatus_to_exitcode(status).to_bytes(STATUS_BYTES, "big", signed=True))
+        os.close(pipe)
 
 
 def import_everything(*, torch: bool) -> None:
-    """Every module of ours (those that train only with `torch`), and what they import in functions only."""
+    """Import every module of ours (those of training only with `torch`) and what they import only in functions."""
     import unetsweep
 
     for name in (*LATE, *(WITH_TORCH if torch else ())):
@@ -400,35 +400,35 @@ def import_everything(*, torch: bool) -> None:
     from unetsweep import package, process
     from unetsweep.store import code_snapshot
 
-    process.start = start  # what our own processes start is forked too
-    # what they run is what was imported here: git is asked once about it, and not at each submit
+    process.start = start  # processes that ours start are forked as well
+    # forks run the code imported here, so git is asked about it once and not at each submit
     commit, diff = code_snapshot._commit(package.folder()), code_snapshot._diff(package.folder())
     code_snapshot._commit, code_snapshot._diff = lambda _: commit, lambda _: diff
 
 
-# ---- a process that was forked
+# ---- a forked process
 
 
 def _fork(message: bytes | Order, streams: list[int]) -> int:
-    """The pid of a new process that has become what is ordered. SubprocessError: it could not; like Popen."""
+    """Fork the ordered process and return its pid. Raises SubprocessError if it cannot start, like Popen."""
     done, become = os.pipe()
-    # what is sent to it before it has signals of its own must not reach a handler of ours
+    # a signal to the child must not reach our handlers before it has reset them
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     pid = os.fork()
     if not pid:
         _child(message, streams, become)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.close(become)
-    with os.fdopen(done) as trouble:
-        said = trouble.read()  # comes to its end when the child has become it, or has died
-    if said:
+    with os.fdopen(done) as pipe:
+        error = pipe.read()  # ends when the child has started its program, or has died
+    if error:
         os.waitpid(pid, 0)
-        raise subprocess.SubprocessError(said)
+        raise subprocess.SubprocessError(error)
     return pid
 
 
 def _child(message: bytes | Order, streams: list[int], become: int) -> NoReturn:
-    """What a new process does. `become`: a pipe, closed when it is what was ordered; before, for why it cannot be."""
+    """Run the ordered process. `become`: a pipe for an error at the start, closed once the program starts."""
     status = 1
     try:
         become = _take(streams, become)
@@ -447,7 +447,7 @@ def _child(message: bytes | Order, streams: list[int], become: int) -> NoReturn:
 
 
 def _order_of(message: bytes) -> Order:
-    """Read where the modules of the one who asks can be found: a function in the order may be of a test's."""
+    """The order in this message, read with the client's module path: its function may be of a test module."""
     path, content = pickle.loads(message)  # noqa: S301  # from our own test process
     sys.path += [each for each in path if each not in sys.path]
     order: Order = pickle.loads(content)  # noqa: S301
@@ -455,7 +455,7 @@ def _order_of(message: bytes) -> Order:
 
 
 def _take(streams: list[int], become: int) -> int:
-    """Make these 0, 1 and 2, and close everything else but `become`, whose new number is returned."""
+    """Make these descriptors 0, 1 and 2, close all others except `become`, and return the new number of that."""
     duplicates = [os.dup(each) for each in streams]  # one of them may be 0, 1 or 2
     for number, each in enumerate(duplicates):
         os.dup2(each, number)
@@ -465,10 +465,10 @@ def _take(streams: list[int], become: int) -> int:
 
 
 def _become(order: Order) -> None:
-    """As exec() leaves a process: its signals, directory, variables and command line."""
+    """Set signals, directory, environment and command line as exec() would."""
     global _FORKED
     _FORKED = True
-    atexit._clear()  # what was registered is the server's: it would walk through all that was imported
+    atexit._clear()  # the registered functions are those of the server
     if order.new_session:
         os.setsid()
     elif order.group is not None:
@@ -485,7 +485,7 @@ def _become(order: Order) -> None:
     sys.path[:0] = [part for part in order.env.get("PYTHONPATH", "").split(os.pathsep) if part and part not in sys.path]
     _open_streams()
     _set_title(order.command)
-    sys.argv = [order.module, *order.words]
+    sys.argv = [order.module, *order.arguments]
     sys.orig_argv = list(order.command)
 
 
@@ -500,7 +500,7 @@ def _reset_signals() -> None:
 
 
 def _python_signals() -> None:
-    """As Python itself begins."""
+    """Set the signal handlers that Python sets when it starts."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -518,11 +518,11 @@ def _open_streams() -> None:
 
 
 def _set_title(command: Sequence[str]) -> None:
-    """Write the command line where /proc shows it, for it is how processes are found."""
+    """Write the command line to where /proc reads it, because our code finds processes by it."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     begin, end = int(fields[45]), int(fields[46])
     line = b"".join(word.encode() + b"\0" for word in command)
-    assert len(line) <= end - begin, f"{len(line)} bytes on the command line, and room for {end - begin}"
+    assert len(line) <= end - begin, f"{len(line)} bytes on the command line, at most {end - begin}"
     ctypes.memset(begin, 0, end - begin)
     ctypes.memmove(begin, line, len(line))
 
@@ -531,7 +531,7 @@ def _main(order: Order) -> int:
     """Run the program as `python -m` does; its exit status."""
     import numpy as np
 
-    np.random.seed()  # a new process draws anew
+    np.random.seed()  # a new process has its own random state
     status = 0
     try:
         runpy.run_module(order.module, run_name="__main__", alter_sys=True)

@@ -1,7 +1,7 @@
 """Checks of every score against numpy, scikit-learn and torchmetrics on the same arrays.
 
-`tests/training/test_evaluate.py` holds the product to these checks for every number of images and ranks, and
-`test_planted_errors.py` shows that each of them fails when the code is wrong.
+`tests/training/test_evaluate.py` applies them for every number of images and ranks, and `test_planted_errors.py` shows
+that each of them fails when the code is wrong.
 """
 
 from collections.abc import Callable
@@ -27,13 +27,13 @@ from unetsweep.training.unet import UNet
 MOST = 21
 ALSO = (0.0, 200.0)
 EMPTY = 2
-"""This image has no vessel."""
+"""The number of an image without a vessel."""
 NEAR = pytest.approx
 
 
 @dataclass(frozen=True)
 class Case:
-    """An image by its arrays: the truth, and the predicted probability."""
+    """The true mask and the predicted probabilities of an image."""
 
     true: np.ndarray
     probability: np.ndarray
@@ -47,7 +47,7 @@ class Case:
 
 
 def write_set(root: Path) -> Path:
-    """`MOST` images of different sizes (pixels count, not images), with masks that have grey edges."""
+    """Write `MOST` images of different sizes, so that pixels and not images are weighted, with grey-edged masks."""
     rng = np.random.default_rng(7)
     root.mkdir()
     for n in range(MOST):
@@ -114,7 +114,7 @@ def read_scores(out: Path, rank: int) -> dict[tuple[str, int], dict[str, Any]]:
 
 @cache
 def references(root: Path) -> list[Case]:
-    """The set by OpenCV, numpy and a forward pass, without any code of ours but the network itself."""
+    """The images by OpenCV, numpy and a forward pass: the only code of ours is the network."""
     unet, cases = some_unet().eval(), []
     for n in range(MOST):
         bgr = cv2.imread(str(root / f"image-{n}.png"), cv2.IMREAD_COLOR)
@@ -126,20 +126,20 @@ def references(root: Path) -> list[Case]:
 
 
 def _grey(root: Path, n: int) -> np.ndarray:
-    """A mask's grey levels, spread to 0 to 255."""
+    """The grey levels of a mask, stretched to 0 to 255."""
     grey = cv2.imread(str(root / f"mask-{n}.png"), cv2.IMREAD_GRAYSCALE).astype(float)
     return grey if n == EMPTY else (grey - grey.min()) * 255 / (grey.max() - grey.min())
 
 
 def by_sklearn(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Of flat arrays; `zero_division` is rule 2 of images.scores."""
+    """The scores of two flat arrays by scikit-learn; `zero_division` follows rule 2 of datasets.scores."""
     zero = 0.0 if true.any() or predicted.any() else 1.0
     scores = {"iou": jaccard_score, "dice": f1_score, "precision": precision_score, "sensitivity": recall_score}
     return {name: float(score(true, predicted, zero_division=zero)) for name, score in scores.items()}
 
 
 def by_torchmetrics(cases: list[Case]) -> dict[str, float]:
-    """Updated image by image with probabilities, which it cuts itself."""
+    """The scores by torchmetrics, updated image by image with probabilities that it thresholds itself."""
     zero = 0.0 if any(case.true.any() or case.predicted.any() for case in cases) else 1.0
     kinds = {
         "iou": BinaryJaccardIndex,
@@ -161,7 +161,7 @@ _KINDS = {"iou": BinaryJaccardIndex, "dice": BinaryF1Score, "precision": BinaryP
 
 @cache
 def image_ious(root: Path) -> list[tuple[float, float]]:
-    """Of each image by scikit-learn and by torchmetrics."""
+    """The IoU of each image by scikit-learn and by torchmetrics."""
     return [
         (by_sklearn(case.true.ravel(), case.predicted.ravel())["iou"], by_torchmetrics([case])["iou"])
         for case in references(root)
@@ -172,7 +172,7 @@ def confusion(true: np.ndarray, predicted: np.ndarray) -> tuple[int, int, int]:
     return int((true & predicted).sum()), int((~true & predicted).sum()), int((true & ~predicted).sum())
 
 
-# ---- the checks: `root` and the first `len(found["names"])` images of it
+# ---- the checks: they compare with the first `len(found["names"])` images of `root`
 
 
 def check_counts(found: dict[str, Any], root: Path) -> None:
@@ -192,7 +192,7 @@ def check_data_set(found: dict[str, Any], root: Path) -> None:
     scores = {"iou": found["iou"]} | {name: found["summary"][name] for name in ("dice", "precision", "sensitivity")}
     true = np.concatenate([case.true.ravel() for case in cases])
     assert scores == NEAR(by_sklearn(true, np.concatenate([case.predicted.ravel() for case in cases])), abs=1e-12)
-    assert scores == NEAR(by_torchmetrics(cases), abs=1e-6)  # it counts in whole numbers and divides in float32
+    assert scores == NEAR(by_torchmetrics(cases), abs=1e-6)  # torchmetrics divides in float32
     p = np.concatenate([np.where(case.true, case.probability, 1 - case.probability).ravel() for case in cases])
     assert found["loss"] == NEAR(-np.log(p).mean(), rel=1e-5)
 
@@ -215,7 +215,7 @@ def check_images(found: dict[str, Any], root: Path) -> None:
 
 
 def check_other_masks(found: dict[str, Any], root: Path) -> None:
-    """The same predictions against masks that are cut elsewhere, in grey levels of the file."""
+    """The same predictions against masks with other thresholds, in grey levels of the file."""
     cases = references(root)[: len(found["names"])]
     predicted = np.concatenate([case.predicted.ravel() for case in cases])
     for key, level in (("0", 0), ("200", 200)):

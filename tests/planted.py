@@ -1,7 +1,7 @@
-"""Ten errors planted in the package, each of which the suite must catch: `python tests/planted.py [NUMBER …]`.
+"""Plant ten errors in the package, each of which the tests must catch: `python tests/planted.py [NUMBER …]`.
 
-Each is tried in a copy of the checkout, with the tests that keep its promise. An error that those tests do not see
-is a hole in the suite. `make test-all` runs this, and so should whoever merges, moves or removes tests.
+Each error is planted in a copy of the checkout, and the tests of its promise run there. If they pass, the test suite
+has a gap. `make test-all` runs this; run it after you merge, move or remove tests.
 """
 
 import os
@@ -23,12 +23,12 @@ class Error:
     promise: str
     file: str
     right: str
-    """Stands exactly once in the file."""
+    """The correct code, which must occur exactly once in the file."""
     wrong: str
     tests: tuple[str, ...]
     """Arguments of pytest."""
-    seen_by: str
-    """The test that must fail, or the beginning of its name: what fails for another reason proves nothing."""
+    caught_by: str
+    """The test that must fail, or the beginning of its name; another failing test proves nothing."""
 
 
 ERRORS = (
@@ -49,7 +49,7 @@ ERRORS = (
         "test_a_pruned_training_killed_at_any_point_and_resumed_ends_the_same",
     ),
     Error(
-        "a confirmation trains with seeds that no trial of the sweep was chosen by",
+        "a confirmation trains with seeds that no trial of the sweep used",
         "unetsweep/app/confirm.py",
         "taken = {trial.seed for trial in record.trials} | {record.spec.study.seed}",
         "taken = {record.spec.study.seed}",
@@ -57,7 +57,7 @@ ERRORS = (
         "test_leaders_are_configs_and_new_seeds_are_new",
     ),
     Error(
-        "reproduce names what differs between the two surroundings",
+        "reproduce names the differences between the two environments",
         "unetsweep/analysis/reproducibility.py",
         'SURROUNDINGS = ("versions", "hardware", "threads", "code", "micro_batch")',
         'SURROUNDINGS = ("versions", "hardware", "code", "micro_batch")',
@@ -65,7 +65,7 @@ ERRORS = (
         "test_another_number_of_threads_and_another_result_are_reported",
     ),
     Error(
-        "no process trains on unseen when its supervisor is killed",
+        "no process continues to train when its supervisor is killed",
         "unetsweep/process.py",
         "libc.prctl(1, signal.SIGKILL)",
         "libc.prctl(1, 0)",
@@ -73,12 +73,12 @@ ERRORS = (
         "test_nobody_trains_on_unseen_when_the_supervisor_is_killed",
     ),
     Error(
-        "a requeued job is accounted for all its times",
+        "every start of a requeued job is accounted for",
         "unetsweep/schedulers/slurm/accounting.py",
         '"--parsable2", "--duplicates", "--noconvert"',
         '"--parsable2", "--noconvert"',
         ("tests/slurm/test_slurm_costs.py",),
-        "test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told[dbd]",
+        "test_the_cost_of_a_requeued_job_counts_every_start_and_names_the_repeated_work[dbd]",
     ),
     Error(
         "a checkpoint that an open trial needs is kept with `run.keep_checkpoints: best`",
@@ -86,10 +86,10 @@ ERRORS = (
         "runs = tuple(run for run in gone if run not in needed)",
         "runs = tuple(gone)",
         ("tests/core", "tests/simulation"),
-        "test_a_run_that_an_open_trial_needs_stays",
+        "test_the_checkpoint_of_a_run_stays_while_an_open_trial_needs_it",
     ),
     Error(
-        "validation never shows an eye that training has seen",
+        "no image group is in both training and validation",
         "unetsweep/datasets/splits.py",
         "training = tuple(sorted((p for p in pairs if group_of[p.name] not in names), key=lambda p: p.name))",
         "training = tuple(sorted((p for p in pairs if p.name not in names), key=lambda p: p.name))",
@@ -102,21 +102,21 @@ ERRORS = (
         "        context.study.mark_stale()\n",
         "        pass\n",
         ("tests/reconcile", "tests/simulation"),
-        "test_every_trial_is_trained_once_and_told_once_wherever_the_first_pass_dies",
+        "test_every_trial_is_trained_and_exported_once_wherever_the_first_reconciliation_is_killed",
     ),
     Error(
-        "a job that SLURM starts again claims its run anew",
+        "a job that SLURM restarts claims its run again",
         "unetsweep/worker/rank.py",
         'int(env.get("SLURM_RESTART_COUNT", "0"))',
         "0",
         ("tests/slurm/test_slurm_training.py", "-k", "requeued"),
-        "test_trainings_of_two_processes_each_alone_one_requeued",
+        "test_trainings_of_two_processes_give_the_same_rows_alone_requeued",
     ),
 )
 
 
-def copy_of(error: Error, folder: Path) -> None:
-    """The checkout's files in `folder`, with the error in them."""
+def plant(error: Error, folder: Path) -> None:
+    """Copy the files of the checkout to `folder` and plant the error there."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).exists():
@@ -130,29 +130,29 @@ def copy_of(error: Error, folder: Path) -> None:
 
 
 def is_caught(error: Error) -> bool:
-    """Whether the test that keeps the promise fails where the error is; prints what failed."""
+    """Whether the test of the promise fails with the error planted; prints the failed test."""
     with tempfile.TemporaryDirectory(prefix="planted-") as name:
         folder = Path(name)
-        copy_of(error, folder)
+        plant(error, folder)
         env = {**os.environ, "PYTHONPATH": str(folder)}
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-rf", *error.tests]
         done = subprocess.run(command, cwd=folder, env=env, check=False, capture_output=True, text=True)
     failed = [line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith("FAILED")]
     print("   ", failed[0] if failed else done.stdout[-300:])
-    return done.returncode == 1 and any(f"::{error.seen_by}" in line for line in failed)
+    return done.returncode == 1 and any(f"::{error.caught_by}" in line for line in failed)
 
 
 def main(numbers: list[int]) -> int:
     missed = 0
     for number in numbers or range(1, len(ERRORS) + 1):
-        error, begin = ERRORS[number - 1], time.monotonic()
+        error, begin_s = ERRORS[number - 1], time.monotonic()
         print(f"{number}. {error.promise} ({error.file})", flush=True)
         caught = is_caught(error)
         missed += not caught
-        print(f"    {'caught' if caught else 'NOT CAUGHT'} in {time.monotonic() - begin:.0f} s", flush=True)
+        print(f"    {'caught' if caught else 'NOT CAUGHT'} in {time.monotonic() - begin_s:.0f} s", flush=True)
     print(f"{missed} not caught")
     return int(missed > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main([int(word) for word in sys.argv[1:]]))
+    sys.exit(main([int(number) for number in sys.argv[1:]]))

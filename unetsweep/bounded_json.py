@@ -26,10 +26,10 @@ _DAMAGE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENXIO, 
 
 
 def read_json(path: Path | str, *, quick: bool = False) -> dict[str, Any]:
-    """Read a JSON object of our schema; StateError if it is corrupt, of another schema or not an object.
+    """Return the object in one of our files; StateError if it is corrupt, of another schema or not an object.
 
-    `quick` skips the check of its numbers: for files that only a reconciliation writes, which has checked them, and of
-    which a report reads thousands.
+    `quick` skips the check of the numbers: for files in which a reconciliation has checked every number, and of which
+    a report reads thousands.
     """
     try:
         raw = parse_json(read_bytes(path), quick=quick)

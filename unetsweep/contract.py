@@ -154,35 +154,15 @@ def dumps(value: Any) -> str:
 
 def config_id(config: TrialConfig) -> str:
     """A digest that two configs share exactly when they ask for the same training."""
-    return _digest(_training_fields(config))
+    return _digest(encode(config))
 
 
 def run_key(config: TrialConfig) -> str:
     """A digest that two configs share when one training can serve both, up to the larger `epochs`."""
-    fields = _training_fields(config)
-    del fields["epochs"]
-    fields["data"]["split"].pop("allow_leak", None)  # it permits a split and changes nothing in the training
-    return _digest(fields)
-
-
-_OMITTED_AT_DEFAULT: tuple[tuple[str, str, object], ...] = (
-    ("data", "also_score_at", ()),
-    ("data", "manifest", None),
-    ("trainer", "score_test", True),
-    ("model", "dropout", 0.0),
-)
-"""Fields that enter the digests only where they differ from their default: digests on disk depend on this list."""
-
-
-def _training_fields(config: TrialConfig) -> dict[str, Any]:
-    """The fields of a config that enter its digests."""
     fields: dict[str, Any] = encode(config)
-    for section, name, default in _OMITTED_AT_DEFAULT:
-        if fields[section][name] == default:
-            del fields[section][name]
-    if not fields["data"]["split"]["allow_leak"]:
-        del fields["data"]["split"]["allow_leak"]
-    return fields
+    del fields["epochs"]
+    del fields["data"]["split"]["allow_leak"]  # it permits a split and changes nothing in the training
+    return _digest(fields)
 
 
 def _digest(value: object) -> str:

@@ -1,9 +1,9 @@
-"""Confirmed sweeps drawn by chance, and ways to judge them, for `test_significance.py` and `benchmarks.winners`.
+"""Random confirmed sweeps, and other tests to compare with, for `test_significance.py` and `benchmarks.winners`.
 
-Rule 1: `recorded` draws from real trainings (`record_scores.py`): each config's seeds are drawn with replacement from
-        the runs of one config, so that all are equal but for chance and what is planted. One of the 15 runs of
-        `augmented` never learned anything (IoU 0.05), as happens; those of `plain` all did.
-Rule 2: `handmade` draws from a model whose parts are known; recorded equals have no image on which one is better.
+Rule 1: `recorded` draws from real trainings (`record_scores.py`). The seeds of each config are drawn with replacement
+        from the runs of one config, so the configs differ only by chance and by the planted gain. One of the 15 runs of
+        `augmented` learned nothing (IoU 0.05), as happens in practice; all runs of `plain` learned.
+Rule 2: `handmade` draws from a known model, in which a config may also be better on some images only.
 """
 
 import json
@@ -24,13 +24,13 @@ EYES: Mapping[str, str] = RECORDED["eyes"]
 """Image -> eye."""
 
 Images = Literal["kept", "resampled", "eyes"]
-"""The recorded ones; as many drawn from them with replacement; as many whole eyes drawn with replacement."""
+"""The recorded images; as many, drawn with replacement; or as many whole eyes, drawn with replacement."""
 
 
 def recorded(
     rng: Generator, configs: int, seeds: int, images: Images = "kept", planted: float = 0.0, of: str = "plain"
 ) -> list[Repeats]:
-    """Equal configs; `planted` is added to each image's IoU of config 0, up to 1."""
+    """A sweep of equal configs, except that `planted` is added to each image's IoU of config 0 (at most 1)."""
     names = _names(rng, images)
     scores = np.array([[run["per_image"][name] for name in names] for run in RECORDED["configs"][of]])
     drawn = scores[rng.integers(len(scores), size=(configs, seeds))]
@@ -57,7 +57,7 @@ def handmade(
     by_eye: float = 0.01,
     by_seed: float = 0.01,
 ) -> list[Repeats]:
-    """Scores 0.65 + seed + eye (sd 0.025) + config by eye + rest (sd 0.01); an eye has `duplicates` images."""
+    """Scores of 0.65 + seed + eye (sd 0.025) + config by eye + rest (sd 0.01); each eye has `duplicates` images."""
     parts = (
         rng.normal(0, by_seed, (configs, seeds, 1, 1)),
         rng.normal(0, 0.025, (1, 1, eyes, 1)),
@@ -70,7 +70,7 @@ def handmade(
 
 
 def repeats(scores: np.ndarray[Any, Any]) -> list[Repeats]:
-    """Configs x seeds x images as Repeats; the data-set metric is the images' mean, image 7 is called `7`."""
+    """An array of configs x seeds x images as `Repeats`; the score of a run is the mean of its images."""
     return [
         Repeats(
             key=key,
@@ -84,29 +84,29 @@ def repeats(scores: np.ndarray[Any, Any]) -> list[Repeats]:
 
 
 def groups(eyes: int, duplicates: int) -> dict[str, str]:
-    """The eyes of `handmade`'s images."""
+    """The eye of each image of `handmade`."""
     return {str(image): str(image // duplicates) for image in range(eyes * duplicates)}
 
 
-# ---- other ways to judge
+# ---- other tests
 
 Judge = Callable[[Sequence[Sequence[float]]], float]
-"""p of a seeds x images table of differences."""
+"""Returns the p-value of a table of differences, seeds x images."""
 
 
 def over_images(table: Sequence[Sequence[float]]) -> float:
-    """Paired t over images, of the seeds' mean: as if other seeds would give the same."""
+    """Paired t-test over images of the mean over seeds; it ignores that seeds vary."""
     return _t(np.asarray(table).mean(axis=0))
 
 
 def over_seeds(table: Sequence[Sequence[float]]) -> float:
-    """t over seeds, of the images' mean: as if other images would give the same."""
+    """t-test over seeds of the mean over images; it ignores that images vary."""
     return _t(np.asarray(table).mean(axis=1))
 
 
 @np.errstate(divide="ignore", invalid="ignore")
 def hillis(table: Sequence[Sequence[float]]) -> float:
-    """Random seeds and images with Hillis's degrees of freedom (2007)."""
+    """Random seeds and random images, with Hillis's degrees of freedom (2007)."""
     d = np.asarray(table)
     if abs(d.mean()) < 1e-12:
         return 1.0
@@ -127,7 +127,7 @@ def _t(values: np.ndarray[Any, Any]) -> float:
 
 @contextmanager
 def judged_by(judge: Judge) -> Iterator[None]:
-    """`contenders` with another p for a pair."""
+    """In this context `contenders` uses another test for each pair."""
     ours = significance.p_value
     significance.p_value = judge  # type: ignore[assignment]
     try:
@@ -137,4 +137,5 @@ def judged_by(judge: Judge) -> Iterator[None]:
 
 
 def best_set(found: Sequence[Contender]) -> set[int]:
+    """The keys of the configs that are not significantly worse than the best."""
     return {contender.key for contender in found if contender.in_best}

@@ -2,10 +2,10 @@
 
     python tests/analysis/record_scores.py [SEEDS]
 
-Draws a small sample set, trains two small configs with SEEDS seeds each (default 15) on the CPU, and writes what
-each best checkpoint scores on every validation image: `{about, eyes: {image: eye}, configs: {name: [{seed, val_iou,
-test_iou, per_image: {image: IoU}}]}}`, rounded to 6 digits. Only the seed differs between a config's runs: images,
-split and thread count do not. Some minutes on one core; on another machine the last digits may be others.
+Draws a small sample set, trains two small configs with SEEDS seeds each (default 15) on the CPU, and writes the score
+of each best checkpoint on every validation image: `{about, eyes: {image: eye}, configs: {name: [{seed, val_iou,
+test_iou, per_image: {image: IoU}}]}}`, rounded to 6 digits. The runs of a config differ only in the
+seed. It takes some minutes on one core; the last digits depend on the machine.
 """
 
 import csv
@@ -28,13 +28,13 @@ from unetsweep.training.run import train
 FILE = Path(__file__).with_name("recorded_scores.json")
 SIZE, EYES, EPOCHS = 64, 12, 40
 AUGMENTS = {"plain": "none", "augmented": "default"}
-"""What the configs differ in."""
+"""`trainer.augment` of each config; they differ in nothing else."""
 VAL = 20 / (4 * EYES)
-"""Five eyes, each there in four variants: 20 images, as in the 100-image set."""
+"""Five eyes in four variants each: 20 images, as in the dataset of 100 images."""
 
 
 def record(seeds: int) -> dict[str, Any]:
-    """All that the file holds."""
+    """The content of the file."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "eyes")
         draw_sample(root, size=SIZE, eyes=EYES, test_eyes=EYES)
@@ -52,12 +52,12 @@ def record(seeds: int) -> dict[str, Any]:
             config = dataclasses.replace(plain, trainer=dataclasses.replace(plain.trainer, augment=augment))
             configs[name] = [_run(config, seed, Path(folder, f"{name}{seed}")) for seed in range(1, seeds + 1)]
         eyes = {Path(row["file"]).stem: row["group"] for row in csv.DictReader((root / "groups.csv").open())}
-        seen = sorted(configs["plain"][0]["per_image"])
+        images = sorted(configs["plain"][0]["per_image"])
         about = (
             f"tests/analysis/record_scores.py: {SIZE} pixels, {EYES} eyes, base 8, depth 2, {EPOCHS} epochs, "
             f"batch size 4, learning rate 0.01, cosine, augment {AUGMENTS}"
         )
-        return {"about": about, "eyes": {image: eyes[image] for image in seen}, "configs": configs}
+        return {"about": about, "eyes": {image: eyes[image] for image in images}, "configs": configs}
 
 
 def _run(config: TrialConfig, seed: int, out: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The idle share of a sweep's slots, which `benchmarks.idle_slots` and `benchmarks.peers` print."""
+"""The idle share of the slots of a sweep, which `benchmarks.idle_slots` and `benchmarks.peers` print."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from unetsweep.store.sweep_dir import SweepDir
 
 
 def make_sweep(root: Path, attempts: int, state: str = "complete") -> SweepDir:
-    """One trial that has ended after so many attempts, of which all but the last were lost."""
+    """A sweep with one ended trial that had this many attempts, all but the last lost."""
     sweep = SweepDir(root)
     sweep.create("name: s\n", "slurm")
     sweep.add_trials([TrialConfig(DataConfig("images"), 8, 4, 1e-3)], {"sampler": "grid", "study_seed": 0})
@@ -24,21 +24,21 @@ def make_sweep(root: Path, attempts: int, state: str = "complete") -> SweepDir:
     return sweep
 
 
-def test_a_slot_is_idle_while_fewer_attempts_are_active_than_could_be() -> None:
+def test_slots_are_idle_while_fewer_attempts_are_active_than_possible() -> None:
     spans = [AttemptSpan(0, 10), AttemptSpan(0, 20), AttemptSpan(15, 20)]
     assert idle_share(2, 3, spans, [10, 20, 20]) == 0.125
 
 
-def test_no_slot_is_idle_when_no_trial_is_left_for_it() -> None:
+def test_no_slot_counts_as_idle_without_a_trial_left_for_it() -> None:
     assert idle_share(4, 1, [AttemptSpan(0, 10)], [10]) == 0
 
 
 @pytest.mark.parametrize(("spans", "ends"), [([], [10.0]), ([AttemptSpan(0, 10)], []), ([AttemptSpan(10, 10)], [10.0])])
-def test_there_is_no_share_before_a_run_has_ended(spans: list[AttemptSpan], ends: list[float]) -> None:
+def test_there_is_no_idle_share_before_a_run_has_ended(spans: list[AttemptSpan], ends: list[float]) -> None:
     assert idle_share(2, 3, spans, ends) is None
 
 
-def test_a_failed_trial_holds_its_slot_until_its_processes_were_gone(tmp_path: Path) -> None:
+def test_a_failed_trial_holds_its_slot_until_its_processes_are_gone(tmp_path: Path) -> None:
     failed = make_sweep(tmp_path / "s", attempts=2, state="failed")
     failed.record_exit(0, 2, 0, 1, None)
     now = (failed.root / "runs/0000/attempts/2.exit-0.json").stat().st_mtime

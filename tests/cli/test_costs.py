@@ -42,7 +42,7 @@ def test_status_and_report_say_what_a_sweep_cost_by_our_own_clocks(place: Place)
     assert sum(row["job_seconds"] for row in report["rows"]) == pytest.approx(cost["seconds"], abs=0.01)
     assert cost == report["cost"]
     said = place.run("status", "s").stdout
-    assert "CPU-hours in 2 attempts, by our own clocks; nothing had to be done again" in said
+    assert "CPU-hours in 2 attempts (from the sweep's files); nothing had to be repeated" in said
     assert "job_seconds" in place.run("report", "s", "--columns", "trial,job_seconds").stdout
     assert "job_seconds" not in (place.root() / "report/results.json").read_text()
     assert "job_seconds" not in place.run("report", "s", "--format", "csv").stdout

@@ -213,7 +213,7 @@ def test_status_of_a_running_sweep_says_where_every_trial_is_and_why(place: Plac
     place.wait(lambda: len(place.notes("begin")) == 2)
     rows = place.status()["trials"]
     assert [(row["state"], row["job_id"]) for row in rows] == [("running", "1"), ("running", "2"), ("waiting", None)]
-    assert rows[2]["reason"] == "all 2 places are taken"
+    assert rows[2]["reason"] == "all 2 slots are in use"
     assert "2 running, 1 waiting; 3 trials wanted" in place.run("status").stdout
     (place.folder / "go").touch()
     place.wait_ended(3)

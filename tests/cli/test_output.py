@@ -23,9 +23,9 @@ def test_a_long_list_is_shortened(items: range, separator: str, text: str):
 
 
 def test_progress_names_the_three_most_frequent_reasons():
-    waiting = (("just submitted", 4), ("all 2 slots are taken", 3), ("held by you", 2), ("another", 1))
+    waiting = (("just submitted", 4), ("all 2 slots are in use", 3), ("held by you", 2), ("another", 1))
     assert format_progress(WatchProgress(3, 2, waiting)) == (
-        "3 ended, 2 running, 4 waiting (just submitted), 3 waiting (all 2 slots are taken), 2 waiting (held by you)"
+        "3 ended, 2 running, 4 waiting (just submitted), 3 waiting (all 2 slots are in use), 2 waiting (held by you)"
     )
 
 

@@ -76,7 +76,7 @@ def test_a_cancelled_trial_within_a_training_holds_nobody_up_and_its_result_is_k
     said = place.run("cancel", "s", "0")
     assert "cancelled 1 trials of s: 0\nthe runs of these trials continue for trials that share them: 0" in said.stdout
     assert said.stderr == ""
-    assert "its run goes on for the trials that share it" in place.run("status", "s").stdout
+    assert "its run continues for the trials that share it" in place.run("status", "s").stdout
     place.run("submit", "s.yaml", "--executor", "local", "--watch")
     assert [row["state"] for row in rows(place)] == ["complete", "complete"]  # it lay on the way
     assert epochs_trained(place) == 61
@@ -93,6 +93,6 @@ def test_where_nothing_can_be_shared_the_plan_says_why(place: Place) -> None:
     cosine = PLAIN + "trainer: {schedule: cosine}\n"
     said = place.submit(written(place, "2, 4", cosine), "--dry-run").stdout
     assert "runs 2, jobs 2, arrays 0, epochs asked 6, epochs to train 6" in said
-    assert "no training is shared: the schedule cosine looks at the last epoch" in said
+    assert "no training is shared: the schedule cosine depends on the number of epochs" in said
     told = json.loads(place.submit(written(place, "2, 4", PLAIN), "--dry-run", "--no-share", "--json").stdout)
     assert (told["runs"], told["not_shared"]) == (2, "run.share is false")

@@ -1,4 +1,4 @@
-"""Whatever a file holds, the answer is a sweep or problems with lines, never a traceback."""
+"""Any file is either a sweep or a list of problems with lines, never a traceback."""
 
 from pathlib import Path
 
@@ -55,11 +55,11 @@ def mappings(values: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, o
 
 scalars = st.none() | st.booleans() | st.integers(-3, 99) | st.floats() | st.sampled_from(ODD) | st.text(max_size=4)
 anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | mappings(inner), max_leaves=20)
-fine = st.fixed_dictionaries({"epochs": st.just(4), "batch_size": st.just([4]), "learning_rate": st.just(1e-3)})
+valid_space = st.fixed_dictionaries({"epochs": st.just(4), "batch_size": st.just([4]), "learning_rate": st.just(1e-3)})
 sections = ["name", "data", "space", "study", "model", "trainer", "run", "slurm", "other"]
 
 
-def swept(raw: object) -> SweepSpec | None:
+def sweep_or_none(raw: object) -> SweepSpec | None:
     """The sweep, or None where it has problems; each of those has a line."""
     try:
         return spec_from(dump(raw), "s.yaml", working=NOWHERE, home=NOWHERE)
@@ -72,14 +72,17 @@ def swept(raw: object) -> SweepSpec | None:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(sections, anything)))
-def test_any_sections(raw: dict[str, object]) -> None:
-    swept(raw)
+def test_any_content_of_the_sections_is_a_sweep_or_problems(raw: dict[str, object]) -> None:
+    sweep_or_none(raw)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.fixed_dictionaries(
-        {"data": st.fixed_dictionaries({"root": st.sampled_from(ODD)}, optional={"split": anything}), "space": fine},
+        {
+            "data": st.fixed_dictionaries({"root": st.sampled_from(ODD)}, optional={"split": anything}),
+            "space": valid_space,
+        },
         optional={
             name: st.fixed_dictionaries(
                 {}, optional={key: scalars | st.lists(scalars, max_size=2) for key in KEYS[name]}
@@ -88,8 +91,8 @@ def test_any_sections(raw: dict[str, object]) -> None:
         },
     )
 )
-def test_odd_values_in_the_right_places_and_what_passes_is_written_and_read_equal(raw: dict[str, object]) -> None:
-    spec = swept(raw)
+def test_odd_values_are_problems_or_a_sweep_that_is_written_and_read_back_equal(raw: dict[str, object]) -> None:
+    spec = sweep_or_none(raw)
 
     if spec is not None:
         assert spec_from(as_yaml(spec), "s.yaml", working=NOWHERE, home=NOWHERE) == spec

@@ -1,4 +1,4 @@
-"""A problem of a sweep's file is reported with line, column, field, what was found and what is allowed."""
+"""A problem of a sweep file is reported with line, column, field, the value found and what is allowed."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ TABLE = {
         GOOD + "modle: {base: 8}\n",
         "s.yaml:6:1: modle: unknown key 'modle'; did you mean 'model'?",
     ),
-    "an unknown key that is near nothing": (
+    "an unknown key without a similar one": (
         GOOD + "run: {zzz: 1}\n",
         "s.yaml:6:7: run.zzz: unknown key 'zzz'; allowed are parallel, driver, retries, reconcile_interval, share, "
         "keep_checkpoints",
@@ -41,7 +41,7 @@ TABLE = {
         GOOD + "model: {base: '8'}\n",
         "s.yaml:6:9: model.base: found the text '8'; allowed: a whole number",
     ),
-    "a word that is none of those": (
+    "a word that is not allowed": (
         GOOD + "trainer: {loss: dice}\n",
         "s.yaml:6:11: trainer.loss: found the text 'dice'; allowed: bce, bce_dice",
     ),
@@ -66,7 +66,7 @@ TABLE = {
         GOOD.replace("[4, 8]", "[]"),
         "s.yaml:3:3: space.epochs: found an empty list; at least one value",
     ),
-    "no axis": (
+    "a missing axis": (
         GOOD.replace("  batch_size: [4]\n", ""),
         "s.yaml:2:1: space.batch_size: is missing; a list of numbers, one number, or {low, high, log, step}",
     ),
@@ -94,11 +94,11 @@ TABLE = {
         GOOD.replace("1e-3", "0"),
         "s.yaml:5:19: space.learning_rate: found 0; a number above 0",
     ),
-    "a learning rate without end": (
+    "an infinite learning rate": (
         GOOD.replace("1e-3", ".inf"),
         "s.yaml:5:19: space.learning_rate: found .inf; a finite number",
     ),
-    "a number that no library takes": (
+    "a number above 64 bits": (
         GOOD.replace("[4, 8]", "[99999999999999999999]"),
         "s.yaml:3:12: space.epochs: found 99999999999999999999; a whole number below 2^63",
     ),
@@ -127,7 +127,7 @@ TABLE = {
         "s.yaml:5:53: space.learning_rate.step: found step together with log: true; leave one, "
         "since even steps are not even in log",
     ),
-    "a high that is not reached": (
+    "a high that the steps do not reach": (
         GOOD.replace("[4, 8]", "{low: 10, high: 45, step: 10}") + "study: {sampler: random}\n",
         "s.yaml:3:21: space.epochs.high: found 45, which steps of 10 from 10 do not reach; use 40",
     ),
@@ -139,11 +139,11 @@ TABLE = {
         GOOD + "study: {sampler: grid, trials: 5}\n",
         "s.yaml:6:24: study.trials: found 5; a grid has one trial per point (2 here): leave trials out",
     ),
-    "a search without end": (
+    "an infinite search without trials": (
         RANGE + "study: {sampler: tpe}\n",
         "s.yaml:6:1: study.trials: is missing; tpe needs a number of trials, because the space is infinite",
     ),
-    "brute force without end": (
+    "brute force over an infinite space": (
         RANGE + "study: {sampler: BruteForceSampler, trials: 3}\n",
         "s.yaml:5:3: space.learning_rate: BruteForceSampler needs a list, or a range with a step",
     ),
@@ -171,7 +171,7 @@ TABLE = {
         GOOD + "study: {sampler: {name: grid, shuffle: true}}\n",
         "s.yaml:6:31: study.sampler.shuffle: unknown key 'shuffle'; grid takes no arguments",
     ),
-    "a second seed": (
+    "a seed of the sampler": (
         GOOD + "study: {sampler: {name: tpe, seed: 5}}\n",
         "s.yaml:6:30: study.sampler.seed: is not an argument here; set study.seed",
     ),
@@ -179,7 +179,7 @@ TABLE = {
         GOOD + "study: {pruner: ahsa}\n",
         "s.yaml:6:9: study.pruner: found 'ahsa'; did you mean 'asha'?",
     ),
-    "a pruner that there is not": (
+    "a pruner that is no name": (
         GOOD + "study: {pruner: 5}\n",
         "s.yaml:6:9: study.pruner: found 5; a name, or {name: asha, min_epochs: 4}",
     ),
@@ -187,7 +187,7 @@ TABLE = {
         GOOD + "study: {pruner: {name: asha, min_epoch: 4}}\n",
         "s.yaml:6:30: study.pruner.min_epoch: unknown key 'min_epoch'; did you mean 'min_epochs'?",
     ),
-    "a pruner's argument that cannot be": (
+    "an invalid argument of a pruner": (
         GOOD + "study: {pruner: {name: hyperband, reduction_factor: 1}}\n",
         "s.yaml:6:35: study.pruner.reduction_factor: found 1; a whole number, at least 2",
     ),
@@ -199,7 +199,7 @@ TABLE = {
         GOOD + "study: {pruner: PatientPruner}\n",
         "s.yaml:6:9: study.pruner: patience is missing: {name: PatientPruner, patience: 5}",
     ),
-    "a pruner for other things": (
+    "a pruner for cross-validation": (
         GOOD + "study: {pruner: WilcoxonPruner}\n",
         "s.yaml:6:9: study.pruner: found 'WilcoxonPruner'; it compares folds of a cross-validation, and a training "
         "has none; use asha or median",
@@ -212,12 +212,12 @@ TABLE = {
         GOOD.replace("[4]", "{low: 4, high: 8, step: 1}") + "slurm: {processes: 2}\nstudy: {sampler: random}\n",
         "s.yaml:4:33: space.batch_size.step: found 1; use a multiple of 2, because 2 processes share each batch",
     ),
-    "processes that are not the GPUs": (
+    "more GPUs than processes": (
         GOOD + "slurm: {gpus: 4, processes: 2}\n",
         "s.yaml:6:18: slurm.processes: found 2 processes with 4 GPUs; each process uses one GPU: leave processes "
         "out, or set gpus: 0",
     ),
-    "fewer GPUs than none": (
+    "a negative number of GPUs": (
         GOOD + "slurm: {gpus: -1}\n",
         "s.yaml:6:9: slurm.gpus: found -1; 0 (train on CPU) or more",
     ),
@@ -225,7 +225,7 @@ TABLE = {
         GOOD + "slurm: {gpus: 4, pack: 3}\n",
         "s.yaml:6:18: slurm.pack: found 3 trainings in a job of 4 GPUs; one number must be a multiple of the other",
     ),
-    "processes that are not the GPUs of a training": (
+    "more processes than GPUs of a training": (
         GOOD + "slurm: {gpus: 4, pack: 2, processes: 4}\n",
         "s.yaml:6:27: slurm.processes: found 4 processes with 4 GPUs for 2 trainings; each process uses one GPU: leave "
         "processes out, or set gpus: 0",
@@ -246,7 +246,7 @@ TABLE = {
         GOOD + "slurm: {setup: [module load cuda, 3]}\n",
         "s.yaml:6:35: slurm.setup: found 3; a line of a shell script",
     ),
-    "more memory than the most": (
+    "more memory than mem_max": (
         GOOD + "slurm: {mem: 4G, mem_max: 500M}\n",
         "s.yaml:6:18: slurm.mem_max: found 500M, less than mem 4G",
     ),
@@ -254,19 +254,19 @@ TABLE = {
         GOOD + "slurm: {sbatch: {cpus_per_task: 3}}\n",
         "s.yaml:6:18: slurm.sbatch.cpus_per_task: use slurm.cpus",
     ),
-    "an sbatch option that sends the jobs elsewhere": (
+    "an sbatch option for another cluster": (
         GOOD + "slurm: {sbatch: {clusters: c2}}\n",
         "s.yaml:6:18: slurm.sbatch.clusters: use a shell with that cluster's SLURM_CONF",
     ),
-    "the beginning of an option that is ours": (
+    "an abbreviated sbatch option for another cluster": (
         GOOD + "slurm: {sbatch: {cluster-c: gpu}}\n",
         "s.yaml:6:18: slurm.sbatch.cluster-c: use a shell with that cluster's SLURM_CONF",
     ),
-    "a reconciler job elsewhere": (
+    "a reconciler job on another cluster": (
         GOOD + "slurm: {reconciler: {clusters: c2}}\n",
         "s.yaml:6:22: slurm.reconciler.clusters: use a shell with that cluster's SLURM_CONF",
     ),
-    "an sbatch option that is ours": (
+    "an sbatch option that unetsweep sets": (
         GOOD + "slurm: {sbatch: {output: x.log}}\n",
         "s.yaml:6:18: slurm.sbatch.output: is set by unetsweep; leave it out",
     ),
@@ -275,7 +275,7 @@ TABLE = {
         "s.yaml:6:54: slurm.sbatch.nice: found False; text, a number, a list of them, "
         "true for an option without a value, or null to remove the option",
     ),
-    "a profile that is nowhere": (
+    "a missing profile": (
         GOOD + "slurm: {profile: gpu}\n",
         "s.yaml:6:9: slurm.profile: found 'gpu', which is neither in slurm/profiles nor in .config/unetsweep; "
         "available: none",
@@ -315,12 +315,12 @@ TABLE = {
         "s.yaml:2:1: this is not YAML: while scanning for the next token, "
         "found character '\\t' that cannot start any token",
     ),
-    "nothing": ("", "s.yaml:1:1: is empty; name, data, space, study, model, trainer, run, slurm are expected"),
+    "an empty file": ("", "s.yaml:1:1: is empty; name, data, space, study, model, trainer, run, slurm are expected"),
 }
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_says_where_and_what(name: str, tmp_path: Path) -> None:
+def test_a_problem_names_its_position_and_what_to_write(name: str, tmp_path: Path) -> None:
     text, line = TABLE[name]
 
     assert problems_of(text, tmp_path) == [line]

@@ -1,4 +1,4 @@
-"""What a sweep's file means when nothing is wrong with it."""
+"""What a valid sweep file means."""
 
 import csv
 import subprocess
@@ -47,7 +47,7 @@ def test_every_shipped_profile_loads(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_repository")
-def test_the_grid_is_the_table_of_the_docs() -> None:
+def test_the_shipped_grid_has_the_trials_of_the_docs() -> None:
     grid = load(REPOSITORY / "sweeps" / "grid.yaml")
 
     assert trials_wanted(grid) == 20
@@ -57,15 +57,15 @@ def test_the_grid_is_the_table_of_the_docs() -> None:
     assert (grid.slurm.gpus, grid.slurm.processes) == (4, 4)
 
 
-def test_the_groups_of_the_retina_set_are_its_20_eyes_in_both_namings() -> None:
-    def eyes(name: str) -> dict[str, str]:
+def test_the_groups_files_of_the_retina_set_have_80_images_in_20_groups_in_both_namings() -> None:
+    def groups(name: str) -> dict[str, str]:
         with (REPOSITORY / "sweeps" / name).open(newline="") as file:
             return {Path(row["file"]).stem: row["group"] for row in csv.DictReader(file)}
 
-    natural, renumbered = eyes("retina_groups.csv"), eyes("retina_groups_01_80.csv")
+    natural, renumbered = groups("retina_groups.csv"), groups("retina_groups_01_80.csv")
 
     assert len(natural) == len(renumbered) == 80
-    assert sorted(set(natural.values())) == sorted(set(renumbered.values())) == [str(eye) for eye in range(21, 41)]
+    assert sorted(set(natural.values())) == sorted(set(renumbered.values())) == [str(group) for group in range(21, 41)]
     assert {natural[n] for n in ("0", "1", "2", "3")} == {"21"}
     assert {renumbered[n] for n in ("01", "02", "13", "24")} == {"21"}
     assert {renumbered[n] for n in ("79", "80", "03", "04")} == {"23"}
@@ -82,15 +82,15 @@ def test_the_smallest_sweep_has_every_default(tmp_path: Path) -> None:
     assert trials_wanted(smallest) == 1
 
 
-def test_a_trial_asks_for_its_point_with_the_seed_and_processes_of_the_sweep(tmp_path: Path) -> None:
+def test_a_trial_config_has_the_point_and_the_seed_and_processes_of_the_sweep(tmp_path: Path) -> None:
     text = GOOD + "study: {seed: 7}\nslurm: {gpus: 2}\nmodel: {base: 8}\n"
-    asked = trial_config(spec(text, tmp_path), {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3})
+    config = trial_config(spec(text, tmp_path), {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3})
 
-    assert (asked.epochs, asked.batch_size, asked.learning_rate, asked.seed) == (4, 4, 1e-3, 7)
-    assert (asked.processes, asked.accelerator, asked.model.base) == (2, "gpu", 8)
+    assert (config.epochs, config.batch_size, config.learning_rate, config.seed) == (4, 4, 1e-3, 7)
+    assert (config.processes, config.accelerator, config.model.base) == (2, "gpu", 8)
 
 
-def test_whole_numbers_stay_whole_and_rates_are_floats(tmp_path: Path) -> None:
+def test_epochs_are_whole_numbers_and_learning_rates_are_floats(tmp_path: Path) -> None:
     text = GOOD.replace("epochs: 4", "epochs: {low: 1e1, high: 50, step: 10}").replace("[1e-3]", "1")
     space = spec(text + "study: {sampler: tpe}\n", tmp_path).space
 
@@ -101,7 +101,7 @@ def test_whole_numbers_stay_whole_and_rates_are_floats(tmp_path: Path) -> None:
     assert space.domain("learning_rate") == Choices((1.0,))
 
 
-def test_a_sampler_may_bring_arguments(tmp_path: Path) -> None:
+def test_a_sampler_may_have_arguments(tmp_path: Path) -> None:
     study = spec(GOOD + "study: {sampler: {name: TPESampler, n_startup_trials: 5}, trials: 9}\n", tmp_path).study
 
     assert (study.sampler, study.sampler_args, study.trials) == ("TPESampler", {"n_startup_trials": 5}, 9)
@@ -112,14 +112,14 @@ def test_precision_32_may_be_a_number(tmp_path: Path) -> None:
         assert spec(GOOD + f"trainer: {{precision: {written}}}\n", tmp_path).trainer.precision == "32"
 
 
-def test_a_trainer_of_the_users_own_needs_no_data(tmp_path: Path) -> None:
+def test_a_trainer_command_needs_no_data(tmp_path: Path) -> None:
     command = "trainer: {command: 'python x.py {config} {out}'}\n"
 
     assert spec(SPACE + command, tmp_path).data.root == str(tmp_path)
     assert spec(GOOD + command, tmp_path).data.root == str(tmp_path / "images")
 
 
-def test_groups_are_looked_for_in_the_data_first_and_then_from_the_working_directory(tmp_path: Path) -> None:
+def test_a_groups_file_is_searched_in_the_data_folder_and_then_in_the_working_directory(tmp_path: Path) -> None:
     text = GOOD.replace("images}", "images, split: {groups: eyes.csv}}")
     (tmp_path / "images" / "Data" / "train").mkdir(parents=True)
 
@@ -134,11 +134,11 @@ def test_groups_are_looked_for_in_the_data_first_and_then_from_the_working_direc
     ("written", "minutes"),
     [("10m", 10), ("2h", 120), ("1h30m", 90), ("1-12:00:00", 2160), ("02:00:00", 120), ("45", 45), ("1d", 1440)],
 )
-def test_times_are_written_as_people_and_sbatch_write_them(written: str, minutes: int, tmp_path: Path) -> None:
+def test_times_are_read_as_sbatch_writes_them_and_with_units(written: str, minutes: int, tmp_path: Path) -> None:
     assert spec(GOOD + f"slurm: {{time: {written}}}\n", tmp_path).slurm.time_min == minutes
 
 
-def test_relative_interpreters_are_absolute_with_their_links_and_bare_names_stay(tmp_path: Path) -> None:
+def test_a_relative_interpreter_becomes_absolute_with_its_links_and_a_bare_name_stays(tmp_path: Path) -> None:
     (tmp_path / "venv").symlink_to("/nowhere")
 
     assert spec(GOOD + "slurm: {python: venv/bin/python}\n", tmp_path).slurm.python == f"{tmp_path}/venv/bin/python"
@@ -146,7 +146,7 @@ def test_relative_interpreters_are_absolute_with_their_links_and_bare_names_stay
 
 
 class TestProfiles:
-    """The site's words, with the sweep's own on top."""
+    """A profile of the site gives defaults, which the sweep overrides."""
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
@@ -157,7 +157,7 @@ class TestProfiles:
         )
         return tmp_path
 
-    def test_the_sweeps_keys_win_one_by_one(self, folder: Path) -> None:
+    def test_each_key_of_the_sweep_overrides_that_of_the_profile(self, folder: Path) -> None:
         text = (
             GOOD + "slurm: {profile: gpu, gpus: 2, mem: 16G, partition: null, sbatch: {comment: null, licenses: x}}\n"
         )
@@ -183,13 +183,13 @@ class TestProfiles:
             ("gpus: 0, pack: 4, processes: 2", 2, 0),
         ],
     )
-    def test_packed_trainings_share_the_gpus_out(
+    def test_packed_trainings_share_the_gpus(
         self, folder: Path, slurm: str, processes: int, training_gpus: int
     ) -> None:
         found = spec(GOOD + f"slurm: {{{slurm}}}\n", folder).slurm
         assert (found.processes, found.training_gpus) == (processes, training_gpus)
 
-    def test_the_projects_profile_comes_before_the_users_and_a_path_is_a_path(self, folder: Path) -> None:
+    def test_a_profile_of_the_project_outranks_that_of_the_user_and_may_be_a_path(self, folder: Path) -> None:
         (folder / ".config" / "unetsweep" / "gpu.yaml").write_text("qos: mine\n")
         (folder / ".config" / "unetsweep" / "own.yaml").write_text("qos: own\n")
         (folder / "here.yaml").write_text("qos: here\n")
@@ -198,35 +198,35 @@ class TestProfiles:
         assert spec(GOOD + "slurm: {profile: own}\n", folder).slurm.qos == "own"
         assert spec(GOOD + "slurm: {profile: ./here.yaml}\n", folder).slurm.qos == "here"
 
-    def test_default_may_be_nowhere_and_is_used_where_it_is(self, folder: Path) -> None:
+    def test_the_default_profile_is_optional(self, folder: Path) -> None:
         assert spec(GOOD, folder).slurm.qos is None
         (folder / "slurm" / "profiles" / "default.yaml").write_text("qos: low\n")
         assert spec(GOOD, folder).slurm.qos == "low"
 
-    def test_the_command_line_replaces_the_files_profile(self, folder: Path) -> None:
+    def test_the_command_line_replaces_the_profile_of_the_sweep(self, folder: Path) -> None:
         text = GOOD + "slurm: {profile: nowhere}\n"
         slurm = spec_from(text, "first.yaml", profile="gpu", working=folder, home=folder).slurm
 
         assert (slurm.profile, slurm.partition) == ("gpu", "a100")
 
-    def test_its_problems_name_its_file_and_line_at_the_position_where_the_sweep_names_it(self, folder: Path) -> None:
+    def test_a_problem_of_a_profile_names_its_line_and_the_position_in_the_sweep(self, folder: Path) -> None:
         (folder / "slurm" / "profiles" / "bad.yaml").write_text("gpus: 4\ncpus: 0\nprofile: gpu\ntim: 2h\n")
 
-        place = "sweeps/first.yaml:3:9: slurm.profile: slurm/profiles/bad.yaml"
+        position = "sweeps/first.yaml:3:9: slurm.profile: slurm/profiles/bad.yaml"
         assert self.problems("slurm: {profile: bad}\n", folder).splitlines() == [
-            f"{place}:2:1: cpus: found 0; at least 1",
-            f"{place}:3:1: profile: a profile cannot name another profile",
-            f"{place}:4:1: tim: unknown key 'tim'; did you mean 'time'?",
+            f"{position}:2:1: cpus: found 0; at least 1",
+            f"{position}:3:1: profile: a profile cannot name another profile",
+            f"{position}:4:1: tim: unknown key 'tim'; did you mean 'time'?",
         ]
 
-    def test_a_profile_that_is_no_yaml_is_a_problem_of_the_sweep(self, folder: Path) -> None:
-        (folder / "slurm" / "profiles" / "torn.yaml").write_text("gpus: [\n")
+    def test_an_invalid_profile_is_a_problem_of_the_sweep(self, folder: Path) -> None:
+        (folder / "slurm" / "profiles" / "corrupt.yaml").write_text("gpus: [\n")
 
-        assert "slurm.profile: slurm/profiles/torn.yaml:2:1: this is not YAML" in self.problems(
-            "slurm: {profile: torn}\n", folder
+        assert "slurm.profile: slurm/profiles/corrupt.yaml:2:1: this is not YAML" in self.problems(
+            "slurm: {profile: corrupt}\n", folder
         )
 
-    def test_a_missing_profile_is_answered_with_those_that_exist(self, folder: Path) -> None:
+    def test_a_missing_profile_is_reported_with_the_existing_ones(self, folder: Path) -> None:
         (folder / ".config" / "unetsweep" / "own.yaml").touch()
 
         assert self.problems("slurm: {profile: gpus}\n", folder) == (
@@ -234,7 +234,7 @@ class TestProfiles:
             "in .config/unetsweep; did you mean 'gpu'? available: gpu, own"
         )
 
-    def test_says_which_keys_are_the_profiles_where_two_contradict_each_other(self, folder: Path) -> None:
+    def test_a_contradiction_names_the_key_that_comes_from_the_profile(self, folder: Path) -> None:
         assert self.problems("slurm: {profile: gpu, processes: 2}\n", folder) == (
             "sweeps/first.yaml:3:23: slurm.processes: found 2 processes with 4 GPUs (from the profile gpu); "
             "each process uses one GPU: leave processes out, or set gpus: 0"
@@ -247,7 +247,7 @@ class TestProfiles:
         return str(error.value)
 
 
-def test_nothing_heavy_is_imported() -> None:
+def test_loading_a_sweep_imports_no_heavy_library() -> None:
     heavy = "torch optuna submitit numpy cv2 pydantic albumentations"
     code = f"import sys, unetsweep.config.load; print(*[m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -255,5 +255,5 @@ def test_nothing_heavy_is_imported() -> None:
     assert done.stdout.split() == []
 
 
-def test_groups_may_be_found_from_the_images(tmp_path: Path) -> None:
+def test_groups_may_be_auto(tmp_path: Path) -> None:
     assert spec(GOOD.replace("images}", "images, split: {groups: auto}}"), tmp_path).data.split.groups == "auto"

@@ -1,4 +1,4 @@
-"""All problems of a file are reported at once, in its order; a file that cannot be read is one problem."""
+"""All problems of a sweep file are reported at once, in the order of the file; an unreadable file is one problem."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ space:
 """
 
 
-def test_tells_all_problems_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = (
         "study: {sampler: gird, seed: -1}\n"
         "space: {epochs: [0], batch_size: [], learning_rate: ['1e-4']}\n"
@@ -42,7 +42,7 @@ def test_tells_all_problems_at_once_in_the_order_of_the_file(tmp_path: Path) -> 
     ]
 
 
-def test_lists_what_the_training_package_says_about_augmentations(tmp_path: Path) -> None:
+def test_problems_that_the_training_package_finds_in_augmentations_are_listed(tmp_path: Path) -> None:
     def check(augment: object) -> list[Problem]:
         return [Problem("no Flop", "trainer.augment[1]"), Problem("nor this", "trainer.augment[1]")]
 
@@ -53,7 +53,7 @@ def test_lists_what_the_training_package_says_about_augmentations(tmp_path: Path
     assert str(error.value) == "s.yaml:6:35: trainer.augment: no Flop\ns.yaml:6:35: trainer.augment: nor this"
 
 
-def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_one_problem(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
 
     with pytest.raises(SpecError, match=r"gone\.yaml: there is no such file"):
@@ -64,7 +64,7 @@ def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
         load(tmp_path / "latin.yaml")
 
 
-def test_a_file_whose_name_cannot_be_the_sweeps_asks_for_one(tmp_path: Path) -> None:
+def test_a_file_with_an_invalid_sweep_name_asks_for_a_name(tmp_path: Path) -> None:
     (tmp_path / "my sweep.yaml").write_text(GOOD)
 
     with pytest.raises(SpecError, match=r"name: the file's name 'my sweep' cannot be the sweep's"):

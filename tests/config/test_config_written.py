@@ -1,4 +1,4 @@
-"""What is written down is what was submitted; what may change under one name, and what may not."""
+"""The written sweep equals the submitted one; which settings may change later, and which may not."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from unetsweep.core.space import Choices, Range, Space
 from unetsweep.core.spec import Resources, Retries, RunSpec, StudySpec, SweepSpec
 
 NOWHERE = Path("/nowhere")
-words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs", "Cf", "Co", "Cn"]), min_size=1)
+printable = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs", "Cf", "Co", "Cn"]), min_size=1)
 few = st.integers(1, 9)
 finite = st.floats(1e-9, 1e9)
 
@@ -44,7 +44,7 @@ def sweeps(draw: st.DrawFn) -> SweepSpec:
         study = replace(study, pruner=pruner, pruner_args=given[pruner])
     split = Split(draw(st.floats(0.01, 0.99)), draw(few), draw(st.sampled_from(["none", r"(\d+)", "é.csv", "(1e-4)"])))
     threshold = draw(st.just("half") | st.floats(0, 254.5))
-    data = DataConfig("/" + draw(words).strip("/."), split, draw(st.none() | st.integers(16, 999)), threshold)
+    data = DataConfig("/" + draw(printable).strip("/."), split, draw(st.none() | st.integers(16, 999)), threshold)
     augment = draw(
         st.sampled_from(["default", "none", ["HorizontalFlip", {"Affine": {"rotate": [-30, 1e-4], "x": "1e-4"}}]])
     )
@@ -55,14 +55,14 @@ def sweeps(draw: st.DrawFn) -> SweepSpec:
         command=draw(st.none() | st.just("python -c 'x: # y' {config} {out}")),
     )
     slurm = Resources(
-        profile=draw(words),
-        partition=draw(st.none() | words),
+        profile=draw(printable),
+        partition=draw(st.none() | printable),
         account=draw(st.sampled_from([None, "1e-4", "12345", "on", "~", "12:30:00"])),
         cpus=draw(st.none() | few),
         mem=draw(st.sampled_from([None, "4G", "500M"])),
         time_min=draw(st.integers(1, 99999)),
         setup=tuple(draw(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3))),
-        sbatch=draw(st.dictionaries(st.sampled_from(["comment", "nice", "licenses"]), words | few | st.just(True))),
+        sbatch=draw(st.dictionaries(st.sampled_from(["comment", "nice", "licenses"]), printable | few | st.just(True))),
     )
     run = RunSpec(
         draw(st.none() | few), draw(st.sampled_from(["jobs", "cli"])), Retries(draw(few), draw(few), draw(few))
@@ -71,7 +71,7 @@ def sweeps(draw: st.DrawFn) -> SweepSpec:
 
 
 @given(sweeps())
-def test_a_sweep_that_is_written_out_is_read_back_equal(spec: SweepSpec) -> None:
+def test_a_written_sweep_is_read_back_equal(spec: SweepSpec) -> None:
     assert spec_from(as_yaml(spec), "results/x/sweep.yaml", working=NOWHERE, home=NOWHERE) == spec
 
 
@@ -80,7 +80,7 @@ def sweep(**changes: object) -> SweepSpec:
     return replace(SweepSpec("s", DataConfig("/d"), space), **changes)  # type: ignore[arg-type]
 
 
-def test_the_header_says_which_code_it_was() -> None:
+def test_the_header_names_the_code() -> None:
     text = as_yaml(sweep(), commit="0f3a9c2")
 
     assert text.startswith("# s as it was submitted, every default written out; unetsweep ")
@@ -95,7 +95,7 @@ def test_a_written_sweep_needs_no_profile(tmp_path: Path) -> None:
     assert spec_from(text, "s.yaml", working=tmp_path, home=tmp_path).slurm == spec.slurm
 
 
-def test_nothing_changed_is_no_difference() -> None:
+def test_equal_sweeps_have_no_difference() -> None:
     assert difference(sweep(), sweep()) == ()
     assert not refused(sweep(), sweep())
 
@@ -123,7 +123,7 @@ def test_a_grid_may_grow_in_any_order_but_not_shrink() -> None:
     assert refused(epochs(4, 8), epochs(4))
 
 
-def test_an_adaptive_search_may_go_on_longer_but_not_in_another_space() -> None:
+def test_an_adaptive_search_may_have_more_trials_but_no_other_space() -> None:
     def tpe(trials: int | None, *values: int) -> SweepSpec:
         space = Space.of(epochs=Choices(values), batch_size=Choices((4,)), learning_rate=Choices((1e-3, 1e-2)))
         return sweep(study=StudySpec("tpe", trials=trials), space=space)
@@ -134,7 +134,7 @@ def test_an_adaptive_search_may_go_on_longer_but_not_in_another_space() -> None:
     assert refused(tpe(2, 4, 8), tpe(2, 4, 8, 16))
 
 
-def test_what_changes_no_training_may_change() -> None:
+def test_settings_that_change_no_training_may_change() -> None:
     run = RunSpec(parallel=3, driver="cli", retries=Retries(9, 9, 9))
     free = Resources("x", "p", "a", "q", "c", 0, 4, 1, 9, "9G", "99G", 9, "/python", ("module load x",), {"nice": 1})
 

@@ -1,4 +1,4 @@
-"""YAML 1.2: a number looks like one, and everything has a place."""
+"""Reading of YAML 1.2: scalars are typed as the standard says, and every value has a position."""
 
 import json
 from typing import Any
@@ -47,20 +47,20 @@ def value(text: str) -> Any:
         ("", None),
     ],
 )
-def test_reads_scalars_as_yaml_1_2_does(text: str, expected: object) -> None:
+def test_scalars_are_read_as_in_yaml_1_2(text: str, expected: object) -> None:
     found = value(f"a: {text}")["a"]
 
     assert (type(found), found) == (type(expected), expected)
 
 
-def test_merge_keys_and_anchors_work() -> None:
+def test_merge_keys_and_anchors_are_resolved() -> None:
     assert value("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")["b"] == {"x": 1, "y": 3}
 
 
-def test_gives_the_place_of_keys_and_items() -> None:
-    places = positions("a:\n  b: [1,\n      2]\n")
+def test_keys_and_items_have_positions() -> None:
+    found = positions("a:\n  b: [1,\n      2]\n")
 
-    assert places == {"a": (1, 1), "a.b": (2, 3), "a.b.0": (2, 7), "a.b.1": (3, 7)}
+    assert found == {"a": (1, 1), "a.b": (2, 3), "a.b.0": (2, 7), "a.b.1": (3, 7)}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_gives_the_place_of_keys_and_items() -> None:
         "a: *b",
     ],
 )
-def test_what_cannot_be_read_is_a_problem_and_no_traceback(text: str) -> None:
+def test_invalid_yaml_is_a_problem_and_no_traceback(text: str) -> None:
     document = read(text)
 
     assert isinstance(document, Problem) or document.problems
@@ -114,7 +114,7 @@ _keys = st.text(st.characters(exclude_categories=["Cs"]))
 
 @given(st.recursive(_scalars, lambda inner: st.lists(inner) | st.dictionaries(_keys, inner), max_leaves=20))
 @example("\x85 \u2028\u2029")
-def test_what_is_written_is_read_back_equal(tree: object) -> None:
+def test_a_written_value_is_read_back_equal(tree: object) -> None:
     document = read(dump(tree))
 
     assert isinstance(document, Document), document
@@ -132,13 +132,13 @@ def test_what_is_written_is_read_back_equal(tree: object) -> None:
         "# nothing\n",
     ],
 )
-def test_a_text_is_the_same_with_libyaml_and_without(text: str) -> None:
+def test_a_text_is_read_the_same_with_and_without_libyaml(text: str) -> None:
     fast, plain = yaml12._read(text, yaml12._FastLoader), yaml12._read(text, yaml12._Loader)
     assert isinstance(fast, yaml12.Document)
     assert fast == plain
 
 
 @pytest.mark.parametrize("text", ["a: [1, 2", "a: 1\n b: 2", "a: !thing 1", "a: \x00"])
-def test_what_libyaml_refuses_is_told_in_the_words_of_pyyaml(text: str) -> None:
+def test_a_text_that_libyaml_refuses_is_reported_with_the_message_of_pyyaml(text: str) -> None:
     assert isinstance(yaml12._read(text, yaml12._FastLoader), Problem)
     assert yaml12.read(text) == yaml12._read(text, yaml12._Loader)

@@ -1,4 +1,4 @@
-"""Facts for tables of situations, short enough to be read in a row."""
+"""Short builders of observations, jobs and plans for the table tests of tests/core."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ LOCAL = Capacity(queues=False, parallel=2)
 
 
 def grid(trials: int = 1, **run: Any) -> SweepSpec:
-    """A grid of so many trials."""
+    """A grid of this many trials."""
     rates = tuple(1e-3 * (k + 1) for k in range(trials))
     space = Space.of(epochs=Choices((8,)), batch_size=Choices((4,)), learning_rate=Choices(rates))
     return SweepSpec("grid", DataConfig("images"), space, run=RunSpec(**{"driver": "cli", **run}))
@@ -66,26 +66,26 @@ def failing(kind: str = "exception", status: int | None = None, **more: Any) -> 
     return Ending(kind, "ValueError: no", "runs/0000/error-0.json", status, **more)
 
 
-def seen(*attempts: Attempt, result: str | None = None, cancelled: bool = False, **more: Any) -> Observation:
-    """One trial, whose run had these attempts."""
+def observation(*attempts: Attempt, result: str | None = None, cancelled: bool = False, **more: Any) -> Observation:
+    """The observation of a sweep with one trial, the run of which had these attempts."""
     run = Run(0, {8: result} if result else {}, attempts)
     return Observation(0, (Trial(0, 0, 8, cancelled),), {0: run}, **more)
 
 
 def many(*last: Attempt | None, **more: Any) -> Observation:
-    """A trial for each of these last attempts, by its place; None where it was never submitted."""
+    """The observation of a sweep with one trial for each of these last attempts; None: never submitted."""
     runs = {k: Run(k, {}, (each,) if each else ()) for k, each in enumerate(last)}
     return Observation(more.pop("ended", 0), tuple(Trial(k, k, 8) for k in runs), runs, **more)
 
 
 def decide(found: Observation, spec: SweepSpec | None = None, capacity: Capacity = QUEUE) -> Plan:
-    """The plan of a sweep that proposes nothing more."""
+    """The plan of a sweep that proposes no more trials."""
     spec = spec or grid(len(found.trials) + found.ended)
     return plan(spec, found, capacity, NOW)
 
 
-def shown(action: Action) -> str:  # noqa: C901
-    """`submit 0.2`, `finish 0 failed`: enough to compare a plan by."""
+def format_action(action: Action) -> str:  # noqa: C901
+    """The action in one line, such as `submit 0.2` or `finish 0 failed`, to compare plans by."""
     match action:
         case Propose(count=count):
             return f"propose {count}"
@@ -112,4 +112,4 @@ def shown(action: Action) -> str:  # noqa: C901
 
 
 def lines(decided: Plan) -> list[str]:
-    return [shown(action) for action in decided.actions]
+    return [format_action(action) for action in decided.actions]

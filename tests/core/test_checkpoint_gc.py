@@ -1,4 +1,4 @@
-"""When the last checkpoints of a run go."""
+"""When a plan removes the last checkpoints of a run."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -15,28 +15,32 @@ from unetsweep.core.plan import plan
 MINUTE_AGO = NOW - timedelta(minutes=1)
 
 
-def cleared(
+def collected_runs(
     *collectable: CollectableRun, keep: Any = "best", trials: tuple[Trial, ...] = (), **more: Any
 ) -> list[tuple[int, ...]]:
     spec = replace(grid(3, keep_checkpoints=keep), **more)
-    seen = Observation(ended=3, trials=trials, collectable=collectable)
-    return [action.runs for action in plan(spec, seen, QUEUE, NOW).actions if isinstance(action, CollectCheckpoints)]
+    observation = Observation(ended=3, trials=trials, collectable=collectable)
+    return [
+        action.runs for action in plan(spec, observation, QUEUE, NOW).actions if isinstance(action, CollectCheckpoints)
+    ]
 
 
-def test_the_runs_that_are_over_go_together():
-    assert cleared(CollectableRun(0, False, NOW), CollectableRun(2, False, LONG_AGO)) == [(0, 2)]
+def test_the_checkpoints_of_all_ended_runs_are_removed_together():
+    assert collected_runs(CollectableRun(0, False, NOW), CollectableRun(2, False, LONG_AGO)) == [(0, 2)]
 
 
-def test_nothing_goes_unless_it_is_asked_for():
-    assert cleared(CollectableRun(0, False, NOW), keep="all") == []
-    assert cleared(CollectableRun(0, False, NOW), trainer=TrainerConfig(command="mine {config} {out}")) == []
+def test_checkpoints_stay_unless_the_sweep_keeps_only_the_best():
+    assert collected_runs(CollectableRun(0, False, NOW), keep="all") == []
+    assert collected_runs(CollectableRun(0, False, NOW), trainer=TrainerConfig(command="mine {config} {out}")) == []
 
 
-def test_a_run_that_an_open_trial_needs_stays():
-    assert cleared(CollectableRun(0, False, NOW), CollectableRun(1, False, NOW), trials=(Trial(7, 1, 8),)) == [(0,)]
+def test_the_checkpoint_of_a_run_stays_while_an_open_trial_needs_it():
+    assert collected_runs(CollectableRun(0, False, NOW), CollectableRun(1, False, NOW), trials=(Trial(7, 1, 8),)) == [
+        (0,)
+    ]
 
 
-def test_nothing_goes_while_trials_are_proposed_that_may_join_it():
+def test_checkpoints_stay_while_proposed_trials_may_join_the_run():
     collectable_run = CollectableRun(0, False, NOW)
     actions = plan(
         grid(4, keep_checkpoints="best"), Observation(ended=3, collectable=(collectable_run,)), QUEUE, NOW
@@ -47,5 +51,5 @@ def test_nothing_goes_while_trials_are_proposed_that_may_join_it():
 @pytest.mark.parametrize(
     ("since", "gone"), [(MINUTE_AGO, []), (LONG_AGO, []), (LONG_AGO - timedelta(minutes=1), [(0,)])]
 )
-def test_a_run_that_may_have_a_process_stays_until_none_can_be_left(since: Any, gone: list[tuple[int, ...]]):
-    assert cleared(CollectableRun(0, True, since)) == gone
+def test_checkpoints_stay_until_no_process_of_the_run_can_be_left(since: Any, gone: list[tuple[int, ...]]):
+    assert collected_runs(CollectableRun(0, True, since)) == gone

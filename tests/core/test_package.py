@@ -1,4 +1,4 @@
-"""Which code runs is told whatever lies beside the package."""
+"""The digest of the running code does not depend on foreign files beside the package."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 from unetsweep import package
 
 
-@pytest.mark.parametrize("note", ['{"language": "python"}', "[1]", "null", '"text"', "torn {", '{"package": 3}'])
-def test_a_stray_code_json_beside_the_package_is_somebody_elses(tmp_path: Path, note: str) -> None:
+@pytest.mark.parametrize("note", ['{"language": "python"}', "[1]", "null", '"text"', "corrupt {", '{"package": 3}'])
+def test_a_foreign_code_json_beside_the_package_is_ignored(tmp_path: Path, note: str) -> None:
     folder = tmp_path / "unetsweep"
     folder.mkdir()
     (folder / "a.py").write_text("1\n")

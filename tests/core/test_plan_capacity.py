@@ -1,4 +1,4 @@
-"""What goes out together, what waits for a place, and what is proposed."""
+"""What is submitted together, what waits for a slot, and what is proposed."""
 
 from dataclasses import replace
 
@@ -18,18 +18,20 @@ from plan_rows import (
     job,
     lines,
     many,
-    seen,
+    observation,
 )
 
 from unetsweep.core.actions import Element, Submit
-from unetsweep.core.capacity import Capacity, in_use
+from unetsweep.core.capacity import Capacity, slots_in_use
 from unetsweep.core.forecast import forecast
 from unetsweep.core.observation import JobState, Observation, Run, Trial
 
 QUEUED, RUNNING = JobState.QUEUED, JobState.RUNNING
 
 CAPACITY = [
-    pytest.param(many(None, None, None), QUEUE, ["submit 0.1 1.1 2.1"], id="without a bound all go out as one array"),
+    pytest.param(
+        many(None, None, None), QUEUE, ["submit 0.1 1.1 2.1"], id="without a limit all runs are submitted as one array"
+    ),
     pytest.param(
         many(None, None, None),
         replace(QUEUE, parallel=2),
@@ -37,7 +39,10 @@ CAPACITY = [
         id="the first array is throttled to what may run at once",
     ),
     pytest.param(
-        many(None, None), replace(QUEUE, parallel=2), ["submit 0.1 1.1"], id="a throttle that binds nothing is left out"
+        many(None, None),
+        replace(QUEUE, parallel=2),
+        ["submit 0.1 1.1"],
+        id="a throttle that limits nothing is left out",
     ),
     pytest.param(
         many(None, None, None),
@@ -49,80 +54,91 @@ CAPACITY = [
         many(None, None, None),
         replace(QUEUE, max_elements=2, parallel=1),
         ["submit 0.1 1.1 %1"],
-        id="two throttled arrays would run beside each other, so only one goes out",
+        id="only one array is submitted, because two throttled arrays would run side by side",
     ),
     pytest.param(
         many(element(0, RUNNING), None, None),
         replace(QUEUE, parallel=2),
         ["submit 1.1"],
-        id="what runs already leaves fewer places",
+        id="running jobs leave fewer slots",
     ),
     pytest.param(
         many(element(0, RUNNING, throttle=1), element(1, QUEUED, throttle=1), None, None),
         replace(QUEUE, parallel=2),
         ["submit 2.1"],
-        id="a throttled array takes as many places as its throttle",
+        id="a throttled array takes as many slots as its throttle",
     ),
     pytest.param(
-        many(element(0, RUNNING), element(1, QUEUED), None), replace(QUEUE, parallel=2), [], id="all places are taken"
+        many(element(0, RUNNING), element(1, QUEUED), None),
+        replace(QUEUE, parallel=2),
+        [],
+        id="nothing is submitted when all slots are taken",
     ),
     pytest.param(
-        many(None, None), replace(QUEUE, remaining_submissions=1), ["submit 0.1"], id="the cluster's room is kept to"
-    ),
-    pytest.param(many(None, None), replace(QUEUE, remaining_submissions=0), [], id="no room, no submission"),
-    pytest.param(many(None, None, None), LOCAL, ["submit 0.1 1.1"], id="locally only what may run goes out"),
-    pytest.param(
-        many(element(0, RUNNING), None, None), LOCAL, ["submit 1.1"], id="locally a place that is free is filled"
+        many(None, None),
+        replace(QUEUE, remaining_submissions=1),
+        ["submit 0.1"],
+        id="the submit limit of the cluster is respected",
     ),
     pytest.param(
-        many(attempt(1, JUST_NOW), None, None), LOCAL, ["submit 1.1"], id="a submission that nobody saw holds its place"
+        many(None, None), replace(QUEUE, remaining_submissions=0), [], id="nothing is submitted at the submit limit"
+    ),
+    pytest.param(many(None, None, None), LOCAL, ["submit 0.1 1.1"], id="locally only what may run is submitted"),
+    pytest.param(many(element(0, RUNNING), None, None), LOCAL, ["submit 1.1"], id="locally a free slot is filled"),
+    pytest.param(
+        many(attempt(1, JUST_NOW), None, None),
+        LOCAL,
+        ["submit 1.1"],
+        id="a submission that is not listed yet holds its slot",
     ),
     pytest.param(
         many(attempt(job_id="18808", job=job(RUNNING)), attempt(run=1, lost="refused: limit", refused=True), None),
         QUEUE,
         ["submit 1.2"],
-        id="after a refusal one goes out as one ends",
+        id="after a refusal one run is submitted when another ends",
     ),
     pytest.param(
         many(attempt(lost="refused: limit", refused=True), None),
         QUEUE,
         ["submit 0.2 1.1"],
-        id="after a refusal with nothing live all is tried again",
+        id="after a refusal without a live job all runs are submitted again",
     ),
 ]
 
 
 @pytest.mark.parametrize(("found", "capacity", "expected"), CAPACITY)
-def test_what_goes_out_together(found: Observation, capacity: Capacity, expected: list[str]):
+def test_ready_runs_are_submitted_within_the_capacity(found: Observation, capacity: Capacity, expected: list[str]):
     assert lines(decide(found, capacity=capacity)) == expected
 
 
 @pytest.mark.parametrize(
     ("live", "expected"),
     [
-        pytest.param([], 0, id="nothing"),
+        pytest.param([], 0, id="no attempt uses nothing"),
         pytest.param([element(0, RUNNING), element(1, QUEUED)], 2, id="an array without a throttle counts whole"),
         pytest.param([element(k, QUEUED, throttle=2) for k in range(5)], 2, id="an array counts up to its throttle"),
-        pytest.param([element(0, QUEUED, throttle=2)], 1, id="and as what is left of it"),
+        pytest.param(
+            [element(0, QUEUED, throttle=2)], 1, id="an array counts as its remaining elements where they are fewer"
+        ),
         pytest.param([attempt(), attempt(token=OTHER)], 2, id="arrays add up"),
     ],
 )
-def test_in_use(live, expected: int):
-    assert in_use(live) == expected
+def test_an_array_uses_as_many_slots_as_its_throttle_allows(live, expected: int):
+    assert slots_in_use(live) == expected
 
 
-def test_every_trial_that_does_not_move_says_why():
+def test_every_waiting_trial_has_a_reason():
     decided = decide(many(element(0, RUNNING), element(1, QUEUED, at=LONG_AGO), None), capacity=LOCAL)
     assert [(wait.trial, wait.reason, wait.running, wait.job_id) for wait in decided.waits] == [
         (0, "running", True, "18808_0"),
         (1, "PENDING", False, "18808_1"),
-        (2, "all 2 places are taken", False, None),
+        (2, "all 2 slots are in use", False, None),
     ]
 
 
-def test_the_queue_s_reason_is_shown_in_words_and_in_its_own():
-    waiting = attempt(job_id="18808", job=job(QUEUED, reason="(QOSMaxJobsPerUserLimit)"))
-    (wait,) = decide(seen(waiting)).waits
+def test_a_queue_reason_is_explained_and_quoted():
+    queued = attempt(job_id="18808", job=job(QUEUED, reason="(QOSMaxJobsPerUserLimit)"))
+    (wait,) = decide(observation(queued)).waits
     assert wait.reason.startswith("QOS limit MaxJobs: ")
     assert wait.reason.endswith(" (QOSMaxJobsPerUserLimit)")
 
@@ -131,32 +147,39 @@ PROPOSALS = [
     pytest.param(grid(6), Observation(), ["propose 6"], id="a grid is proposed at once"),
     pytest.param(grid(6), Observation(ended=4), ["propose 2"], id="a grid that grew is proposed for what it grew by"),
     pytest.param(grid(6), Observation(ended=6), [], id="a complete grid is left alone"),
-    pytest.param(grid(6), Observation(stopped=True), [], id="nothing is proposed for a sweep that the user cancelled"),
-    pytest.param(grid(6), Observation(scheduler_error="timed out"), [], id="nothing is proposed into silence"),
+    pytest.param(grid(6), Observation(cancelled=True), [], id="a cancelled sweep proposes nothing"),
+    pytest.param(
+        grid(6), Observation(scheduler_error="timed out"), [], id="nothing is proposed while the queue does not answer"
+    ),
     pytest.param(adaptive(6, 2), Observation(), ["propose 2"], id="a search proposes as many as may run"),
-    pytest.param(adaptive(6, 2), many(element(0, RUNNING)), ["propose 1"], id="and fills the free place"),
+    pytest.param(adaptive(6, 2), many(element(0, RUNNING)), ["propose 1"], id="a search fills the free slot"),
     pytest.param(
-        adaptive(6, 2), many(element(0, RUNNING), element(1, RUNNING)), [], id="and waits while its places are taken"
+        adaptive(6, 2),
+        many(element(0, RUNNING), element(1, RUNNING)),
+        [],
+        id="a search waits while its slots are taken",
     ),
     pytest.param(
-        adaptive(6, 2), many(element(0, RUNNING), ended=5), [], id="and proposes no more than the trials asked for"
+        adaptive(6, 2), many(element(0, RUNNING), ended=5), [], id="a search proposes no more than the trials asked for"
     ),
-    pytest.param(adaptive(6, None), Observation(), ["propose 4"], id="a search that says no number has four in flight"),
+    pytest.param(
+        adaptive(6, None), Observation(), ["propose 4"], id="a search without run.parallel has four trials in flight"
+    ),
 ]
 
 
 @pytest.mark.parametrize(("spec", "found", "expected"), PROPOSALS)
-def test_proposals(spec, found: Observation, expected: list[str]):
+def test_a_sweep_proposes_as_many_trials_as_its_search_and_slots_allow(spec, found: Observation, expected: list[str]):
     assert lines(decide(found, spec, replace(QUEUE, parallel=spec.run.parallel))) == expected
 
 
-def test_a_trial_that_is_told_now_makes_place_for_the_next_proposal():
+def test_a_trial_that_finishes_in_this_plan_frees_a_slot_for_the_next_proposal():
     found = many(element(0, RUNNING), element(1, RUNNING))
     found = replace(found, runs={**found.runs, 1: replace(found.runs[1], milestones={8: "complete"})})
     assert lines(decide(found, adaptive(6, 2), replace(QUEUE, parallel=2))) == ["finish 1 complete", "propose 1"]
 
 
-def test_a_run_of_several_trials_tells_those_whose_milestone_is_there_and_goes_on_for_the_others():
+def test_a_shared_run_finishes_trials_with_a_milestone_and_continues_for_the_others():
     trials = (Trial(0, 0, 4), Trial(1, 0, 8), Trial(2, 0, 2, cancelled=True))
     found = Observation(0, trials, {0: Run(0, {4: "complete"}, (attempt(job_id="18808", job=job(RUNNING)),))})
     assert lines(decide(found)) == ["finish 0 complete"]
@@ -166,13 +189,13 @@ def test_a_run_of_several_trials_tells_those_whose_milestone_is_there_and_goes_o
     assert decided.actions[-1].elements[0].milestones == ((1, 8),)
 
 
-def test_a_forecast_shows_what_is_submitted_once_the_proposals_are_trials():
+def test_a_forecast_includes_the_submission_of_the_proposed_trials():
     decided, proposed = forecast(grid(6), Observation(), replace(QUEUE, parallel=2), NOW)
     assert proposed == 6
     assert lines(decided) == ["submit 0.1 1.1 2.1 3.1 4.1 5.1 %2"]
 
 
-def test_a_forecast_numbers_new_trials_on_from_all_that_there_are():
+def test_a_forecast_numbers_new_trials_after_all_existing_ones():
     found = replace(many(element(0, RUNNING)), ended=3)
     decided, proposed = forecast(grid(6), found, QUEUE, NOW)
     assert proposed == 2
@@ -183,8 +206,8 @@ def test_a_forecast_numbers_new_trials_on_from_all_that_there_are():
     ("elements", "throttle", "pack", "jobs"),
     [(5, None, 1, 5), (5, None, 2, 3), (5, 4, 2, 2), (6, 5, 4, 1), (9, 2, 4, 1), (3, None, 4, 1), (8, 8, 4, 2)],
 )
-def test_packed_trainings_take_as_many_jobs_as_have_places_for_what_may_run_at_once(
+def test_packed_trainings_take_as_few_jobs_as_can_hold_what_runs_at_once(
     elements: int, throttle: int | None, pack: int, jobs: int
 ) -> None:
-    sent = Submit(tuple(Element(run, 1, ((run, 4),)) for run in range(elements)), throttle, "ready", pack=pack)
-    assert sent.jobs == jobs
+    submit = Submit(tuple(Element(run, 1, ((run, 4),)) for run in range(elements)), throttle, "ready", pack=pack)
+    assert submit.jobs == jobs

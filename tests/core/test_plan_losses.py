@@ -1,10 +1,24 @@
-"""What follows from each class of loss, one row a situation: the fault table, as it is decided."""
+"""What a plan decides after each cause of a loss, as tables."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from plan_rows import JUST_NOW, LONG_AGO, NOW, QUEUE, attempt, decide, element, failing, grid, job, lines, many, seen
+from plan_rows import (
+    JUST_NOW,
+    LONG_AGO,
+    NOW,
+    QUEUE,
+    attempt,
+    decide,
+    element,
+    failing,
+    grid,
+    job,
+    lines,
+    many,
+    observation,
+)
 
 from unetsweep.contract import ModelConfig
 from unetsweep.core.causes import Cause
@@ -15,13 +29,13 @@ ENDED, RUNNING, QUEUED = JobState.ENDED, JobState.RUNNING, JobState.QUEUED
 
 
 def ended(word: str, **more) -> Attempt:
-    """An attempt whose job began, and ended with this word."""
+    """An attempt with a job that began and ended with this state word."""
     listed = Job("18808", "a" * 12, 0, JobState.NODE_FAILED if word in ("NODE_FAIL", "PREEMPTED") else ENDED, word)
     return attempt(**{"job_id": "18808", "claimed_by": "18808", "job": listed, "node": "n1"} | more)
 
 
 def gone(cause: Cause, number: int = 1, **more) -> Attempt:
-    """An attempt that was given up."""
+    """An attempt that was marked lost."""
     return attempt(number, **{"job_id": "18800", "lost": "so it was", "cause": cause, "lost_at": JUST_NOW} | more)
 
 
@@ -30,7 +44,7 @@ def with_epochs(found: Observation, count: int, seconds: float = 20.0) -> Observ
     return replace(found, runs={n: replace(run, progress=points) for n, run in found.runs.items()})
 
 
-CLASSES = [
+CAUSES = [
     pytest.param(ended("NODE_FAIL"), Cause.NODE, id="node failure"),
     pytest.param(ended("PREEMPTED"), Cause.PREEMPTED, id="preempted and not requeued"),
     pytest.param(ended("TIMEOUT"), Cause.TIME, id="time limit"),
@@ -39,115 +53,121 @@ CLASSES = [
     pytest.param(ended("FAILED", claimed_by=None), Cause.START, id="ended before any claim"),
     pytest.param(ended("FAILED", ending=failing("disk")), Cause.DISK, id="the disk was full"),
     pytest.param(
-        ended("COMPLETED", requeue_reason="the time limit is near"), Cause.REQUEUE, id="it stopped in good order"
+        ended("COMPLETED", requeue_reason="the time limit is near"),
+        Cause.REQUEUE,
+        id="it stopped in order to be requeued",
     ),
     pytest.param(ended("CANCELLED", ended_for=Cause.HANG), Cause.HANG, id="we ended it: it hung"),
     pytest.param(attempt(job_id="18808", claimed_by="18808"), Cause.VANISHED, id="the queue forgot it"),
 ]
 
 
-@pytest.mark.parametrize(("last", "cause"), CLASSES)
-def test_a_loss_has_a_class_and_the_run_is_sent_again(last: Attempt, cause: Cause):
-    mark_lost, submit = decide(seen(last)).actions
+@pytest.mark.parametrize(("last", "cause"), CAUSES)
+def test_a_loss_has_a_cause_and_the_run_is_resubmitted(last: Attempt, cause: Cause):
+    mark_lost, submit = decide(observation(last)).actions
     assert mark_lost.cause is cause
-    assert lines(decide(seen(last)))[1] == "submit 0.2"
+    assert lines(decide(observation(last)))[1] == "submit 0.2"
     assert submit.elements[0].attempt == 2
 
 
 LIMITS = [
     pytest.param(Cause.NODE, "node failure, 3 times (run.retries.node is 2)", id="node"),
-    pytest.param(Cause.UNEXPLAINED, "no result and no reason, 3 times (run.retries.unexplained is 2)", id="silent"),
+    pytest.param(
+        Cause.UNEXPLAINED, "no result and no reason, 3 times (run.retries.unexplained is 2)", id="unexplained"
+    ),
     pytest.param(Cause.DISK, "the disk is full, 3 times (run.retries.unexplained is 2)", id="disk"),
     pytest.param(Cause.HANG, "no progress, 3 times (run.retries.hang is 2)", id="hang"),
     pytest.param(Cause.PREEMPTED, "preempted 3 times without a new epoch (run.retries.requeue is 2)", id="preempted"),
 ]
 
 
-@pytest.mark.parametrize(("cause", "said"), LIMITS)
-def test_each_class_has_its_bound(cause: Cause, said: str):
+@pytest.mark.parametrize(("cause", "limit"), LIMITS)
+def test_each_cause_has_a_retry_limit(cause: Cause, limit: str):
     spec = grid(1, retries=Retries(node=2, memory=2, unexplained=2, hang=2, requeue=2))
-    assert lines(decide(seen(gone(cause), gone(cause, 2)), spec))[-1].startswith("submit 0.3")
-    (tell,) = decide(seen(gone(cause), gone(cause, 2), gone(cause, 3)), spec).actions
-    assert (tell.state, tell.reason) == ("failed", f"{said}; the last time so it was")
+    assert lines(decide(observation(gone(cause), gone(cause, 2)), spec))[-1].startswith("submit 0.3")
+    (finish,) = decide(observation(gone(cause), gone(cause, 2), gone(cause, 3)), spec).actions
+    assert (finish.state, finish.reason) == ("failed", f"{limit}; the last time so it was")
 
 
-def test_starts_that_get_on_may_be_as_many_as_they_like():
+def test_starts_that_make_progress_are_not_limited():
     many_starts = [gone(Cause.PREEMPTED, number, lost_epoch=number) for number in range(1, 40)]
-    found = with_epochs(seen(*many_starts), 39)
+    found = with_epochs(observation(*many_starts), 39)
     assert lines(decide(found, grid(1, retries=Retries(requeue=2)))) == ["submit 0.40"]
 
 
-def test_two_starts_at_the_time_limit_without_a_new_epoch_are_the_last():
-    found = with_epochs(seen(gone(Cause.TIME, lost_epoch=3), gone(Cause.TIME, 2, lost_epoch=3)), 3, seconds=400)
-    (tell,) = decide(found).actions
-    assert tell.reason.startswith("one epoch takes 400 s and the limit of the job is 60 min, reached 2 times")
-    once = with_epochs(seen(gone(Cause.TIME, lost_epoch=2), gone(Cause.TIME, 2, lost_epoch=3)), 3)
+def test_a_trial_fails_after_two_starts_at_the_time_limit_without_a_new_epoch():
+    found = with_epochs(observation(gone(Cause.TIME, lost_epoch=3), gone(Cause.TIME, 2, lost_epoch=3)), 3, seconds=400)
+    (finish,) = decide(found).actions
+    assert finish.reason.startswith("one epoch takes 400 s and the time limit of the job is 60 min, reached 2 times")
+    once = with_epochs(observation(gone(Cause.TIME, lost_epoch=2), gone(Cause.TIME, 2, lost_epoch=3)), 3)
     assert lines(decide(once)) == ["submit 0.3"]
 
 
-def test_a_start_that_was_preempted_did_not_reach_the_time_limit():
-    found = with_epochs(seen(gone(Cause.PREEMPTED, lost_epoch=3), gone(Cause.TIME, 2, lost_epoch=3)), 3)
+def test_a_preempted_start_does_not_count_as_reaching_the_time_limit():
+    found = with_epochs(observation(gone(Cause.PREEMPTED, lost_epoch=3), gone(Cause.TIME, 2, lost_epoch=3)), 3)
     assert lines(decide(found)) == ["submit 0.3"]
-    found = with_epochs(seen(gone(Cause.TIME), gone(Cause.PREEMPTED, 2), gone(Cause.TIME, 3)), 0)
-    (tell,) = decide(found).actions
-    assert "reached 2 times without a new epoch" in tell.reason
+    found = with_epochs(observation(gone(Cause.TIME), gone(Cause.PREEMPTED, 2), gone(Cause.TIME, 3)), 0)
+    (finish,) = decide(found).actions
+    assert "reached 2 times without a new epoch" in finish.reason
 
 
-def test_out_of_memory_asks_for_twice_as_much_up_to_the_most():
+def test_out_of_memory_doubles_the_request_up_to_the_maximum():
     spec = replace(grid(1), slurm=Resources(mem="4G", mem_max="12G"))
-    assert lines(decide(seen(gone(Cause.MEMORY)), spec)) == ["submit 0.2 mem=8192M"]
-    assert lines(decide(seen(gone(Cause.MEMORY), gone(Cause.MEMORY, 2, mem="8192M")), spec)) == [
+    assert lines(decide(observation(gone(Cause.MEMORY)), spec)) == ["submit 0.2 mem=8192M"]
+    assert lines(decide(observation(gone(Cause.MEMORY), gone(Cause.MEMORY, 2, mem="8192M")), spec)) == [
         "submit 0.3 mem=12288M"
     ]
-    assert lines(decide(seen(gone(Cause.MEMORY), gone(Cause.NODE, 2, mem="8192M")), spec)) == ["submit 0.3 mem=8192M"]
-    (tell,) = decide(seen(gone(Cause.MEMORY, mem="12288M")), spec).actions
-    assert "slurm.mem_max" in tell.reason
+    assert lines(decide(observation(gone(Cause.MEMORY), gone(Cause.NODE, 2, mem="8192M")), spec)) == [
+        "submit 0.3 mem=8192M"
+    ]
+    (finish,) = decide(observation(gone(Cause.MEMORY, mem="12288M")), spec).actions
+    assert "slurm.mem_max" in finish.reason
 
 
-def test_out_of_memory_without_a_bound_is_failed_with_advice():
-    (tell,) = decide(seen(gone(Cause.MEMORY))).actions
-    assert tell.reason.startswith("the host ran out of memory with what the cluster gives; raise slurm.mem")
+def test_out_of_memory_without_a_limit_fails_with_advice():
+    (finish,) = decide(observation(gone(Cause.MEMORY))).actions
+    assert finish.reason.startswith("the host ran out of memory with the default of the cluster; raise slurm.mem")
 
 
-def test_out_of_gpu_memory_takes_smaller_steps_where_they_change_no_number():
+def test_out_of_gpu_memory_halves_the_micro_batch_where_results_stay_the_same():
     plain = replace(grid(1), model=ModelConfig(norm="none"))
-    found = seen(gone(Cause.GPU_MEMORY))
+    found = observation(gone(Cause.GPU_MEMORY))
     found = replace(found, trials=tuple(replace(trial, batch_size=4) for trial in found.trials))
     (submit,) = decide(found, plain).actions
     assert submit.elements[0].micro_batch == 2
-    (tell,) = decide(found, grid(1)).actions
-    assert "batch statistics" in tell.reason
-    (tell,) = decide(with_epochs(found, 1), plain).actions
-    assert tell.state == "failed"
+    (finish,) = decide(found, grid(1)).actions
+    assert "batch statistics" in finish.reason
+    (finish,) = decide(with_epochs(found, 1), plain).actions
+    assert finish.state == "failed"
 
 
-def test_the_next_attempt_keeps_away_from_the_node_that_failed_for_a_while():
-    assert lines(decide(seen(gone(Cause.NODE, node="n7")))) == ["submit 0.2 -n7"]
+def test_the_next_attempt_excludes_the_failed_node_for_some_hours():
+    assert lines(decide(observation(gone(Cause.NODE, node="n7")))) == ["submit 0.2 -n7"]
     long_ago = gone(Cause.NODE, node="n7", lost_at=NOW - timedelta(hours=7))
-    assert lines(decide(seen(long_ago))) == ["submit 0.2"]
-    assert lines(decide(seen(gone(Cause.PREEMPTED, node="n7")))) == ["submit 0.2"]
+    assert lines(decide(observation(long_ago))) == ["submit 0.2"]
+    assert lines(decide(observation(gone(Cause.PREEMPTED, node="n7")))) == ["submit 0.2"]
 
 
-def test_a_training_without_progress_is_ended_and_one_that_is_only_slow_is_not():
+def test_a_hung_training_is_ended_and_a_slow_one_is_not():
     last = attempt(job_id="18808", claimed_by="18808", claimed_at=LONG_AGO, job=job(RUNNING))
-    hung = with_epochs(seen(last), 3)
+    hung = with_epochs(observation(last), 3)
     hung = replace(hung, runs={0: replace(hung.runs[0], last_progress_at=NOW - timedelta(minutes=11))})
     assert lines(decide(hung)) == ["terminate 0.1 HANG"]
     slow = with_epochs(hung, 3, seconds=150.0)
     assert lines(decide(slow)) == []
-    never = seen(last)
+    never = observation(last)
     assert lines(decide(never)) == []
-    assert lines(decide(seen(replace(last, ended_for=Cause.HANG)))) == ["terminate 0.1 HANG"], (
+    assert lines(decide(observation(replace(last, ended_for=Cause.HANG)))) == ["terminate 0.1 HANG"], (
         "a reconciliation died before the cancel"
     )
 
 
-def test_a_job_that_could_not_be_launched_is_held_for_ever_so_it_is_ended_and_sent_again():
+def test_a_job_held_after_a_failed_launch_is_ended_and_resubmitted():
     held = attempt(job_id="18808", job=job(QUEUED, reason="launch_failed_requeued_held"))
-    assert lines(decide(seen(held))) == ["terminate 0.1 START"]
-    assert lines(decide(seen(replace(held, job=job(QUEUED, reason="JobHeldUser"))))) == []
+    assert lines(decide(observation(held))) == ["terminate 0.1 START"]
+    assert lines(decide(observation(replace(held, job=job(QUEUED, reason="JobHeldUser"))))) == []
     ended_by_us = replace(held, ended_for=Cause.START, job=job(JobState.CANCELLED))
-    assert lines(decide(seen(ended_by_us))) == ["lost 0.1", "submit 0.2"]
+    assert lines(decide(observation(ended_by_us))) == ["lost 0.1", "submit 0.2"]
 
 
 def failures(*signatures: str) -> Observation:
@@ -156,7 +176,7 @@ def failures(*signatures: str) -> Observation:
     return replace(found, failures=tuple(died_of))
 
 
-def test_the_sweep_stops_when_its_first_trials_die_the_same_way():
+def test_the_sweep_pauses_when_its_first_trials_fail_the_same_way():
     decided = decide(failures("x", "x", "x"))
     assert lines(decided) == []
     assert "it died of x" in decided.waits[0].reason
@@ -167,12 +187,12 @@ def test_the_sweep_stops_when_its_first_trials_die_the_same_way():
     assert lines(decide(replace(failures("x", "x", "x"), ended=4))) == ["submit 0.1"], "one ended well"
 
 
-def test_what_waits_in_the_queue_is_taken_back_when_the_sweep_stops():
+def test_queued_jobs_are_ended_when_the_sweep_pauses():
     found = replace(failures("x", "x", "x"), runs={0: Run(0, {}, (attempt(job_id="18808", job=job(QUEUED)),))})
     assert lines(decide(found)) == ["terminate 0.1 PAUSED"]
 
 
-def test_the_sweep_stops_when_nothing_ever_starts():
+def test_the_sweep_pauses_when_nothing_ever_starts():
     starts = [
         tuple(gone(Cause.START, number, run=run, lost="exit 127: no python") for number in (1, 2)) for run in (0, 1)
     ]
@@ -181,34 +201,34 @@ def test_the_sweep_stops_when_nothing_ever_starts():
     decided = decide(found)
     assert lines(decided) == []
     assert "exit 127: no python" in decided.waits[0].reason
-    retries_reset_at = {run: replace(each, retries_reset_at=2) for run, each in found.runs.items()}
-    assert lines(decide(replace(found, runs=retries_reset_at))) == ["submit 0.3 1.3"]
+    reset = {run: replace(each, retries_reset_at=2) for run, each in found.runs.items()}
+    assert lines(decide(replace(found, runs=reset))) == ["submit 0.3 1.3"]
 
 
-def test_what_dies_of_what_the_user_had_mended_when_he_retried_does_not_count():
+def test_a_loss_that_is_exempt_from_the_retry_limit_does_not_count():
     last = gone(Cause.START, 4, retry_exempt=True)
     run = Run(0, {}, (*(gone(Cause.START, number) for number in (1, 2, 3)), last), retries_reset_at=3)
     assert lines(decide(replace(many(None), runs={0: run}), grid(1, retries=Retries(node=0)))) == ["submit 0.5"]
-    dying = replace(last, lost=None, cause=None, lost_at=None, job_id="18808", job=job(JobState.ENDED))
-    run = replace(run, attempts=(*run.attempts[:3], dying), retries_reset_at=0)
+    ending = replace(last, lost=None, cause=None, lost_at=None, job_id="18808", job=job(JobState.ENDED))
+    run = replace(run, attempts=(*run.attempts[:3], ending), retries_reset_at=0)
     assert lines(decide(replace(many(None), runs={0: run}))) == ["lost 0.4", "submit 0.5"]
 
 
-def test_a_sweep_that_stopped_because_nothing_starts_fails_no_trial_for_it():
+def test_a_sweep_that_pauses_because_nothing_starts_fails_no_trial():
     tries = tuple(gone(Cause.START, number) for number in (1, 2, 3))
     last = attempt(4, job_id="18808", job=job(ENDED))
     other = tuple(gone(Cause.START, number, run=1) for number in (1, 2))
     found = replace(many(None, None), runs={0: Run(0, {}, (*tries, last)), 1: Run(1, {}, other)})
     decided = decide(found)
     assert lines(decided) == ["lost 0.4"]
-    assert "no job of the sweep gets as far" in decided.waits[0].reason
+    assert "no job of the sweep starts its training" in decided.waits[0].reason
     written = Run(0, {}, (*tries, gone(Cause.START, 4)))
     assert lines(decide(replace(found, runs={**found.runs, 0: written}))) == []
-    alone = seen(*tries, last)
+    alone = observation(*tries, last)
     assert lines(decide(alone)) == ["lost 0.4", "finish 0 failed"]
 
 
-def test_a_run_that_was_sent_once_does_not_keep_the_sweep_going_where_nothing_starts():
+def test_a_queued_run_does_not_keep_a_sweep_active_where_nothing_starts():
     lost = [tuple(gone(Cause.START, number, run=run) for number in (1, 2)) for run in (0, 1)]
     waiting = (attempt(run=2, token="b" * 12, job_id="18809", job=job(QUEUED, token="b" * 12)),)
     found = many(None, None, None)
@@ -218,10 +238,10 @@ def test_a_run_that_was_sent_once_does_not_keep_the_sweep_going_where_nothing_st
     assert "submit" in " ".join(lines(decide(replace(found, runs={**found.runs, 2: began}))))
 
 
-def test_a_refused_run_is_tried_again_ever_later_and_at_once_for_a_person():
+def test_a_refused_run_is_retried_with_growing_delays_and_at_once_for_a_user():
     def refused(count: int, ago: int, **more) -> Observation:
         tries = [attempt(n + 1, lost="refused: no", refused=True, refusals=n, **more) for n in range(count)]
-        return seen(*tries[:-1], replace(tries[-1], lost_at=NOW - timedelta(seconds=ago)))
+        return observation(*tries[:-1], replace(tries[-1], lost_at=NOW - timedelta(seconds=ago)))
 
     assert lines(decide(refused(1, 50))) == []
     assert "refused: no" in decide(refused(1, 50)).waits[0].reason
@@ -231,21 +251,21 @@ def test_a_refused_run_is_tried_again_ever_later_and_at_once_for_a_person():
     assert lines(decide(refused(3, 1), capacity=replace(QUEUE, interactive=True))) == ["submit 0.4"]
 
 
-def test_failures_that_are_told_at_this_look_count_before_anything_more_is_sent():
+def test_failures_found_in_this_plan_count_before_more_is_submitted():
     def died(k: int) -> Attempt:
         return attempt(run=k, claimed_by="18808", ending=failing(signature="x"), job=job(RUNNING))
 
     found = replace(many(died(0), died(1), None, ended=1), failures=(Failure(7, 7, "x", "it died of x"),))
     assert lines(decide(found)) == ["finish 0 failed", "finish 1 failed"]
     assert lines(decide(replace(found, failures=(Failure(7, 7, "y", "it died of y"),))))[-1] == "submit 2.1"
-    retry_exempt = {
+    exempt = {
         k: replace(r, attempts=tuple(replace(a, retry_exempt=True) for a in r.attempts)) for k, r in found.runs.items()
     }
-    assert lines(decide(replace(found, runs=retry_exempt)))[-1] == "submit 2.1"
+    assert lines(decide(replace(found, runs=exempt)))[-1] == "submit 2.1"
 
 
-def test_an_element_that_left_a_word_was_not_cancelled_before_it_began():
+def test_an_element_that_left_an_exit_status_was_not_cancelled():
     """It failed before its claim, and the queue has forgotten it while its array is known."""
-    ended, fellow = element(0, None, ending=failing("exit", 1)), element(1, JobState.RUNNING)
-    assert lines(decide(many(ended, fellow)))[0] == "lost 0.1"
-    assert lines(decide(many(element(0, None), fellow))) == ["finish 0 cancelled"]
+    ended, other = element(0, None, ending=failing("exit", 1)), element(1, JobState.RUNNING)
+    assert lines(decide(many(ended, other)))[0] == "lost 0.1"
+    assert lines(decide(many(element(0, None), other))) == ["finish 0 cancelled"]

@@ -1,4 +1,4 @@
-"""What holds for every plan, whatever was seen."""
+"""What holds for the plan of any observation."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from plan_rows import NOW, adaptive, failing, grid, job
 
 from unetsweep.core.actions import Cancel, FinishTrial, MarkLost, Propose, Submit
-from unetsweep.core.capacity import Capacity, in_use
+from unetsweep.core.capacity import Capacity, slots_in_use
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.plan import plan
 from unetsweep.core.spec import Retries
@@ -19,7 +19,7 @@ ENDINGS = [None, None, failing(), failing("exit", 0), failing("exit", 1)]
 
 @st.composite
 def attempts(draw, run: int) -> tuple[Attempt, ...]:
-    """A run's attempts: all but the last given up."""
+    """The attempts of a run: all but the last are lost."""
     count = draw(st.integers(0, 4))
     return tuple(
         Attempt(
@@ -41,7 +41,7 @@ def attempts(draw, run: int) -> tuple[Attempt, ...]:
 
 
 @st.composite
-def looks(draw) -> Observation:
+def observations(draw) -> Observation:
     runs = {}
     trials = []
     for number in range(draw(st.integers(0, 6))):
@@ -63,7 +63,7 @@ specs = st.sampled_from([grid(6), grid(12, retries=Retries(node=1)), adaptive(9,
 
 
 def still_live(found: Observation, decided_for: set[int], given_up: set[tuple[int, int]]) -> list[Attempt]:
-    """Last attempts that may be at work: nobody gave them up, and nothing that was told speaks of their end."""
+    """Last attempts that may still run: not marked lost, and not of a run that is finished or resubmitted."""
     last = [run.last for run in found.runs.values() if run.last is not None]
     return [
         each
@@ -72,45 +72,51 @@ def still_live(found: Observation, decided_for: set[int], given_up: set[tuple[in
     ]
 
 
-@given(specs, looks(), capacities)
-def test_never_more_in_use_than_parallel_after_any_plan(spec, found: Observation, capacity: Capacity):
+@given(specs, observations(), capacities)
+def test_no_plan_uses_more_slots_than_parallel(spec, found: Observation, capacity: Capacity):
     decided = plan(spec, found, capacity, NOW)
-    sent = [action for action in decided.actions if isinstance(action, Submit)]
-    told = {action.trial for action in decided.actions if isinstance(action, FinishTrial)}
-    resent = {element.run for action in sent for element in action.elements}
+    submits = [action for action in decided.actions if isinstance(action, Submit)]
+    finished = {action.trial for action in decided.actions if isinstance(action, FinishTrial)}
+    resubmitted = {element.run for action in submits for element in action.elements}
     given_up = {(action.run, action.attempt) for action in decided.actions if isinstance(action, MarkLost)}
-    before = in_use(still_live(found, told | resent, given_up))
-    new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in sent)
-    if capacity.parallel is not None and sent:
+    before = slots_in_use(still_live(found, finished | resubmitted, given_up))
+    new = sum(min(len(action.elements), action.throttle or len(action.elements)) for action in submits)
+    if capacity.parallel is not None and submits:
         assert before + new <= max(before, capacity.parallel)
     if capacity.remaining_submissions is not None:
-        assert sum(len(action.elements) for action in sent) <= capacity.remaining_submissions
-    assert all(len(action.elements) <= capacity.max_elements for action in sent)
-    assert capacity.queues or all(action.throttle is None for action in sent)
+        assert sum(len(action.elements) for action in submits) <= capacity.remaining_submissions
+    assert all(len(action.elements) <= capacity.max_elements for action in submits)
+    assert capacity.queues or all(action.throttle is None for action in submits)
 
 
-@given(specs, looks(), capacities)
-def test_a_trial_with_a_result_is_always_told_and_never_submitted(spec, found: Observation, capacity: Capacity):
+@given(specs, observations(), capacities)
+def test_a_trial_with_a_result_is_finished_and_never_submitted(spec, found: Observation, capacity: Capacity):
     decided = plan(spec, found, capacity, NOW)
-    finished = {trial.number: run.milestones[8] for trial in found.trials if (run := found.runs[trial.run]).milestones}
-    told = {action.trial: action.state for action in decided.actions if isinstance(action, FinishTrial)}
-    sent = {trial for action in _submits(decided) for element in action.elements for trial, _ in element.milestones}
-    assert {trial: told.get(trial) for trial in finished} == finished
-    assert not sent & set(finished)
-    assert not sent & set(told)
+    results = {trial.number: run.milestones[8] for trial in found.trials if (run := found.runs[trial.run]).milestones}
+    finished = {action.trial: action.state for action in decided.actions if isinstance(action, FinishTrial)}
+    submitted = {
+        trial for action in _submits(decided) for element in action.elements for trial, _ in element.milestones
+    }
+    assert {trial: finished.get(trial) for trial in results} == results
+    assert not submitted & set(results)
+    assert not submitted & set(finished)
 
 
-@given(specs, looks(), capacities)
-def test_every_open_trial_is_told_or_sent_or_says_why_it_waits_and_only_one_of_them(spec, found, capacity):
+@given(specs, observations(), capacities)
+def test_every_open_trial_is_either_finished_or_submitted_or_waits_with_a_reason(spec, found, capacity):
     decided = plan(spec, found, capacity, NOW)
-    told = [action.trial for action in decided.actions if isinstance(action, FinishTrial)]
-    sent = [trial for action in _submits(decided) for element in action.elements for trial, _ in element.milestones]
+    finished = [action.trial for action in decided.actions if isinstance(action, FinishTrial)]
+    submitted = [
+        trial for action in _submits(decided) for element in action.elements for trial, _ in element.milestones
+    ]
     waits = [wait.trial for wait in decided.waits]
-    assert sorted(told + sent + waits) == [trial.number for trial in found.trials]
+    assert sorted(finished + submitted + waits) == [trial.number for trial in found.trials]
 
 
-@given(specs, looks(), capacities)
-def test_into_silence_nothing_is_submitted_proposed_or_concluded(spec, found: Observation, capacity: Capacity):
+@given(specs, observations(), capacities)
+def test_nothing_is_submitted_proposed_or_concluded_while_the_scheduler_does_not_answer(
+    spec, found: Observation, capacity: Capacity
+):
     runs = {
         number: replace(run, attempts=tuple(replace(each, job=None, ending=None) for each in run.attempts))
         for number, run in found.runs.items()
@@ -123,16 +129,14 @@ def test_into_silence_nothing_is_submitted_proposed_or_concluded(spec, found: Ob
             assert last is None or last.lost is not None
 
 
-@given(specs, looks(), capacities)
-def test_the_same_look_gives_the_same_plan(spec, found: Observation, capacity: Capacity):
-    requeue_reason = replace(found, trials=tuple(found.trials), runs=dict(reversed(found.runs.items())))
-    assert plan(spec, found, capacity, NOW) == plan(spec, requeue_reason, capacity, NOW)
+@given(specs, observations(), capacities)
+def test_the_same_observation_gives_the_same_plan(spec, found: Observation, capacity: Capacity):
+    reordered = replace(found, trials=tuple(found.trials), runs=dict(reversed(found.runs.items())))
+    assert plan(spec, found, capacity, NOW) == plan(spec, reordered, capacity, NOW)
 
 
-@given(specs, looks(), capacities)
-def test_only_jobs_of_trials_that_are_cancelled_or_have_results_are_cancelled(
-    spec, found: Observation, capacity: Capacity
-):
+@given(specs, observations(), capacities)
+def test_only_jobs_of_cancelled_or_finished_trials_are_cancelled(spec, found: Observation, capacity: Capacity):
     decided = plan(spec, found, capacity, NOW).actions
     ids = {job_id for action in decided if isinstance(action, Cancel) for job_id in action.job_ids}
     over = {t.run for t in found.trials if t.cancelled or t.epochs in found.runs.get(t.run, Run(t.run)).milestones}

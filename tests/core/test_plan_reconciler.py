@@ -1,48 +1,51 @@
-"""Exactly one reconciler job waits while there is something to keep."""
+"""Exactly one reconciler job waits while jobs are queued or run."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from plan_rows import JUST_NOW, LOCAL, LONG_AGO, NOW, QUEUE, attempt, decide, grid, job, lines, many, seen
+from plan_rows import JUST_NOW, LOCAL, LONG_AGO, NOW, QUEUE, attempt, decide, grid, job, lines, many, observation
 
 from unetsweep.core.actions import Cancel
 from unetsweep.core.observation import Job, JobState, Observation, ReconcilerJob
-from unetsweep.core.reconciler_job import is_unsure
+from unetsweep.core.reconciler_job import is_unconfirmed
 
 JOBS_RECONCILE = grid(1, driver="jobs")
-AT_WORK = seen(attempt(job_id="18808_3", job=job(JobState.RUNNING)))
+AT_WORK = observation(attempt(job_id="18808_3", job=job(JobState.RUNNING)))
 WAITING = Job("18900", "c" * 12, 0, JobState.QUEUED, "PENDING", "Dependency")
 RECONCILER = ReconcilerJob(4, "c" * 12, LONG_AGO, job=WAITING)
 
 
-def kept(found: Observation, last: ReconcilerJob | None, **capacity) -> list[str]:
+def decided_lines(found: Observation, last: ReconcilerJob | None, **capacity) -> list[str]:
     return lines(decide(replace(found, reconciler=last), JOBS_RECONCILE, replace(QUEUE, **capacity)))
 
 
-def test_a_reconciler_waits_for_what_runs():
-    assert kept(AT_WORK, None) == ["reconciler 18808"]
+def test_a_reconciler_waits_for_running_jobs():
+    assert decided_lines(AT_WORK, None) == ["reconciler 18808"]
 
 
-def test_a_reconciler_does_not_wait_for_what_may_be_held_for_ever_and_then_comes_less_often():
-    queued = seen(attempt(job_id="18808", job=job(JobState.QUEUED)))
+def test_a_reconciler_does_not_wait_for_queued_jobs_and_then_starts_less_often():
+    queued = observation(attempt(job_id="18808", job=job(JobState.QUEUED)))
     (action,) = decide(queued, JOBS_RECONCILE, QUEUE).actions
     assert (action.after, action.delay_s) == ((), 5 * QUEUE.reconciler_delay_s)
 
 
 ENOUGH = [
-    pytest.param(RECONCILER, id="one is in the queue"),
+    pytest.param(RECONCILER, id="a reconciler is queued"),
     pytest.param(
-        replace(RECONCILER, job=replace(WAITING, state=JobState.RUNNING)), id="one is at work: it leaves the next"
+        replace(RECONCILER, job=replace(WAITING, state=JobState.RUNNING)),
+        id="a reconciler runs and will submit its successor",
     ),
-    pytest.param(replace(RECONCILER, job=None, at=JUST_NOW), id="one was sent just now"),
-    pytest.param(replace(RECONCILER, job=None, at=NOW - timedelta(minutes=2), lost=True), id="one was refused lately"),
+    pytest.param(replace(RECONCILER, job=None, at=JUST_NOW), id="a reconciler was submitted just now"),
+    pytest.param(
+        replace(RECONCILER, job=None, at=NOW - timedelta(minutes=2), lost=True), id="a reconciler was refused recently"
+    ),
 ]
 
 
 @pytest.mark.parametrize("reconciler", ENOUGH)
-def test_one_is_enough(reconciler: ReconcilerJob):
-    assert kept(AT_WORK, reconciler) == []
+def test_no_second_reconciler_is_submitted(reconciler: ReconcilerJob):
+    assert decided_lines(AT_WORK, reconciler) == []
 
 
 NEXT = [
@@ -53,40 +56,40 @@ NEXT = [
 
 
 @pytest.mark.parametrize("reconciler", NEXT)
-def test_the_next_one_is_left(reconciler: ReconcilerJob):
-    assert kept(AT_WORK, reconciler) == ["reconciler 18808"]
+def test_a_missing_reconciler_is_replaced(reconciler: ReconcilerJob):
+    assert decided_lines(AT_WORK, reconciler) == ["reconciler 18808"]
 
 
-def test_the_reconciler_itself_leaves_the_next_one():
+def test_a_reconciler_submits_its_successor():
     at_work = replace(RECONCILER, job=replace(WAITING, state=JobState.RUNNING))
-    assert kept(AT_WORK, at_work, reconciler="c" * 12) == ["reconciler 18808"]
+    assert decided_lines(AT_WORK, at_work, reconciler="c" * 12) == ["reconciler 18808"]
 
 
-def test_a_reconciler_whose_successor_was_refused_asks_again_at_once():
+def test_a_reconciler_retries_at_once_when_its_successor_was_refused():
     refused = replace(RECONCILER, job=None, at=JUST_NOW, lost=True)
-    assert kept(AT_WORK, refused, reconciler="c" * 12) == ["reconciler 18808"]
+    assert decided_lines(AT_WORK, refused, reconciler="c" * 12) == ["reconciler 18808"]
 
 
-def test_an_intent_alone_is_no_reconciler_to_rely_on():
+def test_an_unconfirmed_intent_does_not_count_as_a_reconciler():
     young = replace(RECONCILER, job=None, at=JUST_NOW)
-    assert is_unsure(young, QUEUE, NOW)
-    assert not is_unsure(RECONCILER, QUEUE, NOW), "it is listed"
-    assert not is_unsure(replace(young, lost=True), QUEUE, NOW)
+    assert is_unconfirmed(young, QUEUE, NOW)
+    assert not is_unconfirmed(RECONCILER, QUEUE, NOW), "it is listed"
+    assert not is_unconfirmed(replace(young, lost=True), QUEUE, NOW)
 
 
-def test_what_is_sent_now_is_waited_for_at_the_next_look():
-    assert kept(many(None), None) == ["submit 0.1"]
+def test_no_reconciler_waits_for_jobs_submitted_in_the_same_plan():
+    assert decided_lines(many(None), None) == ["submit 0.1"]
 
 
-def test_it_is_dismissed_when_nothing_is_open():
-    done = seen(attempt(job_id="18808", job=job(JobState.RUNNING)), result="complete")
-    assert kept(done, RECONCILER) == ["finish 0 complete", "cancel 18900"]
-    assert kept(done, RECONCILER, reconciler="c" * 12) == ["finish 0 complete"], "it ends by itself"
-    assert kept(done, replace(RECONCILER, lost=True)) == ["finish 0 complete"], "it was dismissed before"
+def test_the_reconciler_is_cancelled_when_no_trial_is_open():
+    done = observation(attempt(job_id="18808", job=job(JobState.RUNNING)), result="complete")
+    assert decided_lines(done, RECONCILER) == ["finish 0 complete", "cancel 18900"]
+    assert decided_lines(done, RECONCILER, reconciler="c" * 12) == ["finish 0 complete"], "it ends on its own"
+    assert decided_lines(done, replace(RECONCILER, lost=True)) == ["finish 0 complete"], "it was cancelled before"
 
 
-def test_a_dismissed_reconciler_is_written_down_so_that_a_retry_leaves_another():
-    done = seen(attempt(job_id="18808", job=job(JobState.RUNNING)), result="complete")
+def test_the_cancelled_reconciler_is_recorded_so_a_retry_submits_another():
+    done = observation(attempt(job_id="18808", job=job(JobState.RUNNING)), result="complete")
     (cancel,) = [
         each
         for each in decide(replace(done, reconciler=RECONCILER), JOBS_RECONCILE).actions
@@ -95,13 +98,13 @@ def test_a_dismissed_reconciler_is_written_down_so_that_a_retry_leaves_another()
     assert cancel.reconciler == RECONCILER.number
 
 
-def test_none_is_left_where_only_a_person_helps_or_nobody_queues():
+def test_no_reconciler_is_submitted_without_a_queue_or_an_answer():
     assert lines(decide(AT_WORK, grid(1), QUEUE)) == []
     assert lines(decide(AT_WORK, JOBS_RECONCILE, LOCAL)) == []
-    assert kept(replace(AT_WORK, scheduler_error="timed out"), None) == []
+    assert decided_lines(replace(AT_WORK, scheduler_error="timed out"), None) == []
 
 
-def test_a_place_in_the_queue_is_kept_free_for_it():
+def test_a_queue_slot_is_reserved_for_the_reconciler():
     three = many(None, None, None)
     assert lines(decide(three, grid(3, driver="jobs"), replace(QUEUE, remaining_submissions=3))) == ["submit 0.1 1.1"]
     assert lines(

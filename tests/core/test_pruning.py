@@ -1,4 +1,4 @@
-"""Who is asked, who is pruned, and what never is."""
+"""Which runs the pruner judges, which trials it stops, and what it never stops."""
 
 import math
 import random
@@ -29,9 +29,9 @@ def sweep(pruner: str | None = "asha", epochs: int = 9, metric: str = "val_iou",
 
 
 def history(trial: int, *values: float, state: str | None = None, epochs: int = 9, late: float = 0) -> History:
-    """A value an epoch and a minute, begun `late` minutes after the sweep."""
-    told = tuple(MetricReport(NOW + timedelta(minutes=late + e), e, v) for e, v in enumerate(values, 1))
-    return History(trial, epochs, state, told)
+    """A history with one value per epoch and minute that begins `late` minutes after the sweep."""
+    reports = tuple(MetricReport(NOW + timedelta(minutes=late + e), e, v) for e, v in enumerate(values, 1))
+    return History(trial, epochs, state, reports)
 
 
 def pruned(spec: SweepSpec, *histories: History) -> dict[int, int]:
@@ -43,10 +43,14 @@ def pruned(spec: SweepSpec, *histories: History) -> dict[int, int]:
 HALVING = sweep(min_epochs=2, reduction_factor=3)
 GOOD, POOR = (0.5, 0.6), (0.1, 0.2)
 RULES = [
-    pytest.param(HALVING, [history(0, *POOR)], {}, id="the first on a rung goes on"),
-    pytest.param(HALVING, [history(0, *GOOD), history(1, 0.1, late=1)], {}, id="nobody ends before the first rung"),
-    pytest.param(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)], {1: 2}, id="the poorer one ends"),
-    pytest.param(HALVING, [history(0, *POOR), history(1, *GOOD, late=1)], {}, id="who was first is not judged later"),
+    pytest.param(HALVING, [history(0, *POOR)], {}, id="the first trial on a rung continues"),
+    pytest.param(
+        HALVING, [history(0, *GOOD), history(1, 0.1, late=1)], {}, id="no trial is stopped before the first rung"
+    ),
+    pytest.param(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)], {1: 2}, id="the poorer trial is stopped"),
+    pytest.param(
+        HALVING, [history(0, *POOR), history(1, *GOOD, late=1)], {}, id="the first trial on a rung is not judged later"
+    ),
     pytest.param(
         HALVING,
         [history(0, *GOOD), history(1, *POOR, 0.9, 0.9, late=1)],
@@ -57,68 +61,73 @@ RULES = [
         HALVING, [history(0, *GOOD), history(1, *POOR, late=1, epochs=2)], {}, id="nothing is pruned at its last epoch"
     ),
     pytest.param(
-        HALVING, [history(0, *GOOD), replace(history(1, *POOR, late=1), settled=2)], {}, id="a verdict before a retry"
+        HALVING,
+        [history(0, *GOOD), replace(history(1, *POOR, late=1), ignored_until=2)],
+        {},
+        id="a verdict before a retry no longer counts",
     ),
     pytest.param(
         HALVING,
         [history(0, *GOOD, state="failed"), history(1, *POOR, late=1)],
         {1: 2},
-        id="failed ones are compared with",
+        id="failed trials are compared with",
     ),
     pytest.param(
         sweep(metric="val_loss", min_epochs=2),
         [history(0, *POOR), history(1, *GOOD, late=1)],
         {1: 2},
-        id="less loss is better",
+        id="a lower loss is better",
     ),
     pytest.param(
         sweep("median", startup_trials=1),
         [history(0, *GOOD, state="complete"), history(1, *POOR, late=5)],
         {1: 1},
-        id="worse than the median of the complete",
+        id="a trial worse than the median of the complete ones is stopped",
     ),
     pytest.param(
         sweep("median", startup_trials=1),
         [history(0, *GOOD, state="ended"), history(1, *POOR, late=5)],
         {},
-        id="only complete trials make the median",
+        id="only complete trials count for the median",
     ),
     pytest.param(
         sweep("median", startup_trials=2),
         [history(0, *GOOD, state="complete"), history(1, *POOR, late=5)],
         {},
-        id="too few are complete",
+        id="too few trials are complete for a median",
     ),
     pytest.param(
         sweep("median", startup_trials=1, warmup_epochs=1),
         [history(0, *GOOD, state="complete"), history(1, *POOR, late=5)],
         {1: 2},
-        id="the first epochs are warm-up",
+        id="warm-up epochs are not judged",
     ),
     pytest.param(
         sweep("median", startup_trials=1),
         [history(0, *GOOD, state="complete"), history(1, *POOR, late=-9)],
         {},
-        id="what was complete only later",
+        id="trials that were complete only later do not count",
     ),
     pytest.param(
         sweep("median", startup_trials=1, every=3),
         [history(0, 0.5, 0.5, 0.5, 0.5, state="complete"), history(1, 0.9, 0.2, 0.2, 0.2, late=9)],
         {},
-        id="its best value counts",
+        id="the best value of a trial counts",
     ),
 ]
 
 
 @pytest.mark.parametrize(("spec", "histories", "expected"), RULES)
-def test_who_is_pruned(spec: SweepSpec, histories: list[History], expected: dict[int, int]):
+def test_each_pruner_stops_the_trials_its_rule_names(
+    spec: SweepSpec, histories: list[History], expected: dict[int, int]
+):
     assert pruned(spec, *histories) == expected
 
 
-def test_the_reason_names_value_epoch_and_what_was_needed():
+def test_a_prune_reason_names_value_epoch_and_threshold():
     (verdict,) = pruning.verdicts(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)]).values()
     assert verdict.reason == (
-        "val_iou 0.2000 at epoch 2 is not among the best 1/3 of the 2 trials that came that far (0.6000 was needed)"
+        "val_iou 0.2000 at epoch 2 is not among the best 1/3 of the 2 trials that trained this far (0.6000 was needed)"
     )
     spec = sweep("median", metric="val_loss", startup_trials=1)
     (verdict,) = pruning.verdicts(spec, [history(0, *POOR, state="complete"), history(1, *GOOD, late=5)]).values()
@@ -127,8 +136,8 @@ def test_the_reason_names_value_epoch_and_what_was_needed():
 
 
 @pytest.mark.parametrize(("epochs", "first"), [(1, 1), (8, 1), (50, 2), (1000, 38)])
-def test_the_first_rung_lies_three_rungs_below_the_longest_training(epochs: int, first: int):
-    assert pruning.resolved(sweep(epochs=epochs))["min_epochs"] == first
+def test_the_first_rung_is_three_rungs_below_the_longest_training(epochs: int, first: int):
+    assert pruning.pruner_arguments(sweep(epochs=epochs))["min_epochs"] == first
 
 
 # ---- what holds always
@@ -147,43 +156,39 @@ histories = st.lists(
 
 
 @given(PRUNERS, histories)
-def test_only_open_trials_are_pruned_never_before_the_least_epochs_nor_at_their_last(
-    spec: SweepSpec, told: list[History]
-):
-    for trial, epoch in pruned(spec, *told).items():
-        assert told[trial].state is None
-        assert 2 <= epoch < told[trial].epochs
+def test_only_open_trials_are_pruned_between_min_epochs_and_their_last_epoch(spec: SweepSpec, trials: list[History]):
+    for trial, epoch in pruned(spec, *trials).items():
+        assert trials[trial].state is None
+        assert 2 <= epoch < trials[trial].epochs
 
 
 @given(PRUNERS, histories, st.randoms())
-def test_the_order_in_which_files_were_read_decides_nothing(
-    spec: SweepSpec, told: list[History], chance: random.Random
-):
-    shuffled = chance.sample(told, len(told))
-    assert pruning.verdicts(spec, shuffled) == pruning.verdicts(spec, told)
+def test_the_order_of_the_histories_does_not_matter(spec: SweepSpec, trials: list[History], chance: random.Random):
+    shuffled = chance.sample(trials, len(trials))
+    assert pruning.verdicts(spec, shuffled) == pruning.verdicts(spec, trials)
 
 
 @given(histories)
-def test_the_best_at_every_epoch_is_never_pruned(told: list[History]):
+def test_the_best_trial_at_every_epoch_is_never_pruned(trials: list[History]):
     best = history(99, *(2.0,) * 8)
-    assert 99 not in pruned(HALVING, *told, best)
-    assert 99 not in pruned(sweep("median", startup_trials=1), *told, best)
+    assert 99 not in pruned(HALVING, *trials, best)
+    assert 99 not in pruned(sweep("median", startup_trials=1), *trials, best)
 
 
 @given(PRUNERS, histories, st.integers(0, 20))
-def test_a_verdict_stands_whatever_comes_later(spec: SweepSpec, told: list[History], minutes: int):
-    """Of trials that are open all the time."""
+def test_later_reports_change_no_verdict(spec: SweepSpec, trials: list[History], minutes: int):
+    """All trials are open at both times."""
     until = NOW + timedelta(minutes=minutes)
-    now = [replace(each, state=None, reports=tuple(r for r in each.reports if r.at <= until)) for each in told]
-    later = [replace(each, state=None) for each in told]
+    now = [replace(each, state=None, reports=tuple(r for r in each.reports if r.at <= until)) for each in trials]
+    later = [replace(each, state=None) for each in trials]
     assert pruned(spec, *now).items() <= pruned(spec, *later).items()
 
 
-# ---- whom to ask
+# ---- which runs are judged
 
 
 def run(number: int = 0, done: int = 4, **more: Any) -> Run:
-    """At work, so many epochs done with a value that grows with the run's number."""
+    """A running run with this many finished epochs; its values grow with its number."""
     points = tuple(
         EpochReport(e, 0.1 * number + 0.1, 0.5, NOW + timedelta(minutes=e), 60.0) for e in range(1, done + 1)
     )
@@ -191,7 +196,7 @@ def run(number: int = 0, done: int = 4, **more: Any) -> Run:
     return Run(number, more.pop("milestones", {}), more.pop("attempts", (alive,)), progress=points, **more)
 
 
-def look(each: Run, *epochs: int, **more: Any) -> Observation:
+def observation_of(each: Run, *epochs: int, **more: Any) -> Observation:
     trials = tuple(Trial(n, each.number, e, **more) for n, e in enumerate(epochs or (9,)))
     return Observation(0, trials, {each.number: each})
 
@@ -201,66 +206,66 @@ def at_work(**changes: Any) -> tuple[Attempt, ...]:
 
 
 STOP = Stopped(1, 0, (9,), 3, "poor")
-ASKED = [
-    pytest.param(look(run()), [0], id="at work"),
-    pytest.param(look(run(), 2, 9, 9), [1], id="the longest milestone speaks for the run"),
-    pytest.param(look(run(milestones={9: "complete"}), 2, 9), [], id="what is published is not open"),
-    pytest.param(look(run(done=0)), [], id="nothing to show yet"),
-    pytest.param(look(run(done=9)), [], id="at its last epoch"),
-    pytest.param(look(run(), cancelled=True), [], id="cancelled"),
-    pytest.param(look(run(attempts=())), [], id="never sent"),
-    pytest.param(look(run(attempts=at_work(claimed_by=None))), [], id="not claimed"),
-    pytest.param(look(run(attempts=at_work(lost="gone"))), [], id="given up"),
-    pytest.param(look(run(attempts=at_work(ending=failing()))), [], id="failed"),
-    pytest.param(look(run(attempts=at_work(job=job(ENDED)))), [], id="ended"),
-    pytest.param(look(run(attempts=at_work(job=None))), [], id="not listed"),
-    pytest.param(look(run(stopped=STOP)), [], id="decided already"),
-    pytest.param(look(run(stopped=STOP), 8, 9), [1], id="another milestone is open"),
-    pytest.param(look(run(stopped=replace(STOP, attempt=2))), [0], id="the decision was on another attempt"),
-    pytest.param(look(run(stopped=replace(STOP, is_lifted=True))), [0], id="retried since"),
+JUDGED = [
+    pytest.param(observation_of(run()), [0], id="at work"),
+    pytest.param(observation_of(run(), 2, 9, 9), [1], id="the trial with the longest milestone is judged for the run"),
+    pytest.param(observation_of(run(milestones={9: "complete"}), 2, 9), [], id="a published milestone is not open"),
+    pytest.param(observation_of(run(done=0)), [], id="no epoch yet"),
+    pytest.param(observation_of(run(done=9)), [], id="at its last epoch"),
+    pytest.param(observation_of(run(), cancelled=True), [], id="cancelled"),
+    pytest.param(observation_of(run(attempts=())), [], id="never submitted"),
+    pytest.param(observation_of(run(attempts=at_work(claimed_by=None))), [], id="not claimed"),
+    pytest.param(observation_of(run(attempts=at_work(lost="gone"))), [], id="given up"),
+    pytest.param(observation_of(run(attempts=at_work(ending=failing()))), [], id="failed"),
+    pytest.param(observation_of(run(attempts=at_work(job=job(ENDED)))), [], id="ended"),
+    pytest.param(observation_of(run(attempts=at_work(job=None))), [], id="not listed"),
+    pytest.param(observation_of(run(stopped=STOP)), [], id="stopped already"),
+    pytest.param(observation_of(run(stopped=STOP), 8, 9), [1], id="another milestone is open"),
+    pytest.param(observation_of(run(stopped=replace(STOP, attempt=2))), [0], id="another attempt was stopped"),
+    pytest.param(observation_of(run(stopped=replace(STOP, is_lifted=True))), [0], id="retried since"),
 ]
 
 
-@pytest.mark.parametrize(("seen", "expected"), ASKED)
-def test_who_is_asked(seen: Observation, expected: list[int]):
-    assert [each.trial for each in pruning.asked(sweep(), seen)] == expected
-    assert pruning.asked(sweep(None), seen) == ()
+@pytest.mark.parametrize(("found", "expected"), JUDGED)
+def test_only_active_runs_with_an_open_milestone_are_judged(found: Observation, expected: list[int]):
+    assert [each.trial for each in pruning.open_histories(sweep(), found)] == expected
+    assert pruning.open_histories(sweep(None), found) == ()
 
 
-def test_a_stop_names_the_milestones_that_the_run_has_not_reached():
+def test_a_stop_names_the_milestones_not_reached_yet():
     verdict = {2: pruning.Verdict(3, "poor")}
-    assert pruning.stops(look(run(), 2, 6, 9), verdict) == (Prune(0, 1, 2, (6, 9), 4, "poor"),)
-    assert pruning.stops(look(run(), 2, 6, 9), {}) == ()
+    assert pruning.prune_actions(observation_of(run(), 2, 6, 9), verdict) == (Prune(0, 1, 2, (6, 9), 4, "poor"),)
+    assert pruning.prune_actions(observation_of(run(), 2, 6, 9), {}) == ()
 
 
-def test_a_retried_trial_is_judged_by_what_it_does_from_then_on():
-    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, is_lifted=True))))
-    assert told.settled == 3
-    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, milestones=()))))
-    assert told.settled == 3, "the only one of a shared run's that was pruned"
+def test_a_retried_trial_is_judged_by_its_later_reports_only():
+    (judged,) = pruning.open_histories(sweep(), observation_of(run(stopped=replace(STOP, is_lifted=True))))
+    assert judged.ignored_until == 3
+    (judged,) = pruning.open_histories(sweep(), observation_of(run(stopped=replace(STOP, milestones=()))))
+    assert judged.ignored_until == 3, "only this trial of the shared run was pruned"
 
 
-def test_a_stop_of_other_milestones_takes_no_verdict_away():
-    (told,) = pruning.asked(sweep(), look(run(stopped=replace(STOP, milestones=(99,)))))
-    assert told.settled == 0
+def test_a_stop_of_other_milestones_settles_no_verdict():
+    (judged,) = pruning.open_histories(sweep(), observation_of(run(stopped=replace(STOP, milestones=(99,)))))
+    assert judged.ignored_until == 0
 
 
-def test_a_prune_keeps_what_was_stopped_before():
+def test_a_prune_includes_milestones_stopped_earlier():
     stopped = run(stopped=replace(STOP, attempt=1, milestones=(12,)))
     verdict = {2: pruning.Verdict(3, "poor")}
-    assert pruning.stops(look(stopped, 2, 6, 9), verdict)[0].milestones == (6, 9, 12)
+    assert pruning.prune_actions(observation_of(stopped, 2, 6, 9), verdict)[0].milestones == (6, 9, 12)
 
 
-def test_what_is_not_validated_is_not_told_and_time_never_runs_back():
+def test_reports_skip_epochs_without_validation_and_their_times_never_decrease():
     points = [
         EpochReport(1, 0.1, 0.9, NOW),
         EpochReport(2, None, None, NOW),
         EpochReport(3, 0.3, 0.7, NOW - timedelta(minutes=5)),
         EpochReport(4, 0.4, 0.6, None),
     ]
-    told = pruning.reports(points, "val_loss")
-    assert [(each.epoch, each.value) for each in told] == [(1, 0.9), (3, 0.7), (4, 0.6)]
-    assert {each.at for each in told} == {NOW}
+    reports = pruning.metric_reports(points, "val_loss")
+    assert [(each.epoch, each.value) for each in reports] == [(1, 0.9), (3, 0.7), (4, 0.6)]
+    assert {each.at for each in reports} == {NOW}
 
 
 # ---- what follows
@@ -271,13 +276,19 @@ AFTER = [
     pytest.param(DIED, STOP, [9], ["finish 0 pruned"], id="its job died before it obeyed"),
     pytest.param(DIED, replace(STOP, is_lifted=True), [9], ["lost 0.1", "submit 0.2"], id="retried"),
     pytest.param(DIED, replace(STOP, attempt=2), [9], ["lost 0.1", "submit 0.2"], id="of another attempt"),
-    pytest.param(replace(DIED, job=job(RUNNING)), STOP, [9], [], id="at work: it obeys by itself"),
-    pytest.param(DIED, STOP, [8, 9], ["lost 0.1", "finish 1 pruned", "submit 0.2"], id="the open one is sent again"),
+    pytest.param(replace(DIED, job=job(RUNNING)), STOP, [9], [], id="it still runs and will obey"),
+    pytest.param(
+        DIED,
+        STOP,
+        [8, 9],
+        ["lost 0.1", "finish 1 pruned", "submit 0.2"],
+        id="the run is resubmitted for the open trial",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("last", "stopped", "epochs", "expected"), AFTER)
-def test_a_pruned_trial_is_told_and_not_trained_on(
+def test_a_pruned_trial_is_finished_and_not_resubmitted(
     last: Attempt, stopped: Stopped, epochs: list[int], expected: list[str]
 ):
     trials = tuple(Trial(n, 0, e) for n, e in enumerate(epochs))
@@ -285,7 +296,7 @@ def test_a_pruned_trial_is_told_and_not_trained_on(
     assert lines(decided) == expected
 
 
-def test_the_cancelled_stay_cancelled():
+def test_a_cancelled_trial_stays_cancelled_when_its_run_was_stopped():
     run = Run(0, {}, (replace(DIED, job=job(JobState.CANCELLED)),), stopped=STOP)
     decided = decide(Observation(0, (Trial(0, 0, 9, True),), {0: run}))
     assert [action.state for action in decided.actions if isinstance(action, FinishTrial)] == ["cancelled"]
@@ -304,7 +315,7 @@ def test_the_result_of_a_pruned_trial_is_its_best_epoch():
     assert pruning.pruned_result(STOP, ()).val_iou is None
 
 
-def test_a_run_knows_how_far_and_how_fast_it_is():
+def test_a_run_reports_its_epochs_and_seconds_per_epoch():
     assert (run().epochs_done, run().epoch_seconds) == (4, 60.0)
     assert (Run(0).epochs_done, Run(0).epoch_seconds) == (0, None)
     assert not math.isnan(run(done=1).epoch_seconds or math.nan)

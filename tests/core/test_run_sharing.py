@@ -1,4 +1,4 @@
-"""Which trials share a training, and how a run goes on that a longer trial has joined."""
+"""Which trials share a run, and how a run continues after a longer trial has joined it."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,15 +10,15 @@ from unetsweep.contract import DataConfig, Result, TrainerConfig, TrialConfig, r
 from unetsweep.core.actions import Prune
 from unetsweep.core.observation import JobState, Observation, Run, Stopped, Trial
 from unetsweep.core.plan import Plan, plan
-from unetsweep.core.run_sharing import GOES_ON, Served, passes, runs_of, served, why_not
+from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS, ExistingTrial, assign_runs, trains_past, why_not_shared
 from unetsweep.core.trials import StoredTrial
 
 RUNNING, QUEUED, ENDED = JobState.RUNNING, JobState.QUEUED, JobState.ENDED
-THERE = Served(3, "a", 8, "c0de", True)
+THERE = ExistingTrial(3, "a", 8, "c0de", True)
 STORED = StoredTrial(3, 3, 8, run_key="a", code="c0de")
 
 
-# ---- who shares
+# ---- which trials share a run
 
 
 @pytest.mark.parametrize(
@@ -27,30 +27,30 @@ STORED = StoredTrial(3, 3, 8, run_key="a", code="c0de")
         ([], 9),
         ([THERE], 3),
         ([replace(THERE, epochs=20)], 9),  # a training never goes back
-        ([replace(THERE, epochs=16)], 9),  # nor is the same one two
+        ([replace(THERE, epochs=16)], 9),  # a trial of the same length is no longer trial
         ([replace(THERE, key="b")], 9),
-        ([replace(THERE, key=None)], 9),  # made by an older version
+        ([replace(THERE, key=None)], 9),  # not known, since its files cannot be read
         ([replace(THERE, code="other")], 9),
-        ([replace(THERE, is_sound=False)], 9),
-        ([THERE, replace(THERE, epochs=4, is_sound=False)], 9),
-        ([THERE, replace(THERE, run=4, epochs=12)], 4),  # where there is the least to train
+        ([replace(THERE, is_joinable=False)], 9),
+        ([THERE, replace(THERE, epochs=4, is_joinable=False)], 9),
+        ([THERE, replace(THERE, run=4, epochs=12)], 4),  # the run with the least left to train
         ([THERE, replace(THERE, run=4, epochs=18)], 3),
     ],
 )
-def test_a_longer_trial_joins_a_run_of_its_key_that_is_sound(there: list[Served], run: int) -> None:
-    assert runs_of([("a", 16)], 9, there, "c0de") == [run]
+def test_a_longer_trial_joins_a_sound_run_with_its_key(there: list[ExistingTrial], run: int) -> None:
+    assert assign_runs([("a", 16)], 9, there, "c0de") == [run]
 
 
-def test_new_trials_of_one_key_are_one_run_and_the_shorter_ones_of_a_run_that_there_is_another() -> None:
-    assert runs_of([("a", 2), ("b", 4), ("a", 20), ("a", 8), ("b", 2)], 9, [THERE], "c0de") == [9, 10, 3, 9, 10]
+def test_new_trials_with_one_key_share_a_run_and_those_shorter_than_an_existing_run_do_not_join_it() -> None:
+    assert assign_runs([("a", 2), ("b", 4), ("a", 20), ("a", 8), ("b", 2)], 9, [THERE], "c0de") == [9, 10, 3, 9, 10]
 
 
 @pytest.mark.parametrize(
-    ("state", "cancelled", "unreadable", "is_sound"),
+    ("state", "cancelled", "unreadable", "is_joinable"),
     [
         (None, False, None, True),
         (None, True, None, False),
-        (None, False, "torn", False),
+        (None, False, "corrupt", False),
         ("complete", False, None, True),
         ("pruned", False, None, True),
         ("failed", False, None, False),
@@ -58,22 +58,22 @@ def test_new_trials_of_one_key_are_one_run_and_the_shorter_ones_of_a_run_that_th
         ("cancelled", True, None, False),
     ],
 )
-def test_what_came_to_nothing_is_not_joined(
-    state: str | None, cancelled: bool, unreadable: str | None, is_sound: bool
+def test_a_run_with_a_failed_or_cancelled_trial_is_not_joined(
+    state: str | None, cancelled: bool, unreadable: str | None, is_joinable: bool
 ) -> None:
     result = None if state is None else Result(state, code={"package": "c0de"})  # type: ignore[arg-type]
-    found = served(replace(STORED, result=result, cancelled=cancelled, unreadable=unreadable))
-    assert found == replace(THERE, is_sound=is_sound, has_ended=state is not None)
+    found = ExistingTrial.of(replace(STORED, result=result, cancelled=cancelled, unreadable=unreadable))
+    assert found == replace(THERE, is_joinable=is_joinable, has_ended=state is not None)
 
 
-def test_a_run_that_other_code_has_trained_meanwhile_is_not_joined() -> None:
-    newer = served(replace(STORED, result=Result(val_iou=0.5, code={"package": "newer"})))
-    assert runs_of([("a", 16)], 9, [newer], "c0de") == [9]
-    assert runs_of([("a", 16)], 9, [newer], "newer") == [9]
+def test_a_run_that_other_code_has_trained_is_not_joined() -> None:
+    newer = ExistingTrial.of(replace(STORED, result=Result(val_iou=0.5, code={"package": "newer"})))
+    assert assign_runs([("a", 16)], 9, [newer], "c0de") == [9]
+    assert assign_runs([("a", 16)], 9, [newer], "newer") == [9]
 
 
-def test_only_epochs_may_differ() -> None:
-    config = TrialConfig(DataConfig("eyes"), 8, 4, 1e-3)
+def test_trials_with_one_run_key_differ_in_epochs_only() -> None:
+    config = TrialConfig(DataConfig("images"), 8, 4, 1e-3)
     assert run_key(config) == run_key(replace(config, epochs=16))
     others = (
         replace(config, batch_size=8),
@@ -91,20 +91,22 @@ def test_only_epochs_may_differ() -> None:
     [
         (TrainerConfig(), True, None),
         (TrainerConfig(), False, "run.share is false"),
-        (TrainerConfig(schedule="cosine"), True, "the schedule cosine looks at the last epoch"),
-        (TrainerConfig(command="train.sh"), True, "a trainer command may get elsewhere"),
+        (TrainerConfig(schedule="cosine"), True, "the schedule cosine depends on the number of epochs"),
+        (TrainerConfig(command="train.sh"), True, "a trainer command may train differently"),
     ],
 )
-def test_where_it_would_not_be_exact_nothing_is_shared(trainer: TrainerConfig, share: bool, why: str | None) -> None:
-    said = why_not(replace(grid(1, share=share), trainer=trainer))
-    assert (said is None) if why is None else (said or "").startswith(why)
+def test_nothing_is_shared_where_the_result_would_not_be_exact(
+    trainer: TrainerConfig, share: bool, why: str | None
+) -> None:
+    reason = why_not_shared(replace(grid(1, share=share), trainer=trainer))
+    assert (reason is None) if why is None else (reason or "").startswith(why)
 
 
-# ---- how it goes on
+# ---- how a run continues
 
 
 def joined(last: object, published: dict[int, str], **more: object) -> Observation:
-    """Trial 0 wanted 4 epochs and has ended; trial 1 wants 8 of the same run."""
+    """Trial 0 wanted 4 epochs and has ended; trial 1 wants 8 epochs of the same run."""
     return Observation(1, (Trial(1, 0, 8),), {0: Run(0, published, (last,), **more)})  # type: ignore[arg-type]
 
 
@@ -121,15 +123,15 @@ def test_a_longer_trial_waits_for_the_attempt_that_does_not_know_of_it() -> None
 
 
 @pytest.mark.parametrize("state", [RUNNING, QUEUED])
-def test_an_attempt_that_is_through_is_waited_for_while_its_job_lives(state: JobState) -> None:
+def test_a_longer_trial_waits_while_the_job_of_a_finished_attempt_is_alive(state: JobState) -> None:
     decided = decide(joined(attempt(job_id="18808", job=job(state), milestones=(4,)), {4: "complete"}))
     assert lines(decided) == []
-    assert waits(decided) == [(1, "its training has come to epoch 4; it goes on when that job is gone", False)]
+    assert waits(decided) == [(1, "its training reached epoch 4; it continues when that job has ended", False)]
 
 
 @pytest.mark.parametrize("word", [None, ENDED, JobState.CANCELLED, JobState.NODE_FAILED])
 @pytest.mark.parametrize("ending", [None, failing("exception"), failing("exit", 1)])
-def test_a_run_goes_on_once_that_job_is_gone_whatever_became_of_it_after_its_last_result(word, ending) -> None:
+def test_a_run_continues_once_its_job_is_gone_however_the_job_ended(word, ending) -> None:
     listed = None if word is None else job(word)
     how: dict[str, Any] = {"ending": ending, "mem": "8G", "micro_batch": 2}
     last = attempt(job_id="18808", claimed_by="18808", job=listed, milestones=(4,), **how)
@@ -139,14 +141,14 @@ def test_a_run_goes_on_once_that_job_is_gone_whatever_became_of_it_after_its_las
     assert (element.milestones, element.mem, element.micro_batch) == (((1, 8),), "8G", 2)
 
 
-def test_into_silence_nothing_is_sent() -> None:
+def test_nothing_is_submitted_while_the_scheduler_does_not_answer() -> None:
     last = attempt(job_id="18808", milestones=(4,))
     decided = decide(replace(joined(last, {4: "complete"}), scheduler_error="timed out"))
     assert lines(decided) == []
     assert waits(decided) == [(1, "the queue does not answer: timed out", False)]
 
 
-def test_an_attempt_that_was_lost_on_the_way_is_sent_again_for_all_that_want_it() -> None:
+def test_a_lost_attempt_is_resubmitted_for_all_trials_of_its_run() -> None:
     found = Observation(
         0, (Trial(0, 0, 4), Trial(1, 0, 8)), {0: Run(0, {}, (attempt(job_id="18808", milestones=(4,)),))}
     )
@@ -155,7 +157,7 @@ def test_an_attempt_that_was_lost_on_the_way_is_sent_again_for_all_that_want_it(
     assert decided.actions[-1].elements[0].milestones == ((0, 4), (1, 8))  # type: ignore[union-attr]
 
 
-def test_what_only_cancelled_trials_want_beyond_the_others_is_not_trained() -> None:
+def test_epochs_that_only_cancelled_trials_want_are_not_trained() -> None:
     at_work = attempt(job_id="18808", job=job(RUNNING), milestones=(4, 8, 16))
     trials = (Trial(0, 0, 4, cancelled=True), Trial(1, 0, 8), Trial(2, 0, 16, cancelled=True))
     found = Observation(0, trials, {0: Run(0, {}, (at_work,))})
@@ -163,14 +165,17 @@ def test_what_only_cancelled_trials_want_beyond_the_others_is_not_trained() -> N
 
     known = Run(0, {}, (at_work,), stopped=Stopped(1, 2, (16,), 0, "you cancelled it"))
     assert decide(replace(found, runs={0: known})).actions == ()
-    assert (1, GOES_ON, False) not in waits(decide(found))
-    assert {(trial, reason) for trial, reason, _ in waits(decide(found))} >= {(0, GOES_ON), (2, GOES_ON)}
+    assert (1, CONTINUES_FOR_OTHERS, False) not in waits(decide(found))
+    assert {(trial, reason) for trial, reason, _ in waits(decide(found))} >= {
+        (0, CONTINUES_FOR_OTHERS),
+        (2, CONTINUES_FOR_OTHERS),
+    }
     ended = Run(0, {4: "complete", 16: "pruned"}, (at_work,), stopped=Stopped(1, 2, (16,), 0, "you cancelled it"))
     decided = decide(replace(found, runs={0: ended}))
     assert lines(decided) == ["finish 0 complete", "finish 2 cancelled"]
 
 
-def test_what_a_trial_that_has_ended_already_wanted_is_not_trained_either() -> None:
+def test_epochs_that_only_ended_trials_want_are_not_trained() -> None:
     at_work = attempt(job_id="18808", job=job(RUNNING), milestones=(8, 16))
     found = Observation(1, (Trial(0, 0, 8),), {0: Run(0, {}, (at_work,))})
     assert decide(found).actions == (Prune(0, 1, 0, (16,), 0, "you cancelled it"),)
@@ -178,7 +183,7 @@ def test_what_a_trial_that_has_ended_already_wanted_is_not_trained_either() -> N
     assert decide(replace(found, runs={0: through})).actions == ()
 
 
-def test_a_stop_takes_the_place_of_the_one_before_it_and_keeps_what_that_one_stops() -> None:
+def test_a_stop_replaces_the_earlier_one_and_keeps_its_milestones() -> None:
     at_work = attempt(job_id="18808", job=job(RUNNING), milestones=(4, 8, 16))
     run = Run(0, {}, (at_work,), stopped=Stopped(1, 1, (8,), 2, "poor"))
     found = Observation(0, (Trial(0, 0, 4), Trial(1, 0, 8, cancelled=True), Trial(2, 0, 16, cancelled=True)), {0: run})
@@ -187,11 +192,11 @@ def test_a_stop_takes_the_place_of_the_one_before_it_and_keeps_what_that_one_sto
     assert decide(replace(found, runs={0: another})).actions == (Prune(0, 1, 2, (8, 16), 0, "you cancelled it"),)
 
 
-def test_what_has_ended_is_not_joined_where_its_last_checkpoint_goes() -> None:
+def test_an_ended_run_is_not_joined_where_its_last_checkpoint_is_removed() -> None:
     ended = replace(THERE, has_ended=True)
-    assert runs_of([("a", 16)], 9, [ended], "c0de") == [3]
-    assert runs_of([("a", 16)], 9, [ended], "c0de", is_kept=False) == [9]
-    assert runs_of([("a", 16)], 9, [ended, replace(THERE, epochs=12)], "c0de", is_kept=False) == [3]
+    assert assign_runs([("a", 16)], 9, [ended], "c0de") == [3]
+    assert assign_runs([("a", 16)], 9, [ended], "c0de", keeps_checkpoints=False) == [9]
+    assert assign_runs([("a", 16)], 9, [ended, replace(THERE, epochs=12)], "c0de", keeps_checkpoints=False) == [3]
 
 
 @pytest.mark.parametrize(
@@ -207,11 +212,11 @@ def test_what_has_ended_is_not_joined_where_its_last_checkpoint_goes() -> None:
         (Run(0, {16: "complete"}, (attempt(milestones=(16,), claimed_by="1"),)), False),
     ],
 )
-def test_a_run_on_its_way_beyond_a_trial_that_it_was_not_sent_for_passes_it(run: Run, is_passing: bool) -> None:
-    assert passes(run, 8) == is_passing
+def test_an_active_run_may_train_past_a_trial_it_was_not_submitted_for(run: Run, is_passing: bool) -> None:
+    assert trains_past(run, 8) == is_passing
 
 
-def test_an_adaptive_search_counts_trainings_and_not_trials() -> None:
+def test_an_adaptive_search_counts_runs_and_not_trials() -> None:
     runs = {0: Run(0, {}, (attempt(job_id="18808", job=job(RUNNING), milestones=(4, 8)),))}
     found = Observation(0, (Trial(0, 0, 4), Trial(1, 0, 8)), runs)
     decided = plan(adaptive(9, parallel=2), found, replace(QUEUE, parallel=2), NOW)

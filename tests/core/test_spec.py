@@ -1,11 +1,11 @@
-"""How many points a space has, and in which order a grid has them."""
+"""How many points a space has, and in which order a grid lists them."""
 
 import math
 
 import pytest
 
 from unetsweep.contract import DataConfig
-from unetsweep.core.space import Choices, Domain, Range, Space, grid_left, grid_points, size
+from unetsweep.core.space import Choices, Domain, Range, Space, grid_points, remaining_grid_points, size
 from unetsweep.core.spec import Resources, StudySpec, SweepSpec, trials_wanted
 from unetsweep.core.trials import params_of, trial_config
 
@@ -16,11 +16,11 @@ def space(epochs: Domain = EPOCHS, batch: Domain = BATCHES, rate: Domain = RATES
     return Space.of(epochs=epochs, batch_size=batch, learning_rate=rate)
 
 
-def sweep(where: Space, **more) -> SweepSpec:
-    return SweepSpec("s", DataConfig("images"), where, StudySpec(**more))
+def sweep(space_: Space, **more) -> SweepSpec:
+    return SweepSpec("s", DataConfig("images"), space_, StudySpec(**more))
 
 
-def test_a_grid_has_every_point_once_epochs_outermost_learning_rate_innermost():
+def test_a_grid_has_every_point_once_with_epochs_outermost_and_learning_rate_innermost():
     points = [tuple(point.values()) for point in grid_points(space())]
     assert points == [
         (100, 4, 1e-4),
@@ -55,25 +55,29 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize(("where", "expected"), SIZES)
-def test_size(where: Space, expected: float):
-    assert size(where) == expected
+@pytest.mark.parametrize(("of", "expected"), SIZES)
+def test_the_size_of_a_space_is_the_product_of_its_domains(of: Space, expected: float):
+    assert size(of) == expected
 
 
 WANTED = [
     pytest.param(sweep(space()), 8, id="a grid wants all its points"),
-    pytest.param(sweep(space(), trials=5), 5, id="or as many as asked for"),
-    pytest.param(sweep(space(), sampler="tpe", trials=99), 8, id="but no more than there are"),
-    pytest.param(sweep(space(rate=Range(1e-5, 1e-2)), sampler="tpe", trials=99), 99, id="unless there is no end"),
+    pytest.param(sweep(space(), trials=5), 5, id="a grid with study.trials wants that many"),
+    pytest.param(
+        sweep(space(), sampler="tpe", trials=99), 8, id="no sampler wants more trials than the space has points"
+    ),
+    pytest.param(
+        sweep(space(rate=Range(1e-5, 1e-2)), sampler="tpe", trials=99), 99, id="a continuous space has no such limit"
+    ),
 ]
 
 
 @pytest.mark.parametrize(("spec", "expected"), WANTED)
-def test_trials_wanted(spec: SweepSpec, expected: int):
+def test_a_sweep_wants_as_many_trials_as_asked_for_and_available(spec: SweepSpec, expected: int):
     assert trials_wanted(spec) == expected
 
 
-def test_a_trial_s_config_carries_the_sweep_s_settings_and_the_point():
+def test_a_trial_config_has_the_settings_of_the_sweep_and_the_values_of_the_point():
     spec = SweepSpec("s", DataConfig("images"), space(), StudySpec(seed=7), slurm=Resources(gpus=2, processes=2))
     config = trial_config(spec, {"epochs": 100.0, "batch_size": 4.0, "learning_rate": 1e-4})
     assert (config.epochs, config.batch_size, config.learning_rate) == (100, 4, 1e-4)
@@ -81,9 +85,9 @@ def test_a_trial_s_config_carries_the_sweep_s_settings_and_the_point():
     assert config.data == spec.data
 
 
-def test_what_is_left_of_a_grid_keeps_its_order():
+def test_the_remaining_points_of_a_grid_keep_their_order():
     space = Space.of(epochs=Choices((4, 8)), batch_size=Choices((4,)), learning_rate=Choices((1e-4, 1e-3)))
     everything = grid_points(space)
-    assert grid_left(space, []) == everything
-    assert grid_left(space, everything[1:3]) == (everything[0], everything[3])
-    assert grid_left(space, everything) == ()
+    assert remaining_grid_points(space, []) == everything
+    assert remaining_grid_points(space, everything[1:3]) == (everything[0], everything[3])
+    assert remaining_grid_points(space, everything) == ()

@@ -1,4 +1,4 @@
-"""A cache of the tests' own, and a small sample dataset."""
+"""A separate duplicate cache for the tests, and a small sample dataset."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -55,14 +55,14 @@ def test_a_missing_root_describes_the_layout_and_where_to_get_a_dataset(tmp_path
     with pytest.raises(DataError) as caught:
         find_pairs(tmp_path / "nowhere")
     assert caught.value.source == str(tmp_path / "nowhere")
-    for words in (
+    for part in (
         "is not there",
         "train/",
         "https://www.kaggle.com/datasets/abdallahwagih/retina-blood-vessel",
         "kaggle datasets download -d abdallahwagih/retina-blood-vessel --unzip -p data/retina",
         "unetsweep data sample DIR",
     ):
-        assert words in str(caught.value)
+        assert part in str(caught.value)
 
 
 def test_all_problems_of_a_dataset_are_reported_at_once(tmp_path: Path) -> None:

@@ -75,9 +75,9 @@ def test_the_sample_is_a_fair_task(tmp_path: Path) -> None:
     draw_sample(tmp_path / "s", size=128, eyes=5, test_eyes=5)
     pairs = find_pairs(tmp_path / "s")
     train, test = (read_pairs(pairs[part], None, "half") for part in ("train", "test"))
-    _, on_train, on_test = green_threshold(train, test)
-    assert 0.05 < on_test < 0.35
-    assert on_train < 0.35
+    _, train_iou, test_iou = green_threshold(train, test)
+    assert 0.05 < test_iou < 0.35
+    assert train_iou < 0.35
     assert 0.07 <= np.mean(test.masks) <= 0.11
 
 
@@ -144,24 +144,24 @@ def test_the_threshold_is_the_best_of_all() -> None:
     mask = (rng.random((64, 64)) < 0.2).astype(np.uint8)
     image = np.clip(rng.normal(140, 25, (64, 64, 3)) - 50 * mask[:, :, None], 20, 255).astype(np.uint8)
     images = Images(("a",), (image,), (mask,))
-    level, on_train, on_test = green_threshold(images, images)
+    level, train_iou, test_iou = green_threshold(images, images)
     scores = {}
     for tried in range(1, 257):
         predicted = image[:, :, 1] < tried
         scores[tried] = (predicted & (mask == 1)).sum() / (predicted | (mask == 1)).sum()
     assert scores[level] == pytest.approx(max(scores.values()))
-    assert on_train == on_test == pytest.approx(scores[level])
+    assert train_iou == test_iou == pytest.approx(scores[level])
 
 
 def test_the_commands_draw_and_score(tmp_path: Path) -> None:
     runner = CliRunner()
     root = str(tmp_path / "s")
-    asked = ["sample", root, "--size", "64", "--eyes", "2", "--seed", "1"]
-    drawn = runner.invoke(command, asked)
+    arguments = ["sample", root, "--size", "64", "--eyes", "2", "--seed", "1"]
+    drawn = runner.invoke(command, arguments)
     assert drawn.exit_code == 0
     assert drawn.stdout == ""
     assert "drew 8 train and 2 test images of 64x64" in drawn.stderr
-    assert "nothing to do" in runner.invoke(command, asked).stderr
+    assert "nothing to do" in runner.invoke(command, arguments).stderr
     scored = runner.invoke(command, ["baseline", root, "--image-size", "32"])
     assert scored.stdout.startswith("A global threshold of the green channel (below ")
     assert "fitted on train: IoU 0." in scored.stdout

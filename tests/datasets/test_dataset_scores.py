@@ -17,7 +17,7 @@ def counts_of(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[scores.Counts]
 
 
 @given(st.lists(MASKS, min_size=1, max_size=4))
-def test_scores_of_a_set_are_those_of_the_references(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+def test_scores_of_a_set_equal_those_of_the_references(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     counts = counts_of(pairs)
     found = {"iou": scores.iou(*scores.summed(counts)), **scores.over_set(counts)}
     true, predicted = (np.concatenate(side) for side in zip(*pairs, strict=True))
@@ -27,7 +27,7 @@ def test_scores_of_a_set_are_those_of_the_references(pairs: list[tuple[np.ndarra
 
 
 @given(st.lists(MASKS, min_size=2, max_size=6))
-def test_scores_over_images_are_those_of_the_references(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+def test_scores_over_images_equal_those_of_the_references(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     each = [metric_checks.by_sklearn(true, predicted)["iou"] for true, predicted in pairs]
     found = scores.over_images(counts_of(pairs))
     assert found == pytest.approx({"image_iou_mean": np.mean(each), "image_iou_sd": np.std(each, ddof=1)}, abs=1e-12)
@@ -42,7 +42,7 @@ def test_scores_over_images_are_those_of_the_references(pairs: list[tuple[np.nda
         ((5, 0, 0), (1.0, 1.0, 1.0, 1.0)),
     ],
 )
-def test_what_the_scores_are_where_something_is_missing(counts: scores.Counts, found: tuple[float, ...]) -> None:
+def test_empty_masks_and_predictions_have_defined_scores(counts: scores.Counts, found: tuple[float, ...]) -> None:
     assert tuple(of(*counts) for of in (scores.iou, scores.dice, scores.precision, scores.sensitivity)) == found
 
 

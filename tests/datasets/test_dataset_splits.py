@@ -34,7 +34,7 @@ def test_80_images_in_20_groups_of_4_give_60_and_20(tmp_path: Path, seed: int) -
     assert not eyes[0] & eyes[1]
 
 
-def test_a_split_is_the_same_for_ever() -> None:
+def test_a_split_never_changes() -> None:
     _, validation = split(EIGHTY, Split(0.05, 0, "none"), Path())
     assert [p.name for p in validation] == ["14", "49", "57", "60"]
 
@@ -69,13 +69,13 @@ def test_a_regex_takes_its_first_group() -> None:
     assert found == {"Image_01L": "01", "Image_01R": "01", "Image_02L": "02"}
 
 
-def test_a_csv_may_say_stems_paths_and_test_images(tmp_path: Path) -> None:
+def test_a_csv_may_list_stems_paths_and_test_images(tmp_path: Path) -> None:
     name = groups_csv(tmp_path, ["train/image/a.png,1", "b,2", "test/image/a.png,9", "c.png,2"])
     assert groups_of(pairs("a", "b"), Split(groups=name), tmp_path) == {"a": "1", "b": "2"}
 
 
 @pytest.mark.parametrize(
-    ("groups", "words"),
+    ("groups", "message"),
     [
         (r"Image_\d+", "has no group in brackets"),
         (r"Image_(\d+", "is not a regular expression"),
@@ -84,15 +84,15 @@ def test_a_csv_may_say_stems_paths_and_test_images(tmp_path: Path) -> None:
         (r"(Image)", "are in one group ('Image')"),
     ],
 )
-def test_groups_that_cannot_be_used_are_refused_by_name(tmp_path: Path, groups: str, words: str) -> None:
+def test_groups_that_cannot_be_used_are_refused_by_name(tmp_path: Path, groups: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
         split(pairs("Image_01L", "Image_01R"), Split(groups=groups), tmp_path)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "data.split.groups" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("lines", "first", "words"),
+    ("lines", "first", "message"),
     [
         (["a.png,1"], "file,group", "groups.csv: no row for b.png"),
         (["a.png,1", "b.png,2", "a,2"], "file,group", "groups.csv:4: 'a' is in group '1' already"),
@@ -101,9 +101,9 @@ def test_groups_that_cannot_be_used_are_refused_by_name(tmp_path: Path, groups: 
     ],
 )
 def test_a_csv_that_cannot_be_used_is_refused_with_its_line(
-    tmp_path: Path, lines: list[str], first: str, words: str
+    tmp_path: Path, lines: list[str], first: str, message: str
 ) -> None:
     groups_csv(tmp_path, lines, first)
     with pytest.raises(DataError) as caught:
         groups_of(pairs("a", "b"), Split(groups="groups.csv"), tmp_path)
-    assert words in str(caught.value)
+    assert message in str(caught.value)

@@ -200,6 +200,6 @@ def test_an_image_without_a_round_field_has_none(image: Picture) -> None:
 def test_a_duplicate_on_another_canvas_is_aligned_to_the_first(sample: Path) -> None:
     image = cv2.imread(str(sample / "train" / "image" / "01.png"))
     result = aligned(image, expanded(zoomed(image, 0.9), 30))
-    wanted = cv2.resize(image, (160, 160), interpolation=cv2.INTER_LINEAR)
+    expected = cv2.resize(image, (160, 160), interpolation=cv2.INTER_LINEAR)
     middle = (slice(40, 120), slice(40, 120))
-    assert np.abs(result[middle].astype(int) - wanted[middle]).mean() < 6
+    assert np.abs(result[middle].astype(int) - expected[middle]).mean() < 6

@@ -7,13 +7,13 @@ from unetsweep.datasets.duplicates import Duplicates, connect
 from unetsweep.datasets.leaks import Leak, expected_leak, find_leak
 
 
-def made(*groups: str) -> Duplicates:
+def duplicates_of(*groups: str) -> Duplicates:
     """Groups such as `train/1 train/2 test/1`."""
     return Duplicates(tuple(tuple(sorted(group.split())) for group in groups), (), ())
 
 
 def test_each_leaking_image_is_listed_with_its_duplicate_in_training() -> None:
-    duplicates = made("train/1 train/2 train/3", "train/4", "train/5 test/4", "test/1 train/3x")
+    duplicates = duplicates_of("train/1 train/2 train/3", "train/4", "train/5 test/4", "test/1 train/3x")
     leak = find_leak(duplicates, training=["1", "4", "3x"], validation=["2", "3", "5"], test=["1", "2", "4"])
     assert leak.val == (("2", "1"), ("3", "1"))
     assert leak.test == (("1", "3x"), ("4", "5"))
@@ -25,14 +25,14 @@ def test_each_leaking_image_is_listed_with_its_duplicate_in_training() -> None:
 
 
 def test_images_with_the_same_name_in_both_parts_are_not_duplicates() -> None:
-    leak = find_leak(made("train/01", "train/02", "test/01"), ["01"], ["02"], ["01"])
+    leak = find_leak(duplicates_of("train/01", "train/02", "test/01"), ["01"], ["02"], ["01"])
     assert leak == Leak((), 1, (), 1)
     assert not leak
     assert leak.messages() == {}
 
 
 def test_duplicates_within_validation_do_not_leak() -> None:
-    assert not find_leak(made("train/1 train/2", "train/3"), ["3"], ["1", "2"], [])
+    assert not find_leak(duplicates_of("train/1 train/2", "train/3"), ["3"], ["1", "2"], [])
 
 
 def test_the_leak_of_the_100_image_set_is_as_computed_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""The pages of the documentation, in parts that a test can use."""
+"""Parses the pages of the documentation: code blocks, prose, anchors, table rows."""
 
 import re
 from collections.abc import Iterator
@@ -21,13 +21,14 @@ class Block:
     language: str
     text: str
     not_run: str | None
-    """Why it is not run, as the comment before it says."""
+    """The reason in the comment before it; None: it is run."""
 
     def __str__(self) -> str:
         return f"{self.page.name}:{self.line}"
 
 
 def blocks(language: str) -> list[Block]:
+    """The fenced blocks of all pages in this language."""
     return [block for page in PAGES for block in _blocks(page) if block.language == language]
 
 
@@ -51,7 +52,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def rows(page: Path, heading: str | None = None) -> list[list[str]]:
-    """The cells of each table row that begins with code (its first cell without the marks), of one section or all."""
+    """The cells of each table row that begins with code (without its backticks), of one section or the whole page."""
     text = prose(page)
     if heading is not None:
         text = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]

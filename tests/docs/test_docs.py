@@ -1,4 +1,4 @@
-"""What the pages say is so: examples run, tables are complete, links lead somewhere."""
+"""The documentation is correct: examples run, tables are complete, links have targets."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ import click
 import pytest
 import write_commands
 from pages import PAGES, ROOT, Block, anchors, blocks, prose, rows
-from workplace import Workplace, make_workplace
+from workspace import Workspace, make_workspace
 
 from unetsweep import contract
 from unetsweep.analysis.rows import SweepRecord
@@ -36,8 +36,8 @@ GRID = "data: {root: data/sample}\nspace: {epochs: 1, batch_size: 4, learning_ra
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    return make_workplace(tmp_path_factory.mktemp("docs"))
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return make_workspace(tmp_path_factory.mktemp("docs"))
 
 
 # ---- examples
@@ -45,43 +45,44 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 
 @pytest.mark.train
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
-def test_the_examples_of_a_page_run_from_its_first_to_its_last(page: Path, place: Workplace) -> None:
+def test_the_examples_of_a_page_run_in_their_order(page: Path, workspace: Workspace) -> None:
     for block in SHELL:
         if block.page == page and not block.not_run:
-            place.bash(block.text, cold=page.name == "README.md")  # what a user meets first
+            workspace.bash(block.text, cold=page.name == "README.md")  # new users begin with the README
 
 
 @pytest.mark.parametrize("block", [block for block in SHELL if block.not_run], ids=str)
-def test_an_example_that_is_not_run_has_options_targets_and_files_that_there_are(block: Block) -> None:
+def test_an_example_that_is_not_run_uses_existing_options_targets_and_files(block: Block) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for words in _commands(block.text):
-        if words[0] == "unetsweep":
-            _parse(program, words[1:])
-        elif words[0] == "make":
-            assert {word for word in words[1:] if not word.startswith("-")} <= targets, words
-        for word in words:
-            assert not word.startswith(("sweeps/", "slurm/", "tests/")) or (ROOT / word).exists(), word
+    for name, *arguments in _commands(block.text):
+        if name == "unetsweep":
+            _parse(program, arguments)
+        elif name == "make":
+            assert {each for each in arguments if not each.startswith("-")} <= targets, arguments
+        for each in (name, *arguments):
+            assert not each.startswith(("sweeps/", "slurm/", "tests/")) or (ROOT / each).exists(), each
 
 
 def _commands(text: str) -> Iterator[list[str]]:
+    """Yield each command of a script, split into its arguments."""
     for line in text.splitlines():
         for part in line.split("&&"):
-            words = shlex.split(part, comments=True)
-            if words:
-                yield words
+            command = shlex.split(part, comments=True)
+            if command:
+                yield command
 
 
-def _parse(command: click.Command, words: list[str], parent: click.Context | None = None) -> None:
-    """Raises click's UsageError where the command would refuse its arguments; runs nothing."""
-    if not isinstance(command, click.Group) or words[0].startswith("-"):
+def _parse(command: click.Command, arguments: list[str], parent: click.Context | None = None) -> None:
+    """Parse the arguments and run nothing; click's UsageError if the command would refuse them."""
+    if not isinstance(command, click.Group) or arguments[0].startswith("-"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(click.Context, "exit", lambda *_: None)
-            command.make_context(command.name, words, parent)
+            command.make_context(command.name, arguments, parent)
         return
     with click.Context(command, parent=parent, **command.context_settings) as context:
-        below = command.get_command(context, words[0])
-        assert below is not None, words
-        _parse(below, words[1:], context)
+        subcommand = command.get_command(context, arguments[0])
+        assert subcommand is not None, arguments
+        _parse(subcommand, arguments[1:], context)
 
 
 @pytest.mark.parametrize("block", YAML, ids=str)
@@ -115,7 +116,7 @@ def test_a_sweep_of_the_checkout_loads(sweep: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "page", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "slurm" / "testbed" / "README.md"], ids=lambda page: page.name
 )
-def test_a_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
+def test_every_link_leads_to_an_existing_file_and_heading(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if target.startswith("https://"):
             continue
@@ -136,7 +137,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_every_value_of_a_choice_is_documented() -> None:
-    said = {row[0]: row[1] for row in rows(SETTINGS)}
+    documented = {row[0]: row[1] for row in rows(SETTINGS)}
     for prefix, cls in (
         ("model.", contract.ModelConfig),
         ("trainer.", contract.TrainerConfig),
@@ -144,7 +145,7 @@ def test_every_value_of_a_choice_is_documented() -> None:
     ):
         for name, hint in typing.get_type_hints(cls).items():
             if typing.get_origin(hint) is typing.Literal:
-                assert set(re.findall("`([^`]+)`", said[prefix + name])) == set(typing.get_args(hint)), name
+                assert set(re.findall("`([^`]+)`", documented[prefix + name])) == set(typing.get_args(hint)), name
 
 
 def test_every_field_of_a_config_and_of_a_result_is_documented() -> None:
@@ -152,58 +153,61 @@ def test_every_field_of_a_config_and_of_a_result_is_documented() -> None:
     result = {row[0]: row[1].strip("`") for row in rows(SETTINGS, "result.json")}
 
     sections = ("data", "model", "trainer")
-    assert config == {name: shown for name, shown in _flat(contract.TrialConfig) if name.split(".")[0] not in sections}
+    expected = {name: text for name, text in _flat(contract.TrialConfig) if name.split(".")[0] not in sections}
+    assert config == expected
     assert result == dict(_flat(contract.Result))
 
 
 def _settings() -> dict[str, str]:
-    """Every key of a sweep's YAML file with its default as YAML says it."""
-    said = {"name": "the file's stem"}
+    """Every key of a sweep's YAML file with its default as YAML writes it."""
+    found = {"name": "the file's stem"}
     for section, cls in (("data", contract.DataConfig), ("model", contract.ModelConfig), ("run", spec.RunSpec)):
-        said |= dict(_flat(cls, f"{section}."))
-    said |= dict(_flat(contract.TrainerConfig, "trainer.")) | dict(_flat(spec.StudySpec, "study."))
-    del said["study.sampler_args"], said["study.pruner_args"]  # said within study.sampler and study.pruner
-    said |= {f"space.{path}": "required" for path in AXES}
+        found |= dict(_flat(cls, f"{section}."))
+    found |= dict(_flat(contract.TrainerConfig, "trainer.")) | dict(_flat(spec.StudySpec, "study."))
+    del found["study.sampler_args"], found["study.pruner_args"]  # part of study.sampler and study.pruner
+    found |= {f"space.{path}": "required" for path in AXES}
     plain = spec.Resources()
     for field in dataclasses.fields(SlurmKeys):
         value = f"{plain.time_min // 60}h" if field.name == "time" else getattr(plain, field.name)
-        said[f"slurm.{field.name}"] = _shown(value)
-    return said
+        found[f"slurm.{field.name}"] = _as_text(value)
+    return found
 
 
 def _flat(cls: type, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the dotted name and the default of every field, also of nested dataclasses."""
     for field in dataclasses.fields(cls):
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         if default is dataclasses.MISSING:
             required = typing.get_type_hints(cls)[field.name]
-            below = list(_flat(required, f"{prefix}{field.name}.")) if dataclasses.is_dataclass(required) else []
-            yield from below or [(prefix + field.name, "required")]
+            nested = list(_flat(required, f"{prefix}{field.name}.")) if dataclasses.is_dataclass(required) else []
+            yield from nested or [(prefix + field.name, "required")]
         elif dataclasses.is_dataclass(default):
             yield from _flat(type(default), f"{prefix}{field.name}.")
         else:
-            yield prefix + field.name, _shown(default)
+            yield prefix + field.name, _as_text(default)
 
 
-def _shown(value: Any) -> str:
+def _as_text(value: Any) -> str:
+    """A default as the pages write it."""
     if isinstance(value, tuple | Mapping):
         return "[]" if isinstance(value, tuple) else "{}"
     return "null" if value is None else str(value)
 
 
-def test_the_names_that_a_user_may_type_are_there() -> None:
+def test_every_sampler_pruner_and_command_is_documented() -> None:
     settings, readme = SETTINGS.read_text(), (ROOT / "README.md").read_text()
 
     assert all(f"`{name}`" in settings for name in (*SAMPLERS, *PRUNERS, *OUR_PRUNERS))
     assert all(f"`unetsweep {name}" in readme for name, line in COMMANDS.items() if line)
 
 
-def test_the_help_of_every_command_is_fresh() -> None:
+def test_the_page_of_the_commands_is_up_to_date() -> None:
     assert write_commands.PAGE.read_text() == write_commands.text(), "run: python tests/docs/write_commands.py"
 
 
-def test_the_table_in_the_readme_has_the_reports_headings() -> None:
+def test_the_table_in_the_readme_has_the_headings_of_the_report() -> None:
     heading = "| " + " | ".join(COLUMNS[name].heading for name in EIGHT) + " |"
 
     assert heading in (ROOT / "README.md").read_text()
@@ -220,12 +224,12 @@ def test_the_two_tables_of_the_readme_show_the_same_rows() -> None:
     ]
 
 
-def test_every_column_of_a_report_is_told_in_order() -> None:
-    told = SETTINGS.read_text().partition("## The columns of a report")[2].partition("What trials cost")[0]
+def test_every_column_of_a_report_is_documented_in_order() -> None:
+    section = SETTINGS.read_text().partition("## The columns of a report")[2].partition("What trials cost")[0]
     three = Space.of(**dict.fromkeys(("epochs", "batch_size", "learning_rate"), Choices((1,))))
     other = SweepRecord("s", spec.SweepSpec("s", contract.DataConfig("/data", also_score_at=(0.0,)), three), ())
 
-    assert re.findall(r"`(\w+)`", told.replace("`val_iou` less `test_iou`", "")) == list(COLUMNS)
+    assert re.findall(r"`(\w+)`", section.replace("`val_iou` less `test_iou`", "")) == list(COLUMNS)
     assert [row[0] for row in rows(SETTINGS, "The columns of a report")] == list(COSTS)
     assert list(columns_of(other))[-2:] == ["val_iou_above_0", "test_iou_above_0"]
 
@@ -242,7 +246,7 @@ PARTS = {
     **dict.fromkeys("KREPIN", r"\d+"),
 }
 SAMPLES = {"NNNN": "0007", "TOKEN": "0f3a9c2e11d7", "HASH": "0f3a9c2e11d7", "…": "a/b"}
-ELSEWHERE = {
+NOT_LEFT_HERE = {
     "runs/NNNN/attempts/K.lost.json",
     "runs/NNNN/attempts/K.end.json",
     "runs/NNNN/attempts/K.retries-reset.json",
@@ -284,7 +288,7 @@ ELSEWHERE = {
     "lease",
     "lease.mark-NAME",
 }
-"""Left by SLURM's jobs, by Comet, by a kill, a retry or a pruner, or only while a reconciliation is at work."""
+"""Files of SLURM jobs, of Comet, of a kill, a retry or pruning, and files that exist only during a reconciliation."""
 TRAINER = """
 import json, sys, time
 
@@ -301,19 +305,19 @@ run: {parallel: 3}
 """
 
 
-def test_every_file_of_a_sweep_is_documented(place: Workplace) -> None:
-    (place.folder / "mixed.py").write_text(TRAINER)
-    (place.folder / "mixed.yaml").write_text(MIXED)
-    place.bash("unetsweep submit mixed.yaml --executor local; unetsweep cancel mixed 2")
-    place.bash("unetsweep submit mixed.yaml --watch; unetsweep cancel mixed; unetsweep report mixed")
+def test_every_file_of_a_sweep_is_documented(workspace: Workspace) -> None:
+    (workspace.folder / "mixed.py").write_text(TRAINER)
+    (workspace.folder / "mixed.yaml").write_text(MIXED)
+    workspace.bash("unetsweep submit mixed.yaml --executor local; unetsweep cancel mixed 2")
+    workspace.bash("unetsweep submit mixed.yaml --watch; unetsweep cancel mixed; unetsweep report mixed")
     patterns = {row[0]: _pattern(row[0]) for row in rows(FILES)}
-    seen = set()
+    found = set()
 
-    for file in [*_files(place.folder / "results/mixed"), *_files(place.folder / "results/quickstart")]:
+    for file in [*_files(workspace.folder / "results/mixed"), *_files(workspace.folder / "results/quickstart")]:
         fitting = {name for name, pattern in patterns.items() if pattern.fullmatch(file)}
         assert fitting, f"{file} is not in {FILES.name}"
-        seen |= fitting
-    assert set(patterns) - seen - ELSEWHERE == set(), "no sweep leaves these"
+        found |= fitting
+    assert set(patterns) - found - NOT_LEFT_HERE == set(), "documented, but no sweep leaves these files"
 
 
 NOT_REPAIRED = {
@@ -323,7 +327,7 @@ NOT_REPAIRED = {
     "code/HASH/code.json",
     "report/results.json",
 }
-"""Kept for people, made again in any case, or the user's own."""
+"""Files that only people read, that are made again anyway, or that the user's trainer writes."""
 
 
 def test_repair_checks_every_json_file_that_is_documented() -> None:
@@ -336,11 +340,13 @@ def test_repair_checks_every_json_file_that_is_documented() -> None:
 
 
 def _files(sweep: Path) -> list[str]:
+    """The files of a sweep that are neither hidden nor temporary."""
     files = [path for path in sweep.rglob("*") if path.is_file()]
     assert files
     return [str(path.relative_to(sweep)) for path in files if path.name[0] != "." and path.suffix != ".tmp"]
 
 
-def _pattern(said: str) -> re.Pattern[str]:
-    parts = re.split(f"({'|'.join(PARTS)})", said)
+def _pattern(name: str) -> re.Pattern[str]:
+    """A pattern for the files that a documented name such as `trials/NNNN/trial.json` stands for."""
+    parts = re.split(f"({'|'.join(PARTS)})", name)
     return re.compile("".join(PARTS.get(part) or re.escape(part) for part in parts))

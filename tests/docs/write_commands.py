@@ -12,33 +12,33 @@ PAGE = ROOT / "docs" / "commands.md"
 _HEAD = """\
 # Commands
 
-What each command's `--help` says. This page is written by `python tests/docs/write_commands.py`.
+The `--help` of every command. `python tests/docs/write_commands.py` generates this page.
 
-Where a command takes SWEEP, it is the sweep's name, its YAML file or its folder. `status` and `report` take the newest
-sweep where none is named; `submit` always takes a YAML file. What is data goes to standard output, what is words about
-it to standard error. [design.md](design.md#errors) lists the exit statuses.
+SWEEP is the name of a sweep, its YAML file or its folder. Without it, `status` and `report` use the newest sweep.
+`submit` always needs a YAML file. Results go to standard output, warnings to standard error.
+[design.md](design.md#errors) lists the exit statuses.
 """
 
 
 def text() -> str:
-    """The whole page."""
-    parts = [f"\n## {name}\n\n```text\n{said.rstrip()}\n```\n" for name, said in helps(program, "unetsweep")]
+    """The text of the page."""
+    parts = [f"\n## {name}\n\n```text\n{help_.rstrip()}\n```\n" for name, help_ in helps(program, "unetsweep")]
     return _HEAD + "".join(parts)
 
 
 def helps(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
-    """The help of a command and of all under it, hidden ones left out, as a terminal of 80 columns shows it."""
-    width = 80 - 2  # click leaves two free
+    """Yield name and help of a command and of its subcommands that are not hidden, for a terminal of 80 columns."""
+    width = 80 - 2  # click leaves two columns free
     context = click.Context(
         command, info_name=name.split()[-1], parent=parent, terminal_width=width, **command.context_settings
     )
-    command._help_option = None  # click keeps the one of whoever called the command first
+    command._help_option = None  # click would keep the one of an earlier call of the command
     yield name, command.get_help(context)
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
-            below = command.get_command(context, each)
-            if below is not None and not below.hidden:
-                yield from helps(below, f"{name} {each}", context)
+            subcommand = command.get_command(context, each)
+            if subcommand is not None and not subcommand.hidden:
+                yield from helps(subcommand, f"{name} {each}", context)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python tests/faults`: cause the faults, judge, print the table. What is in the results file is not done again."""
+"""`python tests/faults`: cause faults, judge the sweeps, print a table. Cases in the results file are not repeated."""
 
 import argparse
 import shutil
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from bed import Bed, free_port
-from campaign import beside, campaign, cases_of, choose, table
+from campaign import campaign, cases_of, run_lanes, select_kinds, table
 from kinds import KINDS
 
 
@@ -16,46 +16,55 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/faults", description=__doc__)
     parser.add_argument("--variant", choices=["none", "dbd", "both"], default="both")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--kinds", nargs="*", default=[], metavar="WORD", help="those with one of these words")
+    parser.add_argument(
+        "--kinds", nargs="*", default=[], metavar="TEXT", help="only kinds with one of these texts in their name"
+    )
     parser.add_argument("--results", type=Path, default=Path("build/faults.jsonl"))
     parser.add_argument("--lanes", type=int, default=3, help="testbeds of each variant at the same time")
-    parser.add_argument("--lane", type=Path, metavar="SHARED", help="be one of them; without a table")
-    parser.add_argument("--exactly", nargs="*", default=[], metavar="KIND", help="those of these names")
-    parser.add_argument("--list", action="store_true", help="print the kinds, and do nothing")
-    parser.add_argument("--table", action="store_true", help="print the table of what is in the results file")
-    asked = parser.parse_args()
-    asked.results.parent.mkdir(parents=True, exist_ok=True)
-    if asked.list:
+    parser.add_argument("--lane", type=Path, metavar="SHARED", help="run as one of these lanes, without a table")
+    parser.add_argument("--exactly", nargs="*", default=[], metavar="KIND", help="only kinds with these names")
+    parser.add_argument("--list", action="store_true", help="print the kinds and exit")
+    parser.add_argument("--table", action="store_true", help="only print the table of the results file")
+    options = parser.parse_args()
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    if options.list:
         print("\n".join(KINDS))
         return 0
-    if asked.lane:
-        _lane(asked)
+    if options.lane:
+        _lane(options)
         return 0
-    broken = 0
-    if not asked.table:
-        names = [kind.name for kind in choose(asked.kinds, asked.exactly)]
-        variants = ["none", "dbd"] if asked.variant == "both" else [asked.variant]
-        broken = beside(
-            dict.fromkeys(variants, names), dict.fromkeys(variants, asked.lanes), asked.rounds, asked.results
+    failed_lanes = 0
+    if not options.table:
+        names = [kind.name for kind in select_kinds(options.kinds, options.exactly)]
+        variants = ["none", "dbd"] if options.variant == "both" else [options.variant]
+        failed_lanes = run_lanes(
+            dict.fromkeys(variants, names), dict.fromkeys(variants, options.lanes), options.rounds, options.results
         )
-    cases = cases_of(asked.results)
+    cases = cases_of(options.results)
     print("\n" + table(cases))
-    trouble = [case for case in cases if not case.get("kept", "left_out" in case)]
-    print(f"{len(cases)} cases, {sum(bool(case.get('kept')) for case in cases)} kept; not kept: {len(trouble)}")
-    if broken:
-        print(f"{broken} lanes failed, and the cases that they had taken were not made; start this again to make them")
-    return int(bool(trouble or broken))
+    failed = [case for case in cases if not case.get("kept", "skipped" in case)]
+    print(f"{len(cases)} cases, {sum(bool(case.get('kept')) for case in cases)} kept; not kept: {len(failed)}")
+    if failed_lanes:
+        print(f"{failed_lanes} lanes failed; their open cases were not run, so start this again to run them")
+    return int(bool(failed or failed_lanes))
 
 
-def _lane(asked: argparse.Namespace) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the testbed is stopped
-    place = Path(tempfile.mkdtemp(prefix="faults-"))
-    bed = Bed(asked.variant, place / "bed", free_port())
-    campaign(choose(asked.kinds, asked.exactly), range(1, asked.rounds + 1), bed, asked.results, place, asked.lane)
-    if any(path for path in place.iterdir() if path != bed.dir):
-        print(f"what went wrong lies in {place}")
+def _lane(options: argparse.Namespace) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # to stop the testbed
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    bed = Bed(options.variant, folder / "bed", free_port())
+    campaign(
+        select_kinds(options.kinds, options.exactly),
+        range(1, options.rounds + 1),
+        bed,
+        options.results,
+        folder,
+        options.lane,
+    )
+    if any(path for path in folder.iterdir() if path != bed.dir):
+        print(f"the files of failed cases are in {folder}")
     else:
-        shutil.rmtree(place)
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

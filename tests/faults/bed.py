@@ -1,4 +1,4 @@
-"""A testbed that is broken on purpose, and healed between two faults."""
+"""A SLURM testbed that the faults damage, and that is repaired after each of them."""
 
 import contextlib
 import fcntl
@@ -19,19 +19,19 @@ SBIN = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 NODES = ("n1", "n2", "n3", "n4")
 
 
-def outer() -> dict[str, str]:
-    """Our variables, without those that would steer SLURM's commands."""
-    steering = ("SLURM", "SBATCH", "SQUEUE", "TESTBED")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+def clean_environment() -> dict[str, str]:
+    """The environment of this process, without the variables that change what SLURM's commands do."""
+    prefixes = ("SLURM", "SBATCH", "SQUEUE", "TESTBED")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     return {**env, "PATH": SBIN}
 
 
 _reserved: list[IO[bytes]] = []
-"""Locks on ports of ours, held until this process ends."""
+"""Locks on our port ranges, held until this process ends."""
 
 
 def free_port() -> int:
-    """The first of 105 ports, of which those that a testbed uses are free; nobody else gets them while we live."""
+    """The first of 105 ports, of which a testbed uses some, all free. They are reserved until this process ends."""
     for base in range(26000, 60000, 110):
         lock = (Path(tempfile.gettempdir()) / f"faults-port-{base}.{os.getuid()}.lock").open("wb")
         try:
@@ -54,10 +54,10 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def until(fine: Callable[[], object], seconds: float) -> bool:
-    """Whether `fine` said yes within so many seconds."""
+def until(condition: Callable[[], object], seconds: float) -> bool:
+    """Wait until `condition` holds, at most so many seconds; return whether it did."""
     end = time.monotonic() + seconds
-    while not fine():
+    while not condition():
         if time.monotonic() > end:
             return False
         time.sleep(0.1)
@@ -66,7 +66,7 @@ def until(fine: Callable[[], object], seconds: float) -> bool:
 
 @dataclass(frozen=True)
 class Bed:
-    """A cluster of our own."""
+    """One testbed: a SLURM cluster of processes on this machine."""
 
     variant: str
     """`none`: no accounting; `dbd`: sacct works."""
@@ -75,7 +75,7 @@ class Bed:
 
     @property
     def env(self) -> dict[str, str]:
-        return {**outer(), "SLURM_CONF": f"{self.dir}/etc/slurm.conf"}
+        return {**clean_environment(), "SLURM_CONF": f"{self.dir}/etc/slurm.conf"}
 
     def start(self) -> None:
         self._script("start")
@@ -87,20 +87,25 @@ class Bed:
         variables = {"TESTBED_VARIANT": self.variant, "TESTBED_DIR": str(self.dir), "TESTBED_PORT": str(self.port)}
         self.dir.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            [TESTBED / name], env=outer() | variables, check=False, capture_output=True, text=True, timeout=180
+            [TESTBED / name],
+            env=clean_environment() | variables,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=180,
         )
         if done.returncode:
             raise RuntimeError(f"testbed {name}: {done.stderr}")
 
     def run(self, *command: str, check: bool = True) -> str:
-        """A client command's output, '' where it failed and need not succeed."""
+        """The output of a client command. With `check` a failure raises RuntimeError."""
         done = subprocess.run(command, env=self.env, check=False, capture_output=True, text=True, timeout=60)
         if check and done.returncode:
             raise RuntimeError(f"{command}: {done.stderr}")
         return done.stdout
 
     def pid(self, daemon: str) -> int:
-        """Of `slurmctld`, `slurmdbd`, `slurmd-n1`, …; 0 where it does not run."""
+        """The pid of `slurmctld`, `slurmdbd`, `slurmd-n1`, …; 0 if it does not run."""
         with contextlib.suppress(OSError, ValueError):
             pid = int((self.dir / "pid" / f"{daemon}.pid").read_text())
             if "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
@@ -108,12 +113,13 @@ class Bed:
         return 0
 
     def kill(self, daemon: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal to a daemon; after SIGKILL wait until it is gone."""
         os.kill(self.pid(daemon), number)
         if number == signal.SIGKILL and not until(lambda: not self.pid(daemon), 10):
             raise RuntimeError(f"{daemon} does not die")
 
     def boot(self, daemon: str) -> None:
-        """Start a daemon that was killed."""
+        """Start a killed daemon again."""
         name, _, node = daemon.partition("-")
         command = [name, *(["-N", node] if node else [])]
         subprocess.run(command, env=self.env, check=True, capture_output=True, timeout=30)
@@ -121,48 +127,48 @@ class Bed:
             raise RuntimeError(f"{daemon} does not start")
 
     def queue(self, form: str = "%i", *more: str) -> list[str]:
-        """A line an element, of what is in the queue now."""
+        """The queue, one line per array element in squeue's format `form`."""
         return self.run("squeue", "-h", "-r", "--me", "-o", form, *more).splitlines()
 
     def processes(self) -> Iterator[tuple[int, str]]:
-        """Pid and command line of everything that a job of this cluster runs."""
+        """Pid and command line of every process of this cluster's jobs."""
         mine = f"SLURM_CONF={self.dir}/etc/slurm.conf".encode()
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 env = (path / "environ").read_bytes().split(b"\0")
                 if mine in env and any(each.startswith(b"SLURM_JOB_ID=") for each in env):
-                    words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                    yield int(path.name), words
+                    command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    yield int(path.name), command
 
     def heal(self) -> None:
-        """As it was at its start: all daemons there, all nodes idle, no job, no process of one."""
-        self._daemons()
-        for word in ("resume", "idle"):
-            self.run("scontrol", "update", f"nodename={','.join(NODES)}", f"state={word}", check=False)
+        """Bring the testbed back to its initial state: daemons run, nodes are idle, nothing of a job is left."""
+        self._restore_daemons()
+        for state in ("resume", "idle"):
+            self.run("scontrol", "update", f"nodename={','.join(NODES)}", f"state={state}", check=False)
         self.run("scancel", "--quiet", "--me", check=False)
         if not until(lambda: not self.queue(), 20):
-            raise RuntimeError(f"jobs do not leave: {self.queue('%i %j %T %r')}")
+            raise RuntimeError(f"jobs do not leave the queue: {self.queue('%i %j %T %r')}")
         for pid, _ in list(self.processes()):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        self._forget()
-        if not until(self._idle, 30):
+        self._restart_old_slurmds()
+        if not until(self._are_nodes_idle, 30):
             raise RuntimeError(f"nodes are not idle: {self.run('sinfo', '-N', '-h', check=False)}")
 
-    def _forget(self) -> None:
-        """Start each slurmd anew that is older than the controller: one that was killed may give an id again, and
-        such a slurmd would hold the new job to the old one's memory limit (seen: 400M where 3G were asked)."""
-        began = {name: (self.dir / "pid" / f"{name}.pid").stat().st_mtime for name in self._programs()}
+    def _restart_old_slurmds(self) -> None:
+        """Restart each slurmd that is older than the controller. A killed controller may give out a job id again, and
+        an old slurmd applies the memory limit of the first job with that id (observed: 400M instead of 3G)."""
+        began = {name: (self.dir / "pid" / f"{name}.pid").stat().st_mtime for name in self._daemon_names()}
         for daemon in (name for name in began if began[name] < began["slurmctld"]):
             self.kill(daemon)
             self.boot(daemon)
 
     @staticmethod
-    def _programs() -> list[str]:
+    def _daemon_names() -> list[str]:
         return ["slurmctld", *(f"slurmd-{node}" for node in NODES)]
 
-    def _daemons(self) -> None:
-        for daemon in ["slurmdbd"] * (self.variant == "dbd") + self._programs():
+    def _restore_daemons(self) -> None:
+        for daemon in ["slurmdbd"] * (self.variant == "dbd") + self._daemon_names():
             pid = self.pid(daemon)
             if pid:
                 os.kill(pid, signal.SIGCONT)
@@ -175,7 +181,7 @@ class Bed:
         done = subprocess.run(["sinfo", "-h"], env=self.env, check=False, capture_output=True, timeout=60)
         return done.returncode == 0
 
-    def _idle(self) -> bool:
+    def _are_nodes_idle(self) -> bool:
         idle = self.run("sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N", check=False).split()
         if len(set(idle)) < len(NODES):
             self.run("scontrol", "update", f"nodename={','.join(NODES)}", "state=resume", check=False)

@@ -1,10 +1,10 @@
-"""Fault after fault on a testbed that stays up: `python tests/faults --variant none --rounds 3 --results FILE`.
+"""Causes one fault after another on a running testbed: `python tests/faults --variant none --rounds 3 --results FILE`.
 
-Rule 1: a case that is in the results file is not made again; a line is appended as soon as a case has ended.
-Rule 2: a case that could not be made is no case that went well: it says why. Where the reason is no property of the
-        place (root, accounting), it counts as one that went wrong.
-Rule 3: lanes are processes side by side, each with a testbed; each takes the next case that nobody has, the longest
-        first, so that all end at about the same time.
+Rule 1: a case in the results file is not run again; a line is appended as soon as a case has ended.
+Rule 2: a case that could not be run is not a success, and says why. It counts as failed, unless the machine or the
+        variant cannot run it (no root, no accounting).
+Rule 3: lanes are parallel processes with one testbed each. Each takes the longest case that no lane has taken, so they
+        end at about the same time.
 """
 
 import ctypes
@@ -32,11 +32,12 @@ Case = dict[str, Any]
 
 
 def cases_of(path: Path) -> list[Case]:
+    """The cases in a results file."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def left_out(kind: Kind, variant: str) -> str | None:
-    """Why this kind cannot be made here."""
+def reason_to_skip(kind: Kind, variant: str) -> str | None:
+    """Why this kind of fault cannot be caused here; None: it can."""
     if "dbd" in kind.needs and variant != "dbd":
         return "needs the accounting"
     if "root" in kind.needs and os.getuid() != 0:
@@ -45,7 +46,7 @@ def left_out(kind: Kind, variant: str) -> str | None:
 
 
 def run_case(kind: Kind, number: int, bed: Bed, folder: Path, shared: Path) -> Case:
-    """One fault, once; its line of the results."""
+    """Cause one fault on one sweep, and judge the sweep; return the line for the results file."""
     case: Case = {"kind": kind.name, "round": number, "variant": bed.variant, "after": kind.after}
     begin = time.monotonic()
     folder.mkdir(parents=True)
@@ -69,20 +70,20 @@ def run_case(kind: Kind, number: int, bed: Bed, folder: Path, shared: Path) -> C
     except Exception as error:
         case |= {"kept": False, "broken": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
     case["seconds"] = round(time.monotonic() - begin, 1)
-    causes.tidy(scene)
+    causes.clean_up(scene)
     return case
 
 
 def _afterwards(scene: Scene, alive: list[str]) -> Afterwards:
-    """All has ended, and `alive` lives on for long: what does one more `submit` begin?"""
+    """What remains after the sweep has ended: the `alive` jobs and processes, and what one more `submit` starts."""
     starts, queue = scene.starts(), scene.bed.queue("%i %j")
     scene.unetsweep("submit", f"{scene.name}.yaml", "--executor", "slurm")
     new = [job for job in scene.bed.queue("%i %j") if job not in queue]
     return Afterwards(alive, new, scene.starts() - starts)
 
 
-def campaign(kinds: Iterable[Kind], rounds: Iterable[int], bed: Bed, results: Path, place: Path, shared: Path) -> None:
-    """All that are neither in `results` nor taken by another lane, on one testbed."""
+def campaign(kinds: Iterable[Kind], rounds: Iterable[int], bed: Bed, results: Path, folder: Path, shared: Path) -> None:
+    """Run the cases that are neither in `results` nor taken by another lane, on one testbed."""
     have = {(case["kind"], case["round"], case["variant"]) for case in cases_of(results)}
     todo = [(kind, number) for number in rounds for kind in kinds if (kind.name, number, bed.variant) not in have]
     running = False
@@ -93,9 +94,9 @@ def campaign(kinds: Iterable[Kind], rounds: Iterable[int], bed: Bed, results: Pa
             if not running:
                 bed.start()
                 running = True
-            case = run_one(kind, number, bed, place, shared)
-            if "not_caused" in case:  # a race with the sweep's own end: once more
-                case = run_one(kind, number, bed, place, shared)
+            case = run_one(kind, number, bed, folder, shared)
+            if "not_caused" in case:  # the sweep may have ended before the fault: try once more
+                case = run_one(kind, number, bed, folder, shared)
             append(results, case)
     finally:
         if running:
@@ -115,19 +116,19 @@ def _is_mine(claim: Path) -> bool:
     return True
 
 
-def run_one(kind: Kind, number: int, bed: Bed, place: Path, shared: Path) -> Case:
-    """A case, where it can be made here, and the testbed healed after it; its folder stays where it went wrong."""
-    why = left_out(kind, bed.variant)
+def run_one(kind: Kind, number: int, bed: Bed, parent: Path, shared: Path) -> Case:
+    """Run a case if it can be run here, and repair the testbed after it. The folder of a failed case is kept."""
+    why = reason_to_skip(kind, bed.variant)
     if why is not None:
-        return {"kind": kind.name, "round": number, "variant": bed.variant, "left_out": why}
-    folder = place / f"{_slug(kind)}.{number}.{bed.variant}"
+        return {"kind": kind.name, "round": number, "variant": bed.variant, "skipped": why}
+    folder = parent / f"{_slug(kind)}.{number}.{bed.variant}"
     shutil.rmtree(folder, ignore_errors=True)
     case = run_case(kind, number, bed, folder, shared)
     print(f"{line_of(case)}", flush=True)
     try:
         bed.heal()
     except (RuntimeError, subprocess.SubprocessError, OSError) as error:
-        print(f"  the testbed is started anew: {error}", flush=True)
+        print(f"  the testbed is restarted: {error}", flush=True)
         bed.stop()
         bed.start()
     if case.get("kept"):
@@ -136,77 +137,78 @@ def run_one(kind: Kind, number: int, bed: Bed, place: Path, shared: Path) -> Cas
 
 
 def line_of(case: Case) -> str:
-    """A case in a line, for who looks on."""
+    """A case on one line, for the reader of the output."""
     head = f"{case['variant']:4} {case['round']} {case['kind']:38} {case.get('seconds', 0):6.1f} s "
-    if "left_out" in case:
-        return f"{head} left out: {case['left_out']}"
+    if "skipped" in case:
+        return f"{head} skipped: {case['skipped']}"
     if "not_caused" in case:
         return f"{head} NOT CAUSED: {case['not_caused']}"
     if "broken" in case:
         return f"{head} BROKEN: {case['broken'].splitlines()[0][:600]}"
-    trouble = [*case["lost"], *case["doubled"], *case["thrown"], *case["wrong"]]
-    count = f"{case['repeated']} of {case['allowed']} epochs again, {case['starts']} starts"
-    return (
-        f"{head} {'kept' if case['kept'] else 'NOT KEPT'}: {count}{'; ' + '; '.join(trouble)[:800] if trouble else ''}"
-    )
+    problems = [*case["lost"], *case["doubled"], *case["discarded"], *case["wrong"]]
+    count = f"{case['repeated']} of {case['allowed']} epochs repeated, {case['starts']} starts"
+    found = "; " + "; ".join(problems)[:800] if problems else ""
+    return f"{head} {'kept' if case['kept'] else 'NOT KEPT'}: {count}{found}"
 
 
 def table(cases: list[Case]) -> str:
-    """Markdown: a fault a row."""
+    """A Markdown table with one row per kind of fault and variant."""
     rows = [
-        "| fault | variant | cases | caused | trials | lost | doubled | thrown away | wrong | epochs again (allowed) "
+        "| fault | variant | cases | caused | trials | lost | doubled | discarded | wrong | epochs repeated (allowed) "
         "| overlap s | median s |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     groups: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
         groups.setdefault((case["kind"], case["variant"]), []).append(case)
-    rows += [_row(*key, there) for key, there in groups.items()]
+    rows += [_row(*key, members) for key, members in groups.items()]
     return "\n".join(rows) + "\n"
 
 
-def _row(kind: str, variant: str, there: list[Case]) -> str:
-    made = [case for case in there if "left_out" not in case]
-    if not made:
-        return f"| {kind} | {variant} | 0 | {there[0]['left_out']} |" + " |" * 8
-    whole = [case for case in made if "lost" in case]
-    broken = len(made) - len(whole)
-    counts = [sum(len(case[name]) for case in whole) for name in ("lost", "doubled", "thrown", "wrong")]
+def _row(kind: str, variant: str, cases: list[Case]) -> str:
+    run = [case for case in cases if "skipped" not in case]
+    if not run:
+        return f"| {kind} | {variant} | 0 | {cases[0]['skipped']} |" + " |" * 8
+    judged = [case for case in run if "lost" in case]
+    broken = len(run) - len(judged)
+    counts = [sum(len(case[name]) for case in judged) for name in ("lost", "doubled", "discarded", "wrong")]
     counts[3] += broken
-    again = f"{sum(c['repeated'] for c in whole)} ({sum(c['allowed'] for c in whole)})"
-    seconds = sorted(case["seconds"] for case in made)[len(made) // 2]
+    repeated = f"{sum(c['repeated'] for c in judged)} ({sum(c['allowed'] for c in judged)})"
+    seconds = sorted(case["seconds"] for case in run)[len(run) // 2]
     cells = [
         kind,
         variant,
-        len(made),
-        sum(case["caused"] for case in whole),
-        sum(case["trials"] for case in whole),
+        len(run),
+        sum(case["caused"] for case in judged),
+        sum(case["trials"] for case in judged),
         *counts,
-        again,
-        f"{sum(case['overlap_s'] for case in whole):.1f}",
+        repeated,
+        f"{sum(case['overlap_s'] for case in judged):.1f}",
         f"{seconds:.0f}",
     ]
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def choose(words: list[str], exactly: list[str]) -> list[Kind]:
-    """The kinds of these names, or those whose names have one of the words; all where there is neither."""
+def select_kinds(texts: list[str], exactly: list[str]) -> list[Kind]:
+    """The kinds with these names, or with one of the texts in their name; all if both lists are empty."""
     if exactly:
         return [KINDS[name] for name in exactly]
-    return [kind for kind in KINDS.values() if not words or any(word in kind.name for word in words)]
+    return [kind for kind in KINDS.values() if not texts or any(text in kind.name for text in texts)]
 
 
-def beside(names: Mapping[str, list[str]], lanes: Mapping[str, int], rounds: int, results: Path) -> int:
-    """Run so many lanes of each variant at the same time, for the kinds of these names: a case is mostly waiting.
-    Returns how many lanes failed; the cases that they had taken were not made."""
+def run_lanes(names: Mapping[str, list[str]], lanes: Mapping[str, int], rounds: int, results: Path) -> int:
+    """Run the kinds with these names, with so many lanes of each variant at the same time (a case mostly waits).
+
+    Returns how many lanes failed; the cases that those had taken are not in the results.
+    """
     shared = Path(tempfile.mkdtemp(prefix="faults-shared-"))
     base = [sys.executable, str(HERE), "--lane", str(shared), "--rounds", str(rounds), "--results", str(results)]
     running = [
-        # in sessions of their own: after a Ctrl-C each is told here, once, and stops its testbed
+        # in its own session, so that after a Ctrl-C it gets one signal, from us, and stops its testbed
         subprocess.Popen(
             [*base, "--variant", variant, "--exactly", *names[variant]],
             start_new_session=True,
-            preexec_fn=_ended_with_us,
+            preexec_fn=_end_with_parent,
         )
         for variant, count in lanes.items()
         for _ in range(count)
@@ -214,7 +216,7 @@ def beside(names: Mapping[str, list[str]], lanes: Mapping[str, int], rounds: int
     ]
     try:
         return sum(process.wait() != 0 for process in running)
-    finally:  # each stops its testbed
+    finally:  # a terminated lane stops its testbed
         for process in running:
             process.terminate()
         for process in running:
@@ -222,6 +224,6 @@ def beside(names: Mapping[str, list[str]], lanes: Mapping[str, int], rounds: int
         shutil.rmtree(shared)
 
 
-def _ended_with_us() -> None:
-    """For a child: SIGTERM when its parent dies, even by a kill that the parent cannot handle."""
+def _end_with_parent() -> None:
+    """In a child process: request a SIGTERM for when the parent dies, even of SIGKILL."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, linux/prctl.h

@@ -1,4 +1,4 @@
-"""What a cluster does to jobs: nodes, preemption, requeue, cancellation."""
+"""Faults that a cluster causes: failed nodes, preemption, requeue, cancellation."""
 
 from kinds import fault
 from scene import Scene
@@ -6,7 +6,7 @@ from scene import Scene
 
 @fault("slurmd killed", trials=2, epochs=90, seconds=60)
 def slurmd(scene: Scene) -> None:
-    """Its node is found down after 10 s; its processes run on beside the job that replaces them."""
+    """SLURM finds the node down after 10 s; the old processes still run beside the job that replaces them."""
     scene.control(seconds=0.5)
     scene.submit()
     fact = scene.victim(3)
@@ -14,18 +14,18 @@ def slurmd(scene: Scene) -> None:
     _replaced(scene, fact["run"])
 
 
-@fault("node set down, its processes run on", trials=2, epochs=70, seconds=60)
+@fault("node set down, its processes keep running", trials=2, epochs=70, seconds=60)
 def node_down(scene: Scene) -> None:
     scene.control(seconds=0.5)
     scene.submit()
     fact = scene.victim(3)
-    scene.bed.kill(f"slurmd-{fact['node']}")  # nobody is there who could end them
+    scene.bed.kill(f"slurmd-{fact['node']}")  # nothing is left that could end its processes
     scene.bed.run("scontrol", "update", f"nodename={fact['node']}", "state=down", "reason=fault")
     _replaced(scene, fact["run"])
 
 
 def _replaced(scene: Scene, run: str) -> None:
-    """Another start of the run, while the first one's process lives."""
+    """Wait for another start of the run while the process of the first one lives."""
     scene.wait(lambda: scene.starts(run) > 1 or scene.ended(), "it is started again")
     scene.caused += scene.starts(run) > 1
 
@@ -80,5 +80,5 @@ def scancel_pending(scene: Scene) -> None:
     waiting = [job for job in scene.bed.queue("%i", "-t", "PD") if "_" in job]
     last = max(int(job.split("_")[1]) for job in waiting)
     scene.bed.run("scancel", next(job for job in waiting if job.endswith(f"_{last}")))
-    scene.expect("cancelled", f"{last:04d}")  # the array of a grid's first reconciliation: element k is run k
+    scene.expect("cancelled", f"{last:04d}")  # in the first array of a grid, element k is run k
     scene.caused += 1

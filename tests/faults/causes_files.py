@@ -1,4 +1,4 @@
-"""Disks, files, environments, code and the trainer itself."""
+"""Faults of disks, files, environments, code and the trainer."""
 
 import shutil
 import subprocess
@@ -14,30 +14,30 @@ from unetsweep.core import paths
 
 @fault("out of memory", shape={"mem": "300M", "slurm": ", mem_max: 1200M"}, trials=2, epochs=6, seconds=80)
 def memory(scene: Scene) -> None:
-    """One trial needs more than its job has; with twice as much it fits."""
-    scene.control(_0001={"eat_mb": 320})
+    """One trial needs more memory than its job has; twice as much is enough."""
+    scene.control(_0001={"allocate_mb": 320})
     scene.submit()
-    scene.wait(lambda: scene.starts("0001") > 1, "it is sent again")
+    scene.wait(lambda: scene.starts("0001") > 1, "it is resubmitted")
     scene.caused += 1
 
 
 @fault("time limit", trials=2, epochs=140, shape={"time": "1m"}, seconds=110)
 def time_limit(scene: Scene) -> None:
-    """Longer than the job may run: it stops in good order and goes on, as often as it needs."""
+    """The training takes longer than a job may run: it stops with a checkpoint and continues, as often as necessary."""
     scene.control(seconds=0.5)
     scene.submit()
-    scene.wait(lambda: any(f["reason"] == "again" for f in scene.facts("leave")), "it stops before the limit")
+    scene.wait(lambda: any(f["reason"] == "requeue" for f in scene.facts("leave")), "it stops before the limit")
     scene.caused += 1
 
 
-@fault("time limit, and the trainer does not listen", trials=1, epochs=200, shape={"time": "1m"}, seconds=130)
-def deaf(scene: Scene) -> None:
+@fault("time limit, and the trainer ignores it", trials=1, epochs=200, shape={"time": "1m"}, seconds=130)
+def ignored_time_limit(scene: Scene) -> None:
     scene.control(seconds=0.5)
     text = (scene.folder / "trainer.py").read_text()
-    (scene.folder / "trainer.py").write_text(text.replace("reason = self.stopped() or self.late()", "reason = None"))
+    (scene.folder / "trainer.py").write_text(text.replace("reason = self.pruned() or self.late()", "reason = None"))
     scene.submit()
-    # Up to here SLURM alone takes 60 s of job, up to 30 s to see that they are over, and KillWait.
-    scene.wait(lambda: scene.starts("0000") > 1, "it is killed at the limit and sent again", 2 * PATIENCE_S)
+    # until then SLURM needs the 60 s of the job, up to 30 s to notice that they are over, and KillWait
+    scene.wait(lambda: scene.starts("0000") > 1, "it is killed at the limit and resubmitted", 2 * PATIENCE_S)
     scene.caused += 1
 
 
@@ -51,7 +51,7 @@ def hang(scene: Scene) -> None:
 
 @fault("a full disk", needs=("root",), after="submit", epochs=14)
 def disk(scene: Scene) -> None:
-    """A small tmpfs, filled for some seconds; the user makes room and types submit."""
+    """The results are on a small tmpfs that is full for some seconds; then the user frees space and submits."""
     results = scene.folder / "results"
     results.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "none", results], check=True)
@@ -68,9 +68,9 @@ def disk(scene: Scene) -> None:
     scene.unetsweep("retry", scene.name, status=None)
 
 
-@fault("files torn")
+@fault("corrupt files")
 def corrupt(scene: Scene) -> None:
-    """What a node's crash leaves: the trainer is gone, and the ends of its files are too."""
+    """What a crashed node leaves: the trainer is gone, and its files lack their last bytes."""
     scene.submit()
     fact = scene.victim()
     scene.kill(fact["pid"])
@@ -81,7 +81,7 @@ def corrupt(scene: Scene) -> None:
     scene.expected.corrupt = True
 
 
-@fault("the journal torn")
+@fault("a corrupt journal")
 def journal(scene: Scene) -> None:
     scene.submit()
     scene.wait(lambda: (scene.root / paths.STUDY).exists(), "the journal is there")
@@ -92,14 +92,14 @@ def journal(scene: Scene) -> None:
 
 @fault("a bad venv", after="retry", epochs=6, seconds=100)
 def bad_venv(scene: Scene) -> None:
-    """Its python is there and has nothing in it; the sweep stops, the user mends it and retries."""
+    """The Python of the jobs has no packages; the sweep is paused, the user repairs the setting and retries."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", scene.folder / "venv"], check=True)
     scene.submit(slurm=f", python: {scene.folder / 'venv/bin/python'}")
     scene.wait(lambda: "the sweep is paused" in _status(scene) or scene.ended(), "the sweep is paused")
     if scene.facts():
-        raise NotCaused("its jobs trained all the same")
+        raise NotCaused("its jobs trained nevertheless")
     scene.caused += 1
-    scene.expected.retold = len(scene.results())
+    scene.expected.retried = len(scene.results())
     scene.write()
     scene.unetsweep("submit", f"{scene.name}.yaml", "--executor", "slurm")
     scene.unetsweep("retry", scene.name)
@@ -111,9 +111,9 @@ def bug(scene: Scene) -> None:
     scene.submit()
     scene.wait(lambda: "the sweep is paused" in _status(scene) or scene.ended(), "the sweep is paused")
     scene.caused += len(scene.facts("raise"))
-    scene.wait(lambda: not scene.at_work(), "nothing is at work")
+    scene.wait(lambda: not scene.training_now(), "nothing trains")
     pause(3)
-    scene.expected.retold = scene.trials
+    scene.expected.retried = scene.trials
     scene.control()
     scene.unetsweep("retry", scene.name)
 
@@ -126,18 +126,18 @@ def diverged(scene: Scene) -> None:
     scene.caused += 1
 
 
-@fault("the checkout edited in mid-sweep", trials=4, epochs=12)
+@fault("the checkout edited during the sweep", trials=4, epochs=12)
 def edited(scene: Scene) -> None:
-    """The package that was submitted from breaks while elements wait."""
+    """The checkout that submitted the sweep breaks while array elements are pending."""
     package = scene.folder / "checkout" / "unetsweep"
     shutil.copytree(Path(unetsweep.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     scene.env["PYTHONPATH"] = str(package.parent)
     scene.submit()
     scene.wait_epochs(2)
     if not (scene.root / paths.CODE).exists():
-        raise NotCaused("jobs do not run a copy of the package yet")
+        raise NotCaused("jobs do not run a copy of the package")
     for name in ("worker/claim.py", "cli/exit_hook.py", "core/plan.py"):
-        (package / name).write_text("an edit that is not finished")
+        (package / name).write_text("an unfinished edit")
     scene.env.clear()
     scene.caused += 1
 

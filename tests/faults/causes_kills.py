@@ -1,4 +1,4 @@
-"""Processes killed with -9, one by one and all at once."""
+"""Faults that kill processes with SIGKILL, one of them or all at once."""
 
 import contextlib
 import os
@@ -20,18 +20,18 @@ def trainer(scene: Scene) -> None:
 @fault("kill -9 of the rank")
 def rank(scene: Scene) -> None:
     scene.submit()
-    _kill_of_job(scene, "submitit.core._submit")
+    _kill_in_job(scene, "submitit.core._submit")
 
 
 @fault("kill -9 of the batch shell")
 def shell(scene: Scene) -> None:
     scene.submit()
-    _kill_of_job(scene, "slurm_script")
+    _kill_in_job(scene, "slurm_script")
 
 
-@fault("kill -9 of the step's supervisor", trials=2, epochs=60, seconds=60)
+@fault("kill -9 of slurmstepd", trials=2, epochs=60, seconds=60)
 def stepd(scene: Scene) -> None:
-    """slurmstepd of the step in which the training runs: its processes may live on, and nobody holds them."""
+    """The training's processes may survive without the slurmstepd of their step."""
     scene.submit()
     fact = scene.victim()
     parents = _parents(fact["pid"])
@@ -43,37 +43,39 @@ def stepd(scene: Scene) -> None:
 
 @fault("kill -9 of the trainer in each start", epochs=14, seconds=70)
 def trainer_twice(scene: Scene) -> None:
-    """Two times the same run: more is what `run.retries.unexplained` gives up."""
+    """The same run dies twice: after one more death `run.retries.unexplained` gives it up."""
     scene.submit()
     first = scene.victim()
     scene.kill(first["pid"])
-    scene.wait(lambda: [f for f in scene.at_work() if f["run"] == first["run"] and f["epoch"] > 8], "it comes again")
-    scene.kill(next(f for f in scene.at_work() if f["run"] == first["run"])["pid"])
+    scene.wait(
+        lambda: [f for f in scene.training_now() if f["run"] == first["run"] and f["epoch"] > 8], "it trains again"
+    )
+    scene.kill(next(f for f in scene.training_now() if f["run"] == first["run"])["pid"])
 
 
 @fault("every reconciliation in the jobs killed", trials=4)
-def passes(scene: Scene) -> None:
-    """Exit hooks, periodic reconciliations and reconciler jobs, for as long as there are some."""
+def reconciliations(scene: Scene) -> None:
+    """For 10 s every exit hook, periodic reconciliation and reconciler job is killed."""
     scene.submit()
     scene.wait_epochs(2)
     end = time.monotonic() + 10
     while time.monotonic() < end:
-        for pid, words in list(scene.bed.processes()):
-            if "-m unetsweep " in words and not words.startswith(("env", "timeout", "/bin/bash")):
+        for pid, command in list(scene.bed.processes()):
+            if "-m unetsweep " in command and not command.startswith(("env", "timeout", "/bin/bash")):
                 with contextlib.suppress(OSError):
                     scene.kill(pid)
         time.sleep(0.05)
     if not scene.caused:
-        raise NotCaused("no reconciliation was at work")
+        raise NotCaused("there was no reconciliation to kill")
 
 
 @fault("every live job killed, nobody logged in", trials=4, seconds=50)
 def everything(scene: Scene) -> None:
-    """All that the jobs are, at once: only the reconciler job is left, which had not begun."""
+    """All processes of all jobs die at once; only the reconciler job is left, which had not begun."""
     scene.submit()
     scene.victim()
-    for pid, words in list(scene.bed.processes()):
-        if "unetsweep reconciler-job" not in words:
+    for pid, command in list(scene.bed.processes()):
+        if "unetsweep reconciler-job" not in command:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
     scene.caused += 1
@@ -81,25 +83,26 @@ def everything(scene: Scene) -> None:
 
 @fault("the reconciler job cancelled")
 def reconciler(scene: Scene) -> None:
-    """The queue loses the one job that looks after the sweep; the trainings' own reconciliations leave another."""
+    """The reconciler job is cancelled; the reconciliations of the trainings submit another one."""
     scene.submit()
     scene.wait_epochs(2)
-    names = [line.split() for line in scene.bed.queue("%i %j")]
-    mine = {path.name.partition(".")[0] for path in scene.root.glob("submissions/*")}
-    reconcilers = [job for job, name in names if name.rpartition(".")[2] not in mine]
+    queue = [line.split() for line in scene.bed.queue("%i %j")]
+    tokens = {path.name.partition(".")[0] for path in scene.root.glob("submissions/*")}
+    reconcilers = [job for job, name in queue if name.rpartition(".")[2] not in tokens]
     if not reconcilers:
-        raise NotCaused(f"no reconciler job in {names}")
+        raise NotCaused(f"no reconciler job in {queue}")
     scene.bed.run("scancel", *reconcilers)
     scene.caused += 1
     pause(0.5)
     scene.kill(scene.victim()["pid"])
 
 
-def _kill_of_job(scene: Scene, word: str) -> None:
+def _kill_in_job(scene: Scene, text: str) -> None:
+    """Kill the processes of a training's job with this text on their command line."""
     fact = scene.victim()
-    pids = scene.pids_of(fact["job"], word)
+    pids = scene.pids_of(fact["job"], text)
     if not pids:
-        raise NotCaused(f"job {fact['job']} has no process with {word}")
+        raise NotCaused(f"job {fact['job']} has no process with {text}")
     for pid in pids:
         with contextlib.suppress(OSError):
             scene.kill(pid)
@@ -107,6 +110,7 @@ def _kill_of_job(scene: Scene, word: str) -> None:
 
 
 def _parents(pid: int) -> list[int]:
+    """The ancestors of a process, the nearest first."""
     found = []
     while pid > 1:
         try:

@@ -1,6 +1,6 @@
-"""Faults of our own trainer: two DDP processes a training, and what it must equal is an uninterrupted one.
+"""Faults of our own trainer with two DDP processes: its results must equal those of an uninterrupted training.
 
-Rule: what it did is read from its claims and progress, for it writes no fact log; a checkpoint shows where it said so.
+Rule: it writes no fact log, so the facts are read from its claims, progress and requeue files.
 """
 
 import json
@@ -26,12 +26,12 @@ SAME = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_
 OURS: dict[str, Any] = {"trials": 1, "epochs": 40, "needs": ("torch",), "seconds": 120}
 CLOCKS = "unseen=15,result=3,hang=600,exit_timeout=30,reconciler=5"
 TRAINS_S = 600.0
-"""Two processes on two cores, of which others want some too."""
+"""A bound: two processes train on two cores that other tests use too."""
 
 
 @fault("one of two DDP ranks killed", **OURS)
 def ddp_rank(scene: Scene) -> None:
-    """The other one is ended with it; the run is sent again."""
+    """The other rank is ended with it, and the run is resubmitted."""
     run = _submit(scene)
     _wait_lines(scene, run, 3)
     fact = {"job": json.loads(_claims(run)[0].read_bytes())["job_id"].partition("_")[0]}
@@ -44,13 +44,13 @@ def ddp_rank(scene: Scene) -> None:
     _judge(scene, run)
 
 
-@fault("the end announced to our trainer, exact resume", **OURS)
-def announced(scene: Scene) -> None:
-    """SIGUSR2 as before a time limit or a preemption: it saves, leaves, is requeued, and repeats nothing."""
+@fault("SIGUSR2 to our trainer, exact resume", **OURS)
+def signalled(scene: Scene) -> None:
+    """After SIGUSR2, as before a time limit, it saves a checkpoint, exits, is requeued, and repeats nothing."""
     run = _submit(scene)
     _wait_lines(scene, run, 3)
     scene.bed.run("scancel", "--signal=USR2", json.loads(_claims(run)[0].read_bytes())["job_id"])
-    scene.wait(lambda: list(run.glob("requeue-*.json")), "it leaves in good order", TRAINS_S)
+    scene.wait(lambda: list(run.glob("requeue-*.json")), "it stops with a checkpoint", TRAINS_S)
     scene.caused += 1
     _judge(scene, run)
     if not any(fact["event"] == "checkpoint" for fact in scene.facts()):
@@ -59,7 +59,7 @@ def announced(scene: Scene) -> None:
 
 @fault("our trainer diverges", **{**OURS, "epochs": 4})
 def diverged(scene: Scene) -> None:
-    """A learning rate at which no loss stays finite: told as diverged, and not tried again."""
+    """No loss stays finite at this learning rate: the trial ends as diverged, and is not retried."""
     run = _submit(scene, rates="1e30")
     scene.wait(scene.ended, "it ends", TRAINS_S)
     scene.caused += 1
@@ -80,28 +80,31 @@ def _submit(scene: Scene, rates: str = "1e-2") -> Path:
 
 
 def _judge(scene: Scene, run: Path) -> None:
-    """Wait for its end, and train the same by hand: the numbers must be equal."""
+    """Wait for the end of the sweep, and expect the numbers of an uninterrupted training."""
     scene.wait(scene.ended, "it ends", TRAINS_S)
-    alone = _alone(scene)
-    scene.expected.twins = {0: {name: alone[name] for name in SAME}}
+    uninterrupted = _uninterrupted(scene)
+    scene.expected.twins = {0: {name: uninterrupted[name] for name in SAME}}
     _write_facts(scene, run)
 
 
-def _alone(scene: Scene) -> dict[str, Any]:
-    """The result of a training that nobody disturbs. It is the same for all cases, so one of them trains it."""
-    known = scene.shared / f"alone-{scene.epochs}.json"
+def _uninterrupted(scene: Scene) -> dict[str, Any]:
+    """The result of an uninterrupted training. It is equal for all cases, so only the first one trains it."""
+    known = scene.shared / f"uninterrupted-{scene.epochs}.json"
     if not known.exists():
-        scene.unetsweep("train", str(scene.root / "trials/0000/config.json"), "--out", "alone")
-        os.replace(scene.folder / "alone" / "result.json", known)
-    alone: dict[str, Any] = json.loads(known.read_bytes())
-    return alone
+        scene.unetsweep("train", str(scene.root / "trials/0000/config.json"), "--out", "uninterrupted")
+        os.replace(scene.folder / "uninterrupted" / "result.json", known)
+    result: dict[str, Any] = json.loads(known.read_bytes())
+    return result
 
 
 def _claims(run: Path) -> list[Path]:
+    """The claim files of a run, the oldest first."""
     return sorted((run / "claims").glob("*"), key=lambda path: tuple(map(int, path.name.split("-"))))
 
 
 def _wait_lines(scene: Scene, run: Path, count: int) -> None:
+    """Wait until the run has finished so many epochs; NotCaused if it has ended by then."""
+
     def lines() -> int:
         return sum(path.read_text().count("\n") for path in run.glob("progress-*.jsonl"))
 
@@ -111,6 +114,7 @@ def _wait_lines(scene: Scene, run: Path, count: int) -> None:
 
 
 def _rank(pid: int) -> str:
+    """The rank of a process of a SLURM step."""
     for each in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
         if each.startswith(b"SLURM_PROCID="):
             return each.partition(b"=")[2].decode()
@@ -118,7 +122,7 @@ def _rank(pid: int) -> str:
 
 
 def _write_facts(scene: Scene, run: Path) -> None:
-    """What its files say that it did, in the words of the fact log."""
+    """Append what the files of the run say to the fact log."""
     saved = 0
     for path in _claims(run):
         claim = json.loads(path.read_bytes())
@@ -129,11 +133,10 @@ def _write_facts(scene: Scene, run: Path) -> None:
         append(scene.facts_path, {**who, "event": "start", "epoch": begin, "time": _seconds(claim["at"])})
         for line in lines:
             append(scene.facts_path, {**who, "event": "epoch", "epoch": line["epoch"], "time": _seconds(line["at"])})
-        for again in run.glob(f"requeue-{path.name}.json"):
-            said = json.loads(again.read_bytes())
-            saved = said["epoch"]
-            saved = {"event": "checkpoint", "epoch": said["epoch"], "time": _seconds(said["at"])}
-            append(scene.facts_path, {**who, **saved})
+        for path_of_requeue in run.glob(f"requeue-{path.name}.json"):
+            requeue = json.loads(path_of_requeue.read_bytes())
+            saved = requeue["epoch"]
+            append(scene.facts_path, {**who, "event": "checkpoint", "epoch": saved, "time": _seconds(requeue["at"])})
 
 
 def _seconds(at: str) -> float:

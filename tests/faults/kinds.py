@@ -1,4 +1,4 @@
-"""The faults by name: a function each, in `causes_*.py`."""
+"""The registry of faults. The functions that cause them are in `causes_*.py`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from scene import Scene
 
 @dataclass(frozen=True)
 class Kind:
-    """A fault, and the sweep that it meets."""
+    """A kind of fault, and the sweep that it is caused in."""
 
     name: str
     act: Callable[[Scene], None]
@@ -19,16 +19,16 @@ class Kind:
     needs: frozenset[str] = frozenset()
     """`dbd`: only with accounting; `root`: only as root; `torch`: our own trainer."""
     after: str = "nothing"
-    """What a user does then: `nothing`, `submit`, `retry`."""
+    """What the user has to do afterwards: `nothing`, `submit` or `retry`."""
     seconds: int = 30
-    """About how long it takes: the longest are begun first."""
+    """About how long a case takes; the longest begin first."""
 
 
 KINDS: dict[str, Kind] = {}
 
 
 def fault(name: str, **more: Any) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
-    """Register a function as the cause of a fault: it submits, and breaks something."""
+    """Register a function that submits a sweep and causes this fault. `more`: the fields of `Kind`."""
     needs = frozenset(more.pop("needs", ()))
 
     def register(act: Callable[[Scene], None]) -> Callable[[Scene], None]:

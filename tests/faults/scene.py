@@ -1,4 +1,4 @@
-"""A small sweep on a broken testbed: what a fault's function acts on."""
+"""The scene of a fault: a small sweep on a testbed. The functions in `causes_*.py` act on it."""
 
 import json
 import os
@@ -18,10 +18,10 @@ from judge import Expected, Fact, read_facts
 HERE = Path(__file__).parent
 CLOCKS = "unseen=15,result=3,hang=8,exit_timeout=20,reconciler=5"
 PATIENCE_S = 180.0
-"""Far more than any fault needs: what has not come by then never comes."""
+"""Far longer than any fault takes: what has not happened by then never happens."""
 QUIET_S = 90.0
-"""Within so long of the last result nothing of the sweep may live: what hangs after its result is ended after 20 s
-(exit_timeout) and what makes no progress after 8 (hang); the rest is for a busy machine."""
+"""So long after the last result no job or process may be left: a step that hangs after its result is ended after 20 s
+(exit_timeout), a training without progress after 8 s (hang); the rest is for a busy machine."""
 SWEEP = """\
 name: {name}
 space: {{epochs: [{epochs}], batch_size: [4], learning_rate: [{rates}]}}
@@ -32,25 +32,25 @@ slurm: {{time: {time}, mem: {mem}{slurm}}}
 
 
 class NotCaused(Exception):
-    """The fault could not be caused here; why."""
+    """The fault could not be caused; the message says why."""
 
 
 @dataclass
 class Scene:
-    """One case: its folder, its sweep, its cluster."""
+    """One case: a folder, a sweep and a testbed."""
 
     bed: Bed
     folder: Path
     round: int
     shared: Path
-    """What all cases of the campaign may use: files of one name hold the same for each of them."""
+    """Files that all cases of the campaign share."""
     name: str = "s"
     trials: int = 3
     epochs: int = 10
     shape: dict[str, Any] = field(default_factory=dict)
     expected: Expected = field(default_factory=Expected)
     caused: int = 0
-    """How often the fault was really caused."""
+    """How often the fault was caused."""
     env: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -64,7 +64,7 @@ class Scene:
     # ---- what a user does
 
     def write(self, **changes: Any) -> Path:
-        """The sweep's file."""
+        """Write the sweep's YAML file."""
         shape = {"parallel": 2, "time": "5m", "mem": "400M", "run": "", "slurm": "", **self.shape, **changes}
         trainer = [str(self.folder / "trainer.py"), "{config}", "{out}", str(self.facts_path)]
         command = shlex.join([sys.executable, "-I", "-S", *trainer, str(self.folder / "control.json")])
@@ -75,7 +75,7 @@ class Scene:
         return path
 
     def control(self, **content: Any) -> None:
-        """How the trainers behave from now on; a run's number as `_0001={…}`."""
+        """Set how the trainers behave from now on; for one run with `_0001={…}`."""
         path = self.folder / "control.json"
         whole = {"seconds": 0.3, "every": 4, **{name.lstrip("_"): value for name, value in content.items()}}
         path.with_suffix(".tmp").write_text(json.dumps(whole))
@@ -84,10 +84,9 @@ class Scene:
     def environment(self) -> dict[str, str]:
         return {**self.bed.env, "UNETSWEEP_CLOCKS": CLOCKS, **self.env}
 
-    def begin(self, *words: str) -> "subprocess.Popen[str]":
-        """`unetsweep WORDS…` from a shell of its own."""
-        command = [sys.executable, "-m", "unetsweep", *words]
-        return self.spawn(command)
+    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start `unetsweep ARGUMENTS…` in its own session."""
+        return self.spawn([sys.executable, "-m", "unetsweep", *arguments])
 
     def spawn(self, command: Sequence[str]) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -102,15 +101,17 @@ class Scene:
         )
 
     def end(self, process: "subprocess.Popen[str]", status: int | None = 0) -> str:
-        said, _ = process.communicate(timeout=240)
+        """Wait for a process and return its output; RuntimeError for another exit status (None: any) or a traceback."""
+        output, _ = process.communicate(timeout=240)
         if status is not None and process.returncode != status:
-            raise RuntimeError(f"{process.args} ended with {process.returncode}: {said}")
-        if "Traceback" in said:
-            raise RuntimeError(f"a traceback for a user: {said}")
-        return said
+            raise RuntimeError(f"{process.args} ended with {process.returncode}: {output}")
+        if "Traceback" in output:
+            raise RuntimeError(f"the user got a traceback: {output}")
+        return output
 
-    def unetsweep(self, *words: str, status: int | None = 0) -> str:
-        return self.end(self.begin(*words), status)
+    def unetsweep(self, *arguments: str, status: int | None = 0) -> str:
+        """Run `unetsweep ARGUMENTS…` and return its output."""
+        return self.end(self.begin(*arguments), status)
 
     def submit(self, status: int | None = 0, **changes: Any) -> str:
         """Write the sweep and submit it."""
@@ -119,29 +120,33 @@ class Scene:
             self.control()
         return self.unetsweep("submit", path.name, "--executor", "slurm", status=status)
 
-    # ---- what can be seen
+    # ---- observations
 
     def facts(self, event: str | None = None) -> list[Fact]:
+        """What the trainers logged, in order; `event`: only facts of this kind."""
         return [fact for fact in read_facts(self.facts_path) if event in (None, fact["event"])]
 
     def results(self) -> list[dict[str, Any]]:
         return [json.loads(path.read_bytes()) for path in sorted(self.root.glob("trials/*/result.json"))]
 
-    def wait(self, fine: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> None:
-        if not until(fine, seconds):
-            raise TimeoutError(f"after {seconds:.0f} s: {what}; queue: {self.bed.run('squeue', '-h', check=False)}")
+    def wait(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> None:
+        """Wait until `condition` holds; TimeoutError with `what` was expected."""
+        if not until(condition, seconds):
+            raise TimeoutError(
+                f"not within {seconds:.0f} s: {what}; queue: {self.bed.run('squeue', '-h', check=False)}"
+            )
 
     def wait_epochs(self, count: int, run: str | None = None) -> list[Fact]:
-        """Until some training has finished so many epochs (each run its own count)."""
+        """Wait until a training has finished so many epochs; return the facts of the trainings that have."""
 
-        def seen() -> list[Fact]:
+        def found() -> list[Fact]:
             return [f for f in self.facts("epoch") if f["epoch"] >= count and run in (None, f["run"])]
 
-        self.wait(seen, f"no training finished {count} epochs")
-        return seen()
+        self.wait(found, f"a training has finished {count} epochs")
+        return found()
 
-    def at_work(self) -> list[Fact]:
-        """The last sign of life of each training that has not left, the earliest first; its process is there."""
+    def training_now(self) -> list[Fact]:
+        """The last fact of each training with a living process, in the order of their starts."""
         last: dict[tuple[str, str], Fact] = {}
         for fact in self.facts():
             if fact["event"] != "alive":
@@ -150,54 +155,56 @@ class Scene:
         return [fact for fact in living if f"{self.folder}/trainer.py" in command_of(fact["pid"])]
 
     def victim(self, epochs: int = 5) -> Fact:
-        """A training in its midst: past its first checkpoint, before its last."""
-        self.wait(lambda: self._midst(epochs), f"no training is {epochs} epochs far")
-        return self._midst(epochs)[0]
+        """Wait for a training past its first checkpoint and before its last epochs, and return its last fact."""
+        self.wait(lambda: self._past(epochs), f"a training has finished {epochs} epochs and still trains")
+        return self._past(epochs)[0]
 
-    def _midst(self, epochs: int) -> list[Fact]:
-        return [fact for fact in self.at_work() if epochs <= fact["epoch"] < self.epochs - 2]
+    def _past(self, epochs: int) -> list[Fact]:
+        return [fact for fact in self.training_now() if epochs <= fact["epoch"] < self.epochs - 2]
 
     def starts(self, run: str | None = None) -> int:
+        """How often trainings were started, of one run or of all."""
         return len([fact for fact in self.facts("start") if run in (None, fact["run"])])
 
     def expect(self, state: str, *runs: str) -> None:
-        """These end so. A run of the campaign's sweeps serves one trial, of its own number."""
+        """Expect that the trials of these runs end in this state. Each run serves the trial of its own number."""
         self.expected.states |= {int(run): state for run in runs}
 
     def ended(self) -> bool:
         return len(self.results()) >= self.trials
 
     def until_ended(self, seconds: float = PATIENCE_S) -> None:
-        """Nobody reconciles here: the jobs must do it themselves."""
+        """Wait until all trials have ended. Nothing is submitted here, so the jobs must reconcile."""
         until(self.ended, seconds)
 
     def until_quiet(self, seconds: float = QUIET_S) -> list[str]:
-        """Wait until nothing of the sweep lives; what does all the same."""
-        until(lambda: not self._living(), seconds)
-        return self._living()
+        """Wait until no job and no process of the sweep is left; return those that are."""
+        until(lambda: not self._alive(), seconds)
+        return self._alive()
 
-    def _living(self) -> list[str]:
+    def _alive(self) -> list[str]:
         jobs = self.bed.queue("job %i %j %T %r", "-t", "PD,R,S,CF")
-        return jobs + [f"process {pid}: {words[:200]}" for pid, words in self.bed.processes()]
+        return jobs + [f"process {pid}: {command[:200]}" for pid, command in self.bed.processes()]
 
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
+        """Kill a process, and count it as one caused fault."""
         os.kill(pid, number)
         self.caused += 1
 
     def job_of(self, fact: Fact) -> str:
-        """The queue's name of the job in which it trains: `18_2`, or `18`."""
+        """The id of the job that trains it, as squeue prints it: `18_2`, or `18`."""
         for line in self.bed.queue("%A %i"):
             raw, name = line.split()
             if raw == fact["job"]:
                 return name
         raise NotCaused(f"job {fact['job']} has left the queue")
 
-    def pids_of(self, job: str, word: str) -> list[int]:
-        """The job's processes with this word on their command line."""
+    def pids_of(self, job: str, text: str) -> list[int]:
+        """The processes of a job with this text on their command line."""
         mine = f"SLURM_JOB_ID={job}".encode()
         found = []
-        for pid, words in self.bed.processes():
-            if word in words and mine in _environ(pid):
+        for pid, command in self.bed.processes():
+            if text in command and mine in _environ(pid):
                 found.append(pid)
         return found
 
@@ -210,6 +217,7 @@ def _environ(pid: int) -> list[bytes]:
 
 
 def command_of(pid: int) -> str:
+    """The command line of a process, empty if it does not exist."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""The judge of the fault campaign: what is right passes, and each violation is found."""
+"""The judge of the fault campaign accepts a correct sweep, and finds each planted violation."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ EPOCHS = 6
 
 
 class Sweep:
-    """Two trials, of which the second was killed at epoch 5 and went on from its checkpoint at 4; all is right."""
+    """A correct sweep of two trials; the second was killed at epoch 5 and continued from its checkpoint at epoch 4."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -32,12 +32,12 @@ class Sweep:
         self.train("0001", "2-0", 4, EPOCHS)
 
     def created(self, number: int) -> dict[str, Any]:
-        """A line of Optuna's journal: the trial goes in with its ending."""
+        """A line of Optuna's journal: a trial is created with its final state."""
         result = json.loads((self.root / f"trials/{number:04d}/result.json").read_bytes())
         return {"op_code": 4, "state": 1, "value": result["val_iou"], "values": None}
 
     def finish(self, number: int, **other: Any) -> None:
-        """The result of a trial, in both places."""
+        """Write the result of a trial, and that of its run."""
         config = json.loads((self.root / f"trials/{number:04d}/config.json").read_bytes())
         chain = chain_at(EPOCHS, key_of(config))
         result = {"state": "complete", "job_id": f"7_{number}", "val_iou": iou_of(chain), "versions": {"chain": chain}}
@@ -45,7 +45,7 @@ class Sweep:
         self.write(f"runs/{number:04d}/milestones/{EPOCHS}.json", result)
 
     def train(self, run: str, claim: str, begin: int, end: int, pid: int | None = None) -> None:
-        """A start that trains these epochs, with a checkpoint at 4 and a result at the last."""
+        """Log a start that trains these epochs, with a checkpoint at epoch 4 and a result at the last epoch."""
         pid = pid or hash((run, claim)) % 99999
         self.fact(run, claim, "start", begin, pid)
         for epoch in range(begin + 1, end + 1):
@@ -75,9 +75,9 @@ class Sweep:
             rows.append({"trial": int(folder.name), **config, **numbers})
         return {"rows": rows}
 
-    def judged(self, expected: Expected | None = None, report: dict[str, Any] | None = None) -> Verdict:
+    def judge(self, expected: Expected | None = None, report: dict[str, Any] | None = None) -> Verdict:
         (self.root / "study.journal").write_text("".join(json.dumps(line) + "\n" for line in self.study))
-        (self.root / "ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self.ledger) + '{"torn')
+        (self.root / "ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self.ledger) + '{"cut off')
         return judge(self.root, self.facts, report or self.report(), self.wanted, expected or Expected())
 
 
@@ -86,23 +86,23 @@ def sweep(tmp_path: Path) -> Sweep:
     return Sweep(tmp_path)
 
 
-def test_a_sweep_that_kept_every_promise_is_kept_and_its_cost_is_counted(sweep: Sweep):
-    verdict = sweep.judged()
+def test_a_correct_sweep_is_kept_and_its_repeated_epochs_are_counted(sweep: Sweep):
+    verdict = sweep.judge()
     assert verdict.kept, verdict
     assert (verdict.repeated, verdict.allowed, verdict.starts, verdict.overlap_s) == (1, 1, 3, 0.0)
 
 
-def test_a_state_that_the_fault_explains_is_right(sweep: Sweep):
+def test_a_state_that_the_fault_explains_is_no_violation(sweep: Sweep):
     sweep.finish(1, state="diverged")
     sweep.study[1] = {"op_code": 4, "state": 3, "value": None}
-    assert sweep.judged(Expected(states={1: "diverged"})).kept
+    assert sweep.judge(Expected(states={1: "diverged"})).kept
 
 
 def lose(sweep: Sweep) -> None:
     (sweep.root / "trials/0001/result.json").unlink()
 
 
-def ask_for_more(sweep: Sweep) -> None:
+def want_more_trials(sweep: Sweep) -> None:
     sweep.wanted = 3
 
 
@@ -110,15 +110,15 @@ def end_twice(sweep: Sweep) -> None:
     sweep.ledger.append({"action": "FinishTrial", "trial": 1})
 
 
-def tell_twice(sweep: Sweep) -> None:
+def end_twice_in_the_study(sweep: Sweep) -> None:
     sweep.study.append({"op_code": 6, "trial_id": 1, "state": 3, "values": None})
 
 
-def tell_another_value(sweep: Sweep) -> None:
+def change_the_value_in_the_study(sweep: Sweep) -> None:
     sweep.study[1]["value"] = 0.5
 
 
-def tell_another_state(sweep: Sweep) -> None:
+def change_the_state_in_the_study(sweep: Sweep) -> None:
     sweep.study[1]["state"] = 2
 
 
@@ -138,15 +138,15 @@ def propose_twice(sweep: Sweep) -> None:
     sweep.finish(1)
 
 
-def write_beside(sweep: Sweep) -> None:
+def write_after_a_later_claim(sweep: Sweep) -> None:
     sweep.fact("0001", "1-0", "checkpoint", 6, 5)
 
 
-def claim_twice(sweep: Sweep) -> None:
+def run_two_processes_with_one_claim(sweep: Sweep) -> None:
     sweep.fact("0000", "1-0", "leave", 6, 4242)
 
 
-def throw_away(sweep: Sweep) -> None:
+def fail_after_the_result(sweep: Sweep) -> None:
     sweep.finish(0, state="failed", message="its job ended")
 
 
@@ -177,77 +177,77 @@ def leave_out_a_row(report: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plant", "kind", "said"),
+    ("plant", "kind", "message"),
     [
         (lose, "lost", "trial 1 has not ended"),
-        (ask_for_more, "lost", "3 trials were asked for"),
+        (want_more_trials, "lost", "3 trials are wanted"),
         (fail, "lost", "trial 1 ended failed, not complete: no reason"),
         (end_twice, "doubled", "were ended more than once"),
-        (tell_twice, "doubled", "told to the study more than once"),
-        (tell_another_value, "wrong", "trial 1 is worth 0.5 to the study"),
-        (tell_another_state, "wrong", "trial 1 is PRUNED in the study, and not COMPLETE"),
+        (end_twice_in_the_study, "doubled", "ended in the study more than once"),
+        (change_the_value_in_the_study, "wrong", "trial 1 has the value 0.5 in the study"),
+        (change_the_state_in_the_study, "wrong", "trial 1 is PRUNED in the study, and not COMPLETE"),
         (forget_a_trial, "wrong", "the study has 1 trials, the sweep 2"),
         (propose_twice, "doubled", "2 trials of"),
-        (write_beside, "doubled", "run 0001: 1-0 wrote"),
-        (claim_twice, "doubled", "2 processes wrote as 1-0"),
-        (throw_away, "thrown", "though its training was finished"),
-        (lose_a_result, "thrown", "is gone"),
-        (train_again, "thrown", "trained after its result was there"),
+        (write_after_a_later_claim, "doubled", "run 0001: 1-0 wrote"),
+        (run_two_processes_with_one_claim, "doubled", "2 processes wrote as 1-0"),
+        (fail_after_the_result, "discarded", "although its training had finished"),
+        (lose_a_result, "discarded", "is gone"),
+        (train_again, "discarded", "trained after the result was published"),
         (skip_an_epoch, "wrong", "its weights are not those"),
-        (forget_the_checkpoint, "wrong", "began at 0, saved were 4"),
+        (forget_the_checkpoint, "wrong", "began at epoch 0, although epoch 4 was saved"),
     ],
 )
-def test_a_planted_violation_is_found(plant: Callable[[Sweep], None], kind: str, said: str, sweep: Sweep):
+def test_a_planted_violation_is_found(plant: Callable[[Sweep], None], kind: str, message: str, sweep: Sweep):
     plant(sweep)
-    verdict = sweep.judged()
+    verdict = sweep.judge()
     assert not verdict.kept
-    assert said in "; ".join(getattr(verdict, kind)), verdict
+    assert message in "; ".join(getattr(verdict, kind)), verdict
 
 
 @pytest.mark.parametrize("plant", [misprint, leave_out_a_row])
 def test_a_wrong_table_is_found(plant: Callable[[dict[str, Any]], None], sweep: Sweep):
     report = sweep.report()
     plant(report)
-    assert sweep.judged(report=report).wrong
+    assert sweep.judge(report=report).wrong
 
 
-def test_a_number_that_differs_from_that_of_a_training_left_alone_is_wrong(sweep: Sweep):
+def test_a_number_that_differs_from_that_of_an_uninterrupted_training_is_found(sweep: Sweep):
     same = {n: json.loads((sweep.root / f"trials/{n:04d}/result.json").read_bytes())["val_iou"] for n in range(2)}
     twins = {number: {"val_iou": value} for number, value in same.items()}
-    assert sweep.judged(Expected(twins=twins)).kept
+    assert sweep.judge(Expected(twins=twins)).kept
     twins[1] = {"val_iou": 0.5}
-    assert "left alone" in sweep.judged(Expected(twins=twins)).wrong[0]
+    assert "an uninterrupted training" in sweep.judge(Expected(twins=twins)).wrong[0]
 
 
-def test_more_repeated_epochs_than_since_the_last_checkpoint_are_no_success(sweep: Sweep):
+def test_only_epochs_since_the_last_checkpoint_may_be_repeated(sweep: Sweep):
     forget_the_checkpoint(sweep)
-    verdict = sweep.judged()
+    verdict = sweep.judge()
     assert (verdict.repeated, verdict.allowed) == (5, 1)
 
 
-def test_a_torn_checkpoint_lets_the_epochs_since_the_one_before_be_repeated(sweep: Sweep):
+def test_after_a_corrupt_checkpoint_the_epochs_since_the_one_before_it_may_be_repeated(sweep: Sweep):
     forget_the_checkpoint(sweep)
-    assert sweep.judged(Expected(corrupt=True)).kept
+    assert sweep.judge(Expected(corrupt=True)).kept
 
 
-def test_the_time_that_two_starts_of_a_run_lived_side_by_side_is_counted(sweep: Sweep):
+def test_the_time_for_which_two_starts_of_a_run_lived_at_once_is_counted(sweep: Sweep):
     sweep.fact("0001", "1-0", "leave", 5, hash(("0001", "1-0")) % 99999)
-    assert sweep.judged().overlap_s == pytest.approx(4)
+    assert sweep.judge().overlap_s == pytest.approx(4)
 
 
-def test_a_fault_that_leaves_no_trace_where_one_is_due_was_none(sweep: Sweep):
-    assert sweep.judged(Expected(states={1: "cancelled"})).wrong
+def test_a_trial_that_does_not_end_as_the_fault_explains_is_wrong(sweep: Sweep):
+    assert sweep.judge(Expected(states={1: "cancelled"})).wrong
 
 
-def test_what_lives_on_or_begins_anew_after_the_end_is_found(sweep: Sweep):
-    verdict = sweep.judged()
+def test_jobs_processes_and_starts_after_the_end_are_found(sweep: Sweep):
+    verdict = sweep.judge()
     judge_afterwards(verdict, Afterwards([], [], 0), Expected())
     assert verdict.kept
     judge_afterwards(verdict, Afterwards(["job 7"], ["8 s"], 1), Expected())
-    assert verdict.wrong == ["still there when all had ended: job 7"]
-    forgetful = sweep.judged()
-    judge_afterwards(forgetful, Afterwards(["job 7 s PENDING BeginTime"], [], 0), Expected(queued=True))
-    assert forgetful.kept
-    judge_afterwards(forgetful, Afterwards(["job 7 s RUNNING None", "process 5: x"], [], 0), Expected(queued=True))
-    assert len(forgetful.wrong) == 2
-    assert verdict.doubled == ["queued by a submit after the end: 8 s", "1 trainings were begun after the end"]
+    assert verdict.wrong == ["left after all trials had ended: job 7"]
+    queued = sweep.judge()
+    judge_afterwards(queued, Afterwards(["job 7 s PENDING BeginTime"], [], 0), Expected(queued=True))
+    assert queued.kept
+    judge_afterwards(queued, Afterwards(["job 7 s RUNNING None", "process 5: x"], [], 0), Expected(queued=True))
+    assert len(queued.wrong) == 2
+    assert verdict.doubled == ["queued by a submit after the end: 8 s", "1 trainings were started after the end"]

@@ -1,8 +1,8 @@
-"""A trainer that keeps the whole contract, without torch: `python3 trainer.py {config} {out} FACTS CONTROL`.
+"""A trainer without torch that implements the whole contract: `python3 trainer.py {config} {out} FACTS CONTROL`.
 
-Rule 1: its weights are a hash chain over epochs: a lost epoch, a repeated one or one of another config shows in them.
-Rule 2: what it did it writes into FACTS, outside the sweep's directory: the judge believes that, not the sweep.
-Rule 3: CONTROL says how it behaves, read again at every epoch: `{"seconds": 0.3, "every": 4}`, and for single runs
+Rule 1: its weights are a hash chain over epochs, so they show a lost or repeated epoch, or one of another config.
+Rule 2: it logs what it does into FACTS, outside the sweep's directory. The judge trusts that log, not the sweep.
+Rule 3: CONTROL sets how it behaves, and is read at every epoch: `{"seconds": 0.3, "every": 4}`, and for single runs
         and claims `"0001": {"hang_at": 5, "claims": ["1-0"]}`.
 """
 
@@ -18,21 +18,23 @@ from pathlib import Path
 from typing import Any
 
 MARGIN_S = 12.0
-"""It leaves so long before the job's end."""
-PERIODIC_S = 1.0
+"""It stops so long before the end of its job."""
+ALIVE_S = 1.0
+"""Seconds between two signs of life."""
 
 
 def key_of(config: dict[str, Any]) -> str:
-    """The same for all trials that one training serves."""
+    """A key that is equal for all trials that one training serves."""
     return json.dumps({name: value for name, value in config.items() if name != "epochs"}, sort_keys=True)
 
 
 def step(chain: str, epoch: int, key: str) -> str:
+    """The weights after one more epoch."""
     return hashlib.sha256(f"{chain}|{epoch}|{key}".encode()).hexdigest()
 
 
 def chain_at(epoch: int, key: str) -> str:
-    """The weights after so many epochs, none left out and none twice."""
+    """The weights after so many epochs, each trained once."""
     chain = ""
     for each in range(1, epoch + 1):
         chain = step(chain, each, key)
@@ -40,7 +42,7 @@ def chain_at(epoch: int, key: str) -> str:
 
 
 def iou_of(chain: str) -> float:
-    """What such weights score: a number that no other weights have."""
+    """The score of such weights, which no other weights have."""
     return int(chain[:12], 16) / 16**12
 
 
@@ -58,33 +60,33 @@ class Trainer:
     epoch: int = 0
     chain: str = ""
     deadline: float = float("inf")
-    eaten: bytearray = field(default_factory=bytearray)
+    ballast: bytearray = field(default_factory=bytearray)
 
     def run(self) -> None:
         self.key = key_of(self.config)
         self.claim = os.environ.get("UNETSWEEP_CLAIM") or "{}-{}".format(*max(self.claims()))
-        asked = os.environ.get("UNETSWEEP_MILESTONES") or str(self.config["epochs"])
-        self.milestones = sorted(int(epochs) for epochs in asked.split(","))
+        milestones = os.environ.get("UNETSWEEP_MILESTONES") or str(self.config["epochs"])
+        self.milestones = sorted(int(epochs) for epochs in milestones.split(","))
         self.deadline = float(os.environ.get("UNETSWEEP_DEADLINE") or "inf")
         self.resume()
         self.fact("start")
-        threading.Thread(target=self.live, daemon=True).start()
-        print(f"{self.out.name} goes on from epoch {self.epoch}", flush=True)
+        threading.Thread(target=self.log_alive, daemon=True).start()
+        print(f"{self.out.name} continues from epoch {self.epoch}", flush=True)
         while self.epoch < self.milestones[-1]:
             self.train_epoch()
-            reason = self.stopped() or self.late()
+            reason = self.pruned() or self.late()
             if reason:
                 self.leave(reason)
         self.leave("done")
 
-    def live(self) -> None:
-        """A sign of life now and then, also in a hang: so overlaps are seen to their end."""
+    def log_alive(self) -> None:
+        """Log a sign of life now and then, even in a hang, so that overlaps are measured to their end."""
         while True:
-            time.sleep(PERIODIC_S)
+            time.sleep(ALIVE_S)
             self.fact("alive")
 
     def resume(self) -> None:
-        """From the newest checkpoint that can be read: a torn one is what a full disk or a dead node leaves."""
+        """Continue from the newest readable checkpoint: a full disk or a dead node leaves a corrupt one."""
         for name in ("checkpoint.json", "checkpoint.before.json"):
             try:
                 found = json.loads((self.out / name).read_bytes())
@@ -109,9 +111,9 @@ class Trainer:
 
     def misbehave(self, wanted: dict[str, Any]) -> None:
         at = self.epoch + 1
-        if wanted.get("eat_mb") and not self.eaten:
-            self.eaten = bytearray(os.urandom(1024) * 1024 * int(wanted["eat_mb"]))
-            time.sleep(5)  # the queue looks at the memory every 2 s
+        if wanted.get("allocate_mb") and not self.ballast:
+            self.ballast = bytearray(os.urandom(1024) * 1024 * int(wanted["allocate_mb"]))
+            time.sleep(5)  # SLURM samples the memory every 2 s
         if at == wanted.get("hang_at"):
             self.fact("hang")
             time.sleep(600)
@@ -123,7 +125,7 @@ class Trainer:
             self.leave("diverged")
 
     def wanted(self) -> dict[str, Any]:
-        """The behaviour asked of this claim of this run."""
+        """The behaviour that CONTROL sets for this claim of this run."""
         try:
             control: dict[str, Any] = json.loads(self.control.read_bytes())
         except (FileNotFoundError, ValueError):
@@ -170,11 +172,11 @@ class Trainer:
     def checkpoint(self) -> None:
         self.leave_if_lost()
         path = self.out / "checkpoint.json"
-        if path.exists():  # a second name for it, so that a kill here leaves both
-            collectable_run = self.out / f".before.{self.claim}.tmp"
-            collectable_run.unlink(missing_ok=True)
-            os.link(path, collectable_run)
-            os.replace(collectable_run, self.out / "checkpoint.before.json")
+        if path.exists():  # it gets a second name first, so that a kill leaves a readable checkpoint
+            previous = self.out / f".before.{self.claim}.tmp"
+            previous.unlink(missing_ok=True)
+            os.link(path, previous)
+            os.replace(previous, self.out / "checkpoint.before.json")
         self.write(path, {"epoch": self.epoch, "chain": self.chain})
         self.fact("checkpoint")
 
@@ -191,14 +193,14 @@ class Trainer:
         return [(int(attempt), int(restart)) for attempt, restart in names]
 
     def leave_if_lost(self) -> None:
-        """Before each write: the highest claim owns the run, unless its attempt was given up."""
+        """Called before each write: stop if a higher claim owns the run, or the attempt was marked lost."""
         attempt, restart = map(int, self.claim.split("-"))
         lost = (self.out / "attempts" / f"{attempt}.lost.json").exists()
         if lost or max(self.claims()) != (attempt, restart):
             self.leave("superseded")
 
-    def stopped(self) -> str | None:
-        """Whether all open milestones of this attempt are pruned."""
+    def pruned(self) -> str | None:
+        """The reason to stop if all open milestones of this attempt are pruned."""
         try:
             stop = json.loads((self.out / "stop.json").read_bytes())
         except (FileNotFoundError, ValueError):
@@ -208,25 +210,27 @@ class Trainer:
         return "pruned" if mine and not left else None
 
     def late(self) -> str | None:
+        """The reason to stop if the end of the job is near; save a checkpoint and ask for a requeue then."""
         if time.time() + MARGIN_S < self.deadline or self.epoch >= self.milestones[-1]:
             return None
         self.checkpoint()
-        again = {"reason": "the time limit is near", "epoch": self.epoch, "at": datetime.now(UTC).isoformat()}
-        self.write(self.out / f"requeue-{self.claim}.json", {"schema": 1, **again})
-        return "again"
+        requeue = {"reason": "the time limit is near", "epoch": self.epoch, "at": datetime.now(UTC).isoformat()}
+        self.write(self.out / f"requeue-{self.claim}.json", {"schema": 1, **requeue})
+        return "requeue"
 
     def leave(self, reason: str) -> None:
         self.fact("leave", reason=reason)
         sys.exit(0)
 
     def fact(self, event: str, **more: object) -> None:
+        """Log what happens now."""
         who = {"run": self.out.name, "claim": self.claim, "pid": os.getpid()}
         where = {"node": os.environ.get("SLURMD_NODENAME"), "job": os.environ.get("SLURM_JOB_ID")}
         append(self.facts, {"event": event, "epoch": self.epoch, "time": time.time(), **who, **where, **more})
 
 
 def append(path: Path, content: dict[str, Any]) -> None:
-    """One line in one write: many processes append to one log."""
+    """Append one line in one write, because many processes share the log."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         os.write(fd, (json.dumps(content) + "\n").encode())

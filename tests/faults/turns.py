@@ -1,7 +1,7 @@
-"""Which faults a run of the tests causes: a core each time, and a dozen of the others in turn, by the date.
+"""Selects the faults of a test run: the core faults always, and twelve others that change from day to day.
 
-Rule 1: within `all_turns()` days in a row every kind is caused; `python tests/faults` causes all of them at any time.
-Rule 2: one printed number decides the choice; the same number repeats it.
+Rule 1: every kind is caused within `turns_for_all()` days in a row; `python tests/faults` causes all of them at once.
+Rule 2: the choice depends on one printed number only, so that number repeats it.
 """
 
 import os
@@ -16,7 +16,7 @@ CORE = (
     "every live job killed, nobody logged in",
     "the controller stopped during sbatch",
     "the controller killed and started again",
-    "submit killed at every deed in turn",
+    "submit killed at every action in turn",
     "submit killed after record",
     "submit killed before reconciler",
     "preempted by a higher partition",
@@ -26,15 +26,15 @@ CORE = (
     "a full disk",
     "nothing goes wrong",
 )
-"""Where a sweep that loses a trial, or trains one twice, would show it first. (The rank is killed with accounting.)"""
-ASKED = ("scancel of a job", "node set down", "out of memory", "kill -9 of the rank", "the accounting away")
-"""What the accounting is asked about: each time, with it."""
+"""The faults that would be the first to show a lost or repeated trial. (The rank is killed with accounting.)"""
+WITH_ACCOUNTING = ("scancel of a job", "node set down", "out of memory", "kill -9 of the rank", "the accounting away")
+"""The faults after which the accounting is queried; caused in each run, on a cluster with accounting."""
 LIGHT, HEAVY = 11, 1
-"""So many of the others in a turn: those of a small trainer, and those that train a network."""
+"""How many other faults a turn has: with the small trainer, and with a real training."""
 
 
 def _others() -> tuple[list[str], list[str]]:
-    """The light and the heavy ones."""
+    """The kinds outside the core: the light ones and the heavy ones."""
     names = [name for name, kind in KINDS.items() if name not in CORE and "dbd" not in kind.needs]
     heavy = [name for name in names if "torch" in KINDS[name].needs]
     return [name for name in names if name not in heavy], heavy
@@ -45,25 +45,27 @@ def _window(names: Sequence[str], turn: int, size: int) -> list[str]:
     return [names[(turn * size + k) % len(names)] for k in range(size)]
 
 
-def chosen(turn: int) -> list[str]:
-    """The dozen of this turn, without accounting."""
+def kinds_of(turn: int) -> list[str]:
+    """The twelve kinds of this turn, besides the core."""
     light, heavy = _others()
     return _window(light, turn, LIGHT) + _window(heavy, turn, HEAVY)
 
 
-def all_turns() -> int:
-    """So many turns cause every kind."""
+def turns_for_all() -> int:
+    """How many turns in a row cause every kind."""
     light, heavy = _others()
     return max(-(-len(light) // LIGHT), -(-len(heavy) // HEAVY))
 
 
-def turn_now() -> int:
-    """That of FAULTS_TURN; without it each day (UTC) is the next."""
-    asked = os.environ.get(VARIABLE)
-    return int(asked) if asked else datetime.now(UTC).date().toordinal()
+def current_turn() -> int:
+    """The turn in FAULTS_TURN, else the number of this day (UTC)."""
+    given = os.environ.get(VARIABLE)
+    return int(given) if given else datetime.now(UTC).date().toordinal()
 
 
-def told(turn: int) -> str:
-    """For who reads the output: what is caused, and how to cause it again."""
-    again = f"{VARIABLE}={turn} pytest -m slurm tests/faults"
-    return f"faults of turn {turn}: {len(CORE)} as ever, and {'; '.join(chosen(turn))}\nthe same again: {again}"
+def describe(turn: int) -> str:
+    """Which faults are caused, and the command that repeats them."""
+    command = f"{VARIABLE}={turn} pytest -m slurm tests/faults"
+    return (
+        f"faults of turn {turn}: the {len(CORE)} core faults, and {'; '.join(kinds_of(turn))}\nto repeat it: {command}"
+    )

@@ -1,4 +1,4 @@
-"""A small file is there whole or not at all, whoever dies and whoever else writes."""
+"""A small file is complete or absent, whichever process is killed and whoever else writes."""
 
 import errno
 import json
@@ -39,13 +39,13 @@ for k in range(1_000_000):
 """
 
 
-def test_the_first_to_link_wins_and_the_other_is_told(tmp_path: Path):
+def test_the_first_link_wins_and_the_other_returns_false(tmp_path: Path):
     assert link_json(tmp_path / "a.json", {"who": 1})
     assert not link_json(tmp_path / "a.json", {"who": 2})
     assert read_json(tmp_path / "a.json") == {"schema": 1, "who": 1}
 
 
-def test_the_last_to_write_wins(tmp_path: Path):
+def test_the_last_write_wins(tmp_path: Path):
     write_json(tmp_path / "a.json", {"who": 1})
     write_json(tmp_path / "a.json", {"who": 2})
     assert read_json(tmp_path / "a.json")["who"] == 2
@@ -116,7 +116,7 @@ def test_a_link_to_a_missing_file_leaves_the_old_one(tmp_path: Path):
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("b", "old")]
 
 
-def test_of_many_files_those_that_were_there_stay_and_the_others_are_told(tmp_path: Path):
+def test_linking_many_files_keeps_existing_ones_and_returns_the_created_ones(tmp_path: Path):
     for k in range(0, 500, 7):
         link_json(tmp_path / f"{k}.json", {"who": "earlier"})
     created = link_all([(tmp_path / f"{k}.json", {"who": "now"}) for k in range(500)])
@@ -125,7 +125,7 @@ def test_of_many_files_those_that_were_there_stay_and_the_others_are_told(tmp_pa
     assert len(list(tmp_path.iterdir())) == 500
 
 
-def test_five_hundred_files_need_few_descriptors(tmp_path: Path):
+def test_linking_500_files_needs_few_descriptors(tmp_path: Path):
     script = (
         "import resource, sys; from pathlib import Path; from unetsweep.atomic import link_all;"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256));"
@@ -134,7 +134,7 @@ def test_five_hundred_files_need_few_descriptors(tmp_path: Path):
     assert subprocess.run([sys.executable, "-c", script, tmp_path], check=True, capture_output=True).stdout == b"500\n"
 
 
-def test_of_many_who_link_at_once_exactly_one_wins(tmp_path: Path):
+def test_exactly_one_of_many_concurrent_links_wins(tmp_path: Path):
     won: list[int] = []
     start = threading.Barrier(8)
 
@@ -157,7 +157,7 @@ def _write_empty_stream(path: Path, _: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("write", "place"),
+    ("write", "function"),
     [
         (write_json, "fsync"),
         (write_json, "replace"),
@@ -167,19 +167,17 @@ def _write_empty_stream(path: Path, _: object) -> None:
         (_write_empty_stream, "replace"),
     ],
 )
-def test_what_fails_in_between_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, place: str):
+def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, function: str):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic.os, place, full)
+    monkeypatch.setattr(atomic.os, function, full)
     with pytest.raises(OSError, match="No space"):
         write(tmp_path / "a.json", {})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fails_one_of_many_flushes_is_named_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_failed_flush_names_its_file_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     real = os.fsync
 
     def failing(descriptor: int) -> None:
@@ -194,24 +192,24 @@ def test_a_disk_that_fails_one_of_many_flushes_is_named_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_many_files_each_is_flushed_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    real, place, flushed = os.fsync, os.link, set()
+def test_each_of_many_files_is_flushed_before_it_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    real_fsync, real_link, flushed = os.fsync, os.link, set()
 
-    def noted(descriptor: int) -> None:
-        real(descriptor)
+    def fsync(descriptor: int) -> None:
+        real_fsync(descriptor)
         flushed.add(os.fstat(descriptor).st_ino)
 
     def link(made: Path, path: Path) -> None:
         assert made.stat().st_ino in flushed, path
-        place(made, path)
+        real_link(made, path)
 
-    monkeypatch.setattr(atomic.os, "fsync", noted)
+    monkeypatch.setattr(atomic.os, "fsync", fsync)
     monkeypatch.setattr(atomic.os, "link", link)
     assert len(link_all([(tmp_path / f"{k}.json", {"k": k}) for k in range(450)])) == 450
     assert read_json(tmp_path / "449.json")["k"] == 449
 
 
-def test_a_writer_that_is_killed_leaves_only_whole_files(tmp_path: Path):
+def test_a_killed_writer_leaves_only_complete_files(tmp_path: Path):
     for delay in (0.02, 0.05, 0.11):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)
         assert writer.stdout is not None
@@ -227,17 +225,17 @@ def test_a_writer_that_is_killed_leaves_only_whole_files(tmp_path: Path):
 
 
 UNREADABLE = [
-    pytest.param(b'{"schema": 1, "k"', "not readable as JSON", id="torn"),
+    pytest.param(b'{"schema": 1, "k"', "not readable as JSON", id="truncated"),
     pytest.param(b"", "not readable as JSON", id="empty"),
     pytest.param(b"\xff\xfe", "not readable as JSON", id="no text"),
-    pytest.param(b'{"schema": 2}', "found schema 2; this version reads 1", id="of another schema"),
-    pytest.param(b"{}", "found schema None", id="without a schema"),
+    pytest.param(b'{"schema": 2}', "found schema 2; this version reads 1", id="another schema"),
+    pytest.param(b"{}", "found schema None", id="no schema"),
     pytest.param(b"[1]", "found schema [1]", id="no object"),
 ]
 
 
 @pytest.mark.parametrize(("content", "expected"), UNREADABLE)
-def test_what_is_unreadable_is_an_error_with_its_path(tmp_path: Path, content: bytes, expected: str):
+def test_an_unreadable_file_is_an_error_with_its_path(tmp_path: Path, content: bytes, expected: str):
     path = tmp_path / "a.json"
     path.write_bytes(content)
     with pytest.raises(StateError) as error:
@@ -261,7 +259,7 @@ def test_lines_of_two_writers_do_not_mix(tmp_path: Path):
     assert os.access(log, os.R_OK)
 
 
-def test_a_disk_that_takes_a_part_at_a_time_leaves_no_torn_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_partial_writes_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, text: real(descriptor, text[:10]))
     link_json(tmp_path / "a.json", {"text": "x" * 500})
@@ -282,7 +280,7 @@ def test_a_file_replaced_between_opening_and_reading_is_read_again(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ('{"schema": 1, "x": 1' + "0" * 400 + "}", "found a whole number of 401 digits; 64 bits are the most"),
         ('{"schema": 1, "x": 18446744073709551616}', "found a whole number of 20 digits"),
@@ -293,15 +291,15 @@ def test_a_file_replaced_between_opening_and_reading_is_read_again(tmp_path: Pat
         ('{"schema": 1, "x": ' + "[" * 60 + "]" * 60 + "}", "nested more than 50 levels deep"),
     ],
 )
-def test_what_no_file_of_ours_holds_is_an_error_with_its_name(tmp_path: Path, content: str, said: str):
+def test_content_beyond_our_limits_is_an_error_with_its_path(tmp_path: Path, content: str, message: str):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(StateError) as error:
         read_json(tmp_path / "a.json")
     assert str(error.value).startswith(f"{tmp_path}/a.json: ")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
-def test_what_a_file_of_ours_may_hold_is_read(tmp_path: Path):
+def test_content_within_our_limits_is_read(tmp_path: Path):
     content = {
         "low": -(2**63),
         "high": 2**63 - 1,
@@ -313,9 +311,9 @@ def test_what_a_file_of_ours_may_hold_is_read(tmp_path: Path):
     assert read_json(tmp_path / "a.json") == {"schema": 1, **content}
 
 
-def test_what_is_no_file_is_an_error_and_is_not_waited_for(tmp_path: Path):
+def test_a_path_that_is_no_regular_file_is_an_error_at_once(tmp_path: Path):
     path = tmp_path / "a.json"
-    for make, said in (
+    for make, message in (
         (path.mkdir, "found a folder, not a file"),
         (lambda: os.mkfifo(path), "found a pipe, not a file"),
         (lambda: path.symlink_to("/dev/zero"), "found a device, not a file"),
@@ -324,29 +322,29 @@ def test_what_is_no_file_is_an_error_and_is_not_waited_for(tmp_path: Path):
         make()
         with pytest.raises(StateError) as error:
             read_json(path)
-        assert str(error.value) == f"{path}: {said}"
+        assert str(error.value) == f"{path}: {message}"
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def test_a_file_that_is_larger_than_any_of_ours_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_above_the_size_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bounded_json, "MAX_BYTES", 1000)
     (tmp_path / "a.json").write_text('{"schema": 1}' + " " * 2000)
     with pytest.raises(StateError, match="found 2013 bytes; 1000 are the most"):
         read_json(tmp_path / "a.json")
 
 
-def test_a_name_that_was_taken_and_is_given_up_at_once_is_not_ours(
+def test_a_link_lost_to_a_file_that_is_removed_at_once_is_not_won(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, path = tmp_path / "made", tmp_path / "lease"
     made.touch()
     path.touch()
-    same = Path.samefile
+    real_samefile = Path.samefile
 
-    def given_up(self: Path, other: Path) -> bool:
+    def samefile_after_removal(self: Path, other: Path) -> bool:
         path.unlink()
-        return same(self, other)
+        return real_samefile(self, other)
 
-    monkeypatch.setattr(Path, "samefile", given_up)
+    monkeypatch.setattr(Path, "samefile", samefile_after_removal)
     assert not atomic.link_first(made, path)
     assert atomic.link_first(made, path)

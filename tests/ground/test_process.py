@@ -1,4 +1,4 @@
-"""A process is known by boot, pid and start time together."""
+"""A process is identified by boot, pid and start time together."""
 
 import ast
 import os
@@ -29,7 +29,7 @@ def identity(pid: int) -> Identity:
     return Identity(boot_id(), pid, _start(pid) or 0)
 
 
-def test_this_process_is_alive():
+def test_the_identity_of_this_process_is_alive():
     me = Identity.of_this_process()
     assert me.pid == os.getpid()
     assert me.is_alive()
@@ -46,13 +46,13 @@ def test_a_killed_process_is_not_alive_even_as_a_zombie(sleeper: "subprocess.Pop
     assert not known.is_alive()
 
 
-def test_another_process_with_the_same_pid_is_another(sleeper: "subprocess.Popen[bytes]"):
+def test_a_process_with_the_same_pid_is_not_the_same_process(sleeper: "subprocess.Popen[bytes]"):
     known = identity(sleeper.pid)
     assert not replace(known, start=known.start - 1).is_alive()
     assert not replace(known, boot="0" * 36).is_alive()
 
 
-def test_a_name_with_spaces_and_brackets_is_no_trap():
+def test_a_process_name_with_spaces_and_parentheses_is_parsed():
     script = "import ctypes, sys; ctypes.CDLL(None).prctl(15, b'a) R (b'); print('ready', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as named:
         assert named.stdout is not None
@@ -64,11 +64,11 @@ def test_a_name_with_spaces_and_brackets_is_no_trap():
         assert not known.is_alive()
 
 
-def test_what_is_no_identity_is_nobody():
+def test_an_empty_identity_is_not_alive():
     assert not Identity("", 0, 0).is_alive()
 
 
-def test_a_process_that_is_tied_to_us_dies_with_us():
+def test_a_child_is_killed_with_its_parent():
     script = (
         "import subprocess, sys; from unetsweep.process import die_with_parent;"
         "p = subprocess.Popen(['sleep', '60'], preexec_fn=die_with_parent(), stdout=subprocess.DEVNULL);"
@@ -85,7 +85,7 @@ def test_a_process_that_is_tied_to_us_dies_with_us():
         time.sleep(0.01)
 
 
-def test_a_program_of_ours_imports_nothing_from_where_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_our_programs_import_nothing_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in ("unetsweep", "numpy", "json"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('code of the working directory')\n")
@@ -99,9 +99,9 @@ def test_a_program_of_ours_imports_nothing_from_where_it_starts(tmp_path: Path, 
         assert "unetsweep" in done.stderr + done.stdout
 
 
-def test_every_python_that_the_package_starts_is_told_so():
-    """`-P` is the first word after the interpreter, wherever one is named. The doctor's payload may run on a Python
-    that does not know it, and runs in a folder that has only files of its own."""
+def test_every_python_that_the_package_starts_gets_the_safe_path_option():
+    """`-P` follows the interpreter wherever one is started. The doctor's payload is exempt: its Python may be too old
+    for the option, and it runs in a folder that contains only its own files."""
     for path in sorted(set(package.folder().rglob("*.py")) - set(package.folder().rglob("payload.py"))):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.List) and ast.unparse(node.elts[0] if node.elts else node) == "sys.executable":
@@ -109,7 +109,7 @@ def test_every_python_that_the_package_starts_is_told_so():
 
 
 @pytest.mark.parametrize("given", [":/lib", "/lib::/opt"])
-def test_the_command_imports_nothing_from_the_working_directory_for_an_empty_element_of_pythonpath(
+def test_an_empty_element_of_pythonpath_does_not_add_the_working_directory(
     given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.chdir(tmp_path)

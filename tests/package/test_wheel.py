@@ -1,4 +1,4 @@
-"""The wheel holds all that the command needs, and works where there is no checkout."""
+"""The wheel contains everything that the command needs, and works without a checkout."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ TRAINER = "import sys; open(sys.argv[2] + '/result.json', 'w').write('{\"val_iou
 
 
 def run(*command: object, cwd: Path) -> str:
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # which may name a checkout
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # PYTHONPATH may name a checkout
     done = subprocess.run(
         [*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False
     )
@@ -32,7 +32,7 @@ def test_the_wheel_works_outside_a_checkout(tmp_path: Path):
     python = tmp_path / "env" / "bin" / "python"
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
     run(sys.executable, "-m", "zipfile", "-e", wheel, site, cwd=tmp_path)
-    # its dependencies as they lie beside this test; an editable install's link in there does not count
+    # the dependencies of this interpreter; the link of an editable install in there is not followed
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     here = tmp_path / "here"
     here.mkdir()

@@ -1,4 +1,4 @@
-"""A small sweep in a real directory, on a cluster in memory."""
+"""A small sweep in a real directory, on the cluster in memory of fakes.py."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ GRACE = timedelta(seconds=30)
 
 
 class Scene:
-    """What a reconciliation works on, and the reconciliations."""
+    """A sweep with its fake cluster, study and clock, and methods to reconcile it."""
 
     def __init__(
         self, root: Path, trials: int, parallel: int | None = None, driver: Any = "cli", **scheduler: object
@@ -36,7 +36,7 @@ class Scene:
         self.cluster = FakeScheduler(clock=self.clock, root=self.directory.root, **scheduler)  # type: ignore[arg-type]
         self.study = FakeStudy()
         self.mine: str | None = None
-        """The reconciler job that reconciles."""
+        """The token of the reconciler job that reconciles."""
         self.interactive = False
 
     def context(self) -> SweepContext:
@@ -55,22 +55,22 @@ class Scene:
             collectable=CollectableRuns(self.directory.root) if self.spec.run.keep_checkpoints == "best" else None,
         )
 
-    def _submission(self, token: str, sent: Submit) -> Submission:
-        return Submission(token, "grid", self.directory.root, len(sent.elements), Resources(), sent.throttle)
+    def _submission(self, token: str, submit: Submit) -> Submission:
+        return Submission(token, "grid", self.directory.root, len(submit.elements), Resources(), submit.throttle)
 
-    def _reconciler(self, token: str, keep: SubmitReconciler) -> ReconcilerRequest:
-        return ReconcilerRequest(token, "grid", self.directory.root, Resources(), keep.after, keep.delay_s)
+    def _reconciler(self, token: str, submit: SubmitReconciler) -> ReconcilerRequest:
+        return ReconcilerRequest(token, "grid", self.directory.root, Resources(), submit.after, submit.delay_s)
 
     def reconcile(self, *, force: bool = False) -> Reconciliation:
         return reconcile(self.context(), force=force)
 
     def run_on(self, seconds: float = 40.0) -> None:
-        """The cluster works a little, time goes by."""
+        """Let the cluster work once and advance the clock."""
         self.cluster.tick()
         self.clock.advance(seconds)
 
     def until_ended(self, check: Callable[[], None] = lambda: None) -> None:
-        """Passes, with time between them, until the last finds nothing to do."""
+        """Reconcile, with time in between, until there is nothing left to do."""
         for _ in range(60):
             reconciliation = self.reconcile()
             check()

@@ -1,4 +1,4 @@
-"""What one trial's trainer writes stops that trial at most: the others end, and it can be cancelled."""
+"""Whatever the trainer of one trial writes affects that trial only: the others end, and it can be cancelled."""
 
 import json
 import os
@@ -20,15 +20,15 @@ CONTENTS = {
     "nothing": "",
     "bytes": "\0\udcff",
 }
-PLACES = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-0.json", "stop.json")
+PATHS = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-0.json", "stop.json")
 
 
-def _written(content: str) -> Callable[[Path], None]:
+def _writer_of(content: str) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(content.encode(errors="surrogateescape")) and None
 
 
-INSTEAD: dict[str, Callable[[Path], None]] = {
-    **{name: _written(content) for name, content in CONTENTS.items()},
+HOSTILE: dict[str, Callable[[Path], None]] = {
+    **{name: _writer_of(content) for name, content in CONTENTS.items()},
     "a folder": lambda path: path.mkdir(),
     "a pipe": lambda path: os.mkfifo(path),
     "a link to itself": lambda path: path.symlink_to(path),
@@ -38,7 +38,7 @@ INSTEAD: dict[str, Callable[[Path], None]] = {
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
-    """Three trials at work."""
+    """A sweep with three running trials."""
     made = Scene(tmp_path / "grid", trials=3)
     made.reconcile()
     made.cluster.tick()
@@ -46,16 +46,18 @@ def scene(tmp_path: Path) -> Scene:
     return made
 
 
-def planted(scene: Scene, name: str, make: Callable[[Path], None]) -> None:
+def plant(scene: Scene, name: str, make: Callable[[Path], None]) -> None:
     path = scene.directory.root / RUN / name
     path.parent.mkdir(exist_ok=True)
     make(path)
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("what", INSTEAD)
-def test_the_other_trials_end_and_this_one_can_be_cancelled(scene: Scene, place: str, what: str) -> None:
-    planted(scene, place, INSTEAD[what])
+@pytest.mark.parametrize("path_in_run", PATHS)
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_file_lets_the_other_trials_end_and_its_trial_be_cancelled(
+    scene: Scene, path_in_run: str, kind: str
+) -> None:
+    plant(scene, path_in_run, HOSTILE[kind])
     for _ in range(4):
         for each in scene.cluster.running():
             if scene.cluster.run_of(each)[0] != 1:
@@ -71,7 +73,7 @@ def test_the_other_trials_end_and_this_one_can_be_cancelled(scene: Scene, place:
     assert scene.states()[1] in ("cancelled", "failed")
 
 
-def test_a_claim_s_folder_that_is_a_file_stops_its_trial_only(scene: Scene) -> None:
+def test_a_claims_folder_that_is_a_file_stops_its_trial_only(scene: Scene) -> None:
     claims = scene.directory.root / RUN / "claims"
     for path in claims.iterdir():
         path.unlink()
@@ -85,9 +87,9 @@ def test_a_claim_s_folder_that_is_a_file_stops_its_trial_only(scene: Scene) -> N
     ]
 
 
-def test_a_line_of_progress_that_no_training_writes_is_left_out(scene: Scene) -> None:
+def test_a_hostile_progress_line_is_left_out(scene: Scene) -> None:
     lines = [json.dumps({"epoch": epoch, "val_iou": 0.1 * epoch}) for epoch in (1, 2, 3)]
     hostile = [CONTENTS[name] for name in ("400 digits", "65 bits", "3000 levels")]
     text = "\n".join([lines[0], *hostile[:2], lines[1], hostile[2], lines[2]])
-    planted(scene, "progress-1-0.jsonl", _written(text + "\n"))
+    plant(scene, "progress-1-0.jsonl", _writer_of(text + "\n"))
     assert [point.epoch for point in scene.directory.progress(1)] == [1, 2, 3]

@@ -1,4 +1,4 @@
-"""A reconciliation may die before or after any of its effects, again and again: the next one makes good."""
+"""A reconciliation may be killed before or after any of its effects, any number of times: the next one completes it."""
 
 import contextlib
 import itertools
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import Crash, Deaths, FakeScheduler, FakeStudy
+from fakes import Crash, CrashPoint, FakeScheduler, FakeStudy
 from scenes import Scene
 
 from unetsweep import atomic
@@ -24,9 +24,9 @@ DIRECTORY = ("add_trials", "create_attempts", "record_job", "record_jobs", "mark
 
 
 @pytest.fixture
-def deaths(monkeypatch: pytest.MonkeyPatch) -> Deaths:
-    """Every file that appears, every word to the cluster and to the study is a place to die at."""
-    places = Deaths()
+def crash_point(monkeypatch: pytest.MonkeyPatch) -> CrashPoint:
+    """A crash point around every new file and every call of the cluster and the study."""
+    point = CrashPoint()
     for owner, names in (
         (FakeScheduler, CLUSTER),
         (FakeStudy, STUDY),
@@ -34,36 +34,38 @@ def deaths(monkeypatch: pytest.MonkeyPatch) -> Deaths:
         (CollectableRuns, ("mark", "collect")),
     ):
         for name in names:
-            monkeypatch.setattr(owner, name, places.wrapped(getattr(owner, name)))
-    monkeypatch.setattr(Path, "unlink", places.wrapped(Path.unlink))
-    monkeypatch.setattr(atomic, "link_first", places.wrapped(atomic.link_first))
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # no machine dies here, only passes
-    return places
+            monkeypatch.setattr(owner, name, point.wrap(getattr(owner, name)))
+    monkeypatch.setattr(Path, "unlink", point.wrap(Path.unlink))
+    monkeypatch.setattr(atomic, "link_first", point.wrap(atomic.link_first))
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # only processes are killed here, no machine
+    return point
 
 
-def one_live_job_a_run(scene: Scene) -> None:
-    twice = [run for run, count in Counter(scene.cluster.live_runs()).items() if count > 1]
-    assert not twice, scene.cluster.live()
+def assert_one_live_job_per_run(scene: Scene) -> None:
+    duplicates = [run for run, count in Counter(scene.cluster.live_runs()).items() if count > 1]
+    assert not duplicates, scene.cluster.live()
 
 
-def test_every_trial_is_trained_once_and_told_once_wherever_the_first_pass_dies(tmp_path: Path, deaths: Deaths):
+def test_every_trial_is_trained_and_exported_once_wherever_the_first_reconciliation_is_killed(
+    tmp_path: Path, crash_point: CrashPoint
+):
     for at in itertools.count(2):
         scene = Scene(tmp_path / str(at), 4, parallel=2)
-        deaths.at, deaths.effects = at, 0
+        crash_point.at, crash_point.effects = at, 0
         with contextlib.suppress(Crash):
             scene.reconcile()
             break
-        deaths.at = -1
-        scene.until_ended(lambda scene=scene: one_live_job_a_run(scene))
-        assert scene.states() == ["complete"] * 4, f"died at {at}"
-        assert sorted(scene.cluster.trained) == [0, 1, 2, 3], f"died at {at}"
-        assert scene.study.told == dict.fromkeys(range(4), "complete"), f"died at {at}"
+        crash_point.at = -1
+        scene.until_ended(lambda scene=scene: assert_one_live_job_per_run(scene))
+        assert scene.states() == ["complete"] * 4, f"killed at {at}"
+        assert sorted(scene.cluster.trained) == [0, 1, 2, 3], f"killed at {at}"
+        assert scene.study.exported == dict.fromkeys(range(4), "complete"), f"killed at {at}"
     assert at > 40
 
 
-def test_what_only_a_longer_training_could_use_goes_wherever_the_last_pass_dies(tmp_path: Path, deaths: Deaths):
+def test_checkpoints_are_removed_wherever_the_last_reconciliation_is_killed(tmp_path: Path, crash_point: CrashPoint):
     for at in itertools.count(2):
-        deaths.at = -1
+        crash_point.at = -1
         scene = Scene(tmp_path / str(at), 2)
         scene.spec = replace(scene.spec, run=replace(scene.spec.run, keep_checkpoints="best"))
         scene.reconcile()
@@ -75,64 +77,64 @@ def test_what_only_a_longer_training_could_use_goes_wherever_the_last_pass_dies(
             for name in ("last.ckpt", "candidate-7.ckpt", "best-8.ckpt"):
                 (folder / name).touch()
             scene.directory.record_exit(run, 1, 0, 0, None)
-        deaths.at, deaths.effects = at, 0
+        crash_point.at, crash_point.effects = at, 0
         with contextlib.suppress(Crash):
             scene.reconcile()
             break
-        deaths.at = -1
+        crash_point.at = -1
         scene.until_ended()
         left = [path.name for path in scene.directory.root.glob("runs/*/checkpoints/*")]
-        assert left == ["best-8.ckpt"] * 2, f"died at {at}"
+        assert left == ["best-8.ckpt"] * 2, f"killed at {at}"
         assert scene.states() == ["complete"] * 2
     assert at > 15
 
 
-def test_the_study_knows_every_end_wherever_the_last_pass_dies(tmp_path: Path, deaths: Deaths):
+def test_every_result_is_exported_wherever_the_last_reconciliation_is_killed(tmp_path: Path, crash_point: CrashPoint):
     for at in itertools.count(2):
-        deaths.at = -1
+        crash_point.at = -1
         scene = Scene(tmp_path / str(at), 2)
         scene.reconcile()
         scene.run_on()
         scene.run_on()
-        deaths.at, deaths.effects = at, 0
+        crash_point.at, crash_point.effects = at, 0
         with contextlib.suppress(Crash):
             scene.reconcile()
             break
-        deaths.at = -1
+        crash_point.at = -1
         scene.reconcile()
-        assert scene.study.told == dict.fromkeys(range(2), "complete"), f"died at {at}"
+        assert scene.study.exported == dict.fromkeys(range(2), "complete"), f"killed at {at}"
     assert at > 10
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_any_history_ends_with_every_trial_told_once(tmp_path: Path, deaths: Deaths, seed: int):
-    """Deaths, silence, refusals, lost nodes, late listings and cancellations, as the seed has it."""
+def test_any_history_of_faults_ends_with_every_trial_finished_once(tmp_path: Path, crash_point: CrashPoint, seed: int):
+    """Kills, missing answers, refusals, lost nodes, late listings and cancellations, drawn from the seed."""
     chance = random.Random(seed)
     scene = Scene(tmp_path, 5, parallel=chance.choice([None, 1, 2]), queues=chance.random() < 0.7)
     ends: Counter[int] = Counter()
     for step in range(400):
-        deaths.at, deaths.effects = (chance.randrange(2, 60) if step < 40 else -1), 0
+        crash_point.at, crash_point.effects = (chance.randrange(2, 60) if step < 40 else -1), 0
         scene.cluster.scheduler_error = "squeue: timed out" if chance.random() < 0.1 else None
         scene.cluster.limit = 2 if chance.random() < 0.2 else None
         with contextlib.suppress(Crash, SchedulerError):
             reconciliation = scene.reconcile()
             if not reconciliation.observation.trials and not reconciliation.plan.actions:
                 break
-        deaths.at = -1
-        one_live_job_a_run(scene)
-        _world_goes_on(scene, chance)
+        crash_point.at = -1
+        assert_one_live_job_per_run(scene)
+        _advance(scene, chance)
         ends.update(path.parent.name for path in tmp_path.glob("trials/*/result.json"))
     else:
         raise AssertionError(f"the sweep did not end: {reconciliation.plan}")
     assert len(scene.states()) == 5
     assert set(scene.states()) <= {"complete", "cancelled", "failed"}
-    assert scene.study.told == dict(enumerate(scene.states()))
+    assert scene.study.exported == dict(enumerate(scene.states()))
     completed = [number for number, state in enumerate(scene.states()) if state == "complete"]
     assert {number for number, _ in _published(tmp_path)} >= set(completed)
     assert all(scene.states()[number] == "complete" for number, _ in _published(tmp_path))
 
 
-def _world_goes_on(scene: Scene, chance: random.Random) -> None:
+def _advance(scene: Scene, chance: random.Random) -> None:
     running = scene.cluster.running()
     if running and chance.random() < 0.1:
         scene.cluster.die(chance.choice(running), JobState.NODE_FAILED)

@@ -1,4 +1,4 @@
-"""Passes over a real directory: what is submitted, adopted, told; and what a silent cluster changes (nothing)."""
+"""Reconciliations of a real directory: what they submit, adopt and finish, and what they leave without an answer."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ from unetsweep.errors import RefusedError, SchedulerError, UnsafePlan
 from unetsweep.store.retries import reset_open_retries
 
 
-def test_one_pass_proposes_and_submits_all_as_one_throttled_array(tmp_path: Path):
+def test_one_reconciliation_proposes_and_submits_all_as_one_throttled_array(tmp_path: Path):
     scene = Scene(tmp_path, 6, parallel=2)
     scene.reconcile()
     assert scene.cluster.arrays == 1
@@ -24,7 +24,7 @@ def test_one_pass_proposes_and_submits_all_as_one_throttled_array(tmp_path: Path
     assert scene.cluster.questions == 0
 
 
-def test_a_second_pass_does_nothing_and_asks_once(tmp_path: Path):
+def test_a_second_reconciliation_does_nothing_after_one_query(tmp_path: Path):
     scene = Scene(tmp_path, 3)
     scene.reconcile()
     reconciliation = scene.reconcile()
@@ -33,15 +33,15 @@ def test_a_second_pass_does_nothing_and_asks_once(tmp_path: Path):
     assert scene.cluster.arrays == 1
 
 
-def test_a_sweep_ends_with_every_trial_trained_and_told_once(tmp_path: Path):
+def test_a_sweep_ends_with_every_trial_trained_and_exported_once(tmp_path: Path):
     scene = Scene(tmp_path, 5, parallel=2)
     scene.until_ended(lambda: _at_most(scene, 2))
     assert scene.states() == ["complete"] * 5
     assert sorted(scene.cluster.trained) == list(range(5))
-    assert scene.study.told == dict.fromkeys(range(5), "complete")
+    assert scene.study.exported == dict.fromkeys(range(5), "complete")
 
 
-def test_a_finished_sweep_asks_nobody_anything(tmp_path: Path):
+def test_a_finished_sweep_queries_nothing(tmp_path: Path):
     scene = Scene(tmp_path, 2)
     scene.until_ended()
     before = scene.cluster.questions
@@ -49,14 +49,14 @@ def test_a_finished_sweep_asks_nobody_anything(tmp_path: Path):
     assert scene.cluster.questions == before
 
 
-def test_the_result_of_a_trial_is_what_its_run_published_under_the_trial_s_number(tmp_path: Path):
+def test_the_result_of_a_trial_is_the_published_one_with_the_number_of_the_trial(tmp_path: Path):
     scene = Scene(tmp_path, 2)
     scene.until_ended()
     result = scene.directory.trials()[1].result
     assert (result.trial, result.val_iou, result.job_id) == (1, 0.51, "18801_1")
 
 
-def test_a_submission_slower_than_the_grace_time_is_not_taken_for_lost(tmp_path: Path):
+def test_a_submission_slower_than_the_grace_time_is_not_lost(tmp_path: Path):
     scene = Scene(tmp_path, 3, slowness=timedelta(seconds=45))
     reconciliation = scene.reconcile()
     assert not any(isinstance(action, MarkLost) for action in reconciliation.done)
@@ -72,7 +72,7 @@ def test_a_job_that_is_listed_late_is_waited_for(tmp_path: Path):
     assert sorted(scene.cluster.trained) == [0, 1, 2]
 
 
-def test_a_silent_cluster_is_not_an_empty_cluster(tmp_path: Path):
+def test_a_cluster_without_an_answer_is_not_an_empty_cluster(tmp_path: Path):
     scene = Scene(tmp_path, 3)
     scene.reconcile()
     scene.cluster.scheduler_error = "squeue: timed out"
@@ -82,7 +82,7 @@ def test_a_silent_cluster_is_not_an_empty_cluster(tmp_path: Path):
     assert {wait.reason for wait in reconciliation.plan.waits} == {"the queue does not answer: squeue: timed out"}
 
 
-def test_a_result_is_told_while_the_cluster_is_silent(tmp_path: Path):
+def test_a_result_is_recorded_while_the_cluster_does_not_answer(tmp_path: Path):
     scene = Scene(tmp_path, 1)
     scene.reconcile()
     scene.run_on()
@@ -92,7 +92,7 @@ def test_a_result_is_told_while_the_cluster_is_silent(tmp_path: Path):
     assert scene.states() == ["complete"]
 
 
-def test_a_lost_node_s_job_is_sent_again_and_the_trial_told_once(tmp_path: Path):
+def test_a_job_on_a_lost_node_is_resubmitted(tmp_path: Path):
     scene = Scene(tmp_path, 1)
     scene.reconcile()
     scene.cluster.tick()
@@ -103,7 +103,7 @@ def test_a_lost_node_s_job_is_sent_again_and_the_trial_told_once(tmp_path: Path)
     assert scene.cluster.trained == [0, 0]
 
 
-def test_a_run_that_is_lost_again_and_again_fails_with_the_reason(tmp_path: Path):
+def test_a_run_that_is_lost_too_often_fails_with_the_reason(tmp_path: Path):
     scene = Scene(tmp_path, 1)
     for _ in range(4):
         scene.reconcile()
@@ -113,11 +113,11 @@ def test_a_run_that_is_lost_again_and_again_fails_with_the_reason(tmp_path: Path
     scene.reconcile()
     (trial,) = scene.directory.trials()
     assert trial.result.state == "failed"
-    said = "node failure, 4 times (run.retries.node is 3); the last time job 1880"
-    assert trial.result.message.startswith(said)
+    reason = "node failure, 4 times (run.retries.node is 3); the last time job 1880"
+    assert trial.result.message.startswith(reason)
 
 
-def test_what_the_cluster_refuses_is_shown_in_its_words_and_may_be_tried_again(tmp_path: Path):
+def test_a_refusal_is_reported_in_the_message_of_the_cluster_and_may_be_retried(tmp_path: Path):
     scene = Scene(tmp_path, 3, refusal="sbatch: error: invalid partition specified: nope")
     scene.interactive = True
     for _ in range(5):
@@ -128,18 +128,17 @@ def test_what_the_cluster_refuses_is_shown_in_its_words_and_may_be_tried_again(t
     assert scene.states() == ["complete"] * 3
 
 
-def test_a_limit_that_nobody_tells_of_is_kept_to_and_everything_still_runs_once(tmp_path: Path):
+def test_every_run_trains_once_under_an_unknown_submit_limit(tmp_path: Path):
     scene = Scene(tmp_path, 7, limit=3)
     scene.until_ended()
     assert scene.states() == ["complete"] * 7
     assert sorted(scene.cluster.trained) == list(range(7))
 
 
-def test_a_limit_that_the_cluster_tells_of_is_never_asked_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_known_submit_limit_is_never_exceeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 7, limit=3)
-    monkeypatch.setattr(
-        type(scene.cluster), "remaining_submissions", lambda cluster: cluster.limit - len(cluster.live())
-    )
+    cluster = type(scene.cluster)
+    monkeypatch.setattr(cluster, "remaining_submissions", lambda self: self.limit - len(self.live()))
     scene.reconcile()
     assert len(scene.cluster.live()) == 3
     assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
@@ -147,7 +146,7 @@ def test_a_limit_that_the_cluster_tells_of_is_never_asked_for_more(tmp_path: Pat
     assert sorted(scene.cluster.trained) == list(range(7))
 
 
-def test_what_a_job_left_between_look_and_question_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_result_published_between_observation_and_query_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 1, queues=False)
     scene.reconcile()
     scene.cluster.tick()
@@ -155,7 +154,7 @@ def test_what_a_job_left_between_look_and_question_counts(tmp_path: Path, monkey
 
     def finishes(cluster, tokens):
         cluster.tick()
-        return [replace(job, ended_at=None) for job in real(cluster, tokens)]  # as local jobs have it
+        return [replace(job, ended_at=None) for job in real(cluster, tokens)]  # local jobs have no such time
 
     monkeypatch.setattr(type(scene.cluster), "jobs", finishes)
     reconciliation = scene.reconcile()
@@ -163,22 +162,22 @@ def test_what_a_job_left_between_look_and_question_counts(tmp_path: Path, monkey
     assert scene.states() == ["complete"]
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["before it looks again", "after it looked"])
-def test_a_pass_that_slept_while_another_proposed_adds_nothing(
+@pytest.mark.parametrize("late", [False, True], ids=["before it reads the trials", "after it read the trials"])
+def test_a_reconciliation_that_slept_while_another_proposed_adds_no_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
 ):
     scene, other = Scene(tmp_path, 3), Scene(tmp_path, 3)
     point = {"epochs": 8, "batch_size": 4, "learning_rate": 0.5}
     monkeypatch.setattr(
         type(scene.study), "propose", lambda _, spec, trials, count, curve: [point] * count
-    )  # it always has one more
+    )  # it always proposes one more
     real = scene.directory.trials
-    woken: list[int] = []
+    resumed: list[int] = []
 
     def sleeps():
         found = real() if late else None
-        if not woken:
-            woken.append(1)
+        if not resumed:
+            resumed.append(1)
             other.reconcile()
         return real() if found is None else found
 
@@ -188,14 +187,14 @@ def test_a_pass_that_slept_while_another_proposed_adds_nothing(
     assert scene.cluster.arrays + other.cluster.arrays == 1
 
 
-def test_arrays_are_cut_to_the_cluster_s_largest(tmp_path: Path):
+def test_arrays_are_cut_to_the_largest_the_cluster_accepts(tmp_path: Path):
     scene = Scene(tmp_path, 5, largest=2)
     scene.reconcile()
     assert scene.cluster.arrays == 3
     assert scene.cluster.live_runs() == [0, 1, 2, 3, 4]
 
 
-def test_locally_as_many_are_out_as_may_run(tmp_path: Path):
+def test_locally_no_more_jobs_are_alive_than_may_run(tmp_path: Path):
     scene = Scene(tmp_path, 5, parallel=2, queues=False)
     scene.until_ended(lambda: _alive(scene, 2))
     assert sorted(scene.cluster.trained) == list(range(5))
@@ -214,7 +213,7 @@ def test_an_orphan_is_adopted_and_trains(tmp_path: Path):
     assert scene.cluster.arrays == 1
 
 
-def test_an_element_cancelled_by_hand_while_it_waited_is_not_sent_again(tmp_path: Path):
+def test_a_queued_element_cancelled_by_hand_is_not_resubmitted(tmp_path: Path):
     scene = Scene(tmp_path, 3, parallel=1)
     scene.reconcile()
     scene.cluster.tick()
@@ -224,8 +223,8 @@ def test_an_element_cancelled_by_hand_while_it_waited_is_not_sent_again(tmp_path
     assert scene.states() == ["complete", "complete", "cancelled"]
 
 
-def test_an_element_that_left_a_log_and_nothing_else_was_started_and_is_sent_again(tmp_path: Path):
-    """It died before its claim, and nobody looked while the queue still knew how."""
+def test_an_element_that_left_only_a_log_was_started_and_is_resubmitted(tmp_path: Path):
+    """It died before its claim, and no reconciliation ran while the queue still listed it."""
     scene = Scene(tmp_path, 3, parallel=1)
     scene.reconcile()
     scene.cluster.tick()
@@ -237,7 +236,7 @@ def test_an_element_that_left_a_log_and_nothing_else_was_started_and_is_sent_aga
     assert scene.states() == ["complete"] * 3
 
 
-def test_a_cancelled_trial_s_job_is_ended_and_the_trial_told_once_it_has(tmp_path: Path):
+def test_a_cancelled_trial_ends_once_its_job_has_ended(tmp_path: Path):
     scene = Scene(tmp_path, 2)
     scene.reconcile()
     scene.cluster.tick()
@@ -249,7 +248,7 @@ def test_a_cancelled_trial_s_job_is_ended_and_the_trial_told_once_it_has(tmp_pat
     assert scene.states() == ["complete", "cancelled"]
 
 
-def test_a_study_that_lags_is_told_of_everything_at_the_end_and_when_a_person_asks(tmp_path: Path):
+def test_a_lagging_study_is_exported_at_the_end_and_on_a_command_of_the_user(tmp_path: Path):
     scene = Scene(tmp_path, 3)
     scene.study.lags = True
     scene.reconcile()
@@ -257,16 +256,16 @@ def test_a_study_that_lags_is_told_of_everything_at_the_end_and_when_a_person_as
     scene.cluster.finish(scene.cluster.live()[0])
     scene.reconcile()
     assert scene.states() == ["complete", None, None]
-    assert scene.study.told == {}
+    assert scene.study.exported == {}
     scene.interactive = True
     scene.reconcile()
     scene.interactive = False
-    assert scene.study.told == {0: "complete", 1: None, 2: None}
+    assert scene.study.exported == {0: "complete", 1: None, 2: None}
     scene.until_ended()
-    assert scene.study.told == dict.fromkeys(range(3), "complete")
+    assert scene.study.exported == dict.fromkeys(range(3), "complete")
 
 
-def test_too_much_gone_at_once_stops_the_pass_until_it_is_forced(tmp_path: Path):
+def test_too_many_vanished_jobs_stop_the_reconciliation_until_it_is_forced(tmp_path: Path):
     scene = Scene(tmp_path, 20)
     scene.reconcile()
     scene.cluster.found.clear()
@@ -278,7 +277,7 @@ def test_too_much_gone_at_once_stops_the_pass_until_it_is_forced(tmp_path: Path)
     assert sum(isinstance(action, Submit) for action in reconciliation.done) == 1
 
 
-def test_a_sweep_that_was_stopped_proposes_nothing(tmp_path: Path):
+def test_a_stopped_sweep_proposes_nothing(tmp_path: Path):
     scene = Scene(tmp_path, 3)
     scene.directory.stop()
     scene.reconcile()
@@ -288,7 +287,7 @@ def test_a_sweep_that_was_stopped_proposes_nothing(tmp_path: Path):
     assert len(scene.directory.trials()) == 3
 
 
-def test_an_unknown_answer_to_sbatch_is_looked_up_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_submission_without_an_answer_is_queried_and_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 3)
     real = type(scene.cluster).submit
 
@@ -316,24 +315,24 @@ def _alive(scene: Scene, parallel: int) -> None:
 
 ACCOUNTS = [
     pytest.param((JobState.CANCELLED, "CANCELLED by 0"), ["cancelled", None], id="cancelled while it ran"),
-    pytest.param((JobState.NODE_FAILED, "NODE_FAIL"), [None, None], id="its node failed before it began: sent again"),
+    pytest.param((JobState.NODE_FAILED, "NODE_FAIL"), [None, None], id="its node failed before it began: resubmitted"),
 ]
 
 
-@pytest.mark.parametrize(("words", "states"), ACCOUNTS)
-def test_what_the_queue_forgot_the_accounts_explain(tmp_path: Path, words, states):
+@pytest.mark.parametrize(("account", "states"), ACCOUNTS)
+def test_accounting_explains_jobs_that_the_queue_forgot(tmp_path: Path, account, states):
     scene = Scene(tmp_path, 2)
     scene.reconcile()
     first, second = scene.cluster.live()
     scene.cluster.start(second)
     scene.cluster.forget(first)
-    scene.cluster.accounts = {first.job.job_id: words}
+    scene.cluster.accounts = {first.job.job_id: account}
     scene.clock.advance(3600)
     scene.reconcile()
     assert scene.states() == states
 
 
-def test_the_accounts_say_who_terminated_a_job_that_the_queue_forgot(tmp_path: Path):
+def test_accounting_tells_a_cancelled_job_from_a_failed_one(tmp_path: Path):
     scene = Scene(tmp_path, 1)
     scene.reconcile()
     (only,) = scene.cluster.live()
@@ -346,7 +345,7 @@ def test_the_accounts_say_who_terminated_a_job_that_the_queue_forgot(tmp_path: P
     assert scene.states() == ["cancelled"]
 
 
-def test_the_accounts_are_asked_only_about_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_accounting_is_queried_only_about_missing_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 2)
     scene.reconcile()
     monkeypatch.setattr(type(scene.cluster), "final_states", lambda *_: pytest.fail("all of it is listed"))
@@ -358,10 +357,10 @@ def test_submissions_that_never_reach_the_queue_use_up_no_retries(tmp_path: Path
     scene = Scene(tmp_path, 1)
     real = type(scene.cluster).submit
 
-    def unheard(cluster: FakeScheduler, submission: Submission) -> None:
+    def unanswered(cluster: FakeScheduler, submission: Submission) -> None:
         raise SchedulerError("sbatch: no answer within 60 s")
 
-    monkeypatch.setattr(type(scene.cluster), "submit", unheard)
+    monkeypatch.setattr(type(scene.cluster), "submit", unanswered)
     for _ in range(scene.spec.run.retries.node + 3):
         with pytest.raises(SchedulerError):
             scene.reconcile()
@@ -371,9 +370,7 @@ def test_submissions_that_never_reach_the_queue_use_up_no_retries(tmp_path: Path
     assert scene.states() == ["complete"]
 
 
-def test_a_study_that_cannot_be_written_stops_no_sweep_and_is_written_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_failed_export_of_the_study_stops_no_sweep_and_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 2)
     real = type(scene.study).export
 
@@ -383,14 +380,14 @@ def test_a_study_that_cannot_be_written_stops_no_sweep_and_is_written_later(
     monkeypatch.setattr(type(scene.study), "export", full)
     scene.until_ended()
     assert scene.states() == ["complete"] * 2
-    assert scene.study.told == {}
+    assert scene.study.exported == {}
     monkeypatch.setattr(type(scene.study), "export", real)
     scene.reconcile()
-    assert scene.study.told == dict.fromkeys(range(2), "complete")
+    assert scene.study.exported == dict.fromkeys(range(2), "complete")
 
 
 @pytest.mark.parametrize("content", ["", '{"schema": 1, "tri', '{"schema": 7}', '{"schema": 1}', "\0" * 200])
-def test_an_unreadable_trial_waits_and_the_others_go_on(tmp_path: Path, content: str):
+def test_an_unreadable_trial_waits_and_the_others_continue(tmp_path: Path, content: str):
     scene = Scene(tmp_path / "grid", trials=4, parallel=2)
     scene.reconcile()
     corrupt = scene.directory.root / "trials/0001/trial.json"
@@ -405,7 +402,7 @@ def test_an_unreadable_trial_waits_and_the_others_go_on(tmp_path: Path, content:
     assert len(list((scene.directory.root / "trials").iterdir())) == 4, "its point was proposed again"
 
 
-def test_an_unreadable_result_stops_no_pass(tmp_path: Path):
+def test_an_unreadable_result_stops_no_reconciliation(tmp_path: Path):
     scene = Scene(tmp_path / "grid", trials=3, parallel=1)
     scene.reconcile()
     scene.run_on()
@@ -417,7 +414,7 @@ def test_an_unreadable_result_stops_no_pass(tmp_path: Path):
     assert scene.states() == [None, "complete", "complete"]
 
 
-def test_a_retry_while_a_training_is_at_work_makes_its_loss_exempt(tmp_path: Path):
+def test_a_retry_during_a_training_makes_its_next_loss_exempt(tmp_path: Path):
     scene = Scene(tmp_path, 1)
     scene.reconcile()
     for loss in range(1, 5):

@@ -1,4 +1,4 @@
-"""Sweeps by hand, for the tests of the report."""
+"""Records of sweeps, made by hand for the tests of the report."""
 
 import hashlib
 
@@ -61,7 +61,7 @@ def sweep(*trials: TrialRecord, warnings: tuple[str, ...] = (), of: SweepSpec | 
 
 
 def docs_sweep() -> SweepRecord:
-    """The table of the docs' page."""
+    """The nine trials of the docs' table."""
     trials = []
     for number, (job, epochs, batch, rate, val_iou, val_loss, test_iou, test_loss) in enumerate(DOCS_ROWS):
         result = Result(
@@ -88,7 +88,7 @@ def docs_sweep() -> SweepRecord:
 
 
 def mixed_sweep() -> SweepRecord:
-    """An array in the middle of its work: every state, awkward words, a torn number."""
+    """A sweep whose trials have every state, with messages that need escaping and a number that is not finite."""
     full = Result(
         val_iou=0.71234567,
         val_loss=0.1,
@@ -116,13 +116,13 @@ def mixed_sweep() -> SweepRecord:
         trial(8, "cancelled", epochs=8, learning_rate=0.00031622776601683794),
         warnings=(
             "groups: none, so one eye may be in training and validation both",
-            "progress_of *7*:\ntorn {last} line",
+            "progress_of *7*:\ncorrupt {last} line",
         ),
     )
 
 
 def leaked_sweep() -> SweepRecord:
-    """Both kinds of leak, allowed."""
+    """A sweep with duplicates in validation and test, which were allowed."""
     data = DataConfig(root="/data/eyes", also_score_at=(0.0,))
     result = Result(val_iou=0.86, val_loss=0.05, test_iou=0.7, test_loss=0.2, also_scored={"0": {"test_iou": 0.72}})
     leak = {
@@ -150,12 +150,12 @@ def confirmed_sweep() -> SweepRecord:
 
 
 def _noise(number: int, seed: int, image: int) -> float:
-    """-0.01 to 0.01, without pattern and the same everywhere."""
+    """A number from -0.01 to 0.01 that looks random and is the same on every machine."""
     return (hashlib.sha256(f"{number} {seed} {image}".encode()).digest()[0] - 127.5) / 12750
 
 
 def other_masks_sweep() -> SweepRecord:
-    """Data settings of its own, every score, and what a program of a user's may leave instead."""
+    """A sweep with other data settings; one result has every score, the other has values of wrong types."""
     data = DataConfig(root="/data/eyes", image_size=512, mask_threshold=127.0, also_score_at=(0.0, 127.5))
     scores = {"dice": 0.8, "precision": 0.75, "sensitivity": 0.85714286, "image_iou_mean": 0.65, "image_iou_sd": 0.0125}
     full = Result(

@@ -1,6 +1,6 @@
-"""Whole reports, compared to the letter with files that were read by a person.
+"""Whole reports, compared with files that a person has checked.
 
-After a wanted change: `python tests/report/test_golden.py` writes them anew; read the difference.
+After an intended change run `python tests/report/test_golden.py` to write the files again, and check the diff.
 """
 
 from pathlib import Path
@@ -24,17 +24,17 @@ SWEEPS = {
 ENDINGS = {"table": "txt", "markdown": "md", "csv": "csv", "json": "json", "latex": "tex"}
 
 
-def produced(name: str, form: Format) -> str:
+def rendered(name: str, form: Format) -> str:
     return render(SWEEPS[name](), form, base="/home/ada")
 
 
 @pytest.mark.parametrize("form", list(Format))
 @pytest.mark.parametrize("name", list(SWEEPS))
-def test_the_report_reads_as_it_always_did(name: str, form: Format) -> None:
-    assert produced(name, form) == (GOLDEN / f"{name}.{ENDINGS[form]}").read_text()
+def test_a_report_equals_its_golden_file(name: str, form: Format) -> None:
+    assert rendered(name, form) == (GOLDEN / f"{name}.{ENDINGS[form]}").read_text()
 
 
 if __name__ == "__main__":
     for each in SWEEPS:
         for each_form in Format:
-            (GOLDEN / f"{each}.{ENDINGS[each_form]}").write_text(produced(each, each_form))
+            (GOLDEN / f"{each}.{ENDINGS[each_form]}").write_text(rendered(each, each_form))

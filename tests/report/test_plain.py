@@ -1,4 +1,4 @@
-"""CSV and JSON keep every number, and any reader can read them."""
+"""CSV and JSON keep every number exactly, and standard parsers read them."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from unetsweep.report.formats import Format, files, render
 ODD = 0.00031622776601683794
 
 
-def test_csv_gives_every_number_back_as_it_was() -> None:
+def test_csv_keeps_every_number_exactly() -> None:
     odd = sweep(trial(0, learning_rate=ODD, job_id='7,"8"'))
     (row,) = csv.DictReader(io.StringIO(render(odd, Format.CSV)))
     assert float(row["learning_rate"]) == ODD
@@ -22,7 +22,7 @@ def test_csv_gives_every_number_back_as_it_was() -> None:
     assert row["test_iou"] == ""
 
 
-def test_json_gives_every_number_back_as_it_was() -> None:
+def test_json_keeps_every_number_exactly() -> None:
     (row,) = json.loads(render(sweep(trial(0, learning_rate=ODD)), Format.JSON))["rows"]
     assert row["learning_rate"] == ODD
     assert row["val_iou"] == 0.5
@@ -30,8 +30,8 @@ def test_json_gives_every_number_back_as_it_was() -> None:
 
 
 def test_json_is_strict_json_even_with_a_number_that_is_not_finite() -> None:
-    def refuse(word: str) -> None:
-        raise AssertionError(word)
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
 
     report = json.loads(render(mixed_sweep(), Format.JSON), parse_constant=refuse)
     assert [row["val_loss"] for row in report["rows"] if row["trial"] == 1] == [None]
@@ -43,11 +43,11 @@ def test_json_rows_have_the_columns_in_order() -> None:
     assert report["rows"][0] == {"val_iou": 0.6163, "trial": 0}
 
 
-def test_json_counts_the_states_of_the_whole_sweep_whatever_is_shown() -> None:
+def test_json_counts_the_states_of_the_whole_sweep_even_if_rows_are_left_out() -> None:
     assert json.loads(render(mixed_sweep(), Format.JSON, top=1))["states"]["failed"] == 1
 
 
-def test_the_files_beside_the_sweep_are_whole_reports() -> None:
+def test_the_files_in_the_report_folder_are_complete_reports() -> None:
     texts = files(mixed_sweep())
     assert sorted(texts) == ["results.csv", "results.json", "results.md"]
     assert texts["results.csv"].split("\n")[0].split(",") == list(COLUMNS)
@@ -61,14 +61,14 @@ def test_json_states_how_the_images_were_read() -> None:
     assert json.loads(render(sweep(), Format.JSON))["data"]["mask_threshold"] == "half"
 
 
-def test_scores_under_other_masks_are_in_csv_and_json_without_being_asked_for() -> None:
+def test_scores_under_other_masks_are_in_csv_and_json_by_default() -> None:
     (row, _) = csv.DictReader(io.StringIO(render(other_masks_sweep(), Format.CSV)))
     assert (row["val_iou_above_0"], row["test_iou_above_127.5"], row["val_iou_sd"]) == ("0.51234567", "", "0.0125")
     assert json.loads(render(other_masks_sweep(), Format.JSON))["rows"][0]["test_iou_above_0"] == 0.5
     assert files(other_masks_sweep())["results.csv"] == render(other_masks_sweep(), Format.CSV)
 
 
-def test_costs_are_there_where_they_were_read_and_only_there() -> None:
+def test_costs_are_in_a_report_only_if_they_were_read() -> None:
     cost = Cost(2, 60.0, 240.0, 120.0, 12.3456, 812.4, 60.0)
     plain = sweep(trial(0, cost=cost))
     read = replace(plain, cost=cost)

@@ -1,4 +1,4 @@
-"""`unetsweep report` on a sweep's directory as the product makes it."""
+"""`unetsweep report` on a real sweep directory."""
 
 import json
 import subprocess
@@ -52,19 +52,19 @@ def test_the_newest_sweep_is_printed_with_its_best_row_its_states_and_its_warnin
     assert "At epoch **7** the model has the best performance with:" in lines
 
 
-def test_the_sweeps_report_folder_holds_the_same(results: Path) -> None:
-    everything = ",".join(COLUMNS)  # what trials cost is read where it is asked for, and not by a reconciliation
+def test_the_report_folder_of_the_sweep_holds_the_same_rows(results: Path) -> None:
+    everything = ",".join(COLUMNS)  # without the costs, which a reconciliation does not read
     printed = report(results, "eyes", "--format", "json", "--columns", everything).stdout
     assert json.loads((results / "eyes/report/results.json").read_text()) == json.loads(printed)
     assert [row["val_iou"] for row in json.loads(printed)["rows"]] == [*SCORES, None]
 
 
-def test_a_report_folder_that_cannot_be_written_stops_no_report(results: Path) -> None:
-    (results / "eyes/report").write_text("in the way")
+def test_a_report_is_printed_even_if_the_report_folder_cannot_be_written(results: Path) -> None:
+    (results / "eyes/report").write_text("not a folder")
     assert report(results, "eyes").returncode == 0
 
 
-def test_output_goes_into_the_file_and_not_to_the_terminal(results: Path, tmp_path: Path) -> None:
+def test_with_output_the_report_goes_into_the_file_and_not_to_the_terminal(results: Path, tmp_path: Path) -> None:
     target = tmp_path / "table.csv"
     done = report(
         results, "--format", "csv", "--columns", "trial, val_iou", "--sort", "-val_iou", "--output", str(target)
@@ -78,7 +78,7 @@ def test_top_limits_the_rows(results: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--columns", "val_ious"], "did you mean 'val_iou'?"),
         (["--sort", "-los"], "there is no column 'los'"),
@@ -87,15 +87,15 @@ def test_top_limits_the_rows(results: Path) -> None:
         (["--format", "pdf"], "pdf"),
     ],
 )
-def test_what_there_is_not_is_refused_without_a_traceback(results: Path, arguments: list[str], words: str) -> None:
+def test_wrong_arguments_are_refused_without_a_traceback(results: Path, arguments: list[str], message: str) -> None:
     done = report(results, *arguments)
     assert done.returncode == 2
-    assert words in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
-def test_a_torn_result_is_named_without_a_traceback(results: Path) -> None:
+def test_a_corrupt_result_is_named_without_a_traceback(results: Path) -> None:
     corrupt = results / "eyes/trials/0001/result.json"
     corrupt.write_text("{")
     done = report(results, "--format", "json")

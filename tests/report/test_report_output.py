@@ -1,4 +1,4 @@
-"""`--output` writes a file whole or not at all."""
+"""`report --output` writes the whole file or nothing."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from unetsweep.errors import UsageError
 from unetsweep.report.formats import Format
 
 
-def test_the_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+def test_the_file_is_replaced_and_no_temporary_file_is_left(tmp_path: Path) -> None:
     target = tmp_path / "table.md"
     target.write_text("old and longer than the new one")
     write_output(target, "new µ\n")
@@ -20,13 +20,13 @@ def test_the_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> N
 
 
 def test_the_file_gets_the_usual_permissions(tmp_path: Path) -> None:
-    beside = tmp_path / "beside"
-    beside.touch()
+    other = tmp_path / "other"
+    other.touch()
     write_output(tmp_path / "table.md", "x")
-    assert (tmp_path / "table.md").stat().st_mode == beside.stat().st_mode
+    assert (tmp_path / "table.md").stat().st_mode == other.stat().st_mode
 
 
-def test_a_link_goes_on_pointing_to_the_file(tmp_path: Path) -> None:
+def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     link = tmp_path / "table.md"
     link.symlink_to(tmp_path / "docs" / "table.md")
@@ -35,7 +35,7 @@ def test_a_link_goes_on_pointing_to_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "docs" / "table.md").read_text() == "x"
 
 
-def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+def test_output_into_a_pipe_works(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -47,13 +47,13 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing/table.md", "."])
-def test_what_cannot_be_written_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
+def test_a_file_that_cannot_be_written_is_refused_with_its_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="name a file that can be written") as refused:
         write_output(tmp_path / name, "x")
     assert str(tmp_path / name) in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_offers_exactly_the_formats_that_there_are() -> None:
+def test_the_command_offers_exactly_the_existing_formats() -> None:
     (option,) = (each for each in command.params if each.name == "form")
     assert tuple(option.type.choices) == tuple(Format)

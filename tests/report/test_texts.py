@@ -1,4 +1,4 @@
-"""What a text for people must keep, whatever words and numbers come in."""
+"""Reports for people stay correct for any text and any number."""
 
 import re
 
@@ -15,18 +15,18 @@ from unetsweep.report.columns import columns_of, metric_text, one_line, rate_tex
 from unetsweep.report.formats import Format, render
 from unetsweep.report.summary import state_line
 
-words = st.text(max_size=20)
+texts = st.text(max_size=20)
 numbers = st.none() | st.floats()
-scores = st.dictionaries(st.sampled_from(["dice", "image_iou_sd"]), numbers | words)
+scores = st.dictionaries(st.sampled_from(["dice", "image_iou_sd"]), numbers | texts)
 results = st.builds(
     Result,
     val_iou=numbers,
     val_loss=numbers,
     test_iou=numbers,
     test_loss=numbers,
-    host=words,
+    host=texts,
     val_scores=scores,
-    also_scored=st.dictionaries(st.just("0"), numbers | st.dictionaries(st.just("val_iou"), numbers | words)),
+    also_scored=st.dictionaries(st.just("0"), numbers | st.dictionaries(st.just("val_iou"), numbers | texts)),
 )
 others = spec(data=DataConfig("/data", also_score_at=(0.0,)))
 every = list(columns_of(SweepRecord("s", others, ())))
@@ -34,9 +34,9 @@ trials = st.builds(
     trial,
     st.integers(0, 20_000),
     st.sampled_from(["complete", "failed", "waiting", "elsewhere"]),
-    job_id=st.none() | words,
+    job_id=st.none() | texts,
     result=st.none() | results,
-    reason=words,
+    reason=texts,
 )
 
 
@@ -44,7 +44,7 @@ _reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def cells(text: str) -> list[list[str]]:
-    """The table at the start of a Markdown text, as a reader of GitHub's dialect sees it; markup stays."""
+    """The cells of the table at the start of a Markdown text, by GitHub's rules; their markup stays."""
     rows: list[list[str]] = []
     for token in _reader.parse(text):
         if token.type == "tr_open":
@@ -57,7 +57,7 @@ def cells(text: str) -> list[list[str]]:
 
 
 def visible(text: str) -> str:
-    """Markdown as a person sees it, without its markup."""
+    """The visible text of Markdown without markup; fails if there is any."""
     inline = [child for token in _reader.parse(text) for child in token.children or ()]
     assert {child.type for child in inline} <= {"text"}
     return "".join(child.content for child in inline)
@@ -71,8 +71,8 @@ def test_every_row_of_a_markdown_table_has_as_many_cells_as_columns(some: list) 
     assert widths == {len(every) + 1}
 
 
-@given(words)
-def test_escaped_markdown_shows_the_text_and_obeys_none_of_it(text: str) -> None:
+@given(texts)
+def test_escaped_markdown_shows_the_text_and_contains_no_markup(text: str) -> None:
     text = one_line(text)
     assert visible(f"1 failed: {markdown.escape(text)}").rstrip() == f"1 failed: {text}".rstrip()
 
@@ -84,13 +84,13 @@ def test_every_row_of_a_latex_table_has_as_many_cells_as_columns(some: list) -> 
     assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [len(every) - 1] * len(some)
 
 
-@given(words)
+@given(texts)
 def test_escaped_latex_has_no_special_character_left(text: str) -> None:
     left = re.sub(r"\\[&%$#_{}]|\\text[a-z]+\{\}|\{\[\}", "", latex.escape(text))
     assert not set(left) & set("\\&%$#_{}~^[")
 
 
-def test_the_docs_table_comes_out_as_it_stands_there() -> None:
+def test_the_docs_table_is_reproduced() -> None:
     heading_and_rows = """\
 | Job id | epochs | batch_size | learning_rate | val_IoU | val_loss | test_IoU | test_loss |
 | -----: | -----: | ---------: | ------------: | ------: | -------: | -------: | --------: |
@@ -101,24 +101,24 @@ def test_the_docs_table_comes_out_as_it_stands_there() -> None:
     assert render(docs_sweep(), Format.MARKDOWN).startswith(heading_and_rows)
 
 
-def test_the_best_row_is_bold_from_epochs_on_and_no_other_row_is() -> None:
+def test_only_the_best_row_is_bold_except_for_its_job_id() -> None:
     *others, best = cells(render(docs_sweep(), Format.MARKDOWN))
     bold = ["**1000**", "**4**", "**1e-04**", "**0.8609**", "**0.0454**", "**0.701**", "**0.1881**"]
     assert best == ["18808", *bold]
     assert not any("*" in cell for row in others for cell in row)
 
 
-def test_a_cell_of_the_best_row_with_nothing_in_it_is_not_bold() -> None:
+def test_an_empty_cell_of_the_best_row_is_not_bold() -> None:
     _, row = cells(render(sweep(trial(0, job_id="7")), Format.MARKDOWN))
     assert row == ["7", "**100**", "**4**", "**1e-04**", "**0.5**", "-", "-", "-"]
 
 
-def test_of_tied_rows_one_is_bold() -> None:
+def test_only_one_of_two_tied_rows_is_bold() -> None:
     table = render(sweep(trial(0, epochs=400), trial(1, epochs=1000)), Format.MARKDOWN).split("\n")[2:4]
     assert ["**" in line for line in table] == [True, False]
 
 
-def test_markup_in_a_reason_is_shown_and_not_obeyed() -> None:
+def test_markup_in_a_reason_is_escaped() -> None:
     failed = trial(7, "failed", reason="a|b *c* `d` <e> [f](g) _h_ \\")
     assert "1 failed: 0007 a\\|b \\*c\\* \\`d\\` \\<e\\> \\[f\\](g) \\_h\\_ \\\\" in render(
         sweep(failed), Format.MARKDOWN
@@ -129,14 +129,14 @@ def test_a_path_with_backticks_stays_one_code_span() -> None:
     assert markdown.code("a``b") == "``` a``b ```"
 
 
-def test_paths_are_relative_to_the_given_folder_and_else_absolute() -> None:
-    near = render(docs_sweep(), Format.MARKDOWN, base="/home/ada")
-    far = render(docs_sweep(), Format.MARKDOWN, base="/home/a")
-    assert "`results/grid/runs/0008/checkpoints/best-1000.ckpt`" in near
-    assert "`/home/ada/results/grid/runs/0008/checkpoints/best-1000.ckpt`" in far
+def test_paths_below_the_given_folder_are_relative_and_others_absolute() -> None:
+    inside = render(docs_sweep(), Format.MARKDOWN, base="/home/ada")
+    outside = render(docs_sweep(), Format.MARKDOWN, base="/home/a")
+    assert "`results/grid/runs/0008/checkpoints/best-1000.ckpt`" in inside
+    assert "`/home/ada/results/grid/runs/0008/checkpoints/best-1000.ckpt`" in outside
 
 
-def test_a_trainer_of_the_users_is_named_instead_of_an_optimizer() -> None:
+def test_a_trainer_command_is_named_instead_of_an_optimizer() -> None:
     own = sweep(trial(0), of=spec(gpus=0, command="python my_train.py {config} {out}"))
     text = render(own, Format.MARKDOWN)
     assert "- **Trainer**: `python my_train.py {config} {out}`" in text
@@ -145,13 +145,13 @@ def test_a_trainer_of_the_users_is_named_instead_of_an_optimizer() -> None:
     assert "At its best epoch the model has the best performance with:" in text
 
 
-def test_colour_marks_the_best_and_the_failed_rows_and_changes_no_word() -> None:
+def test_colour_marks_the_best_and_the_failed_rows_and_changes_no_text() -> None:
     plain = render(mixed_sweep(), Format.TABLE)
-    painted = render(mixed_sweep(), Format.TABLE, colour=True)
-    assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == plain
+    coloured = render(mixed_sweep(), Format.TABLE, colour=True)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
     assert "\x1b" not in plain
     green, red = "\x1b[1;3", "\x1b[31m"
-    rows = [line for line in painted.split("\n") if line.startswith((green, red))]
+    rows = [line for line in coloured.split("\n") if line.startswith((green, red))]
     assert [("complete" in row, "diverged" in row, "failed" in row, row[:5]) for row in rows] == [
         (False, True, False, red),
         (False, False, True, red),
@@ -159,45 +159,45 @@ def test_colour_marks_the_best_and_the_failed_rows_and_changes_no_word() -> None
     ]
 
 
-def test_control_characters_of_a_log_line_never_reach_the_terminal() -> None:
+def test_control_characters_in_a_reason_never_reach_the_terminal() -> None:
     text = render(sweep(trial(0, "failed", reason="\x1b[2Jgone\r\n\x07", job_id="7\n8")), Format.TABLE)
     assert text.replace("\n", "").isprintable()
 
 
-def many(count: int, reason: str, start: int = 0) -> list:
+def failed_trials(count: int, reason: str, start: int = 0) -> list:
     return [trial(start + n, "failed", reason=reason) for n in range(count)]
 
 
 @pytest.mark.parametrize(
-    ("of", "line"),
+    ("record", "line"),
     [
         (sweep(), "no trials yet"),
         (sweep(trial(0), trial(1)), "2 complete"),
-        (sweep(*many(2, "boom")), "2 failed: 0000, 0001 boom"),
-        (sweep(*many(5, "boom")), "5 failed: 0000, 0001, 0002 and 2 more boom"),
-        (sweep(*many(1, "a"), *many(1, "b", 1)), "2 failed: 0000 a; 0001 b"),
+        (sweep(*failed_trials(2, "boom")), "2 failed: 0000, 0001 boom"),
+        (sweep(*failed_trials(5, "boom")), "5 failed: 0000, 0001, 0002 and 2 more boom"),
+        (sweep(*failed_trials(1, "a"), *failed_trials(1, "b", 1)), "2 failed: 0000 a; 0001 b"),
         (
             sweep(*(trial(n, "failed", reason=str(n)) for n in range(6))),
             "6 failed: 0000 0; 0001 1; 0002 2; and 3 more",
         ),
         (sweep(trial(0, "failed")), "1 failed: 0000"),
-        (sweep(trial(0, "running"), trial(1, "running"), *many(1, "why", 7)), "2 running, 1 failed: 0007 why"),
+        (sweep(trial(0, "running"), trial(1, "running"), *failed_trials(1, "why", 7)), "2 running, 1 failed: 0007 why"),
         (sweep(trial(0, "waiting"), trial(1, "waiting", reason="retry")), "2 waiting: 0001 retry"),
         (sweep(trial(0, "complete"), trial(1, "paused")), "1 complete, 1 paused"),
     ],
 )
-def test_one_line_says_how_the_trials_stand(of: SweepRecord, line: str) -> None:
-    assert state_line(of.trials) == line
+def test_one_line_counts_the_trials_by_state_with_reasons(record: SweepRecord, line: str) -> None:
+    assert state_line(record.trials) == line
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.701, "0.701"), (0.72424, "0.7242"), (0.125, "0.125"), (1.0, "1.0"), (-0.00001, "0.0"), (float("nan"), "nan")],
 )
-def test_a_metric_has_at_most_four_decimals_and_no_zeros_at_its_end(value: float, text: str) -> None:
+def test_a_metric_has_at_most_four_decimals_and_no_trailing_zeros(value: float, text: str) -> None:
     assert metric_text(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(1e-4, "1e-04"), (5e-05, "5e-05"), (0.00015, "1.5e-04"), (1.0, "1e+00")])
-def test_a_learning_rate_keeps_the_digits_that_count(value: float, text: str) -> None:
+def test_a_learning_rate_keeps_its_significant_digits(value: float, text: str) -> None:
     assert rate_text(value) == text

@@ -1,4 +1,4 @@
-"""Detached processes of this machine, as a scheduler."""
+"""The local scheduler: detached processes of this machine."""
 
 import contextlib
 import os
@@ -29,7 +29,8 @@ from unetsweep.schedulers.local.local_jobs import LocalJobs, identity_of, log_pa
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker import supervisor
 
-pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # as it should be
+# supervisors outlive the test on purpose
+pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 
 WAITER = """\
 import os, sys, time
@@ -43,7 +44,7 @@ SWEEP = "{data: {root: images}, space: {epochs: [8], batch_size: [4], learning_r
 
 
 class LocalRig(Rig):
-    """A sweep whose trainer waits for a file in its folder."""
+    """A sweep with a trainer that waits for a file in its folder."""
 
     def __init__(self, folder: Path) -> None:
         self.directory = SweepDir(folder / "s")
@@ -103,7 +104,7 @@ def running(rig: LocalRig) -> Submission:
     return submission
 
 
-def test_a_job_is_in_a_session_of_its_own_and_writes_a_log(rig: LocalRig, running: Submission):
+def test_a_job_runs_in_its_own_session_and_writes_a_log(rig: LocalRig, running: Submission):
     pid = read_json(rig.record(running))["pid"]
     assert os.getsid(pid) == pid != os.getsid(0)
     rig.finish(running, 0)
@@ -111,12 +112,12 @@ def test_a_job_is_in_a_session_of_its_own_and_writes_a_log(rig: LocalRig, runnin
     assert "claims 0000 as 1-0" in log_path(rig.directory.root, running.token, 0).read_text()
 
 
-def test_a_killed_supervisor_s_job_has_ended(rig: LocalRig, running: Submission):
+def test_a_job_has_ended_once_its_supervisor_is_killed(rig: LocalRig, running: Submission):
     os.kill(read_json(rig.record(running))["pid"], signal.SIGKILL)
     assert rig.wait(running, lambda jobs: not jobs[0].state.is_live)[0].state is JobState.ENDED
 
 
-def test_no_rank_is_left_however_early_its_supervisor_is_killed(rig: LocalRig):
+def test_no_rank_survives_its_supervisor_however_early_that_is_killed(rig: LocalRig):
     for delay in (0.0, 0.01, 0.03):
         submission = rig.submission(1)
         rig.started(submission)
@@ -129,7 +130,7 @@ def test_no_rank_is_left_however_early_its_supervisor_is_killed(rig: LocalRig):
 
 
 def processes(word: str) -> list[str]:
-    """Command lines with this word."""
+    """The command lines of running processes that contain this word."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -137,7 +138,7 @@ def processes(word: str) -> list[str]:
     return [line for line in found if word in line]
 
 
-def test_a_job_of_an_earlier_boot_was_lost_by_the_machine(rig: LocalRig, running: Submission):
+def test_a_job_from_before_a_reboot_counts_as_lost_with_its_node(rig: LocalRig, running: Submission):
     record = read_json(rig.record(running))
     write_json(rig.record(running), {**record, "boot": "0" * 36})
     assert only(rig, running).state is JobState.NODE_FAILED
@@ -153,7 +154,7 @@ def test_a_job_of_another_machine_counts_as_alive(rig: LocalRig, running: Submis
     write_json(rig.record(running), record)
 
 
-def test_a_pid_that_was_given_out_again_is_not_our_job_and_is_never_killed(rig: LocalRig, running: Submission):
+def test_a_process_that_reuses_the_pid_of_a_job_is_never_killed(rig: LocalRig, running: Submission):
     record = read_json(rig.record(running))
     write_json(rig.record(running), {**record, "start": record["start"] + 1})
     assert only(rig, running).state is JobState.ENDED
@@ -163,26 +164,26 @@ def test_a_pid_that_was_given_out_again_is_not_our_job_and_is_never_killed(rig: 
     assert only(rig, running).state is JobState.RUNNING
 
 
-def test_an_interpreter_that_is_not_there_is_refused_and_nothing_runs(rig: LocalRig):
+def test_a_missing_interpreter_is_refused_and_nothing_runs(rig: LocalRig):
     submission = rig.submission(2, Resources(python="/nowhere/python"))
     with pytest.raises(RefusedError, match=r"cannot start /nowhere/python: .*slurm\.python"):
         rig.scheduler.submit(submission)
     assert rig.jobs(submission) == {}
 
 
-def test_the_set_up_lines_come_before_the_training(rig: LocalRig):
+def test_setup_lines_run_before_the_training(rig: LocalRig):
     rig.directory.replace_spec(SWEEP + ", slurm: {setup: [echo the modules are loaded, export SCALE=2]}}")
     submission = rig.submission(1)
     rig.started(submission)
     rig.finish(submission, 0)
     rig.wait(submission, lambda jobs: not jobs[0].state.is_live)
-    said = log_path(rig.directory.root, submission.token, 0).read_text().splitlines()
-    assert said[0] == "the modules are loaded"
+    output = log_path(rig.directory.root, submission.token, 0).read_text().splitlines()
+    assert output[0] == "the modules are loaded"
 
 
-def test_a_job_s_exit_is_written_before_its_end_is_in_sight(rig: LocalRig, running: Submission):
+def test_the_exit_of_a_job_is_recorded_before_its_end_is_listed(rig: LocalRig, running: Submission):
     until = time.monotonic() + 30
-    while len(processes(f"rank {rig.directory.root} {running.token}")) != 1:  # the supervisor is there before its rank
+    while len(processes(f"rank {rig.directory.root} {running.token}")) != 1:  # the supervisor starts before its rank
         assert time.monotonic() < until
         time.sleep(0.05)
     rig.finish(running, 0)
@@ -192,7 +193,7 @@ def test_a_job_s_exit_is_written_before_its_end_is_in_sight(rig: LocalRig, runni
 
 
 def test_a_job_that_waits_for_a_gpu_can_be_cancelled(rig: LocalRig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    show_gpus(0, tmp_path, monkeypatch)
+    fake_gpus(0, tmp_path, monkeypatch)
     rig.config = replace(rig.config, accelerator="gpu")
     submission = rig.submission(1)
     (job_id,) = rig.started(submission)
@@ -202,16 +203,16 @@ def test_a_job_that_waits_for_a_gpu_can_be_cancelled(rig: LocalRig, monkeypatch:
     rig.wait(submission, lambda jobs: not jobs[0].state.is_live)
 
 
-def test_a_training_holds_as_many_gpus_as_it_needs_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    show_gpus(4, tmp_path, monkeypatch)
+def test_a_training_locks_as_many_gpus_as_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fake_gpus(4, tmp_path, monkeypatch)
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(sleep=lambda _: pytest.fail("no GPU is free")))
     with contextlib.ExitStack() as held:
-        shown = [supervisor._lock_gpus(count, held)["CUDA_VISIBLE_DEVICES"] for count in (1, 2, 1)]
-    assert shown == ["0", "1,2", "3"]
+        visible = [supervisor._lock_gpus(count, held)["CUDA_VISIBLE_DEVICES"] for count in (1, 2, 1)]
+    assert visible == ["0", "1,2", "3"]
 
 
-def show_gpus(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with so many, by its nvidia-smi."""
+def fake_gpus(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nvidia-smi list this many GPUs."""
     listed = "\n".join(f"echo GPU {k}: NVIDIA" for k in range(count))
     program = folder / "bin" / "nvidia-smi"
     program.parent.mkdir()
@@ -221,6 +222,6 @@ def show_gpus(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("tempfile.tempdir", str(folder))
 
 
-def test_numbers_are_counted_through_the_sweep(rig: LocalRig):
+def test_job_ids_are_counted_across_the_submissions_of_a_sweep(rig: LocalRig):
     first, second = rig.submission(2), rig.submission(1)
     assert [*rig.started(first), *rig.started(second)] == ["1", "2", "3"]

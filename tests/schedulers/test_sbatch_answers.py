@@ -1,4 +1,4 @@
-"""What sbatch, or a site's wrapper in its place, may answer: an id is a job, whatever else is said."""
+"""Answers of sbatch, or of a site's wrapper around it: an id means a job, whatever else is printed."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from unetsweep.schedulers.slurm.sbatch import sbatch
 
 @pytest.fixture
 def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The id that is read where sbatch is this script."""
+    """A function that returns the job id read from an sbatch with this script."""
 
     def ask(script: str) -> str:
         program = tmp_path / "sbatch"
@@ -37,12 +37,12 @@ def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         "echo 'Project 1234 has 56 hours left'; echo '57;exa'; echo 'sbatch: error: Invalid qos' >&2; exit 1",
     ],
 )
-def test_an_id_in_the_answer_is_a_job_whatever_the_status(answered, script: str) -> None:
+def test_an_id_in_the_output_is_a_job_whatever_the_exit_status(answered, script: str) -> None:
     assert answered(script) == "57"
 
 
 @pytest.mark.parametrize(
-    ("script", "kind", "said"),
+    ("script", "kind", "message"),
     [
         ("echo accepted", SchedulerError, "it printed no job id but 'accepted'; the job may exist all the same"),
         ("exit 1", SchedulerError, "exit status 1; the job may exist all the same"),
@@ -50,8 +50,10 @@ def test_an_id_in_the_answer_is_a_job_whatever_the_status(answered, script: str)
         ("echo 'sbatch: error: AssocMaxSubmitJobLimit' >&2; exit 1", LimitError, "sbatch: AssocMaxSubmitJobLimit"),
     ],
 )
-def test_without_an_id_the_status_and_the_words_count(answered, script: str, kind: type, said: str) -> None:
+def test_an_output_without_an_id_is_classified_by_exit_status_and_message(
+    answered, script: str, kind: type, message: str
+) -> None:
     with pytest.raises(kind) as error:
         answered(script)
     assert type(error.value) is kind
-    assert said in str(error.value)
+    assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""The fake keeps the promises that the real ones keep, and a cluster's more: throttles, silence, refusals."""
+"""The fake scheduler keeps the promises of the real ones, and those of a cluster: throttles, errors, refusals."""
 
 import secrets
 from datetime import timedelta
@@ -51,7 +51,7 @@ def test_an_array_never_runs_more_than_its_throttle(rig: FakeRig):
     assert rig.scheduler.live() == []
 
 
-def test_silence_is_an_error_to_every_question(rig: FakeRig):
+def test_every_query_fails_while_the_scheduler_does_not_answer(rig: FakeRig):
     rig.scheduler.scheduler_error = "squeue: timed out"
     for ask in (
         lambda: rig.scheduler.jobs(["0" * 12]),
@@ -65,7 +65,7 @@ def test_silence_is_an_error_to_every_question(rig: FakeRig):
     assert rig.scheduler.found == []
 
 
-def test_what_is_refused_leaves_no_job(rig: FakeRig):
+def test_a_refused_submission_leaves_no_job(rig: FakeRig):
     rig.scheduler.limit = 2
     with pytest.raises(LimitError):
         rig.scheduler.submit(rig.submission(3))

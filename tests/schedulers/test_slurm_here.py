@@ -1,4 +1,4 @@
-"""Whether a machine has SLURM: an unclear answer is never taken for "no"."""
+"""Whether a machine has SLURM: an unclear answer never counts as "no"."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ def program(folder: Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def failing(words: str) -> str:
-    return f"cat >&2 <<'END'\n{words}\nEND\nexit 1"
+def failing(message: str) -> str:
+    return f"cat >&2 <<'END'\n{message}\nEND\nexit 1"
 
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the SLURM commands that there are."""
+    """The folder of the installed SLURM commands, still without any."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("SLURM_CONF", raising=False)
     for tool in ("cat", "sleep"):
@@ -34,7 +34,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_there_is_none_without_its_commands_or_without_a_cluster(programs: Path) -> None:
+def test_there_is_no_slurm_without_its_commands_or_without_a_cluster(programs: Path) -> None:
     assert not commands.has_slurm()
     program(programs, "sbatch", "exit 1")
     program(programs, "sinfo", failing(NO_CLUSTER))
@@ -42,9 +42,7 @@ def test_there_is_none_without_its_commands_or_without_a_cluster(programs: Path)
 
 
 @pytest.mark.parametrize("sign", ["squeue", "scontrol", "SLURM_CONF"])
-def test_a_part_of_slurm_without_sbatch_is_no_clear_no(
-    programs: Path, monkeypatch: pytest.MonkeyPatch, sign: str
-) -> None:
+def test_a_part_of_slurm_without_sbatch_is_an_error(programs: Path, monkeypatch: pytest.MonkeyPatch, sign: str) -> None:
     if sign == "SLURM_CONF":
         monkeypatch.setenv(sign, "/etc/slurm/slurm.conf")
     else:
@@ -53,14 +51,14 @@ def test_a_part_of_slurm_without_sbatch_is_no_clear_no(
         commands.has_slurm()
 
 
-def test_there_is_one_where_sinfo_answers(programs: Path) -> None:
+def test_there_is_slurm_where_sinfo_answers(programs: Path) -> None:
     program(programs, "sbatch", "exit 1")
     program(programs, "sinfo", "echo gpu")
     assert commands.has_slurm()
 
 
 @pytest.mark.parametrize(
-    ("sinfo", "conf", "said"),
+    ("sinfo", "conf", "message"),
     [
         (failing(DOWN), None, "Unable to contact slurm controller"),
         (failing("sinfo: error: Munge encode failed"), None, "Munge encode failed"),
@@ -71,8 +69,8 @@ def test_there_is_one_where_sinfo_answers(programs: Path) -> None:
         (None, None, "sinfo is not on PATH"),
     ],
 )
-def test_nobody_knows_where_it_gives_no_clear_answer(
-    programs: Path, monkeypatch: pytest.MonkeyPatch, sinfo: str | None, conf: str | None, said: str
+def test_an_unclear_answer_of_slurm_is_an_error(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, sinfo: str | None, conf: str | None, message: str
 ) -> None:
     program(programs, "sbatch", "exit 1")
     if sinfo is not None:
@@ -81,22 +79,22 @@ def test_nobody_knows_where_it_gives_no_clear_answer(
         monkeypatch.setenv("SLURM_CONF", conf)
     with pytest.raises(SchedulerError) as error:
         commands.has_slurm(timeout=0.3)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "or use --executor local" in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("answer", "fine"),
+    ("answer", "is_accepted"),
     [("echo ClusterName = Alpha", True), ("echo ClusterName = beta", False), (failing("Access denied"), True)],
-    ids=["its own", "another", "nobody says"],
+    ids=["the cluster of the sweep", "another cluster", "unknown cluster"],
 )
-def test_the_cluster_of_a_sweep_is_compared_with_that_of_the_commands(
-    answer: str, fine: bool, programs: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_sweep_is_accepted_only_on_the_cluster_that_it_was_submitted_to(
+    answer: str, is_accepted: bool, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     program(programs, "scontrol", answer)
     commands.check_cluster(None)
-    if fine:
+    if is_accepted:
         commands.check_cluster("alpha")
     else:
         with pytest.raises(UsageError, match="jobs are on the cluster alpha, and SLURM's commands here submit to beta"):

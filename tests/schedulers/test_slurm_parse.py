@@ -1,4 +1,4 @@
-"""SLURM's real output (22.05.8), as the parsers must read it."""
+"""Parsing of real output of SLURM 22.05.8."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from unetsweep.schedulers.slurm import parse
 from unetsweep.schedulers.slurm.parse import Refusal
 
 ARRAY, HELD, BEGIN = "0f3a9c2e11d7", "aaaaaaaaaaaa", "bbbbbbbbbbbb"
-REFUSED, FAILED, UNSEEN = "cccccccccccc", "dddddddddddd", "ffffffffffff"
+REFUSED, FAILED, UNLISTED = "cccccccccccc", "dddddddddddd", "ffffffffffff"
 
 # as printed; job 2 is named `a|b "c" <line break> d`
 SQUEUE = """\
@@ -32,7 +32,7 @@ def jobs(*tokens: str):
     return parse.parse_jobs(SQUEUE, tokens)
 
 
-def test_elements_of_an_array_are_jobs_of_their_own_in_order():
+def test_array_elements_are_separate_jobs_in_order():
     found = jobs(ARRAY)
     assert [(job.job_id, job.index, job.state) for job in found] == [
         ("1_0", 0, JobState.RUNNING),
@@ -42,27 +42,27 @@ def test_elements_of_an_array_are_jobs_of_their_own_in_order():
     assert [job.reason for job in found] == ["", "JobArrayTaskLimit", "JobArrayTaskLimit"]
 
 
-def test_a_job_that_waits_says_why_and_has_not_ended():
+def test_a_queued_job_has_a_reason_and_no_end():
     held, begin = jobs(HELD, BEGIN)
     assert (held.job_id, held.index, held.reason, held.ended_at) == ("3", 0, "JobHeldUser", None)
     assert (begin.state, begin.reason, begin.ended_at) == (JobState.QUEUED, "BeginTime", None)
 
 
-def test_an_ended_job_says_when():
+def test_an_ended_job_has_its_end_time():
     (job,) = jobs(FAILED)
     assert (job.raw_state, job.reason) == ("FAILED", "NonZeroExitCode")
     assert job.ended_at == datetime.fromtimestamp(1795468503, UTC)
 
 
-def test_a_refused_request_is_no_job_though_squeue_lists_it():
+def test_a_refused_request_is_no_job_even_if_squeue_lists_it():
     assert jobs(REFUSED) == ()
 
 
 def test_a_token_that_is_not_listed_has_no_job():
-    assert jobs(UNSEEN) == ()
+    assert jobs(UNLISTED) == ()
 
 
-def test_a_line_of_ours_that_cannot_be_read_is_an_error_and_not_an_absence():
+def test_an_unreadable_line_with_our_token_is_an_error():
     with pytest.raises(ValueError, match=ARRAY):
         parse.parse_jobs(f"1|0|RUNNING|grid.{ARRAY}\n", [ARRAY])
 
@@ -72,7 +72,7 @@ def test_a_name_that_only_contains_a_token_is_not_ours():
     assert parse.parse_jobs(line, [ARRAY]) == ()
 
 
-def test_an_array_whose_elements_were_cancelled_one_by_one_leaves_a_row_without_element():
+def test_an_array_with_all_elements_cancelled_one_by_one_is_listed_without_an_index():
     (job,) = parse.parse_jobs(f"2|N/A|CANCELLED|JobHeldUser|1795468501||grid.{ARRAY}\n", [ARRAY])
     assert (job.job_id, job.index, job.state) == ("2", 0, JobState.CANCELLED)
 
@@ -96,11 +96,11 @@ def test_an_array_whose_elements_were_cancelled_one_by_one_leaves_a_row_without_
         ("", JobState.UNRECOGNISED),
     ],
 )
-def test_state_words(word, state):
+def test_each_state_word_has_its_state(word, state):
     assert parse.state_of(word) is state
 
 
-def test_a_state_word_that_we_do_not_know_counts_as_alive():
+def test_an_unknown_state_word_counts_as_alive():
     (job,) = parse.parse_jobs(f"9|1|EXPEDITING|None|N/A|n1|x.{ARRAY}\n", [ARRAY])
     assert job.state.is_live
 
@@ -112,12 +112,12 @@ SchedulerParameters     = batch_sched_delay=0,sched_interval=2{more}
 """
 
 
-def test_an_array_is_bounded_by_its_size_and_by_the_scheduler():
+def test_an_array_is_limited_by_array_size_and_scheduler_parameters():
     assert parse.parse_max_elements(CONFIG.format(more="")) == 10001
     assert parse.parse_max_elements(CONFIG.format(more=",max_array_tasks=5000")) == 5000
 
 
-def test_where_arrays_are_off_one_element_goes_at_a_time():
+def test_submissions_have_one_element_where_arrays_are_disabled():
     assert parse.parse_max_elements("MaxArraySize            = 0\n") == 1
     assert parse.parse_max_elements("") == 1
 
@@ -161,18 +161,18 @@ FAILURE = "sbatch: error: Batch job submission failed: "
         (1, f"sbatch: error: QOSMaxGRESPerUser\n{FAILURE}Job violates accounting/QOS policy", Refusal.REFUSED),
     ],
 )
-def test_what_a_failed_sbatch_means(status, stderr, meaning):
+def test_a_failed_sbatch_is_classified_by_its_message(status, stderr, meaning):
     assert parse.classify(status, stderr) is meaning
 
 
-def test_the_words_lose_their_prefixes_and_nothing_else():
+def test_only_the_prefixes_of_a_message_are_removed():
     stderr = f"sbatch: error: invalid partition specified: nope\n{FAILURE}Invalid partition name specified\n"
     assert parse.join_messages(stderr) == (
         "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
     )
 
 
-def test_a_job_id_is_found_beside_the_cluster_and_what_a_plugin_prints():
+def test_a_job_id_is_found_beside_a_cluster_name_and_other_output():
     assert parse.parse_job_id("You have 3 days left\n18808;cluster7\n") == "18808"
     assert parse.parse_job_id("accepted\n") is None
 

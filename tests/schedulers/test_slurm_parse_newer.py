@@ -1,4 +1,4 @@
-"""Words of SLURM after 22.05, which no testbed here runs: from its documentation and from users' logs.
+"""Parsing of output of SLURM after 22.05, which no testbed here runs: from its documentation and from users' logs.
 
 States: "Job State Codes", last modified 1 October 2024 (24.05). Messages of sbatch: src/common/slurm_errno.c of 25.x.
 `scontrol show config`: slurm.conf(5) of 24.05. Log lines: users' reports of 2023 to 2026, named at each.
@@ -41,19 +41,19 @@ OTHERS = {
     *("STAGE_OUT", "STOPPED", "UPDATE_DB"),
     "EXPEDITING",  # 25.11: a flag of jobs that may be queued again at once
 }
-"""All base states and flags of the page "Job State Codes"; what is no end is alive, known to us or not."""
+"""All base states and flags of the page "Job State Codes"; a state that is no end counts as alive, known or unknown."""
 
 
 @pytest.mark.parametrize("word", sorted(ENDED | OTHERS))
-def test_only_a_documented_end_is_an_end(word: str):
+def test_a_job_has_ended_only_in_a_documented_end_state(word: str):
     assert parse.state_of(word).is_live is (word not in ENDED)
 
 
-def test_a_job_whose_node_is_powered_up_counts_as_running():
+def test_a_job_on_a_node_that_powers_up_counts_as_running():
     assert parse.state_of("POWER_UP_NODE") is JobState.RUNNING
 
 
-def test_rows_of_squeue_with_new_states_reasons_and_nodes():
+def test_squeue_rows_with_new_states_reasons_and_node_lists_are_read():
     text = (
         f"71|0|RUNNING|None|1795472103|gpu[01-02]|grid.{TOKEN}\n"
         f"71|1|PENDING|ReqNodeNotAvail, UnavailableNodes:gpu[03,07]|N/A||grid.{TOKEN}\n"
@@ -92,7 +92,7 @@ Slurmctld(primary) at head is UP
 """
 
 
-def test_the_bound_of_an_array_is_read_from_a_newer_configuration():
+def test_the_array_limit_is_read_from_a_newer_configuration():
     assert parse.parse_max_elements(CONFIG) == 500
     assert parse.parse_max_elements(CONFIG.replace("max_array_tasks=500,", "")) == 1001
 
@@ -101,15 +101,15 @@ FAILURE = "sbatch: error: Batch job submission failed: "
 
 
 @pytest.mark.parametrize(
-    ("said", "meaning"),
+    ("message", "meaning"),
     [
         ("Rate limit exceeded, please retry momentarily", Refusal.LIMIT),  # since 23.02
         ("Rate limit exceeded, please retry later", Refusal.LIMIT),
         ("MaxJobCount limit reached", Refusal.LIMIT),
-        ("Slurm backup controller in standby mode", Refusal.LIMIT),  # seen in a failover, August 2026
+        ("Slurm backup controller in standby mode", Refusal.LIMIT),  # observed in a failover, August 2026
         ("Controller is in standby mode, try a different controller", Refusal.LIMIT),
         ("Operation now in progress", Refusal.UNKNOWN),
-        ("Unspecified error", Refusal.REFUSED),  # the usual word of a job_submit.lua that says no
+        ("Unspecified error", Refusal.REFUSED),  # the usual message when a job_submit.lua refuses
         ("Connection timed out reading", Refusal.UNKNOWN),
         ("Connection forced closed by quiesce timeout", Refusal.UNKNOWN),
         ("Process is shutting down and closing all communications", Refusal.UNKNOWN),
@@ -129,23 +129,23 @@ FAILURE = "sbatch: error: Batch job submission failed: "
         ("Requested partition configuration not available now", Refusal.REFUSED),
     ],
 )
-def test_what_a_newer_sbatch_means(said: str, meaning: Refusal):
-    assert parse.classify(1, FAILURE + said) is meaning
+def test_a_failed_newer_sbatch_is_classified_by_its_message(message: str, meaning: Refusal):
+    assert parse.classify(1, FAILURE + message) is meaning
 
 
 @pytest.mark.parametrize("limit", ["AssocGrpSubmitJobsLimit", "QOSGrpSubmitJobsLimit", "MaxSubmitJobsPerAccount"])
-def test_a_submit_limit_of_a_whole_group_is_one_for_now(limit: str):
+def test_a_submit_limit_of_a_group_is_a_temporary_limit(limit: str):
     policy = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
     assert parse.classify(1, f"sbatch: error: {limit}\n{FAILURE}{policy}") is Refusal.LIMIT
 
 
 @pytest.mark.parametrize("dot", ["", "."])
-def test_an_sbatch_that_was_still_retrying_may_have_been_heard(dot: str):
-    said = f"sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying{dot}"
-    assert parse.classify(1, said) is Refusal.UNKNOWN
+def test_an_sbatch_killed_while_it_retried_may_have_submitted(dot: str):
+    message = f"sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying{dot}"
+    assert parse.classify(1, message) is Refusal.UNKNOWN
 
 
-def test_a_reason_with_bars_is_kept_whole_and_moves_neither_the_end_nor_the_node():
+def test_a_reason_with_separators_is_read_whole():
     reason = "burst_buffer/lua: slurm_bb_data_in: pool|fast is full"
     waits, ended = f"7|3|PENDING|{reason}|N/A||grid.{TOKEN}\n", f"8|N/A|FAILED|a|b|1795468504|n2|grid.{TOKEN}\n"
     first, second = parse.parse_jobs(waits + ended, [TOKEN])
@@ -153,12 +153,12 @@ def test_a_reason_with_bars_is_kept_whole_and_moves_neither_the_end_nor_the_node
     assert (second.ended_at, second.node) == (datetime.fromtimestamp(1795468504, UTC), "n2")
 
 
-def test_a_reason_with_a_line_break_is_an_error_and_not_an_absence():
+def test_a_reason_with_a_line_break_is_an_error():
     with pytest.raises(ValueError, match=TOKEN):
         parse.parse_jobs(f"7|N/A|PENDING|burst_buffer/lua: one\ntwo|N/A||grid.{TOKEN}\n", [TOKEN])
 
 
-def test_an_option_that_names_sockets_is_a_refusal_all_the_same():
+def test_an_invalid_option_that_names_sockets_is_a_refusal():
     assert parse.classify(255, "sbatch: error: Invalid --sockets-per-node specification") is Refusal.REFUSED
 
 
@@ -182,7 +182,7 @@ SACCT = f"""\
 """
 
 
-def test_steps_of_every_kind_belong_to_their_job_and_names_to_their_token():
+def test_steps_of_every_kind_are_matched_to_their_job_and_token():
     jobs = dict.fromkeys(("27_0", "27_1", "27_2", "28", "29", "36_4"), TOKEN)
     assert parse.parse_final_states(SACCT, jobs) == {
         "27_0": "COMPLETED",
@@ -190,13 +190,13 @@ def test_steps_of_every_kind_belong_to_their_job_and_names_to_their_token():
         "27_2": "CANCELLED",
         "29": "PENDING",
         "36_4": "CANCELLED",
-    }  # 28 is another token's
+    }  # 28 has another token
 
 
 @pytest.mark.parametrize(
     ("line", "word"),
     [
-        # 23.x to 25.x; the daemon's name may carry the node's (seen December 2023)
+        # 23.x to 25.x; the daemon's name may carry the node's (observed December 2023)
         ("slurmstepd-n7: error: *** JOB 14 ON n7 CANCELLED AT 2023-12-03T12:47:09 DUE TO TIME LIMIT ***",
          "TIMEOUT"),
         ("slurmstepd: error: *** STEP 49.0 ON n1 CANCELLED AT 2024-04-20T09:09:37 DUE TO TIME LIMIT ***", "TIMEOUT"),
@@ -215,5 +215,5 @@ def test_steps_of_every_kind_belong_to_their_job_and_names_to_their_token():
         ("slurmstepd: info: a line of a later version that says nothing that we know", None),
     ],
 )  # fmt: skip
-def test_what_a_newer_slurm_writes_into_a_log(line: str, word: str | None):
+def test_the_end_of_a_job_is_read_from_the_log_of_a_newer_slurm(line: str, word: str | None):
     assert parse.parse_log_state(f"epoch 3\n{line}\n") == word

@@ -1,4 +1,4 @@
-"""Sweeps and trials for the tests of the search."""
+"""Sweeps, trials and curves for the tests of search."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,5 +33,5 @@ def curve(*values: float | None) -> tuple[EpochReport, ...]:
 
 
 def curve_of(run: int, *values: float | None) -> EpochsOf:
-    """The curve of one run; no other has one."""
+    """A function that returns this curve for this run, and none for others."""
     return lambda asked: curve(*values) if asked == run else ()

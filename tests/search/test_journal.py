@@ -1,4 +1,4 @@
-"""The journal is an export that other tools can open, keep open and lose."""
+"""The journal of a study is an export that other tools may open, keep open and delete."""
 
 import errno
 from dataclasses import replace
@@ -24,21 +24,21 @@ TRIALS = [ended(k, {"epochs": 4, "batch_size": 4, "learning_rate": 10**-k}, valu
 TRIALS = [replace(trial, number=number, run=number) for number, trial in enumerate(TRIALS)]
 
 
-def opened_again(journal: Path, name: str = "s") -> optuna.Study:
-    """As another program opens it."""
+def load(journal: Path, name: str = "s") -> optuna.Study:
+    """The study as another program opens it."""
     return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(journal))))
 
 
 def values(journal: Path) -> list[tuple[TrialState, float | None]]:
-    return [(trial.state, trial.value) for trial in opened_again(journal).get_trials()]
+    return [(trial.state, trial.value) for trial in load(journal).get_trials()]
 
 
 COMPLETE = [(TrialState.COMPLETE, 0.1), (TrialState.COMPLETE, 0.2), (TrialState.COMPLETE, 0.3)]
 
 
-def test_other_programs_read_values_parameters_and_the_best(journal: Path):
+def test_other_programs_read_values_parameters_and_the_best_trial(journal: Path):
     export(journal, sweep(), TRIALS)
-    study = opened_again(journal)
+    study = load(journal)
     assert values(journal) == COMPLETE
     assert study.best_trial.params == {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3}
     assert study.best_trial.user_attrs == {"config_id": "id3", "trial": 2}
@@ -46,11 +46,11 @@ def test_other_programs_read_values_parameters_and_the_best(journal: Path):
 
 def test_the_study_of_a_loss_is_minimised(journal: Path):
     export(journal, sweep(metric="val_loss"), TRIALS)
-    assert opened_again(journal).direction is optuna.study.StudyDirection.MINIMIZE
+    assert load(journal).direction is optuna.study.StudyDirection.MINIMIZE
     assert values(journal)[0] == (TrialState.COMPLETE, 1.0)
 
 
-def test_trials_go_in_open_up_to_the_last_that_ended_and_end_once(journal: Path):
+def test_trials_are_exported_open_up_to_the_last_ended_one_and_end_once(journal: Path):
     still_open = [replace(trial, result=None) for trial in TRIALS]
     export(journal, sweep(), still_open)
     assert values(journal) == []
@@ -75,23 +75,23 @@ STATES = [
 
 @pytest.mark.parametrize(("state", "value", "expected"), STATES)
 @pytest.mark.parametrize("was_open", [True, False])
-def test_every_end_has_its_state(journal: Path, state: str, value: float | None, expected, was_open: bool):
+def test_every_result_has_its_optuna_state(journal: Path, state: str, value: float | None, expected, was_open: bool):
     trial = ended(0, {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3}, state, value)
     later = replace(TRIALS[0], number=1, run=1)
     if was_open:
         export(journal, sweep(), [replace(trial, result=None), later])
     export(journal, sweep(), [trial, later])
-    assert [each.state for each in opened_again(journal).get_trials()] == [expected, TrialState.COMPLETE]
+    assert [each.state for each in load(journal).get_trials()] == [expected, TrialState.COMPLETE]
 
 
 @pytest.mark.parametrize("rate", [5e-324, 1e-40, 1e30, 1.7e308])
-def test_whatever_a_sweep_may_ask_for_has_its_place_in_the_journal(journal: Path, rate: float):
+def test_extreme_parameters_can_be_exported(journal: Path, rate: float):
     extreme = {"epochs": 10**9, "batch_size": 10**9, "learning_rate": rate}
     export(journal, sweep(), [replace(ended(1, extreme, value=0.1), number=0, run=0)])
     assert values(journal) == COMPLETE[:1]
 
 
-def test_a_full_disk_is_no_reason_to_give_the_journal_up(journal: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_leaves_the_journal_as_it_was(journal: Path, monkeypatch: pytest.MonkeyPatch):
     export(journal, sweep(), TRIALS[:2])
     before = journal.read_bytes()
 
@@ -105,7 +105,7 @@ def test_a_full_disk_is_no_reason_to_give_the_journal_up(journal: Path, monkeypa
     assert not journal.with_name("study.journal.corrupt").exists()
 
 
-def test_a_journal_that_was_deleted_is_made_anew(journal: Path):
+def test_a_deleted_journal_is_written_anew(journal: Path):
     export(journal, sweep(), TRIALS[:2])
     journal.unlink()
     export(journal, sweep(), TRIALS)
@@ -127,21 +127,21 @@ def test_a_journal_cut_anywhere_in_its_last_line_is_continued(journal: Path, kee
 GARBAGE = [
     pytest.param(b"\x00\xff" * 100, id="no text"),
     pytest.param(b"[1, 2]\n", id="JSON of another kind"),
-    pytest.param(b'{"op_code": 77, "worker_id": "x"}\n', id="an operation that there is not"),
+    pytest.param(b'{"op_code": 77, "worker_id": "x"}\n', id="an unknown operation"),
     pytest.param(b"", id="empty"),
 ]
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 @pytest.mark.parametrize("is_appended", [True, False])
-def test_a_journal_with_garbage_is_continued_or_made_anew(journal: Path, garbage: bytes, is_appended: bool):
+def test_a_journal_with_garbage_is_continued_or_written_anew(journal: Path, garbage: bytes, is_appended: bool):
     export(journal, sweep(), TRIALS)
     journal.write_bytes(journal.read_bytes() + garbage if is_appended else garbage)
     export(journal, sweep(), TRIALS)
     assert values(journal) == COMPLETE
 
 
-def test_a_journal_that_lost_a_line_in_its_middle_is_made_anew_or_whole(journal: Path):
+def test_a_journal_with_a_missing_line_is_complete_after_the_next_export(journal: Path):
     export(journal, sweep(), TRIALS)
     lines = journal.read_bytes().splitlines(keepends=True)
     for gap in range(len(lines)):
@@ -150,7 +150,7 @@ def test_a_journal_that_lost_a_line_in_its_middle_is_made_anew_or_whole(journal:
         assert values(journal) == COMPLETE, f"line {gap} was lost"
 
 
-def test_a_last_line_without_its_end_is_written_again(journal: Path):
+def test_a_last_line_without_a_line_break_is_completed(journal: Path):
     export(journal, sweep(), TRIALS)
     journal.write_bytes(journal.read_bytes()[:-1])
     export(journal, sweep(), TRIALS)
@@ -159,7 +159,7 @@ def test_a_last_line_without_its_end_is_written_again(journal: Path):
 
 
 def test_a_corrupt_last_line_does_not_spoil_the_next(journal: Path):
-    """Optuna's reader ignores it as long as it is the last."""
+    """Optuna's reader ignores a corrupt line only while it is the last."""
     export(journal, sweep(), TRIALS[:2])
     with journal.open("ab") as stream:
         stream.write(b'{"op_co\n')
@@ -167,7 +167,7 @@ def test_a_corrupt_last_line_does_not_spoil_the_next(journal: Path):
     assert values(journal) == COMPLETE
 
 
-def test_what_could_not_be_read_is_kept_beside_the_new_journal(journal: Path):
+def test_an_unreadable_journal_is_kept_beside_the_new_one(journal: Path):
     content = b'{"op_co\n{"op_co\n'
     journal.write_bytes(content)
     export(journal, sweep(), TRIALS)
@@ -175,20 +175,20 @@ def test_what_could_not_be_read_is_kept_beside_the_new_journal(journal: Path):
     assert journal.with_name("study.journal.corrupt").read_bytes() == content
 
 
-def test_a_tool_that_has_the_journal_open_sees_the_trials_end(journal: Path):
+def test_a_tool_with_the_journal_open_reads_the_results_of_trials(journal: Path):
     still_open = [replace(TRIALS[0], result=None), TRIALS[1]]
     export(journal, sweep(), still_open)
-    study = opened_again(journal)
+    study = load(journal)
     assert [trial.value for trial in study.get_trials()] == [None, 0.2]
     export(journal, sweep(), TRIALS, curve_of(0, 0.05, 0.1))
     assert [trial.value for trial in study.get_trials()] == [0.1, 0.2, 0.3]
 
 
 def curves(journal: Path) -> list[dict[int, float]]:
-    return [trial.intermediate_values for trial in opened_again(journal).get_trials()]
+    return [trial.intermediate_values for trial in load(journal).get_trials()]
 
 
-def test_the_curve_of_an_ended_trial_is_in_the_study_as_one_line_with_it(journal: Path):
+def test_an_ended_trial_is_exported_with_its_curve_in_one_line(journal: Path):
     export(journal, sweep(), TRIALS[:1])
     lines = len(journal.read_bytes().splitlines())
     export(journal, sweep(), TRIALS[:2], curve_of(1, 0.1, None, 0.3))
@@ -196,7 +196,7 @@ def test_the_curve_of_an_ended_trial_is_in_the_study_as_one_line_with_it(journal
     assert len(journal.read_bytes().splitlines()) == lines + 1
 
 
-def test_the_curve_of_a_trial_that_went_in_open_is_appended_at_its_end_thinned_out_up_to_its_last(journal: Path):
+def test_the_curve_of_a_trial_exported_open_is_appended_thinned_out_with_its_last_epoch(journal: Path):
     still_open = [replace(TRIALS[0], result=None), TRIALS[1]]
     export(journal, sweep(), still_open)
     export(journal, sweep(), TRIALS[:2], curve_of(0, *(0.001 * e for e in range(1, 500))))
@@ -207,7 +207,7 @@ def test_the_curve_of_a_trial_that_went_in_open_is_appended_at_its_end_thinned_o
 
 
 @pytest.mark.parametrize("was_open", [True, False])
-def test_a_pruned_trial_has_its_last_value(journal: Path, was_open: bool):
+def test_a_pruned_trial_has_the_last_value_of_its_curve(journal: Path, was_open: bool):
     trial, curve = ended(0, TRIALS[0].params or {}, "pruned", 0.3), curve_of(0, 0.3, 0.2)
     if was_open:
         export(journal, sweep(), [replace(trial, result=None), TRIALS[1]], curve)

@@ -1,4 +1,4 @@
-"""Proposals never repeat a point and never depend on chance."""
+"""Proposals never repeat a point and are determined by the seed."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,7 +16,7 @@ from unetsweep.search.optuna_samplers import propose
 
 
 def search(spec: SweepSpec, count: int, at_once: int = 1) -> list[dict[str, Any]]:
-    """The points of a whole search, each told a value that its point alone decides."""
+    """The points of a whole search, in which the value of a trial depends on its point only."""
     trials: list[StoredTrial] = []
     while len(trials) < count:
         points = propose(spec, trials, min(at_once, count - len(trials)))
@@ -47,19 +47,19 @@ FINITE = [
 @pytest.mark.parametrize("space", FINITE)
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_a_finite_space_is_searched_to_its_end_no_point_twice(space: Space, sampler: str, at_once: int):
+def test_a_finite_space_is_searched_completely_without_repeating_a_point(space: Space, sampler: str, at_once: int):
     points = search(sweep(space, sampler=sampler), 99, at_once)
     assert len(set(keys(points))) == len(points) == size(space)
 
 
-def test_a_search_is_repeated_by_its_seed_and_only_by_it():
+def test_a_search_is_determined_by_its_seed():
     space = Space.of(epochs=Choices((4, 8)), batch_size=Choices((4,)), learning_rate=RATE)
     first, again, other = (search(sweep(space, sampler="tpe", seed=seed), 14) for seed in (3, 3, 4))
     assert first == again
     assert first != other
 
 
-def test_what_is_running_is_not_proposed_again_and_changes_no_other_draw():
+def test_a_running_trial_is_not_proposed_again_and_changes_no_other_proposal():
     spec = sweep(Space.of(epochs=Choices((4,)), batch_size=Choices((4,)), learning_rate=RATE), sampler="random")
     together = propose(spec, [], 3)
     (first,) = propose(spec, [], 1)
@@ -91,27 +91,27 @@ def test_a_trial_without_a_value_stops_no_search(state: str):
 
 
 @pytest.mark.parametrize("sampler", ["TPESampler", "RandomSampler"])
-def test_any_sampler_of_optuna_is_made_by_its_name(sampler: str):
+def test_samplers_of_optuna_can_be_named(sampler: str):
     space = Space.of(epochs=Range(1, 9), batch_size=Choices((4,)), learning_rate=RATE)
     assert len(set(keys(search(sweep(space, sampler=sampler), 6)))) == 6
 
 
-def test_a_sampler_that_cannot_be_made_says_so_with_its_arguments():
+def test_invalid_arguments_of_a_sampler_are_named_in_the_error():
     with pytest.raises(UsageError, match=r"TPESampler cannot be made with \{'n_ei_candidates': 'x', 'no_such': 1\}"):
         propose(sweep(sampler="tpe", sampler_args={"n_ei_candidates": "x", "no_such": 1}), [], 1)
 
 
-@pytest.mark.parametrize("axis", [Choices((1e-4, 1e-3)), RATE, Range(0.1, 0.3, step=0.1)])
-def test_a_point_is_what_a_config_takes(axis: Domain):
+@pytest.mark.parametrize("domain", [Choices((1e-4, 1e-3)), RATE, Range(0.1, 0.3, step=0.1)])
+def test_a_proposed_point_is_valid_for_a_config(domain: Domain):
     (point,) = propose(
-        sweep(Space.of(epochs=Choices((4,)), batch_size=Range(4, 8), learning_rate=axis), sampler="random"), [], 1
+        sweep(Space.of(epochs=Choices((4,)), batch_size=Range(4, 8), learning_rate=domain), sampler="random"), [], 1
     )
     assert point["epochs"] == 4
     assert point["batch_size"] == int(point["batch_size"])
 
 
-def test_tpe_learns_from_the_pruned():
-    """All of them were pruned, and those with a higher rate later had the better values."""
+def test_tpe_learns_from_pruned_trials():
+    """All trials are pruned, and a higher learning rate gives a better value."""
     space = Space.of(epochs=Choices((4,)), batch_size=Choices((4,)), learning_rate=RATE)
     spec = sweep(space, sampler="tpe", seed=1)
     trials: list[StoredTrial] = []

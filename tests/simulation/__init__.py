@@ -1,1 +1,1 @@
-"""Whole histories of a sweep in memory: the real passes, on a simulated clock, with faults."""
+"""Whole histories of a sweep in memory: real reconciliations on a simulated clock, with faults."""

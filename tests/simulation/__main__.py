@@ -1,11 +1,11 @@
-"""`python -m tests.simulation [HISTORIES] [FIRST]`: histories by their numbers, and what they held."""
+"""`python -m tests.simulation [HISTORIES] [FIRST]`: run the histories with these numbers and print what happened."""
 
 import sys
 import time
 from collections import Counter
 
-from .histories import drawn
-from .world import World
+from .histories import draw_history
+from .world import SimulatedWorld
 
 
 def main(count: int, first: int = 0) -> int:
@@ -13,7 +13,7 @@ def main(count: int, first: int = 0) -> int:
     broken = []
     begin = time.perf_counter()
     for seed in range(first, first + count):
-        world = World(*drawn(seed))
+        world = SimulatedWorld(*draw_history(seed))
         try:
             world.run()
         except AssertionError as error:
@@ -21,16 +21,16 @@ def main(count: int, first: int = 0) -> int:
         total += world.counts
     kinds = {name: n for name, n in sorted(total.items()) if name.startswith("fault: ")}
     span = f"seeds {first} to {first + count - 1}"
-    print(f"histories {count} ({span}), steps {total['steps']}, reconciliations {total['passes']}")
-    print(f"actions {total['deeds']}, kills {total['kills']} and sleeps {total['sleeps']} of reconciliations")
+    print(f"histories {count} ({span}), steps {total['steps']}, reconciliations {total['reconciliations']}")
+    print(f"effects {total['effects']}, kills {total['kills']} and sleeps {total['sleeps']} of reconciliations")
     for name, number in kinds.items():
         print(f"  {name.removeprefix('fault: '):45} {number}")
-    for seed, what in broken[:20]:
-        print(f"  broken in history {seed}: {what}")
+    for seed, invariant in broken[:20]:
+        print(f"  broken in history {seed}: {invariant}")
     print(f"invariants broken {len(broken)}, seconds {time.perf_counter() - begin:.1f}")
     return bool(broken)
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:]] or [10_000]
+    numbers = [int(number) for number in sys.argv[1:]] or [10_000]
     sys.exit(main(*numbers))

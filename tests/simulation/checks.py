@@ -1,4 +1,4 @@
-"""What must hold in every history, at every step; `broken` says what did not."""
+"""The invariants of every history, checked at every step."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,92 +13,96 @@ from unetsweep.reconcile.loop import Reconciliation
 from .files import SimAttempt, SimTrial
 
 if TYPE_CHECKING:
-    from .ports import Pass
-    from .world import World
+    from .ports import SimulatedReconciliation
+    from .world import SimulatedWorld
 
 FINAL = ("exception", "environment", "time")
-IMPOSSIBLE = 60
-"""More attempts than any history's faults can explain."""
+MAX_ATTEMPTS = 60
+"""No history has enough faults to explain more attempts of one run."""
 
 
 class Checks:
     """The invariants of one history."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: "SimulatedWorld") -> None:
         self._world = world
         self.broken: list[str] = []
         self.blamed: dict[int, Counter[str]] = defaultdict(Counter)
-        """What befell each run since it was last retried."""
+        """The causes of losses of each run since its last retry."""
         self.scancelled: set[int] = set()
         self.wrong_clocks = False
-        self.unkept = False
-        """A reconciler job was refused to a training's pass: were all jobs to die now, only a person would go on."""
-        self._sent: set[str] = set()
+        self.lacks_reconciler = False
+        """A job could not submit a reconciler job: if all jobs are killed now, only the user can continue."""
+        self._submitted: set[str] = set()
         self._ended: dict[int, str] = {}
 
-    def fail(self, what: str) -> None:
-        self._world.note(f"BROKEN: {what}")
-        self.broken.append(what)
+    def fail(self, message: str) -> None:
+        self._world.note(f"BROKEN: {message}")
+        self.broken.append(message)
 
-    def blame(self, run: int, what: str) -> None:
-        self.blamed[run][what] += 1
+    def blame(self, run: int, cause: str) -> None:
+        self.blamed[run][cause] += 1
 
-    # ---- at a deed
+    # ---- at an effect
 
     def adds(self, number: int, run: int, key: str) -> None:
-        """A trial now exists, and its run."""
+        """A trial and its run are created."""
         others = [each for each in self._world.files.trials.values() if each.run == run]
         if any(each.key != key for each in others):
             self.fail(f"trial {number} shares run {run} with another training")
 
     def starts(self, attempt: SimAttempt) -> None:
-        """A training begins, at its run's last checkpoint."""
+        """A training begins at the last checkpoint of its run."""
         run = self._world.files.runs[attempt.run]
         passed = [epochs for _, epochs in attempt.milestones if epochs < run.saved and epochs not in run.milestones]
         if passed:
-            self.fail(f"run {run.number} is at epoch {run.saved}, and is sent for {passed}")
+            self.fail(f"run {run.number} is at epoch {run.saved}, and is submitted for {passed}")
 
-    def intends(self, mine: "Pass", owned: Sequence[Element]) -> None:
-        """Attempts now exist, and will be sent."""
+    def intends(self, reconciliation: "SimulatedReconciliation", owned: Sequence[Element]) -> None:
+        """Attempts are created and will be submitted."""
         for each in owned:
             run = self._world.files.runs[each.run]
             before = run.attempts.get(each.attempt - 1)
-            is_alive = before is not None and (before.token, before.index) in mine.alive
-            if before is not None and before.lost is not None and (each.run, before.number) not in mine.given_up:
-                is_alive = False  # another reconciliation, which looked later, gave it up
+            is_alive = before is not None and (before.token, before.index) in reconciliation.alive
+            if (
+                before is not None
+                and before.lost is not None
+                and (each.run, before.number) not in reconciliation.marked_lost
+            ):
+                is_alive = False  # another reconciliation, which observed it later, marked it lost
             if before is not None and is_alive and each.attempt - 1 > run.retries_reset_at:
-                self.fail(f"run {each.run} is sent again while the queue lists its attempt {before.number} as alive")
+                self.fail(f"run {each.run} is resubmitted while the queue lists its attempt {before.number} as alive")
             for trial, epochs in each.milestones:
-                if trial in mine.cancelled:
-                    self.fail(f"trial {trial} is cancelled, and sent again")
-                shown = run.milestones.get(epochs, ("", self._world.time + 1))[1]
-                if shown < self._world.time - 300:
-                    self.fail(f"trial {trial} has a result, and is sent again")
-            if len(run.attempts) > IMPOSSIBLE:
-                self.fail(f"run {each.run} has been sent {len(run.attempts)} times")
+                if trial in reconciliation.cancelled:
+                    self.fail(f"trial {trial} is cancelled and resubmitted")
+                visible_at = run.milestones.get(epochs, ("", self._world.time + 1))[1]
+                if visible_at < self._world.time - 300:
+                    self.fail(f"trial {trial} has a result and is resubmitted")
+            if len(run.attempts) > MAX_ATTEMPTS:
+                self.fail(f"run {each.run} has {len(run.attempts)} attempts")
 
-    def gives_up(self, mine: "Pass", attempt: SimAttempt) -> None:
-        if (attempt.token, attempt.index) in mine.alive:
-            self.fail(f"run {attempt.run} is given up while the queue lists its attempt {attempt.number} as alive")
+    def marks_lost(self, reconciliation: "SimulatedReconciliation", attempt: SimAttempt) -> None:
+        if (attempt.token, attempt.index) in reconciliation.alive:
+            self.fail(f"run {attempt.run} is marked lost while the queue lists its attempt {attempt.number} as alive")
 
-    def sends(self, mine: "Pass", submission: Submission) -> None:
-        if mine.is_silent:
-            self.fail("something was sent into silence")
-        if submission.token in self._sent:
-            self.fail(f"submission {submission.token} is sent twice")
-        self._sent.add(submission.token)
+    def submits(self, reconciliation: "SimulatedReconciliation", submission: Submission) -> None:
+        if reconciliation.got_no_answer:
+            self.fail("something was submitted while the queue did not answer")
+        if submission.token in self._submitted:
+            self.fail(f"submission {submission.token} is submitted twice")
+        self._submitted.add(submission.token)
 
-    def keeps(self, mine: "Pass") -> None:
-        if mine.is_silent:
-            self.fail("a reconciler job was left in silence")
+    def submits_reconciler(self, reconciliation: "SimulatedReconciliation") -> None:
+        if reconciliation.got_no_answer:
+            self.fail("a reconciler job was submitted while the queue did not answer")
 
     def ends(self, trial: SimTrial, result: Result) -> None:
-        """A trial ends, for the first time since it was retried."""
+        """A trial ends for the first time since its last retry."""
         run, state = self._world.files.runs[trial.run], result.state
         published = run.milestones.get(trial.epochs)
         was_cut_short = published is not None and published[0] == "pruned" and trial.cancelled is not None
         is_other = published is not None and published[0] != state and not was_cut_short
-        if is_other and published is not None and self._must_be_known(published[1]):
+        if is_other and published is not None and self._must_be_visible(published[1]):
             self.fail(f"trial {trial.number} ended {state}, and its result was {published[0]}")
         if published is None and state in ("complete", "diverged"):
             self.fail(f"trial {trial.number} ended {state} without a result")
@@ -106,8 +110,8 @@ class Checks:
             self._is_justified(trial, result)
         self._ended[trial.number] = state
 
-    def _must_be_known(self, shown: float) -> bool:
-        return shown < self._world.time - 60 or not self.wrong_clocks
+    def _must_be_visible(self, visible_at: float) -> bool:
+        return visible_at < self._world.time - 60 or not self.wrong_clocks
 
     def _is_justified(self, trial: SimTrial, result: Result) -> None:
         run = self._world.files.runs[trial.run]
@@ -117,56 +121,56 @@ class Checks:
             stop = run.stopped
             if stop is None or stop.attempt != max(run.attempts) or trial.epochs not in stop.milestones:
                 self.fail(f"trial {trial.number} ended pruned by {stop}; its attempt is {max(run.attempts)}")
-        if result.state == "failed" and not self._is_beyond_bounds(trial.run):
+        if result.state == "failed" and not self._may_fail(trial.run):
             self.fail(
-                f"trial {trial.number} failed within its bounds ({dict(self.blamed[trial.run])}): {result.message}"
+                f"trial {trial.number} failed within its limits ({dict(self.blamed[trial.run])}): {result.message}"
             )
 
-    def _is_beyond_bounds(self, run: int) -> bool:
-        met, retries = self.blamed[run], self._world.spec.run.retries
+    def _may_fail(self, run: int) -> bool:
+        causes, retries = self.blamed[run], self._world.spec.run.retries
         last = max(self._world.files.runs[run].attempts)
         return (
             any(error[1] in FINAL for error in self._world.files.runs[run].attempts[last].errors)
-            or met["node"] + self._world.counts["kills"] + self._world.counts["fault: clock"] > retries.node
-            or met["unexplained"] + self._world.counts["fault: clock"] > retries.unexplained
-            or met["hang"] > retries.hang
-            or met["memory"] > retries.memory
-            or met["gpu_memory"] > 0
-            or met["time"] >= 2
-            or met["time"] + met["requeue"] > retries.requeue
+            or causes["node"] + self._world.counts["kills"] + self._world.counts["fault: clock"] > retries.node
+            or causes["unexplained"] + self._world.counts["fault: clock"] > retries.unexplained
+            or causes["hang"] > retries.hang
+            or causes["memory"] > retries.memory
+            or causes["gpu_memory"] > 0
+            or causes["time"] >= 2
+            or causes["time"] + causes["requeue"] > retries.requeue
         )
 
     def reopens(self, trial: SimTrial) -> None:
-        """The user retries it."""
+        """The user retries a trial."""
         self._ended.pop(trial.number, None)
         self.blamed[trial.run].clear()
         self.scancelled.discard(trial.run)
 
-    def planned(self, mine: "Pass", reconciliation: Reconciliation) -> None:
+    def planned(self, reconciliation: Reconciliation) -> None:
         if reconciliation.plan.paused is None:
             return
-        self._world.counts["halts"] += 1
+        self._world.counts["pauses"] += 1
         states = {each.result.state for each in self._world.files.trials.values() if each.result is not None}
         if reconciliation.plan.paused.startswith("the first"):
             if states != {"failed"}:
-                self.fail(f"the sweep stopped, and trials ended {states}: {reconciliation.plan.paused}")
+                self.fail(f"the sweep paused, and trials ended {states}: {reconciliation.plan.paused}")
             return
-        sent = [
+        submitted = [
             run.number
             for run in reconciliation.observation.runs.values()
-            if any(not each.refused for each in run.counted)
+            if any(not each.refused for each in run.counted_attempts)
         ]
-        if not sent or any(self.blamed[run]["node"] < 2 for run in sent):
-            self.fail(f"the sweep stopped, and not all of {sent} were lost twice: {reconciliation.plan.paused}")
+        if not submitted or any(self.blamed[run]["node"] < 2 for run in submitted):
+            self.fail(f"the sweep paused, and not all of {submitted} were lost twice: {reconciliation.plan.paused}")
 
     # ---- at each step
 
     def now(self) -> None:
-        self._places()
+        self._slots()
         self._reconcilers()
-        self._ends_stay()
+        self._results_stay()
 
-    def _places(self) -> None:
+    def _slots(self) -> None:
         world, parallel = self._world, self._world.settings.parallel
         training = [
             each
@@ -186,24 +190,24 @@ class Checks:
     def _reconcilers(self) -> None:
         world = self._world
         live = [each for each in world.cluster.jobs if each.is_reconciler and each.known and each.state.is_live]
-        handing = any(each.state is JobState.RUNNING or each.restart for each in live)
-        most = 1 + handing + (2 if world.settings.overlap or self.wrong_clocks else 0)
-        if len(live) > most:
+        is_handing_over = any(each.state is JobState.RUNNING or each.restart for each in live)
+        limit = 1 + is_handing_over + (2 if world.settings.overlap or self.wrong_clocks else 0)
+        if len(live) > limit:
             self.fail(f"{len(live)} reconciler jobs live")
 
-    def _ends_stay(self) -> None:
+    def _results_stay(self) -> None:
         for number, state in self._ended.items():
             result = self._world.files.trials[number].result
             if result is None or result.state != state:
                 self.fail(f"trial {number} had ended {state}, and is {result and result.state} now")
 
     def at_the_end(self, last: float) -> None:
-        """Faults have stopped long ago."""
+        """The history ends, long after its last fault: the sweep must have ended."""
         world = self._world
         if world.is_over() or world.paused is not None:
             return
-        if self.unkept and not world.cluster.count():
-            world.counts["left to a person"] += 1
+        if self.lacks_reconciler and not world.cluster.count():
+            world.counts["left to the user"] += 1
             return
         live = [f"{each.job_id} {each.raw_state}" for each in world.cluster.jobs if each.known and each.state.is_live]
         self.fail(

@@ -1,8 +1,8 @@
 """A cluster in memory: a queue with arrays, throttles, dependencies and nodes, and jobs that train.
 
-Rule 1: a job keeps the worker's rules: it leaves where its attempt was given up, a later start claimed the run, or
-        there is nothing to do; it asks whether it owns the run at each epoch's end, and writes only then.
-Rule 2: things go wrong only where the history says so.
+Rule 1: a job follows the rules of the worker: it ends if its attempt is lost, a later start has claimed the run, or
+        there is nothing to do; at the end of each epoch it writes only if it still owns the run.
+Rule 2: nothing fails unless the script of the history says so.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,29 +12,29 @@ from typing import TYPE_CHECKING
 from unetsweep.core.observation import EpochReport, Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 
-from .files import Claimed, SimAttempt, moment
+from .files import SimAttempt, SimClaim, moment
 
 if TYPE_CHECKING:
-    from .world import World
+    from .world import SimulatedWorld
 
 MIN_AGE = 300.0
-"""After so many seconds an ended job is listed no more."""
+"""Seconds for which an ended job stays listed: the default of SLURM's MinJobAge."""
 START_S = 5.0
 LIMIT_S = 3600.0
 
 
 @dataclass(slots=True, eq=False)
 class SimJob:
-    """One job, as the controller keeps it."""
+    """One job in the controller."""
 
     job_id: str
     token: str
     index: int
-    shown: float
+    visible_at: float
     throttle: int | None = None
     exclude: tuple[str, ...] = ()
     after: "tuple[SimJob, ...] | None" = None
-    """Of a reconciler job; None: it trains."""
+    """The dependencies of a reconciler job; None: the job trains."""
     begins: float = 0.0
     state: JobState = JobState.QUEUED
     raw_state: str = "PENDING"
@@ -42,20 +42,20 @@ class SimJob:
     restart: int = 0
     ended: float | None = None
     known: bool = True
-    """The controller has it in its books."""
+    """Whether the controller still knows the job."""
 
     @property
     def is_reconciler(self) -> bool:
         return self.after is not None
 
-    def seen(self) -> Job:
+    def as_job(self) -> Job:
         ended = moment(self.ended) if self.ended is not None else None
         return Job(self.job_id, self.token, self.index, self.state, self.raw_state, "", ended, self.node)
 
 
 @dataclass(slots=True, eq=False)
 class Training:
-    """The processes of one start."""
+    """The processes of one start of an attempt."""
 
     job: SimJob
     attempt: SimAttempt
@@ -64,8 +64,8 @@ class Training:
     epoch: int
     alive: bool = True
     stuck: bool = False
-    shown: float = 0.0
-    """What was written so far is seen by then."""
+    visible_at: float = 0.0
+    """Everything written so far is visible from this time on."""
 
     @property
     def claim(self) -> tuple[int, int]:
@@ -75,7 +75,7 @@ class Training:
 class Cluster:
     """The queue and the nodes."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: "SimulatedWorld") -> None:
         self._world = world
         self.jobs: list[SimJob] = []
         self.trainings: list[Training] = []
@@ -83,11 +83,11 @@ class Cluster:
         self.down: dict[str, float] = {}
         self._next = 100
 
-    # ---- what the port asks
+    # ---- calls of the Scheduler port
 
     def listed(self, tokens: Collection[str]) -> list[Job]:
         now = self._world.time
-        return [each.seen() for each in self.jobs if each.known and each.token in tokens and each.shown <= now]
+        return [each.as_job() for each in self.jobs if each.known and each.token in tokens and each.visible_at <= now]
 
     def count(self) -> int:
         return sum(each.known and each.state.is_live for each in self.jobs)
@@ -96,14 +96,14 @@ class Cluster:
         return set(self._world.settings.nodes) <= set(nodes)
 
     def add(self, submission: Submission) -> Sequence[str]:
-        number, shown = self._number(), self._world.time + self._world.value("late", 0.0)
-        many, ids = submission.elements > 1, []
+        number, visible_at = self._number(), self._world.time + self._world.value("late", 0.0)
+        is_array, ids = submission.elements > 1, []
         for index in range(submission.elements):
-            job_id = f"{number}_{index}" if many else str(number)
-            job = SimJob(job_id, submission.token, index, shown, submission.throttle, submission.exclude)
+            job_id = f"{number}_{index}" if is_array else str(number)
+            job = SimJob(job_id, submission.token, index, visible_at, submission.throttle, submission.exclude)
             self.jobs.append(job)
             ids.append(job_id)
-        self._world.at(1.0, self.kick)
+        self._world.at(1.0, self.start_jobs)
         return ids
 
     def add_reconciler(self, reconciler: ReconcilerRequest) -> str:
@@ -112,7 +112,7 @@ class Cluster:
         job = SimJob(str(self._number()), reconciler.token, 0, now + self._world.value("late", 0.0), after=after)
         job.begins = now + reconciler.delay_s
         self.jobs.append(job)
-        self._world.at(reconciler.delay_s + 0.5, self.kick)
+        self._world.at(reconciler.delay_s + 0.5, self.start_jobs)
         return job.job_id
 
     def _number(self) -> int:
@@ -126,14 +126,14 @@ class Cluster:
 
     def scancel(self, job: SimJob) -> None:
         if job.state is JobState.QUEUED:
-            job.known = False  # SLURM forgets it at once
+            job.known = False  # SLURM forgets a queued job at once
             self.accounts[job.job_id, job.token] = (JobState.CANCELLED, "CANCELLED")
         self.end(job, JobState.CANCELLED, "CANCELLED", status=143)
 
     # ---- starting
 
-    def kick(self) -> None:
-        """Start what can."""
+    def start_jobs(self) -> None:
+        """Start the jobs that can start."""
         now, busy = self._world.time, {each.node for each in self.jobs if each.state is JobState.RUNNING}
         running: dict[str, int] = {}
         for each in self.jobs:
@@ -160,7 +160,7 @@ class Cluster:
         job.state, job.raw_state, job.node = JobState.RUNNING, "RUNNING", node
         restart = job.restart
         if job.is_reconciler:
-            self._world.at(2.0, lambda: self._keep(job, restart))
+            self._world.at(2.0, lambda: self._run_reconciler(job, restart))
             return
         self._world.files.logs.add((job.token, job.job_id))
         if self._world.armed("bad start"):
@@ -179,13 +179,13 @@ class Cluster:
             self._world.blame(self._run_of(job)[0], "time")
             self.end(job, JobState.ENDED, "TIMEOUT", status=143)
 
-    def _keep(self, job: SimJob, restart: int) -> None:
+    def _run_reconciler(self, job: SimJob, restart: int) -> None:
         if not self._is_on(job, restart):
             return
         if self._world.reconcile_sweep("reconciler", mine=job.token):
             self.end(job, JobState.ENDED, "COMPLETED")
         else:
-            self._world.at(60.0, lambda: self._keep(job, restart))
+            self._world.at(60.0, lambda: self._run_reconciler(job, restart))
 
     def _run_of(self, job: SimJob) -> tuple[int, int]:
         return self._world.files.tokens[job.token][job.index]
@@ -202,9 +202,9 @@ class Cluster:
             self.end(job, JobState.ENDED, "COMPLETED", status=0)
             return
         self._world.check.starts(attempt)
-        now, shown = self._world.time, self._shown(0.0)
-        attempt.claims[restart] = Claimed(job.job_id, moment(now), job.node or "", shown)
-        training = Training(job, attempt, restart, now, found.saved, shown=shown)
+        now, visible_at = self._world.time, self._visible_from(0.0)
+        attempt.claims[restart] = SimClaim(job.job_id, moment(now), job.node or "", visible_at)
+        training = Training(job, attempt, restart, now, found.saved, visible_at=visible_at)
         self.trainings.append(training)
         self._world.next_epoch(training)
 
@@ -221,78 +221,78 @@ class Cluster:
             or all(trial.cancelled is not None for trial in trials)
         )
 
-    def _shown(self, before: float) -> float:
-        return max(before, self._world.time + self._world.value("nfs", 0.0))
+    def _visible_from(self, earliest: float) -> float:
+        return max(earliest, self._world.time + self._world.value("nfs", 0.0))
 
     def epoch(self, training: Training) -> None:
-        """An epoch's end."""
+        """End an epoch of the training."""
         attempt = training.attempt
         if not training.alive:
             return
         if not self._world.files.owns(attempt.run, training.claim):
-            self.leave(training, status=0)
+            self.end_processes(training, status=0)
             return
         run = self._world.files.runs[attempt.run]
         training.epoch += 1
-        training.shown = self._shown(training.shown)
+        training.visible_at = self._visible_from(training.visible_at)
         at = moment(self._world.time)
-        earlier = run.points.get(training.epoch)
-        first = earlier[0].at if earlier else at
+        earlier_point = run.points.get(training.epoch)
+        first = earlier_point[0].at if earlier_point else at
         value = self._world.value_of(attempt.run, training.epoch)
-        run.points[training.epoch] = (EpochReport(training.epoch, value, 1 - value, first, 30.0), training.shown)
-        run.lines.append((at, training.shown))
+        run.points[training.epoch] = (EpochReport(training.epoch, value, 1 - value, first, 30.0), training.visible_at)
+        run.lines.append((at, training.visible_at))
         run.saved = training.epoch
         if self._milestones(training):
-            self.leave(training, status=0)
+            self.end_processes(training, status=0)
         elif self._world.time - training.since > LIMIT_S - 90:
-            self.go_on_later(training, in_place=True)
+            self.stop_for_requeue(training, in_place=True)
         else:
             self._world.next_epoch(training)
 
     def _milestones(self, training: Training) -> bool:
-        """Publish what is reached or pruned; whether all of it is there."""
+        """Publish the milestones that are reached or pruned; whether all are published."""
         run, attempt = self._world.files.runs[training.attempt.run], training.attempt
         stop = run.stopped
         for _, epochs in attempt.milestones:
             if epochs <= training.epoch:
                 state = "diverged" if self._world.diverges(attempt.run) else "complete"
-                run.milestones.setdefault(epochs, (state, training.shown))
+                run.milestones.setdefault(epochs, (state, training.visible_at))
             elif stop is not None and stop.attempt == attempt.number and epochs in stop.milestones:
-                run.milestones.setdefault(epochs, ("pruned", training.shown))
+                run.milestones.setdefault(epochs, ("pruned", training.visible_at))
         return all(epochs in run.milestones for _, epochs in attempt.milestones)
 
     # ---- ending
 
-    def leave(self, training: Training, status: int) -> None:
-        """The processes end by themselves."""
+    def end_processes(self, training: Training, status: int) -> None:
+        """End the processes of the training with this status, and so the job."""
         training.alive = False
         if self._is_on(training.job, training.restart):
             word = "COMPLETED" if status == 0 else "FAILED"
             self.end(training.job, JobState.ENDED, word, status=status)
 
     def fail(self, training: Training, kind: str) -> None:
-        """An error file, and the end."""
-        training.shown = self._shown(training.shown)
-        training.attempt.errors.append((training.restart, kind, training.epoch, training.shown))
-        self.leave(training, status=1)
+        """Write an error file and end the processes."""
+        training.visible_at = self._visible_from(training.visible_at)
+        training.attempt.errors.append((training.restart, kind, training.epoch, training.visible_at))
+        self.end_processes(training, status=1)
 
-    def go_on_later(self, training: Training, *, in_place: bool) -> None:
-        """It stops in good order; the exit hook requeues the job, or is refused."""
+    def stop_for_requeue(self, training: Training, *, in_place: bool) -> None:
+        """Stop the training before its time limit; the exit hook requeues the job, or its request is refused."""
         training.alive = False
-        training.attempt.agains[training.restart] = self._shown(training.shown)
+        training.attempt.requeues[training.restart] = self._visible_from(training.visible_at)
         if in_place:
             self.requeue(training.job, 5.0)
         elif self._is_on(training.job, training.restart):
             self.end(training.job, JobState.ENDED, "COMPLETED", status=0)
 
     def requeue(self, job: SimJob, after_s: float, *, zombie: bool = False) -> None:
-        """The same job again; the queue calls it alive."""
+        """Requeue the job, which stays alive in the queue."""
         if not zombie:
             self._stop(job)
         job.state, job.raw_state, job.node, job.ended = JobState.QUEUED, "REQUEUED", None, None
         job.restart += 1
         job.begins = self._world.time + after_s
-        self._world.at(after_s + 0.5, self.kick)
+        self._world.at(after_s + 0.5, self.start_jobs)
 
     def _stop(self, job: SimJob) -> None:
         for each in self.trainings:
@@ -301,7 +301,7 @@ class Cluster:
         self.trainings = [each for each in self.trainings if each.alive]
 
     def end(self, job: SimJob, state: JobState, word: str, *, status: int | None = None, zombie: bool = False) -> None:
-        """The job ends; with a status its exit hook is made."""
+        """End the job; with a status its exit hook runs."""
         was_running = job.state is JobState.RUNNING
         if not zombie:
             self._stop(job)
@@ -309,21 +309,21 @@ class Cluster:
         if job.known:
             self.accounts[job.job_id, job.token] = (state, word)
             self._world.at(MIN_AGE, lambda: self._purge(job))
-        self._world.at(1.0, self.kick)
+        self._world.at(1.0, self.start_jobs)
         if status is not None and was_running and not job.is_reconciler:
             run, number = self._run_of(job)
             attempt = self._world.files.runs[run].attempts[number]
             if (attempt.token, attempt.index) == (job.token, job.index):
-                attempt.exits[job.restart] = (status, self._shown(0.0))
+                attempt.exits[job.restart] = (status, self._visible_from(0.0))
             self._world.at(0.5, lambda: self._world.exit_hook())
 
     def _purge(self, job: SimJob) -> None:
         if not job.state.is_live:
-            self.lose_sight(job)
+            self.unlist(job)
             self.jobs = [each for each in self.jobs if each is not job]
 
-    def lose_sight(self, job: SimJob) -> None:
-        """The queue lists it no more; where nobody has decided by now, and no accounts tell, its word is lost."""
+    def unlist(self, job: SimJob) -> None:
+        """Stop listing the job. Its final state is lost unless it was used before or accounting has it."""
         job.known = False
         if not job.is_reconciler and not (self._world.settings.accounts and (job.job_id, job.token) in self.accounts):
             run, number = self._run_of(job)
@@ -331,8 +331,8 @@ class Cluster:
                 self._world.blame(run, "unexplained")
 
     def forget(self, token: str) -> None:
-        """The controller crashed, and knows nothing of it; what runs runs on for a while."""
+        """Forget the jobs of this submission, as after a crash of the controller; their processes continue."""
         for job in [each for each in self.jobs if each.token == token]:
             self.accounts.pop((job.job_id, job.token), None)
-            self.lose_sight(job)
+            self.unlist(job)
             self.jobs.remove(job)

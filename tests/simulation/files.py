@@ -1,6 +1,6 @@
-"""The sweep's directory in memory: the promises of store/sweep_dir (by link() the first wins), without a disk.
+"""The sweep directory in memory, with the promises of store/sweep_dir: the first link() wins.
 
-Rule 1: what jobs write is seen by passes only after a while, where the file system is slow; in the order of writing.
+Rule 1: on a slow file system, files of jobs become visible to reconciliations late, in the order of writing.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from unetsweep.core.observation import (
 )
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
-FEW = 10
+MAX_ENDED_FOR_FAILURES = 10
 
 
 def moment(seconds: float) -> datetime:
@@ -31,13 +31,13 @@ def moment(seconds: float) -> datetime:
 
 
 @dataclass(slots=True)
-class Claimed:
-    """A start of an attempt that claimed the run."""
+class SimClaim:
+    """The claim of one start of an attempt."""
 
     job_id: str
     at: datetime
     node: str
-    shown: float
+    visible_at: float
 
 
 @dataclass(slots=True)
@@ -56,10 +56,10 @@ class SimAttempt:
     job_id: str | None = None
     lost: dict[str, Any] | None = None
     ended_for: str | None = None
-    claims: dict[int, Claimed] = field(default_factory=dict)
-    agains: dict[int, float] = field(default_factory=dict)
+    claims: dict[int, SimClaim] = field(default_factory=dict)
+    requeues: dict[int, float] = field(default_factory=dict)
     errors: list[tuple[int, str, int, float]] = field(default_factory=list)
-    """(restart, kind, finished epochs, shown)."""
+    """(restart, kind, finished epochs, visible from)."""
     exits: dict[int, tuple[int, float]] = field(default_factory=dict)
 
 
@@ -72,14 +72,14 @@ class SimRun:
     milestones: dict[int, tuple[str, float]] = field(default_factory=dict)
     points: dict[int, tuple[EpochReport, float]] = field(default_factory=dict)
     lines: list[tuple[datetime, float]] = field(default_factory=list)
-    """(time, shown) of every line of progress."""
+    """(time, visible from) of every line of progress."""
     saved: int = 0
     """The epoch of its last checkpoint."""
     stopped: Stopped | None = None
     retries_reset_at: int = 0
 
     def owner(self) -> tuple[int, int]:
-        """The highest claim."""
+        """The highest claim, as (attempt, restart)."""
         return max(((k, r) for k, each in self.attempts.items() for r in each.claims), default=(0, 0))
 
 
@@ -91,7 +91,7 @@ class SimTrial:
     run: int
     epochs: int
     key: str
-    """Two trials of one key may share a run."""
+    """Trials with the same key may share a run."""
     params: dict[str, float]
     cancelled: float | None = None
     """When the user cancelled it."""
@@ -109,27 +109,27 @@ class SimReconciler:
 
 @dataclass(slots=True)
 class Files:
-    """All of it. Seconds are true ones."""
+    """All files of the sweep. Seconds are those of the true clock."""
 
     trials: dict[int, SimTrial] = field(default_factory=dict)
     runs: dict[int, SimRun] = field(default_factory=dict)
     tokens: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     reconcilers: dict[int, SimReconciler] = field(default_factory=dict)
     logs: set[tuple[str, str]] = field(default_factory=set)
-    """(token, job id) of every job that was started."""
+    """(token, job id) of every started job."""
     stopped: bool = False
     last_reconciliation: float = -1e9
     open: set[int] = field(default_factory=set)
     """Numbers of the trials that have not ended."""
 
     def observe(self, now: float, clock: datetime) -> Observation:
-        """What a reconciliation sees."""
+        """The observation that a reconciliation makes now, by its clock."""
         trials = [self.trials[number] for number in sorted(self.open)]
         found = tuple(
             Trial(each.number, each.run, each.epochs, each.cancelled is not None, int(each.params["batch_size"]))
             for each in trials
         )
-        runs = {number: seen_run(self.runs[number], now) for number in {each.run for each in trials}}
+        runs = {number: observed_run(self.runs[number], now) for number in {each.run for each in trials}}
         ended = len(self.trials) - len(self.open)
         return Observation(ended, found, runs, self.stopped, None, self._failures(ended), self._reconciler())
 
@@ -141,7 +141,7 @@ class Files:
         return ReconcilerJob(number, last.token, last.at, last.lost)
 
     def _failures(self, ended: int) -> tuple[Failure, ...]:
-        if ended > FEW:
+        if ended > MAX_ENDED_FOR_FAILURES:
             return ()
         found = []
         for trial in self.trials.values():
@@ -159,24 +159,24 @@ class Files:
         return found.attempts[claim[0]].lost is None and found.owner() == claim
 
 
-def seen_run(run: SimRun, now: float) -> Run:
+def observed_run(run: SimRun, now: float) -> Run:
     refusals, attempts = 0, []
     for number in sorted(run.attempts):
         each = run.attempts[number]
         attempts.append(_attempt(each, now, refusals))
         refusals = refusals + 1 if each.lost is not None and each.lost.get("refused") else 0
-    points = _shown(run.points.values(), now)
-    milestones = {epochs: state for epochs, (state, shown) in run.milestones.items() if shown <= now}
-    last_at = next((at for at, shown in reversed(run.lines) if shown <= now), None)
+    points = _visible_points(run.points.values(), now)
+    milestones = {epochs: state for epochs, (state, visible_at) in run.milestones.items() if visible_at <= now}
+    last_at = next((at for at, visible_at in reversed(run.lines) if visible_at <= now), None)
     return Run(run.number, milestones, tuple(attempts), None, points, last_at, run.stopped, run.retries_reset_at)
 
 
-def _shown(points: Iterable[tuple[EpochReport, float]], now: float) -> tuple[EpochReport, ...]:
-    return tuple(point for point, shown in points if shown <= now)
+def _visible_points(points: Iterable[tuple[EpochReport, float]], now: float) -> tuple[EpochReport, ...]:
+    return tuple(point for point, visible_at in points if visible_at <= now)
 
 
 def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
-    restart, claim = max(((r, c) for r, c in each.claims.items() if c.shown <= now), default=(0, None))
+    restart, claim = max(((r, c) for r, c in each.claims.items() if c.visible_at <= now), default=(0, None))
     lost = each.lost or {}
     cause = lost.get("cause")
     return Attempt(
@@ -198,7 +198,7 @@ def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
         refused=lost.get("refused", False),
         limit=lost.get("limit", False),
         refusals=refusals,
-        requeue_reason="the time limit is near" if each.agains.get(restart, now + 1) <= now else None,
+        requeue_reason="the time limit is near" if each.requeues.get(restart, now + 1) <= now else None,
         ended_for=Cause[each.ended_for] if each.ended_for else None,
         mem=each.mem,
         micro_batch=each.micro_batch,
@@ -207,10 +207,10 @@ def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
 
 
 def _ending(each: SimAttempt, restart: int, now: float) -> Ending | None:
-    for at, kind, epochs, shown in each.errors:
-        if at >= restart and shown <= now:
-            return Ending(kind, f"{kind}: so it said", "error-0.json", None, kind, epochs)
-    newest = max((at for at, (_, shown) in each.exits.items() if shown <= now), default=-1)
+    for at, kind, epochs, visible_at in each.errors:
+        if at >= restart and visible_at <= now:
+            return Ending(kind, f"{kind}: a message", "error-0.json", None, kind, epochs)
+    newest = max((at for at, (_, visible_at) in each.exits.items() if visible_at <= now), default=-1)
     if newest < restart or newest < 0:
         return None
     status = each.exits[newest][0]

@@ -1,11 +1,11 @@
-"""Histories by number: settings and a script drawn from a seed."""
+"""Histories by number: settings and a script of faults drawn from a seed."""
 
 import random
 
 from .faults import ALL
 from .world import Fault, Settings
 
-CURSES = (
+RECURRING_FAULTS = (
     "exception",
     "unexplained",
     "disk full",
@@ -18,8 +18,8 @@ CURSES = (
 )
 
 
-def drawn(seed: int, only: tuple[str, ...] = ()) -> tuple[Settings, tuple[Fault, ...]]:
-    """The history of this number; `only`: the kinds of faults in it."""
+def draw_history(seed: int, only: tuple[str, ...] = ()) -> tuple[Settings, tuple[Fault, ...]]:
+    """The settings and the script of the history with this number; `only`: the kinds of faults in it."""
     draw = random.Random(seed)
     trials = draw.randint(1, 7)
     epochs = draw.choice((2, 4, 9))
@@ -36,7 +36,9 @@ def drawn(seed: int, only: tuple[str, ...] = ()) -> tuple[Settings, tuple[Fault,
         accounts=draw.random() < 0.4,
         overlap=draw.random() < 0.3,
         largest=draw.choice((1001, 1001, 2)),
-        cursed=tuple((draw.randrange(trials), draw.choice(CURSES)) for _ in range(draw.choice((0, 0, 0, 1, 2)))),
+        recurring=tuple(
+            (draw.randrange(trials), draw.choice(RECURRING_FAULTS)) for _ in range(draw.choice((0, 0, 0, 1, 2)))
+        ),
     )
     kinds = only or draw.sample(ALL, draw.randint(1, len(ALL)))
     count = draw.choice((0, 2, 5, 10, 20))

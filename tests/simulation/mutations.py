@@ -1,4 +1,4 @@
-"""Deliberate errors in `core` and `reconcile`: each must be caught, or the simulation proves nothing."""
+"""Deliberate errors in `core` and `reconcile`: the simulation must catch each, or it proves nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from unetsweep.core import attempt_state, capacity, reconciler_job, retry_policy, run_sharing
+from unetsweep.core import attempt_state, capacity, reconciler_job, retry_policy, run_decision, run_sharing
 from unetsweep.core import plan as plans
 from unetsweep.core.observation import JobState, Run
 from unetsweep.reconcile import evidence, loop
@@ -16,7 +16,7 @@ Patch = pytest.MonkeyPatch
 
 
 def _observation_as(patch: Patch, change: Callable[[Any], Any]) -> None:
-    """The plan is made from a changed observation."""
+    """Let the plan use a changed observation."""
     real = plans.plan
     patch.setattr(loop, "plan", lambda spec, observed, capacity, now: real(spec, change(observed), capacity, now))
 
@@ -30,11 +30,11 @@ def _capacity_as(patch: Patch, **change: Any) -> None:
 
 def a_scheduler_error_counts_as_absence(patch: Patch) -> None:
     real = evidence.ask
-    patch.setattr(evidence, "ask", lambda scheduler, seen: (real(scheduler, seen)[0], None))
+    patch.setattr(evidence, "ask", lambda scheduler, observation: (real(scheduler, observation)[0], None))
 
 
-def grace_is_ignored(patch: Patch) -> None:
-    _capacity_as(patch, unseen_grace=timedelta(0))
+def the_grace_time_is_ignored(patch: Patch) -> None:
+    _capacity_as(patch, unlisted_grace=timedelta(0))
 
 
 def late_files_are_not_awaited(patch: Patch) -> None:
@@ -45,190 +45,195 @@ def lost_attempts_are_not_counted(patch: Patch) -> None:
     patch.setattr(retry_policy, "_too_often", lambda *_: None)
 
 
-def starts_that_get_nowhere_are_not_counted(patch: Patch) -> None:
-    patch.setattr(retry_policy, "_stuck", lambda *_: None)
+def starts_without_progress_are_not_counted(patch: Patch) -> None:
+    patch.setattr(retry_policy, "_without_progress", lambda *_: None)
 
 
-def every_loss_is_the_last(patch: Patch) -> None:
-    patch.setattr(retry_policy, "after", lambda *_: "no second try")
+def no_lost_attempt_is_retried(patch: Patch) -> None:
+    patch.setattr(retry_policy, "decide", lambda *_: retry_policy.Exhausted("no second try"))
 
 
 def a_retry_reset_is_ignored(patch: Patch) -> None:
-    patch.setattr(Run, "counted", property(lambda run: run.attempts))
+    patch.setattr(Run, "counted_attempts", property(lambda run: run.attempts))
 
 
 def a_result_does_not_outrank_the_queue(patch: Patch) -> None:
-    def hidden(run: Run) -> Run:
+    def without_result(run: Run) -> Run:
         is_over = run.last is not None and run.last.job is not None and not run.last.job.state.is_live
         return replace(run, milestones={}) if is_over else run
 
     _observation_as(
-        patch, lambda found: replace(found, runs={number: hidden(run) for number, run in found.runs.items()})
+        patch, lambda found: replace(found, runs={number: without_result(run) for number, run in found.runs.items()})
     )
 
 
-def a_status_of_zero_is_success(patch: Patch) -> None:
+def exit_status_0_counts_as_success(patch: Patch) -> None:
     real = attempt_state.attempt_state
 
-    def believed(run: Run, look: attempt_state.DecisionContext) -> Any:
+    def changed(run: Run, context: attempt_state.DecisionContext) -> Any:
         ending = run.last.ending if run.last is not None and run.last.lost is None else None
-        return attempt_state.Finished("complete", "0") if ending is not None and ending.status == 0 else real(run, look)
+        return (
+            attempt_state.Finished("complete", "0") if ending is not None and ending.status == 0 else real(run, context)
+        )
 
-    patch.setattr(plans, "attempt_state", believed)
+    patch.setattr(run_decision, "attempt_state", changed)
 
 
-def throttle_is_ignored(patch: Patch) -> None:
+def the_throttle_is_ignored(patch: Patch) -> None:
     real = capacity.schedule
 
-    def unbound(*args: Any, **kwargs: Any) -> Any:
+    def without_throttle(*args: Any, **kwargs: Any) -> Any:
         submits, why = real(*args, **kwargs)
         return [replace(each, throttle=None) for each in submits], why
 
-    patch.setattr(plans, "schedule", unbound)
+    patch.setattr(plans, "schedule", without_throttle)
 
 
-def what_lives_takes_no_place(patch: Patch) -> None:
-    patch.setattr(capacity, "in_use", lambda live: 0)
+def live_jobs_use_no_slot(patch: Patch) -> None:
+    patch.setattr(capacity, "slots_in_use", lambda live: 0)
 
 
-def everybody_leaves_a_reconciler(patch: Patch) -> None:
+def every_reconciliation_submits_a_reconciler(patch: Patch) -> None:
     patch.setattr(reconciler_job, "wants_reconciler", lambda *_: True)
 
 
-def nobody_leaves_a_reconciler(patch: Patch) -> None:
+def no_reconciler_is_submitted(patch: Patch) -> None:
     patch.setattr(reconciler_job, "wants_reconciler", lambda *_: False)
 
 
-def a_dead_reconciler_counts(patch: Patch) -> None:
+def a_dead_reconciler_counts_as_waiting(patch: Patch) -> None:
     patch.setattr(reconciler_job, "is_waiting", lambda *_: True)
 
 
-def a_reconciler_goes_before_the_next_is_sure(patch: Patch) -> None:
+def a_reconciler_ends_before_its_successor_is_queued(patch: Patch) -> None:
     patch.setattr(loop.Reconciliation, "lacks_reconciler", property(lambda _: False))
 
 
-def cancelled_trials_are_sent_again(patch: Patch) -> None:
+def cancelled_trials_are_resubmitted(patch: Patch) -> None:
     _observation_as(
-        patch, lambda seen: replace(seen, trials=tuple(replace(trial, cancelled=False) for trial in seen.trials))
+        patch,
+        lambda observation: replace(
+            observation, trials=tuple(replace(trial, cancelled=False) for trial in observation.trials)
+        ),
     )
 
 
-def what_waits_counts_as_dead(patch: Patch) -> None:
+def queued_jobs_count_as_dead(patch: Patch) -> None:
     patch.setattr(JobState, "is_live", property(lambda state: state is JobState.RUNNING))
 
 
-def what_the_queue_forgot_was_cancelled(patch: Patch) -> None:
-    real = attempt_state._unlisted
+def forgotten_jobs_count_as_cancelled(patch: Patch) -> None:
+    real = attempt_state._unlisted_state
 
-    def believed(last: Any, look: attempt_state.DecisionContext) -> Any:
-        found = real(last, look)
+    def changed(last: Any, context: attempt_state.DecisionContext) -> Any:
+        found = real(last, context)
         return attempt_state.Finished("cancelled", "gone") if isinstance(found, attempt_state.Lost) else found
 
-    patch.setattr(attempt_state, "_unlisted", believed)
+    patch.setattr(attempt_state, "_unlisted_state", changed)
 
 
-def an_ended_element_was_cancelled_before_it_began(patch: Patch) -> None:
-    real = attempt_state._unlisted
-    patch.setattr(attempt_state, "_unlisted", lambda last, look: real(replace(last, ending=None), look))
+def an_ended_element_counts_as_cancelled(patch: Patch) -> None:
+    real = attempt_state._unlisted_state
+    patch.setattr(attempt_state, "_unlisted_state", lambda last, context: real(replace(last, ending=None), context))
 
 
-def a_pause_is_a_hang(patch: Patch) -> None:
-    patch.setattr(attempt_state, "_silent_for", lambda *_: timedelta(minutes=11))
+def a_slow_epoch_counts_as_a_hang(patch: Patch) -> None:
+    patch.setattr(attempt_state, "_hang_duration", lambda *_: timedelta(minutes=11))
 
 
-def a_pause_without_a_cause(patch: Patch) -> None:
-    patch.setattr(attempt_state, "pause_reason", lambda seen: "no job of the sweep gets as far as its training")
+def the_sweep_pauses_without_a_cause(patch: Patch) -> None:
+    patch.setattr(attempt_state, "pause_reason", lambda observation: "no job of the sweep starts its training")
 
 
-def a_training_goes_back(patch: Patch) -> None:
-    real = run_sharing.runs_of
+def a_shorter_trial_joins_a_run(patch: Patch) -> None:
+    real = run_sharing.assign_runs
     patch.setattr(
         run_sharing,
-        "runs_of",
+        "assign_runs",
         lambda new, first, there, code, **more: real(new, first, [replace(each, epochs=0) for each in there], code),
     )
 
 
-def any_two_trainings_are_one(patch: Patch) -> None:
-    real = run_sharing.runs_of
+def trials_with_different_keys_share_a_run(patch: Patch) -> None:
+    real = run_sharing.assign_runs
     patch.setattr(
         run_sharing,
-        "runs_of",
+        "assign_runs",
         lambda new, first, there, code, **more: real(
             [("", epochs) for _, epochs in new], first, [replace(each, key="") for each in there], code
         ),
     )
 
 
-def what_is_through_was_lost(patch: Patch) -> None:
-    patch.setattr(Run, "is_through", property(lambda _: False))
+def a_finished_attempt_counts_as_lost(patch: Patch) -> None:
+    patch.setattr(Run, "has_published_all", property(lambda _: False))
 
 
-def what_is_through_has_gone(patch: Patch) -> None:
-    patch.setattr(attempt_state, "_gone_on", lambda last: attempt_state.Lost("it goes on"))
+def a_finished_attempt_is_not_waited_for(patch: Patch) -> None:
+    patch.setattr(attempt_state, "_published_state", lambda last: attempt_state.Lost("the run continues"))
 
 
 NEEDS = {
     late_files_are_not_awaited: ("late files", "scancel running"),
-    an_ended_element_was_cancelled_before_it_began: ("bad start", "the queue forgets what has ended"),
-    a_reconciler_goes_before_the_next_is_sure: ("kill", "every job dies", "limit"),
-    what_is_through_was_lost: ("unexplained",),
+    an_ended_element_counts_as_cancelled: ("bad start", "the queue forgets what has ended"),
+    a_reconciler_ends_before_its_successor_is_queued: ("kill", "every job dies", "limit"),
+    a_finished_attempt_counts_as_lost: ("unexplained",),
 }
-"""Faults without which it does no harm."""
+"""The faults without which a mutation does no harm."""
 
 ALL = (
     a_scheduler_error_counts_as_absence,
-    grace_is_ignored,
+    the_grace_time_is_ignored,
     late_files_are_not_awaited,
     lost_attempts_are_not_counted,
-    starts_that_get_nowhere_are_not_counted,
-    every_loss_is_the_last,
+    starts_without_progress_are_not_counted,
+    no_lost_attempt_is_retried,
     a_retry_reset_is_ignored,
     a_result_does_not_outrank_the_queue,
-    a_status_of_zero_is_success,
-    throttle_is_ignored,
-    what_lives_takes_no_place,
-    everybody_leaves_a_reconciler,
-    nobody_leaves_a_reconciler,
-    a_dead_reconciler_counts,
-    a_reconciler_goes_before_the_next_is_sure,
-    cancelled_trials_are_sent_again,
-    what_waits_counts_as_dead,
-    what_the_queue_forgot_was_cancelled,
-    an_ended_element_was_cancelled_before_it_began,
-    a_pause_is_a_hang,
-    a_pause_without_a_cause,
-    a_training_goes_back,
-    any_two_trainings_are_one,
-    what_is_through_was_lost,
-    what_is_through_has_gone,
+    exit_status_0_counts_as_success,
+    the_throttle_is_ignored,
+    live_jobs_use_no_slot,
+    every_reconciliation_submits_a_reconciler,
+    no_reconciler_is_submitted,
+    a_dead_reconciler_counts_as_waiting,
+    a_reconciler_ends_before_its_successor_is_queued,
+    cancelled_trials_are_resubmitted,
+    queued_jobs_count_as_dead,
+    forgotten_jobs_count_as_cancelled,
+    an_ended_element_counts_as_cancelled,
+    a_slow_epoch_counts_as_a_hang,
+    the_sweep_pauses_without_a_cause,
+    a_shorter_trial_joins_a_run,
+    trials_with_different_keys_share_a_run,
+    a_finished_attempt_counts_as_lost,
+    a_finished_attempt_is_not_waited_for,
 )
 
 CAUGHT_BY = {
     a_scheduler_error_counts_as_absence: 2,
-    grace_is_ignored: 1,
+    the_grace_time_is_ignored: 1,
     late_files_are_not_awaited: 12,
     lost_attempts_are_not_counted: 13,
-    starts_that_get_nowhere_are_not_counted: 66,
-    every_loss_is_the_last: 1,
+    starts_without_progress_are_not_counted: 66,
+    no_lost_attempt_is_retried: 1,
     a_retry_reset_is_ignored: 11,
     a_result_does_not_outrank_the_queue: 6,
-    a_status_of_zero_is_success: 14,
-    throttle_is_ignored: 3,
-    what_lives_takes_no_place: 3,
-    everybody_leaves_a_reconciler: 1,
-    nobody_leaves_a_reconciler: 2,
-    a_dead_reconciler_counts: 199,
-    a_reconciler_goes_before_the_next_is_sure: 20,
-    cancelled_trials_are_sent_again: 23,
-    what_waits_counts_as_dead: 0,
-    what_the_queue_forgot_was_cancelled: 6,
-    an_ended_element_was_cancelled_before_it_began: 260,
-    a_pause_is_a_hang: 1,
-    a_pause_without_a_cause: 0,
-    a_training_goes_back: 26,
-    any_two_trainings_are_one: 0,
-    what_is_through_was_lost: 26,
-    what_is_through_has_gone: 126,
+    exit_status_0_counts_as_success: 14,
+    the_throttle_is_ignored: 3,
+    live_jobs_use_no_slot: 3,
+    every_reconciliation_submits_a_reconciler: 1,
+    no_reconciler_is_submitted: 2,
+    a_dead_reconciler_counts_as_waiting: 199,
+    a_reconciler_ends_before_its_successor_is_queued: 20,
+    cancelled_trials_are_resubmitted: 23,
+    queued_jobs_count_as_dead: 0,
+    forgotten_jobs_count_as_cancelled: 6,
+    an_ended_element_counts_as_cancelled: 260,
+    a_slow_epoch_counts_as_a_hang: 1,
+    the_sweep_pauses_without_a_cause: 0,
+    a_shorter_trial_joins_a_run: 26,
+    trials_with_different_keys_share_a_run: 0,
+    a_finished_attempt_counts_as_lost: 26,
+    a_finished_attempt_is_not_waited_for: 126,
 }
-"""The number of a history that catches it, which is tried first. Where it no longer does, the test says which does."""
+"""The number of a history that catches each mutation, which is tried first. The test warns when it needs another."""

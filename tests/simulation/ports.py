@@ -1,5 +1,7 @@
-"""What one reconciliation sees of the simulated world: the ports of core/ports and reconcile/context. At each action it
-may die or sleep."""
+"""The ports of core/ports and reconcile/context for one reconciliation of the simulated world.
+
+At each effect the reconciliation may be killed or sleep.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,45 +22,51 @@ from unetsweep.reconcile.context import Curve
 from .files import SimAttempt, SimReconciler, SimRun, SimTrial, moment
 
 if TYPE_CHECKING:
-    from .world import World
+    from .world import SimulatedWorld
 
 
 class Killed(BaseException):
-    """The reconciliation ends here; no `except Exception` stops it."""
+    """The reconciliation is killed; `except Exception` does not catch it."""
 
 
 @dataclass(slots=True)
-class Pass:
-    """What one reconciliation knows, for the invariants."""
+class SimulatedReconciliation:
+    """One reconciliation: its clock, and what it knows, for the invariants."""
 
-    world: "World"
+    world: "SimulatedWorld"
     skew: float
     is_reconciler: bool = False
-    is_silent: bool = False
+    got_no_answer: bool = False
     alive: frozenset[tuple[str, int]] = frozenset()
-    """(token, index) of what the queue listed as alive when it was asked."""
+    """(token, index) of the jobs that the queue listed as alive in the last query."""
     cancelled: frozenset[int] = frozenset()
-    """Trials that were cancelled before its latest look."""
+    """Trials that were cancelled before its latest observation."""
 
-    given_up: set[tuple[int, int]] = field(default_factory=set)
-    """(run, attempt) of what it gave up itself."""
+    marked_lost: set[tuple[int, int]] = field(default_factory=set)
+    """(run, attempt) of the attempts that it marked lost."""
 
     def now(self) -> datetime:
         return moment(self.world.time + self.skew)
 
-    def deed(self) -> None:
-        self.world.moment_of(self)
+    def interruption_point(self) -> None:
+        self.world.maybe_interrupt(self)
 
 
-class PassFiles:
-    """The Directory port."""
+class SimulatedDirectory:
+    """The Directory port, in memory."""
 
-    def __init__(self, mine: Pass) -> None:
-        self._pass, self._world, self._files = mine, mine.world, mine.world.files
+    def __init__(self, reconciliation: SimulatedReconciliation) -> None:
+        self._reconciliation, self._world, self._files = (
+            reconciliation,
+            reconciliation.world,
+            reconciliation.world.files,
+        )
 
     def observe(self) -> Observation:
-        self._pass.cancelled = frozenset(n for n in self._files.open if self._files.trials[n].cancelled is not None)
-        return self._files.observe(self._world.time, self._pass.now())
+        self._reconciliation.cancelled = frozenset(
+            n for n in self._files.open if self._files.trials[n].cancelled is not None
+        )
+        return self._files.observe(self._world.time, self._reconciliation.now())
 
     def trials(self) -> list[StoredTrial]:
         return [
@@ -87,7 +95,7 @@ class PassFiles:
     ) -> list[int]:
         start, added = first or 0, list[int]()
         for number, config in enumerate(configs, start):
-            self._pass.deed()
+            self._reconciliation.interruption_point()
             run = number if runs is None else runs[number - start]
             if start <= run < number and run not in added:
                 break
@@ -99,68 +107,68 @@ class PassFiles:
             self._files.runs.setdefault(run, SimRun(run))
             self._files.open.add(number)
             added.append(number)
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         return added
 
     def milestone(self, run: int, epochs: int) -> Result | None:
-        state, shown = self._files.runs[run].milestones.get(epochs, ("", self._world.time + 1))
-        return Result(state=state, val_iou=0.5) if shown <= self._world.time else None  # type: ignore[arg-type]
+        state, visible_at = self._files.runs[run].milestones.get(epochs, ("", self._world.time + 1))
+        return Result(state=state, val_iou=0.5) if visible_at <= self._world.time else None  # type: ignore[arg-type]
 
     def end_trial(self, trial: int, result: Result) -> bool:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         found = self._files.trials[trial]
         is_first = found.result is None
         if is_first:
             self._world.check.ends(found, result)
             found.result = result
             self._files.open.discard(trial)
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         return is_first
 
     def create_attempts(
         self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
     ) -> tuple[str, list[Element]]:
-        token, owned, at = self._world.new_token(), [], self._pass.now()
+        token, owned, at = self._world.new_token(), [], self._reconciliation.now()
         for index, each in enumerate(elements):
-            self._pass.deed()
+            self._reconciliation.interruption_point()
             attempts = self._files.runs[each.run].attempts
             if each.attempt not in attempts:
                 attempts[each.attempt] = SimAttempt(
                     each.run, each.attempt, token, index, at, throttle, each.milestones, each.mem, each.micro_batch
                 )
                 owned.append(each)
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         self._files.tokens[token] = [(each.run, each.attempt) for each in elements]
-        self._world.check.intends(self._pass, owned)
+        self._world.check.intends(self._reconciliation, owned)
         return token, owned
 
     def _attempt(self, run: int, attempt: int) -> SimAttempt:
         return self._files.runs[run].attempts[attempt]
 
     def record_job(self, run: int, attempt: int, job_id: str) -> None:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         found = self._attempt(run, attempt)
         found.job_id = found.job_id or job_id
-        self._pass.deed()
+        self._reconciliation.interruption_point()
 
     def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None:
         for each, job_id in zip(elements, job_ids, strict=True):
             self.record_job(each.run, each.attempt, job_id)
 
     def mark_lost(self, run: int, attempt: int, reason: str, **about: object) -> None:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         found = self._attempt(run, attempt)
-        self._world.check.gives_up(self._pass, found)
+        self._world.check.marks_lost(self._reconciliation, found)
         if found.lost is None:
-            found.lost = {"reason": reason, **about, "at": self._pass.now()}
-            self._pass.given_up.add((run, attempt))
-        self._pass.deed()
+            found.lost = {"reason": reason, **about, "at": self._reconciliation.now()}
+            self._reconciliation.marked_lost.add((run, attempt))
+        self._reconciliation.interruption_point()
 
     def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         found = self._attempt(run, attempt)
         found.ended_for = found.ended_for or cause
-        self._pass.deed()
+        self._reconciliation.interruption_point()
 
     def log_tail(self, token: str, index: int, job_id: str) -> str:
         return ""
@@ -172,13 +180,13 @@ class PassFiles:
         self._files.last_reconciliation = self._world.time
 
     def progress(self, run: int) -> Sequence[EpochReport]:
-        return [point for point, shown in self._files.runs[run].points.values() if shown <= self._world.time]
+        return [point for point, visible_at in self._files.runs[run].points.values() if visible_at <= self._world.time]
 
     def record_prune(self, stop: Prune) -> None:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         stopped = Stopped(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason)
         self._files.runs[stop.run].stopped = stopped
-        self._pass.deed()
+        self._reconciliation.interruption_point()
 
     def read_stop(self, run: int) -> Stopped | None:
         return self._files.runs[run].stopped
@@ -187,17 +195,21 @@ class PassFiles:
         self._world.note(f"  {content}")
 
 
-class PassQueue:
-    """The Scheduler port."""
+class SimulatedScheduler:
+    """The Scheduler port, in memory."""
 
     kind, queues = "slurm", True
 
-    def __init__(self, mine: Pass) -> None:
-        self._pass, self._world, self._cluster = mine, mine.world, mine.world.cluster
+    def __init__(self, reconciliation: SimulatedReconciliation) -> None:
+        self._reconciliation, self._world, self._cluster = (
+            reconciliation,
+            reconciliation.world,
+            reconciliation.world.cluster,
+        )
 
     def _answer(self) -> None:
         if self._world.is_on("scheduler_error"):
-            self._pass.is_silent = True
+            self._reconciliation.got_no_answer = True
             raise SchedulerError("squeue: Unable to contact slurm controller")
 
     def max_elements(self) -> int:
@@ -207,10 +219,10 @@ class PassQueue:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         self._answer()
         found = self._cluster.listed(tokens)
-        self._pass.alive = frozenset((job.token, job.index) for job in found if job.state.is_live)
+        self._reconciliation.alive = frozenset((job.token, job.index) for job in found if job.state.is_live)
         return found
 
     def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
@@ -223,8 +235,8 @@ class PassQueue:
         return None
 
     def submit(self, submission: Submission) -> Sequence[str]:
-        self._pass.deed()
-        self._world.check.sends(self._pass, submission)
+        self._reconciliation.interruption_point()
+        self._world.check.submits(self._reconciliation, submission)
         self._refuse(submission.elements)
         if submission.exclude and self._cluster.is_all(submission.exclude):
             raise RefusedError("sbatch: error: Requested node configuration is not available")
@@ -233,7 +245,7 @@ class PassQueue:
         ids = self._cluster.add(submission)
         if self._world.armed("timeout after"):
             raise SchedulerError("sbatch: timed out")
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         return ids
 
     def _refuse(self, elements: int) -> None:
@@ -244,55 +256,59 @@ class PassQueue:
             raise LimitError("sbatch: error: QOSMaxSubmitJobPerUserLimit")
 
     def cancel(self, job_ids: Collection[str]) -> None:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         self._answer()
         self._cluster.cancel(job_ids)
-        self._pass.deed()
+        self._reconciliation.interruption_point()
 
     def end(self, job_id: str) -> None:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         self._answer()
         self._cluster.cancel([job_id])
-        self._pass.deed()
+        self._reconciliation.interruption_point()
 
     def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
-        self._pass.deed()
-        self._world.check.keeps(self._pass)
+        self._reconciliation.interruption_point()
+        self._world.check.submits_reconciler(self._reconciliation)
         self._refuse(1)
         job_id = self._cluster.add_reconciler(reconciler)
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         return job_id
 
 
 class SimulatedReconcilers:
-    """The Reconciler jobs port."""
+    """The ReconcilerJobs port, in memory."""
 
-    def __init__(self, mine: Pass) -> None:
-        self._pass, self._world, self._reconcilers = mine, mine.world, mine.world.files.reconcilers
+    def __init__(self, reconciliation: SimulatedReconciliation) -> None:
+        self._reconciliation, self._world, self._reconcilers = (
+            reconciliation,
+            reconciliation.world,
+            reconciliation.world.files.reconcilers,
+        )
 
     def create_intent(self, number: int) -> str | None:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         if number in self._reconcilers:
             return None
         token = self._world.new_token()
-        self._reconcilers[number] = SimReconciler(token, self._pass.now())
-        self._pass.deed()
+        self._reconcilers[number] = SimReconciler(token, self._reconciliation.now())
+        self._reconciliation.interruption_point()
         return token
 
     def record(self, number: int, job_id: str) -> None:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
 
     def mark_lost(self, number: int, reason: str) -> None:
-        self._pass.deed()
+        self._reconciliation.interruption_point()
         self._reconcilers[number].lost = True
-        if not self._pass.is_reconciler and not reason.startswith("nothing is left"):
-            self._world.check.unkept = True
+        if not self._reconciliation.is_reconciler and not reason.startswith("nothing is left"):
+            self._world.check.lacks_reconciler = True
 
 
-class Study:
-    """Proposes points, one after the other; told of nothing."""
+class SimulatedStudy:
+    """The Study port: it proposes points in order and ignores exports."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: "SimulatedWorld") -> None:
         self._world = world
 
     def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve) -> list[Point]:

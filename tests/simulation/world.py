@@ -1,7 +1,7 @@
 """A history of one sweep: the real `reconcile` on files and a cluster in memory, with a script of faults.
 
-Rule 1: a history follows from its settings and its script alone; the same ones give the same history.
-Rule 2: jobs and reconciler jobs reconcile; a person only begins, and does what the script says.
+Rule 1: a history is determined by its settings and its script.
+Rule 2: jobs and reconciler jobs reconcile; the user only submits, and does what the script says.
 """
 
 import heapq
@@ -25,10 +25,17 @@ from .checks import Checks
 from .cluster import Cluster, SimJob, Training
 from .faults import apply_fault
 from .files import Files
-from .ports import Killed, Pass, PassFiles, PassQueue, SimulatedReconcilers, Study
+from .ports import (
+    Killed,
+    SimulatedDirectory,
+    SimulatedReconcilers,
+    SimulatedReconciliation,
+    SimulatedScheduler,
+    SimulatedStudy,
+)
 
 PATIENCE_S = 24 * 3600.0
-"""So long after the last fault the sweep must have ended."""
+"""A sweep that has not ended this long after the last fault counts as stuck."""
 LEASE_S = 30.0
 
 
@@ -40,29 +47,29 @@ class Fault:
     """Seconds since the beginning."""
     kind: str
     which: int = 0
-    """Chooses among what it could hit."""
+    """Selects one of the possible targets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The sweep and the place."""
+    """The sweep and its cluster."""
 
     seed: int = 0
     trials: int = 4
     epochs: int = 4
     longer: tuple[int, ...] = ()
-    """Further numbers of epochs: trials that differ in them alone share a run."""
+    """More values of epochs: trials that differ in epochs only share a run."""
     parallel: int | None = 2
     sampler: str = "grid"
     driver: str = "jobs"
     pruner: str | None = None
     accounts: bool = False
     overlap: bool = False
-    """Passes may sleep for longer than the lease lives, and others pass them by."""
+    """Whether reconciliations may sleep until their lease expires, so that others overtake them."""
     largest: int = 1001
     nodes: tuple[str, ...] = ("n1", "n2", "n3")
-    cursed: tuple[tuple[int, str], ...] = ()
-    """(run, fault): what befalls it at every first epoch."""
+    recurring: tuple[tuple[int, str], ...] = ()
+    """(run, fault): the fault hits this run in every epoch."""
     epoch_s: float = 30.0
 
 
@@ -83,8 +90,8 @@ def spec_of(settings: Settings) -> SweepSpec:
 
 
 @dataclass(eq=False)
-class World:
-    """Everything, at one moment."""
+class SimulatedWorld:
+    """The state of one history: time, files, cluster, invariants and pending events."""
 
     settings: Settings
     script: tuple[Fault, ...] = ()
@@ -113,20 +120,20 @@ class World:
 
     # ---- time
 
-    def at(self, after_s: float, what: Callable[[], object]) -> None:
+    def at(self, after_s: float, action: Callable[[], object]) -> None:
         self._order += 1
-        heapq.heappush(self._events, (self.time + after_s, self._order, what))
+        heapq.heappush(self._events, (self.time + after_s, self._order, action))
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and what is due happen."""
+        """Advance the time and run the events that are due."""
         until = self.time + seconds
         while self._events and self._events[0][0] <= until and not self.check.broken:
             self._step()
         self.time = max(self.time, until)
 
     def _step(self) -> None:
-        self.time, _, what = heapq.heappop(self._events)
-        what()
+        self.time, _, action = heapq.heappop(self._events)
+        action()
         self.counts["steps"] += 1
         self.check.now()
 
@@ -135,25 +142,25 @@ class World:
         if len(self.lines) > 400:
             del self.lines[:200]
 
-    # ---- what the script turns on
+    # ---- conditions that the script turns on
 
-    def turn_on(self, what: str, seconds: float, value: float = 0.0) -> None:
-        self._on[what] = (self.time + seconds, value)
+    def turn_on(self, condition: str, seconds: float, value: float = 0.0) -> None:
+        self._on[condition] = (self.time + seconds, value)
 
-    def is_on(self, what: str) -> bool:
-        return self._on.get(what, (0.0, 0.0))[0] > self.time
+    def is_on(self, condition: str) -> bool:
+        return self._on.get(condition, (0.0, 0.0))[0] > self.time
 
-    def value(self, what: str, default: float) -> float:
-        return self._on[what][1] if self.is_on(what) else default
+    def value(self, condition: str, default: float) -> float:
+        return self._on[condition][1] if self.is_on(condition) else default
 
-    def arm(self, what: str) -> None:
-        self._armed[what] += 1
+    def arm(self, event: str) -> None:
+        self._armed[event] += 1
 
-    def armed(self, what: str) -> bool:
-        if not self._armed[what]:
+    def armed(self, event: str) -> bool:
+        if not self._armed[event]:
             return False
-        self._armed[what] -= 1
-        self.note(f"! {what}")
+        self._armed[event] -= 1
+        self.note(f"! {event}")
         return True
 
     def reuse(self, number: int) -> None:
@@ -162,9 +169,9 @@ class World:
     def take_id(self) -> int | None:
         return self._ids.pop() if self._ids else None
 
-    def blame(self, run: int, what: str) -> None:
-        """This loss of the run is due to this."""
-        self.check.blame(run, what)
+    def blame(self, run: int, cause: str) -> None:
+        """Count this cause of a loss of the run."""
+        self.check.blame(run, cause)
 
     # ---- the sweep's numbers
 
@@ -181,22 +188,22 @@ class World:
         return 0.3 + 0.01 * ((run * 7 + self.settings.seed) % 13) + 0.01 * epoch
 
     def diverges(self, run: int) -> bool:
-        return dict(self.settings.cursed).get(run) == "diverge"
+        return dict(self.settings.recurring).get(run) == "diverge"
 
     def next_epoch(self, training: Training) -> None:
         run = training.attempt.run
-        cursed = dict(self.settings.cursed).get(run)
-        if cursed is not None and cursed != "diverge":
-            seed = Fault(self.time, cursed)
+        recurring = dict(self.settings.recurring).get(run)
+        if recurring is not None and recurring != "diverge":
+            seed = Fault(self.time, recurring)
             self.at(5.0, lambda: training.alive and apply_fault(self, seed, training))
         length = self.settings.epoch_s * (0.8 + 0.4 * self.random.random())
         self.at(length, lambda: None if training.stuck else self.cluster.epoch(training))
 
-    # ---- passes
+    # ---- reconciliations
 
-    def moment_of(self, mine: Pass) -> None:
-        """A reconciliation is between two deeds: it may die here, or sleep."""
-        self.counts["deeds"] += 1
+    def maybe_interrupt(self, reconciliation: SimulatedReconciliation) -> None:
+        """Kill the reconciliation between two effects, or let it sleep, if the script says so."""
+        self.counts["effects"] += 1
         if self.deaths:
             self.deaths[0] -= 1
             if self.deaths[0] < 0:
@@ -215,35 +222,35 @@ class World:
                 self.advance(seconds if self.settings.overlap else min(seconds, LEASE_S - 5))
                 self.note("the reconciliation wakes")
 
-    def reconcile_sweep(self, who: str, mine: str | None = None, *, interactive: bool = False) -> bool:
-        """Whether it came to its end; where the lease is held, its holder takes another turn."""
+    def reconcile_sweep(self, caller: str, mine: str | None = None, *, interactive: bool = False) -> bool:
+        """Reconcile; whether that succeeded. While the lease is held, its holder takes another turn instead."""
         if self.check.broken:
             return True
         if self._depth and self.time < self._held_until:
             self._turn = mine is None
             return mine is None
-        self.counts["passes"] += 1
+        self.counts["reconciliations"] += 1
         self._depth += 1
         try:
-            return self._pass(who, mine, interactive=interactive)
+            return self._reconcile(caller, mine, interactive=interactive)
         finally:
             self._depth -= 1
             if not self._depth and self._turn:
                 self._turn = False
                 self.at(0.1, lambda: self.reconcile_sweep("another turn"))
 
-    def _pass(self, who: str, mine: str | None, *, interactive: bool) -> bool:
-        view = Pass(self, self.value("clock", 0.0), mine is not None)
-        self.note(f"pass: {who}")
+    def _reconcile(self, caller: str, mine: str | None, *, interactive: bool) -> bool:
+        view = SimulatedReconciliation(self, self.value("clock", 0.0), mine is not None)
+        self.note(f"reconciliation: {caller}")
         ports = SweepContext(
             self.spec,
-            PassFiles(view),
-            PassQueue(view),
-            Study(self),
+            SimulatedDirectory(view),
+            SimulatedScheduler(view),
+            SimulatedStudy(self),
             view,
             SimulatedReconcilers(view),
-            lambda token, sent: self._submission(token, sent),
-            lambda token, keep: self._reconciler(token, keep),
+            lambda token, submit: self._submission(token, submit),
+            lambda token, submit: self._reconciler(token, submit),
             mine=mine,
             interactive=interactive,
         )
@@ -255,51 +262,53 @@ class World:
             self.note(f"  {error}")
             return False
         self.paused = reconciliation.plan.paused
-        self.check.planned(view, reconciliation)
+        self.check.planned(reconciliation)
         return mine is None or (
             reconciliation.observation.scheduler_error is None and not reconciliation.lacks_reconciler
         )
 
-    def _submission(self, token: str, sent: Submit) -> Submission:
-        resources = Resources(mem=sent.mem)
+    def _submission(self, token: str, submit: Submit) -> Submission:
+        resources = Resources(mem=submit.mem)
         return Submission(
-            token, "sim", Path("/sim"), len(sent.elements), resources, sent.throttle, exclude=sent.exclude
+            token, "sim", Path("/sim"), len(submit.elements), resources, submit.throttle, exclude=submit.exclude
         )
 
-    def _reconciler(self, token: str, keep: SubmitReconciler) -> ReconcilerRequest:
-        return ReconcilerRequest(token, "sim", Path("/sim"), Resources(), keep.after, keep.delay_s)
+    def _reconciler(self, token: str, submit: SubmitReconciler) -> ReconcilerRequest:
+        return ReconcilerRequest(token, "sim", Path("/sim"), Resources(), submit.after, submit.delay_s)
 
-    # ---- who reconciles
+    # ---- the callers of reconcile_sweep
 
     def exit_hook(self) -> None:
         if self.settings.driver == "jobs":
             self.reconcile_sweep("exit hook")
 
     def periodic(self, job: SimJob, restart: int) -> None:
-        """The job's batch shell looks whether a reconciliation is due, as long as it lives."""
+        """Let the batch shell of the job check from time to time whether a reconciliation is due."""
 
-        def look() -> None:
+        def check() -> None:
             if job.state is not JobState.RUNNING or job.restart != restart:
                 return
             if self.settings.driver == "jobs" and self.time - self.files.last_reconciliation >= 60:
                 self.reconcile_sweep("periodic")
             self.periodic(job, restart)
 
-        self.at(30 + 30 * self.random.random(), look)
+        self.at(30 + 30 * self.random.random(), check)
 
     def begin(self) -> None:
-        """Somebody submits the sweep (again)."""
+        """The user submits the sweep, or submits it again."""
         if self.settings.driver == "jobs":
-            self.person()
+            self.submit()
         else:
             self.watch()
 
-    def person(self) -> None:
-        """Who began the sweep tries until a reconciliation comes to its end and the queue answered."""
-        is_fine = self.reconcile_sweep("submit", interactive=True) and not self.is_on("scheduler_error")
-        is_fine = is_fine and bool(self.cluster.count() or not self.files.open)  # else it says that nothing was sent
-        if not is_fine:
-            self.at(60.0, self.person)
+    def submit(self) -> None:
+        """The user submits until a reconciliation succeeds and the queue has answered."""
+        is_done = self.reconcile_sweep("submit", interactive=True) and not self.is_on("scheduler_error")
+        is_done = is_done and bool(
+            self.cluster.count() or not self.files.open
+        )  # otherwise it reports that nothing was submitted
+        if not is_done:
+            self.at(60.0, self.submit)
 
     def watch(self) -> None:
         self.reconcile_sweep("watch")
@@ -312,8 +321,8 @@ class World:
         wanted = self.files.stopped or len(self.files.trials) >= trials_wanted(self.spec)
         return wanted and not self.files.open and not self.cluster.count()
 
-    def run(self) -> "World":
-        """The whole history; AssertionError where an invariant was broken."""
+    def run(self) -> "SimulatedWorld":
+        """Run the whole history; raises AssertionError if an invariant breaks."""
         for fault in self.script:
             self.at(fault.at, lambda fault=fault: apply_fault(self, fault))
         self.at(0.0, self.begin)
@@ -325,6 +334,6 @@ class World:
         if not self.check.broken:
             self.check.at_the_end(last)
         if self.check.broken:
-            told = "\n".join(self.lines[-150:])
-            raise AssertionError(f"{self.check.broken[0]}\n{self.settings}\n{self.script}\n{told}")
+            lines = "\n".join(self.lines[-150:])
+            raise AssertionError(f"{self.check.broken[0]}\n{self.settings}\n{self.script}\n{lines}")
         return self

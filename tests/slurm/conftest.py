@@ -1,4 +1,4 @@
-"""A real SLURM on this machine, one of each variant a session and worker: `cluster` is the fixture to ask for."""
+"""Fixtures of a real SLURM on this machine. Tests ask for `cluster`; each worker starts each variant at most once."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ SBIN = f"/usr/sbin:/sbin:{os.environ['PATH']}"
 
 @pytest.fixture(scope="session")
 def testbeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Cluster]]:
-    """The cluster of a variant: started when it is first asked for, on ports that are free, and then kept."""
+    """Returns the cluster of a variant, which is started on free ports at the first call and kept for the session."""
     running: dict[str, Cluster] = {}
     with contextlib.ExitStack() as stack:
 
@@ -57,8 +57,8 @@ def _testbed(variant: str, folder: Path) -> Iterator[Cluster]:
 def cluster(
     request: pytest.FixtureRequest, testbeds: Callable[[str], Cluster], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Cluster]:
-    """The worker's cluster, as a user's shell would know it: without accounting, unless a test asks for it
-    (`slurm_cluster.with_accounts`) or all do (TESTBED_VARIANT=dbd). What a test leaves there is cancelled."""
+    """The worker's cluster, with the environment of a user's shell. It has no accounting, unless a test asks for it
+    (`slurm_cluster.with_accounts`) or TESTBED_VARIANT=dbd. Jobs that a test leaves in the queue are cancelled."""
     found = testbeds(getattr(request, "param", os.environ.get("TESTBED_VARIANT", "none")))
     for name in [name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SQUEUE"))]:
         monkeypatch.delenv(name)
@@ -68,7 +68,7 @@ def cluster(
     left = found.run("squeue", "--me", "-h", "-o", "%A").split()
     if left:
         found.run("scancel", "--quiet", *left)
-        wait_for(lambda: not found.run("squeue", "--me", "-h"), 60)  # the next test has it to itself
+        wait_for(lambda: not found.run("squeue", "--me", "-h"), 60)  # the next test starts with an empty queue
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make(cluster: Cluster, tmp_path: Path) -> Callable[..., Submission]:
-    """Submissions with a folder, in a sweep directory whose path has a space in it."""
+    """Makes submissions, each with its folder, in a sweep directory that has a space in its path."""
 
     def submission(elements: int = 1, throttle: int | None = None, **resources: object) -> Submission:
         sweep_dir = tmp_path / "my results"
@@ -94,6 +94,7 @@ def make(cluster: Cluster, tmp_path: Path) -> Callable[..., Submission]:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
+    """An empty folder for the notes of test jobs (`slurm_payloads.Note`)."""
     folder = tmp_path / "notes"
     folder.mkdir()
     return folder

@@ -1,4 +1,4 @@
-"""A running testbed, and how a test waits for it."""
+"""A running SLURM testbed, and functions that wait for what its jobs do."""
 
 import subprocess
 import time
@@ -15,8 +15,8 @@ from unetsweep.schedulers.slurm.scheduler import Slurm
 
 with_accounts = pytest.mark.parametrize("cluster", ["dbd"], indirect=True)
 with_and_without = pytest.mark.parametrize("cluster", ["none", "dbd"], indirect=True)
-"""For a test that sees something of the accounts; all others run without. One worker starts the cluster that has them
-(`group_of` in tests/conftest.py): it takes seconds, and a database."""
+"""For tests that depend on the accounting; all others run without it. Only one worker starts a cluster with accounting
+(`group_of` in tests/conftest.py), because that needs a database and takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -32,49 +32,54 @@ class Cluster:
         return self.dir / "etc" / "slurm.conf"
 
     def pid(self, daemon: str) -> int:
-        """Of `slurmctld`, `slurmd-n1`, …"""
+        """The pid of `slurmctld`, `slurmd-n1`, …"""
         return int((self.dir / "pid" / f"{daemon}.pid").read_text())
 
     def run(self, *command: str) -> str:
-        """A client command's output; fails the test where the command fails."""
+        """The output of a client command; the test fails if the command fails."""
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
     def jobs(self, token: str) -> dict[str, Job]:
+        """The jobs of a submission, by id."""
         return {job.job_id: job for job in Slurm(lambda _: print).jobs([token])}
 
-    def wait(self, token: str, fine: Callable[[list[Job]], bool], seconds: float = 120.0) -> dict[str, Job]:
-        """The token's jobs as soon as there are some and `fine` says yes."""
+    def wait(self, token: str, condition: Callable[[list[Job]], bool], seconds: float = 120.0) -> dict[str, Job]:
+        """Wait until the submission has jobs and `condition` holds for them; return them by id."""
         end = time.monotonic() + seconds
         while True:
             found = self.jobs(token)
-            if found and fine(list(found.values())):
+            if found and condition(list(found.values())):
                 return found
             assert time.monotonic() < end, f"after {seconds} s: {found}"
             time.sleep(0.1)
 
     def wait_ended(self, token: str, seconds: float = 120.0) -> dict[str, Job]:
+        """Wait until all jobs of the submission have ended."""
         return self.wait(token, lambda jobs: not any(job.state.is_live for job in jobs), seconds)
 
     def wait_running(self, token: str, seconds: float = 120.0) -> dict[str, Job]:
+        """Wait until all jobs of the submission run."""
         return self.wait(token, lambda jobs: all(job.raw_state == "RUNNING" for job in jobs), seconds)
 
 
-def wait_for(fine: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Returns as soon as `fine` says yes."""
+def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait until `condition` holds; fail the test after `seconds`."""
     end = time.monotonic() + seconds
-    while not fine():
+    while not condition():
         assert time.monotonic() < end, f"not after {seconds} s"
         time.sleep(0.05)
 
 
 def folder_of(submission: Submission) -> Path:
+    """The folder of a submission in its sweep directory."""
     return submission.sweep_dir / paths.submission(submission.token)
 
 
 def logs(submission: Submission) -> str:
-    """All that the submission's jobs printed."""
+    """Everything that the jobs of a submission printed."""
     return "\n".join(path.read_text() for path in sorted(folder_of(submission).glob("*_log.out")))
 
 
 def log(submission: Submission, job_id: str, rank: int = 0) -> str:
+    """What one process of a job printed."""
     return (submission.sweep_dir / paths.slurm_log(submission.token, job_id, rank)).read_text()

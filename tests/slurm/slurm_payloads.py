@@ -1,4 +1,4 @@
-"""What the test jobs run; imported in the job, so it stands in a module of its own."""
+"""Payloads of the test jobs. Jobs import this module, so it imports nothing of the tests."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from unetsweep.core.ports import Submission
 from unetsweep.schedulers.slurm import submitit_jobs
@@ -17,7 +18,7 @@ _WATCHED = ("SLURM_", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
 @dataclass(frozen=True)
 class Note:
-    """Writes who it is and when it ran, a file a process; then stays for some seconds."""
+    """Each process writes a file with its rank, times and environment, and runs for some seconds."""
 
     folder: str
     seconds: float = 0.0
@@ -37,7 +38,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Leave:
-    """Notes itself, and when it is told to end takes its time."""
+    """Writes a note, and takes some seconds to end after a SIGTERM."""
 
     folder: str
     seconds: float = 1.0
@@ -53,15 +54,15 @@ class Leave:
 
 @dataclass(frozen=True)
 class Fail:
-    """Ends like a trainer with an error."""
+    """Raises an error, like a trainer with a bug."""
 
     def __call__(self) -> None:
         raise RuntimeError("the loss went for a walk")
 
 
 @dataclass(frozen=True)
-class Again:
-    """Submits another job from inside this one, as a exit hook does."""
+class SubmitAnother:
+    """Submits another job from this one, as an exit hook does."""
 
     submission: Submission
     payload: Note
@@ -72,8 +73,8 @@ class Again:
 
 
 @dataclass(frozen=True)
-class Users:
-    """Runs a shell command, as any program of a user's."""
+class RunShell:
+    """Runs a shell command, like a trainer command of a user."""
 
     command: str
 
@@ -81,8 +82,8 @@ class Users:
         subprocess.run(self.command, shell=True, check=True)  # noqa: S602
 
 
-def notes(folder: Path) -> list[dict[str, object]]:
-    """All notes in the folder, by element, rank and restart."""
+def notes(folder: Path) -> list[dict[str, Any]]:
+    """All notes in the folder, sorted by element, rank and restart."""
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 

@@ -1,4 +1,4 @@
-"""Whole sweeps, with a trainer of some lines instead of ours: what several tests use."""
+"""Sweep files with a trainer of a few lines, and functions that run `unetsweep` and wait for such sweeps."""
 
 import json
 import subprocess
@@ -32,11 +32,12 @@ slurm: {time: 5m, mem: 200M}
 TPE = GRID.replace("name: grid", "name: tpe").replace("[1e-4, 2e-4, 3e-4, 4e-4]", "{low: 1e-4, high: 1, log: true}")
 TPE += "study: {sampler: tpe, trials: 6}\n"
 PATIENCE_S = 180.0
-"""Costs nothing where all is well; two cores may have a lot to do."""
+"""A bound for a busy machine; a test waits that long only if it fails."""
 
 
-def unetsweep(*words: str, check: int | None = 0) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "unetsweep", *words]
+def unetsweep(*arguments: str, check: int | None = 0) -> "subprocess.CompletedProcess[str]":
+    """Run `unetsweep ARGUMENTS…`; fail the test for a traceback, or an exit status other than `check` (None: any)."""
+    command = [sys.executable, "-m", "unetsweep", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     assert check is None or done.returncode == check, done.stdout + done.stderr
@@ -44,11 +45,12 @@ def unetsweep(*words: str, check: int | None = 0) -> "subprocess.CompletedProces
 
 
 def results_of(name: str) -> list[dict[str, Any]]:
+    """The results of the trials that have ended, by number."""
     return [json.loads(path.read_bytes()) for path in sorted(Path(f"results/{name}/trials").glob("*/result.json"))]
 
 
 def until_ended(name: str, seconds: float = PATIENCE_S) -> list[dict[str, Any]]:
-    """The results of all, as soon as they are there: nobody reconciles here, so the jobs must do it themselves."""
+    """Wait until all trials have ended; return their results. The test does not reconcile, so the jobs must."""
     deadline = time.monotonic() + seconds
     wanted = json.loads(unetsweep("status", name, "--json").stdout)["wanted"]
     while len(list(Path(f"results/{name}/trials").glob("*/result.json"))) < wanted:
@@ -58,28 +60,30 @@ def until_ended(name: str, seconds: float = PATIENCE_S) -> list[dict[str, Any]]:
     return results_of(name)
 
 
-def until(fine: Callable[[], T], seconds: float = PATIENCE_S) -> T:
-    """What `fine` says, as soon as it is something."""
+def until(condition: Callable[[], T], seconds: float = PATIENCE_S) -> T:
+    """Wait until `condition` returns something true; return that."""
     deadline = time.monotonic() + seconds
-    while not (found := fine()):
+    while not (found := condition()):
         assert time.monotonic() < deadline, f"not after {seconds} s"
         time.sleep(0.05)
     return found
 
 
-def until_left(cluster: Cluster) -> None:
-    """Until no job of ours is in the queue."""
+def until_queue_is_empty(cluster: Cluster) -> None:
+    """Wait until no job of ours is in the queue."""
     wait_for(lambda: not cluster.run("squeue", "--me", "-h"), PATIENCE_S)
 
 
 def starts() -> Counter[str]:
+    """How often each run was started, by the log of `TRAINER`."""
     return Counter(line.split()[0] for line in Path("trained.log").read_text().splitlines() if " start " in line)
 
 
 def most_at_once() -> int:
+    """The largest number of trainings at the same time, by the log of `TRAINER`."""
     rows = [line.split() for line in Path("trained.log").read_text().splitlines()]
     now = most = 0
-    for _, what, *_ in sorted(rows, key=lambda row: float(row[2])):
-        now += 1 if what == "start" else -1
+    for _, event, *_ in sorted(rows, key=lambda row: float(row[2])):
+        now += 1 if event == "start" else -1
         most = max(most, now)
     return most

@@ -1,4 +1,4 @@
-"""What a sweep cost, by the accounting of a real SLURM, and by our own clocks where there is none."""
+"""The cost of a sweep on a real SLURM: by its accounting, or by our own clocks if there is none."""
 
 import json
 import time
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from slurm_cluster import Cluster, with_and_without
-from slurm_sweeps import unetsweep, until, until_left
+from slurm_sweeps import unetsweep, until, until_queue_is_empty
 
 pytestmark = pytest.mark.slurm
 
@@ -32,12 +32,13 @@ slurm: {time: 5m, mem: 300M, gpus: 2, cpus: 1}
 
 
 def cost() -> dict[str, Any]:
+    """The cost in `status --json`."""
     found: dict[str, Any] = json.loads(unetsweep("status", "grid", "--json").stdout)["cost"]
     return found
 
 
 @with_and_without
-def test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told(
+def test_the_cost_of_a_requeued_job_counts_every_start_and_names_the_repeated_work(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -48,17 +49,17 @@ def test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told(
     progress = run / "progress-1-0.jsonl"
     until(progress.exists)
     job_id = json.loads((run / "attempts/1.job.json").read_text())["job_id"]
-    until(lambda: time.time() > progress.stat().st_mtime + 4)  # what is lost has some length
+    until(lambda: time.time() > progress.stat().st_mtime + 4)  # the requeue must lose a measurable time
     cluster.run("scontrol", "requeue", job_id)
     until(Path("results/grid/trials/0000/result.json").exists)
-    until_left(cluster)
+    until_queue_is_empty(cluster)
     found = cost()
 
     assert found["attempts"] == 1
     assert 8 <= found["seconds"] < 60
     assert found["gpu_seconds"] == pytest.approx(2 * found["seconds"], abs=0.01)
     assert 3 <= found["lost_seconds"] < found["seconds"] - 5
-    said = unetsweep("status", "grid").stdout
+    output = unetsweep("status", "grid").stdout
     if cluster.variant == "dbd":
         records = cluster.run(
             *("sacct", "-D", "-X", "-n", "-P", "--format=ElapsedRaw,AllocTRES", f"--jobs={job_id}")
@@ -66,7 +67,7 @@ def test_a_requeued_jobs_cost_is_all_its_times_and_what_it_did_again_is_told(
         assert len(records) == 2
         assert found["seconds"] == found["accounted_seconds"] == sum(int(row.split("|")[0]) for row in records)
         assert found["memory_mb"] > 64, "the trainer's ballast"
-        assert "GPU-hours in 1 attempt, by sacct" in said
+        assert "GPU-hours in 1 attempt (from sacct)" in output
     else:
         assert found["accounted_seconds"] == 0
-        assert "GPU-hours in 1 attempt, by our own clocks" in said
+        assert "GPU-hours in 1 attempt (from the sweep's files)" in output

@@ -1,4 +1,4 @@
-"""Doctor on a real SLURM: what it says of a node is what the node did, and nothing of it stays."""
+"""Doctor on a real SLURM: it reports what a node can do, and leaves nothing behind."""
 
 import json
 import os
@@ -14,11 +14,11 @@ from slurm_cluster import Cluster, wait_for, with_accounts
 pytestmark = pytest.mark.slurm
 
 SECONDS = 240
-"""A bound, not a wait."""
+"""A bound for a busy machine; no test waits that long if it passes."""
 
 _SITE_RULE = """\
 #!/bin/bash
-# a stand-in for a site's rule: no sbatch from compute nodes
+# imitates a site that forbids sbatch on compute nodes
 if [ -n "${ON_A_NODE:-}" ]; then
   echo "sbatch: error: Batch job submission failed: Access/permission denied" >&2; exit 1
 fi
@@ -31,18 +31,18 @@ def command(results: Path, *more: str) -> list[str]:
 
 
 def page(results: Path, *more: str, status: int = 0) -> dict[str, Any]:
-    """The JSON of doctor; fails the test where it ends otherwise than with `status`."""
+    """Run doctor and return its JSON; fail the test if the exit status is not `status`."""
     done = subprocess.run(
         command(results, *more), capture_output=True, text=True, timeout=SECONDS + 60, check=False, cwd=results.parent
     )
     assert done.returncode == status, done.stderr + done.stdout
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
-def rows(said: dict[str, Any], section: str) -> dict[str, tuple[str, str]]:
-    """Name -> verdict and finding."""
-    return {row["name"]: (row["verdict"], row["finding"]) for row in said["rows"] if row["section"] == section}
+def rows(found: dict[str, Any], section: str) -> dict[str, tuple[str, str]]:
+    """Verdict and finding of each row in a section, by name."""
+    return {row["name"]: (row["verdict"], row["finding"]) for row in found["rows"] if row["section"] == section}
 
 
 def assert_nothing_left(cluster: Cluster, results: Path) -> None:
@@ -51,20 +51,20 @@ def assert_nothing_left(cluster: Cluster, results: Path) -> None:
 
 
 @with_accounts
-def test_the_page_tells_what_a_node_did_and_nothing_of_it_stays(cluster: Cluster, tmp_path: Path):
+def test_doctor_reports_what_a_compute_node_can_do_and_leaves_nothing_behind(cluster: Cluster, tmp_path: Path):
     results = tmp_path / "my results"
-    said = page(results, "--timeout", str(SECONDS))
-    node = rows(said, "compute node")
+    found = page(results, "--timeout", str(SECONDS))
+    node = rows(found, "compute node")
     for name in ("test job", "python", "modules", "squeue", "scontrol", "sbatch", "requeue", "SIGUSR2"):
         assert node[name][0] == "ok", node
     assert "SLURM_RESTART_COUNT=1" in node["requeue"][1]
-    assert rows(said, "accounting")["accounting"][0] == "ok"
-    assert rows(said, "limits")["partitions"][1].startswith("main* (at most 7-00:00:00")
-    assert any("driver: jobs" in line for line in said["advice"])
+    assert rows(found, "accounting")["accounting"][0] == "ok"
+    assert rows(found, "limits")["partitions"][1].startswith("main* (at most 7-00:00:00")
+    assert any("driver: jobs" in line for line in found["advice"])
     assert_nothing_left(cluster, results)
 
 
-def test_where_a_node_may_not_sbatch_watch_is_recommended_in_sbatch_s_words(
+def test_if_nodes_may_not_call_sbatch_driver_cli_is_recommended_with_sbatchs_message(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     real = subprocess.run(["which", "sbatch"], capture_output=True, text=True, check=True).stdout.strip()
@@ -75,35 +75,35 @@ def test_where_a_node_may_not_sbatch_watch_is_recommended_in_sbatch_s_words(
     monkeypatch.setenv("REAL_SBATCH", real)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
     (tmp_path / "site.yaml").write_text("setup: ['export ON_A_NODE=1']\n")
-    said = page(tmp_path / "results", "--profile", str(tmp_path / "site.yaml"), "--timeout", str(SECONDS))
-    verdict, finding = rows(said, "compute node")["sbatch"]
+    found = page(tmp_path / "results", "--profile", str(tmp_path / "site.yaml"), "--timeout", str(SECONDS))
+    verdict, finding = rows(found, "compute node")["sbatch"]
     assert verdict == "limited"
     assert "Batch job submission failed: Access/permission denied" in finding
-    assert rows(said, "accounting")["accounting"][0] == "limited", "there is none"
-    (line,) = [line for line in said["advice"] if "driver: cli" in line]
+    assert rows(found, "accounting")["accounting"][0] == "limited", "there is none"
+    (line,) = [line for line in found["advice"] if "driver: cli" in line]
     assert "Access/permission denied" in line
     assert_nothing_left(cluster, tmp_path / "results")
 
 
-def test_a_job_that_does_not_start_is_told_with_slurm_s_reason(cluster: Cluster, tmp_path: Path):
+def test_a_test_job_that_does_not_start_is_reported_with_slurms_reason(cluster: Cluster, tmp_path: Path):
     (tmp_path / "late.yaml").write_text("sbatch: {begin: now+1hour}\n")
-    said = page(tmp_path / "results", "--profile", str(tmp_path / "late.yaml"), "--timeout", "5")
-    verdict, finding = rows(said, "compute node")["test job"]
+    found = page(tmp_path / "results", "--profile", str(tmp_path / "late.yaml"), "--timeout", "5")
+    verdict, finding = rows(found, "compute node")["test job"]
     assert verdict == "unknown"
     assert finding.endswith("(BeginTime)")
-    assert list(rows(said, "compute node")) == ["test job"]
+    assert list(rows(found, "compute node")) == ["test job"]
     assert_nothing_left(cluster, tmp_path / "results")
 
 
-def test_a_profile_that_sbatch_refuses_is_broken(cluster: Cluster, tmp_path: Path):
+def test_a_profile_that_sbatch_refuses_is_reported_as_broken(cluster: Cluster, tmp_path: Path):
     (tmp_path / "wrong.yaml").write_text("partition: nowhere\n")
-    said = page(tmp_path / "results", "--profile", str(tmp_path / "wrong.yaml"), status=1)
-    assert rows(said, "limits")["partitions"][0] == "broken"
-    verdict, finding = rows(said, "compute node")["test job"]
+    found = page(tmp_path / "results", "--profile", str(tmp_path / "wrong.yaml"), status=1)
+    assert rows(found, "limits")["partitions"][0] == "broken"
+    verdict, finding = rows(found, "compute node")["test job"]
     assert (verdict, "nvalid partition" in finding) == ("broken", True)
 
 
-def test_ctrl_c_takes_all_away(cluster: Cluster, tmp_path: Path):
+def test_ctrl_c_cancels_and_removes_everything(cluster: Cluster, tmp_path: Path):
     results = tmp_path / "results"
     (tmp_path / "late.yaml").write_text("sbatch: {begin: now+1hour}\n")
     process = subprocess.Popen(command(results, "--profile", str(tmp_path / "late.yaml")), stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Several trainings in one job, on a real SLURM, with a trainer of some lines instead of ours."""
+"""Packed jobs (several trainings in one job) on a real SLURM, with a trainer of a few lines."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from slurm_cluster import Cluster
-from slurm_sweeps import TRAINER, most_at_once, starts, unetsweep, until, until_ended, until_left
+from slurm_sweeps import TRAINER, most_at_once, starts, unetsweep, until, until_ended, until_queue_is_empty
 
 pytestmark = pytest.mark.slurm
 
@@ -28,7 +28,7 @@ trainer: {command: "python3 trainer.py {config} {out}"}
 run: {parallel: 2}
 slurm: {time: 5m, mem: 400M, pack: 2}
 """
-GOES_ON = """
+CONTINUES = """
 import json, os, sys, time
 out = sys.argv[2]
 epochs = os.path.join(out, "epochs")
@@ -43,7 +43,7 @@ json.dump({"val_iou": 0.5}, open(out + "/result.json", "w"))
 
 
 @pytest.fixture
-def place(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with the trainer and the sweeps."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "trainer.py").write_text(TRAINER.replace("SLEEP", "1"))
@@ -52,14 +52,16 @@ def place(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-def sent(cluster: Cluster, name: str) -> list[str]:
-    """The sbatch scripts of a sweep's trainings."""
+def scripts_of(name: str) -> list[str]:
+    """The sbatch scripts of a sweep's submissions."""
     return [path.read_text() for path in sorted(Path(f"results/{name}/submissions").glob("*/*.sh"))]
 
 
-def test_a_grid_runs_in_the_places_of_few_jobs_each_with_its_share(place: Path, cluster: Cluster):
+def test_a_grid_runs_in_the_slots_of_few_jobs_and_each_training_has_its_share_of_the_gpus(
+    workspace: Path, cluster: Cluster
+):
     devices = "{os.environ['CUDA_VISIBLE_DEVICES']}"
-    (place / "trainer.py").write_text(
+    (workspace / "trainer.py").write_text(
         TRAINER.replace("SLEEP", "1").replace("start {time.time()}", f"start {{time.time()}} {devices}")
     )
     unetsweep("submit", "grid.yaml")
@@ -67,7 +69,7 @@ def test_a_grid_runs_in_the_places_of_few_jobs_each_with_its_share(place: Path, 
     assert [result["state"] for result in results] == ["complete"] * 6
     assert starts() == Counter({f"{run:04d}": 1 for run in range(6)})
     assert most_at_once() <= 4
-    (script,) = sent(cluster, "grid")
+    (script,) = scripts_of("grid")
     assert "--array=0-1%2" in script
     assert "--gpus-per-node=2" in script
     jobs = [str(result["job_id"]) for result in results]
@@ -82,20 +84,22 @@ def test_a_grid_runs_in_the_places_of_few_jobs_each_with_its_share(place: Path, 
     assert "claims 0002" not in log
 
 
-def test_an_adaptive_search_needs_one_job_whose_free_place_takes_the_next(place: Path, cluster: Cluster):
+def test_an_adaptive_search_needs_only_one_job_because_free_slots_take_the_next_trials(
+    workspace: Path, cluster: Cluster
+):
     unetsweep("submit", "tpe.yaml")
     results = until_ended("tpe")
     assert [result["state"] for result in results] == ["complete"] * 6
     assert set(starts().values()) == {1}
     assert most_at_once() <= 2
-    assert len(sent(cluster, "tpe")) == 1
+    assert len(scripts_of("tpe")) == 1
     assert len({str(result["job_id"]).partition(".")[0] for result in results}) == 1
     assert len({str(result["job_id"]) for result in results}) == 6
-    until_left(cluster)
+    until_queue_is_empty(cluster)
 
 
-def test_one_that_fails_or_is_cancelled_leaves_the_others_alone(place: Path, cluster: Cluster):
-    (place / "trainer.py").write_text(
+def test_a_failed_or_cancelled_training_does_not_disturb_the_others_in_its_job(workspace: Path, cluster: Cluster):
+    (workspace / "trainer.py").write_text(
         "import os, sys, time, json\n"
         "run = os.path.basename(sys.argv[2])\n"
         "open('began-' + run, 'w')\n"
@@ -108,37 +112,37 @@ def test_one_that_fails_or_is_cancelled_leaves_the_others_alone(place: Path, clu
     unetsweep("cancel", "grid", "1")
     states = [result["state"] for result in until_ended("grid")]
     assert states == ["failed", "cancelled", *["complete"] * 4]
-    assert len(sent(cluster, "grid")) == 1
-    until_left(cluster)
+    assert len(scripts_of("grid")) == 1
+    until_queue_is_empty(cluster)
 
 
-def test_cancel_ends_all_of_it(place: Path, cluster: Cluster):
-    (place / "trainer.py").write_text(TRAINER.replace("SLEEP", "600"))
+def test_cancel_ends_all_trainings_of_packed_jobs(workspace: Path, cluster: Cluster):
+    (workspace / "trainer.py").write_text(TRAINER.replace("SLEEP", "600"))
     unetsweep("submit", "grid.yaml")
     until(lambda: len(starts()) == 4 if Path("trained.log").exists() else False)
     unetsweep("cancel", "grid")
     assert [result["state"] for result in until_ended("grid")] == ["cancelled"] * 6
-    until_left(cluster)
+    until_queue_is_empty(cluster)
     unetsweep("submit", "grid.yaml")
     assert len(starts()) == 4
 
 
-def test_a_job_that_is_queued_again_goes_on_with_what_it_began(place: Path, cluster: Cluster):
-    (place / "trainer.py").write_text(GOES_ON)
-    (place / "tpe.yaml").write_text(TPE.replace("trials: 6", "trials: 3"))
+def test_a_requeued_job_continues_the_trainings_that_it_had_begun(workspace: Path, cluster: Cluster):
+    (workspace / "trainer.py").write_text(CONTINUES)
+    (workspace / "tpe.yaml").write_text(TPE.replace("trials: 6", "trials: 3"))
     unetsweep("submit", "tpe.yaml")
-    job = until(lambda: cluster.run("squeue", "--me", "-h", "-t", "R", "-n", name(), "-o", "%A").split())[0]
+    job = until(lambda: cluster.run("squeue", "--me", "-h", "-t", "R", "-n", job_name(), "-o", "%A").split())[0]
     until(lambda: all(Path(f"results/tpe/runs/{run:04d}/epochs").exists() for run in (0, 1)))
     cluster.run("scontrol", "requeue", job)
     assert [result["state"] for result in until_ended("tpe")] == ["complete"] * 3
     rows = [line.split() for line in Path("trained.log").read_text().splitlines()]
     assert Counter(row[0] for row in rows) == Counter({"0000": 2, "0001": 2, "0002": 1})
     assert all(int(row[3]) > 0 for row in rows if row[4] == "1-1")
-    assert {row[4] for row in rows if row[0] == "0002"} == {"1-0"}, "its first start is no restart"
-    assert len(sent(cluster, "tpe")) == 1
+    assert {row[4] for row in rows if row[0] == "0002"} == {"1-0"}, "its first start counts as a restart"
+    assert len(scripts_of("tpe")) == 1
 
 
-STOPS = GOES_ON.replace(
+STOPS = CONTINUES.replace(
     "for epoch in",
     """claim = os.environ["UNETSWEEP_CLAIM"]
 if claim == "1-0" and out.endswith("0"):
@@ -148,11 +152,11 @@ for epoch in""",
 )
 
 
-def test_where_one_stops_for_the_time_limit_the_job_is_queued_again_and_nothing_new_is_begun(
-    place: Path, cluster: Cluster
+def test_if_a_training_stops_for_the_time_limit_the_job_is_requeued_and_begins_nothing_new(
+    workspace: Path, cluster: Cluster
 ):
-    (place / "trainer.py").write_text(STOPS)
-    (place / "grid.yaml").write_text(GRID.replace("4e-4, 5e-4, 6e-4", "4e-4").replace("parallel: 4", "parallel: 2"))
+    (workspace / "trainer.py").write_text(STOPS)
+    (workspace / "grid.yaml").write_text(GRID.replace("4e-4, 5e-4, 6e-4", "4e-4").replace("parallel: 4", "parallel: 2"))
     unetsweep("submit", "grid.yaml")
     assert [result["state"] for result in until_ended("grid")] == ["complete"] * 4
     rows = [line.split() for line in Path("trained.log").read_text().splitlines()]
@@ -160,23 +164,24 @@ def test_where_one_stops_for_the_time_limit_the_job_is_queued_again_and_nothing_
         {("0000", "1-0"): 1, ("0000", "1-1"): 1, ("0001", "1-0"): 1, ("0002", "1-0"): 1, ("0003", "1-0"): 1}
     )
     begun = {row[0]: float(row[2]) for row in rows}
-    assert min(begun["0002"], begun["0003"]) >= begun["0000"] - 1, "begun in a job that was to end"
-    assert len(sent(cluster, "grid")) == 1
+    assert min(begun["0002"], begun["0003"]) >= begun["0000"] - 1, "begun in a job that was about to end"
+    assert len(scripts_of("grid")) == 1
 
 
-def name() -> str:
+def job_name() -> str:
+    """The name of the packed job of `tpe.yaml`."""
     (token,) = os.listdir("results/tpe/packed")
     return f"tpe.{token}"
 
 
-def test_a_job_that_is_killed_loses_no_run(place: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
+def test_a_killed_packed_job_loses_no_run(workspace: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("UNETSWEEP_CLOCKS", "unseen=15,result=3,reconciler=5")
-    (place / "trainer.py").write_text(GOES_ON)
-    (place / "tpe.yaml").write_text(TPE.replace("trials: 6", "trials: 2"))
+    (workspace / "trainer.py").write_text(CONTINUES)
+    (workspace / "tpe.yaml").write_text(TPE.replace("trials: 6", "trials: 2"))
     unetsweep("submit", "tpe.yaml")
     until(lambda: all(Path(f"results/tpe/runs/{run:04d}/epochs").exists() for run in (0, 1)))
-    words = ["pgrep", "-f", f"submitit.core._submit .*{name()[4:]}"]
-    pids = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    find = ["pgrep", "-f", f"submitit.core._submit .*{job_name()[4:]}"]
+    pids = subprocess.run(find, capture_output=True, text=True, check=True).stdout.split()
     for pid in pids:
         os.kill(int(pid), signal.SIGKILL)
     assert [result["state"] for result in until_ended("tpe")] == ["complete"] * 2

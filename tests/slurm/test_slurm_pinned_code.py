@@ -1,4 +1,4 @@
-"""On a real SLURM: an edit of the checkout changes no job that is queued, nor what the jobs send themselves."""
+"""On a real SLURM: an edit of the checkout changes neither queued jobs nor the jobs that those submit."""
 
 import os
 import shutil
@@ -16,8 +16,9 @@ PACKAGE = Path(code_snapshot.__file__).parents[1]
 SEARCH = TPE.replace("trials: 6", "trials: 3").replace("parallel: 2", "parallel: 1")
 
 
-def broken(package: Path) -> None:
-    for path in [*package.glob("*/*.py"), package / "__init__.py"]:
+def break_package(package: Path) -> None:
+    """Overwrite every module, so that any import of this copy fails."""
+    for path in package.rglob("*.py"):
         path.write_text("raise SystemExit('this checkout is being worked on')")
 
 
@@ -33,10 +34,10 @@ def test_an_edit_of_the_checkout_changes_no_queued_job(
     monkeypatch.setenv("PYTHONPATH", str(checkout.parent))
     unetsweep("submit", "tpe.yaml")
     until(Path("trained.log").exists)
-    broken(checkout)
-    shutil.copytree(checkout, tmp_path / "unetsweep")  # where the jobs start
+    break_package(checkout)
+    shutil.copytree(checkout, tmp_path / "unetsweep")  # the working directory of the jobs
     monkeypatch.delenv("PYTHONPATH") if path is None else monkeypatch.setenv("PYTHONPATH", path)
-    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # for the test's own `status`
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # or the `status` of this test would import the broken copy
     results = until_ended("tpe")
     assert [result["state"] for result in results] == ["complete"] * 3
     logs = [log.read_text() for log in Path("results/tpe/submissions").glob("*/*.out")]

@@ -1,4 +1,4 @@
-"""Whole sweeps on a real SLURM, with a trainer of some lines instead of ours: it is the sweep that is tested."""
+"""Whole sweeps on a real SLURM, with a trainer of a few lines instead of ours."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from pathlib import Path
 import bed
 import pytest
 from slurm_cluster import Cluster, with_and_without
-from slurm_sweeps import GRID, TPE, TRAINER, most_at_once, starts, unetsweep, until, until_ended, until_left
+from slurm_sweeps import GRID, TPE, TRAINER, most_at_once, starts, unetsweep, until, until_ended, until_queue_is_empty
 
 pytestmark = pytest.mark.slurm
 
 
 @pytest.fixture
-def place(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with the trainer and the sweep."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "trainer.py").write_text(TRAINER.replace("SLEEP", "0.3"))
@@ -28,10 +28,10 @@ def place(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @with_and_without
-def test_a_grid_goes_out_as_one_array_and_its_table_is_keyed_by_the_jobs(place: Path, cluster: Cluster):
-    said = unetsweep("submit", "grid.yaml").stdout
-    assert "on slurm" in said
-    assert "4 jobs, at most 2 at once" in said
+def test_a_grid_is_submitted_as_one_array_and_its_table_has_the_job_ids(workspace: Path, cluster: Cluster):
+    output = unetsweep("submit", "grid.yaml").stdout
+    assert "on slurm" in output
+    assert "4 jobs, at most 2 at once" in output
     results = until_ended("grid")
     assert starts() == Counter({"0000": 1, "0001": 1, "0002": 1, "0003": 1})
     assert most_at_once() <= 2
@@ -43,14 +43,13 @@ def test_a_grid_goes_out_as_one_array_and_its_table_is_keyed_by_the_jobs(place: 
     assert unetsweep("submit", "grid.yaml").stdout.count("submit") == 0, "the second submit had something to do"
 
 
-def test_an_adaptive_search_ends_by_itself_with_its_terminal_closed(place: Path, cluster: Cluster):
-    (place / "trainer.py").write_text(TRAINER.replace("SLEEP", "1"))
+def test_an_adaptive_search_continues_to_its_end_after_its_terminal_was_closed(workspace: Path, cluster: Cluster):
+    (workspace / "trainer.py").write_text(TRAINER.replace("SLEEP", "1"))
     watching = [sys.executable, "-m", "unetsweep", "submit", "tpe.yaml", "--watch"]
-    words = ["env", "--default-signal=HUP", *watching]  # who runs the tests may have no terminal, and ignore it
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    shell = subprocess.Popen(words, start_new_session=True, **quiet)
+    command = ["env", "--default-signal=HUP", *watching]  # the signal is ignored if the tests run without a terminal
+    shell = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until(Path("trained.log").exists)
-    os.killpg(shell.pid, signal.SIGHUP)  # the terminal goes
+    os.killpg(shell.pid, signal.SIGHUP)  # as when the terminal is closed
     shell.wait(timeout=120)
     results = until_ended("tpe")
     assert [result["state"] for result in results] == ["complete"] * 6
@@ -58,38 +57,38 @@ def test_an_adaptive_search_ends_by_itself_with_its_terminal_closed(place: Path,
     assert most_at_once() <= 2
 
 
-def test_jobs_start_though_their_submitter_never_came_back(place: Path, cluster: Cluster):
-    dying = [sys.executable, bed.HERE / "dying_pass.py", "after", "sbatch", "submit", "grid.yaml"]
+def test_jobs_start_even_if_their_submitter_died_after_sbatch(workspace: Path, cluster: Cluster):
+    dying = [sys.executable, bed.HERE / "dying_reconciliation.py", "after", "sbatch", "submit", "grid.yaml"]
     assert subprocess.run(dying, capture_output=True, timeout=180, check=False).returncode == -signal.SIGKILL
     assert [result["state"] for result in until_ended("grid")] == ["complete"] * 4
     logs = [path.read_text() for path in Path("results/grid/submissions").glob("*/*.out")]
     assert not any("could not find submitted jobs" in log for log in logs)
 
 
-def test_an_unknown_partition_is_told_in_sbatchs_words_and_costs_no_trial(place: Path, cluster: Cluster):
-    (place / "grid.yaml").write_text(GRID.replace("mem: 200M", "mem: 200M, partition: nowhere"))
-    said = unetsweep("submit", "grid.yaml", check=75).stderr
-    assert "invalid partition specified: nowhere" in said
-    assert "main" in said
+def test_an_unknown_partition_is_reported_with_sbatchs_message_and_costs_no_trial(workspace: Path, cluster: Cluster):
+    (workspace / "grid.yaml").write_text(GRID.replace("mem: 200M", "mem: 200M, partition: nowhere"))
+    message = unetsweep("submit", "grid.yaml", check=75).stderr
+    assert "invalid partition specified: nowhere" in message
+    assert "main" in message
     assert cluster.run("squeue", "--me", "-h") == ""
-    (place / "grid.yaml").write_text(GRID)
+    (workspace / "grid.yaml").write_text(GRID)
     unetsweep("submit", "grid.yaml")
     assert [result["state"] for result in until_ended("grid")] == ["complete"] * 4
 
 
-def test_cancel_ends_what_runs_and_what_waits_and_submit_does_not_bring_it_back(place: Path, cluster: Cluster):
-    (place / "trainer.py").write_text(TRAINER.replace("SLEEP", "60"))
+def test_cancel_ends_running_and_pending_jobs_and_submit_does_not_resubmit_them(workspace: Path, cluster: Cluster):
+    (workspace / "trainer.py").write_text(TRAINER.replace("SLEEP", "60"))
     unetsweep("submit", "grid.yaml")
     until(Path("trained.log").exists)
     unetsweep("cancel", "grid")
-    until_left(cluster)
+    until_queue_is_empty(cluster)
     unetsweep("submit", "grid.yaml")
     assert [result["state"] for result in until_ended("grid")] == ["cancelled"] * 4
     assert cluster.run("squeue", "--me", "-h") == ""
 
 
-def test_a_failing_trainer_is_told_with_its_last_words(place: Path, cluster: Cluster):
-    (place / "trainer.py").write_text("raise SystemExit('no vessels here')")
+def test_a_failing_trainer_is_reported_with_its_exit_status(workspace: Path, cluster: Cluster):
+    (workspace / "trainer.py").write_text("raise SystemExit('no vessels here')")
     unetsweep("submit", "grid.yaml")
     results = until_ended("grid")
     assert [result["state"] for result in results] == ["failed"] * 4
@@ -97,7 +96,7 @@ def test_a_failing_trainer_is_told_with_its_last_words(place: Path, cluster: Clu
     assert "4 failed" in unetsweep("report", "grid").stdout
 
 
-def test_leaders_are_confirmed_by_jobs_of_their_own_and_the_study_is_told_nothing(place: Path, cluster: Cluster):
+def test_leaders_are_confirmed_by_separate_jobs_and_the_study_does_not_change(workspace: Path, cluster: Cluster):
     unetsweep("submit", "grid.yaml")
     until_ended("grid")
     journal = Path("results/grid/study.journal")
@@ -107,9 +106,9 @@ def test_leaders_are_confirmed_by_jobs_of_their_own_and_the_study_is_told_nothin
     assert "4 trainings, 4 of them new" in unetsweep("confirm", "grid", "--top", "2", "--seeds", "2").stdout
     until_ended("grid/confirm")
 
-    told = json.loads(unetsweep("report", "grid", "--format", "json").stdout)
-    assert [row["runs"] for row in told["confirmed"]["leaders"]] == [2, 2]
-    jobs = {row["job_id"] for row in told["rows"]}
+    report = json.loads(unetsweep("report", "grid", "--format", "json").stdout)
+    assert [row["runs"] for row in report["confirmed"]["leaders"]] == [2, 2]
+    jobs = {row["job_id"] for row in report["rows"]}
     listed = set(cluster.run("squeue", "--me", "-h", "-t", "all", "-o", "%i").split())
     confirmed = json.loads(unetsweep("report", "grid/confirm", "--format", "json").stdout)["rows"]
     assert len(confirmed) == 4
@@ -117,23 +116,23 @@ def test_leaders_are_confirmed_by_jobs_of_their_own_and_the_study_is_told_nothin
     assert journal.read_bytes() == before
 
 
-def test_a_copied_or_moved_sweep_touches_no_job_until_it_is_adopted(place: Path, cluster: Cluster):
-    (place / "trainer.py").write_text(TRAINER.replace("SLEEP", "300"))
+def test_a_copied_or_moved_sweep_touches_no_job_until_it_is_adopted(workspace: Path, cluster: Cluster):
+    (workspace / "trainer.py").write_text(TRAINER.replace("SLEEP", "300"))
     unetsweep("submit", "grid.yaml")
     until(lambda: Path("trained.log").exists() and len(starts()) == 2)
-    at_work = set(cluster.run("squeue", "--me", "-h", "-r", "-o", "%i").split())
+    running = set(cluster.run("squeue", "--me", "-h", "-r", "-o", "%i").split())
     assert json.loads(Path("results/grid/sweep.json").read_bytes())["cluster"] == "testbed"
     shutil.copytree("results/grid", "results/copy", symlinks=True)
     for command in ("cancel", "status", "retry"):
         assert "is a copy of the sweep in" in unetsweep(command, "copy", check=2).stderr
     assert "and its jobs are left alone" in unetsweep("adopt", "copy").stdout
-    assert set(cluster.run("squeue", "--me", "-h", "-r", "-o", "%i").split()) == at_work
+    assert set(cluster.run("squeue", "--me", "-h", "-r", "-o", "%i").split()) == running
 
     shutil.rmtree("results/copy")
     Path("results/grid").rename("results/moved")
     assert "was moved from" in unetsweep("cancel", "moved", check=2).stderr
-    assert set(cluster.run("squeue", "--me", "-h", "-r", "-o", "%i").split()) == at_work
+    assert set(cluster.run("squeue", "--me", "-h", "-r", "-o", "%i").split()) == running
     assert "cancelled its jobs: " in unetsweep("adopt", "moved").stdout
-    (place / "trainer.py").write_text(TRAINER.replace("SLEEP", "0.3"))
+    (workspace / "trainer.py").write_text(TRAINER.replace("SLEEP", "0.3"))
     unetsweep("submit", "results/moved/sweep.yaml")
     assert [result["state"] for result in until_ended("moved")] == ["complete"] * 4

@@ -1,4 +1,4 @@
-"""Which checkpoints go when a run's trials have ended, with `run.keep_checkpoints: best`."""
+"""Which checkpoints are removed when the trials of a run have ended, with `run.keep_checkpoints: best`."""
 
 import json
 import os
@@ -18,7 +18,7 @@ BEST = {"best-4.ckpt", "best-8.ckpt"}
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepDir:
-    """A run that served two trials, both complete, and whose processes are gone; it is marked."""
+    """A marked run with two complete trials and no process left."""
     made = SweepDir(tmp_path / "s")
     made.create("name: s\n", "slurm")
     made.add_trials([TrialConfig(DataConfig("images"), epochs, 4, 1e-3) for epochs in (4, 8)], {})
@@ -41,7 +41,7 @@ def left(sweep: SweepDir) -> set[str]:
     return set(os.listdir(sweep.root / "runs/0000/checkpoints"))
 
 
-def test_only_each_trials_best_stays_and_the_mark_goes_last(sweep: SweepDir):
+def test_only_the_best_checkpoint_of_each_trial_stays_and_the_mark_is_removed_last(sweep: SweepDir):
     (collectable_run,) = sweep.observe().collectable
     assert (collectable_run.run, collectable_run.at_work) == (0, False)
     assert CollectableRuns(sweep.root).collect(0)
@@ -50,14 +50,14 @@ def test_only_each_trials_best_stays_and_the_mark_goes_last(sweep: SweepDir):
     assert sweep.observe().collectable == ()
 
 
-def test_a_torn_file_of_a_run_keeps_its_checkpoints_and_stops_nothing(sweep: SweepDir):
-    (sweep.root / "runs/0000/attempts/1.json").write_text("torn")
+def test_a_run_with_a_corrupt_file_keeps_its_checkpoints(sweep: SweepDir):
+    (sweep.root / "runs/0000/attempts/1.json").write_text("corrupt")
     assert not CollectableRuns(sweep.root).collect(0)
     assert "last.ckpt" in left(sweep)
     assert (sweep.root / "collectable/0000").exists()
 
 
-def test_a_retried_trial_is_stopped_no_more_and_the_others_of_its_run_are(sweep: SweepDir):
+def test_a_retry_lifts_the_stop_of_its_trial_only(sweep: SweepDir):
     stop = sweep.root / "runs/0000/stop.json"
     about = {"attempt": 1, "trial": 1, "epoch": 2, "reason": "poor", "at": "2026-01-01T00:00:00+00:00"}
     write_json(stop, {**about, "milestones": [4, 8]})
@@ -65,7 +65,7 @@ def test_a_retried_trial_is_stopped_no_more_and_the_others_of_its_run_are(sweep:
     assert json.loads(stop.read_text())["milestones"] == [8]
 
 
-def test_what_others_left_among_the_files_is_let_be(sweep: SweepDir):
+def test_foreign_files_among_runs_and_marks_are_ignored(sweep: SweepDir):
     (sweep.root / "runs/.DS_Store").touch()
     (sweep.root / "collectable/.nfs0001").touch()
     CollectableRuns(sweep.root).mark_all()
@@ -73,7 +73,7 @@ def test_what_others_left_among_the_files_is_let_be(sweep: SweepDir):
 
 
 @pytest.mark.parametrize("gone", [1, 2])
-def test_a_pass_that_was_killed_half_way_leaves_it_to_the_next_and_no_last_checkpoint_without_its_candidate(
+def test_a_killed_removal_is_completed_later_and_deletes_the_last_checkpoint_before_its_candidates(
     sweep: SweepDir, monkeypatch: pytest.MonkeyPatch, gone: int
 ):
     real, done = Path.unlink, []
@@ -94,15 +94,15 @@ def test_a_pass_that_was_killed_half_way_leaves_it_to_the_next_and_no_last_check
     assert left(sweep) == BEST
 
 
-def test_a_run_with_a_trial_that_is_open_again_keeps_all(sweep: SweepDir):
+def test_a_run_with_a_reopened_trial_keeps_all_checkpoints(sweep: SweepDir):
     assert reopen(sweep.root, [1]) == [1]
     assert not CollectableRuns(sweep.root).collect(0)
     assert "last.ckpt" in left(sweep)
-    assert len(sweep.observe().collectable) == 1, "it is looked at again when that trial has ended"
+    assert len(sweep.observe().collectable) == 1, "it is tried again when that trial has ended"
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
-def test_a_trial_that_a_retry_would_bring_on_keeps_all_of_its_run(sweep: SweepDir, state: str):
+def test_a_run_with_a_trial_that_may_be_retried_keeps_all_checkpoints(sweep: SweepDir, state: str):
     (sweep.root / "trials/0001/result.json").unlink()
     sweep.end_trial(1, Result(state=state))  # type: ignore[arg-type]
     assert not CollectableRuns(sweep.root).collect(0)
@@ -110,20 +110,20 @@ def test_a_trial_that_a_retry_would_bring_on_keeps_all_of_its_run(sweep: SweepDi
     assert sweep.observe().collectable == ()
 
 
-def test_a_start_without_an_end_may_be_at_work(sweep: SweepDir):
+def test_a_start_without_an_exit_may_still_run(sweep: SweepDir):
     write_json(sweep.root / "runs/0000/claims/1-1", {"job_id": "7", "at": "2026-01-01T00:00:00+00:00"})
     assert [collectable_run.at_work for collectable_run in sweep.observe().collectable] == [True]
     sweep.mark_lost(0, 1, "gone")
     assert [collectable_run.at_work for collectable_run in sweep.observe().collectable] == [False]
 
 
-def test_a_retry_knows_which_trials_train_anew(sweep: SweepDir):
+def test_a_retry_knows_which_trials_train_from_the_beginning(sweep: SweepDir):
     assert not restarts_from_scratch(sweep.root, 0)
     CollectableRuns(sweep.root).collect(0)
     assert restarts_from_scratch(sweep.root, 0)
 
 
-def test_a_sweep_that_kept_all_marks_what_there_is(sweep: SweepDir):
+def test_a_sweep_that_kept_all_checkpoints_can_mark_all_runs(sweep: SweepDir):
     CollectableRuns(sweep.root).collect(0)
     CollectableRuns(sweep.root).mark_all()
     assert [collectable_run.run for collectable_run in sweep.observe().collectable] == [0]

@@ -1,4 +1,4 @@
-"""One reconciliation at a time; a dead holder stops nobody."""
+"""The lease admits one reconciliation at a time, and a dead holder blocks nobody."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def holder(path: Path):
-    """Another process that is inside."""
+    """Another process that holds the lease."""
     process = subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"inside\n"
@@ -60,20 +60,22 @@ def holder(path: Path):
     process.stdout.close()
 
 
-def test_nothing_is_left_when_the_turn_is_over(path: Path):
-    seen = []
-    assert Lease(path).run(lambda: seen.append(read_json(path)["pid"]))
-    assert seen == [os.getpid()]
+def test_a_finished_turn_leaves_no_file(path: Path):
+    holders = []
+    assert Lease(path).run(lambda: holders.append(read_json(path)["pid"]))
+    assert holders == [os.getpid()]
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_turn_that_fails_lets_go(path: Path):
+def test_a_failed_turn_releases_the_lease(path: Path):
     with pytest.raises(ZeroDivisionError):
         Lease(path).run(lambda: 1 / 0)
     assert Lease(path).run(lambda: None)
 
 
-def test_while_a_living_process_holds_it_others_leave_a_mark_and_go(path: Path, holder: "subprocess.Popen[bytes]"):
+def test_others_leave_a_mark_and_return_while_a_living_process_holds_the_lease(
+    path: Path, holder: "subprocess.Popen[bytes]"
+):
     turns: list[int] = []
     assert not Lease(path).run(lambda: turns.append(1))
     assert turns == []
@@ -81,7 +83,7 @@ def test_while_a_living_process_holds_it_others_leave_a_mark_and_go(path: Path, 
     assert holder.poll() is None
 
 
-def test_what_a_killed_process_held_is_free_at_once(path: Path, holder: "subprocess.Popen[bytes]"):
+def test_the_lease_of_a_killed_process_is_free_at_once(path: Path, holder: "subprocess.Popen[bytes]"):
     holder.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # a zombie holds nothing
     turns: list[int] = []
@@ -89,7 +91,7 @@ def test_what_a_killed_process_held_is_free_at_once(path: Path, holder: "subproc
     assert turns == [1]
 
 
-def test_a_mark_left_meanwhile_gives_another_turn(path: Path):
+def test_a_mark_left_during_a_turn_causes_another_turn(path: Path):
     turns: list[int] = []
     others: list[bool] = []
 
@@ -104,20 +106,20 @@ def test_a_mark_left_meanwhile_gives_another_turn(path: Path):
     assert list(path.parent.iterdir()) == []
 
 
-def elsewhere(path: Path) -> None:
-    """A lease of another machine."""
+def write_foreign_lease(path: Path) -> None:
+    """Write a lease that another machine holds."""
     write_json(path, {"name": "other", "host": "n2", **asdict(Identity("0" * 36, 1, 1))})
 
 
-def test_a_lease_of_another_machine_is_believed_until_it_expires(path: Path):
-    elsewhere(path)
+def test_a_lease_of_another_machine_is_respected_until_it_expires(path: Path):
+    write_foreign_lease(path)
     assert not Lease(path, expire_s=20).run(lambda: None)
     old = time.time() - 21
     os.utime(path, (old, old))
     assert Lease(path, expire_s=20).run(lambda: None)
 
 
-def test_a_lease_is_renewed_while_its_turn_goes_on(path: Path):
+def test_a_lease_is_renewed_during_its_turn(path: Path):
     ages = []
 
     def turn() -> None:
@@ -132,7 +134,7 @@ def test_a_lease_is_renewed_while_its_turn_goes_on(path: Path):
     assert ages[0] > 50
 
 
-def test_who_waits_gets_it_when_the_holder_lets_go(path: Path):
+def test_a_waiting_process_gets_the_lease_when_the_holder_releases_it(path: Path):
     inside, turns = threading.Event(), []
 
     def first() -> None:
@@ -148,8 +150,8 @@ def test_who_waits_gets_it_when_the_holder_lets_go(path: Path):
     assert turns == ["first", "second"]
 
 
-def test_a_torn_lease_stops_nobody_once_it_is_old(path: Path):
-    """A young one may be another client's, which a network file system does not show whole yet."""
+def test_a_corrupt_lease_blocks_nobody_once_it_is_old(path: Path):
+    """A young one may belong to another client and be incomplete on a network file system."""
     path.write_text('{"schema": 1, "na')
     assert not Lease(path).run(lambda: None)
     long_ago = time.time() - 60
@@ -157,17 +159,17 @@ def test_a_torn_lease_stops_nobody_once_it_is_old(path: Path):
     assert Lease(path).run(lambda: None)
 
 
-def test_a_holder_that_was_robbed_does_not_remove_the_robber_s_lease(path: Path):
+def test_a_holder_does_not_remove_a_lease_that_another_machine_took_over(path: Path):
     def turn() -> None:
         path.unlink()
-        elsewhere(path)
+        write_foreign_lease(path)
 
     Lease(path).run(turn)
     assert read_json(path)["host"] == "n2"
 
 
 @pytest.mark.parametrize("patience", ["0", "30"])
-def test_many_processes_are_never_inside_together_and_no_wish_for_a_turn_is_lost(tmp_path: Path, patience: str):
+def test_turns_of_many_processes_never_overlap_and_none_is_lost(tmp_path: Path, patience: str):
     command = [sys.executable, "-c", TAKER, tmp_path, patience]
     takers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)]
     for taker in takers:

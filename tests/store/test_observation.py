@@ -1,4 +1,4 @@
-"""What an observation of a sweep's directory says of its failures."""
+"""The failures in an observation of a sweep directory."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from unetsweep.store.sweep_dir import SweepDir
 
 @pytest.fixture
 def failed(tmp_path: Path) -> SweepDir:
-    """One trial that failed at its second attempt, by another error than at its first."""
+    """One trial that failed in both of its attempts, with different errors."""
     made = SweepDir(tmp_path / "s")
     made.create("name: s\n", "slurm")
     made.add_trials([TrialConfig(DataConfig("images"), 8, 4, 1e-3)], {"sampler": "grid", "study_seed": 0})
@@ -32,26 +32,26 @@ def error(path: Path, attempt: int, **more: Any) -> None:
     write_json(path, {"kind": "exception", "message": f"bug {attempt}", "attempt": attempt, "at": at, **more})
 
 
-def test_a_failure_is_that_of_the_newest_attempt(failed: SweepDir):
+def test_a_failure_has_the_error_of_the_newest_attempt(failed: SweepDir):
     (failure,) = observe(failed.root).failures
     assert "bug 2" in failure.message
 
 
 @pytest.mark.parametrize("mark", ["2.retries-reset.json", "2.retry-exempt.json"])
-def test_attempts_before_a_retry_reset_or_exempt_from_it_pause_no_sweep(failed: SweepDir, mark: str):
+def test_attempts_before_a_retry_reset_and_exempt_ones_are_no_failures(failed: SweepDir, mark: str):
     write_json(failed.root / "runs/0000/attempts" / mark, {})
     assert observe(failed.root).failures == ()
 
 
-def test_a_trial_whose_file_is_gone_ends_no_look(failed: SweepDir):
+def test_a_missing_trial_file_does_not_fail_the_observation(failed: SweepDir):
     (failed.root / "trials/0000/trial.json").unlink()
     assert observe(failed.root).failures == ()
 
 
-def test_what_a_trainer_command_published_is_set_aside_for_a_retry_and_so_is_made_again(failed: SweepDir):
+def test_a_retry_renames_the_result_of_a_trainer_command_so_it_is_made_again(failed: SweepDir):
     published = failed.root / "runs/0000/result.json"
     write_json(published, {"val_iou": None})
     assert reopen(failed.root, [0]) == [0]
     assert not published.exists()
     assert published.with_name("result-1.json").exists()
-    assert reopen(failed.root, [0]) == [], "it is open, and may have been sent again"
+    assert reopen(failed.root, [0]) == [], "it is open, and may have been resubmitted"

@@ -1,4 +1,4 @@
-"""Nobody's code is run from a sweep's directory but its user's."""
+"""Only code of the user is run from a sweep directory."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="giving a file away needs 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A sweep's directory as `submit` makes it under a generous umask."""
+    """A sweep directory as `submit` makes it under a permissive umask."""
     before = os.umask(0o002)
     try:
         SweepDir(tmp_path / "it's $HOME").create("name: s", "local")
@@ -32,13 +32,13 @@ def root(tmp_path: Path) -> Path:
 
 
 def refused_by_shell(root: Path) -> bool:
-    text = "\n".join([*permission_check_lines(root), "echo went on"])
+    text = "\n".join([*permission_check_lines(root), "echo continued"])
     done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=False)
-    assert (done.returncode == 77) == ("went on" not in done.stdout), done
+    assert (done.returncode == 77) == ("continued" not in done.stdout), done
     return done.returncode == 77
 
 
-def test_what_submit_makes_is_the_users_alone(root: Path):
+def test_a_new_sweep_directory_is_private(root: Path):
     check_private(root)
     assert not refused_by_shell(root)
     assert all(folder.stat().st_mode & 0o077 == 0 for folder in (root, *root.iterdir()) if folder.is_dir())
@@ -46,7 +46,7 @@ def test_what_submit_makes_is_the_users_alone(root: Path):
 
 @pytest.mark.parametrize("name", ["", *FOLDERS])
 @pytest.mark.parametrize("mode", [0o720, 0o702])
-def test_a_folder_into_which_others_may_write_is_refused(root: Path, name: str, mode: int):
+def test_a_folder_that_others_may_write_to_is_refused(root: Path, name: str, mode: int):
     (root / name).mkdir(exist_ok=True)
     (root / name).chmod(mode)
     with pytest.raises(ExposedError, match="others may write"):
@@ -64,22 +64,22 @@ def test_a_folder_of_another_user_is_refused(root: Path, name: str):
     assert refused_by_shell(root)
 
 
-def test_whatever_the_users_umask_nobody_else_writes_what_jobs_run(tmp_path: Path):
+def test_nobody_else_can_write_what_jobs_run_whatever_the_umask(tmp_path: Path):
     before = os.umask(0o002)
     try:
         with owner_only_writes(), owner_only_writes():
             (tmp_path / "ours").mkdir()
-            said = subprocess.run(
+            printed = subprocess.run(
                 ["sh", "-c", "umask"], capture_output=True, text=True, umask=original_umask(), check=True
             )
         (tmp_path / "theirs").mkdir()
     finally:
         os.umask(before)
     modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("ours", "theirs")]
-    assert (modes, said.stdout.strip(), original_umask()) == ([0o755, 0o775], "0002", -1)
+    assert (modes, printed.stdout.strip(), original_umask()) == ([0o755, 0o775], "0002", -1)
 
 
-def test_a_link_counts_as_what_it_leads_to(root: Path, tmp_path: Path):
+def test_a_link_is_checked_by_its_target(root: Path, tmp_path: Path):
     elsewhere = tmp_path / "elsewhere"
     (root / "runs").rename(elsewhere)
     (root / "runs").symlink_to(elsewhere)

@@ -1,4 +1,4 @@
-"""What a run's progress says, whatever claims and kills did to its files."""
+"""The progress of a run is read correctly, whatever claims and kills left in its files."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def epochs(folder: Path) -> list[tuple[int, float | None]]:
     return [(point.epoch, point.val_iou) for point in read_progress(folder, os.listdir(folder)).points]
 
 
-def test_all_claims_make_one_curve_and_the_later_claim_s_values_win(tmp_path: Path):
+def test_all_claims_make_one_curve_with_the_values_of_the_latest_claim(tmp_path: Path):
     (tmp_path / "progress-2-0.jsonl").write_text(line(2, 0.25, 7) + line(3, 0.3, 8))
     (tmp_path / "progress-10-0.jsonl").write_text(line(3, 0.35, 9))
     (tmp_path / "progress-1-1.jsonl").write_text(line(1, 0.1, 1) + line(2, 0.2, 2))
@@ -36,14 +36,14 @@ def test_all_claims_make_one_curve_and_the_later_claim_s_values_win(tmp_path: Pa
 
 
 @pytest.mark.parametrize("keep", range(1, 60, 9))
-def test_a_torn_line_is_dropped_and_no_other(tmp_path: Path, keep: int):
+def test_only_a_corrupt_line_is_dropped(tmp_path: Path, keep: int):
     (tmp_path / "progress-1-0.jsonl").write_text(line(1, 0.1) + line(2)[:keep])
     assert epochs(tmp_path) == [(1, 0.1)]
     (tmp_path / "progress-1-0.jsonl").write_text(line(1, 0.1) + line(2)[:keep] + "\n" + line(3, 0.3))
     assert epochs(tmp_path) == [(1, 0.1), (3, 0.3)]
 
 
-def test_what_is_no_value_is_none_and_what_is_no_epoch_is_nothing(tmp_path: Path):
+def test_an_invalid_value_is_none_and_an_invalid_epoch_is_dropped(tmp_path: Path):
     odd = ["[1]\n", "5\n", '{"epoch": "x"}\n', "\xff\n"]
     (tmp_path / "progress-1-0.jsonl").write_text("".join(odd) + line(1, float("nan")) + line(2, None) + line(3, at=7))
     assert epochs(tmp_path) == [(1, None), (2, None), (3, 0.5)]
@@ -51,13 +51,13 @@ def test_what_is_no_value_is_none_and_what_is_no_epoch_is_nothing(tmp_path: Path
     assert epochs(tmp_path)[-1] == (3, 0.5)
 
 
-def test_another_schema_is_refused_by_name(tmp_path: Path):
+def test_another_schema_is_refused_with_the_name_of_the_file(tmp_path: Path):
     (tmp_path / "progress-1-0.jsonl").write_text(line(1, schema=2))
     with pytest.raises(StateError, match=r"progress-1-0.jsonl: found schema 2"):
         epochs(tmp_path)
 
 
-def test_a_file_that_grew_is_read_again(tmp_path: Path):
+def test_a_grown_file_is_read_again(tmp_path: Path):
     path = tmp_path / "progress-1-0.jsonl"
     for epoch in range(1, 4):
         with path.open("a") as stream:
@@ -65,7 +65,7 @@ def test_a_file_that_grew_is_read_again(tmp_path: Path):
         assert len(epochs(tmp_path)) == epoch
 
 
-def test_a_stop_is_written_whole_and_the_newest_counts_until_the_run_is_retried(tmp_path: Path):
+def test_the_newest_stop_counts_until_the_run_is_retried(tmp_path: Path):
     directory = SweepDir(tmp_path)
     folder = tmp_path / "runs/0003"
     (folder / "attempts").mkdir(parents=True)
@@ -78,14 +78,14 @@ def test_a_stop_is_written_whole_and_the_newest_counts_until_the_run_is_retried(
     raw = json.loads((folder / "stop.json").read_text())
     assert set(raw) == {"schema", "attempt", "trial", "milestones", "epoch", "reason", "at"}
     names = os.listdir(folder)
-    for attempt, lifted in ((1, False), (2, True)):
+    for attempt, is_lifted in ((1, False), (2, True)):
         link_json(folder / f"attempts/{attempt}.retries-reset.json", {})
         again = read_stopped(folder, names, os.listdir(folder / "attempts"))
         assert again is not None
-        assert again.is_lifted is lifted
+        assert again.is_lifted is is_lifted
 
 
-def test_a_torn_stop_is_an_error_of_that_run(tmp_path: Path):
+def test_a_corrupt_stop_is_an_error(tmp_path: Path):
     write_json(tmp_path / "stop.json", {})
     (tmp_path / "stop.json").write_text('{"schema": 1, "att')
     with pytest.raises(StateError, match=r"stop.json: not readable"):

@@ -1,4 +1,4 @@
-"""The files of a sweep's reconciler jobs."""
+"""The files of the reconciler jobs of a sweep."""
 
 import os
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from pathlib import Path
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 
 
-def test_a_torn_reconciler_is_as_old_as_its_file_so_that_another_is_left_in_time(tmp_path: Path):
+def test_a_corrupt_reconciler_file_counts_as_lost_since_its_modification_time(tmp_path: Path):
     reconcilers = ReconcilerJobs(tmp_path)
     reconcilers.create_intent(1)
     path = tmp_path / "reconcilers/1.json"

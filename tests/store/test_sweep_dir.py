@@ -1,4 +1,4 @@
-"""The sweep's directory: what is written is seen again, and what a dead pass left half done is done again."""
+"""The sweep directory: what is written is read back, and what a killed reconciliation left unfinished is completed."""
 
 import os
 from pathlib import Path
@@ -36,20 +36,20 @@ def elements(*runs: int, attempt: int = 1) -> list[Element]:
 # ---- the sweep itself
 
 
-def test_a_new_sweep_is_the_user_s_alone_and_knows_where_it_came_from(sweep: SweepDir):
+def test_a_new_sweep_is_private_and_records_its_executor_and_working_directory(sweep: SweepDir):
     assert sweep.root.stat().st_mode & 0o777 == 0o700
     assert sweep.exists()
     assert (sweep.executor, sweep.working_directory) == ("local", os.getcwd())
 
 
-def test_making_it_again_after_a_kill_changes_nothing(sweep: SweepDir):
+def test_creating_an_existing_sweep_changes_nothing(sweep: SweepDir):
     sweep.add_trials([config()], {})
     sweep.create("name: grid\n", "local")
     assert len(sweep.trials()) == 1
 
 
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
-def test_a_folder_into_which_others_may_write_is_refused(tmp_path: Path, mode: int):
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, mode: int):
     folder = tmp_path / "grid"
     folder.mkdir()
     folder.chmod(mode)
@@ -58,7 +58,7 @@ def test_a_folder_into_which_others_may_write_is_refused(tmp_path: Path, mode: i
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_that_others_may_read_is_fine(tmp_path: Path):
+def test_a_folder_that_others_may_read_is_accepted(tmp_path: Path):
     (tmp_path / "grid").mkdir(mode=0o755)
     SweepDir(tmp_path / "grid").create("name: grid\n", "local")
 
@@ -66,14 +66,14 @@ def test_a_folder_that_others_may_read_is_fine(tmp_path: Path):
 # ---- trials
 
 
-def test_trials_are_numbered_on_from_the_last(sweep: SweepDir):
+def test_new_trials_are_numbered_after_the_last_one(sweep: SweepDir):
     assert sweep.add_trials([config(), config(16)], {}) == [0, 1]
     assert sweep.add_trials([config(32)], {}) == [2]
     assert [trial.epochs for trial in sweep.trials()] == [8, 16, 32]
     assert [trial.number for trial in sweep.observe().trials] == [0, 1, 2]
 
 
-def test_a_number_that_another_pass_took_meanwhile_stays_that_one_s_with_its_config(sweep: SweepDir):
+def test_a_trial_number_taken_by_another_reconciliation_keeps_its_config(sweep: SweepDir):
     sweep.add_trials([config(8), config(16)], {})
     assert sweep.add_trials([config(32), config(64)], {}, first=1) == [2]
     assert [trial.epochs for trial in sweep.trials()] == [8, 16, 64]
@@ -81,7 +81,7 @@ def test_a_number_that_another_pass_took_meanwhile_stays_that_one_s_with_its_con
     assert sorted(path.name for path in (sweep.root / paths.TRIALS).iterdir()) == ["0000", "0001", "0002"]
 
 
-def test_numbers_above_9999_keep_their_order(sweep: SweepDir):
+def test_trial_numbers_above_9999_keep_their_order(sweep: SweepDir):
     for number in (9999, 10000, 10001):
         folder = sweep.root / paths.trial_dir(number)
         folder.mkdir()
@@ -90,7 +90,7 @@ def test_numbers_above_9999_keep_their_order(sweep: SweepDir):
     assert sweep.next_trial() == 10002
 
 
-def test_a_trial_s_config_is_there_before_the_trial_is(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
+def test_the_config_of_a_trial_is_written_before_the_trial_exists(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sweep, "_now", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         sweep.add_trials([config(), config(16)], {})
@@ -101,34 +101,34 @@ def test_a_trial_s_config_is_there_before_the_trial_is(sweep: SweepDir, monkeypa
     assert [read_json(sweep.config_path(k))["epochs"] for k in (0, 1)] == [32, 64]
 
 
-def test_trials_share_a_run_and_whose_run_is_another_pass_s_is_not_made(sweep: SweepDir):
+def test_trials_share_a_run_unless_another_reconciliation_made_that_run(sweep: SweepDir):
     assert sweep.add_trials([config(8), config(16), config(8)], {}, runs=[0, 0, 2]) == [0, 1, 2]
     assert [(trial.run, trial.epochs) for trial in sweep.observe().trials] == [(0, 8), (0, 16), (2, 8)]
-    # another reconciliation was the first to make trial 3: whatever its point is, run 3 is that one's
+    # another reconciliation made trial 3 first: run 3 belongs to it, whatever its point is
     assert sweep.add_trials([config(4)], {}, first=3) == [3]
-    # nor is a later one made, which would leave a gap, and a gap is a trial that was lost
+    # no later trial is made either, because the gap before it would look like a lost trial
     assert sweep.add_trials([config(8), config(16), config(32)], {}, first=3, runs=[3, 3, 2]) == []
     assert [(trial.number, trial.run) for trial in sweep.observe().trials] == [(0, 0), (1, 0), (2, 2), (3, 3)]
 
 
-def test_a_result_is_written_once_and_the_trial_is_open_no_more(sweep: SweepDir):
+def test_a_result_is_written_once_and_closes_the_trial(sweep: SweepDir):
     sweep.add_trials([config(), config(16)], {})
     assert sweep.end_trial(0, Result(trial=0, val_iou=0.5))
     assert not sweep.end_trial(0, Result(trial=0, state="failed"))
     assert sweep.trials()[0].result.val_iou == 0.5
-    seen = sweep.observe()
-    assert (seen.ended, seen.trials) == (1, (Trial(1, 1, 16, batch_size=4, config_id=config_id(config(16))),))
+    found = sweep.observe()
+    assert (found.ended, found.trials) == (1, (Trial(1, 1, 16, batch_size=4, config_id=config_id(config(16))),))
 
 
-def test_of_ended_trials_nothing_is_opened(sweep: SweepDir):
+def test_no_file_of_an_ended_trial_is_read(sweep: SweepDir):
     sweep.add_trials([config()], {})
     sweep.end_trial(0, Result(val_iou=0.5))
     for path in (sweep.root / paths.trial_dir(0)).iterdir():
-        path.write_text("torn")
+        path.write_text("corrupt")
     assert sweep.observe().ended == 1
 
 
-def test_a_torn_trial_is_named_and_keeps_its_number(sweep: SweepDir):
+def test_a_corrupt_trial_is_named_and_keeps_its_number(sweep: SweepDir):
     sweep.add_trials([config()], {})
     path = sweep.root / paths.trial_dir(0) / paths.TRIAL
     path.write_text("{")
@@ -139,20 +139,20 @@ def test_a_torn_trial_is_named_and_keeps_its_number(sweep: SweepDir):
     assert sweep.next_trial() == 1
 
 
-def test_a_cancelled_trial_and_a_stopped_sweep_are_seen(sweep: SweepDir):
+def test_cancelled_trials_and_a_stopped_sweep_are_observed(sweep: SweepDir):
     sweep.add_trials([config()], {})
     sweep.cancel(0)
     sweep.cancel(0)
     sweep.stop()
-    assert (sweep.observe().trials[0].cancelled, sweep.observe().stopped) == (True, True)
+    assert (sweep.observe().trials[0].cancelled, sweep.observe().cancelled) == (True, True)
     sweep.resume()
-    assert not sweep.observe().stopped
+    assert not sweep.observe().cancelled
 
 
 # ---- attempts
 
 
-def test_an_intent_is_seen_as_an_attempt_without_a_job(sweep: SweepDir):
+def test_an_intent_is_observed_as_an_attempt_without_a_job(sweep: SweepDir):
     sweep.add_trials([config(), config(16)], {})
     token, owned = sweep.create_attempts(elements(0, 1), 2, "slurm")
     assert owned == elements(0, 1)
@@ -165,7 +165,7 @@ def test_an_intent_is_seen_as_an_attempt_without_a_job(sweep: SweepDir):
     assert sweep.read_submission(token).elements == ((0, 1), (1, 1))
 
 
-def test_an_attempt_belongs_to_whoever_made_its_file(sweep: SweepDir):
+def test_an_attempt_belongs_to_the_submission_that_made_its_file(sweep: SweepDir):
     sweep.add_trials([config(), config(16), config(32)], {})
     first, _ = sweep.create_attempts(elements(1), None, "slurm")
     second, owned = sweep.create_attempts(elements(0, 1, 2), None, "slurm")
@@ -175,7 +175,7 @@ def test_an_attempt_belongs_to_whoever_made_its_file(sweep: SweepDir):
     assert [runs[k].last.index for k in (0, 2)] == [0, 2]
 
 
-def test_an_element_whose_attempt_another_pass_made_does_not_own_it(sweep: SweepDir):
+def test_an_element_does_not_own_an_attempt_made_by_another_reconciliation(sweep: SweepDir):
     sweep.add_trials([config(), config(16)], {})
     first, _ = sweep.create_attempts(elements(1), None, "slurm")
     second, _ = sweep.create_attempts(elements(0, 1), None, "slurm")
@@ -183,7 +183,7 @@ def test_an_element_whose_attempt_another_pass_made_does_not_own_it(sweep: Sweep
     assert [sweep.is_owner(second, index) for index in (0, 1)] == [True, False]
 
 
-def test_the_first_job_id_stands(sweep: SweepDir):
+def test_a_job_id_is_recorded_once(sweep: SweepDir):
     sweep.add_trials([config()], {})
     sweep.create_attempts(elements(0), None, "slurm")
     sweep.record_jobs(elements(0), ["18808"])
@@ -191,7 +191,7 @@ def test_the_first_job_id_stands(sweep: SweepDir):
     assert sweep.observe().runs[0].last.job_id == "18808"
 
 
-def test_an_attempt_given_up_says_why(sweep: SweepDir):
+def test_a_lost_attempt_has_its_reason(sweep: SweepDir):
     sweep.add_trials([config()], {})
     sweep.create_attempts(elements(0), None, "slurm")
     sweep.mark_lost(0, 1, "its node died", refused=True)
@@ -207,8 +207,8 @@ def test_attempts_are_in_the_order_of_their_numbers(sweep: SweepDir):
 
 
 @pytest.fixture
-def begun(sweep: SweepDir) -> SweepDir:
-    """A sweep whose only run has one attempt."""
+def started_sweep(sweep: SweepDir) -> SweepDir:
+    """A sweep with one run that has one attempt."""
     sweep.add_trials([config()], {})
     sweep.create_attempts(elements(0), None, "slurm")
     (sweep.root / "runs/0000/claims").mkdir()
@@ -223,64 +223,66 @@ def ending(sweep: SweepDir) -> Ending | None:
     return sweep.observe().runs[0].last.ending
 
 
-def test_the_highest_claim_of_the_attempt_says_which_job_it_is(begun: SweepDir):
+def test_the_latest_claim_names_the_job_of_an_attempt(started_sweep: SweepDir):
     for restart in (0, 2, 10):
-        claim(begun, 1, restart, f"18808.{restart}")
-    claim(begun, 2, 11, "18809")
-    assert begun.observe().runs[0].last.claimed_by == "18808.10"
+        claim(started_sweep, 1, restart, f"18808.{restart}")
+    claim(started_sweep, 2, 11, "18809")
+    assert started_sweep.observe().runs[0].last.claimed_by == "18808.10"
 
 
-def test_an_exit_carries_status_log_and_the_log_s_last_line(begun: SweepDir, tmp_path: Path):
+def test_an_exit_has_the_status_the_log_and_its_last_line(started_sweep: SweepDir, tmp_path: Path):
     log = tmp_path / "0.log"
     log.write_text("epoch 1\nMemoryError\n\n")
-    begun.record_exit(0, 1, 0, 1, log)
-    assert ending(begun) == Ending("exit", "ended with status 1 and no result; its last line: MemoryError", str(log), 1)
+    started_sweep.record_exit(0, 1, 0, 1, log)
+    assert ending(started_sweep) == Ending(
+        "exit", "ended with status 1 and no result; its last line: MemoryError", str(log), 1
+    )
 
 
-def test_the_last_start_s_exit_counts_even_after_ten_restarts(begun: SweepDir):
+def test_the_exit_of_the_last_start_counts_even_after_ten_restarts(started_sweep: SweepDir):
     for restart in (2, 9, 10):
-        begun.record_exit(0, 1, restart, restart, None)
-    found = ending(begun)
+        started_sweep.record_exit(0, 1, restart, restart, None)
+    found = ending(started_sweep)
     assert found is not None
     assert found.status == 10
 
 
-def test_what_an_earlier_start_left_says_nothing_of_the_one_that_runs(begun: SweepDir):
-    claim(begun, 1, 0, "18808")
-    begun.record_exit(0, 1, 0, 143, None)
-    error(begun, rank=1, kind="exception", message="Connection closed by peer", attempt=1, restart=0)
-    assert ending(begun) is not None
-    claim(begun, 1, 1, "18808")
-    assert ending(begun) is None
+def test_files_of_an_earlier_start_are_ignored_once_the_job_restarts(started_sweep: SweepDir):
+    claim(started_sweep, 1, 0, "18808")
+    started_sweep.record_exit(0, 1, 0, 143, None)
+    error(started_sweep, rank=1, kind="exception", message="Connection closed by peer", attempt=1, restart=0)
+    assert ending(started_sweep) is not None
+    claim(started_sweep, 1, 1, "18808")
+    assert ending(started_sweep) is None
 
 
 def error(sweep: SweepDir, rank: int, **content: object) -> None:
     write_json(sweep.root / "runs/0000" / paths.error(rank), {"restart": 0, **content})
 
 
-def test_the_earliest_error_that_is_no_echo_is_the_reason(begun: SweepDir):
-    said = {"kind": "exception", "attempt": 1}
-    error(begun, 0, **said, message="Connection closed", echo=True, at="2026-01-01T00:00:01")
-    error(begun, 1, **said, message="CUDA out of memory", echo=False, at="2026-01-01T00:00:03")
-    error(begun, 2, **said, message="something later", echo=False, at="2026-01-01T00:00:04")
-    found = ending(begun)
+def test_the_earliest_error_that_is_no_echo_is_the_message(started_sweep: SweepDir):
+    about = {"kind": "exception", "attempt": 1}
+    error(started_sweep, 0, **about, message="Connection closed", echo=True, at="2026-01-01T00:00:01")
+    error(started_sweep, 1, **about, message="CUDA out of memory", echo=False, at="2026-01-01T00:00:03")
+    error(started_sweep, 2, **about, message="something later", echo=False, at="2026-01-01T00:00:04")
+    found = ending(started_sweep)
     assert found is not None
-    assert (found.message, found.where) == ("CUDA out of memory", str(begun.root / "runs/0000/error-1.json"))
+    assert (found.message, found.where) == ("CUDA out of memory", str(started_sweep.root / "runs/0000/error-1.json"))
 
 
-def test_that_the_others_left_is_no_reason_before_an_exit_status_is_known(begun: SweepDir):
-    """A preempted job's ranks may say so before the exit hook, on their way back into the queue."""
-    error(begun, 1, kind="exception", attempt=1, message="Connection closed by peer", echo=True)
-    assert ending(begun) is None
-    begun.record_exit(0, 1, 0, 137, None)
-    found = ending(begun)
+def test_an_echo_alone_is_no_ending_before_the_exit_status_is_known(started_sweep: SweepDir):
+    """The ranks of a preempted job may write such errors before the exit hook requeues the job."""
+    error(started_sweep, 1, kind="exception", attempt=1, message="Connection closed by peer", echo=True)
+    assert ending(started_sweep) is None
+    started_sweep.record_exit(0, 1, 0, 137, None)
+    found = ending(started_sweep)
     assert found is not None
     assert found.message == "ended with status 137 and no result; its last line: Connection closed by peer"
     assert not found.is_final
 
 
 @pytest.mark.parametrize("name", ["claims/1-0", "error-0.json", "attempts/1.json", "milestones/8.json"])
-def test_an_unreadable_file_of_a_run_stops_no_other_run(sweep: SweepDir, name: str):
+def test_an_unreadable_file_of_a_run_does_not_affect_other_runs(sweep: SweepDir, name: str):
     sweep.add_trials([config(), config(16)], {})
     sweep.create_attempts(elements(0, 1), None, "slurm")
     path = sweep.root / "runs/0000" / name
@@ -292,45 +294,45 @@ def test_an_unreadable_file_of_a_run_stops_no_other_run(sweep: SweepDir, name: s
     assert runs[1].last is not None
 
 
-def test_what_a_trainer_of_the_user_s_own_leaves_beside_our_files_is_not_read(begun: SweepDir):
-    (begun.root / "runs/0000/error-log.json").write_text("mine")
-    assert begun.observe().runs[0].unreadable is None
+def test_files_of_a_users_own_trainer_are_not_read(started_sweep: SweepDir):
+    (started_sweep.root / "runs/0000/error-log.json").write_text("mine")
+    assert started_sweep.observe().runs[0].unreadable is None
 
 
-def test_errors_of_earlier_attempts_say_nothing_of_the_last(begun: SweepDir):
-    error(begun, 0, kind="exception", attempt=1, message="no")
-    begun.mark_lost(0, 1, "its node died")
-    begun.create_attempts(elements(0, attempt=2), None, "slurm")
-    assert ending(begun) is None
+def test_errors_of_earlier_attempts_do_not_count_for_the_last_one(started_sweep: SweepDir):
+    error(started_sweep, 0, kind="exception", attempt=1, message="no")
+    started_sweep.mark_lost(0, 1, "its node died")
+    started_sweep.create_attempts(elements(0, attempt=2), None, "slurm")
+    assert ending(started_sweep) is None
 
 
-def test_a_published_milestone_is_seen_with_its_state_and_read_back(begun: SweepDir):
-    (begun.root / "runs/0000/milestones").mkdir()
-    write_json(begun.root / "runs/0000/milestones/8.json", {"state": "diverged", "message": "nan"})
-    assert begun.observe().runs[0].milestones == {8: "diverged"}
-    result = begun.milestone(0, 8)
+def test_a_published_milestone_is_observed_with_its_state_and_read_back(started_sweep: SweepDir):
+    (started_sweep.root / "runs/0000/milestones").mkdir()
+    write_json(started_sweep.root / "runs/0000/milestones/8.json", {"state": "diverged", "message": "nan"})
+    assert started_sweep.observe().runs[0].milestones == {8: "diverged"}
+    result = started_sweep.milestone(0, 8)
     assert result is not None
     assert result.message == "nan"
-    assert begun.milestone(0, 16) is None
+    assert started_sweep.milestone(0, 16) is None
 
 
-def test_temporary_files_and_strangers_are_not_seen(begun: SweepDir):
+def test_temporary_and_foreign_files_are_ignored(started_sweep: SweepDir):
     for name in ("trials/.7.tmp", "trials/notes", "runs/0000/.error-0.json.ab.tmp", "runs/0000/claims/.1-0.ab.tmp"):
-        (begun.root / name).parent.mkdir(parents=True, exist_ok=True)
-        (begun.root / name).write_text("torn")
-    (begun.root / "runs/0000/attempts/.2.json.ab.tmp").write_text("torn")
-    assert len(begun.observe().trials) == 1
-    assert begun.observe().runs[0].last.number == 1
+        (started_sweep.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (started_sweep.root / name).write_text("corrupt")
+    (started_sweep.root / "runs/0000/attempts/.2.json.ab.tmp").write_text("corrupt")
+    assert len(started_sweep.observe().trials) == 1
+    assert started_sweep.observe().runs[0].last.number == 1
 
 
-def test_looking_writes_nothing(begun: SweepDir):
-    before = {path: path.stat().st_mtime_ns for path in begun.root.rglob("*")}
-    observation.observe(begun.root)
-    begun.trials()
-    assert {path: path.stat().st_mtime_ns for path in begun.root.rglob("*")} == before
+def test_an_observation_writes_nothing(started_sweep: SweepDir):
+    before = {path: path.stat().st_mtime_ns for path in started_sweep.root.rglob("*")}
+    observation.observe(started_sweep.root)
+    started_sweep.trials()
+    assert {path: path.stat().st_mtime_ns for path in started_sweep.root.rglob("*")} == before
 
 
-def test_the_last_line_is_the_last_with_something_in_it(tmp_path: Path):
+def test_the_last_line_of_a_log_is_the_last_that_is_not_blank(tmp_path: Path):
     log = tmp_path / "0.log"
     assert last_line(log) is None
     log.write_bytes(b"x" * 9000 + b"\nthe end \xff\n \n")

@@ -1,4 +1,4 @@
-"""What a run's files tell of its time."""
+"""The starts of a run and their times, read from its files."""
 
 import json
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ import pytest
 from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, TrialConfig
 from unetsweep.core.actions import Element
-from unetsweep.core.cost import JobResources, Start, cost_of
+from unetsweep.core.cost import JobResources, Start, run_cost
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.timelines import read_timeline
 
@@ -41,12 +41,12 @@ def end(sweep: SweepDir, name: str, when: float) -> None:
     write_json(folder(sweep) / f"attempts/{name}.json", {"status": 0, "at": at(when)})
 
 
-def epochs(sweep: SweepDir, name: str, **told: float) -> None:
-    lines = [json.dumps({"epoch": int(epoch[1:]), "at": at(when)}) for epoch, when in told.items()]
+def epochs(sweep: SweepDir, name: str, **times: float) -> None:
+    lines = [json.dumps({"epoch": int(epoch[1:]), "at": at(when)}) for epoch, when in times.items()]
     (folder(sweep) / f"progress-{name}.jsonl").write_text("\n".join(lines))
 
 
-def test_one_start_that_ended_needs_no_progress(sweep: SweepDir):
+def test_a_single_ended_start_is_read_without_its_progress(sweep: SweepDir):
     claim(sweep, "1-0", 100)
     end(sweep, "1.exit-0", 160)
     epochs(sweep, "1-0", e1=120)
@@ -57,7 +57,7 @@ def test_one_start_that_ended_needs_no_progress(sweep: SweepDir):
     assert (job_id, sweep.read_submission(token).elements) == ("27_0", ((0, 1),))
 
 
-def test_a_requeued_job_that_died_with_its_node_counts_to_its_last_epoch_and_what_was_done_again_is_told(
+def test_a_start_lost_with_its_node_ends_at_its_last_epoch_and_repeated_epochs_count_as_lost(
     sweep: SweepDir,
 ):
     claim(sweep, "1-0", 100)
@@ -66,18 +66,18 @@ def test_a_requeued_job_that_died_with_its_node_counts_to_its_last_epoch_and_wha
     epochs(sweep, "1-1", e2=210, e3=220)
     found = read_timeline(folder(sweep), is_open=True)
     assert found is not None
-    cost = cost_of(found, {}, JobResources(1, 1), now=230)
+    cost = run_cost(found, {}, JobResources(1, 1), now=230)
     assert (cost.attempts, cost.seconds, cost.lost_seconds) == (1, 60.0, 20.0)
 
 
-def test_an_attempt_that_was_given_up_is_not_at_work(sweep: SweepDir):
+def test_a_lost_attempt_costs_nothing_more(sweep: SweepDir):
     claim(sweep, "1-0", 100)
     sweep.mark_lost(0, 1, "gone")
     found = read_timeline(folder(sweep), is_open=True)
     assert found is not None
-    assert cost_of(found, {}, JobResources(1, 1), now=230).seconds == 0
+    assert run_cost(found, {}, JobResources(1, 1), now=230).seconds == 0
 
 
-def test_a_run_with_an_unreadable_file_has_no_track(sweep: SweepDir):
+def test_a_run_with_an_unreadable_file_has_no_timeline(sweep: SweepDir):
     (folder(sweep) / "attempts/1.job.json").write_text("{")
     assert read_timeline(folder(sweep), is_open=True) is None

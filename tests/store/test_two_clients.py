@@ -1,7 +1,7 @@
-"""What two machines do to one folder of a network file system: each promise on two mounts of one export.
+"""The promises of the store when two machines share a folder of a network file system.
 
-UNETSWEEP_NFS_A and UNETSWEEP_NFS_B name a folder of one export, through two mounts; docs/testing.md says how
-far that was tried. Processes, not threads, so that each has descriptors and caches of its own.
+UNETSWEEP_NFS_A and UNETSWEEP_NFS_B name one folder of an export through two mounts; docs/testing.md says which file
+systems were tried. The tests use processes, because each needs its own file descriptors and caches.
 """
 
 import json
@@ -23,8 +23,8 @@ from unetsweep.errors import UnetsweepError
 from unetsweep.store.sweep_dir import SweepDir
 
 NAMES = 40
-SEEN_S = 90.0
-"""How late a file may show through the other mount."""
+VISIBLE_S = 90.0
+"""A file must appear through the other mount within this time: attribute caches of NFS keep a folder for up to 60 s."""
 Mounts = tuple[Path, Path]
 
 _RACE = """
@@ -65,27 +65,27 @@ print(sum(Lease(folder / "lease").run(turn, patience_s=60.0) for _ in range(8)),
 
 @pytest.fixture
 def mounts() -> Iterator[Mounts]:
-    """One new folder, seen through both mounts."""
+    """One new folder, through both mounts."""
     named = [os.environ.get(f"UNETSWEEP_NFS_{which}") for which in "AB"]
     if not all(named):
         pytest.skip("two mounts of one export are needed: UNETSWEEP_NFS_A and UNETSWEEP_NFS_B (docs/testing.md)")
     name = f"two-clients-{secrets.token_hex(4)}"
     first, second = (Path(str(each)) / name for each in named)
     first.mkdir()
-    until(second.is_dir)
+    wait_until(second.is_dir)
     yield first, second
     shutil.rmtree(first, ignore_errors=True)
 
 
-def until(fine, seconds: float = SEEN_S) -> None:
+def wait_until(condition, seconds: float = VISIBLE_S) -> None:
     end = time.monotonic() + seconds
-    while not fine():
+    while not condition():
         assert time.monotonic() < end, f"not after {seconds} s"
         time.sleep(0.05)
 
 
 def race(code: str, mounts: Mounts, *more: str) -> list[list[str]]:
-    """What two processes that start together print, one through each mount."""
+    """The output of two processes that start together, one through each mount."""
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(folder), who, *more],
@@ -115,20 +115,20 @@ def assert_each_won_once(won: list[list[str]]) -> None:
     assert sorted(map(int, won[0] + won[1])) == list(range(NAMES))
 
 
-def test_the_first_link_wins_on_both_clients_and_its_content_stays(mounts: Mounts):
+def test_the_first_link_wins_on_both_clients_and_keeps_its_content(mounts: Mounts):
     won = race(_RACE, mounts, str(NAMES), "link")
     assert_each_won_once(won)
     for folder in mounts:
         for name in range(NAMES):
-            until((folder / f"{name}.json").is_file)
+            wait_until((folder / f"{name}.json").is_file)
             assert read_json(folder / f"{name}.json")["who"] == ("A" if str(name) in won[0] else "B")
 
 
-def test_the_first_folder_wins_and_the_other_is_gone(mounts: Mounts):
+def test_the_first_folder_wins_and_the_other_is_removed(mounts: Mounts):
     won = race(_RACE, mounts, str(NAMES), "folder")
     assert_each_won_once(won)
     for folder in mounts:
-        until(lambda folder=folder: len(list(folder.iterdir())) == NAMES)
+        wait_until(lambda folder=folder: len(list(folder.iterdir())) == NAMES)
         for name in range(NAMES):
             assert (folder / str(name) / "who").read_text() == ("A" if str(name) in won[0] else "B")
 
@@ -139,28 +139,28 @@ def test_only_one_client_at_a_time_holds_the_lease(mounts: Mounts):
     assert not (mounts[0] / "inside").exists()
 
 
-def test_two_passes_at_once_over_two_clients_send_each_run_once(mounts: Mounts, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "shell"))
+def test_two_reconciliations_on_two_clients_submit_each_run_once(mounts: Mounts, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "reconcile"))
     from scenes import Scene
 
     first = Scene(mounts[0] / "grid", trials=4)
     second = Scene.__new__(Scene)
     second.__dict__.update(first.__dict__)
-    until((mounts[1] / "grid" / "sweep.yaml").is_file)
+    wait_until((mounts[1] / "grid" / "sweep.yaml").is_file)
     second.directory = SweepDir(mounts[1] / "grid", first.clock.now)
     assert isinstance(first.clock, FakeClock)
     assert isinstance(first.cluster, FakeScheduler)
     barrier, failed = threading.Barrier(2), []
 
-    def passes(scene: Scene) -> None:
+    def reconcile_thrice(scene: Scene) -> None:
         barrier.wait()
         for _ in range(3):
             try:
                 scene.reconcile()
-            except UnetsweepError as error:  # a reconciliation may stumble over the other's; never send twice
+            except UnetsweepError as error:  # one may fail because of the other, but must not submit twice
                 failed.append(error)
 
-    racers = [threading.Thread(target=passes, args=(scene,)) for scene in (first, second)]
+    racers = [threading.Thread(target=reconcile_thrice, args=(scene,)) for scene in (first, second)]
     for racer in racers:
         racer.start()
     for racer in racers:

@@ -59,7 +59,7 @@ class _Answers(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving() -> Iterator[tuple[str, Received]]:
-    """A server's address for COMET_URL_OVERRIDE, and what it gets."""
+    """A server's address for COMET_URL_OVERRIDE, and what it receives."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
     received = Received()
     setattr(server, "received", received)  # noqa: B010

@@ -8,7 +8,7 @@ import training_scenes
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """As in a training: several would wait for each other where the other cores are at work."""
+    """Use one thread, as a training does: several would wait for each other on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -31,7 +31,7 @@ def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pair(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same on two processes."""
+    """The same training with two processes."""
     config = training_scenes.config(root, **training_scenes.FOUR, processes=2)
     out = tmp_path_factory.mktemp("pair") / "out"
     return training_scenes.trained(out, config, size=2, milestones=training_scenes.MILESTONES)

@@ -14,7 +14,7 @@ def owner(out: Path, owns: bool = True) -> ArtifactWriter:
     return ArtifactWriter(out, "1-0", lambda: owns)
 
 
-def test_who_does_not_own_the_run_renames_links_and_removes_nothing(tmp_path: Path) -> None:
+def test_a_writer_that_does_not_own_the_run_renames_links_and_removes_nothing(tmp_path: Path) -> None:
     owner(tmp_path).publish("checkpoints/candidate-1.ckpt", lambda f: f.write(b"theirs"))
     lost = owner(tmp_path, owns=False)
     lost.publish("checkpoints/candidate-1.ckpt", lambda f: f.write(b"ours"))
@@ -27,7 +27,7 @@ def test_who_does_not_own_the_run_renames_links_and_removes_nothing(tmp_path: Pa
     assert (tmp_path / "checkpoints/candidate-1.ckpt").read_bytes() == b"theirs"
 
 
-def test_the_owner_is_asked_when_the_file_is_ready_and_not_before(tmp_path: Path) -> None:
+def test_ownership_is_checked_when_the_file_is_complete_and_not_before(tmp_path: Path) -> None:
     seen: list[list[str]] = []
     artifacts = ArtifactWriter(tmp_path, "2-1", lambda: bool(seen.append([p.name for p in tmp_path.iterdir()]) or True))
     artifacts.publish("a.json", lambda f: f.write(b"{}"))
@@ -74,7 +74,7 @@ def test_a_checkpoint_gives_back_network_config_and_scores(tmp_path: Path) -> No
     assert torch.equal(unet(image), again(image))
 
 
-def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.ckpt").write_bytes(b"nothing")
     torch.save({"weights": {}}, tmp_path / "b.ckpt")
     messages = {"a": "is not a checkpoint of an unetsweep U-Net", "b": "KeyError: 'config'", "c": "does not exist"}

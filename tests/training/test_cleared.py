@@ -10,7 +10,7 @@ from training_scenes import FOUR, trained
 pytestmark = pytest.mark.train
 
 
-def test_a_cleared_run_that_is_asked_again_trains_anew_and_its_best_weights_stay(
+def test_a_run_without_checkpoints_trains_anew_and_keeps_its_best_weights(
     root: Path, whole: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "out"))

@@ -83,7 +83,7 @@ def progress_line(epoch: int, **changes: Any) -> str:
 
 
 @pytest.mark.train
-def test_an_archive_holds_every_number_of_the_progress_and_of_each_milestone(ended: Path) -> None:
+def test_an_archive_contains_every_number_of_the_progress_and_of_each_milestone(ended: Path) -> None:
     expected: set[tuple[str, int, float]] = set()
     for epoch, values in scenes.progress(ended).items():
         for name, value in zip(("train_loss", "val_iou", "val_loss", "learning_rate"), values, strict=True):
@@ -100,7 +100,7 @@ def test_an_archive_holds_every_number_of_the_progress_and_of_each_milestone(end
 
 
 @pytest.mark.train
-def test_an_archive_holds_the_flat_config_and_nothing_of_the_machine(ended: Path, root: Path) -> None:
+def test_an_archive_contains_the_flat_config_and_nothing_about_the_machine(ended: Path, root: Path) -> None:
     found = parameters(only(ended))
     config = offline(root)
     whole = encode(config)
@@ -120,7 +120,7 @@ def test_an_archive_holds_the_flat_config_and_nothing_of_the_machine(ended: Path
 
 
 @pytest.mark.train
-def test_rank_0_alone_imports_comet(ended: Path) -> None:
+def test_only_rank_0_imports_comet(ended: Path) -> None:
     assert [(ended / f"imported-{rank}").read_text() for rank in (0, 1)] == ["True", "False"]
 
 
@@ -160,7 +160,7 @@ def test_a_comet_that_exits_when_it_is_imported_becomes_one_line_in_the_log(root
     assert "unetsweep sync" in warning
 
 
-def test_a_comet_that_hangs_is_left_behind(
+def test_a_comet_that_hangs_is_abandoned(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     import threading
@@ -192,7 +192,7 @@ def test_an_experiment_key_follows_from_name_and_training_not_from_the_milestone
     assert run_key(config) == run_key(replace(config, epochs=99))
 
 
-def test_the_same_is_not_written_twice_and_more_replaces_it(root: Path, tmp_path: Path) -> None:
+def test_an_archive_is_not_written_twice_and_one_with_more_content_replaces_it(root: Path, tmp_path: Path) -> None:
     config, lines = scenes.config(root), tmp_path / "progress-1-0.jsonl"
     lines.write_text(progress_line(1))
     first = comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path)

@@ -26,14 +26,14 @@ def timer(monkeypatch: pytest.MonkeyPatch, *ends: float, val_every: int = 1) -> 
     return found
 
 
-def test_the_next_epoch_is_taken_for_the_longest_of_the_last_ones_and_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_epoch_is_estimated_from_the_longest_recent_one(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = timer(monkeypatch, 90, 100, 104, 108, 112, 116)  # the first, of 90 s, is long ago
     assert begun.seconds_needed(1) == pytest.approx(1.2 * 10 + decisions.FIRST_SAVE_S)
     rarely = timer(monkeypatch, 90, 100, 104, 108, 112, 116, val_every=8)  # and may be the last that was validated
     assert rarely.seconds_needed(1) == pytest.approx(1.2 * 90 + decisions.FIRST_SAVE_S)
 
 
-def test_a_checkpoint_is_taken_for_as_long_as_the_longest_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_is_estimated_to_take_as_long_as_the_longest_one(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = timer(monkeypatch, 10)
     monkeypatch.setattr(SECONDS, lambda: 11.0)
     for seconds in (7.0, 3.0):
@@ -42,7 +42,7 @@ def test_a_checkpoint_is_taken_for_as_long_as_the_longest_was(monkeypatch: pytes
     assert begun.seconds_needed(2) == pytest.approx(12 + 14)
 
 
-def test_a_stop_file_is_opened_only_when_it_has_changed(tmp_path: Path) -> None:
+def test_a_stop_file_is_opened_only_after_it_changed(tmp_path: Path) -> None:
     path = tmp_path / "stop.json"
     stop = StopFileReader(path, 1)
     assert stop.read() == (frozenset(), "")

@@ -1,4 +1,4 @@
-"""What a training imports: a job pays for it at each start."""
+"""What a training imports, since every start of a job pays for it."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ print(json.dumps(seen))
 
 @pytest.fixture(scope="module")
 def seen() -> dict[str, Any]:
-    """What a Python that begins cold, like a job's, has seen."""
+    """The modules and values that a fresh interpreter, like that of a job, has found."""
     done = subprocess.run([sys.executable, "-c", COLD], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

@@ -1,5 +1,5 @@
-"""Every rank leaves in order: none of its process group's threads is left when the interpreter ends, for such a thread
-may abort the process (status 134) after its result is there."""
+"""No thread of the process group is left when the interpreter of a rank shuts down: it could abort the process (status
+134) although the result is complete."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ def threads() -> list[str]:
 
 
 def train(context: Any, out: Path, config: Any, how: str) -> None:
-    """A training that ends in this way; then the names of the threads, in a file."""
+    """Run a training that ends in this way, then write the names of the threads into a file."""
     from unetsweep.errors import SupersededError
     from unetsweep.training.run import train
 

@@ -1,4 +1,4 @@
-"""A step taken in parts is the same step."""
+"""A step in parts gives the same result as the whole step."""
 
 from pathlib import Path
 from typing import Any

@@ -28,7 +28,7 @@ SIZE, UNEVEN, EVEN = 3, 5, 6
 
 @contextlib.contextmanager
 def padded_duplicates() -> Iterator[None]:
-    """Every rank gets as many images, and those that fill up count again: DistributedSampler."""
+    """Every rank gets the same number of images, and padding images count twice: DistributedSampler."""
 
     def rows(number: int, rank: int, size: int) -> list[int]:
         padded = [*range(number), *range(-number % size)]
@@ -72,14 +72,14 @@ def background_counted() -> Iterator[None]:
 
 @contextlib.contextmanager
 def half_as_a_logit() -> Iterator[None]:
-    """0.5 is where a probability is cut, not a logit."""
+    """0.5 is the threshold of a probability, not of a logit."""
     with mock.patch.object(evaluate, "THRESHOLD", 0.5):
         yield
 
 
 @contextlib.contextmanager
 def rows_not_gathered() -> Iterator[None]:
-    """The sums come from all ranks, the table of images from this one only."""
+    """The sums come from all ranks, the table of images from this rank only."""
     whole, honest = evaluate.gather, Scores.per_image
 
     def gather(table: torch.Tensor) -> None:
@@ -98,7 +98,7 @@ def rows_not_gathered() -> Iterator[None]:
 
 @contextlib.contextmanager
 def mean_over_images() -> Iterator[None]:
-    """The mean of the images' IoU, called that of the set."""
+    """The mean of the images' IoU is reported as that of the set."""
     mean = property(lambda self: self.summary()["image_iou_mean"])
     with mock.patch.object(Scores, "iou", mean):
         yield
@@ -118,7 +118,7 @@ def any_grey_is_vessel() -> Iterator[None]:
 
 @contextlib.contextmanager
 def other_masks_are_the_main_one() -> Iterator[None]:
-    """The scores under another threshold are made with the usual masks."""
+    """The scores at another threshold use the normal masks."""
     honest = reading.binary
     with mock.patch.object(reading, "binary", lambda grey, size, cut: honest(grey, size, "half")):
         yield

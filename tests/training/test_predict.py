@@ -150,7 +150,7 @@ def test_a_folder_of_images_has_no_truth(tmp_path: Path) -> None:
     assert find_cases(tmp_path) == (Case(image, None),)
 
 
-def test_what_is_no_checkpoint_of_ours_is_named(root: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_of_ours_is_named(root: Path, tmp_path: Path) -> None:
     for content in ({"state_dict": {}}, [1, 2]):
         torch.save(content, tmp_path / "last.ckpt")
         with pytest.raises(
@@ -164,7 +164,7 @@ def test_what_is_no_checkpoint_of_ours_is_named(root: Path, tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
-def test_no_images_is_an_error_with_the_place(native: Path, tmp_path: Path) -> None:
+def test_a_source_without_images_is_named(native: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, message in (("empty", "holds no image file"), ("absent", "does not exist")):
         with pytest.raises(DataError, match=message):
@@ -180,7 +180,7 @@ def test_two_images_of_one_name_and_the_images_own_folder_are_refused(native: Pa
         next(predict(native, tmp_path / "in", tmp_path / "out"))
 
 
-def test_an_image_that_cannot_be_read_stops_none_of_the_others(native: Path, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_does_not_stop_the_others(native: Path, tmp_path: Path) -> None:
     write(tmp_path / "image" / "a.png", 32, 32)
     write(tmp_path / "image" / "c.png", 32, 32)
     (tmp_path / "image" / "b.png").write_bytes(b"corrupt")
@@ -196,7 +196,7 @@ def test_confusion_counts_vessels_only() -> None:
     assert confusion(predicted, true) == (1, 1, 1)
 
 
-def test_the_command_prints_a_line_an_image_and_the_sets_iou(root: Path, native: Path, tmp_path: Path) -> None:
+def test_the_command_prints_a_line_per_image_and_the_iou_of_the_set(root: Path, native: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = CliRunner().invoke(command, [str(native), str(root), "--out", str(out)])
     assert done.exit_code == 0, done.output

@@ -50,7 +50,7 @@ class Sweep:
 
 
 def rank(context: Any, out: Path, start: ElementStart, ends_in: float | None = None, fails_in: int = 0) -> None:
-    """`run_rank` in a job that ends in so many seconds; its memory ends in an epoch."""
+    """Call `run_rank` in a job that ends in `ends_in` seconds, and run out of GPU memory in epoch `fails_in`."""
     from unetsweep.training import lightning_compat, module
 
     os.environ["SLURMD_NODENAME"] = "n1"
@@ -120,7 +120,7 @@ def test_a_corrupt_checkpoint_names_the_command_that_repairs_it(root: Path, tmp_
     assert record["message"].endswith("; run `unetsweep repair eyes`")
 
 
-def test_a_third_start_after_two_that_the_limit_ended_says_so(root: Path, tmp_path: Path) -> None:
+def test_a_third_start_after_two_that_the_limit_ended_is_refused(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root))
     for restart, at in enumerate(("00:00", "00:10")):
         write_json(sweep.run / f"attempts/1.exit-{restart}.json", {"at": f"2026-01-01T{at}:59+00:00", "status": 143})

@@ -1,4 +1,4 @@
-"""However many ranks a training has, its steps are those of one; and each start of it makes the same steps."""
+"""A training takes the same steps with any number of ranks, and in every start."""
 
 import dataclasses
 from pathlib import Path
@@ -59,7 +59,7 @@ def of_ranks(root: Path, out: Path, size: int, micro_batch: int | None = None, *
 
 
 def differences(several: list[torch.Tensor], one: list[torch.Tensor]) -> list[float]:
-    """Of each vector, against the length of the right one."""
+    """The relative difference of each vector from the right one."""
     return [float((a - b).norm() / b.norm()) for a, b in zip(several, one, strict=True)]
 
 
@@ -99,7 +99,7 @@ RANKS = [
 
 
 @pytest.mark.parametrize(("size", "model"), RANKS)
-def test_stopped_or_killed_the_ranks_go_on_with_the_same_bits(
+def test_stopped_or_killed_ranks_continue_with_the_same_bits(
     size: int, model: dict[str, Any], dozen: Path, tmp_path: Path
 ) -> None:
     config = scenes.config(dozen, **FOUR, model=model, processes=size, batch_size=6 if size == 3 else 4)

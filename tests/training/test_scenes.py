@@ -1,4 +1,4 @@
-"""The processes in which trainings are tested are whole."""
+"""The processes in which trainings are tested start with one thread."""
 
 import os
 from pathlib import Path

@@ -26,7 +26,7 @@ SEED_WHOSE_THIRD_EPOCH_IS_BEST = 2
 WILD_RATE = 1e3
 
 
-def test_a_result_says_all_that_is_asked_of_it(root: Path, whole: Path) -> None:
+def test_a_result_has_every_field(root: Path, whole: Path) -> None:
     result = result_from(scenes.result(whole, 4), "4.json")
     images = data.read(scenes.config(root))
     assert (result.state, result.epochs, result.epochs_run, result.micro_batch) == ("complete", 4, 4, 4)
@@ -105,7 +105,7 @@ def test_two_processes_killed_and_resumed_are_uninterrupted(root: Path, pair: Pa
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_a_kill_leaves_what_lies_on_the_disk_when_it_comes(size: int, root: Path, tmp_path: Path) -> None:
+def test_a_kill_leaves_the_files_that_are_on_disk_at_that_moment(size: int, root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, **FOUR, processes=size)
     calm = trained(tmp_path / "calm", config, size, milestones=MILESTONES, snapshots=True)
     saving = [point for point, folder in scenes.states_of(calm).items() if list(folder.glob(f"{LAST}*.tmp"))]
@@ -179,7 +179,7 @@ def test_more_epochs_continue_from_where_the_run_ended(root: Path, whole: Path, 
     assert left_behind(out) == left_behind(whole)
 
 
-def test_a_finished_run_is_left_alone(root: Path, whole: Path) -> None:
+def test_a_finished_run_is_not_touched(root: Path, whole: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
     train(scenes.config(root, **FOUR), whole, milestones=MILESTONES, claim="9-0")
     assert {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()} == before

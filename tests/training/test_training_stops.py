@@ -22,7 +22,7 @@ NO_FURTHER = {"milestones": (4, 6)}
 
 
 def lines(out: Path) -> dict[str, list[int]]:
-    """The epochs that each claim has finished."""
+    """The epochs that each claim finished."""
     files = sorted(out.glob("progress-*.jsonl"))
     return {f.stem: [json.loads(line)["epoch"] for line in f.read_text().splitlines()] for f in files}
 
@@ -57,7 +57,7 @@ def test_a_training_that_has_all_its_milestones_is_not_asked_whether_to_stop(roo
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_pruned_in_mid_training_ends_what_lies_beyond(size: int, root: Path, tmp_path: Path) -> None:
+def test_pruning_during_the_training_ends_the_milestones_beyond(size: int, root: Path, tmp_path: Path) -> None:
     config, out = scenes.config(root, **SIX, processes=size), tmp_path / "out"
     trained(out, config, size, milestones=THREE_MILESTONES, prune={"milestones": (4, 6)}, save_every_s=60.0)
     assert lines(out) == {"progress-1-0": [1, 2]}
@@ -101,7 +101,7 @@ def test_a_pruned_training_killed_at_any_point_and_resumed_ends_the_same(
         assert max(scenes.progress(out)) == max(scenes.progress(calm))
 
 
-def test_a_stop_that_is_found_at_the_start_is_obeyed_before_any_epoch(root: Path, tmp_path: Path) -> None:
+def test_a_stop_file_at_the_start_is_applied_before_any_epoch(root: Path, tmp_path: Path) -> None:
     config, out = scenes.config(root, **SIX), tmp_path / "out"
     out.mkdir()
     scenes.write_stop(out, (2, 4, 6))

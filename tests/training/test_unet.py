@@ -16,7 +16,7 @@ def test_base_64_depth_4_has_31_million_parameters_and_widths_from_64_to_1024() 
     assert [level[0].in_channels for level in unet.up] == [1024, 512, 256, 128]
 
 
-def test_valid_convolutions_make_388_of_572() -> None:
+def test_valid_convolutions_turn_572_pixels_into_388() -> None:
     with torch.device("meta"):
         unet = UNet(ModelConfig(padding="valid", norm="none"))
         assert unet.convolve(torch.empty(1, 3, 572, 572)).shape == (1, 1, 388, 388)
@@ -42,7 +42,7 @@ def test_skip_connections_join_the_encoders_centre_pixel_for_pixel() -> None:
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("size", [(16, 16), (17, 30), (21, 37), (45, 31)])
-def test_every_size_comes_back_as_it_went_in(padding: str, size: tuple[int, int]) -> None:
+def test_the_output_has_the_size_of_the_input(padding: str, size: tuple[int, int]) -> None:
     unet = UNet(ModelConfig(base=2, depth=3, padding=padding))  # type: ignore[arg-type]
     assert unet(torch.rand(2, 3, *size)).shape == (2, 1, *size)
 
@@ -117,7 +117,7 @@ def test_one_class_losses_are_cross_entropy_and_dice_of_each_sample() -> None:
 
 
 @pytest.mark.parametrize(("padding", "depth"), [("same", 1), ("same", 4), ("same", 5), ("valid", 1), ("valid", 3)])
-def test_what_is_refused_for_one_value_a_channel_is_what_pytorch_cannot_normalise(padding: str, depth: int) -> None:
+def test_a_config_is_refused_exactly_where_pytorch_cannot_normalise(padding: str, depth: int) -> None:
     model = ModelConfig(base=1, depth=depth, padding=padding)  # type: ignore[arg-type]
     unet = UNet(model)
     for height, width in ((16, 16), (17, 9), (16, 33), (32, 32), (33, 20)):

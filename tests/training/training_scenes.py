@@ -80,7 +80,7 @@ def start(scene: Callable[..., None], out: Path, *args: Any, size: int = 1, **ke
 
 
 def wait(ranks: list[Any], timeout: float = 600) -> list[int]:
-    """Exit statuses; what still runs once a rank was killed is killed too, as a scheduler does."""
+    """Exit statuses. Once a rank was killed, the others are killed too, as a scheduler does."""
     for rank in ranks:
         rank.join(30 if any(r.exitcode not in (None, 0) for r in ranks) else timeout)
         if rank.exitcode is None:
@@ -150,7 +150,7 @@ def snapshot(out: Path, point: int) -> Path:
 
 
 def copy(source: Path, target: Path) -> None:
-    """The whole folder; hard links stay hard links."""
+    """Copy the whole folder, and keep hard links."""
     first: dict[int, Path] = {}
     target.mkdir()
     for path in sorted(source.rglob("*")):
@@ -182,7 +182,7 @@ def states_of(out: Path) -> dict[int, Path]:
 
 
 def contents(folder: Path) -> Iterator[tuple[str, int, bytes]]:
-    """For each path in it: name, number of hard links, content."""
+    """Name, number of hard links and content of each path in the folder."""
     for path in sorted(folder.rglob("*")):
         yield str(path.relative_to(folder)), path.stat().st_nlink, b"" if path.is_dir() else path.read_bytes()
 
@@ -226,7 +226,7 @@ def row(out: Path, epochs: int) -> dict[str, Any]:
 
 
 def progress(out: Path) -> dict[int, tuple[Any, ...]]:
-    """By epoch, the later claim winning: train loss, val_iou, val_loss, learning rate."""
+    """Train loss, val_iou, val_loss and learning rate by epoch; the later claim counts."""
     lines: dict[int, tuple[Any, ...]] = {}
     for file in sorted(out.glob("progress-*.jsonl")):
         for text in file.read_text().splitlines():

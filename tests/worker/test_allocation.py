@@ -1,4 +1,4 @@
-"""A packed job without a scheduler: what it does when the node cannot start its trainings."""
+"""A packed job without a scheduler, on a node that cannot start its trainings."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def pack(folder: Path, slots: int) -> SlotTableDir:
 def run_job(folder: Path, refused: int, patience_s: float) -> str:
     """Run a job to its end, and return its output.
 
-    The node refuses to start this many processes; where nothing can be started, the job tries for `patience_s`.
+    The node refuses to start so many processes. If nothing can be started, the job tries for `patience_s`.
     """
     return subprocess.run(
         [sys.executable, "-c", JOB, f"{folder}/results/grid", TOKEN, str(refused), str(patience_s)],
@@ -74,7 +74,7 @@ def run_job(folder: Path, refused: int, patience_s: float) -> str:
     ("slots", "refused"),
     [pytest.param(1, 2, id="one slot"), pytest.param(3, 6, id="more slots than trainings")],
 )
-def test_a_training_with_a_process_that_cannot_be_started_is_started_again(
+def test_a_training_is_started_again_if_one_of_its_processes_could_not_be_started(
     slots: int, refused: int, tmp_path: Path
 ) -> None:
     packed = pack(tmp_path, slots)
@@ -88,7 +88,7 @@ def test_a_training_with_a_process_that_cannot_be_started_is_started_again(
         assert json.loads(result.read_text())["val_iou"] == 0.5
 
 
-def test_a_node_that_starts_nothing_is_left_to_another_start_with_no_process_left(tmp_path: Path) -> None:
+def test_a_job_on_a_node_that_starts_nothing_leaves_no_process_and_asks_for_a_requeue(tmp_path: Path) -> None:
     packed = pack(tmp_path, 1)
     assert "Resource temporarily unavailable" in run_job(tmp_path, 1000, 0.5)
     left = subprocess.run(["pgrep", "-f", f"{tmp_path}/results/grid"], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What a packed job does next, given what it observes."""
+"""The decisions of a packed job, given what it observes."""
 
 import dataclasses
 import signal
@@ -32,7 +32,7 @@ OURS, THEIRS = Taken(TASK, 0), Taken(OTHER_TASK, 0)
 
 
 def table(count: int = 4, pack: int = 2, **changes: Any) -> SlotTable:
-    """Four trainings in jobs of two slots; `ended` and the like as sets of numbers."""
+    """A slot table, by default of four trainings in jobs of two slots; `ended` is a set of numbers."""
     if "ended" in changes:
         changes["ended"] = dict.fromkeys(changes["ended"], NOW)
     return SlotTable("a" * 12, pack, count, **changes)
@@ -59,13 +59,13 @@ ENDING = [
         pytest.param(
             observe(table(taken={0: OURS, 1: THEIRS}), 0),
             (StartTrainings((1,), (2, 3)), KeepRunning()),
-            id="fills a free slot with what no other job has taken",
+            id="fills a free slot with a training that no other job has taken",
         ),
         pytest.param(observe(table(taken={0: OURS, 1: OURS}), 0, 1), (KeepRunning(),), id="waits when no slot is free"),
         pytest.param(
             observe(table(taken={2: OURS, 0: THEIRS})),
             (StartTrainings((0, 1), (2, 1, 3)), KeepRunning()),
-            id="resumes first what an earlier start of this job took",
+            id="first resumes the trainings that an earlier start of this job took",
         ),
         pytest.param(
             observe(table(taken={0: OURS, 1: OURS}, ended={0}), ended=frozenset({0})),
@@ -78,32 +78,34 @@ ENDING = [
             id="starts an element of a later submission",
         ),
         pytest.param(
-            observe(ALL_TAKEN, 1, ended=frozenset({0})), (MarkEnded(0), KeepRunning()), id="marks what ended, and waits"
+            observe(ALL_TAKEN, 1, ended=frozenset({0})),
+            (MarkEnded(0), KeepRunning()),
+            id="marks what ended, and waits",
         ),
         pytest.param(
             observe(table(count=1, taken={0: OURS}, cancelled=frozenset({0}))),
             (MarkEnded(0), Close()),
-            id="marks what was cancelled before it could start again",
+            id="marks a training that was cancelled before it could start again",
         ),
         pytest.param(
             observe(table(count=1, taken={0: THEIRS}, cancelled=frozenset({0}))),
             (Close(),),
-            id="leaves what another job took to that job",
+            id="leaves a training that another job took to that job",
         ),
         pytest.param(
             observe(dataclasses.replace(ALL_TAKEN, cancelled=frozenset({1})), 0, 1),
             (StopTraining(1), KeepRunning()),
-            id="stops what was cancelled",
+            id="stops a cancelled training",
         ),
         pytest.param(
             observe(dataclasses.replace(ALL_TAKEN, stopped=frozenset({0})), 0, 1),
             (StopTraining(0, dump_stacks=True), KeepRunning()),
-            id="stops what hangs, and has its stacks printed",
+            id="stops a hanging training, and has its stacks printed",
         ),
         pytest.param(
             JobObservation(TASK, ALL_TAKEN, (RunningTraining(0, 0, 60.5), RunningTraining(1, 1, 59.5))),
             (StopTraining(0), KeepRunning()),
-            id="stops what does not exit after its last result",
+            id="stops a training that does not exit after its last result",
         ),
         pytest.param(observe(ALL_ENDED), (Close(),), id="closes when nothing runs and nothing waits"),
         pytest.param(
@@ -113,7 +115,7 @@ ENDING = [
         pytest.param(
             observe(table(reused_slots={4: ("b" * 12, 7)}, taken=ALL_TAKEN.taken, ended=range(4)), is_closed=True),
             (StartTrainings((0, 1), (4,)), KeepRunning()),
-            id="still starts what was sent before it closed",
+            id="still starts a training that was submitted before it closed",
         ),
         pytest.param(
             observe(table(), failing_s=START_PATIENCE_S - 1),
@@ -124,7 +126,7 @@ ENDING = [
         pytest.param(
             observe(table(taken={0: OURS}), failing_s=START_PATIENCE_S, is_closed=True),
             (Leave(requeue=True),),
-            id="then leaves what nobody took to another start",
+            id="then leaves trainings that no job took to another start",
         ),
         pytest.param(
             observe(table(taken={0: OURS}), 0, failing_s=START_PATIENCE_S),
@@ -133,7 +135,7 @@ ENDING = [
         ),
     ],
 )
-def test_a_job(observation: JobObservation, actions: tuple[Action, ...]) -> None:
+def test_a_job_decides_by_its_observation(observation: JobObservation, actions: tuple[Action, ...]) -> None:
     assert decide(observation, LIMITS) == actions
 
 
@@ -143,7 +145,7 @@ def test_a_job_that_is_about_to_end_starts_nothing_and_leaves_the_rest_to_its_ne
     assert decide(observe(table(taken={0: OURS}, ended={0}), **changes), LIMITS) == (Leave(requeue=True),)
 
 
-def test_a_job_whose_training_wants_to_continue_is_started_again_with_nothing_waiting() -> None:
+def test_a_job_is_requeued_if_one_of_its_trainings_wants_to_continue_even_if_nothing_waits() -> None:
     assert decide(observe(ALL_TAKEN, wants_requeue=True), LIMITS) == (Leave(requeue=True),)
     assert decide(observe(ALL_TAKEN, seconds_left=1.0), LIMITS) == (Leave(requeue=False),)
 
@@ -154,7 +156,7 @@ def test_a_terminated_job_ends_with_the_status_of_the_signal_and_asks_for_no_oth
     assert decide(observe(table(taken={0: OURS}), 0, signals=signals), LIMITS) == (KeepRunning(),)
 
 
-@pytest.mark.parametrize("stopped_by", ["cancelled", "stopped"])
-def test_what_was_called_off_is_not_started(stopped_by: str) -> None:
-    called_off = table(taken={0: OURS}, **{stopped_by: frozenset({0, 2})})
-    assert startable(observe(called_off)) == (1, 3)
+@pytest.mark.parametrize("mark", ["cancelled", "stopped"])
+def test_cancelled_and_stopped_trainings_are_not_started(mark: str) -> None:
+    not_wanted = table(taken={0: OURS}, **{mark: frozenset({0, 2})})
+    assert startable(observe(not_wanted)) == (1, 3)

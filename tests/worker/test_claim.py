@@ -1,4 +1,4 @@
-"""A start first leaves if there is nothing to do, and otherwise claims its run."""
+"""A start of a job claims its run, or exits if there is nothing to do."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ RUN = Path("runs/0000")
 
 @pytest.fixture
 def start(tmp_path: Path) -> ElementStart:
-    """The first start of a trial that was submitted."""
+    """The first start of a submitted trial."""
     directory = SweepDir(tmp_path / "eyes")
     directory.create(SWEEP, "local")
     directory.add_trials([TrialConfig(epochs=3, batch_size=4, learning_rate=1e-3, data=DataConfig("eyes"))], {})
@@ -35,10 +35,11 @@ def start(tmp_path: Path) -> ElementStart:
 
 
 def claims(start: ElementStart) -> list[str]:
+    """The names of the run's claims."""
     return sorted(path.name for path in (start.root / RUN / "claims").glob("*"))
 
 
-def test_the_first_claims_the_run_and_a_restart_takes_it_over(start: ElementStart) -> None:
+def test_the_first_start_claims_the_run_and_a_restart_takes_it_over(start: ElementStart) -> None:
     first = enter(start, start.root / RUN, 1, 0)
     assert first
     assert first.holds()
@@ -49,7 +50,7 @@ def test_the_first_claims_the_run_and_a_restart_takes_it_over(start: ElementStar
     assert claims(start) == ["1-0", "1-1"]
 
 
-def test_the_same_start_twice_is_one(start: ElementStart, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_start_claims_its_run_only_once(start: ElementStart, capsys: pytest.CaptureFixture[str]) -> None:
     assert enter(start, start.root / RUN, 1, 0)
     assert enter(start, start.root / RUN, 1, 0) is None
     assert "leaving: 0000 is owned by (1, 0)" in capsys.readouterr().out
@@ -74,7 +75,7 @@ def test_a_claim_of_a_lost_attempt_no_longer_holds(start: ElementStart) -> None:
         (f"{paths.trial_dir(0)}/{paths.CANCELLED}", {}, "the trials of 0000 were cancelled"),
     ],
 )
-def test_a_start_that_has_nothing_to_do_leaves_and_claims_nothing(
+def test_a_start_with_nothing_to_do_exits_and_claims_nothing(
     start: ElementStart,
     file: str,
     content: dict[str, str],
@@ -86,12 +87,12 @@ def test_a_start_that_has_nothing_to_do_leaves_and_claims_nothing(
     before = json.loads(path.read_text()) if path.exists() else {}
     path.parent.mkdir(exist_ok=True)
     write_json(path, before | content)
-    there = claims(start)
-    monkeypatch.setattr(deadline, "listen", lambda: None)  # the signals are those of the tests
+    claims_before = claims(start)
+    monkeypatch.setattr(deadline, "listen", lambda: None)  # the signal handlers of the test process must stay
     for rank in range(2):
         run_rank(start, rank, 2)
         assert capsys.readouterr().out == f"leaving: {reason}\n"
-    assert claims(start) == there
+    assert claims(start) == claims_before
     assert not list((start.root / RUN).glob("error-*"))
 
 

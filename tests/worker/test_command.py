@@ -1,4 +1,4 @@
-"""The user's own trainer: the results that it publishes count, whatever an earlier start left."""
+"""The user's own trainer command: its results, milestones, exit statuses and signals."""
 
 import json
 import os
@@ -12,29 +12,29 @@ from unetsweep.worker.command import CommandInvocation, run_command
 
 
 def train(folder: Path, content: str) -> dict[str, object]:
-    """The milestone of a program that writes `content`."""
+    """Run a program that writes `content` as its result, and return the milestone."""
     program = folder / "trainer.py"
     program.write_text("import sys; open(sys.argv[2], 'a').write('x'); open(sys.argv[1], 'w').write(sys.argv[3])")
-    arguments = [sys.executable, "-I", "-S", str(program), "{out}/result.json", "{out}/begins", repr(content)]
+    arguments = [sys.executable, "-I", "-S", str(program), "{out}/result.json", "{out}/starts", repr(content)]
     invocation = CommandInvocation(folder / "config.json", folder, (8,), "1-0", "1", str(folder))
     run_command(" ".join(arguments), invocation, lambda: True)
     milestone: dict[str, object] = json.loads((folder / "milestones/8.json").read_bytes())
     return milestone
 
 
-def test_a_corrupt_result_of_a_killed_program_is_made_again(tmp_path: Path):
+def test_a_program_runs_again_if_its_result_is_corrupt(tmp_path: Path):
     (tmp_path / "result.json").write_text('{"val_')
     assert train(tmp_path, '{"val_iou": 0.5}')["val_iou"] == 0.5
-    assert (tmp_path / "begins").read_text() == "x"
+    assert (tmp_path / "starts").read_text() == "x"
 
 
-def test_a_result_that_is_there_is_not_made_again(tmp_path: Path):
+def test_a_program_does_not_run_again_if_its_result_exists(tmp_path: Path):
     (tmp_path / "result.json").write_text('{"val_iou": 0.25}')
     assert train(tmp_path, '{"val_iou": 0.5}')["val_iou"] == 0.25
-    assert not (tmp_path / "begins").exists()
+    assert not (tmp_path / "starts").exists()
 
 
-def test_a_number_that_is_none_is_no_value(tmp_path: Path):
+def test_a_number_that_is_not_finite_becomes_null(tmp_path: Path):
     assert train(tmp_path, '{"state": "diverged", "val_iou": NaN, "val_loss": Infinity}')["val_loss"] is None
 
 
@@ -70,11 +70,11 @@ def milestone(folder: Path, epochs: int) -> dict[str, object]:
     return found
 
 
-def test_a_program_gets_its_claim_its_milestones_and_its_deadline(tmp_path: Path):
-    run(tmp_path, "publish('seen.json', **{k: v for k, v in env.items() if k.startswith('UNETSWEEP_')})\n"
+def test_a_program_gets_its_claim_its_milestones_its_job_and_its_deadline(tmp_path: Path):
+    run(tmp_path, "publish('environment.json', **{k: v for k, v in env.items() if k.startswith('UNETSWEEP_')})\n"
         "publish('result.json', val_iou=0.5)")  # fmt: skip
-    seen = json.loads((tmp_path / "seen.json").read_bytes())
-    assert {name: value for name, value in seen.items() if name not in os.environ} == {
+    environment = json.loads((tmp_path / "environment.json").read_bytes())
+    assert {name: value for name, value in environment.items() if name not in os.environ} == {
         "schema": 1,
         "UNETSWEEP_CLAIM": "2-1",
         "UNETSWEEP_MILESTONES": "4,8",
@@ -84,12 +84,12 @@ def test_a_program_gets_its_claim_its_milestones_and_its_deadline(tmp_path: Path
     assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.5, 0.5]
 
 
-def test_an_end_that_is_not_known_is_an_empty_deadline(tmp_path: Path):
+def test_without_a_known_end_the_deadline_is_empty(tmp_path: Path):
     invocation = CommandInvocation(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
     assert invocation.environment()["UNETSWEEP_DEADLINE"] == ""
 
 
-def test_a_program_that_publishes_its_milestones_itself_is_done(tmp_path: Path):
+def test_a_program_that_publishes_its_own_milestones_needs_no_result(tmp_path: Path):
     run(
         tmp_path,
         "publish('milestones/4.json', val_iou=0.25)\npublish('milestones/8.json', state='pruned')\nsys.exit(3)",
@@ -97,7 +97,7 @@ def test_a_program_that_publishes_its_milestones_itself_is_done(tmp_path: Path):
     assert (milestone(tmp_path, 4)["val_iou"], milestone(tmp_path, 8)["state"]) == (0.25, "pruned")
 
 
-def test_a_single_result_serves_only_the_milestones_that_are_open(tmp_path: Path):
+def test_a_single_result_serves_only_the_open_milestones(tmp_path: Path):
     run(tmp_path, "publish('milestones/4.json', val_iou=0.25)\npublish('result.json', val_iou=0.5)")
     assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.25, 0.5]
 
@@ -124,7 +124,9 @@ def test_the_programs_own_exit_status_is_in_the_message(tmp_path: Path):
 
 
 @pytest.mark.parametrize("body", ["os.kill(os.getpid(), 9)", "sys.exit(137)"])
-def test_a_program_that_a_signal_ended_made_no_error(body: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_death_of_a_program_by_a_signal_is_no_training_error(
+    body: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     with pytest.raises(SystemExit) as ended:
         run(tmp_path, body)
     assert ended.value.code == 137
@@ -137,7 +139,7 @@ def test_a_program_that_cannot_be_started_is_reported_with_what_to_check(tmp_pat
         run_command("pyhton trainer.py", invocation, lambda: True)
 
 
-def test_a_status_that_is_no_signals_is_an_error_of_the_program(tmp_path: Path):
+def test_a_status_that_means_no_signal_is_an_error_of_the_program(tmp_path: Path):
     with pytest.raises(TrainingError, match="status 255"):
         run(tmp_path, "sys.exit(-1)")
 
@@ -148,7 +150,7 @@ def test_a_job_that_lost_its_run_while_the_program_ran_publishes_nothing(tmp_pat
     assert not (tmp_path / "milestones").exists()
 
 
-def test_signals_for_the_trainings_processes_do_not_end_a_program_that_knows_nothing_of_them(tmp_path: Path):
+def test_signals_of_slurm_do_not_end_a_program_without_signal_handlers(tmp_path: Path):
     body = (
         "for sign in (signal.SIGUSR1, signal.SIGUSR2): os.kill(os.getpid(), sign)\npublish('result.json', val_iou=0.5)"
     )

@@ -1,4 +1,4 @@
-"""Whether another epoch fits before the end of the job, and the meaning of a signal."""
+"""A training stops if another epoch does not fit before the end of its job; what a signal means for that."""
 
 import os
 import signal
@@ -23,14 +23,14 @@ def _listening() -> Iterator[None]:
 
 
 class Squeue:
-    """Says when the job ends, and counts how often it was asked."""
+    """A fake squeue: returns when the job ends, and counts its calls."""
 
     def __init__(self, *ends: float | None) -> None:
-        self.ends, self.asked = list(ends), 0
+        self.ends, self.calls = list(ends), 0
 
     def __call__(self, job_id: str, timeout: float) -> float | None:
         assert job_id == "7_1"
-        self.asked += 1
+        self.calls += 1
         end = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
         if end is None:
             raise SchedulerError("squeue gave no answer")
@@ -38,6 +38,7 @@ class Squeue:
 
 
 def ends_in(seconds: float, squeue: Squeue) -> Deadline:
+    """The deadline of a job that ends in so many seconds, by its environment."""
     environment = {"SLURM_JOB_END_TIME": f"{NOW + seconds:.0f}"}
     return Deadline("7_1", environment, squeue, lambda: NOW)
 
@@ -46,7 +47,7 @@ def test_a_training_continues_while_another_epoch_and_the_exit_hook_fit() -> Non
     squeue = Squeue(NOW + 100)
     end = ends_in(100, squeue)
     assert end(100 - MARGIN_S) is None
-    assert squeue.asked == 0  # the environment says it, and squeue is spared
+    assert squeue.calls == 0  # the environment has the end, so squeue is not called
     assert end(101 - MARGIN_S) == "the time limit is near: 100 s are left, and another epoch may need 91 s"
 
 
@@ -55,14 +56,14 @@ def test_a_limit_that_an_administrator_raised_stops_nothing() -> None:
     end = ends_in(100, squeue)
     assert end(200) is None
     assert end(200) is None
-    assert squeue.asked == 1
+    assert squeue.calls == 1
 
 
 def test_without_an_end_in_the_environment_squeue_is_asked_once() -> None:
     squeue = Squeue(NOW + 100)
     end = Deadline("7_1", {}, squeue, lambda: NOW)
     assert (end.end, end(50), end(60)) == (NOW + 100, None, None)
-    assert squeue.asked == 1
+    assert squeue.calls == 1
 
 
 def test_an_unknown_end_stops_nothing_until_a_signal_comes() -> None:

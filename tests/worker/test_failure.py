@@ -1,4 +1,4 @@
-"""The kinds of errors, and the error file."""
+"""The kind of a training's error, and the error file."""
 
 import errno
 import json
@@ -11,7 +11,8 @@ from unetsweep.errors import EpochTooLongError, StateError, SupersededError, Tra
 from unetsweep.worker.failure import kind_of, write_error
 
 
-def caught(error: Exception, during: Exception | None = None, cause: Exception | None = None) -> Exception:
+def raised(error: Exception, during: Exception | None = None, cause: Exception | None = None) -> Exception:
+    """`error` after it was raised: while `during` was handled, from `cause`."""
     try:
         try:
             if during is not None:
@@ -41,24 +42,24 @@ def caught(error: Exception, during: Exception | None = None, cause: Exception |
         (RuntimeError("shapes do not fit"), "exception"),
     ],
 )
-def test_the_kind_says_what_can_be_done_about_it(error: Exception, kind: str) -> None:
+def test_every_error_has_its_kind(error: Exception, kind: str) -> None:
     assert kind_of(error) == kind
 
 
-def test_a_cause_says_more_than_what_came_of_it() -> None:
+def test_the_cause_of_an_error_decides_its_kind() -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    assert kind_of(caught(RuntimeError("unexpected pos 704 vs 598"), during=full)) == "disk"
-    assert kind_of(caught(StateError("cannot be written"), cause=full)) == "disk"
-    assert kind_of(caught(RuntimeError("backward"), cause=torch.OutOfMemoryError("CUDA"))) == "gpu_memory"
+    assert kind_of(raised(RuntimeError("unexpected pos 704 vs 598"), during=full)) == "disk"
+    assert kind_of(raised(StateError("cannot be written"), cause=full)) == "disk"
+    assert kind_of(raised(RuntimeError("backward"), cause=torch.OutOfMemoryError("CUDA"))) == "gpu_memory"
 
 
-def test_a_checkpoint_on_a_full_disk_is_a_matter_of_the_disk() -> None:
-    with pytest.raises((OSError, RuntimeError)) as raised, open("/dev/full", "wb") as stream:
+def test_a_checkpoint_on_a_full_disk_is_a_disk_error() -> None:
+    with pytest.raises((OSError, RuntimeError)) as caught, open("/dev/full", "wb") as stream:
         torch.save({"weights": torch.zeros(300_000)}, stream)
-    assert kind_of(raised.value) == "disk"
+    assert kind_of(caught.value) == "disk"
 
 
-def test_an_error_file_says_how_far_the_run_was(tmp_path: Path) -> None:
+def test_an_error_file_holds_the_error_and_the_finished_epochs(tmp_path: Path) -> None:
     for claim, epochs in (("1-0", (1, 2)), ("1-1", (3,))):
         lines = [json.dumps({"epoch": epoch, "seconds": 1.0}) for epoch in epochs]
         (tmp_path / f"progress-{claim}.jsonl").write_text("\n".join([*lines, '{"epoch": 7, "sec']))

@@ -1,4 +1,4 @@
-"""Whether another start can make progress."""
+"""A run is not started again if another start cannot make progress."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -62,20 +62,20 @@ def run(tmp_path: Path) -> Run:
     return Run(tmp_path)
 
 
-RESTARTED, SENT_AGAIN = [(1, 0), (1, 1), (1, 2)], [(1, 0), (2, 0), (3, 0)]
+RESTARTED, RESUBMITTED = [(1, 0), (1, 1), (1, 2)], [(1, 0), (2, 0), (3, 0)]
 
 
 @pytest.mark.parametrize(
     ("names", "by", "recorded"),
     [
-        pytest.param(RESTARTED, "requeue", True, id="requeued by itself"),
-        pytest.param(RESTARTED, "requeue", False, id="requeued by itself, and its end was not recorded"),
-        pytest.param(SENT_AGAIN, "TIME", True, id="killed at the limit"),
-        pytest.param(SENT_AGAIN, "TIME", False, id="killed at the limit, its batch shell too"),
-        pytest.param(SENT_AGAIN, "UNEXPLAINED", True, id="nobody saw how, and it took as long"),
+        pytest.param(RESTARTED, "requeue", True, id="stopped to be requeued"),
+        pytest.param(RESTARTED, "requeue", False, id="stopped to be requeued, and its end was not recorded"),
+        pytest.param(RESUBMITTED, "TIME", True, id="killed at the limit"),
+        pytest.param(RESUBMITTED, "TIME", False, id="killed at the limit, its batch shell too"),
+        pytest.param(RESUBMITTED, "UNEXPLAINED", True, id="unexplained, after as long as the limit"),
     ],
 )
-def test_after_two_starts_that_the_limit_ended_without_an_epoch_there_is_no_third(
+def test_after_two_starts_without_an_epoch_that_the_limit_ended_there_is_no_third(
     names: list[tuple[int, int]], by: str, recorded: bool, run: Run
 ) -> None:
     for name in names[:2]:
@@ -91,14 +91,14 @@ def test_after_two_starts_that_the_limit_ended_without_an_epoch_there_is_no_thir
 @pytest.mark.parametrize(
     ("names", "by", "recorded"),
     [
-        pytest.param(RESTARTED, None, True, id="preempted, and started again by SLURM"),
-        pytest.param(RESTARTED, None, False, id="its node failed, and it waited long in the queue"),
-        pytest.param(SENT_AGAIN, "NODE", False, id="its node failed, and it was sent again after long"),
-        pytest.param(SENT_AGAIN, "PREEMPTED", True, id="preempted, and sent again"),
-        pytest.param(SENT_AGAIN, "UNEXPLAINED", False, id="nobody saw how, or for how long"),
+        pytest.param(RESTARTED, None, True, id="preempted and requeued"),
+        pytest.param(RESTARTED, None, False, id="requeued after a node failure, with a long wait in the queue"),
+        pytest.param(RESUBMITTED, "NODE", False, id="resubmitted long after a node failure"),
+        pytest.param(RESUBMITTED, "PREEMPTED", True, id="preempted and resubmitted"),
+        pytest.param(RESUBMITTED, "UNEXPLAINED", False, id="unexplained, after an unknown time"),
     ],
 )
-def test_what_something_else_ended_does_not_speak_against_the_limit(
+def test_starts_that_ended_for_another_reason_do_not_count_against_the_limit(
     names: list[tuple[int, int]], by: str | None, recorded: bool, run: Run
 ) -> None:
     for name in names[:2]:
@@ -108,7 +108,7 @@ def test_what_something_else_ended_does_not_speak_against_the_limit(
     run.check()
 
 
-def test_a_start_that_finished_an_epoch_is_no_reason_to_stop(run: Run) -> None:
+def test_starts_that_finish_an_epoch_are_never_stopped(run: Run) -> None:
     for restart, epochs in enumerate([(), (1,), (), (2,)]):
         run.start(1, restart)
         run.check()
@@ -126,14 +126,14 @@ def test_a_repeated_epoch_is_no_progress(run: Run) -> None:
         run.check()
 
 
-def test_starts_that_ended_long_before_the_limit_do_not_blame_it(run: Run) -> None:
+def test_starts_that_ended_long_before_the_limit_do_not_count_against_it(run: Run) -> None:
     for restart in range(4):
         run.start(1, restart)
         run.check()
         run.end(1)
 
 
-def test_starts_that_the_old_limit_ended_do_not_speak_against_a_doubled_one(run: Run) -> None:
+def test_starts_that_a_shorter_limit_ended_do_not_count_against_a_doubled_one(run: Run) -> None:
     for restart in range(2):
         run.start(1, restart)
         run.end(10)
@@ -150,7 +150,7 @@ def test_starts_before_a_retry_reset_do_not_count(run: Run) -> None:
     run.check()
 
 
-def test_a_retried_run_that_trains_its_epochs_anew_makes_progress(run: Run) -> None:
+def test_a_retried_run_that_repeats_its_epochs_makes_progress(run: Run) -> None:
     run.start(1, 0)
     run.end(9.5, tuple(range(1, 9)))
     (run.folder / "attempts/1.retries-reset.json").touch()
@@ -186,7 +186,7 @@ def test_only_restarts_without_a_new_epoch_are_bounded(run: Run) -> None:
         run.check(most_restarts=2)
 
 
-def test_restarts_that_never_came_to_a_claim_count_as_well(run: Run) -> None:
+def test_restarts_without_a_claim_count_as_well(run: Run) -> None:
     run.start(1, 0)
     run.end(1, (1,))
     run.start(1, 4)

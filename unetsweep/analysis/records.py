@@ -13,8 +13,8 @@ from unetsweep.config.load import load
 from unetsweep.contract import Result
 from unetsweep.core import paths
 from unetsweep.core.observation import Run
-from unetsweep.core.pruning import why_pruned
-from unetsweep.core.run_sharing import why_later
+from unetsweep.core.pruning import prune_reason
+from unetsweep.core.run_sharing import why_not_in_attempt
 from unetsweep.errors import StateError, UnetsweepError
 from unetsweep.store import observation
 from unetsweep.store.observation import read_run
@@ -111,9 +111,9 @@ def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]
         return "waiting", run.unreadable, None
     if last is None or last.lost is not None:
         return "waiting", (last.lost or "") if last else "", job_id
-    if run.is_through:  # the trial joined a finished run: otherwise its milestone would have a result
+    if run.has_published_all:  # the trial joined a finished run: otherwise its milestone would have a result
         return "waiting", f"its run continues from epoch {last.milestones[-1]}", None
-    if (later := why_later(run, last, epochs)) is not None:
+    if (later := why_not_in_attempt(run, last, epochs)) is not None:
         return "waiting", later, None
     if last.ending is not None and last.ending.is_final:
         return "failed", last.ending.message, job_id
@@ -122,7 +122,7 @@ def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]
 
 def _pending_prune(run: Run, epochs: int) -> str:
     """Why the trial is about to be pruned; empty if it is not."""
-    why = why_pruned(run, epochs)
+    why = prune_reason(run, epochs)
     return f"to be pruned: {why}" if why else ""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
-from unetsweep.core.run_sharing import GOES_ON
+from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS
 from unetsweep.errors import UsageError
 from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.sweep_dir import SweepDir
@@ -65,7 +65,7 @@ def _open(directory: SweepDir, trials: Sequence[int]) -> set[int]:
 def _shared(reconciliation: Reconciliation | None) -> set[int]:
     """Cancelled trials whose run continues for other trials."""
     waits = reconciliation.plan.waits if reconciliation is not None else ()
-    return {wait.trial for wait in waits if wait.reason == GOES_ON}
+    return {wait.trial for wait in waits if wait.reason == CONTINUES_FOR_OTHERS}
 
 
 def _sorted(numbers: set[int]) -> tuple[int, ...]:

@@ -18,22 +18,22 @@ from unetsweep.store.timelines import read_timeline
 def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
     """The record with the cost of the sweep and of each trial."""
     executor, now = directory.executor, time.time()
-    served: dict[str, list[TrialRecord]] = defaultdict(list)
+    trials_of: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in record.trials:
-        served[trial.run_dir].append(trial)
+        trials_of[trial.run_dir].append(trial)
     timelines = {
         run: read_timeline(Path(run), is_open=any(trial.result is None for trial in trials))
-        for run, trials in served.items()
+        for run, trials in trials_of.items()
     }
     known = {run: timeline for run, timeline in timelines.items() if timeline is not None}
-    by_job = core.by_job(_accounts(executor, known), known.values())
-    resources = core.resources_of(record.spec, executor)
-    costs = {run: core.cost_of(timeline, by_job, resources, now) for run, timeline in known.items()}
+    by_job = core.accounts_by_job(_accounts(executor, known), known.values())
+    resources = core.training_resources(record.spec, executor)
+    costs = {run: core.run_cost(timeline, by_job, resources, now) for run, timeline in known.items()}
     shares = {
-        trial.number: replace(core.share(costs[run], part), peak_memory_mb=_peak(trial))
-        for run, trials in served.items()
+        trial.number: replace(core.share_of_run(costs[run], part), peak_memory_mb=_peak(trial))
+        for run, trials in trials_of.items()
         if run in costs
-        for trial, part in zip(trials, core.parts([_epochs(trial) for trial in trials]), strict=True)
+        for trial, part in zip(trials, core.trial_parts([_epochs(trial) for trial in trials]), strict=True)
     }
     trials = tuple(replace(trial, cost=shares.get(trial.number)) for trial in record.trials)
     peaks = [peak for trial in trials if (peak := _peak(trial)) is not None]

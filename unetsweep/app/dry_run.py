@@ -18,7 +18,7 @@ from unetsweep.core.forecast import forecast
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.ports import Scheduler
-from unetsweep.core.run_sharing import epochs_to_train, why_not
+from unetsweep.core.run_sharing import epochs_to_train, why_not_shared
 from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.evidence import ask, with_jobs
@@ -98,7 +98,7 @@ def dry_run(spec: SweepSpec, directory: SweepDir, executor: str, notify: Notify)
         arrays=sum(each.jobs > 1 for each in submits) if jobs.queues else 0,
         epochs_asked=sum(epochs for _, epochs in every) if are_known else None,
         epochs_to_train=epochs_to_train(every) if are_known else None,
-        not_shared=why_not(spec),
+        not_shared=why_not_shared(spec),
         estimate=estimate_open(spec, directory, known, executor, observation, expected),
         uses_gpus=bool(spec.slurm.gpus),
         actions=_actions(plan, proposed, wanted),
@@ -118,7 +118,7 @@ def _capacity(spec: SweepSpec, jobs: Scheduler, executor: str, notify: Notify) -
 
 def _observe(directory: SweepDir, jobs: Scheduler, notify: Notify) -> Observation:
     """The sweep as it is, except that it is not stopped: a submit resumes it."""
-    files = replace(directory.observe(), stopped=False)
+    files = replace(directory.observe(), cancelled=False)
     observation = with_jobs(files, *ask(jobs, files))
     if observation.scheduler_error is not None:
         error = observation.scheduler_error

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from unetsweep.app.new_trials import NewTrial
-from unetsweep.core.cost import resources_of
-from unetsweep.core.estimate import Estimate, Open, estimate
+from unetsweep.core.cost import training_resources
+from unetsweep.core.estimate import Estimate, OpenTraining, estimate
 from unetsweep.core.observation import Observation
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
@@ -22,25 +22,25 @@ def estimate_open(
 ) -> Estimate:
     """The estimate for all trainings of open and new trials; a shared training counts once."""
     trainings = _trainings(trials, observation, new)
-    return estimate(measure_finished_runs(directory.root, trials), trainings, resources_of(spec, executor))
+    return estimate(measure_finished_runs(directory.root, trials), trainings, training_resources(spec, executor))
 
 
-def _trainings(trials: Sequence[StoredTrial], observation: Observation, new: Sequence[NewTrial]) -> list[Open]:
+def _trainings(trials: Sequence[StoredTrial], observation: Observation, new: Sequence[NewTrial]) -> list[OpenTraining]:
     """What is left of each run. Cancelled trials need no more epochs."""
     reached = {run.number: run.epochs_done for run in observation.runs.values()}
     for known in trials:
         if known.result is not None and known.result.state == "complete":
             reached[known.run] = max(known.epochs, reached.get(known.run, 0))
-    wanted: dict[int, list[Open]] = {}
+    wanted: dict[int, list[OpenTraining]] = {}
     for trial in observation.trials:
-        training = Open(None, None) if trial.unreadable else Open(trial.batch_size, trial.epochs)
+        training = OpenTraining(None, None) if trial.unreadable else OpenTraining(trial.batch_size, trial.epochs)
         if trial.unreadable or not trial.cancelled:
             wanted.setdefault(trial.run, []).append(training)
     for each in new:
-        wanted.setdefault(each.run, []).append(Open(each.batch_size, each.epochs))
+        wanted.setdefault(each.run, []).append(OpenTraining(each.batch_size, each.epochs))
     found = []
     for run, trainings in wanted.items():
         epochs = [each.epochs for each in trainings if each.epochs is not None]
         left = max(0, max(epochs) - reached.get(run, 0)) if len(epochs) == len(trainings) else None
-        found.append(Open(trainings[0].batch_size, left))
+        found.append(OpenTraining(trainings[0].batch_size, left))
     return found

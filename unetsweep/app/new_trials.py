@@ -7,8 +7,8 @@ from unetsweep import package
 from unetsweep.app.sweeps import with_images
 from unetsweep.contract import run_key
 from unetsweep.core import checkpoint_gc, run_sharing
-from unetsweep.core.space import Choices, Domain, grid_left, largest
-from unetsweep.core.spec import SweepSpec, listed_left
+from unetsweep.core.space import Choices, Domain, largest, remaining_grid_points
+from unetsweep.core.spec import SweepSpec, remaining_listed_points
 from unetsweep.core.trials import StoredTrial, trial_config
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -34,18 +34,18 @@ def new_trials(
     readable = [trial for trial in known if trial.params is not None]
     taken = [trial.point for trial in readable if trial.point is not None]
     if spec.study.sampler == "list":
-        points = listed_left(spec, taken)[:count]
+        points = remaining_listed_points(spec, taken)[:count]
     elif spec.study.sampler == "grid":
-        points = grid_left(spec.space, taken)[:count]
+        points = remaining_grid_points(spec.space, taken)[:count]
     else:
         epochs, batch = (_only_value(spec.space.domain(path)) for path in ("epochs", "batch_size"))
         return [NewTrial(number, epochs, batch) for number in range(first, first + count)]
     configs = [trial_config(with_images(spec, directory), point) for point in points]
     runs = list(range(first, first + len(configs)))
-    if run_sharing.why_not(spec) is None:
+    if run_sharing.why_not_shared(spec) is None:
         keys = [(run_key(config), config.epochs) for config in configs]
-        served, kept = map(run_sharing.served, readable), not checkpoint_gc.is_enabled(spec)
-        runs = run_sharing.runs_of(keys, first, served, package.code()["package"], is_kept=kept)
+        existing, kept = map(run_sharing.ExistingTrial.of, readable), not checkpoint_gc.is_enabled(spec)
+        runs = run_sharing.assign_runs(keys, first, existing, package.code()["package"], keeps_checkpoints=kept)
     return [NewTrial(run, each.epochs, each.batch_size) for run, each in zip(runs, configs, strict=True)]
 
 

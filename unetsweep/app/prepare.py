@@ -14,7 +14,7 @@ from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import one_value_problem
 from unetsweep.core import checkpoint_gc, paths
-from unetsweep.core.pruning import OURS
+from unetsweep.core.pruning import BUILT_IN_PRUNERS
 from unetsweep.core.space import largest, whole_numbers
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import NO_ROOM, DataError, SpecError, UnetsweepError, UsageError
@@ -124,7 +124,7 @@ def _check_images(spec: SweepSpec, source: Path) -> "PreparedDataset | None":
 
 def _check_pruner(spec: SweepSpec) -> None:
     """UsageError if Optuna refuses the pruner's arguments; else only the first pruning would find out."""
-    if spec.study.pruner not in (None, *OURS):
+    if spec.study.pruner not in (None, *BUILT_IN_PRUNERS):
         from unetsweep.search.optuna_pruners import pruner  # it imports optuna
 
         pruner(spec)

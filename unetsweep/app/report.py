@@ -49,9 +49,9 @@ def report(sweep_dir: Path, request: ReportRequest) -> Report:
     """The results of a sweep. Its `report/` folder is updated, too."""
     with _without_gc():
         record = read_record(sweep_dir)
-        shown = with_costs(record, SweepDir(sweep_dir)) if _shows_costs(request) else record
+        rendered = with_costs(record, SweepDir(sweep_dir)) if _shows_costs(request) else record
         text = formats.render(
-            shown,
+            rendered,
             request.form,
             columns=request.columns or None,
             sort=request.sort,

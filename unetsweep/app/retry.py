@@ -7,7 +7,7 @@ from unetsweep.app.reconcile import alone
 from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.config.load import load
 from unetsweep.core import paths
-from unetsweep.core.run_sharing import passes
+from unetsweep.core.run_sharing import trains_past
 from unetsweep.errors import UsageError
 from unetsweep.store.observation import read_run
 from unetsweep.store.retries import reopen, reset_open_retries, restarts_from_scratch
@@ -60,7 +60,7 @@ def _leave_out_passed(directory: SweepDir, trials: Iterable[int], named: Sequenc
     for trial in trials:
         known = read_trial(directory.root / paths.trial_dir(trial))
         run = read_run(directory.root, known.run)
-        if not passes(run, known.epochs):
+        if not trains_past(run, known.epochs):
             kept.append(trial)
             continue
         message = (

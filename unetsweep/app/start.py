@@ -13,7 +13,7 @@ from unetsweep.app.events import (
 )
 from unetsweep.app.reconcile import PATIENCE_S, reconcile_sweep
 from unetsweep.app.sweeps import context_of
-from unetsweep.core.attempt_state import UNSURE
+from unetsweep.core.attempt_state import UNCONFIRMED
 from unetsweep.errors import NO_ROOM, UsageError
 from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.code_snapshot import pin, unpin
@@ -59,7 +59,7 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
         if reconciliation is None:
             notify(LeaseHeld())
             return SubmitResult(directory, None)
-        unsure = sum(wait.reason == UNSURE for wait in reconciliation.plan.waits)
+        unsure = sum(wait.reason == UNCONFIRMED for wait in reconciliation.plan.waits)
         if not unsure:
             return SubmitResult(directory, _state(reconciliation))
         notify(SubmissionsUnconfirmed(unsure))

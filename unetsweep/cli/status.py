@@ -9,7 +9,7 @@ import click
 from unetsweep.app.status import SweepStatus, status
 from unetsweep.app.sweeps import resolve
 from unetsweep.cli.output import results_option
-from unetsweep.core.cost import sentence
+from unetsweep.core.cost import format_cost
 from unetsweep.core.describe import describe
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -32,7 +32,7 @@ def _lines(found: SweepStatus) -> Iterator[str]:
     if found.paused:
         yield f"the sweep is paused: {found.paused}"
     if found.cost is not None and found.cost.attempts:
-        yield sentence(found.cost, gpus=found.uses_gpus)
+        yield format_cost(found.cost, gpus=found.uses_gpus)
     for trial in found.trials:
         if trial.state != "complete":
             yield f"  {trial.number:04d}  {trial.state:9s} {trial.job_id or '-':>12s}  {trial.reason}"

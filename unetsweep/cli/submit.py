@@ -9,7 +9,7 @@ from unetsweep.app.dry_run import DryRun
 from unetsweep.app.submit import SubmitRequest, preview, submit
 from unetsweep.cli.output import print_event, print_started, results_option
 from unetsweep.core.describe import describe
-from unetsweep.core.estimate import line
+from unetsweep.core.estimate import format_estimate
 
 
 @click.command("submit")
@@ -62,7 +62,7 @@ def _format(found: DryRun) -> list[str]:
         *map(describe, found.actions),
         ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in numbers.items()),
         _format_sharing(found),
-        line(found.estimate, gpus=found.uses_gpus),
+        format_estimate(found.estimate, gpus=found.uses_gpus),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from unetsweep.config.written import domain_tree, tree
 from unetsweep.core.space import Choices
-from unetsweep.core.spec import SweepSpec, listed_left, listed_points, trials_wanted
+from unetsweep.core.spec import SweepSpec, listed_points, remaining_listed_points, trials_wanted
 
 _FREE = ("run.", "slurm.", "data.split.allow_leak")
 _TRAINED = ("slurm.gpus", "slurm.processes")
@@ -33,7 +33,9 @@ def _is_addition(name: str, old: SweepSpec, new: SweepSpec) -> bool:
         is_grid = old.study.sampler == new.study.sampler and new.study.sampler in ("grid", "list")
         return is_grid and isinstance(was, Choices) and isinstance(now, Choices) and set(was.values) <= set(now.values)
     if name == "study.sampler":
-        return old.study.sampler == new.study.sampler == "list" and not listed_left(old, listed_points(new.study))
+        return old.study.sampler == new.study.sampler == "list" and not remaining_listed_points(
+            old, listed_points(new.study)
+        )
     if name == "study.trials":
         return trials_wanted(new) >= trials_wanted(old)
     return name.startswith(_FREE) and name not in _TRAINED

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from unetsweep.config.space import AXES, Axes, format_number
 from unetsweep.config.study import pruner_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
-from unetsweep.core.space import Choices, Domain, Range, size, whole_numbers
+from unetsweep.core.space import Choices, Domain, Range, Space, size, whole_numbers
 from unetsweep.core.spec import Resources, RunSpec, StudySpec
 from unetsweep.errors import Problem
 
@@ -139,12 +139,19 @@ def _sampler(sections: Sections) -> list[Problem]:
             message = f"found {study.trials}; a {study.sampler} has one trial per point{count}: leave trials out"
             found.append(Problem(message, "study.trials"))
     elif space is not None and math.isinf(size(space)):
-        if study.sampler == "BruteForceSampler":
-            found.append(Problem("BruteForceSampler needs a list, or a range with a step", "space.learning_rate"))
-        elif study.trials is None:
-            message = f"is missing; {study.sampler} needs a number of trials, because the space is infinite"
-            found.append(Problem(message, "study.trials"))
+        found += _infinite(study, space)
     return found
+
+
+def _infinite(study: StudySpec, space: Space) -> list[Problem]:
+    """Check that a study over an infinite space ends: a number of trials, or for BruteForceSampler a finite space."""
+    if study.sampler == "BruteForceSampler":
+        infinite = [p.path for p in space.parameters if math.isinf(size(Space((p,))))]
+        return [Problem("BruteForceSampler needs a list, or a range with a step", f"space.{path}") for path in infinite]
+    if study.trials is not None:
+        return []
+    message = f"is missing; {study.sampler} needs a number of trials, because the space is infinite"
+    return [Problem(message, "study.trials")]
 
 
 def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:

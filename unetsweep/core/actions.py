@@ -1,4 +1,4 @@
-"""What a reconciliation may do, as values: each with the reason that it shows to a person."""
+"""Actions: everything that a reconciliation can do, as values. The reason of each is shown to the user."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from unetsweep.core.causes import Cause
 
 @dataclass(frozen=True, slots=True)
 class Propose:
-    """Let the study choose new trials."""
+    """Let the study propose new trials."""
 
     count: int
     reason: str
@@ -16,46 +16,47 @@ class Propose:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One run's part in a submission: its next attempt, and the trials that it serves."""
+    """The next attempt of one run, as an element of a submission."""
 
     run: int
     attempt: int
     milestones: tuple[tuple[int, int], ...]
-    """(trial, epochs) pairs."""
+    """The trials that it trains, as (trial, epochs)."""
     mem: str | None = None
-    """Memory of its job; None: as the sweep says."""
+    """Memory of its job; None: what the sweep asks for."""
     micro_batch: int | None = None
-    """Images a step of each process; None: its whole share of the batch."""
+    """Images per step of each process; None: its whole share of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Send runs out together: one array, or locally that many processes."""
+    """Submit runs together: as one job array, or locally as one set of processes."""
 
     elements: tuple[Element, ...]
     throttle: int | None
+    """Most elements that run at once; None: all."""
     reason: str
     mem: str | None = None
-    """Of all its elements; None: as the sweep says."""
+    """Memory of each job; None: what the sweep asks for."""
     exclude: tuple[str, ...] = ()
-    """Nodes on which others came to grief."""
+    """Nodes that the jobs avoid, because other attempts failed there."""
     pack: int = 1
-    """So many run side by side in one job."""
+    """Trainings side by side in one job."""
 
     @property
     def jobs(self) -> int:
-        """How many jobs it takes: of packed ones as many as have places for what runs at once."""
+        """How many jobs are submitted; packed jobs only as many as have slots for what runs at once."""
         count = len(self.elements)
         if self.pack == 1:
             return count
-        places = min(self.pack, self.throttle or count)
-        needed = math.ceil(count / places)
-        return needed if self.throttle is None else min(needed, max(1, self.throttle // places))
+        slots = min(self.pack, self.throttle or count)
+        needed = math.ceil(count / slots)
+        return needed if self.throttle is None else min(needed, max(1, self.throttle // slots))
 
 
 @dataclass(frozen=True, slots=True)
 class RecordJob:
-    """Write down which job an attempt became: its submitter died before it could."""
+    """Record the job of an attempt whose submitter died before it could."""
 
     run: int
     attempt: int
@@ -65,21 +66,21 @@ class RecordJob:
 
 @dataclass(frozen=True, slots=True)
 class MarkLost:
-    """Write down that an attempt will never be, or is no more, so that the run may be sent again."""
+    """Record that an attempt is lost, so that its run may be resubmitted."""
 
     run: int
     attempt: int
     reason: str
     cause: Cause = Cause.VANISHED
     node: str | None = None
-    """Where it was."""
+    """The node where it ran; None: not known."""
     epoch: int = 0
-    """Finished epochs of the run by now."""
+    """Epochs that the run has finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terminate:
-    """End an attempt's job ourselves, its stacks dumped into the log before."""
+    """Dump the stacks of an attempt's processes into its log, then cancel its job."""
 
     run: int
     attempt: int
@@ -90,19 +91,18 @@ class Terminate:
 
 @dataclass(frozen=True, slots=True)
 class SubmitReconciler:
-    """Leave the next reconciler: the job that reconciles when all live ones are gone."""
+    """Submit the next reconciler job, which reconciles when no other job does."""
 
     number: int
     after: tuple[str, ...]
-    """It waits until these jobs have ended."""
+    """It starts when these jobs have ended, but not before the delay."""
     delay_s: int
-    """… and so many seconds."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class FinishTrial:
-    """End a trial: `result.json`, and the study's value."""
+    """End a trial: write its `result.json`, and report its value to the study."""
 
     trial: int
     run: int
@@ -114,31 +114,32 @@ class FinishTrial:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Ask the scheduler to end jobs."""
+    """Cancel jobs."""
 
     job_ids: tuple[str, ...]
     reason: str
     reconciler: int | None = None
-    """The reconciler job whose job it is: written down as lost before, so that nobody waits for it to be listed."""
+    """Number of the reconciler job that is cancelled: it is marked as lost first, so that nothing waits for it. None:
+    the jobs are trainings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Prune: write down which milestones of an attempt its training need not reach."""
+    """Record which milestones an attempt need not reach."""
 
     run: int
     attempt: int
     trial: int
-    """The one that was judged."""
+    """The trial through which the run was judged."""
     milestones: tuple[int, ...]
     epoch: int
-    """How far the run is: no milestone up to it is pruned."""
+    """Epochs that the run has finished: no milestone up to it is pruned."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class CollectCheckpoints:
-    """Delete checkpoints that only a longer or repeated training could use."""
+    """Delete the checkpoints of runs that only a longer or repeated training could use."""
 
     runs: tuple[int, ...]
     reason: str
@@ -146,7 +147,7 @@ class CollectCheckpoints:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not done but shown: why a trial does not move now."""
+    """Why a trial does not end now. It is shown to the user, and nothing is applied."""
 
     trial: int
     reason: str

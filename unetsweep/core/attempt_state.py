@@ -1,9 +1,10 @@
-"""The state machine of an attempt: what became of it, from everything that was seen. Most certain evidence first.
+"""The state of a run's last attempt: it is active, it has finished its trials, or it is lost and may be resubmitted.
 
-Rule 1: a result outranks the queue (whoever asks has looked for it); the queue outranks an exit status, which says
-        nothing by itself: Lightning leaves 0 under SIGTERM, a shell 143 for three reasons.
-Rule 2: what is not listed counts only after a grace time, and only when the scheduler answered.
-Rule 3: it ends in one of three: it may still be at work, it is over and its trials with it, or it came to nothing.
+The state is not stored. Each reconciliation derives it from the files and the queue that it observes.
+
+Rule 1: the most certain evidence decides: a published result, then what the files say about the end, then the queue.
+Rule 2: an exit status is no evidence: Lightning exits with 0 after SIGTERM, and a shell with 143 for several reasons.
+Rule 3: a job that the queue does not list is lost only after a grace time, and only if the scheduler answered.
 """
 
 from dataclasses import dataclass
@@ -12,100 +13,175 @@ from datetime import datetime, timedelta
 from unetsweep.core.capacity import Capacity
 from unetsweep.core.causes import Cause
 from unetsweep.core.circuit_breaker import pause_reason
-from unetsweep.core.observation import Attempt, JobState, Observation, Run
-from unetsweep.core.reasons import in_words, is_not_launched
+from unetsweep.core.observation import Attempt, Ending, JobState, Observation, Run
+from unetsweep.core.reasons import describe_reason, is_launch_failure
 
-UNSURE = "submitted, perhaps; the queue may not list it yet"
-"""Why a trial waits whose submitter died before it wrote down a job id."""
+UNCONFIRMED = "submission not confirmed; the queue may not list it yet"
+"""Why a trial waits if its submitter died before it could record a job id."""
 HANG_EPOCHS = 5
-"""Median epochs without progress that count as a hang; before the first epoch, `HANG_START` times the least time."""
+"""A training hangs after this many median epochs without progress: a single epoch may be several times slower."""
 HANG_START = 6
+"""Before its first epoch it has this many times the least time: its processes start and read the images."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionContext:
-    """What the decision on one run needs to know of the rest."""
+    """What the decision on one run needs to know beyond that run."""
 
     scheduler_error: str | None
+    """Why the scheduler did not answer; None if it did."""
     now: datetime
     capacity: Capacity
     listed: frozenset[str]
-    """Tokens of which the scheduler lists at least one element."""
+    """Tokens for which the scheduler lists at least one element."""
     paused: str | None
+    """Why the sweep is paused; None if it is not."""
     epoch_seconds: float | None
-    """Of any training of the sweep, for those that have not finished an epoch."""
+    """The slowest run's median epoch: an estimate for runs that have not finished an epoch."""
 
 
-def decision_context(observed: Observation, capacity: Capacity, now: datetime) -> DecisionContext:
-    attempts = (attempt for run in observed.runs.values() for attempt in run.attempts)
-    listed = observed.listed | {
-        attempt.token for attempt in attempts if attempt.job is not None and not attempt.job.is_recalled
+def decision_context(observation: Observation, capacity: Capacity, now: datetime) -> DecisionContext:
+    """Return the context of the decisions on all runs of an observation."""
+    attempts = (attempt for run in observation.runs.values() for attempt in run.attempts)
+    listed = observation.listed | {
+        attempt.token for attempt in attempts if attempt.job is not None and not attempt.job.is_unlisted
     }
-    seconds = [run.epoch_seconds for run in observed.runs.values() if run.epoch_seconds is not None]
+    seconds = [run.epoch_seconds for run in observation.runs.values() if run.epoch_seconds is not None]
     return DecisionContext(
-        observed.scheduler_error, now, capacity, listed, pause_reason(observed), max(seconds, default=None)
+        observation.scheduler_error, now, capacity, listed, pause_reason(observation), max(seconds, default=None)
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """The last attempt may still be at work."""
+    """The last attempt is queued or running, or may be."""
 
     attempt: Attempt
     reason: str
     running: bool = False
     record: str | None = None
-    """Job id that no file says yet."""
+    """The attempt's job id, if no file records it yet."""
     terminate: Cause | None = None
-    """Why we end it."""
+    """Why its job must be terminated; None if it may continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The last attempt ended, and its trials with it."""
+    """The last attempt has ended, and its trials end with it."""
 
     state: str
+    """`failed` or `cancelled`."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """There is no attempt, or the last one came to nothing: send the run (again)."""
+    """There is no attempt, or the last one ended without a result: the run may be submitted."""
 
     reason: str
     attempt: Attempt | None = None
-    """The one that is lost now, and is not marked yet."""
+    """The attempt to mark as lost; None if there is none, or it is marked already."""
     vanished: bool = False
-    """A job that was there, and of which the queue knows nothing any more."""
+    """Whether its job was in the queue before, and the queue no longer knows it."""
 
 
 def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Lost:
-    """What became of a run's last attempt, which has left no result. Most certain evidence first."""
+    """Return the state of a run's last attempt. The caller has already finished trials with a published result."""
     last = run.last
     if last is None:
-        return Lost("it is new")
+        return Lost("it has no attempt yet")
     if last.lost is not None or last.number <= run.retries_reset_at:
         return Lost(last.lost or "you retried it")
-    if run.is_through:
-        return _gone_on(last)
-    requeued = last.job is not None and last.job.state is JobState.QUEUED  # then what it left is of an earlier start
-    if last.ending is not None and not requeued and last.ending.is_final:
-        return Finished("failed", _described(last))
+    if run.has_published_all:
+        return _published_state(last)
+    is_requeued = last.job is not None and last.job.state is JobState.QUEUED  # its error file is from an earlier start
+    if last.ending is not None and last.ending.is_final and not is_requeued:
+        return Finished("failed", _describe_error(last.ending))
     if last.job is None:
-        return _unlisted(last, context)
+        return _unlisted_state(last, context)
     record = last.job.job_id if last.job_id is None else None
     if last.job.state.is_live:
-        return _at_work(run, last, context, record)
+        return _live_state(run, last, context, record)
     if last.job.ended_at is not None and context.now - last.job.ended_at < context.capacity.result_grace:
-        return Active(last, f"its job ended as {last.job.raw_state}; its files may show late", record=record)
+        return Active(last, f"its job ended as {last.job.raw_state}; its files may appear late", record=record)
     if last.job.state is JobState.CANCELLED and last.ended_for is None:
         return Finished("cancelled", f"job {last.job.job_id} was cancelled")
-    return Lost(f"job {last.job.job_id} ended ({last.job.raw_state}) without a result{_said(last)}", attempt=last)
+    reason = f"job {last.job.job_id} ended ({last.job.raw_state}) without a result"
+    return Lost(_with_message(reason, last.ending), attempt=last)
 
 
-def needs_no_more(last: Attempt | None, context: DecisionContext) -> bool:
-    """Whether a cancelled trial's attempt is over, as far as the queue goes. Only of a job that ended by itself are
-    files waited for: its result may show late. One that is listed late finds that its trial has ended, and leaves."""
+def _published_state(last: Attempt) -> Active | Lost:
+    """The attempt published everything it was submitted for, and a longer trial has joined the run since. The next
+    attempt waits for its job, which may still write into the run."""
+    longest = last.milestones[-1]
+    if last.job is not None and last.job.state.is_live:
+        record = last.job.job_id if last.job_id is None else None
+        reason = f"its training reached epoch {longest}; it continues when that job has ended"
+        return Active(last, reason, record=record)
+    return Lost(f"it continues from epoch {longest}")
+
+
+def _live_state(run: Run, last: Attempt, context: DecisionContext, record: str | None) -> Active:
+    """The attempt's job is queued or running. Terminate it if it hangs, cannot start, or the sweep is paused."""
+    assert last.job is not None  # noqa: S101  # checked by the caller
+    is_queued, is_running = last.job.state is JobState.QUEUED, last.job.state is JobState.RUNNING
+    job_reason = describe_reason(last.job.reason or last.job.raw_state)
+    if last.ended_for is not None:
+        return Active(last, f"being terminated: {last.ended_for.value}", record=record, terminate=last.ended_for)
+    if context.paused is not None and is_queued and last.claimed_by is None:
+        return Active(last, f"paused: {context.paused}", record=record, terminate=Cause.PAUSED)
+    if is_queued and is_launch_failure(last.job.reason):  # SLURM holds it until somebody releases it
+        return Active(last, job_reason, record=record, terminate=Cause.START)
+    hang = _hang_duration(run, last, context) if is_running else None
+    if hang is not None:
+        reason = f"no progress for {hang / timedelta(minutes=1):.0f} min"
+        return Active(last, reason, record=record, terminate=Cause.HANG)
+    return Active(last, "running" if is_running else job_reason, running=is_running, record=record)
+
+
+def _hang_duration(run: Run, last: Attempt, context: DecisionContext) -> timedelta | None:
+    """How long a running attempt has made no progress, if that is long enough to be a hang.
+
+    None while no run of the sweep reports epochs: a user's own trainer need not report any.
+    """
+    epoch_seconds = run.epoch_seconds or context.epoch_seconds
+    if last.claimed_at is None or epoch_seconds is None:
+        return None
+    since = last.claimed_at if run.last_progress_at is None else max(last.claimed_at, run.last_progress_at)
+    least = context.capacity.hang_after * (1 if run.epoch_seconds else HANG_START)
+    idle = context.now - since
+    return idle if idle > max(least, HANG_EPOCHS * timedelta(seconds=epoch_seconds)) else None
+
+
+def _unlisted_state(last: Attempt, context: DecisionContext) -> Active | Finished | Lost:
+    """The scheduler does not list the attempt, and no file says how it ended."""
+    record = last.claimed_by if last.job_id is None else None
+    if context.scheduler_error is not None:
+        return Active(last, f"the queue does not answer: {context.scheduler_error}", record=record)
+    if context.now - last.at < context.capacity.unlisted_grace:
+        return Active(last, "just submitted" if last.job_id or record else UNCONFIRMED, record=record)
+    job_id = last.claimed_by or last.job_id
+    if _was_cancelled_while_queued(last, context):
+        return Finished("cancelled", f"job {job_id} left the queue before it started: it was cancelled")
+    reason = f"job {job_id} is no longer in the queue" if job_id else "its submission never reached the queue"
+    vanished = job_id is not None and last.ending is None and last.ended_for is None
+    return Lost(_with_message(reason, last.ending), attempt=last, vanished=vanished)
+
+
+def _was_cancelled_while_queued(last: Attempt, context: DecisionContext) -> bool:
+    """Whether an unlisted attempt was cancelled before it started. SLURM forgets a cancelled pending element at once,
+    but still lists the other elements of its array."""
+    has_started = last.claimed_by is not None or last.ending is not None or last.began
+    is_array_listed = context.capacity.queues and last.token in context.listed
+    return is_array_listed and not has_started and last.job_id is not None and last.ended_for is None
+
+
+def can_finish_cancelled(last: Attempt | None, context: DecisionContext) -> bool:
+    """Whether a cancelled trial can be finished although its run's last attempt still counts as active.
+
+    A job that ended without being cancelled may have a result that appears late, so that one is waited for. A job that
+    is listed only later finds that its trial has ended, and exits.
+    """
     if last is None:
         return True
     if last.job is not None:
@@ -113,70 +189,11 @@ def needs_no_more(last: Attempt | None, context: DecisionContext) -> bool:
     return context.scheduler_error is None and last.claimed_by is None
 
 
-def _gone_on(last: Attempt) -> Active | Lost:
-    """It came to its end, and a longer trial has joined the run since."""
-    longest = last.milestones[-1]
-    if last.job is not None and last.job.state.is_live:
-        record = last.job.job_id if last.job_id is None else None
-        return Active(
-            last, f"its training has come to epoch {longest}; it goes on when that job is gone", record=record
-        )
-    return Lost(f"it goes on from epoch {longest}")
+def _with_message(reason: str, ending: Ending | None) -> str:
+    """The reason with the message that the attempt left when it ended."""
+    return reason if ending is None else f"{reason}: {ending.message}"
 
 
-def _at_work(run: Run, last: Attempt, context: DecisionContext, record: str | None) -> Active:
-    """Its job is alive; so is it, unless it hangs."""
-    assert last.job is not None  # noqa: S101  # its caller looked
-    running = last.job.state is JobState.RUNNING
-    job_reason = in_words(last.job.reason or last.job.raw_state)
-    if last.ended_for is not None:
-        return Active(last, f"being ended: {last.ended_for.value}", record=record, terminate=last.ended_for)
-    if context.paused is not None and last.job.state is JobState.QUEUED and last.claimed_by is None:
-        return Active(last, f"stopped: {context.paused}", record=record, terminate=Cause.PAUSED)
-    if last.job.state is JobState.QUEUED and is_not_launched(last.job.reason):  # nobody would ever release it
-        return Active(last, job_reason, record=record, terminate=Cause.START)
-    silent = _silent_for(run, last, context) if running else None
-    if silent is not None:
-        return Active(
-            last, f"no progress for {silent / timedelta(minutes=1):.0f} min", record=record, terminate=Cause.HANG
-        )
-    return Active(last, "running" if running else job_reason, running=running, record=record)
-
-
-def _silent_for(run: Run, last: Attempt, context: DecisionContext) -> timedelta | None:
-    """How long it has shown no progress, where that is a hang. A trainer that never tells is not asked to."""
-    since = max((at for at in (last.claimed_at, run.last_progress_at) if at is not None), default=None)
-    epoch = run.epoch_seconds or context.epoch_seconds
-    if since is None or last.claimed_at is None or epoch is None:
-        return None
-    least = context.capacity.hang_after * (1 if run.epoch_seconds else HANG_START)
-    silent = context.now - since
-    return silent if silent > max(least, HANG_EPOCHS * timedelta(seconds=epoch)) else None
-
-
-def _unlisted(last: Attempt, context: DecisionContext) -> Active | Finished | Lost:
-    """The scheduler does not list the attempt, and no file says how it ended."""
-    record = last.claimed_by if last.job_id is None else None
-    if context.scheduler_error is not None:
-        return Active(last, f"the queue does not answer: {context.scheduler_error}", record=record)
-    if context.now - last.at < context.capacity.unseen_grace:
-        known = last.job_id or record
-        return Active(last, "just submitted" if known else UNSURE, record=record)
-    job_id = last.claimed_by or last.job_id
-    never_began = last.claimed_by is None and last.ending is None and not last.began and job_id is not None
-    if context.capacity.queues and never_began and last.ended_for is None and last.token in context.listed:
-        return Finished("cancelled", f"job {job_id} left the queue before it started: it was cancelled")
-    what = f"job {job_id} is gone from the queue" if job_id else "its submission never reached the queue"
-    vanished = job_id is not None and last.ending is None and last.ended_for is None
-    return Lost(f"{what}{_said(last)}", attempt=last, vanished=vanished)
-
-
-def _said(last: Attempt) -> str:
-    return f": {last.ending.message}" if last.ending is not None else ""
-
-
-def _described(last: Attempt) -> str:
-    if last.ending is None:
-        return "ended without a result"
-    where = f" (see {last.ending.where})" if last.ending.where else ""
-    return f"{last.ending.message}{where}"
+def _describe_error(ending: Ending) -> str:
+    """The message that the attempt left, and the file to read."""
+    return f"{ending.message} (see {ending.where})" if ending.where else ending.message

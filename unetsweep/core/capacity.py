@@ -1,4 +1,7 @@
-"""Who of those that are ready goes out now, and how bound: never more trainings at once than `parallel`."""
+"""Capacity: which of the ready runs are submitted now, and with which array throttle.
+
+Rule 1: never more trainings at once than `parallel`.
+"""
 
 import math
 from collections import defaultdict
@@ -12,77 +15,79 @@ from unetsweep.core.observation import Attempt
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What the scheduler can take."""
+    """What the scheduler can take, and how long a reconciliation waits for it."""
 
     queues: bool
-    """It queues what cannot run yet, and throttles arrays."""
+    """Whether it queues jobs that cannot run yet, and throttles arrays."""
     parallel: int | None
-    """Most trainings at once; None: as many as it runs."""
+    """Most trainings at once; None: as many as the scheduler runs."""
     max_elements: int = 1001
-    """Most elements of one array."""
+    """Most elements of one array; SLURM's default limit (MaxArraySize)."""
     remaining_submissions: int | None = None
-    """How many more jobs it takes from this user now; None: no limit."""
-    unseen_grace: timedelta = timedelta(seconds=90)
-    """How long a submission may go unlisted."""
+    """How many more jobs it accepts from this user now; None: no known limit."""
+    unlisted_grace: timedelta = timedelta(seconds=90)
+    """How long a submission may be missing from the queue before it counts as lost."""
     result_grace: timedelta = timedelta(seconds=60)
-    """How long a file may be invisible after its job ended (network file systems)."""
+    """How long after a job's end its files may be invisible on a network file system."""
     hang_after: timedelta = timedelta(minutes=10)
     """The least time without progress that counts as a hang."""
     reconciler_delay_s: int = 60
-    """How soon a reconciler job may look."""
+    """Seconds before a reconciler job may start."""
     pack: int = 1
     """Trainings side by side in one job."""
     interactive: bool = False
-    """A person asks: what was refused a moment ago is tried again."""
+    """Whether a user started the reconciliation: a submission that was refused just now is tried again."""
     reconciler: str | None = None
-    """Token of the reconciler job that reconciles now: it leaves the next one."""
+    """Token of the reconciler job that makes this reconciliation, and so submits its successor; None: another process
+    makes it."""
 
 
-def in_use(live: Sequence[Attempt]) -> int:
-    """How many trainings may run at once of what was submitted: an array counts up to its throttle."""
-    tokens: dict[str, list[Attempt]] = defaultdict(list)
-    for attempt in live:
-        tokens[attempt.token].append(attempt)
-    return sum(min(len(group), group[0].throttle or len(group)) for group in tokens.values())
+def slots_in_use(active: Sequence[Attempt]) -> int:
+    """Return how many trainings the active attempts may run at once: an array counts up to its throttle."""
+    arrays: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in active:
+        arrays[attempt.token].append(attempt)
+    return sum(min(len(array), array[0].throttle or len(array)) for array in arrays.values())
 
 
 def schedule(
     ready: Sequence[Element],
-    live: Sequence[Attempt],
+    active: Sequence[Attempt],
     capacity: Capacity,
     *,
     backoff: bool = False,
     exclude: tuple[str, ...] = (),
 ) -> tuple[list[Submit], str]:
-    """The submissions that start now with the first of `ready`, and why the rest waits.
+    """Return the submissions of the first of the ready runs, and the reason why the others wait.
 
-    A queue that is empty of ours gets one throttled array of all; else what goes out fits the free
-    places. `backoff`: the last submission was refused by a limit that nobody tells us, so while
-    something is alive one goes out as one ends.
+    If the queue holds nothing of the sweep, all runs are submitted as one throttled array. Else only as many are
+    submitted as there are free slots. `backoff`: the scheduler refused the last submission for a limit that it does not
+    report; while anything is active, at most one job is submitted at a time.
     """
-    places = math.inf if capacity.parallel is None else capacity.parallel - in_use(live)
-    room = math.inf if capacity.remaining_submissions is None else capacity.remaining_submissions
-    if backoff and live:
-        room = min(room, 1)
+    free_slots = math.inf if capacity.parallel is None else capacity.parallel - slots_in_use(active)
+    accepted = math.inf if capacity.remaining_submissions is None else capacity.remaining_submissions
+    if backoff and active:
+        accepted = min(accepted, 1)
     throttle = None
-    if capacity.queues and not live:
+    if capacity.queues and not active:
         throttle = capacity.parallel
-        places = math.inf if throttle is None else capacity.max_elements
-    chosen = ready[: int(max(0, min(room, places, len(ready))))]
+        free_slots = math.inf if throttle is None else capacity.max_elements
+    chosen = ready[: int(max(0, min(accepted, free_slots, len(ready))))]
     submits = []
-    for group in _alike(chosen):
-        for at in range(0, len(group), capacity.max_elements):
-            chunk = tuple(group[at : at + capacity.max_elements])
+    for group in _by_memory(chosen):
+        for start in range(0, len(group), capacity.max_elements):
+            chunk = tuple(group[start : start + capacity.max_elements])
             bound = throttle if throttle is not None and throttle < len(chunk) else None
             submits.append(Submit(chunk, bound, f"{len(chunk)} ready", chunk[0].mem, exclude, capacity.pack))
-    if throttle is not None:  # it bounds one array, so two at once would be too many
+    if throttle is not None:  # a throttle bounds one array, so a second array would exceed `parallel`
         submits = submits[:1]
-    why = "the cluster takes no more jobs now" if room < places else f"all {capacity.parallel} places are taken"
-    return submits, why
+    if accepted < free_slots:
+        return submits, "the cluster accepts no more jobs now"
+    return submits, f"all {capacity.parallel} slots are in use"
 
 
-def _alike(elements: Sequence[Element]) -> list[list[Element]]:
-    """Those that ask for the same memory, together: an array has one size."""
+def _by_memory(elements: Sequence[Element]) -> list[list[Element]]:
+    """The elements in groups that request the same memory: all elements of an array get the same."""
     groups: dict[str | None, list[Element]] = defaultdict(list)
     for element in elements:
         groups[element.mem].append(element)

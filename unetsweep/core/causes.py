@@ -1,22 +1,22 @@
-"""Why an attempt came to nothing: the class of each loss, and what follows from it.
+"""Causes: why an attempt was lost. The cause decides what happens next.
 
-Rule 1: a class is chosen by evidence, the most certain first: what we did ourselves, the error file, the
-        scheduler's word (refined by its accounts and its lines in the log), whether it ever started.
-Rule 2: whose fault it is decides what it costs: the cluster's is bounded generously, the training's tightly.
+Rule 1: the most certain evidence decides: what a reconciliation did itself, then the error file, then the scheduler's
+        word (with its accounting and its lines in the log), then whether the attempt ever started.
+Rule 2: losses that the cluster causes get many retries, those that the training causes get few.
 """
 
 from enum import Enum
 
 
 class Cause(Enum):
-    """A class of loss."""
+    """A class of loss; the value is its text in messages."""
 
     REQUEUE = "it stopped in good order"
-    """The time limit or an announced preemption; it could not be requeued under its own id."""
+    """The time limit or an announced preemption, where the job could not be requeued under its own id."""
     TIME = "time limit"
     PREEMPTED = "preempted"
     NODE = "node failure"
-    """Its node or its boot failed."""
+    """Its node failed, or did not boot."""
     START = "it ended before it began"
     """No process of it ever claimed the run: a bad node, or an environment in which nothing starts."""
     VANISHED = "the queue forgot it"
@@ -24,12 +24,12 @@ class Cause(Enum):
     GPU_MEMORY = "out of GPU memory"
     DISK = "the disk is full"
     HANG = "no progress"
-    PAUSED = "the sweep was stopped"
-    """It had not begun; we took it back."""
+    PAUSED = "the sweep was paused"
+    """It had not begun; a reconciliation cancelled it."""
     UNEXPLAINED = "no result and no reason"
 
 
-WORDS = {
+SCHEDULER_WORDS = {
     "TIMEOUT": Cause.TIME,
     "DEADLINE": Cause.TIME,
     "PREEMPTED": Cause.PREEMPTED,
@@ -37,10 +37,10 @@ WORDS = {
     "BOOT_FAIL": Cause.NODE,
     "OUT_OF_MEMORY": Cause.MEMORY,
 }
-"""The scheduler's words that give a class by themselves."""
+"""SLURM's job states that name the cause."""
 
-KINDS = {"gpu_memory": Cause.GPU_MEMORY, "disk": Cause.DISK, "network": Cause.START}
-"""The kinds of error files that do."""
+ERROR_KINDS = {"gpu_memory": Cause.GPU_MEMORY, "disk": Cause.DISK, "network": Cause.START}
+"""The kinds of error files that name the cause."""
 
 SUSPECT = frozenset({Cause.NODE, Cause.START, Cause.HANG})
-"""Losses after which the next attempt keeps away from the node."""
+"""Losses after which the next attempt avoids the node."""

@@ -1,67 +1,71 @@
-"""When a sweep stops by itself: a fault that every trial would meet is met by a few, not by all.
+"""Circuit breaker: when a sweep pauses itself, so that only a few trials meet an error that every trial would meet.
 
-Rule 1: what ended well lifts it; so does the user's retry, which makes the failures uncounted.
+Rule 1: a trial that ends well resets it. So does the user's retry, because failures before a retry do not count.
 """
 
 from unetsweep.core.causes import Cause
 from unetsweep.core.observation import Failure, JobState, Observation, Run, Trial
 
-ALIKE = 3
-"""So many trainings that fail the same way, with no trial that did not, are a fault of all."""
-STARTS = 2
-"""So often must a run have ended before it began …"""
-RUNS = 2
-"""… and so many must have."""
+SAME_FAILURES = 3
+"""Trainings that fail with the same error, while no other trial has ended: two may be chance, three have one cause."""
+FAILED_STARTS = 2
+"""Attempts of one run that ended before they began: one may be a bad node."""
+RUNS_WITH_FAILED_STARTS = 2
+"""Runs with that many failed starts: one may have been on a bad node each time."""
 
 
-def pause_reason(observed: Observation) -> str | None:
-    """Why nothing more is sent; None: go on."""
-    return _same_error(observed) or _nothing_starts(observed)
+def pause_reason(observation: Observation) -> str | None:
+    """Return why the sweep submits nothing more; None if it may."""
+    return _same_error(observation) or _nothing_starts(observation)
 
 
-def _same_error(observed: Observation) -> str | None:
-    """All trials that have ended died the same way, those that are to be told at this look among them."""
-    served = [(trial, observed.runs[trial.run]) for trial in observed.trials if trial.run in observed.runs]
-    if len(observed.failures) != observed.ended or any(trial.epochs in run.milestones for trial, run in served):
+def _same_error(observation: Observation) -> str | None:
+    """All trials that have ended, or end in this reconciliation, failed with the same error."""
+    trials = [(trial, observation.runs[trial.run]) for trial in observation.trials if trial.run in observation.runs]
+    has_other_end = len(observation.failures) != observation.ended
+    if has_other_end or any(trial.epochs in run.milestones for trial, run in trials):
         return None
-    now = [failure for trial, run in served if (failure := _failure(trial, run)) is not None]
-    found = (*observed.failures, *now)
-    if len({failure.run for failure in found}) < ALIKE or len({failure.signature for failure in found}) != 1:
+    new = [failure for trial, run in trials if (failure := _new_failure(trial, run)) is not None]
+    failures = (*observation.failures, *new)
+    failed_runs, signatures = {each.run for each in failures}, {each.signature for each in failures}
+    if len(failed_runs) < SAME_FAILURES or len(signatures) != 1:
         return None
     return (
-        f"the first {len(found)} trials all failed of this: {found[0].message}; "
-        "mend it, then `unetsweep retry` sends them again"
+        f"the first {len(failures)} trials all failed with the same error: {failures[0].message}; "
+        "fix it, then run `unetsweep retry`"
     )
 
 
-def _failure(trial: Trial, run: Run) -> Failure | None:
-    """The trial's failure, where its run's last attempt left an error of its own."""
+def _new_failure(trial: Trial, run: Run) -> Failure | None:
+    """The failure of an open trial, if the run's last attempt left an error that ends it."""
     last = run.last
-    if (
-        last is None
-        or last.lost is not None
-        or last.number <= run.retries_reset_at
-        or last.retry_exempt
-        or trial.cancelled
-    ):
+    if last is None or last.lost is not None or last.number <= run.retries_reset_at:
         return None
-    if last.ending is None or not last.ending.is_final or (last.job and last.job.state is JobState.QUEUED):
+    if last.retry_exempt or trial.cancelled or (last.job is not None and last.job.state is JobState.QUEUED):
+        return None
+    if last.ending is None or not last.ending.is_final:
         return None
     return Failure(trial.number, run.number, last.ending.signature, last.ending.message)
 
 
-def _nothing_starts(observed: Observation) -> str | None:
-    """No run ever began, and two ended twice before they did: a bad interpreter, module or set-up line. Not all need
-    have been sent so often: those of low numbers go first, and would use up their retries before the last one's."""
-    sent = [run for run in observed.runs.values() if any(not a.refused for a in run.counted)]
-    if observed.ended or sum(map(_never_began, sent)) < RUNS or any(a.claimed_by for run in sent for a in run.counted):
+def _nothing_starts(observation: Observation) -> str | None:
+    """No run ever began, and several ended repeatedly before they did: the interpreter, a module or a set-up line is
+    wrong. A few runs are enough: those with low numbers are submitted first, and would use up their retries."""
+    submitted = [
+        run for run in observation.runs.values() if any(not attempt.refused for attempt in run.counted_attempts)
+    ]
+    attempts = [attempt for run in submitted for attempt in run.counted_attempts]
+    has_begun = any(attempt.claimed_by for attempt in attempts)
+    failing = sum(_failed_starts(run) >= FAILED_STARTS for run in submitted)
+    if observation.ended or has_begun or failing < RUNS_WITH_FAILED_STARTS:
         return None
-    words = [a.lost for run in sent for a in run.counted if a.cause is Cause.START and a.lost]
+    messages = [attempt.lost for attempt in attempts if attempt.cause is Cause.START and attempt.lost]
     return (
-        f"no job of the sweep gets as far as its training: {words[-1]}; "
-        "mend slurm.python, slurm.setup or the profile, then `unetsweep retry` sends them again"
+        f"no job of the sweep starts its training: {messages[-1]}; "
+        "fix slurm.python, slurm.setup or the profile, then run `unetsweep retry`"
     )
 
 
-def _never_began(run: Run) -> bool:
-    return sum(a.cause is Cause.START for a in run.counted if not a.refused) >= STARTS
+def _failed_starts(run: Run) -> int:
+    """Attempts of the run that ended before they began."""
+    return sum(attempt.cause is Cause.START for attempt in run.counted_attempts if not attempt.refused)

@@ -1,8 +1,9 @@
-"""What trainings cost: how long their jobs held their places, by the cluster's accounts, else by our own clocks.
+"""Cost: how long the jobs of trainings held their resources, from the cluster's accounting or from the sweep's files.
 
-Rule 1: accounts outrank our clocks, attempt by attempt; they also count what comes before a claim and after an end.
-Rule 2: of a process that died with its node nothing tells the end: it counts up to its last sign of life.
-Rule 3: costs are of runs. Trials that share one share its cost by the epochs that each adds, so their sum is right.
+Rule 1: accounting outranks the files, attempt by attempt. It also counts the time before a claim and after an end.
+Rule 2: no file says when a process died with its node. Such a start counts up to its last finished epoch.
+Rule 3: a cost belongs to a run. Trials that share a run share its cost by the epochs that each adds; their costs add up
+        to it.
 """
 
 from collections import Counter
@@ -12,52 +13,53 @@ from dataclasses import dataclass, replace
 from unetsweep.core.spec import SweepSpec
 
 JobKey = tuple[str, str]
-"""Token and job id: an id alone may be another job's."""
+"""Token and job id: a job id alone may be reused for another job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One time that a job held its place, as the cluster's accounting tells it; a requeued job has several."""
+    """One period in which a job held its resources, by the cluster's accounting. A requeued job has several."""
 
     token: str
     job_id: str
     begin: float
-    """Seconds since 1970; so for all times here."""
+    """Seconds since 1970, as all times in this file."""
     end: float | None
-    """None: it is at work."""
+    """None: it still runs."""
     seconds: float
     gpus: int | None = None
-    """None: the accounting does not count them. So for the next two."""
+    """None: the accounting does not count GPUs."""
     cpus: int | None = None
+    """None: the accounting does not count CPUs."""
     memory_mb: float | None = None
-    """Most resident memory of a process on the host."""
+    """Most resident memory of a process on the host; None: not accounted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One start of a run, by its files."""
+    """One start of a run, from its files."""
 
     attempt: int
     begin: float
-    """Its claim."""
+    """When its process claimed the run."""
     end: float | None = None
-    """When all its processes were gone; None: not written down."""
+    """When all its processes had ended; None: not recorded."""
     epochs: tuple[tuple[int, float], ...] = ()
-    """Each epoch that it finished, and when. Read only where they matter: of several starts, or without an end."""
+    """Each epoch that it finished, with its time. Read only if there are several starts, or no recorded end."""
     goal: int = 0
     """Its longest milestone."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunTimeline:
-    """What a run's files tell of its attempts."""
+    """What a run's files say about its attempts."""
 
     jobs: Mapping[int, Collection[JobKey]]
-    """By attempt."""
+    """The jobs of each attempt."""
     starts: tuple[Start, ...] = ()
-    """In their order."""
+    """In chronological order."""
     is_open: bool = False
-    """A trial of it has not ended, and its last attempt was not given up: a start without an end may be at work."""
+    """Whether the last start may still run: a trial of the run is open, and its last attempt is not lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,111 +67,125 @@ class JobResources:
     """What each training of a sweep holds."""
 
     gpus: float
-    """Less than one where several trainings share a GPU."""
+    """Less than one if several trainings share a GPU."""
     cpus: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A key of the JSON of `status` and `report` each."""
+    """What a run, a trial or a sweep has cost. Each field is a key in the JSON of `status` and `report`."""
 
     attempts: int = 0
     seconds: float = 0.0
-    """How long its jobs held their places, all attempts together."""
+    """How long its jobs held their resources, all attempts together."""
     gpu_seconds: float = 0.0
     cpu_seconds: float = 0.0
     lost_seconds: float = 0.0
-    """Of `seconds`: work that a later start had to do again."""
+    """Part of `seconds`: work that a later start had to repeat."""
     memory_mb: float | None = None
-    """Most memory of a process on the host, by the accounts; None: they do not tell."""
+    """Most memory of a process on the host, from accounting; None: not accounted."""
     accounted_seconds: float = 0.0
-    """Of `seconds`: by the accounts, not by our own clocks."""
+    """Part of `seconds`: what comes from accounting."""
     peak_memory_mb: float | None = None
-    """As the finished trainings told it: most of a process, of the GPU, or resident where there is none."""
+    """Most memory of a process as the finished trainings reported it: of the GPU, or on the host if there is none."""
     unread_runs: int = 0
-    """Runs that are not in it: a file of theirs cannot be read."""
+    """Runs that are not included, because a file of theirs cannot be read."""
 
     @property
     def lost_share(self) -> float:
+        """The lost part of the time, from 0 to 1."""
         return self.lost_seconds / self.seconds if self.seconds else 0.0
 
 
-def resources_of(spec: SweepSpec, executor: str) -> JobResources:
-    """CPUs are what is asked for; where that is not said, the threads that compute."""
+def training_resources(spec: SweepSpec, executor: str) -> JobResources:
+    """Return what each training holds. CPUs are those that the sweep requests, or else the threads that compute."""
     cpus = spec.slurm.cpus if executor == "slurm" else None
     return JobResources(spec.slurm.gpus / spec.slurm.pack, spec.slurm.processes * (cpus or spec.trainer.threads))
 
 
-def by_job(accounts: Iterable[Account], timelines: Iterable[RunTimeline]) -> dict[JobKey, list[Account]]:
-    """Each job's, for the runs of these tracks. Runs that share a job pay equal parts of it."""
-    users = Counter(key for timeline in timelines for key in {key for keys in timeline.jobs.values() for key in keys})
-    found: dict[JobKey, list[Account]] = {}
+def accounts_by_job(accounts: Iterable[Account], timelines: Iterable[RunTimeline]) -> dict[JobKey, tuple[Account, ...]]:
+    """Return the accounts of the jobs of these runs. Runs that share a job pay equal parts of it."""
+    runs_of_job = Counter(key for timeline in timelines for key in set[JobKey]().union(*timeline.jobs.values()))
+    found: dict[JobKey, tuple[Account, ...]] = {}
     for account in accounts:
         key = (account.token, account.job_id)
-        if key in users:
-            found.setdefault(key, []).append(replace(account, seconds=account.seconds / users[key]))
+        if key in runs_of_job:
+            paid = replace(account, seconds=account.seconds / runs_of_job[key])
+            found[key] = (*found.get(key, ()), paid)
     return found
 
 
-def cost_of(
-    timeline: RunTimeline, accounts: Mapping[JobKey, Sequence[Account]], place: JobResources, now: float
+def run_cost(
+    timeline: RunTimeline, accounts: Mapping[JobKey, Sequence[Account]], resources: JobResources, now: float
 ) -> Cost:
-    """What one run has cost so far."""
-    told = {number: [a for key in keys for a in accounts.get(key, ())] for number, keys in timeline.jobs.items()}
-    flat = [account for some in told.values() for account in some]
-    ends = _ends(timeline, told, now)
-    own = sum(max(0.0, end - s.begin) for s, end in zip(timeline.starts, ends, strict=True) if not told.get(s.attempt))
-    accounted = sum(account.seconds for account in flat)
-    gpus = sum(a.seconds * (place.gpus if a.gpus is None else a.gpus) for a in flat)
-    cpus = sum(a.seconds * (place.cpus if a.cpus is None else a.cpus) for a in flat)
+    """Return what one run has cost so far."""
+    by_attempt = {
+        number: [account for key in keys for account in accounts.get(key, ())] for number, keys in timeline.jobs.items()
+    }
+    ends = _ends(timeline, by_attempt, now)
+    unaccounted = sum(
+        max(0.0, end - start.begin)
+        for start, end in zip(timeline.starts, ends, strict=True)
+        if not by_attempt.get(start.attempt)
+    )
+    accounted = [account for group in by_attempt.values() for account in group]
+    accounted_seconds = sum(a.seconds for a in accounted)
+    gpu_seconds = sum(a.seconds * (resources.gpus if a.gpus is None else a.gpus) for a in accounted)
+    cpu_seconds = sum(a.seconds * (resources.cpus if a.cpus is None else a.cpus) for a in accounted)
     return Cost(
         attempts=len(timeline.jobs),
-        seconds=accounted + own,
-        gpu_seconds=gpus + own * place.gpus,
-        cpu_seconds=cpus + own * place.cpus,
-        lost_seconds=sum(lost_in(timeline.starts, ends)),
-        memory_mb=_most(a.memory_mb for a in flat),
-        accounted_seconds=accounted,
+        seconds=accounted_seconds + unaccounted,
+        gpu_seconds=gpu_seconds + unaccounted * resources.gpus,
+        cpu_seconds=cpu_seconds + unaccounted * resources.cpus,
+        lost_seconds=sum(lost_seconds(timeline.starts, ends)),
+        memory_mb=_max(a.memory_mb for a in accounted),
+        accounted_seconds=accounted_seconds,
     )
 
 
-def _ends(timeline: RunTimeline, told: Mapping[int, Sequence[Account]], now: float) -> list[float]:
-    """When each start was over, by the best evidence; never later than the next one's begin."""
-    found = []
-    for at, start in enumerate(timeline.starts):
-        is_last = at + 1 == len(timeline.starts)
-        there = [a for a in told.get(start.attempt, ()) if a.begin <= start.begin and (a.end or now) >= start.begin]
-        end = there[-1].end or now if there else start.end
+def _ends(timeline: RunTimeline, accounts: Mapping[int, Sequence[Account]], now: float) -> list[float]:
+    """When each start ended, by the best evidence; never later than the next one's begin. `accounts`: by attempt."""
+    ends = []
+    for index, start in enumerate(timeline.starts):
+        is_last = index + 1 == len(timeline.starts)
+        covering = [
+            a for a in accounts.get(start.attempt, ()) if a.begin <= start.begin and (a.end or now) >= start.begin
+        ]
+        end = covering[-1].end or now if covering else start.end
         if end is None:
-            end = now if is_last and timeline.is_open else max((time for _, time in start.epochs), default=start.begin)
-        found.append(max(start.begin, end if is_last else min(end, timeline.starts[at + 1].begin)))
-    return found
+            last_epoch = max((time for _, time in start.epochs), default=start.begin)
+            end = now if is_last and timeline.is_open else last_epoch
+        ends.append(max(start.begin, end if is_last else min(end, timeline.starts[index + 1].begin)))
+    return ends
 
 
-def lost_in(starts: Sequence[Start], ends: Sequence[float]) -> list[float]:
-    """Of each start the time for nothing: after its last epoch that no later start trained again. The last start has
-    lost nothing yet, and one that came to its goal only went down after it.
+def lost_seconds(starts: Sequence[Start], ends: Sequence[float]) -> list[float]:
+    """Return the time that each start has lost: what follows its last epoch that no later start trained again.
+
+    The last start has lost nothing yet. A start that reached its goal has lost nothing either: it was only ending.
 
     >>> first, second = Start(1, 0, epochs=((1, 10), (2, 20), (3, 30)), goal=9), Start(1, 50, epochs=((3, 70),), goal=9)
-    >>> lost_in([first, second], [35, 70])
+    >>> lost_seconds([first, second], [35, 70])
     [15, 0.0]
     """
-    found = []
-    for at, start in enumerate(starts):
-        later = [epoch for other in starts[at + 1 :] for epoch, _ in other.epochs]
-        kept = [(epoch, time) for epoch, time in start.epochs if epoch < min(later, default=epoch + 1)]
-        reached, since = kept[-1] if kept else (0, start.begin)
-        is_lost = at + 1 < len(starts) and not (start.goal and reached >= start.goal)
-        found.append(max(0.0, ends[at] - since) if is_lost else 0.0)
-    return found
+    lost = []
+    for index, start in enumerate(starts):
+        repeated = [epoch for later in starts[index + 1 :] for epoch, _ in later.epochs]
+        kept = [(epoch, time) for epoch, time in start.epochs if epoch < min(repeated, default=epoch + 1)]
+        last_kept, since = kept[-1] if kept else (0, start.begin)
+        has_reached_goal = start.goal > 0 and last_kept >= start.goal
+        is_last = index + 1 == len(starts)
+        lost.append(0.0 if is_last or has_reached_goal else max(0.0, ends[index] - since))
+    return lost
 
 
-def _most(values: Iterable[float | None]) -> float | None:
+def _max(values: Iterable[float | None]) -> float | None:
+    """The largest known value; None if none is known."""
     return max((value for value in values if value is not None), default=None)
 
 
 def total(costs: Iterable[Cost]) -> Cost:
-    """Of several runs."""
+    """Return what several runs have cost together."""
     costs = list(costs)
     return Cost(
         sum(cost.attempts for cost in costs),
@@ -177,14 +193,14 @@ def total(costs: Iterable[Cost]) -> Cost:
         sum(cost.gpu_seconds for cost in costs),
         sum(cost.cpu_seconds for cost in costs),
         sum(cost.lost_seconds for cost in costs),
-        _most(cost.memory_mb for cost in costs),
+        _max(cost.memory_mb for cost in costs),
         sum(cost.accounted_seconds for cost in costs),
-        _most(cost.peak_memory_mb for cost in costs),
+        _max(cost.peak_memory_mb for cost in costs),
     )
 
 
-def share(cost: Cost, part: float) -> Cost:
-    """A trial's part of what its run cost; attempts and memory are the run's."""
+def share_of_run(cost: Cost, part: float) -> Cost:
+    """Return a trial's part of the cost of its run. Attempts and memory are the run's."""
     return replace(
         cost,
         seconds=cost.seconds * part,
@@ -195,42 +211,54 @@ def share(cost: Cost, part: float) -> Cost:
     )
 
 
-def parts(epochs: Sequence[int]) -> list[float]:
-    """The part of each trial of a run, by the epochs that it adds to the next shorter one; equals share theirs.
+def trial_parts(epochs: Sequence[int]) -> list[float]:
+    """Return the part of each trial of a run: the epochs that it adds to the next shorter trial. Trials of the same
+    length divide theirs equally.
 
-    >>> parts([8]), parts([4, 8, 8]), parts([])
+    >>> trial_parts([8]), trial_parts([4, 8, 8]), trial_parts([])
     ([1.0], [0.5, 0.25, 0.25], [])
     """
     longest = max(epochs, default=0)
     if longest <= 0:
         return [1 / len(epochs) for _ in epochs]
-    below = {each: max((other for other in epochs if other < each), default=0) for each in epochs}
-    return [(each - below[each]) / epochs.count(each) / longest for each in epochs]
+    shorter = {each: max((other for other in epochs if other < each), default=0) for each in epochs}
+    return [(each - shorter[each]) / epochs.count(each) / longest for each in epochs]
 
 
-def sentence(cost: Cost, *, gpus: bool) -> str:
-    """On one line, for a person.
+def format_cost(cost: Cost, *, gpus: bool) -> str:
+    """Return the cost as one line for the user.
 
-    >>> sentence(Cost(3, 7200.0, 28800.0, 7200.0, 720.0, accounted_seconds=7200.0), gpus=True)
-    'cost so far: 8.00 GPU-hours in 3 attempts, by sacct; 0.80 of them (10.0%) had to be done again'
-    >>> sentence(Cost(1, 36.0, 0.0, 72.0, peak_memory_mb=512.3), gpus=False)
-    'cost so far: 0.02 CPU-hours in 1 attempt, by our own clocks; nothing had to be done again; peak memory 512 MB'
+    >>> format_cost(Cost(3, 7200.0, 28800.0, 7200.0, 720.0, accounted_seconds=7200.0), gpus=True)
+    'cost so far: 8.00 GPU-hours in 3 attempts (from sacct); 0.80 of them (10.0%) had to be repeated'
+    >>> format_cost(Cost(1, 36.0, 0.0, 72.0, peak_memory_mb=512.3), gpus=False)
+    "cost so far: 0.02 CPU-hours in 1 attempt (from the sweep's files); nothing had to be repeated; peak memory 512 MB"
     """
-    hours, unit = (cost.gpu_seconds, "GPU") if gpus else (cost.cpu_seconds, "CPU")
-    hours /= 3600
+    seconds, unit = (cost.gpu_seconds, "GPU") if gpus else (cost.cpu_seconds, "CPU")
+    hours = seconds / 3600
+    attempts = f"{cost.attempts} attempt" + _plural(cost.attempts)
     lost = f"{hours * cost.lost_share:.2f} of them ({cost.lost_share:.1%})" if cost.lost_seconds else "nothing"
-    host = cost.peak_memory_mb if cost.memory_mb is None and not gpus else cost.memory_mb
-    peaks = [(host, "" if not gpus else " on the host"), (cost.peak_memory_mb if gpus else None, " on the GPU")]
-    memory = ", ".join(f"{peak:.0f} MB{where}" for peak, where in peaks if peak is not None)
-    attempts = f"{cost.attempts} attempt" + ("" if cost.attempts == 1 else "s")
-    said = f"cost so far: {hours:.2f} {unit}-hours in {attempts}, {_source(cost)}; {lost} had to be done again"
-    said += f"; peak memory {memory}" if memory else ""
+    text = f"cost so far: {hours:.2f} {unit}-hours in {attempts} (from {_source(cost)}); {lost} had to be repeated"
+    if memory := _format_memory(cost, gpus=gpus):
+        text += f"; peak memory {memory}"
     if cost.unread_runs:
-        said += f"; without {cost.unread_runs} runs whose files cannot be read: unetsweep repair"
-    return said
+        runs = f"{cost.unread_runs} run" + _plural(cost.unread_runs)
+        text += f"; not counting {runs} with unreadable files: run `unetsweep repair`"
+    return text
+
+
+def _plural(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _source(cost: Cost) -> str:
     if not cost.accounted_seconds:
-        return "by our own clocks"
-    return "by sacct" if cost.accounted_seconds >= cost.seconds else "by sacct and our own clocks"
+        return "the sweep's files"
+    return "sacct" if cost.accounted_seconds >= cost.seconds else "sacct and the sweep's files"
+
+
+def _format_memory(cost: Cost, *, gpus: bool) -> str:
+    if gpus:
+        peaks = [(cost.memory_mb, " on the host"), (cost.peak_memory_mb, " on the GPU")]
+    else:
+        peaks = [(cost.peak_memory_mb if cost.memory_mb is None else cost.memory_mb, "")]
+    return ", ".join(f"{peak:.0f} MB{where}" for peak, where in peaks if peak is not None)

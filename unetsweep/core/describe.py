@@ -1,4 +1,4 @@
-"""Actions as lines of text."""
+"""Descriptions of actions, for the output of a command."""
 
 from unetsweep.core.actions import (
     Action,
@@ -16,7 +16,7 @@ from unetsweep.core.actions import (
 
 
 def describe(action: Action) -> str:
-    """The action on one line: what is done, to what, and why."""
+    """Return the action as one line: what is done, to what, and why."""
     match action:
         case Propose(count=count, reason=reason):
             return f"propose  {count} trial{_s(count)}: {reason}"

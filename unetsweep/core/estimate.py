@@ -1,6 +1,6 @@
-"""What the open trainings will take, from those that have finished with the same batch size.
+"""Estimate: what the open trainings will take, from finished ones with the same batch size.
 
-Rule 1: no guess: a batch size of which nothing has finished, or a point that is not drawn yet, makes all of it unknown.
+Rule 1: no guesses. If a batch size has no finished training, or a trial is not drawn yet, the estimate is unknown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,96 +12,98 @@ from unetsweep.core.cost import JobResources
 
 @dataclass(frozen=True, slots=True)
 class TrainingSample:
-    """One training that has ended."""
+    """What one finished training took."""
 
     batch_size: int
     epoch_seconds: float
     other_seconds: float
-    """Its start and its end: what its job took besides the epochs."""
+    """What its job took besides the epochs, to start and to end."""
     disk_bytes: int
-    """Its checkpoints."""
+    """Size of its checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
-    """One training that is still to come, or to go on."""
+class OpenTraining:
+    """One training that has not started, or is not complete."""
 
     batch_size: int | None
-    """None: not drawn yet, or not readable. So for the epochs."""
+    """None: not drawn yet, or not readable."""
     epochs: int | None
-    """How many are left."""
+    """Epochs that are left; None: not drawn yet, or not readable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Keys of the JSON of `submit --dry-run`."""
+    """What all open trainings will take. Each field is a key in the JSON of `submit --dry-run`; None: unknown."""
 
     gpu_hours: float | None
-    """None: unknown. So for the other numbers."""
     cpu_hours: float | None
     disk_bytes: int | None
     estimated_from: str
 
 
-def estimate(finished: Iterable[TrainingSample], trainings: Sequence[Open], place: JobResources) -> Estimate:
-    """Of all the open trainings together.
+def estimate(samples: Iterable[TrainingSample], trainings: Sequence[OpenTraining], resources: JobResources) -> Estimate:
+    """Return the estimate for all open trainings together.
 
-    >>> sizes = ((2.0, 10.0), (4.0, 10.0), (3.0, 40.0))
-    >>> done = [TrainingSample(4, epoch, other, 3000) for epoch, other in sizes]
-    >>> estimate(done, [Open(4, 100), Open(4, 20)], JobResources(gpus=2, cpus=3)).gpu_hours
+    >>> times = ((2.0, 10.0), (4.0, 10.0), (3.0, 40.0))
+    >>> samples = [TrainingSample(4, epoch, other, 3000) for epoch, other in times]
+    >>> estimate(samples, [OpenTraining(4, 100), OpenTraining(4, 20)], JobResources(gpus=2, cpus=3)).gpu_hours
     0.2111111111111111
     """
     if not trainings:
         return Estimate(0.0, 0.0, 0, "nothing is left to train")
     by_batch: dict[int, list[TrainingSample]] = {}
-    for each in finished:
-        by_batch.setdefault(each.batch_size, []).append(each)
-    seconds, size = 0.0, 0
+    for sample in samples:
+        by_batch.setdefault(sample.batch_size, []).append(sample)
+    seconds, disk_bytes = 0.0, 0
     for training in trainings:
         if training.batch_size is None or training.epochs is None:
-            return _unknown("not every point is known before it is drawn")
-        same = by_batch.get(training.batch_size)
-        if same is None:
+            return _unknown("some trials are not drawn yet")
+        similar = by_batch.get(training.batch_size)
+        if similar is None:
             return _unknown(f"no trial with batch size {training.batch_size} has finished")
-        seconds += training.epochs * _median(same, "epoch_seconds") + _median(same, "other_seconds")
-        size += round(_median(same, "disk_bytes"))
+        seconds += training.epochs * _median(similar, "epoch_seconds") + _median(similar, "other_seconds")
+        disk_bytes += round(_median(similar, "disk_bytes"))
     used = {training.batch_size for training in trainings if training.batch_size is not None}
-    told = "; ".join(_told(batch, by_batch[batch]) for batch in sorted(used))
+    sources = "; ".join(_describe_samples(batch_size, by_batch[batch_size]) for batch_size in sorted(used))
     hours = seconds / 3600
-    return Estimate(hours * place.gpus, hours * place.cpus, size, f"medians of finished trials: {told}")
+    return Estimate(
+        hours * resources.gpus, hours * resources.cpus, disk_bytes, f"medians of finished trials: {sources}"
+    )
 
 
-def _unknown(why: str) -> Estimate:
-    return Estimate(None, None, None, why)
+def _unknown(reason: str) -> Estimate:
+    return Estimate(None, None, None, reason)
 
 
-def _median(same: Sequence[TrainingSample], name: str) -> float:
-    return float(median(getattr(each, name) for each in same))
+def _median(samples: Sequence[TrainingSample], name: str) -> float:
+    return float(median(getattr(sample, name) for sample in samples))
 
 
-def _told(batch: int, same: Sequence[TrainingSample]) -> str:
-    epoch, other = _median(same, "epoch_seconds"), _median(same, "other_seconds")
-    size = size_text(round(_median(same, "disk_bytes")))
-    return f"{len(same)} with batch size {batch}, {epoch:.3g} s an epoch and {other:.3g} s besides, {size} each"
+def _describe_samples(batch_size: int, samples: Sequence[TrainingSample]) -> str:
+    epoch, other = _median(samples, "epoch_seconds"), _median(samples, "other_seconds")
+    size = format_size(round(_median(samples, "disk_bytes")))
+    return f"{len(samples)} with batch size {batch_size}, {epoch:.3g} s per epoch plus {other:.3g} s, {size} each"
 
 
-def line(found: Estimate, *, gpus: bool) -> str:
-    """For a person.
+def format_estimate(found: Estimate, *, gpus: bool) -> str:
+    """Return the estimate as one line for the user.
 
-    >>> line(Estimate(None, None, None, "no trial with batch size 8 has finished"), gpus=True)
+    >>> format_estimate(Estimate(None, None, None, "no trial with batch size 8 has finished"), gpus=True)
     'GPU-hours unknown, disk unknown (no trial with batch size 8 has finished)'
-    >>> line(Estimate(0.0, 0.5, 1_234_567_890, "…"), gpus=False)
+    >>> format_estimate(Estimate(0.0, 0.5, 1_234_567_890, "…"), gpus=False)
     'CPU-hours 0.50, disk 1.2 GB (…)'
     """
     hours, unit = (found.gpu_hours, "GPU") if gpus else (found.cpu_hours, "CPU")
     time = "unknown" if hours is None else f"{hours:.2f}"
-    disk = "unknown" if found.disk_bytes is None else size_text(found.disk_bytes)
+    disk = "unknown" if found.disk_bytes is None else format_size(found.disk_bytes)
     return f"{unit}-hours {time}, disk {disk} ({found.estimated_from})"
 
 
-def size_text(size: int) -> str:
-    """
-    >>> size_text(0), size_text(1_234_567), size_text(31_000_000_000)
+def format_size(size: int) -> str:
+    """Return a number of bytes in MB or GB.
+
+    >>> format_size(0), format_size(1_234_567), format_size(31_000_000_000)
     ('0.0 MB', '1.2 MB', '31.0 GB')
     """
     return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

@@ -1,4 +1,4 @@
-"""The plan of a sweep whose next trials are not there yet: for a dry run."""
+"""Forecast: the plan after the trials that a sweep would propose exist, for a dry run."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -13,18 +13,22 @@ from unetsweep.core.spec import SweepSpec
 
 def forecast(
     spec: SweepSpec,
-    observed: Observation,
+    observation: Observation,
     capacity: Capacity,
     now: datetime,
-    parts: Callable[[int, int], Iterable[tuple[int, int]]] | None = None,
+    new_trials: Callable[[int, int], Iterable[tuple[int, int]]] | None = None,
 ) -> tuple[Plan, int]:
-    """The plan as it will be when its proposals are trials, and how many of those there are: for a dry run.
+    """Return the plan as it will be when the proposed trials exist, and how many those are.
 
-    `parts`: run and epochs of so many new trials, numbered on from a number; by default each has its own run.
+    `new_trials`: called with the count of the new trials and the number of the first; returns the run and epochs of
+    each. By default each trial has its own run.
     """
-    first = plan(spec, observed, capacity, now)
-    count = sum(action.count for action in first.actions if isinstance(action, Propose))
-    start = observed.ended + len(observed.trials)
-    new = parts(count, start) if parts is not None else ((number, 0) for number in range(start, start + count))
-    hoped = tuple(Trial(number, run, epochs) for number, (run, epochs) in enumerate(new, start))
-    return plan(spec, replace(observed, trials=observed.trials + hoped), capacity, now), count
+    first_plan = plan(spec, observation, capacity, now)
+    count = sum(action.count for action in first_plan.actions if isinstance(action, Propose))
+    first = observation.ended + len(observation.trials)
+    if new_trials is None:
+        runs_and_epochs: Iterable[tuple[int, int]] = ((number, 0) for number in range(first, first + count))
+    else:
+        runs_and_epochs = new_trials(count, first)
+    proposed = tuple(Trial(number, run, epochs) for number, (run, epochs) in enumerate(runs_and_epochs, first))
+    return plan(spec, replace(observation, trials=observation.trials + proposed), capacity, now), count

@@ -1,6 +1,7 @@
-"""What was seen in one look; nothing here decides.
+"""The observation: everything that a reconciliation knows when it decides, from the files and the scheduler.
 
-Optional means *not known or not there*, said at each field.
+Rule 1: nothing here decides.
+Rule 2: None means "not known" or "does not exist"; each field says which.
 """
 
 from collections.abc import Mapping
@@ -13,21 +14,21 @@ from unetsweep.core.causes import Cause
 
 
 class JobState(Enum):
-    """A scheduler's many words, reduced to what a decision turns on."""
+    """The states of a job that decisions distinguish; a scheduler has many more."""
 
     QUEUED = "queued"
     RUNNING = "running"
     ENDED = "ended"
     CANCELLED = "cancelled"
-    """Somebody ended it on purpose."""
+    """A user or an administrator ended it, or we did."""
     NODE_FAILED = "node failed"
-    """The cluster lost it: its node or its boot, or took its place for another job."""
+    """The cluster lost it: its node failed or did not boot, or the job was preempted."""
     UNRECOGNISED = "unrecognised"
-    """A word that we do not know: counts as alive."""
+    """A state that we do not know. It counts as alive, so that nothing runs twice."""
 
     @property
     def is_live(self) -> bool:
-        """Whether the job may still write into its run."""
+        """Whether the job may still write into its run, now or later."""
         return self is JobState.QUEUED or self is JobState.RUNNING or self is JobState.UNRECOGNISED
 
 
@@ -36,42 +37,43 @@ class Job:
     """One job (or one element of an array) as the scheduler lists it."""
 
     job_id: str
-    """`18808`, or `18808_3` in an array; locally a number of ours."""
+    """`18808`, or `18808_3` in an array; a number of ours for a local job."""
     token: str
+    """Names the submission; it is part of the job's name."""
     index: int
-    """Element of the array; 0 for a plain job."""
+    """Its element of the array; 0 for a plain job."""
     state: JobState
     raw_state: str
-    """The scheduler's own word: `PENDING`, `CANCELLED`."""
+    """The state as the scheduler spells it: `PENDING`, `CANCELLED`."""
     reason: str = ""
-    """Why it waits, in the scheduler's words: `Resources`, `QOSMaxJobsPerUserLimit`; or empty."""
+    """Why it waits, as the scheduler spells it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
     ended_at: datetime | None = None
-    """When it ended, where the scheduler says so."""
+    """When it ended; None: it has not, or the scheduler does not say."""
     node: str | None = None
-    """Where it runs or ran, where the scheduler says so."""
-    is_recalled: bool = False
-    """The queue lists it no more; its accounts or its log tell of it."""
+    """Where it runs or ran; None: not known."""
+    is_unlisted: bool = False
+    """The queue no longer lists it; it is known from accounting or from its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What a start left when it ended: an error file, or an exit status with nothing else."""
+    """What a start left when it ended: an error file, or only an exit status."""
 
     kind: str
-    """`exception`, `environment`, `time`, `gpu_memory`, `disk`; `exit`: there is only a status, which says nothing."""
+    """`exception`, `environment`, `time`, `gpu_memory`, `disk`, `network`; `exit`: there is only an exit status."""
     message: str
     where: str = ""
-    """Path of the error file or log to read."""
+    """Path of the error file or log to read; empty: there is none."""
     status: int | None = None
-    """Exit status of the attempt's processes, where it was written down."""
+    """Exit status of the attempt's processes; None: not recorded."""
     signature: str = ""
-    """The same for two errors that came the same way: type and lines of the traceback."""
+    """Equal for two errors with the same cause: their type and the lines of their traceback."""
     epochs_done: int = 0
-    """Finished epochs of the run when it came."""
+    """Epochs that the run had finished then."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing that the queue may still say could change what it means."""
+        """Whether the attempt has failed, whatever the queue says about its job."""
         return self.kind in ("exception", "environment", "time")
 
 
@@ -82,48 +84,53 @@ class Attempt:
     run: int
     number: int
     token: str
+    """Names the submission."""
     index: int
+    """Its element in the submission."""
     at: datetime
-    """When the intent was written."""
+    """When the intent to submit it was written."""
     milestones: tuple[int, ...] = ()
-    """The epochs that it was sent for; empty: not known."""
+    """The epochs that it was submitted for; empty: not known."""
     throttle: int | None = None
     """Most elements of its array that run at once; None: all."""
     job_id: str | None = None
-    """None: no record of ours says which job it became."""
+    """Its recorded job id; None until it is recorded."""
     claimed_by: str | None = None
-    """Job id in the highest claim of this attempt; None: no process of it has started yet."""
+    """Job id in its newest claim; None: no process of it has started yet."""
     claimed_at: datetime | None = None
+    """Time of that claim; None: there is none, or it has no time."""
     began: bool = False
-    """The queue lists it no more, and its log shows that its job was started (once: it may have been queued again)."""
+    """The queue does not list it, but its log shows that its job started at least once."""
     node: str | None = None
-    """Where its newest start was, as far as a file of it tells."""
+    """Where its newest start ran; None: not known."""
     lost: str | None = None
-    """Why it was given up; None: it was not."""
+    """Why it was marked as lost; None: it was not."""
     cause: Cause | None = None
-    """The class of what `lost` tells."""
+    """The cause of that loss; None: not lost, or not recorded."""
     lost_at: datetime | None = None
+    """When it was marked as lost; None: it was not."""
     lost_epoch: int = 0
-    """Finished epochs of the run when it was given up."""
+    """Epochs that the run had finished then."""
     refused: bool = False
-    """The scheduler would not take it: the cluster's affair, which counts against no run."""
+    """The scheduler refused the submission. That says nothing about the run, so it does not count as a retry."""
     requeue_reason: str | None = None
-    """Why its newest start stopped in good order before its milestones; None: it did not."""
+    """Why its newest start stopped early and in good order, to be continued; None: it did not."""
     limit: bool = False
-    """… because too much was queued."""
+    """The submission was refused for a limit on queued jobs."""
     refusals: int = 0
-    """How many attempts in a row, up to this one, were refused before it."""
+    """How many attempts in a row before this one were refused."""
     ended_for: Cause | None = None
-    """Why a reconciliation of ours ended it; None: none did."""
+    """Why a reconciliation terminated it; None: none did."""
     retry_exempt: bool = False
-    """The user retried the run while it may have been at work: should it be lost, that does not count."""
+    """The user retried the run while this attempt may have been at work: if it is lost, that does not count."""
     mem: str | None = None
-    """Memory of its job where that is not the sweep's."""
+    """Memory of its job; None: what the sweep asks for."""
     micro_batch: int | None = None
-    """Images a step of each process, where that is not the whole share of the batch."""
+    """Images per step of each process; None: its whole share of the batch."""
     ending: Ending | None = None
+    """How its newest start ended; None: no file says that it did."""
     job: Job | None = None
-    """None: the scheduler does not list it (or was not asked)."""
+    """None: the scheduler does not list it, or was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,148 +139,158 @@ class EpochReport:
 
     epoch: int
     val_iou: float | None
-    """None where this epoch was not validated, or the value is not finite. So for the loss."""
+    """None: the epoch was not validated, or the value is not finite."""
     val_loss: float | None
+    """None: as for `val_iou`."""
     at: datetime | None
-    """When it was first written down: an epoch that is trained again after a loss keeps its time."""
+    """When it was first recorded: an epoch that is trained again after a loss keeps its time. None: not known."""
     seconds: float | None = None
-    """Wall time of the epoch."""
+    """Wall time of the epoch; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """`stop.json`: the milestones of one attempt that are pruned."""
+    """The content of a run's `stop.json`: which milestones of one attempt are pruned, and why."""
 
     attempt: int
     trial: int
+    """The trial through which the run was judged."""
     milestones: tuple[int, ...]
     epoch: int
-    """How far the run was when it was decided."""
+    """Epochs that the run had finished then."""
     reason: str
     is_lifted: bool = False
-    """The user retried the run since."""
+    """Whether the user has retried the run since, so that it does not hold any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training, and how far it is."""
+    """One training: its attempts, its progress and its results."""
 
     number: int
     milestones: Mapping[int, str] = field(default_factory=dict)
-    """Epochs of each milestone that is published, with its state word."""
+    """The state of each published milestone, by its epochs."""
     attempts: tuple[Attempt, ...] = ()
     unreadable: str | None = None
-    """Which file of it cannot be read, and why; then the rest is not known either."""
+    """Which file of the run cannot be read, and why; then at most its attempts are known. None: all can."""
     progress: tuple[EpochReport, ...] = ()
-    """Every finished epoch once, in order; where two claims tell of one epoch, the later's value."""
+    """Every finished epoch once, in order. If two claims report an epoch, the later one's value counts."""
     last_progress_at: datetime | None = None
-    """When the newest line of the highest claim was written; None: no line yet."""
+    """When the newest claim last reported an epoch; None: it has not yet."""
     stopped: Stopped | None = None
+    """The newest decision to prune; None: there is none."""
     retries_reset_at: int = 0
-    """What became of the attempts up to this one does not count: the user retried the run."""
+    """The number of the last attempt before the user's retry: attempts up to it do not count. 0: no retry."""
 
     @property
-    def counted(self) -> tuple[Attempt, ...]:
-        """The attempts since the user last retried the run."""
+    def counted_attempts(self) -> tuple[Attempt, ...]:
+        """The attempts that count for the retry policy: those since the user last retried the run."""
         return tuple(each for each in self.attempts if each.number > self.retries_reset_at and not each.retry_exempt)
 
     @property
     def last(self) -> Attempt | None:
+        """The newest attempt."""
         return self.attempts[-1] if self.attempts else None
 
     @property
-    def is_through(self) -> bool:
-        """Whether the last attempt has left all that it was sent for: what is wanted since is another attempt's."""
+    def has_published_all(self) -> bool:
+        """Whether the last attempt has published every milestone that it was submitted for."""
         last = self.last
         return (
             last is not None and bool(last.milestones) and all(epochs in self.milestones for epochs in last.milestones)
         )
 
     @property
-    def stopped_milestones(self) -> tuple[int, ...]:
-        """Those that the last attempt is told to end early; a new stop takes the place of this one."""
-        last = self.last
-        is_its = self.stopped is not None and last is not None and self.stopped.attempt == last.number
-        return self.stopped.milestones if self.stopped is not None and is_its else ()
+    def pruned_milestones(self) -> tuple[int, ...]:
+        """The milestones that are pruned in the last attempt. A new `Prune` replaces them, so it must include them."""
+        stop, last = self.stopped, self.last
+        return stop.milestones if stop is not None and last is not None and stop.attempt == last.number else ()
 
     @property
     def epochs_done(self) -> int:
-        """Finished epochs, whichever attempt did them."""
+        """How many epochs are finished, by any attempt."""
         return self.progress[-1].epoch if self.progress else 0
 
     @property
     def epoch_seconds(self) -> float | None:
-        """Median wall time of an epoch; None where no line tells."""
+        """Median wall time of an epoch; None: not known."""
         known = [point.seconds for point in self.progress if point.seconds is not None]
         return median(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One point of the space that has not ended."""
+    """One open trial: a point of the space whose training has not ended."""
 
     number: int
     run: int
     epochs: int
     """Its milestone in the run."""
     cancelled: bool = False
-    """The user cancelled it."""
+    """Whether the user cancelled it."""
     batch_size: int = 0
     """Its global batch; 0: not known."""
     config_id: str = ""
     """Digest of its config; empty: not known."""
     unreadable: str | None = None
-    """Which file of it cannot be read, and why; then its run and epochs are not known either."""
+    """Which file of the trial cannot be read, and why; then its run and epochs are not known. None: all can."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcilerJob:
-    """The last job that was left to reconcile when no other would."""
+    """The newest reconciler job: the one that reconciles when no other job does."""
 
     number: int
     token: str
     at: datetime
+    """When the intent to submit it was written."""
     lost: bool = False
-    """It was refused, or never came."""
+    """Whether it was refused or cancelled, or never reached the queue."""
     job: Job | None = None
+    """None: the scheduler does not list it, or was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectableRun:
-    """A run that was marked as one whose last checkpoints may go."""
+    """A run that is marked because its last checkpoints may be deleted."""
 
     run: int
     at_work: bool
-    """No file says that its newest start is over."""
+    """Whether a process may be at work: no file says that its newest start has ended."""
     since: datetime
-    """When a trial of it ended last."""
+    """When its last trial ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A trial that ended without a result of its own."""
+    """A trial that failed."""
 
     trial: int
     run: int
     signature: str
-    """The same for two failures that came the same way."""
+    """Equal for two failures with the same cause."""
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything, at one look. Ended trials are only counted, but the first few: nobody decides on the rest."""
+    """Everything that is observed at one time. Ended trials are only counted: no decision depends on them."""
 
     ended: int = 0
+    """How many trials have ended."""
     trials: tuple[Trial, ...] = ()
+    """The open trials."""
     runs: Mapping[int, Run] = field(default_factory=dict)
-    stopped: bool = False
-    """The user cancelled the whole sweep: no new trials."""
+    """The runs of the open trials, by their numbers."""
+    cancelled: bool = False
+    """Whether the user cancelled the whole sweep, so that it gets no new trials."""
     scheduler_error: str | None = None
-    """Why the scheduler did not answer; then nothing may be concluded from what is not listed."""
+    """Why the scheduler did not answer; then it means nothing that a job is not listed. None: it answered."""
     failures: tuple[Failure, ...] = ()
-    """Of the ended trials, where few have ended and all of them failed; else empty."""
+    """The failures of the ended trials, if only few have ended and all of them failed; else empty."""
     reconciler: ReconcilerJob | None = None
+    """None: there was none yet."""
     collectable: tuple[CollectableRun, ...] = ()
+    """The runs whose last checkpoints may be deleted."""
     listed: frozenset[str] = frozenset()
-    """Tokens of which the scheduler lists at least one element, if only one whose trial has ended."""
+    """Tokens for which the scheduler lists at least one element, even if that element's trial has ended."""

@@ -1,16 +1,16 @@
-"""The names of files and folders in a sweep's directory, relative to it. No file is accessed."""
+"""The names of all files in a sweep's directory, relative to it. No file is touched here."""
 
 import re
 
 SPEC = "sweep.yaml"
 SWEEP = "sweep.json"
-"""The executor, cluster and folder of the sweep, and the directory in which a trainer command starts."""
+"""Where the sweep belongs: its executor, cluster and folder, and the working directory of a trainer command."""
 DATA = "data.json"
-"""The split of the images when the sweep was submitted, with a digest of each pair of files; and its leak."""
+"""The split of the images when the sweep was submitted, with a digest of each pair of files, and whether it leaks."""
 REPRODUCED = "reproduced"
-"""Trials that `unetsweep reproduce` trained again, by number."""
+"""Trials that `reproduce` has trained again, by number."""
 CONFIRM = "confirm"
-"""The sweep of `unetsweep confirm`, which trains the leaders again with other seeds."""
+"""The sweep in which `confirm` trains the leaders again with other seeds."""
 STUDY = "study.journal"
 LEDGER = "ledger.jsonl"
 LEASE = "lease"
@@ -19,14 +19,14 @@ RUNS = "runs"
 SUBMISSIONS = "submissions"
 REPORT = "report"
 CODE = "code"
-"""Copies of the package, by hash. Jobs run the copy that was current when they were submitted."""
+"""Copies of the package, by their hash: a job runs the version with which it was submitted."""
 CODE_NOTE = "code.json"
-"""Names the current copy."""
+"""Which copy new jobs run."""
 RECONCILERS = "reconcilers"
 PACKED = "packed"
-"""The slot tables of packed submissions."""
+"""Slot tables of jobs that run several trainings side by side."""
 COLLECTABLE = "collectable"
-"""Marks of runs with checkpoints that can be deleted, by number."""
+"""Marks of the runs whose last checkpoints may be deleted, by number."""
 LAST_RECONCILIATION = "last-reconciliation"
 """Touched when a reconciliation begins: while its mtime is recent, no periodic reconciliation is due."""
 
@@ -35,11 +35,12 @@ TRIAL = "trial.json"
 RESULT = "result.json"
 CANCELLED = "cancelled.json"
 STOPPED = "stopped.json"
-"""Exists if the user cancelled the whole sweep, so that no new trials are proposed."""
+"""Exists if the user cancelled the whole sweep: no new trials are proposed."""
 
 
 def trial_dir(number: int) -> str:
-    """
+    """The folder of a trial.
+
     >>> trial_dir(7)
     'trials/0007'
     """
@@ -47,7 +48,8 @@ def trial_dir(number: int) -> str:
 
 
 def run_dir(number: int) -> str:
-    """
+    """The folder of a run.
+
     >>> run_dir(12345)
     'runs/12345'
     """
@@ -60,7 +62,7 @@ def attempt(run: int, number: int) -> str:
 
 
 def attempt_job(run: int, number: int) -> str:
-    """The job of an attempt."""
+    """The job id of an attempt."""
     return f"{run_dir(run)}/attempts/{number}.job.json"
 
 
@@ -70,17 +72,18 @@ def attempt_lost(run: int, number: int) -> str:
 
 
 def attempt_end(run: int, number: int) -> str:
-    """Why a reconciliation terminates an attempt; written before its job is cancelled."""
+    """Why a reconciliation terminates an attempt: written before its job is cancelled."""
     return f"{run_dir(run)}/attempts/{number}.end.json"
 
 
 def attempt_exit(run: int, number: int, restart: int) -> str:
-    """The exit status of one start, written when all its processes have exited."""
+    """The exit status of an attempt's processes, written when all of them have ended."""
     return f"{run_dir(run)}/attempts/{number}.exit-{restart}.json"
 
 
 def claim_name(attempt: int, restart: int) -> str:
-    """
+    """The name of one start of a run; the highest (attempt, restart) owns the run.
+
     >>> claim_name(2, 0)
     '2-0'
     """
@@ -88,12 +91,12 @@ def claim_name(attempt: int, restart: int) -> str:
 
 
 def stop(run: int) -> str:
-    """Which milestones of an attempt are pruned, and why. The trainer reads it at the end of each epoch."""
+    """Which milestones of which attempt are pruned, and why. The trainer reads it at the end of each epoch."""
     return f"{run_dir(run)}/stop.json"
 
 
 def requeue(run: int, claim: str) -> str:
-    """Written by a training that stopped cleanly before its milestones, to be requeued.
+    """Written by a training that stopped in good order before its milestones, so that it is resubmitted.
 
     >>> requeue(3, "1-0")
     'runs/0003/requeue-1-0.json'
@@ -102,40 +105,42 @@ def requeue(run: int, claim: str) -> str:
 
 
 def progress(run: int, claim: str) -> str:
+    """One line for each epoch that this start has finished."""
     return f"{run_dir(run)}/progress-{claim}.jsonl"
 
 
 def retry_exempt(run: int, number: int) -> str:
-    """Written when the user retries the run while this attempt may be running: its loss then does not count."""
+    """Marks an attempt that may have been at work when the user retried the run: if it is lost, that does not count."""
     return f"{run_dir(run)}/attempts/{number}.retry-exempt.json"
 
 
 def retries_reset_at(run: int, number: int) -> str:
-    """Written when the user retries the run: its attempts up to this one no longer count."""
+    """Marks the last attempt before the user's retry: attempts up to it do not count."""
     return f"{run_dir(run)}/attempts/{number}.retries-reset.json"
 
 
 def claim(run: int, attempt: int, restart: int) -> str:
+    """Created by process 0 of a start, which then owns the run until a higher claim exists."""
     return f"{run_dir(run)}/claims/{claim_name(attempt, restart)}"
 
 
 def milestone(epochs: int) -> str:
-    """Within a trainer's output folder."""
+    """The result of a milestone, within a trainer's output folder."""
     return f"milestones/{epochs}.json"
 
 
 def error(rank: int) -> str:
-    """Within a trainer's output folder."""
+    """The error that ended a rank, within a trainer's output folder."""
     return f"error-{rank}.json"
 
 
 def slurm_log(token: str, job_id: str, rank: int = 0) -> str:
-    """The log of one rank of a SLURM job. The log of rank 0 also has the output of the batch script."""
+    """The log of one rank of a SLURM job. The log of rank 0 also holds the output of the batch script."""
     return f"{submission(token)}/{job_id}_{rank}_log.out"
 
 
 def awaited(token: str, index: int | str) -> str:
-    """Names the results that an element will publish. When all exist, its job reconciles."""
+    """Names the results that an element will publish. When all of them exist, its job reconciles."""
     return f"{submission(token)}/{index}.awaited"
 
 
@@ -145,17 +150,17 @@ def local_log(token: str, index: int) -> str:
 
 
 def submission(token: str) -> str:
-    """The folder of one submission: submitit's files, the logs, and the run of each element."""
+    """The folder of one sbatch call: submitit's files, the logs, and the run of each element."""
     return f"{SUBMISSIONS}/{token}"
 
 
 def packed(token: str) -> str:
-    """The slot table of a packed submission."""
+    """The slot table of a submission with several trainings side by side in a job."""
     return f"{PACKED}/{token}"
 
 
 def job_name(sweep: str, token: str) -> str:
-    """The name of a job for the scheduler, which contains the token.
+    """The name of a job, by which its token is found in the queue.
 
     >>> job_name("grid", "0f3a9c2e11d7")
     'grid.0f3a9c2e11d7'
@@ -167,7 +172,7 @@ TOKEN = re.compile(r"[0-9a-f]{12}")
 
 
 def token_of(job: str) -> str | None:
-    """The token in a job's name; None if it is not a job of unetsweep.
+    """The token in a job's name; None: the job is not one of ours.
 
     >>> token_of("grid.0f3a9c2e11d7"), token_of("interactive")
     ('0f3a9c2e11d7', None)

@@ -1,7 +1,8 @@
-"""The reconciler: exactly one small job that reconciles when every job that would is gone.
+"""The reconciler job: one small job that reconciles when no training job is left to do it.
 
-Rule 1: while work is open and jobs of ours are in the queue, one waits; it leaves the next one itself.
-Rule 2: it never drives a sweep that only a person can bring on.
+Rule 1: while trials are open and jobs of the sweep are in the queue, exactly one reconciler job waits. Each submits its
+        successor.
+Rule 2: there is none for a sweep that only its user can continue.
 """
 
 from collections.abc import Sequence
@@ -12,51 +13,53 @@ from unetsweep.core.capacity import Capacity
 from unetsweep.core.observation import Attempt, JobState, Observation, ReconcilerJob
 from unetsweep.core.spec import SweepSpec
 
-AFTER = 50
-"""Most jobs that one waits for: the rest are looked at when it comes."""
-QUEUED_TIMES = 5
-"""While nothing of ours runs it comes so many times less often."""
-REFUSED_FOR = timedelta(minutes=10)
-"""A reconciler job that was refused is asked for again after so long."""
+MAX_DEPENDENCIES = 50
+"""Most jobs that a reconciler job waits for, which bounds the sbatch line. It observes all others when it runs."""
+IDLE_DELAY_FACTOR = 5
+"""While no job of the sweep runs, reconciler jobs come this many times less often: only the queue can change."""
+REFUSAL_BACKOFF = timedelta(minutes=10)
+"""A training submits no reconciler job for this long after one was refused."""
 
 
-def wants_reconciler(spec: SweepSpec, observed: Observation, capacity: Capacity, now: datetime) -> bool:
-    """Whether the sweep should have a reconciler job and has none."""
-    if not capacity.queues or spec.run.driver != "jobs" or observed.scheduler_error is not None:
+def wants_reconciler(spec: SweepSpec, observation: Observation, capacity: Capacity, now: datetime) -> bool:
+    """Whether the sweep needs a reconciler job and has none that waits."""
+    if not capacity.queues or spec.run.driver != "jobs" or observation.scheduler_error is not None:
         return False
-    last = observed.reconciler
+    last = observation.reconciler
     if last is None or last.token == capacity.reconciler:
         return True
-    if (
-        last.lost
-    ):  # the reconciler job before it waits until there is another, or a person asks; a training has other things to do
-        return capacity.reconciler is not None or capacity.interactive or now - last.at > REFUSED_FOR
+    if last.lost:  # a reconciler job and a user's command try at once; a training, which has other work, tries later
+        return capacity.reconciler is not None or capacity.interactive or now - last.at > REFUSAL_BACKOFF
     return not is_waiting(last, capacity, now)
 
 
 def is_waiting(last: ReconcilerJob, capacity: Capacity, now: datetime) -> bool:
+    """Whether this reconciler job is in the queue or runs, or was submitted so recently that it may be."""
     if last.job is not None:
         return last.job.state.is_live
-    return not last.lost and now - last.at < capacity.unseen_grace
+    return not last.lost and now - last.at < capacity.unlisted_grace
 
 
-def is_unsure(last: ReconcilerJob | None, capacity: Capacity, now: datetime) -> bool:
-    """Whether the last reconciler job may never come: its intent is young, and the queue does not list it (yet)."""
+def is_unconfirmed(last: ReconcilerJob | None, capacity: Capacity, now: datetime) -> bool:
+    """Whether it is not known yet if the last reconciler job was submitted: it is recent, and the queue does not list
+    it."""
     return last is not None and last.job is None and is_waiting(last, capacity, now)
 
 
-def next_reconciler(observed: Observation, live: Sequence[Attempt], delay_s: int) -> SubmitReconciler:
-    """The next reconciler job. It waits for what runs; not for what only waits itself, which may be held for ever."""
-    number = observed.reconciler.number + 1 if observed.reconciler is not None else 1
-    running = [attempt.job.job_id for attempt in live if attempt.job and attempt.job.state is JobState.RUNNING]
+def next_reconciler(observation: Observation, active: Sequence[Attempt], delay_s: int) -> SubmitReconciler:
+    """Return the action that submits the next reconciler job. It starts when the running jobs have ended; it does not
+    wait for queued ones, which may be held forever."""
+    number = observation.reconciler.number + 1 if observation.reconciler is not None else 1
+    running = [attempt.job.job_id for attempt in active if attempt.job and attempt.job.state is JobState.RUNNING]
     if not running:
-        return SubmitReconciler(number, (), delay_s * QUEUED_TIMES, "nothing runs yet")
-    return SubmitReconciler(number, tuple(dict.fromkeys(running))[:AFTER], delay_s, f"waits for {len(running)} running")
+        return SubmitReconciler(number, (), delay_s * IDLE_DELAY_FACTOR, "no training runs yet")
+    after = tuple(dict.fromkeys(running))[:MAX_DEPENDENCIES]
+    return SubmitReconciler(number, after, delay_s, f"waits for {len(running)} running")
 
 
-def obsolete_reconciler(observed: Observation, capacity: Capacity) -> list[Cancel]:
-    """The end of the last reconciler job, when nothing is open any more."""
-    last = observed.reconciler
+def obsolete_reconciler(observation: Observation, capacity: Capacity) -> list[Cancel]:
+    """Return the cancellation of the last reconciler job, for when no trial is open any more."""
+    last = observation.reconciler
     if last is None or last.lost or last.job is None or not last.job.state.is_live or last.token == capacity.reconciler:
         return []
     return [Cancel((last.job.job_id,), "nothing is left for the reconciler job to do", last.number)]

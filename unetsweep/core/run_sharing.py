@@ -1,10 +1,11 @@
-"""Which trials share one training.
+"""Run sharing: trials that differ only in `epochs` are milestones of one training, the run.
 
-Rule 1: trials share a run exactly when one training serves both to the last bit: they differ in `epochs` alone, the
-        learning rate does not look at the total, and the trainer is ours.
-Rule 2: a training never goes back: a run that there is already is joined by longer trials only.
-Rule 3: nobody joins a run of which a trial came to nothing, or that other code trained, or that has ended and whose
-        last checkpoint goes then (`run.keep_checkpoints: best`).
+Rule 1: trials share a run only if one training gives each of them its exact result: they differ in `epochs` alone, the
+        learning rate does not depend on the total number of epochs, and the trainer is ours.
+Rule 2: a training never goes back, so an existing run is joined by longer trials only.
+Rule 3: no trial joins a run with a trial that failed, diverged, was cancelled or cannot be read, nor one that another
+        version of the package trained, nor one that has ended if its last checkpoint may be deleted
+        (`run.keep_checkpoints: best`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,129 +16,146 @@ from unetsweep.core.observation import Attempt, Run, Trial
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 
+CONTINUES_FOR_OTHERS = "cancelled; its run continues for the trials that share it"
+"""Why a cancelled trial waits: it ends when its run does."""
 
-def why_not(spec: SweepSpec) -> str | None:
-    """Why no two trials of the sweep share a training; None: they may."""
+
+# ---- which run a new trial belongs to
+
+
+def why_not_shared(spec: SweepSpec) -> str | None:
+    """Return why no two trials of the sweep share a run; None if they may."""
     if not spec.run.share:
         return "run.share is false"
     if spec.trainer.command is not None:
-        return "a trainer command may get elsewhere with other epochs"
+        return "a trainer command may train differently for another number of epochs"
     if spec.trainer.schedule != "constant":
-        return f"the schedule {spec.trainer.schedule} looks at the last epoch, so each number of epochs is a training"
+        return f"the schedule {spec.trainer.schedule} depends on the number of epochs, so each needs its own training"
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A trial that there is, as far as it matters to those that would share its run."""
+class ExistingTrial:
+    """What run sharing needs to know of a trial that exists."""
 
     run: int
     key: str | None
-    """`contract.run_key` of its config; None: it shares with nobody."""
+    """`contract.run_key` of its config, equal for trials that may share a run; None: it shares with no other trial."""
     epochs: int
     code: str | None
     """Hash of the package that trains it."""
-    is_sound: bool
-    """Open and not cancelled, complete, or pruned."""
+    is_joinable: bool
+    """Whether it is open and not cancelled, complete, or pruned."""
     has_ended: bool = False
 
+    @classmethod
+    def of(cls, trial: StoredTrial) -> "ExistingTrial":
+        """Return what the files of a trial say of it."""
+        result, code = trial.result, trial.code
+        if result is not None and (trained_by := result.code.get("package")) is not None and trained_by != code:
+            code = None if code is None else f"{code}, then {trained_by}"  # matches no version of the package
+        is_good = not trial.cancelled if result is None else result.state in ("complete", "pruned")
+        is_joinable = is_good and not trial.unreadable
+        return cls(trial.run, trial.run_key, trial.epochs, code, is_joinable, result is not None)
 
-def runs_of(
-    new: Sequence[tuple[str, int]], first: int, there: Iterable[Served], code: str | None, *, is_kept: bool = True
+
+def assign_runs(
+    new: Sequence[tuple[str, int]],
+    first: int,
+    existing: Iterable[ExistingTrial],
+    code: str | None,
+    *,
+    keeps_checkpoints: bool = True,
 ) -> list[int]:
-    """The run of each new trial (`run_key`, epochs); they are numbered on from `first`, and a new run has the number
-    of its first trial. `code`: what would train them. `is_kept`: a run that has ended can still go on.
+    """Return the run of each new trial, given as (run key, epochs).
 
-    >>> runs_of([("a", 2), ("b", 2), ("a", 8)], 5, [], None)
+    The new trials are numbered from `first`, and a new run has the number of its first trial. `code`: hash of the
+    package that would train them. `keeps_checkpoints`: whether a run that has ended can still continue.
+
+    >>> assign_runs([("a", 2), ("b", 2), ("a", 8)], 5, [], None)
     [5, 6, 5]
-    >>> runs_of([("a", 8), ("a", 2)], 5, [Served(0, "a", 4, None, True)], None)
+    >>> assign_runs([("a", 8), ("a", 2)], 5, [ExistingTrial(0, "a", 4, None, True)], None)
     [0, 6]
     """
-    longest = _joinable(there, code, is_kept=is_kept)
-    founded: dict[str, int] = {}
-    found = []
+    joinable = _joinable_runs(existing, code, keeps_checkpoints=keeps_checkpoints)
+    new_runs: dict[str, int] = {}
+    assigned = []
     for number, (key, epochs) in enumerate(new, first):
-        fitting = [(reached, run) for run, reached in longest.get(key, {}).items() if reached < epochs]
-        found.append(max(fitting)[1] if fitting else founded.setdefault(key, number))
-    return found
+        shorter = [(longest, run) for run, longest in joinable.get(key, {}).items() if longest < epochs]
+        assigned.append(max(shorter)[1] if shorter else new_runs.setdefault(key, number))
+    return assigned
 
 
-def _joinable(there: Iterable[Served], code: str | None, *, is_kept: bool) -> Mapping[str, Mapping[int, int]]:
-    """Key -> run -> its longest milestone, of runs that more trials may join."""
+def _joinable_runs(
+    existing: Iterable[ExistingTrial], code: str | None, *, keeps_checkpoints: bool
+) -> Mapping[str, Mapping[int, int]]:
+    """By run key: the runs that new trials may join, each with its longest milestone."""
     longest: dict[int, int] = {}
-    keys: dict[int, str] = {}
-    unsound: set[int] = set()
-    open_: set[int] = set()
-    for each in there:
-        open_ |= set() if each.has_ended else {each.run}
-        longest[each.run] = max(each.epochs, longest.get(each.run, 0))
-        if each.key is None or not each.is_sound or each.code != code:
-            unsound.add(each.run)
+    key_of: dict[int, str] = {}
+    excluded: set[int] = set()
+    open_runs: set[int] = set()
+    for trial in existing:
+        longest[trial.run] = max(trial.epochs, longest.get(trial.run, 0))
+        if not trial.has_ended:
+            open_runs.add(trial.run)
+        if trial.key is None or not trial.is_joinable or trial.code != code:
+            excluded.add(trial.run)
         else:
-            keys[each.run] = each.key
-    found: dict[str, dict[int, int]] = {}
-    for run, key in keys.items():
-        if run not in unsound and (is_kept or run in open_):
-            found.setdefault(key, {})[run] = longest[run]
-    return found
+            key_of[trial.run] = trial.key
+    joinable: dict[str, dict[int, int]] = {}
+    for run, key in key_of.items():
+        if run not in excluded and (keeps_checkpoints or run in open_runs):
+            joinable.setdefault(key, {})[run] = longest[run]
+    return joinable
 
 
-def served(trial: StoredTrial) -> Served:
-    """A stored trial, as far as run sharing looks at it."""
-    result, code = trial.result, trial.code
-    if result is not None and (trained := result.code.get("package")) is not None and trained != code:
-        code = None if code is None else f"{code}, then {trained}"
-    is_sound = not trial.cancelled if result is None else result.state in ("complete", "pruned")
-    is_sound = is_sound and not trial.unreadable
-    return Served(trial.run, trial.run_key, trial.epochs, code, is_sound, result is not None)
-
-
-def cut_short(run: Run, attempt: Attempt, waiting: list[Trial]) -> Prune | None:
-    """What no trial wants any more beyond the others, since they were cancelled, is not trained."""
-    longest = max(waiting, key=lambda trial: trial.epochs)
-    furthest = max((trial.epochs for trial in waiting if not trial.cancelled), default=0)
-    beyond = {epochs for epochs in attempt.milestones if epochs > max(furthest, run.epochs_done)} - set(run.milestones)
-    if beyond <= set(run.stopped_milestones):
-        return None
-    why = run.stopped.reason if run.stopped is not None and run.stopped_milestones else "you cancelled it"
-    milestones = tuple(sorted({*beyond, *run.stopped_milestones}))
-    return Prune(run.number, attempt.number, longest.number, milestones, run.epochs_done, why)
-
-
-def passes(run: Run, epochs: int) -> bool:
-    """Whether the run has gone past a trial of so many epochs, or is on its way to, without leaving its result."""
-    last = run.last
-    if (
-        last is None
-        or last.lost is not None
-        or last.number <= run.retries_reset_at
-        or run.is_through
-        or not last.milestones
-    ):
-        is_sent = False
-    else:
-        is_sent = last.ending is None and epochs not in last.milestones and epochs < last.milestones[-1]
-    return is_sent or run.epochs_done > epochs
-
-
-GOES_ON = "cancelled; its run goes on for the trials that share it"
-"""Of a cancelled trial that others' training holds open."""
-
-
-def why_later(run: Run, attempt: Attempt, epochs: int) -> str | None:
-    """Why an attempt of its run that lives is not for the trial of so many epochs; None: it is."""
-    if not attempt.milestones or epochs in attempt.milestones or run.is_through:
-        return None
-    return f"its run trains to epoch {attempt.milestones[-1]} first"
-
-
-def epochs_to_train(parts: Iterable[tuple[int, int]]) -> int:
-    """Of (run, epochs) of all trials: each run is trained once, to its longest.
+def epochs_to_train(trials: Iterable[tuple[int, int]]) -> int:
+    """Return the epochs of all trainings together. Each trial is (run, epochs), and a run is trained to its longest.
 
     >>> epochs_to_train([(0, 2), (0, 8), (1, 4)])
     12
     """
     longest: dict[int, int] = {}
-    for run, epochs in parts:
+    for run, epochs in trials:
         longest[run] = max(epochs, longest.get(run, 0))
     return sum(longest.values())
+
+
+# ---- what a run does for the trials that share it
+
+
+def shorten(run: Run, attempt: Attempt, trials: Sequence[Trial]) -> Prune | None:
+    """Return the action that prunes the milestones of an active attempt that only cancelled or ended trials wanted.
+
+    `trials`: the open trials of the run, the cancelled among them. None if there is nothing new to prune.
+    """
+    last_wanted = max((trial.epochs for trial in trials if not trial.cancelled), default=0)
+    done = max(last_wanted, run.epochs_done)
+    unwanted = {epochs for epochs in attempt.milestones if epochs > done} - set(run.milestones)
+    if unwanted <= set(run.pruned_milestones):
+        return None
+    longest = max(trials, key=lambda trial: trial.epochs)
+    milestones = tuple(sorted({*unwanted, *run.pruned_milestones}))
+    reason = run.stopped.reason if run.stopped is not None and run.pruned_milestones else "you cancelled it"
+    return Prune(run.number, attempt.number, longest.number, milestones, run.epochs_done, reason)
+
+
+def why_not_in_attempt(run: Run, attempt: Attempt, epochs: int) -> str | None:
+    """Return why the trial with so many epochs waits for another attempt of its run; None if this attempt trains it."""
+    if not attempt.milestones or epochs in attempt.milestones or run.has_published_all:
+        return None
+    return f"its run trains to epoch {attempt.milestones[-1]} first"
+
+
+def trains_past(run: Run, epochs: int) -> bool:
+    """Whether the run has trained past this milestone, or will do so in an attempt that does not publish it."""
+    return run.epochs_done > epochs or _will_train_past(run, epochs)
+
+
+def _will_train_past(run: Run, epochs: int) -> bool:
+    last = run.last
+    if last is None or last.lost is not None or last.number <= run.retries_reset_at or last.ending is not None:
+        return False
+    if run.has_published_all or not last.milestones:
+        return False
+    return epochs not in last.milestones and epochs < last.milestones[-1]

@@ -1,6 +1,6 @@
-"""The space of a sweep: its parameters, each a path into the trial config and a domain of values.
+"""The search space of a sweep: its parameters, each a path into the trial config and a domain of values.
 
-No other module of the engine knows which parameters a sweep has. A point is one value for each of them.
+A point is one value for each parameter. No other module knows which parameters a sweep has.
 """
 
 import math
@@ -13,23 +13,25 @@ from unetsweep.trial_config import ParameterValue
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """A list of values in the file's order, no value twice."""
+    """A list of distinct values, in the order of the sweep file."""
 
     values: tuple[ParameterValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A range of numbers, both ends included."""
+    """A range of numbers that includes both ends."""
 
     low: float
     high: float
     log: bool = False
+    """Whether values are drawn on a logarithmic scale."""
     step: float | None = None
+    """Distance between two values, counted from `low`; None: any number, or any whole number."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether only whole numbers are in it: both ends are, and so is the step."""
+        """Whether it contains only whole numbers: both ends and the step are whole."""
         return all(isinstance(number, int) for number in (self.low, self.high, self.step or 1))
 
 
@@ -40,57 +42,58 @@ Point = Mapping[str, ParameterValue]
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One thing that a sweep varies."""
+    """One parameter that a sweep varies."""
 
     path: str
-    """Into the trial config: `epochs`, `trainer.weight_decay`."""
+    """The path of its field in the trial config: `epochs`, `trainer.weight_decay`."""
     domain: Domain
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """All parameters of a sweep; the first varies slowest in a grid."""
+    """All parameters of a sweep. The first varies slowest in a grid."""
 
     parameters: tuple[Parameter, ...]
 
     @classmethod
     def of(cls, **domains: Domain) -> "Space":
-        """From the domains of parameters at the top of the config, by their names."""
+        """Return the space of parameters at the top level of the config, by their names."""
         return cls(tuple(Parameter(path, domain) for path, domain in domains.items()))
 
     @property
     def paths(self) -> tuple[str, ...]:
+        """The paths of all parameters, in order."""
         return tuple(parameter.path for parameter in self.parameters)
 
     def domain(self, path: str) -> Domain:
-        """The domain of one parameter; KeyError where the sweep does not vary it."""
+        """Return the domain of one parameter; KeyError if the sweep does not vary it."""
         return self.domains()[path]
 
     def domains(self) -> dict[str, Domain]:
-        """All domains by their paths, in order."""
+        """Return the domain of each parameter by its path, in order."""
         return {parameter.path: parameter.domain for parameter in self.parameters}
 
     def key(self, point: Point) -> tuple[ParameterValue, ...]:
-        """Equal for equal points, whatever else the mapping holds."""
+        """Return the values of a point, to compare points. Other entries of the mapping do not count."""
         return tuple(point[path] for path in self.paths)
 
 
 def grid_points(space: Space) -> tuple[Point, ...]:
-    """Every point of a grid once, in the file's order; none where a parameter has a range."""
+    """Return every point of a grid once, in the order of the sweep file; none if a parameter has a range."""
     lists = [parameter.domain.values for parameter in space.parameters if isinstance(parameter.domain, Choices)]
     if len(lists) < len(space.parameters):
         return ()
     return tuple(dict(zip(space.paths, values, strict=True)) for values in product(*lists))
 
 
-def grid_left(space: Space, taken: Iterable[Point]) -> tuple[Point, ...]:
-    """The points of a grid that are not in `taken`, in the file's order."""
+def remaining_grid_points(space: Space, taken: Iterable[Point]) -> tuple[Point, ...]:
+    """Return the points of a grid that are not in `taken`, in the order of the sweep file."""
     keys = {space.key(point) for point in taken}
     return tuple(point for point in grid_points(space) if space.key(point) not in keys)
 
 
 def size(space: Space) -> float:
-    """Number of distinct points; infinity where a range of floats has no step."""
+    """Return the number of distinct points; infinity if a range of floats has no step."""
     total = 1.0
     for parameter in space.parameters:
         match parameter.domain:
@@ -104,12 +107,12 @@ def size(space: Space) -> float:
 
 
 def largest(domain: Domain) -> int:
-    """The largest value of a domain of whole numbers."""
+    """Return the largest value of a domain of whole numbers."""
     return whole_numbers(domain)[-1] if isinstance(domain, Range) else max(whole_numbers(domain))
 
 
 def whole_numbers(domain: Domain) -> Sequence[int]:
-    """All values of a domain of whole numbers."""
+    """Return all values of a domain of whole numbers."""
     if isinstance(domain, Choices):
         return [int(value) for value in domain.values if isinstance(value, int | float)]
     return range(int(domain.low), int(domain.high) + 1, int(domain.step or 1))

@@ -1,4 +1,4 @@
-"""What a sweep's YAML file asks for, checked and with every default filled in."""
+"""The specification of a sweep: its YAML file, validated and with every default filled in."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ Metric = Literal["val_iou", "val_loss"]
 
 @dataclass(frozen=True, slots=True)
 class StudySpec:
-    """How points are chosen."""
+    """How points are chosen, and which trials end early."""
 
     sampler: str = "grid"
     """`grid`, `list`, `random`, `tpe`, or the name of an Optuna sampler class."""
     sampler_args: dict[str, Any] = field(default_factory=dict)
     trials: int | None = None
-    """How many trials; None for a grid, which has as many as points."""
+    """How many trials; None: as many as there are points, for a grid."""
     metric: Metric = "val_iou"
     seed: int = 0
     pruner: str | None = None
@@ -28,40 +28,40 @@ class StudySpec:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a run may be sent again, by what went wrong."""
+    """How often a run is resubmitted, by the cause of the loss."""
 
     node: int = 3
-    """The cluster lost the job: its node failed, it ended before its training began, the queue forgot it."""
+    """The cluster lost the job: its node failed, it ended before its training began, or the queue forgot it."""
     memory: int = 2
-    """The host ran out of memory: again with twice the memory, up to `slurm.mem_max`."""
+    """The host ran out of memory: each retry requests twice the memory, up to `slurm.mem_max`."""
     unexplained: int = 2
-    """It ended with no result, no error and no reason, or met a full disk."""
+    """It ended with no result, no error and no reason, or the disk was full."""
     hang: int = 1
-    """It stopped to make progress."""
+    """It made no progress any more."""
     requeue: int = 20
-    """Starts in a row (preemption, time limit, node failure) that finished no epoch."""
+    """Starts in a row (after preemption, time limit or node failure) that finish no epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """How much goes on at once, and who drives it."""
+    """How many trainings run at once, and what reconciles the sweep."""
 
     parallel: int | None = None
-    """Most trainings at once; None: as many as the scheduler runs, or locally as the cores allow."""
+    """Most trainings at once; None: as many as the scheduler runs, or as the local cores allow."""
     driver: Literal["jobs", "cli"] = "jobs"
-    """Who reconciles: the jobs themselves (`jobs`), or only the command line (`cli`): a terminal or cron."""
+    """What reconciles: the jobs of the sweep (`jobs`), or only the command line (`cli`), in a terminal or cron."""
     retries: Retries = Retries()
     reconcile_interval: int = 60
-    """Seconds after which the jobs reconcile while they train."""
+    """Seconds between two reconciliations by the jobs while they train."""
     share: bool = True
-    """Trials that differ only in `epochs` are one training."""
+    """Whether trials that differ only in `epochs` share a training."""
     keep_checkpoints: Literal["all", "best"] = "all"
-    """Checkpoints: `best` deletes what only a longer or repeated training could use, when a run's trials have ended."""
+    """`best`: when the trials of a run have ended, delete those that only a longer or repeated training uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What each job asks of the cluster: the profile with the sweep's own words on top."""
+    """What each job requests from the cluster: the profile, overridden by the sweep's own settings."""
 
     profile: str = "default"
     partition: str | None = None
@@ -69,36 +69,37 @@ class Resources:
     qos: str | None = None
     constraint: str | None = None
     gpus: int = 0
-    """GPUs of each job; 0 trains on CPU."""
+    """GPUs of each job; 0: train on the CPU."""
     pack: int = 1
-    """Trainings side by side in each job, which share its GPUs out."""
+    """Trainings side by side in each job; they divide its GPUs among them."""
     processes: int = 1
-    """DDP processes of each training; with GPUs one for each that it has."""
+    """DDP processes of each training; with GPUs, one for each GPU of the training."""
     cpus: int | None = None
-    """CPUs of each process; None: the cluster's default, of a packed job one for each process."""
+    """CPUs of each process; None: the cluster's default, or one in a packed job."""
     mem: str | None = None
-    """Memory of the job, as SLURM writes it: 4G."""
+    """Memory of the job in SLURM's notation: `4G`. None: the cluster's default."""
     mem_max: str | None = None
+    """Most memory that a retry requests; None: no retry requests more."""
     time_min: int = 60
     """Time limit of the job in minutes."""
     python: str | None = None
-    """Interpreter of the jobs; None: the submitting one."""
+    """Python interpreter of the jobs; None: the one that submits."""
     setup: tuple[str, ...] = ()
-    """Lines for the job's shell before the training, such as `module load cuda`."""
+    """Shell lines that the job runs before the training, such as `module load cuda`."""
     sbatch: dict[str, Any] = field(default_factory=dict)
-    """Any other sbatch option by its long name: `{reservation: eyes}`."""
+    """Other sbatch options by their long names: `{reservation: eyes}`."""
     reconciler: dict[str, Any] = field(default_factory=dict)
-    """The same for the 1-CPU job that looks after the sweep, instead of the trainings': `{partition: cpu}`."""
+    """Options of the reconciler job (1 CPU) that differ from the trainings': `{partition: cpu}`."""
 
     @property
     def training_gpus(self) -> int:
-        """GPUs of one training; one that it shares with others counts whole."""
+        """GPUs of one training; a GPU that it shares counts as one."""
         return self.processes if self.gpus else 0
 
 
 @dataclass(frozen=True, slots=True)
 class SweepSpec:
-    """One sweep."""
+    """Everything that a sweep file specifies."""
 
     name: str
     data: DataConfig
@@ -111,23 +112,24 @@ class SweepSpec:
 
     @property
     def minimize(self) -> bool:
+        """Whether a lower metric is better."""
         return self.study.metric == "val_loss"
 
 
 def listed_points(study: StudySpec) -> tuple[Point, ...]:
-    """The points of the sampler `list`, each with the seed of its training; none for another sampler."""
+    """Return the points of the sampler `list`, each with the seed of its training; none for other samplers."""
     points = study.sampler_args.get("points", ()) if study.sampler == "list" else ()
     return tuple({"seed": study.seed, **point} for point in points)
 
 
-def listed_left(spec: SweepSpec, taken: Iterable[Point]) -> tuple[Point, ...]:
-    """The listed points that are not in `taken` (points with their seeds), in the file's order."""
+def remaining_listed_points(spec: SweepSpec, taken: Iterable[Point]) -> tuple[Point, ...]:
+    """Return the listed points that are not in `taken` (points with their seeds), in the order of the sweep file."""
     keys = {(spec.space.key(point), point["seed"]) for point in taken}
     return tuple(point for point in listed_points(spec.study) if (spec.space.key(point), point["seed"]) not in keys)
 
 
 def trials_wanted(spec: SweepSpec) -> int:
-    """How many trials the sweep has when it is complete."""
+    """Return how many trials the sweep has when it is complete."""
     if spec.study.sampler == "list":
         return len(listed_points(spec.study))
     points = size(spec.space)

@@ -1,6 +1,6 @@
-"""Trials: what each asks of the trainer, and what its files say.
+"""Trials: the config of each point of the space, and what the files of a trial say.
 
-`trial_config` is the one place where parameters are put into a config, `params_of` the one where they are read out.
+`trial_config` is the only place that writes parameters into a config, and `params_of` the only one that reads them.
 """
 
 import dataclasses
@@ -16,11 +16,11 @@ from unetsweep.core.spec import SweepSpec
 from unetsweep.trial_config import ParameterValue
 
 _types = cast(Callable[[Any], dict[str, Any]], cache(typing.get_type_hints))
-"""The type of each field of a section."""
+"""Return the type of each field of a section of the config, by its name."""
 
 
 def trial_config(spec: SweepSpec, point: Point) -> TrialConfig:
-    """The config of one point of the space, with the point's `seed` where it has one."""
+    """Return the config of one point of the space, with the point's `seed` if it has one."""
     base = TrialConfig(
         data=spec.data,
         epochs=0,
@@ -39,7 +39,7 @@ def trial_config(spec: SweepSpec, point: Point) -> TrialConfig:
 
 
 def params_of(config: TrialConfig, paths: Iterable[str]) -> dict[str, ParameterValue]:
-    """The values of these parameters in a config."""
+    """Return the values of these parameters in a config."""
     return {path: _value(config, path) for path in paths}
 
 
@@ -52,7 +52,7 @@ def _value(config: TrialConfig, path: str) -> ParameterValue:
 
 
 def _with_value(section: Any, names: Sequence[str], value: ParameterValue) -> Any:
-    """The section of a config with one value replaced; a number gets the type of its field."""
+    """Return the section of a config with one value replaced. A number is converted to the type of its field."""
     name, *rest = names
     if rest:
         return replace(section, **{name: _with_value(getattr(section, name), rest, value)})
@@ -63,7 +63,7 @@ def _with_value(section: Any, names: Sequence[str], value: ParameterValue) -> An
 
 
 def field_type(path: str) -> Any:
-    """The type of the config field at this path; None: there is no field that one value could fill."""
+    """Return the type of the config field at this path; None: there is no such field, or it is a whole section."""
     section: Any = TrialConfig
     for name in path.split("."):
         if not dataclasses.is_dataclass(section) or name not in _types(section):
@@ -74,36 +74,38 @@ def field_type(path: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class StoredTrial:
-    """A trial as its files describe it, ended or not."""
+    """A trial as its files describe it, open or ended."""
 
     number: int
     run: int
     epochs: int = 0
     """Its milestone in the run; 0: not known."""
     batch_size: int = 0
-    """0: not known."""
+    """Its global batch; 0: not known."""
     params: Mapping[str, ParameterValue] | None = None
-    """None: no file says which point it is."""
+    """Its point of the space; None: not known."""
     config_id: str = ""
     """Digest of its config; empty: not known."""
     run_key: str | None = None
-    """`contract.run_key` of its config."""
+    """`contract.run_key` of its config; None: it shares a run with no other trial."""
     training_seed: int | None = None
+    """None: not known."""
     code: str | None = None
-    """Hash of the package that its jobs run."""
+    """Hash of the package that its jobs run; None: the installed one."""
     result: Result | None = None
+    """None: the trial is open."""
     cancelled: bool = False
     unreadable: str | None = None
-    """Which file of it cannot be read, and why."""
+    """Which file of it cannot be read, and why; None: all can."""
 
     @property
     def point(self) -> dict[str, ParameterValue] | None:
-        """The parameters with the seed of the training; None: not known."""
+        """Its parameters and the seed of its training; None: not known."""
         return None if self.params is None else {**self.params, "seed": self.training_seed}
 
 
 def longest_of_runs(trials: Iterable[StoredTrial]) -> dict[int, StoredTrial]:
-    """The trial with the most epochs of each run; the first of equal ones. Only it has the run's curve."""
+    """Return the trial with the most epochs of each run; the first of equal ones. It stands for the run's curve."""
     found: dict[int, StoredTrial] = {}
     for trial in trials:
         other = found.get(trial.run)

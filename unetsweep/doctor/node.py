@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from unetsweep.core.observation import JobState
-from unetsweep.core.reasons import in_words
+from unetsweep.core.reasons import describe_reason
 from unetsweep.core.spec import Resources
 from unetsweep.doctor.probe_job import JobReport
 from unetsweep.doctor.rules import Check, Fact
@@ -45,7 +45,7 @@ def _job(report: JobReport, timeout: float) -> Fact:
     if report.refused or report.starts:
         return Fact(Check.JOB, report.refused)
     if job is not None and job.state is JobState.QUEUED:
-        reason = in_words(job.reason) if job.reason else job.raw_state
+        reason = describe_reason(job.reason) if job.reason else job.raw_state
         return Fact(Check.JOB, error=f"no start within {timeout:g} s (--timeout): {reason}")
     state = job.raw_state if job else "squeue does not list it"
     return Fact(

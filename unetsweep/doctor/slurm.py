@@ -36,21 +36,21 @@ def slurm_facts(resources: Resources) -> Iterator[Fact]:
     except SchedulerError as error:
         yield Fact(Check.SLURM, str(error))
         return
-    for check, words in COMMANDS.items():
-        yield run_probe(check, partial(_command, words))
+    for check, command in COMMANDS.items():
+        yield run_probe(check, partial(_command, command))
     config = run_probe(Check.ARRAYS, lambda: commands.ask(parse.SHOW_CONFIG, ANSWER_S))
     yield from config_facts(str(config.value)) if config.error is None else (config,)
     yield run_probe(Check.SUBMIT_LIMIT, _submit_limit)
     yield run_probe(Check.PARTITIONS, lambda: _partitions(resources))
 
 
-def _command(words: Sequence[str]) -> Command:
-    path = shutil.which(words[0])
+def _command(command: Sequence[str]) -> Command:
+    path = shutil.which(command[0])
     if path is None:
-        return Command("", problem=f"{words[0]} is not on PATH")
+        return Command("", problem=f"{command[0]} is not on PATH")
     began = time.monotonic()
     try:
-        commands.ask(words, ANSWER_S)
+        commands.ask(command, ANSWER_S)
     except SchedulerError as error:
         return Command(path, time.monotonic() - began, str(error))
     return Command(path, time.monotonic() - began)
@@ -67,7 +67,7 @@ def config_facts(text: str) -> Iterator[Fact]:
 
 
 def _submit_limit() -> int | None:
-    associations, qos = (commands.ask(words, ANSWER_S) for words in (parse.ASSOCIATIONS, parse.QOS))
+    associations, qos = (commands.ask(command, ANSWER_S) for command in (parse.ASSOCIATIONS, parse.QOS))
     return parse.parse_submit_limit(associations, qos, getpass.getuser())
 
 

@@ -120,12 +120,12 @@ def _runs(
     context: SweepContext, trials: Sequence[StoredTrial], configs: Sequence[TrialConfig], first: int
 ) -> Sequence[int] | None:
     """The run of each new trial; None: no runs are shared."""
-    if run_sharing.why_not(context.spec) is not None:
+    if run_sharing.why_not_shared(context.spec) is not None:
         return None
     keys = [(run_key(config), config.epochs) for config in configs]
-    known = map(run_sharing.served, _with_params(trials))
-    is_kept = not checkpoint_gc.is_enabled(context.spec)
-    return run_sharing.runs_of(keys, first, known, context.directory.code(), is_kept=is_kept)
+    known = map(run_sharing.ExistingTrial.of, _with_params(trials))
+    keeps_checkpoints = not checkpoint_gc.is_enabled(context.spec)
+    return run_sharing.assign_runs(keys, first, known, context.directory.code(), keeps_checkpoints=keeps_checkpoints)
 
 
 def _with_params(trials: Sequence[StoredTrial]) -> list[StoredTrial]:

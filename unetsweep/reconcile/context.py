@@ -123,8 +123,8 @@ class Clocks:
     """How long a reconciliation waits for what."""
 
     unseen: timedelta = timedelta(seconds=90)
-    """For the queue to list a new submission. An sbatch that says nothing is given up after 60 s; its job may still
-    appear."""
+    """For the queue to list a new submission. unetsweep waits 60 s for an answer of sbatch; the job may
+    still appear later."""
     result: timedelta = timedelta(seconds=60)
     """For the files of an ended job: a network file system may show them late."""
     hang: timedelta = timedelta(minutes=10)
@@ -168,7 +168,7 @@ class SweepContext:
             self.scheduler.queues,
             self.spec.run.parallel,
             pack=self.spec.slurm.pack if self.scheduler.queues else 1,
-            unseen_grace=self.clocks.unseen,
+            unlisted_grace=self.clocks.unseen,
             result_grace=self.clocks.result,
             hang_after=self.clocks.hang,
             reconciler_delay_s=self.clocks.reconciler_s,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from unetsweep.core.causes import WORDS
+from unetsweep.core.causes import SCHEDULER_WORDS
 from unetsweep.core.observation import Attempt, Job, JobState, Observation
 from unetsweep.core.ports import Scheduler
 from unetsweep.errors import SchedulerError
@@ -60,7 +60,7 @@ def with_jobs(files: Observation, jobs: Jobs, scheduler_error: str | None) -> Ob
     if reconciler is not None:
         reconciler = replace(reconciler, job=jobs.get((reconciler.token, 0)))
     # a job that only the accounts or a log know does not prove that the queue still lists its array
-    listed = frozenset(job.token for job in jobs.values() if not job.is_recalled)
+    listed = frozenset(job.token for job in jobs.values() if not job.is_unlisted)
     return replace(files, runs=runs, scheduler_error=scheduler_error, reconciler=reconciler, listed=listed)
 
 
@@ -82,8 +82,8 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
         key = (last.token, last.index)
         job, job_id = jobs.get(key), last.claimed_by or last.job_id
         if job is None and job_id is not None and last.at <= since:
-            unclear[job_id] = Job(job_id, *key, JobState.ENDED, "", is_recalled=True)
-        elif job is not None and job.state is JobState.ENDED and job.raw_state not in WORDS:
+            unclear[job_id] = Job(job_id, *key, JobState.ENDED, "", is_unlisted=True)
+        elif job is not None and job.state is JobState.ENDED and job.raw_state not in SCHEDULER_WORDS:
             unclear[job.job_id] = job
     if not unclear:
         return {}
@@ -99,9 +99,9 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
 def _with_clearest_word(context: SweepContext, job: Job, account: tuple[JobState, str] | None) -> Job:
     """The job with the word that says most: one that names a cause, else a cancellation, else any."""
     log = context.scheduler.state_in_log(context.directory.log_tail(job.token, job.index, job.job_id))
-    words = [each for each in (account, log) if each is not None]
-    best = next((each for each in words if each[1] in WORDS), None)
-    best = best or next((each for each in words if each[0] is JobState.CANCELLED), None)
+    reported = [each for each in (account, log) if each is not None]
+    best = next((each for each in reported if each[1] in SCHEDULER_WORDS), None)
+    best = best or next((each for each in reported if each[0] is JobState.CANCELLED), None)
     if best is None and not job.raw_state:
         best = account
     return job if best is None else replace(job, state=best[0], raw_state=best[1])

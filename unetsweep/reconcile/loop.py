@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from unetsweep.core.actions import Action, Submit, SubmitReconciler
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
-from unetsweep.core.reconciler_job import is_unsure
+from unetsweep.core.reconciler_job import is_unconfirmed
 from unetsweep.reconcile.apply import apply, export_journal
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import collect, with_jobs
@@ -54,8 +54,10 @@ def reconcile(
         found.observation = with_jobs(files, jobs, scheduler_error)
         found.plan = plan(context.spec, found.observation, capacity, asked)
         if capacity.remaining_submissions is None and _submits(found.plan):
-            most, remaining = context.scheduler.max_elements(), context.scheduler.remaining_submissions()
-            limits = replace(capacity, max_elements=most, remaining_submissions=remaining)
+            scheduler = context.scheduler
+            limits = replace(
+                capacity, max_elements=scheduler.max_elements(), remaining_submissions=scheduler.remaining_submissions()
+            )
             found.plan = plan(context.spec, found.observation, limits, asked)
         if not force:
             found.plan.raise_if_unsafe()
@@ -68,7 +70,7 @@ def reconcile(
         files = context.directory.observe()
     if (context.interactive or not found.observation.trials) and context.study.is_stale():
         export_journal(context)
-    found.unsure = is_unsure(found.observation.reconciler, capacity, asked)
+    found.unsure = is_unconfirmed(found.observation.reconciler, capacity, asked)
     return found
 
 

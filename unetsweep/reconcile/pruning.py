@@ -21,7 +21,7 @@ ENDED = "ended"
 
 def with_prunes(plan: Plan, context: SweepContext, observation: Observation) -> Plan:
     """The plan, preceded by a `Prune` for every trial that the pruner ends now."""
-    asked = pruning.asked(context.spec, observation)
+    asked = pruning.open_histories(context.spec, observation)
     if not asked:
         return plan
     try:
@@ -29,7 +29,7 @@ def with_prunes(plan: Plan, context: SweepContext, observation: Observation) -> 
     except Exception as error:
         context.directory.note(action="prune", trouble=f"{type(error).__name__}: {error}")
         return plan
-    return replace(plan, actions=(*pruning.stops(observation, verdicts), *plan.actions))
+    return replace(plan, actions=(*pruning.prune_actions(observation, verdicts), *plan.actions))
 
 
 def _others(context: SweepContext, asked: Sequence[History]) -> list[History]:
@@ -39,7 +39,7 @@ def _others(context: SweepContext, asked: Sequence[History]) -> list[History]:
     others = [trial for trial in longest if trial.params is not None and trial.number not in asked_trials]
     found = []
     for trial in sorted(others, key=lambda trial: (_state(trial) == "complete", trial.epochs, trial.number)):
-        reports = pruning.reports(context.directory.progress(trial.run), context.spec.study.metric)
+        reports = pruning.metric_reports(context.directory.progress(trial.run), context.spec.study.metric)
         if reports:
             found.append(History(trial.number, trial.epochs, _state(trial), reports))
     return found

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -120,12 +120,17 @@ def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves) -> FrozenTrial:
 
 
 def _any_value(domain: Domain) -> BaseDistribution:
-    """Return the distribution of every value that a parameter of this kind may ever have."""
-    numbers = [domain.low, domain.high] if isinstance(domain, Range) else domain.values
-    if all(type(number) is int for number in numbers):
+    """Return the distribution of every value that a parameter of this kind may ever have.
+
+    Choices that are not numbers have no such distribution: where the sweep gets another one, the journal is made anew.
+    """
+    values = [domain.low, domain.high] if isinstance(domain, Range) else domain.values
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < len(values):
+        return CategoricalDistribution(values)
+    if all(isinstance(number, int) for number in numbers):
         return ANY_WHOLE
-    is_positive = all(isinstance(number, int | float) and number > 0 for number in numbers)
-    return ANY_POSITIVE if is_positive else ANY_NUMBER
+    return ANY_POSITIVE if all(number > 0 for number in numbers) else ANY_NUMBER
 
 
 def _append_curve(study: optuna.Study, frozen: FrozenTrial, values: Mapping[int, float]) -> None:

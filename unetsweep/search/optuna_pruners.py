@@ -17,7 +17,7 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.trial import Trial, TrialState
 
-from unetsweep.core.pruning import History, Verdict, replayed
+from unetsweep.core.pruning import History, Verdict, replay
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
 from unetsweep.search.optuna_trials import direction
@@ -50,7 +50,7 @@ def verdicts(spec: SweepSpec, histories: Sequence[History]) -> dict[int, Verdict
     trials = [study.ask() for _ in range(max((history.trial for history in histories), default=-1) + 1)]
     keeps_rungs = spec.study.pruner in WITH_RUNGS
     found: dict[int, Verdict] = {}
-    for history, report in replayed(histories):
+    for history, report in replay(histories):
         trial = trials[history.trial]
         trial.report(report.value, report.epoch)
         if history.state is None or keeps_rungs:
@@ -62,7 +62,7 @@ def verdicts(spec: SweepSpec, histories: Sequence[History]) -> dict[int, Verdict
 
 def _ask(spec: SweepSpec, trial: Trial, history: History, epoch: int, value: float, found: dict[int, Verdict]) -> None:
     is_pruned = trial.should_prune()
-    is_open = history.state is None and history.settled < epoch < history.epochs
+    is_open = history.state is None and history.ignored_until < epoch < history.epochs
     if is_pruned and is_open and history.trial not in found:
         reason = f"{spec.study.metric} {value:.4f} at epoch {epoch}: Optuna's {spec.study.pruner} ends it"
         found[history.trial] = Verdict(epoch, reason)

@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from unetsweep.contract import Result
 from unetsweep.core.observation import EpochReport
-from unetsweep.core.pruning import reports
+from unetsweep.core.pruning import metric_reports
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial, longest_of_runs
 
@@ -55,4 +55,4 @@ class Curves:
 
     def of(self, trial: StoredTrial) -> dict[int, float]:
         epochs = self._epochs_of(trial.run) if trial.number in self._longest else ()
-        return {report.epoch: report.value for report in reports(epochs, self._metric)}
+        return {report.epoch: report.value for report in metric_reports(epochs, self._metric)}

@@ -6,8 +6,8 @@ from pathlib import Path
 from unetsweep.core import paths, pruning
 from unetsweep.core.observation import EpochReport
 from unetsweep.core.pruning import History, Verdict
-from unetsweep.core.space import Point, grid_left
-from unetsweep.core.spec import SweepSpec, listed_left
+from unetsweep.core.space import Point, remaining_grid_points
+from unetsweep.core.spec import SweepSpec, remaining_listed_points
 from unetsweep.core.trials import StoredTrial
 
 EpochsOf = Callable[[int], Sequence[EpochReport]]
@@ -32,9 +32,9 @@ class JournalStudy:
         """Return at most `count` points that no trial has yet."""
         taken = [trial.point for trial in trials if trial.point is not None]
         if spec.study.sampler == "grid":
-            return list(grid_left(spec.space, taken)[:count])
+            return list(remaining_grid_points(spec.space, taken)[:count])
         if spec.study.sampler == "list":
-            return list(listed_left(spec, taken)[:count])
+            return list(remaining_listed_points(spec, taken)[:count])
         from unetsweep.search.optuna_samplers import propose  # Optuna is heavy
 
         return propose(spec, trials, count, curve)
@@ -84,7 +84,7 @@ class JournalStudy:
 
 
 def _decide(spec: SweepSpec, histories: Sequence[History]) -> Mapping[int, Verdict]:
-    if spec.study.pruner in pruning.OURS:
+    if spec.study.pruner in pruning.BUILT_IN_PRUNERS:
         return pruning.verdicts(spec, histories)
     from unetsweep.search.optuna_pruners import verdicts  # Optuna is heavy
 

@@ -42,7 +42,7 @@ def observe(root: Path) -> Observation:
         len(ended),
         tuple(trials),
         runs,
-        stopped=(root / paths.STOPPED).exists(),
+        cancelled=(root / paths.STOPPED).exists(),
         failures=_failures(root, ended),
         reconciler=ReconcilerJobs(root).last(),
     )

@@ -1,4 +1,4 @@
-"""`unetsweep WORDS…` that is killed with -9 at one point: `python dying_pass.py before|after DEED WORDS…`."""
+"""Runs `unetsweep ARGUMENTS…` and kills it at one action: `dying_reconciliation.py before|after ACTION ARGUMENTS…`."""
 
 import os
 import signal
@@ -11,30 +11,32 @@ from unetsweep.schedulers.slurm import submitit_jobs
 from unetsweep.schedulers.slurm.scheduler import Slurm
 from unetsweep.store.sweep_dir import SweepDir
 
-DEEDS: dict[str, tuple[Any, str]] = {
+ACTIONS: dict[str, tuple[Any, str]] = {
     "trials": (SweepDir, "add_trials"),
     "intent": (SweepDir, "create_attempts"),
     "sbatch": (submitit_jobs, "sbatch"),
     "record": (SweepDir, "record_jobs"),
-    "give up": (SweepDir, "mark_lost"),
-    "tell": (SweepDir, "end_trial"),
+    "mark lost": (SweepDir, "mark_lost"),
+    "finish": (SweepDir, "end_trial"),
     "reconciler": (Slurm, "submit_reconciler"),
 }
-"""Every deed of a reconciliation that leaves something behind."""
+"""Every action of a reconciliation that changes a file or the queue, and the function that does it."""
 
 
 def _dying(real: Callable[..., Any], when: str) -> Callable[..., Any]:
-    def deed(*args: Any, **kwargs: Any) -> None:
+    """`real`, but the process kills itself before or after the call."""
+
+    def die(*args: Any, **kwargs: Any) -> None:
         if when == "after":
             real(*args, **kwargs)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    return deed
+    return die
 
 
 if __name__ == "__main__":
-    when, name, *words = sys.argv[1:]
-    owner, deed = DEEDS[name]
-    setattr(owner, deed, _dying(getattr(owner, deed), when))
-    sys.argv = ["unetsweep", *words]
+    when, action, *arguments = sys.argv[1:]
+    owner, name = ACTIONS[action]
+    setattr(owner, name, _dying(getattr(owner, name), when))
+    sys.argv = ["unetsweep", *arguments]
     main()

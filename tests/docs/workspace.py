@@ -1,4 +1,4 @@
-"""A temporary copy of what the examples use, with images so small that they are over in seconds."""
+"""A temporary copy of the files that the examples use, with images so small that trainings take seconds."""
 
 import os
 import re
@@ -25,15 +25,17 @@ _SMALLER = {
 
 
 @dataclass(frozen=True)
-class Workplace:
-    """A working directory, and how to run something in it."""
+class Workspace:
+    """A working directory in which shell scripts run."""
 
     folder: Path
     bin: Path
 
     def bash(self, script: str, *, cold: bool = False) -> str:
-        """What the script prints; fails the test at its first command that fails. `cold`: each `unetsweep` is a Python
-        that starts from nothing, as a user's is; otherwise a fork."""
+        """Run a script and return its output; the test fails at the first command that fails.
+
+        `cold`: each `unetsweep` is a new Python process, as for a user; otherwise it is a fork.
+        """
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "COMET_"))}
         environment |= {
             "PATH": f"{self.bin}:{environment['PATH']}",
@@ -54,8 +56,8 @@ class Workplace:
         return done.stdout
 
 
-def make_workplace(folder: Path) -> Workplace:
-    """The sweeps and profiles of the checkout, and the quickstart, made small, brought to its end."""
+def make_workspace(folder: Path) -> Workspace:
+    """A workspace with the sweeps and profiles of the checkout, in which a small quickstart sweep has ended."""
     shutil.copytree(ROOT / "sweeps", folder / "sweeps")
     shutil.copytree(ROOT / "slurm" / "profiles", folder / "slurm" / "profiles")
     bin_folder = folder / "bin"
@@ -64,16 +66,17 @@ def make_workplace(folder: Path) -> Workplace:
     for name in ("python", "python3"):
         _script(bin_folder / name, f'#!/bin/bash\nexec "{sys.executable}" "$@"\n')
     _make_small(folder / "sweeps" / "quickstart.yaml")
-    place = Workplace(folder, bin_folder)
-    place.bash("unetsweep data sample data/sample; unetsweep submit sweeps/quickstart.yaml --executor local --watch")
-    return place
+    workspace = Workspace(folder, bin_folder)
+    workspace.bash("unetsweep data sample data/sample")
+    workspace.bash("unetsweep submit sweeps/quickstart.yaml --executor local --watch")
+    return workspace
 
 
 def _make_small(sweep: Path) -> None:
     text = sweep.read_text()
     for large, small in _SMALLER.items():
         text, count = re.subn(re.escape(large), small, text)
-        assert count == 1, f"{sweep.name} has no {large!r} any more"
+        assert count == 1, f"{sweep.name} does not contain {large!r}"
     sweep.write_text(text)
 
 

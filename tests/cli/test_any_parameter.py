@@ -1,0 +1,90 @@
+"""A sweep over any field of the trial config, from the spec to the table: nothing in the engine knows which parameters
+there are. (A YAML file may name three; a later version opens it.)"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from local_sweeps import AT_ONCE, Place
+
+from unetsweep.config.load import load
+from unetsweep.config.written import as_yaml
+from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
+from unetsweep.core.space import Choices, Parameter, Range, Space
+from unetsweep.core.spec import StudySpec, SweepSpec
+from unetsweep.store.sweep_dir import SweepDir
+
+PLAIN = Space.of(epochs=Choices((1,)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,)))
+
+
+def varied(path: str, domain: Choices | Range) -> Space:
+    """The space of one config, beside one more parameter."""
+    return Space((*PLAIN.parameters, Parameter(path, domain)))
+
+
+def submit(place: Place, spec: SweepSpec) -> SweepDir:
+    """Sweep the spec to its end."""
+    directory = SweepDir(place.root(spec.name))
+    directory.create(as_yaml(spec), "local", working=str(place.folder))
+    place.run("submit", directory.root / "sweep.yaml", "--watch")
+    return directory
+
+
+@pytest.mark.train
+def test_a_sweep_over_the_width_of_the_network_runs_from_the_spec_to_the_table(tmp_path: Path, eyes: Path) -> None:
+    place = Place(tmp_path)
+    model = ModelConfig(base=2, depth=1)
+    data = DataConfig(str(eyes), image_size=32)
+    spec = SweepSpec("s", data, varied("model.base", Choices((2, 4))), StudySpec(), model, TrainerConfig(threads=1))
+    directory = submit(place, spec)
+
+    assert load(directory.root / "sweep.yaml").space == spec.space
+    trials = directory.trials()
+    assert [trial.params for trial in trials] == [
+        {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "model.base": base} for base in (2, 4)
+    ]
+    assert len({trial.run for trial in trials}) == 2, "trainings of two networks are never shared"
+    configs = [json.loads(directory.config_path(trial.number).read_bytes()) for trial in trials]
+    assert [config["model"] for config in configs] == [
+        {**configs[0]["model"], "base": 2},
+        {**configs[0]["model"], "base": 4},
+    ]
+    rows = place.results("s")
+    assert [row["state"] for row in rows] == ["complete", "complete"]
+    assert rows[0]["val_loss"] != rows[1]["val_loss"]
+
+
+@pytest.mark.parametrize(
+    ("path", "domain"),
+    [
+        ("trainer.weight_decay", Range(1e-6, 1e-2, log=True)),
+        ("model.depth", Range(1, 4)),
+        ("trainer.optimizer", Choices(("adam", "sgd"))),
+    ],
+)
+def test_an_adaptive_search_over_any_field_proposes_no_point_twice_and_fills_the_study(
+    path: str, domain: Choices | Range, tmp_path: Path
+) -> None:
+    place = Place(tmp_path)
+    place.trainer(AT_ONCE)
+    grid = load(place.grid(1))
+    count = 2 if isinstance(domain, Choices) else 3
+    directory = submit(place, replace(grid, space=varied(path, domain), study=StudySpec("tpe", trials=count)))
+
+    values = [trial.params[path] for trial in directory.trials() if trial.params is not None]
+    assert len(set(values)) == len(values) == count
+    section, name = path.split(".")
+    for trial in directory.trials():
+        config = json.loads(directory.config_path(trial.number).read_bytes())
+        assert trial.params is not None
+        assert config[section][name] == trial.params[path]
+    assert [row["state"] for row in place.results("s")] == ["complete"] * count
+    assert (directory.root / "study.journal").read_text().count(path) >= count
+
+
+def test_a_file_of_the_users_may_vary_the_three_parameters_only(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.trainer(AT_ONCE)
+    sweep = place.sweep("space: {epochs: [1], batch_size: [4], learning_rate: [1e-3], model.base: [2, 4]}\n")
+    assert "space.model.base: unknown key 'model.base'" in place.submit(sweep, status=2).stderr
