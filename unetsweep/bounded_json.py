@@ -1,6 +1,6 @@
-"""Reading small JSON files: what is unreadable is an error with its path, never an empty answer.
+"""Reads small JSON files. An unreadable file is an error that names its path, never an empty answer.
 
-A user's own trainer writes some of them, so size, depth and numbers are bounded.
+Trainer commands write some of them, so size, depth and numbers are bounded.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ from typing import Any
 from unetsweep.contract import SCHEMA
 from unetsweep.errors import StateError
 
-LARGEST = 64 * 2**20
-"""Bytes of a file of ours; the largest, the split of some 100,000 images, has a tenth of it."""
-DEEPEST = 50
-"""Levels of lists and mappings in one; ours have at most five."""
+MAX_BYTES = 64 * 2**20
+"""Maximal size of a file in bytes. The largest one that is needed, the split of 100,000 images, has a tenth of it."""
+MAX_DEPTH = 50
+"""Maximal nesting of lists and mappings. Our files have at most five levels."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _DAMAGE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENXIO, errno.ENAMETOOLONG}
-"""What stands in a file's place, and not a trouble of the disk or of this process, which may pass."""
+"""Errors that mean that the path itself is damaged. Others, of the disk or of this process, may be temporary."""
 
 
 def read_json(path: Path | str, *, quick: bool = False) -> dict[str, Any]:
@@ -42,9 +42,10 @@ def read_json(path: Path | str, *, quick: bool = False) -> dict[str, Any]:
 
 
 def parse_json(content: bytes, *, lenient: bool = False, quick: bool = False) -> Any:
-    """Parsed JSON whose whole numbers have 64 bits, whose other numbers are finite, and which is nested at most
-    `DEEPEST` deep; ValueError says what is wrong. `lenient`: None stands for a number that is not finite. `quick`: its
-    numbers are not looked at, which takes as long as reading them."""
+    """Parse JSON with integers of 64 bits, finite other numbers, and at most `MAX_DEPTH` levels; else ValueError.
+
+    `lenient`: a number that is not finite becomes None. `quick`: numbers are not checked, which saves half of the time.
+    """
     try:
         number = _finite if lenient else _float
         hooks: dict[str, Any] = {"parse_int": _int, "parse_float": number} if not quick else {}
@@ -52,7 +53,7 @@ def parse_json(content: bytes, *, lenient: bool = False, quick: bool = False) ->
         if not _is_shallow(content):
             _check_depth(raw)
     except RecursionError:
-        raise ValueError(f"it is nested more than {DEEPEST} levels deep") from None
+        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep") from None
     return raw
 
 
@@ -73,10 +74,12 @@ def _finite(text: str) -> float | None:
 
 
 def _is_shallow(content: bytes) -> bool:
-    """Whether it is surely not too deep: each round takes away one or two levels, the innermost. Brackets in its texts
-    may make it look deeper."""
+    """Whether the content is certainly not too deep; brackets in its strings may make it seem deeper.
+
+    Each round removes the one or two innermost levels.
+    """
     left = content.translate(None, _NO_BRACKETS)
-    for _ in range(DEEPEST // 2):
+    for _ in range(MAX_DEPTH // 2):
         if not left:
             return True
         left = left.replace(b"{}", b"").replace(b"[]", b"")
@@ -85,29 +88,31 @@ def _is_shallow(content: bytes) -> bool:
 
 def _check_depth(raw: Any) -> None:
     level = [raw]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         inner = [each for each in level if isinstance(each, dict | list)]
         level = [item for each in inner for item in (each.values() if isinstance(each, dict) else each)]
         if not level:
             return
-    raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+    raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """The content of a regular file; StateError where something else is in its place, or it is larger than
-    `LARGEST`. OSError: it is not there, or the disk has trouble."""
+    """Read a regular file; StateError if the path is something else, or the file is larger than `MAX_BYTES`.
+
+    Raises OSError if the file does not exist or the disk fails.
+    """
     with damage_named(path):
         try:
             return _content(path)
         except OSError as error:
             if error.errno != errno.ESTALE:
                 raise
-        return _content(path)  # on NFS: it was replaced, or removed, between our opening and our reading
+        return _content(path)  # on NFS: it was replaced or removed after it was opened
 
 
 @contextlib.contextmanager
 def damage_named(path: Path | str) -> Iterator[None]:
-    """StateError where the system says that what stands at `path` is damage; its other errors stay what they are."""
+    """Turn an OSError that means that `path` is damaged into a StateError. Other errors stay as they are."""
     try:
         yield
     except OSError as error:
@@ -117,13 +122,13 @@ def damage_named(path: Path | str) -> Iterator[None]:
 
 
 def _content(path: Path | str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would be waited for
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would block
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise StateError(f"{path}: found {_kind(found.st_mode)}, not a file")
-        if found.st_size > LARGEST:
-            raise StateError(f"{path}: found {found.st_size} bytes; {LARGEST} are the most")
+        if found.st_size > MAX_BYTES:
+            raise StateError(f"{path}: found {found.st_size} bytes; {MAX_BYTES} are the most")
         with open(descriptor, "rb", buffering=0, closefd=False) as stream:
             return stream.read()
     finally:

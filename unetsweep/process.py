@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 start: "Callable[..., subprocess.Popen[bytes]]" = subprocess.Popen
 """Starts a process of unetsweep itself. Tests replace it with something faster."""
@@ -53,13 +52,6 @@ class Identity:
         start = _start(pid)
         return None if start is None else cls(boot_id(), pid, start)
 
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> "Identity":
-        return cls(str(raw.get("boot")), int(raw.get("pid", 0)), int(raw.get("start", 0)))
-
-    def as_json(self) -> dict[str, Any]:
-        return {"boot": self.boot, "pid": self.pid, "start": self.start}
-
     def is_alive(self) -> bool:
         """Whether the process runs on this machine now; a zombie does not."""
         return self.boot == boot_id() and self.start == _start(self.pid)
@@ -96,11 +88,12 @@ def die_with_parent() -> Callable[[], None]:
 
 
 def boot_id() -> str:
-    """The id of this boot, which is unique among all boots of all machines."""
+    """Return the id of this boot, which is unique among all boots of all machines."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _start(pid: int) -> int | None:
+    """Return the start time of a process in clock ticks since boot; None if it does not run."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -119,7 +119,7 @@ def test_runs_are_marked_before_the_sweep_says_that_they_are_cleared(sweep: Swee
     monkeypatch.setattr(SweepDir, "replace_spec", killed)
     with pytest.raises(KeyboardInterrupt):
         write()
-    assert [collectable_run.run for collectable_run in CollectableRuns(sweep.root).marked()] == [0]
+    assert [collectable_run.run for collectable_run in CollectableRuns(sweep.root).list_marked()] == [0]
 
 
 HOSTILE = {

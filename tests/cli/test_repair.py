@@ -83,7 +83,7 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     write_json(made.root / "runs/0001/error-0.json", {"kind": "exception", "message": "no", "attempt": 1})
     write_json(made.root / "runs/0001/requeue-1-0.json", {"reason": "time", "epoch": 1, "at": AT})
     write_json(made.root / "runs/0001/attempts/1.retries-reset.json", {"at": AT})
-    made.stop_run(Prune(2, 1, 2, (8,), 1, "worse than most"))
+    made.record_prune(Prune(2, 1, 2, (8,), 1, "worse than most"))
     made.cancel(2)
     made.stop()
     reconcilers = ReconcilerJobs(made.root)

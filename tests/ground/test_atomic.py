@@ -327,7 +327,7 @@ def test_a_path_that_is_no_regular_file_is_an_error_at_once(tmp_path: Path):
 
 
 def test_a_file_above_the_size_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bounded_json, "LARGEST", 1000)
+    monkeypatch.setattr(bounded_json, "MAX_BYTES", 1000)
     (tmp_path / "a.json").write_text('{"schema": 1}' + " " * 2000)
     with pytest.raises(StateError, match="found 2013 bytes; 1000 are the most"):
         read_json(tmp_path / "a.json")

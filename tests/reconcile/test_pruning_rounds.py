@@ -94,7 +94,7 @@ def test_a_reconciliation_killed_during_a_prune_is_completed_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     crash_point = CrashPoint()
-    for name in ("stop_run", "note"):
+    for name in ("record_prune", "note"):
         monkeypatch.setattr(SweepDir, name, crash_point.wrap(getattr(SweepDir, name)))
     for at in itertools.count(2):
         crash_point.at = -1

@@ -1,7 +1,6 @@
 """The local scheduler: detached processes of this machine."""
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -25,8 +24,8 @@ from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError
-from unetsweep.process import Identity
-from unetsweep.schedulers.local.local_jobs import LocalJobs, log_path, process_path
+from unetsweep.records import ProcessFile, read_record
+from unetsweep.schedulers.local.local_jobs import LocalJobs, identity_of, log_path, process_path
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker import supervisor
 
@@ -72,7 +71,7 @@ class LocalRig(Rig):
 
     def end(self) -> None:
         for path in self.directory.root.glob("submissions/*/*.process.json"):
-            identity = Identity.from_json(json.loads(path.read_bytes()))
+            identity = identity_of(read_record(ProcessFile, path))
             if identity.is_alive():
                 os.killpg(identity.pid, signal.SIGKILL)
 

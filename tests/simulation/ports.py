@@ -182,7 +182,7 @@ class SimulatedDirectory:
     def progress(self, run: int) -> Sequence[EpochReport]:
         return [point for point, visible_at in self._files.runs[run].points.values() if visible_at <= self._world.time]
 
-    def stop_run(self, stop: Prune) -> None:
+    def record_prune(self, stop: Prune) -> None:
         self._reconciliation.interruption_point()
         stopped = Stopped(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason)
         self._files.runs[stop.run].stopped = stopped

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ def test_a_mark_left_during_a_turn_causes_another_turn(path: Path):
 
 def write_foreign_lease(path: Path) -> None:
     """Write a lease that another machine holds."""
-    write_json(path, {"name": "other", "host": "n2", **Identity("0" * 36, 1, 1).as_json()})
+    write_json(path, {"name": "other", "host": "n2", **asdict(Identity("0" * 36, 1, 1))})
 
 
 def test_a_lease_of_another_machine_is_respected_until_it_expires(path: Path):

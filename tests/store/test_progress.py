@@ -70,8 +70,8 @@ def test_the_newest_stop_counts_until_the_run_is_retried(tmp_path: Path):
     folder = tmp_path / "runs/0003"
     (folder / "attempts").mkdir(parents=True)
     assert directory.read_stop(3) is None
-    directory.stop_run(Prune(3, 1, 7, (4, 8), 2, "poor"))
-    directory.stop_run(Prune(3, 2, 7, (8,), 5, "poorer"))
+    directory.record_prune(Prune(3, 1, 7, (4, 8), 2, "poor"))
+    directory.record_prune(Prune(3, 2, 7, (8,), 5, "poorer"))
     stopped = directory.read_stop(3)
     assert stopped is not None
     assert (stopped.attempt, stopped.trial, stopped.milestones, stopped.epoch) == (2, 7, (8,), 5)

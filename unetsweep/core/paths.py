@@ -28,7 +28,7 @@ PACKED = "packed"
 COLLECTABLE = "collectable"
 """Marks of the runs whose last checkpoints may be deleted, by number."""
 LAST_RECONCILIATION = "last-reconciliation"
-"""Touched when a reconciliation begins: while it is young, no periodic one is due."""
+"""Touched when a reconciliation begins: while its mtime is recent, no periodic reconciliation is due."""
 
 CONFIG = "config.json"
 TRIAL = "trial.json"
@@ -140,7 +140,7 @@ def slurm_log(token: str, job_id: str, rank: int = 0) -> str:
 
 
 def awaited(token: str, index: int | str) -> str:
-    """Holds the path of the last result that an element will publish. When that exists, a reconciliation is due."""
+    """Names the results that an element will publish. When all of them exist, its job reconciles."""
     return f"{submission(token)}/{index}.awaited"
 
 

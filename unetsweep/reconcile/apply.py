@@ -93,7 +93,7 @@ def _record(action: RecordJob | MarkLost | FinishTrial | Prune, context: SweepCo
         case FinishTrial():
             _finish_trial(action, context)
         case Prune():
-            context.directory.stop_run(action)
+            context.directory.record_prune(action)
 
 
 def _propose(count: int, context: SweepContext) -> bool:

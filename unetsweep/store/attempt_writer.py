@@ -1,7 +1,7 @@
-"""Writing what was sent, what became of it, and what is pruned of it.
+"""Writes attempts: what was submitted, what happened to it, and what is pruned.
 
-Rule 1: attempts exist by link(): whoever is first owns it, the other one sees it.
-Rule 2: written before it is acted on: an intent before sbatch.
+Rule 1: attempts are created by link(): the first reconciliation owns the attempt, and another one notices that.
+Rule 2: an intent is written before sbatch is called.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from unetsweep.store.progress import read_stopped
 
 
 class AttemptWriter:
-    """The part of a sweep's directory that tells of its submissions; `SweepDir` has the rest."""
+    """The part of `SweepDir` that writes submissions and attempts."""
 
     def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
         self.root = root
@@ -44,10 +44,9 @@ class AttemptWriter:
     def create_attempts(
         self, elements: Sequence[Element], throttle: int | None, kind: str, token: str | None = None
     ) -> tuple[str, list[Element]]:
-        """Own the next attempts of these runs: token, and those that nobody else owns already.
+        """Create the next attempts of these runs; return the token, and the elements whose attempt this call created.
 
-        The submission's folder with `intent.json` says which element is which run; a job that
-        starts finds its run there.
+        The submission's `intent.json` names the run of each element, for the jobs that start.
         """
         token = token or secrets.token_hex(6)
         at = self._now()
@@ -73,16 +72,17 @@ class AttemptWriter:
         owned = [files[path][0] for path in created]
         folder = self.root / paths.submission(token)
         folder.mkdir(exist_ok=True)
-        # an element that another reconciliation owns keeps its index: its job finds that it is not the owner, and
-        # leaves
+        # an element that another reconciliation owns keeps its index; its job finds that it is not the owner, and exits
         everything = tuple((element.run, element.attempt) for element in elements)
         link_record(folder / "intent.json", SubmissionFile(token, kind, at, str(self.root), everything))
         return token, owned
 
     def record_job(self, run: int, attempt: int, job_id: str) -> None:
+        """Record the job of an attempt."""
         link_record(self.root / paths.attempt_job(run, attempt), JobFile(job_id))
 
     def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None:
+        """Record the jobs of a submission's elements."""
         link_records(
             [
                 (self.root / paths.attempt_job(element.run, element.attempt), JobFile(job_id))
@@ -102,48 +102,48 @@ class AttemptWriter:
         refused: bool = False,
         limit: bool = False,
     ) -> None:
-        """Write down that an attempt was given up, and why; the fields are those of `LostFile`."""
+        """Record that an attempt is lost, and why. The arguments are the fields of `LostFile`."""
         lost = LostFile(reason, self._now(), cause, node, epoch, refused, limit)
         link_record(self.root / paths.attempt_lost(run, attempt), lost)
 
     def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None:
-        """Write down that a reconciliation ends the attempt's job: no user cancelled it."""
+        """Record that a reconciliation terminates the attempt's job, so that it does not count as cancelled."""
         link_record(self.root / paths.attempt_end(run, attempt), TerminationFile(cause, reason, self._now()))
 
     def log_tail(self, token: str, index: int, job_id: str) -> str:
-        """The end of what a job printed; empty where there is nothing."""
+        """Return the end of a job's log; empty if it has none."""
         return tail(self.root / paths.slurm_log(token, job_id)) or tail(self.root / paths.local_log(token, index))
 
     def has_log(self, token: str, job_id: str) -> bool:
-        """Whether SLURM ever started the job: then it opened its log, whatever came of it."""
+        """Whether the job has a log, which SLURM creates when it starts a job."""
         return (self.root / paths.slurm_log(token, job_id)).exists()
 
     def has_requeue_request(self, run: int, attempt: int, restart: int) -> bool:
-        """Whether this start stopped in good order, to go on later."""
+        """Whether this start stopped cleanly before its milestones, and asked to be requeued."""
         return (self.root / paths.requeue(run, paths.claim_name(attempt, restart))).exists()
 
-    def stop_run(self, stop: Prune) -> None:
-        """Write down what is pruned; the trainer reads it at an epoch's end."""
+    def record_prune(self, stop: Prune) -> None:
+        """Record what is pruned. The trainer reads it at the end of each epoch."""
         record = StopFile(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason, self._now())
         write_record(self.root / paths.stop(stop.run), record)
 
     def read_stop(self, run: int) -> Stopped | None:
-        """What was last pruned of a run."""
+        """Read what was last pruned of a run; None: nothing."""
         folder = self.root / paths.run_dir(run)
         return read_stopped(folder, os.listdir(folder), ()) if folder.exists() else None
 
     def is_owner(self, token: str, index: int) -> bool:
-        """Whether this element has its attempt: another reconciliation may have been the first to make it."""
+        """Whether this element owns its attempt, and not one that another reconciliation submitted."""
         run, attempt = self.read_submission(token).elements[index]
         intent = read_intent(str(self.root / paths.attempt(run, attempt)), run, attempt)
         return (intent.token, intent.index) == (token, index)
 
     def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
-        """All processes of this start are gone; with the log's last line, for the reader."""
+        """Record that all processes of this start have exited, with the last line of their log."""
         node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
         exit_ = ExitFile(status, self._now(), str(log) if log else None, node, last_line(log))
         link_record(self.root / paths.attempt_exit(run, attempt, restart), exit_)
 
     def read_submission(self, token: str) -> SubmissionFile:
-        """Which element of a submission is which attempt."""
+        """Read which attempt each element of a submission is."""
         return read_record(SubmissionFile, self.root / paths.submission(token) / "intent.json")

@@ -1,6 +1,6 @@
-"""Reading what became of a run's attempts: intents, jobs, claims, errors, exits, losses.
+"""Reads the attempts of a run: intents, jobs, claims, errors, exits and losses.
 
-Rule 1: what an earlier start left does not count: the scheduler has started the job again since.
+Rule 1: only the newest start of an attempt counts, since the scheduler has requeued the earlier ones.
 """
 
 import hashlib
@@ -37,19 +37,19 @@ _NUMBER = re.compile(r"(\d+)\.json")
 
 @dataclass(frozen=True, slots=True)
 class FoundError:
-    """An error file, and where it is."""
+    """An error file and its path."""
 
     path: str
     error: ErrorFile
 
     @property
     def time(self) -> float:
-        """Seconds since 1970; 0: not known."""
+        """Seconds since 1970; 0 if not known."""
         return self.error.at.timestamp() if self.error.at is not None else 0.0
 
 
 def read_attempts(root: Path, run: int, names: Collection[str], marks: Collection[str]) -> tuple[Attempt, ...]:
-    """A run's attempts in order. `names` are in the run's folder, `marks` in its folder of attempts."""
+    """Read a run's attempts in order. `names` lists the run's folder, `marks` its folder of attempts."""
     folder = root / paths.run_dir(run)
     numbers = sorted(int(found[1]) for name in marks if (found := _NUMBER.fullmatch(name)))
     claims = _claims(folder) if "claims" in names else {}
@@ -62,8 +62,8 @@ def read_attempts(root: Path, run: int, names: Collection[str], marks: Collectio
 
 
 def read_intent(path: Path | str, run: int, number: int) -> AttemptFile:
-    """The attempt's first file; StateError where it is unreadable, or another attempt's: its job is not this run's."""
-    intent = read_record(AttemptFile, path)  # a Path of each takes as long as reading it
+    """Read the first file of an attempt; StateError if it is unreadable or belongs to another attempt."""
+    intent = read_record(AttemptFile, path)
     if (intent.run, intent.attempt) != (run, number):
         raise StateError(
             f"{path}: found attempt {intent.attempt} of run {intent.run} in the place of attempt {number} of run {run}"
@@ -72,7 +72,7 @@ def read_intent(path: Path | str, run: int, number: int) -> AttemptFile:
 
 
 def retries_reset_at(marks: Collection[str]) -> int:
-    """Up to which attempt nothing counts any more."""
+    """Return the number of the last attempt that no longer counts, since the user retried the run; 0: all count."""
     suffix = ".retries-reset.json"
     numbers = [int(name.removesuffix(suffix)) for name in marks if name.endswith(suffix)]
     return max(numbers, default=0)
@@ -88,15 +88,15 @@ def _attempt(
     errors: Sequence[FoundError],
     refusals: int,
 ) -> Attempt:
-    """`claim`: the highest restart with its claim."""
+    """`claim` is the highest restart and its claim."""
 
-    def marked(kind: type[_T], what: str, path: str) -> _T | None:
-        return read_record(kind, f"{root}/{path}") if f"{number}.{what}.json" in marks else None
+    def read_mark(kind: type[_T], suffix: str, path: str) -> _T | None:
+        return read_record(kind, f"{root}/{path}") if f"{number}.{suffix}.json" in marks else None
 
     intent = read_intent(f"{root}/{paths.attempt(run, number)}", run, number)
-    job = marked(JobFile, "job", paths.attempt_job(run, number))
-    lost = marked(LostFile, "lost", paths.attempt_lost(run, number))
-    end = marked(TerminationFile, "end", paths.attempt_end(run, number))
+    job = read_mark(JobFile, "job", paths.attempt_job(run, number))
+    lost = read_mark(LostFile, "lost", paths.attempt_lost(run, number))
+    end = read_mark(TerminationFile, "end", paths.attempt_end(run, number))
     restart, claimed = claim or (0, None)
     exit_ = _exit(root, run, number, restart, marks)
     nodes = (lost and lost.node, claimed and claimed.node, exit_ and exit_.node)
@@ -138,7 +138,7 @@ def _requeue_reason(root: Path, run: int, claim: str, names: Collection[str]) ->
 
 
 def _ending(number: int, restart: int, errors: Sequence[FoundError], exit_: ExitFile | None) -> Ending | None:
-    """The earliest error of the attempt that is more than "the others left", else its exit status."""
+    """The earliest error of the attempt, except echoes of another rank's error; without one its exit status."""
     mine = [found for found in errors if found.error.attempt == number and found.error.restart >= restart]
     first = min(mine, key=lambda found: (found.error.echo, found.time), default=None)
     if first is not None and not first.error.echo:
@@ -152,8 +152,11 @@ def _ending(number: int, restart: int, errors: Sequence[FoundError], exit_: Exit
 
 
 def signature_of(error: ErrorFile) -> str:
-    """Equal for two errors of one cause: of a bug its type and the lines of code; of other kinds the message without
-    its numbers."""
+    """Return a text that is equal for two errors with the same cause.
+
+    It is made from the type and the lines of code of an exception, and from the message of other errors, without its
+    numbers.
+    """
     frames = _FRAME.findall(error.traceback)
     is_bug = error.kind == "exception" and frames
     same = (error.message.partition(":")[0], frames) if is_bug else _DIGITS.sub("#", error.message)
@@ -167,14 +170,13 @@ def _exit(root: Path, run: int, number: int, restart: int, marks: Collection[str
 
 
 def read_errors(folder: Path, names: Collection[str]) -> list[FoundError]:
-    """The error files of a run."""
-    # a user's own trainer may leave any other name here
+    """Read the error files of a run. `names` lists its folder, in which a trainer command may write other files."""
     found = [folder / name for name in sorted(names) if _ERROR.fullmatch(name)]
     return [FoundError(str(path), read_record(ErrorFile, path)) for path in found]
 
 
 def _claims(folder: Path) -> dict[int, tuple[int, ClaimFile]]:
-    """The highest restart of each attempt, with its claim."""
+    """Read the claim with the highest restart of each attempt."""
     best: dict[int, tuple[int, str]] = {}
     for name in os.listdir(folder / "claims"):
         attempt, _, restart = name.partition("-")

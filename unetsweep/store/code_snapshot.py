@@ -1,7 +1,7 @@
-"""The package as it was at submission: jobs run a copy of it, so an edit of the checkout changes no queued job.
+"""Copies the package into a sweep. Jobs run the copy, so an edit of the checkout does not change queued jobs.
 
-Rule 1: a copy exists by rename(), under its own hash; what is there whole is never written again.
-Rule 2: only a person's command pins; what jobs send goes out with what was pinned last.
+Rule 1: a copy appears by rename() under its own hash, and is complete. It is never written again.
+Rule 2: only commands of a user copy the package. Jobs submit with the copy that was pinned last.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ from unetsweep.records import CodeFile, read_record, write_record
 
 
 def pin(root: Path, source: Path | None = None) -> Path:
-    """Copy the package into the sweep and make it the one that jobs run from now on; the folder for PYTHONPATH.
+    """Copy the package into the sweep, for the jobs from now on, and return the folder for PYTHONPATH.
 
-    OSError: it cannot be copied. UsageError: PYTHONPATH cannot name a folder there.
+    Raises OSError if it cannot be copied, UsageError if PYTHONPATH cannot contain the folder.
     """
     if os.pathsep in str(root):
         raise UsageError(f"{root}: PYTHONPATH cannot name a folder with {os.pathsep!r} in it")
@@ -43,19 +43,19 @@ def pin(root: Path, source: Path | None = None) -> Path:
 
 
 def unpin(root: Path) -> None:
-    """What is sent from now on runs the installed package."""
+    """Let the jobs from now on run the installed package."""
     (root / paths.CODE_NOTE).unlink(missing_ok=True)
 
 
 def pinned(root: Path) -> Path | None:
-    """What new jobs have first on their PYTHONPATH; None: nothing, so that they run the installed package."""
+    """Return the folder that new jobs have first on PYTHONPATH; None: they run the installed package."""
     name = pinned_hash(root)
     folder = root / paths.CODE / name if name else None
     return folder if folder is not None and (folder / "unetsweep" / "__init__.py").is_file() else None
 
 
 def with_code(environment: Mapping[str, str], code: Path | None) -> dict[str, str]:
-    """These variables with the copy first on PYTHONPATH."""
+    """Return the variables with the copy first on PYTHONPATH."""
     if code is None:
         return dict(environment)
     rest = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part and part != str(code)]
@@ -63,7 +63,7 @@ def with_code(environment: Mapping[str, str], code: Path | None) -> dict[str, st
 
 
 def without_code(environment: Mapping[str, str]) -> dict[str, str]:
-    """These variables without the copy that runs now: for a program that is not ours."""
+    """Return the variables without the running copy on PYTHONPATH, for a program of the user."""
     mine = str(package.folder().parent)
     rest = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part and part != mine]
     outer = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
@@ -71,22 +71,22 @@ def without_code(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def running_snapshot(root: Path) -> Path | None:
-    """The copy in this sweep's directory that this process runs; None: it runs another package."""
+    """Return the copy in this sweep that the current process runs; None: it runs another package."""
     folder = package.folder().parent
     return folder if folder.parent == root.absolute() / paths.CODE else None
 
 
 def pinned_hash(root: Path) -> str:
-    """Hash of the copy that new jobs run; empty: none."""
+    """Return the hash of the copy that new jobs run; empty: none."""
     try:
         name = read_record(CodeFile, root / paths.CODE_NOTE).hash
-    except (FileNotFoundError, StateError):  # the next submit notes it again
+    except (FileNotFoundError, StateError):  # the next submit writes it again
         return ""
     return name if name.isalnum() else ""
 
 
 def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | None, diff: str) -> None:
-    """The sources, and beside them where they came from."""
+    """Write the sources, and next to them the commit and the changes that they come from."""
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     made = temporary_path(folder)
     made.mkdir(mode=0o700)
@@ -96,15 +96,15 @@ def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | Non
             path.parent.mkdir(parents=True, exist_ok=True)
             with named(path):
                 path.write_bytes(content)
-        note = {"package": folder.name, "commit": commit}
+        origin = {"package": folder.name, "commit": commit}
         if diff:
             with named(made / package.DIFF):
                 (made / package.DIFF).write_text(diff, encoding="utf-8")
-            note["diff"] = hashlib.sha256(diff.encode()).hexdigest()[: package.DIGITS]
-        write_json(made / package.NOTE, note)
-        for path in written:  # all are written before the first is flushed: one commit of the journal for all
+            origin["diff"] = hashlib.sha256(diff.encode()).hexdigest()[: package.DIGITS]
+        write_json(made / package.NOTE, origin)
+        for path in written:  # all are written before the first is flushed, so a file system commits its journal once
             flush(path)
-        if folder.exists():  # a copy that is not whole
+        if folder.exists():  # an incomplete copy
             os.rename(folder, folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.corrupt"))
         rename_folder(made, folder)
     finally:
@@ -112,23 +112,23 @@ def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | Non
 
 
 def _commit(source: Path) -> str | None:
-    """The commit of the checkout that the package is tracked in; None: it is in none."""
-    said = ""
+    """Return the commit of the checkout in which the package is tracked; None: it is in none."""
+    output = ""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        for words in (("ls-files", "--error-unmatch", "__init__.py"), ("rev-parse", "HEAD")):
+        for arguments in (("ls-files", "--error-unmatch", "__init__.py"), ("rev-parse", "HEAD")):
             done = subprocess.run(
-                ["git", "-C", str(source), *words], capture_output=True, text=True, check=False, timeout=10
+                ["git", "-C", str(source), *arguments], capture_output=True, text=True, check=False, timeout=10
             )
             if done.returncode != 0:
                 return None
-            said = done.stdout.strip()
-    return said or None
+            output = done.stdout.strip()
+    return output or None
 
 
 def _diff(source: Path) -> str:
-    """What of the package is not committed; empty: nothing, or git does not tell."""
-    words = ["git", "-C", str(source), "diff", "--no-color", "--no-ext-diff", "HEAD", "--", "."]
+    """Return the changes of the package that are not committed; empty: there are none, or git fails."""
+    command = ["git", "-C", str(source), "diff", "--no-color", "--no-ext-diff", "HEAD", "--", "."]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False, timeout=10)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=10)
         return done.stdout if done.returncode == 0 else ""
     return ""

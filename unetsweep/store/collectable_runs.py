@@ -1,9 +1,9 @@
-"""Runs whose last checkpoints may go: a mark for each, until they are gone.
+"""Marks runs with checkpoints that can be deleted, and deletes them.
 
-Rule 1: the mark is made before the run's last trial is told of, and taken away after the deed: whoever dies in between
-        leaves it to the next reconciliation.
-Rule 2: `last.ckpt` goes first: candidates without it are nothing that a training could go on from, but it without the
-        candidate that it names would be a training that cannot end.
+Rule 1: a run is marked before its last trial gets a result, and the mark is removed after the deletion. If the process
+        is killed in between, the next reconciliation continues.
+Rule 2: `last.ckpt` is deleted first. Candidates without it are harmless, but a training that resumes from it without
+        the candidate that it names could not end.
 """
 
 import os
@@ -23,47 +23,53 @@ _INTENT = re.compile(r"(\d+)\.json")
 
 
 class CollectableRuns:
-    """The marks of one sweep's directory."""
+    """The marked runs of one sweep."""
 
     def __init__(self, root: Path) -> None:
         self._root, self._folder = root, root / paths.COLLECTABLE
 
     def mark(self, run: int) -> None:
+        """Mark a run."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         (self._folder / f"{run:04d}").touch()
 
     def mark_all(self) -> None:
-        """Every run that there is: `run.keep_checkpoints` was `all` until now."""
+        """Mark every run, because `run.keep_checkpoints` has been `all` until now."""
         for number, _ in numbered_folders(self._root / paths.RUNS):
             self.mark(number)
 
-    def marked(self) -> tuple[CollectableRun, ...]:
-        """What is known of each marked run."""
+    def list_marked(self) -> tuple[CollectableRun, ...]:
+        """Read the marked runs."""
         found = []
         for number, mark in numbered_folders(self._folder):
             try:
                 since = datetime.fromtimestamp(mark.stat().st_mtime, UTC)
-            except FileNotFoundError:  # a reconciliation has just cleared the run
+            except FileNotFoundError:  # another reconciliation has just collected the run
                 continue
             found.append(CollectableRun(number, _is_at_work(self._root / paths.run_dir(number)), since))
         return tuple(found)
 
     def collect(self, run: int) -> bool:
-        """Whether anything went. The mark stays where a trial of the run is open again, or a file of it is torn."""
+        """Delete the checkpoints of a run; return whether there were any.
+
+        Nothing is deleted if a trial of the run is open again, or if one of its files is unreadable.
+        """
         try:
             states = self._states(run)
         except StateError:
             return False
         if None in states:
             return False
-        going = _going(self._root / paths.run_dir(run) / "checkpoints") if states <= COLLECTABLE_STATES else []
-        for path in going:
+        files = (
+            _files_to_delete(self._root / paths.run_dir(run) / "checkpoints") if states <= COLLECTABLE_STATES else []
+        )
+        for path in files:
             path.unlink(missing_ok=True)
         (self._folder / f"{run:04d}").unlink(missing_ok=True)
-        return bool(going)
+        return bool(files)
 
     def _states(self, run: int) -> set[str | None]:
-        """Of all trials that were ever asked of the run; None: one has not ended."""
+        """The states of all trials that the run ever served; None stands for one that has not ended."""
         folder = self._root / paths.run_dir(run) / "attempts"
         intents = [read_record(AttemptFile, folder / name) for name in list_names(folder) if _INTENT.fullmatch(name)]
         trials = {each.trial for intent in intents for each in intent.milestones}
@@ -78,15 +84,15 @@ class CollectableRuns:
 
 
 def _is_at_work(folder: Path) -> bool:
-    """Whether the newest start of the run has left no word of its end."""
+    """Whether no file records the end of the run's newest start."""
     pairs = (name.partition("-") for name in list_names(folder / "claims"))
     attempt, restart = max(((int(a), int(r)) for a, _, r in pairs if a.isdecimal() and r.isdecimal()), default=(0, 0))
     marks = list_names(folder / "attempts")
     return attempt > 0 and not marks & {f"{attempt}.lost.json", f"{attempt}.exit-{restart}.json"}
 
 
-def _going(folder: Path) -> list[Path]:
-    """In their order."""
+def _files_to_delete(folder: Path) -> list[Path]:
+    """In the order of their deletion."""
     names = sorted(name for name in list_names(folder) if re.fullmatch(r"candidate-\d+\.ckpt", name))
     last = ["last.ckpt"] if os.path.lexists(folder / "last.ckpt") else []
     return [folder / name for name in (*last, *names)]

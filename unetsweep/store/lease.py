@@ -1,8 +1,11 @@
-"""One reconciliation at a time: a lease in the sweep's directory. It saves work; safety comes from link().
+"""A lease in the sweep's directory, so that one reconciliation runs at a time.
 
-Rule 1: the lease is held while its file's mtime is younger than 30 s by the file server's clock
-(the mtime of a probe file written now), or until its holder is seen dead on this host.
-Rule 2: who finds it held leaves a mark and goes; the holder looks for marks before and after it lets go.
+The lease only avoids duplicate work. Without it link() still keeps two reconciliations from doing the same twice.
+
+Rule 1: the lease is held while the mtime of its file is less than 30 s old by the file server's clock (the mtime of a
+        probe file written now), or until its holder is known to be dead on this host.
+Rule 2: a process that finds the lease held leaves a mark and ends. The holder checks for marks before and after it
+        releases the lease, and reconciles once more for them.
 """
 
 import contextlib
@@ -19,11 +22,15 @@ from unetsweep.process import Identity, boot_id
 from unetsweep.records import LeaseFile, link_record, read_record
 
 RENEW_S = 5.0
+"""How often the holder renews the lease: several times before it expires, even if a file server is slow."""
 EXPIRE_S = 30.0
+"""Age at which the lease of another host's holder counts as abandoned."""
+RETRY_S = 0.2
+"""Time between two attempts to acquire the lease, as long as the caller waits for it."""
 
 
 class Lease:
-    """The right to reconcile one sweep's directory."""
+    """The right to reconcile one sweep."""
 
     def __init__(self, path: Path, *, renew_s: float = RENEW_S, expire_s: float = EXPIRE_S) -> None:
         self._path = path
@@ -31,20 +38,22 @@ class Lease:
         self._expire_s = expire_s
         self._name = secrets.token_hex(8)
 
-    def run(self, turn: Callable[[], None], *, patience_s: float = 0.0) -> bool:
-        """Make `turn` under the lease, once more for each mark left meanwhile; False when another
-        pass holds it and did not let go within `patience_s`: then a mark was left for it."""
+    def run(self, action: Callable[[], None], *, patience_s: float = 0.0) -> bool:
+        """Run `action` under the lease, and once more for each mark that is left meanwhile.
+
+        Returns False if another reconciliation holds the lease for longer than `patience_s`; it then finds a mark.
+        """
         while True:
-            if not self._taken(patience_s):
+            if not self._acquire(patience_s):
                 self._leave_mark()
-                # the holder may have looked for marks just before ours was there
-                if not self._taken(0.0):
+                # the holder may have checked for marks just before ours existed
+                if not self._acquire(0.0):
                     return False
-            self._hold(turn)
+            self._run_and_release(action)
             if not self._marks():
                 return True
 
-    def _hold(self, turn: Callable[[], None]) -> None:
+    def _run_and_release(self, action: Callable[[], None]) -> None:
         done = threading.Event()
         renewer = threading.Thread(target=self._renew, args=(done,), daemon=True)
         renewer.start()
@@ -52,7 +61,7 @@ class Lease:
             while True:
                 for mark in self._marks():
                     mark.unlink(missing_ok=True)
-                turn()
+                action()
                 if not self._marks():
                     return
         finally:
@@ -67,14 +76,14 @@ class Lease:
                 if self._is_ours():
                     os.utime(self._path)
 
-    def _taken(self, patience_s: float) -> bool:
+    def _acquire(self, patience_s: float) -> bool:
         until = time.monotonic() + patience_s
         while True:
-            if self._create() or (self._is_stale() and self._steal() and self._create()):
+            if self._create() or (self._is_stale() and self._remove_stale() and self._create()):
                 return True
             if time.monotonic() >= until:
                 return False
-            time.sleep(0.2)
+            time.sleep(RETRY_S)
 
     def _create(self) -> bool:
         me = Identity.of_this_process()
@@ -91,29 +100,32 @@ class Lease:
             written = self._path.stat().st_mtime
         except FileNotFoundError:
             return False
-        if not self._holder_lives(self._path):
+        if not self._may_be_held(self._path):
             return True
         return file_server_time(self._path) - written > self._expire_s
 
-    def _steal(self) -> bool:
-        """Move the stale lease away; if what we moved turns out to be a fresh one, put it back."""
-        loot = self._path.with_name(f".{self._path.name}.{self._name}.stale")
+    def _remove_stale(self) -> bool:
+        """Move the stale lease away. If another process has replaced it by a fresh one, put that back."""
+        moved = self._path.with_name(f".{self._path.name}.{self._name}.stale")
         try:
-            os.rename(self._path, loot)
+            os.rename(self._path, moved)
         except FileNotFoundError:
             return True
         try:
-            fresh = file_server_time(self._path) - loot.stat().st_mtime <= self._expire_s and self._holder_lives(loot)
-            if fresh:
+            age = file_server_time(self._path) - moved.stat().st_mtime
+            is_fresh = age <= self._expire_s and self._may_be_held(moved)
+            if is_fresh:
                 with contextlib.suppress(FileExistsError):
-                    os.link(loot, self._path)
-            return not fresh
+                    os.link(moved, self._path)
+            return not is_fresh
         finally:
-            loot.unlink(missing_ok=True)
+            moved.unlink(missing_ok=True)
 
-    def _holder_lives(self, path: Path) -> bool:
-        """False only where the holder is seen dead. A lease that cannot be read may be a fresh one that is not
-        there whole yet, on a network file system: its age alone tells."""
+    def _may_be_held(self, path: Path) -> bool:
+        """Return False only if the holder is known to be dead.
+
+        On a network file system, an unreadable lease may be a new one with incomplete content: only its age counts.
+        """
         try:
             holder = read_record(LeaseFile, path)
         except (StateError, FileNotFoundError):
@@ -128,7 +140,7 @@ class Lease:
 
 
 def file_server_time(beside: Path) -> float:
-    """Now, by the clock that stamps the files beside this one: seconds since 1970."""
+    """Return the current time by the clock that stamps the files in the folder of `beside`, in seconds since 1970."""
     probe = beside.with_name(f".{beside.name}.{secrets.token_hex(4)}.probe")
     probe.touch()
     try:

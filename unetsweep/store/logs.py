@@ -1,22 +1,22 @@
-"""What jobs printed."""
+"""Reads the logs of jobs."""
 
 from pathlib import Path
 
-TAIL = 65536
-"""Bytes of a log's end in which last words are looked for."""
+TAIL_BYTES = 65536
+"""How much of a log's end is read. SLURM and Python write their errors there, and a traceback is much shorter."""
 
 
 def tail(log: Path) -> str:
-    """The end of a log; empty where there is none."""
+    """Return the end of a log; empty if it does not exist."""
     try:
         with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - TAIL))
+            stream.seek(max(0, log.stat().st_size - TAIL_BYTES))
             return stream.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
 
 
 def last_line(log: Path | None) -> str | None:
-    """The last line with something in it, at most 300 characters; None where there is none."""
-    said = [line for line in map(str.strip, tail(log).splitlines()) if line] if log is not None else []
-    return said[-1][:300] if said else None
+    """Return the last line that is not empty, up to 300 characters of it; None: there is none."""
+    lines = [line for line in map(str.strip, tail(log).splitlines()) if line] if log is not None else []
+    return lines[-1][:300] if lines else None

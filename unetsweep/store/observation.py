@@ -1,10 +1,10 @@
-"""Reading a sweep's directory: what is in it, as facts. Nothing is written here.
+"""Reads the state of a sweep from its directory. Nothing is written here.
 
-Rule 1: of ended trials nothing is opened; their folders are only counted.
-Rule 2: trials are numbered without a gap, and a run exists only after its trial. So a number without a folder, below
-        the highest of trials/ and runs/, is a trial that was lost: it keeps its number, and is named. So does one that
-        lacks trial.json. Where trials/ itself cannot be read nothing is said of any of them.
-Rule 3: an unreadable file of a run stops that run's trials, one of a trial that trial, and no other's.
+Rule 1: ended trials are only counted; their files are not opened.
+Rule 2: trials are numbered without a gap, and a run exists only after its trial. So a missing folder with a number
+        below the highest of trials/ and runs/ is a trial that was lost. It keeps its number, and is reported as
+        unreadable, like one without trial.json. If trials/ itself is unreadable, nothing is reported.
+Rule 3: an unreadable file of a run stops the trials of that run, one of a trial that trial, and no others.
 """
 
 import os
@@ -21,15 +21,16 @@ from unetsweep.store.progress import read_progress, read_stopped
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.trials import check_config, read_open_trial, read_result, read_trial, with_repair_advice
 
-FEW = 50
-"""So many ended trials are still looked into, to see whether all of them fail of one thing."""
+MAX_FAILURES = 50
+"""With at most this many ended trials, their errors are read, to see whether all failed for the same reason. With more,
+that is unlikely, and reading them takes long."""
 
 
 def observe(root: Path) -> Observation:
-    """Everything but the jobs."""
+    """Observe everything except the jobs."""
     ended, trials = [], []
     for number, folder in _trials(root):
-        if os.path.lexists(f"{folder}/{paths.RESULT}"):  # one question a trial: there may be a hundred thousand
+        if os.path.lexists(f"{folder}/{paths.RESULT}"):  # one system call each, for up to 100,000 trials
             ended.append(number)
         else:
             trials.append(_open_trial(number, Path(folder)))
@@ -48,24 +49,26 @@ def observe(root: Path) -> Observation:
 
 
 def _open_trial(number: int, folder: Path) -> Trial:
-    """A trial without a result."""
+    """Read a trial that has no result."""
     return read_open_trial(number, folder, cancelled=os.path.lexists(f"{folder}/{paths.CANCELLED}"))
 
 
 def trial_folders(root: Path) -> Iterator[tuple[int, Path]]:
-    """Number and folder of every trial, also of one whose files are lost. StateError: nobody can say which there
-    are."""
+    """Yield number and folder of every trial, even if its files are lost.
+
+    Raises StateError if the folder of trials is missing or unreadable.
+    """
     return ((number, Path(name)) for number, name in _trials(root))
 
 
 def _trials(root: Path) -> Iterator[tuple[int, str]]:
     folder = root / paths.TRIALS
     with damage_named(folder):
-        if not folder.is_dir() and (root / paths.SPEC).exists():  # a sweep has it before its YAML file
+        if not folder.is_dir() and (root / paths.SPEC).exists():  # it is created before the YAML file
             raise StateError(f"{folder}: this folder is missing, and with it every trial; put it back from a backup")
         there = list(_named(folder))
     highest = max((number for number, _ in _named(root / paths.RUNS)), default=-1)
-    while there and there[-1][0] > highest and _is_empty(there[-1][1]):  # of a reconciliation that died
+    while there and there[-1][0] > highest and _is_empty(there[-1][1]):  # left by a reconciliation that was killed
         there.pop()
     for number in range(max(highest, there[-1][0] if there else -1) + 1):
         yield number, f"{folder}/{number:04d}"
@@ -79,12 +82,12 @@ def _is_empty(folder: str) -> bool:
 
 
 def numbered_folders(folder: Path) -> Iterator[tuple[int, Path]]:
-    """Sub-folders named by a number, in its order."""
+    """Yield the sub-folders that are named by a number, in order."""
     return ((number, Path(name)) for number, name in _named(folder))
 
 
 def _named(folder: Path) -> Iterator[tuple[int, str]]:
-    """The same as text: making a Path of each takes longer than asking the file system."""
+    """The same with paths as text: creating a Path takes longer than the query of the file system."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -94,29 +97,31 @@ def _named(folder: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_run(root: Path, number: int, configs: Mapping[int, str] = {}) -> Run:
-    """One run's milestones and attempts; where a file of it is unreadable, that, and the attempts where they are not:
-    what a trainer wrote must not keep its job from being cancelled. `configs`: the digest of the config that each of
-    its milestones must be of."""
+    """Read the milestones, attempts and progress of a run.
+
+    If a file is unreadable, the run says so, and has only the attempts, if those are readable: so its job can still be
+    cancelled, whatever a trainer wrote. `configs` has the digest of the config of each milestone.
+    """
     folder = root / paths.run_dir(number)
     try:
         return _read_run(root, number, list_names(folder), configs)
     except StateError as error:
         why = with_repair_advice(error, root)
-    except _NOT_AS_IT_SHOULD_BE as error:
-        why = with_repair_advice(f"{folder}: a file in it is not what it should be ({error!r})", root)
-    for names in ({"claims"}, set[str]()):  # without what trainers write, then without what they can reach
+    except _UNEXPECTED_CONTENT as error:
+        why = with_repair_advice(f"{folder}: a file in it has unexpected content ({error!r})", root)
+    for names in ({"claims"}, set[str]()):  # without the files of trainers, then also without claims
         try:
             marks = list_names(f"{folder}/attempts")
             return Run(
                 number, {}, read_attempts(root, number, names, marks), why, retries_reset_at=retries_reset_at(marks)
             )
-        except (StateError, FileNotFoundError, *_NOT_AS_IT_SHOULD_BE):
+        except (StateError, FileNotFoundError, *_UNEXPECTED_CONTENT):
             continue
     return Run(number, unreadable=why)
 
 
-_NOT_AS_IT_SHOULD_BE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, NotADirectoryError)
-"""From a file that is JSON of our schema with other content, or a file in a folder's place."""
+_UNEXPECTED_CONTENT = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, NotADirectoryError)
+"""Errors from a JSON file of our schema with other content, or from a file where a folder should be."""
 
 
 def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, str]) -> Run:
@@ -137,9 +142,9 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
 
 
 def _failures(root: Path, ended: list[int]) -> tuple[Failure, ...]:
-    """The ended trials, where they are few and every one of them failed by an error."""
+    """Return the failures of all ended trials, if they are few and every one of them failed with an error."""
     found: list[Failure] = []
-    for number in ended if len(ended) <= FEW else ():
+    for number in ended if len(ended) <= MAX_FAILURES else ():
         failure = _failure(root, number)
         if failure is None:
             return ()
@@ -167,6 +172,7 @@ def _failure(root: Path, number: int) -> Failure | None:
 
 
 def list_names(folder: Path | str) -> set[str]:
+    """Return the names in a folder; empty if it does not exist."""
     try:
         return set(os.listdir(folder))
     except FileNotFoundError:

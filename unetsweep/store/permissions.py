@@ -1,7 +1,10 @@
-"""A sweep's directory is its user's alone: jobs run what lies there (pickles, scripts, the pinned package).
+"""Checks that only the user can write into a sweep's directory, since jobs run files in it.
 
-Rule 1: the folder and those in it that hold code or orders belong to the user, and nobody else may write there.
-Rule 2: a link counts as what it leads to, and must be the user's own too.
+These files are pickles, scripts and the pinned package.
+
+Rule 1: the folder, and the folders in it that contain code or instructions, belong to the user, and nobody else may
+        write into them.
+Rule 2: a link counts as its target, and must belong to the user as well.
 """
 
 import os
@@ -15,17 +18,17 @@ from unetsweep.core import paths
 from unetsweep.errors import ExposedError
 
 FOLDERS = (paths.SUBMISSIONS, paths.CODE, paths.RUNS, paths.TRIALS, paths.RECONCILERS, paths.PACKED)
-"""Those of them that are looked at; nobody else gets further down than the first that is private."""
+"""The folders that are checked. Others cannot reach files below a private folder."""
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def check_private(root: Path) -> None:
-    """ExposedError where another user than ours owns the sweep's directory or may write into it."""
+    """ExposedError if another user owns the sweep's directory or may write into it."""
     _check(root)
     for name in FOLDERS:
         try:
             _check(root / name)
-        except FileNotFoundError:  # not made yet: only the user may make it
+        except FileNotFoundError:  # it does not exist yet, and only the user can create it
             if (root / name).is_symlink():
                 raise ExposedError(f"{root / name}: a link that leads nowhere; move it away") from None
 
@@ -35,46 +38,48 @@ def _check(folder: Path) -> None:
     for each in (link, found):
         if each.st_uid != os.getuid():
             raise ExposedError(
-                f"{folder}: belongs to user {each.st_uid}, not to you; jobs run what lies there, so only its owner "
-                "may work on this sweep (unetsweep report shows it)"
+                f"{folder}: belongs to user {each.st_uid}, not to you; jobs run files in it, so only its owner may "
+                "work on this sweep (you can read it with unetsweep report)"
             )
     if found.st_mode & _OTHERS:
         raise ExposedError(
-            f"{folder}: others may write here (mode {stat.filemode(found.st_mode)}), and jobs run what lies there; "
-            f"see that nobody did, then make it yours alone: chmod go-w {shlex.quote(str(folder))}"
+            f"{folder}: others may write here (mode {stat.filemode(found.st_mode)}), and jobs run files in it; check "
+            f"that nobody changed them, then remove the permission: chmod go-w {shlex.quote(str(folder))}"
         )
 
 
-_outside = -1
-"""The user's own umask while ours is in force; -1: it is not."""
+_original_umask = -1
+"""The user's umask while `owner_only_writes` is active; -1: it is not."""
 
 
 @contextmanager
 def owner_only_writes() -> Iterator[None]:
-    """What is written in here (code, pickles, scripts: jobs run them) is writable by its owner alone, whatever the
-    user's umask."""
-    global _outside  # as the umask itself: one a process
+    """Make files that are written meanwhile writable by their owner only, whatever the user's umask.
+
+    Among them are code, pickles and scripts that jobs run.
+    """
+    global _original_umask  # there is one umask per process
     before = os.umask(0o077)
     os.umask(before | _OTHERS)
-    outer, _outside = _outside, before if _outside < 0 else _outside
+    outer, _original_umask = _original_umask, before if _original_umask < 0 else _original_umask
     try:
         yield
     finally:
         os.umask(before)
-        _outside = outer
+        _original_umask = outer
 
 
 def original_umask() -> int:
-    """For `umask=` of a process that is started in there and is the user's own; -1: as it is."""
-    return _outside
+    """Return the user's umask, as `umask=` for a process that runs the user's code; -1: the current one."""
+    return _original_umask
 
 
 def permission_check_lines(root: Path) -> list[str]:
-    """The same in a job's shell, before it runs anything that lies there."""
+    """Return lines of a batch script that check the same before the job runs anything from the folder."""
     folders = shlex.join([str(root), *(str(root / name) for name in FOLDERS)])
     return [
-        "# nothing is run from a folder into which others may write",
+        "# refuse to run anything from a folder into which others may write",
         f'US_WRITABLE=$(find -L {folders} -maxdepth 0 \\( ! -uid "$(id -u)" -o -perm /022 \\) -print 2>/dev/null)',
         '[ -z "$US_WRITABLE" ] || { echo "not run: others may write into $US_WRITABLE; '
-        'make it yours alone: chmod go-w"; exit 77; }',
+        'remove the permission: chmod go-w"; exit 77; }',
     ]

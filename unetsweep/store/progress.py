@@ -1,7 +1,7 @@
-"""Reading what a run's trainings tell on their way, and what was decided about it.
+"""Reads the progress of a run's trainings, and what was pruned.
 
-Rule 1: a torn line (a kill, or one that is being written) is not there; every other line counts.
-Rule 2: an unchanged file is read once a process.
+Rule 1: an incomplete line, of a training that was killed or is writing now, is skipped. Every other line counts.
+Rule 2: an unchanged file is read once per process.
 """
 
 import functools
@@ -24,15 +24,18 @@ _STOP = "stop.json"
 
 
 class RunProgress(NamedTuple):
-    """The progress of a run."""
+    """The finished epochs of a run."""
 
     points: tuple[EpochReport, ...] = ()
     last_at: datetime | None = None
-    """When the newest line of the highest claim was written."""
+    """When the newest line of the latest claim was written."""
 
 
 def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
-    """All claims of a run, of whose folder these are the names; a later claim's values win, epoch by epoch."""
+    """Merge the progress of all claims of a run. For each epoch, the values of the latest claim count.
+
+    `names` lists the run's folder.
+    """
     merged: dict[int, EpochReport] = {}
     last_at = None
     for _, points in sorted(read_by_claim(folder, names).items()):
@@ -45,13 +48,13 @@ def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
 
 
 def read_by_claim(folder: Path, names: Collection[str]) -> dict[tuple[int, int], tuple[EpochReport, ...]]:
-    """What each claim (attempt and restart) tells of its epochs."""
+    """Read the epochs of each claim, that is of each attempt and restart."""
     claims = {(int(m[1]), int(m[2])): name for name in names if (m := _PROGRESS.fullmatch(name))}
     return {claim: _points(folder / name) for claim, name in claims.items()}
 
 
 def read_stopped(folder: Path, names: Collection[str], attempts: Collection[str]) -> Stopped | None:
-    """What was pruned; `attempts` are the names in the run's folder of attempts."""
+    """Read what was pruned; None: nothing. `names` lists the run's folder, `attempts` its folder of attempts."""
     if _STOP not in names:
         return None
     stop = read_record(StopFile, folder / _STOP)
@@ -65,7 +68,7 @@ def _points(path: Path) -> tuple[EpochReport, ...]:
         with damage_named(path):
             found = path.stat()
         return _read(path, found.st_size, found.st_mtime_ns)
-    except FileNotFoundError:  # a new claim of our trainer's leaves out lines of epochs that it trains again
+    except FileNotFoundError:  # removed after the folder was listed
         return ()
 
 
@@ -98,10 +101,10 @@ def _number(raw: Any) -> float | None:
     return float(raw) if isinstance(raw, int | float) and math.isfinite(raw) else None
 
 
-def _time(said: str) -> datetime | None:
-    """A time without a zone is UTC, as the contract says."""
+def _time(text: str) -> datetime | None:
+    """Parse a time; without a zone it is UTC, as the contract defines."""
     try:
-        at = datetime.fromisoformat(said)
+        at = datetime.fromisoformat(text)
     except ValueError:
         return None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

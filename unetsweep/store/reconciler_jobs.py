@@ -1,4 +1,4 @@
-"""The reconciler jobs of a sweep, on the disk: an intent by link(), then what became of it, as for an attempt."""
+"""Reads and writes the files of a sweep's reconciler jobs: an intent by link(), then its job or its loss."""
 
 import os
 import secrets
@@ -21,20 +21,22 @@ class ReconcilerJobs:
         self._now = now
 
     def create_intent(self, number: int) -> str | None:
-        """The token of the next reconciler job; None where another reconciliation was the first to leave it."""
+        """Create the intent of a reconciler job and return its token; None: another reconciliation created it."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         token = secrets.token_hex(6)
         intent = ReconcilerFile(token, self._now())
         return token if link_record(self._folder / f"{number}.json", intent) else None
 
     def record(self, number: int, job_id: str) -> None:
+        """Record the id of a reconciler job."""
         link_record(self._folder / f"{number}.job.json", JobFile(job_id))
 
     def mark_lost(self, number: int, reason: str) -> None:
+        """Record that a reconciler job was not submitted, or ended, and why."""
         link_record(self._folder / f"{number}.lost.json", LostFile(reason, self._now()))
 
     def last(self) -> ReconcilerJob | None:
-        """The newest reconciler job. One whose file is torn counts as lost: another may be left."""
+        """Read the newest reconciler job. If its file is unreadable it counts as lost, so another one is submitted."""
         try:
             names = set(os.listdir(self._folder))
         except FileNotFoundError:
@@ -47,5 +49,5 @@ class ReconcilerJobs:
             intent = read_record(ReconcilerFile, self._folder / f"{number}.json")
             return ReconcilerJob(number, intent.token, intent.at, lost)
         except StateError:
-            corrupt = self._folder / f"{number}.json"
-            return ReconcilerJob(number, "", datetime.fromtimestamp(corrupt.stat().st_mtime, UTC), lost=True)
+            written = (self._folder / f"{number}.json").stat().st_mtime
+            return ReconcilerJob(number, "", datetime.fromtimestamp(written, UTC), lost=True)

@@ -1,6 +1,6 @@
-"""Taking the end of trials back: what was tried is kept, and counts no more.
+"""Reopens ended trials for another try. Earlier results are kept, and earlier attempts no longer count.
 
-Rule 1: the order survives a kill: while a trial's result is there, the trial has ended.
+Rule 1: the result of a trial is moved last. If the process is killed before, the trial has still ended.
 """
 
 import contextlib
@@ -18,27 +18,27 @@ from unetsweep.store.trials import read_trial
 
 
 def reopen(root: Path, trials: Collection[int]) -> list[int]:
-    """Take the end of trials back; their results are kept under other names. Those that had one."""
+    """Reopen ended trials, and return them. Their results are kept under other names."""
     at_work = {trial.run for trial in observation.observe(root).trials}
     return [trial for trial in trials if _reopen(root, trial, at_work)]
 
 
 def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
-    """`at_work`: runs that have an open trial, which this one's joins."""
+    """`at_work` names the runs that have an open trial."""
     folder = root / paths.trial_dir(trial)
-    if not (folder / paths.RESULT).exists():  # open again, and perhaps sent again
+    if not (folder / paths.RESULT).exists():  # it is open already
         return False
     known = read_trial(folder)
     _reset_run_retries(root, known.run, is_shared=known.run in at_work)
     at_work.add(known.run)
     run = root / paths.run_dir(known.run)
-    _unstop(root / paths.stop(known.run), known.epochs)
+    _remove_milestone(root / paths.stop(known.run), known.epochs)
     (run / paths.milestone(known.epochs)).unlink(missing_ok=True)
-    with contextlib.suppress(FileNotFoundError):  # what a trainer command published: it would not be run again
+    with contextlib.suppress(FileNotFoundError):  # a trainer command with a result would not run again
         published = sum(name.startswith("result-") for name in os.listdir(run))
         os.rename(run / paths.RESULT, run / f"result-{published + 1}.json")
     (folder / paths.CANCELLED).unlink(missing_ok=True)
-    # Optuna does not reopen an ended trial, so the journal is made anew
+    # Optuna cannot reopen an ended trial, so the journal is written anew
     (root / f"{paths.STUDY}.outdated").touch()
     (root / paths.STUDY).unlink(missing_ok=True)
     earlier = sum(name.startswith("result-") for name in os.listdir(folder))
@@ -49,8 +49,8 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
     return True
 
 
-def _unstop(path: Path, epochs: int) -> None:
-    """Its milestone is pruned no more. An empty stop says that verdicts up to its epoch were taken back."""
+def _remove_milestone(path: Path, epochs: int) -> None:
+    """Remove a milestone from what is pruned. An empty list means that decisions up to its epoch were revoked."""
     if path.exists():
         stop = read_record(StopFile, path)
         if epochs in stop.milestones:
@@ -58,19 +58,19 @@ def _unstop(path: Path, epochs: int) -> None:
 
 
 def restarts_from_scratch(root: Path, trial: int) -> bool:
-    """Whether its run has had checkpoints and lacks the one that it could go on from."""
+    """Whether the trial's run had checkpoints, but lacks the one to resume from."""
     folder = root / paths.run_dir(read_trial(root / paths.trial_dir(trial)).run) / "checkpoints"
     return bool(observation.list_names(folder)) and not (folder / "last.ckpt").exists()
 
 
 def reset_retries(root: Path, run: int) -> None:
-    """What became of a run's attempts so far counts no more."""
+    """Let none of a run's attempts so far count."""
     names = observation.list_names(root / paths.run_dir(run) / "attempts")
     _reset_retries(root, run, max((int(name[:-5]) for name in names if name[:-5].isdecimal()), default=0))
 
 
 def _reset_run_retries(root: Path, number: int, *, is_shared: bool) -> None:
-    """Of a run that other open trials share: what may be at work for them goes on."""
+    """Reset the retries of a run. If other open trials share it, an attempt that may be running continues."""
     run = observation.read_run(root, number) if is_shared else None
     if run is None or run.last is None or run.last.lost is not None:
         reset_retries(root, number)
@@ -79,8 +79,11 @@ def _reset_run_retries(root: Path, number: int, *, is_shared: bool) -> None:
 
 
 def reset_open_retries(root: Path) -> None:
-    """The same for every open trial. What may be at work goes on; should it die of what the user has mended
-    meanwhile, that does not count either."""
+    """Reset the retries of every run with an open trial.
+
+    An attempt that may be running continues. If it is lost, because it started before the user fixed the cause, that
+    does not count either.
+    """
     for run in observation.observe(root).runs.values():
         _reset_open_retries(root, run)
 

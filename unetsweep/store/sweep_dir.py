@@ -1,7 +1,8 @@
-"""Writing a sweep's directory: each deed is one small file, there whole or not at all.
+"""Writes the directory of a sweep. Every change is one small file, which is complete or absent.
 
-Rule 1: trials exist by rename(): whoever is first owns it, the other one sees it. Attempts: attempts_dir.py.
-Rule 2: written before it is acted on: a trial before its submission.
+Rule 1: trials are created by rename(): the first reconciliation creates the trial, and another one notices that.
+        Attempts are in `attempt_writer`.
+Rule 2: a trial is written before it is submitted.
 """
 
 import dataclasses
@@ -41,15 +42,16 @@ from unetsweep.store.trials import make_trial_file, read_stored_trial, read_tria
 
 
 class SweepDir(AttemptWriter):
-    """One sweep's directory."""
+    """The directory of one sweep."""
 
     def __init__(self, root: Path, now: Callable[[], datetime] = utc_now) -> None:
         super().__init__(root.absolute(), now)
         self.name = sweep_name(self.root)
 
-    # ---- the sweep itself
+    # ---- the sweep as a whole
 
     def exists(self) -> bool:
+        """Whether the sweep was created."""
         return (self.root / paths.SPEC).exists()
 
     def create(
@@ -60,10 +62,10 @@ class SweepDir(AttemptWriter):
         working: str | None = None,
         cluster: str | None = None,
     ) -> None:
-        """Make the directory, the user's alone; repeating it after a kill is harmless.
+        """Create the directory, which only the user can read. It can be repeated after a kill.
 
-        `data`: its images; `working`: where a trainer command starts (default: here); `cluster`: where SLURM's
-        commands send its jobs, as far as that is known.
+        `data`: its images. `working`: the directory in which a trainer command starts (default: the current one).
+        `cluster`: the cluster of its jobs, if it is known.
         """
         self.root.mkdir(parents=True, mode=0o700, exist_ok=True)
         self.check_private()
@@ -76,18 +78,20 @@ class SweepDir(AttemptWriter):
         write_text(self.root / paths.SPEC, yaml)
 
     def pin_images(self, data: DataFile) -> None:
+        """Record the images of the sweep and their split."""
         write_record(self.root / paths.DATA, data)
 
     def check_private(self) -> None:
-        """Refuse a directory into which others may write: the files in it are run as code."""
+        """ExposedError if others may write into the directory, since jobs run files in it."""
         check_private(self.root)
 
     def replace_spec(self, yaml: str) -> None:
+        """Replace `sweep.yaml`."""
         write_text(self.root / paths.SPEC, yaml)
 
     @property
     def data(self) -> DataFile | None:
-        """The images of the sweep; None: it pins none. StateError: unreadable."""
+        """The images of the sweep; None: it pins none. StateError if the file is unreadable."""
         return read_data(self.root / paths.DATA)
 
     @property
@@ -96,21 +100,22 @@ class SweepDir(AttemptWriter):
 
     @property
     def cluster(self) -> str | None:
-        """The cluster that its jobs are on; None where nobody said, and locally."""
+        """The cluster of its jobs; None: local, or not known."""
         return home.read_sweep_file(self.root).cluster
 
     @property
     def working_directory(self) -> str:
-        """Where the sweep was submitted from: a trainer command's relative paths start there."""
+        """The directory that the sweep was submitted from, in which a trainer command starts."""
         return home.read_sweep_file(self.root).working_directory
 
     def observe(self) -> Observation:
-        return dataclasses.replace(observation.observe(self.root), collectable=CollectableRuns(self.root).marked())
+        """Observe everything except the jobs."""
+        return dataclasses.replace(observation.observe(self.root), collectable=CollectableRuns(self.root).list_marked())
 
     # ---- trials
 
     def code(self) -> str | None:
-        """Hash of the package that new jobs run; None: it is not pinned."""
+        """Return the hash of the package that new jobs run; None: it is not pinned."""
         return pinned_hash(self.root) or None
 
     def add_trials(
@@ -121,12 +126,14 @@ class SweepDir(AttemptWriter):
         runs: Sequence[int] | None = None,
         parameters: Sequence[str] | None = None,
     ) -> list[int]:
-        """New trials, numbered on from `first` (default: the first number that is free). `runs`: the run of each;
-        None: each has its own. `parameters`: the paths that the sweep varies; None: those of its sweep.yaml.
+        """Add trials with numbers from `first` (default: the first free number); return the numbers that were added.
 
-        A trial's files come together, by the renaming of their folder. A number that another reconciliation has taken
-        meanwhile stays that one's, and with it the run of that number. A trial that would share such a run is not made,
-        nor is any after it, so that the numbers have no gap. Returned are those that are ours.
+        `runs`: the run of each; None: each has its own. `parameters`: the paths that the sweep varies; None: those of
+        its sweep.yaml.
+
+        All files of a trial appear at once, when their folder is renamed. If another reconciliation has created a trial
+        with the same number, that trial stays, and so does its run. A trial that would share such a run is not added,
+        nor is any later one, so the numbers have no gap.
         """
         start = self.next_trial() if first is None else first
         run_of = dict(enumerate(runs, start)) if runs is not None else {}
@@ -141,27 +148,27 @@ class SweepDir(AttemptWriter):
             about = dataclasses.replace(about, code=code, **(origin or {}))
             files += [(made / paths.CONFIG, config), (made / paths.TRIAL, about)]
         link_records(files)
-        ours: list[int] = []
+        added: list[int] = []
         is_over = False
         for number, made in folders.items():
             run = run_of.get(number, number)
-            is_over = is_over or (start <= run < number and run not in ours)
+            is_over = is_over or (start <= run < number and run not in added)
             if is_over:
-                shutil.rmtree(made)  # its run is another reconciliation's, of some other point perhaps
+                shutil.rmtree(made)  # its run belongs to another reconciliation, perhaps with other parameters
             elif rename_folder(made, self.root / paths.trial_dir(number)):
-                ours.append(number)
-        return ours
+                added.append(number)
+        return added
 
     def next_trial(self) -> int:
-        """The first number without a trial; an empty folder is used again."""
+        """Return the first number without a trial."""
         return max((number for number, _ in observation.trial_folders(self.root)), default=-1) + 1
 
     def trials(self) -> list[StoredTrial]:
-        """Every trial in order, with its result when it has ended."""
+        """Read every trial in order, with its result if it has ended."""
         return [read_stored_trial(number, folder) for number, folder in observation.trial_folders(self.root)]
 
     def progress(self, run: int) -> tuple[EpochReport, ...]:
-        """Every finished epoch of a run, in order."""
+        """Read every finished epoch of a run, in order."""
         folder = self.root / paths.run_dir(run)
         return read_progress(folder, os.listdir(folder)).points if folder.exists() else ()
 
@@ -172,44 +179,45 @@ class SweepDir(AttemptWriter):
         return self.root / paths.trial_dir(trial) / paths.CONFIG
 
     def cancel(self, trial: int) -> None:
-        """Write down that the user cancelled it: SLURM forgets a cancelled pending element at once."""
-        (self.root / paths.trial_dir(trial)).mkdir(exist_ok=True)  # its files may be lost
+        """Record that the user cancelled a trial: SLURM forgets a pending element as soon as it is cancelled."""
+        (self.root / paths.trial_dir(trial)).mkdir(exist_ok=True)  # its folder may be lost
         link_record(self.root / paths.trial_dir(trial) / paths.CANCELLED, MarkFile(self._now()))
 
     def stop(self) -> None:
-        """Propose nothing new; `resume` takes it back."""
+        """Record that no new trials are proposed, until `resume`."""
         link_record(self.root / paths.STOPPED, MarkFile(self._now()))
 
     def resume(self) -> None:
+        """Let new trials be proposed again."""
         (self.root / paths.STOPPED).unlink(missing_ok=True)
 
     def milestone(self, run: int, epochs: int) -> Result | None:
-        """What a run published at a milestone."""
+        """Read the result that a run published at a milestone; None: none yet."""
         path = self.root / paths.run_dir(run) / paths.milestone(epochs)
         return contract.result_from(read_json(path), str(path)) if path.exists() else None
 
     def end_trial(self, trial: int, result: Result) -> bool:
-        """Write the trial's result.json; False when it has one."""
+        """Write the trial's result.json; return False if it has one."""
         return link_record(self.root / paths.trial_dir(trial) / paths.RESULT, result)
 
-    # ---- passes
+    # ---- reconciliations
 
     def mark_reconciled(self) -> None:
-        """A reconciliation begins: no periodic one is due for a while."""
+        """Record that a reconciliation begins, so no periodic one is due for a while."""
         (self.root / paths.LAST_RECONCILIATION).touch()
 
     def seconds_since_reconciliation(self) -> float | None:
-        """Seconds since the last reconciliation began, by the file server's clock; None: there was none."""
+        """Return how long ago the last reconciliation began, by the file server's clock; None: there was none."""
         mark = self.root / paths.LAST_RECONCILIATION
         return file_server_time(mark) - mark.stat().st_mtime if mark.exists() else None
 
     def note(self, **content: object) -> None:
-        """A line in the log for people; never read to decide."""
+        """Append a line to the sweep's log, which is for people: no decision depends on it."""
         append_line(self.root / paths.LEDGER, content)
 
 
 def read_data(path: Path) -> DataFile | None:
-    """data.json; None: there is none. StateError: it is unreadable."""
+    """Read data.json; None: it does not exist. StateError if it is unreadable."""
     try:
         data = read_record(DataFile, path)
     except FileNotFoundError:

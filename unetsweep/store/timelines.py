@@ -1,6 +1,6 @@
-"""What a run's files tell of the time that it took: claims, ends, epochs.
+"""Reads the timeline of a run from its files: its starts, their ends, and its epochs.
 
-Rule 1: as few files as say it: progress is read only where a start was followed by another, or tells no end.
+Rule 1: no more files than needed are read. Progress is read only if there are several starts, or one without an end.
 """
 
 import re
@@ -20,7 +20,7 @@ _Claim = tuple[int, int]
 
 
 def read_timeline(folder: Path, *, is_open: bool) -> RunTimeline | None:
-    """One run's, by its folder; `is_open`: a trial of it has not ended. None: a file of it cannot be read."""
+    """Read the timeline of a run; None: one of its files is unreadable. `is_open`: a trial of it has not ended."""
     try:
         return _read(folder, is_open)
     except (StateError, OSError):
@@ -35,8 +35,8 @@ def _read(folder: Path, is_open: bool) -> RunTimeline:
     )
     claimed = {claim: read_record(ClaimFile, folder / "claims" / paths.claim_name(*claim)) for claim in claims}
     ends = {claim: _end(folder, claim, marks) for claim in claims}
-    matters = len(claims) > 1 or None in ends.values()
-    told = read_by_claim(folder, list_names(folder)) if matters else {}
+    needs_progress = len(claims) > 1 or None in ends.values()
+    progress = read_by_claim(folder, list_names(folder)) if needs_progress else {}
     intents = {number: read_record(AttemptFile, folder / "attempts" / f"{number}.json") for number in numbers}
     jobs: dict[int, set[JobKey]] = {number: set() for number in numbers}
     for number in numbers:
@@ -48,7 +48,7 @@ def _read(folder: Path, is_open: bool) -> RunTimeline:
         intent, claimer = intents.get(claim[0]), claimed[claim]
         if intent is not None:
             jobs[claim[0]].add((intent.token, claimer.job_id))
-        epochs = tuple((p.epoch, p.at.timestamp()) for p in told.get(claim, ()) if p.at is not None)
+        epochs = tuple((p.epoch, p.at.timestamp()) for p in progress.get(claim, ()) if p.at is not None)
         goal = max((each.epochs for each in intent.milestones), default=0) if intent is not None else 0
         starts.append(Start(claim[0], claimer.at.timestamp(), ends[claim], epochs, goal))
     gone = not numbers or f"{numbers[-1]}.lost.json" in marks

@@ -1,7 +1,7 @@
-"""Reading one trial's files, and what is still known of a trial when one of them cannot be read.
+"""Reads the files of one trial, even if some of them are unreadable.
 
-Rule 1: an unreadable file stops its own trial and no other; the trial's number stays taken.
-Rule 2: a file says which trial it belongs to, and that is compared: another trial's file is unreadable here.
+Rule 1: an unreadable file stops its own trial and no other. The trial keeps its number.
+Rule 2: each file names its trial. The file of another trial counts as unreadable.
 """
 
 import os
@@ -23,8 +23,8 @@ from unetsweep.records import TrialFile, read_record
 
 
 def read_trial(folder: Path) -> TrialFile:
-    """The trial.json in a trial's folder; StateError names the file where it is missing, unreadable or another's."""
-    path = f"{folder}/{paths.TRIAL}"  # a Path of each would take longer than its stat: there may be thousands
+    """Read the trial.json in a trial's folder; StateError if it is missing, unreadable or of another trial."""
+    path = f"{folder}/{paths.TRIAL}"  # text, because creating thousands of Paths takes longer than their stat
     try:
         trial = read_record(TrialFile, path, quick=True)
     except FileNotFoundError:
@@ -39,7 +39,7 @@ def _number(folder: Path | str) -> int:
 
 
 def read_config(folder: Path) -> TrialConfig:
-    """The config.json beside it; StateError where it cannot be read."""
+    """Read the config.json in a trial's folder; StateError if it is missing or unreadable."""
     path = folder / paths.CONFIG
     try:
         return contract.config_from(read_json(path), str(path))
@@ -48,7 +48,7 @@ def read_config(folder: Path) -> TrialConfig:
 
 
 def read_result(folder: Path) -> Result | None:
-    """The trial's result; None: it has not ended. StateError where it cannot be read."""
+    """Read the trial's result; None: it has not ended. StateError if it is unreadable."""
     path = f"{folder}/{paths.RESULT}"
     try:
         result = contract.result_from(read_json(path, quick=True), path)
@@ -60,7 +60,7 @@ def read_result(folder: Path) -> Result | None:
 
 
 def check_config(result: Result, wanted: str | None, path: str) -> None:
-    """StateError where the result is that of another config than `wanted` (its digest; None: not known)."""
+    """StateError if the result belongs to another config than `wanted` (its digest; None: not known)."""
     if result.config_id is not None and wanted and result.config_id != wanted:
         raise StateError(
             f"{path}: found the result of another training, of config {result.config_id[:12]}, not {wanted[:12]}"
@@ -70,8 +70,10 @@ def check_config(result: Result, wanted: str | None, path: str) -> None:
 def make_trial_file(
     number: int, config: TrialConfig, parameters: Iterable[str], at: datetime, run: int | None = None
 ) -> TrialFile:
-    """The trial.json of a config. `parameters`: the paths that the sweep varies. `run`: the one that it shares; None:
-    its own."""
+    """Return the trial.json for a config.
+
+    `parameters`: the paths that the sweep varies. `run`: the run that it shares; None: its own.
+    """
     return TrialFile(
         number,
         params_of(config, parameters),
@@ -86,7 +88,7 @@ def make_trial_file(
 
 
 def read_stored_trial(number: int, folder: Path) -> StoredTrial:
-    """A trial by its files. Where trial.json is unreadable, everything comes from config.json."""
+    """Read a trial. If trial.json is unreadable, its content is taken from config.json."""
     unreadable: str | None = None
     known: TrialFile | None = None
     try:
@@ -121,7 +123,7 @@ def read_stored_trial(number: int, folder: Path) -> StoredTrial:
 
 
 def _from_config(number: int, folder: Path) -> TrialFile | None:
-    """Its run may be another's: only trial.json says so."""
+    """The trial counts as having a run of its own, since only trial.json says whether it shares one."""
     try:
         return make_trial_file(number, read_config(folder), swept_parameters(folder.parents[1]), utc_now())
     except (StateError, FileNotFoundError):
@@ -129,7 +131,7 @@ def _from_config(number: int, folder: Path) -> TrialFile | None:
 
 
 def swept_parameters(root: Path) -> tuple[str, ...]:
-    """The paths that a sweep varies, by its sweep.yaml; those that every sweep has where that cannot be read."""
+    """Return the paths that a sweep varies; if its sweep.yaml is unreadable, the ones that every sweep has."""
     try:
         return load(root / paths.SPEC).space.paths
     except (UnetsweepError, OSError):
@@ -137,7 +139,7 @@ def swept_parameters(root: Path) -> tuple[str, ...]:
 
 
 def read_open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
-    """A trial that has not ended, as the plan needs it."""
+    """Read a trial that has not ended."""
     try:
         trial = read_trial(folder)
     except StateError as error:
@@ -146,11 +148,11 @@ def read_open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
 
 
 def sweep_name(root: Path) -> str:
-    """What the sweep in this folder is called: `grid`, or `grid/confirm` within it."""
+    """Return the name of the sweep in this folder: `grid`, or `grid/confirm` for a confirmation within it."""
     inner = root.name == paths.CONFIRM and (root.parent / paths.SPEC).exists()
     return f"{root.parent.name}/{root.name}" if inner else root.name
 
 
 def with_repair_advice(error: Exception | str, root: Path) -> str:
-    """The error, and what the user can do about it."""
+    """Return the error together with the command that repairs the sweep."""
     return f"{error}: run `unetsweep repair {sweep_name(root)}`"
