@@ -38,7 +38,7 @@ ERRORS = (
         "if epochs in self.wanted and epochs not in published:",
         "if epochs in self.wanted and epochs in published:",
         ("tests/training/test_training.py",),
-        "test_killed_at_any_point_and_resumed_is_uninterrupted",
+        "test_a_training_killed_at_any_point_and_resumed_equals_an_uninterrupted_one",
     ),
     Error(
         "a pruned training that was killed obeys the stop when it is resumed",
@@ -54,7 +54,7 @@ ERRORS = (
         "taken = {trial.seed for trial in record.trials} | {record.spec.study.seed}",
         "taken = {record.spec.study.seed}",
         ("tests/cli/test_confirm.py",),
-        "test_leaders_are_configs_and_new_seeds_are_new",
+        "test_leaders_are_different_configs_and_no_seed_was_used_before",
     ),
     Error(
         "reproduce names the differences between the two environments",
@@ -65,12 +65,12 @@ ERRORS = (
         "test_another_number_of_threads_and_another_result_are_reported",
     ),
     Error(
-        "no process continues to train when its supervisor is killed",
+        "no training survives the death of its supervisor",
         "unetsweep/process.py",
         "libc.prctl(1, signal.SIGKILL)",
         "libc.prctl(1, 0)",
         ("tests/cli/test_local_sweep.py",),
-        "test_nobody_trains_on_unseen_when_the_supervisor_is_killed",
+        "test_no_training_survives_the_death_of_its_supervisor",
     ),
     Error(
         "every start of a requeued job is accounted for",

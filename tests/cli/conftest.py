@@ -1,4 +1,4 @@
-"""Synthetic eyes for what is trained for real."""
+"""Fixtures for tests that train our own trainer: synthetic eyes, and a workspace with them."""
 
 import shutil
 import sys
@@ -6,20 +6,20 @@ from pathlib import Path
 
 import forks
 import pytest
-from local_sweeps import Place
+from local_sweeps import Workspace
 
 
 @pytest.fixture(scope="session")
 def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """16 training images of four eyes, and 4 test images, of 64x64. It is everybody's: copy it to change it."""
+    """16 training images of four eyes and 4 test images, of 64x64. All tests share it, so copy it before a change."""
     folder = tmp_path_factory.mktemp("eyes") / "eyes"
-    words = [sys.executable, "-m", "unetsweep", "data", "sample", folder, "--size", "64", "--eyes", "4"]
-    forks.run(words).check_returncode()
+    command = [sys.executable, "-m", "unetsweep", "data", "sample", folder, "--size", "64", "--eyes", "4"]
+    forks.run(command).check_returncode()
     return folder
 
 
 @pytest.fixture
-def place(tmp_path: Path, eyes: Path) -> Place:
-    """A place with eyes of its own. Sweeps of a trainer of a few lines need none, and make their own place."""
+def workspace(tmp_path: Path, eyes: Path) -> Workspace:
+    """A workspace with its own copy of the eyes. Tests with the trainer of a few lines make their own workspace."""
     shutil.copytree(eyes, tmp_path / "eyes")
-    return Place(tmp_path)
+    return Workspace(tmp_path)

@@ -1,4 +1,4 @@
-"""Single commands over a sweep's directory, called in this process."""
+"""Single commands on a sweep's directory, called in this process."""
 
 import os
 from dataclasses import replace
@@ -38,14 +38,12 @@ def sweep(tmp_path: Path) -> SweepDir:
     return made
 
 
-def test_a_trial_that_a_pass_proposed_while_the_sweep_was_cancelled_is_cancelled_too(
-    sweep: SweepDir, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_trial_that_is_proposed_during_a_cancel_is_cancelled_too(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
     real, late = cancel_app.reconcile_sweep, [TrialConfig(DATA, 16, 4, 1e-3)]
 
-    def reconcile_sweep(*words, **more):
+    def reconcile_sweep(*arguments, **more):
         sweep.add_trials([late.pop()] if late else [], {})
-        return real(*words, **more)
+        return real(*arguments, **more)
 
     monkeypatch.setattr(cancel_app, "reconcile_sweep", reconcile_sweep)
     monkeypatch.setattr("unetsweep.core.plan.schedule", lambda *_, **__: ([], "no job is started here"))
@@ -54,18 +52,18 @@ def test_a_trial_that_a_pass_proposed_while_the_sweep_was_cancelled_is_cancelled
     assert [trial.result and trial.result.state for trial in sweep.trials()] == ["cancelled"] * 2
 
 
-def test_the_exit_hook_of_an_element_that_another_pass_owns_says_nothing_of_its_run(sweep: SweepDir):
+def test_the_exit_hook_of_an_element_that_does_not_own_its_attempt_records_nothing(sweep: SweepDir):
     run = [Element(0, 1, ((0, 8),))]
     first, _ = sweep.create_attempts(run, None, "local")
     second, owned = sweep.create_attempts(run, None, "local")
     assert owned == []
-    for token, there in ((second, False), (first, True)):
+    for token, is_recorded in ((second, False), (first, True)):
         done = CliRunner().invoke(exit_hook.command, [str(sweep.root), token, "--status", "1", "--no-reconcile"])
         assert done.exit_code == 0, done.output
-        assert (sweep.observe().runs[0].last.ending is not None) == there
+        assert (sweep.observe().runs[0].last.ending is not None) == is_recorded
 
 
-def test_what_the_disk_refuses_is_said_without_a_traceback(
+def test_an_error_of_the_file_system_is_reported_without_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr("sys.argv", ["unetsweep", "train", str(tmp_path), "--out", str(tmp_path / "out")])
@@ -77,7 +75,7 @@ def test_what_the_disk_refuses_is_said_without_a_traceback(
 
 @pytest.fixture
 def shared(sweep: SweepDir) -> SweepDir:
-    """A run that came to epoch 8, for its first trial, which has ended; one of 16 has joined it since."""
+    """A run with two trials: that of 8 epochs has ended, and one of 16 epochs has joined since."""
     sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
     run = sweep.root / "runs/0000"
     (run / "milestones").mkdir()
@@ -88,12 +86,12 @@ def shared(sweep: SweepDir) -> SweepDir:
     return sweep
 
 
-def test_a_report_says_of_a_trial_that_joined_a_finished_training_that_it_goes_on(shared: SweepDir):
+def test_a_report_says_that_the_run_continues_for_a_trial_that_joined_a_finished_training(shared: SweepDir):
     trial = read_record(shared.root).trials[1]
     assert (trial.state, trial.reason) == ("waiting", "its run continues from epoch 8")
 
 
-def test_a_trial_that_its_run_has_passed_stops_a_retry_only_where_it_is_named(
+def test_a_trial_with_a_run_beyond_its_epochs_is_left_out_of_a_retry_or_refused_if_named(
     shared: SweepDir,
 ):
     (shared.root / "runs/0000/progress-1-0.jsonl").write_text('{"epoch": 9}\n')
@@ -108,7 +106,9 @@ def test_a_trial_that_its_run_has_passed_stops_a_retry_only_where_it_is_named(
         _leave_out_passed(shared, [0], (0,), events.append)
 
 
-def test_runs_are_marked_before_the_sweep_says_that_they_are_cleared(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
+def test_runs_are_marked_collectable_before_the_new_setting_is_written(
+    sweep: SweepDir, monkeypatch: pytest.MonkeyPatch
+):
     (sweep.root / "runs/0000").mkdir(parents=True, exist_ok=True)
     spec = replace(load(sweep.root / "sweep.yaml"), run=RunSpec(keep_checkpoints="best"))
     _, write = prepare._update(spec, sweep, Path("s.yaml"), None)
@@ -131,24 +131,24 @@ HOSTILE = {
 }
 
 
-PLACES = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-0.json", "stop.json")
+FILES = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-0.json", "stop.json")
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("what", HOSTILE)
-def test_every_command_lives_with_what_a_trainer_wrote_and_repair_quarantines_it(
-    sweep: SweepDir, place: str, what: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_command_fails_on_a_hostile_file_of_a_trainer_and_repair_quarantines_it(
+    sweep: SweepDir, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ):
     sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
-    path = sweep.root / "runs/0000" / place
+    path = sweep.root / "runs/0000" / name
     path.parent.mkdir(exist_ok=True)
-    HOSTILE[what](path)
+    HOSTILE[kind](path)
     monkeypatch.setattr("unetsweep.core.plan.schedule", lambda *_, **__: ([], "no job is started here"))
     for command in (status, report, repair, status, report, cancel):
         done = CliRunner().invoke(command.command, [str(sweep.root)])
         assert done.exception is None or isinstance(done.exception, SystemExit), (command, done.exception)
         assert "Traceback" not in done.output
-    is_a_line = place == "progress-1-0.jsonl" and what in ("400 digits", "3000 levels")  # which is left out
+    is_a_line = name == "progress-1-0.jsonl" and kind in ("400 digits", "3000 levels")  # a corrupt line is ignored
     assert os.path.lexists(path) is is_a_line
     assert sweep.observe().runs.get(0, None) is None or sweep.observe().runs[0].unreadable is None
     assert sweep.trials()[0].result.state == "cancelled"

@@ -1,4 +1,4 @@
-"""`unetsweep doctor` without SLURM and on an imitated one, and its rules: every fact is a row, whatever it is."""
+"""`unetsweep doctor` without SLURM and on an imitated cluster, and its rules: every fact becomes a row."""
 
 import json
 import os
@@ -57,19 +57,19 @@ esac
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    """What the command does with signals is not for the tests that come after it in this process."""
+    """Restores the signal handlers that the command sets in this process."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-def row(check: Check, value: Any = None, error: str | None = None) -> Row:
+def row_of(check: Check, value: Any = None, error: str | None = None) -> Row:
     return judge(Fact(check, value, error))
 
 
 def run(folder: Path, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Doctor where no command of SLURM can be found, unless `variables` say so."""
+    """Run doctor without SLURM's commands on PATH, unless `variables` set another PATH."""
     return subprocess.run(
         [sys.executable, "-m", "unetsweep", "doctor", *more],
         capture_output=True, text=True, check=False, timeout=120, cwd=folder,
@@ -77,7 +77,7 @@ def run(folder: Path, *more: str, **variables: str) -> subprocess.CompletedProce
     )  # fmt: skip
 
 
-def test_without_slurm_it_says_that_sweeps_run_here_and_leaves_nothing(tmp_path: Path):
+def test_without_slurm_doctor_says_that_sweeps_run_locally_and_leaves_nothing_behind(tmp_path: Path):
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "sweeps run as local processes of this machine" in done.stdout
@@ -86,7 +86,7 @@ def test_without_slurm_it_says_that_sweeps_run_here_and_leaves_nothing(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_key_of_comet_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_comet_key_is_never_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COMET_API_KEY", "a-secret-key")
     monkeypatch.setenv("PATH", "/nowhere")
     done = CliRunner().invoke(program, ["doctor", "--json", "--results", str(tmp_path / "results")])
@@ -95,7 +95,7 @@ def test_the_key_of_comet_is_never_shown(tmp_path: Path, monkeypatch: pytest.Mon
     assert [row["finding"] for row in page["rows"] if row["name"] == "COMET_API_KEY"] == ["is set"]
 
 
-def test_a_folder_that_cannot_be_made_is_a_broken_row_and_no_traceback(tmp_path: Path):
+def test_a_folder_that_cannot_be_created_is_a_broken_row_without_a_traceback(tmp_path: Path):
     (tmp_path / "results").write_text("a file")
     done = run(tmp_path)
     assert done.returncode == 1
@@ -103,7 +103,7 @@ def test_a_folder_that_cannot_be_made_is_a_broken_row_and_no_traceback(tmp_path:
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_profile_is_refused_as_by_submit(tmp_path: Path):
+def test_an_unknown_profile_is_refused(tmp_path: Path):
     done = run(tmp_path, "--profile", "nobody")
     assert done.returncode == 2
     assert "'nobody'" in done.stderr
@@ -112,13 +112,13 @@ def test_a_wrong_profile_is_refused_as_by_submit(tmp_path: Path):
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> dict[str, str]:
-    """The variables under which SLURM's commands are imitated; the folder of results is `tmp_path / "work"`."""
+    """Environment variables with which SLURM's commands are imitated; sweeps would be in `tmp_path / "work"`."""
     for name in ("sbatch", "squeue", "scancel", "srun", "scontrol", "sinfo", "sacct", "sacctmgr"):
         script = tmp_path / "bin" / name
         script.parent.mkdir(exist_ok=True)
         script.write_text(SLURM)
         script.chmod(0o755)
-    for name in ("unetsweep", "torch", "pytorch_lightning"):  # empty ones: the real ones take long to import
+    for name in ("unetsweep", "torch", "pytorch_lightning"):  # empty modules, because the real ones take long to import
         (tmp_path / "modules" / name).mkdir(parents=True)
         (tmp_path / "modules" / name / "__init__.py").write_text("class cuda: device_count = staticmethod(lambda: 0)\n")
     (tmp_path / "state").mkdir()
@@ -127,7 +127,9 @@ def cluster(tmp_path: Path) -> dict[str, str]:
     return {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "STATE": str(tmp_path / "state")}
 
 
-def test_a_page_on_an_imitated_cluster(tmp_path: Path, cluster: dict[str, str]):
+def test_on_an_imitated_cluster_every_check_of_a_node_is_ok_and_nothing_is_left(
+    tmp_path: Path, cluster: dict[str, str]
+):
     done = run(tmp_path / "work", "--json", "--timeout", "60", "--profile", "./site.yaml", **cluster)
     assert done.returncode == 0, done.stderr + done.stdout
     page = json.loads(done.stdout)
@@ -151,7 +153,7 @@ def test_a_page_on_an_imitated_cluster(tmp_path: Path, cluster: dict[str, str]):
     assert not (tmp_path / "state" / "job").exists()
 
 
-def test_the_answers_of_another_python_are_not_taken_for_the_profile_s(tmp_path: Path, cluster: dict[str, str]):
+def test_answers_of_another_python_do_not_count_for_the_profiles_python(tmp_path: Path, cluster: dict[str, str]):
     with (tmp_path / "work" / "site.yaml").open("a") as profile:
         profile.write("python: /nowhere/python\n")
     done = run(tmp_path / "work", "--json", "--timeout", "60", "--profile", "./site.yaml", **cluster, DENIED="yes")
@@ -167,7 +169,7 @@ def test_the_answers_of_another_python_are_not_taken_for_the_profile_s(tmp_path:
     assert any("python: …" in line for line in page["advice"])
 
 
-def test_an_interrupted_doctor_takes_its_job_and_its_folder_away(tmp_path: Path, cluster: dict[str, str]):
+def test_an_interrupted_doctor_cancels_its_job_and_removes_its_folder(tmp_path: Path, cluster: dict[str, str]):
     (tmp_path / "work" / "site.yaml").write_text("setup: ['sleep 60']\n")
     command = [sys.executable, "-m", "unetsweep", "doctor", "--profile", "./site.yaml"]
     variables = {"HOME": str(tmp_path), **PACKAGE, **cluster}
@@ -186,7 +188,7 @@ def test_an_interrupted_doctor_takes_its_job_and_its_folder_away(tmp_path: Path,
     assert not (tmp_path / "state" / "job").exists()
 
 
-def test_a_probe_that_fails_is_a_row():
+def test_a_failed_probe_is_a_row():
     fact = run_probe(Check.FILE_SYSTEM, lambda: 1 / 0)
     assert judge(fact) == Row(
         "results folder", "file system", "ZeroDivisionError: division by zero", UNKNOWN, "could not be found out"
@@ -197,20 +199,22 @@ def test_no_two_checks_share_a_row():
     assert len({(check.section, check.title) for check in Check}) == len(Check.__members__)
 
 
-def test_the_payload_names_its_answers_as_the_checks():
+def test_the_answers_of_the_payload_have_names_of_checks():
     assert {Check[name].section for name in (*payload.QUESTIONS, "GPUS")} == {"compute node"}
 
 
 @pytest.mark.parametrize("name", [*payload.QUESTIONS, "GPUS"])
-@pytest.mark.parametrize("value", [None, "", "strange", -1, 10**12, 0.5, {}, [], {"error": None}, {"said": None}, True])
-def test_no_answer_of_a_node_ends_in_a_traceback_whatever_it_is(name: str, value: object):
+@pytest.mark.parametrize(
+    "value", [None, "", "strange", -1, 10**12, 0.5, {}, [], {"error": None}, {"other": None}, True]
+)
+def test_no_answer_of_a_node_causes_a_traceback(name: str, value: object):
     report = JobReport(starts=1, answers={name: value})
     for fact in node_facts(report, Resources(gpus=1), 300, 0.0):
         assert isinstance(judge(fact).finding, str)
 
 
 @pytest.mark.parametrize("value", ["", "(null)", "-1", "strange", "30 sec", str(10**12)])
-def test_no_setting_of_the_cluster_ends_in_a_traceback_whatever_it_is(value: str):
+def test_no_setting_of_the_cluster_causes_a_traceback(value: str):
     config = "".join(f"{name:24s}= {value}\n" for name in ("MaxArraySize", "JobRequeue", "PreemptMode"))
     facts = [*config_facts(config)]
     for text in (value, f"PartitionName={value} MaxTime={value} State={value}"):
@@ -263,32 +267,32 @@ def test_no_setting_of_the_cluster_ends_in_a_traceback_whatever_it_is(value: str
         (Check.CLOCK, -90.0, LIMITED),
     ],
 )
-def test_what_is_found_has_its_verdict(check: Check, value: object, verdict: CheckVerdict):
-    assert row(check, value).verdict is verdict
+def test_every_finding_has_its_verdict(check: Check, value: object, verdict: CheckVerdict):
+    assert row_of(check, value).verdict is verdict
 
 
-def test_an_accounting_that_is_away_is_not_one_that_is_off():
-    away = Command("/bin/sacct", 0.1, "sacct: slurm_persist_conn_open: Connection refused")
+def test_an_accounting_that_does_not_answer_is_not_reported_as_off():
+    unreachable = Command("/bin/sacct", 0.1, "sacct: slurm_persist_conn_open: Connection refused")
     off = Command("/bin/sacct", 0.1, "sacct: Slurm accounting storage is disabled")
-    assert "does not answer now" in row(Check.ACCOUNTING, away).finding
-    assert "off on this cluster" in row(Check.ACCOUNTING, off).finding
+    assert "does not answer now" in row_of(Check.ACCOUNTING, unreachable).finding
+    assert "off on this cluster" in row_of(Check.ACCOUNTING, off).finding
 
 
-def test_partitions_are_judged_by_what_the_profile_names():
-    def judged(wanted: str | None, time_min: int = 60) -> Row:
-        return row(Check.PARTITIONS, Partitions(parse_partitions(PARTITIONS), wanted, time_min))
+def test_partitions_are_judged_by_the_partition_of_the_profile():
+    def judge_partitions(wanted: str | None, time_min: int = 60) -> Row:
+        return row_of(Check.PARTITIONS, Partitions(parse_partitions(PARTITIONS), wanted, time_min))
 
-    assert judged("gpu").verdict is OK
-    assert judged("gpu,cpu").meaning == "jobs go to one of gpu,cpu"
-    assert judged("cpu").verdict is LIMITED
-    assert "cpu, which is DOWN now" in judged(None).meaning
-    too_long = judged("gpu", 1441)
+    assert judge_partitions("gpu").verdict is OK
+    assert judge_partitions("gpu,cpu").meaning == "jobs go to one of gpu,cpu"
+    assert judge_partitions("cpu").verdict is LIMITED
+    assert "cpu, which is DOWN now" in judge_partitions(None).meaning
+    too_long = judge_partitions("gpu", 1441)
     assert (too_long.verdict, "lower `time:`" in too_long.meaning) == (LIMITED, True)
-    gone = judged("gpus")
+    gone = judge_partitions("gpus")
     assert (gone.verdict, "'gpus' does not exist" in gone.meaning) == (BROKEN, True)
 
 
-def test_the_advice_names_what_to_change_in_the_profile():
+def test_the_advice_names_the_keys_to_change_in_the_profile():
     rows = parse_partitions(PARTITIONS)
     lines = advise([Fact(Check.PARTITIONS, Partitions(rows, "gpus", 60))], "x")
     assert "in the profile x: partition: gpu    # one of gpu, cpu" in lines
@@ -302,21 +306,21 @@ def test_the_advice_names_what_to_change_in_the_profile():
     assert "in the profile x: nothing to change" in advise([Fact(Check.PARTITIONS, Partitions(rows, "gpu", 60))], "x")
 
 
-def test_a_job_that_leaves_no_file_means_that_nodes_do_not_see_the_folder():
+def test_a_job_that_leaves_no_file_shows_that_nodes_do_not_see_the_folder():
     job = Job("7", "0f3a9c2e11d7", 0, JobState.ENDED, "FAILED")
     (fact,) = node_facts(JobReport(job=job), Resources(), 300, 0.0)
-    judged = judge(fact)
-    assert (judged.verdict, "do not see this folder" in judged.finding) == (BROKEN, True)
+    row = judge(fact)
+    assert (row.verdict, "do not see this folder" in row.finding) == (BROKEN, True)
 
 
-def test_a_job_that_does_not_start_is_unknown_with_slurm_s_reason():
+def test_a_job_that_does_not_start_is_unknown_with_slurms_reason():
     job = Job("7", "0f3a9c2e11d7", 0, JobState.QUEUED, "PENDING", "BeginTime")
     (fact,) = node_facts(JobReport(job=job), Resources(), 300, 0.0)
     assert judge(fact).verdict is UNKNOWN
     assert judge(fact).finding.endswith("(BeginTime)")
 
 
-def test_a_requeue_that_was_accepted_but_not_seen_is_unknown():
+def test_a_requeue_that_was_accepted_but_not_observed_is_unknown():
     known = {
         fact.check: fact for fact in node_facts(JobReport(starts=1, answers={"REQUEUE": ""}), Resources(), 300, 0.0)
     }
@@ -325,14 +329,14 @@ def test_a_requeue_that_was_accepted_but_not_seen_is_unknown():
     assert Fact(Check.REQUEUE, "denied") in node_facts(refused, Resources(), 300, 0.0)
 
 
-def test_times_of_a_node_are_corrected_by_the_file_server_s_clock():
+def test_times_of_a_node_are_corrected_by_the_clock_of_the_file_server():
     report = JobReport(starts=1, answers={"NODE_CLOCK": 99.0}, marker_age_s=1.5)  # the node is 99 s ahead of the server
     known = {fact.check: fact.value for fact in node_facts(report, Resources(), 300, -1.0)}  # which is 1 s ahead of us
     assert known[Check.NODE_CLOCK] == pytest.approx(100.0)
     assert known[Check.FILE_DELAY] == pytest.approx(2.5)
 
 
-def test_an_sbatch_that_a_node_refuses_recommends_watch_with_its_message():
+def test_if_a_node_refuses_sbatch_driver_cli_is_recommended_with_the_message():
     report = JobReport(starts=1, answers={"NODE_SBATCH": "sbatch: error: Access/permission denied"})
     lines = advise(node_facts(report, Resources(), 300, 0.0), "default")
     assert any("driver: cli" in line and "Access/permission denied" in line for line in lines)
@@ -342,18 +346,18 @@ def test_an_sbatch_that_a_node_refuses_recommends_watch_with_its_message():
     "answer",
     [{"error": "timed out"}, "sbatch: error: QOSMaxSubmitJobPerUserLimit", "no answer within 30 s"],
 )
-def test_an_sbatch_that_fails_for_another_reason_recommends_nothing(answer: object):
+def test_if_sbatch_fails_for_another_reason_no_driver_is_recommended(answer: object):
     lines = advise(node_facts(JobReport(starts=1, answers={"NODE_SBATCH": answer}), Resources(), 300, 0.0), "default")
     assert not any("driver: cli" in line or "driver: jobs" in line for line in lines)
 
 
-def test_the_payload_says_what_a_command_lacks():
+def test_the_payload_reports_why_a_command_failed():
     assert payload.run_command("no-such-command") == ("", "not on PATH there")
     assert payload.run_command("sh", "-c", "echo no >&2; exit 3") == ("", "no")
     assert payload.run_command("sh", "-c", "exit 3") == ("", "exit status 3")
 
 
-def test_disk_probes_hold_on_a_file_system_that_can(tmp_path: Path):
+def test_all_disk_probes_succeed_on_a_local_file_system(tmp_path: Path):
     assert disk.has_hard_links(tmp_path)
     assert disk.can_replace(tmp_path)
     assert disk.creates_once(tmp_path)
@@ -363,7 +367,7 @@ def test_disk_probes_hold_on_a_file_system_that_can(tmp_path: Path):
     assert abs(disk.clock_offset(tmp_path)) < 60
 
 
-def test_a_file_system_without_hard_links_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_system_without_hard_links_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def refused(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -371,7 +375,7 @@ def test_a_file_system_without_hard_links_is_found_out(tmp_path: Path, monkeypat
     assert not disk.has_hard_links(tmp_path)
 
 
-def test_the_workspace_is_private_and_is_removed_also_where_something_fails(tmp_path: Path):
+def test_the_workspace_of_doctor_is_private_and_is_removed_even_after_an_error(tmp_path: Path):
     def interrupted() -> None:
         with disk.workspace(tmp_path / "a" / "b", "token") as folder:
             assert folder.stat().st_mode & 0o777 == 0o700

@@ -1,4 +1,4 @@
-"""What a dry run says that the open trainings will take, from the files of finished ones."""
+"""The estimate of a dry run for the open trainings, from the files of finished ones."""
 
 import json
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def at(seconds: float) -> str:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepDir:
-    """One trial of 8 epochs that has ended: 8 times 2 s, and 14 s besides."""
+    """A sweep with one ended trial of 8 epochs, which took 2 s each and 14 s besides."""
     made = SweepDir(tmp_path / "s")
     made.create("name: s\n", "slurm")
     made.add_trials([TrialConfig(DATA, 8, 4, 1e-3)], {})
@@ -51,46 +51,46 @@ def sweep(tmp_path: Path) -> SweepDir:
     return made
 
 
-def of(spec: SweepSpec, sweep: SweepDir) -> Estimate:
-    """With all that the sweep still asks for."""
+def estimate(spec: SweepSpec, sweep: SweepDir) -> Estimate:
+    """The estimate for everything that the sweep still asks for."""
     known = sweep.trials()
     new = new_trials(spec, sweep, known, trials_wanted(spec) - len(known), len(known))
     return estimate_open(spec, sweep, known, "slurm", sweep.observe(), new)
 
 
-def test_a_finished_training_tells_its_epochs_what_it_took_besides_and_its_disk(sweep: SweepDir):
+def test_a_finished_training_gives_the_time_per_epoch_the_other_time_and_its_disk_usage(sweep: SweepDir):
     assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(4, 2.0, 14.0, 1300)]
 
 
-def test_what_is_left_of_a_grid_takes_so_long_on_so_many_gpus(sweep: SweepDir):
-    found = of(GRID, sweep)
+def test_the_rest_of_a_grid_is_estimated_in_gpu_hours_and_bytes(sweep: SweepDir):
+    found = estimate(GRID, sweep)
     assert found.gpu_hours == pytest.approx(4 * (16 * 2 + 14) / 3600)
     assert found.disk_bytes == 1300
 
 
-def test_a_longer_trial_of_a_shared_training_takes_the_difference_and_two_take_no_more(sweep: SweepDir):
+def test_a_shared_training_is_estimated_once_and_only_for_its_additional_epochs(sweep: SweepDir):
     longer = [NewTrial(0, 12, 4), NewTrial(0, 16, 4)]
     found = estimate_open(GRID, sweep, sweep.trials(), "slurm", sweep.observe(), longer)
     assert found.gpu_hours == pytest.approx(4 * (8 * 2 + 14) / 3600)
 
 
-def test_of_a_training_that_goes_on_only_the_rest_counts(sweep: SweepDir):
+def test_only_the_remaining_epochs_of_a_training_that_continues_count(sweep: SweepDir):
     sweep.add_trials([TrialConfig(DATA, 16, 4, 1e-3)], {})
     run = sweep.root / "runs/0001"
     run.mkdir()
     (run / "progress-1-0.jsonl").write_text('{"epoch": 10}\n')
-    assert of(GRID, sweep).gpu_hours == pytest.approx(4 * (6 * 2 + 14) / 3600)
+    assert estimate(GRID, sweep).gpu_hours == pytest.approx(4 * (6 * 2 + 14) / 3600)
 
 
 @pytest.mark.parametrize(("epochs", "hours"), [(Choices((8,)), 4 * 2 * 30 / 3600), (Range(4, 8), None)])
-def test_a_search_is_known_as_far_as_its_space_leaves_no_choice(
+def test_a_search_is_estimated_if_its_space_fixes_epochs_and_batch_size(
     sweep: SweepDir, epochs: Choices | Range, hours: float | None
 ):
     space = Space.of(epochs=epochs, batch_size=Choices((4,)), learning_rate=Range(1e-5, 1e-2, log=True))
     search = SweepSpec("s", DATA, space, StudySpec("tpe", trials=3), slurm=GRID.slurm)
-    assert of(search, sweep).gpu_hours == (hours and pytest.approx(hours))
+    assert estimate(search, sweep).gpu_hours == (hours and pytest.approx(hours))
 
 
-def test_a_program_that_tells_nothing_took_what_its_job_took(sweep: SweepDir):
+def test_without_progress_the_time_of_the_job_is_divided_by_its_epochs(sweep: SweepDir):
     (sweep.root / "runs/0000/progress-1-0.jsonl").unlink()
     assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(4, 30 / 8, 0.0, 1300)]

@@ -1,9 +1,9 @@
-"""`run.keep_checkpoints: best` on processes of this machine, with our trainer."""
+"""`run.keep_checkpoints: best` with our trainer, on processes of this machine."""
 
 from pathlib import Path
 
 import pytest
-from local_sweeps import Place
+from local_sweeps import Workspace
 
 pytestmark = pytest.mark.train
 
@@ -15,41 +15,42 @@ run: {parallel: 2, keep_checkpoints: KEEP}
 """
 
 
-def checkpoints(place: Place) -> set[str]:
-    return {path.name for path in place.root().glob("runs/*/checkpoints/*")}
+def checkpoints(workspace: Workspace) -> set[str]:
+    return {path.name for path in workspace.root().glob("runs/*/checkpoints/*")}
 
 
-def swept(place: Place, keep: str) -> Path:
-    path = place.folder / "s.yaml"
+def run_sweep(workspace: Workspace, keep: str) -> Path:
+    """Run a sweep to its end; return its file."""
+    path = workspace.folder / "s.yaml"
     path.write_text(SWEEP.replace("KEEP", keep))
-    place.submit(path)
-    place.wait_ended(2)
+    workspace.submit(path)
+    workspace.wait_ended(2)
     return path
 
 
-def test_when_all_has_ended_each_trials_best_checkpoint_is_left_and_works(place: Place):
-    swept(place, "best")
-    assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt"}
-    assert list((place.root() / "collectable").iterdir()) == []
-    assert "CollectCheckpoints" in (place.root() / "ledger.jsonl").read_text()
-    best = place.root() / "runs/0000/checkpoints/best-2.ckpt"
-    place.run("predict", best, "eyes/test/image", "--out", "masks")
+def test_after_the_end_only_the_best_checkpoint_of_each_trial_is_left_and_it_works(workspace: Workspace):
+    run_sweep(workspace, "best")
+    assert checkpoints(workspace) == {"best-1.ckpt", "best-2.ckpt"}
+    assert list((workspace.root() / "collectable").iterdir()) == []
+    assert "CollectCheckpoints" in (workspace.root() / "ledger.jsonl").read_text()
+    best = workspace.root() / "runs/0000/checkpoints/best-2.ckpt"
+    workspace.run("predict", best, "eyes/test/image", "--out", "masks")
 
 
-def test_what_an_earlier_submit_kept_goes_when_the_sweep_says_so(place: Place):
-    sweep = swept(place, "all")
-    before = checkpoints(place)
+def test_checkpoints_that_were_kept_are_deleted_after_the_setting_is_changed(workspace: Workspace):
+    sweep = run_sweep(workspace, "all")
+    before = checkpoints(workspace)
     assert {"last.ckpt", "best-1.ckpt", "best-2.ckpt"} < before
     sweep.write_text(sweep.read_text().replace("keep_checkpoints: all", "keep_checkpoints: best"))
-    assert "last checkpoints of 1 run:" in place.submit(sweep).stdout
-    assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt"}
-    assert "clear" not in place.submit(sweep).stdout
+    assert "last checkpoints of 1 run:" in workspace.submit(sweep).stdout
+    assert checkpoints(workspace) == {"best-1.ckpt", "best-2.ckpt"}
+    assert "last checkpoints" not in workspace.submit(sweep).stdout
 
 
-def test_a_longer_trial_that_joins_a_cleared_run_trains_it_anew(place: Place):
-    sweep = swept(place, "best")
+def test_a_longer_trial_trains_from_the_beginning_if_the_last_checkpoint_was_deleted(workspace: Workspace):
+    sweep = run_sweep(workspace, "best")
     sweep.write_text(sweep.read_text().replace("[1, 2]", "[1, 2, 3]"))
-    place.submit(sweep)
-    place.wait_ended(3)
-    assert checkpoints(place) == {"best-1.ckpt", "best-2.ckpt", "best-3.ckpt"}
-    assert [result["epochs_run"] for result in place.results()] == [1, 2, 3]
+    workspace.submit(sweep)
+    workspace.wait_ended(3)
+    assert checkpoints(workspace) == {"best-1.ckpt", "best-2.ckpt", "best-3.ckpt"}
+    assert [result["epochs_run"] for result in workspace.results()] == [1, 2, 3]

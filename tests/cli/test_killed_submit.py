@@ -1,4 +1,4 @@
-"""`submit` is killed at each of its effects; the next one ends with every trial trained exactly once."""
+"""`submit` is killed after each of its effects; after the next submit every trial was trained exactly once."""
 
 import importlib
 import json
@@ -13,13 +13,13 @@ from typing import Any
 
 import forks
 import pytest
-from local_sweeps import AT_ONCE, Place, environment
+from local_sweeps import AT_ONCE, Workspace, environment
 
 from unetsweep.worker import supervisor
 
 SWEEP_DIR, LOCAL = "unetsweep.store.sweep_dir", "unetsweep.schedulers.local.local_jobs"
 
-PLACES = [
+EFFECTS = [
     pytest.param(SWEEP_DIR, "SweepDir", "create", id="after the directory was made"),
     pytest.param(SWEEP_DIR, "", "link_records", id="after the configs, before the trials"),
     pytest.param(SWEEP_DIR, "SweepDir", "add_trials", id="after the trials, before the intent"),
@@ -32,65 +32,68 @@ PLACES = [
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    made = Workspace(tmp_path)
     made.trainer(AT_ONCE)
     yield made
     made.end()
 
 
-def dying(module: str, owner: str, name: str, slow: bool) -> None:
-    """For a child: it dies, as by kill -9, after this effect. `slow`: its supervisors take their time to begin."""
-    place: Any = importlib.import_module(module)
-    place = getattr(place, owner) if owner else place
-    effect, pid = getattr(place, name), os.getpid()
+def die_after(module: str, owner: str, name: str, slow: bool) -> None:
+    """In a child process: make it die after this effect, as by kill -9. `slow`: its supervisors start 2 s later."""
+    scope: Any = importlib.import_module(module)
+    scope = getattr(scope, owner) if owner else scope
+    effect, pid = getattr(scope, name), os.getpid()
 
-    def once(*args: Any, **kwargs: Any) -> Any:
-        done = effect(*args, **kwargs)
-        if os.getpid() == pid:  # not what it has started
+    def effect_and_exit(*args: Any, **kwargs: Any) -> Any:
+        result = effect(*args, **kwargs)
+        if os.getpid() == pid:  # not in a process that it has started
             os._exit(9)
-        return done
+        return result
 
-    setattr(place, name, once)
+    setattr(scope, name, effect_and_exit)
     if slow:
         supervise = supervisor.supervise
-        supervisor.supervise = lambda *words: (time.sleep(2), supervise(*words))  # type: ignore[assignment]
+        supervisor.supervise = lambda *arguments: (time.sleep(2), supervise(*arguments))  # type: ignore[assignment]
 
 
-def killed(place: Place, sweep: Path, *at: str, slow: bool = False) -> None:
-    words = [sys.executable, "-m", "unetsweep", "submit", sweep.name, "--executor", "local"]
-    done = forks.run(words, cwd=place.folder, env=environment(), preexec_fn=partial(dying, *at, slow))
+def submit_and_die(workspace: Workspace, sweep: Path, *effect: str, slow: bool = False) -> None:
+    """Run a submit that is killed after this effect."""
+    command = [sys.executable, "-m", "unetsweep", "submit", sweep.name, "--executor", "local"]
+    done = forks.run(command, cwd=workspace.folder, env=environment(), preexec_fn=partial(die_after, *effect, slow))
     assert done.returncode == 9, done.stderr
 
 
-def an_hour_later(place: Place) -> None:
-    """So that nobody need wait for the grace time of what was never submitted."""
-    for path in place.root().glob("runs/*/attempts/[0-9].json"):
+def make_attempts_an_hour_old(workspace: Workspace) -> None:
+    """Then the next submit does not wait for the grace time of attempts that were never submitted."""
+    for path in workspace.root().glob("runs/*/attempts/[0-9].json"):
         intent = json.loads(path.read_bytes())
         intent["at"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
         path.write_text(json.dumps(intent))
 
 
-@pytest.mark.parametrize(("module", "owner", "name"), PLACES)
-def test_the_next_submit_has_every_trial_trained_exactly_once(place: Place, module: str, owner: str, name: str):
-    sweep = place.grid(2)
-    killed(place, sweep, module, owner, name)
-    place.wait_quiet()
-    an_hour_later(place)
-    place.submit(sweep)
-    results = place.wait_ended(2)
+@pytest.mark.parametrize(("module", "owner", "name"), EFFECTS)
+def test_after_the_next_submit_every_trial_was_trained_exactly_once(
+    workspace: Workspace, module: str, owner: str, name: str
+):
+    sweep = workspace.grid(2)
+    submit_and_die(workspace, sweep, module, owner, name)
+    workspace.wait_quiet()
+    make_attempts_an_hour_old(workspace)
+    workspace.submit(sweep)
+    results = workspace.wait_ended(2)
     assert [result["state"] for result in results] == ["complete", "complete"]
-    assert sorted(run for run, *_ in place.notes("begin")) == ["0000", "0001"]
-    place.submit(sweep)
-    assert len(place.notes("begin")) == 2
+    assert sorted(run for run, *_ in workspace.notes("begin")) == ["0000", "0001"]
+    workspace.submit(sweep)
+    assert len(workspace.notes("begin")) == 2
 
 
-def test_the_next_submit_at_once_waits_until_it_knows(place: Place):
-    """A process that was started may not have shown itself yet: nothing is sent beside it."""
-    sweep = place.grid(1)
-    killed(place, sweep, LOCAL, "LocalJobs", "submit", slow=True)
-    said = place.submit(sweep)
-    assert "waiting to see whether 1 earlier submissions reached the queue" in said.stderr
-    place.wait_ended(1)
-    assert [run for run, *_ in place.notes("begin")] == ["0000"]
-    assert not list(place.root().glob("runs/0000/attempts/2.json"))
+def test_an_immediate_submit_waits_until_it_knows_whether_the_jobs_exist(workspace: Workspace):
+    """A started process may not be visible yet, so its run is not submitted again."""
+    sweep = workspace.grid(1)
+    submit_and_die(workspace, sweep, LOCAL, "LocalJobs", "submit", slow=True)
+    done = workspace.submit(sweep)
+    assert "waiting to see whether 1 earlier submissions reached the queue" in done.stderr
+    workspace.wait_ended(1)
+    assert [run for run, *_ in workspace.notes("begin")] == ["0000"]
+    assert not list(workspace.root().glob("runs/0000/attempts/2.json"))

@@ -1,11 +1,11 @@
-"""A sweep that prunes, on processes of this machine; its trainer keeps the whole contract in a few lines."""
+"""A sweep that prunes, on processes of this machine; its trainer implements the whole contract in a few lines."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local_sweeps import Place
+from local_sweeps import Workspace
 
 BODY = """
 claim = os.environ.get("UNETSWEEP_CLAIM") or max(os.listdir(f"{out}/claims"))
@@ -16,10 +16,10 @@ def write(path, content):
     os.replace(path + ".tmp", path)
 def stop():
     try:
-        told = json.load(open(f"{out}/stop.json"))
+        decision = json.load(open(f"{out}/stop.json"))
     except FileNotFoundError:
         return None
-    return told if told["attempt"] == int(claim.split("-")[0]) else None
+    return decision if decision["attempt"] == int(claim.split("-")[0]) else None
 for epoch in range(1, 9):
     time.sleep(0.02 if rate < 2e-4 else 0.1)
     value = rate * epoch * 100 if rate > 2e-4 else 0.9
@@ -27,7 +27,7 @@ for epoch in range(1, 9):
             "seconds": 0.1, "at": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()), "schema": 1}
     with open(f"{out}/progress-{claim}.jsonl", "a") as stream:
         stream.write(json.dumps(line) + "\\n")
-    for _ in range(1500 if epoch == 4 and rate > 2e-4 else 0):  # the others wait at the rung to be judged
+    for _ in range(1500 if epoch == 4 and rate > 2e-4 else 0):  # the others wait at the rung for the decision
         if stop(): break
         time.sleep(0.02)
     if stop():
@@ -50,29 +50,29 @@ run: {parallel: 3}
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path / "sweeps")
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    made = Workspace(tmp_path / "sweeps")
     made.trainer(BODY)
     yield made
     made.end()
 
 
-def test_a_grid_is_pruned_while_it_runs_and_everybody_is_told_why(place: Place):
-    sweep = place.sweep(SWEEP)
-    place.submit(sweep)
-    place.wait(lambda: len(list(place.root().glob("runs/0000/milestones/8.json"))))
-    place.submit(sweep, "--watch")
-    results = place.wait_ended(3)
+def test_a_grid_is_pruned_while_it_runs_and_status_report_and_results_give_the_reason(workspace: Workspace):
+    sweep = workspace.sweep(SWEEP)
+    workspace.submit(sweep)
+    workspace.wait(lambda: len(list(workspace.root().glob("runs/0000/milestones/8.json"))))
+    workspace.submit(sweep, "--watch")
+    results = workspace.wait_ended(3)
     assert [result["state"] for result in results] == ["complete", "pruned", "pruned"]
     assert [result["epochs_run"] for result in results] == [8, 4, 4]
     reason = "at epoch 4 is not among the best 1/2 of the"
     assert all(reason in result["message"] for result in results[1:])
-    rows = place.status()["trials"]
+    rows = workspace.status()["trials"]
     assert [row["state"] for row in rows] == ["complete", "pruned", "pruned"]
     assert reason in rows[1]["reason"]
-    assert "1 complete, 2 pruned; 3 trials wanted" in place.run("status").stdout
-    table = json.loads(place.run("report", "s", "--format", "json").stdout)
+    assert "1 complete, 2 pruned; 3 trials wanted" in workspace.run("status").stdout
+    table = json.loads(workspace.run("report", "s", "--format", "json").stdout)
     assert [trial["state"] for trial in table["rows"]] == ["complete", "pruned", "pruned"]
-    notes = [json.loads(line) for line in (place.root() / "ledger.jsonl").read_text().splitlines()]
+    notes = [json.loads(line) for line in (workspace.root() / "ledger.jsonl").read_text().splitlines()]
     assert sorted(note["trial"] for note in notes if note["action"] == "Prune") == [1, 2]
-    assert place.run("report", "s").stdout.count("pruned") >= 1
+    assert workspace.run("report", "s").stdout.count("pruned") >= 1

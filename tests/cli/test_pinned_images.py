@@ -1,4 +1,4 @@
-"""A sweep pins its images: a leak is refused or said in every report, and a changed file is named."""
+"""A sweep pins its images: a leak is refused or named in every report, and a changed file is named."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from local_sweeps import Place
+from local_sweeps import Workspace
 
 LEAKY = """
 data: {root: eyes, image_size: 32, split: {groups: none, allow_leak: ALLOW}}
@@ -15,9 +15,9 @@ model: {base: 4, depth: 2}
 """
 
 
-def eyes_of(place: Place) -> dict[str, str]:
-    """Image -> eye, as the sample itself says."""
-    rows = csv.DictReader((place.folder / "eyes/groups.csv").read_text().splitlines())
+def eyes_of(workspace: Workspace) -> dict[str, str]:
+    """The eye of each image, by the groups.csv of the sample."""
+    rows = csv.DictReader((workspace.folder / "eyes/groups.csv").read_text().splitlines())
     return {row["file"].removesuffix(".png"): row["group"] for row in rows}
 
 
@@ -25,31 +25,31 @@ def by_group(groups: dict[str, str]) -> set[frozenset[str]]:
     return {frozenset(name for name in groups if groups[name] == group) for group in groups.values()}
 
 
-def written(place: Place, text: str) -> Path:
-    path = place.folder / "s.yaml"
+def write_sweep(workspace: Workspace, text: str) -> Path:
+    path = workspace.folder / "s.yaml"
     path.write_text(text)
     return path
 
 
-def test_a_random_split_is_refused_with_the_reason_and_nothing_is_written(place: Place) -> None:
-    said = place.submit(written(place, LEAKY.replace("ALLOW", "false")), status=None).stderr
+def test_a_random_split_is_refused_with_the_reason_and_nothing_is_written(workspace: Workspace) -> None:
+    output = workspace.submit(write_sweep(workspace, LEAKY.replace("ALLOW", "false")), status=None).stderr
 
-    assert "data.split: 4 of 4 validation images have a duplicate in training (as " in said
-    assert "`groups: auto` keeps duplicates together (found: none)" in said
-    assert "`allow_leak: true`" in said
-    assert not (place.folder / "results").exists()
+    assert "data.split: 4 of 4 validation images have a duplicate in training (as " in output
+    assert "`groups: auto` keeps duplicates together (found: none)" in output
+    assert "`allow_leak: true`" in output
+    assert not (workspace.folder / "results").exists()
 
 
 @pytest.mark.train
-def test_where_it_is_allowed_every_report_says_so(place: Place) -> None:
-    submitted = place.submit(written(place, LEAKY.replace("ALLOW", "true")), "--watch")
+def test_an_allowed_leak_is_named_in_every_report(workspace: Workspace) -> None:
+    submitted = workspace.submit(write_sweep(workspace, LEAKY.replace("ALLOW", "true")), "--watch")
     assert "warning: LEAKED: 4 of 4 validation images have a duplicate in training" in submitted.stderr
 
-    pinned, eyes = json.loads((place.folder / "results/s/data.json").read_text()), eyes_of(place)
+    pinned, eyes = json.loads((workspace.folder / "results/s/data.json").read_text()), eyes_of(workspace)
     assert by_group(pinned["val_groups"]) == by_group({name: eyes[name] for name in pinned["manifest"]["val"]})
-    texts = {form: place.run("report", "s", "--format", form).stdout for form in ("table", "markdown", "latex")}
-    texts["json"] = place.run("report", "s", "--format", "json").stdout
-    texts["csv"] = place.run("report", "s", "--format", "csv", "--columns", "val_iou").stdout
+    texts = {form: workspace.run("report", "s", "--format", form).stdout for form in ("table", "markdown", "latex")}
+    texts["json"] = workspace.run("report", "s", "--format", "json").stdout
+    texts["csv"] = workspace.run("report", "s", "--format", "csv", "--columns", "val_iou").stdout
 
     assert all("4 of 4 validation images have a duplicate in training" in text for text in texts.values()), texts
     assert "val_IoU (leaked)" in texts["table"]
@@ -61,46 +61,47 @@ def test_where_it_is_allowed_every_report_says_so(place: Place) -> None:
     assert float(row["val_iou"]) >= 0
 
 
-def test_each_config_holds_the_split_and_a_second_submit_holds_on_to_it(place: Place) -> None:
+def test_each_config_contains_the_split_and_a_second_submit_keeps_it(workspace: Workspace) -> None:
     text = LEAKY.replace("groups: none, allow_leak: ALLOW", "seed: 3")
-    place.submit(written(place, text))
-    place.run("cancel", "s")
+    workspace.submit(write_sweep(workspace, text))
+    workspace.run("cancel", "s")
 
-    pinned = json.loads((place.folder / "results/s/data.json").read_text())
-    config = json.loads((place.folder / "results/s/trials/0000/config.json").read_text())
+    pinned = json.loads((workspace.folder / "results/s/data.json").read_text())
+    config = json.loads((workspace.folder / "results/s/trials/0000/config.json").read_text())
     assert config["data"]["manifest"] == pinned["manifest"]
     assert pinned["leak"] == {}
-    eyes = eyes_of(place)
+    eyes = eyes_of(workspace)
     sides = [{eyes[name] for name in pinned["manifest"][part]} for part in ("train", "val")]
     assert sides[0] | sides[1] == set(eyes.values())
     assert not sides[0] & sides[1]
     assert by_group(pinned["val_groups"]) == by_group({name: eyes[name] for name in pinned["manifest"]["val"]})
 
-    (place.folder / "eyes/train/image/03.png").write_bytes((place.folder / "eyes/train/image/07.png").read_bytes())
-    said = place.submit(place.folder / "s.yaml", status=None)
-    assert "changed since the split was pinned: 03" in said.stderr
+    images = workspace.folder / "eyes/train/image"
+    (images / "03.png").write_bytes((images / "07.png").read_bytes())
+    done = workspace.submit(workspace.folder / "s.yaml", status=None)
+    assert "changed since the split was pinned: 03" in done.stderr
 
 
-def test_a_corrupt_split_is_rebuilt_from_a_config(place: Place) -> None:
-    place.submit(written(place, LEAKY.replace("ALLOW", "true")))
-    place.run("cancel", "s")
-    path = place.folder / "results/s/data.json"
+def test_a_corrupt_split_is_rebuilt_from_a_config(workspace: Workspace) -> None:
+    workspace.submit(write_sweep(workspace, LEAKY.replace("ALLOW", "true")))
+    workspace.run("cancel", "s")
+    path = workspace.folder / "results/s/data.json"
     whole = json.loads(path.read_text())
     path.write_text(path.read_text()[:50])
 
-    assert "LEAKED" in place.run("report", "s").stdout  # it cannot be read, so it is not taken to be fine
-    said = place.run("repair", "s").stdout
+    assert "LEAKED" in workspace.run("report", "s").stdout  # an unreadable split may leak
+    output = workspace.run("repair", "s").stdout
 
-    assert "data.json: not readable as JSON" in said
+    assert "data.json: not readable as JSON" in output
     repaired = json.loads(path.read_text())
     assert repaired["manifest"] == whole["manifest"]
     assert set(repaired["leak"]) == {"val", "test"}
     assert (path.parent / "data.json.corrupt").exists()
 
 
-def test_other_groups_are_another_sweep(place: Place) -> None:
-    place.submit(written(place, LEAKY.replace("ALLOW", "true")))
-    place.run("cancel", "s")
-    other = written(place, LEAKY.replace("none, allow_leak: ALLOW", "auto, allow_leak: true"))
-    said = place.submit(other, status=None).stderr
-    assert "data.split.groups: 'none' -> 'auto'" in said
+def test_other_groups_need_another_sweep(workspace: Workspace) -> None:
+    workspace.submit(write_sweep(workspace, LEAKY.replace("ALLOW", "true")))
+    workspace.run("cancel", "s")
+    other = write_sweep(workspace, LEAKY.replace("none, allow_leak: ALLOW", "auto, allow_leak: true"))
+    output = workspace.submit(other, status=None).stderr
+    assert "data.split.groups: 'none' -> 'auto'" in output

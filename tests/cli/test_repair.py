@@ -1,4 +1,4 @@
-"""Corrupt files of every kind: named, repaired or left to the user, kept as evidence, and not found a second time."""
+"""`unetsweep repair`: corrupt files are named, repaired or left to the user, kept as evidence, and found only once."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from local_sweeps import AT_ONCE, UNTIL_TOLD, Place
+from local_sweeps import AT_ONCE, UNTIL_RELEASED, Workspace
 
 from unetsweep import contract
 from unetsweep.app import repair as use_case
@@ -39,7 +39,7 @@ CORRUPTIONS = {
 }
 AT = "2026-01-01T00:00:00+00:00"
 PRESENT = {"cancelled.json", "stopped.json", "requeue-1-0.json", "1.retries-reset.json", "result-1.json"}
-"""Their being there says it all."""
+"""Files whose presence is all their content."""
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepSpec:
 
 @pytest.fixture
 def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
-    """One of everything: trial 0 is complete, 1 failed and is at its second attempt, 2 runs."""
+    """A sweep with every kind of file: trial 0 is complete, 1 failed and is in its second attempt, 2 runs."""
     made = SweepDir(tmp_path / "results" / "s")
     made.create(as_yaml(spec), "local")
     made.add_trials(
@@ -97,8 +97,8 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     return made
 
 
-def repair(*words: str) -> Result:
-    return CliRunner().invoke(command, ["s", *words], catch_exceptions=False)
+def repair(*options: str) -> Result:
+    return CliRunner().invoke(command, ["s", *options], catch_exceptions=False)
 
 
 def small_files(root: Path) -> list[Path]:
@@ -114,37 +114,37 @@ def snapshot(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_whole_sweep_has_no_finding(sweep: SweepDir):
+def test_an_undamaged_sweep_has_no_finding(sweep: SweepDir):
     before = snapshot(sweep.root)
     done = repair()
     assert (done.exit_code, done.output) == (0, "s: 0 repaired, 0 need your attention\n")
     assert snapshot(sweep.root) == before
 
 
-@pytest.mark.parametrize("tear", CORRUPTIONS)
-def test_every_small_file_is_repaired_and_the_sweep_can_be_read_again(sweep: SweepDir, tear: str):
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_every_small_file_is_repaired_and_the_sweep_can_be_read_again(sweep: SweepDir, corruption: str):
     backup = sweep.root.with_name("backup")
     shutil.copytree(sweep.root, backup)
     files = small_files(sweep.root)
-    for path in files if tear == "half" else files[:: len(files) // 8]:
+    for path in files if corruption == "half" else files[:: len(files) // 8]:
         name = str(path.relative_to(sweep.root))
-        if tear == "nothing in it" and path.name in PRESENT:
+        if corruption == "nothing in it" and path.name in PRESENT:
             continue
-        path.write_bytes(CORRUPTIONS[tear](path.read_bytes()))
+        path.write_bytes(CORRUPTIONS[corruption](path.read_bytes()))
         done = repair()
         assert done.exit_code == 0, (name, done.output)
         assert any(line.startswith(f"{name}: ") for line in done.output.splitlines()), (name, done.output)
         again = repair()
         assert (again.exit_code, again.output) == (0, "s: 0 repaired, 0 need your attention\n"), (name, again.output)
-        seen = sweep.observe()
-        assert not any(run.unreadable for run in seen.runs.values()), name
+        observation = sweep.observe()
+        assert not any(run.unreadable for run in observation.runs.values()), name
         assert not any(trial.unreadable for trial in sweep.trials()), name
         assert list(path.parent.glob(f"{path.name}*.corrupt")), f"no evidence of {name} was kept"
-        as_it_was(sweep.root, backup)
+        restore(sweep.root, backup)
 
 
-def as_it_was(root: Path, backup: Path) -> None:
-    """All but the copy of the package, which no repair of another file touches, and which is most of the files."""
+def restore(root: Path, backup: Path) -> None:
+    """Restore everything except the copies of the package: those are most of the files, and no repair touches them."""
     for path in root.iterdir():
         if path.is_dir() and path.name != paths.CODE:
             shutil.rmtree(path)
@@ -153,7 +153,7 @@ def as_it_was(root: Path, backup: Path) -> None:
     shutil.copytree(backup, root, ignore=shutil.ignore_patterns(paths.CODE), dirs_exist_ok=True)
 
 
-def test_a_dry_run_names_everything_and_touches_nothing(sweep: SweepDir):
+def test_a_dry_run_names_every_corrupt_file_and_changes_nothing(sweep: SweepDir):
     for path in small_files(sweep.root)[::4]:
         path.write_bytes(b"{")
     before = snapshot(sweep.root)
@@ -163,7 +163,8 @@ def test_a_dry_run_names_everything_and_touches_nothing(sweep: SweepDir):
     assert snapshot(sweep.root) == before
 
 
-def same(path: Path, *names: str) -> dict[str, object]:
+def fields(path: Path, *names: str) -> dict[str, object]:
+    """These fields of a JSON file."""
     raw = json.loads(path.read_bytes())
     return {name: raw[name] for name in names}
 
@@ -180,11 +181,11 @@ def same(path: Path, *names: str) -> dict[str, object]:
         ("sweep.json", ("executor",)),
     ],
 )
-def test_what_can_be_rebuilt_says_the_same_as_before(sweep: SweepDir, name: str, keys: tuple[str, ...]):
-    before = same(sweep.root / name, *keys)
+def test_a_rebuilt_file_has_the_same_content_as_before(sweep: SweepDir, name: str, keys: tuple[str, ...]):
+    before = fields(sweep.root / name, *keys)
     (sweep.root / name).write_bytes(b"{")
     assert repair().exit_code == 0
-    assert same(sweep.root / name, *keys) == before
+    assert fields(sweep.root / name, *keys) == before
 
 
 def test_a_submission_is_rebuilt_from_its_attempts(sweep: SweepDir):
@@ -195,7 +196,7 @@ def test_a_submission_is_rebuilt_from_its_attempts(sweep: SweepDir):
     assert sweep.read_submission(token).elements == before == ((0, 1), (1, 1), (2, 1))
 
 
-def test_a_config_that_sweep_yaml_no_longer_asks_for_needs_the_user(sweep: SweepDir, spec: SweepSpec):
+def test_a_config_that_does_not_follow_from_sweep_yaml_needs_the_user(sweep: SweepDir, spec: SweepSpec):
     trial = sweep.root / "trials/0001/trial.json"
     raw = json.loads(trial.read_bytes())
     write_json(trial, {**raw, "config_id": "0" * 64})
@@ -206,7 +207,7 @@ def test_a_config_that_sweep_yaml_no_longer_asks_for_needs_the_user(sweep: Sweep
     assert (sweep.root / "trials/0001/config.json").read_bytes() == b""
 
 
-def test_a_trial_of_which_nothing_is_left_needs_the_user_and_the_rest_is_repaired(sweep: SweepDir):
+def test_a_trial_without_readable_files_needs_the_user_and_the_rest_is_repaired(sweep: SweepDir):
     for name in ("trials/0001/trial.json", "trials/0001/config.json", "trials/0002/trial.json"):
         (sweep.root / name).write_bytes(b"\0\0\0")
     done = repair()
@@ -216,7 +217,7 @@ def test_a_trial_of_which_nothing_is_left_needs_the_user_and_the_rest_is_repaire
     assert repair().exit_code == 1
 
 
-def test_a_sweep_file_that_cannot_be_read_is_asked_for(sweep: SweepDir):
+def test_an_unreadable_sweep_file_needs_the_user(sweep: SweepDir):
     (sweep.root / "sweep.yaml").write_bytes(b"\0" * 50)
     done = repair()
     assert done.exit_code == 1
@@ -230,7 +231,7 @@ def test_corrupt_lines_are_removed_from_logs_and_the_original_is_kept(sweep: Swe
     whole = progress.read_bytes()
     progress.write_bytes(b'{"epo\n' + whole + b'{"schema": 1, "ep')
     ledger.write_bytes(b"\0\0\0\n" + ledger.read_bytes())
-    live = sweep.root / "runs/0002/progress-1-0.jsonl"  # its training may be writing it
+    live = sweep.root / "runs/0002/progress-1-0.jsonl"  # its training may still write to it
     live.write_bytes(live.read_bytes() + b'{"schema": 1, "ep')
     assert repair().exit_code == 0
     assert progress.read_bytes() == whole
@@ -260,7 +261,7 @@ def test_leftovers_are_deleted_when_they_are_old(sweep: SweepDir):
     (old / "config.json").write_text("{")
     fresh.write_text("{")
     theirs = sweep.root / "runs/0001/model.tmp"
-    theirs.write_text("a program's own")
+    theirs.write_text("a file of the trainer")
     for path in (old / "config.json", old, theirs):
         os.utime(path, (time.time() - 7200,) * 2)
     assert repair().exit_code == 0
@@ -268,17 +269,17 @@ def test_leftovers_are_deleted_when_they_are_old(sweep: SweepDir):
 
 
 @pytest.mark.parametrize(
-    "tear", [lambda raw: raw[:-100], lambda raw: b"", lambda raw: raw[:2000] + b"\0" * 1000 + raw[3000:]]
+    "corrupt", [lambda raw: raw[:-100], lambda raw: b"", lambda raw: raw[:2000] + b"\0" * 1000 + raw[3000:]]
 )
-def test_a_corrupt_checkpoint_is_quarantined(sweep: SweepDir, tear):
+def test_a_corrupt_checkpoint_is_quarantined(sweep: SweepDir, corrupt):
     last = sweep.root / "runs/0002/checkpoints/last.ckpt"
-    last.write_bytes(tear(last.read_bytes()))
+    last.write_bytes(corrupt(last.read_bytes()))
     done = repair()
     assert "the run starts from the beginning; its epochs 1 to 1 are lost" in done.output
     assert (last.exists(), last.with_name("last.ckpt.corrupt").exists()) == (False, True)
 
 
-def test_an_attempt_that_no_submission_names_is_given_up(sweep: SweepDir):
+def test_a_corrupt_attempt_without_a_submission_is_marked_lost(sweep: SweepDir):
     token = json.loads((sweep.root / "runs/0002/attempts/1.json").read_bytes())["token"]
     shutil.rmtree(sweep.root / f"submissions/{token}")
     (sweep.root / "runs/0002/attempts/1.json").write_bytes(b"")
@@ -288,50 +289,50 @@ def test_an_attempt_that_no_submission_names_is_given_up(sweep: SweepDir):
     assert last.lost == "its intent file was corrupt"
 
 
-def test_a_repair_that_dies_between_two_files_can_be_started_again(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
+def test_a_repair_that_was_killed_between_two_files_can_be_repeated(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
     for path in small_files(sweep.root)[::3]:
         path.write_bytes(b"{")
-    keep, calls = store_repair.write_record, []
+    real, calls = store_repair.write_record, []
 
-    def dying(*args: object) -> None:
-        keep(*args)  # type: ignore[arg-type]
+    def write_and_die(*args: object) -> None:
+        real(*args)  # type: ignore[arg-type]
         calls.append(1)
         raise KeyboardInterrupt
 
     while True:
-        monkeypatch.setattr(store_repair, "write_record", dying)
+        monkeypatch.setattr(store_repair, "write_record", write_and_die)
         before = len(calls)
         CliRunner().invoke(command, ["s"])
         (sweep.root / "lease").unlink(missing_ok=True)
         if len(calls) == before:
             break
-    monkeypatch.setattr(store_repair, "write_record", keep)
+    monkeypatch.setattr(store_repair, "write_record", real)
     assert len(calls) > 3
     repair()
     assert repair().output == "s: 0 repaired, 0 need your attention\n"
 
 
-def test_a_training_whose_process_record_is_corrupt_is_found_and_not_started_again(tmp_path: Path):
-    place = Place(tmp_path / "here")
-    place.trainer(UNTIL_TOLD)
-    sweep = place.grid(1)
-    place.submit(sweep)
-    place.wait(lambda: place.notes("begin"))
-    (record,) = place.root().glob("submissions/*/0.process.json")
+def test_a_training_with_a_corrupt_process_record_is_found_and_not_started_again(tmp_path: Path):
+    workspace = Workspace(tmp_path / "here")
+    workspace.trainer(UNTIL_RELEASED)
+    sweep = workspace.grid(1)
+    workspace.submit(sweep)
+    workspace.wait(lambda: workspace.notes("begin"))
+    (record,) = workspace.root().glob("submissions/*/0.process.json")
     whole = json.loads(record.read_bytes())
     record.write_bytes(b"")
-    (trial,) = place.status()["trials"]
+    (trial,) = workspace.status()["trials"]
     assert "unetsweep repair" in trial["reason"]
-    place.submit(sweep)
-    assert "its supervisor, process" in place.run("repair", "s").stdout
+    workspace.submit(sweep)
+    assert "its supervisor, process" in workspace.run("repair", "s").stdout
     assert json.loads(record.read_bytes()) == whole
-    place.submit(sweep)
-    (place.folder / "go").touch()
-    assert [result["state"] for result in place.wait_ended(1)] == ["complete"]
-    assert len(place.notes("begin")) == 1
+    workspace.submit(sweep)
+    (workspace.folder / "go").touch()
+    assert [result["state"] for result in workspace.wait_ended(1)] == ["complete"]
+    assert len(workspace.notes("begin")) == 1
 
 
-def test_a_pinned_copy_that_is_corrupt_is_quarantined(sweep: SweepDir):
+def test_a_corrupt_copy_of_the_package_is_quarantined(sweep: SweepDir):
     code = code_snapshot.pinned(sweep.root)
     assert code is not None
     (code / "unetsweep/worker/rank.py").write_bytes(b"")
@@ -339,23 +340,25 @@ def test_a_pinned_copy_that_is_corrupt_is_quarantined(sweep: SweepDir):
     assert code_snapshot.pinned(sweep.root) is None
 
 
-def test_after_a_repair_submit_goes_on(tmp_path: Path):
-    place = Place(tmp_path)
-    place.trainer(AT_ONCE)
-    sweep = place.grid(3)
-    place.submit(sweep)
-    place.wait_ended(3)
+def test_after_a_repair_submit_continues_the_sweep(tmp_path: Path):
+    workspace = Workspace(tmp_path)
+    workspace.trainer(AT_ONCE)
+    sweep = workspace.grid(3)
+    workspace.submit(sweep)
+    workspace.wait_ended(3)
     for name in ("trials/0000/trial.json", "trials/0001/config.json", "trials/0002/result.json", "sweep.json"):
-        path = place.root() / name
+        path = workspace.root() / name
         path.write_bytes(path.read_bytes()[:10])
-    place.run("repair", "s")
-    place.submit(place.grid(5))
-    results = place.wait_ended(5)
+    workspace.run("repair", "s")
+    workspace.submit(workspace.grid(5))
+    results = workspace.wait_ended(5)
     assert [result["state"] for result in results] == ["complete"] * 5
-    assert len(place.notes("begin")) == 5
+    assert len(workspace.notes("begin")) == 5
 
 
-def test_a_reconciliation_asked_for_during_a_repair_happens_after_it(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
+def test_a_reconciliation_that_is_requested_during_a_repair_follows_it(
+    sweep: SweepDir, monkeypatch: pytest.MonkeyPatch
+):
     walks: list[int] = []
     reconciliations: list[Path] = []
 
@@ -371,7 +374,7 @@ def test_a_reconciliation_asked_for_during_a_repair_happens_after_it(sweep: Swee
 
 
 @pytest.mark.parametrize("name", ["claims", "milestones"])
-def test_a_file_in_the_place_of_a_run_s_folder_is_quarantined(sweep: SweepDir, name: str):
+def test_a_file_instead_of_a_folder_of_a_run_is_quarantined(sweep: SweepDir, name: str):
     folder = sweep.root / "runs/0002" / name
     shutil.rmtree(folder)
     folder.write_text("")
@@ -380,7 +383,7 @@ def test_a_file_in_the_place_of_a_run_s_folder_is_quarantined(sweep: SweepDir, n
     assert sweep.observe().runs[2].unreadable is None
 
 
-def test_a_folder_in_the_place_of_a_claim_is_kept_and_the_claim_rebuilt(sweep: SweepDir):
+def test_a_folder_instead_of_a_claim_is_kept_and_the_claim_is_rebuilt(sweep: SweepDir):
     claim = sweep.root / "runs/0002/claims/1-0"
     claim.unlink()
     claim.mkdir()
@@ -400,7 +403,7 @@ def test_progress_of_another_schema_is_removed_and_lines_with_nan_stay(sweep: Sw
     assert [point.epoch for point in sweep.progress(1)] == [1, 2]
 
 
-def test_a_submission_is_not_rebuilt_from_an_attempt_in_the_place_of_another(sweep: SweepDir):
+def test_a_submission_is_not_rebuilt_from_a_misplaced_attempt(sweep: SweepDir):
     first = sweep.root / "runs/0000/attempts/1.json"
     token = json.loads(first.read_bytes())["token"]
     shutil.copy(first, sweep.root / "runs/0002/attempts/1.json")
@@ -419,14 +422,14 @@ def test_a_corrupt_sweep_file_is_kept_and_counts_once(sweep: SweepDir):
     assert (sweep.root / "sweep.yaml.corrupt").read_text() == "name: ["
 
 
-def test_a_user_s_own_files_are_not_touched(sweep: SweepDir):
+def test_files_of_the_user_are_not_changed(sweep: SweepDir):
     for name in ("runs/0001/notes.json", "runs/0001/milestones/mine.json", "trials/0001/notes.txt", "mine.json"):
         (sweep.root / name).write_text("{")
     assert repair().output == "s: 0 repaired, 0 need your attention\n"
 
 
 @pytest.mark.parametrize("name", ["runs", "runs/0002", "runs/0002/attempts"])
-def test_folders_on_another_disk_are_checked_and_other_links_are_not_followed(sweep: SweepDir, name: str):
+def test_linked_folders_of_a_sweep_are_checked_and_other_links_are_not_followed(sweep: SweepDir, name: str):
     elsewhere = sweep.root.with_name("elsewhere")
     (sweep.root / name).rename(elsewhere)
     (sweep.root / name).symlink_to(elsewhere)

@@ -1,4 +1,4 @@
-"""A trial trained again is the same bit for bit, or what differs is named."""
+"""`unetsweep reproduce`: a trial that is trained again is the same bit for bit, or every difference is named."""
 
 import fcntl
 import json
@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from local_sweeps import Place
+from local_sweeps import Workspace
 
 from unetsweep.analysis.reproducibility import unequal
 from unetsweep.contract import Result
@@ -21,45 +21,45 @@ trainer: {threads: 1}
 """
 
 
-def trained(place: Place, more: str = "", epochs: int = 2) -> Path:
-    """A sweep of one trial, at its end."""
-    path = place.folder / "s.yaml"
+def train(workspace: Workspace, more: str = "", epochs: int = 2) -> Path:
+    """Run a sweep of one trial to its end; return its folder."""
+    path = workspace.folder / "s.yaml"
     path.write_text(SWEEP.replace("EPOCHS", str(epochs)) + more)
-    place.submit(path, "--watch")
-    return place.folder / "results" / "s"
+    workspace.submit(path, "--watch")
+    return workspace.folder / "results" / "s"
 
 
 @pytest.mark.parametrize("more", ["", "slurm: {processes: 2}\n"], ids=["one process", "DDP of 2"])
-def test_a_trial_comes_out_the_same(place: Place, more: str) -> None:
-    root = trained(place, more)
+def test_a_reproduced_trial_is_bit_for_bit_the_same(workspace: Workspace, more: str) -> None:
+    root = train(workspace, more)
     before = (root / "trials/0000/result.json").read_bytes(), (root / "study.journal").read_bytes()
 
-    said = place.run("reproduce", "s", "0").stdout
+    output = workspace.run("reproduce", "s", "0").stdout
 
-    assert "trial 0 of s: bit for bit the same (weights, best_epoch, val_iou, val_loss, test_iou" in said
-    assert "differs" not in said
-    assert "changed" not in said
+    assert "trial 0 of s: bit for bit the same (weights, best_epoch, val_iou, val_loss, test_iou" in output
+    assert "differs" not in output
+    assert "changed" not in output
     again = json.loads((root / "reproduced/0000/milestones/2.json").read_text())
     assert again["weights"] == json.loads(before[0])["weights"]
     assert ((root / "trials/0000/result.json").read_bytes(), (root / "study.journal").read_bytes()) == before
 
 
-def test_another_number_of_threads_and_another_result_are_reported(place: Place) -> None:
-    root = trained(place)
+def test_another_number_of_threads_and_another_result_are_reported(workspace: Workspace) -> None:
+    root = train(workspace)
 
-    said = place.run("reproduce", "s", "0", "--threads", "2", status=None)
+    done = workspace.run("reproduce", "s", "0", "--threads", "2", status=None)
 
-    assert "changed  threads: 1 then, 2 now" in said.stdout
+    assert "changed  threads: 1 then, 2 now" in done.stdout
     same = (
         json.loads((root / "reproduced/0000/milestones/2.json").read_text())["weights"]
         == json.loads((root / "trials/0000/result.json").read_text())["weights"]
     )
-    assert said.returncode == (0 if same else 1)
-    assert same or "not the same; see what changed, above" in said.stdout
+    assert done.returncode == (0 if same else 1)
+    assert same or "not the same; see what changed, above" in done.stdout
 
 
-def test_a_wrong_number_and_other_surroundings_are_named(place: Place) -> None:
-    root = trained(place, epochs=1)
+def test_a_different_number_and_a_different_version_are_named(workspace: Workspace) -> None:
+    root = train(workspace, epochs=1)
     path = root / "trials/0000/result.json"
     result = json.loads(path.read_text())
     result["val_iou"] += 1e-12
@@ -67,65 +67,65 @@ def test_a_wrong_number_and_other_surroundings_are_named(place: Place) -> None:
     result["versions"]["numpy"] = "1.0"
     path.write_text(json.dumps(result))
 
-    said = place.run("reproduce", "s", "0", status=1).stdout
+    output = workspace.run("reproduce", "s", "0", status=1).stdout
 
-    assert f"differs  val_iou: {result['val_iou']} then, {result['val_iou'] - 1e-12} now" in said
-    assert "differs  test_per_image: 1 of 4 images differ" in said
-    assert "changed  versions, numpy: 1.0 then, " in said
-    assert "differs  weights" not in said
+    assert f"differs  val_iou: {result['val_iou']} then, {result['val_iou'] - 1e-12} now" in output
+    assert "differs  test_per_image: 1 of 4 images differ" in output
+    assert "changed  versions, numpy: 1.0 then, " in output
+    assert "differs  weights" not in output
 
 
-def test_changed_data_are_named_before_anything_is_trained(place: Place) -> None:
-    root = trained(place, epochs=1)
-    shutil.copy(place.folder / "eyes/test/mask/01.png", place.folder / "eyes/test/mask/02.png")
+def test_changed_images_are_named_before_anything_is_trained(workspace: Workspace) -> None:
+    root = train(workspace, epochs=1)
+    shutil.copy(workspace.folder / "eyes/test/mask/01.png", workspace.folder / "eyes/test/mask/02.png")
 
-    said = place.run("reproduce", "s", "0", status=2)
+    done = workspace.run("reproduce", "s", "0", status=2)
 
-    assert "nothing was trained, because the images changed" in said.stderr
-    assert "test: changed since the split was pinned: 02" in said.stderr
+    assert "nothing was trained, because the images changed" in done.stderr
+    assert "test: changed since the split was pinned: 02" in done.stderr
     assert not (root / "reproduced").exists()
 
-    shutil.copytree(place.folder / "eyes", place.folder / "moved")
-    shutil.copy(place.folder / "eyes/test/mask/01.png", place.folder / "moved/test/mask/02.png")
-    assert "02" in place.run("reproduce", "s", "0", "--data", "moved", status=2).stderr
+    shutil.copytree(workspace.folder / "eyes", workspace.folder / "moved")
+    shutil.copy(workspace.folder / "eyes/test/mask/01.png", workspace.folder / "moved/test/mask/02.png")
+    assert "02" in workspace.run("reproduce", "s", "0", "--data", "moved", status=2).stderr
 
 
-def test_a_folder_of_somebody_elses_is_left_alone(place: Place) -> None:
-    trained(place, epochs=1)
-    (place.folder / "mine/checkpoints").mkdir(parents=True)
-    (place.folder / "mine/config.json").write_text("{}")
+def test_a_folder_that_reproduce_did_not_make_is_refused(workspace: Workspace) -> None:
+    train(workspace, epochs=1)
+    (workspace.folder / "mine/checkpoints").mkdir(parents=True)
+    (workspace.folder / "mine/config.json").write_text("{}")
 
-    said = place.run("reproduce", "s", "0", "--out", "mine", status=2).stderr
+    output = workspace.run("reproduce", "s", "0", "--out", "mine", status=2).stderr
 
-    assert "mine is not empty and was not made by `unetsweep reproduce`" in said
-    assert (place.folder / "mine/config.json").read_text() == "{}"
-    assert "has no trial 7" in place.run("reproduce", "s", "7", status=2).stderr
+    assert "mine is not empty and was not made by `unetsweep reproduce`" in output
+    assert (workspace.folder / "mine/config.json").read_text() == "{}"
+    assert "has no trial 7" in workspace.run("reproduce", "s", "7", status=2).stderr
 
 
-def test_what_an_earlier_call_left_is_never_compared(place: Place) -> None:
-    root = trained(place, epochs=1)
-    (place.folder / "elsewhere").mkdir()
-    (place.folder / "link").symlink_to(place.folder / "elsewhere")
-    place.run("reproduce", "s", "0", "--out", "link")
-    path = place.folder / "elsewhere/milestones/1.json"
+def test_files_of_an_earlier_call_are_never_compared(workspace: Workspace) -> None:
+    root = train(workspace, epochs=1)
+    (workspace.folder / "elsewhere").mkdir()
+    (workspace.folder / "link").symlink_to(workspace.folder / "elsewhere")
+    workspace.run("reproduce", "s", "0", "--out", "link")
+    path = workspace.folder / "elsewhere/milestones/1.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "val_iou": 0.123}))
 
-    assert "bit for bit the same" in place.run("reproduce", "s", "0", "--out", "link").stdout
+    assert "bit for bit the same" in workspace.run("reproduce", "s", "0", "--out", "link").stdout
 
-    # killed while it cleared the folder: the marker goes last, so it is still ours
-    (place.folder / "elsewhere/config.json").unlink()
-    assert "bit for bit the same" in place.run("reproduce", "s", "0", "--out", "link").stdout
+    # as after a kill during the removal: the mark is removed last, so the folder is still recognised
+    (workspace.folder / "elsewhere/config.json").unlink()
+    assert "bit for bit the same" in workspace.run("reproduce", "s", "0", "--out", "link").stdout
     assert not (root / "reproduced").exists()
 
 
-def test_only_one_at_a_time_trains_in_a_folder(place: Place) -> None:
-    root = trained(place, epochs=1)
+def test_only_one_reproduce_at_a_time_trains_in_a_folder(workspace: Workspace) -> None:
+    root = train(workspace, epochs=1)
     (root / "reproduced/0000").mkdir(parents=True)
     with (root / "reproduced/0000/.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        said = place.run("reproduce", "s", "0", status=2).stderr
-    assert "another `unetsweep reproduce` is running in" in said
-    assert "cannot be made" in place.run("reproduce", "s", "0", "--out", "/proc/x", status=2).stderr
+        output = workspace.run("reproduce", "s", "0", status=2).stderr
+    assert "another `unetsweep reproduce` is running in" in output
+    assert "cannot be made" in workspace.run("reproduce", "s", "0", "--out", "/proc/x", status=2).stderr
 
 
 def test_a_field_that_only_one_result_has_is_a_difference() -> None:

@@ -1,4 +1,4 @@
-"""A key of Comet's is read from the environment and stands nowhere else."""
+"""The Comet key is read from the environment and is written nowhere."""
 
 import secrets
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local_sweeps import Place
+from local_sweeps import Workspace
 
 SWEEP = """\
 data: {root: images, split: {val: 0.25}, image_size: 16}
@@ -19,7 +19,7 @@ run: {reconcile_interval: 5}
 
 
 def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file below, and what is packed into those that are archives."""
+    """Yield name and content of every file, and of every file in an archive."""
     for path in folder.rglob("*"):
         yield str(path), str(path).encode()
         if path.is_file():
@@ -29,44 +29,43 @@ def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
                 yield from ((f"{path}/{name}", archive.read(name)) for name in archive.namelist())
 
 
-class Listener(threading.Thread):
-    """Looks at the command lines of all processes, again and again."""
+class CommandLineRecorder(threading.Thread):
+    """Reads the command lines of all processes repeatedly, and records those with the secret."""
 
     def __init__(self, secret: str) -> None:
         super().__init__(daemon=True)
         self.secret, self.done = secret.encode(), threading.Event()
-        self.looks, self.seen, self.words = 0, set[bytes](), set[bytes]()
+        self.found, self.arguments = set[bytes](), set[bytes]()
 
     def run(self) -> None:
         while not self.done.wait(0.05):
-            self.looks += 1
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
                     line = path.read_bytes()
                 except OSError:
                     continue
-                self.words |= set(line.split(b"\0"))
+                self.arguments |= set(line.split(b"\0"))
                 if self.secret in line:
-                    self.seen.add(line)
+                    self.found.add(line)
 
 
 def test_a_key_is_in_no_file_no_log_no_table_and_on_no_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     secret = secrets.token_hex(16)
-    place = Place(tmp_path / "here")
-    place.run("data", "sample", "images", "--size", 32, "--eyes", 3)
-    (place.folder / "s.yaml").write_text(SWEEP)
+    workspace = Workspace(tmp_path / "here")
+    workspace.run("data", "sample", "images", "--size", 32, "--eyes", 3)
+    (workspace.folder / "s.yaml").write_text(SWEEP)
     monkeypatch.setenv("COMET_API_KEY", secret)
-    listener = Listener(secret)
-    listener.start()
-    said = [place.submit(place.folder / "s.yaml", "--watch")]
-    said += [place.run("report", "s", "--format", form) for form in ("markdown", "csv", "json", "latex")]
-    said += [place.run("status", "s"), place.run("logs", "s", 0)]
-    place.wait_quiet()
-    listener.done.set()
-    listener.join()
-    assert [result["state"] for result in place.results()] == ["complete"], place.account()
-    assert list(place.root().glob("runs/*/comet/*.zip"))
-    assert b"supervise" in listener.words
-    assert not listener.seen
-    assert not any(secret in done.stdout + done.stderr for done in said)
-    assert not [name for name, content in contents(place.folder) if secret.encode() in content]
+    recorder = CommandLineRecorder(secret)
+    recorder.start()
+    finished = [workspace.submit(workspace.folder / "s.yaml", "--watch")]
+    finished += [workspace.run("report", "s", "--format", form) for form in ("markdown", "csv", "json", "latex")]
+    finished += [workspace.run("status", "s"), workspace.run("logs", "s", 0)]
+    workspace.wait_quiet()
+    recorder.done.set()
+    recorder.join()
+    assert [result["state"] for result in workspace.results()] == ["complete"], workspace.logs()
+    assert list(workspace.root().glob("runs/*/comet/*.zip"))
+    assert b"supervise" in recorder.arguments
+    assert not recorder.found
+    assert not any(secret in done.stdout + done.stderr for done in finished)
+    assert not [name for name, content in contents(workspace.folder) if secret.encode() in content]

@@ -1,4 +1,4 @@
-"""`unetsweep sync` with comet's real archives; its upload command is a program of ours that takes or refuses."""
+"""`unetsweep sync` with real archives of comet_ml and a fake upload command, which accepts or refuses them."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ if os.path.exists(os.environ["FAKE_LOG"] + ".refuse"):
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the uploader writes what it was called with; someone listens at Comet's address, and there is a key."""
+    """The log of the fake uploader's calls. A server listens at Comet's address, and a key is set."""
     scripts = tmp_path / "fake" / "comet_ml" / "scripts"
     scripts.mkdir(parents=True)
     for name, text in (("../__init__.py", ""), ("__init__.py", ""), ("comet_upload.py", UPLOADER)):
@@ -49,7 +49,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepDir:
-    """The sweep `eyes`: one run at epoch 2 without a result, as a kill leaves it; one complete; one not begun."""
+    """The sweep `eyes`: one run that was killed after epoch 2, one that is complete, one that has not begun."""
     data = DataConfig(root=str(tmp_path))
     directory = SweepDir(tmp_path / "results" / "eyes")
     directory.create(
@@ -104,7 +104,7 @@ def test_the_archive_is_the_one_that_the_job_would_have_left(sweep: SweepDir, lo
     assert archives(sweep)[0].name == export.archive
 
 
-def test_a_run_of_several_trials_is_told_with_the_config_of_the_longest(sweep: SweepDir, log: Path) -> None:
+def test_a_run_of_several_trials_is_exported_with_the_config_of_the_longest(sweep: SweepDir, log: Path) -> None:
     shared = sweep.root / "trials/0001/trial.json"
     shared.write_text(dumps({**json.loads(shared.read_text()), "run": 0, "epochs": 1}))
     assert sync(sweep).exit_code == 0
@@ -113,7 +113,7 @@ def test_a_run_of_several_trials_is_told_with_the_config_of_the_longest(sweep: S
     assert [path.name for path in archives(sweep)] == [export.archive]
 
 
-def test_what_comet_does_not_take_is_kept_and_sent_again(sweep: SweepDir, log: Path) -> None:
+def test_archives_that_comet_refuses_are_kept_and_uploaded_later(sweep: SweepDir, log: Path) -> None:
     refuse = Path(f"{log}.refuse")
     refuse.touch()
     done = sync(sweep)
@@ -129,21 +129,21 @@ def test_what_comet_does_not_take_is_kept_and_sent_again(sweep: SweepDir, log: P
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "kind", "status", "words"),
+    ("variable", "value", "kind", "status", "message"),
     [
         ("COMET_API_KEY", "", UsageError, 2, "COMET_API_KEY is not set"),
         ("COMET_URL_OVERRIDE", "http://comet.invalid", TrackerError, 75, "did not answer"),
     ],
 )
-def test_without_key_or_network_the_archives_are_there_and_unmarked(
-    variable: str, value: str, kind: type, status: int, words: str, sweep: SweepDir, log: Path,
+def test_without_a_key_or_a_network_the_archives_exist_and_are_not_marked_as_uploaded(
+    variable: str, value: str, kind: type, status: int, message: str, sweep: SweepDir, log: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv(variable, value)
     done = sync(sweep)
     assert isinstance(done.exception, kind)
     assert done.exception.exit_status == status  # type: ignore[attr-defined]
-    assert words in str(done.exception)
+    assert message in str(done.exception)
     assert len(archives(sweep)) == 2
     assert not any(comet.is_uploaded(path) for path in archives(sweep))
     assert not log.exists()

@@ -1,4 +1,4 @@
-"""A training by hand is the sweep's, bit for bit; it needs no network; what cannot be trained is said plainly."""
+"""A training by hand equals that of a sweep bit for bit, needs no network, and reports what cannot be trained."""
 
 import json
 import shutil
@@ -39,9 +39,9 @@ def here(tmp_path: Path, eyes: Path) -> Path:
     return tmp_path
 
 
-def unetsweep(here: Path, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+def unetsweep(here: Path, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     done = forks.run(
-        [sys.executable, "-m", "unetsweep", *words],
+        [sys.executable, "-m", "unetsweep", *arguments],
         cwd=here,
         env=environment(),
         timeout=300,
@@ -52,8 +52,8 @@ def unetsweep(here: Path, *words: str, status: int = 0) -> subprocess.CompletedP
     return done
 
 
-def test_a_smallest_json_by_hand_gives_the_sweeps_trial_bit_for_bit(here: Path):
-    # the sweep runs on CPU by name; on a machine without a GPU the hand-written `auto` is the same
+def test_a_minimal_config_by_hand_equals_the_trial_of_a_sweep_bit_for_bit(here: Path):
+    # a sweep without GPUs sets this accelerator; on a machine without a GPU `auto` would be the same
     (here / "config.json").write_text(json.dumps(CONFIG | {"accelerator": "cpu"}))
     unetsweep(here, "train", "config.json", "--out", "hand")
     unetsweep(here, "submit", "s.yaml", "--executor", "local", "--watch")
@@ -61,8 +61,10 @@ def test_a_smallest_json_by_hand_gives_the_sweeps_trial_bit_for_bit(here: Path):
 
 
 def same_result(one: Path, other: Path, trial: Path | None = None) -> bool:
-    """Whether two trainings of two epochs left the same scores and weights, to the last bit. `trial`: the folder of
-    the other's result, where that is another one."""
+    """Whether two trainings of two epochs have the same scores and weights, to the last bit.
+
+    `trial`: the folder of the other's result, if it is not `other`.
+    """
     results = [json.loads((folder / "result.json").read_bytes()) for folder in (one, trial or other)]
     same = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image", "data_manifest")
     assert {name: results[0][name] for name in same} == {name: results[1][name] for name in same}
@@ -84,30 +86,32 @@ def files(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (out / "config.json", out / "result.json")}
 
 
-def lose(here: Path, name: str) -> None:
+def delete_image(here: Path, name: str) -> None:
     for kind in ("image", "mask"):
         (here / f"eyes/train/{kind}/{name}.png").unlink()
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        pytest.param({}, "missing: 05", id="the same again"),
+        pytest.param({}, "missing: 05", id="the same config"),
         pytest.param({"epochs": 4}, "missing: 05", id="more epochs"),
         pytest.param({"learning_rate": 0.02}, "learning_rate was 0.01, now 0.02", id="another rate"),
         pytest.param({"seed": 1, "epochs": 4}, "out holds another training (seed was 0, now 1)", id="another seed"),
     ],
 )
-def test_a_folder_says_of_which_training_its_result_is_whatever_is_asked_later(trained: Path, change: Any, said: str):
+def test_a_folder_keeps_the_config_of_its_result_if_another_training_is_refused(
+    trained: Path, change: Any, message: str
+):
     before = files(trained / "out")
-    lose(trained, "05")
+    delete_image(trained, "05")
     (trained / "config.json").write_text(json.dumps(CONFIG | change))
 
-    assert said in unetsweep(trained, "train", "config.json", "--out", "out", status=2).stderr
+    assert message in unetsweep(trained, "train", "config.json", "--out", "out", status=2).stderr
     assert files(trained / "out") == before
 
 
-def test_a_training_goes_on_with_its_split_whatever_has_been_added(trained: Path):
+def test_a_continued_training_keeps_its_split_even_if_images_were_added(trained: Path):
     split = json.loads((trained / "out/config.json").read_bytes())["data"]["manifest"]
     for kind in ("image", "mask"):
         shutil.copy(trained / f"eyes/train/{kind}/05.png", trained / f"eyes/train/{kind}/98.png")
@@ -123,25 +127,28 @@ def test_a_training_goes_on_with_its_split_whatever_has_been_added(trained: Path
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_folder_whose_training_refuses_keeps_its_config(here: Path, processes: int):
+def test_a_folder_keeps_its_config_if_the_training_refuses_to_continue(here: Path, processes: int):
     config = CONFIG | {"processes": processes}
     (here / "config.json").write_text(json.dumps(config))
     unetsweep(here, "train", "config.json", "--out", "out")
     before = files(here / "out")
     (here / "config.json").write_text(json.dumps(config | {"epochs": 1}))
 
-    said = unetsweep(here, "train", "config.json", "--out", "out", status=4)
-    assert "the best weights within [1] epochs are gone" in said.stderr + said.stdout
+    done = unetsweep(here, "train", "config.json", "--out", "out", status=4)
+    assert "the best weights within [1] epochs are gone" in done.stderr + done.stdout
     assert files(here / "out") == before
 
 
 def test_a_training_needs_no_network_and_no_hash_seed(here: Path):
-    """A cold start: imports too must call nobody. Its hashes of texts are not those of the fork beside it."""
-    cut = ("unshare", "--map-root-user", "--net")
-    if shutil.which("unshare") is None or subprocess.run([*cut, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets nobody make a network namespace (unshare --net)")
+    """A cold start, because imports must not need a network either. Its hash seed differs from that of the fork."""
+    no_network = ("unshare", "--map-root-user", "--net")
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*no_network, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("this machine allows no network namespaces (unshare --net)")
     (here / "config.json").write_text(json.dumps(CONFIG | {"trainer": {"comet": "offline"}}))
-    command = [*cut, sys.executable, "-m", "unetsweep", "train", "config.json", "--out", "cold"]
+    command = [*no_network, sys.executable, "-m", "unetsweep", "train", "config.json", "--out", "cold"]
     environ = {**environment(), "PYTHONHASHSEED": "1"}
     cold = subprocess.run(command, cwd=here, env=environ, capture_output=True, text=True, check=False)
     assert (cold.returncode, "complete" in cold.stdout) == (0, True), cold.stdout + cold.stderr
@@ -159,7 +166,7 @@ def test_two_processes_by_hand_and_in_a_sweep_train_the_same(here: Path):
     assert by_hand["test_per_image"] == by_sweep["test_per_image"]
 
 
-def test_ctrl_c_ends_the_view_and_not_the_trainings(here: Path):
+def test_ctrl_c_ends_the_watching_command_and_not_the_trainings(here: Path):
     command = [sys.executable, "-m", "unetsweep", "submit", "s.yaml", "--executor", "local", "--watch"]
     view = forks.start(
         command, cwd=here, env=environment(), stdout=subprocess.PIPE, preexec_fn=with_signals, torch=True
@@ -169,9 +176,9 @@ def test_ctrl_c_ends_the_view_and_not_the_trainings(here: Path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     view.send_signal(signal.SIGINT)
-    said, _ = view.communicate(timeout=30)
+    output, _ = view.communicate(timeout=30)
     assert view.returncode == 0
-    assert "unetsweep status s" in said
+    assert "unetsweep status s" in output
     while not (here / "results/s/trials/0000/result.json").exists():
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -193,7 +200,7 @@ def _other_size(eyes: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("breakage", "words"),
+    ("breakage", "messages"),
     [
         pytest.param(
             shutil.rmtree,
@@ -201,17 +208,19 @@ def _other_size(eyes: Path) -> None:
             id="no data at all",
         ),
         pytest.param(_without_mask, ["mask"], id="an image without a mask"),
-        pytest.param(_corrupt, ["200 bytes", "not a complete PNG"], id="a torn image"),
+        pytest.param(_corrupt, ["200 bytes", "not a complete PNG"], id="a corrupt image"),
         pytest.param(_other_size, ["64x64", "64x32"], id="a mask of another size"),
     ],
 )
-def test_images_that_do_not_fit_are_refused_before_anything_is_written(here: Path, eyes: Path, breakage: Any, words):
+def test_unusable_images_are_refused_before_anything_is_written(
+    here: Path, eyes: Path, breakage: Any, messages: list[str]
+):
     (here / "eyes").unlink()
     shutil.copytree(eyes, here / "eyes")
     breakage(here / "eyes")
-    said = unetsweep(here, "submit", "s.yaml", "--executor", "local", status=2).stderr
-    for word in words:
-        assert word in said
+    output = unetsweep(here, "submit", "s.yaml", "--executor", "local", status=2).stderr
+    for message in messages:
+        assert message in output
     assert not (here / "results").exists()
     assert "warning" in unetsweep(here, "submit", "s.yaml", "--executor", "local", "--dry-run").stderr
     assert not (here / "results").exists()
