@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from local_sweeps import AT_ONCE, Place
+from local_sweeps import AT_ONCE, Workspace
 
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
@@ -23,21 +23,21 @@ def varied(path: str, domain: Choices | Range) -> Space:
     return Space((*PLAIN.parameters, Parameter(path, domain)))
 
 
-def submit(place: Place, spec: SweepSpec) -> SweepDir:
+def submit(workspace: Workspace, spec: SweepSpec) -> SweepDir:
     """Sweep the spec to its end."""
-    directory = SweepDir(place.root(spec.name))
-    directory.create(as_yaml(spec), "local", working=str(place.folder))
-    place.run("submit", directory.root / "sweep.yaml", "--watch")
+    directory = SweepDir(workspace.root(spec.name))
+    directory.create(as_yaml(spec), "local", working=str(workspace.folder))
+    workspace.run("submit", directory.root / "sweep.yaml", "--watch")
     return directory
 
 
 @pytest.mark.train
 def test_a_sweep_over_the_width_of_the_network_runs_from_the_spec_to_the_table(tmp_path: Path, eyes: Path) -> None:
-    place = Place(tmp_path)
+    workspace = Workspace(tmp_path)
     model = ModelConfig(base=2, depth=1)
     data = DataConfig(str(eyes), image_size=32)
     spec = SweepSpec("s", data, varied("model.base", Choices((2, 4))), StudySpec(), model, TrainerConfig(threads=1))
-    directory = submit(place, spec)
+    directory = submit(workspace, spec)
 
     assert load(directory.root / "sweep.yaml").space == spec.space
     trials = directory.trials()
@@ -50,7 +50,7 @@ def test_a_sweep_over_the_width_of_the_network_runs_from_the_spec_to_the_table(t
         {**configs[0]["model"], "base": 2},
         {**configs[0]["model"], "base": 4},
     ]
-    rows = place.results("s")
+    rows = workspace.results("s")
     assert [row["state"] for row in rows] == ["complete", "complete"]
     assert rows[0]["val_loss"] != rows[1]["val_loss"]
 
@@ -66,11 +66,11 @@ def test_a_sweep_over_the_width_of_the_network_runs_from_the_spec_to_the_table(t
 def test_an_adaptive_search_over_any_field_proposes_no_point_twice_and_fills_the_study(
     path: str, domain: Choices | Range, tmp_path: Path
 ) -> None:
-    place = Place(tmp_path)
-    place.trainer(AT_ONCE)
-    grid = load(place.grid(1))
+    workspace = Workspace(tmp_path)
+    workspace.trainer(AT_ONCE)
+    grid = load(workspace.grid(1))
     count = 2 if isinstance(domain, Choices) else 3
-    directory = submit(place, replace(grid, space=varied(path, domain), study=StudySpec("tpe", trials=count)))
+    directory = submit(workspace, replace(grid, space=varied(path, domain), study=StudySpec("tpe", trials=count)))
 
     values = [trial.params[path] for trial in directory.trials() if trial.params is not None]
     assert len(set(values)) == len(values) == count
@@ -79,12 +79,12 @@ def test_an_adaptive_search_over_any_field_proposes_no_point_twice_and_fills_the
         config = json.loads(directory.config_path(trial.number).read_bytes())
         assert trial.params is not None
         assert config[section][name] == trial.params[path]
-    assert [row["state"] for row in place.results("s")] == ["complete"] * count
+    assert [row["state"] for row in workspace.results("s")] == ["complete"] * count
     assert (directory.root / "study.journal").read_text().count(path) >= count
 
 
 def test_a_file_of_the_users_may_vary_the_three_parameters_only(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    place.trainer(AT_ONCE)
-    sweep = place.sweep("space: {epochs: [1], batch_size: [4], learning_rate: [1e-3], model.base: [2, 4]}\n")
-    assert "space.model.base: unknown key 'model.base'" in place.submit(sweep, status=2).stderr
+    workspace = Workspace(tmp_path)
+    workspace.trainer(AT_ONCE)
+    sweep = workspace.sweep("space: {epochs: [1], batch_size: [4], learning_rate: [1e-3], model.base: [2, 4]}\n")
+    assert "space.model.base: unknown key 'model.base'" in workspace.submit(sweep, status=2).stderr

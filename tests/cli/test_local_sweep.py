@@ -34,7 +34,7 @@ def load_study(workspace: Workspace, name: str = "s") -> optuna.Study:
 
 def times(workspace: Workspace) -> dict[str, int]:
     """When each file was changed, except the mark of the last reconciliation."""
-    files = [path for path in workspace.root().rglob("*") if path.is_file() and path.name != "last-look"]
+    files = [path for path in workspace.root().rglob("*") if path.is_file() and path.name != "last-reconciliation"]
     return {str(path): path.stat().st_mtime_ns for path in files}
 
 

@@ -85,15 +85,6 @@ def test_swapped_files_of_two_trials_are_named_and_repair_corrects_each_row(swee
 
 def test_the_result_of_another_run_is_not_used(sweep: SweepDir) -> None:
     shutil.copy(sweep.root / "runs/0000/milestones/8.json", sweep.root / "runs/0002/milestones/8.json")
-<<<<<<< HEAD:tests/cli/test_whose_file.py
-    assert told(sweep) == [("complete", 0.5), ("complete", 0.6), ("waiting", None)]
-    unreadable = sweep.observe().runs[2].unreadable
-    assert unreadable is not None
-    assert "runs/0002/milestones/8.json: found the result of another training" in unreadable
-    assert "quarantined as 8.json.corrupt" in repaired(sweep)
-    assert sweep.observe().runs[2].unreadable is None
-    assert sweep.observe().runs[2].milestones == {}
-=======
     assert rows_of(sweep) == [("complete", 0.5), ("complete", 0.6), ("waiting", None)]
     unreadable = sweep.observe().runs[2].unreadable
     assert unreadable is not None
@@ -101,7 +92,6 @@ def test_the_result_of_another_run_is_not_used(sweep: SweepDir) -> None:
     assert "quarantined as 8.json.corrupt" in repair_output(sweep)
     assert sweep.observe().runs[2].unreadable is None
     assert sweep.observe().runs[2].milestones == {}
->>>>>>> hV:tests/cli/test_misplaced_files.py
 
 
 def test_the_result_of_another_sweep_is_not_used(sweep: SweepDir, tmp_path: Path) -> None:
@@ -155,17 +145,10 @@ def test_a_trial_that_was_lost_is_named_in_its_row_and_its_point_is_not_trained_
     assert (rows[number].state, rows[number].result) == ("waiting", None)
     assert f"trials/000{number}" in rows[number].reason
     assert sweep.next_trial() == 3
-<<<<<<< HEAD:tests/cli/test_whose_file.py
-    assert [trial.number for trial in sweep.observe().trials if trial.unreadable] == [number]
-    said = repaired(sweep)
-    assert f"put {folder} back from a backup" in repaired(sweep), said
-    assert f"or give the trial up: `unetsweep cancel s {number}`" in repaired(sweep)
-=======
     assert [trial.number for trial in sweep.observe().trials if trial.unreadable] == [number]
     output = repair_output(sweep)
     assert f"put {folder} back from a backup" in repair_output(sweep), output
     assert f"or give the trial up: `unetsweep cancel s {number}`" in repair_output(sweep)
->>>>>>> hV:tests/cli/test_misplaced_files.py
     sweep.cancel(number)
     assert read_record(sweep.root).trials[number].reason
 
@@ -191,11 +174,7 @@ def test_an_empty_folder_is_no_trial(sweep: SweepDir) -> None:
 
 def test_if_the_folder_of_trials_is_missing_no_table_is_printed_and_nothing_is_proposed(sweep: SweepDir) -> None:
     (sweep.root / "trials").rename(sweep.root / "elsewhere")
-<<<<<<< HEAD:tests/cli/test_whose_file.py
-    for reading in (lambda: read_record(sweep.root), sweep.observe, sweep.trials, sweep.next_trial):
-=======
     for read in (lambda: read_record(sweep.root), sweep.look, sweep.trials, sweep.next_trial):
->>>>>>> hV:tests/cli/test_misplaced_files.py
         with pytest.raises(StateError, match="trials: this folder is missing, and with it every trial"):
             read()
     (sweep.root / "trials").write_text("")

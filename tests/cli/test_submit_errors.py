@@ -125,7 +125,7 @@ def test_nothing_is_started_on_this_machine_if_slurm_is_installed_but_does_not_a
     for command in (("submit", sweep.name), ("submit", sweep.name, "--dry-run"), ("submit", sweep.name, "--watch")):
         done = workspace.run(*command, status=75, env=env)
         assert "Unable to contact slurm controller" in done.stderr
-        assert "or say --executor local" in done.stderr
+        assert "or use --executor local" in done.stderr
     assert not workspace.root().exists()
     assert workspace.run("submit", sweep.name, "--executor", "local", "--dry-run", env=env).returncode == 0
 
