@@ -39,7 +39,7 @@ CORRUPTIONS = {
 }
 AT = "2026-01-01T00:00:00+00:00"
 PRESENT = {"cancelled.json", "stopped.json", "requeue-1-0.json", "1.retries-reset.json", "result-1.json"}
-"""Files whose presence is all their content."""
+"""Files without content: only their presence counts."""
 
 
 @pytest.fixture

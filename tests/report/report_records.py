@@ -88,7 +88,7 @@ def docs_sweep() -> SweepRecord:
 
 
 def mixed_sweep() -> SweepRecord:
-    """A sweep whose trials have every state, with messages that need escaping and a number that is not finite."""
+    """A sweep with trials in every state, messages that need escaping, and a number that is not finite."""
     full = Result(
         val_iou=0.71234567,
         val_loss=0.1,

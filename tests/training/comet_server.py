@@ -1,4 +1,4 @@
-"""As much of Comet's server as its own upload command (comet_ml 3.58) asks for: it takes all, and keeps the metrics."""
+"""A fake Comet server for comet_ml's upload command (3.58): it accepts everything and records the metrics."""
 
 import contextlib
 import gzip
@@ -24,8 +24,9 @@ class Received:
 
     def __init__(self) -> None:
         self.keys: list[str] = []
-        """Of the experiments that were opened."""
+        """Keys of the experiments that were opened."""
         self.metrics: set[tuple[str, int, float]] = set()
+        """(name, step, value)."""
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -54,12 +55,12 @@ class _Answers(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
 def serving() -> Iterator[tuple[str, Received]]:
-    """A server's address for COMET_URL_OVERRIDE, and what it receives."""
+    """Run a server; yield its address for COMET_URL_OVERRIDE, and what it receives."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
     received = Received()
     setattr(server, "received", received)  # noqa: B010

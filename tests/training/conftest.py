@@ -1,3 +1,5 @@
+"""Fixtures of the tests of training: one thread, a small set of images, and two uninterrupted trainings."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import training_scenes
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Use one thread, as a training does: several would wait for each other on a busy machine."""
+    """One thread, as in a training: several threads would wait for each other on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -31,7 +33,7 @@ def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pair(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same training with two processes."""
+    """The training of `whole` with two processes."""
     config = training_scenes.config(root, **training_scenes.FOUR, processes=2)
     out = tmp_path_factory.mktemp("pair") / "out"
     return training_scenes.trained(out, config, size=2, milestones=training_scenes.MILESTONES)

@@ -1,3 +1,5 @@
+"""Augmentations: what `trainer.augment` accepts, and what it does to images and masks."""
+
 import subprocess
 import sys
 
@@ -16,7 +18,7 @@ def lines(value: object) -> list[str]:
     "value",
     ["default", "none", ["HorizontalFlip"], [{"Affine": {"rotate": [-30, 30]}}, "CLAHE"], [{"RandomGamma": None}]],
 )
-def test_what_can_be_used_has_no_problems(value: object) -> None:
+def test_usable_augmentations_have_no_problems(value: object) -> None:
     assert lines(value) == []
 
 
@@ -34,7 +36,7 @@ def test_what_can_be_used_has_no_problems(value: object) -> None:
         (["Compose"], "albumentations has no 'Compose'"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_refused_with_a_hint(value: object, message: str) -> None:
+def test_unusable_augmentations_are_refused_with_a_suggestion(value: object, message: str) -> None:
     assert any(message in line for line in lines(value)), lines(value)
     with pytest.raises(ConfigError):
         augment.build(value)
@@ -44,7 +46,7 @@ def test_all_problems_are_reported_at_once() -> None:
     assert len(lines(["Nope", {"Affine": {"rotat": 3, "scal": 2}}])) == 3
 
 
-def test_checking_names_that_need_no_library_imports_none() -> None:
+def test_names_that_need_no_library_are_checked_without_importing_one() -> None:
     code = (
         "import sys\nfrom unetsweep.training.augment import build, check_augment\n"
         "check_augment('default'), check_augment('nome'), build('none')\n"
@@ -54,7 +56,7 @@ def test_checking_names_that_need_no_library_imports_none() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_image_and_mask_move_together() -> None:
+def test_image_and_mask_are_transformed_together() -> None:
     rng = np.random.default_rng(0)
     mask = (rng.random((40, 40)) > 0.7).astype(np.uint8)
     image = np.repeat(mask[..., None] * 255, 3, axis=2)
@@ -75,7 +77,7 @@ def test_image_and_mask_move_together() -> None:
     assert moved > 20
 
 
-def test_an_augmentation_depends_on_its_key_alone() -> None:
+def test_an_augmentation_depends_only_on_its_key() -> None:
     image = np.random.default_rng(1).integers(0, 255, (24, 24, 3)).astype(np.uint8)
     mask = (image[..., 0] > 128).astype(np.uint8)
     one, other = augment.build("default"), augment.build("default")
@@ -89,8 +91,8 @@ def test_an_augmentation_depends_on_its_key_alone() -> None:
 def test_the_two_flips_are_independent() -> None:
     image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     flips = augment.build(["HorizontalFlip", "VerticalFlip"])
-    seen = [augment.apply(flips, image, image[..., 0], (0, 0, n))[1].tobytes() for n in range(200)]
-    counts = sorted(seen.count(each) for each in set(seen))
+    flipped = [augment.apply(flips, image, image[..., 0], (0, 0, n))[1].tobytes() for n in range(200)]
+    counts = sorted(flipped.count(each) for each in set(flipped))
     assert len(counts) == 4
     assert counts[0] > 30
 

@@ -1,3 +1,5 @@
+"""The files of a training: only the owner of the run writes them, whole, and checkpoints can be read back."""
+
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ def owner(out: Path, owns: bool = True) -> ArtifactWriter:
     return ArtifactWriter(out, "1-0", lambda: owns)
 
 
-def test_a_writer_that_does_not_own_the_run_renames_links_and_removes_nothing(tmp_path: Path) -> None:
+def test_a_training_that_lost_its_run_renames_links_and_removes_nothing(tmp_path: Path) -> None:
     owner(tmp_path).publish("checkpoints/candidate-1.ckpt", lambda f: f.write(b"theirs"))
     lost = owner(tmp_path, owns=False)
     lost.publish("checkpoints/candidate-1.ckpt", lambda f: f.write(b"ours"))
@@ -27,28 +29,33 @@ def test_a_writer_that_does_not_own_the_run_renames_links_and_removes_nothing(tm
     assert (tmp_path / "checkpoints/candidate-1.ckpt").read_bytes() == b"theirs"
 
 
-def test_ownership_is_checked_when_the_file_is_complete_and_not_before(tmp_path: Path) -> None:
-    seen: list[list[str]] = []
-    artifacts = ArtifactWriter(tmp_path, "2-1", lambda: bool(seen.append([p.name for p in tmp_path.iterdir()]) or True))
+def test_ownership_is_checked_when_the_temporary_file_is_complete(tmp_path: Path) -> None:
+    files: list[list[str]] = []
+
+    def owns() -> bool:
+        files.append([path.name for path in tmp_path.iterdir()])
+        return True
+
+    artifacts = ArtifactWriter(tmp_path, "2-1", owns)
     artifacts.publish("a.json", lambda f: f.write(b"{}"))
-    assert seen == [["a.json.2-1.tmp"]]
+    assert files == [["a.json.2-1.tmp"]]
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     artifacts = owner(tmp_path)
     artifacts.publish("a.json", lambda f: f.write(b"old"))
 
-    def breaks(stream: object) -> None:
+    def fail(stream: object) -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        artifacts.publish("a.json", breaks)
+        artifacts.publish("a.json", fail)
     assert (tmp_path / "a.json").read_bytes() == b"old"
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_linking_again_takes_the_new_candidate(tmp_path: Path) -> None:
+def test_a_second_link_replaces_the_first_candidate(tmp_path: Path) -> None:
     artifacts = owner(tmp_path)
     for n in (1, 2):
         artifacts.publish(f"checkpoints/candidate-{n}.ckpt", lambda f, n=n: f.write(b"%d" % n))
@@ -62,13 +69,13 @@ def test_linking_again_takes_the_new_candidate(tmp_path: Path) -> None:
         artifacts.link("checkpoints/candidate-7.ckpt", "checkpoints/best-5.ckpt")
 
 
-def test_a_checkpoint_gives_back_network_config_and_scores(tmp_path: Path) -> None:
+def test_a_checkpoint_restores_network_config_and_scores(tmp_path: Path) -> None:
     config = training_scenes.config(tmp_path, learning_rate=0.5)
     unet = UNet(config.model).eval()
     owner(tmp_path).save_weights("checkpoints/a.ckpt", unet.state_dict(), config, BestEpoch(3, 0.5, 0.25))
-    chance = torch.get_rng_state()
+    random_state = torch.get_rng_state()
     again, its_config, best = load_unet(tmp_path / "checkpoints/a.ckpt")
-    assert torch.equal(chance, torch.get_rng_state())
+    assert torch.equal(random_state, torch.get_rng_state())
     assert (its_config, best) == (config, BestEpoch(3, 0.5, 0.25))
     image = torch.rand(1, 3, 32, 32)
     assert torch.equal(unet(image), again(image))

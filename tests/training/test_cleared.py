@@ -1,4 +1,4 @@
-"""A run without its last checkpoints (`run.keep_checkpoints: best`) trains anew, to the same bits."""
+"""A run without its last checkpoint (`run.keep_checkpoints: best`) trains from the beginning, to the same bits."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from training_scenes import FOUR, trained
 pytestmark = pytest.mark.train
 
 
-def test_a_run_without_checkpoints_trains_anew_and_keeps_its_best_weights(
+def test_a_run_without_its_last_checkpoint_trains_from_the_beginning_and_keeps_its_best_weights(
     root: Path, whole: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "out"))

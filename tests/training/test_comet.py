@@ -1,3 +1,5 @@
+"""Comet: the archive of a run, its upload, and that no failure of Comet stops a training."""
+
 import json
 import os
 import socket
@@ -22,8 +24,8 @@ OFFLINE = {"trainer": {"comet": "offline", "val_every": 2}}
 
 
 @pytest.fixture(autouse=True)
-def _nobody_at_comet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key, and an address at which nobody listens."""
+def _comet_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set a key, and an address at which no server listens."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COMET_API_KEY", KEY)
@@ -34,8 +36,8 @@ def offline(root: Path) -> TrialConfig:
     return scenes.config(root, processes=2, data=DataConfig(str(root), also_score_at=(200.0,)), **OFFLINE)
 
 
-def train_and_look(context: Any, out: Path, config: TrialConfig, broken: bool = False, **more: Any) -> None:
-    """A training; what each rank has imported is left in `imported-<rank>`."""
+def train_and_record_imports(context: Any, out: Path, config: TrialConfig, broken: bool = False, **more: Any) -> None:
+    """Train; each rank writes into `imported-<rank>` whether it has imported comet_ml."""
     if broken:
         sys.modules["comet_ml"] = None  # type: ignore[assignment] # importing it raises ImportError
     scenes.train(context, out, config, **more)
@@ -47,9 +49,9 @@ def ended(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training of three epochs on two processes, milestones 2 and 3, `comet: offline`."""
     out = tmp_path_factory.mktemp("comet") / "out"
     config = offline(root)
-    assert scenes.run(train_and_look, out, config, size=2, milestones=TWO_MILESTONES) == [0, 0], scenes.error(out)[
-        "trace"
-    ]
+    assert scenes.run(train_and_record_imports, out, config, size=2, milestones=TWO_MILESTONES) == [0, 0], scenes.error(
+        out
+    )["trace"]
     return out
 
 
@@ -59,7 +61,7 @@ def messages(archive: Path) -> list[dict[str, Any]]:
 
 
 def metrics(archive: Path) -> set[tuple[str, int, float]]:
-    """(name, step, value) of all that is not comet's own."""
+    """(name, step, value) of all metrics except comet's own."""
     payloads = [m["payload"]["metric"] for m in messages(archive) if m["type"] == "metric_msg"]
     assert all(m["epoch"] == m["step"] for m in payloads)
     return {(m["metricName"], m["step"], m["metricValue"]) for m in payloads if m["metricName"] != "process duration"}
@@ -72,6 +74,7 @@ def parameters(archive: Path) -> dict[str, Any]:
 
 
 def only(out: Path) -> Path:
+    """The only archive of a run."""
     [archive] = (out / comet.FOLDER).iterdir()
     return archive
 
@@ -125,24 +128,24 @@ def test_only_rank_0_imports_comet(ended: Path) -> None:
 
 
 @pytest.mark.train
-def test_off_imports_nothing_and_writes_nothing(root: Path, tmp_path: Path) -> None:
+def test_with_comet_off_nothing_is_imported_or_written(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert scenes.run(train_and_look, out, scenes.config(root, epochs=1)) == [0]
+    assert scenes.run(train_and_record_imports, out, scenes.config(root, epochs=1)) == [0]
     assert (out / "imported-0").read_text() == "False"
     assert not (out / comet.FOLDER).exists()
 
 
 @pytest.mark.train
-def test_a_broken_comet_leaves_the_results_as_they_are(root: Path, tmp_path: Path) -> None:
+def test_a_broken_comet_changes_no_result(root: Path, tmp_path: Path) -> None:
     plain, broken = tmp_path / "plain", tmp_path / "broken"
-    assert scenes.run(train_and_look, plain, scenes.config(root, epochs=2)) == [0]
+    assert scenes.run(train_and_record_imports, plain, scenes.config(root, epochs=2)) == [0]
     config = scenes.config(root, epochs=2, trainer={"comet": "offline"})
-    assert scenes.run(train_and_look, broken, config, broken=True) == [0]
+    assert scenes.run(train_and_record_imports, broken, config, broken=True) == [0]
     assert scenes.row(broken, 2) == scenes.row(plain, 2)
     assert list((broken / comet.FOLDER).iterdir()) == []
 
 
-def mirror_and_listen(context: Any, out: Path, config: TrialConfig) -> None:
+def mirror_with_output(context: Any, out: Path, config: TrialConfig) -> None:
     """Call `mirror` with the modules in `out` first on the path; its stderr goes to the file `output`."""
     sys.path.insert(0, str(out))
     os.dup2(os.open(out / "output", os.O_WRONLY | os.O_CREAT), 2)
@@ -150,17 +153,17 @@ def mirror_and_listen(context: Any, out: Path, config: TrialConfig) -> None:
 
 
 @pytest.mark.train
-def test_a_comet_that_exits_when_it_is_imported_becomes_one_line_in_the_log(root: Path, tmp_path: Path) -> None:
+def test_a_comet_that_exits_on_import_becomes_one_line_in_the_log(root: Path, tmp_path: Path) -> None:
     (tmp_path / "progress-1-0.jsonl").write_text(progress_line(1))
     (tmp_path / "comet_ml").mkdir()
     (tmp_path / "comet_ml" / "__init__.py").write_text("raise SystemExit('gone')")
-    assert scenes.run(mirror_and_listen, tmp_path, scenes.config(root, trainer={"comet": "offline"})) == [0]
+    assert scenes.run(mirror_with_output, tmp_path, scenes.config(root, trainer={"comet": "offline"})) == [0]
     [warning] = (tmp_path / "output").read_text().splitlines()
     assert "SystemExit: gone" in warning
     assert "unetsweep sync" in warning
 
 
-def test_a_comet_that_hangs_is_abandoned(
+def test_a_training_does_not_wait_for_a_comet_that_hangs(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     import threading
@@ -181,7 +184,7 @@ def test_the_later_claim_wins_and_incomplete_lines_are_skipped(root: Path, tmp_p
     assert export.curves[2] == {"train_loss": 0.5, "val_iou": 0.2, "learning_rate": 1e-3}
 
 
-def test_an_experiment_key_follows_from_name_and_training_not_from_the_milestone(root: Path, tmp_path: Path) -> None:
+def test_an_experiment_key_depends_on_name_and_training_and_not_on_the_milestone(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root)
     key = comet.read_export(config, tmp_path, "s/0000").key
     assert len(key) == 40
@@ -192,13 +195,13 @@ def test_an_experiment_key_follows_from_name_and_training_not_from_the_milestone
     assert run_key(config) == run_key(replace(config, epochs=99))
 
 
-def test_an_archive_is_not_written_twice_and_one_with_more_content_replaces_it(root: Path, tmp_path: Path) -> None:
+def test_an_equal_archive_is_not_written_twice_and_new_numbers_replace_it(root: Path, tmp_path: Path) -> None:
     config, lines = scenes.config(root), tmp_path / "progress-1-0.jsonl"
     lines.write_text(progress_line(1))
     first = comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path)
-    made = first.stat().st_mtime_ns
+    written_at = first.stat().st_mtime_ns
     assert comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path) == first
-    assert first.stat().st_mtime_ns == made
+    assert first.stat().st_mtime_ns == written_at
     (tmp_path / "milestones").mkdir()
     odd = Result(val_iou=0.5, best_epoch=1, val_scores={"dice": "x"}, also_scored={"0": 5})  # type: ignore[dict-item]
     (tmp_path / "milestones" / "1.json").write_text(dumps(encode(odd)))
@@ -218,7 +221,7 @@ def test_online_without_a_server_leaves_the_archive_and_warns_once(
     assert not comet.is_uploaded(only(tmp_path))
 
 
-def test_online_sends_the_archive_by_comets_own_command_and_marks_it(
+def test_online_uploads_the_archive_with_comets_command_and_marks_it(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = scenes.config(root, trainer={"comet": "online"})
@@ -246,15 +249,15 @@ def test_a_server_that_answers_is_reachable_directly_and_through_a_proxy(monkeyp
         monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://{here}/clientlib/")
         comet.check_reachable()
         monkeypatch.setenv("COMET_URL_OVERRIDE", "https://comet.invalid")
-        with monkeypatch.context() as hasty:
-            hasty.setattr(comet, "PROBE_S", 0.1)
+        with monkeypatch.context() as patch:
+            patch.setattr(comet, "PROBE_S", 0.1)
             with pytest.raises(TrackerError, match=r"comet\.invalid:443"):
                 comet.check_reachable()
         monkeypatch.setenv("HTTPS_PROXY", f"http://{here}")
         comet.check_reachable()
 
 
-def test_an_upload_that_fails_leaves_no_mark_and_shows_no_key(tmp_path: Path) -> None:
+def test_a_failed_upload_leaves_no_mark_and_prints_no_key(tmp_path: Path) -> None:
     archive = tmp_path / "s-0000-0123456789ab.zip"
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("experiment.json", "{}")

@@ -1,3 +1,5 @@
+"""Decisions at the end of an epoch: how long the next one takes, pruning, and when to stop."""
+
 import json
 import os
 from pathlib import Path
@@ -26,23 +28,23 @@ def timer(monkeypatch: pytest.MonkeyPatch, *ends: float, val_every: int = 1) -> 
     return found
 
 
-def test_the_next_epoch_is_estimated_from_the_longest_recent_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = timer(monkeypatch, 90, 100, 104, 108, 112, 116)  # the first, of 90 s, is long ago
-    assert begun.seconds_needed(1) == pytest.approx(1.2 * 10 + decisions.FIRST_SAVE_S)
-    rarely = timer(monkeypatch, 90, 100, 104, 108, 112, 116, val_every=8)  # and may be the last that was validated
-    assert rarely.seconds_needed(1) == pytest.approx(1.2 * 90 + decisions.FIRST_SAVE_S)
+def test_the_next_epoch_is_estimated_from_the_longest_recent_one_with_a_margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = timer(monkeypatch, 90, 100, 104, 108, 112, 116)  # the first one, of 90 s, is not recent
+    assert found.seconds_needed(1) == pytest.approx(1.2 * 10 + decisions.FIRST_SAVE_S)
+    validated = timer(monkeypatch, 90, 100, 104, 108, 112, 116, val_every=8)  # but it may be the last with validation
+    assert validated.seconds_needed(1) == pytest.approx(1.2 * 90 + decisions.FIRST_SAVE_S)
 
 
-def test_a_save_is_estimated_to_take_as_long_as_the_longest_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = timer(monkeypatch, 10)
+def test_a_checkpoint_is_estimated_from_the_longest_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = timer(monkeypatch, 10)
     monkeypatch.setattr(SECONDS, lambda: 11.0)
     for seconds in (7.0, 3.0):
-        begun.record_save(seconds)
-    assert begun.seconds_needed(1) == pytest.approx(12 + 7)
-    assert begun.seconds_needed(2) == pytest.approx(12 + 14)
+        found.record_save(seconds)
+    assert found.seconds_needed(1) == pytest.approx(12 + 7)
+    assert found.seconds_needed(2) == pytest.approx(12 + 14)
 
 
-def test_a_stop_file_is_opened_only_after_it_changed(tmp_path: Path) -> None:
+def test_a_stop_file_is_read_only_when_it_has_changed(tmp_path: Path) -> None:
     path = tmp_path / "stop.json"
     stop = StopFileReader(path, 1)
     assert stop.read() == (frozenset(), "")
@@ -60,7 +62,7 @@ def test_a_stop_file_is_opened_only_after_it_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "attempt": "x"}'])
-def test_a_stop_file_that_cannot_be_read_is_named_and_stops_nothing(
+def test_an_unreadable_stop_file_is_named_and_prunes_nothing(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "stop.json"
@@ -71,7 +73,7 @@ def test_a_stop_file_that_cannot_be_read_is_named_and_stops_nothing(
     assert capsys.readouterr().out.count(f"{path} cannot be read and is ignored") == 1
 
 
-def test_a_training_whose_last_milestones_are_pruned_is_not_stopped_for_later(tmp_path: Path) -> None:
+def test_a_training_with_only_pruned_milestones_left_does_not_ask_for_a_requeue(tmp_path: Path) -> None:
     write(tmp_path / "stop.json", milestones=[6, 8])
     policy = RankZeroPolicy(
         ArtifactWriter(tmp_path, "1-3", lambda: True), EpochTimer(1), lambda needed: "the end is near"

@@ -1,3 +1,5 @@
+"""Evaluation: the scores equal those of the references for any number of images and ranks."""
+
 import contextlib
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ CPU = torch.device("cpu")
 
 def some_images(count: int) -> Images:
     rng = np.random.default_rng(count)
-    sides = [(20 + 3 * n, 33 - 2 * n) for n in range(count)]  # of different sizes: pixels count, not images
+    sides = [(20 + 3 * n, 33 - 2 * n) for n in range(count)]  # different sizes, because pixels count and not images
     return Images(
         tuple(f"im{n}" for n in range(count)),
         tuple(rng.integers(0, 256, (*side, 3)).astype(np.uint8) for side in sides),
@@ -44,13 +46,13 @@ def one_process(root: Path) -> dict[int, dict[str, Any]]:
 @pytest.mark.train
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("check", metric_checks.CHECKS)
-def test_scores_are_those_of_the_references(check: Any, number: int, root: Path, one_process: Any) -> None:
+def test_scores_equal_those_of_the_references(check: Any, number: int, root: Path, one_process: Any) -> None:
     check(one_process[number], root)
 
 
 @pytest.mark.train
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_any_number_of_ranks_gives_the_same_scores_for_any_number_of_images(
+def test_scores_do_not_depend_on_the_number_of_ranks_for_any_number_of_images(
     size: int, root: Path, one_process: Any, tmp_path: Path
 ) -> None:
     plants = {"none": contextlib.nullcontext}
@@ -62,7 +64,7 @@ def test_any_number_of_ranks_gives_the_same_scores_for_any_number_of_images(
             assert found["none", number] == one_process[number], f"{number} images, rank {rank}"
 
 
-def test_rows_name_their_images_and_add_up() -> None:
+def test_rows_name_their_images_and_sum_to_the_totals() -> None:
     scores = evaluate(some_unet(), some_images(3), CPU)
     rows = scores.per_image()
     assert [row["image"] for row in rows] == ["im0", "im1", "im2"]
@@ -70,18 +72,18 @@ def test_rows_name_their_images_and_add_up() -> None:
     assert [sum(row[k] for row in rows) for k in ("tp", "fp", "fn")] == scores.table.sum(0)[:3].tolist()
 
 
-def test_evaluation_leaves_network_and_random_state_as_they_were() -> None:
+def test_an_evaluation_changes_neither_the_network_nor_the_random_state() -> None:
     unet = some_unet().train()
     before = {k: v.clone() for k, v in unet.state_dict().items()}
-    chance = torch.get_rng_state()
+    random_state = torch.get_rng_state()
     evaluate(unet, some_images(2), CPU, "bf16-mixed")
     assert unet.training
     assert torch.is_grad_enabled()
-    assert torch.equal(chance, torch.get_rng_state())
+    assert torch.equal(random_state, torch.get_rng_state())
     assert all(torch.equal(before[k], v) for k, v in unet.state_dict().items())
 
 
-def test_nothing_to_find_and_nothing_found_is_full_agreement() -> None:
+def test_the_iou_is_1_if_there_is_no_vessel_and_none_is_predicted() -> None:
     unet = some_unet()
     torch.nn.init.constant_(unet.classify.bias, -1e4)
     images = some_images(1)
@@ -90,7 +92,7 @@ def test_nothing_to_find_and_nothing_found_is_full_agreement() -> None:
     assert evaluate(unet, images, CPU).iou == 0.0
 
 
-def test_a_network_that_answers_nan_has_a_loss_of_nan() -> None:
+def test_the_loss_of_a_network_with_nan_outputs_is_nan() -> None:
     unet = some_unet()
     torch.nn.init.constant_(unet.classify.bias, float("nan"))
     assert np.isnan(evaluate(unet, some_images(1), CPU).loss)

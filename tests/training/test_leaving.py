@@ -1,5 +1,5 @@
-"""No thread of the process group is left when the interpreter of a rank shuts down: it could abort the process (status
-134) although the result is complete."""
+"""Every rank ends its process group: a thread of it that is left when the interpreter ends may abort the process
+(status 134) after the result was written."""
 
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ def threads() -> list[str]:
 
 
 def train(context: Any, out: Path, config: Any, how: str) -> None:
-    """Run a training that ends in this way, then write the names of the threads into a file."""
+    """Run a training that ends in this way; then write the names of the threads into a file."""
     from unetsweep.errors import SupersededError
     from unetsweep.training.run import train
 
-    asked = []
+    checks = 0
 
     def owns() -> bool:
-        asked.append(1)
-        return how != "superseded" or len(asked) < 5
+        nonlocal checks
+        checks += 1
+        return how != "superseded" or checks < 5
 
     more: dict[str, Any] = {"stop_check": lambda _: "a test"} if how == "stopped" else {}
     try:

@@ -1,7 +1,7 @@
-"""Every reliance on internals of Lightning and torch: each test fails when such an internal disappears or changes.
+"""Our uses of internals of Lightning and torch: each test fails when such an internal disappears or changes.
 
-The patches are tested by their effect in a real training, and against the same training without the patch: where
-Lightning no longer does what a patch prevents, the patch has nothing left to do and should be deleted.
+The patches are tested by their effect in a real training, and against the same training without the patch. If
+Lightning no longer does what a patch prevents, the test fails too, and the patch should be deleted.
 """
 
 import ast
@@ -33,7 +33,7 @@ from unetsweep.training.ranks import OrderedDDP, Ranks
 SIZE, EPOCHS = 2, 2
 PATCHES = ("keep_signal_handlers", "skip_sigterm_broadcast", "skip_memory_fill")
 BATCHES_AN_EPOCH = 2
-"""Six images train, four a batch."""
+"""Six training images in batches of four."""
 
 
 class Observer(pl.Callback):
@@ -68,8 +68,8 @@ class Observer(pl.Callback):
         self.batches.append(batch)
 
 
-def observed(context: Any, out: Path, config: TrialConfig, without: str) -> None:
-    """Train with one patch left out, and write down what the observer recorded."""
+def train_observed(context: Any, out: Path, config: TrialConfig, without: str) -> None:
+    """Train without one of the patches, and write what the observer recorded into a file."""
     observer, build = Observer(), run._trainer
     torch.distributed.broadcast = observer.counted("broadcast", torch.distributed.broadcast)
     ranks.mean_in_order = observer.counted("mean_in_order", ranks.mean_in_order)
@@ -94,7 +94,7 @@ def batches(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, l
     for without in ("", *PATCHES):
         out = tmp_path_factory.mktemp("observed") / (without or "none")
         config = scenes.config(root, epochs=EPOCHS, processes=SIZE)
-        assert scenes.run(observed, out, config, without, size=SIZE) == [0] * SIZE, scenes.error(out)["trace"]
+        assert scenes.run(train_observed, out, config, without, size=SIZE) == [0] * SIZE, scenes.error(out)["trace"]
         found[without] = json.loads((out / "batches-1.json").read_text())
         assert len(found[without]) == EPOCHS * BATCHES_AN_EPOCH
     return found
@@ -138,8 +138,8 @@ def test_ddp_calls_our_communication_hook(batches: Any) -> None:
     assert all(count > 0 for count in of_each(batches[""], "mean_in_order"))
 
 
-def limited(context: Any, out: Path, config: TrialConfig) -> None:
-    """Train with a last epoch that is set while the fit runs."""
+def train_to_epoch_1(context: Any, out: Path, config: TrialConfig) -> None:
+    """Train with a last epoch that is set after the fit has begun."""
     begin = callbacks.EpochEnds.on_train_start
 
     def on_train_start(self: Any, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -152,7 +152,7 @@ def limited(context: Any, out: Path, config: TrialConfig) -> None:
 
 @pytest.mark.train
 def test_the_last_epoch_can_be_set_while_the_fit_runs(root: Path, tmp_path: Path) -> None:
-    assert scenes.run(limited, tmp_path, scenes.config(root, epochs=2)) == [1]
+    assert scenes.run(train_to_epoch_1, tmp_path, scenes.config(root, epochs=2)) == [1]
     assert "training ended without a result for epochs [2]" in scenes.error(tmp_path)["message"]
     assert scenes.progress(tmp_path).keys() == {1}
 
@@ -181,7 +181,7 @@ def test_no_other_module_touches_a_private_attribute() -> None:
                 assert node.value.id == "self", f"{path.name}:{node.lineno}"
 
 
-def test_the_objects_that_hold_the_replaced_methods_are_where_we_replace_them() -> None:
+def test_the_objects_with_the_replaced_methods_are_where_we_replace_them() -> None:
     trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
     assert isinstance(trainer._signal_connector, _SignalConnector)
     assert isinstance(trainer.fit_loop.epoch_loop, _TrainingEpochLoop)

@@ -1,4 +1,4 @@
-"""A step in parts gives the same result as the whole step."""
+"""A step that is computed in parts (micro-batches) is the same step."""
 
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from training_scenes import FOUR, MILESTONES, left_behind, trained
 from unetsweep.training import data
 from unetsweep.training.checkpoints import LAST
 
-# SGD, since Adam would hide a gradient of the wrong size.
+# SGD, because Adam would hide a gradient of the wrong size.
 PLAIN: dict[str, Any] = {"model": {"norm": "none"}, "epochs": 2, "learning_rate": 0.05, "trainer": {"optimizer": "sgd"}}
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
 @pytest.mark.parametrize("most", [1, 2, 3, 8])
-def test_every_rank_has_as_many_parts_and_the_weights_are_those_of_the_whole(size: int, most: int, root: Path) -> None:
+def test_every_rank_has_equally_many_parts_with_the_weights_of_the_whole_step(size: int, most: int, root: Path) -> None:
     for count in (1, 2, 5, 8):
         config = scenes.config(root, batch_size=8, processes=size)
         batch = list(range(count))
@@ -42,8 +42,8 @@ def test_a_loader_is_as_long_as_it_says(micro_batch: int | None, count: int, roo
 
 @pytest.mark.train
 @pytest.mark.parametrize(("size", "micro_batch"), [(1, 1), (1, 3), (2, 1)])
-def test_a_step_in_parts_is_the_step(size: int, micro_batch: int, tmp_path: Path) -> None:
-    images = scenes.write_images(tmp_path / "seven", count=7)  # five train: the last step is one sample
+def test_a_step_in_parts_gives_the_weights_of_the_whole_step(size: int, micro_batch: int, tmp_path: Path) -> None:
+    images = scenes.write_images(tmp_path / "seven", count=7)  # five training images: the last step is one sample
     config = scenes.config(images, **PLAIN, processes=size)
     whole = trained(tmp_path / "whole", config, size)
     parts = trained(tmp_path / "parts", config, size, micro_batch=micro_batch)
@@ -57,13 +57,13 @@ def test_a_step_in_parts_is_the_step(size: int, micro_batch: int, tmp_path: Path
 
 
 @pytest.mark.train
-def test_parts_as_large_as_the_batch_change_no_bit(root: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_part_as_large_as_the_batch_changes_no_bit(root: Path, whole: Path, tmp_path: Path) -> None:
     out = trained(tmp_path / "out", scenes.config(root, **FOUR), milestones=MILESTONES, micro_batch=64)
     assert left_behind(out) == left_behind(whole)
 
 
 @pytest.mark.train
-def test_a_training_in_parts_that_was_stopped_is_resumed_bit_for_bit(root: Path, tmp_path: Path) -> None:
+def test_a_training_in_parts_resumes_bit_for_bit(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, **FOUR)
     calm = trained(tmp_path / "calm", config, milestones=MILESTONES, micro_batch=1)
     out = trained(tmp_path / "out", config, milestones=MILESTONES, micro_batch=1, stop_after=2)

@@ -1,4 +1,4 @@
-"""`data.also_score_at`: scores with other masks, which do not change the training."""
+"""`data.also_score_at`: scores under other masks, which change nothing about the training."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.train
 
 LEVELS = (0.0, 200.0)
 SIDE = 24
-"""The masks are shrunk, so their edges are grey."""
+"""The masks are resized to this side, so their edges are grey."""
 
 
 def config(root: Path, *levels: float, **more: Any) -> Any:
@@ -34,7 +34,7 @@ def with_others(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return scenes.trained(tmp_path_factory.mktemp("others") / "out", config(root, *LEVELS))
 
 
-def test_other_masks_do_not_change_the_training(root: Path, with_others: Path, tmp_path: Path) -> None:
+def test_other_masks_change_nothing_about_the_training(root: Path, with_others: Path, tmp_path: Path) -> None:
     without = scenes.trained(tmp_path / "out", config(root))
     for file in (LAST, "checkpoints/best-2.ckpt"):
         assert scenes.weights(without / file) == scenes.weights(with_others / file)
@@ -42,7 +42,7 @@ def test_other_masks_do_not_change_the_training(root: Path, with_others: Path, t
     rows = [scenes.row(out, 2) for out in (without, with_others)]
     assert rows[0].pop("also_scored") == {}
     assert rows[1].pop("also_scored") != {}
-    assert rows[0] == rows[1]  # the digest of the images and that of the weights among it
+    assert rows[0] == rows[1]  # with the digests of the images and of the weights
 
 
 def test_each_level_has_the_scores_of_its_own_masks(root: Path, with_others: Path) -> None:
@@ -72,13 +72,13 @@ def test_without_score_test_there_are_no_test_scores(root: Path, tmp_path: Path)
     assert set(row["val_scores"]) == {"dice", "precision", "sensitivity", "image_iou_mean", "image_iou_sd"}
 
 
-def test_test_images_that_nobody_scores_are_not_decoded(tmp_path: Path) -> None:
+def test_test_images_that_are_not_scored_are_not_decoded(tmp_path: Path) -> None:
     root = scenes.write_images(tmp_path / "set")
-    asked = config(root, trainer={"score_test": False})
+    not_scored = config(root, trainer={"score_test": False})
     scored = data.read(config(root)).manifest
     for image in (root / "test/image").iterdir():
         image.write_bytes(b"no image")
-    read = data.read(asked)
+    read = data.read(not_scored)
     assert (read.test.names, read.manifest["test"]) == ((), [])
     assert (read.manifest["train"], read.manifest["val"]) == (scored["train"], scored["val"])
     assert scored["sha256"] != read.manifest["sha256"]
@@ -86,14 +86,14 @@ def test_test_images_that_nobody_scores_are_not_decoded(tmp_path: Path) -> None:
         data.read(config(root))
 
 
-def test_the_digest_of_images_is_fixed(tmp_path: Path) -> None:
+def test_the_digest_of_the_images_is_the_same_in_all_versions(tmp_path: Path) -> None:
     images = Images(("a",), (np.zeros((2, 2, 3), np.uint8),), (np.ones((2, 2), np.uint8),))
     digest = "9349f6dad96fd1cb037e991ada5047f326ba95a0b08dee33e70d72586cf92681"
     assert manifest(images, images, images) == {"train": ["a"], "val": ["a"], "test": ["a"], "sha256": digest}
 
 
 @pytest.mark.parametrize("loss", [np.inf, np.nan])
-def test_a_test_loss_that_is_not_finite_is_null_and_loses_no_result(loss: float) -> None:
+def test_a_test_loss_that_is_not_finite_becomes_null_and_the_result_stays(loss: float) -> None:
     def scores(of: float) -> Scores:
         return Scores(("a", "b"), np.array([[1, 1, 1, of, 4], [1, 1, 1, 2, 4]]), np.zeros((2, 0, 3)))
 
@@ -111,7 +111,7 @@ def test_only_scored_images_have_other_masks_and_the_digest_does_not_depend_on_t
     assert all(np.array_equal(a, b) for a, b in zip(plain.test.masks, others.test.masks, strict=True))
 
 
-def test_the_digest_of_weights_depends_on_their_bits_alone(with_others: Path) -> None:
+def test_the_digest_of_weights_depends_on_every_bit_shape_type_and_name(with_others: Path) -> None:
     row = scenes.row(with_others, 2)
     unet, _, _ = load_unet(with_others / row["checkpoint"])
     state = {name: tensor.clone() for name, tensor in unet.state_dict().items()}

@@ -1,6 +1,6 @@
-"""The metric checks can fail: each mistake that others make is made here, and caught.
+"""The metric checks can fail: common mistakes of metric code are planted here, and the checks catch each of them.
 
-The mistakes are planted in real processes that gather over gloo, and the checks are those of `test_evaluate.py`.
+The mistakes are planted in real processes that communicate over gloo. The checks are those of `test_evaluate.py`.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ SIZE, UNEVEN, EVEN = 3, 5, 6
 
 @contextlib.contextmanager
 def padded_duplicates() -> Iterator[None]:
-    """Every rank gets the same number of images, and padding images count twice: DistributedSampler."""
+    """Every rank gets equally many images, and repeated ones count twice, as with DistributedSampler."""
 
     def rows(number: int, rank: int, size: int) -> list[int]:
         padded = [*range(number), *range(-number % size)]
@@ -40,7 +40,7 @@ def padded_duplicates() -> Iterator[None]:
 
 @contextlib.contextmanager
 def mean_of_the_ranks() -> Iterator[None]:
-    """The mean of the IoU of each rank: `sync_dist=True` of a logged metric."""
+    """The IoU is the mean over the ranks, as with `sync_dist=True` of a logged metric."""
     whole = evaluate.gather
 
     def gather(table: torch.Tensor) -> None:
@@ -59,7 +59,7 @@ def mean_of_the_ranks() -> Iterator[None]:
 
 @contextlib.contextmanager
 def background_counted() -> Iterator[None]:
-    """Mean IoU of two classes, as many libraries have it by default."""
+    """The IoU is the mean of two classes, the default of many libraries."""
 
     def iou(self: Scores) -> float:
         tp, fp, fn = scores.summed(self.counts)
@@ -72,14 +72,14 @@ def background_counted() -> Iterator[None]:
 
 @contextlib.contextmanager
 def half_as_a_logit() -> Iterator[None]:
-    """0.5 is the threshold of a probability, not of a logit."""
+    """The threshold 0.5 is applied to logits instead of probabilities."""
     with mock.patch.object(evaluate, "THRESHOLD", 0.5):
         yield
 
 
 @contextlib.contextmanager
 def rows_not_gathered() -> Iterator[None]:
-    """The sums come from all ranks, the table of images from this rank only."""
+    """The sums come from all ranks, but the table of images from this rank only."""
     whole, honest = evaluate.gather, Scores.per_image
 
     def gather(table: torch.Tensor) -> None:
@@ -98,7 +98,7 @@ def rows_not_gathered() -> Iterator[None]:
 
 @contextlib.contextmanager
 def mean_over_images() -> Iterator[None]:
-    """The mean of the images' IoU is reported as that of the set."""
+    """The IoU of the set is the mean of the IoU of its images."""
     mean = property(lambda self: self.summary()["image_iou_mean"])
     with mock.patch.object(Scores, "iou", mean):
         yield
@@ -106,7 +106,7 @@ def mean_over_images() -> Iterator[None]:
 
 @contextlib.contextmanager
 def any_grey_is_vessel() -> Iterator[None]:
-    """`mask > 0` for the main score."""
+    """The main score uses `mask > 0`."""
     honest = reading.binary
 
     def binary(grey: Any, image_size: int | None, mask_threshold: str | float) -> Any:
@@ -118,7 +118,7 @@ def any_grey_is_vessel() -> Iterator[None]:
 
 @contextlib.contextmanager
 def other_masks_are_the_main_one() -> Iterator[None]:
-    """The scores at another threshold use the normal masks."""
+    """The scores under other thresholds use the usual masks."""
     honest = reading.binary
     with mock.patch.object(reading, "binary", lambda grey, size, cut: honest(grey, size, "half")):
         yield
@@ -149,7 +149,7 @@ def scores_by_mistake(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, d
 
 
 @pytest.mark.parametrize("check", metric_checks.CHECKS)
-def test_without_a_mistake_every_check_is_content(check: Any, scores_by_mistake: Any) -> None:
+def test_without_a_mistake_every_check_passes(check: Any, scores_by_mistake: Any) -> None:
     root, found = scores_by_mistake
     for number in (UNEVEN, EVEN):
         check(found["none", number], root)
@@ -158,18 +158,18 @@ def test_without_a_mistake_every_check_is_content(check: Any, scores_by_mistake:
 @pytest.mark.parametrize(
     ("plant", "check"), [(name, check) for name, (_, checks) in PLANTS.items() for check in checks]
 )
-def test_the_mistake_is_caught(plant: str, check: Any, scores_by_mistake: Any) -> None:
+def test_every_mistake_is_caught_by_its_checks(plant: str, check: Any, scores_by_mistake: Any) -> None:
     root, found = scores_by_mistake
     with pytest.raises(AssertionError):
         check(found[plant, UNEVEN], root)
 
 
 @pytest.mark.parametrize("plant", list(PLANTS))
-def test_the_mistake_changes_the_scores_of_one_process(plant: str, scores_by_mistake: Any) -> None:
+def test_every_mistake_changes_the_scores(plant: str, scores_by_mistake: Any) -> None:
     _, found = scores_by_mistake
     assert found[plant, UNEVEN] != found["none", UNEVEN]
 
 
-def test_duplicates_show_only_where_the_ranks_do_not_divide_the_images(scores_by_mistake: Any) -> None:
+def test_padded_duplicates_change_nothing_if_the_ranks_divide_the_number_of_images(scores_by_mistake: Any) -> None:
     _, found = scores_by_mistake
     assert found["padded duplicates", EVEN] == found["none", EVEN]

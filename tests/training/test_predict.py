@@ -1,3 +1,5 @@
+"""`unetsweep predict`: masks, panels and scores of images by a checkpoint."""
+
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from unetsweep.training.unet import UNet
 
 
 def checkpoint(folder: Path, config: TrialConfig) -> Path:
-    """A best checkpoint of a network that was never trained, as a training writes it."""
+    """A best checkpoint of an untrained network, written like that of a training."""
     torch.manual_seed(0)
     ArtifactWriter(folder, "1-0", lambda: True).save_weights(
         "checkpoints/best-3.ckpt", UNet(config.model).state_dict(), config, BestEpoch(1, 0.5, 0.5)
@@ -42,11 +44,12 @@ def write(path: Path, height: int, width: int) -> Path:
 
 @pytest.fixture
 def native(root: Path, tmp_path: Path) -> Path:
+    """A checkpoint of a config without resizing."""
     return checkpoint(tmp_path, scenes.config(root))
 
 
 @pytest.mark.train
-def test_the_iou_of_a_trained_checkpoint_is_that_of_its_result(root: Path, tmp_path: Path) -> None:
+def test_the_scores_of_a_trained_checkpoint_equal_those_of_its_result(root: Path, tmp_path: Path) -> None:
     assert scenes.run(scenes.train, tmp_path / "run", scenes.config(root, epochs=2)) == [0]
     done = list(predict(tmp_path / "run/checkpoints/best-2.ckpt", root, tmp_path / "out"))
     result = scenes.result(tmp_path / "run", 2)
@@ -57,7 +60,7 @@ def test_the_iou_of_a_trained_checkpoint_is_that_of_its_result(root: Path, tmp_p
 
 
 @pytest.mark.parametrize("image_size", [None, 48])
-def test_a_mask_has_its_images_own_odd_size_and_two_values(image_size: int | None, root: Path, tmp_path: Path) -> None:
+def test_a_mask_has_the_size_of_its_image_and_two_values(image_size: int | None, root: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(scenes.config(root), data=DataConfig(str(root), image_size=image_size))
     image = write(tmp_path / "in" / "wide.png", 37, 101)
     [done] = predict(checkpoint(tmp_path, config), image, tmp_path / "out")
@@ -80,7 +83,7 @@ def test_an_image_is_resized_for_the_network_as_in_training(root: Path, tmp_path
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_higher_threshold_keeps_a_part_of_the_vessels(root: Path, native: Path, tmp_path: Path) -> None:
+def test_a_higher_threshold_keeps_a_subset_of_the_vessels(root: Path, native: Path, tmp_path: Path) -> None:
     kept: list[Any] = []
     for threshold in (0.4, 0.5, 0.6):
         done = next(predict(native, root, tmp_path / str(threshold), threshold=threshold))
@@ -90,14 +93,14 @@ def test_a_higher_threshold_keeps_a_part_of_the_vessels(root: Path, native: Path
     assert kept[2].sum() < kept[1].sum() < kept[0].sum()
 
 
-def test_repeating_gives_the_same_bytes(root: Path, native: Path, tmp_path: Path) -> None:
+def test_a_repeated_prediction_gives_the_same_bytes(root: Path, native: Path, tmp_path: Path) -> None:
     first, second = (list(predict(native, root, tmp_path / name)) for name in ("a", "b"))
     for one, two in zip(first, second, strict=True):
         assert one.mask.read_bytes() == two.mask.read_bytes()
         assert one.panel.read_bytes() == two.panel.read_bytes()
 
 
-def test_a_panel_shows_input_truth_and_prediction_in_this_order() -> None:
+def test_a_panel_has_input_truth_and_prediction_in_this_order() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
     truth, mask = (rng.integers(0, 2, (120, 160)).astype(np.uint8) for _ in range(2))
@@ -111,7 +114,7 @@ def test_a_panel_shows_input_truth_and_prediction_in_this_order() -> None:
     assert panel(image, None, mask).shape[1] == 2 * (160 + gap) + gap
 
 
-def test_captions_fit_over_a_picture_narrower_than_they_are() -> None:
+def test_captions_fit_even_if_the_image_is_narrower() -> None:
     image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
     sheet = panel(image, mask, mask)
     ink = np.flatnonzero((sheet[: sheet.shape[0] - 8 - 4] < predict_module.PAPER).any(axis=(0, 2)))
@@ -119,7 +122,7 @@ def test_captions_fit_over_a_picture_narrower_than_they_are() -> None:
     assert ink.max() < sheet.shape[1] - 1
 
 
-def test_a_panels_colours_are_the_images(root: Path, native: Path, tmp_path: Path) -> None:
+def test_a_panel_has_the_colours_of_the_image(root: Path, native: Path, tmp_path: Path) -> None:
     red = tmp_path / "in" / "red.png"
     red.parent.mkdir()
     cv2.imwrite(str(red), np.full((64, 128, 3), (0, 0, 255), np.uint8))  # OpenCV's order is BGR
@@ -128,7 +131,7 @@ def test_a_panels_colours_are_the_images(root: Path, native: Path, tmp_path: Pat
     assert sheet[sheet.shape[0] - 30, 40].tolist() == [0, 0, 255]
 
 
-def test_truths_are_found_in_a_set_in_a_part_and_beside_one_image(root: Path) -> None:
+def test_truths_are_found_for_a_dataset_for_a_part_and_for_one_image(root: Path) -> None:
     of = {part: tuple(Case(root / part / "image" / f"{n:02d}.png", root / part / "mask" / f"{n:02d}.png")
                       for n in range(count)) for part, count in (("test", 3), ("train", 8))}  # fmt: skip
     assert find_cases(root) == of["test"]
@@ -137,7 +140,7 @@ def test_truths_are_found_in_a_set_in_a_part_and_beside_one_image(root: Path) ->
     assert find_cases(root / "test" / "image" / "01.png") == of["test"][1:2]
 
 
-def test_a_suffixed_mask_beside_one_image_is_its_own(tmp_path: Path) -> None:
+def test_a_mask_with_a_suffix_is_found_for_its_image(tmp_path: Path) -> None:
     for name in ("image/1.png", "image/1_x.png", "mask/1_hand.png", "mask/1_x_hand.png"):
         write(tmp_path / name, 8, 8)
     for name in ("1", "1_x"):
@@ -150,7 +153,7 @@ def test_a_folder_of_images_has_no_truth(tmp_path: Path) -> None:
     assert find_cases(tmp_path) == (Case(image, None),)
 
 
-def test_a_file_that_is_no_checkpoint_of_ours_is_named(root: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_of_a_unet_is_named(root: Path, tmp_path: Path) -> None:
     for content in ({"state_dict": {}}, [1, 2]):
         torch.save(content, tmp_path / "last.ckpt")
         with pytest.raises(
@@ -164,14 +167,16 @@ def test_a_file_that_is_no_checkpoint_of_ours_is_named(root: Path, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-def test_a_source_without_images_is_named(native: Path, tmp_path: Path) -> None:
+def test_a_folder_without_images_is_an_error(native: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, message in (("empty", "holds no image file"), ("absent", "does not exist")):
         with pytest.raises(DataError, match=message):
             next(predict(native, tmp_path / name, tmp_path / "out"))
 
 
-def test_two_images_of_one_name_and_the_images_own_folder_are_refused(native: Path, tmp_path: Path) -> None:
+def test_two_images_with_one_name_and_the_folder_of_the_images_as_output_are_refused(
+    native: Path, tmp_path: Path
+) -> None:
     write(tmp_path / "in" / "a.png", 8, 8)
     with pytest.raises(UsageError, match="give --out another folder"):
         next(predict(native, tmp_path / "in", tmp_path / "in"))
@@ -180,7 +185,7 @@ def test_two_images_of_one_name_and_the_images_own_folder_are_refused(native: Pa
         next(predict(native, tmp_path / "in", tmp_path / "out"))
 
 
-def test_an_image_that_cannot_be_read_does_not_stop_the_others(native: Path, tmp_path: Path) -> None:
+def test_an_unreadable_image_does_not_stop_the_others(native: Path, tmp_path: Path) -> None:
     write(tmp_path / "image" / "a.png", 32, 32)
     write(tmp_path / "image" / "c.png", 32, 32)
     (tmp_path / "image" / "b.png").write_bytes(b"corrupt")
@@ -191,12 +196,12 @@ def test_an_image_that_cannot_be_read_does_not_stop_the_others(native: Path, tmp
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_mask.png", "a_panel.png"]
 
 
-def test_confusion_counts_vessels_only() -> None:
+def test_the_confusion_counts_only_vessels() -> None:
     predicted, true = np.array([[1, 1, 0, 0]], np.uint8), np.array([[1, 0, 1, 0]], np.uint8)
     assert confusion(predicted, true) == (1, 1, 1)
 
 
-def test_the_command_prints_a_line_per_image_and_the_iou_of_the_set(root: Path, native: Path, tmp_path: Path) -> None:
+def test_the_command_prints_one_line_per_image_and_the_iou_of_the_set(root: Path, native: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = CliRunner().invoke(command, [str(native), str(root), "--out", str(out)])
     assert done.exit_code == 0, done.output

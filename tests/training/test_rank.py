@@ -29,7 +29,7 @@ slurm: {time: 10m}
 
 
 class Sweep:
-    """A sweep of one trial that was submitted."""
+    """A sweep with one submitted trial."""
 
     def __init__(self, folder: Path, config: TrialConfig, **attempt: Any) -> None:
         self.directory = SweepDir(folder / "eyes")
@@ -50,7 +50,7 @@ class Sweep:
 
 
 def rank(context: Any, out: Path, start: ElementStart, ends_in: float | None = None, fails_in: int = 0) -> None:
-    """Call `run_rank` in a job that ends in `ends_in` seconds, and run out of GPU memory in epoch `fails_in`."""
+    """`run_rank` in a job that ends in `ends_in` seconds, and runs out of memory in epoch `fails_in`."""
     from unetsweep.training import lightning_compat, module
 
     os.environ["SLURMD_NODENAME"] = "n1"
@@ -76,14 +76,16 @@ def test_running_out_of_gpu_memory_is_recorded_with_the_finished_epochs(root: Pa
     assert record["message"].startswith("OutOfMemoryError: CUDA out of memory")
 
 
-def test_the_attempts_micro_batch_is_used_and_recorded(root: Path, tmp_path: Path) -> None:
+def test_the_micro_batch_of_the_attempt_is_used_and_recorded(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root, epochs=1), micro_batch=2)
     assert scenes.run(rank, tmp_path / "out", sweep.start()) == [0]
     assert sweep.read("milestones/1.json")["micro_batch"] == 2
     assert sweep.read("claims/1-0")["node"] == "n1"
 
 
-def test_a_job_whose_end_is_near_stops_after_an_epoch_and_the_next_start_ends_it(root: Path, tmp_path: Path) -> None:
+def test_a_training_stops_after_an_epoch_if_the_end_of_its_job_is_near_and_continues_in_the_next_start(
+    root: Path, tmp_path: Path
+) -> None:
     sweep = Sweep(tmp_path, scenes.config(root))
     for restart in range(2):
         assert scenes.run(rank, tmp_path / "out", sweep.start(restart), ends_in=5) == [0]
@@ -95,7 +97,9 @@ def test_a_job_whose_end_is_near_stops_after_an_epoch_and_the_next_start_ends_it
     assert not list(sweep.run.glob("error-*"))
 
 
-def test_a_signal_far_from_the_end_stops_the_training_at_this_epochs_end(root: Path, tmp_path: Path) -> None:
+def test_a_signal_far_from_the_time_limit_stops_the_training_at_the_end_of_the_epoch(
+    root: Path, tmp_path: Path
+) -> None:
     sweep = Sweep(tmp_path, scenes.config(root, epochs=2000))
     ranks = scenes.start(rank, tmp_path / "out", sweep.start(), ends_in=3600)
     log = sweep.run / "progress-1-0.jsonl"
@@ -109,7 +113,7 @@ def test_a_signal_far_from_the_end_stops_the_training_at_this_epochs_end(root: P
     assert record["epoch"] == len(log.read_text().splitlines()) < 2000
 
 
-def test_a_corrupt_checkpoint_names_the_command_that_repairs_it(root: Path, tmp_path: Path) -> None:
+def test_the_error_of_a_corrupt_checkpoint_names_the_command_that_repairs_it(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root))
     (sweep.run / "checkpoints").mkdir()
     (sweep.run / "checkpoints/last.ckpt").write_bytes(b"PK\x03\x04 corrupt")
@@ -120,7 +124,7 @@ def test_a_corrupt_checkpoint_names_the_command_that_repairs_it(root: Path, tmp_
     assert record["message"].endswith("; run `unetsweep repair eyes`")
 
 
-def test_a_third_start_after_two_that_the_limit_ended_is_refused(root: Path, tmp_path: Path) -> None:
+def test_a_third_start_after_two_that_the_time_limit_ended_fails_with_that_reason(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root))
     for restart, at in enumerate(("00:00", "00:10")):
         write_json(sweep.run / f"attempts/1.exit-{restart}.json", {"at": f"2026-01-01T{at}:59+00:00", "status": 143})

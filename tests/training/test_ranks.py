@@ -1,4 +1,4 @@
-"""A training takes the same steps with any number of ranks, and in every start."""
+"""A training makes the same steps with any number of ranks, and in every start."""
 
 import dataclasses
 from pathlib import Path
@@ -18,16 +18,16 @@ pytestmark = pytest.mark.train
 
 WHOLE = list(range(12))
 BATCHES = [WHOLE, [0], [3, 1], [5, 4, 2], [7, 8, 9, 6, 1], WHOLE[:7], WHOLE[::-1]]
-"""Global batches of 12 and what an epoch may leave: for 1 to 4 ranks even, uneven, and with ranks that get nothing."""
+"""Global batches of 12 and smaller last ones: for 1 to 4 ranks even, uneven, and with ranks that get no sample."""
 SMALL_STEPS: dict[str, Any] = {"epochs": 1, "batch_size": 12, "learning_rate": 1e-30, "seed": 1}
-"""So small that each batch is met with the same weights. With seed 0 one value lies so near to a kink of a ReLU that
-float32 puts it on the other side for 2 ranks; the gradient is then 1e-4 off, and in float64 it is not."""
+"""The learning rate is so small that the weights are equal in each step. With seed 0 one value is so close to the kink
+of a ReLU that in float32 it is on the other side with 2 ranks: the gradient is then off by 1e-4, but not in float64."""
 HARD: dict[str, Any] = {"norm": "batch", "dropout": 0.25}
 PLAIN: dict[str, Any] = {"norm": "none"}
 
 
 def gradients(context: DistributedContext, out: Path, config: TrialConfig, micro_batch: int | None = None) -> None:
-    """Train on BATCHES and keep each step's gradients, and the buffers at the end; in float64 where `out` says so."""
+    """Train on BATCHES and save the gradients of each step; in float64 if the name of `out` ends with it."""
     from unetsweep.training import data
 
     if out.name.endswith("float64"):
@@ -37,16 +37,16 @@ def gradients(context: DistributedContext, out: Path, config: TrialConfig, micro
     data.Shares.__len__ = lambda shares: sum(1 for _ in shares)  # type: ignore[method-assign]
     found: list[list[torch.Tensor]] = []
 
-    def note(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    def record(optimizer: torch.optim.Optimizer, *_: object) -> None:
         found.append([value.grad.clone() for group in optimizer.param_groups for value in group["params"]])
 
-    register_optimizer_step_post_hook(note)
+    register_optimizer_step_post_hook(record)
     scenes.train(context, out, config, micro_batch=micro_batch)
     torch.save(found, out / f"gradients-{context.rank}.pt")
 
 
 def of_ranks(root: Path, out: Path, size: int, micro_batch: int | None = None, **model: Any) -> list[torch.Tensor]:
-    """The gradient of each step, as one vector, and then the buffers; every rank has the same."""
+    """The gradient of each step as one vector, and the buffers at the end; they are equal on all ranks."""
     trainer = {"optimizer": "sgd", "augment": "none"}
     config = scenes.config(root, **SMALL_STEPS, processes=size, trainer=trainer, model=model)
     assert scenes.run(gradients, out, config, micro_batch, size=size) == [0] * size, scenes.error(out)["trace"]
@@ -59,18 +59,20 @@ def of_ranks(root: Path, out: Path, size: int, micro_batch: int | None = None, *
 
 
 def differences(several: list[torch.Tensor], one: list[torch.Tensor]) -> list[float]:
-    """The relative difference of each vector from the right one."""
+    """The norm of each difference, relative to the norm of the right vector."""
     return [float((a - b).norm() / b.norm()) for a, b in zip(several, one, strict=True)]
 
 
 @pytest.fixture(scope="module")
 def dozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve images train, four validate."""
+    """Twelve training images and four validation images."""
     return scenes.write_images(tmp_path_factory.mktemp("dozen") / "set", count=16, test=1)
 
 
 @pytest.mark.parametrize(("kind", "bound"), [("float32", 1e-5), ("float64", 1e-10)])
-def test_any_number_of_ranks_has_the_gradients_of_one(kind: str, bound: float, dozen: Path, tmp_path: Path) -> None:
+def test_any_number_of_ranks_has_the_gradients_of_one_rank(
+    kind: str, bound: float, dozen: Path, tmp_path: Path
+) -> None:
     one = of_ranks(dozen, tmp_path / f"1-{kind}", 1)
     assert len(one) == len(BATCHES) + 1
     for size in (2, 3, 4):

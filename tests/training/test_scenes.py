@@ -1,4 +1,4 @@
-"""The processes in which trainings are tested start with one thread."""
+"""The processes of `training_scenes` have one thread, and so has the server that they are forked from."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Any
 import training_scenes as scenes
 
 
-def look_around(context: Any, out: Path) -> None:
+def count_threads(context: Any, out: Path) -> None:
+    """Write the number of threads of this process and of the server."""
     for name, pid in (("own", os.getpid()), ("the server's", os.getppid())):
         (out / name).write_text(str(len(os.listdir(f"/proc/{pid}/task"))))
 
 
-def test_a_scene_begins_with_one_thread_forked_from_a_server_with_one(tmp_path: Path) -> None:
-    assert scenes.run(look_around, tmp_path) == [0]
+def test_a_scene_starts_with_one_thread_and_its_server_has_one_thread(tmp_path: Path) -> None:
+    assert scenes.run(count_threads, tmp_path) == [0]
     assert [(tmp_path / name).read_text() for name in ("own", "the server's")] == ["1", "1"]

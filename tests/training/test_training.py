@@ -1,3 +1,5 @@
+"""Whole trainings: results, equal bits after kills and resumes, shared milestones, several processes."""
+
 import os
 import signal
 import sys
@@ -22,19 +24,19 @@ from unetsweep.training.run import train
 
 pytestmark = pytest.mark.train
 
-SEED_WHOSE_THIRD_EPOCH_IS_BEST = 2
-WILD_RATE = 1e3
+SEED_WITH_BEST_THIRD_EPOCH = 2
+DIVERGING_RATE = 1e3
 
 
-def test_a_result_has_every_field(root: Path, whole: Path) -> None:
+def test_a_result_has_every_field_of_the_training(root: Path, whole: Path) -> None:
     result = result_from(scenes.result(whole, 4), "4.json")
     images = data.read(scenes.config(root))
     assert (result.state, result.epochs, result.epochs_run, result.micro_batch) == ("complete", 4, 4, 4)
     assert result.best_epoch in (2, 4)
     assert result.checkpoint == "checkpoints/best-4.ckpt"
     assert result.data_manifest == images.manifest
-    ours = {"python", "torch", "pytorch_lightning", "unetsweep"}
-    assert set(result.versions) == {*ours, "numpy", "opencv-python-headless", "albumentations"}
+    always = {"python", "torch", "pytorch_lightning", "unetsweep"}
+    assert set(result.versions) == {*always, "numpy", "opencv-python-headless", "albumentations"}
     assert set(result.hardware) == {"cpu", "simd"}
     assert result.threads == 1
     assert (result.gpu_seconds, result.message, result.trial) == (0, None, None)
@@ -55,7 +57,7 @@ def test_a_result_has_every_field(root: Path, whole: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_scored_again_the_best_checkpoint_has_the_iou_that_chose_it(size: int, request: Any) -> None:
+def test_the_best_checkpoint_has_the_iou_that_was_logged_for_its_epoch(size: int, request: Any) -> None:
     out = request.getfixturevalue("whole" if size == 1 else "pair")
     for milestone in MILESTONES:
         row = scenes.row(out, milestone)
@@ -67,8 +69,8 @@ def test_scored_again_the_best_checkpoint_has_the_iou_that_chose_it(size: int, r
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_scores_are_those_of_the_saved_weights_for_any_number_of_ranks(size: int, root: Path, request: Any) -> None:
-    out = request.getfixturevalue("whole" if size == 1 else "pair")  # with batch normalisation, whose buffers differ
+def test_scores_equal_those_of_the_saved_weights_for_any_number_of_ranks(size: int, root: Path, request: Any) -> None:
+    out = request.getfixturevalue("whole" if size == 1 else "pair")  # with batch normalisation
     images = data.read(scenes.config(root))
     for milestone in MILESTONES:
         row = scenes.row(out, milestone)
@@ -84,19 +86,23 @@ def test_the_same_config_twice_gives_the_same_bits(root: Path, whole: Path, tmp_
     assert left_behind(again) == left_behind(whole)
 
 
-def test_killed_at_any_point_and_resumed_is_uninterrupted(root: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_training_killed_at_any_point_and_resumed_equals_an_uninterrupted_one(
+    root: Path, whole: Path, tmp_path: Path
+) -> None:
     config = scenes.config(root, **FOUR)
     states = scenes.states_of(trained(tmp_path / "calm", config, milestones=MILESTONES, snapshots=True))
     assert len(states) > 12
     for point, out in states.items():
         trained(out, config, milestones=MILESTONES, claim="1-1")
-        assert left_behind(out) == left_behind(whole), f"killed when it asked for the {point}. time"
+        assert left_behind(out) == left_behind(whole), f"killed at ownership check {point}"
 
 
-def test_two_processes_killed_and_resumed_are_uninterrupted(root: Path, pair: Path, tmp_path: Path) -> None:
+def test_two_processes_killed_and_resumed_equal_an_uninterrupted_training(
+    root: Path, pair: Path, tmp_path: Path
+) -> None:
     config = scenes.config(root, **FOUR, processes=2)
     calm = trained(tmp_path / "calm", config, size=2, milestones=MILESTONES, snapshots=True)
-    points = int((calm / "asked-0").read_text())
+    points = int((calm / "checks-0").read_text())
     for point in (points // 3, points // 2, points - 1):
         out = scenes.snapshot(calm, point)
         assert (out / LAST).exists()
@@ -105,7 +111,7 @@ def test_two_processes_killed_and_resumed_are_uninterrupted(root: Path, pair: Pa
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_a_kill_leaves_the_files_that_are_on_disk_at_that_moment(size: int, root: Path, tmp_path: Path) -> None:
+def test_a_kill_leaves_the_files_that_a_snapshot_has(size: int, root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, **FOUR, processes=size)
     calm = trained(tmp_path / "calm", config, size, milestones=MILESTONES, snapshots=True)
     saving = [point for point, folder in scenes.states_of(calm).items() if list(folder.glob(f"{LAST}*.tmp"))]
@@ -128,16 +134,16 @@ def long(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_in_the_middle_of_an_epoch_and_resumed_is_uninterrupted(
+def test_a_training_killed_in_the_middle_of_an_epoch_and_resumed_equals_an_uninterrupted_one(
     sign: int, root: Path, long: Path, tmp_path: Path
 ) -> None:
-    workers = {"workers": 1} if sign == signal.SIGTERM else {}  # no number of workers changes a bit
+    workers = {"workers": 1} if sign == signal.SIGTERM else {}  # the number of workers changes no bit
     config, out = scenes.config(root, epochs=24, trainer=workers), tmp_path / "out"
     ranks = scenes.start(scenes.train, out, config)
     while not (out / "progress-1-0.jsonl").exists() or len(scenes.progress(out)) < 3:
         time.sleep(0.01)
     os.kill(ranks[0].pid, sign)
-    assert scenes.wait(ranks) == [-sign]  # a signal is never an orderly end
+    assert scenes.wait(ranks) == [-sign]  # a signal is never a normal end
     trained(out, config, claim="2-0")
     assert scenes.row(out, 24) == scenes.row(long, 24)
     assert unequal(*(result_from(scenes.result(folder, 24), str(folder)) for folder in (long, out))) == []
@@ -147,7 +153,7 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed_is_uninterrupted(
     assert 0 < len(resumed) < 24
 
 
-def test_a_shared_training_gives_the_rows_of_separate_ones(root: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_shared_training_gives_the_rows_of_separate_trainings(root: Path, whole: Path, tmp_path: Path) -> None:
     for milestone in MILESTONES:
         config = scenes.config(root, epochs=milestone, trainer={"val_every": 2})
         alone = trained(tmp_path / str(milestone), config)
@@ -156,8 +162,8 @@ def test_a_shared_training_gives_the_rows_of_separate_ones(root: Path, whole: Pa
         assert scenes.weights(alone / best) == scenes.weights(whole / best)
 
 
-def test_validation_for_another_milestone_never_counts(root: Path, tmp_path: Path) -> None:
-    config = scenes.config(root, epochs=4, seed=SEED_WHOSE_THIRD_EPOCH_IS_BEST, trainer={"val_every": 4})
+def test_a_validation_for_another_milestone_never_counts(root: Path, tmp_path: Path) -> None:
+    config = scenes.config(root, epochs=4, seed=SEED_WITH_BEST_THIRD_EPOCH, trainer={"val_every": 4})
     out = trained(tmp_path / "out", config, milestones=(3, 4))
     iou = {epoch: line[1] for epoch, line in scenes.progress(out).items()}
     assert iou[1] is iou[2] is None
@@ -166,7 +172,7 @@ def test_validation_for_another_milestone_never_counts(root: Path, tmp_path: Pat
     assert scenes.row(out, 4)["best_epoch"] == 4
 
 
-def test_more_epochs_continue_from_where_the_run_ended(root: Path, whole: Path, tmp_path: Path) -> None:
+def test_additional_epochs_continue_from_the_end_of_the_run(root: Path, whole: Path, tmp_path: Path) -> None:
     short = scenes.config(root, epochs=3, trainer={"val_every": 2})
     out = trained(tmp_path / "out", short)
     before = (out / "milestones/3.json").stat().st_mtime_ns
@@ -179,15 +185,17 @@ def test_more_epochs_continue_from_where_the_run_ended(root: Path, whole: Path, 
     assert left_behind(out) == left_behind(whole)
 
 
-def test_a_finished_run_is_not_touched(root: Path, whole: Path) -> None:
+def test_a_finished_run_is_not_changed(root: Path, whole: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
     train(scenes.config(root, **FOUR), whole, milestones=MILESTONES, claim="9-0")
     assert {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()} == before
 
 
-def test_two_processes_train_as_one(root: Path, tmp_path: Path) -> None:
-    images = scenes.write_images(tmp_path / "seven", count=7)  # five train: the last step is one sample, for one rank
-    # SGD, since Adam would hide a gradient of the wrong size.
+def test_two_processes_train_like_one(root: Path, tmp_path: Path) -> None:
+    images = scenes.write_images(
+        tmp_path / "seven", count=7
+    )  # five training images, so the last step is one sample, for one rank
+    # SGD, because Adam would hide a gradient of the wrong size
     plain = {"model": {"norm": "none"}, "epochs": 3, "learning_rate": 0.05, "trainer": {"optimizer": "sgd"}}
     one = trained(tmp_path / "one", scenes.config(images, **plain))
     two = trained(tmp_path / "two", scenes.config(images, **plain, processes=2), size=2)
@@ -200,7 +208,7 @@ def test_two_processes_train_as_one(root: Path, tmp_path: Path) -> None:
 
 def test_a_training_that_lost_its_run_stops_and_writes_nothing_more(root: Path, whole: Path, tmp_path: Path) -> None:
     config = scenes.config(root, **FOUR)
-    points = int((whole / "asked-0").read_text())
+    points = int((whole / "checks-0").read_text())
     for point in (1, points // 2, points):
         out = tmp_path / str(point)
         assert scenes.run(scenes.train, out, config, lose_at=point, milestones=MILESTONES) == [1]
@@ -215,8 +223,10 @@ def test_a_training_that_lost_its_run_stops_and_writes_nothing_more(root: Path, 
 
 
 def test_a_loss_that_is_not_finite_ends_as_diverged(root: Path, tmp_path: Path) -> None:
-    wild = {"optimizer": "sgd", "augment": "none"}
-    config = scenes.config(root, epochs=6, batch_size=6, learning_rate=WILD_RATE, model={"norm": "none"}, trainer=wild)
+    diverging = {"optimizer": "sgd", "augment": "none"}
+    config = scenes.config(
+        root, epochs=6, batch_size=6, learning_rate=DIVERGING_RATE, model={"norm": "none"}, trainer=diverging
+    )
     out = trained(tmp_path / "out", config, milestones=(5, 6))
     for milestone in (5, 6):
         row = scenes.row(out, milestone)
@@ -227,12 +237,12 @@ def test_a_loss_that_is_not_finite_ends_as_diverged(root: Path, tmp_path: Path) 
         assert f"in epoch {row['epochs_run']}" in row["message"]
         assert (out / row["checkpoint"]).exists()
     trained(out, config, milestones=(5, 6), claim="1-1")
-    hopeless = scenes.config(root, learning_rate=1e30, batch_size=2, trainer=wild, model={"norm": "none"})
+    hopeless = scenes.config(root, learning_rate=1e30, batch_size=2, trainer=diverging, model={"norm": "none"})
     row = scenes.row(trained(tmp_path / "hopeless", hopeless), 3)
     assert (row["state"], row["epochs_run"], row["best_epoch"], row["checkpoint"]) == ("diverged", 1, None, None)
 
 
-def test_an_output_folder_serves_one_training_only(root: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_folder_holds_only_one_training(root: Path, whole: Path, tmp_path: Path) -> None:
     other = scenes.config(root, epochs=5, seed=1, trainer={"val_every": 2})
     with pytest.raises(TrainingError, match=r"last\.ckpt is of another config"):
         train(other, whole, milestones=(5,))
@@ -240,8 +250,8 @@ def test_an_output_folder_serves_one_training_only(root: Path, whole: Path, tmp_
         train(scenes.config(root, **FOUR), whole, milestones=(1, 5))
 
 
-def crowded(context: Any, out: Path, config: Any) -> None:
-    """Train inside a SLURM job of four tasks, with no number of threads in the environment."""
+def train_in_slurm_job(context: Any, out: Path, config: Any) -> None:
+    """Train with the environment of a SLURM job of four tasks, without a number of threads."""
     os.environ.update(SLURM_NTASKS="4", SLURM_JOB_NAME="x", SLURM_PROCID="2", SLURM_LOCALID="2", SLURM_JOB_ID="1")
     os.environ.pop("OMP_NUM_THREADS", None)
     torch.set_num_threads(2)
@@ -249,28 +259,31 @@ def crowded(context: Any, out: Path, config: Any) -> None:
     assert torch.get_num_threads() == config.trainer.threads == 1
 
 
-def test_neither_slurm_nor_the_machines_cores_change_a_bit(root: Path, whole: Path, pair: Path, tmp_path: Path) -> None:
-    for size, like in ((1, whole), (2, pair)):
+def test_neither_slurm_nor_the_number_of_cores_changes_a_bit(
+    root: Path, whole: Path, pair: Path, tmp_path: Path
+) -> None:
+    for size, expected in ((1, whole), (2, pair)):
         out = tmp_path / str(size)
-        assert scenes.run(crowded, out, scenes.config(root, **FOUR, processes=size), size=size) == [0] * size
-        assert scenes.weights(out / LAST) == scenes.weights(like / LAST)
+        assert scenes.run(train_in_slurm_job, out, scenes.config(root, **FOUR, processes=size), size=size) == [0] * size
+        assert scenes.weights(out / LAST) == scenes.weights(expected / LAST)
 
 
-def test_of_two_equally_good_epochs_the_earlier_is_the_best(root: Path, tmp_path: Path) -> None:
-    still = scenes.config(root, learning_rate=1e-30, model={"norm": "none"}, trainer={"optimizer": "sgd"})
-    out = trained(tmp_path / "out", still)
+def test_the_earlier_of_two_equally_good_epochs_is_the_best(root: Path, tmp_path: Path) -> None:
+    constant = scenes.config(root, learning_rate=1e-30, model={"norm": "none"}, trainer={"optimizer": "sgd"})
+    out = trained(tmp_path / "out", constant)
     assert len({line[1] for line in scenes.progress(out).values()}) == 1
     assert scenes.row(out, 3)["best_epoch"] == 1
 
 
-def light(context: Any, out: Path, config: Any) -> None:
+def train_without_albumentations(context: Any, out: Path, config: Any) -> None:
+    """Train while an import of albumentations fails."""
     sys.modules["albumentations"] = None  # type: ignore[assignment]  # an import raises
     scenes.train(context, out, config)
 
 
 def test_training_without_augmentation_imports_no_albumentations(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, epochs=1, trainer={"augment": "none", "optimizer": "adamw", "loss": "bce_dice"})
-    assert scenes.run(light, tmp_path / "out", config) == [0]
+    assert scenes.run(train_without_albumentations, tmp_path / "out", config) == [0]
 
 
 def test_valid_convolutions_and_bfloat16_train(root: Path, tmp_path: Path) -> None:

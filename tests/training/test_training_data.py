@@ -1,3 +1,5 @@
+"""The batches of a training: which samples, augmented how, on which rank."""
+
 import dataclasses
 from itertools import chain
 from pathlib import Path
@@ -13,7 +15,7 @@ from unetsweep.training import data
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 @pytest.mark.parametrize("count", [5, 7, 8, 12])
-def test_the_ranks_share_the_same_samples_of_each_step(count: int, size: int) -> None:
+def test_the_ranks_share_the_samples_of_each_step(count: int, size: int) -> None:
     for batch in data.steps(count, 4, seed=3, epoch=1):
         shares = [data.share(batch, rank, size) for rank in range(size)]
         real = sorted(index for share in shares for index, weight in share if weight)
@@ -23,7 +25,7 @@ def test_the_ranks_share_the_same_samples_of_each_step(count: int, size: int) ->
             assert all(weight in (0, size / len(batch)) for _, weight in share)
 
 
-def test_an_epoch_has_every_image_once_and_another_order_each_time() -> None:
+def test_an_epoch_has_every_image_once_and_each_epoch_another_order() -> None:
     epochs = [data.steps(10, 4, seed=0, epoch=e) for e in range(4)]
     assert [len(step) for step in epochs[0]] == [4, 4, 2]
     assert all(sorted(chain(*epoch)) == list(range(10)) for epoch in epochs)
@@ -32,7 +34,7 @@ def test_an_epoch_has_every_image_once_and_another_order_each_time() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_batches_of_one_and_two_ranks_hold_the_same_pixels(root: Path, workers: int) -> None:
+def test_batches_of_one_and_two_ranks_have_the_same_pixels(root: Path, workers: int) -> None:
     config = training_scenes.config(root, trainer={"workers": workers})
     images = data.read(config).train
 
@@ -65,7 +67,7 @@ def test_validation_and_test_images_are_byte_equal_with_and_without_augmentation
     )
 
 
-def test_unaugmented_batches_are_the_images_themselves(root: Path) -> None:
+def test_unaugmented_batches_are_the_unchanged_images(root: Path) -> None:
     config = training_scenes.config(root, trainer={"augment": "none"})
     images = data.read(config).train
     for batch in data.loader(config, images, rank=0, size=1, epoch=lambda: 0):
@@ -78,12 +80,12 @@ def test_unaugmented_batches_are_the_images_themselves(root: Path) -> None:
 def test_an_image_is_augmented_differently_in_every_epoch(root: Path) -> None:
     config = training_scenes.config(root)
     images = data.read(config).train
-    seen: dict[int, set[bytes]] = {}
+    versions_of: dict[int, set[bytes]] = {}
     for epoch in range(4):
         for batch in data.loader(config, images, rank=0, size=1, epoch=lambda epoch=epoch: epoch):
             for index, image in zip(batch.indices, batch.images, strict=True):
-                seen.setdefault(int(index), set()).add(image.numpy().tobytes())
-    assert all(len(versions) >= 3 for versions in seen.values())
+                versions_of.setdefault(int(index), set()).add(image.numpy().tobytes())
+    assert all(len(versions) >= 3 for versions in versions_of.values())
 
 
 def test_a_batch_larger_than_the_training_images_is_refused(root: Path) -> None:
@@ -104,5 +106,5 @@ def test_images_of_different_sizes_are_refused_unless_they_are_resized(tmp_path:
     assert {i.shape for i in data.read(sized).train.images} == {(16, 16, 3)}
 
 
-def test_grey_levels_become_minus_one_to_one() -> None:
+def test_grey_levels_are_scaled_to_minus_one_to_one() -> None:
     assert data.scaled(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]

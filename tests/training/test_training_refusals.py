@@ -1,4 +1,4 @@
-"""What a training refuses before it starts or resumes."""
+"""Configs, images and checkpoints that a training refuses before it starts or resumes."""
 
 import os
 from dataclasses import replace
@@ -37,7 +37,7 @@ def test_changed_images_are_not_trained_on(tmp_path: Path) -> None:
         train(scenes.config(images, epochs=2), out)
 
 
-def test_allowing_a_leak_resumes_the_training_and_another_split_is_another_training(tmp_path: Path) -> None:
+def test_a_training_resumes_after_a_leak_is_allowed_but_not_with_another_split(tmp_path: Path) -> None:
     plain = scenes.config(scenes.write_images(tmp_path / "set"), epochs=1)
     manifest = pin(**divide(plain.data))
     pinned = replace(plain, data=replace(plain.data, manifest=manifest))
@@ -52,12 +52,12 @@ def test_allowing_a_leak_resumes_the_training_and_another_split_is_another_train
             train(replace(pinned, epochs=3, data=other), out)
 
 
-def test_the_code_of_a_result_is_that_at_the_start(root: Path, tmp_path: Path) -> None:
+def test_a_result_names_the_code_with_which_its_training_began(root: Path, tmp_path: Path) -> None:
     scenes.trained(tmp_path / "out", scenes.config(root, epochs=2), code_later={"package": "edited"})
     assert scenes.result(tmp_path / "out", 2)["code"] == package.code()
 
 
-def test_a_schedule_that_depends_on_the_total_shares_nothing(root: Path, tmp_path: Path) -> None:
+def test_a_schedule_that_depends_on_the_last_epoch_allows_no_other_milestone(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root, epochs=4, trainer={"schedule": "cosine"})
     with pytest.raises(ConfigError, match=r"trainer\.schedule: cosine ends at epoch 4"):
         train(config, tmp_path, milestones=(2, 4))
@@ -74,7 +74,7 @@ def test_a_missing_gpu_is_reported_with_host_and_rank(root: Path) -> None:
         device_of(config, DistributedContext(rank=1, size=2))
 
 
-def test_another_number_of_ranks_than_the_config_says_is_refused(root: Path, tmp_path: Path) -> None:
+def test_another_number_of_processes_than_in_the_config_is_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="processes: found 2, but 1 were started"):
         train(scenes.config(root, processes=2), tmp_path)
 
@@ -86,8 +86,8 @@ def test_images_too_small_for_valid_convolutions_are_refused(tmp_path: Path) -> 
         train(config, tmp_path / "out")
 
 
-def test_one_value_per_channel_is_refused_before_the_first_step(tmp_path: Path) -> None:
-    images = scenes.write_images(tmp_path / "set", count=7, side=16)  # five train: batches of 4 leave one
+def test_a_batch_with_one_value_per_channel_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    images = scenes.write_images(tmp_path / "set", count=7, side=16)  # five training images: batches of 4 leave one
     config = scenes.config(images, model={"depth": 4})
     with pytest.raises(ConfigError, match=r"batch_size: found 4, and of 5 training images an epoch"):
         train(config, tmp_path / "out")

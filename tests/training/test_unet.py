@@ -1,3 +1,5 @@
+"""The U-Net: sizes, paddings, skip connections, losses."""
+
 import numpy as np
 import pytest
 import torch
@@ -16,14 +18,14 @@ def test_base_64_depth_4_has_31_million_parameters_and_widths_from_64_to_1024() 
     assert [level[0].in_channels for level in unet.up] == [1024, 512, 256, 128]
 
 
-def test_valid_convolutions_turn_572_pixels_into_388() -> None:
+def test_valid_convolutions_turn_572_into_388_pixels() -> None:
     with torch.device("meta"):
         unet = UNet(ModelConfig(padding="valid", norm="none"))
         assert unet.convolve(torch.empty(1, 3, 572, 572)).shape == (1, 1, 388, 388)
         assert unet(torch.empty(1, 3, 584, 565)).shape == (1, 1, 584, 565)
 
 
-def test_skip_connections_join_the_encoders_centre_pixel_for_pixel() -> None:
+def test_skip_connections_concatenate_the_centre_of_the_encoders_features() -> None:
     unet = UNet(ModelConfig(base=2, depth=2, padding="valid", norm="none"))
     skips: list[np.ndarray] = []
     joined: list[np.ndarray] = []
@@ -48,7 +50,7 @@ def test_the_output_has_the_size_of_the_input(padding: str, size: tuple[int, int
 
 
 @pytest.mark.parametrize("resize", ["nearest", "bilinear"])
-def test_resized_valid_output_is_the_raw_output_stretched(resize: str) -> None:
+def test_a_resized_valid_output_is_the_stretched_raw_output(resize: str) -> None:
     unet = UNet(ModelConfig(base=2, depth=2, padding="valid", output_resize=resize)).eval()  # type: ignore[arg-type]
     image = torch.rand(1, 3, 60, 60)
     raw, out = unet.convolve(image), unet(image)
@@ -57,7 +59,7 @@ def test_resized_valid_output_is_the_raw_output_stretched(resize: str) -> None:
     torch.testing.assert_close(out[..., 1::3, 1::3], raw)  # 60 = 3 x 20: the middle of each three is the pixel itself
 
 
-def test_too_small_an_image_is_refused_with_the_least_size() -> None:
+def test_an_image_that_is_too_small_is_refused_with_the_smallest_size() -> None:
     unet = UNet(ModelConfig(base=2, depth=2, padding="valid", output_resize="nearest"))
     least = valid_input(1, 2)
     with pytest.raises(ValueError, match=f"{least - 1}x40 are too small.*at least {least} pixels"):
@@ -65,7 +67,7 @@ def test_too_small_an_image_is_refused_with_the_least_size() -> None:
     unet(torch.rand(1, 3, least, least))
 
 
-def test_mirrored_valid_output_sees_what_the_convolutions_of_the_mirrored_image_see() -> None:
+def test_a_mirrored_valid_output_equals_the_convolutions_of_the_mirrored_image() -> None:
     unet = UNet(ModelConfig(base=2, depth=2, padding="valid", norm="none")).eval()
     image = torch.rand(1, 3, 20, 20)
     side = valid_input(20, 2)
@@ -75,13 +77,13 @@ def test_mirrored_valid_output_sees_what_the_convolutions_of_the_mirrored_image_
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(0, 0), (1, 4), (7, 3), (40, 25)])
-def test_mirror_is_numpys_reflect_for_any_number(rows: int, columns: int) -> None:
+def test_mirror_equals_numpys_reflect_for_any_padding(rows: int, columns: int) -> None:
     x = torch.rand(2, 3, 5, 8)
     pads = [(0, 0), (0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)]
     np.testing.assert_array_equal(mirror(x, rows, columns).numpy(), np.pad(x.numpy(), pads, mode="reflect"))
 
 
-def test_valid_sizes_are_those_of_the_network() -> None:
+def test_the_computed_valid_sizes_are_those_of_the_network() -> None:
     unet = UNet(ModelConfig(base=1, depth=2, padding="valid", norm="none"))
     for size in range(1, 30):
         side = valid_input(size, 2)
@@ -117,7 +119,7 @@ def test_one_class_losses_are_cross_entropy_and_dice_of_each_sample() -> None:
 
 
 @pytest.mark.parametrize(("padding", "depth"), [("same", 1), ("same", 4), ("same", 5), ("valid", 1), ("valid", 3)])
-def test_a_config_is_refused_exactly_where_pytorch_cannot_normalise(padding: str, depth: int) -> None:
+def test_exactly_the_batches_that_pytorch_cannot_normalise_are_refused(padding: str, depth: int) -> None:
     model = ModelConfig(base=1, depth=depth, padding=padding)  # type: ignore[arg-type]
     unet = UNet(model)
     for height, width in ((16, 16), (17, 9), (16, 33), (32, 32), (33, 20)):

@@ -1,8 +1,7 @@
-"""Scenes for the tests of training: tiny images on disk, and trainings in processes of their own.
+"""Scenes for the tests of training: tiny images on disk, and trainings in separate processes.
 
-The processes are forked from a server that has imported torch (which takes seconds), so that a scene can kill them
-and no scene sees the global state of another. The server only imports modules: it has one thread and computes
-nothing.
+The processes are forked from a server that has imported torch, which takes seconds. So a scene can kill its processes,
+and scenes do not share global state. The server only imports modules: it has one thread and computes nothing.
 """
 
 import dataclasses
@@ -27,7 +26,7 @@ FORKS.set_forkserver_preload(
     [
         "unetsweep.training.run",
         "albumentations",
-        # modules that a training, or the module of a scene, would otherwise import in each fork
+        # a training or the module of a scene would otherwise import these in each fork
         "unetsweep.datasets.manifest",
         "unetsweep.worker.rank",
         "torch.profiler._cupti_monitor",
@@ -41,7 +40,7 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # the server imports it
 
 
 def write_images(root: Path, count: int = 8, side: int = 32, test: int = 3) -> Path:
-    """Bright lines on noise, as in the 100-image set's folders."""
+    """Write a dataset of bright lines on noise."""
     rng = np.random.default_rng(0)
     for part, number in (("train", count), ("test", test)):
         for kind in ("image", "mask"):
@@ -71,6 +70,7 @@ def run(scene: Callable[..., None], out: Path, *args: Any, size: int = 1, **keyw
 
 
 def start(scene: Callable[..., None], out: Path, *args: Any, size: int = 1, **keywords: Any) -> list[Any]:
+    """Start `run` without waiting; return the processes."""
     out.mkdir(parents=True, exist_ok=True)
     port = free_port()
     ranks = [FORKS.Process(target=_call, args=(scene, r, size, port, out, args, keywords)) for r in range(size)]
@@ -80,7 +80,7 @@ def start(scene: Callable[..., None], out: Path, *args: Any, size: int = 1, **ke
 
 
 def wait(ranks: list[Any], timeout: float = 600) -> list[int]:
-    """Exit statuses. Once a rank was killed, the others are killed too, as a scheduler does."""
+    """The exit statuses. When a rank has failed the others are killed after 30 s, as a scheduler would do."""
     for rank in ranks:
         rank.join(30 if any(r.exitcode not in (None, 0) for r in ranks) else timeout)
         if rank.exitcode is None:
@@ -118,16 +118,16 @@ def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = No
     from unetsweep.training import run as training_run
 
     decisions.SAVE_EVERY_S = save_every_s
-    asked, ends = 0, 0
+    checks, ends = 0, 0
 
     def owns() -> bool:
-        nonlocal asked
-        asked += 1
-        if asked == kill_at:
+        nonlocal checks
+        checks += 1
+        if checks == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         if snapshots:
-            copy(out, snapshot(out, asked))
-        return lose_at is None or asked < lose_at
+            copy(out, snapshot(out, checks))
+        return lose_at is None or checks < lose_at
 
     def stop_check(needed: float) -> str | None:
         nonlocal ends
@@ -141,7 +141,7 @@ def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = No
         return "the end is near" if ends == stop_after else None
 
     training_run.train(config, out, context=context, owns=owns, stop_check=stop_check, **more)
-    (out / f"asked-{context.rank}").write_text(str(asked))
+    (out / f"checks-{context.rank}").write_text(str(checks))
 
 
 def snapshot(out: Path, point: int) -> Path:
@@ -150,18 +150,18 @@ def snapshot(out: Path, point: int) -> Path:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy the whole folder, and keep hard links."""
+    """Copy a whole folder; hard links stay hard links."""
     first: dict[int, Path] = {}
     target.mkdir()
     for path in sorted(source.rglob("*")):
-        there, number = target / path.relative_to(source), path.stat().st_ino
+        new, number = target / path.relative_to(source), path.stat().st_ino
         if path.is_dir():
-            there.mkdir()
+            new.mkdir()
         elif number in first:
-            there.hardlink_to(first[number])
+            new.hardlink_to(first[number])
         else:
-            shutil.copyfile(path, there)
-            first[number] = there
+            shutil.copyfile(path, new)
+            first[number] = new
 
 
 def states_of(out: Path) -> dict[int, Path]:
@@ -171,18 +171,18 @@ def states_of(out: Path) -> dict[int, Path]:
     one is left out, since resuming from it gives nothing new.
     """
     found: dict[int, Path] = {}
-    seen: set[tuple[object, ...]] = set()
-    for point in range(1, int((out / "asked-0").read_text()) + 1):
+    known: set[tuple[object, ...]] = set()
+    for point in range(1, int((out / "checks-0").read_text()) + 1):
         folder = snapshot(out, point)
         state = tuple(contents(folder))
-        if state not in seen:
-            seen.add(state)
+        if state not in known:
+            known.add(state)
             found[point] = folder
     return found
 
 
 def contents(folder: Path) -> Iterator[tuple[str, int, bytes]]:
-    """Name, number of hard links and content of each path in the folder."""
+    """Yield name, number of hard links and content of every path in a folder."""
     for path in sorted(folder.rglob("*")):
         yield str(path.relative_to(folder)), path.stat().st_nlink, b"" if path.is_dir() else path.read_bytes()
 
@@ -221,12 +221,12 @@ def result(out: Path, epochs: int) -> dict[str, Any]:
 
 def row(out: Path, epochs: int) -> dict[str, Any]:
     """The part of a result that depends on the training alone, not on the machine or the requested milestones."""
-    varying = {"seconds", "gpu_seconds", "peak_memory_mb", "config_id"}
-    return {k: v for k, v in result(out, epochs).items() if k not in varying}
+    different = {"seconds", "gpu_seconds", "peak_memory_mb", "config_id"}
+    return {k: v for k, v in result(out, epochs).items() if k not in different}
 
 
 def progress(out: Path) -> dict[int, tuple[Any, ...]]:
-    """Train loss, val_iou, val_loss and learning rate by epoch; the later claim counts."""
+    """Train loss, val_iou, val_loss and learning rate by epoch; a later claim replaces an earlier one."""
     lines: dict[int, tuple[Any, ...]] = {}
     for file in sorted(out.glob("progress-*.jsonl")):
         for text in file.read_text().splitlines():
