@@ -56,6 +56,7 @@ check: $(READY) ## Run the linters and the type checker, and check the layers of
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/check_vocabulary.py
 
 fix: $(READY) ## Fix what the linters can fix
 	$(BIN)/ruff check --fix

@@ -237,7 +237,7 @@ def test_the_largest_array_size_is_read_from_the_cluster(cluster: Cluster, make:
 
 
 @with_and_without
-def test_last_words_come_from_the_accounting_if_there_is_one(cluster: Cluster, make: Make):
+def test_final_states_come_from_the_accounting_if_there_is_one(cluster: Cluster, make: Make):
     submission = make()
     queue = Slurm(lambda _: payloads.Fail())
     (job_id,) = queue.submit(submission)

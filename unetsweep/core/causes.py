@@ -29,7 +29,7 @@ class Cause(Enum):
     UNEXPLAINED = "no result and no reason"
 
 
-SCHEDULER_WORDS = {
+CAUSE_OF_STATE = {
     "TIMEOUT": Cause.TIME,
     "DEADLINE": Cause.TIME,
     "PREEMPTED": Cause.PREEMPTED,

@@ -120,7 +120,7 @@ class Attempt:
     refusals: int = 0
     """How many attempts in a row before this one were refused."""
     ended_for: Cause | None = None
-    """Why a reconciliation terminated it; None: none did."""
+    """Why a reconciliation terminated it; None if none has."""
     retry_exempt: bool = False
     """The user retried the run while this attempt may have been at work: if it is lost, that does not count."""
     mem: str | None = None

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from unetsweep.core.causes import ERROR_KINDS, SCHEDULER_WORDS, SUSPECT, Cause
+from unetsweep.core.causes import CAUSE_OF_STATE, ERROR_KINDS, SUSPECT, Cause
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.spec import SweepSpec
 
@@ -59,8 +59,8 @@ def cause_of(last: Attempt) -> Cause:
         return ERROR_KINDS[last.ending.kind]
     if last.requeue_reason is not None:
         return Cause.REQUEUE
-    if last.job is not None and last.job.raw_state in SCHEDULER_WORDS:
-        return SCHEDULER_WORDS[last.job.raw_state]
+    if last.job is not None and last.job.raw_state in CAUSE_OF_STATE:
+        return CAUSE_OF_STATE[last.job.raw_state]
     if last.job is not None and last.job.state is JobState.NODE_FAILED:
         return Cause.NODE
     if last.claimed_by is None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from unetsweep.core.causes import SCHEDULER_WORDS
+from unetsweep.core.causes import CAUSE_OF_STATE
 from unetsweep.core.observation import Attempt, Job, JobState, Observation
 from unetsweep.core.ports import Scheduler
 from unetsweep.errors import SchedulerError
@@ -83,7 +83,7 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
         job, job_id = jobs.get(key), last.claimed_by or last.job_id
         if job is None and job_id is not None and last.at <= since:
             unclear[job_id] = Job(job_id, *key, JobState.ENDED, "", is_unlisted=True)
-        elif job is not None and job.state is JobState.ENDED and job.raw_state not in SCHEDULER_WORDS:
+        elif job is not None and job.state is JobState.ENDED and job.raw_state not in CAUSE_OF_STATE:
             unclear[job.job_id] = job
     if not unclear:
         return {}
@@ -100,7 +100,7 @@ def _with_clearest_word(context: SweepContext, job: Job, account: tuple[JobState
     """The job with the word that says most: one that names a cause, else a cancellation, else any."""
     log = context.scheduler.state_in_log(context.directory.log_tail(job.token, job.index, job.job_id))
     reported = [each for each in (account, log) if each is not None]
-    best = next((each for each in reported if each[1] in SCHEDULER_WORDS), None)
+    best = next((each for each in reported if each[1] in CAUSE_OF_STATE), None)
     best = best or next((each for each in reported if each[0] is JobState.CANCELLED), None)
     if best is None and not job.raw_state:
         best = account

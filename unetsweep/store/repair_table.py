@@ -172,8 +172,8 @@ def recover_submission(file: CheckedFile) -> Recovery:
 def recover_process(file: CheckedFile) -> Recovery:
     """From the supervisor itself if it runs on this machine, so that its training is not started a second time."""
     token, index = file.letters["TOKEN"], file.letters["I"]
-    for who, words in find_processes("supervise", str(file.sources.root), token, index):
-        job_id = words[words.index("supervise") + 4]
+    for who, command in find_processes("supervise", str(file.sources.root), token, index):
+        job_id = command[command.index("supervise") + 4]
         record = ProcessFile(int(index), job_id, socket.gethostname(), who.boot, who.pid, who.start)
         return rebuild(file, record, f"its supervisor, process {who.pid}")
     return quarantine("its training counts as gone and starts again")(file)
