@@ -174,7 +174,7 @@ def test_an_empty_folder_is_no_trial(sweep: SweepDir) -> None:
 
 def test_if_the_folder_of_trials_is_missing_no_table_is_printed_and_nothing_is_proposed(sweep: SweepDir) -> None:
     (sweep.root / "trials").rename(sweep.root / "elsewhere")
-    for read in (lambda: read_record(sweep.root), sweep.look, sweep.trials, sweep.next_trial):
+    for read in (lambda: read_record(sweep.root), sweep.observe, sweep.trials, sweep.next_trial):
         with pytest.raises(StateError, match="trials: this folder is missing, and with it every trial"):
             read()
     (sweep.root / "trials").write_text("")
