@@ -61,7 +61,7 @@ def write_stream(
     temporary: Path | None = None,
     is_allowed: Callable[[], bool] = lambda: True,
 ) -> bool:
-    """Replace the file by what `write` writes into a stream, unless `is_allowed` is False then; return whether it is.
+    """Replace the file by what `write` writes into a stream if `is_allowed()` is then true; return whether it was.
 
     `is_allowed` is called when everything is written, immediately before the file gets its name. `temporary` is its
     name until then (default: a new one).

@@ -115,7 +115,7 @@ def config_from(raw: object, source: str = "config.json") -> TrialConfig:
 def result_from(raw: object, source: str) -> Result:
     """The result in a parsed JSON file. Raises StateError with the file and all problems.
 
-    Required is only a finite `val_iou`, and only where `state` is `complete` (the default), so that a script of three
+    Only a finite `val_iou` is required, and only if `state` is `complete` (the default), so that a script of three
     lines can write a result.
     """
     problems: list[Problem] = []
@@ -134,7 +134,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def encode(value: Any) -> Any:
-    """Convert a dataclass of this file to what `json.dump` accepts, with every default."""
+    """Convert a dataclass or a plain value to what `json.dump` accepts, with every default."""
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -153,12 +153,12 @@ def dumps(value: Any) -> str:
 
 
 def config_id(config: TrialConfig) -> str:
-    """A digest that two configs share exactly when they ask for the same training."""
+    """Return a digest of all fields: two configs share it only if they are equal."""
     return _digest(encode(config))
 
 
 def run_key(config: TrialConfig) -> str:
-    """A digest that two configs share when one training can serve both, up to the larger `epochs`."""
+    """Return a digest that two configs share if one training can serve both, up to the larger `epochs`."""
     fields: dict[str, Any] = encode(config)
     del fields["epochs"]
     del fields["data"]["split"]["allow_leak"]  # it permits a split and changes nothing in the training

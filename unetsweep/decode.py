@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    """Cached: looking them up takes most of the time of reading a result, and a report reads thousands."""
+    """Return the type of each field. Cached: the look-up dominates reading a result, and a report reads thousands."""
     return typing.get_type_hints(cls)
 
 

@@ -204,7 +204,7 @@ class StopFile:
     """The one that was judged."""
     milestones: tuple[int, ...]
     epoch: int
-    """How far the run was when it was decided."""
+    """Epochs that the run had finished when this was decided."""
     reason: str
     at: datetime
 

@@ -1,6 +1,6 @@
 """The fields of a trial's `config.json`, their defaults, and the checks of their values.
 
-Rule 1: standard library only, like contract.py, which re-exports everything here: import it from there.
+Rule 1: standard library only, like contract.py, which re-exports the classes and checks for trainers.
 """
 
 import math
@@ -82,7 +82,7 @@ class TrainerConfig:
     augment: Any = "default"
     """`default`, `none`, or a list of albumentations names: `[HorizontalFlip, {Affine: {rotate: [-30, 30]}}]`."""
     val_every: int = 1
-    """Validate after this many epochs each, and always after the last one."""
+    """Validate once every this many epochs, and always after the last one."""
     precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
     comet: Literal["off", "offline", "online"] = "off"
     score_test: bool = True
@@ -154,7 +154,7 @@ def config_problems(config: TrialConfig) -> list[Problem]:
         (
             data.manifest is None or _is_manifest(data.manifest),
             "data.manifest",
-            "found something else than {train: {name: digest, …}, val: …, test: …}; leave it out to split anew",
+            "is not of the form {train: {name: digest, …}, val: …, test: …}; leave it out to split anew",
         ),
         (
             not (empty := _empty_parts(config)),
@@ -175,7 +175,7 @@ def config_problems(config: TrialConfig) -> list[Problem]:
 
 
 def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: int) -> str | None:
-    """The problem where some step would give batch normalisation one value per channel, which has no variance.
+    """The problem if a step would give batch normalisation one value per channel, which has no variance; else None.
 
     `images`: number of training images. `side`: the longer side of the smallest of them, in pixels. Valid convolutions
     always leave more than one value.
@@ -184,7 +184,7 @@ def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: in
     if model.norm == "none" or model.padding == "valid" or side > 2**model.depth or not has_single:
         return None
     return (
-        f"found {batch_size}, and of {images} training images an epoch then has a step with one; "
+        f"found {batch_size}, so with {images} training images an epoch has a step with only one; "
         f"at depth {model.depth} an image of {side} pixels leaves a single value per channel in the deepest layer, and "
         "batch normalisation needs at least two; "
         "use another batch size, a smaller model.depth, a larger data.image_size, or model.norm: none"

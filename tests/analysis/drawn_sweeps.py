@@ -64,7 +64,7 @@ def handmade(
         rng.normal(0, by_eye, (configs, 1, eyes, 1)),
         rng.normal(0, 0.01, (configs, seeds, eyes, duplicates)),
     )
-    scores = (0.65 + sum(parts)).reshape(configs, seeds, eyes * duplicates)
+    scores = np.asarray(0.65 + sum(parts)).reshape(configs, seeds, eyes * duplicates)
     scores[0] += planted
     return repeats(scores)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from unetsweep.analysis.records import read_record
+from unetsweep.analysis.records import read_sweep_record
 from unetsweep.app import cancel as cancel_app
 from unetsweep.app import prepare
 from unetsweep.app.events import Event, WarningEvent
@@ -87,7 +87,7 @@ def shared(sweep: SweepDir) -> SweepDir:
 
 
 def test_a_report_says_that_the_run_continues_for_a_trial_that_joined_a_finished_training(shared: SweepDir):
-    trial = read_record(shared.root).trials[1]
+    trial = read_sweep_record(shared.root).trials[1]
     assert (trial.state, trial.reason) == ("waiting", "its run continues from epoch 8")
 
 

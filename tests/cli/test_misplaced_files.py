@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from unetsweep.analysis.records import read_record
+from unetsweep.analysis.records import read_sweep_record
 from unetsweep.atomic import write_json
 from unetsweep.cli import repair
 from unetsweep.config.load import load
@@ -55,7 +55,7 @@ def swap(sweep: SweepDir, one: str, other: str) -> None:
 
 def rows_of(sweep: SweepDir) -> list[tuple[str, float | None]]:
     """State and val_iou of each row."""
-    return [(row.state, row.result and row.result.val_iou) for row in read_record(sweep.root).trials]
+    return [(row.state, row.result and row.result.val_iou) for row in read_sweep_record(sweep.root).trials]
 
 
 def repair_output(sweep: SweepDir) -> str:
@@ -73,7 +73,7 @@ def test_without_misplaced_files_every_row_is_correct_and_nothing_is_repaired(sw
 @pytest.mark.parametrize("name", ["trial.json", "result.json"])
 def test_swapped_files_of_two_trials_are_named_and_repair_corrects_each_row(sweep: SweepDir, name: str) -> None:
     swap(sweep, f"trials/0000/{name}", f"trials/0001/{name}")
-    rows = read_record(sweep.root).trials
+    rows = read_sweep_record(sweep.root).trials
     assert [row.state for row in rows] == ["waiting", "waiting", "complete"]
     for row, other in ((rows[0], 1), (rows[1], 0)):
         assert f"trials/000{row.number}/{name}: found the" in row.reason
@@ -114,7 +114,7 @@ def test_swapped_configs_are_found_and_corrected_by_repair(sweep: SweepDir) -> N
 def test_a_trial_without_trial_json_keeps_its_row_and_its_number(sweep: SweepDir, ended: bool) -> None:
     number = 0 if ended else 2
     (sweep.root / f"trials/000{number}/trial.json").unlink()
-    row = read_record(sweep.root).trials[number]
+    row = read_sweep_record(sweep.root).trials[number]
     assert (row.number, row.state) == (number, "waiting")
     assert f"trials/000{number}/trial.json: is missing: run `unetsweep repair s`" in row.reason
     assert sweep.next_trial() == 3
@@ -140,7 +140,7 @@ def test_a_trial_that_was_lost_is_named_in_its_row_and_its_point_is_not_trained_
         folder.mkdir()
     elif damage == "a file":
         folder.write_text("")
-    rows = read_record(sweep.root).trials
+    rows = read_sweep_record(sweep.root).trials
     assert [row.number for row in rows] == [0, 1, 2]
     assert (rows[number].state, rows[number].result) == ("waiting", None)
     assert f"trials/000{number}" in rows[number].reason
@@ -150,7 +150,7 @@ def test_a_trial_that_was_lost_is_named_in_its_row_and_its_point_is_not_trained_
     assert f"put {folder} back from a backup" in repair_output(sweep), output
     assert f"or give the trial up: `unetsweep cancel s {number}`" in repair_output(sweep)
     sweep.cancel(number)
-    assert read_record(sweep.root).trials[number].reason
+    assert read_sweep_record(sweep.root).trials[number].reason
 
 
 def test_an_attempt_of_another_run_is_not_used(sweep: SweepDir) -> None:
@@ -168,13 +168,13 @@ def test_an_attempt_of_another_run_is_not_used(sweep: SweepDir) -> None:
 
 def test_an_empty_folder_is_no_trial(sweep: SweepDir) -> None:
     (sweep.root / "trials/0003").mkdir()
-    assert [row.number for row in read_record(sweep.root).trials] == [0, 1, 2]
+    assert [row.number for row in read_sweep_record(sweep.root).trials] == [0, 1, 2]
     assert sweep.next_trial() == 3
 
 
 def test_if_the_folder_of_trials_is_missing_no_table_is_printed_and_nothing_is_proposed(sweep: SweepDir) -> None:
     (sweep.root / "trials").rename(sweep.root / "elsewhere")
-    for read in (lambda: read_record(sweep.root), sweep.observe, sweep.trials, sweep.next_trial):
+    for read in (lambda: read_sweep_record(sweep.root), sweep.observe, sweep.trials, sweep.next_trial):
         with pytest.raises(StateError, match="trials: this folder is missing, and with it every trial"):
             read()
     (sweep.root / "trials").write_text("")
@@ -185,7 +185,7 @@ def test_if_the_folder_of_trials_is_missing_no_table_is_printed_and_nothing_is_p
 @pytest.mark.parametrize("value", ["1" + "0" * 400, "NaN", "[" * 3000 + "]" * 3000, "[]"])
 def test_a_result_without_a_valid_number_is_named_in_the_table(sweep: SweepDir, value: str) -> None:
     (sweep.root / "trials/0001/result.json").write_text('{"schema": 1, "val_iou": ' + value + "}")
-    row = read_record(sweep.root).trials[1]
+    row = read_sweep_record(sweep.root).trials[1]
     assert (row.state, row.result) == ("waiting", None)
     assert "trials/0001/result.json" in row.reason
     repair_output(sweep)

@@ -139,5 +139,5 @@ def test_a_batch_size_that_leaves_one_value_per_channel_is_refused(
     (workspace.folder / "images").symlink_to(eyes)  # twelve training images of 64 pixels
     text = BUILT_IN.replace("batch_size: [4]", f"batch_size: {sizes}") + "model: {base: 2, depth: 6}\n"
     output = refused(workspace, text + ("study: {sampler: random, trials: 2}\n" if "low" in sizes else ""))
-    assert f"space.batch_size: found {found}, and of 12 training images an epoch then has a step with one" in output
+    assert f"space.batch_size: found {found}, so with 12 training images an epoch has a step with only one" in output
     assert "model.norm: none" in output

@@ -129,7 +129,7 @@ def leaked_sweep() -> SweepRecord:
         "val": "20 of 20 validation images have a copy in training (as 01 of 03)",
         "test": "1 of 20 test images has a copy in training or validation (as 7 of 13)",
     }
-    warnings = tuple(f"LEAKED: {text}: these scores reward memory" for text in leak.values())
+    warnings = tuple(f"LEAKED: {text}: these scores reward memorisation" for text in leak.values())
     return SweepRecord("grid", spec(data=data), (trial(0, job_id="7", result=result),), warnings, leak)
 
 

@@ -26,7 +26,7 @@ NO_GROUPS = (
 )
 
 
-def read_record(sweep_dir: Path) -> SweepRecord:
+def read_sweep_record(sweep_dir: Path) -> SweepRecord:
     """Everything that a report shows of a sweep, with the confirmation of its leaders, if there is one."""
     record, inner = _read(sweep_dir), sweep_dir / paths.CONFIRM
     if not (inner / paths.SPEC).is_file():
@@ -46,7 +46,7 @@ def _read(sweep_dir: Path) -> SweepRecord:
     trials = tuple(_record(directory, number, folder) for number, folder in observation.trial_folders(sweep_dir))
     leaky = spec.data.split.groups == "none" and spec.trainer.command is None
     leak, val_groups, unreadable = _images(directory)
-    warnings = [f"LEAKED: {text}: these scores reward memory" for text in leak.values()]
+    warnings = [f"LEAKED: {text}: these scores reward memorisation" for text in leak.values()]
     warnings += [unreadable] if unreadable else [NO_GROUPS] if leaky and not leak else []
     return SweepRecord(directory.name, spec, trials, tuple(warnings), leak=leak, val_groups=val_groups)
 

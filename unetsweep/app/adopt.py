@@ -1,4 +1,4 @@
-"""Adopt a sweep: make the folder where it is now, and the cluster here, the sweep's own."""
+"""Adopt a sweep: record that it belongs to its present folder and to the cluster of this machine."""
 
 import re
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ class AdoptionResult:
 
     @property
     def is_needed(self) -> bool:
-        """Whether anything had changed, so that anything was done."""
+        """Whether the folder or the cluster had changed, so that there was something to do."""
         return self.relocation is not None or self.old_cluster is not None
 
 

@@ -32,7 +32,7 @@ class Cancelled:
 def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
     """Cancel these trials, or all open ones if none is named, and reconcile until their jobs have ended.
 
-    UsageError if the sweep has no such trial. What has a result keeps it.
+    UsageError if the sweep has no such trial. A trial that has a result keeps it.
     """
     count = directory.next_trial()
     unknown = sorted(set(trials) - set(range(count)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unetsweep.analysis.confirmation import OPEN
-from unetsweep.analysis.records import read_record
+from unetsweep.analysis.records import read_sweep_record
 from unetsweep.analysis.rows import SweepRecord, TrialRecord, leaders
 from unetsweep.app.events import Notify, WarningEvent
 from unetsweep.app.prepare import check_machine
@@ -111,7 +111,7 @@ def confirm(
     on_plan(plans[0])
     on_started(start_or_resume(directory, notify))
     ended = [(trial.number, trial.result.state) for trial in directory.trials() if trial.result is not None]
-    refresh_report(read_record(parent.root), parent.root)
+    refresh_report(read_sweep_record(parent.root), parent.root)
     return Confirmation(directory.name, tuple(number for number, state in ended if state != "complete"))
 
 
@@ -119,7 +119,7 @@ def _request(parent: SweepDir, top: int, seeds: int, notify: Notify) -> _Request
     """The leaders and the new seeds. UsageError if there is nothing to confirm."""
     if "/" in parent.name:
         raise UsageError(f"{parent.name} is a confirmation already; name the sweep itself")
-    record = read_record(parent.root)
+    record = read_sweep_record(parent.root)
     best = tuple(leaders(record)[:top])
     if not best:
         raise UsageError(f"no trial of {parent.name} is complete yet; `unetsweep status {parent.name}` says why")

@@ -26,7 +26,7 @@ class Conclusion:
     """What all rows together mean for a sweep."""
 
     is_broken: bool
-    """Something does not work that no sweep can do without."""
+    """Whether something that every sweep needs does not work."""
     advice: list[str]
 
 

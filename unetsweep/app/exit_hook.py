@@ -20,9 +20,9 @@ class JobEnd:
     """Which start of a job ended, and how."""
 
     token: str
-    """Of its submission."""
+    """Token of its submission."""
     index: int
-    """Of its element in the submission; meaningless for a packed job."""
+    """Index of its element in the submission; meaningless for a packed job."""
     task: int | None
     """Array index of a packed job, which has recorded the end of its trainings itself; None: not a packed job."""
     restart: int

@@ -50,5 +50,5 @@ def new_trials(
 
 
 def _only_value(domain: Domain) -> int | None:
-    """The value of a domain of whole numbers that has only one."""
+    """The only value of a domain of whole numbers; None if it may have several."""
     return largest(domain) if isinstance(domain, Choices) and len(domain.values) == 1 else None

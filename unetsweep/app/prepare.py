@@ -69,7 +69,7 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
 
 @contextmanager
 def _refusals(warnings: list[str], *, strict: bool) -> Iterator[None]:
-    """Add what is refused in here to `warnings` unless `strict`."""
+    """Turn a refusal (UsageError, DataError) inside the `with` block into a warning, unless `strict`."""
     try:
         yield
     except (UsageError, DataError) as error:

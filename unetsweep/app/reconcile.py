@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from unetsweep.analysis.records import read_record
+from unetsweep.analysis.records import read_sweep_record
 from unetsweep.app.report import refresh_report
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, FinishTrial
@@ -55,6 +55,6 @@ def _refresh_report(root: Path, *, is_over: bool) -> None:
     """Write `report/` if it is old, missing, or the sweep has ended."""
     written = root / paths.REPORT / "results.md"
     if is_over or not written.exists() or time.time() - written.stat().st_mtime > REPORT_S:
-        refresh_report(read_record(root), root)
+        refresh_report(read_sweep_record(root), root)
         if root.name == paths.CONFIRM and (root.parent / paths.SPEC).is_file():
-            refresh_report(read_record(root.parent), root.parent)  # its report includes the confirmation runs
+            refresh_report(read_sweep_record(root.parent), root.parent)  # its report includes the confirmation runs

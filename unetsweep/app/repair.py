@@ -23,7 +23,7 @@ class Repair:
 
     @property
     def repaired(self) -> int:
-        """Files that were repaired; in a dry run, that can be."""
+        """How many files were repaired; in a dry run, how many can be."""
         return sum(not damage.recovery.advice for damage in self.damages)
 
     @property
@@ -83,7 +83,7 @@ def _find_executor() -> str:
 
 
 def _find_folder(sweep: str, results: Path) -> Path:
-    """As for every command, but sweep.yaml may be missing."""
+    """Return the sweep's folder, as for every command, but sweep.yaml may be missing."""
     folders = (Path(sweep), results / sweep)
     found = next((folder.absolute() for folder in folders if (folder / paths.TRIALS).is_dir()), None)
     return found or resolve(sweep, results, anywhere=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetsweep.analysis.records import read_record
+from unetsweep.analysis.records import read_sweep_record
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.app.costs import with_costs
 from unetsweep.atomic import SHARED, write_text
@@ -26,11 +26,11 @@ class ReportRequest:
 
     form: Format = Format.TABLE
     columns: Sequence[str] = ()
-    """Empty: those of the format."""
+    """The columns by name; empty: those of the format."""
     sort: str | None = None
-    """A column; with `-` before it descending."""
+    """The column to sort by; descending if `-` precedes it."""
     top: int | None = None
-    """Only so many of the best complete trials; None: all trials."""
+    """Show only this many of the best complete trials; None: all trials."""
     base: str = ""
     """The folder that paths are relative to; empty: they are absolute."""
     colour: bool = False
@@ -48,7 +48,7 @@ class Report:
 def report(sweep_dir: Path, request: ReportRequest) -> Report:
     """The results of a sweep. Its `report/` folder is updated, too."""
     with _without_gc():
-        record = read_record(sweep_dir)
+        record = read_sweep_record(sweep_dir)
         rendered = with_costs(record, SweepDir(sweep_dir)) if _shows_costs(request) else record
         text = formats.render(
             rendered,
@@ -72,7 +72,7 @@ def _shows_costs(request: ReportRequest) -> bool:
 
 @contextlib.contextmanager
 def _without_gc() -> Iterator[None]:
-    """Do not collect garbage in here: nothing can be freed, and the search takes a sixth of the time."""
+    """Switch off garbage collection meanwhile: it would free nothing, and takes a sixth of the time."""
     gc.disable()
     try:
         yield

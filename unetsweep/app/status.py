@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unetsweep.analysis.records import read_record
+from unetsweep.analysis.records import read_sweep_record
 from unetsweep.analysis.rows import TrialRecord
 from unetsweep.app.costs import cost_as_json, with_costs
 from unetsweep.app.sweeps import context_of
@@ -80,7 +80,7 @@ def status(directory: SweepDir) -> SweepStatus:
     context = context_of(directory)
     observation = observe(context)
     decided = plan(context.spec, observation, context.capacity(), context.clock.now())
-    record = with_costs(read_record(directory.root), directory)
+    record = with_costs(read_sweep_record(directory.root), directory)
     return SweepStatus(
         name=directory.name,
         executor=directory.executor,
@@ -95,7 +95,7 @@ def status(directory: SweepDir) -> SweepStatus:
 
 
 def _trials(records: Iterable[TrialRecord], decided: Plan) -> Iterable[TrialStatus]:
-    """Each trial by its files; of an open one the plan knows more, because the scheduler was asked for it."""
+    """Each trial as its files show it. The plan knows more of an open one, because the scheduler was asked for it."""
     waits = {wait.trial: wait for wait in decided.waits} | _waits_for_submission(decided)
     for record in records:
         found = TrialStatus(record.number, record.state, record.job_id, record.reason, record.cost)

@@ -16,7 +16,7 @@ from unetsweep.store.sweep_dir import SweepDir
 @click.argument("sweep")
 @results_option
 def command(sweep: str, results: Path) -> None:
-    """Make the folder where SWEEP is now, and the cluster here, the sweep's own. Use it after the folder was copied,
+    """Record that SWEEP belongs to its present folder and to this cluster. Use it after the folder was copied,
     moved or renamed, or to continue a sweep on another cluster. It submits nothing.
 
     Jobs of a moved sweep are cancelled, because they use the old path. Jobs of a copy's original and jobs on another

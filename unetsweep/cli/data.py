@@ -65,7 +65,7 @@ def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str 
     """Check the dataset in DIR: pairs, sizes, masks, duplicates, and test images that duplicate a training image.
 
     Duplicates are images of the same eye. They are found from the pixels, also if mirrored, rotated, resized, relit or
-    recompressed; and if squashed, padded, zoomed or shifted, where the edge of the round field is visible. Text or a
+    recompressed; and if squashed, padded, zoomed or shifted, if the edge of the round field is visible. Text or a
     grid on all images makes different eyes similar. The exit status is 1 if there is an error to fix before you use a
     score on these images.
     """

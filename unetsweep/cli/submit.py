@@ -38,8 +38,8 @@ def command(
     force: bool,
     results: Path,
 ) -> None:
-    """Start or resume SWEEP, a YAML file or the sweep.yaml in a sweep's folder. It is safe to repeat: a trial that
-    exists is never submitted twice."""
+    """Start or resume SWEEP, a YAML file or the sweep.yaml in a sweep's folder. It is safe to repeat: a run is
+    never submitted while an earlier job of it may still run."""
     request = SubmitRequest(sweep, results, executor, profile, share=not no_share)
     if not dry_run:
         print_started(submit(request, print_event, force=force), watch=watch)

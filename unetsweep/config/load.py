@@ -52,7 +52,7 @@ def spec_from(
     """Return the sweep of a text. `source` names the text in errors, and its stem is the default name of the sweep.
 
     Relative paths start at `working`; profiles are looked up in `working` and `home`. `any_parameter`: the space may
-    vary any field of the trial config, by its path.
+    vary any field of the trial config, by its path; True for the sweep.yaml in a sweep's folder.
     """
     folders = Folders(working or Path.cwd(), home or Path.home())
     document = read(text)

@@ -156,7 +156,7 @@ def _interpreter(python: str | None, folders: Folders) -> str | None:
 def _conflicts(
     resources: Resources, keys: SlurmKeys, own: Mapping[str, Any], site: Mapping[str, Any], at: str
 ) -> list[Problem]:
-    """Return where two keys, each fine on its own, contradict each other."""
+    """Return a problem for each two keys that are valid alone but contradict each other."""
 
     def origin(key: str) -> str:
         return f" (from the profile {resources.profile})" if own.get(key) is None and key in site else ""

@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """All sections, with defaults where they could not be read."""
+    """All sections, with defaults in place of what could not be read."""
 
     data: DataConfig
     axes: Axes
@@ -41,7 +41,7 @@ CheckAugment = Callable[[object], Iterable[Problem]]
 
 
 def check_rules(sections: Sections, check_augment: CheckAugment | None) -> list[Problem]:
-    """Return every rule that the sections break."""
+    """Return a problem for every rule that the sections break."""
     return [
         *_contract(sections),
         *_groups(sections.data.split.groups),

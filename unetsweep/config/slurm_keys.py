@@ -36,7 +36,7 @@ class SlurmKeys:
 
 
 def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
-    """Return the values that no job can have, key by key."""
+    """Return a problem for each value that no job can have, key by key."""
     found: list[Problem] = []
 
     def check(name: str, wanted: str, is_fine: Callable[[Any], bool]) -> None:

@@ -16,7 +16,7 @@ from unetsweep.errors import Problem
 from unetsweep.trial_config import ParameterValue
 
 AXES = ("epochs", "batch_size", "learning_rate")
-"""What a YAML file must vary, and all that it may."""
+"""The parameters that a YAML file must vary; it may vary no others."""
 _FORMS = "a list of numbers, one number, or {low, high, log, step}"
 
 
@@ -126,7 +126,7 @@ def _range_problems(domain: Range) -> list[Problem]:
 
 
 def _number(name: str, raw: object, problems: list[Problem], at: str, forms: str = "") -> float | None:
-    """Return a value of the parameter: whole and at least 1 where its field is, else above 0."""
+    """Return a value of the parameter: a whole number from 1 if its field is whole, else a number above 0."""
     is_whole = field_type(name) is int
     wanted = "a whole number, at least 1" if is_whole else "a number above 0"
     if isinstance(raw, str) and _is_number(raw):

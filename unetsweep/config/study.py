@@ -52,7 +52,7 @@ def study_from(raw: object, problems: list[Problem], at: str = "study") -> tuple
 
 
 def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:
-    """Return whether the pruner would prune nothing in this space."""
+    """Return a problem if the pruner would prune nothing in this space."""
     given = study.pruner_args
     if study.pruner not in ("asha", "hyperband") or epochs is None or "min_epochs" not in given:
         return []

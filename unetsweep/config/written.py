@@ -46,7 +46,7 @@ def _with_arguments(name: str | None, arguments: dict[str, Any]) -> Any:
 
 
 def domain_tree(domain: Domain) -> Any:
-    """Return an domain as it is written in YAML."""
+    """Return a domain as it is written in YAML."""
     if isinstance(domain, Choices):
         return list(domain.values)
     return {"low": domain.low, "high": domain.high, "log": domain.log, "step": domain.step}

@@ -1,1 +1,1 @@
-"""The pure middle: no clock, no file, no process, no third party."""
+"""Pure decisions: no clock, no file, no process, no third-party package."""

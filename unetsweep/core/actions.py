@@ -45,7 +45,7 @@ class Submit:
 
     @property
     def jobs(self) -> int:
-        """How many jobs are submitted; packed jobs only as many as have slots for what runs at once."""
+        """How many jobs are submitted: for packed trainings, only as many as it takes for those that run at once."""
         count = len(self.elements)
         if self.pack == 1:
             return count

@@ -67,7 +67,7 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The last attempt has ended, and its trials end with it."""
+    """The last attempt failed or was cancelled, and its trials end with it. (One with a result is handled earlier.)"""
 
     state: str
     """`failed` or `cancelled`."""
@@ -76,7 +76,8 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """There is no attempt, or the last one ended without a result: the run may be submitted."""
+    """No attempt of the run is active and none has a result: it was never submitted, or its last attempt was lost.
+    The run may be submitted."""
 
     reason: str
     attempt: Attempt | None = None
@@ -111,7 +112,7 @@ def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Los
 
 
 def _published_state(last: Attempt) -> Active | Lost:
-    """The attempt published everything it was submitted for, and a longer trial has joined the run since. The next
+    """The state of an attempt that published all its milestones, after a longer trial has joined the run. The next
     attempt waits for its job, which may still write into the run."""
     longest = last.milestones[-1]
     if last.job is not None and last.job.state.is_live:
@@ -122,7 +123,7 @@ def _published_state(last: Attempt) -> Active | Lost:
 
 
 def _live_state(run: Run, last: Attempt, context: DecisionContext, record: str | None) -> Active:
-    """The attempt's job is queued or running. Terminate it if it hangs, cannot start, or the sweep is paused."""
+    """The state of an attempt with a live job, to be terminated if it hangs, cannot start, or the sweep is paused."""
     assert last.job is not None  # noqa: S101  # checked by the caller
     is_queued, is_running = last.job.state is JobState.QUEUED, last.job.state is JobState.RUNNING
     job_reason = describe_reason(last.job.reason or last.job.raw_state)
@@ -154,7 +155,7 @@ def _hang_duration(run: Run, last: Attempt, context: DecisionContext) -> timedel
 
 
 def _unlisted_state(last: Attempt, context: DecisionContext) -> Active | Finished | Lost:
-    """The scheduler does not list the attempt, and no file says how it ended."""
+    """The state of an attempt that the scheduler does not list, and of which no file says how it ended."""
     record = last.claimed_by if last.job_id is None else None
     if context.scheduler_error is not None:
         return Active(last, f"the queue does not answer: {context.scheduler_error}", record=record)
@@ -179,7 +180,7 @@ def _was_cancelled_while_queued(last: Attempt, context: DecisionContext) -> bool
 def can_finish_cancelled(last: Attempt | None, context: DecisionContext) -> bool:
     """Whether a cancelled trial can be finished although its run's last attempt still counts as active.
 
-    A job that ended without being cancelled may have a result that appears late, so that one is waited for. A job that
+    A job that ended without being cancelled may have a result that appears late, so the trial waits for it. A job that
     is listed only later finds that its trial has ended, and exits.
     """
     if last is None:

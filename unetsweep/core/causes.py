@@ -1,7 +1,7 @@
 """Causes: why an attempt was lost. The cause decides what happens next.
 
 Rule 1: the most certain evidence decides: what a reconciliation did itself, then the error file, then the scheduler's
-        word (with its accounting and its lines in the log), then whether the attempt ever started.
+        answer (with its accounting and its lines in the log), then whether the attempt ever started.
 Rule 2: losses that the cluster causes get many retries, those that the training causes get few.
 """
 

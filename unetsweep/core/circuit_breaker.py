@@ -20,7 +20,7 @@ def pause_reason(observation: Observation) -> str | None:
 
 
 def _same_error(observation: Observation) -> str | None:
-    """All trials that have ended, or end in this reconciliation, failed with the same error."""
+    """Why to pause: all trials that have ended, or end in this reconciliation, failed with the same error."""
     trials = [(trial, observation.runs[trial.run]) for trial in observation.trials if trial.run in observation.runs]
     has_other_end = len(observation.failures) != observation.ended
     if has_other_end or any(trial.epochs in run.milestones for trial, run in trials):
@@ -49,7 +49,7 @@ def _new_failure(trial: Trial, run: Run) -> Failure | None:
 
 
 def _nothing_starts(observation: Observation) -> str | None:
-    """No run ever began, and several ended repeatedly before they did: the interpreter, a module or a set-up line is
+    """Why to pause: no run began, and several repeatedly failed to start: the interpreter, a module or a set-up line is
     wrong. A few runs are enough: those with low numbers are submitted first, and would use up their retries."""
     submitted = [
         run for run in observation.runs.values() if any(not attempt.refused for attempt in run.counted_attempts)

@@ -1,4 +1,4 @@
-"""Forecast: the plan after the trials that a sweep would propose exist, for a dry run."""
+"""Forecast, for a dry run: the plan as it will be once the trials that a sweep would propose exist."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace

@@ -3,7 +3,7 @@
 Rule 1: pure: the same observation and the same time give the same plan.
 Rule 2: while the scheduler cannot be queried, nothing is submitted.
 Rule 3: never more trainings at once than `parallel`, whoever submitted them.
-Rule 4: the plan never depends on its own effects; the next observation includes them.
+Rule 4: a plan does not assume that its actions succeed; the next turn observes what they did.
 """
 
 from collections import defaultdict
@@ -36,7 +36,7 @@ from unetsweep.errors import UnsafePlan
 ADAPTIVE_PARALLEL = 4
 """Open trials of an adaptive search that does not set `run.parallel`: each sees the results of those before it."""
 MAX_VANISHED = 20
-"""So many jobs that vanish from the queue at once are rather a wrong answer of squeue than a loss."""
+"""If this many jobs vanish from the queue at once, squeue's answer is more likely wrong than the jobs lost."""
 MAX_BACKOFF = timedelta(hours=1)
 """A refused submission is tried again after 1, 2, 4, ... minutes, and at least once in this time."""
 
@@ -96,7 +96,7 @@ def _decide_runs(spec: SweepSpec, observation: Observation, context: DecisionCon
 
 
 def _run_actions(decisions: Sequence[RunDecision]) -> list[Action]:
-    """What is decided about the runs, in the order in which it is applied."""
+    """The actions that were decided on for the runs, in the order in which they are applied."""
     actions = [action for decision in decisions for action in decision.actions]
     cancelled = tuple(decision.cancel for decision in decisions if decision.cancel is not None)
     obsolete = tuple(decision.obsolete for decision in decisions if decision.obsolete is not None)
@@ -108,7 +108,7 @@ def _run_actions(decisions: Sequence[RunDecision]) -> list[Action]:
 
 
 def _order(action: Action) -> tuple[int, int]:
-    """What is known about runs and trials is recorded before anything new is submitted; by number within each kind."""
+    """Sort key: what is known of runs and trials is recorded before new submissions; by number within each kind."""
     match action:
         case Prune(run=run) | RecordJob(run=run):
             return 0, run

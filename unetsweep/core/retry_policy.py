@@ -19,7 +19,7 @@ EXCLUDED_FOR = timedelta(hours=6)
 MAX_EXCLUDED_NODES = 4
 """Beyond this many the cluster is at fault, not a node."""
 MAX_UNSTARTED = 20
-"""Submissions of one run of which none reached the queue: more of them will not either."""
+"""If this many submissions of a run never reached the queue, another one will not reach it either."""
 MAX_TIME_LIMITS = 2
 """Starts in a row that reach the time limit without a new epoch: a third would not finish one either."""
 
@@ -84,7 +84,7 @@ def decide(spec: SweepSpec, run: Run, trial: Trial, cause: Cause) -> Retry | Exh
 
 
 def _without_progress(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
-    """Starts that finish an epoch are not bounded; starts in a row that finish none are."""
+    """Exhausted if too many starts in a row finished no epoch; starts that finish one are not bounded."""
     idle = timed_out = _unmarked_losses(run)
     for attempt in reversed(run.counted_attempts):
         if attempt.lost is not None and not attempt.refused:
@@ -105,7 +105,7 @@ def _without_progress(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | No
 
 
 def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
-    """Each kind of loss has its own limit."""
+    """Exhausted if the run was lost too often in this way: each kind of loss has its own limit."""
     retries = spec.run.retries
     kinds, name, limit = {
         Cause.HANG: (frozenset({Cause.HANG}), "hang", retries.hang),
@@ -123,12 +123,12 @@ def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
 
 
 def _unmarked_losses(run: Run) -> int:
-    """1 if the loss that is being decided on is not recorded yet."""
+    """The losses that are not recorded yet: 1 if the one that is being decided on is not, else 0."""
     return int(run.last is not None and run.last.lost is None and not run.last.retry_exempt)
 
 
 def _with_more_memory(spec: SweepSpec, run: Run, kept: Overrides) -> Retry | Exhausted:
-    """Twice the memory, up to `slurm.mem_max`."""
+    """Retry with twice the memory, up to `slurm.mem_max`; else Exhausted."""
     asked, most = kept.mem or spec.slurm.mem, spec.slurm.mem_max
     times = _unmarked_losses(run) + sum(a.cause is Cause.MEMORY for a in run.counted_attempts)
     have, bound = mebibytes(asked), mebibytes(most)
@@ -141,7 +141,7 @@ def _with_more_memory(spec: SweepSpec, run: Run, kept: Overrides) -> Retry | Exh
 
 
 def _with_smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Overrides) -> Retry | Exhausted:
-    """Half the images a step, if that changes no number: before the first epoch, and without batch statistics."""
+    """Retry with half the images a step if no result changes: before the first epoch, without norm and dropout."""
     share = kept.micro_batch or math.ceil(trial.batch_size / spec.slurm.processes)
     advice = "use more GPUs, a smaller batch or smaller images, or model: {norm: none}, which allows smaller steps"
     if spec.model.norm != "none" or spec.model.dropout:

@@ -162,7 +162,7 @@ def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Ac
 def _resubmit(
     decision: RunDecision, spec: SweepSpec, run: Run, trials: list[Trial], state: Lost, context: DecisionContext
 ) -> None:
-    """Record the loss, and make the run ready for its next attempt if the retry policy allows one."""
+    """Record the loss if there is one, and make the run ready for its next attempt if the retry policy allows it."""
     lost, last = state.attempt, run.last
     cause = retry_policy.cause_of(lost) if lost is not None else None
     decision.has_vanished = state.vanished

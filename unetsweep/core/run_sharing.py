@@ -2,7 +2,7 @@
 
 Rule 1: trials share a run only if one training gives each of them its exact result: they differ in `epochs` alone, the
         learning rate does not depend on the total number of epochs, and the trainer is ours.
-Rule 2: a training never goes back, so an existing run is joined by longer trials only.
+Rule 2: a training never goes back, so only longer trials join an existing run.
 Rule 3: no trial joins a run with a trial that failed, diverged, was cancelled or cannot be read, nor one that another
         version of the package trained, nor one that has ended if its last checkpoint may be deleted
         (`run.keep_checkpoints: best`).

@@ -47,7 +47,7 @@ class RunSpec:
     """How many trainings run at once, and what reconciles the sweep."""
 
     parallel: int | None = None
-    """Most trainings at once; None: as many as the scheduler runs, or as the local cores allow."""
+    """The maximum number of trainings at once; None: as many as the scheduler runs, or as the local cores allow."""
     driver: Literal["jobs", "cli"] = "jobs"
     """What reconciles: the jobs of the sweep (`jobs`), or only the command line (`cli`), in a terminal or cron."""
     retries: Retries = Retries()

@@ -190,7 +190,7 @@ def _find_matches(digests: Sequence[str], prints: Sequence[Fingerprints]) -> Mat
 def _candidates(prints: Sequence[Fingerprints]) -> Iterator[tuple[Rotation, Fingerprint, Fingerprint, float]]:
     """Yield the pairs to align, each with the least correlation that counts.
 
-    First by their fields, which are more reliable. Then by the canvas, unless both fields are certain.
+    Fields come first, since they are more reliable; then the canvas, unless both fields are certain.
     """
     fields = [(index, each.field) for index, each in enumerate(prints) if each.field is not None]
     for rotation in candidate_rotations([field for _, field in fields], CANDIDATE_BY_FIELD):

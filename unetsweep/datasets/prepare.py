@@ -27,7 +27,7 @@ NO_GROUPS = (
     "no duplicates were found, but two photographs of the same eye or patient may be in training and validation "
     "(data.split.groups is none; use auto, a CSV file or a regular expression)"
 )
-LEAK_CONSEQUENCE = "a score on such images rewards memory, so it cannot choose a winner"
+LEAK_CONSEQUENCE = "a score on such images rewards memorisation, so it cannot choose a winner"
 MAX_VESSEL_SHARE = 0.4
 """No retina has a larger share of vessel pixels: in four public sets the largest mean is 0.09."""
 

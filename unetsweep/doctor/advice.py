@@ -34,7 +34,7 @@ def _local(known: Known) -> list[str]:
 
 
 def _driver(problem: str | None) -> list[str]:
-    """Return lines for sbatch's problem on a node: empty where it works, None where nobody knows."""
+    """Return lines about `run.driver`. `problem`: sbatch's on a node; empty: it works; None: that is not known."""
     if problem is None:
         return ["in the sweep:    leave `run.driver` as it is: it is not known whether nodes may call sbatch"]
     if not problem:

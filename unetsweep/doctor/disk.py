@@ -23,7 +23,7 @@ ANSWER_S = 15.0  # `df` and `quota` ask file servers, which may be slow
 
 @contextlib.contextmanager
 def workspace(results: Path, token: str) -> Iterator[Path]:
-    """Make a private folder in the results folder, and remove both at the end where they were made here."""
+    """Make a private folder in the results folder, and remove at the end what was made here."""
     made = [folder for folder in (results, *results.parents) if not folder.exists()]
     results.mkdir(parents=True, exist_ok=True)
     folder = results / f".doctor-{token}"

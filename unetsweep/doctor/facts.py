@@ -1,4 +1,4 @@
-"""What doctor's probes find out where it is more than a string, a number or a bool."""
+"""The results of doctor's probes that are more than a string, a number or a bool."""
 
 from dataclasses import dataclass
 

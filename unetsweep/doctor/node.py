@@ -1,4 +1,4 @@
-"""The facts in a test job's report. What was not answered is no fact."""
+"""The facts in a test job's report. A question without an answer gives no fact."""
 
 import platform
 import sys
@@ -14,7 +14,7 @@ from unetsweep.doctor.rules import Check, Fact
 TEMPORARY = ("MaxSubmit", "no answer", "timed out", "temporarily")
 """Parts of an sbatch error that leave open whether nodes may submit."""
 _TYPES: Mapping[Check, type[Any]] = {Check.NODE_CLOCK: float, Check.GPUS: int}
-"""Of the answers that are no strings."""
+"""Types of the answers that are not strings."""
 _OF_PYTHON = {Check.PYTHON_VERSION, Check.MODULES, Check.GPUS}
 """Answers that count only where the profile's Python gave them."""
 
@@ -57,12 +57,12 @@ def _answer(check: Check, answer: Any, clock_offset: float | None) -> Iterator[F
     if not isinstance(answer, _TYPES.get(check, str)):
         yield Fact(check, error=str(answer.get("error", answer) if isinstance(answer, dict) else answer))
     elif check is Check.NODE_SBATCH and any(part in answer for part in TEMPORARY):
-        yield Fact(check, error=f"failed, but not because a node asked: {answer}")
+        yield Fact(check, error=f"failed, but not because the call came from a node: {answer}")
     elif check is Check.PYTHON_VERSION:
         yield Fact(check, (answer, platform.python_version()))
     elif check is not Check.NODE_CLOCK:
         yield Fact(check, answer)
-    elif clock_offset is not None:  # of this machine; the node's is the answer, both against the file server
+    elif clock_offset is not None:  # this machine's offset; `answer` is the node's, both from the file server
         yield Fact(check, answer - clock_offset)
 
 

@@ -42,7 +42,7 @@ def run_command(*command: str) -> tuple[str, str]:
 
 
 def reachable(host: str, port: int) -> str:
-    """Return why no TCP connection can be made; empty where it can."""
+    """Return why no TCP connection can be made; empty if one can."""
     try:
         with socket.create_connection((host, port), timeout=5.0):
             return ""
@@ -58,7 +58,7 @@ def clock_offset() -> float:
 
 
 def sbatch_problem() -> str:
-    """Return why the node cannot submit this job once more, held; cancel it at once where it can."""
+    """Submit this job once more, held, and cancel that at once; return why the node cannot (empty: it can)."""
     output, problem = run_command("sbatch", "--parsable", "--hold", "job.sh")
     job_id = output.partition(";")[0]
     if job_id.isdigit():

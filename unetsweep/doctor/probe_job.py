@@ -41,11 +41,11 @@ class JobReport:
     refused: str = ""
     """sbatch's message where it refused the job."""
     job: Job | None = None
-    """As squeue listed it last."""
+    """The job as squeue listed it last."""
     starts: int = 0
     """How often it started, as far as its files show here."""
     answers: Mapping[str, Any] = field(default_factory=dict)
-    """The payload's, by the names of `rules.Check`."""
+    """The payload's answers, by the names of `rules.Check`."""
     python_error: str | None = None
     """Why the node cannot run the profile's Python (another one gave the answers); None: it can."""
     marker_age_s: float | None = None

@@ -1,7 +1,7 @@
 """Doctor's checks, and how each is judged. Pure: a fact in, a row of the page out.
 
-Rule 1: `broken` is what no sweep can do without; `limited` makes a sweep slower or needs another setting.
-Rule 2: what could not be found out is `unknown`, with the reason. It counts neither for nor against the machine.
+Rule 1: `broken`: no sweep can do without it; `limited`: a sweep is slower or needs another setting.
+Rule 2: a fact that could not be found out is `unknown`, with the reason. It counts neither for nor against the machine.
 """
 
 from collections.abc import Callable
@@ -92,7 +92,7 @@ def _command(command: Command) -> Judgement:
 def _accounting(sacct: Command) -> Judgement:
     finding = problem = sacct.problem
     if not problem:
-        return "sacct answers", OK, "it knows how a job ended that squeue has forgotten"
+        return "sacct answers", OK, "it says how a job ended after squeue has forgotten it"
     if "disabled" in problem.lower():
         finding = "off on this cluster (sacct: accounting storage is disabled)"
     elif any(part in problem.lower() for part in ("connection", "slurmdbd", "database", "no answer", "persist")):
@@ -227,7 +227,7 @@ class Check(Enum):
     )
     REQUEUE = _NODE, "requeue", _problem("works: the job started again with SLURM_RESTART_COUNT=1", _RESUBMITS)
     FILE_DELAY = _NODE, "files from a node", _at_most(
-        FILE_DELAY_S, "files show late: a reconciliation may take an ended job for a lost one"
+        FILE_DELAY_S, "files appear late: a reconciliation may mistake an ended job for a lost one"
     )
     NODE_CLOCK = _NODE, "clock", _clock("the node", "this machine", "set the clocks: waits are wrong by as much")
     FOLDER = _FOLDER, "folder", lambda path: (path, OK, "")

@@ -73,7 +73,7 @@ def _with_job(attempt: Attempt, jobs: Jobs) -> Attempt:
 
 def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Jobs) -> dict[JobKey, Job]:
     """The jobs of open attempts for which the queue does not say why they ended, with what the accounts or the job's
-    log say. A job with neither, but with a log, gets no word: it has begun, and nothing says how it ended."""
+    log say. A job with neither, but with a log, keeps an empty state: it has begun, and nothing says how it ended."""
     unclear = {}
     since = context.clock.now() - context.clocks.unseen
     for last in (run.last for run in files.runs.values()):
@@ -97,7 +97,7 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
 
 
 def _with_clearest_word(context: SweepContext, job: Job, account: tuple[JobState, str] | None) -> Job:
-    """The job with the word that says most: one that names a cause, else a cancellation, else any."""
+    """The job with the clearest reported state: one that names a cause, else a cancellation, else any."""
     log = context.scheduler.state_in_log(context.directory.log_tail(job.token, job.index, job.job_id))
     reported = [each for each in (account, log) if each is not None]
     best = next((each for each in reported if each[1] in CAUSE_OF_STATE), None)

@@ -1,4 +1,4 @@
-"""One reconciliation: observe, plan, guard and apply, until there is nothing more to do now.
+"""One reconciliation: ask the scheduler, then read the files, plan, guard and apply until nothing is left to do now.
 
 It may be killed at any point and run again by anyone.
 """
@@ -41,14 +41,14 @@ class Reconciliation:
 def reconcile(
     context: SweepContext, *, force: bool = False, notify: Callable[[Action], None] = lambda _: None
 ) -> Reconciliation:
-    """Do everything that the sweep allows now, and return what was done. Call it under the lease.
+    """Apply everything that can be done now, and return what was done. Call it under the lease.
 
-    UnsafePlan if the plan is not to be trusted, unless `force`.
+    Raises UnsafePlan if the plan rests on an implausible answer of the scheduler, unless `force`.
     """
     found = Reconciliation()
     context.directory.mark_reconciled()
     capacity = context.capacity()
-    asked = context.clock.now()  # before the query: what is submitted later is not missing from its answer
+    asked = context.clock.now()  # before the query, so that a job submitted after it is within its grace time
     files, jobs, scheduler_error = collect(context)
     for _ in range(TURNS):
         found.observation = with_jobs(files, jobs, scheduler_error)
@@ -65,7 +65,8 @@ def reconcile(
         if not apply(found.plan.actions, context, found.done, notify):
             if not _submits(found.plan):
                 break
-            # the scheduler takes no more jobs; one more turn, since running jobs may still need a reconciler job
+            # nothing more can be submitted now: it was refused, or another reconciliation was first. One more turn,
+            # since running jobs may still need a reconciler job
             capacity = replace(capacity, remaining_submissions=0)
         files = context.directory.observe()
     if (context.interactive or not found.observation.trials) and context.study.is_stale():

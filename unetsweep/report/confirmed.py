@@ -53,7 +53,7 @@ def sentences(sweep: SweepRecord) -> list[str]:
     if sweep.val_groups is None and len(rows) > 1:
         found.append("Each validation image counts separately: it is not known which of them show the same eye")
     if "val" in sweep.leak:
-        found.append(f"These scores are {LEAKED[1:-1]}: they reward memory")
+        found.append(f"These scores are {LEAKED[1:-1]}: they reward memorisation")
     return found
 
 

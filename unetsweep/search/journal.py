@@ -3,10 +3,10 @@
 The sweep's directory owns the trials; nothing reads the journal to decide, so it is made anew where it cannot be read.
 
 An export appends what the journal lacks, and does not write the whole file again: tools such as optuna-dashboard keep
-the journal open while the sweep runs, and Optuna's reader remembers the byte up to which it has read. Once a trial of
-a shorter or longer line was written below that byte, such a reader fails until it is restarted.
+the journal open while the sweep runs, and Optuna's reader remembers the byte up to which it has read. If a trial
+before that byte were written again with a shorter or longer line, such a reader would fail until it is restarted.
 
-There is one writer, the holder of the lease. A trial is one line; where it was open at an earlier export its values
+There is one writer, the holder of the lease. A trial is one line; if it was open at an earlier export, its values
 and its end are appended later.
 """
 
@@ -134,7 +134,7 @@ def _any_value(domain: Domain) -> BaseDistribution:
 
 
 def _append_curve(study: optuna.Study, frozen: FrozenTrial, values: Mapping[int, float]) -> None:
-    """Append the curve of a trial that went in open, thinned out to `MAX_APPENDED_VALUES`; its last value is kept."""
+    """Append the curve of a trial that was added open, thinned out to `MAX_APPENDED_VALUES`; its last value is kept."""
     missing = [epoch for epoch in values if epoch not in frozen.intermediate_values]
     every = -(-len(missing) // MAX_APPENDED_VALUES) or 1
     trial = optuna.trial.Trial(study, frozen._trial_id)
@@ -145,7 +145,7 @@ def _append_curve(study: optuna.Study, frozen: FrozenTrial, values: Mapping[int,
 def _final_value(
     spec: SweepSpec, result: Result | None, values: Mapping[int, float]
 ) -> tuple[TrialState, float | None]:
-    """Return the state, and the value that Optuna keeps of it: of a pruned trial the last one, of a failed one none."""
+    """Return the state, and the value that Optuna keeps: the last one of a pruned trial, none of a failed one."""
     state, value = state_of(spec, result)
     if state is TrialState.PRUNED:
         return state, values[max(values)] if values else value

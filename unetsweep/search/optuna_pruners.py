@@ -6,7 +6,7 @@ to be kept on disk and kept consistent with the trials through kills and retries
 which is worth its price (docs/design.md, Pruning); the pruners `asha`, `hyperband` and `median` do not pay it.
 
 Rule 1: a pruner that only compares (a median, a percentile) is not asked about trials that have ended. A pruner that
-        keeps rungs is, because its answer puts a trial onto them.
+        keeps rungs is asked about them, because its answer puts a trial onto a rung.
 """
 
 import warnings

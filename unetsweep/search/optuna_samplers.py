@@ -56,7 +56,7 @@ def _draw(
     space = {path: _distribution(domain) for path, domain in spec.space.domains().items()}
     seed = random.Random(f"{spec.study.seed}/{len(trials) + len(chosen)}").randrange(2**31)  # noqa: S311
     study = optuna.create_study(sampler=_sampler(spec.study, seed), direction=direction(spec))
-    if spec.study.sampler != "random":  # which ignores earlier trials, and a thousand draws would add them each time
+    if spec.study.sampler != "random":  # `random` ignores earlier trials; to add them at each draw is slow
         study.add_trials([frozen for trial in trials if (frozen := _freeze(spec, trial, curves, space)) is not None])
         for each in chosen:
             study.add_trial(create_trial(state=TrialState.RUNNING, params=dict(each), distributions=space))

@@ -16,7 +16,7 @@ EpochsOf = Callable[[int], Sequence[EpochReport]]
 
 
 def no_epochs(run: int) -> Sequence[EpochReport]:
-    """For searches that need no curves."""
+    """Return no epochs, for searches that need no curves."""
     return ()
 
 

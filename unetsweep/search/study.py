@@ -58,7 +58,7 @@ class JournalStudy:
         self._mark.unlink(missing_ok=True)
 
     def mark_stale(self) -> None:
-        """Note that trials are about to end: should this reconciliation die, the next one exports the journal."""
+        """Note that trials are about to end: if this reconciliation dies, the next one exports the journal."""
         self._mark.touch()
 
     def is_stale(self) -> bool:

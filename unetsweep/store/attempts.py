@@ -88,7 +88,7 @@ def _attempt(
     errors: Sequence[FoundError],
     refusals: int,
 ) -> Attempt:
-    """`claim` is the highest restart and its claim."""
+    """Read one attempt. `claim` is its highest restart and the claim of that."""
 
     def read_mark(kind: type[_T], suffix: str, path: str) -> _T | None:
         return read_record(kind, f"{root}/{path}") if f"{number}.{suffix}.json" in marks else None

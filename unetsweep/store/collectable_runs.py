@@ -92,7 +92,7 @@ def _is_at_work(folder: Path) -> bool:
 
 
 def _files_to_delete(folder: Path) -> list[Path]:
-    """In the order of their deletion."""
+    """Return the checkpoints to delete, in the order of their deletion."""
     names = sorted(name for name in list_names(folder) if re.fullmatch(r"candidate-\d+\.ckpt", name))
     last = ["last.ckpt"] if os.path.lexists(folder / "last.ckpt") else []
     return [folder / name for name in (*last, *names)]

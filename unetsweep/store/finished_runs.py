@@ -34,7 +34,7 @@ def measure_finished_runs(root: Path, trials: Sequence[StoredTrial]) -> Iterator
 
 
 def _measure(folder: Path, batch: int, epochs: int, result: Result) -> TrainingSample | None:
-    """Return None if no file shows how long the training took."""
+    """Measure one run; return None if no file shows how long its training took."""
     try:
         points = read_progress(folder, list_names(folder)).points
     except StateError:

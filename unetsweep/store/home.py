@@ -61,13 +61,13 @@ def check_home(root: Path) -> None:
     if relocation == "copied":
         raise UsageError(
             f"{root} is a copy of the sweep in {home}. The jobs in its files belong to the original, so this command "
-            f"does nothing. To continue the copy as a sweep of its own: `unetsweep adopt {root}`. To look only: "
+            f"does nothing. To continue the copy as a sweep of its own: `unetsweep adopt {root}`. To only read it: "
             "`unetsweep report` or `logs`"
         )
     raise UsageError(
         f"{root} was moved from {home}, and its jobs still use the old path. `unetsweep adopt {root}` cancels them; "
         f"`unetsweep submit {root / paths.SPEC}` then continues from the last checkpoints. If the old folder is only "
-        "not mounted here, do not adopt. To look only: `unetsweep report` or `logs`"
+        "not mounted here, do not adopt. To only read it: `unetsweep report` or `logs`"
     )
 
 

@@ -4,7 +4,7 @@ Rule 1: ended trials are only counted; their files are not opened.
 Rule 2: trials are numbered without a gap, and a run exists only after its trial. So a missing folder with a number
         below the highest of trials/ and runs/ is a trial that was lost. It keeps its number, and is reported as
         unreadable, like one without trial.json. If trials/ itself is unreadable, nothing is reported.
-Rule 3: an unreadable file of a run stops the trials of that run, one of a trial that trial, and no others.
+Rule 3: an unreadable file of a run stops only the trials of that run, an unreadable file of a trial only that trial.
 """
 
 import os
@@ -87,7 +87,7 @@ def numbered_folders(folder: Path) -> Iterator[tuple[int, Path]]:
 
 
 def _named(folder: Path) -> Iterator[tuple[int, str]]:
-    """The same with paths as text: creating a Path takes longer than the query of the file system."""
+    """Yield the same sub-folders with paths as text: creating a Path takes longer than the query of the file system."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:

@@ -104,7 +104,7 @@ class Sources:
 
     @cached_property
     def goals(self) -> dict[int, list[Goal]]:
-        """What the trials of each run ask of it."""
+        """The milestones that the trials of each run ask of it."""
         found: dict[int, list[Goal]] = {}
         for number, folder in numbered_folders(self.root / paths.TRIALS):
             if folder.is_dir() and list_names(folder):
@@ -277,12 +277,12 @@ def rebuild(file: CheckedFile, record: object, source: str) -> Recovery:
 
 
 def rebuild_marker(file: CheckedFile) -> Recovery:
-    """Write a file again of which only the presence and the time matter."""
+    """Write a marker file again: only its presence and its time matter."""
     return rebuild(file, MarkFile(modified_at(file)), "its name")
 
 
 def give_up(file: CheckedFile, intent: object, lost: Path, consequence: str) -> Recovery:
-    """Write the intent of a job again that no other file knows, and mark the job as lost."""
+    """Write again the intent of a job that no other file knows, and mark the job as lost."""
 
     def run() -> None:
         # first: a job that finds its intent must find the mark too

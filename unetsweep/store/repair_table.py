@@ -100,7 +100,7 @@ def recover_spec(file: CheckedFile) -> Recovery:
 
 
 def recover_sweep_json(file: CheckedFile) -> Recovery:
-    """From its own readable fields and the submissions, of which the last one names the folder its jobs know."""
+    """Rebuild it from its readable fields and the submissions. The last submission names the folder its jobs know."""
     known = file.sources.read(file.path)
     intents = sorted((intent for _, intent in file.sources.submissions()), key=lambda intent: intent.at)
     executor = known.get("executor") if known.get("executor") in ("slurm", "local") else None
@@ -121,7 +121,7 @@ def recover_sweep_json(file: CheckedFile) -> Recovery:
 
 
 def recover_data(file: CheckedFile) -> Recovery:
-    """From a config.json, which has the split too. It does not say which images leak, so a leak stays a warning."""
+    """Rebuild it from a config.json. That has the split, but not which images leak, so a leak stays a warning."""
     root = file.sources.root
     configs = (readable(partial(read_config, folder)) for _, folder in numbered_folders(root / paths.TRIALS))
     data = next((config.data for config in configs if config is not None and config.data.manifest), None)
@@ -135,12 +135,12 @@ def recover_data(file: CheckedFile) -> Recovery:
     groups = next((other.val_groups for other in known if other is not None and other.val_groups), None)
     if groups:
         return rebuild(file, replace(found, val_groups=groups), "a trial's config.json")
-    lost = "the groups of the validation images are lost, so a confirmation counts each image by itself"
+    lost = "the groups of the validation images are lost, so a confirmation counts each image separately"
     return rebuild(file, found, f"a trial's config.json; {lost}")
 
 
 def check_leftover(file: CheckedFile) -> None:
-    """Other names than ours are left: a trainer's own temporary files in runs/ are not ours to delete."""
+    """StateError for a leftover of ours. Other names in runs/ may be a trainer's temporary files: those stay."""
     folder = file.path.parent
     is_ours = file.path.name.startswith(".") or folder.name in ("checkpoints", "milestones")
     if (is_ours or folder == file.sources.root) and is_old(file):
@@ -156,7 +156,7 @@ def check_code(file: CheckedFile) -> None:
 
 
 def recover_submission(file: CheckedFile) -> Recovery:
-    """From its attempts. An element that belongs to another submission gets a placeholder: only its place matters."""
+    """Rebuild it from its attempts. An element of another submission gets a placeholder: only its position matters."""
     token, known, at = file.letters["TOKEN"], dict[int, tuple[int, int]](), modified_at(file)
     for attempt in file.sources.attempts():
         if attempt.token == token:
@@ -170,7 +170,7 @@ def recover_submission(file: CheckedFile) -> Recovery:
 
 
 def recover_process(file: CheckedFile) -> Recovery:
-    """From the supervisor itself if it runs on this machine, so that its training is not started a second time."""
+    """Rebuild it from the supervisor if that runs on this machine, so that its training is not started twice."""
     token, index = file.letters["TOKEN"], file.letters["I"]
     for who, command in find_processes("supervise", str(file.sources.root), token, index):
         job_id = command[command.index("supervise") + 4]
@@ -180,7 +180,7 @@ def recover_process(file: CheckedFile) -> Recovery:
 
 
 def recover_local_job(file: CheckedFile) -> Recovery:
-    """From its supervisor's record. Without one, only the job number stays taken."""
+    """Rebuild it from its supervisor's record. Without such a record, only the job number stays taken."""
     for path in (file.sources.root / paths.SUBMISSIONS).glob("*/*.process.json"):
         record = readable(partial(read_record, ProcessFile, path))
         if record is not None and record.job_id == file.letters["JOB"]:
@@ -195,7 +195,7 @@ def recover_reconciler(file: CheckedFile) -> Recovery:
 
 
 def recover_packed(file: CheckedFile) -> Recovery:
-    """From its submission. One training at once is right for every job, if not the fastest."""
+    """Rebuild it from its submission, with one training at a time in each job: always correct, if not the fastest."""
     path = file.sources.root / paths.submission(file.letters["TOKEN"]) / "intent.json"
     intent = readable(partial(read_record, SubmissionFile, path))
     record = PackFile(len(intent.elements) if intent is not None else 0, 1)
@@ -206,7 +206,7 @@ def recover_packed(file: CheckedFile) -> Recovery:
 
 
 def recover_trial(file: CheckedFile) -> Recovery:
-    """From config.json. Without it nothing says which point of the space it was."""
+    """Rebuild it from config.json. Without that file nothing says which point of the space the trial was."""
     number, sources = file.number("NNNN"), file.sources
     config = readable(lambda: read_config(file.path.parent))
     if config is None:
@@ -231,7 +231,7 @@ def check_trial_config(file: CheckedFile) -> None:
 
 
 def recover_trial_config(file: CheckedFile) -> Recovery:
-    """From trial.json and sweep.yaml, if these ask for exactly the training that the trial was made for."""
+    """Rebuild it from trial.json and sweep.yaml, if these ask for exactly the training that the trial was made for."""
     trial, spec = read_trial(file.path.parent), file.sources.spec
     if spec is None:
         return Recovery(advice="it can be rebuilt from sweep.yaml: restore that, then repair again")
@@ -256,7 +256,7 @@ def check_trial_result(file: CheckedFile) -> None:
 
 
 def recover_trial_result(file: CheckedFile) -> Recovery:
-    """From what its run published at the trial's milestone."""
+    """Rebuild it from what its run published at the trial's milestone."""
     number, root = file.number("NNNN"), file.sources.root
 
     def published() -> contract.Result:
@@ -280,7 +280,7 @@ def check_attempt(file: CheckedFile) -> None:
 
 
 def recover_attempt(file: CheckedFile) -> Recovery:
-    """From the one submission that names it. Without one it is given up, and its run is submitted again."""
+    """Rebuild it from the one submission that names it. Otherwise give it up, so that its run is submitted again."""
     run, number, at = file.number("NNNN"), file.number("K"), modified_at(file)
     goals = file.sources.goals.get(run, [Goal(run, 0, "")])
     milestones = tuple(MilestoneOf(goal.trial, goal.epochs) for goal in goals)
@@ -298,7 +298,7 @@ def recover_attempt(file: CheckedFile) -> Recovery:
 
 
 def recover_claim(file: CheckedFile) -> Recovery:
-    """A claim counts by its name. Without it the training that holds it would end."""
+    """Rebuild it from its name and its attempt's job. Without the claim, the training that holds it would end."""
     path = file.sources.root / paths.attempt_job(file.number("NNNN"), file.number("K"))
     job = readable(partial(read_record, JobFile, path))
     record = ClaimFile(job.job_id if job is not None else "unknown", modified_at(file))

@@ -24,7 +24,7 @@ def reopen(root: Path, trials: Collection[int]) -> list[int]:
 
 
 def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
-    """`at_work` names the runs that have an open trial."""
+    """Reopen a trial, and return whether this call did. `at_work` names the runs that have an open trial."""
     folder = root / paths.trial_dir(trial)
     if not (folder / paths.RESULT).exists():  # it is open already
         return False

@@ -123,7 +123,7 @@ def read_stored_trial(number: int, folder: Path) -> StoredTrial:
 
 
 def _from_config(number: int, folder: Path) -> TrialFile | None:
-    """The trial counts as having a run of its own, since only trial.json says whether it shares one."""
+    """Make the record from config.json, with a run of its own: only trial.json says whether the trial shares one."""
     try:
         return make_trial_file(number, read_config(folder), swept_parameters(folder.parents[1]), utc_now())
     except (StateError, FileNotFoundError):

@@ -197,7 +197,7 @@ class EpochEnds(pl.Callback):
         for epochs in ended:
             if best is not None and trainer.is_global_zero:
                 self._link_best(epochs, best)
-            # The first of them is charged for the epochs since the last milestone, the others for nothing.
+            # The first of them accounts for the time since the last milestone, the others for none.
             since = self._previous_milestone_s(epoch) if epochs == min(ended) else self._seconds()
             reached = MilestoneCheckpoint(epochs, epoch, self._seconds(), best, state, message, since)
             self._stop_if_lost(trainer)

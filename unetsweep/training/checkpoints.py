@@ -146,12 +146,12 @@ def candidate(epoch: int) -> str:
 
 
 def best_of(milestone: int) -> str:
-    """Name of the file with the weights of the best epoch up to a milestone, to which its result belongs."""
+    """Name of the checkpoint that a milestone's result belongs to: the best weights up to the milestone."""
     return f"{FOLDER}/best-{milestone}.ckpt"
 
 
 def encode_training_state(training_state: TrainingState) -> dict[str, Any]:
-    """As plain numbers, strings, lists and dicts, since the checkpoint is read with `weights_only`."""
+    """Encode it as plain numbers, strings, lists and dicts, since the checkpoint is read with `weights_only`."""
     return dataclasses.asdict(training_state)
 
 

@@ -243,7 +243,7 @@ def _project(name: str) -> str:
 
 
 def check_reachable() -> None:
-    """Raise UsageError without an API key, and TrackerError where Comet does not answer within `PROBE_S`."""
+    """Raise UsageError if there is no API key, and TrackerError if Comet does not answer within `PROBE_S`."""
     if not os.environ.get("COMET_API_KEY"):
         raise UsageError("COMET_API_KEY is not set, so nothing can be uploaded; export it and run `unetsweep sync`")
     host, port = _first_hop(os.environ.get("COMET_URL_OVERRIDE") or SERVER)

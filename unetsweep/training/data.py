@@ -88,7 +88,7 @@ def share(batch: Sequence[int], rank: int, size: int) -> list[tuple[int, float]]
 
 
 def parts_of_step(config: TrialConfig, micro_batch: int | None) -> int:
-    """The number of parts of at most `micro_batch` images in which each process takes its share of a full batch."""
+    """The number of parts, of at most `micro_batch` images each, that make up a process's share of a full batch."""
     mine = config.batch_size // config.processes
     return -(-mine // min(micro_batch or mine, mine))
 

@@ -117,7 +117,7 @@ def gather(table: Tensor) -> None:
 
 @contextlib.contextmanager
 def evaluating(unet: nn.Module, device: torch.device, precision: str) -> Any:
-    """Evaluation mode, no gradients, and the precision of the training; restores the mode afterwards."""
+    """A context with evaluation mode, no gradients and the training's precision; it restores the mode afterwards."""
     was = unet.training
     kind = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}.get(precision)
     mixed = torch.autocast(device.type, dtype=kind) if kind is not None else contextlib.nullcontext()

@@ -1,6 +1,6 @@
 """What a job runs: claim the run, train, and record how it ended.
 
-On SLURM every task of srun calls an `Element`. On the local machine a supervisor (`python -m unetsweep.worker
+On SLURM every task of srun calls an `ElementPayload`. On the local machine a supervisor (`python -m unetsweep.worker
 supervise`) starts the ranks, waits for them, and starts the exit hook.
 """
 

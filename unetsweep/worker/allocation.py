@@ -45,13 +45,13 @@ from unetsweep.worker.shares import cpus_of, gpus_of, visible_gpus
 from unetsweep.worker.slot_processes import SlotProcesses, start_ranks
 
 OBSERVE_S = 1.0
-"""Time between two observations, each of which lists a folder on the shared disk …"""
+"""Time between two observations while no training ends. Each lists a folder on the shared disk."""
 POLL_S = 0.1
-"""… unless a training ends, which is polled this often, as it costs nothing."""
+"""Time between two checks whether a training has ended, which cost nothing. If one has, the job observes at once."""
 RECONCILE_S = 90.0
 """How long an idle job waits for the reconciliation after a training's end, which may send it new trainings."""
 _FAILURES = (UnetsweepError, OSError, subprocess.SubprocessError, KeyError, TypeError, ValueError)
-"""What files and processes of one training may raise: it is logged, and the other trainings continue."""
+"""Errors that the files and processes of one training may raise: they are logged, and the other trainings continue."""
 
 
 @dataclass(frozen=True, slots=True)

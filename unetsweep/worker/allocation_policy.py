@@ -100,7 +100,7 @@ class Leave:
     """End the job."""
 
     requeue: bool = False
-    """Ask to be started again."""
+    """Whether the job asks to be started again."""
     status: int = 0
 
 

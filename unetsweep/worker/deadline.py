@@ -14,7 +14,7 @@ from unetsweep.errors import SchedulerError
 from unetsweep.schedulers.slurm import commands
 
 MARGIN_S = 10.0
-"""Reserved before the end: the ranks exit, and the batch shell runs the exit hook, which requeues the job."""
+"""Time before the job's end that is kept for the ranks to exit and for the exit hook, which requeues the job."""
 EARLY_S = 60.0
 """SLURM may send the signal this much earlier than requested (manual of sbatch)."""
 LIMIT_IS_NEAR = "the time limit is near"

@@ -1,6 +1,7 @@
 """One rank of a training, from its start to its results.
 
-Rule 1: every error is written into the run's `error-<rank>.json`, then raised again.
+Rule 1: every error of a training is written into the run's `error-<rank>.json`, then raised again. That another attempt
+        owns the run is no error: the rank leaves.
 """
 
 import importlib.util
@@ -34,7 +35,7 @@ PACKAGES = ("torch", "pytorch_lightning", "albumentations", "cv2", "numpy")
 
 @dataclass(frozen=True, slots=True)
 class ElementPayload:
-    """The payload of every element of a submission; (token, index) identifies its run."""
+    """What each element of a submission executes: one rank of its run. (token, index) identifies the run."""
 
     sweep_dir: str
     token: str
@@ -89,7 +90,7 @@ def _train(start: ElementStart, folder: Path, claim: Claim, end: Deadline, rank:
         raise TrainingError(f"{path} is the config of another trial; run `unetsweep repair {sweep.name}`")
     epochs = tuple(each.epochs for each in milestones)
     if rank == 0:
-        # all of them, since a pruned milestone may be published before others
+        # the batch script waits for these results; all of them, since a pruned one may be published before others
         results = "".join(f"{folder}/{paths.milestone(each)}\n" for each in epochs)
         write_text(start.root / paths.awaited(start.token, start.index), results)
     if config.trainer.command is not None:

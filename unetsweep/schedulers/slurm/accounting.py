@@ -58,7 +58,7 @@ def parse_accounts(text: str) -> Iterator[Account]:
 
 
 def _account(row: list[str] | None, memory: list[float]) -> Iterator[Account]:
-    """Yield nothing for a job that is not ours, or that never started."""
+    """Yield the account in this row; nothing for a job that is not ours, or that never started."""
     if row is None:
         return
     job_id, begin, end, seconds, tres, _, name = row

@@ -48,7 +48,7 @@ def sbatch(path: Path, timeout: float) -> str:
 
 
 def _unknown(message: str) -> SchedulerError:
-    return SchedulerError(f"sbatch: {message}; the job may exist all the same, the next reconciliation looks for it")
+    return SchedulerError(f"sbatch: {message}; the job may exist nevertheless; the next reconciliation checks that")
 
 
 def _failure(status: int, stderr: str) -> SchedulerError:
