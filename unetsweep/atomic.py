@@ -81,7 +81,7 @@ def write_stream(
 
 
 def replace_by_link(source: Path, path: Path, *, temporary: Path | None = None) -> None:
-    """Make `path` a hard link to `source`, or a copy where the file system has no hard links.
+    """Make `path` a hard link to `source`, or a copy if the file system has no hard links.
 
     Raises FileNotFoundError if `source` is missing. `temporary` is the name until then (default: a new one).
     """
@@ -96,7 +96,7 @@ def replace_by_link(source: Path, path: Path, *, temporary: Path | None = None) 
             shutil.copyfile(source, temporary)
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)  # rename keeps it where both names are the same file already
+        temporary.unlink(missing_ok=True)  # rename keeps it if both names are the same file already
 
 
 def link_json(path: Path, content: Mapping[str, Any]) -> bool:

@@ -80,7 +80,7 @@ class Result:
     """`{train, val, test}` file names, and a `sha256` over the images and masks."""
     micro_batch: int | None = None
     message: str | None = None
-    """The reason, where the state is not `complete`."""
+    """The reason, if the state is not `complete`."""
     schema: int = SCHEMA
 
 

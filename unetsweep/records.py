@@ -35,7 +35,7 @@ class SweepFile:
     executor: str
     """`slurm` or `local`."""
     cluster: str | None
-    """None where SLURM does not say it, and locally."""
+    """None if SLURM does not say it, and locally."""
     folder: str
     """Absolute; jobs find the sweep by it."""
     created: datetime

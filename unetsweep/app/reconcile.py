@@ -46,7 +46,7 @@ def reconcile_sweep(
 
 
 def alone(directory: SweepDir, work: Callable[[], None]) -> None:
-    """Do `work` under the sweep's lease, perhaps more than once. UsageError where the lease stays held."""
+    """Do `work` under the sweep's lease, perhaps more than once. UsageError if the lease stays held."""
     if not Lease(directory.root / paths.LEASE).run(work, patience_s=PATIENCE_S):
         raise UsageError(f"another reconciliation holds the lease of {directory.name}; try again in a minute")
 

@@ -30,7 +30,7 @@ class Axes:
     """Whether none is left out."""
 
     def space(self) -> Space | None:
-        """Return the space; None where a part of it could not be read."""
+        """Return the space; None if a part of it could not be read."""
         if not self.is_complete:
             return None
         return Space(tuple(Parameter(path, domain) for path, domain in self.domains.items()))

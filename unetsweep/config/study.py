@@ -102,7 +102,7 @@ def _sampler_argument_problems(name: str, arguments: Mapping[str, Any], at: str)
 
 
 def _pruner(raw: object, problems: list[Problem], at: str) -> tuple[str | None, dict[str, Any]]:
-    """Return name and arguments; no name where the file has none, or none that can be used."""
+    """Return name and arguments; no name if the file has none, or none that can be used."""
     if raw is None:
         return None, {}
     parts = _name_and_arguments(raw)

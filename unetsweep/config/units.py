@@ -14,7 +14,7 @@ MEMORIES = "4G or 500M"
 
 
 def minutes(written: str | int) -> int | None:
-    """Return the minutes of a time limit, rounded up; None where it is not a time, or not above 0.
+    """Return the minutes of a time limit, rounded up; None if it is not a time, or not above 0.
 
     `10:30` is refused: sbatch reads it as minutes and seconds, people read it as hours and minutes.
 
@@ -43,7 +43,7 @@ def time_text(whole: int) -> str:
 
 
 def memory(written: str) -> str | None:
-    """Return an amount of memory as sbatch reads it; None where it is not one.
+    """Return an amount of memory as sbatch reads it; None if it is not one.
 
     >>> memory("4g"), memory("500M"), memory("4"), memory("4 GB")
     ('4G', '500M', None, None)

@@ -140,7 +140,7 @@ def _read(text: str, kind: type[yaml.SafeLoader]) -> Document | Problem:
 
 
 def positions(text: str) -> Positions:
-    """Return where each field of `text` is; nothing where the text is not YAML.
+    """Return where each field of `text` is; nothing if the text is not YAML.
 
     >>> positions("space:\\n  epochs: [4, 8]")["space.epochs.1"]
     (2, 15)

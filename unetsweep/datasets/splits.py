@@ -44,7 +44,7 @@ def split(
 
 
 def groups_of(pairs: Sequence[Pair], split: Split, root: Path, duplicates: Duplicates | None = None) -> dict[str, str]:
-    """Return the group of each image, by the image's name; `duplicates` saves a search where it is known."""
+    """Return the group of each image, by the image's name; `duplicates` saves a search if it is known."""
     if split.groups == "none":
         return {pair.name: pair.name for pair in pairs}
     if split.groups == "auto":

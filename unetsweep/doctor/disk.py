@@ -52,7 +52,7 @@ def file_system(folder: Path) -> str:
 
 
 def has_hard_links(folder: Path) -> bool:
-    """Return whether link() works, and is refused where the name is taken."""
+    """Return whether link() works, and is refused if the name is taken."""
     try:
         return atomic.link_json(folder / "linked", {}) and not atomic.link_json(folder / "linked", {})
     except OSError as error:

@@ -7,7 +7,7 @@ from unetsweep.config.units import minutes
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How a command of SLURM answered on this machine; `problem` is empty where it worked."""
+    """How a command of SLURM answered on this machine; `problem` is empty if it worked."""
 
     path: str
     seconds: float = 0.0
@@ -45,7 +45,7 @@ class Partitions:
 
 @dataclass(frozen=True, slots=True)
 class FreeSpace:
-    """What is free for this user; `inodes` is None where the file system does not count them."""
+    """What is free for this user; `inodes` is None if the file system does not count them."""
 
     bytes: int
     inodes: int | None

@@ -16,7 +16,7 @@ TEMPORARY = ("MaxSubmit", "no answer", "timed out", "temporarily")
 _TYPES: Mapping[Check, type[Any]] = {Check.NODE_CLOCK: float, Check.GPUS: int}
 """Types of the answers that are not strings."""
 _OF_PYTHON = {Check.PYTHON_VERSION, Check.MODULES, Check.GPUS}
-"""Answers that count only where the profile's Python gave them."""
+"""Answers that count only if the profile's Python gave them."""
 
 
 def node_facts(report: JobReport, resources: Resources, timeout: float, clock_offset: float | None) -> Iterator[Fact]:

@@ -39,7 +39,7 @@ class JobReport:
     """What became of the test job."""
 
     refused: str = ""
-    """sbatch's message where it refused the job."""
+    """sbatch's message if it refused the job."""
     job: Job | None = None
     """The job as squeue listed it last."""
     starts: int = 0
@@ -128,7 +128,7 @@ def _script(folder: Path, name: str, resources: Resources) -> str:
             f"US_PYTHON={shlex.quote(resources.python or sys.executable)}",
             'if ! "$US_PYTHON" -c "" 2>python-error; then mv python-error no-python; US_PYTHON=python3; fi',
             '"$US_PYTHON" payload.py',
-            "sleep 20  # SLURM ends the job here where it accepted the requeue",
+            "sleep 20  # SLURM ends the job here if it accepted the requeue",
             "",
         ]
     )

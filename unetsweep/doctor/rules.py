@@ -23,7 +23,7 @@ class CheckVerdict(Enum):
 
 OK, LIMITED, BROKEN, UNKNOWN = CheckVerdict
 Judgement = tuple[str, CheckVerdict, str]
-"""Finding, verdict, and what it means for a sweep (empty where there is nothing to do)."""
+"""Finding, verdict, and what it means for a sweep (empty if there is nothing to do)."""
 Rule = Callable[[Any], Judgement]
 
 SLOW_COMMAND_S = 5.0  # SLURM usually answers in well under a second
@@ -47,7 +47,7 @@ def _holds(good: str, bad: str, meaning: str, verdict: CheckVerdict = BROKEN) ->
 
 
 def _problem(good: str, meaning: str, verdict: CheckVerdict = LIMITED) -> Rule:
-    """Return the rule for a problem, an empty string where there is none."""
+    """Return the rule for a problem, an empty string if there is none."""
     return lambda problem: (problem, verdict, meaning) if problem else (good, OK, "")
 
 

@@ -28,7 +28,7 @@ _COLUMNS = ("MaxTime", "DefaultTime", "State")
 
 
 def slurm_facts(resources: Resources) -> Iterator[Fact]:
-    """Yield the facts of the cluster, and of what the profile asks of it; only Check.SLURM where it cannot be used."""
+    """Yield the facts of the cluster, and of what the profile asks of it; only Check.SLURM if it cannot be used."""
     try:
         if not commands.has_slurm(ANSWER_S):
             yield Fact(Check.SLURM, "")

@@ -1,6 +1,6 @@
 """Export the sweep's trials to `study.journal`, which Optuna and other tools can open.
 
-The sweep's directory owns the trials; nothing reads the journal to decide, so it is made anew where it cannot be read.
+The sweep's directory owns the trials; nothing reads the journal to decide, so it is recreated if it cannot be read.
 
 An export appends what the journal lacks, and does not write the whole file again: tools such as optuna-dashboard keep
 the journal open while the sweep runs, and Optuna's reader remembers the byte up to which it has read. If a trial
@@ -106,7 +106,7 @@ def _open(path: Path, spec: SweepSpec) -> optuna.Study:
 
 
 def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves) -> FrozenTrial:
-    """Return a trial that the journal does not know, with its whole curve where it has ended."""
+    """Return a trial that the journal does not know, with its whole curve if it has ended."""
     values = {} if trial.result is None else curves.of(trial)
     state, value = _final_value(spec, trial.result, values)
     return create_trial(

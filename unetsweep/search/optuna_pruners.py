@@ -28,7 +28,7 @@ WITH_RUNGS = ("SuccessiveHalvingPruner", "HyperbandPruner")
 
 
 def pruner(spec: SweepSpec) -> BasePruner:
-    """Return the pruner that the sweep names; UsageError where Optuna refuses its arguments."""
+    """Return the pruner that the sweep names; UsageError if Optuna refuses its arguments."""
     name, arguments = spec.study.pruner or "", spec.study.pruner_args
     required: dict[str, Any] = {"wrapped_pruner": None} if name == "PatientPruner" else {}
     try:

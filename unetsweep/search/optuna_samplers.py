@@ -112,7 +112,7 @@ def _distribution(domain: Domain) -> BaseDistribution:
 def _freeze(
     spec: SweepSpec, trial: StoredTrial, curves: Curves, space: dict[str, BaseDistribution]
 ) -> FrozenTrial | None:
-    """Return a trial as the sampler sees it; None where its point is no longer in the space."""
+    """Return a trial as the sampler sees it; None if its point is no longer in the space."""
     params = dict(trial.params or {})
     if not all(space[name]._contains(space[name].to_internal_repr(params[name])) for name in space):
         return None

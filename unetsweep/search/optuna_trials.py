@@ -34,7 +34,7 @@ def direction(spec: SweepSpec) -> Literal["minimize", "maximize"]:
 
 
 def state_of(spec: SweepSpec, result: Result | None) -> tuple[TrialState, float | None]:
-    """Return the state of a trial with this result (None: it is open), and its value of the metric where it has one.
+    """Return the state of a trial with this result (None: it is open), and its value of the metric if it has one.
 
     A complete trial without a finite value counts as failed.
     """

@@ -22,7 +22,7 @@ class BatchNorm(nn.BatchNorm2d):
     """`nn.BatchNorm2d` with the statistics of all ranks' samples in training."""
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """Normalise N x C x H x W. `count`: 0 where this rank's only sample is a filler of weight 0, else N (None: N).
+        """Normalise N x C x H x W. `count`: 0 if this rank's only sample is a filler of weight 0, else N (None: N).
 
         With several ranks every rank must call it.
         """

@@ -223,7 +223,7 @@ class EpochEnds(pl.Callback):
         self._stop_if_lost(trainer)
 
     def _save_best(self) -> None:
-        """Save the weights of the best epoch where only memory holds them."""
+        """Save the weights of the best epoch if only memory holds them."""
         if self._unsaved is not None and self.training_state.best is not None and not self.artifacts.lost:
             best = self.training_state.best
             self.artifacts.save_weights(checkpoints.candidate(best.epoch), self._unsaved, self.config, best)

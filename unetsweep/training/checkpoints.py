@@ -1,7 +1,7 @@
 """The files that a training writes: always complete, and only by the claim that owns the run.
 
 Rule 1: a file is written under a temporary name that contains the claim, flushed to disk, and renamed: a reader
-        sees the old file or the new one. Lightning's own saving is not atomic where TMPDIR is on another disk.
+        sees the old file or the new one. Lightning's own saving is not atomic if TMPDIR is on another disk.
 Rule 2: ownership is checked right before every rename; a training that lost the run leaves nothing behind and stops.
 Rule 3: `last.ckpt` names the best candidate, so a candidate is deleted only after a `last.ckpt` that does not
         name it was saved.
@@ -100,7 +100,7 @@ class ArtifactWriter:
         self.publish(name, lambda stream: torch.save({**head, "weights": dict(state)}, stream))
 
     def link(self, source: str, name: str) -> None:
-        """Make `name` a hard link to `source`, or a copy where the file system has no hard links."""
+        """Make `name` a hard link to `source`, or a copy if the file system has no hard links."""
         if not self.still_owns():
             return
         try:
@@ -156,7 +156,7 @@ def encode_training_state(training_state: TrainingState) -> dict[str, Any]:
 
 
 def read_training_state(out: Path, remedy: str = "remove it to train anew") -> TrainingState | None:
-    """The saved state of the run in `out`, None where nothing was saved yet.
+    """The saved state of the run in `out`, None if nothing was saved yet.
 
     Raises TrainingError with the remedy where `last.ckpt` cannot be read.
     """
@@ -176,7 +176,7 @@ def read_training_state(out: Path, remedy: str = "remove it to train anew") -> T
 def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, TrialConfig, BestEpoch]:
     """Load the U-Net of a candidate or best checkpoint, in evaluation mode; no pickled code is run.
 
-    Raises StateError where the file is not such a checkpoint.
+    Raises StateError if the file is not such a checkpoint.
     """
     try:
         raw = torch.load(path, map_location=device, weights_only=True)

@@ -154,7 +154,7 @@ def _claim(path: Path) -> tuple[int, ...]:
 
 
 def _progress(text: str) -> Progress | None:
-    """Parse a line of progress; None where a kill cut it short."""
+    """Parse a line of progress; None if a kill cut it short."""
     problems: list[Problem] = []
     with contextlib.suppress(ValueError):
         return decode(Progress, json.loads(text), problems)
@@ -186,7 +186,7 @@ def _more_scores(result: Result) -> dict[str, float]:
 def write_archive(export: RunExport, out: Path) -> Path:
     """Write the archive of `export` into `out` unless it exists, and delete archives with less content.
 
-    Raises StateError where comet_ml writes no archive, and whatever comet_ml raises.
+    Raises StateError if comet_ml writes no archive, and whatever comet_ml raises.
     """
     folder = out / FOLDER
     final = folder / export.archive
@@ -260,7 +260,7 @@ def check_reachable() -> None:
 
 
 def _first_hop(url: str) -> tuple[str, int]:
-    """Host and port to which a request to `url` connects: a proxy where the environment names one."""
+    """Host and port to which a request to `url` connects: a proxy if the environment names one."""
     place = urlsplit(url)
     proxy = urllib.request.getproxies().get(place.scheme)
     if proxy and not urllib.request.proxy_bypass(place.hostname or ""):
@@ -274,7 +274,7 @@ def is_uploaded(archive: Path) -> bool:
 
 
 def upload(archive: Path, timeout_s: float = UPLOAD_S) -> None:
-    """Upload the archive with Comet's own command, and mark it as uploaded. Raises TrackerError where that fails."""
+    """Upload the archive with Comet's own command, and mark it as uploaded. Raises TrackerError if that fails."""
     command = [sys.executable, "-P", "-m", "comet_ml.scripts.comet_upload", str(archive)]
     quiet = {**os.environ, "COMET_ERROR_TRACKING_ENABLE": "0"}
     try:

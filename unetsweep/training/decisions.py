@@ -23,7 +23,7 @@ SLACK = 1.2
 FIRST_SAVE_S = 5.0
 """Assumed duration of a save before one was measured: the largest network on a slow shared disk."""
 RECENT = 5
-"""Number of epochs from which the next one's length is estimated; more where validation is rarer than that."""
+"""Number of epochs from which the next one's length is estimated; more if validation is rarer than that."""
 STOP = "stop.json"
 
 StopCheck = Callable[[float], str | None]

@@ -73,7 +73,7 @@ class Scores:
 
 
 def finite(value: float) -> float | None:
-    """Return the value, or None where it is infinite or NaN, which our JSON files cannot hold.
+    """Return the value, or None if it is infinite or NaN, which our JSON files cannot hold.
 
     >>> finite(0.5), finite(float("inf")), finite(float("nan"))
     (0.5, None, None)

@@ -32,7 +32,7 @@ def versions(device: torch.device) -> dict[str, str]:
 
 
 def hardware(device: torch.device) -> dict[str, str]:
-    """`cpu`: CPU model; `simd`: vector instructions that torch uses; `gpu`: GPU model, where the training uses one."""
+    """`cpu`: CPU model; `simd`: vector instructions that torch uses; `gpu`: GPU model, if the training uses one."""
     found = {"cpu": _cpu() or platform.processor(), "simd": torch.backends.cpu.get_cpu_capability()}
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
@@ -40,7 +40,7 @@ def hardware(device: torch.device) -> dict[str, str]:
 
 
 def _cpu() -> str | None:
-    """The CPU's name in /proc/cpuinfo; None where that file has none, as on ARM."""
+    """The CPU's name in /proc/cpuinfo; None if that file has none, as on ARM."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
         for line in lines:
             name, _, value = line.partition(":")

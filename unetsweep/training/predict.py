@@ -101,7 +101,7 @@ def predict(
     """Write `<name>_mask.png` (0 and 255) and `<name>_panel.png` into `out` for each image, one after the other.
 
     Pixels with a probability above `threshold` are vessel. `device` defaults to a GPU where there is one. Raises
-    UsageError (before the first image) where the checkpoint cannot be used or an output would overwrite a file, and
+    UsageError (before the first image) if the checkpoint cannot be used or an output would overwrite a file, and
     DataError (after the last image) with all images that cannot be used.
     """
     unet, config = _load_network(checkpoint, device or torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -160,7 +160,7 @@ def _predict_case(unet: UNet, config: TrialConfig, case: Case, out: Path, thresh
 def vessel_probability(unet: UNet, config: TrialConfig, path: Path, image: Pixels) -> NDArray[np.float64]:
     """Height x width probabilities at the size of `image`, which was read from `path`.
 
-    Raises DataError where the image is too small for the network, TrainingError where it is too large for the GPU.
+    Raises DataError if the image is too small for the network, TrainingError if it is too large for the GPU.
     """
     device = next(unet.parameters()).device
     resized = image if config.data.image_size is None else read_image(path, config.data.image_size, image.shape[2])

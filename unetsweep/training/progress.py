@@ -43,7 +43,7 @@ class ProgressLog:
 
 
 def _epoch_of(line: str) -> float:
-    """The epoch of a progress line; infinity where a kill cut the line short."""
+    """The epoch of a progress line; infinity if a kill cut the line short."""
     try:
         return int(json.loads(line)["epoch"])
     except (ValueError, KeyError, TypeError):

@@ -63,8 +63,8 @@ def train(
     With `micro_batch` each process takes its share of a batch in parts of at most that many images: the same
     step except for the order of its sums. `name` identifies the run in messages.
 
-    Raises ConfigError or DataError where config and images do not fit together, and TrainingError where the
-    training cannot start or continue, or where `owns` (called on rank 0 before every rename and at the end of each
+    Raises ConfigError or DataError if config and images do not fit together, and TrainingError if the
+    training cannot start or continue, or if `owns` (called on rank 0 before every rename and at the end of each
     epoch) returns False because another attempt owns the run.
     """
     started, code = time.monotonic(), package.code()  # read at the start, since the sources may be edited meanwhile
@@ -109,7 +109,7 @@ def train(
 
 
 def device_of(config: TrialConfig, context: DistributedContext = SINGLE_PROCESS) -> torch.device:
-    """The device of this rank. Raises TrainingError where a GPU is asked for and torch sees none."""
+    """The device of this rank. Raises TrainingError if a GPU is asked for and torch sees none."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if config.accelerator == "cpu" or (config.accelerator == "auto" and not count):
         return torch.device("cpu")
@@ -175,7 +175,7 @@ def _check_sizes(config: TrialConfig, images: TrialImages) -> None:
 
 
 def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: TrialImages, name: str) -> TrainingState:
-    """The state of the run in `out`. Raises TrainingError where `out` holds another training."""
+    """The state of the run in `out`. Raises TrainingError if `out` holds another training."""
     # The cosine schedule depends on the total, so every total is another training.
     total = f":{config.epochs}" if config.trainer.schedule == "cosine" else ""
     key = run_key(config) + total

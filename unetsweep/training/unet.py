@@ -60,8 +60,8 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
         """N x C x H x W logits of N x `in_channels` x H x W images; with one class a positive logit means vessel.
 
-        `count`: 0 where the only sample is a filler of weight 0, which batch normalisation leaves out, else N
-        (None: N). Raises ValueError where an image is too small for `valid` convolutions without mirroring.
+        `count`: 0 if the only sample is a filler of weight 0, which batch normalisation leaves out, else N
+        (None: N). Raises ValueError if an image is too small for `valid` convolutions without mirroring.
         """
         height, width = x.shape[-2:]
         if self.config.padding == "same":
@@ -128,7 +128,7 @@ def mirror(x: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def valid_output(size: int, depth: int) -> int:
-    """Side length of the output of `valid` convolutions; 0 or less where the input is too small.
+    """Side length of the output of `valid` convolutions; 0 or less if the input is too small.
 
     >>> valid_output(572, 4), valid_output(512, 4)
     (388, 324)

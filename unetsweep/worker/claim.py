@@ -54,7 +54,7 @@ class Claim:
 
 
 def enter(start: ElementStart, folder: Path, attempt: int, rank: int) -> Claim | None:
-    """Claim the run on rank 0, and wait for that claim on the other ranks. None where there is nothing to do."""
+    """Claim the run on rank 0, and wait for that claim on the other ranks. None if there is nothing to do."""
     name = paths.claim_name(attempt, start.restart)
     path = folder / "claims" / name
     until = time.monotonic() + CLAIM_WAIT_S

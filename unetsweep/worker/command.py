@@ -57,7 +57,7 @@ class CommandInvocation:
 def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
     """Run the user's program, and publish its result at every milestone that it did not publish itself.
 
-    Raises TrainingError where it wrote no result, StateError where its result cannot be read, SupersededError where
+    Raises TrainingError if it wrote no result, StateError if its result cannot be read, SupersededError if
     another job owns the run by then (`holds`), and SystemExit with the status of the signal that ended it.
     """
     folder = invocation.folder
@@ -102,7 +102,7 @@ def _run(command: list[str], invocation: CommandInvocation) -> int:
 
 
 def _open_milestones(invocation: CommandInvocation) -> list[int]:
-    """Milestones without a result. Raises StateError where a result that the program wrote cannot be read."""
+    """Milestones without a result. Raises StateError if a result that the program wrote cannot be read."""
     missing = []
     for epochs in invocation.milestones:
         path = invocation.folder / paths.milestone(epochs)
@@ -154,7 +154,7 @@ def _describe_status(status: int) -> str:
 
 
 def _last_output() -> str:
-    """The last line of our output, where that goes to a file."""
+    """The last line of our output, if that goes to a file."""
     log = Path(os.readlink("/proc/self/fd/1"))
     line = last_line(log if log.is_file() else None)
     return f"its last line: {line}" if line else "its output is in the job's log"

@@ -121,7 +121,7 @@ def _train(start: ElementStart, folder: Path, claim: Claim, end: Deadline, rank:
 
 
 def check_packages() -> None:
-    """Raise TrainingError, with host and interpreter, where a package that a training needs is not installed."""
+    """Raise TrainingError, with host and interpreter, if a package that a training needs is not installed."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise TrainingError(

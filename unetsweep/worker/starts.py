@@ -29,14 +29,14 @@ class PastStart:
     restart: int
     made_progress: bool
     seconds: float
-    """From its claim to its end or, where that was not recorded, to the next start's claim."""
+    """From its claim to its end or, if that was not recorded, to the next start's claim."""
     limited: bool
     """The time limit may have ended it. SLURM does not restart a job after its time limit, so a start that was followed
     by a restart without asking for one ended for another reason."""
 
 
 def check_starts(folder: Path, claim: Claim, *, limit_min: int, most_restarts: int) -> None:
-    """Raise where another start would end like the last ones.
+    """Raise if another start would end like the last ones.
 
     EpochTooLongError: an epoch does not fit into the time limit. TrainingError: the job was restarted more than
     `most_restarts` times without a new epoch.
