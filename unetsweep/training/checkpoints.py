@@ -158,7 +158,7 @@ def encode_training_state(training_state: TrainingState) -> dict[str, Any]:
 def read_training_state(out: Path, remedy: str = "remove it to train anew") -> TrainingState | None:
     """The saved state of the run in `out`, None if nothing was saved yet.
 
-    Raises TrainingError with the remedy where `last.ckpt` cannot be read.
+    Raises TrainingError with the remedy if `last.ckpt` cannot be read.
     """
     path = out / LAST
     if not path.exists():
