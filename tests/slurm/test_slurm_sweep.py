@@ -40,7 +40,8 @@ def test_a_grid_is_submitted_as_one_array_and_its_table_has_the_job_ids(workspac
     assert len({job.split("_")[0] for job in jobs}) == 1
     for job in jobs:
         assert f"| {job} |" in table.replace("  ", " ").replace("  ", " "), table
-    assert unetsweep("submit", "grid.yaml").stdout.count("submit") == 0, "the second submit had something to do"
+    second = unetsweep("submit", "grid.yaml").stdout
+    assert second == f"sweep grid on slurm, in {Path('results/grid').resolve()}\n4 ended, 0 open; jobs: none\n"
 
 
 def test_an_adaptive_search_continues_to_its_end_after_its_terminal_was_closed(workspace: Path, cluster: Cluster):
