@@ -44,8 +44,8 @@ def test_an_id_in_the_output_is_a_job_whatever_the_exit_status(answered, script:
 @pytest.mark.parametrize(
     ("script", "kind", "message"),
     [
-        ("echo accepted", SchedulerError, "it printed no job id but 'accepted'; the job may exist all the same"),
-        ("exit 1", SchedulerError, "exit status 1; the job may exist all the same"),
+        ("echo accepted", SchedulerError, "it printed no job id but 'accepted'; the job may exist nevertheless"),
+        ("exit 1", SchedulerError, "exit status 1; the job may exist nevertheless"),
         ("echo 'sbatch: error: Invalid qos' >&2; exit 1", RefusedError, "sbatch: Invalid qos"),
         ("echo 'sbatch: error: AssocMaxSubmitJobLimit' >&2; exit 1", LimitError, "sbatch: AssocMaxSubmitJobLimit"),
     ],

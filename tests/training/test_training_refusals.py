@@ -89,7 +89,7 @@ def test_images_too_small_for_valid_convolutions_are_refused(tmp_path: Path) -> 
 def test_a_batch_with_one_value_per_channel_is_refused_before_the_first_step(tmp_path: Path) -> None:
     images = scenes.write_images(tmp_path / "set", count=7, side=16)  # five training images: batches of 4 leave one
     config = scenes.config(images, model={"depth": 4})
-    with pytest.raises(ConfigError, match=r"batch_size: found 4, and of 5 training images an epoch"):
+    with pytest.raises(ConfigError, match=r"batch_size: found 4, so with 5 training images an epoch"):
         train(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     scenes.trained(tmp_path / "five", replace(config, batch_size=5, epochs=1))
