@@ -112,6 +112,11 @@ def _options(hint: Any) -> tuple[Any, ...]:
 
 
 @functools.cache
+def _dataclass(option: Any) -> type[Any] | None:
+    return option if isinstance(option, type) and dataclasses.is_dataclass(option) else None
+
+
+@functools.cache
 def _origin(option: Any) -> Any:
     return typing.get_origin(option)
 
@@ -122,8 +127,8 @@ def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
     if hint is Any or type(raw) in options:
         return raw
     for option in options:
-        if dataclasses.is_dataclass(option) and isinstance(option, type):
-            return decode(option, raw, problems, at)
+        if (section := _dataclass(option)) is not None:
+            return decode(section, raw, problems, at)
         origin = _origin(option)
         if origin is Literal and type(raw) in (str, int) and raw in typing.get_args(option):
             return raw
