@@ -51,7 +51,7 @@ class DataFile:
     manifest: Mapping[str, Any]
     """The split: for each of train, val and test the file names with a digest of each pair."""
     leak: Mapping[str, str] = field(default_factory=dict)
-    """For val and test: which of their images have a duplicate in training, in words."""
+    """For val and test: which of their images have a duplicate in training, as text."""
     val_groups: Mapping[str, str] | None = None
     """The image group of each validation image."""
 

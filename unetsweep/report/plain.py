@@ -9,7 +9,7 @@ data       `image_size`, `mask_threshold` and `also_score_at` of the sweep
 columns    names of the columns, in order
 rows       one object for each trial, with these keys; null if there is no value (yet)
 best       null, or the best trial (`summary.BestTrial`)
-confirmed  null, or `leaders` (one object each, best first: `significance.Contender`) and `said`, the verdict as text
+confirmed  null, or `leaders` (one object each, best first: `significance.Contender`) and `verdict`, a text
 cost       null if it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep
 states     how many trials of the whole sweep are in each state
 warnings   what a reader of the numbers must know
@@ -80,9 +80,8 @@ def _confirmed(sweep: SweepRecord) -> str:
     ]
     if not rows:
         return "null"
-    return (
-        '{"leaders": [' + ",".join(f"\n{row}" for row in rows) + f'\n], "said": {_dumps(confirmed.sentences(sweep))}}}'
-    )
+    verdict = _dumps(confirmed.sentences(sweep))
+    return '{"leaders": [' + ",".join(f"\n{row}" for row in rows) + f'\n], "verdict": {verdict}}}'
 
 
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode

@@ -140,7 +140,7 @@ def _build_step(cls: Any, arguments: dict[str, Any], problems: list[Problem], at
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             step = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()})
-    except (TypeError, ValueError, Warning, NotImplementedError) as error:
+    except (TypeError, ValueError, Warning, NotImplementedError) as error:  # all that its constructors raise
         problems.append(Problem(f"{cls.__name__}: {_first_error(error)}", at))
         return None
     if not _keeps_uint8(step):

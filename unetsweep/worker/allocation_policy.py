@@ -25,7 +25,7 @@ class RunningTraining:
     """Its number in the slot table."""
     slot: int
     published_s: float | None = None
-    """How long ago its last result was seen; None while a result is missing."""
+    """How long ago its last result was first observed; None while a result is missing."""
 
 
 @dataclass(frozen=True, slots=True)

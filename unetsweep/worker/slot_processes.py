@@ -33,7 +33,7 @@ class SlotProcesses:
     kill_at: float | None = None
     """When it will be killed, once it was asked to exit."""
     published_at: float | None = None
-    """When all its results were first seen."""
+    """When all its results were first observed."""
     status: int = 0
     """The first exit status that is not 0, as a shell reports it."""
 
