@@ -9,8 +9,9 @@ from unetsweep.app.sweeps import check_place, context_of, resolve
 from unetsweep.core import paths
 from unetsweep.core.actions import Action
 from unetsweep.schedulers.slurm.commands import has_slurm
-from unetsweep.store.repair import Damage, FileRule, Sources, find_damage
-from unetsweep.store.repair_table import TABLE
+from unetsweep.store.repair.find_damage import Damage, FileRule, find_damage
+from unetsweep.store.repair.sources import Sources
+from unetsweep.store.repair.table import TABLE
 from unetsweep.store.sweep_dir import SweepDir
 
 
