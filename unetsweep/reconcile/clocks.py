@@ -1,4 +1,4 @@
-"""The waiting times of a reconciliation, by executor. UNETSWEEP_CLOCKS changes them for tests.
+"""The environment variable UNETSWEEP_CLOCKS, which changes the waiting times of a reconciliation for tests.
 
 UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,exit_timeout=20,reconciler=5,watch=0.2,settle=0.5"
 (seconds; exit_timeout and reconciler are whole numbers)
@@ -12,9 +12,6 @@ from unetsweep.errors import UsageError
 from unetsweep.reconcile.context import Clocks
 
 VARIABLE = "UNETSWEEP_CLOCKS"
-LOCAL = Clocks(unseen=timedelta(seconds=15), result=timedelta(0), watch=timedelta(seconds=2))
-"""`unseen`: a supervisor writes its record within a second or two. `result`: no network file system is in between."""
-SLURM = Clocks()
 _TYPES = {
     "unseen": float,
     "result": float,
@@ -26,9 +23,8 @@ _TYPES = {
 }
 
 
-def clocks(executor: str) -> Clocks:
-    """The waiting times of an executor; UsageError if the environment variable cannot be read."""
-    found = LOCAL if executor == "local" else SLURM
+def clocks(found: Clocks) -> Clocks:
+    """These waiting times, as the environment variable changes them; UsageError if it cannot be read."""
     for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
         name, _, seconds = part.partition("=")
         try:

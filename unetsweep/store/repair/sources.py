@@ -1,6 +1,6 @@
 """What the readable files of a sweep say about it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -40,9 +40,10 @@ class Goal(NamedTuple):
 class Sources:
     """What the readable files of a sweep say. Damaged files are rebuilt from it."""
 
-    def __init__(self, root: Path, find_executor: Callable[[], str]) -> None:
-        """`find_executor` says which executor this machine has; it is asked only if no file knows the sweep's."""
-        self.root, self.find_executor = root, find_executor
+    def __init__(self, root: Path, executors: Collection[str], find_executor: Callable[[], str]) -> None:
+        """`executors`: the names of all executors. `find_executor` says which one this machine has; it is asked only if
+        no file knows the sweep's."""
+        self.root, self.executors, self._find_executor = root, executors, find_executor
 
     @cached_property
     def spec(self) -> SweepSpec | None:
@@ -66,6 +67,14 @@ class Sources:
                 trial = read_stored_trial(number, folder)
                 found.setdefault(trial.run, []).append(Goal(number, trial.epochs, trial.config_id))
         return found
+
+    @property
+    def executor(self) -> str:
+        """The executor in sweep.json, else that of the first readable submission, else that of this machine."""
+        known = self.read(self.root / paths.SWEEP).get("executor")
+        by_time = sorted((intent.at, intent.kind) for _, intent in self.submissions())
+        names = [known, *(kind for _, kind in by_time)]
+        return next((name for name in names if name in self.executors), None) or self._find_executor()
 
     def read(self, path: Path) -> dict[str, Any]:
         """The content of a JSON file; empty if it cannot be read."""

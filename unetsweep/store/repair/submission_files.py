@@ -29,8 +29,8 @@ def recover_submission(file: CheckedFile) -> Recovery:
         return quarantine("no attempt belongs to this submission")(file)
     elements = tuple(known.get(index, min(known.values())) for index in range(max(known) + 1))
     about = readable(partial(read_record, SweepFile, file.sources.root / paths.SWEEP))
-    kind, folder = (about.executor, about.folder) if about is not None else ("local", str(file.sources.root))
-    return rebuild(file, SubmissionFile(token, kind, at, folder, elements), "its attempts")
+    folder = about.folder if about is not None else str(file.sources.root)
+    return rebuild(file, SubmissionFile(token, file.sources.executor, at, folder, elements), "its attempts")
 
 
 def recover_process(file: CheckedFile) -> Recovery:

@@ -13,7 +13,7 @@ from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.errors import SpecError, StateError
 from unetsweep.package import digest, sources
-from unetsweep.records import DataFile, SweepFile, record_from
+from unetsweep.records import DataFile, SweepFile, read_record, record_from
 from unetsweep.store.observation import numbered_folders
 from unetsweep.store.repair.find_damage import CheckedFile, Recovery
 from unetsweep.store.repair.recoveries import is_old, quarantine, rebuild
@@ -37,13 +37,19 @@ def recover_spec(file: CheckedFile) -> Recovery:
     return quarantine(advice=advice)(file) if os.path.lexists(file.path) else Recovery(advice=advice)
 
 
+def check_sweep_json(file: CheckedFile) -> None:
+    """StateError if the file cannot be read, or names an executor that does not exist."""
+    found, allowed = read_record(SweepFile, file.path).executor, file.sources.executors
+    if found not in allowed:
+        raise StateError(f"executor: found {found!r}; allowed: {', '.join(allowed)}")
+
+
 def recover_sweep_json(file: CheckedFile) -> Recovery:
     """Rebuild it from its readable fields and the submissions. The last submission names the folder its jobs know."""
     known = file.sources.read(file.path)
     intents = sorted((intent for _, intent in file.sources.submissions()), key=lambda intent: intent.at)
-    executor = known.get("executor") if known.get("executor") in ("slurm", "local") else None
     record = SweepFile(
-        executor or (intents[0].kind if intents else file.sources.find_executor()),
+        file.sources.executor,
         cluster=None,
         folder=intents[-1].folder if intents else str(file.sources.root.absolute()),
         created=utc_now(),

@@ -23,7 +23,6 @@ from unetsweep.records import (
     SlotTakenFile,
     StopFile,
     SubmissionFile,
-    SweepFile,
     TerminationFile,
 )
 from unetsweep.store.repair.find_damage import FileRule
@@ -56,6 +55,7 @@ from unetsweep.store.repair.sweep_files import (
     check_code,
     check_leftover,
     check_spec,
+    check_sweep_json,
     recover_data,
     recover_spec,
     recover_sweep_json,
@@ -83,7 +83,7 @@ TABLE = (
     FileRule("PATH.stale", check_leftover, delete),
     FileRule("submissions/TOKEN/intent.json", is_record(SubmissionFile), recover_submission),
     FileRule("submissions/TOKEN/I.process.json", is_record(ProcessFile), recover_process),
-    FileRule("sweep.json", is_record(SweepFile), recover_sweep_json, required=True),
+    FileRule("sweep.json", check_sweep_json, recover_sweep_json, required=True),
     FileRule("stopped.json", is_record(MarkFile), rebuild_marker),
     FileRule("data.json", lambda file: read_data(file.path), recover_data),
     FileRule("jobs/JOB.json", is_record(LocalJobFile), recover_local_job),
