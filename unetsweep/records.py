@@ -81,7 +81,7 @@ class TrialFile:
 
 @dataclass(frozen=True, slots=True)
 class MarkFile:
-    """A file whose presence says something: `cancelled.json`, `stopped.json`, `K.retries-reset.json`, ..."""
+    """A file whose presence says something: `cancelled.json`, `K.retry-exempt.json`, `K.retries-reset.json`, ..."""
 
     at: datetime
 
@@ -196,8 +196,8 @@ class ErrorFile:
 
 
 @dataclass(frozen=True, slots=True)
-class StopFile:
-    """`stop.json`: the milestones of an attempt that its training need not reach."""
+class PruneFile:
+    """`prune.json`: the milestones of an attempt that its training need not reach."""
 
     attempt: int
     trial: int

@@ -149,7 +149,7 @@ def test_a_trial_that_was_lost_is_named_in_its_row_and_its_point_is_not_trained_
     output = repair_output(sweep)
     assert f"put {folder} back from a backup" in repair_output(sweep), output
     assert f"or give the trial up: `unetsweep cancel s {number}`" in repair_output(sweep)
-    sweep.cancel(number)
+    sweep.cancel_trial(number)
     assert read_sweep_record(sweep.root).trials[number].reason
 
 

@@ -118,9 +118,9 @@ class Checks:
         if result.state == "cancelled" and trial.cancelled is None and trial.run not in self.scancelled:
             self.fail(f"trial {trial.number} ended cancelled, and nobody cancelled it: {result.message}")
         if result.state == "pruned":
-            stop = run.stopped
-            if stop is None or stop.attempt != max(run.attempts) or trial.epochs not in stop.milestones:
-                self.fail(f"trial {trial.number} ended pruned by {stop}; its attempt is {max(run.attempts)}")
+            prune = run.prune_decision
+            if prune is None or prune.attempt != max(run.attempts) or trial.epochs not in prune.milestones:
+                self.fail(f"trial {trial.number} ended pruned by {prune}; its attempt is {max(run.attempts)}")
         if result.state == "failed" and not self._may_fail(trial.run):
             self.fail(
                 f"trial {trial.number} failed within its limits ({dict(self.blamed[trial.run])}): {result.message}"

@@ -252,12 +252,12 @@ class Cluster:
     def _milestones(self, training: Training) -> bool:
         """Publish the milestones that are reached or pruned; whether all are published."""
         run, attempt = self._world.files.runs[training.attempt.run], training.attempt
-        stop = run.stopped
+        prune = run.prune_decision
         for _, epochs in attempt.milestones:
             if epochs <= training.epoch:
                 state = "diverged" if self._world.diverges(attempt.run) else "complete"
                 run.milestones.setdefault(epochs, (state, training.visible_at))
-            elif stop is not None and stop.attempt == attempt.number and epochs in stop.milestones:
+            elif prune is not None and prune.attempt == attempt.number and epochs in prune.milestones:
                 run.milestones.setdefault(epochs, ("pruned", training.visible_at))
         return all(epochs in run.milestones for _, epochs in attempt.milestones)
 

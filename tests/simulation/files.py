@@ -16,9 +16,9 @@ from unetsweep.core.observation import (
     EpochReport,
     Failure,
     Observation,
+    PruneDecision,
     ReconcilerJob,
     Run,
-    Stopped,
     Trial,
 )
 
@@ -75,7 +75,7 @@ class SimRun:
     """(time, visible from) of every line of progress."""
     saved: int = 0
     """The epoch of its last checkpoint."""
-    stopped: Stopped | None = None
+    prune_decision: PruneDecision | None = None
     retries_reset_at: int = 0
 
     def owner(self) -> tuple[int, int]:
@@ -117,7 +117,7 @@ class Files:
     reconcilers: dict[int, SimReconciler] = field(default_factory=dict)
     logs: set[tuple[str, str]] = field(default_factory=set)
     """(token, job id) of every started job."""
-    stopped: bool = False
+    cancelled: bool = False
     last_reconciliation: float = -1e9
     open: set[int] = field(default_factory=set)
     """Numbers of the trials that have not ended."""
@@ -131,7 +131,7 @@ class Files:
         )
         runs = {number: observed_run(self.runs[number], now) for number in {each.run for each in trials}}
         ended = len(self.trials) - len(self.open)
-        return Observation(ended, found, runs, self.stopped, None, self._failures(ended), self._reconciler())
+        return Observation(ended, found, runs, self.cancelled, None, self._failures(ended), self._reconciler())
 
     def _reconciler(self) -> ReconcilerJob | None:
         if not self.reconcilers:
@@ -168,7 +168,7 @@ def observed_run(run: SimRun, now: float) -> Run:
     points = _visible_points(run.points.values(), now)
     milestones = {epochs: state for epochs, (state, visible_at) in run.milestones.items() if visible_at <= now}
     last_at = next((at for at, visible_at in reversed(run.lines) if visible_at <= now), None)
-    return Run(run.number, milestones, tuple(attempts), None, points, last_at, run.stopped, run.retries_reset_at)
+    return Run(run.number, milestones, tuple(attempts), None, points, last_at, run.prune_decision, run.retries_reset_at)
 
 
 def _visible_points(points: Iterable[tuple[EpochReport, float]], now: float) -> tuple[EpochReport, ...]:

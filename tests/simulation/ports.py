@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core.actions import Element, Prune
-from unetsweep.core.observation import EpochReport, Job, JobState, Observation, Stopped
+from unetsweep.core.observation import EpochReport, Job, JobState, Observation, PruneDecision
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
 from unetsweep.core.space import Point
@@ -182,14 +182,14 @@ class SimulatedDirectory:
     def progress(self, run: int) -> Sequence[EpochReport]:
         return [point for point, visible_at in self._files.runs[run].points.values() if visible_at <= self._world.time]
 
-    def record_prune(self, stop: Prune) -> None:
+    def record_prune(self, prune: Prune) -> None:
         self._reconciliation.interruption_point()
-        stopped = Stopped(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason)
-        self._files.runs[stop.run].stopped = stopped
+        decision = PruneDecision(prune.attempt, prune.trial, prune.milestones, prune.epoch, prune.reason)
+        self._files.runs[prune.run].prune_decision = decision
         self._reconciliation.interruption_point()
 
-    def read_stop(self, run: int) -> Stopped | None:
-        return self._files.runs[run].stopped
+    def read_prune_decision(self, run: int) -> PruneDecision | None:
+        return self._files.runs[run].prune_decision
 
     def note(self, **content: object) -> None:
         self._world.note(f"  {content}")

@@ -318,7 +318,7 @@ class SimulatedWorld:
     # ---- the history
 
     def is_over(self) -> bool:
-        wanted = self.files.stopped or len(self.files.trials) >= trials_wanted(self.spec)
+        wanted = self.files.cancelled or len(self.files.trials) >= trials_wanted(self.spec)
         return wanted and not self.files.open and not self.cluster.count()
 
     def run(self) -> "SimulatedWorld":

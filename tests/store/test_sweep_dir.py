@@ -141,9 +141,9 @@ def test_a_corrupt_trial_is_named_and_keeps_its_number(sweep: SweepDir):
 
 def test_cancelled_trials_and_a_stopped_sweep_are_observed(sweep: SweepDir):
     sweep.add_trials([config()], {})
-    sweep.cancel(0)
-    sweep.cancel(0)
-    sweep.stop()
+    sweep.cancel_trial(0)
+    sweep.cancel_trial(0)
+    sweep.cancel_sweep()
     assert (sweep.observe().trials[0].cancelled, sweep.observe().cancelled) == (True, True)
     sweep.resume()
     assert not sweep.observe().cancelled

@@ -149,8 +149,8 @@ class EpochReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
-    """The content of a run's `stop.json`: which milestones of one attempt are pruned, and why."""
+class PruneDecision:
+    """The content of a run's `prune.json`: which milestones of one attempt are pruned, and why."""
 
     attempt: int
     trial: int
@@ -177,7 +177,7 @@ class Run:
     """Every finished epoch once, in order. If two claims report an epoch, the later one's value counts."""
     last_progress_at: datetime | None = None
     """When the newest claim last reported an epoch; None: it has not yet."""
-    stopped: Stopped | None = None
+    prune_decision: PruneDecision | None = None
     """The newest decision to prune; None: there is none."""
     retries_reset_at: int = 0
     """The number of the last attempt before the user's retry: attempts up to it do not count. 0: no retry."""
@@ -203,8 +203,8 @@ class Run:
     @property
     def pruned_milestones(self) -> tuple[int, ...]:
         """The milestones that are pruned in the last attempt. A new `Prune` replaces them, so it must include them."""
-        stop, last = self.stopped, self.last
-        return stop.milestones if stop is not None and last is not None and stop.attempt == last.number else ()
+        prune, last = self.prune_decision, self.last
+        return prune.milestones if prune is not None and last is not None and prune.attempt == last.number else ()
 
     @property
     def epochs_done(self) -> int:

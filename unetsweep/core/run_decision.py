@@ -150,8 +150,8 @@ def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Ac
         elif state.terminate is not None:
             terminate = Terminate(attempt.run, attempt.number, attempt.job.job_id, state.terminate, state.reason)
             decision.actions.append(terminate)
-        elif (stop := run_sharing.shorten(run, attempt, trials)) is not None:
-            decision.actions.append(stop)
+        elif (prune := run_sharing.shorten(run, attempt, trials)) is not None:
+            decision.actions.append(prune)
     for trial in trials:
         later = run_sharing.why_not_in_attempt(run, attempt, trial.epochs)
         if trial.cancelled and not all_cancelled:

@@ -136,7 +136,8 @@ def shorten(run: Run, attempt: Attempt, trials: Sequence[Trial]) -> Prune | None
         return None
     longest = max(trials, key=lambda trial: trial.epochs)
     milestones = tuple(sorted({*unwanted, *run.pruned_milestones}))
-    reason = run.stopped.reason if run.stopped is not None and run.pruned_milestones else "you cancelled it"
+    known = run.prune_decision
+    reason = known.reason if known is not None and run.pruned_milestones else "you cancelled it"
     return Prune(run.number, attempt.number, longest.number, milestones, run.epochs_done, reason)
 
 

@@ -99,7 +99,7 @@ class PackedSlurm(Slurm):
         plain, packed = self._split_ids([job_id])
         for token, numbers in packed.items():
             for number in numbers:
-                self._table_dir(token).stop(number)
+                self._table_dir(token).terminate(number)
             super().cancel(self._idle_jobs(token))
         for each in plain:
             super().end(each)
@@ -107,7 +107,7 @@ class PackedSlurm(Slurm):
     def _idle_jobs(self, token: str) -> set[str]:
         """The live jobs of a submission, if all of its trainings have ended or will not start."""
         table = self._table_dir(token).read()
-        over = table.ended.keys() | table.cancelled | (table.stopped - table.taken.keys())
+        over = table.ended.keys() | table.cancelled | (table.terminated - table.taken.keys())
         jobs = self._listed[token].values() if not set(table.numbers) - over else ()
         return {job.job_id for job in jobs if job.state.is_live}
 
@@ -211,7 +211,7 @@ def _as_job(table: SlotTable, number: int, tasks: _Tasks) -> Job | None:
     else:
         return None
     job = replace(job, job_id=f"{_base(tasks)}.{number}", token=token, index=index)
-    if number in table.ended or (taken is None and number in table.cancelled | table.stopped):
+    if number in table.ended or (taken is None and number in table.cancelled | table.terminated):
         state = JobState.CANCELLED if number in table.cancelled else JobState.ENDED
         return replace(job, state=state, raw_state=state.name, reason="", ended_at=table.ended.get(number))
     return job
