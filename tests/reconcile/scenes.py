@@ -12,7 +12,7 @@ from unetsweep.core.actions import Submit, SubmitReconciler
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import Resources, RunSpec, SweepSpec
-from unetsweep.reconcile.context import Clocks, SweepContext
+from unetsweep.reconcile.context import SweepContext, Timeouts
 from unetsweep.reconcile.loop import Reconciliation, reconcile
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
@@ -49,7 +49,7 @@ class Scene:
             ReconcilerJobs(self.directory.root, self.clock.now),
             self._submission,
             self._reconciler,
-            Clocks(unseen=GRACE),
+            Timeouts(unseen=GRACE),
             mine=self.mine,
             interactive=self.interactive,
             collectable=CollectableRuns(self.directory.root) if self.spec.run.keep_checkpoints == "best" else None,

@@ -63,7 +63,7 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
         if not unsure:
             return SubmitResult(directory, _state(reconciliation))
         notify(SubmissionsUnconfirmed(unsure))
-        time.sleep(context.clocks.settle.total_seconds())
+        time.sleep(context.timeouts.settle.total_seconds())
 
 
 def _copy_package(directory: SweepDir, notify: Notify) -> None:

@@ -11,8 +11,8 @@ from unetsweep.core import checkpoint_gc, paths
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
-from unetsweep.reconcile.clocks import clocks
 from unetsweep.reconcile.context import SweepContext
+from unetsweep.reconcile.timeouts import timeouts
 from unetsweep.schedulers.local.local_jobs import LocalJobs, devices
 from unetsweep.schedulers.packed.packed_slurm import PackedSlurm
 from unetsweep.schedulers.slurm.commands import check_cluster
@@ -100,7 +100,7 @@ def context_of(directory: SweepDir, *, interactive: bool = False, reconciler: st
     spec, executor = spec_of(directory), directory.executor
     if executor == "local" and spec.run.parallel is None:
         spec = replace(spec, run=replace(spec.run, parallel=local_capacity(spec)))
-    waits = clocks(executor)
+    waits = timeouts(executor)
     requests = JobRequests(spec, directory.root, pinned(directory.root), waits.exit_timeout_s)
     return SweepContext(
         spec=spec,
@@ -111,7 +111,7 @@ def context_of(directory: SweepDir, *, interactive: bool = False, reconciler: st
         reconcilers=ReconcilerJobs(directory.root),
         submission=requests.submission,
         reconciler=requests.reconciler,
-        clocks=waits,
+        timeouts=waits,
         mine=reconciler,
         interactive=interactive,
         collectable=CollectableRuns(directory.root) if checkpoint_gc.is_enabled(spec) else None,

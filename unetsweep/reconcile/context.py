@@ -119,7 +119,7 @@ class CollectableRunFiles(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
+class Timeouts:
     """How long a reconciliation waits for what."""
 
     unseen: timedelta = timedelta(seconds=90)
@@ -153,7 +153,7 @@ class SweepContext:
     """Makes the request for training jobs, under a token."""
     reconciler: Callable[[str, SubmitReconciler], ReconcilerRequest]
     """Makes the request for a reconciler job, under a token."""
-    clocks: Clocks = Clocks()
+    timeouts: Timeouts = Timeouts()
     mine: str | None = None
     """Token of the reconciler job that runs this reconciliation; None: none does."""
     interactive: bool = False
@@ -168,10 +168,10 @@ class SweepContext:
             self.scheduler.queues,
             self.spec.run.parallel,
             pack=self.spec.slurm.pack if self.scheduler.queues else 1,
-            unlisted_grace=self.clocks.unseen,
-            result_grace=self.clocks.result,
-            hang_after=self.clocks.hang,
-            reconciler_delay_s=self.clocks.reconciler_s,
+            unlisted_grace=self.timeouts.unseen,
+            result_grace=self.timeouts.result,
+            hang_after=self.timeouts.hang,
+            reconciler_delay_s=self.timeouts.reconciler_s,
             interactive=self.interactive,
             reconciler=self.mine,
         )

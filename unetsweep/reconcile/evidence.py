@@ -75,7 +75,7 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
     """The jobs of open attempts for which the queue does not say why they ended, with what the accounts or the job's
     log say. A job with neither, but with a log, keeps an empty state: it has begun, and nothing says how it ended."""
     unclear = {}
-    since = context.clock.now() - context.clocks.unseen
+    since = context.clock.now() - context.timeouts.unseen
     for last in (run.last for run in files.runs.values()):
         if last is None or last.lost is not None or (last.ending is not None and last.ending.is_final):
             continue
