@@ -115,14 +115,14 @@ class FakeScheduler:
     def end(self, job_id: str) -> None:
         self.cancel([job_id])
 
-    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._answer()
         if self.refusal is not None:
             raise RefusedError(self.refusal)
         self.arrays += 1
-        job = Job(str(18800 + self.arrays), reconciler.token, 0, JobState.QUEUED, "PENDING")
+        job = Job(str(18800 + self.arrays), request.token, 0, JobState.QUEUED, "PENDING")
         self.reconcilers.append(
-            FakeReconciler(job, reconciler.after, self.clock.now() + timedelta(seconds=reconciler.delay_s))
+            FakeReconciler(job, request.after, self.clock.now() + timedelta(seconds=request.delay_s))
         )
         return job.job_id
 

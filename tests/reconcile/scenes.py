@@ -35,7 +35,7 @@ class Scene:
         self.directory.create("name: grid\n", "slurm")
         self.cluster = FakeScheduler(clock=self.clock, root=self.directory.root, **scheduler)  # type: ignore[arg-type]
         self.study = FakeStudy()
-        self.mine: str | None = None
+        self.own_reconciler_token: str | None = None
         """The token of the reconciler job that reconciles."""
         self.interactive = False
 
@@ -50,7 +50,7 @@ class Scene:
             self._submission,
             self._reconciler,
             Timeouts(unseen=GRACE),
-            mine=self.mine,
+            own_reconciler_token=self.own_reconciler_token,
             interactive=self.interactive,
             collectable=CollectableRuns(self.directory.root) if self.spec.run.keep_checkpoints == "best" else None,
         )

@@ -106,13 +106,13 @@ class Cluster:
         self._world.at(1.0, self.start_jobs)
         return ids
 
-    def add_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def add_reconciler(self, request: ReconcilerRequest) -> str:
         now = self._world.time
-        after = tuple(each for each in self.jobs if each.job_id.partition("_")[0] in reconciler.after)
-        job = SimJob(str(self._number()), reconciler.token, 0, now + self._world.value("late", 0.0), after=after)
-        job.begins = now + reconciler.delay_s
+        after = tuple(each for each in self.jobs if each.job_id.partition("_")[0] in request.after)
+        job = SimJob(str(self._number()), request.token, 0, now + self._world.value("late", 0.0), after=after)
+        job.begins = now + request.delay_s
         self.jobs.append(job)
-        self._world.at(reconciler.delay_s + 0.5, self.start_jobs)
+        self._world.at(request.delay_s + 0.5, self.start_jobs)
         return job.job_id
 
     def _number(self) -> int:
@@ -182,7 +182,7 @@ class Cluster:
     def _run_reconciler(self, job: SimJob, restart: int) -> None:
         if not self._is_on(job, restart):
             return
-        if self._world.reconcile_sweep("reconciler", mine=job.token):
+        if self._world.reconcile_sweep("reconciler", own_reconciler_token=job.token):
             self.end(job, JobState.ENDED, "COMPLETED")
         else:
             self._world.at(60.0, lambda: self._run_reconciler(job, restart))

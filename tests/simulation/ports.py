@@ -267,11 +267,11 @@ class SimulatedScheduler:
         self._cluster.cancel([job_id])
         self._reconciliation.interruption_point()
 
-    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._reconciliation.interruption_point()
         self._world.check.submits_reconciler(self._reconciliation)
         self._refuse(1)
-        job_id = self._cluster.add_reconciler(reconciler)
+        job_id = self._cluster.add_reconciler(request)
         self._reconciliation.interruption_point()
         return job_id
 

@@ -90,11 +90,14 @@ def scheduler(kind: str, root: Path) -> Scheduler:
     return LocalJobs(root) if kind == "local" else PackedSlurm(payload_of, root)
 
 
-def context_of(directory: SweepDir, *, interactive: bool = False, reconciler: str | None = None) -> SweepContext:
+def context_of(
+    directory: SweepDir, *, interactive: bool = False, own_reconciler_token: str | None = None
+) -> SweepContext:
     """Everything that a reconciliation of this sweep needs.
 
-    `interactive`: a person started it. `reconciler`: token of the reconciler job that started it. It does not check
-    where the sweep's folder is (`check_place`): a job knows the folder by the path that it was sent with.
+    `interactive`: a person started it. `own_reconciler_token`: token of the reconciler job that started it, if one did.
+    It does not check where the sweep's folder is (`check_place`): a job knows the folder by the path that it was sent
+    with.
     """
     directory.check_private()
     spec, executor = spec_of(directory), directory.executor
@@ -108,11 +111,11 @@ def context_of(directory: SweepDir, *, interactive: bool = False, reconciler: st
         scheduler=scheduler(executor, directory.root),
         study=JournalStudy(directory.root / paths.STUDY),
         clock=SystemClock(),
-        reconcilers=ReconcilerJobs(directory.root),
+        reconciler_files=ReconcilerJobs(directory.root),
         submission=requests.submission,
-        reconciler=requests.reconciler,
+        reconciler_request=requests.reconciler_request,
         timeouts=waits,
-        mine=reconciler,
+        own_reconciler_token=own_reconciler_token,
         interactive=interactive,
         collectable=CollectableRuns(directory.root) if checkpoint_gc.is_enabled(spec) else None,
     )

@@ -118,7 +118,7 @@ class Cancel:
 
     job_ids: tuple[str, ...]
     reason: str
-    reconciler: int | None = None
+    reconciler_number: int | None = None
     """Number of the reconciler job that is cancelled: it is marked as lost first, so that nothing waits for it. None:
     the jobs are trainings."""
 

@@ -288,7 +288,7 @@ class Observation:
     """Why the scheduler did not answer; then it means nothing that a job is not listed. None: it answered."""
     failures: tuple[Failure, ...] = ()
     """The failures of the ended trials, if only few have ended and all of them failed; else empty."""
-    reconciler: ReconcilerJob | None = None
+    last_reconciler_job: ReconcilerJob | None = None
     """None: there was none yet."""
     collectable: tuple[CollectableRun, ...] = ()
     """The runs whose last checkpoints may be deleted."""

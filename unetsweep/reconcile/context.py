@@ -148,13 +148,13 @@ class SweepContext:
     scheduler: Scheduler
     study: Study
     clock: Clock
-    reconcilers: ReconcilerJobFiles
+    reconciler_files: ReconcilerJobFiles
     submission: Callable[[str, Submit], Submission]
     """Makes the request for training jobs, under a token."""
-    reconciler: Callable[[str, SubmitReconciler], ReconcilerRequest]
+    reconciler_request: Callable[[str, SubmitReconciler], ReconcilerRequest]
     """Makes the request for a reconciler job, under a token."""
     timeouts: Timeouts = Timeouts()
-    mine: str | None = None
+    own_reconciler_token: str | None = None
     """Token of the reconciler job that runs this reconciliation; None: none does."""
     interactive: bool = False
     """A person started it."""
@@ -173,5 +173,5 @@ class SweepContext:
             hang_after=self.timeouts.hang,
             reconciler_delay_s=self.timeouts.reconciler_s,
             interactive=self.interactive,
-            reconciler=self.mine,
+            own_reconciler_token=self.own_reconciler_token,
         )

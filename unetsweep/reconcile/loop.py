@@ -71,7 +71,7 @@ def reconcile(
         files = context.directory.observe()
     if (context.interactive or not found.observation.trials) and context.study.is_stale():
         export_journal(context)
-    found.unsure = is_unconfirmed(found.observation.reconciler, capacity, asked)
+    found.unsure = is_unconfirmed(found.observation.last_reconciler_job, capacity, asked)
     return found
 
 

@@ -44,7 +44,7 @@ def observe(root: Path) -> Observation:
         runs,
         cancelled=(root / paths.CANCELLED).exists(),
         failures=_failures(root, ended),
-        reconciler=ReconcilerJobs(root).last(),
+        last_reconciler_job=ReconcilerJobs(root).last(),
     )
 
 

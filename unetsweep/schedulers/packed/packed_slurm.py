@@ -132,13 +132,13 @@ class PackedSlurm(Slurm):
                 return [f"{base}_{taken.task}", base], array_token
         return [], token
 
-    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def submit_reconciler(self, request: ReconcilerRequest) -> str:
         """Submit a reconciler job that waits for the jobs in which its trainings run."""
-        plain, packed = self._split_ids(reconciler.after)
+        plain, packed = self._split_ids(request.after)
         for token, numbers in packed.items():
             table, tasks = self._table_dir(token).read(), self._listed[token]
             plain |= {tasks[t.task].job_id for n in numbers if (t := table.taken.get(n)) and t.task in tasks}
-        return super().submit_reconciler(replace(reconciler, after=tuple(sorted(plain))))
+        return super().submit_reconciler(replace(request, after=tuple(sorted(plain))))
 
     def _split_ids(self, job_ids: Collection[str]) -> tuple[set[str], dict[str, list[int]]]:
         """Separate ids of real jobs from those of packed trainings; the latter as numbers, by the token of the table.
