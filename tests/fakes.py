@@ -195,8 +195,8 @@ class FakeScheduler:
         """End the job with its results."""
         if self.root is not None:
             run, attempt = self.run_of(each)
-            for milestone in read_json(self.root / paths.attempt(run, attempt))["milestones"]:
-                path = self.root / paths.run_dir(run) / paths.milestone(milestone["epochs"])
+            for trial in read_json(self.root / paths.attempt(run, attempt))["trials"]:
+                path = self.root / paths.run_dir(run) / paths.milestone(trial["epochs"])
                 path.parent.mkdir(exist_ok=True)
                 write_json(path, {"state": "complete", "val_iou": 0.5 + run / 100, "job_id": each.job.job_id})
         self._become(each, JobState.ENDED, "COMPLETED")

@@ -87,7 +87,7 @@ class MarkFile:
 
 
 @dataclass(frozen=True, slots=True)
-class MilestoneOf:
+class AttemptTrial:
     """One trial that an attempt was submitted for."""
 
     trial: int
@@ -104,7 +104,7 @@ class AttemptFile:
     index: int
     """Element of the array."""
     at: datetime
-    milestones: tuple[MilestoneOf, ...]
+    trials: tuple[AttemptTrial, ...]
     throttle: int | None = None
     mem: str | None = None
     micro_batch: int | None = None

@@ -175,7 +175,7 @@ def fields(path: Path, *names: str) -> dict[str, object]:
         ("trials/0001/trial.json", ("trial", "params", "config_id", "run", "epochs", "sampler", "study_seed")),
         ("trials/0001/config.json", ("data", "epochs", "learning_rate", "model", "trainer", "processes")),
         ("trials/0000/result.json", ("state", "val_iou", "epochs", "job_id")),
-        ("runs/0002/attempts/1.json", ("run", "attempt", "token", "index", "milestones", "throttle")),
+        ("runs/0002/attempts/1.json", ("run", "attempt", "token", "index", "trials", "throttle")),
         ("runs/0001/claims/1-0", ("job_id",)),
         ("jobs/2.json", ("token", "index")),
         ("sweep.json", ("executor",)),

@@ -193,7 +193,7 @@ def run(number: int = 0, done: int = 4, **more: Any) -> Run:
         EpochReport(e, 0.1 * number + 0.1, 0.5, NOW + timedelta(minutes=e), 60.0) for e in range(1, done + 1)
     )
     alive = Attempt(number, 1, TOKEN, number, NOW, claimed_by="7", job_id="7", job=job(RUNNING, index=number))
-    return Run(number, more.pop("milestones", {}), more.pop("attempts", (alive,)), progress=points, **more)
+    return Run(number, more.pop("published_states", {}), more.pop("attempts", (alive,)), progress=points, **more)
 
 
 def observation_of(each: Run, *epochs: int, **more: Any) -> Observation:
@@ -209,7 +209,7 @@ PRUNE = PruneDecision(1, 0, (9,), 3, "poor")
 JUDGED = [
     pytest.param(observation_of(run()), [0], id="at work"),
     pytest.param(observation_of(run(), 2, 9, 9), [1], id="the trial with the longest milestone is judged for the run"),
-    pytest.param(observation_of(run(milestones={9: "complete"}), 2, 9), [], id="a published milestone is not open"),
+    pytest.param(observation_of(run(published_states={9: "complete"}), 2, 9), [], id="a published one is not open"),
     pytest.param(observation_of(run(done=0)), [], id="no epoch yet"),
     pytest.param(observation_of(run(done=9)), [], id="at its last epoch"),
     pytest.param(observation_of(run(), cancelled=True), [], id="cancelled"),

@@ -138,7 +138,7 @@ def test_a_run_continues_once_its_job_is_gone_however_the_job_ended(word, ending
     decided = decide(joined(last, {4: "complete"}))
     assert lines(decided) == ["submit 0.2 mem=8G"]
     (element,) = decided.actions[-1].elements  # type: ignore[union-attr]
-    assert (element.milestones, element.mem, element.micro_batch) == (((1, 8),), "8G", 2)
+    assert (element.trials, element.mem, element.micro_batch) == (((1, 8),), "8G", 2)
 
 
 def test_nothing_is_submitted_while_the_scheduler_does_not_answer() -> None:
@@ -154,7 +154,7 @@ def test_a_lost_attempt_is_resubmitted_for_all_trials_of_its_run() -> None:
     )
     decided = decide(found)
     assert lines(decided) == ["lost 0.1", "submit 0.2"]
-    assert decided.actions[-1].elements[0].milestones == ((0, 4), (1, 8))  # type: ignore[union-attr]
+    assert decided.actions[-1].elements[0].trials == ((0, 4), (1, 8))  # type: ignore[union-attr]
 
 
 def test_epochs_that_only_cancelled_trials_want_are_not_trained() -> None:

@@ -214,9 +214,9 @@ class Cluster:
             return True
         if run.owner() >= (attempt.number, restart):
             return True
-        trials = [files.trials[trial] for trial, _ in attempt.milestones]
+        trials = [files.trials[trial] for trial, _ in attempt.trials]
         return (
-            all(epochs in run.milestones for _, epochs in attempt.milestones)
+            all(epochs in run.published_states for _, epochs in attempt.trials)
             or all(trial.result is not None for trial in trials)
             or all(trial.cancelled is not None for trial in trials)
         )
@@ -253,13 +253,13 @@ class Cluster:
         """Publish the milestones that are reached or pruned; whether all are published."""
         run, attempt = self._world.files.runs[training.attempt.run], training.attempt
         prune = run.prune_decision
-        for _, epochs in attempt.milestones:
+        for _, epochs in attempt.trials:
             if epochs <= training.epoch:
                 state = "diverged" if self._world.diverges(attempt.run) else "complete"
-                run.milestones.setdefault(epochs, (state, training.visible_at))
+                run.published_states.setdefault(epochs, (state, training.visible_at))
             elif prune is not None and prune.attempt == attempt.number and epochs in prune.milestones:
-                run.milestones.setdefault(epochs, ("pruned", training.visible_at))
-        return all(epochs in run.milestones for _, epochs in attempt.milestones)
+                run.published_states.setdefault(epochs, ("pruned", training.visible_at))
+        return all(epochs in run.published_states for _, epochs in attempt.trials)
 
     # ---- ending
 

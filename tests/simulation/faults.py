@@ -196,7 +196,7 @@ def _user_retries(world: "SimulatedWorld", which: int) -> None:
         return  # the retry is refused
     shared = any(world.files.trials[number].run == trial.run for number in world.files.open)
     run.retries_reset_at = max(run.retries_reset_at, last - (shared and last > 0 and run.attempts[last].lost is None))
-    run.milestones.pop(trial.epochs, None)
+    run.published_states.pop(trial.epochs, None)
     decision = run.prune_decision
     if decision is not None:
         milestones = tuple(epochs for epochs in decision.milestones if epochs != trial.epochs)

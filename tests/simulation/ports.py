@@ -111,7 +111,7 @@ class SimulatedDirectory:
         return added
 
     def milestone(self, run: int, epochs: int) -> Result | None:
-        state, visible_at = self._files.runs[run].milestones.get(epochs, ("", self._world.time + 1))
+        state, visible_at = self._files.runs[run].published_states.get(epochs, ("", self._world.time + 1))
         return Result(state=state, val_iou=0.5) if visible_at <= self._world.time else None  # type: ignore[arg-type]
 
     def end_trial(self, trial: int, result: Result) -> bool:
@@ -134,7 +134,7 @@ class SimulatedDirectory:
             attempts = self._files.runs[each.run].attempts
             if each.attempt not in attempts:
                 attempts[each.attempt] = SimAttempt(
-                    each.run, each.attempt, token, index, at, throttle, each.milestones, each.mem, each.micro_batch
+                    each.run, each.attempt, token, index, at, throttle, each.trials, each.mem, each.micro_batch
                 )
                 owned.append(each)
         self._reconciliation.interruption_point()

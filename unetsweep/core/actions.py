@@ -20,7 +20,7 @@ class Element:
 
     run: int
     attempt: int
-    milestones: tuple[tuple[int, int], ...]
+    trials: tuple[tuple[int, int], ...]
     """The trials that it trains, as (trial, epochs)."""
     mem: str | None = None
     """Memory of its job; None: what the sweep asks for."""

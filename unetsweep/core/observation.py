@@ -168,7 +168,7 @@ class Run:
     """One training: its attempts, its progress and its results."""
 
     number: int
-    milestones: Mapping[int, str] = field(default_factory=dict)
+    published_states: Mapping[int, str] = field(default_factory=dict)
     """The state of each published milestone, by its epochs."""
     attempts: tuple[Attempt, ...] = ()
     unreadable: str | None = None
@@ -195,10 +195,8 @@ class Run:
     @property
     def has_published_all(self) -> bool:
         """Whether the last attempt has published every milestone that it was submitted for."""
-        last = self.last
-        return (
-            last is not None and bool(last.milestones) and all(epochs in self.milestones for epochs in last.milestones)
-        )
+        milestones = self.last.milestones if self.last is not None else ()
+        return bool(milestones) and all(epochs in self.published_states for epochs in milestones)
 
     @property
     def pruned_milestones(self) -> tuple[int, ...]:

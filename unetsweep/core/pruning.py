@@ -86,7 +86,7 @@ def _training_runs(observation: Observation) -> Iterator[tuple[Run, list[Trial]]
     trials_of: dict[int, list[Trial]] = defaultdict(list)
     for trial in observation.trials:
         run = observation.runs.get(trial.run)
-        if run is not None and not trial.cancelled and trial.epochs not in run.milestones and _is_training(run):
+        if run is not None and not trial.cancelled and trial.epochs not in run.published_states and _is_training(run):
             trials_of[trial.run].append(trial)
     for number, trials in trials_of.items():
         run = observation.runs[number]

@@ -105,7 +105,7 @@ def _readable(decision: RunDecision, run: Run, trials: list[Trial], context: Dec
 
 def _finish_published(decision: RunDecision, run: Run, trials: list[Trial]) -> list[Trial]:
     """Finish the trials whose result is published, and return the others."""
-    published = {trial: run.milestones[trial.epochs] for trial in trials if trial.epochs in run.milestones}
+    published = {trial: run.published_states[trial.epochs] for trial in trials if trial.epochs in run.published_states}
     for trial, state in published.items():
         was_cut_short = state == "pruned" and trial.cancelled
         end = ("cancelled", CANCELLED) if was_cut_short else (state, "its result is there")
@@ -185,6 +185,6 @@ def _resubmit(
                 decision.finish(dict.fromkeys(trials, why), run, "failed")
         case Retry(overrides):
             decision.refused = last if last is not None and last.refused else None
-            milestones = tuple((trial.number, trial.epochs) for trial in sorted(trials, key=lambda t: t.epochs))
+            served = tuple((trial.number, trial.epochs) for trial in sorted(trials, key=lambda t: t.epochs))
             number = last.number + 1 if last else 1
-            decision.ready = Element(run.number, number, milestones, overrides.mem, overrides.micro_batch)
+            decision.ready = Element(run.number, number, served, overrides.mem, overrides.micro_batch)

@@ -131,7 +131,7 @@ def shorten(run: Run, attempt: Attempt, trials: Sequence[Trial]) -> Prune | None
     """
     last_wanted = max((trial.epochs for trial in trials if not trial.cancelled), default=0)
     done = max(last_wanted, run.epochs_done)
-    unwanted = {epochs for epochs in attempt.milestones if epochs > done} - set(run.milestones)
+    unwanted = {epochs for epochs in attempt.milestones if epochs > done} - set(run.published_states)
     if unwanted <= set(run.pruned_milestones):
         return None
     longest = max(trials, key=lambda trial: trial.epochs)

@@ -17,10 +17,10 @@ from unetsweep.core.actions import Element, Prune
 from unetsweep.core.observation import PruneDecision
 from unetsweep.records import (
     AttemptFile,
+    AttemptTrial,
     ExitFile,
     JobFile,
     LostFile,
-    MilestoneOf,
     PruneFile,
     SubmissionFile,
     TerminationFile,
@@ -62,7 +62,7 @@ class AttemptWriter:
                 token,
                 index,
                 at,
-                tuple(MilestoneOf(trial, epochs) for trial, epochs in element.milestones),
+                tuple(AttemptTrial(trial, epochs) for trial, epochs in element.trials),
                 throttle,
                 element.mem,
                 element.micro_batch,

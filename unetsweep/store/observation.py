@@ -129,9 +129,9 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
         return Run(number)
     folder = root / paths.run_dir(number)
     published = _jsons(folder / "milestones") if "milestones" in names else ()
-    milestones = {int(name.removesuffix(".json")): folder / "milestones" / name for name in published}
     states: dict[int, str] = {}
-    for epochs, path in milestones.items():
+    for name in published:
+        epochs, path = int(name.removesuffix(".json")), folder / "milestones" / name
         result = result_from(read_json(path), str(path))
         check_config(result, configs.get(epochs), str(path))
         states[epochs] = str(result.state)
