@@ -59,10 +59,10 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
         if reconciliation is None:
             notify(LeaseHeld())
             return SubmitResult(directory, None)
-        unsure = sum(wait.reason == UNCONFIRMED for wait in reconciliation.plan.waits)
-        if not unsure:
+        unconfirmed = sum(wait.reason == UNCONFIRMED for wait in reconciliation.plan.waits)
+        if not unconfirmed:
             return SubmitResult(directory, _state(reconciliation))
-        notify(SubmissionsUnconfirmed(unsure))
+        notify(SubmissionsUnconfirmed(unconfirmed))
         time.sleep(context.timeouts.settle.total_seconds())
 
 
