@@ -20,7 +20,7 @@ from unetsweep.core.cost import Account
 from unetsweep.core.observation import JobState
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SchedulerError, UsageError
-from unetsweep.reconcile.context import Clocks
+from unetsweep.reconcile.context import Timeouts
 from unetsweep.store.home import read_sweep_file
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -59,7 +59,7 @@ class Pbs:
             "PBS",
             scheduler=lambda root: self.queue,
             is_here=lambda: self.is_here,
-            timeouts=Clocks(result=timedelta(0), unseen=timedelta(0)),
+            timeouts=Timeouts(result=timedelta(0), unseen=timedelta(0)),
             check_machine=self.check_machine,
             default_parallel=lambda spec: 2,
             current_cluster=lambda: self.cluster,
@@ -80,7 +80,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def pbs(root: Path, monkeypatch: pytest.MonkeyPatch) -> Pbs:
     """A third executor in the table. Nothing else is changed."""
-    monkeypatch.delenv("UNETSWEEP_CLOCKS", raising=False)
+    monkeypatch.delenv("UNETSWEEP_TIMEOUTS", raising=False)
     made = Pbs(root)
     monkeypatch.setitem(EXECUTORS, "pbs", made.executor())
     monkeypatch.delitem(sys.modules, "unetsweep.cli.submit", raising=False)  # it takes its choices when it is imported
@@ -108,7 +108,7 @@ def test_a_scheduler_in_the_table_runs_a_sweep_through_all_commands(pbs: Pbs, ro
     assert [each.throttle for each in pbs.queue.found] == [2] * 4
     assert read_sweep_file(root).executor == "pbs"
     assert read_sweep_file(root).cluster == "alpha"
-    assert context_of(SweepDir(root)).clocks == pbs.executor().timeouts
+    assert context_of(SweepDir(root)).timeouts == pbs.executor().timeouts
     pbs.queue.tick()
     assert sorted(trial_states()) == ["running", "running", "submitted", "submitted"]
 

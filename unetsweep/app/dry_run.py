@@ -115,7 +115,7 @@ def _capacity(spec: SweepSpec, jobs: Scheduler, executor: Executor, notify: Noti
 
 
 def _observe(directory: SweepDir, jobs: Scheduler, notify: Notify) -> Observation:
-    """The sweep as it is, except that it is not stopped: a submit resumes it."""
+    """The sweep as it is, except that it is not cancelled: a submit resumes it."""
     files = replace(directory.observe(), cancelled=False)
     observation = with_jobs(files, *ask(jobs, files))
     if observation.scheduler_error is not None:

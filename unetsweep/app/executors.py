@@ -14,7 +14,7 @@ from unetsweep.core.cost import Account
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SchedulerError, StateError, UsageError
-from unetsweep.reconcile.context import Clocks
+from unetsweep.reconcile.context import Timeouts
 from unetsweep.schedulers.local import machine
 from unetsweep.schedulers.local.local_jobs import LocalJobs
 from unetsweep.schedulers.packed.packed_slurm import PackedSlurm
@@ -39,7 +39,7 @@ class Executor:
     """Makes the scheduler of the sweep in this folder."""
     is_here: Callable[[], bool] = lambda: True
     """Whether this machine has it. SchedulerError if that is not known."""
-    timeouts: Clocks = field(default_factory=Clocks)
+    timeouts: Timeouts = field(default_factory=Timeouts)
     """How long a reconciliation waits for what."""
     check_machine: Callable[[SweepSpec], None] = lambda spec: None
     """UsageError if a training needs something that cannot be had here."""
@@ -79,7 +79,7 @@ LOCAL = Executor(
     "this machine",
     scheduler=LocalJobs,
     # a supervisor writes its record within a second or two, and no network file system is in between
-    timeouts=Clocks(unseen=timedelta(seconds=15), result=timedelta(0), watch=timedelta(seconds=2)),
+    timeouts=Timeouts(unseen=timedelta(seconds=15), result=timedelta(0), watch=timedelta(seconds=2)),
     check_machine=machine.check_gpus,
     default_parallel=machine.capacity,
     allocates_cpus=False,

@@ -10,8 +10,8 @@ from unetsweep.config.load import load
 from unetsweep.core import checkpoint_gc, paths
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
-from unetsweep.reconcile.clocks import clocks
 from unetsweep.reconcile.context import SweepContext
+from unetsweep.reconcile.timeouts import with_changes
 from unetsweep.search.study import JournalStudy
 from unetsweep.store.code_snapshot import pinned
 from unetsweep.store.collectable_runs import CollectableRuns
@@ -80,17 +80,20 @@ def with_images(spec: SweepSpec, directory: SweepDir) -> SweepSpec:
     return replace(spec, data=replace(spec.data, manifest=pinned_images.manifest))
 
 
-def context_of(directory: SweepDir, *, interactive: bool = False, reconciler: str | None = None) -> SweepContext:
+def context_of(
+    directory: SweepDir, *, interactive: bool = False, own_reconciler_token: str | None = None
+) -> SweepContext:
     """Everything that a reconciliation of this sweep needs.
 
-    `interactive`: a person started it. `reconciler`: token of the reconciler job that started it. It does not check
-    where the sweep's folder is (`check_place`): a job knows the folder by the path that it was sent with.
+    `interactive`: a person started it. `own_reconciler_token`: token of the reconciler job that started it, if one did.
+    It does not check where the sweep's folder is (`check_place`): a job knows the folder by the path that it was sent
+    with.
     """
     directory.check_private()
     spec, executor = spec_of(directory), executor_of(directory)
     if spec.run.parallel is None:
         spec = replace(spec, run=replace(spec.run, parallel=executor.default_parallel(spec)))
-    waits = clocks(executor.timeouts)
+    waits = with_changes(executor.timeouts)
     requests = JobRequests(spec, directory.root, pinned(directory.root), waits.exit_timeout_s)
     return SweepContext(
         spec=spec,
@@ -98,11 +101,11 @@ def context_of(directory: SweepDir, *, interactive: bool = False, reconciler: st
         scheduler=executor.scheduler(directory.root),
         study=JournalStudy(directory.root / paths.STUDY),
         clock=SystemClock(),
-        reconcilers=ReconcilerJobs(directory.root),
+        reconciler_files=ReconcilerJobs(directory.root),
         submission=requests.submission,
-        reconciler=requests.reconciler,
-        clocks=waits,
-        mine=reconciler,
+        reconciler_request=requests.reconciler_request,
+        timeouts=waits,
+        own_reconciler_token=own_reconciler_token,
         interactive=interactive,
         collectable=CollectableRuns(directory.root) if checkpoint_gc.is_enabled(spec) else None,
     )

@@ -8,7 +8,7 @@ from unetsweep import contract
 from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.errors import StateError
-from unetsweep.records import AttemptFile, ClaimFile, JobFile, MilestoneOf, read_record
+from unetsweep.records import AttemptFile, AttemptTrial, ClaimFile, JobFile, read_record
 from unetsweep.store.attempts import read_intent
 from unetsweep.store.observation import list_names
 from unetsweep.store.progress import read_progress
@@ -26,17 +26,17 @@ def recover_attempt(file: CheckedFile) -> Recovery:
     """Rebuild it from the one submission that names it. Otherwise give it up, so that its run is submitted again."""
     run, number, at = file.number("NNNN"), file.number("K"), modified_at(file)
     goals = file.sources.goals.get(run, [Goal(run, 0, "")])
-    milestones = tuple(MilestoneOf(goal.trial, goal.epochs) for goal in goals)
+    trials = tuple(AttemptTrial(goal.trial, goal.epochs) for goal in goals)
     found = []
     for token, intent in file.sources.submissions():
         found += [(token, at, intent.at) for at, each in enumerate(intent.elements) if each == (run, number)]
     if len(found) == 1:
         token, index, sent = found[0]
         throttle = next((each.throttle for each in file.sources.attempts() if each.token == token), None)
-        record = AttemptFile(run, number, token, index, sent, milestones, throttle)
+        record = AttemptFile(run, number, token, index, sent, trials, throttle)
         return rebuild(file, record, f"submission {token}")
     lost = file.sources.root / paths.attempt_lost(run, number)
-    record = AttemptFile(run, number, NO_TOKEN, 0, at, milestones)
+    record = AttemptFile(run, number, NO_TOKEN, 0, at, trials)
     return give_up(file, record, lost, "no submission names it alone; its run is submitted again")
 
 

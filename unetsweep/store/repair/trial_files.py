@@ -33,7 +33,7 @@ def recover_trial(file: CheckedFile) -> Recovery:
         put_back = f"put {file.path.parent} back from a backup, or give the trial up: {cancel}"
         return Recovery(advice=f"config.json cannot be read either, so its point is not known; {put_back}")
     # the run that it may share: the one of which an attempt was submitted for it
-    runs = [each.run for each in sources.attempts() if number in (milestone.trial for milestone in each.milestones)]
+    runs = [each.run for each in sources.attempts() if number in (served.trial for served in each.trials)]
     trial = make_trial_file(number, config, swept_parameters(sources.root), utc_now(), runs[0] if runs else None)
     if sources.spec is not None:
         trial = replace(trial, sampler=sources.spec.study.sampler, study_seed=sources.spec.study.seed)

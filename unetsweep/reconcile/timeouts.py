@@ -1,6 +1,6 @@
-"""The environment variable UNETSWEEP_CLOCKS, which changes the waiting times of a reconciliation for tests.
+"""The environment variable UNETSWEEP_TIMEOUTS, which changes the waiting times of a reconciliation for tests.
 
-UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,exit_timeout=20,reconciler=5,watch=0.2,settle=0.5"
+UNETSWEEP_TIMEOUTS="unseen=15,result=3,hang=10,exit_timeout=20,reconciler=5,watch=0.2,settle=0.5"
 (seconds; exit_timeout and reconciler are whole numbers)
 """
 
@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from unetsweep.errors import UsageError
-from unetsweep.reconcile.context import Clocks
+from unetsweep.reconcile.context import Timeouts
 
-VARIABLE = "UNETSWEEP_CLOCKS"
+VARIABLE = "UNETSWEEP_TIMEOUTS"
 _TYPES = {
     "unseen": float,
     "result": float,
@@ -23,7 +23,7 @@ _TYPES = {
 }
 
 
-def clocks(found: Clocks) -> Clocks:
+def with_changes(found: Timeouts) -> Timeouts:
     """These waiting times, as the environment variable changes them; UsageError if it cannot be read."""
     for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
         name, _, seconds = part.partition("=")
