@@ -53,7 +53,7 @@ def render_json(view: View) -> str:
         "schema": _dumps(SCHEMA),
         "sweep": _dumps(sweep.name),
         "metric": _dumps(sweep.spec.study.metric),
-        "minimize": _dumps(sweep.spec.minimize),
+        "minimize": _dumps(sweep.spec.metric.minimize),
         "data": _dumps({name: getattr(sweep.spec.data, name) for name in DATA}),
         "columns": _dumps([column.name for column in view.columns]),
         "rows": "[" + ",".join(f"\n{row}" for row in rows) + "\n]",
