@@ -313,8 +313,9 @@ def test_a_cancelled_trial_waits_for_a_late_result_when_its_job_ended_on_its_own
         found = many(last)
         return replace(found, trials=tuple(replace(trial, cancelled=True) for trial in found.trials))
 
-    assert lines(decide(cancelled(ENDED, 10))) == []
-    assert lines(decide(cancelled(ENDED, 120))) == ["finish 0 cancelled"]
+    for state in (ENDED, JobState.NODE_FAILED):
+        assert lines(decide(cancelled(state, 10))) == []
+        assert lines(decide(cancelled(state, 120))) == ["finish 0 cancelled"]
     assert lines(decide(cancelled(JobState.CANCELLED, 10))) == ["finish 0 cancelled"]
 
 

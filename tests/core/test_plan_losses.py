@@ -53,6 +53,9 @@ CAUSES = [
     pytest.param(ended("FAILED"), Cause.UNEXPLAINED, id="ended with no result and no error"),
     pytest.param(ended("FAILED", ending=failing("exit", 137)), Cause.UNEXPLAINED, id="an exit status says nothing"),
     pytest.param(ended("FAILED", claimed_by=None), Cause.START, id="ended before any claim"),
+    pytest.param(
+        ended("FAILED", ending=failing("exit", 1, unclaimed=True)), Cause.START, id="restarted, ended before a claim"
+    ),
     pytest.param(ended("FAILED", ending=failing("disk")), Cause.DISK, id="the disk was full"),
     pytest.param(
         ended("COMPLETED", requeue_reason="the time limit is near"),

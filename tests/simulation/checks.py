@@ -29,7 +29,10 @@ class Checks:
         self.broken: list[str] = []
         self.blamed: dict[int, Counter[str]] = defaultdict(Counter)
         """The causes of losses of each run since its last retry."""
-        self.scancelled: set[int] = set()
+        self.scancelled: set[tuple[int, int]] = set()
+        """(run, attempt) of the jobs that were cancelled with SLURM's own command."""
+        self.unlisted: set[int] = set()
+        """Runs whose processes continued when the queue no longer listed their job as alive."""
         self.wrong_clocks = False
         self.lacks_reconciler = False
         """A job could not submit a reconciler job: if all jobs are killed now, only the user can continue."""
@@ -102,7 +105,7 @@ class Checks:
         published = run.milestones.get(trial.epochs)
         was_cut_short = published is not None and published[0] == "pruned" and trial.cancelled is not None
         is_other = published is not None and published[0] != state and not was_cut_short
-        if is_other and published is not None and self._must_be_visible(published[1]):
+        if is_other and published is not None and self._must_be_visible(trial.run, published[1]):
             self.fail(f"trial {trial.number} ended {state}, and its result was {published[0]}")
         if published is None and state in ("complete", "diverged"):
             self.fail(f"trial {trial.number} ended {state} without a result")
@@ -110,12 +113,14 @@ class Checks:
             self._is_justified(trial, result)
         self._ended[trial.number] = state
 
-    def _must_be_visible(self, visible_at: float) -> bool:
-        return visible_at < self._world.time - 60 or not self.wrong_clocks
+    def _must_be_visible(self, run: int, visible_at: float) -> bool:
+        """Whether a reconciliation must have waited for this result, or have read it."""
+        return visible_at < self._world.time - 60 or not (self.wrong_clocks or run in self.unlisted)
 
     def _is_justified(self, trial: SimTrial, result: Result) -> None:
         run = self._world.files.runs[trial.run]
-        if result.state == "cancelled" and trial.cancelled is None and trial.run not in self.scancelled:
+        was_scancelled = (trial.run, max(run.attempts, default=0)) in self.scancelled
+        if result.state == "cancelled" and trial.cancelled is None and not was_scancelled:
             self.fail(f"trial {trial.number} ended cancelled, and nobody cancelled it: {result.message}")
         if result.state == "pruned":
             stop = run.stopped
@@ -144,7 +149,6 @@ class Checks:
         """The user retries a trial."""
         self._ended.pop(trial.number, None)
         self.blamed[trial.run].clear()
-        self.scancelled.discard(trial.run)
 
     def planned(self, reconciliation: Reconciliation) -> None:
         if reconciliation.plan.paused is None:

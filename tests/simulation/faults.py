@@ -60,6 +60,8 @@ def _node_fails(world: "SimulatedWorld", training: "Training", *, requeued: bool
     if job.node:
         world.cluster.down[job.node] = world.time + 300
     world.at(301, world.cluster.start_jobs)
+    if zombie:
+        world.check.unlisted.add(_run(training))
     world.cluster.end(job, JobState.NODE_FAILED, "NODE_FAIL", zombie=zombie)
     if requeued:
         world.at(0.0, lambda: world.cluster.requeue(job, 10.0, zombie=zombie))
@@ -131,8 +133,8 @@ OF_TRAININGS: dict[str, Callable[["SimulatedWorld", "Training"], None]] = {
 
 
 def _scancel(world: "SimulatedWorld", job: "SimJob") -> None:
-    run, _ = world.files.tokens[job.token][job.index]
-    world.check.scancelled.add(run)
+    run, attempt = world.files.tokens[job.token][job.index]
+    world.check.scancelled.add((run, attempt))
     world.blame(run, "node")  # of a submission that never began no record says who ended it
     world.cluster.scancel(job)
 
@@ -154,6 +156,7 @@ def _forget(world: "SimulatedWorld", which: int) -> None:
         first = next(each.job_id for each in world.cluster.jobs if each.token == token)
         for run, _ in world.files.tokens[token]:
             world.blame(run, "node")
+            world.check.unlisted.add(run)
         world.cluster.forget(token)
         world.reuse(int(first.partition("_")[0]))
 

@@ -214,4 +214,5 @@ def _ending(each: SimAttempt, restart: int, now: float) -> Ending | None:
     if newest < restart or newest < 0:
         return None
     status = each.exits[newest][0]
-    return Ending("exit", f"ended with status {status} and no result", "log", status)
+    unclaimed = newest not in each.claims
+    return Ending("exit", f"ended with status {status} and no result", "log", status, unclaimed=unclaimed)

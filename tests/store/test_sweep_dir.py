@@ -1,6 +1,7 @@
 """The sweep directory: what is written is read back, and what a killed reconciliation left unfinished is completed."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -215,8 +216,9 @@ def started_sweep(sweep: SweepDir) -> SweepDir:
     return sweep
 
 
-def claim(sweep: SweepDir, attempt: int, restart: int, job_id: str) -> None:
-    link_json(sweep.root / paths.claim(0, attempt, restart), {"job_id": job_id, "at": "2026-01-01T00:00:00+00:00"})
+def claim(sweep: SweepDir, attempt: int, restart: int, job_id: str, **more: str) -> None:
+    content = {"job_id": job_id, "at": "2026-01-01T00:00:00+00:00", **more}
+    link_json(sweep.root / paths.claim(0, attempt, restart), content)
 
 
 def ending(sweep: SweepDir) -> Ending | None:
@@ -235,8 +237,17 @@ def test_an_exit_has_the_status_the_log_and_its_last_line(started_sweep: SweepDi
     log.write_text("epoch 1\nMemoryError\n\n")
     started_sweep.record_exit(0, 1, 0, 1, log)
     assert ending(started_sweep) == Ending(
-        "exit", "ended with status 1 and no result; its last line: MemoryError", str(log), 1
+        "exit", "ended with status 1 and no result; its last line: MemoryError", str(log), 1, unclaimed=True
     )
+
+
+def test_a_restart_that_ended_before_its_claim_is_recognised_and_has_its_own_node(started_sweep: SweepDir):
+    claim(started_sweep, 1, 0, "18808", node="n1")
+    started_sweep.record_exit(0, 1, 0, 1, None)
+    assert ending(started_sweep) == Ending("exit", "ended with status 1 and no result", "", 1)
+    started_sweep.record_exit(0, 1, 1, 2, None)
+    assert ending(started_sweep) == Ending("exit", "ended with status 2 and no result", "", 2, unclaimed=True)
+    assert started_sweep.observe().runs[0].last.node == socket.gethostname()
 
 
 def test_the_exit_of_the_last_start_counts_even_after_ten_restarts(started_sweep: SweepDir):

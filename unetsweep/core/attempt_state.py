@@ -186,7 +186,7 @@ def can_finish_cancelled(last: Attempt | None, context: DecisionContext) -> bool
     if last is None:
         return True
     if last.job is not None:
-        return not last.job.state.is_live and last.job.state is not JobState.ENDED
+        return last.job.state is JobState.CANCELLED
     return context.scheduler_error is None and last.claimed_by is None
 
 

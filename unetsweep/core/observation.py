@@ -70,6 +70,8 @@ class Ending:
     """Equal for two errors with the same cause: their type and the lines of their traceback."""
     epochs_done: int = 0
     """Epochs that the run had finished then."""
+    unclaimed: bool = False
+    """The start ended before it could claim the run: a restarted job may fail on its new node."""
 
     @property
     def is_final(self) -> bool:

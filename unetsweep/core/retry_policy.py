@@ -63,7 +63,7 @@ def cause_of(last: Attempt) -> Cause:
         return CAUSE_OF_STATE[last.job.raw_state]
     if last.job is not None and last.job.state is JobState.NODE_FAILED:
         return Cause.NODE
-    if last.claimed_by is None:
+    if last.claimed_by is None or (last.ending is not None and last.ending.unclaimed):
         return Cause.VANISHED if last.job is None and last.ending is None and not last.began else Cause.START
     return Cause.VANISHED if last.job is None and last.ending is None else Cause.UNEXPLAINED
 

@@ -98,8 +98,9 @@ def _attempt(
     lost = read_mark(LostFile, "lost", paths.attempt_lost(run, number))
     end = read_mark(TerminationFile, "end", paths.attempt_end(run, number))
     restart, claimed = claim or (0, None)
-    exit_ = _exit(root, run, number, restart, marks)
-    nodes = (lost and lost.node, claimed and claimed.node, exit_ and exit_.node)
+    newest, exit_ = _exit(root, run, number, restart, marks)
+    newest_node = exit_.node if exit_ is not None and newest > restart else None
+    nodes = (lost and lost.node, newest_node, claimed and claimed.node, exit_ and exit_.node)
     return Attempt(
         run,
         number,
@@ -124,7 +125,7 @@ def _attempt(
         retry_exempt=f"{number}.retry-exempt.json" in marks,
         mem=intent.mem,
         micro_batch=intent.micro_batch,
-        ending=_ending(number, restart, errors, exit_),
+        ending=_ending(number, restart, errors, exit_, unclaimed=claimed is None or newest > restart),
     )
 
 
@@ -137,7 +138,9 @@ def _requeue_reason(root: Path, run: int, claim: str, names: Collection[str]) ->
     return read_record(RequeueFile, path).reason if os.path.basename(path) in names else None
 
 
-def _ending(number: int, restart: int, errors: Sequence[FoundError], exit_: ExitFile | None) -> Ending | None:
+def _ending(
+    number: int, restart: int, errors: Sequence[FoundError], exit_: ExitFile | None, *, unclaimed: bool
+) -> Ending | None:
     """The earliest error of the attempt, except echoes of another rank's error; without one its exit status."""
     mine = [found for found in errors if found.error.attempt == number and found.error.restart >= restart]
     first = min(mine, key=lambda found: (found.error.echo, found.time), default=None)
@@ -148,7 +151,8 @@ def _ending(number: int, restart: int, errors: Sequence[FoundError], exit_: Exit
         return None
     message = f"ended with status {exit_.status} and no result"
     last = first.error.message if first is not None else exit_.last_line
-    return Ending("exit", f"{message}; its last line: {last}" if last else message, exit_.log or "", exit_.status)
+    message = f"{message}; its last line: {last}" if last else message
+    return Ending("exit", message, exit_.log or "", exit_.status, unclaimed=unclaimed)
 
 
 def signature_of(error: ErrorFile) -> str:
@@ -163,10 +167,13 @@ def signature_of(error: ErrorFile) -> str:
     return hashlib.sha256(repr((error.kind, same)).encode()).hexdigest()[:16]
 
 
-def _exit(root: Path, run: int, number: int, restart: int, marks: Collection[str]) -> ExitFile | None:
+def _exit(root: Path, run: int, number: int, restart: int, marks: Collection[str]) -> tuple[int, ExitFile | None]:
+    """The newest start that has ended, and how; None if `restart`, the newest with a claim, has not."""
     starts = [int(found[1]) for name in marks if (found := re.fullmatch(rf"{number}\.exit-(\d+)\.json", name))]
     newest = max(starts, default=-1)
-    return read_record(ExitFile, root / paths.attempt_exit(run, number, newest)) if newest >= restart else None
+    if newest < restart:
+        return newest, None
+    return newest, read_record(ExitFile, root / paths.attempt_exit(run, number, newest))
 
 
 def read_errors(folder: Path, names: Collection[str]) -> list[FoundError]:
