@@ -106,7 +106,7 @@ class Queue:
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
 
-    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._reconciler_jobs += 1
         return str(self._reconciler_jobs)
 

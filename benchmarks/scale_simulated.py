@@ -44,7 +44,7 @@ class SimulatedSweep:
         while self._ends and self._ends[0][0] <= self.now:
             _, run = heapq.heappop(self._ends)
             self._set_job_state(run, JobState.ENDED, "COMPLETED")
-            self.runs[run] = replace(self.runs[run], milestones={EPOCHS: "complete"})
+            self.runs[run] = replace(self.runs[run], published_states={EPOCHS: "complete"})
         while self._waiting and len(self._ends) < self.slots:
             run = self._waiting.popleft()
             self._set_job_state(run, JobState.RUNNING, "RUNNING")
@@ -91,7 +91,7 @@ class SimulatedSweep:
                 token,
                 index,
                 self.clock(),
-                milestones=tuple(epochs for _, epochs in element.milestones),
+                milestones=tuple(epochs for _, epochs in element.trials),
                 throttle=action.throttle,
                 job_id=job.job_id,
                 job=job,

@@ -115,14 +115,14 @@ class FakeScheduler:
     def end(self, job_id: str) -> None:
         self.cancel([job_id])
 
-    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._answer()
         if self.refusal is not None:
             raise RefusedError(self.refusal)
         self.arrays += 1
-        job = Job(str(18800 + self.arrays), reconciler.token, 0, JobState.QUEUED, "PENDING")
+        job = Job(str(18800 + self.arrays), request.token, 0, JobState.QUEUED, "PENDING")
         self.reconcilers.append(
-            FakeReconciler(job, reconciler.after, self.clock.now() + timedelta(seconds=reconciler.delay_s))
+            FakeReconciler(job, request.after, self.clock.now() + timedelta(seconds=request.delay_s))
         )
         return job.job_id
 
@@ -195,8 +195,8 @@ class FakeScheduler:
         """End the job with its results."""
         if self.root is not None:
             run, attempt = self.run_of(each)
-            for milestone in read_json(self.root / paths.attempt(run, attempt))["milestones"]:
-                path = self.root / paths.run_dir(run) / paths.milestone(milestone["epochs"])
+            for trial in read_json(self.root / paths.attempt(run, attempt))["trials"]:
+                path = self.root / paths.run_dir(run) / paths.milestone(trial["epochs"])
                 path.parent.mkdir(exist_ok=True)
                 write_json(path, {"state": "complete", "val_iou": 0.5 + run / 100, "job_id": each.job.job_id})
         self._become(each, JobState.ENDED, "COMPLETED")

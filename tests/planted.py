@@ -41,7 +41,7 @@ ERRORS = (
         "test_a_training_killed_at_any_point_and_resumed_equals_an_uninterrupted_one",
     ),
     Error(
-        "a pruned training that was killed obeys the stop when it is resumed",
+        "a pruned training that was killed obeys the decision when it is resumed",
         "unetsweep/training/callbacks.py",
         "self._on_all_ranks(trainer, lambda: self._policy.check_prunes(self._after(epoch)))",
         "self._on_all_ranks(trainer, lambda: Decision())",

@@ -81,13 +81,13 @@ class TrialFile:
 
 @dataclass(frozen=True, slots=True)
 class MarkFile:
-    """A file whose presence says something: `cancelled.json`, `stopped.json`, `K.retries-reset.json`, ..."""
+    """A file whose presence says something: `cancelled.json`, `K.retry-exempt.json`, `K.retries-reset.json`, ..."""
 
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class MilestoneOf:
+class AttemptTrial:
     """One trial that an attempt was submitted for."""
 
     trial: int
@@ -104,7 +104,7 @@ class AttemptFile:
     index: int
     """Element of the array."""
     at: datetime
-    milestones: tuple[MilestoneOf, ...]
+    trials: tuple[AttemptTrial, ...]
     throttle: int | None = None
     mem: str | None = None
     micro_batch: int | None = None
@@ -196,8 +196,8 @@ class ErrorFile:
 
 
 @dataclass(frozen=True, slots=True)
-class StopFile:
-    """`stop.json`: the milestones of an attempt that its training need not reach."""
+class PruneFile:
+    """`prune.json`: the milestones of an attempt that its training need not reach."""
 
     attempt: int
     trial: int

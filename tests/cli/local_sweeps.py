@@ -213,4 +213,4 @@ def _copy(source: str, target: str) -> None:
 def environment() -> dict[str, str]:
     """The environment of a user without SLURM, with shorter waiting times."""
     outer = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
-    return {"UNETSWEEP_CLOCKS": "watch=0.2,settle=0.5", **outer}
+    return {"UNETSWEEP_TIMEOUTS": "watch=0.2,settle=0.5", **outer}

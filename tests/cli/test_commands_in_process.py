@@ -131,7 +131,7 @@ HOSTILE = {
 }
 
 
-FILES = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-0.json", "stop.json")
+FILES = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-0.json", "prune.json")
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -16,7 +16,7 @@ def write(path, content):
     os.replace(path + ".tmp", path)
 def stop():
     try:
-        decision = json.load(open(f"{out}/stop.json"))
+        decision = json.load(open(f"{out}/prune.json"))
     except FileNotFoundError:
         return None
     return decision if decision["attempt"] == int(claim.split("-")[0]) else None

@@ -91,7 +91,7 @@ def test_the_result_of_another_run_is_not_used(sweep: SweepDir) -> None:
     assert "runs/0002/milestones/8.json: found the result of another training" in unreadable
     assert "quarantined as 8.json.corrupt" in repair_output(sweep)
     assert sweep.observe().runs[2].unreadable is None
-    assert sweep.observe().runs[2].milestones == {}
+    assert sweep.observe().runs[2].published_states == {}
 
 
 def test_the_result_of_another_sweep_is_not_used(sweep: SweepDir, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_trial_that_was_lost_is_named_in_its_row_and_its_point_is_not_trained_
     output = repair_output(sweep)
     assert f"put {folder} back from a backup" in repair_output(sweep), output
     assert f"or give the trial up: `unetsweep cancel s {number}`" in repair_output(sweep)
-    sweep.cancel(number)
+    sweep.cancel_trial(number)
     assert read_sweep_record(sweep.root).trials[number].reason
 
 

@@ -38,7 +38,7 @@ CORRUPTIONS = {
     "nothing in it": lambda raw: b'{"schema": 1}',
 }
 AT = "2026-01-01T00:00:00+00:00"
-PRESENT = {"cancelled.json", "stopped.json", "requeue-1-0.json", "1.retries-reset.json", "result-1.json"}
+PRESENT = {"cancelled.json", "requeue-1-0.json", "1.retries-reset.json", "result-1.json"}
 """Files without content: only their presence counts."""
 
 
@@ -84,8 +84,8 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     write_json(made.root / "runs/0001/requeue-1-0.json", {"reason": "time", "epoch": 1, "at": AT})
     write_json(made.root / "runs/0001/attempts/1.retries-reset.json", {"at": AT})
     made.record_prune(Prune(2, 1, 2, (8,), 1, "worse than most"))
-    made.cancel(2)
-    made.stop()
+    made.cancel_trial(2)
+    made.cancel_sweep()
     reconcilers = ReconcilerJobs(made.root)
     for number in (1, 2):
         reconcilers.create_intent(number)
@@ -175,7 +175,7 @@ def fields(path: Path, *names: str) -> dict[str, object]:
         ("trials/0001/trial.json", ("trial", "params", "config_id", "run", "epochs", "sampler", "study_seed")),
         ("trials/0001/config.json", ("data", "epochs", "learning_rate", "model", "trainer", "processes")),
         ("trials/0000/result.json", ("state", "val_iou", "epochs", "job_id")),
-        ("runs/0002/attempts/1.json", ("run", "attempt", "token", "index", "milestones", "throttle")),
+        ("runs/0002/attempts/1.json", ("run", "attempt", "token", "index", "trials", "throttle")),
         ("runs/0001/claims/1-0", ("job_id",)),
         ("jobs/2.json", ("token", "index")),
         ("sweep.json", ("executor",)),

@@ -175,7 +175,7 @@ def test_a_sweep_proposes_as_many_trials_as_its_search_and_slots_allow(spec, fou
 
 def test_a_trial_that_finishes_in_this_plan_frees_a_slot_for_the_next_proposal():
     found = many(element(0, RUNNING), element(1, RUNNING))
-    found = replace(found, runs={**found.runs, 1: replace(found.runs[1], milestones={8: "complete"})})
+    found = replace(found, runs={**found.runs, 1: replace(found.runs[1], published_states={8: "complete"})})
     assert lines(decide(found, adaptive(6, 2), replace(QUEUE, parallel=2))) == ["finish 1 complete", "propose 1"]
 
 
@@ -186,7 +186,7 @@ def test_a_shared_run_finishes_trials_with_a_milestone_and_continues_for_the_oth
     found = Observation(0, trials, {0: Run(0, {4: "complete"})})
     decided = decide(found)
     assert lines(decided) == ["finish 0 complete", "finish 2 cancelled", "submit 0.1"]
-    assert decided.actions[-1].elements[0].milestones == ((1, 8),)
+    assert decided.actions[-1].elements[0].trials == ((1, 8),)
 
 
 def test_a_forecast_includes_the_submission_of_the_proposed_trials():

@@ -92,11 +92,13 @@ def test_no_plan_uses_more_slots_than_parallel(spec, found: Observation, capacit
 @given(specs, observations(), capacities)
 def test_a_trial_with_a_result_is_finished_and_never_submitted(spec, found: Observation, capacity: Capacity):
     decided = plan(spec, found, capacity, NOW)
-    results = {trial.number: run.milestones[8] for trial in found.trials if (run := found.runs[trial.run]).milestones}
-    finished = {action.trial: action.state for action in decided.actions if isinstance(action, FinishTrial)}
-    submitted = {
-        trial for action in _submits(decided) for element in action.elements for trial, _ in element.milestones
+    results = {
+        trial.number: run.published_states[8]
+        for trial in found.trials
+        if (run := found.runs[trial.run]).published_states
     }
+    finished = {action.trial: action.state for action in decided.actions if isinstance(action, FinishTrial)}
+    submitted = {trial for action in _submits(decided) for element in action.elements for trial, _ in element.trials}
     assert {trial: finished.get(trial) for trial in results} == results
     assert not submitted & set(results)
     assert not submitted & set(finished)
@@ -106,9 +108,7 @@ def test_a_trial_with_a_result_is_finished_and_never_submitted(spec, found: Obse
 def test_every_open_trial_is_either_finished_or_submitted_or_waits_with_a_reason(spec, found, capacity):
     decided = plan(spec, found, capacity, NOW)
     finished = [action.trial for action in decided.actions if isinstance(action, FinishTrial)]
-    submitted = [
-        trial for action in _submits(decided) for element in action.elements for trial, _ in element.milestones
-    ]
+    submitted = [trial for action in _submits(decided) for element in action.elements for trial, _ in element.trials]
     waits = [wait.trial for wait in decided.waits]
     assert sorted(finished + submitted + waits) == [trial.number for trial in found.trials]
 
@@ -124,7 +124,7 @@ def test_nothing_is_submitted_proposed_or_concluded_while_the_scheduler_does_not
     decided = plan(spec, replace(found, runs=runs, scheduler_error="timed out"), capacity, NOW)
     assert not any(isinstance(action, Submit | Propose) for action in decided.actions)
     for action in decided.actions:
-        if isinstance(action, FinishTrial) and not runs[action.run].milestones:
+        if isinstance(action, FinishTrial) and not runs[action.run].published_states:
             last = runs[action.run].last
             assert last is None or last.lost is not None
 
@@ -139,7 +139,9 @@ def test_the_same_observation_gives_the_same_plan(spec, found: Observation, capa
 def test_only_jobs_of_cancelled_or_finished_trials_are_cancelled(spec, found: Observation, capacity: Capacity):
     decided = plan(spec, found, capacity, NOW).actions
     ids = {job_id for action in decided if isinstance(action, Cancel) for job_id in action.job_ids}
-    over = {t.run for t in found.trials if t.cancelled or t.epochs in found.runs.get(t.run, Run(t.run)).milestones}
+    over = {
+        t.run for t in found.trials if t.cancelled or t.epochs in found.runs.get(t.run, Run(t.run)).published_states
+    }
     assert ids <= {f"1_{run}" for run in over} | {"18808"}
 
 

@@ -17,7 +17,7 @@ RECONCILER = ReconcilerJob(4, "c" * 12, LONG_AGO, job=WAITING)
 
 
 def decided_lines(found: Observation, last: ReconcilerJob | None, **capacity) -> list[str]:
-    return lines(decide(replace(found, reconciler=last), JOBS_RECONCILE, replace(QUEUE, **capacity)))
+    return lines(decide(replace(found, last_reconciler_job=last), JOBS_RECONCILE, replace(QUEUE, **capacity)))
 
 
 def test_a_reconciler_waits_for_running_jobs():
@@ -62,12 +62,12 @@ def test_a_missing_reconciler_is_replaced(reconciler: ReconcilerJob):
 
 def test_a_reconciler_submits_its_successor():
     at_work = replace(RECONCILER, job=replace(WAITING, state=JobState.RUNNING))
-    assert decided_lines(AT_WORK, at_work, reconciler="c" * 12) == ["reconciler 18808"]
+    assert decided_lines(AT_WORK, at_work, own_reconciler_token="c" * 12) == ["reconciler 18808"]
 
 
 def test_a_reconciler_retries_at_once_when_its_successor_was_refused():
     refused = replace(RECONCILER, job=None, at=JUST_NOW, lost=True)
-    assert decided_lines(AT_WORK, refused, reconciler="c" * 12) == ["reconciler 18808"]
+    assert decided_lines(AT_WORK, refused, own_reconciler_token="c" * 12) == ["reconciler 18808"]
 
 
 def test_an_unconfirmed_intent_does_not_count_as_a_reconciler():
@@ -96,13 +96,13 @@ def test_a_reconciler_waits_although_the_only_open_run_is_unreadable():
 def test_the_reconciler_of_a_sweep_with_an_unreadable_run_is_left_in_the_queue_and_submits_its_successor():
     assert decided_lines(UNREADABLE, RECONCILER) == []
     at_work = replace(RECONCILER, job=replace(WAITING, state=JobState.RUNNING))
-    assert decided_lines(UNREADABLE, at_work, reconciler="c" * 12) == ["reconciler"]
+    assert decided_lines(UNREADABLE, at_work, own_reconciler_token="c" * 12) == ["reconciler"]
 
 
 def test_the_reconciler_is_cancelled_when_no_trial_is_open():
     done = observation(attempt(job_id="18808", job=job(JobState.RUNNING)), result="complete")
     assert decided_lines(done, RECONCILER) == ["finish 0 complete", "cancel 18900"]
-    assert decided_lines(done, RECONCILER, reconciler="c" * 12) == ["finish 0 complete"], "it ends on its own"
+    assert decided_lines(done, RECONCILER, own_reconciler_token="c" * 12) == ["finish 0 complete"], "it ends on its own"
     assert decided_lines(done, replace(RECONCILER, lost=True)) == ["finish 0 complete"], "it was cancelled before"
 
 
@@ -110,10 +110,10 @@ def test_the_cancelled_reconciler_is_recorded_so_a_retry_submits_another():
     done = observation(attempt(job_id="18808", job=job(JobState.RUNNING)), result="complete")
     (cancel,) = [
         each
-        for each in decide(replace(done, reconciler=RECONCILER), JOBS_RECONCILE).actions
+        for each in decide(replace(done, last_reconciler_job=RECONCILER), JOBS_RECONCILE).actions
         if isinstance(each, Cancel)
     ]
-    assert cancel.reconciler == RECONCILER.number
+    assert cancel.reconciler_number == RECONCILER.number
 
 
 def test_no_reconciler_is_submitted_without_a_queue_or_an_answer():
@@ -126,5 +126,9 @@ def test_a_queue_slot_is_reserved_for_the_reconciler():
     three = many(None, None, None)
     assert lines(decide(three, grid(3, driver="jobs"), replace(QUEUE, remaining_submissions=3))) == ["submit 0.1 1.1"]
     assert lines(
-        decide(replace(three, reconciler=RECONCILER), grid(3, driver="jobs"), replace(QUEUE, remaining_submissions=3))
+        decide(
+            replace(three, last_reconciler_job=RECONCILER),
+            grid(3, driver="jobs"),
+            replace(QUEUE, remaining_submissions=3),
+        )
     ) == ["submit 0.1 1.1 2.1"]

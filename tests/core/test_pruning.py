@@ -15,7 +15,7 @@ from unetsweep.contract import DataConfig
 from unetsweep.core import pruning
 from unetsweep.core.actions import FinishTrial, Prune
 from unetsweep.core.metric import METRICS
-from unetsweep.core.observation import Attempt, EpochReport, JobState, Observation, Run, Stopped, Trial
+from unetsweep.core.observation import Attempt, EpochReport, JobState, Observation, PruneDecision, Run, Trial
 from unetsweep.core.pruning import History, MetricReport
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
@@ -46,9 +46,9 @@ GOOD, POOR = (0.5, 0.6), (0.1, 0.2)
 RULES = [
     pytest.param(HALVING, [history(0, *POOR)], {}, id="the first trial on a rung continues"),
     pytest.param(
-        HALVING, [history(0, *GOOD), history(1, 0.1, late=1)], {}, id="no trial is stopped before the first rung"
+        HALVING, [history(0, *GOOD), history(1, 0.1, late=1)], {}, id="no trial is pruned before the first rung"
     ),
-    pytest.param(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)], {1: 2}, id="the poorer trial is stopped"),
+    pytest.param(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)], {1: 2}, id="the poorer trial is pruned"),
     pytest.param(
         HALVING, [history(0, *POOR), history(1, *GOOD, late=1)], {}, id="the first trial on a rung is not judged later"
     ),
@@ -83,7 +83,7 @@ RULES = [
         sweep("median", startup_trials=1),
         [history(0, *GOOD, state="complete"), history(1, *POOR, late=5)],
         {1: 1},
-        id="a trial worse than the median of the complete ones is stopped",
+        id="a trial worse than the median of the complete ones is pruned",
     ),
     pytest.param(
         sweep("median", startup_trials=1),
@@ -195,7 +195,7 @@ def run(number: int = 0, done: int = 4, **more: Any) -> Run:
         for e in range(1, done + 1)
     )
     alive = Attempt(number, 1, TOKEN, number, NOW, claimed_by="7", job_id="7", job=job(RUNNING, index=number))
-    return Run(number, more.pop("milestones", {}), more.pop("attempts", (alive,)), progress=points, **more)
+    return Run(number, more.pop("published_states", {}), more.pop("attempts", (alive,)), progress=points, **more)
 
 
 def observation_of(each: Run, *epochs: int, **more: Any) -> Observation:
@@ -207,11 +207,11 @@ def at_work(**changes: Any) -> tuple[Attempt, ...]:
     return (replace(run().attempts[0], **changes),)
 
 
-STOP = Stopped(1, 0, (9,), 3, "poor")
+PRUNE = PruneDecision(1, 0, (9,), 3, "poor")
 JUDGED = [
     pytest.param(observation_of(run()), [0], id="at work"),
     pytest.param(observation_of(run(), 2, 9, 9), [1], id="the trial with the longest milestone is judged for the run"),
-    pytest.param(observation_of(run(milestones={9: "complete"}), 2, 9), [], id="a published milestone is not open"),
+    pytest.param(observation_of(run(published_states={9: "complete"}), 2, 9), [], id="a published one is not open"),
     pytest.param(observation_of(run(done=0)), [], id="no epoch yet"),
     pytest.param(observation_of(run(done=9)), [], id="at its last epoch"),
     pytest.param(observation_of(run(), cancelled=True), [], id="cancelled"),
@@ -221,10 +221,10 @@ JUDGED = [
     pytest.param(observation_of(run(attempts=at_work(ending=failing()))), [], id="failed"),
     pytest.param(observation_of(run(attempts=at_work(job=job(ENDED)))), [], id="ended"),
     pytest.param(observation_of(run(attempts=at_work(job=None))), [], id="not listed"),
-    pytest.param(observation_of(run(stopped=STOP)), [], id="stopped already"),
-    pytest.param(observation_of(run(stopped=STOP), 8, 9), [1], id="another milestone is open"),
-    pytest.param(observation_of(run(stopped=replace(STOP, attempt=2))), [0], id="another attempt was stopped"),
-    pytest.param(observation_of(run(stopped=replace(STOP, is_lifted=True))), [0], id="retried since"),
+    pytest.param(observation_of(run(prune_decision=PRUNE)), [], id="pruned already"),
+    pytest.param(observation_of(run(prune_decision=PRUNE), 8, 9), [1], id="another milestone is open"),
+    pytest.param(observation_of(run(prune_decision=replace(PRUNE, attempt=2))), [0], id="another attempt was pruned"),
+    pytest.param(observation_of(run(prune_decision=replace(PRUNE, is_lifted=True))), [0], id="retried since"),
 ]
 
 
@@ -241,21 +241,21 @@ def test_a_stop_names_the_milestones_not_reached_yet():
 
 
 def test_a_retried_trial_is_judged_by_its_later_reports_only():
-    (judged,) = pruning.open_histories(sweep(), observation_of(run(stopped=replace(STOP, is_lifted=True))))
+    (judged,) = pruning.open_histories(sweep(), observation_of(run(prune_decision=replace(PRUNE, is_lifted=True))))
     assert judged.ignored_until == 3
-    (judged,) = pruning.open_histories(sweep(), observation_of(run(stopped=replace(STOP, milestones=()))))
+    (judged,) = pruning.open_histories(sweep(), observation_of(run(prune_decision=replace(PRUNE, milestones=()))))
     assert judged.ignored_until == 3, "only this trial of the shared run was pruned"
 
 
 def test_a_stop_of_other_milestones_settles_no_verdict():
-    (judged,) = pruning.open_histories(sweep(), observation_of(run(stopped=replace(STOP, milestones=(99,)))))
+    (judged,) = pruning.open_histories(sweep(), observation_of(run(prune_decision=replace(PRUNE, milestones=(99,)))))
     assert judged.ignored_until == 0
 
 
 def test_a_prune_includes_milestones_stopped_earlier():
-    stopped = run(stopped=replace(STOP, attempt=1, milestones=(12,)))
+    known = run(prune_decision=replace(PRUNE, attempt=1, milestones=(12,)))
     verdict = {2: pruning.Verdict(3, "poor")}
-    assert pruning.prune_actions(observation_of(stopped, 2, 6, 9), verdict)[0].milestones == (6, 9, 12)
+    assert pruning.prune_actions(observation_of(known, 2, 6, 9), verdict)[0].milestones == (6, 9, 12)
 
 
 def test_reports_skip_epochs_without_validation_and_their_times_never_decrease():
@@ -274,14 +274,14 @@ def test_reports_skip_epochs_without_validation_and_their_times_never_decrease()
 
 DIED = attempt(claimed_by="18808", job_id="18808", job=job(JobState.NODE_FAILED))
 AFTER = [
-    pytest.param(DIED, STOP, [8], ["lost 0.1", "submit 0.2"], id="another milestone"),
-    pytest.param(DIED, STOP, [9], ["finish 0 pruned"], id="its job died before it obeyed"),
-    pytest.param(DIED, replace(STOP, is_lifted=True), [9], ["lost 0.1", "submit 0.2"], id="retried"),
-    pytest.param(DIED, replace(STOP, attempt=2), [9], ["lost 0.1", "submit 0.2"], id="of another attempt"),
-    pytest.param(replace(DIED, job=job(RUNNING)), STOP, [9], [], id="it still runs and will obey"),
+    pytest.param(DIED, PRUNE, [8], ["lost 0.1", "submit 0.2"], id="another milestone"),
+    pytest.param(DIED, PRUNE, [9], ["finish 0 pruned"], id="its job died before it obeyed"),
+    pytest.param(DIED, replace(PRUNE, is_lifted=True), [9], ["lost 0.1", "submit 0.2"], id="retried"),
+    pytest.param(DIED, replace(PRUNE, attempt=2), [9], ["lost 0.1", "submit 0.2"], id="of another attempt"),
+    pytest.param(replace(DIED, job=job(RUNNING)), PRUNE, [9], [], id="it still runs and will obey"),
     pytest.param(
         DIED,
-        STOP,
+        PRUNE,
         [8, 9],
         ["lost 0.1", "finish 1 pruned", "submit 0.2"],
         id="the run is resubmitted for the open trial",
@@ -289,17 +289,17 @@ AFTER = [
 ]
 
 
-@pytest.mark.parametrize(("last", "stopped", "epochs", "expected"), AFTER)
+@pytest.mark.parametrize(("last", "prune", "epochs", "expected"), AFTER)
 def test_a_pruned_trial_is_finished_and_not_resubmitted(
-    last: Attempt, stopped: Stopped, epochs: list[int], expected: list[str]
+    last: Attempt, prune: PruneDecision, epochs: list[int], expected: list[str]
 ):
     trials = tuple(Trial(n, 0, e) for n, e in enumerate(epochs))
-    decided = decide(Observation(0, trials, {0: Run(0, {}, (last,), stopped=stopped)}))
+    decided = decide(Observation(0, trials, {0: Run(0, {}, (last,), prune_decision=prune)}))
     assert lines(decided) == expected
 
 
-def test_a_cancelled_trial_stays_cancelled_when_its_run_was_stopped():
-    run = Run(0, {}, (replace(DIED, job=job(JobState.CANCELLED)),), stopped=STOP)
+def test_a_cancelled_trial_stays_cancelled_when_its_run_was_pruned():
+    run = Run(0, {}, (replace(DIED, job=job(JobState.CANCELLED)),), prune_decision=PRUNE)
     decided = decide(Observation(0, (Trial(0, 0, 9, True),), {0: run}))
     assert [action.state for action in decided.actions if isinstance(action, FinishTrial)] == ["cancelled"]
 
@@ -311,10 +311,10 @@ def test_the_result_of_a_pruned_trial_is_its_best_epoch():
         EpochReport(3, {"val_iou": 0.5, "val_loss": 0.7}, NOW),
         EpochReport(4, {}, NOW),
     ]
-    result = pruning.pruned_result(STOP, points)
+    result = pruning.pruned_result(PRUNE, points)
     assert (result.state, result.epochs_run, result.best_epoch) == ("pruned", 4, 2)
     assert (result.val_iou, result.val_loss, result.message) == (0.5, 0.8, "poor")
-    assert pruning.pruned_result(STOP, ()).val_iou is None
+    assert pruning.pruned_result(PRUNE, ()).val_iou is None
 
 
 def test_a_run_reports_its_epochs_and_seconds_per_epoch():

@@ -8,7 +8,7 @@ from plan_rows import NOW, QUEUE, adaptive, attempt, decide, failing, grid, job,
 
 from unetsweep.contract import DataConfig, Result, TrainerConfig, TrialConfig, run_key
 from unetsweep.core.actions import Prune
-from unetsweep.core.observation import JobState, Observation, Run, Stopped, Trial
+from unetsweep.core.observation import JobState, Observation, PruneDecision, Run, Trial
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS, ExistingTrial, assign_runs, trains_past, why_not_shared
 from unetsweep.core.trials import StoredTrial
@@ -138,7 +138,7 @@ def test_a_run_continues_once_its_job_is_gone_however_the_job_ended(word, ending
     decided = decide(joined(last, {4: "complete"}))
     assert lines(decided) == ["submit 0.2 mem=8G"]
     (element,) = decided.actions[-1].elements  # type: ignore[union-attr]
-    assert (element.milestones, element.mem, element.micro_batch) == (((1, 8),), "8G", 2)
+    assert (element.trials, element.mem, element.micro_batch) == (((1, 8),), "8G", 2)
 
 
 def test_nothing_is_submitted_while_the_scheduler_does_not_answer() -> None:
@@ -154,7 +154,7 @@ def test_a_lost_attempt_is_resubmitted_for_all_trials_of_its_run() -> None:
     )
     decided = decide(found)
     assert lines(decided) == ["lost 0.1", "submit 0.2"]
-    assert decided.actions[-1].elements[0].milestones == ((0, 4), (1, 8))  # type: ignore[union-attr]
+    assert decided.actions[-1].elements[0].trials == ((0, 4), (1, 8))  # type: ignore[union-attr]
 
 
 def test_epochs_that_only_cancelled_trials_want_are_not_trained() -> None:
@@ -163,14 +163,16 @@ def test_epochs_that_only_cancelled_trials_want_are_not_trained() -> None:
     found = Observation(0, trials, {0: Run(0, {}, (at_work,))})
     assert decide(found).actions == (Prune(0, 1, 2, (16,), 0, "you cancelled it"),)
 
-    known = Run(0, {}, (at_work,), stopped=Stopped(1, 2, (16,), 0, "you cancelled it"))
+    known = Run(0, {}, (at_work,), prune_decision=PruneDecision(1, 2, (16,), 0, "you cancelled it"))
     assert decide(replace(found, runs={0: known})).actions == ()
     assert (1, CONTINUES_FOR_OTHERS, False) not in waits(decide(found))
     assert {(trial, reason) for trial, reason, _ in waits(decide(found))} >= {
         (0, CONTINUES_FOR_OTHERS),
         (2, CONTINUES_FOR_OTHERS),
     }
-    ended = Run(0, {4: "complete", 16: "pruned"}, (at_work,), stopped=Stopped(1, 2, (16,), 0, "you cancelled it"))
+    ended = Run(
+        0, {4: "complete", 16: "pruned"}, (at_work,), prune_decision=PruneDecision(1, 2, (16,), 0, "you cancelled it")
+    )
     decided = decide(replace(found, runs={0: ended}))
     assert lines(decided) == ["finish 0 complete", "finish 2 cancelled"]
 
@@ -185,10 +187,10 @@ def test_epochs_that_only_ended_trials_want_are_not_trained() -> None:
 
 def test_a_stop_replaces_the_earlier_one_and_keeps_its_milestones() -> None:
     at_work = attempt(job_id="18808", job=job(RUNNING), milestones=(4, 8, 16))
-    run = Run(0, {}, (at_work,), stopped=Stopped(1, 1, (8,), 2, "poor"))
+    run = Run(0, {}, (at_work,), prune_decision=PruneDecision(1, 1, (8,), 2, "poor"))
     found = Observation(0, (Trial(0, 0, 4), Trial(1, 0, 8, cancelled=True), Trial(2, 0, 16, cancelled=True)), {0: run})
     assert decide(found).actions == (Prune(0, 1, 2, (8, 16), 0, "poor"),)
-    another = replace(run, stopped=Stopped(2, 1, (8,), 2, "poor"))
+    another = replace(run, prune_decision=PruneDecision(2, 1, (8,), 2, "poor"))
     assert decide(replace(found, runs={0: another})).actions == (Prune(0, 1, 2, (8, 16), 0, "you cancelled it"),)
 
 

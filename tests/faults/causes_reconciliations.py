@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from kinds import fault
-from scene import CLOCKS, HERE, NotCaused, Scene, pause
+from scene import HERE, TIMEOUTS, NotCaused, Scene, pause
 
 FIRST = ("trials", "intent", "sbatch", "record", "reconciler")
 """The actions of a sweep's first reconciliation, in order; keys of `dying_reconciliation.ACTIONS`."""
@@ -52,7 +52,7 @@ def every_action(scene: Scene) -> None:
         raise NotCaused(f"no reconciliation reached {', '.join(missed)}")
     scene.bed.run("scontrol", "requeue", scene.job_of(scene.victim(2)))
     # --watch must find a result before the reconciliation of its job does
-    scene.env["UNETSWEEP_CLOCKS"] = f"{CLOCKS},watch=0.1"
+    scene.env["UNETSWEEP_TIMEOUTS"] = f"{TIMEOUTS},watch=0.1"
     died = [_die(scene, when, "finish", "--watch") for when in ("before", "after")]
     if not any(died):
         raise NotCaused("the jobs' reconciliations recorded every result first")

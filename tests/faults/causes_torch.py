@@ -24,7 +24,7 @@ slurm: {{processes: 2, time: 10m, mem: 3G}}
 """
 SAME = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image")
 OURS: dict[str, Any] = {"trials": 1, "epochs": 40, "needs": ("torch",), "seconds": 120}
-CLOCKS = "unseen=15,result=3,hang=600,exit_timeout=30,reconciler=5"
+TIMEOUTS = "unseen=15,result=3,hang=600,exit_timeout=30,reconciler=5"
 TRAINS_S = 600.0
 """A bound: two processes train on two cores that other tests use too."""
 
@@ -71,7 +71,7 @@ def diverged(scene: Scene) -> None:
 
 
 def _submit(scene: Scene, rates: str = "1e-2") -> Path:
-    scene.env["UNETSWEEP_CLOCKS"] = CLOCKS  # importing torch is no hang
+    scene.env["UNETSWEEP_TIMEOUTS"] = TIMEOUTS  # importing torch is no hang
     scene.unetsweep("data", "sample", "eyes", "--size", "48", "--eyes", "4")
     text = SWEEP.format(name=scene.name, epochs=scene.epochs, rates=rates, parallel=1)
     (scene.folder / f"{scene.name}.yaml").write_text(text)

@@ -16,7 +16,7 @@ from bed import Bed, until
 from judge import Expected, Fact, read_facts
 
 HERE = Path(__file__).parent
-CLOCKS = "unseen=15,result=3,hang=8,exit_timeout=20,reconciler=5"
+TIMEOUTS = "unseen=15,result=3,hang=8,exit_timeout=20,reconciler=5"
 PATIENCE_S = 180.0
 """Far longer than any fault takes: what has not happened by then never happens."""
 QUIET_S = 90.0
@@ -82,7 +82,7 @@ class Scene:
         path.with_suffix(".tmp").replace(path)
 
     def environment(self) -> dict[str, str]:
-        return {**self.bed.env, "UNETSWEEP_CLOCKS": CLOCKS, **self.env}
+        return {**self.bed.env, "UNETSWEEP_TIMEOUTS": TIMEOUTS, **self.env}
 
     def begin(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start `unetsweep ARGUMENTS…` in its own session."""

@@ -202,11 +202,11 @@ class Trainer:
     def pruned(self) -> str | None:
         """The reason to stop if all open milestones of this attempt are pruned."""
         try:
-            stop = json.loads((self.out / "stop.json").read_bytes())
+            prune = json.loads((self.out / "prune.json").read_bytes())
         except (FileNotFoundError, ValueError):
             return None
-        mine = str(stop["attempt"]) == self.claim.split("-")[0]
-        left = [epochs for epochs in self.milestones if epochs > self.epoch and epochs not in stop["milestones"]]
+        mine = str(prune["attempt"]) == self.claim.split("-")[0]
+        left = [epochs for epochs in self.milestones if epochs > self.epoch and epochs not in prune["milestones"]]
         return "pruned" if mine and not left else None
 
     def late(self) -> str | None:

@@ -12,7 +12,7 @@ from unetsweep.core.actions import Submit, SubmitReconciler
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import Resources, RunSpec, SweepSpec
-from unetsweep.reconcile.context import Clocks, SweepContext
+from unetsweep.reconcile.context import SweepContext, Timeouts
 from unetsweep.reconcile.loop import Reconciliation, reconcile
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
@@ -35,7 +35,7 @@ class Scene:
         self.directory.create("name: grid\n", "slurm")
         self.cluster = FakeScheduler(clock=self.clock, root=self.directory.root, **scheduler)  # type: ignore[arg-type]
         self.study = FakeStudy()
-        self.mine: str | None = None
+        self.own_reconciler_token: str | None = None
         """The token of the reconciler job that reconciles."""
         self.interactive = False
 
@@ -49,8 +49,8 @@ class Scene:
             ReconcilerJobs(self.directory.root, self.clock.now),
             self._submission,
             self._reconciler,
-            Clocks(unseen=GRACE),
-            mine=self.mine,
+            Timeouts(unseen=GRACE),
+            own_reconciler_token=self.own_reconciler_token,
             interactive=self.interactive,
             collectable=CollectableRuns(self.directory.root) if self.spec.run.keep_checkpoints == "best" else None,
         )

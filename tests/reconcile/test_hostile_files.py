@@ -20,7 +20,7 @@ CONTENTS = {
     "nothing": "",
     "bytes": "\0\udcff",
 }
-PATHS = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-0.json", "stop.json")
+PATHS = ("milestones/8.json", "progress-1-0.jsonl", "error-0.json", "requeue-1-0.json", "prune.json")
 
 
 def _writer_of(content: str) -> Callable[[Path], None]:
@@ -65,7 +65,7 @@ def test_a_hostile_file_lets_the_other_trials_end_and_its_trial_be_cancelled(
         scene.clock.advance(40)
         scene.reconcile()
     assert [scene.states()[trial] for trial in (0, 2)] == ["complete", "complete"]
-    scene.directory.cancel(1)
+    scene.directory.cancel_trial(1)
     for _ in range(4):
         scene.reconcile()
         scene.clock.advance(100)

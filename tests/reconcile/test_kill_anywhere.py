@@ -139,7 +139,7 @@ def _advance(scene: Scene, chance: random.Random) -> None:
     if running and chance.random() < 0.1:
         scene.cluster.die(chance.choice(running), JobState.NODE_FAILED)
     if scene.directory.trials() and chance.random() < 0.02:
-        scene.directory.cancel(chance.choice(scene.directory.trials()).number)
+        scene.directory.cancel_trial(chance.choice(scene.directory.trials()).number)
     if chance.random() < 0.7:
         scene.cluster.tick()
     scene.clock.advance(chance.choice([1, 20, 40, 90]))

@@ -1,4 +1,4 @@
-"""Reconciliations that prune in a real directory: a stop is written once, and what follows when no job obeys it."""
+"""Reconciliations that prune in a real directory: each decision is written once; what follows if no job obeys it."""
 
 import contextlib
 import itertools
@@ -39,8 +39,8 @@ class Pruning(Scene):
                 line = {"epoch": epoch, "val_iou": value, "at": self.clock.now().isoformat(), "seconds": 1.0}
                 stream.write(json.dumps(line) + "\n")
 
-    def stop(self, run: int) -> dict[str, Any] | None:
-        path = self.directory.root / paths.stop(run)
+    def prune_file(self, run: int) -> dict[str, Any] | None:
+        path = self.directory.root / paths.prune_file(run)
         return json.loads(path.read_text()) if path.exists() else None
 
 
@@ -54,10 +54,16 @@ def test_the_poorer_training_is_pruned_once_and_the_better_one_never(tmp_path: P
     scene.report(1, 0.1)
     assert actions(scene, Prune) == []
     scene.report(1, 0.2, first=2)
-    (stop,) = actions(scene, Prune)
-    assert (stop.run, stop.attempt, stop.trial, stop.milestones, stop.epoch) == (1, 1, 1, (8,), 2)
-    assert scene.stop(0) is None
-    assert scene.stop(1) == {**(scene.stop(1) or {}), "attempt": 1, "trial": 1, "milestones": [8], "epoch": 2}
+    (prune,) = actions(scene, Prune)
+    assert (prune.run, prune.attempt, prune.trial, prune.milestones, prune.epoch) == (1, 1, 1, (8,), 2)
+    assert scene.prune_file(0) is None
+    assert scene.prune_file(1) == {
+        **(scene.prune_file(1) or {}),
+        "attempt": 1,
+        "trial": 1,
+        "milestones": [8],
+        "epoch": 2,
+    }
     scene.report(1, 0.2, first=3)
     assert actions(scene, Prune) == []
     assert '"action": "Prune"' in (tmp_path / paths.LEDGER).read_text()
@@ -107,8 +113,8 @@ def test_a_reconciliation_killed_during_a_prune_is_completed_by_the_next(
             break
         crash_point.at = -1
         scene.reconcile()
-        assert scene.stop(0) is None
-        assert (scene.stop(1) or {})["milestones"] == [8], f"killed at {at}"
+        assert scene.prune_file(0) is None
+        assert (scene.prune_file(1) or {})["milestones"] == [8], f"killed at {at}"
         assert actions(scene, Prune) == []
     assert at > 4
 
@@ -119,7 +125,7 @@ def test_trials_are_still_compared_with_ended_ones(tmp_path: Path):
     scene.cluster.finish(scene.job(0))
     scene.reconcile()
     scene.report(1, 0.1, 0.2)
-    assert [stop.run for stop in actions(scene, Prune)] == [1]
+    assert [prune.run for prune in actions(scene, Prune)] == [1]
 
 
 class BrokenStudy(FakeStudy):

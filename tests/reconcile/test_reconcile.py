@@ -240,7 +240,7 @@ def test_a_cancelled_trial_ends_once_its_job_has_ended(tmp_path: Path):
     scene = Scene(tmp_path, 2)
     scene.reconcile()
     scene.cluster.tick()
-    scene.directory.cancel(1)
+    scene.directory.cancel_trial(1)
     scene.reconcile()
     assert scene.cluster.live_runs() == [0]
     assert scene.states() == [None, None]
@@ -279,7 +279,7 @@ def test_too_many_vanished_jobs_stop_the_reconciliation_until_it_is_forced(tmp_p
 
 def test_a_stopped_sweep_proposes_nothing(tmp_path: Path):
     scene = Scene(tmp_path, 3)
-    scene.directory.stop()
+    scene.directory.cancel_sweep()
     scene.reconcile()
     assert scene.directory.trials() == []
     scene.directory.resume()

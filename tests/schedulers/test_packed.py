@@ -183,7 +183,7 @@ def test_ending_one_training_does_not_end_its_job(
     cluster.run(RUNNING)
     packed.jobs([FIRST])
     packed.end("7.1")
-    assert SlotTableDir(tmp_path, FIRST).read().stopped == {1}
+    assert SlotTableDir(tmp_path, FIRST).read().terminated == {1}
     assert states(packed, FIRST)["7.1"] == ("a1", ENDED), "no job had taken it"
     assert cluster.cancelled == []
 

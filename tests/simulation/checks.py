@@ -27,8 +27,8 @@ class Checks:
     def __init__(self, world: "SimulatedWorld") -> None:
         self._world = world
         self.broken: list[str] = []
-        self.blamed: dict[int, Counter[str]] = defaultdict(Counter)
-        """The causes of losses of each run since its last retry."""
+        self._blamed: dict[int, list[tuple[int, str]]] = defaultdict(list)
+        """(attempt, cause) of the losses of each run."""
         self.scancelled: set[tuple[int, int]] = set()
         """(run, attempt) of the jobs that were cancelled with SLURM's own command."""
         self.unlisted: set[int] = set()
@@ -44,7 +44,13 @@ class Checks:
         self.broken.append(message)
 
     def blame(self, run: int, cause: str) -> None:
-        self.blamed[run][cause] += 1
+        self._blamed[run].append((max(self._world.files.runs[run].attempts), cause))
+
+    def _causes(self, run: int) -> Counter[str]:
+        """The causes of the losses that count: those since the last retry."""
+        found = self._world.files.runs[run]
+        counted = {k for k, each in found.attempts.items() if k > found.retries_reset_at and not each.retry_exempt}
+        return Counter(cause for attempt, cause in self._blamed[run] if attempt in counted)
 
     # ---- at an effect
 
@@ -57,7 +63,7 @@ class Checks:
     def starts(self, attempt: SimAttempt) -> None:
         """A training begins at the last checkpoint of its run."""
         run = self._world.files.runs[attempt.run]
-        passed = [epochs for _, epochs in attempt.milestones if epochs < run.saved and epochs not in run.milestones]
+        passed = [epochs for _, epochs in attempt.trials if epochs < run.saved and epochs not in run.published_states]
         if passed:
             self.fail(f"run {run.number} is at epoch {run.saved}, and is submitted for {passed}")
 
@@ -75,10 +81,10 @@ class Checks:
                 is_alive = False  # another reconciliation, which observed it later, marked it lost
             if before is not None and is_alive and each.attempt - 1 > run.retries_reset_at:
                 self.fail(f"run {each.run} is resubmitted while the queue lists its attempt {before.number} as alive")
-            for trial, epochs in each.milestones:
+            for trial, epochs in each.trials:
                 if trial in reconciliation.cancelled:
                     self.fail(f"trial {trial} is cancelled and resubmitted")
-                visible_at = run.milestones.get(epochs, ("", self._world.time + 1))[1]
+                visible_at = run.published_states.get(epochs, ("", self._world.time + 1))[1]
                 if visible_at < self._world.time - 300:
                     self.fail(f"trial {trial} has a result and is resubmitted")
             if len(run.attempts) > MAX_ATTEMPTS:
@@ -102,7 +108,7 @@ class Checks:
     def ends(self, trial: SimTrial, result: Result) -> None:
         """A trial ends for the first time since its last retry."""
         run, state = self._world.files.runs[trial.run], result.state
-        published = run.milestones.get(trial.epochs)
+        published = run.published_states.get(trial.epochs)
         was_cut_short = published is not None and published[0] == "pruned" and trial.cancelled is not None
         is_other = published is not None and published[0] != state and not was_cut_short
         if is_other and published is not None and self._must_be_visible(trial.run, published[1]):
@@ -123,16 +129,16 @@ class Checks:
         if result.state == "cancelled" and trial.cancelled is None and not was_scancelled:
             self.fail(f"trial {trial.number} ended cancelled, and nobody cancelled it: {result.message}")
         if result.state == "pruned":
-            stop = run.stopped
-            if stop is None or stop.attempt != max(run.attempts) or trial.epochs not in stop.milestones:
-                self.fail(f"trial {trial.number} ended pruned by {stop}; its attempt is {max(run.attempts)}")
+            prune = run.prune_decision
+            if prune is None or prune.attempt != max(run.attempts) or trial.epochs not in prune.milestones:
+                self.fail(f"trial {trial.number} ended pruned by {prune}; its attempt is {max(run.attempts)}")
         if result.state == "failed" and not self._may_fail(trial.run):
             self.fail(
-                f"trial {trial.number} failed within its limits ({dict(self.blamed[trial.run])}): {result.message}"
+                f"trial {trial.number} failed within its limits ({dict(self._causes(trial.run))}): {result.message}"
             )
 
     def _may_fail(self, run: int) -> bool:
-        causes, retries = self.blamed[run], self._world.spec.run.retries
+        causes, retries = self._causes(run), self._world.spec.run.retries
         last = max(self._world.files.runs[run].attempts)
         return (
             any(error[1] in FINAL for error in self._world.files.runs[run].attempts[last].errors)
@@ -148,7 +154,6 @@ class Checks:
     def reopens(self, trial: SimTrial) -> None:
         """The user retries a trial."""
         self._ended.pop(trial.number, None)
-        self.blamed[trial.run].clear()
 
     def planned(self, reconciliation: Reconciliation) -> None:
         if reconciliation.plan.paused is None:
@@ -164,7 +169,7 @@ class Checks:
             for run in reconciliation.observation.runs.values()
             if any(not each.refused for each in run.counted_attempts)
         ]
-        if not submitted or any(self.blamed[run]["node"] < 2 for run in submitted):
+        if not submitted or any(self._causes(run)["node"] < 2 for run in submitted):
             self.fail(f"the sweep paused, and not all of {submitted} were lost twice: {reconciliation.plan.paused}")
 
     # ---- at each step

@@ -106,13 +106,13 @@ class Cluster:
         self._world.at(1.0, self.start_jobs)
         return ids
 
-    def add_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def add_reconciler(self, request: ReconcilerRequest) -> str:
         now = self._world.time
-        after = tuple(each for each in self.jobs if each.job_id.partition("_")[0] in reconciler.after)
-        job = SimJob(str(self._number()), reconciler.token, 0, now + self._world.value("late", 0.0), after=after)
-        job.begins = now + reconciler.delay_s
+        after = tuple(each for each in self.jobs if each.job_id.partition("_")[0] in request.after)
+        job = SimJob(str(self._number()), request.token, 0, now + self._world.value("late", 0.0), after=after)
+        job.begins = now + request.delay_s
         self.jobs.append(job)
-        self._world.at(reconciler.delay_s + 0.5, self.start_jobs)
+        self._world.at(request.delay_s + 0.5, self.start_jobs)
         return job.job_id
 
     def _number(self) -> int:
@@ -182,7 +182,7 @@ class Cluster:
     def _run_reconciler(self, job: SimJob, restart: int) -> None:
         if not self._is_on(job, restart):
             return
-        if self._world.reconcile_sweep("reconciler", mine=job.token):
+        if self._world.reconcile_sweep("reconciler", own_reconciler_token=job.token):
             self.end(job, JobState.ENDED, "COMPLETED")
         else:
             self._world.at(60.0, lambda: self._run_reconciler(job, restart))
@@ -214,9 +214,9 @@ class Cluster:
             return True
         if run.owner() >= (attempt.number, restart):
             return True
-        trials = [files.trials[trial] for trial, _ in attempt.milestones]
+        trials = [files.trials[trial] for trial, _ in attempt.trials]
         return (
-            all(epochs in run.milestones for _, epochs in attempt.milestones)
+            all(epochs in run.published_states for _, epochs in attempt.trials)
             or all(trial.result is not None for trial in trials)
             or all(trial.cancelled is not None for trial in trials)
         )
@@ -255,14 +255,14 @@ class Cluster:
     def _milestones(self, training: Training) -> bool:
         """Publish the milestones that are reached or pruned; whether all are published."""
         run, attempt = self._world.files.runs[training.attempt.run], training.attempt
-        stop = run.stopped
-        for _, epochs in attempt.milestones:
+        prune = run.prune_decision
+        for _, epochs in attempt.trials:
             if epochs <= training.epoch:
                 state = "diverged" if self._world.diverges(attempt.run) else "complete"
-                run.milestones.setdefault(epochs, (state, training.visible_at))
-            elif stop is not None and stop.attempt == attempt.number and epochs in stop.milestones:
-                run.milestones.setdefault(epochs, ("pruned", training.visible_at))
-        return all(epochs in run.milestones for _, epochs in attempt.milestones)
+                run.published_states.setdefault(epochs, (state, training.visible_at))
+            elif prune is not None and prune.attempt == attempt.number and epochs in prune.milestones:
+                run.published_states.setdefault(epochs, ("pruned", training.visible_at))
+        return all(epochs in run.published_states for _, epochs in attempt.trials)
 
     # ---- ending
 

@@ -198,11 +198,17 @@ def _user_retries(world: "SimulatedWorld", which: int) -> None:
     if run.saved > trial.epochs or trains_past(observed_run(run, world.time), trial.epochs):
         return  # the retry is refused
     shared = any(world.files.trials[number].run == trial.run for number in world.files.open)
-    run.retries_reset_at = max(run.retries_reset_at, last - (shared and last > 0 and run.attempts[last].lost is None))
-    run.milestones.pop(trial.epochs, None)
-    if run.stopped is not None:
-        milestones = tuple(epochs for epochs in run.stopped.milestones if epochs != trial.epochs)
-        run.stopped = replace(run.stopped, milestones=milestones, is_lifted=run.stopped.attempt <= run.retries_reset_at)
+    continues = shared and last > 0 and run.attempts[last].lost is None
+    if continues:
+        run.attempts[last].retry_exempt = True
+    run.retries_reset_at = max(run.retries_reset_at, last - continues)
+    run.published_states.pop(trial.epochs, None)
+    decision = run.prune_decision
+    if decision is not None:
+        milestones = tuple(epochs for epochs in decision.milestones if epochs != trial.epochs)
+        run.prune_decision = replace(
+            decision, milestones=milestones, is_lifted=decision.attempt <= run.retries_reset_at
+        )
     world.check.reopens(trial)
     trial.cancelled, trial.result = None, None
     world.files.open.add(trial.number)

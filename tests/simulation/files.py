@@ -16,9 +16,9 @@ from unetsweep.core.observation import (
     EpochReport,
     Failure,
     Observation,
+    PruneDecision,
     ReconcilerJob,
     Run,
-    Stopped,
     Trial,
 )
 
@@ -50,12 +50,13 @@ class SimAttempt:
     index: int
     at: datetime
     throttle: int | None
-    milestones: tuple[tuple[int, int], ...]
+    trials: tuple[tuple[int, int], ...]
     mem: str | None
     micro_batch: int | None
     job_id: str | None = None
     lost: dict[str, Any] | None = None
     ended_for: str | None = None
+    retry_exempt: bool = False
     claims: dict[int, SimClaim] = field(default_factory=dict)
     requeues: dict[int, float] = field(default_factory=dict)
     errors: list[tuple[int, str, int, float]] = field(default_factory=list)
@@ -69,13 +70,13 @@ class SimRun:
 
     number: int
     attempts: dict[int, SimAttempt] = field(default_factory=dict)
-    milestones: dict[int, tuple[str, float]] = field(default_factory=dict)
+    published_states: dict[int, tuple[str, float]] = field(default_factory=dict)
     points: dict[int, tuple[EpochReport, float]] = field(default_factory=dict)
     lines: list[tuple[datetime, float]] = field(default_factory=list)
     """(time, visible from) of every line of progress."""
     saved: int = 0
     """The epoch of its last checkpoint."""
-    stopped: Stopped | None = None
+    prune_decision: PruneDecision | None = None
     retries_reset_at: int = 0
 
     def owner(self) -> tuple[int, int]:
@@ -117,7 +118,7 @@ class Files:
     reconcilers: dict[int, SimReconciler] = field(default_factory=dict)
     logs: set[tuple[str, str]] = field(default_factory=set)
     """(token, job id) of every started job."""
-    stopped: bool = False
+    cancelled: bool = False
     last_reconciliation: float = -1e9
     open: set[int] = field(default_factory=set)
     """Numbers of the trials that have not ended."""
@@ -131,7 +132,7 @@ class Files:
         )
         runs = {number: observed_run(self.runs[number], now) for number in {each.run for each in trials}}
         ended = len(self.trials) - len(self.open)
-        return Observation(ended, found, runs, self.stopped, None, self._failures(ended), self._reconciler())
+        return Observation(ended, found, runs, self.cancelled, None, self._failures(ended), self._reconciler())
 
     def _reconciler(self) -> ReconcilerJob | None:
         if not self.reconcilers:
@@ -166,9 +167,9 @@ def observed_run(run: SimRun, now: float) -> Run:
         attempts.append(_attempt(each, now, refusals))
         refusals = refusals + 1 if each.lost is not None and each.lost.get("refused") else 0
     points = _visible_points(run.points.values(), now)
-    milestones = {epochs: state for epochs, (state, visible_at) in run.milestones.items() if visible_at <= now}
+    published = {epochs: state for epochs, (state, visible_at) in run.published_states.items() if visible_at <= now}
     last_at = next((at for at, visible_at in reversed(run.lines) if visible_at <= now), None)
-    return Run(run.number, milestones, tuple(attempts), None, points, last_at, run.stopped, run.retries_reset_at)
+    return Run(run.number, published, tuple(attempts), None, points, last_at, run.prune_decision, run.retries_reset_at)
 
 
 def _visible_points(points: Iterable[tuple[EpochReport, float]], now: float) -> tuple[EpochReport, ...]:
@@ -185,7 +186,7 @@ def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
         each.token,
         each.index,
         each.at,
-        milestones=tuple(sorted(epochs for _, epochs in each.milestones)),
+        milestones=tuple(sorted(epochs for _, epochs in each.trials)),
         throttle=each.throttle,
         job_id=each.job_id,
         claimed_by=claim.job_id if claim else None,
@@ -200,6 +201,7 @@ def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
         refusals=refusals,
         requeue_reason="the time limit is near" if each.requeues.get(restart, now + 1) <= now else None,
         ended_for=Cause[each.ended_for] if each.ended_for else None,
+        retry_exempt=each.retry_exempt,
         mem=each.mem,
         micro_batch=each.micro_batch,
         ending=_ending(each, restart, now),

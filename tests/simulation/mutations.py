@@ -60,7 +60,7 @@ def a_retry_reset_is_ignored(patch: Patch) -> None:
 def a_result_does_not_outrank_the_queue(patch: Patch) -> None:
     def without_result(run: Run) -> Run:
         is_over = run.last is not None and run.last.job is not None and not run.last.job.state.is_live
-        return replace(run, milestones={}) if is_over else run
+        return replace(run, published_states={}) if is_over else run
 
     _observation_as(
         patch, lambda found: replace(found, runs={number: without_result(run) for number, run in found.runs.items()})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core.actions import Element, Prune
-from unetsweep.core.observation import EpochReport, Job, JobState, Observation, Stopped
+from unetsweep.core.observation import EpochReport, Job, JobState, Observation, PruneDecision
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
 from unetsweep.core.space import Point
@@ -111,7 +111,7 @@ class SimulatedDirectory:
         return added
 
     def milestone(self, run: int, epochs: int) -> Result | None:
-        state, visible_at = self._files.runs[run].milestones.get(epochs, ("", self._world.time + 1))
+        state, visible_at = self._files.runs[run].published_states.get(epochs, ("", self._world.time + 1))
         return Result(state=state, val_iou=0.5) if visible_at <= self._world.time else None  # type: ignore[arg-type]
 
     def end_trial(self, trial: int, result: Result) -> bool:
@@ -134,7 +134,7 @@ class SimulatedDirectory:
             attempts = self._files.runs[each.run].attempts
             if each.attempt not in attempts:
                 attempts[each.attempt] = SimAttempt(
-                    each.run, each.attempt, token, index, at, throttle, each.milestones, each.mem, each.micro_batch
+                    each.run, each.attempt, token, index, at, throttle, each.trials, each.mem, each.micro_batch
                 )
                 owned.append(each)
         self._reconciliation.interruption_point()
@@ -182,14 +182,14 @@ class SimulatedDirectory:
     def progress(self, run: int) -> Sequence[EpochReport]:
         return [point for point, visible_at in self._files.runs[run].points.values() if visible_at <= self._world.time]
 
-    def record_prune(self, stop: Prune) -> None:
+    def record_prune(self, prune: Prune) -> None:
         self._reconciliation.interruption_point()
-        stopped = Stopped(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason)
-        self._files.runs[stop.run].stopped = stopped
+        decision = PruneDecision(prune.attempt, prune.trial, prune.milestones, prune.epoch, prune.reason)
+        self._files.runs[prune.run].prune_decision = decision
         self._reconciliation.interruption_point()
 
-    def read_stop(self, run: int) -> Stopped | None:
-        return self._files.runs[run].stopped
+    def read_prune_decision(self, run: int) -> PruneDecision | None:
+        return self._files.runs[run].prune_decision
 
     def note(self, **content: object) -> None:
         self._world.note(f"  {content}")
@@ -267,11 +267,11 @@ class SimulatedScheduler:
         self._cluster.cancel([job_id])
         self._reconciliation.interruption_point()
 
-    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._reconciliation.interruption_point()
         self._world.check.submits_reconciler(self._reconciliation)
         self._refuse(1)
-        job_id = self._cluster.add_reconciler(reconciler)
+        job_id = self._cluster.add_reconciler(request)
         self._reconciliation.interruption_point()
         return job_id
 

@@ -222,25 +222,27 @@ class SimulatedWorld:
                 self.advance(seconds if self.settings.overlap else min(seconds, LEASE_S - 5))
                 self.note("the reconciliation wakes")
 
-    def reconcile_sweep(self, caller: str, mine: str | None = None, *, interactive: bool = False) -> bool:
+    def reconcile_sweep(
+        self, caller: str, own_reconciler_token: str | None = None, *, interactive: bool = False
+    ) -> bool:
         """Reconcile; whether that succeeded. While the lease is held, its holder takes another turn instead."""
         if self.check.broken:
             return True
         if self._depth and self.time < self._held_until:
-            self._turn = mine is None
-            return mine is None
+            self._turn = own_reconciler_token is None
+            return own_reconciler_token is None
         self.counts["reconciliations"] += 1
         self._depth += 1
         try:
-            return self._reconcile(caller, mine, interactive=interactive)
+            return self._reconcile(caller, own_reconciler_token, interactive=interactive)
         finally:
             self._depth -= 1
             if not self._depth and self._turn:
                 self._turn = False
                 self.at(0.1, lambda: self.reconcile_sweep("another turn"))
 
-    def _reconcile(self, caller: str, mine: str | None, *, interactive: bool) -> bool:
-        view = SimulatedReconciliation(self, self.value("clock", 0.0), mine is not None)
+    def _reconcile(self, caller: str, own_reconciler_token: str | None, *, interactive: bool) -> bool:
+        view = SimulatedReconciliation(self, self.value("clock", 0.0), own_reconciler_token is not None)
         self.note(f"reconciliation: {caller}")
         ports = SweepContext(
             self.spec,
@@ -251,7 +253,7 @@ class SimulatedWorld:
             SimulatedReconcilers(view),
             lambda token, submit: self._submission(token, submit),
             lambda token, submit: self._reconciler(token, submit),
-            mine=mine,
+            own_reconciler_token=own_reconciler_token,
             interactive=interactive,
         )
         try:
@@ -263,7 +265,7 @@ class SimulatedWorld:
             return False
         self.paused = reconciliation.plan.paused
         self.check.planned(reconciliation)
-        return mine is None or (
+        return own_reconciler_token is None or (
             reconciliation.observation.scheduler_error is None and not reconciliation.lacks_reconciler
         )
 
@@ -318,7 +320,7 @@ class SimulatedWorld:
     # ---- the history
 
     def is_over(self) -> bool:
-        wanted = self.files.stopped or len(self.files.trials) >= trials_wanted(self.spec)
+        wanted = self.files.cancelled or len(self.files.trials) >= trials_wanted(self.spec)
         return wanted and not self.files.open and not self.cluster.count()
 
     def run(self) -> "SimulatedWorld":

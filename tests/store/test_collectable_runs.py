@@ -58,11 +58,11 @@ def test_a_run_with_a_corrupt_file_keeps_its_checkpoints(sweep: SweepDir):
 
 
 def test_a_retry_lifts_the_stop_of_its_trial_only(sweep: SweepDir):
-    stop = sweep.root / "runs/0000/stop.json"
+    path = sweep.root / "runs/0000/prune.json"
     about = {"attempt": 1, "trial": 1, "epoch": 2, "reason": "poor", "at": "2026-01-01T00:00:00+00:00"}
-    write_json(stop, {**about, "milestones": [4, 8]})
+    write_json(path, {**about, "milestones": [4, 8]})
     assert reopen(sweep.root, [0]) == [0]
-    assert json.loads(stop.read_text())["milestones"] == [8]
+    assert json.loads(path.read_text())["milestones"] == [8]
 
 
 def test_foreign_files_among_runs_and_marks_are_ignored(sweep: SweepDir):

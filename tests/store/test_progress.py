@@ -10,7 +10,7 @@ import pytest
 from unetsweep.atomic import link_json, write_json
 from unetsweep.core.actions import Prune
 from unetsweep.errors import StateError
-from unetsweep.store.progress import read_progress, read_stopped
+from unetsweep.store.progress import read_progress, read_prune_decision
 from unetsweep.store.sweep_dir import SweepDir
 
 AT = "2026-01-01T00:0{}:00+00:00"
@@ -65,28 +65,28 @@ def test_a_grown_file_is_read_again(tmp_path: Path):
         assert len(epochs(tmp_path)) == epoch
 
 
-def test_the_newest_stop_counts_until_the_run_is_retried(tmp_path: Path):
+def test_the_newest_decision_counts_until_the_run_is_retried(tmp_path: Path):
     directory = SweepDir(tmp_path)
     folder = tmp_path / "runs/0003"
     (folder / "attempts").mkdir(parents=True)
-    assert directory.read_stop(3) is None
+    assert directory.read_prune_decision(3) is None
     directory.record_prune(Prune(3, 1, 7, (4, 8), 2, "poor"))
     directory.record_prune(Prune(3, 2, 7, (8,), 5, "poorer"))
-    stopped = directory.read_stop(3)
-    assert stopped is not None
-    assert (stopped.attempt, stopped.trial, stopped.milestones, stopped.epoch) == (2, 7, (8,), 5)
-    raw = json.loads((folder / "stop.json").read_text())
+    prune = directory.read_prune_decision(3)
+    assert prune is not None
+    assert (prune.attempt, prune.trial, prune.milestones, prune.epoch) == (2, 7, (8,), 5)
+    raw = json.loads((folder / "prune.json").read_text())
     assert set(raw) == {"schema", "attempt", "trial", "milestones", "epoch", "reason", "at"}
     names = os.listdir(folder)
     for attempt, is_lifted in ((1, False), (2, True)):
         link_json(folder / f"attempts/{attempt}.retries-reset.json", {})
-        again = read_stopped(folder, names, os.listdir(folder / "attempts"))
+        again = read_prune_decision(folder, names, os.listdir(folder / "attempts"))
         assert again is not None
         assert again.is_lifted is is_lifted
 
 
 def test_a_corrupt_stop_is_an_error(tmp_path: Path):
-    write_json(tmp_path / "stop.json", {})
-    (tmp_path / "stop.json").write_text('{"schema": 1, "att')
-    with pytest.raises(StateError, match=r"stop.json: not readable"):
-        read_stopped(tmp_path, ["stop.json"], [])
+    write_json(tmp_path / "prune.json", {})
+    (tmp_path / "prune.json").write_text('{"schema": 1, "att')
+    with pytest.raises(StateError, match=r"prune.json: not readable"):
+        read_prune_decision(tmp_path, ["prune.json"], [])

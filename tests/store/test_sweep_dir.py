@@ -195,9 +195,9 @@ def test_a_corrupt_trial_is_named_and_keeps_its_number(sweep: SweepDir):
 
 def test_cancelled_trials_and_a_stopped_sweep_are_observed(sweep: SweepDir):
     sweep.add_trials([config()], {})
-    sweep.cancel(0)
-    sweep.cancel(0)
-    sweep.stop()
+    sweep.cancel_trial(0)
+    sweep.cancel_trial(0)
+    sweep.cancel_sweep()
     assert (sweep.observe().trials[0].cancelled, sweep.observe().cancelled) == (True, True)
     sweep.resume()
     assert not sweep.observe().cancelled
@@ -373,7 +373,7 @@ def test_errors_of_earlier_attempts_do_not_count_for_the_last_one(started_sweep:
 def test_a_published_milestone_is_observed_with_its_state_and_read_back(started_sweep: SweepDir):
     (started_sweep.root / "runs/0000/milestones").mkdir()
     write_json(started_sweep.root / "runs/0000/milestones/8.json", {"state": "diverged", "message": "nan"})
-    assert started_sweep.observe().runs[0].milestones == {8: "diverged"}
+    assert started_sweep.observe().runs[0].published_states == {8: "diverged"}
     result = started_sweep.milestone(0, 8)
     assert result is not None
     assert result.message == "nan"

@@ -8,7 +8,7 @@ import pytest
 
 from unetsweep.training import decisions
 from unetsweep.training.checkpoints import ArtifactWriter
-from unetsweep.training.decisions import EpochTimer, RankZeroPolicy, StopFileReader
+from unetsweep.training.decisions import EpochTimer, PruneFileReader, RankZeroPolicy
 
 SECONDS = "unetsweep.training.decisions.time.monotonic"
 
@@ -45,36 +45,36 @@ def test_a_checkpoint_is_estimated_from_the_longest_one(monkeypatch: pytest.Monk
 
 
 def test_a_stop_file_is_read_only_when_it_has_changed(tmp_path: Path) -> None:
-    path = tmp_path / "stop.json"
-    stop = StopFileReader(path, 1)
-    assert stop.read() == (frozenset(), "")
+    path = tmp_path / "prune.json"
+    prunes = PruneFileReader(path, 1)
+    assert prunes.read() == (frozenset(), "")
     write(path)
-    assert stop.read() == (frozenset({8}), "slow")
+    assert prunes.read() == (frozenset({8}), "slow")
     before = path.stat()
     write(path, reason="fast")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert stop.read() == (frozenset({8}), "slow")
+    assert prunes.read() == (frozenset({8}), "slow")
     write(tmp_path / "new", milestones=[4, 8], reason="slower")
     os.replace(tmp_path / "new", path)
-    assert stop.read() == (frozenset({4, 8}), "slower")
+    assert prunes.read() == (frozenset({4, 8}), "slower")
     path.unlink()
-    assert stop.read() == (frozenset(), "")
+    assert prunes.read() == (frozenset(), "")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "attempt": "x"}'])
 def test_an_unreadable_stop_file_is_named_and_prunes_nothing(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "stop.json"
+    path = tmp_path / "prune.json"
     path.write_text(text)
-    stop = StopFileReader(path, 1)
+    prunes = PruneFileReader(path, 1)
     for _ in range(2):
-        assert stop.read() == (frozenset(), "")
+        assert prunes.read() == (frozenset(), "")
     assert capsys.readouterr().out.count(f"{path} cannot be read and is ignored") == 1
 
 
 def test_a_training_with_only_pruned_milestones_left_does_not_ask_for_a_requeue(tmp_path: Path) -> None:
-    write(tmp_path / "stop.json", milestones=[6, 8])
+    write(tmp_path / "prune.json", milestones=[6, 8])
     policy = RankZeroPolicy(
         ArtifactWriter(tmp_path, "1-3", lambda: True), EpochTimer(1), lambda needed: "the end is near"
     )

@@ -42,7 +42,7 @@ def test_no_thread_of_the_process_group_is_left(root: Path, tmp_path: Path, size
     out = tmp_path / "out"
     out.mkdir()
     if how == "pruned":
-        scenes.write_stop(out, (2,))
+        scenes.write_prune_file(out, (2,))
     assert scenes.run(train, out, scenes.config(root, epochs=2, processes=size), how, size=size) == [0] * size
     assert (out / "requeue-1-0.json").exists() == (how == "stopped")
     assert (out / "milestones/2.json").exists() == (how in ("complete", "pruned"))

@@ -93,8 +93,8 @@ def test_a_pruned_training_killed_at_any_point_and_resumed_ends_the_same(
     states = {point: out for point, out in scenes.states_of(calm).items() if point >= points // 3}
     assert len(states) > 9
     for point, out in states.items():
-        if not (out / "stop.json").exists():
-            scenes.write_stop(out, **prune)
+        if not (out / "prune.json").exists():
+            scenes.write_prune_file(out, **prune)
         trained(out, config, claim="1-1", **keep)
         assert [scenes.row(out, h)["state"] for h in THREE_MILESTONES[1:]] == ends[1:], point
         assert scenes.row(out, 2) == scenes.row(six, 2)
@@ -104,7 +104,7 @@ def test_a_pruned_training_killed_at_any_point_and_resumed_ends_the_same(
 def test_a_stop_file_at_the_start_is_obeyed_before_any_epoch(root: Path, tmp_path: Path) -> None:
     config, out = scenes.config(root, **SIX), tmp_path / "out"
     out.mkdir()
-    scenes.write_stop(out, (2, 4, 6))
+    scenes.write_prune_file(out, (2, 4, 6))
     trained(out, config, milestones=THREE_MILESTONES)
     assert not (out / LAST).exists()
     row = scenes.row(out, 6)
@@ -114,9 +114,9 @@ def test_a_stop_file_at_the_start_is_obeyed_before_any_epoch(root: Path, tmp_pat
 def test_a_stop_file_of_another_attempt_or_a_corrupt_one_prunes_nothing(root: Path, tmp_path: Path, six: Path) -> None:
     config, out = scenes.config(root, **SIX), tmp_path / "out"
     trained(out, config, milestones=THREE_MILESTONES, prune={**PRUNE_4_AND_6, "attempt": 2}, stop_after=3)
-    (out / "stop.json").write_text('{"schema": 1, "atte')
+    (out / "prune.json").write_text('{"schema": 1, "atte')
     trained(out, config, milestones=THREE_MILESTONES, claim="1-1", stop_after=1)
-    (out / "stop.json").write_text('{"schema": 1, "attempt": 1}')
+    (out / "prune.json").write_text('{"schema": 1, "attempt": 1}')
     trained(out, config, milestones=THREE_MILESTONES, claim="1-2")
     assert left_behind(out, THREE_MILESTONES) == left_behind(six, THREE_MILESTONES)
 
@@ -157,7 +157,7 @@ def test_a_pruned_milestone_is_ended_once_and_never_trained_later(root: Path, tm
     trained(out, config, milestones=THREE_MILESTONES, prune=PRUNE_6, stop_after=3)
     before = (out / "milestones/6.json").read_bytes()
     trained(out, config, milestones=THREE_MILESTONES, claim="1-1", stop_after=2)
-    (out / "stop.json").unlink(missing_ok=True)
+    (out / "prune.json").unlink(missing_ok=True)
     trained(out, config, milestones=THREE_MILESTONES, claim="1-2")
     assert (out / "milestones/6.json").read_bytes() == before
     assert max(scenes.progress(out)) == 4

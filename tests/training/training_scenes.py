@@ -110,7 +110,7 @@ def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = No
 
     `snapshots`: at each check the files written so far are copied, see `states_of`.
     `stop_after`: the stop check stops the training after this many epochs of this start. `prune`: the content of
-    `stop.json`, which exists from the end of the first epoch of this start, after that epoch's decision.
+    `prune.json`, which exists from the end of the first epoch of this start, after that epoch's decision.
     `code_later`: the digest of the package's sources from the end of the first epoch.
     """
     from unetsweep import package
@@ -137,7 +137,7 @@ def train(context: Any, out: Path, config: TrialConfig, kill_at: int | None = No
         if code_later:
             package.code = lambda: code_later
         if prune and ends == 1:
-            write_stop(out, **prune)
+            write_prune_file(out, **prune)
         return "the end is near" if ends == stop_after else None
 
     training_run.train(config, out, context=context, owns=owns, stop_check=stop_check, **more)
@@ -187,7 +187,7 @@ def contents(folder: Path) -> Iterator[tuple[str, int, bytes]]:
         yield str(path.relative_to(folder)), path.stat().st_nlink, b"" if path.is_dir() else path.read_bytes()
 
 
-def write_stop(out: Path, milestones: tuple[int, ...], attempt: int = 1, epoch: int = 1) -> None:
+def write_prune_file(out: Path, milestones: tuple[int, ...], attempt: int = 1, epoch: int = 1) -> None:
     content = {
         "schema": 1,
         "attempt": attempt,
@@ -196,7 +196,7 @@ def write_stop(out: Path, milestones: tuple[int, ...], attempt: int = 1, epoch: 
         "epoch": epoch,
         "reason": "too slow",
     }
-    (out / "stop.json").write_text(json.dumps({**content, "at": "2026-01-01T00:00:00+00:00"}))
+    (out / "prune.json").write_text(json.dumps({**content, "at": "2026-01-01T00:00:00+00:00"}))
 
 
 def trained(out: Path, config: TrialConfig, size: int = 1, **more: Any) -> Path:

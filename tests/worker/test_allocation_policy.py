@@ -98,7 +98,7 @@ ENDING = [
             id="stops a cancelled training",
         ),
         pytest.param(
-            observe(dataclasses.replace(ALL_TAKEN, stopped=frozenset({0})), 0, 1),
+            observe(dataclasses.replace(ALL_TAKEN, terminated=frozenset({0})), 0, 1),
             (StopTraining(0, dump_stacks=True), KeepRunning()),
             id="stops a hanging training, and has its stacks printed",
         ),
@@ -156,7 +156,7 @@ def test_a_terminated_job_ends_with_the_status_of_the_signal_and_asks_for_no_oth
     assert decide(observe(table(taken={0: OURS}), 0, signals=signals), LIMITS) == (KeepRunning(),)
 
 
-@pytest.mark.parametrize("mark", ["cancelled", "stopped"])
-def test_cancelled_and_stopped_trainings_are_not_started(mark: str) -> None:
+@pytest.mark.parametrize("mark", ["cancelled", "terminated"])
+def test_cancelled_and_terminated_trainings_are_not_started(mark: str) -> None:
     not_wanted = table(taken={0: OURS}, **{mark: frozenset({0, 2})})
     assert startable(observe(not_wanted)) == (1, 3)

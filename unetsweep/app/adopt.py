@@ -109,8 +109,9 @@ def _mark_lost(directory: SweepDir, observation: Observation, change: AdoptionRe
         last = run.last
         if last is not None and last.lost is None and not (last.ending is not None and last.ending.is_final):
             directory.mark_lost(last.run, last.number, reason, cause=Cause.PAUSED.name)
-    if observation.reconciler is not None and not observation.reconciler.lost:
-        ReconcilerJobs(directory.root).mark_lost(observation.reconciler.number, reason)
+    reconciler_job = observation.last_reconciler_job
+    if reconciler_job is not None and not reconciler_job.lost:
+        ReconcilerJobs(directory.root).mark_lost(reconciler_job.number, reason)
     for token in list_packed_tokens(directory.root):
         SlotTableDir(directory.root, token).abandon()
 

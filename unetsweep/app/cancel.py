@@ -40,14 +40,14 @@ def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
         raise UsageError(f"sweep {directory.name} has no trial {unknown[0]}; it has {count} (from 0)")
     context = context_of(directory)
     if not trials:
-        directory.stop()
+        directory.cancel_sweep()
     cancelled: set[int] = set()
     until = time.monotonic() + PATIENCE_S
     while True:
         still_open = _open(directory, trials)
-        # a reconciliation that was already running may have proposed more trials after the sweep was stopped
+        # a reconciliation that was already running may have proposed more trials after the sweep was cancelled
         for trial in still_open - cancelled:
-            directory.cancel(trial)
+            directory.cancel_trial(trial)
         cancelled |= still_open
         shared = _shared(reconcile_sweep(directory.root, context, patience_s=PATIENCE_S))
         still_open = _open(directory, trials)

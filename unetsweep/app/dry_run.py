@@ -117,7 +117,7 @@ def _capacity(spec: SweepSpec, jobs: Scheduler, executor: str, notify: Notify) -
 
 
 def _observe(directory: SweepDir, jobs: Scheduler, notify: Notify) -> Observation:
-    """The sweep as it is, except that it is not stopped: a submit resumes it."""
+    """The sweep as it is, except that it is not cancelled: a submit resumes it."""
     files = replace(directory.observe(), cancelled=False)
     observation = with_jobs(files, *ask(jobs, files))
     if observation.scheduler_error is not None:

@@ -39,7 +39,7 @@ class JobRequests:
             code=self.code,
         )
 
-    def reconciler(self, token: str, action: SubmitReconciler) -> ReconcilerRequest:
+    def reconciler_request(self, token: str, action: SubmitReconciler) -> ReconcilerRequest:
         """The request for a reconciler job, under `token`."""
         options = self.spec.slurm.reconciler
         limit = next((minutes(value) for key, value in options.items() if key.lstrip("-") == "time"), None)

@@ -19,7 +19,7 @@ def run_reconciler_job(root: Path, token: str, on_action: Callable[[Action], Non
 
     Raises SchedulerError if the next reconciler job may be missing; the job's script then tries again.
     """
-    context = context_of(SweepDir(root), reconciler=token)
+    context = context_of(SweepDir(root), own_reconciler_token=token)
     reconciliation = reconcile_sweep(root, context, on_action, patience_s=PATIENCE_S)
     if reconciliation is None:
         raise SchedulerError("another reconciliation holds the lease; this reconciler job will try again")

@@ -19,7 +19,7 @@ def retry(directory: SweepDir, named: Sequence[int], notify: Notify, *, failed: 
     """Open the named trials again, with `failed` (or if none is named) all failed and diverged ones, and resume.
 
     UsageError if a named trial cannot be trained again. Earlier attempts of all open trials no longer count towards
-    the retry limits, and a paused or stopped sweep resumes.
+    the retry limits, and a paused or cancelled sweep resumes.
     """
     trials = _choose(directory, named, failed=failed)
     trials = _leave_out_passed(directory, trials, named, notify)

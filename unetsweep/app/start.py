@@ -59,11 +59,11 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
         if reconciliation is None:
             notify(LeaseHeld())
             return SubmitResult(directory, None)
-        unsure = sum(wait.reason == UNCONFIRMED for wait in reconciliation.plan.waits)
-        if not unsure:
+        unconfirmed = sum(wait.reason == UNCONFIRMED for wait in reconciliation.plan.waits)
+        if not unconfirmed:
             return SubmitResult(directory, _state(reconciliation))
-        notify(SubmissionsUnconfirmed(unsure))
-        time.sleep(context.clocks.settle.total_seconds())
+        notify(SubmissionsUnconfirmed(unconfirmed))
+        time.sleep(context.timeouts.settle.total_seconds())
 
 
 def _copy_package(directory: SweepDir, notify: Notify) -> None:

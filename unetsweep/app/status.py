@@ -109,7 +109,7 @@ def _waits_for_submission(decided: Plan) -> dict[int, Wait]:
         trial: Wait(trial, f"the next reconciliation submits it: {action.reason}")
         for action in submits
         for element in action.elements
-        for trial, _ in element.milestones
+        for trial, _ in element.trials
     }
 
 

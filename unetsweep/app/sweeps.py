@@ -11,8 +11,8 @@ from unetsweep.core import checkpoint_gc, paths
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
-from unetsweep.reconcile.clocks import clocks
 from unetsweep.reconcile.context import SweepContext
+from unetsweep.reconcile.timeouts import timeouts
 from unetsweep.schedulers.local.local_jobs import LocalJobs, devices
 from unetsweep.schedulers.packed.packed_slurm import PackedSlurm
 from unetsweep.schedulers.slurm.commands import check_cluster
@@ -90,17 +90,20 @@ def scheduler(kind: str, root: Path) -> Scheduler:
     return LocalJobs(root) if kind == "local" else PackedSlurm(payload_of, root)
 
 
-def context_of(directory: SweepDir, *, interactive: bool = False, reconciler: str | None = None) -> SweepContext:
+def context_of(
+    directory: SweepDir, *, interactive: bool = False, own_reconciler_token: str | None = None
+) -> SweepContext:
     """Everything that a reconciliation of this sweep needs.
 
-    `interactive`: a person started it. `reconciler`: token of the reconciler job that started it. It does not check
-    where the sweep's folder is (`check_place`): a job knows the folder by the path that it was sent with.
+    `interactive`: a person started it. `own_reconciler_token`: token of the reconciler job that started it, if one did.
+    It does not check where the sweep's folder is (`check_place`): a job knows the folder by the path that it was sent
+    with.
     """
     directory.check_private()
     spec, executor = spec_of(directory), directory.executor
     if executor == "local" and spec.run.parallel is None:
         spec = replace(spec, run=replace(spec.run, parallel=local_capacity(spec)))
-    waits = clocks(executor)
+    waits = timeouts(executor)
     requests = JobRequests(spec, directory.root, pinned(directory.root), waits.exit_timeout_s)
     return SweepContext(
         spec=spec,
@@ -108,11 +111,11 @@ def context_of(directory: SweepDir, *, interactive: bool = False, reconciler: st
         scheduler=scheduler(executor, directory.root),
         study=JournalStudy(directory.root / paths.STUDY),
         clock=SystemClock(),
-        reconcilers=ReconcilerJobs(directory.root),
+        reconciler_files=ReconcilerJobs(directory.root),
         submission=requests.submission,
-        reconciler=requests.reconciler,
-        clocks=waits,
-        mine=reconciler,
+        reconciler_request=requests.reconciler_request,
+        timeouts=waits,
+        own_reconciler_token=own_reconciler_token,
         interactive=interactive,
         collectable=CollectableRuns(directory.root) if checkpoint_gc.is_enabled(spec) else None,
     )

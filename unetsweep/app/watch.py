@@ -30,7 +30,7 @@ def watch(directory: SweepDir) -> Iterator[WatchProgress]:
             yield _progress(reconciliation)
             if not reconciliation.observation.trials:  # the plan may still propose, but the space has no more points
                 return
-        time.sleep(context.clocks.watch.total_seconds())
+        time.sleep(context.timeouts.watch.total_seconds())
 
 
 def _progress(reconciliation: Reconciliation) -> WatchProgress:

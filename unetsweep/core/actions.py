@@ -20,7 +20,7 @@ class Element:
 
     run: int
     attempt: int
-    milestones: tuple[tuple[int, int], ...]
+    trials: tuple[tuple[int, int], ...]
     """The trials that it trains, as (trial, epochs)."""
     mem: str | None = None
     """Memory of its job; None: what the sweep asks for."""
@@ -118,7 +118,7 @@ class Cancel:
 
     job_ids: tuple[str, ...]
     reason: str
-    reconciler: int | None = None
+    reconciler_number: int | None = None
     """Number of the reconciler job that is cancelled: it is marked as lost first, so that nothing waits for it. None:
     the jobs are trainings."""
 

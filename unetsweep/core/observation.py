@@ -149,8 +149,8 @@ class EpochReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
-    """The content of a run's `stop.json`: which milestones of one attempt are pruned, and why."""
+class PruneDecision:
+    """The content of a run's `prune.json`: which milestones of one attempt are pruned, and why."""
 
     attempt: int
     trial: int
@@ -168,7 +168,7 @@ class Run:
     """One training: its attempts, its progress and its results."""
 
     number: int
-    milestones: Mapping[int, str] = field(default_factory=dict)
+    published_states: Mapping[int, str] = field(default_factory=dict)
     """The state of each published milestone, by its epochs."""
     attempts: tuple[Attempt, ...] = ()
     unreadable: str | None = None
@@ -177,7 +177,7 @@ class Run:
     """Every finished epoch once, in order. If two claims report an epoch, the later one's value counts."""
     last_progress_at: datetime | None = None
     """When the newest claim last reported an epoch; None: it has not yet."""
-    stopped: Stopped | None = None
+    prune_decision: PruneDecision | None = None
     """The newest decision to prune; None: there is none."""
     retries_reset_at: int = 0
     """The number of the last attempt before the user's retry: attempts up to it do not count. 0: no retry."""
@@ -195,16 +195,14 @@ class Run:
     @property
     def has_published_all(self) -> bool:
         """Whether the last attempt has published every milestone that it was submitted for."""
-        last = self.last
-        return (
-            last is not None and bool(last.milestones) and all(epochs in self.milestones for epochs in last.milestones)
-        )
+        milestones = self.last.milestones if self.last is not None else ()
+        return bool(milestones) and all(epochs in self.published_states for epochs in milestones)
 
     @property
     def pruned_milestones(self) -> tuple[int, ...]:
         """The milestones that are pruned in the last attempt. A new `Prune` replaces them, so it must include them."""
-        stop, last = self.stopped, self.last
-        return stop.milestones if stop is not None and last is not None and stop.attempt == last.number else ()
+        prune, last = self.prune_decision, self.last
+        return prune.milestones if prune is not None and last is not None and prune.attempt == last.number else ()
 
     @property
     def epochs_done(self) -> int:
@@ -288,7 +286,7 @@ class Observation:
     """Why the scheduler did not answer; then it means nothing that a job is not listed. None: it answered."""
     failures: tuple[Failure, ...] = ()
     """The failures of the ended trials, if only few have ended and all of them failed; else empty."""
-    reconciler: ReconcilerJob | None = None
+    last_reconciler_job: ReconcilerJob | None = None
     """None: there was none yet."""
     collectable: tuple[CollectableRun, ...] = ()
     """The runs whose last checkpoints may be deleted."""

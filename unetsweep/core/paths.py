@@ -34,8 +34,8 @@ CONFIG = "config.json"
 TRIAL = "trial.json"
 RESULT = "result.json"
 CANCELLED = "cancelled.json"
-STOPPED = "stopped.json"
-"""Exists if the user cancelled the whole sweep: no new trials are proposed."""
+"""In the folder of a trial: the user cancelled it. In the sweep's folder: the user cancelled the whole sweep, so no new
+trials are proposed."""
 
 
 def trial_dir(number: int) -> str:
@@ -90,9 +90,9 @@ def claim_name(attempt: int, restart: int) -> str:
     return f"{attempt}-{restart}"
 
 
-def stop(run: int) -> str:
+def prune_file(run: int) -> str:
     """Which milestones of which attempt are pruned, and why. The trainer reads it at the end of each epoch."""
-    return f"{run_dir(run)}/stop.json"
+    return f"{run_dir(run)}/prune.json"
 
 
 def requeue(run: int, claim: str) -> str:

@@ -127,7 +127,7 @@ def _order(action: Action) -> tuple[int, int]:
 def _all_wait(decisions: Sequence[RunDecision], reason: str) -> list[Wait]:
     """The trials that are ready wait for this reason."""
     ready = (decision.ready for decision in decisions if decision.ready is not None)
-    return [Wait(trial, reason) for element in ready for trial, _ in element.milestones]
+    return [Wait(trial, reason) for element in ready for trial, _ in element.trials]
 
 
 def _submit(
@@ -153,11 +153,11 @@ def _submit(
             ready.append(element)
         else:
             why = f"{last.lost}; the next try is at {until:%H:%M} UTC, or with `unetsweep submit`"
-            waits += [Wait(trial, why) for trial, _ in element.milestones]
+            waits += [Wait(trial, why) for trial, _ in element.trials]
     exclude = retry_policy.suspects(observation, context.now) if capacity.queues else ()
     submits, why = schedule(ready, active, capacity, backoff=bool(refused), exclude=exclude)
     sent = {element.run for submit in submits for element in submit.elements}
-    waits += [Wait(trial, why) for element in ready if element.run not in sent for trial, _ in element.milestones]
+    waits += [Wait(trial, why) for element in ready if element.run not in sent for trial, _ in element.trials]
     return submits, waits
 
 

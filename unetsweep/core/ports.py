@@ -115,7 +115,7 @@ class Scheduler(Protocol):
         """Let the job's processes dump their stacks into its log, then cancel it."""
         ...
 
-    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def submit_reconciler(self, request: ReconcilerRequest) -> str:
         """Submit a reconciler job, and return its id. Errors are as for `submit`. Only if `queues`."""
         ...
 

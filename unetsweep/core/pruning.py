@@ -27,7 +27,7 @@ from typing import Any
 from unetsweep.contract import Result
 from unetsweep.core.actions import Prune
 from unetsweep.core.metric import CHECKPOINT, Metric
-from unetsweep.core.observation import EpochReport, Observation, Run, Stopped, Trial
+from unetsweep.core.observation import EpochReport, Observation, PruneDecision, Run, Trial
 from unetsweep.core.space import largest
 from unetsweep.core.spec import SweepSpec
 
@@ -87,7 +87,7 @@ def _training_runs(observation: Observation) -> Iterator[tuple[Run, list[Trial]]
     trials_of: dict[int, list[Trial]] = defaultdict(list)
     for trial in observation.trials:
         run = observation.runs.get(trial.run)
-        if run is not None and not trial.cancelled and trial.epochs not in run.milestones and _is_training(run):
+        if run is not None and not trial.cancelled and trial.epochs not in run.published_states and _is_training(run):
             trials_of[trial.run].append(trial)
     for number, trials in trials_of.items():
         run = observation.runs[number]
@@ -109,9 +109,9 @@ def _open_history(spec: SweepSpec, run: Run, trials: Sequence[Trial]) -> History
     reports = metric_reports(run.progress, spec.metric)
     if not reports or reports[-1].epoch >= longest.epochs:
         return None
-    stop = run.stopped
-    was_retried = stop is not None and (stop.is_lifted or not stop.milestones)
-    ignored_until = stop.epoch if stop is not None and was_retried else 0
+    prune = run.prune_decision
+    was_retried = prune is not None and (prune.is_lifted or not prune.milestones)
+    ignored_until = prune.epoch if prune is not None and was_retried else 0
     return History(longest.number, longest.epochs, None, reports, ignored_until)
 
 
@@ -278,21 +278,21 @@ def prune_actions(observation: Observation, verdicts: Mapping[int, Verdict]) -> 
 
 def prune_reason(run: Run, epochs: int) -> str | None:
     """Return why this milestone of the run's last attempt was pruned; None if it was not."""
-    stop, last = run.stopped, run.last
-    if stop is None or last is None or stop.is_lifted:
+    prune, last = run.prune_decision, run.last
+    if prune is None or last is None or prune.is_lifted:
         return None
-    return stop.reason if stop.attempt == last.number and epochs in stop.milestones else None
+    return prune.reason if prune.attempt == last.number and epochs in prune.milestones else None
 
 
-def pruned_result(stopped: Stopped, points: Sequence[EpochReport]) -> Result:
+def pruned_result(prune: PruneDecision, points: Sequence[EpochReport]) -> Result:
     """Return the result of a pruned trial whose training published none: its best epoch so far."""
     scored = [point for point in points if CHECKPOINT in point.values]
     best = max(scored, key=lambda point: (point.values[CHECKPOINT], -point.epoch), default=None)
     values: dict[str, Any] = dict(best.values) if best else {}
     return Result(
         state="pruned",
-        epochs_run=points[-1].epoch if points else stopped.epoch,
+        epochs_run=points[-1].epoch if points else prune.epoch,
         best_epoch=best.epoch if best else None,
-        message=stopped.reason,
+        message=prune.reason,
         **values,
     )

@@ -26,11 +26,11 @@ def wants_reconciler(spec: SweepSpec, observation: Observation, capacity: Capaci
     """Whether the sweep needs a reconciler job and has none that waits."""
     if not capacity.queues or spec.run.driver != "jobs" or observation.scheduler_error is not None:
         return False
-    last = observation.reconciler
-    if last is None or last.token == capacity.reconciler:
+    last = observation.last_reconciler_job
+    if last is None or last.token == capacity.own_reconciler_token:
         return True
     if last.lost:  # a reconciler job and a user's command try at once; a training, which has other work, tries later
-        return capacity.reconciler is not None or capacity.interactive or now - last.at > REFUSAL_BACKOFF
+        return capacity.own_reconciler_token is not None or capacity.interactive or now - last.at > REFUSAL_BACKOFF
     return not is_waiting(last, capacity, now)
 
 
@@ -50,7 +50,8 @@ def is_unconfirmed(last: ReconcilerJob | None, capacity: Capacity, now: datetime
 def next_reconciler(observation: Observation, active: Sequence[Attempt], delay_s: int) -> SubmitReconciler:
     """Return the action that submits the next reconciler job. It starts when the running jobs have ended; it does not
     wait for queued ones, which may be held forever."""
-    number = observation.reconciler.number + 1 if observation.reconciler is not None else 1
+    last = observation.last_reconciler_job
+    number = last.number + 1 if last is not None else 1
     running = [attempt.job.job_id for attempt in active if attempt.job and attempt.job.state is JobState.RUNNING]
     if not running:
         return SubmitReconciler(number, (), delay_s * IDLE_DELAY_FACTOR, "no training runs yet")
@@ -60,7 +61,13 @@ def next_reconciler(observation: Observation, active: Sequence[Attempt], delay_s
 
 def obsolete_reconciler(observation: Observation, capacity: Capacity) -> list[Cancel]:
     """Return the cancellation of the last reconciler job, for when no trial is open any more."""
-    last = observation.reconciler
-    if last is None or last.lost or last.job is None or not last.job.state.is_live or last.token == capacity.reconciler:
+    last = observation.last_reconciler_job
+    if (
+        last is None
+        or last.lost
+        or last.job is None
+        or not last.job.state.is_live
+        or last.token == capacity.own_reconciler_token
+    ):
         return []
     return [Cancel((last.job.job_id,), "nothing is left for the reconciler job to do", last.number)]

@@ -105,7 +105,7 @@ def _readable(decision: RunDecision, run: Run, trials: list[Trial], context: Dec
 
 def _finish_published(decision: RunDecision, run: Run, trials: list[Trial]) -> list[Trial]:
     """Finish the trials whose result is published, and return the others."""
-    published = {trial: run.milestones[trial.epochs] for trial in trials if trial.epochs in run.milestones}
+    published = {trial: run.published_states[trial.epochs] for trial in trials if trial.epochs in run.published_states}
     for trial, state in published.items():
         was_cut_short = state == "pruned" and trial.cancelled
         end = ("cancelled", CANCELLED) if was_cut_short else (state, "its result is there")
@@ -150,8 +150,8 @@ def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Ac
         elif state.terminate is not None:
             terminate = Terminate(attempt.run, attempt.number, attempt.job.job_id, state.terminate, state.reason)
             decision.actions.append(terminate)
-        elif (stop := run_sharing.shorten(run, attempt, trials)) is not None:
-            decision.actions.append(stop)
+        elif (prune := run_sharing.shorten(run, attempt, trials)) is not None:
+            decision.actions.append(prune)
     for trial in trials:
         later = run_sharing.why_not_in_attempt(run, attempt, trial.epochs)
         if trial.cancelled and not all_cancelled:
@@ -185,6 +185,6 @@ def _resubmit(
                 decision.finish(dict.fromkeys(trials, why), run, "failed")
         case Retry(overrides):
             decision.refused = last if last is not None and last.refused else None
-            milestones = tuple((trial.number, trial.epochs) for trial in sorted(trials, key=lambda t: t.epochs))
+            served = tuple((trial.number, trial.epochs) for trial in sorted(trials, key=lambda t: t.epochs))
             number = last.number + 1 if last else 1
-            decision.ready = Element(run.number, number, milestones, overrides.mem, overrides.micro_batch)
+            decision.ready = Element(run.number, number, served, overrides.mem, overrides.micro_batch)

@@ -131,12 +131,13 @@ def shorten(run: Run, attempt: Attempt, trials: Sequence[Trial]) -> Prune | None
     """
     last_wanted = max((trial.epochs for trial in trials if not trial.cancelled), default=0)
     done = max(last_wanted, run.epochs_done)
-    unwanted = {epochs for epochs in attempt.milestones if epochs > done} - set(run.milestones)
+    unwanted = {epochs for epochs in attempt.milestones if epochs > done} - set(run.published_states)
     if unwanted <= set(run.pruned_milestones):
         return None
     longest = max(trials, key=lambda trial: trial.epochs)
     milestones = tuple(sorted({*unwanted, *run.pruned_milestones}))
-    reason = run.stopped.reason if run.stopped is not None and run.pruned_milestones else "you cancelled it"
+    known = run.prune_decision
+    reason = known.reason if known is not None and run.pruned_milestones else "you cancelled it"
     return Prune(run.number, attempt.number, longest.number, milestones, run.epochs_done, reason)
 
 

@@ -36,7 +36,7 @@ def apply(
     if any(isinstance(action, FinishTrial) for action in actions):
         context.study.mark_stale()
     for action in actions:
-        if isinstance(action, Cancel) and action.reconciler is not None and context.study.is_stale():
+        if isinstance(action, Cancel) and action.reconciler_number is not None and context.study.is_stale():
             export_journal(context)  # now, while there is still a reconciler job that would do it if this process died
         was_applied, more_follows = _apply_one(action, context)
         more |= more_follows
@@ -169,21 +169,21 @@ def _after_refusal(action: Submit, owned: Sequence[Element], *, limit: bool) -> 
 
 
 def _cancel(action: Cancel, context: SweepContext) -> None:
-    if action.reconciler is not None:
-        context.reconcilers.mark_lost(action.reconciler, action.reason)
+    if action.reconciler_number is not None:
+        context.reconciler_files.mark_lost(action.reconciler_number, action.reason)
     context.scheduler.cancel(action.job_ids)
 
 
 def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> bool:
     """Submit the reconciler job. If it is refused, the sweep still continues while a training job lives."""
-    token = context.reconcilers.create_intent(action.number)
+    token = context.reconciler_files.create_intent(action.number)
     if token is None:
         return False
     try:
-        job_id = context.scheduler.submit_reconciler(context.reconciler(token, action))
-        context.reconcilers.record(action.number, job_id)
+        job_id = context.scheduler.submit_reconciler(context.reconciler_request(token, action))
+        context.reconciler_files.record(action.number, job_id)
     except RefusedError as error:
-        context.reconcilers.mark_lost(action.number, str(error))
+        context.reconciler_files.mark_lost(action.number, str(error))
         context.directory.note(action="SubmitReconciler", trouble=str(error))
         return False
     return True

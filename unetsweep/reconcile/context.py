@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core.actions import Element, Prune, Submit, SubmitReconciler
 from unetsweep.core.capacity import Capacity
-from unetsweep.core.observation import EpochReport, Observation, Stopped
+from unetsweep.core.observation import EpochReport, Observation, PruneDecision
 from unetsweep.core.ports import Clock, ReconcilerRequest, Scheduler, Submission
 from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.space import Point
@@ -95,8 +95,8 @@ class Directory(Protocol):
     def has_log(self, token: str, job_id: str) -> bool: ...
     def mark_reconciled(self) -> None: ...
     def progress(self, run: int) -> Sequence[EpochReport]: ...
-    def record_prune(self, stop: Prune) -> None: ...
-    def read_stop(self, run: int) -> Stopped | None: ...
+    def record_prune(self, prune: Prune) -> None: ...
+    def read_prune_decision(self, run: int) -> PruneDecision | None: ...
     def note(self, **content: object) -> None: ...
 
 
@@ -119,7 +119,7 @@ class CollectableRunFiles(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
+class Timeouts:
     """How long a reconciliation waits for what."""
 
     unseen: timedelta = timedelta(seconds=90)
@@ -148,13 +148,13 @@ class SweepContext:
     scheduler: Scheduler
     study: Study
     clock: Clock
-    reconcilers: ReconcilerJobFiles
+    reconciler_files: ReconcilerJobFiles
     submission: Callable[[str, Submit], Submission]
     """Makes the request for training jobs, under a token."""
-    reconciler: Callable[[str, SubmitReconciler], ReconcilerRequest]
+    reconciler_request: Callable[[str, SubmitReconciler], ReconcilerRequest]
     """Makes the request for a reconciler job, under a token."""
-    clocks: Clocks = Clocks()
-    mine: str | None = None
+    timeouts: Timeouts = Timeouts()
+    own_reconciler_token: str | None = None
     """Token of the reconciler job that runs this reconciliation; None: none does."""
     interactive: bool = False
     """A person started it."""
@@ -168,10 +168,10 @@ class SweepContext:
             self.scheduler.queues,
             self.spec.run.parallel,
             pack=self.spec.slurm.pack if self.scheduler.queues else 1,
-            unlisted_grace=self.clocks.unseen,
-            result_grace=self.clocks.result,
-            hang_after=self.clocks.hang,
-            reconciler_delay_s=self.clocks.reconciler_s,
+            unlisted_grace=self.timeouts.unseen,
+            result_grace=self.timeouts.result,
+            hang_after=self.timeouts.hang,
+            reconciler_delay_s=self.timeouts.reconciler_s,
             interactive=self.interactive,
-            reconciler=self.mine,
+            own_reconciler_token=self.own_reconciler_token,
         )

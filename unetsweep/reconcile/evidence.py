@@ -34,8 +34,9 @@ def collect(context: SweepContext) -> tuple[Observation, Jobs, str | None]:
 def ask(scheduler: Scheduler, files: Observation) -> tuple[Jobs, str | None]:
     """The jobs of every attempt that has not ended and of the reconciler job, or why the scheduler did not answer."""
     tokens = {run.last.token for run in files.runs.values() if run.last is not None and run.last.lost is None}
-    if files.reconciler is not None and not files.reconciler.lost:
-        tokens.add(files.reconciler.token)
+    last = files.last_reconciler_job
+    if last is not None and not last.lost:
+        tokens.add(last.token)
     if not tokens:
         return {}, None
     try:
@@ -56,12 +57,12 @@ def with_jobs(files: Observation, jobs: Jobs, scheduler_error: str | None) -> Ob
         number: replace(run, attempts=tuple(_with_job(attempt, jobs) for attempt in run.attempts))
         for number, run in files.runs.items()
     }
-    reconciler = files.reconciler
-    if reconciler is not None:
-        reconciler = replace(reconciler, job=jobs.get((reconciler.token, 0)))
+    last = files.last_reconciler_job
+    if last is not None:
+        last = replace(last, job=jobs.get((last.token, 0)))
     # a job that only the accounts or a log know does not prove that the queue still lists its array
     listed = frozenset(job.token for job in jobs.values() if not job.is_unlisted)
-    return replace(files, runs=runs, scheduler_error=scheduler_error, reconciler=reconciler, listed=listed)
+    return replace(files, runs=runs, scheduler_error=scheduler_error, last_reconciler_job=last, listed=listed)
 
 
 def _with_job(attempt: Attempt, jobs: Jobs) -> Attempt:
@@ -75,7 +76,7 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
     """The jobs of open attempts for which the queue does not say why they ended, with what the accounts or the job's
     log say. A job with neither, but with a log, keeps an empty state: it has begun, and nothing says how it ended."""
     unclear = {}
-    since = context.clock.now() - context.clocks.unseen
+    since = context.clock.now() - context.timeouts.unseen
     for last in (run.last for run in files.runs.values()):
         if last is None or last.lost is not None or (last.ending is not None and last.ending.is_final):
             continue

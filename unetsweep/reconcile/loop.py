@@ -28,13 +28,13 @@ class Reconciliation:
     """The plan of the last turn."""
     observation: Observation = field(default_factory=Observation)
     """What the last turn observed."""
-    unsure: bool = False
+    unconfirmed: bool = False
     """The newest reconciler job is only an intent: the process that wrote it may have died before it submitted."""
 
     @property
     def lacks_reconciler(self) -> bool:
         """Whether a reconciler job is needed, and it is not certain that there is one."""
-        wanted = self.unsure or any(isinstance(action, SubmitReconciler) for action in self.plan.actions)
+        wanted = self.unconfirmed or any(isinstance(action, SubmitReconciler) for action in self.plan.actions)
         return wanted and not any(isinstance(action, SubmitReconciler) for action in self.done)
 
 
@@ -71,7 +71,7 @@ def reconcile(
         files = context.directory.observe()
     if (context.interactive or not found.observation.trials) and context.study.is_stale():
         export_journal(context)
-    found.unsure = is_unconfirmed(found.observation.reconciler, capacity, asked)
+    found.unconfirmed = is_unconfirmed(found.observation.last_reconciler_job, capacity, asked)
     return found
 
 

@@ -51,8 +51,8 @@ def _state(trial: StoredTrial) -> str:
 
 def pruned_result(action: FinishTrial, context: SweepContext) -> Result | None:
     """The result of a pruned trial whose job has published none; None for any other trial."""
-    stopped = context.directory.read_stop(action.run) if action.state == "pruned" else None
-    if stopped is None:
+    prune = context.directory.read_prune_decision(action.run) if action.state == "pruned" else None
+    if prune is None:
         return None
-    result = pruning.pruned_result(stopped, context.directory.progress(action.run))
+    result = pruning.pruned_result(prune, context.directory.progress(action.run))
     return replace(result, job_id=action.job_id, epochs=action.epochs)

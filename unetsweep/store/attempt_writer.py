@@ -14,14 +14,14 @@ from pathlib import Path
 
 from unetsweep.core import paths
 from unetsweep.core.actions import Element, Prune
-from unetsweep.core.observation import Stopped
+from unetsweep.core.observation import PruneDecision
 from unetsweep.records import (
     AttemptFile,
+    AttemptTrial,
     ExitFile,
     JobFile,
     LostFile,
-    MilestoneOf,
-    StopFile,
+    PruneFile,
     SubmissionFile,
     TerminationFile,
     link_record,
@@ -31,7 +31,7 @@ from unetsweep.records import (
 )
 from unetsweep.store.attempts import read_intent
 from unetsweep.store.logs import last_line, tail
-from unetsweep.store.progress import read_stopped
+from unetsweep.store.progress import read_prune_decision
 
 
 class AttemptWriter:
@@ -62,7 +62,7 @@ class AttemptWriter:
                 token,
                 index,
                 at,
-                tuple(MilestoneOf(trial, epochs) for trial, epochs in element.milestones),
+                tuple(AttemptTrial(trial, epochs) for trial, epochs in element.trials),
                 throttle,
                 element.mem,
                 element.micro_batch,
@@ -122,15 +122,15 @@ class AttemptWriter:
         """Whether this start stopped cleanly before its milestones, and asked to be requeued."""
         return (self.root / paths.requeue(run, paths.claim_name(attempt, restart))).exists()
 
-    def record_prune(self, stop: Prune) -> None:
+    def record_prune(self, prune: Prune) -> None:
         """Record what is pruned. The trainer reads it at the end of each epoch."""
-        record = StopFile(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason, self._now())
-        write_record(self.root / paths.stop(stop.run), record)
+        record = PruneFile(prune.attempt, prune.trial, prune.milestones, prune.epoch, prune.reason, self._now())
+        write_record(self.root / paths.prune_file(prune.run), record)
 
-    def read_stop(self, run: int) -> Stopped | None:
+    def read_prune_decision(self, run: int) -> PruneDecision | None:
         """Read what was last pruned of a run; None: nothing."""
         folder = self.root / paths.run_dir(run)
-        return read_stopped(folder, os.listdir(folder), ()) if folder.exists() else None
+        return read_prune_decision(folder, os.listdir(folder), ()) if folder.exists() else None
 
     def is_owner(self, token: str, index: int) -> bool:
         """Whether this element owns its attempt, and not one that another reconciliation submitted."""

@@ -107,7 +107,7 @@ def _attempt(
         intent.token,
         intent.index,
         intent.at,
-        milestones=tuple(sorted(each.epochs for each in intent.milestones)),
+        milestones=tuple(sorted(each.epochs for each in intent.trials)),
         throttle=intent.throttle,
         job_id=job.job_id if job is not None else None,
         claimed_by=claimed.job_id if claimed is not None else None,

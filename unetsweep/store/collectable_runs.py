@@ -72,7 +72,7 @@ class CollectableRuns:
         """The states of all trials that the run ever served; None stands for one that has not ended."""
         folder = self._root / paths.run_dir(run) / "attempts"
         intents = [read_record(AttemptFile, folder / name) for name in list_names(folder) if _INTENT.fullmatch(name)]
-        trials = {each.trial for intent in intents for each in intent.milestones}
+        trials = {each.trial for intent in intents for each in intent.trials}
         return {self._state(trial) for trial in trials}
 
     def _state(self, trial: int) -> str | None:

@@ -17,7 +17,7 @@ from unetsweep.core import paths
 from unetsweep.core.observation import Failure, Observation, Run, Trial
 from unetsweep.errors import StateError
 from unetsweep.store.attempts import read_attempts, read_errors, retries_reset_at, signature_of
-from unetsweep.store.progress import read_progress, read_stopped
+from unetsweep.store.progress import read_progress, read_prune_decision
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.trials import check_config, read_open_trial, read_result, read_trial, with_repair_advice
 
@@ -42,9 +42,9 @@ def observe(root: Path) -> Observation:
         len(ended),
         tuple(trials),
         runs,
-        cancelled=(root / paths.STOPPED).exists(),
+        cancelled=(root / paths.CANCELLED).exists(),
         failures=_failures(root, ended),
-        reconciler=ReconcilerJobs(root).last(),
+        last_reconciler_job=ReconcilerJobs(root).last(),
     )
 
 
@@ -129,16 +129,16 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
         return Run(number)
     folder = root / paths.run_dir(number)
     published = _jsons(folder / "milestones") if "milestones" in names else ()
-    milestones = {int(name.removesuffix(".json")): folder / "milestones" / name for name in published}
     states: dict[int, str] = {}
-    for epochs, path in milestones.items():
+    for name in published:
+        epochs, path = int(name.removesuffix(".json")), folder / "milestones" / name
         result = result_from(read_json(path), str(path))
         check_config(result, configs.get(epochs), str(path))
         states[epochs] = str(result.state)
     marks = list_names(f"{folder}/attempts")
     attempts = read_attempts(root, number, names, marks)
-    progress, stopped = read_progress(folder, names), read_stopped(folder, names, marks)
-    return Run(number, states, attempts, None, progress.points, progress.last_at, stopped, retries_reset_at(marks))
+    progress, prune = read_progress(folder, names), read_prune_decision(folder, names, marks)
+    return Run(number, states, attempts, None, progress.points, progress.last_at, prune, retries_reset_at(marks))
 
 
 def _failures(root: Path, ended: list[int]) -> tuple[Failure, ...]:

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 from unetsweep.bounded_json import damage_named, parse_json, read_bytes
 from unetsweep.contract import SCHEMA
 from unetsweep.core.metric import METRICS
-from unetsweep.core.observation import EpochReport, Stopped
+from unetsweep.core.observation import EpochReport, PruneDecision
 from unetsweep.errors import StateError
-from unetsweep.records import StopFile, read_record
+from unetsweep.records import PruneFile, read_record
 
 _PROGRESS = re.compile(r"progress-(\d+)-(\d+)\.jsonl")
 _RETRIES_RESET = re.compile(r"(\d+)\.retries-reset\.json")
-_STOP = "stop.json"
+_PRUNE = "prune.json"
 
 
 class RunProgress(NamedTuple):
@@ -54,14 +54,17 @@ def read_by_claim(folder: Path, names: Collection[str]) -> dict[tuple[int, int],
     return {claim: _points(folder / name) for claim, name in claims.items()}
 
 
-def read_stopped(folder: Path, names: Collection[str], attempts: Collection[str]) -> Stopped | None:
-    """Read what was pruned; None: nothing. `names` lists the run's folder, `attempts` its folder of attempts."""
-    if _STOP not in names:
+def read_prune_decision(folder: Path, names: Collection[str], attempts: Collection[str]) -> PruneDecision | None:
+    """Read the newest decision to prune; None: there is none.
+
+    `names` lists the run's folder, `attempts` its folder of attempts.
+    """
+    if _PRUNE not in names:
         return None
-    stop = read_record(StopFile, folder / _STOP)
+    prune = read_record(PruneFile, folder / _PRUNE)
     retries_reset_at = max((int(m[1]) for name in attempts if (m := _RETRIES_RESET.fullmatch(name))), default=0)
-    is_lifted = stop.attempt <= retries_reset_at
-    return Stopped(stop.attempt, stop.trial, stop.milestones, stop.epoch, stop.reason, is_lifted)
+    is_lifted = prune.attempt <= retries_reset_at
+    return PruneDecision(prune.attempt, prune.trial, prune.milestones, prune.epoch, prune.reason, is_lifted)
 
 
 def _points(path: Path) -> tuple[EpochReport, ...]:

@@ -23,6 +23,7 @@ from unetsweep.package import digest, sources
 from unetsweep.process import find_processes
 from unetsweep.records import (
     AttemptFile,
+    AttemptTrial,
     ClaimFile,
     CodeFile,
     DataFile,
@@ -32,14 +33,13 @@ from unetsweep.records import (
     LocalJobFile,
     LostFile,
     MarkFile,
-    MilestoneOf,
     PackFile,
     ProcessFile,
+    PruneFile,
     ReconcilerFile,
     RequeueFile,
     SlotReuseFile,
     SlotTakenFile,
-    StopFile,
     SubmissionFile,
     SweepFile,
     TerminationFile,
@@ -214,7 +214,7 @@ def recover_trial(file: CheckedFile) -> Recovery:
         put_back = f"put {file.path.parent} back from a backup, or give the trial up: {cancel}"
         return Recovery(advice=f"config.json cannot be read either, so its point is not known; {put_back}")
     # the run that it may share: the one of which an attempt was submitted for it
-    runs = [each.run for each in sources.attempts() if number in (milestone.trial for milestone in each.milestones)]
+    runs = [each.run for each in sources.attempts() if number in (served.trial for served in each.trials)]
     trial = make_trial_file(number, config, swept_parameters(sources.root), utc_now(), runs[0] if runs else None)
     if sources.spec is not None:
         trial = replace(trial, sampler=sources.spec.study.sampler, study_seed=sources.spec.study.seed)
@@ -283,17 +283,17 @@ def recover_attempt(file: CheckedFile) -> Recovery:
     """Rebuild it from the one submission that names it. Otherwise give it up, so that its run is submitted again."""
     run, number, at = file.number("NNNN"), file.number("K"), modified_at(file)
     goals = file.sources.goals.get(run, [Goal(run, 0, "")])
-    milestones = tuple(MilestoneOf(goal.trial, goal.epochs) for goal in goals)
+    trials = tuple(AttemptTrial(goal.trial, goal.epochs) for goal in goals)
     found = []
     for token, intent in file.sources.submissions():
         found += [(token, at, intent.at) for at, each in enumerate(intent.elements) if each == (run, number)]
     if len(found) == 1:
         token, index, sent = found[0]
         throttle = next((each.throttle for each in file.sources.attempts() if each.token == token), None)
-        record = AttemptFile(run, number, token, index, sent, milestones, throttle)
+        record = AttemptFile(run, number, token, index, sent, trials, throttle)
         return rebuild(file, record, f"submission {token}")
     lost = file.sources.root / paths.attempt_lost(run, number)
-    record = AttemptFile(run, number, NO_TOKEN, 0, at, milestones)
+    record = AttemptFile(run, number, NO_TOKEN, 0, at, trials)
     return give_up(file, record, lost, "no submission names it alone; its run is submitted again")
 
 
@@ -358,7 +358,7 @@ TABLE = (
     FileRule("submissions/TOKEN/intent.json", is_record(SubmissionFile), recover_submission),
     FileRule("submissions/TOKEN/I.process.json", is_record(ProcessFile), recover_process),
     FileRule("sweep.json", is_record(SweepFile), recover_sweep_json, required=True),
-    FileRule("stopped.json", is_record(MarkFile), rebuild_marker),
+    FileRule("cancelled.json", is_record(MarkFile), rebuild_marker),
     FileRule("data.json", lambda file: read_data(file.path), recover_data),
     FileRule("jobs/JOB.json", is_record(LocalJobFile), recover_local_job),
     FileRule("reconcilers/K.json", is_record(ReconcilerFile), recover_reconciler),
@@ -394,8 +394,8 @@ TABLE = (
     FileRule("runs/NNNN/error-P.json", is_record(ErrorFile), quarantine("the exit status stays")),
     FileRule("runs/NNNN/requeue-K-R.json", is_record(RequeueFile), ASK_QUEUE),
     FileRule(
-        "runs/NNNN/stop.json",
-        is_record(StopFile),
+        "runs/NNNN/prune.json",
+        is_record(PruneFile),
         quarantine("the pruner decides again"),
     ),
     FileRule("runs/NNNN/progress-K-R.jsonl", check_progress, drop_corrupt_lines),

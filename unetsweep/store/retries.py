@@ -12,7 +12,7 @@ from pathlib import Path
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.core.observation import Run
-from unetsweep.records import MarkFile, StopFile, link_record, read_record, write_record
+from unetsweep.records import MarkFile, PruneFile, link_record, read_record, write_record
 from unetsweep.store import observation
 from unetsweep.store.trials import read_trial
 
@@ -32,7 +32,7 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
     _reset_run_retries(root, known.run, is_shared=known.run in at_work)
     at_work.add(known.run)
     run = root / paths.run_dir(known.run)
-    _remove_milestone(root / paths.stop(known.run), known.epochs)
+    _remove_milestone(root / paths.prune_file(known.run), known.epochs)
     (run / paths.milestone(known.epochs)).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):  # a trainer command with a result would not run again
         published = sum(name.startswith("result-") for name in os.listdir(run))
@@ -52,9 +52,9 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
 def _remove_milestone(path: Path, epochs: int) -> None:
     """Remove a milestone from what is pruned. An empty list means that decisions up to its epoch were revoked."""
     if path.exists():
-        stop = read_record(StopFile, path)
-        if epochs in stop.milestones:
-            write_record(path, replace(stop, milestones=tuple(each for each in stop.milestones if each != epochs)))
+        prune = read_record(PruneFile, path)
+        if epochs in prune.milestones:
+            write_record(path, replace(prune, milestones=tuple(each for each in prune.milestones if each != epochs)))
 
 
 def restarts_from_scratch(root: Path, trial: int) -> bool:

@@ -196,18 +196,18 @@ class SweepDir(AttemptWriter):
     def config_path(self, trial: int) -> Path:
         return self.root / paths.trial_dir(trial) / paths.CONFIG
 
-    def cancel(self, trial: int) -> None:
+    def cancel_trial(self, trial: int) -> None:
         """Record that the user cancelled a trial: SLURM forgets a pending element as soon as it is cancelled."""
         (self.root / paths.trial_dir(trial)).mkdir(exist_ok=True)  # its folder may be lost
         link_record(self.root / paths.trial_dir(trial) / paths.CANCELLED, MarkFile(self._now()))
 
-    def stop(self) -> None:
-        """Record that no new trials are proposed, until `resume`."""
-        link_record(self.root / paths.STOPPED, MarkFile(self._now()))
+    def cancel_sweep(self) -> None:
+        """Record that the user cancelled the whole sweep: no new trials are proposed until `resume`."""
+        link_record(self.root / paths.CANCELLED, MarkFile(self._now()))
 
     def resume(self) -> None:
         """Let new trials be proposed again."""
-        (self.root / paths.STOPPED).unlink(missing_ok=True)
+        (self.root / paths.CANCELLED).unlink(missing_ok=True)
 
     def milestone(self, run: int, epochs: int) -> Result | None:
         """Read the result that a run published at a milestone; None: none yet."""

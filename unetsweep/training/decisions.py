@@ -1,7 +1,7 @@
 """What rank 0 decides for all ranks at the end of an epoch: continue, save, prune, or stop for now.
 
 Rule 1: one object is broadcast, so that all ranks do the same at the same epoch.
-Rule 2: a stop file that cannot be read prunes nothing: losing a training is worse than missing a prune.
+Rule 2: a prune file that cannot be read prunes nothing: losing a training is worse than missing a prune.
 """
 
 import json
@@ -24,7 +24,7 @@ FIRST_SAVE_S = 5.0
 """Assumed duration of a save before one was measured: the largest network on a slow shared disk."""
 RECENT = 5
 """Number of epochs from which the next one's length is estimated; more if validation is rarer than that."""
-STOP = "stop.json"
+PRUNE = "prune.json"
 
 StopCheck = Callable[[float], str | None]
 """Given the seconds that another epoch and its checkpoint take: the reason to stop now, or None to continue."""
@@ -82,8 +82,8 @@ class EpochTimer:
         return SLACK * max(self._epochs, default=0.0) + saves * save
 
 
-class StopFileReader:
-    """Reads `stop.json`, in which a reconciliation names the milestones of one attempt to prune."""
+class PruneFileReader:
+    """Reads `prune.json`, in which a reconciliation names the milestones of one attempt to prune."""
 
     def __init__(self, path: Path, attempt: int) -> None:
         self._path, self._attempt = path, attempt
@@ -119,7 +119,7 @@ class RankZeroPolicy:
 
     def __init__(self, artifacts: ArtifactWriter, timer: EpochTimer, stop_check: StopCheck) -> None:
         self._artifacts, self._timer, self._stop_check = artifacts, timer, stop_check
-        self._stop_file = StopFileReader(artifacts.out / STOP, int(artifacts.claim.partition("-")[0]))
+        self._prune_file = PruneFileReader(artifacts.out / PRUNE, int(artifacts.claim.partition("-")[0]))
 
     def check_state(self, wanted: Collection[int], is_published: Callable[[int], bool]) -> Decision:
         """Find out who owns the run, and which of `wanted` are published."""
@@ -128,7 +128,7 @@ class RankZeroPolicy:
 
     def check_prunes(self, remaining: Collection[int]) -> Decision:
         """Find out which of the `remaining` milestones end here."""
-        asked, reason = self._stop_file.read()
+        asked, reason = self._prune_file.read()
         pruned = tuple(epochs for epochs in remaining if epochs in asked)
         return Decision(self._artifacts.lost, pruned=pruned, prune_reason=reason)
 

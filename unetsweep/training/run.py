@@ -60,7 +60,7 @@ def train(
     with the same bits as one uninterrupted training (on a CPU, with the same threads and processes).
 
     `stop_check` is called on rank 0 at the end of each epoch. When it returns a reason, every rank saves and
-    returns before the last milestone, and rank 0 writes `requeue-<claim>.json`. `stop.json` prunes milestones.
+    returns before the last milestone, and rank 0 writes `requeue-<claim>.json`. `prune.json` prunes milestones.
     With `micro_batch` each process takes its share of a batch in parts of at most that many images: the same
     step except for the order of its sums. `name` identifies the run in messages.
 

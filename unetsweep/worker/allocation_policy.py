@@ -129,7 +129,7 @@ def startable(observation: JobObservation) -> tuple[int, ...]:
     """Trainings that this job may start: those that an earlier start of it took, then those that nobody took."""
     table = observation.table
     begun = observation.ended | {training.number for training in observation.running}
-    resumed = sorted(_own(observation) - begun - table.ended.keys() - table.cancelled - table.stopped)
+    resumed = sorted(_own(observation) - begun - table.ended.keys() - table.cancelled - table.terminated)
     return (*resumed, *table.waiting)
 
 
@@ -138,18 +138,18 @@ def _own(observation: JobObservation) -> set[int]:
 
 
 def _mark_ended(observation: JobObservation) -> tuple[MarkEnded, ...]:
-    """Trainings that ended here, or that were cancelled or stopped before they ran, and are not marked yet."""
+    """Trainings that ended here, or that were cancelled or terminated before they ran, and are not marked yet."""
     table = observation.table
     running = {training.number for training in observation.running}
-    called_off = (_own(observation) & (table.cancelled | table.stopped)) - running
+    called_off = (_own(observation) & (table.cancelled | table.terminated)) - running
     return tuple(map(MarkEnded, sorted((observation.ended | called_off) - table.ended.keys())))
 
 
 def _stop(observation: JobObservation, limits: Limits) -> tuple[StopTraining, ...]:
-    """Trainings that were stopped or cancelled, or that do not exit although their results are published."""
+    """Trainings that were terminated or cancelled, or that do not exit although their results are published."""
     table, found = observation.table, []
     for training in observation.running:
-        if training.number in table.stopped:
+        if training.number in table.terminated:
             found.append(StopTraining(training.slot, dump_stacks=True))
         elif training.number in table.cancelled or (training.published_s or 0.0) > limits.exit_timeout_s:
             found.append(StopTraining(training.slot))

@@ -80,9 +80,9 @@ def _nothing_to_do(start: ElementStart, folder: Path, attempt: int) -> str | Non
         return f"attempt {attempt} of {folder.name} was marked lost"
     if max(claims_of(folder), default=(0, 0)) > (attempt, start.restart):
         return f"a later start has claimed {folder.name}"
-    if all((folder / paths.milestone(each.epochs)).exists() for each in intent.milestones):
+    if all((folder / paths.milestone(each.epochs)).exists() for each in intent.trials):
         return f"{folder.name} has its results already"
-    trials = [start.root / paths.trial_dir(each.trial) for each in intent.milestones]
+    trials = [start.root / paths.trial_dir(each.trial) for each in intent.trials]
     if all((trial / paths.RESULT).exists() for trial in trials):
         return f"the trials of {folder.name} have ended already"
     if all((trial / paths.CANCELLED).exists() for trial in trials):

@@ -3,7 +3,7 @@
 Rule 1: a result that it published counts, whatever its exit status.
 Rule 2: death by a signal is not an error of the program, since its cause is unknown (out of memory, a user, the node):
         the run is resubmitted within `run.retries.unexplained`.
-Rule 3: it may implement the whole contract itself (milestones, progress, stop.json, requeue-<claim>.json); a single
+Rule 3: it may implement the whole contract itself (milestones, progress, prune.json, requeue-<claim>.json); a single
         result.json serves all milestones that it left open.
 """
 

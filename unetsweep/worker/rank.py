@@ -83,12 +83,12 @@ def _train(start: ElementStart, folder: Path, claim: Claim, end: Deadline, rank:
         check_starts(folder, claim, limit_min=spec.slurm.time_min, most_restarts=spec.run.retries.requeue)
     sweep = SweepDir(start.root)
     intent = read_record(AttemptFile, folder / "attempts" / f"{claim.attempt}.json")
-    milestones = sorted(intent.milestones, key=lambda milestone: milestone.epochs)
-    path = sweep.config_path(milestones[-1].trial)
+    trials = sorted(intent.trials, key=lambda each: each.epochs)
+    path = sweep.config_path(trials[-1].trial)
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     if contract.config_id(config) != read_trial(path.parent).config_id:
         raise TrainingError(f"{path} is the config of another trial; run `unetsweep repair {sweep.name}`")
-    epochs = tuple(each.epochs for each in milestones)
+    epochs = tuple(each.epochs for each in trials)
     if rank == 0:
         # the batch script waits for these results; all of them, since a pruned one may be published before others
         results = "".join(f"{folder}/{paths.milestone(each)}\n" for each in epochs)

@@ -64,7 +64,7 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
 def _size(root: Path, run: int) -> tuple[int, int]:
     """The numbers of processes and GPUs of a run."""
     first = read_record(AttemptFile, root / paths.attempt(run, 1))
-    path = SweepDir(root).config_path(first.milestones[0].trial)
+    path = SweepDir(root).config_path(first.trials[0].trial)
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     size = 1 if config.trainer.command else config.processes
     return size, config.processes if config.accelerator == "gpu" else 0

@@ -67,7 +67,7 @@ class LocalJobs:
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
 
-    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def submit_reconciler(self, request: ReconcilerRequest) -> str:
         raise RefusedError("local trainings need no reconciler job")
 
     def submit(self, submission: Submission) -> Sequence[str]:

@@ -99,7 +99,7 @@ class PackedSlurm(Slurm):
         plain, packed = self._split_ids([job_id])
         for token, numbers in packed.items():
             for number in numbers:
-                self._table_dir(token).stop(number)
+                self._table_dir(token).terminate(number)
             super().cancel(self._idle_jobs(token))
         for each in plain:
             super().end(each)
@@ -107,7 +107,7 @@ class PackedSlurm(Slurm):
     def _idle_jobs(self, token: str) -> set[str]:
         """The live jobs of a submission, if all of its trainings have ended or will not start."""
         table = self._table_dir(token).read()
-        over = table.ended.keys() | table.cancelled | (table.stopped - table.taken.keys())
+        over = table.ended.keys() | table.cancelled | (table.terminated - table.taken.keys())
         jobs = self._listed[token].values() if not set(table.numbers) - over else ()
         return {job.job_id for job in jobs if job.state.is_live}
 
@@ -132,13 +132,13 @@ class PackedSlurm(Slurm):
                 return [f"{base}_{taken.task}", base], array_token
         return [], token
 
-    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def submit_reconciler(self, request: ReconcilerRequest) -> str:
         """Submit a reconciler job that waits for the jobs in which its trainings run."""
-        plain, packed = self._split_ids(reconciler.after)
+        plain, packed = self._split_ids(request.after)
         for token, numbers in packed.items():
             table, tasks = self._table_dir(token).read(), self._listed[token]
             plain |= {tasks[t.task].job_id for n in numbers if (t := table.taken.get(n)) and t.task in tasks}
-        return super().submit_reconciler(replace(reconciler, after=tuple(sorted(plain))))
+        return super().submit_reconciler(replace(request, after=tuple(sorted(plain))))
 
     def _split_ids(self, job_ids: Collection[str]) -> tuple[set[str], dict[str, list[int]]]:
         """Separate ids of real jobs from those of packed trainings; the latter as numbers, by the token of the table.
@@ -211,7 +211,7 @@ def _as_job(table: SlotTable, number: int, tasks: _Tasks) -> Job | None:
     else:
         return None
     job = replace(job, job_id=f"{_base(tasks)}.{number}", token=token, index=index)
-    if number in table.ended or (taken is None and number in table.cancelled | table.stopped):
+    if number in table.ended or (taken is None and number in table.cancelled | table.terminated):
         state = JobState.CANCELLED if number in table.cancelled else JobState.ENDED
         return replace(job, state=state, raw_state=state.name, reason="", ended_at=table.ended.get(number))
     return job

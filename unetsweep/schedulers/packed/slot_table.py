@@ -46,7 +46,7 @@ class SlotTable:
     """When all processes of the training had exited; only trainings that do not continue later."""
     cancelled: frozenset[int] = frozenset()
     """Trainings that were cancelled."""
-    stopped: frozenset[int] = frozenset()
+    terminated: frozenset[int] = frozenset()
     """Trainings that a reconciliation terminates, after they have dumped their stacks."""
     closed: frozenset[int] = frozenset()
     """Jobs of the array that take no more trainings."""
@@ -57,8 +57,8 @@ class SlotTable:
 
     @property
     def waiting(self) -> list[int]:
-        """Trainings that no job has taken, and that were not cancelled or stopped."""
-        off = self.cancelled | self.stopped
+        """Trainings that no job has taken, and that were not cancelled or terminated."""
+        off = self.cancelled | self.terminated
         return [n for n in self.numbers if n not in self.taken and n not in off]
 
     def element(self, number: int) -> ElementId:
@@ -98,9 +98,9 @@ class SlotTableDir:
         """Ask the training's job to end it."""
         self._mark(f"{number}.cancelled")
 
-    def stop(self, number: int) -> None:
+    def terminate(self, number: int) -> None:
         """Ask the training's job to end it after its processes have dumped their stacks."""
-        self._mark(f"{number}.stopped")
+        self._mark(f"{number}.terminated")
 
     def close(self, task: int) -> None:
         """Record that a job takes no more trainings.
@@ -122,7 +122,7 @@ class SlotTableDir:
         reused_slots: dict[int, ElementId] = {}
         taken: dict[int, SlotTakenFile] = {}
         ended: dict[int, datetime] = {}
-        marks: dict[str, set[int]] = {"cancelled": set(), "stopped": set(), "closed": set()}
+        marks: dict[str, set[int]] = {"cancelled": set(), "terminated": set(), "closed": set()}
         for name in os.listdir(self._folder):
             found = _NAME.fullmatch(name)
             if found is None:
@@ -139,7 +139,7 @@ class SlotTableDir:
                 taken[number] = self._read_record(SlotTakenFile, path)
             elif kind == "ended":
                 ended[number] = self._read_record(MarkFile, path).at
-        marked = (frozenset(marks[kind]) for kind in ("cancelled", "stopped", "closed"))
+        marked = (frozenset(marks[kind]) for kind in ("cancelled", "terminated", "closed"))
         return SlotTable(self._token, about.pack, about.count, about.mem, reused_slots, taken, ended, *marked)
 
     def _read_record(self, kind: type[_T], path: Path) -> _T:

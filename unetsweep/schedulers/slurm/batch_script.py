@@ -160,34 +160,34 @@ def _completion_lines(submission: Submission) -> list[str]:
     ]
 
 
-def reconciler_script(reconciler: ReconcilerRequest) -> str:
+def reconciler_script(request: ReconcilerRequest) -> str:
     """Return the script of a reconciler job, which retries a failed reconciliation and requeues itself in the end."""
-    resources, folder = reconciler.resources, reconciler.sweep_dir / paths.RECONCILERS
+    resources, folder = request.resources, request.sweep_dir / paths.RECONCILERS
     options: dict[str, Any] = {
-        "job-name": paths.job_name(reconciler.sweep, reconciler.token),
-        "output": str(folder / f"{reconciler.token}.log"),
+        "job-name": paths.job_name(request.sweep, request.token),
+        "output": str(folder / f"{request.token}.log"),
         "open-mode": "append",
         "ntasks": 1,
         "cpus-per-task": 1,
         "mem": "1G",
-        "time": reconciler.limit_min,
-        "begin": f"now+{reconciler.delay_s}",
-        "dependency": "afterany:" + ":".join(reconciler.after) if reconciler.after else None,
+        "time": request.limit_min,
+        "begin": f"now+{request.delay_s}",
+        "dependency": "afterany:" + ":".join(request.after) if request.after else None,
         "partition": resources.partition,
         "account": resources.account,
         "qos": resources.qos,
         **{str(name).lstrip("-").replace("_", "-"): value for name, value in resources.reconciler.items()},
     }
     lines = [_option(key, value) for key, value in options.items() if value is not None and value is not False]
-    reconcile = shlex.join(program("unetsweep", "reconciler-job", str(reconciler.sweep_dir), reconciler.token))
+    reconcile = shlex.join(program("unetsweep", "reconciler-job", str(request.sweep_dir), request.token))
     return "\n".join(
         [
             "#!/bin/bash",
             *lines,
             "#SBATCH --requeue",
-            *permission_check_lines(reconciler.sweep_dir),
-            *code_lines(reconciler.code),
-            f'while [ "$SECONDS" -lt {_retry_s(reconciler.limit_min)} ]; do',
+            *permission_check_lines(request.sweep_dir),
+            *code_lines(request.code),
+            f'while [ "$SECONDS" -lt {_retry_s(request.limit_min)} ]; do',
             f"  timeout -k 5 300 {reconcile} </dev/null 2>&1 && exit 0",
             "  sleep 60",
             "done",

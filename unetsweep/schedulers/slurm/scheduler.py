@@ -95,10 +95,10 @@ class Slurm:
         finally:
             self.cancel([job_id])
 
-    def submit_reconciler(self, reconciler: ReconcilerRequest) -> str:
+    def submit_reconciler(self, request: ReconcilerRequest) -> str:
         from unetsweep.schedulers.slurm import submitit_jobs  # imports submitit, as above
 
-        return submitit_jobs.submit_reconciler(reconciler, timeout=self._sbatch_timeout)
+        return submitit_jobs.submit_reconciler(request, timeout=self._sbatch_timeout)
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         raw_state = parse.parse_log_state(log)

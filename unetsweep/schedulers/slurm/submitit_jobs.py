@@ -152,10 +152,10 @@ def _srun_args(resources: Resources) -> list[str]:
     return args if resources.cpus is None else [*args, f"--cpus-per-task={resources.cpus}"]
 
 
-def submit_reconciler(reconciler: ReconcilerRequest, *, timeout: float = 60.0) -> str:
+def submit_reconciler(request: ReconcilerRequest, *, timeout: float = 60.0) -> str:
     """Submit a reconciler job, which needs one CPU; return its id. Errors are as for `sbatch`."""
-    path = reconciler.sweep_dir / paths.RECONCILERS / f"{reconciler.token}.sh"
+    path = request.sweep_dir / paths.RECONCILERS / f"{request.token}.sh"
     with named(path):
-        path.write_text(reconciler_script(reconciler))
+        path.write_text(reconciler_script(request))
         flush(path)
     return sbatch(path, timeout)

@@ -1,6 +1,6 @@
-"""The waiting times of a reconciliation, by executor. UNETSWEEP_CLOCKS changes them for tests.
+"""The waiting times of a reconciliation, by executor. UNETSWEEP_TIMEOUTS changes them for tests.
 
-UNETSWEEP_CLOCKS="unseen=15,result=3,hang=10,exit_timeout=20,reconciler=5,watch=0.2,settle=0.5"
+UNETSWEEP_TIMEOUTS="unseen=15,result=3,hang=10,exit_timeout=20,reconciler=5,watch=0.2,settle=0.5"
 (seconds; exit_timeout and reconciler are whole numbers)
 """
 
@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from unetsweep.errors import UsageError
-from unetsweep.reconcile.context import Clocks
+from unetsweep.reconcile.context import Timeouts
 
-VARIABLE = "UNETSWEEP_CLOCKS"
-LOCAL = Clocks(unseen=timedelta(seconds=15), result=timedelta(0), watch=timedelta(seconds=2))
+VARIABLE = "UNETSWEEP_TIMEOUTS"
+LOCAL = Timeouts(unseen=timedelta(seconds=15), result=timedelta(0), watch=timedelta(seconds=2))
 """`unseen`: a supervisor writes its record within a second or two. `result`: no network file system is in between."""
-SLURM = Clocks()
+SLURM = Timeouts()
 _TYPES = {
     "unseen": float,
     "result": float,
@@ -26,7 +26,7 @@ _TYPES = {
 }
 
 
-def clocks(executor: str) -> Clocks:
+def timeouts(executor: str) -> Timeouts:
     """The waiting times of an executor; UsageError if the environment variable cannot be read."""
     found = LOCAL if executor == "local" else SLURM
     for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
