@@ -5,7 +5,7 @@ docs/files.md says when each file is written, and by whom. `contract.py` has the
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -323,9 +323,9 @@ def record_from(kind: type[_T], raw: Mapping[str, Any], path: Path | str) -> _T:
     return record
 
 
-def write_record(path: Path, record: object) -> None:
-    """Replace the file by this record, whole."""
-    write_json(path, encode(record))
+def write_record(path: Path, record: object, *, is_allowed: Callable[[], bool] = lambda: True) -> None:
+    """Replace the file by this record, whole, if `is_allowed()` is true when its content is on the disk."""
+    write_json(path, encode(record), is_allowed=is_allowed)
 
 
 def link_record(path: Path, record: object) -> bool:
