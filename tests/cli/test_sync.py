@@ -163,7 +163,7 @@ def test_every_tracker_that_the_sweep_switches_on_gets_the_runs_even_if_another_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trackers = {
-        "failing": fake_trackers.FailingTracker(tmp_path / "server"),
+        "failing": fake_trackers.FailingTracker(tmp_path / "no-server"),
         "folder": fake_trackers.FolderTracker(tmp_path / "server"),
     }
     monkeypatch.setattr(table, "TRACKERS", trackers)

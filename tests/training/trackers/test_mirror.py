@@ -20,9 +20,9 @@ def train_with_fakes(context: Any, out: Path, config: TrialConfig, server: Path)
     """Train with four more trackers, three of which fail. What the process logs goes to the file `output`."""
     os.dup2(os.open(out / "output", os.O_WRONLY | os.O_CREAT), 2)
     table.TRACKERS = {
-        "hanging": fake_trackers.HangingTracker(server),
-        "broken": fake_trackers.BrokenTracker(server),
-        "failing": fake_trackers.FailingTracker(server),
+        "hanging": fake_trackers.HangingTracker(out / "no-server"),
+        "broken": fake_trackers.BrokenTracker(out / "no-server"),
+        "failing": fake_trackers.FailingTracker(out / "no-server"),
         "folder": fake_trackers.FolderTracker(server),
     }
     mirror.MIRROR_S = 1.0
