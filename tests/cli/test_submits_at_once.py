@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from unetsweep.app import prepare as prepare_app
 from unetsweep.app import submit as submit_app
+from unetsweep.app.executors import EXECUTORS, SLURM
 from unetsweep.config.load import load
 from unetsweep.errors import SpecError, UsageError
 from unetsweep.store.lease import Lease
@@ -102,8 +104,8 @@ def test_a_submit_on_another_executor_is_refused_if_it_is_overtaken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path, "s", "1e-3")
-    monkeypatch.setattr(prepare_app, "has_slurm", lambda: True)
-    monkeypatch.setattr(prepare_app, "current_cluster", lambda: None)
+    slurm = replace(SLURM, is_here=lambda: True, current_cluster=lambda: None)
+    monkeypatch.setattr(prepare_app, "EXECUTORS", {**EXECUTORS, "slurm": slurm})
     run_once_before(monkeypatch, SweepDir, "_write_unless_created", without_lease(path))
     with pytest.raises(UsageError, match="sweep eyes runs on local, not on slurm"):
         submit(path, "slurm")
