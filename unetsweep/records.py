@@ -65,7 +65,7 @@ class TrialFile:
     config_id: str
     """Digest of its config."""
     run: int
-    """The training that serves it; trials that differ only in epochs share one."""
+    """The run that serves it; trials that differ only in epochs share one."""
     epochs: int
     """Its milestone in that run."""
     batch_size: int
