@@ -171,7 +171,7 @@ class ClaimFile:
 
 @dataclass(frozen=True, slots=True)
 class RequeueFile:
-    """`requeue-K-R.json`: a training stopped in good order before its last milestone."""
+    """`requeue-K-R.json`: a training stopped before its last milestone, to continue in a later start."""
 
     reason: str = ""
     epoch: int = 0

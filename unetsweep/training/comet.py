@@ -46,7 +46,7 @@ MIRROR_S = 30.0
 UPLOAD_AT_END_S = 15.0
 """Time limit of an upload at the end of a training: half of `MIRROR_S`, as writing the archive takes time too."""
 UPLOAD_S = 120.0
-"""Time limit of an upload by `unetsweep sync`, where nothing waits for it."""
+"""Time limit of an upload by `unetsweep sync`: nothing waits for it."""
 
 CURVES = ("train_loss", "val_iou", "val_loss", "learning_rate")
 SCORES = {
@@ -122,7 +122,7 @@ def _mirror(config: TrialConfig, out: Path, name: str, problems: list[str]) -> N
 
 
 def read_export(config: TrialConfig, out: Path, name: str) -> RunExport:
-    """Read the run's progress and milestones. Where two claims logged an epoch, the later claim counts."""
+    """Read the run's progress and milestones. If two claims logged an epoch, the later claim counts."""
     key = hashlib.sha256(f"{name}\n{run_key(config)}".encode()).hexdigest()[:40]
     return RunExport(name, key, dict(_flatten(encode(config))), _curves(out), _scores(out))
 

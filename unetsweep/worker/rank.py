@@ -28,7 +28,7 @@ from unetsweep.worker.failure import write_error
 from unetsweep.worker.starts import check_starts
 
 GPU_SHARE = "UNETSWEEP_GPU_SHARE"
-"""Environment variable with the fraction of its GPU that a training has, where several share it."""
+"""Environment variable with the fraction of its GPU that a training has, if several share it."""
 PACKAGES = ("torch", "pytorch_lightning", "albumentations", "cv2", "numpy")
 """Packages that a training needs; their absence is reported before anything is imported."""
 
