@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from unetsweep.core import paths
-from unetsweep.records import AttemptFile, ClaimFile, JobFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import AttemptFile, ClaimFile, JobFile
 from unetsweep.schedulers.local.local_jobs import log_path
 from unetsweep.store.sweep_dir import SweepDir
 

@@ -22,7 +22,8 @@ from unetsweep.contract import SCHEMA
 from unetsweep.core import paths
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SpecError, StateError
-from unetsweep.records import AttemptFile, LostFile, MarkFile, SubmissionFile, link_record, read_record, write_record
+from unetsweep.record_files import link_record, read_record, write_record
+from unetsweep.records import AttemptFile, LostFile, MarkFile, SubmissionFile
 from unetsweep.store.attempts import read_intent
 from unetsweep.store.lease import file_server_time
 from unetsweep.store.observation import list_names, numbered_folders, trial_folders

@@ -21,6 +21,7 @@ from unetsweep.core.trials import trial_config
 from unetsweep.errors import SpecError, StateError
 from unetsweep.package import digest, sources
 from unetsweep.process import find_processes
+from unetsweep.record_files import read_record, record_from
 from unetsweep.records import (
     AttemptFile,
     AttemptTrial,
@@ -43,8 +44,6 @@ from unetsweep.records import (
     SubmissionFile,
     SweepFile,
     TerminationFile,
-    read_record,
-    record_from,
 )
 from unetsweep.store.attempts import read_intent
 from unetsweep.store.observation import list_names, numbered_folders

@@ -17,7 +17,8 @@ from unetsweep.atomic import write_text
 from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.errors import SupersededError, TrainingError
-from unetsweep.records import AttemptFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import AttemptFile
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import read_trial
 from unetsweep.worker import deadline
