@@ -29,7 +29,7 @@ _DAMAGE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENXIO, 
 def read_json(path: Path | str, *, quick: bool = False) -> dict[str, Any]:
     """Return the object in one of our files; StateError if it is corrupt, of another schema or not an object.
 
-    `quick` skips the check of the numbers: for files in which a reconciliation has checked every number, and of which
+    `quick` skips the check of numbers and levels: for files that a reconciliation wrote after this check, and of which
     a report reads thousands.
     """
     try:
@@ -45,11 +45,12 @@ def read_json(path: Path | str, *, quick: bool = False) -> dict[str, Any]:
 def parse_json(content: bytes, *, lenient: bool = False, quick: bool = False) -> Any:
     """Parse JSON with integers of 64 bits, finite other numbers, and at most `MAX_DEPTH` levels; else ValueError.
 
-    `lenient`: a number that is not finite becomes None. `quick`: numbers are not checked, which saves half of the time.
+    `lenient`: a number that is not finite becomes None. `quick`: neither numbers nor levels are checked, which saves
+    half of the time.
     """
     try:
         raw = _decoder(lenient, quick).decode(content.decode(json.detect_encoding(content), "surrogatepass"))
-        if not _is_shallow(content):
+        if not quick and not _is_shallow(content):
             _check_depth(raw)
     except RecursionError:
         raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep") from None
@@ -108,13 +109,13 @@ def read_bytes(path: Path | str) -> bytes:
 
     Raises OSError if the file does not exist or the disk fails.
     """
-    with damage_named(path):
-        try:
-            return _content(path)
-        except OSError as error:
-            if error.errno != errno.ESTALE:
-                raise
-        return _content(path)  # on NFS: it was replaced or removed after it was opened
+    try:
+        return _content(path)
+    except OSError as error:
+        if error.errno != errno.ESTALE and error.errno not in _DAMAGE:
+            raise
+    with damage_named(path):  # the error again, or on NFS: the file was replaced or removed after it was opened
+        return _content(path)
 
 
 @contextlib.contextmanager

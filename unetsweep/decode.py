@@ -18,23 +18,28 @@ from unetsweep.errors import Problem
 _T = TypeVar("_T")
 
 
-@functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    """Return the type of each field. Cached: the look-up dominates reading a result, and a report reads thousands."""
-    return typing.get_type_hints(cls)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Fields:
+    """The fields of a dataclass. Cached: the look-up dominates reading a result, and a report reads thousands."""
+
+    hints: Mapping[str, Any]
+    plain: Mapping[str, tuple[Any, ...]]
+    """Types of each field; a value of exactly such a type needs no further check."""
+    required: frozenset[str]
 
 
 @functools.cache
-def _fields(cls: type) -> dict[str, bool]:
-    """Return whether each field is required. Cached for the same reason."""
-    none = dataclasses.MISSING
-    return {f.name: f.default is none and f.default_factory is none for f in dataclasses.fields(cls)}
+def _fields(cls: type) -> _Fields:
+    hints, none = typing.get_type_hints(cls), dataclasses.MISSING
+    fields = dataclasses.fields(cls)
+    plain = {f.name: tuple(map(_plain_type, _options(hints[f.name]))) for f in fields}
+    required = frozenset(f.name for f in fields if f.default is none and f.default_factory is none)
+    return _Fields(hints, plain, required)
 
 
-@functools.cache
-def _plain_types(cls: type) -> dict[str, tuple[Any, ...]]:
-    """Return the types of each field; a value of exactly such a type needs no further check."""
-    return {name: _options(hint) for name, hint in _hints(cls).items()}
+def _plain_type(option: Any) -> Any:
+    """Return the type of the values of this option as they are parsed."""
+    return dict if typing.get_origin(option) is Mapping else option
 
 
 def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") -> _T | None:
@@ -43,20 +48,18 @@ def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") ->
         problems.append(Problem(f"found {_describe(raw)}; a mapping with keys {_keys(cls)} is expected", at))
         return None
     fields = _fields(cls)  # type: ignore[arg-type] # every class is hashable
-    hints = _hints(cls)  # type: ignore[arg-type] # every class is hashable
-    plain = _plain_types(cls)  # type: ignore[arg-type] # every class is hashable
-    before = len(problems)
+    plain, before = fields.plain, len(problems)
     values: dict[str, Any] = {}
     for key, value in raw.items():
         if type(value) in plain.get(key, ()):  # most are, and a report reads thousands
             values[key] = value
-        elif key in fields:
-            values[key] = _value(hints[key], value, problems, joined(at, key))
+        elif key in plain:
+            values[key] = _value(fields.hints[key], value, problems, joined(at, key))
         else:
-            problems += unknown_keys([key], fields, at)
-    for name, required in fields.items():
-        if required and name not in values:
-            problems.append(Problem("is missing", joined(at, name)))
+            problems += unknown_keys([key], plain, at)
+    if not fields.required <= values.keys():
+        missing = (name for name in plain if name in fields.required and name not in values)
+        problems += [Problem("is missing", joined(at, name)) for name in missing]
     return cls(**values) if len(problems) == before else None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from unetsweep.app.estimates import estimate_open
+from unetsweep.app.executors import SLURM
 from unetsweep.app.new_trials import NewTrial, new_trials
 from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, Result, TrialConfig
@@ -55,7 +56,7 @@ def estimate(spec: SweepSpec, sweep: SweepDir) -> Estimate:
     """The estimate for everything that the sweep still asks for."""
     known = sweep.trials()
     new = new_trials(spec, sweep, known, trials_wanted(spec) - len(known), len(known))
-    return estimate_open(spec, sweep, known, "slurm", sweep.observe(), new)
+    return estimate_open(spec, sweep, known, SLURM, sweep.observe(), new)
 
 
 def test_a_finished_training_gives_the_time_per_epoch_the_other_time_and_its_disk_usage(sweep: SweepDir):
@@ -70,7 +71,7 @@ def test_the_rest_of_a_grid_is_estimated_in_gpu_hours_and_bytes(sweep: SweepDir)
 
 def test_a_shared_training_is_estimated_once_and_only_for_its_additional_epochs(sweep: SweepDir):
     longer = [NewTrial(0, 12, 4), NewTrial(0, 16, 4)]
-    found = estimate_open(GRID, sweep, sweep.trials(), "slurm", sweep.observe(), longer)
+    found = estimate_open(GRID, sweep, sweep.trials(), SLURM, sweep.observe(), longer)
     assert found.gpu_hours == pytest.approx(4 * (8 * 2 + 14) / 3600)
 
 

@@ -25,8 +25,9 @@ from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import trial_config
 from unetsweep.search.journal import export
 from unetsweep.store import code_snapshot
-from unetsweep.store import repair as store_repair
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
+from unetsweep.store.repair import recoveries
+from unetsweep.store.repair.sources import Sources
 from unetsweep.store.sweep_dir import SweepDir
 
 YAML = "space: {epochs: [8], batch_size: [4], learning_rate: [1e-4, 2e-4, 3e-4]}\n"
@@ -292,7 +293,7 @@ def test_a_corrupt_attempt_without_a_submission_is_marked_lost(sweep: SweepDir):
 def test_a_repair_that_was_killed_between_two_files_can_be_repeated(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
     for path in small_files(sweep.root)[::3]:
         path.write_bytes(b"{")
-    real, calls = store_repair.write_record, []
+    real, calls = recoveries.write_record, []
 
     def write_and_die(*args: object) -> None:
         real(*args)  # type: ignore[arg-type]
@@ -300,13 +301,13 @@ def test_a_repair_that_was_killed_between_two_files_can_be_repeated(sweep: Sweep
         raise KeyboardInterrupt
 
     while True:
-        monkeypatch.setattr(store_repair, "write_record", write_and_die)
+        monkeypatch.setattr(recoveries, "write_record", write_and_die)
         before = len(calls)
         CliRunner().invoke(command, ["s"])
         (sweep.root / "lease").unlink(missing_ok=True)
         if len(calls) == before:
             break
-    monkeypatch.setattr(store_repair, "write_record", real)
+    monkeypatch.setattr(recoveries, "write_record", real)
     assert len(calls) > 3
     repair()
     assert repair().output == "s: 0 repaired, 0 need your attention\n"
@@ -362,7 +363,7 @@ def test_a_reconciliation_that_is_requested_during_a_repair_follows_it(
     walks: list[int] = []
     reconciliations: list[Path] = []
 
-    def find_damage(sources: store_repair.Sources, _: object) -> Iterator[object]:
+    def find_damage(sources: Sources, _: object) -> Iterator[object]:
         walks.append(1)
         (sources.root / f"{paths.LEASE}.mark-0").touch()
         yield from ()

@@ -217,6 +217,15 @@ def test_a_loss_that_is_exempt_from_the_retry_limit_does_not_count():
     assert lines(decide(replace(many(None), runs={0: run}))) == ["lost 0.4", "submit 0.5"]
 
 
+def test_an_exempt_attempt_that_ran_out_of_memory_is_resubmitted_with_what_the_sweep_asks_for():
+    spec = replace(grid(1), slurm=Resources(mem="4G", mem_max="16G"))
+    last = ended("OUT_OF_MEMORY", mem="16384M")
+    assert lines(decide(observation(last), spec)) == ["lost 0.1", "finish 0 failed"]
+    assert lines(decide(observation(replace(last, retry_exempt=True)), spec)) == ["lost 0.1", "submit 0.2"]
+    marked = gone(Cause.MEMORY, mem="16384M", retry_exempt=True)
+    assert lines(decide(observation(marked), spec)) == ["submit 0.2"]
+
+
 def test_a_sweep_that_pauses_because_nothing_starts_fails_no_trial():
     tries = tuple(gone(Cause.START, number) for number in (1, 2, 3))
     last = attempt(4, job_id="18808", job=job(ENDED))

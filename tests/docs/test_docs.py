@@ -25,7 +25,7 @@ from unetsweep.config.space import AXES
 from unetsweep.core import spec
 from unetsweep.core.space import Choices, Space
 from unetsweep.report.columns import COLUMNS, COSTS, EIGHT, columns_of
-from unetsweep.store.repair_table import TABLE
+from unetsweep.store.repair.table import TABLE
 
 SETTINGS = ROOT / "docs" / "settings.md"
 FILES = ROOT / "docs" / "files.md"

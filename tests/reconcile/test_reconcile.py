@@ -229,7 +229,7 @@ def test_an_element_that_left_only_a_log_was_started_and_is_resubmitted(tmp_path
     scene.reconcile()
     scene.cluster.tick()
     gone = scene.cluster.live()[-1]
-    (tmp_path / paths.slurm_log(gone.job.token, gone.job.job_id)).touch()
+    (tmp_path / paths.job_log(gone.job.token, gone.job.job_id)).touch()
     scene.cluster.forget(gone)
     scene.clock.advance(60)
     scene.until_ended()

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from unetsweep.app.executors import EXECUTORS
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Scheduler, Submission
 
@@ -53,7 +54,7 @@ class SchedulerContract:
     """The tests; the module of the subclass needs a fixture `rig`."""
 
     def test_it_states_its_kind_and_its_limits(self, rig: Rig):
-        assert rig.scheduler.kind in ("slurm", "local")
+        assert rig.scheduler.kind in EXECUTORS
         assert rig.scheduler.max_elements() >= 1
         remaining = rig.scheduler.remaining_submissions()
         assert remaining is None or remaining >= 0

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from unetsweep.app.executors import EXECUTORS, check_cluster
 from unetsweep.errors import SchedulerError, UsageError
 from unetsweep.schedulers.slurm import commands
 
@@ -93,9 +94,9 @@ def test_a_sweep_is_accepted_only_on_the_cluster_that_it_was_submitted_to(
 ) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     program(programs, "scontrol", answer)
-    commands.check_cluster(None)
+    check_cluster(EXECUTORS["slurm"], None)
     if is_accepted:
-        commands.check_cluster("alpha")
+        check_cluster(EXECUTORS["slurm"], "alpha")
     else:
         with pytest.raises(UsageError, match="jobs are on the cluster alpha, and SLURM's commands here submit to beta"):
-            commands.check_cluster("alpha")
+            check_cluster(EXECUTORS["slurm"], "alpha")

@@ -27,8 +27,8 @@ class Checks:
     def __init__(self, world: "SimulatedWorld") -> None:
         self._world = world
         self.broken: list[str] = []
-        self.blamed: dict[int, Counter[str]] = defaultdict(Counter)
-        """The causes of losses of each run since its last retry."""
+        self._blamed: dict[int, list[tuple[int, str]]] = defaultdict(list)
+        """(attempt, cause) of the losses of each run."""
         self.scancelled: set[tuple[int, int]] = set()
         """(run, attempt) of the jobs that were cancelled with SLURM's own command."""
         self.unlisted: set[int] = set()
@@ -44,7 +44,13 @@ class Checks:
         self.broken.append(message)
 
     def blame(self, run: int, cause: str) -> None:
-        self.blamed[run][cause] += 1
+        self._blamed[run].append((max(self._world.files.runs[run].attempts), cause))
+
+    def _causes(self, run: int) -> Counter[str]:
+        """The causes of the losses that count: those since the last retry."""
+        found = self._world.files.runs[run]
+        counted = {k for k, each in found.attempts.items() if k > found.retries_reset_at and not each.retry_exempt}
+        return Counter(cause for attempt, cause in self._blamed[run] if attempt in counted)
 
     # ---- at an effect
 
@@ -128,11 +134,11 @@ class Checks:
                 self.fail(f"trial {trial.number} ended pruned by {prune}; its attempt is {max(run.attempts)}")
         if result.state == "failed" and not self._may_fail(trial.run):
             self.fail(
-                f"trial {trial.number} failed within its limits ({dict(self.blamed[trial.run])}): {result.message}"
+                f"trial {trial.number} failed within its limits ({dict(self._causes(trial.run))}): {result.message}"
             )
 
     def _may_fail(self, run: int) -> bool:
-        causes, retries = self.blamed[run], self._world.spec.run.retries
+        causes, retries = self._causes(run), self._world.spec.run.retries
         last = max(self._world.files.runs[run].attempts)
         return (
             any(error[1] in FINAL for error in self._world.files.runs[run].attempts[last].errors)
@@ -148,7 +154,6 @@ class Checks:
     def reopens(self, trial: SimTrial) -> None:
         """The user retries a trial."""
         self._ended.pop(trial.number, None)
-        self.blamed[trial.run].clear()
 
     def planned(self, reconciliation: Reconciliation) -> None:
         if reconciliation.plan.paused is None:
@@ -164,7 +169,7 @@ class Checks:
             for run in reconciliation.observation.runs.values()
             if any(not each.refused for each in run.counted_attempts)
         ]
-        if not submitted or any(self.blamed[run]["node"] < 2 for run in submitted):
+        if not submitted or any(self._causes(run)["node"] < 2 for run in submitted):
             self.fail(f"the sweep paused, and not all of {submitted} were lost twice: {reconciliation.plan.paused}")
 
     # ---- at each step

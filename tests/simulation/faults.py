@@ -198,7 +198,10 @@ def _user_retries(world: "SimulatedWorld", which: int) -> None:
     if run.saved > trial.epochs or trains_past(observed_run(run, world.time), trial.epochs):
         return  # the retry is refused
     shared = any(world.files.trials[number].run == trial.run for number in world.files.open)
-    run.retries_reset_at = max(run.retries_reset_at, last - (shared and last > 0 and run.attempts[last].lost is None))
+    continues = shared and last > 0 and run.attempts[last].lost is None
+    if continues:
+        run.attempts[last].retry_exempt = True
+    run.retries_reset_at = max(run.retries_reset_at, last - continues)
     run.published_states.pop(trial.epochs, None)
     decision = run.prune_decision
     if decision is not None:

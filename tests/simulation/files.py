@@ -56,6 +56,7 @@ class SimAttempt:
     job_id: str | None = None
     lost: dict[str, Any] | None = None
     ended_for: str | None = None
+    retry_exempt: bool = False
     claims: dict[int, SimClaim] = field(default_factory=dict)
     requeues: dict[int, float] = field(default_factory=dict)
     errors: list[tuple[int, str, int, float]] = field(default_factory=list)
@@ -200,6 +201,7 @@ def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
         refusals=refusals,
         requeue_reason="the time limit is near" if each.requeues.get(restart, now + 1) <= now else None,
         ended_for=Cause[each.ended_for] if each.ended_for else None,
+        retry_exempt=each.retry_exempt,
         mem=each.mem,
         micro_batch=each.micro_batch,
         ending=_ending(each, restart, now),

@@ -82,4 +82,4 @@ def logs(submission: Submission) -> str:
 
 def log(submission: Submission, job_id: str, rank: int = 0) -> str:
     """What one process of a job printed."""
-    return (submission.sweep_dir / paths.slurm_log(submission.token, job_id, rank)).read_text()
+    return (submission.sweep_dir / paths.job_log(submission.token, job_id, rank)).read_text()

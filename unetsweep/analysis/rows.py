@@ -66,7 +66,7 @@ class TrialRecord:
 
     def _number(self, path: str) -> float:
         value = self.params.get(path)
-        return value if isinstance(value, int | float) else 0
+        return value if isinstance(value, (int, float)) else 0
 
     @property
     def point(self) -> tuple[tuple[str, ParameterValue], ...]:

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from unetsweep.app.executors import executor_of, is_other_cluster
 from unetsweep.app.reconcile import alone
-from unetsweep.app.sweeps import scheduler
 from unetsweep.config.load import is_name, load
 from unetsweep.core import paths
 from unetsweep.core.causes import Cause
@@ -13,7 +13,6 @@ from unetsweep.core.observation import JobState, Observation
 from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.evidence import ask
 from unetsweep.schedulers.packed.slot_table import SlotTableDir, list_packed_tokens
-from unetsweep.schedulers.slurm.commands import current_cluster
 from unetsweep.store import home
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
@@ -87,17 +86,15 @@ def _adopt(directory: SweepDir) -> AdoptionResult:
 
 
 def _find_change(directory: SweepDir) -> AdoptionResult:
-    """What has changed. If SLURM does not name its cluster, the recorded one stays."""
+    """What has changed. If the cluster here is not known, the recorded one stays."""
     recorded = home.read_sweep_file(directory.root)
-    here = current_cluster() if recorded.executor == "slurm" else None
-    known = recorded.cluster
-    is_other = None not in (here, known) and str(here).lower() != str(known).lower()
+    here, known = executor_of(directory).current_cluster(), recorded.cluster
     return AdoptionResult(
         directory.name,
         directory.root,
         home.detect_relocation(directory.root),
         recorded.folder,
-        known if is_other else None,
+        known if is_other_cluster(known, here) else None,
         here or known,
     )
 
@@ -118,7 +115,8 @@ def _mark_lost(directory: SweepDir, observation: Observation, change: AdoptionRe
 
 def _cancel_jobs(directory: SweepDir) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Cancel the jobs of the open trainings and the reconciler job; return the cancelled and the unreachable ones."""
-    jobs = scheduler(directory.executor, directory.root)
+    executor = executor_of(directory)
+    jobs = executor.scheduler(directory.root)
     found, scheduler_error = ask(jobs, directory.observe())
     if scheduler_error is not None:
         raise SchedulerError(
@@ -126,9 +124,8 @@ def _cancel_jobs(directory: SweepDir) -> tuple[tuple[str, ...], tuple[str, ...]]
             "run this again when the scheduler answers"
         )
     live = [job for job in found.values() if job.state.is_live]
-    # a local job of another machine is a process that cannot be seen from here
-    is_local = directory.executor == "local"
-    unreachable = {job.job_id for job in live if is_local and job.state is JobState.UNRECOGNISED}
+    unrecognised = {job.job_id for job in live if job.state is JobState.UNRECOGNISED}
+    unreachable = set() if executor.cancels_unrecognised else unrecognised
     cancelled = sorted({job.job_id for job in live} - unreachable)
     if cancelled:
         jobs.cancel(cancelled)

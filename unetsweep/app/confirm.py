@@ -8,7 +8,7 @@ from unetsweep.analysis.confirmation import OPEN
 from unetsweep.analysis.records import read_sweep_record
 from unetsweep.analysis.rows import SweepRecord, TrialRecord, leaders
 from unetsweep.app.events import Notify, WarningEvent
-from unetsweep.app.prepare import check_machine
+from unetsweep.app.executors import executor_of
 from unetsweep.app.reconcile import alone
 from unetsweep.app.report import refresh_report
 from unetsweep.app.start import SubmitResult, start_or_resume
@@ -99,7 +99,7 @@ def confirm(
     request = _request(parent, top, seeds, notify)
     directory, spec = request.directory, request.record.spec
     _check_images(spec, parent)
-    check_machine(spec, parent.executor)
+    executor_of(parent).check_machine(spec)
     plans: list[ConfirmationPlan] = []
 
     def write() -> None:

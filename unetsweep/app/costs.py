@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
+from unetsweep.app.executors import executor_of
 from unetsweep.core import cost as core
-from unetsweep.core.cost import Account, Cost, RunTimeline
-from unetsweep.schedulers.slurm.accounting import accounts
+from unetsweep.core.cost import Cost, RunTimeline
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.timelines import read_timeline
 
 
 def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
     """The record with the cost of the sweep and of each trial."""
-    executor, now = directory.executor, time.time()
+    executor, now = executor_of(directory), time.time()
     trials_of: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in record.trials:
         trials_of[trial.run_dir].append(trial)
@@ -26,8 +26,8 @@ def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
         for run, trials in trials_of.items()
     }
     known = {run: timeline for run, timeline in timelines.items() if timeline is not None}
-    by_job = core.accounts_by_job(_accounts(executor, known), known.values())
-    resources = core.training_resources(record.spec, executor)
+    by_job = core.accounts_by_job(executor.accounts(_job_ids(known)), known.values())
+    resources = core.training_resources(record.spec, allocates_cpus=executor.allocates_cpus)
     costs = {run: core.run_cost(timeline, by_job, resources, now) for run, timeline in known.items()}
     shares = {
         trial.number: replace(core.share_of_run(costs[run], part), peak_memory_mb=_peak(trial))
@@ -52,12 +52,9 @@ def _epochs(trial: TrialRecord) -> int:
     return trial.epochs if run is None else min(run, trial.epochs)
 
 
-def _accounts(executor: str, timelines: Mapping[str, RunTimeline]) -> tuple[Account, ...]:
-    """What SLURM's accounting knows of the jobs; nothing for a local sweep."""
-    if executor != "slurm":
-        return ()
-    keys = [key for timeline in timelines.values() for some in timeline.jobs.values() for key in some]
-    return accounts([job_id for _, job_id in keys])
+def _job_ids(timelines: Mapping[str, RunTimeline]) -> list[str]:
+    """The ids of all jobs of these runs."""
+    return [job_id for timeline in timelines.values() for some in timeline.jobs.values() for _, job_id in some]
 
 
 def cost_as_json(cost: Cost | None) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from unetsweep.doctor.probe_job import run
 from unetsweep.doctor.rules import Check, CheckVerdict, Fact, Row, judge, run_probe
 from unetsweep.doctor.slurm import slurm_facts
 from unetsweep.errors import Problem, SchedulerError, SpecError
-from unetsweep.schedulers.local.local_jobs import devices
+from unetsweep.schedulers.local.machine import devices
 
 
 @dataclass(frozen=True, slots=True)

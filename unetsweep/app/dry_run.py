@@ -8,8 +8,8 @@ from typing import Any
 
 from unetsweep.app.estimates import estimate_open
 from unetsweep.app.events import Notify, WarningEvent
+from unetsweep.app.executors import Executor
 from unetsweep.app.new_trials import NewTrial, new_trials
-from unetsweep.app.sweeps import local_capacity, scheduler
 from unetsweep.core.actions import Action, Propose, Submit
 from unetsweep.core.capacity import Capacity
 from unetsweep.core.describe import describe
@@ -68,9 +68,9 @@ class DryRun:
         }
 
 
-def dry_run(spec: SweepSpec, directory: SweepDir, executor: str, notify: Notify) -> DryRun:
+def dry_run(spec: SweepSpec, directory: SweepDir, executor: Executor, notify: Notify) -> DryRun:
     """What the first reconciliation of a submit would do now, and what the sweep will take."""
-    jobs = scheduler(executor, directory.root)
+    jobs = executor.scheduler(directory.root)
     capacity = _capacity(spec, jobs, executor, notify)
     observation = _observe(directory, jobs, notify)
     known, wanted = directory.trials(), trials_wanted(spec)
@@ -90,7 +90,7 @@ def dry_run(spec: SweepSpec, directory: SweepDir, executor: str, notify: Notify)
     submits = _submits(plan)
     return DryRun(
         sweep=spec.name,
-        executor=executor,
+        executor=executor.name,
         root=directory.root,
         trials=wanted,
         runs=len({run for run, _ in every}),
@@ -105,10 +105,8 @@ def dry_run(spec: SweepSpec, directory: SweepDir, executor: str, notify: Notify)
     )
 
 
-def _capacity(spec: SweepSpec, jobs: Scheduler, executor: str, notify: Notify) -> Capacity:
-    parallel = spec.run.parallel
-    if executor == "local" and parallel is None:
-        parallel = local_capacity(spec)
+def _capacity(spec: SweepSpec, jobs: Scheduler, executor: Executor, notify: Notify) -> Capacity:
+    parallel = spec.run.parallel if spec.run.parallel is not None else executor.default_parallel(spec)
     try:
         return Capacity(jobs.queues, parallel, jobs.max_elements(), pack=spec.slurm.pack if jobs.queues else 1)
     except SchedulerError as error:

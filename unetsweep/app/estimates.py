@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from unetsweep.app.executors import Executor
 from unetsweep.app.new_trials import NewTrial
 from unetsweep.core.cost import training_resources
 from unetsweep.core.estimate import Estimate, OpenTraining, estimate
@@ -16,13 +17,14 @@ def estimate_open(
     spec: SweepSpec,
     directory: SweepDir,
     trials: Sequence[StoredTrial],
-    executor: str,
+    executor: Executor,
     observation: Observation,
     new: Sequence[NewTrial],
 ) -> Estimate:
     """The estimate for all runs of open and new trials; a shared run counts once."""
     trainings = _trainings(trials, observation, new)
-    return estimate(measure_finished_runs(directory.root, trials), trainings, training_resources(spec, executor))
+    resources = training_resources(spec, allocates_cpus=executor.allocates_cpus)
+    return estimate(measure_finished_runs(directory.root, trials), trainings, resources)
 
 
 def _trainings(trials: Sequence[StoredTrial], observation: Observation, new: Sequence[NewTrial]) -> list[OpenTraining]:

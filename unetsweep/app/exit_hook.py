@@ -1,17 +1,16 @@
 """The exit hook of a job: record how its training ended, then requeue the job or reconcile the sweep."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetsweep.app.executors import executor_of
 from unetsweep.app.log_files import log_of
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
 from unetsweep.core.actions import Action
 from unetsweep.errors import SchedulerError
 from unetsweep.schedulers.packed.slot_table import requeue_marker
-from unetsweep.schedulers.slurm.commands import requeue
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -32,11 +31,11 @@ class JobEnd:
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """An attempt to have SLURM start a job again."""
+    """An attempt to have the scheduler start a job again."""
 
     job_id: str
     error: str | None
-    """Why SLURM refused; None: the job is requeued."""
+    """Why it was refused; None: the job is requeued."""
 
 
 def run_exit_hook(
@@ -74,13 +73,13 @@ def _record_exit(directory: SweepDir, end: JobEnd) -> bool:
 
 
 def _requeue(directory: SweepDir, on_requeue: Callable[[Requeue], None]) -> bool:
-    """Requeue the SLURM job that this process runs in. False if SLURM refuses: a reconciliation resubmits the run."""
-    array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    job_id = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}" if array else os.environ.get("SLURM_JOB_ID")
+    """Requeue the job that this process runs in. False if that is refused: a reconciliation resubmits the run."""
+    executor = executor_of(directory)
+    job_id = executor.own_job()
     if job_id is None:  # a local training, which has no time limit
         return False
     try:
-        requeue(job_id)
+        executor.requeue(job_id)
     except SchedulerError as error:
         directory.note(action="requeue", job_id=job_id, trouble=str(error))
         on_requeue(Requeue(job_id, str(error)))

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from unetsweep.app.executors import executor_of
 from unetsweep.core import paths
 from unetsweep.record_files import read_record
 from unetsweep.records import AttemptFile, ClaimFile, JobFile
-from unetsweep.schedulers.local.local_jobs import log_path
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -13,11 +13,11 @@ def log_of(directory: SweepDir, run: int, attempt: int) -> Path | None:
     """The log of an attempt's first process; None: no file says yet which job the attempt became."""
     intent = read_record(AttemptFile, directory.root / paths.attempt(run, attempt))
     token, index = intent.token, intent.index
-    if directory.executor == "local":
-        return log_path(directory.root, token, index)
+    if executor_of(directory).has_element_logs:
+        return directory.root / paths.element_log(token, index)
     recorded = directory.root / paths.attempt_job(run, attempt)
     job_id = read_record(JobFile, recorded).job_id if recorded.exists() else _claimed_by(directory, run, attempt)
-    return None if job_id is None else directory.root / paths.slurm_log(token, job_id)
+    return None if job_id is None else directory.root / paths.job_log(token, job_id)
 
 
 def _claimed_by(directory: SweepDir, run: int, attempt: int) -> str | None:

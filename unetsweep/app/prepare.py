@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unetsweep.app.executors import EXECUTORS, Executor, executor_of, first_here
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.load import load
@@ -19,8 +20,6 @@ from unetsweep.core.space import largest, whole_numbers
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import NO_ROOM, DataError, SpecError, UnetsweepError, UsageError
 from unetsweep.records import DataFile
-from unetsweep.schedulers.local.local_jobs import devices
-from unetsweep.schedulers.slurm.commands import current_cluster, has_slurm
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.home import record_cluster
 from unetsweep.store.sweep_dir import SweepDir
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 class Prepared:
     """A sweep that may be submitted."""
 
-    executor: str
+    executor: Executor
     warnings: tuple[str, ...]
     write: Callable[[], None]
     """Creates or updates the sweep's directory."""
@@ -46,13 +45,13 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     """
     if not str(directory.root).isprintable():  # the jobs' batch script has the path on one line
         raise UsageError(f"{str(directory.root)!r}: not a path on one line; name another folder with --results")
-    kind = _executor(directory, executor)
+    chosen = _executor(directory, executor)
     if directory.exists():
         spec = with_images(spec, directory)
     warnings: list[str] = []
     images: PreparedDataset | None = None
     with _refusals(warnings, strict=strict):
-        check_machine(spec, kind)
+        chosen.check_machine(spec)
     with _refusals(warnings, strict=strict):
         images = _check_images(spec, source)
         warnings += images.warnings if images is not None else ()
@@ -63,8 +62,8 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
         changes, write = _update(spec, directory, source, images)
         warnings += [f"changed since the last submit: {change}" for change in changes]
     else:
-        write = _creation(spec, directory, kind, images)
-    return Prepared(kind, tuple(warnings), write)
+        write = _creation(spec, directory, chosen, images)
+    return Prepared(chosen, tuple(warnings), write)
 
 
 @contextmanager
@@ -78,30 +77,24 @@ def _refusals(warnings: list[str], *, strict: bool) -> Iterator[None]:
         warnings.append(str(error))
 
 
-def _executor(directory: SweepDir, asked: str) -> str:
-    """`slurm` or `local`; UsageError if the sweep or this machine does not allow the one asked for."""
+def _executor(directory: SweepDir, asked: str) -> Executor:
+    """The executor of the sweep; UsageError if the sweep or this machine does not allow the one asked for."""
     if directory.exists():
-        kind = directory.executor
-        if asked not in ("auto", kind):
+        known = executor_of(directory)
+        if asked not in ("auto", known.name):
             raise UsageError(
-                f"sweep {directory.name} runs on {kind}, not on {asked}; give it another `name:` to run it there too"
+                f"sweep {directory.name} runs on {known.name}, not on {asked}; give it another `name:` to run it there "
+                "too"
             )
-        return kind
-    if asked == "slurm" and not has_slurm():
-        raise UsageError("--executor slurm: there is no SLURM on this machine (load its module?); try --executor local")
+        return known
     if asked == "auto":
-        return "slurm" if has_slurm() else "local"
-    return asked
-
-
-def check_machine(spec: SweepSpec, kind: str) -> None:
-    """UsageError if the sweep is local and a training needs more GPUs than this machine has."""
-    gpus = spec.slurm.training_gpus
-    if kind == "local" and gpus and gpus > (found := len(devices())):
+        return first_here()
+    chosen = EXECUTORS[asked]
+    if not chosen.is_here():
         raise UsageError(
-            f"the sweep asks for {gpus} GPUs a training and this machine has {found}; submit it on a "
-            "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"
+            f"--executor {asked}: there is no {chosen.title} on this machine (load its module?); try --executor local"
         )
+    return chosen
 
 
 def _check_images(spec: SweepSpec, source: Path) -> "PreparedDataset | None":
@@ -130,13 +123,15 @@ def _check_pruner(spec: SweepSpec) -> None:
         pruner(spec)
 
 
-def _creation(spec: SweepSpec, directory: SweepDir, kind: str, images: "PreparedDataset | None") -> Callable[[], None]:
+def _creation(
+    spec: SweepSpec, directory: SweepDir, executor: Executor, images: "PreparedDataset | None"
+) -> Callable[[], None]:
     """The function that creates the sweep's directory."""
     text = as_yaml(spec, commit=_commit())
 
     def write() -> None:
         try:
-            directory.create(text, kind, _pins(images), cluster=current_cluster() if kind == "slurm" else None)
+            directory.create(text, executor.name, _pins(images), cluster=executor.current_cluster())
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
@@ -169,8 +164,8 @@ def _update(
 
     def write() -> None:
         directory.resume()
-        if directory.executor == "slurm" and directory.cluster is None:
-            record_cluster(directory.root, current_cluster())
+        if directory.cluster is None:
+            record_cluster(directory.root, executor_of(directory).current_cluster())
         if data is not None and data != known:
             directory.pin_images(data)
         # the marks come first: they have no effect while the old spec keeps all checkpoints

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetsweep.app.executors import EXECUTORS, first_here
 from unetsweep.app.reconcile import PATIENCE_S, alone, reconcile_sweep
 from unetsweep.app.sweeps import check_place, context_of, resolve
 from unetsweep.core import paths
 from unetsweep.core.actions import Action
-from unetsweep.schedulers.slurm.commands import has_slurm
-from unetsweep.store.repair import Damage, FileRule, Sources, find_damage
-from unetsweep.store.repair_table import TABLE
+from unetsweep.store.repair.find_damage import Damage, FileRule, find_damage
+from unetsweep.store.repair.sources import Sources
+from unetsweep.store.repair.table import TABLE
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -56,7 +57,7 @@ def repair_sweep(
         turns += 1
         if turns > 1:  # the lease gives a turn to whoever asked for a reconciliation meanwhile: it follows below
             return
-        for damage in find_damage(Sources(directory.root, _find_executor), _table()):
+        for damage in find_damage(Sources(directory.root, tuple(EXECUTORS), lambda: first_here().name), _table()):
             if not dry_run and damage.recovery.run is not None:
                 damage.recovery.run()
             damages.append(damage)
@@ -76,10 +77,6 @@ def _table() -> tuple[FileRule, ...]:
     from unetsweep.search.journal_check import JOURNAL  # imports optuna, which takes half a second
 
     return (*TABLE, JOURNAL)
-
-
-def _find_executor() -> str:
-    return "slurm" if has_slurm() else "local"
 
 
 def _find_folder(sweep: str, results: Path) -> Path:

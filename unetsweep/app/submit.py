@@ -24,7 +24,7 @@ class SubmitRequest:
     results: Path
     """The folder that holds the sweeps."""
     executor: str = "auto"
-    """`slurm`, `local` or `auto`."""
+    """The name of an executor, or `auto`."""
     profile: str | None = None
     """SLURM profile; None: the one that the sweep names."""
     share: bool = True

@@ -1,21 +1,17 @@
 """Which sweep a command means, and what a reconciliation of it needs."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
-from unetsweep.app.job_requests import JobRequests, payload_of
+from unetsweep.app.executors import check_cluster, executor_of
+from unetsweep.app.job_requests import JobRequests
 from unetsweep.clock import SystemClock
 from unetsweep.config.load import load
 from unetsweep.core import checkpoint_gc, paths
-from unetsweep.core.ports import Scheduler
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
 from unetsweep.reconcile.context import SweepContext
-from unetsweep.reconcile.timeouts import timeouts
-from unetsweep.schedulers.local.local_jobs import LocalJobs, devices
-from unetsweep.schedulers.packed.packed_slurm import PackedSlurm
-from unetsweep.schedulers.slurm.commands import check_cluster
+from unetsweep.reconcile.timeouts import with_changes
 from unetsweep.search.study import JournalStudy
 from unetsweep.store.code_snapshot import pinned
 from unetsweep.store.collectable_runs import CollectableRuns
@@ -43,8 +39,7 @@ def check_place(root: Path) -> None:
     """UsageError if the sweep was copied or moved, or belongs to another cluster."""
     check_home(root)
     known = read_sweep_file(root)
-    if known.executor == "slurm":
-        check_cluster(known.cluster)
+    check_cluster(executor_of(SweepDir(root)), known.cluster)
 
 
 def _find(sweep: str, results: Path) -> Path:
@@ -85,11 +80,6 @@ def with_images(spec: SweepSpec, directory: SweepDir) -> SweepSpec:
     return replace(spec, data=replace(spec.data, manifest=pinned_images.manifest))
 
 
-def scheduler(kind: str, root: Path) -> Scheduler:
-    """The scheduler of a sweep: `slurm` or `local`."""
-    return LocalJobs(root) if kind == "local" else PackedSlurm(payload_of, root)
-
-
 def context_of(
     directory: SweepDir, *, interactive: bool = False, own_reconciler_token: str | None = None
 ) -> SweepContext:
@@ -100,15 +90,15 @@ def context_of(
     with.
     """
     directory.check_private()
-    spec, executor = spec_of(directory), directory.executor
-    if executor == "local" and spec.run.parallel is None:
-        spec = replace(spec, run=replace(spec.run, parallel=local_capacity(spec)))
-    waits = timeouts(executor)
+    spec, executor = spec_of(directory), executor_of(directory)
+    if spec.run.parallel is None:
+        spec = replace(spec, run=replace(spec.run, parallel=executor.default_parallel(spec)))
+    waits = with_changes(executor.timeouts)
     requests = JobRequests(spec, directory.root, pinned(directory.root), waits.exit_timeout_s)
     return SweepContext(
         spec=spec,
         directory=directory,
-        scheduler=scheduler(executor, directory.root),
+        scheduler=executor.scheduler(directory.root),
         study=JournalStudy(directory.root / paths.STUDY),
         clock=SystemClock(),
         reconciler_files=ReconcilerJobs(directory.root),
@@ -119,11 +109,3 @@ def context_of(
         interactive=interactive,
         collectable=CollectableRuns(directory.root) if checkpoint_gc.is_enabled(spec) else None,
     )
-
-
-def local_capacity(spec: SweepSpec) -> int:
-    """How many trainings may run at once on this machine: by its GPUs if the sweep asks for any, else by its cores."""
-    if gpus := spec.slurm.training_gpus:
-        return max(1, len(devices()) // gpus)
-    cores = len(os.sched_getaffinity(0))
-    return max(1, cores // (spec.slurm.processes * spec.trainer.threads))

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from unetsweep.app.repair import repair_sweep
-from unetsweep.store.repair import Damage
+from unetsweep.store.repair.find_damage import Damage
 
 
 @click.command("repair")

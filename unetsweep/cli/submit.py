@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from unetsweep.app.dry_run import DryRun
+from unetsweep.app.executors import EXECUTORS
 from unetsweep.app.submit import SubmitRequest, preview, submit
 from unetsweep.cli.output import print_event, print_started, results_option
 from unetsweep.core.describe import describe
@@ -19,7 +20,7 @@ from unetsweep.core.estimate import format_estimate
 @click.option("--watch", is_flag=True, help="Show progress until the sweep has ended. Ctrl-C ends only this view.")
 @click.option(
     "--executor",
-    type=click.Choice(["auto", "slurm", "local"]),
+    type=click.Choice(["auto", *EXECUTORS]),
     default="auto",
     help="Where jobs run [auto: on SLURM if it is installed, else on this machine].",
 )

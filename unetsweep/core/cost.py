@@ -97,9 +97,12 @@ class Cost:
         return self.lost_seconds / self.seconds if self.seconds else 0.0
 
 
-def training_resources(spec: SweepSpec, executor: str) -> JobResources:
-    """Return what each training holds. CPUs are those that the sweep requests, or else the threads that compute."""
-    cpus = spec.slurm.cpus if executor == "slurm" else None
+def training_resources(spec: SweepSpec, *, allocates_cpus: bool) -> JobResources:
+    """Return what each training holds. CPUs are those that the sweep requests, or else the threads that compute.
+
+    `allocates_cpus`: whether a job gets the CPUs that it requests.
+    """
+    cpus = spec.slurm.cpus if allocates_cpus else None
     return JobResources(spec.slurm.gpus / spec.slurm.pack, spec.slurm.processes * (cpus or spec.trainer.threads))
 
 

@@ -134,8 +134,9 @@ def error(rank: int) -> str:
     return f"error-{rank}.json"
 
 
-def slurm_log(token: str, job_id: str, rank: int = 0) -> str:
-    """The log of one rank of a SLURM job. The log of rank 0 also holds the output of the batch script."""
+def job_log(token: str, job_id: str, rank: int = 0) -> str:
+    """The log of one rank of a job, which exists once the job has started. That of rank 0 also holds the output of the
+    batch script."""
     return f"{submission(token)}/{job_id}_{rank}_log.out"
 
 
@@ -144,8 +145,8 @@ def awaited(token: str, index: int | str) -> str:
     return f"{submission(token)}/{index}.awaited"
 
 
-def local_log(token: str, index: int) -> str:
-    """The log of all processes of a local job."""
+def element_log(token: str, index: int) -> str:
+    """The log of all processes of an element, for a scheduler that creates it before the job (local)."""
     return f"{submission(token)}/{index}.log"
 
 

@@ -68,7 +68,7 @@ class Scheduler(Protocol):
 
     @property
     def kind(self) -> str:
-        """`slurm` or `local`."""
+        """The name of its executor (`app.executors`)."""
         ...
 
     @property
@@ -100,7 +100,7 @@ class Scheduler(Protocol):
         ...
 
     def submit(self, submission: Submission) -> Sequence[str]:
-        """Submit jobs, and return the job id of each element.
+        """Submit jobs, and return the job id of each element. Their logs are at `paths.job_log` or `element_log`.
 
         Raises RefusedError if nothing was submitted, and SchedulerError if that is not known: a later query for the
         token shows it.

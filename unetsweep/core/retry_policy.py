@@ -71,6 +71,8 @@ def cause_of(last: Attempt) -> Cause:
 def decide(spec: SweepSpec, run: Run, trial: Trial, cause: Cause) -> Retry | Exhausted:
     """Decide whether a run is resubmitted after this loss of its last attempt. `trial`: one that the run serves."""
     last = run.last
+    if last is not None and last.retry_exempt:
+        return Retry()
     is_counted = last is not None and last.number > run.retries_reset_at
     kept = Overrides(last.mem, last.micro_batch) if last is not None and is_counted else Overrides()
     if cause is Cause.MEMORY:
@@ -124,7 +126,7 @@ def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
 
 def _unmarked_losses(run: Run) -> int:
     """The losses that are not recorded yet: 1 if the one that is being decided on is not, else 0."""
-    return int(run.last is not None and run.last.lost is None and not run.last.retry_exempt)
+    return int(run.last is not None and run.last.lost is None)
 
 
 def _with_more_memory(spec: SweepSpec, run: Run, kept: Overrides) -> Retry | Exhausted:

@@ -1,4 +1,4 @@
-"""The waiting times of a reconciliation, by executor. UNETSWEEP_TIMEOUTS changes them for tests.
+"""The environment variable UNETSWEEP_TIMEOUTS, which changes the waiting times of a reconciliation for tests.
 
 UNETSWEEP_TIMEOUTS="unseen=15,result=3,hang=10,exit_timeout=20,reconciler=5,watch=0.2,settle=0.5"
 (seconds; exit_timeout and reconciler are whole numbers)
@@ -12,9 +12,6 @@ from unetsweep.errors import UsageError
 from unetsweep.reconcile.context import Timeouts
 
 VARIABLE = "UNETSWEEP_TIMEOUTS"
-LOCAL = Timeouts(unseen=timedelta(seconds=15), result=timedelta(0), watch=timedelta(seconds=2))
-"""`unseen`: a supervisor writes its record within a second or two. `result`: no network file system is in between."""
-SLURM = Timeouts()
 _TYPES = {
     "unseen": float,
     "result": float,
@@ -26,9 +23,8 @@ _TYPES = {
 }
 
 
-def timeouts(executor: str) -> Timeouts:
-    """The waiting times of an executor; UsageError if the environment variable cannot be read."""
-    found = LOCAL if executor == "local" else SLURM
+def with_changes(found: Timeouts) -> Timeouts:
+    """These waiting times, as the environment variable changes them; UsageError if it cannot be read."""
     for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
         name, _, seconds = part.partition("=")
         try:

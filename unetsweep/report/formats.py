@@ -61,9 +61,9 @@ def render(
         case Format.MARKDOWN:
             return markdown.render(view, base)
         case Format.CSV:
-            return plain.render_csv(view)
+            return plain.render_csv(view, plain.cells(view))
         case Format.JSON:
-            return plain.render_json(view)
+            return plain.render_json(view, plain.cells(view))
         case Format.LATEX:
             return latex.render(view)
         case _:
@@ -75,8 +75,9 @@ def files(sweep: SweepRecord) -> dict[str, str]:
     view = make_view(sweep, _default_columns(Format.MARKDOWN, sweep))
     columns = tuple(machine_columns(sweep).values())
     everything = replace(view, columns=columns)  # thousands of rows are sorted only once
+    rows = plain.cells(everything)
     return {
         "results.md": markdown.render(view),
-        "results.csv": plain.render_csv(everything),
-        "results.json": plain.render_json(everything),
+        "results.csv": plain.render_csv(everything, rows),
+        "results.json": plain.render_json(everything, rows),
     }

@@ -20,6 +20,7 @@ import dataclasses
 import io
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from unetsweep.analysis.rows import SweepRecord
@@ -33,21 +34,29 @@ DATA = ("image_size", "mask_threshold", "also_score_at")
 """Scores can be compared only if these settings are equal."""
 
 
-def render_csv(view: View) -> str:
-    """A line of column names, then a line for each trial; a cell is empty if there is no value (yet)."""
+def cells(view: View) -> list[list[Value]]:
+    """The value of each column for each trial of the view."""
+    values = [column.value for column in view.columns]
+    return [[value(trial) for value in values] for trial in view.rows]
+
+
+def render_csv(view: View, rows: Sequence[Sequence[Value]]) -> str:
+    """A line of column names, then a line for each trial; a cell is empty if there is no value (yet).
+
+    `rows`: the `cells` of the view.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in view.columns])
-    values = [column.value for column in view.columns]
-    writer.writerows([value(trial) for value in values] for trial in view.rows)
+    writer.writerows(rows)
     return text.getvalue()
 
 
-def render_json(view: View) -> str:
-    """The JSON object; each row is on its own line, so that `diff` can compare two reports."""
+def render_json(view: View, rows: Sequence[Sequence[Value]]) -> str:
+    """The JSON object; each row is on its own line, so that `diff` can compare two reports. `rows`: as above."""
     sweep = view.sweep
-    pairs = [(column.name, column.value) for column in view.columns]
-    rows = [_dumps({name: value(trial) for name, value in pairs}) for trial in view.rows]
+    names = [column.name for column in view.columns]
+    lines = [_dumps(dict(zip(names, row, strict=True))) for row in rows]
     best = None if view.best is None else dataclasses.asdict(best_of(sweep, view.best))
     parts = {
         "schema": _dumps(SCHEMA),
@@ -55,8 +64,8 @@ def render_json(view: View) -> str:
         "metric": _dumps(sweep.spec.study.metric),
         "minimize": _dumps(sweep.spec.minimize),
         "data": _dumps({name: getattr(sweep.spec.data, name) for name in DATA}),
-        "columns": _dumps([column.name for column in view.columns]),
-        "rows": "[" + ",".join(f"\n{row}" for row in rows) + "\n]",
+        "columns": _dumps(names),
+        "rows": "[" + ",".join(f"\n{line}" for line in lines) + "\n]",
         "best": _dumps(best),
         "confirmed": _confirmed(sweep),
         "cost": _cost(sweep),

@@ -3,7 +3,8 @@
 from unetsweep.bounded_json import damage_named
 from unetsweep.errors import StateError
 from unetsweep.search.journal import load, make_anew
-from unetsweep.store.repair import CheckedFile, FileRule, Recovery, is_intact
+from unetsweep.store.repair.find_damage import CheckedFile, FileRule, Recovery
+from unetsweep.store.repair.recoveries import is_intact
 from unetsweep.store.sweep_dir import SweepDir
 
 

@@ -109,11 +109,11 @@ class AttemptWriter:
 
     def log_tail(self, token: str, index: int, job_id: str) -> str:
         """Return the end of a job's log; empty if it has none."""
-        return tail(self.root / paths.slurm_log(token, job_id)) or tail(self.root / paths.local_log(token, index))
+        return tail(self.root / paths.job_log(token, job_id)) or tail(self.root / paths.element_log(token, index))
 
     def has_log(self, token: str, job_id: str) -> bool:
-        """Whether the job has a log, which SLURM creates when it starts a job."""
-        return (self.root / paths.slurm_log(token, job_id)).exists()
+        """Whether the job has a log under its id, which shows that it has started."""
+        return (self.root / paths.job_log(token, job_id)).exists()
 
     def has_requeue_request(self, run: int, attempt: int, restart: int) -> bool:
         """Whether this start stopped cleanly before its milestones, and asked to be requeued."""

@@ -219,7 +219,7 @@ class _Manager:
         taken = self.table.taken.get(number, SlotTakenFile(self.task, self.restart))
         restart = self.restart - taken.restart
         run, attempt = self.directory.read_submission(token).elements[index]
-        log = self.root / paths.slurm_log(token, job_id)
+        log = self.root / paths.job_log(token, job_id)
         command = process.program("unetsweep.worker", "slot", str(self.root), token, str(index), job_id, str(restart))
         environment = {**os.environ, **self._gpu_environment(slot)}
         cpus = cpus_of(slot, self.table.pack, sorted(os.sched_getaffinity(0)))

@@ -19,6 +19,7 @@ from unetsweep.core import paths
 from unetsweep.errors import SupersededError, TrainingError
 from unetsweep.record_files import read_record
 from unetsweep.records import AttemptFile
+from unetsweep.schedulers.slurm.commands import own_job
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import read_trial
 from unetsweep.worker import deadline
@@ -54,8 +55,7 @@ class ElementPayload:
 
 def slurm_job() -> str:
     """The id of the SLURM job in which this process runs."""
-    array, env = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ
-    return f"{array}_{env.get('SLURM_ARRAY_TASK_ID')}" if array else env.get("SLURM_JOB_ID", "0")
+    return own_job() or "0"
 
 
 def run_rank(start: ElementStart, rank: int, size: int, *, limited: bool = False) -> None:

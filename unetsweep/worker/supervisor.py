@@ -22,6 +22,7 @@ from unetsweep.process import Identity, die_with_parent
 from unetsweep.record_files import link_record, read_record
 from unetsweep.records import AttemptFile, ProcessFile
 from unetsweep.schedulers.local import local_jobs
+from unetsweep.schedulers.local.machine import devices
 from unetsweep.schedulers.slurm.batch_script import code_lines
 from unetsweep.store import code_snapshot
 from unetsweep.store.sweep_dir import SweepDir
@@ -105,7 +106,7 @@ def _lock_gpus(gpus: int, locks: contextlib.ExitStack) -> dict[str, str]:
         return {}
     while True:
         with contextlib.ExitStack() as mine:
-            free = list(itertools.islice((name for name in local_jobs.devices() if _try_lock(name, mine)), gpus))
+            free = list(itertools.islice((name for name in devices() if _try_lock(name, mine)), gpus))
             if len(free) == gpus:
                 locks.push(mine.pop_all())
                 return {"CUDA_VISIBLE_DEVICES": ",".join(free)}

@@ -166,21 +166,4 @@ def ended_path(root: Path, token: str, index: int) -> Path:
 
 
 def log_path(root: Path, token: str, index: int) -> Path:
-    return root / paths.local_log(token, index)
-
-
-def devices() -> list[str]:
-    """List the GPUs that this user may use: CUDA_VISIBLE_DEVICES if it is set, otherwise all that nvidia-smi lists.
-
-    Without nvidia-smi, or if it does not answer, there are none.
-    """
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name for name in chosen.split(",") if name.strip()]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
-    except subprocess.TimeoutExpired:
-        return []
-    return [str(n) for n in range(sum(line.startswith("GPU ") for line in listed.stdout.splitlines()))]
+    return root / paths.element_log(token, index)

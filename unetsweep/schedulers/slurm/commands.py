@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
 
-from unetsweep.errors import SchedulerError, UsageError
+from unetsweep.errors import SchedulerError
 from unetsweep.schedulers.slurm import parse
 
 _log = logging.getLogger(__name__)
@@ -108,19 +108,10 @@ def current_cluster(timeout: float = 20.0) -> str | None:
         return None
 
 
-def check_cluster(cluster: str | None) -> None:
-    """UsageError if SLURM's commands submit to another cluster than a sweep's (None: not known).
-
-    On another cluster, the ids of the sweep's jobs belong to jobs of other users.
-    """
-    here = None if cluster is None else current_cluster()
-    if cluster is None or here is None or here.lower() == cluster.lower():
-        return
-    raise UsageError(
-        f"the sweep's jobs are on the cluster {cluster}, and SLURM's commands here submit to {here}: use a login node "
-        f"of {cluster}, or its SLURM_CONF. To continue the sweep on {here} instead: `unetsweep adopt`, which cancels "
-        f"no job on {cluster}"
-    )
+def own_job() -> str | None:
+    """Return the id of the job that this process runs in (`A_T` for an element of an array); None: in none."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}" if array else os.environ.get("SLURM_JOB_ID")
 
 
 def requeue(job_id: str, timeout: float = 30.0) -> None:

@@ -1,0 +1,43 @@
+"""What this machine has for local trainings: its GPUs and cores."""
+
+import os
+import shutil
+import subprocess
+
+from unetsweep.core.spec import SweepSpec
+from unetsweep.errors import UsageError
+
+
+def check_gpus(spec: SweepSpec) -> None:
+    """UsageError if a training needs more GPUs than this machine has."""
+    gpus = spec.slurm.training_gpus
+    if gpus and gpus > (found := len(devices())):
+        raise UsageError(
+            f"the sweep asks for {gpus} GPUs a training and this machine has {found}; submit it on a "
+            "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"
+        )
+
+
+def capacity(spec: SweepSpec) -> int:
+    """How many trainings may run at once on this machine: by its GPUs if the sweep asks for any, else by its cores."""
+    if gpus := spec.slurm.training_gpus:
+        return max(1, len(devices()) // gpus)
+    cores = len(os.sched_getaffinity(0))
+    return max(1, cores // (spec.slurm.processes * spec.trainer.threads))
+
+
+def devices() -> list[str]:
+    """List the GPUs that this user may use: CUDA_VISIBLE_DEVICES if it is set, otherwise all that nvidia-smi lists.
+
+    Without nvidia-smi, or if it does not answer, there are none.
+    """
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.split(",") if name.strip()]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
+    except subprocess.TimeoutExpired:
+        return []
+    return [str(n) for n in range(sum(line.startswith("GPU ") for line in listed.stdout.splitlines()))]
