@@ -28,8 +28,18 @@ FLUSH_THREADS = 16
 """Threads that flush files, because disks and file servers handle many flushes at once."""
 
 
-def write_bytes(path: Path, content: bytes, *, mode: int = PRIVATE, durable: bool = True) -> None:
-    """Replace the file by `content`. With `durable` it also survives a crash of the machine, which costs a flush."""
+def write_bytes(
+    path: Path,
+    content: bytes,
+    *,
+    mode: int = PRIVATE,
+    durable: bool = True,
+    is_allowed: Callable[[], bool] = lambda: True,
+) -> None:
+    """Replace the file by `content`. With `durable` it also survives a crash of the machine, which costs a flush.
+
+    Nothing is replaced if `is_allowed()`, called immediately before the file gets its name, returns False.
+    """
     temporary, descriptor = _create_temporary(path, content, mode)
     try:
         try:
@@ -37,10 +47,10 @@ def write_bytes(path: Path, content: bytes, *, mode: int = PRIVATE, durable: boo
                 _flush(path, descriptor)
         finally:
             os.close(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
+        if is_allowed():
+            os.replace(temporary, path)
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_text(path: Path, text: str, *, mode: int = PRIVATE) -> None:
@@ -48,9 +58,11 @@ def write_text(path: Path, text: str, *, mode: int = PRIVATE) -> None:
     write_bytes(path, text.encode(), mode=mode)
 
 
-def write_json(path: Path, content: Mapping[str, Any], *, mode: int = PRIVATE) -> None:
-    """Replace the file by `content`, with the schema number added."""
-    write_text(path, dumps({"schema": SCHEMA, **content}), mode=mode)
+def write_json(
+    path: Path, content: Mapping[str, Any], *, mode: int = PRIVATE, is_allowed: Callable[[], bool] = lambda: True
+) -> None:
+    """Replace the file by `content`, with the schema number added, if `is_allowed()` is then true."""
+    write_bytes(path, dumps({"schema": SCHEMA, **content}).encode(), mode=mode, is_allowed=is_allowed)
 
 
 def write_stream(

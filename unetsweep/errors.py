@@ -12,7 +12,7 @@ UnetsweepError            the message says what went wrong, where, and what to d
 │   └── SupersededError 4 another job owns the run now
 ├── StateError       70   a file that unetsweep wrote is corrupt
 │   └── ExposedError 70   others own a sweep's directory or may write into it
-├── TrackerError     75   Comet did not answer or refused an archive: try again
+├── TrackerError     75   an experiment tracker did not answer or refused an archive: try again
 └── SchedulerError   75   the scheduler did not answer or refused: try again, or follow its message
     └── RefusedError 75   the scheduler refused the job: nothing was submitted
         └── LimitError 75   … because too many jobs are queued: try again later
@@ -111,7 +111,7 @@ class ExposedError(StateError):
 
 
 class TrackerError(UnetsweepError):
-    """Comet did not answer or refused an archive; nothing is lost, try again later."""
+    """An experiment tracker did not answer or refused an archive; nothing is lost, try again later."""
 
     exit_status = 75
 

@@ -1,7 +1,7 @@
 """Read and write the small files of a sweep directory, each as its type in `records`."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,9 +36,9 @@ def record_from(kind: type[_T], raw: Mapping[str, Any], path: Path | str) -> _T:
     return record
 
 
-def write_record(path: Path, record: object) -> None:
-    """Replace the file by this record, whole."""
-    write_json(path, encode(record))
+def write_record(path: Path, record: object, *, is_allowed: Callable[[], bool] = lambda: True) -> None:
+    """Replace the file by this record, whole, if `is_allowed()` is true when its content is on the disk."""
+    write_json(path, encode(record), is_allowed=is_allowed)
 
 
 def link_record(path: Path, record: object) -> bool:

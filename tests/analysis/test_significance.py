@@ -164,7 +164,7 @@ def test_the_best_is_first_and_a_clearly_worse_config_is_not_in_the_set() -> Non
 
 
 def test_less_is_better_if_the_sweep_minimises() -> None:
-    best, worse = contenders([_config(1, 0.30, test=0.6), _config(2, 0.20, test=0.5)], minimize=True)
+    best, worse = contenders([_config(1, 0.30, test=0.6), _config(2, 0.20, test=0.5)], minimize=True, with_gap=False)
 
     assert (best.key, best.in_best, worse.in_best) == (2, True, False)
     assert worse.behind == pytest.approx(0.10, abs=0.01)

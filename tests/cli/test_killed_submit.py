@@ -20,6 +20,7 @@ from unetsweep.worker import supervisor
 SWEEP_DIR, LOCAL = "unetsweep.store.sweep_dir", "unetsweep.schedulers.local.local_jobs"
 
 EFFECTS = [
+    pytest.param(SWEEP_DIR, "SweepDir", "_write_unless_created", id="after sweep.json, before sweep.yaml"),
     pytest.param(SWEEP_DIR, "SweepDir", "create", id="after the directory was made"),
     pytest.param(SWEEP_DIR, "", "link_records", id="after the configs, before the trials"),
     pytest.param(SWEEP_DIR, "SweepDir", "add_trials", id="after the trials, before the intent"),

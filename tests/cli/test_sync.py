@@ -5,19 +5,23 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import fake_trackers
 import pytest
 from click.testing import CliRunner, Result
 
 from unetsweep.cli.sync import command
 from unetsweep.config.written import as_yaml
-from unetsweep.contract import DataConfig, TrialConfig, dumps, encode
+from unetsweep.contract import DataConfig, TrainerConfig, TrialConfig, dumps, encode
 from unetsweep.contract import Result as Scores
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import TrackerError, UsageError
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.training import comet
+from unetsweep.training.trackers import table
+from unetsweep.training.trackers.comet import Comet
+from unetsweep.training.trackers.export import read_export
 
+COMET = Comet()
 KEY = "aSecretApiKeyOfNobody0123"
 LINE = {"train_loss": 0.5, "val_iou": 0.25, "val_loss": 0.75, "learning_rate": 1e-3, "seconds": 1.0, "at": "now"}
 UPLOADER = """
@@ -49,6 +53,10 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepDir:
+    return make_sweep(tmp_path, TrainerConfig())
+
+
+def make_sweep(tmp_path: Path, trainer: TrainerConfig) -> SweepDir:
     """The sweep `eyes`: one run that was killed after epoch 2, one that is complete, one that has not begun."""
     data = DataConfig(root=str(tmp_path))
     directory = SweepDir(tmp_path / "results" / "eyes")
@@ -62,7 +70,9 @@ def sweep(tmp_path: Path) -> SweepDir:
         ),
         "local",
     )
-    directory.add_trials([TrialConfig(data, epochs, 4, 1e-3) for epochs in (4, 1, 2)], {"sampler": "grid"})
+    directory.add_trials(
+        [TrialConfig(data, epochs, 4, 1e-3, trainer=trainer) for epochs in (4, 1, 2)], {"sampler": "grid"}
+    )
     for run, epochs in ((0, 2), (1, 1)):
         folder = directory.root / f"runs/{run:04d}"
         folder.mkdir(parents=True)
@@ -87,7 +97,7 @@ def test_every_run_that_has_begun_is_uploaded_once(sweep: SweepDir, log: Path) -
     made = archives(sweep)
     assert [path.parent.parent.name for path in made] == ["0000", "0001"]
     assert log.read_text().splitlines() == [str([str(path)]) for path in made]
-    assert all(comet.is_uploaded(path) for path in made)
+    assert all(COMET.is_uploaded(path) for path in made)
     assert sync(sweep).exit_code == 0
     assert len(log.read_text().splitlines()) == 2
     with (sweep.root / "runs/0000/progress-2-0.jsonl").open("w") as stream:
@@ -100,8 +110,8 @@ def test_every_run_that_has_begun_is_uploaded_once(sweep: SweepDir, log: Path) -
 def test_the_archive_is_the_one_that_the_job_would_have_left(sweep: SweepDir, log: Path) -> None:
     assert sync(sweep).exit_code == 0
     config = TrialConfig(DataConfig(root=str(sweep.root.parent.parent)), 4, 4, 1e-3)
-    export = comet.read_export(config, sweep.root / "runs/0000", "eyes/0000")
-    assert archives(sweep)[0].name == export.archive
+    export = read_export(config, sweep.root / "runs/0000", "eyes/0000")
+    assert archives(sweep)[0].name == f"{export.file_stem}.zip"
 
 
 def test_a_run_of_several_trials_is_exported_with_the_config_of_the_longest(sweep: SweepDir, log: Path) -> None:
@@ -109,8 +119,8 @@ def test_a_run_of_several_trials_is_exported_with_the_config_of_the_longest(swee
     shared.write_text(dumps({**json.loads(shared.read_text()), "run": 0, "epochs": 1}))
     assert sync(sweep).exit_code == 0
     config = TrialConfig(DataConfig(root=str(sweep.root.parent.parent)), 4, 4, 1e-3)
-    export = comet.read_export(config, sweep.root / "runs/0000", "eyes/0000")
-    assert [path.name for path in archives(sweep)] == [export.archive]
+    export = read_export(config, sweep.root / "runs/0000", "eyes/0000")
+    assert [path.name for path in archives(sweep)] == [f"{export.file_stem}.zip"]
 
 
 def test_archives_that_comet_refuses_are_kept_and_uploaded_later(sweep: SweepDir, log: Path) -> None:
@@ -122,10 +132,10 @@ def test_archives_that_comet_refuses_are_kept_and_uploaded_later(sweep: SweepDir
     assert "2 of 2" in str(done.exception)
     assert "no such workspace for ***" in str(done.exception)
     assert len(archives(sweep)) == 2
-    assert not any(comet.is_uploaded(path) for path in archives(sweep))
+    assert not any(COMET.is_uploaded(path) for path in archives(sweep))
     refuse.unlink()
     assert sync(sweep).exit_code == 0
-    assert all(comet.is_uploaded(path) for path in archives(sweep))
+    assert all(COMET.is_uploaded(path) for path in archives(sweep))
 
 
 @pytest.mark.parametrize(
@@ -145,5 +155,32 @@ def test_without_a_key_or_a_network_the_archives_exist_and_are_not_marked_as_upl
     assert done.exception.exit_status == status  # type: ignore[attr-defined]
     assert message in str(done.exception)
     assert len(archives(sweep)) == 2
-    assert not any(comet.is_uploaded(path) for path in archives(sweep))
+    assert not any(COMET.is_uploaded(path) for path in archives(sweep))
     assert not log.exists()
+
+
+def test_every_tracker_that_the_sweep_switches_on_gets_the_runs_even_if_another_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trackers = {
+        "failing": fake_trackers.FailingTracker(tmp_path / "server"),
+        "folder": fake_trackers.FolderTracker(tmp_path / "server"),
+    }
+    monkeypatch.setattr(table, "TRACKERS", trackers)
+    done = sync(make_sweep(tmp_path, TrainerConfig(comet="offline")))
+    assert isinstance(done.exception, TrackerError)
+    assert str(done.exception) == "failing.invalid did not answer"
+    uploaded = [json.loads(path.read_text()) for path in sorted((tmp_path / "server").iterdir())]
+    assert [(run["name"], len(run["curves"]), len(run["scores"])) for run in uploaded] == [
+        ("eyes/0000", 2, 0),
+        ("eyes/0001", 1, 1),
+    ]
+    assert "eyes: 2 runs, 0 already uploaded to folder, 2 to upload" in done.output
+
+
+def test_two_trackers_that_fail_are_both_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = fake_trackers.FailingTracker(tmp_path / "server")
+    monkeypatch.setattr(table, "TRACKERS", {"one": failing, "two": failing})
+    done = sync(make_sweep(tmp_path, TrainerConfig(comet="offline")))
+    assert isinstance(done.exception, TrackerError)
+    assert str(done.exception).splitlines() == [f"{name}: failing.invalid did not answer" for name in ("one", "two")]

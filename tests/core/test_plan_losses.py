@@ -40,7 +40,9 @@ def gone(cause: Cause, number: int = 1, **more) -> Attempt:
 
 
 def with_epochs(found: Observation, count: int, seconds: float = 20.0) -> Observation:
-    points = tuple(EpochReport(epoch, 0.5, 0.1, LONG_AGO, seconds) for epoch in range(1, count + 1))
+    points = tuple(
+        EpochReport(epoch, {"val_iou": 0.5, "val_loss": 0.1}, LONG_AGO, seconds) for epoch in range(1, count + 1)
+    )
     return replace(found, runs={n: replace(run, progress=points) for n, run in found.runs.items()})
 
 

@@ -7,7 +7,7 @@ import pytest
 from plan_rows import JUST_NOW, LOCAL, LONG_AGO, NOW, QUEUE, attempt, decide, grid, job, lines, many, observation
 
 from unetsweep.core.actions import Cancel
-from unetsweep.core.observation import Job, JobState, Observation, ReconcilerJob
+from unetsweep.core.observation import Job, JobState, Observation, ReconcilerJob, Run
 from unetsweep.core.reconciler_job import is_unconfirmed
 
 JOBS_RECONCILE = grid(1, driver="jobs")
@@ -79,6 +79,24 @@ def test_an_unconfirmed_intent_does_not_count_as_a_reconciler():
 
 def test_no_reconciler_waits_for_jobs_submitted_in_the_same_plan():
     assert decided_lines(many(None), None) == ["submit 0.1"]
+
+
+UNREADABLE = replace(AT_WORK, runs={0: Run(0, unreadable="runs/0000/claims/1-0: corrupt")})
+"""The only open run has an unreadable file, so its jobs are not known."""
+
+
+def test_a_reconciler_waits_although_the_only_open_run_is_unreadable():
+    plan = decide(UNREADABLE, JOBS_RECONCILE, QUEUE)
+    assert lines(plan) == ["reconciler"]
+    (wait,) = plan.waits
+    assert wait.reason == "runs/0000/claims/1-0: corrupt"
+    assert plan.actions[0].delay_s == 5 * QUEUE.reconciler_delay_s
+
+
+def test_the_reconciler_of_a_sweep_with_an_unreadable_run_is_left_in_the_queue_and_submits_its_successor():
+    assert decided_lines(UNREADABLE, RECONCILER) == []
+    at_work = replace(RECONCILER, job=replace(WAITING, state=JobState.RUNNING))
+    assert decided_lines(UNREADABLE, at_work, own_reconciler_token="c" * 12) == ["reconciler"]
 
 
 def test_the_reconciler_is_cancelled_when_no_trial_is_open():

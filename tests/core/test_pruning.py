@@ -14,6 +14,7 @@ from plan_rows import NOW, TOKEN, attempt, decide, failing, job, lines
 from unetsweep.contract import DataConfig
 from unetsweep.core import pruning
 from unetsweep.core.actions import FinishTrial, Prune
+from unetsweep.core.metric import METRICS
 from unetsweep.core.observation import Attempt, EpochReport, JobState, Observation, PruneDecision, Run, Trial
 from unetsweep.core.pruning import History, MetricReport
 from unetsweep.core.space import Choices, Space
@@ -190,7 +191,8 @@ def test_later_reports_change_no_verdict(spec: SweepSpec, trials: list[History],
 def run(number: int = 0, done: int = 4, **more: Any) -> Run:
     """A running run with this many finished epochs; its values grow with its number."""
     points = tuple(
-        EpochReport(e, 0.1 * number + 0.1, 0.5, NOW + timedelta(minutes=e), 60.0) for e in range(1, done + 1)
+        EpochReport(e, {"val_iou": 0.1 * number + 0.1, "val_loss": 0.5}, NOW + timedelta(minutes=e), 60.0)
+        for e in range(1, done + 1)
     )
     alive = Attempt(number, 1, TOKEN, number, NOW, claimed_by="7", job_id="7", job=job(RUNNING, index=number))
     return Run(number, more.pop("published_states", {}), more.pop("attempts", (alive,)), progress=points, **more)
@@ -258,12 +260,12 @@ def test_a_prune_includes_milestones_stopped_earlier():
 
 def test_reports_skip_epochs_without_validation_and_their_times_never_decrease():
     points = [
-        EpochReport(1, 0.1, 0.9, NOW),
-        EpochReport(2, None, None, NOW),
-        EpochReport(3, 0.3, 0.7, NOW - timedelta(minutes=5)),
-        EpochReport(4, 0.4, 0.6, None),
+        EpochReport(1, {"val_iou": 0.1, "val_loss": 0.9}, NOW),
+        EpochReport(2, {}, NOW),
+        EpochReport(3, {"val_iou": 0.3, "val_loss": 0.7}, NOW - timedelta(minutes=5)),
+        EpochReport(4, {"val_iou": 0.4, "val_loss": 0.6}, None),
     ]
-    reports = pruning.metric_reports(points, "val_loss")
+    reports = pruning.metric_reports(points, METRICS["val_loss"])
     assert [(each.epoch, each.value) for each in reports] == [(1, 0.9), (3, 0.7), (4, 0.6)]
     assert {each.at for each in reports} == {NOW}
 
@@ -304,10 +306,10 @@ def test_a_cancelled_trial_stays_cancelled_when_its_run_was_pruned():
 
 def test_the_result_of_a_pruned_trial_is_its_best_epoch():
     points = [
-        EpochReport(1, 0.3, 0.9, NOW),
-        EpochReport(2, 0.5, 0.8, NOW),
-        EpochReport(3, 0.5, 0.7, NOW),
-        EpochReport(4, None, None, NOW),
+        EpochReport(1, {"val_iou": 0.3, "val_loss": 0.9}, NOW),
+        EpochReport(2, {"val_iou": 0.5, "val_loss": 0.8}, NOW),
+        EpochReport(3, {"val_iou": 0.5, "val_loss": 0.7}, NOW),
+        EpochReport(4, {}, NOW),
     ]
     result = pruning.pruned_result(PRUNE, points)
     assert (result.state, result.epochs_run, result.best_epoch) == ("pruned", 4, 2)

@@ -5,8 +5,9 @@ import hashlib
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.analysis.significance import Repeats
 from unetsweep.contract import DataConfig, Result, TrainerConfig
+from unetsweep.core.metric import MetricName
 from unetsweep.core.space import Choices, Space
-from unetsweep.core.spec import Metric, Resources, StudySpec, SweepSpec
+from unetsweep.core.spec import Resources, StudySpec, SweepSpec
 
 DOCS_ROWS = (
     # job, epochs, batch size, learning rate, val_iou, val_loss, test_iou, test_loss
@@ -23,7 +24,7 @@ DOCS_ROWS = (
 
 
 def spec(
-    metric: Metric = "val_iou", gpus: int = 4, command: str | None = None, data: DataConfig | None = None
+    metric: MetricName = "val_iou", gpus: int = 4, command: str | None = None, data: DataConfig | None = None
 ) -> SweepSpec:
     space = Space.of(epochs=Choices((100, 1000)), batch_size=Choices((4,)), learning_rate=Choices((1e-4,)))
     return SweepSpec(

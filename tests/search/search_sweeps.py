@@ -29,7 +29,9 @@ def opened(trial: int, params: Point) -> StoredTrial:
 
 
 def curve(*values: float | None) -> tuple[EpochReport, ...]:
-    return tuple(EpochReport(epoch, value, None, NOW) for epoch, value in enumerate(values, 1))
+    return tuple(
+        EpochReport(epoch, {} if value is None else {"val_iou": value}, NOW) for epoch, value in enumerate(values, 1)
+    )
 
 
 def curve_of(run: int, *values: float | None) -> EpochsOf:

@@ -43,7 +43,7 @@ def live(spec: SweepSpec, pruner: optuna.pruners.BasePruner, count: int) -> dict
                 raise optuna.TrialPruned
         return curve(trial.number)[-1]
 
-    direction = "minimize" if spec.minimize else "maximize"
+    direction = "minimize" if spec.metric.minimize else "maximize"
     sampler = optuna.samplers.RandomSampler(seed=0)
     optuna.create_study(study_name=spec.name, direction=direction, pruner=pruner, sampler=sampler).optimize(
         objective, n_trials=count

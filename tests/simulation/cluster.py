@@ -239,7 +239,10 @@ class Cluster:
         earlier_point = run.points.get(training.epoch)
         first = earlier_point[0].at if earlier_point else at
         value = self._world.value_of(attempt.run, training.epoch)
-        run.points[training.epoch] = (EpochReport(training.epoch, value, 1 - value, first, 30.0), training.visible_at)
+        run.points[training.epoch] = (
+            EpochReport(training.epoch, {"val_iou": value, "val_loss": 1 - value}, first, 30.0),
+            training.visible_at,
+        )
         run.lines.append((at, training.visible_at))
         run.saved = training.epoch
         if self._milestones(training):

@@ -22,7 +22,7 @@ def line(epoch: int, value: float | None = 0.5, minute: int = 0, **more: object)
 
 
 def epochs(folder: Path) -> list[tuple[int, float | None]]:
-    return [(point.epoch, point.val_iou) for point in read_progress(folder, os.listdir(folder)).points]
+    return [(point.epoch, point.values.get("val_iou")) for point in read_progress(folder, os.listdir(folder)).points]
 
 
 def test_all_claims_make_one_curve_with_the_values_of_the_latest_claim(tmp_path: Path):

@@ -2,7 +2,9 @@
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +15,13 @@ from unetsweep.core import paths
 from unetsweep.core.actions import Element
 from unetsweep.core.observation import Ending, Trial
 from unetsweep.errors import StateError
+from unetsweep.records import DataFile
 from unetsweep.store import observation
 from unetsweep.store.logs import last_line
 from unetsweep.store.observation import numbered_folders
 from unetsweep.store.sweep_dir import SweepDir
+
+IMAGES = DataFile({"train": {"a": "1"}, "val": {"b": "2"}, "test": {"c": "3"}})
 
 
 @pytest.fixture
@@ -45,8 +50,56 @@ def test_a_new_sweep_is_private_and_records_its_executor_and_working_directory(s
 
 def test_creating_an_existing_sweep_changes_nothing(sweep: SweepDir):
     sweep.add_trials([config()], {})
-    sweep.create("name: grid\n", "local")
+    assert not sweep.create("name: other\n", "slurm", IMAGES)
     assert len(sweep.trials()) == 1
+    assert (sweep.executor, sweep.data) == ("local", None)
+    assert (sweep.root / paths.SPEC).read_text() == "name: grid\n"
+
+
+def create_until(sweep: SweepDir, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Create the sweep on SLURM, and be killed before this step."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SweepDir, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            sweep.create("name: grid\n", "slurm", IMAGES)
+
+
+@pytest.mark.parametrize("step", ["_write_unless_created", "_link_spec"])
+def test_what_a_killed_creation_left_is_replaced(tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch):
+    sweep = SweepDir(tmp_path / "grid")
+    create_until(sweep, step, monkeypatch)
+    assert not sweep.exists()
+    other = replace(IMAGES, leak={"val": "two images"})
+    assert sweep.create("name: grid\n", "local", other)
+    assert (sweep.executor, sweep.data) == ("local", other)
+
+
+def test_a_sweep_that_has_only_lost_its_yaml_file_keeps_its_executor(sweep: SweepDir):
+    sweep.add_trials([config()], {})
+    (sweep.root / paths.SPEC).unlink()
+    assert sweep.create("name: grid\n", "slurm")
+    assert sweep.executor == "local"
+
+
+@pytest.mark.parametrize("step", ["_write_unless_created", "_link_spec"])
+def test_a_creation_that_is_overtaken_writes_nothing(tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch):
+    sweep, others = SweepDir(tmp_path / "grid"), [replace(IMAGES, leak={"val": "two images"})]
+    real = getattr(SweepDir, step)
+
+    def overtaken(*arguments: Any) -> Any:
+        if others:
+            sweep.create("name: other\n", "local", others.pop())
+        return real(*arguments)
+
+    monkeypatch.setattr(SweepDir, step, overtaken)
+    assert not sweep.create("name: grid\n", "slurm", IMAGES)
+    assert (sweep.executor, sweep.data) == ("local", replace(IMAGES, leak={"val": "two images"}))
+    assert (sweep.root / paths.SPEC).read_text() == "name: other\n"
+    assert [path.name for path in sweep.root.iterdir() if path.name.endswith(".tmp")] == []
 
 
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord, leaders
 from unetsweep.analysis.significance import Repeats
-from unetsweep.core.spec import SweepSpec
+from unetsweep.core.metric import Metric
 
 OPEN = ("running", "submitted", "waiting")
 """States of a trial that has not ended."""
@@ -18,16 +18,15 @@ def collect_repeats(record: SweepRecord, confirmation: SweepRecord) -> tuple[Rep
     for trial in confirmation.trials:
         if trial.point in best_trial:
             runs.setdefault(best_trial[trial.point], []).append(trial)
-    return tuple(_repeats(record.spec, number, found) for number, found in sorted(runs.items()))
+    return tuple(_repeats(record.spec.metric, number, found) for number, found in sorted(runs.items()))
 
 
-def _repeats(spec: SweepSpec, number: int, runs: Sequence[TrialRecord]) -> Repeats:
-    set_metric, image_metric = ("val_loss", "loss") if spec.minimize else ("val_iou", "iou")
+def _repeats(metric: Metric, number: int, runs: Sequence[TrialRecord]) -> Repeats:
     scored = [
         (run.seed, value, run.result)
         for run in runs
         if run.state == "complete" and run.result is not None and run.seed is not None
-        if (value := getattr(run.result, set_metric)) is not None and math.isfinite(value)
+        if (value := metric.of_result(run.result)) is not None and math.isfinite(value)
     ]
     unfinished = sum(run.state in OPEN for run in runs)
     return Repeats(
@@ -35,7 +34,7 @@ def _repeats(spec: SweepSpec, number: int, runs: Sequence[TrialRecord]) -> Repea
         tuple(seed for seed, _, _ in scored),
         tuple(value for _, value, _ in scored),
         tuple(result.test_iou for _, _, result in scored),
-        tuple(_by_image(result.val_per_image, image_metric) for _, _, result in scored),
+        tuple(_by_image(result.val_per_image, metric.per_image) for _, _, result in scored),
         unfinished,
         len(runs) - len(scored) - unfinished,
     )

@@ -117,10 +117,10 @@ def leaders(sweep: SweepRecord) -> list[TrialRecord]:
 
 def _ranks(sweep: SweepRecord) -> Iterable[tuple[_Rank, TrialRecord]]:
     """Each complete trial with a finite score, and its rank."""
-    minimize, metric = sweep.spec.minimize, sweep.spec.study.metric
+    metric = sweep.spec.metric
     for trial in sweep.trials:
         if trial.state != "complete" or trial.result is None:
             continue
-        score = trial.result.val_loss if metric == "val_loss" else trial.result.val_iou
+        score = metric.of_result(trial.result)
         if score is not None and math.isfinite(score):
-            yield (score if minimize else -score, trial.epochs, trial.number), trial
+            yield (-metric.sign * score, trial.epochs, trial.number), trial

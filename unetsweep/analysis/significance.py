@@ -33,7 +33,7 @@ class Repeats:
     test: tuple[float | None, ...]
     """`test_iou` over the whole data set; None: not scored."""
     per_image: tuple[Mapping[str, float], ...]
-    """Metric of each validation image by its name: IoU, or the loss if the sweep minimises `val_loss`."""
+    """Metric of each validation image by its name: IoU or loss."""
     open: int = 0
     """Number of other runs that have not ended."""
     lost: int = 0
@@ -55,7 +55,7 @@ class Contender:
     """None if no run has a test score."""
     test_sd: float | None
     gap: float | None
-    """`val_mean - test_mean`; None without test scores, and if the metric is a loss."""
+    """`val_mean - test_mean`; None without test scores, and if the metric has no gap."""
     behind: float | None
     """Mean difference to the best over their common seeds and images; positive if this config is worse. 0 for the best;
     None if they have no seed or image in common. It may be slightly negative, because the best is the config with the
@@ -74,12 +74,14 @@ def contenders(
     repeats: Sequence[Repeats],
     *,
     minimize: bool = False,
+    with_gap: bool = True,
     alpha: float = ALPHA,
     groups: Mapping[str, str] | None = None,
 ) -> tuple[Contender, ...]:
     """Every config compared with the best: ordered by the mean metric, then by key; configs without a score come last.
 
-    `minimize`: less is better. `alpha`: the chance that any of several equal configs is found worse than another.
+    `minimize`: less is better. `with_gap`: the difference of validation and test has a meaning. `alpha`: the chance
+    that any of several equal configs is found worse than another.
     `groups`: the group of each image by its name (the same eye). The images of a group are averaged first, because
     their errors are not independent: four copies of an eye count as one. Raises ValueError if the tuples of a config
     differ in length.
@@ -97,7 +99,7 @@ def contenders(
             raw[one, other] = p_value(table)
     adjusted = dict(zip(raw, holm(list(raw.values()), len(order)), strict=True))
     return tuple(
-        _contender(each, rank, behind.get(rank), adjusted.get((0, rank)), minimize=minimize, alpha=alpha)
+        _contender(each, rank, behind.get(rank), adjusted.get((0, rank)), with_gap=with_gap, alpha=alpha)
         for rank, each in enumerate(order)
     )
 
@@ -220,7 +222,7 @@ def _finite_images(repeats: Repeats) -> dict[int, dict[str, float]]:
 
 
 def _contender(
-    each: Repeats, rank: int, behind: float | None, p: float | None, *, minimize: bool, alpha: float
+    each: Repeats, rank: int, behind: float | None, p: float | None, *, with_gap: bool, alpha: float
 ) -> Contender:
     test = [value for value in each.test if value is not None and math.isfinite(value)]
     val_mean = _mean(each.val) if each.val else math.nan
@@ -233,7 +235,7 @@ def _contender(
         val_sd=_sd(each.val),
         test_mean=test_mean,
         test_sd=_sd(test),
-        gap=None if test_mean is None or minimize or not each.val else val_mean - test_mean,
+        gap=val_mean - test_mean if with_gap and test_mean is not None and each.val else None,
         behind=0.0 if rank == 0 and each.val else behind,
         p=p,
         open=each.open,

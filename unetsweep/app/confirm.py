@@ -163,4 +163,5 @@ def _write(spec: SweepSpec, parent: SweepDir, directory: SweepDir) -> None:
         directory.resume()
         directory.replace_spec(text)
         return
-    directory.create(text, parent.executor, parent.data, parent.working_directory, parent.cluster)
+    if not directory.create(text, parent.executor, parent.data, parent.working_directory, parent.cluster):
+        raise UsageError(f"another `unetsweep confirm` has just created {directory.name}; run this again")

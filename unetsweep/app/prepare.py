@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetsweep.app.executors import EXECUTORS, Executor, executor_of, first_here
+from unetsweep.app.reconcile import alone
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.load import load
@@ -34,19 +35,23 @@ class Prepared:
 
     executor: Executor
     warnings: tuple[str, ...]
-    write: Callable[[], None]
-    """Creates or updates the sweep's directory."""
+    write: Callable[[], bool]
+    """Creates or updates the sweep's directory. False if another submit has changed it since the checks: then they must
+    be repeated."""
 
 
-def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, strict: bool) -> Prepared:
+def prepare(
+    spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, is_new: bool, strict: bool
+) -> Prepared:
     """Check the executor, this machine, the images and the pruner.
 
-    `source`: the user's file, for messages. `strict` False: what would be refused becomes a warning.
+    `is_new`: the sweep did not exist when `spec` was loaded. `source`: the user's file, for messages. `strict` False:
+    what would be refused becomes a warning.
     """
     if not str(directory.root).isprintable():  # the jobs' batch script has the path on one line
         raise UsageError(f"{str(directory.root)!r}: not a path on one line; name another folder with --results")
-    chosen = _executor(directory, executor)
-    if directory.exists():
+    chosen = _executor(directory, executor, is_new=is_new)
+    if not is_new:
         spec = with_images(spec, directory)
     warnings: list[str] = []
     images: PreparedDataset | None = None
@@ -57,12 +62,12 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
         warnings += images.warnings if images is not None else ()
     with _refusals(warnings, strict=strict):
         _check_pruner(spec)
-    if directory.exists():
+    if is_new:
+        write = _creation(spec, directory, chosen, images)
+    else:
         directory.check_private()
         changes, write = _update(spec, directory, source, images)
         warnings += [f"changed since the last submit: {change}" for change in changes]
-    else:
-        write = _creation(spec, directory, chosen, images)
     return Prepared(chosen, tuple(warnings), write)
 
 
@@ -77,9 +82,9 @@ def _refusals(warnings: list[str], *, strict: bool) -> Iterator[None]:
         warnings.append(str(error))
 
 
-def _executor(directory: SweepDir, asked: str) -> Executor:
+def _executor(directory: SweepDir, asked: str, *, is_new: bool) -> Executor:
     """The executor of the sweep; UsageError if the sweep or this machine does not allow the one asked for."""
-    if directory.exists():
+    if not is_new:
         known = executor_of(directory)
         if asked not in ("auto", known.name):
             raise UsageError(
@@ -125,13 +130,18 @@ def _check_pruner(spec: SweepSpec) -> None:
 
 def _creation(
     spec: SweepSpec, directory: SweepDir, executor: Executor, images: "PreparedDataset | None"
-) -> Callable[[], None]:
+) -> Callable[[], bool]:
     """The function that creates the sweep's directory."""
     text = as_yaml(spec, commit=_commit())
 
-    def write() -> None:
+    def create() -> bool:
+        return directory.create(text, executor.name, _pins(images), cluster=executor.current_cluster())
+
+    def write() -> bool:
         try:
-            directory.create(text, executor.name, _pins(images), cluster=executor.current_cluster())
+            directory.root.mkdir(parents=True, mode=0o700, exist_ok=True)
+            directory.check_private()
+            return _once_alone(directory, create)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
@@ -142,12 +152,14 @@ def _creation(
 
 def _update(
     spec: SweepSpec, directory: SweepDir, source: Path, images: "PreparedDataset | None"
-) -> tuple[tuple[str, ...], Callable[[], None]]:
+) -> tuple[tuple[str, ...], Callable[[], bool]]:
     """What has changed since the last submit, and the function that updates the sweep's directory.
 
     SpecError if something changed that must not.
     """
-    old = with_images(load(directory.root / paths.SPEC), directory)
+    path = directory.root / paths.SPEC
+    checked = path.read_bytes()
+    old = with_images(load(path), directory)
     wrong = refused(old, spec)
     if wrong:
         raise SpecError(
@@ -162,10 +174,9 @@ def _update(
     pins = _pins(images)
     data = replace(known or pins, leak=pins.leak) if pins is not None else known
 
-    def write() -> None:
-        directory.resume()
-        if directory.cluster is None:
-            record_cluster(directory.root, executor_of(directory).current_cluster())
+    def update() -> bool:
+        if path.read_bytes() != checked:
+            return False
         if data is not None and data != known:
             directory.pin_images(data)
         # the marks come first: they have no effect while the old spec keeps all checkpoints
@@ -173,8 +184,24 @@ def _update(
             CollectableRuns(directory.root).mark_all()
         if changed:
             directory.replace_spec(as_yaml(spec, commit=_commit()))
+        return True
+
+    def write() -> bool:
+        if (changed or data not in (None, known)) and not _once_alone(directory, update):
+            return False
+        directory.resume()
+        if directory.cluster is None:
+            record_cluster(directory.root, executor_of(directory).current_cluster())
+        return True
 
     return changed, write
+
+
+def _once_alone(directory: SweepDir, work: Callable[[], bool]) -> bool:
+    """Do `work` once under the sweep's lease and return its answer, so that two submits do it one after the other."""
+    answers: list[bool] = []
+    alone(directory, lambda: None if answers else answers.append(work()))  # the lease may ask for a second turn
+    return answers[0]
 
 
 def _pins(images: "PreparedDataset | None") -> DataFile | None:

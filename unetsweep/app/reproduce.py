@@ -16,6 +16,7 @@ from unetsweep.core import paths
 from unetsweep.datasets.prepare import verify_pinned
 from unetsweep.errors import ConfigError, DataError, UsageError
 from unetsweep.store.trials import read_config, read_result, sweep_name
+from unetsweep.training.trackers.table import with_all_off
 
 MARKER = "reproduces.json"
 """Only a folder with this file may be cleared: it was made by `reproduce`."""
@@ -49,7 +50,8 @@ def reproduce(
     if data is not None:
         config = replace(config, data=replace(config.data, root=str(data.absolute())))
     _check_images(config)
-    config = replace(config, trainer=replace(config.trainer, threads=threads or config.trainer.threads, comet="off"))
+    trainer = with_all_off(replace(config.trainer, threads=threads or config.trainer.threads))
+    config = replace(config, trainer=trainer)
     folder = root / paths.REPRODUCED / f"{trial:04d}" if out is None else out.resolve()
     with _locked(folder):
         _clear(folder, config)

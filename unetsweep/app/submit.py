@@ -34,7 +34,8 @@ class SubmitRequest:
 def submit(request: SubmitRequest, notify: Notify, *, force: bool = False) -> SubmitResult:
     """Check everything, create or update the sweep's folder, and start or resume the sweep."""
     directory, _, prepared = _prepare(request, notify, strict=True)
-    prepared.write()
+    while not prepared.write():  # another submit was faster: check against what it has written
+        directory, _, prepared = _prepare(request, notify, strict=True)
     return start_or_resume(directory, notify, force=force)
 
 
@@ -45,29 +46,29 @@ def preview(request: SubmitRequest, notify: Notify) -> DryRun:
 
 
 def _prepare(request: SubmitRequest, notify: Notify, *, strict: bool) -> tuple[SweepDir, SweepSpec, Prepared]:
-    directory, spec = _load_with_kept_profile(request)
+    directory, spec, is_new = _load_with_kept_profile(request)
     if not request.share:
         spec = replace(spec, run=replace(spec.run, share=False))
-    prepared = prepare(spec, directory, request.executor, request.sweep, strict=strict)
+    prepared = prepare(spec, directory, request.executor, request.sweep, is_new=is_new, strict=strict)
     for warning in prepared.warnings:
         notify(WarningEvent(warning))
     return directory, spec, prepared
 
 
-def _load_with_kept_profile(request: SubmitRequest) -> tuple[SweepDir, SweepSpec]:
-    """The sweep's directory and its spec from the user's file.
+def _load_with_kept_profile(request: SubmitRequest) -> tuple[SweepDir, SweepSpec, bool]:
+    """The sweep's directory, its spec from the user's file, and whether the sweep does not exist yet.
 
     The SLURM profile stays that of the first submit if neither the file nor the command names one.
     """
     spec = load(request.sweep, profile=request.profile, check_augment=_check_augment)
     directory = SweepDir(_folder(request.sweep, request.results / spec.name))
     if not directory.exists():
-        return directory, spec
+        return directory, spec, True
     check_place(directory.root)
     if request.profile is not None or spec.slurm.profile != Resources().profile:
-        return directory, spec
+        return directory, spec, False
     first = load(directory.root / paths.SPEC).slurm.profile
-    return directory, load(request.sweep, profile=first, check_augment=_check_augment)
+    return directory, load(request.sweep, profile=first, check_augment=_check_augment), False
 
 
 def _folder(sweep: Path, by_name: Path) -> Path:

@@ -1,15 +1,20 @@
-"""`sync`: upload the runs of a sweep to Comet."""
+"""`sync`: upload the runs of a sweep to its experiment trackers."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from unetsweep.contract import TrialConfig, config_from
 from unetsweep.core import paths
-from unetsweep.errors import TrackerError
+from unetsweep.errors import TrackerError, UnetsweepError, UsageError
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.training import comet
+from unetsweep.training.trackers.export import read_export
+from unetsweep.training.trackers.table import DEFAULT, TRACKERS, switched_on
+from unetsweep.training.trackers.tracker import Tracker
+
+UPLOAD_S = 120.0
+"""Time limit of an upload: nothing waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +35,27 @@ class ArchiveMissing:
 
 @dataclass(frozen=True, slots=True)
 class UploadPlanned:
-    """All archives are there."""
+    """All archives for one tracker are there."""
 
     sweep: str
+    tracker: str
+    """Its name."""
     runs: int
     """Runs that have trained for an epoch."""
     to_upload: int
-    """Those of them that Comet does not have yet."""
+    """Those of them that the tracker does not have yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """Comet has this archive now."""
+    """The tracker has this archive now."""
 
     archive: Path
 
 
 @dataclass(frozen=True, slots=True)
 class UploadFailed:
-    """Comet did not take this archive; it is kept."""
+    """The tracker did not take this archive; it is kept."""
 
     archive: Path
 
@@ -58,25 +65,45 @@ Notify = Callable[[SyncEvent], None]
 
 
 def sync(directory: SweepDir, notify: Notify) -> None:
-    """Upload each run that has trained for an epoch, if Comet does not have it yet.
+    """Upload each run that has trained for an epoch to each tracker of the sweep that does not have it yet.
 
-    TrackerError at the end if an archive was not uploaded: the command can be repeated.
+    The trackers are those that the sweep's configs switch on, or the default one if they switch none on. If a tracker
+    fails, the others get the runs. Then an error is raised, and the command can be repeated: TrackerError if an archive
+    was not uploaded, UsageError if a tracker needs something that is missing.
     """
-    archives = list(_archives(directory, notify))
-    new = [archive for archive in archives if not comet.is_uploaded(archive)]
-    notify(UploadPlanned(directory.name, len(archives), len(new)))
+    configs = _configs(directory, notify)
+    used = {name: tracker for config in configs.values() for name, tracker in switched_on(config.trainer).items()}
+    errors: dict[str, UnetsweepError] = {}
+    for name, tracker in (used or {DEFAULT: TRACKERS[DEFAULT]}).items():
+        try:
+            _sync_to(name, tracker, directory, configs, notify)
+        except (TrackerError, UsageError) as error:
+            errors[name] = error
+    if len(errors) > 1:
+        raise TrackerError("\n".join(f"{name}: {each}" for name, each in errors.items()))
+    for failure in errors.values():
+        raise failure
+
+
+def _sync_to(
+    name: str, tracker: Tracker, directory: SweepDir, configs: Mapping[int, TrialConfig], notify: Notify
+) -> None:
+    """Upload the runs to one tracker. Raises TrackerError if it did not get all of them."""
+    archives = list(_archives(tracker, directory, configs, notify))
+    new = [archive for archive in archives if not tracker.is_uploaded(archive)]
+    notify(UploadPlanned(directory.name, name, len(archives), len(new)))
     if new:
-        comet.check_reachable()
-    errors = [error for archive in new if (error := _upload(archive, notify)) is not None]
+        tracker.check_reachable()
+    errors = [error for archive in new if (error := _upload(tracker, archive, notify)) is not None]
     if errors:
-        failed = f"{len(errors)} of {len(new)} archives were not uploaded and are kept; run this again"
+        failed = f"{len(errors)} of {len(new)} archives were not uploaded to {name} and are kept; run this again"
         raise TrackerError("\n".join([failed, *errors]))
 
 
-def _upload(archive: Path, notify: Notify) -> str | None:
+def _upload(tracker: Tracker, archive: Path, notify: Notify) -> str | None:
     """Upload an archive and return why it failed."""
     try:
-        comet.upload(archive)
+        tracker.upload(archive, UPLOAD_S)
     except TrackerError as error:
         notify(UploadFailed(archive))
         return str(error)
@@ -84,15 +111,17 @@ def _upload(archive: Path, notify: Notify) -> str | None:
     return None
 
 
-def _archives(directory: SweepDir, notify: Notify) -> Iterator[Path]:
+def _archives(
+    tracker: Tracker, directory: SweepDir, configs: Mapping[int, TrialConfig], notify: Notify
+) -> Iterator[Path]:
     """The archive of each run that has trained for an epoch, written anew if it is not up to date."""
-    for run, config in _configs(directory, notify).items():
+    for run, config in configs.items():
         folder = directory.root / paths.run_dir(run)
-        export = comet.read_export(config, folder, f"{directory.name}/{folder.name}")
+        export = read_export(config, folder, f"{directory.name}/{folder.name}")
         if export.curves or export.scores:
-            if not (folder / comet.FOLDER / export.archive).exists():
+            if not tracker.archive_path(export, folder).exists():
                 notify(ArchiveMissing(export.name, len(export.curves), len(export.scores)))
-            yield comet.write_archive(export, folder)
+            yield tracker.write_archive(export, folder)
 
 
 def _configs(directory: SweepDir, notify: Notify) -> dict[int, TrialConfig]:

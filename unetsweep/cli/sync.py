@@ -29,8 +29,9 @@ def _print(event: SyncEvent) -> None:
             click.echo(f"skipped   {reason}", err=True)
         case ArchiveMissing(run=run, epochs=epochs, results=results):
             click.echo(f"{run}: writing an archive of {epochs} epochs and {results} results", err=True)
-        case UploadPlanned(sweep=sweep, runs=runs, to_upload=to_upload):
-            click.echo(f"{sweep}: {runs} runs, {runs - to_upload} already uploaded, {to_upload} to upload", err=True)
+        case UploadPlanned(sweep=sweep, tracker=tracker, runs=runs, to_upload=to_upload):
+            uploaded = f"{runs - to_upload} already uploaded to {tracker}"
+            click.echo(f"{sweep}: {runs} runs, {uploaded}, {to_upload} to upload", err=True)
         case Uploaded(archive=archive):
             click.echo(f"uploaded  {archive}")
         case UploadFailed(archive=archive):

@@ -140,10 +140,8 @@ class EpochReport:
     """One finished epoch of a run."""
 
     epoch: int
-    val_iou: float | None
-    """None: the epoch was not validated, or the value is not finite."""
-    val_loss: float | None
-    """None: as for `val_iou`."""
+    values: Mapping[str, float]
+    """The value of each metric by its name; without those that are not finite. Empty: the epoch was not validated."""
     at: datetime | None
     """When it was first recorded: an epoch that is trained again after a loss keeps its time. None: not known."""
     seconds: float | None = None

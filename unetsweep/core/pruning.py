@@ -26,6 +26,7 @@ from typing import Any
 
 from unetsweep.contract import Result
 from unetsweep.core.actions import Prune
+from unetsweep.core.metric import CHECKPOINT, Metric
 from unetsweep.core.observation import EpochReport, Observation, PruneDecision, Run, Trial
 from unetsweep.core.space import largest
 from unetsweep.core.spec import SweepSpec
@@ -105,7 +106,7 @@ def _is_training(run: Run) -> bool:
 def _open_history(spec: SweepSpec, run: Run, trials: Sequence[Trial]) -> History | None:
     """The history of a training run; None if it has reported nothing, or is at its last epoch."""
     longest = _longest(trials)
-    reports = metric_reports(run.progress, spec.study.metric)
+    reports = metric_reports(run.progress, spec.metric)
     if not reports or reports[-1].epoch >= longest.epochs:
         return None
     prune = run.prune_decision
@@ -114,13 +115,13 @@ def _open_history(spec: SweepSpec, run: Run, trials: Sequence[Trial]) -> History
     return History(longest.number, longest.epochs, None, reports, ignored_until)
 
 
-def metric_reports(points: Iterable[EpochReport], metric: str) -> tuple[MetricReport, ...]:
+def metric_reports(points: Iterable[EpochReport], metric: Metric) -> tuple[MetricReport, ...]:
     """Return the validated epochs of a run with their metric. Times never decrease, even if nodes' clocks differ."""
     reports = []
     latest = _EARLIEST
     for point in points:
         latest = max(latest, point.at or latest)
-        value = point.val_iou if metric == "val_iou" else point.val_loss
+        value = metric.of_epoch(point)
         if value is not None:
             reports.append(MetricReport(latest, point.epoch, value))
     return tuple(reports)
@@ -137,15 +138,14 @@ def _longest(trials: Iterable[Trial]) -> Trial:
 def verdicts(spec: SweepSpec, histories: Sequence[History]) -> dict[int, Verdict]:
     """Return the open trials that the sweep's built-in pruner ends, each with its verdict."""
     arguments = pruner_arguments(spec)
-    metric, minimize = spec.study.metric, spec.minimize
     if spec.study.pruner == "median":
-        return _median_rule(histories, metric, minimize, **arguments)
+        return _median_rule(histories, spec.metric, **arguments)
     if spec.study.pruner == "asha":
         brackets = {history.trial: arguments["min_early_stopping_rate"] for history in histories}
     else:
         brackets = _hyperband_brackets(spec.name, [history.trial for history in histories], **arguments)
     first_rung, factor = arguments["min_epochs"], arguments["reduction_factor"]
-    return _successive_halving(histories, metric, minimize, brackets, first_rung, factor)
+    return _successive_halving(histories, spec.metric, brackets, first_rung, factor)
 
 
 def pruner_arguments(spec: SweepSpec) -> dict[str, int]:
@@ -174,8 +174,7 @@ def replay(histories: Sequence[History]) -> Iterator[tuple[History, MetricReport
 
 def _successive_halving(
     histories: Sequence[History],
-    metric: str,
-    minimize: bool,
+    metric: Metric,
     brackets: Mapping[int, int],
     first_rung: int,
     factor: int,
@@ -185,7 +184,7 @@ def _successive_halving(
     found: dict[int, Verdict] = {}
     rungs: dict[tuple[int, int], list[float]] = defaultdict(list)
     passed: dict[int, int] = defaultdict(int)
-    sign = -1 if minimize else 1
+    sign = metric.sign
     for history, report in replay(histories):
         bracket, score = brackets[history.trial], sign * report.value
         while report.epoch >= first_rung * factor ** (bracket + passed[history.trial]):
@@ -195,7 +194,7 @@ def _successive_halving(
             needed = scores[-max(len(scores) // factor, 1)]
             if score < needed:
                 reason = (
-                    f"{metric} {report.value:.4f} at epoch {report.epoch} is not among the best 1/{factor} of the "
+                    f"{metric.name} {report.value:.4f} at epoch {report.epoch} is not among the best 1/{factor} of the "
                     f"{len(scores)} trials that trained this far ({sign * needed:.4f} was needed)"
                 )
                 _add_verdict(found, history, report, reason)
@@ -216,8 +215,7 @@ def _hyperband_brackets(
 
 def _median_rule(
     histories: Sequence[History],
-    metric: str,
-    minimize: bool,
+    metric: Metric,
     startup_trials: int,
     warmup_epochs: int,
     every: int,
@@ -228,7 +226,7 @@ def _median_rule(
     complete = 0
     best: dict[int, float] = {}
     last_epoch: dict[int, int] = defaultdict(int)
-    sign = -1 if minimize else 1
+    sign = metric.sign
     for history, report in replay(histories):
         best[history.trial] = max(best.get(history.trial, -math.inf), sign * report.value)
         previous, last_epoch[history.trial] = last_epoch[history.trial], report.epoch
@@ -242,8 +240,8 @@ def _median_rule(
             needed = median(scores)
             if best[history.trial] < needed:
                 reason = (
-                    f"best {metric} {sign * best[history.trial]:.4f} at epoch {report.epoch} is worse than the median "
-                    f"of the {len(scores)} complete trials at this epoch ({sign * needed:.4f} was needed)"
+                    f"best {metric.name} {sign * best[history.trial]:.4f} at epoch {report.epoch} is worse than the "
+                    f"median of the {len(scores)} complete trials at this epoch ({sign * needed:.4f} was needed)"
                 )
                 _add_verdict(found, history, report, reason)
     return found
@@ -288,13 +286,13 @@ def prune_reason(run: Run, epochs: int) -> str | None:
 
 def pruned_result(prune: PruneDecision, points: Sequence[EpochReport]) -> Result:
     """Return the result of a pruned trial whose training published none: its best epoch so far."""
-    scored = [point for point in points if point.val_iou is not None]
-    best = max(scored, key=lambda point: (point.val_iou or 0.0, -point.epoch), default=None)
+    scored = [point for point in points if CHECKPOINT in point.values]
+    best = max(scored, key=lambda point: (point.values[CHECKPOINT], -point.epoch), default=None)
+    values: dict[str, Any] = dict(best.values) if best else {}
     return Result(
         state="pruned",
         epochs_run=points[-1].epoch if points else prune.epoch,
         best_epoch=best.epoch if best else None,
-        val_iou=best.val_iou if best else None,
-        val_loss=best.val_loss if best else None,
         message=prune.reason,
+        **values,
     )

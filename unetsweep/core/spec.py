@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
+from unetsweep.core.metric import METRICS, Metric, MetricName
 from unetsweep.core.space import Point, Space, size
-
-Metric = Literal["val_iou", "val_loss"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class StudySpec:
     sampler_args: dict[str, Any] = field(default_factory=dict)
     trials: int | None = None
     """How many trials; None: as many as there are points, for a grid."""
-    metric: Metric = "val_iou"
+    metric: MetricName = "val_iou"
     seed: int = 0
     pruner: str | None = None
     """`asha`, `hyperband`, `median`, or the name of an Optuna pruner class; None: nothing is pruned."""
@@ -111,9 +110,9 @@ class SweepSpec:
     slurm: Resources = field(default_factory=Resources)
 
     @property
-    def minimize(self) -> bool:
-        """Whether a lower metric is better."""
-        return self.study.metric == "val_loss"
+    def metric(self) -> Metric:
+        """The metric that the sweep optimises."""
+        return METRICS[self.study.metric]
 
 
 def listed_points(study: StudySpec) -> tuple[Point, ...]:

@@ -39,7 +39,7 @@ def _others(context: SweepContext, asked: Sequence[History]) -> list[History]:
     others = [trial for trial in longest if trial.params is not None and trial.number not in asked_trials]
     found = []
     for trial in sorted(others, key=lambda trial: (_state(trial) == "complete", trial.epochs, trial.number)):
-        reports = pruning.metric_reports(context.directory.progress(trial.run), context.spec.study.metric)
+        reports = pruning.metric_reports(context.directory.progress(trial.run), context.spec.metric)
         if reports:
             found.append(History(trial.number, trial.epochs, _state(trial), reports))
     return found

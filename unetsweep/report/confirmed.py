@@ -14,7 +14,8 @@ FIELDS = ("runs", "open", "lost", "val_mean", "val_sd", "test_mean", "test_sd", 
 
 def compare_leaders(sweep: SweepRecord) -> tuple[Contender, ...]:
     """The confirmed leaders of a sweep, each compared with the best, best first."""
-    return contenders(sweep.confirmed, minimize=sweep.spec.minimize, groups=sweep.val_groups)
+    metric = sweep.spec.metric
+    return contenders(sweep.confirmed, minimize=metric.minimize, with_gap=metric.has_gap, groups=sweep.val_groups)
 
 
 def columns(sweep: SweepRecord) -> dict[str, Column]:
@@ -38,8 +39,7 @@ def sentences(sweep: SweepRecord) -> list[str]:
     if not rows:
         return []
     best = [number_text(row.key) for row in rows if row.in_best]
-    metric = "val_loss" if sweep.spec.minimize else "val_IoU"
-    by = f"by {metric} of the validation images over new seeds (paired, Holm, {ALPHA:.0%})"
+    by = f"by {sweep.spec.metric.label} of the validation images over new seeds (paired, Holm, {ALPHA:.0%})"
     so_far = "So far" if any(row.open or row.lost for row in rows) else "Confirmed"
     if not best:
         verdict = "No confirmation run has a score"
@@ -78,7 +78,7 @@ def table(sweep: SweepRecord) -> list[list[str]]:
     rows = compare_leaders(sweep)
     if not rows:
         return []
-    val = ("val_loss" if sweep.spec.minimize else "val_IoU") + (f" {LEAKED}" if "val" in sweep.leak else "")
+    val = sweep.spec.metric.label + (f" {LEAKED}" if "val" in sweep.leak else "")
     test = "test_IoU" + (f" {LEAKED}" if "test" in sweep.leak else "")
     heading = ["confirmed", "seeds", val, test, "gap", "behind", "p", "best"]
     return [heading, *(_line(row) for row in rows)]

@@ -62,7 +62,7 @@ def render_json(view: View, rows: Sequence[Sequence[Value]]) -> str:
         "schema": _dumps(SCHEMA),
         "sweep": _dumps(sweep.name),
         "metric": _dumps(sweep.spec.study.metric),
-        "minimize": _dumps(sweep.spec.minimize),
+        "minimize": _dumps(sweep.spec.metric.minimize),
         "data": _dumps({name: getattr(sweep.spec.data, name) for name in DATA}),
         "columns": _dumps(names),
         "rows": "[" + ",".join(f"\n{line}" for line in lines) + "\n]",

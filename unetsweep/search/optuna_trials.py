@@ -30,7 +30,7 @@ STATES = {
 
 
 def direction(spec: SweepSpec) -> Literal["minimize", "maximize"]:
-    return "minimize" if spec.minimize else "maximize"
+    return "minimize" if spec.metric.minimize else "maximize"
 
 
 def state_of(spec: SweepSpec, result: Result | None) -> tuple[TrialState, float | None]:
@@ -40,7 +40,7 @@ def state_of(spec: SweepSpec, result: Result | None) -> tuple[TrialState, float 
     """
     if result is None:
         return TrialState.RUNNING, None
-    state, value = STATES[result.state], getattr(result, spec.study.metric)
+    state, value = STATES[result.state], spec.metric.of_result(result)
     if state is TrialState.COMPLETE and value is None:
         return TrialState.FAIL, None
     return state, value
@@ -50,7 +50,7 @@ class Curves:
     """The metric by epoch of each trial. Of the trials that share a run only the longest has a curve."""
 
     def __init__(self, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of: EpochsOf) -> None:
-        self._metric, self._epochs_of = spec.study.metric, epochs_of
+        self._metric, self._epochs_of = spec.metric, epochs_of
         self._longest = {trial.number for trial in longest_of_runs(trials).values()}
 
     def of(self, trial: StoredTrial) -> dict[int, float]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from unetsweep.bounded_json import damage_named, parse_json, read_bytes
 from unetsweep.contract import SCHEMA
+from unetsweep.core.metric import METRICS
 from unetsweep.core.observation import EpochReport, PruneDecision
 from unetsweep.errors import StateError
 from unetsweep.record_files import read_record
@@ -43,7 +44,7 @@ def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
         for point in points:
             earlier = merged.get(point.epoch)
             at = earlier.at if earlier is not None else point.at
-            merged[point.epoch] = EpochReport(point.epoch, point.val_iou, point.val_loss, at, point.seconds)
+            merged[point.epoch] = EpochReport(point.epoch, point.values, at, point.seconds)
             last_at = point.at or last_at
     return RunProgress(tuple(merged[epoch] for epoch in sorted(merged)), last_at)
 
@@ -94,8 +95,7 @@ def _point(line: bytes, path: Path) -> EpochReport | None:
     at = raw.get("at")
     return EpochReport(
         raw["epoch"],
-        _number(raw.get("val_iou")),
-        _number(raw.get("val_loss")),
+        {name: value for name in METRICS if (value := _number(raw.get(name))) is not None},
         _time(at) if isinstance(at, str) else None,
         _number(raw.get("seconds")),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep import contract
-from unetsweep.atomic import append_line, rename_folder, temporary_path, write_text
+from unetsweep.atomic import append_line, link_first, rename_folder, temporary_path, write_text
 from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.contract import Result, TrialConfig
@@ -54,8 +54,11 @@ class SweepDir(AttemptWriter):
         data: DataFile | None = None,
         working: str | None = None,
         cluster: str | None = None,
-    ) -> None:
-        """Create the directory, which only the user can read. It can be repeated after a kill.
+    ) -> bool:
+        """Create the directory, which only the user can read, and return True; False if another submit has created it.
+
+        `sweep.yaml` is written last, by link(): before it exists there is no sweep, and afterwards nothing is written
+        here. So a call may be repeated after a kill, with other arguments too. It replaces what the killed one wrote.
 
         `data`: its images. `working`: the directory in which a trainer command starts (default: the current one).
         `cluster`: the cluster of its jobs, if it is known.
@@ -65,10 +68,25 @@ class SweepDir(AttemptWriter):
         for folder in (paths.TRIALS, paths.RUNS, paths.SUBMISSIONS):
             (self.root / folder).mkdir(mode=0o700, exist_ok=True)
         about = SweepFile(executor, cluster, str(self.root), self._now(), working or os.getcwd())
-        link_record(self.root / paths.SWEEP, about)
+        if self.next_trial() == 0 or not (self.root / paths.SWEEP).exists():  # else only sweep.yaml was lost
+            self._write_unless_created(paths.SWEEP, about)
         if data is not None:
-            self.pin_images(data)
-        write_text(self.root / paths.SPEC, yaml)
+            self._write_unless_created(paths.DATA, data)
+        return self._link_spec(yaml)
+
+    def _write_unless_created(self, name: str, record: object) -> None:
+        """Replace a file of the sweep, unless the sweep exists when its content is complete."""
+        write_record(self.root / name, record, is_allowed=lambda: not self.exists())
+
+    def _link_spec(self, yaml: str) -> bool:
+        """Create `sweep.yaml` unless it exists; return whether this call created it."""
+        path = self.root / paths.SPEC
+        made = temporary_path(path)
+        try:
+            write_text(made, yaml)
+            return link_first(made, path)
+        finally:
+            made.unlink(missing_ok=True)
 
     def pin_images(self, data: DataFile) -> None:
         """Record the images of the sweep and their split."""

@@ -22,7 +22,7 @@ import torch
 from unetsweep import package
 from unetsweep.contract import TrialConfig, config_problems, one_value_problem, run_key
 from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
-from unetsweep.training import comet, data
+from unetsweep.training import data
 from unetsweep.training.callbacks import EpochEnds, StepSeed
 from unetsweep.training.checkpoints import LAST, ArtifactWriter, OwnedCheckpointIO, TrainingState, read_training_state
 from unetsweep.training.data import TrialImages
@@ -36,6 +36,7 @@ from unetsweep.training.lightning_compat import (
 from unetsweep.training.milestones import Scorer, is_published
 from unetsweep.training.module import Segmentation
 from unetsweep.training.ranks import SINGLE_PROCESS, DistributedContext, Ranks, leave, strategy
+from unetsweep.training.trackers.mirror import mirror
 from unetsweep.training.unet import valid_input
 
 
@@ -105,7 +106,7 @@ def train(
     if missing:
         raise TrainingError(f"{name or out}: training ended without a result for epochs {missing}; see the log above")
     if context.rank == 0:
-        comet.mirror(config, out, name or out.name)
+        mirror(config, out, name or out.name)
 
 
 def device_of(config: TrialConfig, context: DistributedContext = SINGLE_PROCESS) -> torch.device:

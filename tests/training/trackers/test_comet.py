@@ -16,8 +16,11 @@ import training_scenes as scenes
 
 from unetsweep.contract import DataConfig, Result, TrialConfig, dumps, encode, run_key
 from unetsweep.errors import TrackerError, UsageError
-from unetsweep.training import comet
+from unetsweep.training.trackers import comet, comet_upload, export, mirror
+from unetsweep.training.trackers.comet import Comet
+from unetsweep.training.trackers.export import read_export
 
+COMET = Comet()
 KEY = "aSecretApiKeyOfNobody0123"
 TWO_MILESTONES = (2, 3)
 OFFLINE = {"trainer": {"comet": "offline", "val_every": 2}}
@@ -119,7 +122,7 @@ def test_an_archive_contains_the_flat_config_and_nothing_about_the_machine(ended
     assert KEY.encode() not in everything
     assert socket.gethostname().encode() not in everything
     assert about["resume_strategy"] == "get_or_create"
-    assert about["offline_id"] == comet.read_export(config, ended, "out").key
+    assert about["offline_id"] == read_export(config, ended, "out").key
 
 
 @pytest.mark.train
@@ -149,7 +152,7 @@ def mirror_with_output(context: Any, out: Path, config: TrialConfig) -> None:
     """Call `mirror` with the modules in `out` first on the path; its stderr goes to the file `output`."""
     sys.path.insert(0, str(out))
     os.dup2(os.open(out / "output", os.O_WRONLY | os.O_CREAT), 2)
-    comet.mirror(config, out, "s/0000")
+    mirror.mirror(config, out, "s/0000")
 
 
 @pytest.mark.train
@@ -163,34 +166,21 @@ def test_a_comet_that_exits_on_import_becomes_one_line_in_the_log(root: Path, tm
     assert "unetsweep sync" in warning
 
 
-def test_a_training_does_not_wait_for_a_comet_that_hangs(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    import threading
-
-    gate = threading.Event()
-    monkeypatch.setattr(comet, "MIRROR_S", 0.1)
-    monkeypatch.setattr(comet, "write_archive", lambda *_: gate.wait(60))
-    comet.mirror(scenes.config(root, trainer={"comet": "offline"}), tmp_path, "s/0000")
-    gate.set()
-    assert "still busy" in caplog.text
-
-
 def test_the_later_claim_wins_and_incomplete_lines_are_skipped(root: Path, tmp_path: Path) -> None:
     (tmp_path / "progress-2-1.jsonl").write_text(progress_line(1) + progress_line(2, val_iou=0.1) + progress_line(3))
     (tmp_path / "progress-10-0.jsonl").write_text(progress_line(2, val_iou=0.2, val_loss=None) + '{"epoch": 3, "tra')
-    export = comet.read_export(scenes.config(root), tmp_path, "s/0000")
-    assert list(export.curves) == [1, 2, 3]
-    assert export.curves[2] == {"train_loss": 0.5, "val_iou": 0.2, "learning_rate": 1e-3}
+    found = read_export(scenes.config(root), tmp_path, "s/0000")
+    assert list(found.curves) == [1, 2, 3]
+    assert found.curves[2] == {"train_loss": 0.5, "val_iou": 0.2, "learning_rate": 1e-3}
 
 
 def test_an_experiment_key_depends_on_name_and_training_and_not_on_the_milestone(root: Path, tmp_path: Path) -> None:
     config = scenes.config(root)
-    key = comet.read_export(config, tmp_path, "s/0000").key
+    key = read_export(config, tmp_path, "s/0000").key
     assert len(key) == 40
-    assert comet.read_export(replace(config, epochs=99), tmp_path, "s/0000").key == key
-    other_run = comet.read_export(config, tmp_path, "s/0001").key
-    other_training = comet.read_export(replace(config, seed=1), tmp_path, "s/0000").key
+    assert read_export(replace(config, epochs=99), tmp_path, "s/0000").key == key
+    other_run = read_export(config, tmp_path, "s/0001").key
+    other_training = read_export(replace(config, seed=1), tmp_path, "s/0000").key
     assert len({key, other_run, other_training}) == 3
     assert run_key(config) == run_key(replace(config, epochs=99))
 
@@ -198,14 +188,14 @@ def test_an_experiment_key_depends_on_name_and_training_and_not_on_the_milestone
 def test_an_equal_archive_is_not_written_twice_and_new_numbers_replace_it(root: Path, tmp_path: Path) -> None:
     config, lines = scenes.config(root), tmp_path / "progress-1-0.jsonl"
     lines.write_text(progress_line(1))
-    first = comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path)
+    first = COMET.write_archive(read_export(config, tmp_path, "s/0000"), tmp_path)
     written_at = first.stat().st_mtime_ns
-    assert comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path) == first
+    assert COMET.write_archive(read_export(config, tmp_path, "s/0000"), tmp_path) == first
     assert first.stat().st_mtime_ns == written_at
     (tmp_path / "milestones").mkdir()
     odd = Result(val_iou=0.5, best_epoch=1, val_scores={"dice": "x"}, also_scored={"0": 5})  # type: ignore[dict-item]
     (tmp_path / "milestones" / "1.json").write_text(dumps(encode(odd)))
-    second = comet.write_archive(comet.read_export(config, tmp_path, "s/0000"), tmp_path)
+    second = COMET.write_archive(read_export(config, tmp_path, "s/0000"), tmp_path)
     assert only(tmp_path) == second != first
     assert {("best_epoch", 1, 1), ("best_val_iou", 1, 0.5), ("val_iou", 1, 0.25)} < metrics(second)
 
@@ -213,12 +203,12 @@ def test_an_equal_archive_is_not_written_twice_and_new_numbers_replace_it(root: 
 def test_online_without_a_server_leaves_the_archive_and_warns_once(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(comet, "PROBE_S", 0.6)
+    monkeypatch.setattr(comet_upload, "PROBE_S", 0.6)
     (tmp_path / "progress-1-0.jsonl").write_text(progress_line(1))
-    comet.mirror(scenes.config(root, trainer={"comet": "online"}), tmp_path, "s/0000")
-    [warning] = [record.getMessage() for record in caplog.records if record.name == comet.__name__]
+    mirror.mirror(scenes.config(root, trainer={"comet": "online"}), tmp_path, "s/0000")
+    [warning] = [record.getMessage() for record in caplog.records if record.name == mirror.__name__]
     assert "did not answer within 1 s" in warning
-    assert not comet.is_uploaded(only(tmp_path))
+    assert not COMET.is_uploaded(only(tmp_path))
 
 
 def test_online_uploads_the_archive_with_comets_command_and_marks_it(
@@ -228,33 +218,33 @@ def test_online_uploads_the_archive_with_comets_command_and_marks_it(
     (tmp_path / "progress-1-0.jsonl").write_text(progress_line(1) + progress_line(2, val_iou=1 / 3))
     with comet_server.serving() as (address, received):
         monkeypatch.setenv("COMET_URL_OVERRIDE", address)
-        comet.mirror(config, tmp_path, "s/0000")
-        comet.mirror(config, tmp_path, "s/0000")
+        mirror.mirror(config, tmp_path, "s/0000")
+        mirror.mirror(config, tmp_path, "s/0000")
     assert caplog.records == []
     [archive] = (tmp_path / comet.FOLDER).glob("*.zip")
-    assert comet.is_uploaded(archive)
-    assert received.keys == [comet.read_export(config, tmp_path, "s/0000").key]
-    assert {one for one in received.metrics if one[0] in comet.CURVES} == metrics(archive)
+    assert COMET.is_uploaded(archive)
+    assert received.keys == [read_export(config, tmp_path, "s/0000").key]
+    assert {one for one in received.metrics if one[0] in export.CURVES} == metrics(archive)
 
 
 def test_nothing_is_sent_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COMET_API_KEY")
     with pytest.raises(UsageError, match="COMET_API_KEY is not set"):
-        comet.check_reachable()
+        comet_upload.check_reachable()
 
 
 def test_a_server_that_answers_is_reachable_directly_and_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         here = f"127.0.0.1:{server.getsockname()[1]}"
         monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://{here}/clientlib/")
-        comet.check_reachable()
+        comet_upload.check_reachable()
         monkeypatch.setenv("COMET_URL_OVERRIDE", "https://comet.invalid")
         with monkeypatch.context() as patch:
-            patch.setattr(comet, "PROBE_S", 0.1)
+            patch.setattr(comet_upload, "PROBE_S", 0.1)
             with pytest.raises(TrackerError, match=r"comet\.invalid:443"):
-                comet.check_reachable()
+                comet_upload.check_reachable()
         monkeypatch.setenv("HTTPS_PROXY", f"http://{here}")
-        comet.check_reachable()
+        comet_upload.check_reachable()
 
 
 def test_a_failed_upload_leaves_no_mark_and_prints_no_key(tmp_path: Path) -> None:
@@ -262,13 +252,13 @@ def test_a_failed_upload_leaves_no_mark_and_prints_no_key(tmp_path: Path) -> Non
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("experiment.json", "{}")
     with pytest.raises(TrackerError, match="not uploaded") as caught:
-        comet.upload(archive, timeout_s=60)
+        comet_upload.upload(archive, timeout_s=60)
     assert KEY not in str(caught.value)
-    assert not comet.is_uploaded(archive)
+    assert not COMET.is_uploaded(archive)
     assert archive.exists()
 
 
 def test_reading_a_run_needs_neither_torch_nor_comet() -> None:
-    code = "import sys, unetsweep.training.comet; print({'torch', 'comet_ml'} & set(sys.modules))"
+    code = "import sys, unetsweep.app.sync; print({'torch', 'comet_ml'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -1,0 +1,1 @@
+"""Copies of runs in experiment trackers. `tracker` is the interface, `table` lists the trackers."""
