@@ -1,7 +1,7 @@
 """Measure how long `unetsweep data check` takes on one core, over as many images as the 100-image data set has.
 
 `python -m benchmarks.data_check [EYES]` (20): draws 4 x EYES training images and EYES test images of 512x512 in a
-temporary folder and checks them without the cache, in a process that is bound to one core where the system can do
+temporary folder and checks them without the cache, in a process that is bound to one core if the system can do
 that. There is nothing to compare with, so the budget is in seconds.
 """
 

@@ -1,4 +1,4 @@
-"""Compare a grid of 24 trials with and without shared trainings, each with and without pruning: epochs, best IoU.
+"""Compare a grid of 24 trials with and without shared runs, each with and without pruning: epochs, best IoU.
 
 `python -m benchmarks.pruned_search`: in processes of this machine, on sample images. No budget: it shows what each
 saves and what it costs in val_IoU. Which trials are pruned depends on how far each training is when a reconciliation

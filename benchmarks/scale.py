@@ -1,8 +1,8 @@
 """Measure how reconciliations scale: on real directories of 1,000 to 100,000 trials, and in a simulated sweep.
 
 `python -m benchmarks.scale [TRIALS ...]` prints rows of a Markdown table: seconds and peak memory of a reconciliation
-with nothing to do, of one that finds 100 ended trials, and of one that exports the study's journal where that is so
-large that it may lag. Each runs in a fresh process, on files, with a queue in memory.
+with nothing to do, of one that finds 100 ended trials, and of one that exports the study's journal when it is
+large enough to lag. Each runs in a fresh process, on files, with a queue in memory.
 `python -m benchmarks.scale simulated [TRIALS [SLOTS]]`: a whole sweep on a simulated clock, all of it in memory.
 """
 
@@ -121,7 +121,7 @@ class Queue:
 
 
 def reconcile_once(root: Path, trials: int, ended: int) -> Cost:
-    """Reconcile in this process, where so many trainings have ended, and return what it took."""
+    """Reconcile in this process, after so many trainings have ended, and return what it took."""
     for number in range(trials - SLOTS, trials - SLOTS + ended):
         milestone = {"state": "complete", "val_iou": 0.6}
         _write(root / paths.run_dir(number) / "milestones" / f"{EPOCHS}.json", milestone)

@@ -1,4 +1,4 @@
-"""Compare the docs' grid, epochs divided by 50, with shared trainings and with one training each: epochs and rows.
+"""Compare the docs' grid, epochs divided by 50, with shared runs and with one run each: epochs and rows.
 
 `python -m benchmarks.shared_epochs`: runs the grid twice in processes of this machine, on small sample images.
 """

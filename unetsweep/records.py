@@ -1,21 +1,14 @@
-"""The small files of a sweep directory as types: each is written from, and read into, one frozen dataclass.
+"""The small files of a sweep directory as types: each is one frozen dataclass.
 
-docs/files.md says when each file is written, and by whom. `contract.py` has the files that a trainer writes or reads
-(config, result, progress).
+`record_files` reads and writes them. docs/files.md says when each file is written, and by whom. `contract.py` has the
+files that a trainer writes or reads (config, result, progress).
 """
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from unetsweep.atomic import link_all, write_json
-from unetsweep.bounded_json import read_json
-from unetsweep.contract import encode
-from unetsweep.decode import decode
-from unetsweep.errors import Problem, StateError
 from unetsweep.trial_config import ParameterValue
 
 
@@ -65,7 +58,7 @@ class TrialFile:
     config_id: str
     """Digest of its config."""
     run: int
-    """The training that serves it; trials that differ only in epochs share one."""
+    """The run that serves it; trials that differ only in epochs share one."""
     epochs: int
     """Its milestone in that run."""
     batch_size: int
@@ -171,7 +164,7 @@ class ClaimFile:
 
 @dataclass(frozen=True, slots=True)
 class RequeueFile:
-    """`requeue-K-R.json`: a training stopped in good order before its last milestone."""
+    """`requeue-K-R.json`: a training stopped before its last milestone, to continue in a later start."""
 
     reason: str = ""
     epoch: int = 0
@@ -296,43 +289,3 @@ class LeaseFile:
     boot: str
     pid: int
     start: int
-
-
-_T = TypeVar("_T")
-
-
-def read_record(kind: type[_T], path: Path | str, *, quick: bool = False) -> _T:
-    """The file as its type. StateError names the file and each field that is wrong; FileNotFoundError: there is none.
-
-    `quick`: only a reconciliation writes this file, so its numbers are not checked a second time.
-    """
-    raw = read_json(path, quick=quick)
-    return record_from(kind, raw, path)
-
-
-def record_from(kind: type[_T], raw: Mapping[str, Any], path: Path | str) -> _T:
-    """The parsed content of a file as its type; StateError as `read_record`.
-
-    Unknown keys are ignored: a job that was submitted earlier runs older code, and reads what newer code wrote.
-    """
-    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    problems: list[Problem] = []
-    record = decode(kind, {name: value for name, value in raw.items() if name in known}, problems)
-    if record is None or problems:
-        raise StateError("; ".join(problem.text(str(path)) for problem in problems))
-    return record
-
-
-def write_record(path: Path, record: object, *, is_allowed: Callable[[], bool] = lambda: True) -> None:
-    """Replace the file by this record, whole, if `is_allowed()` is true when its content is on the disk."""
-    write_json(path, encode(record), is_allowed=is_allowed)
-
-
-def link_record(path: Path, record: object) -> bool:
-    """Create the file, whole, unless it exists; return whether it was us."""
-    return bool(link_records([(path, record)]))
-
-
-def link_records(files: Sequence[tuple[Path, object]]) -> list[Path]:
-    """Create many files, flushed together; return those that did not exist before."""
-    return link_all([(path, encode(record)) for path, record in files])

@@ -59,7 +59,7 @@ def test_a_copy_never_touches_the_jobs_of_the_original_and_continues_once_it_is_
     output = workspace.run("adopt", "copy").stdout
     assert f"copy now belongs to {root}" in output
     assert f"the sweep in {workspace.root('s')} and its jobs are left alone" in output
-    assert f"3 trainings are unfinished; to continue: unetsweep submit {root / 'sweep.yaml'}" in output
+    assert f"3 runs are unfinished; to continue: unetsweep submit {root / 'sweep.yaml'}" in output
     assert len(workspace.notes("begin")) == 2
 
     done = workspace.run("submit", root / "sweep.yaml")

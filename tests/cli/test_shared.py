@@ -1,4 +1,4 @@
-"""Trials that differ only in epochs share a training; each row equals that of a separate training bit for bit."""
+"""Trials that differ only in epochs share a run; each row equals that of a separate training bit for bit."""
 
 import json
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_longer_trials_that_are_added_later_train_only_the_additional_epochs(wor
     path = write_sweep(workspace, "1, 2, 4, 6", PLAIN)
     output = workspace.submit(path, "--dry-run").stdout
     assert "trials 4, runs 2, jobs 2, arrays 0, epochs asked 13, epochs to train 7" in output
-    assert "trials that differ only in epochs share a training: 6 epochs fewer (46%)" in output
+    assert "trials that differ only in epochs share a run: 6 epochs fewer (46%)" in output
 
     workspace.submit(path, "--watch")
 
@@ -87,14 +87,14 @@ def test_a_shorter_trial_does_not_join_an_existing_training_and_the_dry_run_says
     workspace.submit(write_sweep(workspace, "4", PLAIN), "--watch")
     output = workspace.submit(write_sweep(workspace, "2, 4", PLAIN), "--dry-run").stdout
     assert "epochs asked 6, epochs to train 6" in output
-    assert "no training is shared: no trial is a part of another trial's training" in output
+    assert "no run is shared: no trial is a part of another trial's training" in output
 
 
 def test_if_nothing_can_be_shared_the_dry_run_says_why(workspace: Workspace) -> None:
     cosine = PLAIN + "trainer: {schedule: cosine}\n"
     output = workspace.submit(write_sweep(workspace, "2, 4", cosine), "--dry-run").stdout
     assert "runs 2, jobs 2, arrays 0, epochs asked 6, epochs to train 6" in output
-    assert "no training is shared: the schedule cosine depends on the number of epochs" in output
+    assert "no run is shared: the schedule cosine depends on the number of epochs" in output
     found = json.loads(
         workspace.submit(write_sweep(workspace, "2, 4", PLAIN), "--dry-run", "--no-share", "--json").stdout
     )

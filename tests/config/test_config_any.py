@@ -60,7 +60,7 @@ sections = ["name", "data", "space", "study", "model", "trainer", "run", "slurm"
 
 
 def sweep_or_none(raw: object) -> SweepSpec | None:
-    """The sweep, or None where it has problems; each of those has a line."""
+    """The sweep, or None if it has problems; each of those has a line."""
     try:
         return spec_from(dump(raw), "s.yaml", working=NOWHERE, home=NOWHERE)
     except SpecError as error:

@@ -1,4 +1,4 @@
-"""What runs cost, by SLURM's accounting and by our own clocks."""
+"""What runs cost, by SLURM's accounting or by the times in the sweep's files."""
 
 import pytest
 

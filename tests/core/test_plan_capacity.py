@@ -118,7 +118,7 @@ def test_ready_runs_are_submitted_within_the_capacity(found: Observation, capaci
         pytest.param([element(0, RUNNING), element(1, QUEUED)], 2, id="an array without a throttle counts whole"),
         pytest.param([element(k, QUEUED, throttle=2) for k in range(5)], 2, id="an array counts up to its throttle"),
         pytest.param(
-            [element(0, QUEUED, throttle=2)], 1, id="an array counts as its remaining elements where they are fewer"
+            [element(0, QUEUED, throttle=2)], 1, id="an array counts as its remaining elements if they are fewer"
         ),
         pytest.param([attempt(), attempt(token=OTHER)], 2, id="arrays add up"),
     ],

@@ -103,7 +103,7 @@ def test_a_link_replaces_a_file_and_is_a_copy_without_hard_links(
     source, path = tmp_path / "a", tmp_path / "b"
     source.write_text("new")
     path.write_text("old")
-    for _ in range(2):  # also where both names are one file already
+    for _ in range(2):  # also if both names are one file already
         replace_by_link(source, path)
         assert (path.read_text(), path.samefile(source)) == ("new", has_links)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]

@@ -270,7 +270,7 @@ def test_too_many_vanished_jobs_stop_the_reconciliation_until_it_is_forced(tmp_p
     scene.reconcile()
     scene.cluster.found.clear()
     scene.clock.advance(3600)
-    with pytest.raises(UnsafePlan, match="20 submitted trainings vanished"):
+    with pytest.raises(UnsafePlan, match="20 submitted runs vanished"):
         scene.reconcile()
     assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
     reconciliation = scene.reconcile(force=True)

@@ -24,7 +24,8 @@ from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError
-from unetsweep.records import ProcessFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import ProcessFile
 from unetsweep.schedulers.local.local_jobs import LocalJobs, identity_of, log_path, process_path
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.worker import supervisor

@@ -1,4 +1,4 @@
-"""The cost of a sweep on a real SLURM: by its accounting, or by our own clocks if there is none."""
+"""The cost of a sweep on a real SLURM: by its accounting, or by the times in the sweep's files if there is none."""
 
 import json
 import time

@@ -97,7 +97,7 @@ def test_trainings_of_two_processes_give_the_same_rows_alone_requeued_shared_or_
     same = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image")
     assert {name: results[0][name] for name in same} == {name: alone[name] for name in same}
 
-    # one shared training serves all three, with half the epochs
+    # one shared run serves all three, with half the epochs
     (workspace / "shared.yaml").write_text(text.replace("name: eyes", "name: shared"))
     dry_run = unetsweep("submit", "shared.yaml", "--dry-run").stdout
     assert "epochs asked 48, epochs to train 24" in dry_run
@@ -109,7 +109,7 @@ def test_trainings_of_two_processes_give_the_same_rows_alone_requeued_shared_or_
     # two trainings side by side in one job
     packed = sweep_of("8, 16").replace("name: eyes", "name: packed").replace("mem: 3G", "mem: 4G, pack: 2")
     (workspace / "packed.yaml").write_text(packed)
-    assert "(1 job of up to 2 trainings each)" in unetsweep("submit", "packed.yaml", "--no-share").stdout
+    assert "(1 job of up to 2 runs each)" in unetsweep("submit", "packed.yaml", "--no-share").stdout
     assert len({str(result["job_id"]).partition(".")[0] for result in until_trained("packed", 2)}) == 1
     assert rows("packed") == rows("eyes")[1:]
     until_queue_is_empty(cluster)

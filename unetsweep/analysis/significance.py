@@ -110,7 +110,7 @@ def p_value(table: Sequence[Sequence[float]]) -> float:
     With the mean squares MS_s of seeds, MS_i of images and MS_r of the residual, for S seeds and I images:
 
         V = MS_s + max(MS_i - MS_r, 0);  t = mean / sqrt(V / (S I))
-        df = V^2 / (MS_s^2 / (S - 1) + MS_i^2 / (I - 1) + MS_r^2 / ((S - 1) (I - 1))),  or S - 1 where MS_i <= MS_r
+        df = V^2 / (MS_s^2 / (S - 1) + MS_i^2 / (I - 1) + MS_r^2 / ((S - 1) (I - 1))),  or S - 1 if MS_i <= MS_r
 
     and at least the p value of a t-test over the means of the seeds, (mean / sqrt(MS_s / (S I)), S - 1).
 

@@ -43,7 +43,7 @@ class DryRun:
     epochs_to_train: int | None
     """The same after sharing."""
     not_shared: str | None
-    """Why no trials share a training; None: they may."""
+    """Why no trials share a run; None: they may."""
     estimate: Estimate
     uses_gpus: bool
     actions: tuple[Action, ...]

@@ -21,7 +21,7 @@ def estimate_open(
     observation: Observation,
     new: Sequence[NewTrial],
 ) -> Estimate:
-    """The estimate for all trainings of open and new trials; a shared training counts once."""
+    """The estimate for all runs of open and new trials; a shared run counts once."""
     trainings = _trainings(trials, observation, new)
     resources = training_resources(spec, allocates_cpus=executor.allocates_cpus)
     return estimate(measure_finished_runs(directory.root, trials), trainings, resources)

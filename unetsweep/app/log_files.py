@@ -4,7 +4,8 @@ from pathlib import Path
 
 from unetsweep.app.executors import executor_of
 from unetsweep.core import paths
-from unetsweep.records import AttemptFile, ClaimFile, JobFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import AttemptFile, ClaimFile, JobFile
 from unetsweep.store.sweep_dir import SweepDir
 
 

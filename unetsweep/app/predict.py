@@ -1,4 +1,4 @@
-"""Segment images with a checkpoint, and score the masks where the truth is known."""
+"""Segment images with a checkpoint, and score the masks if the truth is known."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

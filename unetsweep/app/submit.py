@@ -28,7 +28,7 @@ class SubmitRequest:
     profile: str | None = None
     """SLURM profile; None: the one that the sweep names."""
     share: bool = True
-    """False: no two trials share a training."""
+    """False: no two trials share a run."""
 
 
 def submit(request: SubmitRequest, notify: Notify, *, force: bool = False) -> SubmitResult:

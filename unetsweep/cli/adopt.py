@@ -40,4 +40,4 @@ def _describe(adoption: AdoptionResult) -> Iterator[str]:
         yield f"these jobs may still run {where}; cancel them there: {' '.join(adoption.unreachable)}"
     if adoption.relocation == "copied":
         yield f"the sweep in {adoption.old_folder} and its jobs are left alone"
-    yield f"{adoption.unfinished} trainings are unfinished; to continue: unetsweep submit {adoption.root / paths.SPEC}"
+    yield f"{adoption.unfinished} runs are unfinished; to continue: unetsweep submit {adoption.root / paths.SPEC}"

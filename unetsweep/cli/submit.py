@@ -68,13 +68,13 @@ def _format(found: DryRun) -> list[str]:
 
 
 def _format_sharing(found: DryRun) -> str:
-    """How many epochs shared trainings save, or why there are none."""
+    """How many epochs shared runs save, or why there are none."""
     asked, to_train = found.epochs_asked, found.epochs_to_train
     if found.not_shared is not None:
-        return f"no training is shared: {found.not_shared}"
+        return f"no run is shared: {found.not_shared}"
     if asked is None or to_train is None:
-        return "trials that differ only in epochs share a training; how many do is known when they are proposed"
+        return "trials that differ only in epochs share a run; how many do is known when they are proposed"
     if asked == to_train:
-        return "no training is shared: no trial is a part of another trial's training"
+        return "no run is shared: no trial is a part of another trial's training"
     saved = asked - to_train
-    return f"trials that differ only in epochs share a training: {saved} epochs fewer ({saved / asked:.0%})"
+    return f"trials that differ only in epochs share a run: {saved} epochs fewer ({saved / asked:.0%})"

@@ -1,4 +1,4 @@
-"""The state of a run's last attempt: it is active, it has finished its trials, or it is lost and may be resubmitted.
+"""The state of a run's last attempt: it is active, it has finished its trials, or it is lost and the run is ready.
 
 The state is not stored. Each reconciliation derives it from the files and the queue that it observes.
 
@@ -76,8 +76,11 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No attempt of the run is active and none has a result: it was never submitted, or its last attempt was lost.
-    The run may be submitted."""
+    """No attempt of the run counts any more, so the run may be submitted, the first time or again.
+
+    Its last attempt was lost or refused, the user retried it, it published all its milestones and a longer trial has
+    joined the run since, or the run was never submitted.
+    """
 
     reason: str
     attempt: Attempt | None = None

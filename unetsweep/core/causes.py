@@ -11,8 +11,8 @@ from enum import Enum
 class Cause(Enum):
     """A class of loss; the value is its text in messages."""
 
-    REQUEUE = "it stopped in good order"
-    """The time limit or an announced preemption, where the job could not be requeued under its own id."""
+    REQUEUE = "it stopped early"
+    """The time limit or an announced preemption, if the job could not be requeued under its own id."""
     TIME = "time limit"
     PREEMPTED = "preempted"
     NODE = "node failure"

@@ -21,7 +21,7 @@ def describe(action: Action) -> str:
         case Propose(count=count, reason=reason):
             return f"propose  {count} trial{_s(count)}: {reason}"
         case Submit(pack=pack, throttle=throttle, reason=reason):
-            packed = f" of up to {pack} trainings each" if pack > 1 else ""
+            packed = f" of up to {pack} runs each" if pack > 1 else ""
             bound = f", at most {throttle} at once" if throttle else ""
             return f"submit   {_runs(action)} ({action.jobs} job{_s(action.jobs)}{packed}{bound}): {reason}"
         case RecordJob(run=run, job_id=job_id, reason=reason):

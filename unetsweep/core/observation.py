@@ -116,7 +116,7 @@ class Attempt:
     refused: bool = False
     """The scheduler refused the submission. That says nothing about the run, so it does not count as a retry."""
     requeue_reason: str | None = None
-    """Why its newest start stopped early and in good order, to be continued; None: it did not."""
+    """Why its newest start saved a checkpoint and stopped, to be continued; None: it did not."""
     limit: bool = False
     """The submission was refused for a limit on queued jobs."""
     refusals: int = 0

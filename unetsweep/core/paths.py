@@ -96,7 +96,7 @@ def prune_file(run: int) -> str:
 
 
 def requeue(run: int, claim: str) -> str:
-    """Written by a training that stopped in good order before its milestones, so that it is resubmitted.
+    """Written by a training that saves a checkpoint and stops before its last milestone, to continue later.
 
     >>> requeue(3, "1-0")
     'runs/0003/requeue-1-0.json'

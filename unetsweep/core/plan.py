@@ -58,7 +58,7 @@ class Plan:
         """Raise UnsafePlan if too many jobs have vanished at once to be true."""
         if self.vanished >= max(MAX_VANISHED, self.active):
             raise UnsafePlan(
-                f"{self.vanished} submitted trainings vanished from the queue at once. Check that squeue answers "
+                f"{self.vanished} submitted runs vanished from the queue at once. Check that squeue answers "
                 "correctly, then run the command again with --force to resubmit them"
             )
 

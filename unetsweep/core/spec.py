@@ -53,7 +53,7 @@ class RunSpec:
     reconcile_interval: int = 60
     """Seconds between two reconciliations by the jobs while they train."""
     share: bool = True
-    """Whether trials that differ only in `epochs` share a training."""
+    """Whether trials that differ only in `epochs` share a run."""
     keep_checkpoints: Literal["all", "best"] = "all"
     """`best`: when the trials of a run have ended, delete those that only a longer or repeated training uses."""
 

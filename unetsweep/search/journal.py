@@ -122,7 +122,7 @@ def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves) -> FrozenTrial:
 def _any_value(domain: Domain) -> BaseDistribution:
     """Return the distribution of every value that a parameter of this kind may ever have.
 
-    Choices that are not numbers have no such distribution: where the sweep gets another one, the journal is made anew.
+    Choices that are not numbers have no such distribution: if the sweep gets another one, the journal is made anew.
     """
     values = [domain.low, domain.high] if isinstance(domain, Range) else domain.values
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]

@@ -1,4 +1,4 @@
-"""The study of a sweep: proposals, pruning decisions and the journal. Optuna is imported only where one needs it."""
+"""The study of a sweep: proposals, pruning decisions and the journal. Optuna is imported only if it is needed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -15,6 +15,7 @@ from pathlib import Path
 from unetsweep.core import paths
 from unetsweep.core.actions import Element, Prune
 from unetsweep.core.observation import PruneDecision
+from unetsweep.record_files import link_record, link_records, read_record, write_record
 from unetsweep.records import (
     AttemptFile,
     AttemptTrial,
@@ -24,10 +25,6 @@ from unetsweep.records import (
     PruneFile,
     SubmissionFile,
     TerminationFile,
-    link_record,
-    link_records,
-    read_record,
-    write_record,
 )
 from unetsweep.store.attempts import read_intent
 from unetsweep.store.logs import last_line, tail

@@ -15,6 +15,7 @@ from unetsweep.core import paths
 from unetsweep.core.causes import Cause
 from unetsweep.core.observation import Attempt, Ending
 from unetsweep.errors import StateError
+from unetsweep.record_files import read_record
 from unetsweep.records import (
     AttemptFile,
     ClaimFile,
@@ -24,7 +25,6 @@ from unetsweep.records import (
     LostFile,
     RequeueFile,
     TerminationFile,
-    read_record,
 )
 
 _T = TypeVar("_T")

@@ -20,7 +20,8 @@ from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import StateError, UsageError
 from unetsweep.package import digest, sources
-from unetsweep.records import CodeFile, read_record, write_record
+from unetsweep.record_files import read_record, write_record
+from unetsweep.records import CodeFile
 
 
 def pin(root: Path, source: Path | None = None) -> Path:

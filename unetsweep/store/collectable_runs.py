@@ -15,7 +15,8 @@ from unetsweep.core import paths
 from unetsweep.core.checkpoint_gc import COLLECTABLE_STATES
 from unetsweep.core.observation import CollectableRun
 from unetsweep.errors import StateError
-from unetsweep.records import AttemptFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import AttemptFile
 from unetsweep.store.observation import list_names, numbered_folders
 from unetsweep.store.trials import read_result
 

@@ -13,7 +13,8 @@ from typing import Literal
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import StateError, UsageError
-from unetsweep.records import Adoption, SweepFile, read_record, write_record
+from unetsweep.record_files import read_record, write_record
+from unetsweep.records import Adoption, SweepFile
 
 Relocation = Literal["copied", "moved"]
 

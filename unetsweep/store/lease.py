@@ -19,7 +19,8 @@ from pathlib import Path
 
 from unetsweep.errors import StateError
 from unetsweep.process import Identity, boot_id
-from unetsweep.records import LeaseFile, link_record, read_record
+from unetsweep.record_files import link_record, read_record
+from unetsweep.records import LeaseFile
 
 RENEW_S = 5.0
 """How often the holder renews the lease: several times before it expires, even if a file server is slow."""

@@ -17,7 +17,8 @@ from unetsweep.contract import SCHEMA
 from unetsweep.core.metric import METRICS
 from unetsweep.core.observation import EpochReport, PruneDecision
 from unetsweep.errors import StateError
-from unetsweep.records import PruneFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import PruneFile
 
 _PROGRESS = re.compile(r"progress-(\d+)-(\d+)\.jsonl")
 _RETRIES_RESET = re.compile(r"(\d+)\.retries-reset\.json")

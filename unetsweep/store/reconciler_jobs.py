@@ -10,7 +10,8 @@ from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.core.observation import ReconcilerJob
 from unetsweep.errors import StateError
-from unetsweep.records import JobFile, LostFile, ReconcilerFile, link_record, read_record
+from unetsweep.record_files import link_record, read_record
+from unetsweep.records import JobFile, LostFile, ReconcilerFile
 
 
 class ReconcilerJobs:

@@ -12,7 +12,8 @@ from pathlib import Path
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.core.observation import Run
-from unetsweep.records import MarkFile, PruneFile, link_record, read_record, write_record
+from unetsweep.record_files import link_record, read_record, write_record
+from unetsweep.records import MarkFile, PruneFile
 from unetsweep.store import observation
 from unetsweep.store.trials import read_trial
 

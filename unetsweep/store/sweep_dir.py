@@ -22,15 +22,8 @@ from unetsweep.core import paths
 from unetsweep.core.observation import EpochReport, Observation
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
-from unetsweep.records import (
-    DataFile,
-    MarkFile,
-    SweepFile,
-    link_record,
-    link_records,
-    read_record,
-    write_record,
-)
+from unetsweep.record_files import link_record, link_records, read_record, write_record
+from unetsweep.records import DataFile, MarkFile, SweepFile
 from unetsweep.store import home, observation
 from unetsweep.store.attempt_writer import AttemptWriter
 from unetsweep.store.code_snapshot import pinned_hash

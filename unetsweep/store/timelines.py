@@ -10,7 +10,8 @@ from pathlib import Path
 from unetsweep.core import paths
 from unetsweep.core.cost import JobKey, RunTimeline, Start
 from unetsweep.errors import StateError
-from unetsweep.records import AttemptFile, ClaimFile, ExitFile, JobFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import AttemptFile, ClaimFile, ExitFile, JobFile
 from unetsweep.store.observation import list_names
 from unetsweep.store.progress import read_by_claim
 

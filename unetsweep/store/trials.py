@@ -19,7 +19,8 @@ from unetsweep.core import paths
 from unetsweep.core.observation import Trial
 from unetsweep.core.trials import StoredTrial, params_of
 from unetsweep.errors import ConfigError, StateError, UnetsweepError
-from unetsweep.records import TrialFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import TrialFile
 
 
 def read_trial(folder: Path) -> TrialFile:

@@ -146,6 +146,6 @@ class RankZeroPolicy:
         )
 
     def write_requeue(self, epoch: int, reason: str, at: str) -> None:
-        """Write `requeue-<claim>.json`: this start ended in good order, and a later one is to continue."""
+        """Write `requeue-<claim>.json`: this start saved a checkpoint and ends, and a later one is to continue."""
         text = dumps({"schema": SCHEMA, "reason": reason, "epoch": epoch, "at": at})
         self._artifacts.publish(f"requeue-{self._artifacts.claim}.json", lambda stream: stream.write(text.encode()))

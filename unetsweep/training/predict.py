@@ -1,7 +1,7 @@
 """Predicts the masks of whole images with a checkpoint, and draws panels that show them beside the truth.
 
 Rule 1: the network gets an image as in training (channels, size, precision); the mask has the image's own size.
-Rule 2: IoU is computed at the image's own size. Where the config sets no image_size, it equals the IoU of the results.
+Rule 2: IoU is computed at the image's own size. If the config sets no image_size, it equals the IoU of the results.
 Rule 3: an image that cannot be read does not stop the others.
 """
 
@@ -100,7 +100,7 @@ def predict(
 ) -> Iterator[Predicted]:
     """Write `<name>_mask.png` (0 and 255) and `<name>_panel.png` into `out` for each image, one after the other.
 
-    Pixels with a probability above `threshold` are vessel. `device` defaults to a GPU where there is one. Raises
+    Pixels with a probability above `threshold` are vessel. `device` defaults to a GPU if there is one. Raises
     UsageError (before the first image) if the checkpoint cannot be used or an output would overwrite a file, and
     DataError (after the last image) with all images that cannot be used.
     """

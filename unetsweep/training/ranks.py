@@ -29,7 +29,7 @@ class DistributedContext:
     local_rank: int | None = None
     """Rank within this host, which selects the GPU; None selects `rank` modulo the number of visible GPUs."""
     gpu_share: float = 1.0
-    """Fraction of each of its GPUs that belongs to this training, where several trainings share them."""
+    """Fraction of each of its GPUs that belongs to this training, if several trainings share them."""
 
 
 SINGLE_PROCESS = DistributedContext()

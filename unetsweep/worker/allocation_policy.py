@@ -53,7 +53,7 @@ class JobObservation:
     signals: frozenset[int] = frozenset()
     """Signals that the job received."""
     wants_requeue: bool = False
-    """A training stopped in good order, to continue in a later start of the job."""
+    """A training saved a checkpoint and stopped, to continue in a later start of the job."""
     seconds_left: float = math.inf
     """Time until the end of the job."""
     reconciliation_pending: bool = False

@@ -15,7 +15,8 @@ from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import TrainingError
 from unetsweep.process import Identity
-from unetsweep.records import AttemptFile, ClaimFile, link_record, read_record
+from unetsweep.record_files import link_record, read_record
+from unetsweep.records import AttemptFile, ClaimFile
 
 CLAIM_WAIT_S = 120.0
 """How long the other ranks wait for rank 0's claim. Ranks start within seconds; this allows for a slow node."""

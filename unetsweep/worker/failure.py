@@ -11,7 +11,8 @@ from unetsweep.bounded_json import parse_json, read_bytes
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import NO_ROOM, EpochTooLongError, StateError, TrainingError, UnetsweepError
-from unetsweep.records import ErrorFile, write_record
+from unetsweep.record_files import write_record
+from unetsweep.records import ErrorFile
 
 _NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _PORT_TAKEN = ("EADDRINUSE", "Address already in use", "address already in use")

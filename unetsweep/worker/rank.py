@@ -17,7 +17,8 @@ from unetsweep.atomic import write_text
 from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.errors import SupersededError, TrainingError
-from unetsweep.records import AttemptFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import AttemptFile
 from unetsweep.schedulers.slurm.commands import own_job
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import read_trial
@@ -29,7 +30,7 @@ from unetsweep.worker.failure import write_error
 from unetsweep.worker.starts import check_starts
 
 GPU_SHARE = "UNETSWEEP_GPU_SHARE"
-"""Environment variable with the fraction of its GPU that a training has, where several share it."""
+"""Environment variable with the fraction of its GPU that a training has, if several share it."""
 PACKAGES = ("torch", "pytorch_lightning", "albumentations", "cv2", "numpy")
 """Packages that a training needs; their absence is reported before anything is imported."""
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from unetsweep.core import paths
 from unetsweep.errors import EpochTooLongError, TrainingError
-from unetsweep.records import ClaimFile, ExitFile, LostFile, RequeueFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import ClaimFile, ExitFile, LostFile, RequeueFile
 from unetsweep.worker.claim import Claim, claims_of
 from unetsweep.worker.deadline import LIMIT_IS_NEAR
 from unetsweep.worker.failure import finished_epochs

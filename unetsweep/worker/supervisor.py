@@ -19,7 +19,8 @@ from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.core.spec import Resources
 from unetsweep.process import Identity, die_with_parent
-from unetsweep.records import AttemptFile, ProcessFile, link_record, read_record
+from unetsweep.record_files import link_record, read_record
+from unetsweep.records import AttemptFile, ProcessFile
 from unetsweep.schedulers.local import local_jobs
 from unetsweep.schedulers.local.machine import devices
 from unetsweep.schedulers.slurm.batch_script import code_lines

@@ -20,7 +20,8 @@ from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.errors import RefusedError, StateError
 from unetsweep.process import Identity, boot_id
-from unetsweep.records import LocalJobFile, ProcessFile, link_record, read_record
+from unetsweep.record_files import link_record, read_record
+from unetsweep.records import LocalJobFile, ProcessFile
 from unetsweep.store.code_snapshot import with_code
 from unetsweep.store.permissions import original_umask
 

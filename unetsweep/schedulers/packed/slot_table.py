@@ -16,7 +16,8 @@ from typing import TypeVar
 
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
-from unetsweep.records import MarkFile, PackFile, SlotReuseFile, SlotTakenFile, link_record, read_record
+from unetsweep.record_files import link_record, read_record
+from unetsweep.records import MarkFile, PackFile, SlotReuseFile, SlotTakenFile
 
 _T = TypeVar("_T")
 

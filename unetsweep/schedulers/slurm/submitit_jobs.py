@@ -100,7 +100,7 @@ def script(submission: Submission, folder: Path) -> str:
         array_parallelism=submission.throttle or submission.elements,
         stderr_to_stdout=True,
         signal_delay_s=signal_lead_s(resources.time_min),
-        wckey=None,  # submitit's default is refused where a cluster keeps a list of them
+        wckey=None,  # submitit's default is refused if a cluster keeps a list of them
         srun_args=_srun_args(resources),
         additional_parameters=_options(resources, submission.exclude),
         setup=setup_lines(submission, folder, python),

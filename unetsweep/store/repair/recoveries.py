@@ -14,7 +14,8 @@ from unetsweep.atomic import write_text
 from unetsweep.bounded_json import parse_json, read_bytes
 from unetsweep.contract import SCHEMA
 from unetsweep.errors import StateError
-from unetsweep.records import LostFile, MarkFile, link_record, read_record, write_record
+from unetsweep.record_files import link_record, read_record, write_record
+from unetsweep.records import LostFile, MarkFile
 from unetsweep.store.repair.find_damage import CheckedFile, Recovery
 
 NO_TOKEN = "0" * 12

@@ -8,7 +8,8 @@ from unetsweep import contract
 from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.errors import StateError
-from unetsweep.records import AttemptFile, AttemptTrial, ClaimFile, JobFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import AttemptFile, AttemptTrial, ClaimFile, JobFile
 from unetsweep.store.attempts import read_intent
 from unetsweep.store.observation import list_names
 from unetsweep.store.progress import read_progress

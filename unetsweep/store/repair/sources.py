@@ -10,7 +10,8 @@ from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SpecError, StateError
-from unetsweep.records import AttemptFile, SubmissionFile, read_record
+from unetsweep.record_files import read_record
+from unetsweep.records import AttemptFile, SubmissionFile
 from unetsweep.store.attempts import read_intent
 from unetsweep.store.lease import file_server_time
 from unetsweep.store.observation import list_names, numbered_folders

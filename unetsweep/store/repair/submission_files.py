@@ -5,15 +5,8 @@ from functools import partial
 
 from unetsweep.core import paths
 from unetsweep.process import find_processes
-from unetsweep.records import (
-    LocalJobFile,
-    PackFile,
-    ProcessFile,
-    ReconcilerFile,
-    SubmissionFile,
-    SweepFile,
-    read_record,
-)
+from unetsweep.record_files import read_record
+from unetsweep.records import LocalJobFile, PackFile, ProcessFile, ReconcilerFile, SubmissionFile, SweepFile
 from unetsweep.store.repair.find_damage import CheckedFile, Recovery
 from unetsweep.store.repair.recoveries import NO_TOKEN, give_up, modified_at, quarantine, rebuild
 from unetsweep.store.repair.sources import readable

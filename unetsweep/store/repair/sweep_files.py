@@ -13,7 +13,8 @@ from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.errors import SpecError, StateError
 from unetsweep.package import digest, sources
-from unetsweep.records import DataFile, SweepFile, read_record, record_from
+from unetsweep.record_files import read_record, record_from
+from unetsweep.records import DataFile, SweepFile
 from unetsweep.store.observation import numbered_folders
 from unetsweep.store.repair.find_damage import CheckedFile, Recovery
 from unetsweep.store.repair.recoveries import is_old, quarantine, rebuild

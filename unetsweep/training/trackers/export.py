@@ -49,7 +49,7 @@ class RunExport:
 def read_export(config: TrialConfig, out: Path, name: str) -> RunExport:
     """Read the progress and milestones of the run in `out`.
 
-    Where two claims logged an epoch, the later claim counts.
+    If two claims logged an epoch, the later claim counts.
     """
     key = hashlib.sha256(f"{name}\n{run_key(config)}".encode()).hexdigest()[:40]
     return RunExport(name, key, dict(_flatten(encode(config))), _curves(out), _scores(out))
