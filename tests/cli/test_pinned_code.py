@@ -33,7 +33,13 @@ def break_package(package: Path) -> None:
         path.write_text("raise SystemExit('this checkout is being worked on')")
 
 
-@pytest.mark.parametrize("setup", ["", "slurm: {setup: ['set -u', 'export PYTHONPATH=CHECKOUT']}\n"])
+@pytest.mark.parametrize(
+    "setup",
+    [
+        pytest.param("", marks=pytest.mark.thorough),
+        "slurm: {setup: ['set -u', 'export PYTHONPATH=CHECKOUT']}\n",
+    ],
+)
 def test_an_edit_of_the_checkout_changes_no_submitted_trial(workspace: Workspace, checkout: Path, setup: str):
     workspace.trainer(UNTIL_RELEASED)
     setup = setup.replace("CHECKOUT", str(checkout.parent))
