@@ -31,7 +31,7 @@ WIDTH = 110
 def command(results: Path, profile: str | None, as_json: bool, no_job: bool, timeout: float) -> None:
     """Check what a sweep needs: SLURM, a compute node (with a job of one CPU and two minutes), the results folder.
 
-    Everything it makes is cancelled and removed again, also after Ctrl-C. The exit status is 1 if something is broken
+    Everything it makes is cancelled and removed again, even after Ctrl-C. The exit status is 1 if something is broken
     that no sweep can do without.
     """
     for number in SIGNALS:
