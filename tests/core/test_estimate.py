@@ -23,8 +23,8 @@ def test_each_training_is_estimated_by_the_medians_of_its_batch_size():
     ("trainings", "why"),
     [
         ([OpenTraining(4, 1), OpenTraining(8, 1)], "no trial with batch size 8 has finished"),
-        ([OpenTraining(None, 8)], "drawn"),
-        ([OpenTraining(4, None)], "drawn"),
+        ([OpenTraining(None, 8)], "not proposed yet"),
+        ([OpenTraining(4, None)], "not proposed yet"),
     ],
 )
 def test_an_estimate_without_data_is_unknown_and_says_why(trainings: list[OpenTraining], why: str):

@@ -170,7 +170,7 @@ def a_finished_attempt_counts_as_lost(patch: Patch) -> None:
 
 
 def a_finished_attempt_is_not_waited_for(patch: Patch) -> None:
-    patch.setattr(attempt_state, "_published_state", lambda last: attempt_state.Lost("the run continues"))
+    patch.setattr(attempt_state, "_published_state", lambda last: attempt_state.Ready("the run continues"))
 
 
 NEEDS = {

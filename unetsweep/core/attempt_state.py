@@ -76,26 +76,29 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No attempt of the run counts any more, so the run may be submitted, the first time or again.
-
-    Its last attempt was lost or refused, the user retried it, it published all its milestones and a longer trial has
-    joined the run since, or the run was never submitted.
-    """
+    """The last attempt ended or never began, without a result: it is to be marked as lost, and the run resubmitted."""
 
     reason: str
-    attempt: Attempt | None = None
-    """The attempt to mark as lost; None if there is none, or it is marked already."""
+    attempt: Attempt
     vanished: bool = False
-    """Whether its job was in the queue before, and the queue no longer knows it."""
+    """Whether its job disappeared from the queue, and neither a file nor we say that it ended."""
 
 
-def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Lost:
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """No attempt needs a decision, so the run may be submitted: it has no attempt, the last one was marked as lost, the
+    user retried it, or it published all its milestones and a longer trial has joined the run since."""
+
+    reason: str
+
+
+def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Lost | Ready:
     """Return the state of a run's last attempt. The caller has already finished trials with a published result."""
     last = run.last
     if last is None:
-        return Lost("it has no attempt yet")
+        return Ready("it has no attempt yet")
     if last.lost is not None or last.number <= run.retries_reset_at:
-        return Lost(last.lost or "you retried it")
+        return Ready(last.lost or "you retried it")
     if run.has_published_all:
         return _published_state(last)
     is_requeued = last.job is not None and last.job.state is JobState.QUEUED  # its error file is from an earlier start
@@ -111,10 +114,10 @@ def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Los
     if last.job.state is JobState.CANCELLED and last.ended_for is None:
         return Finished("cancelled", f"job {last.job.job_id} was cancelled")
     reason = f"job {last.job.job_id} ended ({last.job.raw_state}) without a result"
-    return Lost(_with_message(reason, last.ending), attempt=last)
+    return Lost(_with_message(reason, last.ending), last)
 
 
-def _published_state(last: Attempt) -> Active | Lost:
+def _published_state(last: Attempt) -> Active | Ready:
     """The state of an attempt that published all its milestones, after a longer trial has joined the run. The next
     attempt waits for its job, which may still write into the run."""
     longest = last.milestones[-1]
@@ -122,7 +125,7 @@ def _published_state(last: Attempt) -> Active | Lost:
         record = last.job.job_id if last.job_id is None else None
         reason = f"its training reached epoch {longest}; it continues when that job has ended"
         return Active(last, reason, record=record)
-    return Lost(f"it continues from epoch {longest}")
+    return Ready(f"it continues from epoch {longest}")
 
 
 def _live_state(run: Run, last: Attempt, context: DecisionContext, record: str | None) -> Active:
@@ -169,7 +172,7 @@ def _unlisted_state(last: Attempt, context: DecisionContext) -> Active | Finishe
         return Finished("cancelled", f"job {job_id} left the queue before it started: it was cancelled")
     reason = f"job {job_id} is no longer in the queue" if job_id else "its submission never reached the queue"
     vanished = job_id is not None and last.ending is None and last.ended_for is None
-    return Lost(_with_message(reason, last.ending), attempt=last, vanished=vanished)
+    return Lost(_with_message(reason, last.ending), last, vanished)
 
 
 def _was_cancelled_while_queued(last: Attempt, context: DecisionContext) -> bool:

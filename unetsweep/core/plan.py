@@ -34,8 +34,8 @@ from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import UnsafePlan
 
 ADAPTIVE_PARALLEL = 4
-"""Most open trials of an adaptive search that does not set `run.parallel`. With more, new points would be proposed
-without the results of earlier ones."""
+"""Most open runs of a sweep whose sampler learns from results, if `run.parallel` is not set. With more, new points
+would be proposed without the results of earlier ones."""
 MAX_VANISHED = 20
 """If this many jobs vanish from the queue at once, squeue's answer is more likely wrong than the jobs lost."""
 MAX_BACKOFF = timedelta(hours=1)
@@ -51,7 +51,7 @@ class Plan:
     active: int = 0
     """Attempts that may still be running."""
     vanished: int = 0
-    """Attempts whose job the queue no longer knows."""
+    """Attempts whose job disappeared from the queue, and neither a file nor we say that it ended."""
     paused: str | None = None
     """Why the sweep paused itself."""
 
@@ -77,11 +77,11 @@ def plan(spec: SweepSpec, observation: Observation, capacity: Capacity, now: dat
         waits += _all_wait(decisions, f"paused: {context.paused}")
     else:
         wants_reconciler = reconciler_job.wants_reconciler(spec, observation, capacity, now)
-        submits, held = _submit(decisions, active, observation, context, wants_reconciler=wants_reconciler)
+        submits, held = _submissions(decisions, active, observation, context, wants_reconciler=wants_reconciler)
         actions += submits
         waits += held
-        actions += _propose(spec, observation, capacity, actions)
-    actions += _submit_reconciler(spec, observation, decisions, actions, context)
+        actions += _proposals(spec, observation, capacity, actions)
+    actions += _reconciler_actions(spec, observation, decisions, actions, context)
     if not any(isinstance(action, Propose) for action in actions):  # a new trial may continue from a checkpoint
         actions += checkpoint_gc.collect(spec, observation, now)
     waits.sort(key=lambda wait: wait.trial)
@@ -131,7 +131,7 @@ def _all_wait(decisions: Sequence[RunDecision], reason: str) -> list[Wait]:
     return [Wait(trial, reason) for element in ready for trial, _ in element.trials]
 
 
-def _submit(
+def _submissions(
     decisions: Sequence[RunDecision],
     active: Sequence[Attempt],
     observation: Observation,
@@ -174,8 +174,10 @@ def _backoff_until(refused: Attempt | None, context: DecisionContext, *, is_acti
     return until if until > context.now else None
 
 
-def _propose(spec: SweepSpec, observation: Observation, capacity: Capacity, actions: Sequence[Action]) -> list[Propose]:
-    """New trials, as many as are missing; an adaptive search proposes only what can run now."""
+def _proposals(
+    spec: SweepSpec, observation: Observation, capacity: Capacity, actions: Sequence[Action]
+) -> list[Propose]:
+    """New trials, as many as are missing. If the sampler learns from results, only as many as can run now."""
     if observation.cancelled:
         return []
     missing = trials_wanted(spec) - observation.ended - len(observation.trials)
@@ -186,7 +188,7 @@ def _propose(spec: SweepSpec, observation: Observation, capacity: Capacity, acti
     return [Propose(missing, f"{trials_wanted(spec)} trials are asked for")] if missing > 0 else []
 
 
-def _submit_reconciler(
+def _reconciler_actions(
     spec: SweepSpec,
     observation: Observation,
     decisions: Sequence[RunDecision],

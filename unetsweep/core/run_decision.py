@@ -14,6 +14,7 @@ from unetsweep.core.attempt_state import (
     DecisionContext,
     Finished,
     Lost,
+    Ready,
     attempt_state,
     can_finish_cancelled,
 )
@@ -43,7 +44,7 @@ class RunDecision:
     obsolete: str | None = None
     """The job to cancel, because its trials have ended."""
     has_vanished: bool = False
-    """Whether its job was in the queue before, and the queue no longer knows it."""
+    """Whether its job disappeared from the queue, and neither a file nor we say that it ended."""
 
     def finish(self, trials: Mapping[Trial, str], run: Run, state: str) -> None:
         """End these trials in this state, each with its reason."""
@@ -74,8 +75,8 @@ def decide_run(spec: SweepSpec, run: Run, trials: list[Trial], context: Decision
             _keep_active(decision, run, open_, state)
         case Finished():
             decision.finish(dict.fromkeys(open_, state.reason), run, state.state)
-        case Lost():
-            _resubmit(decision, spec, run, open_, state, context)
+        case Lost() | Ready():
+            _submit_or_fail(decision, spec, run, open_, state, context)
     return decision
 
 
@@ -121,7 +122,11 @@ def _queued_job(run: Run) -> str | None:
 
 
 def _finish_cancelled_and_pruned(
-    decision: RunDecision, run: Run, trials: list[Trial], state: Active | Finished | Lost, context: DecisionContext
+    decision: RunDecision,
+    run: Run,
+    trials: list[Trial],
+    state: Active | Finished | Lost | Ready,
+    context: DecisionContext,
 ) -> list[Trial]:
     """Finish the trials that need no more training, and return the others."""
     is_active = isinstance(state, Active)
@@ -159,25 +164,25 @@ def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Ac
         decision.waits.append(Wait(trial.number, later or state.reason, state.running and later is None, job_id))
 
 
-def _resubmit(
-    decision: RunDecision, spec: SweepSpec, run: Run, trials: list[Trial], state: Lost, context: DecisionContext
+def _submit_or_fail(
+    decision: RunDecision,
+    spec: SweepSpec,
+    run: Run,
+    trials: list[Trial],
+    state: Lost | Ready,
+    context: DecisionContext,
 ) -> None:
-    """Record the loss if there is one, and make the run ready for its next attempt if the retry policy allows it."""
-    lost, last = state.attempt, run.last
-    cause = retry_policy.cause_of(lost) if lost is not None else None
-    decision.has_vanished = state.vanished
-    retry: Retry | Exhausted = Retry()
-    if run.has_published_all and last is not None:
-        retry = Retry(Overrides(last.mem, last.micro_batch))
-    if cause is not None and lost is not None:
-        node = lost.node or (lost.job.node if lost.job is not None else None)
-        decision.actions.append(MarkLost(run.number, lost.number, state.reason, cause, node, run.epochs_done))
-        retry = retry_policy.decide(spec, run, trials[0], cause)
-    elif last is not None and last.number > run.retries_reset_at and last.lost is not None and not last.refused:
-        retry = retry_policy.decide(spec, run, trials[0], last.cause or Cause.VANISHED)
-    match retry:
+    """Record the loss, if there is one. Then make the run ready for its next attempt, or fail its trials if the retry
+    policy allows no other."""
+    last = run.last
+    cause = last.cause if last is not None else None
+    if isinstance(state, Lost):
+        cause = retry_policy.cause_of(state.attempt)
+        decision.actions.append(_mark_lost(run, state, cause))
+        decision.has_vanished = state.vanished
+    match _retry(spec, run, trials, state):
         case Exhausted(reason):
-            if context.paused is not None and Cause.START in (cause, last.cause if last is not None else None):
+            if context.paused is not None and cause is Cause.START:
                 # the pause says that no run of the sweep starts, so it is not this run's fault
                 decision.waits += [Wait(trial.number, f"paused: {context.paused}") for trial in trials]
             else:
@@ -188,3 +193,22 @@ def _resubmit(
             served = tuple((trial.number, trial.epochs) for trial in sorted(trials, key=lambda t: t.epochs))
             number = last.number + 1 if last else 1
             decision.ready = Element(run.number, number, served, overrides.mem, overrides.micro_batch)
+
+
+def _mark_lost(run: Run, state: Lost, cause: Cause) -> MarkLost:
+    lost = state.attempt
+    node = lost.node or (lost.job.node if lost.job is not None else None)
+    return MarkLost(run.number, lost.number, state.reason, cause, node, run.epochs_done)
+
+
+def _retry(spec: SweepSpec, run: Run, trials: list[Trial], state: Lost | Ready) -> Retry | Exhausted:
+    """Whether the run may be submitted, and how its next attempt differs from what the sweep asks for."""
+    last = run.last
+    if isinstance(state, Lost):
+        return retry_policy.decide(spec, run, trials[0], retry_policy.cause_of(state.attempt))
+    if last is None:
+        return Retry()
+    if last.lost is not None and not last.refused and last.number > run.retries_reset_at:
+        # an earlier reconciliation recorded the loss and submitted nothing
+        return retry_policy.decide(spec, run, trials[0], last.cause or Cause.VANISHED)
+    return Retry(Overrides(last.mem, last.micro_batch)) if run.has_published_all else Retry()
