@@ -104,7 +104,7 @@ def measure_search(peer: Peer, task: Task) -> list[str]:
 
 
 def measure_grid(peer: Peer, task: Task) -> list[str]:
-    """Count the epochs that a tool trains for the docs' grid."""
+    """Count the epochs that a tool trains for the grid of sweeps/grid.yaml."""
     command = peer.grid(task)
     if command is None:
         axes = f"epochs: {list(EPOCHS)}, batch_size: {list(BATCHES)}, learning_rate: {list(RATES)}"

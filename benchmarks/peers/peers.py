@@ -54,7 +54,7 @@ class Peer:
         raise NotImplementedError
 
     def grid(self, task: Task) -> Sequence[str] | None:
-        """Return the command that runs the docs' grid with trainings that only count; None: use a dry run of ours."""
+        """Return the command that runs sweeps/grid.yaml's grid without training; None: use a dry run of unetsweep."""
         raise NotImplementedError
 
 

@@ -3,7 +3,7 @@
 Rule 1: the sweep's keys override the profile's, one by one; `null` restores the default. Options under `sbatch` and
         `reconciler` are merged option by option.
 Rule 2: a profile is a path (it has a / or ends in .yaml), or a name that is looked up in ./slurm/profiles and then in
-        ~/.config/unetsweep. Without a file `default` is empty.
+        ~/.config/unetsweep. If there is no file for `default`, it is empty.
 Rule 3: a sweep that has every key itself needs no profile, so none is read; the `sweep.yaml` of a sweep's directory is
         of that kind.
 """

@@ -110,7 +110,7 @@ def _pairs_in(home: Path, part: str, problems: list[Problem]) -> tuple[Pair, ...
     kinds = ", ".join(sorted(e[1:] for e in EXTENSIONS))
     for kind, files in (("image", images), ("mask", masks)):
         if not files:
-            problems.append(Problem(f"holds no image file; these are read: {kinds}", f"{part}/{kind}"))
+            problems.append(Problem(f"holds no image file; supported are {kinds}", f"{part}/{kind}"))
     if not images or not masks:
         return ()
     by_stem = _by_stem(images, part, problems)

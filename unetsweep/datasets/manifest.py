@@ -1,6 +1,6 @@
 """The manifest of a dataset: the split by name, with a digest of each pair of files.
 
-Rule 1: a manifest is the split; `data.split` is ignored then.
+Rule 1: a config with a manifest is split by it, and its `data.split` is ignored.
 Rule 2: a pair that is missing or has changed is an error that names it; files outside the manifest are ignored.
         If an image has several masks, the pinned one is used.
 """

@@ -83,7 +83,10 @@ def _start_rank(
 
 
 def wait_all(ranks: "Sequence[subprocess.Popen[bytes]]") -> int:
-    """Wait for all ranks, and kill them `EXIT_S` after one failed. Returns the first failed status, else 0."""
+    """Return the first exit status of a rank that is not 0, else 0, when all ranks have ended.
+
+    If one fails, the others are killed `EXIT_S` seconds later.
+    """
     status, until = 0, float("inf")
     while any(rank.poll() is None for rank in ranks):
         bad = next((rank.returncode for rank in ranks if rank.returncode), 0)
