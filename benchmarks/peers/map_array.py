@@ -1,7 +1,7 @@
 """The work by `submitit.map_array`, in its own environment.
 
-`python map_array.py WHAT FOLDER LOG SCALE THROTTLE [BEGIN]`: WHAT is `count` (the grid of sweeps/grid.yaml) or a number of
-trials.
+`python map_array.py WHAT FOLDER LOG SCALE THROTTLE [BEGIN]`: WHAT is `count` (the grid of `peers.EPOCHS`, `BATCHES` and
+`RATES`) or a number of trials.
 """
 
 import random

@@ -24,7 +24,7 @@ def difference(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
 
 
 def refused(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
-    """Return the lines of `difference` that would invalidate trials: they need a sweep of another name."""
+    """Return the lines of `difference` that would invalidate trials: they need a sweep with another name."""
     return tuple(_describe(*change) for change in _changes(old, new) if not _keeps_trials_valid(change[0], old, new))
 
 

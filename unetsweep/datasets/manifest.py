@@ -15,7 +15,7 @@ from unetsweep.datasets.layout import Pair, find_pairs, pairs_named
 from unetsweep.datasets.splits import some_of, split
 from unetsweep.errors import DataError, Problem
 
-_NEW_SPLIT = ", or start a sweep of another name (by hand: another --out) for a new split"
+_NEW_SPLIT = ", or start a sweep with another name (for `unetsweep train`: another --out) for a new split"
 
 Manifest = Mapping[str, Mapping[str, str]]
 """`train`, `val` and `test`: the digest of each pair by its name."""
