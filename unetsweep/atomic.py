@@ -1,4 +1,4 @@
-"""Atomic writes: a file is complete or absent, whoever is killed and whoever else writes.
+"""Atomic writes: a file is complete or absent, even if a writer is killed or several write at once.
 
 Each file is written under a temporary name in the same folder and flushed, then renamed (the last writer wins) or
 linked (the first writer wins). Every package writes its files through this module; `doctor/payload.py` cannot, since it
@@ -73,10 +73,10 @@ def write_stream(
     temporary: Path | None = None,
     is_allowed: Callable[[], bool] = lambda: True,
 ) -> bool:
-    """Replace the file by what `write` writes into a stream if `is_allowed()` is then true; return whether it was.
+    """Replace the file by what `write` writes into a stream; return whether it was replaced.
 
-    `is_allowed` is called when everything is written, immediately before the file gets its name. `temporary` is its
-    name until then (default: a new one).
+    It is not if `is_allowed()` is False, which is called immediately before the file gets its name. `temporary` is the
+    file's name until then (default: a new one).
     """
     temporary = temporary or temporary_path(path)
     try:
@@ -174,7 +174,8 @@ def flush(path: Path) -> None:
 
 
 def rename_folder(made: Path, final: Path) -> bool:
-    """Give a folder its final name and return True; if another folder with files has that name, delete it instead."""
+    """Give the folder `made` its final name and return True; if another folder with files has that name, delete `made`
+    and return False."""
     try:
         os.rename(made, final)
     except OSError as error:
@@ -198,11 +199,11 @@ def append_line(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Add the path to an error of the system that names no file."""
+    """Add the path to an OSError that names no file."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:  # without a number the text is all that it has
+        if error.filename is None and error.errno is not None:  # else a file name would hide its text
             error.filename = str(path)
         raise
 

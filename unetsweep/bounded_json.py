@@ -1,6 +1,6 @@
 """Reads small JSON files. An unreadable file is an error that names its path, never an empty answer.
 
-Trainer commands write some of them, so size, depth and numbers are bounded.
+Trainer commands write some of them, so size, depth and numbers are limited.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from unetsweep.contract import SCHEMA
 from unetsweep.errors import StateError
 
 MAX_BYTES = 64 * 2**20
-"""Maximal size of a file in bytes. The largest one that is needed, the split of 100,000 images, has a tenth of it."""
+"""Maximal size of a file in bytes. The largest file that is needed, the split of 100,000 images, is a tenth of that."""
 MAX_DEPTH = 50
 """Maximal nesting of lists and mappings. Our files have at most five levels."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -59,7 +59,7 @@ def parse_json(content: bytes, *, lenient: bool = False, quick: bool = False) ->
 
 @functools.cache
 def _decoder(lenient: bool, quick: bool) -> json.JSONDecoder:
-    """Return the decoder that `json.loads` would make anew for each file; a report reads thousands."""
+    """Return a decoder. `json.loads` would make one for each file, and a report reads thousands."""
     number = _finite if lenient else _float
     hooks: dict[str, Any] = {"parse_int": _int, "parse_float": number} if not quick else {}
     return json.JSONDecoder(parse_constant=number, **hooks)
@@ -67,13 +67,13 @@ def _decoder(lenient: bool, quick: bool) -> json.JSONDecoder:
 
 def _int(text: str) -> int:
     if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
-        raise ValueError(f"found a whole number of {len(text)} digits; 64 bits are the most")
+        raise ValueError(f"found a whole number of {len(text)} digits; at most 64 bits are allowed")
     return int(text)
 
 
 def _float(text: str) -> float:
     if not math.isfinite(found := float(text)):
-        raise ValueError(f"found {text[:20]}, which is no finite number")
+        raise ValueError(f"found {text[:20]}, which is not a finite number")
     return found
 
 
@@ -136,7 +136,7 @@ def _content(path: Path | str) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise StateError(f"{path}: found {_kind(found.st_mode)}, not a file")
         if found.st_size > MAX_BYTES:
-            raise StateError(f"{path}: found {found.st_size} bytes; {MAX_BYTES} are the most")
+            raise StateError(f"{path}: found {found.st_size} bytes; at most {MAX_BYTES} are allowed")
         with open(descriptor, "rb", buffering=0, closefd=False) as stream:
             return stream.read()
     finally:

@@ -68,11 +68,11 @@ class Result:
     host: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, str] = field(default_factory=dict)
-    """`cpu`, its vector instructions (`simd`) and `gpu`, on which bits may depend."""
+    """`cpu`, its vector instructions (`simd`) and `gpu`, on which the bits of a result may depend."""
     threads: int | None = None
     """CPU threads that each process used."""
     code: Mapping[str, str] = field(default_factory=dict)
-    """`package`: digest of the package that trained; `commit` and `diff` (digest of uncommitted changes) where it came
+    """`package`: digest of the package that trained; `commit` and `diff` (digest of uncommitted changes) if it came
     from a checkout."""
     weights: str | None = None
     """sha256 over the best checkpoint's weights; equal for bit-identical trainings."""

@@ -37,9 +37,9 @@ def digest(files: Mapping[str, bytes]) -> str:
 
 
 def code(package: Path | None = None) -> dict[str, str]:
-    """`package`: the digest; for a sweep's copy also `commit`, and `diff`: a digest of uncommitted changes."""
+    """Return the digest as `package`; for a sweep's copy also `commit`, and `diff`: a digest of uncommitted changes."""
     package = folder() if package is None else package
-    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):  # not our file
+    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):  # no file of ours
         raw = json.loads((package.parent / NOTE).read_bytes())
         if raw["package"] == package.parent.name:
             return {name: str(raw[name]) for name in ("package", "commit", "diff") if raw.get(name)}

@@ -74,17 +74,17 @@ def find_processes(*arguments: str) -> list[tuple[Identity, list[str]]]:
 def die_with_parent() -> Callable[[], None]:
     """A `preexec_fn` for Popen with which the kernel kills the new process when this one dies.
 
-    So no training survives its supervisor unnoticed. It runs before the new program is executed, since a parent that
-    dies early would be missed later.
+    So no training survives its supervisor. The new process calls it before it executes its program. If the parent has
+    died by then, the kernel sends no signal any more, so the new process exits by itself.
     """
     ours, libc = os.getpid(), ctypes.CDLL(None)
 
-    def tie() -> None:
+    def kill_with_parent() -> None:
         libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, linux/prctl.h
         if os.getppid() != ours:  # the parent had died already
             os._exit(1)
 
-    return tie
+    return kill_with_parent
 
 
 def boot_id() -> str:

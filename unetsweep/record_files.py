@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 def read_record(kind: type[_T], path: Path | str, *, quick: bool = False) -> _T:
-    """The file as its type. StateError names the file and each field that is wrong; FileNotFoundError: there is none.
+    """Return the file as a `kind`. StateError names the file and each field that is wrong; FileNotFoundError: no file.
 
     `quick`: only a reconciliation writes this file, so its numbers are not checked a second time.
     """
@@ -24,7 +24,7 @@ def read_record(kind: type[_T], path: Path | str, *, quick: bool = False) -> _T:
 
 
 def record_from(kind: type[_T], raw: Mapping[str, Any], path: Path | str) -> _T:
-    """The parsed content of a file as its type; StateError as `read_record`.
+    """Return the parsed content of a file as a `kind`; StateError as `read_record`.
 
     Unknown keys are ignored: a job that was submitted earlier runs older code, and reads what newer code wrote.
     """
@@ -42,7 +42,7 @@ def write_record(path: Path, record: object, *, is_allowed: Callable[[], bool] =
 
 
 def link_record(path: Path, record: object) -> bool:
-    """Create the file, whole, unless it exists; return whether it was us."""
+    """Create the file, whole, unless it exists; return whether this call created it."""
     return bool(link_records([(path, record)]))
 
 

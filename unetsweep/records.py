@@ -23,14 +23,14 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True)
 class SweepFile:
-    """`sweep.json`: where the sweep lives."""
+    """`sweep.json`: the executor, the cluster and the folder that the sweep belongs to."""
 
     executor: str
     """`slurm` or `local`."""
     cluster: str | None
-    """None if SLURM does not say it, and locally."""
+    """None: the sweep is local, or SLURM does not name it."""
     folder: str
-    """Absolute; jobs find the sweep by it."""
+    """The sweep's directory, as an absolute path; its jobs use this path."""
     created: datetime
     working_directory: str
     """Where a trainer command starts."""
@@ -105,7 +105,7 @@ class AttemptFile:
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
-    """`K.job.json`: which job an attempt or a reconciler became."""
+    """`K.job.json`: the job of an attempt, or of a reconciler job's intent."""
 
     job_id: str
 
@@ -153,7 +153,7 @@ class ClaimFile:
     job_id: str
     at: datetime
     port: int = 0
-    """Where the ranks of the training meet."""
+    """The port at which the ranks of the training connect."""
     host: str | None = None
     node: str | None = None
     """SLURM's name of the node."""
@@ -173,7 +173,7 @@ class RequeueFile:
 
 @dataclass(frozen=True, slots=True)
 class ErrorFile:
-    """`error-P.json`: a process of a training ended by an error."""
+    """`error-P.json`: a process of a training ended with an error."""
 
     kind: str
     message: str
@@ -183,7 +183,7 @@ class ErrorFile:
     rank: int = 0
     host: str | None = None
     echo: bool = False
-    """It says only that another process left."""
+    """The error only follows from that of another process: a connection to it was closed."""
     epochs_done: int = 0
     at: datetime | None = None
 
@@ -194,7 +194,7 @@ class PruneFile:
 
     attempt: int
     trial: int
-    """The one that was judged."""
+    """The trial through which the run was judged."""
     milestones: tuple[int, ...]
     epoch: int
     """Epochs that the run had finished when this was decided."""
@@ -211,7 +211,7 @@ class SubmissionFile:
     """`slurm` or `local`."""
     at: datetime
     folder: str
-    """The sweep's, as its jobs know it."""
+    """The sweep's directory, by the path that its jobs use."""
     elements: tuple[tuple[int, int], ...]
     """(run, attempt) of each element."""
 
@@ -230,7 +230,7 @@ class ProcessFile:
 
 @dataclass(frozen=True, slots=True)
 class LocalJobFile:
-    """`jobs/JOB.json`: gives out the numbers of local jobs."""
+    """`jobs/JOB.json`: reserves the number of a local job."""
 
     token: str
     index: int

@@ -154,12 +154,12 @@ def config_problems(config: TrialConfig) -> list[Problem]:
         (
             data.manifest is None or _is_manifest(data.manifest),
             "data.manifest",
-            "is not of the form {train: {name: digest, …}, val: …, test: …}; leave it out to split anew",
+            "is not of the form {train: {name: digest, …}, val: …, test: …}; leave it out to split again",
         ),
         (
             not (empty := _empty_parts(config)),
             "data.manifest",
-            f"names no image in {' and '.join(empty)}; leave it out to split anew",
+            f"names no image in {' and '.join(empty)}; leave it out to split again",
         ),
         (0 <= model.dropout < 1, "model.dropout", f"found {model.dropout}; 0 or more, below 1"),
         (model.base >= 1, "model.base", f"found {model.base}; at least 1"),

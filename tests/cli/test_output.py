@@ -53,7 +53,7 @@ def test_results_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixtu
         "submit   run 0000 (1 job): 1 ready",
         "lost     run 0000 attempt 1: node failure",
         "2 trials of s are open again: 3, 4",
-        "no checkpoint was kept (run.keep_checkpoints, repair), so these train from scratch: 0004",
+        "run.keep_checkpoints or repair removed the checkpoint, so these train from scratch: 0004",
     ]
     assert printed.err.splitlines() == [
         "warning: the clock is late",

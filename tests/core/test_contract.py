@@ -177,7 +177,7 @@ def test_allowing_a_leak_keeps_the_run_key_and_pinning_the_split_changes_it():
 @pytest.mark.parametrize(
     ("part", "trainer", "message"),
     [
-        pytest.param("train", {}, "data.manifest: names no image in train; leave it out to split anew", id="train"),
+        pytest.param("train", {}, "data.manifest: names no image in train; leave it out to split again", id="train"),
         pytest.param("val", {"score_test": False}, "data.manifest: names no image in val", id="val"),
         pytest.param("test", {}, "data.manifest: names no image in test", id="test"),
         pytest.param("test", {"score_test": False}, None, id="a test set that is not scored"),

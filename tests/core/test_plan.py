@@ -239,7 +239,9 @@ def test_lost_attempts_are_resubmitted_up_to_the_limit(found: Observation, expec
 
 def test_a_failed_trial_names_its_losses_its_error_and_the_file_to_read():
     (finish,) = decide(observation(*lost(4))).actions
-    assert finish.reason == "the queue forgot it, 4 times (run.retries.node is 3); the last time its node died"
+    assert (
+        finish.reason == "the job vanished from the queue, 4 times (run.retries.node is 3); the last time its node died"
+    )
     (finish,) = decide(observation(attempt(claimed_by="18808_3", ending=failing(), job=job(ENDED)))).actions
     assert finish.reason == "ValueError: no (see runs/0000/error-0.json)"
     assert finish.job_id == "18808_3"

@@ -282,11 +282,11 @@ def test_a_file_replaced_between_opening_and_reading_is_read_again(tmp_path: Pat
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"schema": 1, "x": 1' + "0" * 400 + "}", "found a whole number of 401 digits; 64 bits are the most"),
+        ('{"schema": 1, "x": 1' + "0" * 400 + "}", "found a whole number of 401 digits; at most 64 bits are allowed"),
         ('{"schema": 1, "x": 18446744073709551616}', "found a whole number of 20 digits"),
         ('{"schema": 1, "x": -9223372036854775809}', "found a whole number of 20 digits"),
-        ('{"schema": 1, "x": 1e400}', "found 1e400, which is no finite number"),
-        ('{"schema": 1, "x": NaN}', "found NaN, which is no finite number"),
+        ('{"schema": 1, "x": 1e400}', "found 1e400, which is not a finite number"),
+        ('{"schema": 1, "x": NaN}', "found NaN, which is not a finite number"),
         ('{"schema": 1, "x": ' + "[" * 3000 + "]" * 3000 + "}", "nested more than 50 levels deep"),
         ('{"schema": 1, "x": ' + "[" * 60 + "]" * 60 + "}", "nested more than 50 levels deep"),
     ],
@@ -329,7 +329,7 @@ def test_a_path_that_is_no_regular_file_is_an_error_at_once(tmp_path: Path):
 def test_a_file_above_the_size_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bounded_json, "MAX_BYTES", 1000)
     (tmp_path / "a.json").write_text('{"schema": 1}' + " " * 2000)
-    with pytest.raises(StateError, match="found 2013 bytes; 1000 are the most"):
+    with pytest.raises(StateError, match="found 2013 bytes; at most 1000 are allowed"):
         read_json(tmp_path / "a.json")
 
 

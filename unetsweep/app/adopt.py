@@ -51,12 +51,12 @@ def adopt(directory: SweepDir) -> AdoptionResult:
     are not known; nothing is changed then.
     """
     done: list[AdoptionResult] = []
-    alone(directory, lambda: None if done else done.append(_adopt(directory)))  # the lease may ask for a second turn
+    alone(directory, lambda: None if done else done.append(_adopt(directory)))  # the lease may call this twice
     return done[0]
 
 
 def _adopt(directory: SweepDir) -> AdoptionResult:
-    """Adopt the sweep and its confirmation. The new place is recorded last, so a killed call can be repeated."""
+    """Adopt the sweep and its confirmation. The new folder is recorded last, so a killed call can be repeated."""
     change = _find_change(directory)
     inner = directory.root / paths.CONFIRM
     confirmation = _adopt(SweepDir(inner)) if (inner / paths.SWEEP).is_file() else None
@@ -100,7 +100,7 @@ def _find_change(directory: SweepDir) -> AdoptionResult:
 
 
 def _mark_lost(directory: SweepDir, observation: Observation, change: AdoptionResult) -> None:
-    """Mark attempts, reconciler job and packed jobs as lost: they belong to the old place."""
+    """Mark attempts, reconciler job and packed jobs as lost: they belong to the old folder or cluster."""
     reason = f"the sweep belongs to {directory.root} now" + (f", on {change.cluster}" if change.cluster else "")
     for run in observation.runs.values():
         last = run.last

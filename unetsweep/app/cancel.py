@@ -12,14 +12,14 @@ from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.sweep_dir import SweepDir
 
 PATIENCE_S = 15.0
-"""How long jobs may take to end. Some clusters give them 30 s (KillWait); nobody wants to wait longer than this."""
+"""How long `cancel` waits for jobs to end. Some clusters give them 30 s (KillWait): too long to wait at a terminal."""
 POLL_S = 1.0
 """Pause between two reconciliations: each asks the scheduler once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """What `cancel` reached."""
+    """What `cancel` has done."""
 
     trials: tuple[int, ...]
     """Trials that were open and are cancelled now."""

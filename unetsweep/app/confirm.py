@@ -31,7 +31,7 @@ class ConfirmationPlan:
     seeds: int
     """Trainings of each leader."""
     trainings: int
-    """All trainings of the confirmation, with those of earlier calls."""
+    """All trainings of the confirmation, including those of earlier calls."""
     new: int
     """Those of them that no earlier call asked for."""
 

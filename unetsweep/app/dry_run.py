@@ -33,13 +33,15 @@ class DryRun:
     executor: str
     root: Path
     trials: int
-    """All trials of the sweep, old and new. The next four numbers count likewise."""
+    """All trials of the sweep: those that exist, and those that it still asks for."""
     runs: int
+    """The runs of all trials."""
     jobs: int
     """Jobs that would be submitted now."""
     arrays: int
+    """Job arrays that would be submitted now."""
     epochs_asked: int | None
-    """Sum over all trials; None: not known before the trials are drawn."""
+    """Sum over all trials; None: not known before the trials are proposed."""
     epochs_to_train: int | None
     """The same after sharing."""
     not_shared: str | None

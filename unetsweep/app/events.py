@@ -37,7 +37,8 @@ class LeaseHeld:
 
 @dataclass(frozen=True, slots=True)
 class SubmissionsUnconfirmed:
-    """A killed command left submissions without a job id; the queue is asked again until it is known what they are."""
+    """A killed command left submissions without a job id; the queue is asked again until it is known whether
+    their jobs exist."""
 
     count: int
 

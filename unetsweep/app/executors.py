@@ -40,9 +40,9 @@ class Executor:
     is_here: Callable[[], bool] = lambda: True
     """Whether this machine has it. SchedulerError if that is not known."""
     timeouts: Timeouts = field(default_factory=Timeouts)
-    """How long a reconciliation waits for what."""
+    """How long a reconciliation waits, and for what."""
     check_machine: Callable[[SweepSpec], None] = lambda spec: None
-    """UsageError if a training needs something that cannot be had here."""
+    """UsageError if a training needs something that this machine does not have."""
     default_parallel: Callable[[SweepSpec], int | None] = lambda spec: None
     """How many trainings run at once if `run.parallel` is not set; None: as many as the scheduler runs."""
     current_cluster: Callable[[], str | None] = lambda: None

@@ -31,7 +31,7 @@ class JobEnd:
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """An attempt to have the scheduler start a job again."""
+    """A request to the scheduler to start a job again."""
 
     job_id: str
     error: str | None

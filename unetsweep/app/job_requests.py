@@ -1,4 +1,4 @@
-"""What a sweep asks of its scheduler: requests for training jobs and for reconciler jobs."""
+"""What a sweep sends to its scheduler: requests for training jobs and for reconciler jobs."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the log of an attempt is."""
+"""Finds the log of an attempt."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from unetsweep.store.sweep_dir import SweepDir
 
 
 def log_of(directory: SweepDir, run: int, attempt: int) -> Path | None:
-    """The log of an attempt's first process; None: no file says yet which job the attempt became."""
+    """The log of an attempt's first process; None: no file names the attempt's job yet."""
     intent = read_record(AttemptFile, directory.root / paths.attempt(run, attempt))
     token, index = intent.token, intent.index
     if executor_of(directory).has_element_logs:

@@ -1,4 +1,4 @@
-"""The periodic reconciliation: every job of a sweep tries one now and then while its training runs."""
+"""The periodic reconciliation: while its training runs, each job of a sweep reconciles if that is due."""
 
 import random
 import time

@@ -121,7 +121,7 @@ def _check_images(spec: SweepSpec, source: Path) -> "PreparedDataset | None":
 
 
 def _check_pruner(spec: SweepSpec) -> None:
-    """UsageError if Optuna refuses the pruner's arguments; else only the first pruning would find out."""
+    """UsageError if Optuna refuses the pruner's arguments; otherwise only the first pruning would show that."""
     if spec.study.pruner not in (None, *BUILT_IN_PRUNERS):
         from unetsweep.search.optuna_pruners import pruner  # it imports optuna
 
@@ -141,7 +141,7 @@ def _creation(
         try:
             directory.root.mkdir(parents=True, mode=0o700, exist_ok=True)
             directory.check_private()
-            return _once_alone(directory, create)
+            return _once_under_lease(directory, create)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
@@ -155,7 +155,7 @@ def _update(
 ) -> tuple[tuple[str, ...], Callable[[], bool]]:
     """What has changed since the last submit, and the function that updates the sweep's directory.
 
-    SpecError if something changed that must not.
+    SpecError if a setting changed that must stay the same.
     """
     path = directory.root / paths.SPEC
     checked = path.read_bytes()
@@ -187,7 +187,7 @@ def _update(
         return True
 
     def write() -> bool:
-        if (changed or data not in (None, known)) and not _once_alone(directory, update):
+        if (changed or data not in (None, known)) and not _once_under_lease(directory, update):
             return False
         directory.resume()
         if directory.cluster is None:
@@ -197,10 +197,10 @@ def _update(
     return changed, write
 
 
-def _once_alone(directory: SweepDir, work: Callable[[], bool]) -> bool:
+def _once_under_lease(directory: SweepDir, work: Callable[[], bool]) -> bool:
     """Do `work` once under the sweep's lease and return its answer, so that two submits do it one after the other."""
     answers: list[bool] = []
-    alone(directory, lambda: None if answers else answers.append(work()))  # the lease may ask for a second turn
+    alone(directory, lambda: None if answers else answers.append(work()))  # the lease may call this twice
     return answers[0]
 
 

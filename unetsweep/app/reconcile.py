@@ -18,7 +18,7 @@ from unetsweep.store.sweep_dir import SweepDir
 PATIENCE_S = 60.0
 """How long a command that a person started waits for the lease; a reconciliation rarely takes longer."""
 REPORT_S = 30.0
-"""While trials are open, `report/` is written at most this often: in a large sweep that takes seconds."""
+"""Least time between two updates of `report/` while trials are open: in a large sweep one takes seconds."""
 
 
 def reconcile_sweep(
@@ -35,11 +35,11 @@ def reconcile_sweep(
     """
     reconciliations: list[Reconciliation] = []
 
-    def turn() -> None:
+    def reconcile_once() -> None:
         with owner_only_writes():
             reconciliations.append(reconcile(context, force=force, notify=notify))
 
-    Lease(root / paths.LEASE).run(turn, patience_s=patience_s)
+    Lease(root / paths.LEASE).run(reconcile_once, patience_s=patience_s)
     if any(isinstance(action, FinishTrial) for each in reconciliations for action in each.done):
         _refresh_report(root, is_over=not reconciliations[-1].observation.trials)
     return reconciliations[-1] if reconciliations else None

@@ -11,7 +11,7 @@ from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.sweep_dir import SweepDir
 
 PATIENCE_S = 120.0
-"""How long it waits for another reconciliation: longer than other callers, because no other one replaces this job."""
+"""How long it waits for another reconciliation: longer than other callers do, because no other job takes its place."""
 
 
 def run_reconciler_job(root: Path, token: str, on_action: Callable[[Action], None]) -> Reconciliation:

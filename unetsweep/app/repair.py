@@ -44,18 +44,18 @@ def repair_sweep(
     """Check all files of a sweep and repair what can be repaired.
 
     `on_damage` is called for each damaged file after its repair. `dry_run` repairs nothing.
-    Whoever asks for a reconciliation during the repair gets one afterwards; `on_action` is called for what it does.
+    If a process asks for a reconciliation during the repair, one follows; `on_action` is called for what it does.
     UsageError if another process holds the sweep's lease.
     """
     directory = SweepDir(_find_folder(sweep, results))
     directory.check_private()
     damages: list[Damage] = []
-    turns = 0
+    calls = 0
 
-    def turn() -> None:
-        nonlocal turns
-        turns += 1
-        if turns > 1:  # the lease gives a turn to whoever asked for a reconciliation meanwhile: it follows below
+    def repair_once() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 1:  # the lease calls this again if a process asked for a reconciliation meanwhile; that runs below
             return
         for damage in find_damage(Sources(directory.root, tuple(EXECUTORS), lambda: first_here().name), _table()):
             if not dry_run and damage.recovery.run is not None:
@@ -64,10 +64,10 @@ def repair_sweep(
             on_damage(damage)
 
     if dry_run:
-        turn()
+        repair_once()
     else:
-        alone(directory, turn)
-    if turns > 1:
+        alone(directory, repair_once)
+    if calls > 1:
         check_place(directory.root)
         reconcile_sweep(directory.root, context_of(directory), on_action, patience_s=PATIENCE_S)
     return Repair(directory.name, tuple(damages))

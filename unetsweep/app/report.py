@@ -46,7 +46,7 @@ class Report:
 
 
 def report(sweep_dir: Path, request: ReportRequest) -> Report:
-    """The results of a sweep. Its `report/` folder is updated, too."""
+    """The results of a sweep. The `report/` folder of the sweep is updated as well."""
     with _without_gc():
         record = read_sweep_record(sweep_dir)
         rendered = with_costs(record, SweepDir(sweep_dir)) if _shows_costs(request) else record
@@ -72,7 +72,7 @@ def _shows_costs(request: ReportRequest) -> bool:
 
 @contextlib.contextmanager
 def _without_gc() -> Iterator[None]:
-    """Switch off garbage collection meanwhile: it would free nothing, and takes a sixth of the time."""
+    """Switch off garbage collection inside the `with` block: it frees nothing there, and takes a sixth of the time."""
     gc.disable()
     try:
         yield

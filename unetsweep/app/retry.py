@@ -16,7 +16,8 @@ from unetsweep.store.trials import read_trial
 
 
 def retry(directory: SweepDir, named: Sequence[int], notify: Notify, *, failed: bool = False) -> SubmitResult:
-    """Open the named trials again, with `failed` (or if none is named) all failed and diverged ones, and resume.
+    """Open trials again and resume the sweep: the `named` ones, and with `failed`, or if none is named, all failed and
+    diverged ones.
 
     UsageError if a named trial cannot be trained again. Earlier attempts of all open trials no longer count towards
     the retry limits, and a paused or cancelled sweep resumes.

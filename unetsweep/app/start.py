@@ -1,4 +1,4 @@
-"""Start or resume a sweep: the reconciliation of a person, for `submit`, `retry` and `confirm`."""
+"""Start or resume a sweep: the reconciliation that a person starts, for `submit`, `retry` and `confirm`."""
 
 import time
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class SweepState:
 
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
-    """What `start_or_resume` reached."""
+    """What `start_or_resume` has done."""
 
     directory: SweepDir
     state: SweepState | None

@@ -40,7 +40,7 @@ class SweepStatus:
     scheduler_error: str | None
     """Why the scheduler could not be asked; None: it answered, or there was nothing to ask."""
     paused: str | None
-    """Why the circuit breaker is open; None: it is not."""
+    """Why the sweep is paused; None: it is not."""
     cost: Cost | None
     uses_gpus: bool
     trials: tuple[TrialStatus, ...]

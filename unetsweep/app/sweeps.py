@@ -25,7 +25,7 @@ def resolve(sweep: str | None, results: Path, *, to_read: bool = False, anywhere
     """The folder of a sweep that is given as its name, its YAML file or its folder; by default the newest one.
 
     UsageError if the sweep was copied, moved or belongs to another cluster, unless `anywhere`. StateError if other
-    users may write into the folder. Neither is checked `to_read`: a report runs no code from there.
+    users may write into the folder. With `to_read` neither is checked: a report runs no code from there.
     """
     folder = _newest(results) if sweep is None else _find(sweep, results)
     if not to_read:
@@ -86,8 +86,7 @@ def context_of(
     """Everything that a reconciliation of this sweep needs.
 
     `interactive`: a person started it. `own_reconciler_token`: token of the reconciler job that started it, if one did.
-    It does not check where the sweep's folder is (`check_place`): a job knows the folder by the path that it was sent
-    with.
+    It does not check where the sweep's folder is (`check_place`): a job uses the path with which it was submitted.
     """
     directory.check_private()
     spec, executor = spec_of(directory), executor_of(directory)

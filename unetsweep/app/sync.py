@@ -14,7 +14,7 @@ from unetsweep.training.trackers.table import DEFAULT, TRACKERS, switched_on
 from unetsweep.training.trackers.tracker import Tracker
 
 UPLOAD_S = 120.0
-"""Time limit of an upload: nothing waits for it."""
+"""Time limit of an upload. It can be long, because no training waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _upload(tracker: Tracker, archive: Path, notify: Notify) -> str | None:
 def _archives(
     tracker: Tracker, directory: SweepDir, configs: Mapping[int, TrialConfig], notify: Notify
 ) -> Iterator[Path]:
-    """The archive of each run that has trained for an epoch, written anew if it is not up to date."""
+    """The archive of each run that has trained for an epoch, written again if it is not up to date."""
     for run, config in configs.items():
         folder = directory.root / paths.run_dir(run)
         export = read_export(config, folder, f"{directory.name}/{folder.name}")

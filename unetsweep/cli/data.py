@@ -1,4 +1,4 @@
-"""`unetsweep data`: draw a sample dataset, check a dataset, score the simplest method."""
+"""`unetsweep data`: draw a sample dataset, check a dataset, score the simplest method (a threshold)."""
 
 import json
 import sys
@@ -36,7 +36,7 @@ _threshold = click.option(
 
 @click.group(name="data")
 def command() -> None:
-    """Draw a sample dataset, check a dataset, score the simplest method."""
+    """Draw a sample dataset, check a dataset, or score the simplest method, a threshold."""
 
 
 @command.command()
@@ -64,10 +64,10 @@ def sample(folder: Path, size: int, eyes: int, seed: int) -> None:
 def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str | float, no_cache: bool) -> None:
     """Check the dataset in DIR: pairs, sizes, masks, duplicates, and test images that duplicate a training image.
 
-    Duplicates are images of the same eye. They are found from the pixels, also if mirrored, rotated, resized, relit or
-    recompressed; and if squashed, padded, zoomed or shifted, if the edge of the round field is visible. Text or a
-    grid on all images makes different eyes similar. The exit status is 1 if there is an error to fix before you use a
-    score on these images.
+    Duplicates are images of the same eye. They are found from the pixels, even if they are mirrored, rotated, resized,
+    relit or recompressed. Squashed, padded, zoomed or shifted ones are found only if the edge of the round field is
+    visible. Text or a grid on all images makes different eyes similar. The exit status is 1 if there is an error to fix
+    before you use a score on these images.
     """
     checked = data.check_dataset(folder, mask_threshold, use_cache=not no_cache)
     if report is not None:

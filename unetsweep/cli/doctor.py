@@ -36,7 +36,7 @@ def command(results: Path, profile: str | None, as_json: bool, no_job: bool, tim
 
     The node is checked by a job of two minutes with one CPU, and with one GPU if the profile asks for GPUs.
 
-    Everything it makes is cancelled and removed again, also after Ctrl-C. The exit status is 1 if something is broken
+    Everything it makes is cancelled and removed again, even after Ctrl-C. The exit status is 1 if something is broken
     that no sweep can do without.
     """
     for number in SIGNALS:

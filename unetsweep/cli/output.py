@@ -64,7 +64,7 @@ def _print_reopened(event: TrialsReopened) -> None:
     click.echo(f"{count} trials of {event.sweep} are open again{trials}")
     if event.from_scratch:
         numbers = ", ".join(f"{trial:04d}" for trial in event.from_scratch)
-        click.echo(f"no checkpoint was kept (run.keep_checkpoints, repair), so these train from scratch: {numbers}")
+        click.echo(f"run.keep_checkpoints or repair removed the checkpoint, so these train from scratch: {numbers}")
 
 
 def print_started(started: SubmitResult, *, watch: bool = False) -> None:

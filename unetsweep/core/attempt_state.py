@@ -19,9 +19,9 @@ from unetsweep.core.reasons import describe_reason, is_launch_failure
 UNCONFIRMED = "submission not confirmed; the queue may not list it yet"
 """Why a trial waits if its submitter died before it could record a job id."""
 HANG_EPOCHS = 5
-"""A training hangs after this many median epochs without progress: a single epoch may be several times slower."""
+"""A training counts as hanging after this many median epochs without progress, because one epoch may be much slower."""
 HANG_START = 6
-"""Before its first epoch it has this many times the least time: its processes start and read the images."""
+"""Before its first epoch a training may take this many times `Capacity.hang_after`, to start and to read the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +144,9 @@ def _live_state(run: Run, last: Attempt, context: DecisionContext, record: str |
 
 
 def _hang_duration(run: Run, last: Attempt, context: DecisionContext) -> timedelta | None:
-    """How long a running attempt has made no progress, if that is long enough to be a hang.
+    """How long a running attempt has made no progress; None if that is not long enough to be a hang.
 
-    None while no run of the sweep reports epochs: a user's own trainer need not report any.
+    Also None while no run of the sweep reports epochs: a user's own trainer need not report any.
     """
     epoch_seconds = run.epoch_seconds or context.epoch_seconds
     if last.claimed_at is None or epoch_seconds is None:

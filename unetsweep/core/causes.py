@@ -17,15 +17,15 @@ class Cause(Enum):
     PREEMPTED = "preempted"
     NODE = "node failure"
     """Its node failed, or did not boot."""
-    START = "it ended before it began"
+    START = "the job ended before its training began"
     """No process of it ever claimed the run: a bad node, or an environment in which nothing starts."""
-    VANISHED = "the queue forgot it"
+    VANISHED = "the job vanished from the queue"
     MEMORY = "out of memory"
     GPU_MEMORY = "out of GPU memory"
     DISK = "the disk is full"
     HANG = "no progress"
     PAUSED = "the sweep was paused"
-    """It had not begun; a reconciliation cancelled it."""
+    """A reconciliation cancelled its job before the training began, because the sweep was paused."""
     UNEXPLAINED = "no result and no reason"
 
 

@@ -62,7 +62,7 @@ def _nothing_starts(observation: Observation) -> str | None:
     messages = [attempt.lost for attempt in attempts if attempt.cause is Cause.START and attempt.lost]
     return (
         f"no job of the sweep starts its training: {messages[-1]}; "
-        "fix slurm.python, slurm.setup or the profile, then run `unetsweep retry`"
+        "correct slurm.python, slurm.setup or the profile, then run `unetsweep submit` and `unetsweep retry`"
     )
 
 

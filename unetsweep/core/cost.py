@@ -2,8 +2,8 @@
 
 Rule 1: accounting outranks the files, attempt by attempt. It also counts the time before a claim and after an end.
 Rule 2: no file says when a process died with its node. Such a start counts up to its last finished epoch.
-Rule 3: a cost belongs to a run. Trials that share a run share its cost by the epochs that each adds; their costs add up
-        to it.
+Rule 3: a cost belongs to a run. Trials that share a run divide its cost by the epochs that each adds, so the costs of
+        the trials add up to that of the run.
 """
 
 from collections import Counter
@@ -23,14 +23,14 @@ class Account:
     token: str
     job_id: str
     begin: float
-    """Seconds since 1970, as all times in this file."""
+    """Seconds since 1970, like all times in this module."""
     end: float | None
     """None: it still runs."""
     seconds: float
     gpus: int | None = None
-    """None: the accounting does not count GPUs."""
+    """None: accounting does not count GPUs."""
     cpus: int | None = None
-    """None: the accounting does not count CPUs."""
+    """None: accounting does not count CPUs."""
     memory_mb: float | None = None
     """Most resident memory of a process on the host; None: not accounted."""
 
@@ -107,14 +107,14 @@ def training_resources(spec: SweepSpec, *, allocates_cpus: bool) -> JobResources
 
 
 def accounts_by_job(accounts: Iterable[Account], timelines: Iterable[RunTimeline]) -> dict[JobKey, tuple[Account, ...]]:
-    """Return the accounts of the jobs of these runs. Runs that share a job pay equal parts of it."""
+    """Return the accounts of the jobs of these runs. Runs that share a job get equal parts of its seconds."""
     runs_of_job = Counter(key for timeline in timelines for key in set[JobKey]().union(*timeline.jobs.values()))
     found: dict[JobKey, tuple[Account, ...]] = {}
     for account in accounts:
         key = (account.token, account.job_id)
         if key in runs_of_job:
-            paid = replace(account, seconds=account.seconds / runs_of_job[key])
-            found[key] = (*found.get(key, ()), paid)
+            share = replace(account, seconds=account.seconds / runs_of_job[key])
+            found[key] = (*found.get(key, ()), share)
     return found
 
 
@@ -147,7 +147,7 @@ def run_cost(
 
 
 def _ends(timeline: RunTimeline, accounts: Mapping[int, Sequence[Account]], now: float) -> list[float]:
-    """When each start ended, by the best evidence; never later than the next one's begin. `accounts`: by attempt."""
+    """When each start ended, by the best evidence, but not after the next start began. `accounts`: by attempt."""
     ends = []
     for index, start in enumerate(timeline.starts):
         is_last = index + 1 == len(timeline.starts)
@@ -163,9 +163,9 @@ def _ends(timeline: RunTimeline, accounts: Mapping[int, Sequence[Account]], now:
 
 
 def lost_seconds(starts: Sequence[Start], ends: Sequence[float]) -> list[float]:
-    """Return the time that each start has lost: what follows its last epoch that no later start trained again.
+    """Return the time that each start has lost: the time after its last epoch that no later start had to repeat.
 
-    The last start has lost nothing yet. A start that reached its goal has lost nothing either: it was only ending.
+    The last start has lost nothing yet. A start that reached its goal has lost nothing either: it only had to end.
 
     >>> first, second = Start(1, 0, epochs=((1, 10), (2, 20), (3, 30)), goal=9), Start(1, 50, epochs=((3, 70),), goal=9)
     >>> lost_seconds([first, second], [35, 70])

@@ -1,6 +1,6 @@
 """Estimate: what the open trainings will take, from finished ones with the same batch size.
 
-Rule 1: no guesses. If a batch size has no finished training, or a trial is not drawn yet, the estimate is unknown.
+Rule 1: no guesses. If a batch size has no finished training, or a trial is not proposed yet, the estimate is unknown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,9 +27,9 @@ class OpenTraining:
     """One training that has not started, or is not complete."""
 
     batch_size: int | None
-    """None: not drawn yet, or not readable."""
+    """None: not proposed yet, or not readable."""
     epochs: int | None
-    """Epochs that are left; None: not drawn yet, or not readable."""
+    """Epochs that are left; None: not proposed yet, or not readable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def estimate(samples: Iterable[TrainingSample], trainings: Sequence[OpenTraining
     seconds, disk_bytes = 0.0, 0
     for training in trainings:
         if training.batch_size is None or training.epochs is None:
-            return _unknown("some trials are not drawn yet")
+            return _unknown("some trials are not proposed yet")
         similar = by_batch.get(training.batch_size)
         if similar is None:
             return _unknown(f"no trial with batch size {training.batch_size} has finished")

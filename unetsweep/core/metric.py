@@ -1,4 +1,4 @@
-"""The metrics that a sweep can optimise: their direction, where their values are, and how a report words them.
+"""The metrics that a sweep can optimise: their direction, where their values are, and their names in reports.
 
 Rule 1: everything that depends on `study.metric` asks the `Metric` of the sweep. Only the checkpoint does not depend on
         it: see CHECKPOINT.
@@ -13,7 +13,7 @@ from unetsweep.core.observation import EpochReport
 MetricName = Literal["val_iou", "val_loss"]
 """The names in METRICS."""
 CHECKPOINT: MetricName = "val_iou"
-"""The metric whose best epoch becomes the checkpoint, whatever the sweep optimises: the trainer chooses by it."""
+"""The metric whose best epoch becomes the checkpoint. The trainer uses it, even if the sweep optimises another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +29,20 @@ class Metric:
     minimize: bool
     """Whether a lower value is better."""
     has_gap: bool
-    """Whether its difference to `test_iou` has a meaning."""
+    """Whether its difference to `test_iou` is meaningful, because it is an IoU too."""
 
     @property
     def sign(self) -> int:
-        """1 if more is better, else -1: times the sign, the best value is the largest."""
+        """1 if a higher value is better, else -1. Of the values multiplied by it, the largest is the best."""
         return -1 if self.minimize else 1
 
     def of_result(self, result: Result) -> float | None:
-        """Its value of a training's result; None: it has none."""
+        """Return the value of this metric in a result; None: it has none."""
         value: float | None = getattr(result, self.name)
         return value
 
     def of_epoch(self, report: EpochReport) -> float | None:
-        """Its value of an epoch; None: it has none."""
+        """Return the value of this metric at an epoch; None: it has none."""
         return report.values.get(self.name)
 
 

@@ -37,11 +37,11 @@ class Job:
     """One job (or one element of an array) as the scheduler lists it."""
 
     job_id: str
-    """`18808`, or `18808_3` in an array; a number of ours for a local job."""
+    """`18808`, or `18808_3` in an array. For a local job: a number that unetsweep counts."""
     token: str
-    """Names the submission; it is part of the job's name."""
+    """Identifies the submission; it is part of the job's name."""
     index: int
-    """Its element of the array; 0 for a plain job."""
+    """Its index in the array; 0 for a plain job."""
     state: JobState
     raw_state: str
     """The state as the scheduler spells it: `PENDING`, `CANCELLED`."""
@@ -86,9 +86,9 @@ class Attempt:
     run: int
     number: int
     token: str
-    """Names the submission."""
+    """Identifies the submission."""
     index: int
-    """Its element in the submission."""
+    """Its index in the submission."""
     at: datetime
     """When the intent to submit it was written."""
     milestones: tuple[int, ...] = ()
@@ -124,7 +124,7 @@ class Attempt:
     ended_for: Cause | None = None
     """Why a reconciliation terminated it; None if none has."""
     retry_exempt: bool = False
-    """The user retried the run while this attempt may have been at work: if it is lost, that does not count."""
+    """The user retried the run while this attempt may have been running. If it is lost, that does not count."""
     mem: str | None = None
     """Memory of its job; None: what the sweep asks for."""
     micro_batch: int | None = None
@@ -160,7 +160,7 @@ class PruneDecision:
     """Epochs that the run had finished then."""
     reason: str
     is_lifted: bool = False
-    """Whether the user has retried the run since, so that it does not hold any more."""
+    """Whether the user has retried the run since, so that the decision no longer holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One open trial: a point of the space whose training has not ended."""
+    """One open trial: a point of the space that has no result yet."""
 
     number: int
     run: int
@@ -254,7 +254,7 @@ class CollectableRun:
 
     run: int
     at_work: bool
-    """Whether a process may be at work: no file says that its newest start has ended."""
+    """Whether a process of the run may be running: no file says that its newest start has ended."""
     since: datetime
     """When its last trial ended."""
 
@@ -272,7 +272,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything that is observed at one time. Ended trials are only counted: no decision depends on them."""
+    """Everything that is observed at one time. Of the ended trials it has only the number and, if these are few, the
+    failures."""
 
     ended: int = 0
     """How many trials have ended."""
@@ -283,7 +284,7 @@ class Observation:
     cancelled: bool = False
     """Whether the user cancelled the whole sweep, so that it gets no new trials."""
     scheduler_error: str | None = None
-    """Why the scheduler did not answer; then it means nothing that a job is not listed. None: it answered."""
+    """Why the scheduler did not answer; then a job that is not listed may still exist. None: it answered."""
     failures: tuple[Failure, ...] = ()
     """The failures of the ended trials, if only few have ended and all of them failed; else empty."""
     last_reconciler_job: ReconcilerJob | None = None

@@ -1,4 +1,4 @@
-"""The names of all files in a sweep's directory, relative to it. No file is touched here."""
+"""The names of all files in a sweep's directory, relative to it. This module reads and writes no file."""
 
 import re
 
@@ -110,7 +110,7 @@ def progress(run: int, claim: str) -> str:
 
 
 def retry_exempt(run: int, number: int) -> str:
-    """Marks an attempt that may have been at work when the user retried the run: if it is lost, that does not count."""
+    """Marks an attempt that may have been running when the user retried the run: if it is lost, that does not count."""
     return f"{run_dir(run)}/attempts/{number}.retry-exempt.json"
 
 
@@ -135,13 +135,13 @@ def error(rank: int) -> str:
 
 
 def job_log(token: str, job_id: str, rank: int = 0) -> str:
-    """The log of one rank of a job, which exists once the job has started. That of rank 0 also holds the output of the
+    """The log of one rank of a job, which exists once the job has started. The log of rank 0 also has the output of the
     batch script."""
     return f"{submission(token)}/{job_id}_{rank}_log.out"
 
 
 def awaited(token: str, index: int | str) -> str:
-    """Names the results that an element will publish. When all of them exist, its job reconciles."""
+    """Lists the results that an element will publish. When all of them exist, its job reconciles."""
     return f"{submission(token)}/{index}.awaited"
 
 
@@ -151,7 +151,7 @@ def element_log(token: str, index: int) -> str:
 
 
 def submission(token: str) -> str:
-    """The folder of one sbatch call: submitit's files, the logs, and the run of each element."""
+    """The folder of one submission: submitit's files, the logs, and the run of each element."""
     return f"{SUBMISSIONS}/{token}"
 
 

@@ -3,7 +3,7 @@
 Rule 1: pure: the same observation and the same time give the same plan.
 Rule 2: while the scheduler cannot be queried, nothing is submitted.
 Rule 3: never more trainings at once than `parallel`, whoever submitted them.
-Rule 4: a plan does not assume that its actions succeed; the next turn observes what they did.
+Rule 4: a plan does not assume that its actions succeed; the next iteration observes what they did.
 """
 
 from collections import defaultdict
@@ -34,7 +34,8 @@ from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import UnsafePlan
 
 ADAPTIVE_PARALLEL = 4
-"""Open trials of an adaptive search that does not set `run.parallel`: each sees the results of those before it."""
+"""Most open trials of an adaptive search that does not set `run.parallel`. With more, new points would be proposed
+without the results of earlier ones."""
 MAX_VANISHED = 20
 """If this many jobs vanish from the queue at once, squeue's answer is more likely wrong than the jobs lost."""
 MAX_BACKOFF = timedelta(hours=1)
@@ -48,14 +49,14 @@ class Plan:
     actions: tuple[Action, ...] = ()
     waits: tuple[Wait, ...] = ()
     active: int = 0
-    """Attempts that may still be at work."""
+    """Attempts that may still be running."""
     vanished: int = 0
     """Attempts whose job the queue no longer knows."""
     paused: str | None = None
     """Why the sweep paused itself."""
 
     def raise_if_unsafe(self) -> None:
-        """Raise UnsafePlan if too many jobs have vanished at once to be true."""
+        """Raise UnsafePlan if so many jobs have vanished at once that the queue's answer is probably wrong."""
         if self.vanished >= max(MAX_VANISHED, self.active):
             raise UnsafePlan(
                 f"{self.vanished} submitted runs vanished from the queue at once. Check that squeue answers "
@@ -64,7 +65,7 @@ class Plan:
 
 
 def plan(spec: SweepSpec, observation: Observation, capacity: Capacity, now: datetime) -> Plan:
-    """Decide what to do now."""
+    """Return what to do now."""
     context = decision_context(observation, capacity, now)
     decisions = _decide_runs(spec, observation, context)
     actions = _run_actions(decisions)
@@ -125,7 +126,7 @@ def _order(action: Action) -> tuple[int, int]:
 
 
 def _all_wait(decisions: Sequence[RunDecision], reason: str) -> list[Wait]:
-    """The trials that are ready wait for this reason."""
+    """A wait with this reason for each trial that is ready."""
     ready = (decision.ready for decision in decisions if decision.ready is not None)
     return [Wait(trial, reason) for element in ready for trial, _ in element.trials]
 
@@ -162,10 +163,10 @@ def _submit(
 
 
 def _backoff_until(refused: Attempt | None, context: DecisionContext, *, is_active: bool) -> datetime | None:
-    """Until when a refused run is not submitted; None: it may be now.
+    """When a refused run may be submitted again; None: now.
 
-    A user's command does not wait. A refusal for a limit of queued jobs waits only while no job of the sweep could
-    make room by its end.
+    A user's command does not wait. Neither does a run that was refused for a limit on queued jobs, while other jobs
+    of the sweep are active: each of them makes room when it ends.
     """
     if refused is None or context.capacity.interactive or refused.lost_at is None or (refused.limit and is_active):
         return None
@@ -192,7 +193,10 @@ def _submit_reconciler(
     actions: Sequence[Action],
     context: DecisionContext,
 ) -> list[Action]:
-    """A reconciler job while something runs or will be submitted later; none if only a user can help."""
+    """Submit a reconciler job while something runs or will be submitted later; cancel it when all trials have ended.
+
+    Neither, if only a user can continue the sweep.
+    """
     if any(isinstance(action, Submit | Propose) for action in actions):
         return []  # the next observation knows which jobs to wait for
     finished = sum(isinstance(action, FinishTrial) for action in actions)

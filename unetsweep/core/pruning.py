@@ -5,7 +5,8 @@ pruner answers with a `Verdict` for each open trial that it ends: `verdicts` for
 own. `prune_actions` makes actions of the verdicts.
 
 Rule 1: pure: the same reports give the same verdicts, in whatever order their files were read.
-Rule 2: reports are replayed in the order of their times, so a verdict depends on what was known then, and stands.
+Rule 2: reports are replayed in the order of their times, so a verdict depends on what was known then and
+        never changes.
 Rule 3: a run is judged through one trial, the one with the longest open milestone. Ended trials are only compared with.
 
 `asha` is the stopping variant of Asynchronous Successive Halving (Li et al., "A System for Massively Parallel
@@ -55,7 +56,7 @@ class History:
     epochs: int
     """The trial's milestone, at which it ends anyway."""
     state: str | None
-    """How the trial ended; None: it is open."""
+    """How the trial ended; None: it is open, and a verdict on it is wanted. Any other state is only compared with."""
     reports: tuple[MetricReport, ...]
     """In the order of their epochs; their times never decrease."""
     ignored_until: int = 0

@@ -15,9 +15,9 @@ from unetsweep.core.observation import Attempt, JobState, Observation, Reconcile
 from unetsweep.core.spec import SweepSpec
 
 MAX_DEPENDENCIES = 50
-"""Most jobs that a reconciler job waits for, which bounds the sbatch line. It observes all others when it runs."""
+"""Most jobs that a reconciler job waits for, so that the sbatch line stays short. It observes all jobs when it runs."""
 IDLE_DELAY_FACTOR = 5
-"""While no job of the sweep runs, reconciler jobs come this many times less often: only the queue can change."""
+"""While no job of the sweep runs, the delay of a reconciler job is multiplied by this: only the queue can change."""
 REFUSAL_BACKOFF = timedelta(minutes=10)
 """A training submits no reconciler job for this long after one was refused."""
 
@@ -42,8 +42,8 @@ def is_waiting(last: ReconcilerJob, capacity: Capacity, now: datetime) -> bool:
 
 
 def is_unconfirmed(last: ReconcilerJob | None, capacity: Capacity, now: datetime) -> bool:
-    """Whether it is not known yet if the last reconciler job was submitted: it is recent, and the queue does not list
-    it."""
+    """Whether it is not known yet if the last reconciler job was submitted: its intent is recent, and the queue does
+    not list it."""
     return last is not None and last.job is None and is_waiting(last, capacity, now)
 
 

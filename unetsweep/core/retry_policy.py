@@ -125,7 +125,7 @@ def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
 
 
 def _unmarked_losses(run: Run) -> int:
-    """The losses that are not recorded yet: 1 if the one that is being decided on is not, else 0."""
+    """1 if the loss that is being decided on is not recorded yet, else 0."""
     return int(run.last is not None and run.last.lost is None)
 
 
@@ -143,7 +143,7 @@ def _with_more_memory(spec: SweepSpec, run: Run, kept: Overrides) -> Retry | Exh
 
 
 def _with_smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Overrides) -> Retry | Exhausted:
-    """Retry with half the images a step if no result changes: before the first epoch, without norm and dropout."""
+    """Retry with half the images per step if no result changes: before the first epoch, without norm and dropout."""
     share = kept.micro_batch or math.ceil(trial.batch_size / spec.slurm.processes)
     advice = "use more GPUs, a smaller batch or smaller images, or model: {norm: none}, which allows smaller steps"
     if spec.model.norm != "none" or spec.model.dropout:

@@ -37,13 +37,13 @@ class RunDecision:
     refused: Attempt | None = None
     """The last attempt, if the run is ready and the scheduler refused that attempt."""
     active: Attempt | None = None
-    """The attempt that may still be at work."""
+    """The attempt that may still be running."""
     cancel: str | None = None
     """The job to cancel, because the user cancelled its trials."""
     obsolete: str | None = None
     """The job to cancel, because its trials have ended."""
     has_vanished: bool = False
-    """A job that existed, and that the queue no longer knows."""
+    """Whether its job was in the queue before, and the queue no longer knows it."""
 
     def finish(self, trials: Mapping[Trial, str], run: Run, state: str) -> None:
         """End these trials in this state, each with its reason."""
@@ -80,8 +80,8 @@ def decide_run(spec: SweepSpec, run: Run, trials: list[Trial], context: Decision
 
 
 def _decide_unreadable(decision: RunDecision, run: Run, trials: list[Trial], context: DecisionContext) -> None:
-    """All trials wait, and the run counts as active, since a job of it may be at work. Only a cancellation proceeds,
-    if the attempts are known."""
+    """All trials wait, and the run counts as active, since a job of it may be running. Trials that the user cancelled
+    are ended, if the attempts are known."""
     last = run.last
     decision.active = last or Attempt(run.number, 0, "", run.number, context.now)
     if last is not None:
@@ -138,13 +138,13 @@ def _finish_cancelled_and_pruned(
 
 
 def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Active) -> None:
-    """The attempt may still be at work: record its job, and end or shorten it if nobody needs it any more."""
+    """The attempt may still be running: record its job, and end or shorten it if no trial needs all of it."""
     attempt = decision.active = state.attempt
     job_id = attempt.job_id or state.record
     all_cancelled = all(trial.cancelled for trial in trials)
     if state.record is not None:
         decision.actions.append(RecordJob(attempt.run, attempt.number, state.record, "found by its token"))
-    if attempt.job is not None and attempt.job.state.is_live:  # by now, another job may have an id that is not listed
+    if attempt.job is not None and attempt.job.state.is_live:  # an unlisted id may belong to another job by now
         if all_cancelled:
             decision.cancel = attempt.job.job_id
         elif state.terminate is not None:

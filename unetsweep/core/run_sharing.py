@@ -45,7 +45,7 @@ class ExistingTrial:
     code: str | None
     """Hash of the package that trains it."""
     is_joinable: bool
-    """Whether it is open and not cancelled, complete, or pruned."""
+    """Whether its files can be read, and it is complete, pruned, or open and not cancelled."""
     has_ended: bool = False
 
     @classmethod

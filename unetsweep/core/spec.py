@@ -30,7 +30,7 @@ class Retries:
     """How often a run is resubmitted, by the cause of the loss."""
 
     node: int = 3
-    """The cluster lost the job: its node failed, it ended before its training began, or the queue forgot it."""
+    """The cluster lost the job: its node failed, it ended before its training began, or it vanished from the queue."""
     memory: int = 2
     """The host ran out of memory: each retry requests twice the memory, up to `slurm.mem_max`."""
     unexplained: int = 2
@@ -55,7 +55,7 @@ class RunSpec:
     share: bool = True
     """Whether trials that differ only in `epochs` share a run."""
     keep_checkpoints: Literal["all", "best"] = "all"
-    """`best`: when the trials of a run have ended, delete those that only a longer or repeated training uses."""
+    """`best`: when all trials of a run have ended, delete the checkpoints that only a further training would use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class StoredTrial:
 
 
 def longest_of_runs(trials: Iterable[StoredTrial]) -> dict[int, StoredTrial]:
-    """Return the trial with the most epochs of each run; the first of equal ones. It stands for the run's curve."""
+    """Return the trial with the most epochs of each run; the first of equal ones. It represents its run."""
     found: dict[int, StoredTrial] = {}
     for trial in trials:
         other = found.get(trial.run)

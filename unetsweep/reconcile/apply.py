@@ -50,7 +50,8 @@ def apply(
 
 
 def export_journal(context: SweepContext) -> None:
-    """Bring Optuna's journal up to date. It is only an index, so an error stops no sweep: the next one tries again."""
+    """Bring Optuna's journal up to date. No decision reads it, so an error is only noted; the next reconciliation tries
+    again."""
     try:
         context.study.export(context.spec, _with_params(context.directory.trials()), context.directory.progress)
     except Exception as error:
@@ -100,7 +101,7 @@ def _propose(count: int, context: SweepContext) -> bool:
     """Add up to `count` trials and return whether there are any.
 
     Another process may add trials at the same time. So the new ones are numbered after the trials that the study was
-    given, and a number that is taken meanwhile is not ours.
+    given. If the other process takes one of these numbers first, our trial of that number is dropped.
     """
     trials = context.directory.trials()
     count = min(count, trials_wanted(context.spec) - len(trials))
@@ -134,7 +135,10 @@ def _with_params(trials: Sequence[StoredTrial]) -> list[StoredTrial]:
 
 
 def _submit(action: Submit, context: SweepContext) -> bool:
-    """Submit the runs; if the scheduler refuses that many, half of them, and so on. Return whether all were taken."""
+    """Submit the runs. If the scheduler refuses that many, submit half of them, and so on.
+
+    Return whether the scheduler accepted all of them.
+    """
     token, owned = context.directory.create_attempts(action.elements, action.throttle, context.scheduler.kind)
     if not owned:
         return False
@@ -144,9 +148,9 @@ def _submit(action: Submit, context: SweepContext) -> bool:
         limit = isinstance(error, LimitError)
         for element in owned:
             context.directory.mark_lost(element.run, element.attempt, f"refused: {error}", refused=True, limit=limit)
-        again = _after_refusal(action, owned, limit=limit)
-        if again is not None:
-            return _submit(again, context) and not limit
+        instead = _after_refusal(action, owned, limit=limit)
+        if instead is not None:
+            return _submit(instead, context) and not limit
         if not limit:
             raise
         return False
@@ -156,7 +160,7 @@ def _submit(action: Submit, context: SweepContext) -> bool:
 
 
 def _after_refusal(action: Submit, owned: Sequence[Element], *, limit: bool) -> Submit | None:
-    """What to submit at once instead: half of the runs if there is a limit, else all of them without excluded nodes.
+    """What to submit now instead: half of the runs after a limit, else all of them, without excluding nodes.
 
     None: nothing.
     """

@@ -33,8 +33,8 @@ class Study(Protocol):
     def verdicts(
         self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
     ) -> Mapping[int, Verdict]:
-        """Which of the asked trials the pruner ends. `others`, which they are compared with, is read only when there
-        is a new report."""
+        """Which trials of `asked` the pruner ends. `others` returns the histories that they are compared with; it is
+        called only when there is a new report."""
         ...
 
     def mark_stale(self) -> None:
@@ -120,11 +120,11 @@ class CollectableRunFiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a reconciliation waits for what."""
+    """How long a reconciliation waits, and for what."""
 
     unseen: timedelta = timedelta(seconds=90)
-    """For the queue to list a new submission. unetsweep waits 60 s for an answer of sbatch; the job may
-    still appear later."""
+    """For the queue to list a new submission: an sbatch without an answer is stopped after 60 s, and its job may still
+    appear later."""
     result: timedelta = timedelta(seconds=60)
     """For the files of an ended job: a network file system may show them late."""
     hang: timedelta = timedelta(minutes=10)

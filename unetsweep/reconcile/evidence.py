@@ -32,7 +32,10 @@ def collect(context: SweepContext) -> tuple[Observation, Jobs, str | None]:
 
 
 def ask(scheduler: Scheduler, files: Observation) -> tuple[Jobs, str | None]:
-    """The jobs of every attempt that has not ended and of the reconciler job, or why the scheduler did not answer."""
+    """The jobs of all last attempts that are not marked as lost and of the last reconciler job.
+
+    Or why the scheduler did not answer; None: it did, or there was nothing to ask.
+    """
     tokens = {run.last.token for run in files.runs.values() if run.last is not None and run.last.lost is None}
     last = files.last_reconciler_job
     if last is not None and not last.lost:
@@ -60,7 +63,7 @@ def with_jobs(files: Observation, jobs: Jobs, scheduler_error: str | None) -> Ob
     last = files.last_reconciler_job
     if last is not None:
         last = replace(last, job=jobs.get((last.token, 0)))
-    # a job that only the accounts or a log know does not prove that the queue still lists its array
+    # a job that only accounting or a log knows does not prove that the queue still lists its array
     listed = frozenset(job.token for job in jobs.values() if not job.is_unlisted)
     return replace(files, runs=runs, scheduler_error=scheduler_error, last_reconciler_job=last, listed=listed)
 
@@ -73,8 +76,11 @@ def _with_job(attempt: Attempt, jobs: Jobs) -> Attempt:
 
 
 def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Jobs) -> dict[JobKey, Job]:
-    """The jobs of open attempts for which the queue does not say why they ended, with what the accounts or the job's
-    log say. A job with neither, but with a log, keeps an empty state: it has begun, and nothing says how it ended."""
+    """The jobs that ended although the queue does not say why, with the state from accounting or the job's log.
+
+    If neither has a state, a job that is not listed is left out, unless it has a log. Then its state is empty: the job
+    has begun, and nothing says how it ended.
+    """
     unclear = {}
     since = context.clock.now() - context.timeouts.unseen
     for last in (run.last for run in files.runs.values()):
@@ -89,7 +95,7 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
     if not unclear:
         return {}
     accounts = context.scheduler.final_states({job_id: job.token for job_id, job in unclear.items()})
-    found = [_with_clearest_word(context, job, accounts.get(job_id)) for job_id, job in unclear.items()]
+    found = [_with_clearest_state(context, job, accounts.get(job_id)) for job_id, job in unclear.items()]
     return {
         (job.token, job.index): job
         for job in found
@@ -97,7 +103,7 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
     }
 
 
-def _with_clearest_word(context: SweepContext, job: Job, account: tuple[JobState, str] | None) -> Job:
+def _with_clearest_state(context: SweepContext, job: Job, account: tuple[JobState, str] | None) -> Job:
     """The job with the clearest reported state: one that names a cause, else a cancellation, else any."""
     log = context.scheduler.state_in_log(context.directory.log_tail(job.token, job.index, job.job_id))
     reported = [each for each in (account, log) if each is not None]

@@ -1,6 +1,7 @@
-"""One reconciliation: ask the scheduler, then read the files, plan, guard and apply until nothing is left to do now.
+"""One reconciliation: observe the files and the scheduler, plan, guard and apply. Then read the files again and repeat,
+until nothing is left to do now.
 
-It may be killed at any point and run again by anyone.
+It may be killed at any point, and any process may repeat it.
 """
 
 from collections.abc import Callable
@@ -15,8 +16,8 @@ from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import collect, with_jobs
 from unetsweep.reconcile.pruning import with_prunes
 
-TURNS = 50
-"""A reconciliation ends after a few turns. This bound only keeps a bug from looping for ever."""
+MAX_ITERATIONS = 50
+"""A reconciliation ends after a few iterations. This bound only keeps a bug from looping forever."""
 
 
 @dataclass(slots=True)
@@ -25,9 +26,9 @@ class Reconciliation:
 
     done: list[Action] = field(default_factory=list)
     plan: Plan = field(default_factory=Plan)
-    """The plan of the last turn."""
+    """The plan of the last iteration."""
     observation: Observation = field(default_factory=Observation)
-    """What the last turn observed."""
+    """What the last iteration observed."""
     unconfirmed: bool = False
     """The newest reconciler job is only an intent: the process that wrote it may have died before it submitted."""
 
@@ -48,30 +49,30 @@ def reconcile(
     found = Reconciliation()
     context.directory.mark_reconciled()
     capacity = context.capacity()
-    asked = context.clock.now()  # before the query, so that a job submitted after it is within its grace time
+    queried_at = context.clock.now()  # before the query, so that a job submitted after it is within its grace time
     files, jobs, scheduler_error = collect(context)
-    for _ in range(TURNS):
+    for _ in range(MAX_ITERATIONS):
         found.observation = with_jobs(files, jobs, scheduler_error)
-        found.plan = plan(context.spec, found.observation, capacity, asked)
+        found.plan = plan(context.spec, found.observation, capacity, queried_at)
         if capacity.remaining_submissions is None and _submits(found.plan):
             scheduler = context.scheduler
             limits = replace(
                 capacity, max_elements=scheduler.max_elements(), remaining_submissions=scheduler.remaining_submissions()
             )
-            found.plan = plan(context.spec, found.observation, limits, asked)
+            found.plan = plan(context.spec, found.observation, limits, queried_at)
         if not force:
             found.plan.raise_if_unsafe()
         found.plan = with_prunes(found.plan, context, found.observation)
         if not apply(found.plan.actions, context, found.done, notify):
             if not _submits(found.plan):
                 break
-            # nothing more can be submitted now: it was refused, or another reconciliation was first. One more turn,
+            # nothing more can be submitted now: it was refused, or another reconciliation was first. Repeat once more,
             # since running jobs may still need a reconciler job
             capacity = replace(capacity, remaining_submissions=0)
         files = context.directory.observe()
     if (context.interactive or not found.observation.trials) and context.study.is_stale():
         export_journal(context)
-    found.unconfirmed = is_unconfirmed(found.observation.last_reconciler_job, capacity, asked)
+    found.unconfirmed = is_unconfirmed(found.observation.last_reconciler_job, capacity, queried_at)
     return found
 
 

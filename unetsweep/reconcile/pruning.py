@@ -1,6 +1,6 @@
 """Pruning as part of a reconciliation: ask the pruner about new reports, and record its decision before anything else.
 
-Rule 1: a study without a pruner costs nothing, and a pruner that fails stops no sweep.
+Rule 1: a study without a pruner costs nothing, and a pruner that fails does not stop the sweep.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from unetsweep.core.pruning import History
 from unetsweep.core.trials import StoredTrial, longest_of_runs
 from unetsweep.reconcile.context import SweepContext
 
-ENDED = "ended"
-"""State of a history that others are compared with although its trial is neither open nor complete."""
+_NOT_TRAINING = "not training"
+"""State of the history of an open trial whose run is not being trained, so that no verdict on it is wanted."""
 
 
 def with_prunes(plan: Plan, context: SweepContext, observation: Observation) -> Plan:
@@ -46,7 +46,7 @@ def _others(context: SweepContext, asked: Sequence[History]) -> list[History]:
 
 
 def _state(trial: StoredTrial) -> str:
-    return trial.result.state if trial.result is not None else ENDED
+    return trial.result.state if trial.result is not None else _NOT_TRAINING
 
 
 def pruned_result(action: FinishTrial, context: SweepContext) -> Result | None:

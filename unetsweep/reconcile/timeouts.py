@@ -30,7 +30,9 @@ def with_changes(found: Timeouts) -> Timeouts:
         try:
             found = replace(found, **_change(name, seconds))  # type: ignore[arg-type]
         except (KeyError, ValueError):
-            raise UsageError(f"{VARIABLE}: found {part!r}; allowed: {', '.join(_TYPES)} = seconds") from None
+            raise UsageError(
+                f"{VARIABLE}: found {part!r}; expected NAME=SECONDS, with a NAME of {', '.join(_TYPES)}"
+            ) from None
     return found
 
 

@@ -125,7 +125,7 @@ class AttemptWriter:
         write_record(self.root / paths.prune_file(prune.run), record)
 
     def read_prune_decision(self, run: int) -> PruneDecision | None:
-        """Read what was last pruned of a run; None: nothing."""
+        """Read the newest decision to prune milestones of a run; None: there is none."""
         folder = self.root / paths.run_dir(run)
         return read_prune_decision(folder, os.listdir(folder), ()) if folder.exists() else None
 

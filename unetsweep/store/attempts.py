@@ -88,7 +88,7 @@ def _attempt(
     errors: Sequence[FoundError],
     refusals: int,
 ) -> Attempt:
-    """Read one attempt. `claim` is its highest restart and the claim of that."""
+    """Read one attempt. `claim`: its highest restart that has a claim, and that claim."""
 
     def read_mark(kind: type[_T], suffix: str, path: str) -> _T | None:
         return read_record(kind, f"{root}/{path}") if f"{number}.{suffix}.json" in marks else None
@@ -141,7 +141,7 @@ def _requeue_reason(root: Path, run: int, claim: str, names: Collection[str]) ->
 def _ending(
     number: int, restart: int, errors: Sequence[FoundError], exit_: ExitFile | None, *, unclaimed: bool
 ) -> Ending | None:
-    """The earliest error of the attempt, except echoes of another rank's error; without one its exit status."""
+    """The earliest error of the attempt, without those that only follow from another rank's; else its exit status."""
     mine = [found for found in errors if found.error.attempt == number and found.error.restart >= restart]
     first = min(mine, key=lambda found: (found.error.echo, found.time), default=None)
     if first is not None and not first.error.echo:
@@ -168,7 +168,7 @@ def signature_of(error: ErrorFile) -> str:
 
 
 def _exit(root: Path, run: int, number: int, restart: int, marks: Collection[str]) -> tuple[int, ExitFile | None]:
-    """The newest start that has ended, and how; None if `restart`, the newest with a claim, has not."""
+    """The newest start that has ended, and its exit file; no file if the newest start with a claim (`restart`) runs."""
     starts = [int(found[1]) for name in marks if (found := re.fullmatch(rf"{number}\.exit-(\d+)\.json", name))]
     newest = max(starts, default=-1)
     if newest < restart:

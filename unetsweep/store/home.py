@@ -1,7 +1,7 @@
 """The folder and the cluster that a sweep belongs to, as its `sweep.json` records them.
 
 Rule 1: jobs know the folder by its path. A folder at another path is a copy, or was moved, and the jobs in its files
-        are not its own. Commands do not submit, cancel or believe anything for it.
+        are not its own. Commands refuse to submit, to cancel or to show its state.
 Rule 2: adopting records the new folder last. If it is killed, the folder can be adopted again.
 """
 
@@ -77,7 +77,7 @@ def relocation_warning(root: Path) -> str | None:
     try:
         relocation = detect_relocation(root)
         home = read_sweep_file(root).folder
-    except (StateError, OSError):  # such commands read the sweep all the same
+    except (StateError, OSError):  # these commands read the sweep in spite of that
         return None
     if relocation is None:
         return None

@@ -3,7 +3,7 @@
 The lease only avoids duplicate work. Without it link() still keeps two reconciliations from doing the same twice.
 
 Rule 1: the lease is held while the mtime of its file is less than 30 s old by the file server's clock (the mtime of a
-        probe file written now), or until its holder is known to be dead on this host.
+        probe file written now), unless its holder is known to have died on this host.
 Rule 2: a process that finds the lease held leaves a mark and ends. The holder checks for marks before and after it
         releases the lease, and reconciles once more for them.
 """
@@ -25,7 +25,7 @@ from unetsweep.records import LeaseFile
 RENEW_S = 5.0
 """How often the holder renews the lease: several times before it expires, even if a file server is slow."""
 EXPIRE_S = 30.0
-"""Age at which the lease of another host's holder counts as abandoned."""
+"""Age at which a lease counts as abandoned, even if its holder may be alive."""
 RETRY_S = 0.2
 """Time between two attempts to acquire the lease, as long as the caller waits for it."""
 
@@ -40,9 +40,9 @@ class Lease:
         self._name = secrets.token_hex(8)
 
     def run(self, action: Callable[[], None], *, patience_s: float = 0.0) -> bool:
-        """Run `action` under the lease, and once more for each mark that is left meanwhile.
+        """Run `action` under the lease, and once more if marks are left while it runs.
 
-        Returns False if another reconciliation holds the lease for longer than `patience_s`; it then finds a mark.
+        Returns False if another reconciliation holds the lease for longer than `patience_s`, and leaves a mark for it.
         """
         while True:
             if not self._acquire(patience_s):
@@ -106,7 +106,7 @@ class Lease:
         return file_server_time(self._path) - written > self._expire_s
 
     def _remove_stale(self) -> bool:
-        """Move the stale lease away. If another process has replaced it by a fresh one, put that back."""
+        """Remove the stale lease and return True. Keep a fresh one that has replaced it, and return False."""
         moved = self._path.with_name(f".{self._path.name}.{self._name}.stale")
         try:
             os.rename(self._path, moved)

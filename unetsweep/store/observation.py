@@ -1,6 +1,6 @@
 """Reads the state of a sweep from its directory. Nothing is written here.
 
-Rule 1: ended trials are only counted; their files are not opened.
+Rule 1: ended trials are only counted. Their files are opened only while there are few of them (MAX_FAILURES).
 Rule 2: trials are numbered without a gap, and a run exists only after its trial. So a missing folder with a number
         below the highest of trials/ and runs/ is a trial that was lost. It keeps its number, and is reported as
         unreadable, like one without trial.json. If trials/ itself is unreadable, nothing is reported.
@@ -22,8 +22,8 @@ from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.trials import check_config, read_open_trial, read_result, read_trial, with_repair_advice
 
 MAX_FAILURES = 50
-"""With at most this many ended trials, their errors are read, to see whether all failed for the same reason. With more,
-that is unlikely, and reading them takes long."""
+"""Up to this number of ended trials, their errors are read, to find out whether all failed for the same reason. With
+more trials that is unlikely, and reading them takes long."""
 
 
 def observe(root: Path) -> Observation:
@@ -99,8 +99,9 @@ def _named(folder: Path) -> Iterator[tuple[int, str]]:
 def read_run(root: Path, number: int, configs: Mapping[int, str] = {}) -> Run:
     """Read the milestones, attempts and progress of a run.
 
-    If a file is unreadable, the run says so, and has only the attempts, if those are readable: so its job can still be
-    cancelled, whatever a trainer wrote. `configs` has the digest of the config of each milestone.
+    If a file is unreadable, `Run.unreadable` says which one, and the run has only its attempts, if those are readable.
+    So its job can still be cancelled, even if a trainer wrote a bad file. `configs` has the digest of the config of
+    each milestone.
     """
     folder = root / paths.run_dir(number)
     try:

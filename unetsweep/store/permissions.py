@@ -54,7 +54,7 @@ _original_umask = -1
 
 @contextmanager
 def owner_only_writes() -> Iterator[None]:
-    """Make files that are written meanwhile writable by their owner only, whatever the user's umask.
+    """Make files that are written inside the `with` block writable by their owner only, whatever the user's umask is.
 
     Among them are code, pickles and scripts that jobs run.
     """

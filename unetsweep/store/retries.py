@@ -20,18 +20,18 @@ from unetsweep.store.trials import read_trial
 
 def reopen(root: Path, trials: Collection[int]) -> list[int]:
     """Reopen ended trials, and return them. Their results are kept under other names."""
-    at_work = {trial.run for trial in observation.observe(root).trials}
-    return [trial for trial in trials if _reopen(root, trial, at_work)]
+    open_runs = {trial.run for trial in observation.observe(root).trials}
+    return [trial for trial in trials if _reopen(root, trial, open_runs)]
 
 
-def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
-    """Reopen a trial, and return whether this call did. `at_work` names the runs that have an open trial."""
+def _reopen(root: Path, trial: int, open_runs: set[int]) -> bool:
+    """Reopen a trial, and return whether this call did. `open_runs`: the runs that have an open trial."""
     folder = root / paths.trial_dir(trial)
     if not (folder / paths.RESULT).exists():  # it is open already
         return False
     known = read_trial(folder)
-    _reset_run_retries(root, known.run, is_shared=known.run in at_work)
-    at_work.add(known.run)
+    _reset_run_retries(root, known.run, is_shared=known.run in open_runs)
+    open_runs.add(known.run)
     run = root / paths.run_dir(known.run)
     _remove_milestone(root / paths.prune_file(known.run), known.epochs)
     (run / paths.milestone(known.epochs)).unlink(missing_ok=True)
@@ -39,7 +39,7 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
         published = sum(name.startswith("result-") for name in os.listdir(run))
         os.rename(run / paths.RESULT, run / f"result-{published + 1}.json")
     (folder / paths.CANCELLED).unlink(missing_ok=True)
-    # Optuna cannot reopen an ended trial, so the journal is written anew
+    # Optuna cannot reopen an ended trial, so the journal is deleted, and the next export creates it
     (root / f"{paths.STUDY}.outdated").touch()
     (root / paths.STUDY).unlink(missing_ok=True)
     earlier = sum(name.startswith("result-") for name in os.listdir(folder))
@@ -51,7 +51,7 @@ def _reopen(root: Path, trial: int, at_work: set[int]) -> bool:
 
 
 def _remove_milestone(path: Path, epochs: int) -> None:
-    """Remove a milestone from what is pruned. An empty list means that decisions up to its epoch were revoked."""
+    """Remove a milestone from what is pruned. An empty list means that the user revoked the decision."""
     if path.exists():
         prune = read_record(PruneFile, path)
         if epochs in prune.milestones:
@@ -65,7 +65,7 @@ def restarts_from_scratch(root: Path, trial: int) -> bool:
 
 
 def reset_retries(root: Path, run: int) -> None:
-    """Let none of a run's attempts so far count."""
+    """Record that none of a run's attempts so far counts any more."""
     names = observation.list_names(root / paths.run_dir(run) / "attempts")
     _reset_retries(root, run, max((int(name[:-5]) for name in names if name[:-5].isdecimal()), default=0))
 

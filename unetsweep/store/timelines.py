@@ -52,8 +52,8 @@ def _read(folder: Path, is_open: bool) -> RunTimeline:
         epochs = tuple((p.epoch, p.at.timestamp()) for p in progress.get(claim, ()) if p.at is not None)
         goal = max((each.epochs for each in intent.trials), default=0) if intent is not None else 0
         starts.append(Start(claim[0], claimer.at.timestamp(), ends[claim], epochs, goal))
-    gone = not numbers or f"{numbers[-1]}.lost.json" in marks
-    return RunTimeline(jobs, tuple(starts), is_open and not gone)
+    is_lost = not numbers or f"{numbers[-1]}.lost.json" in marks
+    return RunTimeline(jobs, tuple(starts), is_open and not is_lost)
 
 
 def _end(folder: Path, claim: _Claim, marks: Collection[str]) -> float | None:

@@ -1,6 +1,6 @@
 """SLURM with several trainings in each job. Each training is listed as if it were a job.
 
-Rule 1: the id of a training is its array's id, a point, and its number in the slot table. It is known when the training
+Rule 1: the id of a training is its array's id, a dot, and its number in the slot table. It is known when the training
         is submitted, and never changes.
 Rule 2: nothing is decided here. Once a job has taken a training, the training has the state of that job, until the slot
         table records its end.

@@ -1,4 +1,4 @@
-"""The resources that jobs used, from SLURM's accounting. They are only reported, so a missing accounting is no error.
+"""The resources that jobs used, from SLURM's accounting. They are only reported, so missing accounting is not an error.
 
 Rule 1: one query for all jobs, by the ids of their arrays. No answer in time counts as no accounting.
 """
@@ -29,7 +29,7 @@ _MIB = {"": 1 / 2**20, "K": 1 / 2**10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
 
 def accounts(job_ids: Collection[str], timeout: float = TIMEOUT_S) -> tuple[Account, ...]:
     """Return a record for each start of these jobs, and of the others of their arrays; empty without accounting."""
-    # accounting does not know packed trainings, whose ids have a point in them
+    # accounting does not know packed trainings, whose ids have a dot in them
     bases = sorted({job_id.partition("_")[0] for job_id in job_ids if job_id[:1].isdigit() and "." not in job_id})
     found: list[Account] = []
     try:

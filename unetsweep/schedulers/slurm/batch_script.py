@@ -161,7 +161,8 @@ def _completion_lines(submission: Submission) -> list[str]:
 
 
 def reconciler_script(request: ReconcilerRequest) -> str:
-    """Return the script of a reconciler job, which retries a failed reconciliation and requeues itself in the end."""
+    """Return the script of a reconciler job, which retries a failed reconciliation, and requeues itself before its
+    time limit."""
     resources, folder = request.resources, request.sweep_dir / paths.RECONCILERS
     options: dict[str, Any] = {
         "job-name": paths.job_name(request.sweep, request.token),

@@ -19,7 +19,7 @@ def sbatch(path: Path, timeout: float) -> str:
     """Submit the script at `path` and return the job's id.
 
     Raises RefusedError if SLURM refused the job, LimitError if it refused it for now, and SchedulerError if it is not
-    known whether the job exists, also after `timeout` seconds.
+    known whether the job exists, for example after `timeout` seconds without an answer.
     """
     command = ["sbatch", "--parsable", str(path)]
     environment = commands.scrubbed(os.environ)  # the job inherits it

@@ -27,7 +27,7 @@ from unetsweep.schedulers.slurm.batch_script import GENERIC, reconciler_script, 
 from unetsweep.schedulers.slurm.sbatch import sbatch
 
 _RESERVED = {
-    "array": "run.parallel bounds it",
+    "array": "use run.parallel",
     "cpus-per-task": "use slurm.cpus",
     "error": "all output goes to one log",
     "gpus-per-node": "use slurm.gpus",

@@ -30,7 +30,7 @@ class Recovery:
     """How a damaged file is repaired."""
 
     description: str = ""
-    """For example `quarantined as prune.json.corrupt; the pruner decides again`; empty if nothing can be done here."""
+    """For example `quarantined as prune.json.corrupt; the pruner decides again`; empty if `repair` can do nothing."""
     run: Callable[[], None] | None = None
     advice: str = ""
     """What the user has to do; empty if nothing is left to do."""

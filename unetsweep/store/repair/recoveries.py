@@ -75,7 +75,7 @@ def rebuild_marker(file: CheckedFile) -> Recovery:
 
 
 def give_up(file: CheckedFile, intent: object, lost: Path, consequence: str) -> Recovery:
-    """Write again the intent of a job that no other file knows, and mark the job as lost."""
+    """Mark a job that no other file knows as lost, and write its intent again."""
 
     def run() -> None:
         # first: a job that finds its intent must find the mark too
@@ -117,7 +117,7 @@ def _rewrite(path: Path, record: object) -> None:
 
 
 def _keep_copy(path: Path) -> None:
-    """Keep what stands at this path as NAME.corrupt: a copy of a file, anything else itself."""
+    """Keep a file as a copy named NAME.corrupt; rename anything else to that."""
     if path.is_file():
         shutil.copy2(path, _free_name(path))
     elif os.path.lexists(path):

@@ -38,7 +38,7 @@ def recover_attempt(file: CheckedFile) -> Recovery:
         return rebuild(file, record, f"submission {token}")
     lost = file.sources.root / paths.attempt_lost(run, number)
     record = AttemptFile(run, number, NO_TOKEN, 0, at, trials)
-    return give_up(file, record, lost, "no submission names it alone; its run is submitted again")
+    return give_up(file, record, lost, "not exactly one submission names it; its run is submitted again")
 
 
 def recover_claim(file: CheckedFile) -> Recovery:
@@ -64,15 +64,16 @@ def check_progress(file: CheckedFile) -> None:
 
 
 def check_checkpoint(file: CheckedFile) -> None:
-    """StateError if the archive is damaged, checked byte by byte. A user's own trainer may use any format."""
+    """StateError if the archive is damaged; all its checksums are checked. A user's own trainer may use any format, so
+    its files are not checked."""
     if file.sources.spec is None or file.sources.spec.trainer.command is not None:
         return
     try:
         with zipfile.ZipFile(file.path) as archive:
             bad = archive.testzip()
-    except Exception as error:  # corrupt bytes raise whatever they happen to mean; EINVAL is an offset below zero
+    except Exception as error:  # corrupt bytes may raise any exception; EINVAL means a negative offset
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            return  # it was just replaced or deleted, or the disk has trouble: no reason to move it
+            return  # it was just replaced or deleted, or the disk fails: it need not be damaged
         raise StateError(f"corrupt ({error})") from error
     if bad is not None:
         raise StateError(f"corrupt at {bad}")

@@ -56,4 +56,4 @@ def recover_packed(file: CheckedFile) -> Recovery:
     path = file.sources.root / paths.submission(file.letters["TOKEN"]) / "intent.json"
     intent = readable(partial(read_record, SubmissionFile, path))
     record = PackFile(len(intent.elements) if intent is not None else 0, 1)
-    return rebuild(file, record, "its submission, with one training at once in each job")
+    return rebuild(file, record, "its submission, with one training at a time in each job")

@@ -1,6 +1,6 @@
 """Checks and recovers the files of the sweep itself.
 
-Rule 1: a copied folder stays a copy: while any file knows where the sweep lives, no recovery writes another place.
+Rule 1: a copied folder stays a copy: while any file names the sweep's folder, no recovery writes another one.
 """
 
 import os

@@ -73,7 +73,7 @@ from unetsweep.store.trials import read_trial
 NEXT_RECONCILER = quarantine("another reconciler job is submitted when one is needed")
 FOUND_BY_TOKEN = quarantine("the job is found again by its token")
 ASK_QUEUE = quarantine("the queue says how its job ended")
-WRITTEN_AGAIN = quarantine("whoever needs it writes it again")
+WRITTEN_AGAIN = quarantine("the process that needs it writes it again")
 PUBLISH_AGAIN = quarantine("the training publishes it again, from its checkpoint")
 
 TABLE = (
@@ -117,7 +117,7 @@ TABLE = (
     FileRule("runs/NNNN/claims/K-R", is_record(ClaimFile), recover_claim),
     FileRule("runs/NNNN/milestones", is_folder, PUBLISH_AGAIN),
     FileRule("runs/NNNN/milestones/E.json", check_milestone, PUBLISH_AGAIN),
-    FileRule("runs/NNNN/error-P.json", is_record(ErrorFile), quarantine("the exit status stays")),
+    FileRule("runs/NNNN/error-P.json", is_record(ErrorFile), quarantine("the exit status is still known")),
     FileRule("runs/NNNN/requeue-K-R.json", is_record(RequeueFile), ASK_QUEUE),
     FileRule(
         "runs/NNNN/prune.json",

@@ -32,7 +32,7 @@ def recover_trial(file: CheckedFile) -> Recovery:
         cancel = f"`unetsweep cancel {sweep_name(sources.root)} {number}`"
         put_back = f"put {file.path.parent} back from a backup, or give the trial up: {cancel}"
         return Recovery(advice=f"config.json cannot be read either, so its point is not known; {put_back}")
-    # the run that it may share: the one of which an attempt was submitted for it
+    # its run, which it may share, is that of an attempt that was submitted for it
     runs = [each.run for each in sources.attempts() if number in (served.trial for served in each.trials)]
     trial = make_trial_file(number, config, swept_parameters(sources.root), utc_now(), runs[0] if runs else None)
     if sources.spec is not None:
@@ -43,7 +43,7 @@ def recover_trial(file: CheckedFile) -> Recovery:
 def check_trial_config(file: CheckedFile) -> None:
     trial = readable(lambda: read_trial(file.path.parent))
     if trial is None:
-        return  # its own row recovers it from this file, or names both
+        return  # the row of trial.json recovers that from this file, or reports both
     os.lstat(file.path)
     if contract.config_id(read_config(file.path.parent)) != trial.config_id:
         raise StateError("found the config of another trial")
