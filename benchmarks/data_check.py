@@ -1,8 +1,8 @@
 """Measure how long `unetsweep data check` takes on one core, over as many images as the 100-image data set has.
 
-`python -m benchmarks.data_check [EYES]` (20): draws 4 x EYES training images and EYES test images of 512x512 in a
-temporary folder and checks them without the cache, in a process that is bound to one core if the system can do
-that. There is nothing to compare with, so the budget is in seconds.
+`python -m benchmarks.data_check [EYES]` (default 20): draws 4 x EYES training images and EYES test images of 512x512 in
+a temporary folder and checks them without the cache, in a process that is bound to one core if the system can do that.
+There is nothing to compare with, so the budget is in seconds.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Measure what share of its slots an adaptive search leaves idle while trials wait, with trials of 30 to 120 s.
 
-`python -m benchmarks.idle_slots [TRIALS] [SCALE]` (16, 1): TPE on 4 slots of a SLURM that answers (`make slurm-up`).
-The trials only sleep. The share that has a budget comes from the times of the sweep's files. A second share comes from
-the times that the trials log; there, a job's start and end in SLURM count as idle too.
+`python -m benchmarks.idle_slots [TRIALS] [SCALE]` (default 16 and 1): TPE on 4 slots of a SLURM that answers (`make
+slurm-up`). The trials only sleep. The share that has a budget comes from the times of the sweep's files. A second share
+comes from the times that the trials log; there, a job's start and end in SLURM count as idle too.
 """
 
 import random

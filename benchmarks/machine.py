@@ -1,4 +1,4 @@
-"""Describe the machine of a measurement: what another would need to compare, without the machine's name."""
+"""Describe the machine of a measurement for a reader who compares it with another, without the machine's name."""
 
 import os
 import platform

@@ -1,7 +1,7 @@
 """Measure how long `unetsweep report` takes over finished trials, against opening and parsing their JSON files.
 
-`python -m benchmarks.report_ratio [TRIALS]` (10000): makes a sweep of finished trials in a temporary folder with the
-product's own code, then times `unetsweep report` and the baseline (`benchmarks.read_trials`) in turns.
+`python -m benchmarks.report_ratio [TRIALS]` (default 10000): makes a sweep of finished trials in a temporary folder
+with the code of the package, then times `unetsweep report` and the baseline (`benchmarks.read_trials`) in turns.
 """
 
 import random

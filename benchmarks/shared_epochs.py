@@ -1,6 +1,7 @@
-"""Compare the docs' grid, epochs divided by 50, with shared runs and with one run each: epochs and rows.
+"""Compare a grid with shared runs and with one run for each trial: epochs that are trained, and rows that are equal.
 
-`python -m benchmarks.shared_epochs`: runs the grid twice in processes of this machine, on small sample images.
+`python -m benchmarks.shared_epochs`: runs the grid, with the epochs of sweeps/grid.yaml divided by 50, twice in
+processes of this machine, on small sample images.
 """
 
 import sys
@@ -37,7 +38,7 @@ def main() -> bool:
         pairs = list(zip(sweeps.results("shared"), sweeps.results("alone"), strict=True))
     equal = sum(comparable_fields(one) == comparable_fields(other) for one, other in pairs)
     return print_row(
-        "epochs trained for the docs' grid (2, 4, 6, 8, 20 epochs, 2 batch sizes, 2 rates)",
+        "epochs trained for a grid like sweeps/grid.yaml (2, 4, 6, 8, 20 epochs, 2 batch sizes, 2 rates)",
         f"{shared_epochs} of {asked} ({shared_epochs / asked:.0%}); {all_epochs} with `--no-share`; {equal} of "
         f"{len(pairs)} rows equal to the bit; {shared_s:.0f} s against {alone_s:.0f} s",
         f"{HALF:.0%}, all rows equal",

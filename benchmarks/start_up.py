@@ -1,6 +1,6 @@
 """Measure the CPU that a training's process takes before its first step: for imports and for decoding its images.
 
-`python -m benchmarks.start_up [EYES]` (20): 100 images of 512x512, as in the data set of the docs' grid. The imports
+`python -m benchmarks.start_up [EYES]` (default 20): 100 images of 512x512, as for sweeps/grid.yaml. The imports
 are compared with PyTorch and its Adam alone. Every process decodes the images for itself; sharing decoded images on a
 node could save at most what decoding takes here.
 """

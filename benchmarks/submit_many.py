@@ -1,9 +1,9 @@
 """Measure submitting a thousand trials of a trivial trainer, and a reconciliation over them with nothing to do.
 
-`python -m benchmarks.submit_many [TRIALS]` (1000). Needs a SLURM that answers (`make slurm-up`). The jobs would begin
-tomorrow, so none of them runs beside the measurement; they are cancelled at the end. The sweep lies where TMPDIR says.
-A second row without a budget has it in memory, because some file systems take longer over a thousand new files than
-everything else together.
+`python -m benchmarks.submit_many [TRIALS]` (default 1000). Needs a SLURM that answers (`make slurm-up`). The jobs would
+begin tomorrow, so none of them runs during the measurement; they are cancelled at the end. The sweep is in the folder
+that TMPDIR names. A second row, without a budget, is measured with the sweep in memory, because some file systems take
+longer for a thousand new files than everything else together.
 """
 
 import json

@@ -190,16 +190,16 @@ def confidence_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def make_config(root: Path, precision: str | None) -> TrialConfig:
-    """Return a small network for the CPU (no precision), or the docs' one for a GPU."""
+    """Return a small network for the CPU (no precision), or that of sweeps/grid.yaml for a GPU."""
     is_gpu = precision is not None
     trainer = TrainerConfig(val_every=10_000, score_test=False, comet="off", precision=precision or "32")  # type: ignore[arg-type]
-    small, docs = ModelConfig(base=8, depth=3, padding="same"), ModelConfig(base=64, depth=4, padding="same")
+    small, large = ModelConfig(base=8, depth=3, padding="same"), ModelConfig(base=64, depth=4, padding="same")
     return TrialConfig(
         data=DataConfig(str(root), Split(val=0.1, groups="groups.csv"), image_size=512 if is_gpu else 128),
         epochs=10_000,
         batch_size=4,
         learning_rate=1e-3,
-        model=docs if is_gpu else small,
+        model=large if is_gpu else small,
         trainer=trainer,
         accelerator="gpu" if is_gpu else "cpu",
     )

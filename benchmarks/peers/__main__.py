@@ -104,7 +104,7 @@ def measure_search(peer: Peer, task: Task) -> list[str]:
 
 
 def measure_grid(peer: Peer, task: Task) -> list[str]:
-    """Count the epochs that a tool trains for the docs' grid."""
+    """Count the epochs that a tool trains for the grid."""
     command = peer.grid(task)
     if command is None:
         axes = f"epochs: {list(EPOCHS)}, batch_size: {list(BATCHES)}, learning_rate: {list(RATES)}"
@@ -147,7 +147,10 @@ PARTS = {
         lambda peer, task: peer.search(task),
     ),
     "grid": Part(
-        "The docs' grid", ["epochs asked", "epochs trained"], measure_grid, lambda peer, task: peer.grid(task)
+        "A grid with the epochs of sweeps/grid.yaml",
+        ["epochs asked", "epochs trained"],
+        measure_grid,
+        lambda peer, task: peer.grid(task),
     ),
 }
 

@@ -1,6 +1,7 @@
-"""The work by `submitit.map_array`, in its own environment: `python map_array.py WHAT FOLDER LOG SCALE THROTTLE BEGIN`.
+"""The work by `submitit.map_array`, in its own environment.
 
-WHAT is `count` (the docs' grid) or a number of trials.
+`python map_array.py WHAT FOLDER LOG SCALE THROTTLE [BEGIN]`: WHAT is `count` (the grid of `peers.EPOCHS`, `BATCHES` and
+`RATES`) or a number of trials.
 """
 
 import random

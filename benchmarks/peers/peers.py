@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 SLOTS = 4
 LATER = "now+1day"
 EPOCHS, BATCHES, RATES = (100, 200, 300, 400, 1000), (2, 4), (1e-4, 1e-3)
+"""The grid, with the epochs of sweeps/grid.yaml."""
 TEMPLATE = """\
 name: {name}
 space: {{epochs: [1], batch_size: [1], learning_rate: {rates}}}
@@ -54,7 +55,7 @@ class Peer:
         raise NotImplementedError
 
     def grid(self, task: Task) -> Sequence[str] | None:
-        """Return the command that runs the docs' grid with trainings that only count; None: use a dry run of ours."""
+        """Return the command that runs the grid and only counts epochs; None: use a dry run of unetsweep."""
         raise NotImplementedError
 
 

@@ -34,7 +34,7 @@ def write_sweep(workspace: Workspace, text: str) -> Path:
 def test_a_random_split_is_refused_with_the_reason_and_nothing_is_written(workspace: Workspace) -> None:
     output = workspace.submit(write_sweep(workspace, LEAKY.replace("ALLOW", "false")), status=None).stderr
 
-    assert "data.split: 4 of 4 validation images have a duplicate in training (as " in output
+    assert "data.split: 4 of 4 validation images have a duplicate in training (for example " in output
     assert "`groups: auto` keeps duplicates together (found: none)" in output
     assert "`allow_leak: true`" in output
     assert not (workspace.folder / "results").exists()

@@ -76,7 +76,7 @@ TABLE = {
     ),
     "a value twice": (
         GOOD.replace("1e-3", "1e-3, 0.001"),
-        "s.yaml:5:25: space.learning_rate: found 0.001 twice; leave one",
+        "s.yaml:5:25: space.learning_rate: found 0.001 twice; remove one",
     ),
     "epochs that are not whole": (
         GOOD.replace("[4, 8]", "[4, 8.5]"),
@@ -124,8 +124,8 @@ TABLE = {
     ),
     "steps in log": (
         RANGE.replace("log: true", "log: true, step: 1e-3"),
-        "s.yaml:5:53: space.learning_rate.step: found step together with log: true; leave one, "
-        "since even steps are not even in log",
+        "s.yaml:5:53: space.learning_rate.step: found step together with log: true; remove one, "
+        "because equal steps are not equal on a log scale",
     ),
     "a high that the steps do not reach": (
         GOOD.replace("[4, 8]", "{low: 10, high: 45, step: 10}") + "study: {sampler: random}\n",

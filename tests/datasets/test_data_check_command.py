@@ -176,7 +176,9 @@ def test_left_and_right_eyes_of_a_patient_are_reported(tmp_path: Path) -> None:
     assert report["patients"] == [["7_left.png", "7_right.png"], ["8R.png", "8L.png"]]
     messages = [f["message"] for f in report["findings"] if f["kind"] == "patients"]
     assert messages[0] == "test/image/8R.png and train/image/8L.png are of one patient; put both into the same part"
-    assert messages[1].startswith("names of 2 pairs differ only in left and right (as 7_left.png, 7_right.png)")
+    assert messages[1].startswith(
+        "names of 2 pairs differ only in left and right (for example 7_left.png, 7_right.png)"
+    )
 
 
 class Page(HTMLParser):

@@ -105,7 +105,7 @@ def test_drawing_again_does_nothing_and_other_options_are_refused(tmp_path: Path
     with pytest.raises(DataError, match="seed 0', not 'size 32, eyes 2, test eyes 1, seed 1'"):
         draw_sample(root, size=32, eyes=2, test_eyes=1, seed=1)
     (root / "groups.csv").unlink()
-    with pytest.raises(DataError, match=r"or no groups\.csv"):
+    with pytest.raises(DataError, match=r"and no groups\.csv"):
         draw_sample(root, size=32, eyes=2, test_eyes=1)
 
 

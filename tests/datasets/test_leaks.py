@@ -19,8 +19,8 @@ def test_each_leaking_image_is_listed_with_its_duplicate_in_training() -> None:
     assert leak.test == (("1", "3x"), ("4", "5"))
     assert (leak.val_images, leak.test_images, bool(leak)) == (3, 3, True)
     assert leak.messages() == {
-        "val": "2 of 3 validation images have a duplicate in training (as 2 of 1)",
-        "test": "2 of 3 test images have a duplicate in training or validation (as 1 of 3x)",
+        "val": "2 of 3 validation images have a duplicate in training (for example 2 duplicates 1)",
+        "test": "2 of 3 test images have a duplicate in training or validation (for example 1 duplicates 3x)",
     }
 
 

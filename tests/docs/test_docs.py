@@ -24,7 +24,7 @@ from unetsweep.config.slurm_keys import SlurmKeys
 from unetsweep.config.space import AXES
 from unetsweep.core import spec
 from unetsweep.core.space import Choices, Space
-from unetsweep.report.columns import COLUMNS, COSTS, EIGHT, columns_of
+from unetsweep.report.columns import COLUMNS, COSTS, TABLE_COLUMNS, columns_of
 from unetsweep.store.repair.table import TABLE
 
 SETTINGS = ROOT / "docs" / "settings.md"
@@ -193,6 +193,8 @@ def _as_text(value: Any) -> str:
     """A default as the pages write it."""
     if isinstance(value, tuple | Mapping):
         return "[]" if isinstance(value, tuple) else "{}"
+    if isinstance(value, bool):
+        return str(value).lower()
     return "null" if value is None else str(value)
 
 
@@ -208,7 +210,7 @@ def test_the_page_of_the_commands_is_up_to_date() -> None:
 
 
 def test_the_table_in_the_readme_has_the_headings_of_the_report() -> None:
-    heading = "| " + " | ".join(COLUMNS[name].heading for name in EIGHT) + " |"
+    heading = "| " + " | ".join(COLUMNS[name].heading for name in TABLE_COLUMNS) + " |"
 
     assert heading in (ROOT / "README.md").read_text()
 

@@ -9,13 +9,13 @@ from unetsweep.analysis.rows import SweepRecord, best
 from unetsweep.contract import Result
 from unetsweep.errors import UsageError
 from unetsweep.report import confirmed
-from unetsweep.report.columns import COLUMNS, EIGHT, columns_of
+from unetsweep.report.columns import COLUMNS, TABLE_COLUMNS, columns_of
 from unetsweep.report.view import make_view
 
 
 def rows_of(record: SweepRecord, sort: str | None = None, top: int | None = None) -> list[int]:
     """The trials of the report's rows, in order."""
-    return [row.number for row in make_view(record, EIGHT, sort, top).rows]
+    return [row.number for row in make_view(record, TABLE_COLUMNS, sort, top).rows]
 
 
 def winner(record: SweepRecord) -> int | None:
@@ -98,7 +98,7 @@ def test_the_top_rows_can_be_sorted_by_a_column() -> None:
 
 
 def test_the_best_trial_is_that_of_the_whole_sweep_even_if_rows_are_left_out() -> None:
-    some = make_view(docs_sweep(), EIGHT, "epochs")
+    some = make_view(docs_sweep(), TABLE_COLUMNS, "epochs")
     assert some.best is not None
     assert some.best.number == 8
 
@@ -114,7 +114,7 @@ def test_an_unknown_column_is_refused_with_a_suggestion_and_all_columns() -> Non
 
 def test_an_unknown_column_to_sort_by_is_refused() -> None:
     with pytest.raises(UsageError, match="'loss'"):
-        make_view(docs_sweep(), EIGHT, "-loss")
+        make_view(docs_sweep(), TABLE_COLUMNS, "-loss")
 
 
 def test_scores_under_other_masks_are_columns_only_of_sweeps_that_have_them() -> None:

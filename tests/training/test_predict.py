@@ -109,7 +109,7 @@ def test_a_panel_has_input_truth_and_prediction_in_this_order() -> None:
     for column, picture in enumerate((image, np.dstack([truth * 255] * 3), np.dstack([mask * 255] * 3))):
         left = gap + column * (160 + gap)
         np.testing.assert_array_equal(sheet[top : top + 120, left : left + 160], picture)
-        assert sheet[:top, left : left + 160].min() < predict_module.PAPER  # its caption
+        assert sheet[:top, left : left + 160].min() < predict_module.BACKGROUND  # its caption
     assert sheet.shape[1] == 3 * (160 + gap) + gap
     assert panel(image, None, mask).shape[1] == 2 * (160 + gap) + gap
 
@@ -117,7 +117,7 @@ def test_a_panel_has_input_truth_and_prediction_in_this_order() -> None:
 def test_captions_fit_even_if_the_image_is_narrower() -> None:
     image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
     sheet = panel(image, mask, mask)
-    ink = np.flatnonzero((sheet[: sheet.shape[0] - 8 - 4] < predict_module.PAPER).any(axis=(0, 2)))
+    ink = np.flatnonzero((sheet[: sheet.shape[0] - 8 - 4] < predict_module.BACKGROUND).any(axis=(0, 2)))
     assert ink.min() > 0
     assert ink.max() < sheet.shape[1] - 1
 

@@ -22,7 +22,9 @@ pytestmark = pytest.mark.train
 def test_a_corrupt_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / LAST).write_bytes(b"PK\x03\x04 corrupt")
-    with pytest.raises(TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; remove it to train anew"):
+    with pytest.raises(
+        TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; remove it to train from the first epoch"
+    ):
         train(scenes.config(root), tmp_path)
     with pytest.raises(TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; run `unetsweep repair eyes`"):
         train(scenes.config(root), tmp_path, name="eyes/0003")

@@ -53,7 +53,7 @@ def test_the_first_start_claims_the_run_and_a_restart_takes_it_over(start: Eleme
 def test_the_same_start_claims_its_run_only_once(start: ElementStart, capsys: pytest.CaptureFixture[str]) -> None:
     assert enter(start, start.root / RUN, 1, 0)
     assert enter(start, start.root / RUN, 1, 0) is None
-    assert "leaving: 0000 is owned by (1, 0)" in capsys.readouterr().out
+    assert "leaving: 0000 is owned by claim 1-0" in capsys.readouterr().out
 
 
 def test_a_claim_of_a_lost_attempt_no_longer_holds(start: ElementStart) -> None:

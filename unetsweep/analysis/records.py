@@ -44,15 +44,18 @@ def _read(sweep_dir: Path) -> SweepRecord:
     directory = SweepDir(sweep_dir)
     spec = load(sweep_dir / paths.SPEC)
     trials = tuple(_record(directory, number, folder) for number, folder in observation.trial_folders(sweep_dir))
-    leaky = spec.data.split.groups == "none" and spec.trainer.command is None
+    may_leak = spec.data.split.groups == "none" and spec.trainer.command is None
     leak, val_groups, unreadable = _images(directory)
     warnings = [f"LEAKED: {text}: these scores reward memorisation" for text in leak.values()]
-    warnings += [unreadable] if unreadable else [NO_GROUPS] if leaky and not leak else []
+    warnings += [unreadable] if unreadable else [NO_GROUPS] if may_leak and not leak else []
     return SweepRecord(directory.name, spec, trials, tuple(warnings), leak=leak, val_groups=val_groups)
 
 
 def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:
-    """Leaks by part, the group of each validation image, and why both are unknown: then every part may leak."""
+    """Leaks by part, the group of each validation image, and why both are unknown (None: they are known).
+
+    If they are unknown, every part is shown as leaked.
+    """
     try:
         data = directory.data
     except StateError as error:
@@ -73,7 +76,7 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
     elif result is not None:
         state, reason, job_id = result.state, result.message or "", result.job_id
     else:
-        state, reason, job_id = _open(read_run(directory.root, trial.run), trial.epochs, trial.cancelled)
+        state, reason, job_id = _open_state(read_run(directory.root, trial.run), trial.epochs, trial.cancelled)
     return TrialRecord(
         number,
         trial.params or {},
@@ -101,7 +104,7 @@ def _result(config_id: str, *files: str) -> tuple[Result | None, str | None]:
     return None, None
 
 
-def _open(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]:
+def _open_state(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]:
     """State, reason and job of a trial without a result."""
     last = run.last
     job_id = (last.claimed_by or last.job_id) if last else None

@@ -86,7 +86,7 @@ class SweepRecord:
     leak: Mapping[str, str] = field(default_factory=dict)
     """By part (`val`, `test`): a text that says which images are copies of training images."""
     confirmed: tuple[Repeats, ...] = ()
-    """The confirmation runs of its leaders that have ended."""
+    """The confirmation runs of each leader; empty if nothing was confirmed."""
     val_groups: Mapping[str, str] | None = None
     """Group (the same eye or patient) of each validation image by its name; None: not known."""
     cost: Cost | None = None

@@ -22,14 +22,19 @@ WIDTH = 110
 
 @click.command("doctor")
 @click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    help="Folder that holds the sweeps [results].",
 )
 @click.option("--profile", metavar="NAME", help="SLURM profile of the test job [default].")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--no-job", is_flag=True, help="Submit no test job; the nodes are not checked then.")
 @click.option("--timeout", type=click.FloatRange(min=1), default=300.0, help="Seconds to wait for the test job [300].")
 def command(results: Path, profile: str | None, as_json: bool, no_job: bool, timeout: float) -> None:
-    """Check what a sweep needs: SLURM, a compute node (with a job of one CPU and two minutes), the results folder.
+    """Check what a sweep needs: SLURM, a compute node, the results folder.
+
+    The node is checked by a job of two minutes with one CPU, and with one GPU if the profile asks for GPUs.
 
     Everything it makes is cancelled and removed again, even after Ctrl-C. The exit status is 1 if something is broken
     that no sweep can do without.

@@ -13,7 +13,10 @@ from unetsweep.store.repair.find_damage import Damage
 @click.argument("sweep")
 @click.option("--dry-run", is_flag=True, help="Print what is damaged without changing anything.")
 @click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of the sweeps [results]."
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    help="Folder that holds the sweeps [results].",
 )
 def command(sweep: str, dry_run: bool, results: Path) -> None:
     """Check all files of SWEEP (its name or folder) and repair what can be repaired. Print one line for each problem.

@@ -13,7 +13,9 @@ from unetsweep.core.space import Choices
 from unetsweep.core.spec import SweepSpec, listed_points, remaining_listed_points, trials_wanted
 
 _FREE = ("run.", "slurm.", "data.split.allow_leak")
+"""Fields that may change, by the beginning of their names: they change no result."""
 _TRAINED = ("slurm.gpus", "slurm.processes")
+"""Fields of `slurm` that may not change: results depend on them."""
 
 
 def difference(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
@@ -22,11 +24,12 @@ def difference(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
 
 
 def refused(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
-    """Return the lines of `difference` that would invalidate trials: they need a sweep of another name."""
-    return tuple(_describe(*change) for change in _changes(old, new) if not _is_addition(change[0], old, new))
+    """Return the lines of `difference` that would invalidate trials: they need a sweep with another name."""
+    return tuple(_describe(*change) for change in _changes(old, new) if not _keeps_trials_valid(change[0], old, new))
 
 
-def _is_addition(name: str, old: SweepSpec, new: SweepSpec) -> bool:
+def _keeps_trials_valid(name: str, old: SweepSpec, new: SweepSpec) -> bool:
+    """Return whether the existing trials still belong to the sweep after the field `name` changed."""
     if name.startswith("space."):
         # An adaptive sampler has learned from the old space; its trials say nothing about another one.
         was, now = (spec.space.domains().get(name.removeprefix("space.")) for spec in (old, new))
@@ -64,6 +67,7 @@ def _flatten(spec: SweepSpec) -> dict[str, Any]:
 
 
 _WHOLE = ("study.sampler", "trainer.augment", "slurm.sbatch", "slurm.reconciler")
+"""Sections that are compared as one field."""
 
 
 def _describe(name: str, was: Any, now: Any) -> str:

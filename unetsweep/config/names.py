@@ -1,4 +1,4 @@
-"""Names that come from Optuna and SLURM, so they are known without importing Optuna; tests compare them."""
+"""Names that come from Optuna and SLURM, listed here because an import of Optuna is slow. Tests compare them."""
 
 SHORT_NAMES = ("grid", "list", "random", "tpe")
 """Samplers with a short name: `grid` and `list` are ours, `random` and `tpe` are Optuna's."""
@@ -95,4 +95,4 @@ SBATCH_OURS: dict[str, str] = {
     "clusters": "a shell with that cluster's SLURM_CONF",  # jobs of another cluster would not be found here
     "cluster-constraint": "a shell with that cluster's SLURM_CONF",
 }
-"""Options of sbatch that are set by a key of ours, by something else, or always by unetsweep (empty)."""
+"""Options of sbatch that `slurm.sbatch` may not set, each with what to set instead; empty: unetsweep sets it."""

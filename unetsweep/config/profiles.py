@@ -3,7 +3,7 @@
 Rule 1: the sweep's keys override the profile's, one by one; `null` restores the default. Options under `sbatch` and
         `reconciler` are merged option by option.
 Rule 2: a profile is a path (it has a / or ends in .yaml), or a name that is looked up in ./slurm/profiles and then in
-        ~/.config/unetsweep. Without a file `default` is empty.
+        ~/.config/unetsweep. If there is no file for `default`, it is empty.
 Rule 3: a sweep that has every key itself needs no profile, so none is read; the `sweep.yaml` of a sweep's directory is
         of that kind.
 """
@@ -58,10 +58,10 @@ def resources_from(
     name = profile or keys.profile or "default"
     own = raw if isinstance(raw, Mapping) else {}
     is_complete = set(_KEYS) <= set(own) and profile is None
-    site = {} if is_complete else _read_profile(name, folders, problems, f"{at}.profile")
-    merged = decode_with_defaults(SlurmKeys, _merge(site, own), [], at)
+    profile_keys = {} if is_complete else _read_profile(name, folders, problems, f"{at}.profile")
+    merged = decode_with_defaults(SlurmKeys, _merge(profile_keys, own), [], at)
     resources = _resources(merged, name, folders)
-    problems += _conflicts(resources, merged, own, site, at)
+    problems += _conflicts(resources, merged, own, profile_keys, at)
     return resources
 
 
@@ -109,13 +109,17 @@ def _not_found(name: str, folders: Folders) -> str:
     return f"which is neither in {searched}; {hint}available: {', '.join(there) or 'none'}"
 
 
-def _merge(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(profile_keys: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the profile's keys, overridden by the sweep's (`own`).
+
+    If the sweep sets `gpus` or `pack`, the number of processes follows from them, not from the profile.
+    """
     if (own.get("gpus") is not None or own.get("pack") is not None) and "processes" not in own:
-        site = {key: value for key, value in site.items() if key != "processes"}
-    merged: dict[str, Any] = {**site, **own}
+        profile_keys = {key: value for key, value in profile_keys.items() if key != "processes"}
+    merged: dict[str, Any] = {**profile_keys, **own}
     for section in ("sbatch", "reconciler"):
         options: dict[str, Any] = {}
-        for layer in (site, own):
+        for layer in (profile_keys, own):
             given = layer.get(section)
             if isinstance(given, Mapping):
                 options |= {key.replace("_", "-"): each for key, each in given.items()}
@@ -154,12 +158,12 @@ def _interpreter(python: str | None, folders: Folders) -> str | None:
 
 
 def _conflicts(
-    resources: Resources, keys: SlurmKeys, own: Mapping[str, Any], site: Mapping[str, Any], at: str
+    resources: Resources, keys: SlurmKeys, own: Mapping[str, Any], profile_keys: Mapping[str, Any], at: str
 ) -> list[Problem]:
     """Return a problem for each two keys that are valid alone but contradict each other."""
 
     def origin(key: str) -> str:
-        return f" (from the profile {resources.profile})" if own.get(key) is None and key in site else ""
+        return f" (from the profile {resources.profile})" if own.get(key) is None and key in profile_keys else ""
 
     found = []
     gpus, pack = resources.gpus, resources.pack

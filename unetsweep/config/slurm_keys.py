@@ -60,17 +60,17 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
         found += [Problem(message, joined(at, f"sbatch.{option}")) for message in _option(option, value, SBATCH_OURS)]
     for option, value in (keys.reconciler or {}).items():
         found += [
-            Problem(message, joined(at, f"reconciler.{option}")) for message in _option(option, value, _RECONCILERS)
+            Problem(message, joined(at, f"reconciler.{option}")) for message in _option(option, value, _RECONCILER_OURS)
         ]
     return found
 
 
-_RECONCILERS = {
+_RECONCILER_OURS = {
     **{name: None for name, instead in SBATCH_OURS.items() if not instead},
     **{name: SBATCH_OURS[name] for name in ("clusters", "cluster-constraint")},
     **dict.fromkeys(("begin", "dependency", "ntasks", "ntasks-per-node")),
 }
-"""Options that the reconciler job sets itself."""
+"""Options of sbatch that `slurm.reconciler` may not set, each with what to set instead; None: unetsweep sets it."""
 
 
 def _option(option: str, value: object, ours: Mapping[str, str | None]) -> list[str]:

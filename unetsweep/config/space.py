@@ -80,7 +80,7 @@ def _choices(name: str, raw: Sequence[object], problems: list[Problem], at: str)
             continue
         value = _number(name, item, problems, f"{at}.{index}")
         if value is not None and value in values:
-            problems.append(Problem(f"found {format_number(value)} twice; leave one", f"{at}.{index}"))
+            problems.append(Problem(f"found {format_number(value)} twice; remove one", f"{at}.{index}"))
         elif value is not None:
             values[value] = None
     return Choices(tuple(values)) if len(problems) == before else None
@@ -113,7 +113,12 @@ def _range_problems(domain: Range) -> list[Problem]:
     if step is None:
         return []
     if domain.log:
-        return [Problem("found step together with log: true; leave one, since even steps are not even in log", "step")]
+        return [
+            Problem(
+                "found step together with log: true; remove one, because equal steps are not equal on a log scale",
+                "step",
+            )
+        ]
     steps = (domain.high - domain.low) / step
     if abs(steps - round(steps)) > 1e-6:
         nearest = domain.low + step * math.floor(steps + 1e-6)

@@ -7,8 +7,8 @@ Rule 2: the groups depend only on the pixels, not on a file's name or folder.
 Correlations of pairs (`fingerprints.align`), measured on CHASE_DB1 (28 photographs, with both eyes of each child) and
 on synthetic eyes of 64 and 128 pixels:
 
-    duplicates, lowest          0.98   the 100-image set's recipe at 512x512, also with black borders, quarter rotations
-                                       and mirrored rotations; the same down to 128x128
+    duplicates, lowest          0.98   both flips and a rotation, as in the 100-image set, at 512x512; also with black
+                                       borders, quarter rotations and mirrored rotations; the same down to 128x128
                                 0.80   the same against duplicates relit and saved as JPEG of quality 40
                                 0.96   rotated on an enlarged canvas, padded, squashed, cut at top and bottom to 3:2,
                                        zoomed by 0.8 and 1.2, shifted by 6 % (14 images of each eye, all pairs)

@@ -17,7 +17,7 @@ from unetsweep.atomic import write_text
 from unetsweep.datasets.fingerprints import DOUBTFUL, SURE
 
 METHOD = 3
-"""Raise it with every change that may find other duplicates or describe them otherwise."""
+"""Increase this number with every change that may find other duplicates, or describe them in another way."""
 
 
 @dataclass(frozen=True, slots=True)

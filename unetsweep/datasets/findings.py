@@ -10,7 +10,7 @@ from unetsweep.datasets.inspection import VAL, Finding, Inspection
 from unetsweep.datasets.prepare import MAX_VESSEL_SHARE
 
 MAX_GROWTH = 0.1
-"""Vessels that another threshold makes wider by more than this change scores; smaller differences are noise."""
+"""If a threshold of > 0 makes vessels wider by more than this share, scores change; smaller differences are noise."""
 LEVELS = ("error", "warning", "note")
 
 
@@ -78,8 +78,8 @@ def _patients(inspection: Inspection) -> Iterator[Finding]:
     if not inspection.patients:
         return
     names = ", ".join(inspection.files(inspection.patients[0]))
-    text = f"names of {_count(len(inspection.patients), 'pair')} differ only in left and right (as {names}): both eyes "
-    yield Finding("note", "patients", "", f"{text}of a patient; data.split.groups: auto keeps them together")
+    text = f"names of {_count(len(inspection.patients), 'pair')} differ only in left and right (for example {names}): "
+    yield Finding("note", "patients", "", f"{text}both eyes of a patient; data.split.groups: auto keeps them together")
     for patient in inspection.patients:
         if len({name.partition("/")[0] for name in patient}) > 1:
             names = " and ".join(_image(inspection, name) for name in patient)

@@ -22,6 +22,7 @@ from unetsweep.datasets.frames import Levels, Pixels, crop_field, find_field, fi
 SIDE = 160
 """Side of a fingerprint in pixels: large enough for the vessels, small enough for thousands."""
 ANGLES, RADII = 256, 56
+"""Size of the polar image in which rotations are compared."""
 RADIUS = 0.94 * SIDE / 2
 """Radius of the disc that is compared: a rotation at native size with a mirrored border leaves the disc intact."""
 CANDIDATE, CANDIDATE_BY_FIELD = 0.25, 0.4
@@ -32,7 +33,7 @@ _FIELD_RADIUS = 0.95 * SIDE / 2
 _CENTRE = (SIDE / 2 - 0.5, SIDE / 2 - 0.5)
 _MAX_STRETCH, _MAX_SHIFT = 1.18, 0.06
 """Limits of the alignment besides the rotation; the shift is a share of the side. The canvas alone finds less:
-its candidate rotation is about the centre, which a shift by 2 % of the width defeats."""
+its candidate rotation is about the centre, so a shift by 2 % of the width is too much for it."""
 _NEAR_ZERO = 0.3
 """Degrees: the error of an alignment, below which a rotation is none or a multiple of 90 degrees."""
 

@@ -30,6 +30,7 @@ _MAX_RATIO, _MIN_RADIUS = 2.5, 0.25
 _CERTAIN = 0.9
 """The field is certain if this share of the edge is on the ellipse, and the ellipse is on the canvas."""
 _DRAWS = np.random.default_rng(0).random((200, 4))
+"""Choose the points of each candidate ellipse. They are fixed, so that the same image always has the same field."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,11 @@ def find_pairs(root: Path) -> dict[str, tuple[Pair, ...]]:
 
 
 def pairs_and_problems(root: Path) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
-    """Return the pairs of each part, and a problem for every folder, image and mask that has none."""
+    """Return the pairs of each part, and a problem for every missing folder and every file without a partner."""
     home = home_of(root)
     missing = [f"{part}/{kind}" for part in PARTS for kind in ("image", "mask") if not (home / part / kind).is_dir()]
     if not root.is_dir() or len(missing) == 2 * len(PARTS):
-        found = "holds no train/ and test/" if root.is_dir() else "is no folder" if root.exists() else "is not there"
+        found = "holds no train/ and test/" if root.is_dir() else "is not a folder" if root.exists() else "is not there"
         return {}, [Problem(f"{found}; {EXPECTED}")]
     problems = [Problem(f"this folder is missing; {EXPECTED}" if not n else "this folder is missing", field)
                 for n, field in enumerate(missing)]  # fmt: skip
@@ -110,7 +110,7 @@ def _pairs_in(home: Path, part: str, problems: list[Problem]) -> tuple[Pair, ...
     kinds = ", ".join(sorted(e[1:] for e in EXTENSIONS))
     for kind, files in (("image", images), ("mask", masks)):
         if not files:
-            problems.append(Problem(f"holds no image file; these are read: {kinds}", f"{part}/{kind}"))
+            problems.append(Problem(f"holds no image file; supported are {kinds}", f"{part}/{kind}"))
     if not images or not masks:
         return ()
     by_stem = _by_stem(images, part, problems)

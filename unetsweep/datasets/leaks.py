@@ -27,7 +27,7 @@ class Leak:
         """Return one line for each part that leaks (`val`, `test`).
 
         >>> Leak((("07", "13"),), 20, (), 20).messages()
-        {'val': '1 of 20 validation images has a duplicate in training (as 07 of 13)'}
+        {'val': '1 of 20 validation images has a duplicate in training (for example 07 duplicates 13)'}
         """
         messages: dict[str, str] = {}
         if self.val:
@@ -87,4 +87,5 @@ def _leaking(
 
 def _describe(leaking: Sequence[tuple[str, str]], images: int, part: str, where: str) -> str:
     has = "has a duplicate" if len(leaking) == 1 else "have a duplicate"
-    return f"{len(leaking)} of {images} {part} images {has} {where} (as {leaking[0][0]} of {leaking[0][1]})"
+    example = f"for example {leaking[0][0]} duplicates {leaking[0][1]}"
+    return f"{len(leaking)} of {images} {part} images {has} {where} ({example})"

@@ -1,6 +1,6 @@
 """The manifest of a dataset: the split by name, with a digest of each pair of files.
 
-Rule 1: a manifest is the split; `data.split` is ignored then.
+Rule 1: a config with a manifest is split by it, and its `data.split` is ignored.
 Rule 2: a pair that is missing or has changed is an error that names it; files outside the manifest are ignored.
         If an image has several masks, the pinned one is used.
 """
@@ -15,7 +15,7 @@ from unetsweep.datasets.layout import Pair, find_pairs, pairs_named
 from unetsweep.datasets.splits import some_of, split
 from unetsweep.errors import DataError, Problem
 
-_NEW_SPLIT = ", or start a sweep of another name (by hand: another --out) for a new split"
+_NEW_SPLIT = ", or start a sweep with another name (for `unetsweep train`: another --out) for a new split"
 
 Manifest = Mapping[str, Mapping[str, str]]
 """`train`, `val` and `test`: the digest of each pair by its name."""

@@ -187,7 +187,7 @@ def _describe_refused_leak(config: DataConfig, leak: Leak) -> str:
 
 def _describe_sizes(names_by_size: Mapping[str, Sequence[str]]) -> str:
     rarest_first = sorted(names_by_size.items(), key=lambda item: len(item[1]))
-    sizes = ", ".join(f"{size} ({len(names)} images, as {names[0]})" for size, names in rarest_first[:4])
+    sizes = ", ".join(f"{size} ({len(names)} images, for example {names[0]})" for size, names in rarest_first[:4])
     return f"found {len(names_by_size)} sizes: {sizes}; images of a batch must have one size, so set data.image_size"
 
 
@@ -198,8 +198,9 @@ def _warnings(config: DataConfig, vessel_shares: Mapping[str, float], leak: Leak
     empty = [name for name, share in vessel_shares.items() if share == 0]
     full = [name for name, share in vessel_shares.items() if share > MAX_VESSEL_SHARE]
     if empty:
-        warnings.append(f"{len(empty)} masks hold no vessel at mask_threshold {config.mask_threshold}, as {empty[0]}")
-    if full:
-        text = f"{len(full)} masks are more than {MAX_VESSEL_SHARE:.0%} vessel, as {full[0]}; are vessels black there?"
+        text = f"{len(empty)} masks hold no vessel at mask_threshold {config.mask_threshold}, for example {empty[0]}"
         warnings.append(text)
+    if full:
+        text = f"{len(full)} masks are more than {MAX_VESSEL_SHARE:.0%} vessel, for example {full[0]}"
+        warnings.append(f"{text}; invert the masks if their vessels are black")
     return tuple(warnings)

@@ -78,8 +78,9 @@ def _refuse_unless_complete(root: Path, about: str, wanted: tuple[int, int]) -> 
     parts = find_pairs(root)
     counts = len(parts["train"]), len(parts["test"])
     if counts != wanted or not (root / "groups.csv").is_file():
-        text = f"found {counts[0]} train and {counts[1]} test images of {wanted[0]} and {wanted[1]}, or no groups.csv"
-        raise DataError(str(root), [f"{text}; {advice}"])
+        groups = "" if (root / "groups.csv").is_file() else " and no groups.csv"
+        text = f"found {counts[0]} train and {counts[1]} test images{groups}"
+        raise DataError(str(root), [f"{text}; a complete sample has {wanted[0]}, {wanted[1]} and groups.csv; {advice}"])
 
 
 def _draw(root: Path, size: int, eyes: int, test_eyes: int, seed: int) -> None:

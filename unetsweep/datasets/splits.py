@@ -35,7 +35,7 @@ def split(
     if len(members) < 2:
         found = f"all {len(pairs)} training images are in one group ({next(iter(members), 'none')!r})"
         raise DataError(str(root), [Problem(f"{found}; training and validation need one each", FIELD)])
-    order = sorted(members, key=lambda group: _lot(split.seed, group))
+    order = sorted(members, key=lambda group: _sort_key(split.seed, group))
     chosen = _nearest([len(members[group]) for group in order], split.val * len(pairs))
     names = {order[index] for index in chosen}
     training = tuple(sorted((p for p in pairs if group_of[p.name] not in names), key=lambda p: p.name))
@@ -54,8 +54,8 @@ def groups_of(pairs: Sequence[Pair], split: Split, root: Path, duplicates: Dupli
     return _from_regex(pairs, split.groups, root)
 
 
-def _lot(seed: int, group: str) -> str:
-    """Return a group's sort key: a hash, since no library promises to keep its shuffle."""
+def _sort_key(seed: int, group: str) -> str:
+    """Return a group's key in a random order: a hash, because a library may change its shuffle in a later version."""
     return hashlib.sha256(f"{seed}\0{group}".encode()).hexdigest()
 
 

@@ -67,7 +67,7 @@ def sbatch_problem() -> str:
 
 
 def import_modules() -> dict[str, object]:
-    """Return why what a training needs cannot be imported (empty: it can), and how many GPUs torch sees."""
+    """Return why a training's packages cannot be imported (empty: they can), and how many GPUs torch sees."""
     command = [sys.executable, "-c", IMPORTS]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=IMPORTS_S, check=False)
@@ -80,7 +80,7 @@ def import_modules() -> dict[str, object]:
 
 
 def signal_step() -> str | dict[str, object]:
-    """Return why SIGUSR2 does not reach a step of this job, which waits for it as a training does."""
+    """Return why SIGUSR2 does not reach a step of this job (empty: it does). The step waits for it like a training."""
     with open("srun-error", "w") as errors:
         step = subprocess.Popen(["srun", "--ntasks=1", sys.executable, "payload.py", "step"], stderr=errors)
     end = time.monotonic() + STEP_S

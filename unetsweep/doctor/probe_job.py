@@ -137,19 +137,19 @@ def _script(folder: Path, name: str, resources: Resources) -> str:
 def _follow(folder: Path, token: str, timeout: float) -> JobReport:
     """Watch the job until it has answered everything, is gone or time is up; return what is known then."""
     end = time.monotonic() + timeout
-    asked = gone = 0.0
+    asked_at = gone_since = 0.0
     report = JobReport()
     while True:
         report = _read(folder, report)
-        is_gone = gone > 0 and time.monotonic() - gone > GRACE_S
+        is_gone = gone_since > 0 and time.monotonic() - gone_since > GRACE_S
         is_done = report.starts > 1 or report.answers.get("REQUEUE")  # a problem: the job will not start again
         if is_done or is_gone or time.monotonic() > end:
             return report
-        if time.monotonic() - asked > QUEUE_S:
-            asked = time.monotonic()
+        if time.monotonic() - asked_at > QUEUE_S:
+            asked_at = time.monotonic()
             with contextlib.suppress(SchedulerError, ValueError):  # the next turn asks again
                 job = next(iter(_jobs(token)), None)
-                gone = 0.0 if job and job.state.is_live else gone or asked
+                gone_since = 0.0 if job and job.state.is_live else gone_since or asked_at
                 report = replace(report, job=job or report.job)
         time.sleep(POLL_S)
 

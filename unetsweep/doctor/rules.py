@@ -30,8 +30,8 @@ SLOW_COMMAND_S = 5.0  # SLURM usually answers in well under a second
 SLOW_FSYNC_S = 1.0  # a reconciliation flushes about ten files
 CLOCK_SKEW_S = 5.0  # the shortest waits of a sweep are tens of seconds
 FILE_DELAY_S = 60.0  # a minute after a job has ended its files are expected
-MIN_SPACE = 64 << 20  # bytes: too little for the checkpoints of one run
-LOW_SPACE = 2 << 30  # bytes: enough for a few runs of three checkpoints each
+MIN_SPACE = 64 << 20  # bytes; less does not hold the checkpoints of one run
+LOW_SPACE = 2 << 30  # bytes; less holds only a few runs of three checkpoints each
 LOW_INODES = 10_000  # a run has some 30 files
 LOCAL_FILE_SYSTEMS = ("tmpfs", "overlay")
 
@@ -67,7 +67,8 @@ def _clock(here: str, there: str, meaning: str) -> Rule:
 
 
 def _seconds(seconds: float) -> str:
-    """
+    """Return a duration as text.
+
     >>> _seconds(0.0312), _seconds(75.2)
     ('0.03 s', '75 s')
     """
@@ -148,7 +149,7 @@ def _partition(row: Partition) -> str:
 def _python_version(versions: tuple[str, str]) -> Judgement:
     node, here = versions
     if node.split(".")[:2] != here.split(".")[:2]:
-        meaning = "jobs are pickled here: set a `python:` of this machine's version in the profile"
+        meaning = "the pickle of a job needs the same version: set such a `python:` in the profile"
         return f"{node}; this machine has {here}", LIMITED, meaning
     return node, OK, ""
 

@@ -48,7 +48,7 @@ def metric_text(value: float) -> str:
 
 
 def rate_text(value: float) -> str:
-    """A learning rate as the docs' table writes it, with at most four significant digits.
+    """A learning rate as the table in README.md writes it, with at most four significant digits.
 
     >>> rate_text(1e-4), rate_text(5e-05), rate_text(0.0015), rate_text(0.00031622776601683794)
     ('1e-04', '5e-05', '1.5e-03', '3.162e-04')
@@ -226,5 +226,5 @@ LEAKED = "(leaked)"
 """Follows the heading or the value of a score on images that have a copy in training."""
 
 
-EIGHT = ("job_id", "epochs", "batch_size", "learning_rate", "val_iou", "val_loss", "test_iou", "test_loss")
-"""The columns of the docs' table."""
+TABLE_COLUMNS = ("job_id", "epochs", "batch_size", "learning_rate", "val_iou", "val_loss", "test_iou", "test_loss")
+"""The columns of the table in README.md. Every format for people shows them."""

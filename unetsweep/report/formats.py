@@ -7,7 +7,7 @@ from typing import assert_never
 
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import latex, markdown, plain, table
-from unetsweep.report.columns import EIGHT, also_columns
+from unetsweep.report.columns import TABLE_COLUMNS, also_columns
 from unetsweep.report.view import machine_columns, make_view
 
 
@@ -26,11 +26,11 @@ def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
     also = tuple(also_columns(sweep.spec.data))
     match form:
         case Format.TABLE:
-            return ("trial", "state", *EIGHT, *also)
+            return ("trial", "state", *TABLE_COLUMNS, *also)
         case Format.MARKDOWN:
-            return (*EIGHT, *also)
+            return (*TABLE_COLUMNS, *also)
         case Format.LATEX:
-            return (EIGHT[0], "state", *EIGHT[1:], *also)
+            return (TABLE_COLUMNS[0], "state", *TABLE_COLUMNS[1:], *also)
         case _:
             return tuple(machine_columns(sweep))
 

@@ -9,7 +9,7 @@ data       `image_size`, `mask_threshold` and `also_score_at` of the sweep
 columns    names of the columns, in order
 rows       one object for each trial, with these keys; null if there is no value (yet)
 best       null, or the best trial (`summary.BestTrial`)
-confirmed  null, or `leaders` (one object each, best first: `significance.Contender`) and `verdict`, a text
+confirmed  null, or `leaders` (one object each, best first: `significance.Contender`) and `verdict`, a list of sentences
 cost       null if it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep
 states     how many trials of the whole sweep are in each state
 warnings   what a reader of the numbers must know
@@ -83,7 +83,7 @@ def _cost(sweep: SweepRecord) -> str:
 
 
 def _confirmed(sweep: SweepRecord) -> str:
-    """One line for each leader, best first, and the verdict as text."""
+    """One line for each leader, best first, and the sentences of the verdict."""
     rows = [
         _dumps({"trial": row.pop("key"), **row}) for row in map(dataclasses.asdict, confirmed.compare_leaders(sweep))
     ]

@@ -11,7 +11,7 @@ from unetsweep.report.columns import checkpoint, number_text, reason
 _ALWAYS_NAMED = ("diverged", "failed")
 _NAMED_WITH_REASON = ("submitted", "waiting")
 _MOST = 3
-"""At most so many trials with one reason, and reasons of one state, are listed before `and … more`: it is one line."""
+"""How many trials of one reason, and reasons of one state, are listed before `and … more`, to keep it on one line."""
 
 _OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 
@@ -69,7 +69,7 @@ def best_of(sweep: SweepRecord, trial: TrialRecord) -> BestTrial:
 
 
 def gpus_text(best: BestTrial) -> str:
-    """The docs' sentence about GPUs; without a GPU it names the processes instead.
+    """The sentence about GPUs below the table; without a GPU it names the processes instead.
 
     >>> from types import SimpleNamespace as S
     >>> gpus_text(S(gpus=4, processes=4)), gpus_text(S(gpus=1, processes=1))

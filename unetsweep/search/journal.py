@@ -45,17 +45,17 @@ def export(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of
     """Append to the journal what it lacks of the trials, up to the last one that has ended.
 
     Open trials before that one go in as running, so that Optuna's number of a trial is ours. A journal that cannot be
-    read, or that is not this sweep's, is moved to `….corrupt` and made anew.
+    read, or that is not this sweep's, is moved to `….corrupt` and recreated.
     """
     try:
         _append_missing(path, spec, trials, epochs_of)
     except OSError:  # a full disk or a quota: what the journal has is good
         raise
     except Exception:  # whatever Optuna makes of an unreadable journal
-        make_anew(path, spec, trials, epochs_of)
+        recreate(path, spec, trials, epochs_of)
 
 
-def make_anew(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of: EpochsOf = no_epochs) -> None:
+def recreate(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of: EpochsOf = no_epochs) -> None:
     """Move the journal to `….corrupt` and write a new one."""
     if path.exists():
         os.replace(path, f"{path}.corrupt")
@@ -69,7 +69,7 @@ def load(path: Path, name: str) -> optuna.Study:
 
 
 def cut_partial_line(path: Path) -> None:
-    """Cut a last line without its end, which a kill leaves: the next line would be appended to it."""
+    """Remove an incomplete last line, which a kill leaves: the next line would be appended to it."""
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
@@ -122,7 +122,7 @@ def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves) -> FrozenTrial:
 def _any_value(domain: Domain) -> BaseDistribution:
     """Return the distribution of every value that a parameter of this kind may ever have.
 
-    Choices that are not numbers have no such distribution: if the sweep gets another one, the journal is made anew.
+    Choices that are not numbers have no such distribution: if the sweep gets another one, the journal is recreated.
     """
     values = [domain.low, domain.high] if isinstance(domain, Range) else domain.values
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]

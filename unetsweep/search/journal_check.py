@@ -1,15 +1,15 @@
-"""Repair the study's journal. It is an export of the trials, so it can always be made anew."""
+"""Repair the study's journal. It is an export of the trials, so it can always be recreated."""
 
 from unetsweep.bounded_json import damage_named
 from unetsweep.errors import StateError
-from unetsweep.search.journal import load, make_anew
+from unetsweep.search.journal import load, recreate
 from unetsweep.store.repair.find_damage import CheckedFile, FileRule, Recovery
 from unetsweep.store.repair.recoveries import is_intact
 from unetsweep.store.sweep_dir import SweepDir
 
 
 def check_journal(file: CheckedFile) -> None:
-    """StateError if Optuna cannot open the study in it."""
+    """Raise StateError if Optuna cannot open the study in the journal."""
     if file.sources.spec is None:
         return
     with damage_named(file.path):
@@ -30,7 +30,7 @@ def recover_journal(file: CheckedFile) -> Recovery:
         spec, directory = file.sources.spec, SweepDir(file.sources.root)
         if spec is not None:
             trials = [trial for trial in directory.trials() if trial.params is not None]
-            make_anew(file.path, spec, trials, directory.progress)
+            recreate(file.path, spec, trials, directory.progress)
 
     return Recovery("rebuilt from the trials", run)
 

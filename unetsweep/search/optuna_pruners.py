@@ -1,4 +1,4 @@
-"""Optuna's pruners by name: a study in memory gets every report in the order of its time, as it would have live.
+"""Optuna's pruners by name: a study in memory gets all reports in the order of their times, as if it saw them live.
 
 All reports are replayed in every reconciliation, also those that an earlier one has replayed. A reconciliation is a
 process of its own, and Optuna's rungs and medians live in its study: to replay only what is new, that study would have

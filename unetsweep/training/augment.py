@@ -63,7 +63,7 @@ def apply(
 
 
 def _fit(array: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
-    """Crop and mirror a rotated array around its centre to the image's own shape, which a batch needs."""
+    """Crop a rotated array, or extend it by mirroring, to this height and width: a batch needs images of one size."""
     for axis, size in ((0, height), (1, width)):
         have = array.shape[axis]
         if have > size:
@@ -128,7 +128,7 @@ def _names(A: Any) -> list[str]:
 
 
 def _build_step(cls: Any, arguments: dict[str, Any], problems: list[Problem], at: str) -> Any | None:
-    """Build one transform; refuses unknown arguments, about which albumentations only warns."""
+    """Build one transform. An unknown argument is a problem; albumentations itself only warns."""
     known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
     unknown = [name for name in arguments if name not in known]
     for name in unknown:
@@ -164,7 +164,7 @@ def _keeps_uint8(step: Any) -> bool:
     try:
         done = step(image=np.zeros((512, 512, 3), np.uint8), mask=np.zeros((512, 512), np.uint8))
     except Exception:
-        return True  # it needs another size: the real images will show
+        return True  # it may need another image size; if it fails with the real images too, the training reports that
     finally:
         step.p = chance
     image, mask = done["image"], done["mask"]

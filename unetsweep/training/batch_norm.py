@@ -31,8 +31,8 @@ class BatchNorm(nn.BatchNorm2d):
         whole = torch.full((), len(x), device=x.device) if count is None else count
         mean, variance, values = global_statistics(x.detach(), whole)
         self._update_running(mean, variance * (values / (values - 1)))
-        kind = self.weight.dtype
-        statistics = (mean.to(kind), variance.to(kind), whole, values)
+        dtype = self.weight.dtype
+        statistics = (mean.to(dtype), variance.to(dtype), whole, values)
         return cast(Tensor, _Normalise.apply(x, self.weight, self.bias, *statistics, self.eps))  # type: ignore[no-untyped-call]
 
     @torch.no_grad()

@@ -48,7 +48,7 @@ class StepSeed(pl.Callback):
 
 
 class EpochEnds(pl.Callback):
-    """Validates, logs progress, keeps the best weights, saves, publishes and prunes milestones, and stops for now."""
+    """Validates, logs progress, keeps the best weights, saves, publishes and prunes milestones, and stops early."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class EpochEnds(pl.Callback):
         self._epoch_began = time.monotonic()
 
     def _finish_epoch(self, trainer: pl.Trainer, epoch: int, saved: bool) -> None:
-        """Between two epochs: save, prune, or stop for now, as rank 0 decides."""
+        """Between two epochs: save, prune, or stop to continue in a later start, as rank 0 decides."""
         self._timer.record_epoch()
         remaining = self._after(epoch)
         if remaining:
@@ -153,9 +153,10 @@ class EpochEnds(pl.Callback):
     def _reach_milestone(self, trainer: pl.Trainer, module: Segmentation, here: BestEpoch) -> None:
         """Write a milestone's checkpoint, then the `last.ckpt` that records it, then its result."""
         epoch = here.epoch
-        own = epoch % self.config.trainer.val_every != 0 and self._is_better(here)
-        best = here if own or self.training_state.best is None else self.training_state.best
-        if trainer.is_global_zero and own:
+        # An epoch that is not a multiple of `val_every` may be the best of its own milestone only.
+        best_here_only = epoch % self.config.trainer.val_every != 0 and self._is_better(here)
+        best = here if best_here_only or self.training_state.best is None else self.training_state.best
+        if trainer.is_global_zero and best_here_only:
             self.artifacts.save_weights(checkpoints.best_of(epoch), copy_of_weights(module), self.config, best)
         elif trainer.is_global_zero:
             self._link_best(epoch, best)
@@ -197,7 +198,7 @@ class EpochEnds(pl.Callback):
         for epochs in ended:
             if best is not None and trainer.is_global_zero:
                 self._link_best(epochs, best)
-            # The first of them accounts for the time since the last milestone, the others for none.
+            # The GPU time since the last milestone is counted once, for the first of them.
             since = self._previous_milestone_s(epoch) if epochs == min(ended) else self._seconds()
             reached = MilestoneCheckpoint(epochs, epoch, self._seconds(), best, state, message, since)
             self._stop_if_lost(trainer)

@@ -106,7 +106,8 @@ class ArtifactWriter:
         try:
             replace_by_link(self.out / source, self.out / name, temporary=self._temporary(self.out / name))
         except FileNotFoundError as error:
-            raise StateError(f"{self.out / source} is missing, the best checkpoint so far; train anew") from error
+            hint = "remove last.ckpt to train from the first epoch"
+            raise StateError(f"{self.out / source}, the best checkpoint so far, is missing; {hint}") from error
 
     def delete_stale(self, best: BestEpoch | None) -> None:
         """Delete the candidates that are not the best, and the temporary files of killed writers."""
@@ -117,7 +118,7 @@ class ArtifactWriter:
                 file.unlink(missing_ok=True)
 
     def _temporary(self, final: Path) -> Path:
-        """A name that tells which claim writes the file."""
+        """The temporary name of a file, with the claim that writes it."""
         return final.with_name(f"{final.name}.{self.claim}.tmp")
 
 
@@ -155,7 +156,7 @@ def encode_training_state(training_state: TrainingState) -> dict[str, Any]:
     return dataclasses.asdict(training_state)
 
 
-def read_training_state(out: Path, remedy: str = "remove it to train anew") -> TrainingState | None:
+def read_training_state(out: Path, remedy: str = "remove it to train from the first epoch") -> TrainingState | None:
     """The saved state of the run in `out`, None if nothing was saved yet.
 
     Raises TrainingError with the remedy if `last.ckpt` cannot be read.

@@ -1,4 +1,4 @@
-"""What rank 0 decides for all ranks at the end of an epoch: continue, save, prune, or stop for now.
+"""What rank 0 decides for all ranks at the end of an epoch: continue, save, prune, or stop until a later start.
 
 Rule 1: one object is broadcast, so that all ranks do the same at the same epoch.
 Rule 2: a prune file that cannot be read prunes nothing: losing a training is worse than missing a prune.
@@ -115,7 +115,7 @@ class PruneFileReader:
 
 
 class RankZeroPolicy:
-    """Makes rank 0's decisions. Every rank has one; only rank 0's is asked."""
+    """Makes rank 0's decisions. Every rank has a policy, but only that of rank 0 is used."""
 
     def __init__(self, artifacts: ArtifactWriter, timer: EpochTimer, stop_check: StopCheck) -> None:
         self._artifacts, self._timer, self._stop_check = artifacts, timer, stop_check

@@ -5,7 +5,7 @@ Rule 1: the table has a row per image. A rank fills the rows of its images, and 
 Rule 2: IoU is that of the vessel class over the set, sum TP / sum (TP + FP + FN), at threshold 0.5.
         datasets.scores has the formulas, and their values for empty masks.
 Rule 3: the loss is mean binary cross-entropy per pixel, whatever the training loss is.
-Rule 4: masks with other thresholds are counted in the same pass, in columns of their own.
+Rule 4: masks cut at other thresholds (`data.also_score_at`) are counted in the same pass, in columns of their own.
 """
 
 import contextlib
@@ -119,8 +119,8 @@ def gather(table: Tensor) -> None:
 def evaluating(unet: nn.Module, device: torch.device, precision: str) -> Any:
     """A context with evaluation mode, no gradients and the training's precision; it restores the mode afterwards."""
     was = unet.training
-    kind = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}.get(precision)
-    mixed = torch.autocast(device.type, dtype=kind) if kind is not None else contextlib.nullcontext()
+    dtype = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}.get(precision)
+    mixed = torch.autocast(device.type, dtype=dtype) if dtype is not None else contextlib.nullcontext()
     unet.eval()
     try:
         with torch.no_grad(), mixed:

@@ -25,7 +25,7 @@ from unetsweep.training.checkpoints import load_unet
 from unetsweep.training.evaluate import evaluating, logits
 from unetsweep.training.unet import UNet, probabilities
 
-PAPER, INK = 255, 40
+BACKGROUND, CAPTION = 255, 40
 """Grey levels of a panel's background and captions."""
 
 
@@ -200,13 +200,13 @@ def panel(image: Pixels, truth: Pixels | None, mask: Pixels) -> Pixels:
     (_, letters), below = extents[-1]
     widest = max(width, *widths)
     top = letters + below + 2 * gap
-    sheet = np.full((top + height + gap, gap + len(pictures) * (widest + gap), 3), PAPER, np.uint8)
+    sheet = np.full((top + height + gap, gap + len(pictures) * (widest + gap), 3), BACKGROUND, np.uint8)
     for column, (caption, pixels) in enumerate(pictures):
         left = gap + column * (widest + gap)
         at = left + (widest - width) // 2
         sheet[top : top + height, at : at + width] = pixels
         origin = (left + (widest - widths[column]) // 2, gap + letters)
-        cv2.putText(sheet, caption, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (INK,) * 3, thick, cv2.LINE_AA)
+        cv2.putText(sheet, caption, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (CAPTION,) * 3, thick, cv2.LINE_AA)
     return sheet
 
 

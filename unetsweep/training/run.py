@@ -188,7 +188,10 @@ def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: T
     if found.key != key:
         raise TrainingError(f"{out / LAST} is of another config; use another folder for this one, or remove that file")
     if found.images != fresh.images:
-        raise TrainingError(f"{out / LAST} was trained on other images than {config.data.root} holds now; train anew")
+        raise TrainingError(
+            f"{out / LAST} was trained on other images than those in {config.data.root} now; "
+            "restore the images, or use another folder for this training"
+        )
     passed = [e for e in wanted if e <= found.epoch and e not in found.reached and not is_published(out, e)]
     if passed:
         raise TrainingError(

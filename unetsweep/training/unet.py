@@ -25,9 +25,9 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         widths = [config.base * 2**level for level in range(config.depth + 1)]
-        entries = [config.in_channels, *widths]
-        self.down = nn.ModuleList(Convolutions(entries[i], widths[i], config) for i in range(config.depth))
-        self.bottleneck = Convolutions(entries[-2], widths[-1], config)
+        inputs = [config.in_channels, *widths]
+        self.down = nn.ModuleList(Convolutions(inputs[i], widths[i], config) for i in range(config.depth))
+        self.bottleneck = Convolutions(inputs[-2], widths[-1], config)
         if config.dropout:
             self.bottleneck.append(nn.Dropout(config.dropout))
         self.pool = nn.MaxPool2d(2)
@@ -86,9 +86,9 @@ class UNet(nn.Module):
 class Convolutions(nn.Sequential):
     """Two times 3x3 convolution, batch normalisation (with `norm: batch`) and ReLU."""
 
-    def __init__(self, entry: int, width: int, config: ModelConfig) -> None:
+    def __init__(self, inputs: int, width: int, config: ModelConfig) -> None:
         super().__init__()
-        for channels in (entry, width):
+        for channels in (inputs, width):
             plain = config.norm == "none"
             self.append(nn.Conv2d(channels, width, 3, padding=1 if config.padding == "same" else 0, bias=plain))
             if not plain:

@@ -141,7 +141,7 @@ class _Manager:
         return RunningTraining(training.number, slot, now - training.published_at)
 
     def _is_reconciliation_pending(self) -> bool:
-        """Whether the job's shell has not finished the reconciliation after the last end, and has time for it left."""
+        """Whether the job's shell still reconciles after the last training's end, and `RECONCILE_S` is not over."""
         event = completion_event(self.root, self.allocation.token, self.task)
         is_pending = event.exists() or event.with_suffix(".processing").exists()
         return is_pending and time.monotonic() <= self.last_event_at + RECONCILE_S

@@ -2,7 +2,7 @@
 
 Rule 1: the end of a training does not affect the others; its slot takes the next waiting training at once.
 Rule 2: a job closes only when nothing runs and nothing waits, and it observes once more after closing, so that it still
-        starts a training that was sent to it just before.
+        starts a training that a reconciliation sent to it just before.
 Rule 3: a job that is about to end starts nothing new; if work is left, it asks to be started again.
 """
 

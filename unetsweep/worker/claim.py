@@ -100,7 +100,7 @@ def _claim(start: ElementStart, folder: Path, attempt: int, path: Path) -> Claim
     node = os.environ.get("SLURMD_NODENAME") or host
     record = ClaimFile(start.job_id, utc_now(), port, host, node, me.boot, me.pid, me.start)
     if (taken and max(taken) >= mine) or not link_record(path, record):
-        print(f"leaving: {folder.name} is owned by {max(claims_of(folder))}", flush=True)  # noqa: T201
+        print(f"leaving: {folder.name} is owned by claim {paths.claim_name(*max(claims_of(folder)))}", flush=True)  # noqa: T201
         return None
     print(f"job {start.job_id} on {socket.gethostname()} claims {folder.name} as {path.name}", flush=True)  # noqa: T201
     return Claim(folder, attempt, start.restart, port)

@@ -63,20 +63,20 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
     folder = invocation.folder
     arguments = shlex.split(trainer)
     command = [each.replace("{config}", str(invocation.config)).replace("{out}", str(folder)) for each in arguments]
-    published = folder / paths.RESULT
-    if not _is_readable(published):
-        published.unlink(missing_ok=True)
+    result = folder / paths.RESULT
+    if not _has_complete_result(result):
+        result.unlink(missing_ok=True)
         status = _run(command, invocation)
         if not holds():
             raise SupersededError(f"another job owns {folder.name}")
         if (folder / f"requeue-{invocation.claim}.json").exists():
             print("the trainer command stopped, to continue in a later start", flush=True)  # noqa: T201
             return
-        if not published.exists() and _open_milestones(invocation):
-            found = f"the trainer command ended with {_describe_status(status)} and wrote no {published.name}"
+        if not result.exists() and _open_milestones(invocation):
+            found = f"the trainer command ended with {_describe_status(status)} and wrote no {result.name}"
             raise _failure(f"{found}: `{shlex.join(command)}`", status)
     if _open_milestones(invocation):
-        _publish_result(published, invocation, holds)
+        _publish_result(result, invocation, holds)
 
 
 def _run(command: list[str], invocation: CommandInvocation) -> int:
@@ -113,13 +113,13 @@ def _open_milestones(invocation: CommandInvocation) -> list[int]:
     return missing
 
 
-def _publish_result(published: Path, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
+def _publish_result(path: Path, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
     """Publish result.json at every open milestone."""
     try:
-        raw = parse_json(read_bytes(published), lenient=True)  # NaN and Infinity become null
+        raw = parse_json(read_bytes(path), lenient=True)  # NaN and Infinity become null
     except ValueError as error:
-        raise StateError(f"{published}: not readable as JSON ({error}); the trainer command wrote it") from error
-    result = contract.encode(contract.result_from(raw, str(published)))
+        raise StateError(f"{path}: not readable as JSON ({error}); the trainer command wrote it") from error
+    result = contract.encode(contract.result_from(raw, str(path)))
     if not holds():
         raise SupersededError(f"another job owns {invocation.folder.name}")
     (invocation.folder / "milestones").mkdir(exist_ok=True)
@@ -130,18 +130,20 @@ def _publish_result(published: Path, invocation: CommandInvocation, holds: Calla
         write_json(invocation.folder / paths.milestone(each), {**result, **filled})
 
 
-def _is_readable(published: Path) -> bool:
-    """Whether an earlier start wrote a result; a corrupt file is that of a program that was killed while writing."""
+def _has_complete_result(path: Path) -> bool:
+    """Whether an earlier start wrote all of result.json. A kill while the program writes leaves a corrupt file."""
     try:
-        parse_json(read_bytes(published), lenient=True)
+        parse_json(read_bytes(path), lenient=True)
     except (FileNotFoundError, ValueError, StateError):
         return False
     return True
 
 
 def _failure(message: str, status: int) -> Exception | SystemExit:
-    """The exception for a program without a result: SystemExit if a signal ended it or, as a shell reports it, its
-    child."""
+    """The exception for a program that wrote no result: SystemExit if a signal ended it, else TrainingError.
+
+    A status above 128 counts as a signal too: a shell has such a status if a signal ended its child.
+    """
     number = -status if status < 0 else status - 128
     if number not in signal.valid_signals():
         return TrainingError(f"{message}; {_last_output()}")

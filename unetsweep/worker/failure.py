@@ -17,7 +17,7 @@ from unetsweep.records import ErrorFile
 _NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _PORT_TAKEN = ("EADDRINUSE", "Address already in use", "address already in use")
 _ECHOES = ("Connection closed", "Connection reset", "closed by peer")
-"""Parts of the error messages of a rank after another rank has failed."""
+"""Parts of error messages that a rank gets because another rank has failed."""
 
 
 def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank: int) -> None:

@@ -32,8 +32,8 @@ class PastStart:
     seconds: float
     """From its claim to its end or, if that was not recorded, to the next start's claim."""
     limited: bool
-    """The time limit may have ended it. SLURM does not restart a job after its time limit, so a start that was followed
-    by a restart without asking for one ended for another reason."""
+    """The time limit may have ended it. SLURM does not restart a job after its time limit. So if a start did not ask
+    for a restart, and was followed by one, it ended for another reason."""
 
 
 def check_starts(folder: Path, claim: Claim, *, limit_min: int, most_restarts: int) -> None:
@@ -53,21 +53,21 @@ def check_starts(folder: Path, claim: Claim, *, limit_min: int, most_restarts: i
 
 
 def past_starts(folder: Path, claim: Claim) -> list[PastStart]:
-    """The starts before this one, oldest first, without those before the last retry reset."""
+    """The starts before this one, oldest first, without those before the user's last `retry`."""
     names = sorted(each for each in claims_of(folder) if each <= (claim.attempt, claim.restart))
     begins = [read_record(ClaimFile, folder / "claims" / paths.claim_name(*name)).at for name in names]
-    retries_reset_at, last_epochs = _retries_reset_at(folder), _last_epochs(folder)
+    reset_attempt, last_epochs = _last_attempt_before_reset(folder), _last_epochs(folder)
     found: list[PastStart] = []
     for at, name in enumerate(names[:-1]):
         end = _exit_time(folder, *name)
         seconds = ((end or begins[at + 1]) - begins[at]).total_seconds()
-        limited = _may_be_limited(folder, *name, is_last=names[at + 1][0] > name[0], has_end=end is not None)
-        if name[0] > retries_reset_at:
-            found.append(PastStart(*name, _made_progress(name, last_epochs, retries_reset_at), seconds, limited))
+        limited = _may_have_hit_limit(folder, *name, is_last=names[at + 1][0] > name[0], has_end=end is not None)
+        if name[0] > reset_attempt:
+            found.append(PastStart(*name, _made_progress(name, last_epochs, reset_attempt), seconds, limited))
     return found
 
 
-def _may_be_limited(folder: Path, attempt: int, restart: int, *, is_last: bool, has_end: bool) -> bool:
+def _may_have_hit_limit(folder: Path, attempt: int, restart: int, *, is_last: bool, has_end: bool) -> bool:
     """Whether the time limit may have ended a start. `is_last`: of its attempt; `has_end`: its end was recorded."""
     requeue = folder / f"requeue-{paths.claim_name(attempt, restart)}.json"
     if requeue.exists():
@@ -83,8 +83,8 @@ def _check_epoch(folder: Path, starts: list[PastStart], limit_min: int) -> None:
     cut = [each for each in last if each.limited and each.seconds >= RAN_INTO_LIMIT * limit_min * 60]
     if len(cut) == 2 and not any(each.made_progress for each in cut):
         raise EpochTooLongError(
-            f"one epoch takes more than {_minutes(min(each.seconds for each in last))}: two starts ended without one, "
-            f"and the limit of the job is {_minutes(limit_min * 60)}; {advice}"
+            f"one epoch takes more than {_minutes(min(each.seconds for each in last))}: two starts ended "
+            f"without finishing one, and the limit of the job is {_minutes(limit_min * 60)}; {advice}"
         )
     shortest = min((seconds for _, seconds in finished_epochs(folder)), default=0.0)
     if shortest > limit_min * 60:
@@ -95,11 +95,11 @@ def _check_epoch(folder: Path, starts: list[PastStart], limit_min: int) -> None:
 
 def _idle_restarts(folder: Path, claim: Claim) -> int:
     """The number of starts of this job in a row, up to the previous one, that finished no new epoch."""
-    last_epochs, retries_reset_at = _last_epochs(folder), _retries_reset_at(folder)
+    last_epochs, reset_attempt = _last_epochs(folder), _last_attempt_before_reset(folder)
     idle = 0
     while idle < claim.restart:
         previous = (claim.attempt, claim.restart - idle - 1)
-        if _made_progress(previous, last_epochs, retries_reset_at):
+        if _made_progress(previous, last_epochs, reset_attempt):
             break
         idle += 1
     return idle
@@ -115,14 +115,17 @@ def _last_epochs(folder: Path) -> dict[tuple[int, int], int]:
     return found
 
 
-def _made_progress(name: tuple[int, int], last_epochs: dict[tuple[int, int], int], retries_reset_at: int) -> bool:
-    """Whether a start finished a new epoch, not counting attempts before a retry reset, which may train anew."""
-    earlier = (epoch for other, epoch in last_epochs.items() if (retries_reset_at + 1, 0) <= other < name)
+def _made_progress(name: tuple[int, int], last_epochs: dict[tuple[int, int], int], reset_attempt: int) -> bool:
+    """Whether a start finished a new epoch. Attempts up to `reset_attempt` do not count.
+
+    A retry may begin again at the first epoch, which is progress.
+    """
+    earlier = (epoch for other, epoch in last_epochs.items() if (reset_attempt + 1, 0) <= other < name)
     return last_epochs.get(name, 0) > max(earlier, default=0)
 
 
-def _retries_reset_at(folder: Path) -> int:
-    """The last attempt before the latest retry reset; 0 without one."""
+def _last_attempt_before_reset(folder: Path) -> int:
+    """The last attempt before the user's last `retry`, which reset the counts of retries; 0 if there was none."""
     names = (path.name.partition(".")[0] for path in (folder / "attempts").glob("*.retries-reset.json"))
     return max((int(name) for name in names if name.isdecimal()), default=0)
 

@@ -51,7 +51,7 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
         signal.signal(signal.SIGTERM, lambda *_: terminated.append(1))  # ranks that already run receive it as well
         code = code_snapshot.running_snapshot(root)
         ranks = [_start_rank([*base, str(rank), str(size)], resources, env, code) for rank in range(size)]
-        if terminated:  # possibly before some ranks had started
+        if terminated:  # some ranks may have started after the signal and missed it
             for rank in ranks:
                 rank.terminate()
         status = wait_all(ranks)
@@ -64,7 +64,7 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
 
 
 def _size(root: Path, run: int) -> tuple[int, int]:
-    """The numbers of processes and GPUs of a run."""
+    """The numbers of ranks and GPUs of a run. A trainer command runs as one rank."""
     first = read_record(AttemptFile, root / paths.attempt(run, 1))
     path = SweepDir(root).config_path(first.trials[0].trial)
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
@@ -83,7 +83,10 @@ def _start_rank(
 
 
 def wait_all(ranks: "Sequence[subprocess.Popen[bytes]]") -> int:
-    """Wait for all ranks, and kill them `EXIT_S` after one failed. Returns the first failed status, else 0."""
+    """Return the first exit status of a rank that is not 0, else 0, when all ranks have ended.
+
+    If one fails, the others are killed `EXIT_S` seconds later.
+    """
     status, until = 0, float("inf")
     while any(rank.poll() is None for rank in ranks):
         bad = next((rank.returncode for rank in ranks if rank.returncode), 0)

@@ -38,7 +38,7 @@ class Comet:
         return out / FOLDER / f"{export.file_stem}.zip"
 
     def write_archive(self, export: RunExport, out: Path) -> Path:
-        """Also delete archives with less content.
+        """Write the archive, and delete older archives of the run, whose content it contains.
 
         Raises StateError if comet_ml writes no archive, and whatever comet_ml raises.
         """

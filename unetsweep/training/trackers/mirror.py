@@ -50,7 +50,7 @@ class _Copy(threading.Thread):
         super().__init__(name=name, daemon=True)
         self._tracker, self._config, self._out, self._run_name = tracker, config, out, run
         self.problem: str | None = None
-        """Why it failed; None: it did not."""
+        """Why it failed; None: it did not fail."""
 
     def run(self) -> None:
         """Write the archive, and upload it if the mode is `online`."""
