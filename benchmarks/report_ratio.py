@@ -71,7 +71,7 @@ def made_up_result(number: int, draw: random.Random) -> contract.Result:
         versions={"torch": "2.13.0", "unetsweep": "0.1.0"},
         hardware={"cpu": "some CPU", "simd": "AVX2"},
         threads=1,
-        weights="0" * 64,
+        weights_sha256="0" * 64,
         data_manifest={**files, "sha256": "0" * 64},
     )
 

@@ -1,4 +1,4 @@
-"""The files exchanged between the orchestrator and a trainer: config, progress and result.
+"""The files between a sweep and a trainer: config, progress and result.
 
 Rule 1: standard library only, so that any script of a user can import it.
 Rule 2: every file contains `"schema": 1`; another number is refused.
@@ -74,7 +74,7 @@ class Result:
     code: Mapping[str, str] = field(default_factory=dict)
     """`package`: digest of the package that trained; `commit` and `diff` (digest of uncommitted changes) if it came
     from a checkout."""
-    weights: str | None = None
+    weights_sha256: str | None = None
     """sha256 over the best checkpoint's weights; equal for bit-identical trainings."""
     data_manifest: Mapping[str, Any] = field(default_factory=dict)
     """`{train, val, test}` file names, and a `sha256` over the images and masks."""

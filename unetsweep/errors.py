@@ -12,6 +12,7 @@ UnetsweepError            the message says what went wrong, where, and what to d
 │   └── SupersededError 4 another job owns the run now
 ├── StateError       70   a file that unetsweep wrote is corrupt
 │   └── ExposedError 70   others own a sweep's directory or may write into it
+├── LeaseError       75   another process holds the sweep's lease: try again
 ├── TrackerError     75   an experiment tracker did not answer or refused an archive: try again
 └── SchedulerError   75   the scheduler did not answer or refused: try again, or follow its message
     └── RefusedError 75   the scheduler refused the job: nothing was submitted
@@ -108,6 +109,12 @@ class StateError(UnetsweepError):
 
 class ExposedError(StateError):
     """Other users can change a sweep's directory, so nothing in it is executed."""
+
+
+class LeaseError(UnetsweepError):
+    """Another process reconciles or changes the sweep; try again."""
+
+    exit_status = 75
 
 
 class TrackerError(UnetsweepError):

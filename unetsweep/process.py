@@ -39,7 +39,7 @@ class Identity:
 
     boot: str
     pid: int
-    start: int
+    start_ticks: int
     """Clock ticks since boot at which it started (field 22 of /proc/PID/stat)."""
 
     @classmethod
@@ -54,7 +54,7 @@ class Identity:
 
     def is_alive(self) -> bool:
         """Whether the process runs on this machine now; a zombie does not."""
-        return self.boot == boot_id() and self.start == _start(self.pid)
+        return self.boot == boot_id() and self.start_ticks == _start(self.pid)
 
 
 def find_processes(*arguments: str) -> list[tuple[Identity, list[str]]]:

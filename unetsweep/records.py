@@ -26,7 +26,7 @@ class SweepFile:
     """`sweep.json`: the executor, the cluster and the folder that the sweep belongs to."""
 
     executor: str
-    """`slurm` or `local`."""
+    """The name of an executor: `slurm` or `local`."""
     cluster: str | None
     """None: the sweep is local, or SLURM does not name it."""
     folder: str
@@ -159,7 +159,7 @@ class ClaimFile:
     """SLURM's name of the node."""
     boot: str | None = None
     pid: int | None = None
-    start: int | None = None
+    start_ticks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ class SubmissionFile:
 
     token: str
     kind: str
-    """`slurm` or `local`."""
+    """The name of the executor."""
     at: datetime
     folder: str
     """The sweep's directory, by the path that its jobs use."""
@@ -225,7 +225,7 @@ class ProcessFile:
     host: str
     boot: str
     pid: int
-    start: int
+    start_ticks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,4 +288,4 @@ class LeaseFile:
     host: str
     boot: str
     pid: int
-    start: int
+    start_ticks: int

@@ -59,7 +59,7 @@ class Pbs:
             "PBS",
             scheduler=lambda root: self.queue,
             is_here=lambda: self.is_here,
-            timeouts=Timeouts(result=timedelta(0), unseen=timedelta(0)),
+            timeouts=Timeouts(result_grace=timedelta(0), unlisted_grace=timedelta(0)),
             check_machine=self.check_machine,
             default_parallel=lambda spec: 2,
             current_cluster=lambda: self.cluster,

@@ -68,7 +68,7 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
         link_json(folder / "claims/1-0", {"job_id": str(run + 1), "host": "n", "port": 1, "at": AT})
         (made.root / "jobs").mkdir(exist_ok=True)
         link_json(made.root / f"jobs/{run + 1}.json", {"token": token, "index": run})
-        record = {"index": run, "job_id": str(run + 1), "host": "n", "boot": "b", "pid": 1, "start": 1}
+        record = {"index": run, "job_id": str(run + 1), "host": "n", "boot": "b", "pid": 1, "start_ticks": 1}
         link_json(made.root / f"submissions/{token}/{run}.process.json", record)
         (folder / "progress-1-0.jsonl").write_text('{"schema": 1, "epoch": 1, "val_iou": 0.5}\n')
         with zipfile.ZipFile(folder / "checkpoints/last.ckpt", "w") as archive:

@@ -40,7 +40,7 @@ def test_a_reproduced_trial_is_bit_for_bit_the_same(workspace: Workspace, more: 
     assert "differs" not in output
     assert "changed" not in output
     again = json.loads((root / "reproduced/0000/milestones/2.json").read_text())
-    assert again["weights"] == json.loads(before[0])["weights"]
+    assert again["weights_sha256"] == json.loads(before[0])["weights_sha256"]
     assert ((root / "trials/0000/result.json").read_bytes(), (root / "study.journal").read_bytes()) == before
 
 
@@ -51,8 +51,8 @@ def test_another_number_of_threads_and_another_result_are_reported(workspace: Wo
 
     assert "changed  threads: 1 then, 2 now" in done.stdout
     same = (
-        json.loads((root / "reproduced/0000/milestones/2.json").read_text())["weights"]
-        == json.loads((root / "trials/0000/result.json").read_text())["weights"]
+        json.loads((root / "reproduced/0000/milestones/2.json").read_text())["weights_sha256"]
+        == json.loads((root / "trials/0000/result.json").read_text())["weights_sha256"]
     )
     assert done.returncode == (0 if same else 1)
     assert same or "not the same; see what changed, above" in done.stdout

@@ -1,4 +1,4 @@
-"""The files between orchestrator and trainer: the smallest valid ones, and the problems of invalid ones."""
+"""The files between a sweep and a trainer: the smallest valid ones, and the problems of invalid ones."""
 
 import dataclasses
 import json

@@ -24,7 +24,7 @@ slurm: {{processes: 2, time: 10m, mem: 3G}}
 """
 SAME = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image")
 OURS: dict[str, Any] = {"trials": 1, "epochs": 40, "needs": ("torch",), "seconds": 120}
-TIMEOUTS = "unseen=15,result=3,hang=600,exit_timeout=30,reconciler=5"
+TIMEOUTS = "unlisted_grace=15,result_grace=3,hang_after=600,exit_timeout=30,reconciler=5"
 TRAINS_S = 600.0
 """A bound: two processes train on two cores that other tests use too."""
 

@@ -16,7 +16,7 @@ from bed import Bed, until
 from judge import Expected, Fact, read_facts
 
 HERE = Path(__file__).parent
-TIMEOUTS = "unseen=15,result=3,hang=8,exit_timeout=20,reconciler=5"
+TIMEOUTS = "unlisted_grace=15,result_grace=3,hang_after=8,exit_timeout=20,reconciler=5"
 PATIENCE_S = 180.0
 """Far longer than any fault takes: what has not happened by then never happens."""
 QUIET_S = 90.0

@@ -49,7 +49,7 @@ class Scene:
             ReconcilerJobs(self.directory.root, self.clock.now),
             self._submission,
             self._reconciler,
-            Timeouts(unseen=GRACE),
+            Timeouts(unlisted_grace=GRACE),
             own_reconciler_token=self.own_reconciler_token,
             interactive=self.interactive,
             collectable=CollectableRuns(self.directory.root) if self.spec.run.keep_checkpoints == "best" else None,

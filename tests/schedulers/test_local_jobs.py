@@ -157,7 +157,7 @@ def test_a_job_of_another_machine_counts_as_alive(rig: LocalRig, running: Submis
 
 def test_a_process_that_reuses_the_pid_of_a_job_is_never_killed(rig: LocalRig, running: Submission):
     record = read_json(rig.record(running))
-    write_json(rig.record(running), {**record, "start": record["start"] + 1})
+    write_json(rig.record(running), {**record, "start_ticks": record["start_ticks"] + 1})
     assert only(rig, running).state is JobState.ENDED
     rig.scheduler.cancel([record["job_id"]])
     time.sleep(0.2)  # a signal would have arrived by then

@@ -175,7 +175,7 @@ def job_name() -> str:
 
 
 def test_a_killed_packed_job_loses_no_run(workspace: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("UNETSWEEP_TIMEOUTS", "unseen=15,result=3,reconciler=5")
+    monkeypatch.setenv("UNETSWEEP_TIMEOUTS", "unlisted_grace=15,result_grace=3,reconciler=5")
     (workspace / "trainer.py").write_text(CONTINUES)
     (workspace / "tpe.yaml").write_text(TPE.replace("trials: 6", "trials: 2"))
     unetsweep("submit", "tpe.yaml")

@@ -53,7 +53,7 @@ def test_a_result_has_every_field_of_the_training(root: Path, whole: Path) -> No
     assert test.summary() == result.test_scores
     assert evaluate(unet, images.val, torch.device("cpu")).summary() == result.val_scores
     assert result.also_scored == {}
-    assert result.weights == weights_digest(unet.state_dict())
+    assert result.weights_sha256 == weights_digest(unet.state_dict())
 
 
 @pytest.mark.parametrize("size", [1, 2])

@@ -9,7 +9,7 @@ from typing import Any
 from unetsweep.contract import Result
 
 NUMBERS = (
-    *("weights", "best_epoch", "val_iou", "val_loss", "test_iou", "test_loss"),
+    *("weights_sha256", "best_epoch", "val_iou", "val_loss", "test_iou", "test_loss"),
     *("val_scores", "test_scores", "also_scored", "val_per_image", "test_per_image"),
 )
 """Fields of a result that are equal to the last bit when the same training is repeated."""

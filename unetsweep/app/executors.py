@@ -79,7 +79,7 @@ LOCAL = Executor(
     "this machine",
     scheduler=LocalJobs,
     # a supervisor writes its record within a second or two, and no network file system is in between
-    timeouts=Timeouts(unseen=timedelta(seconds=15), result=timedelta(0), watch=timedelta(seconds=2)),
+    timeouts=Timeouts(unlisted_grace=timedelta(seconds=15), result_grace=timedelta(0), watch=timedelta(seconds=2)),
     check_machine=machine.check_gpus,
     default_parallel=machine.capacity,
     allocates_cpus=False,

@@ -8,7 +8,7 @@ from unetsweep.analysis.records import read_sweep_record
 from unetsweep.app.report import refresh_report
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, FinishTrial
-from unetsweep.errors import UsageError
+from unetsweep.errors import LeaseError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.loop import Reconciliation, reconcile
 from unetsweep.store.lease import Lease
@@ -46,9 +46,9 @@ def reconcile_sweep(
 
 
 def alone(directory: SweepDir, work: Callable[[], None]) -> None:
-    """Do `work` under the sweep's lease, perhaps more than once. UsageError if the lease stays held."""
+    """Do `work` under the sweep's lease, perhaps more than once. LeaseError if another process keeps it."""
     if not Lease(directory.root / paths.LEASE).run(work, patience_s=PATIENCE_S):
-        raise UsageError(f"another reconciliation holds the lease of {directory.name}; try again in a minute")
+        raise LeaseError(f"another process holds the lease of {directory.name}; try again in a minute")
 
 
 def _refresh_report(root: Path, *, is_over: bool) -> None:

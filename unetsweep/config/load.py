@@ -83,7 +83,7 @@ def _spec(
     problems += unknown_keys(raw, SECTIONS, "")
     name = _name(raw.get("name"), stem, problems)
     study, is_sampler_known = study_from(raw.get("study"), problems)
-    trainer = decode_with_defaults(TrainerConfig, _trainer_keys(raw.get("trainer")), problems, "trainer")
+    trainer = decode_with_defaults(TrainerConfig, _with_text_precision(raw.get("trainer")), problems, "trainer")
     sections = Sections(
         data=_data(raw.get("data"), trainer.command is not None, folders, problems),
         axes=axes_from(raw.get("space"), problems, any_parameter=any_parameter),
@@ -120,8 +120,8 @@ def _name(raw: object, stem: str, problems: list[Problem]) -> str:
     return str(raw)
 
 
-def _trainer_keys(raw: object) -> object:
-    """Accept `precision: 32` as a number."""
+def _with_text_precision(raw: object) -> object:
+    """Return the section `trainer` with `precision: 32` as a text."""
     if isinstance(raw, Mapping) and type(raw.get("precision")) is int and raw["precision"] == 32:
         return {**raw, "precision": "32"}
     return raw
@@ -141,7 +141,7 @@ def _data(raw: object, is_optional: bool, folders: Folders, problems: list[Probl
 
 
 def _groups(groups: str, root: Path, folders: Folders) -> str:
-    """Find a CSV file of groups in the data's folder, or else in the working directory."""
+    """Return `groups`; as an absolute path if it is a CSV file that only the working directory has."""
     if not groups.lower().endswith(".csv") or any((folder / groups).is_file() for folder in (root, home_of(root))):
         return groups
     other = folders.absolute(groups)

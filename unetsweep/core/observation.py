@@ -165,7 +165,7 @@ class PruneDecision:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training: its attempts, its progress and its results."""
+    """One run: its attempts, its progress and its results."""
 
     number: int
     published_states: Mapping[int, str] = field(default_factory=dict)

@@ -122,12 +122,12 @@ class CollectableRunFiles(Protocol):
 class Timeouts:
     """How long a reconciliation waits, and for what."""
 
-    unseen: timedelta = timedelta(seconds=90)
+    unlisted_grace: timedelta = timedelta(seconds=90)
     """For the queue to list a new submission: an sbatch without an answer is stopped after 60 s, and its job may still
     appear later."""
-    result: timedelta = timedelta(seconds=60)
+    result_grace: timedelta = timedelta(seconds=60)
     """For the files of an ended job: a network file system may show them late."""
-    hang: timedelta = timedelta(minutes=10)
+    hang_after: timedelta = timedelta(minutes=10)
     """For progress, at least; slow epochs make it longer."""
     exit_timeout_s: int = 300
     """For the processes of a job to end after its last result; then the job is ended."""
@@ -168,9 +168,9 @@ class SweepContext:
             self.scheduler.queues,
             self.spec.run.parallel,
             pack=self.spec.slurm.pack if self.scheduler.queues else 1,
-            unlisted_grace=self.timeouts.unseen,
-            result_grace=self.timeouts.result,
-            hang_after=self.timeouts.hang,
+            unlisted_grace=self.timeouts.unlisted_grace,
+            result_grace=self.timeouts.result_grace,
+            hang_after=self.timeouts.hang_after,
             reconciler_delay_s=self.timeouts.reconciler_s,
             interactive=self.interactive,
             own_reconciler_token=self.own_reconciler_token,

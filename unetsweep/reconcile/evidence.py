@@ -82,7 +82,7 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
     has begun, and nothing says how it ended.
     """
     unclear = {}
-    since = context.clock.now() - context.timeouts.unseen
+    since = context.clock.now() - context.timeouts.unlisted_grace
     for last in (run.last for run in files.runs.values()):
         if last is None or last.lost is not None or (last.ending is not None and last.ending.is_final):
             continue

@@ -54,7 +54,7 @@ def reconcile(
     for _ in range(MAX_ITERATIONS):
         found.observation = with_jobs(files, jobs, scheduler_error)
         found.plan = plan(context.spec, found.observation, capacity, queried_at)
-        if capacity.remaining_submissions is None and _submits(found.plan):
+        if capacity.remaining_submissions is None and _submits(found.plan):  # limits take queries, so not always
             scheduler = context.scheduler
             limits = replace(
                 capacity, max_elements=scheduler.max_elements(), remaining_submissions=scheduler.remaining_submissions()
@@ -63,14 +63,16 @@ def reconcile(
         if not force:
             found.plan.raise_if_unsafe()
         found.plan = with_prunes(found.plan, context, found.observation)
-        if not apply(found.plan.actions, context, found.done, notify):
+        has_more = apply(found.plan.actions, context, found.done, notify)
+        if not has_more:
             if not _submits(found.plan):
                 break
             # nothing more can be submitted now: it was refused, or another reconciliation was first. Repeat once more,
             # since running jobs may still need a reconciler job
             capacity = replace(capacity, remaining_submissions=0)
         files = context.directory.observe()
-    if (context.interactive or not found.observation.trials) and context.study.is_stale():
+    is_wanted = context.interactive or not found.observation.trials  # otherwise a large journal may be behind
+    if is_wanted and context.study.is_stale():
         export_journal(context)
     found.unconfirmed = is_unconfirmed(found.observation.last_reconciler_job, capacity, queried_at)
     return found

@@ -1,6 +1,6 @@
 """The environment variable UNETSWEEP_TIMEOUTS, which changes the waiting times of a reconciliation for tests.
 
-UNETSWEEP_TIMEOUTS="unseen=15,result=3,hang=10,exit_timeout=20,reconciler=5,watch=0.2,settle=0.5"
+UNETSWEEP_TIMEOUTS="unlisted_grace=15,result_grace=3,hang_after=10,exit_timeout=20,reconciler=5,watch=0.2,settle=0.5"
 (seconds; exit_timeout and reconciler are whole numbers)
 """
 
@@ -13,9 +13,9 @@ from unetsweep.reconcile.context import Timeouts
 
 VARIABLE = "UNETSWEEP_TIMEOUTS"
 _TYPES = {
-    "unseen": float,
-    "result": float,
-    "hang": float,
+    "unlisted_grace": float,
+    "result_grace": float,
+    "hang_after": float,
     "exit_timeout": int,
     "reconciler": int,
     "watch": float,

@@ -88,7 +88,7 @@ class Lease:
 
     def _create(self) -> bool:
         me = Identity.of_this_process()
-        return link_record(self._path, LeaseFile(self._name, socket.gethostname(), me.boot, me.pid, me.start))
+        return link_record(self._path, LeaseFile(self._name, socket.gethostname(), me.boot, me.pid, me.start_ticks))
 
     def _is_ours(self) -> bool:
         try:
@@ -131,7 +131,7 @@ class Lease:
             holder = read_record(LeaseFile, path)
         except (StateError, FileNotFoundError):
             return True
-        return holder.boot != boot_id() or Identity(holder.boot, holder.pid, holder.start).is_alive()
+        return holder.boot != boot_id() or Identity(holder.boot, holder.pid, holder.start_ticks).is_alive()
 
     def _leave_mark(self) -> None:
         self._path.with_name(f"{self._path.name}.mark-{self._name}").touch()

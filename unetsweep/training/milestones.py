@@ -38,7 +38,7 @@ class Scored:
     val: evaluate.Scores
     test: evaluate.Scores | None
     """None: the config leaves the test set unread."""
-    weights: str
+    weights_sha256: str
     """Digest of the scored weights."""
 
     def add_to(self, result: Result, levels: Sequence[float]) -> Result:
@@ -49,7 +49,7 @@ class Scored:
         test = self.test
         return replace(
             result,
-            weights=self.weights,
+            weights_sha256=self.weights_sha256,
             val_per_image=self.val.per_image(),
             val_scores=self.val.summary(),
             test_iou=test.iou if test else None,

@@ -17,12 +17,9 @@ def main(arguments: Sequence[str]) -> None:
     match arguments:
         case ["supervise", root, token, index, job_id, driver]:
             supervise(Path(root), token, int(index), job_id, driver)
-        case ["rank", root, token, index, job_id, rank, size]:
-            run_rank(ElementStart(Path(root), token, int(index), 0, job_id), int(rank), int(size))
-        case ["slot", root, token, index, job_id, restart, rank, size]:
-            run_rank(
-                ElementStart(Path(root), token, int(index), int(restart), job_id), int(rank), int(size), limited=True
-            )
+        case ["rank" | "slot" as kind, root, token, index, job_id, restart, rank, size]:
+            start = ElementStart(Path(root), token, int(index), int(restart), job_id)
+            run_rank(start, int(rank), int(size), limited=kind == "slot")
         case ["hand", config, out, rank, size, port]:
             train_by_hand(Path(config), Path(out), int(rank), int(size), int(port))
         case _:

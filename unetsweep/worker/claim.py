@@ -98,7 +98,7 @@ def _claim(start: ElementStart, folder: Path, attempt: int, path: Path) -> Claim
     port = free_port()
     host, me = socket.gethostname(), Identity.of_this_process()
     node = os.environ.get("SLURMD_NODENAME") or host
-    record = ClaimFile(start.job_id, utc_now(), port, host, node, me.boot, me.pid, me.start)
+    record = ClaimFile(start.job_id, utc_now(), port, host, node, me.boot, me.pid, me.start_ticks)
     if (taken and max(taken) >= mine) or not link_record(path, record):
         print(f"leaving: {folder.name} is owned by claim {paths.claim_name(*max(claims_of(folder)))}", flush=True)  # noqa: T201
         return None

@@ -37,7 +37,7 @@ PACKAGES = ("torch", "pytorch_lightning", "albumentations", "cv2", "numpy")
 
 @dataclass(frozen=True, slots=True)
 class ElementPayload:
-    """What each element of a submission executes: one rank of its run. (token, index) identifies the run."""
+    """What each task of srun executes: one rank of the run that (token, array index) identifies."""
 
     sweep_dir: str
     token: str
@@ -69,8 +69,8 @@ def run_rank(start: ElementStart, rank: int, size: int, *, limited: bool = False
         claim = enter(start, folder, attempt, rank)
         if claim is None:
             return
-        end = Deadline(slurm_job() if limited and rank == 0 else None)  # only rank 0 decides
-        _train(start, folder, claim, end, rank, size)
+        job_end = Deadline(slurm_job() if limited and rank == 0 else None)  # only rank 0 decides
+        _train(start, folder, claim, job_end, rank, size)
     except SupersededError as error:
         print(f"leaving: {error}", flush=True)  # noqa: T201
     except Exception as error:
@@ -78,8 +78,8 @@ def run_rank(start: ElementStart, rank: int, size: int, *, limited: bool = False
         raise
 
 
-def _train(start: ElementStart, folder: Path, claim: Claim, end: Deadline, rank: int, size: int) -> None:
-    if end.is_limited:
+def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, rank: int, size: int) -> None:
+    if job_end.is_limited:
         spec = load(start.root / paths.SPEC)
         check_starts(folder, claim, limit_min=spec.slurm.time_min, most_restarts=spec.run.retries.requeue)
     sweep = SweepDir(start.root)
@@ -98,7 +98,7 @@ def _train(start: ElementStart, folder: Path, claim: Claim, end: Deadline, rank:
         if rank == 0:
             ids = {each: contract.config_id(replace(config, epochs=each)) for each in epochs}
             invocation = CommandInvocation(
-                path, folder, epochs, claim.name, start.job_id, sweep.working_directory, end.end, ids
+                path, folder, epochs, claim.name, start.job_id, sweep.working_directory, job_end.end, ids
             )
             run_command(config.trainer.command, invocation, claim.holds)
         return
@@ -115,7 +115,7 @@ def _train(start: ElementStart, folder: Path, claim: Claim, end: Deadline, rank:
         claim=claim.name,
         job_id=start.job_id,
         owns=claim.holds,
-        stop_check=end,
+        stop_check=job_end,
         micro_batch=intent.micro_batch,
         name=f"{sweep.name}/{folder.name}",
     )

@@ -38,13 +38,13 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     directory = SweepDir(root)
     directory.check_private()
     me = Identity.of_this_process()
-    record = ProcessFile(index, job_id, socket.gethostname(), me.boot, me.pid, me.start)
+    record = ProcessFile(index, job_id, socket.gethostname(), me.boot, me.pid, me.start_ticks)
     if not link_record(local_jobs.process_path(root, token, index), record):
         return
     run, attempt = directory.read_submission(token).elements[index]
     size, gpus = _size(root, run)
     resources = load(root / paths.SPEC).slurm
-    base = ["rank", str(root), token, str(index), job_id]
+    base = ["rank", str(root), token, str(index), job_id, "0"]
     with contextlib.ExitStack() as locks:
         env = {**os.environ, **_lock_gpus(gpus, locks)}  # SIGTERM still ends this process while it waits for GPUs
         terminated: list[int] = []

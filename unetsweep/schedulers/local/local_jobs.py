@@ -144,7 +144,7 @@ _RAW_STATES = {
 
 def identity_of(record: ProcessFile) -> Identity:
     """The process that the record describes."""
-    return Identity(record.boot, record.pid, record.start)
+    return Identity(record.boot, record.pid, record.start_ticks)
 
 
 def _state(record: ProcessFile) -> JobState:

@@ -31,7 +31,7 @@ def recover_process(file: CheckedFile) -> Recovery:
     token, index = file.letters["TOKEN"], file.letters["I"]
     for who, command in find_processes("supervise", str(file.sources.root), token, index):
         job_id = command[command.index("supervise") + 4]
-        record = ProcessFile(int(index), job_id, socket.gethostname(), who.boot, who.pid, who.start)
+        record = ProcessFile(int(index), job_id, socket.gethostname(), who.boot, who.pid, who.start_ticks)
         return rebuild(file, record, f"its supervisor, process {who.pid}")
     return quarantine("its training counts as gone and starts again")(file)
 
