@@ -252,7 +252,7 @@ def test_a_pending_element_that_vanishes_from_a_listed_array_counts_as_cancelled
 
 
 def test_an_element_that_began_or_that_we_ended_does_not_count_as_cancelled():
-    began, ended = element(1, None, began=True), element(1, None, ended_for=Cause.PAUSED)
+    began, ended = element(1, None, began=True), element(1, None, terminated_for=Cause.PAUSED)
     assert lines(decide(many(element(0, RUNNING), began))) == ["lost 1.1", "submit 1.2"]
     assert lines(decide(many(element(0, RUNNING), ended))) == ["lost 1.1", "submit 1.2"]
 
@@ -290,7 +290,7 @@ def test_a_plan_is_unsafe_when_too_many_jobs_vanish_at_once(more):
     decide(many(*gone[1:])).raise_if_unsafe()
     never = [attempt(run=k, index=k, token=f"{k:012x}") for k in range(MAX_VANISHED)]
     decide(many(*never)).raise_if_unsafe()  # a submitter that died before sbatch explains them
-    ended_by_us = [attempt(run=k, index=k, job_id="18808", ended_for=Cause.PAUSED) for k in range(MAX_VANISHED)]
+    ended_by_us = [attempt(run=k, index=k, job_id="18808", terminated_for=Cause.PAUSED) for k in range(MAX_VANISHED)]
     decide(many(*ended_by_us)).raise_if_unsafe()  # we ended these ourselves
     ended = [attempt(run=k, index=k, token=f"{k:012x}", job=job(ENDED), **more) for k in range(MAX_VANISHED)]
     decide(many(*ended)).raise_if_unsafe()  # the queue says that they ended

@@ -62,7 +62,7 @@ CAUSES = [
         Cause.REQUEUE,
         id="it stopped in order to be requeued",
     ),
-    pytest.param(ended("CANCELLED", ended_for=Cause.HANG), Cause.HANG, id="we ended it: it hung"),
+    pytest.param(ended("CANCELLED", terminated_for=Cause.HANG), Cause.HANG, id="we ended it: it hung"),
     pytest.param(attempt(job_id="18808", claimed_by="18808"), Cause.VANISHED, id="the queue forgot it"),
 ]
 
@@ -162,7 +162,7 @@ def test_a_hung_training_is_ended_and_a_slow_one_is_not():
     assert lines(decide(slow)) == []
     never = observation(last)
     assert lines(decide(never)) == []
-    assert lines(decide(observation(replace(last, ended_for=Cause.HANG)))) == ["terminate 0.1 HANG"], (
+    assert lines(decide(observation(replace(last, terminated_for=Cause.HANG)))) == ["terminate 0.1 HANG"], (
         "a reconciliation died before the cancel"
     )
 
@@ -171,7 +171,7 @@ def test_a_job_held_after_a_failed_launch_is_ended_and_resubmitted():
     held = attempt(job_id="18808", job=job(QUEUED, reason="launch_failed_requeued_held"))
     assert lines(decide(observation(held))) == ["terminate 0.1 START"]
     assert lines(decide(observation(replace(held, job=job(QUEUED, reason="JobHeldUser"))))) == []
-    ended_by_us = replace(held, ended_for=Cause.START, job=job(JobState.CANCELLED))
+    ended_by_us = replace(held, terminated_for=Cause.START, job=job(JobState.CANCELLED))
     assert lines(decide(observation(ended_by_us))) == ["lost 0.1", "submit 0.2"]
 
 

@@ -55,7 +55,7 @@ class SimAttempt:
     micro_batch: int | None
     job_id: str | None = None
     lost: dict[str, Any] | None = None
-    ended_for: str | None = None
+    terminated_for: str | None = None
     retry_exempt: bool = False
     claims: dict[int, SimClaim] = field(default_factory=dict)
     requeues: dict[int, float] = field(default_factory=dict)
@@ -200,7 +200,7 @@ def _attempt(each: SimAttempt, now: float, refusals: int) -> Attempt:
         limit=lost.get("limit", False),
         refusals=refusals,
         requeue_reason="the time limit is near" if each.requeues.get(restart, now + 1) <= now else None,
-        ended_for=Cause[each.ended_for] if each.ended_for else None,
+        terminated_for=Cause[each.terminated_for] if each.terminated_for else None,
         retry_exempt=each.retry_exempt,
         mem=each.mem,
         micro_batch=each.micro_batch,

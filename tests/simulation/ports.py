@@ -167,7 +167,7 @@ class SimulatedDirectory:
     def end_attempt(self, run: int, attempt: int, cause: str, reason: str) -> None:
         self._reconciliation.interruption_point()
         found = self._attempt(run, attempt)
-        found.ended_for = found.ended_for or cause
+        found.terminated_for = found.terminated_for or cause
         self._reconciliation.interruption_point()
 
     def log_tail(self, token: str, index: int, job_id: str) -> str:

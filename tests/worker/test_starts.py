@@ -98,7 +98,7 @@ def test_after_two_starts_without_an_epoch_that_the_limit_ended_there_is_no_thir
         pytest.param(RESUBMITTED, "UNEXPLAINED", False, id="unexplained, after an unknown time"),
     ],
 )
-def test_starts_that_ended_for_another_reason_do_not_count_against_the_limit(
+def test_starts_that_terminated_for_another_reason_do_not_count_against_the_limit(
     names: list[tuple[int, int]], by: str | None, recorded: bool, run: Run
 ) -> None:
     for name in names[:2]:

@@ -16,7 +16,8 @@ from unetsweep.errors import Problem
 from unetsweep.trial_config import ParameterValue
 
 AXES = ("epochs", "batch_size", "learning_rate")
-"""The parameters that a YAML file must vary; it may vary no others."""
+"""The parameters that `space:` of a user's YAML file must name, each with a value, a list or a range. It may name no
+others."""
 _FORMS = "a list of numbers, one number, or {low, high, log, step}"
 
 

@@ -147,7 +147,7 @@ class CollectCheckpoints:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Why a trial does not end now. It is shown to the user, and nothing is applied."""
+    """What an open trial waits for, or that it is running. It is shown to the user; there is nothing to apply."""
 
     trial: int
     reason: str

@@ -111,7 +111,7 @@ def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Los
         return _live_state(run, last, context, record)
     if last.job.ended_at is not None and context.now - last.job.ended_at < context.capacity.result_grace:
         return Active(last, f"its job ended as {last.job.raw_state}; its files may appear late", record=record)
-    if last.job.state is JobState.CANCELLED and last.ended_for is None:
+    if last.job.state is JobState.CANCELLED and last.terminated_for is None:
         return Finished("cancelled", f"job {last.job.job_id} was cancelled")
     reason = f"job {last.job.job_id} ended ({last.job.raw_state}) without a result"
     return Lost(_with_message(reason, last.ending), last)
@@ -133,8 +133,10 @@ def _live_state(run: Run, last: Attempt, context: DecisionContext, record: str |
     assert last.job is not None  # noqa: S101  # checked by the caller
     is_queued, is_running = last.job.state is JobState.QUEUED, last.job.state is JobState.RUNNING
     job_reason = describe_reason(last.job.reason or last.job.raw_state)
-    if last.ended_for is not None:
-        return Active(last, f"being terminated: {last.ended_for.value}", record=record, terminate=last.ended_for)
+    if last.terminated_for is not None:
+        return Active(
+            last, f"being terminated: {last.terminated_for.value}", record=record, terminate=last.terminated_for
+        )
     if context.paused is not None and is_queued and last.claimed_by is None:
         return Active(last, f"paused: {context.paused}", record=record, terminate=Cause.PAUSED)
     if is_queued and is_launch_failure(last.job.reason):  # SLURM holds it until somebody releases it
@@ -171,7 +173,7 @@ def _unlisted_state(last: Attempt, context: DecisionContext) -> Active | Finishe
     if _was_cancelled_while_queued(last, context):
         return Finished("cancelled", f"job {job_id} left the queue before it started: it was cancelled")
     reason = f"job {job_id} is no longer in the queue" if job_id else "its submission never reached the queue"
-    vanished = job_id is not None and last.ending is None and last.ended_for is None
+    vanished = job_id is not None and last.ending is None and last.terminated_for is None
     return Lost(_with_message(reason, last.ending), last, vanished)
 
 
@@ -180,7 +182,7 @@ def _was_cancelled_while_queued(last: Attempt, context: DecisionContext) -> bool
     but still lists the other elements of its array."""
     has_started = last.claimed_by is not None or last.ending is not None or last.began
     is_array_listed = context.capacity.queues and last.token in context.listed
-    return is_array_listed and not has_started and last.job_id is not None and last.ended_for is None
+    return is_array_listed and not has_started and last.job_id is not None and last.terminated_for is None
 
 
 def can_finish_cancelled(last: Attempt | None, context: DecisionContext) -> bool:

@@ -24,7 +24,7 @@ class Capacity:
     max_elements: int = 1001
     """Most elements of one array; SLURM's default limit (MaxArraySize)."""
     remaining_submissions: int | None = None
-    """How many more jobs it accepts from this user now; None: no known limit."""
+    """How many more jobs it accepts from this user now; None: no known limit, or it was not asked."""
     unlisted_grace: timedelta = timedelta(seconds=90)
     """How long a submission may be missing from the queue before it counts as lost."""
     result_grace: timedelta = timedelta(seconds=60)

@@ -121,7 +121,7 @@ class Attempt:
     """The submission was refused for a limit on queued jobs."""
     refusals: int = 0
     """How many attempts in a row before this one were refused."""
-    ended_for: Cause | None = None
+    terminated_for: Cause | None = None
     """Why a reconciliation terminated it; None if none has."""
     retry_exempt: bool = False
     """The user retried the run while this attempt may have been running. If it is lost, that does not count."""

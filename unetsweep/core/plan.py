@@ -99,8 +99,8 @@ def _decide_runs(spec: SweepSpec, observation: Observation, context: DecisionCon
 def _run_actions(decisions: Sequence[RunDecision]) -> list[Action]:
     """The actions that were decided on for the runs, in the order in which they are applied."""
     actions = [action for decision in decisions for action in decision.actions]
-    cancelled = tuple(decision.cancel for decision in decisions if decision.cancel is not None)
-    obsolete = tuple(decision.obsolete for decision in decisions if decision.obsolete is not None)
+    cancelled = tuple(decision.cancel_job for decision in decisions if decision.cancel_job is not None)
+    obsolete = tuple(decision.obsolete_job for decision in decisions if decision.obsolete_job is not None)
     if cancelled:
         actions.append(Cancel(cancelled, "you cancelled their trials"))
     if obsolete:

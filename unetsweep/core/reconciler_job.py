@@ -2,8 +2,9 @@
 
 Rule 1: while the sweep can continue without its user, exactly one reconciler job waits in the queue: while jobs of the
         sweep are queued or run, or a refused submission is tried again later. Each submits its successor.
-Rule 2: there is none for a sweep that only its user can continue: it is paused, or all its trials have ended. A run
-        with an unreadable file counts as active, because a job of it may run and a network file system may recover.
+Rule 2: none is submitted if only the user can continue the sweep: all its trials have ended, or it is paused and no
+        attempt is active. A run with an unreadable file counts as active, because a job of it may run and a network
+        file system may recover.
 """
 
 from collections.abc import Sequence

@@ -53,8 +53,8 @@ class Exhausted:
 
 def cause_of(last: Attempt) -> Cause:
     """Classify an attempt that ended without a result. The most certain evidence decides."""
-    if last.ended_for is not None:
-        return last.ended_for
+    if last.terminated_for is not None:
+        return last.terminated_for
     if last.ending is not None and last.ending.kind in ERROR_KINDS:
         return ERROR_KINDS[last.ending.kind]
     if last.requeue_reason is not None:

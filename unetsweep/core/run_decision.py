@@ -1,6 +1,7 @@
 """The decision on one run: what follows from the state of its last attempt.
 
-Rule 1: a published result outranks everything else.
+Rule 1: if a file of the run is unreadable, its trials wait unless the user cancels them. Otherwise a published result
+        outranks everything else.
 Rule 2: pure: the same run, trials and context give the same decision.
 """
 
@@ -39,9 +40,9 @@ class RunDecision:
     """The last attempt, if the run is ready and the scheduler refused that attempt."""
     active: Attempt | None = None
     """The attempt that may still be running."""
-    cancel: str | None = None
+    cancel_job: str | None = None
     """The job to cancel, because the user cancelled its trials."""
-    obsolete: str | None = None
+    obsolete_job: str | None = None
     """The job to cancel, because its trials have ended."""
     has_vanished: bool = False
     """Whether its job disappeared from the queue, and neither a file nor we say that it ended."""
@@ -64,7 +65,7 @@ def decide_run(spec: SweepSpec, run: Run, trials: list[Trial], context: Decision
         return decision
     open_ = _finish_published(decision, run, _readable(decision, run, trials, context))
     if not open_:
-        decision.obsolete = _queued_job(run)
+        decision.obsolete_job = _queued_job(run)
         return decision
     state = attempt_state(run, context)
     open_ = _finish_cancelled_and_pruned(decision, run, open_, state, context)
@@ -87,7 +88,7 @@ def _decide_unreadable(decision: RunDecision, run: Run, trials: list[Trial], con
     decision.active = last or Attempt(run.number, 0, "", run.number, context.now)
     if last is not None:
         if last.job is not None and last.job.state.is_live and all(trial.cancelled for trial in trials):
-            decision.cancel = last.job.job_id
+            decision.cancel_job = last.job.job_id
         if not isinstance(attempt_state(run, context), Active) or can_finish_cancelled(last, context):
             cancelled = {trial: CANCELLED for trial in trials if trial.cancelled}
             decision.finish(cancelled, run, "cancelled")
@@ -151,7 +152,7 @@ def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Ac
         decision.actions.append(RecordJob(attempt.run, attempt.number, state.record, "found by its token"))
     if attempt.job is not None and attempt.job.state.is_live:  # an unlisted id may belong to another job by now
         if all_cancelled:
-            decision.cancel = attempt.job.job_id
+            decision.cancel_job = attempt.job.job_id
         elif state.terminate is not None:
             terminate = Terminate(attempt.run, attempt.number, attempt.job.job_id, state.terminate, state.reason)
             decision.actions.append(terminate)

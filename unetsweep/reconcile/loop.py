@@ -42,7 +42,7 @@ class Reconciliation:
 def reconcile(
     context: SweepContext, *, force: bool = False, notify: Callable[[Action], None] = lambda _: None
 ) -> Reconciliation:
-    """Apply everything that can be done now, and return what was done. Call it under the lease.
+    """Apply everything that can be done now, and return what was done. The caller holds the lease (app/reconcile.py).
 
     Raises UnsafePlan if the plan rests on an implausible answer of the scheduler, unless `force`.
     """
@@ -54,7 +54,8 @@ def reconcile(
     for _ in range(MAX_ITERATIONS):
         found.observation = with_jobs(files, jobs, scheduler_error)
         found.plan = plan(context.spec, found.observation, capacity, queried_at)
-        if capacity.remaining_submissions is None and _submits(found.plan):  # limits take queries, so not always
+        if capacity.remaining_submissions is None and _submits(found.plan):
+            # the scheduler's limits take queries, so they are asked for only if something is to be submitted
             scheduler = context.scheduler
             limits = replace(
                 capacity, max_elements=scheduler.max_elements(), remaining_submissions=scheduler.remaining_submissions()

@@ -121,7 +121,7 @@ def _attempt(
         limit=lost is not None and lost.limit,
         refusals=refusals,
         requeue_reason=_requeue_reason(root, run, paths.claim_name(number, restart), names),
-        ended_for=_cause(end),
+        terminated_for=_cause(end),
         retry_exempt=f"{number}.retry-exempt.json" in marks,
         mem=intent.mem,
         micro_batch=intent.micro_batch,

@@ -83,8 +83,8 @@ def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, r
         spec = load(start.root / paths.SPEC)
         check_starts(folder, claim, limit_min=spec.slurm.time_min, most_restarts=spec.run.retries.requeue)
     sweep = SweepDir(start.root)
-    intent = read_record(AttemptFile, folder / "attempts" / f"{claim.attempt}.json")
-    trials = sorted(intent.trials, key=lambda each: each.epochs)
+    attempt_file = read_record(AttemptFile, folder / "attempts" / f"{claim.attempt}.json")
+    trials = sorted(attempt_file.trials, key=lambda each: each.epochs)
     path = sweep.config_path(trials[-1].trial)
     config = contract.config_from(json.loads(path.read_bytes()), str(path))
     if contract.config_id(config) != read_trial(path.parent).config_id:
@@ -116,7 +116,7 @@ def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, r
         job_id=start.job_id,
         owns=claim.holds,
         stop_check=job_end,
-        micro_batch=intent.micro_batch,
+        micro_batch=attempt_file.micro_batch,
         name=f"{sweep.name}/{folder.name}",
     )
 
