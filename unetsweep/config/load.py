@@ -52,8 +52,8 @@ def spec_from(
     """Return the sweep of a text. `source` names the text in errors, and its stem is the default name of the sweep.
 
     Relative paths start at `working`; profiles are looked up in `working` and `home`. `any_parameter`: the space may
-    vary any field of the trial config, by its path. True for the sweep.yaml in a sweep's folder, which the program wrote.
-    A user's file may vary only `AXES` so far.
+    vary any field of the trial config, by its path. True for the sweep.yaml in a sweep's folder, which the program
+    wrote. A user's file may vary only `AXES` so far.
     """
     folders = Folders(working or Path.cwd(), home or Path.home())
     document = read(text)
