@@ -52,7 +52,7 @@ def test_a_job_trains_nothing_if_others_may_write_into_its_sweep(workspace: Work
     token = next((workspace.root() / "submissions").iterdir()).name
     (workspace.root() / "submissions").chmod(0o777)
     start = [workspace.root(), token, 0, 1]
-    for each in (["supervise", *start, "jobs"], ["rank", *start, 0, 1]):
+    for each in (["supervise", *start, "jobs"], ["rank", *start, 0, 0, 1]):
         assert "others may write here" in workspace.worker(*each, status=1).stderr
     (workspace.root() / "submissions").chmod(0o700)
     (workspace.folder / "go").touch()

@@ -36,7 +36,7 @@ def test_a_reproduced_trial_is_bit_for_bit_the_same(workspace: Workspace, more: 
 
     output = workspace.run("reproduce", "s", "0").stdout
 
-    assert "trial 0 of s: bit for bit the same (weights, best_epoch, val_iou, val_loss, test_iou" in output
+    assert "trial 0 of s: bit for bit the same (weights_sha256, best_epoch, val_iou, val_loss, test_iou" in output
     assert "differs" not in output
     assert "changed" not in output
     again = json.loads((root / "reproduced/0000/milestones/2.json").read_text())

@@ -48,7 +48,7 @@ def test_a_killed_process_is_not_alive_even_as_a_zombie(sleeper: "subprocess.Pop
 
 def test_a_process_with_the_same_pid_is_not_the_same_process(sleeper: "subprocess.Popen[bytes]"):
     known = identity(sleeper.pid)
-    assert not replace(known, start=known.start - 1).is_alive()
+    assert not replace(known, start_ticks=known.start_ticks - 1).is_alive()
     assert not replace(known, boot="0" * 36).is_alive()
 
 

@@ -65,7 +65,7 @@ def test_a_second_link_replaces_the_first_candidate(tmp_path: Path) -> None:
     (tmp_path / "checkpoints/x.9-9.tmp").touch()
     artifacts.delete_stale(BestEpoch(2, 0.5, 0.1))
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["best-5.ckpt", "candidate-2.ckpt"]
-    with pytest.raises(StateError, match=r"candidate-7\.ckpt is missing"):
+    with pytest.raises(StateError, match=r"candidate-7\.ckpt, the best checkpoint so far, is missing"):
         artifacts.link("checkpoints/candidate-7.ckpt", "checkpoints/best-5.ckpt")
 
 
