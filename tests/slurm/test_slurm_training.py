@@ -130,7 +130,7 @@ def test_a_requeued_training_ends_with_the_same_bits_as_an_uninterrupted_one(
     assert (run / "claims/1-1").exists(), "it never started again"
     assert "bit for bit the same" in unetsweep("reproduce", "eyes", "0").stdout
     alone = json.loads(Path("results/eyes/reproduced/0000/milestones/24.json").read_bytes())
-    print(f"{size} ranks, requeued: {result['weights']}\n{size} ranks, alone: {alone['weights']}")  # noqa: T201  # -s
+    print(f"{size} ranks, requeued: {result['weights_sha256']}\n{size} ranks, alone: {alone['weights_sha256']}")  # noqa: T201  # -s
     assert result["weights_sha256"] == alone["weights_sha256"]
 
 
