@@ -4,7 +4,7 @@ The lease only avoids duplicate work. Without it link() still keeps two reconcil
 
 Rule 1: the lease is held while the mtime of its file is less than 30 s old by the file server's clock (the mtime of a
         probe file written now), unless its holder is known to have died on this host.
-Rule 2: a process that finds the lease held leaves a mark and ends. The holder checks for marks before and after it
+Rule 2: a process that finds the lease held leaves a mark and gives up. The holder checks for marks before and after it
         releases the lease, and reconciles once more for them.
 """
 
