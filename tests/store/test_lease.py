@@ -119,6 +119,17 @@ def test_a_lease_of_another_machine_is_respected_until_it_expires(path: Path):
     assert Lease(path, expire_s=20).run(lambda: None)
 
 
+def test_a_lease_from_the_future_is_abandoned_too(path: Path):
+    """Its time is the file server's, so only a clock that was set back or a copied file can make one."""
+    write_foreign_lease(path)
+    soon, late = time.time() + 15, time.time() + 3e9
+    os.utime(path, (soon, soon))
+    assert not Lease(path, expire_s=20).run(lambda: None)
+    os.utime(path, (late, late))
+    assert Lease(path, expire_s=20).run(lambda: None)
+    assert list(path.parent.iterdir()) == []
+
+
 def test_a_lease_is_renewed_during_its_turn(path: Path):
     ages = []
 

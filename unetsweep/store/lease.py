@@ -2,8 +2,9 @@
 
 The lease only avoids duplicate work. Without it link() still keeps two reconciliations from doing the same twice.
 
-Rule 1: the lease is held while the mtime of its file is less than 30 s old by the file server's clock (the mtime of a
-        probe file written now), unless its holder is known to have died on this host.
+Rule 1: the lease is held while the mtime of its file is less than 30 s from now by the file server's clock (the mtime
+        of a probe file written now), unless its holder is known to have died on this host. A time that is further in
+        the future would otherwise block the sweep until then.
 Rule 2: a process that finds the lease held leaves a mark and gives up. The holder checks for marks before and after it
         releases the lease, and reconciles once more for them.
 """
@@ -103,7 +104,7 @@ class Lease:
             return False
         if not self._may_be_held(self._path):
             return True
-        return file_server_time(self._path) - written > self._expire_s
+        return abs(file_server_time(self._path) - written) > self._expire_s
 
     def _remove_stale(self) -> bool:
         """Remove the stale lease and return True. Keep a fresh one that has replaced it, and return False."""
@@ -114,7 +115,7 @@ class Lease:
             return True
         try:
             age = file_server_time(self._path) - moved.stat().st_mtime
-            is_fresh = age <= self._expire_s and self._may_be_held(moved)
+            is_fresh = abs(age) <= self._expire_s and self._may_be_held(moved)
             if is_fresh:
                 with contextlib.suppress(FileExistsError):
                     os.link(moved, self._path)
