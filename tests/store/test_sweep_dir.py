@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,15 @@ def claim(sweep: SweepDir, attempt: int, restart: int, job_id: str, **more: str)
 
 def ending(sweep: SweepDir) -> Ending | None:
     return sweep.observe().runs[0].last.ending
+
+
+def test_a_reconciliation_from_the_future_is_not_recent(started_sweep: SweepDir):
+    """After a clock was set back, periodic reconciliations would otherwise not be due until then."""
+    started_sweep.mark_reconciled()
+    assert 0 <= started_sweep.seconds_since_reconciliation() < 30
+    late = time.time() + 3600
+    os.utime(started_sweep.root / paths.LAST_RECONCILIATION, (late, late))
+    assert started_sweep.seconds_since_reconciliation() > 3000
 
 
 def test_the_latest_claim_names_the_job_of_an_attempt(started_sweep: SweepDir):

@@ -54,7 +54,7 @@ def alone(directory: SweepDir, work: Callable[[], None]) -> None:
 def _refresh_report(root: Path, *, is_over: bool) -> None:
     """Write `report/` if it is old, missing, or the sweep has ended."""
     written = root / paths.REPORT / "results.md"
-    if is_over or not written.exists() or time.time() - written.stat().st_mtime > REPORT_S:
+    if is_over or not written.exists() or abs(time.time() - written.stat().st_mtime) > REPORT_S:
         refresh_report(read_sweep_record(root), root)
         if root.name == paths.CONFIRM and (root.parent / paths.SPEC).is_file():
             refresh_report(read_sweep_record(root.parent), root.parent)  # its report includes the confirmation runs

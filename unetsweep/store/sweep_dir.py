@@ -218,9 +218,12 @@ class SweepDir(AttemptWriter):
         (self.root / paths.LAST_RECONCILIATION).touch()
 
     def seconds_since_reconciliation(self) -> float | None:
-        """Return how long ago the last reconciliation began, by the file server's clock; None: there was none."""
+        """Return how long ago the last reconciliation began, by the file server's clock; None: there was none.
+
+        A time in the future, left by a clock that was set back, counts as equally long ago.
+        """
         mark = self.root / paths.LAST_RECONCILIATION
-        return file_server_time(mark) - mark.stat().st_mtime if mark.exists() else None
+        return abs(file_server_time(mark) - mark.stat().st_mtime) if mark.exists() else None
 
     def note(self, **content: object) -> None:
         """Append a line to the sweep's log, which is for people: no decision depends on it."""
