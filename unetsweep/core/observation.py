@@ -44,9 +44,9 @@ class Job:
     """Its index in the array; 0 for a plain job."""
     state: JobState
     raw_state: str
-    """The state as the scheduler spells it: `PENDING`, `CANCELLED`."""
+    """The state as the scheduler writes it: `PENDING`, `CANCELLED`."""
     reason: str = ""
-    """Why it waits, as the scheduler spells it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
+    """Why it waits, as the scheduler writes it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
     ended_at: datetime | None = None
     """When it ended; None: it has not, or the scheduler does not say."""
     node: str | None = None

@@ -89,7 +89,7 @@ class Scheduler(Protocol):
         ...
 
     def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
-        """The final states of these jobs (id -> token) in accounting, as a JobState and as the scheduler spells it.
+        """The final states of these jobs (id -> token) in accounting, as a JobState and as the scheduler writes it.
 
         Jobs that accounting lists under another token, or as alive, are left out.
         """

@@ -111,7 +111,7 @@ def describe_reason(reason: str) -> str:
 
 
 def _normalize(reason: str) -> str:
-    """The reason as `DESCRIPTIONS` spells it: squeue adds brackets, and newer versions write underscores."""
+    """The reason as `DESCRIPTIONS` writes it: squeue adds brackets, and newer versions write underscores."""
     return reason.strip("() ").replace("_", " ")
 
 

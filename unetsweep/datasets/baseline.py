@@ -1,4 +1,4 @@
-"""The simplest method, which a network must beat: a global threshold of the green channel."""
+"""The simplest method, which a network must surpass: a global threshold of the green channel."""
 
 import numpy as np
 from numpy.typing import NDArray
