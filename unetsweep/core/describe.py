@@ -62,7 +62,7 @@ def describe_problem(found: NextReconciliation) -> str | None:
         case ReconciledBy.TRAININGS | ReconciledBy.QUEUED_TRAININGS if found.problem:
             return f"if its trainings are killed, the sweep does not continue by itself{why}; {change}"
         case ReconciledBy.RECONCILER_JOB if found.problem:
-            return f"reconciler job {found.job_id or 'of the sweep'} starts again, without a successor{why}; {change}"
+            return f"reconciler job {found.job_id or 'of the sweep'} starts again, without a successor{why}"
         case _:
             return None
 
