@@ -93,6 +93,22 @@ def test_a_run_whose_job_has_just_ended_by_itself_waits_for_its_files():
     assert lines(decide(observation(replace(last, job=replace(last.job, ended_at=JUST_NOW))))) == []
 
 
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("JobLaunchFailure", "without a result: could not be launched on its node (file system, set-up)"),
+        ("PhaseOfTheMoon", "without a result: PhaseOfTheMoon"),
+        ("NonZeroExitCode", "without a result"),
+        ("", "without a result"),
+    ],
+)
+def test_the_reason_of_a_loss_has_the_reason_that_slurm_gave(reason: str, text: str):
+    last = ended("FAILED", claimed_by=None)
+    mark_lost, _ = decide(observation(replace(last, job=replace(last.job, reason=reason)))).actions
+    assert mark_lost.reason.startswith(f"job 18808 ended (FAILED) {text}")
+    assert reason in mark_lost.reason or reason == "NonZeroExitCode"
+
+
 LIMITS = [
     pytest.param(Cause.NODE, "node failure, 3 times (run.retries.node is 2)", id="node"),
     pytest.param(

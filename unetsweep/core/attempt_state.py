@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from unetsweep.core.capacity import Capacity
 from unetsweep.core.causes import Cause
 from unetsweep.core.circuit_breaker import pause_reason
-from unetsweep.core.observation import Attempt, Ending, JobState, Observation, Run
+from unetsweep.core.observation import Attempt, Ending, Job, JobState, Observation, Run
 from unetsweep.core.reasons import describe_reason, is_launch_failure
 
 UNCONFIRMED = "submission not confirmed; the queue may not list it yet"
@@ -27,6 +27,8 @@ ENDED_BY_SLURM = ("TIMEOUT", "DEADLINE", "PREEMPTED")
 """States of a job whose training was running when SLURM ended it, so that a result is unlikely to appear late."""
 SUSPENDED = ("SUSPENDED", "STOPPED")
 """States of a job whose processes are stopped, and continue later."""
+_VAGUE_REASONS = ("", "NonZeroExitCode", "TimeLimit", "OutOfMemory")
+"""Reasons of ended jobs that say no more than their states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Los
     record = last.job.job_id if last.job_id is None else None
     if last.job.state.is_live:
         return _live_state(run, last, context, record)
-    reason = f"job {last.job.job_id} ended ({last.job.raw_state}) without a result"
+    reason = f"job {last.job.job_id} ended ({last.job.raw_state}) without a result{_scheduler_reason(last.job)}"
     lost = Lost(_with_message(reason, last.ending), last)
     if last.job.ended_at is not None and context.now - last.job.ended_at < context.capacity.result_grace:
         why = f"its job ended as {last.job.raw_state}; its files may appear late"
@@ -124,6 +126,11 @@ def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Los
     if last.job.state is JobState.CANCELLED and last.terminated_for is None:
         return Finished("cancelled", f"job {last.job.job_id} was cancelled")
     return lost
+
+
+def _scheduler_reason(job: Job) -> str:
+    """The scheduler's reason for the end of a job, to be appended; empty if it says no more than the state."""
+    return f": {describe_reason(job.reason)}" if job.reason not in _VAGUE_REASONS else ""
 
 
 def _published_state(last: Attempt) -> Active | Ready:
