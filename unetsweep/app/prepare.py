@@ -66,6 +66,7 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     with _collecting(refusals):
         _check_executor(chosen, executor, directory, is_new=is_new)
         chosen.check_machine(spec)
+    warnings += chosen.request_problems(spec)
     with _collecting(refusals):
         images = _check_images(spec, source)
         warnings += images.warnings if images is not None else ()
