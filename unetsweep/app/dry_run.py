@@ -110,7 +110,13 @@ def dry_run(spec: SweepSpec, directory: SweepDir, executor: Executor, notify: No
 def _capacity(spec: SweepSpec, jobs: Scheduler, executor: Executor, notify: Notify) -> Capacity:
     parallel = spec.run.parallel if spec.run.parallel is not None else executor.default_parallel(spec)
     try:
-        return Capacity(jobs.queues, parallel, jobs.max_elements(), pack=spec.slurm.pack if jobs.queues else 1)
+        return Capacity(
+            jobs.queues,
+            parallel,
+            jobs.max_elements(),
+            jobs.remaining_submissions(spec.slurm),
+            pack=spec.slurm.pack if jobs.queues else 1,
+        )
     except SchedulerError as error:
         notify(WarningEvent(str(error)))
         return Capacity(jobs.queues, parallel)

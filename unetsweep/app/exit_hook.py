@@ -60,7 +60,7 @@ def run_exit_hook(
     if wants_more and _requeue(directory, on_requeue):
         return
     if reconcile:
-        reconcile_sweep(root, context_of(directory), on_action)
+        reconcile_sweep(root, context_of(directory, job_ends=True), on_action)
 
 
 def _record_exit(directory: SweepDir, end: JobEnd) -> bool:

@@ -14,6 +14,7 @@ from unetsweep.app.events import (
 from unetsweep.app.reconcile import PATIENCE_S, reconcile_sweep
 from unetsweep.app.sweeps import context_of
 from unetsweep.core.attempt_state import UNCONFIRMED
+from unetsweep.core.capacity import QUEUE_FULL
 from unetsweep.errors import NO_ROOM, UsageError
 from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.code_snapshot import pin, unpin
@@ -29,6 +30,12 @@ class SweepState:
     open: int
     job_ids: tuple[str, ...]
     """Jobs of the open trials, in the order of their numbers."""
+    held: int
+    """Open trials that wait because the cluster accepts no more jobs now."""
+    why_not_queued: str | None
+    """See `Reconciliation.why_not_queued`."""
+    has_only_place: bool
+    """See `Plan.has_only_place`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,15 @@ def _copy_package(directory: SweepDir, notify: Notify) -> None:
 
 def _state(reconciliation: Reconciliation) -> SweepState:
     job_ids = {wait.job_id for wait in reconciliation.plan.waits if wait.job_id}
-    observation = reconciliation.observation
-    return SweepState(observation.ended, len(observation.trials), tuple(sorted(job_ids, key=_numbers)))
+    observation, plan = reconciliation.observation, reconciliation.plan
+    return SweepState(
+        observation.ended,
+        len(observation.trials),
+        tuple(sorted(job_ids, key=_numbers)),
+        sum(wait.reason == QUEUE_FULL for wait in plan.waits),
+        reconciliation.why_not_queued,
+        plan.has_only_place,
+    )
 
 
 def _numbers(job_id: str) -> list[int]:

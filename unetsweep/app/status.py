@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from unetsweep.analysis.records import read_sweep_record
@@ -11,9 +12,13 @@ from unetsweep.app.costs import cost_as_json, with_costs
 from unetsweep.app.sweeps import context_of
 from unetsweep.core.actions import Action, Submit, Wait
 from unetsweep.core.cost import Cost
+from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.spec import trials_wanted
+from unetsweep.errors import SchedulerError
+from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
+from unetsweep.reconcile.loop import plan_within_limits
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -34,6 +39,7 @@ class SweepStatus:
     """One sweep."""
 
     name: str
+    root: Path
     executor: str
     wanted: int
     """Trials that the sweep asks for."""
@@ -41,6 +47,8 @@ class SweepStatus:
     """Why the scheduler could not be asked; None: it answered, or there was nothing to ask."""
     paused: str | None
     """Why the sweep is paused; None: it is not."""
+    has_only_place: bool
+    """Whether its one job cannot submit the next one; see `Plan.has_only_place`."""
     cost: Cost | None
     uses_gpus: bool
     trials: tuple[TrialStatus, ...]
@@ -61,6 +69,7 @@ class SweepStatus:
             "scheduler_error": self.scheduler_error,
             "counts": dict(self.counts),
             "paused": self.paused,
+            "has_only_place": self.has_only_place,
             "cost": cost_as_json(self.cost),
             "trials": [
                 {
@@ -79,19 +88,30 @@ def status(directory: SweepDir) -> SweepStatus:
     """The state of a sweep and of its trials, by its files and one query to the scheduler."""
     context = context_of(directory)
     observation = observe(context)
-    decided = plan(context.spec, observation, context.capacity(), context.clock.now())
+    decided = _plan(context, observation)
     record = with_costs(read_sweep_record(directory.root), directory)
     return SweepStatus(
         name=directory.name,
+        root=directory.root,
         executor=directory.executor,
         wanted=trials_wanted(context.spec),
         scheduler_error=observation.scheduler_error,
         paused=decided.paused,
+        has_only_place=decided.has_only_place,
         cost=record.cost,
         uses_gpus=bool(context.spec.slurm.gpus),
         trials=tuple(_trials(record.trials, decided)),
         actions=decided.actions,
     )
+
+
+def _plan(context: SweepContext, observation: Observation) -> Plan:
+    """What a reconciliation would do now. If the scheduler's limits are not known, it is planned without them."""
+    capacity, now = context.capacity(), context.clock.now()
+    try:
+        return plan_within_limits(context, observation, capacity, now)
+    except SchedulerError:
+        return plan(context.spec, observation, capacity, now)
 
 
 def _trials(records: Iterable[TrialRecord], decided: Plan) -> Iterable[TrialStatus]:

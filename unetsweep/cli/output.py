@@ -1,5 +1,6 @@
 """What several commands share: options, and how events and states are printed."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from unetsweep.app.events import (
 from unetsweep.app.start import SubmitResult
 from unetsweep.app.watch import WatchProgress
 from unetsweep.app.watch import watch as watch_sweep
+from unetsweep.core import paths
+from unetsweep.core.capacity import QUEUE_FULL
 from unetsweep.core.describe import describe
+from unetsweep.errors import LimitError
 from unetsweep.store.sweep_dir import SweepDir
 
 FEW = 8
@@ -72,13 +76,34 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> None:
     state, name = started.state, started.directory.name
     if state is not None:
         click.echo(f"{state.ended} ended, {state.open} open; jobs: {_format_jobs(state.job_ids) or 'none'}")
+        if state.held and state.why_not_queued is None:
+            click.echo(f"{state.held} of them wait: {QUEUE_FULL}; they are submitted when others have ended")
+        if state.has_only_place:
+            click.echo(format_only_place(started.directory.root))
     if watch:
         _print_progress(started.directory)
+    elif state is not None and state.why_not_queued is not None:
+        raise LimitError(
+            f"{state.why_not_queued}: no job of {name} is in the queue, so nothing tries again by itself. When others "
+            f"of your jobs have ended, run `{_submit(started.directory.root)}`, or now with --watch, which tries again"
+        )
     elif state is None or state.open:
         click.echo(
             f"next: unetsweep status {name} | unetsweep logs {name} TRIAL --follow | unetsweep report {name} | "
             f"unetsweep cancel {name}"
         )
+
+
+def format_only_place(root: Path) -> str:
+    """What a user should know of the sweep in this folder, whose one job cannot submit the next one."""
+    return (
+        "the cluster accepts only one job of this sweep now, so there is no reconciler job; and while a training's job "
+        f"ends it still counts: run `{_submit(root)} --watch`, which submits the next one"
+    )
+
+
+def _submit(root: Path) -> str:
+    return f"unetsweep submit {shlex.quote(str(root / paths.SPEC))}"
 
 
 def _print_progress(directory: SweepDir) -> None:

@@ -8,7 +8,7 @@ Rule 4: a plan does not assume that its actions succeed; the next iteration obse
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from unetsweep.core import checkpoint_gc, reconciler_job, retry_policy
@@ -27,7 +27,14 @@ from unetsweep.core.actions import (
     Wait,
 )
 from unetsweep.core.attempt_state import DecisionContext, decision_context
-from unetsweep.core.capacity import Capacity, schedule
+from unetsweep.core.capacity import (
+    QUEUE_FULL,
+    Capacity,
+    can_take_reconcilers_place,
+    has_place_for_reconciler,
+    places_for_trainings,
+    schedule,
+)
 from unetsweep.core.observation import Attempt, Observation, Run, Trial
 from unetsweep.core.run_decision import RunDecision, decide_run
 from unetsweep.core.spec import SweepSpec, trials_wanted
@@ -54,6 +61,19 @@ class Plan:
     """Attempts whose job disappeared from the queue, and neither a file nor we say that it ended."""
     paused: str | None = None
     """Why the sweep paused itself."""
+    has_reconciler: bool = False
+    """Whether a reconciler job waits or runs, or is submitted."""
+
+    @property
+    def is_queue_full(self) -> bool:
+        """Whether a run waits because the cluster accepts no more jobs now."""
+        return any(wait.reason == QUEUE_FULL for wait in self.waits)
+
+    @property
+    def has_only_place(self) -> bool:
+        """Whether the sweep has one job in a full queue, and it is a training. It still counts when it ends, so it
+        cannot submit the next one."""
+        return self.is_queue_full and self.active == 1 and not self.has_reconciler
 
     def raise_if_unsafe(self) -> None:
         """Raise UnsafePlan if so many jobs have vanished at once that the queue's answer is probably wrong."""
@@ -80,13 +100,19 @@ def plan(spec: SweepSpec, observation: Observation, capacity: Capacity, now: dat
         submits, held = _submissions(decisions, active, observation, context, wants_reconciler=wants_reconciler)
         actions += submits
         waits += held
+        if can_take_reconcilers_place(capacity) and not submits and any(wait.reason == QUEUE_FULL for wait in held):
+            actions += reconciler_job.give_up_place(observation)
         actions += _proposals(spec, observation, capacity, actions)
     actions += _reconciler_actions(spec, observation, decisions, actions, context)
     if not any(isinstance(action, Propose) for action in actions):  # a new trial may continue from a checkpoint
         actions += checkpoint_gc.collect(spec, observation, now)
     waits.sort(key=lambda wait: wait.trial)
     vanished = sum(decision.has_vanished for decision in decisions)
-    return Plan(tuple(actions), tuple(waits), len(active), vanished, context.paused)
+    last = observation.last_reconciler_job
+    has_reconciler = any(isinstance(action, SubmitReconciler) for action in actions) or (
+        last is not None and reconciler_job.is_waiting(last, capacity, now)
+    )
+    return Plan(tuple(actions), tuple(waits), len(active), vanished, context.paused, has_reconciler)
 
 
 def _decide_runs(spec: SweepSpec, observation: Observation, context: DecisionContext) -> list[RunDecision]:
@@ -141,10 +167,9 @@ def _submissions(
 ) -> tuple[list[Submit], list[Wait]]:
     """The submissions of the runs that are ready, and why the others wait."""
     capacity = context.capacity
-    if wants_reconciler and capacity.remaining_submissions is not None:  # one is for the reconciler job
-        capacity = replace(capacity, remaining_submissions=max(0, capacity.remaining_submissions - 1))
-    ready, waits = [], []
     refused = [decision.refused for decision in decisions if decision.refused is not None]
+    places = places_for_trainings(capacity, len(active), wants_reconciler=wants_reconciler, backoff=bool(refused))
+    ready, waits = [], []
     for element, last in sorted(
         ((decision.ready, decision.refused) for decision in decisions if decision.ready is not None),
         key=lambda pair: pair[0].run,
@@ -155,8 +180,9 @@ def _submissions(
         else:
             why = f"{last.lost}; the next try is at {until:%H:%M} UTC, or with `unetsweep submit`"
             waits += [Wait(trial, why) for trial, _ in element.trials]
-    exclude = retry_policy.suspects(observation, context.now) if capacity.queues else ()
-    submits, why = schedule(ready, active, capacity, backoff=bool(refused), exclude=exclude)
+    lost_now = [action for decision in decisions for action in decision.actions if isinstance(action, MarkLost)]
+    exclude = retry_policy.suspects(observation, context.now, lost_now) if capacity.queues else ()
+    submits, why = schedule(ready, active, capacity, places=places, backoff=bool(refused), exclude=exclude)
     sent = {element.run for submit in submits for element in submit.elements}
     waits += [Wait(trial, why) for element in ready if element.run not in sent for trial, _ in element.trials]
     return submits, waits
@@ -206,6 +232,8 @@ def _reconciler_actions(
     is_ready = any(decision.ready is not None for decision in decisions)
     has_more = len(observation.trials) > finished and (active or (is_ready and context.paused is None))
     capacity = context.capacity
+    if has_more and not has_place_for_reconciler(capacity, len(active)):
+        return []
     if has_more and reconciler_job.wants_reconciler(spec, observation, capacity, context.now):
         return [reconciler_job.next_reconciler(observation, active, capacity.reconciler_delay_s)]
     if not has_more and len(observation.trials) == finished:

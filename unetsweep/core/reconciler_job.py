@@ -72,3 +72,12 @@ def obsolete_reconciler(observation: Observation, capacity: Capacity) -> list[Ca
     ):
         return []
     return [Cancel((last.job.job_id,), "nothing is left for the reconciler job to do", last.number)]
+
+
+def give_up_place(observation: Observation) -> list[Cancel]:
+    """Return the cancellation of the reconciler job that waits, so that a training takes its place in a full queue. The
+    job that reconciles now ends and leaves a place for the next reconciler job."""
+    last = observation.last_reconciler_job
+    if last is None or last.lost or last.job is None or last.job.state is not JobState.QUEUED:
+        return []
+    return [Cancel((last.job.job_id,), "the queue is full, and a training takes its place", last.number)]

@@ -1,7 +1,7 @@
 """Apply the actions of a plan. Each intent is written before it is acted on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from unetsweep.contract import Result, TrialConfig, run_key
@@ -28,25 +28,38 @@ from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.pruning import pruned_result
 
 
-def apply(
-    actions: Sequence[Action], context: SweepContext, done: list[Action], notify: Callable[[Action], None]
-) -> bool:
-    """Apply the actions in order and append the applied ones to `done`. Return whether there may be more to do now."""
-    more = False
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an action, or of all actions of a plan."""
+
+    done: tuple[Action, ...] = ()
+    """What was done: of a submission, only what the scheduler accepted."""
+    more: bool = False
+    """Whether there may be more to do now."""
+    limit: str | None = None
+    """The scheduler's message, if it refused a submission for a limit on queued jobs; None: it did not."""
+
+
+def apply(actions: Sequence[Action], context: SweepContext, notify: Callable[[Action], None]) -> Outcome:
+    """Apply the actions in order."""
+    outcomes = []
     if any(isinstance(action, FinishTrial) for action in actions):
         context.study.mark_stale()
     for action in actions:
         if isinstance(action, Cancel) and action.reconciler_number is not None and context.study.is_stale():
             export_journal(context)  # now, while there is still a reconciler job that would do it if this process died
-        was_applied, more_follows = _apply_one(action, context)
-        more |= more_follows
-        if was_applied:
-            done.append(action)
-            context.directory.note(action=type(action).__name__, **_ledger_fields(action))
-            notify(action)
+        outcome = _apply_one(action, context)
+        outcomes.append(outcome)
+        for done in outcome.done:
+            context.directory.note(action=type(done).__name__, **_ledger_fields(done))
+            notify(done)
     if context.study.is_export_due():
         export_journal(context)
-    return more
+    return Outcome(
+        tuple(done for each in outcomes for done in each.done),
+        any(each.more for each in outcomes),
+        next((each.limit for each in outcomes if each.limit is not None), None),
+    )
 
 
 def export_journal(context: SweepContext) -> None:
@@ -58,28 +71,26 @@ def export_journal(context: SweepContext) -> None:
         context.directory.note(action="study", trouble=f"{type(error).__name__}: {error}")
 
 
-def _apply_one(action: Action, context: SweepContext) -> tuple[bool, bool]:
-    """Apply one action. Return whether anything was done, and whether more may have become possible."""
+def _apply_one(action: Action, context: SweepContext) -> Outcome:
     match action:
         case Propose(count=count):
-            proposed = _propose(count, context)
-            return proposed, proposed
+            return Outcome((action,), more=True) if _propose(count, context) else Outcome()
         case Submit():
-            return True, _submit(action, context)
+            return _submit(action, context)
         case SubmitReconciler():
-            return _submit_reconciler(action, context), False
+            return _submit_reconciler(action, context)
         case CollectCheckpoints():
-            return _collect_checkpoints(action, context), False
+            return Outcome((action,)) if _collect_checkpoints(action, context) else Outcome()
         case Cancel():
             _cancel(action, context)
-            return True, False
+            return Outcome((action,))
         case Terminate(run=run, attempt=attempt, job_id=job_id, cause=cause, reason=reason):
             context.directory.end_attempt(run, attempt, cause.name, reason)
             context.scheduler.end(job_id)
-            return True, False
+            return Outcome((action,))
         case RecordJob() | MarkLost() | FinishTrial() | Prune():
             _record(action, context)
-            return True, True
+            return Outcome((action,), more=True)
         case _:
             assert_never(action)
 
@@ -134,14 +145,11 @@ def _with_params(trials: Sequence[StoredTrial]) -> list[StoredTrial]:
     return [trial for trial in trials if trial.params is not None]
 
 
-def _submit(action: Submit, context: SweepContext) -> bool:
-    """Submit the runs. If the scheduler refuses that many, submit half of them, and so on.
-
-    Return whether the scheduler accepted all of them.
-    """
+def _submit(action: Submit, context: SweepContext) -> Outcome:
+    """Submit the runs. If the scheduler refuses that many, submit half of them, and so on."""
     token, owned = context.directory.create_attempts(action.elements, action.throttle, context.scheduler.kind)
     if not owned:
-        return False
+        return Outcome()
     try:
         job_ids = context.scheduler.submit(context.submission(token, action))
     except RefusedError as error:
@@ -149,14 +157,13 @@ def _submit(action: Submit, context: SweepContext) -> bool:
         for element in owned:
             context.directory.mark_lost(element.run, element.attempt, f"refused: {error}", refused=True, limit=limit)
         instead = _after_refusal(action, owned, limit=limit)
-        if instead is not None:
-            return _submit(instead, context) and not limit
-        if not limit:
+        outcome = Outcome() if instead is None else _submit(instead, context)
+        if instead is None and not limit:
             raise
-        return False
+        return replace(outcome, more=False, limit=str(error)) if limit else outcome
     ids = dict(zip(action.elements, job_ids, strict=True))
     context.directory.record_jobs(owned, [ids[element] for element in owned])
-    return True
+    return Outcome((action,), more=True)
 
 
 def _after_refusal(action: Submit, owned: Sequence[Element], *, limit: bool) -> Submit | None:
@@ -169,7 +176,8 @@ def _after_refusal(action: Submit, owned: Sequence[Element], *, limit: bool) -> 
     elif limit or not action.exclude:
         return None
     elements = tuple(replace(element, attempt=element.attempt + 1) for element in owned)
-    return replace(action, elements=elements, exclude=action.exclude if limit else ())
+    reason = f"{len(elements)} of {len(action.elements)} ready" if limit else action.reason
+    return replace(action, elements=elements, exclude=action.exclude if limit else (), reason=reason)
 
 
 def _cancel(action: Cancel, context: SweepContext) -> None:
@@ -178,19 +186,19 @@ def _cancel(action: Cancel, context: SweepContext) -> None:
     context.scheduler.cancel(action.job_ids)
 
 
-def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> bool:
+def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> Outcome:
     """Submit the reconciler job. If it is refused, the sweep still continues while a training job lives."""
     token = context.reconciler_files.create_intent(action.number)
     if token is None:
-        return False
+        return Outcome()
     try:
         job_id = context.scheduler.submit_reconciler(context.reconciler_request(token, action))
         context.reconciler_files.record(action.number, job_id)
     except RefusedError as error:
         context.reconciler_files.mark_lost(action.number, str(error))
         context.directory.note(action="SubmitReconciler", trouble=str(error))
-        return False
-    return True
+        return Outcome(limit=str(error) if isinstance(error, LimitError) else None)
+    return Outcome((action,))
 
 
 def _collect_checkpoints(action: CollectCheckpoints, context: SweepContext) -> bool:

@@ -158,6 +158,8 @@ class SweepContext:
     """Token of the reconciler job that runs this reconciliation; None: none does."""
     interactive: bool = False
     """A person started it."""
+    job_ends: bool = False
+    """The job that makes this reconciliation ends right after it."""
     collectable: CollectableRunFiles | None = None
     """None: all checkpoints are kept."""
 
@@ -173,5 +175,7 @@ class SweepContext:
             hang_after=self.timeouts.hang_after,
             reconciler_delay_s=self.timeouts.reconciler_s,
             interactive=self.interactive,
+            reconciler_shares_places=not {"account", "partition", "qos"} & self.spec.slurm.reconciler.keys(),
+            leaves_place=self.job_ends or self.own_reconciler_token is not None,
             own_reconciler_token=self.own_reconciler_token,
         )
