@@ -22,7 +22,7 @@ from plan_rows import (
 
 from unetsweep.core.actions import Cancel
 from unetsweep.core.observation import Job, JobState, Observation, ReconcilerJob, Run
-from unetsweep.core.reconciler_job import is_unconfirmed
+from unetsweep.core.reconciler_job import ReconciledBy, is_unconfirmed
 
 JOBS_RECONCILE = grid(1, driver="jobs")
 AT_WORK = observation(attempt(job_id="18808_3", job=job(JobState.RUNNING)))
@@ -52,7 +52,12 @@ ENOUGH = [
     ),
     pytest.param(replace(RECONCILER, job=None, at=JUST_NOW), id="a reconciler was submitted just now"),
     pytest.param(
-        replace(RECONCILER, job=None, at=NOW - timedelta(minutes=2), lost=True), id="a reconciler was refused recently"
+        replace(RECONCILER, job=None, lost=True, refusal="no", refused_at=NOW - timedelta(minutes=2)),
+        id="a reconciler was refused recently",
+    ),
+    pytest.param(
+        replace(RECONCILER, job=None, lost=True, refusal="no", refused_at=JUST_NOW, limit=True),
+        id="a reconciler was refused just now for a limit",
     ),
 ]
 
@@ -65,7 +70,17 @@ def test_no_second_reconciler_is_submitted(reconciler: ReconcilerJob):
 NEXT = [
     pytest.param(replace(RECONCILER, job=None), id="the last one is gone"),
     pytest.param(replace(RECONCILER, job=replace(WAITING, state=JobState.CANCELLED)), id="the last one was cancelled"),
-    pytest.param(replace(RECONCILER, job=None, lost=True), id="the last one was refused long ago"),
+    pytest.param(
+        replace(RECONCILER, job=None, lost=True, refusal="no", refused_at=LONG_AGO),
+        id="the last one was refused long ago",
+    ),
+    pytest.param(
+        replace(RECONCILER, job=None, lost=True, refusal="no", refused_at=NOW - timedelta(minutes=2), limit=True),
+        id="the last one was refused for a limit a while ago",
+    ),
+    pytest.param(
+        replace(RECONCILER, job=None, at=JUST_NOW, lost=True), id="the last one gave its place to a training just now"
+    ),
 ]
 
 
@@ -80,7 +95,7 @@ def test_a_reconciler_submits_its_successor():
 
 
 def test_a_reconciler_retries_at_once_when_its_successor_was_refused():
-    refused = replace(RECONCILER, job=None, at=JUST_NOW, lost=True)
+    refused = replace(RECONCILER, job=None, at=JUST_NOW, lost=True, refusal="no", refused_at=JUST_NOW)
     assert decided_lines(AT_WORK, refused, own_reconciler_token="c" * 12) == ["reconciler 18808"]
 
 
@@ -141,7 +156,7 @@ def test_the_reconciler_never_takes_the_only_place_in_the_queue():
     assert lines(decide(waiting, spec, replace(QUEUE, remaining_submissions=1))) == ["submit 0.1"]
     submitted = many(attempt(at=JUST_NOW, job_id="18808"), None, None)
     plan = decide(submitted, spec, replace(QUEUE, remaining_submissions=0))
-    assert (lines(plan), plan.has_only_place) == ([], True)
+    assert (lines(plan), plan.next_reconciliation.by) == ([], ReconciledBy.ONLY_PLACE)
     refused = many(attempt(lost="refused", refused=True, lost_at=NOW))
     assert lines(decide(refused, JOBS_RECONCILE, replace(QUEUE, remaining_submissions=1))) == []
     assert lines(decide(refused, JOBS_RECONCILE, replace(QUEUE, remaining_submissions=2))) == ["reconciler"]
@@ -151,7 +166,7 @@ def test_a_training_at_the_limit_leaves_the_last_place_to_the_reconciler():
     at_work = many(attempt(job_id="18808", job=job(JobState.RUNNING)), None)
     spec, capacity = grid(2, driver="jobs"), replace(QUEUE, remaining_submissions=1)
     plan = decide(at_work, spec, capacity)
-    assert (lines(plan), plan.has_only_place) == (["reconciler 18808"], False)
+    assert (lines(plan), plan.next_reconciliation.by) == (["reconciler 18808"], ReconciledBy.TRAININGS)
     assert lines(decide(at_work, spec, replace(capacity, leaves_place=True))) == ["submit 1.1"]
 
 
@@ -173,7 +188,7 @@ def test_a_job_that_ends_gives_the_place_of_the_waiting_reconciler_to_the_next_t
 
 def test_a_reconciler_with_another_qos_takes_no_place_from_the_trainings():
     waiting, spec = many(None, None), grid(2, driver="jobs")
-    own = replace(QUEUE, reconciler_shares_places=False)
+    own = replace(QUEUE, reconciler_counts=False)
     assert lines(decide(waiting, spec, replace(own, remaining_submissions=2))) == ["submit 0.1 1.1"]
     assert lines(decide(waiting, spec, replace(own, remaining_submissions=0))) == ["reconciler"]
     full = replace(own, remaining_submissions=0, leaves_place=True)

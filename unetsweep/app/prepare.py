@@ -57,6 +57,7 @@ def prepare(
     images: PreparedDataset | None = None
     with _refusals(warnings, strict=strict):
         chosen.check_machine(spec)
+    warnings += chosen.request_problems(spec)
     with _refusals(warnings, strict=strict):
         images = _check_images(spec, source)
         warnings += images.warnings if images is not None else ()

@@ -23,7 +23,7 @@ class WatchProgress:
 
 def watch(directory: SweepDir) -> Iterator[WatchProgress]:
     """Reconcile again and again until every trial has ended, and yield the progress each time."""
-    context = context_of(directory)
+    context = context_of(directory, repeats=True)
     while True:
         reconciliation = reconcile_sweep(directory.root, context)
         if reconciliation is not None:

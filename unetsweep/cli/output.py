@@ -78,8 +78,6 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> None:
         click.echo(f"{state.ended} ended, {state.open} open; jobs: {_format_jobs(state.job_ids) or 'none'}")
         if state.held and state.why_not_queued is None:
             click.echo(f"{state.held} of them wait: {QUEUE_FULL}; they are submitted when others have ended")
-        if state.has_only_place:
-            click.echo(format_only_place(started.directory.root))
     if watch:
         _print_progress(started.directory)
     elif state is not None and state.why_not_queued is not None:
@@ -92,14 +90,6 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> None:
             f"next: unetsweep status {name} | unetsweep logs {name} TRIAL --follow | unetsweep report {name} | "
             f"unetsweep cancel {name}"
         )
-
-
-def format_only_place(root: Path) -> str:
-    """What a user should know of the sweep in this folder, whose one job cannot submit the next one."""
-    return (
-        "the cluster accepts only one job of this sweep now, so there is no reconciler job; and while a training's job "
-        f"ends it still counts: run `{_submit(root)} --watch`, which submits the next one"
-    )
 
 
 def _submit(root: Path) -> str:

@@ -29,7 +29,7 @@ class Capacity:
     """Most elements of one array; SLURM's default limit (MaxArraySize)."""
     remaining_submissions: int | None = None
     """How many more jobs it accepts from this user now; None: no known limit, or it was not asked."""
-    reconciler_shares_places: bool = True
+    reconciler_counts: bool = True
     """Whether the limit on queued jobs counts the reconciler job too, which may have another QOS."""
     is_full: bool = False
     """Whether it has refused a submission in this reconciliation, for a limit on queued jobs."""
@@ -47,6 +47,8 @@ class Capacity:
     """Trainings side by side in one job."""
     interactive: bool = False
     """Whether a user started the reconciliation: a submission that was refused just now is tried again."""
+    repeats: bool = False
+    """Whether the caller reconciles again and again, as `submit --watch` does."""
     own_reconciler_token: str | None = None
     """Token of the reconciler job that makes this reconciliation, and so submits its successor; None: another process
     makes it."""
@@ -60,7 +62,7 @@ def slots_in_use(active: Sequence[Attempt]) -> int:
     return sum(min(len(array), array[0].throttle or len(array)) for array in arrays.values())
 
 
-def places_for_trainings(capacity: Capacity, active: int, *, wants_reconciler: bool, backoff: bool) -> float:
+def allowed_training_jobs(capacity: Capacity, active: int, *, wants_reconciler: bool, backoff: bool) -> float:
     """Return how many jobs that train may be submitted now; infinite without a known limit.
 
     One place is kept for the reconciler job that the sweep wants, if the sweep has at least two, and if the job that
@@ -69,25 +71,25 @@ def places_for_trainings(capacity: Capacity, active: int, *, wants_reconciler: b
     """
     if capacity.is_full:
         return 0
-    is_kept = wants_reconciler and capacity.reconciler_shares_places and not capacity.leaves_place
+    is_kept = wants_reconciler and capacity.reconciler_counts and not capacity.leaves_place
     if capacity.remaining_submissions is None:
         return 0 if is_kept and backoff and active else math.inf
     return max(0, capacity.remaining_submissions - (is_kept and capacity.remaining_submissions + active > 1))
 
 
-def has_place_for_reconciler(capacity: Capacity, active: int) -> bool:
+def allows_reconciler(capacity: Capacity, active: int) -> bool:
     """Whether the queue may have a place for a reconciler job, which is not the only place of the sweep."""
     remaining = capacity.remaining_submissions
-    if remaining is None or not capacity.reconciler_shares_places:
+    if remaining is None or not capacity.reconciler_counts:
         return True
     return remaining > 0 and remaining + active + capacity.leaves_place > 1
 
 
-def can_take_reconcilers_place(capacity: Capacity) -> bool:
+def may_replace_reconciler(capacity: Capacity) -> bool:
     """Whether a training may take the place of the reconciler job that waits: the job that reconciles now leaves one
     for the next."""
     is_known_full = capacity.remaining_submissions == 0 and not capacity.is_full
-    return is_known_full and capacity.leaves_place and capacity.reconciler_shares_places
+    return is_known_full and capacity.leaves_place and capacity.reconciler_counts
 
 
 def schedule(
@@ -95,25 +97,25 @@ def schedule(
     active: Sequence[Attempt],
     capacity: Capacity,
     *,
-    places: float = math.inf,
+    jobs: float = math.inf,
     backoff: bool = False,
     exclude: tuple[str, ...] = (),
 ) -> tuple[list[Submit], str]:
     """Return the submissions of the first of the ready runs, and the reason why the others wait.
 
     If the queue holds nothing of the sweep, all runs are submitted as one throttled array. Else only as many are
-    submitted as there are free slots. `places`: how many jobs may be submitted. `backoff`: the scheduler refused the
+    submitted as there are free slots. `jobs`: how many jobs may be submitted. `backoff`: the scheduler refused the
     last submission for a limit that it does not report; while anything is active, at most one job is submitted at a
     time.
     """
     free_slots = math.inf if capacity.parallel is None else capacity.parallel - slots_in_use(active)
     if backoff and active:
-        places = min(places, 1)
+        jobs = min(jobs, 1)
     throttle = None
     if capacity.queues and not active:
         throttle = capacity.parallel
         free_slots = math.inf if throttle is None else capacity.max_elements
-    accepted = _trainings_in(places, capacity.pack, throttle)
+    accepted = _trainings_in(jobs, capacity.pack, throttle)
     chosen = ready[: int(max(0, min(accepted, free_slots, len(ready))))]
     submits = []
     for group in _by_memory(chosen):

@@ -29,7 +29,7 @@ from unetsweep.reconcile.pruning import pruned_result
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Applied:
     """What came of an action, or of all actions of a plan."""
 
     done: tuple[Action, ...] = ()
@@ -40,25 +40,27 @@ class Outcome:
     """The scheduler's message, if it refused a submission for a limit on queued jobs; None: it did not."""
 
 
-def apply(actions: Sequence[Action], context: SweepContext, notify: Callable[[Action], None]) -> Outcome:
-    """Apply the actions in order."""
-    outcomes = []
+def apply(
+    actions: Sequence[Action], context: SweepContext, done: list[Action], notify: Callable[[Action], None]
+) -> Applied:
+    """Apply the actions in order. What was done is appended to `done` at once, so it is there if an action fails."""
+    applied = []
     if any(isinstance(action, FinishTrial) for action in actions):
         context.study.mark_stale()
     for action in actions:
         if isinstance(action, Cancel) and action.reconciler_number is not None and context.study.is_stale():
             export_journal(context)  # now, while there is still a reconciler job that would do it if this process died
-        outcome = _apply_one(action, context)
-        outcomes.append(outcome)
-        for done in outcome.done:
-            context.directory.note(action=type(done).__name__, **_ledger_fields(done))
-            notify(done)
+        applied.append(_apply_one(action, context))
+        for each in applied[-1].done:
+            done.append(each)
+            context.directory.note(action=type(each).__name__, **_ledger_fields(each))
+            notify(each)
     if context.study.is_export_due():
         export_journal(context)
-    return Outcome(
-        tuple(done for each in outcomes for done in each.done),
-        any(each.more for each in outcomes),
-        next((each.limit for each in outcomes if each.limit is not None), None),
+    return Applied(
+        tuple(action for each in applied for action in each.done),
+        any(each.more for each in applied),
+        next((each.limit for each in applied if each.limit is not None), None),
     )
 
 
@@ -71,26 +73,26 @@ def export_journal(context: SweepContext) -> None:
         context.directory.note(action="study", trouble=f"{type(error).__name__}: {error}")
 
 
-def _apply_one(action: Action, context: SweepContext) -> Outcome:
+def _apply_one(action: Action, context: SweepContext) -> Applied:
     match action:
         case Propose(count=count):
-            return Outcome((action,), more=True) if _propose(count, context) else Outcome()
+            return Applied((action,), more=True) if _propose(count, context) else Applied()
         case Submit():
             return _submit(action, context)
         case SubmitReconciler():
             return _submit_reconciler(action, context)
         case CollectCheckpoints():
-            return Outcome((action,)) if _collect_checkpoints(action, context) else Outcome()
+            return Applied((action,)) if _collect_checkpoints(action, context) else Applied()
         case Cancel():
             _cancel(action, context)
-            return Outcome((action,))
+            return Applied((action,))
         case Terminate(run=run, attempt=attempt, job_id=job_id, cause=cause, reason=reason):
             context.directory.end_attempt(run, attempt, cause.name, reason)
             context.scheduler.end(job_id)
-            return Outcome((action,))
+            return Applied((action,))
         case RecordJob() | MarkLost() | FinishTrial() | Prune():
             _record(action, context)
-            return Outcome((action,), more=True)
+            return Applied((action,), more=True)
         case _:
             assert_never(action)
 
@@ -145,11 +147,11 @@ def _with_params(trials: Sequence[StoredTrial]) -> list[StoredTrial]:
     return [trial for trial in trials if trial.params is not None]
 
 
-def _submit(action: Submit, context: SweepContext) -> Outcome:
+def _submit(action: Submit, context: SweepContext) -> Applied:
     """Submit the runs. If the scheduler refuses that many, submit half of them, and so on."""
     token, owned = context.directory.create_attempts(action.elements, action.throttle, context.scheduler.kind)
     if not owned:
-        return Outcome()
+        return Applied()
     try:
         job_ids = context.scheduler.submit(context.submission(token, action))
     except RefusedError as error:
@@ -157,13 +159,13 @@ def _submit(action: Submit, context: SweepContext) -> Outcome:
         for element in owned:
             context.directory.mark_lost(element.run, element.attempt, f"refused: {error}", refused=True, limit=limit)
         instead = _after_refusal(action, owned, limit=limit)
-        outcome = Outcome() if instead is None else _submit(instead, context)
+        applied = Applied() if instead is None else _submit(instead, context)
         if instead is None and not limit:
             raise
-        return replace(outcome, more=False, limit=str(error)) if limit else outcome
+        return replace(applied, more=False, limit=str(error)) if limit else applied
     ids = dict(zip(action.elements, job_ids, strict=True))
     context.directory.record_jobs(owned, [ids[element] for element in owned])
-    return Outcome((action,), more=True)
+    return Applied((action,), more=True)
 
 
 def _after_refusal(action: Submit, owned: Sequence[Element], *, limit: bool) -> Submit | None:
@@ -186,19 +188,31 @@ def _cancel(action: Cancel, context: SweepContext) -> None:
     context.scheduler.cancel(action.job_ids)
 
 
-def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> Outcome:
-    """Submit the reconciler job. If it is refused, the sweep still continues while a training job lives."""
-    token = context.reconciler_files.create_intent(action.number)
+def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> Applied:
+    """Submit the reconciler job: if one with one CPU is refused, one that asks for what a training asks for.
+
+    If that is refused too, the sweep still continues while a training job lives.
+    """
+    token = context.reconciler_files.create_intent(action.number, as_training=action.as_training)
     if token is None:
-        return Outcome()
-    try:
-        job_id = context.scheduler.submit_reconciler(context.reconciler_request(token, action))
-        context.reconciler_files.record(action.number, job_id)
-    except RefusedError as error:
-        context.reconciler_files.mark_lost(action.number, str(error))
-        context.directory.note(action="SubmitReconciler", trouble=str(error))
-        return Outcome(limit=str(error) if isinstance(error, LimitError) else None)
-    return Outcome((action,))
+        return Applied()
+    request = context.reconciler_request(token, action)
+    refusals: list[RefusedError] = []
+    for each in dict.fromkeys((action.as_training, True)):
+        try:
+            job_id = context.scheduler.submit_reconciler(replace(request, as_training=each))
+        except RefusedError as error:
+            refusals.append(error)
+            if isinstance(error, LimitError):  # the queue is full, whatever the job asks for
+                break
+        else:
+            context.reconciler_files.record(action.number, job_id)
+            return Applied((action,))
+    reason = "; and with the request of a training: ".join(dict.fromkeys(map(str, refusals)))
+    limit = isinstance(refusals[-1], LimitError)
+    context.reconciler_files.mark_lost(action.number, reason, refused=True, limit=limit)
+    context.directory.note(action="SubmitReconciler", trouble=reason)
+    return Applied(limit=reason if limit else None)
 
 
 def _collect_checkpoints(action: CollectCheckpoints, context: SweepContext) -> bool:
@@ -237,8 +251,8 @@ def _ledger_fields(action: Action) -> dict[str, object]:
             return {"trial": trial, "state": state, "reason": reason}
         case Terminate(run=run, attempt=attempt, job_id=job_id, reason=reason):
             return {"run": run, "attempt": attempt, "job_id": job_id, "reason": reason}
-        case SubmitReconciler(number=number, after=after, delay_s=delay_s):
-            return {"reconciler": number, "after": after, "delay_s": delay_s}
+        case SubmitReconciler(number=number, after=after, delay_s=delay_s, as_training=as_training):
+            return {"reconciler": number, "after": after, "delay_s": delay_s, "as_training": as_training}
         case Prune(run=run, attempt=attempt, trial=trial, milestones=milestones, reason=reason):
             return {"run": run, "attempt": attempt, "trial": trial, "milestones": milestones, "reason": reason}
         case CollectCheckpoints(runs=runs, reason=reason):

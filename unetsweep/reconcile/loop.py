@@ -13,7 +13,8 @@ from unetsweep.core.capacity import QUEUE_FULL, Capacity
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.reconciler_job import is_unconfirmed
-from unetsweep.reconcile.apply import Outcome, apply, export_journal
+from unetsweep.errors import RefusedError
+from unetsweep.reconcile.apply import Applied, apply, export_journal
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import collect, with_jobs
 from unetsweep.reconcile.pruning import with_prunes
@@ -31,6 +32,8 @@ class Reconciliation:
     """The plan of the last iteration."""
     observation: Observation = field(default_factory=Observation)
     """What the last iteration observed."""
+    refusal: RefusedError | None = None
+    """Why the scheduler refused trainings, not only for now; None: it did not."""
     limit: str | None = None
     """The scheduler's message, if it refused a submission for a limit on queued jobs; None: it did not."""
     unconfirmed: bool = False
@@ -39,9 +42,12 @@ class Reconciliation:
     @property
     def why_not_queued(self) -> str | None:
         """Why no job of the sweep is in the queue although a run is ready; None: one is, or no limit keeps it out."""
-        if not self.plan.is_queue_full or self.plan.active or self.plan.has_reconciler:
+        has_reconciler = self.plan.next_reconciliation.job_id is not None or any(
+            isinstance(action, SubmitReconciler) for action in self.done
+        )
+        if not self.plan.is_queue_full or self.plan.active or has_reconciler:
             return None
-        return None if any(isinstance(action, SubmitReconciler) for action in self.done) else self.limit or QUEUE_FULL
+        return self.limit or QUEUE_FULL
 
     @property
     def lacks_reconciler(self) -> bool:
@@ -55,7 +61,8 @@ def reconcile(
 ) -> Reconciliation:
     """Apply everything that can be done now, and return what was done. The caller holds the lease (app/reconcile.py).
 
-    Raises UnsafePlan if the plan rests on an implausible answer of the scheduler, unless `force`.
+    Raises UnsafePlan if the plan rests on an implausible answer of the scheduler, unless `force`. If the scheduler
+    refuses trainings, it raises RefusedError if a person started the reconciliation, and returns it to other callers.
     """
     found = Reconciliation()
     context.directory.mark_reconciled()
@@ -68,10 +75,15 @@ def reconcile(
         if not force:
             found.plan.raise_if_unsafe()
         found.plan = with_prunes(found.plan, context, found.observation)
-        outcome = apply(found.plan.actions, context, notify)
-        found.done += outcome.done
-        found.limit = outcome.limit or found.limit
-        if not outcome.more and not _changes_places(found.plan, outcome):
+        try:
+            applied = apply(found.plan.actions, context, found.done, notify)
+        except RefusedError as error:
+            context.directory.note(action="Submit", trouble=str(error))
+            if context.interactive:  # the user is told, and corrects the request
+                raise
+            found.refusal, applied = error, Applied()
+        found.limit = applied.limit or found.limit
+        if not applied.more and not _takes_or_leaves_a_place(found.plan, applied):
             if not _submits(found.plan):
                 break
             # nothing more can be submitted now: it was refused, or another reconciliation was first. Repeat once more,
@@ -106,9 +118,9 @@ def _submits(plan: Plan) -> bool:
     return any(isinstance(action, Submit) for action in plan.actions)
 
 
-def _changes_places(plan: Plan, outcome: Outcome) -> bool:
+def _takes_or_leaves_a_place(plan: Plan, applied: Applied) -> bool:
     """Whether runs wait for a place in the queue, and a reconciler job has just taken or left one."""
     return plan.is_queue_full and any(
         isinstance(action, SubmitReconciler) or (isinstance(action, Cancel) and action.reconciler_number is not None)
-        for action in outcome.done
+        for action in applied.done
     )
