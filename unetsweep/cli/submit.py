@@ -8,6 +8,7 @@ import click
 from unetsweep.app.dry_run import DryRun
 from unetsweep.app.executors import EXECUTORS
 from unetsweep.app.submit import SubmitRequest, preview, submit
+from unetsweep.cli.echo import echo, echo_text
 from unetsweep.cli.output import print_event, print_started, results_option
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import format_estimate
@@ -46,7 +47,7 @@ def command(
         print_started(submit(request, print_event, force=force), watch=watch)
         return
     found = preview(request, print_event)
-    click.echo(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(_format(found)))
+    echo_text(json.dumps(found.as_json(), indent=1)) if as_json else echo(*_format(found))
 
 
 def _format(found: DryRun) -> list[str]:
