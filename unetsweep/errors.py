@@ -18,7 +18,8 @@ UnetsweepError            the message says what went wrong, where, and what to d
     └── RefusedError 75   the scheduler refused the job: nothing was submitted
         └── LimitError 75   … because too many jobs are queued: try again later
 
-Anything else is a bug and keeps its traceback.
+`submit --watch` and `confirm --watch` exit with 1 if a trial failed or the sweep is paused. Anything else is a bug and
+keeps its traceback.
 """
 
 import errno

@@ -84,7 +84,7 @@ def test_with_watch_submit_waits_for_the_end(workspace: Workspace):
     workspace.wait_quiet()
 
 
-def test_the_reason_of_a_failed_trial_has_the_last_line_of_its_trainer(workspace: Workspace):
+def test_the_reason_of_a_failed_trial_has_the_last_message_of_its_trainer(workspace: Workspace):
     workspace.trainer("sys.exit('ValueError: the optic disc is missing') if rate > 1e-4 else None")
     workspace.submit(workspace.grid(2))
     results = workspace.wait_ended(2)

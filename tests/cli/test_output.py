@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from unetsweep.app.events import ActionApplied, LeaseHeld, TrialsReopened, WarningEvent
 from unetsweep.app.repair import Repair
 from unetsweep.app.start import SubmitResult, SweepState
-from unetsweep.app.watch import WatchProgress
+from unetsweep.app.watch import FailedTrials, WatchProgress
 from unetsweep.cli import exit_hook, main, periodic, reconciler_job, repair
 from unetsweep.cli.echo import echo_log
-from unetsweep.cli.output import format_progress, format_some, print_event, print_started
+from unetsweep.cli.output import format_end, format_progress, format_some, print_event, print_started
 from unetsweep.core.actions import Element as Part
 from unetsweep.core.actions import MarkLost, Submit
 from unetsweep.core.causes import Cause
@@ -35,6 +35,23 @@ def test_progress_names_the_three_most_frequent_reasons():
     assert format_progress(WatchProgress(3, 2, waiting)) == (
         "3 ended, 2 running, 4 waiting (just submitted), 3 waiting (all 2 slots are in use), 2 waiting (held by you)"
     )
+
+
+def test_progress_says_how_many_trials_failed_and_in_one_word_that_the_sweep_is_paused():
+    failures = (FailedTrials("no x", (0, 2)), FailedTrials("no y", (1,)))
+    progress = WatchProgress(3, 0, (("paused: all failed: no x", 5),), failures, "all failed: no x")
+    assert format_progress(progress) == "3 ended (3 failed), 0 running, 5 waiting (paused)"
+    assert format_end("s", progress) == ["1 trial failed (1): no y", "the sweep s is paused: all failed: no x"]
+
+
+def test_the_end_of_a_view_names_each_reason_once_and_nothing_if_no_trial_failed():
+    failures = (FailedTrials("no x", tuple(range(9))), FailedTrials("no y", (9,)))
+    assert format_end("s", WatchProgress(10, 0, (), failures)) == [
+        "9 trials failed (0, 1, 2, 3, 4, 5, 6, 7 …): no x",
+        "1 trial failed (9): no y",
+        "fix the cause, then run: unetsweep retry s --failed",
+    ]
+    assert format_end("s", WatchProgress(10, 0, ())) == []
 
 
 def test_many_jobs_are_a_range_and_an_ended_sweep_has_no_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,5 +1,6 @@
 """`unetsweep confirm`: train a sweep's leaders again with new seeds."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from unetsweep.texts import counted
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many of the best trials.")
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Trainings of each trial.")
 @click.option("--dry-run", is_flag=True, help="Print what would be trained; change nothing.")
-@click.option("--watch", is_flag=True, help="Wait until all have ended. Ctrl-C ends the command, not the trainings.")
+@click.option("--watch", is_flag=True, help="As in `submit`. Ctrl-C ends the command, not the trainings.")
 @results_option
 def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, results: Path) -> None:
     """Train the best trials of SWEEP again with new seeds, as the sweep SWEEP/confirm. The study does not change.
@@ -29,17 +30,20 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     if dry_run:
         _print_plan(plan_confirmation(parent, top=top, seeds=seeds, notify=print_event))
         return
+    successes: list[bool] = []
     confirmation = confirm(
         parent,
         top=top,
         seeds=seeds,
         notify=print_event,
         on_plan=_print_plan,
-        on_started=lambda started: print_started(started, watch=watch),
+        on_started=lambda started: successes.append(print_started(started, watch=watch)),
     )
     if missing := confirmation.incomplete:
         retry = f"unetsweep retry {confirmation.sweep} {format_some(missing, ' ')}"
         warn(f"{len(missing)} of the trainings ended without a result; repeat with: {retry}")
+    if not all(successes):
+        sys.exit(1)
 
 
 def _print_plan(plan: ConfirmationPlan) -> None:

@@ -27,7 +27,7 @@ from unetsweep.records import (
     TerminationFile,
 )
 from unetsweep.store.attempts import read_intent
-from unetsweep.store.logs import last_line, tail
+from unetsweep.store.logs import last_message, tail
 from unetsweep.store.progress import read_prune_decision
 
 
@@ -136,9 +136,9 @@ class AttemptWriter:
         return (intent.token, intent.index) == (token, index)
 
     def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
-        """Record that all processes of this start have exited, with the last line of their log."""
+        """Record that all processes of this start have exited, with the last message in their log."""
         node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, last_line(log))
+        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, last_message(log))
         link_record(self.root / paths.attempt_exit(run, attempt, restart), exit_)
 
     def read_submission(self, token: str) -> SubmissionFile:

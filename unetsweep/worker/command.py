@@ -23,7 +23,7 @@ from unetsweep.core import paths
 from unetsweep.errors import StateError, SupersededError, TrainingError
 from unetsweep.process import die_with_parent
 from unetsweep.store.code_snapshot import without_code
-from unetsweep.store.logs import last_line
+from unetsweep.store.logs import last_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def _describe_status(status: int) -> str:
 
 
 def _last_output() -> str:
-    """The last line of our output, if that goes to a file."""
+    """The last message in our output, if that goes to a file."""
     log = Path(os.readlink("/proc/self/fd/1"))
-    line = last_line(log if log.is_file() else None)
-    return f"its last line: {line}" if line else "its output is in the job's log"
+    message = last_message(log if log.is_file() else None)
+    return f"its last message: {message}" if message else "its output is in the job's log"
