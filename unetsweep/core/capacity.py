@@ -85,7 +85,7 @@ def schedule(
         submits = submits[:1]
     if accepted < free_slots:
         return submits, "the cluster accepts no more jobs now"
-    return submits, f"all {capacity.parallel} slots are in use"
+    return submits, "the only slot is in use" if capacity.parallel == 1 else f"all {capacity.parallel} slots are in use"
 
 
 def _by_memory(elements: Sequence[Element]) -> list[list[Element]]:
