@@ -143,7 +143,7 @@ class ExitFile:
     at: datetime
     log: str | None = None
     node: str | None = None
-    last_line: str | None = None
+    last_message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

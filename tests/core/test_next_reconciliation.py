@@ -42,7 +42,7 @@ NEXT = [
         REFUSED,
         ReconciledBy.RECONCILER_JOB,
         "no sbatch on nodes",
-        id="the reconciler job goes on, because its successor was refused",
+        id="the reconciler job continues, because its successor was refused",
     ),
     pytest.param(FORBIDDEN, PENDING, ReconciledBy.QUEUED_TRAININGS, "ask for a GPU", id="queued trainings"),
     pytest.param(
@@ -61,9 +61,9 @@ def test_who_reconciles_next(last: ReconcilerJob | None, last_attempt: Attempt, 
     assert found.by is by
     assert (found.problem is None) == (problem is None)
     assert problem is None or problem in str(found.problem)
-    shown = describe_problem(found)
-    assert (shown is not None) == (by is ReconciledBy.NOBODY or problem is not None)
-    assert problem is None or problem in str(shown)
+    message = describe_problem(found)
+    assert (message is not None) == (by is ReconciledBy.NOBODY or problem is not None)
+    assert problem is None or problem in str(message)
 
 
 def test_who_reconciles_next_without_jobs_that_do():

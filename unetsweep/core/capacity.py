@@ -127,7 +127,7 @@ def schedule(
         submits = submits[:1]
     if accepted < free_slots:
         return submits, QUEUE_FULL
-    return submits, f"all {capacity.parallel} slots are in use"
+    return submits, "the only slot is in use" if capacity.parallel == 1 else f"all {capacity.parallel} slots are in use"
 
 
 def _trainings_in(jobs: float, pack: int, throttle: int | None) -> float:

@@ -14,17 +14,18 @@ from unetsweep.core.actions import (
     Terminate,
 )
 from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
+from unetsweep.texts import counted
 
 
 def describe(action: Action) -> str:
     """Return the action as one line: what is done, to what, and why."""
     match action:
         case Propose(count=count, reason=reason):
-            return f"propose  {count} trial{_s(count)}: {reason}"
+            return f"propose  {counted(count, 'trial')}: {reason}"
         case Submit(pack=pack, throttle=throttle, reason=reason):
             packed = f" of up to {pack} runs each" if pack > 1 else ""
             bound = f", at most {throttle} at once" if throttle else ""
-            return f"submit   {_runs(action)} ({action.jobs} job{_s(action.jobs)}{packed}{bound}): {reason}"
+            return f"submit   {_runs(action)} ({counted(action.jobs, 'job')}{packed}{bound}): {reason}"
         case RecordJob(run=run, job_id=job_id, reason=reason):
             return f"record   job {job_id} as run {run:04d}: {reason}"
         case MarkLost(run=run, attempt=attempt, reason=reason):
@@ -44,7 +45,7 @@ def _describe_sweep_action(action: SubmitReconciler | CollectCheckpoints | Cance
         case SubmitReconciler(number=number, delay_s=delay_s, reason=reason):
             return f"submit   reconciler job {number}, to start in {delay_s} s: {reason}"
         case CollectCheckpoints(runs=runs, reason=reason):
-            return f"delete   last checkpoints of {len(runs)} run{_s(len(runs))}: {reason}"
+            return f"delete   last checkpoints of {counted(len(runs), 'run')}: {reason}"
         case Cancel(job_ids=job_ids, reason=reason):
             return f"cancel   {' '.join(job_ids[:8])}{' …' if len(job_ids) > 8 else ''}: {reason}"
 
@@ -74,8 +75,6 @@ def describe_problem(found: NextReconciliation) -> str | None:
 
 def _runs(action: Submit) -> str:
     numbers = [f"{element.run:04d}" for element in action.elements]
-    return f"run{_s(len(numbers))} " + (" ".join(numbers) if len(numbers) <= 8 else f"{numbers[0]} … {numbers[-1]}")
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
+    return ("run " if len(numbers) == 1 else "runs ") + (
+        " ".join(numbers) if len(numbers) <= 8 else f"{numbers[0]} … {numbers[-1]}"
+    )

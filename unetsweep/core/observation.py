@@ -6,7 +6,7 @@ Rule 2: None means "not known" or "does not exist"; each field says which.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from statistics import median
 
@@ -51,6 +51,8 @@ class Job:
     """When it ended; None: it has not, or the scheduler does not say."""
     node: str | None = None
     """Where it runs or ran; None: not known."""
+    suspended_for: timedelta = timedelta(0)
+    """How long its current start has been suspended in total, as far as that is known."""
     is_unlisted: bool = False
     """The queue no longer lists it; it is known from accounting or from its log."""
 

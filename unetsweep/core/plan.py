@@ -40,6 +40,7 @@ from unetsweep.core.reconciler_job import NextReconciliation
 from unetsweep.core.run_decision import RunDecision, decide_run
 from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import UnsafePlan
+from unetsweep.texts import counted
 
 ADAPTIVE_PARALLEL = 4
 """Most open runs of a sweep whose sampler learns from results, if `run.parallel` is not set. With more, new points
@@ -223,7 +224,7 @@ def _proposals(
         slots = capacity.parallel or ADAPTIVE_PARALLEL
         ending = {action.trial for action in actions if isinstance(action, FinishTrial)}
         missing = min(missing, slots - len({trial.run for trial in observation.trials if trial.number not in ending}))
-    return [Propose(missing, f"{trials_wanted(spec)} trials are asked for")] if missing > 0 else []
+    return [Propose(missing, f"the sweep asks for {counted(trials_wanted(spec), 'trial')}")] if missing > 0 else []
 
 
 def _reconciler_actions(

@@ -63,6 +63,8 @@ DESCRIPTIONS = {
     "SystemFailure": "SLURM itself failed: tell the administrators",
     "BurstBufferResources": "waits for space in the burst buffer",
     "BurstBufferStageIn": "its files are being copied to the burst buffer",
+    "SUSPENDED": "suspended, by an administrator or for a job of higher priority: continues when SLURM resumes it",
+    "STOPPED": "its processes were stopped by a signal: continues after `scancel --signal=CONT JOB`",
     "BurstBufferOperation": "the burst buffer failed: tell the administrators",
 }
 """By SLURM's reason, without details after a comma: `ReqNodeNotAvail, UnavailableNodes:n4` is `ReqNodeNotAvail`."""

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
+from unetsweep.clock import utc_now
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import SchedulerError
 from unetsweep.schedulers.slurm import commands, limits, parse, partitions
+from unetsweep.schedulers.slurm.log_state import parse_log_state
 
 _log = logging.getLogger(__name__)
 _DUMP_S = 2.0
@@ -65,7 +67,8 @@ class Slurm:
         if not tokens:
             return ()
         try:
-            return parse.parse_jobs(commands.ask(parse.SQUEUE, self._timeout), frozenset(tokens))
+            now = utc_now()
+            return parse.parse_jobs(commands.ask(parse.SQUEUE, self._timeout), frozenset(tokens), now)
         except ValueError as error:
             raise SchedulerError(f"squeue: {error}") from error
 
@@ -108,7 +111,7 @@ class Slurm:
         return request if allowed is None else replace(request, limit_min=max(1, min(request.limit_min, allowed)))
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
-        raw_state = parse.parse_log_state(log)
+        raw_state = parse_log_state(log)
         return None if raw_state is None else (parse.state_of(raw_state), raw_state)
 
     def final_states(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:

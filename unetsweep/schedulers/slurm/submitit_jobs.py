@@ -84,8 +84,11 @@ def script(submission: Submission, folder: Path) -> str:
     Raises RefusedError if the resources name a reserved option.
     """
     resources = _job_resources(submission)
-    if "%" in str(folder):
-        raise RefusedError(f"{folder}: SLURM reads the % in it as a pattern; choose another folder with --results")
+    if special := [each for each in "%\\" if each in str(folder)]:
+        raise RefusedError(
+            f"{folder}: SLURM reads the {special[0]} in it as a part of a pattern, so jobs could not write their logs; "
+            "choose another folder with --results"
+        )
     if not str(folder).isprintable():  # a line break would end a line of the script
         raise RefusedError(f"{str(folder)!r}: not a path on one line; choose another folder with --results")
     python = os.path.expanduser(resources.python or sys.executable)
