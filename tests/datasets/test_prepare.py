@@ -44,7 +44,7 @@ def test_masks_without_vessels_or_with_too_many_are_warned_about(tmp_path: Path)
     inverted[:, :4] = 0
     write(root / "test" / "mask" / "02.png", inverted)
     warnings = prepare(DataConfig(str(root), Split(groups=r"(\d+)"))).warnings
-    assert [w.split(" at ")[0] for w in warnings[:1]] == ["1 masks hold no vessel"]
+    assert [w.split(" at ")[0] for w in warnings[:1]] == ["no vessel in 1 mask"]
     assert "test/02" in warnings[1]
 
 
@@ -52,7 +52,7 @@ def test_different_sizes_need_an_image_size(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     write(root / "train" / "image" / "01.png", np.zeros((40, 48, 3), np.uint8))
     write(root / "train" / "mask" / "01.png", np.zeros((40, 48), np.uint8))
-    with pytest.raises(DataError, match=r"train: found 2 sizes: 48x40 \(1 images, for example 01\)"):
+    with pytest.raises(DataError, match=r"train: found 2 sizes: 48x40 \(1 image, for example 01\)"):
         prepare(DataConfig(str(root)))
     assert dict(prepare(DataConfig(str(root), image_size=16)).sizes) == {"16x16": 6}
 

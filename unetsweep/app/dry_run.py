@@ -23,6 +23,7 @@ from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import SchedulerError, UnetsweepError, UnsafePlan
 from unetsweep.reconcile.evidence import ask, with_jobs
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,13 @@ def _capacity(spec: SweepSpec, jobs: Scheduler, executor: Executor) -> tuple[Cap
     """The capacity, and the error if the scheduler's limits are not known."""
     parallel = spec.run.parallel if spec.run.parallel is not None else executor.default_parallel(spec)
     try:
-        return Capacity(jobs.queues, parallel, jobs.max_elements(), pack=spec.slurm.pack if jobs.queues else 1), None
+        return Capacity(
+            jobs.queues,
+            parallel,
+            jobs.max_elements(),
+            jobs.remaining_submissions(spec.slurm),
+            pack=spec.slurm.pack if jobs.queues else 1,
+        ), None
     except SchedulerError as error:
         return Capacity(jobs.queues, parallel), error
 
@@ -154,7 +161,7 @@ def _observe(directory: SweepDir, jobs: Scheduler, notify: Notify) -> Observatio
 
 def _actions(plan: Plan, proposed: int, wanted: int) -> tuple[Action, ...]:
     """What is done, with one action for all proposals."""
-    first = [Propose(proposed, f"{wanted} trials are asked for")] if proposed else []
+    first = [Propose(proposed, f"the sweep asks for {counted(wanted, 'trial')}")] if proposed else []
     return (*first, *(action for action in plan.actions if not isinstance(action, Propose)))
 
 

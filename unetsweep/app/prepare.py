@@ -24,6 +24,7 @@ from unetsweep.records import DataFile
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.home import record_cluster
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 if TYPE_CHECKING:
     from unetsweep.datasets.prepare import PreparedDataset
@@ -128,7 +129,10 @@ def _check_images(spec: SweepSpec, source: Path) -> "PreparedDataset | None":
     dataset = datasets.prepare(spec.data)
     axis, count = spec.space.domain("batch_size"), dataset.training_images
     if largest(axis) > count:
-        raise SpecError(str(source), [f"space.batch_size: found {largest(axis)}; there are {count} training images"])
+        raise SpecError(
+            str(source),
+            [f"space.batch_size: found {largest(axis)}; the data set has {counted(count, 'training image')}"],
+        )
     problems = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
     if any(problems):
         raise SpecError(str(source), [f"space.batch_size: {problem}" for problem in problems if problem])

@@ -7,8 +7,10 @@ import click
 
 from unetsweep.app.confirm import ConfirmationPlan, check_confirmation, confirm, plan_confirmation
 from unetsweep.app.sweeps import resolve
+from unetsweep.cli.echo import echo
 from unetsweep.cli.output import format_some, print_event, print_started, results_option, warn
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 @click.command("confirm")
@@ -47,6 +49,6 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
 
 def _print_plan(plan: ConfirmationPlan) -> None:
     numbers = ", ".join(f"{trial:04d}" for trial in plan.trials)
-    several = len(plan.trials) > 1
-    trials = f"trials {numbers} with {plan.seeds} seeds each" if several else f"trial {numbers} with {plan.seeds} seeds"
-    click.echo(f"{plan.trainings} trainings, {plan.new} of them new: {trials}")
+    trials, each = ("trials", " each") if len(plan.trials) > 1 else ("trial", "")
+    seeds = f"{trials} {numbers} with {counted(plan.seeds, 'seed')}{each}"
+    echo(f"{counted(plan.trainings, 'training')}, {plan.new} of them new: {seeds}")

@@ -9,6 +9,7 @@ import click
 from unetsweep.app.dry_run import DryRun
 from unetsweep.app.executors import EXECUTORS
 from unetsweep.app.submit import SubmitRequest, preview, submit
+from unetsweep.cli.echo import echo, echo_text
 from unetsweep.cli.output import print_event, print_started, results_option
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import format_estimate
@@ -55,7 +56,7 @@ def command(
         has_succeeded = print_started(submit(request, print_event, force=force), watch=watch)
         sys.exit(0 if has_succeeded else 1)
     found = preview(request, print_event, force=force)
-    click.echo(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(_format(found)))
+    echo_text(json.dumps(found.as_json(), indent=1)) if as_json else echo(*_format(found))
     if found.refusals:
         raise joined(found.refusals)
 

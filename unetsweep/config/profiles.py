@@ -23,6 +23,7 @@ from unetsweep.config.yaml12 import located, read
 from unetsweep.core.spec import Resources
 from unetsweep.decode import decode_with_defaults
 from unetsweep.errors import Problem
+from unetsweep.texts import counted
 
 _KEYS = tuple(f.name for f in fields(SlurmKeys) if f.name != "profile")
 
@@ -186,14 +187,15 @@ def _conflicts(
     gpus, pack = resources.gpus, resources.pack
     if gpus >= 1 and gpus % pack and pack % gpus:
         message = (
-            f"found {pack} trainings{origin('pack')} in a job of {gpus} GPUs{origin('gpus')}; "
+            f"found {pack} trainings{origin('pack')} in a job of {counted(gpus, 'GPU')}{origin('gpus')}; "
             "one number must be a multiple of the other"
         )
         found.append(Problem(message, f"{at}.pack"))
     elif gpus >= 1 and keys.processes is not None and keys.processes not in (max(1, gpus // pack), 0):
         of_each = f" for {pack} trainings{origin('pack')}" if pack > 1 else ""
         message = (
-            f"found {keys.processes} processes{origin('processes')} with {gpus} GPUs{origin('gpus')}{of_each}; "
+            f"found {counted(keys.processes, 'process', 'processes')}{origin('processes')} "
+            f"with {counted(gpus, 'GPU')}{origin('gpus')}{of_each}; "
             "each process uses one GPU: leave processes out, or set gpus: 0"
         )
         found.append(Problem(message, f"{at}.processes"))

@@ -3,7 +3,6 @@
 Rule 1: an error is never an empty answer.
 """
 
-import getpass
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -12,8 +11,9 @@ from dataclasses import replace
 from unetsweep.clock import utc_now
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import RECONCILER_MIN, Payload, ReconcilerRequest, Submission
+from unetsweep.core.spec import Resources
 from unetsweep.errors import SchedulerError
-from unetsweep.schedulers.slurm import commands, parse, partitions
+from unetsweep.schedulers.slurm import commands, limits, parse, partitions
 from unetsweep.schedulers.slurm.log_state import parse_log_state
 
 _log = logging.getLogger(__name__)
@@ -47,23 +47,20 @@ class Slurm:
             self._max_elements = parse.parse_max_elements(commands.ask(parse.SHOW_CONFIG, self._timeout))
         return self._max_elements
 
-    def remaining_submissions(self) -> int | None:
-        """Return how many more jobs this user may submit by the limits in accounting; None if it names none.
+    def remaining_submissions(self, resources: Resources) -> int | None:
+        """Return how many more jobs of this kind the user may submit by the limits in accounting; None if it names
+        none.
 
         sbatch reports other limits with LimitError.
         """
         try:
-            limit = parse.parse_submit_limit(
-                commands.ask(parse.ASSOCIATIONS, self._timeout),
-                commands.ask(parse.QOS, self._timeout),
-                getpass.getuser(),
-            )
+            found = limits.submit_limits(resources, lambda command: commands.ask(command, self._timeout))
         except SchedulerError as error:
             _log.debug("no submit limits: %s", error)
             return None
-        if limit is None:
+        if not found:
             return None
-        return max(0, limit - len(commands.ask(parse.MINE, self._timeout).split()))
+        return limits.remaining(found, limits.parse_queued(commands.ask(limits.MINE, self._timeout)))
 
     def jobs(self, tokens: Collection[str]) -> tuple[Job, ...]:
         """Query all jobs with one squeue. Ended jobs are listed for the cluster's MinJobAge (often 5 minutes)."""
