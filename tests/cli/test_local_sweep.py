@@ -131,7 +131,7 @@ def test_cancelling_a_trial_ends_only_its_job(workspace: Workspace):
     workspace.submit(workspace.grid(3))
     workspace.wait(lambda: len(workspace.notes("begin")) == 2)
     output = workspace.run("cancel", "s", 0).stdout
-    assert output == "cancelled 1 trials of s: 0\n"
+    assert output == "cancelled 1 trial of s: 0\n"
     workspace.wait(lambda: states(workspace) == ["cancelled"])
     workspace.wait(lambda: len(workspace.notes("begin")) == 3)
     (workspace.folder / "go").touch()

@@ -1,17 +1,25 @@
 """How commands print events and states."""
 
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from unetsweep.app.events import ActionApplied, LeaseHeld, TrialsReopened, WarningEvent
+from unetsweep.app.repair import Repair
 from unetsweep.app.start import SubmitResult, SweepState
 from unetsweep.app.watch import FailedTrials, WatchProgress
+from unetsweep.cli import exit_hook, main, periodic, reconciler_job, repair
+from unetsweep.cli.echo import echo_log
 from unetsweep.cli.output import format_end, format_progress, format_some, print_event, print_started
 from unetsweep.core.actions import Element as Part
 from unetsweep.core.actions import MarkLost, Submit
 from unetsweep.core.causes import Cause
+from unetsweep.errors import DataError
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import printable_log
 
 
 @pytest.mark.parametrize(
@@ -76,3 +84,59 @@ def test_results_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixtu
         "warning: the clock is late",
         "another reconciliation is running; it will take care of this sweep",
     ]
+
+
+HOSTILE = "failed\n  0009  complete\x1b]0;title\x07\x1b[2J\x1b[31m\u202e\u200b\x9b1A\udcff"
+
+
+def test_a_text_from_outside_is_one_line_without_control_of_the_terminal(capsys: pytest.CaptureFixture[str]):
+    print_event(WarningEvent(HOSTILE))
+    print_event(ActionApplied(MarkLost(0, 1, HOSTILE, Cause.NODE)))
+    printed = capsys.readouterr()
+    assert printed.err == "warning: failed   0009  complete\\u202e\\u200b\\udcff\n"
+    assert printed.out == "lost     run 0000 attempt 1: failed   0009  complete\\u202e\\u200b\\udcff\n"
+
+
+def test_an_error_keeps_its_lines_but_no_problem_of_it_can_add_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail() -> None:
+        raise DataError("eyes", [HOSTILE, "second"])
+
+    monkeypatch.setattr(main, "program", fail)
+    with pytest.raises(SystemExit):
+        main.main()
+    assert capsys.readouterr().err.splitlines() == [
+        "unetsweep: eyes: failed   0009  complete\\u202e\\u200b\\udcff",
+        "eyes: second",
+    ]
+
+
+def test_a_log_keeps_its_colours_and_progress_bars_only(capsys: pytest.CaptureFixture[str]):
+    text = "\x1b[1;31mred\x1b[0m\t50%|█▏|\r100%\r\n\x1b]52;c;cm0=\x07\x1b[2J\x1b[6n\x9b6n\x1bc\x08\u202e\udcffend"
+    for pieces in ([text], [*text]):
+        assert "".join(printable_log(pieces)) == "\x1b[1;31mred\x1b[0m\t50%|█▏|\r100%\r\n\\x08\\u202e\\udcffend"
+    echo_log([text])
+    assert capsys.readouterr().out == "red\t50%|█▏|\r100%\r\n\\x08\\u202e\\udcffend"  # no colours in a file
+
+
+@pytest.mark.parametrize(
+    ("module", "use_case", "begin"),
+    [
+        (exit_hook, "run_exit_hook", "reconciled: "),
+        (periodic, "reconcile_if_due", "periodic: "),
+        (reconciler_job, "run_reconciler_job", "reconciler: "),
+        (repair, "repair_sweep", ""),
+    ],
+)
+def test_a_job_prints_its_actions_as_a_submit_does(
+    module: ModuleType, use_case: str, begin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def act(*positional: Any, on_action: Any = None, **_: object) -> Repair:
+        (on_action or positional[-1])(Submit((Part(0, 1, ((0, 8),)),), None, "1 ready"))
+        return Repair("s", ())
+
+    monkeypatch.setattr(module, use_case, act)
+    more = () if module in (periodic, repair) else ("0123456789ab",)
+    done = CliRunner().invoke(module.command, [str(tmp_path), *more])
+    assert done.output.splitlines()[0] == f"{begin}submit   run 0000 (1 job): 1 ready", done.exception

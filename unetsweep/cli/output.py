@@ -17,8 +17,10 @@ from unetsweep.app.events import (
 from unetsweep.app.start import SubmitResult
 from unetsweep.app.watch import WatchProgress
 from unetsweep.app.watch import watch as watch_sweep
+from unetsweep.cli.echo import echo
 from unetsweep.core.describe import describe
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 FEW = 8
 """A list with more elements than this is shortened: it would fill several lines."""
@@ -33,7 +35,7 @@ results_option = click.option(
 
 def warn(message: str) -> None:
     """Print a warning to stderr."""
-    click.echo(f"warning: {message}", err=True)
+    echo(f"warning: {message}", err=True)
 
 
 def format_some(items: Sequence[object], separator: str = ", ") -> str:
@@ -47,13 +49,13 @@ def print_event(event: Event) -> None:
         case WarningEvent(message=message):
             warn(message)
         case ReconciliationStarted(sweep=sweep, executor=executor, root=root):
-            click.echo(f"sweep {sweep} on {executor}, in {root}")
+            echo(f"sweep {sweep} on {executor}, in {root}")
         case ActionApplied(action=action):
-            click.echo(describe(action))
+            echo(describe(action))
         case LeaseHeld():
-            click.echo("another reconciliation is running; it will take care of this sweep", err=True)
+            echo("another reconciliation is running; it will take care of this sweep", err=True)
         case SubmissionsUnconfirmed(count=count):
-            click.echo(f"waiting to see whether {count} earlier submissions reached the queue …", err=True)
+            echo(f"waiting to see whether {counted(count, 'earlier submission')} reached the queue …", err=True)
         case TrialsReopened():
             _print_reopened(event)
 
@@ -61,10 +63,11 @@ def print_event(event: Event) -> None:
 def _print_reopened(event: TrialsReopened) -> None:
     count = len(event.trials)
     trials = f": {format_some(event.trials)}" if event.trials else ""
-    click.echo(f"{count} trials of {event.sweep} are open again{trials}")
+    are = "is" if count == 1 else "are"
+    echo(f"{counted(count, 'trial')} of {event.sweep} {are} open again{trials}")
     if event.from_scratch:
         numbers = ", ".join(f"{trial:04d}" for trial in event.from_scratch)
-        click.echo(f"run.keep_checkpoints or repair removed the checkpoint, so these train from scratch: {numbers}")
+        echo(f"run.keep_checkpoints or repair removed the checkpoint, so these train from scratch: {numbers}")
 
 
 def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
@@ -74,11 +77,11 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
     """
     state, name = started.state, started.directory.name
     if state is not None:
-        click.echo(f"{state.ended} ended, {state.open} open; jobs: {_format_jobs(state.job_ids) or 'none'}")
+        echo(f"{state.ended} ended, {state.open} open; jobs: {_format_jobs(state.job_ids) or 'none'}")
     if watch:
         return _print_progress(started.directory)
     if state is None or state.open:
-        click.echo(
+        echo(
             f"next: unetsweep status {name} | unetsweep logs {name} TRIAL --follow | unetsweep report {name} | "
             f"unetsweep cancel {name}"
         )
@@ -93,16 +96,16 @@ def _print_progress(directory: SweepDir) -> bool:
         for progress in watch_sweep(directory):
             line = format_progress(progress)
             if line != printed:
-                click.echo(line)
+                echo(line)
                 printed = line
     except KeyboardInterrupt:
-        click.echo(
-            f"\nthe trainings continue; see them with: unetsweep status {directory.name} "
-            f"(or submit … --watch again); end them with: unetsweep cancel {directory.name}"
+        echo(
+            "",
+            f"the trainings continue; see them with: unetsweep status {directory.name} "
+            f"(or submit … --watch again); end them with: unetsweep cancel {directory.name}",
         )
         return True
-    for line in format_end(directory.name, progress):
-        click.echo(line, err=True)
+    echo(*format_end(directory.name, progress), err=True)
     return not progress.failures and progress.paused is None
 
 
@@ -122,8 +125,7 @@ def format_end(sweep: str, progress: WatchProgress) -> list[str]:
     for each in progress.failures:
         if each.reason in (progress.paused or ""):
             continue
-        count = len(each.trials)
-        lines.append(f"{count} trial{'s' if count > 1 else ''} failed ({format_some(each.trials)}): {each.reason}")
+        lines.append(f"{counted(len(each.trials), 'trial')} failed ({format_some(each.trials)}): {each.reason}")
     if progress.paused is not None:
         lines.append(f"the sweep {sweep} is paused: {progress.paused}")
     elif lines:

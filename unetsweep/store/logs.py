@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from unetsweep.errors import NO_ROOM
+from unetsweep.texts import shortened
 
 TAIL_BYTES = 65536
 """How much of a log's end is read. SLURM and Python write their errors there, and a traceback is much shorter."""
@@ -38,8 +39,8 @@ def last_message_in(text: str) -> str | None:
     tracebacks = list(_TRACEBACK.finditer(text))
     after = _not_empty(text[tracebacks[-1].end() :]) if tracebacks else []
     if after and _EXCEPTION.match(after[0]) and len(after) <= _EXCEPTION_LINES:
-        return shorten(" ".join(after), MESSAGE_CHARACTERS)
-    return shorten(lines[-1], MESSAGE_CHARACTERS) if lines else None
+        return shortened(" ".join(after), MESSAGE_CHARACTERS)
+    return shortened(lines[-1], MESSAGE_CHARACTERS) if lines else None
 
 
 def names_full_disk(message: str) -> bool:
@@ -53,15 +54,3 @@ def names_full_disk(message: str) -> bool:
 
 def _not_empty(text: str) -> list[str]:
     return [line for line in map(str.strip, text.splitlines()) if line]
-
-
-def shorten(text: str, characters: int) -> str:
-    """Return the text with its middle left out if it is longer than so many characters.
-
-    >>> shorten("ValueError: 3 channels are expected", 20)
-    'ValueErro … expected'
-    """
-    if len(text) <= characters:
-        return text
-    end = (characters - 3) // 2
-    return f"{text[: characters - 3 - end]} … {text[-end:].lstrip()}"

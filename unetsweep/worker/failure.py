@@ -13,7 +13,8 @@ from unetsweep.core import paths
 from unetsweep.errors import NO_ROOM, EpochTooLongError, StateError, TrainingError, UnetsweepError
 from unetsweep.record_files import write_record
 from unetsweep.records import ErrorFile
-from unetsweep.store.logs import names_full_disk, shorten
+from unetsweep.store.logs import names_full_disk
+from unetsweep.texts import shortened
 
 _NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _PORT_TAKEN = ("EADDRINUSE", "Address already in use", "address already in use")
@@ -28,7 +29,7 @@ def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank
     message = str(error) if known else f"{type(error).__name__}: {error}"
     record = ErrorFile(
         kind_of(error),
-        shorten(message, _MESSAGE_CHARACTERS),
+        shortened(message, _MESSAGE_CHARACTERS),
         attempt,
         restart,
         "".join(traceback.format_exception(error)),
