@@ -105,6 +105,22 @@ def prepare(config: DataConfig) -> PreparedDataset:
     )
 
 
+def check_files(config: DataConfig) -> None:
+    """Raise DataError with what is missing. No image is read."""
+    _, problems = _pairs(config)
+    if problems:
+        raise DataError(config.root, _with_advice(problems, Path(config.root)))
+
+
+def count_images(config: DataConfig, *, test: bool) -> int:
+    """Return how many images a training holds, with those of `test` or without them. No image is read."""
+    if config.manifest is not None:
+        counts = {part: len(names) for part, names in config.manifest.items()}
+    else:
+        counts = {part: len(pairs) for part, pairs in pairs_and_problems(Path(config.root))[0].items()}
+    return sum(count for part, count in counts.items() if test or part != "test")
+
+
 def verify_pinned(config: DataConfig) -> None:
     """Raise DataError unless all images that the manifest names are present and unchanged."""
     divide(config)
