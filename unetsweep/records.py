@@ -143,7 +143,7 @@ class ExitFile:
     at: datetime
     log: str | None = None
     node: str | None = None
-    last_line: str | None = None
+    last_message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +242,8 @@ class ReconcilerFile:
 
     token: str
     at: datetime
+    as_training: bool = False
+    """Whether it asks for what a training asks for."""
 
 
 @dataclass(frozen=True, slots=True)

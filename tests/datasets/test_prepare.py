@@ -44,7 +44,7 @@ def test_masks_without_vessels_or_with_too_many_are_warned_about(tmp_path: Path)
     inverted[:, :4] = 0
     write(root / "test" / "mask" / "02.png", inverted)
     warnings = prepare(DataConfig(str(root), Split(groups=r"(\d+)"))).warnings
-    assert [w.split(" at ")[0] for w in warnings[:1]] == ["1 masks hold no vessel"]
+    assert [w.split(" at ")[0] for w in warnings[:1]] == ["no vessel in 1 mask"]
     assert "test/02" in warnings[1]
 
 
@@ -52,7 +52,7 @@ def test_different_sizes_need_an_image_size(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     write(root / "train" / "image" / "01.png", np.zeros((40, 48, 3), np.uint8))
     write(root / "train" / "mask" / "01.png", np.zeros((40, 48), np.uint8))
-    with pytest.raises(DataError, match=r"train: found 2 sizes: 48x40 \(1 images, for example 01\)"):
+    with pytest.raises(DataError, match=r"train: found 2 sizes: 48x40 \(1 image, for example 01\)"):
         prepare(DataConfig(str(root)))
     assert dict(prepare(DataConfig(str(root), image_size=16)).sizes) == {"16x16": 6}
 
@@ -72,7 +72,7 @@ def test_all_problems_of_a_set_are_reported_together_with_the_command_that_shows
     assert groups.startswith("data.split.groups: eyes.csv is not there")
     assert mask.startswith("train/image/01.png: no mask")
     assert image.startswith("test: 01.png: found 8 bytes that are not a complete PNG image")
-    assert leak.startswith("data.split: 1 of 1 test images has a duplicate in training or validation (for example 02")
+    assert leak.startswith("data.split: 1 of 1 test image has a duplicate in training or validation (for example 02")
     assert advice == f"3 problems; `unetsweep data check {root}` shows all that is wrong with these images"
 
 

@@ -20,6 +20,7 @@ from unetsweep.core.space import Choices, Parameter, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.errors import UnetsweepError, UsageError, joined
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def _request(parent: SweepDir, top: int, seeds: int, notify: Notify) -> _Request
         raise UsageError(f"no trial of {parent.name} is complete yet; `unetsweep status {parent.name}` says why")
     unfinished = sum(trial.state in OPEN for trial in record.trials)
     if unfinished:
-        notify(WarningEvent(f"{unfinished} trials of {record.name} have not ended; the leaders may change"))
+        notify(WarningEvent(f"not ended yet: {counted(unfinished, 'trial')} of {record.name}; the leaders may change"))
     return _Request(SweepDir(parent.root / paths.CONFIRM), record, best, _new_seeds(record, seeds))
 
 

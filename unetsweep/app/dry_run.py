@@ -23,6 +23,7 @@ from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import SchedulerError, UnetsweepError, UnsafePlan
 from unetsweep.reconcile.evidence import ask, with_jobs
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _observe(directory: SweepDir, jobs: Scheduler, notify: Notify) -> Observatio
 
 def _actions(plan: Plan, proposed: int, wanted: int) -> tuple[Action, ...]:
     """What is done, with one action for all proposals."""
-    first = [Propose(proposed, f"{wanted} trials are asked for")] if proposed else []
+    first = [Propose(proposed, f"the sweep asks for {counted(wanted, 'trial')}")] if proposed else []
     return (*first, *(action for action in plan.actions if not isinstance(action, Propose)))
 
 

@@ -26,6 +26,7 @@ from unetsweep.records import DataFile
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.home import record_cluster
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 if TYPE_CHECKING:
     from unetsweep.datasets.prepare import PreparedDataset
@@ -68,6 +69,7 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     with _collecting(refusals):
         _check_executor(chosen, executor, directory, is_new=is_new)
         chosen.check_machine(spec)
+    warnings += chosen.request_problems(spec)
     with _collecting(refusals):
         images = _check_images(spec, chosen, source, refusals)
         warnings += images.warnings if images is not None else ()
@@ -151,7 +153,7 @@ def _check_memory(spec: SweepSpec, executor: Executor, source: Path, dataset: "P
 def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: Path) -> None:
     axis, count = spec.space.domain("batch_size"), dataset.training_images
     if largest(axis) > count:
-        message = f"found {largest(axis)}; there are {count} training images"
+        message = f"found {largest(axis)}; the data set has {counted(count, 'training image')}"
         raise _spec_error(source, [Problem(message, "space.batch_size")])
     found = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
     problems = [Problem(message, f"space.batch_size#{number}") for number, message in enumerate(found) if message]

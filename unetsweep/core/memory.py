@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from unetsweep.contract import ModelConfig, TrialConfig
 from unetsweep.errors import Problem
+from unetsweep.texts import counted
 
 PIXEL_TO_READ = 8
 """Bytes of each pixel while a pair is read and resized: three of the image, four of the mask's grey levels, one."""
@@ -72,7 +73,7 @@ def memory_problem(config: TrialConfig, images: ImageSizes, memory: Memory, *, g
         return None
     field, value = _cause(config, images, memory.available, gpus=gpus)
     processes = "" if config.processes == 1 else f" with {config.processes} processes"
-    step = "" if gpus else f", {format_memory(need.step)} for a step with {config.batch_size} images"
+    step = "" if gpus else f", {format_memory(need.step)} for a step with {counted(config.batch_size, 'image')}"
     return Problem(
         f"found {value}; a training{processes} needs at least {format_memory(need.total)} of memory "
         f"({format_memory(need.images)} for all images, {format_memory(need.network)} for the network{step}), and "

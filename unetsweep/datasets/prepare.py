@@ -23,6 +23,7 @@ from unetsweep.datasets.manifest import Manifest, divide, pin
 from unetsweep.datasets.reading import read_pair, size_of
 from unetsweep.datasets.splits import groups_of, split
 from unetsweep.errors import DataError, Problem
+from unetsweep.texts import counted
 
 NO_GROUPS = (
     "no duplicates were found, but two photographs of the same eye or patient may be in training and validation "
@@ -195,7 +196,7 @@ def _with_advice(problems: Sequence[Problem], root: Path) -> list[Problem]:
     """Return the first problems of a set, and the command that shows all."""
     if not problems:
         return []
-    count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+    count = counted(len(problems), "problem")
     first = f", of which the first {MAX_PROBLEMS} are above" if len(problems) > MAX_PROBLEMS else ""
     advice = (
         f"{count}{first}; `unetsweep data check {shlex.quote(str(root))}` shows all that is wrong with these images"
@@ -239,7 +240,9 @@ def _describe_refused_leak(config: DataConfig, leak: Leak) -> str:
 
 def _describe_sizes(names_by_size: Mapping[str, Sequence[str]]) -> str:
     rarest_first = sorted(names_by_size.items(), key=lambda item: len(item[1]))
-    sizes = ", ".join(f"{size} ({len(names)} images, for example {names[0]})" for size, names in rarest_first[:4])
+    sizes = ", ".join(
+        f"{size} ({counted(len(names), 'image')}, for example {names[0]})" for size, names in rarest_first[:4]
+    )
     return f"found {len(names_by_size)} sizes: {sizes}; images of a batch must have one size, so set data.image_size"
 
 
@@ -250,9 +253,9 @@ def _warnings(config: DataConfig, vessel_shares: Mapping[str, float], leak: Leak
     empty = [name for name, share in vessel_shares.items() if share == 0]
     full = [name for name, share in vessel_shares.items() if share > MAX_VESSEL_SHARE]
     if empty:
-        text = f"{len(empty)} masks hold no vessel at mask_threshold {config.mask_threshold}, for example {empty[0]}"
-        warnings.append(text)
+        where = f"{counted(len(empty), 'mask')} at mask_threshold {config.mask_threshold}"
+        warnings.append(f"no vessel in {where}, for example {empty[0]}")
     if full:
-        text = f"{len(full)} masks are more than {MAX_VESSEL_SHARE:.0%} vessel, for example {full[0]}"
+        text = f"more than {MAX_VESSEL_SHARE:.0%} vessel in {counted(len(full), 'mask')}, for example {full[0]}"
         warnings.append(f"{text}; invert the masks if their vessels are black")
     return tuple(warnings)

@@ -150,8 +150,8 @@ def _ending(
     if exit_ is None:
         return None
     message = f"ended with status {exit_.status} and no result"
-    last = first.error.message if first is not None else exit_.last_line
-    message = f"{message}; its last line: {last}" if last else message
+    last = first.error.message if first is not None else exit_.last_message
+    message = f"{message}; its last message: {last}" if last else message
     return Ending("exit", message, exit_.log or "", exit_.status, unclaimed=unclaimed)
 
 

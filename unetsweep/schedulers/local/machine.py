@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
+from unetsweep.texts import counted
 
 
 def check_gpus(spec: SweepSpec) -> None:
@@ -15,7 +16,7 @@ def check_gpus(spec: SweepSpec) -> None:
     gpus = spec.slurm.training_gpus
     if gpus and gpus > (found := len(devices())):
         raise UsageError(
-            f"the sweep asks for {gpus} GPUs a training and this machine has {found}; submit it on a "
+            f"the sweep asks for {counted(gpus, 'GPU')} a training and this machine has {found}; submit it on a "
             "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"
         )
 
