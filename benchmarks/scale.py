@@ -91,7 +91,7 @@ class Queue:
     def max_elements(self) -> int:
         return MAX_ARRAY_SIZE
 
-    def remaining_submissions(self) -> int | None:
+    def remaining_submissions(self, resources: Resources) -> int | None:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:

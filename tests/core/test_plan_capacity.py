@@ -81,6 +81,24 @@ CAPACITY = [
         id="the submit limit of the cluster is respected",
     ),
     pytest.param(
+        many(*[None] * 9),
+        replace(QUEUE, remaining_submissions=2, pack=4),
+        ["submit 0.1 1.1 2.1 3.1 4.1 5.1 6.1 7.1"],
+        id="the submit limit counts jobs, not the trainings that are packed into them",
+    ),
+    pytest.param(
+        many(*[None] * 3),
+        replace(QUEUE, remaining_submissions=1, pack=2, parallel=2),
+        ["submit 0.1 1.1 2.1 %2"],
+        id="a packed job trains all runs, one after the other, if all that may run at once fit into it",
+    ),
+    pytest.param(
+        many(None, None),
+        replace(QUEUE, is_full=True),
+        [],
+        id="nothing is submitted after a refusal for a limit",
+    ),
+    pytest.param(
         many(None, None), replace(QUEUE, remaining_submissions=0), [], id="nothing is submitted at the submit limit"
     ),
     pytest.param(many(None, None, None), LOCAL, ["submit 0.1 1.1"], id="locally only what may run is submitted"),

@@ -14,7 +14,7 @@ from unetsweep.core.observation import EpochReport, Job, JobState, Observation, 
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
 from unetsweep.core.space import Point
-from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.core.spec import Resources, SweepSpec, trials_wanted
 from unetsweep.core.trials import StoredTrial, params_of
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 from unetsweep.reconcile.context import Curve
@@ -215,7 +215,7 @@ class SimulatedScheduler:
     def max_elements(self) -> int:
         return self._world.settings.largest
 
-    def remaining_submissions(self) -> int | None:
+    def remaining_submissions(self, resources: Resources) -> int | None:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:

@@ -83,8 +83,8 @@ class Scheduler(Protocol):
         """The maximal number of elements in one submission."""
         ...
 
-    def remaining_submissions(self) -> int | None:
-        """How many more jobs this user may submit now; None: no known limit."""
+    def remaining_submissions(self, resources: Resources) -> int | None:
+        """How many more jobs with these resources this user may submit now; None: no known limit."""
         ...
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:

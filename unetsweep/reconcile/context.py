@@ -105,7 +105,7 @@ class ReconcilerJobFiles(Protocol):
 
     def create_intent(self, number: int, *, as_training: bool = False) -> str | None: ...
     def record(self, number: int, job_id: str) -> None: ...
-    def mark_lost(self, number: int, reason: str, *, refused: bool = False) -> None: ...
+    def mark_lost(self, number: int, reason: str, *, refused: bool = False, limit: bool = False) -> None: ...
 
 
 class CollectableRunFiles(Protocol):
@@ -158,6 +158,8 @@ class SweepContext:
     """Token of the reconciler job that runs this reconciliation; None: none does."""
     interactive: bool = False
     """A person started it."""
+    job_ends: bool = False
+    """The job that makes this reconciliation ends right after it."""
     repeats: bool = False
     """The caller reconciles again and again."""
     collectable: CollectableRunFiles | None = None
@@ -175,6 +177,8 @@ class SweepContext:
             hang_after=self.timeouts.hang_after,
             reconciler_delay_s=self.timeouts.reconciler_s,
             interactive=self.interactive,
+            reconciler_counts=not {"account", "partition", "qos"} & self.spec.slurm.reconciler.keys(),
+            leaves_place=self.job_ends or self.own_reconciler_token is not None,
             repeats=self.repeats,
             own_reconciler_token=self.own_reconciler_token,
         )
