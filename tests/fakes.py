@@ -117,6 +117,12 @@ class FakeScheduler:
     def end(self, job_id: str) -> None:
         self.cancel([job_id])
 
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        self._answer()
+        for each in self.found:
+            if each.job.job_id.partition("_")[0] == job_id:
+                each.throttle = throttle
+
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._answer()
         if self.refusal is not None:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from unetsweep.core.actions import Element, Submit
-from unetsweep.core.observation import Attempt
+from unetsweep.core.actions import Element, SetThrottle, Submit
+from unetsweep.core.observation import Attempt, JobState
 
 QUEUE_FULL = "the cluster accepts no more jobs now"
 """Why a run waits that would be submitted if more jobs could be in the queue."""
@@ -60,6 +60,23 @@ def slots_in_use(active: Sequence[Attempt]) -> int:
     for attempt in active:
         arrays[attempt.token].append(attempt)
     return sum(min(len(array), array[0].throttle or len(array)) for array in arrays.values())
+
+
+def throttle_changes(active: Sequence[Attempt], capacity: Capacity) -> list[SetThrottle]:
+    """Return the change that lets an array with queued elements follow `parallel`, which may have changed since its
+    submission. The slots of the other jobs are subtracted. None if several arrays are queued, which share the slots."""
+    waiting = {each.token: each.job.job_id for each in active if each.job and each.job.state is JobState.QUEUED}
+    array = [each for each in active if each.token in waiting]
+    if not capacity.queues or capacity.pack > 1 or len(waiting) != 1 or "_" not in next(iter(waiting.values())):
+        return []
+    others = slots_in_use([each for each in active if each.token not in waiting])
+    throttle = None if capacity.parallel is None else max(1, capacity.parallel - others)
+    wanted = min(throttle or len(array), len(array))
+    if all(min(each.throttle or len(array), len(array)) == wanted for each in array):
+        return []
+    attempts = tuple((each.run, each.number) for each in array)
+    job_id = next(iter(waiting.values())).partition("_")[0]
+    return [SetThrottle(job_id, attempts, throttle, f"run.parallel is {capacity.parallel or 'not set'}")]
 
 
 def allowed_training_jobs(capacity: Capacity, active: int, *, wants_reconciler: bool, backoff: bool) -> float:

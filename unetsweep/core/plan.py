@@ -21,6 +21,7 @@ from unetsweep.core.actions import (
     Propose,
     Prune,
     RecordJob,
+    SetThrottle,
     Submit,
     SubmitReconciler,
     Terminate,
@@ -34,6 +35,7 @@ from unetsweep.core.capacity import (
     allows_reconciler,
     may_replace_reconciler,
     schedule,
+    throttle_changes,
 )
 from unetsweep.core.observation import Attempt, Observation, Run, Trial
 from unetsweep.core.reconciler_job import NextReconciliation
@@ -100,7 +102,7 @@ def plan(spec: SweepSpec, observation: Observation, capacity: Capacity, now: dat
         submits, held = _submissions(
             decisions, active, observation, context, wants_reconciler=wants_reconciler, is_kept=following.is_certain
         )
-        actions += submits
+        actions += [*throttle_changes(active, capacity), *submits]
         waits += held
         if may_replace_reconciler(capacity) and not submits and any(wait.reason == QUEUE_FULL for wait in held):
             actions += reconciler_job.give_up_place(observation)
@@ -155,7 +157,7 @@ def _order(action: Action) -> tuple[int, int]:
             return 3, run
         case Cancel():
             return 4, 0
-        case Submit() | Propose() | SubmitReconciler() | CollectCheckpoints():
+        case SetThrottle() | Submit() | Propose() | SubmitReconciler() | CollectCheckpoints():
             return 5, 0
 
 

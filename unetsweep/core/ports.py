@@ -118,6 +118,10 @@ class Scheduler(Protocol):
         """Let the job's processes dump their stacks into its log, then cancel it."""
         ...
 
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        """Change how many elements of an array run at once; None: all. Only if `queues`."""
+        ...
+
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         """Submit a reconciler job, and return its id. Errors are as for `submit`. Only if `queues`."""
         ...

@@ -96,6 +96,14 @@ class Slurm:
         finally:
             self.cancel([job_id])
 
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        """Change how many elements of an array run at once; None: all."""
+        try:
+            commands.ask(("scontrol", "update", f"JobId={job_id}", f"ArrayTaskThrottle={throttle or 0}"), self._timeout)
+        except SchedulerError as error:
+            if "No error" not in str(error):  # it fails if elements have ended, and says `No error` of the others
+                raise
+
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         from unetsweep.schedulers.slurm import submitit_jobs  # imports submitit, as above
 
