@@ -56,12 +56,10 @@ def _describe_sweep_action(action: SubmitReconciler | CollectCheckpoints | Cance
 
 def describe_problem(found: NextReconciliation) -> str | None:
     """Return what the user should know about how the sweep continues by itself, and do; None: nothing."""
-    why = f": {found.problem}" if found.problem else ""
-    change = "change what it asks for in `slurm.reconciler`, then run `unetsweep submit` again"
+    why = "".join(f"{mark} {part}" for mark, part in ((":", found.problem), (";", found.advice)) if part)
     match found.by:
         case ReconciledBy.NOBODY:
-            todo = change if found.problem else "run `unetsweep submit` again"
-            return f"the sweep does not continue by itself{why}; {todo}"
+            return f"the sweep does not continue by itself{why or '; run `unetsweep submit` again'}"
         case ReconciledBy.ONLY_COMMANDS:
             return "run.driver is cli, so only commands continue the sweep: keep `unetsweep submit … --watch` running"
         case ReconciledBy.ONLY_PLACE:
@@ -70,9 +68,9 @@ def describe_problem(found: NextReconciliation) -> str | None:
                 "reconciled, and there is no reconciler job: keep `unetsweep submit … --watch` running"
             )
         case ReconciledBy.TRAININGS | ReconciledBy.QUEUED_TRAININGS if found.problem:
-            return f"if its trainings are killed, the sweep does not continue by itself{why}; {change}"
+            return f"if its trainings are killed, the sweep does not continue by itself{why}"
         case ReconciledBy.RECONCILER_JOB if found.problem:
-            return f"reconciler job {found.job_id or 'of the sweep'} starts again, without a successor{why}; {change}"
+            return f"reconciler job {found.job_id or 'of the sweep'} starts again, without a successor{why}"
         case _:
             return None
 

@@ -26,6 +26,7 @@ IDLE_DELAY_FACTOR = 5
 """While no job of the sweep runs, the delay of a reconciler job is multiplied by this: only the queue can change."""
 REFUSAL_BACKOFF = timedelta(minutes=10)
 """A training submits no reconciler job for this long after one was refused."""
+CHANGE_REQUEST = "change what it asks for in `slurm.reconciler`, then run `unetsweep submit` again"
 LIMIT_BACKOFF = timedelta(minutes=1)
 """Nothing submits a reconciler job for this long after one was refused for a limit on queued jobs."""
 
@@ -58,6 +59,8 @@ class NextReconciliation:
     """The reconciler job that is queued or runs, even if it cannot start; None: there is none, or no id is known."""
     problem: str | None = None
     """Why no reconciler job is certain to start; None: one is, or none is needed."""
+    advice: str | None = None
+    """What the user can do about that; None: nothing, or the problem says it."""
 
     @property
     def is_certain(self) -> bool:
@@ -92,19 +95,24 @@ def next_reconciliation(
     job_id = last.job.job_id if last is not None and last.job is not None and last.job.state.is_live else None
     problem = _problem(last)
     if any(attempt.job is not None and attempt.job.state is JobState.RUNNING for attempt in active):
-        return NextReconciliation(ReconciledBy.TRAININGS, job_id, problem)
+        return NextReconciliation(ReconciledBy.TRAININGS, job_id, *problem)
     if last is not None and is_waiting(last, capacity, now) and why_stuck(last) is None:
-        return NextReconciliation(ReconciledBy.RECONCILER_JOB, job_id, problem)
+        return NextReconciliation(ReconciledBy.RECONCILER_JOB, job_id, *problem)
     if any(not _is_stuck(attempt) for attempt in active):
-        return NextReconciliation(ReconciledBy.QUEUED_TRAININGS, job_id, problem)
-    return NextReconciliation(ReconciledBy.NOBODY, job_id, problem)
+        return NextReconciliation(ReconciledBy.QUEUED_TRAININGS, job_id, *problem)
+    return NextReconciliation(ReconciledBy.NOBODY, job_id, *problem)
 
 
-def _problem(last: ReconcilerJob | None) -> str | None:
+def _problem(last: ReconcilerJob | None) -> tuple[str | None, str | None]:
+    """Why no reconciler job is certain to start, and what the user can do; None: one is, or there never was one."""
     stuck = why_stuck(last) if last is not None else None
     if last is not None and last.job is not None and stuck is not None:
-        return f"reconciler job {last.job.job_id} does not start: {describe_reason(stuck)}"
-    return f"a reconciler job was refused: {last.refusal}" if last is not None and last.refusal is not None else None
+        advice = None if is_held(stuck) else CHANGE_REQUEST
+        return f"reconciler job {last.job.job_id} does not start: {describe_reason(stuck)}", advice
+    if last is None or last.refusal is None:
+        return None, None
+    is_alive = last.job is not None and last.job.state.is_live  # its successor was refused, and that on a compute node
+    return f"a reconciler job was refused: {last.refusal}", None if is_alive or last.limit else CHANGE_REQUEST
 
 
 def _is_stuck(attempt: Attempt) -> bool:

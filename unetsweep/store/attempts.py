@@ -27,6 +27,7 @@ from unetsweep.records import (
     TerminationFile,
     ThrottleFile,
 )
+from unetsweep.store.logs import names_full_disk
 
 _T = TypeVar("_T")
 
@@ -152,9 +153,10 @@ def _ending(
     if exit_ is None:
         return None
     message = f"ended with status {exit_.status} and no result"
+    kind = "disk" if exit_.last_message and names_full_disk(exit_.last_message) else "exit"
     last = first.error.message if first is not None else exit_.last_message
     message = f"{message}; its last message: {last}" if last else message
-    return Ending("exit", message, exit_.log or "", exit_.status, unclaimed=unclaimed)
+    return Ending(kind, message, exit_.log or "", exit_.status, unclaimed=unclaimed)
 
 
 def signature_of(error: ErrorFile) -> str:

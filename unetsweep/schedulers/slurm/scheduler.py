@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from unetsweep.clock import utc_now
 from unetsweep.core.observation import Job, JobState
-from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
+from unetsweep.core.ports import RECONCILER_MIN, Payload, ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import SchedulerError
 from unetsweep.schedulers.slurm import commands, limits, parse, partitions
@@ -110,13 +110,17 @@ class Slurm:
         return submitit_jobs.submit_reconciler(self._with_time_that_fits(request), timeout=self._sbatch_timeout)
 
     def _with_time_that_fits(self, request: ReconcilerRequest) -> ReconcilerRequest:
-        """The request, with no more time than its partition allows. The user's own `slurm.reconciler.time` stays."""
+        """The request, with no more time than its partition allows.
+
+        The user's own `slurm.reconciler.time` stays, unless the request is that of a training.
+        """
         resources = request.resources
         if "time" in resources.reconciler and not request.as_training:
             return request
         partition = resources.partition if request.as_training else resources.reconciler_partition
         allowed = partitions.time_limit(partition, partitions.time_limits(self._timeout))
-        return request if allowed is None else replace(request, limit_min=max(1, min(request.limit_min, allowed)))
+        asked = min(RECONCILER_MIN, resources.time_min) if request.as_training else request.limit_min
+        return replace(request, limit_min=asked if allowed is None else max(1, min(asked, allowed)))
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         raw_state = parse_log_state(log)
