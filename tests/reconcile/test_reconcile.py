@@ -395,7 +395,7 @@ ACCOUNTS = [
 def test_accounting_explains_jobs_that_the_queue_forgot(tmp_path: Path, account, states):
     scene = Scene(tmp_path, 2)
     scene.reconcile()
-    first, _ = scene.cluster.live()
+    first, second = scene.cluster.live()
     scene.cluster.start(second)
     scene.cluster.forget(first)
     scene.cluster.accounts = {first.job.job_id: account}
