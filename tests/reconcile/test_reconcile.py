@@ -183,6 +183,8 @@ def test_an_exit_hook_hands_the_reconcilers_place_in_a_full_queue_to_the_next_tr
         scene.cluster.start(each)
     first, _ = scene.cluster.live()
     scene.cluster.publish(first)
+    scene.reconcile()
+    assert (scene.cluster.live_runs(), len(scene.cluster.reconcilers)) == ([0, 1], 1)
     scene.job_ends = True
     scene.reconcile()
     assert (scene.cluster.live_runs(), len(scene.cluster.reconcilers)) == ([0, 1, 2], 0)
