@@ -169,6 +169,8 @@ def test_a_training_at_the_limit_leaves_the_last_place_to_the_reconciler():
     plan = decide(at_work, spec, capacity)
     assert (lines(plan), plan.next_reconciliation.by) == (["reconciler 18808"], ReconciledBy.TRAININGS)
     assert lines(decide(at_work, spec, replace(capacity, leaves_place=True))) == ["submit 1.1"]
+    ending = replace(QUEUE, remaining_submissions=3, leaves_place=True)
+    assert lines(decide(many(None, None, None), grid(3, driver="jobs"), ending)) == ["submit 0.1 1.1"]
 
 
 def test_a_job_that_ends_gives_the_place_of_the_waiting_reconciler_to_the_next_training():
