@@ -176,6 +176,8 @@ def reconciler_script(request: ReconcilerRequest, training: Mapping[str, Any] | 
         "dependency": "afterany:" + ":".join(request.after) if request.after else None,
         **(_reconciler_options(request) if training is None else training),
     }
+    if request.exclude:
+        options["exclude"] = ",".join(filter(None, (options.get("exclude"), *request.exclude)))
     lines = [
         _option(key.replace("_", "-"), value)
         for key, value in options.items()
