@@ -21,7 +21,7 @@ from plan_rows import (
 )
 
 from unetsweep.contract import ModelConfig
-from unetsweep.core.causes import Cause
+from unetsweep.core.causes import SUSPECT, Cause
 from unetsweep.core.observation import Attempt, EpochReport, Failure, Job, JobState, Observation, Run
 from unetsweep.core.spec import Resources, Retries
 
@@ -71,7 +71,9 @@ CAUSES = [
 def test_a_loss_has_a_cause_and_the_run_is_resubmitted(last: Attempt, cause: Cause):
     mark_lost, submit = decide(observation(last)).actions
     assert mark_lost.cause is cause
-    assert lines(decide(observation(last)))[1] == "submit 0.2"
+    node = last.node or (last.job.node if last.job is not None else None)
+    avoids = f" -{node}" if cause in SUSPECT and node else ""  # in the same reconciliation
+    assert lines(decide(observation(last)))[1] == f"submit 0.2{avoids}"
     assert submit.elements[0].attempt == 2
 
 

@@ -25,6 +25,7 @@ from unetsweep.records import (
     LostFile,
     RequeueFile,
     TerminationFile,
+    ThrottleFile,
 )
 from unetsweep.store.logs import names_full_disk
 
@@ -97,6 +98,7 @@ def _attempt(
     intent = read_intent(f"{root}/{paths.attempt(run, number)}", run, number)
     job = read_mark(JobFile, "job", paths.attempt_job(run, number))
     lost = read_mark(LostFile, "lost", paths.attempt_lost(run, number))
+    changed = read_mark(ThrottleFile, "throttle", paths.attempt_throttle(run, number))
     end = read_mark(TerminationFile, "end", paths.attempt_end(run, number))
     restart, claimed = claim or (0, None)
     newest, exit_ = _exit(root, run, number, restart, marks)
@@ -109,7 +111,7 @@ def _attempt(
         intent.index,
         intent.at,
         milestones=tuple(sorted(each.epochs for each in intent.trials)),
-        throttle=intent.throttle,
+        throttle=(changed or intent).throttle,
         job_id=job.job_id if job is not None else None,
         claimed_by=claimed.job_id if claimed is not None else None,
         claimed_at=claimed.at if claimed is not None else None,
