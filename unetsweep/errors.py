@@ -18,6 +18,8 @@ UnetsweepError            the message says what went wrong, where, and what to d
     └── RefusedError 75   the scheduler refused the job: nothing was submitted
         └── LimitError 75   … because too many jobs are queued: try again later
 
+SeveralErrors             several of them, each a line or more; the exit status is that of the first
+
 `submit --watch` and `confirm --watch` exit with 1 if a trial failed or the sweep is paused. Anything else is a bug and
 keeps its traceback.
 """
@@ -138,3 +140,16 @@ class RefusedError(SchedulerError):
 
 class LimitError(RefusedError):
     """Nothing was submitted because too many jobs are queued; try again later."""
+
+
+class SeveralErrors(UnetsweepError):
+    """Several errors that were found together."""
+
+    def __init__(self, errors: Sequence[UnetsweepError]) -> None:
+        self.exit_status = errors[0].exit_status
+        super().__init__("\n".join(map(str, errors)))
+
+
+def joined(errors: Sequence[UnetsweepError]) -> UnetsweepError:
+    """Return the only error, or all of them as one."""
+    return errors[0] if len(errors) == 1 else SeveralErrors(errors)

@@ -242,6 +242,8 @@ class ReconcilerFile:
 
     token: str
     at: datetime
+    as_training: bool = False
+    """Whether it asks for what a training asks for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def watch(directory: SweepDir) -> Iterator[WatchProgress]:
 
     A paused sweep is watched until its last job has ended.
     """
-    context = context_of(directory)
+    context = context_of(directory, repeats=True)
     failures: tuple[FailedTrials, ...] = ()
     known_ends = 0
     while True:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from unetsweep.app.confirm import ConfirmationPlan, confirm, plan_confirmation
+from unetsweep.app.confirm import ConfirmationPlan, check_confirmation, confirm, plan_confirmation
 from unetsweep.app.sweeps import resolve
 from unetsweep.cli.echo import echo
 from unetsweep.cli.output import format_some, print_event, print_started, results_option, warn
@@ -17,7 +17,7 @@ from unetsweep.texts import counted
 @click.argument("sweep")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many of the best trials.")
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Trainings of each trial.")
-@click.option("--dry-run", is_flag=True, help="Print what would be trained; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be trained, after the same checks; change nothing.")
 @click.option("--watch", is_flag=True, help="As in `submit`. Ctrl-C ends the command, not the trainings.")
 @results_option
 def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, results: Path) -> None:
@@ -29,6 +29,7 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     parent = SweepDir(resolve(sweep, results))
     if dry_run:
         _print_plan(plan_confirmation(parent, top=top, seeds=seeds, notify=print_event))
+        check_confirmation(parent)
         return
     successes: list[bool] = []
     confirmation = confirm(

@@ -11,7 +11,7 @@ from unetsweep.app.sweeps import resolve
 from unetsweep.cli.echo import echo, echo_text
 from unetsweep.cli.output import results_option
 from unetsweep.core.cost import format_cost
-from unetsweep.core.describe import describe
+from unetsweep.core.describe import describe, describe_problem
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
 
@@ -33,6 +33,9 @@ def _lines(found: SweepStatus) -> Iterator[str]:
         yield f"the queue does not answer, so the state of jobs is unknown: {found.scheduler_error}"
     if found.paused:
         yield f"the sweep is paused: {found.paused}"
+    problem = describe_problem(found.next_reconciliation)
+    if problem:
+        yield f"warning: {problem}"
     if found.cost is not None and found.cost.attempts:
         yield format_cost(found.cost, gpus=found.uses_gpus)
     for trial in found.trials:

@@ -13,11 +13,14 @@ from unetsweep.cli.echo import echo, echo_text
 from unetsweep.cli.output import print_event, print_started, results_option
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import format_estimate
+from unetsweep.errors import joined
 
 
 @click.command("submit")
 @click.argument("sweep", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Show the plan without changing anything.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show the plan without changing anything. The exit status is that of a submit."
+)
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print one JSON object.")
 @click.option(
     "--watch",
@@ -52,8 +55,10 @@ def command(
     if not dry_run:
         has_succeeded = print_started(submit(request, print_event, force=force), watch=watch)
         sys.exit(0 if has_succeeded else 1)
-    found = preview(request, print_event)
+    found = preview(request, print_event, force=force)
     echo_text(json.dumps(found.as_json(), indent=1)) if as_json else echo(*_format(found))
+    if found.refusals:
+        raise joined(found.refusals)
 
 
 def _format(found: DryRun) -> list[str]:

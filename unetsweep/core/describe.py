@@ -1,4 +1,4 @@
-"""Descriptions of actions, for the output of a command."""
+"""Descriptions of actions, and of what reconciles next, for the output of a command."""
 
 from unetsweep.core.actions import (
     Action,
@@ -13,6 +13,7 @@ from unetsweep.core.actions import (
     SubmitReconciler,
     Terminate,
 )
+from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
 from unetsweep.texts import counted
 
 
@@ -47,6 +48,24 @@ def _describe_sweep_action(action: SubmitReconciler | CollectCheckpoints | Cance
             return f"delete   last checkpoints of {counted(len(runs), 'run')}: {reason}"
         case Cancel(job_ids=job_ids, reason=reason):
             return f"cancel   {' '.join(job_ids[:8])}{' …' if len(job_ids) > 8 else ''}: {reason}"
+
+
+def describe_problem(found: NextReconciliation) -> str | None:
+    """Return what the user should know about how the sweep continues by itself, and do; None: nothing."""
+    why = f": {found.problem}" if found.problem else ""
+    change = "change what it asks for in `slurm.reconciler`, then run `unetsweep submit` again"
+    match found.by:
+        case ReconciledBy.NOBODY:
+            todo = change if found.problem else "run `unetsweep submit` again"
+            return f"the sweep does not continue by itself{why}; {todo}"
+        case ReconciledBy.ONLY_COMMANDS:
+            return "run.driver is cli, so only commands continue the sweep: keep `unetsweep submit … --watch` running"
+        case ReconciledBy.TRAININGS | ReconciledBy.QUEUED_TRAININGS if found.problem:
+            return f"if its trainings are killed, the sweep does not continue by itself{why}; {change}"
+        case ReconciledBy.RECONCILER_JOB if found.problem:
+            return f"reconciler job {found.job_id or 'of the sweep'} starts again, without a successor{why}; {change}"
+        case _:
+            return None
 
 
 def _runs(action: Submit) -> str:

@@ -241,11 +241,17 @@ class ReconcilerJob:
     """The newest reconciler job: the one that reconciles when no other job does."""
 
     number: int
+    """The highest number, even if the job with that number was refused."""
     token: str
     at: datetime
     """When the intent to submit it was written."""
     lost: bool = False
     """Whether it was refused or cancelled, or never reached the queue."""
+    as_training: bool = False
+    """Whether it asks for what a training asks for."""
+    refusal: str | None = None
+    """Why the scheduler refused the newest one; None: it did not. If it did, the rest is of the newest accepted one."""
+    refused_at: datetime | None = None
     job: Job | None = None
     """None: the scheduler does not list it, or was not asked."""
 
@@ -274,8 +280,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything that is observed at one time. Of the ended trials it has only the number and, if these are few, the
-    failures."""
+    """Everything that is observed at one time: of the ended trials only the number and, if they are few, failures."""
 
     ended: int = 0
     """How many trials have ended."""

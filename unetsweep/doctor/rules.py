@@ -206,6 +206,7 @@ class Check(Enum):
     PREEMPT_MODE = _LIMITS, "PreemptMode", _preempt_mode
     SUBMIT_LIMIT = _LIMITS, "your submit limit", _submit_limit
     PARTITIONS = _LIMITS, "partitions", _partitions
+    TIMES = _LIMITS, "time limits", _problem("fit the partitions", "jobs never start: change the profile")
     JOB = _NODE, "test job", _problem(
         "started", "check the profile's partition, account and qos, or set --results to a folder that nodes see", BROKEN
     )

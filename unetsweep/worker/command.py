@@ -66,7 +66,10 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
     result = folder / paths.RESULT
     if not _has_complete_result(result):
         result.unlink(missing_ok=True)
+        claim = folder / "claims" / invocation.claim
+        had_claim = claim.exists()
         status = _run(command, invocation)
+        is_deleted = had_claim and not claim.exists()
         if not holds():
             raise SupersededError(f"another job owns {folder.name}")
         if (folder / f"requeue-{invocation.claim}.json").exists():
@@ -74,6 +77,8 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
             return
         if not result.exists() and _open_milestones(invocation):
             found = f"the trainer command ended with {_describe_status(status)} and wrote no {result.name}"
+            if is_deleted:
+                found += f", and deleted {folder}, which the sweep needs: let it delete only its own files there"
             raise _failure(f"{found}: `{shlex.join(command)}`", status)
     if _open_milestones(invocation):
         _publish_result(result, invocation, holds)

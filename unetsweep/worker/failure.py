@@ -39,6 +39,7 @@ def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank
         at=utc_now(),
     )
     with contextlib.suppress(OSError):  # the error itself matters more than its record
+        folder.mkdir(exist_ok=True)  # a trainer command may have deleted it
         write_record(folder / paths.error(rank), record)
 
 

@@ -1,0 +1,32 @@
+"""Searches on clusters as different sites run them, with nobody at a terminal."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from slurm_cluster import Cluster, started_cluster, use
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Cluster]]:
+    """Starts a cluster of its own for this test and uses it: `start(variant, **variables of the testbed)`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(variant: str = "none", **variables: str) -> Cluster:
+            cluster = stack.enter_context(started_cluster(tmp_path / "site", variant, **variables))
+            use(cluster, monkeypatch)
+            return cluster
+
+        yield start
