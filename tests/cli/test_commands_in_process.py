@@ -1,5 +1,6 @@
 """Single commands on a sweep's directory, called in this process."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,40 @@ def test_the_exit_hook_of_an_element_that_does_not_own_its_attempt_records_nothi
         done = CliRunner().invoke(exit_hook.command, [str(sweep.root), token, "--status", "1", "--no-reconcile"])
         assert done.exit_code == 0, done.output
         assert (sweep.observe().runs[0].last.ending is not None) == is_recorded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("feedfeedfeed",), "has no submission 'feedfeedfeed'"),
+        (("TOKEN", "--index", "7"), "has 1 element, and none with the index 7"),
+        (("TOKEN", "--index", "-9"), "has 1 element, and none with the index -9"),
+    ],
+)
+def test_an_exit_hook_of_no_element_is_refused_and_leaves_nothing(sweep: SweepDir, arguments: tuple, message: str):
+    token, _ = sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
+    before = sorted(sweep.root.rglob("*"))
+    given = [token if each == "TOKEN" else each for each in arguments]
+    done = CliRunner().invoke(exit_hook.command, [str(sweep.root), *given])
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)
+    assert sorted(sweep.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.EMFILE, "(ulimit -n)"), (errno.EAGAIN, "(ulimit -u)"), (errno.ENOMEM, "free some")]
+)
+def test_a_machine_without_resources_is_reported_without_a_traceback(
+    number: int, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail() -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(main, "program", fail)
+    with pytest.raises(SystemExit):
+        main.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert advice in line
 
 
 def test_an_error_of_the_file_system_is_reported_without_a_traceback(

@@ -22,6 +22,7 @@ import torch
 from unetsweep import package
 from unetsweep.contract import TrialConfig, config_problems, one_value_problem, run_key
 from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
+from unetsweep.texts import counted
 from unetsweep.training import data
 from unetsweep.training.callbacks import EpochEnds, StepSeed
 from unetsweep.training.checkpoints import LAST, ArtifactWriter, OwnedCheckpointIO, TrainingState, read_training_state
@@ -195,7 +196,7 @@ def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: T
     passed = [e for e in wanted if e <= found.epoch and e not in found.reached and not is_published(out, e)]
     if passed:
         raise TrainingError(
-            f"{out} is at epoch {found.epoch}: the best weights within {passed} epochs are gone; "
+            f"{out} is at epoch {found.epoch}: the best weights within {counted(passed, 'epoch')} are gone; "
             "train those milestones in a new folder"
         )
     return found
