@@ -22,7 +22,6 @@ import torch
 from unetsweep import package
 from unetsweep.contract import TrialConfig, config_problems, one_value_problem, run_key
 from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
-from unetsweep.texts import counted
 from unetsweep.training import data
 from unetsweep.training.callbacks import EpochEnds, StepSeed
 from unetsweep.training.checkpoints import LAST, ArtifactWriter, OwnedCheckpointIO, TrainingState, read_training_state
@@ -183,7 +182,8 @@ def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: T
     key = run_key(config) + total
     fresh = TrainingState(key, str(images.manifest.get("sha256", "")))
     sweep = name.rpartition("/")[0]
-    found = read_training_state(out, *([f"run `unetsweep repair {sweep}`"] if sweep else []))
+    retry = f"move it away, then run `unetsweep retry {sweep} --failed` to train from the first epoch"
+    found = read_training_state(out, *([retry] if sweep else []))
     if found is None:
         return fresh
     if found.key != key:
@@ -196,7 +196,7 @@ def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: T
     passed = [e for e in wanted if e <= found.epoch and e not in found.reached and not is_published(out, e)]
     if passed:
         raise TrainingError(
-            f"{out} is at epoch {found.epoch}: the best weights within {counted(passed, 'epoch')} are gone; "
+            f"{out} is at epoch {found.epoch}: the best weights within {passed} epochs are gone; "
             "train those milestones in a new folder"
         )
     return found
