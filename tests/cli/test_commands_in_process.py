@@ -18,6 +18,7 @@ from unetsweep.cli import cancel, exit_hook, main, repair, report, status, submi
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, TrialConfig, encode
+from unetsweep.core import paths
 from unetsweep.core.actions import Element
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import RunSpec, SweepSpec
@@ -98,6 +99,21 @@ def test_a_machine_without_resources_is_reported_without_a_traceback(
         main.main()
     (line,) = capsys.readouterr().err.splitlines()
     assert advice in line
+
+
+def test_a_dry_run_of_a_repair_writes_nothing(sweep: SweepDir):
+    token, _ = sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
+    (sweep.root / paths.submission(token) / "intent.json").write_text("corrupt")
+    (sweep.root / "runs/0000/progress-1-0.jsonl").write_text("{")  # corrupt only if it is old, so the time is asked for
+    (sweep.root / ".left.tmp").touch()
+
+    def state() -> dict[Path, int]:  # a file that is created and deleted again changes the time of its folder
+        return {path: path.lstat().st_mtime_ns for path in (sweep.root, *sweep.root.rglob("*"))}
+
+    before = state()
+    done = CliRunner().invoke(repair.command, [str(sweep.root), "--dry-run"])
+    assert "would be rebuilt" in done.output
+    assert state() == before
 
 
 def test_an_error_of_the_file_system_is_reported_without_a_traceback(
