@@ -89,7 +89,7 @@ def test_a_claim_that_the_training_deleted_still_holds(tmp_path: Path) -> None:
     assert not claim.holds()
 
 
-def test_a_trainer_that_deletes_its_run_and_writes_no_result_is_told_so(tmp_path: Path) -> None:
+def test_the_error_of_a_trainer_that_deletes_its_run_and_writes_no_result_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "runs/0000"
     (folder / "claims").mkdir(parents=True)
     (folder / "claims/1-0").touch()

@@ -16,9 +16,6 @@ from unetsweep.core.paths import token_of
 SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%r|%e|%N|%S|%M|%j")
 SHOW_CONFIG = ("scontrol", "show", "config")
 SINFO = ("sinfo", "--noheader", "--format=%R")
-MINE = ("squeue", "--me", "--noheader", "--array", "--format=%i")
-ASSOCIATIONS = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=User,MaxSubmitJobs,QOS")
-QOS = ("sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,MaxSubmitJobsPerUser")
 SACCT = ("sacct", "--noheader", "--parsable2", "--format=JobID,State,JobName")  # and --jobs
 END_TIME = ("squeue", "--noheader", "--format=%e")  # and --jobs
 
@@ -269,23 +266,3 @@ def _expand_array(name: str) -> Iterator[str]:
         first, _, last = part.partition("-")
         for index in range(int(first), int(last or first) + 1):
             yield f"{ranges[1]}_{index}"
-
-
-def parse_submit_limit(associations: str, qos: str, user: str) -> int | None:
-    """Return how many jobs `user` may have in the queue; None if accounting names no limit.
-
-    It is the largest limit of the user's associations, or the limit of the QOS, if there is only one and it is lower.
-
-    >>> parse_submit_limit("root|5|normal\\neve||normal", "normal|3\\nlong|", "root")
-    3
-    >>> parse_submit_limit("root||normal,long", "normal|3\\nlong|", "root") is None
-    True
-    """
-    mine = [row.split("|") for row in associations.split("\n") if row.startswith(f"{user}|")]
-    bounds = [int(row[1]) for row in mine if row[1].isdecimal()]
-    limits = [max(bounds)] if bounds and len(bounds) == len(mine) else []
-    choices = {name for row in mine for name in row[2].split(",")}
-    by_qos = dict(row.split("|")[:2] for row in qos.split("\n") if "|" in row)
-    if len(choices) == 1 and (bound := by_qos.get(choices.pop(), "")).isdecimal():
-        limits.append(int(bound))
-    return min(limits, default=None)
