@@ -69,7 +69,7 @@ def run_exit_hook(
 
 def _record_exit(directory: SweepDir, end: JobEnd) -> bool:
     """Record the exit status of an element; return whether its training wants to continue."""
-    run, attempt = directory.read_submission(end.token).elements[end.index]
+    run, attempt = directory.attempt_of(end.token, end.index)
     if not directory.is_owner(end.token, end.index):
         return False
     if not end.is_alive:
