@@ -144,6 +144,8 @@ class ExitFile:
     log: str | None = None
     node: str | None = None
     last_line: str | None = None
+    """The last line of the log; if the job ended before its training began, the first that names an error."""
+    is_before_training: bool = False
 
 
 @dataclass(frozen=True, slots=True)

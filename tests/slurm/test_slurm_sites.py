@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sites
 from slurm_cluster import Cluster, started_cluster, use
 
 pytestmark = pytest.mark.slurm
+WRAPPERS = Path(__file__).parent / "wrappers"
 
 
 @pytest.fixture
@@ -30,3 +32,11 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             return cluster
 
         yield start
+
+
+def test_a_search_ends_where_wrappers_change_what_the_commands_say_and_jobs_get_no_environment(
+    workspace: Path, start: Callable[..., Cluster]
+):
+    cluster = start()
+    sites.search(cluster, workspace, wrappers=WRAPPERS)
+    assert (cluster.dir / "calls-sbatch").read_text().count("\n") >= 6  # every third failed after it had submitted

@@ -3,7 +3,7 @@
 Rule 1: no other module compares the name of an executor. What differs is a field here.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -43,6 +43,8 @@ class Executor:
     """How long a reconciliation waits, and for what."""
     check_machine: Callable[[SweepSpec], None] = lambda spec: None
     """UsageError if a training needs something that this machine does not have."""
+    warnings: Callable[[], Sequence[str]] = tuple
+    """What a user should know about the scheduler before a sweep is submitted."""
     default_parallel: Callable[[SweepSpec], int | None] = lambda spec: None
     """How many trainings run at once if `run.parallel` is not set; None: as many as the scheduler runs."""
     current_cluster: Callable[[], str | None] = lambda: None
@@ -68,6 +70,7 @@ SLURM = Executor(
     "SLURM",
     scheduler=lambda root: PackedSlurm(payload_of, root),
     is_here=commands.has_slurm,
+    warnings=commands.unknown_limits,
     current_cluster=commands.current_cluster,
     cluster_variable="SLURM_CONF",
     accounts=accounts,

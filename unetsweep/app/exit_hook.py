@@ -27,6 +27,8 @@ class JobEnd:
     restart: int
     status: int
     """Exit status of the training's processes."""
+    setup_from: int | None = None
+    """The training never began, and what the lines before it printed starts at this byte of the log; None: it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def _record_exit(directory: SweepDir, end: JobEnd) -> bool:
     run, attempt = directory.read_submission(end.token).elements[end.index]
     if not directory.is_owner(end.token, end.index):
         return False
-    directory.record_exit(run, attempt, end.restart, end.status, log_of(directory, run, attempt))
+    log = log_of(directory, run, attempt)
+    directory.record_exit(run, attempt, end.restart, end.status, log, end.setup_from)
     return directory.has_requeue_request(run, attempt, end.restart)
 
 

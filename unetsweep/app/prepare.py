@@ -53,7 +53,7 @@ def prepare(
     chosen = _executor(directory, executor, is_new=is_new)
     if not is_new:
         spec = with_images(spec, directory)
-    warnings: list[str] = []
+    warnings = list(chosen.warnings())
     images: PreparedDataset | None = None
     with _refusals(warnings, strict=strict):
         chosen.check_machine(spec)

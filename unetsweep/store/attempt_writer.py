@@ -27,7 +27,7 @@ from unetsweep.records import (
     TerminationFile,
 )
 from unetsweep.store.attempts import read_intent
-from unetsweep.store.logs import last_line, tail
+from unetsweep.store.logs import first_error, last_line, tail
 from unetsweep.store.progress import read_prune_decision
 
 
@@ -135,10 +135,16 @@ class AttemptWriter:
         intent = read_intent(str(self.root / paths.attempt(run, attempt)), run, attempt)
         return (intent.token, intent.index) == (token, index)
 
-    def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
-        """Record that all processes of this start have exited, with the last line of their log."""
+    def record_exit(
+        self, run: int, attempt: int, restart: int, status: int, log: Path | None, setup_from: int | None = None
+    ) -> None:
+        """Record that all processes of this start have exited, with the last line of their log.
+
+        `setup_from`: the training never began, and what the lines before it printed starts at this byte of the log.
+        """
         node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, last_line(log))
+        line = last_line(log) if setup_from is None else first_error(log, setup_from)
+        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, line, setup_from is not None)
         link_record(self.root / paths.attempt_exit(run, attempt, restart), exit_)
 
     def read_submission(self, token: str) -> SubmissionFile:

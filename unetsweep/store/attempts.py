@@ -151,7 +151,10 @@ def _ending(
         return None
     message = f"ended with status {exit_.status} and no result"
     last = first.error.message if first is not None else exit_.last_line
-    message = f"{message}; its last line: {last}" if last else message
+    if exit_.is_before_training:
+        message = f"ended with status {exit_.status} before the training began" + (f": {last}" if last else "")
+    elif last:
+        message = f"{message}; its last line: {last}"
     return Ending("exit", message, exit_.log or "", exit_.status, unclaimed=unclaimed)
 
 

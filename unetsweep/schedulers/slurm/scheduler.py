@@ -12,6 +12,7 @@ from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
 from unetsweep.errors import SchedulerError
 from unetsweep.schedulers.slurm import commands, parse
+from unetsweep.schedulers.slurm.parse_log import parse_log_state
 
 _log = logging.getLogger(__name__)
 _DUMP_S = 2.0
@@ -39,9 +40,14 @@ class Slurm:
         self._max_elements: int | None = None
 
     def max_elements(self) -> int:
-        """Return the maximal size of an array. The cluster is queried once."""
+        """Return the maximal size of an array, or SLURM's default if the cluster does not tell it: sbatch refuses a
+        larger array with LimitError. The cluster is queried once."""
         if self._max_elements is None:
-            self._max_elements = parse.parse_max_elements(commands.ask(parse.SHOW_CONFIG, self._timeout))
+            try:
+                self._max_elements = commands.max_elements(self._timeout)
+            except SchedulerError as error:
+                _log.debug("the limit of an array is not known: %s", error)
+                self._max_elements = parse.DEFAULT_MAX_ELEMENTS
         return self._max_elements
 
     def remaining_submissions(self) -> int | None:
@@ -60,16 +66,11 @@ class Slurm:
             return None
         if limit is None:
             return None
-        return max(0, limit - len(commands.ask(parse.MINE, self._timeout).split()))
+        return max(0, limit - commands.query(parse.MINE, self._timeout, parse.count_jobs))
 
     def jobs(self, tokens: Collection[str]) -> tuple[Job, ...]:
         """Query all jobs with one squeue. Ended jobs are listed for the cluster's MinJobAge (often 5 minutes)."""
-        if not tokens:
-            return ()
-        try:
-            return parse.parse_jobs(commands.ask(parse.SQUEUE, self._timeout), frozenset(tokens))
-        except ValueError as error:
-            raise SchedulerError(f"squeue: {error}") from error
+        return commands.list_jobs(frozenset(tokens), self._timeout) if tokens else ()
 
     def submit(self, submission: Submission) -> tuple[str, ...]:
         """Return the job id of each element, in order; see `submitit_jobs.submit`."""
@@ -101,7 +102,7 @@ class Slurm:
         return submitit_jobs.submit_reconciler(request, timeout=self._sbatch_timeout)
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
-        raw_state = parse.parse_log_state(log)
+        raw_state = parse_log_state(log)
         return None if raw_state is None else (parse.state_of(raw_state), raw_state)
 
     def final_states(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:
