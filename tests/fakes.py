@@ -71,6 +71,8 @@ class FakeScheduler:
     """If set, no query is answered, for this reason."""
     refusal: str | None = None
     """If set, every submission is refused with this message."""
+    refuse_trainings: str | None = None
+    """If set, every submission but that of a reconciler job is refused with this message."""
     limit: int | None = None
     """Maximum of live jobs; a submission that exceeds it is refused completely."""
     lag: timedelta = timedelta(0)
@@ -128,8 +130,9 @@ class FakeScheduler:
 
     def submit(self, submission: Submission) -> Sequence[str]:
         self._answer()
-        if self.refusal is not None:
-            raise RefusedError(self.refusal)
+        refusal = self.refusal or self.refuse_trainings
+        if refusal is not None:
+            raise RefusedError(refusal)
         if self.limit is not None and len(self.live()) + submission.elements > self.limit:
             raise LimitError("QOSMaxSubmitJobPerUserLimit")
         self.arrays += 1

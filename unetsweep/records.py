@@ -143,9 +143,9 @@ class ExitFile:
     at: datetime
     log: str | None = None
     node: str | None = None
-    last_line: str | None = None
-    """The last line of the log; if the job ended before its training began, the first that names an error."""
+    last_message: str | None = None
     is_before_training: bool = False
+    """Whether the job ended before its training began; the message is then the first one about an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +244,8 @@ class ReconcilerFile:
 
     token: str
     at: datetime
+    as_training: bool = False
+    """Whether it asks for what a training asks for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,40 @@ def test_a_loss_has_a_cause_and_the_run_is_resubmitted(last: Attempt, cause: Cau
     assert submit.elements[0].attempt == 2
 
 
+@pytest.mark.parametrize("word", ["TIMEOUT", "DEADLINE", "PREEMPTED"])
+def test_a_run_whose_job_slurm_has_just_ended_is_resubmitted_at_once_unless_its_trial_would_end(word: str):
+    last = ended(word)
+    last = replace(last, job=replace(last.job, ended_at=JUST_NOW))
+    assert lines(decide(observation(last))) == ["lost 0.1", "submit 0.2"]
+    assert lines(decide(observation(last, cancelled=True))) == []
+    spec = grid(1, retries=Retries(requeue=1))
+    again = replace(last, number=2)
+    assert lines(decide(observation(gone(Cause.PREEMPTED), again), spec)) == []
+    ended_long_ago = replace(again, job=replace(again.job, ended_at=LONG_AGO))
+    assert lines(decide(observation(gone(Cause.PREEMPTED), ended_long_ago), spec)) == ["lost 0.2", "finish 0 failed"]
+
+
+def test_a_run_whose_job_has_just_ended_by_itself_waits_for_its_files():
+    last = ended("FAILED")
+    assert lines(decide(observation(replace(last, job=replace(last.job, ended_at=JUST_NOW))))) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("JobLaunchFailure", "without a result: could not be launched on its node (file system, set-up)"),
+        ("PhaseOfTheMoon", "without a result: PhaseOfTheMoon"),
+        ("NonZeroExitCode", "without a result"),
+        ("", "without a result"),
+    ],
+)
+def test_the_reason_of_a_loss_has_the_reason_that_slurm_gave(reason: str, text: str):
+    last = ended("FAILED", claimed_by=None)
+    mark_lost, _ = decide(observation(replace(last, job=replace(last.job, reason=reason)))).actions
+    assert mark_lost.reason.startswith(f"job 18808 ended (FAILED) {text}")
+    assert reason in mark_lost.reason or reason == "NonZeroExitCode"
+
+
 LIMITS = [
     pytest.param(Cause.NODE, "node failure, 3 times (run.retries.node is 2)", id="node"),
     pytest.param(
@@ -165,6 +199,25 @@ def test_a_hung_training_is_ended_and_a_slow_one_is_not():
     assert lines(decide(observation(replace(last, terminated_for=Cause.HANG)))) == ["terminate 0.1 HANG"], (
         "a reconciliation died before the cancel"
     )
+
+
+def test_a_suspended_training_does_not_hang_and_neither_does_it_just_after_it_was_resumed():
+    last = attempt(job_id="18808", claimed_by="18808", claimed_at=LONG_AGO, job=job(RUNNING))
+
+    def with_job(**changes) -> Observation:
+        found = with_epochs(observation(replace(last, job=replace(last.job, **changes))), 3)
+        return replace(found, runs={0: replace(found.runs[0], last_progress_at=NOW - timedelta(minutes=30))})
+
+    assert lines(decide(with_job())) == ["terminate 0.1 HANG"]
+    for state, why in (("SUSPENDED", "suspended, by an administrator"), ("STOPPED", "its processes were stopped")):
+        decided = decide(with_job(raw_state=state))
+        assert lines(decided) == []
+        assert decided.waits[0].reason.startswith(why)
+        assert not decided.waits[0].running
+    assert lines(decide(with_job(suspended_for=timedelta(minutes=25)))) == []
+    hung = decide(with_job(suspended_for=timedelta(minutes=19)))
+    assert lines(hung) == ["terminate 0.1 HANG"]
+    assert hung.waits[0].reason == "no progress for 11 min"
 
 
 def test_a_job_held_after_a_failed_launch_is_ended_and_resubmitted():

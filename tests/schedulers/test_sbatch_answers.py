@@ -13,7 +13,7 @@ from unetsweep.schedulers.slurm.sbatch import sbatch
 
 TOKEN = "0f3a9c2e11d7"  # noqa: S105
 HEADER = "echo 'unetsweep|ARRAY_JOB_ID|…|unetsweep'"
-LISTED = f"{HEADER}; echo 'unetsweep|57|0|PENDING|None|N/A||s.{TOKEN}|unetsweep'"
+LISTED = f"{HEADER}; echo 'unetsweep|57|0|PENDING|None|N/A||N/A|0:00|s.{TOKEN}|unetsweep'"
 REFUSED = "sbatch: error: Batch job submission failed: "
 Answered = Callable[..., str]
 

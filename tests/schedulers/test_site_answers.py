@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from unetsweep.errors import SchedulerError
-from unetsweep.schedulers.slurm import accounting, commands, parse
+from unetsweep.schedulers.slurm import accounting, answers, commands, parse
 from unetsweep.schedulers.slurm.scheduler import Slurm
 
 TOKEN = "0f3a9c2e11d7"  # noqa: S105
-HEADER = "unetsweep|ARRAY_JOB_ID|ARRAY_TASK_ID|STATE|REASON|END_TIME|NODELIST|NAME|unetsweep"
-ROW = f"unetsweep|1|0|RUNNING|None|1795472103|n1|grid.{TOKEN}|unetsweep"
+HEADER = "unetsweep|ARRAY_JOB_ID|ARRAY_TASK_ID|STATE|REASON|END_TIME|NODELIST|START_TIME|TIME|NAME|unetsweep"
+ROW = f"unetsweep|1|0|RUNNING|None|1795472103|n1|N/A|0:00|grid.{TOKEN}|unetsweep"
 BANNER = "WARNING: maintenance | of exa\n2026\n"
 Install = Callable[..., None]
 
@@ -36,7 +36,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     "row", [ROW, f"exa: {ROW}", f"{ROW} | 3.2 EUR", f"\x1b[32m{ROW}\x1b[0m", f"{ROW}\r", f"{ROW}  "]
 )
 def test_a_row_is_read_whatever_a_site_prints_around_it(row: str):
-    (job,) = parse.parse_jobs(parse.readable(f"{BANNER}{HEADER}\n{row}\nWelcome\n".encode()), [TOKEN])
+    (job,) = parse.parse_jobs(answers.readable(f"{BANNER}{HEADER}\n{row}\nWelcome\n".encode()), [TOKEN])
     assert (job.job_id, job.node, job.raw_state) == ("1_0", "n1", "RUNNING")
 
 

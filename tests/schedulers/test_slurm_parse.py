@@ -1,11 +1,11 @@
 """Parsing of real output of SLURM 22.05.8."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from unetsweep.core.observation import JobState
-from unetsweep.schedulers.slurm import parse
+from unetsweep.schedulers.slurm import answers, parse
 from unetsweep.schedulers.slurm.parse_sbatch import Refusal, classify, parse_job_id
 
 ARRAY, HELD, BEGIN = "0f3a9c2e11d7", "aaaaaaaaaaaa", "bbbbbbbbbbbb"
@@ -13,19 +13,19 @@ REFUSED, FAILED, UNLISTED = "cccccccccccc", "dddddddddddd", "ffffffffffff"
 
 # as printed; job 2 is named `a|b "c" <line break> d`
 SQUEUE = """\
-unetsweep|ARRAY_JOB_ID|ARRAY_TASK_ID|STATE|REASON|END_TIME|NODELIST|NAME|unetsweep
-unetsweep|2|N/A|COMPLETED|None|1795468504||a|b "c" 
+unetsweep|ARRAY_JOB_ID|ARRAY_TASK_ID|STATE|REASON|END_TIME|NODELIST|START_TIME|TIME|NAME|unetsweep
+unetsweep|2|N/A|COMPLETED|None|1795468504||N/A|0:00|a|b "c" 
 d|unetsweep
-unetsweep|6|N/A|FAILED|NonZeroExitCode|1795468503||grid.dddddddddddd|unetsweep
-unetsweep|7|N/A|FAILED|JobLaunchFailure|1795468503||grid.eeeeeeeeeeee|unetsweep
-unetsweep|5|0|FAILED|BadConstraints|1795468501||grid.cccccccccccc|unetsweep
-unetsweep|5|1|FAILED|BadConstraints|1795468501||grid.cccccccccccc|unetsweep
-unetsweep|5|2|FAILED|BadConstraints|1795468501||grid.cccccccccccc|unetsweep
-unetsweep|4|N/A|PENDING|BeginTime|1795472161||grid.bbbbbbbbbbbb|unetsweep
-unetsweep|1|10|PENDING|JobArrayTaskLimit|N/A||grid.0f3a9c2e11d7|unetsweep
-unetsweep|1|2|PENDING|JobArrayTaskLimit|N/A||grid.0f3a9c2e11d7|unetsweep
-unetsweep|3|N/A|PENDING|JobHeldUser|N/A||grid.aaaaaaaaaaaa|unetsweep
-unetsweep|1|0|RUNNING|None|1795472103|n1|grid.0f3a9c2e11d7|unetsweep
+unetsweep|6|N/A|FAILED|NonZeroExitCode|1795468503||N/A|0:00|grid.dddddddddddd|unetsweep
+unetsweep|7|N/A|FAILED|JobLaunchFailure|1795468503||N/A|0:00|grid.eeeeeeeeeeee|unetsweep
+unetsweep|5|0|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc|unetsweep
+unetsweep|5|1|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc|unetsweep
+unetsweep|5|2|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc|unetsweep
+unetsweep|4|N/A|PENDING|BeginTime|1795472161||N/A|0:00|grid.bbbbbbbbbbbb|unetsweep
+unetsweep|1|10|PENDING|JobArrayTaskLimit|N/A||N/A|0:00|grid.0f3a9c2e11d7|unetsweep
+unetsweep|1|2|PENDING|JobArrayTaskLimit|N/A||N/A|0:00|grid.0f3a9c2e11d7|unetsweep
+unetsweep|3|N/A|PENDING|JobHeldUser|N/A||N/A|0:00|grid.aaaaaaaaaaaa|unetsweep
+unetsweep|1|0|RUNNING|None|1795472103|n1|N/A|0:00|grid.0f3a9c2e11d7|unetsweep
 """  # noqa: W291
 
 
@@ -64,6 +64,24 @@ def test_a_refused_request_is_no_job_even_if_squeue_lists_it():
     assert jobs(REFUSED) == ()
 
 
+@pytest.mark.parametrize(
+    ("state", "start", "used", "suspended_s"),
+    [
+        ("RUNNING", "1795468503", "10:00", 0),
+        ("RUNNING", "1795468503", "3:20", 400),
+        ("SUSPENDED", "1795382103", "1-00:00:00", 600),
+        ("RUNNING", "1795468503", "10:01", 0),
+        ("RUNNING", "N/A", "10:00", 0),
+        ("RUNNING", "1795468503", "INVALID", 0),
+        ("COMPLETED", "1795468503", "3:20", 0),
+    ],
+)
+def test_the_time_used_shows_how_long_a_job_was_suspended(state: str, start: str, used: str, suspended_s: int):
+    now = datetime.fromtimestamp(1795468503 + 600, UTC)
+    (job,) = parse.parse_jobs(marked(f"1|0|{state}|None|1795472103|n1|{start}|{used}|grid.{ARRAY}"), [ARRAY], now)
+    assert job.suspended_for == timedelta(seconds=suspended_s)
+
+
 def test_a_token_that_is_not_listed_has_no_job():
     assert jobs(UNLISTED) == ()
 
@@ -74,12 +92,12 @@ def test_an_unreadable_line_with_our_token_is_an_error():
 
 
 def test_a_name_that_only_contains_a_token_is_not_ours():
-    line = marked(f"8|N/A|RUNNING|None|N/A|n1|grid.{ARRAY}.more")
+    line = marked(f"8|N/A|RUNNING|None|N/A|n1|N/A|0:00|grid.{ARRAY}.more")
     assert parse.parse_jobs(line, [ARRAY]) == ()
 
 
 def test_an_array_with_all_elements_cancelled_one_by_one_is_listed_without_an_index():
-    (job,) = parse.parse_jobs(marked(f"2|N/A|CANCELLED|JobHeldUser|1795468501||grid.{ARRAY}"), [ARRAY])
+    (job,) = parse.parse_jobs(marked(f"2|N/A|CANCELLED|JobHeldUser|1795468501||N/A|0:00|grid.{ARRAY}"), [ARRAY])
     assert (job.job_id, job.index, job.state) == ("2", 0, JobState.CANCELLED)
 
 
@@ -107,7 +125,7 @@ def test_each_state_word_has_its_state(word, state):
 
 
 def test_an_unknown_state_word_counts_as_alive():
-    (job,) = parse.parse_jobs(marked(f"9|1|EXPEDITING|None|N/A|n1|x.{ARRAY}"), [ARRAY])
+    (job,) = parse.parse_jobs(marked(f"9|1|EXPEDITING|None|N/A|n1|N/A|0:00|x.{ARRAY}"), [ARRAY])
     assert job.state.is_live
 
 
@@ -172,7 +190,7 @@ def test_a_failed_sbatch_is_classified_by_its_message(status, stderr, meaning):
 
 def test_only_the_prefixes_of_a_message_are_removed():
     stderr = f"sbatch: error: invalid partition specified: nope\n{FAILURE}Invalid partition name specified\n"
-    assert parse.join_messages(stderr) == (
+    assert answers.join_messages(stderr) == (
         "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
     )
 

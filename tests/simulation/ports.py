@@ -286,21 +286,23 @@ class SimulatedReconcilers:
             reconciliation.world.files.reconcilers,
         )
 
-    def create_intent(self, number: int) -> str | None:
+    def create_intent(self, number: int, *, as_training: bool = False) -> str | None:
         self._reconciliation.interruption_point()
         if number in self._reconcilers:
             return None
         token = self._world.new_token()
-        self._reconcilers[number] = SimReconciler(token, self._reconciliation.now())
+        self._reconcilers[number] = SimReconciler(token, self._reconciliation.now(), as_training=as_training)
         self._reconciliation.interruption_point()
         return token
 
     def record(self, number: int, job_id: str) -> None:
         self._reconciliation.interruption_point()
 
-    def mark_lost(self, number: int, reason: str) -> None:
+    def mark_lost(self, number: int, reason: str, *, refused: bool = False) -> None:
         self._reconciliation.interruption_point()
         self._reconcilers[number].lost = True
+        if refused:
+            self._reconcilers[number].refusal, self._reconcilers[number].refused_at = reason, self._reconciliation.now()
         if not self._reconciliation.is_reconciler and not reason.startswith("nothing is left"):
             self._world.check.lacks_reconciler = True
 

@@ -3,7 +3,7 @@
 Rule 1: no other module compares the name of an executor. What differs is a field here.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,11 @@ from unetsweep.schedulers.local.local_jobs import LocalJobs
 from unetsweep.schedulers.packed.packed_slurm import PackedSlurm
 from unetsweep.schedulers.slurm import commands
 from unetsweep.schedulers.slurm.accounting import accounts
+from unetsweep.schedulers.slurm.partitions import time_limits, time_problems
 from unetsweep.store.sweep_dir import SweepDir
+
+QUERY_S = 20.0
+"""How long a command waits for an answer of the scheduler that it can do without."""
 
 
 def _refuse_requeue(job_id: str) -> None:
@@ -45,6 +49,8 @@ class Executor:
     """UsageError if a training needs something that this machine does not have."""
     warnings: Callable[[], Sequence[str]] = tuple
     """What a user should know about the scheduler before a sweep is submitted."""
+    request_problems: Callable[[SweepSpec], Iterable[str]] = lambda spec: ()
+    """Why jobs with these resources would never start."""
     default_parallel: Callable[[SweepSpec], int | None] = lambda spec: None
     """How many trainings run at once if `run.parallel` is not set; None: as many as the scheduler runs."""
     current_cluster: Callable[[], str | None] = lambda: None
@@ -71,6 +77,7 @@ SLURM = Executor(
     scheduler=lambda root: PackedSlurm(payload_of, root),
     is_here=commands.has_slurm,
     warnings=commands.unknown_limits,
+    request_problems=lambda spec: time_problems(spec.slurm, time_limits(QUERY_S)),
     current_cluster=commands.current_cluster,
     cluster_variable="SLURM_CONF",
     accounts=accounts,

@@ -19,11 +19,12 @@ from unetsweep.core import checkpoint_gc, paths
 from unetsweep.core.pruning import BUILT_IN_PRUNERS
 from unetsweep.core.space import largest, whole_numbers
 from unetsweep.core.spec import SweepSpec
-from unetsweep.errors import NO_ROOM, DataError, SpecError, UnetsweepError, UsageError
+from unetsweep.errors import NO_ROOM, SpecError, UnetsweepError, UsageError, joined
 from unetsweep.records import DataFile
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.home import record_cluster
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 if TYPE_CHECKING:
     from unetsweep.datasets.prepare import PreparedDataset
@@ -31,75 +32,91 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A sweep that may be submitted."""
+    """A sweep whose checks are done."""
 
     executor: Executor
     warnings: tuple[str, ...]
-    write: Callable[[], bool]
-    """Creates or updates the sweep's directory. False if another submit has changed it since the checks: then they must
-    be repeated."""
+    refusals: tuple[UnetsweepError, ...]
+    """Everything for which it must not be submitted; empty if it may."""
+    create_or_update: Callable[[], bool]
+
+    def write(self) -> bool:
+        """Create or update the sweep's directory; raises the refusals, if there are any.
+
+        False if another submit has changed it since the checks: then they must be repeated.
+        """
+        if self.refusals:
+            raise joined(self.refusals)
+        return self.create_or_update()
 
 
-def prepare(
-    spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, is_new: bool, strict: bool
-) -> Prepared:
-    """Check the executor, this machine, the images and the pruner.
+def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, is_new: bool) -> Prepared:
+    """Check the executor, this machine, the images, the pruner and the folder, and collect all that is wrong.
 
-    `is_new`: the sweep did not exist when `spec` was loaded. `source`: the user's file, for messages. `strict` False:
-    what would be refused becomes a warning.
+    `is_new`: the sweep did not exist when `spec` was loaded. `source`: the user's file, for messages.
     """
-    if not str(directory.root).isprintable():  # the jobs' batch script has the path on one line
-        raise UsageError(f"{str(directory.root)!r}: not a path on one line; name another folder with --results")
+    warnings: list[str] = []
+    refusals: list[UnetsweepError] = []
+    images: PreparedDataset | None = None
+    write: Callable[[], bool] = bool  # never called if there are refusals
     chosen = _executor(directory, executor, is_new=is_new)
     if not is_new:
         spec = with_images(spec, directory)
-    warnings = list(chosen.warnings())
-    images: PreparedDataset | None = None
-    with _refusals(warnings, strict=strict):
+    with _collecting(refusals):
+        _check_path(directory.root)
+    with _collecting(refusals):
+        _check_executor(chosen, executor, directory, is_new=is_new)
         chosen.check_machine(spec)
-    with _refusals(warnings, strict=strict):
+        warnings += chosen.warnings()
+    warnings += chosen.request_problems(spec)
+    with _collecting(refusals):
         images = _check_images(spec, source)
         warnings += images.warnings if images is not None else ()
-    with _refusals(warnings, strict=strict):
+    with _collecting(refusals):
         _check_pruner(spec)
-    if is_new:
-        write = _creation(spec, directory, chosen, images)
-    else:
-        directory.check_private()
-        changes, write = _update(spec, directory, source, images)
-        warnings += [f"changed since the last submit: {change}" for change in changes]
-    return Prepared(chosen, tuple(warnings), write)
+    with _collecting(refusals):
+        if directory.root.exists():
+            directory.check_private()
+        if is_new:
+            write = _creation(spec, directory, chosen, images)
+        else:
+            changes, write = _update(spec, directory, source, images)
+            warnings += [f"changed since the last submit: {change}" for change in changes]
+    return Prepared(chosen, tuple(warnings), tuple(refusals), write)
 
 
 @contextmanager
-def _refusals(warnings: list[str], *, strict: bool) -> Iterator[None]:
-    """Turn a refusal (UsageError, DataError) inside the `with` block into a warning, unless `strict`."""
+def _collecting(refusals: list[UnetsweepError]) -> Iterator[None]:
+    """Add what is raised inside the `with` block to `refusals`, so that the user learns of everything at once."""
     try:
         yield
-    except (UsageError, DataError) as error:
-        if strict:
-            raise
-        warnings.append(str(error))
+    except UnetsweepError as error:
+        refusals.append(error)
+
+
+def _check_path(root: Path) -> None:
+    """UsageError if the jobs' batch script cannot have the path on one line."""
+    if not str(root).isprintable():
+        raise UsageError(f"{str(root)!r}: not a path on one line; name another folder with --results")
 
 
 def _executor(directory: SweepDir, asked: str, *, is_new: bool) -> Executor:
-    """The executor of the sweep; UsageError if the sweep or this machine does not allow the one asked for."""
+    """The executor of the sweep, or the one asked for."""
     if not is_new:
-        known = executor_of(directory)
-        if asked not in ("auto", known.name):
-            raise UsageError(
-                f"sweep {directory.name} runs on {known.name}, not on {asked}; give it another `name:` to run it there "
-                "too"
-            )
-        return known
-    if asked == "auto":
-        return first_here()
-    chosen = EXECUTORS[asked]
-    if not chosen.is_here():
+        return executor_of(directory)
+    return first_here() if asked == "auto" else EXECUTORS[asked]
+
+
+def _check_executor(chosen: Executor, asked: str, directory: SweepDir, *, is_new: bool) -> None:
+    """UsageError if the sweep or this machine does not allow the executor asked for."""
+    if not is_new and asked not in ("auto", chosen.name):
+        raise UsageError(
+            f"sweep {directory.name} runs on {chosen.name}, not on {asked}; give it another `name:` to run it there too"
+        )
+    if is_new and asked != "auto" and not chosen.is_here():
         raise UsageError(
             f"--executor {asked}: there is no {chosen.title} on this machine (load its module?); try --executor local"
         )
-    return chosen
 
 
 def _check_images(spec: SweepSpec, source: Path) -> "PreparedDataset | None":
@@ -113,7 +130,10 @@ def _check_images(spec: SweepSpec, source: Path) -> "PreparedDataset | None":
     dataset = datasets.prepare(spec.data)
     axis, count = spec.space.domain("batch_size"), dataset.training_images
     if largest(axis) > count:
-        raise SpecError(str(source), [f"space.batch_size: found {largest(axis)}; there are {count} training images"])
+        raise SpecError(
+            str(source),
+            [f"space.batch_size: found {largest(axis)}; the data set has {counted(count, 'training image')}"],
+        )
     problems = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
     if any(problems):
         raise SpecError(str(source), [f"space.batch_size: {problem}" for problem in problems if problem])

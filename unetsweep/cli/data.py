@@ -9,6 +9,8 @@ import click
 from unetsweep.app import data
 from unetsweep.app.data_page import write_page
 from unetsweep.app.data_text import format_lines
+from unetsweep.cli.echo import echo, echo_text
+from unetsweep.texts import counted, score_text
 
 _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 
@@ -47,10 +49,10 @@ def command() -> None:
 def sample(folder: Path, size: int, eyes: int, seed: int) -> None:
     """Draw synthetic fundus photographs and their vessel masks into DIR."""
     if data.draw_sample(folder, size=size, eyes=eyes, test_eyes=eyes, seed=seed):
-        images = f"{4 * eyes} train and {eyes} test images of {size}x{size}"
-        click.echo(f"{folder}: drew {images}, and groups.csv", err=True)
+        images = f"{4 * eyes} train and {counted(eyes, 'test image')} of {size}x{size}"
+        echo(f"{folder}: drew {images}, and groups.csv", err=True)
     else:
-        click.echo(f"{folder}: this sample exists already, nothing to do", err=True)
+        echo(f"{folder}: this sample exists already, nothing to do", err=True)
 
 
 @command.command()
@@ -72,11 +74,11 @@ def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str 
     checked = data.check_dataset(folder, mask_threshold, use_cache=not no_cache)
     if report is not None:
         write_page(checked, report)
-        click.echo(f"{report}: written", err=True)
+        echo(f"{report}: written", err=True)
     if as_json:
-        click.echo(json.dumps(data.report(checked).as_json(), indent=1))
+        echo_text(json.dumps(data.report(checked).as_json(), indent=1))
     else:
-        click.echo("\n".join(format_lines(checked)))
+        echo(*format_lines(checked))
     sys.exit(1 if checked.errors else 0)
 
 
@@ -88,4 +90,4 @@ def baseline(folder: Path, image_size: int | None, mask_threshold: str | float) 
     """Fit a global threshold of the green channel on DIR's train images, and score it on its test images."""
     best = data.fit_baseline(folder, image_size, mask_threshold)
     method = f"A global threshold of the green channel (below {best.level}), fitted on train"
-    click.echo(f"{method}: IoU {best.train_iou:.4f} on train, {best.test_iou:.4f} on test")
+    echo(f"{method}: IoU {score_text(best.train_iou)} on train, {score_text(best.test_iou)} on test")

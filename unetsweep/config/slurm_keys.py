@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unetsweep.config.names import SBATCH_OURS
-from unetsweep.config.units import MEMORIES, TIMES, memory, minutes
+from unetsweep.config.names import SBATCH_OURS, rivals
+from unetsweep.config.units import MEMORIES, TIMES, memory, minutes, slurm_minutes
 from unetsweep.decode import joined
 from unetsweep.errors import Problem
 
@@ -62,6 +62,22 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
         found += [
             Problem(message, joined(at, f"reconciler.{option}")) for message in _option(option, value, _RECONCILER_OURS)
         ]
+    time = (keys.reconciler or {}).get("time")
+    if time is not None and not (_is_plain(time) and (slurm_minutes(str(time)) or minutes(str(time)))):
+        found.append(Problem(f"found {time!r}; write {TIMES}", joined(at, "reconciler.time")))
+    found += _rival_problems({"mem": keys.mem, **(keys.sbatch or {})}, joined(at, "sbatch"))
+    found += _rival_problems(keys.reconciler or {}, joined(at, "reconciler"))
+    return found
+
+
+def _rival_problems(options: Mapping[str, Any], at: str) -> list[Problem]:
+    """Return a problem for each option that SLURM does not accept together with an earlier one."""
+    given = {option.replace("_", "-"): value for option, value in options.items() if value is not None}
+    found = []
+    for number, option in enumerate(given):
+        other = next((each for each in rivals(option) if each in list(given)[:number]), None)
+        if other is not None:
+            found.append(Problem(f"SLURM accepts only one of {other} and {option}", joined(at, option)))
     return found
 
 

@@ -24,6 +24,7 @@ from unetsweep.core.space import Domain, largest
 from unetsweep.core.spec import StudySpec
 from unetsweep.decode import decode_with_defaults, unknown_keys
 from unetsweep.errors import Problem
+from unetsweep.texts import counted
 
 KEYS = ("sampler", "trials", "metric", "seed", "pruner")
 _PLAIN = ("trials", "metric", "seed")
@@ -59,7 +60,9 @@ def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:
     longest = given.get("max_epochs") or largest(epochs)
     if given["min_epochs"] <= longest:
         return []
-    message = f"found {given['min_epochs']}; the longest training has {longest} epochs, so nothing would be pruned"
+    message = (
+        f"found {given['min_epochs']}; the longest training has {counted(longest, 'epoch')}, so nothing would be pruned"
+    )
     return [Problem(message, "study.pruner.min_epochs")]
 
 

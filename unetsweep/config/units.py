@@ -32,6 +32,19 @@ def minutes(written: str | int) -> int | None:
     return (whole + (1 if part.get("seconds") else 0)) or None
 
 
+def slurm_minutes(text: str) -> int | None:
+    """Return the whole minutes of a time limit in SLURM's notation; None if it is unlimited or no time.
+
+    >>> [slurm_minutes(text) for text in ("5:00", "30", "1-12", "1-00:00:00", "1:00:00", "1:30", "infinite")]
+    [5, 30, 2160, 1440, 60, 1, None]
+    """
+    found = re.fullmatch(r"(?:(\d+)-(\d+)(?::(\d+))?(?::\d+)?|(?:(\d+):)?(\d+):\d+|(\d+))", text.strip())
+    if found is None:
+        return None
+    days, day_hours, day_minutes, hours, minutes, alone = (int(part or 0) for part in found.groups())
+    return days * 1440 + (day_hours + hours) * 60 + day_minutes + minutes + alone
+
+
 def time_text(whole: int) -> str:
     """Return minutes as they are written in YAML.
 

@@ -37,6 +37,8 @@ class Capacity:
     """Trainings side by side in one job."""
     interactive: bool = False
     """Whether a user started the reconciliation: a submission that was refused just now is tried again."""
+    repeats: bool = False
+    """Whether the caller reconciles again and again, as `submit --watch` does."""
     own_reconciler_token: str | None = None
     """Token of the reconciler job that makes this reconciliation, and so submits its successor; None: another process
     makes it."""
@@ -83,7 +85,7 @@ def schedule(
         submits = submits[:1]
     if accepted < free_slots:
         return submits, "the cluster accepts no more jobs now"
-    return submits, f"all {capacity.parallel} slots are in use"
+    return submits, "the only slot is in use" if capacity.parallel == 1 else f"all {capacity.parallel} slots are in use"
 
 
 def _by_memory(elements: Sequence[Element]) -> list[list[Element]]:

@@ -1,4 +1,4 @@
-"""Descriptions of actions, for the output of a command."""
+"""Descriptions of actions, and of what reconciles next, for the output of a command."""
 
 from unetsweep.core.actions import (
     Action,
@@ -13,17 +13,19 @@ from unetsweep.core.actions import (
     SubmitReconciler,
     Terminate,
 )
+from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
+from unetsweep.texts import counted
 
 
 def describe(action: Action) -> str:
     """Return the action as one line: what is done, to what, and why."""
     match action:
         case Propose(count=count, reason=reason):
-            return f"propose  {count} trial{_s(count)}: {reason}"
+            return f"propose  {counted(count, 'trial')}: {reason}"
         case Submit(pack=pack, throttle=throttle, reason=reason):
             packed = f" of up to {pack} runs each" if pack > 1 else ""
             bound = f", at most {throttle} at once" if throttle else ""
-            return f"submit   {_runs(action)} ({action.jobs} job{_s(action.jobs)}{packed}{bound}): {reason}"
+            return f"submit   {_runs(action)} ({counted(action.jobs, 'job')}{packed}{bound}): {reason}"
         case RecordJob(run=run, job_id=job_id, reason=reason):
             return f"record   job {job_id} as run {run:04d}: {reason}"
         case MarkLost(run=run, attempt=attempt, reason=reason):
@@ -43,15 +45,31 @@ def _describe_sweep_action(action: SubmitReconciler | CollectCheckpoints | Cance
         case SubmitReconciler(number=number, delay_s=delay_s, reason=reason):
             return f"submit   reconciler job {number}, to start in {delay_s} s: {reason}"
         case CollectCheckpoints(runs=runs, reason=reason):
-            return f"delete   last checkpoints of {len(runs)} run{_s(len(runs))}: {reason}"
+            return f"delete   last checkpoints of {counted(len(runs), 'run')}: {reason}"
         case Cancel(job_ids=job_ids, reason=reason):
             return f"cancel   {' '.join(job_ids[:8])}{' …' if len(job_ids) > 8 else ''}: {reason}"
 
 
+def describe_problem(found: NextReconciliation) -> str | None:
+    """Return what the user should know about how the sweep continues by itself, and do; None: nothing."""
+    why = f": {found.problem}" if found.problem else ""
+    change = "change what it asks for in `slurm.reconciler`, then run `unetsweep submit` again"
+    match found.by:
+        case ReconciledBy.NOBODY:
+            todo = change if found.problem else "run `unetsweep submit` again"
+            return f"the sweep does not continue by itself{why}; {todo}"
+        case ReconciledBy.ONLY_COMMANDS:
+            return "run.driver is cli, so only commands continue the sweep: keep `unetsweep submit … --watch` running"
+        case ReconciledBy.TRAININGS | ReconciledBy.QUEUED_TRAININGS if found.problem:
+            return f"if its trainings are killed, the sweep does not continue by itself{why}; {change}"
+        case ReconciledBy.RECONCILER_JOB if found.problem:
+            return f"reconciler job {found.job_id or 'of the sweep'} starts again, without a successor{why}; {change}"
+        case _:
+            return None
+
+
 def _runs(action: Submit) -> str:
     numbers = [f"{element.run:04d}" for element in action.elements]
-    return f"run{_s(len(numbers))} " + (" ".join(numbers) if len(numbers) <= 8 else f"{numbers[0]} … {numbers[-1]}")
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
+    return ("run " if len(numbers) == 1 else "runs ") + (
+        " ".join(numbers) if len(numbers) <= 8 else f"{numbers[0]} … {numbers[-1]}"
+    )

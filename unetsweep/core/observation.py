@@ -6,7 +6,7 @@ Rule 2: None means "not known" or "does not exist"; each field says which.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from statistics import median
 
@@ -51,6 +51,8 @@ class Job:
     """When it ended; None: it has not, or the scheduler does not say."""
     node: str | None = None
     """Where it runs or ran; None: not known."""
+    suspended_for: timedelta = timedelta(0)
+    """How long its current start has been suspended in total, as far as that is known."""
     is_unlisted: bool = False
     """The queue no longer lists it; it is known from accounting or from its log."""
 
@@ -239,11 +241,17 @@ class ReconcilerJob:
     """The newest reconciler job: the one that reconciles when no other job does."""
 
     number: int
+    """The highest number, even if the job with that number was refused."""
     token: str
     at: datetime
     """When the intent to submit it was written."""
     lost: bool = False
     """Whether it was refused or cancelled, or never reached the queue."""
+    as_training: bool = False
+    """Whether it asks for what a training asks for."""
+    refusal: str | None = None
+    """Why the scheduler refused the newest one; None: it did not. If it did, the rest is of the newest accepted one."""
+    refused_at: datetime | None = None
     job: Job | None = None
     """None: the scheduler does not list it, or was not asked."""
 
@@ -272,8 +280,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything that is observed at one time. Of the ended trials it has only the number and, if these are few, the
-    failures."""
+    """Everything that is observed at one time: of the ended trials only the number and, if they are few, failures."""
 
     ended: int = 0
     """How many trials have ended."""

@@ -42,7 +42,8 @@ class Submission:
 
 
 RECONCILER_MIN = 60
-"""Time limit of a reconciler job. One reconciliation takes minutes, but the job retries while SLURM does not answer."""
+"""Longest time limit of a reconciler job, if the user sets none. One reconciliation takes minutes, but the job retries
+while SLURM does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ class ReconcilerRequest:
     code: Path | None = None
     """As in `Submission`."""
     limit_min: int = RECONCILER_MIN
-    """Its time limit in minutes."""
+    """Its time limit in minutes; the scheduler lowers it to what the partition allows, unless the user has set it."""
+    as_training: bool = False
+    """It asks for what a training asks for, instead of one CPU and the options of `slurm.reconciler`."""
 
 
 class Scheduler(Protocol):

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from unetsweep.core.causes import CAUSE_OF_STATE, ERROR_KINDS, SUSPECT, Cause
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.spec import SweepSpec
+from unetsweep.texts import counted
 
 EXCLUDED_FOR = timedelta(hours=6)
 """How long a failed node is excluded: it may have been repaired since."""
@@ -98,12 +99,12 @@ def _without_progress(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | No
         took = f"one epoch takes {run.epoch_seconds:.0f} s" if run.epoch_seconds else "no epoch was finished"
         return Exhausted(
             f"{took} and the time limit of the job is {spec.slurm.time_min} min, "
-            f"reached {timed_out} times without a new epoch; raise slurm.time"
+            f"reached {counted(timed_out, 'time')} without a new epoch; raise slurm.time"
         )
     limit = spec.run.retries.requeue
     if idle <= limit:
         return None
-    return Exhausted(f"{cause.value} {idle} times without a new epoch (run.retries.requeue is {limit})")
+    return Exhausted(f"{cause.value} {counted(idle, 'time')} without a new epoch (run.retries.requeue is {limit})")
 
 
 def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
@@ -121,7 +122,7 @@ def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
     had_a_job = sum(a.job_id is not None or a.claimed_by is not None for a in (*lost, *now))
     if had_a_job <= limit and len(lost) < MAX_UNSTARTED:
         return None
-    return Exhausted(f"{cause.value}, {len(lost) + len(now)} times (run.retries.{name} is {limit})")
+    return Exhausted(f"{cause.value}, {counted(len(lost) + len(now), 'time')} (run.retries.{name} is {limit})")
 
 
 def _unmarked_losses(run: Run) -> int:
@@ -138,7 +139,7 @@ def _with_more_memory(spec: SweepSpec, run: Run, kept: Overrides) -> Retry | Exh
     if have is None or bound is None:
         return Exhausted(f"the host ran out of memory with {asked or 'the default of the cluster'}; {advice}")
     if have >= bound or times > spec.run.retries.memory:
-        return Exhausted(f"the host ran out of memory {times} times, the last time with {asked}; {advice}")
+        return Exhausted(f"the host ran out of memory {counted(times, 'time')}, the last time with {asked}; {advice}")
     return Retry(Overrides(f"{min(2 * have, bound)}M", kept.micro_batch))
 
 
@@ -150,7 +151,7 @@ def _with_smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Overrides
         what = "batch statistics need" if spec.model.norm != "none" else "dropout is drawn for"
         return Exhausted(f"the GPU ran out of memory, and {what} the whole batch at once; {advice}")
     if run.epochs_done or share <= 1:
-        return Exhausted(f"the GPU ran out of memory with {share} images a step; {advice}")
+        return Exhausted(f"the GPU ran out of memory with {counted(share, 'image')} a step; {advice}")
     return Retry(Overrides(kept.mem, math.ceil(share / 2)))
 
 

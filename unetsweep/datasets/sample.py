@@ -20,6 +20,7 @@ from unetsweep.datasets.layout import find_pairs
 from unetsweep.datasets.synthetic_eye import grow
 from unetsweep.datasets.synthetic_fundus import photograph
 from unetsweep.errors import DataError, UsageError
+from unetsweep.texts import counted
 
 Pixels = NDArray[np.uint8]
 
@@ -79,7 +80,7 @@ def _refuse_unless_complete(root: Path, about: str, wanted: tuple[int, int]) -> 
     counts = len(parts["train"]), len(parts["test"])
     if counts != wanted or not (root / "groups.csv").is_file():
         groups = "" if (root / "groups.csv").is_file() else " and no groups.csv"
-        text = f"found {counts[0]} train and {counts[1]} test images{groups}"
+        text = f"found {counts[0]} train and {counted(counts[1], 'test image')}{groups}"
         raise DataError(str(root), [f"{text}; a complete sample has {wanted[0]}, {wanted[1]} and groups.csv; {advice}"])
 
 

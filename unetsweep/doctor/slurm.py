@@ -12,6 +12,7 @@ from unetsweep.doctor.facts import Command, Partition, Partitions
 from unetsweep.doctor.rules import Check, Fact, run_probe
 from unetsweep.errors import SchedulerError
 from unetsweep.schedulers.slurm import commands, parse
+from unetsweep.schedulers.slurm.partitions import time_limits, time_problems
 
 ANSWER_S = 15.0  # a busy controller may need several seconds
 COMMANDS = {
@@ -42,6 +43,7 @@ def slurm_facts(resources: Resources) -> Iterator[Fact]:
     yield from config_facts(str(config.value)) if config.error is None else (config,)
     yield run_probe(Check.SUBMIT_LIMIT, _submit_limit)
     yield run_probe(Check.PARTITIONS, lambda: _partitions(resources))
+    yield run_probe(Check.TIMES, lambda: "; ".join(time_problems(resources, time_limits(ANSWER_S))))
 
 
 def _command(command: Sequence[str]) -> Command:

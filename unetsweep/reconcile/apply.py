@@ -179,18 +179,29 @@ def _cancel(action: Cancel, context: SweepContext) -> None:
 
 
 def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> bool:
-    """Submit the reconciler job. If it is refused, the sweep still continues while a training job lives."""
-    token = context.reconciler_files.create_intent(action.number)
+    """Submit the reconciler job: if one with one CPU is refused, one that asks for what a training asks for.
+
+    If that is refused too, the sweep still continues while a training job lives.
+    """
+    token = context.reconciler_files.create_intent(action.number, as_training=action.as_training)
     if token is None:
         return False
-    try:
-        job_id = context.scheduler.submit_reconciler(context.reconciler_request(token, action))
-        context.reconciler_files.record(action.number, job_id)
-    except RefusedError as error:
-        context.reconciler_files.mark_lost(action.number, str(error))
-        context.directory.note(action="SubmitReconciler", trouble=str(error))
-        return False
-    return True
+    request = context.reconciler_request(token, action)
+    refusals: list[RefusedError] = []
+    for each in dict.fromkeys((action.as_training, True)):
+        try:
+            job_id = context.scheduler.submit_reconciler(replace(request, as_training=each))
+        except RefusedError as error:
+            refusals.append(error)
+            if isinstance(error, LimitError):  # the queue is full, whatever the job asks for
+                break
+        else:
+            context.reconciler_files.record(action.number, job_id)
+            return True
+    reason = "; and with the request of a training: ".join(dict.fromkeys(map(str, refusals)))
+    context.reconciler_files.mark_lost(action.number, reason, refused=True)
+    context.directory.note(action="SubmitReconciler", trouble=reason)
+    return False
 
 
 def _collect_checkpoints(action: CollectCheckpoints, context: SweepContext) -> bool:
@@ -229,8 +240,8 @@ def _ledger_fields(action: Action) -> dict[str, object]:
             return {"trial": trial, "state": state, "reason": reason}
         case Terminate(run=run, attempt=attempt, job_id=job_id, reason=reason):
             return {"run": run, "attempt": attempt, "job_id": job_id, "reason": reason}
-        case SubmitReconciler(number=number, after=after, delay_s=delay_s):
-            return {"reconciler": number, "after": after, "delay_s": delay_s}
+        case SubmitReconciler(number=number, after=after, delay_s=delay_s, as_training=as_training):
+            return {"reconciler": number, "after": after, "delay_s": delay_s, "as_training": as_training}
         case Prune(run=run, attempt=attempt, trial=trial, milestones=milestones, reason=reason):
             return {"run": run, "attempt": attempt, "trial": trial, "milestones": milestones, "reason": reason}
         case CollectCheckpoints(runs=runs, reason=reason):

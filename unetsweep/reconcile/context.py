@@ -103,9 +103,9 @@ class Directory(Protocol):
 class ReconcilerJobFiles(Protocol):
     """The sweep's reconciler jobs."""
 
-    def create_intent(self, number: int) -> str | None: ...
+    def create_intent(self, number: int, *, as_training: bool = False) -> str | None: ...
     def record(self, number: int, job_id: str) -> None: ...
-    def mark_lost(self, number: int, reason: str) -> None: ...
+    def mark_lost(self, number: int, reason: str, *, refused: bool = False) -> None: ...
 
 
 class CollectableRunFiles(Protocol):
@@ -158,6 +158,8 @@ class SweepContext:
     """Token of the reconciler job that runs this reconciliation; None: none does."""
     interactive: bool = False
     """A person started it."""
+    repeats: bool = False
+    """The caller reconciles again and again."""
     collectable: CollectableRunFiles | None = None
     """None: all checkpoints are kept."""
 
@@ -173,5 +175,6 @@ class SweepContext:
             hang_after=self.timeouts.hang_after,
             reconciler_delay_s=self.timeouts.reconciler_s,
             interactive=self.interactive,
+            repeats=self.repeats,
             own_reconciler_token=self.own_reconciler_token,
         )

@@ -11,6 +11,7 @@ from unetsweep.core.actions import Action, Submit, SubmitReconciler
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.reconciler_job import is_unconfirmed
+from unetsweep.errors import RefusedError
 from unetsweep.reconcile.apply import apply, export_journal
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import collect, with_jobs
@@ -29,6 +30,8 @@ class Reconciliation:
     """The plan of the last iteration."""
     observation: Observation = field(default_factory=Observation)
     """What the last iteration observed."""
+    refusal: RefusedError | None = None
+    """Why the scheduler refused trainings, not only for now; None: it did not."""
     unconfirmed: bool = False
     """The newest reconciler job is only an intent: the process that wrote it may have died before it submitted."""
 
@@ -44,7 +47,8 @@ def reconcile(
 ) -> Reconciliation:
     """Apply everything that can be done now, and return what was done. The caller holds the lease (app/reconcile.py).
 
-    Raises UnsafePlan if the plan rests on an implausible answer of the scheduler, unless `force`.
+    Raises UnsafePlan if the plan rests on an implausible answer of the scheduler, unless `force`. If the scheduler
+    refuses trainings, it raises RefusedError if a person started the reconciliation, and returns it to other callers.
     """
     found = Reconciliation()
     context.directory.mark_reconciled()
@@ -64,7 +68,13 @@ def reconcile(
         if not force:
             found.plan.raise_if_unsafe()
         found.plan = with_prunes(found.plan, context, found.observation)
-        has_more = apply(found.plan.actions, context, found.done, notify)
+        try:
+            has_more = apply(found.plan.actions, context, found.done, notify)
+        except RefusedError as error:
+            context.directory.note(action="Submit", trouble=str(error))
+            if context.interactive:  # the user is told, and corrects the request
+                raise
+            found.refusal, has_more = error, False
         if not has_more:
             if not _submits(found.plan):
                 break

@@ -26,8 +26,9 @@ from unetsweep.records import (
     SubmissionFile,
     TerminationFile,
 )
+from unetsweep.store import restored_attempts
 from unetsweep.store.attempts import read_intent
-from unetsweep.store.logs import first_error, last_line, tail
+from unetsweep.store.logs import first_error, last_message, tail
 from unetsweep.store.progress import read_prune_decision
 
 
@@ -49,6 +50,8 @@ class AttemptWriter:
         at = self._now()
         files = {}
         for index, element in enumerate(elements):
+            if element.attempt == 1 and restored_attempts.were_deleted(self.root, element.run):
+                restored_attempts.restore_attempts(self.root, element.run, at)
             folder = self.root / paths.run_dir(element.run)
             for needed in (folder, folder / "attempts"):
                 with contextlib.suppress(FileExistsError):
@@ -72,6 +75,9 @@ class AttemptWriter:
         # an element that another reconciliation owns keeps its index; its job finds that it is not the owner, and exits
         everything = tuple((element.run, element.attempt) for element in elements)
         link_record(folder / "intent.json", SubmissionFile(token, kind, at, str(self.root), everything))
+        for element in owned:
+            if element.attempt == 1:
+                restored_attempts.mark_submitted(self.root, element.run)
         return token, owned
 
     def record_job(self, run: int, attempt: int, job_id: str) -> None:
@@ -132,19 +138,21 @@ class AttemptWriter:
     def is_owner(self, token: str, index: int) -> bool:
         """Whether this element owns its attempt, and not one that another reconciliation submitted."""
         run, attempt = self.read_submission(token).elements[index]
+        if restored_attempts.were_deleted(self.root, run):
+            restored_attempts.restore_attempts(self.root, run, self._now())
         intent = read_intent(str(self.root / paths.attempt(run, attempt)), run, attempt)
         return (intent.token, intent.index) == (token, index)
 
     def record_exit(
         self, run: int, attempt: int, restart: int, status: int, log: Path | None, setup_from: int | None = None
     ) -> None:
-        """Record that all processes of this start have exited, with the last line of their log.
+        """Record that all processes of this start have exited, with the last message in their log.
 
         `setup_from`: the training never began, and what the lines before it printed starts at this byte of the log.
         """
         node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-        line = last_line(log) if setup_from is None else first_error(log, setup_from)
-        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, line, setup_from is not None)
+        message = last_message(log) if setup_from is None else first_error(log, setup_from)
+        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, message, setup_from is not None)
         link_record(self.root / paths.attempt_exit(run, attempt, restart), exit_)
 
     def read_submission(self, token: str) -> SubmissionFile:

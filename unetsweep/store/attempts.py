@@ -150,11 +150,11 @@ def _ending(
     if exit_ is None:
         return None
     message = f"ended with status {exit_.status} and no result"
-    last = first.error.message if first is not None else exit_.last_line
+    last = first.error.message if first is not None else exit_.last_message
     if exit_.is_before_training:
         message = f"ended with status {exit_.status} before the training began" + (f": {last}" if last else "")
     elif last:
-        message = f"{message}; its last line: {last}"
+        message = f"{message}; its last message: {last}"
     return Ending("exit", message, exit_.log or "", exit_.status, unclaimed=unclaimed)
 
 

@@ -6,6 +6,7 @@ import subprocess
 
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
+from unetsweep.texts import counted
 
 
 def check_gpus(spec: SweepSpec) -> None:
@@ -13,7 +14,7 @@ def check_gpus(spec: SweepSpec) -> None:
     gpus = spec.slurm.training_gpus
     if gpus and gpus > (found := len(devices())):
         raise UsageError(
-            f"the sweep asks for {gpus} GPUs a training and this machine has {found}; submit it on a "
+            f"the sweep asks for {counted(gpus, 'GPU')} a training and this machine has {found}; submit it on a "
             "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"
         )
 

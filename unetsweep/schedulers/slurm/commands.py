@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
+from unetsweep.clock import utc_now
 from unetsweep.core.observation import Job
 from unetsweep.errors import SchedulerError
-from unetsweep.schedulers.slurm import parse
+from unetsweep.schedulers.slurm import answers, parse
 
 T = TypeVar("T")
 
@@ -68,9 +69,9 @@ def ask(command: Sequence[str], timeout: float) -> str:
     except subprocess.TimeoutExpired:
         raise SchedulerError(f"{command[0]} gave no answer within {timeout:g} s; try again later") from None
     if done.returncode != 0:
-        message = parse.join_messages(parse.readable(done.stderr)) or f"exit status {done.returncode}"
+        message = answers.join_messages(answers.readable(done.stderr)) or f"exit status {done.returncode}"
         raise SchedulerError(f"{command[0]}: {message}")
-    return parse.readable(done.stdout)
+    return answers.readable(done.stdout)
 
 
 def query(command: Sequence[str], timeout: float, read: Callable[[str], T]) -> T:
@@ -98,7 +99,8 @@ def _read(command: Sequence[str], timeout: float, read: Callable[[str], T]) -> T
 
 def list_jobs(tokens: Collection[str], timeout: float) -> tuple[Job, ...]:
     """Return the jobs of these tokens, oldest first; SchedulerError if squeue gives no answer."""
-    return query(parse.SQUEUE, timeout, lambda text: parse.parse_jobs(text, tokens))
+    now = utc_now()
+    return query(parse.SQUEUE, timeout, lambda text: parse.parse_jobs(text, tokens, now))
 
 
 def has_slurm(timeout: float = 20.0) -> bool:

@@ -1,38 +1,30 @@
 """SLURM's query commands, and parsers of their output. Pure functions on text: nothing runs here.
 
-Rule 1: a site may print its own lines before, after and around an answer, and may hide that a command failed. So
-        squeue and sinfo print our marks around each row and around their header: the rest is not read, and an answer
-        without a mark is none (ValueError), even if the command succeeded.
-Rule 2: a text that is not recognised never counts as an end: an unknown state is a live job.
+What sites add is removed in `answers`. A text that is not recognised never counts as an end: an unknown state is a live
+job.
 
 Tested on SLURM 22.05; for 23.02 to 25.11 the texts come from its documentation and from users' logs.
 """
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.paths import token_of
-
-_MARK = "unetsweep"
-
-
-def _format(fields: str) -> str:
-    return f"--format={_MARK}|{fields}|{_MARK}"
-
+from unetsweep.schedulers.slurm.answers import MARK, quoted, row_format, rows
 
 # --array: a line for each element. The name is last, because it may hold a line break. The header shows that squeue has
 # answered, if there are no jobs.
-SQUEUE = ("squeue", "--me", "--array", "--states=all", _format("%F|%K|%T|%r|%e|%N|%j"))
+SQUEUE = ("squeue", "--me", "--array", "--states=all", row_format("%F|%K|%T|%r|%e|%N|%S|%M|%j"))
 SHOW_CONFIG = ("scontrol", "show", "config")
-SINFO = ("sinfo", _format("%R"))
-MINE = ("squeue", "--me", "--array", _format("%i"))
+SINFO = ("sinfo", row_format("%R"))
+MINE = ("squeue", "--me", "--array", row_format("%i"))
 ASSOCIATIONS = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=User,MaxSubmitJobs,QOS")
 ACCOUNTS = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=Cluster,User,Account")
 QOS = ("sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,MaxSubmitJobsPerUser")
 SACCT = ("sacct", "--noheader", "--parsable2", "--format=JobID,State,JobName")  # and --jobs
-END_TIME = ("squeue", _format("%e"))  # and --jobs
+END_TIME = ("squeue", row_format("%e"))  # and --jobs
 
 STATES = {
     "PENDING": JobState.QUEUED,
@@ -62,45 +54,9 @@ STATES = {
 }
 """States in squeue. sacct differs: it lists a requeued job as NODE_FAIL or PREEMPTED while it is alive."""
 
-_ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")  # a site may print in colours
-
-
-def readable(output: bytes) -> str:
-    r"""Return what a command printed as text, without colours.
-
-    >>> readable(b"\x1b[32mSubmitted batch job 57\x1b[0m\r\n").split()
-    ['Submitted', 'batch', 'job', '57']
-    """
-    return _ESCAPE.sub(b"", output).decode(errors="replace")
-
-
-def _marked(text: str) -> list[str]:
-    """Return what is between our marks in each line, the header included; ValueError if there is no mark."""
-    found = re.findall(rf"{_MARK}\|(.*)\|{_MARK}", text)
-    if not found:
-        raise ValueError(f"it gave no answer that can be read, but {quoted(text)}")
-    return found
-
-
-def quoted(text: str) -> str:
-    """Return a text from outside as one short line in quotation marks, for a message."""
-    line = " ".join(text.split())
-    return repr(line if len(line) <= 200 else f"{line[:120]} … {line[-60:]}")
-
-
-def join_messages(stderr: str) -> str:
-    """Return the messages of a command on one line, without its name and "error:".
-
-    >>> join_messages("sbatch: error: invalid partition: x\\nsbatch: error: Invalid partition name specified\\n")
-    'invalid partition: x; Invalid partition name specified'
-    """
-    lines = [re.sub(r"^(\w+: )?((error|fatal): )?", "", line.strip(), count=1) for line in stderr.splitlines()]
-    return "; ".join(dict.fromkeys(line for line in lines if line))
-
-
 _ROW = re.compile(
-    rf"{_MARK}\|(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<state>[^|]*)\|(?P<reason>.*)"
-    rf"\|(?P<end>[^|]*)\|(?P<node>[^|]*)\|(?P<name>[^|]*)\|{_MARK}"
+    rf"{MARK}\|(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<state>[^|]*)\|(?P<reason>.*)\|(?P<end>[^|]*)\|(?P<node>[^|]*)"
+    rf"\|(?P<start>[^|]*)\|(?P<used>[^|]*)\|(?P<name>[^|]*)\|{MARK}"
 )
 """A site may configure a reason with `|` in it, for example for a burst buffer. Our names have none."""
 
@@ -115,14 +71,14 @@ def state_of(text: str) -> JobState:
     return STATES.get(first, JobState.UNRECOGNISED)
 
 
-def parse_jobs(text: str, tokens: Collection[str]) -> tuple[Job, ...]:
-    """Return the jobs of these tokens in SQUEUE's output, oldest first.
+def parse_jobs(text: str, tokens: Collection[str], now: datetime | None = None) -> tuple[Job, ...]:
+    """Return the jobs of these tokens in SQUEUE's output of the time `now`, oldest first.
 
     A refused request, which SLURM lists as FAILED with reason BadConstraints, is not a job. Raises ValueError if a line
     that names one of the tokens is unreadable, or if squeue did not answer.
     """
     found = []
-    _marked(text)
+    rows(text)
     for line in text.splitlines():
         row = _ROW.search(line)
         if row is None:
@@ -133,11 +89,11 @@ def parse_jobs(text: str, tokens: Collection[str]) -> tuple[Job, ...]:
         if token is None or token not in tokens:
             continue
         if (row["state"], row["reason"]) != ("FAILED", "BadConstraints"):
-            found.append((int(row["base"]), _job(row, token)))
+            found.append((int(row["base"]), _job(row, token, now)))
     return tuple(job for _, job in sorted(found, key=lambda pair: (pair[0], pair[1].index)))
 
 
-def _job(row: re.Match[str], token: str) -> Job:
+def _job(row: re.Match[str], token: str, now: datetime | None) -> Job:
     element = row["element"].isdigit()
     state = state_of(row["state"])
     return Job(
@@ -149,12 +105,32 @@ def _job(row: re.Match[str], token: str) -> Job:
         reason="" if row["reason"] in {"None", "N/A"} else row["reason"],
         ended_at=None if state.is_live else _time(row["end"]),
         node=row["node"].strip() or None,
+        suspended_for=_suspended_for(row, now) if state is JobState.RUNNING else timedelta(0),
     )
+
+
+def _suspended_for(row: re.Match[str], now: datetime | None) -> timedelta:
+    """Return how long a running job has been suspended: the time that it has used does not include that."""
+    start, used = _time(row["start"]), _duration(row["used"])
+    return timedelta(0) if now is None or start is None or used is None else max(timedelta(0), now - start - used)
 
 
 def _time(text: str) -> datetime | None:
     """Convert seconds since 1970, as SLURM prints them with SLURM_TIME_FORMAT=%s; None for `N/A`."""
     return datetime.fromtimestamp(int(text), UTC) if text.isdigit() else None
+
+
+def _duration(text: str) -> timedelta | None:
+    """Convert a time as squeue prints it, `[[days-]hours:]minutes:seconds`; None for another text.
+
+    >>> _duration("1-02:03:04"), _duration("3:04"), _duration("INVALID")
+    (datetime.timedelta(days=1, seconds=7384), datetime.timedelta(seconds=184), None)
+    """
+    found = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)", text)
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def parse_end_time(text: str) -> float | None:
@@ -163,13 +139,13 @@ def parse_end_time(text: str) -> float | None:
     >>> parse_end_time("Maintenance on Friday!\\nunetsweep|END_TIME|unetsweep\\nunetsweep|1764009432|unetsweep\\n")
     1764009432.0
     """
-    ends = [float(end) for end in _marked(text) if end.isdecimal()]
+    ends = [float(end) for end in rows(text) if end.isdecimal()]
     return ends[0] if len(ends) == 1 else None
 
 
 def count_jobs(text: str) -> int:
     """Return how many jobs are in MINE's output."""
-    return sum(job_id[:1].isdecimal() for job_id in _marked(text))
+    return sum(job_id[:1].isdecimal() for job_id in rows(text))
 
 
 DEFAULT_MAX_ELEMENTS = 1001
@@ -202,7 +178,7 @@ def parse_cluster(text: str) -> str | None:
 
 def parse_partitions(text: str) -> tuple[str, ...]:
     """Return the names of the partitions, in SINFO's order."""
-    return tuple(dict.fromkeys(name for name in _marked(text) if name != "PARTITION"))
+    return tuple(dict.fromkeys(name for name in rows(text) if name != "PARTITION"))
 
 
 def parse_account_names(text: str, user: str, cluster: str | None) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ Rule 3: if the answer has no id, and is no refusal, the job is looked up by its 
 
 import contextlib
 import os
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from unetsweep.core.spec import Resources
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
-from unetsweep.schedulers.slurm import commands, parse
+from unetsweep.schedulers.slurm import answers, commands
 from unetsweep.schedulers.slurm.batch_script import ENVIRONMENT
 from unetsweep.schedulers.slurm.parse_sbatch import Refusal, classify, parse_job_id
 from unetsweep.store.permissions import original_umask
@@ -39,9 +40,11 @@ class Answer:
     @property
     def message(self) -> str:
         """What it says besides an id, on one line."""
-        messages = parse.join_messages(self.errors)
+        messages = answers.join_messages(self.errors)
         if self.status == 0:
-            return f"it printed no job id but {parse.quoted(self.output)}" + (f" and {messages!r}" if messages else "")
+            return f"it printed no job id but {answers.quoted(self.output)}" + (
+                f" and {messages!r}" if messages else ""
+            )
         return messages or f"exit status {self.status}"
 
 
@@ -55,20 +58,19 @@ def sbatch(path: Path, token: str, resources: Resources, timeout: float) -> str:
     try:
         answer = _run(path, timeout)
     except subprocess.TimeoutExpired as error:
-        messages = parse.join_messages(parse.readable(error.stderr or b""))
+        messages = answers.join_messages(answers.readable(error.stderr or b""))
         return _find_job(token, f"no answer within {timeout:g} s" + (f": {messages}" if messages else ""))
     except OSError as error:
-        raise RefusedError(f"sbatch cannot be run: {error}") from error
+        raise _refusal(f"sbatch cannot be run: {error}", resources) from error
     if answer.job_id is not None:
         return answer.job_id
     match classify(answer.status, answer.errors):
         case Refusal.UNKNOWN:
             return _find_job(token, answer.message)
         case Refusal.LIMIT:
-            raise LimitError(f"sbatch: {parse.join_messages(answer.errors)}")
+            raise LimitError(f"sbatch: {answers.join_messages(answer.errors)}")
         case Refusal.REFUSED:
-            message = parse.join_messages(answer.errors)
-            raise RefusedError("; ".join([f"sbatch: {message}", *_advice(message, resources, os.environ)]))
+            raise _refusal(f"sbatch: {answers.join_messages(answer.errors)}", resources)
 
 
 def _run(path: Path, timeout: float) -> Answer:
@@ -81,7 +83,7 @@ def _run(path: Path, timeout: float) -> Answer:
         check=False,
         umask=original_umask(),  # the job inherits it as well
     )
-    return Answer(done.returncode, parse.readable(done.stdout), parse.readable(done.stderr))
+    return Answer(done.returncode, answers.readable(done.stdout), answers.readable(done.stderr))
 
 
 def _find_job(token: str, message: str) -> str:
@@ -90,6 +92,10 @@ def _find_job(token: str, message: str) -> str:
         for job in commands.list_jobs([token], _QUERY_S):
             return job.job_id.partition("_")[0]
     raise SchedulerError(f"sbatch: {message}; the job may exist nevertheless; the next reconciliation checks that")
+
+
+def _refusal(message: str, resources: Resources) -> RefusedError:
+    return RefusedError("; ".join([message, *_advice(message, resources, os.environ)]))
 
 
 def _advice(message: str, resources: Resources, environment: Mapping[str, str]) -> Iterator[str]:
@@ -106,6 +112,11 @@ def _advice(message: str, resources: Resources, environment: Mapping[str, str]) 
         lines = [f"`{key}: {each[0]}`" for key, each in names.items()]
         if lines:
             yield f"write for example {' and '.join(lines)} into the profile {resources.profile}, or below `slurm:`"
+    if "SLURM_JOB_ID" in environment:
+        yield (
+            f"on the compute node {socket.gethostname()}: if nodes may not call sbatch, set `run: {{driver: cli}}` "
+            "and keep `unetsweep submit … --watch` running"
+        )
     ignored = sorted(name for name in environment if name.startswith("SBATCH_"))
     if ignored:
         yield f"{', '.join(ignored)} of your shell are ignored: write them into the profile"

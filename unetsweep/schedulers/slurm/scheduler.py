@@ -7,12 +7,13 @@ import getpass
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
 from unetsweep.errors import SchedulerError
-from unetsweep.schedulers.slurm import commands, parse
-from unetsweep.schedulers.slurm.parse_log import parse_log_state
+from unetsweep.schedulers.slurm import commands, parse, partitions
+from unetsweep.schedulers.slurm.log_state import parse_log_state
 
 _log = logging.getLogger(__name__)
 _DUMP_S = 2.0
@@ -99,7 +100,16 @@ class Slurm:
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         from unetsweep.schedulers.slurm import submitit_jobs  # imports submitit, as above
 
-        return submitit_jobs.submit_reconciler(request, timeout=self._sbatch_timeout)
+        return submitit_jobs.submit_reconciler(self._with_time_that_fits(request), timeout=self._sbatch_timeout)
+
+    def _with_time_that_fits(self, request: ReconcilerRequest) -> ReconcilerRequest:
+        """The request, with no more time than its partition allows. The user's own `slurm.reconciler.time` stays."""
+        resources = request.resources
+        if "time" in resources.reconciler and not request.as_training:
+            return request
+        partition = resources.partition if request.as_training else resources.reconciler_partition
+        allowed = partitions.time_limit(partition, partitions.time_limits(self._timeout))
+        return request if allowed is None else replace(request, limit_min=max(1, min(request.limit_min, allowed)))
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         raw_state = parse_log_state(log)

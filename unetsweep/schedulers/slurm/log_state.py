@@ -1,4 +1,4 @@
-"""What SLURM writes into a job's log about its end. Pure functions on text: nothing runs here."""
+"""What SLURM writes into the log of a job when it ends it. Pure functions on text."""
 
 import re
 
