@@ -76,19 +76,19 @@ def test_the_end_of_a_job_is_found_below_a_warning(install: Install):
 
 
 @pytest.mark.parametrize(
-    ("scontrol", "words"),
+    ("scontrol", "message"),
     [
         ("echo 'Access/permission denied' >&2; exit 1", "scontrol: Access/permission denied."),
         ("echo 'Welcome to exa'", "scontrol: it names no MaxArraySize, but 'Welcome to exa'."),
     ],
 )
 def test_where_the_configuration_is_forbidden_slurms_defaults_hold_and_a_submit_says_so(
-    install: Install, scontrol: str, words: str
+    install: Install, scontrol: str, message: str
 ):
     install(scontrol=scontrol)
     assert Slurm(lambda _: print).max_elements() == 1001
     (warning,) = commands.unknown_limits()
-    assert warning.startswith(f"{words} So SLURM's default limit is assumed: at most 1001 jobs in an array")
+    assert warning.startswith(f"{message} So SLURM's default limit is assumed: at most 1001 jobs in an array")
     install(scontrol="echo 'Welcome'; echo ' MaxArraySize            = 101'")
     assert Slurm(lambda _: print).max_elements() == 101
     assert commands.unknown_limits() == ()
