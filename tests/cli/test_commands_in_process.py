@@ -17,12 +17,14 @@ from unetsweep.cli import cancel, exit_hook, main, repair, report, status, submi
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, TrialConfig, encode
+from unetsweep.core import paths
 from unetsweep.core.actions import Element
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import RunSpec, SweepSpec
 from unetsweep.errors import UsageError
 from unetsweep.record_files import write_record
 from unetsweep.records import ErrorFile
+from unetsweep.schedulers.packed.slot_table import SlotTableDir
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -63,6 +65,30 @@ def test_the_exit_hook_of_an_element_that_does_not_own_its_attempt_records_nothi
         done = CliRunner().invoke(exit_hook.command, [str(sweep.root), token, "--status", "1", "--no-reconcile"])
         assert done.exit_code == 0, done.output
         assert (sweep.observe().runs[0].last.ending is not None) == is_recorded
+
+
+@pytest.mark.parametrize("pack", [2, 1])
+def test_a_packed_job_that_failed_in_its_setup_reports_that_for_trainings_that_no_other_job_can_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: int
+):
+    runs = [Element(run, 1, ((run, 8),)) for run in (0, 1)]
+    spec = SweepSpec(
+        "s", DATA, Space.of(epochs=Choices((8,)), batch_size=Choices((4, 8)), learning_rate=Choices((1e-3,)))
+    )
+    made = SweepDir(tmp_path / "s")
+    made.create(as_yaml(spec), "slurm")
+    made.add_trials([TrialConfig(DATA, 8, size, 1e-3) for size in (4, 8)], {})
+    token, _ = made.create_attempts(runs, None, "slurm")
+    SlotTableDir(made.root, token).create(2, pack, None)
+    (made.root / paths.job_log(token, "7")).write_text("module: command not found\nbye\n")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
+    hook = [str(made.root), token, "--task", "0", "--status", "1", "--setup-from", "0", "--no-reconcile"]
+    done = CliRunner().invoke(exit_hook.command, hook)
+    assert done.exit_code == 0, done.output
+    endings = [run.last.ending for run in made.observe().runs.values()]
+    message = "ended with status 1 before the training began: module: command not found"
+    assert [ending and ending.message for ending in endings] == [message if pack == 2 else None] * 2
 
 
 def test_an_error_of_the_file_system_is_reported_without_a_traceback(
