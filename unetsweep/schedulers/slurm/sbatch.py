@@ -111,7 +111,8 @@ def _advice(message: str, resources: Resources, environment: Mapping[str, str]) 
         yield from (f"{key}s here: {', '.join(each)}" for key, each in names.items())
         lines = [f"`{key}: {each[0]}`" for key, each in names.items()]
         if lines:
-            yield f"write for example {' and '.join(lines)} into the profile {resources.profile}, or below `slurm:`"
+            where = f"the profile {resources.profile}, or below `slurm:` in the sweep"
+            yield f"write for example {' and '.join(lines)} into {where}"
     if "SLURM_JOB_ID" in environment:
         yield (
             f"on the compute node {socket.gethostname()}: if nodes may not call sbatch, set `run: {{driver: cli}}` "
