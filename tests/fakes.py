@@ -18,7 +18,7 @@ from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
 from unetsweep.core.space import Point, grid_points
-from unetsweep.core.spec import SweepSpec
+from unetsweep.core.spec import Resources, SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 from unetsweep.reconcile.context import Curve
@@ -96,7 +96,7 @@ class FakeScheduler:
         self._answer()
         return self.largest
 
-    def remaining_submissions(self) -> int | None:
+    def remaining_submissions(self, resources: Resources) -> int | None:
         self._answer()
         return None
 
@@ -116,6 +116,12 @@ class FakeScheduler:
 
     def end(self, job_id: str) -> None:
         self.cancel([job_id])
+
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        self._answer()
+        for each in self.found:
+            if each.job.job_id.partition("_")[0] == job_id:
+                each.throttle = throttle
 
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._answer()

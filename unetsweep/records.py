@@ -111,6 +111,13 @@ class JobFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ThrottleFile:
+    """`attempts/K.throttle.json`: the throttle of the attempt's array, if it was changed after the submission."""
+
+    throttle: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class LostFile:
     """`K.lost.json`: why an attempt, or a reconciler job, was given up."""
 

@@ -138,7 +138,7 @@ def test_every_run_trains_once_under_an_unknown_submit_limit(tmp_path: Path):
 def test_a_known_submit_limit_is_never_exceeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 7, limit=3)
     cluster = type(scene.cluster)
-    monkeypatch.setattr(cluster, "remaining_submissions", lambda self: self.limit - len(self.live()))
+    monkeypatch.setattr(cluster, "remaining_submissions", lambda self, _: self.limit - len(self.live()))
     scene.reconcile()
     assert len(scene.cluster.live()) == 3
     assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))

@@ -8,6 +8,7 @@ import pytest
 
 from unetsweep.errors import SchedulerError
 from unetsweep.schedulers.slurm import accounting, answers, commands, parse
+from unetsweep.schedulers.slurm.limits import parse_queued
 from unetsweep.schedulers.slurm.scheduler import Slurm
 
 TOKEN = "0f3a9c2e11d7"  # noqa: S105
@@ -42,7 +43,7 @@ def test_a_row_is_read_whatever_a_site_prints_around_it(row: str):
 
 @pytest.mark.parametrize("text", ["", BANNER, "slurm_load_jobs error: Unable to contact slurm controller\n"])
 def test_an_answer_without_the_header_is_no_empty_queue(text: str):
-    readers = (lambda text: parse.parse_jobs(text, [TOKEN]), parse.parse_end_time, parse.count_jobs)
+    readers = (lambda text: parse.parse_jobs(text, [TOKEN]), parse.parse_end_time, parse_queued)
     for read in (*readers, parse.parse_partitions, parse.parse_max_elements):
         with pytest.raises(ValueError, match="it "):
             read(text)
@@ -51,7 +52,8 @@ def test_an_answer_without_the_header_is_no_empty_queue(text: str):
 
 def test_no_word_of_a_banner_is_a_job_a_partition_or_an_end():
     marked = "unetsweep|{}|unetsweep\n".format
-    assert parse.count_jobs(BANNER + marked("JOBID") + marked("7") + marked("8_1")) == 2
+    queued = parse_queued(BANNER + marked("ACCOUNT|QOS|PARTITION|STATE") + marked("lab|normal|main|PENDING"))
+    assert [job.account for job in queued] == ["lab"]
     assert parse.parse_partitions(BANNER + marked("PARTITION") + marked("gpu") + marked("gpu")) == ("gpu",)
     assert parse.parse_end_time(BANNER + marked("END_TIME") + marked("1795472103")) == 1795472103
     assert parse.parse_end_time(BANNER + marked("END_TIME") + marked("N/A")) is None

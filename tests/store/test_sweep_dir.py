@@ -431,6 +431,15 @@ def test_the_last_message_of_a_log_is_the_last_that_is_not_blank(tmp_path: Path)
     assert last_message(log) is None
 
 
+def test_an_exit_with_a_full_disk_in_its_last_message_is_of_that_kind(started_sweep: SweepDir, tmp_path: Path):
+    log = tmp_path / "0.log"
+    log.write_text("epoch 1\nOSError: [Errno 28] No space left on device: 'x'\n")
+    started_sweep.record_exit(0, 1, 0, 1, log)
+    found = ending(started_sweep)
+    assert found is not None
+    assert (found.kind, found.is_final) == ("disk", False)
+
+
 FRAMES = 'epoch 1\nTraceback (most recent call last):\n  File "t.py", line 1, in <module>\n    train()\n'
 CHAIN = "\nDuring handling of the above exception, another exception occurred:\n\n"
 

@@ -61,6 +61,8 @@ class Executor:
     """What accounting says about these jobs; empty without accounting."""
     allocates_cpus: bool = True
     """Whether a job gets the CPUs that `slurm.cpus` requests. Otherwise a training uses those of its threads."""
+    allocates_memory: bool = True
+    """Whether a job gets the memory that `slurm.mem` requests. Otherwise a training uses that of this machine."""
     has_element_logs: bool = False
     """Whether a log is named by its element (`paths.element_log`), not by its job (`paths.job_log`)."""
     cancels_unrecognised: bool = True
@@ -93,6 +95,7 @@ LOCAL = Executor(
     check_machine=machine.check_gpus,
     default_parallel=machine.capacity,
     allocates_cpus=False,
+    allocates_memory=False,
     has_element_logs=True,
     cancels_unrecognised=False,  # it is a process of another machine
 )

@@ -14,6 +14,7 @@ from unetsweep.app.events import (
 from unetsweep.app.reconcile import PATIENCE_S, reconcile_sweep
 from unetsweep.app.sweeps import context_of
 from unetsweep.core.attempt_state import UNCONFIRMED
+from unetsweep.core.capacity import QUEUE_FULL
 from unetsweep.core.describe import describe_problem
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import NO_NEXT_TRY, plan
@@ -36,6 +37,10 @@ class SweepState:
     open: int
     job_ids: tuple[str, ...]
     """Jobs of the open trials, in the order of their numbers."""
+    held: int
+    """Open trials that wait because the cluster accepts no more jobs now."""
+    why_not_queued: str | None
+    """See `Reconciliation.why_not_queued`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +106,14 @@ def _copy_package(directory: SweepDir, notify: Notify) -> None:
 
 def _state(reconciliation: Reconciliation) -> SweepState:
     job_ids = {wait.job_id for wait in reconciliation.plan.waits if wait.job_id}
-    observation = reconciliation.observation
-    return SweepState(observation.ended, len(observation.trials), tuple(sorted(job_ids, key=_numbers)))
+    observation, plan = reconciliation.observation, reconciliation.plan
+    return SweepState(
+        observation.ended,
+        len(observation.trials),
+        tuple(sorted(job_ids, key=_numbers)),
+        sum(wait.reason == QUEUE_FULL for wait in plan.waits),
+        reconciliation.why_not_queued,
+    )
 
 
 def _numbers(job_id: str) -> list[int]:

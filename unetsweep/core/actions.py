@@ -55,6 +55,19 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
+class SetThrottle:
+    """Change how many elements of an array run at once."""
+
+    job_id: str
+    """The id of the array."""
+    attempts: tuple[tuple[int, int], ...]
+    """Its attempts that have not ended, as (run, attempt)."""
+    throttle: int | None
+    """Most elements that run at once; None: all."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordJob:
     """Record the job of an attempt whose submitter died before it could."""
 
@@ -160,6 +173,7 @@ class Wait:
 Action = (
     Propose
     | Submit
+    | SetThrottle
     | RecordJob
     | MarkLost
     | FinishTrial

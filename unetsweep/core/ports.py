@@ -83,8 +83,8 @@ class Scheduler(Protocol):
         """The maximal number of elements in one submission."""
         ...
 
-    def remaining_submissions(self) -> int | None:
-        """How many more jobs this user may submit now; None: no known limit."""
+    def remaining_submissions(self, resources: Resources) -> int | None:
+        """How many more jobs with these resources this user may submit now; None: no known limit."""
         ...
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
@@ -116,6 +116,10 @@ class Scheduler(Protocol):
 
     def end(self, job_id: str) -> None:
         """Let the job's processes dump their stacks into its log, then cancel it."""
+        ...
+
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        """Change how many elements of an array run at once; None: all. Only if `queues`."""
         ...
 
     def submit_reconciler(self, request: ReconcilerRequest) -> str:

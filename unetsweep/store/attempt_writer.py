@@ -25,6 +25,7 @@ from unetsweep.records import (
     PruneFile,
     SubmissionFile,
     TerminationFile,
+    ThrottleFile,
 )
 from unetsweep.store import restored_attempts
 from unetsweep.store.attempts import read_intent
@@ -92,6 +93,11 @@ class AttemptWriter:
                 for element, job_id in zip(elements, job_ids, strict=True)
             ]
         )
+
+    def record_throttle(self, attempts: Sequence[tuple[int, int]], throttle: int | None) -> None:
+        """Record that the array of these attempts has another throttle than it was submitted with."""
+        for run, attempt in attempts:
+            write_record(self.root / paths.attempt_throttle(run, attempt), ThrottleFile(throttle))
 
     def mark_lost(
         self,

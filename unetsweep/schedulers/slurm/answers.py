@@ -27,7 +27,7 @@ def readable(output: bytes) -> str:
     return _ESCAPE.sub(b"", output).decode(errors="replace")
 
 
-def rows(text: str) -> list[str]:
+def marked(text: str) -> list[str]:
     """Return what is between our marks in each line, the header included; ValueError if there is no mark."""
     found = re.findall(rf"{MARK}\|(.*)\|{MARK}", text)
     if not found:

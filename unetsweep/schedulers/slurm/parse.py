@@ -12,17 +12,14 @@ from datetime import UTC, datetime, timedelta
 
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.paths import token_of
-from unetsweep.schedulers.slurm.answers import MARK, quoted, row_format, rows
+from unetsweep.schedulers.slurm.answers import MARK, marked, quoted, row_format
 
 # --array: a line for each element. The name is last, because it may hold a line break. The header shows that squeue has
 # answered, if there are no jobs.
 SQUEUE = ("squeue", "--me", "--array", "--states=all", row_format("%F|%K|%T|%r|%e|%N|%S|%M|%j"))
 SHOW_CONFIG = ("scontrol", "show", "config")
 SINFO = ("sinfo", row_format("%R"))
-MINE = ("squeue", "--me", "--array", row_format("%i"))
-ASSOCIATIONS = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=User,MaxSubmitJobs,QOS")
 ACCOUNTS = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=Cluster,User,Account")
-QOS = ("sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,MaxSubmitJobsPerUser")
 SACCT = ("sacct", "--noheader", "--parsable2", "--format=JobID,State,JobName")  # and --jobs
 END_TIME = ("squeue", row_format("%e"))  # and --jobs
 
@@ -78,7 +75,7 @@ def parse_jobs(text: str, tokens: Collection[str], now: datetime | None = None) 
     that names one of the tokens is unreadable, or if squeue did not answer.
     """
     found = []
-    rows(text)
+    marked(text)
     for line in text.splitlines():
         row = _ROW.search(line)
         if row is None:
@@ -139,13 +136,8 @@ def parse_end_time(text: str) -> float | None:
     >>> parse_end_time("Maintenance on Friday!\\nunetsweep|END_TIME|unetsweep\\nunetsweep|1764009432|unetsweep\\n")
     1764009432.0
     """
-    ends = [float(end) for end in rows(text) if end.isdecimal()]
+    ends = [float(end) for end in marked(text) if end.isdecimal()]
     return ends[0] if len(ends) == 1 else None
-
-
-def count_jobs(text: str) -> int:
-    """Return how many jobs are in MINE's output."""
-    return sum(job_id[:1].isdecimal() for job_id in rows(text))
 
 
 DEFAULT_MAX_ELEMENTS = 1001
@@ -178,7 +170,7 @@ def parse_cluster(text: str) -> str | None:
 
 def parse_partitions(text: str) -> tuple[str, ...]:
     """Return the names of the partitions, in SINFO's order."""
-    return tuple(dict.fromkeys(name for name in rows(text) if name != "PARTITION"))
+    return tuple(dict.fromkeys(name for name in marked(text) if name != "PARTITION"))
 
 
 def parse_account_names(text: str, user: str, cluster: str | None) -> tuple[str, ...]:
@@ -243,23 +235,3 @@ def _expand_array(name: str) -> Iterator[str]:
         first, _, last = part.partition("-")
         for index in range(int(first), int(last or first) + 1):
             yield f"{ranges[1]}_{index}"
-
-
-def parse_submit_limit(associations: str, qos: str, user: str) -> int | None:
-    """Return how many jobs `user` may have in the queue; None if accounting names no limit.
-
-    It is the largest limit of the user's associations, or the limit of the QOS, if there is only one and it is lower.
-
-    >>> parse_submit_limit("root|5|normal\\neve||normal", "normal|3\\nlong|", "root")
-    3
-    >>> parse_submit_limit("root||normal,long", "normal|3\\nlong|", "root") is None
-    True
-    """
-    mine = [row.split("|") for row in associations.split("\n") if row.startswith(f"{user}|")]
-    bounds = [int(row[1]) for row in mine if row[1].isdecimal()]
-    limits = [max(bounds)] if bounds and len(bounds) == len(mine) else []
-    choices = {name for row in mine for name in row[2].split(",")}
-    by_qos = dict(row.split("|")[:2] for row in qos.split("\n") if "|" in row)
-    if len(choices) == 1 and (bound := by_qos.get(choices.pop(), "")).isdecimal():
-        limits.append(int(bound))
-    return min(limits, default=None)

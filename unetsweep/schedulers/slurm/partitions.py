@@ -29,7 +29,7 @@ def parse_time_limits(text: str) -> dict[str, int | None]:
     {'main': 10080, '': 10080, 'long': None}
     """
     found: dict[str, int | None] = {}
-    for name, _, limit in (row.partition("|") for row in answers.rows(text) if row != "PARTITION|TIMELIMIT"):
+    for name, _, limit in (row.partition("|") for row in answers.marked(text) if row != "PARTITION|TIMELIMIT"):
         found[name.rstrip("*")] = slurm_minutes(limit)
         if name.endswith("*"):
             found[""] = found[name.rstrip("*")]
