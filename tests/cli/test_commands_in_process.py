@@ -25,6 +25,7 @@ from unetsweep.core.spec import RunSpec, SweepSpec
 from unetsweep.errors import UsageError
 from unetsweep.record_files import write_record
 from unetsweep.records import ErrorFile
+from unetsweep.schedulers.packed.slot_table import SlotTableDir
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -124,6 +125,30 @@ def test_a_dry_run_of_a_repair_writes_nothing(sweep: SweepDir):
     done = CliRunner().invoke(repair.command, [str(sweep.root), "--dry-run"])
     assert "would be rebuilt" in done.output
     assert state() == before
+
+
+@pytest.mark.parametrize("pack", [2, 1])
+def test_a_packed_job_that_failed_in_its_setup_reports_that_for_trainings_that_no_other_job_can_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: int
+):
+    runs = [Element(run, 1, ((run, 8),)) for run in (0, 1)]
+    spec = SweepSpec(
+        "s", DATA, Space.of(epochs=Choices((8,)), batch_size=Choices((4, 8)), learning_rate=Choices((1e-3,)))
+    )
+    made = SweepDir(tmp_path / "s")
+    made.create(as_yaml(spec), "slurm")
+    made.add_trials([TrialConfig(DATA, 8, size, 1e-3) for size in (4, 8)], {})
+    token, _ = made.create_attempts(runs, None, "slurm")
+    SlotTableDir(made.root, token).create(2, pack, None)
+    (made.root / paths.job_log(token, "7")).write_text("module: command not found\nbye\n")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
+    hook = [str(made.root), token, "--task", "0", "--status", "1", "--setup-from", "0", "--no-reconcile"]
+    done = CliRunner().invoke(exit_hook.command, hook)
+    assert done.exit_code == 0, done.output
+    endings = [run.last.ending for run in made.observe().runs.values()]
+    message = "ended with status 1 before the training began: module: command not found"
+    assert [ending and ending.message for ending in endings] == [message if pack == 2 else None] * 2
 
 
 def test_an_error_of_the_file_system_is_reported_without_a_traceback(
