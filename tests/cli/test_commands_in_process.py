@@ -116,6 +116,16 @@ def test_a_dry_run_of_a_repair_writes_nothing(sweep: SweepDir):
     assert state() == before
 
 
+def test_the_exit_hook_records_no_end_while_a_process_may_run(sweep: SweepDir):
+    token, _ = sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
+    for more, is_recorded in (["--alive"], False), ([], True):
+        done = CliRunner().invoke(
+            exit_hook.command, [str(sweep.root), token, "--status", "143", "--no-reconcile", *more]
+        )
+        assert done.exit_code == 0, done.output
+        assert (sweep.observe().runs[0].last.ending is not None) == is_recorded
+
+
 def test_an_error_of_the_file_system_is_reported_without_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

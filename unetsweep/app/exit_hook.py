@@ -27,6 +27,8 @@ class JobEnd:
     restart: int
     status: int
     """Exit status of the training's processes."""
+    is_alive: bool = False
+    """Whether one of them may still run: the job ends before it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ def _record_exit(directory: SweepDir, end: JobEnd) -> bool:
     run, attempt = directory.attempt_of(end.token, end.index)
     if not directory.is_owner(end.token, end.index):
         return False
-    directory.record_exit(run, attempt, end.restart, end.status, log_of(directory, run, attempt))
+    if not end.is_alive:
+        directory.record_exit(run, attempt, end.restart, end.status, log_of(directory, run, attempt))
     return directory.has_requeue_request(run, attempt, end.restart)
 
 

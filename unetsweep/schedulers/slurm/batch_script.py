@@ -46,7 +46,9 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         'US_ENV=("PATH=$PATH" "LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}" '
         '"PYTHONPATH=${PYTHONPATH-}" "PYTHONHOME=${PYTHONHOME-}")',
         "us_exit_hook() {",
-        "  local status=$?",
+        "  local status=$? alive=",
+        "  # a training that ignores SIGTERM: SLURM kills it after KillWait, and until then its end is not recorded",
+        '  [ -n "${US_STEP_PID:-}" ] && kill -0 "$US_STEP_PID" 2>/dev/null && alive=--alive',
         "  # let a periodic reconciliation finish: killed with this shell it would leave a submission incomplete",
         '  if [ -n "${US_PERIODIC_PID:-}" ] && kill "$US_PERIODIC_PID" 2>/dev/null; then',
         f"    for _ in $(seq {PERIODIC_END_S * 5}); do",
@@ -54,7 +56,7 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         "    done",
         "  fi",
         f'  env "${{US_ENV[@]}}" timeout -k 5 {EXIT_HOOK_S} {exit_hook} {which} "${{SLURM_ARRAY_TASK_ID:-0}}"'
-        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status"{no_reconcile} </dev/null 2>&1 || true',
+        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status" $alive{no_reconcile} </dev/null 2>&1 || true',
         "}",
         "trap us_exit_hook EXIT",
         *_periodic_lines(submission),
@@ -176,6 +178,8 @@ def reconciler_script(request: ReconcilerRequest, training: Mapping[str, Any] | 
         "dependency": "afterany:" + ":".join(request.after) if request.after else None,
         **(_reconciler_options(request) if training is None else training),
     }
+    if request.exclude:
+        options["exclude"] = ",".join(filter(None, (options.get("exclude"), *request.exclude)))
     lines = [
         _option(key.replace("_", "-"), value)
         for key, value in options.items()
