@@ -236,12 +236,23 @@ def test_setup_lines_that_end_the_job_are_reported_once_with_their_status(
     assert "srun" not in calls
 
 
-@pytest.mark.parametrize("lines", [("set -eu",), ("set -euo pipefail", "IFS=x"), ("IFS=,",)])
-def test_options_of_the_setup_lines_change_nothing_else(folder: Path, submission: Submission, lines: tuple[str, ...]):
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("set -eu",),
+        ("set -euo pipefail", "IFS=x"),
+        ("trap - EXIT",),
+        ("set -eu", """own="a'b"; trap 'touch "$CALLS.$own"; false' EXIT"""),
+    ],
+)
+def test_options_and_traps_of_setup_lines_change_nothing_else(
+    folder: Path, submission: Submission, lines: tuple[str, ...]
+):
     careful = replace(submission, resources=replace(submission.resources, setup=lines))
     calls = calls_of(script(careful, submission.sweep_dir / paths.submission(TOKEN)), folder, status=0)
     assert "srun\n--unbuffered\n" in calls
     assert "--status\n0\nPYTHONPATH=" in calls  # the exit hook, and the training had begun
+    assert (folder.parent / "calls.a'b").exists() is ("own" in lines[-1])
 
 
 @pytest.mark.parametrize(

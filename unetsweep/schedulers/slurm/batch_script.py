@@ -83,6 +83,9 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         "trap us_terminate TERM",
         """trap '[ -z "${US_STEP_PID:-}" ] || kill -TERM "$US_STEP_PID" 2>/dev/null; us_terminate' HUP""",
         *submission.resources.setup,
+        "# if the setup lines have set a trap of their own, it runs after the exit hook",
+        'US_TRAP=$(trap -p EXIT); US_TRAP=${US_TRAP#"trap -- "}; eval "US_TRAP=${US_TRAP% EXIT}"',
+        """[ "$US_TRAP" = us_exit_hook ] || trap 'us_exit_hook; eval "$US_TRAP"' EXIT""",
         *code_lines(submission.code),
         f'command -v {quoted} >/dev/null || {{ echo {quoted}" not found on $(hostname): set slurm.python to a '
         'Python that the nodes have"; exit 127; }',
