@@ -106,6 +106,9 @@ class Queue:
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
 
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        raise AssertionError("no benchmark changes run.parallel")
+
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._reconciler_jobs += 1
         return str(self._reconciler_jobs)

@@ -48,6 +48,23 @@ def test_for_a_missing_file_an_example_to_start_from_is_named(workspace: Workspa
     assert "none.yaml: there is no such file; start from `sweeps/quickstart.yaml`" in output
 
 
+def test_images_that_this_machine_cannot_hold_are_refused_before_one_is_read(workspace: Workspace, eyes: Path):
+    (workspace.folder / "images").symlink_to(eyes)
+    output = refused(workspace, BUILT_IN.replace("images", "images, image_size: 2000000"))
+    found = (
+        "s.yaml:1:22: data.image_size: found 2000000; reading an image of 2000000x2000000 needs 29,802 GiB of memory"
+    )
+    assert output.startswith(f"unetsweep: {found}, and this machine has ")
+    assert len(output.splitlines()) == 1
+
+
+def test_a_network_that_this_machine_cannot_hold_is_refused_with_numbers(workspace: Workspace, eyes: Path):
+    (workspace.folder / "images").symlink_to(eyes)
+    output = refused(workspace, BUILT_IN + "model: {base: 200000, depth: 1}\n")
+    assert output.startswith("unetsweep: s.yaml:4:9: model.base: found 200000; a training needs at least ")
+    assert len(output.splitlines()) == 1
+
+
 MISSING = ("abdallahwagih/retina-blood-vessel", "kaggle", "unetsweep data sample", "train/", "test/", "mask")
 
 

@@ -94,9 +94,9 @@ def test_a_refused_reconciler_job_is_a_warning_of_submit_and_a_line_of_status(si
     warning = (
         "warning: if its trainings are killed, the sweep does not continue by itself: a reconciler job was refused: "
     )
-    warned = f"{warning}sbatch: use partition cpu; change what it asks for in `slurm.reconciler`, then run"
-    assert warned in run("submit", "s.yaml", "--executor", "pbs")
-    assert warned in run("status", "s")
+    expected = f"{warning}sbatch: use partition cpu; change what it asks for in `slurm.reconciler`, then run"
+    assert expected in run("submit", "s.yaml", "--executor", "pbs")
+    assert expected in run("status", "s")
     assert next_reconciliation()["by"] == "queued trainings"
     site.queue.start(site.queue.found[0])
     assert next_reconciliation()["by"] == "running trainings"

@@ -265,6 +265,15 @@ def test_the_sweep_pauses_when_nothing_ever_starts():
     assert lines(decide(replace(found, runs=reset))) == ["submit 0.3 1.3"]
 
 
+def test_a_sweep_in_which_nothing_starts_because_a_disk_is_full_says_so():
+    starts = [gone(cause, number, lost="Errno 28") for number, cause in enumerate((Cause.DISK, Cause.START), 1)]
+    runs = {run: Run(run, {}, tuple(replace(each, run=run) for each in starts)) for run in (0, 1)}
+    paused = decide(replace(many(None, None), runs=runs)).paused
+    assert paused is not None
+    assert "starts its training, because a disk is full: Errno 28; free space there" in paused
+    assert "slurm.python" not in paused
+
+
 def test_a_loss_that_is_exempt_from_the_retry_limit_does_not_count():
     last = gone(Cause.START, 4, retry_exempt=True)
     run = Run(0, {}, (*(gone(Cause.START, number) for number in (1, 2, 3)), last), retries_reset_at=3)

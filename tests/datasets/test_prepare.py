@@ -72,7 +72,7 @@ def test_all_problems_of_a_set_are_reported_together_with_the_command_that_shows
     assert groups.startswith("data.split.groups: eyes.csv is not there")
     assert mask.startswith("train/image/01.png: no mask")
     assert image.startswith("test: 01.png: found 8 bytes that are not a complete PNG image")
-    assert leak.startswith("data.split: 1 of 1 test images has a duplicate in training or validation (for example 02")
+    assert leak.startswith("data.split: 1 of 1 test image has a duplicate in training or validation (for example 02")
     assert advice == f"3 problems; `unetsweep data check {root}` shows all that is wrong with these images"
 
 

@@ -3,7 +3,7 @@
 Rule 1: no other module compares the name of an executor. What differs is a field here.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -47,6 +47,8 @@ class Executor:
     """How long a reconciliation waits, and for what."""
     check_machine: Callable[[SweepSpec], None] = lambda spec: None
     """UsageError if a training needs something that this machine does not have."""
+    warnings: Callable[[], Sequence[str]] = tuple
+    """What a user should know about the scheduler before a sweep is submitted."""
     request_problems: Callable[[SweepSpec], Iterable[str]] = lambda spec: ()
     """Why jobs with these resources would never start."""
     default_parallel: Callable[[SweepSpec], int | None] = lambda spec: None
@@ -59,6 +61,8 @@ class Executor:
     """What accounting says about these jobs; empty without accounting."""
     allocates_cpus: bool = True
     """Whether a job gets the CPUs that `slurm.cpus` requests. Otherwise a training uses those of its threads."""
+    allocates_memory: bool = True
+    """Whether a job gets the memory that `slurm.mem` requests. Otherwise a training uses that of this machine."""
     has_element_logs: bool = False
     """Whether a log is named by its element (`paths.element_log`), not by its job (`paths.job_log`)."""
     cancels_unrecognised: bool = True
@@ -74,6 +78,7 @@ SLURM = Executor(
     "SLURM",
     scheduler=lambda root: PackedSlurm(payload_of, root),
     is_here=commands.has_slurm,
+    warnings=commands.unknown_limits,
     request_problems=lambda spec: time_problems(spec.slurm, time_limits(QUERY_S)),
     current_cluster=commands.current_cluster,
     cluster_variable="SLURM_CONF",
@@ -90,6 +95,7 @@ LOCAL = Executor(
     check_machine=machine.check_gpus,
     default_parallel=machine.capacity,
     allocates_cpus=False,
+    allocates_memory=False,
     has_element_logs=True,
     cancels_unrecognised=False,  # it is a process of another machine
 )

@@ -2,24 +2,26 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unetsweep.app import memory
 from unetsweep.app.executors import EXECUTORS, Executor, executor_of, first_here
 from unetsweep.app.reconcile import alone
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
+from unetsweep.config.yaml12 import located, read
 from unetsweep.contract import one_value_problem
 from unetsweep.core import checkpoint_gc, paths
 from unetsweep.core.pruning import BUILT_IN_PRUNERS
 from unetsweep.core.space import largest, whole_numbers
 from unetsweep.core.spec import SweepSpec
-from unetsweep.errors import NO_ROOM, SpecError, UnetsweepError, UsageError, joined
+from unetsweep.errors import NO_ROOM, Problem, SpecError, UnetsweepError, UsageError, joined
 from unetsweep.records import DataFile
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.home import record_cluster
@@ -67,9 +69,10 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     with _collecting(refusals):
         _check_executor(chosen, executor, directory, is_new=is_new)
         chosen.check_machine(spec)
+        warnings += chosen.warnings()
     warnings += chosen.request_problems(spec)
     with _collecting(refusals):
-        images = _check_images(spec, source)
+        images = _check_images(spec, chosen, source, refusals)
         warnings += images.warnings if images is not None else ()
     with _collecting(refusals):
         _check_pruner(spec)
@@ -118,25 +121,51 @@ def _check_executor(chosen: Executor, asked: str, directory: SweepDir, *, is_new
         )
 
 
-def _check_images(spec: SweepSpec, source: Path) -> "PreparedDataset | None":
-    """Read all images and check them. None for a trainer command: it reads its own."""
+def _check_images(
+    spec: SweepSpec, executor: Executor, source: Path, refusals: list[UnetsweepError]
+) -> "PreparedDataset | None":
+    """Read all images and check them, and the memory that they need. None for a trainer command: it reads its own."""
     if spec.trainer.command is not None:
         return None
     from unetsweep.datasets import (
         prepare as datasets,  # it imports numpy and cv2, which a trainer command does not need
     )
 
+    if problem := memory.reading_problem(spec.data.image_size):
+        refusals.append(_spec_error(source, [problem]))
+        datasets.check_files(spec.data)
+        return None
+    is_sized = spec.data.image_size is not None
+    with _collecting(refusals):
+        _check_memory(spec, executor, source)
     dataset = datasets.prepare(spec.data)
+    with _collecting(refusals):
+        _check_batch_sizes(spec, dataset, source)
+    if not is_sized:
+        _check_memory(spec, executor, source, dataset)
+    return dataset
+
+
+def _check_memory(spec: SweepSpec, executor: Executor, source: Path, dataset: "PreparedDataset | None" = None) -> None:
+    if problem := memory.sweep_problem(spec, executor, dataset):
+        raise _spec_error(source, [problem])
+
+
+def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: Path) -> None:
     axis, count = spec.space.domain("batch_size"), dataset.training_images
     if largest(axis) > count:
-        raise SpecError(
-            str(source),
-            [f"space.batch_size: found {largest(axis)}; the data set has {counted(count, 'training image')}"],
-        )
-    problems = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
-    if any(problems):
-        raise SpecError(str(source), [f"space.batch_size: {problem}" for problem in problems if problem])
-    return dataset
+        message = f"found {largest(axis)}; the data set has {counted(count, 'training image')}"
+        raise _spec_error(source, [Problem(message, "space.batch_size")])
+    found = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
+    problems = [Problem(message, f"space.batch_size#{number}") for number, message in enumerate(found) if message]
+    if problems:
+        raise _spec_error(source, problems)
+
+
+def _spec_error(source: Path, problems: Sequence[Problem]) -> SpecError:
+    """The error with the lines of the fields in the user's file."""
+    document = read(source.read_text(encoding="utf-8-sig"))
+    return SpecError(str(source), problems if isinstance(document, Problem) else located(problems, document.positions))
 
 
 def _check_pruner(spec: SweepSpec) -> None:

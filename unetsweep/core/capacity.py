@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from unetsweep.core.actions import Element, Submit
-from unetsweep.core.observation import Attempt
+from unetsweep.core.actions import Element, SetThrottle, Submit
+from unetsweep.core.observation import Attempt, JobState
 
 QUEUE_FULL = "the cluster accepts no more jobs now"
 """Why a run waits that would be submitted if more jobs could be in the queue."""
@@ -62,19 +62,37 @@ def slots_in_use(active: Sequence[Attempt]) -> int:
     return sum(min(len(array), array[0].throttle or len(array)) for array in arrays.values())
 
 
+def throttle_changes(active: Sequence[Attempt], capacity: Capacity) -> list[SetThrottle]:
+    """Return the change that lets an array with queued elements follow `parallel`, which may have changed since its
+    submission. The slots of the other jobs are subtracted. None if several arrays are queued, which share the slots."""
+    waiting = {each.token: each.job.job_id for each in active if each.job and each.job.state is JobState.QUEUED}
+    array = [each for each in active if each.token in waiting]
+    if not capacity.queues or capacity.pack > 1 or len(waiting) != 1 or "_" not in next(iter(waiting.values())):
+        return []
+    others = slots_in_use([each for each in active if each.token not in waiting])
+    throttle = None if capacity.parallel is None else max(1, capacity.parallel - others)
+    wanted = min(throttle or len(array), len(array))
+    if all(min(each.throttle or len(array), len(array)) == wanted for each in array):
+        return []
+    attempts = tuple((each.run, each.number) for each in array)
+    job_id = next(iter(waiting.values())).partition("_")[0]
+    return [SetThrottle(job_id, attempts, throttle, f"run.parallel is {capacity.parallel or 'not set'}")]
+
+
 def allowed_training_jobs(capacity: Capacity, active: int, *, wants_reconciler: bool, backoff: bool) -> float:
     """Return how many jobs that train may be submitted now; infinite without a known limit.
 
-    One place is kept for the reconciler job that the sweep wants, if the sweep has at least two, and if the job that
-    reconciles now does not leave one. `backoff`: the scheduler refused the last submission for a limit that it does not
-    report; then the next place is for the reconciler job.
+    One place is kept for the reconciler job that the sweep wants, if the sweep has at least two. If the job that
+    reconciles now leaves one, the last place goes to a training. `backoff`: the scheduler refused the last submission
+    for a limit that it does not report; then the next place is for the reconciler job.
     """
     if capacity.is_full:
         return 0
-    is_kept = wants_reconciler and capacity.reconciler_counts and not capacity.leaves_place
-    if capacity.remaining_submissions is None:
-        return 0 if is_kept and backoff and active else math.inf
-    return max(0, capacity.remaining_submissions - (is_kept and capacity.remaining_submissions + active > 1))
+    is_wanted, remaining = wants_reconciler and capacity.reconciler_counts, capacity.remaining_submissions
+    if remaining is None:
+        return 0 if is_wanted and backoff and active and not capacity.leaves_place else math.inf
+    is_kept = remaining > 1 or (remaining + active > 1 and not capacity.leaves_place)
+    return max(0, remaining - (is_wanted and is_kept))
 
 
 def allows_reconciler(capacity: Capacity, active: int) -> bool:

@@ -9,6 +9,7 @@ from unetsweep.core.actions import (
     Propose,
     Prune,
     RecordJob,
+    SetThrottle,
     Submit,
     SubmitReconciler,
     Terminate,
@@ -36,12 +37,15 @@ def describe(action: Action) -> str:
             return f"prune    trial {trial:04d} (epochs {', '.join(map(str, milestones))}): {reason}"
         case Terminate(run=run, attempt=attempt, job_id=job_id, reason=reason):
             return f"end      run {run:04d} attempt {attempt} (job {job_id}): {reason}"
-        case SubmitReconciler() | CollectCheckpoints() | Cancel():
+        case SubmitReconciler() | CollectCheckpoints() | Cancel() | SetThrottle():
             return _describe_sweep_action(action)
 
 
-def _describe_sweep_action(action: SubmitReconciler | CollectCheckpoints | Cancel) -> str:
+def _describe_sweep_action(action: SubmitReconciler | CollectCheckpoints | Cancel | SetThrottle) -> str:
     match action:
+        case SetThrottle(job_id=job_id, throttle=throttle, reason=reason):
+            bound = "all" if throttle is None else f"at most {throttle}"
+            return f"throttle array {job_id}: {bound} at once: {reason}"
         case SubmitReconciler(number=number, delay_s=delay_s, reason=reason):
             return f"submit   reconciler job {number}, to start in {delay_s} s: {reason}"
         case CollectCheckpoints(runs=runs, reason=reason):

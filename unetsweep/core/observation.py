@@ -45,7 +45,7 @@ class Job:
     raw_state: str
     """The state as the scheduler writes it: `PENDING`, `CANCELLED`."""
     reason: str = ""
-    """Why it waits, as the scheduler writes it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
+    """Why it waits or ended, as the scheduler writes it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
     ended_at: datetime | None = None
     """When it ended; None: it has not, or the scheduler does not say."""
     node: str | None = None
@@ -87,9 +87,7 @@ class Attempt:
     run: int
     number: int
     token: str
-    """Identifies the submission."""
     index: int
-    """Its index in the submission."""
     at: datetime
     """When the intent to submit it was written."""
     milestones: tuple[int, ...] = ()

@@ -106,6 +106,22 @@ def prepare(config: DataConfig) -> PreparedDataset:
     )
 
 
+def check_files(config: DataConfig) -> None:
+    """Raise DataError with what is missing. No image is read."""
+    _, problems = _pairs(config)
+    if problems:
+        raise DataError(config.root, _with_advice(problems, Path(config.root)))
+
+
+def count_images(config: DataConfig, *, test: bool) -> int:
+    """Return how many images a training holds, with those of `test` or without them. No image is read."""
+    if config.manifest is not None:
+        counts = {part: len(names) for part, names in config.manifest.items()}
+    else:
+        counts = {part: len(pairs) for part, pairs in pairs_and_problems(Path(config.root))[0].items()}
+    return sum(count for part, count in counts.items() if test or part != "test")
+
+
 def verify_pinned(config: DataConfig) -> None:
     """Raise DataError unless all images that the manifest names are present and unchanged."""
     divide(config)
@@ -180,7 +196,7 @@ def _with_advice(problems: Sequence[Problem], root: Path) -> list[Problem]:
     """Return the first problems of a set, and the command that shows all."""
     if not problems:
         return []
-    count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+    count = counted(len(problems), "problem")
     first = f", of which the first {MAX_PROBLEMS} are above" if len(problems) > MAX_PROBLEMS else ""
     advice = (
         f"{count}{first}; `unetsweep data check {shlex.quote(str(root))}` shows all that is wrong with these images"

@@ -16,6 +16,7 @@ from unetsweep.core.actions import (
     Propose,
     Prune,
     RecordJob,
+    SetThrottle,
     Submit,
     SubmitReconciler,
     Terminate,
@@ -23,7 +24,7 @@ from unetsweep.core.actions import (
 from unetsweep.core.space import Point
 from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import StoredTrial, trial_config
-from unetsweep.errors import LimitError, RefusedError
+from unetsweep.errors import LimitError, RefusedError, SchedulerError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.pruning import pruned_result
 
@@ -81,6 +82,8 @@ def _apply_one(action: Action, context: SweepContext) -> Applied:
             return _submit(action, context)
         case SubmitReconciler():
             return _submit_reconciler(action, context)
+        case SetThrottle():
+            return _set_throttle(action, context)
         case CollectCheckpoints():
             return Applied((action,)) if _collect_checkpoints(action, context) else Applied()
         case Cancel():
@@ -182,6 +185,17 @@ def _after_refusal(action: Submit, owned: Sequence[Element], *, limit: bool) -> 
     return replace(action, elements=elements, exclude=action.exclude if limit else (), reason=reason)
 
 
+def _set_throttle(action: SetThrottle, context: SweepContext) -> Applied:
+    """Change the throttle of an array. If that is refused, the array keeps the one it has."""
+    try:
+        context.scheduler.set_throttle(action.job_id, action.throttle)
+    except SchedulerError as error:
+        context.directory.note(action="SetThrottle", trouble=str(error))
+        return Applied()
+    context.directory.record_throttle(action.attempts, action.throttle)
+    return Applied((action,), more=True)
+
+
 def _cancel(action: Cancel, context: SweepContext) -> None:
     if action.reconciler_number is not None:
         context.reconciler_files.mark_lost(action.reconciler_number, action.reason)
@@ -189,7 +203,8 @@ def _cancel(action: Cancel, context: SweepContext) -> None:
 
 
 def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> Applied:
-    """Submit the reconciler job: if one with one CPU is refused, one that asks for what a training asks for.
+    """Submit the reconciler job: if one with one CPU is refused, one that asks for what a training asks for. Neither
+    avoids a node if that was refused.
 
     If that is refused too, the sweep still continues while a training job lives.
     """
@@ -198,9 +213,11 @@ def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> Appli
         return Applied()
     request = context.reconciler_request(token, action)
     refusals: list[RefusedError] = []
-    for each in dict.fromkeys((action.as_training, True)):
+    for as_training, exclude in dict.fromkeys(
+        [(action.as_training, action.exclude), (action.as_training, ()), (True, ())]
+    ):
         try:
-            job_id = context.scheduler.submit_reconciler(replace(request, as_training=each))
+            job_id = context.scheduler.submit_reconciler(replace(request, as_training=as_training, exclude=exclude))
         except RefusedError as error:
             refusals.append(error)
             if isinstance(error, LimitError):  # the queue is full, whatever the job asks for
@@ -241,21 +258,29 @@ def _finish_trial(action: FinishTrial, context: SweepContext) -> None:
 def _ledger_fields(action: Action) -> dict[str, object]:
     """What `ledger.jsonl` says of an action."""
     match action:
+        case SubmitReconciler() | SetThrottle() | Cancel():
+            return _ledger_fields_of_jobs(action)
         case Submit(elements=elements, throttle=throttle, reason=reason):
             return {"runs": len(elements), "throttle": throttle, "reason": reason}
         case Propose(count=count, reason=reason):
             return {"count": count, "reason": reason}
-        case Cancel(job_ids=job_ids, reason=reason):
-            return {"job_ids": job_ids, "reason": reason}
         case FinishTrial(trial=trial, state=state, reason=reason):
             return {"trial": trial, "state": state, "reason": reason}
         case Terminate(run=run, attempt=attempt, job_id=job_id, reason=reason):
             return {"run": run, "attempt": attempt, "job_id": job_id, "reason": reason}
-        case SubmitReconciler(number=number, after=after, delay_s=delay_s, as_training=as_training):
-            return {"reconciler": number, "after": after, "delay_s": delay_s, "as_training": as_training}
         case Prune(run=run, attempt=attempt, trial=trial, milestones=milestones, reason=reason):
             return {"run": run, "attempt": attempt, "trial": trial, "milestones": milestones, "reason": reason}
         case CollectCheckpoints(runs=runs, reason=reason):
             return {"runs": runs, "reason": reason}
         case RecordJob(run=run, attempt=attempt, reason=reason) | MarkLost(run=run, attempt=attempt, reason=reason):
             return {"run": run, "attempt": attempt, "reason": reason}
+
+
+def _ledger_fields_of_jobs(action: SubmitReconciler | SetThrottle | Cancel) -> dict[str, object]:
+    match action:
+        case SubmitReconciler(number=number, after=after, delay_s=delay_s, as_training=as_training):
+            return {"reconciler": number, "after": after, "delay_s": delay_s, "as_training": as_training}
+        case SetThrottle(job_id=job_id, throttle=throttle, reason=reason):
+            return {"job_id": job_id, "throttle": throttle, "reason": reason}
+        case Cancel(job_ids=job_ids, reason=reason):
+            return {"job_ids": job_ids, "reason": reason}

@@ -69,6 +69,9 @@ class LocalJobs:
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
 
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        raise RefusedError("local trainings have no throttle")
+
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         raise RefusedError("local trainings need no reconciler job")
 
