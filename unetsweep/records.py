@@ -256,11 +256,10 @@ class ReconcilerFile:
 
 @dataclass(frozen=True, slots=True)
 class PackFile:
-    """`packed/TOKEN/about.json`: a submission whose jobs hold several trainings each."""
+    """`packed/TOKEN/about.json`: a submission whose jobs hold several trainings each, in `pack` slots."""
 
     count: int
     pack: int
-    """Slots of each job."""
     mem: str | None = None
 
 

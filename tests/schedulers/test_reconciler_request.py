@@ -79,6 +79,12 @@ def test_a_reconciler_job_may_ask_for_what_a_training_asks_for(submitted):
     assert options(text) == wanted.split()
 
 
+def test_a_gpu_of_a_type_replaces_that_of_any_type(submitted):
+    found = options(submitted(as_training=True, gpus=1, sbatch={"gres": ["gpu:a100:1", "shard:2"]}))
+    assert "gres=gpu:a100:1,shard:2" in found
+    assert not [option for option in found if option.startswith("gpus-per-node")]
+
+
 def test_a_packed_reconciler_job_asks_for_what_a_packed_job_asks_for(submitted):
     found = options(submitted(as_training=True, gpus=1, pack=4, cpus=2))
     assert {"ntasks-per-node=1", "cpus-per-task=8", "gpus-per-node=1"} <= set(found)
