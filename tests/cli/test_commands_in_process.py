@@ -1,5 +1,6 @@
 """Single commands on a sweep's directory, called in this process."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,65 @@ def test_a_packed_job_that_failed_in_its_setup_reports_that_for_trainings_that_n
     endings = [run.last.ending for run in made.observe().runs.values()]
     message = "ended with status 1 before the training began: module: command not found"
     assert [ending and ending.message for ending in endings] == [message if pack == 2 else None] * 2
+
+
+def test_the_exit_hook_records_no_end_while_a_process_may_run(sweep: SweepDir):
+    token, _ = sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
+    for more, is_recorded in (["--alive"], False), ([], True):
+        done = CliRunner().invoke(
+            exit_hook.command, [str(sweep.root), token, "--status", "143", "--no-reconcile", *more]
+        )
+        assert done.exit_code == 0, done.output
+        assert (sweep.observe().runs[0].last.ending is not None) == is_recorded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("feedfeedfeed",), "has no submission 'feedfeedfeed'"),
+        (("TOKEN", "--index", "7"), "has 1 element, and none with the index 7"),
+        (("TOKEN", "--index", "-9"), "has 1 element, and none with the index -9"),
+    ],
+)
+def test_an_exit_hook_of_no_element_is_refused_and_leaves_nothing(sweep: SweepDir, arguments: tuple, message: str):
+    token, _ = sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
+    before = sorted(sweep.root.rglob("*"))
+    given = [token if each == "TOKEN" else each for each in arguments]
+    done = CliRunner().invoke(exit_hook.command, [str(sweep.root), *given])
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)
+    assert sorted(sweep.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.EMFILE, "(ulimit -n)"), (errno.EAGAIN, "(ulimit -u)"), (errno.ENOMEM, "free some")]
+)
+def test_a_machine_without_resources_is_reported_without_a_traceback(
+    number: int, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail() -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(main, "program", fail)
+    with pytest.raises(SystemExit):
+        main.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert advice in line
+
+
+def test_a_dry_run_of_a_repair_writes_nothing(sweep: SweepDir):
+    token, _ = sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
+    (sweep.root / paths.submission(token) / "intent.json").write_text("corrupt")
+    (sweep.root / "runs/0000/progress-1-0.jsonl").write_text("{")  # corrupt only if it is old, so the time is asked for
+    (sweep.root / ".left.tmp").touch()
+
+    def state() -> dict[Path, int]:  # a file that is created and deleted again changes the time of its folder
+        return {path: path.lstat().st_mtime_ns for path in (sweep.root, *sweep.root.rglob("*"))}
+
+    before = state()
+    done = CliRunner().invoke(repair.command, [str(sweep.root), "--dry-run"])
+    assert "would be rebuilt" in done.output
+    assert state() == before
 
 
 def test_an_error_of_the_file_system_is_reported_without_a_traceback(

@@ -99,6 +99,13 @@ def test_the_job_requeues_itself_before_its_time_limit(tmp_path: Path, limit_min
     assert f"US_END={end_s} " in submitit_jobs.reconciler_script(request)
 
 
+def test_the_nodes_to_avoid_are_added_to_those_of_the_user(tmp_path: Path):
+    request = ReconcilerRequest(TOKEN, "s", tmp_path, Resources(), (), 60, exclude=("n1", "n2"))
+    assert "#SBATCH --exclude=n1,n2\n" in submitit_jobs.reconciler_script(request)
+    users = replace(request, resources=Resources(reconciler={"exclude": "n3"}))
+    assert "#SBATCH --exclude=n3,n1,n2\n" in submitit_jobs.reconciler_script(users)
+
+
 def test_times_that_no_partition_allows_are_named():
     limits = {"": 60, "main": 60, "short": 5}
     asks = Resources(time_min=90, reconciler={"partition": "short", "time": "10:00"})

@@ -18,7 +18,13 @@ from unetsweep.core import paths
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError, SpecError
-from unetsweep.schedulers.slurm.batch_script import ENVIRONMENT, code_lines, environment_lines, reconciler_script
+from unetsweep.schedulers.slurm.batch_script import (
+    ENVIRONMENT,
+    code_lines,
+    environment_lines,
+    reconciler_script,
+    setup_lines,
+)
 from unetsweep.schedulers.slurm.submitit_jobs import script
 
 HOSTILE = """a b$(touch pwned)`touch pwned`'"; touch pwned; # | touch pwned & ${IFS} \\ *"""
@@ -126,6 +132,18 @@ def test_the_shell_of_a_job_interprets_no_text_of_a_sweep_or_path(folder: Path):
     assert f"\n{folder}/python\n-P\n-u\n-m\nsubmitit.core._submit\n{submission_dir}\n" in calls
     assert f"submitter\n-P\n-m\nunetsweep\nexit-hook\n{sweep_dir}\n{TOKEN}\n" in calls
     assert f"PYTHONPATH={sweep_dir}/code/0123\n" in calls
+
+
+@pytest.mark.parametrize("is_alive", [False, True])
+def test_the_exit_hook_knows_whether_the_training_still_runs(folder: Path, is_alive: bool):
+    submission = Submission(TOKEN, "s", folder, 1, Resources())
+    text = "\n".join(setup_lines(submission, folder, "python"))
+    hook = text[text.index("us_exit_hook() {") : text.index("trap us_exit_hook")]
+    end = ":" if is_alive else 'kill "$US_STEP_PID"; wait "$US_STEP_PID"'
+    step = f"{shutil.which('sleep', path='/bin:/usr/bin')} 20 & US_STEP_PID=$!; {end}"
+    calls = calls_of(f'set -eu; US_ENV=("A=b"); {hook}\n{step} || true; us_exit_hook; kill "$US_STEP_PID"', folder)
+    assert ("\n--alive\n" in calls) == is_alive
+    assert "\n--status\n" in calls
 
 
 @pytest.mark.parametrize("given", [":/lib", "/lib:", "/lib::", "::/lib", "/lib::/opt:", ":", "", None])

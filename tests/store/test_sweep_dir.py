@@ -156,6 +156,16 @@ def test_the_config_of_a_trial_is_written_before_the_trial_exists(sweep: SweepDi
     assert [read_json(sweep.config_path(k))["epochs"] for k in (0, 1)] == [32, 64]
 
 
+def test_trials_that_cannot_be_written_leave_nothing(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
+    def fail(_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("unetsweep.store.sweep_dir.link_records", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        sweep.add_trials([config(), config(16)])
+    assert os.listdir(sweep.root / paths.TRIALS) == []
+
+
 def test_trials_share_a_run_unless_another_reconciliation_made_that_run(sweep: SweepDir):
     assert sweep.add_trials([config(8), config(16), config(8)], {}, runs=[0, 0, 2]) == [0, 1, 2]
     assert [(trial.run, trial.epochs) for trial in sweep.observe().trials] == [(0, 8), (0, 16), (2, 8)]

@@ -30,6 +30,8 @@ class JobEnd:
     """Exit status of the training's processes."""
     setup_from: int | None = None
     """The training never began, and what the lines before it printed starts at this byte of the log; None: it began."""
+    is_alive: bool = False
+    """Whether one of them may still run: the job ends before it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,12 @@ def run_exit_hook(
 
 def _record_exit(directory: SweepDir, end: JobEnd) -> bool:
     """Record the exit status of an element; return whether its training wants to continue."""
-    run, attempt = directory.read_submission(end.token).elements[end.index]
+    run, attempt = directory.attempt_of(end.token, end.index)
     if not directory.is_owner(end.token, end.index):
         return False
-    log = log_of(directory, run, attempt)
-    directory.record_exit(run, attempt, end.restart, end.status, log, end.setup_from)
+    if not end.is_alive:
+        log = log_of(directory, run, attempt)
+        directory.record_exit(run, attempt, end.restart, end.status, log, end.setup_from)
     return directory.has_requeue_request(run, attempt, end.restart)
 
 
@@ -84,15 +87,17 @@ def _record_failed_setup(directory: SweepDir, end: JobEnd, task: int) -> None:
 
     Only if no other job of its array could train them.
     """
+    job_id = executor_of(directory).own_job()
+    if end.setup_from is None or job_id is None:
+        return
     slots = SlotTableDir(directory.root, end.token)
     table = slots.read()
-    job_id = executor_of(directory).own_job()
-    if end.setup_from is None or job_id is None or len(table.numbers) > table.pack:
+    if len(table.numbers) > table.pack:
         return
     log = directory.root / paths.job_log(end.token, job_id)
     for number in table.waiting:
         token, index = table.element(number)
-        run, attempt = directory.read_submission(token).elements[index]
+        run, attempt = directory.attempt_of(token, index)
         if slots.take(number, task, end.restart) and directory.is_owner(token, index):
             directory.record_exit(run, attempt, 0, end.status, log, end.setup_from)
 
