@@ -247,12 +247,11 @@ class LocalJobFile:
 
 @dataclass(frozen=True, slots=True)
 class ReconcilerFile:
-    """`reconcilers/K.json`: the intent to submit a reconciler job."""
+    """`reconcilers/K.json`: the intent to submit a reconciler job, perhaps one that asks for what a training does."""
 
     token: str
     at: datetime
     as_training: bool = False
-    """Whether it asks for what a training asks for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,6 +274,10 @@ TABLE = {
         GOOD + "slurm: {reconciler: {mem: 1G, mem-per-cpu: 500M}}\n",
         "s.yaml:6:31: slurm.reconciler.mem-per-cpu: SLURM accepts only one of mem and mem-per-cpu",
     ),
+    "another number of GPUs of a type": (
+        GOOD + "slurm: {gpus: 1, sbatch: {gres: 'gpu:a100:2'}}\n",
+        "s.yaml:6:27: slurm.sbatch.gres: found 2 GPUs, and gpus is 1; the trainings use gpus: write the same number",
+    ),
     "a time of the reconciler job": (
         GOOD + "slurm: {reconciler: {time: long}}\n",
         "s.yaml:6:22: slurm.reconciler.time: found 'long'; write 10m, 2h, 1h30m, 02:00:00, 1-12:00:00 or minutes as a "

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from unetsweep.config.names import rivals
+from unetsweep.config.names import gpus_in_gres, rivals
 from unetsweep.config.slurm_keys import SlurmKeys, key_problems
 from unetsweep.config.units import memory, memory_kb, minutes
 from unetsweep.config.yaml12 import located, read
@@ -199,6 +199,12 @@ def _conflicts(
             "each process uses one GPU: leave processes out, or set gpus: 0"
         )
         found.append(Problem(message, f"{at}.processes"))
+    typed = gpus_in_gres(resources.sbatch.get("gres"))
+    if typed is not None and typed != gpus:
+        message = (
+            f"found {typed} GPUs, and gpus is {gpus}{origin('gpus')}; the trainings use gpus: write the same number"
+        )
+        found.append(Problem(message, f"{at}.sbatch.gres"))
     if resources.mem and resources.mem_max and memory_kb(resources.mem_max) < memory_kb(resources.mem):
         message = f"found {resources.mem_max}{origin('mem_max')}, less than mem {resources.mem}{origin('mem')}"
         found.append(Problem(message, f"{at}.mem_max"))
