@@ -124,7 +124,7 @@ def test_the_shell_of_a_job_interprets_no_text_of_a_sweep_or_path(folder: Path):
 
 
 @pytest.mark.parametrize("is_alive", [False, True])
-def test_the_exit_hook_is_told_whether_the_training_still_runs(folder: Path, is_alive: bool):
+def test_the_exit_hook_knows_whether_the_training_still_runs(folder: Path, is_alive: bool):
     submission = Submission(TOKEN, "s", folder, 1, Resources())
     text = "\n".join(setup_lines(submission, folder, "python"))
     hook = text[text.index("us_exit_hook() {") : text.index("trap us_exit_hook")]

@@ -39,7 +39,9 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     directory = SweepDir(root)
     directory.check_private()
     me = Identity.of_this_process()
-    record = ProcessFile(index, job_id, socket.gethostname(), me.boot, me.pid, me.start_ticks)
+    record = ProcessFile(
+        index, job_id, socket.gethostname(), me.boot, me.pid, me.start_ticks, process.suspended_seconds()
+    )
     if not link_record(local_jobs.process_path(root, token, index), record):
         return
     run, attempt = directory.read_submission(token).elements[index]
