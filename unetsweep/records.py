@@ -111,6 +111,13 @@ class JobFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ThrottleFile:
+    """`attempts/K.throttle.json`: the throttle of the attempt's array, if it was changed after the submission."""
+
+    throttle: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class LostFile:
     """`K.lost.json`: why an attempt, or a reconciler job, was given up."""
 
@@ -144,6 +151,8 @@ class ExitFile:
     log: str | None = None
     node: str | None = None
     last_message: str | None = None
+    is_before_training: bool = False
+    """Whether the job ended before its training began; the message is then the first one about an error."""
 
 
 @dataclass(frozen=True, slots=True)

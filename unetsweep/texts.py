@@ -69,6 +69,18 @@ def _in_log(match: re.Match[str]) -> str:
     return text if _COLOUR.fullmatch(text) else printable(text)
 
 
+def shortened(text: str, characters: int) -> str:
+    """The text with its middle left out if it is longer than so many characters.
+
+    >>> shortened("ValueError: 3 channels are expected", 20)
+    'ValueErro … expected'
+    """
+    if len(text) <= characters:
+        return text
+    end = (characters - 3) // 2
+    return f"{text[: characters - 3 - end]} … {text[-end:].lstrip()}"
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
     """The number with its noun.
 

@@ -95,7 +95,7 @@ def test_a_dry_run_has_the_exit_status_of_the_confirmation(swept: Workspace) -> 
     spec.write_text(spec.read_text().replace("gpus: 0", "gpus: 1"))
     without_gpus = {**environment(), "CUDA_VISIBLE_DEVICES": ""}
     refused = swept.run("confirm", "s", status=2, env=without_gpus)
-    assert "the sweep asks for 1 GPUs a training" in refused.stderr
+    assert "the sweep asks for 1 GPU a training" in refused.stderr
     previewed = swept.run("confirm", "s", "--dry-run", status=2, env=without_gpus)
     assert previewed.stderr == refused.stderr
     assert "15 trainings" in previewed.stdout

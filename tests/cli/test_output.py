@@ -56,9 +56,9 @@ def test_the_end_of_a_view_names_each_reason_once_and_nothing_if_no_trial_failed
 
 def test_many_jobs_are_a_range_and_an_ended_sweep_has_no_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     directory = SweepDir(tmp_path / "s")
-    print_started(SubmitResult(directory, SweepState(0, 9, tuple(f"7_{index}" for index in range(9)))))
+    print_started(SubmitResult(directory, SweepState(0, 9, tuple(f"7_{index}" for index in range(9)), 0, None)))
     assert capsys.readouterr().out.startswith("0 ended, 9 open; jobs: 7_0 … 7_8 (9)\nnext: unetsweep status s | ")
-    print_started(SubmitResult(directory, SweepState(9, 0, ())))
+    print_started(SubmitResult(directory, SweepState(9, 0, (), 0, None)))
     assert capsys.readouterr().out == "9 ended, 0 open; jobs: none\n"
     print_started(SubmitResult(directory, None))
     assert capsys.readouterr().out.startswith("next: ")

@@ -21,7 +21,7 @@ from plan_rows import (
 )
 
 from unetsweep.contract import ModelConfig
-from unetsweep.core.causes import Cause
+from unetsweep.core.causes import SUSPECT, Cause
 from unetsweep.core.observation import Attempt, EpochReport, Failure, Job, JobState, Observation, Run
 from unetsweep.core.spec import Resources, Retries
 
@@ -71,7 +71,9 @@ CAUSES = [
 def test_a_loss_has_a_cause_and_the_run_is_resubmitted(last: Attempt, cause: Cause):
     mark_lost, submit = decide(observation(last)).actions
     assert mark_lost.cause is cause
-    assert lines(decide(observation(last)))[1] == "submit 0.2"
+    node = last.node or (last.job.node if last.job is not None else None)
+    avoids = f" -{node}" if cause in SUSPECT and node else ""  # in the same reconciliation
+    assert lines(decide(observation(last)))[1] == f"submit 0.2{avoids}"
     assert submit.elements[0].attempt == 2
 
 
@@ -261,6 +263,15 @@ def test_the_sweep_pauses_when_nothing_ever_starts():
     assert "exit 127: no python" in decided.waits[0].reason
     reset = {run: replace(each, retries_reset_at=2) for run, each in found.runs.items()}
     assert lines(decide(replace(found, runs=reset))) == ["submit 0.3 1.3"]
+
+
+def test_a_sweep_in_which_nothing_starts_because_a_disk_is_full_says_so():
+    starts = [gone(cause, number, lost="Errno 28") for number, cause in enumerate((Cause.DISK, Cause.START), 1)]
+    runs = {run: Run(run, {}, tuple(replace(each, run=run) for each in starts)) for run in (0, 1)}
+    paused = decide(replace(many(None, None), runs=runs)).paused
+    assert paused is not None
+    assert "starts its training, because a disk is full: Errno 28; free space there" in paused
+    assert "slurm.python" not in paused
 
 
 def test_a_loss_that_is_exempt_from_the_retry_limit_does_not_count():

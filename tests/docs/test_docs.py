@@ -250,6 +250,7 @@ PARTS = {
 SAMPLES = {"NNNN": "0007", "TOKEN": "0f3a9c2e11d7", "HASH": "0f3a9c2e11d7", "…": "a/b"}
 NOT_LEFT_HERE = {
     "runs/NNNN/attempts/K.lost.json",
+    "runs/NNNN/attempts/K.throttle.json",
     "runs/NNNN/attempts/K.end.json",
     "runs/NNNN/attempts/K.retries-reset.json",
     "runs/NNNN/attempts/K.retry-exempt.json",

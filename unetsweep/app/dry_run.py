@@ -138,7 +138,13 @@ def _capacity(spec: SweepSpec, jobs: Scheduler, executor: Executor) -> tuple[Cap
     """The capacity, and the error if the scheduler's limits are not known."""
     parallel = spec.run.parallel if spec.run.parallel is not None else executor.default_parallel(spec)
     try:
-        return Capacity(jobs.queues, parallel, jobs.max_elements(), pack=spec.slurm.pack if jobs.queues else 1), None
+        return Capacity(
+            jobs.queues,
+            parallel,
+            jobs.max_elements(),
+            jobs.remaining_submissions(spec.slurm),
+            pack=spec.slurm.pack if jobs.queues else 1,
+        ), None
     except SchedulerError as error:
         return Capacity(jobs.queues, parallel), error
 

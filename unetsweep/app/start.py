@@ -14,10 +14,11 @@ from unetsweep.app.events import (
 from unetsweep.app.reconcile import PATIENCE_S, reconcile_sweep
 from unetsweep.app.sweeps import context_of
 from unetsweep.core.attempt_state import UNCONFIRMED
+from unetsweep.core.capacity import QUEUE_FULL
 from unetsweep.core.describe import describe_problem
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import NO_NEXT_TRY, plan
-from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
+from unetsweep.core.reconciler_job import ONLY_PLACE, NextReconciliation, ReconciledBy
 from unetsweep.errors import NO_ROOM, RefusedError, UsageError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
@@ -36,6 +37,10 @@ class SweepState:
     open: int
     job_ids: tuple[str, ...]
     """Jobs of the open trials, in the order of their numbers."""
+    held: int
+    """Open trials that wait because the cluster accepts no more jobs now."""
+    why_not_queued: str | None
+    """See `Reconciliation.why_not_queued`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,11 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
         if not unconfirmed:
             last = ReconcilerJobs(directory.root).last()  # it may have been refused after the observation
             following = _next_reconciliation(context, replace(reconciliation.observation, last_reconciler_job=last))
-            if following.problem is not None and (message := describe_problem(following)) is not None:
+            if reconciliation.plan.next_reconciliation == ONLY_PLACE:  # only a plan within the limits knows that
+                following = ONLY_PLACE
+            if (following.problem is not None or following == ONLY_PLACE) and (
+                message := describe_problem(following)
+            ) is not None:
                 notify(WarningEvent(message))
             return SubmitResult(directory, _state(reconciliation))
         notify(SubmissionsUnconfirmed(unconfirmed))
@@ -101,8 +110,14 @@ def _copy_package(directory: SweepDir, notify: Notify) -> None:
 
 def _state(reconciliation: Reconciliation) -> SweepState:
     job_ids = {wait.job_id for wait in reconciliation.plan.waits if wait.job_id}
-    observation = reconciliation.observation
-    return SweepState(observation.ended, len(observation.trials), tuple(sorted(job_ids, key=_numbers)))
+    observation, plan = reconciliation.observation, reconciliation.plan
+    return SweepState(
+        observation.ended,
+        len(observation.trials),
+        tuple(sorted(job_ids, key=_numbers)),
+        sum(wait.reason == QUEUE_FULL for wait in plan.waits),
+        reconciliation.why_not_queued,
+    )
 
 
 def _numbers(job_id: str) -> list[int]:

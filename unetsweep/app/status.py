@@ -12,10 +12,14 @@ from unetsweep.app.sweeps import context_of
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, Submit, Wait
 from unetsweep.core.cost import Cost
+from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
 from unetsweep.core.spec import trials_wanted
+from unetsweep.errors import SchedulerError
+from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
+from unetsweep.reconcile.loop import plan_within_limits
 from unetsweep.store.lease import Lease
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -88,7 +92,7 @@ def status(directory: SweepDir) -> SweepStatus:
     """The state of a sweep and of its trials, by its files and one query to the scheduler."""
     context = context_of(directory)
     observation = observe(context)
-    decided = plan(context.spec, observation, context.capacity(), context.clock.now())
+    decided = _plan(context, observation)
     if not decided.next_reconciliation.is_certain and Lease(directory.root / paths.LEASE).seems_held():
         decided = replace(decided, next_reconciliation=NextReconciliation(ReconciledBy.COMMAND))
     record = with_costs(read_sweep_record(directory.root), directory)
@@ -104,6 +108,15 @@ def status(directory: SweepDir) -> SweepStatus:
         trials=tuple(_trials(record.trials, decided)),
         actions=decided.actions,
     )
+
+
+def _plan(context: SweepContext, observation: Observation) -> Plan:
+    """What a reconciliation would do now. If the scheduler's limits are not known, it is planned without them."""
+    capacity, now = context.capacity(), context.clock.now()
+    try:
+        return plan_within_limits(context, observation, capacity, now)
+    except SchedulerError:
+        return plan(context.spec, observation, capacity, now)
 
 
 def _trials(records: Iterable[TrialRecord], decided: Plan) -> Iterable[TrialStatus]:

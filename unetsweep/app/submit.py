@@ -10,6 +10,7 @@ from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import check_place
 from unetsweep.config.load import load
 from unetsweep.core import paths
+from unetsweep.core.run_sharing import why_not_shared, why_separate
 from unetsweep.core.spec import Resources, SweepSpec
 from unetsweep.errors import Problem, joined
 from unetsweep.store.sweep_dir import SweepDir
@@ -33,10 +34,16 @@ class SubmitRequest:
 
 def submit(request: SubmitRequest, notify: Notify, *, force: bool = False) -> SubmitResult:
     """Check everything, create or update the sweep's folder, and start or resume the sweep."""
-    directory, _, prepared = _prepare(request, notify)
+    directory, spec, prepared = _prepare(request, notify)
     while not prepared.write():  # another submit was faster: check against what it has written
-        directory, _, prepared = _prepare(request, notify)
-    return start_or_resume(directory, notify, force=force)
+        directory, spec, prepared = _prepare(request, notify)
+    first_new = directory.next_trial()
+    started = start_or_resume(directory, notify, force=force)
+    if why_not_shared(spec) is None and 0 < first_new < directory.next_trial():
+        separate = why_separate(directory.trials(), first_new)
+        if separate is not None:
+            notify(WarningEvent(separate))
+    return started
 
 
 def preview(request: SubmitRequest, notify: Notify, *, force: bool = False) -> DryRun:

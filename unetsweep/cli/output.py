@@ -1,5 +1,6 @@
 """What several commands share: options, and how events and states are printed."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from unetsweep.app.start import SubmitResult
 from unetsweep.app.watch import WatchProgress
 from unetsweep.app.watch import watch as watch_sweep
 from unetsweep.cli.echo import echo
+from unetsweep.core import paths
+from unetsweep.core.capacity import QUEUE_FULL
 from unetsweep.core.describe import describe
+from unetsweep.errors import LimitError
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
 
@@ -78,14 +82,26 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
     state, name = started.state, started.directory.name
     if state is not None:
         echo(f"{state.ended} ended, {state.open} open; jobs: {_format_jobs(state.job_ids) or 'none'}")
+        if state.held and state.why_not_queued is None:
+            waits = "waits" if state.held == 1 else "wait"
+            echo(f"{counted(state.held, 'trial')} {waits}: {QUEUE_FULL}")
     if watch:
         return _print_progress(started.directory)
+    if state is not None and state.why_not_queued is not None:
+        raise LimitError(
+            f"{state.why_not_queued}: no job of {name} is in the queue, so nothing tries again by itself. When others "
+            f"of your jobs have ended, run `{_submit(started.directory.root)}`, or now with --watch, which tries again"
+        )
     if state is None or state.open:
         echo(
             f"next: unetsweep status {name} | unetsweep logs {name} TRIAL --follow | unetsweep report {name} | "
             f"unetsweep cancel {name}"
         )
     return True
+
+
+def _submit(root: Path) -> str:
+    return f"unetsweep submit {shlex.quote(str(root / paths.SPEC))}"
 
 
 def _print_progress(directory: SweepDir) -> bool:

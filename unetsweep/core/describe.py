@@ -9,6 +9,7 @@ from unetsweep.core.actions import (
     Propose,
     Prune,
     RecordJob,
+    SetThrottle,
     Submit,
     SubmitReconciler,
     Terminate,
@@ -36,12 +37,15 @@ def describe(action: Action) -> str:
             return f"prune    trial {trial:04d} (epochs {', '.join(map(str, milestones))}): {reason}"
         case Terminate(run=run, attempt=attempt, job_id=job_id, reason=reason):
             return f"end      run {run:04d} attempt {attempt} (job {job_id}): {reason}"
-        case SubmitReconciler() | CollectCheckpoints() | Cancel():
+        case SubmitReconciler() | CollectCheckpoints() | Cancel() | SetThrottle():
             return _describe_sweep_action(action)
 
 
-def _describe_sweep_action(action: SubmitReconciler | CollectCheckpoints | Cancel) -> str:
+def _describe_sweep_action(action: SubmitReconciler | CollectCheckpoints | Cancel | SetThrottle) -> str:
     match action:
+        case SetThrottle(job_id=job_id, throttle=throttle, reason=reason):
+            bound = "all" if throttle is None else f"at most {throttle}"
+            return f"throttle array {job_id}: {bound} at once: {reason}"
         case SubmitReconciler(number=number, delay_s=delay_s, reason=reason):
             return f"submit   reconciler job {number}, to start in {delay_s} s: {reason}"
         case CollectCheckpoints(runs=runs, reason=reason):
@@ -52,18 +56,21 @@ def _describe_sweep_action(action: SubmitReconciler | CollectCheckpoints | Cance
 
 def describe_problem(found: NextReconciliation) -> str | None:
     """Return what the user should know about how the sweep continues by itself, and do; None: nothing."""
-    why = f": {found.problem}" if found.problem else ""
-    change = "change what it asks for in `slurm.reconciler`, then run `unetsweep submit` again"
+    why = "".join(f"{mark} {part}" for mark, part in ((":", found.problem), (";", found.advice)) if part)
     match found.by:
         case ReconciledBy.NOBODY:
-            todo = change if found.problem else "run `unetsweep submit` again"
-            return f"the sweep does not continue by itself{why}; {todo}"
+            return f"the sweep does not continue by itself{why or '; run `unetsweep submit` again'}"
         case ReconciledBy.ONLY_COMMANDS:
             return "run.driver is cli, so only commands continue the sweep: keep `unetsweep submit … --watch` running"
+        case ReconciledBy.ONLY_PLACE:
+            return (
+                "the queue accepts one job of the sweep now. It is a training, which counts until after it has "
+                "reconciled, and there is no reconciler job: keep `unetsweep submit … --watch` running"
+            )
         case ReconciledBy.TRAININGS | ReconciledBy.QUEUED_TRAININGS if found.problem:
-            return f"if its trainings are killed, the sweep does not continue by itself{why}; {change}"
+            return f"if its trainings are killed, the sweep does not continue by itself{why}"
         case ReconciledBy.RECONCILER_JOB if found.problem:
-            return f"reconciler job {found.job_id or 'of the sweep'} starts again, without a successor{why}; {change}"
+            return f"reconciler job {found.job_id or 'of the sweep'} starts again, without a successor{why}"
         case _:
             return None
 

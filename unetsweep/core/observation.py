@@ -1,7 +1,6 @@
 """The observation: everything that a reconciliation knows when it decides, from the files and the scheduler.
 
-Rule 1: nothing here decides.
-Rule 2: None means "not known" or "does not exist"; each field says which.
+Rule 1: nothing here decides. None means "not known" or "does not exist"; each field says which.
 """
 
 from collections.abc import Mapping
@@ -46,7 +45,7 @@ class Job:
     raw_state: str
     """The state as the scheduler writes it: `PENDING`, `CANCELLED`."""
     reason: str = ""
-    """Why it waits, as the scheduler writes it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
+    """Why it waits or ended, as the scheduler writes it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
     ended_at: datetime | None = None
     """When it ended; None: it has not, or the scheduler does not say."""
     node: str | None = None
@@ -88,9 +87,7 @@ class Attempt:
     run: int
     number: int
     token: str
-    """Identifies the submission."""
     index: int
-    """Its index in the submission."""
     at: datetime
     """When the intent to submit it was written."""
     milestones: tuple[int, ...] = ()
@@ -159,7 +156,6 @@ class PruneDecision:
     """The trial through which the run was judged."""
     milestones: tuple[int, ...]
     epoch: int
-    """Epochs that the run had finished then."""
     reason: str
     is_lifted: bool = False
     """Whether the user has retried the run since, so that the decision no longer holds."""
@@ -248,10 +244,10 @@ class ReconcilerJob:
     lost: bool = False
     """Whether it was refused or cancelled, or never reached the queue."""
     as_training: bool = False
-    """Whether it asks for what a training asks for."""
     refusal: str | None = None
     """Why the scheduler refused the newest one; None: it did not. If it did, the rest is of the newest accepted one."""
     refused_at: datetime | None = None
+    limit: bool = False
     job: Job | None = None
     """None: the scheduler does not list it, or was not asked."""
 

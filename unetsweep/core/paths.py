@@ -72,6 +72,11 @@ def attempt_job(run: int, number: int) -> str:
     return f"{run_dir(run)}/attempts/{number}.job.json"
 
 
+def attempt_throttle(run: int, number: int) -> str:
+    """The throttle of an attempt's array, if it was changed after the submission."""
+    return f"{run_dir(run)}/attempts/{number}.throttle.json"
+
+
 def attempt_lost(run: int, number: int) -> str:
     """Why an attempt is lost."""
     return f"{run_dir(run)}/attempts/{number}.lost.json"

@@ -21,13 +21,22 @@ from unetsweep.core.actions import (
     Propose,
     Prune,
     RecordJob,
+    SetThrottle,
     Submit,
     SubmitReconciler,
     Terminate,
     Wait,
 )
 from unetsweep.core.attempt_state import DecisionContext, decision_context
-from unetsweep.core.capacity import Capacity, schedule
+from unetsweep.core.capacity import (
+    QUEUE_FULL,
+    Capacity,
+    allowed_training_jobs,
+    allows_reconciler,
+    may_replace_reconciler,
+    schedule,
+    throttle_changes,
+)
 from unetsweep.core.observation import Attempt, Observation, Run, Trial
 from unetsweep.core.reconciler_job import NextReconciliation
 from unetsweep.core.run_decision import RunDecision, decide_run
@@ -60,6 +69,11 @@ class Plan:
     next_reconciliation: NextReconciliation = reconciler_job.NOT_OBSERVED
     """What reconciles next, as observed: without what this plan submits."""
 
+    @property
+    def is_queue_full(self) -> bool:
+        """Whether a run waits because the cluster accepts no more jobs now."""
+        return any(wait.reason == QUEUE_FULL for wait in self.waits)
+
     def raise_if_unsafe(self) -> None:
         """Raise UnsafePlan if so many jobs have vanished at once that the queue's answer is probably wrong."""
         if self.vanished >= max(MAX_VANISHED, self.active):
@@ -88,15 +102,27 @@ def plan(spec: SweepSpec, observation: Observation, capacity: Capacity, now: dat
         submits, held = _submissions(
             decisions, active, observation, context, wants_reconciler=wants_reconciler, is_kept=following.is_certain
         )
-        actions += submits
+        actions += [*throttle_changes(active, capacity), *submits]
         waits += held
+        if may_replace_reconciler(capacity) and not submits and any(wait.reason == QUEUE_FULL for wait in held):
+            actions += reconciler_job.give_up_place(observation)
         actions += _proposals(spec, observation, capacity, actions)
     actions += _reconciler_actions(spec, observation, decisions, actions, context)
     if not any(isinstance(action, Propose) for action in actions):  # a new trial may continue from a checkpoint
         actions += checkpoint_gc.collect(spec, observation, now)
     waits.sort(key=lambda wait: wait.trial)
     vanished = sum(decision.has_vanished for decision in decisions)
-    return Plan(tuple(actions), tuple(waits), len(active), vanished, context.paused, following)
+    planned = Plan(tuple(actions), tuple(waits), len(active), vanished, context.paused, following)
+    return planned if not _has_only_place(planned) else replace(planned, next_reconciliation=reconciler_job.ONLY_PLACE)
+
+
+def _has_only_place(planned: Plan) -> bool:
+    """Whether the sweep has one job in a full queue, and it is a training: it counts until after its exit hook, which
+    then cannot submit the next one."""
+    has_reconciler = planned.next_reconciliation.job_id is not None or any(
+        isinstance(action, SubmitReconciler) for action in planned.actions
+    )
+    return planned.is_queue_full and planned.active == 1 and not has_reconciler
 
 
 def _decide_runs(spec: SweepSpec, observation: Observation, context: DecisionContext) -> list[RunDecision]:
@@ -131,7 +157,7 @@ def _order(action: Action) -> tuple[int, int]:
             return 3, run
         case Cancel():
             return 4, 0
-        case Submit() | Propose() | SubmitReconciler() | CollectCheckpoints():
+        case SetThrottle() | Submit() | Propose() | SubmitReconciler() | CollectCheckpoints():
             return 5, 0
 
 
@@ -155,10 +181,9 @@ def _submissions(
     `is_kept`: something reconciles without the user, so it tries a refused submission again.
     """
     capacity = context.capacity
-    if wants_reconciler and capacity.remaining_submissions is not None:  # one is for the reconciler job
-        capacity = replace(capacity, remaining_submissions=max(0, capacity.remaining_submissions - 1))
-    ready, waits = [], []
     refused = [decision.refused for decision in decisions if decision.refused is not None]
+    jobs = allowed_training_jobs(capacity, len(active), wants_reconciler=wants_reconciler, backoff=bool(refused))
+    ready, waits = [], []
     for element, last in sorted(
         ((decision.ready, decision.refused) for decision in decisions if decision.ready is not None),
         key=lambda pair: pair[0].run,
@@ -170,11 +195,17 @@ def _submissions(
             later = f"the next try is at {until:%H:%M} UTC, or with `unetsweep submit`" if is_kept else NO_NEXT_TRY
             why = f"{last.lost}; {later}"
             waits += [Wait(trial, why) for trial, _ in element.trials]
-    exclude = retry_policy.suspects(observation, context.now) if capacity.queues else ()
-    submits, why = schedule(ready, active, capacity, backoff=bool(refused), exclude=exclude)
+    exclude = _suspects(decisions, observation, context)
+    submits, why = schedule(ready, active, capacity, jobs=jobs, backoff=bool(refused), exclude=exclude)
     sent = {element.run for submit in submits for element in submit.elements}
     waits += [Wait(trial, why) for element in ready if element.run not in sent for trial, _ in element.trials]
     return submits, waits
+
+
+def _suspects(decisions: Sequence[RunDecision], observation: Observation, context: DecisionContext) -> tuple[str, ...]:
+    """The nodes that new jobs avoid."""
+    lost_now = [action for decision in decisions for action in decision.actions if isinstance(action, MarkLost)]
+    return retry_policy.suspects(observation, context.now, lost_now) if context.capacity.queues else ()
 
 
 def _backoff_until(refused: Attempt | None, context: DecisionContext, *, is_active: bool) -> datetime | None:
@@ -221,8 +252,11 @@ def _reconciler_actions(
     is_ready = any(decision.ready is not None for decision in decisions)
     has_more = len(observation.trials) > finished and (active or (is_ready and context.paused is None))
     capacity = context.capacity
+    if has_more and not allows_reconciler(capacity, len(active)):
+        return []
     if has_more and reconciler_job.wants_reconciler(spec, observation, capacity, context.now):
-        return [*reconciler_job.next_reconciler(observation, active, capacity)]
+        exclude = _suspects(decisions, observation, context)
+        return [*reconciler_job.next_reconciler(observation, active, capacity, exclude)]
     if not has_more and len(observation.trials) == finished:
         return [*reconciler_job.obsolete_reconciler(observation, capacity)]
     return []

@@ -58,6 +58,8 @@ class ReconcilerRequest:
     """Ids of the jobs that must have ended before it starts."""
     delay_s: int
     """It starts this many seconds from now at the earliest."""
+    exclude: tuple[str, ...] = ()
+    """Nodes that it must not run on."""
     code: Path | None = None
     """As in `Submission`."""
     limit_min: int = RECONCILER_MIN
@@ -83,8 +85,8 @@ class Scheduler(Protocol):
         """The maximal number of elements in one submission."""
         ...
 
-    def remaining_submissions(self) -> int | None:
-        """How many more jobs this user may submit now; None: no known limit."""
+    def remaining_submissions(self, resources: Resources) -> int | None:
+        """How many more jobs with these resources this user may submit now; None: no known limit."""
         ...
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
@@ -116,6 +118,10 @@ class Scheduler(Protocol):
 
     def end(self, job_id: str) -> None:
         """Let the job's processes dump their stacks into its log, then cancel it."""
+        ...
+
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        """Change how many elements of an array run at once; None: all. Only if `queues`."""
         ...
 
     def submit_reconciler(self, request: ReconcilerRequest) -> str:

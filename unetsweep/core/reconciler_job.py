@@ -26,6 +26,9 @@ IDLE_DELAY_FACTOR = 5
 """While no job of the sweep runs, the delay of a reconciler job is multiplied by this: only the queue can change."""
 REFUSAL_BACKOFF = timedelta(minutes=10)
 """A training submits no reconciler job for this long after one was refused."""
+CHANGE_REQUEST = "change what it asks for in `slurm.reconciler`, then run `unetsweep submit` again"
+LIMIT_BACKOFF = timedelta(minutes=1)
+"""Nothing submits a reconciler job for this long after one was refused for a limit on queued jobs."""
 
 
 class ReconciledBy(Enum):
@@ -40,6 +43,8 @@ class ReconciledBy(Enum):
     """`run.driver` is `cli`."""
     USER = "user"
     """Only the user can continue the sweep: it is paused or has ended."""
+    ONLY_PLACE = "only commands: the queue accepts one job"
+    """The sweep's one job in a full queue counts until after its exit hook, so it cannot submit the next one."""
     NOBODY = "nobody"
     UNKNOWN = "unknown"
     """The scheduler does not answer."""
@@ -54,14 +59,18 @@ class NextReconciliation:
     """The reconciler job that is queued or runs, even if it cannot start; None: there is none, or no id is known."""
     problem: str | None = None
     """Why no reconciler job is certain to start; None: one is, or none is needed."""
+    advice: str | None = None
+    """What the user can do about that; None: nothing, or the problem says it."""
 
     @property
     def is_certain(self) -> bool:
         """Whether a promise that is due later will be kept without the user."""
-        return self.by not in (ReconciledBy.ONLY_COMMANDS, ReconciledBy.USER, ReconciledBy.NOBODY)
+        only_users = (ReconciledBy.ONLY_COMMANDS, ReconciledBy.USER, ReconciledBy.ONLY_PLACE, ReconciledBy.NOBODY)
+        return self.by not in only_users
 
 
 NOT_OBSERVED = NextReconciliation()
+ONLY_PLACE = NextReconciliation(ReconciledBy.ONLY_PLACE)
 
 
 def next_reconciliation(
@@ -86,19 +95,24 @@ def next_reconciliation(
     job_id = last.job.job_id if last is not None and last.job is not None and last.job.state.is_live else None
     problem = _problem(last)
     if any(attempt.job is not None and attempt.job.state is JobState.RUNNING for attempt in active):
-        return NextReconciliation(ReconciledBy.TRAININGS, job_id, problem)
+        return NextReconciliation(ReconciledBy.TRAININGS, job_id, *problem)
     if last is not None and is_waiting(last, capacity, now) and why_stuck(last) is None:
-        return NextReconciliation(ReconciledBy.RECONCILER_JOB, job_id, problem)
+        return NextReconciliation(ReconciledBy.RECONCILER_JOB, job_id, *problem)
     if any(not _is_stuck(attempt) for attempt in active):
-        return NextReconciliation(ReconciledBy.QUEUED_TRAININGS, job_id, problem)
-    return NextReconciliation(ReconciledBy.NOBODY, job_id, problem)
+        return NextReconciliation(ReconciledBy.QUEUED_TRAININGS, job_id, *problem)
+    return NextReconciliation(ReconciledBy.NOBODY, job_id, *problem)
 
 
-def _problem(last: ReconcilerJob | None) -> str | None:
+def _problem(last: ReconcilerJob | None) -> tuple[str | None, str | None]:
+    """Why no reconciler job is certain to start, and what the user can do; None: one is, or there never was one."""
     stuck = why_stuck(last) if last is not None else None
     if last is not None and last.job is not None and stuck is not None:
-        return f"reconciler job {last.job.job_id} does not start: {describe_reason(stuck)}"
-    return f"a reconciler job was refused: {last.refusal}" if last is not None and last.refusal is not None else None
+        advice = None if is_held(stuck) else CHANGE_REQUEST
+        return f"reconciler job {last.job.job_id} does not start: {describe_reason(stuck)}", advice
+    if last is None or last.refusal is None:
+        return None, None
+    is_alive = last.job is not None and last.job.state.is_live  # its successor was refused, and that on a compute node
+    return f"a reconciler job was refused: {last.refusal}", None if is_alive or last.limit else CHANGE_REQUEST
 
 
 def _is_stuck(attempt: Attempt) -> bool:
@@ -124,10 +138,13 @@ def wants_reconciler(spec: SweepSpec, observation: Observation, capacity: Capaci
         return True
     if is_waiting(last, capacity, now) and not _must_be_replaced(last, capacity):
         return False
-    failed_at = last.refused_at or (last.at if last.lost else None)
-    if failed_at is None or capacity.own_reconciler_token is not None or capacity.interactive:
+    if last.refused_at is None:
+        return True
+    if last.limit:  # it may be accepted as soon as another job has ended
+        return now - last.refused_at > LIMIT_BACKOFF
+    if capacity.own_reconciler_token is not None or capacity.interactive:
         return True  # a reconciler job and a user's command try at once; a training, which has other work, tries later
-    return now - failed_at > REFUSAL_BACKOFF
+    return now - last.refused_at > REFUSAL_BACKOFF
 
 
 def is_waiting(last: ReconcilerJob, capacity: Capacity, now: datetime) -> bool:
@@ -153,7 +170,7 @@ def _must_be_replaced(last: ReconcilerJob, capacity: Capacity) -> bool:
 
 
 def next_reconciler(
-    observation: Observation, active: Sequence[Attempt], capacity: Capacity
+    observation: Observation, active: Sequence[Attempt], capacity: Capacity, exclude: tuple[str, ...] = ()
 ) -> list[Cancel | SubmitReconciler]:
     """Return the actions that submit the next reconciler job, after one that never starts was cancelled.
 
@@ -168,7 +185,7 @@ def next_reconciler(
     after = tuple(dict.fromkeys(running))[:MAX_DEPENDENCIES]
     delay_s = capacity.reconciler_delay_s * (1 if running else IDLE_DELAY_FACTOR)
     reason = f"waits for {len(running)} running" if running else "no training runs yet"
-    return [*replaced, SubmitReconciler(number, after, delay_s, reason, _asks_as_training(last))]
+    return [*replaced, SubmitReconciler(number, after, delay_s, reason, exclude, _asks_as_training(last))]
 
 
 def _asks_as_training(last: ReconcilerJob | None) -> bool:
@@ -192,3 +209,12 @@ def obsolete_reconciler(observation: Observation, capacity: Capacity) -> list[Ca
     ):
         return []
     return [Cancel((last.job.job_id,), "nothing is left for the reconciler job to do", last.number)]
+
+
+def give_up_place(observation: Observation) -> list[Cancel]:
+    """Return the cancellation of the reconciler job that waits, so that a training takes its place in a full queue. The
+    job that reconciles now ends and leaves a place for the next reconciler job."""
+    last = observation.last_reconciler_job
+    if last is None or last.lost or last.job is None or last.job.state is not JobState.QUEUED:
+        return []
+    return [Cancel((last.job.job_id,), "the queue is full, and a training takes its place", last.number)]

@@ -7,9 +7,11 @@ Rule 2: losses that a training causes get few retries, losses that the cluster c
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from unetsweep.core.actions import MarkLost
 from unetsweep.core.causes import CAUSE_OF_STATE, ERROR_KINDS, SUSPECT, Cause
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.spec import SweepSpec
@@ -168,9 +170,12 @@ def mebibytes(size: str | None) -> int | None:
     return max(1, int(int(found[1]) * factor))
 
 
-def suspects(observation: Observation, now: datetime) -> tuple[str, ...]:
-    """The nodes to exclude: those where attempts of this sweep failed lately, the latest first."""
-    found: dict[str, datetime] = {}
+def suspects(observation: Observation, now: datetime, lost_now: Sequence[MarkLost] = ()) -> tuple[str, ...]:
+    """The nodes to exclude: those where attempts of this sweep failed lately, the latest first.
+
+    `lost_now`: the losses that this reconciliation records.
+    """
+    found = {loss.node: now for loss in lost_now if loss.node and loss.cause in SUSPECT}
     for run in observation.runs.values():
         for attempt in run.counted_attempts:
             at, node = attempt.lost_at, attempt.node

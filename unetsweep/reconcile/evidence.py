@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from unetsweep.core.causes import CAUSE_OF_STATE
-from unetsweep.core.observation import Attempt, Job, JobState, Observation
+from unetsweep.core.causes import CAUSE_OF_STATE, Cause
+from unetsweep.core.observation import Attempt, Ending, Job, JobState, Observation
 from unetsweep.core.ports import Scheduler
 from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.context import SweepContext
+from unetsweep.store.logs import last_message_in, names_full_disk
 
 JobKey = tuple[str, int]
 """Token and index of an attempt."""
@@ -24,11 +25,28 @@ def collect(context: SweepContext) -> tuple[Observation, Jobs, str | None]:
     files = context.directory.observe()
     jobs, scheduler_error = ask(context.scheduler, files)
     if scheduler_error is None:
-        jobs = {**jobs, **_jobs_without_clear_end(context, files, jobs)}
+        jobs = {**jobs, **_jobs_without_clear_end(context, files, jobs), **_jobs_at_time_limit(context, files, jobs)}
     if not all(job.state.is_live for job in jobs.values()):
         # read once more after the query: everything that an ended job wrote is there now
         files = context.directory.observe()
-    return files, jobs, scheduler_error
+    return _with_full_disks(context, files, jobs), jobs, scheduler_error
+
+
+def _with_full_disks(context: SweepContext, files: Observation, jobs: Jobs) -> Observation:
+    """The observation, with the ends of attempts that a full disk kept from recording them; their logs may say so."""
+    runs = dict(files.runs)
+    for number, run in files.runs.items():
+        last = run.last
+        if last is None or last.lost is not None or last.ending is not None:
+            continue
+        job, job_id = jobs.get((last.token, last.index)), last.claimed_by or last.job_id
+        if job_id is None or (job is not None and job.state.is_live):
+            continue
+        message = last_message_in(context.directory.log_tail(last.token, last.index, job_id))
+        if message is not None and names_full_disk(message):
+            ended = replace(last, ending=Ending("disk", message))
+            runs[number] = replace(run, attempts=(*run.attempts[:-1], ended))
+    return replace(files, runs=runs)
 
 
 def ask(scheduler: Scheduler, files: Observation) -> tuple[Jobs, str | None]:
@@ -101,6 +119,25 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
         for job in found
         if job.raw_state or context.directory.has_log(job.token, job.job_id)
     }
+
+
+def _jobs_at_time_limit(context: SweepContext, files: Observation, jobs: Jobs) -> dict[JobKey, Job]:
+    """The jobs that the time limit has ended, although the queue lists them until their exit hooks have run.
+
+    Their processes are gone, since their exits are recorded. SLURM never starts such a job again.
+    """
+    found = {}
+    for last in (run.last for run in files.runs.values()):
+        if last is None or last.lost is not None or last.ending is None or last.ending.is_final:
+            continue
+        key = (last.token, last.index)
+        job = jobs.get(key)
+        if job is None or job.state is not JobState.RUNNING:
+            continue
+        state = context.scheduler.state_in_log(context.directory.log_tail(*key, job.job_id))
+        if state is not None and CAUSE_OF_STATE.get(state[1]) is Cause.TIME:
+            found[key] = replace(job, state=state[0], raw_state=state[1], ended_at=context.clock.now())
+    return found
 
 
 def _with_clearest_state(context: SweepContext, job: Job, account: tuple[JobState, str] | None) -> Job:

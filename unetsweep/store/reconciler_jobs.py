@@ -33,9 +33,11 @@ class ReconcilerJobs:
         """Record the id of a reconciler job."""
         link_record(self._folder / f"{number}.job.json", JobFile(job_id))
 
-    def mark_lost(self, number: int, reason: str, *, refused: bool = False) -> None:
-        """Record that a reconciler job was refused, never reached the queue, or ended, and why."""
-        link_record(self._folder / f"{number}.lost.json", LostFile(reason, self._now(), refused=refused))
+    def mark_lost(self, number: int, reason: str, *, refused: bool = False, limit: bool = False) -> None:
+        """Record that a reconciler job was refused (perhaps for a limit on queued jobs), never reached the queue, or
+        ended, and why."""
+        lost = LostFile(reason, self._now(), refused=refused, limit=limit)
+        link_record(self._folder / f"{number}.lost.json", lost)
 
     def last(self) -> ReconcilerJob | None:
         """Read the newest reconciler job. If its file is unreadable it counts as lost, so another one is submitted.
@@ -56,7 +58,7 @@ class ReconcilerJobs:
         accepted = [n for n in numbers if f"{n}.job.json" in names or f"{n}.lost.json" not in names]
         last = max(accepted, default=highest)
         found = self._read(last, lost=f"{last}.lost.json" in names)
-        return replace(found, number=highest, refusal=refusal.reason, refused_at=refusal.at)
+        return replace(found, number=highest, refusal=refusal.reason, refused_at=refusal.at, limit=refusal.limit)
 
     def _refusal(self, number: int) -> LostFile | None:
         """Why and when the scheduler refused a reconciler job that is lost; None: it did not, or that is unreadable."""
