@@ -55,8 +55,8 @@ def test_missing_images_are_reported_with_the_layout_the_download_and_the_sample
 def test_arguments_that_optunas_pruner_refuses_are_reported_before_anything_is_written(workspace: Workspace):
     workspace.sweep(GRID.replace("RATES", "1e-4"))
     text = (workspace.folder / "s.yaml").read_text()
-    output = refused(workspace, text + "study: {pruner: {name: MedianPruner, n_startup_trials: -1}}\n")
-    assert "study.pruner: Optuna's MedianPruner cannot be made with {'n_startup_trials': -1}" in output
+    output = refused(workspace, text + "study: {pruner: {name: PercentilePruner, percentile: 101}}\n")
+    assert "study.pruner: Optuna's PercentilePruner cannot be made with {'percentile': 101.0}" in output
 
 
 def test_a_dry_run_warns_about_missing_images_and_still_prints_the_plan(workspace: Workspace):

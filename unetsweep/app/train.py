@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.atomic import write_text
+from unetsweep.bounded_json import parse_json, read_user_text
 from unetsweep.contract import Result, TrialConfig, config_from, dumps, encode, result_from
 from unetsweep.core import paths
 from unetsweep.datasets.prepare import prepare
-from unetsweep.errors import ConfigError, TrainingError, UnetsweepError, UsageError
+from unetsweep.errors import ConfigError, Problem, TrainingError, UnetsweepError, UsageError
 from unetsweep.worker import train_by_hand, train_ranks_by_hand
 
 
@@ -58,7 +59,10 @@ def run_training(config: TrialConfig, path: Path, out: Path) -> None:
 def _read_config(path: Path) -> tuple[dict[str, Any], TrialConfig]:
     """The parsed JSON and the config decoded from it."""
     try:
-        raw = json.loads(path.read_bytes())
+        text = read_user_text(path)
+        if isinstance(text, Problem):
+            raise ConfigError(str(path), [text])
+        raw = parse_json(text.encode(), unique=True)
     except FileNotFoundError:
         raise ConfigError(str(path), ["there is no such file"]) from None
     except ValueError as error:

@@ -7,13 +7,16 @@ import click
 from unetsweep.app.confirm import ConfirmationPlan, confirm, plan_confirmation
 from unetsweep.app.sweeps import resolve
 from unetsweep.cli.output import format_some, print_event, print_started, results_option, warn
+from unetsweep.limits import MAX_VALUES
 from unetsweep.store.sweep_dir import SweepDir
+
+MANY = click.IntRange(1, MAX_VALUES)
 
 
 @click.command("confirm")
 @click.argument("sweep")
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many of the best trials.")
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Trainings of each trial.")
+@click.option("--top", type=MANY, default=3, show_default=True, help="How many of the best trials.")
+@click.option("--seeds", type=MANY, default=5, show_default=True, help="Trainings of each trial.")
 @click.option("--dry-run", is_flag=True, help="Print what would be trained; change nothing.")
 @click.option("--watch", is_flag=True, help="Wait until all have ended. Ctrl-C ends the command, not the trainings.")
 @results_option
