@@ -10,8 +10,12 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What `make sweep` needs is also there if the development tools are.
+RUNTIME := $(firstword $(wildcard $(READY)) $(VENV)/.runtime)
 PYTEST := $(BIN)/pytest -n $(WORKERS) --durations=20
-SAMPLE := data/sample/groups.csv
+HASH := \#
+# The sample, if SWEEP trains on it: a line that is not a comment has `root: data/sample`.
+SAMPLE := $(shell grep -qsE '^[^$(HASH)]*root: *["'\'']?([^ ]*/)?data/sample/*["'\'']?([ ,}]|$$)' '$(SWEEP)' && echo data/sample/groups.csv)
 
 .DEFAULT_GOAL := help
 .PHONY: help sweep test test-slurm test-faults test-all coverage check fix slurm-up slurm-down simulate bench clean
@@ -24,10 +28,10 @@ help: ## Show this list
 	@echo
 	@echo "  SWEEP=$(SWEEP)  EXECUTOR=$(EXECUTOR) (auto, slurm, local)  VARIANT=$(VARIANT) (none, dbd)  PYTHON=$(PYTHON)"
 
-sweep: $(READY) $(SAMPLE) ## Run SWEEP to its end, then print its table; Ctrl-C does not end the trainings
+sweep: $(RUNTIME) $(SAMPLE) ## Run SWEEP to its end, then print its table; Ctrl-C does not end the trainings
 	$(BIN)/unetsweep submit $(SWEEP) --executor $(EXECUTOR) --watch
 	$(BIN)/unetsweep report $(SWEEP)
-	$(BIN)/unetsweep data baseline data/sample --image-size 128
+	$(BIN)/unetsweep data baseline $(SWEEP)
 
 test: $(READY) ## Run the tests that need no SLURM, WORKERS at a time (minutes)
 	$(PYTEST) -m 'not slurm and not thorough'
@@ -84,5 +88,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-$(SAMPLE): | $(READY)
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+data/sample/groups.csv: | $(RUNTIME)
 	$(BIN)/unetsweep data sample data/sample

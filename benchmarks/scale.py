@@ -91,7 +91,7 @@ class Queue:
     def max_elements(self) -> int:
         return MAX_ARRAY_SIZE
 
-    def remaining_submissions(self) -> int | None:
+    def remaining_submissions(self, resources: Resources) -> int | None:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
@@ -105,6 +105,9 @@ class Queue:
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
+
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        raise AssertionError("no benchmark changes run.parallel")
 
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._reconciler_jobs += 1

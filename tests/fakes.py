@@ -18,7 +18,7 @@ from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
 from unetsweep.core.space import Point, grid_points
-from unetsweep.core.spec import SweepSpec
+from unetsweep.core.spec import Resources, SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 from unetsweep.reconcile.context import Curve
@@ -71,6 +71,8 @@ class FakeScheduler:
     """If set, no query is answered, for this reason."""
     refusal: str | None = None
     """If set, every submission is refused with this message."""
+    refuse_trainings: str | None = None
+    """If set, every submission but that of a reconciler job is refused with this message."""
     limit: int | None = None
     """Maximum of live jobs; a submission that exceeds it is refused completely."""
     lag: timedelta = timedelta(0)
@@ -94,7 +96,7 @@ class FakeScheduler:
         self._answer()
         return self.largest
 
-    def remaining_submissions(self) -> int | None:
+    def remaining_submissions(self, resources: Resources) -> int | None:
         self._answer()
         return None
 
@@ -115,6 +117,12 @@ class FakeScheduler:
     def end(self, job_id: str) -> None:
         self.cancel([job_id])
 
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        self._answer()
+        for each in self.found:
+            if each.job.job_id.partition("_")[0] == job_id:
+                each.throttle = throttle
+
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._answer()
         if self.refusal is not None:
@@ -128,8 +136,9 @@ class FakeScheduler:
 
     def submit(self, submission: Submission) -> Sequence[str]:
         self._answer()
-        if self.refusal is not None:
-            raise RefusedError(self.refusal)
+        refusal = self.refusal or self.refuse_trainings
+        if refusal is not None:
+            raise RefusedError(refusal)
         if self.limit is not None and len(self.live()) + submission.elements > self.limit:
             raise LimitError("QOSMaxSubmitJobPerUserLimit")
         self.arrays += 1

@@ -1,8 +1,9 @@
 """Atomic writes: a file is complete or absent, even if a writer is killed or several write at once.
 
 Each file is written under a temporary name in the same folder and flushed, then renamed (the last writer wins) or
-linked (the first writer wins). Every package writes its files through this module; `doctor/payload.py` cannot, since it
-runs without the package.
+linked (the first writer wins). A temporary file is always a new one: others may write into a shared folder too, and a
+link that they leave there must not lead to a file of the user. Every package writes its files through this module;
+`doctor/payload.py` cannot, since it runs without the package.
 """
 
 import contextlib
@@ -79,8 +80,9 @@ def write_stream(
     file's name until then (default: a new one).
     """
     temporary = temporary or temporary_path(path)
+    temporary.unlink(missing_ok=True)  # a killed writer may have left one of this name
     try:
-        with named(path), open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
+        with named(path), open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
             write(stream)
             stream.flush()
             os.fsync(stream.fileno())
@@ -105,7 +107,8 @@ def replace_by_link(source: Path, path: Path, *, temporary: Path | None = None) 
         except FileNotFoundError:
             raise
         except OSError:
-            shutil.copyfile(source, temporary)
+            with source.open("rb") as old, temporary.open("xb") as new:
+                shutil.copyfileobj(old, new)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)  # rename keeps it if both names are the same file already
@@ -195,6 +198,12 @@ def append_line(path: Path, content: Mapping[str, Any]) -> None:
             os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)
+
+
+def open_to_append(path: Path) -> IO[str]:
+    """Open a file to append to it, and create it if it does not exist. OSError if it is a link: others may leave one in
+    a shared folder."""
+    return open(path, "a", encoding="utf-8", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, SHARED))
 
 
 @contextlib.contextmanager

@@ -18,7 +18,10 @@ UnetsweepError            the message says what went wrong, where, and what to d
     └── RefusedError 75   the scheduler refused the job: nothing was submitted
         └── LimitError 75   … because too many jobs are queued: try again later
 
-Anything else is a bug and keeps its traceback.
+SeveralErrors             several of them, each a line or more; the exit status is that of the first
+
+`submit --watch` and `confirm --watch` exit with 1 if a trial failed or the sweep is paused. Anything else is a bug and
+keeps its traceback.
 """
 
 import errno
@@ -26,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unetsweep.limits import MAX_MESSAGE, MAX_PROBLEMS
+from unetsweep.texts import printable
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk and a full quota."""
@@ -47,12 +51,12 @@ class Problem:
     column: int | None = None
 
     def text(self, source: str) -> str:
-        """The problem with its position, as compilers print it: `sweeps/x.yaml:5:3: slurm.gpus: …`."""
+        """The problem with its position on one line, as compilers print it: `sweeps/x.yaml:5:3: slurm.gpus: …`."""
         position = source
         if self.line is not None:
             position += f":{self.line}" + (f":{self.column}" if self.column is not None else "")
-        field = "".join(each if each.isprintable() else repr(each)[1:-1] for each in self.field)
-        return f"{position}: " + (f"{_shorten(field)}: " if field else "") + _shorten(self.message)
+        field = f"{_shorten(self.field)}: " if self.field else ""
+        return printable(f"{position}: {field}{_shorten(self.message)}")
 
 
 def _shorten(text: str) -> str:
@@ -146,3 +150,16 @@ class RefusedError(SchedulerError):
 
 class LimitError(RefusedError):
     """Nothing was submitted because too many jobs are queued; try again later."""
+
+
+class SeveralErrors(UnetsweepError):
+    """Several errors that were found together."""
+
+    def __init__(self, errors: Sequence[UnetsweepError]) -> None:
+        self.exit_status = errors[0].exit_status
+        super().__init__("\n".join(map(str, errors)))
+
+
+def joined(errors: Sequence[UnetsweepError]) -> UnetsweepError:
+    """Return the only error, or all of them as one."""
+    return errors[0] if len(errors) == 1 else SeveralErrors(errors)

@@ -36,8 +36,8 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "seed": (0, 2**32 - 1),  # of NumPy
     "processes": (1, 4096),
     "data.split.seed": (0, 2**32 - 1),
-    "data.image_size": (16, 65_536),
-    "model.base": (1, 4096),
+    "data.image_size": (16, 10_000_000),
+    "model.base": (1, 1_000_000),
     "model.depth": (1, 7),
     "trainer.weight_decay": (0, 1_000_000),
     "trainer.val_every": (1, 1_000_000),

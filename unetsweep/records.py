@@ -111,6 +111,13 @@ class JobFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ThrottleFile:
+    """`attempts/K.throttle.json`: the throttle of the attempt's array, if it was changed after the submission."""
+
+    throttle: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class LostFile:
     """`K.lost.json`: why an attempt, or a reconciler job, was given up."""
 
@@ -143,7 +150,7 @@ class ExitFile:
     at: datetime
     log: str | None = None
     node: str | None = None
-    last_line: str | None = None
+    last_message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +249,8 @@ class ReconcilerFile:
 
     token: str
     at: datetime
+    as_training: bool = False
+    """Whether it asks for what a training asks for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from unetsweep.errors import Problem
 from unetsweep.limits import BOUNDS, MAX_LEARNING_RATE, bound_problem
+from unetsweep.texts import counted
 
 SCHEMA = 1
 
@@ -189,7 +190,7 @@ def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: in
     if model.norm == "none" or model.padding == "valid" or side > 2**model.depth or not has_single:
         return None
     return (
-        f"found {batch_size}, so with {images} training images an epoch has a step with only one; "
+        f"found {batch_size}, so with {counted(images, 'training image')} an epoch has a step with only one; "
         f"at depth {model.depth} an image of {side} pixels leaves a single value per channel in the deepest layer, and "
         "batch normalisation needs at least two; "
         "use another batch size, a smaller model.depth, a larger data.image_size, or model.norm: none"

@@ -14,7 +14,7 @@ from unetsweep.app import prepare, train
 from unetsweep.app.events import Event, WarningEvent
 from unetsweep.app.retry import _leave_out_passed
 from unetsweep.atomic import write_json
-from unetsweep.cli import cancel, confirm, exit_hook, main, repair, report, status
+from unetsweep.cli import cancel, confirm, exit_hook, main, repair, report, status, submit
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, TrialConfig, encode
@@ -22,6 +22,8 @@ from unetsweep.core.actions import Element
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import RunSpec, SweepSpec
 from unetsweep.errors import ConfigError, SpecError, UsageError
+from unetsweep.record_files import write_record
+from unetsweep.records import ErrorFile
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -195,3 +197,36 @@ def test_no_command_fails_on_a_hostile_file_of_a_trainer_and_repair_quarantines_
     assert os.path.lexists(path) is is_a_line
     assert sweep.observe().runs.get(0, None) is None or sweep.observe().runs[0].unreadable is None
     assert sweep.trials()[0].result.state == "cancelled"
+
+
+@pytest.fixture
+def three_failures(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch) -> SweepDir:
+    """A sweep of four trials, of which three failed with the same error."""
+    sweep.replace_spec("name: s\nspace: {epochs: [8], batch_size: [4], learning_rate: [1e-3, 2e-3, 3e-3, 4e-3]}\n"
+        "trainer: {command: 'true {config} {out}'}\n")  # fmt: skip
+    sweep.add_trials([TrialConfig(DATA, 8, 4, rate) for rate in (2e-3, 3e-3, 4e-3)], {})
+    for number in range(3):
+        sweep.create_attempts([Element(number, 1, ((number, 8),))], None, "local")
+        error = ErrorFile("environment", f"runs/000{number}: no trainer.py", attempt=1)
+        write_record(sweep.root / f"runs/000{number}/error-0.json", error)
+        sweep.end_trial(number, Result(state="failed", message=f"{error.message} (see error-0.json)"))
+    monkeypatch.setattr("unetsweep.core.plan.schedule", lambda *_, **__: ([], "no job is started here"))
+    return sweep
+
+
+def test_watch_ends_with_status_1_and_says_why_when_the_sweep_is_paused(three_failures: SweepDir):
+    path = str(three_failures.root / "sweep.yaml")
+    done = CliRunner().invoke(submit.command, [path, "--executor", "local", "--watch"])
+    assert done.exit_code == 1, done.output
+    assert "3 ended (3 failed), 0 running, 1 waiting (paused)\n" in done.output
+    assert "the sweep s is paused: the first 3 trials all failed with the same error: runs/000" in done.output
+
+
+def test_watch_ends_with_status_1_and_each_reason_when_trials_failed(three_failures: SweepDir):
+    three_failures.end_trial(3, Result(state="failed", message="no GPU"))
+    path = str(three_failures.root / "sweep.yaml")
+    done = CliRunner().invoke(submit.command, [path, "--executor", "local", "--watch"])
+    assert done.exit_code == 1, done.output
+    assert "4 ended (4 failed), 0 running\n" in done.output
+    assert "3 trials failed (0, 1, 2): runs/0000: no trainer.py (see error-0.json)\n" in done.output
+    assert "1 trial failed (3): no GPU\nfix the cause, then run: unetsweep retry s --failed\n" in done.output

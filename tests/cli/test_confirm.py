@@ -90,6 +90,17 @@ def test_a_repeated_confirm_trains_nothing_twice_and_adds_what_is_new(swept: Wor
     assert len(trained(root)) == len(set(trained(root))) == 9
 
 
+def test_a_dry_run_has_the_exit_status_of_the_confirmation(swept: Workspace) -> None:
+    spec = swept.root() / "sweep.yaml"
+    spec.write_text(spec.read_text().replace("gpus: 0", "gpus: 1"))
+    without_gpus = {**environment(), "CUDA_VISIBLE_DEVICES": ""}
+    refused = swept.run("confirm", "s", status=2, env=without_gpus)
+    assert "the sweep asks for 1 GPU a training" in refused.stderr
+    previewed = swept.run("confirm", "s", "--dry-run", status=2, env=without_gpus)
+    assert previewed.stderr == refused.stderr
+    assert "15 trainings" in previewed.stdout
+
+
 def test_every_report_says_which_leaders_are_not_worse_than_the_best(swept: Workspace) -> None:
     workspace, root = swept, swept.root()
     assert "onfirmed" not in workspace.run("report", "s").stdout

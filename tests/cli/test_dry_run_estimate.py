@@ -1,4 +1,4 @@
-"""The estimate of a dry run for the open trainings, from the files of finished ones."""
+"""A dry run: its estimate for the open trainings, from the files of finished ones, and the errors it ends with."""
 
 import json
 from datetime import UTC, datetime
@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from unetsweep.app.dry_run import reconciliation_errors
 from unetsweep.app.estimates import estimate_open
 from unetsweep.app.executors import SLURM
 from unetsweep.app.new_trials import NewTrial, new_trials
 from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, Result, TrialConfig
-from unetsweep.core.actions import Element
+from unetsweep.core.actions import Element, Submit
 from unetsweep.core.estimate import Estimate, TrainingSample
+from unetsweep.core.plan import Plan
 from unetsweep.core.space import Choices, Range, Space
 from unetsweep.core.spec import Resources, StudySpec, SweepSpec, trials_wanted
+from unetsweep.errors import SchedulerError, UnsafePlan
 from unetsweep.store.finished_runs import measure_finished_runs
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -95,3 +98,13 @@ def test_a_search_is_estimated_if_its_space_fixes_epochs_and_batch_size(
 def test_without_progress_the_time_of_the_job_is_divided_by_its_epochs(sweep: SweepDir):
     (sweep.root / "runs/0000/progress-1-0.jsonl").unlink()
     assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(4, 30 / 8, 0.0, 1300)]
+
+
+def test_a_dry_run_ends_with_the_error_that_the_reconciliation_would_raise():
+    unsafe = Plan(vanished=20)
+    assert [type(error) for error in reconciliation_errors(unsafe, None, force=False)] == [UnsafePlan]
+    assert list(reconciliation_errors(unsafe, None, force=True)) == []
+    no_answer = SchedulerError("scontrol does not answer")  # the limits are needed only to submit something
+    assert list(reconciliation_errors(Plan(), no_answer, force=False)) == []
+    submits = Plan((Submit((Element(0, 1, ((0, 8),)),), None, "1 ready"),))
+    assert list(reconciliation_errors(submits, no_answer, force=False)) == [no_answer]

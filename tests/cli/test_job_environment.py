@@ -35,7 +35,7 @@ def without_torch(tmp_path: Path) -> Path:
 
 def test_an_interpreter_without_torch_is_reported_with_its_host(workspace: Workspace, without_torch: Path):
     (workspace.folder / "s.yaml").write_text(f"{SWEEP}slurm: {{python: '{without_torch}'}}\n")
-    workspace.run("submit", "s.yaml", "--executor", "local", "--watch")
+    workspace.run("submit", "s.yaml", "--executor", "local", "--watch", status=1)
     (result,) = workspace.results()
     assert result["state"] == "failed"
     assert "torch, pytorch_lightning, albumentations missing in" in result["message"]

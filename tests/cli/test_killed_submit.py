@@ -94,7 +94,7 @@ def test_an_immediate_submit_waits_until_it_knows_whether_the_jobs_exist(workspa
     sweep = workspace.grid(1)
     submit_and_die(workspace, sweep, LOCAL, "LocalJobs", "submit", slow=True)
     done = workspace.submit(sweep)
-    assert "waiting to see whether 1 earlier submissions reached the queue" in done.stderr
+    assert "waiting to see whether 1 earlier submission reached the queue" in done.stderr
     workspace.wait_ended(1)
     assert [run for run, *_ in workspace.notes("begin")] == ["0000"]
     assert not list(workspace.root().glob("runs/0000/attempts/2.json"))

@@ -69,7 +69,7 @@ def test_a_grid_is_pruned_while_it_runs_and_status_report_and_results_give_the_r
     results = workspace.wait_ended(3)
     assert [result["state"] for result in results] == ["complete", "pruned", "pruned"]
     assert [result["epochs_run"] for result in results] == [8, 4, 4]
-    reason = "at epoch 4 is not among the best 1/2 of the"
+    reason = "at epoch 4 is not among the best 1/2 of"
     assert all(reason in result["message"] for result in results[1:])
     rows = workspace.status()["trials"]
     assert [row["state"] for row in rows] == ["complete", "pruned", "pruned"]

@@ -84,7 +84,7 @@ def test_with_watch_submit_waits_for_the_end(workspace: Workspace):
     workspace.wait_quiet()
 
 
-def test_the_reason_of_a_failed_trial_has_the_last_line_of_its_trainer(workspace: Workspace):
+def test_the_reason_of_a_failed_trial_has_the_last_message_of_its_trainer(workspace: Workspace):
     workspace.trainer("sys.exit('ValueError: the optic disc is missing') if rate > 1e-4 else None")
     workspace.submit(workspace.grid(2))
     results = workspace.wait_ended(2)
@@ -131,7 +131,7 @@ def test_cancelling_a_trial_ends_only_its_job(workspace: Workspace):
     workspace.submit(workspace.grid(3))
     workspace.wait(lambda: len(workspace.notes("begin")) == 2)
     output = workspace.run("cancel", "s", 0).stdout
-    assert output == "cancelled 1 trials of s: 0\n"
+    assert output == "cancelled 1 trial of s: 0\n"
     workspace.wait(lambda: states(workspace) == ["cancelled"])
     workspace.wait(lambda: len(workspace.notes("begin")) == 3)
     (workspace.folder / "go").touch()

@@ -1,17 +1,25 @@
 """How commands print events and states."""
 
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from unetsweep.app.events import ActionApplied, LeaseHeld, TrialsReopened, WarningEvent
+from unetsweep.app.repair import Repair
 from unetsweep.app.start import SubmitResult, SweepState
-from unetsweep.app.watch import WatchProgress
-from unetsweep.cli.output import format_progress, format_some, print_event, print_started
+from unetsweep.app.watch import FailedTrials, WatchProgress
+from unetsweep.cli import exit_hook, main, periodic, reconciler_job, repair
+from unetsweep.cli.echo import echo_log
+from unetsweep.cli.output import format_end, format_progress, format_some, print_event, print_started
 from unetsweep.core.actions import Element as Part
 from unetsweep.core.actions import MarkLost, Submit
 from unetsweep.core.causes import Cause
+from unetsweep.errors import DataError
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import printable_log
 
 
 @pytest.mark.parametrize(
@@ -29,11 +37,28 @@ def test_progress_names_the_three_most_frequent_reasons():
     )
 
 
+def test_progress_says_how_many_trials_failed_and_in_one_word_that_the_sweep_is_paused():
+    failures = (FailedTrials("no x", (0, 2)), FailedTrials("no y", (1,)))
+    progress = WatchProgress(3, 0, (("paused: all failed: no x", 5),), failures, "all failed: no x")
+    assert format_progress(progress) == "3 ended (3 failed), 0 running, 5 waiting (paused)"
+    assert format_end("s", progress) == ["1 trial failed (1): no y", "the sweep s is paused: all failed: no x"]
+
+
+def test_the_end_of_a_view_names_each_reason_once_and_nothing_if_no_trial_failed():
+    failures = (FailedTrials("no x", tuple(range(9))), FailedTrials("no y", (9,)))
+    assert format_end("s", WatchProgress(10, 0, (), failures)) == [
+        "9 trials failed (0, 1, 2, 3, 4, 5, 6, 7 …): no x",
+        "1 trial failed (9): no y",
+        "fix the cause, then run: unetsweep retry s --failed",
+    ]
+    assert format_end("s", WatchProgress(10, 0, ())) == []
+
+
 def test_many_jobs_are_a_range_and_an_ended_sweep_has_no_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     directory = SweepDir(tmp_path / "s")
-    print_started(SubmitResult(directory, SweepState(0, 9, tuple(f"7_{index}" for index in range(9)))))
+    print_started(SubmitResult(directory, SweepState(0, 9, tuple(f"7_{index}" for index in range(9)), 0, None)))
     assert capsys.readouterr().out.startswith("0 ended, 9 open; jobs: 7_0 … 7_8 (9)\nnext: unetsweep status s | ")
-    print_started(SubmitResult(directory, SweepState(9, 0, ())))
+    print_started(SubmitResult(directory, SweepState(9, 0, (), 0, None)))
     assert capsys.readouterr().out == "9 ended, 0 open; jobs: none\n"
     print_started(SubmitResult(directory, None))
     assert capsys.readouterr().out.startswith("next: ")
@@ -59,3 +84,59 @@ def test_results_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixtu
         "warning: the clock is late",
         "another reconciliation is running; it will take care of this sweep",
     ]
+
+
+HOSTILE = "failed\n  0009  complete\x1b]0;title\x07\x1b[2J\x1b[31m\u202e\u200b\x9b1A\udcff"
+
+
+def test_a_text_from_outside_is_one_line_without_control_of_the_terminal(capsys: pytest.CaptureFixture[str]):
+    print_event(WarningEvent(HOSTILE))
+    print_event(ActionApplied(MarkLost(0, 1, HOSTILE, Cause.NODE)))
+    printed = capsys.readouterr()
+    assert printed.err == "warning: failed   0009  complete\\u202e\\u200b\\udcff\n"
+    assert printed.out == "lost     run 0000 attempt 1: failed   0009  complete\\u202e\\u200b\\udcff\n"
+
+
+def test_an_error_keeps_its_lines_but_no_problem_of_it_can_add_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail() -> None:
+        raise DataError("eyes", [HOSTILE, "second"])
+
+    monkeypatch.setattr(main, "program", fail)
+    with pytest.raises(SystemExit):
+        main.main()
+    assert capsys.readouterr().err.splitlines() == [
+        "unetsweep: eyes: failed   0009  complete\\u202e\\u200b\\udcff",
+        "eyes: second",
+    ]
+
+
+def test_a_log_keeps_its_colours_and_progress_bars_only(capsys: pytest.CaptureFixture[str]):
+    text = "\x1b[1;31mred\x1b[0m\t50%|█▏|\r100%\r\n\x1b]52;c;cm0=\x07\x1b[2J\x1b[6n\x9b6n\x1bc\x08\u202e\udcffend"
+    for pieces in ([text], [*text]):
+        assert "".join(printable_log(pieces)) == "\x1b[1;31mred\x1b[0m\t50%|█▏|\r100%\r\n\\x08\\u202e\\udcffend"
+    echo_log([text])
+    assert capsys.readouterr().out == "red\t50%|█▏|\r100%\r\n\\x08\\u202e\\udcffend"  # no colours in a file
+
+
+@pytest.mark.parametrize(
+    ("module", "use_case", "begin"),
+    [
+        (exit_hook, "run_exit_hook", "reconciled: "),
+        (periodic, "reconcile_if_due", "periodic: "),
+        (reconciler_job, "run_reconciler_job", "reconciler: "),
+        (repair, "repair_sweep", ""),
+    ],
+)
+def test_a_job_prints_its_actions_as_a_submit_does(
+    module: ModuleType, use_case: str, begin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def act(*positional: Any, on_action: Any = None, **_: object) -> Repair:
+        (on_action or positional[-1])(Submit((Part(0, 1, ((0, 8),)),), None, "1 ready"))
+        return Repair("s", ())
+
+    monkeypatch.setattr(module, use_case, act)
+    more = () if module in (periodic, repair) else ("0123456789ab",)
+    done = CliRunner().invoke(module.command, [str(tmp_path), *more])
+    assert done.output.splitlines()[0] == f"{begin}submit   run 0000 (1 job): 1 ready", done.exception

@@ -98,6 +98,35 @@ def test_an_incomplete_copy_is_made_again(tmp_path: Path):
     assert code_snapshot.pinned(tmp_path) == folder
 
 
+def test_only_the_damaged_files_of_a_copy_are_replaced(tmp_path: Path):
+    folder = code_snapshot.pin(tmp_path) / "unetsweep"
+    (folder / "worker" / "rank.py").unlink()
+    (folder / "worker" / "extra.py").touch()
+    others = {path: path.stat().st_ino for path in folder.rglob("*") if path.name != "extra.py"}
+    code_snapshot.pin(tmp_path)
+    assert {path: path.stat().st_ino for path in folder.rglob("*") if path.name != "rank.py"} == others
+    assert [path.name for path in (tmp_path / "code").iterdir()] == [folder.parent.name]
+
+
+def test_a_whole_copy_that_another_submit_makes_at_the_same_time_is_never_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[dict[Path, int]] = []
+    calls = [code_snapshot.pin]
+    temporary_path = code_snapshot.temporary_path
+
+    def slow(path: Path) -> Path:  # the other submit makes its copy after this one has found none
+        if calls:
+            whole = calls.pop()(tmp_path)
+            seen.append({file: file.stat().st_ino for file in whole.rglob("*")})
+        return temporary_path(path)
+
+    monkeypatch.setattr(code_snapshot, "temporary_path", slow)
+    folder = code_snapshot.pin(tmp_path)
+    assert [{file: file.stat().st_ino for file in folder.rglob("*")}] == seen
+    assert list((tmp_path / "code").iterdir()) == [folder]
+
+
 def test_a_copy_contains_the_sources_and_their_origin(tmp_path: Path):
     folder = code_snapshot.pin(tmp_path)
     assert {path.suffix for path in (folder / "unetsweep").rglob("*") if path.is_file()} <= {".py", ".typed"}

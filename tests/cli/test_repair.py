@@ -81,6 +81,7 @@ def sweep(tmp_path: Path, spec: SweepSpec) -> SweepDir:
     made.mark_lost(1, 1, "its node died", cause="NODE")
     made.create_attempts([Element(1, 2, ((1, 8),))], None, "local")
     made.end_attempt(1, 2, "HANG", "no progress")
+    made.record_throttle([(2, 1)], 1)
     write_json(made.root / "runs/0001/error-0.json", {"kind": "exception", "message": "no", "attempt": 1})
     write_json(made.root / "runs/0001/requeue-1-0.json", {"reason": "time", "epoch": 1, "at": AT})
     write_json(made.root / "runs/0001/attempts/1.retries-reset.json", {"at": AT})

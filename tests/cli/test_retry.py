@@ -83,5 +83,5 @@ def test_a_cancelled_trial_is_trained_again_only_if_retry_names_it(workspace: Wo
     assert [result["state"] for result in workspace.wait_ended(1)] == ["cancelled"]
     assert "0 trials of s are open again" in workspace.run("retry", "s").stdout
     (workspace.folder / "go").touch()
-    assert "1 trials of s are open again: 0" in workspace.run("retry", "s", 0).stdout
+    assert "1 trial of s is open again: 0" in workspace.run("retry", "s", 0).stdout
     assert [result["state"] for result in workspace.wait_ended(1)] == ["complete"]

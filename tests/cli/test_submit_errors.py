@@ -1,5 +1,6 @@
 """Every mistake of a user is reported with what to do next, and nothing is written."""
 
+import json
 import os
 from pathlib import Path
 
@@ -17,12 +18,17 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def refused(workspace: Workspace, text: str, *options: str, status: int = 2) -> str:
-    """The message with which `submit` refuses a sweep; it writes no file and prints nothing else."""
+    """The message with which `submit` refuses a sweep; it writes no file and prints nothing else.
+
+    The dry run ends with the same message and exit status, perhaps after the plan.
+    """
     (workspace.folder / "s.yaml").write_text(text)
     before = sorted(workspace.folder.rglob("*"))
-    done = workspace.run("submit", "s.yaml", *(options or ("--executor", "local")), status=status)
-    assert sorted(workspace.folder.rglob("*")) == before
+    command = ("submit", "s.yaml", *(options or ("--executor", "local")))
+    done = workspace.run(*command, status=status)
     assert done.stdout == ""
+    assert workspace.run(*command, "--dry-run", status=status).stderr == done.stderr
+    assert sorted(workspace.folder.rglob("*")) == before
     return done.stderr
 
 
@@ -42,6 +48,23 @@ def test_for_a_missing_file_an_example_to_start_from_is_named(workspace: Workspa
     assert "none.yaml: there is no such file; start from `sweeps/quickstart.yaml`" in output
 
 
+def test_images_that_this_machine_cannot_hold_are_refused_before_one_is_read(workspace: Workspace, eyes: Path):
+    (workspace.folder / "images").symlink_to(eyes)
+    output = refused(workspace, BUILT_IN.replace("images", "images, image_size: 2000000"))
+    found = (
+        "s.yaml:1:22: data.image_size: found 2000000; reading an image of 2000000x2000000 needs 29,802 GiB of memory"
+    )
+    assert output.startswith(f"unetsweep: {found}, and this machine has ")
+    assert len(output.splitlines()) == 1
+
+
+def test_a_network_that_this_machine_cannot_hold_is_refused_with_numbers(workspace: Workspace, eyes: Path):
+    (workspace.folder / "images").symlink_to(eyes)
+    output = refused(workspace, BUILT_IN + "model: {base: 200000, depth: 1}\n")
+    assert output.startswith("unetsweep: s.yaml:4:9: model.base: found 200000; a training needs at least ")
+    assert len(output.splitlines()) == 1
+
+
 MISSING = ("abdallahwagih/retina-blood-vessel", "kaggle", "unetsweep data sample", "train/", "test/", "mask")
 
 
@@ -59,12 +82,20 @@ def test_arguments_that_optunas_pruner_refuses_are_reported_before_anything_is_w
     assert "study.pruner: Optuna's PercentilePruner cannot be made with {'percentile': 101.0}" in output
 
 
-def test_a_dry_run_warns_about_missing_images_and_still_prints_the_plan(workspace: Workspace):
+def test_a_dry_run_of_a_refused_sweep_prints_the_plan_and_has_the_exit_status_of_a_submit(workspace: Workspace):
     (workspace.folder / "s.yaml").write_text(BUILT_IN)
-    done = workspace.run("submit", "s.yaml", "--executor", "local", "--dry-run")
-    assert "warning: " in done.stderr
-    assert "unetsweep data sample" in done.stderr
+    done = workspace.run("submit", "s.yaml", "--executor", "local", "--dry-run", status=2)
     assert "trials 1" in done.stdout
+    assert "unetsweep data sample" in done.stderr
+    done = workspace.run("submit", "s.yaml", "--executor", "local", "--dry-run", "--json", status=2)
+    assert "unetsweep data sample" in json.loads(done.stdout)["refused"][0]
+
+
+def test_everything_that_prevents_a_submit_is_reported_at_once(workspace: Workspace):
+    text = BUILT_IN.replace("batch_size: [4]", "batch_size: [64]") + "slurm: {gpus: 64, processes: 64}\n"
+    output = refused(workspace, text + "study: {pruner: {name: PercentilePruner, percentile: 101}}\n")
+    for found in ("the sweep asks for 64 GPUs", *MISSING, "study.pruner: Optuna's PercentilePruner cannot be made"):
+        assert found in output
 
 
 def test_more_gpus_than_this_machine_has_are_refused_with_the_quickstart(workspace: Workspace):
@@ -73,8 +104,6 @@ def test_more_gpus_than_this_machine_has_are_refused_with_the_quickstart(workspa
     output = refused(workspace, text)
     assert "the sweep asks for 64 GPUs a training and this machine has" in output
     assert "sweeps/quickstart.yaml" in output
-    (workspace.folder / "s.yaml").write_text(text)
-    assert "64 GPUs" in workspace.run("submit", "s.yaml", "--executor", "local", "--dry-run").stderr
 
 
 def test_the_executor_slurm_is_refused_without_slurm(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
@@ -83,10 +112,10 @@ def test_the_executor_slurm_is_refused_without_slurm(workspace: Workspace, monke
 
 
 def test_a_results_folder_into_which_others_may_write_is_refused(workspace: Workspace):
-    workspace.grid(1)
+    text = workspace.grid(1).read_text()
     workspace.root().mkdir(parents=True)
     workspace.root().chmod(0o777)
-    output = workspace.run("submit", "s.yaml", "--executor", "local", status=70).stderr
+    output = refused(workspace, text, status=70)
     assert f"chmod go-w {workspace.root()}" in output
     assert list(workspace.root().iterdir()) == []
 

@@ -222,5 +222,5 @@ def test_unusable_images_are_refused_before_anything_is_written(
     for message in messages:
         assert message in output
     assert not (here / "results").exists()
-    assert "warning" in unetsweep(here, "submit", "s.yaml", "--executor", "local", "--dry-run").stderr
+    assert unetsweep(here, "submit", "s.yaml", "--executor", "local", "--dry-run", status=2).stderr == output
     assert not (here / "results").exists()

@@ -346,6 +346,19 @@ TABLE = {
         GOOD + "slurm: {reconciler: {clusters: c2}}\n",
         "s.yaml:6:22: slurm.reconciler.clusters: use a shell with that cluster's SLURM_CONF",
     ),
+    "two options for the memory of a job": (
+        GOOD + "slurm: {mem: 4G, sbatch: {mem-per-cpu: 500M}}\n",
+        "s.yaml:6:27: slurm.sbatch.mem-per-cpu: SLURM accepts only one of mem and mem-per-cpu",
+    ),
+    "two options for the memory of a reconciler job": (
+        GOOD + "slurm: {reconciler: {mem: 1G, mem-per-cpu: 500M}}\n",
+        "s.yaml:6:31: slurm.reconciler.mem-per-cpu: SLURM accepts only one of mem and mem-per-cpu",
+    ),
+    "a time of the reconciler job": (
+        GOOD + "slurm: {reconciler: {time: long}}\n",
+        "s.yaml:6:22: slurm.reconciler.time: found 'long'; write 10m, 2h, 1h30m, 02:00:00, 1-12:00:00 or minutes as a "
+        "number, at most 366 days",
+    ),
     "an sbatch option that unetsweep sets": (
         GOOD + "slurm: {sbatch: {output: x.log}}\n",
         "s.yaml:6:18: slurm.sbatch.output: is set by unetsweep; leave it out",

@@ -167,6 +167,19 @@ class TestProfiles:
         assert (slurm.partition, slurm.time_min, slurm.setup) == (None, 120, ("module load cuda",))
         assert slurm.sbatch == {"nice": 5, "licenses": "x"}
 
+    def test_of_the_memory_options_the_sweeps_own_one_is_asked_for(self, folder: Path) -> None:
+        (folder / "slurm" / "profiles" / "m.yaml").write_text(
+            "sbatch: {mem_per_gpu: 8G}\nreconciler: {mem: 2G, qos: q}\n"
+        )
+
+        by_cpu = spec(GOOD + "slurm: {profile: gpu, sbatch: {mem-per-cpu: 500M}}\n", folder).slurm
+        assert (by_cpu.mem, by_cpu.sbatch["mem-per-cpu"]) == (None, "500M")
+        whole = spec(GOOD + "slurm: {profile: m, mem: 4G, reconciler: {mem-per-cpu: 300M}}\n", folder).slurm
+        assert (whole.mem, whole.sbatch) == ("4G", {})
+        assert whole.reconciler == {"mem-per-cpu": "300M", "qos": "q"}
+        assert spec(GOOD + "slurm: {profile: m, mem: null}\n", folder).slurm.sbatch == {"mem-per-gpu": "8G"}
+        assert spec(GOOD + "slurm: {profile: m, reconciler: {mem: null}}\n", folder).slurm.reconciler["mem"] is None
+
     def test_the_sweeps_gpus_replace_the_processes_of_the_profile(self, folder: Path) -> None:
         (folder / "slurm" / "profiles" / "two.yaml").write_text("processes: 2\n")
 

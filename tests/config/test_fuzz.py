@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-import click
 import fuzz
 import pytest
+
+from unetsweep.cli.echo import echo
 
 
 def test_mutated_sweeps_profiles_configs_and_command_lines_are_answered_well() -> None:
@@ -44,9 +45,9 @@ def raising(error: BaseException) -> Callable[..., None]:
         (busy, "hang"),
         (raising(SystemExit(9)), "exit status 9"),
         (raising(SystemExit(2)), "no message"),
-        (lambda *_, **__: click.echo("x" * 99_999), "100000 characters printed"),
-        (lambda *_, **__: click.echo("a\x07b"), "control characters printed"),
-        (lambda *_, **__: sys.exit(click.echo("it is wrong") or 2), "the message names no file, setting or option"),
+        (lambda *_, **__: echo("x" * 99_999), "100000 characters printed"),
+        (lambda *_, **__: sys.stdout.write("a\x07b"), "control characters printed"),
+        (lambda *_, **__: sys.exit(echo("it is wrong") or 2), "the message names no file, setting or option"),
     ],
 )
 def test_a_wrong_answer_is_found(fault: Callable[..., None], problem: str) -> None:

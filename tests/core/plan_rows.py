@@ -13,6 +13,7 @@ from unetsweep.core.actions import (
     Propose,
     Prune,
     RecordJob,
+    SetThrottle,
     Submit,
     SubmitReconciler,
     Terminate,
@@ -105,6 +106,8 @@ def format_action(action: Action) -> str:  # noqa: C901
             return f"reconciler {' '.join(after)}".strip()
         case Prune(run=run, attempt=attempt):
             return f"prune {run}.{attempt}"
+        case SetThrottle(job_id=job_id, throttle=throttle):
+            return f"throttle {job_id} %{throttle}"
         case Cancel(job_ids=job_ids):
             return f"cancel {' '.join(job_ids)}"
         case CollectCheckpoints(runs=runs):

@@ -24,7 +24,7 @@ from plan_rows import (
 from unetsweep.core.actions import Element, Submit
 from unetsweep.core.capacity import Capacity, slots_in_use
 from unetsweep.core.forecast import forecast
-from unetsweep.core.observation import JobState, Observation, Run, Trial
+from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 
 QUEUED, RUNNING = JobState.QUEUED, JobState.RUNNING
 
@@ -81,6 +81,24 @@ CAPACITY = [
         id="the submit limit of the cluster is respected",
     ),
     pytest.param(
+        many(*[None] * 9),
+        replace(QUEUE, remaining_submissions=2, pack=4),
+        ["submit 0.1 1.1 2.1 3.1 4.1 5.1 6.1 7.1"],
+        id="the submit limit counts jobs, not the trainings that are packed into them",
+    ),
+    pytest.param(
+        many(*[None] * 3),
+        replace(QUEUE, remaining_submissions=1, pack=2, parallel=2),
+        ["submit 0.1 1.1 2.1 %2"],
+        id="a packed job trains all runs, one after the other, if all that may run at once fit into it",
+    ),
+    pytest.param(
+        many(None, None),
+        replace(QUEUE, is_full=True),
+        [],
+        id="nothing is submitted after a refusal for a limit",
+    ),
+    pytest.param(
         many(None, None), replace(QUEUE, remaining_submissions=0), [], id="nothing is submitted at the submit limit"
     ),
     pytest.param(many(None, None, None), LOCAL, ["submit 0.1 1.1"], id="locally only what may run is submitted"),
@@ -125,6 +143,42 @@ def test_ready_runs_are_submitted_within_the_capacity(found: Observation, capaci
 )
 def test_an_array_uses_as_many_slots_as_its_throttle_allows(live, expected: int):
     assert slots_in_use(live) == expected
+
+
+ARRAY = [element(k, QUEUED if k else RUNNING, throttle=2) for k in range(5)]
+OTHER_JOB = attempt(run=5, token=OTHER, job_id="18809", job=replace(job(RUNNING, token=OTHER), job_id="18809"))
+
+
+@pytest.mark.parametrize(
+    ("active", "parallel", "expected"),
+    [
+        pytest.param(ARRAY, 4, ["throttle 18808 %4"], id="it follows upwards"),
+        pytest.param(ARRAY, 1, ["throttle 18808 %1"], id="and downwards"),
+        pytest.param(ARRAY, None, ["throttle 18808 %None"], id="no limit any more"),
+        pytest.param([replace(each, throttle=None) for each in ARRAY], 3, ["throttle 18808 %3"], id="a new limit"),
+        pytest.param(
+            [*ARRAY[:3], *(replace(each, throttle=4) for each in ARRAY[3:])],
+            4,
+            ["throttle 18808 %4"],
+            id="a reconciliation was killed between two records",
+        ),
+        pytest.param([*ARRAY, OTHER_JOB], 4, ["throttle 18808 %3"], id="less the slots of other jobs"),
+        pytest.param([*ARRAY, OTHER_JOB], 1, ["throttle 18808 %1"], id="but at least one"),
+        pytest.param(ARRAY, 2, [], id="nothing has changed"),
+        pytest.param(ARRAY[:2], 4, [], id="the rest of the array is not larger than its throttle"),
+        pytest.param([replace(each, job=replace(each.job, state=RUNNING)) for each in ARRAY], 4, [], id="all run"),
+        pytest.param(
+            [*ARRAY, replace(OTHER_JOB, job=replace(OTHER_JOB.job, state=QUEUED))],
+            4,
+            [],
+            id="two arrays share slots",
+        ),
+    ],
+)
+def test_the_throttle_of_a_queued_array_follows_parallel(active: list[Attempt], parallel: int | None, expected):
+    jobs = [replace(each, job=replace(each.job, job_id=each.job_id)) for each in active]
+    assert lines(decide(many(*jobs), capacity=replace(QUEUE, parallel=parallel))) == expected
+    assert lines(decide(many(*jobs), capacity=replace(QUEUE, parallel=parallel, pack=2))) == []
 
 
 def test_every_waiting_trial_has_a_reason():

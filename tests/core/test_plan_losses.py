@@ -21,7 +21,7 @@ from plan_rows import (
 )
 
 from unetsweep.contract import ModelConfig
-from unetsweep.core.causes import Cause
+from unetsweep.core.causes import SUSPECT, Cause
 from unetsweep.core.observation import Attempt, EpochReport, Failure, Job, JobState, Observation, Run
 from unetsweep.core.spec import Resources, Retries
 
@@ -71,8 +71,44 @@ CAUSES = [
 def test_a_loss_has_a_cause_and_the_run_is_resubmitted(last: Attempt, cause: Cause):
     mark_lost, submit = decide(observation(last)).actions
     assert mark_lost.cause is cause
-    assert lines(decide(observation(last)))[1] == "submit 0.2"
+    node = last.node or (last.job.node if last.job is not None else None)
+    avoids = f" -{node}" if cause in SUSPECT and node else ""  # in the same reconciliation
+    assert lines(decide(observation(last)))[1] == f"submit 0.2{avoids}"
     assert submit.elements[0].attempt == 2
+
+
+@pytest.mark.parametrize("word", ["TIMEOUT", "DEADLINE", "PREEMPTED"])
+def test_a_run_whose_job_slurm_has_just_ended_is_resubmitted_at_once_unless_its_trial_would_end(word: str):
+    last = ended(word)
+    last = replace(last, job=replace(last.job, ended_at=JUST_NOW))
+    assert lines(decide(observation(last))) == ["lost 0.1", "submit 0.2"]
+    assert lines(decide(observation(last, cancelled=True))) == []
+    spec = grid(1, retries=Retries(requeue=1))
+    again = replace(last, number=2)
+    assert lines(decide(observation(gone(Cause.PREEMPTED), again), spec)) == []
+    ended_long_ago = replace(again, job=replace(again.job, ended_at=LONG_AGO))
+    assert lines(decide(observation(gone(Cause.PREEMPTED), ended_long_ago), spec)) == ["lost 0.2", "finish 0 failed"]
+
+
+def test_a_run_whose_job_has_just_ended_by_itself_waits_for_its_files():
+    last = ended("FAILED")
+    assert lines(decide(observation(replace(last, job=replace(last.job, ended_at=JUST_NOW))))) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("JobLaunchFailure", "without a result: could not be launched on its node (file system, set-up)"),
+        ("PhaseOfTheMoon", "without a result: PhaseOfTheMoon"),
+        ("NonZeroExitCode", "without a result"),
+        ("", "without a result"),
+    ],
+)
+def test_the_reason_of_a_loss_has_the_reason_that_slurm_gave(reason: str, text: str):
+    last = ended("FAILED", claimed_by=None)
+    mark_lost, _ = decide(observation(replace(last, job=replace(last.job, reason=reason)))).actions
+    assert mark_lost.reason.startswith(f"job 18808 ended (FAILED) {text}")
+    assert reason in mark_lost.reason or reason == "NonZeroExitCode"
 
 
 LIMITS = [
@@ -173,6 +209,25 @@ def test_a_hung_training_is_ended_and_a_slow_one_is_not():
     )
 
 
+def test_a_suspended_training_does_not_hang_and_neither_does_it_just_after_it_was_resumed():
+    last = attempt(job_id="18808", claimed_by="18808", claimed_at=LONG_AGO, job=job(RUNNING))
+
+    def with_job(**changes) -> Observation:
+        found = with_epochs(observation(replace(last, job=replace(last.job, **changes))), 3)
+        return replace(found, runs={0: replace(found.runs[0], last_progress_at=NOW - timedelta(minutes=30))})
+
+    assert lines(decide(with_job())) == ["terminate 0.1 HANG"]
+    for state, why in (("SUSPENDED", "suspended, by an administrator"), ("STOPPED", "its processes were stopped")):
+        decided = decide(with_job(raw_state=state))
+        assert lines(decided) == []
+        assert decided.waits[0].reason.startswith(why)
+        assert not decided.waits[0].running
+    assert lines(decide(with_job(suspended_for=timedelta(minutes=25)))) == []
+    hung = decide(with_job(suspended_for=timedelta(minutes=19)))
+    assert lines(hung) == ["terminate 0.1 HANG"]
+    assert hung.waits[0].reason == "no progress for 11 min"
+
+
 def test_a_job_held_after_a_failed_launch_is_ended_and_resubmitted():
     held = attempt(job_id="18808", job=job(QUEUED, reason="launch_failed_requeued_held"))
     assert lines(decide(observation(held))) == ["terminate 0.1 START"]
@@ -214,6 +269,15 @@ def test_the_sweep_pauses_when_nothing_ever_starts():
     assert "exit 127: no python" in decided.waits[0].reason
     reset = {run: replace(each, retries_reset_at=2) for run, each in found.runs.items()}
     assert lines(decide(replace(found, runs=reset))) == ["submit 0.3 1.3"]
+
+
+def test_a_sweep_in_which_nothing_starts_because_a_disk_is_full_says_so():
+    starts = [gone(cause, number, lost="Errno 28") for number, cause in enumerate((Cause.DISK, Cause.START), 1)]
+    runs = {run: Run(run, {}, tuple(replace(each, run=run) for each in starts)) for run in (0, 1)}
+    paused = decide(replace(many(None, None), runs=runs)).paused
+    assert paused is not None
+    assert "starts its training, because a disk is full: Errno 28; free space there" in paused
+    assert "slurm.python" not in paused
 
 
 def test_a_loss_that_is_exempt_from_the_retry_limit_does_not_count():

@@ -4,11 +4,25 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from plan_rows import JUST_NOW, LOCAL, LONG_AGO, NOW, QUEUE, attempt, decide, grid, job, lines, many, observation
+from plan_rows import (
+    JUST_NOW,
+    LOCAL,
+    LONG_AGO,
+    NOW,
+    QUEUE,
+    attempt,
+    decide,
+    element,
+    grid,
+    job,
+    lines,
+    many,
+    observation,
+)
 
 from unetsweep.core.actions import Cancel
 from unetsweep.core.observation import Job, JobState, Observation, ReconcilerJob, Run
-from unetsweep.core.reconciler_job import is_unconfirmed
+from unetsweep.core.reconciler_job import ReconciledBy, is_unconfirmed
 
 JOBS_RECONCILE = grid(1, driver="jobs")
 AT_WORK = observation(attempt(job_id="18808_3", job=job(JobState.RUNNING)))
@@ -38,7 +52,12 @@ ENOUGH = [
     ),
     pytest.param(replace(RECONCILER, job=None, at=JUST_NOW), id="a reconciler was submitted just now"),
     pytest.param(
-        replace(RECONCILER, job=None, at=NOW - timedelta(minutes=2), lost=True), id="a reconciler was refused recently"
+        replace(RECONCILER, job=None, lost=True, refusal="no", refused_at=NOW - timedelta(minutes=2)),
+        id="a reconciler was refused recently",
+    ),
+    pytest.param(
+        replace(RECONCILER, job=None, lost=True, refusal="no", refused_at=JUST_NOW, limit=True),
+        id="a reconciler was refused just now for a limit",
     ),
 ]
 
@@ -51,7 +70,17 @@ def test_no_second_reconciler_is_submitted(reconciler: ReconcilerJob):
 NEXT = [
     pytest.param(replace(RECONCILER, job=None), id="the last one is gone"),
     pytest.param(replace(RECONCILER, job=replace(WAITING, state=JobState.CANCELLED)), id="the last one was cancelled"),
-    pytest.param(replace(RECONCILER, job=None, lost=True), id="the last one was refused long ago"),
+    pytest.param(
+        replace(RECONCILER, job=None, lost=True, refusal="no", refused_at=LONG_AGO),
+        id="the last one was refused long ago",
+    ),
+    pytest.param(
+        replace(RECONCILER, job=None, lost=True, refusal="no", refused_at=NOW - timedelta(minutes=2), limit=True),
+        id="the last one was refused for a limit a while ago",
+    ),
+    pytest.param(
+        replace(RECONCILER, job=None, at=JUST_NOW, lost=True), id="the last one gave its place to a training just now"
+    ),
 ]
 
 
@@ -66,7 +95,7 @@ def test_a_reconciler_submits_its_successor():
 
 
 def test_a_reconciler_retries_at_once_when_its_successor_was_refused():
-    refused = replace(RECONCILER, job=None, at=JUST_NOW, lost=True)
+    refused = replace(RECONCILER, job=None, at=JUST_NOW, lost=True, refusal="no", refused_at=JUST_NOW)
     assert decided_lines(AT_WORK, refused, own_reconciler_token="c" * 12) == ["reconciler 18808"]
 
 
@@ -120,6 +149,67 @@ def test_no_reconciler_is_submitted_without_a_queue_or_an_answer():
     assert lines(decide(AT_WORK, grid(1), QUEUE)) == []
     assert lines(decide(AT_WORK, JOBS_RECONCILE, LOCAL)) == []
     assert decided_lines(replace(AT_WORK, scheduler_error="timed out"), None) == []
+
+
+def test_the_reconciler_never_takes_the_only_place_in_the_queue():
+    waiting, spec = many(None, None, None), grid(3, driver="jobs")
+    assert lines(decide(waiting, spec, replace(QUEUE, remaining_submissions=1))) == ["submit 0.1"]
+    submitted = many(attempt(at=JUST_NOW, job_id="18808"), None, None)
+    plan = decide(submitted, spec, replace(QUEUE, remaining_submissions=0))
+    assert (lines(plan), plan.next_reconciliation.by) == ([], ReconciledBy.ONLY_PLACE)
+    refused = many(attempt(lost="refused", refused=True, lost_at=NOW))
+    assert lines(decide(refused, JOBS_RECONCILE, replace(QUEUE, remaining_submissions=1))) == []
+    assert lines(decide(refused, JOBS_RECONCILE, replace(QUEUE, remaining_submissions=2))) == ["reconciler"]
+
+
+def test_a_training_at_the_limit_leaves_the_last_place_to_the_reconciler():
+    at_work = many(attempt(job_id="18808", job=job(JobState.RUNNING)), None)
+    spec, capacity = grid(2, driver="jobs"), replace(QUEUE, remaining_submissions=1)
+    plan = decide(at_work, spec, capacity)
+    assert (lines(plan), plan.next_reconciliation.by) == (["reconciler 18808"], ReconciledBy.TRAININGS)
+    assert lines(decide(at_work, spec, replace(capacity, leaves_place=True))) == ["submit 1.1"]
+
+
+def test_a_job_that_ends_gives_the_place_of_the_waiting_reconciler_to_the_next_training():
+    full = replace(many(None), last_reconciler_job=RECONCILER)
+    ending = replace(QUEUE, remaining_submissions=0, leaves_place=True)
+    (cancel,) = decide(full, JOBS_RECONCILE, ending).actions
+    assert cancel == Cancel(("18900",), "the queue is full, and a training takes its place", RECONCILER.number)
+    others = [
+        (full, replace(ending, leaves_place=False)),
+        (full, replace(ending, is_full=True)),
+        (full, replace(ending, remaining_submissions=None, is_full=True)),
+        (replace(full, last_reconciler_job=replace(RECONCILER, lost=True)), ending),
+        (replace(full, last_reconciler_job=replace(RECONCILER, job=replace(WAITING, state=JobState.RUNNING))), ending),
+        (replace(many(element(0, JobState.RUNNING)), last_reconciler_job=RECONCILER), ending),
+    ]
+    assert [lines(decide(found, JOBS_RECONCILE, capacity)) for found, capacity in others] == [[]] * len(others)
+
+
+def test_a_reconciler_with_another_qos_takes_no_place_from_the_trainings():
+    waiting, spec = many(None, None), grid(2, driver="jobs")
+    own = replace(QUEUE, reconciler_counts=False)
+    assert lines(decide(waiting, spec, replace(own, remaining_submissions=2))) == ["submit 0.1 1.1"]
+    assert lines(decide(waiting, spec, replace(own, remaining_submissions=0))) == ["reconciler"]
+    full = replace(own, remaining_submissions=0, leaves_place=True)
+    assert lines(decide(replace(waiting, last_reconciler_job=RECONCILER), spec, full)) == []
+
+
+def test_a_reconciler_that_runs_submits_a_training_before_its_successor():
+    at_work = replace(RECONCILER, job=replace(WAITING, state=JobState.RUNNING))
+    lost = replace(many(None, None), last_reconciler_job=at_work)
+    own = replace(QUEUE, own_reconciler_token="c" * 12, leaves_place=True)
+    assert lines(decide(lost, grid(2, driver="jobs"), replace(own, remaining_submissions=1))) == ["submit 0.1"]
+    busy = replace(many(element(0, JobState.QUEUED)), last_reconciler_job=at_work)
+    assert lines(decide(busy, JOBS_RECONCILE, replace(own, remaining_submissions=0))) == []
+
+
+def test_after_a_refusal_for_an_unknown_limit_the_next_place_is_for_the_reconciler():
+    refused = attempt(run=1, lost="refused", refused=True, limit=True, lost_at=NOW)
+    found = many(attempt(job_id="18808", job=job(JobState.RUNNING)), refused)
+    spec = grid(2, driver="jobs")
+    assert lines(decide(found, spec)) == ["reconciler 18808"]
+    assert lines(decide(replace(found, last_reconciler_job=RECONCILER), spec)) == ["submit 1.2"]
 
 
 def test_a_queue_slot_is_reserved_for_the_reconciler():

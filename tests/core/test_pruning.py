@@ -128,11 +128,11 @@ def test_each_pruner_stops_the_trials_its_rule_names(
 def test_a_prune_reason_names_value_epoch_and_threshold():
     (verdict,) = pruning.verdicts(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)]).values()
     assert verdict.reason == (
-        "val_iou 0.2000 at epoch 2 is not among the best 1/3 of the 2 trials that trained this far (0.6000 was needed)"
+        "val_iou 0.2000 at epoch 2 is not among the best 1/3 of 2 trials that trained this far (0.6000 was needed)"
     )
     spec = sweep("median", metric="val_loss", startup_trials=1)
     (verdict,) = pruning.verdicts(spec, [history(0, *POOR, state="complete"), history(1, *GOOD, late=5)]).values()
-    assert "best val_loss 0.5000 at epoch 1 is worse than the median of the 1 complete" in verdict.reason
+    assert "best val_loss 0.5000 at epoch 1 is worse than the median of 1 complete" in verdict.reason
     assert "(0.1000 was needed)" in verdict.reason
 
 

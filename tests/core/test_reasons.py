@@ -2,7 +2,7 @@
 
 import pytest
 
-from unetsweep.core.reasons import DESCRIPTIONS, describe_reason
+from unetsweep.core.reasons import DESCRIPTIONS, describe_reason, is_held, is_impossible
 
 
 @pytest.mark.parametrize("word", sorted(DESCRIPTIONS))
@@ -63,3 +63,15 @@ def test_every_pending_reason_of_the_newest_slurm_is_explained():
     """The reasons of job_state_reason.c (25.x) that belong to no family of limits."""
     single = "PowerNotAvail PowerReserved ReservationInvalid ReservationDeleted Constraints FedJobLock MaxMemPerLimit"
     assert [word for word in single.split() if describe_reason(word) == word] == []
+
+
+def test_a_job_never_starts_only_for_reasons_that_do_not_end_by_themselves():
+    held = {reason for reason in DESCRIPTIONS if is_held(reason)}
+    impossible = {reason for reason in DESCRIPTIONS if is_impossible(reason)}
+    assert not held & impossible
+    waiting = "None Priority Resources BeginTime Dependency PartitionConfig PartitionDown PartitionInactive NodeDown"
+    assert not (held | impossible) & {*waiting.split(), "ReqNodeNotAvail", "AssociationTimeLimit", "QOSJobLimit"}
+    for limit in ("AssocMaxWallDurationPerJobLimit", "QOSMaxMemoryPerNode", "QOSMinGRES", "(PartitionTimeLimit)"):
+        assert is_impossible(limit)
+    for limit in ("AssocMaxJobsLimit", "QOSMaxGRESPerUser", "AssocGrpCpuLimit", "QOSGrpMemLimit", "MaxJobsPerAccount"):
+        assert not is_impossible(limit)

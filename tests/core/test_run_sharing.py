@@ -10,7 +10,14 @@ from unetsweep.contract import DataConfig, Result, TrainerConfig, TrialConfig, r
 from unetsweep.core.actions import Prune
 from unetsweep.core.observation import JobState, Observation, PruneDecision, Run, Trial
 from unetsweep.core.plan import Plan, plan
-from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS, ExistingTrial, assign_runs, trains_past, why_not_shared
+from unetsweep.core.run_sharing import (
+    CONTINUES_FOR_OTHERS,
+    ExistingTrial,
+    assign_runs,
+    trains_past,
+    why_not_shared,
+    why_separate,
+)
 from unetsweep.core.trials import StoredTrial
 
 RUNNING, QUEUED, ENDED = JobState.RUNNING, JobState.QUEUED, JobState.ENDED
@@ -39,6 +46,22 @@ STORED = StoredTrial(3, 3, 8, run_key="a", code="c0de")
 )
 def test_a_longer_trial_joins_a_sound_run_with_its_key(there: list[ExistingTrial], run: int) -> None:
     assert assign_runs([("a", 16)], 9, there, "c0de") == [run]
+
+
+def test_new_trials_that_are_shorter_than_a_run_with_their_key_say_why_they_train_separately() -> None:
+    there = StoredTrial(3, 3, 60, run_key="a")
+    shorter, longer = StoredTrial(4, 4, 30, run_key="a"), StoredTrial(5, 3, 90, run_key="a")
+    others = [StoredTrial(6, 6, 30, run_key="b"), StoredTrial(7, 7, 30), StoredTrial(8, 8, 60, run_key="a")]
+    assert why_separate([there, longer, *others], 4) is None
+    assert why_separate([there, shorter], 5) is None
+    assert why_separate([there, shorter, longer, *others], 4) == (
+        "1 new trial (0004) cannot join a run with the same config: only longer trials join one, because a training "
+        "never goes back (trial 0004 has 30 epochs, and run 0003 trains the same config to epoch 60)"
+    )
+    many = [StoredTrial(number, number, 30, run_key="a") for number in range(4, 10)]
+    assert (why_separate([there, *many], 4) or "").startswith(
+        "6 new trials (0004, 0005, 0006, 0007 …) cannot join a run"
+    )
 
 
 def test_new_trials_with_one_key_share_a_run_and_those_shorter_than_an_existing_run_do_not_join_it() -> None:

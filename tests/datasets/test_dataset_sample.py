@@ -133,7 +133,9 @@ def test_a_killed_drawing_leaves_nothing_at_the_target(tmp_path: Path) -> None:
     assert draw_sample(root, size=32, eyes=2, test_eyes=1)
 
 
-def test_numbers_that_are_too_small_are_refused(tmp_path: Path) -> None:
+def test_numbers_that_are_too_small_or_too_large_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"found size 100000, 2 eyes, .* needs 32 to 4096 pixels"):
+        draw_sample(tmp_path / "s", size=100_000, eyes=2)
     with pytest.raises(UsageError, match="1 eyes"):
         draw_sample(tmp_path / "s", size=32, eyes=1)
     assert not (tmp_path / "s").exists()

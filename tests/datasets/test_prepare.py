@@ -1,7 +1,9 @@
 """A dataset is prepared: counted, warned about, or refused with all its problems."""
 
+import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from chase import CHASE, needs_chase
@@ -11,7 +13,7 @@ from unetsweep.contract import DataConfig, Split
 from unetsweep.datasets import duplicates
 from unetsweep.datasets.fingerprints import Fingerprints, Pixels
 from unetsweep.datasets.layout import find_pairs
-from unetsweep.datasets.prepare import prepare
+from unetsweep.datasets.prepare import MAX_PROBLEMS, prepare
 from unetsweep.datasets.reading import read_pairs
 from unetsweep.datasets.splits import split
 from unetsweep.errors import DataError
@@ -42,7 +44,7 @@ def test_masks_without_vessels_or_with_too_many_are_warned_about(tmp_path: Path)
     inverted[:, :4] = 0
     write(root / "test" / "mask" / "02.png", inverted)
     warnings = prepare(DataConfig(str(root), Split(groups=r"(\d+)"))).warnings
-    assert [w.split(" at ")[0] for w in warnings[:1]] == ["1 masks hold no vessel"]
+    assert [w.split(" at ")[0] for w in warnings[:1]] == ["no vessel in 1 mask"]
     assert "test/02" in warnings[1]
 
 
@@ -50,17 +52,45 @@ def test_different_sizes_need_an_image_size(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     write(root / "train" / "image" / "01.png", np.zeros((40, 48, 3), np.uint8))
     write(root / "train" / "mask" / "01.png", np.zeros((40, 48), np.uint8))
-    with pytest.raises(DataError, match=r"train: found 2 sizes: 48x40 \(1 images, for example 01\)"):
+    with pytest.raises(DataError, match=r"train: found 2 sizes: 48x40 \(1 image, for example 01\)"):
         prepare(DataConfig(str(root)))
     assert dict(prepare(DataConfig(str(root), image_size=16)).sizes) == {"16x16": 6}
 
 
-def test_problems_of_groups_and_files_are_reported_together(tmp_path: Path) -> None:
-    root = make_set(tmp_path)
-    (root / "test" / "image" / "01.png").write_bytes(b"no image")
+def _problems(config: DataConfig) -> list[str]:
     with pytest.raises(DataError) as caught:
-        prepare(DataConfig(str(root), Split(groups="eyes.csv")))
-    assert [p.field for p in caught.value.problems] == ["data.split.groups", "test"]
+        prepare(config)
+    return [f"{p.field}: {p.message}" if p.field else p.message for p in caught.value.problems]
+
+
+def test_all_problems_of_a_set_are_reported_together_with_the_command_that_shows_more(tmp_path: Path) -> None:
+    root = make_set(tmp_path)
+    (root / "train" / "mask" / "01.png").unlink()
+    (root / "test" / "image" / "01.png").write_bytes(b"no image")
+    write(root / "test" / "image" / "02.png", cv2.imread(str(root / "train" / "image" / "02.png")))
+    groups, mask, image, leak, advice = _problems(DataConfig(str(root), Split(groups="eyes.csv")))
+    assert groups.startswith("data.split.groups: eyes.csv is not there")
+    assert mask.startswith("train/image/01.png: no mask")
+    assert image.startswith("test: 01.png: found 8 bytes that are not a complete PNG image")
+    assert leak.startswith("data.split: 1 of 1 test image has a duplicate in training or validation (for example 02")
+    assert advice == f"3 problems; `unetsweep data check {root}` shows all that is wrong with these images"
+
+
+def test_only_the_first_of_many_problems_are_reported(tmp_path: Path) -> None:
+    root = make_set(tmp_path)
+    for number in range(MAX_PROBLEMS + 5):
+        write(root / "train" / "image" / f"x{number}.png", np.zeros((32, 32, 3), np.uint8))
+    found = _problems(DataConfig(str(root), Split(groups="none")))
+    assert len(found) == MAX_PROBLEMS + 1
+    assert found[-1].startswith("25 problems, of which the first 20 are above; `unetsweep data check ")
+
+
+def test_a_missing_part_is_the_only_problem(tmp_path: Path) -> None:
+    root = make_set(tmp_path)
+    shutil.rmtree(root / "train")
+    fields = [p.partition(":")[0] for p in _problems(DataConfig(str(root), Split(groups="none")))]
+    assert fields[:2] == ["train/image", "train/mask"]
+    assert fields[2].startswith("2 problems")
 
 
 @pytest.mark.parametrize("groups", ["auto", "none"])

@@ -15,7 +15,7 @@ import write_commands
 from pages import PAGES, ROOT, Block, anchors, blocks, prose, rows
 from workspace import Workspace, make_workspace
 
-from unetsweep import contract
+from unetsweep import contract, limits
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.cli.main import COMMANDS, program
 from unetsweep.config.load import load, spec_from
@@ -158,6 +158,16 @@ def test_every_field_of_a_config_and_of_a_result_is_documented() -> None:
     assert result == dict(_flat(contract.Result))
 
 
+def test_every_limit_of_a_number_is_documented() -> None:
+    assert {name: (int(low), int(high)) for name, low, high in rows(SETTINGS, "Limits")} == limits.BOUNDS
+    text = " ".join(prose(SETTINGS).split())
+    numbers = (limits.MAX_CHARACTERS, limits.MAX_NODES, limits.MAX_TRIALS, limits.MAX_VALUES, limits.MAX_LEARNING_RATE)
+    assert all(f"{number:,}" in text for number in (*numbers, limits.MAX_ARGUMENT, limits.MAX_STEPS))
+    assert f"{limits.MAX_DEPTH} levels" in text
+    assert f"more for each {limits.TEXT_OF_ONE_NODE} characters" in text
+    assert f"{limits.MAX_MINUTES // 1440} days" in text
+
+
 def _settings() -> dict[str, str]:
     """Every key of a sweep's YAML file with its default as YAML writes it."""
     found = {"name": "the file's stem"}
@@ -250,6 +260,7 @@ PARTS = {
 SAMPLES = {"NNNN": "0007", "TOKEN": "0f3a9c2e11d7", "HASH": "0f3a9c2e11d7", "…": "a/b"}
 NOT_LEFT_HERE = {
     "runs/NNNN/attempts/K.lost.json",
+    "runs/NNNN/attempts/K.throttle.json",
     "runs/NNNN/attempts/K.end.json",
     "runs/NNNN/attempts/K.retries-reset.json",
     "runs/NNNN/attempts/K.retry-exempt.json",
@@ -311,7 +322,7 @@ def test_every_file_of_a_sweep_is_documented(workspace: Workspace) -> None:
     (workspace.folder / "mixed.py").write_text(TRAINER)
     (workspace.folder / "mixed.yaml").write_text(MIXED)
     workspace.bash("unetsweep submit mixed.yaml --executor local; unetsweep cancel mixed 2")
-    workspace.bash("unetsweep submit mixed.yaml --watch; unetsweep cancel mixed; unetsweep report mixed")
+    workspace.bash("unetsweep submit mixed.yaml --watch || test $? = 1; unetsweep cancel mixed; unetsweep report mixed")
     patterns = {row[0]: _pattern(row[0]) for row in rows(FILES)}
     found = set()
 

@@ -18,6 +18,7 @@ from unetsweep.atomic import (
     append_line,
     link_all,
     link_json,
+    open_to_append,
     replace_by_link,
     write_bytes,
     write_json,
@@ -107,6 +108,36 @@ def test_a_link_replaces_a_file_and_is_a_copy_without_hard_links(
         replace_by_link(source, path)
         assert (path.read_text(), path.samefile(source)) == ("new", has_links)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_link_in_the_place_of_a_temporary_file_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    victim, temporary, path = tmp_path / "victim", tmp_path / "a.ckpt.1-0.tmp", tmp_path / "a.ckpt"
+    victim.write_text("mine")
+    temporary.symlink_to(victim)
+    write_stream(path, lambda stream: stream.write(b"new"), temporary=temporary)
+    assert (victim.read_text(), path.read_text(), path.is_symlink()) == ("mine", "new", False)
+
+    def plant(self: Path, missing_ok: bool = False) -> None:  # after the name was removed, before the file is created
+        os.remove(self) if os.path.lexists(self) else None
+        self.symlink_to(victim)
+
+    monkeypatch.setattr(atomic.os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "no links")))
+    with monkeypatch.context() as planted:
+        planted.setattr(Path, "unlink", plant)
+        for write in (
+            lambda: write_stream(path, lambda stream: stream.write(b"newer"), temporary=temporary),
+            lambda: replace_by_link(path, tmp_path / "b.ckpt", temporary=temporary),
+        ):
+            with pytest.raises(FileExistsError):
+                write()
+    assert (victim.read_text(), path.read_text()) == ("mine", "new")
+
+
+def test_a_link_in_the_place_of_a_log_is_not_followed(tmp_path: Path):
+    (tmp_path / "log").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic links"):
+        open_to_append(tmp_path / "log")
+    assert not (tmp_path / "victim").exists()
 
 
 def test_a_link_to_a_missing_file_leaves_the_old_one(tmp_path: Path):

@@ -11,7 +11,7 @@ from scenes import Scene
 from unetsweep.core import paths
 from unetsweep.core.actions import MarkLost, RecordJob, Submit
 from unetsweep.core.observation import JobState
-from unetsweep.core.ports import Submission
+from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.errors import RefusedError, SchedulerError, UnsafePlan
 from unetsweep.store.retries import reset_open_retries
 
@@ -138,7 +138,7 @@ def test_every_run_trains_once_under_an_unknown_submit_limit(tmp_path: Path):
 def test_a_known_submit_limit_is_never_exceeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(tmp_path, 7, limit=3)
     cluster = type(scene.cluster)
-    monkeypatch.setattr(cluster, "remaining_submissions", lambda self: self.limit - len(self.live()))
+    monkeypatch.setattr(cluster, "remaining_submissions", lambda self, _: self.limit - len(self.live()))
     scene.reconcile()
     assert len(scene.cluster.live()) == 3
     assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
@@ -427,3 +427,48 @@ def test_a_retry_during_a_training_makes_its_next_loss_exempt(tmp_path: Path):
     assert scene.states() == [None], "four losses, and run.retries.node is 3"
     scene.until_ended()
     assert scene.states() == ["complete"]
+
+
+class TestReconcilerJobs:
+    """A reconciler job is asked for in two ways, and a refusal is not lost."""
+
+    def scene(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *refused: bool) -> tuple[Scene, list[bool]]:
+        """A sweep on a cluster that refuses reconciler jobs with one CPU (False), or with a training's request."""
+        scene, asked = Scene(tmp_path, 2, driver="jobs"), []
+        real = type(scene.cluster).submit_reconciler
+
+        def submit_reconciler(cluster: FakeScheduler, request: ReconcilerRequest) -> str:
+            asked.append(request.as_training)
+            if request.as_training in refused:
+                raise RefusedError("sbatch: memory is forbidden" if asked[-1] else "sbatch: ask for a GPU")
+            return real(cluster, request)
+
+        monkeypatch.setattr(type(scene.cluster), "submit_reconciler", submit_reconciler)
+        return scene, asked
+
+    def test_one_that_is_refused_is_asked_for_as_a_training(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        scene, asked = self.scene(tmp_path, monkeypatch, False)
+        scene.reconcile()
+        assert asked == [False, True]
+        assert len(scene.cluster.reconcilers) == 1
+        last = scene.directory.observe().last_reconciler_job
+        assert last is not None
+        assert (last.lost, last.refusal) == (False, None)
+
+    def test_if_both_are_refused_both_refusals_are_recorded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        scene, asked = self.scene(tmp_path, monkeypatch, False, True)
+        for _ in range(2):  # the second reconciliation leaves it to a later one
+            scene.reconcile()
+        assert asked == [False, True]
+        last = scene.directory.observe().last_reconciler_job
+        assert last is not None
+        assert last.refusal == "sbatch: ask for a GPU; and with the request of a training: sbatch: memory is forbidden"
+        assert last.refusal in (scene.directory.root / "ledger.jsonl").read_text()
+
+    def test_a_job_whose_trainings_are_refused_submits_a_reconciler_job(self, tmp_path: Path):
+        scene = Scene(tmp_path, 2, parallel=1, driver="jobs")
+        scene.cluster.refuse_trainings = "sbatch: not from this node"
+        found = scene.reconcile()
+        assert str(found.refusal) == "sbatch: not from this node"
+        assert len(scene.cluster.reconcilers) == 1
+        assert "not from this node" in (scene.directory.root / "ledger.jsonl").read_text()

@@ -5,11 +5,14 @@ import io
 import json
 from dataclasses import replace
 
+import pytest
 from report_records import docs_sweep, mixed_sweep, other_masks_sweep, sweep, trial
 
+from unetsweep.contract import Result
 from unetsweep.core.cost import Cost
 from unetsweep.report.columns import COLUMNS, COSTS
 from unetsweep.report.formats import Format, files, render
+from unetsweep.texts import one_line
 
 ODD = 0.00031622776601683794
 
@@ -20,6 +23,24 @@ def test_csv_keeps_every_number_exactly() -> None:
     assert float(row["learning_rate"]) == ODD
     assert row["job_id"] == '7,"8"'
     assert row["test_iou"] == ""
+
+
+@pytest.mark.parametrize("begin", ["=1+1", "+1", "-9: killed", "@SUM(A1)", "\t=1", "\r=1", "\x1b[1m=1", "\uff1d1"])
+def test_no_text_in_the_csv_is_a_formula_and_numbers_stay_numbers(begin: str) -> None:
+    result = Result(val_iou=-0.5, host=begin)
+    odd = sweep(trial(0, result=result, reason=begin, job_id=begin, archive=begin), trial(1, reason="a\tb", job_id="7"))
+    for text in (render(odd, Format.CSV), files(odd)["results.csv"]):
+        row, other = sorted(csv.DictReader(io.StringIO(text)), key=lambda row: row["trial"])
+        expected = f"'{one_line(begin)}"
+        assert [row[name] for name in ("host", "reason", "job_id", "archive")] == [expected] * 4
+        assert (row["val_iou"], row["state"]) == ("-0.5", "complete")
+        assert [other[name] for name in ("host", "reason", "job_id")] == ["", "a b", "7"]
+
+
+def test_json_has_any_text_as_it_was() -> None:
+    text = "=1\n\x1b[2J\u202e\udcff\U000e0001 µ"
+    (row,) = json.loads(render(sweep(trial(0, result=Result(val_iou=0.5, host=text))), Format.JSON))["rows"]
+    assert row["host"] == text
 
 
 def test_json_keeps_every_number_exactly() -> None:

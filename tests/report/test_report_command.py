@@ -43,8 +43,8 @@ def test_the_newest_sweep_is_printed_with_its_best_row_its_states_and_its_warnin
     assert done.returncode == 0
     assert done.stderr == ""
     assert lines[2:5] == [
-        "|    100 |      8 |          4 |         1e-03 |    0.25 |        - |        - |         - |",
-        "|    101 | **16** |      **4** |     **1e-03** | **0.75** |        - |        - |         - |",
+        "|    100 |      8 |          4 |         1e-03 |  0.2500 |        - |        - |         - |",
+        "|    101 | **16** |      **4** |     **1e-03** | **0.7500** |        - |        - |         - |",
         "|      - |     32 |          4 |         1e-03 |       - |        - |        - |         - |",
     ]
     assert "2 complete, 1 waiting" in lines

@@ -35,6 +35,19 @@ def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path: Path) -> None
     assert (tmp_path / "docs" / "table.md").read_text() == "x"
 
 
+def test_a_link_of_another_user_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    victim, link = tmp_path / "victim", tmp_path / "table.md"
+    victim.write_text("mine")
+    link.symlink_to(victim)
+    if os.getuid() == 0:
+        os.chown(link, 12345, -1, follow_symlinks=False)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(UsageError, match=f"table.md: a link of user .* to {victim}; remove it"):
+        write_output(link, "x")
+    assert victim.read_text() == "mine"
+
+
 def test_output_into_a_pipe_works(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

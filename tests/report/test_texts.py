@@ -11,11 +11,13 @@ from report_records import docs_sweep, mixed_sweep, spec, sweep, trial
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.contract import DataConfig, Result
 from unetsweep.report import latex, markdown
-from unetsweep.report.columns import columns_of, metric_text, one_line, rate_text
+from unetsweep.report.columns import COLUMNS, columns_of, rate_text
 from unetsweep.report.formats import Format, render
 from unetsweep.report.summary import state_line
+from unetsweep.texts import one_line, score_text
 
-texts = st.text(max_size=20)
+texts = st.text(st.characters(), max_size=20)
+"""Any characters: also line breaks, terminal sequences, invisible ones, and bytes that are no UTF-8 (surrogates)."""
 numbers = st.none() | st.floats()
 scores = st.dictionaries(st.sampled_from(["dice", "image_iou_sd"]), numbers | texts)
 results = st.builds(
@@ -96,21 +98,21 @@ def test_the_docs_table_is_reproduced() -> None:
 | -----: | -----: | ---------: | ------------: | ------: | -------: | -------: | --------: |
 |  17855 |    100 |          4 |         1e-04 |  0.6163 |   0.1475 |        - |         - |
 |  17857 |    100 |         16 |         1e-04 |  0.4087 |   0.2136 |        - |         - |
-|  17931 |    200 |          4 |         1e-04 |  0.6783 |   0.1251 |   0.6779 |     0.125 |
+|  17931 |    200 |          4 |         1e-04 |  0.6783 |   0.1251 |   0.6779 |    0.1250 |
 """
     assert render(docs_sweep(), Format.MARKDOWN).startswith(heading_and_rows)
 
 
 def test_only_the_best_row_is_bold_except_for_its_job_id() -> None:
     *others, best = cells(render(docs_sweep(), Format.MARKDOWN))
-    bold = ["**1000**", "**4**", "**1e-04**", "**0.8609**", "**0.0454**", "**0.701**", "**0.1881**"]
+    bold = ["**1000**", "**4**", "**1e-04**", "**0.8609**", "**0.0454**", "**0.7010**", "**0.1881**"]
     assert best == ["18808", *bold]
     assert not any("*" in cell for row in others for cell in row)
 
 
 def test_an_empty_cell_of_the_best_row_is_not_bold() -> None:
     _, row = cells(render(sweep(trial(0, job_id="7")), Format.MARKDOWN))
-    assert row == ["7", "**100**", "**4**", "**1e-04**", "**0.5**", "-", "-", "-"]
+    assert row == ["7", "**100**", "**4**", "**1e-04**", "**0.5000**", "-", "-", "-"]
 
 
 def test_only_one_of_two_tied_rows_is_bold() -> None:
@@ -159,9 +161,20 @@ def test_colour_marks_the_best_and_the_failed_rows_and_changes_no_text() -> None
     ]
 
 
-def test_control_characters_in_a_reason_never_reach_the_terminal() -> None:
-    text = render(sweep(trial(0, "failed", reason="\x1b[2Jgone\r\n\x07", job_id="7\n8")), Format.TABLE)
-    assert text.replace("\n", "").isprintable()
+HOSTILE = "\x1b[2Jgone\r\n0009 complete\x07\u202e\u200b\x9b1m\udcff"
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_text_from_outside_adds_no_line_and_controls_no_terminal(form: Format) -> None:
+    def lines(text: str) -> list[str]:
+        result = Result(val_iou=0.5, host=text, message=text, checkpoint=text)
+        best = trial(0, result=result, job_id=text, archive=text, run_dir=text)
+        record = sweep(best, trial(1, "failed", reason=text), trial(2, text), warnings=(text,))
+        return render(record, form, columns=[*COLUMNS]).split("\n")
+
+    found = lines(HOSTILE)
+    assert all(line.isprintable() for line in found)
+    assert len(found) == len(lines("tame"))
 
 
 def failed_trials(count: int, reason: str, start: int = 0) -> list:
@@ -192,10 +205,10 @@ def test_one_line_counts_the_trials_by_state_with_reasons(record: SweepRecord, l
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.701, "0.701"), (0.72424, "0.7242"), (0.125, "0.125"), (1.0, "1.0"), (-0.00001, "0.0"), (float("nan"), "nan")],
+    [(0.701, "0.7010"), (0.72424, "0.7242"), (1.0, "1.0000"), (-0.00001, "0.0000"), (float("nan"), "nan")],
 )
-def test_a_metric_has_at_most_four_decimals_and_no_trailing_zeros(value: float, text: str) -> None:
-    assert metric_text(value) == text
+def test_every_score_has_four_decimals(value: float, text: str) -> None:
+    assert score_text(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(1e-4, "1e-04"), (5e-05, "5e-05"), (0.00015, "1.5e-04"), (1.0, "1e+00")])

@@ -12,6 +12,7 @@ from dataclasses import replace
 from unetsweep.app.executors import EXECUTORS
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Scheduler, Submission
+from unetsweep.core.spec import Resources
 
 
 class Rig(ABC):
@@ -56,7 +57,7 @@ class SchedulerContract:
     def test_it_states_its_kind_and_its_limits(self, rig: Rig):
         assert rig.scheduler.kind in EXECUTORS
         assert rig.scheduler.max_elements() >= 1
-        remaining = rig.scheduler.remaining_submissions()
+        remaining = rig.scheduler.remaining_submissions(Resources())
         assert remaining is None or remaining >= 0
 
     def test_an_unknown_token_has_no_jobs(self, rig: Rig):

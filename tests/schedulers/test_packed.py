@@ -1,5 +1,6 @@
 """Packed jobs: the slot table on disk, and each training listed as a job of its own."""
 
+import errno
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -212,3 +213,25 @@ def test_a_corrupt_slot_table_is_a_scheduler_error_and_ends_no_job(
     (tmp_path / paths.packed(FIRST) / "0.taken.json").write_text("{")
     with pytest.raises(SchedulerError, match=r"packed.*0\.taken\.json"):
         packed.jobs([FIRST])
+
+
+def test_packed_jobs_are_cancelled_even_if_the_disk_is_full(
+    cluster: Cluster,
+    packed: PackedSlurm,
+    make_submission: Callable[..., Submission],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    packed.submit(make_submission(FIRST, 4, 2))
+    cluster.run(RUNNING, RUNNING)
+    packed.jobs([FIRST])
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SlotTableDir, "cancel", full)
+    with pytest.raises(OSError, match="No space"):
+        packed.cancel(["7.0"])
+    assert cluster.cancelled == [], "the others are wanted"
+    with pytest.raises(OSError, match="No space"):
+        packed.cancel([f"7.{number}" for number in range(4)])
+    assert cluster.cancelled == ["7_0", "7_1"]

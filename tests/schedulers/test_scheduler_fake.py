@@ -57,7 +57,7 @@ def test_every_query_fails_while_the_scheduler_does_not_answer(rig: FakeRig):
         lambda: rig.scheduler.jobs(["0" * 12]),
         lambda: rig.scheduler.submit(rig.submission(1)),
         rig.scheduler.max_elements,
-        rig.scheduler.remaining_submissions,
+        lambda: rig.scheduler.remaining_submissions(Resources()),
         lambda: rig.scheduler.cancel(["1"]),
     ):
         with pytest.raises(SchedulerError, match="timed out"):

@@ -1,6 +1,6 @@
 """Parsing of real output of SLURM 22.05.8."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,18 +13,18 @@ REFUSED, FAILED, UNLISTED = "cccccccccccc", "dddddddddddd", "ffffffffffff"
 
 # as printed; job 2 is named `a|b "c" <line break> d`
 SQUEUE = """\
-2|N/A|COMPLETED|None|1795468504||a|b "c" 
+2|N/A|COMPLETED|None|1795468504||N/A|0:00|a|b "c" 
 d
-6|N/A|FAILED|NonZeroExitCode|1795468503||grid.dddddddddddd
-7|N/A|FAILED|JobLaunchFailure|1795468503||grid.eeeeeeeeeeee
-5|0|FAILED|BadConstraints|1795468501||grid.cccccccccccc
-5|1|FAILED|BadConstraints|1795468501||grid.cccccccccccc
-5|2|FAILED|BadConstraints|1795468501||grid.cccccccccccc
-4|N/A|PENDING|BeginTime|1795472161||grid.bbbbbbbbbbbb
-1|10|PENDING|JobArrayTaskLimit|N/A||grid.0f3a9c2e11d7
-1|2|PENDING|JobArrayTaskLimit|N/A||grid.0f3a9c2e11d7
-3|N/A|PENDING|JobHeldUser|N/A||grid.aaaaaaaaaaaa
-1|0|RUNNING|None|1795472103|n1|grid.0f3a9c2e11d7
+6|N/A|FAILED|NonZeroExitCode|1795468503||N/A|0:00|grid.dddddddddddd
+7|N/A|FAILED|JobLaunchFailure|1795468503||N/A|0:00|grid.eeeeeeeeeeee
+5|0|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc
+5|1|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc
+5|2|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc
+4|N/A|PENDING|BeginTime|1795472161||N/A|0:00|grid.bbbbbbbbbbbb
+1|10|PENDING|JobArrayTaskLimit|N/A||N/A|0:00|grid.0f3a9c2e11d7
+1|2|PENDING|JobArrayTaskLimit|N/A||N/A|0:00|grid.0f3a9c2e11d7
+3|N/A|PENDING|JobHeldUser|N/A||N/A|0:00|grid.aaaaaaaaaaaa
+1|0|RUNNING|None|1795472103|n1|N/A|0:00|grid.0f3a9c2e11d7
 """  # noqa: W291
 
 
@@ -58,6 +58,24 @@ def test_a_refused_request_is_no_job_even_if_squeue_lists_it():
     assert jobs(REFUSED) == ()
 
 
+@pytest.mark.parametrize(
+    ("state", "start", "used", "suspended_s"),
+    [
+        ("RUNNING", "1795468503", "10:00", 0),
+        ("RUNNING", "1795468503", "3:20", 400),
+        ("SUSPENDED", "1795382103", "1-00:00:00", 600),
+        ("RUNNING", "1795468503", "10:01", 0),
+        ("RUNNING", "N/A", "10:00", 0),
+        ("RUNNING", "1795468503", "INVALID", 0),
+        ("COMPLETED", "1795468503", "3:20", 0),
+    ],
+)
+def test_the_time_used_shows_how_long_a_job_was_suspended(state: str, start: str, used: str, suspended_s: int):
+    now = datetime.fromtimestamp(1795468503 + 600, UTC)
+    (job,) = parse.parse_jobs(f"1|0|{state}|None|1795472103|n1|{start}|{used}|grid.{ARRAY}\n", [ARRAY], now)
+    assert job.suspended_for == timedelta(seconds=suspended_s)
+
+
 def test_a_token_that_is_not_listed_has_no_job():
     assert jobs(UNLISTED) == ()
 
@@ -68,12 +86,12 @@ def test_an_unreadable_line_with_our_token_is_an_error():
 
 
 def test_a_name_that_only_contains_a_token_is_not_ours():
-    line = f"8|N/A|RUNNING|None|N/A|n1|grid.{ARRAY}.more\n"
+    line = f"8|N/A|RUNNING|None|N/A|n1|N/A|0:00|grid.{ARRAY}.more\n"
     assert parse.parse_jobs(line, [ARRAY]) == ()
 
 
 def test_an_array_with_all_elements_cancelled_one_by_one_is_listed_without_an_index():
-    (job,) = parse.parse_jobs(f"2|N/A|CANCELLED|JobHeldUser|1795468501||grid.{ARRAY}\n", [ARRAY])
+    (job,) = parse.parse_jobs(f"2|N/A|CANCELLED|JobHeldUser|1795468501||N/A|0:00|grid.{ARRAY}\n", [ARRAY])
     assert (job.job_id, job.index, job.state) == ("2", 0, JobState.CANCELLED)
 
 
@@ -101,7 +119,7 @@ def test_each_state_word_has_its_state(word, state):
 
 
 def test_an_unknown_state_word_counts_as_alive():
-    (job,) = parse.parse_jobs(f"9|1|EXPEDITING|None|N/A|n1|x.{ARRAY}\n", [ARRAY])
+    (job,) = parse.parse_jobs(f"9|1|EXPEDITING|None|N/A|n1|N/A|0:00|x.{ARRAY}\n", [ARRAY])
     assert job.state.is_live
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from unetsweep.core.observation import JobState
 from unetsweep.schedulers.slurm import parse
+from unetsweep.schedulers.slurm.log_state import parse_log_state
 from unetsweep.schedulers.slurm.parse import Refusal
 
 TOKEN, OTHER = "0f3a9c2e11d7", "aaaaaaaaaaaa"
@@ -55,13 +56,13 @@ def test_a_job_on_a_node_that_powers_up_counts_as_running():
 
 def test_squeue_rows_with_new_states_reasons_and_node_lists_are_read():
     text = (
-        f"71|0|RUNNING|None|1795472103|gpu[01-02]|grid.{TOKEN}\n"
-        f"71|1|PENDING|ReqNodeNotAvail, UnavailableNodes:gpu[03,07]|N/A||grid.{TOKEN}\n"
+        f"71|0|RUNNING|None|1795472103|gpu[01-02]|N/A|0:00|grid.{TOKEN}\n"
+        f"71|1|PENDING|ReqNodeNotAvail, UnavailableNodes:gpu[03,07]|N/A||N/A|0:00|grid.{TOKEN}\n"
         f"71|2|PENDING|Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
-        f"|N/A||grid.{TOKEN}\n"
-        f"71|3|EXPEDITING|BeginTime|N/A||grid.{TOKEN}\n"
-        f"71|4|UPDATE_DB|None|N/A|gpu01|grid.{TOKEN}\n"
-        f"71|5|NODE_FAIL|NodeDown|1795472103|gpu09|grid.{TOKEN}\n"
+        f"|N/A||N/A|0:00|grid.{TOKEN}\n"
+        f"71|3|EXPEDITING|BeginTime|N/A||N/A|0:00|grid.{TOKEN}\n"
+        f"71|4|UPDATE_DB|None|N/A|gpu01|N/A|0:00|grid.{TOKEN}\n"
+        f"71|5|NODE_FAIL|NodeDown|1795472103|gpu09|N/A|0:00|grid.{TOKEN}\n"
     )
     found = parse.parse_jobs(text, [TOKEN])
     assert [job.state.is_live for job in found] == [True, True, True, True, True, False]
@@ -147,7 +148,10 @@ def test_an_sbatch_killed_while_it_retried_may_have_submitted(dot: str):
 
 def test_a_reason_with_separators_is_read_whole():
     reason = "burst_buffer/lua: slurm_bb_data_in: pool|fast is full"
-    waits, ended = f"7|3|PENDING|{reason}|N/A||grid.{TOKEN}\n", f"8|N/A|FAILED|a|b|1795468504|n2|grid.{TOKEN}\n"
+    waits, ended = (
+        f"7|3|PENDING|{reason}|N/A||N/A|0:00|grid.{TOKEN}\n",
+        f"8|N/A|FAILED|a|b|1795468504|n2|N/A|0:00|grid.{TOKEN}\n",
+    )
     first, second = parse.parse_jobs(waits + ended, [TOKEN])
     assert (first.job_id, first.state, first.reason, first.node) == ("7_3", JobState.QUEUED, reason, None)
     assert (second.ended_at, second.node) == (datetime.fromtimestamp(1795468504, UTC), "n2")
@@ -155,7 +159,7 @@ def test_a_reason_with_separators_is_read_whole():
 
 def test_a_reason_with_a_line_break_is_an_error():
     with pytest.raises(ValueError, match=TOKEN):
-        parse.parse_jobs(f"7|N/A|PENDING|burst_buffer/lua: one\ntwo|N/A||grid.{TOKEN}\n", [TOKEN])
+        parse.parse_jobs(f"7|N/A|PENDING|burst_buffer/lua: one\ntwo|N/A||N/A|0:00|grid.{TOKEN}\n", [TOKEN])
 
 
 def test_an_invalid_option_that_names_sockets_is_a_refusal():
@@ -216,4 +220,4 @@ def test_steps_of_every_kind_are_matched_to_their_job_and_token():
     ],
 )  # fmt: skip
 def test_the_end_of_a_job_is_read_from_the_log_of_a_newer_slurm(line: str, word: str | None):
-    assert parse.parse_log_state(f"epoch 3\n{line}\n") == word
+    assert parse_log_state(f"epoch 3\n{line}\n") == word

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from unetsweep.schedulers.slurm.batch_script import code_lines, reconciler_scrip
 from unetsweep.schedulers.slurm.submitit_jobs import script
 
 HOSTILE = """a b$(touch pwned)`touch pwned`'"; touch pwned; # | touch pwned & ${IFS} \\ *"""
-FOLDER = HOSTILE.replace("/", "")
+FOLDER = HOSTILE.replace("/", "").replace("\\", "")
 TOKEN = "0123456789ab"  # noqa: S105
 TOOLS = ("bash", "env", "timeout", "seq", "sleep", "find", "id", "stat", "date", "hostname", "ln", "touch", "mkdir")
 STUB = '#!/bin/bash\nprintf "%s\\n" "$(basename "$0")" "$@" "PYTHONPATH=$PYTHONPATH" >> "$CALLS"\n'
@@ -186,6 +187,13 @@ def test_a_sweep_name_must_be_a_plain_word(tmp_path: Path, name: str):
     with pytest.raises(SpecError) as refused:
         load(path)
     assert [problem.line for problem in refused.value.problems] == [1]
+
+
+@pytest.mark.parametrize("character", ["%", "\\"])
+def test_a_results_path_that_slurm_reads_as_a_pattern_is_refused(folder: Path, character: str):
+    sweep_dir = folder / f"a{character}b" / "s"
+    with pytest.raises(RefusedError, match=f"SLURM reads the {re.escape(character)} in it as a part of a pattern"):
+        script(Submission(TOKEN, "s", sweep_dir, 1, Resources()), sweep_dir / paths.submission(TOKEN))
 
 
 def test_a_results_path_with_a_line_break_is_refused(folder: Path):

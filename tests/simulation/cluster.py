@@ -106,6 +106,12 @@ class Cluster:
         self._world.at(1.0, self.start_jobs)
         return ids
 
+    def set_throttle(self, array: str, throttle: int | None) -> None:
+        for job in self.jobs:
+            if job.job_id.partition("_")[0] == array:
+                job.throttle = throttle
+        self._world.at(1.0, self.start_jobs)
+
     def add_reconciler(self, request: ReconcilerRequest) -> str:
         now = self._world.time
         after = tuple(each for each in self.jobs if each.job_id.partition("_")[0] in request.after)

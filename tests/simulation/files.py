@@ -106,6 +106,9 @@ class SimReconciler:
     token: str
     at: datetime
     lost: bool = False
+    as_training: bool = False
+    refusal: str | None = None
+    refused_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -138,8 +141,12 @@ class Files:
         if not self.reconcilers:
             return None
         number = max(self.reconcilers)
-        last = self.reconcilers[number]
-        return ReconcilerJob(number, last.token, last.at, last.lost)
+        newest = self.reconcilers[number]
+        accepted = [each for each, files in self.reconcilers.items() if files.refusal is None]
+        last = newest if newest.refusal is None else self.reconcilers[max(accepted, default=number)]
+        return ReconcilerJob(
+            number, last.token, last.at, last.lost, last.as_training, newest.refusal, newest.refused_at
+        )
 
     def _failures(self, ended: int) -> tuple[Failure, ...]:
         if ended > MAX_ENDED_FOR_FAILURES:

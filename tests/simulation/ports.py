@@ -14,7 +14,7 @@ from unetsweep.core.observation import EpochReport, Job, JobState, Observation, 
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict, verdicts
 from unetsweep.core.space import Point
-from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.core.spec import Resources, SweepSpec, trials_wanted
 from unetsweep.core.trials import StoredTrial, params_of
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 from unetsweep.reconcile.context import Curve
@@ -155,6 +155,11 @@ class SimulatedDirectory:
         for each, job_id in zip(elements, job_ids, strict=True):
             self.record_job(each.run, each.attempt, job_id)
 
+    def record_throttle(self, attempts: Sequence[tuple[int, int]], throttle: int | None) -> None:
+        for run, attempt in attempts:
+            self._reconciliation.interruption_point()
+            self._files.runs[run].attempts[attempt].throttle = throttle
+
     def mark_lost(self, run: int, attempt: int, reason: str, **about: object) -> None:
         self._reconciliation.interruption_point()
         found = self._attempt(run, attempt)
@@ -215,7 +220,7 @@ class SimulatedScheduler:
     def max_elements(self) -> int:
         return self._world.settings.largest
 
-    def remaining_submissions(self) -> int | None:
+    def remaining_submissions(self, resources: Resources) -> int | None:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
@@ -267,6 +272,12 @@ class SimulatedScheduler:
         self._cluster.cancel([job_id])
         self._reconciliation.interruption_point()
 
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        self._reconciliation.interruption_point()
+        self._answer()
+        self._cluster.set_throttle(job_id, throttle)
+        self._reconciliation.interruption_point()
+
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         self._reconciliation.interruption_point()
         self._world.check.submits_reconciler(self._reconciliation)
@@ -286,21 +297,23 @@ class SimulatedReconcilers:
             reconciliation.world.files.reconcilers,
         )
 
-    def create_intent(self, number: int) -> str | None:
+    def create_intent(self, number: int, *, as_training: bool = False) -> str | None:
         self._reconciliation.interruption_point()
         if number in self._reconcilers:
             return None
         token = self._world.new_token()
-        self._reconcilers[number] = SimReconciler(token, self._reconciliation.now())
+        self._reconcilers[number] = SimReconciler(token, self._reconciliation.now(), as_training=as_training)
         self._reconciliation.interruption_point()
         return token
 
     def record(self, number: int, job_id: str) -> None:
         self._reconciliation.interruption_point()
 
-    def mark_lost(self, number: int, reason: str) -> None:
+    def mark_lost(self, number: int, reason: str, *, refused: bool = False, limit: bool = False) -> None:
         self._reconciliation.interruption_point()
         self._reconcilers[number].lost = True
+        if refused:
+            self._reconcilers[number].refusal, self._reconcilers[number].refused_at = reason, self._reconciliation.now()
         if not self._reconciliation.is_reconciler and not reason.startswith("nothing is left"):
             self._world.check.lacks_reconciler = True
 

@@ -3,21 +3,17 @@
 import contextlib
 import os
 import secrets
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bed import TESTBED, free_port
-from slurm_cluster import Cluster, wait_for
+from slurm_cluster import Cluster, started_cluster, use, wait_for
 
 from unetsweep.core import paths
 from unetsweep.core.ports import Submission
 from unetsweep.core.spec import Resources
 
 HERE = Path(__file__).parent
-SBIN = f"/usr/sbin:/sbin:{os.environ['PATH']}"
 
 
 @pytest.fixture(scope="session")
@@ -29,28 +25,10 @@ def testbeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         def testbed(variant: str) -> Cluster:
             if variant not in running:
                 folder = tmp_path_factory.mktemp(f"testbed-{variant}")
-                running[variant] = stack.enter_context(_testbed(variant, folder))
+                running[variant] = stack.enter_context(started_cluster(folder, variant))
             return running[variant]
 
         yield testbed
-
-
-@contextlib.contextmanager
-def _testbed(variant: str, folder: Path) -> Iterator[Cluster]:
-    needed = ["slurmctld", "slurmd", "munged", "sbatch"] + ["slurmdbd", "mariadbd"] * (variant == "dbd")
-    missing = [name for name in needed if shutil.which(name, path=SBIN) is None]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not installed: see slurm/testbed/README.md")
-    outer = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
-    variables = {"TESTBED_VARIANT": variant, "TESTBED_DIR": str(folder), "TESTBED_PORT": str(free_port())}
-    started = subprocess.run(
-        [TESTBED / "start"], env=outer | variables, check=False, capture_output=True, text=True, timeout=120
-    )
-    assert started.returncode == 0, started.stderr
-    try:
-        yield Cluster(variant, folder)
-    finally:
-        subprocess.run([TESTBED / "stop"], env=outer | variables, check=True, capture_output=True, timeout=120)
 
 
 @pytest.fixture
@@ -60,10 +38,7 @@ def cluster(
     """The worker's cluster, with the environment of a user's shell. It has no accounting, unless a test asks for it
     (`slurm_cluster.with_accounts`) or TESTBED_VARIANT=dbd. Jobs that a test leaves in the queue are cancelled."""
     found = testbeds(getattr(request, "param", os.environ.get("TESTBED_VARIANT", "none")))
-    for name in [name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SQUEUE"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("SLURM_CONF", str(found.conf))
-    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    use(found, monkeypatch)
     yield found
     left = found.run("squeue", "--me", "-h", "-o", "%A").split()
     if left:

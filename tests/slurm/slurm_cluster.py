@@ -1,12 +1,16 @@
 """A running SLURM testbed, and functions that wait for what its jobs do."""
 
+import contextlib
+import os
+import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from bed import TESTBED, free_port
 
 from unetsweep.core import paths
 from unetsweep.core.observation import Job
@@ -60,6 +64,34 @@ class Cluster:
     def wait_running(self, token: str, seconds: float = 120.0) -> dict[str, Job]:
         """Wait until all jobs of the submission run."""
         return self.wait(token, lambda jobs: all(job.raw_state == "RUNNING" for job in jobs), seconds)
+
+
+@contextlib.contextmanager
+def started_cluster(folder: Path, variant: str = "none", **variables: str) -> Iterator[Cluster]:
+    """A cluster on free ports, all of its files in `folder`; `variables` are those of slurm/testbed/README.md."""
+    needed = ["slurmctld", "slurmd", "munged", "sbatch"] + ["slurmdbd", "mariadbd"] * (variant == "dbd")
+    path = f"/usr/sbin:/sbin:{os.environ['PATH']}"
+    missing = [name for name in needed if shutil.which(name, path=path) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: see slurm/testbed/README.md")
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
+    variables |= {"TESTBED_VARIANT": variant, "TESTBED_DIR": str(folder), "TESTBED_PORT": str(free_port())}
+    started = subprocess.run(
+        [TESTBED / "start"], env=outer | variables, check=False, capture_output=True, text=True, timeout=120
+    )
+    assert started.returncode == 0, started.stderr
+    try:
+        yield Cluster(variant, folder)
+    finally:
+        subprocess.run([TESTBED / "stop"], env=outer | variables, check=True, capture_output=True, timeout=120)
+
+
+def use(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands of this test use the cluster, with the environment of a user's shell."""
+    for name in [name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SQUEUE"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:

@@ -115,6 +115,18 @@ def test_a_full_queue_raises_limit_error(cluster: Cluster, make: Make):
         cluster.run("sacctmgr", "-i", "-Q", "modify", "user", me, "set", "MaxSubmitJobs=-1")
 
 
+def test_the_throttle_of_an_array_changes_while_some_of_its_jobs_have_ended(cluster: Cluster, make: Make, out: Path):
+    queue = Slurm(lambda _: payloads.Note(str(out), 600))
+    ids = queue.submit(submission := make(elements=4, throttle=1))
+    wait_for((out / "0-0-0.json").exists)
+    queue.cancel(ids[:1])
+    cluster.wait(submission.token, lambda jobs: any(not job.state.is_live for job in jobs))
+    queue.set_throttle(ids[0].partition("_")[0], 3)
+    cluster.wait(submission.token, lambda jobs: sum(job.raw_state == "RUNNING" for job in jobs) == 3)
+    with pytest.raises(SchedulerError, match="Invalid job id"):
+        queue.set_throttle("999999", 3)
+
+
 def test_a_job_can_submit_another_job_that_inherits_nothing_from_it(cluster: Cluster, make: Make, out: Path):
     inner = make(time_min=7)
     outer = make(processes=2, gpus=2)

@@ -18,7 +18,7 @@ from unetsweep.core.observation import Ending, Trial
 from unetsweep.errors import StateError
 from unetsweep.records import DataFile
 from unetsweep.store import observation
-from unetsweep.store.logs import last_line
+from unetsweep.store.logs import last_message
 from unetsweep.store.observation import numbered_folders
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -295,12 +295,12 @@ def test_the_latest_claim_names_the_job_of_an_attempt(started_sweep: SweepDir):
     assert started_sweep.observe().runs[0].last.claimed_by == "18808.10"
 
 
-def test_an_exit_has_the_status_the_log_and_its_last_line(started_sweep: SweepDir, tmp_path: Path):
+def test_an_exit_has_the_status_the_log_and_its_last_message(started_sweep: SweepDir, tmp_path: Path):
     log = tmp_path / "0.log"
     log.write_text("epoch 1\nMemoryError\n\n")
     started_sweep.record_exit(0, 1, 0, 1, log)
     assert ending(started_sweep) == Ending(
-        "exit", "ended with status 1 and no result; its last line: MemoryError", str(log), 1, unclaimed=True
+        "exit", "ended with status 1 and no result; its last message: MemoryError", str(log), 1, unclaimed=True
     )
 
 
@@ -351,7 +351,7 @@ def test_an_echo_alone_is_no_ending_before_the_exit_status_is_known(started_swee
     started_sweep.record_exit(0, 1, 0, 137, None)
     found = ending(started_sweep)
     assert found is not None
-    assert found.message == "ended with status 137 and no result; its last line: Connection closed by peer"
+    assert found.message == "ended with status 137 and no result; its last message: Connection closed by peer"
     assert not found.is_final
 
 
@@ -406,10 +406,41 @@ def test_an_observation_writes_nothing(started_sweep: SweepDir):
     assert {path: path.stat().st_mtime_ns for path in started_sweep.root.rglob("*")} == before
 
 
-def test_the_last_line_of_a_log_is_the_last_that_is_not_blank(tmp_path: Path):
+def test_the_last_message_of_a_log_is_the_last_that_is_not_blank(tmp_path: Path):
     log = tmp_path / "0.log"
-    assert last_line(log) is None
+    assert last_message(log) is None
     log.write_bytes(b"x" * 9000 + b"\nthe end \xff\n \n")
-    assert last_line(log) == "the end \ufffd"
+    assert last_message(log) == "the end \ufffd"
     log.write_text("\n\n")
-    assert last_line(log) is None
+    assert last_message(log) is None
+
+
+def test_an_exit_with_a_full_disk_in_its_last_message_is_of_that_kind(started_sweep: SweepDir, tmp_path: Path):
+    log = tmp_path / "0.log"
+    log.write_text("epoch 1\nOSError: [Errno 28] No space left on device: 'x'\n")
+    started_sweep.record_exit(0, 1, 0, 1, log)
+    found = ending(started_sweep)
+    assert found is not None
+    assert (found.kind, found.is_final) == ("disk", False)
+
+
+FRAMES = 'epoch 1\nTraceback (most recent call last):\n  File "t.py", line 1, in <module>\n    train()\n'
+CHAIN = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (f"{FRAMES}ValueError: one\ntwo\n", "ValueError: one two"),
+        (f"{FRAMES}RuntimeError: keys are missing:\n\n\tconv.weight\n", "RuntimeError: keys are missing: conv.weight"),
+        (f"{FRAMES}KeyError: 'a'\n{CHAIN}{FRAMES}my.errors.Bad: one\ntwo\n", "my.errors.Bad: one two"),
+        (f"{FRAMES}AssertionError\n", "AssertionError"),
+        (f"{FRAMES}OSError: {'a' * 200}\n{'b' * 200} the end\n", f"OSError: {'a' * 140} … {'b' * 140} the end"),
+        (f"{FRAMES}OSError: caught\n" + "an epoch\n" * 60 + "killed\n", "killed"),
+        (f"{FRAMES}", "train()"),
+    ],
+)
+def test_the_last_message_of_a_log_is_the_exception_at_its_end(tmp_path: Path, log: str, message: str):
+    path = tmp_path / "0.log"
+    path.write_text(log)
+    assert last_message(path) == message

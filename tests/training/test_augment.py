@@ -23,6 +23,18 @@ def test_usable_augmentations_have_no_problems(value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("default", (48, 32)),
+        ([{"Resize": {"height": 20, "width": 30, "p": 0.1}}, "HorizontalFlip"], (30, 20)),
+        ([{"CenterCrop": {"height": 640, "width": 640}}], (48, 32)),  # it fails, in a training too
+    ],
+)
+def test_the_size_after_the_transforms_is_known(value: object, size: tuple[int, int]) -> None:
+    assert augment.augmented_size(value, 48, 32) == size
+
+
+@pytest.mark.parametrize(
     ("value", "message"),
     [
         ("defalt", "trainer.augment: found 'defalt'; did you mean 'default'?"),
@@ -34,6 +46,9 @@ def test_usable_augmentations_have_no_problems(value: object) -> None:
         (["Normalize"], "Normalize does not return a uint8 image"),
         ([["HorizontalFlip"]], "a name or {Name: {argument: value}} is expected"),
         (["Compose"], "albumentations has no 'Compose'"),
+        ([{"Resize": {"height": 100000, "width": 100000}}], "Resize needs more than 2 GiB of memory"),
+        ([{"PadIfNeeded": {"min_height": 90000, "min_width": 90000}}], "PadIfNeeded needs more than 2 GiB of memory"),
+        ([{"RandomScale": {"scale_limit": [900, 1000]}}], "RandomScale needs more than 2 GiB of memory"),
     ],
 )  # fmt: skip
 def test_unusable_augmentations_are_refused_with_a_suggestion(value: object, message: str) -> None:

@@ -89,7 +89,7 @@ def test_an_image_is_augmented_differently_in_every_epoch(root: Path) -> None:
 
 
 def test_a_batch_larger_than_the_training_images_is_refused(root: Path) -> None:
-    with pytest.raises(ConfigError, match="batch_size: found 7, more than the 6 training images"):
+    with pytest.raises(ConfigError, match="batch_size: found 7, more than 6 training images"):
         data.read(training_scenes.config(root, batch_size=7))
 
 

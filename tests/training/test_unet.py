@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from unetsweep.contract import ModelConfig, one_value_problem
+from unetsweep.contract import DataConfig, ModelConfig, TrialConfig, one_value_problem
+from unetsweep.core.memory import parameters, sample_bytes
 from unetsweep.training.module import sample_losses
 from unetsweep.training.unet import UNet, mirror, probabilities, valid_input, valid_output
 
@@ -16,6 +17,35 @@ def test_base_64_depth_4_has_31_million_parameters_and_widths_from_64_to_1024() 
     assert [level[0].out_channels for level in unet.down] == [64, 128, 256, 512]
     assert unet.bottleneck[0].out_channels == 1024
     assert [level[0].in_channels for level in unet.up] == [1024, 512, 256, 128]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelConfig(base=4, depth=3),
+        ModelConfig(base=4, depth=2, norm="none", in_channels=1),
+        ModelConfig(base=4, depth=1, padding="valid"),
+        ModelConfig(base=2, depth=2, padding="valid", output_resize="bilinear"),
+    ],
+)
+def test_the_computed_memory_of_a_step_is_below_what_autograd_keeps(model: ModelConfig) -> None:
+    unet = UNet(model)
+    assert sum(p.numel() for p in unet.parameters()) == parameters(model)
+    own = {p.untyped_storage().data_ptr() for p in unet.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        if (at := x.untyped_storage().data_ptr()) not in own:
+            kept[at] = x
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        unet(torch.rand(1, model.in_channels, 64, 64))
+    measured = sum(x.untyped_storage().nbytes() for x in kept.values())
+    computed = sample_bytes(TrialConfig(DataConfig("images"), 1, 1, 1e-3, model), 64 * 64)
+    assert computed <= measured
+    if model.padding == "same":
+        assert computed >= 0.8 * measured
 
 
 def test_valid_convolutions_turn_572_into_388_pixels() -> None:

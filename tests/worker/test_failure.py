@@ -35,6 +35,7 @@ def raised(error: Exception, during: Exception | None = None, cause: Exception |
         (OSError(errno.EACCES, "Permission denied"), "exception"),
         (RuntimeError("The server socket has failed to listen on any local network address. EADDRINUSE"), "network"),
         (EpochTooLongError("one epoch takes more than 9 min"), "time"),
+        (TrainingError("the trainer command failed; its last message: OSError: [Errno 122] Quota"), "disk"),
         (TrainingError("a GPU was asked for and torch sees none"), "environment"),
         (SupersededError("another job owns the run"), "environment"),
         (StateError("result.json: not readable"), "exception"),

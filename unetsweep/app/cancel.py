@@ -1,5 +1,7 @@
 """`cancel`: end the jobs of trials."""
 
+import contextlib
+import errno
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +9,9 @@ from dataclasses import dataclass
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
 from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS
-from unetsweep.errors import UsageError
+from unetsweep.errors import NO_ROOM, SchedulerError, UnetsweepError, UsageError
+from unetsweep.reconcile.context import SweepContext
+from unetsweep.reconcile.evidence import observe
 from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -32,13 +36,45 @@ class Cancelled:
 def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
     """Cancel these trials, or all open ones if none is named, and reconcile until their jobs have ended.
 
-    UsageError if the sweep has no such trial. A trial that has a result keeps it.
+    UsageError if the sweep has no such trial. A trial that has a result keeps it. If the disk of the sweep is full or
+    read-only, the jobs are cancelled all the same, and the UnetsweepError says that this could not be recorded.
     """
     count = directory.next_trial()
     unknown = sorted(set(trials) - set(range(count)))
     if unknown:
         raise UsageError(f"sweep {directory.name} has no trial {unknown[0]}; it has {count} (from 0)")
     context = context_of(directory)
+    try:
+        return _cancel_and_record(directory, context, trials)
+    except OSError as error:
+        if error.errno not in (*NO_ROOM, errno.EROFS):
+            raise
+        count = _cancel_unrecorded(context, trials)
+        raise UnetsweepError(
+            f"{error.filename}: {error.strerror}. {count} jobs were cancelled, but that cannot be recorded, so their "
+            "trials may be submitted again: "
+            f"{'free some space' if error.errno in NO_ROOM else 'make it writable'} there, and run this again"
+        ) from error
+
+
+def _cancel_unrecorded(context: SweepContext, trials: Sequence[int]) -> int:
+    """Cancel the jobs of which no other trial needs anything, and return how many these are. Nothing is written."""
+    observation = observe(context)
+    if observation.scheduler_error is not None:
+        raise SchedulerError(f"no job was cancelled: the queue does not answer: {observation.scheduler_error}")
+    kept = {trial.run for trial in observation.trials if trials and trial.number not in trials}
+    jobs = [run.last.job for number, run in observation.runs.items() if number not in kept and run.last is not None]
+    reconciler = observation.last_reconciler_job
+    if not trials and reconciler is not None:
+        jobs.append(reconciler.job)
+    job_ids = [job.job_id for job in jobs if job is not None and job.state.is_live]
+    with contextlib.suppress(OSError):  # a packed training is cancelled by a file, but its job by SLURM
+        context.scheduler.cancel(job_ids)
+    return len(job_ids)
+
+
+def _cancel_and_record(directory: SweepDir, context: SweepContext, trials: Sequence[int]) -> Cancelled:
+    """Record the request, and reconcile until the jobs have ended."""
     if not trials:
         directory.cancel_sweep()
     cancelled: set[int] = set()

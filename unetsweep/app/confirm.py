@@ -12,15 +12,16 @@ from unetsweep.app.executors import executor_of
 from unetsweep.app.reconcile import alone
 from unetsweep.app.report import refresh_report
 from unetsweep.app.start import SubmitResult, start_or_resume
-from unetsweep.app.sweeps import with_images
+from unetsweep.app.sweeps import spec_of
 from unetsweep.config.load import load
 from unetsweep.config.written import checked_yaml
 from unetsweep.core import paths
 from unetsweep.core.space import Choices, Parameter, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
-from unetsweep.errors import UsageError
+from unetsweep.errors import UnetsweepError, UsageError, joined
 from unetsweep.limits import MAX_VALUES
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,20 @@ class _Request:
 
 
 def plan_confirmation(parent: SweepDir, *, top: int, seeds: int, notify: Notify) -> ConfirmationPlan:
-    """What `confirm` would train. It changes nothing."""
+    """What `confirm` would train. It changes nothing; `check_confirmation` says whether that is possible."""
     return _request(parent, top, seeds, notify).plan()
+
+
+def check_confirmation(parent: SweepDir) -> None:
+    """Raise all that prevents a confirmation: images that changed since the sweep pinned them, missing GPUs."""
+    spec, refusals = spec_of(parent), list[UnetsweepError]()
+    for check in (_check_images, executor_of(parent).check_machine):
+        try:
+            check(spec)
+        except UnetsweepError as error:
+            refusals.append(error)
+    if refusals:
+        raise joined(refusals)
 
 
 def confirm(
@@ -95,8 +108,7 @@ def confirm(
     """
     request = _request(parent, top, seeds, notify)
     directory, spec = request.directory, request.record.spec
-    _check_images(spec, parent)
-    executor_of(parent).check_machine(spec)
+    check_confirmation(parent)
     plans: list[ConfirmationPlan] = []
 
     def write() -> None:
@@ -125,7 +137,7 @@ def _request(parent: SweepDir, top: int, seeds: int, notify: Notify) -> _Request
         raise UsageError(f"no trial of {parent.name} is complete yet; `unetsweep status {parent.name}` says why")
     unfinished = sum(trial.state in OPEN for trial in record.trials)
     if unfinished:
-        notify(WarningEvent(f"{unfinished} trials of {record.name} have not ended; the leaders may change"))
+        notify(WarningEvent(f"not ended yet: {counted(unfinished, 'trial')} of {record.name}; the leaders may change"))
     return _Request(SweepDir(parent.root / paths.CONFIRM), record, best, _new_seeds(record, seeds))
 
 
@@ -147,12 +159,12 @@ def _spec(spec: SweepSpec, points: Sequence[dict[str, Any]]) -> SweepSpec:
     return replace(spec, name=f"{spec.name[:52]}-{paths.CONFIRM}", space=space, study=study)
 
 
-def _check_images(spec: SweepSpec, parent: SweepDir) -> None:
+def _check_images(spec: SweepSpec) -> None:
     """DataError if the images changed since the sweep pinned them."""
     if spec.trainer.command is None:
-        from unetsweep.datasets.prepare import verify_pinned  # imports numpy and cv2, which a dry run does not need
+        from unetsweep.datasets.prepare import verify_pinned  # imports numpy and cv2, which a trainer may not need
 
-        verify_pinned(with_images(spec, parent).data)
+        verify_pinned(spec.data)
 
 
 def _write(spec: SweepSpec, parent: SweepDir, directory: SweepDir) -> None:

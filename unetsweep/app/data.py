@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from unetsweep.app.memory import reading_problem
+from unetsweep.config.load import load
+from unetsweep.contract import DataConfig
 from unetsweep.datasets.baseline import green_threshold
 from unetsweep.datasets.duplicates_cache import Match
 from unetsweep.datasets.findings import findings
@@ -13,6 +16,7 @@ from unetsweep.datasets.layout import find_pairs
 from unetsweep.datasets.prepare import MAX_VESSEL_SHARE
 from unetsweep.datasets.reading import read_pairs
 from unetsweep.datasets.sample import draw_sample as draw_sample
+from unetsweep.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,8 @@ class Baseline:
 
     level: int
     train_iou: float
-    test_iou: float
+    test_iou: float | None
+    """None: the test images were not read."""
 
 
 def check_dataset(folder: Path, mask_threshold: str | float = "half", use_cache: bool = True) -> DataCheck:
@@ -92,10 +97,26 @@ def check_dataset(folder: Path, mask_threshold: str | float = "half", use_cache:
     return DataCheck(inspection, findings(inspection))
 
 
-def fit_baseline(folder: Path, image_size: int | None = None, mask_threshold: str | float = "half") -> Baseline:
-    """Fit the threshold on the training images, and score it on the test images."""
-    pairs = find_pairs(folder)
-    train, test = (read_pairs(pairs[part], image_size, mask_threshold) for part in ("train", "test"))
+def fit_baseline(
+    source: Path, image_size: int | None = None, mask_threshold: str | float | None = None
+) -> Baseline | None:
+    """Fit the threshold on the training images, and score it on the test images.
+
+    `source`: a folder of images, or a sweep's YAML file, which then also gives the settings that are None, and says
+    whether the test images are scored. None if the sweep has a trainer command, which reads its own images.
+    """
+    data, with_test = DataConfig(str(source)), True
+    if source.is_file():
+        spec = load(source)
+        if spec.trainer.command is not None:
+            return None
+        data, with_test = spec.data, spec.trainer.score_test
+    size, threshold = image_size or data.image_size, data.mask_threshold if mask_threshold is None else mask_threshold
+    if problem := reading_problem(size):
+        raise UsageError(f"{'--image-size' if image_size else problem.field}: {problem.message}")
+    pairs = find_pairs(Path(data.root))
+    train = read_pairs(pairs["train"], size, threshold)
+    test = read_pairs(pairs["test"], size, threshold) if with_test else None
     return Baseline(*green_threshold(train, test))
 
 

@@ -15,8 +15,8 @@ from unetsweep.datasets.duplicates_cache import Match
 from unetsweep.datasets.findings import describe_group_sizes
 from unetsweep.datasets.fingerprints import DOUBTFUL, SURE, aligned
 from unetsweep.datasets.inspection import VAL, Inspection
-from unetsweep.datasets.layout import printable
 from unetsweep.datasets.reading import Pixels, read_image
+from unetsweep.texts import printable
 
 TEMPLATE = "data_check.html"
 SMALL, LARGE = 120, 240
@@ -46,12 +46,13 @@ def render_page(check: DataCheck) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,  # the names of files come from outside
+        finalize=lambda value: value if hasattr(value, "__html__") else printable(str(value)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    page = environment.get_template(TEMPLATE).render(
+    return environment.get_template(TEMPLATE).render(
         inspection=inspection,
         findings=check.findings,
         test_duplicates=[_compare(inspection, match) for match in inspection.test_duplicates()],
@@ -60,7 +61,6 @@ def render_page(check: DataCheck) -> str:
         describe_group_sizes=describe_group_sizes,
         constants={"sure": SURE, "doubtful": DOUBTFUL, "val": VAL},
     )
-    return printable(page)
 
 
 def _compare(inspection: Inspection, match: Match) -> list[Figure]:

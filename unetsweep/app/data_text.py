@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from unetsweep.app.data import DataCheck, summarize_masks
 from unetsweep.datasets.findings import describe_group_sizes
 from unetsweep.datasets.inspection import VAL, Inspection
-from unetsweep.datasets.layout import printable
+from unetsweep.texts import counted
 
 WIDTH = 120
 MAX_GROUPS = 40
@@ -16,9 +16,11 @@ MAX_GROUPS = 40
 def format_lines(check: DataCheck) -> Iterator[str]:
     """Yield the lines of the text."""
     inspection = check.inspection
-    yield printable(inspection.root)
+    yield str(inspection.root)
     for part, sizes in inspection.sizes.items():
-        yield _row(part, f"{sum(sizes.values())} images, {', '.join(sorted(sizes)) or 'none of them readable'}")
+        yield _row(
+            part, f"{counted(sum(sizes.values()), 'image')}, {', '.join(sorted(sizes)) or 'none of them readable'}"
+        )
     if inspection.masks:
         masks = summarize_masks(inspection)
         grey = f"{masks.grey_edged} with grey edges ({masks.grey_share:.1%} of the pixels)"
@@ -38,8 +40,7 @@ def format_lines(check: DataCheck) -> Iterator[str]:
         where = f"{finding.where}: " if finding.where else ""
         yield from _wrap(f"{finding.level:8s} ", f"{where}{finding.message}", " " * 9)
     yield ""
-    errors = f"{check.errors} error{'s' if check.errors > 1 else ''}: fix before you use these images"
-    yield errors if check.errors else "usable"
+    yield f"{counted(check.errors, 'error')}: fix before you use these images" if check.errors else "usable"
 
 
 def _groups(inspection: Inspection, groups: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -48,7 +49,7 @@ def _groups(inspection: Inspection, groups: Sequence[Sequence[str]]) -> Iterator
         names = [f"{inspection.files([name])[0]} ({inspection.transform(first, name)})" for name in others]
         yield from _wrap("         ", ", ".join([*inspection.files([first]), *names]), " " * 13)
     if len(several) > MAX_GROUPS:
-        yield f"         and {len(several) - MAX_GROUPS} more groups: --json or --report has all"
+        yield f"         and {counted(len(several) - MAX_GROUPS, 'more group')}: --json or --report has all"
 
 
 def _row(head: str, text: str) -> str:

@@ -18,7 +18,7 @@ from unetsweep.doctor.probe_job import run
 from unetsweep.doctor.rules import Check, CheckVerdict, Fact, Row, judge, run_probe
 from unetsweep.doctor.slurm import slurm_facts
 from unetsweep.errors import Problem, SchedulerError, SpecError
-from unetsweep.schedulers.local.machine import devices
+from unetsweep.schedulers.local.machine import devices, memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,5 +95,4 @@ def _node_facts(
 
 
 def _machine() -> Machine:
-    total = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
-    return Machine(len(os.sched_getaffinity(0)), int(total.split()[1]) / (1 << 20), len(devices()))
+    return Machine(len(os.sched_getaffinity(0)), memory() / (1 << 30), len(devices()))

@@ -1,6 +1,6 @@
 """What a submit would do now: `submit --dry-run`. Nothing is written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +20,10 @@ from unetsweep.core.plan import Plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import epochs_to_train, why_not_shared
 from unetsweep.core.spec import SweepSpec, trials_wanted
-from unetsweep.errors import SchedulerError
+from unetsweep.errors import SchedulerError, UnetsweepError, UnsafePlan
 from unetsweep.reconcile.evidence import ask, with_jobs
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class DryRun:
     estimate: Estimate
     uses_gpus: bool
     actions: tuple[Action, ...]
+    refusals: tuple[UnetsweepError, ...]
+    """Why the submit would refuse the sweep, or would submit nothing; empty if it would do what is above."""
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -67,13 +70,25 @@ class DryRun:
                 {"action": type(action).__name__.lower(), "reason": action.reason, "line": describe(action)}
                 for action in self.actions
             ],
+            "refused": [str(error) for error in self.refusals],
         }
 
 
-def dry_run(spec: SweepSpec, directory: SweepDir, executor: Executor, notify: Notify) -> DryRun:
-    """What the first reconciliation of a submit would do now, and what the sweep will take."""
+def dry_run(
+    spec: SweepSpec,
+    directory: SweepDir,
+    executor: Executor,
+    notify: Notify,
+    refusals: Sequence[UnetsweepError] = (),
+    *,
+    force: bool = False,
+) -> DryRun:
+    """What the first reconciliation of a submit would do now, and what the sweep will take.
+
+    `refusals`: what the checks of the sweep have found. `force`: as for a submit, an unsafe plan is applied.
+    """
     jobs = executor.scheduler(directory.root)
-    capacity = _capacity(spec, jobs, executor, notify)
+    capacity, limits_error = _capacity(spec, jobs, executor)
     observation = _observe(directory, jobs, notify)
     known, wanted = directory.trials(), trials_wanted(spec)
     there = [(trial.run, trial.epochs) for trial in known]
@@ -104,16 +119,34 @@ def dry_run(spec: SweepSpec, directory: SweepDir, executor: Executor, notify: No
         estimate=estimate_open(spec, directory, known, executor, observation, expected),
         uses_gpus=bool(spec.slurm.gpus),
         actions=_actions(plan, proposed, wanted),
+        refusals=tuple(refusals or reconciliation_errors(plan, limits_error, force=force)),
     )
 
 
-def _capacity(spec: SweepSpec, jobs: Scheduler, executor: Executor, notify: Notify) -> Capacity:
+def reconciliation_errors(plan: Plan, limits_error: SchedulerError | None, *, force: bool) -> Iterator[UnetsweepError]:
+    """The errors with which the reconciliation of a submit would end."""
+    if limits_error is not None and _submits(plan):
+        yield limits_error
+    if not force:
+        try:
+            plan.raise_if_unsafe()
+        except UnsafePlan as error:
+            yield error
+
+
+def _capacity(spec: SweepSpec, jobs: Scheduler, executor: Executor) -> tuple[Capacity, SchedulerError | None]:
+    """The capacity, and the error if the scheduler's limits are not known."""
     parallel = spec.run.parallel if spec.run.parallel is not None else executor.default_parallel(spec)
     try:
-        return Capacity(jobs.queues, parallel, jobs.max_elements(), pack=spec.slurm.pack if jobs.queues else 1)
+        return Capacity(
+            jobs.queues,
+            parallel,
+            jobs.max_elements(),
+            jobs.remaining_submissions(spec.slurm),
+            pack=spec.slurm.pack if jobs.queues else 1,
+        ), None
     except SchedulerError as error:
-        notify(WarningEvent(str(error)))
-        return Capacity(jobs.queues, parallel)
+        return Capacity(jobs.queues, parallel), error
 
 
 def _observe(directory: SweepDir, jobs: Scheduler, notify: Notify) -> Observation:
@@ -128,7 +161,7 @@ def _observe(directory: SweepDir, jobs: Scheduler, notify: Notify) -> Observatio
 
 def _actions(plan: Plan, proposed: int, wanted: int) -> tuple[Action, ...]:
     """What is done, with one action for all proposals."""
-    first = [Propose(proposed, f"{wanted} trials are asked for")] if proposed else []
+    first = [Propose(proposed, f"the sweep asks for {counted(wanted, 'trial')}")] if proposed else []
     return (*first, *(action for action in plan.actions if not isinstance(action, Propose)))
 
 

@@ -3,7 +3,7 @@
 Rule 1: no other module compares the name of an executor. What differs is a field here.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,11 @@ from unetsweep.schedulers.local.local_jobs import LocalJobs
 from unetsweep.schedulers.packed.packed_slurm import PackedSlurm
 from unetsweep.schedulers.slurm import commands
 from unetsweep.schedulers.slurm.accounting import accounts
+from unetsweep.schedulers.slurm.partitions import time_limits, time_problems
 from unetsweep.store.sweep_dir import SweepDir
+
+QUERY_S = 20.0
+"""How long a command waits for an answer of the scheduler that it can do without."""
 
 
 def _refuse_requeue(job_id: str) -> None:
@@ -43,6 +47,8 @@ class Executor:
     """How long a reconciliation waits, and for what."""
     check_machine: Callable[[SweepSpec], None] = lambda spec: None
     """UsageError if a training needs something that this machine does not have."""
+    request_problems: Callable[[SweepSpec], Iterable[str]] = lambda spec: ()
+    """Why jobs with these resources would never start."""
     default_parallel: Callable[[SweepSpec], int | None] = lambda spec: None
     """How many trainings run at once if `run.parallel` is not set; None: as many as the scheduler runs."""
     current_cluster: Callable[[], str | None] = lambda: None
@@ -53,6 +59,8 @@ class Executor:
     """What accounting says about these jobs; empty without accounting."""
     allocates_cpus: bool = True
     """Whether a job gets the CPUs that `slurm.cpus` requests. Otherwise a training uses those of its threads."""
+    allocates_memory: bool = True
+    """Whether a job gets the memory that `slurm.mem` requests. Otherwise a training uses that of this machine."""
     has_element_logs: bool = False
     """Whether a log is named by its element (`paths.element_log`), not by its job (`paths.job_log`)."""
     cancels_unrecognised: bool = True
@@ -68,6 +76,7 @@ SLURM = Executor(
     "SLURM",
     scheduler=lambda root: PackedSlurm(payload_of, root),
     is_here=commands.has_slurm,
+    request_problems=lambda spec: time_problems(spec.slurm, time_limits(QUERY_S)),
     current_cluster=commands.current_cluster,
     cluster_variable="SLURM_CONF",
     accounts=accounts,
@@ -83,6 +92,7 @@ LOCAL = Executor(
     check_machine=machine.check_gpus,
     default_parallel=machine.capacity,
     allocates_cpus=False,
+    allocates_memory=False,
     has_element_logs=True,
     cancels_unrecognised=False,  # it is a process of another machine
 )

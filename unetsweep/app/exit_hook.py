@@ -60,7 +60,9 @@ def run_exit_hook(
     if wants_more and _requeue(directory, on_requeue):
         return
     if reconcile:
-        reconcile_sweep(root, context_of(directory), on_action)
+        found = reconcile_sweep(root, context_of(directory, job_ends=True), on_action)
+        if found is not None and found.refusal is not None:
+            raise found.refusal
 
 
 def _record_exit(directory: SweepDir, end: JobEnd) -> bool:

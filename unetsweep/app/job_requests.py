@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unetsweep.config.units import minutes
+from unetsweep.config.units import minutes, slurm_minutes
 from unetsweep.core.actions import Submit, SubmitReconciler
 from unetsweep.core.ports import RECONCILER_MIN, Payload, ReconcilerRequest, Submission
 from unetsweep.core.spec import SweepSpec
@@ -41,17 +41,18 @@ class JobRequests:
 
     def reconciler_request(self, token: str, action: SubmitReconciler) -> ReconcilerRequest:
         """The request for a reconciler job, under `token`."""
-        options = self.spec.slurm.reconciler
-        limit = next((minutes(value) for key, value in options.items() if key.lstrip("-") == "time"), None)
+        resources = self.spec.slurm
+        own_time = resources.reconciler.get("time")
+        limit = None if own_time is None else minutes(str(own_time)) or slurm_minutes(str(own_time))
         return ReconcilerRequest(
             token=token,
             sweep=self.spec.name,
             sweep_dir=self.root,
-            resources=self.spec.slurm,
+            resources=resources,
             after=action.after,
             delay_s=action.delay_s,
             code=self.code,
-            limit_min=limit or RECONCILER_MIN,
+            limit_min=limit or min(RECONCILER_MIN, resources.time_min),
         )
 
 

@@ -23,5 +23,8 @@ def reconcile_if_due(root: Path, on_action: Callable[[Action], None], *, now: bo
         time.sleep(random.uniform(0, 1))  # noqa: S311  # otherwise all jobs of an array would find it due at once
     age = directory.seconds_since_reconciliation()
     if now or age is None or age >= context.spec.run.reconcile_interval:
-        return reconcile_sweep(root, context, on_action)
+        found = reconcile_sweep(root, context, on_action)
+        if found is not None and found.refusal is not None:
+            raise found.refusal
+        return found
     return None

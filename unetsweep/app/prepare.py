@@ -2,28 +2,31 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unetsweep.app import memory
 from unetsweep.app.executors import EXECUTORS, Executor, executor_of, first_here
 from unetsweep.app.reconcile import alone
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.load import load
 from unetsweep.config.written import checked_yaml
+from unetsweep.config.yaml12 import located, read
 from unetsweep.contract import one_value_problem
 from unetsweep.core import checkpoint_gc, paths
 from unetsweep.core.space import largest, whole_numbers
 from unetsweep.core.spec import SweepSpec
-from unetsweep.errors import NO_ROOM, DataError, SpecError, UnetsweepError, UsageError
+from unetsweep.errors import NO_ROOM, Problem, SpecError, UnetsweepError, UsageError, joined
 from unetsweep.records import DataFile
 from unetsweep.search.study import check_study
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.home import record_cluster
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 if TYPE_CHECKING:
     from unetsweep.datasets.prepare import PreparedDataset
@@ -31,93 +34,137 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A sweep that may be submitted."""
+    """A sweep whose checks are done."""
 
     executor: Executor
     warnings: tuple[str, ...]
-    write: Callable[[], bool]
-    """Creates or updates the sweep's directory. False if another submit has changed it since the checks: then they must
-    be repeated."""
+    refusals: tuple[UnetsweepError, ...]
+    """Everything for which it must not be submitted; empty if it may."""
+    create_or_update: Callable[[], bool]
+
+    def write(self) -> bool:
+        """Create or update the sweep's directory; raises the refusals, if there are any.
+
+        False if another submit has changed it since the checks: then they must be repeated.
+        """
+        if self.refusals:
+            raise joined(self.refusals)
+        return self.create_or_update()
 
 
-def prepare(
-    spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, is_new: bool, strict: bool
-) -> Prepared:
-    """Check the executor, this machine, the images, the sampler and the pruner.
+def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, is_new: bool) -> Prepared:
+    """Check the executor, this machine, the images, the study and the folder, and collect all that is wrong.
 
-    `is_new`: the sweep did not exist when `spec` was loaded. `source`: the user's file, for messages. `strict` False:
-    what would be refused becomes a warning.
+    `is_new`: the sweep did not exist when `spec` was loaded. `source`: the user's file, for messages.
     """
-    if not str(directory.root).isprintable():  # the jobs' batch script has the path on one line
-        raise UsageError(f"{str(directory.root)!r}: not a path on one line; name another folder with --results")
+    warnings: list[str] = []
+    refusals: list[UnetsweepError] = []
+    images: PreparedDataset | None = None
+    write: Callable[[], bool] = bool  # never called if there are refusals
     chosen = _executor(directory, executor, is_new=is_new)
     if not is_new:
         spec = with_images(spec, directory)
-    warnings: list[str] = []
-    images: PreparedDataset | None = None
-    with _refusals(warnings, strict=strict):
+    with _collecting(refusals):
+        _check_path(directory.root)
+    with _collecting(refusals):
+        _check_executor(chosen, executor, directory, is_new=is_new)
         chosen.check_machine(spec)
-    with _refusals(warnings, strict=strict):
-        images = _check_images(spec, source)
+    warnings += chosen.request_problems(spec)
+    with _collecting(refusals):
+        images = _check_images(spec, chosen, source, refusals)
         warnings += images.warnings if images is not None else ()
-    with _refusals(warnings, strict=strict):
+    with _collecting(refusals):
         check_study(spec)
-    if is_new:
-        write = _creation(spec, directory, chosen, images)
-    else:
-        directory.check_private()
-        changes, write = _update(spec, directory, source, images)
-        warnings += [f"changed since the last submit: {change}" for change in changes]
-    return Prepared(chosen, tuple(warnings), write)
+    with _collecting(refusals):
+        if directory.root.exists():
+            directory.check_private()
+        if is_new:
+            write = _creation(spec, directory, chosen, images)
+        else:
+            changes, write = _update(spec, directory, source, images)
+            warnings += [f"changed since the last submit: {change}" for change in changes]
+    return Prepared(chosen, tuple(warnings), tuple(refusals), write)
 
 
 @contextmanager
-def _refusals(warnings: list[str], *, strict: bool) -> Iterator[None]:
-    """Turn a refusal (UsageError, DataError) inside the `with` block into a warning, unless `strict`."""
+def _collecting(refusals: list[UnetsweepError]) -> Iterator[None]:
+    """Add what is raised inside the `with` block to `refusals`, so that the user learns of everything at once."""
     try:
         yield
-    except (UsageError, DataError) as error:
-        if strict:
-            raise
-        warnings.append(str(error))
+    except UnetsweepError as error:
+        refusals.append(error)
+
+
+def _check_path(root: Path) -> None:
+    """UsageError if the jobs' batch script cannot have the path on one line."""
+    if not str(root).isprintable():
+        raise UsageError(f"{str(root)!r}: not a path on one line; name another folder with --results")
 
 
 def _executor(directory: SweepDir, asked: str, *, is_new: bool) -> Executor:
-    """The executor of the sweep; UsageError if the sweep or this machine does not allow the one asked for."""
+    """The executor of the sweep, or the one asked for."""
     if not is_new:
-        known = executor_of(directory)
-        if asked not in ("auto", known.name):
-            raise UsageError(
-                f"sweep {directory.name} runs on {known.name}, not on {asked}; give it another `name:` to run it there "
-                "too"
-            )
-        return known
-    if asked == "auto":
-        return first_here()
-    chosen = EXECUTORS[asked]
-    if not chosen.is_here():
+        return executor_of(directory)
+    return first_here() if asked == "auto" else EXECUTORS[asked]
+
+
+def _check_executor(chosen: Executor, asked: str, directory: SweepDir, *, is_new: bool) -> None:
+    """UsageError if the sweep or this machine does not allow the executor asked for."""
+    if not is_new and asked not in ("auto", chosen.name):
+        raise UsageError(
+            f"sweep {directory.name} runs on {chosen.name}, not on {asked}; give it another `name:` to run it there too"
+        )
+    if is_new and asked != "auto" and not chosen.is_here():
         raise UsageError(
             f"--executor {asked}: there is no {chosen.title} on this machine (load its module?); try --executor local"
         )
-    return chosen
 
 
-def _check_images(spec: SweepSpec, source: Path) -> "PreparedDataset | None":
-    """Read all images and check them. None for a trainer command: it reads its own."""
+def _check_images(
+    spec: SweepSpec, executor: Executor, source: Path, refusals: list[UnetsweepError]
+) -> "PreparedDataset | None":
+    """Read all images and check them, and the memory that they need. None for a trainer command: it reads its own."""
     if spec.trainer.command is not None:
         return None
     from unetsweep.datasets import (
         prepare as datasets,  # it imports numpy and cv2, which a trainer command does not need
     )
 
+    if problem := memory.reading_problem(spec.data.image_size):
+        refusals.append(_spec_error(source, [problem]))
+        datasets.check_files(spec.data)
+        return None
+    is_sized = spec.data.image_size is not None
+    with _collecting(refusals):
+        _check_memory(spec, executor, source)
     dataset = datasets.prepare(spec.data)
+    with _collecting(refusals):
+        _check_batch_sizes(spec, dataset, source)
+    if not is_sized:
+        _check_memory(spec, executor, source, dataset)
+    return dataset
+
+
+def _check_memory(spec: SweepSpec, executor: Executor, source: Path, dataset: "PreparedDataset | None" = None) -> None:
+    if problem := memory.sweep_problem(spec, executor, dataset):
+        raise _spec_error(source, [problem])
+
+
+def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: Path) -> None:
     axis, count = spec.space.domain("batch_size"), dataset.training_images
     if largest(axis) > count:
-        raise SpecError(str(source), [f"space.batch_size: found {largest(axis)}; there are {count} training images"])
-    problems = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
-    if any(problems):
-        raise SpecError(str(source), [f"space.batch_size: {problem}" for problem in problems if problem])
-    return dataset
+        message = f"found {largest(axis)}; the data set has {counted(count, 'training image')}"
+        raise _spec_error(source, [Problem(message, "space.batch_size")])
+    found = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
+    problems = [Problem(message, f"space.batch_size#{number}") for number, message in enumerate(found) if message]
+    if problems:
+        raise _spec_error(source, problems)
+
+
+def _spec_error(source: Path, problems: Sequence[Problem]) -> SpecError:
+    """The error with the lines of the fields in the user's file."""
+    document = read(source.read_text(encoding="utf-8-sig"))
+    return SpecError(str(source), problems if isinstance(document, Problem) else located(problems, document.positions))
 
 
 def _creation(

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,8 @@ def write_output(path: Path, text: str) -> None:
     """
     target = path.resolve()
     try:
+        if path.is_symlink() and (owner := path.lstat().st_uid) not in (os.getuid(), 0):
+            raise UsageError(f"{path}: a link of user {owner} to {target}; remove it, or name another file")
         if target.exists() and not target.is_file():
             target.write_text(text, encoding="utf-8")  # a device or pipe, such as /dev/stdout: it cannot be renamed
             return

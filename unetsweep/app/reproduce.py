@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unetsweep.analysis.reproducibility import compared_fields, surroundings, unequal
 from unetsweep.app.train import run_training
-from unetsweep.atomic import write_json, write_text
+from unetsweep.atomic import open_to_append, write_json, write_text
 from unetsweep.contract import Result, TrialConfig, config_from, config_id, dumps, encode, result_from
 from unetsweep.core import paths
 from unetsweep.datasets.prepare import verify_pinned
@@ -125,7 +125,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """Make the folder and hold its lock. UsageError if either is impossible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / LOCK, "a", encoding="utf-8")  # noqa: SIM115
+        lock = open_to_append(folder / LOCK)
     except OSError as error:
         raise UsageError(f"{folder} cannot be made ({error.strerror}); choose another --out") from error
     with lock:

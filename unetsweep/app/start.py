@@ -1,7 +1,7 @@
 """Start or resume a sweep: the reconciliation that a person starts, for `submit`, `retry` and `confirm`."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unetsweep.app.events import (
     ActionApplied,
@@ -14,10 +14,18 @@ from unetsweep.app.events import (
 from unetsweep.app.reconcile import PATIENCE_S, reconcile_sweep
 from unetsweep.app.sweeps import context_of
 from unetsweep.core.attempt_state import UNCONFIRMED
-from unetsweep.errors import NO_ROOM, UsageError
+from unetsweep.core.capacity import QUEUE_FULL
+from unetsweep.core.describe import describe_problem
+from unetsweep.core.observation import Observation
+from unetsweep.core.plan import NO_NEXT_TRY, plan
+from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
+from unetsweep.errors import NO_ROOM, RefusedError, UsageError
+from unetsweep.reconcile.context import SweepContext
+from unetsweep.reconcile.evidence import observe
 from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.code_snapshot import pin, unpin
 from unetsweep.store.permissions import owner_only_writes
+from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -29,6 +37,10 @@ class SweepState:
     open: int
     job_ids: tuple[str, ...]
     """Jobs of the open trials, in the order of their numbers."""
+    held: int
+    """Open trials that wait because the cluster accepts no more jobs now."""
+    why_not_queued: str | None
+    """See `Reconciliation.why_not_queued`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +61,35 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
     context = context_of(directory, interactive=True)
     notify(ReconciliationStarted(directory.name, directory.executor, directory.root))
     while True:
-        reconciliation = reconcile_sweep(
-            directory.root,
-            context,
-            lambda action: notify(ActionApplied(action)),
-            force=force,
-            patience_s=PATIENCE_S,
-        )
+        try:
+            reconciliation = reconcile_sweep(
+                directory.root,
+                context,
+                lambda action: notify(ActionApplied(action)),
+                force=force,
+                patience_s=PATIENCE_S,
+            )
+        except RefusedError as error:
+            following = _next_reconciliation(context, observe(context))
+            if following.by is ReconciledBy.NOBODY:
+                raise type(error)(f"{error}; {NO_NEXT_TRY}") from error
+            raise
         if reconciliation is None:
             notify(LeaseHeld())
             return SubmitResult(directory, None)
         unconfirmed = sum(wait.reason == UNCONFIRMED for wait in reconciliation.plan.waits)
         if not unconfirmed:
+            last = ReconcilerJobs(directory.root).last()  # it may have been refused after the observation
+            following = _next_reconciliation(context, replace(reconciliation.observation, last_reconciler_job=last))
+            if following.problem is not None and (message := describe_problem(following)) is not None:
+                notify(WarningEvent(message))
             return SubmitResult(directory, _state(reconciliation))
         notify(SubmissionsUnconfirmed(unconfirmed))
         time.sleep(context.timeouts.settle.total_seconds())
+
+
+def _next_reconciliation(context: SweepContext, observation: Observation) -> NextReconciliation:
+    return plan(context.spec, observation, context.capacity(), context.clock.now()).next_reconciliation
 
 
 def _copy_package(directory: SweepDir, notify: Notify) -> None:
@@ -80,8 +106,14 @@ def _copy_package(directory: SweepDir, notify: Notify) -> None:
 
 def _state(reconciliation: Reconciliation) -> SweepState:
     job_ids = {wait.job_id for wait in reconciliation.plan.waits if wait.job_id}
-    observation = reconciliation.observation
-    return SweepState(observation.ended, len(observation.trials), tuple(sorted(job_ids, key=_numbers)))
+    observation, plan = reconciliation.observation, reconciliation.plan
+    return SweepState(
+        observation.ended,
+        len(observation.trials),
+        tuple(sorted(job_ids, key=_numbers)),
+        sum(wait.reason == QUEUE_FULL for wait in plan.waits),
+        reconciliation.why_not_queued,
+    )
 
 
 def _numbers(job_id: str) -> list[int]:

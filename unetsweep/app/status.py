@@ -9,11 +9,18 @@ from unetsweep.analysis.records import read_sweep_record
 from unetsweep.analysis.rows import TrialRecord
 from unetsweep.app.costs import cost_as_json, with_costs
 from unetsweep.app.sweeps import context_of
+from unetsweep.core import paths
 from unetsweep.core.actions import Action, Submit, Wait
 from unetsweep.core.cost import Cost
+from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
+from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
 from unetsweep.core.spec import trials_wanted
+from unetsweep.errors import SchedulerError
+from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
+from unetsweep.reconcile.loop import plan_within_limits
+from unetsweep.store.lease import Lease
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -41,6 +48,7 @@ class SweepStatus:
     """Why the scheduler could not be asked; None: it answered, or there was nothing to ask."""
     paused: str | None
     """Why the sweep is paused; None: it is not."""
+    next_reconciliation: NextReconciliation
     cost: Cost | None
     uses_gpus: bool
     trials: tuple[TrialStatus, ...]
@@ -61,6 +69,11 @@ class SweepStatus:
             "scheduler_error": self.scheduler_error,
             "counts": dict(self.counts),
             "paused": self.paused,
+            "next_reconciliation": {
+                "by": self.next_reconciliation.by.value,
+                "reconciler_job": self.next_reconciliation.job_id,
+                "problem": self.next_reconciliation.problem,
+            },
             "cost": cost_as_json(self.cost),
             "trials": [
                 {
@@ -79,7 +92,9 @@ def status(directory: SweepDir) -> SweepStatus:
     """The state of a sweep and of its trials, by its files and one query to the scheduler."""
     context = context_of(directory)
     observation = observe(context)
-    decided = plan(context.spec, observation, context.capacity(), context.clock.now())
+    decided = _plan(context, observation)
+    if not decided.next_reconciliation.is_certain and Lease(directory.root / paths.LEASE).seems_held():
+        decided = replace(decided, next_reconciliation=NextReconciliation(ReconciledBy.COMMAND))
     record = with_costs(read_sweep_record(directory.root), directory)
     return SweepStatus(
         name=directory.name,
@@ -87,11 +102,21 @@ def status(directory: SweepDir) -> SweepStatus:
         wanted=trials_wanted(context.spec),
         scheduler_error=observation.scheduler_error,
         paused=decided.paused,
+        next_reconciliation=decided.next_reconciliation,
         cost=record.cost,
         uses_gpus=bool(context.spec.slurm.gpus),
         trials=tuple(_trials(record.trials, decided)),
         actions=decided.actions,
     )
+
+
+def _plan(context: SweepContext, observation: Observation) -> Plan:
+    """What a reconciliation would do now. If the scheduler's limits are not known, it is planned without them."""
+    capacity, now = context.capacity(), context.clock.now()
+    try:
+        return plan_within_limits(context, observation, capacity, now)
+    except SchedulerError:
+        return plan(context.spec, observation, capacity, now)
 
 
 def _trials(records: Iterable[TrialRecord], decided: Plan) -> Iterable[TrialStatus]:
@@ -105,8 +130,9 @@ def _trials(records: Iterable[TrialRecord], decided: Plan) -> Iterable[TrialStat
 
 def _waits_for_submission(decided: Plan) -> dict[int, Wait]:
     submits = [action for action in decided.actions if isinstance(action, Submit)]
+    what = "the next reconciliation" if decided.next_reconciliation.is_certain else "`unetsweep submit`"
     return {
-        trial: Wait(trial, f"the next reconciliation submits it: {action.reason}")
+        trial: Wait(trial, f"{what} submits it: {action.reason}")
         for action in submits
         for element in action.elements
         for trial, _ in element.trials

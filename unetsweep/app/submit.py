@@ -10,8 +10,9 @@ from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import check_place
 from unetsweep.config.load import load
 from unetsweep.core import paths
+from unetsweep.core.run_sharing import why_not_shared, why_separate
 from unetsweep.core.spec import Resources, SweepSpec
-from unetsweep.errors import Problem
+from unetsweep.errors import Problem, joined
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -33,23 +34,37 @@ class SubmitRequest:
 
 def submit(request: SubmitRequest, notify: Notify, *, force: bool = False) -> SubmitResult:
     """Check everything, create or update the sweep's folder, and start or resume the sweep."""
-    directory, _, prepared = _prepare(request, notify, strict=True)
+    directory, spec, prepared = _prepare(request, notify)
     while not prepared.write():  # another submit was faster: check against what it has written
-        directory, _, prepared = _prepare(request, notify, strict=True)
-    return start_or_resume(directory, notify, force=force)
+        directory, spec, prepared = _prepare(request, notify)
+    first_new = directory.next_trial()
+    started = start_or_resume(directory, notify, force=force)
+    if why_not_shared(spec) is None and 0 < first_new < directory.next_trial():
+        separate = why_separate(directory.trials(), first_new)
+        if separate is not None:
+            notify(WarningEvent(separate))
+    return started
 
 
-def preview(request: SubmitRequest, notify: Notify) -> DryRun:
-    """What `submit` would do now. It writes nothing; what `submit` would refuse becomes a warning."""
-    directory, spec, prepared = _prepare(request, notify, strict=False)
-    return dry_run(spec, directory, prepared.executor, notify)
+def preview(request: SubmitRequest, notify: Notify, *, force: bool = False) -> DryRun:
+    """What `submit` would do now, after the same checks. It writes nothing.
+
+    If the sweep is refused, the plan is that of a sweep without these problems.
+    """
+    directory, spec, prepared = _prepare(request, notify)
+    try:
+        return dry_run(spec, directory, prepared.executor, notify, prepared.refusals, force=force)
+    except Exception as error:
+        if prepared.refusals:  # what is wrong with the sweep may also prevent the plan
+            raise joined(prepared.refusals) from error
+        raise
 
 
-def _prepare(request: SubmitRequest, notify: Notify, *, strict: bool) -> tuple[SweepDir, SweepSpec, Prepared]:
+def _prepare(request: SubmitRequest, notify: Notify) -> tuple[SweepDir, SweepSpec, Prepared]:
     directory, spec, is_new = _load_with_kept_profile(request)
     if not request.share:
         spec = replace(spec, run=replace(spec.run, share=False))
-    prepared = prepare(spec, directory, request.executor, request.sweep, is_new=is_new, strict=strict)
+    prepared = prepare(spec, directory, request.executor, request.sweep, is_new=is_new)
     for warning in prepared.warnings:
         notify(WarningEvent(warning))
     return directory, spec, prepared

@@ -81,11 +81,17 @@ def with_images(spec: SweepSpec, directory: SweepDir) -> SweepSpec:
 
 
 def context_of(
-    directory: SweepDir, *, interactive: bool = False, own_reconciler_token: str | None = None
+    directory: SweepDir,
+    *,
+    interactive: bool = False,
+    repeats: bool = False,
+    job_ends: bool = False,
+    own_reconciler_token: str | None = None,
 ) -> SweepContext:
     """Everything that a reconciliation of this sweep needs.
 
-    `interactive`: a person started it. `own_reconciler_token`: token of the reconciler job that started it, if one did.
+    `interactive`: a person started it. `repeats`: the caller reconciles again and again. `job_ends`: the job that makes
+    it ends right after it. `own_reconciler_token`: token of the reconciler job that started it, if one did.
     It does not check where the sweep's folder is (`check_place`): a job uses the path with which it was submitted.
     """
     directory.check_private()
@@ -106,5 +112,7 @@ def context_of(
         timeouts=waits,
         own_reconciler_token=own_reconciler_token,
         interactive=interactive,
+        job_ends=job_ends,
+        repeats=repeats,
         collectable=CollectableRuns(directory.root) if checkpoint_gc.is_enabled(spec) else None,
     )

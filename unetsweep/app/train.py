@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from unetsweep.app.memory import memory_of_machine, reading_problem, training_problem
 from unetsweep.atomic import write_text
 from unetsweep.bounded_json import parse_json, read_user_text
 from unetsweep.contract import Result, TrialConfig, config_from, dumps, encode, result_from
 from unetsweep.core import paths
-from unetsweep.datasets.prepare import prepare
+from unetsweep.datasets.prepare import PreparedDataset, prepare
 from unetsweep.errors import ConfigError, Problem, TrainingError, UnetsweepError, UsageError
+from unetsweep.schedulers.local.machine import devices
 from unetsweep.worker import train_by_hand, train_ranks_by_hand
 
 
@@ -34,7 +36,7 @@ def train(config: Path, out: Path, warn: Callable[[str], None]) -> FinishedTrain
     if wanted.trainer.command is not None:
         raise UsageError(f"{config}: it sets trainer.command; run that program directly")
     wanted = _keep_split(wanted, out, has_groups="groups" in (raw["data"].get("split") or {}))
-    dataset = prepare(wanted.data)
+    dataset = _read_images(wanted, config)
     for warning in dataset.warnings:
         warn(warning)
     milestone = out / paths.milestone(wanted.epochs)
@@ -43,6 +45,21 @@ def train(config: Path, out: Path, warn: Callable[[str], None]) -> FinishedTrain
     result = result_from(json.loads(milestone.read_bytes()), str(milestone))
     write_text(out / paths.RESULT, milestone.read_text())
     return FinishedTraining(result, out / paths.RESULT)
+
+
+def _read_images(config: TrialConfig, source: Path) -> PreparedDataset:
+    """Check and split the images. ConfigError if this machine has too little memory for the training."""
+    gpus = config.accelerator != "cpu" and bool(devices())
+
+    def refuse_if(problem: Problem | None) -> None:
+        if problem is not None:
+            raise ConfigError(str(source), [problem])
+
+    refuse_if(reading_problem(config.data.image_size))
+    refuse_if(training_problem(config, memory_of_machine(), gpus=gpus))
+    dataset = prepare(config.data)
+    refuse_if(training_problem(config, memory_of_machine(), gpus=gpus, dataset=dataset))
+    return dataset
 
 
 def run_training(config: TrialConfig, path: Path, out: Path) -> None:

@@ -1,14 +1,26 @@
 """Reconcile a sweep until it has ended: `submit --watch`."""
 
+import re
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
 from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.sweep_dir import SweepDir
+
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTrials:
+    """The trials that failed for the same reason."""
+
+    reason: str
+    """That of the first of them. The others' may have other numbers in it."""
+    trials: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +31,57 @@ class WatchProgress:
     running: int
     waiting: tuple[tuple[str, int], ...]
     """Reason and number of trials, the most frequent reason first."""
+    failures: tuple[FailedTrials, ...] = ()
+    """Those of the ended trials that failed, by their reasons."""
+    paused: str | None = None
+    """Why the sweep is paused, if nothing of it runs any more: only a person can continue it. None: it is not."""
+
+    @property
+    def failed(self) -> int:
+        """How many trials failed."""
+        return sum(len(each.trials) for each in self.failures)
 
 
 def watch(directory: SweepDir) -> Iterator[WatchProgress]:
-    """Reconcile again and again until every trial has ended, and yield the progress each time."""
-    context = context_of(directory)
+    """Reconcile again and again until every trial has ended or the sweep is paused, and yield the progress each time.
+
+    A paused sweep is watched until its last job has ended.
+    """
+    context = context_of(directory, repeats=True)
+    failures: tuple[FailedTrials, ...] = ()
+    known_ends = 0
     while True:
         reconciliation = reconcile_sweep(directory.root, context)
         if reconciliation is not None:
-            yield _progress(reconciliation)
-            if not reconciliation.observation.trials:  # the plan may still propose, but the space has no more points
+            ended = reconciliation.observation.ended
+            if ended != known_ends:  # every result is read, so not more often than needed
+                failures, known_ends = _failures(directory), ended
+            progress = _progress(reconciliation, failures)
+            yield progress
+            # the plan may still propose, but the space has no more points
+            if not reconciliation.observation.trials or progress.paused is not None:
                 return
         time.sleep(context.timeouts.watch.total_seconds())
 
 
-def _progress(reconciliation: Reconciliation) -> WatchProgress:
-    waits = reconciliation.plan.waits
-    reasons = Counter(wait.reason for wait in waits if not wait.running)
-    running = sum(wait.running for wait in waits)
-    return WatchProgress(reconciliation.observation.ended, running, tuple(reasons.most_common()))
+def _progress(reconciliation: Reconciliation, failures: Sequence[FailedTrials]) -> WatchProgress:
+    plan = reconciliation.plan
+    reasons = Counter(wait.reason for wait in plan.waits if not wait.running)
+    running = sum(wait.running for wait in plan.waits)
+    paused = plan.paused if plan.active == 0 and reconciliation.observation.trials else None
+    return WatchProgress(
+        reconciliation.observation.ended, running, tuple(reasons.most_common()), tuple(failures), paused
+    )
+
+
+def _failures(directory: SweepDir) -> tuple[FailedTrials, ...]:
+    """The failed trials by their reasons. Reasons that differ only in numbers, such as those of paths, are the same."""
+    reason_of: dict[str, str] = {}
+    trials: defaultdict[str, list[int]] = defaultdict(list)
+    for trial in directory.trials():
+        if trial.result is not None and trial.result.state == "failed":
+            reason = trial.result.message or "no reason is recorded"
+            kind = _NUMBER.sub("#", reason)
+            reason_of.setdefault(kind, reason)
+            trials[kind].append(trial.number)
+    return tuple(FailedTrials(reason_of[kind], tuple(numbers)) for kind, numbers in trials.items())

@@ -7,9 +7,11 @@ import click
 
 from unetsweep.app.adopt import AdoptionResult, adopt
 from unetsweep.app.sweeps import resolve
+from unetsweep.cli.echo import echo
 from unetsweep.cli.output import results_option
 from unetsweep.core import paths
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 @click.command("adopt")
@@ -22,8 +24,7 @@ def command(sweep: str, results: Path) -> None:
     Jobs of a moved sweep are cancelled, because they use the old path. Jobs of a copy's original and jobs on another
     cluster are left alone. A renamed sweep takes the name of its folder.
     """
-    for line in _describe(adopt(SweepDir(resolve(sweep, results, anywhere=True)))):
-        click.echo(line)
+    echo(*_describe(adopt(SweepDir(resolve(sweep, results, anywhere=True)))))
 
 
 def _describe(adoption: AdoptionResult) -> Iterator[str]:
@@ -40,4 +41,6 @@ def _describe(adoption: AdoptionResult) -> Iterator[str]:
         yield f"these jobs may still run {where}; cancel them there: {' '.join(adoption.unreachable)}"
     if adoption.relocation == "copied":
         yield f"the sweep in {adoption.old_folder} and its jobs are left alone"
-    yield f"{adoption.unfinished} runs are unfinished; to continue: unetsweep submit {adoption.root / paths.SPEC}"
+    are = "is" if adoption.unfinished == 1 else "are"
+    unfinished = f"{counted(adoption.unfinished, 'run')} {are} unfinished"
+    yield f"{unfinished}; to continue: unetsweep submit {adoption.root / paths.SPEC}"

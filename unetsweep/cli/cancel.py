@@ -6,8 +6,10 @@ import click
 
 from unetsweep.app.cancel import cancel
 from unetsweep.app.sweeps import resolve
+from unetsweep.cli.echo import echo
 from unetsweep.cli.output import format_some, results_option
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 @click.command("cancel")
@@ -19,12 +21,12 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
     directory = SweepDir(resolve(sweep, results))
     done = cancel(directory, trials)
     name = directory.name
-    click.echo(f"cancelled {len(done.trials)} trials of {name}: {format_some(done.trials) or 'no trial was open'}")
+    echo(f"cancelled {counted(len(done.trials), 'trial')} of {name}: {format_some(done.trials) or 'no trial was open'}")
     if done.shared:
-        click.echo(f"the runs of these trials continue for trials that share them: {', '.join(map(str, done.shared))}")
+        echo(f"the runs of these trials continue for trials that share them: {', '.join(map(str, done.shared))}")
     if done.unfinished:
-        click.echo(
-            f"{len(done.unfinished)} of them have not ended yet: their jobs are still stopping, or have just ended. "
+        echo(
+            f"not ended yet: {len(done.unfinished)} of them. Their jobs are still stopping, or have just ended. "
             f"The next reconciliation ends them; see `unetsweep status {name}`",
             err=True,
         )

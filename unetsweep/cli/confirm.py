@@ -1,14 +1,17 @@
 """`unetsweep confirm`: train a sweep's leaders again with new seeds."""
 
+import sys
 from pathlib import Path
 
 import click
 
-from unetsweep.app.confirm import ConfirmationPlan, confirm, plan_confirmation
+from unetsweep.app.confirm import ConfirmationPlan, check_confirmation, confirm, plan_confirmation
 from unetsweep.app.sweeps import resolve
+from unetsweep.cli.echo import echo
 from unetsweep.cli.output import format_some, print_event, print_started, results_option, warn
 from unetsweep.limits import MAX_VALUES
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 MANY = click.IntRange(1, MAX_VALUES)
 
@@ -17,8 +20,8 @@ MANY = click.IntRange(1, MAX_VALUES)
 @click.argument("sweep")
 @click.option("--top", type=MANY, default=3, show_default=True, help="How many of the best trials.")
 @click.option("--seeds", type=MANY, default=5, show_default=True, help="Trainings of each trial.")
-@click.option("--dry-run", is_flag=True, help="Print what would be trained; change nothing.")
-@click.option("--watch", is_flag=True, help="Wait until all have ended. Ctrl-C ends the command, not the trainings.")
+@click.option("--dry-run", is_flag=True, help="Print what would be trained, after the same checks; change nothing.")
+@click.option("--watch", is_flag=True, help="As in `submit`. Ctrl-C ends the command, not the trainings.")
 @results_option
 def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, results: Path) -> None:
     """Train the best trials of SWEEP again with new seeds, as the sweep SWEEP/confirm. The study does not change.
@@ -29,22 +32,26 @@ def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, result
     parent = SweepDir(resolve(sweep, results))
     if dry_run:
         _print_plan(plan_confirmation(parent, top=top, seeds=seeds, notify=print_event))
+        check_confirmation(parent)
         return
+    successes: list[bool] = []
     confirmation = confirm(
         parent,
         top=top,
         seeds=seeds,
         notify=print_event,
         on_plan=_print_plan,
-        on_started=lambda started: print_started(started, watch=watch),
+        on_started=lambda started: successes.append(print_started(started, watch=watch)),
     )
     if missing := confirmation.incomplete:
         retry = f"unetsweep retry {confirmation.sweep} {format_some(missing, ' ')}"
         warn(f"{len(missing)} of the trainings ended without a result; repeat with: {retry}")
+    if not all(successes):
+        sys.exit(1)
 
 
 def _print_plan(plan: ConfirmationPlan) -> None:
     numbers = ", ".join(f"{trial:04d}" for trial in plan.trials)
-    several = len(plan.trials) > 1
-    trials = f"trials {numbers} with {plan.seeds} seeds each" if several else f"trial {numbers} with {plan.seeds} seeds"
-    click.echo(f"{plan.trainings} trainings, {plan.new} of them new: {trials}")
+    trials, each = ("trials", " each") if len(plan.trials) > 1 else ("trial", "")
+    seeds = f"{trials} {numbers} with {counted(plan.seeds, 'seed')}{each}"
+    echo(f"{counted(plan.trainings, 'training')}, {plan.new} of them new: {seeds}")

@@ -9,12 +9,14 @@ import click
 from unetsweep.app import data
 from unetsweep.app.data_page import write_page
 from unetsweep.app.data_text import format_lines
+from unetsweep.cli.echo import echo, echo_text
+from unetsweep.texts import counted, score_text
 
 _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 
 
-def _mask_threshold(_context: click.Context, _option: click.Parameter, text: str) -> str | float:
-    if text == "half":
+def _mask_threshold(_context: click.Context, _option: click.Parameter, text: str | None) -> str | float | None:
+    if text is None or text == "half":
         return text
     try:
         level = float(text)
@@ -43,14 +45,14 @@ def command() -> None:
 @_folder
 @click.option("--size", default=256, show_default=True, help="Side of the images in pixels.")
 @click.option("--eyes", default=20, show_default=True, help="Eyes in train (each four times), and in test (each once).")
-@click.option("--seed", default=0, show_default=True, help="Another seed draws other eyes.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed draws other eyes.")
 def sample(folder: Path, size: int, eyes: int, seed: int) -> None:
     """Draw synthetic fundus photographs and their vessel masks into DIR."""
     if data.draw_sample(folder, size=size, eyes=eyes, test_eyes=eyes, seed=seed):
-        images = f"{4 * eyes} train and {eyes} test images of {size}x{size}"
-        click.echo(f"{folder}: drew {images}, and groups.csv", err=True)
+        images = f"{4 * eyes} train and {counted(eyes, 'test image')} of {size}x{size}"
+        echo(f"{folder}: drew {images}, and groups.csv", err=True)
     else:
-        click.echo(f"{folder}: this sample exists already, nothing to do", err=True)
+        echo(f"{folder}: this sample exists already, nothing to do", err=True)
 
 
 @command.command()
@@ -72,20 +74,32 @@ def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str 
     checked = data.check_dataset(folder, mask_threshold, use_cache=not no_cache)
     if report is not None:
         write_page(checked, report)
-        click.echo(f"{report}: written", err=True)
+        echo(f"{report}: written", err=True)
     if as_json:
-        click.echo(json.dumps(data.report(checked).as_json(), indent=1))
+        echo_text(json.dumps(data.report(checked).as_json(), indent=1))
     else:
-        click.echo("\n".join(format_lines(checked)))
+        echo(*format_lines(checked))
     sys.exit(1 if checked.errors else 0)
 
 
 @command.command()
-@_folder
-@click.option("--image-size", type=click.IntRange(16), help="Resize to this square; default: the images' own size.")
-@_threshold
-def baseline(folder: Path, image_size: int | None, mask_threshold: str | float) -> None:
-    """Fit a global threshold of the green channel on DIR's train images, and score it on its test images."""
-    best = data.fit_baseline(folder, image_size, mask_threshold)
+@click.argument("source", metavar="DIR|SWEEP.yaml", type=click.Path(path_type=Path))
+@click.option("--image-size", type=click.IntRange(16), help="Resize to this square [the sweep's, or the images' own].")
+@click.option(
+    "--mask-threshold",
+    callback=_mask_threshold,
+    help="`half` of the mask's range, or a grey level [the sweep's, or half].",
+)
+def baseline(source: Path, image_size: int | None, mask_threshold: str | float | None) -> None:
+    """Fit a global threshold of the green channel on train images, and score it on test images.
+
+    With the YAML file of a sweep it uses the sweep's images, `image_size` and `mask_threshold`, so that the scores
+    compare with those of its trials. With `score_test: false` it reads no test image.
+    """
+    best = data.fit_baseline(source, image_size, mask_threshold)
+    if best is None:
+        echo(f"{source}: no baseline, because trainer.command reads its own images", err=True)
+        return
     method = f"A global threshold of the green channel (below {best.level}), fitted on train"
-    click.echo(f"{method}: IoU {best.train_iou:.4f} on train, {best.test_iou:.4f} on test")
+    test = "" if best.test_iou is None else f", {score_text(best.test_iou)} on test"
+    echo(f"{method}: IoU {score_text(best.train_iou)} on train{test}")

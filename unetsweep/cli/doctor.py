@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from unetsweep.app.doctor import Conclusion, examine
+from unetsweep.cli.echo import echo, echo_text
 from unetsweep.doctor.rules import Row
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -41,18 +42,19 @@ def command(results: Path, profile: str | None, as_json: bool, no_job: bool, tim
     """
     for number in SIGNALS:
         signal.signal(number, _interrupt)
-    examination = examine(results, profile, None if no_job else timeout, notify=partial(click.echo, err=True))
+    examination = examine(results, profile, None if no_job else timeout, notify=partial(echo, err=True))
     try:
         with contextlib.closing(examination):
             rows, conclusion = _print_rows(examination, as_json)
     except KeyboardInterrupt:
-        click.echo("interrupted; what doctor made is cancelled and removed", err=True)
+        echo("interrupted; what doctor made is cancelled and removed", err=True)
         sys.exit(INTERRUPTED)
     if as_json:
         every = [asdict(row) | {"verdict": row.verdict.value} for row in rows]
-        click.echo(json.dumps({"rows": every, "advice": conclusion.advice, "broken": conclusion.is_broken}, indent=1))
+        found = {"rows": every, "advice": conclusion.advice, "broken": conclusion.is_broken}
+        echo_text(json.dumps(found, indent=1))
     else:
-        click.echo("\nwhat this means for a sweep\n" + "\n".join(f"  {line}" for line in conclusion.advice))
+        echo("", "what this means for a sweep", *(f"  {line}" for line in conclusion.advice))
     sys.exit(1 if conclusion.is_broken else 0)
 
 
@@ -73,7 +75,7 @@ def _print_rows(examination: Generator[Row, None, Conclusion], as_json: bool) ->
             return rows, end.value
         if not as_json:
             if not rows or rows[-1].section != row.section:
-                click.echo("\n" * bool(rows) + row.section)
+                echo(*[""] * bool(rows), row.section)
             _print(f"  {row.verdict.value:8s} {row.name:22s} ", row.finding)
             if row.meaning:
                 _print(f"{'':34s}-> ", row.meaning)
@@ -81,4 +83,4 @@ def _print_rows(examination: Generator[Row, None, Conclusion], as_json: bool) ->
 
 
 def _print(head: str, text: str) -> None:
-    click.echo(textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * 37, break_long_words=False))
+    echo(*textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * 37, break_long_words=False))

@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from unetsweep.app.exit_hook import JobEnd, Requeue, run_exit_hook
+from unetsweep.cli.echo import echo
+from unetsweep.core.describe import describe
 
 
 @click.command("exit-hook", hidden=True)
@@ -28,12 +30,12 @@ def command(
         JobEnd(token, index, task, restart, status),
         reconcile=not no_reconcile,
         on_requeue=_print_requeue,
-        on_action=lambda action: click.echo(f"reconciled: {action}"),
+        on_action=lambda action: echo(f"reconciled: {describe(action)}"),
     )
 
 
 def _print_requeue(requeue: Requeue) -> None:
     if requeue.error is None:
-        click.echo(f"job {requeue.job_id} is requeued; its training continues from the last checkpoint")
+        echo(f"job {requeue.job_id} is requeued; its training continues from the last checkpoint")
     else:
-        click.echo(f"job {requeue.job_id} was not requeued: {requeue.error}")
+        echo(f"job {requeue.job_id} was not requeued: {requeue.error}")

@@ -8,6 +8,7 @@ import sys
 import click
 
 from unetsweep import __version__
+from unetsweep.cli.echo import echo, echo_text
 from unetsweep.errors import NO_ROOM, StateError, UnetsweepError
 from unetsweep.process import without_empty
 
@@ -91,12 +92,12 @@ def main() -> None:
         program()
     except UnetsweepError as error:
         advice = "; `unetsweep repair SWEEP` repairs what can be repaired" if _repair_may_help(error) else ""
-        click.echo(f"unetsweep: {error}{advice}", err=True)
+        echo_text(f"unetsweep: {error}{advice}", err=True)
         sys.exit(error.exit_status)
     except OSError as error:
         if error.errno not in _MACHINE_ERRORS:
             raise
         where = f"{error.filename}: " if error.filename else ""
         remedy = "free some space there" if error.errno in NO_ROOM else "fix that"
-        click.echo(f"unetsweep: {where}{error.strerror}; nothing is lost: {remedy} and run this again", err=True)
+        echo(f"unetsweep: {where}{error.strerror}; nothing is lost: {remedy} and run this again", err=True)
         sys.exit(1)

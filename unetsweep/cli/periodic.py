@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from unetsweep.app.periodic import reconcile_if_due
+from unetsweep.cli.echo import echo
+from unetsweep.core.describe import describe
 
 
 @click.command("periodic", hidden=True)
@@ -12,4 +14,4 @@ from unetsweep.app.periodic import reconcile_if_due
 @click.option("--now", is_flag=True, help="Reconcile in any case.")
 def command(root: Path, now: bool) -> None:
     """Reconcile the sweep in ROOT if the last reconciliation began at least `run.reconcile_interval` seconds ago."""
-    reconcile_if_due(root, lambda action: click.echo(f"periodic: {action}"), now=now)
+    reconcile_if_due(root, lambda action: echo(f"periodic: {describe(action)}"), now=now)

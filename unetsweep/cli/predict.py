@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from unetsweep.app.predict import predict
+from unetsweep.cli.echo import echo
+from unetsweep.texts import counted, score_text
 
 if TYPE_CHECKING:
     from unetsweep.training.predict import Predicted  # imports torch
@@ -38,9 +40,9 @@ def command(checkpoint: Path, source: Path, out: Path, threshold: float, part: s
     """
     score = predict(checkpoint, source, out, threshold=threshold, part=part, on_image=_show)
     if score.iou is not None:
-        click.echo(f"IoU {score.iou:.4f} over {score.images} image{'' if score.images == 1 else 's'}")
+        echo(f"IoU {score_text(score.iou)} over {counted(score.images, 'image')}")
 
 
 def _show(image: "Predicted") -> None:
-    score = "" if image.iou is None else f"  IoU {image.iou:.4f}"
-    click.echo(f"{image.mask}  {image.size}{score}")
+    score = "" if image.iou is None else f"  IoU {score_text(image.iou)}"
+    echo(f"{image.mask}  {image.size}{score}")

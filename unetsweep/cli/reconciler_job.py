@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from unetsweep.app.reconciler_job import run_reconciler_job
+from unetsweep.cli.echo import echo
+from unetsweep.core.describe import describe
 
 
 @click.command("reconciler-job", hidden=True)
@@ -12,4 +14,4 @@ from unetsweep.app.reconciler_job import run_reconciler_job
 @click.argument("token")
 def command(root: Path, token: str) -> None:
     """Reconcile the sweep in ROOT as the reconciler job TOKEN, and submit the next reconciler job."""
-    run_reconciler_job(root, token, lambda action: click.echo(f"reconciler: {action}"))
+    run_reconciler_job(root, token, lambda action: echo(f"reconciler: {describe(action)}"))

@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from unetsweep.app.repair import repair_sweep
+from unetsweep.cli.echo import echo
+from unetsweep.core.describe import describe
 from unetsweep.store.repair.find_damage import Damage
 
 
@@ -28,11 +30,11 @@ def command(sweep: str, dry_run: bool, results: Path) -> None:
         sweep,
         results,
         dry_run=dry_run,
-        on_damage=lambda damage: click.echo(describe_damage(damage, dry_run=dry_run)),
-        on_action=lambda action: click.echo(str(action)),
+        on_damage=lambda damage: echo(describe_damage(damage, dry_run=dry_run)),
+        on_action=lambda action: echo(describe(action)),
     )
     done, need = "would be repaired" if dry_run else "repaired", "needs" if repair.for_user == 1 else "need"
-    click.echo(f"{repair.sweep}: {repair.repaired} {done}, {repair.for_user} {need} your attention")
+    echo(f"{repair.sweep}: {repair.repaired} {done}, {repair.for_user} {need} your attention")
     if repair.for_user:
         sys.exit(1)
 

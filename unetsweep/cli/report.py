@@ -8,6 +8,7 @@ import click
 
 from unetsweep.app.report import ReportRequest, report, write_output
 from unetsweep.app.sweeps import resolve
+from unetsweep.cli.echo import echo_log
 from unetsweep.cli.output import results_option, warn
 from unetsweep.report.formats import Format
 
@@ -43,6 +44,6 @@ def command(
     if found.warning is not None:
         warn(found.warning)
     if output is None:
-        click.echo(found.text, nl=False)
+        echo_log([found.text])
     else:
         write_output(output, found.text)

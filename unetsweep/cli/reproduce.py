@@ -7,6 +7,7 @@ import click
 
 from unetsweep.app.reproduce import reproduce
 from unetsweep.app.sweeps import resolve
+from unetsweep.cli.echo import echo
 from unetsweep.cli.output import results_option
 
 
@@ -31,12 +32,12 @@ def command(sweep: str, trial: int, data: Path | None, threads: int | None, out:
     """
     found = reproduce(resolve(sweep, results, anywhere=True), trial, data=data, threads=threads, out=out)
     for line in found.differences:
-        click.echo(f"differs  {line}")
+        echo(f"differs  {line}")
     for line in found.changes:
-        click.echo(f"changed  {line}")
+        echo(f"changed  {line}")
     if not found.differences:
-        click.echo(f"trial {found.trial} of {found.sweep}: bit for bit the same ({', '.join(found.compared)})")
+        echo(f"trial {found.trial} of {found.sweep}: bit for bit the same ({', '.join(found.compared)})")
         return
     cause = "see what changed, above" if found.changes else "nothing that is recorded changed; some GPU kernels vary"
-    click.echo(f"trial {found.trial} of {found.sweep}: not the same; {cause}")
+    echo(f"trial {found.trial} of {found.sweep}: not the same; {cause}")
     sys.exit(1)

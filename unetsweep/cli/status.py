@@ -8,10 +8,12 @@ import click
 
 from unetsweep.app.status import SweepStatus, status
 from unetsweep.app.sweeps import resolve
+from unetsweep.cli.echo import echo, echo_text
 from unetsweep.cli.output import results_option
 from unetsweep.core.cost import format_cost
-from unetsweep.core.describe import describe
+from unetsweep.core.describe import describe, describe_problem
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 @click.command("status")
@@ -21,16 +23,19 @@ from unetsweep.store.sweep_dir import SweepDir
 def command(sweep: str | None, as_json: bool, results: Path) -> None:
     """Show the state of every trial of SWEEP, and why. The default is the newest sweep. Nothing is changed."""
     found = status(SweepDir(resolve(sweep, results)))
-    click.echo(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(_lines(found)))
+    echo_text(json.dumps(found.as_json(), indent=1)) if as_json else echo(*_lines(found))
 
 
 def _lines(found: SweepStatus) -> Iterator[str]:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(found.counts.items())) or "no trials yet"
-    yield f"{found.name} on {found.executor}: {counts}; {found.wanted} trials wanted"
+    yield f"{found.name} on {found.executor}: {counts}; {counted(found.wanted, 'trial')} wanted"
     if found.scheduler_error:
         yield f"the queue does not answer, so the state of jobs is unknown: {found.scheduler_error}"
     if found.paused:
         yield f"the sweep is paused: {found.paused}"
+    problem = describe_problem(found.next_reconciliation)
+    if problem:
+        yield f"warning: {problem}"
     if found.cost is not None and found.cost.attempts:
         yield format_cost(found.cost, gpus=found.uses_gpus)
     for trial in found.trials:

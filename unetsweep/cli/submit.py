@@ -1,6 +1,7 @@
 """`unetsweep submit`: start or resume a sweep."""
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -8,16 +9,25 @@ import click
 from unetsweep.app.dry_run import DryRun
 from unetsweep.app.executors import EXECUTORS
 from unetsweep.app.submit import SubmitRequest, preview, submit
+from unetsweep.cli.echo import echo, echo_text
 from unetsweep.cli.output import print_event, print_started, results_option
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import format_estimate
+from unetsweep.errors import joined
 
 
 @click.command("submit")
 @click.argument("sweep", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Show the plan without changing anything.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show the plan without changing anything. The exit status is that of a submit."
+)
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print one JSON object.")
-@click.option("--watch", is_flag=True, help="Show progress until the sweep has ended. Ctrl-C ends only this view.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Show progress until the sweep has ended or is paused. Exit status 1 if it is paused or a trial failed. "
+    "Ctrl-C ends only this view.",
+)
 @click.option(
     "--executor",
     type=click.Choice(["auto", *EXECUTORS]),
@@ -43,10 +53,12 @@ def command(
     never submitted while an earlier job of it may still run."""
     request = SubmitRequest(sweep, results, executor, profile, share=not no_share)
     if not dry_run:
-        print_started(submit(request, print_event, force=force), watch=watch)
-        return
-    found = preview(request, print_event)
-    click.echo(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(_format(found)))
+        has_succeeded = print_started(submit(request, print_event, force=force), watch=watch)
+        sys.exit(0 if has_succeeded else 1)
+    found = preview(request, print_event, force=force)
+    echo_text(json.dumps(found.as_json(), indent=1)) if as_json else echo(*_format(found))
+    if found.refusals:
+        raise joined(found.refusals)
 
 
 def _format(found: DryRun) -> list[str]:

@@ -6,8 +6,10 @@ import click
 
 from unetsweep.app.sweeps import resolve
 from unetsweep.app.sync import ArchiveMissing, SyncEvent, TrialSkipped, Uploaded, UploadFailed, UploadPlanned, sync
+from unetsweep.cli.echo import echo
 from unetsweep.cli.output import results_option
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 @click.command("sync")
@@ -26,13 +28,13 @@ def command(sweep: str, results: Path) -> None:
 def _print(event: SyncEvent) -> None:
     match event:
         case TrialSkipped(reason=reason):
-            click.echo(f"skipped   {reason}", err=True)
+            echo(f"skipped   {reason}", err=True)
         case ArchiveMissing(run=run, epochs=epochs, results=results):
-            click.echo(f"{run}: writing an archive of {epochs} epochs and {results} results", err=True)
+            echo(f"{run}: writing an archive of {counted(epochs, 'epoch')} and {counted(results, 'result')}", err=True)
         case UploadPlanned(sweep=sweep, tracker=tracker, runs=runs, to_upload=to_upload):
             uploaded = f"{runs - to_upload} already uploaded to {tracker}"
-            click.echo(f"{sweep}: {runs} runs, {uploaded}, {to_upload} to upload", err=True)
+            echo(f"{sweep}: {counted(runs, 'run')}, {uploaded}, {to_upload} to upload", err=True)
         case Uploaded(archive=archive):
-            click.echo(f"uploaded  {archive}")
+            echo(f"uploaded  {archive}")
         case UploadFailed(archive=archive):
-            click.echo(f"kept      {archive}")
+            echo(f"kept      {archive}")

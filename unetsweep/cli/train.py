@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from unetsweep.app.train import train
+from unetsweep.cli.echo import echo
 from unetsweep.cli.output import warn
+from unetsweep.texts import score_text
 
 
 @click.command("train")
@@ -20,6 +22,6 @@ def command(config: Path, out: Path) -> None:
     finished = train(config, out, warn)
     result = finished.result
     scores = {"val_iou": result.val_iou, "val_loss": result.val_loss, "test_iou": result.test_iou}
-    text = ", ".join(f"{name} {value:.4f}" for name, value in scores.items() if value is not None)
-    click.echo(f"{result.state}: best epoch {result.best_epoch} of {result.epochs}: {text}")
-    click.echo(f"{finished.path}")
+    text = ", ".join(f"{name} {score_text(value)}" for name, value in scores.items() if value is not None)
+    echo(f"{result.state}: best epoch {result.best_epoch} of {result.epochs}: {text}")
+    echo(f"{finished.path}")

@@ -136,3 +136,16 @@ SBATCH_OURS: dict[str, str] = {
     "cluster-constraint": "a shell with that cluster's SLURM_CONF",
 }
 """Options of sbatch that `slurm.sbatch` may not set, each with what to set instead; empty: unetsweep sets it."""
+MEMORY_OPTIONS = ("mem", "mem-per-cpu", "mem-per-gpu")
+_FAMILIES = (MEMORY_OPTIONS, ("cpus-per-task", "cpus-per-gpu"))
+"""Options of which SLURM accepts only one in a request."""
+
+
+def rivals(option: str) -> tuple[str, ...]:
+    """Return the options that a request cannot have together with this one.
+
+    >>> rivals("mem-per-cpu"), rivals("time")
+    (('mem', 'mem-per-gpu'), ())
+    """
+    family = next((each for each in _FAMILIES if option in each), ())
+    return tuple(each for each in family if each != option)

@@ -1,7 +1,8 @@
 """The section `slurm:`: the resources of a job, from a profile of the cluster and the keys of the sweep.
 
 Rule 1: the sweep's keys override the profile's, one by one; `null` restores the default. Options under `sbatch` and
-        `reconciler` are merged option by option.
+        `reconciler` are merged option by option; a value also replaces those that SLURM does not accept beside it
+        (`mem` and `mem-per-cpu`).
 Rule 2: a profile is a path (it has a / or ends in .yaml), or a name that is looked up in ./slurm/profiles and then in
         ~/.config/unetsweep. If there is no file for `default`, it is empty.
 Rule 3: a sweep that has every key itself needs no profile, so none is read; the `sweep.yaml` of a sweep's directory is
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.bounded_json import read_user_text
+from unetsweep.config.names import rivals
 from unetsweep.config.slurm_keys import SlurmKeys, key_problems, normal_option
 from unetsweep.config.units import WHOLE_NODE, memory, memory_kb, minutes
 from unetsweep.config.yaml12 import located, read
 from unetsweep.core.spec import Resources
 from unetsweep.decode import decode_with_defaults
 from unetsweep.errors import Problem
+from unetsweep.texts import counted
 
 _KEYS = tuple(f.name for f in fields(SlurmKeys) if f.name != "profile")
 
@@ -116,14 +119,29 @@ def _merge(profile_keys: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str,
     if (own.get("gpus") is not None or own.get("pack") is not None) and "processes" not in own:
         profile_keys = {key: value for key, value in profile_keys.items() if key != "processes"}
     merged: dict[str, Any] = {**profile_keys, **own}
-    for section in ("sbatch", "reconciler"):
-        options: dict[str, Any] = {}
-        for layer in (profile_keys, own):
-            given = layer.get(section)
-            if isinstance(given, Mapping):
-                options |= {key.replace("_", "-"): each for key, each in given.items()}
-        merged[section] = {key: each for key, each in options.items() if each is not None}
+    sbatch = _override(*({**_only(keys, "mem"), **_options(keys, "sbatch")} for keys in (profile_keys, own)))
+    merged |= {
+        "mem": sbatch.pop("mem", None),
+        "sbatch": {key: each for key, each in sbatch.items() if each is not None},
+    }
+    # null stays: the reconciler job then does not ask for what it would ask for by default
+    merged["reconciler"] = _override(_options(profile_keys, "reconciler"), _options(own, "reconciler"))
     return merged
+
+
+def _only(keys: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {name: keys[name]} if name in keys else {}
+
+
+def _options(keys: Mapping[str, Any], section: str) -> dict[str, Any]:
+    given = keys.get(section)
+    return {key.replace("_", "-"): each for key, each in given.items()} if isinstance(given, Mapping) else {}
+
+
+def _override(options: Mapping[str, Any], by: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options, overridden by those of the sweep. A value also replaces the options that exclude it."""
+    replaced = {rival for option, value in by.items() if value is not None for rival in rivals(option)}
+    return {**{option: value for option, value in options.items() if option not in replaced}, **by}
 
 
 def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
@@ -168,14 +186,15 @@ def _conflicts(
     gpus, pack = resources.gpus, resources.pack
     if gpus >= 1 and gpus % pack and pack % gpus:
         message = (
-            f"found {pack} trainings{origin('pack')} in a job of {gpus} GPUs{origin('gpus')}; "
+            f"found {pack} trainings{origin('pack')} in a job of {counted(gpus, 'GPU')}{origin('gpus')}; "
             "one number must be a multiple of the other"
         )
         found.append(Problem(message, f"{at}.pack"))
     elif gpus >= 1 and keys.processes is not None and keys.processes not in (max(1, gpus // pack), 0):
         of_each = f" for {pack} trainings{origin('pack')}" if pack > 1 else ""
         message = (
-            f"found {keys.processes} processes{origin('processes')} with {gpus} GPUs{origin('gpus')}{of_each}; "
+            f"found {counted(keys.processes, 'process', 'processes')}{origin('processes')} "
+            f"with {counted(gpus, 'GPU')}{origin('gpus')}{of_each}; "
             "each process uses one GPU: leave processes out, or set gpus: 0"
         )
         found.append(Problem(message, f"{at}.processes"))

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unetsweep.config.names import SBATCH_OURS
-from unetsweep.config.units import AMOUNTS, MEMORIES, TIMES, WHOLE_NODE, memory, minutes
+from unetsweep.config.names import SBATCH_OURS, rivals
+from unetsweep.config.units import AMOUNTS, MEMORIES, TIMES, WHOLE_NODE, memory, minutes, slurm_minutes
 from unetsweep.decode import joined
 from unetsweep.errors import Problem
 from unetsweep.limits import bound_problem
@@ -63,26 +63,41 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
     for option, value in (keys.sbatch or {}).items():
         found += [Problem(message, joined(at, f"sbatch.{option}")) for message in _option(option, value, SBATCH_OURS)]
     for option, value in (keys.reconciler or {}).items():
-        messages = _option(option, value, _RECONCILER_OURS) or _unit(option, value)
+        messages = _option(option, value, _RECONCILER_OURS) or _unit_problems(option, value)
         found += [Problem(message, joined(at, f"reconciler.{option}")) for message in messages]
+    found += _rival_problems({"mem": keys.mem, **(keys.sbatch or {})}, joined(at, "sbatch"))
+    found += _rival_problems(keys.reconciler or {}, joined(at, "reconciler"))
     return found
 
 
-_UNITS: Mapping[str, tuple[str, Callable[[Any], object]]] = {
-    **dict.fromkeys(("mem", "mem-per-cpu", "mem-per-gpu"), (MEMORIES, memory)),
-    "time": (TIMES, minutes),
-}
-"""Options of the reconciler job that are written like `slurm.mem` and `slurm.time`."""
+def _rival_problems(options: Mapping[str, Any], at: str) -> list[Problem]:
+    """Return a problem for each option that SLURM does not accept together with an earlier one."""
+    given = {option.replace("_", "-"): value for option, value in options.items() if value is not None}
+    found = []
+    for number, option in enumerate(given):
+        other = next((each for each in rivals(option) if each in list(given)[:number]), None)
+        if other is not None:
+            found.append(Problem(f"SLURM accepts only one of {other} and {option}", joined(at, option)))
+    return found
 
 
-def _unit(option: str, value: object) -> list[str]:
-    wanted, read = _UNITS.get(option.replace("_", "-"), ("", lambda _: True))
-    return [f"found {value!r}; write {wanted}"] if value is not None and read(value) is None else []
+_MEMORY_OPTIONS = ("mem", "mem-per-cpu", "mem-per-gpu")
+"""Options of the reconciler job that are written like `slurm.mem`."""
+
+
+def _unit_problems(option: str, value: object) -> list[str]:
+    """Return what is wrong with an amount of memory or a time of the reconciler job."""
+    if value is None:
+        return []
+    if option.replace("_", "-") in _MEMORY_OPTIONS:
+        return [] if memory(value) is not None else [f"found {value!r}; write {MEMORIES}"]
+    is_time = option != "time" or (_is_plain(value) and (slurm_minutes(str(value)) or minutes(str(value))))
+    return [] if is_time else [f"found {value!r}; write {TIMES}"]
 
 
 def normal_option(option: str, value: Any) -> Any:
     """Return the value of an option of the reconciler job as sbatch reads it."""
-    return value if value is None or option not in _UNITS else _UNITS[option][1](value)
+    return memory(value) if option in _MEMORY_OPTIONS and value is not None else value
 
 
 _RECONCILER_OURS = {

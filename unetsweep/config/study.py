@@ -25,6 +25,7 @@ from unetsweep.core.spec import StudySpec
 from unetsweep.decode import decode_value, decode_with_defaults, unknown_keys
 from unetsweep.errors import Problem
 from unetsweep.limits import BOUNDS, MAX_ARGUMENT, bound_problem
+from unetsweep.texts import counted
 
 KEYS = ("sampler", "trials", "metric", "seed", "pruner")
 _PLAIN = ("trials", "metric", "seed")
@@ -63,7 +64,9 @@ def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:
     longest = given.get("max_epochs") or largest(epochs)
     if given["min_epochs"] <= longest:
         return []
-    message = f"found {given['min_epochs']}; the longest training has {longest} epochs, so nothing would be pruned"
+    message = (
+        f"found {given['min_epochs']}; the longest training has {counted(longest, 'epoch')}, so nothing would be pruned"
+    )
     return [Problem(message, "study.pruner.min_epochs")]
 
 

@@ -10,6 +10,7 @@ _SHORT = re.compile(
 )
 _CLOCK = re.compile(rf"(?:(?P<days>{_N})-)?(?P<hours>{_N}):(?P<minutes>[0-9][0-9]):(?P<seconds>[0-9][0-9])")
 _DAYS = re.compile(rf"(?P<days>{_N})-(?P<hours>{_N})(?::(?P<minutes>[0-9][0-9]))?")
+_SLURM = re.compile(rf"(?:({_N})-({_N})(?::({_N}))?(?::{_N})?|(?:({_N}):)?({_N}):{_N}|({_N}))")
 _MINUTES = re.compile(rf"(?P<minutes>{_N})")
 _MEMORY = re.compile(rf"({_N})([KMGT]?)", re.IGNORECASE | re.ASCII)
 
@@ -37,6 +38,19 @@ def minutes(written: object) -> int | None:
     whole = part.get("days", 0) * 1440 + part.get("hours", 0) * 60 + part.get("minutes", 0)
     whole += 1 if part.get("seconds") else 0
     return whole if 0 < whole <= MAX_MINUTES else None
+
+
+def slurm_minutes(text: str) -> int | None:
+    """Return the whole minutes of a time limit in SLURM's notation; None if it is unlimited or no time.
+
+    >>> [slurm_minutes(text) for text in ("5:00", "30", "1-12", "1-00:00:00", "1:00:00", "1:30", "infinite")]
+    [5, 30, 2160, 1440, 60, 1, None]
+    """
+    found = _SLURM.fullmatch(text.strip())
+    if found is None:
+        return None
+    days, day_hours, day_minutes, hours, minutes, alone = (int(part or 0) for part in found.groups())
+    return days * 1440 + (day_hours + hours) * 60 + day_minutes + minutes + alone
 
 
 def time_text(whole: int) -> str:

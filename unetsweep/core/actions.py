@@ -55,6 +55,19 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
+class SetThrottle:
+    """Change how many elements of an array run at once."""
+
+    job_id: str
+    """The id of the array."""
+    attempts: tuple[tuple[int, int], ...]
+    """Its attempts that have not ended, as (run, attempt)."""
+    throttle: int | None
+    """Most elements that run at once; None: all."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordJob:
     """Record the job of an attempt whose submitter died before it could."""
 
@@ -98,6 +111,8 @@ class SubmitReconciler:
     """It starts when these jobs have ended, but not before the delay."""
     delay_s: int
     reason: str
+    as_training: bool = False
+    """It asks for what a training asks for. Otherwise for one CPU, and only if that is refused as a training does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +173,7 @@ class Wait:
 Action = (
     Propose
     | Submit
+    | SetThrottle
     | RecordJob
     | MarkLost
     | FinishTrial

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from unetsweep.core.capacity import Capacity
 from unetsweep.core.causes import Cause
 from unetsweep.core.circuit_breaker import pause_reason
-from unetsweep.core.observation import Attempt, Ending, JobState, Observation, Run
+from unetsweep.core.observation import Attempt, Ending, Job, JobState, Observation, Run
 from unetsweep.core.reasons import describe_reason, is_launch_failure
 
 UNCONFIRMED = "submission not confirmed; the queue may not list it yet"
@@ -22,6 +22,13 @@ HANG_EPOCHS = 5
 """A training counts as hanging after this many median epochs without progress, because one epoch may be much slower."""
 HANG_START = 6
 """Before its first epoch a training may take this many times `Capacity.hang_after`, to start and to read the images."""
+
+ENDED_BY_SLURM = ("TIMEOUT", "DEADLINE", "PREEMPTED")
+"""States of a job whose training was running when SLURM ended it, so that a result is unlikely to appear late."""
+SUSPENDED = ("SUSPENDED", "STOPPED")
+"""States of a job whose processes are stopped, and continue later."""
+_VAGUE_REASONS = ("", "NonZeroExitCode", "TimeLimit", "OutOfMemory")
+"""Reasons of ended jobs that say no more than their states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ class Active:
     """The attempt's job id, if no file records it yet."""
     terminate: Cause | None = None
     """Why its job must be terminated; None if it may continue."""
+    loss: "Lost | None" = None
+    """What it is unless a file of its appears late, if SLURM has ended its job for good; None: that is not certain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +118,19 @@ def attempt_state(run: Run, context: DecisionContext) -> Active | Finished | Los
     record = last.job.job_id if last.job_id is None else None
     if last.job.state.is_live:
         return _live_state(run, last, context, record)
+    reason = f"job {last.job.job_id} ended ({last.job.raw_state}) without a result{_scheduler_reason(last.job)}"
+    lost = Lost(_with_message(reason, last.ending), last)
     if last.job.ended_at is not None and context.now - last.job.ended_at < context.capacity.result_grace:
-        return Active(last, f"its job ended as {last.job.raw_state}; its files may appear late", record=record)
+        why = f"its job ended as {last.job.raw_state}; its files may appear late"
+        return Active(last, why, record=record, loss=lost if last.job.raw_state in ENDED_BY_SLURM else None)
     if last.job.state is JobState.CANCELLED and last.terminated_for is None:
         return Finished("cancelled", f"job {last.job.job_id} was cancelled")
-    reason = f"job {last.job.job_id} ended ({last.job.raw_state}) without a result"
-    return Lost(_with_message(reason, last.ending), last)
+    return lost
+
+
+def _scheduler_reason(job: Job) -> str:
+    """The scheduler's reason for the end of a job, to be appended; empty if it says no more than the state."""
+    return f": {describe_reason(job.reason)}" if job.reason not in _VAGUE_REASONS else ""
 
 
 def _published_state(last: Attempt) -> Active | Ready:
@@ -131,7 +147,8 @@ def _published_state(last: Attempt) -> Active | Ready:
 def _live_state(run: Run, last: Attempt, context: DecisionContext, record: str | None) -> Active:
     """The state of an attempt with a live job, to be terminated if it hangs, cannot start, or the sweep is paused."""
     assert last.job is not None  # noqa: S101  # checked by the caller
-    is_queued, is_running = last.job.state is JobState.QUEUED, last.job.state is JobState.RUNNING
+    is_queued = last.job.state is JobState.QUEUED
+    is_running = last.job.state is JobState.RUNNING and last.job.raw_state not in SUSPENDED
     job_reason = describe_reason(last.job.reason or last.job.raw_state)
     if last.terminated_for is not None:
         return Active(
@@ -158,7 +175,8 @@ def _hang_duration(run: Run, last: Attempt, context: DecisionContext) -> timedel
         return None
     since = last.claimed_at if run.last_progress_at is None else max(last.claimed_at, run.last_progress_at)
     least = context.capacity.hang_after * (1 if run.epoch_seconds else HANG_START)
-    idle = context.now - since
+    # it may have been suspended before `since`; better end a job that hangs too late than one that does not hang
+    idle = context.now - since - (last.job.suspended_for if last.job is not None else timedelta(0))
     return idle if idle > max(least, HANG_EPOCHS * timedelta(seconds=epoch_seconds)) else None
 
 

@@ -59,6 +59,12 @@ def _nothing_starts(observation: Observation) -> str | None:
     failing = sum(_failed_starts(run) >= FAILED_STARTS for run in submitted)
     if observation.ended or has_begun or failing < RUNS_WITH_FAILED_STARTS:
         return None
+    full = [attempt.lost for attempt in attempts if attempt.cause is Cause.DISK and attempt.lost]
+    if full:
+        return (
+            f"no job of the sweep starts its training, because a disk is full: {full[-1]}; free space there, then run "
+            "`unetsweep submit` and `unetsweep retry`"
+        )
     messages = [attempt.lost for attempt in attempts if attempt.cause is Cause.START and attempt.lost]
     return (
         f"no job of the sweep starts its training: {messages[-1]}; "
@@ -68,4 +74,4 @@ def _nothing_starts(observation: Observation) -> str | None:
 
 def _failed_starts(run: Run) -> int:
     """Attempts of the run that ended before they began."""
-    return sum(attempt.cause is Cause.START for attempt in run.counted_attempts if not attempt.refused)
+    return sum(attempt.cause in (Cause.START, Cause.DISK) for attempt in run.counted_attempts if not attempt.refused)

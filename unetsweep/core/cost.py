@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unetsweep.core.spec import SweepSpec
+from unetsweep.texts import counted
 
 JobKey = tuple[str, str]
 """Token and job id: a job id alone may be reused for another job."""
@@ -238,19 +239,14 @@ def format_cost(cost: Cost, *, gpus: bool) -> str:
     """
     seconds, unit = (cost.gpu_seconds, "GPU") if gpus else (cost.cpu_seconds, "CPU")
     hours = seconds / 3600
-    attempts = f"{cost.attempts} attempt" + _plural(cost.attempts)
+    attempts = counted(cost.attempts, "attempt")
     lost = f"{hours * cost.lost_share:.2f} of them ({cost.lost_share:.1%})" if cost.lost_seconds else "nothing"
     text = f"cost so far: {hours:.2f} {unit}-hours in {attempts} (from {_source(cost)}); {lost} had to be repeated"
     if memory := _format_memory(cost, gpus=gpus):
         text += f"; peak memory {memory}"
     if cost.unread_runs:
-        runs = f"{cost.unread_runs} run" + _plural(cost.unread_runs)
-        text += f"; not counting {runs} with unreadable files: run `unetsweep repair`"
+        text += f"; not counting {counted(cost.unread_runs, 'run')} with unreadable files: run `unetsweep repair`"
     return text
-
-
-def _plural(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def _source(cost: Cost) -> str:

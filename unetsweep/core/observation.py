@@ -1,12 +1,11 @@
 """The observation: everything that a reconciliation knows when it decides, from the files and the scheduler.
 
-Rule 1: nothing here decides.
-Rule 2: None means "not known" or "does not exist"; each field says which.
+Rule 1: nothing here decides. None means "not known" or "does not exist"; each field says which.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from statistics import median
 
@@ -46,11 +45,13 @@ class Job:
     raw_state: str
     """The state as the scheduler writes it: `PENDING`, `CANCELLED`."""
     reason: str = ""
-    """Why it waits, as the scheduler writes it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
+    """Why it waits or ended, as the scheduler writes it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
     ended_at: datetime | None = None
     """When it ended; None: it has not, or the scheduler does not say."""
     node: str | None = None
     """Where it runs or ran; None: not known."""
+    suspended_for: timedelta = timedelta(0)
+    """How long its current start has been suspended in total, as far as that is known."""
     is_unlisted: bool = False
     """The queue no longer lists it; it is known from accounting or from its log."""
 
@@ -86,9 +87,7 @@ class Attempt:
     run: int
     number: int
     token: str
-    """Identifies the submission."""
     index: int
-    """Its index in the submission."""
     at: datetime
     """When the intent to submit it was written."""
     milestones: tuple[int, ...] = ()
@@ -157,7 +156,6 @@ class PruneDecision:
     """The trial through which the run was judged."""
     milestones: tuple[int, ...]
     epoch: int
-    """Epochs that the run had finished then."""
     reason: str
     is_lifted: bool = False
     """Whether the user has retried the run since, so that the decision no longer holds."""
@@ -239,11 +237,17 @@ class ReconcilerJob:
     """The newest reconciler job: the one that reconciles when no other job does."""
 
     number: int
+    """The highest number, even if the job with that number was refused."""
     token: str
     at: datetime
     """When the intent to submit it was written."""
     lost: bool = False
     """Whether it was refused or cancelled, or never reached the queue."""
+    as_training: bool = False
+    refusal: str | None = None
+    """Why the scheduler refused the newest one; None: it did not. If it did, the rest is of the newest accepted one."""
+    refused_at: datetime | None = None
+    limit: bool = False
     job: Job | None = None
     """None: the scheduler does not list it, or was not asked."""
 
@@ -272,8 +276,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything that is observed at one time. Of the ended trials it has only the number and, if these are few, the
-    failures."""
+    """Everything that is observed at one time: of the ended trials only the number and, if they are few, failures."""
 
     ended: int = 0
     """How many trials have ended."""

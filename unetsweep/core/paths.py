@@ -56,6 +56,12 @@ def run_dir(number: int) -> str:
     return f"{RUNS}/{number:04d}"
 
 
+def submitted(run: int) -> str:
+    """Marks a run that has been submitted. It is in the folder of the first trial of the run, which has its number: a
+    trainer command may delete the run's."""
+    return f"{trial_dir(run)}/submitted"
+
+
 def attempt(run: int, number: int) -> str:
     """The intent to submit an attempt. Only the process that created it may submit its token."""
     return f"{run_dir(run)}/attempts/{number}.json"
@@ -64,6 +70,11 @@ def attempt(run: int, number: int) -> str:
 def attempt_job(run: int, number: int) -> str:
     """The job id of an attempt."""
     return f"{run_dir(run)}/attempts/{number}.job.json"
+
+
+def attempt_throttle(run: int, number: int) -> str:
+    """The throttle of an attempt's array, if it was changed after the submission."""
+    return f"{run_dir(run)}/attempts/{number}.throttle.json"
 
 
 def attempt_lost(run: int, number: int) -> str:

@@ -21,17 +21,28 @@ from unetsweep.core.actions import (
     Propose,
     Prune,
     RecordJob,
+    SetThrottle,
     Submit,
     SubmitReconciler,
     Terminate,
     Wait,
 )
 from unetsweep.core.attempt_state import DecisionContext, decision_context
-from unetsweep.core.capacity import Capacity, schedule
+from unetsweep.core.capacity import (
+    QUEUE_FULL,
+    Capacity,
+    allowed_training_jobs,
+    allows_reconciler,
+    may_replace_reconciler,
+    schedule,
+    throttle_changes,
+)
 from unetsweep.core.observation import Attempt, Observation, Run, Trial
+from unetsweep.core.reconciler_job import NextReconciliation
 from unetsweep.core.run_decision import RunDecision, decide_run
 from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import UnsafePlan
+from unetsweep.texts import counted
 
 ADAPTIVE_PARALLEL = 4
 """Most open runs of a sweep whose sampler learns from results, if `run.parallel` is not set. With more, new points
@@ -40,6 +51,7 @@ MAX_VANISHED = 20
 """If this many jobs vanish from the queue at once, squeue's answer is more likely wrong than the jobs lost."""
 MAX_BACKOFF = timedelta(hours=1)
 """A refused submission is tried again after 1, 2, 4, ... minutes, and at least once in this time."""
+NO_NEXT_TRY = "nobody tries again by itself: run `unetsweep submit` again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,13 @@ class Plan:
     """Attempts whose job disappeared from the queue, and neither a file nor we say that it ended."""
     paused: str | None = None
     """Why the sweep paused itself."""
+    next_reconciliation: NextReconciliation = reconciler_job.NOT_OBSERVED
+    """What reconciles next, as observed: without what this plan submits."""
+
+    @property
+    def is_queue_full(self) -> bool:
+        """Whether a run waits because the cluster accepts no more jobs now."""
+        return any(wait.reason == QUEUE_FULL for wait in self.waits)
 
     def raise_if_unsafe(self) -> None:
         """Raise UnsafePlan if so many jobs have vanished at once that the queue's answer is probably wrong."""
@@ -71,22 +90,39 @@ def plan(spec: SweepSpec, observation: Observation, capacity: Capacity, now: dat
     actions = _run_actions(decisions)
     waits = [wait for decision in decisions for wait in decision.waits]
     active = [decision.active for decision in decisions if decision.active is not None]
+    following = reconciler_job.next_reconciliation(
+        spec, observation, active, capacity, now, paused=context.paused is not None
+    )
     if observation.scheduler_error is not None:
         waits += _all_wait(decisions, f"the queue does not answer: {observation.scheduler_error}")
     elif context.paused is not None:
         waits += _all_wait(decisions, f"paused: {context.paused}")
     else:
         wants_reconciler = reconciler_job.wants_reconciler(spec, observation, capacity, now)
-        submits, held = _submissions(decisions, active, observation, context, wants_reconciler=wants_reconciler)
-        actions += submits
+        submits, held = _submissions(
+            decisions, active, observation, context, wants_reconciler=wants_reconciler, is_kept=following.is_certain
+        )
+        actions += [*throttle_changes(active, capacity), *submits]
         waits += held
+        if may_replace_reconciler(capacity) and not submits and any(wait.reason == QUEUE_FULL for wait in held):
+            actions += reconciler_job.give_up_place(observation)
         actions += _proposals(spec, observation, capacity, actions)
     actions += _reconciler_actions(spec, observation, decisions, actions, context)
     if not any(isinstance(action, Propose) for action in actions):  # a new trial may continue from a checkpoint
         actions += checkpoint_gc.collect(spec, observation, now)
     waits.sort(key=lambda wait: wait.trial)
     vanished = sum(decision.has_vanished for decision in decisions)
-    return Plan(tuple(actions), tuple(waits), len(active), vanished, context.paused)
+    planned = Plan(tuple(actions), tuple(waits), len(active), vanished, context.paused, following)
+    return planned if not _has_only_place(planned) else replace(planned, next_reconciliation=reconciler_job.ONLY_PLACE)
+
+
+def _has_only_place(planned: Plan) -> bool:
+    """Whether the sweep has one job in a full queue, and it is a training: it counts until after its exit hook, which
+    then cannot submit the next one."""
+    has_reconciler = planned.next_reconciliation.job_id is not None or any(
+        isinstance(action, SubmitReconciler) for action in planned.actions
+    )
+    return planned.is_queue_full and planned.active == 1 and not has_reconciler
 
 
 def _decide_runs(spec: SweepSpec, observation: Observation, context: DecisionContext) -> list[RunDecision]:
@@ -121,7 +157,7 @@ def _order(action: Action) -> tuple[int, int]:
             return 3, run
         case Cancel():
             return 4, 0
-        case Submit() | Propose() | SubmitReconciler() | CollectCheckpoints():
+        case SetThrottle() | Submit() | Propose() | SubmitReconciler() | CollectCheckpoints():
             return 5, 0
 
 
@@ -138,13 +174,16 @@ def _submissions(
     context: DecisionContext,
     *,
     wants_reconciler: bool,
+    is_kept: bool,
 ) -> tuple[list[Submit], list[Wait]]:
-    """The submissions of the runs that are ready, and why the others wait."""
+    """The submissions of the runs that are ready, and why the others wait.
+
+    `is_kept`: something reconciles without the user, so it tries a refused submission again.
+    """
     capacity = context.capacity
-    if wants_reconciler and capacity.remaining_submissions is not None:  # one is for the reconciler job
-        capacity = replace(capacity, remaining_submissions=max(0, capacity.remaining_submissions - 1))
-    ready, waits = [], []
     refused = [decision.refused for decision in decisions if decision.refused is not None]
+    jobs = allowed_training_jobs(capacity, len(active), wants_reconciler=wants_reconciler, backoff=bool(refused))
+    ready, waits = [], []
     for element, last in sorted(
         ((decision.ready, decision.refused) for decision in decisions if decision.ready is not None),
         key=lambda pair: pair[0].run,
@@ -153,10 +192,12 @@ def _submissions(
         if last is None or until is None:
             ready.append(element)
         else:
-            why = f"{last.lost}; the next try is at {until:%H:%M} UTC, or with `unetsweep submit`"
+            later = f"the next try is at {until:%H:%M} UTC, or with `unetsweep submit`" if is_kept else NO_NEXT_TRY
+            why = f"{last.lost}; {later}"
             waits += [Wait(trial, why) for trial, _ in element.trials]
-    exclude = retry_policy.suspects(observation, context.now) if capacity.queues else ()
-    submits, why = schedule(ready, active, capacity, backoff=bool(refused), exclude=exclude)
+    lost_now = [action for decision in decisions for action in decision.actions if isinstance(action, MarkLost)]
+    exclude = retry_policy.suspects(observation, context.now, lost_now) if capacity.queues else ()
+    submits, why = schedule(ready, active, capacity, jobs=jobs, backoff=bool(refused), exclude=exclude)
     sent = {element.run for submit in submits for element in submit.elements}
     waits += [Wait(trial, why) for element in ready if element.run not in sent for trial, _ in element.trials]
     return submits, waits
@@ -185,7 +226,7 @@ def _proposals(
         slots = capacity.parallel or ADAPTIVE_PARALLEL
         ending = {action.trial for action in actions if isinstance(action, FinishTrial)}
         missing = min(missing, slots - len({trial.run for trial in observation.trials if trial.number not in ending}))
-    return [Propose(missing, f"{trials_wanted(spec)} trials are asked for")] if missing > 0 else []
+    return [Propose(missing, f"the sweep asks for {counted(trials_wanted(spec), 'trial')}")] if missing > 0 else []
 
 
 def _reconciler_actions(
@@ -206,8 +247,10 @@ def _reconciler_actions(
     is_ready = any(decision.ready is not None for decision in decisions)
     has_more = len(observation.trials) > finished and (active or (is_ready and context.paused is None))
     capacity = context.capacity
+    if has_more and not allows_reconciler(capacity, len(active)):
+        return []
     if has_more and reconciler_job.wants_reconciler(spec, observation, capacity, context.now):
-        return [reconciler_job.next_reconciler(observation, active, capacity.reconciler_delay_s)]
+        return [*reconciler_job.next_reconciler(observation, active, capacity)]
     if not has_more and len(observation.trials) == finished:
         return [*reconciler_job.obsolete_reconciler(observation, capacity)]
     return []

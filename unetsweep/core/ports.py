@@ -42,7 +42,8 @@ class Submission:
 
 
 RECONCILER_MIN = 60
-"""Time limit of a reconciler job. One reconciliation takes minutes, but the job retries while SLURM does not answer."""
+"""Longest time limit of a reconciler job, if the user sets none. One reconciliation takes minutes, but the job retries
+while SLURM does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ class ReconcilerRequest:
     code: Path | None = None
     """As in `Submission`."""
     limit_min: int = RECONCILER_MIN
-    """Its time limit in minutes."""
+    """Its time limit in minutes; the scheduler lowers it to what the partition allows, unless the user has set it."""
+    as_training: bool = False
+    """It asks for what a training asks for, instead of one CPU and the options of `slurm.reconciler`."""
 
 
 class Scheduler(Protocol):
@@ -80,8 +83,8 @@ class Scheduler(Protocol):
         """The maximal number of elements in one submission."""
         ...
 
-    def remaining_submissions(self) -> int | None:
-        """How many more jobs this user may submit now; None: no known limit."""
+    def remaining_submissions(self, resources: Resources) -> int | None:
+        """How many more jobs with these resources this user may submit now; None: no known limit."""
         ...
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
@@ -113,6 +116,10 @@ class Scheduler(Protocol):
 
     def end(self, job_id: str) -> None:
         """Let the job's processes dump their stacks into its log, then cancel it."""
+        ...
+
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        """Change how many elements of an array run at once; None: all. Only if `queues`."""
         ...
 
     def submit_reconciler(self, request: ReconcilerRequest) -> str:

@@ -31,6 +31,7 @@ from unetsweep.core.metric import CHECKPOINT, Metric
 from unetsweep.core.observation import EpochReport, Observation, PruneDecision, Run, Trial
 from unetsweep.core.space import largest
 from unetsweep.core.spec import SweepSpec
+from unetsweep.texts import counted, score_text
 
 BUILT_IN_PRUNERS = ("asha", "hyperband", "median")
 DEFAULT_RUNGS = 3
@@ -194,9 +195,10 @@ def _successive_halving(
             passed[history.trial] += 1
             needed = scores[-max(len(scores) // factor, 1)]
             if score < needed:
+                value = score_text(report.value)
                 reason = (
-                    f"{metric.name} {report.value:.4f} at epoch {report.epoch} is not among the best 1/{factor} of the "
-                    f"{len(scores)} trials that trained this far ({sign * needed:.4f} was needed)"
+                    f"{metric.name} {value} at epoch {report.epoch} is not among the best 1/{factor} of "
+                    f"{counted(len(scores), 'trial')} that trained this far ({score_text(sign * needed)} was needed)"
                 )
                 _add_verdict(found, history, report, reason)
                 break
@@ -240,9 +242,10 @@ def _median_rule(
         if history.state is None and is_due and complete >= max(startup_trials, 1) and scores:
             needed = median(scores)
             if best[history.trial] < needed:
+                value = score_text(sign * best[history.trial])
                 reason = (
-                    f"best {metric.name} {sign * best[history.trial]:.4f} at epoch {report.epoch} is worse than the "
-                    f"median of the {len(scores)} complete trials at this epoch ({sign * needed:.4f} was needed)"
+                    f"best {metric.name} {value} at epoch {report.epoch} is worse than the median of "
+                    f"{counted(len(scores), 'complete trial')} at this epoch ({score_text(sign * needed)} was needed)"
                 )
                 _add_verdict(found, history, report, reason)
     return found

@@ -63,6 +63,8 @@ DESCRIPTIONS = {
     "SystemFailure": "SLURM itself failed: tell the administrators",
     "BurstBufferResources": "waits for space in the burst buffer",
     "BurstBufferStageIn": "its files are being copied to the burst buffer",
+    "SUSPENDED": "suspended, by an administrator or for a job of higher priority: continues when SLURM resumes it",
+    "STOPPED": "its processes were stopped by a signal: continues after `scancel --signal=CONT JOB`",
     "BurstBufferOperation": "the burst buffer failed: tell the administrators",
 }
 """By SLURM's reason, without details after a comma: `ReqNodeNotAvail, UnavailableNodes:n4` is `ReqNodeNotAvail`."""
@@ -87,11 +89,58 @@ _RESOURCES = {
 }
 
 LAUNCH_FAILURE = "launch failed requeued held"
+_HELD = {
+    LAUNCH_FAILURE,
+    "JobHeldUser",
+    "JobHeldAdmin",
+    "JobHoldMaxRequeue",
+    "user env retrieval failed requeued held",
+    "job requeued in held state",
+}
+"""Reasons that last until a person releases the job."""
+_IMPOSSIBLE = {
+    "PartitionTimeLimit",
+    "PartitionNodeLimit",
+    "BadConstraints",
+    "InvalidAccount",
+    "AccountNotAllowed",
+    "InvalidQOS",
+    "QOSNotAllowed",
+    "MaxMemPerLimit",
+    "ReservationDeleted",
+    "ReservationInvalid",
+    "DependencyNeverSatisfied",
+    "DeadLine",
+}
+"""Reasons that last for as long as the job asks for what it asks. PartitionConfig is none of them: SLURM shows it for a
+moment after any submission."""
 
 
 def is_launch_failure(reason: str | None) -> bool:
     """Whether SLURM holds the job because it could not launch it: the node is bad, or the controller forgot a start."""
     return reason is not None and _normalize(reason) == LAUNCH_FAILURE
+
+
+def is_held(reason: str) -> bool:
+    """Whether the job starts only after a person has released it."""
+    return _normalize(reason) in _HELD
+
+
+def is_impossible(reason: str) -> bool:
+    """Whether the job never starts, because it asks for what it cannot get.
+
+    >>> is_impossible("PartitionTimeLimit"), is_impossible("QOSMaxWallDurationPerJobLimit")
+    (True, True)
+    >>> is_impossible("Resources"), is_impossible("QOSMaxJobsPerUserLimit"), is_impossible("QOSGrpCpuLimit")
+    (False, False, False)
+    """
+    name = _normalize(reason)
+    if name.partition(",")[0].strip() in _IMPOSSIBLE:
+        return True
+    limit = _LIMIT.fullmatch(name)
+    return (
+        limit is not None and bool(limit["who"]) and (limit["kind"] == "Min" or limit["per"] in ("PerJob", "PerNode"))
+    )
 
 
 @functools.cache

@@ -7,12 +7,15 @@ Rule 2: losses that a training causes get few retries, losses that the cluster c
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from unetsweep.core.actions import MarkLost
 from unetsweep.core.causes import CAUSE_OF_STATE, ERROR_KINDS, SUSPECT, Cause
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.spec import SweepSpec
+from unetsweep.texts import counted
 
 EXCLUDED_FOR = timedelta(hours=6)
 """How long a failed node is excluded: it may have been repaired since."""
@@ -98,12 +101,12 @@ def _without_progress(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | No
         took = f"one epoch takes {run.epoch_seconds:.0f} s" if run.epoch_seconds else "no epoch was finished"
         return Exhausted(
             f"{took} and the time limit of the job is {spec.slurm.time_min} min, "
-            f"reached {timed_out} times without a new epoch; raise slurm.time"
+            f"reached {counted(timed_out, 'time')} without a new epoch; raise slurm.time"
         )
     limit = spec.run.retries.requeue
     if idle <= limit:
         return None
-    return Exhausted(f"{cause.value} {idle} times without a new epoch (run.retries.requeue is {limit})")
+    return Exhausted(f"{cause.value} {counted(idle, 'time')} without a new epoch (run.retries.requeue is {limit})")
 
 
 def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
@@ -121,7 +124,7 @@ def _too_often(spec: SweepSpec, run: Run, cause: Cause) -> Exhausted | None:
     had_a_job = sum(a.job_id is not None or a.claimed_by is not None for a in (*lost, *now))
     if had_a_job <= limit and len(lost) < MAX_UNSTARTED:
         return None
-    return Exhausted(f"{cause.value}, {len(lost) + len(now)} times (run.retries.{name} is {limit})")
+    return Exhausted(f"{cause.value}, {counted(len(lost) + len(now), 'time')} (run.retries.{name} is {limit})")
 
 
 def _unmarked_losses(run: Run) -> int:
@@ -140,7 +143,7 @@ def _with_more_memory(spec: SweepSpec, run: Run, kept: Overrides) -> Retry | Exh
     if have is None or bound is None:
         return Exhausted(f"the host ran out of memory with {asked or 'the default of the cluster'}; {advice}")
     if have >= bound or times > spec.run.retries.memory:
-        return Exhausted(f"the host ran out of memory {times} times, the last time with {asked}; {advice}")
+        return Exhausted(f"the host ran out of memory {counted(times, 'time')}, the last time with {asked}; {advice}")
     return Retry(Overrides(f"{min(2 * have, bound)}M", kept.micro_batch))
 
 
@@ -152,7 +155,7 @@ def _with_smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Overrides
         what = "batch statistics need" if spec.model.norm != "none" else "dropout is drawn for"
         return Exhausted(f"the GPU ran out of memory, and {what} the whole batch at once; {advice}")
     if run.epochs_done or share <= 1:
-        return Exhausted(f"the GPU ran out of memory with {share} images a step; {advice}")
+        return Exhausted(f"the GPU ran out of memory with {counted(share, 'image')} a step; {advice}")
     return Retry(Overrides(kept.mem, math.ceil(share / 2)))
 
 
@@ -169,9 +172,12 @@ def mebibytes(size: str | None) -> int | None:
     return max(1, int(int(found[1]) * factor))
 
 
-def suspects(observation: Observation, now: datetime) -> tuple[str, ...]:
-    """The nodes to exclude: those where attempts of this sweep failed lately, the latest first."""
-    found: dict[str, datetime] = {}
+def suspects(observation: Observation, now: datetime, lost_now: Sequence[MarkLost] = ()) -> tuple[str, ...]:
+    """The nodes to exclude: those where attempts of this sweep failed lately, the latest first.
+
+    `lost_now`: the losses that this reconciliation records.
+    """
+    found = {loss.node: now for loss in lost_now if loss.node and loss.cause in SUSPECT}
     for run in observation.runs.values():
         for attempt in run.counted_attempts:
             at, node = attempt.lost_at, attempt.node

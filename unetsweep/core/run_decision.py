@@ -67,7 +67,7 @@ def decide_run(spec: SweepSpec, run: Run, trials: list[Trial], context: Decision
     if not open_:
         decision.obsolete_job = _queued_job(run)
         return decision
-    state = attempt_state(run, context)
+    state = _without_grace(spec, run, open_, attempt_state(run, context))
     open_ = _finish_cancelled_and_pruned(decision, run, open_, state, context)
     if not open_:
         return decision
@@ -141,6 +141,20 @@ def _finish_cancelled_and_pruned(
     pruned = {trial: why for trial in trials if (why := prune_reason(run, trial.epochs))}
     decision.finish(pruned, run, "pruned")
     return [trial for trial in trials if trial not in pruned]
+
+
+def _without_grace(
+    spec: SweepSpec, run: Run, trials: list[Trial], state: Active | Finished | Lost | Ready
+) -> Active | Finished | Lost | Ready:
+    """The state, without waiting for late files if that would only delay the next attempt: it finds the files.
+
+    A trial that would end without a result waits for them.
+    """
+    if not isinstance(state, Active) or state.loss is None:
+        return state
+    if any(trial.cancelled or prune_reason(run, trial.epochs) for trial in trials):
+        return state
+    return state.loss if isinstance(_retry(spec, run, trials, state.loss), Retry) else state
 
 
 def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Active) -> None:

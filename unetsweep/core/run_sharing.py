@@ -15,6 +15,7 @@ from unetsweep.core.actions import Prune
 from unetsweep.core.observation import Attempt, Run, Trial
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
+from unetsweep.texts import counted
 
 CONTINUES_FOR_OTHERS = "cancelled; its run continues for the trials that share it"
 """Why a cancelled trial waits: it ends when its run does."""
@@ -107,6 +108,29 @@ def _joinable_runs(
         if run not in excluded and (keeps_checkpoints or run in open_runs):
             joinable.setdefault(key, {})[run] = longest[run]
     return joinable
+
+
+def why_separate(trials: Sequence[StoredTrial], first: int) -> str | None:
+    """Return why trials from the number `first` on joined no earlier run, although one trains their config to more
+    epochs; None: there are none. A running training does not learn of new milestones, and may have passed them."""
+    longest: dict[str, StoredTrial] = {}
+    for trial in sorted(trials, key=lambda trial: trial.epochs):
+        if trial.run_key is not None and trial.number < first:
+            longest[trial.run_key] = trial
+    shorter = [
+        (trial, longer)
+        for trial in trials
+        if trial.run >= first and (longer := longest.get(trial.run_key or "")) and longer.epochs > trial.epochs
+    ]
+    if not shorter:
+        return None
+    numbers = ", ".join(f"{trial.number:04d}" for trial, _ in shorter[:4]) + (" …" if len(shorter) > 4 else "")
+    trial, longer = shorter[0]
+    return (
+        f"{counted(len(shorter), 'new trial')} ({numbers}) cannot join a run with the same config: only longer trials "
+        f"join one, because a training never goes back (trial {trial.number:04d} has {trial.epochs} epochs, and run "
+        f"{longer.run:04d} trains the same config to epoch {longer.epochs})"
+    )
 
 
 def epochs_to_train(trials: Iterable[tuple[int, int]]) -> int:

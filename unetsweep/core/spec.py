@@ -88,7 +88,15 @@ class Resources:
     sbatch: dict[str, Any] = field(default_factory=dict)
     """Other sbatch options by their long names: `{reservation: eyes}`."""
     reconciler: dict[str, Any] = field(default_factory=dict)
-    """Options of the reconciler job (1 CPU) that differ from the trainings': `{partition: cpu}`."""
+    """Options of the reconciler job (1 CPU) that differ from its defaults: `{partition: cpu}`; null: not sent."""
+
+    @property
+    def reconciler_partition(self) -> str | None:
+        """The partition of the reconciler job; None: the cluster's default one."""
+        partition = self.reconciler.get("partition", self.partition)
+        return (
+            None if partition is None else ",".join(map(str, partition if isinstance(partition, list) else [partition]))
+        )
 
     @property
     def training_gpus(self) -> int:

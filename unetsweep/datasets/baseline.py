@@ -9,7 +9,7 @@ FIELD_LEVEL = 16
 """A pixel is outside the round field if its brightest channel is below: the camera's border is black but noisy."""
 
 
-def green_threshold(train: Images, test: Images) -> tuple[int, float, float]:
+def green_threshold(train: Images, test: Images | None) -> tuple[int, float, float | None]:
     """Return (threshold, IoU on train, IoU on test); pixels of the field with less green are vessel.
 
     Vessels are darkest in the green channel. The threshold is the one with the best IoU of the whole set on `train`.
@@ -19,6 +19,8 @@ def green_threshold(train: Images, test: Images) -> tuple[int, float, float]:
     hits, alarms = np.cumsum(vessel[0]), np.cumsum(other)
     scores = hits / np.maximum(vessel.sum() + alarms, 1)
     level = int(np.argmax(scores))
+    if test is None:
+        return level + 1, float(scores[level]), None
     vessel_test, other_test = _histograms(test)
     hits_test = vessel_test[0][: level + 1].sum()
     union = vessel_test.sum() + other_test[: level + 1].sum()

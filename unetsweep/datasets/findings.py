@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from unetsweep.datasets.duplicates import SAME_FILE, connect
 from unetsweep.datasets.inspection import VAL, Finding, Inspection
 from unetsweep.datasets.prepare import MAX_VESSEL_SHARE
+from unetsweep.texts import counted
 
 MAX_GROWTH = 0.1
 """If a threshold of > 0 makes vessels wider by more than this share, scores change; smaller differences are noise."""
@@ -24,8 +25,8 @@ def findings(inspection: Inspection) -> tuple[Finding, ...]:
 def describe_group_sizes(groups: Sequence[Sequence[str]]) -> str:
     """Describe how many groups have which size: `20 groups of 4, 3 single images`."""
     counts = Counter(len(group) for group in groups)
-    texts = [f"{_count(counts[size], 'group')} of {size}" for size in sorted(counts, reverse=True) if size > 1]
-    return ", ".join([*texts, *([_count(counts[1], "single image")] if counts[1] else [])])
+    texts = [f"{counted(counts[size], 'group')} of {size}" for size in sorted(counts, reverse=True) if size > 1]
+    return ", ".join([*texts, *([counted(counts[1], "single image")] if counts[1] else [])])
 
 
 def _one_group(inspection: Inspection) -> Iterator[Finding]:
@@ -34,7 +35,7 @@ def _one_group(inspection: Inspection) -> Iterator[Finding]:
     groups = (*inspection.groups("train"), *inspection.patients)
     links = [link for group in groups for link in itertools.pairwise(group) if set(link) <= set(images)]
     if len(connect(images, links)) == 1:
-        text = f"{_count(len(images), 'image')} of one eye or patient; training and validation need one each: add more"
+        text = f"{counted(len(images), 'image')} of one eye or patient; training and validation need one each: add more"
         yield Finding("error", "one-group", "train", text)
 
 
@@ -50,7 +51,9 @@ def _duplicates(inspection: Inspection) -> Iterator[Finding]:
         groups, images = inspection.groups(part), inspection.images(part)
         if len(groups) == len(images):
             continue
-        text = f"{len(images)} images form {_count(len(groups), 'image group')} ({describe_group_sizes(groups)})"
+        text = (
+            f"{counted(len(images), 'image')} in {counted(len(groups), 'image group')} ({describe_group_sizes(groups)})"
+        )
         if part == "test":
             text += "; duplicates count more than once in test_iou"
             yield Finding("note", "duplicates", part, text)
@@ -78,7 +81,7 @@ def _patients(inspection: Inspection) -> Iterator[Finding]:
     if not inspection.patients:
         return
     names = ", ".join(inspection.files(inspection.patients[0]))
-    text = f"names of {_count(len(inspection.patients), 'pair')} differ only in left and right (for example {names}): "
+    text = f"names of {counted(len(inspection.patients), 'pair')} differ only in left and right (for example {names}): "
     yield Finding("note", "patients", "", f"{text}both eyes of a patient; data.split.groups: auto keeps them together")
     for patient in inspection.patients:
         if len({name.partition("/")[0] for name in patient}) > 1:
@@ -105,7 +108,7 @@ def _masks(inspection: Inspection) -> Iterator[Finding]:
     growth = above_zero / half - 1
     if growth > MAX_GROWTH:
         grey = sum(mask.between > 0 for mask in masks.values())
-        text = f"{grey} of {_count(len(masks), 'mask')} have grey edges: a threshold of > 0 would make vessels "
+        text = f"{grey} of {counted(len(masks), 'mask')} with grey edges: a threshold of > 0 would make vessels "
         text += f"{growth:.0%} wider ({above_zero:.1%} of the pixels, {half:.1%} at half)"
         yield Finding("warning", "mask-threshold", "", f"{text}; keep data.mask_threshold: half")
 
@@ -113,7 +116,7 @@ def _masks(inspection: Inspection) -> Iterator[Finding]:
 def _sizes(inspection: Inspection) -> Iterator[Finding]:
     for part, sizes in inspection.sizes.items():
         if len(sizes) > 1:
-            text = ", ".join(f"{size} ({_count(number, 'image')})" for size, number in sorted(sizes.items()))
+            text = ", ".join(f"{size} ({counted(number, 'image')})" for size, number in sorted(sizes.items()))
             text = f"{len(sizes)} sizes: {text}; images of a batch must have one size, so set data.image_size"
             yield Finding("warning", "sizes", part, text)
 
@@ -121,7 +124,3 @@ def _sizes(inspection: Inspection) -> Iterator[Finding]:
 def _image(inspection: Inspection, name: str) -> str:
     """Return the path of an image below the root, `train/image/01.png`."""
     return f"{name.partition('/')[0]}/image/{inspection.pairs[name].image.name}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

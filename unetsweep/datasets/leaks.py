@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from unetsweep.datasets.duplicates import Duplicates
+from unetsweep.texts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +89,4 @@ def _leaking(
 def _describe(leaking: Sequence[tuple[str, str]], images: int, part: str, where: str) -> str:
     has = "has a duplicate" if len(leaking) == 1 else "have a duplicate"
     example = f"for example {leaking[0][0]} duplicates {leaking[0][1]}"
-    return f"{len(leaking)} of {images} {part} images {has} {where} ({example})"
+    return f"{len(leaking)} of {counted(images, f'{part} image')} {has} {where} ({example})"

@@ -9,6 +9,7 @@ Every file is read once, before anything is submitted or trained:
     manifest        the split by name, with digests          manifest.py
 """
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +17,13 @@ from pathlib import Path
 
 from unetsweep.contract import DataConfig
 from unetsweep.datasets.duplicates import Duplicates, find_duplicates
-from unetsweep.datasets.layout import Pair, find_pairs
+from unetsweep.datasets.layout import PARTS, Pair, pairs_and_problems
 from unetsweep.datasets.leaks import Leak, find_leak
 from unetsweep.datasets.manifest import Manifest, divide, pin
 from unetsweep.datasets.reading import read_pair, size_of
 from unetsweep.datasets.splits import groups_of, split
 from unetsweep.errors import DataError, Problem
+from unetsweep.texts import counted
 
 NO_GROUPS = (
     "no duplicates were found, but two photographs of the same eye or patient may be in training and validation "
@@ -30,6 +32,8 @@ NO_GROUPS = (
 LEAK_CONSEQUENCE = "a score on such images rewards memorisation, so it cannot choose a winner"
 MAX_VESSEL_SHARE = 0.4
 """No retina has a larger share of vessel pixels: in four public sets the largest mean is 0.09."""
+MAX_PROBLEMS = 20
+"""More problems than these would fill the screen; `data check` shows all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class PreparedDataset:
 class _PartContents:
     """What reading the files of one part (`train` or `test`) found."""
 
+    readable: Sequence[Pair]
     names_by_size: Mapping[str, Sequence[str]]
     vessel_shares: Mapping[str, float]
     """By `part/name`."""
@@ -69,22 +74,20 @@ class _PartContents:
 def prepare(config: DataConfig) -> PreparedDataset:
     """Read all images, split them, and check that no scored image has a duplicate in training.
 
-    Raises DataError with all problems of the dataset at once, or with the leak if the config allows none.
+    Raises DataError with all problems of the dataset at once, a leak among them unless the config allows it.
     """
     root = Path(config.root)
-    pairs = _pairs(config)
+    pairs, set_problems = _pairs(config)
     contents = {part: _read(part, some, config) for part, some in pairs.items()}
-    file_problems = [problem for each in contents.values() for problem in each.problems]
+    set_problems += [problem for each in contents.values() for problem in each.problems]
 
-    duplicates = None if file_problems else find_duplicates(pairs)
-    parts, split_problems = _split(config, pairs, duplicates)
-    if duplicates is None or split_problems:
-        raise DataError(str(root), [*split_problems, *file_problems])
-
-    names = {part: [pair.name for pair in some] for part, some in parts.items()}
-    leak = find_leak(duplicates, names["train"], names["val"], names["test"])
+    duplicates = find_duplicates({part: contents[part].readable for part in pairs})
+    parts, split_problems = _split(config, pairs, duplicates, is_complete=not set_problems)
+    leak = _leak(duplicates, parts, contents)
     if leak and not config.split.allow_leak:
-        raise DataError(str(root), [Problem(_describe_refused_leak(config, leak), "data.split")])
+        set_problems.append(Problem(_describe_refused_leak(config, leak), "data.split"))
+    if split_problems or set_problems:
+        raise DataError(str(root), [*split_problems, *_with_advice(set_problems, root)])
 
     groups, val_groups = _image_groups(config, parts, duplicates)
     shares = {name: share for each in contents.values() for name, share in each.vessel_shares.items()}
@@ -103,20 +106,44 @@ def prepare(config: DataConfig) -> PreparedDataset:
     )
 
 
+def check_files(config: DataConfig) -> None:
+    """Raise DataError with what is missing. No image is read."""
+    _, problems = _pairs(config)
+    if problems:
+        raise DataError(config.root, _with_advice(problems, Path(config.root)))
+
+
+def count_images(config: DataConfig, *, test: bool) -> int:
+    """Return how many images a training holds, with those of `test` or without them. No image is read."""
+    if config.manifest is not None:
+        counts = {part: len(names) for part, names in config.manifest.items()}
+    else:
+        counts = {part: len(pairs) for part, pairs in pairs_and_problems(Path(config.root))[0].items()}
+    return sum(count for part, count in counts.items() if test or part != "test")
+
+
 def verify_pinned(config: DataConfig) -> None:
     """Raise DataError unless all images that the manifest names are present and unchanged."""
     divide(config)
 
 
-def _pairs(config: DataConfig) -> dict[str, tuple[Pair, ...]]:
-    """Return the pairs of `train` and `test`: all, or those that the manifest names."""
+def _pairs(config: DataConfig) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
+    """Return the pairs of `train` and `test`, all or those that the manifest names, and what is missing.
+
+    Raises DataError if there is no dataset, or if images of the manifest are missing or have changed.
+    """
     if config.manifest is None:
-        return find_pairs(Path(config.root))
+        root = Path(config.root)
+        pairs, problems = pairs_and_problems(root)
+        if not pairs:
+            raise DataError(str(root), problems)
+        return pairs, problems
     parts = divide(config)
-    return {"train": tuple(sorted((*parts["train"], *parts["val"]), key=lambda p: p.name)), "test": parts["test"]}
+    return {"train": tuple(sorted((*parts["train"], *parts["val"]), key=lambda p: p.name)), "test": parts["test"]}, []
 
 
 def _read(part: str, pairs: Sequence[Pair], config: DataConfig) -> _PartContents:
+    readable: list[Pair] = []
     names_by_size: dict[str, list[str]] = {}
     shares: dict[str, float] = {}
     problems: list[Problem] = []
@@ -126,29 +153,55 @@ def _read(part: str, pairs: Sequence[Pair], config: DataConfig) -> _PartContents
         except DataError as error:
             problems += [Problem(f"{p.field}: {p.message}", part) for p in error.problems]
         else:
+            readable.append(pair)
             names_by_size.setdefault(size_of(image), []).append(pair.name)
             shares[f"{part}/{pair.name}"] = float(mask.mean())
     if len(names_by_size) > 1:
         problems.append(Problem(_describe_sizes(names_by_size), part))
-    return _PartContents(names_by_size, shares, problems)
+    return _PartContents(readable, names_by_size, shares, problems)
 
 
 def _split(
-    config: DataConfig, pairs: Mapping[str, tuple[Pair, ...]], duplicates: Duplicates | None
+    config: DataConfig, pairs: Mapping[str, tuple[Pair, ...]], duplicates: Duplicates, *, is_complete: bool
 ) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
-    """Return the pairs of `train`, `val` and `test`, or why there is no split."""
+    """Return the pairs of `train`, `val` and `test`, or why there is no split.
+
+    `is_complete`: every file is paired and readable. Otherwise the images of a group may be unknown.
+    """
     root = Path(config.root)
     if config.manifest is not None:
         pair_of = {pair.name: pair for pair in pairs["train"]}
         halves = {part: tuple(pair_of[name] for name in sorted(config.manifest[part])) for part in ("train", "val")}
         return {**halves, "test": pairs["test"]}, []
-    if config.split.groups == "auto" and duplicates is None:
-        return {}, []  # the groups come from the pixels, and some files could not be read
+    if not is_complete and (config.split.groups == "auto" or not pairs.get("train")):
+        return {}, []
     try:
         train, val = split(pairs["train"], config.split, root, duplicates)
     except DataError as error:
         return {}, [p if error.source == str(root) else Problem(p.text(error.source)) for p in error.problems]
-    return {"train": train, "val": val, "test": pairs["test"]}, []
+    return ({"train": train, "val": val, "test": pairs["test"]} if is_complete else {}), []
+
+
+def _leak(duplicates: Duplicates, parts: Mapping[str, Sequence[Pair]], contents: Mapping[str, _PartContents]) -> Leak:
+    """Return what leaks; without a split, only the test images that have a duplicate in `train`."""
+    if parts:
+        train, val, test = ([pair.name for pair in parts[part]] for part in ("train", "val", "test"))
+    else:
+        read = {part: [pair.name for pair in contents[part].readable] if part in contents else [] for part in PARTS}
+        train, val, test = read["train"], [], read["test"]
+    return find_leak(duplicates, train, val, test)
+
+
+def _with_advice(problems: Sequence[Problem], root: Path) -> list[Problem]:
+    """Return the first problems of a set, and the command that shows all."""
+    if not problems:
+        return []
+    count = counted(len(problems), "problem")
+    first = f", of which the first {MAX_PROBLEMS} are above" if len(problems) > MAX_PROBLEMS else ""
+    advice = (
+        f"{count}{first}; `unetsweep data check {shlex.quote(str(root))}` shows all that is wrong with these images"
+    )
+    return [*problems[:MAX_PROBLEMS], Problem(advice)]
 
 
 def _image_groups(
@@ -187,7 +240,9 @@ def _describe_refused_leak(config: DataConfig, leak: Leak) -> str:
 
 def _describe_sizes(names_by_size: Mapping[str, Sequence[str]]) -> str:
     rarest_first = sorted(names_by_size.items(), key=lambda item: len(item[1]))
-    sizes = ", ".join(f"{size} ({len(names)} images, for example {names[0]})" for size, names in rarest_first[:4])
+    sizes = ", ".join(
+        f"{size} ({counted(len(names), 'image')}, for example {names[0]})" for size, names in rarest_first[:4]
+    )
     return f"found {len(names_by_size)} sizes: {sizes}; images of a batch must have one size, so set data.image_size"
 
 
@@ -198,9 +253,9 @@ def _warnings(config: DataConfig, vessel_shares: Mapping[str, float], leak: Leak
     empty = [name for name, share in vessel_shares.items() if share == 0]
     full = [name for name, share in vessel_shares.items() if share > MAX_VESSEL_SHARE]
     if empty:
-        text = f"{len(empty)} masks hold no vessel at mask_threshold {config.mask_threshold}, for example {empty[0]}"
-        warnings.append(text)
+        where = f"{counted(len(empty), 'mask')} at mask_threshold {config.mask_threshold}"
+        warnings.append(f"no vessel in {where}, for example {empty[0]}")
     if full:
-        text = f"{len(full)} masks are more than {MAX_VESSEL_SHARE:.0%} vessel, for example {full[0]}"
+        text = f"more than {MAX_VESSEL_SHARE:.0%} vessel in {counted(len(full), 'mask')}, for example {full[0]}"
         warnings.append(f"{text}; invert the masks if their vessels are black")
     return tuple(warnings)

@@ -20,12 +20,15 @@ from unetsweep.datasets.layout import find_pairs
 from unetsweep.datasets.synthetic_eye import grow
 from unetsweep.datasets.synthetic_fundus import photograph
 from unetsweep.errors import DataError, UsageError
+from unetsweep.texts import counted
 
 Pixels = NDArray[np.uint8]
 
 _CANVAS = 2.2
 """The canvas is this much larger than the images: shrinking it gives the masks grey edges, as in the 100-image set."""
 _VARIANTS = 4
+MAX_SIZE = 4096
+"""Larger images take gigabytes of memory and minutes for each eye."""
 _TITLE = "# Synthetic fundus photographs"
 _ABOUT = (
     _TITLE
@@ -42,11 +45,11 @@ def draw_sample(root: Path, size: int = 256, eyes: int = 20, test_eyes: int = 20
     """Draw the dataset into `root`; return False if it exists already.
 
     It is drawn in a temporary folder and renamed at the end, so `root` is complete or absent.
-    Raises UsageError for numbers that are too small, DataError if something else is at `root`.
+    Raises UsageError for numbers that are too small or too large, DataError if something else is at `root`.
     """
-    if size < 32 or eyes < 2 or test_eyes < 1:
+    if not 32 <= size <= MAX_SIZE or eyes < 2 or test_eyes < 1:
         found = f"found size {size}, {eyes} eyes, {test_eyes} test eyes"
-        raise UsageError(f"{found}; a sample needs at least 32 pixels, 2 eyes and 1 test eye")
+        raise UsageError(f"{found}; a sample needs 32 to {MAX_SIZE} pixels, at least 2 eyes and 1 test eye")
     about = _ABOUT.format(size=size, eyes=eyes, test_eyes=test_eyes, seed=seed)
     if root.exists() and not _is_empty(root):
         _refuse_unless_complete(root, about, (_VARIANTS * eyes, test_eyes))
@@ -79,7 +82,7 @@ def _refuse_unless_complete(root: Path, about: str, wanted: tuple[int, int]) -> 
     counts = len(parts["train"]), len(parts["test"])
     if counts != wanted or not (root / "groups.csv").is_file():
         groups = "" if (root / "groups.csv").is_file() else " and no groups.csv"
-        text = f"found {counts[0]} train and {counts[1]} test images{groups}"
+        text = f"found {counts[0]} train and {counted(counts[1], 'test image')}{groups}"
         raise DataError(str(root), [f"{text}; a complete sample has {wanted[0]}, {wanted[1]} and groups.csv; {advice}"])
 
 

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from unetsweep.doctor.facts import Command, FreeSpace, Machine, Partition, Partitions
+from unetsweep.texts import counted
 
 
 class CheckVerdict(Enum):
@@ -114,7 +115,7 @@ def _arrays(elements: int) -> Judgement:
 def _submit_limit(limit: int | None) -> Judgement:
     if limit is None:
         return "none", OK, ""
-    return f"{limit} jobs", LIMITED, "a sweep has no more jobs in the queue at once; the rest follow as jobs end"
+    return counted(limit, "job"), LIMITED, "a sweep has no more jobs in the queue at once; the rest follow as jobs end"
 
 
 def _preempt_mode(mode: str) -> Judgement:
@@ -168,7 +169,9 @@ def _file_system(kind: str) -> Judgement:
 
 
 def _space(space: FreeSpace) -> Judgement:
-    finding = f"{space.bytes / (1 << 30):.1f} GiB free" + ("" if space.inodes is None else f", {space.inodes} files")
+    finding = f"{space.bytes / (1 << 30):.1f} GiB free" + (
+        "" if space.inodes is None else f", {counted(space.inodes, 'file')}"
+    )
     if space.bytes < MIN_SPACE or space.inodes == 0:
         return finding, BROKEN, f"free some space, or {_OTHER_FOLDER}"
     if space.bytes < LOW_SPACE or (space.inodes is not None and space.inodes < LOW_INODES):
@@ -177,7 +180,8 @@ def _space(space: FreeSpace) -> Judgement:
 
 
 def _machine(machine: Machine) -> Judgement:
-    return f"{machine.cores} cores, {machine.memory_gib:.0f} GiB of memory, {machine.gpus} GPUs", OK, ""
+    cores, gpus = counted(machine.cores, "core"), counted(machine.gpus, "GPU")
+    return f"{cores}, {machine.memory_gib:.0f} GiB of memory, {gpus}", OK, ""
 
 
 _COMMANDS, _LIMITS, _NODE, _FOLDER, _MACHINE = "commands", "limits", "compute node", "results folder", "this machine"
@@ -202,6 +206,7 @@ class Check(Enum):
     PREEMPT_MODE = _LIMITS, "PreemptMode", _preempt_mode
     SUBMIT_LIMIT = _LIMITS, "your submit limit", _submit_limit
     PARTITIONS = _LIMITS, "partitions", _partitions
+    TIMES = _LIMITS, "time limits", _problem("fit the partitions", "jobs never start: change the profile")
     JOB = _NODE, "test job", _problem(
         "started", "check the profile's partition, account and qos, or set --results to a folder that nodes see", BROKEN
     )

@@ -1,6 +1,5 @@
 """Probes of SLURM from this machine: whether its commands answer, how fast, and what its limits are."""
 
-import getpass
 import re
 import shutil
 import time
@@ -11,7 +10,8 @@ from unetsweep.core.spec import Resources
 from unetsweep.doctor.facts import Command, Partition, Partitions
 from unetsweep.doctor.rules import Check, Fact, run_probe
 from unetsweep.errors import SchedulerError
-from unetsweep.schedulers.slurm import commands, parse
+from unetsweep.schedulers.slurm import commands, limits, parse
+from unetsweep.schedulers.slurm.partitions import time_limits, time_problems
 
 ANSWER_S = 15.0  # a busy controller may need several seconds
 COMMANDS = {
@@ -40,8 +40,9 @@ def slurm_facts(resources: Resources) -> Iterator[Fact]:
         yield run_probe(check, partial(_command, command))
     config = run_probe(Check.ARRAYS, lambda: commands.ask(parse.SHOW_CONFIG, ANSWER_S))
     yield from config_facts(str(config.value)) if config.error is None else (config,)
-    yield run_probe(Check.SUBMIT_LIMIT, _submit_limit)
+    yield run_probe(Check.SUBMIT_LIMIT, lambda: _submit_limit(resources))
     yield run_probe(Check.PARTITIONS, lambda: _partitions(resources))
+    yield run_probe(Check.TIMES, lambda: "; ".join(time_problems(resources, time_limits(ANSWER_S))))
 
 
 def _command(command: Sequence[str]) -> Command:
@@ -66,9 +67,11 @@ def config_facts(text: str) -> Iterator[Fact]:
         yield Fact(Check.PREEMPT_MODE, settings["PreemptMode"])
 
 
-def _submit_limit() -> int | None:
-    associations, qos = (commands.ask(command, ANSWER_S) for command in (parse.ASSOCIATIONS, parse.QOS))
-    return parse.parse_submit_limit(associations, qos, getpass.getuser())
+def _submit_limit(resources: Resources) -> int | None:
+    return min(
+        (limit.most for limit in limits.submit_limits(resources, lambda command: commands.ask(command, ANSWER_S))),
+        default=None,
+    )
 
 
 def _partitions(resources: Resources) -> Partitions:

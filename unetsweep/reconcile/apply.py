@@ -1,7 +1,7 @@
 """Apply the actions of a plan. Each intent is written before it is acted on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from unetsweep.contract import Result, TrialConfig, run_key
@@ -16,6 +16,7 @@ from unetsweep.core.actions import (
     Propose,
     Prune,
     RecordJob,
+    SetThrottle,
     Submit,
     SubmitReconciler,
     Terminate,
@@ -23,30 +24,45 @@ from unetsweep.core.actions import (
 from unetsweep.core.space import Point
 from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import StoredTrial, trial_config
-from unetsweep.errors import LimitError, RefusedError
+from unetsweep.errors import LimitError, RefusedError, SchedulerError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.pruning import pruned_result
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of an action, or of all actions of a plan."""
+
+    done: tuple[Action, ...] = ()
+    """What was done: of a submission, only what the scheduler accepted."""
+    more: bool = False
+    """Whether there may be more to do now."""
+    limit: str | None = None
+    """The scheduler's message, if it refused a submission for a limit on queued jobs; None: it did not."""
+
+
 def apply(
     actions: Sequence[Action], context: SweepContext, done: list[Action], notify: Callable[[Action], None]
-) -> bool:
-    """Apply the actions in order and append the applied ones to `done`. Return whether there may be more to do now."""
-    more = False
+) -> Applied:
+    """Apply the actions in order. What was done is appended to `done` at once, so it is there if an action fails."""
+    applied = []
     if any(isinstance(action, FinishTrial) for action in actions):
         context.study.mark_stale()
     for action in actions:
         if isinstance(action, Cancel) and action.reconciler_number is not None and context.study.is_stale():
             export_journal(context)  # now, while there is still a reconciler job that would do it if this process died
-        was_applied, more_follows = _apply_one(action, context)
-        more |= more_follows
-        if was_applied:
-            done.append(action)
-            context.directory.note(action=type(action).__name__, **_ledger_fields(action))
-            notify(action)
+        applied.append(_apply_one(action, context))
+        for each in applied[-1].done:
+            done.append(each)
+            context.directory.note(action=type(each).__name__, **_ledger_fields(each))
+            notify(each)
     if context.study.is_export_due():
         export_journal(context)
-    return more
+    return Applied(
+        tuple(action for each in applied for action in each.done),
+        any(each.more for each in applied),
+        next((each.limit for each in applied if each.limit is not None), None),
+    )
 
 
 def export_journal(context: SweepContext) -> None:
@@ -58,28 +74,28 @@ def export_journal(context: SweepContext) -> None:
         context.directory.note(action="study", trouble=f"{type(error).__name__}: {error}")
 
 
-def _apply_one(action: Action, context: SweepContext) -> tuple[bool, bool]:
-    """Apply one action. Return whether anything was done, and whether more may have become possible."""
+def _apply_one(action: Action, context: SweepContext) -> Applied:
     match action:
         case Propose(count=count):
-            proposed = _propose(count, context)
-            return proposed, proposed
+            return Applied((action,), more=True) if _propose(count, context) else Applied()
         case Submit():
-            return True, _submit(action, context)
+            return _submit(action, context)
         case SubmitReconciler():
-            return _submit_reconciler(action, context), False
+            return _submit_reconciler(action, context)
+        case SetThrottle():
+            return _set_throttle(action, context)
         case CollectCheckpoints():
-            return _collect_checkpoints(action, context), False
+            return Applied((action,)) if _collect_checkpoints(action, context) else Applied()
         case Cancel():
             _cancel(action, context)
-            return True, False
+            return Applied((action,))
         case Terminate(run=run, attempt=attempt, job_id=job_id, cause=cause, reason=reason):
             context.directory.end_attempt(run, attempt, cause.name, reason)
             context.scheduler.end(job_id)
-            return True, False
+            return Applied((action,))
         case RecordJob() | MarkLost() | FinishTrial() | Prune():
             _record(action, context)
-            return True, True
+            return Applied((action,), more=True)
         case _:
             assert_never(action)
 
@@ -134,14 +150,11 @@ def _with_params(trials: Sequence[StoredTrial]) -> list[StoredTrial]:
     return [trial for trial in trials if trial.params is not None]
 
 
-def _submit(action: Submit, context: SweepContext) -> bool:
-    """Submit the runs. If the scheduler refuses that many, submit half of them, and so on.
-
-    Return whether the scheduler accepted all of them.
-    """
+def _submit(action: Submit, context: SweepContext) -> Applied:
+    """Submit the runs. If the scheduler refuses that many, submit half of them, and so on."""
     token, owned = context.directory.create_attempts(action.elements, action.throttle, context.scheduler.kind)
     if not owned:
-        return False
+        return Applied()
     try:
         job_ids = context.scheduler.submit(context.submission(token, action))
     except RefusedError as error:
@@ -149,14 +162,13 @@ def _submit(action: Submit, context: SweepContext) -> bool:
         for element in owned:
             context.directory.mark_lost(element.run, element.attempt, f"refused: {error}", refused=True, limit=limit)
         instead = _after_refusal(action, owned, limit=limit)
-        if instead is not None:
-            return _submit(instead, context) and not limit
-        if not limit:
+        applied = Applied() if instead is None else _submit(instead, context)
+        if instead is None and not limit:
             raise
-        return False
+        return replace(applied, more=False, limit=str(error)) if limit else applied
     ids = dict(zip(action.elements, job_ids, strict=True))
     context.directory.record_jobs(owned, [ids[element] for element in owned])
-    return True
+    return Applied((action,), more=True)
 
 
 def _after_refusal(action: Submit, owned: Sequence[Element], *, limit: bool) -> Submit | None:
@@ -169,7 +181,19 @@ def _after_refusal(action: Submit, owned: Sequence[Element], *, limit: bool) -> 
     elif limit or not action.exclude:
         return None
     elements = tuple(replace(element, attempt=element.attempt + 1) for element in owned)
-    return replace(action, elements=elements, exclude=action.exclude if limit else ())
+    reason = f"{len(elements)} of {len(action.elements)} ready" if limit else action.reason
+    return replace(action, elements=elements, exclude=action.exclude if limit else (), reason=reason)
+
+
+def _set_throttle(action: SetThrottle, context: SweepContext) -> Applied:
+    """Change the throttle of an array. If that is refused, the array keeps the one it has."""
+    try:
+        context.scheduler.set_throttle(action.job_id, action.throttle)
+    except SchedulerError as error:
+        context.directory.note(action="SetThrottle", trouble=str(error))
+        return Applied()
+    context.directory.record_throttle(action.attempts, action.throttle)
+    return Applied((action,), more=True)
 
 
 def _cancel(action: Cancel, context: SweepContext) -> None:
@@ -178,19 +202,31 @@ def _cancel(action: Cancel, context: SweepContext) -> None:
     context.scheduler.cancel(action.job_ids)
 
 
-def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> bool:
-    """Submit the reconciler job. If it is refused, the sweep still continues while a training job lives."""
-    token = context.reconciler_files.create_intent(action.number)
+def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> Applied:
+    """Submit the reconciler job: if one with one CPU is refused, one that asks for what a training asks for.
+
+    If that is refused too, the sweep still continues while a training job lives.
+    """
+    token = context.reconciler_files.create_intent(action.number, as_training=action.as_training)
     if token is None:
-        return False
-    try:
-        job_id = context.scheduler.submit_reconciler(context.reconciler_request(token, action))
-        context.reconciler_files.record(action.number, job_id)
-    except RefusedError as error:
-        context.reconciler_files.mark_lost(action.number, str(error))
-        context.directory.note(action="SubmitReconciler", trouble=str(error))
-        return False
-    return True
+        return Applied()
+    request = context.reconciler_request(token, action)
+    refusals: list[RefusedError] = []
+    for each in dict.fromkeys((action.as_training, True)):
+        try:
+            job_id = context.scheduler.submit_reconciler(replace(request, as_training=each))
+        except RefusedError as error:
+            refusals.append(error)
+            if isinstance(error, LimitError):  # the queue is full, whatever the job asks for
+                break
+        else:
+            context.reconciler_files.record(action.number, job_id)
+            return Applied((action,))
+    reason = "; and with the request of a training: ".join(dict.fromkeys(map(str, refusals)))
+    limit = isinstance(refusals[-1], LimitError)
+    context.reconciler_files.mark_lost(action.number, reason, refused=True, limit=limit)
+    context.directory.note(action="SubmitReconciler", trouble=reason)
+    return Applied(limit=reason if limit else None)
 
 
 def _collect_checkpoints(action: CollectCheckpoints, context: SweepContext) -> bool:
@@ -219,21 +255,29 @@ def _finish_trial(action: FinishTrial, context: SweepContext) -> None:
 def _ledger_fields(action: Action) -> dict[str, object]:
     """What `ledger.jsonl` says of an action."""
     match action:
+        case SubmitReconciler() | SetThrottle() | Cancel():
+            return _ledger_fields_of_jobs(action)
         case Submit(elements=elements, throttle=throttle, reason=reason):
             return {"runs": len(elements), "throttle": throttle, "reason": reason}
         case Propose(count=count, reason=reason):
             return {"count": count, "reason": reason}
-        case Cancel(job_ids=job_ids, reason=reason):
-            return {"job_ids": job_ids, "reason": reason}
         case FinishTrial(trial=trial, state=state, reason=reason):
             return {"trial": trial, "state": state, "reason": reason}
         case Terminate(run=run, attempt=attempt, job_id=job_id, reason=reason):
             return {"run": run, "attempt": attempt, "job_id": job_id, "reason": reason}
-        case SubmitReconciler(number=number, after=after, delay_s=delay_s):
-            return {"reconciler": number, "after": after, "delay_s": delay_s}
         case Prune(run=run, attempt=attempt, trial=trial, milestones=milestones, reason=reason):
             return {"run": run, "attempt": attempt, "trial": trial, "milestones": milestones, "reason": reason}
         case CollectCheckpoints(runs=runs, reason=reason):
             return {"runs": runs, "reason": reason}
         case RecordJob(run=run, attempt=attempt, reason=reason) | MarkLost(run=run, attempt=attempt, reason=reason):
             return {"run": run, "attempt": attempt, "reason": reason}
+
+
+def _ledger_fields_of_jobs(action: SubmitReconciler | SetThrottle | Cancel) -> dict[str, object]:
+    match action:
+        case SubmitReconciler(number=number, after=after, delay_s=delay_s, as_training=as_training):
+            return {"reconciler": number, "after": after, "delay_s": delay_s, "as_training": as_training}
+        case SetThrottle(job_id=job_id, throttle=throttle, reason=reason):
+            return {"job_id": job_id, "throttle": throttle, "reason": reason}
+        case Cancel(job_ids=job_ids, reason=reason):
+            return {"job_ids": job_ids, "reason": reason}

@@ -78,6 +78,7 @@ class Directory(Protocol):
     ) -> tuple[str, list[Element]]: ...
     def record_job(self, run: int, attempt: int, job_id: str) -> None: ...
     def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None: ...
+    def record_throttle(self, attempts: Sequence[tuple[int, int]], throttle: int | None) -> None: ...
     def mark_lost(
         self,
         run: int,
@@ -103,9 +104,9 @@ class Directory(Protocol):
 class ReconcilerJobFiles(Protocol):
     """The sweep's reconciler jobs."""
 
-    def create_intent(self, number: int) -> str | None: ...
+    def create_intent(self, number: int, *, as_training: bool = False) -> str | None: ...
     def record(self, number: int, job_id: str) -> None: ...
-    def mark_lost(self, number: int, reason: str) -> None: ...
+    def mark_lost(self, number: int, reason: str, *, refused: bool = False, limit: bool = False) -> None: ...
 
 
 class CollectableRunFiles(Protocol):
@@ -158,6 +159,10 @@ class SweepContext:
     """Token of the reconciler job that runs this reconciliation; None: none does."""
     interactive: bool = False
     """A person started it."""
+    job_ends: bool = False
+    """The job that makes this reconciliation ends right after it."""
+    repeats: bool = False
+    """The caller reconciles again and again."""
     collectable: CollectableRunFiles | None = None
     """None: all checkpoints are kept."""
 
@@ -173,5 +178,8 @@ class SweepContext:
             hang_after=self.timeouts.hang_after,
             reconciler_delay_s=self.timeouts.reconciler_s,
             interactive=self.interactive,
+            reconciler_counts=not {"account", "partition", "qos"} & self.spec.slurm.reconciler.keys(),
+            leaves_place=self.job_ends or self.own_reconciler_token is not None,
+            repeats=self.repeats,
             own_reconciler_token=self.own_reconciler_token,
         )

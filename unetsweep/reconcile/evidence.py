@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from unetsweep.core.causes import CAUSE_OF_STATE
-from unetsweep.core.observation import Attempt, Job, JobState, Observation
+from unetsweep.core.observation import Attempt, Ending, Job, JobState, Observation
 from unetsweep.core.ports import Scheduler
 from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.context import SweepContext
+from unetsweep.store.logs import last_message_in, names_full_disk
 
 JobKey = tuple[str, int]
 """Token and index of an attempt."""
@@ -28,7 +29,24 @@ def collect(context: SweepContext) -> tuple[Observation, Jobs, str | None]:
     if not all(job.state.is_live for job in jobs.values()):
         # read once more after the query: everything that an ended job wrote is there now
         files = context.directory.observe()
-    return files, jobs, scheduler_error
+    return _with_full_disks(context, files, jobs), jobs, scheduler_error
+
+
+def _with_full_disks(context: SweepContext, files: Observation, jobs: Jobs) -> Observation:
+    """The observation, with the ends of attempts that a full disk kept from recording them; their logs may say so."""
+    runs = dict(files.runs)
+    for number, run in files.runs.items():
+        last = run.last
+        if last is None or last.lost is not None or last.ending is not None:
+            continue
+        job, job_id = jobs.get((last.token, last.index)), last.claimed_by or last.job_id
+        if job_id is None or (job is not None and job.state.is_live):
+            continue
+        message = last_message_in(context.directory.log_tail(last.token, last.index, job_id))
+        if message is not None and names_full_disk(message):
+            ended = replace(last, ending=Ending("disk", message))
+            runs[number] = replace(run, attempts=(*run.attempts[:-1], ended))
+    return replace(files, runs=runs)
 
 
 def ask(scheduler: Scheduler, files: Observation) -> tuple[Jobs, str | None]:

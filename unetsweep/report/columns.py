@@ -1,6 +1,5 @@
 """Every column that a report can show, and how its values are written."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -11,6 +10,7 @@ from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.contract import DataConfig
 from unetsweep.core.metric import METRICS
 from unetsweep.datasets.scores import DATA_SET, OVER_IMAGES, level_key
+from unetsweep.texts import one_line, score_text
 
 Value = str | int | float | None
 
@@ -30,21 +30,12 @@ class Column:
     is_identity: bool = False
     """It identifies the row, so it is not emphasised in the best row."""
     is_text: bool = False
-    """Its values are texts: aligned to the left, and escaped."""
+    """Its values are texts, which may come from outside: aligned to the left, and escaped."""
 
     def format(self, trial: TrialRecord, missing: str) -> str:
         """The value of a trial for people, or `missing`."""
         value = self.value(trial)
         return missing if value is None else self.text(value)
-
-
-def metric_text(value: float) -> str:
-    """A metric with at most four decimals, without trailing zeros.
-
-    >>> metric_text(0.70096), metric_text(0.125), metric_text(1.0), metric_text(-0.00001)
-    ('0.701', '0.125', '1.0', '0.0')
-    """
-    return str(round(value, 4) + 0.0) if math.isfinite(value) else str(value)
 
 
 def rate_text(value: float) -> str:
@@ -73,17 +64,6 @@ def number_text(number: int) -> str:
     '0007'
     """
     return f"{number:04d}"
-
-
-def one_line(text: str) -> str:
-    """The text on one line: line ends, tabs and control characters become single spaces.
-
-    >>> one_line("CUDA error:\\n\\tout of\\x1b[0m memory ")
-    'CUDA error: out of [0m memory'
-    """
-    if not text.isprintable():
-        text = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(text.split())
 
 
 def _tenths(value: float) -> str:
@@ -115,7 +95,7 @@ def _scores(part: str) -> tuple[Column, ...]:
         return lambda trial: None if trial.result is None else _number(scores(trial.result).get(name))
 
     names = [(f"{part}_{name.removeprefix('image_')}", name) for name in (*DATA_SET, *OVER_IMAGES)]
-    return tuple(Column(column, column.replace("iou", "IoU"), of(name), metric_text) for column, name in names)
+    return tuple(Column(column, column.replace("iou", "IoU"), of(name), score_text) for column, name in names)
 
 
 def _iou_at_level(part: str, key: str) -> Column:
@@ -125,7 +105,7 @@ def _iou_at_level(part: str, key: str) -> Column:
         scores = None if trial.result is None else trial.result.also_scored.get(key)
         return _number(scores.get(f"{part}_iou")) if isinstance(scores, Mapping) else None
 
-    return Column(f"{part}_iou_above_{key}", f"{part}_IoU (mask > {key})", value, metric_text)
+    return Column(f"{part}_iou_above_{key}", f"{part}_IoU (mask > {key})", value, score_text)
 
 
 def _gap(trial: TrialRecord) -> Value:
@@ -156,10 +136,10 @@ _ALL = (
     Column("batch_size", "batch_size", lambda t: t.batch_size),
     Column("learning_rate", "learning_rate", lambda t: t.learning_rate, rate_text),
     Column("seed", "seed", lambda t: t.seed),
-    *(Column(metric.name, metric.label, _of_result(metric.name), metric_text) for metric in METRICS.values()),
-    Column("test_iou", "test_IoU", _of_result("test_iou"), metric_text),
-    Column("test_loss", "test_loss", _of_result("test_loss"), metric_text),
-    Column("gap", "gap", _gap, metric_text),
+    *(Column(metric.name, metric.label, _of_result(metric.name), score_text) for metric in METRICS.values()),
+    Column("test_iou", "test_IoU", _of_result("test_iou"), score_text),
+    Column("test_loss", "test_loss", _of_result("test_loss"), score_text),
+    Column("gap", "gap", _gap, score_text),
     *_scores("val"),
     *_scores("test"),
     Column("best_epoch", "best_epoch", _of_result("best_epoch")),

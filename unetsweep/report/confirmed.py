@@ -6,7 +6,8 @@ import math
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.analysis.rows import best as best_of
 from unetsweep.analysis.significance import ALPHA, Contender, contenders
-from unetsweep.report.columns import LEAKED, Column, Value, metric_text, number_text
+from unetsweep.report.columns import LEAKED, Column, Value, number_text
+from unetsweep.texts import counted, score_text
 
 FIELDS = ("runs", "open", "lost", "val_mean", "val_sd", "test_mean", "test_sd", "gap", "behind", "p", "in_best")
 """Fields of a Contender that CSV and JSON have as columns `confirmed_…` of its trial."""
@@ -44,7 +45,8 @@ def sentences(sweep: SweepRecord) -> list[str]:
     if not best:
         verdict = "No confirmation run has a score"
     elif len(rows) == 1:
-        verdict = f"{so_far}: trial {best[0]} with {rows[0].runs} new seeds; there is nothing to compare it with"
+        seeds = counted(rows[0].runs, "new seed")
+        verdict = f"{so_far}: trial {best[0]} with {seeds}; there is nothing to compare it with"
     elif len(best) == 1:
         verdict = f"{so_far}: trial {best[0]} is better than the other leaders {by}"
     else:
@@ -62,7 +64,7 @@ def _missing(sweep: SweepRecord, rows: tuple[Contender, ...]) -> list[str]:
     found = []
     unfinished = sum(row.open for row in rows)
     if unfinished:
-        found.append(f"{unfinished} confirmation runs have not ended")
+        found.append(f"{counted(unfinished, 'confirmation run')} {'has' if unfinished == 1 else 'have'} not ended")
     lost = [f"{row.lost} of {number_text(row.key)}" for row in rows if row.lost]
     if lost:
         found.append(f"Confirmation runs without a result, which are in no mean: {', '.join(lost)}")
@@ -90,9 +92,9 @@ def _line(row: Contender) -> list[str]:
         f"{row.runs} of {row.runs + row.open + row.lost}" if row.open or row.lost else str(row.runs),
         _spread(row.val_mean, row.val_sd),
         _spread(row.test_mean, row.test_sd),
-        "-" if row.gap is None else metric_text(row.gap),
-        "-" if row.behind is None else metric_text(row.behind),
-        "-" if row.p is None else metric_text(row.p),
+        "-" if row.gap is None else score_text(row.gap),
+        "-" if row.behind is None else score_text(row.behind),
+        "-" if row.p is None else score_text(row.p),
         "yes" if row.in_best else "no",
     ]
 
@@ -100,4 +102,4 @@ def _line(row: Contender) -> list[str]:
 def _spread(mean: float | None, sd: float | None) -> str:
     if mean is None or math.isnan(mean):
         return "-"
-    return metric_text(mean) if sd is None else f"{metric_text(mean)} ± {metric_text(sd)}"
+    return score_text(mean) if sd is None else f"{score_text(mean)} ± {score_text(sd)}"

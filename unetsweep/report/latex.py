@@ -5,9 +5,10 @@ Rule 1: no text from a file or a user can end a cell, start a command or end a c
 
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
-from unetsweep.report.columns import Column, one_line
+from unetsweep.report.columns import Column
 from unetsweep.report.summary import best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
+from unetsweep.texts import one_line
 
 _SPECIAL = str.maketrans(
     {

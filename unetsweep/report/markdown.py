@@ -9,9 +9,10 @@ import re
 
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
-from unetsweep.report.columns import LEAKED, Column, metric_text, one_line, plain_text
+from unetsweep.report.columns import LEAKED, Column, plain_text
 from unetsweep.report.summary import BestTrial, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
+from unetsweep.texts import one_line, score_text
 
 # CommonMark does not treat an underscore within a word (18808_3) as markup, so it is not escaped.
 _MARKUP = re.compile(r"[\\`*|<>\[\]~&]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
@@ -105,7 +106,7 @@ def _best(best: BestTrial, base: str) -> list[str]:
         "The best hyperparameters of the sweep are:",
         "\n".join(hyperparameters),
         f"{when} the model has the best performance with:",
-        "\n".join(f"- **{name} = {'-' if value is None else metric_text(value)}**" for name, value in scores),
+        "\n".join(f"- **{name} = {'-' if value is None else score_text(value)}**" for name, value in scores),
     ]
     if best.checkpoint:
         parts.append(f"The model is saved to {code(relative(best.checkpoint, base))}")

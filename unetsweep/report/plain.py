@@ -1,5 +1,8 @@
 """The report for programs: CSV and JSON, with every number in full.
 
+Rule 1: a text in the CSV is on one line, and no spreadsheet takes it for a formula. JSON has the text as it was, with
+        escapes for what is not printable.
+
 The JSON report is one object. Its keys do not change:
 
 schema     1
@@ -20,6 +23,7 @@ import dataclasses
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +32,12 @@ from unetsweep.report import confirmed
 from unetsweep.report.columns import Value
 from unetsweep.report.summary import best_of, state_counts
 from unetsweep.report.view import View
+from unetsweep.texts import one_line
 
 SCHEMA = 1
+_FORMULA = re.compile("\t *[=+@\uff1d\uff0b\uff0d\uff20-]")
+"""A text, marked by a tab, that a spreadsheet takes for a formula: its first character may be a full-width one."""
+_UNPRINTABLE = re.compile(r"[^ -~]")
 DATA = ("image_size", "mask_threshold", "also_score_at")
 """Scores can be compared only if these settings are equal."""
 
@@ -48,8 +56,32 @@ def render_csv(view: View, rows: Sequence[Sequence[Value]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in view.columns])
-    writer.writerows(rows)
+    writer.writerows(_with_safe_texts(view, rows))
     return text.getvalue()
+
+
+def _with_safe_texts(view: View, rows: Sequence[Sequence[Value]]) -> Sequence[Sequence[Value]]:
+    """The rows with safe texts. The texts of a column are checked at once: one by one takes ten times longer."""
+    changed: dict[int, list[Value]] = {}
+    for at, column in enumerate(view.columns):
+        if column.is_text or column.name == "job_id":
+            texts = [value for row in rows if isinstance(value := row[at], str)]
+            if not "".join(texts).isprintable() or _FORMULA.search("\t" + "\t".join(texts)):
+                changed[at] = [_safe_text(row[at]) for row in rows]
+    if not changed:
+        return rows
+    return [
+        [changed[at][index] if at in changed else value for at, value in enumerate(row)]
+        for index, row in enumerate(rows)
+    ]
+
+
+def _safe_text(value: Value) -> Value:
+    """The text on one line, with an apostrophe before what a spreadsheet would take for a formula."""
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    return f"'{text}" if _FORMULA.match(f"\t{text}") else text
 
 
 def render_json(view: View, rows: Sequence[Sequence[Value]]) -> str:
@@ -97,11 +129,16 @@ _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 
 def _dumps(value: Any) -> str:
-    """The value as JSON, with null for NaN and infinity."""
+    """The value as JSON, with null for NaN and infinity, and escapes for characters that are not printable."""
     try:
-        return _encode(value)
+        text = _encode(value)
     except ValueError:
-        return _encode({name: None if _is_not_finite(each) else each for name, each in value.items()})
+        text = _encode({name: None if _is_not_finite(each) else each for name, each in value.items()})
+    return text if text.isprintable() else _UNPRINTABLE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0] if match[0].isprintable() else json.dumps(match[0])[1:-1]
 
 
 def _is_not_finite(value: Value) -> bool:

@@ -7,6 +7,7 @@ from unetsweep.analysis.rows import STATES, SweepRecord, TrialRecord
 from unetsweep.core.spec import SweepSpec
 from unetsweep.datasets.scores import level_key
 from unetsweep.report.columns import checkpoint, number_text, reason
+from unetsweep.texts import counted, one_line
 
 _ALWAYS_NAMED = ("diverged", "failed")
 _NAMED_WITH_REASON = ("submitted", "waiting")
@@ -78,9 +79,9 @@ def gpus_text(best: BestTrial) -> str:
     'Number of GPUs used in the training is 0 (2 processes on the CPU)'
     """
     if best.gpus:
-        text = f"{best.gpus} GPU" + ("s" if best.gpus > 1 else "")
+        text = counted(best.gpus, "GPU")
     else:
-        text = f"0 ({best.processes} process" + ("es" if best.processes > 1 else "") + " on the CPU)"
+        text = f"0 ({counted(best.processes, 'process', 'processes')} on the CPU)"
     return f"Number of GPUs used in the training is {text}"
 
 
@@ -121,7 +122,7 @@ def _by_state(trials: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
 
 
 def _describe_state(state: str, trials: Sequence[TrialRecord]) -> str:
-    count = f"{len(trials)} {state}"
+    count = one_line(f"{len(trials)} {state}")
     reasons: dict[str, list[int]] = {}
     if state in _ALWAYS_NAMED or state in _NAMED_WITH_REASON:
         for trial in trials:

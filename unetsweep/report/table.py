@@ -2,10 +2,11 @@
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.report import confirmed
-from unetsweep.report.columns import LEAKED, Column, metric_text, number_text, one_line, plain_text
+from unetsweep.report.columns import LEAKED, Column, number_text, plain_text
 from unetsweep.report.markdown import relative
 from unetsweep.report.summary import BestTrial, best_of, data_line, gpus_text, state_line
 from unetsweep.report.view import View
+from unetsweep.texts import one_line, score_text
 
 _BEST, _WRONG, _HEAD, _END = "\x1b[1;32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
@@ -59,14 +60,14 @@ def _coloured(line: str, code: str, colour: bool) -> str:
 def _best(best: BestTrial, base: str) -> list[str]:
     mark = f" {LEAKED}" if "val" in best.leaked else ""
     pairs = [
-        ("best trial", number_text(best.trial) + (f" (job {best.job_id})" if best.job_id else "")),
+        ("best trial", number_text(best.trial) + (f" (job {one_line(best.job_id)})" if best.job_id else "")),
         ("learning rate", plain_text(best.learning_rate)),
         ("optimizer", best.optimizer) if best.optimizer else ("trainer", one_line(best.command or "")),
         ("batch size", str(best.batch_size)),
         ("epochs", str(best.epochs)),
         ("best epoch", None if best.best_epoch is None else str(best.best_epoch)),
-        ("val_IoU", None if best.val_iou is None else metric_text(best.val_iou) + mark),
-        ("val_loss", None if best.val_loss is None else metric_text(best.val_loss) + mark),
+        ("val_IoU", None if best.val_iou is None else score_text(best.val_iou) + mark),
+        ("val_loss", None if best.val_loss is None else score_text(best.val_loss) + mark),
         ("checkpoint", best.checkpoint and one_line(relative(best.checkpoint, base))),
         ("experiment", best.archive and one_line(relative(best.archive, base))),
     ]

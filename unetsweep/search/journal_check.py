@@ -6,6 +6,7 @@ from unetsweep.search.journal import load, recreate
 from unetsweep.store.repair.find_damage import CheckedFile, FileRule, Recovery
 from unetsweep.store.repair.recoveries import is_intact
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 
 def check_journal(file: CheckedFile) -> None:
@@ -16,7 +17,7 @@ def check_journal(file: CheckedFile) -> None:
         content = file.path.read_bytes()
     corrupt = sum(not is_intact(line) for line in content.splitlines())
     if corrupt or not content.endswith(b"\n"):
-        raise StateError(f"{corrupt} corrupt lines" if corrupt else "its last line has no end")
+        raise StateError(counted(corrupt, "corrupt line") if corrupt else "its last line has no end")
     try:
         load(file.path, file.sources.spec.name)
     except Exception as error:  # whatever Optuna makes of its bytes

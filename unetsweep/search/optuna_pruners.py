@@ -22,6 +22,7 @@ from unetsweep.core.pruning import History, MetricReport, Verdict, replay
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
 from unetsweep.search.optuna_trials import direction
+from unetsweep.texts import score_text
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -83,5 +84,5 @@ def _ask(spec: SweepSpec, trial: Trial, history: History, epoch: int, value: flo
     is_pruned = trial.should_prune()
     is_open = history.state is None and history.ignored_until < epoch < history.epochs
     if is_pruned and is_open and history.trial not in found:
-        reason = f"{spec.study.metric} {value:.4f} at epoch {epoch}: Optuna's {spec.study.pruner} ends it"
+        reason = f"{spec.study.metric} {score_text(value)} at epoch {epoch}: Optuna's {spec.study.pruner} ends it"
         found[history.trial] = Verdict(epoch, reason)

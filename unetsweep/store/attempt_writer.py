@@ -25,9 +25,11 @@ from unetsweep.records import (
     PruneFile,
     SubmissionFile,
     TerminationFile,
+    ThrottleFile,
 )
+from unetsweep.store import restored_attempts
 from unetsweep.store.attempts import read_intent
-from unetsweep.store.logs import last_line, tail
+from unetsweep.store.logs import last_message, tail
 from unetsweep.store.progress import read_prune_decision
 
 
@@ -49,6 +51,8 @@ class AttemptWriter:
         at = self._now()
         files = {}
         for index, element in enumerate(elements):
+            if element.attempt == 1 and restored_attempts.were_deleted(self.root, element.run):
+                restored_attempts.restore_attempts(self.root, element.run, at)
             folder = self.root / paths.run_dir(element.run)
             for needed in (folder, folder / "attempts"):
                 with contextlib.suppress(FileExistsError):
@@ -72,6 +76,9 @@ class AttemptWriter:
         # an element that another reconciliation owns keeps its index; its job finds that it is not the owner, and exits
         everything = tuple((element.run, element.attempt) for element in elements)
         link_record(folder / "intent.json", SubmissionFile(token, kind, at, str(self.root), everything))
+        for element in owned:
+            if element.attempt == 1:
+                restored_attempts.mark_submitted(self.root, element.run)
         return token, owned
 
     def record_job(self, run: int, attempt: int, job_id: str) -> None:
@@ -86,6 +93,11 @@ class AttemptWriter:
                 for element, job_id in zip(elements, job_ids, strict=True)
             ]
         )
+
+    def record_throttle(self, attempts: Sequence[tuple[int, int]], throttle: int | None) -> None:
+        """Record that the array of these attempts has another throttle than it was submitted with."""
+        for run, attempt in attempts:
+            write_record(self.root / paths.attempt_throttle(run, attempt), ThrottleFile(throttle))
 
     def mark_lost(
         self,
@@ -132,13 +144,15 @@ class AttemptWriter:
     def is_owner(self, token: str, index: int) -> bool:
         """Whether this element owns its attempt, and not one that another reconciliation submitted."""
         run, attempt = self.read_submission(token).elements[index]
+        if restored_attempts.were_deleted(self.root, run):
+            restored_attempts.restore_attempts(self.root, run, self._now())
         intent = read_intent(str(self.root / paths.attempt(run, attempt)), run, attempt)
         return (intent.token, intent.index) == (token, index)
 
     def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
-        """Record that all processes of this start have exited, with the last line of their log."""
+        """Record that all processes of this start have exited, with the last message in their log."""
         node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, last_line(log))
+        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, last_message(log))
         link_record(self.root / paths.attempt_exit(run, attempt, restart), exit_)
 
     def read_submission(self, token: str) -> SubmissionFile:

@@ -25,7 +25,9 @@ from unetsweep.records import (
     LostFile,
     RequeueFile,
     TerminationFile,
+    ThrottleFile,
 )
+from unetsweep.store.logs import names_full_disk
 
 _T = TypeVar("_T")
 
@@ -96,6 +98,7 @@ def _attempt(
     intent = read_intent(f"{root}/{paths.attempt(run, number)}", run, number)
     job = read_mark(JobFile, "job", paths.attempt_job(run, number))
     lost = read_mark(LostFile, "lost", paths.attempt_lost(run, number))
+    changed = read_mark(ThrottleFile, "throttle", paths.attempt_throttle(run, number))
     end = read_mark(TerminationFile, "end", paths.attempt_end(run, number))
     restart, claimed = claim or (0, None)
     newest, exit_ = _exit(root, run, number, restart, marks)
@@ -108,7 +111,7 @@ def _attempt(
         intent.index,
         intent.at,
         milestones=tuple(sorted(each.epochs for each in intent.trials)),
-        throttle=intent.throttle,
+        throttle=(changed or intent).throttle,
         job_id=job.job_id if job is not None else None,
         claimed_by=claimed.job_id if claimed is not None else None,
         claimed_at=claimed.at if claimed is not None else None,
@@ -150,9 +153,10 @@ def _ending(
     if exit_ is None:
         return None
     message = f"ended with status {exit_.status} and no result"
-    last = first.error.message if first is not None else exit_.last_line
-    message = f"{message}; its last line: {last}" if last else message
-    return Ending("exit", message, exit_.log or "", exit_.status, unclaimed=unclaimed)
+    kind = "disk" if exit_.last_message and names_full_disk(exit_.last_message) else "exit"
+    last = first.error.message if first is not None else exit_.last_message
+    message = f"{message}; its last message: {last}" if last else message
+    return Ending(kind, message, exit_.log or "", exit_.status, unclaimed=unclaimed)
 
 
 def signature_of(error: ErrorFile) -> str:

@@ -1,13 +1,13 @@
 """Copies the package into a sweep. Jobs run the copy, so an edit of the checkout does not change queued jobs.
 
-Rule 1: a copy appears by rename() under its own hash, and is complete. It is never written again.
+Rule 1: a copy appears by rename() under its own hash, and is complete. What is whole in it is never touched: jobs
+        import from it, and others may be copying too. Only a damaged file is replaced, in its place.
 Rule 2: only commands of a user copy the package. Jobs submit with the copy that was pinned last.
 """
 
 import contextlib
 import hashlib
 import os
-import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import unetsweep
 from unetsweep import package
-from unetsweep.atomic import flush, named, rename_folder, temporary_path, write_json
+from unetsweep.atomic import flush, named, rename_folder, temporary_path, write_bytes, write_json
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import StateError, UsageError
@@ -105,11 +105,21 @@ def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | Non
         write_json(made / package.NOTE, origin)
         for path in written:  # all are written before the first is flushed, so a file system commits its journal once
             flush(path)
-        if folder.exists():  # an incomplete copy
-            os.rename(folder, folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.corrupt"))
-        rename_folder(made, folder)
+        if not rename_folder(made, folder):
+            _restore(files, folder / name)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _restore(files: Mapping[str, bytes], folder: Path) -> None:
+    """Replace the damaged sources of a copy. It may be whole, since another process may just have made it."""
+    found = sources(folder)
+    for each, content in files.items():
+        if found.get(each) != content:
+            (folder / each).parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(folder / each, content)
+    for each in found.keys() - files.keys():
+        (folder / each).unlink(missing_ok=True)
 
 
 def _commit(source: Path) -> str | None:

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,34 +22,56 @@ class ReconcilerJobs:
         self._folder = root / paths.RECONCILERS
         self._now = now
 
-    def create_intent(self, number: int) -> str | None:
+    def create_intent(self, number: int, *, as_training: bool = False) -> str | None:
         """Create the intent of a reconciler job and return its token; None: another reconciliation created it."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         token = secrets.token_hex(6)
-        intent = ReconcilerFile(token, self._now())
+        intent = ReconcilerFile(token, self._now(), as_training)
         return token if link_record(self._folder / f"{number}.json", intent) else None
 
     def record(self, number: int, job_id: str) -> None:
         """Record the id of a reconciler job."""
         link_record(self._folder / f"{number}.job.json", JobFile(job_id))
 
-    def mark_lost(self, number: int, reason: str) -> None:
-        """Record that a reconciler job was not submitted, or ended, and why."""
-        link_record(self._folder / f"{number}.lost.json", LostFile(reason, self._now()))
+    def mark_lost(self, number: int, reason: str, *, refused: bool = False, limit: bool = False) -> None:
+        """Record that a reconciler job was refused (perhaps for a limit on queued jobs), never reached the queue, or
+        ended, and why."""
+        lost = LostFile(reason, self._now(), refused=refused, limit=limit)
+        link_record(self._folder / f"{number}.lost.json", lost)
 
     def last(self) -> ReconcilerJob | None:
-        """Read the newest reconciler job. If its file is unreadable it counts as lost, so another one is submitted."""
+        """Read the newest reconciler job. If its file is unreadable it counts as lost, so another one is submitted.
+
+        If the newest was refused, return the newest that was not: it may still work.
+        """
         try:
             names = set(os.listdir(self._folder))
         except FileNotFoundError:
             return None
-        number = max((int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal()), default=0)
-        if not number:
+        numbers = [int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal()]
+        if not numbers:
             return None
-        lost = f"{number}.lost.json" in names
+        highest = max(numbers)
+        refusal = self._refusal(highest) if f"{highest}.lost.json" in names else None
+        if refusal is None:
+            return self._read(highest, lost=f"{highest}.lost.json" in names)
+        accepted = [n for n in numbers if f"{n}.job.json" in names or f"{n}.lost.json" not in names]
+        last = max(accepted, default=highest)
+        found = self._read(last, lost=f"{last}.lost.json" in names)
+        return replace(found, number=highest, refusal=refusal.reason, refused_at=refusal.at, limit=refusal.limit)
+
+    def _refusal(self, number: int) -> LostFile | None:
+        """Why and when the scheduler refused a reconciler job that is lost; None: it did not, or that is unreadable."""
         try:
-            intent = read_record(ReconcilerFile, self._folder / f"{number}.json")
-            return ReconcilerJob(number, intent.token, intent.at, lost)
+            found = read_record(LostFile, self._folder / f"{number}.lost.json")
+        except (StateError, FileNotFoundError):
+            return None
+        return found if found.refused else None
+
+    def _read(self, number: int, *, lost: bool) -> ReconcilerJob:
+        path = self._folder / f"{number}.json"
+        try:
+            intent = read_record(ReconcilerFile, path)
         except StateError:
-            written = (self._folder / f"{number}.json").stat().st_mtime
-            return ReconcilerJob(number, "", datetime.fromtimestamp(written, UTC), lost=True)
+            return ReconcilerJob(number, "", datetime.fromtimestamp(path.stat().st_mtime, UTC), lost=True)
+        return ReconcilerJob(number, intent.token, intent.at, lost, intent.as_training)

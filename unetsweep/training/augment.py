@@ -9,8 +9,11 @@ import difflib
 import inspect
 import os
 import random
+import resource
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,10 @@ import numpy as np
 from unetsweep.errors import ConfigError, Problem
 
 FIELD = "trainer.augment"
+_SIDE = 512
+"""Side of the image with which a transform is checked."""
+_MOST_MEMORY = 2 << 30
+"""Most memory that a transform may use for that image, in bytes."""
 
 
 def check_augment(value: object) -> list[Problem]:
@@ -43,6 +50,22 @@ def build(value: object) -> Any | None:
     A = _albumentations()
     steps = _default(A) if value == "default" else _parse_list(value, problems)
     return A.Compose(steps)
+
+
+def augmented_size(value: object, width: int, height: int) -> tuple[int, int]:
+    """Width and height of an image of this size after every transform of a config's `augment`."""
+    problems: list[Problem] = []
+    steps = _parse_list(value, problems) if isinstance(value, list) else []
+    try:
+        with _little_memory():
+            image, mask = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
+            for step in steps:
+                step.p = 1.0
+                done = step(image=image, mask=mask)
+                image, mask = done["image"], done["mask"]
+        return mask.shape[1], mask.shape[0]
+    except Exception:
+        return width, height  # if it fails with the real images too, the training reports that
 
 
 def apply(
@@ -137,13 +160,18 @@ def _build_step(cls: Any, arguments: dict[str, Any], problems: list[Problem], at
     if unknown:
         return None
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _little_memory():
             warnings.simplefilter("error")
             step = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()})
+        keeps_uint8 = _keeps_uint8(step)
+    except MemoryError:
+        found = f"{cls.__name__} needs more than {_MOST_MEMORY >> 30} GiB of memory for an image of {_SIDE}x{_SIDE}"
+        problems.append(Problem(f"{found}; use smaller sizes", at))
+        return None
     except (TypeError, ValueError, Warning, NotImplementedError) as error:  # all that its constructors raise
         problems.append(Problem(f"{cls.__name__}: {_first_error(error)}", at))
         return None
-    if not _keeps_uint8(step):
+    if not keeps_uint8:
         problems.append(Problem(f"{cls.__name__} does not return a uint8 image; remove it, scaling is built in", at))
         return None
     return step
@@ -159,17 +187,38 @@ def _first_error(error: BaseException) -> str:
 
 
 def _keeps_uint8(step: Any) -> bool:
-    """Whether the transform returns image and mask as uint8 arrays of three and two dimensions."""
+    """Whether the transform returns image and mask as uint8 arrays of three and two dimensions.
+
+    MemoryError if it needs too much memory.
+    """
     chance, step.p = step.p, 1.0
     try:
-        done = step(image=np.zeros((512, 512, 3), np.uint8), mask=np.zeros((512, 512), np.uint8))
-    except Exception:
+        with _little_memory():
+            done = step(image=np.zeros((_SIDE, _SIDE, 3), np.uint8), mask=np.zeros((_SIDE, _SIDE), np.uint8))
+    except MemoryError:
+        raise
+    except Exception as error:
+        if "Insufficient memory" in str(error):  # cv2.error
+            raise MemoryError from error
         return True  # it may need another image size; if it fails with the real images too, the training reports that
     finally:
         step.p = chance
     image, mask = done["image"], done["mask"]
     arrays = isinstance(image, np.ndarray) and isinstance(mask, np.ndarray)
     return bool(arrays and image.dtype == mask.dtype == np.uint8 and image.ndim == 3 and mask.ndim == 2)
+
+
+@contextmanager
+def _little_memory() -> Iterator[None]:
+    """Let the `with` block allocate only so much memory, so that a huge size in a config is an error."""
+    before, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = [limit for limit in (before, used + _MOST_MEMORY) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (before, hard))
 
 
 def _hint(name: str, known: Sequence[str]) -> str:

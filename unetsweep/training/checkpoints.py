@@ -20,7 +20,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
-from unetsweep.atomic import SHARED, replace_by_link, write_stream
+from unetsweep.atomic import SHARED, open_to_append, replace_by_link, write_stream
 from unetsweep.contract import SCHEMA, ResultState, TrialConfig, config_from, encode
 from unetsweep.errors import StateError, TrainingError
 from unetsweep.training.unet import UNet
@@ -91,7 +91,7 @@ class ArtifactWriter:
     def append(self, name: str, line: str) -> None:
         """Append a line to a log."""
         if not self.lost:
-            with open(self.out / name, "a", encoding="utf-8") as stream:
+            with open_to_append(self.out / name) as stream:
                 stream.write(line + "\n")
 
     def save_weights(self, name: str, state: Mapping[str, Tensor], config: TrialConfig, best: BestEpoch) -> None:

@@ -20,6 +20,7 @@ from unetsweep.contract import TrialConfig
 from unetsweep.datasets.manifest import divide
 from unetsweep.datasets.reading import Images, manifest, read_pairs
 from unetsweep.errors import ConfigError, DataError, Problem
+from unetsweep.texts import counted
 from unetsweep.training import augment
 
 
@@ -56,7 +57,7 @@ def read(config: TrialConfig) -> TrialImages:
     root, parts = Path(config.data.root), divide(config.data)
     count = len(parts["train"])
     if config.batch_size > count:
-        found = f"found {config.batch_size}, more than the {count} training images; use at most {count}"
+        found = f"found {config.batch_size}, more than {counted(count, 'training image')}; use at most {count}"
         raise ConfigError("config.json", [Problem(found, "batch_size")])
     how = (config.data.image_size, config.data.mask_threshold, config.model.in_channels)
     # Training images need no additional masks: those are only scored.

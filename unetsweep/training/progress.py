@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime
 
 from unetsweep.contract import Progress, TrialConfig
+from unetsweep.texts import score_text
 from unetsweep.training.checkpoints import ArtifactWriter
 from unetsweep.training.evaluate import Scores
 from unetsweep.training.module import learning_rate
@@ -37,8 +38,8 @@ class ProgressLog:
             at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         self._artifacts.append(self._name, json.dumps(dataclasses.asdict(line), allow_nan=False))
-        validation = f", val_iou {scores.iou:.4f}, val_loss {scores.loss:.4f}" if scores else ""
-        text = f"epoch {epoch} of {last}: train_loss {loss:.4f}{validation}, {line.seconds:.1f} s"
+        validation = f", val_iou {score_text(scores.iou)}, val_loss {score_text(scores.loss)}" if scores else ""
+        text = f"epoch {epoch} of {last}: train_loss {score_text(loss)}{validation}, {line.seconds:.1f} s"
         print(text, flush=True)  # noqa: T201  # `unetsweep logs --follow` shows the job's log
 
 

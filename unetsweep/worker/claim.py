@@ -51,7 +51,8 @@ class Claim:
         """Whether this claim still owns the run: no later one exists, and the attempt is not marked lost."""
         if (self.folder / "attempts" / f"{self.attempt}.lost.json").exists():
             return False
-        return max(claims_of(self.folder)) == (self.attempt, self.restart)
+        mine = (self.attempt, self.restart)
+        return max(claims_of(self.folder), default=mine) == mine  # a trainer command may delete its claim
 
 
 def enter(start: ElementStart, folder: Path, attempt: int, rank: int) -> Claim | None:

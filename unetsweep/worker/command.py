@@ -23,7 +23,7 @@ from unetsweep.core import paths
 from unetsweep.errors import StateError, SupersededError, TrainingError
 from unetsweep.process import die_with_parent
 from unetsweep.store.code_snapshot import without_code
-from unetsweep.store.logs import last_line
+from unetsweep.store.logs import last_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,10 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
     result = folder / paths.RESULT
     if not _has_complete_result(result):
         result.unlink(missing_ok=True)
+        claim = folder / "claims" / invocation.claim
+        had_claim = claim.exists()
         status = _run(command, invocation)
+        is_deleted = had_claim and not claim.exists()
         if not holds():
             raise SupersededError(f"another job owns {folder.name}")
         if (folder / f"requeue-{invocation.claim}.json").exists():
@@ -74,6 +77,8 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
             return
         if not result.exists() and _open_milestones(invocation):
             found = f"the trainer command ended with {_describe_status(status)} and wrote no {result.name}"
+            if is_deleted:
+                found += f", and deleted {folder}, which the sweep needs: let it delete only its own files there"
             raise _failure(f"{found}: `{shlex.join(command)}`", status)
     if _open_milestones(invocation):
         _publish_result(result, invocation, holds)
@@ -156,7 +161,7 @@ def _describe_status(status: int) -> str:
 
 
 def _last_output() -> str:
-    """The last line of our output, if that goes to a file."""
+    """The last message in our output, if that goes to a file."""
     log = Path(os.readlink("/proc/self/fd/1"))
-    line = last_line(log if log.is_file() else None)
-    return f"its last line: {line}" if line else "its output is in the job's log"
+    message = last_message(log if log.is_file() else None)
+    return f"its last message: {message}" if message else "its output is in the job's log"

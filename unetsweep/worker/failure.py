@@ -13,9 +13,12 @@ from unetsweep.core import paths
 from unetsweep.errors import NO_ROOM, EpochTooLongError, StateError, TrainingError, UnetsweepError
 from unetsweep.record_files import write_record
 from unetsweep.records import ErrorFile
+from unetsweep.store.logs import names_full_disk
+from unetsweep.texts import shortened
 
 _NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _PORT_TAKEN = ("EADDRINUSE", "Address already in use", "address already in use")
+_MESSAGE_CHARACTERS = 2000
 _ECHOES = ("Connection closed", "Connection reset", "closed by peer")
 """Parts of error messages that a rank gets because another rank has failed."""
 
@@ -26,7 +29,7 @@ def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank
     message = str(error) if known else f"{type(error).__name__}: {error}"
     record = ErrorFile(
         kind_of(error),
-        message[:2000],
+        shortened(message, _MESSAGE_CHARACTERS),
         attempt,
         restart,
         "".join(traceback.format_exception(error)),
@@ -37,6 +40,7 @@ def write_error(folder: Path, error: Exception, attempt: int, restart: int, rank
         at=utc_now(),
     )
     with contextlib.suppress(OSError):  # the error itself matters more than its record
+        folder.mkdir(exist_ok=True)  # a trainer command may have deleted it
         write_record(folder / paths.error(rank), record)
 
 
@@ -47,6 +51,8 @@ def kind_of(error: BaseException) -> str:
     if any(_is_gpu_memory(each) for each in chain):
         return "gpu_memory"
     if any(isinstance(each, OSError) and each.errno in NO_ROOM for each in chain):
+        return "disk"
+    if isinstance(error, TrainingError) and names_full_disk(str(error)):  # the last message of a trainer command
         return "disk"
     if any(part in str(each) for each in chain for part in _PORT_TAKEN):
         return "network"

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unetsweep import contract, process
+from unetsweep.atomic import open_to_append
 from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.core.spec import Resources
@@ -118,7 +119,7 @@ def _lock_gpus(gpus: int, locks: contextlib.ExitStack) -> dict[str, str]:
 
 def _try_lock(device: str, locks: contextlib.ExitStack) -> bool:
     path = Path(tempfile.gettempdir(), f"unetsweep-{os.getuid()}-gpu-{device}")
-    lock = locks.enter_context(path.open("a"))
+    lock = locks.enter_context(open_to_append(path))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -18,6 +18,7 @@ from unetsweep import process
 from unetsweep.core import paths
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
+from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError, StateError
 from unetsweep.process import Identity, boot_id
 from unetsweep.record_files import link_record, read_record
@@ -41,7 +42,7 @@ class LocalJobs:
     def max_elements(self) -> int:
         return 10_000  # no limit in practice: `run.parallel` is far lower
 
-    def remaining_submissions(self) -> int | None:
+    def remaining_submissions(self, resources: Resources) -> int | None:
         return None
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
@@ -67,6 +68,9 @@ class LocalJobs:
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
         return None
+
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        raise RefusedError("local trainings have no throttle")
 
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         raise RefusedError("local trainings need no reconciler job")

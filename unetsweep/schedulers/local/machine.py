@@ -1,11 +1,14 @@
-"""What this machine has for local trainings: its GPUs and cores."""
+"""What this machine has for local trainings: its GPUs, cores and memory."""
 
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
+from unetsweep.texts import counted
 
 
 def check_gpus(spec: SweepSpec) -> None:
@@ -13,7 +16,7 @@ def check_gpus(spec: SweepSpec) -> None:
     gpus = spec.slurm.training_gpus
     if gpus and gpus > (found := len(devices())):
         raise UsageError(
-            f"the sweep asks for {gpus} GPUs a training and this machine has {found}; submit it on a "
+            f"the sweep asks for {counted(gpus, 'GPU')} a training and this machine has {found}; submit it on a "
             "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"
         )
 
@@ -41,3 +44,32 @@ def devices() -> list[str]:
     except subprocess.TimeoutExpired:
         return []
     return [str(n) for n in range(sum(line.startswith("GPU ") for line in listed.stdout.splitlines()))]
+
+
+def memory(root: Path = Path("/")) -> int:
+    """Return the bytes of memory that processes may use here: the machine's, or less if a control group limits it."""
+    lines = (root / "proc/meminfo").read_text().splitlines()
+    total = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemTotal:"))
+    return min([total, *_limits(root)])
+
+
+def _limits(root: Path) -> Iterator[int]:
+    """Yield the memory limits of this process's control group and of those around it, of version 1 and 2."""
+    try:
+        groups = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        top = root / "sys/fs/cgroup" / controllers
+        file = "memory.limit_in_bytes" if controllers else "memory.max"
+        group = top / path.lstrip("/")
+        for folder in (group, *(each for each in group.parents if each.is_relative_to(top))):
+            try:
+                limit = (folder / file).read_text().strip()
+            except OSError:  # no limit there, or a container that shows only its own groups
+                continue
+            if limit.isdecimal():
+                yield int(limit)

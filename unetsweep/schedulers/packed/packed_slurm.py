@@ -89,11 +89,17 @@ class PackedSlurm(Slurm):
     def cancel(self, job_ids: Collection[str]) -> None:
         """Cancel trainings. A job in which others still run or wait continues; any other job is cancelled."""
         plain, packed = self._split_ids(job_ids)
+        errors = []
         for token, numbers in packed.items():
             for number in numbers:
-                self._table_dir(token).cancel(number)
-            plain |= self._idle_jobs(token)
+                try:
+                    self._table_dir(token).cancel(number)
+                except OSError as error:  # a full disk: a job of which nothing else is wanted is cancelled nevertheless
+                    errors.append(error)
+            plain |= self._idle_jobs(token, numbers)
         super().cancel(plain)
+        if errors:
+            raise errors[0]
 
     def end(self, job_id: str) -> None:
         plain, packed = self._split_ids([job_id])
@@ -104,11 +110,11 @@ class PackedSlurm(Slurm):
         for each in plain:
             super().end(each)
 
-    def _idle_jobs(self, token: str) -> set[str]:
-        """The live jobs of a submission, if all of its trainings have ended or will not start."""
+    def _idle_jobs(self, token: str, unwanted: Collection[int] = ()) -> set[str]:
+        """The live jobs of a submission, if all of its trainings have ended, will not start, or are `unwanted`."""
         table = self._table_dir(token).read()
         over = table.ended.keys() | table.cancelled | (table.terminated - table.taken.keys())
-        jobs = self._listed[token].values() if not set(table.numbers) - over else ()
+        jobs = self._listed[token].values() if not set(table.numbers) - over - set(unwanted) else ()
         return {job.job_id for job in jobs if job.state.is_live}
 
     def final_states(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:

@@ -6,9 +6,12 @@ Rule 2: a reconciliation during or after the training has the environment from b
 """
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unetsweep.config.names import rivals
+from unetsweep.config.units import minutes
 from unetsweep.core import paths
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.process import program
@@ -160,26 +163,24 @@ def _completion_lines(submission: Submission) -> list[str]:
     ]
 
 
-def reconciler_script(request: ReconcilerRequest) -> str:
+def reconciler_script(request: ReconcilerRequest, training: Mapping[str, Any] | None = None) -> str:
     """Return the script of a reconciler job, which retries a failed reconciliation, and requeues itself before its
-    time limit."""
-    resources, folder = request.resources, request.sweep_dir / paths.RECONCILERS
+    time limit. `training`: it asks for what a training asks for; these are the options by their long names."""
+    folder = request.sweep_dir / paths.RECONCILERS
     options: dict[str, Any] = {
         "job-name": paths.job_name(request.sweep, request.token),
         "output": str(folder / f"{request.token}.log"),
         "open-mode": "append",
-        "ntasks": 1,
-        "cpus-per-task": 1,
-        "mem": "1G",
         "time": request.limit_min,
         "begin": f"now+{request.delay_s}",
         "dependency": "afterany:" + ":".join(request.after) if request.after else None,
-        "partition": resources.partition,
-        "account": resources.account,
-        "qos": resources.qos,
-        **{str(name).lstrip("-").replace("_", "-"): value for name, value in resources.reconciler.items()},
+        **(_reconciler_options(request) if training is None else training),
     }
-    lines = [_option(key, value) for key, value in options.items() if value is not None and value is not False]
+    lines = [
+        _option(key.replace("_", "-"), value)
+        for key, value in options.items()
+        if value is not None and value is not False
+    ]
     reconcile = shlex.join(program("unetsweep", "reconciler-job", str(request.sweep_dir), request.token))
     return "\n".join(
         [
@@ -188,21 +189,40 @@ def reconciler_script(request: ReconcilerRequest) -> str:
             "#SBATCH --requeue",
             *permission_check_lines(request.sweep_dir),
             *code_lines(request.code),
-            f'while [ "$SECONDS" -lt {_retry_s(request.limit_min)} ]; do',
-            f"  timeout -k 5 300 {reconcile} </dev/null 2>&1 && exit 0",
+            f"US_END={_retry_s(request.limit_min)}  # in the seconds of this shell, before the time limit",
+            'while US_LEFT=$((US_END - SECONDS)); [ "$US_LEFT" -gt 0 ]; do',
+            f"  timeout -k 5 $((US_LEFT < 300 ? US_LEFT : 300)) {reconcile} </dev/null 2>&1 && exit 0",
+            '  [ $((SECONDS + 60)) -lt "$US_END" ] || break',
             "  sleep 60",
             "done",
-            "# before the time limit: SLURM does not restart a job that reached it",
+            "# SLURM does not restart a job that reached its time limit",
             'until scontrol requeue "$SLURM_JOB_ID"; do sleep 10; done',
             "",
         ]
     )
 
 
+def _reconciler_options(request: ReconcilerRequest) -> dict[str, Any]:
+    """Return the options for one CPU, overridden by the user's; a null of the user's removes an option."""
+    resources, users = request.resources, dict(request.resources.reconciler)
+    options: dict[str, Any] = {
+        "ntasks": 1,
+        "cpus-per-task": 1,
+        "mem": "1G",
+        "partition": resources.partition,
+        "account": resources.account,
+        "qos": resources.qos,
+    }
+    replaced = {rival for option in users for rival in rivals(option)}
+    if users.get("time") is not None and minutes(str(users["time"])) is not None:
+        users["time"] = request.limit_min  # sbatch does not read `2h`
+    return {**{option: value for option, value in options.items() if option not in replaced}, **users}
+
+
 def _retry_s(limit_min: int) -> int:
-    """Return how long a reconciler job retries within its time limit: the last attempt may take five minutes."""
+    """Return how long a reconciler job works within its time limit, so that it can requeue itself afterwards."""
     allowed = 60 * limit_min
-    return max(allowed - 600, allowed // 3)
+    return allowed - min(60, allowed // 4)
 
 
 def _option(name: str, value: Any) -> str:

@@ -6,19 +6,16 @@ recognised never counts as an end: an unknown state is a live job, and an unknow
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.paths import token_of
 
 # -r: a line for each element. The name is last, because it may hold a line break.
-SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%r|%e|%N|%j")
+SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%r|%e|%N|%S|%M|%j")
 SHOW_CONFIG = ("scontrol", "show", "config")
 SINFO = ("sinfo", "--noheader", "--format=%R")
-MINE = ("squeue", "--me", "--noheader", "--array", "--format=%i")
-ASSOCIATIONS = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=User,MaxSubmitJobs,QOS")
-QOS = ("sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,MaxSubmitJobsPerUser")
 SACCT = ("sacct", "--noheader", "--parsable2", "--format=JobID,State,JobName")  # and --jobs
 END_TIME = ("squeue", "--noheader", "--format=%e")  # and --jobs
 
@@ -51,7 +48,8 @@ STATES = {
 """States in squeue. sacct differs: it lists a requeued job as NODE_FAIL or PREEMPTED while it is alive."""
 
 _ROW = re.compile(
-    r"(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<state>[^|]*)\|(?P<reason>.*)\|(?P<end>[^|]*)\|(?P<node>[^|]*)\|(?P<name>[^|]*)"
+    r"(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<state>[^|]*)\|(?P<reason>.*)\|(?P<end>[^|]*)\|(?P<node>[^|]*)"
+    r"\|(?P<start>[^|]*)\|(?P<used>[^|]*)\|(?P<name>[^|]*)"
 )
 """A site may configure a reason with `|` in it, for example for a burst buffer. Our names have none."""
 
@@ -66,8 +64,8 @@ def state_of(text: str) -> JobState:
     return STATES.get(first, JobState.UNRECOGNISED)
 
 
-def parse_jobs(text: str, tokens: Collection[str]) -> tuple[Job, ...]:
-    """Return the jobs of these tokens in SQUEUE's output, oldest first.
+def parse_jobs(text: str, tokens: Collection[str], now: datetime | None = None) -> tuple[Job, ...]:
+    """Return the jobs of these tokens in SQUEUE's output of the time `now`, oldest first.
 
     A refused request, which SLURM lists as FAILED with reason BadConstraints, is not a job. Raises ValueError if a line
     that names one of the tokens is unreadable.
@@ -83,11 +81,11 @@ def parse_jobs(text: str, tokens: Collection[str]) -> tuple[Job, ...]:
         if token is None or token not in tokens:
             continue
         if (row["state"], row["reason"]) != ("FAILED", "BadConstraints"):
-            found.append((int(row["base"]), _job(row, token)))
+            found.append((int(row["base"]), _job(row, token, now)))
     return tuple(job for _, job in sorted(found, key=lambda pair: (pair[0], pair[1].index)))
 
 
-def _job(row: re.Match[str], token: str) -> Job:
+def _job(row: re.Match[str], token: str, now: datetime | None) -> Job:
     element = row["element"].isdigit()
     state = state_of(row["state"])
     return Job(
@@ -99,12 +97,32 @@ def _job(row: re.Match[str], token: str) -> Job:
         reason="" if row["reason"] in {"None", "N/A"} else row["reason"],
         ended_at=None if state.is_live else _time(row["end"]),
         node=row["node"].strip() or None,
+        suspended_for=_suspended_for(row, now) if state is JobState.RUNNING else timedelta(0),
     )
+
+
+def _suspended_for(row: re.Match[str], now: datetime | None) -> timedelta:
+    """Return how long a running job has been suspended: the time that it has used does not include that."""
+    start, used = _time(row["start"]), _duration(row["used"])
+    return timedelta(0) if now is None or start is None or used is None else max(timedelta(0), now - start - used)
 
 
 def _time(text: str) -> datetime | None:
     """Convert seconds since 1970, as SLURM prints them with SLURM_TIME_FORMAT=%s; None for `N/A`."""
     return datetime.fromtimestamp(int(text), UTC) if text.isdigit() else None
+
+
+def _duration(text: str) -> timedelta | None:
+    """Convert a time as squeue prints it, `[[days-]hours:]minutes:seconds`; None for another text.
+
+    >>> _duration("1-02:03:04"), _duration("3:04"), _duration("INVALID")
+    (datetime.timedelta(days=1, seconds=7384), datetime.timedelta(seconds=184), None)
+    """
+    found = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)", text)
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def parse_end_time(text: str) -> float | None:
@@ -234,32 +252,6 @@ def parse_final_states(text: str, jobs: Mapping[str, str]) -> dict[str, str]:
     return known | dict.fromkeys(out_of_memory & known.keys(), "OUT_OF_MEMORY")
 
 
-_LOG = (
-    (re.compile(r"oom[-_ ]kill|[Oo]ut [Oo]f [Mm]emory|exceeded .*memory limit|Exceeded job memory"), "OUT_OF_MEMORY"),
-    (re.compile(r"DUE TO TIME LIMIT"), "TIMEOUT"),
-    (re.compile(r"DUE TO PREEMPTION"), "PREEMPTED"),
-    (re.compile(r"DUE TO NODE FAILURE"), "NODE_FAIL"),
-    (re.compile(r"\*\*\* JOB \S+ ON \S+ CANCELLED AT \S+ (\*\*\*|DUE [Tt][Oo] SIGNAL)"), "CANCELLED"),
-)
-"""Patterns of slurmstepd's lines in a job's log, the most specific first; a requeue is not an end. srun also cancels a
-step of which a process died. Only the line of the batch step means that the job was cancelled."""
-_DAEMON = re.compile(r"^(slurmstepd|srun)(-\S+)?: ")
-_START = re.compile(r"^job \S+ on \S+ claims ")
-"""The line that a worker prints at each start. Lines before the last one belong to earlier starts."""
-
-
-def parse_log_state(text: str) -> str | None:
-    """Return the state in which the last start in a job's log ended; None if SLURM wrote nothing about it.
-
-    >>> parse_log_state("slurmstepd: error: *** JOB 4 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***")
-    'TIMEOUT'
-    """
-    lines = text.splitlines()
-    begin = max((at for at, line in enumerate(lines) if _START.match(line)), default=0)
-    messages = "\n".join(line for line in lines[begin:] if _DAEMON.match(line))
-    return next((state for pattern, state in _LOG if pattern.search(messages)), None)
-
-
 def _expand_array(name: str) -> Iterator[str]:
     """Yield the id of each element.
 
@@ -274,23 +266,3 @@ def _expand_array(name: str) -> Iterator[str]:
         first, _, last = part.partition("-")
         for index in range(int(first), int(last or first) + 1):
             yield f"{ranges[1]}_{index}"
-
-
-def parse_submit_limit(associations: str, qos: str, user: str) -> int | None:
-    """Return how many jobs `user` may have in the queue; None if accounting names no limit.
-
-    It is the largest limit of the user's associations, or the limit of the QOS, if there is only one and it is lower.
-
-    >>> parse_submit_limit("root|5|normal\\neve||normal", "normal|3\\nlong|", "root")
-    3
-    >>> parse_submit_limit("root||normal,long", "normal|3\\nlong|", "root") is None
-    True
-    """
-    mine = [row.split("|") for row in associations.split("\n") if row.startswith(f"{user}|")]
-    bounds = [int(row[1]) for row in mine if row[1].isdecimal()]
-    limits = [max(bounds)] if bounds and len(bounds) == len(mine) else []
-    choices = {name for row in mine for name in row[2].split(",")}
-    by_qos = dict(row.split("|")[:2] for row in qos.split("\n") if "|" in row)
-    if len(choices) == 1 and (bound := by_qos.get(choices.pop(), "")).isdecimal():
-        limits.append(int(bound))
-    return min(limits, default=None)

@@ -6,6 +6,7 @@ Rule 2: only a refusal by SLURM itself means that there is no job; a time-out do
 
 import contextlib
 import os
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +38,7 @@ def sbatch(path: Path, timeout: float) -> str:
         message = parse.join_messages((error.stderr or b"").decode(errors="replace"))
         raise _unknown(f"no answer within {timeout:g} s" + (f": {message}" if message else "")) from None
     except OSError as error:
-        raise RefusedError(f"sbatch cannot be run: {error}") from error
+        raise RefusedError(f"sbatch cannot be run: {error}{_advice('', os.environ)}") from error
     output = done.stdout.decode(errors="replace")
     job_id = parse.parse_job_id(output)
     if job_id is not None:
@@ -68,6 +69,11 @@ def _advice(message: str, environment: Mapping[str, str]) -> str:
     if "partition" in message.lower():
         with contextlib.suppress(SchedulerError):  # the refusal matters more
             advice += f" (partitions: {', '.join(commands.partitions(10.0))})"
+    if "SLURM_JOB_ID" in environment:
+        advice += (
+            f" (on the compute node {socket.gethostname()}: if nodes may not call sbatch, set `run: {{driver: cli}}` "
+            "and keep `unetsweep submit … --watch` running)"
+        )
     ignored = sorted(name for name in environment if name.startswith("SBATCH_"))
     if ignored:
         advice += f"; {', '.join(ignored)} of your shell are ignored: write them into the profile"

@@ -3,15 +3,18 @@
 Rule 1: an error is never an empty answer.
 """
 
-import getpass
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
+from unetsweep.clock import utc_now
 from unetsweep.core.observation import Job, JobState
-from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
+from unetsweep.core.ports import RECONCILER_MIN, Payload, ReconcilerRequest, Submission
+from unetsweep.core.spec import Resources
 from unetsweep.errors import SchedulerError
-from unetsweep.schedulers.slurm import commands, parse
+from unetsweep.schedulers.slurm import commands, limits, parse, partitions
+from unetsweep.schedulers.slurm.log_state import parse_log_state
 
 _log = logging.getLogger(__name__)
 _DUMP_S = 2.0
@@ -44,30 +47,28 @@ class Slurm:
             self._max_elements = parse.parse_max_elements(commands.ask(parse.SHOW_CONFIG, self._timeout))
         return self._max_elements
 
-    def remaining_submissions(self) -> int | None:
-        """Return how many more jobs this user may submit by the limits in accounting; None if it names none.
+    def remaining_submissions(self, resources: Resources) -> int | None:
+        """Return how many more jobs of this kind the user may submit by the limits in accounting; None if it names
+        none.
 
         sbatch reports other limits with LimitError.
         """
         try:
-            limit = parse.parse_submit_limit(
-                commands.ask(parse.ASSOCIATIONS, self._timeout),
-                commands.ask(parse.QOS, self._timeout),
-                getpass.getuser(),
-            )
+            found = limits.submit_limits(resources, lambda command: commands.ask(command, self._timeout))
         except SchedulerError as error:
             _log.debug("no submit limits: %s", error)
             return None
-        if limit is None:
+        if not found:
             return None
-        return max(0, limit - len(commands.ask(parse.MINE, self._timeout).split()))
+        return limits.remaining(found, limits.parse_queued(commands.ask(limits.MINE, self._timeout)))
 
     def jobs(self, tokens: Collection[str]) -> tuple[Job, ...]:
         """Query all jobs with one squeue. Ended jobs are listed for the cluster's MinJobAge (often 5 minutes)."""
         if not tokens:
             return ()
         try:
-            return parse.parse_jobs(commands.ask(parse.SQUEUE, self._timeout), frozenset(tokens))
+            now = utc_now()
+            return parse.parse_jobs(commands.ask(parse.SQUEUE, self._timeout), frozenset(tokens), now)
         except ValueError as error:
             raise SchedulerError(f"squeue: {error}") from error
 
@@ -95,13 +96,34 @@ class Slurm:
         finally:
             self.cancel([job_id])
 
+    def set_throttle(self, job_id: str, throttle: int | None) -> None:
+        """Change how many elements of an array run at once; None: all."""
+        try:
+            commands.ask(("scontrol", "update", f"JobId={job_id}", f"ArrayTaskThrottle={throttle or 0}"), self._timeout)
+        except SchedulerError as error:
+            if "No error" not in str(error):  # it fails if elements have ended, and says `No error` of the others
+                raise
+
     def submit_reconciler(self, request: ReconcilerRequest) -> str:
         from unetsweep.schedulers.slurm import submitit_jobs  # imports submitit, as above
 
-        return submitit_jobs.submit_reconciler(request, timeout=self._sbatch_timeout)
+        return submitit_jobs.submit_reconciler(self._with_time_that_fits(request), timeout=self._sbatch_timeout)
+
+    def _with_time_that_fits(self, request: ReconcilerRequest) -> ReconcilerRequest:
+        """The request, with no more time than its partition allows.
+
+        The user's own `slurm.reconciler.time` stays, unless the request is that of a training.
+        """
+        resources = request.resources
+        if "time" in resources.reconciler and not request.as_training:
+            return request
+        partition = resources.partition if request.as_training else resources.reconciler_partition
+        allowed = partitions.time_limit(partition, partitions.time_limits(self._timeout))
+        asked = min(RECONCILER_MIN, resources.time_min) if request.as_training else request.limit_min
+        return replace(request, limit_min=asked if allowed is None else max(1, min(asked, allowed)))
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
-        raw_state = parse.parse_log_state(log)
+        raw_state = parse_log_state(log)
         return None if raw_state is None else (parse.state_of(raw_state), raw_state)
 
     def final_states(self, jobs: Mapping[str, str]) -> dict[str, tuple[JobState, str]]:

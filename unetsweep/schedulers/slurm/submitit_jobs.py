@@ -18,6 +18,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission
 
 from unetsweep.atomic import flush, named
+from unetsweep.config.names import MEMORY_OPTIONS
 from unetsweep.core import paths
 from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
@@ -83,8 +84,11 @@ def script(submission: Submission, folder: Path) -> str:
     Raises RefusedError if the resources name a reserved option.
     """
     resources = _job_resources(submission)
-    if "%" in str(folder):
-        raise RefusedError(f"{folder}: SLURM reads the % in it as a pattern; choose another folder with --results")
+    if special := [each for each in "%\\" if each in str(folder)]:
+        raise RefusedError(
+            f"{folder}: SLURM reads the {special[0]} in it as a part of a pattern, so jobs could not write their logs; "
+            "choose another folder with --results"
+        )
     if not str(folder).isprintable():  # a line break would end a line of the script
         raise RefusedError(f"{str(folder)!r}: not a path on one line; choose another folder with --results")
     python = os.path.expanduser(resources.python or sys.executable)
@@ -113,10 +117,11 @@ def script(submission: Submission, folder: Path) -> str:
 
 def _job_resources(submission: Submission) -> Resources:
     """Return the resources of one job. A packed job has one task, with the CPUs of all its trainings."""
-    wanted = submission.resources
-    if submission.pack == 1:
-        return wanted
-    return replace(wanted, processes=1, cpus=submission.pack * wanted.processes * (wanted.cpus or 1))
+    return _for_pack(submission.resources, submission.pack)
+
+
+def _for_pack(wanted: Resources, pack: int) -> Resources:
+    return wanted if pack == 1 else replace(wanted, processes=1, cpus=pack * wanted.processes * (wanted.cpus or 1))
 
 
 def signal_lead_s(time_min: int) -> int:
@@ -137,6 +142,8 @@ def _options(resources: Resources, exclude: Sequence[str] = ()) -> dict[str, Any
     }
     for name, value in resources.sbatch.items():
         key = str(name).lstrip("-").replace("_", "-")
+        if key in MEMORY_OPTIONS and resources.mem is not None:
+            continue  # a retry asks for more memory than this
         if key in _RESERVED:
             raise RefusedError(f"slurm.sbatch: {key!r} cannot be set there: {_RESERVED[key]}")
         options[key.replace("-", "_")] = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
@@ -153,9 +160,13 @@ def _srun_args(resources: Resources) -> list[str]:
 
 
 def submit_reconciler(request: ReconcilerRequest, *, timeout: float = 60.0) -> str:
-    """Submit a reconciler job, which needs one CPU; return its id. Errors are as for `sbatch`."""
+    """Submit a reconciler job; return its id. Errors are as for `sbatch`."""
+    training = None
+    if request.as_training:
+        resources = _for_pack(request.resources, request.resources.pack)
+        training = {"nodes": 1, "ntasks-per-node": resources.processes, **_options(resources)}
     path = request.sweep_dir / paths.RECONCILERS / f"{request.token}.sh"
     with named(path):
-        path.write_text(reconciler_script(request))
+        path.write_text(reconciler_script(request, training))
         flush(path)
     return sbatch(path, timeout)

@@ -17,6 +17,7 @@ from unetsweep.errors import StateError
 from unetsweep.record_files import link_record, read_record, write_record
 from unetsweep.records import LostFile, MarkFile
 from unetsweep.store.repair.find_damage import CheckedFile, Recovery
+from unetsweep.texts import counted
 
 NO_TOKEN = "0" * 12
 """Stands for the token of a submission that no file knows."""
@@ -41,7 +42,7 @@ def check_lines(file: CheckedFile) -> None:
     """StateError if the file has lines that are not JSON objects of our schema."""
     lines = read_bytes(file.path).splitlines()
     if bad := len(lines) - sum(map(is_intact, lines)):
-        raise StateError(f"{bad} corrupt line{'s' if bad > 1 else ''}")
+        raise StateError(counted(bad, "corrupt line"))
 
 
 def is_intact(line: bytes) -> bool:

@@ -24,6 +24,7 @@ from unetsweep.records import (
     SlotTakenFile,
     SubmissionFile,
     TerminationFile,
+    ThrottleFile,
 )
 from unetsweep.store.repair.find_damage import FileRule
 from unetsweep.store.repair.recoveries import (
@@ -108,6 +109,11 @@ TABLE = (
         "runs/NNNN/attempts/K.lost.json",
         is_record(LostFile),
         quarantine("the next reconciliation finds the reason again"),
+    ),
+    FileRule(
+        "runs/NNNN/attempts/K.throttle.json",
+        is_record(ThrottleFile),
+        quarantine("the next reconciliation sets the throttle of the array again"),
     ),
     FileRule("runs/NNNN/attempts/K.end.json", is_record(TerminationFile), ASK_QUEUE),
     FileRule("runs/NNNN/attempts/K.exit-R.json", is_record(ExitFile), ASK_QUEUE),

@@ -1,0 +1,94 @@
+"""Whether there is enough memory: on this machine to read the images, and in a job to train."""
+
+import re
+from typing import TYPE_CHECKING
+
+from unetsweep.app.executors import Executor
+from unetsweep.config.units import memory_kb
+from unetsweep.contract import TrialConfig
+from unetsweep.core.memory import PIXEL_TO_READ, ImageSizes, Memory, format_memory, memory_problem
+from unetsweep.core.space import largest
+from unetsweep.core.spec import Resources, SweepSpec
+from unetsweep.errors import Problem
+from unetsweep.schedulers.local import machine
+
+if TYPE_CHECKING:
+    from unetsweep.datasets.prepare import PreparedDataset
+
+_WHOLE_NODE = re.compile(r"0[KMGT]?")
+
+
+def reading_problem(image_size: int | None) -> Problem | None:
+    """The problem if not even one image of this size can be read on this machine."""
+    need, here = PIXEL_TO_READ * (image_size or 0) ** 2, machine.memory()
+    if need <= here:
+        return None
+    return Problem(
+        f"found {image_size}; reading an image of {image_size}x{image_size} needs {format_memory(need)} of memory, and "
+        f"this machine has {format_memory(here)}; use a smaller value",
+        "data.image_size",
+    )
+
+
+def sweep_problem(spec: SweepSpec, executor: Executor, dataset: "PreparedDataset | None" = None) -> Problem | None:
+    """The problem if the sweep's largest training needs more memory than its job has. Without `image_size` the sizes of
+    the images are known only when they were read (`dataset`)."""
+    memory = _memory_of_job(spec.slurm, executor)
+    if memory is None:
+        return None
+    batch_size = int(largest(spec.space.domain("batch_size")))
+    processes = spec.slurm.processes
+    config = TrialConfig(spec.data, 1, batch_size, 1.0, spec.model, spec.trainer, processes=processes)
+    found = training_problem(config, memory, gpus=spec.slurm.gpus > 0, dataset=dataset)
+    if found is not None and found.field == "batch_size":
+        return Problem(found.message, "space.batch_size")
+    return found
+
+
+def training_problem(
+    config: TrialConfig, memory: Memory, *, gpus: bool, dataset: "PreparedDataset | None" = None
+) -> Problem | None:
+    """The problem if a training needs more memory than there is. See `sweep_problem` for `dataset`."""
+    sizes = _sizes(config, dataset)
+    return None if sizes is None else memory_problem(config, sizes, memory, gpus=gpus)
+
+
+def memory_of_machine() -> Memory:
+    """The memory of this machine."""
+    return Memory(machine.memory(), "this machine has")
+
+
+def _memory_of_job(resources: Resources, executor: Executor) -> Memory | None:
+    """The memory of a job, or the most that a retry gets; None if only the cluster knows it."""
+    if not executor.allocates_memory:
+        return memory_of_machine()
+    wanted = resources.mem_max or resources.mem
+    if any(option.startswith("mem") for option in resources.sbatch) or _WHOLE_NODE.fullmatch(wanted or ""):
+        return None
+    if wanted is None:
+        owner = "slurm.mem is not set, and this machine has"
+        return Memory(machine.memory(), owner, "use a smaller value, or set slurm.mem")
+    owner = f"slurm.{'mem_max' if resources.mem_max else 'mem'} is"
+    return Memory(memory_kb(wanted) << 10, owner, "use a smaller value, or more memory")
+
+
+def _sizes(config: TrialConfig, dataset: "PreparedDataset | None") -> ImageSizes | None:
+    """The sizes of the images; None if they are not known yet."""
+    from unetsweep.datasets.prepare import count_images  # it imports numpy and cv2, which a trainer command may lack
+    from unetsweep.training.augment import augmented_size
+
+    size = config.data.image_size
+    if size is not None:
+        width = height = size
+    elif dataset is not None:
+        width, height = min(map(_width_and_height, dataset.sizes), key=lambda each: each[0] * each[1])
+    else:
+        return None
+    count = count_images(config.data, test=config.trainer.score_test)
+    wide, high = augmented_size(config.trainer.augment, width, height)
+    return ImageSizes(count * width * height, width * height, wide * high)
+
+
+def _width_and_height(text: str) -> tuple[int, int]:
+    width, height = text.split("x")
+    return int(width), int(height)
