@@ -75,6 +75,12 @@ class FakeScheduler:
     """If set, every submission but that of a reconciler job is refused with this message."""
     limit: int | None = None
     """Maximum of live jobs; a submission that exceeds it is refused completely."""
+    reports_limit: bool = False
+    """Whether accounting shows the limit."""
+    limits_all: bool = False
+    """Whether the limit counts reconciler jobs and `others` too."""
+    others: int = 0
+    """Jobs of the user that are none of the sweep."""
     lag: timedelta = timedelta(0)
     """How long a new job is not listed."""
     slowness: timedelta = timedelta(0)
@@ -98,7 +104,10 @@ class FakeScheduler:
 
     def remaining_submissions(self, resources: Resources) -> int | None:
         self._answer()
-        return None
+        return max(0, self.limit - self._counted()) if self.limit is not None and self.reports_limit else None
+
+    def _counted(self) -> int:
+        return len(self.live()) + (len(self.reconcilers) + self.others if self.limits_all else 0)
 
     def jobs(self, tokens: Collection[str]) -> Sequence[Job]:
         self.questions += 1
@@ -112,7 +121,7 @@ class FakeScheduler:
         return {job_id: self.accounts[job_id] for job_id in jobs if job_id in self.accounts}
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
-        return None
+        return (JobState.ENDED, "TIMEOUT") if "DUE TO TIME LIMIT" in log else None
 
     def end(self, job_id: str) -> None:
         self.cancel([job_id])
@@ -127,6 +136,8 @@ class FakeScheduler:
         self._answer()
         if self.refusal is not None:
             raise RefusedError(self.refusal)
+        if self.limit is not None and self.limits_all and self._counted() >= self.limit:
+            raise LimitError("QOSMaxSubmitJobPerUserLimit")
         self.arrays += 1
         job = Job(str(18800 + self.arrays), request.token, 0, JobState.QUEUED, "PENDING")
         self.reconcilers.append(
@@ -139,7 +150,7 @@ class FakeScheduler:
         refusal = self.refusal or self.refuse_trainings
         if refusal is not None:
             raise RefusedError(refusal)
-        if self.limit is not None and len(self.live()) + submission.elements > self.limit:
+        if self.limit is not None and self._counted() + submission.elements > self.limit:
             raise LimitError("QOSMaxSubmitJobPerUserLimit")
         self.arrays += 1
         number = 18800 + self.arrays
@@ -202,13 +213,17 @@ class FakeScheduler:
 
     def finish(self, each: FakeJob) -> None:
         """End the job with its results."""
+        self.publish(each)
+        self._become(each, JobState.ENDED, "COMPLETED")
+
+    def publish(self, each: FakeJob) -> None:
+        """Write the results of the job, which still runs, as in its exit hook."""
         if self.root is not None:
             run, attempt = self.run_of(each)
             for trial in read_json(self.root / paths.attempt(run, attempt))["trials"]:
                 path = self.root / paths.run_dir(run) / paths.milestone(trial["epochs"])
                 path.parent.mkdir(exist_ok=True)
                 write_json(path, {"state": "complete", "val_iou": 0.5 + run / 100, "job_id": each.job.job_id})
-        self._become(each, JobState.ENDED, "COMPLETED")
 
     def die(self, each: FakeJob, state: JobState = JobState.NODE_FAILED) -> None:
         """End the job without results."""

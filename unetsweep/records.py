@@ -151,6 +151,8 @@ class ExitFile:
     log: str | None = None
     node: str | None = None
     last_message: str | None = None
+    is_before_training: bool = False
+    """Whether the job ended before its training began; the message is then the first one about an error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,14 @@ from unetsweep.cli import cancel, confirm, exit_hook, main, repair, report, stat
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, TrialConfig, encode
+from unetsweep.core import paths
 from unetsweep.core.actions import Element
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import RunSpec, SweepSpec
 from unetsweep.errors import ConfigError, SpecError, UsageError
 from unetsweep.record_files import write_record
 from unetsweep.records import ErrorFile
+from unetsweep.schedulers.packed.slot_table import SlotTableDir
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -64,6 +66,89 @@ def test_the_exit_hook_of_an_element_that_does_not_own_its_attempt_records_nothi
         done = CliRunner().invoke(exit_hook.command, [str(sweep.root), token, "--status", "1", "--no-reconcile"])
         assert done.exit_code == 0, done.output
         assert (sweep.observe().runs[0].last.ending is not None) == is_recorded
+
+
+def test_the_exit_hook_records_no_end_while_a_process_may_run(sweep: SweepDir):
+    token, _ = sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
+    for more, is_recorded in (["--alive"], False), ([], True):
+        done = CliRunner().invoke(
+            exit_hook.command, [str(sweep.root), token, "--status", "143", "--no-reconcile", *more]
+        )
+        assert done.exit_code == 0, done.output
+        assert (sweep.observe().runs[0].last.ending is not None) == is_recorded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("feedfeedfeed",), "has no submission 'feedfeedfeed'"),
+        (("TOKEN", "--index", "7"), "has 1 element, and none with the index 7"),
+        (("TOKEN", "--index", "-9"), "has 1 element, and none with the index -9"),
+    ],
+)
+def test_an_exit_hook_of_no_element_is_refused_and_leaves_nothing(sweep: SweepDir, arguments: tuple, message: str):
+    token, _ = sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
+    before = sorted(sweep.root.rglob("*"))
+    given = [token if each == "TOKEN" else each for each in arguments]
+    done = CliRunner().invoke(exit_hook.command, [str(sweep.root), *given])
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)
+    assert sorted(sweep.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.EMFILE, "(ulimit -n)"), (errno.EAGAIN, "(ulimit -u)"), (errno.ENOMEM, "free some")]
+)
+def test_a_machine_without_resources_is_reported_without_a_traceback(
+    number: int, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail() -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(main, "program", fail)
+    with pytest.raises(SystemExit):
+        main.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert advice in line
+
+
+def test_a_dry_run_of_a_repair_writes_nothing(sweep: SweepDir):
+    token, _ = sweep.create_attempts([Element(0, 1, ((0, 8),))], None, "local")
+    (sweep.root / paths.submission(token) / "intent.json").write_text("corrupt")
+    (sweep.root / "runs/0000/progress-1-0.jsonl").write_text("{")  # corrupt only if it is old, so the time is asked for
+    (sweep.root / ".left.tmp").touch()
+
+    def state() -> dict[Path, int]:  # a file that is created and deleted again changes the time of its folder
+        return {path: path.lstat().st_mtime_ns for path in (sweep.root, *sweep.root.rglob("*"))}
+
+    before = state()
+    done = CliRunner().invoke(repair.command, [str(sweep.root), "--dry-run"])
+    assert "would be rebuilt" in done.output
+    assert state() == before
+
+
+@pytest.mark.parametrize("pack", [2, 1])
+def test_a_packed_job_that_failed_in_its_setup_reports_that_for_trainings_that_no_other_job_can_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: int
+):
+    runs = [Element(run, 1, ((run, 8),)) for run in (0, 1)]
+    spec = SweepSpec(
+        "s", DATA, Space.of(epochs=Choices((8,)), batch_size=Choices((4, 8)), learning_rate=Choices((1e-3,)))
+    )
+    made = SweepDir(tmp_path / "s")
+    made.create(as_yaml(spec), "slurm")
+    made.add_trials([TrialConfig(DATA, 8, size, 1e-3) for size in (4, 8)], {})
+    token, _ = made.create_attempts(runs, None, "slurm")
+    SlotTableDir(made.root, token).create(2, pack, None)
+    (made.root / paths.job_log(token, "7")).write_text("module: command not found\nbye\n")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
+    hook = [str(made.root), token, "--task", "0", "--status", "1", "--setup-from", "0", "--no-reconcile"]
+    done = CliRunner().invoke(exit_hook.command, hook)
+    assert done.exit_code == 0, done.output
+    endings = [run.last.ending for run in made.observe().runs.values()]
+    message = "ended with status 1 before the training began: module: command not found"
+    assert [ending and ending.message for ending in endings] == [message if pack == 2 else None] * 2
 
 
 def test_an_error_of_the_file_system_is_reported_without_a_traceback(

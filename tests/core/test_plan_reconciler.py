@@ -20,7 +20,8 @@ from plan_rows import (
     observation,
 )
 
-from unetsweep.core.actions import Cancel
+from unetsweep.core.actions import Cancel, SubmitReconciler
+from unetsweep.core.causes import Cause
 from unetsweep.core.observation import Job, JobState, Observation, ReconcilerJob, Run
 from unetsweep.core.reconciler_job import ReconciledBy, is_unconfirmed
 
@@ -168,6 +169,8 @@ def test_a_training_at_the_limit_leaves_the_last_place_to_the_reconciler():
     plan = decide(at_work, spec, capacity)
     assert (lines(plan), plan.next_reconciliation.by) == (["reconciler 18808"], ReconciledBy.TRAININGS)
     assert lines(decide(at_work, spec, replace(capacity, leaves_place=True))) == ["submit 1.1"]
+    ending = replace(QUEUE, remaining_submissions=3, leaves_place=True)
+    assert lines(decide(many(None, None, None), grid(3, driver="jobs"), ending)) == ["submit 0.1 1.1"]
 
 
 def test_a_job_that_ends_gives_the_place_of_the_waiting_reconciler_to_the_next_training():
@@ -184,6 +187,13 @@ def test_a_job_that_ends_gives_the_place_of_the_waiting_reconciler_to_the_next_t
         (replace(many(element(0, JobState.RUNNING)), last_reconciler_job=RECONCILER), ending),
     ]
     assert [lines(decide(found, JOBS_RECONCILE, capacity)) for found, capacity in others] == [[]] * len(others)
+
+
+def test_a_reconciler_avoids_the_nodes_that_trainings_avoid():
+    started = attempt(run=1, lost="no Python", cause=Cause.START, node="n2", lost_at=JUST_NOW, refused=True)
+    (action,) = decide(many(attempt(job_id="1", job=job(JobState.RUNNING)), started), grid(2, driver="jobs")).actions
+    assert isinstance(action, SubmitReconciler)
+    assert action.exclude == ("n2",)
 
 
 def test_a_reconciler_with_another_qos_takes_no_place_from_the_trainings():

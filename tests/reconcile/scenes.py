@@ -38,6 +38,8 @@ class Scene:
         self.own_reconciler_token: str | None = None
         """The token of the reconciler job that reconciles."""
         self.interactive = False
+        self.job_ends = False
+        """Whether an exit hook reconciles."""
 
     def context(self) -> SweepContext:
         return SweepContext(
@@ -52,6 +54,7 @@ class Scene:
             Timeouts(unlisted_grace=GRACE),
             own_reconciler_token=self.own_reconciler_token,
             interactive=self.interactive,
+            job_ends=self.job_ends,
             collectable=CollectableRuns(self.directory.root) if self.spec.run.keep_checkpoints == "best" else None,
         )
 

@@ -1,5 +1,6 @@
 """Reconciliations of a real directory: what they submit, adopt and finish, and what they leave without an answer."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,10 +10,12 @@ from fakes import FakeScheduler
 from scenes import Scene
 
 from unetsweep.core import paths
-from unetsweep.core.actions import MarkLost, RecordJob, Submit
+from unetsweep.core.actions import Action, MarkLost, RecordJob, SetThrottle, Submit
+from unetsweep.core.causes import Cause
 from unetsweep.core.observation import JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.errors import RefusedError, SchedulerError, UnsafePlan
+from unetsweep.reconcile.loop import reconcile
 from unetsweep.store.retries import reset_open_retries
 
 
@@ -144,6 +147,78 @@ def test_a_known_submit_limit_is_never_exceeded(tmp_path: Path, monkeypatch: pyt
     assert not list(tmp_path.glob("runs/*/attempts/*.lost.json"))
     scene.until_ended()
     assert sorted(scene.cluster.trained) == list(range(7))
+
+
+def reported(scene: Scene) -> list[int]:
+    """Reconcile; return the runs that are reported as submitted."""
+    applied: list[Action] = []
+    reconcile(scene.context(), notify=applied.append)
+    return [element.run for action in applied if isinstance(action, Submit) for element in action.elements]
+
+
+def test_only_what_the_scheduler_accepted_is_reported_as_submitted(tmp_path: Path):
+    scene = Scene(tmp_path, 7, limit=3)
+    assert reported(scene) == scene.cluster.live_runs() == [0, 1, 2]
+    assert reported(scene) == []
+    lines = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    assert [line["runs"] for line in lines if line["action"] == "Submit"] == [3]
+
+
+@pytest.mark.parametrize("reports_limit", [True, False])
+def test_a_sweep_that_a_full_queue_keeps_out_says_so(tmp_path: Path, reports_limit: bool):
+    scene = Scene(tmp_path, 3, driver="jobs", limit=2, reports_limit=reports_limit, limits_all=True, others=2)
+    scene.interactive = True
+    full = scene.reconcile()
+    assert (scene.cluster.live(), full.done[1:]) == ([], [])
+    assert full.why_not_queued == ("the cluster accepts no more jobs now" if reports_limit else full.limit)
+    scene.cluster.others = 1
+    assert scene.reconcile().why_not_queued is None
+    assert (scene.cluster.live_runs(), scene.cluster.reconcilers) == ([0], [])
+
+
+def test_an_exit_hook_hands_the_reconcilers_place_in_a_full_queue_to_the_next_training(tmp_path: Path):
+    scene = Scene(tmp_path, 5, driver="jobs", limit=3, reports_limit=True, limits_all=True)
+    scene.reconcile()
+    assert (scene.cluster.live_runs(), len(scene.cluster.reconcilers)) == ([0, 1], 1)
+    for each in scene.cluster.live():
+        scene.cluster.start(each)
+    first, _ = scene.cluster.live()
+    scene.cluster.publish(first)
+    scene.reconcile()
+    assert (scene.cluster.live_runs(), len(scene.cluster.reconcilers)) == ([0, 1], 1)
+    scene.job_ends = True
+    scene.reconcile()
+    assert (scene.cluster.live_runs(), len(scene.cluster.reconcilers)) == ([0, 1, 2], 0)
+    scene.cluster.finish(first)
+    scene.job_ends = False
+    scene.reconcile()
+    assert (scene.cluster.live_runs(), len(scene.cluster.reconcilers)) == ([1, 2], 1), "at once, not after a backoff"
+    scene.until_ended()
+    assert sorted(scene.cluster.trained) == list(range(5))
+
+
+def test_the_throttle_of_an_array_follows_parallel_once(tmp_path: Path):
+    scene = Scene(tmp_path, 6, parallel=1)
+    scene.reconcile()
+    scene.spec = replace(scene.spec, run=replace(scene.spec.run, parallel=3))
+    assert [type(action) for action in scene.reconcile().done] == [SetThrottle]
+    assert {each.throttle for each in scene.cluster.found} == {3}
+    assert scene.reconcile().done == []
+    scene.until_ended()
+    assert sorted(scene.cluster.trained) == list(range(6))
+
+
+def test_a_throttle_that_cannot_be_changed_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(cluster: FakeScheduler, job_id: str, throttle: int | None) -> None:
+        raise SchedulerError("scontrol: Access denied")
+
+    scene = Scene(tmp_path, 3, parallel=1)
+    scene.reconcile()
+    monkeypatch.setattr(FakeScheduler, "set_throttle", refuse)
+    scene.spec = replace(scene.spec, run=replace(scene.spec.run, parallel=3))
+    assert scene.reconcile().done == []
+    assert "Access denied" in (tmp_path / "ledger.jsonl").read_text()
+    scene.until_ended()
 
 
 def test_a_result_published_between_observation_and_query_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -472,3 +547,18 @@ class TestReconcilerJobs:
         assert str(found.refusal) == "sbatch: not from this node"
         assert len(scene.cluster.reconcilers) == 1
         assert "not from this node" in (scene.directory.root / "ledger.jsonl").read_text()
+
+
+def test_a_run_whose_job_reached_its_time_limit_is_resubmitted_by_the_exit_hook_of_that_job(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    scene.reconcile()
+    scene.cluster.tick()
+    (job, *_) = scene.cluster.running()
+    run, attempt = scene.cluster.run_of(job)
+    log = scene.directory.root / paths.job_log(job.job.token, job.job.job_id)
+    log.write_text("slurmstepd-n1: error: *** STEP 4.0 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***\n")
+    assert len(scene.reconcile().observation.runs[run].attempts) == 1, "its processes may still run"
+    scene.directory.record_exit(run, attempt, 0, 143, log)
+    first, second = scene.reconcile().observation.runs[run].attempts
+    assert first.cause is Cause.TIME
+    assert second.lost is None

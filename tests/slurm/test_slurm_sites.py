@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sites import search
+import sites
 from slurm_cluster import Cluster, started_cluster, use
 
 pytestmark = pytest.mark.slurm
+WRAPPERS = Path(__file__).parent / "wrappers"
 
 
 @pytest.fixture
@@ -33,6 +34,14 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         yield start
 
 
+def test_a_search_ends_where_wrappers_change_what_the_commands_say_and_jobs_get_no_environment(
+    workspace: Path, start: Callable[..., Cluster]
+):
+    cluster = start()
+    sites.search(cluster, workspace, wrappers=WRAPPERS)
+    assert (cluster.dir / "calls-sbatch").read_text().count("\n") >= 6  # every third failed after it had submitted
+
+
 def test_a_search_where_a_qos_accepts_three_jobs_of_a_user_and_no_job_may_take_longer_than_a_minute(
     start: Callable[..., Cluster], workspace: Path
 ):
@@ -41,6 +50,6 @@ def test_a_search_where_a_qos_accepts_three_jobs_of_a_user_and_no_job_may_take_l
     cluster.run("sacctmgr", "-i", "-Q", "add", "qos", "few", "MaxSubmitJobsPerUser=3")
     me = cluster.run("id", "-un").strip()
     cluster.run("sacctmgr", "-i", "-Q", "modify", "user", me, "set", "qos+=few")
-    printed = search(cluster, workspace, "time: 1m, mem: 200M, qos: few")
+    printed = sites.search(cluster, workspace, "time: 1m, mem: 200M, qos: few")
     assert "1 trial waits: the cluster accepts no more jobs now" in printed
     assert not list(Path("results/search/runs").glob("*/attempts/*.lost.json"))  # nothing was refused

@@ -3,7 +3,7 @@
 Rule 1: no other module compares the name of an executor. What differs is a field here.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -47,6 +47,8 @@ class Executor:
     """How long a reconciliation waits, and for what."""
     check_machine: Callable[[SweepSpec], None] = lambda spec: None
     """UsageError if a training needs something that this machine does not have."""
+    warnings: Callable[[], Sequence[str]] = tuple
+    """What a user should know about the scheduler before a sweep is submitted."""
     request_problems: Callable[[SweepSpec], Iterable[str]] = lambda spec: ()
     """Why jobs with these resources would never start."""
     default_parallel: Callable[[SweepSpec], int | None] = lambda spec: None
@@ -76,6 +78,7 @@ SLURM = Executor(
     "SLURM",
     scheduler=lambda root: PackedSlurm(payload_of, root),
     is_here=commands.has_slurm,
+    warnings=commands.unknown_limits,
     request_problems=lambda spec: time_problems(spec.slurm, time_limits(QUERY_S)),
     current_cluster=commands.current_cluster,
     cluster_variable="SLURM_CONF",

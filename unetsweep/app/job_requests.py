@@ -51,6 +51,7 @@ class JobRequests:
             resources=resources,
             after=action.after,
             delay_s=action.delay_s,
+            exclude=action.exclude,
             code=self.code,
             limit_min=limit or min(RECONCILER_MIN, resources.time_min),
         )

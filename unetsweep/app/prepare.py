@@ -69,6 +69,7 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     with _collecting(refusals):
         _check_executor(chosen, executor, directory, is_new=is_new)
         chosen.check_machine(spec)
+        warnings += chosen.warnings()
     warnings += chosen.request_problems(spec)
     with _collecting(refusals):
         images = _check_images(spec, chosen, source, refusals)

@@ -18,7 +18,7 @@ from unetsweep.core.capacity import QUEUE_FULL
 from unetsweep.core.describe import describe_problem
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import NO_NEXT_TRY, plan
-from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
+from unetsweep.core.reconciler_job import ONLY_PLACE, NextReconciliation, ReconciledBy
 from unetsweep.errors import NO_ROOM, RefusedError, UsageError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
@@ -81,7 +81,11 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
         if not unconfirmed:
             last = ReconcilerJobs(directory.root).last()  # it may have been refused after the observation
             following = _next_reconciliation(context, replace(reconciliation.observation, last_reconciler_job=last))
-            if following.problem is not None and (message := describe_problem(following)) is not None:
+            if reconciliation.plan.next_reconciliation == ONLY_PLACE:  # only a plan within the limits knows that
+                following = ONLY_PLACE
+            if (following.problem is not None or following == ONLY_PLACE) and (
+                message := describe_problem(following)
+            ) is not None:
                 notify(WarningEvent(message))
             return SubmitResult(directory, _state(reconciliation))
         notify(SubmissionsUnconfirmed(unconfirmed))

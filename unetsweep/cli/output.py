@@ -84,7 +84,7 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
         echo(f"{state.ended} ended, {state.open} open; jobs: {_format_jobs(state.job_ids) or 'none'}")
         if state.held and state.why_not_queued is None:
             waits = "waits" if state.held == 1 else "wait"
-            echo(f"{counted(state.held, 'trial')} {waits}: {QUEUE_FULL}; they follow when others have ended")
+            echo(f"{counted(state.held, 'trial')} {waits}: {QUEUE_FULL}")
     if watch:
         return _print_progress(started.directory)
     if state is not None and state.why_not_queued is not None:

@@ -111,6 +111,8 @@ class SubmitReconciler:
     """It starts when these jobs have ended, but not before the delay."""
     delay_s: int
     reason: str
+    exclude: tuple[str, ...] = ()
+    """Nodes that it avoids, because attempts failed there."""
     as_training: bool = False
     """It asks for what a training asks for. Otherwise for one CPU, and only if that is refused as a training does."""
 

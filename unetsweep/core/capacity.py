@@ -82,16 +82,17 @@ def throttle_changes(active: Sequence[Attempt], capacity: Capacity) -> list[SetT
 def allowed_training_jobs(capacity: Capacity, active: int, *, wants_reconciler: bool, backoff: bool) -> float:
     """Return how many jobs that train may be submitted now; infinite without a known limit.
 
-    One place is kept for the reconciler job that the sweep wants, if the sweep has at least two, and if the job that
-    reconciles now does not leave one. `backoff`: the scheduler refused the last submission for a limit that it does not
-    report; then the next place is for the reconciler job.
+    One place is kept for the reconciler job that the sweep wants, if the sweep has at least two. If the job that
+    reconciles now leaves one, the last place goes to a training. `backoff`: the scheduler refused the last submission
+    for a limit that it does not report; then the next place is for the reconciler job.
     """
     if capacity.is_full:
         return 0
-    is_kept = wants_reconciler and capacity.reconciler_counts and not capacity.leaves_place
-    if capacity.remaining_submissions is None:
-        return 0 if is_kept and backoff and active else math.inf
-    return max(0, capacity.remaining_submissions - (is_kept and capacity.remaining_submissions + active > 1))
+    is_wanted, remaining = wants_reconciler and capacity.reconciler_counts, capacity.remaining_submissions
+    if remaining is None:
+        return 0 if is_wanted and backoff and active and not capacity.leaves_place else math.inf
+    is_kept = remaining > 1 or (remaining + active > 1 and not capacity.leaves_place)
+    return max(0, remaining - (is_wanted and is_kept))
 
 
 def allows_reconciler(capacity: Capacity, active: int) -> bool:

@@ -195,12 +195,17 @@ def _submissions(
             later = f"the next try is at {until:%H:%M} UTC, or with `unetsweep submit`" if is_kept else NO_NEXT_TRY
             why = f"{last.lost}; {later}"
             waits += [Wait(trial, why) for trial, _ in element.trials]
-    lost_now = [action for decision in decisions for action in decision.actions if isinstance(action, MarkLost)]
-    exclude = retry_policy.suspects(observation, context.now, lost_now) if capacity.queues else ()
+    exclude = _suspects(decisions, observation, context)
     submits, why = schedule(ready, active, capacity, jobs=jobs, backoff=bool(refused), exclude=exclude)
     sent = {element.run for submit in submits for element in submit.elements}
     waits += [Wait(trial, why) for element in ready if element.run not in sent for trial, _ in element.trials]
     return submits, waits
+
+
+def _suspects(decisions: Sequence[RunDecision], observation: Observation, context: DecisionContext) -> tuple[str, ...]:
+    """The nodes that new jobs avoid."""
+    lost_now = [action for decision in decisions for action in decision.actions if isinstance(action, MarkLost)]
+    return retry_policy.suspects(observation, context.now, lost_now) if context.capacity.queues else ()
 
 
 def _backoff_until(refused: Attempt | None, context: DecisionContext, *, is_active: bool) -> datetime | None:
@@ -250,7 +255,8 @@ def _reconciler_actions(
     if has_more and not allows_reconciler(capacity, len(active)):
         return []
     if has_more and reconciler_job.wants_reconciler(spec, observation, capacity, context.now):
-        return [*reconciler_job.next_reconciler(observation, active, capacity)]
+        exclude = _suspects(decisions, observation, context)
+        return [*reconciler_job.next_reconciler(observation, active, capacity, exclude)]
     if not has_more and len(observation.trials) == finished:
         return [*reconciler_job.obsolete_reconciler(observation, capacity)]
     return []

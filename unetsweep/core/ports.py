@@ -58,6 +58,8 @@ class ReconcilerRequest:
     """Ids of the jobs that must have ended before it starts."""
     delay_s: int
     """It starts this many seconds from now at the earliest."""
+    exclude: tuple[str, ...] = ()
+    """Nodes that it must not run on."""
     code: Path | None = None
     """As in `Submission`."""
     limit_min: int = RECONCILER_MIN

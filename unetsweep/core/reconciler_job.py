@@ -170,7 +170,7 @@ def _must_be_replaced(last: ReconcilerJob, capacity: Capacity) -> bool:
 
 
 def next_reconciler(
-    observation: Observation, active: Sequence[Attempt], capacity: Capacity
+    observation: Observation, active: Sequence[Attempt], capacity: Capacity, exclude: tuple[str, ...] = ()
 ) -> list[Cancel | SubmitReconciler]:
     """Return the actions that submit the next reconciler job, after one that never starts was cancelled.
 
@@ -185,7 +185,7 @@ def next_reconciler(
     after = tuple(dict.fromkeys(running))[:MAX_DEPENDENCIES]
     delay_s = capacity.reconciler_delay_s * (1 if running else IDLE_DELAY_FACTOR)
     reason = f"waits for {len(running)} running" if running else "no training runs yet"
-    return [*replaced, SubmitReconciler(number, after, delay_s, reason, _asks_as_training(last))]
+    return [*replaced, SubmitReconciler(number, after, delay_s, reason, exclude, _asks_as_training(last))]
 
 
 def _asks_as_training(last: ReconcilerJob | None) -> bool:

@@ -6,6 +6,7 @@ Rule 2: its answers are read from a file as they appear, so a job that dies earl
 
 import contextlib
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -20,7 +21,8 @@ from unetsweep.core.paths import job_name
 from unetsweep.core.spec import Resources
 from unetsweep.doctor import payload
 from unetsweep.errors import RefusedError, SchedulerError
-from unetsweep.schedulers.slurm import commands, parse
+from unetsweep.schedulers.slurm import commands
+from unetsweep.schedulers.slurm.batch_script import environment_lines
 from unetsweep.schedulers.slurm.sbatch import sbatch
 
 NAME = "unetsweep-doctor"
@@ -61,7 +63,7 @@ def run(folder: Path, token: str, resources: Resources, timeout: float) -> JobRe
     script.write_text(_script(folder, job_name(NAME, token), resources))
     is_submitted = False
     try:
-        sbatch(script, SBATCH_S)
+        sbatch(script, token, resources, SBATCH_S)
         is_submitted = True
         report = _follow(folder, token, timeout)
     except RefusedError as error:
@@ -72,7 +74,7 @@ def run(folder: Path, token: str, resources: Resources, timeout: float) -> JobRe
 
 
 def _jobs(token: str) -> tuple[Job, ...]:
-    return parse.parse_jobs(commands.ask(parse.SQUEUE, SQUEUE_S), {token})
+    return commands.list_jobs({token}, SQUEUE_S)
 
 
 def cancel(token: str, *, is_submitted: bool) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ def cancel(token: str, *, is_submitted: bool) -> tuple[str, ...]:
                 break
             if left:
                 commands.ask(("scancel", "--quiet", *left), 30.0)
-        except (SchedulerError, ValueError):
+        except SchedulerError:
             pass  # the next turn asks again
         time.sleep(0.5)
     return left
@@ -119,6 +121,7 @@ def _script(folder: Path, name: str, resources: Resources) -> str:
                 for key, value in options.items()
                 if value is not None and value is not False
             ),
+            *environment_lines(os.environ),
             f"cd {here} || exit 1",
             ': >"start-${SLURM_RESTART_COUNT:-0}"',
             '[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || exit 0',
@@ -147,7 +150,7 @@ def _follow(folder: Path, token: str, timeout: float) -> JobReport:
             return report
         if time.monotonic() - asked_at > QUEUE_S:
             asked_at = time.monotonic()
-            with contextlib.suppress(SchedulerError, ValueError):  # the next turn asks again
+            with contextlib.suppress(SchedulerError):  # the next turn asks again
                 job = next(iter(_jobs(token)), None)
                 gone_since = 0.0 if job and job.state.is_live else gone_since or asked_at
                 report = replace(report, job=job or report.job)

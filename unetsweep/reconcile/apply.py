@@ -203,7 +203,8 @@ def _cancel(action: Cancel, context: SweepContext) -> None:
 
 
 def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> Applied:
-    """Submit the reconciler job: if one with one CPU is refused, one that asks for what a training asks for.
+    """Submit the reconciler job: if one with one CPU is refused, one that asks for what a training asks for. Neither
+    avoids a node if that was refused.
 
     If that is refused too, the sweep still continues while a training job lives.
     """
@@ -212,9 +213,11 @@ def _submit_reconciler(action: SubmitReconciler, context: SweepContext) -> Appli
         return Applied()
     request = context.reconciler_request(token, action)
     refusals: list[RefusedError] = []
-    for each in dict.fromkeys((action.as_training, True)):
+    for as_training, exclude in dict.fromkeys(
+        [(action.as_training, action.exclude), (action.as_training, ()), (True, ())]
+    ):
         try:
-            job_id = context.scheduler.submit_reconciler(replace(request, as_training=each))
+            job_id = context.scheduler.submit_reconciler(replace(request, as_training=as_training, exclude=exclude))
         except RefusedError as error:
             refusals.append(error)
             if isinstance(error, LimitError):  # the queue is full, whatever the job asks for

@@ -75,7 +75,7 @@ def submit(submission: Submission, payload: Payload, *, timeout: float = 60.0) -
         path.write_text(text)
         flush(path)
     flush(folder)
-    return sbatch(path, timeout)
+    return sbatch(path, submission.token, submission.resources, timeout)
 
 
 def script(submission: Submission, folder: Path) -> str:
@@ -154,8 +154,9 @@ def _options(resources: Resources, exclude: Sequence[str] = ()) -> dict[str, Any
 
 def _srun_args(resources: Resources) -> list[str]:
     # kill-on-bad-exit: a failed rank ends the others, which would wait for it forever. wait=0: a rank that exits with
-    # status 0 does not, whatever the cluster's WaitTime. Since 22.05 srun no longer inherits the CPUs per task.
-    args = ["--kill-on-bad-exit=1", "--wait=0"]
+    # status 0 does not, whatever the cluster's WaitTime. export=ALL: with `sbatch --export=NONE` srun would give the
+    # processes no environment. Since 22.05 srun no longer inherits the CPUs per task.
+    args = ["--kill-on-bad-exit=1", "--wait=0", "--export=ALL"]
     return args if resources.cpus is None else [*args, f"--cpus-per-task={resources.cpus}"]
 
 
@@ -169,4 +170,4 @@ def submit_reconciler(request: ReconcilerRequest, *, timeout: float = 60.0) -> s
     with named(path):
         path.write_text(reconciler_script(request, training))
         flush(path)
-    return sbatch(path, timeout)
+    return sbatch(path, request.token, request.resources, timeout)
