@@ -111,10 +111,14 @@ def first_here() -> Executor:
 
 def executor_of(directory: SweepDir) -> Executor:
     """The executor of a sweep; StateError if its `sweep.json` names none that exists."""
-    name = directory.executor
+    return executor_named(directory.executor, directory.root)
+
+
+def executor_named(name: str, root: Path) -> Executor:
+    """The executor with this name in the `sweep.json` of the folder `root`; StateError if there is none."""
     if name not in EXECUTORS:
         allowed = ", ".join(EXECUTORS)
-        raise StateError(f"{directory.root / paths.SWEEP}: executor: found {name!r}; allowed: {allowed}")
+        raise StateError(f"{root / paths.SWEEP}: executor: found {name!r}; allowed: {allowed}")
     return EXECUTORS[name]
 
 

@@ -28,10 +28,10 @@ class JobEnd:
     restart: int
     status: int
     """Exit status of the training's processes."""
-    setup_from: int | None = None
-    """The training never began, and what the lines before it printed starts at this byte of the log; None: it began."""
     is_alive: bool = False
     """Whether one of them may still run: the job ends before it does."""
+    setup_from: int | None = None
+    """The training never began, and what the lines before it printed starts at this byte of the log; None: it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +87,15 @@ def _record_failed_setup(directory: SweepDir, end: JobEnd, task: int) -> None:
 
     Only if no other job of its array could train them.
     """
-    job_id = executor_of(directory).own_job()
-    if end.setup_from is None or job_id is None:
-        return
     slots = SlotTableDir(directory.root, end.token)
     table = slots.read()
-    if len(table.numbers) > table.pack:
+    job_id = executor_of(directory).own_job()
+    if end.setup_from is None or job_id is None or len(table.numbers) > table.pack:
         return
     log = directory.root / paths.job_log(end.token, job_id)
     for number in table.waiting:
         token, index = table.element(number)
-        run, attempt = directory.attempt_of(token, index)
+        run, attempt = directory.read_submission(token).elements[index]
         if slots.take(number, task, end.restart) and directory.is_owner(token, index):
             directory.record_exit(run, attempt, 0, end.status, log, end.setup_from)
 

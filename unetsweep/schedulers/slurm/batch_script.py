@@ -55,11 +55,11 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         '"PYTHONPATH=${PYTHONPATH-}" "PYTHONHOME=${PYTHONHOME-}")',
         "US_LOG_SIZE=$(stat -L -c %s /proc/$$/fd/1 2>/dev/null || echo 0)",
         "us_exit_hook() {",
-        r"  local status=$? more=() IFS=$' \t\n'",
+        r"  local status=$? how=() IFS=$' \t\n'",
         "  set +eu  # the setup lines may have set them",
-        '  [ -n "${US_STEP_PID:-}" ] || more=(--setup-from "$US_LOG_SIZE")  # the training never began',
+        '  [ -n "${US_STEP_PID:-}" ] || how=(--setup-from "$US_LOG_SIZE")  # the training never began',
         "  # a training that ignores SIGTERM: SLURM kills it after KillWait, and until then its end is not recorded",
-        '  [ -n "${US_STEP_PID:-}" ] && kill -0 "$US_STEP_PID" 2>/dev/null && more=(--alive)',
+        '  [ -n "${US_STEP_PID:-}" ] && kill -0 "$US_STEP_PID" 2>/dev/null && how=(--alive)',
         "  # let a periodic reconciliation finish: killed with this shell it would leave a submission incomplete",
         '  if [ -n "${US_PERIODIC_PID:-}" ] && kill "$US_PERIODIC_PID" 2>/dev/null; then',
         f"    for _ in $(seq {PERIODIC_END_S * 5}); do",
@@ -67,7 +67,7 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         "    done",
         "  fi",
         f'  env "${{US_ENV[@]}}" timeout -k 5 {EXIT_HOOK_S} {exit_hook} {which} "${{SLURM_ARRAY_TASK_ID:-0}}"'
-        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status" "${{more[@]}}"{no_reconcile}'
+        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status" "${{how[@]}}"{no_reconcile}'
         " </dev/null 2>&1 || true",
         "}",
         *_periodic_lines(submission),  # started before the traps are set, which its process must not have
