@@ -121,7 +121,7 @@ class FakeScheduler:
         return {job_id: self.accounts[job_id] for job_id in jobs if job_id in self.accounts}
 
     def state_in_log(self, log: str) -> tuple[JobState, str] | None:
-        return None
+        return (JobState.ENDED, "TIMEOUT") if "DUE TO TIME LIMIT" in log else None
 
     def end(self, job_id: str) -> None:
         self.cancel([job_id])

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ PRIVATE = 0o600
 SHARED = 0o666
 """Permissions of files that a user asked for, such as reports and weights. The umask is subtracted."""
 BATCH = 200
-"""Files that are open at once; well under the usual limit of 1024."""
+"""Files that are open at once, at most; well under the usual limit of 1024."""
 FLUSH_THREADS = 16
 """Threads that flush files, because disks and file servers handle many flushes at once."""
 
@@ -126,9 +127,16 @@ def link_all(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
     together, which is what makes a thousand of them cheap.
     """
     created: list[Path] = []
-    for at in range(0, len(files), BATCH):
-        created += _link_batch(files[at : at + BATCH])
+    batch = _batch()
+    for at in range(0, len(files), batch):
+        created += _link_batch(files[at : at + batch])
     return created
+
+
+def _batch() -> int:
+    """How many files may be open at once: BATCH, or a quarter of this process's limit if that is less."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return BATCH if limit == resource.RLIM_INFINITY else max(1, min(BATCH, limit // 4))
 
 
 def _link_batch(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
@@ -152,9 +160,12 @@ def _flush_all(opened: Sequence[tuple[Path, int]]) -> None:
         return
     from concurrent.futures import ThreadPoolExecutor  # slow to import, and few commands write many files
 
-    with ThreadPoolExecutor(FLUSH_THREADS) as pool:
-        for done in [pool.submit(_flush_each, opened[at::FLUSH_THREADS]) for at in range(FLUSH_THREADS)]:
-            done.result()
+    try:
+        with ThreadPoolExecutor(FLUSH_THREADS) as pool:
+            for done in [pool.submit(_flush_each, opened[at::FLUSH_THREADS]) for at in range(FLUSH_THREADS)]:
+                done.result()
+    except RuntimeError:  # no thread can be started: too many processes of this user run here
+        _flush_each(opened)
 
 
 def _flush_each(opened: Sequence[tuple[Path, int]]) -> None:

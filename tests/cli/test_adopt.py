@@ -173,7 +173,7 @@ def test_a_confirmation_is_adopted_with_its_sweep(tmp_path: Path) -> None:
 
 COMMANDS = {
     "sbatch": "cat >/dev/null; echo Submitted batch job 7",
-    "squeue": "exit 0",
+    "squeue": "echo 'unetsweep|JOBID|unetsweep'",
     "scancel": "exit 0",
     "sinfo": "echo gpu",
     "scontrol": "echo MaxArraySize = 1001; echo ClusterName = $(cat cluster)",

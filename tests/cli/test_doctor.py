@@ -41,7 +41,9 @@ case "$(basename "$0") $*" in
   sinfo*) echo main ;;
   "sbatch "*--hold*) [ -z "$DENIED" ] || { echo "sbatch: error: Access/permission denied" >&2; exit 1; }; echo 8 ;;
   sbatch*) echo "${@: -1}" >script; start 0; echo 7 ;;
-  squeue*) [ ! -e job ] || echo "7|N/A|RUNNING|None|0|n1|||$(sed -n 's/^#SBATCH --job-name=//p' "$(cat script)")" ;;
+  squeue*) echo "unetsweep|ARRAY_JOB_ID|unetsweep"
+    [ ! -e job ] || name=$(sed -n 's/^#SBATCH --job-name=//p' "$(cat script)")
+    [ ! -e job ] || echo "unetsweep|7|N/A|RUNNING|None|0|n1|||$name|unetsweep" ;;
   "scancel --signal"*) kill -USR2 "$(cat step)" ;;
   "scancel --quiet 7") kill -KILL -- "-$(cat job)" 2>/dev/null; rm job ;;
   scancel*) ;;

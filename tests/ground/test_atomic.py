@@ -159,10 +159,19 @@ def test_linking_many_files_keeps_existing_ones_and_returns_the_created_ones(tmp
 def test_linking_500_files_needs_few_descriptors(tmp_path: Path):
     script = (
         "import resource, sys; from pathlib import Path; from unetsweep.atomic import link_all;"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256));"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40));"
         "print(len(link_all([(Path(sys.argv[1]) / f'{k}.json', {}) for k in range(500)])))"
     )
     assert subprocess.run([sys.executable, "-c", script, tmp_path], check=True, capture_output=True).stdout == b"500\n"
+
+
+def test_files_are_flushed_without_threads_if_none_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(threading.Thread, "start", cannot_start)
+    assert len(link_all([(tmp_path / f"{k}.json", {"k": k}) for k in range(50)])) == 50
+
+
+def cannot_start(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_exactly_one_of_many_concurrent_links_wins(tmp_path: Path):

@@ -45,7 +45,7 @@ def test_jobs_are_cancelled_although_that_cannot_be_recorded(
     with pytest.raises(UnetsweepError) as caught:
         cancel_app.cancel(scene.directory, [])
     assert scene.cluster.live() == []
-    text = f"results/s/x: {os.strerror(number)}. {count} jobs were cancelled, but that cannot be recorded"
+    text = f"results/s/x: {os.strerror(number)}. Cancelled {count} jobs, but that cannot be recorded"
     assert str(caught.value).startswith(text)
     assert caught.value.exit_status == 1
 
@@ -55,7 +55,7 @@ def test_only_the_jobs_of_the_named_trials_are_cancelled(scene: Scene, monkeypat
         raise OSError(errno.EROFS, "Read-only file system", "results/s/x")
 
     monkeypatch.setattr(SweepDir, "cancel_trial", refuse)
-    with pytest.raises(UnetsweepError, match=r"1 jobs were cancelled, .* make it writable there"):
+    with pytest.raises(UnetsweepError, match=r"Cancelled 1 job, .* make it writable there"):
         cancel_app.cancel(scene.directory, [1])
     assert [job.job.index for job in scene.cluster.found if job.job.state is JobState.CANCELLED] == [1]
 

@@ -12,6 +12,7 @@ from scenes import Scene
 from unetsweep.app import status
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, MarkLost, RecordJob, SetThrottle, Submit
+from unetsweep.core.causes import Cause
 from unetsweep.core.observation import JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.errors import RefusedError, SchedulerError, UnsafePlan
@@ -564,3 +565,18 @@ class TestReconcilerJobs:
         assert str(found.refusal) == "sbatch: not from this node"
         assert len(scene.cluster.reconcilers) == 1
         assert "not from this node" in (scene.directory.root / "ledger.jsonl").read_text()
+
+
+def test_a_run_whose_job_reached_its_time_limit_is_resubmitted_by_the_exit_hook_of_that_job(tmp_path: Path):
+    scene = Scene(tmp_path, 1)
+    scene.reconcile()
+    scene.cluster.tick()
+    (job, *_) = scene.cluster.running()
+    run, attempt = scene.cluster.run_of(job)
+    log = scene.directory.root / paths.job_log(job.job.token, job.job.job_id)
+    log.write_text("slurmstepd-n1: error: *** STEP 4.0 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***\n")
+    assert len(scene.reconcile().observation.runs[run].attempts) == 1, "its processes may still run"
+    scene.directory.record_exit(run, attempt, 0, 143, log)
+    first, second = scene.reconcile().observation.runs[run].attempts
+    assert first.cause is Cause.TIME
+    assert second.lost is None

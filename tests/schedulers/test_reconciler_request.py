@@ -20,7 +20,9 @@ from unetsweep.schedulers.slurm.scheduler import Slurm
 SPACE = Space.of(epochs=Choices((1,)), batch_size=Choices((1,)), learning_rate=Choices((1e-3,)))
 TOKEN = "0123456789ab"  # noqa: S105
 ACTION = SubmitReconciler(1, ("7",), 60, "")
-PARTITIONS = "main*|1:00:00\nshort|5:00\nlong|infinite\n"
+PARTITIONS = "\n".join(
+    f"unetsweep|{row}|unetsweep" for row in ("PARTITION|TIMELIMIT", "main*|1:00:00", "short|5:00", "long|infinite")
+)
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A function that returns the script of the reconciler job for these resources."""
     (tmp_path / "reconcilers").mkdir()
     texts: list[str] = []
-    monkeypatch.setattr(submitit_jobs, "sbatch", lambda path, timeout: texts.append(path.read_text()) or "9")
+    monkeypatch.setattr(submitit_jobs, "sbatch", lambda path, *_: texts.append(path.read_text()) or "9")
     monkeypatch.setattr(commands, "ask", lambda command, timeout: PARTITIONS if command[0] == "sinfo" else "")
 
     def submit(*, as_training: bool = False, **resources: Any) -> str:
@@ -87,6 +89,7 @@ def test_without_an_answer_of_sinfo_the_time_of_a_training_is_asked_for(submitte
         raise SchedulerError("sinfo: not allowed")
 
     monkeypatch.setattr(commands, "ask", refuse)
+    monkeypatch.setattr(commands, "_PAUSE_S", 0.0)
     assert options(submitted(time_min=7))[0] == "time=7"
 
 

@@ -30,6 +30,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the installed SLURM commands, still without any."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("SLURM_CONF", raising=False)
+    monkeypatch.setattr(commands, "_PAUSE_S", 0.0)
     for tool in ("cat", "sleep"):
         (tmp_path / tool).symlink_to(f"/bin/{tool}")
     return tmp_path

@@ -105,5 +105,6 @@ def test_each_limit_counts_its_own_jobs():
 
 
 def test_a_job_that_is_completing_no_longer_counts():
-    text = "lab|ms|main|RUNNING\nlab|ms|main|COMPLETING\nslurm: warning\nlab|ms|main|PENDING"
+    row = "unetsweep|lab|ms|main|{}|unetsweep\n".format
+    text = row("RUNNING") + row("COMPLETING") + "slurm: warning\n" + row("PENDING")
     assert parse_queued(text) == [Queued("lab", "ms", ("main",))] * 2

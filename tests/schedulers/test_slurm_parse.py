@@ -5,27 +5,33 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from unetsweep.core.observation import JobState
-from unetsweep.schedulers.slurm import parse
-from unetsweep.schedulers.slurm.parse import Refusal
+from unetsweep.schedulers.slurm import answers, parse
+from unetsweep.schedulers.slurm.parse_sbatch import Refusal, classify, parse_job_id
 
 ARRAY, HELD, BEGIN = "0f3a9c2e11d7", "aaaaaaaaaaaa", "bbbbbbbbbbbb"
 REFUSED, FAILED, UNLISTED = "cccccccccccc", "dddddddddddd", "ffffffffffff"
 
 # as printed; job 2 is named `a|b "c" <line break> d`
 SQUEUE = """\
-2|N/A|COMPLETED|None|1795468504||N/A|0:00|a|b "c" 
-d
-6|N/A|FAILED|NonZeroExitCode|1795468503||N/A|0:00|grid.dddddddddddd
-7|N/A|FAILED|JobLaunchFailure|1795468503||N/A|0:00|grid.eeeeeeeeeeee
-5|0|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc
-5|1|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc
-5|2|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc
-4|N/A|PENDING|BeginTime|1795472161||N/A|0:00|grid.bbbbbbbbbbbb
-1|10|PENDING|JobArrayTaskLimit|N/A||N/A|0:00|grid.0f3a9c2e11d7
-1|2|PENDING|JobArrayTaskLimit|N/A||N/A|0:00|grid.0f3a9c2e11d7
-3|N/A|PENDING|JobHeldUser|N/A||N/A|0:00|grid.aaaaaaaaaaaa
-1|0|RUNNING|None|1795472103|n1|N/A|0:00|grid.0f3a9c2e11d7
+unetsweep|ARRAY_JOB_ID|ARRAY_TASK_ID|STATE|REASON|END_TIME|NODELIST|START_TIME|TIME|NAME|unetsweep
+unetsweep|2|N/A|COMPLETED|None|1795468504||N/A|0:00|a|b "c" 
+d|unetsweep
+unetsweep|6|N/A|FAILED|NonZeroExitCode|1795468503||N/A|0:00|grid.dddddddddddd|unetsweep
+unetsweep|7|N/A|FAILED|JobLaunchFailure|1795468503||N/A|0:00|grid.eeeeeeeeeeee|unetsweep
+unetsweep|5|0|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc|unetsweep
+unetsweep|5|1|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc|unetsweep
+unetsweep|5|2|FAILED|BadConstraints|1795468501||N/A|0:00|grid.cccccccccccc|unetsweep
+unetsweep|4|N/A|PENDING|BeginTime|1795472161||N/A|0:00|grid.bbbbbbbbbbbb|unetsweep
+unetsweep|1|10|PENDING|JobArrayTaskLimit|N/A||N/A|0:00|grid.0f3a9c2e11d7|unetsweep
+unetsweep|1|2|PENDING|JobArrayTaskLimit|N/A||N/A|0:00|grid.0f3a9c2e11d7|unetsweep
+unetsweep|3|N/A|PENDING|JobHeldUser|N/A||N/A|0:00|grid.aaaaaaaaaaaa|unetsweep
+unetsweep|1|0|RUNNING|None|1795472103|n1|N/A|0:00|grid.0f3a9c2e11d7|unetsweep
 """  # noqa: W291
+
+
+def marked(row: str) -> str:
+    """A row as squeue prints it in the format that it is given."""
+    return f"unetsweep|{row}|unetsweep\n"
 
 
 def jobs(*tokens: str):
@@ -72,7 +78,7 @@ def test_a_refused_request_is_no_job_even_if_squeue_lists_it():
 )
 def test_the_time_used_shows_how_long_a_job_was_suspended(state: str, start: str, used: str, suspended_s: int):
     now = datetime.fromtimestamp(1795468503 + 600, UTC)
-    (job,) = parse.parse_jobs(f"1|0|{state}|None|1795472103|n1|{start}|{used}|grid.{ARRAY}\n", [ARRAY], now)
+    (job,) = parse.parse_jobs(marked(f"1|0|{state}|None|1795472103|n1|{start}|{used}|grid.{ARRAY}"), [ARRAY], now)
     assert job.suspended_for == timedelta(seconds=suspended_s)
 
 
@@ -82,16 +88,16 @@ def test_a_token_that_is_not_listed_has_no_job():
 
 def test_an_unreadable_line_with_our_token_is_an_error():
     with pytest.raises(ValueError, match=ARRAY):
-        parse.parse_jobs(f"1|0|RUNNING|grid.{ARRAY}\n", [ARRAY])
+        parse.parse_jobs(marked(f"1|0|RUNNING|grid.{ARRAY}"), [ARRAY])
 
 
 def test_a_name_that_only_contains_a_token_is_not_ours():
-    line = f"8|N/A|RUNNING|None|N/A|n1|N/A|0:00|grid.{ARRAY}.more\n"
+    line = marked(f"8|N/A|RUNNING|None|N/A|n1|N/A|0:00|grid.{ARRAY}.more")
     assert parse.parse_jobs(line, [ARRAY]) == ()
 
 
 def test_an_array_with_all_elements_cancelled_one_by_one_is_listed_without_an_index():
-    (job,) = parse.parse_jobs(f"2|N/A|CANCELLED|JobHeldUser|1795468501||N/A|0:00|grid.{ARRAY}\n", [ARRAY])
+    (job,) = parse.parse_jobs(marked(f"2|N/A|CANCELLED|JobHeldUser|1795468501||N/A|0:00|grid.{ARRAY}"), [ARRAY])
     assert (job.job_id, job.index, job.state) == ("2", 0, JobState.CANCELLED)
 
 
@@ -119,7 +125,7 @@ def test_each_state_word_has_its_state(word, state):
 
 
 def test_an_unknown_state_word_counts_as_alive():
-    (job,) = parse.parse_jobs(f"9|1|EXPEDITING|None|N/A|n1|N/A|0:00|x.{ARRAY}\n", [ARRAY])
+    (job,) = parse.parse_jobs(marked(f"9|1|EXPEDITING|None|N/A|n1|N/A|0:00|x.{ARRAY}"), [ARRAY])
     assert job.state.is_live
 
 
@@ -137,7 +143,6 @@ def test_an_array_is_limited_by_array_size_and_scheduler_parameters():
 
 def test_submissions_have_one_element_where_arrays_are_disabled():
     assert parse.parse_max_elements("MaxArraySize            = 0\n") == 1
-    assert parse.parse_max_elements("") == 1
 
 
 FAILURE = "sbatch: error: Batch job submission failed: "
@@ -153,7 +158,7 @@ FAILURE = "sbatch: error: Batch job submission failed: "
         ),
         (1, f"{FAILURE}Invalid account or account/partition combination specified", Refusal.REFUSED),
         (1, f"{FAILURE}Requested node configuration is not available", Refusal.REFUSED),
-        (1, f"{FAILURE}Invalid job array specification", Refusal.REFUSED),
+        (1, f"{FAILURE}Invalid job array specification", Refusal.LIMIT),
         (255, "sbatch: error: Invalid --time specification", Refusal.REFUSED),
         (255, "sbatch: unrecognized option '--bogus'\nTry \"sbatch --help\" for more information", Refusal.REFUSED),
         (1, "sbatch: fatal: Unable to process configuration file", Refusal.REFUSED),
@@ -180,19 +185,19 @@ FAILURE = "sbatch: error: Batch job submission failed: "
     ],
 )
 def test_a_failed_sbatch_is_classified_by_its_message(status, stderr, meaning):
-    assert parse.classify(status, stderr) is meaning
+    assert classify(status, stderr) is meaning
 
 
 def test_only_the_prefixes_of_a_message_are_removed():
     stderr = f"sbatch: error: invalid partition specified: nope\n{FAILURE}Invalid partition name specified\n"
-    assert parse.join_messages(stderr) == (
+    assert answers.join_messages(stderr) == (
         "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
     )
 
 
 def test_a_job_id_is_found_beside_a_cluster_name_and_other_output():
-    assert parse.parse_job_id("You have 3 days left\n18808;cluster7\n") == "18808"
-    assert parse.parse_job_id("accepted\n") is None
+    assert parse_job_id("You have 3 days left\n18808;cluster7\n") == "18808"
+    assert parse_job_id("accepted\n") is None
 
 
 SACCT = """\

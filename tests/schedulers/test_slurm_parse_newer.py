@@ -11,7 +11,7 @@ import pytest
 from unetsweep.core.observation import JobState
 from unetsweep.schedulers.slurm import parse
 from unetsweep.schedulers.slurm.log_state import parse_log_state
-from unetsweep.schedulers.slurm.parse import Refusal
+from unetsweep.schedulers.slurm.parse_sbatch import Refusal, classify
 
 TOKEN, OTHER = "0f3a9c2e11d7", "aaaaaaaaaaaa"
 ENDED = {
@@ -56,13 +56,13 @@ def test_a_job_on_a_node_that_powers_up_counts_as_running():
 
 def test_squeue_rows_with_new_states_reasons_and_node_lists_are_read():
     text = (
-        f"71|0|RUNNING|None|1795472103|gpu[01-02]|N/A|0:00|grid.{TOKEN}\n"
-        f"71|1|PENDING|ReqNodeNotAvail, UnavailableNodes:gpu[03,07]|N/A||N/A|0:00|grid.{TOKEN}\n"
-        f"71|2|PENDING|Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
-        f"|N/A||N/A|0:00|grid.{TOKEN}\n"
-        f"71|3|EXPEDITING|BeginTime|N/A||N/A|0:00|grid.{TOKEN}\n"
-        f"71|4|UPDATE_DB|None|N/A|gpu01|N/A|0:00|grid.{TOKEN}\n"
-        f"71|5|NODE_FAIL|NodeDown|1795472103|gpu09|N/A|0:00|grid.{TOKEN}\n"
+        f"unetsweep|71|0|RUNNING|None|1795472103|gpu[01-02]|N/A|0:00|grid.{TOKEN}|unetsweep\n"
+        f"unetsweep|71|1|PENDING|ReqNodeNotAvail, UnavailableNodes:gpu[03,07]|N/A||N/A|0:00|grid.{TOKEN}|unetsweep\n"
+        f"unetsweep|71|2|PENDING|Nodes required for job are DOWN, DRAINED or reserved for jobs in higher "
+        f"priority partitions|N/A||N/A|0:00|grid.{TOKEN}|unetsweep\n"
+        f"unetsweep|71|3|EXPEDITING|BeginTime|N/A||N/A|0:00|grid.{TOKEN}|unetsweep\n"
+        f"unetsweep|71|4|UPDATE_DB|None|N/A|gpu01|N/A|0:00|grid.{TOKEN}|unetsweep\n"
+        f"unetsweep|71|5|NODE_FAIL|NodeDown|1795472103|gpu09|N/A|0:00|grid.{TOKEN}|unetsweep\n"
     )
     found = parse.parse_jobs(text, [TOKEN])
     assert [job.state.is_live for job in found] == [True, True, True, True, True, False]
@@ -131,26 +131,26 @@ FAILURE = "sbatch: error: Batch job submission failed: "
     ],
 )
 def test_a_failed_newer_sbatch_is_classified_by_its_message(message: str, meaning: Refusal):
-    assert parse.classify(1, FAILURE + message) is meaning
+    assert classify(1, FAILURE + message) is meaning
 
 
 @pytest.mark.parametrize("limit", ["AssocGrpSubmitJobsLimit", "QOSGrpSubmitJobsLimit", "MaxSubmitJobsPerAccount"])
 def test_a_submit_limit_of_a_group_is_a_temporary_limit(limit: str):
     policy = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
-    assert parse.classify(1, f"sbatch: error: {limit}\n{FAILURE}{policy}") is Refusal.LIMIT
+    assert classify(1, f"sbatch: error: {limit}\n{FAILURE}{policy}") is Refusal.LIMIT
 
 
 @pytest.mark.parametrize("dot", ["", "."])
 def test_an_sbatch_killed_while_it_retried_may_have_submitted(dot: str):
     message = f"sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying{dot}"
-    assert parse.classify(1, message) is Refusal.UNKNOWN
+    assert classify(1, message) is Refusal.UNKNOWN
 
 
 def test_a_reason_with_separators_is_read_whole():
     reason = "burst_buffer/lua: slurm_bb_data_in: pool|fast is full"
     waits, ended = (
-        f"7|3|PENDING|{reason}|N/A||N/A|0:00|grid.{TOKEN}\n",
-        f"8|N/A|FAILED|a|b|1795468504|n2|N/A|0:00|grid.{TOKEN}\n",
+        f"unetsweep|7|3|PENDING|{reason}|N/A||N/A|0:00|grid.{TOKEN}|unetsweep\n",
+        f"unetsweep|8|N/A|FAILED|a|b|1795468504|n2|N/A|0:00|grid.{TOKEN}|unetsweep\n",
     )
     first, second = parse.parse_jobs(waits + ended, [TOKEN])
     assert (first.job_id, first.state, first.reason, first.node) == ("7_3", JobState.QUEUED, reason, None)
@@ -159,11 +159,13 @@ def test_a_reason_with_separators_is_read_whole():
 
 def test_a_reason_with_a_line_break_is_an_error():
     with pytest.raises(ValueError, match=TOKEN):
-        parse.parse_jobs(f"7|N/A|PENDING|burst_buffer/lua: one\ntwo|N/A||N/A|0:00|grid.{TOKEN}\n", [TOKEN])
+        parse.parse_jobs(
+            f"unetsweep|7|N/A|PENDING|burst_buffer/lua: one\ntwo|N/A||N/A|0:00|grid.{TOKEN}|unetsweep\n", [TOKEN]
+        )
 
 
 def test_an_invalid_option_that_names_sockets_is_a_refusal():
-    assert parse.classify(255, "sbatch: error: Invalid --sockets-per-node specification") is Refusal.REFUSED
+    assert classify(255, "sbatch: error: Invalid --sockets-per-node specification") is Refusal.REFUSED
 
 
 # `sacct --parsable2 --format=JobID,State,JobName`: steps are named batch, extern and by their command

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from unetsweep.core import paths
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError, SpecError
-from unetsweep.schedulers.slurm.batch_script import code_lines, reconciler_script
+from unetsweep.schedulers.slurm.batch_script import (
+    ENVIRONMENT,
+    code_lines,
+    environment_lines,
+    reconciler_script,
+    setup_lines,
+)
 from unetsweep.schedulers.slurm.submitit_jobs import script
 
 HOSTILE = """a b$(touch pwned)`touch pwned`'"; touch pwned; # | touch pwned & ${IFS} \\ *"""
@@ -71,13 +78,17 @@ def quoted(value: object) -> str:
     return json.dumps(value)
 
 
-def calls_of(text: str, folder: Path, *, seconds: float = 20) -> str:
-    """The calls that bash makes when it runs this script; fails if it calls_of a hostile text as a command."""
+def calls_of(
+    text: str, folder: Path, *, environment: Mapping[str, str] | None = None, status: int | None = None
+) -> str:
+    """The calls that bash makes when it runs this script; fails if it calls a hostile text as a command."""
     file = folder.parent / "script.sh"
     file.write_text(text)
     bash = str(folder.parent / "bin" / "bash")
     subprocess.run([bash, "-n", file], check=True)
-    subprocess.run([bash, file], check=False, timeout=seconds, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    done = subprocess.run([bash, file], check=False, timeout=20, env=environment, **quiet)
+    assert status in (None, done.returncode)
     assert not [path for path in folder.parent.rglob("*") if path.name == "pwned"]
     calls = folder.parent / "calls"
     return calls.read_text() if calls.exists() else ""
@@ -123,6 +134,18 @@ def test_the_shell_of_a_job_interprets_no_text_of_a_sweep_or_path(folder: Path):
     assert f"PYTHONPATH={sweep_dir}/code/0123\n" in calls
 
 
+@pytest.mark.parametrize("is_alive", [False, True])
+def test_the_exit_hook_knows_whether_the_training_still_runs(folder: Path, is_alive: bool):
+    submission = Submission(TOKEN, "s", folder, 1, Resources())
+    text = "\n".join(setup_lines(submission, folder, "python"))
+    hook = text[text.index("us_exit_hook() {") : text.index("trap us_exit_hook")]
+    end = ":" if is_alive else 'kill "$US_STEP_PID"; wait "$US_STEP_PID"'
+    step = f"{shutil.which('sleep', path='/bin:/usr/bin')} 20 & US_STEP_PID=$!; {end}"
+    calls = calls_of(f'set -eu; US_ENV=("A=b"); {hook}\n{step} || true; us_exit_hook; kill "$US_STEP_PID"', folder)
+    assert ("\n--alive\n" in calls) == is_alive
+    assert "\n--status\n" in calls
+
+
 @pytest.mark.parametrize("given", [":/lib", "/lib:", "/lib::", "::/lib", "/lib::/opt:", ":", "", None])
 @pytest.mark.parametrize("code", [None, Path("/code")])
 def test_an_empty_element_of_pythonpath_does_not_add_the_working_directory(
@@ -157,6 +180,79 @@ def test_a_setup_line_is_run_by_the_shell(folder: Path):
     resources = replace(hostile(folder), setup=('touch "$CALLS.set-up"',))
     calls_of(script(Submission(TOKEN, "s", sweep_dir, 1, resources), sweep_dir / paths.submission(TOKEN)), folder)
     assert (folder.parent / "calls.set-up").exists()
+
+
+@pytest.fixture
+def submission(folder: Path) -> Submission:
+    """A submission with hostile texts, whose folders exist."""
+    sweep_dir = folder / "s"
+    (sweep_dir / paths.submission(TOKEN)).mkdir(parents=True)
+    (sweep_dir / paths.RECONCILERS).mkdir()
+    for each in (sweep_dir, sweep_dir / paths.SUBMISSIONS, sweep_dir / paths.RECONCILERS):
+        each.chmod(0o700)
+    return Submission(TOKEN, "s", sweep_dir, 1, hostile(folder))
+
+
+def test_a_job_that_gets_no_environment_finds_the_submitters_commands_and_packages(
+    folder: Path, submission: Submission, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PYTHONPATH", HOSTILE)
+    nothing = {"SLURM_JOB_ID": "7", "CALLS": str(folder.parent / "calls"), "HOME": "/home of the node"}
+    calls = calls_of(script(submission, submission.sweep_dir / paths.submission(TOKEN)), folder, environment=nothing)
+    assert "srun\n--unbuffered\n" in calls
+    assert "--export=ALL\n" in calls  # without it srun gives its processes as little as sbatch gave the job
+    assert f"unetsweep\nexit-hook\n{submission.sweep_dir}\n" in calls
+    assert calls.count(f"PYTHONPATH={HOSTILE}\n") == calls.count("PYTHONPATH=") == 2
+    request = ReconcilerRequest(TOKEN, "s", submission.sweep_dir, submission.resources, (), 0)
+    calls = calls_of(reconciler_script(request), folder, environment=nothing).removeprefix(calls)
+    assert f"unetsweep\nreconciler-job\n{submission.sweep_dir}\n{TOKEN}\nPYTHONPATH={HOSTILE}\n" in calls
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({"PATH": "/node"}, "/submitter /home"),
+        ({"PATH": "/node", "HOME": "/node"}, "/submitter /node"),
+        ({"PATH": "/node", ENVIRONMENT: "sbatch"}, "/node "),
+    ],
+)
+def test_only_a_job_without_the_submitters_environment_sets_it(environment: dict[str, str], found: str):
+    lines = ["set -eu", *environment_lines({"PATH": "/submitter", "HOME": "/home"}), 'echo "$PATH ${HOME-}"']
+    command = ["/bin/bash", "-c", "\n".join(lines)]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == f"{found}\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [(("set -e", "false"), 1), (("set -eu", 'echo "$nope"'), 1), (("exit 3",), 3), (("set -e", "no-such-module"), 127)],
+)
+def test_setup_lines_that_end_the_job_are_reported_once_with_their_status(
+    folder: Path, submission: Submission, lines: tuple[str, ...], status: int
+):
+    failing = replace(submission, resources=replace(submission.resources, setup=lines))
+    calls = calls_of(script(failing, submission.sweep_dir / paths.submission(TOKEN)), folder, status=status)
+    assert calls.count("exit-hook\n") == 1
+    assert f"--status\n{status}\n--setup-from\n0\n" in calls
+    assert "srun" not in calls
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("set -eu",),
+        ("set -euo pipefail", "IFS=x"),
+        ("trap - EXIT",),
+        ("set -eu", """own="a'b"; trap 'touch "$CALLS.$own"; false' EXIT"""),
+    ],
+)
+def test_options_and_traps_of_setup_lines_change_nothing_else(
+    folder: Path, submission: Submission, lines: tuple[str, ...]
+):
+    careful = replace(submission, resources=replace(submission.resources, setup=lines))
+    calls = calls_of(script(careful, submission.sweep_dir / paths.submission(TOKEN)), folder, status=0)
+    assert "srun\n--unbuffered\n" in calls
+    assert "--status\n0\nPYTHONPATH=" in calls  # the exit hook, and the training had begun
+    assert (folder.parent / "calls.a'b").exists() is ("own" in lines[-1])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ A test starts a cluster of its own with the fixture `start` of test_slurm_sites.
 """
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -28,15 +29,24 @@ slurm: {SLURM}
 
 
 def search(
-    cluster: Cluster, folder: Path, slurm: str = "time: 5m, mem: 200M", *, seconds: float = 80.0, sleep_s: float = 0.3
+    cluster: Cluster,
+    folder: Path,
+    slurm: str = "time: 5m, mem: 200M",
+    *,
+    wrappers: Path | None = None,
+    seconds: float = 80.0,
+    sleep_s: float = 0.3,
 ) -> str:
     """Run the search in this working directory, and check that it has ended right; return what `submit` printed.
 
-    `slurm` holds the keys of the profile, `sleep_s` is how long a training takes.
+    `slurm` holds the keys of the profile, `wrappers` the site's own SLURM commands; a training takes `sleep_s`.
     """
     (folder / "trainer.py").write_text(TRAINER.replace("SLEEP", str(sleep_s)))
     (folder / "search.yaml").write_text(SWEEP.replace("TRIALS", str(TRIALS)).replace("SLURM", slurm))
-    submitted = unetsweep("submit", "search.yaml")
+    with pytest.MonkeyPatch.context() as site:
+        if wrappers is not None:
+            site.setenv("PATH", f"{wrappers}:{os.environ['PATH']}")
+        submitted = unetsweep("submit", "search.yaml")
     assert "on slurm" in submitted.stdout
     results = until_ended("search", seconds)
     _check(results)

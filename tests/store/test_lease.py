@@ -13,6 +13,7 @@ import pytest
 
 from unetsweep.atomic import write_json
 from unetsweep.bounded_json import read_json
+from unetsweep.errors import LeaseError
 from unetsweep.process import Identity
 from unetsweep.store.lease import Lease
 
@@ -71,6 +72,16 @@ def test_a_failed_turn_releases_the_lease(path: Path):
     with pytest.raises(ZeroDivisionError):
         Lease(path).run(lambda: 1 / 0)
     assert Lease(path).run(lambda: None)
+
+
+def test_a_lease_that_cannot_be_renewed_is_not_held(path: Path, monkeypatch: pytest.MonkeyPatch):
+    def cannot_start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", cannot_start)
+    with pytest.raises(LeaseError, match=r"lease cannot be held: can't start new thread on .*ulimit -u"):
+        Lease(path).run(lambda: pytest.fail("it was held"))
+    assert not path.exists()
 
 
 def test_others_leave_a_mark_and_return_while_a_living_process_holds_the_lease(

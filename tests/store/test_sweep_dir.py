@@ -18,7 +18,7 @@ from unetsweep.core.observation import Ending, Trial
 from unetsweep.errors import StateError
 from unetsweep.records import DataFile
 from unetsweep.store import observation
-from unetsweep.store.logs import last_message
+from unetsweep.store.logs import first_error, last_message
 from unetsweep.store.observation import numbered_folders
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -154,6 +154,16 @@ def test_the_config_of_a_trial_is_written_before_the_trial_exists(sweep: SweepDi
     monkeypatch.undo()
     assert sweep.add_trials([config(32), config(64)], {}) == [0, 1]
     assert [read_json(sweep.config_path(k))["epochs"] for k in (0, 1)] == [32, 64]
+
+
+def test_trials_that_cannot_be_written_leave_nothing(sweep: SweepDir, monkeypatch: pytest.MonkeyPatch):
+    def fail(_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("unetsweep.store.sweep_dir.link_records", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        sweep.add_trials([config(), config(16)])
+    assert os.listdir(sweep.root / paths.TRIALS) == []
 
 
 def test_trials_share_a_run_unless_another_reconciliation_made_that_run(sweep: SweepDir):
@@ -302,6 +312,22 @@ def test_an_exit_has_the_status_the_log_and_its_last_message(started_sweep: Swee
     assert ending(started_sweep) == Ending(
         "exit", "ended with status 1 and no result; its last message: MemoryError", str(log), 1, unclaimed=True
     )
+
+
+def test_an_exit_before_the_training_names_the_first_error_of_this_start(started_sweep: SweepDir, tmp_path: Path):
+    log = tmp_path / "0.log"
+    before = "error: of an earlier start\n"
+    log.write_text(f"{before}loading\n\nmodule: command not found\nAlso see the page on modules, or fail\n")
+    started_sweep.record_exit(0, 1, 0, 127, log, setup_from=len(before))
+    message = "ended with status 127 before the training began: module: command not found"
+    assert ending(started_sweep) == Ending("exit", message, str(log), 127, unclaimed=True)
+
+
+@pytest.mark.parametrize(("text", "line"), [("one\ntwo\n\n", "two"), ("", None)])
+def test_without_a_line_about_an_error_the_last_one_counts(tmp_path: Path, text: str, line: str | None):
+    (tmp_path / "0.log").write_text(text)
+    assert first_error(tmp_path / "0.log", 0) == line
+    assert first_error(None, 0) is None
 
 
 def test_a_restart_that_ended_before_its_claim_is_recognised_and_has_its_own_node(started_sweep: SweepDir):

@@ -167,6 +167,24 @@ def test_a_file_that_is_no_checkpoint_of_a_unet_is_named(root: Path, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+def test_a_checkpoint_that_a_training_resumes_from_names_those_to_use(root: Path, native: Path, tmp_path: Path) -> None:
+    last = native.with_name("last.ckpt")
+    torch.save({"state_dict": {}, "unetsweep": {}}, last)
+    with pytest.raises(UsageError, match=rf"last\.ckpt is not .* \(a training resumes from it\); give {native}$"):
+        next(predict(last, root, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_predict_nothing(value: float, root: Path, native: Path, tmp_path: Path) -> None:
+    raw = torch.load(native, weights_only=True)
+    name = next(iter(raw["weights"]))
+    raw["weights"][name].view(-1)[0] = value
+    torch.save(raw, native)
+    with pytest.raises(UsageError, match=rf"best-3\.ckpt: {name} has values that are not finite"):
+        next(predict(native, root, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_images_is_an_error(native: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, message in (("empty", "holds no image file"), ("absent", "does not exist")):

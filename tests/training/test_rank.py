@@ -113,7 +113,7 @@ def test_a_signal_far_from_the_time_limit_stops_the_training_at_the_end_of_the_e
     assert record["epoch"] == len(log.read_text().splitlines()) < 2000
 
 
-def test_the_error_of_a_corrupt_checkpoint_names_the_command_that_repairs_it(root: Path, tmp_path: Path) -> None:
+def test_the_error_of_a_corrupt_checkpoint_says_how_its_run_can_be_trained_again(root: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, scenes.config(root))
     (sweep.run / "checkpoints").mkdir()
     (sweep.run / "checkpoints/last.ckpt").write_bytes(b"PK\x03\x04 corrupt")
@@ -121,7 +121,8 @@ def test_the_error_of_a_corrupt_checkpoint_names_the_command_that_repairs_it(roo
     record = sweep.read("error-0.json")
     assert (record["kind"], record["epochs_done"]) == ("environment", 0)
     assert "last.ckpt is no checkpoint of a run" in record["message"]
-    assert record["message"].endswith("; run `unetsweep repair eyes`")
+    advice = "; move it away, then run `unetsweep retry eyes --failed` to train from the first epoch"
+    assert record["message"].endswith(advice)
 
 
 def test_a_third_start_after_two_that_the_time_limit_ended_fails_with_that_reason(root: Path, tmp_path: Path) -> None:

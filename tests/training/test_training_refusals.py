@@ -26,7 +26,9 @@ def test_a_corrupt_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
         TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; remove it to train from the first epoch"
     ):
         train(scenes.config(root), tmp_path)
-    with pytest.raises(TrainingError, match=r"last\.ckpt is no checkpoint of a run .*; run `unetsweep repair eyes`"):
+    with pytest.raises(
+        TrainingError, match=r"last\.ckpt is no .*; move it away, then run `unetsweep retry eyes --failed`"
+    ):
         train(scenes.config(root), tmp_path, name="eyes/0003")
 
 

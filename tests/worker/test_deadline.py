@@ -66,6 +66,16 @@ def test_without_an_end_in_the_environment_squeue_is_asked_once() -> None:
     assert squeue.calls == 1
 
 
+def test_squeue_is_asked_again_for_an_unknown_end_once_a_minute() -> None:
+    squeue, now = Squeue(None, None, NOW + 300), [NOW]
+    end = Deadline("7_1", {}, squeue, lambda: now[0])
+    assert (end(1e9), squeue.calls) == (None, 1)
+    for passed, calls in ((61, 2), (119, 2), (122, 3)):
+        now[0] = NOW + passed
+        assert (end(10), squeue.calls) == (None, calls)
+    assert str(end(200)).startswith("the time limit is near: 178 s are left")
+
+
 def test_an_unknown_end_stops_nothing_until_a_signal_comes() -> None:
     for end in (Deadline("7_1", {}, Squeue(None), lambda: NOW), Deadline()):
         assert end.end is None

@@ -14,6 +14,7 @@ from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
 from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import counted
 
 PATIENCE_S = 15.0
 """How long `cancel` waits for jobs to end. Some clusters give them 30 s (KillWait): too long to wait at a terminal."""
@@ -49,10 +50,10 @@ def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
     except OSError as error:
         if error.errno not in (*NO_ROOM, errno.EROFS):
             raise
-        count = _cancel_unrecorded(context, trials)
+        jobs = counted(_cancel_unrecorded(context, trials), "job")
         raise UnetsweepError(
-            f"{error.filename}: {error.strerror}. {count} jobs were cancelled, but that cannot be recorded, so their "
-            "trials may be submitted again: "
+            f"{error.filename}: {error.strerror}. Cancelled {jobs}, but that cannot be recorded, so their trials "
+            "may be submitted again: "
             f"{'free some space' if error.errno in NO_ROOM else 'make it writable'} there, and run this again"
         ) from error
 

@@ -3,7 +3,7 @@
 Rule 1: no other module compares the name of an executor. What differs is a field here.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -47,6 +47,8 @@ class Executor:
     """How long a reconciliation waits, and for what."""
     check_machine: Callable[[SweepSpec], None] = lambda spec: None
     """UsageError if a training needs something that this machine does not have."""
+    warnings: Callable[[], Sequence[str]] = tuple
+    """What a user should know about the scheduler before a sweep is submitted."""
     request_problems: Callable[[SweepSpec], Iterable[str]] = lambda spec: ()
     """Why jobs with these resources would never start."""
     default_parallel: Callable[[SweepSpec], int | None] = lambda spec: None
@@ -76,6 +78,7 @@ SLURM = Executor(
     "SLURM",
     scheduler=lambda root: PackedSlurm(payload_of, root),
     is_here=commands.has_slurm,
+    warnings=commands.unknown_limits,
     request_problems=lambda spec: time_problems(spec.slurm, time_limits(QUERY_S)),
     current_cluster=commands.current_cluster,
     cluster_variable="SLURM_CONF",
@@ -108,10 +111,14 @@ def first_here() -> Executor:
 
 def executor_of(directory: SweepDir) -> Executor:
     """The executor of a sweep; StateError if its `sweep.json` names none that exists."""
-    name = directory.executor
+    return executor_named(directory.executor, directory.root)
+
+
+def executor_named(name: str, root: Path) -> Executor:
+    """The executor with this name in the `sweep.json` of the folder `root`; StateError if there is none."""
     if name not in EXECUTORS:
         allowed = ", ".join(EXECUTORS)
-        raise StateError(f"{directory.root / paths.SWEEP}: executor: found {name!r}; allowed: {allowed}")
+        raise StateError(f"{root / paths.SWEEP}: executor: found {name!r}; allowed: {allowed}")
     return EXECUTORS[name]
 
 

@@ -8,9 +8,10 @@ from unetsweep.app.executors import executor_of
 from unetsweep.app.log_files import log_of
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
+from unetsweep.core import paths
 from unetsweep.core.actions import Action
 from unetsweep.errors import SchedulerError
-from unetsweep.schedulers.packed.slot_table import requeue_marker
+from unetsweep.schedulers.packed.slot_table import SlotTableDir, requeue_marker
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -27,6 +28,10 @@ class JobEnd:
     restart: int
     status: int
     """Exit status of the training's processes."""
+    is_alive: bool = False
+    """Whether one of them may still run: the job ends before it does."""
+    setup_from: int | None = None
+    """The training never began, and what the lines before it printed starts at this byte of the log; None: it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ def run_exit_hook(
     if end.task is None:
         wants_more = _record_exit(directory, end)
     else:
+        _record_failed_setup(directory, end, end.task)
         wants_more = requeue_marker(root, end.token, end.task, end.restart).exists()
     if wants_more and _requeue(directory, on_requeue):
         return
@@ -67,11 +73,31 @@ def run_exit_hook(
 
 def _record_exit(directory: SweepDir, end: JobEnd) -> bool:
     """Record the exit status of an element; return whether its training wants to continue."""
-    run, attempt = directory.read_submission(end.token).elements[end.index]
+    run, attempt = directory.attempt_of(end.token, end.index)
     if not directory.is_owner(end.token, end.index):
         return False
-    directory.record_exit(run, attempt, end.restart, end.status, log_of(directory, run, attempt))
+    if not end.is_alive:
+        log = log_of(directory, run, attempt)
+        directory.record_exit(run, attempt, end.restart, end.status, log, end.setup_from)
     return directory.has_requeue_request(run, attempt, end.restart)
+
+
+def _record_failed_setup(directory: SweepDir, end: JobEnd, task: int) -> None:
+    """Record for the trainings of a packed job that the job ended before any of them began.
+
+    Only if no other job of its array could train them.
+    """
+    slots = SlotTableDir(directory.root, end.token)
+    table = slots.read()
+    job_id = executor_of(directory).own_job()
+    if end.setup_from is None or job_id is None or len(table.numbers) > table.pack:
+        return
+    log = directory.root / paths.job_log(end.token, job_id)
+    for number in table.waiting:
+        token, index = table.element(number)
+        run, attempt = directory.read_submission(token).elements[index]
+        if slots.take(number, task, end.restart) and directory.is_owner(token, index):
+            directory.record_exit(run, attempt, 0, end.status, log, end.setup_from)
 
 
 def _requeue(directory: SweepDir, on_requeue: Callable[[Requeue], None]) -> bool:

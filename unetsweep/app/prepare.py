@@ -14,15 +14,15 @@ from unetsweep.app.reconcile import alone
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.load import load
-from unetsweep.config.written import as_yaml
+from unetsweep.config.written import checked_yaml
 from unetsweep.config.yaml12 import located, read
 from unetsweep.contract import one_value_problem
 from unetsweep.core import checkpoint_gc, paths
-from unetsweep.core.pruning import BUILT_IN_PRUNERS
 from unetsweep.core.space import largest, whole_numbers
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import NO_ROOM, Problem, SpecError, UnetsweepError, UsageError, joined
 from unetsweep.records import DataFile
+from unetsweep.search.study import check_study
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.home import record_cluster
 from unetsweep.store.sweep_dir import SweepDir
@@ -53,7 +53,7 @@ class Prepared:
 
 
 def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, is_new: bool) -> Prepared:
-    """Check the executor, this machine, the images, the pruner and the folder, and collect all that is wrong.
+    """Check the executor, this machine, the images, the study and the folder, and collect all that is wrong.
 
     `is_new`: the sweep did not exist when `spec` was loaded. `source`: the user's file, for messages.
     """
@@ -69,12 +69,13 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     with _collecting(refusals):
         _check_executor(chosen, executor, directory, is_new=is_new)
         chosen.check_machine(spec)
+        warnings += chosen.warnings()
     warnings += chosen.request_problems(spec)
     with _collecting(refusals):
         images = _check_images(spec, chosen, source, refusals)
         warnings += images.warnings if images is not None else ()
     with _collecting(refusals):
-        _check_pruner(spec)
+        check_study(spec)
     with _collecting(refusals):
         if directory.root.exists():
             directory.check_private()
@@ -167,19 +168,11 @@ def _spec_error(source: Path, problems: Sequence[Problem]) -> SpecError:
     return SpecError(str(source), problems if isinstance(document, Problem) else located(problems, document.positions))
 
 
-def _check_pruner(spec: SweepSpec) -> None:
-    """UsageError if Optuna refuses the pruner's arguments; otherwise only the first pruning would show that."""
-    if spec.study.pruner not in (None, *BUILT_IN_PRUNERS):
-        from unetsweep.search.optuna_pruners import pruner  # it imports optuna
-
-        pruner(spec)
-
-
 def _creation(
     spec: SweepSpec, directory: SweepDir, executor: Executor, images: "PreparedDataset | None"
 ) -> Callable[[], bool]:
     """The function that creates the sweep's directory."""
-    text = as_yaml(spec, commit=_commit())
+    text = checked_yaml(spec, commit=_commit())
 
     def create() -> bool:
         return directory.create(text, executor.name, _pins(images), cluster=executor.current_cluster())
@@ -217,6 +210,7 @@ def _update(
             ],
         )
     changed = difference(old, spec)
+    text = checked_yaml(spec, commit=_commit()) if changed else ""  # now, because it may be refused
     known = directory.data  # None: a trainer command reads its own images, or `repair` has quarantined the file
     pins = _pins(images)
     data = replace(known or pins, leak=pins.leak) if pins is not None else known
@@ -230,7 +224,7 @@ def _update(
         if checkpoint_gc.is_enabled(spec) and not checkpoint_gc.is_enabled(old):
             CollectableRuns(directory.root).mark_all()
         if changed:
-            directory.replace_spec(as_yaml(spec, commit=_commit()))
+            directory.replace_spec(text)
         return True
 
     def write() -> bool:

@@ -43,7 +43,7 @@ def repair_sweep(
 ) -> Repair:
     """Check all files of a sweep and repair what can be repaired.
 
-    `on_damage` is called for each damaged file after its repair. `dry_run` repairs nothing.
+    `on_damage` is called for each damaged file after its repair. `dry_run` repairs nothing, and writes nothing.
     If a process asks for a reconciliation during the repair, one follows; `on_action` is called for what it does.
     UsageError if another process holds the sweep's lease.
     """
@@ -57,7 +57,8 @@ def repair_sweep(
         calls += 1
         if calls > 1:  # the lease calls this again if a process asked for a reconciliation meanwhile; that runs below
             return
-        for damage in find_damage(Sources(directory.root, tuple(EXECUTORS), lambda: first_here().name), _table()):
+        sources = Sources(directory.root, tuple(EXECUTORS), lambda: first_here().name, read_only=dry_run)
+        for damage in find_damage(sources, _table()):
             if not dry_run and damage.recovery.run is not None:
                 damage.recovery.run()
             damages.append(damage)

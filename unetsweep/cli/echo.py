@@ -9,8 +9,8 @@ from unetsweep.texts import printable, printable_log
 
 def echo(*lines: str, err: bool = False) -> None:
     """Print each of these lines as one line."""
-    for line in lines:
-        click.echo(printable(line), err=err)
+    if lines:
+        click.echo("\n".join(map(printable, lines)), err=err)
 
 
 def echo_text(text: str, *, err: bool = False) -> None:

@@ -38,8 +38,16 @@ COMMANDS = {
 _MACHINE_ERRORS = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, *NO_ROOM, errno.EIO, errno.ESTALE),
     *(errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
+    *(errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM),
 }
-"""Errors of a disk or a folder, not of this program: they are printed without a traceback."""
+"""Errors of a disk, a folder or a machine, not of this program: they are printed without a traceback."""
+_REMEDIES = {
+    **dict.fromkeys(NO_ROOM, "free some space there"),
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.EAGAIN: "end some processes, or raise their limit (ulimit -u),",
+    errno.ENOMEM: "free some memory",
+}
+"""What to do about an error; `fix that` about any other."""
 
 
 class Commands(click.Group):
@@ -98,6 +106,6 @@ def main() -> None:
         if error.errno not in _MACHINE_ERRORS:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        remedy = "free some space there" if error.errno in NO_ROOM else "fix that"
+        remedy = _REMEDIES.get(error.errno, "fix that")
         echo(f"unetsweep: {where}{error.strerror}; nothing is lost: {remedy} and run this again", err=True)
         sys.exit(1)

@@ -14,6 +14,7 @@ from unetsweep.cli.output import print_event, print_started, results_option
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import format_estimate
 from unetsweep.errors import joined
+from unetsweep.texts import counted
 
 
 @click.command("submit")
@@ -89,4 +90,4 @@ def _format_sharing(found: DryRun) -> str:
     if asked == to_train:
         return "no run is shared: no trial is a part of another trial's training"
     saved = asked - to_train
-    return f"trials that differ only in epochs share a run: {saved} epochs fewer ({saved / asked:.0%})"
+    return f"trials that differ only in epochs share a run: {counted(saved, 'epoch')} fewer ({saved / asked:.0%})"

@@ -128,8 +128,8 @@ def why_separate(trials: Sequence[StoredTrial], first: int) -> str | None:
     trial, longer = shorter[0]
     return (
         f"{counted(len(shorter), 'new trial')} ({numbers}) cannot join a run with the same config: only longer trials "
-        f"join one, because a training never goes back (trial {trial.number:04d} has {trial.epochs} epochs, and run "
-        f"{longer.run:04d} trains the same config to epoch {longer.epochs})"
+        f"join one, because a training never goes back (trial {trial.number:04d} has {counted(trial.epochs, 'epoch')}, "
+        f"and run {longer.run:04d} trains the same config to epoch {longer.epochs})"
     )
 
 

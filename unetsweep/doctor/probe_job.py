@@ -6,6 +6,7 @@ Rule 2: its answers are read from a file as they appear, so a job that dies earl
 
 import contextlib
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -15,12 +16,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from unetsweep.config.names import MEMORY_OPTIONS, gpus_in_gres
 from unetsweep.core.observation import Job
 from unetsweep.core.paths import job_name
 from unetsweep.core.spec import Resources
 from unetsweep.doctor import payload
 from unetsweep.errors import RefusedError, SchedulerError
-from unetsweep.schedulers.slurm import commands, parse
+from unetsweep.schedulers.slurm import commands
+from unetsweep.schedulers.slurm.batch_script import environment_lines
 from unetsweep.schedulers.slurm.sbatch import sbatch
 
 NAME = "unetsweep-doctor"
@@ -61,7 +64,7 @@ def run(folder: Path, token: str, resources: Resources, timeout: float) -> JobRe
     script.write_text(_script(folder, job_name(NAME, token), resources))
     is_submitted = False
     try:
-        sbatch(script, SBATCH_S)
+        sbatch(script, token, resources, SBATCH_S)
         is_submitted = True
         report = _follow(folder, token, timeout)
     except RefusedError as error:
@@ -72,7 +75,7 @@ def run(folder: Path, token: str, resources: Resources, timeout: float) -> JobRe
 
 
 def _jobs(token: str) -> tuple[Job, ...]:
-    return parse.parse_jobs(commands.ask(parse.SQUEUE, SQUEUE_S), {token})
+    return commands.list_jobs({token}, SQUEUE_S)
 
 
 def cancel(token: str, *, is_submitted: bool) -> tuple[str, ...]:
@@ -86,7 +89,7 @@ def cancel(token: str, *, is_submitted: bool) -> tuple[str, ...]:
                 break
             if left:
                 commands.ask(("scancel", "--quiet", *left), 30.0)
-        except (SchedulerError, ValueError):
+        except SchedulerError:
             pass  # the next turn asks again
         time.sleep(0.5)
     return left
@@ -100,13 +103,13 @@ def _script(folder: Path, name: str, resources: Resources) -> str:
         "output": "/dev/null",
         "ntasks": 1,
         "cpus-per-task": 1,
-        "time": MINUTES,
-        "mem": "2G",
+        "time": min(MINUTES, resources.time_min),
+        "mem": None if set(MEMORY_OPTIONS) & resources.sbatch.keys() else "2G",
         "partition": resources.partition,
         "account": resources.account,
         "qos": resources.qos,
         "constraint": resources.constraint,
-        "gpus-per-node": 1 if resources.gpus else None,
+        "gpus-per-node": 1 if resources.gpus and gpus_in_gres(resources.sbatch.get("gres")) is None else None,
     }
     for key, value in resources.sbatch.items():
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
@@ -119,6 +122,7 @@ def _script(folder: Path, name: str, resources: Resources) -> str:
                 for key, value in options.items()
                 if value is not None and value is not False
             ),
+            *environment_lines(os.environ),
             f"cd {here} || exit 1",
             ': >"start-${SLURM_RESTART_COUNT:-0}"',
             '[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || exit 0',
@@ -147,7 +151,7 @@ def _follow(folder: Path, token: str, timeout: float) -> JobReport:
             return report
         if time.monotonic() - asked_at > QUEUE_S:
             asked_at = time.monotonic()
-            with contextlib.suppress(SchedulerError, ValueError):  # the next turn asks again
+            with contextlib.suppress(SchedulerError):  # the next turn asks again
                 job = next(iter(_jobs(token)), None)
                 gone_since = 0.0 if job and job.state.is_live else gone_since or asked_at
                 report = replace(report, job=job or report.job)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from unetsweep.core.causes import CAUSE_OF_STATE
+from unetsweep.core.causes import CAUSE_OF_STATE, Cause
 from unetsweep.core.observation import Attempt, Ending, Job, JobState, Observation
 from unetsweep.core.ports import Scheduler
 from unetsweep.errors import SchedulerError
@@ -25,7 +25,7 @@ def collect(context: SweepContext) -> tuple[Observation, Jobs, str | None]:
     files = context.directory.observe()
     jobs, scheduler_error = ask(context.scheduler, files)
     if scheduler_error is None:
-        jobs = {**jobs, **_jobs_without_clear_end(context, files, jobs)}
+        jobs = {**jobs, **_jobs_without_clear_end(context, files, jobs), **_jobs_at_time_limit(context, files, jobs)}
     if not all(job.state.is_live for job in jobs.values()):
         # read once more after the query: everything that an ended job wrote is there now
         files = context.directory.observe()
@@ -119,6 +119,25 @@ def _jobs_without_clear_end(context: SweepContext, files: Observation, jobs: Job
         for job in found
         if job.raw_state or context.directory.has_log(job.token, job.job_id)
     }
+
+
+def _jobs_at_time_limit(context: SweepContext, files: Observation, jobs: Jobs) -> dict[JobKey, Job]:
+    """The jobs that the time limit has ended, although the queue lists them until their exit hooks have run.
+
+    Their processes are gone, since their exits are recorded. SLURM never starts such a job again.
+    """
+    found = {}
+    for last in (run.last for run in files.runs.values()):
+        if last is None or last.lost is not None or last.ending is None or last.ending.is_final:
+            continue
+        key = (last.token, last.index)
+        job = jobs.get(key)
+        if job is None or job.state is not JobState.RUNNING:
+            continue
+        state = context.scheduler.state_in_log(context.directory.log_tail(*key, job.job_id))
+        if state is not None and CAUSE_OF_STATE.get(state[1]) is Cause.TIME:
+            found[key] = replace(job, state=state[0], raw_state=state[1], ended_at=context.clock.now())
+    return found
 
 
 def _with_clearest_state(context: SweepContext, job: Job, account: tuple[JobState, str] | None) -> Job:

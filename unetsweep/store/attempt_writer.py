@@ -15,6 +15,7 @@ from pathlib import Path
 from unetsweep.core import paths
 from unetsweep.core.actions import Element, Prune
 from unetsweep.core.observation import PruneDecision
+from unetsweep.errors import UsageError
 from unetsweep.record_files import link_record, link_records, read_record, write_record
 from unetsweep.records import (
     AttemptFile,
@@ -29,8 +30,9 @@ from unetsweep.records import (
 )
 from unetsweep.store import restored_attempts
 from unetsweep.store.attempts import read_intent
-from unetsweep.store.logs import last_message, tail
+from unetsweep.store.logs import first_error, last_message, tail
 from unetsweep.store.progress import read_prune_decision
+from unetsweep.texts import counted
 
 
 class AttemptWriter:
@@ -149,11 +151,28 @@ class AttemptWriter:
         intent = read_intent(str(self.root / paths.attempt(run, attempt)), run, attempt)
         return (intent.token, intent.index) == (token, index)
 
-    def record_exit(self, run: int, attempt: int, restart: int, status: int, log: Path | None) -> None:
-        """Record that all processes of this start have exited, with the last message in their log."""
+    def record_exit(
+        self, run: int, attempt: int, restart: int, status: int, log: Path | None, setup_from: int | None = None
+    ) -> None:
+        """Record that all processes of this start have exited, with the last message in their log.
+
+        `setup_from`: the training never began, and what the lines before it printed starts at this byte of the log.
+        """
         node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, last_message(log))
+        message = last_message(log) if setup_from is None else first_error(log, setup_from)
+        exit_ = ExitFile(status, self._now(), str(log) if log else None, node, message, setup_from is not None)
         link_record(self.root / paths.attempt_exit(run, attempt, restart), exit_)
+
+    def attempt_of(self, token: str, index: int) -> tuple[int, int]:
+        """Read run and attempt of an element; UsageError if there is no such submission or element."""
+        try:
+            elements = self.read_submission(token).elements
+        except FileNotFoundError:
+            raise UsageError(f"{self.root} has no submission {token!r}") from None
+        if not 0 <= index < len(elements):
+            found = f"submission {token!r} of {self.root} has {counted(len(elements), 'element')}"
+            raise UsageError(f"{found}, and none with the index {index}")
+        return elements[index]
 
     def read_submission(self, token: str) -> SubmissionFile:
         """Read which attempt each element of a submission is."""

@@ -155,7 +155,10 @@ def _ending(
     message = f"ended with status {exit_.status} and no result"
     kind = "disk" if exit_.last_message and names_full_disk(exit_.last_message) else "exit"
     last = first.error.message if first is not None else exit_.last_message
-    message = f"{message}; its last message: {last}" if last else message
+    if exit_.is_before_training:
+        message = f"ended with status {exit_.status} before the training began" + (f": {last}" if last else "")
+    elif last:
+        message = f"{message}; its last message: {last}"
     return Ending(kind, message, exit_.log or "", exit_.status, unclaimed=unclaimed)
 
 

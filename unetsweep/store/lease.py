@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from unetsweep.errors import StateError
+from unetsweep.errors import LeaseError, StateError
 from unetsweep.process import Identity, boot_id
 from unetsweep.record_files import link_record, read_record
 from unetsweep.records import LeaseFile
@@ -66,7 +66,14 @@ class Lease:
     def _run_and_release(self, action: Callable[[], None]) -> None:
         done = threading.Event()
         renewer = threading.Thread(target=self._renew, args=(done,), daemon=True)
-        renewer.start()
+        try:
+            renewer.start()
+        except RuntimeError as error:
+            self._path.unlink(missing_ok=True)
+            raise LeaseError(
+                f"{self._path} cannot be held: {error} on {socket.gethostname()}. End some processes there, or raise "
+                "their limit (ulimit -u), then try again"
+            ) from None
         try:
             while True:
                 for mark in self._marks():

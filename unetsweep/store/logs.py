@@ -17,11 +17,11 @@ _EXCEPTION_LINES = 50
 """If more lines follow a traceback, the program continued after it, and its last line says more."""
 
 
-def tail(log: Path) -> str:
-    """Return the end of a log; empty if it does not exist."""
+def tail(log: Path, start: int = 0) -> str:
+    """Return the end of a log, from byte `start` at the earliest; empty if it does not exist."""
     try:
         with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            stream.seek(max(start, log.stat().st_size - TAIL_BYTES))
             return stream.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
@@ -54,3 +54,19 @@ def names_full_disk(message: str) -> bool:
 
 def _not_empty(text: str) -> list[str]:
     return [line for line in map(str.strip, text.splitlines()) if line]
+
+
+_ERROR = re.compile(
+    r"error|not found|no such|cannot|can't|could not|unable to|unknown|denied|fail|invalid|refused|unbound",
+    re.IGNORECASE,
+)
+
+
+def first_error(log: Path | None, start: int) -> str | None:
+    """Return the first line after byte `start` of a log that looks like an error, shortened.
+
+    If none does: the last line that is not empty; None: there is none.
+    """
+    lines = _not_empty(tail(log, start)) if log is not None else []
+    found = next(filter(_ERROR.search, lines), lines[-1] if lines else None)
+    return None if found is None else shortened(found, MESSAGE_CHARACTERS)

@@ -151,23 +151,25 @@ class SweepDir(AttemptWriter):
         code, swept = self.code(), swept_parameters(self.root) if parameters is None else parameters
         folders: dict[int, Path] = {}
         files: list[tuple[Path, object]] = []
-        for number, config in enumerate(configs, start):
-            folder = self.root / paths.trial_dir(number)
-            made = folders[number] = temporary_path(folder)
-            made.mkdir()
-            about = make_trial_file(number, config, swept, self._now(), run_of.get(number))
-            about = dataclasses.replace(about, code=code, **(origin or {}))
-            files += [(made / paths.CONFIG, config), (made / paths.TRIAL, about)]
-        link_records(files)
         added: list[int] = []
-        is_over = False
-        for number, made in folders.items():
-            run = run_of.get(number, number)
-            is_over = is_over or (start <= run < number and run not in added)
-            if is_over:
-                shutil.rmtree(made)  # its run belongs to another reconciliation, perhaps with other parameters
-            elif rename_folder(made, self.root / paths.trial_dir(number)):
-                added.append(number)
+        try:
+            for number, config in enumerate(configs, start):
+                folder = self.root / paths.trial_dir(number)
+                made = folders[number] = temporary_path(folder)
+                made.mkdir()
+                about = make_trial_file(number, config, swept, self._now(), run_of.get(number))
+                about = dataclasses.replace(about, code=code, **(origin or {}))
+                files += [(made / paths.CONFIG, config), (made / paths.TRIAL, about)]
+            link_records(files)
+            for number in [*folders]:
+                run = run_of.get(number, number)
+                if start <= run < number and run not in added:
+                    break  # its run belongs to another reconciliation, perhaps with other parameters
+                if rename_folder(folders.pop(number), self.root / paths.trial_dir(number)):
+                    added.append(number)
+        finally:
+            for made in folders.values():  # those that became no trial
+                shutil.rmtree(made, ignore_errors=True)
         return added
 
     def next_trial(self) -> int:

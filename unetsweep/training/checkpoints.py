@@ -181,6 +181,7 @@ def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, Tri
     """
     try:
         raw = torch.load(path, map_location=device, weights_only=True)
+        _check_keys(raw)
         config = config_from(raw["config"], str(path))
         unet = empty_unet(config)
         unet.load_state_dict(raw["weights"], assign=True)
@@ -190,6 +191,16 @@ def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, Tri
     except Exception as error:
         raise StateError(f"{path} is not a checkpoint of an unetsweep U-Net ({_first_line(error)})") from error
     return unet.to(device).eval(), config, best
+
+
+def _check_keys(raw: object) -> None:
+    """ValueError if this is another kind of checkpoint than that of a U-Net."""
+    if not isinstance(raw, dict):
+        raise ValueError("it has no weights")
+    if TRAINING_STATE in raw:
+        raise ValueError("a training resumes from it")
+    if missing := [key for key in ("config", "weights", *BestEpoch.__annotations__) if key not in raw]:
+        raise ValueError(f"it has no {', '.join(missing)}")
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
@@ -216,6 +227,8 @@ def _best(raw: Mapping[str, Any] | None) -> BestEpoch | None:
 
 
 def _first_line(error: Exception) -> str:
+    if type(error) is ValueError:
+        return str(error)
     with contextlib.suppress(IndexError):
         return f"{type(error).__name__}: {str(error).splitlines()[0]}"[:160]
     return type(error).__name__

@@ -122,8 +122,13 @@ def _load_network(checkpoint: Path, device: torch.device) -> tuple[UNet, TrialCo
     try:
         unet, config, _ = load_unet(checkpoint, device)
     except (StateError, OSError) as error:
-        hint = "give a run's checkpoints/best-<epochs>.ckpt (column `checkpoint` of `unetsweep report`)"
-        raise UsageError(f"{error}; {hint}") from error
+        beside = ", ".join(str(path) for path in sorted(checkpoint.parent.glob("best-*.ckpt")) if path != checkpoint)
+        other = beside or "a run's checkpoints/best-<epochs>.ckpt (column `checkpoint` of `unetsweep report`)"
+        raise UsageError(f"{error}; give {other}") from error
+    broken = next((name for name, values in unet.state_dict().items() if not torch.isfinite(values).all()), None)
+    if broken is not None:
+        found = f"{checkpoint}: {broken} has values that are not finite, so every mask would be wrong"
+        raise UsageError(f"{found}; give the checkpoint of a complete trial (`unetsweep report`)")
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     return unet, config

@@ -182,7 +182,8 @@ def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: T
     key = run_key(config) + total
     fresh = TrainingState(key, str(images.manifest.get("sha256", "")))
     sweep = name.rpartition("/")[0]
-    found = read_training_state(out, *([f"run `unetsweep repair {sweep}`"] if sweep else []))
+    retry = f"move it away, then run `unetsweep retry {sweep} --failed` to train from the first epoch"
+    found = read_training_state(out, *([retry] if sweep else []))
     if found is None:
         return fresh
     if found.key != key:

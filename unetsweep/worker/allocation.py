@@ -218,7 +218,7 @@ class _Manager:
         job_id = f"{self.base}.{number}"
         taken = self.table.taken.get(number, SlotTakenFile(self.task, self.restart))
         restart = self.restart - taken.restart
-        run, attempt = self.directory.read_submission(token).elements[index]
+        run, attempt = self.directory.attempt_of(token, index)
         log = self.root / paths.job_log(token, job_id)
         command = process.program("unetsweep.worker", "slot", str(self.root), token, str(index), job_id, str(restart))
         environment = {**os.environ, **self._gpu_environment(slot)}

@@ -21,6 +21,8 @@ LIMIT_IS_NEAR = "the time limit is near"
 """Start of the reason that a training records when it stops because of the time limit."""
 ASK_S = 5.0
 """Time limit of squeue, which is asked for the end of the job when little time is left."""
+AGAIN_S = 60.0
+"""While the end is unknown, squeue is asked again after this time, at the end of an epoch."""
 
 _signals: list[int] = []
 
@@ -44,6 +46,7 @@ class Deadline:
     ) -> None:
         """`job_id` is the SLURM job; with None only a signal ends the training."""
         self._job_id, self._ask, self._now = job_id, ask, now
+        self._asked_at = 0.0
         end = environment.get("SLURM_JOB_END_TIME", "") if job_id else ""
         self._end = float(end) if end.isdecimal() else self._query_end()
 
@@ -67,6 +70,8 @@ class Deadline:
             if self._left() > commands.SIGNAL_LEAD_S + EARLY_S:  # too early for the time limit
                 return "preemption announced"
             return self._check_time(needed)
+        if self._end is None and self._now() - self._asked_at > AGAIN_S:
+            self._end = self._query_end()
         if self._check_time(needed) is not None:
             self._end = self._query_end() or self._end  # an administrator may have changed it
         return self._check_time(needed)
@@ -83,6 +88,7 @@ class Deadline:
     def _query_end(self) -> float | None:
         if self._job_id is None:
             return None
+        self._asked_at = self._now()
         try:
             return self._ask(self._job_id, ASK_S)
         except SchedulerError as error:

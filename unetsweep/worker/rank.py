@@ -63,7 +63,7 @@ def run_rank(start: ElementStart, rank: int, size: int, *, limited: bool = False
     deadline.listen()
     sweep = SweepDir(start.root)
     sweep.check_private()
-    run, attempt = sweep.read_submission(start.token).elements[start.index]
+    run, attempt = sweep.attempt_of(start.token, start.index)
     folder = start.root / paths.run_dir(run)
     try:
         claim = enter(start, folder, attempt, rank)

@@ -12,6 +12,7 @@ from unetsweep.core import paths
 from unetsweep.errors import EpochTooLongError, TrainingError
 from unetsweep.record_files import read_record
 from unetsweep.records import ClaimFile, ExitFile, LostFile, RequeueFile
+from unetsweep.texts import counted
 from unetsweep.worker.claim import Claim, claims_of
 from unetsweep.worker.deadline import LIMIT_IS_NEAR
 from unetsweep.worker.failure import finished_epochs
@@ -47,8 +48,8 @@ def check_starts(folder: Path, claim: Claim, *, limit_min: int, most_restarts: i
     idle = _idle_restarts(folder, claim)
     if idle > most_restarts:
         raise TrainingError(
-            f"the job was started {idle} times without finishing an epoch, and run.retries.requeue is {most_restarts}; "
-            "the log shows what ended it each time"
+            f"the job was started {counted(idle, 'time')} without finishing an epoch, and run.retries.requeue is "
+            f"{most_restarts}; the log shows what ended it each time"
         )
 
 

@@ -38,11 +38,13 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # meant for the ranks, which then print their stacks
     directory = SweepDir(root)
     directory.check_private()
+    run, attempt = directory.attempt_of(token, index)
     me = Identity.of_this_process()
-    record = ProcessFile(index, job_id, socket.gethostname(), me.boot, me.pid, me.start_ticks)
+    record = ProcessFile(
+        index, job_id, socket.gethostname(), me.boot, me.pid, me.start_ticks, process.suspended_seconds()
+    )
     if not link_record(local_jobs.process_path(root, token, index), record):
         return
-    run, attempt = directory.read_submission(token).elements[index]
     size, gpus = _size(root, run)
     resources = load(root / paths.SPEC).slurm
     base = ["rank", str(root), token, str(index), job_id, "0"]

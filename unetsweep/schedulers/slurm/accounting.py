@@ -14,7 +14,7 @@ from unetsweep.schedulers.slurm.commands import ask
 
 _log = logging.getLogger(__name__)
 
-# --duplicates: a requeued job has a record for each start. The name is last, because it may contain a separator.
+# --duplicates: a requeued job has a record for each start. Names of other jobs may contain a separator; ours do not.
 SACCT = ("sacct", "--noheader", "--parsable2", "--duplicates", "--noconvert")
 FIELDS = "--format=JobID,Start,End,ElapsedRaw,AllocTRES,MaxRSS,JobName"
 TIMEOUT_S = 10.0
@@ -45,7 +45,7 @@ def parse_accounts(text: str) -> Iterator[Account]:
     """Parse our jobs in SACCT's output. Memory is recorded for their steps, which are listed after them."""
     job: list[str] | None = None
     memory: list[float] = []
-    for row in (line.split("|", 6) for line in text.splitlines()):
+    for row in (line.split("|")[:7] for line in text.splitlines()):
         if len(row) != 7:
             continue
         if "." in row[0]:

@@ -1,10 +1,13 @@
 """The texts of the batch scripts that SLURM runs for our jobs. Nothing runs here.
 
 Rule 1: the scripts need bash, because dash runs no EXIT trap on a signal.
-Rule 2: a reconciliation during or after the training has the environment from before the profile's `setup` lines, and
+Rule 2: a site may start jobs without the environment of sbatch (`--export=NONE`). Then the script itself sets what the
+        commands of SLURM and Python need to be found.
+Rule 3: a reconciliation during or after the training has the environment from before the profile's `setup` lines, and
         its result never changes the exit status of the job.
 """
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +22,10 @@ from unetsweep.store.permissions import permission_check_lines
 
 GENERIC = "generic.pkl"
 """The pickle that all jobs of a submission start from."""
+ENVIRONMENT = "UNETSWEEP_ENVIRONMENT"
+"""A variable that sbatch gets and that a job does not have if it does not get the environment of sbatch."""
+_SET = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
+_SET_IF_MISSING = ("HOME", "USER", "SLURM_CONF")  # a node's own values are better
 EXIT_HOOK_S = 30
 """Time limit of the exit hook, so that a slow file system or controller holds the job's GPUs no longer than this."""
 STEP_END_S = 10
@@ -36,6 +43,7 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
     here = shlex.quote(str(folder))
     quoted = shlex.quote(python)
     return [
+        *environment_lines(os.environ),
         *permission_check_lines(submission.sweep_dir),
         *code_lines(submission.code),
         "# submitit expects the pickle under the job's id, which a submitter that is killed after sbatch never learns",
@@ -45,8 +53,13 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         "# the exit hook runs when the training's processes are gone, with the environment from before the setup lines",
         'US_ENV=("PATH=$PATH" "LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}" '
         '"PYTHONPATH=${PYTHONPATH-}" "PYTHONHOME=${PYTHONHOME-}")',
+        "US_LOG_SIZE=$(stat -L -c %s /proc/$$/fd/1 2>/dev/null || echo 0)",
         "us_exit_hook() {",
-        "  local status=$?",
+        r"  local status=$? how=() IFS=$' \t\n'",
+        "  set +eu  # the setup lines may have set them",
+        '  [ -n "${US_STEP_PID:-}" ] || how=(--setup-from "$US_LOG_SIZE")  # the training never began',
+        "  # a training that ignores SIGTERM: SLURM kills it after KillWait, and until then its end is not recorded",
+        '  [ -n "${US_STEP_PID:-}" ] && kill -0 "$US_STEP_PID" 2>/dev/null && how=(--alive)',
         "  # let a periodic reconciliation finish: killed with this shell it would leave a submission incomplete",
         '  if [ -n "${US_PERIODIC_PID:-}" ] && kill "$US_PERIODIC_PID" 2>/dev/null; then',
         f"    for _ in $(seq {PERIODIC_END_S * 5}); do",
@@ -54,10 +67,11 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         "    done",
         "  fi",
         f'  env "${{US_ENV[@]}}" timeout -k 5 {EXIT_HOOK_S} {exit_hook} {which} "${{SLURM_ARRAY_TASK_ID:-0}}"'
-        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status"{no_reconcile} </dev/null 2>&1 || true',
+        f' --restart "${{SLURM_RESTART_COUNT:-0}}" --status "$status" "${{how[@]}}"{no_reconcile}'
+        " </dev/null 2>&1 || true",
         "}",
+        *_periodic_lines(submission),  # started before the traps are set, which its process must not have
         "trap us_exit_hook EXIT",
-        *_periodic_lines(submission),
         "# bash runs a trap between commands and during `wait`, so srun runs in the background",
         'srun() { command srun "$@" & US_STEP_PID=$!; wait "$US_STEP_PID"; }',
         "us_terminate() {",
@@ -69,9 +83,25 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
         "trap us_terminate TERM",
         """trap '[ -z "${US_STEP_PID:-}" ] || kill -TERM "$US_STEP_PID" 2>/dev/null; us_terminate' HUP""",
         *submission.resources.setup,
+        "# if the setup lines have set a trap of their own, it runs after the exit hook",
+        'US_TRAP=$(trap -p EXIT); US_TRAP=${US_TRAP#"trap -- "}; eval "US_TRAP=${US_TRAP% EXIT}"',
+        """[ "$US_TRAP" = us_exit_hook ] || trap 'us_exit_hook; eval "$US_TRAP"' EXIT""",
         *code_lines(submission.code),
         f'command -v {quoted} >/dev/null || {{ echo {quoted}" not found on $(hostname): set slurm.python to a '
         'Python that the nodes have"; exit 127; }',
+    ]
+
+
+def environment_lines(environ: Mapping[str, str]) -> list[str]:
+    """Return lines that set what a job needs of the submitter's environment, if it did not get that environment."""
+    known = {name: shlex.quote(value) for name, value in environ.items() if value and value.isprintable()}
+    return [
+        "# a site may start jobs without the environment of the submitter",
+        f'if [ -z "${{{ENVIRONMENT}-}}" ]; then',
+        f"  export {ENVIRONMENT}=script",
+        *(f"  export {name}={known[name]}" for name in _SET if name in known),
+        *(f'  [ -n "${{{name}-}}" ] || export {name}={known[name]}' for name in _SET_IF_MISSING if name in known),
+        "fi",
     ]
 
 
@@ -189,6 +219,7 @@ def reconciler_script(request: ReconcilerRequest, training: Mapping[str, Any] | 
             "#!/bin/bash",
             *lines,
             "#SBATCH --requeue",
+            *environment_lines(os.environ),
             *permission_check_lines(request.sweep_dir),
             *code_lines(request.code),
             f"US_END={_retry_s(request.limit_min)}  # in the seconds of this shell, before the time limit",

@@ -1,18 +1,26 @@
 """Runs SLURM's commands. Each answers in time, or raises SchedulerError.
 
 Rule 1: an error is never an empty answer.
-Rule 2: no variable of an enclosing job or of the user's shell changes what a command does, except SLURM_CONF.
+Rule 2: a query that fails at once, or whose answer cannot be read, is repeated once.
+Rule 3: no variable of an enclosing job or of the user's shell changes what a command does, except SLURM_CONF.
 """
 
+import getpass
 import logging
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar
 
+from unetsweep.clock import utc_now
+from unetsweep.core.observation import Job
 from unetsweep.errors import SchedulerError
-from unetsweep.schedulers.slurm import parse
+from unetsweep.schedulers.slurm import answers, parse
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +35,8 @@ _COMMANDS = ("sinfo", "squeue", "scontrol", "srun")
 """Commands besides sbatch that show that a machine belongs to a cluster."""
 _IDS_PER_COMMAND = 1000
 """Ids on one command line: with 16 characters each, well below the kernel's limit for its length."""
+_AT_ONCE_S, _PAUSE_S = 5.0, 1.0
+"""A query that fails within the first time is repeated after the second; in seconds."""
 SIGNAL_LEAD_S = 120
 """How long before the end of a job SLURM sends it SIGUSR2, in seconds."""
 
@@ -59,9 +69,38 @@ def ask(command: Sequence[str], timeout: float) -> str:
     except subprocess.TimeoutExpired:
         raise SchedulerError(f"{command[0]} gave no answer within {timeout:g} s; try again later") from None
     if done.returncode != 0:
-        message = parse.join_messages(done.stderr.decode(errors="replace")) or f"exit status {done.returncode}"
+        message = answers.join_messages(answers.readable(done.stderr)) or f"exit status {done.returncode}"
         raise SchedulerError(f"{command[0]}: {message}")
-    return done.stdout.decode(errors="replace")
+    return answers.readable(done.stdout)
+
+
+def query(command: Sequence[str], timeout: float, read: Callable[[str], T]) -> T:
+    """Return what `read` makes of a command's output. SchedulerError if the command or `read` (ValueError) fails twice,
+    or if there is no answer within `timeout` seconds."""
+    began = time.monotonic()
+    try:
+        return _read(command, timeout, read)
+    except SchedulerError as error:
+        has_no_command = shutil.which(command[0]) is None
+        is_slow = time.monotonic() - began > min(_AT_ONCE_S, timeout / 2)
+        if has_no_command or is_slow or parse.is_without_cluster(str(error)):
+            raise
+    time.sleep(_PAUSE_S)
+    return _read(command, timeout, read)
+
+
+def _read(command: Sequence[str], timeout: float, read: Callable[[str], T]) -> T:
+    text = ask(command, timeout)
+    try:
+        return read(text)
+    except ValueError as error:
+        raise SchedulerError(f"{command[0]}: {error}") from None
+
+
+def list_jobs(tokens: Collection[str], timeout: float) -> tuple[Job, ...]:
+    """Return the jobs of these tokens, oldest first; SchedulerError if squeue gives no answer."""
+    now = utc_now()
+    return query(parse.SQUEUE, timeout, lambda text: parse.parse_jobs(text, tokens, now))
 
 
 def has_slurm(timeout: float = 20.0) -> bool:
@@ -80,7 +119,7 @@ def has_slurm(timeout: float = 20.0) -> bool:
             "load SLURM's module, or use --executor local"
         )
     try:
-        ask(parse.SINFO, timeout)
+        query(parse.SINFO, timeout, str)
     except SchedulerError as error:
         if parse.is_without_cluster(str(error)) and "SLURM_CONF" not in os.environ:
             return False
@@ -121,12 +160,39 @@ def requeue(job_id: str, timeout: float = 30.0) -> None:
 
 def end_time(job_id: str, timeout: float) -> float | None:
     """Return the latest end of the job in seconds since 1970; None if squeue does not know it."""
-    return parse.parse_end_time(ask((*parse.END_TIME, f"--jobs={job_id}"), timeout))
+    return query((*parse.END_TIME, f"--jobs={job_id}"), timeout, parse.parse_end_time)
 
 
 def partitions(timeout: float) -> tuple[str, ...]:
     """List the cluster's partitions; SchedulerError if sinfo fails."""
-    return parse.parse_partitions(ask(parse.SINFO, timeout))
+    return query(parse.SINFO, timeout, parse.parse_partitions)
+
+
+def max_elements(timeout: float) -> int:
+    """Return the maximal size of an array; SchedulerError if scontrol does not tell it, which some sites forbid."""
+    return query(parse.SHOW_CONFIG, timeout, parse.parse_max_elements)
+
+
+def unknown_limits(timeout: float = 20.0) -> tuple[str, ...]:
+    """Return what a user should know if the cluster does not tell its limits; empty if it does."""
+    try:
+        max_elements(timeout)
+    except SchedulerError as error:
+        return (
+            f"{error}. So SLURM's default limit is assumed: at most {parse.DEFAULT_MAX_ELEMENTS} jobs in an array. "
+            "If sbatch refuses an array, smaller ones are submitted",
+        )
+    return ()
+
+
+def account_names(timeout: float) -> tuple[str, ...]:
+    """List the accounts of this user on this cluster; empty if accounting does not tell them."""
+    user, cluster = getpass.getuser(), current_cluster(timeout)
+    try:
+        return query(parse.ACCOUNTS, timeout, lambda text: parse.parse_account_names(text, user, cluster))
+    except SchedulerError as error:
+        _log.debug("no accounts: %s", error)
+        return ()
 
 
 def batches(job_ids: Collection[str]) -> list[list[str]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from unetsweep.core.spec import Resources
 from unetsweep.schedulers.slurm import parse
+from unetsweep.schedulers.slurm.answers import marked, row_format
 
 ASSOCIATIONS = (
     *("sacctmgr", "--noheader", "--parsable2", "show", "associations"),
@@ -24,7 +25,7 @@ QOS = (
 )
 DEFAULT_ACCOUNT = ("sacctmgr", "--noheader", "--parsable2", "show", "user", "format=User,DefaultAccount")
 PARTITIONS = ("scontrol", "--oneliner", "show", "partition")
-MINE = ("squeue", "--me", "--noheader", "--array", "--format=%a|%q|%P|%T")
+MINE = ("squeue", "--me", "--array", row_format("%a|%q|%P|%T"))
 MAX_PARENTS = 30
 """Accounts above one another; SLURM has far fewer."""
 
@@ -234,12 +235,15 @@ def parse_partition(text: str, name: str | None) -> tuple[str | None, str]:
 def parse_queued(text: str) -> list[Queued]:
     """Return the jobs of MINE's output that count.
 
-    >>> parse_queued("lab|normal|main,gpu|PENDING\\nlab|normal|main|COMPLETING")
+    >>> row = "unetsweep|lab|normal|main,gpu|{}|unetsweep\\n".format
+    >>> parse_queued("unetsweep|ACCOUNT|QOS|PARTITION|STATE|unetsweep\\n" + row("PENDING") + row("COMPLETING"))
     [Queued(account='lab', qos='normal', partitions=('main', 'gpu'))]
     """
-    rows = (line.strip().split("|") for line in text.splitlines())
+    fields = (row.split("|") for row in marked(text))
     return [
-        Queued(row[0], row[1], tuple(row[2].split(","))) for row in rows if len(row) == 4 and row[3] != "COMPLETING"
+        Queued(account, qos, tuple(partition.split(",")))
+        for account, qos, partition, state in fields
+        if state not in ("STATE", "COMPLETING")
     ]
 
 

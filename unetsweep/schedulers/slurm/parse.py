@@ -1,23 +1,27 @@
 """SLURM's query commands, and parsers of their output. Pure functions on text: nothing runs here.
 
-Tested on SLURM 22.05; for 23.02 to 25.11 the texts come from its documentation and from users' logs. A text that is not
-recognised never counts as an end: an unknown state is a live job, and an unknown sbatch error may have left a job.
+What sites add is removed in `answers`. A text that is not recognised never counts as an end: an unknown state is a live
+job.
+
+Tested on SLURM 22.05; for 23.02 to 25.11 the texts come from its documentation and from users' logs.
 """
 
 import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.paths import token_of
+from unetsweep.schedulers.slurm.answers import MARK, marked, quoted, row_format
 
-# -r: a line for each element. The name is last, because it may hold a line break.
-SQUEUE = ("squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%r|%e|%N|%S|%M|%j")
+# --array: a line for each element. The name is last, because it may hold a line break. The header shows that squeue has
+# answered, if there are no jobs.
+SQUEUE = ("squeue", "--me", "--array", "--states=all", row_format("%F|%K|%T|%r|%e|%N|%S|%M|%j"))
 SHOW_CONFIG = ("scontrol", "show", "config")
-SINFO = ("sinfo", "--noheader", "--format=%R")
+SINFO = ("sinfo", row_format("%R"))
+ACCOUNTS = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=Cluster,User,Account")
 SACCT = ("sacct", "--noheader", "--parsable2", "--format=JobID,State,JobName")  # and --jobs
-END_TIME = ("squeue", "--noheader", "--format=%e")  # and --jobs
+END_TIME = ("squeue", row_format("%e"))  # and --jobs
 
 STATES = {
     "PENDING": JobState.QUEUED,
@@ -48,8 +52,8 @@ STATES = {
 """States in squeue. sacct differs: it lists a requeued job as NODE_FAIL or PREEMPTED while it is alive."""
 
 _ROW = re.compile(
-    r"(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<state>[^|]*)\|(?P<reason>.*)\|(?P<end>[^|]*)\|(?P<node>[^|]*)"
-    r"\|(?P<start>[^|]*)\|(?P<used>[^|]*)\|(?P<name>[^|]*)"
+    rf"{MARK}\|(?P<base>\d+)\|(?P<element>[^|]*)\|(?P<state>[^|]*)\|(?P<reason>.*)\|(?P<end>[^|]*)\|(?P<node>[^|]*)"
+    rf"\|(?P<start>[^|]*)\|(?P<used>[^|]*)\|(?P<name>[^|]*)\|{MARK}"
 )
 """A site may configure a reason with `|` in it, for example for a burst buffer. Our names have none."""
 
@@ -68,15 +72,16 @@ def parse_jobs(text: str, tokens: Collection[str], now: datetime | None = None) 
     """Return the jobs of these tokens in SQUEUE's output of the time `now`, oldest first.
 
     A refused request, which SLURM lists as FAILED with reason BadConstraints, is not a job. Raises ValueError if a line
-    that names one of the tokens is unreadable.
+    that names one of the tokens is unreadable, or if squeue did not answer.
     """
     found = []
+    marked(text)
     for line in text.splitlines():
-        row = _ROW.fullmatch(line)
+        row = _ROW.search(line)
         if row is None:
             if any(token in line for token in tokens):
-                raise ValueError(f"unreadable line {line!r}")
-            continue  # the rest of another job's name with a line break in it
+                raise ValueError(f"unreadable line {quoted(line)}")
+            continue  # a line of the site, or a part of another job's name with a line break in it
         token = token_of(row["name"])
         if token is None or token not in tokens:
             continue
@@ -126,23 +131,31 @@ def _duration(text: str) -> timedelta | None:
 
 
 def parse_end_time(text: str) -> float | None:
-    """Return the latest end of a job from END_TIME's output, in seconds since 1970; None if it is not known.
+    """Return the latest end of a job from END_TIME's output, in seconds since 1970; None if SLURM does not know it.
 
-    >>> parse_end_time("1764009432\\n"), parse_end_time("N/A"), parse_end_time("")
-    (1764009432.0, None, None)
+    >>> parse_end_time("Maintenance on Friday!\\nunetsweep|END_TIME|unetsweep\\nunetsweep|1764009432|unetsweep\\n")
+    1764009432.0
     """
-    fields = text.split()
-    return float(fields[0]) if len(fields) == 1 and fields[0].isdecimal() else None
+    ends = [float(end) for end in marked(text) if end.isdecimal()]
+    return ends[0] if len(ends) == 1 else None
+
+
+DEFAULT_MAX_ELEMENTS = 1001
+"""SLURM's own limit of an array's size, if a site sets none (MaxArraySize)."""
 
 
 def parse_max_elements(text: str) -> int:
     """Return the maximal size of an array from SHOW_CONFIG's output; 1 if arrays are disabled.
 
+    Raises ValueError if it is not there.
+
     >>> parse_max_elements("MaxArraySize            = 1001")
     1001
     """
-    sizes = [re.search(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE), re.search(r"max_array_tasks=(\d+)", text)]
-    return max(1, min((int(size[1]) for size in sizes if size), default=1))
+    sizes = [re.search(r"^\s*MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE), re.search(r"max_array_tasks=(\d+)", text)]
+    if sizes[0] is None:
+        raise ValueError(f"it names no MaxArraySize, but {quoted(text)}")
+    return max(1, min(int(size[1]) for size in sizes if size))
 
 
 def parse_cluster(text: str) -> str | None:
@@ -151,13 +164,24 @@ def parse_cluster(text: str) -> str | None:
     >>> parse_cluster("ClusterName             = alpha")
     'alpha'
     """
-    found = re.search(r"^ClusterName\s*=\s*(\S+)", text, re.MULTILINE)
+    found = re.search(r"^\s*ClusterName\s*=\s*(\S+)", text, re.MULTILINE)
     return found[1] if found and found[1] != "(null)" else None
 
 
 def parse_partitions(text: str) -> tuple[str, ...]:
     """Return the names of the partitions, in SINFO's order."""
-    return tuple(dict.fromkeys(text.split()))
+    return tuple(dict.fromkeys(name for name in marked(text) if name != "PARTITION"))
+
+
+def parse_account_names(text: str, user: str, cluster: str | None) -> tuple[str, ...]:
+    """Return the accounts of `user` in ACCOUNTS's output, on this cluster (None: on any).
+
+    >>> parse_account_names("exa|eve|p200\\nexa|eve|p201\\nold|eve|p7\\nexa|bob|p3", "eve", "exa")
+    ('p200', 'p201')
+    """
+    rows = [line.split("|") for line in text.splitlines()]
+    mine = [row for row in rows if len(row) >= 3 and row[1] == user and cluster in (None, row[0])]
+    return tuple(dict.fromkeys(row[2] for row in mine))
 
 
 def is_without_cluster(message: str) -> bool:
@@ -173,62 +197,6 @@ def is_without_cluster(message: str) -> bool:
     return "Could not establish a configuration source" in message
 
 
-def parse_job_id(text: str) -> str | None:
-    """Return the job id that `sbatch --parsable` printed, or a site's wrapper that drops the option; None: no id.
-
-    >>> parse_job_id("18808;cluster7"), parse_job_id("Submitted batch job 57 on cluster exa")
-    ('18808', '57')
-    """
-    ids = re.findall(r"^\s*(?:Submitted batch job )?(\d+)(?:;.*| on cluster \S+)?\s*$", text, re.MULTILINE)
-    return ids[-1] if ids else None
-
-
-class Refusal(Enum):
-    """Whether a failed sbatch has submitted a job."""
-
-    REFUSED = "refused"
-    """No job: SLURM refused the request."""
-    LIMIT = "limit"
-    """No job for now: too many jobs are queued, or requests come too often. A later request may succeed."""
-    UNKNOWN = "unknown"
-    """The job may exist: after each of these messages, jobs have been observed to run."""
-
-
-_NO_ANSWER = re.compile(
-    r"timed? ?out|unable to contact|connect|communication|send failure|receive failure|shutdown failure"
-    r"|zero bytes|header lengths|broken pipe|no route to host|interrupted|sleeping and retrying\.?$|now in progress"
-    r"|socket error|would block|unexpected message|insane message|protocol authentication|file descriptor",
-    re.IGNORECASE,
-)
-_LIMIT_REACHED = re.compile(
-    r"(Max|Grp)SubmitJob|temporarily un|Rate limit exceeded|MaxJobCount limit|controller (is )?in standby mode",
-    re.IGNORECASE,
-)
-_REFUSED = re.compile(r"submission failed: |error: |unrecogni[sz]ed option|invalid option|fatal: ", re.IGNORECASE)
-
-
-def classify(status: int, stderr: str) -> Refusal:
-    """Return what a failed sbatch means.
-
-    >>> classify(1, "sbatch: error: Batch job submission failed: Invalid qos specification")
-    <Refusal.REFUSED: 'refused'>
-    """
-    text = stderr.strip()
-    if status < 0 or _NO_ANSWER.search(text) or not _REFUSED.search(text):
-        return Refusal.UNKNOWN
-    return Refusal.LIMIT if _LIMIT_REACHED.search(text) else Refusal.REFUSED
-
-
-def join_messages(stderr: str) -> str:
-    """Return the messages of a command on one line, without its name and "error:".
-
-    >>> join_messages("sbatch: error: invalid partition: x\\nsbatch: error: Invalid partition name specified\\n")
-    'invalid partition: x; Invalid partition name specified'
-    """
-    lines = [re.sub(r"^(\w+: )?((error|fatal): )?", "", line.strip(), count=1) for line in stderr.splitlines()]
-    return "; ".join(dict.fromkeys(line for line in lines if line))
-
-
 def parse_final_states(text: str, jobs: Mapping[str, str]) -> dict[str, str]:
     """Return the state in SACCT's output of each of these jobs (id -> token) that it lists under that token.
 
@@ -241,6 +209,7 @@ def parse_final_states(text: str, jobs: Mapping[str, str]) -> dict[str, str]:
     for line in text.splitlines():
         name, _, rest = line.partition("|")
         text_of_state, _, job_name = rest.partition("|")
+        job_name = job_name.partition("|")[0]  # ours has no separator; a site may add columns
         state = (text_of_state.split() or [""])[0].rstrip("+")
         job, _, step = name.partition(".")
         for job_id in _expand_array(job) if state else ():

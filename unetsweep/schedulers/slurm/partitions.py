@@ -1,22 +1,21 @@
 """How long a job may run in each partition, and which requests do not fit."""
 
 import logging
-import re
 from collections.abc import Iterator, Mapping
 
 from unetsweep.config.units import minutes, slurm_minutes, time_text
 from unetsweep.core.spec import Resources
 from unetsweep.errors import SchedulerError
-from unetsweep.schedulers.slurm import commands
+from unetsweep.schedulers.slurm import answers, commands
 
 _log = logging.getLogger(__name__)
-_LIMITS = ("sinfo", "--noheader", "--format=%P|%l")
+_LIMITS = ("sinfo", answers.row_format("%P|%l"))
 
 
 def time_limits(timeout: float) -> dict[str, int | None]:
     """Return the time limits of `parse_time_limits`; empty if they are not known."""
     try:
-        return parse_time_limits(commands.ask(_LIMITS, timeout))
+        return commands.query(_LIMITS, timeout, parse_time_limits)
     except SchedulerError as error:  # some sites forbid the query
         _log.debug("the time limits of partitions are not known: %s", error)
         return {}
@@ -26,11 +25,11 @@ def parse_time_limits(text: str) -> dict[str, int | None]:
     """Return the time limit in minutes of each partition in sinfo's output (None: unlimited or not known).
     That of the default partition is also under the empty name.
 
-    >>> parse_time_limits("main*|7-00:00:00\\nshort|5:00\\nlong|infinite\\n")
-    {'main': 10080, '': 10080, 'short': 5, 'long': None}
+    >>> parse_time_limits("unetsweep|main*|7-00:00:00|unetsweep\\nunetsweep|long|infinite|unetsweep\\n")
+    {'main': 10080, '': 10080, 'long': None}
     """
     found: dict[str, int | None] = {}
-    for name, limit in re.findall(r"^([^|\s]+)\|(\S+)\s*$", text, re.MULTILINE):
+    for name, _, limit in (row.partition("|") for row in answers.marked(text) if row != "PARTITION|TIMELIMIT"):
         found[name.rstrip("*")] = slurm_minutes(limit)
         if name.endswith("*"):
             found[""] = found[name.rstrip("*")]

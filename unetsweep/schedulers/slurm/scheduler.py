@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
-from unetsweep.clock import utc_now
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import RECONCILER_MIN, Payload, ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
@@ -42,9 +41,14 @@ class Slurm:
         self._max_elements: int | None = None
 
     def max_elements(self) -> int:
-        """Return the maximal size of an array. The cluster is queried once."""
+        """Return the maximal size of an array, or SLURM's default if the cluster does not tell it: sbatch refuses a
+        larger array with LimitError. The cluster is queried once."""
         if self._max_elements is None:
-            self._max_elements = parse.parse_max_elements(commands.ask(parse.SHOW_CONFIG, self._timeout))
+            try:
+                self._max_elements = commands.max_elements(self._timeout)
+            except SchedulerError as error:
+                _log.debug("the limit of an array is not known: %s", error)
+                self._max_elements = parse.DEFAULT_MAX_ELEMENTS
         return self._max_elements
 
     def remaining_submissions(self, resources: Resources) -> int | None:
@@ -60,17 +64,11 @@ class Slurm:
             return None
         if not found:
             return None
-        return limits.remaining(found, limits.parse_queued(commands.ask(limits.MINE, self._timeout)))
+        return limits.remaining(found, commands.query(limits.MINE, self._timeout, limits.parse_queued))
 
     def jobs(self, tokens: Collection[str]) -> tuple[Job, ...]:
         """Query all jobs with one squeue. Ended jobs are listed for the cluster's MinJobAge (often 5 minutes)."""
-        if not tokens:
-            return ()
-        try:
-            now = utc_now()
-            return parse.parse_jobs(commands.ask(parse.SQUEUE, self._timeout), frozenset(tokens), now)
-        except ValueError as error:
-            raise SchedulerError(f"squeue: {error}") from error
+        return commands.list_jobs(frozenset(tokens), self._timeout) if tokens else ()
 
     def submit(self, submission: Submission) -> tuple[str, ...]:
         """Return the job id of each element, in order; see `submitit_jobs.submit`."""

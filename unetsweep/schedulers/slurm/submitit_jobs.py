@@ -18,7 +18,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission
 
 from unetsweep.atomic import flush, named
-from unetsweep.config.names import MEMORY_OPTIONS
+from unetsweep.config.names import MEMORY_OPTIONS, gpus_in_gres
 from unetsweep.core import paths
 from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
@@ -75,7 +75,7 @@ def submit(submission: Submission, payload: Payload, *, timeout: float = 60.0) -
         path.write_text(text)
         flush(path)
     flush(folder)
-    return sbatch(path, timeout)
+    return sbatch(path, submission.token, submission.resources, timeout)
 
 
 def script(submission: Submission, folder: Path) -> str:
@@ -147,6 +147,8 @@ def _options(resources: Resources, exclude: Sequence[str] = ()) -> dict[str, Any
         if key in _RESERVED:
             raise RefusedError(f"slurm.sbatch: {key!r} cannot be set there: {_RESERVED[key]}")
         options[key.replace("-", "_")] = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+    if gpus_in_gres(options.get("gres")) is not None:  # of a type: SLURM does not accept both
+        del options["gpus_per_node"]
     if exclude:
         options["exclude"] = ",".join(filter(None, (options.get("exclude"), *exclude)))
     return {key: value for key, value in options.items() if value is not None and value is not False}
@@ -154,8 +156,9 @@ def _options(resources: Resources, exclude: Sequence[str] = ()) -> dict[str, Any
 
 def _srun_args(resources: Resources) -> list[str]:
     # kill-on-bad-exit: a failed rank ends the others, which would wait for it forever. wait=0: a rank that exits with
-    # status 0 does not, whatever the cluster's WaitTime. Since 22.05 srun no longer inherits the CPUs per task.
-    args = ["--kill-on-bad-exit=1", "--wait=0"]
+    # status 0 does not, whatever the cluster's WaitTime. export=ALL: with `sbatch --export=NONE` srun would give the
+    # processes no environment. Since 22.05 srun no longer inherits the CPUs per task.
+    args = ["--kill-on-bad-exit=1", "--wait=0", "--export=ALL"]
     return args if resources.cpus is None else [*args, f"--cpus-per-task={resources.cpus}"]
 
 
@@ -169,4 +172,4 @@ def submit_reconciler(request: ReconcilerRequest, *, timeout: float = 60.0) -> s
     with named(path):
         path.write_text(reconciler_script(request, training))
         flush(path)
-    return sbatch(path, timeout)
+    return sbatch(path, request.token, request.resources, timeout)

@@ -1,5 +1,6 @@
 """What the readable files of a sweep say about it."""
 
+import time
 from collections.abc import Callable, Collection, Iterator
 from functools import cached_property, partial
 from pathlib import Path
@@ -41,10 +42,13 @@ class Goal(NamedTuple):
 class Sources:
     """What the readable files of a sweep say. Damaged files are rebuilt from it."""
 
-    def __init__(self, root: Path, executors: Collection[str], find_executor: Callable[[], str]) -> None:
+    def __init__(
+        self, root: Path, executors: Collection[str], find_executor: Callable[[], str], *, read_only: bool = False
+    ) -> None:
         """`executors`: the names of all executors. `find_executor` says which one this machine has; it is asked only if
-        no file knows the sweep's."""
+        no file knows the sweep's. `read_only`: nothing may be written, not even to ask for the time."""
         self.root, self.executors, self._find_executor = root, executors, find_executor
+        self._read_only = read_only
 
     @cached_property
     def spec(self) -> SweepSpec | None:
@@ -56,8 +60,9 @@ class Sources:
 
     @cached_property
     def now(self) -> float:
-        """The time by the file server's clock, in seconds since 1970."""
-        return file_server_time(self.root / paths.LEASE)
+        """The time by the file server's clock, or by this machine's if nothing may be written, in seconds since
+        1970."""
+        return time.time() if self._read_only else file_server_time(self.root / paths.LEASE)
 
     @cached_property
     def goals(self) -> dict[int, list[Goal]]:
