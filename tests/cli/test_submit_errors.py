@@ -111,6 +111,15 @@ def test_the_executor_slurm_is_refused_without_slurm(workspace: Workspace, monke
     assert "--executor local" in refused(workspace, BUILT_IN, "--executor", "slurm")
 
 
+@pytest.mark.parametrize("character", ["%", "\\"])
+def test_a_path_that_slurm_reads_as_a_pattern_is_refused(
+    workspace: Workspace, character: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", "/nowhere")
+    output = refused(workspace, BUILT_IN, "--executor", "slurm", "--results", f"my{character}results")
+    assert f"SLURM reads the {character} in it as a part of a pattern" in output
+
+
 def test_a_results_folder_into_which_others_may_write_is_refused(workspace: Workspace):
     text = workspace.grid(1).read_text()
     workspace.root().mkdir(parents=True)

@@ -65,7 +65,7 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     if not is_new:
         spec = with_images(spec, directory)
     with _collecting(refusals):
-        _check_path(directory.root)
+        _check_path(directory.root, chosen)
     with _collecting(refusals):
         _check_executor(chosen, executor, directory, is_new=is_new)
         chosen.check_machine(spec)
@@ -96,10 +96,15 @@ def _collecting(refusals: list[UnetsweepError]) -> Iterator[None]:
         refusals.append(error)
 
 
-def _check_path(root: Path) -> None:
-    """UsageError if the jobs' batch script cannot have the path on one line."""
+def _check_path(root: Path, executor: Executor) -> None:
+    """UsageError if jobs cannot have the path on one line of their script, or the executor misreads it."""
     if not str(root).isprintable():
         raise UsageError(f"{str(root)!r}: not a path on one line; name another folder with --results")
+    if found := [each for each in executor.path_patterns if each in str(root)]:
+        raise UsageError(
+            f"{root}: {executor.title} reads the {found[0]} in it as a part of a pattern, so jobs could not write "
+            "their logs; name another folder with --results"
+        )
 
 
 def _executor(directory: SweepDir, asked: str, *, is_new: bool) -> Executor:
