@@ -223,7 +223,7 @@ CAUGHT_BY = {
     live_jobs_use_no_slot: 3,
     every_reconciliation_submits_a_reconciler: 1,
     no_reconciler_is_submitted: 2,
-    a_dead_reconciler_counts_as_waiting: 199,
+    a_dead_reconciler_counts_as_waiting: 11,
     a_reconciler_ends_before_its_successor_is_queued: 20,
     cancelled_trials_are_resubmitted: 23,
     queued_jobs_count_as_dead: 0,
