@@ -95,7 +95,6 @@ class AttemptFile:
     attempt: int
     token: str
     index: int
-    """Element of the array."""
     at: datetime
     trials: tuple[AttemptTrial, ...]
     throttle: int | None = None
@@ -217,7 +216,6 @@ class SubmissionFile:
 
     token: str
     kind: str
-    """The name of the executor."""
     at: datetime
     folder: str
     """The sweep's directory, by the path that its jobs use."""
@@ -235,6 +233,8 @@ class ProcessFile:
     boot: str
     pid: int
     start_ticks: int
+    suspended_s: float | None = None
+    """How long the machine had been suspended since its boot when the job started; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_a_search_ends_where_wrappers_change_what_the_commands_say_and_jobs_get_
 ):
     cluster = start()
     sites.search(cluster, workspace, wrappers=WRAPPERS)
-    assert (cluster.dir / "calls-sbatch").read_text().count("\n") >= 6  # every third failed after it had submitted
+    assert (cluster.dir / "calls-sbatch").read_text().count("\n") >= 4  # every third failed after it had submitted
 
 
 def test_a_search_where_a_qos_accepts_three_jobs_of_a_user_and_no_job_may_take_longer_than_a_minute(

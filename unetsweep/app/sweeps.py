@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from unetsweep.app.executors import check_cluster, executor_of
+from unetsweep.app.executors import check_cluster, executor_named, executor_of
 from unetsweep.app.job_requests import JobRequests
 from unetsweep.clock import SystemClock
 from unetsweep.config.load import load
@@ -15,7 +15,7 @@ from unetsweep.reconcile.timeouts import with_changes
 from unetsweep.search.study import JournalStudy
 from unetsweep.store.code_snapshot import pinned
 from unetsweep.store.collectable_runs import CollectableRuns
-from unetsweep.store.home import check_home, read_sweep_file
+from unetsweep.store.home import check_home
 from unetsweep.store.permissions import check_private
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
@@ -37,9 +37,8 @@ def resolve(sweep: str | None, results: Path, *, to_read: bool = False, anywhere
 
 def check_place(root: Path) -> None:
     """UsageError if the sweep was copied or moved, or belongs to another cluster."""
-    check_home(root)
-    known = read_sweep_file(root)
-    check_cluster(executor_of(SweepDir(root)), known.cluster)
+    known = check_home(root)
+    check_cluster(executor_named(known.executor, root), known.cluster)
 
 
 def _find(sweep: str, results: Path) -> Path:

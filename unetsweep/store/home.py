@@ -26,7 +26,10 @@ def read_sweep_file(root: Path) -> SweepFile:
 
 def detect_relocation(root: Path) -> Relocation | None:
     """Return whether this folder is a copy of a sweep in another folder, or was moved; None: neither."""
-    mine = read_sweep_file(root)
+    return _relocation(root, read_sweep_file(root))
+
+
+def _relocation(root: Path, mine: SweepFile) -> Relocation | None:
     home = Path(mine.folder)
     if home == root.absolute():
         return None
@@ -53,12 +56,12 @@ def _is_same(one: Path, other: Path) -> bool:
     return first.st_dev == second.st_dev or changed[0] == changed[1]
 
 
-def check_home(root: Path) -> None:
-    """UsageError if the folder was copied or moved, since its jobs belong to another path."""
-    relocation = detect_relocation(root)
+def check_home(root: Path) -> SweepFile:
+    """Return `sweep.json`; UsageError if the folder was copied or moved, since its jobs belong to another path."""
+    mine = read_sweep_file(root)
+    relocation, home = _relocation(root, mine), mine.folder
     if relocation is None:
-        return
-    home = read_sweep_file(root).folder
+        return mine
     if relocation == "copied":
         raise UsageError(
             f"{root} is a copy of the sweep in {home}. The jobs in its files belong to the original, so this command "
@@ -75,8 +78,8 @@ def check_home(root: Path) -> None:
 def relocation_warning(root: Path) -> str | None:
     """Return what commands that only read should say about a folder that was copied or moved; None: it was not."""
     try:
-        relocation = detect_relocation(root)
-        home = read_sweep_file(root).folder
+        mine = read_sweep_file(root)
+        relocation, home = _relocation(root, mine), mine.folder
     except (StateError, OSError):  # these commands read the sweep in spite of that
         return None
     if relocation is None:

@@ -84,7 +84,7 @@ def script(submission: Submission, folder: Path) -> str:
     Raises RefusedError if the resources name a reserved option.
     """
     resources = _job_resources(submission)
-    if special := [each for each in "%\\" if each in str(folder)]:
+    if special := [each for each in commands.PATH_PATTERNS if each in str(folder)]:
         raise RefusedError(
             f"{folder}: SLURM reads the {special[0]} in it as a part of a pattern, so jobs could not write their logs; "
             "choose another folder with --results"
