@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.contract import SCHEMA
-from unetsweep.errors import StateError
+from unetsweep.errors import Problem, StateError
 
 MAX_BYTES = 64 * 2**20
 """Maximal size of a file in bytes. The largest file that is needed, the split of 100,000 images, is a tenth of that."""
@@ -42,14 +42,14 @@ def read_json(path: Path | str, *, quick: bool = False) -> dict[str, Any]:
     return raw
 
 
-def parse_json(content: bytes, *, lenient: bool = False, quick: bool = False) -> Any:
+def parse_json(content: bytes, *, lenient: bool = False, quick: bool = False, unique: bool = False) -> Any:
     """Parse JSON with integers of 64 bits, finite other numbers, and at most `MAX_DEPTH` levels; else ValueError.
 
     `lenient`: a number that is not finite becomes None. `quick`: neither numbers nor levels are checked, which saves
-    half of the time.
+    half of the time. `unique`: a key may occur only once in an object.
     """
     try:
-        raw = _decoder(lenient, quick).decode(content.decode(json.detect_encoding(content), "surrogatepass"))
+        raw = _decoder(lenient, quick, unique).decode(content.decode(json.detect_encoding(content), "surrogatepass"))
         if not quick and not _is_shallow(content):
             _check_depth(raw)
     except RecursionError:
@@ -58,11 +58,21 @@ def parse_json(content: bytes, *, lenient: bool = False, quick: bool = False) ->
 
 
 @functools.cache
-def _decoder(lenient: bool, quick: bool) -> json.JSONDecoder:
+def _decoder(lenient: bool, quick: bool, unique: bool) -> json.JSONDecoder:
     """Return a decoder. `json.loads` would make one for each file, and a report reads thousands."""
     number = _finite if lenient else _float
     hooks: dict[str, Any] = {"parse_int": _int, "parse_float": number} if not quick else {}
-    return json.JSONDecoder(parse_constant=number, **hooks)
+    pairs = _unique if unique else None
+    return json.JSONDecoder(parse_constant=number, object_pairs_hook=pairs, **hooks)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} occurs twice; keep one")
+    return found
 
 
 def _int(text: str) -> int:
@@ -102,6 +112,25 @@ def _check_depth(raw: Any) -> None:
         if not level:
             return
     raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+
+
+def read_user_text(path: Path) -> str | Problem:
+    """Return the text of a file that a user wrote, in UTF-8 with or without a byte order mark, or why it is unreadable.
+
+    FileNotFoundError if it does not exist.
+    """
+    try:
+        content = read_bytes(path)
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        return Problem(f"cannot be read: it is not UTF-8 text: {error.reason}", "", line)
+    except StateError as error:
+        return Problem(f"cannot be read: {str(error).removeprefix(f'{path}: ').removeprefix('cannot be read: ')}")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        return Problem(f"cannot be read: {error.strerror}")
 
 
 def read_bytes(path: Path | str) -> bytes:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from unetsweep.errors import Problem
+from unetsweep.limits import MAX_PROBLEMS
 
 _T = TypeVar("_T")
 
@@ -50,13 +51,14 @@ def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") ->
     fields = _fields(cls)  # type: ignore[arg-type] # every class is hashable
     plain, before = fields.plain, len(problems)
     values: dict[str, Any] = {}
+    unknown: list[Problem] = []
     for key, value in raw.items():
         if type(value) in plain.get(key, ()):  # most are, and a report reads thousands
             values[key] = value
         elif key in plain:
-            values[key] = _value(fields.hints[key], value, problems, joined(at, key))
-        else:
-            problems += unknown_keys([key], plain, at)
+            values[key] = decode_value(fields.hints[key], value, problems, joined(at, key))
+        elif not unknown:
+            problems += (unknown := unknown_keys(raw, plain, at))
     if not fields.required <= values.keys():
         missing = (name for name in plain if name in fields.required and name not in values)
         problems += [Problem("is missing", joined(at, name)) for name in missing]
@@ -95,10 +97,11 @@ def _without(raw: Mapping[str, Any], wrong: set[str], at: str) -> dict[str, Any]
 def unknown_keys(keys: Iterable[object], known: Iterable[str], at: str) -> list[Problem]:
     """Return one problem for each key that is not known."""
     names = list(known)
-    found = []
+    found: list[Problem] = []
     for key in keys:
         if key not in names:
-            near = difflib.get_close_matches(str(key), names, 1)
+            # only for those that are shown: it is slow
+            near = difflib.get_close_matches(str(key), names, 1) if len(found) < MAX_PROBLEMS else []
             hint = f"; did you mean {near[0]!r}?" if near else f"; allowed are {', '.join(names)}"
             found.append(Problem(f"unknown key {key!r}{hint}", joined(at, str(key))))
     return found
@@ -124,7 +127,7 @@ def _origin(option: Any) -> Any:
     return typing.get_origin(option)
 
 
-def _value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
+def decode_value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
     """Return the value of one field; a whole number is converted where a number is expected, nothing else is."""
     options = _options(hint)
     if hint is Any or type(raw) in options:
@@ -156,7 +159,7 @@ def _items(option: Any, raw: Sequence[Any], problems: list[Problem], at: str) ->
     item = wanted[0]
     if not (dataclasses.is_dataclass(item) or _origin(item) is tuple or item is int):
         return tuple(raw)
-    return tuple(_value(item, each, problems, f"{at}.{index}") for index, each in enumerate(raw))
+    return tuple(decode_value(item, each, problems, f"{at}.{index}") for index, each in enumerate(raw))
 
 
 def _parse_time(text: str) -> datetime | None:

@@ -1,7 +1,7 @@
 """Every error that a user may see, in one tree, with the exit status of the command.
 
 UnetsweepError            the message says what went wrong, where, and what to do next
-├── ProblemsError         a file of the user has problems; the message lists all of them
+├── ProblemsError         a file of the user has problems; the message lists the first ten
 │   ├── SpecError     2   the sweep's YAML file
 │   ├── ConfigError   2   a trial's config.json
 │   └── DataError     2   the images
@@ -28,6 +28,7 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unetsweep.limits import MAX_MESSAGE, MAX_PROBLEMS
 from unetsweep.texts import printable
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -54,18 +55,27 @@ class Problem:
         position = source
         if self.line is not None:
             position += f":{self.line}" + (f":{self.column}" if self.column is not None else "")
-        return printable(f"{position}: " + (f"{self.field}: " if self.field else "") + self.message)
+        field = f"{_shorten(self.field)}: " if self.field else ""
+        return printable(f"{position}: {field}{_shorten(self.message)}")
+
+
+def _shorten(text: str) -> str:
+    """Return a text without its middle if it is very long: what was found comes first, and what is allowed last."""
+    half = MAX_MESSAGE // 2
+    return text if len(text) <= MAX_MESSAGE else f"{text[:half]} … {text[-half:]}"
 
 
 class ProblemsError(UnetsweepError):
-    """A file of the user has problems; the message lists all of them."""
+    """A file of the user has problems; the message lists the first of them, and says how many more there are."""
 
     exit_status = 2
 
     def __init__(self, source: str, problems: Sequence[Problem | str]) -> None:
         self.source = source
         self.problems = tuple(Problem(p) if isinstance(p, str) else p for p in problems)
-        super().__init__("\n".join(p.text(source) for p in self.problems))
+        lines = [p.text(source) for p in self.problems[:MAX_PROBLEMS]]
+        more = len(self.problems) - len(lines)
+        super().__init__("\n".join([*lines, f"{source}: and {more} more problems"] if more else lines))
 
 
 class SpecError(ProblemsError):

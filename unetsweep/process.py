@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,11 @@ class Identity:
     def is_alive(self) -> bool:
         """Whether the process runs on this machine now; a zombie does not."""
         return self.boot == boot_id() and self.start_ticks == _start(self.pid)
+
+
+def suspended_seconds() -> float:
+    """How long this machine has been suspended since its boot, as a laptop is while it is closed."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def find_processes(*arguments: str) -> list[tuple[Identity, list[str]]]:

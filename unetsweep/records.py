@@ -95,7 +95,6 @@ class AttemptFile:
     attempt: int
     token: str
     index: int
-    """Element of the array."""
     at: datetime
     trials: tuple[AttemptTrial, ...]
     throttle: int | None = None
@@ -217,7 +216,6 @@ class SubmissionFile:
 
     token: str
     kind: str
-    """The name of the executor."""
     at: datetime
     folder: str
     """The sweep's directory, by the path that its jobs use."""
@@ -235,6 +233,8 @@ class ProcessFile:
     boot: str
     pid: int
     start_ticks: int
+    suspended_s: float | None = None
+    """How long the machine had been suspended since its boot when the job started; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,12 +247,11 @@ class LocalJobFile:
 
 @dataclass(frozen=True, slots=True)
 class ReconcilerFile:
-    """`reconcilers/K.json`: the intent to submit a reconciler job."""
+    """`reconcilers/K.json`: the intent to submit a reconciler job, perhaps one that asks for what a training does."""
 
     token: str
     at: datetime
     as_training: bool = False
-    """Whether it asks for what a training asks for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 Rule 1: standard library only, like contract.py, which re-exports the classes and checks for trainers.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from unetsweep.errors import Problem
+from unetsweep.limits import BOUNDS, MAX_LEARNING_RATE, bound_problem
 from unetsweep.texts import counted
 
 SCHEMA = 1
@@ -118,17 +118,14 @@ class TrialConfig:
 
 def config_problems(config: TrialConfig) -> list[Problem]:
     """The problems of a config that no training could use, by field."""
-    model, trainer, data = config.model, config.trainer, config.data
+    model, data = config.model, config.data
     checks = [
         (config.schema == SCHEMA, "schema", f"found {config.schema!r}; this version reads {SCHEMA}"),
-        (config.epochs >= 1, "epochs", f"found {config.epochs}; at least 1"),
-        (config.batch_size >= 1, "batch_size", f"found {config.batch_size}; at least 1"),
         (
-            math.isfinite(config.learning_rate) and config.learning_rate > 0,
+            0 < config.learning_rate <= MAX_LEARNING_RATE,
             "learning_rate",
-            f"found {config.learning_rate}; a number above 0",
+            f"found {config.learning_rate}; a number above 0, at most {MAX_LEARNING_RATE}",
         ),
-        (config.processes >= 1, "processes", f"found {config.processes}; at least 1"),
         (
             config.processes < 1 or config.batch_size % config.processes == 0,
             "batch_size",
@@ -136,11 +133,6 @@ def config_problems(config: TrialConfig) -> list[Problem]:
             f"use a multiple of {config.processes}",
         ),
         (0 < data.split.val < 1, "data.split.val", f"found {data.split.val}; a share between 0 and 1"),
-        (
-            data.image_size is None or data.image_size >= 16,
-            "data.image_size",
-            f"found {data.image_size}; at least 16 pixels, or null for the images' own size",
-        ),
         (
             data.mask_threshold == "half"
             or (isinstance(data.mask_threshold, float) and 0 <= data.mask_threshold < 255),
@@ -163,16 +155,29 @@ def config_problems(config: TrialConfig) -> list[Problem]:
             f"names no image in {' and '.join(empty)}; leave it out to split again",
         ),
         (0 <= model.dropout < 1, "model.dropout", f"found {model.dropout}; 0 or more, below 1"),
-        (model.base >= 1, "model.base", f"found {model.base}; at least 1"),
-        (1 <= model.depth <= 7, "model.depth", f"found {model.depth}; 1 to 7"),
         (model.in_channels in (1, 3), "model.in_channels", f"found {model.in_channels}; 1 (grey) or 3 (RGB)"),
         (model.classes == 1, "model.classes", f"found {model.classes}; vessel training has 1 class"),
-        (trainer.val_every >= 1, "trainer.val_every", f"found {trainer.val_every}; at least 1"),
-        (trainer.threads >= 1, "trainer.threads", f"found {trainer.threads}; at least 1"),
-        (trainer.workers >= 0, "trainer.workers", f"found {trainer.workers}; 0 or more"),
-        (trainer.weight_decay >= 0, "trainer.weight_decay", f"found {trainer.weight_decay}; 0 or more"),
     ]
-    return [Problem(message, name) for fine, name, message in checks if not fine]
+    found = [Problem(message, name) for fine, name, message in checks if not fine]
+    return [*_bound_problems(config), *found]
+
+
+def _bound_problems(config: TrialConfig) -> list[Problem]:
+    """The numbers that are smaller or larger than allowed."""
+    sections: Mapping[str, Any] = {
+        "data": config.data,
+        "data.split": config.data.split,
+        "model": config.model,
+        "trainer": config.trainer,
+        "": config,
+    }
+    found = []
+    for name in BOUNDS:
+        section, _, field = name.rpartition(".")
+        if section in sections and hasattr(sections[section], field):
+            message = bound_problem(name, getattr(sections[section], field))
+            found += [Problem(message, name)] if message else []
+    return found
 
 
 def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: int) -> str | None:

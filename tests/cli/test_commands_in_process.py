@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from unetsweep.analysis.records import read_sweep_record
 from unetsweep.app import cancel as cancel_app
-from unetsweep.app import prepare
+from unetsweep.app import prepare, train
 from unetsweep.app.events import Event, WarningEvent
 from unetsweep.app.retry import _leave_out_passed
 from unetsweep.atomic import write_json
-from unetsweep.cli import cancel, exit_hook, main, repair, report, status, submit
+from unetsweep.cli import cancel, confirm, exit_hook, main, repair, report, status, submit
 from unetsweep.config.load import load
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, TrialConfig, encode
@@ -22,7 +22,7 @@ from unetsweep.core import paths
 from unetsweep.core.actions import Element
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import RunSpec, SweepSpec
-from unetsweep.errors import UsageError
+from unetsweep.errors import ConfigError, SpecError, UsageError
 from unetsweep.record_files import write_record
 from unetsweep.records import ErrorFile
 from unetsweep.schedulers.packed.slot_table import SlotTableDir
@@ -154,7 +154,10 @@ def test_a_packed_job_that_failed_in_its_setup_reports_that_for_trainings_that_n
 def test_an_error_of_the_file_system_is_reported_without_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("sys.argv", ["unetsweep", "train", str(tmp_path), "--out", str(tmp_path / "out")])
+    def fail() -> None:
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(tmp_path))
+
+    monkeypatch.setattr(main, "program", fail)
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert ended.value.code == 1
@@ -208,6 +211,45 @@ def test_runs_are_marked_collectable_before_the_new_setting_is_written(
     with pytest.raises(KeyboardInterrupt):
         write()
     assert [collectable_run.run for collectable_run in CollectableRuns(sweep.root).list_marked()] == [0]
+
+
+def test_a_sweep_that_could_not_be_read_again_is_refused_before_its_folder_is_made(tmp_path: Path, sweep: SweepDir):
+    spec = replace(load(sweep.root / "sweep.yaml"), name="two words")
+    with pytest.raises(SpecError, match="two words"):
+        prepare._creation(spec, SweepDir(tmp_path / "new"), prepare.EXECUTORS["local"], None)
+    with pytest.raises(SpecError, match="two words"):
+        prepare._update(replace(spec, run=RunSpec(parallel=3)), sweep, Path("s.yaml"), None)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 50_000, "it is nested more than"),
+        ('{"epochs": 1' + "0" * 400 + "}", "found a whole number of 401 digits"),
+        ('{"epochs": 1, "epochs": 2}', "the key 'epochs' occurs twice"),
+        ('{"epochs": 1000000000, "batch_size": 4, "learning_rate": 1e-3, "data": {"root": "x"}}', "1 to 1000000"),
+        ("[" + ", ".join(["{}"] * 100) + "]", "a mapping with keys"),
+        ("{" + ", ".join(f'"key{n}": 1' for n in range(20_000)) + "}", "and 19994 more problems"),
+    ],
+)
+def test_a_config_that_cannot_be_trained_is_refused_in_a_few_lines(content: str, message: str, tmp_path: Path):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ConfigError) as error:
+        train._read_config(tmp_path / "config.json")
+    assert message in str(error.value)
+    assert len(str(error.value)) < 4000
+
+
+def test_a_confirmation_of_too_many_trainings_is_refused(sweep: SweepDir):
+    sweep.add_trials([TrialConfig(DATA, 16, 4, 1e-3)], {})
+    for trial in (0, 1):
+        sweep.end_trial(trial, Result(val_iou=0.5))
+    for seeds, message in ((5001, "2 trials with 5001 seeds each are 10002 trainings"), (10**20, "1<=x<=10000")):
+        done = CliRunner().invoke(confirm.command, [str(sweep.root), "--seeds", str(seeds), "--dry-run"])
+        assert message in f"{done.output}{done.exception}"
+    done = CliRunner().invoke(confirm.command, [str(sweep.root), "--seeds", "5000", "--dry-run"])
+    assert "10000 trainings, 10000 of them new" in done.output
 
 
 HOSTILE = {

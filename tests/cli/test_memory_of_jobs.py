@@ -52,7 +52,7 @@ def test_the_memory_of_a_job_bounds_its_training(
     [
         ({"data": {"root": "nowhere", "image_size": 2_000_000}}, "data.image_size: found 2000000; reading an image of"),
         ({"model": {"base": 200_000}}, "model.base: found 200000; a training needs at least"),
-        ({"batch_size": 1 << 30}, "batch_size: found 1073741824; a training needs at least"),
+        ({"batch_size": 1_000_000}, "batch_size: found 1000000; a training needs at least"),
     ],
 )
 def test_a_config_by_hand_is_checked_too(change: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ def test_missing_images_are_reported_with_the_layout_the_download_and_the_sample
 def test_arguments_that_optunas_pruner_refuses_are_reported_before_anything_is_written(workspace: Workspace):
     workspace.sweep(GRID.replace("RATES", "1e-4"))
     text = (workspace.folder / "s.yaml").read_text()
-    output = refused(workspace, text + "study: {pruner: {name: MedianPruner, n_startup_trials: -1}}\n")
-    assert "study.pruner: Optuna's MedianPruner cannot be made with {'n_startup_trials': -1}" in output
+    output = refused(workspace, text + "study: {pruner: {name: PercentilePruner, percentile: 101}}\n")
+    assert "study.pruner: Optuna's PercentilePruner cannot be made with {'percentile': 101.0}" in output
 
 
 def test_a_dry_run_of_a_refused_sweep_prints_the_plan_and_has_the_exit_status_of_a_submit(workspace: Workspace):
@@ -93,8 +93,8 @@ def test_a_dry_run_of_a_refused_sweep_prints_the_plan_and_has_the_exit_status_of
 
 def test_everything_that_prevents_a_submit_is_reported_at_once(workspace: Workspace):
     text = BUILT_IN.replace("batch_size: [4]", "batch_size: [64]") + "slurm: {gpus: 64, processes: 64}\n"
-    output = refused(workspace, text + "study: {pruner: {name: MedianPruner, n_startup_trials: -1}}\n")
-    for found in ("the sweep asks for 64 GPUs", *MISSING, "study.pruner: Optuna's MedianPruner cannot be made"):
+    output = refused(workspace, text + "study: {pruner: {name: PercentilePruner, percentile: 101}}\n")
+    for found in ("the sweep asks for 64 GPUs", *MISSING, "study.pruner: Optuna's PercentilePruner cannot be made"):
         assert found in output
 
 
@@ -109,6 +109,15 @@ def test_more_gpus_than_this_machine_has_are_refused_with_the_quickstart(workspa
 def test_the_executor_slurm_is_refused_without_slurm(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "/nowhere")
     assert "--executor local" in refused(workspace, BUILT_IN, "--executor", "slurm")
+
+
+@pytest.mark.parametrize("character", ["%", "\\"])
+def test_a_path_that_slurm_reads_as_a_pattern_is_refused(
+    workspace: Workspace, character: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", "/nowhere")
+    output = refused(workspace, BUILT_IN, "--executor", "slurm", "--results", f"my{character}results")
+    assert f"SLURM reads the {character} in it as a part of a pattern" in output
 
 
 def test_a_results_folder_into_which_others_may_write_is_refused(workspace: Workspace):

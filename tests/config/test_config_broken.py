@@ -60,7 +60,8 @@ TABLE = {
     ),
     "a learning rate in quotes": (
         GOOD.replace("1e-3", "1e-3, '1e-4'"),
-        "s.yaml:5:25: space.learning_rate: found the text '1e-4'; a number above 0: leave out the quotes",
+        "s.yaml:5:25: space.learning_rate: found the text '1e-4'; a number above 0, at most 1000000: leave "
+        "out the quotes",
     ),
     "an empty axis": (
         GOOD.replace("[4, 8]", "[]"),
@@ -80,19 +81,19 @@ TABLE = {
     ),
     "epochs that are not whole": (
         GOOD.replace("[4, 8]", "[4, 8.5]"),
-        "s.yaml:3:15: space.epochs: found 8.5; a whole number, at least 1",
+        "s.yaml:3:15: space.epochs: found 8.5; a whole number from 1 to 1000000",
     ),
     "epochs of null": (
         GOOD.replace("[4, 8]", "[4, null]"),
-        "s.yaml:3:15: space.epochs: found null; a whole number, at least 1",
+        "s.yaml:3:15: space.epochs: found null; a whole number from 1 to 1000000",
     ),
     "no batch": (
         GOOD.replace("batch_size: [4]", "batch_size: 0"),
-        "s.yaml:4:3: space.batch_size: found 0; a whole number, at least 1",
+        "s.yaml:4:3: space.batch_size: found 0; a whole number from 1 to 1000000",
     ),
     "a learning rate of 0": (
         GOOD.replace("1e-3", "0"),
-        "s.yaml:5:19: space.learning_rate: found 0; a number above 0",
+        "s.yaml:5:19: space.learning_rate: found 0; a number above 0, at most 1000000",
     ),
     "an infinite learning rate": (
         GOOD.replace("1e-3", ".inf"),
@@ -108,7 +109,7 @@ TABLE = {
     ),
     "a log range from 0": (
         RANGE.replace("low: 1e-4", "low: 0"),
-        "s.yaml:5:19: space.learning_rate.low: found 0; a number above 0",
+        "s.yaml:5:19: space.learning_rate.low: found 0; a number above 0, at most 1000000",
     ),
     "half a range": (
         RANGE.replace("high: 1e-2, ", ""),
@@ -120,7 +121,7 @@ TABLE = {
     ),
     "no step": (
         RANGE.replace("log: true", "step: 0"),
-        "s.yaml:5:42: space.learning_rate.step: found 0; a number above 0",
+        "s.yaml:5:42: space.learning_rate.step: found 0; a number above 0, at most 1000000",
     ),
     "steps in log": (
         RANGE.replace("log: true", "log: true, step: 1e-3"),
@@ -149,7 +150,7 @@ TABLE = {
     ),
     "no trials": (
         RANGE + "study: {sampler: tpe, trials: 0}\n",
-        "s.yaml:6:23: study.trials: found 0; at least 1",
+        "s.yaml:6:23: study.trials: found 0; 1 to 100000",
     ),
     "an unknown sampler": (
         GOOD + "study: {sampler: TPE}\n",
@@ -189,7 +190,7 @@ TABLE = {
     ),
     "an invalid argument of a pruner": (
         GOOD + "study: {pruner: {name: hyperband, reduction_factor: 1}}\n",
-        "s.yaml:6:35: study.pruner.reduction_factor: found 1; a whole number, at least 2",
+        "s.yaml:6:35: study.pruner.reduction_factor: found 1; a whole number from 2 to 1000000",
     ),
     "a pruner that never prunes": (
         GOOD + "study: {pruner: {name: asha, min_epochs: 9}}\n",
@@ -219,7 +220,7 @@ TABLE = {
     ),
     "a negative number of GPUs": (
         GOOD + "slurm: {gpus: -1}\n",
-        "s.yaml:6:9: slurm.gpus: found -1; 0 (train on CPU) or more",
+        "s.yaml:6:9: slurm.gpus: found -1; 0 to 4096",
     ),
     "trainings that cannot share the GPUs": (
         GOOD + "slurm: {gpus: 4, pack: 3}\n",
@@ -232,19 +233,98 @@ TABLE = {
     ),
     "no processes": (
         GOOD + "slurm: {processes: 0}\n",
-        "s.yaml:6:9: slurm.processes: found 0; at least 1",
+        "s.yaml:6:9: slurm.processes: found 0; 1 to 4096",
     ),
     "a time of two parts": (
         GOOD + "slurm: {time: 10:30}\n",
-        "s.yaml:6:9: slurm.time: found '10:30'; write 10m, 2h, 1h30m, 02:00:00, 1-12:00:00 or minutes as a number",
+        "s.yaml:6:9: slurm.time: found '10:30'; write 10m, 2h, 1h30m, 02:00:00, 1-12:00:00 or minutes as a number, at "
+        "most 366 days",
     ),
     "memory with a B": (
         GOOD + "slurm: {mem: 4GB}\n",
-        "s.yaml:6:9: slurm.mem: found '4GB'; write 4G or 500M",
+        "s.yaml:6:9: slurm.mem: found '4GB'; write 4G, 500M or megabytes as a number, or 0 for all memory of the node",
     ),
     "a line of setup that is no text": (
         GOOD + "slurm: {setup: [module load cuda, 3]}\n",
         "s.yaml:6:35: slurm.setup: found 3; a line of a shell script",
+    ),
+    "more epochs than anybody trains": (
+        GOOD.replace("[4, 8]", "[1e19]"),
+        "s.yaml:3:12: space.epochs: found 1e+19; a whole number from 1 to 1000000",
+    ),
+    "an infinite number in a merged mapping": (
+        GOOD.replace("learning_rate: [1e-3]", "<<: {learning_rate: [.inf]}"),
+        "s.yaml:5:24: space.learning_rate: found .inf; a finite number",
+    ),
+    "a number above 64 bits in a merged mapping": (
+        GOOD + "slurm: {sbatch: {<<: {nice: 99999999999999999999}}}\n",
+        "s.yaml:6:29: slurm.sbatch.nice: found 99999999999999999999; a whole number below 2^63",
+    ),
+    "a number as a key": (
+        GOOD + "slurm: {sbatch: {1: 2}}\n",
+        "s.yaml:6:18: slurm.sbatch: found the key 1; a key must be text: put it in quotes",
+    ),
+    "two merge keys": (
+        GOOD + "run: {<<: {parallel: 1}, <<: {parallel: 2}}\n",
+        "s.yaml:6:26: run: duplicate key '<<', first at line 6; keep one",
+    ),
+    "more trials than a sweep may have": (
+        RANGE + "study: {sampler: tpe, trials: 1000000000000}\n",
+        "s.yaml:6:23: study.trials: found 1000000000000; 1 to 100000",
+    ),
+    "a grid of more points than a sweep may have": (
+        GOOD.replace("[4, 8]", str(list(range(1, 401)))).replace("[4]", str(list(range(1, 401)))),
+        "s.yaml:2:1: space: has 160000 points; a sweep has at most 100000 trials",
+    ),
+    "more values than an axis may have": (
+        GOOD.replace("[4, 8]", str(list(range(1, 10_002)))),
+        "s.yaml:3:3: space.epochs: found 10001 values; at most 10000",
+    ),
+    "a step that makes too many values": (
+        GOOD.replace("[1e-3]", "{low: 1, high: 2, step: 1e-300}") + "study: {sampler: tpe, trials: 1}\n",
+        "s.yaml:5:3: space.learning_rate: found 1e-300, which makes more than 1000000000 values; use a larger step",
+    ),
+    "an argument of a sampler of the wrong type": (
+        RANGE + "study: {trials: 1, sampler: {name: tpe, n_startup_trials: x}}\n",
+        "s.yaml:6:41: study.sampler.n_startup_trials: found the text 'x'; allowed: a whole number",
+    ),
+    "an argument of a sampler that would need gigabytes": (
+        RANGE + "study: {trials: 1, sampler: {name: TPESampler, n_ei_candidates: 1000000000}}\n",
+        "s.yaml:6:48: study.sampler.n_ei_candidates: found 1000000000; 0 to 10000",
+    ),
+    "text for true or false": (
+        RANGE + "study: {trials: 1, sampler: {name: tpe, multivariate: 'no'}}\n",
+        "s.yaml:6:41: study.sampler.multivariate: found the text 'no'; allowed: true or false",
+    ),
+    "an argument of Optuna's pruner of the wrong type": (
+        GOOD + "study: {pruner: {name: MedianPruner, n_warmup_steps: 2.5}}\n",
+        "s.yaml:6:38: study.pruner.n_warmup_steps: found 2.5; allowed: a whole number",
+    ),
+    "an exponent that no computer can use": (
+        GOOD + "study: {pruner: {name: asha, min_early_stopping_rate: 1000000}}\n",
+        "s.yaml:6:30: study.pruner.min_early_stopping_rate: found 1000000; a whole number from 0 to 100",
+    ),
+    "memory as a list": (
+        GOOD + "slurm: {mem: [4]}\n",
+        "s.yaml:6:9: slurm.mem: found [4]; write 4G, 500M or megabytes as a number, or 0 for all memory of the node",
+    ),
+    "no memory as the most": (
+        GOOD + "slurm: {mem_max: 0}\n",
+        "s.yaml:6:9: slurm.mem_max: found 0; write 4G, 500M or megabytes as a number",
+    ),
+    "more than all memory": (
+        GOOD + "slurm: {mem: 0, mem_max: 4G}\n",
+        "s.yaml:6:17: slurm.mem_max: found 4G with mem 0, which is all memory already",
+    ),
+    "a time of centuries": (
+        GOOD + "slurm: {time: 367d}\n",
+        "s.yaml:6:9: slurm.time: found '367d'; write 10m, 2h, 1h30m, 02:00:00, 1-12:00:00 or minutes as a number, at "
+        "most 366 days",
+    ),
+    "a wrong amount of memory of the reconciler job": (
+        GOOD + "slurm: {reconciler: {mem: 4GB}}\n",
+        "s.yaml:6:22: slurm.reconciler.mem: found '4GB'; write 4G, 500M or megabytes as a number, or 0 for all memory "
+        "of the node",
     ),
     "more memory than mem_max": (
         GOOD + "slurm: {mem: 4G, mem_max: 500M}\n",
@@ -274,10 +354,14 @@ TABLE = {
         GOOD + "slurm: {reconciler: {mem: 1G, mem-per-cpu: 500M}}\n",
         "s.yaml:6:31: slurm.reconciler.mem-per-cpu: SLURM accepts only one of mem and mem-per-cpu",
     ),
+    "another number of GPUs of a type": (
+        GOOD + "slurm: {gpus: 1, sbatch: {gres: 'gpu:a100:2'}}\n",
+        "s.yaml:6:27: slurm.sbatch.gres: found 2 GPUs, and gpus is 1; the trainings use gpus: write the same number",
+    ),
     "a time of the reconciler job": (
         GOOD + "slurm: {reconciler: {time: long}}\n",
         "s.yaml:6:22: slurm.reconciler.time: found 'long'; write 10m, 2h, 1h30m, 02:00:00, 1-12:00:00 or minutes as a "
-        "number",
+        "number, at most 366 days",
     ),
     "an sbatch option that unetsweep sets": (
         GOOD + "slurm: {sbatch: {output: x.log}}\n",
@@ -316,12 +400,12 @@ TABLE = {
         "s.yaml:6:11: trainer.augment: found 'flips'; default, none, or a list such as "
         "[HorizontalFlip, {Affine: {rotate: [-30, 30]}}]",
     ),
-    "no slots": (GOOD + "run: {parallel: 0}\n", "s.yaml:6:7: run.parallel: found 0; at least 1"),
+    "no slots": (GOOD + "run: {parallel: 0}\n", "s.yaml:6:7: run.parallel: found 0; 1 to 100000"),
     "a key twice": (
         GOOD + "data: {root: others}\n",
         "s.yaml:6:1: data: duplicate key 'data', first at line 1; keep one",
     ),
-    "a key that is a number": (GOOD + "1: 2\n", "s.yaml:6:1: 1: a key must be text; put it in quotes"),
+    "a key that is a number": (GOOD + "1: 2\n", "s.yaml:6:1: 1: found the key 1; a key must be text: put it in quotes"),
     "a loop": (GOOD + "trainer: {augment: &a [*a]}\n", "s.yaml:6:20: trainer.augment: refers to itself"),
     "a tab": (
         "space:\n\tepochs: 3\n",

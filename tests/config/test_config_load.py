@@ -227,7 +227,7 @@ class TestProfiles:
 
         position = "sweeps/first.yaml:3:9: slurm.profile: slurm/profiles/bad.yaml"
         assert self.problems("slurm: {profile: bad}\n", folder).splitlines() == [
-            f"{position}:2:1: cpus: found 0; at least 1",
+            f"{position}:2:1: cpus: found 0; 1 to 4096",
             f"{position}:3:1: profile: a profile cannot name another profile",
             f"{position}:4:1: tim: unknown key 'tim'; did you mean 'time'?",
         ]

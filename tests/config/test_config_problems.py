@@ -1,5 +1,6 @@
 """All problems of a sweep file are reported at once, in the order of the file; an unreadable file is one problem."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,10 +59,35 @@ def test_an_unreadable_file_is_one_problem(tmp_path: Path) -> None:
 
     with pytest.raises(SpecError, match=r"gone\.yaml: there is no such file"):
         load(tmp_path / "gone.yaml")
-    with pytest.raises(SpecError, match="cannot be read: Is a directory"):
+    with pytest.raises(SpecError, match="cannot be read: found a folder, not a file"):
         load(tmp_path)
     with pytest.raises(SpecError, match="it is not UTF-8 text"):
         load(tmp_path / "latin.yaml")
+
+
+def test_of_many_problems_the_first_ten_and_their_number_are_reported(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as error:
+        spec_from(GOOD + "".join(f"key{n}: 1\n" for n in range(5000)), "s.yaml", working=tmp_path, home=tmp_path)
+    lines = str(error.value).splitlines()
+
+    assert len(lines) == 11
+    assert lines[0].startswith("s.yaml:6:1: key0: unknown key 'key0'; allowed are name, data")
+    assert lines[-1] == "s.yaml: and 4990 more problems"
+
+
+def test_a_message_shows_no_control_character_and_is_never_long(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as error:
+        spec_from(GOOD + f'"\\e[31m": 1\nname: {"x" * 9999}\n', "s.yaml", working=tmp_path, home=tmp_path)
+
+    assert str(error.value).isprintable() is False  # two lines
+    assert all(line.isprintable() and len(line) < 2100 for line in str(error.value).splitlines())
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "s.yaml")
+
+    with pytest.raises(SpecError, match=r"s\.yaml: cannot be read: found a pipe, not a file"):
+        load(tmp_path / "s.yaml")
 
 
 def test_a_file_with_an_invalid_sweep_name_asks_for_a_name(tmp_path: Path) -> None:

@@ -3,26 +3,28 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.load import spec_from
 from unetsweep.config.names import SAMPLERS
-from unetsweep.config.written import as_yaml
+from unetsweep.config.written import as_yaml, checked_yaml
 from unetsweep.contract import DataConfig, ModelConfig, Split, TrainerConfig
 from unetsweep.core.space import Choices, Range, Space
 from unetsweep.core.spec import Resources, Retries, RunSpec, StudySpec, SweepSpec
+from unetsweep.errors import SpecError
 
 NOWHERE = Path("/nowhere")
 printable = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs", "Cf", "Co", "Cn"]), min_size=1)
 few = st.integers(1, 9)
-finite = st.floats(1e-9, 1e9)
+finite = st.floats(1e-9, 1e6)
 
 
 @st.composite
 def axes(draw: st.DrawFn, whole: bool) -> Choices | Range:
-    numbers = st.integers(1, 2**40) if whole else finite
+    numbers = st.integers(1, 10**6) if whole else finite
     if draw(st.booleans()):
         return Choices(tuple(draw(st.lists(numbers, min_size=1, max_size=5, unique=True))))
     low, high = sorted([draw(numbers), draw(numbers)])
@@ -143,3 +145,19 @@ def test_settings_that_change_no_training_may_change() -> None:
     assert refused(sweep(), sweep(slurm=Resources(gpus=1))) == ("slurm.gpus: 0 -> 1",)
     assert refused(sweep(), sweep(slurm=Resources(processes=2))) == ("slurm.processes: 1 -> 2",)
     assert refused(sweep(), sweep(study=StudySpec(seed=1))) == ("study.seed: 0 -> 1",)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "two words"}, "sweep.yaml as it would be written:2:1: name: found 'two words'"),
+        ({"slurm": Resources(mem="4X")}, "slurm.mem: found '4X'"),
+        ({"data": DataConfig("relative")}, "would be read back with another data"),
+        ({"study": StudySpec("random", {}, 1, seed=2**40)}, "study.seed: found 1099511627776"),
+    ],
+)
+def test_a_sweep_that_could_not_be_read_again_is_not_written(change: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        checked_yaml(sweep(**change))
+
+    assert checked_yaml(sweep()) == as_yaml(sweep())

@@ -47,7 +47,7 @@ PROBLEMS = [
         {"model": {"bsae": 8}}, "model.bsae: unknown key 'bsae'; did you mean 'base'?", id="a typo deep inside"
     ),
     pytest.param({"schema": 2}, "schema: found 2; this version reads 1", id="another schema, by its number"),
-    pytest.param({"epochs": 0}, "epochs: found 0; at least 1", id="no epochs"),
+    pytest.param({"epochs": 0}, "epochs: found 0; 1 to 1000000", id="no epochs"),
     pytest.param({"learning_rate": 0}, "learning_rate: found 0.0; a number above 0", id="a rate of zero"),
     pytest.param(
         {"batch_size": 5, "processes": 2},

@@ -165,6 +165,12 @@ def test_out_of_memory_doubles_the_request_up_to_the_maximum():
     assert "slurm.mem_max" in finish.reason
 
 
+def test_out_of_memory_with_all_memory_of_the_node_is_not_submitted_again():
+    spec = replace(grid(1), slurm=Resources(mem="0"))
+    (finish,) = decide(observation(gone(Cause.MEMORY)), spec).actions
+    assert "choose nodes that have more" in finish.reason
+
+
 def test_out_of_memory_without_a_limit_fails_with_advice():
     (finish,) = decide(observation(gone(Cause.MEMORY))).actions
     assert finish.reason.startswith("the host ran out of memory with the default of the cluster; raise slurm.mem")

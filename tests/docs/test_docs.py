@@ -15,7 +15,7 @@ import write_commands
 from pages import PAGES, ROOT, Block, anchors, blocks, prose, rows
 from workspace import Workspace, make_workspace
 
-from unetsweep import contract
+from unetsweep import contract, limits
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.cli.main import COMMANDS, program
 from unetsweep.config.load import load, spec_from
@@ -156,6 +156,16 @@ def test_every_field_of_a_config_and_of_a_result_is_documented() -> None:
     expected = {name: text for name, text in _flat(contract.TrialConfig) if name.split(".")[0] not in sections}
     assert config == expected
     assert result == dict(_flat(contract.Result))
+
+
+def test_every_limit_of_a_number_is_documented() -> None:
+    assert {name: (int(low), int(high)) for name, low, high in rows(SETTINGS, "Limits")} == limits.BOUNDS
+    text = " ".join(prose(SETTINGS).split())
+    numbers = (limits.MAX_CHARACTERS, limits.MAX_NODES, limits.MAX_TRIALS, limits.MAX_VALUES, limits.MAX_LEARNING_RATE)
+    assert all(f"{number:,}" in text for number in (*numbers, limits.MAX_ARGUMENT, limits.MAX_STEPS))
+    assert f"{limits.MAX_DEPTH} levels" in text
+    assert f"more for each {limits.TEXT_OF_ONE_NODE} characters" in text
+    assert f"{limits.MAX_MINUTES // 1440} days" in text
 
 
 def _settings() -> dict[str, str]:

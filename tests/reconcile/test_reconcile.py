@@ -9,6 +9,7 @@ import pytest
 from fakes import FakeScheduler
 from scenes import Scene
 
+from unetsweep.app import status
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, MarkLost, RecordJob, SetThrottle, Submit
 from unetsweep.core.causes import Cause
@@ -174,6 +175,23 @@ def test_a_sweep_that_a_full_queue_keeps_out_says_so(tmp_path: Path, reports_lim
     scene.cluster.others = 1
     assert scene.reconcile().why_not_queued is None
     assert (scene.cluster.live_runs(), scene.cluster.reconcilers) == ([0], [])
+
+
+def test_status_plans_within_the_limits_of_a_real_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(cluster: FakeScheduler) -> int:
+        raise SchedulerError("scontrol: not allowed")
+
+    def submits() -> list[int]:
+        actions = status.plan_now(scene.context(), scene.directory.observe()).actions
+        return [len(action.elements) for action in actions if isinstance(action, Submit)]
+
+    scene = Scene(tmp_path, 4, driver="jobs", limit=4, reports_limit=True, limits_all=True, others=4)
+    scene.reconcile()
+    assert submits() == []
+    scene.cluster.others = 1
+    assert submits() == [2]
+    monkeypatch.setattr(FakeScheduler, "max_elements", fail)
+    assert submits() == [4], "without the limits, which are not known"
 
 
 def test_an_exit_hook_hands_the_reconcilers_place_in_a_full_queue_to_the_next_training(tmp_path: Path):

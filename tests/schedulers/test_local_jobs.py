@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError
-from unetsweep.record_files import read_record
+from unetsweep.record_files import read_record, write_record
 from unetsweep.records import ProcessFile
 from unetsweep.schedulers.local.local_jobs import LocalJobs, identity_of, log_path, process_path
 from unetsweep.store.sweep_dir import SweepDir
@@ -226,3 +227,17 @@ def fake_gpus(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_job_ids_are_counted_across_the_submissions_of_a_sweep(rig: LocalRig):
     first, second = rig.submission(2), rig.submission(1)
     assert [*rig.started(first), *rig.started(second)] == ["1", "2", "3"]
+
+
+def test_a_job_of_a_machine_that_was_suspended_is_known_to_have_been_suspended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    token, me = "0123456789ab", process.Identity.of_this_process()
+    path = process_path(tmp_path, token, 0)
+    path.parent.mkdir(parents=True)
+    record = ProcessFile(0, "1", "host", me.boot, me.pid, me.start_ticks, 50.0)
+    monkeypatch.setattr(process, "suspended_seconds", lambda: 3650.0)
+    for written, suspended_s in ((record, 3600), (replace(record, suspended_s=None), 0)):
+        write_record(path, written)
+        (job,) = LocalJobs(tmp_path).jobs([token])
+        assert (job.state, job.suspended_for) == (JobState.RUNNING, timedelta(seconds=suspended_s))

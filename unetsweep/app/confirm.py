@@ -14,11 +14,12 @@ from unetsweep.app.report import refresh_report
 from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import spec_of
 from unetsweep.config.load import load
-from unetsweep.config.written import as_yaml
+from unetsweep.config.written import checked_yaml
 from unetsweep.core import paths
 from unetsweep.core.space import Choices, Parameter, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.errors import UnetsweepError, UsageError, joined
+from unetsweep.limits import MAX_VALUES
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
 
@@ -65,13 +66,9 @@ class _Request:
         """
         is_there = self.directory.exists()
         known = load(self.directory.root / paths.SPEC).study.sampler_args["points"] if is_there else []
-        points = list(known)
-        for seed in self.seeds:
-            for trial in self.leaders:
-                point = {**trial.params, "seed": seed}
-                if point not in points:
-                    points.append(point)
-        return known, points
+        wanted = [{**trial.params, "seed": seed} for seed in self.seeds for trial in self.leaders]
+        points = {tuple(sorted(point.items())): point for point in (*known, *wanted)}
+        return known, list(points.values())
 
     def plan(self) -> ConfirmationPlan:
         known, points = self.points()
@@ -133,6 +130,9 @@ def _request(parent: SweepDir, top: int, seeds: int, notify: Notify) -> _Request
         raise UsageError(f"{parent.name} is a confirmation already; name the sweep itself")
     record = read_sweep_record(parent.root)
     best = tuple(leaders(record)[:top])
+    if len(best) * seeds > MAX_VALUES:
+        asked = f"{len(best)} trials with {seeds} seeds each"
+        raise UsageError(f"{asked} are {len(best) * seeds} trainings; a confirmation has at most {MAX_VALUES}")
     if not best:
         raise UsageError(f"no trial of {parent.name} is complete yet; `unetsweep status {parent.name}` says why")
     unfinished = sum(trial.state in OPEN for trial in record.trials)
@@ -169,7 +169,7 @@ def _check_images(spec: SweepSpec) -> None:
 
 def _write(spec: SweepSpec, parent: SweepDir, directory: SweepDir) -> None:
     """Create the confirmation's directory, or replace its spec."""
-    text = as_yaml(spec)
+    text = checked_yaml(spec)
     if directory.exists():
         directory.check_private()
         directory.resume()

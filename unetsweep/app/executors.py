@@ -59,6 +59,8 @@ class Executor:
     """The environment variable that chooses the cluster; None: there is none."""
     accounts: Callable[[Collection[str]], tuple[Account, ...]] = lambda job_ids: ()
     """What accounting says about these jobs; empty without accounting."""
+    path_patterns: str = ""
+    """Characters that its jobs' paths must not have, because it reads them as parts of a pattern."""
     allocates_cpus: bool = True
     """Whether a job gets the CPUs that `slurm.cpus` requests. Otherwise a training uses those of its threads."""
     allocates_memory: bool = True
@@ -82,6 +84,7 @@ SLURM = Executor(
     request_problems=lambda spec: time_problems(spec.slurm, time_limits(QUERY_S)),
     current_cluster=commands.current_cluster,
     cluster_variable="SLURM_CONF",
+    path_patterns=commands.PATH_PATTERNS,
     accounts=accounts,
     own_job=commands.own_job,
     requeue=commands.requeue,

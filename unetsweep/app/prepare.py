@@ -14,15 +14,15 @@ from unetsweep.app.reconcile import alone
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.load import load
-from unetsweep.config.written import as_yaml
+from unetsweep.config.written import checked_yaml
 from unetsweep.config.yaml12 import located, read
 from unetsweep.contract import one_value_problem
 from unetsweep.core import checkpoint_gc, paths
-from unetsweep.core.pruning import BUILT_IN_PRUNERS
 from unetsweep.core.space import largest, whole_numbers
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import NO_ROOM, Problem, SpecError, UnetsweepError, UsageError, joined
 from unetsweep.records import DataFile
+from unetsweep.search.study import check_study
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.home import record_cluster
 from unetsweep.store.sweep_dir import SweepDir
@@ -53,7 +53,7 @@ class Prepared:
 
 
 def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, is_new: bool) -> Prepared:
-    """Check the executor, this machine, the images, the pruner and the folder, and collect all that is wrong.
+    """Check the executor, this machine, the images, the study and the folder, and collect all that is wrong.
 
     `is_new`: the sweep did not exist when `spec` was loaded. `source`: the user's file, for messages.
     """
@@ -65,7 +65,7 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     if not is_new:
         spec = with_images(spec, directory)
     with _collecting(refusals):
-        _check_path(directory.root)
+        _check_path(directory.root, chosen)
     with _collecting(refusals):
         _check_executor(chosen, executor, directory, is_new=is_new)
         chosen.check_machine(spec)
@@ -75,7 +75,7 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
         images = _check_images(spec, chosen, source, refusals)
         warnings += images.warnings if images is not None else ()
     with _collecting(refusals):
-        _check_pruner(spec)
+        check_study(spec)
     with _collecting(refusals):
         if directory.root.exists():
             directory.check_private()
@@ -96,10 +96,15 @@ def _collecting(refusals: list[UnetsweepError]) -> Iterator[None]:
         refusals.append(error)
 
 
-def _check_path(root: Path) -> None:
-    """UsageError if the jobs' batch script cannot have the path on one line."""
+def _check_path(root: Path, executor: Executor) -> None:
+    """UsageError if jobs cannot have the path on one line of their script, or the executor misreads it."""
     if not str(root).isprintable():
         raise UsageError(f"{str(root)!r}: not a path on one line; name another folder with --results")
+    if found := [each for each in executor.path_patterns if each in str(root)]:
+        raise UsageError(
+            f"{root}: {executor.title} reads the {found[0]} in it as a part of a pattern, so jobs could not write "
+            "their logs; name another folder with --results"
+        )
 
 
 def _executor(directory: SweepDir, asked: str, *, is_new: bool) -> Executor:
@@ -168,19 +173,11 @@ def _spec_error(source: Path, problems: Sequence[Problem]) -> SpecError:
     return SpecError(str(source), problems if isinstance(document, Problem) else located(problems, document.positions))
 
 
-def _check_pruner(spec: SweepSpec) -> None:
-    """UsageError if Optuna refuses the pruner's arguments; otherwise only the first pruning would show that."""
-    if spec.study.pruner not in (None, *BUILT_IN_PRUNERS):
-        from unetsweep.search.optuna_pruners import pruner  # it imports optuna
-
-        pruner(spec)
-
-
 def _creation(
     spec: SweepSpec, directory: SweepDir, executor: Executor, images: "PreparedDataset | None"
 ) -> Callable[[], bool]:
     """The function that creates the sweep's directory."""
-    text = as_yaml(spec, commit=_commit())
+    text = checked_yaml(spec, commit=_commit())
 
     def create() -> bool:
         return directory.create(text, executor.name, _pins(images), cluster=executor.current_cluster())
@@ -218,6 +215,7 @@ def _update(
             ],
         )
     changed = difference(old, spec)
+    text = checked_yaml(spec, commit=_commit()) if changed else ""  # now, because it may be refused
     known = directory.data  # None: a trainer command reads its own images, or `repair` has quarantined the file
     pins = _pins(images)
     data = replace(known or pins, leak=pins.leak) if pins is not None else known
@@ -231,7 +229,7 @@ def _update(
         if checkpoint_gc.is_enabled(spec) and not checkpoint_gc.is_enabled(old):
             CollectableRuns(directory.root).mark_all()
         if changed:
-            directory.replace_spec(as_yaml(spec, commit=_commit()))
+            directory.replace_spec(text)
         return True
 
     def write() -> bool:

@@ -92,7 +92,7 @@ def status(directory: SweepDir) -> SweepStatus:
     """The state of a sweep and of its trials, by its files and one query to the scheduler."""
     context = context_of(directory)
     observation = observe(context)
-    decided = _plan(context, observation)
+    decided = plan_now(context, observation)
     if not decided.next_reconciliation.is_certain and Lease(directory.root / paths.LEASE).seems_held():
         decided = replace(decided, next_reconciliation=NextReconciliation(ReconciledBy.COMMAND))
     record = with_costs(read_sweep_record(directory.root), directory)
@@ -110,7 +110,7 @@ def status(directory: SweepDir) -> SweepStatus:
     )
 
 
-def _plan(context: SweepContext, observation: Observation) -> Plan:
+def plan_now(context: SweepContext, observation: Observation) -> Plan:
     """What a reconciliation would do now. If the scheduler's limits are not known, it is planned without them."""
     capacity, now = context.capacity(), context.clock.now()
     try:

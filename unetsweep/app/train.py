@@ -8,6 +8,7 @@ from typing import Any
 
 from unetsweep.app.memory import memory_of_machine, reading_problem, training_problem
 from unetsweep.atomic import write_text
+from unetsweep.bounded_json import parse_json, read_user_text
 from unetsweep.contract import Result, TrialConfig, config_from, dumps, encode, result_from
 from unetsweep.core import paths
 from unetsweep.datasets.prepare import PreparedDataset, prepare
@@ -75,7 +76,10 @@ def run_training(config: TrialConfig, path: Path, out: Path) -> None:
 def _read_config(path: Path) -> tuple[dict[str, Any], TrialConfig]:
     """The parsed JSON and the config decoded from it."""
     try:
-        raw = json.loads(path.read_bytes())
+        text = read_user_text(path)
+        if isinstance(text, Problem):
+            raise ConfigError(str(path), [text])
+        raw = parse_json(text.encode(), unique=True)
     except FileNotFoundError:
         raise ConfigError(str(path), ["there is no such file"]) from None
     except ValueError as error:

@@ -9,14 +9,17 @@ from unetsweep.app.confirm import ConfirmationPlan, check_confirmation, confirm,
 from unetsweep.app.sweeps import resolve
 from unetsweep.cli.echo import echo
 from unetsweep.cli.output import format_some, print_event, print_started, results_option, warn
+from unetsweep.limits import MAX_VALUES
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
+
+MANY = click.IntRange(1, MAX_VALUES)
 
 
 @click.command("confirm")
 @click.argument("sweep")
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many of the best trials.")
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Trainings of each trial.")
+@click.option("--top", type=MANY, default=3, show_default=True, help="How many of the best trials.")
+@click.option("--seeds", type=MANY, default=5, show_default=True, help="Trainings of each trial.")
 @click.option("--dry-run", is_flag=True, help="Print what would be trained, after the same checks; change nothing.")
 @click.option("--watch", is_flag=True, help="As in `submit`. Ctrl-C ends the command, not the trainings.")
 @results_option

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unetsweep.bounded_json import read_user_text
 from unetsweep.config.profiles import Folders, resources_from
 from unetsweep.config.rules import CheckAugment, Sections, check_rules
 from unetsweep.config.space import axes_from
@@ -29,12 +30,11 @@ def load(path: Path, *, profile: str | None = None, check_augment: CheckAugment 
     training.augment) checks a list of augmentations.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_user_text(path)
     except FileNotFoundError:
         raise SpecError(str(path), ["there is no such file; start from `sweeps/quickstart.yaml`"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"it is not UTF-8 text: {error}"
-        raise SpecError(str(path), [f"cannot be read: {reason}"]) from error
+    if isinstance(text, Problem):
+        raise SpecError(str(path), [text])
     is_own = path.name == paths.SPEC and (path.parent / paths.SWEEP).exists()  # written by us, from a spec
     return spec_from(text, str(path), profile=profile, check_augment=check_augment, any_parameter=is_own)
 

@@ -1,38 +1,57 @@
 """Names that come from Optuna and SLURM, listed here because an import of Optuna is slow. Tests compare them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 SHORT_NAMES = ("grid", "list", "random", "tpe")
 """Samplers with a short name: `grid` and `list` are ours, `random` and `tpe` are Optuna's."""
 
 LIST_ARGUMENTS = ("points",)
 
-SAMPLERS: dict[str, tuple[str, ...]] = {
-    "BruteForceSampler": ("avoid_premature_stop",),
-    "CmaEsSampler": (
-        "x0",
-        "sigma0",
-        "n_startup_trials",
-        "warn_independent_sampling",
-        "consider_pruned_trials",
-        "popsize",
-        "use_separable_cma",
-        "with_margin",
-        "lr_adapt",
-    ),
-    "GPSampler": ("n_startup_trials", "deterministic_objective", "warn_independent_sampling"),
-    "NSGAIIISampler": ("population_size", "mutation_prob", "crossover_prob", "swapping_prob", "dividing_parameter"),
-    "NSGAIISampler": ("population_size", "mutation_prob", "crossover_prob", "swapping_prob"),
-    "QMCSampler": ("qmc_type", "scramble", "warn_asynchronous_seeding", "warn_independent_sampling"),
-    "RandomSampler": (),
-    "TPESampler": (
-        "n_startup_trials",
-        "n_ei_candidates",
-        "multivariate",
-        "group",
-        "warn_independent_sampling",
-        "constant_liar",
-    ),
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "BruteForceSampler": {"avoid_premature_stop": bool},
+    "CmaEsSampler": {
+        "x0": Mapping[str, Any] | None,
+        "sigma0": float | None,
+        "n_startup_trials": int,
+        "warn_independent_sampling": bool,
+        "consider_pruned_trials": bool,
+        "popsize": int | None,
+        "use_separable_cma": bool,
+        "with_margin": bool,
+        "lr_adapt": bool,
+    },
+    "GPSampler": {"n_startup_trials": int, "deterministic_objective": bool, "warn_independent_sampling": bool},
+    "NSGAIIISampler": {
+        "population_size": int,
+        "mutation_prob": float | None,
+        "crossover_prob": float,
+        "swapping_prob": float,
+        "dividing_parameter": int,
+    },
+    "NSGAIISampler": {
+        "population_size": int,
+        "mutation_prob": float | None,
+        "crossover_prob": float,
+        "swapping_prob": float,
+    },
+    "QMCSampler": {
+        "qmc_type": str,
+        "scramble": bool,
+        "warn_asynchronous_seeding": bool,
+        "warn_independent_sampling": bool,
+    },
+    "RandomSampler": {},
+    "TPESampler": {
+        "n_startup_trials": int,
+        "n_ei_candidates": int,
+        "multivariate": bool,
+        "group": bool,
+        "warn_independent_sampling": bool,
+        "constant_liar": bool,
+    },
 }
-"""Optuna 5's samplers that a YAML file can name, each with the arguments that can be written in YAML.
+"""Optuna 5's samplers that a YAML file can name, each with the arguments that can be written in YAML and their types.
 The seed comes from `study.seed`. Left out: GridSampler (ours never repeats a point), PartialFixedSampler and the base
 classes (they need Python objects), and arguments that Optuna 5 no longer reads."""
 
@@ -43,13 +62,34 @@ OUR_PRUNERS: dict[str, tuple[str, ...]] = {
 }
 """Our pruners with their arguments."""
 
-PRUNERS: dict[str, tuple[str, ...]] = {
-    "HyperbandPruner": ("min_resource", "max_resource", "reduction_factor", "bootstrap_count"),
-    "MedianPruner": ("n_startup_trials", "n_warmup_steps", "interval_steps", "n_min_trials"),
-    "PatientPruner": ("patience", "min_delta"),
-    "PercentilePruner": ("percentile", "n_startup_trials", "n_warmup_steps", "interval_steps", "n_min_trials"),
-    "SuccessiveHalvingPruner": ("min_resource", "reduction_factor", "min_early_stopping_rate", "bootstrap_count"),
-    "ThresholdPruner": ("lower", "upper", "n_warmup_steps", "interval_steps"),
+PRUNERS: dict[str, dict[str, Any]] = {
+    "HyperbandPruner": {
+        "min_resource": int,
+        "max_resource": str | int,
+        "reduction_factor": int,
+        "bootstrap_count": int,
+    },
+    "MedianPruner": {"n_startup_trials": int, "n_warmup_steps": int, "interval_steps": int, "n_min_trials": int},
+    "PatientPruner": {"patience": int, "min_delta": float},
+    "PercentilePruner": {
+        "percentile": float,
+        "n_startup_trials": int,
+        "n_warmup_steps": int,
+        "interval_steps": int,
+        "n_min_trials": int,
+    },
+    "SuccessiveHalvingPruner": {
+        "min_resource": str | int,
+        "reduction_factor": int,
+        "min_early_stopping_rate": int,
+        "bootstrap_count": int,
+    },
+    "ThresholdPruner": {
+        "lower": float | None,
+        "upper": float | None,
+        "n_warmup_steps": int,
+        "interval_steps": int,
+    },
 }
 """Optuna 5's pruners that a YAML file can name; PatientPruner wraps no other pruner."""
 
@@ -99,6 +139,20 @@ SBATCH_OURS: dict[str, str] = {
 MEMORY_OPTIONS = ("mem", "mem-per-cpu", "mem-per-gpu")
 _FAMILIES = (MEMORY_OPTIONS, ("cpus-per-task", "cpus-per-gpu"))
 """Options of which SLURM accepts only one in a request."""
+
+
+def gpus_in_gres(gres: object) -> int | None:
+    """Return how many GPUs the sbatch option `gres` asks for; None: it asks for none.
+
+    >>> gpus_in_gres("gpu:a100:2"), gpus_in_gres(["gpu", "shard:4"]), gpus_in_gres("shard:4"), gpus_in_gres(None)
+    (2, 1, None, None)
+    """
+    found = []
+    for item in ",".join(map(str, gres if isinstance(gres, list | tuple) else [gres])).split(","):
+        name, *rest = item.strip().removeprefix("gres/").removeprefix("gres:").split(":")
+        if name == "gpu":
+            found.append(int(rest[-1]) if rest and rest[-1].isdecimal() else 1)
+    return sum(found) if found else None
 
 
 def rivals(option: str) -> tuple[str, ...]:

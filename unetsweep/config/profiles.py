@@ -16,9 +16,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from unetsweep.config.names import rivals
-from unetsweep.config.slurm_keys import SlurmKeys, key_problems
-from unetsweep.config.units import memory, memory_kb, minutes
+from unetsweep.bounded_json import read_user_text
+from unetsweep.config.names import gpus_in_gres, rivals
+from unetsweep.config.slurm_keys import SlurmKeys, key_problems, normal_option
+from unetsweep.config.units import WHOLE_NODE, memory, memory_kb, minutes
 from unetsweep.config.yaml12 import located, read
 from unetsweep.core.spec import Resources
 from unetsweep.decode import decode_with_defaults
@@ -75,10 +76,8 @@ def _read_profile(name: str, folders: Folders, problems: list[Problem], at: str)
         if name != "default":
             problems.append(Problem(f"found {name!r}, {_not_found(name, folders)}", at))
         return {}
-    try:
-        document = read(file.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        document = Problem(f"cannot be read ({error})")
+    text = read_user_text(file)
+    document = text if isinstance(text, Problem) else read(text)
     source = folders.shorten(file)
     if isinstance(document, Problem):
         problems.append(Problem(document.text(source), at))
@@ -158,13 +157,13 @@ def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
         pack=pack,
         processes=max(1, keys.processes or gpus // pack),
         cpus=keys.cpus,
-        mem=memory(keys.mem or ""),
-        mem_max=memory(keys.mem_max or ""),
+        mem=memory(keys.mem),
+        mem_max=memory(keys.mem_max),
         time_min=(minutes(keys.time) if keys.time is not None else None) or plain.time_min,
         python=_interpreter(keys.python, folders),
         setup=keys.setup or (),
         sbatch=dict(keys.sbatch or {}),
-        reconciler=dict(keys.reconciler or {}),
+        reconciler={option: normal_option(option, value) for option, value in (keys.reconciler or {}).items()},
     )
 
 
@@ -199,7 +198,18 @@ def _conflicts(
             "each process uses one GPU: leave processes out, or set gpus: 0"
         )
         found.append(Problem(message, f"{at}.processes"))
-    if resources.mem and resources.mem_max and memory_kb(resources.mem_max) < memory_kb(resources.mem):
+    typed = gpus_in_gres(resources.sbatch.get("gres"))
+    if typed is not None and typed != gpus:
+        message = (
+            f"found {typed} GPUs, and gpus is {gpus}{origin('gpus')}; the trainings use gpus: write the same number"
+        )
+        found.append(Problem(message, f"{at}.sbatch.gres"))
+    if resources.mem == WHOLE_NODE and resources.mem_max:
+        message = f"found {resources.mem_max}{origin('mem_max')} with mem 0{origin('mem')}, which is all memory already"
+        found.append(Problem(message, f"{at}.mem_max"))
+    elif WHOLE_NODE in (resources.mem, resources.mem_max):
+        return found
+    elif resources.mem and resources.mem_max and memory_kb(resources.mem_max) < memory_kb(resources.mem):
         message = f"found {resources.mem_max}{origin('mem_max')}, less than mem {resources.mem}{origin('mem')}"
         found.append(Problem(message, f"{at}.mem_max"))
     return found

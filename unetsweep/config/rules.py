@@ -7,7 +7,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from unetsweep.config.space import AXES, Axes, format_number
 from unetsweep.config.study import pruner_problems
@@ -15,6 +15,7 @@ from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConf
 from unetsweep.core.space import Choices, Domain, Range, Space, size, whole_numbers
 from unetsweep.core.spec import Resources, RunSpec, StudySpec
 from unetsweep.errors import Problem
+from unetsweep.limits import BOUNDS, MAX_TRIALS, MAX_VALUES, bound_problem
 
 PLACEHOLDERS = ("config", "out")
 _ITEM = re.compile(r"\[(\d+)\]")
@@ -60,8 +61,6 @@ def _contract(sections: Sections) -> list[Problem]:
     found = [p for p in config_problems(config) if p.field.startswith(("data.", "model.", "trainer."))]
     if sections.data.manifest is not None:
         found.append(Problem("leave it out: unetsweep records the split of the images that it finds", "data.manifest"))
-    if not 0 <= sections.data.split.seed < 2**32:
-        found.append(Problem(f"found {sections.data.split.seed}; 0 to 4294967295", "data.split.seed"))
     return found
 
 
@@ -112,14 +111,9 @@ def _command(command: str | None) -> list[Problem]:
 
 
 def _run(run: RunSpec) -> list[Problem]:
-    checks = [(run.parallel is None or run.parallel >= 1, "parallel", f"found {run.parallel}; at least 1")]
-    checks.append(
-        (run.reconcile_interval >= 5, "reconcile_interval", f"found {run.reconcile_interval}; at least 5 seconds")
-    )
-    for name in ("node", "memory", "unexplained", "hang", "requeue"):
-        number = getattr(run.retries, name)
-        checks.append((number >= 0, f"retries.{name}", f"found {number}; 0 or more"))
-    return [Problem(message, f"run.{field}") for is_fine, field, message in checks if not is_fine]
+    retries = {f"run.retries.{field.name}": getattr(run.retries, field.name) for field in fields(run.retries)}
+    numbers = {"run.parallel": run.parallel, "run.reconcile_interval": run.reconcile_interval, **retries}
+    return [Problem(message, name) for name, number in numbers.items() if (message := bound_problem(name, number))]
 
 
 def _sampler(sections: Sections) -> list[Problem]:
@@ -140,6 +134,10 @@ def _sampler(sections: Sections) -> list[Problem]:
             found.append(Problem(message, "study.trials"))
     elif space is not None and math.isinf(size(space)):
         found += _infinite(study, space)
+    if study.trials is None and space is not None and not found and MAX_TRIALS < size(space) < math.inf:
+        message = f"has {size(space):.0f} points; a sweep has at most {MAX_TRIALS} trials"
+        more = "" if study.sampler == "grid" else ": set study.trials"
+        found += [] if study.sampler == "list" else [Problem(message + more, "space")]
     return found
 
 
@@ -160,6 +158,8 @@ def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:
     points = study.sampler_args.get("points")
     if not isinstance(points, list) or not points:
         return [Problem("is missing; write points: [{epochs: 8, batch_size: 4, learning_rate: 1e-3}, …]", at)]
+    if len(points) > MAX_VALUES:
+        return [Problem(f"found {len(points)} points; at most {MAX_VALUES}", at)]
     for index, point in enumerate(points):
         where = f"{at}.{index}"
         if not isinstance(point, Mapping) or {*point, "seed"} != {*AXES, "seed"}:
@@ -170,8 +170,9 @@ def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:
                 message = f"found {point[name]!r}, which is not in space.{name}; add it there"
                 found.append(Problem(message, f"{where}.{name}"))
         seed = point.get("seed", study.seed)
-        if type(seed) is not int or not 0 <= seed < 2**32:
-            found.append(Problem(f"found {seed!r}; 0 to 4294967295", f"{where}.seed"))
+        if type(seed) is not int or bound_problem("study.seed", seed):
+            low, high = BOUNDS["study.seed"]
+            found.append(Problem(f"found {seed!r}; {low} to {high}", f"{where}.seed"))
         key = (*(repr(point[name]) for name in AXES), repr(seed))
         if key in seen:
             found.append(Problem("is a duplicate; remove it, or give it another seed", where))

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from unetsweep.config.names import SBATCH_OURS, rivals
-from unetsweep.config.units import MEMORIES, TIMES, memory, minutes, slurm_minutes
+from unetsweep.config.units import AMOUNTS, MEMORIES, TIMES, WHOLE_NODE, memory, minutes, slurm_minutes
 from unetsweep.decode import joined
 from unetsweep.errors import Problem
+from unetsweep.limits import bound_problem
 
 _LONG_NAME = re.compile(r"[a-z][a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -26,9 +27,10 @@ class SlurmKeys:
     pack: int | None = None
     processes: int | None = None
     cpus: int | None = None
-    mem: str | None = None
-    mem_max: str | None = None
-    time: int | str | None = None
+    mem: Any = None
+    """Text or a number: `units.memory` reads it, like the next two."""
+    mem_max: Any = None
+    time: Any = None
     python: str | None = None
     setup: tuple[str, ...] | None = None
     sbatch: Mapping[str, Any] | None = None
@@ -39,17 +41,19 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
     """Return a problem for each value that no job can have, key by key."""
     found: list[Problem] = []
 
+    def check_bounds(name: str) -> None:
+        message = bound_problem(f"slurm.{name}", getattr(keys, name))
+        found.extend([Problem(message, joined(at, name))] if message else [])
+
     def check(name: str, wanted: str, is_fine: Callable[[Any], bool]) -> None:
         value = getattr(keys, name)
         if value is not None and not is_fine(value):
             found.append(Problem(f"found {value!r}; {wanted}", joined(at, name)))
 
-    check("gpus", "0 (train on CPU) or more", lambda n: n >= 0)
-    check("pack", "at least 1", lambda n: n >= 1)
-    check("processes", "at least 1", lambda n: n >= 1)
-    check("cpus", "at least 1", lambda n: n >= 1)
-    check("mem", f"write {MEMORIES}", lambda text: memory(text) is not None)
-    check("mem_max", f"write {MEMORIES}", lambda text: memory(text) is not None)
+    for name in ("gpus", "pack", "processes", "cpus"):
+        check_bounds(name)
+    check("mem", f"write {MEMORIES}", lambda written: memory(written) is not None)
+    check("mem_max", f"write {AMOUNTS}", lambda written: memory(written) not in (None, WHOLE_NODE))
     check("time", f"write {TIMES}", lambda written: minutes(written) is not None)
     for name in ("partition", "account", "qos", "constraint", "python"):
         check(name, "text on one line", lambda text: bool(text.strip()) and text.isprintable())
@@ -59,12 +63,8 @@ def key_problems(keys: SlurmKeys, at: str) -> list[Problem]:
     for option, value in (keys.sbatch or {}).items():
         found += [Problem(message, joined(at, f"sbatch.{option}")) for message in _option(option, value, SBATCH_OURS)]
     for option, value in (keys.reconciler or {}).items():
-        found += [
-            Problem(message, joined(at, f"reconciler.{option}")) for message in _option(option, value, _RECONCILER_OURS)
-        ]
-    time = (keys.reconciler or {}).get("time")
-    if time is not None and not (_is_plain(time) and (slurm_minutes(str(time)) or minutes(str(time)))):
-        found.append(Problem(f"found {time!r}; write {TIMES}", joined(at, "reconciler.time")))
+        messages = _option(option, value, _RECONCILER_OURS) or _unit_problems(option, value)
+        found += [Problem(message, joined(at, f"reconciler.{option}")) for message in messages]
     found += _rival_problems({"mem": keys.mem, **(keys.sbatch or {})}, joined(at, "sbatch"))
     found += _rival_problems(keys.reconciler or {}, joined(at, "reconciler"))
     return found
@@ -79,6 +79,25 @@ def _rival_problems(options: Mapping[str, Any], at: str) -> list[Problem]:
         if other is not None:
             found.append(Problem(f"SLURM accepts only one of {other} and {option}", joined(at, option)))
     return found
+
+
+_MEMORY_OPTIONS = ("mem", "mem-per-cpu", "mem-per-gpu")
+"""Options of the reconciler job that are written like `slurm.mem`."""
+
+
+def _unit_problems(option: str, value: object) -> list[str]:
+    """Return what is wrong with an amount of memory or a time of the reconciler job."""
+    if value is None:
+        return []
+    if option.replace("_", "-") in _MEMORY_OPTIONS:
+        return [] if memory(value) is not None else [f"found {value!r}; write {MEMORIES}"]
+    is_time = option != "time" or (_is_plain(value) and (slurm_minutes(str(value)) or minutes(str(value))))
+    return [] if is_time else [f"found {value!r}; write {TIMES}"]
+
+
+def normal_option(option: str, value: Any) -> Any:
+    """Return the value of an option of the reconciler job as sbatch reads it."""
+    return memory(value) if option in _MEMORY_OPTIONS and value is not None else value
 
 
 _RECONCILER_OURS = {

@@ -13,6 +13,7 @@ from unetsweep.core.space import Choices, Domain, Parameter, Range, Space
 from unetsweep.core.trials import field_type
 from unetsweep.decode import joined, unknown_keys
 from unetsweep.errors import Problem
+from unetsweep.limits import BOUNDS, MAX_LEARNING_RATE, MAX_STEPS, MAX_VALUES
 from unetsweep.trial_config import ParameterValue
 
 AXES = ("epochs", "batch_size", "learning_rate")
@@ -72,12 +73,18 @@ def _choices(name: str, raw: Sequence[object], problems: list[Problem], at: str)
     if not raw:
         problems.append(Problem("found an empty list; at least one value", at))
         return None
+    if len(raw) > MAX_VALUES:
+        problems.append(Problem(f"found {len(raw)} values; at most {MAX_VALUES}", at))
+        return None
     values: dict[ParameterValue, None] = {}  # in their order; there may be a thousand
     before = len(problems)
     is_number = field_type(name) in (int, float)
     for index, item in enumerate(raw):
         if not is_number:
-            values[item] = None  # type: ignore[index]
+            if isinstance(item, ParameterValue):
+                values[item] = None
+            else:
+                problems.append(Problem(f"found {_describe(item)}; a text, a number, true or false", f"{at}.{index}"))
             continue
         value = _number(name, item, problems, f"{at}.{index}")
         if value is not None and value in values:
@@ -121,6 +128,8 @@ def _range_problems(domain: Range) -> list[Problem]:
             )
         ]
     steps = (domain.high - domain.low) / step
+    if not steps < MAX_STEPS:
+        return [Problem(f"found {format_number(step)}, which makes more than {MAX_STEPS} values; use a larger step")]
     if abs(steps - round(steps)) > 1e-6:
         nearest = domain.low + step * math.floor(steps + 1e-6)
         nearest = nearest if isinstance(nearest, int) else float(f"{nearest:.10g}")
@@ -133,13 +142,13 @@ def _range_problems(domain: Range) -> list[Problem]:
 
 def _number(name: str, raw: object, problems: list[Problem], at: str, forms: str = "") -> float | None:
     """Return a value of the parameter: a whole number from 1 if its field is whole, else a number above 0."""
-    is_whole = field_type(name) is int
-    wanted = "a whole number, at least 1" if is_whole else "a number above 0"
+    is_whole, high = field_type(name) is int, BOUNDS.get(name, (0, MAX_LEARNING_RATE))[1]
+    wanted = f"a whole number from 1 to {high}" if is_whole else f"a number above 0, at most {high}"
     if isinstance(raw, str) and _is_number(raw):
         problems.append(Problem(f"found the text {raw!r}; {wanted}: leave out the quotes", at))
     elif isinstance(raw, bool) or not isinstance(raw, int | float):
         problems.append(Problem(f"found {_describe(raw)}; {wanted}{forms}", at))
-    elif not raw > 0 or (is_whole and not float(raw).is_integer()):
+    elif not 0 < raw <= high or (is_whole and not float(raw).is_integer()):
         problems.append(Problem(f"found {format_number(raw)}; {wanted}", at))
     else:
         return int(raw) if is_whole else float(raw)

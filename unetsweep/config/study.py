@@ -22,8 +22,9 @@ from unetsweep.config.names import (
 )
 from unetsweep.core.space import Domain, largest
 from unetsweep.core.spec import StudySpec
-from unetsweep.decode import decode_with_defaults, unknown_keys
+from unetsweep.decode import decode_value, decode_with_defaults, unknown_keys
 from unetsweep.errors import Problem
+from unetsweep.limits import BOUNDS, MAX_ARGUMENT, bound_problem
 from unetsweep.texts import counted
 
 KEYS = ("sampler", "trials", "metric", "seed", "pruner")
@@ -32,6 +33,9 @@ _CLASSES = {"tpe": "TPESampler", "random": "RandomSampler"}
 """Optuna's class of a sampler's short name."""
 _MINIMA = {"reduction_factor": 2, "min_early_stopping_rate": 0, "startup_trials": 0, "warmup_epochs": 0}
 """The smallest values of our pruners' arguments, all whole numbers; the smallest value of the others is 1."""
+
+_MAXIMA = {"min_early_stopping_rate": 100}
+"""The largest value of an argument that is an exponent; that of our pruners' others is that of `epochs`."""
 
 
 def study_from(raw: object, problems: list[Problem], at: str = "study") -> tuple[StudySpec, bool]:
@@ -67,11 +71,9 @@ def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:
 
 
 def _number_problems(study: StudySpec, at: str) -> list[Problem]:
-    checks = [
-        (study.trials is None or study.trials >= 1, "trials", f"found {study.trials}; at least 1"),
-        (0 <= study.seed < 2**32, "seed", f"found {study.seed}; 0 to 4294967295"),
-    ]
-    return [Problem(message, f"{at}.{field}") for is_fine, field, message in checks if not is_fine]
+    numbers = {"trials": study.trials, "seed": study.seed}
+    found = {name: bound_problem(f"study.{name}", number) for name, number in numbers.items()}
+    return [Problem(message, f"{at}.{name}") for name, message in found.items() if message]
 
 
 def _sampler(raw: object, problems: list[Problem], at: str) -> tuple[str, dict[str, Any]]:
@@ -84,6 +86,8 @@ def _sampler(raw: object, problems: list[Problem], at: str) -> tuple[str, dict[s
     name, arguments = parts
     if name in SHORT_NAMES or name in SAMPLERS:
         problems += _sampler_argument_problems(name, arguments, at)
+        kinds = SAMPLERS.get(_CLASSES.get(name, name), {})
+        arguments = {**arguments, **_typed(arguments, kinds, MAX_ARGUMENT, problems, at)}
     else:
         instead = UNSUPPORTED_SAMPLERS.get(name) or _suggest(name, SHORT_NAMES, SAMPLERS)
         problems.append(Problem(f"found {name!r}; {instead}", at))
@@ -91,7 +95,7 @@ def _sampler(raw: object, problems: list[Problem], at: str) -> tuple[str, dict[s
 
 
 def _sampler_argument_problems(name: str, arguments: Mapping[str, Any], at: str) -> list[Problem]:
-    known = LIST_ARGUMENTS if name == "list" else SAMPLERS.get(_CLASSES.get(name, name), ())
+    known = tuple(LIST_ARGUMENTS if name == "list" else SAMPLERS.get(_CLASSES.get(name, name), ()))
     found = []
     for problem in unknown_keys(arguments, known, at):
         key = problem.field.removeprefix(f"{at}.")
@@ -113,7 +117,7 @@ def _pruner(raw: object, problems: list[Problem], at: str) -> tuple[str | None, 
         problems.append(Problem(f"found {raw!r}; a name, or {{name: asha, min_epochs: 4}}", at))
         return None, {}
     name, arguments = parts
-    known = OUR_PRUNERS.get(name) or PRUNERS.get(name)
+    known = OUR_PRUNERS.get(name) or tuple(PRUNERS.get(name, ())) or None
     if known is None:
         instead = UNSUPPORTED_PRUNERS.get(name) or _suggest(name, OUR_PRUNERS, PRUNERS)
         problems.append(Problem(f"found {name!r}; {instead}", at))
@@ -121,7 +125,9 @@ def _pruner(raw: object, problems: list[Problem], at: str) -> tuple[str | None, 
     found = unknown_keys(arguments, known, at)
     if name in OUR_PRUNERS:
         found += _pruner_value_problems({key: arguments[key] for key in known if key in arguments}, at)
-    elif name == "PercentilePruner" and "percentile" not in arguments:
+    else:
+        arguments = {**arguments, **_typed(arguments, PRUNERS[name], BOUNDS["epochs"][1], found, at)}
+    if name == "PercentilePruner" and "percentile" not in arguments:
         found.append(Problem("percentile is missing: {name: PercentilePruner, percentile: 25.0}", at))
     elif name == "PatientPruner" and "patience" not in arguments:
         found.append(Problem("patience is missing: {name: PatientPruner, patience: 5}", at))
@@ -132,10 +138,24 @@ def _pruner(raw: object, problems: list[Problem], at: str) -> tuple[str | None, 
 def _pruner_value_problems(arguments: Mapping[str, Any], at: str) -> list[Problem]:
     found = []
     for key, value in arguments.items():
-        minimum = _MINIMA.get(key, 1)
-        if type(value) is not int or value < minimum:
-            found.append(Problem(f"found {value!r}; a whole number, at least {minimum}", f"{at}.{key}"))
+        low, high = _MINIMA.get(key, 1), _MAXIMA.get(key, BOUNDS["epochs"][1])
+        if type(value) is not int or not low <= value <= high:
+            found.append(Problem(f"found {value!r}; a whole number from {low} to {high}", f"{at}.{key}"))
     return found
+
+
+def _typed(
+    arguments: Mapping[str, Any], kinds: Mapping[str, Any], most: int, problems: list[Problem], at: str
+) -> dict[str, Any]:
+    """Return the known arguments with the types that Optuna expects. It would use some others without an error."""
+    values = {}
+    for key, kind in kinds.items():
+        if key in arguments:
+            value = values[key] = decode_value(kind, arguments[key], problems, f"{at}.{key}")
+            high = _MAXIMA.get(key, most)
+            if type(value) is int and not 0 <= value <= high:
+                problems.append(Problem(f"found {value}; 0 to {high}", f"{at}.{key}"))
+    return values
 
 
 def _name_and_arguments(raw: object) -> tuple[str, dict[str, Any]] | None:

@@ -2,34 +2,42 @@
 
 import re
 
+from unetsweep.limits import MAX_MINUTES
+
+_N = r"[0-9]{1,9}"
 _SHORT = re.compile(
-    r"(?:(?P<days>\d+)\s*d)?\s*(?:(?P<hours>\d+)\s*h)?\s*(?:(?P<minutes>\d+)\s*m(?:in)?)?", re.IGNORECASE
+    rf"(?:(?P<days>{_N})\s*d)?\s*(?:(?P<hours>{_N})\s*h)?\s*(?:(?P<minutes>{_N})\s*m(?:in)?)?", re.IGNORECASE
 )
-_CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)")
-_DAYS = re.compile(r"(?P<days>\d+)-(?P<hours>\d+)(?::(?P<minutes>\d\d))?")
-_MEMORY = re.compile(r"([1-9]\d*)([KMGT])", re.IGNORECASE)
+_CLOCK = re.compile(rf"(?:(?P<days>{_N})-)?(?P<hours>{_N}):(?P<minutes>[0-9][0-9]):(?P<seconds>[0-9][0-9])")
+_DAYS = re.compile(rf"(?P<days>{_N})-(?P<hours>{_N})(?::(?P<minutes>[0-9][0-9]))?")
+_SLURM = re.compile(rf"(?:({_N})-({_N})(?::({_N}))?(?::{_N})?|(?:({_N}):)?({_N}):{_N}|({_N}))")
+_MINUTES = re.compile(rf"(?P<minutes>{_N})")
+_MEMORY = re.compile(rf"({_N})([KMGT]?)", re.IGNORECASE | re.ASCII)
 
-TIMES = "10m, 2h, 1h30m, 02:00:00, 1-12:00:00 or minutes as a number"
-MEMORIES = "4G or 500M"
+TIMES = "10m, 2h, 1h30m, 02:00:00, 1-12:00:00 or minutes as a number, at most 366 days"
+AMOUNTS = "4G, 500M or megabytes as a number"
+MEMORIES = f"{AMOUNTS}, or 0 for all memory of the node"
+WHOLE_NODE = "0"
+"""All memory of the node, as sbatch reads it."""
 
 
-def minutes(written: str | int) -> int | None:
-    """Return the minutes of a time limit, rounded up; None if it is not a time, or not above 0.
+def minutes(written: object) -> int | None:
+    """Return the minutes of a time limit, rounded up; None if it is not a time, not above 0, or too long.
 
     `10:30` is refused: sbatch reads it as minutes and seconds, people read it as hours and minutes.
 
-    >>> [minutes(t) for t in ("10m", "1h30m", "1-12:00:00", "02:00:01", 90, "10:30", "0m")]
-    [10, 90, 2160, 121, 90, None, None]
+    >>> [minutes(t) for t in ("10m", "1h30m", "1-12:00:00", "02:00:01", 90, "90", "10:30", "0m", "367d")]
+    [10, 90, 2160, 121, 90, 90, None, None, None]
     """
-    if isinstance(written, int):
-        return written if written > 0 else None
-    text = written.strip()
-    match = next((m for rx in (_CLOCK, _DAYS, _SHORT) if (m := rx.fullmatch(text))), None) if text else None
+    text = str(written).strip() if isinstance(written, str | int) else ""
+    forms = (_MINUTES, _CLOCK, _DAYS, _SHORT)
+    match = next((m for form in forms if (m := form.fullmatch(text))), None) if text else None
     if match is None:
         return None
     part = {name: int(value or 0) for name, value in match.groupdict().items()}
-    whole = part["days"] * 1440 + part.get("hours", 0) * 60 + part.get("minutes", 0)
-    return (whole + (1 if part.get("seconds") else 0)) or None
+    whole = part.get("days", 0) * 1440 + part.get("hours", 0) * 60 + part.get("minutes", 0)
+    whole += 1 if part.get("seconds") else 0
+    return whole if 0 < whole <= MAX_MINUTES else None
 
 
 def slurm_minutes(text: str) -> int | None:
@@ -38,7 +46,7 @@ def slurm_minutes(text: str) -> int | None:
     >>> [slurm_minutes(text) for text in ("5:00", "30", "1-12", "1-00:00:00", "1:00:00", "1:30", "infinite")]
     [5, 30, 2160, 1440, 60, 1, None]
     """
-    found = re.fullmatch(r"(?:(\d+)-(\d+)(?::(\d+))?(?::\d+)?|(?:(\d+):)?(\d+):\d+|(\d+))", text.strip())
+    found = _SLURM.fullmatch(text.strip())
     if found is None:
         return None
     days, day_hours, day_minutes, hours, minutes, alone = (int(part or 0) for part in found.groups())
@@ -55,18 +63,21 @@ def time_text(whole: int) -> str:
     return (f"{hours}h" if hours else "") + (f"{rest}m" if rest or not hours else "")
 
 
-def memory(written: str) -> str | None:
-    """Return an amount of memory as sbatch reads it; None if it is not one.
+def memory(written: object) -> str | None:
+    """Return an amount of memory as sbatch reads it; None if it is not one. Without a unit it is in megabytes.
 
-    >>> memory("4g"), memory("500M"), memory("4"), memory("4 GB")
-    ('4G', '500M', None, None)
+    >>> [memory(written) for written in ("4g", "500M", 4000, "4000", 0, "4 GB", 1.5)]
+    ['4G', '500M', '4000M', '4000M', '0', None, None]
     """
-    match = _MEMORY.fullmatch(written)
-    return match.group(1) + match.group(2).upper() if match else None
+    match = _MEMORY.fullmatch(str(written)) if isinstance(written, str | int) else None
+    if match is None:
+        return None
+    number, unit = int(match.group(1)), match.group(2).upper()
+    return f"{number}{unit or 'M'}" if number else WHOLE_NODE
 
 
 def memory_kb(normal: str) -> int:
-    """Return the KiB of an amount of memory that `memory` returned.
+    """Return the KiB of an amount of memory that `memory` returned, except WHOLE_NODE.
 
     >>> memory_kb("1G") == memory_kb("1024M")
     True

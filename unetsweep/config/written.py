@@ -1,13 +1,17 @@
 """Write a sweep with every default filled in: the `sweep.yaml` of its directory."""
 
+import json
 from typing import Any
 
 from unetsweep import __version__
+from unetsweep.config.load import spec_from
 from unetsweep.config.units import time_text
 from unetsweep.config.yaml12 import dump
 from unetsweep.contract import encode
+from unetsweep.core import paths
 from unetsweep.core.space import Choices, Domain
 from unetsweep.core.spec import SweepSpec
+from unetsweep.errors import SpecError
 
 
 def as_yaml(spec: SweepSpec, *, commit: str | None = None) -> str:
@@ -18,6 +22,28 @@ def as_yaml(spec: SweepSpec, *, commit: str | None = None) -> str:
     code = f", code {commit}" if commit else ""
     header = f"# {spec.name} as it was submitted, every default written out; unetsweep {__version__}{code}\n"
     return header + dump(tree(spec))
+
+
+def checked_yaml(spec: SweepSpec, *, commit: str | None = None) -> str:
+    """Return `as_yaml` after reading it back; SpecError if it cannot be read, or if it is another sweep.
+
+    A sweep's folder with such a file would be of no use.
+    """
+    text = as_yaml(spec, commit=commit)
+    try:
+        again = spec_from(text, paths.SPEC, any_parameter=True)
+    except SpecError as error:
+        raise SpecError(f"{paths.SPEC} as it would be written", error.problems) from error
+    wanted, read = tree(spec), tree(again)
+    changed = [key for key in wanted if _json(wanted[key]) != _json(read[key])]
+    if changed:
+        message = f"would be read back with another {' and '.join(changed)}; nothing was written: please report this"
+        raise SpecError(f"{paths.SPEC} as it would be written", [message])
+    return text
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def tree(spec: SweepSpec) -> dict[str, Any]:

@@ -14,87 +14,20 @@ from typing import Any
 
 import yaml
 
+from unetsweep.config.yaml_loader import (
+    LARGEST,
+    PATTERNS,
+    TAG,
+    Dumper,
+    FastLoader,
+    Loader,
+    TooLarge,
+    as_float,
+    as_int,
+)
 from unetsweep.decode import joined
 from unetsweep.errors import Problem
-
-_TAG = "tag:yaml.org,2002:"
-_REPLACED = {_TAG + kind for kind in ("float", "int", "bool", "timestamp")}
-_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
-_INT = re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")
-_FLOAT = re.compile(
-    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-)
-_BREAKS = re.compile("[\x85\u2028\u2029]")
-_LARGEST = 2**63 - 1
-"""The largest whole number that NumPy and Optuna accept; far above it `float()` raises."""
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML with the scalars of YAML 1.2."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's interface; never changed later
-        first: [(tag, pattern) for tag, pattern in pairs if tag not in _REPLACED]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    yaml_constructors = {  # noqa: RUF012
-        tag: make
-        for tag, make in yaml.SafeLoader.yaml_constructors.items()
-        if tag not in {_TAG + kind for kind in ("timestamp", "binary", "omap", "pairs", "set")}
-    }
-
-
-class _FastLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # not everywhere
-    """The same on libyaml, which is seven times faster."""
-
-    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
-    yaml_constructors = _Loader.yaml_constructors
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes every text that YAML 1.1 or 1.2 would not read as text."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's interface; never changed later
-        first: list(pairs) for first, pairs in yaml.SafeDumper.yaml_implicit_resolvers.items()
-    }
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-# PyYAML takes the first pattern that fits, so int must come before float.
-for _kind, _pattern, _first in (
-    ("bool", _BOOL, "tTfF"),
-    ("int", _INT, "-+0123456789"),
-    ("float", _FLOAT, "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(_TAG + _kind, _pattern, list(_first))
-    _Dumper.add_implicit_resolver(_TAG + _kind, _pattern, list(_first))
-
-
-def _as_int(text: str) -> int:
-    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10)) if len(text) < 30 else _LARGEST + 1
-
-
-def _as_float(text: str) -> float:
-    return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-
-
-def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
-    return _as_int(str(loader.construct_scalar(node)))
-
-
-def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
-    return _as_float(str(loader.construct_scalar(node)))
-
-
-def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    # Without double quotes PyYAML writes these line breaks as they are, and reads them as a space.
-    return dumper.represent_scalar(_TAG + "str", text, '"' if _BREAKS.search(text) else None)
-
-
-_Dumper.add_representer(str, _represent_text)
-_Loader.add_constructor(_TAG + "int", _construct_int)
-_Loader.add_constructor(_TAG + "float", _construct_float)
+from unetsweep.limits import MAX_CHARACTERS, MAX_KEY
 
 Positions = Mapping[str, tuple[int, int]]
 """(line, column), from 1, of each field by its dotted path: that of the key in a mapping, of the item in a list."""
@@ -110,15 +43,25 @@ class Document:
     """What breaks rules 1 and 2; the field of each is a path in `positions`."""
 
 
+_QUICKLY_READ = 100_000
+"""Characters that the pure Python loader reads within half a second."""
+
+
 @functools.lru_cache(maxsize=8)
 def read(text: str) -> Document | Problem:
     """Return the only document in `text`, or why there is none. Cached, so callers must not change the value."""
-    document = _read(text, _FastLoader)
-    # The messages of the pure Python loader are the same with every version of libyaml.
-    return _read(text, _Loader) if isinstance(document, Problem) else document
+    if len(text) > MAX_CHARACTERS:
+        return Problem(f"found {len(text)} characters; at most {MAX_CHARACTERS}", "", 1, 1)
+    try:
+        document = _read(text, FastLoader)
+        # The messages of the pure Python loader are the same with every version of libyaml.
+        is_quick = len(text) <= _QUICKLY_READ
+        return _read(text, Loader) if isinstance(document, Problem) and is_quick else document
+    except TooLarge as error:
+        return _syntax(error, text)
 
 
-def _read(text: str, kind: type[yaml.SafeLoader]) -> Document | Problem:
+def _read(text: str, kind: type[Loader] | type[FastLoader]) -> Document | Problem:
     loader = None
     try:
         loader = kind(text)
@@ -130,10 +73,12 @@ def _read(text: str, kind: type[yaml.SafeLoader]) -> Document | Problem:
         # After the walk, since merge keys (<<) rewrite the nodes; a loop would never end.
         value = None if walk.loops else loader.construct_document(node)
         return Document(value, walk.positions, tuple(walk.problems))
+    except TooLarge:
+        raise
     except yaml.YAMLError as error:
-        return _syntax(error)
-    except (ValueError, RecursionError) as error:
-        return Problem(f"cannot be read as YAML ({type(error).__name__}: {error})")
+        return _syntax(error, text)
+    except ValueError as error:
+        return Problem(f"cannot be read as YAML: {error}", "", 1, 1)
     finally:
         if loader is not None:
             loader.dispose()
@@ -151,9 +96,7 @@ def positions(text: str) -> Positions:
 
 def dump(value: Any) -> str:
     """Return `value` as YAML that `read` reads back equal: keys in their order, short collections on one line."""
-    text: str = yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True
-    )
+    text: str = yaml.dump(value, Dumper=Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
     return text
 
 
@@ -208,23 +151,37 @@ class _Walk:
     def _mapping(self, node: yaml.MappingNode, path: str, above: tuple[int, ...]) -> None:
         seen: dict[str, int] = {}
         for key, value in node.value:
-            if key.tag == _TAG + "merge":
+            if not isinstance(key, yaml.ScalarNode):
+                self._add("a key must be text; put it in quotes", path, key)
                 continue
-            where = joined(path, str(key.value)) if isinstance(key, yaml.ScalarNode) else path
-            if not isinstance(key, yaml.ScalarNode) or key.tag != _TAG + "str":
-                self._add("a key must be text; put it in quotes", where, key)
+            is_merge = key.tag == TAG + "merge"
+            where = path if is_merge else joined(path, str(key.value))
+            if len(key.value) > MAX_KEY:
+                self._add(f"found a key of {len(key.value)} characters; at most {MAX_KEY}", path, key)
             elif key.value in seen:
                 self._add(f"duplicate key {key.value!r}, first at line {seen[key.value]}; keep one", where, key)
             else:
                 seen[key.value] = key.start_mark.line + 1
-                self.positions[where] = _position(key)
+                self._key(key, where, is_merge=is_merge)
                 self.visit(value, where, above)
 
+    def _key(self, key: yaml.ScalarNode, where: str, *, is_merge: bool) -> None:
+        if is_merge:
+            return
+        if key.tag != TAG + "str":
+            self._add(f"found the key {key.value}; a key must be text: put it in quotes", where, key)
+            key.tag = TAG + "str"  # so that the rest of the file can be checked
+        self.positions[where] = _position(key)
+
     def _scalar(self, node: yaml.Node, path: str) -> None:
-        if node.tag == _TAG + "float" and _FLOAT.match(node.value) and not math.isfinite(_as_float(node.value)):
-            self._add(f"found {node.value[:40]}; a finite number", path, node)
-        elif node.tag == _TAG + "int" and _INT.match(node.value) and abs(_as_int(node.value)) > _LARGEST:
-            self._add(f"found {node.value[:40]}; a whole number below 2^63", path, node)
+        kind, found = node.tag.removeprefix(TAG), node.value[:40]
+        if kind in PATTERNS and not PATTERNS[kind].match(node.value):  # an explicit tag
+            self._add(f"found {found!r}, which is not of the type !!{kind}", path, node)
+            node.tag = TAG + "str"
+        elif kind == "float" and not math.isfinite(as_float(node.value)):
+            self._add(f"found {found}; a finite number", path, node)
+        elif kind == "int" and abs(as_int(node.value)) > LARGEST:
+            self._add(f"found {found}; a whole number below 2^63", path, node)
 
     def _add(self, message: str, path: str, node: yaml.Node) -> None:
         self.problems.append(Problem(message, path, *_position(node)))
@@ -234,10 +191,13 @@ def _position(node: yaml.Node) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
-def _syntax(error: yaml.YAMLError) -> Problem:
+def _syntax(error: yaml.YAMLError, text: str) -> Problem:
+    """Return a problem with the position of an error of PyYAML."""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         message = ", ".join(part for part in (error.context, error.problem) if part)
-        position = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        return Problem(f"this is not YAML: {message}", "", *position)
-    return Problem(f"this is not YAML: {str(error).splitlines()[0]}")
+        position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        return Problem(message if isinstance(error, TooLarge) else f"this is not YAML: {message}", "", *position)
+    before = text[: getattr(error, "position", 0)]
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return Problem(f"this is not YAML: {str(error).splitlines()[0]}", "", line, column)

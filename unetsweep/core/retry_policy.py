@@ -138,6 +138,8 @@ def _with_more_memory(spec: SweepSpec, run: Run, kept: Overrides) -> Retry | Exh
     times = _unmarked_losses(run) + sum(a.cause is Cause.MEMORY for a in run.counted_attempts)
     have, bound = mebibytes(asked), mebibytes(most)
     advice = "raise slurm.mem, or let it grow by setting slurm.mem_max"
+    if asked == "0":
+        return Exhausted("the host ran out of memory with all memory of the node; choose nodes that have more")
     if have is None or bound is None:
         return Exhausted(f"the host ran out of memory with {asked or 'the default of the cluster'}; {advice}")
     if have >= bound or times > spec.run.retries.memory:

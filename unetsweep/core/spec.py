@@ -76,7 +76,7 @@ class Resources:
     cpus: int | None = None
     """CPUs of each process; None: the cluster's default, or one in a packed job."""
     mem: str | None = None
-    """Memory of the job in SLURM's notation: `4G`. None: the cluster's default."""
+    """Memory of the job in SLURM's notation: `4G`; `0` is all memory of the node. None: the cluster's default."""
     mem_max: str | None = None
     """Most memory that a retry requests; None: no retry requests more."""
     time_min: int = 60

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from unetsweep.config.names import MEMORY_OPTIONS, gpus_in_gres
 from unetsweep.core.observation import Job
 from unetsweep.core.paths import job_name
 from unetsweep.core.spec import Resources
@@ -102,13 +103,13 @@ def _script(folder: Path, name: str, resources: Resources) -> str:
         "output": "/dev/null",
         "ntasks": 1,
         "cpus-per-task": 1,
-        "time": MINUTES,
-        "mem": "2G",
+        "time": min(MINUTES, resources.time_min),
+        "mem": None if set(MEMORY_OPTIONS) & resources.sbatch.keys() else "2G",
         "partition": resources.partition,
         "account": resources.account,
         "qos": resources.qos,
         "constraint": resources.constraint,
-        "gpus-per-node": 1 if resources.gpus else None,
+        "gpus-per-node": 1 if resources.gpus and gpus_in_gres(resources.sbatch.get("gres")) is None else None,
     }
     for key, value in resources.sbatch.items():
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value

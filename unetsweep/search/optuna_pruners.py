@@ -11,13 +11,14 @@ Rule 1: a pruner that only compares (a median, a percentile) is not asked about 
 
 import warnings
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner
 from optuna.trial import Trial, TrialState
 
-from unetsweep.core.pruning import History, Verdict, replay
+from unetsweep.core.pruning import History, MetricReport, Verdict, replay
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
 from unetsweep.search.optuna_trials import direction
@@ -25,6 +26,8 @@ from unetsweep.texts import score_text
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
+EARLIER_TRIALS = 12
+"""More trials than Optuna's pruners wait for, unless an argument asks for more."""
 WITH_RUNGS = ("SuccessiveHalvingPruner", "HyperbandPruner")
 
 
@@ -38,6 +41,22 @@ def pruner(spec: SweepSpec) -> BasePruner:
             return getattr(optuna.pruners, name)(**required, **arguments)  # type: ignore[no-any-return]
     except (TypeError, ValueError) as error:
         raise UsageError(f"study.pruner: Optuna's {name} cannot be made with {arguments}: {error}") from error
+
+
+def check_pruner(spec: SweepSpec) -> None:
+    """UsageError if the pruner cannot be made with its arguments, or cannot judge a training."""
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    reports = tuple(MetricReport(begin, epoch, epoch / 8) for epoch in range(1, 8))
+    ended = [History(trial, 8, "complete", reports) for trial in range(EARLIER_TRIALS)]
+    try:
+        verdicts(spec, [*ended, History(EARLIER_TRIALS, 8, None, reports)])
+    except UsageError:
+        raise
+    except Exception as error:  # Optuna checks few arguments before it uses them
+        name, reason = spec.study.pruner, f"{type(error).__name__}: {error}"
+        raise UsageError(
+            f"study.pruner: Optuna's {name} cannot judge a training with {spec.study.pruner_args}: {reason}"
+        ) from error
 
 
 def verdicts(spec: SweepSpec, histories: Sequence[History]) -> dict[int, Verdict]:

@@ -4,8 +4,10 @@ The n-th trial's draw depends on the study's seed, n and the results so far, and
 study in memory that knows all trials, so a killed reconciliation leaves nothing behind.
 """
 
+import contextlib
 import math
 import random
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import product
 
@@ -27,6 +29,28 @@ MAX_ASKS = 100
 """After so many asks without a new point, a finite space is nearly used up: the rest of it is listed and drawn from."""
 MAX_LISTED = 100_000
 """Points of a finite space that may be listed; listing more would take longer than a reconciliation may."""
+
+EARLIER_TRIALS = 64
+"""More trials than Optuna's samplers draw at random before they use their results, unless an argument asks for more."""
+
+WITHOUT_RESULTS = ("random", "RandomSampler", "BruteForceSampler", "QMCSampler")
+"""Samplers that learn from no result."""
+
+
+def check_sampler(spec: SweepSpec) -> None:
+    """UsageError if the sampler cannot draw from the space with its arguments, at first or after some results."""
+    space = {path: _distribution(domain) for path, domain in spec.space.domains().items()}
+    earlier = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    with warnings.catch_warnings(), _failures(spec.study.sampler):
+        warnings.simplefilter("ignore")
+        study = optuna.create_study(sampler=_sampler(spec.study, 0), direction=direction(spec))
+        _ask(study, space, spec.study.sampler)
+        if spec.study.sampler in WITHOUT_RESULTS:
+            return
+        for number in range(EARLIER_TRIALS):
+            params = _ask(earlier, space, spec.study.sampler).params
+            study.add_trial(create_trial(params=params, distributions=space, value=number / EARLIER_TRIALS))
+        _ask(study, space, spec.study.sampler)
 
 
 def propose(spec: SweepSpec, trials: Sequence[StoredTrial], count: int, epochs_of: EpochsOf = no_epochs) -> list[Point]:
@@ -71,12 +95,22 @@ def _draw(
 
 
 def _ask(study: optuna.Study, space: dict[str, BaseDistribution], sampler: str) -> optuna.Trial:
-    try:
+    with _failures(sampler):
         return study.ask(space)
+
+
+@contextlib.contextmanager
+def _failures(sampler: str) -> Iterator[None]:
+    """Turn any error of a sampler into a UsageError."""
+    try:
+        yield
+    except UsageError:
+        raise
     except ImportError as error:  # some samplers import what they need only when they draw
         raise UsageError(f"study.sampler: {sampler} needs a package that is not installed: {error}") from error
-    except ValueError as error:
-        raise UsageError(f"study.sampler: {sampler} cannot draw from this space: {error}") from error
+    except Exception as error:  # Optuna checks few arguments before it uses them
+        reason = f"{error}" or type(error).__name__
+        raise UsageError(f"study.sampler: {sampler} cannot draw from this space: {reason}") from error
 
 
 def _list_free_points(space: Space, taken: set[tuple[ParameterValue, ...]]) -> list[Point]:

@@ -83,6 +83,19 @@ class JournalStudy:
         return is_small or now - journal.st_mtime >= LAG_S_PER_BYTE * journal.st_size
 
 
+def check_study(spec: SweepSpec) -> None:
+    """UsageError if the sampler or the pruner would fail in this sweep, for example because it needs a package that is
+    not installed. Each is made and asked once, in a study in memory."""
+    if spec.study.sampler not in ("grid", "list"):
+        from unetsweep.search.optuna_samplers import check_sampler  # Optuna is heavy
+
+        check_sampler(spec)
+    if spec.study.pruner not in (None, *pruning.BUILT_IN_PRUNERS):
+        from unetsweep.search.optuna_pruners import check_pruner  # Optuna is heavy
+
+        check_pruner(spec)
+
+
 def _decide(spec: SweepSpec, histories: Sequence[History]) -> Mapping[int, Verdict]:
     if spec.study.pruner in pruning.BUILT_IN_PRUNERS:
         return pruning.verdicts(spec, histories)

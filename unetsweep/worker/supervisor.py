@@ -40,7 +40,9 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     directory.check_private()
     run, attempt = directory.attempt_of(token, index)
     me = Identity.of_this_process()
-    record = ProcessFile(index, job_id, socket.gethostname(), me.boot, me.pid, me.start_ticks)
+    record = ProcessFile(
+        index, job_id, socket.gethostname(), me.boot, me.pid, me.start_ticks, process.suspended_seconds()
+    )
     if not link_record(local_jobs.process_path(root, token, index), record):
         return
     size, gpus = _size(root, run)

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from unetsweep import process
@@ -61,7 +62,9 @@ class LocalJobs:
             return Job("?", token, index, JobState.UNRECOGNISED, f"{path} is unreadable: run `unetsweep repair`")
         ended = path.with_name(path.name.replace(".process.json", ".ended")).exists()
         state = JobState.ENDED if ended else _state(record)
-        return Job(record.job_id, token, record.index, state, _RAW_STATES[state])
+        return Job(
+            record.job_id, token, record.index, state, _RAW_STATES[state], suspended_for=_suspended_for(record, state)
+        )
 
     def final_states(self, jobs: Mapping[str, str]) -> Mapping[str, tuple[JobState, str]]:
         return {}  # the records of supervisors stay, so `jobs` lists all of them
@@ -157,6 +160,13 @@ def _state(record: ProcessFile) -> JobState:
     if identity.boot == boot_id():
         return JobState.RUNNING if identity.is_alive() else JobState.ENDED
     return JobState.NODE_FAILED if record.host == socket.gethostname() else JobState.UNRECOGNISED
+
+
+def _suspended_for(record: ProcessFile, state: JobState) -> timedelta:
+    """Return how long this machine has been suspended since a running job started."""
+    if state is not JobState.RUNNING or record.suspended_s is None:
+        return timedelta(0)
+    return timedelta(seconds=max(0.0, process.suspended_seconds() - record.suspended_s))
 
 
 def process_path(root: Path, token: str, index: int) -> Path:

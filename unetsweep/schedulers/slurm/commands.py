@@ -37,6 +37,8 @@ _IDS_PER_COMMAND = 1000
 """Ids on one command line: with 16 characters each, well below the kernel's limit for its length."""
 _AT_ONCE_S, _PAUSE_S = 5.0, 1.0
 """A query that fails within the first time is repeated after the second; in seconds."""
+PATH_PATTERNS = "%\\"
+"""Characters that SLURM reads as parts of a pattern in the path of a log, so that jobs could not write theirs."""
 SIGNAL_LEAD_S = 120
 """How long before the end of a job SLURM sends it SIGUSR2, in seconds."""
 

@@ -18,7 +18,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission
 
 from unetsweep.atomic import flush, named
-from unetsweep.config.names import MEMORY_OPTIONS
+from unetsweep.config.names import MEMORY_OPTIONS, gpus_in_gres
 from unetsweep.core import paths
 from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
@@ -84,7 +84,7 @@ def script(submission: Submission, folder: Path) -> str:
     Raises RefusedError if the resources name a reserved option.
     """
     resources = _job_resources(submission)
-    if special := [each for each in "%\\" if each in str(folder)]:
+    if special := [each for each in commands.PATH_PATTERNS if each in str(folder)]:
         raise RefusedError(
             f"{folder}: SLURM reads the {special[0]} in it as a part of a pattern, so jobs could not write their logs; "
             "choose another folder with --results"
@@ -147,6 +147,8 @@ def _options(resources: Resources, exclude: Sequence[str] = ()) -> dict[str, Any
         if key in _RESERVED:
             raise RefusedError(f"slurm.sbatch: {key!r} cannot be set there: {_RESERVED[key]}")
         options[key.replace("-", "_")] = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+    if gpus_in_gres(options.get("gres")) is not None:  # of a type: SLURM does not accept both
+        del options["gpus_per_node"]
     if exclude:
         options["exclude"] = ",".join(filter(None, (options.get("exclude"), *exclude)))
     return {key: value for key, value in options.items() if value is not None and value is not False}
