@@ -1,10 +1,9 @@
 """Whether there is enough memory: on this machine to read the images, and in a job to train."""
 
-import re
 from typing import TYPE_CHECKING
 
 from unetsweep.app.executors import Executor
-from unetsweep.config.units import memory_kb
+from unetsweep.config.units import WHOLE_NODE, memory_kb
 from unetsweep.contract import TrialConfig
 from unetsweep.core.memory import PIXEL_TO_READ, ImageSizes, Memory, format_memory, memory_problem
 from unetsweep.core.space import largest
@@ -14,8 +13,6 @@ from unetsweep.schedulers.local import machine
 
 if TYPE_CHECKING:
     from unetsweep.datasets.prepare import PreparedDataset
-
-_WHOLE_NODE = re.compile(r"0[KMGT]?")
 
 
 def reading_problem(image_size: int | None) -> Problem | None:
@@ -63,7 +60,7 @@ def _memory_of_job(resources: Resources, executor: Executor) -> Memory | None:
     if not executor.allocates_memory:
         return memory_of_machine()
     wanted = resources.mem_max or resources.mem
-    if any(option.startswith("mem") for option in resources.sbatch) or _WHOLE_NODE.fullmatch(wanted or ""):
+    if any(option.startswith("mem") for option in resources.sbatch) or wanted == WHOLE_NODE:
         return None
     if wanted is None:
         owner = "slurm.mem is not set, and this machine has"
