@@ -24,7 +24,7 @@ GIB = 1 << 30
         (LOCAL, Resources(mem="64G"), "this machine has 4.0 GiB; use a smaller value"),
         (SLURM, Resources(mem="4G"), "slurm.mem is 4.0 GiB; use a smaller value, or more memory"),
         (SLURM, Resources(mem="3G", mem_max="4G"), "slurm.mem_max is 4.0 GiB"),
-        (SLURM, Resources(), "slurm.mem is not set, and this machine has 4.0 GiB; use a smaller value, or set slurm."),
+        (SLURM, Resources(), None),  # the default of the cluster, which may be more than this machine has
         (SLURM, Resources(mem="3G", mem_max="64G"), None),
         (SLURM, Resources(mem="64G"), None),
         (SLURM, Resources(mem="0"), None),  # the whole node, which may have any size

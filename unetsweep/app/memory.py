@@ -14,6 +14,9 @@ from unetsweep.schedulers.local import machine
 if TYPE_CHECKING:
     from unetsweep.datasets.prepare import PreparedDataset
 
+LARGEST_NODE = 64 << 40
+"""More memory than any node has, in bytes: 64 TiB."""
+
 
 def reading_problem(image_size: int | None) -> Problem | None:
     """The problem if not even one image of this size can be read on this machine."""
@@ -31,8 +34,6 @@ def sweep_problem(spec: SweepSpec, executor: Executor, dataset: "PreparedDataset
     """The problem if the sweep's largest training needs more memory than its job has. Without `image_size` the sizes of
     the images are known only when they were read (`dataset`)."""
     memory = _memory_of_job(spec.slurm, executor)
-    if memory is None:
-        return None
     batch_size = int(largest(spec.space.domain("batch_size")))
     processes = spec.slurm.processes
     config = TrialConfig(spec.data, 1, batch_size, 1.0, spec.model, spec.trainer, processes=processes)
@@ -55,16 +56,13 @@ def memory_of_machine() -> Memory:
     return Memory(machine.memory(), "this machine has")
 
 
-def _memory_of_job(resources: Resources, executor: Executor) -> Memory | None:
-    """The memory of a job, or the most that a retry gets; None if only the cluster knows it."""
+def _memory_of_job(resources: Resources, executor: Executor) -> Memory:
+    """The memory of a job, or the most that a retry gets."""
     if not executor.allocates_memory:
         return memory_of_machine()
     wanted = resources.mem_max or resources.mem
-    if any(option.startswith("mem") for option in resources.sbatch) or wanted == WHOLE_NODE:
-        return None
-    if wanted is None:
-        owner = "slurm.mem is not set, and this machine has"
-        return Memory(machine.memory(), owner, "use a smaller value, or set slurm.mem")
+    if wanted in (None, WHOLE_NODE) or any(option.startswith("mem") for option in resources.sbatch):
+        return Memory(LARGEST_NODE, "no node has more than")  # only the cluster knows how much the job gets
     owner = f"slurm.{'mem_max' if resources.mem_max else 'mem'} is"
     return Memory(memory_kb(wanted) << 10, owner, "use a smaller value, or more memory")
 
