@@ -60,7 +60,7 @@ class Identity:
 
 def suspended_seconds() -> float:
     """How long this machine has been suspended since its boot, as a laptop is while it is closed."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    return max(0.0, round(time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC), 1))
 
 
 def find_processes(*arguments: str) -> list[tuple[Identity, list[str]]]:
