@@ -47,6 +47,7 @@ test-all: check test test-slurm test-faults simulate ## Run all tests, for hours
 	TESTBED_VARIANT=dbd $(PYTEST) -m 'slurm and not thorough' tests/slurm
 	HYPOTHESIS_EXAMPLES=1000 $(PYTEST) tests/core tests/config tests/report tests/datasets
 	$(BIN)/python tests/planted.py
+	$(BIN)/python -m tests.damage --all
 
 coverage: $(READY) ## Run the tests of `make test` and show which lines and branches they reach
 	rm -rf build/coverage

@@ -13,12 +13,14 @@ import os
 import resource
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from unetsweep.clock import utc_now
 from unetsweep.contract import SCHEMA, dumps
+from unetsweep.regular_files import quarantine_file
 
 PRIVATE = 0o600
 """Permissions of the files in a sweep, which only the user may read."""
@@ -50,9 +52,18 @@ def write_bytes(
         finally:
             os.close(descriptor)
         if is_allowed():
-            os.replace(temporary, path)
+            _replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Give the file its name. A folder in its place, which no file replaces, is renamed to NAME.corrupt."""
+    try:
+        os.replace(temporary, path)
+    except IsADirectoryError:
+        quarantine_file(path)
+        os.replace(temporary, path)
 
 
 def write_text(path: Path, text: str, *, mode: int = PRIVATE) -> None:
@@ -89,7 +100,7 @@ def write_stream(
             os.fsync(stream.fileno())
         if not is_allowed():
             return False
-        os.replace(temporary, path)
+        _replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return True
@@ -203,8 +214,10 @@ def rename_folder(made: Path, final: Path) -> bool:
 def append_line(path: Path, content: Mapping[str, Any]) -> None:
     """Append a line to a log for people, with one write, so that the lines of two writers do not mix."""
     line = json.dumps({"at": utc_now().isoformat(), **content}) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, PRIVATE)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENXIO, "found something else in the place of a file", str(path))
         with named(path):
             os.write(descriptor, line.encode())
     finally:
@@ -238,7 +251,7 @@ def link_first(made: Path, path: Path) -> bool:
         os.link(made, path)
     except FileExistsError:
         try:
-            return path.samefile(made)
+            return os.path.samestat(os.lstat(path), os.lstat(made))  # what is there may be a link that loops
         except FileNotFoundError:  # the other file has just been removed
             return False
     return True

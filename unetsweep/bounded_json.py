@@ -3,27 +3,19 @@
 Trainer commands write some of them, so size, depth and numbers are limited.
 """
 
-import contextlib
-import errno
 import functools
 import json
 import math
-import os
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from unetsweep.contract import SCHEMA
 from unetsweep.errors import Problem, StateError
+from unetsweep.regular_files import read_bytes
 
-MAX_BYTES = 64 * 2**20
-"""Maximal size of a file in bytes. The largest file that is needed, the split of 100,000 images, is a tenth of that."""
 MAX_DEPTH = 50
 """Maximal nesting of lists and mappings. Our files have at most five levels."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_DAMAGE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENXIO, errno.ENAMETOOLONG}
-"""Errors that mean that the path itself is damaged. Others, of the disk or of this process, may be temporary."""
 
 
 def read_json(path: Path | str, *, quick: bool = False) -> dict[str, Any]:
@@ -131,47 +123,3 @@ def read_user_text(path: Path) -> str | Problem:
         raise
     except OSError as error:
         return Problem(f"cannot be read: {error.strerror}")
-
-
-def read_bytes(path: Path | str) -> bytes:
-    """Read a regular file; StateError if the path is something else, or the file is larger than `MAX_BYTES`.
-
-    Raises OSError if the file does not exist or the disk fails.
-    """
-    try:
-        return _content(path)
-    except OSError as error:
-        if error.errno != errno.ESTALE and error.errno not in _DAMAGE:
-            raise
-    with damage_named(path):  # the error again, or on NFS: the file was replaced or removed after it was opened
-        return _content(path)
-
-
-@contextlib.contextmanager
-def damage_named(path: Path | str) -> Iterator[None]:
-    """Turn an OSError that means that `path` is damaged into a StateError. Other errors stay as they are."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DAMAGE:
-            raise
-        raise StateError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _content(path: Path | str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would block
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise StateError(f"{path}: found {_kind(found.st_mode)}, not a file")
-        if found.st_size > MAX_BYTES:
-            raise StateError(f"{path}: found {found.st_size} bytes; at most {MAX_BYTES} are allowed")
-        with open(descriptor, "rb", buffering=0, closefd=False) as stream:
-            return stream.read()
-    finally:
-        os.close(descriptor)
-
-
-def _kind(mode: int) -> str:
-    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
-    return next((name for is_one, name in kinds if is_one(mode)), "a device")

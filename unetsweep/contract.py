@@ -55,10 +55,10 @@ class Result:
     """One `{image, tp, fp, fn, iou, loss}` per test image."""
     val_per_image: tuple[Mapping[str, Any], ...] = ()
     """The same for the validation images."""
-    val_scores: Mapping[str, float] = field(default_factory=dict)
+    val_scores: Mapping[str, float | None] = field(default_factory=dict)
     """`dice`, `precision`, `sensitivity` over the set; `image_iou_mean`, `image_iou_sd` over its images."""
-    test_scores: Mapping[str, float] = field(default_factory=dict)
-    also_scored: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    test_scores: Mapping[str, float | None] = field(default_factory=dict)
+    also_scored: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     """Scores at each threshold of `data.also_score_at`, by grey level: `{"0": {val_iou: …, test_iou: …}}`."""
     checkpoint: str | None = None
     """Path of the best checkpoint, relative to the trainer's output folder."""
@@ -66,8 +66,8 @@ class Result:
     gpu_seconds: float | None = None
     peak_memory_mb: float | None = None
     host: str | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
-    hardware: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
     """`cpu`, its vector instructions (`simd`) and `gpu`, on which the bits of a result may depend."""
     threads: int | None = None
     """CPU threads that each process used."""
@@ -125,9 +125,32 @@ def result_from(raw: object, source: str) -> Result:
             problems.append(Problem(f"found {result.schema!r}; this version reads {SCHEMA}", "schema"))
         if result.state == "complete" and (result.val_iou is None or not math.isfinite(result.val_iou)):
             problems.append(Problem(f"found {result.val_iou!r}; a complete result needs a number", "val_iou"))
+        problems += _out_of_range(result)
     if problems or result is None:
         raise StateError("\n".join(p.text(source) for p in problems))
     return result
+
+
+_LIMITS = (
+    *((name, 0, 10**9, "0 to 10^9") for name in ("trial", "epochs", "epochs_run", "best_epoch", "threads")),
+    *((name, 0, 1e15, "0 to 10^15") for name in ("seconds", "gpu_seconds", "peak_memory_mb", "micro_batch")),
+    *((name, -1e100, 1e100, "-10^100 to 10^100") for name in ("val_iou", "val_loss", "test_iou", "test_loss")),
+)
+"""The bounds of numbers of a result, by field: far more than any training has, and no sum of squares overflows."""
+
+
+def _out_of_range(result: Result) -> list[Problem]:
+    """The numbers of a result that no training has, and with which a sum would overflow."""
+    return [
+        Problem(f"found {value!r}; {wanted}"[:120], name)
+        for name, low, high, wanted in _LIMITS
+        if (value := getattr(result, name)) is not None and not low <= value <= high
+    ] + [
+        Problem(f"found {value!r}; -10^100 to 10^100"[:120], f"{name}.{key}")
+        for name in ("val_scores", "test_scores")
+        for key, value in getattr(result, name).items()
+        if value is not None and not -1e100 <= value <= 1e100
+    ]
 
 
 _PLAIN = (str, int, float, bool, type(None))

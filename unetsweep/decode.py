@@ -10,7 +10,7 @@ import functools
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from unetsweep.errors import Problem
@@ -39,8 +39,10 @@ def _fields(cls: type) -> _Fields:
 
 
 def _plain_type(option: Any) -> Any:
-    """Return the type of the values of this option as they are parsed."""
-    return dict if typing.get_origin(option) is Mapping else option
+    """Return the type of the values of this option as they are parsed; None if a value of that type may be wrong."""
+    if typing.get_origin(option) is not Mapping:
+        return option
+    return dict if typing.get_args(option)[1] is Any else None
 
 
 def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") -> _T | None:
@@ -145,32 +147,38 @@ def decode_value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
         if option is datetime and isinstance(raw, str) and (time := _parse_time(raw)) is not None:
             return time
         if origin is Mapping and isinstance(raw, Mapping):
-            return dict(raw)
+            wanted = typing.get_args(option)[1]
+            return {key: decode_value(wanted, value, problems, joined(at, str(key))) for key, value in raw.items()}
     problems.append(Problem(f"found {_describe(raw)}; {_describe_options(options)}", at))
     return None
 
 
 def _items(option: Any, raw: Sequence[Any], problems: list[Problem], at: str) -> tuple[Any, ...]:
-    """Return the items of a list. Text, numbers and the rows of a table are not checked; there may be thousands."""
+    """Return the items of a list. Text and numbers are not checked, and of the rows of a table only that they are
+    mappings; there may be thousands."""
     wanted = typing.get_args(option)
     if wanted[-1] is not ... and len(wanted) != len(raw):
         problems.append(Problem(f"found {len(raw)} items; {len(wanted)} are expected", at))
         return ()
     item = wanted[0]
-    if not (dataclasses.is_dataclass(item) or _origin(item) is tuple or item is int):
+    if item in (str, float) or (_plain_type(item) is dict and {*map(type, raw)} <= {dict}):
         return tuple(raw)
     return tuple(decode_value(item, each, problems, f"{at}.{index}") for index, each in enumerate(raw))
 
 
 def _parse_time(text: str) -> datetime | None:
+    """Return a time; without a zone it is UTC. None: it is none, or in a year that no clock shows."""
     try:
-        return datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None
+    if not 1970 <= time.year < 2200:  # further away the sum with a waiting time may overflow
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 _TYPES: dict[object, str] = {
-    datetime: "a time (ISO 8601)",
+    datetime: "a time (ISO 8601, from 1970 to 2199)",
     int: "a whole number",
     float: "a number",
     str: "text",

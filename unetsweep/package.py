@@ -9,6 +9,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from unetsweep.errors import StateError
+from unetsweep.regular_files import read_bytes
+
 MARKER = "py.typed"
 DIGITS = 12
 NOTE = "code.json"
@@ -39,8 +42,8 @@ def digest(files: Mapping[str, bytes]) -> str:
 def code(package: Path | None = None) -> dict[str, str]:
     """Return the digest as `package`; for a sweep's copy also `commit`, and `diff`: a digest of uncommitted changes."""
     package = folder() if package is None else package
-    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):  # no file of ours
-        raw = json.loads((package.parent / NOTE).read_bytes())
+    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError, StateError):  # no file of ours
+        raw = json.loads(read_bytes(package.parent / NOTE))
         if raw["package"] == package.parent.name:
             return {name: str(raw[name]) for name in ("package", "commit", "diff") if raw.get(name)}
     return {"package": digest(sources(package))}

@@ -10,6 +10,7 @@ from unetsweep.bounded_json import read_json
 from unetsweep.contract import encode
 from unetsweep.decode import decode
 from unetsweep.errors import Problem, StateError
+from unetsweep.record_checks import problems_of
 
 _T = TypeVar("_T")
 
@@ -31,6 +32,8 @@ def record_from(kind: type[_T], raw: Mapping[str, Any], path: Path | str) -> _T:
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     problems: list[Problem] = []
     record = decode(kind, {name: value for name, value in raw.items() if name in known}, problems)
+    if record is not None:
+        problems += problems_of(record)
     if record is None or problems:
         raise StateError("; ".join(problem.text(str(path)) for problem in problems))
     return record

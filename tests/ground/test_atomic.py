@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from unetsweep import atomic, bounded_json
+from unetsweep import atomic
 from unetsweep.atomic import (
     SHARED,
     append_line,
@@ -27,6 +27,7 @@ from unetsweep.atomic import (
 )
 from unetsweep.bounded_json import read_json
 from unetsweep.errors import StateError
+from unetsweep.regular_files import read_bytes
 
 WRITER = """
 import sys
@@ -366,11 +367,10 @@ def test_a_path_that_is_no_regular_file_is_an_error_at_once(tmp_path: Path):
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def test_a_file_above_the_size_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bounded_json, "MAX_BYTES", 1000)
+def test_a_file_above_the_size_limit_is_not_read(tmp_path: Path):
     (tmp_path / "a.json").write_text('{"schema": 1}' + " " * 2000)
     with pytest.raises(StateError, match="found 2013 bytes; at most 1000 are allowed"):
-        read_json(tmp_path / "a.json")
+        read_bytes(tmp_path / "a.json", max_bytes=1000)
 
 
 def test_a_link_lost_to_a_file_that_is_removed_at_once_is_not_won(
@@ -379,12 +379,15 @@ def test_a_link_lost_to_a_file_that_is_removed_at_once_is_not_won(
     made, path = tmp_path / "made", tmp_path / "lease"
     made.touch()
     path.touch()
-    real_samefile = Path.samefile
+    real_link = os.link
 
-    def samefile_after_removal(self: Path, other: Path) -> bool:
-        path.unlink()
-        return real_samefile(self, other)
+    def link_and_removal(source: Path, target: Path) -> None:
+        try:
+            real_link(source, target)
+        finally:
+            target.unlink()
 
-    monkeypatch.setattr(Path, "samefile", samefile_after_removal)
+    monkeypatch.setattr(os, "link", link_and_removal)
     assert not atomic.link_first(made, path)
+    monkeypatch.undo()
     assert atomic.link_first(made, path)

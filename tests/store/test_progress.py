@@ -90,3 +90,20 @@ def test_a_corrupt_stop_is_an_error(tmp_path: Path):
     (tmp_path / "prune.json").write_text('{"schema": 1, "att')
     with pytest.raises(StateError, match=r"prune.json: not readable"):
         read_prune_decision(tmp_path, ["prune.json"], [])
+
+
+@pytest.mark.parametrize(
+    ("line", "points"),
+    [
+        ('{"epoch": 9000000000000000000}', []),
+        ('{"epoch": -1}', []),
+        ('{"epoch": true}', []),
+        ('{"epoch": 2, "seconds": 1e300}', [(2, None)]),
+        ('{"epoch": 2, "seconds": -1}', [(2, None)]),
+        ('{"epoch": 2, "seconds": 3}', [(2, 3.0)]),
+    ],
+)
+def test_a_number_that_no_training_reports_is_left_out(tmp_path: Path, line: str, points: list[object]) -> None:
+    (tmp_path / "progress-1-0.jsonl").write_text(f"{line}\n")
+    found = read_progress(tmp_path, ["progress-1-0.jsonl"]).points
+    assert [(point.epoch, point.seconds) for point in found] == points

@@ -301,8 +301,9 @@ def test_a_reconciliation_from_the_future_is_not_recent(started_sweep: SweepDir)
 def test_the_latest_claim_names_the_job_of_an_attempt(started_sweep: SweepDir):
     for restart in (0, 2, 10):
         claim(started_sweep, 1, restart, f"18808.{restart}")
+    started_sweep.create_attempts([Element(0, 2, ((0, 8),))], None, "slurm")
     claim(started_sweep, 2, 11, "18809")
-    assert started_sweep.observe().runs[0].last.claimed_by == "18808.10"
+    assert [each.claimed_by for each in started_sweep.observe().runs[0].attempts] == ["18808.10", "18809"]
 
 
 def test_an_exit_has_the_status_the_log_and_its_last_message(started_sweep: SweepDir, tmp_path: Path):

@@ -9,7 +9,6 @@ from unetsweep import contract
 from unetsweep.analysis.confirmation import collect_repeats
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.bounded_json import read_json
-from unetsweep.config.load import load
 from unetsweep.contract import Result
 from unetsweep.core import paths
 from unetsweep.core.observation import Run
@@ -42,7 +41,7 @@ def read_sweep_record(sweep_dir: Path) -> SweepRecord:
 def _read(sweep_dir: Path) -> SweepRecord:
     """A sweep without its confirmation."""
     directory = SweepDir(sweep_dir)
-    spec = load(sweep_dir / paths.SPEC)
+    spec = directory.spec()
     trials = tuple(_record(directory, number, folder) for number, folder in observation.trial_folders(sweep_dir))
     may_leak = spec.data.split.groups == "none" and spec.trainer.command is None
     leak, val_groups, unreadable = _images(directory)

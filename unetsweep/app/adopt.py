@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unetsweep.app.executors import executor_of, is_other_cluster
 from unetsweep.app.reconcile import alone
-from unetsweep.config.load import is_name, load
+from unetsweep.config.load import is_name
 from unetsweep.core import paths
 from unetsweep.core.causes import Cause
 from unetsweep.core.observation import JobState, Observation
@@ -135,7 +135,7 @@ def _cancel_jobs(directory: SweepDir) -> tuple[tuple[str, ...], tuple[str, ...]]
 def _renamed_spec(directory: SweepDir) -> str | None:
     """The text of sweep.yaml with the folder's name as the sweep's name. None if that is its name already, or if the
     folder's name is not allowed for a sweep."""
-    path, name = directory.root / paths.SPEC, directory.root.name
-    if load(path).name == name or name == paths.CONFIRM or not is_name(name):
+    name = directory.root.name
+    if directory.spec().name == name or name == paths.CONFIRM or not is_name(name):
         return None
-    return re.sub(r"^name: .*$", f"name: {name}", path.read_text(), count=1, flags=re.MULTILINE)
+    return re.sub(r"^name: .*$", f"name: {name}", directory.spec_text().decode(), count=1, flags=re.MULTILINE)

@@ -3,11 +3,12 @@
 import contextlib
 import errno
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
+from unetsweep.core.observation import Observation
 from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS
 from unetsweep.errors import NO_ROOM, SchedulerError, UnetsweepError, UsageError
 from unetsweep.reconcile.context import SweepContext
@@ -32,6 +33,8 @@ class Cancelled:
     """Those of them whose run continues for other trials."""
     unfinished: tuple[int, ...]
     """Those of them whose jobs have not ended yet."""
+    unreadable: Mapping[int, str]
+    """Those of them whose jobs may run on, because a file of the run is unreadable, and which one."""
 
 
 def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
@@ -86,12 +89,15 @@ def _cancel_and_record(directory: SweepDir, context: SweepContext, trials: Seque
         for trial in still_open - cancelled:
             directory.cancel_trial(trial)
         cancelled |= still_open
-        shared = _shared(reconcile_sweep(directory.root, context, patience_s=PATIENCE_S))
+        reconciliation = reconcile_sweep(directory.root, context, patience_s=PATIENCE_S)
+        shared = _shared(reconciliation)
         still_open = _open(directory, trials)
         if still_open <= shared or time.monotonic() > until:
             break
         time.sleep(POLL_S)
-    return Cancelled(_sorted(cancelled), _sorted(still_open & shared), _sorted(still_open - shared))
+    unreadable = _unreadable(reconciliation, still_open)
+    unfinished = _sorted(still_open - shared - unreadable.keys())
+    return Cancelled(_sorted(cancelled), _sorted(still_open & shared), unfinished, unreadable)
 
 
 def _open(directory: SweepDir, trials: Sequence[int]) -> set[int]:
@@ -103,6 +109,13 @@ def _shared(reconciliation: Reconciliation | None) -> set[int]:
     """Cancelled trials whose run continues for other trials."""
     waits = reconciliation.plan.waits if reconciliation is not None else ()
     return {wait.trial for wait in waits if wait.reason == CONTINUES_FOR_OTHERS}
+
+
+def _unreadable(reconciliation: Reconciliation | None, trials: set[int]) -> dict[int, str]:
+    """Those of these trials whose jobs are not known, and which file of their run is unreadable."""
+    observation = reconciliation.observation if reconciliation is not None else Observation()
+    runs = {each.number: observation.runs[each.run] for each in observation.trials if each.number in trials}
+    return {number: run.unreadable for number, run in runs.items() if run.unreadable and not run.attempts}
 
 
 def _sorted(numbers: set[int]) -> tuple[int, ...]:

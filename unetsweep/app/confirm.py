@@ -13,7 +13,6 @@ from unetsweep.app.reconcile import alone
 from unetsweep.app.report import refresh_report
 from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import spec_of
-from unetsweep.config.load import load
 from unetsweep.config.written import checked_yaml
 from unetsweep.core import paths
 from unetsweep.core.space import Choices, Parameter, Space
@@ -65,7 +64,7 @@ class _Request:
         The new ones are in the order of their seeds, so that runs that end early can already be compared.
         """
         is_there = self.directory.exists()
-        known = load(self.directory.root / paths.SPEC).study.sampler_args["points"] if is_there else []
+        known = self.directory.spec().study.sampler_args["points"] if is_there else []
         wanted = [{**trial.params, "seed": seed} for seed in self.seeds for trial in self.leaders]
         points = {tuple(sorted(point.items())): point for point in (*known, *wanted)}
         return known, list(points.values())

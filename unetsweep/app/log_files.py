@@ -6,6 +6,7 @@ from unetsweep.app.executors import executor_of
 from unetsweep.core import paths
 from unetsweep.record_files import read_record
 from unetsweep.records import AttemptFile, ClaimFile, JobFile
+from unetsweep.store.observation import list_names
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -22,5 +23,6 @@ def log_of(directory: SweepDir, run: int, attempt: int) -> Path | None:
 
 def _claimed_by(directory: SweepDir, run: int, attempt: int) -> str | None:
     """The job that has claimed the run last in this attempt."""
-    claims = sorted((directory.root / paths.run_dir(run) / "claims").glob(f"{attempt}-*"))
-    return read_record(ClaimFile, claims[-1]).job_id if claims else None
+    folder = directory.root / paths.run_dir(run) / "claims"
+    claims = [claim for name in list_names(folder) if (claim := paths.claim_of(name)) and claim[0] == attempt]
+    return read_record(ClaimFile, folder / paths.claim_name(*max(claims))).job_id if claims else None

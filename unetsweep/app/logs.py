@@ -1,6 +1,7 @@
 """`logs`: what a trial's job printed."""
 
 import codecs
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from unetsweep.app.log_files import log_of
 from unetsweep.core import paths
 from unetsweep.errors import UsageError
+from unetsweep.regular_files import read_from
 from unetsweep.store.observation import read_run
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -33,10 +35,8 @@ def read_log(directory: SweepDir, trial: int, log: Path, *, follow: bool = False
     position = 0
     while True:
         is_last = not follow or result.exists()  # asked before the log is read, so that its last lines are printed
-        if log.exists():
-            with log.open("rb") as stream:
-                stream.seek(position)
-                text = stream.read()
+        if os.path.lexists(log):
+            text = read_from(log, position)
             position += len(text)
             yield decoder.decode(text, final=is_last)
         if is_last:

@@ -13,11 +13,10 @@ from unetsweep.app.executors import EXECUTORS, Executor, executor_of, first_here
 from unetsweep.app.reconcile import alone
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
-from unetsweep.config.load import load
 from unetsweep.config.written import checked_yaml
 from unetsweep.config.yaml12 import located, read
 from unetsweep.contract import one_value_problem
-from unetsweep.core import checkpoint_gc, paths
+from unetsweep.core import checkpoint_gc
 from unetsweep.core.space import largest, whole_numbers
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import NO_ROOM, Problem, SpecError, UnetsweepError, UsageError, joined
@@ -202,9 +201,8 @@ def _update(
 
     SpecError if a setting changed that must stay the same.
     """
-    path = directory.root / paths.SPEC
-    checked = path.read_bytes()
-    old = with_images(load(path), directory)
+    checked = directory.spec_text()
+    old = with_images(directory.spec(), directory)
     wrong = refused(old, spec)
     if wrong:
         raise SpecError(
@@ -221,7 +219,7 @@ def _update(
     data = replace(known or pins, leak=pins.leak) if pins is not None else known
 
     def update() -> bool:
-        if path.read_bytes() != checked:
+        if directory.spec_text() != checked:
             return False
         if data is not None and data != known:
             directory.pin_images(data)

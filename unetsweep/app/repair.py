@@ -9,6 +9,7 @@ from unetsweep.app.reconcile import PATIENCE_S, alone, reconcile_sweep
 from unetsweep.app.sweeps import check_place, context_of, resolve
 from unetsweep.core import paths
 from unetsweep.core.actions import Action
+from unetsweep.store.permissions import check_private
 from unetsweep.store.repair.find_damage import Damage, FileRule, find_damage
 from unetsweep.store.repair.sources import Sources
 from unetsweep.store.repair.table import TABLE
@@ -48,7 +49,7 @@ def repair_sweep(
     UsageError if another process holds the sweep's lease.
     """
     directory = SweepDir(_find_folder(sweep, results))
-    directory.check_private()
+    check_private(directory.root, only_folders=True)
     damages: list[Damage] = []
     calls = 0
 
@@ -84,4 +85,4 @@ def _find_folder(sweep: str, results: Path) -> Path:
     """Return the sweep's folder, as for every command, but sweep.yaml may be missing."""
     folders = (Path(sweep), results / sweep)
     found = next((folder.absolute() for folder in folders if (folder / paths.TRIALS).is_dir()), None)
-    return found or resolve(sweep, results, anywhere=True)
+    return found or resolve(sweep, results, to_read=True)

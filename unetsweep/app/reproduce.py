@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,10 +10,11 @@ from pathlib import Path
 from unetsweep.analysis.reproducibility import compared_fields, surroundings, unequal
 from unetsweep.app.train import run_training
 from unetsweep.atomic import open_to_append, write_json, write_text
+from unetsweep.bounded_json import read_json
 from unetsweep.contract import Result, TrialConfig, config_from, config_id, dumps, encode, result_from
 from unetsweep.core import paths
 from unetsweep.datasets.prepare import verify_pinned
-from unetsweep.errors import ConfigError, DataError, UsageError
+from unetsweep.errors import ConfigError, DataError, StateError, UsageError
 from unetsweep.store.trials import read_config, read_result, sweep_name
 from unetsweep.training.trackers.table import with_all_off
 
@@ -59,7 +59,7 @@ def reproduce(
         write_text(path, dumps(encode(config)))
         run_training(config, path, folder)
         milestone = folder / paths.milestone(config.epochs)
-        now = result_from(json.loads(milestone.read_bytes()), str(milestone))
+        now = result_from(read_json(milestone), str(milestone))
     return Reproduction(
         sweep_name(root),
         trial,
@@ -99,8 +99,8 @@ def _clear(folder: Path, config: TrialConfig) -> None:
         raise UsageError(f"{folder} is not empty and was not made by `unetsweep reproduce`; choose another --out")
     path = folder / paths.CONFIG
     is_same = False
-    with contextlib.suppress(OSError, ValueError, ConfigError):
-        is_same = config_id(config_from(json.loads(path.read_bytes()), str(path))) == config_id(config)
+    with contextlib.suppress(OSError, StateError, ConfigError):
+        is_same = config_id(config_from(read_json(path), str(path))) == config_id(config)
     if not is_same or (folder / paths.milestone(config.epochs)).exists():
         _empty(folder)
     write_json(folder / MARKER, {"config_id": config_id(config)})

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from unetsweep.app.events import Notify, TrialsReopened, WarningEvent
 from unetsweep.app.reconcile import alone
 from unetsweep.app.start import SubmitResult, start_or_resume
-from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.core.run_sharing import trains_past
 from unetsweep.errors import UsageError
@@ -77,6 +76,6 @@ def _leave_out_passed(directory: SweepDir, trials: Iterable[int], named: Sequenc
 
 def _from_scratch(directory: SweepDir, trials: Iterable[int]) -> tuple[int, ...]:
     """The trials without a checkpoint to resume from. A trainer command has checkpoints of its own."""
-    if load(directory.root / paths.SPEC).trainer.command is not None:
+    if directory.spec().trainer.command is not None:
         return ()
     return tuple(trial for trial in trials if restarts_from_scratch(directory.root, trial))

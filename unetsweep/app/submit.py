@@ -82,7 +82,7 @@ def _load_with_kept_profile(request: SubmitRequest) -> tuple[SweepDir, SweepSpec
     check_place(directory.root)
     if request.profile is not None or spec.slurm.profile != Resources().profile:
         return directory, spec, False
-    first = load(directory.root / paths.SPEC).slurm.profile
+    first = directory.spec().slurm.profile
     return directory, load(request.sweep, profile=first, check_augment=_check_augment), False
 
 

@@ -1,5 +1,6 @@
 """Which sweep a command means, and what a reconciliation of it needs."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,10 +46,17 @@ def _find(sweep: str, results: Path) -> Path:
     path = Path(sweep)
     by_file = [results / path.stem, results / _name_in(path)] if path.suffix in (".yaml", ".yml") else []
     for folder in (path, results / sweep, *by_file):
-        if (folder / paths.SPEC).is_file():
+        if _is_sweep(folder):
             return folder.absolute()
     known = ", ".join(sorted(path.parent.name for path in results.glob(f"*/{paths.SPEC}"))) or "none yet"
     raise UsageError(f"no sweep {sweep!r} in {results.absolute()}; there are: {known}")
+
+
+def _is_sweep(folder: Path) -> bool:
+    """Whether this is the folder of a sweep, even if its sweep.yaml is damaged or missing: then a command says that."""
+    return os.path.lexists(folder / paths.SPEC) or (
+        (folder / paths.SWEEP).is_file() and (folder / paths.TRIALS).is_dir()
+    )
 
 
 def _name_in(path: Path) -> str:
@@ -57,7 +65,7 @@ def _name_in(path: Path) -> str:
 
 
 def _newest(results: Path) -> Path:
-    found = sorted(results.glob(f"*/{paths.SPEC}"), key=lambda path: path.stat().st_mtime)
+    found = sorted(results.glob(f"*/{paths.SPEC}"), key=lambda path: path.lstat().st_mtime)
     if not found:
         raise UsageError(
             f"no sweep in {results.absolute()}; start one with `unetsweep submit sweeps/quickstart.yaml`, "
@@ -68,7 +76,7 @@ def _newest(results: Path) -> Path:
 
 def spec_of(directory: SweepDir) -> SweepSpec:
     """The sweep's spec, with the images that were pinned by its first submit."""
-    return with_images(load(directory.root / paths.SPEC), directory)
+    return with_images(directory.spec(), directory)
 
 
 def with_images(spec: SweepSpec, directory: SweepDir) -> SweepSpec:

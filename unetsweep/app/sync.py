@@ -1,10 +1,10 @@
 """`sync`: upload the runs of a sweep to its experiment trackers."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetsweep.bounded_json import read_json
 from unetsweep.contract import TrialConfig, config_from
 from unetsweep.core import paths
 from unetsweep.errors import TrackerError, UnetsweepError, UsageError
@@ -134,4 +134,4 @@ def _configs(directory: SweepDir, notify: Notify) -> dict[int, TrialConfig]:
         mine = (trial.epochs, trial.number)
         longest[trial.run] = max(longest.get(trial.run, mine), mine)
     configs = {run: directory.config_path(trial) for run, (_, trial) in sorted(longest.items())}
-    return {run: config_from(json.loads(path.read_bytes()), str(path)) for run, path in configs.items()}
+    return {run: config_from(read_json(path), str(path)) for run, path in configs.items()}

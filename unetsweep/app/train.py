@@ -1,6 +1,5 @@
 """Train one config.json outside a sweep, with the trainer that a sweep's jobs run."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Any
 
 from unetsweep.app.memory import memory_of_machine, reading_problem, training_problem
 from unetsweep.atomic import write_text
-from unetsweep.bounded_json import parse_json, read_user_text
+from unetsweep.bounded_json import parse_json, read_json, read_user_text
 from unetsweep.contract import Result, TrialConfig, config_from, dumps, encode, result_from
 from unetsweep.core import paths
 from unetsweep.datasets.prepare import PreparedDataset, prepare
-from unetsweep.errors import ConfigError, Problem, TrainingError, UnetsweepError, UsageError
+from unetsweep.errors import ConfigError, Problem, StateError, TrainingError, UnetsweepError, UsageError
 from unetsweep.schedulers.local.machine import devices
 from unetsweep.worker import train_by_hand, train_ranks_by_hand
 
@@ -42,7 +41,7 @@ def train(config: Path, out: Path, warn: Callable[[str], None]) -> FinishedTrain
     milestone = out / paths.milestone(wanted.epochs)
     if not milestone.exists():
         _train_into(replace(wanted, data=replace(wanted.data, manifest=dataset.manifest)), out)
-    result = result_from(json.loads(milestone.read_bytes()), str(milestone))
+    result = result_from(read_json(milestone), str(milestone))
     write_text(out / paths.RESULT, milestone.read_text())
     return FinishedTraining(result, out / paths.RESULT)
 
@@ -82,8 +81,9 @@ def _read_config(path: Path) -> tuple[dict[str, Any], TrialConfig]:
         raw = parse_json(text.encode(), unique=True)
     except FileNotFoundError:
         raise ConfigError(str(path), ["there is no such file"]) from None
-    except ValueError as error:
-        raise ConfigError(str(path), [f"not readable as JSON: {error}"]) from error
+    except (ValueError, StateError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ConfigError(str(path), [f"not readable as JSON: {reason}"]) from error
     return raw, config_from(raw, str(path))
 
 

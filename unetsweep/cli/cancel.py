@@ -8,6 +8,7 @@ from unetsweep.app.cancel import cancel
 from unetsweep.app.sweeps import resolve
 from unetsweep.cli.echo import echo
 from unetsweep.cli.output import format_some, results_option
+from unetsweep.errors import StateError
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
 
@@ -29,4 +30,8 @@ def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
             f"not ended yet: {len(done.unfinished)} of them. Their jobs are still stopping, or have just ended. "
             f"The next reconciliation ends them; see `unetsweep status {name}`",
             err=True,
+        )
+    if done.unreadable:
+        raise StateError(
+            "\n".join(f"trial {number}: {why}; then cancel again" for number, why in done.unreadable.items())
         )

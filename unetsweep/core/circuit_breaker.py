@@ -22,7 +22,7 @@ def pause_reason(observation: Observation) -> str | None:
 def _same_error(observation: Observation) -> str | None:
     """Why to pause: all trials that have ended, or end in this reconciliation, failed with the same error."""
     trials = [(trial, observation.runs[trial.run]) for trial in observation.trials if trial.run in observation.runs]
-    has_other_end = len(observation.failures) != observation.ended
+    has_other_end = len(observation.failures) + observation.unread != observation.ended
     if has_other_end or any(trial.epochs in run.published_states for trial, run in trials):
         return None
     new = [failure for trial, run in trials if (failure := _new_failure(trial, run)) is not None]

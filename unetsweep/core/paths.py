@@ -1,6 +1,7 @@
 """The names of all files in a sweep's directory, relative to it. This module reads and writes no file."""
 
 import re
+from collections.abc import Iterable
 
 SPEC = "sweep.yaml"
 SWEEP = "sweep.json"
@@ -36,6 +37,37 @@ RESULT = "result.json"
 CANCELLED = "cancelled.json"
 """In the folder of a trial: the user cancelled it. In the sweep's folder: the user cancelled the whole sweep, so no new
 trials are proposed."""
+
+
+NUMBER = r"(?:0|[1-9][0-9]{0,8})"
+"""Regular expression of a number in the name of a file, as this program writes it."""
+_JSON = re.compile(rf"({NUMBER})\.json")
+_CLAIM = re.compile(rf"({NUMBER})-({NUMBER})")
+
+
+def number_of(name: str) -> int | None:
+    """The number of a file that is named by it; None: it is another file.
+
+    >>> number_of("12.json"), number_of("12.job.json"), number_of("012.json")
+    (12, None, None)
+    """
+    found = _JSON.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def numbers_of(names: Iterable[str]) -> list[int]:
+    """The numbers of those files that are named by one, in order."""
+    return sorted(number for name in names if (number := number_of(name)) is not None)
+
+
+def claim_of(name: str) -> tuple[int, int] | None:
+    """The attempt and the restart in the name of a claim; None: it is another file.
+
+    >>> claim_of("2-0"), claim_of("2-")
+    ((2, 0), None)
+    """
+    found = _CLAIM.fullmatch(name)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def trial_dir(number: int) -> str:

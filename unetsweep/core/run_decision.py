@@ -97,9 +97,11 @@ def _decide_unreadable(decision: RunDecision, run: Run, trials: list[Trial], con
 
 
 def _readable(decision: RunDecision, run: Run, trials: list[Trial], context: DecisionContext) -> list[Trial]:
-    """The trials whose files can be read; the others wait. If none can, the run's job still counts as active."""
-    decision.waits += [Wait(trial.number, trial.unreadable) for trial in trials if trial.unreadable]
-    readable = [trial for trial in trials if not trial.unreadable]
+    """The trials whose files can be read, or that the user cancelled; the others wait. If there is none, the run's job
+    still counts as active."""
+    unreadable = [trial for trial in trials if trial.unreadable and not trial.cancelled]
+    decision.waits += [Wait(trial.number, trial.unreadable or "") for trial in unreadable]
+    readable = [trial for trial in trials if trial not in unreadable]
     if not readable and isinstance(state := attempt_state(run, context), Active):
         decision.active = state.attempt
     return readable

@@ -4,11 +4,12 @@
 """
 
 import dataclasses
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core.space import Point
@@ -70,6 +71,29 @@ def field_type(path: str) -> Any:
             return None
         section = _types(section)[name]
     return None if dataclasses.is_dataclass(section) else section
+
+
+def is_value_of(path: str, value: object) -> bool:
+    """Return whether the config field at this path can have a value of this type. There may be thousands of trials."""
+    return type(value) in _types_of_values(path)
+
+
+@cache
+def _types_of_values(path: str) -> tuple[type, ...]:
+    """The types of the values of the config field at this path; empty: there is no such field."""
+    found = field_type(path)
+    options = typing.get_args(found) if isinstance(found, types.UnionType) else (found,)
+    known: list[type] = []
+    for option in options:
+        if typing.get_origin(option) is Literal:
+            known += [type(each) for each in typing.get_args(option)]
+        elif option is float:
+            known += [float, int]
+        elif option is Any:
+            known += [float, int, str, bool, type(None)]
+        elif isinstance(option, type):
+            known.append(option)
+    return tuple(known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from unetsweep.atomic import write_text
 from unetsweep.datasets.fingerprints import DOUBTFUL, SURE
+from unetsweep.errors import StateError
+from unetsweep.regular_files import read_bytes
 
 METHOD = 3
 """Increase this number with every change that may find other duplicates, or describe them in another way."""
@@ -61,12 +63,12 @@ def load_matches(file: Path, digests: Sequence[str]) -> Matches | None:
     """Return the matches of these contents; None if the file does not have them."""
     known = set(digests)
     try:
-        raw = json.loads(file.read_bytes())
+        raw = json.loads(read_bytes(file))
         if raw["schema"] != 1 or raw["method"] != METHOD or raw["images"] != list(digests):
             return None
         sure = tuple(_match(row, known, SURE) for row in raw["matches"])
         return Matches(sure, tuple(_match(row, known, DOUBTFUL) for row in raw["suspicious"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (OSError, StateError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

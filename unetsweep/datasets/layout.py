@@ -99,8 +99,13 @@ def printable(name: object) -> str:
 
 
 def listed(folder: Path) -> tuple[Path, ...]:
-    """Return the image files of a folder, sorted by name, without hidden files (`._01.png`)."""
-    files = (f for f in folder.iterdir() if f.suffix.lower() in EXTENSIONS and not f.name.startswith("."))
+    """Return the image files of a folder, sorted by name, without hidden files (`._01.png`) and folders.
+
+    DataError if one is a link to nothing, a pipe or the like: without it the dataset would silently be a smaller one.
+    """
+    files = [f for f in folder.iterdir() if f.suffix.lower() in EXTENSIONS and not f.name.startswith(".")]
+    if wrong := sorted(f.name for f in files if not f.is_file() and not f.is_dir()):
+        raise DataError(str(folder), [f"{printable(wrong[0])}: is no file, or a link to nothing; restore or remove it"])
     return tuple(sorted(f for f in files if f.is_file()))
 
 

@@ -28,10 +28,13 @@ from unetsweep.core.space import Domain, Range
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
+from unetsweep.regular_files import quarantine_file, read_bytes
 from unetsweep.search.optuna_trials import Curves, EpochsOf, direction, no_epochs, state_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
+MAX_JOURNAL_BYTES = 2**34
+"""Far more than the journal of a sweep has."""
 MAX_APPENDED_VALUES = 50
 """Values of a curve that are appended one by one: each takes a line, a flush and some ms of a network file system."""
 
@@ -57,8 +60,10 @@ def export(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of
 
 def recreate(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of: EpochsOf = no_epochs) -> None:
     """Move the journal to `….corrupt` and write a new one."""
-    if path.exists():
-        os.replace(path, f"{path}.corrupt")
+    if os.path.lexists(path):
+        if os.path.isfile(f"{path}.corrupt"):
+            os.unlink(f"{path}.corrupt")
+        quarantine_file(path)
     _append_missing(path, spec, trials, epochs_of)
 
 
@@ -69,8 +74,14 @@ def load(path: Path, name: str) -> optuna.Study:
 
 
 def cut_partial_line(path: Path) -> None:
-    """Remove an incomplete last line, which a kill leaves: the next line would be appended to it."""
-    content = path.read_bytes()
+    """Remove an incomplete last line, which a kill leaves: the next line would be appended to it.
+
+    StateError if something else is in the place of the journal.
+    """
+    try:
+        content = read_bytes(path, max_bytes=MAX_JOURNAL_BYTES)
+    except FileNotFoundError:
+        raise StateError(f"{path}: a link to a file that is missing") from None
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         os.truncate(path, whole)
@@ -94,7 +105,10 @@ def _append_missing(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], 
 
 
 def _open(path: Path, spec: SweepSpec) -> optuna.Study:
-    if path.exists():
+    lock = path.with_name(f"{path.name}.lock")
+    if os.path.lexists(lock) and not lock.is_file():  # Optuna would wait for it
+        quarantine_file(lock)
+    if os.path.lexists(path):
         cut_partial_line(path)
     try:
         return load(path, spec.name)

@@ -1,8 +1,8 @@
 """Repair the study's journal. It is an export of the trials, so it can always be recreated."""
 
-from unetsweep.bounded_json import damage_named
 from unetsweep.errors import StateError
-from unetsweep.search.journal import load, recreate
+from unetsweep.regular_files import read_bytes
+from unetsweep.search.journal import MAX_JOURNAL_BYTES, load, recreate
 from unetsweep.store.repair.find_damage import CheckedFile, FileRule, Recovery
 from unetsweep.store.repair.recoveries import is_intact
 from unetsweep.store.sweep_dir import SweepDir
@@ -13,8 +13,7 @@ def check_journal(file: CheckedFile) -> None:
     """Raise StateError if Optuna cannot open the study in the journal."""
     if file.sources.spec is None:
         return
-    with damage_named(file.path):
-        content = file.path.read_bytes()
+    content = read_bytes(file.path, max_bytes=MAX_JOURNAL_BYTES)
     corrupt = sum(not is_intact(line) for line in content.splitlines())
     if corrupt or not content.endswith(b"\n"):
         raise StateError(counted(corrupt, "corrupt line") if corrupt else "its last line has no end")

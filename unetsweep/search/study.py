@@ -1,5 +1,6 @@
 """The study of a sweep: proposals, pruning decisions and the journal. Optuna is imported only if it is needed."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.space import Point, remaining_grid_points
 from unetsweep.core.spec import SweepSpec, remaining_listed_points
 from unetsweep.core.trials import StoredTrial
+from unetsweep.regular_files import touch
 
 EpochsOf = Callable[[int], Sequence[EpochReport]]
 """The finished epochs of a run, in order."""
@@ -59,11 +61,11 @@ class JournalStudy:
 
     def mark_stale(self) -> None:
         """Note that trials are about to end: if this reconciliation dies, the next one exports the journal."""
-        self._mark.touch()
+        touch(self._mark)
 
     def is_stale(self) -> bool:
         """Return whether the journal may lack the end of a trial."""
-        return self._mark.exists()
+        return os.path.lexists(self._mark)
 
     def is_export_due(self) -> bool:
         """Return whether the journal is stale, and small or old enough to be exported.
@@ -71,14 +73,14 @@ class JournalStudy:
         Its age is taken by the file server's clock, from marks that this reconciliation has touched: when it began, or
         when it marked the journal as stale.
         """
-        if not self._mark.exists():
+        if not self.is_stale():
             return False
         try:
-            journal = self._journal.stat()
+            journal = self._journal.lstat()
         except FileNotFoundError:
             return True
         begun = self._journal.with_name(paths.LAST_RECONCILIATION)
-        now = max(path.stat().st_mtime for path in (self._mark, begun) if path.exists())
+        now = max(path.lstat().st_mtime for path in (self._mark, begun) if os.path.lexists(path))
         is_small = journal.st_size <= SMALL_JOURNAL_BYTES
         return is_small or now - journal.st_mtime >= LAG_S_PER_BYTE * journal.st_size
 

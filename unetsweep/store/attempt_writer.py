@@ -16,7 +16,7 @@ from unetsweep.core import paths
 from unetsweep.core.actions import Element, Prune
 from unetsweep.core.observation import PruneDecision
 from unetsweep.errors import UsageError
-from unetsweep.record_files import link_record, link_records, read_record, write_record
+from unetsweep.record_files import link_record, link_records, write_record
 from unetsweep.records import (
     AttemptFile,
     AttemptTrial,
@@ -29,7 +29,7 @@ from unetsweep.records import (
     ThrottleFile,
 )
 from unetsweep.store import restored_attempts
-from unetsweep.store.attempts import read_intent
+from unetsweep.store.attempts import read_intent, read_submission
 from unetsweep.store.logs import first_error, last_message, tail
 from unetsweep.store.progress import read_prune_decision
 from unetsweep.texts import counted
@@ -176,4 +176,4 @@ class AttemptWriter:
 
     def read_submission(self, token: str) -> SubmissionFile:
         """Read which attempt each element of a submission is."""
-        return read_record(SubmissionFile, self.root / paths.submission(token) / "intent.json")
+        return read_submission(self.root / paths.submission(token) / "intent.json")

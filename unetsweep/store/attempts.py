@@ -24,17 +24,20 @@ from unetsweep.records import (
     JobFile,
     LostFile,
     RequeueFile,
+    SubmissionFile,
     TerminationFile,
     ThrottleFile,
 )
+from unetsweep.regular_files import damage_named
 from unetsweep.store.logs import names_full_disk
 
 _T = TypeVar("_T")
 
-_ERROR = re.compile(r"error-\d+\.json")
+_ERROR = re.compile(rf"error-{paths.NUMBER}\.json")
 _FRAME = re.compile(r'^\s*File "(.*?)", line (\d+)', re.MULTILINE)
 _DIGITS = re.compile(r"\d+")
-_NUMBER = re.compile(r"(\d+)\.json")
+_MARK = re.compile(rf"({paths.NUMBER})\.[a-z]+(?:-{paths.NUMBER})?\.json")
+_RESET = re.compile(rf"({paths.NUMBER})\.retries-reset\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,19 @@ class FoundError:
 
 
 def read_attempts(root: Path, run: int, names: Collection[str], marks: Collection[str]) -> tuple[Attempt, ...]:
-    """Read a run's attempts in order. `names` lists the run's folder, `marks` its folder of attempts."""
+    """Read a run's attempts in order. `names` lists the run's folder, `marks` its folder of attempts.
+
+    StateError if a file is unreadable, or a file of an attempt is there without the attempt's first file: then the
+    newest attempt may not be the last one that was submitted.
+    """
     folder = root / paths.run_dir(run)
-    numbers = sorted(int(found[1]) for name in marks if (found := _NUMBER.fullmatch(name)))
+    numbers = paths.numbers_of(marks)
     claims = _claims(folder) if "claims" in names else {}
+    known = {int(found[1]) for name in marks if (found := _MARK.fullmatch(name))} | claims.keys()
+    for number in (
+        sorted(known - {*numbers, 0}) if numbers else ()
+    ):  # if there is none, all were deleted, or none was made
+        raise StateError(f"{root}/{paths.attempt(run, number)}: is missing, but other files of this attempt are there")
     errors = read_errors(folder, names)
     attempts: list[Attempt] = []
     for number in numbers:
@@ -73,11 +85,19 @@ def read_intent(path: Path | str, run: int, number: int) -> AttemptFile:
     return intent
 
 
+def read_submission(path: Path) -> SubmissionFile:
+    """Read the intent of a submission; StateError if it is unreadable or belongs to another submission."""
+    submission = read_record(SubmissionFile, path)
+    if submission.token != path.parent.name:
+        raise StateError(f"{path}: found submission {submission.token} in the place of {path.parent.name}")
+    if not submission.elements:
+        raise StateError(f"{path}: elements: found none")
+    return submission
+
+
 def retries_reset_at(marks: Collection[str]) -> int:
     """Return the number of the last attempt that no longer counts, since the user retried the run; 0: all count."""
-    suffix = ".retries-reset.json"
-    numbers = [int(name.removesuffix(suffix)) for name in marks if name.endswith(suffix)]
-    return max(numbers, default=0)
+    return max((int(found[1]) for name in marks if (found := _RESET.fullmatch(name))), default=0)
 
 
 def _attempt(
@@ -176,7 +196,9 @@ def signature_of(error: ErrorFile) -> str:
 
 def _exit(root: Path, run: int, number: int, restart: int, marks: Collection[str]) -> tuple[int, ExitFile | None]:
     """The newest start that has ended, and its exit file; no file if the newest start with a claim (`restart`) runs."""
-    starts = [int(found[1]) for name in marks if (found := re.fullmatch(rf"{number}\.exit-(\d+)\.json", name))]
+    starts = [
+        int(found[1]) for name in marks if (found := re.fullmatch(rf"{number}\.exit-({paths.NUMBER})\.json", name))
+    ]
     newest = max(starts, default=-1)
     if newest < restart:
         return newest, None
@@ -191,12 +213,10 @@ def read_errors(folder: Path, names: Collection[str]) -> list[FoundError]:
 
 def _claims(folder: Path) -> dict[int, tuple[int, ClaimFile]]:
     """Read the claim with the highest restart of each attempt."""
-    best: dict[int, tuple[int, str]] = {}
-    for name in os.listdir(folder / "claims"):
-        attempt, _, restart = name.partition("-")
-        if attempt.isdecimal() and restart.isdecimal():
-            best[int(attempt)] = max(best.get(int(attempt), (-1, "")), (int(restart), name))
+    with damage_named(folder / "claims"):
+        claims = sorted(claim for name in os.listdir(folder / "claims") if (claim := paths.claim_of(name)))
+    newest = dict(claims)  # the last of each attempt
     return {
-        attempt: (restart, read_record(ClaimFile, folder / "claims" / name))
-        for attempt, (restart, name) in best.items()
+        attempt: (restart, read_record(ClaimFile, folder / "claims" / paths.claim_name(attempt, restart)))
+        for attempt, restart in newest.items()
     }

@@ -22,6 +22,7 @@ from unetsweep.errors import StateError, UsageError
 from unetsweep.package import digest, sources
 from unetsweep.record_files import read_record, write_record
 from unetsweep.records import CodeFile
+from unetsweep.regular_files import quarantine_file
 
 
 def pin(root: Path, source: Path | None = None) -> Path:
@@ -45,7 +46,10 @@ def pin(root: Path, source: Path | None = None) -> Path:
 
 def unpin(root: Path) -> None:
     """Let the jobs from now on run the installed package."""
-    (root / paths.CODE_NOTE).unlink(missing_ok=True)
+    try:
+        (root / paths.CODE_NOTE).unlink(missing_ok=True)
+    except IsADirectoryError:
+        quarantine_file(root / paths.CODE_NOTE)
 
 
 def pinned(root: Path) -> Path | None:
@@ -83,7 +87,7 @@ def pinned_hash(root: Path) -> str:
         name = read_record(CodeFile, root / paths.CODE_NOTE).hash
     except (FileNotFoundError, StateError):  # the next submit writes it again
         return ""
-    return name if name.isalnum() else ""
+    return name
 
 
 def _copy(files: Mapping[str, bytes], folder: Path, name: str, commit: str | None, diff: str) -> None:

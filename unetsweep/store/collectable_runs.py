@@ -8,6 +8,7 @@ Rule 2: `last.ckpt` is deleted first. Candidates without it are harmless, but a 
 
 import os
 import re
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,10 +18,9 @@ from unetsweep.core.observation import CollectableRun
 from unetsweep.errors import StateError
 from unetsweep.record_files import read_record
 from unetsweep.records import AttemptFile
+from unetsweep.regular_files import touch
 from unetsweep.store.observation import list_names, numbered_folders
 from unetsweep.store.trials import read_result
-
-_INTENT = re.compile(r"(\d+)\.json")
 
 
 class CollectableRuns:
@@ -32,7 +32,7 @@ class CollectableRuns:
     def mark(self, run: int) -> None:
         """Mark a run."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        (self._folder / f"{run:04d}").touch()
+        touch(self._folder / f"{run:04d}")
 
     def mark_all(self) -> None:
         """Mark every run, because `run.keep_checkpoints` has been `all` until now."""
@@ -44,9 +44,12 @@ class CollectableRuns:
         found = []
         for number, mark in numbered_folders(self._folder):
             try:
-                since = datetime.fromtimestamp(mark.stat().st_mtime, UTC)
+                written = mark.lstat()
             except FileNotFoundError:  # another reconciliation has just collected the run
                 continue
+            if not stat.S_ISREG(written.st_mode):
+                continue
+            since = datetime.fromtimestamp(written.st_mtime, UTC)
             found.append(CollectableRun(number, _is_at_work(self._root / paths.run_dir(number)), since))
         return tuple(found)
 
@@ -72,7 +75,7 @@ class CollectableRuns:
     def _states(self, run: int) -> set[str | None]:
         """The states of all trials that the run ever served; None stands for one that has not ended."""
         folder = self._root / paths.run_dir(run) / "attempts"
-        intents = [read_record(AttemptFile, folder / name) for name in list_names(folder) if _INTENT.fullmatch(name)]
+        intents = [read_record(AttemptFile, folder / name) for name in list_names(folder) if paths.number_of(name)]
         trials = {each.trial for intent in intents for each in intent.trials}
         return {self._state(trial) for trial in trials}
 
@@ -86,14 +89,14 @@ class CollectableRuns:
 
 def _is_at_work(folder: Path) -> bool:
     """Whether no file records the end of the run's newest start."""
-    pairs = (name.partition("-") for name in list_names(folder / "claims"))
-    attempt, restart = max(((int(a), int(r)) for a, _, r in pairs if a.isdecimal() and r.isdecimal()), default=(0, 0))
+    claims = (paths.claim_of(name) for name in list_names(folder / "claims"))
+    attempt, restart = max((claim for claim in claims if claim is not None), default=(0, 0))
     marks = list_names(folder / "attempts")
     return attempt > 0 and not marks & {f"{attempt}.lost.json", f"{attempt}.exit-{restart}.json"}
 
 
 def _files_to_delete(folder: Path) -> list[Path]:
     """Return the checkpoints to delete, in the order of their deletion."""
-    names = sorted(name for name in list_names(folder) if re.fullmatch(r"candidate-\d+\.ckpt", name))
+    names = sorted(name for name in list_names(folder) if re.fullmatch(rf"candidate-{paths.NUMBER}\.ckpt", name))
     last = ["last.ckpt"] if os.path.lexists(folder / "last.ckpt") else []
     return [folder / name for name in (*last, *names)]

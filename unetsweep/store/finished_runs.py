@@ -61,7 +61,7 @@ def disk_bytes(folder: Path) -> int:
     """Return the size of a run's checkpoints. A file with two names counts once."""
     try:
         with os.scandir(folder / "checkpoints") as found:
-            stats = {(stat.st_dev, stat.st_ino): stat.st_size for stat in (each.stat() for each in found)}
-    except FileNotFoundError:
+            stats = [each.stat(follow_symlinks=False) for each in found]
+    except OSError:  # there is none, or something else is in its place
         return 0
-    return sum(stats.values())
+    return sum({(stat.st_dev, stat.st_ino): stat.st_size for stat in stats}.values())

@@ -20,8 +20,11 @@ Relocation = Literal["copied", "moved"]
 
 
 def read_sweep_file(root: Path) -> SweepFile:
-    """Read `sweep.json`; StateError if it is unreadable."""
-    return read_record(SweepFile, root / paths.SWEEP)
+    """Read `sweep.json`; StateError if it is missing or unreadable."""
+    try:
+        return read_record(SweepFile, root / paths.SWEEP)
+    except FileNotFoundError:
+        raise StateError(f"{root / paths.SWEEP}: is missing") from None
 
 
 def detect_relocation(root: Path) -> Relocation | None:
@@ -36,6 +39,7 @@ def _relocation(root: Path, mine: SweepFile) -> Relocation | None:
     try:
         if _is_same(home, root):
             return None  # another path of the same folder
+        os.lstat(home / paths.SWEEP)
         created = read_sweep_file(home).created
     except FileNotFoundError:
         return "moved"

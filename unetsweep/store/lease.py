@@ -13,6 +13,7 @@ import contextlib
 import os
 import secrets
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from unetsweep.errors import LeaseError, StateError
 from unetsweep.process import Identity, boot_id
 from unetsweep.record_files import link_record, read_record
 from unetsweep.records import LeaseFile
+from unetsweep.regular_files import quarantine_file
 
 RENEW_S = 5.0
 """How often the holder renews the lease: several times before it expires, even if a file server is slow."""
@@ -114,12 +116,16 @@ class Lease:
 
     def _is_stale(self) -> bool:
         try:
-            written = self._path.stat().st_mtime
+            found = self._path.lstat()
         except FileNotFoundError:
+            return False
+        if not stat.S_ISREG(found.st_mode):  # not a lease: nobody holds it
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                quarantine_file(self._path)
             return False
         if not self._may_be_held(self._path):
             return True
-        return abs(file_server_time(self._path) - written) > self._expire_s
+        return abs(file_server_time(self._path) - found.st_mtime) > self._expire_s
 
     def _remove_stale(self) -> bool:
         """Remove the stale lease and return True. Keep a fresh one that has replaced it, and return False."""
@@ -167,4 +173,4 @@ def file_server_time(beside: Path) -> float:
 
 
 def _glob(path: Path) -> Iterator[Path]:
-    return path.parent.glob(f"{path.name}.mark-*")
+    return (mark for mark in path.parent.glob(f"{path.name}.mark-*") if mark.is_file())

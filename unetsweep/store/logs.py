@@ -4,7 +4,8 @@ import os
 import re
 from pathlib import Path
 
-from unetsweep.errors import NO_ROOM
+from unetsweep.errors import NO_ROOM, StateError
+from unetsweep.regular_files import read_end
 from unetsweep.texts import shortened
 
 TAIL_BYTES = 65536
@@ -18,12 +19,10 @@ _EXCEPTION_LINES = 50
 
 
 def tail(log: Path, start: int = 0) -> str:
-    """Return the end of a log, from byte `start` at the earliest; empty if it does not exist."""
+    """Return the end of a log, from byte `start` at the earliest; empty if there is no log, or something else."""
     try:
-        with log.open("rb") as stream:
-            stream.seek(max(start, log.stat().st_size - TAIL_BYTES))
-            return stream.read().decode(errors="replace")
-    except FileNotFoundError:
+        return read_end(log, TAIL_BYTES, start=start).decode(errors="replace")
+    except (FileNotFoundError, StateError):
         return ""
 
 

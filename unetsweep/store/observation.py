@@ -8,19 +8,25 @@ Rule 3: an unreadable file of a run stops only the trials of that run, an unread
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from unetsweep.bounded_json import damage_named, read_json
+from unetsweep.bounded_json import read_json
 from unetsweep.contract import result_from
 from unetsweep.core import paths
-from unetsweep.core.observation import Failure, Observation, Run, Trial
+from unetsweep.core.observation import Attempt, Failure, Observation, Run, Trial
 from unetsweep.errors import StateError
+from unetsweep.regular_files import damage_named
 from unetsweep.store.attempts import read_attempts, read_errors, retries_reset_at, signature_of
 from unetsweep.store.progress import read_progress, read_prune_decision
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.trials import check_config, read_open_trial, read_result, read_trial, with_repair_advice
 
+_FOLDER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
+"""The name of the folder of a trial or run."""
+MAX_LOST = 10_000
+"""A number so far above the number of trials was not given by us: a listing of all lost trials would never end."""
 MAX_FAILURES = 50
 """Up to this number of ended trials, their errors are read, to find out whether all failed for the same reason. With
 more trials that is unlikely, and reading them takes long."""
@@ -38,12 +44,14 @@ def observe(root: Path) -> Observation:
     for trial in trials:
         wanted[trial.run][trial.epochs] = trial.config_id
     runs = {number: read_run(root, number, configs) for number, configs in wanted.items()}
+    failures, unread = _failures(root, ended)
     return Observation(
         len(ended),
         tuple(trials),
         runs,
-        cancelled=(root / paths.CANCELLED).exists(),
-        failures=_failures(root, ended),
+        cancelled=os.path.lexists(root / paths.CANCELLED),
+        failures=failures,
+        unread=unread,
         last_reconciler_job=ReconcilerJobs(root).last(),
     )
 
@@ -67,10 +75,17 @@ def _trials(root: Path) -> Iterator[tuple[int, str]]:
         if not folder.is_dir() and (root / paths.SPEC).exists():  # it is created before the YAML file
             raise StateError(f"{folder}: this folder is missing, and with it every trial; put it back from a backup")
         there = list(_named(folder))
-    highest = max((number for number, _ in _named(root / paths.RUNS)), default=-1)
+    runs = [number for number, _ in _named(root / paths.RUNS)]
+    highest = max(runs, default=-1)
     while there and there[-1][0] > highest and _is_empty(there[-1][1]):  # left by a reconciliation that was killed
         there.pop()
-    for number in range(max(highest, there[-1][0] if there else -1) + 1):
+    last = max(highest, there[-1][0] if there else -1)
+    if last > MAX_LOST + 2 * (known := len({*runs, *(number for number, _ in there)})):
+        name = paths.trial_dir(last) if there and there[-1][0] == last else paths.run_dir(last)
+        raise StateError(
+            f"{root}/{name}: there are only {known} of them; move this folder away (`unetsweep repair` does not)"
+        )
+    for number in range(last + 1):
         yield number, f"{folder}/{number:04d}"
 
 
@@ -88,11 +103,12 @@ def numbered_folders(folder: Path) -> Iterator[tuple[int, Path]]:
 
 def _named(folder: Path) -> Iterator[tuple[int, str]]:
     """Yield the same sub-folders with paths as text: creating a Path takes longer than the query of the file system."""
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return
-    for number in sorted(int(name) for name in names if name.isdecimal() and name == f"{int(name):04d}"):
+    with damage_named(folder):
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return
+    for number in sorted(int(name) for name in names if _FOLDER.fullmatch(name)):
         yield number, f"{folder}/{number:04d}"
 
 
@@ -104,35 +120,41 @@ def read_run(root: Path, number: int, configs: Mapping[int, str] = {}) -> Run:
     each milestone.
     """
     folder = root / paths.run_dir(number)
-    try:
-        return _read_run(root, number, list_names(folder), configs)
-    except StateError as error:
-        why = with_repair_advice(error, root)
-    except _UNEXPECTED_CONTENT as error:
-        why = with_repair_advice(f"{folder}: a file in it has unexpected content ({error!r})", root)
-    for names in ({"claims"}, set[str]()):  # without the files of trainers, then also without claims
+    why = ""
+    for _ in range(2):  # a file may be removed after its folder was listed
         try:
-            marks = list_names(f"{folder}/attempts")
-            return Run(
-                number, {}, read_attempts(root, number, names, marks), why, retries_reset_at=retries_reset_at(marks)
-            )
-        except (StateError, FileNotFoundError, *_UNEXPECTED_CONTENT):
+            return _read_run(root, number, list_names(folder), configs)
+        except StateError as error:
+            why = with_repair_advice(error, root)
+            break
+        except FileNotFoundError as error:
+            why = with_repair_advice(f"{error.filename}: a link to a file that is missing", root)
+    attempts, reset_at = _attempts_to_cancel(root, number)
+    return Run(number, {}, attempts, why, retries_reset_at=reset_at)
+
+
+def _attempts_to_cancel(root: Path, number: int) -> tuple[tuple[Attempt, ...], int]:
+    """What can be read of the attempts of a run with an unreadable file: enough to cancel its job. And the number of
+    the last attempt before the user's retry."""
+    try:
+        marks = list_names(root / paths.run_dir(number) / "attempts")
+    except StateError:
+        return (), 0
+    last = max(paths.numbers_of(marks), default=0)
+    # without the files of trainers; also without claims; then only the first file of the last attempt
+    for names, read in (({"claims"}, marks), (set[str](), marks), (set[str](), {f"{last}.json"})):
+        try:
+            return read_attempts(root, number, names, read), retries_reset_at(marks)
+        except (StateError, FileNotFoundError):
             continue
-    return Run(number, unreadable=why)
-
-
-_UNEXPECTED_CONTENT = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, NotADirectoryError)
-"""Errors from a JSON file of our schema with other content, or from a file where a folder should be."""
+    return (), 0
 
 
 def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, str]) -> Run:
-    if not names:
-        return Run(number)
     folder = root / paths.run_dir(number)
-    published = _jsons(folder / "milestones") if "milestones" in names else ()
     states: dict[int, str] = {}
-    for name in published:
-        epochs, path = int(name.removesuffix(".json")), folder / "milestones" / name
+    for epochs in paths.numbers_of(list_names(folder / "milestones")) if "milestones" in names else ():
+        path = root / paths.run_dir(number) / paths.milestone(epochs)
         result = result_from(read_json(path), str(path))
         check_config(result, configs.get(epochs), str(path))
         states[epochs] = str(result.state)
@@ -142,29 +164,35 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
     return Run(number, states, attempts, None, progress.points, progress.last_at, prune, retries_reset_at(marks))
 
 
-def _failures(root: Path, ended: list[int]) -> tuple[Failure, ...]:
-    """Return the failures of all ended trials, if they are few and every one of them failed with an error."""
+def _failures(root: Path, ended: list[int]) -> tuple[tuple[Failure, ...], int]:
+    """Return the failures of all ended trials, if they are few and every one of them failed with an error; and how many
+    are left out because their files are unreadable."""
     found: list[Failure] = []
+    unread = 0
     for number in ended if len(ended) <= MAX_FAILURES else ():
-        failure = _failure(root, number)
+        try:
+            failure = _failure(root, number)
+        except (StateError, FileNotFoundError):
+            unread += 1
+            continue
         if failure is None:
-            return ()
+            return (), 0
         found.append(failure)
-    return tuple(found)
+    return tuple(found), unread
 
 
 def _failure(root: Path, number: int) -> Failure | None:
-    try:
-        folder = root / paths.trial_dir(number)
-        result = read_result(folder)
-        if result is None or result.state != "failed":
-            return None
-        run_number = read_trial(folder).run
-        run = root / paths.run_dir(run_number)
-        found = [each for each in read_errors(run, list_names(run)) if not each.error.echo]
-        marks = list_names(run / "attempts")
-    except (StateError, FileNotFoundError):
+    folder = root / paths.trial_dir(number)
+    result = read_result(folder)
+    if result is None or result.state != "failed":
         return None
+    run_number = read_trial(folder).run
+    run = root / paths.run_dir(run_number)
+    names = list_names(run)
+    if not names:
+        raise StateError(f"{run}: is missing")
+    found = [each for each in read_errors(run, names) if not each.error.echo]
+    marks = list_names(run / "attempts")
     newest = max((each.error.attempt for each in found), default=0)
     if newest <= retries_reset_at(marks) or f"{newest}.retry-exempt.json" in marks:
         return None
@@ -173,12 +201,11 @@ def _failure(root: Path, number: int) -> Failure | None:
 
 
 def list_names(folder: Path | str) -> set[str]:
-    """Return the names in a folder; empty if it does not exist."""
-    try:
-        return set(os.listdir(folder))
-    except FileNotFoundError:
-        return set()
-
-
-def _jsons(folder: Path) -> list[str]:
-    return [name for name in list_names(folder) if name.endswith(".json") and name[:-5].isdecimal()]
+    """Return the names in a folder; empty if it does not exist, StateError if something else is in its place."""
+    with damage_named(folder):
+        try:
+            return set(os.listdir(folder))
+        except FileNotFoundError:
+            if os.path.islink(folder):
+                raise StateError(f"{folder}: a link to a folder that is missing") from None
+            return set()

@@ -15,17 +15,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unetsweep.core import paths
-from unetsweep.errors import ExposedError
+from unetsweep.errors import ExposedError, StateError
+from unetsweep.regular_files import damage_named, kind_of
 
 FOLDERS = (paths.SUBMISSIONS, paths.CODE, paths.RUNS, paths.TRIALS, paths.RECONCILERS, paths.PACKED)
 """The folders that are checked. Others cannot reach files below a private folder."""
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-def check_private(root: Path) -> None:
-    """ExposedError if another user owns the sweep's directory or may write into it."""
+def check_private(root: Path, *, only_folders: bool = False) -> None:
+    """ExposedError if another user owns the sweep's directory or may write into it.
+
+    StateError if something else is in the place of a folder, unless `only_folders`: `repair` moves it away.
+    """
     _check(root)
     for name in FOLDERS:
+        is_code_file = name == paths.CODE and (root / name).is_file()  # then jobs run the installed package
+        if is_code_file or (only_folders and not (root / name).is_dir()):
+            continue
         try:
             _check(root / name)
         except FileNotFoundError:  # it does not exist yet, and only the user can create it
@@ -34,7 +41,10 @@ def check_private(root: Path) -> None:
 
 
 def _check(folder: Path) -> None:
-    link, found = folder.lstat(), folder.stat()
+    with damage_named(folder):
+        link, found = folder.lstat(), folder.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise StateError(f"{folder}: found {kind_of(found.st_mode)}, not a folder")
     for each in (link, found):
         if each.st_uid != os.getuid():
             raise ExposedError(

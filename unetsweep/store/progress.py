@@ -5,24 +5,29 @@ Rule 2: an unchanged file is read once per process.
 """
 
 import functools
-import math
 import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unetsweep.bounded_json import damage_named, parse_json, read_bytes
+from unetsweep.bounded_json import parse_json
 from unetsweep.contract import SCHEMA
+from unetsweep.core import paths
 from unetsweep.core.metric import METRICS
 from unetsweep.core.observation import EpochReport, PruneDecision
 from unetsweep.errors import StateError
 from unetsweep.record_files import read_record
 from unetsweep.records import PruneFile
+from unetsweep.regular_files import damage_named, read_bytes
+from unetsweep.store.attempts import retries_reset_at
 
-_PROGRESS = re.compile(r"progress-(\d+)-(\d+)\.jsonl")
-_RETRIES_RESET = re.compile(r"(\d+)\.retries-reset\.json")
+_PROGRESS = re.compile(rf"progress-({paths.NUMBER})-({paths.NUMBER})\.jsonl")
 _PRUNE = "prune.json"
+MAX_EPOCH = 10**9
+MAX_SECONDS = 1e9
+MAX_VALUE = 1e100
+"""What a training that we can believe reports at most."""
 
 
 class RunProgress(NamedTuple):
@@ -63,8 +68,7 @@ def read_prune_decision(folder: Path, names: Collection[str], attempts: Collecti
     if _PRUNE not in names:
         return None
     prune = read_record(PruneFile, folder / _PRUNE)
-    retries_reset_at = max((int(m[1]) for name in attempts if (m := _RETRIES_RESET.fullmatch(name))), default=0)
-    is_lifted = prune.attempt <= retries_reset_at
+    is_lifted = prune.attempt <= retries_reset_at(attempts)
     return PruneDecision(prune.attempt, prune.trial, prune.milestones, prune.epoch, prune.reason, is_lifted)
 
 
@@ -88,7 +92,7 @@ def _point(line: bytes, path: Path) -> EpochReport | None:
         raw = parse_json(line, lenient=True)
     except ValueError:
         return None
-    if not isinstance(raw, dict) or type(raw.get("epoch")) is not int:
+    if not isinstance(raw, dict) or type(raw.get("epoch")) is not int or not 0 <= raw["epoch"] <= MAX_EPOCH:
         return None
     if raw.get("schema", SCHEMA) != SCHEMA:
         raise StateError(f"{path}: found schema {raw['schema']!r}; this version reads {SCHEMA}")
@@ -97,12 +101,13 @@ def _point(line: bytes, path: Path) -> EpochReport | None:
         raw["epoch"],
         {name: value for name in METRICS if (value := _number(raw.get(name))) is not None},
         _time(at) if isinstance(at, str) else None,
-        _number(raw.get("seconds")),
+        _number(raw.get("seconds"), 0.0, MAX_SECONDS),
     )
 
 
-def _number(raw: Any) -> float | None:
-    return float(raw) if isinstance(raw, int | float) and math.isfinite(raw) else None
+def _number(raw: Any, low: float = -MAX_VALUE, high: float = MAX_VALUE) -> float | None:
+    """The number; None if it is none, or out of bounds: with it, sums and times would overflow."""
+    return float(raw) if type(raw) in (int, float) and low <= raw <= high else None
 
 
 def _time(text: str) -> datetime | None:

@@ -13,6 +13,7 @@ from unetsweep.core.observation import ReconcilerJob
 from unetsweep.errors import StateError
 from unetsweep.record_files import link_record, read_record
 from unetsweep.records import JobFile, LostFile, ReconcilerFile
+from unetsweep.regular_files import damage_named
 
 
 class ReconcilerJobs:
@@ -44,11 +45,12 @@ class ReconcilerJobs:
 
         If the newest was refused, return the newest that was not: it may still work.
         """
-        try:
-            names = set(os.listdir(self._folder))
-        except FileNotFoundError:
-            return None
-        numbers = [int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal()]
+        with damage_named(self._folder):
+            try:
+                names = set(os.listdir(self._folder))
+            except FileNotFoundError:
+                return None
+        numbers = paths.numbers_of(names)
         if not numbers:
             return None
         highest = max(numbers)
@@ -72,6 +74,6 @@ class ReconcilerJobs:
         path = self._folder / f"{number}.json"
         try:
             intent = read_record(ReconcilerFile, path)
-        except StateError:
-            return ReconcilerJob(number, "", datetime.fromtimestamp(path.stat().st_mtime, UTC), lost=True)
+        except (StateError, FileNotFoundError):  # unreadable, or a link to nothing
+            return ReconcilerJob(number, "", datetime.fromtimestamp(path.lstat().st_mtime, UTC), lost=True)
         return ReconcilerJob(number, intent.token, intent.at, lost, intent.as_training)

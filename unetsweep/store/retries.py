@@ -67,7 +67,7 @@ def restarts_from_scratch(root: Path, trial: int) -> bool:
 def reset_retries(root: Path, run: int) -> None:
     """Record that none of a run's attempts so far counts any more."""
     names = observation.list_names(root / paths.run_dir(run) / "attempts")
-    _reset_retries(root, run, max((int(name[:-5]) for name in names if name[:-5].isdecimal()), default=0))
+    _reset_retries(root, run, max(paths.numbers_of(names), default=0))
 
 
 def _reset_run_retries(root: Path, number: int, *, is_shared: bool) -> None:

@@ -17,13 +17,16 @@ from unetsweep import contract
 from unetsweep.atomic import append_line, link_first, rename_folder, temporary_path, write_text
 from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
+from unetsweep.config.load import load
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
 from unetsweep.core.observation import EpochReport, Observation
+from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
-from unetsweep.errors import StateError
+from unetsweep.errors import SpecError, StateError
 from unetsweep.record_files import link_record, link_records, read_record, write_record
 from unetsweep.records import DataFile, MarkFile, SweepFile
+from unetsweep.regular_files import is_damage, quarantine_file, read_bytes, touch
 from unetsweep.store import home, observation
 from unetsweep.store.attempt_writer import AttemptWriter
 from unetsweep.store.code_snapshot import pinned_hash
@@ -45,7 +48,7 @@ class SweepDir(AttemptWriter):
 
     def exists(self) -> bool:
         """Whether the sweep was created."""
-        return (self.root / paths.SPEC).exists()
+        return os.path.lexists(self.root / paths.SPEC)
 
     def create(
         self,
@@ -87,6 +90,22 @@ class SweepDir(AttemptWriter):
             return link_first(made, path)
         finally:
             made.unlink(missing_ok=True)
+
+    def spec(self) -> SweepSpec:
+        """Load `sweep.yaml`; StateError if it is missing or unreadable."""
+        try:
+            return load(self.root / paths.SPEC)
+        except SpecError as error:
+            if not os.path.lexists(self.root / paths.SPEC):
+                raise StateError(f"{self.root / paths.SPEC}: is missing") from None
+            raise StateError(str(error)) from error
+
+    def spec_text(self) -> bytes:
+        """Read `sweep.yaml` as it is; StateError if it is missing or unreadable."""
+        try:
+            return read_bytes(self.root / paths.SPEC)
+        except FileNotFoundError:
+            raise StateError(f"{self.root / paths.SPEC}: is missing") from None
 
     def pin_images(self, data: DataFile) -> None:
         """Record the images of the sweep and their split."""
@@ -217,7 +236,7 @@ class SweepDir(AttemptWriter):
 
     def mark_reconciled(self) -> None:
         """Record that a reconciliation begins, so no periodic one is due for a while."""
-        (self.root / paths.LAST_RECONCILIATION).touch()
+        touch(self.root / paths.LAST_RECONCILIATION)
 
     def seconds_since_reconciliation(self) -> float | None:
         """Return how long ago the last reconciliation began, by the file server's clock; None: there was none.
@@ -229,7 +248,14 @@ class SweepDir(AttemptWriter):
 
     def note(self, **content: object) -> None:
         """Append a line to the sweep's log, which is for people: no decision depends on it."""
-        append_line(self.root / paths.LEDGER, content)
+        path = self.root / paths.LEDGER
+        try:
+            append_line(path, content)
+        except OSError as error:
+            if not is_damage(error):
+                raise
+            quarantine_file(path)
+            append_line(path, content)
 
 
 def read_data(path: Path) -> DataFile | None:

@@ -3,7 +3,6 @@
 Rule 1: no more files than needed are read. Progress is read only if there are several starts, or one without an end.
 """
 
-import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from unetsweep.records import AttemptFile, ClaimFile, ExitFile, JobFile
 from unetsweep.store.observation import list_names
 from unetsweep.store.progress import read_by_claim
 
-_INTENT = re.compile(r"(\d+)\.json")
-_CLAIM = re.compile(r"(\d+)-(\d+)")
 _Claim = tuple[int, int]
 
 
@@ -30,10 +27,8 @@ def read_timeline(folder: Path, *, is_open: bool) -> RunTimeline | None:
 
 def _read(folder: Path, is_open: bool) -> RunTimeline:
     marks = list_names(folder / "attempts")
-    numbers = sorted(int(found[1]) for name in marks if (found := _INTENT.fullmatch(name)))
-    claims = sorted(
-        (int(found[1]), int(found[2])) for name in list_names(folder / "claims") if (found := _CLAIM.fullmatch(name))
-    )
+    numbers = paths.numbers_of(marks)
+    claims = sorted(claim for name in list_names(folder / "claims") if (claim := paths.claim_of(name)))
     claimed = {claim: read_record(ClaimFile, folder / "claims" / paths.claim_name(*claim)) for claim in claims}
     ends = {claim: _end(folder, claim, marks) for claim in claims}
     needs_progress = len(claims) > 1 or None in ends.values()

@@ -4,6 +4,7 @@ Rule 1: an unreadable file stops its own trial and no other. The trial keeps its
 Rule 2: each file names its trial. The file of another trial counts as unreadable.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,10 +18,10 @@ from unetsweep.config.space import AXES
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
 from unetsweep.core.observation import Trial
-from unetsweep.core.trials import StoredTrial, params_of
+from unetsweep.core.trials import StoredTrial, is_value_of, params_of
 from unetsweep.errors import ConfigError, StateError, UnetsweepError
 from unetsweep.record_files import read_record
-from unetsweep.records import TrialFile
+from unetsweep.records import AttemptFile, TrialFile
 
 
 def read_trial(folder: Path) -> TrialFile:
@@ -32,7 +33,22 @@ def read_trial(folder: Path) -> TrialFile:
         raise StateError(f"{path}: is missing") from None
     if trial.trial != (number := _number(folder)):
         raise StateError(f"{path}: found the file of trial {trial.trial} in the place of trial {number}'s")
+    if problem := _problem_of(trial):
+        raise StateError(f"{path}: {problem}")
     return trial
+
+
+def _problem_of(trial: TrialFile) -> str | None:
+    """Why the fields of a trial do not fit together; None: they do."""
+    if trial.run > trial.trial:
+        return f"run: found {trial.run}; a run has the number of its first trial, so at most {trial.trial} is possible"
+    for path, value in trial.params.items():
+        if not is_value_of(path, value):
+            return f"params.{path}: found {value!r}"[:80] + "; no config has that"
+    for path, value in (("epochs", trial.epochs), ("batch_size", trial.batch_size)):
+        if trial.params.get(path, value) != value:
+            return f"{path}: found {value}, but {trial.params[path]} in params"
+    return None
 
 
 def _number(folder: Path | str) -> int:
@@ -144,8 +160,25 @@ def read_open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
     try:
         trial = read_trial(folder)
     except StateError as error:
-        return Trial(number, number, 0, cancelled, unreadable=with_repair_advice(error, folder.parents[1]))
+        root = folder.parents[1]
+        run, epochs = _find_attempted(root, number)
+        return Trial(number, run, epochs, cancelled, unreadable=with_repair_advice(error, root))
     return Trial(number, trial.run, trial.epochs, cancelled, trial.batch_size, trial.config_id)
+
+
+def _find_attempted(root: Path, number: int) -> tuple[int, int]:
+    """The run and the milestone of a trial, by the attempts that were submitted for it, so that it can be cancelled.
+
+    Without any the run is its own, and the milestone 0. Its run has its own number, or that of an earlier trial.
+    """
+    for run in range(number, -1, -1):
+        with contextlib.suppress(StateError, OSError):
+            folder = root / paths.run_dir(run) / "attempts"
+            last = max(paths.numbers_of(os.listdir(folder)), default=0)
+            for each in read_record(AttemptFile, folder / f"{last}.json").trials:
+                if each.trial == number:
+                    return run, each.epochs
+    return number, 0
 
 
 def sweep_name(root: Path) -> str:

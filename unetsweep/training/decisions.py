@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.contract import SCHEMA, dumps
+from unetsweep.errors import StateError
+from unetsweep.regular_files import read_bytes
 from unetsweep.training.checkpoints import ArtifactWriter
 
 SAVE_EVERY_S = 60.0
@@ -103,13 +105,13 @@ class PruneFileReader:
 
     def _parse(self) -> tuple[frozenset[int], str]:
         try:
-            raw: dict[str, Any] = json.loads(self._path.read_bytes())
+            raw: dict[str, Any] = json.loads(read_bytes(self._path))
             if raw["schema"] != SCHEMA:
                 raise ValueError(f"schema {raw['schema']!r}; this version reads {SCHEMA}")
             if int(raw["attempt"]) != self._attempt:
                 return frozenset(), ""
             return frozenset(map(int, raw["milestones"])), str(raw["reason"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, StateError, ValueError, KeyError, TypeError, OverflowError) as error:
             print(f"{self._path} cannot be read and is ignored: {type(error).__name__}: {error}", flush=True)  # noqa: T201
             return frozenset(), ""
 

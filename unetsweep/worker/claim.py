@@ -110,8 +110,7 @@ def _claim(start: ElementStart, folder: Path, attempt: int, path: Path) -> Claim
 def claims_of(folder: Path) -> list[tuple[int, int]]:
     """(attempt, restart) of every start that has claimed the run."""
     with contextlib.suppress(FileNotFoundError):
-        pairs = [name.split("-") for name in os.listdir(folder / "claims") if name.replace("-", "").isdecimal()]
-        return [(int(attempt), int(restart)) for attempt, restart in pairs]
+        return [claim for name in os.listdir(folder / "claims") if (claim := paths.claim_of(name)) is not None]
     return []
 
 

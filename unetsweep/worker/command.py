@@ -18,10 +18,11 @@ from pathlib import Path
 
 from unetsweep import contract
 from unetsweep.atomic import write_json
-from unetsweep.bounded_json import parse_json, read_bytes, read_json
+from unetsweep.bounded_json import parse_json, read_json
 from unetsweep.core import paths
 from unetsweep.errors import StateError, SupersededError, TrainingError
 from unetsweep.process import die_with_parent
+from unetsweep.regular_files import read_bytes
 from unetsweep.store.code_snapshot import without_code
 from unetsweep.store.logs import last_message
 

@@ -7,12 +7,13 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from unetsweep.bounded_json import parse_json, read_bytes
+from unetsweep.bounded_json import parse_json
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
 from unetsweep.errors import NO_ROOM, EpochTooLongError, StateError, TrainingError, UnetsweepError
 from unetsweep.record_files import write_record
 from unetsweep.records import ErrorFile
+from unetsweep.regular_files import read_bytes
 from unetsweep.store.logs import names_full_disk
 from unetsweep.texts import shortened
 

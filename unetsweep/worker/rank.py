@@ -5,7 +5,6 @@ Rule 1: every error of a training is written into the run's `error-<rank>.json`,
 """
 
 import importlib.util
-import json
 import os
 import socket
 import sys
@@ -14,11 +13,12 @@ from pathlib import Path
 
 from unetsweep import contract
 from unetsweep.atomic import write_text
-from unetsweep.config.load import load
+from unetsweep.bounded_json import parse_json, read_json
 from unetsweep.core import paths
 from unetsweep.errors import SupersededError, TrainingError
 from unetsweep.record_files import read_record
 from unetsweep.records import AttemptFile
+from unetsweep.regular_files import read_bytes
 from unetsweep.schedulers.slurm.commands import own_job
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import read_trial
@@ -80,13 +80,13 @@ def run_rank(start: ElementStart, rank: int, size: int, *, limited: bool = False
 
 def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, rank: int, size: int) -> None:
     if job_end.is_limited:
-        spec = load(start.root / paths.SPEC)
+        spec = SweepDir(start.root).spec()
         check_starts(folder, claim, limit_min=spec.slurm.time_min, most_restarts=spec.run.retries.requeue)
     sweep = SweepDir(start.root)
     attempt_file = read_record(AttemptFile, folder / "attempts" / f"{claim.attempt}.json")
     trials = sorted(attempt_file.trials, key=lambda each: each.epochs)
     path = sweep.config_path(trials[-1].trial)
-    config = contract.config_from(json.loads(path.read_bytes()), str(path))
+    config = contract.config_from(read_json(path), str(path))
     if contract.config_id(config) != read_trial(path.parent).config_id:
         raise TrainingError(f"{path} is the config of another trial; run `unetsweep repair {sweep.name}`")
     epochs = tuple(each.epochs for each in trials)
@@ -133,7 +133,7 @@ def check_packages() -> None:
 
 def train_by_hand(path: Path, out: Path, rank: int = 0, size: int = 1, port: int = 0) -> None:
     """Run one rank of a training outside any sweep."""
-    config = contract.config_from(json.loads(path.read_bytes()), str(path))
+    config = contract.config_from(parse_json(read_bytes(path)), str(path))
     check_packages()
     from unetsweep.training.ranks import DistributedContext
     from unetsweep.training.run import train

@@ -110,7 +110,7 @@ def _last_epochs(folder: Path) -> dict[tuple[int, int], int]:
     """The last finished epoch of each start that finished one."""
     found = {}
     for path in folder.glob("progress-*.jsonl"):
-        if name := re.fullmatch(r"progress-(\d+)-(\d+)\.jsonl", path.name):
+        if name := re.fullmatch(rf"progress-({paths.NUMBER})-({paths.NUMBER})\.jsonl", path.name):
             epochs = [epoch for epoch, _ in finished_epochs(folder, f"{name[1]}-{name[2]}")]
             found[int(name[1]), int(name[2])] = max(epochs, default=0)
     return found

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import itertools
-import json
 import os
 import random
 import signal
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from unetsweep import contract, process
 from unetsweep.atomic import open_to_append
-from unetsweep.config.load import load
+from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.core.spec import Resources
 from unetsweep.process import Identity, die_with_parent
@@ -46,7 +45,7 @@ def supervise(root: Path, token: str, index: int, job_id: str, driver: str) -> N
     if not link_record(local_jobs.process_path(root, token, index), record):
         return
     size, gpus = _size(root, run)
-    resources = load(root / paths.SPEC).slurm
+    resources = SweepDir(root).spec().slurm
     base = ["rank", str(root), token, str(index), job_id, "0"]
     with contextlib.ExitStack() as locks:
         env = {**os.environ, **_lock_gpus(gpus, locks)}  # SIGTERM still ends this process while it waits for GPUs
@@ -70,7 +69,7 @@ def _size(root: Path, run: int) -> tuple[int, int]:
     """The numbers of ranks and GPUs of a run. A trainer command runs as one rank."""
     first = read_record(AttemptFile, root / paths.attempt(run, 1))
     path = SweepDir(root).config_path(first.trials[0].trial)
-    config = contract.config_from(json.loads(path.read_bytes()), str(path))
+    config = contract.config_from(read_json(path), str(path))
     size = 1 if config.trainer.command else config.processes
     return size, config.processes if config.accelerator == "gpu" else 0
 

@@ -112,7 +112,7 @@ class LocalJobs:
         """Create the next job id of the sweep."""
         folder = self._root / JOBS
         folder.mkdir(exist_ok=True)
-        number = max((int(name[:-5]) for name in os.listdir(folder) if name[:-5].isdecimal()), default=0)
+        number = max(paths.numbers_of(os.listdir(folder)), default=0)
         while True:
             number += 1
             if link_record(folder / f"{number}.json", LocalJobFile(token, index)):

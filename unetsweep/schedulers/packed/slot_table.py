@@ -16,15 +16,17 @@ from typing import TypeVar
 
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
+from unetsweep.errors import StateError
 from unetsweep.record_files import link_record, read_record
 from unetsweep.records import MarkFile, PackFile, SlotReuseFile, SlotTakenFile
+from unetsweep.regular_files import read_bytes
 
 _T = TypeVar("_T")
 
 _ABOUT = "about.json"
 _ABANDONED = "abandoned.json"
 """Exists if the sweep was adopted into another folder or cluster: these jobs are not queried or used any more."""
-_NAME = re.compile(r"(task-)?(\d+)\.([a-z]+)\.json")
+_NAME = re.compile(rf"(task-)?({paths.NUMBER})\.([a-z]+)\.json")
 ElementId = tuple[str, int]
 """Identifies an element: the token of its submission, and its index in it."""
 
@@ -163,8 +165,8 @@ def is_published(root: Path, element: ElementId) -> bool:
     """Whether an element has published all of its results, so that its slot is about to be free."""
     path = root / paths.awaited(*element)
     try:
-        awaited = path.read_text().splitlines()
-    except FileNotFoundError:
+        awaited = read_bytes(path).decode(errors="replace").splitlines()
+    except (FileNotFoundError, StateError):
         return False
     return bool(awaited) and all(os.path.exists(each) for each in awaited)
 

@@ -5,7 +5,7 @@ Rule 1: a file that matches no row is not touched: it may belong to the user's o
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from unetsweep.store.observation import trial_folders
 from unetsweep.store.repair.sources import READ_ERRORS, Sources
 
 LETTERS = {
-    "NNNN": r"\d{4}|[1-9]\d{4,}",
+    "NNNN": r"[0-9]{4}|[1-9][0-9]{4,}",
     "TOKEN": "[^/]+",
     "NAME": "[^/]+",
     "HASH": "[0-9a-f]{12}",
     "PATH": ".+",
-    **dict.fromkeys(("JOB", *"KREPIN"), r"\d+"),
+    **dict.fromkeys(("JOB", *"KREPIN"), r"[0-9]+"),
 }
 """What the capital letters of a pattern stand for, as in docs/files.md (which writes `…` for PATH)."""
 _LETTER = re.compile("|".join(LETTERS))
@@ -70,6 +70,8 @@ class FileRule:
     recover: Callable[[CheckedFile], Recovery]
     required: bool = False
     """Whether it is damage if the file is missing: in the sweep, or (NNNN) for any of its trials."""
+    expected: Callable[[Sources], Iterable[str]] = lambda sources: ()
+    """The files that other files say must be there."""
 
     @property
     def regex(self) -> re.Pattern[str]:
@@ -97,9 +99,12 @@ def find_damage(sources: Sources, rows: Sequence[FileRule]) -> Iterator[Damage]:
             found[at][name] = match.groupdict()
     for row, files in zip(rows, found, strict=True):
         required = _required(row, sources.root) if row.required else {}
+        for name in row.expected(sources):
+            if (match := row.regex.fullmatch(name)) is not None:
+                required[name] = match.groupdict()
         for name, letters in sorted({**files, **required}.items()):
             file = CheckedFile(sources.root / name, letters, sources)
-            if problem := _problem(row, file):
+            if problem := _problem(row, file, is_required=name in required):
                 yield Damage(name, problem, row.recover(file))
 
 
@@ -124,14 +129,14 @@ def _required(row: FileRule, root: Path) -> dict[str, Mapping[str, str]]:
     return {row.pattern.replace("NNNN", number): {"NNNN": number} for number in numbers}
 
 
-def _problem(row: FileRule, file: CheckedFile) -> str | None:
+def _problem(row: FileRule, file: CheckedFile, *, is_required: bool) -> str | None:
     """What is wrong with a file; None if nothing is."""
     try:
         row.check(file)
     except FileNotFoundError:
         if os.path.lexists(file.path):
             return "a link to a file that is missing"
-        return "is missing" if row.required else None  # deleted since we listed it
+        return "is missing" if is_required else None  # deleted since we listed it
     except StateError as error:
         return str(error).removeprefix(f"{file.path}: ")
     except READ_ERRORS as error:

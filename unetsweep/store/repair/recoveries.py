@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from unetsweep.atomic import write_text
-from unetsweep.bounded_json import parse_json, read_bytes
+from unetsweep.bounded_json import parse_json
 from unetsweep.contract import SCHEMA
 from unetsweep.errors import StateError
 from unetsweep.record_files import link_record, read_record, write_record
 from unetsweep.records import LostFile, MarkFile
+from unetsweep.regular_files import corrupt_name, damage_named, kind_of, quarantine_file, read_bytes
 from unetsweep.store.repair.find_damage import CheckedFile, Recovery
 from unetsweep.texts import counted
 
@@ -30,7 +31,8 @@ def is_record(kind: type) -> Callable[[CheckedFile], object]:
 
 def is_folder(file: CheckedFile) -> None:
     if not file.path.is_dir():
-        raise StateError("found a file, not a folder")
+        with damage_named(file.path):
+            raise StateError(f"found {kind_of(file.path.stat().st_mode)}, not a folder")
 
 
 def is_old(file: CheckedFile) -> bool:
@@ -54,11 +56,22 @@ def is_intact(line: bytes) -> bool:
     return isinstance(raw, dict) and raw.get("schema", SCHEMA) == SCHEMA
 
 
+def remake_folder(file: CheckedFile) -> Recovery:
+    """Make the folder again, empty. What is in its place is kept as NAME.corrupt."""
+
+    def run() -> None:
+        if os.path.lexists(file.path):
+            quarantine_file(file.path)
+        file.path.mkdir(mode=0o700)
+
+    return Recovery("made again, empty", run)
+
+
 def quarantine(consequence: str = "", advice: str = "") -> Callable[[CheckedFile], Recovery]:
     """A recovery that renames the file to NAME.corrupt. `consequence` says what happens without the file."""
 
     def recover(file: CheckedFile) -> Recovery:
-        to = _free_name(file.path)
+        to = corrupt_name(file.path)
         description = f"quarantined as {to.name}" + (f"; {consequence}" if consequence else "")
         return Recovery(description, lambda: os.rename(file.path, to), advice)
 
@@ -104,31 +117,24 @@ def drop_corrupt_lines(file: CheckedFile) -> Recovery:
         _keep_copy(file.path)
         write_text(file.path, b"".join(line for line in lines if is_intact(line)).decode())
 
-    return Recovery(f"removed; the original is kept as {_free_name(file.path).name}", run)
+    return Recovery(f"removed; the original is kept as {corrupt_name(file.path).name}", run)
 
 
 def modified_at(file: CheckedFile) -> datetime:
-    """When the file was written."""
-    return datetime.fromtimestamp(file.path.lstat().st_mtime, UTC)
+    """When the file was written; now, if it is missing."""
+    seconds = file.path.lstat().st_mtime if os.path.lexists(file.path) else file.sources.now
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _rewrite(path: Path, record: object) -> None:
     _keep_copy(path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_record(path, record)
 
 
 def _keep_copy(path: Path) -> None:
     """Keep a file as a copy named NAME.corrupt; rename anything else to that."""
     if path.is_file():
-        shutil.copy2(path, _free_name(path))
+        shutil.copy2(path, corrupt_name(path))
     elif os.path.lexists(path):
-        os.rename(path, _free_name(path))
-
-
-def _free_name(path: Path) -> Path:
-    """NAME.corrupt, or NAME-2.corrupt and so on if that exists."""
-    name, n = path.with_name(f"{path.name}.corrupt"), 1
-    while os.path.lexists(name):
-        n += 1
-        name = path.with_name(f"{path.name}-{n}.corrupt")
-    return name
+        quarantine_file(path)

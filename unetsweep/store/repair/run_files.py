@@ -1,7 +1,9 @@
 """Checks and recovers the files of runs: attempts, claims, milestones, progress and checkpoints."""
 
 import errno
+import re
 import zipfile
+from collections.abc import Iterator
 from functools import partial
 
 from unetsweep import contract
@@ -10,17 +12,31 @@ from unetsweep.core import paths
 from unetsweep.errors import StateError
 from unetsweep.record_files import read_record
 from unetsweep.records import AttemptFile, AttemptTrial, ClaimFile, JobFile
+from unetsweep.regular_files import is_damage, opened
 from unetsweep.store.attempts import read_intent
-from unetsweep.store.observation import list_names
+from unetsweep.store.observation import list_names, numbered_folders
 from unetsweep.store.progress import read_progress
 from unetsweep.store.repair.find_damage import CheckedFile, Recovery
 from unetsweep.store.repair.recoveries import NO_TOKEN, check_lines, give_up, is_old, modified_at, quarantine, rebuild
-from unetsweep.store.repair.sources import Goal, readable
+from unetsweep.store.repair.sources import Goal, Sources, readable
 from unetsweep.store.trials import check_config
+
+_MARK = re.compile(rf"({paths.NUMBER})\.(?:job|lost|end|exit-{paths.NUMBER})\.json")
 
 
 def check_attempt(file: CheckedFile) -> None:
     read_intent(file.path, file.number("NNNN"), file.number("K"))
+
+
+def submitted_attempts(sources: Sources) -> Iterator[str]:
+    """Yield the first file of each attempt that a submission, or another file of the attempt, names."""
+    for _, intent in sources.submissions():
+        for run, number in intent.elements:
+            yield paths.attempt(run, number)
+    for run, folder in numbered_folders(sources.root / paths.RUNS):
+        for name in readable(partial(list_names, folder / "attempts")) or ():
+            if (found := _MARK.fullmatch(name)) is not None:
+                yield paths.attempt(run, int(found[1]))
 
 
 def recover_attempt(file: CheckedFile) -> Recovery:
@@ -69,10 +85,14 @@ def check_checkpoint(file: CheckedFile) -> None:
     if file.sources.spec is None or file.sources.spec.trainer.command is not None:
         return
     try:
-        with zipfile.ZipFile(file.path) as archive:
+        with (
+            opened(file.path) as descriptor,
+            open(descriptor, "rb", closefd=False) as stream,
+            zipfile.ZipFile(stream) as archive,
+        ):
             bad = archive.testzip()
     except Exception as error:  # corrupt bytes may raise any exception; EINVAL means a negative offset
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL and not is_damage(error):
             return  # it was just replaced or deleted, or the disk fails: it need not be damaged
         raise StateError(f"corrupt ({error})") from error
     if bad is not None:

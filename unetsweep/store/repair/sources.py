@@ -11,9 +11,8 @@ from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SpecError, StateError
-from unetsweep.record_files import read_record
 from unetsweep.records import AttemptFile, SubmissionFile
-from unetsweep.store.attempts import read_intent
+from unetsweep.store.attempts import read_intent, read_submission
 from unetsweep.store.lease import file_server_time
 from unetsweep.store.observation import list_names, numbered_folders
 from unetsweep.store.trials import read_stored_trial
@@ -96,5 +95,5 @@ class Sources:
     def submissions(self) -> Iterator[tuple[str, SubmissionFile]]:
         """Token and intent of each readable submission."""
         for path in sorted((self.root / paths.SUBMISSIONS).glob("*/intent.json")):
-            if intent := readable(partial(read_record, SubmissionFile, path)):
+            if intent := readable(partial(read_submission, path)):
                 yield path.parent.name, intent

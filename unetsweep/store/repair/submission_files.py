@@ -1,15 +1,28 @@
 """Recovers the files of submissions and of their jobs."""
 
 import socket
+from collections.abc import Iterator
 from functools import partial
 
 from unetsweep.core import paths
 from unetsweep.process import find_processes
 from unetsweep.record_files import read_record
 from unetsweep.records import LocalJobFile, PackFile, ProcessFile, ReconcilerFile, SubmissionFile, SweepFile
+from unetsweep.store.attempts import read_submission
 from unetsweep.store.repair.find_damage import CheckedFile, Recovery
 from unetsweep.store.repair.recoveries import NO_TOKEN, give_up, modified_at, quarantine, rebuild
-from unetsweep.store.repair.sources import readable
+from unetsweep.store.repair.sources import Sources, readable
+
+
+def check_submission(file: CheckedFile) -> None:
+    read_submission(file.path)
+
+
+def attempted_submissions(sources: Sources) -> Iterator[str]:
+    """Yield the intent of each submission of which an attempt has a job."""
+    for attempt in sources.attempts():
+        if (sources.root / paths.attempt_job(attempt.run, attempt.attempt)).is_file() and attempt.token != NO_TOKEN:
+            yield f"{paths.submission(attempt.token)}/intent.json"
 
 
 def recover_submission(file: CheckedFile) -> Recovery:
@@ -54,6 +67,6 @@ def recover_reconciler(file: CheckedFile) -> Recovery:
 def recover_packed(file: CheckedFile) -> Recovery:
     """Rebuild it from its submission, with one training at a time in each job: always correct, if not the fastest."""
     path = file.sources.root / paths.submission(file.letters["TOKEN"]) / "intent.json"
-    intent = readable(partial(read_record, SubmissionFile, path))
+    intent = readable(partial(read_submission, path))
     record = PackFile(len(intent.elements) if intent is not None else 0, 1)
     return rebuild(file, record, "its submission, with one training at a time in each job")

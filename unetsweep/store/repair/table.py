@@ -22,7 +22,6 @@ from unetsweep.records import (
     RequeueFile,
     SlotReuseFile,
     SlotTakenFile,
-    SubmissionFile,
     TerminationFile,
     ThrottleFile,
 )
@@ -35,6 +34,7 @@ from unetsweep.store.repair.recoveries import (
     is_record,
     quarantine,
     rebuild_marker,
+    remake_folder,
 )
 from unetsweep.store.repair.run_files import (
     check_attempt,
@@ -44,8 +44,11 @@ from unetsweep.store.repair.run_files import (
     recover_attempt,
     recover_claim,
     recover_last_checkpoint,
+    submitted_attempts,
 )
 from unetsweep.store.repair.submission_files import (
+    attempted_submissions,
+    check_submission,
     recover_local_job,
     recover_packed,
     recover_process,
@@ -78,11 +81,16 @@ WRITTEN_AGAIN = quarantine("the process that needs it writes it again")
 PUBLISH_AGAIN = quarantine("the training publishes it again, from its checkpoint")
 
 TABLE = (
+    FileRule("trials", is_folder, quarantine(advice="with it every trial is lost; put it back from a backup")),
+    FileRule("runs", is_folder, remake_folder, required=True),
+    FileRule("submissions", is_folder, remake_folder, required=True),
+    *(FileRule(name, is_folder, quarantine()) for name in ("reconcilers", "packed", "code", "jobs", "collectable")),
     FileRule("sweep.yaml", check_spec, recover_spec, required=True),
     FileRule("PATH.tmp", check_leftover, delete),
     FileRule("PATH.probe", check_leftover, delete),
     FileRule("PATH.stale", check_leftover, delete),
-    FileRule("submissions/TOKEN/intent.json", is_record(SubmissionFile), recover_submission),
+    FileRule("submissions/TOKEN", is_folder, quarantine("its intent is rebuilt; its logs are lost")),
+    FileRule("submissions/TOKEN/intent.json", check_submission, recover_submission, expected=attempted_submissions),
     FileRule("submissions/TOKEN/I.process.json", is_record(ProcessFile), recover_process),
     FileRule("sweep.json", check_sweep_json, recover_sweep_json, required=True),
     FileRule("cancelled.json", is_record(MarkFile), rebuild_marker),
@@ -103,7 +111,9 @@ TABLE = (
     FileRule("trials/NNNN/config.json", check_trial_config, recover_trial_config, required=True),
     FileRule("trials/NNNN/result.json", check_trial_result, recover_trial_result),
     FileRule("trials/NNNN/cancelled.json", is_record(MarkFile), rebuild_marker),
-    FileRule("runs/NNNN/attempts/K.json", check_attempt, recover_attempt),
+    FileRule("runs/NNNN", is_folder, quarantine("its attempts are rebuilt; its progress and checkpoints are lost")),
+    FileRule("runs/NNNN/attempts", is_folder, quarantine("its attempts are rebuilt")),
+    FileRule("runs/NNNN/attempts/K.json", check_attempt, recover_attempt, expected=submitted_attempts),
     FileRule("runs/NNNN/attempts/K.job.json", is_record(JobFile), FOUND_BY_TOKEN),
     FileRule(
         "runs/NNNN/attempts/K.lost.json",

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unetsweep.bounded_json import parse_json, read_json
 from unetsweep.contract import Progress, Result, TrialConfig, encode, result_from, run_key
 from unetsweep.decode import decode
 from unetsweep.errors import Problem
+from unetsweep.regular_files import read_bytes
 
 CURVES = ("train_loss", "val_iou", "val_loss", "learning_rate")
 SCORES = {
@@ -68,7 +70,7 @@ def _flatten(nested: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]
 def _curves(out: Path) -> dict[int, dict[str, float]]:
     found: dict[int, dict[str, float]] = {}
     for path in sorted(out.glob("progress-*.jsonl"), key=_claim):
-        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for text in read_bytes(path).decode(errors="replace").splitlines():
             line = _progress(text)
             if line is not None:
                 values = {name: getattr(line, name) for name in CURVES}
@@ -85,7 +87,7 @@ def _progress(text: str) -> Progress | None:
     """Parse a line of progress; None if a kill cut it short."""
     problems: list[Problem] = []
     with contextlib.suppress(ValueError):
-        return decode(Progress, json.loads(text), problems)
+        return decode(Progress, parse_json(text.encode()), problems)
     return None
 
 
@@ -93,7 +95,7 @@ def _scores(out: Path) -> dict[int, dict[str, float]]:
     found: dict[int, dict[str, float]] = {}
     for path in (out / "milestones").glob("*.json"):
         if path.stem.isdecimal():
-            result = result_from(json.loads(path.read_bytes()), str(path))
+            result = result_from(read_json(path), str(path))
             values = {name: getattr(result, field) for name, field in SCORES.items()} | _more_scores(result)
             found[int(path.stem)] = {name: value for name, value in values.items() if value is not None}
     return dict(sorted(found.items()))
