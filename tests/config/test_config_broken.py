@@ -346,6 +346,10 @@ TABLE = {
         GOOD + "slurm: {reconciler: {clusters: c2}}\n",
         "s.yaml:6:22: slurm.reconciler.clusters: use a shell with that cluster's SLURM_CONF",
     ),
+    "a section that occurs twice, with a key that is a number": (
+        GOOD + "slurm: {gpus: 0}\nslurm: {sbatch: {7: 2}}\n",
+        "s.yaml:7:1: slurm: duplicate key 'slurm', first at line 6; keep one",
+    ),
     "a key that is a number and occurs twice": (
         GOOD + "slurm: {sbatch: {'comment': a, 7: b, 7: c}}\n",
         "s.yaml:6:32: slurm.sbatch: found the key 7; a key must be text: put it in quotes",
