@@ -194,9 +194,10 @@ def _successive_halving(
             passed[history.trial] += 1
             needed = scores[-max(len(scores) // factor, 1)]
             if score < needed:
+                value, needed_value = score_text(report.value), score_text(sign * needed)
                 reason = (
-                    f"{metric.name} {score_text(report.value)} at epoch {report.epoch} is not among the best 1/{factor} of"
-                    f" {counted(len(scores), 'trial')} that trained this far ({score_text(sign * needed)} was needed)"
+                    f"{metric.name} {value} at epoch {report.epoch} is not among the best 1/{factor} of "
+                    f"{counted(len(scores), 'trial')} that trained this far ({needed_value} was needed)"
                 )
                 _add_verdict(found, history, report, reason)
                 break
