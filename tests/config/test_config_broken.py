@@ -346,6 +346,10 @@ TABLE = {
         GOOD + "slurm: {reconciler: {clusters: c2}}\n",
         "s.yaml:6:22: slurm.reconciler.clusters: use a shell with that cluster's SLURM_CONF",
     ),
+    "a key that is a number and occurs twice": (
+        GOOD + "slurm: {sbatch: {'comment': a, 7: b, 7: c}}\n",
+        "s.yaml:6:32: slurm.sbatch: found the key 7; a key must be text: put it in quotes",
+    ),
     "two options for the memory of a job": (
         GOOD + "slurm: {mem: 4G, sbatch: {mem-per-cpu: 500M}}\n",
         "s.yaml:6:27: slurm.sbatch.mem-per-cpu: SLURM accepts only one of mem and mem-per-cpu",

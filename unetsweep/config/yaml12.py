@@ -164,13 +164,14 @@ class _Walk:
                 seen[key.value] = key.start_mark.line + 1
                 self._key(key, where, is_merge=is_merge)
                 self.visit(value, where, above)
+            if not is_merge:
+                key.tag = TAG + "str"  # so that the rest of the file can be checked
 
     def _key(self, key: yaml.ScalarNode, where: str, *, is_merge: bool) -> None:
         if is_merge:
             return
         if key.tag != TAG + "str":
             self._add(f"found the key {key.value}; a key must be text: put it in quotes", where, key)
-            key.tag = TAG + "str"  # so that the rest of the file can be checked
         self.positions[where] = _position(key)
 
     def _scalar(self, node: yaml.Node, path: str) -> None:
