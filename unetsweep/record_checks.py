@@ -37,6 +37,7 @@ _LARGE = _Check(lambda value: 0 <= value < 2**63, "0 or more")
 _FROM_ONE = _Check(lambda value: 1 <= value <= LARGEST, f"1 to {LARGEST}")
 _TEXT = _Check(lambda value: len(value) <= MAX_TEXT, f"at most {MAX_TEXT} characters")
 _PATH = _Check(lambda value: len(value) <= MAX_PATH and "\0" not in value, "a path")
+_ABSOLUTE = _Check(lambda value: _PATH.is_fine(value) and value.startswith("/"), "an absolute path")
 _NAME = _Check(lambda value: 0 < len(value) <= 255 and value.isprintable(), "a name of 1 to 255 characters")
 _NODE = _matches(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", "the name of a node")
 
@@ -57,7 +58,8 @@ _CHECKS: Mapping[str, _Check] = {
     **dict.fromkeys(("node", "host"), _NODE),
     **dict.fromkeys(("boot", "executor", "name", "kind", "sampler"), _NAME),
     **dict.fromkeys(("reason", "message", "traceback", "last_line", "version"), _TEXT),
-    **dict.fromkeys(("folder", "working_directory", "log"), _PATH),
+    **dict.fromkeys(("folder", "working_directory"), _ABSOLUTE),
+    "log": _PATH,
 }
 """What a value that is not null must be, by the name of its field."""
 

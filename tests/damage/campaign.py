@@ -184,6 +184,7 @@ class Campaign:
         elif left and first.status == 0:
             found.append(Finding(case, "not cancelled", f"runs {left}, status 0: {first.text.strip()[-300:]}"))
         needs_user = "needs your attention" in answers[1].text and _names(answers[1].text, case)
+        needs_user |= "unetsweep adopt" in answers[2].text
         if bench.cluster.live() and not needs_user:
             text = " | ".join(each.text.strip()[-300:] for each in answers[:3])
             found.append(Finding(case, "not cancelled after repair", text))
@@ -243,6 +244,8 @@ def _names(printed: str, case: Case) -> bool:
     folders = [str(folder) for folder in Path(case.name).parents][:-1]
     if case.kind == "in a folder that is a file":
         return f"{folders[0]}/" in printed or f"{folders[0]}: " in printed
+    if case.name == "sweep.json" and "unetsweep adopt" in printed:  # with another folder in it the sweep is a copy
+        return True
     return case.name in printed or any(f"{folder}: " in printed for folder in folders)
 
 

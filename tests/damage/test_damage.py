@@ -15,6 +15,7 @@ SECONDS = 10.0
 SEED = int(os.environ.get("DAMAGE_SEED", "0"))
 """Selects the cases that are drawn."""
 ALWAYS = (
+    Case("running", "runs/0003/attempts/1.json", "token = a text"),
     Case("running", "runs/0000/milestones/8.json", "a pipe"),
     Case("running", "runs/0003/progress-1-0.jsonl", "a pipe"),
     Case("running", "runs/0003/attempts/1.job.json", "job_id = an option"),

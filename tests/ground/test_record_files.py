@@ -42,6 +42,7 @@ CODE = {"hash": "0" * 12, "version": "1", "commit": None, "at": AT}
         (ExitFile, EXIT, "status", 10**9, "status: found 1000000000; an exit status expected"),
         (ExitFile, EXIT, "log", "a\0b", "log: found 'a\\x00b'; a path expected"),
         (CodeFile, CODE, "hash", "a" * 5000, "hash: found 'aaaaaa"),
+        (SweepFile, SWEEP, "folder", "s", "folder: found 's'; an absolute path expected"),
         (SweepFile, SWEEP, "executor", None, "executor: found None; allowed: text"),
     ],
 )

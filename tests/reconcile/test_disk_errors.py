@@ -11,7 +11,7 @@ from unetsweep.app import cancel as cancel_app
 from unetsweep.core import paths
 from unetsweep.core.causes import Cause
 from unetsweep.core.observation import JobState
-from unetsweep.errors import UnetsweepError
+from unetsweep.errors import StateError, UnetsweepError
 from unetsweep.store.lease import Lease
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -58,6 +58,14 @@ def test_only_the_jobs_of_the_named_trials_are_cancelled(scene: Scene, monkeypat
     with pytest.raises(UnetsweepError, match=r"Cancelled 1 job, .* make it writable there"):
         cancel_app.cancel(scene.directory, [1])
     assert [job.job.index for job in scene.cluster.found if job.job.state is JobState.CANCELLED] == [1]
+
+
+def test_every_job_is_cancelled_although_the_trials_cannot_be_read(scene: Scene) -> None:
+    count = len(scene.cluster.live()) + 1  # the reconciler job
+    (scene.directory.root / paths.TRIALS).rename(scene.directory.root / "gone")
+    with pytest.raises(StateError, match=rf"trials: this folder is missing.*\ncancelled {count} jobs of the sweep"):
+        cancel_app.cancel(scene.directory, [])
+    assert scene.cluster.live() == []
 
 
 def test_another_error_of_the_disk_is_no_reason_to_cancel_unrecorded(

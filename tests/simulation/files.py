@@ -135,7 +135,9 @@ class Files:
         )
         runs = {number: observed_run(self.runs[number], now) for number in {each.run for each in trials}}
         ended = len(self.trials) - len(self.open)
-        return Observation(ended, found, runs, self.cancelled, None, self._failures(ended), self._reconciler())
+        return Observation(
+            ended, found, runs, self.cancelled, None, self._failures(ended), last_reconciler_job=self._reconciler()
+        )
 
     def _reconciler(self) -> ReconcilerJob | None:
         if not self.reconcilers:

@@ -17,6 +17,7 @@ from unetsweep.core.run_sharing import why_not_in_attempt
 from unetsweep.errors import StateError, UnetsweepError
 from unetsweep.store import observation
 from unetsweep.store.observation import read_run
+from unetsweep.store.restored_attempts import were_deleted
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import check_config, read_stored_trial, with_repair_advice
 
@@ -75,7 +76,10 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
     elif result is not None:
         state, reason, job_id = result.state, result.message or "", result.job_id
     else:
-        state, reason, job_id = _open_state(read_run(directory.root, trial.run), trial.epochs, trial.cancelled)
+        run = read_run(directory.root, trial.run)
+        state, reason, job_id = _open_state(run, trial.epochs, trial.cancelled)
+        if not run.attempts and not reason and were_deleted(directory.root, trial.run):
+            reason = f"{run_dir}: its attempts were deleted; the next reconciliation restores them"
     return TrialRecord(
         number,
         trial.params or {},

@@ -5,15 +5,20 @@ import errno
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
+from unetsweep.core import paths
 from unetsweep.core.observation import Observation
+from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS
-from unetsweep.errors import NO_ROOM, SchedulerError, UnetsweepError, UsageError
+from unetsweep.errors import NO_ROOM, SchedulerError, StateError, UnetsweepError, UsageError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
 from unetsweep.reconcile.loop import Reconciliation
+from unetsweep.store.observation import list_names
+from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
 
@@ -41,15 +46,18 @@ def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
     """Cancel these trials, or all open ones if none is named, and reconcile until their jobs have ended.
 
     UsageError if the sweep has no such trial. A trial that has a result keeps it. If the disk of the sweep is full or
-    read-only, the jobs are cancelled all the same, and the UnetsweepError says that this could not be recorded.
+    read-only, or the trials cannot be read and none is named, the jobs are cancelled all the same, and the
+    UnetsweepError says that this could not be recorded.
     """
-    count = directory.next_trial()
-    unknown = sorted(set(trials) - set(range(count)))
-    if unknown:
-        raise UsageError(f"sweep {directory.name} has no trial {unknown[0]}; it has {count} (from 0)")
     context = context_of(directory)
     try:
+        _check_numbers(directory, trials)
         return _cancel_and_record(directory, context, trials)
+    except StateError as error:
+        if trials:
+            raise
+        jobs = counted(_cancel_every_job(directory.root, context.scheduler), "job")
+        raise StateError(f"{error}\ncancelled {jobs} of the sweep, but none of its trials") from error
     except OSError as error:
         if error.errno not in (*NO_ROOM, errno.EROFS):
             raise
@@ -59,6 +67,21 @@ def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
             "may be submitted again: "
             f"{'free some space' if error.errno in NO_ROOM else 'make it writable'} there, and run this again"
         ) from error
+
+
+def _check_numbers(directory: SweepDir, trials: Sequence[int]) -> None:
+    count = directory.next_trial()
+    unknown = sorted(set(trials) - set(range(count)))
+    if unknown:
+        raise UsageError(f"sweep {directory.name} has no trial {unknown[0]}; it has {count} (from 0)")
+
+
+def _cancel_every_job(root: Path, scheduler: Scheduler) -> int:
+    """Cancel every job that was submitted for the sweep, whatever it is for, and return how many these are."""
+    tokens = [*list_names(root / paths.SUBMISSIONS), *ReconcilerJobs(root).tokens()]
+    job_ids = [job.job_id for job in scheduler.jobs(tokens) if job.state.is_live]
+    scheduler.cancel(job_ids)
+    return len(job_ids)
 
 
 def _cancel_unrecorded(context: SweepContext, trials: Sequence[int]) -> int:

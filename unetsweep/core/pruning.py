@@ -5,8 +5,7 @@ pruner answers with a `Verdict` for each open trial that it ends: `verdicts` for
 own. `prune_actions` makes actions of the verdicts.
 
 Rule 1: pure: the same reports give the same verdicts, in whatever order their files were read.
-Rule 2: reports are replayed in the order of their times, so a verdict depends on what was known then and
-        never changes.
+Rule 2: reports are replayed in the order of their times, so a verdict depends on what was known then; it is final.
 Rule 3: a run is judged through one trial, the one with the longest open milestone. Ended trials are only compared with.
 
 `asha` is the stopping variant of Asynchronous Successive Halving (Li et al., "A System for Massively Parallel
@@ -195,10 +194,10 @@ def _successive_halving(
             passed[history.trial] += 1
             needed = scores[-max(len(scores) // factor, 1)]
             if score < needed:
-                value = score_text(report.value)
+                value, needed_value = score_text(report.value), score_text(sign * needed)
                 reason = (
                     f"{metric.name} {value} at epoch {report.epoch} is not among the best 1/{factor} of "
-                    f"{counted(len(scores), 'trial')} that trained this far ({score_text(sign * needed)} was needed)"
+                    f"{counted(len(scores), 'trial')} that trained this far ({needed_value} was needed)"
                 )
                 _add_verdict(found, history, report, reason)
                 break

@@ -1,5 +1,6 @@
 """Reads and writes the files of a sweep's reconciler jobs: an intent by link(), then its job or its loss."""
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable
@@ -39,6 +40,15 @@ class ReconcilerJobs:
         ended, and why."""
         lost = LostFile(reason, self._now(), refused=refused, limit=limit)
         link_record(self._folder / f"{number}.lost.json", lost)
+
+    def tokens(self) -> list[str]:
+        """Return the tokens of all reconciler jobs whose files can be read."""
+        found = []
+        with contextlib.suppress(FileNotFoundError), damage_named(self._folder):
+            for number in paths.numbers_of(os.listdir(self._folder)):
+                with contextlib.suppress(StateError):
+                    found.append(read_record(ReconcilerFile, self._folder / f"{number}.json").token)
+        return found
 
     def last(self) -> ReconcilerJob | None:
         """Read the newest reconciler job. If its file is unreadable it counts as lost, so another one is submitted.

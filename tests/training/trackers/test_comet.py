@@ -193,8 +193,8 @@ def test_an_equal_archive_is_not_written_twice_and_new_numbers_replace_it(root: 
     assert COMET.write_archive(read_export(config, tmp_path, "s/0000"), tmp_path) == first
     assert first.stat().st_mtime_ns == written_at
     (tmp_path / "milestones").mkdir()
-    odd = Result(val_iou=0.5, best_epoch=1, val_scores={"dice": "x"}, also_scored={"0": 5})  # type: ignore[dict-item]
-    (tmp_path / "milestones" / "1.json").write_text(dumps(encode(odd)))
+    result = Result(val_iou=0.5, best_epoch=1, val_scores={"dice": None}, also_scored={"0": {}})
+    (tmp_path / "milestones" / "1.json").write_text(dumps(encode(result)))
     second = COMET.write_archive(read_export(config, tmp_path, "s/0000"), tmp_path)
     assert only(tmp_path) == second != first
     assert {("best_epoch", 1, 1), ("best_val_iou", 1, 0.5), ("val_iou", 1, 0.25)} < metrics(second)

@@ -103,8 +103,7 @@ def _scores(out: Path) -> dict[int, dict[str, float]]:
 
 def _more_scores(result: Result) -> dict[str, float]:
     """Dice and further scores of the best checkpoint, under the report's names (`test_iou_above_0`)."""
-    named: list[tuple[str, Any, str]] = [("best_val_", result.val_scores, ""), ("test_", result.test_scores, "")]
+    named = [("best_val_", result.val_scores, ""), ("test_", result.test_scores, "")]
     named += [("", scores, f"_above_{level}") for level, scores in result.also_scored.items()]
-    named = [each for each in named if isinstance(each[1], Mapping)]  # the user's program may have written it
     values = {f"{head}{name}{tail}": value for head, scores, tail in named for name, value in scores.items()}
-    return {name: value for name, value in values.items() if isinstance(value, int | float)}
+    return {name: value for name, value in values.items() if value is not None}
