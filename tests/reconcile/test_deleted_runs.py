@@ -81,7 +81,7 @@ def test_the_end_of_a_training_that_deleted_its_run_is_recorded(sweep: SweepDir)
 
 
 def test_a_claim_that_the_training_deleted_still_holds(tmp_path: Path) -> None:
-    claim = Claim(tmp_path, 1, 0, 0)
+    claim = Claim(tmp_path, tmp_path, 1, 0, 0)
     assert claim.holds()
     (tmp_path / "claims").mkdir()
     assert claim.holds()

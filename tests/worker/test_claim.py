@@ -12,7 +12,7 @@ from unetsweep.core import paths
 from unetsweep.core.actions import Element
 from unetsweep.errors import TrainingError
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.worker import claim, deadline
+from unetsweep.worker import claim, deadline, rank
 from unetsweep.worker.claim import ElementStart, enter
 from unetsweep.worker.rank import run_rank
 
@@ -64,6 +64,28 @@ def test_a_claim_of_a_lost_attempt_no_longer_holds(start: ElementStart) -> None:
     assert not mine.holds()
 
 
+def test_a_training_whose_sweep_was_moved_writes_nothing_into_the_sweep_that_takes_its_place(
+    start: ElementStart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = enter(start, start.root / RUN, 1, 0)
+    assert mine
+
+    def move_and_fail(*_: object) -> None:
+        start.root.rename(start.root.with_name("old"))
+        other = SweepDir(start.root)
+        other.create(SWEEP, "local")
+        other.add_trials([TrialConfig(epochs=3, batch_size=4, learning_rate=1e-3, data=DataConfig("eyes"))], {})
+        other.create_attempts([Element(0, 1, ((0, 3),))], None, "array")
+        raise RuntimeError("its files are gone")
+
+    monkeypatch.setattr(deadline, "listen", lambda: None)  # the signal handlers of the test process must stay
+    monkeypatch.setattr(rank, "_train", move_and_fail)
+    with pytest.raises(RuntimeError, match="its files are gone"):
+        run_rank(replace(start, restart=1), 0, 1)
+    assert not mine.holds()
+    assert sorted(path.name for path in (start.root / RUN).iterdir()) == ["attempts"]
+
+
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
@@ -89,8 +111,8 @@ def test_a_start_with_nothing_to_do_exits_and_claims_nothing(
     write_json(path, before | content)
     claims_before = claims(start)
     monkeypatch.setattr(deadline, "listen", lambda: None)  # the signal handlers of the test process must stay
-    for rank in range(2):
-        run_rank(start, rank, 2)
+    for number in range(2):
+        run_rank(start, number, 2)
         assert capsys.readouterr().out == f"leaving: {reason}\n"
     assert claims(start) == claims_before
     assert not list((start.root / RUN).glob("error-*"))

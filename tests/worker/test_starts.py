@@ -50,7 +50,10 @@ class Run:
 
     def check(self, limit_min: int = 10, most_restarts: int = 20) -> None:
         check_starts(
-            self.folder, Claim(self.folder, *self.names[-1], 0), limit_min=limit_min, most_restarts=most_restarts
+            self.folder,
+            Claim(self.folder, self.folder, *self.names[-1], 0),
+            limit_min=limit_min,
+            most_restarts=most_restarts,
         )
 
     def _write(self, name: str, **content: object) -> None:

@@ -32,6 +32,11 @@ class ElementStart:
     restart: int
     job_id: str
 
+    @property
+    def submission(self) -> Path:
+        """Folder of the submission. If it is gone the sweep was moved, and another one may be in its place."""
+        return self.root / paths.submission(self.token)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -39,6 +44,8 @@ class Claim:
 
     folder: Path
     """Folder of the run."""
+    submission: Path
+    """Folder of the submission; see `ElementStart.submission`."""
     attempt: int
     restart: int
     port: int
@@ -48,8 +55,9 @@ class Claim:
         return paths.claim_name(self.attempt, self.restart)
 
     def holds(self) -> bool:
-        """Whether this claim still owns the run: no later one exists, and the attempt is not marked lost."""
-        if (self.folder / "attempts" / f"{self.attempt}.lost.json").exists():
+        """Whether this claim still owns the run: no later one exists, the attempt is not marked lost, and the sweep is
+        still in its place."""
+        if not self.submission.is_dir() or (self.folder / "attempts" / f"{self.attempt}.lost.json").exists():
             return False
         mine = (self.attempt, self.restart)
         return max(claims_of(self.folder), default=mine) == mine  # a trainer command may delete its claim
@@ -68,7 +76,7 @@ def enter(start: ElementStart, folder: Path, attempt: int, rank: int) -> Claim |
         if rank == 0:
             return _claim(start, folder, attempt, path)
         if path.exists():
-            return Claim(folder, attempt, start.restart, read_record(ClaimFile, path).port)
+            return Claim(folder, start.submission, attempt, start.restart, read_record(ClaimFile, path).port)
         if time.monotonic() > until:
             raise TrainingError(f"rank {rank} waited {CLAIM_WAIT_S:.0f} s for rank 0 to claim {folder} as {name}")
         time.sleep(0.05)
@@ -104,7 +112,7 @@ def _claim(start: ElementStart, folder: Path, attempt: int, path: Path) -> Claim
         print(f"leaving: {folder.name} is owned by claim {paths.claim_name(*max(claims_of(folder)))}", flush=True)  # noqa: T201
         return None
     print(f"job {start.job_id} on {socket.gethostname()} claims {folder.name} as {path.name}", flush=True)  # noqa: T201
-    return Claim(folder, attempt, start.restart, port)
+    return Claim(folder, start.submission, attempt, start.restart, port)
 
 
 def claims_of(folder: Path) -> list[tuple[int, int]]:

@@ -74,7 +74,8 @@ def run_rank(start: ElementStart, rank: int, size: int, *, limited: bool = False
     except SupersededError as error:
         print(f"leaving: {error}", flush=True)  # noqa: T201
     except Exception as error:
-        write_error(folder, error, attempt, start.restart, rank)
+        if start.submission.is_dir():
+            write_error(folder, error, attempt, start.restart, rank)
         raise
 
 
