@@ -26,6 +26,8 @@ class _Fields:
     hints: Mapping[str, Any]
     plain: Mapping[str, tuple[Any, ...]]
     """Types of each field; a value of exactly such a type needs no further check."""
+    value_types: Mapping[str, frozenset[Any]]
+    """Of each field with a mapping, the types of its values; a dict with only these needs no further check."""
     required: frozenset[str]
 
 
@@ -35,14 +37,17 @@ def _fields(cls: type) -> _Fields:
     fields = dataclasses.fields(cls)
     plain = {f.name: tuple(map(_plain_type, _options(hints[f.name]))) for f in fields}
     required = frozenset(f.name for f in fields if f.default is none and f.default_factory is none)
-    return _Fields(hints, plain, required)
+    mappings = {f.name: each for f in fields for each in _options(hints[f.name]) if typing.get_origin(each) is Mapping}
+    value_types = {name: frozenset(_options(_value_type(each))) for name, each in mappings.items()}
+    return _Fields(hints, plain, value_types, required)
 
 
+@functools.cache
 def _plain_type(option: Any) -> Any:
     """Return the type of the values of this option as they are parsed; None if a value of that type may be wrong."""
     if typing.get_origin(option) is not Mapping:
         return option
-    return dict if typing.get_args(option)[1] is Any else None
+    return dict if _value_type(option) is Any else None
 
 
 def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") -> _T | None:
@@ -55,8 +60,8 @@ def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") ->
     values: dict[str, Any] = {}
     unknown: list[Problem] = []
     for key, value in raw.items():
-        if type(value) in plain.get(key, ()):  # most are, and a report reads thousands
-            values[key] = value
+        if type(value) in plain.get(key, ()) or _has_values_of(fields.value_types.get(key), value):
+            values[key] = value  # most are, and a report reads thousands
         elif key in plain:
             values[key] = decode_value(fields.hints[key], value, problems, joined(at, key))
         elif not unknown:
@@ -65,6 +70,10 @@ def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") ->
         missing = (name for name in plain if name in fields.required and name not in values)
         problems += [Problem("is missing", joined(at, name)) for name in missing]
     return cls(**values) if len(problems) == before else None
+
+
+def _has_values_of(wanted: frozenset[Any] | None, raw: object) -> bool:
+    return wanted is not None and type(raw) is dict and {*map(type, raw.values())} <= wanted
 
 
 def decode_with_defaults(
@@ -125,6 +134,11 @@ def _dataclass(option: Any) -> type[Any] | None:
 
 
 @functools.cache
+def _value_type(option: Any) -> Any:
+    return typing.get_args(option)[1]
+
+
+@functools.cache
 def _origin(option: Any) -> Any:
     return typing.get_origin(option)
 
@@ -147,7 +161,7 @@ def decode_value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
         if option is datetime and isinstance(raw, str) and (time := _parse_time(raw)) is not None:
             return time
         if origin is Mapping and isinstance(raw, Mapping):
-            wanted = typing.get_args(option)[1]
+            wanted = _value_type(option)
             return {key: decode_value(wanted, value, problems, joined(at, str(key))) for key, value in raw.items()}
     problems.append(Problem(f"found {_describe(raw)}; {_describe_options(options)}", at))
     return None

@@ -7,9 +7,11 @@ Rule 2: numbers and lengths have bounds far above what a sweep needs, so that no
 import dataclasses
 import functools
 import re
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from unetsweep.decode import joined
 from unetsweep.errors import Problem
 
 LARGEST = 10**9
@@ -66,19 +68,26 @@ _CHECKS: Mapping[str, _Check] = {
 
 def problems_of(record: object, at: str = "") -> Iterator[Problem]:
     """Yield a problem for each field of a record, and of the records in it, that has an impossible value."""
-    for name in _names(type(record)):  # type: ignore[arg-type] # every class is hashable
+    checked, outer = _fields_of(type(record))  # type: ignore[arg-type] # every class is hashable
+    for name in checked:
+        value, check = getattr(record, name), _CHECKS[name]
+        if value is not None and not check.is_fine(value):
+            yield Problem(f"found {value!r}"[:80] + f"; {check.wanted} expected", joined(at, name))
+    for name in outer:
         value = getattr(record, name)
-        if value is None:
-            continue
-        path = f"{at}.{name}" if at else name
-        if (check := _CHECKS.get(name)) is not None and not check.is_fine(value):
-            yield Problem(f"found {value!r}"[:80] + f"; {check.wanted} expected", path)
         for inner in value if type(value) is tuple else (value,):
             if dataclasses.is_dataclass(inner):
-                yield from problems_of(inner, path)
+                yield from problems_of(inner, joined(at, name))
 
 
 @functools.cache
-def _names(kind: type) -> tuple[str, ...]:
-    """The fields of a type; cached because a report reads thousands of records."""
-    return tuple(field.name for field in dataclasses.fields(kind))
+def _fields_of(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields of a type that have a check, and those with records in them; a report reads thousands of records."""
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    return tuple(name for name in names if name in _CHECKS), tuple(name for name in names if _has_records(hints[name]))
+
+
+def _has_records(hint: Any) -> bool:
+    """Whether a value of this type may be a record, or have some in it."""
+    return dataclasses.is_dataclass(hint) or any(map(_has_records, typing.get_args(hint)))

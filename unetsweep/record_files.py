@@ -1,6 +1,7 @@
 """Read and write the small files of a sweep directory, each as its type in `records`."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,14 +30,19 @@ def record_from(kind: type[_T], raw: Mapping[str, Any], path: Path | str) -> _T:
 
     Unknown keys are ignored: a job that was submitted earlier runs older code, and reads what newer code wrote.
     """
-    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    problems: list[Problem] = []
+    known, problems = _names(kind), list[Problem]()  # type: ignore[arg-type] # every class is hashable
     record = decode(kind, {name: value for name, value in raw.items() if name in known}, problems)
     if record is not None:
         problems += problems_of(record)
     if record is None or problems:
         raise StateError("; ".join(problem.text(str(path)) for problem in problems))
     return record
+
+
+@functools.cache
+def _names(kind: type) -> frozenset[str]:
+    """The fields of a type; cached because a report reads thousands of records."""
+    return frozenset(field.name for field in dataclasses.fields(kind))
 
 
 def write_record(path: Path, record: object, *, is_allowed: Callable[[], bool] = lambda: True) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from unetsweep.errors import StateError
 
+CHUNK = 2**16
+"""Bytes that are read at once from the end of a file that grows."""
 MAX_BYTES = 64 * 2**20
 """Maximal size of a file in bytes. The largest file that is needed, the split of 100,000 images, is a tenth of that."""
 _DAMAGE = {
@@ -85,14 +87,21 @@ def corrupt_name(path: Path) -> Path:
 @contextlib.contextmanager
 def opened(path: Path | str) -> Iterator[int]:
     """Open a regular file for reading; StateError if it is something else."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would block
+    descriptor = _open(path)
     try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise StateError(f"{path}: found {kind_of(mode)}, not a file")
+        _check_regular(path, os.fstat(descriptor).st_mode)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path | str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would block
+
+
+def _check_regular(path: Path | str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise StateError(f"{path}: found {kind_of(mode)}, not a file")
 
 
 @contextlib.contextmanager
@@ -111,12 +120,18 @@ def damage_named(path: Path | str) -> Iterator[None]:
 
 
 def _content(path: Path | str, max_bytes: int) -> bytes:
-    with opened(path) as descriptor:
-        size = os.fstat(descriptor).st_size
-        if size > max_bytes:
-            raise StateError(f"{path}: found {size} bytes; at most {max_bytes} are allowed")
-        with open(descriptor, "rb", buffering=0, closefd=False) as stream:
-            return stream.read()
+    descriptor = _open(path)  # without `opened` and a stream, which take longer: a report reads thousands of files
+    try:
+        found = os.fstat(descriptor)
+        _check_regular(path, found.st_mode)
+        if found.st_size > max_bytes:
+            raise StateError(f"{path}: found {found.st_size} bytes; at most {max_bytes} are allowed")
+        content = os.read(descriptor, found.st_size + 1)
+        while len(content) <= max_bytes and (more := os.read(descriptor, CHUNK)):  # it has grown
+            content += more
+        return content
+    finally:
+        os.close(descriptor)
 
 
 def kind_of(mode: int) -> str:
