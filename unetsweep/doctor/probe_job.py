@@ -90,7 +90,7 @@ def cancel(token: str, *, is_submitted: bool) -> tuple[str, ...]:
             if left:
                 commands.ask(("scancel", "--quiet", *left), 30.0)
         except SchedulerError:
-            pass  # the next turn asks again
+            pass  # the next iteration asks again
         time.sleep(0.5)
     return left
 
@@ -151,7 +151,7 @@ def _follow(folder: Path, token: str, timeout: float) -> JobReport:
             return report
         if time.monotonic() - asked_at > QUEUE_S:
             asked_at = time.monotonic()
-            with contextlib.suppress(SchedulerError):  # the next turn asks again
+            with contextlib.suppress(SchedulerError):  # the next iteration asks again
                 job = next(iter(_jobs(token)), None)
                 gone_since = 0.0 if job and job.state.is_live else gone_since or asked_at
                 report = replace(report, job=job or report.job)

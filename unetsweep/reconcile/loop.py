@@ -79,7 +79,7 @@ def reconcile(
             applied = apply(found.plan.actions, context, found.done, notify)
         except RefusedError as error:
             context.directory.note(action="Submit", trouble=str(error))
-            if context.interactive:  # the user is told, and corrects the request
+            if context.interactive:  # the user gets the error, and corrects the request
                 raise
             found.refusal, applied = error, Applied()
         found.limit = applied.limit or found.limit
