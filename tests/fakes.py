@@ -14,9 +14,10 @@ from typing import Any
 from unetsweep.atomic import link_json, write_json
 from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
+from unetsweep.core.built_in_pruners import verdicts
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
-from unetsweep.core.pruning import History, Verdict, verdicts
+from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.space import Point, grid_points
 from unetsweep.core.spec import Resources, SweepSpec
 from unetsweep.core.trials import StoredTrial

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plan_rows import NOW, TOKEN, attempt, decide, failing, job, lines
 
 from unetsweep.contract import DataConfig
-from unetsweep.core import pruning
+from unetsweep.core import built_in_pruners, pruning
 from unetsweep.core.actions import FinishTrial, Prune
 from unetsweep.core.metric import METRICS
 from unetsweep.core.observation import Attempt, EpochReport, JobState, Observation, PruneDecision, Run, Trial
@@ -36,7 +36,7 @@ def history(trial: int, *values: float, state: str | None = None, epochs: int = 
 
 
 def pruned(spec: SweepSpec, *histories: History) -> dict[int, int]:
-    return {trial: verdict.epoch for trial, verdict in pruning.verdicts(spec, histories).items()}
+    return {trial: verdict.epoch for trial, verdict in built_in_pruners.verdicts(spec, histories).items()}
 
 
 # ---- the rules
@@ -126,19 +126,21 @@ def test_each_pruner_stops_the_trials_its_rule_names(
 
 
 def test_a_prune_reason_names_value_epoch_and_threshold():
-    (verdict,) = pruning.verdicts(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)]).values()
+    (verdict,) = built_in_pruners.verdicts(HALVING, [history(0, *GOOD), history(1, *POOR, late=1)]).values()
     assert verdict.reason == (
         "val_iou 0.2000 at epoch 2 is not among the best 1/3 of 2 trials that trained this far (0.6000 was needed)"
     )
     spec = sweep("median", metric="val_loss", startup_trials=1)
-    (verdict,) = pruning.verdicts(spec, [history(0, *POOR, state="complete"), history(1, *GOOD, late=5)]).values()
+    (verdict,) = built_in_pruners.verdicts(
+        spec, [history(0, *POOR, state="complete"), history(1, *GOOD, late=5)]
+    ).values()
     assert "best val_loss 0.5000 at epoch 1 is worse than the median of 1 complete" in verdict.reason
     assert "(0.1000 was needed)" in verdict.reason
 
 
 @pytest.mark.parametrize(("epochs", "first"), [(1, 1), (8, 1), (50, 2), (1000, 38)])
 def test_the_first_rung_is_three_rungs_below_the_longest_training(epochs: int, first: int):
-    assert pruning.pruner_arguments(sweep(epochs=epochs))["min_epochs"] == first
+    assert built_in_pruners.pruner_arguments(sweep(epochs=epochs))["min_epochs"] == first
 
 
 # ---- what holds always
@@ -166,7 +168,7 @@ def test_only_open_trials_are_pruned_between_min_epochs_and_their_last_epoch(spe
 @given(PRUNERS, histories, st.randoms())
 def test_the_order_of_the_histories_does_not_matter(spec: SweepSpec, trials: list[History], chance: random.Random):
     shuffled = chance.sample(trials, len(trials))
-    assert pruning.verdicts(spec, shuffled) == pruning.verdicts(spec, trials)
+    assert built_in_pruners.verdicts(spec, shuffled) == built_in_pruners.verdicts(spec, trials)
 
 
 @given(histories)

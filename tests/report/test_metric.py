@@ -11,8 +11,9 @@ import pytest
 from unetsweep.analysis.confirmation import collect_repeats
 from unetsweep.analysis.rows import SweepRecord, TrialRecord, ranked
 from unetsweep.contract import DataConfig, Progress, Result
+from unetsweep.core.built_in_pruners import verdicts
 from unetsweep.core.metric import CHECKPOINT, METRICS, Metric, MetricName
-from unetsweep.core.pruning import History, metric_reports, verdicts
+from unetsweep.core.pruning import History, metric_reports
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.report import confirmed

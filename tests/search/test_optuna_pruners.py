@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from unetsweep.contract import DataConfig
-from unetsweep.core import pruning
+from unetsweep.core import built_in_pruners
 from unetsweep.core.pruning import History, MetricReport
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
@@ -93,7 +93,7 @@ def test_our_pruners_decide_as_optuna_does_live(name: str, arguments: dict[str, 
     spec = sweep(name, metric, **arguments)
     expected = live(spec, pruner, 40)
     assert expected
-    assert replayed(spec, 40, pruning.verdicts) == expected
+    assert replayed(spec, 40, built_in_pruners.verdicts) == expected
 
 
 @pytest.mark.parametrize("metric", ["val_iou", "val_loss"])
@@ -110,7 +110,7 @@ def test_arguments_that_optuna_refuses_are_named_in_the_error():
         optuna_pruners.verdicts(sweep("HyperbandPruner", "val_iou", max_resource="x"), [])
 
 
-@pytest.mark.parametrize("name", pruning.BUILT_IN_PRUNERS)
+@pytest.mark.parametrize("name", built_in_pruners.BUILT_IN_PRUNERS)
 def test_a_thousand_trials_of_fifty_epochs_are_judged_in_seconds(name: str):
     histories = []
     for trial in range(1000):
@@ -119,5 +119,5 @@ def test_a_thousand_trials_of_fifty_epochs_are_judged_in_seconds(name: str):
         reports = tuple(MetricReport(begin + timedelta(minutes=e), e, chance.random()) for e in range(1, 51))
         histories.append(History(trial, 51, "complete" if trial < 900 else None, reports))
     begin_s = time.process_time()
-    assert pruning.verdicts(sweep(name, "val_iou"), histories)
+    assert built_in_pruners.verdicts(sweep(name, "val_iou"), histories)
     assert time.process_time() - begin_s < 5, "it usually takes some tenths of a second"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core.actions import Element, Prune
+from unetsweep.core.built_in_pruners import verdicts
 from unetsweep.core.observation import EpochReport, Job, JobState, Observation, PruneDecision
 from unetsweep.core.ports import ReconcilerRequest, Submission
-from unetsweep.core.pruning import History, Verdict, verdicts
+from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.space import Point
 from unetsweep.core.spec import Resources, SweepSpec, trials_wanted
 from unetsweep.core.trials import StoredTrial, params_of

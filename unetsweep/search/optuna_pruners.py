@@ -18,7 +18,8 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.trial import Trial, TrialState
 
-from unetsweep.core.pruning import History, MetricReport, Verdict, replay
+from unetsweep.core.built_in_pruners import replay
+from unetsweep.core.pruning import History, MetricReport, Verdict
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UsageError
 from unetsweep.search.optuna_trials import direction

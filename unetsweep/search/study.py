@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from unetsweep.core import paths, pruning
+from unetsweep.core import built_in_pruners, paths
 from unetsweep.core.observation import EpochReport
 from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.space import Point, remaining_grid_points
@@ -92,15 +92,15 @@ def check_study(spec: SweepSpec) -> None:
         from unetsweep.search.optuna_samplers import check_sampler  # Optuna is heavy
 
         check_sampler(spec)
-    if spec.study.pruner not in (None, *pruning.BUILT_IN_PRUNERS):
+    if spec.study.pruner not in (None, *built_in_pruners.BUILT_IN_PRUNERS):
         from unetsweep.search.optuna_pruners import check_pruner  # Optuna is heavy
 
         check_pruner(spec)
 
 
 def _decide(spec: SweepSpec, histories: Sequence[History]) -> Mapping[int, Verdict]:
-    if spec.study.pruner in pruning.BUILT_IN_PRUNERS:
-        return pruning.verdicts(spec, histories)
+    if spec.study.pruner in built_in_pruners.BUILT_IN_PRUNERS:
+        return built_in_pruners.verdicts(spec, histories)
     from unetsweep.search.optuna_pruners import verdicts  # Optuna is heavy
 
     return verdicts(spec, histories)
