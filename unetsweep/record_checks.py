@@ -46,6 +46,7 @@ _NODE = _matches(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", "the name of a node")
 _CHECKS: Mapping[str, _Check] = {
     "token": _matches(r"[0-9a-f]{12}", "twelve hexadecimal digits"),
     "job_id": _matches(r"[A-Za-z0-9](?:[A-Za-z0-9._-]|\[[0-9]*\]){0,99}", "the id of a job"),
+    **dict.fromkeys(("config_id", "run_key"), _matches(r"[0-9a-f]{64}", "64 hexadecimal digits")),
     "hash": _matches(r"[A-Za-z0-9]{1,64}", "letters and digits"),
     "code": _matches(r"[A-Za-z0-9]{1,64}", "letters and digits"),
     "mem": _matches(r"[0-9]{1,12}[A-Za-z]{0,2}", "an amount of memory"),

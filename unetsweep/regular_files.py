@@ -1,7 +1,8 @@
 """Opens the files of a sweep. What is in the place of a file may be anything: a pipe, a device, a link loop.
 
 Rule 1: only regular files are read, never more than a limit, and no call waits for a pipe. What cannot be read is a
-        StateError that names the path. A missing file, and an error of the disk or of this process, stays an OSError.
+        StateError that names the path, also a link to nothing. A missing file, and an error of the disk or of this
+        process, stays an OSError.
 """
 
 import contextlib
@@ -96,7 +97,12 @@ def opened(path: Path | str) -> Iterator[int]:
 
 
 def _open(path: Path | str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would block
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would block
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise StateError(f"{path}: cannot be read: it is a link to something that does not exist") from None
+        raise
 
 
 def _check_regular(path: Path | str, mode: int) -> None:

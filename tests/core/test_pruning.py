@@ -280,6 +280,7 @@ AFTER = [
     pytest.param(DIED, PRUNE, [9], ["finish 0 pruned"], id="its job died before it obeyed"),
     pytest.param(DIED, replace(PRUNE, is_lifted=True), [9], ["lost 0.1", "submit 0.2"], id="retried"),
     pytest.param(DIED, replace(PRUNE, attempt=2), [9], ["lost 0.1", "submit 0.2"], id="of another attempt"),
+    pytest.param(DIED, replace(PRUNE, reason=""), [9], ["finish 0 pruned"], id="the reason was lost"),
     pytest.param(replace(DIED, job=job(RUNNING)), PRUNE, [9], [], id="it still runs and will obey"),
     pytest.param(
         DIED,

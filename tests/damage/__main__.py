@@ -1,4 +1,4 @@
-"""`python -m tests.damage [--all] [--seed N] [--count N] [--only TEXT]`: run the cases, and print what was found."""
+"""`python -m tests.damage [--all] [--count N] [--seed N] [--only TEXT] [--part K/N]`: run cases, print findings."""
 
 import argparse
 import sys
@@ -16,12 +16,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="which cases are drawn [0]")
     parser.add_argument("--count", type=int, default=200, help="how many are drawn [200]")
     parser.add_argument("--only", default="", help="only cases with this text")
+    parser.add_argument("--part", default="1/1", help="part K of N of them, for one process per core [1/1]")
     given = parser.parse_args()
+    part, parts = (int(number) for number in given.part.split("/"))
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         campaign = Campaign(Path(folder))
         cases = [case for case in campaign.cases() if given.only in str(case)]
-        chosen = cases if given.all else sample(cases, given.count, given.seed)
+        chosen = (cases if given.all else sample(cases, given.count, given.seed))[part - 1 :: parts]
         findings = []
         for case in chosen:
             for finding in campaign.run(case):

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import os
+import random
 import resource
 import shutil
 import signal
@@ -89,6 +90,8 @@ class Bench:
         self.folder = folder
         self.root = folder / "results" / "s"
         self.cluster = Cluster(root=self.root)
+        self.random = random.Random(0)
+        """Tokens come from it, so that the files of a sweep have the same names each time."""
 
     @contextlib.contextmanager
     def patched(self) -> Iterator[None]:
@@ -110,6 +113,7 @@ class Bench:
             stack.enter_context(mock.patch.object(code_snapshot, "_commit", return_value=None))
             stack.enter_context(mock.patch("unetsweep.package.folder", return_value=package))
             stack.enter_context(mock.patch("os.fsync"))
+            stack.enter_context(mock.patch("secrets.token_hex", lambda size: self.random.randbytes(size).hex()))
             stack.enter_context(contextlib.chdir(self.folder))
             yield
 

@@ -15,6 +15,8 @@ import csv
 import io
 import random
 import re
+import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,8 @@ _NEEDED = (
 """Files and folders whose absence must be noticed, apart from cancelled.json."""
 BEFORE_REPAIR = 2
 """Reports before `repair`."""
+FRESH_S = 120.0
+"""How long snapshots are used: by the real clock, which the commands use, their trainings soon make no progress."""
 Rows = dict[str, dict[str, str]]
 """The rows of a report, by trial."""
 
@@ -95,14 +99,20 @@ class Campaign:
     """The sweeps, each in a bench of its own, and the controls."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._snapshots: dict[str, Snapshot] = {}
         self._controls: dict[str, Control] = {}
-        self._benches: dict[str, Bench] = {}
+        self._make()
+
+    def _make(self) -> None:
+        """Make the sweeps, with the same names of files as before."""
+        shutil.rmtree(self._folder)
+        self._made = time.monotonic()
         for name, make in SWEEPS.items():
-            bench = self._benches[name] = Bench(folder / name)
+            bench = Bench(self._folder / name)
             with bench.patched():
                 make(bench)
-                self._snapshots[name] = Snapshot(bench, folder / f"{name}-kept")
+                self._snapshots[name] = Snapshot(bench, self._folder / f"{name}-kept")
                 ended = frozenset(str(int(path.parent.name)) for path in bench.root.glob("trials/*/result.json"))
                 reports = [_rows(answer) for answer in _until_ended(bench) if _is_report(answer)]
                 self._controls[name] = Control(reports, ended)
@@ -133,6 +143,8 @@ class Campaign:
         return found + self._cancelled(case)
 
     def _damaged(self, case: Case) -> Bench:
+        if time.monotonic() - self._made > FRESH_S:
+            self._make()
         bench = self._snapshots[case.sweep].restore()
         path = bench.root / case.name
         dict(damages_of(path, bench.root))[case.kind](path)

@@ -359,6 +359,7 @@ def test_a_path_that_is_no_regular_file_is_an_error_at_once(tmp_path: Path):
         (lambda: os.mkfifo(path), "found a pipe, not a file"),
         (lambda: path.symlink_to("/dev/zero"), "found a device, not a file"),
         (lambda: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
+        (lambda: path.symlink_to("nothing"), "cannot be read: it is a link to something that does not exist"),
     ):
         make()
         with pytest.raises(StateError) as error:

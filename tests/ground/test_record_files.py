@@ -9,7 +9,7 @@ import pytest
 
 from unetsweep.errors import StateError
 from unetsweep.record_files import read_record, write_record
-from unetsweep.records import AttemptFile, ClaimFile, CodeFile, ExitFile, JobFile, ProcessFile, SweepFile
+from unetsweep.records import AttemptFile, ClaimFile, CodeFile, ExitFile, JobFile, ProcessFile, SweepFile, TrialFile
 
 AT = "2026-01-01T00:00:00+00:00"
 ATTEMPT = {"run": 0, "attempt": 1, "token": "0" * 12, "index": 0, "at": AT, "trials": [{"trial": 0, "epochs": 8}]}
@@ -17,6 +17,8 @@ CLAIM = {"job_id": "18808_3", "at": AT}
 SWEEP = {"executor": "slurm", "cluster": None, "folder": "/s", "created": AT, "working_directory": "/"}
 EXIT = {"status": 0, "at": AT}
 PROCESS = {"index": 0, "job_id": "1", "host": "n", "boot": "b", "pid": 1, "start_ticks": 1}
+DIGESTS = {"config_id": "0" * 64, "run_key": "0" * 64}
+TRIAL = {"trial": 0, "params": {}, "run": 0, "epochs": 8, "batch_size": 1, "training_seed": 1, "at": AT, **DIGESTS}
 CODE = {"hash": "0" * 12, "version": "1", "commit": None, "at": AT}
 
 
@@ -41,6 +43,8 @@ CODE = {"hash": "0" * 12, "version": "1", "commit": None, "at": AT}
         (ProcessFile, PROCESS, "pid", -1, "pid: found -1; 0 to 1000000000 expected"),
         (ExitFile, EXIT, "status", 10**9, "status: found 1000000000; an exit status expected"),
         (ExitFile, EXIT, "log", "a\0b", "log: found 'a\\x00b'; a path expected"),
+        (TrialFile, TRIAL, "config_id", AT, f"config_id: found '{AT}'; 64 hexadecimal digits expected"),
+        (TrialFile, TRIAL, "run_key", "", "run_key: found ''; 64 hexadecimal digits expected"),
         (CodeFile, CODE, "hash", "a" * 5000, "hash: found 'aaaaaa"),
         (SweepFile, SWEEP, "folder", "s", "folder: found 's'; an absolute path expected"),
         (SweepFile, SWEEP, "executor", None, "executor: found None; allowed: text"),

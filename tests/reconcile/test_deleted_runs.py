@@ -30,6 +30,18 @@ def test_a_deleted_run_is_not_submitted_while_it_trains(tmp_path: Path) -> None:
     assert scene.states() == ["complete"]
 
 
+def test_the_job_of_a_cancelled_trial_whose_run_was_deleted_is_cancelled(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "s", 1)
+    scene.reconcile()
+    scene.cluster.tick()
+    shutil.rmtree(scene.directory.root / "runs")
+    scene.directory.cancel_trial(0)
+    scene.reconcile()
+    assert not scene.cluster.live()
+    scene.reconcile()
+    assert scene.states() == ["cancelled"]
+
+
 def test_a_run_that_is_deleted_in_each_attempt_uses_up_its_retries(tmp_path: Path) -> None:
     scene = Scene(tmp_path / "s", 1)
     for _ in range(20):

@@ -129,7 +129,7 @@ def _open_state(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str |
 def _pending_prune(run: Run, epochs: int) -> str:
     """Why the trial is about to be pruned; empty if it is not."""
     why = prune_reason(run, epochs)
-    return f"to be pruned: {why}" if why else ""
+    return f"to be pruned: {why}" if why is not None else ""
 
 
 def _archive(run_dir: str) -> str | None:

@@ -77,7 +77,7 @@ def _training_runs(observation: Observation) -> Iterator[tuple[Run, list[Trial]]
             trials_of[trial.run].append(trial)
     for number, trials in trials_of.items():
         run = observation.runs[number]
-        if not all(prune_reason(run, trial.epochs) for trial in trials):
+        if any(prune_reason(run, trial.epochs) is None for trial in trials):
             yield run, trials
 
 

@@ -140,7 +140,7 @@ def _finish_cancelled_and_pruned(
     trials = [trial for trial in trials if trial not in cancelled]
     if is_active:
         return trials
-    pruned = {trial: why for trial in trials if (why := prune_reason(run, trial.epochs))}
+    pruned = {trial: why for trial in trials if (why := prune_reason(run, trial.epochs)) is not None}
     decision.finish(pruned, run, "pruned")
     return [trial for trial in trials if trial not in pruned]
 
@@ -154,7 +154,7 @@ def _without_grace(
     """
     if not isinstance(state, Active) or state.loss is None:
         return state
-    if any(trial.cancelled or prune_reason(run, trial.epochs) for trial in trials):
+    if any(trial.cancelled or prune_reason(run, trial.epochs) is not None for trial in trials):
         return state
     return state.loss if isinstance(_retry(spec, run, trials, state.loss), Retry) else state
 

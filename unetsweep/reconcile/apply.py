@@ -39,6 +39,8 @@ class Applied:
     """Whether there may be more to do now."""
     limit: str | None = None
     """The scheduler's message, if it refused a submission for a limit on queued jobs; None: it did not."""
+    has_restored: bool = False
+    """Whether attempts whose files were deleted are there again: the scheduler must be asked for their jobs."""
 
 
 def apply(
@@ -62,6 +64,7 @@ def apply(
         tuple(action for each in applied for action in each.done),
         any(each.more for each in applied),
         next((each.limit for each in applied if each.limit is not None), None),
+        any(each.has_restored for each in applied),
     )
 
 
@@ -93,6 +96,8 @@ def _apply_one(action: Action, context: SweepContext) -> Applied:
             context.directory.end_attempt(run, attempt, cause.name, reason)
             context.scheduler.end(job_id)
             return Applied((action,))
+        case FinishTrial(run=run, state="cancelled") if context.directory.restore_if_deleted(run):
+            return Applied(more=True, has_restored=True)
         case RecordJob() | MarkLost() | FinishTrial() | Prune():
             _record(action, context)
             return Applied((action,), more=True)

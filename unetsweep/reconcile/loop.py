@@ -89,7 +89,10 @@ def reconcile(
             # nothing more can be submitted now: it was refused, or another reconciliation was first. Repeat once more,
             # since running jobs may still need a reconciler job
             capacity = replace(capacity, is_full=True)
-        files = context.directory.observe()
+        if applied.has_restored:
+            files, jobs, scheduler_error = collect(context)
+        else:
+            files = context.directory.observe()
     is_wanted = context.interactive or not found.observation.trials  # otherwise a large journal may be behind
     if is_wanted and context.study.is_stale():
         export_journal(context)

@@ -53,8 +53,8 @@ class AttemptWriter:
         at = self._now()
         files = {}
         for index, element in enumerate(elements):
-            if element.attempt == 1 and restored_attempts.were_deleted(self.root, element.run):
-                restored_attempts.restore_attempts(self.root, element.run, at)
+            if element.attempt == 1:
+                self.restore_if_deleted(element.run)
             folder = self.root / paths.run_dir(element.run)
             for needed in (folder, folder / "attempts"):
                 with contextlib.suppress(FileExistsError):
@@ -82,6 +82,10 @@ class AttemptWriter:
             if element.attempt == 1:
                 restored_attempts.mark_submitted(self.root, element.run)
         return token, owned
+
+    def restore_if_deleted(self, run: int) -> bool:
+        """Write the attempts of the run again if its folder was deleted; return whether any were written."""
+        return restored_attempts.restore_if_deleted(self.root, run, self._now())
 
     def record_job(self, run: int, attempt: int, job_id: str) -> None:
         """Record the job of an attempt."""
@@ -146,8 +150,7 @@ class AttemptWriter:
     def is_owner(self, token: str, index: int) -> bool:
         """Whether this element owns its attempt, and not one that another reconciliation submitted."""
         run, attempt = self.read_submission(token).elements[index]
-        if restored_attempts.were_deleted(self.root, run):
-            restored_attempts.restore_attempts(self.root, run, self._now())
+        self.restore_if_deleted(run)
         intent = read_intent(str(self.root / paths.attempt(run, attempt)), run, attempt)
         return (intent.token, intent.index) == (token, index)
 

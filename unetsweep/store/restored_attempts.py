@@ -23,12 +23,17 @@ def mark_submitted(root: Path, run: int) -> None:
         os.close(os.open(root / paths.submitted(run), os.O_WRONLY | os.O_CREAT, 0o600))
 
 
+def restore_if_deleted(root: Path, run: int, now: datetime) -> bool:
+    """Write the attempts of the run again if they were deleted; return whether any were written."""
+    return were_deleted(root, run) and _restore_attempts(root, run, now)
+
+
 def were_deleted(root: Path, run: int) -> bool:
     """Whether the run has been submitted, and its first attempt is gone."""
     return os.path.lexists(root / paths.submitted(run)) and not os.path.lexists(root / paths.attempt(run, 1))
 
 
-def restore_attempts(root: Path, run: int, now: datetime) -> None:
+def _restore_attempts(root: Path, run: int, now: datetime) -> bool:
     """Write every attempt of the run again. All but the newest are lost; a reconciliation decides about that one.
 
     They count as submitted now, so that the newest is not given up before the scheduler was asked for its job.
@@ -42,13 +47,14 @@ def restore_attempts(root: Path, run: int, now: datetime) -> None:
         if other == run  # of two submissions of one attempt, the first one is its owner
     }
     if not attempts:
-        return
+        return False
     (root / paths.run_dir(run) / "attempts").mkdir(parents=True, exist_ok=True)
     lost = LostFile(f"its files in {paths.run_dir(run)} were deleted", now, Cause.VANISHED.name)
     for number in attempts.keys() - {max(attempts)}:  # with a job, so that they count as retries
         link_records([(root / paths.attempt_lost(run, number), lost)])
         link_records([(root / paths.attempt_job(run, number), JobFile("unknown"))])
     link_records([(root / paths.attempt(run, number), each) for number, each in sorted(attempts.items(), reverse=True)])
+    return True
 
 
 def _submissions(root: Path) -> list[SubmissionFile]:
