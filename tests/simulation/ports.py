@@ -146,6 +146,9 @@ class SimulatedDirectory:
     def _attempt(self, run: int, attempt: int) -> SimAttempt:
         return self._files.runs[run].attempts[attempt]
 
+    def restore_if_deleted(self, run: int) -> bool:
+        return False  # nobody deletes a folder here
+
     def record_job(self, run: int, attempt: int, job_id: str) -> None:
         self._reconciliation.interruption_point()
         found = self._attempt(run, attempt)
