@@ -53,7 +53,7 @@ _CHECKS: Mapping[str, _Check] = {
     **dict.fromkeys(("trial", "run", "index", "restart", "task", "count", "rank", "pid"), _COUNT),
     **dict.fromkeys(("epoch", "epochs", "epochs_done"), _COUNT),
     **dict.fromkeys(("attempt", "batch_size", "throttle", "micro_batch", "pack"), _FROM_ONE),
-    "start_ticks": _LARGE,
+    **dict.fromkeys(("start_ticks", "training_seed", "study_seed"), _LARGE),
     "port": _Check(lambda value: 0 <= value < 65536, "a port"),
     "status": _Check(lambda value: -128 <= value < 256, "an exit status"),
     "milestones": _Check(lambda value: all(0 <= each <= LARGEST for each in value), "numbers of epochs"),

@@ -107,6 +107,9 @@ class JobFile:
     """`K.job.json`: the job of an attempt, or of a reconciler job's intent."""
 
     job_id: str
+    run: int | None = None
+    """The run and the attempt that the file belongs to; None: a reconciler job, or not recorded."""
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

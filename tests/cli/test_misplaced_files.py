@@ -94,6 +94,18 @@ def test_the_result_of_another_run_is_not_used(sweep: SweepDir) -> None:
     assert sweep.observe().runs[2].published_states == {}
 
 
+def test_the_job_of_another_run_is_not_used(sweep: SweepDir) -> None:
+    sweep.create_attempts([Element(run, 1, ((run, 8),)) for run in (1, 2)], None, "slurm")
+    for run in (1, 2):
+        sweep.record_job(run, 1, f"{run}")
+    shutil.copy(sweep.root / "runs/0001/attempts/1.job.json", sweep.root / "runs/0002/attempts/1.job.json")
+    unreadable = sweep.observe().runs[2].unreadable
+    assert unreadable is not None
+    assert "runs/0002/attempts/1.job.json: found the job of attempt 1 of run 1, not of attempt 1 of run 2" in unreadable
+    assert "runs/0002/attempts/1.job.json: found the job of attempt 1 of run 1" in repair_output(sweep)
+    assert sweep.observe().runs[2].unreadable is None
+
+
 def test_the_result_of_another_sweep_is_not_used(sweep: SweepDir, tmp_path: Path) -> None:
     other = encode(Result(val_iou=0.99, trial=1, epochs=8, config_id="0" * 64))
     write_json(sweep.root / "trials/0001/result.json", other)

@@ -251,6 +251,7 @@ def test_the_sweep_pauses_when_its_first_trials_fail_the_same_way():
     shared = tuple(replace(each, run=min(each.run, 1)) for each in failures("x", "x", "x").failures)
     assert lines(decide(replace(failures("x", "x", "x"), failures=shared))) == ["submit 0.1"], "two trainings"
     assert lines(decide(replace(failures("x", "x", "x"), ended=4))) == ["submit 0.1"], "one ended well"
+    assert lines(decide(replace(failures("x", "x", "x"), ended=4, unjudged=1))) == [], "one was cancelled"
 
 
 def test_queued_jobs_are_ended_when_the_sweep_pauses():

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .bench import Answer, Bench, Snapshot
-from .kinds import VALID, damages_of
+from .kinds import IMPOSSIBLE_TIMES, TIMES, VALID, damages_of
 from .sweeps import SUBMIT, SWEEPS
 
 STATUSES = {0, 1, 2, 3, 4, 70, 75}
@@ -61,13 +61,17 @@ class Case:
 
     @property
     def is_undetectable(self) -> bool:
-        """Whether nothing can tell the damaged file from a good one: another number, or a mark that is not there."""
-        return self.kind == "one bit" or (self.kind == "removed" and not re.search(_NEEDED, self.name))
+        """Whether nothing can tell the damaged file from a good one: another number, a shorter list, or a mark that is
+        not there."""
+        is_shorter = self.kind.endswith(".0 is missing")
+        return self.kind == "one bit" or is_shorter or (self.kind == "removed" and not re.search(_NEEDED, self.name))
 
     @property
     def is_valid(self) -> bool:
         """Whether the value may be a right one: a text, nothing, a number. Then only the row of the trial shows it."""
-        return self.is_field and self.kind.partition(" = ")[2] in ("", *VALID)
+        field, _, value = self.kind.partition(" = ")
+        is_time = field.rpartition(".")[2] in TIMES
+        return self.is_field and value in ("", *VALID, *(() if is_time else IMPOSSIBLE_TIMES))
 
     @property
     def trial(self) -> str | None:

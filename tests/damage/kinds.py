@@ -39,6 +39,10 @@ VALID = (
     *("below zero", "18 digits", "a time without a zone"),
 )
 """Those that some fields may have."""
+IMPOSSIBLE_TIMES = ("the year 1", "the year 9999")
+"""Those that a field with a text may have, but not one with a time."""
+TIMES = ("at", "created")
+"""The fields with a time."""
 
 
 def _replace(make: Callable[[Path], object]) -> Damage:

@@ -27,6 +27,10 @@ ALWAYS = (
     Case("finished", "sweep.json", "JSON without fields"),
     Case("finished", "sweep.yaml", "a link to a device"),
     Case("finished", "trials/0000/result.json", "seconds = 1e308"),
+    Case("running", "trials/0000/result.json", "job_id = 5000 digits as text"),
+    Case("running", "runs", "removed"),
+    Case("paused", "runs/0003/error-0.json", "removed"),
+    Case("paused", "trials/0000/result.json", "a link to nothing"),
 )
 """Cases that once failed."""
 

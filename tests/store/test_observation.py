@@ -43,6 +43,23 @@ def test_attempts_before_a_retry_reset_and_exempt_ones_are_no_failures(failed: S
     assert observe(failed.root).failures == ()
 
 
+def test_a_cancelled_trial_does_not_hide_the_failures_of_the_others(failed: SweepDir):
+    failed.add_trials([TrialConfig(DataConfig("images"), 8, 4, 2e-3)], {"sampler": "grid", "study_seed": 0})
+    failed.end_trial(1, Result(state="cancelled"))
+    found = observe(failed.root)
+    assert ([each.trial for each in found.failures], found.ended, found.unjudged) == ([0], 2, 1)
+
+
+def test_a_failure_whose_error_file_is_missing_is_not_judged(failed: SweepDir):
+    result = failed.root / "trials/0000/result.json"
+    result.unlink()
+    failed.end_trial(0, Result(state="failed", message="bug 2 (see runs/0000/error-1.json)"))
+    assert observe(failed.root).unjudged == 0
+    (failed.root / "runs/0000/error-1.json").unlink()
+    found = observe(failed.root)
+    assert (found.failures, found.unjudged) == ((), 1)
+
+
 def test_a_missing_trial_file_does_not_fail_the_observation(failed: SweepDir):
     (failed.root / "trials/0000/trial.json").unlink()
     assert observe(failed.root).failures == ()

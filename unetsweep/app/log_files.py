@@ -5,7 +5,8 @@ from pathlib import Path
 from unetsweep.app.executors import executor_of
 from unetsweep.core import paths
 from unetsweep.record_files import read_record
-from unetsweep.records import AttemptFile, ClaimFile, JobFile
+from unetsweep.records import AttemptFile, ClaimFile
+from unetsweep.store.attempts import read_job
 from unetsweep.store.observation import list_names
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -17,7 +18,7 @@ def log_of(directory: SweepDir, run: int, attempt: int) -> Path | None:
     if executor_of(directory).has_element_logs:
         return directory.root / paths.element_log(token, index)
     recorded = directory.root / paths.attempt_job(run, attempt)
-    job_id = read_record(JobFile, recorded).job_id if recorded.exists() else _claimed_by(directory, run, attempt)
+    job_id = read_job(recorded, run, attempt).job_id if recorded.exists() else _claimed_by(directory, run, attempt)
     return None if job_id is None else directory.root / paths.job_log(token, job_id)
 
 

@@ -1,6 +1,7 @@
 """Circuit breaker: when a sweep pauses itself, so that only a few trials meet an error that every trial would meet.
 
-Rule 1: a trial that ends well resets it. So does the user's retry, because failures before a retry do not count.
+Rule 1: a trial that ends well resets it. So does the user's retry, because failures before a retry do not count. A
+        cancelled trial does not: it says nothing about the others.
 """
 
 from unetsweep.core.causes import Cause
@@ -22,7 +23,7 @@ def pause_reason(observation: Observation) -> str | None:
 def _same_error(observation: Observation) -> str | None:
     """Why to pause: all trials that have ended, or end in this reconciliation, failed with the same error."""
     trials = [(trial, observation.runs[trial.run]) for trial in observation.trials if trial.run in observation.runs]
-    has_other_end = len(observation.failures) + observation.unread != observation.ended
+    has_other_end = len(observation.failures) + observation.unjudged != observation.ended
     if has_other_end or any(trial.epochs in run.published_states for trial, run in trials):
         return None
     new = [failure for trial, run in trials if (failure := _new_failure(trial, run)) is not None]
@@ -57,7 +58,7 @@ def _nothing_starts(observation: Observation) -> str | None:
     attempts = [attempt for run in submitted for attempt in run.counted_attempts]
     has_begun = any(attempt.claimed_by for attempt in attempts)
     failing = sum(_failed_starts(run) >= FAILED_STARTS for run in submitted)
-    if observation.ended or has_begun or failing < RUNS_WITH_FAILED_STARTS:
+    if observation.ended != observation.unjudged or has_begun or failing < RUNS_WITH_FAILED_STARTS:
         return None
     full = [attempt.lost for attempt in attempts if attempt.cause is Cause.DISK and attempt.lost]
     if full:

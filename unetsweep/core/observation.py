@@ -290,8 +290,8 @@ class Observation:
     """Why the scheduler did not answer; then a job that is not listed may still exist. None: it answered."""
     failures: tuple[Failure, ...] = ()
     """The failures of the ended trials, if only few have ended and all of them failed; else empty."""
-    unread: int = 0
-    """Ended trials that are missing in `failures` because a file of theirs is unreadable."""
+    unjudged: int = 0
+    """Ended trials that are missing in `failures` because they were cancelled, or a file of theirs is unreadable."""
     last_reconciler_job: ReconcilerJob | None = None
     """None: there was none yet."""
     collectable: tuple[CollectableRun, ...] = ()

@@ -88,6 +88,8 @@ def ordered(trials: Iterable[TrialRecord], chosen: Column, *, descending: bool) 
 
 
 _JobKey = tuple[int, int, int, str]
+_MAX_DIGITS = 40
+"""A longer id is no job's."""
 
 
 def _by_job(trial: TrialRecord) -> tuple[_JobKey, int]:
@@ -98,12 +100,14 @@ _NO_JOB: _JobKey = (2, 0, 0, "")
 
 
 def _natural(job_id: str) -> _JobKey:
-    """Sorts job ids as numbers, and any other text after them.
+    """Sorts job ids as numbers, and any other text after them: a trainer may write anything as its job's id.
 
     >>> sorted(["18808_10", "18808_9", "elsewhere", "18808", "9999", "9999.2"], key=_natural)
     ['9999', '9999.2', '18808', '18808_9', '18808_10', 'elsewhere']
+    >>> _natural("9" * 5000)[0]
+    1
     """
     job, _, element = job_id.replace(".", "_").partition("_")
-    if job.isdecimal() and (element.isdecimal() or not element):
+    if job.isdecimal() and (element.isdecimal() or not element) and len(job_id) <= _MAX_DIGITS:
         return 0, int(job), int(element) if element else -1, ""
     return 1, 0, 0, job_id

@@ -89,14 +89,14 @@ class AttemptWriter:
 
     def record_job(self, run: int, attempt: int, job_id: str) -> None:
         """Record the job of an attempt."""
-        link_record(self.root / paths.attempt_job(run, attempt), JobFile(job_id))
+        link_record(self.root / paths.attempt_job(run, attempt), JobFile(job_id, run, attempt))
 
     def record_jobs(self, elements: Sequence[Element], job_ids: Sequence[str]) -> None:
         """Record the jobs of a submission's elements."""
         link_records(
             [
-                (self.root / paths.attempt_job(element.run, element.attempt), JobFile(job_id))
-                for element, job_id in zip(elements, job_ids, strict=True)
+                (self.root / paths.attempt_job(each.run, each.attempt), JobFile(job_id, each.run, each.attempt))
+                for each, job_id in zip(elements, job_ids, strict=True)
             ]
         )
 

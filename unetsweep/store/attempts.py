@@ -85,6 +85,16 @@ def read_intent(path: Path | str, run: int, number: int) -> AttemptFile:
     return intent
 
 
+def read_job(path: Path | str, run: int, number: int) -> JobFile:
+    """Read the file with an attempt's job; StateError if it is unreadable or belongs to another attempt."""
+    job = read_record(JobFile, path)
+    if job.run is not None and (job.run, job.attempt) != (run, number):
+        raise StateError(
+            f"{path}: found the job of attempt {job.attempt} of run {job.run}, not of attempt {number} of run {run}"
+        )
+    return job
+
+
 def read_submission(path: Path) -> SubmissionFile:
     """Read the intent of a submission; StateError if it is unreadable or belongs to another submission."""
     submission = read_record(SubmissionFile, path)
@@ -116,7 +126,7 @@ def _attempt(
         return read_record(kind, f"{root}/{path}") if f"{number}.{suffix}.json" in marks else None
 
     intent = read_intent(f"{root}/{paths.attempt(run, number)}", run, number)
-    job = read_mark(JobFile, "job", paths.attempt_job(run, number))
+    job = read_job(f"{root}/{paths.attempt_job(run, number)}", run, number) if f"{number}.job.json" in marks else None
     lost = read_mark(LostFile, "lost", paths.attempt_lost(run, number))
     changed = read_mark(ThrottleFile, "throttle", paths.attempt_throttle(run, number))
     end = read_mark(TerminationFile, "end", paths.attempt_end(run, number))

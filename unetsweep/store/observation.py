@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unetsweep.bounded_json import read_json
-from unetsweep.contract import result_from
+from unetsweep.contract import Result, result_from
 from unetsweep.core import paths
 from unetsweep.core.observation import Attempt, Failure, Observation, Run, Trial
 from unetsweep.errors import StateError
@@ -25,6 +25,7 @@ from unetsweep.store.trials import check_config, read_open_trial, read_result, r
 
 _FOLDER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
 """The name of the folder of a trial or run."""
+_ERROR_FILE = re.compile(r"error-[0-9]+\.json")
 MAX_LOST = 10_000
 """A number so far above the number of trials was not given by us: a listing of all lost trials would never end."""
 MAX_FAILURES = 50
@@ -44,14 +45,14 @@ def observe(root: Path) -> Observation:
     for trial in trials:
         wanted[trial.run][trial.epochs] = trial.config_id
     runs = {number: read_run(root, number, configs) for number, configs in wanted.items()}
-    failures, unread = _failures(root, ended)
+    failures, unjudged = _failures(root, ended)
     return Observation(
         len(ended),
         tuple(trials),
         runs,
         cancelled=os.path.lexists(root / paths.CANCELLED),
         failures=failures,
-        unread=unread,
+        unjudged=unjudged,
         last_reconciler_job=ReconcilerJobs(root).last(),
     )
 
@@ -166,31 +167,34 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
 
 def _failures(root: Path, ended: list[int]) -> tuple[tuple[Failure, ...], int]:
     """Return the failures of all ended trials, if they are few and every one of them failed with an error; and how many
-    are left out because their files are unreadable."""
+    are left out because they were cancelled, or their files are unreadable."""
     found: list[Failure] = []
-    unread = 0
+    unjudged = 0
     for number in ended if len(ended) <= MAX_FAILURES else ():
         try:
-            failure = _failure(root, number)
+            result = read_result(root / paths.trial_dir(number))
+            if result is not None and result.state == "cancelled":
+                unjudged += 1
+                continue
+            failure = None if result is None or result.state != "failed" else _failure(root, number, result)
         except (StateError, FileNotFoundError):
-            unread += 1
+            unjudged += 1
             continue
         if failure is None:
             return (), 0
         found.append(failure)
-    return tuple(found), unread
+    return tuple(found), unjudged
 
 
-def _failure(root: Path, number: int) -> Failure | None:
+def _failure(root: Path, number: int, result: Result) -> Failure | None:
     folder = root / paths.trial_dir(number)
-    result = read_result(folder)
-    if result is None or result.state != "failed":
-        return None
     run_number = read_trial(folder).run
     run = root / paths.run_dir(run_number)
     names = list_names(run)
     if not names:
         raise StateError(f"{run}: is missing")
+    if (named := _ERROR_FILE.search(result.message or "")) and named[0] not in names:
+        raise StateError(f"{run}/{named[0]}: is missing, but the trial's result names it")
     found = [each for each in read_errors(run, names) if not each.error.echo]
     marks = list_names(run / "attempts")
     newest = max((each.error.attempt for each in found), default=0)

@@ -52,7 +52,7 @@ def _restore_attempts(root: Path, run: int, now: datetime) -> bool:
     lost = LostFile(f"its files in {paths.run_dir(run)} were deleted", now, Cause.VANISHED.name)
     for number in attempts.keys() - {max(attempts)}:  # with a job, so that they count as retries
         link_records([(root / paths.attempt_lost(run, number), lost)])
-        link_records([(root / paths.attempt_job(run, number), JobFile("unknown"))])
+        link_records([(root / paths.attempt_job(run, number), JobFile("unknown", run, number))])
     link_records([(root / paths.attempt(run, number), each) for number, each in sorted(attempts.items(), reverse=True)])
     return True
 

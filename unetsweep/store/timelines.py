@@ -10,7 +10,8 @@ from unetsweep.core import paths
 from unetsweep.core.cost import JobKey, RunTimeline, Start
 from unetsweep.errors import StateError
 from unetsweep.record_files import read_record
-from unetsweep.records import AttemptFile, ClaimFile, ExitFile, JobFile
+from unetsweep.records import AttemptFile, ClaimFile, ExitFile
+from unetsweep.store.attempts import read_job
 from unetsweep.store.observation import list_names
 from unetsweep.store.progress import read_by_claim
 
@@ -37,7 +38,7 @@ def _read(folder: Path, is_open: bool) -> RunTimeline:
     jobs: dict[int, set[JobKey]] = {number: set() for number in numbers}
     for number in numbers:
         if f"{number}.job.json" in marks:
-            job = read_record(JobFile, folder / "attempts" / f"{number}.job.json")
+            job = read_job(folder / "attempts" / f"{number}.job.json", int(folder.name), number)
             jobs[number].add((intents[number].token, job.job_id))
     starts = []
     for claim in claims:

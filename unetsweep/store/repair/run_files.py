@@ -10,10 +10,9 @@ from unetsweep import contract
 from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.errors import StateError
-from unetsweep.record_files import read_record
-from unetsweep.records import AttemptFile, AttemptTrial, ClaimFile, JobFile
+from unetsweep.records import AttemptFile, AttemptTrial, ClaimFile
 from unetsweep.regular_files import is_damage, opened
-from unetsweep.store.attempts import read_intent
+from unetsweep.store.attempts import read_intent, read_job
 from unetsweep.store.observation import list_names, numbered_folders
 from unetsweep.store.progress import read_progress
 from unetsweep.store.repair.find_damage import CheckedFile, Recovery
@@ -59,10 +58,14 @@ def recover_attempt(file: CheckedFile) -> Recovery:
 
 def recover_claim(file: CheckedFile) -> Recovery:
     """Rebuild it from its name and its attempt's job. Without the claim, the training that holds it would end."""
-    path = file.sources.root / paths.attempt_job(file.number("NNNN"), file.number("K"))
-    job = readable(partial(read_record, JobFile, path))
+    run, number = file.number("NNNN"), file.number("K")
+    job = readable(partial(read_job, file.sources.root / paths.attempt_job(run, number), run, number))
     record = ClaimFile(job.job_id if job is not None else "unknown", modified_at(file))
     return rebuild(file, record, "its name and its attempt's job")
+
+
+def check_job(file: CheckedFile) -> None:
+    read_job(file.path, file.number("NNNN"), file.number("K"))
 
 
 def check_milestone(file: CheckedFile) -> None:

@@ -39,6 +39,7 @@ from unetsweep.store.repair.recoveries import (
 from unetsweep.store.repair.run_files import (
     check_attempt,
     check_checkpoint,
+    check_job,
     check_milestone,
     check_progress,
     recover_attempt,
@@ -114,7 +115,7 @@ TABLE = (
     FileRule("runs/NNNN", is_folder, quarantine("its attempts are rebuilt; its progress and checkpoints are lost")),
     FileRule("runs/NNNN/attempts", is_folder, quarantine("its attempts are rebuilt")),
     FileRule("runs/NNNN/attempts/K.json", check_attempt, recover_attempt, expected=submitted_attempts),
-    FileRule("runs/NNNN/attempts/K.job.json", is_record(JobFile), FOUND_BY_TOKEN),
+    FileRule("runs/NNNN/attempts/K.job.json", check_job, FOUND_BY_TOKEN),
     FileRule(
         "runs/NNNN/attempts/K.lost.json",
         is_record(LostFile),
