@@ -9,7 +9,8 @@ import torch
 import training_scenes as scenes
 
 from unetsweep.analysis.reproducibility import surroundings
-from unetsweep.contract import Result, precision_problem, result_from
+from unetsweep.app import train as by_hand
+from unetsweep.contract import Result, dumps, encode, precision_problem, result_from
 from unetsweep.errors import ConfigError
 from unetsweep.training import machine, precision
 from unetsweep.training.run import train
@@ -37,6 +38,15 @@ def test_float16_on_a_cpu_is_refused_before_anything_is_read(accelerator: Any, t
     config = scenes.config(tmp_path / "no images", accelerator=accelerator, trainer={"precision": "16-mixed"})
     with pytest.raises(ConfigError, match=r"trainer\.precision: found 16-mixed, and the training has no GPU: "):
         train(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_by_hand_in_float16_is_refused_with_the_users_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    config = scenes.config(tmp_path / "no images", accelerator="cpu", trainer={"precision": "16-mixed"})
+    path.write_text(dumps(encode(config)))
+    with pytest.raises(ConfigError, match=r"mine\.json: trainer\.precision: found 16-mixed"):
+        by_hand.train(path, tmp_path / "out", pytest.fail)
     assert not (tmp_path / "out").exists()
 
 
