@@ -13,7 +13,8 @@ import torch
 LOW_PRECISION = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 """The number format of convolutions under each mixed precision."""
 NO_TF32 = "NVIDIA_TF32_OVERRIDE"
-"""With 0, NVIDIA's libraries use no TF32, whatever a program asks for (documentation of cuBLAS)."""
+"""With 0, NVIDIA's libraries use no TF32, whatever a program asks for (NVIDIA's blog, "Accelerating AI Training with
+NVIDIA TF32 Tensor Cores")."""
 VARIABLES = (
     NO_TF32,
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
