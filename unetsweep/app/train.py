@@ -47,7 +47,7 @@ def train(config: Path, out: Path, warn: Callable[[str], None]) -> FinishedTrain
 
 
 def _read_images(config: TrialConfig, source: Path) -> PreparedDataset:
-    """Check and split the images. ConfigError if this machine has too little memory for the training."""
+    """Check and split the images. ConfigError if this machine has too little memory, or no GPU for its precision."""
     gpus = config.accelerator != "cpu" and bool(devices())
 
     def refuse_if(problem: Problem | None) -> None:
