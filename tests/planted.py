@@ -59,8 +59,8 @@ ERRORS = (
     Error(
         "reproduce names the differences between the two environments",
         "unetsweep/analysis/reproducibility.py",
-        'SURROUNDINGS = ("versions", "hardware", "threads", "code", "micro_batch")',
-        'SURROUNDINGS = ("versions", "hardware", "code", "micro_batch")',
+        'SURROUNDINGS = ("versions", "hardware", "precision", "threads", "code", "micro_batch")',
+        'SURROUNDINGS = ("versions", "hardware", "precision", "code", "micro_batch")',
         ("tests/cli/test_reproduce.py",),
         "test_another_number_of_threads_and_another_result_are_reported",
     ),

@@ -25,6 +25,7 @@ from unetsweep.trial_config import TrainerConfig as TrainerConfig
 from unetsweep.trial_config import TrialConfig as TrialConfig
 from unetsweep.trial_config import config_problems as config_problems
 from unetsweep.trial_config import one_value_problem as one_value_problem
+from unetsweep.trial_config import precision_problem as precision_problem
 
 ResultState = Literal["complete", "pruned", "diverged", "failed", "cancelled"]
 
@@ -69,6 +70,9 @@ class Result:
     versions: Mapping[str, Any] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
     """`cpu`, its vector instructions (`simd`) and `gpu`, on which the bits of a result may depend."""
+    precision: Mapping[str, Any] = field(default_factory=dict)
+    """How float32 was computed: whether `tf32_convolutions` and `tf32_matmuls` were allowed (None without a GPU), and
+    `variables` of the environment that change it (None: none was set)."""
     threads: int | None = None
     """CPU threads that each process used."""
     code: Mapping[str, str] = field(default_factory=dict)

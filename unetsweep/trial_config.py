@@ -67,8 +67,8 @@ class ModelConfig:
     in_channels: int = 3
     classes: int = 1
     output_resize: Literal["none", "nearest", "bilinear"] = "none"
-    """For `valid` convolutions: `none` mirrors the input so that every pixel has an output;
-    the others resize the smaller output to the mask's size."""
+    """How the output of `valid` convolutions, which is a few pixels larger than the image, gets the mask's size: `none`
+    crops it; the others interpolate it at the centres of the mask's pixels, which gives the same bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,9 @@ class TrainerConfig:
     """`default`, `none`, or a list of albumentations names: `[HorizontalFlip, {Affine: {rotate: [-30, 30]}}]`."""
     val_every: int = 1
     """Validate once every this many epochs, and always after the last one."""
-    precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
+    precision: Literal["32", "32-ieee", "16-mixed", "bf16-mixed"] = "32"
+    """`32`: float32, but TF32 in the convolutions of a GPU that has it; `32-ieee`: float32 everywhere; the others: 16
+    bits in convolutions. `16-mixed` needs a GPU."""
     comet: Literal["off", "offline", "online"] = "off"
     score_test: bool = True
     """Score the test set with each trial's best checkpoint. With `false` it is not read: select by validation, then
@@ -194,6 +196,16 @@ def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: in
         f"at depth {model.depth} an image of {side} pixels leaves a single value per channel in the deepest layer, and "
         "batch normalisation needs at least two; "
         "use another batch size, a smaller model.depth, a larger data.image_size, or model.norm: none"
+    )
+
+
+def precision_problem(precision: str, *, gpus: bool) -> str | None:
+    """The problem if a training without GPUs cannot compute in this precision; else None."""
+    if precision != "16-mixed" or gpus:
+        return None
+    return (
+        "found 16-mixed, and the training has no GPU: PyTorch Lightning would train in bfloat16 instead; "
+        "use 32 or bf16-mixed, or train on GPUs (slurm.gpus)"
     )
 
 

@@ -130,4 +130,4 @@ def test_only_one_reproduce_at_a_time_trains_in_a_folder(workspace: Workspace) -
 
 def test_a_field_that_only_one_result_has_is_a_difference() -> None:
     then, now = Result(val_scores={"dice": 0.5, "extra": None}), Result(val_scores={"dice": 0.5})
-    assert unequal(then, now) == ["val_scores: extra unknown then, unknown now"]
+    assert unequal(then, now) == ["val_scores: extra none then, unknown now"]

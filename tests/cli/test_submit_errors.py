@@ -106,6 +106,16 @@ def test_more_gpus_than_this_machine_has_are_refused_with_the_quickstart(workspa
     assert "sweeps/quickstart.yaml" in output
 
 
+def test_float16_without_a_gpu_is_refused_with_what_to_use(workspace: Workspace, eyes: Path):
+    (workspace.folder / "images").symlink_to(eyes)
+    output = refused(workspace, BUILT_IN + "trainer: {precision: 16-mixed}\n")
+    line = 2 + GRID.count("\n")
+    assert output.startswith(
+        f"unetsweep: s.yaml:{line}:22: trainer.precision: found 16-mixed, and the training has no "
+    )
+    assert "use 32 or bf16-mixed, or train on GPUs (slurm.gpus)" in output
+
+
 def test_the_executor_slurm_is_refused_without_slurm(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "/nowhere")
     assert "--executor local" in refused(workspace, BUILT_IN, "--executor", "slurm")

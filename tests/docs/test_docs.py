@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cv2
 import pytest
 import write_commands
 from pages import PAGES, ROOT, Block, anchors, blocks, prose, rows
@@ -108,6 +109,19 @@ def test_a_sweep_of_the_checkout_loads(sweep: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(ROOT)
 
     assert load(sweep).name == sweep.stem
+
+
+def test_the_seed_sweep_has_the_network_and_the_rotation_of_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    spec_of_seed = load(ROOT / "sweeps" / "seed.yaml")
+    model, trainer = spec_of_seed.model, spec_of_seed.trainer
+
+    assert [model.base << level for level in range(model.depth + 1)] == [64, 128, 256, 512, 1024]
+    assert (model.padding, model.output_resize, model.norm, model.dropout) == ("valid", "bilinear", "none", 0)
+    assert (trainer.optimizer, trainer.loss, trainer.schedule, trainer.precision) == ("adam", "bce", "constant", "32")
+    assert cv2.BORDER_REFLECT_101 == 4
+    assert {"Rotate": {"limit": [-30, 30], "border_mode": 4}} in trainer.augment
+    assert {"HorizontalFlip", "VerticalFlip"} <= {each for each in trainer.augment if isinstance(each, str)}
 
 
 # ---- links

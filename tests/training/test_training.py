@@ -36,7 +36,9 @@ def test_a_result_has_every_field_of_the_training(root: Path, whole: Path) -> No
     assert result.checkpoint == "checkpoints/best-4.ckpt"
     assert result.data_manifest == images.manifest
     always = {"python", "torch", "pytorch_lightning", "unetsweep"}
-    assert set(result.versions) == {*always, "numpy", "opencv-python-headless", "albumentations"}
+    of_gpu = {"cuda", "cudnn", "nccl", "driver"}
+    assert set(result.versions) == {*always, "numpy", "opencv-python-headless", "albumentations", *of_gpu}
+    assert result.precision == {"tf32_convolutions": None, "tf32_matmuls": None, "variables": None}
     assert set(result.hardware) == {"cpu", "simd"}
     assert result.threads == 1
     assert (result.gpu_seconds, result.message, result.trial) == (0, None, None)

@@ -83,13 +83,6 @@ def test_another_number_of_processes_than_in_the_config_is_refused(root: Path, t
         train(scenes.config(root, processes=2), tmp_path)
 
 
-def test_images_too_small_for_valid_convolutions_are_refused(tmp_path: Path) -> None:
-    images = scenes.write_images(tmp_path / "set", side=16)
-    config = scenes.config(images, model={"padding": "valid", "output_resize": "bilinear"})
-    with pytest.raises(ConfigError, match=r"model\.output_resize: .* need \d+ pixels a side, and an image has 16"):
-        train(config, tmp_path / "out")
-
-
 def test_a_batch_with_one_value_per_channel_is_refused_before_the_first_step(tmp_path: Path) -> None:
     images = scenes.write_images(tmp_path / "set", count=7, side=16)  # five training images: batches of 4 leave one
     config = scenes.config(images, model={"depth": 4})

@@ -1,5 +1,7 @@
 """The U-Net: sizes, paddings, skip connections, losses."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,10 @@ import torch
 from unetsweep.contract import DataConfig, ModelConfig, TrialConfig, one_value_problem
 from unetsweep.core.memory import parameters, sample_bytes
 from unetsweep.training.module import sample_losses
-from unetsweep.training.unet import UNet, mirror, probabilities, valid_input, valid_output
+from unetsweep.training.unet import UNet, centre, mirror, probabilities, valid_input, valid_output
+
+Resize = Literal["none", "nearest", "bilinear"]
+RESIZES: tuple[Resize, ...] = ("none", "nearest", "bilinear")
 
 
 def test_base_64_depth_4_has_31_million_parameters_and_widths_from_64_to_1024() -> None:
@@ -79,22 +84,34 @@ def test_the_output_has_the_size_of_the_input(padding: str, size: tuple[int, int
     assert unet(torch.rand(2, 3, *size)).shape == (2, 1, *size)
 
 
-@pytest.mark.parametrize("resize", ["nearest", "bilinear"])
-def test_a_resized_valid_output_is_the_stretched_raw_output(resize: str) -> None:
-    unet = UNet(ModelConfig(base=2, depth=2, padding="valid", output_resize=resize)).eval()  # type: ignore[arg-type]
-    image = torch.rand(1, 3, 60, 60)
-    raw, out = unet.convolve(image), unet(image)
-    assert raw.shape[-1] == valid_output(60, 2) == 20
-    assert out.shape == (1, 1, 60, 60)
-    torch.testing.assert_close(out[..., 1::3, 1::3], raw)  # 60 = 3 x 20: the middle of each three is the pixel itself
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("resize", RESIZES)
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_an_output_pixel_is_about_the_place_of_the_same_pixel_of_the_image(
+    depth: int, resize: Resize, padding: Literal["same", "valid"]
+) -> None:
+    class Unchanged(UNet):
+        """Convolutions that change no value; `valid` ones lose their border."""
+
+        def convolve(self, x: torch.Tensor, count: torch.Tensor | None = None) -> torch.Tensor:
+            return x if padding == "same" else centre(x, *(valid_output(side, depth) for side in x.shape[-2:]))
+
+    unet = Unchanged(ModelConfig(base=1, depth=depth, padding=padding, output_resize=resize))
+    for size in ((64, 64), (65, 64), (64, 65), (33, 47), (50, 128), (131, 132), (1, 1), (7, 3), (516, 9)):
+        rows, columns = (torch.arange(side, dtype=torch.float32) for side in size)
+        image = torch.stack([rows[:, None].expand(size), columns[None].expand(size)])[None]
+        assert torch.equal(unet(image), image)
 
 
-def test_an_image_that_is_too_small_is_refused_with_the_smallest_size() -> None:
-    unet = UNet(ModelConfig(base=2, depth=2, padding="valid", output_resize="nearest"))
-    least = valid_input(1, 2)
-    with pytest.raises(ValueError, match=f"{least - 1}x40 are too small.*at least {least} pixels"):
-        unet(torch.rand(1, 3, 40, least - 1))
-    unet(torch.rand(1, 3, least, least))
+@pytest.mark.parametrize("size", [(64, 64), (33, 47)])
+def test_every_resize_of_a_valid_output_gives_the_same_bits(size: tuple[int, int]) -> None:
+    first, *others = [
+        UNet(ModelConfig(base=2, depth=3, padding="valid", output_resize=each)).eval() for each in RESIZES
+    ]
+    image = torch.rand(1, 3, *size)
+    for other in others:
+        other.load_state_dict(first.state_dict())
+        assert torch.equal(first(image), other(image))
 
 
 def test_a_mirrored_valid_output_equals_the_convolutions_of_the_mirrored_image() -> None:

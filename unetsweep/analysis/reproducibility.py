@@ -13,7 +13,7 @@ NUMBERS = (
     *("val_scores", "test_scores", "also_scored", "val_per_image", "test_per_image"),
 )
 """Fields of a result that are equal to the last bit when the same training is repeated."""
-SURROUNDINGS = ("versions", "hardware", "threads", "code", "micro_batch")
+SURROUNDINGS = ("versions", "hardware", "precision", "threads", "code", "micro_batch")
 """Fields that the bits may depend on, apart from the config."""
 
 
@@ -42,8 +42,8 @@ def surroundings(before: Result, now: Result) -> list[str]:
             found += _code_change(first, second)
         elif isinstance(first, Mapping):
             keys = dict.fromkeys([*first, *second]) if first else {}
-            found += [f"{name}, {key}: {_then_and_now(first.get(key), second.get(key))}" for key in keys
-                      if first.get(key) != second.get(key)]  # fmt: skip
+            found += [f"{name}, {key}: {_then_and_now(first.get(key, _ABSENT), second.get(key, _ABSENT))}"
+                      for key in keys if first.get(key) != second.get(key)]  # fmt: skip
         elif first is not None and first != second:
             found.append(f"{name}: {_then_and_now(first, second)}")
     if before.data_manifest and before.data_manifest.get("sha256") != now.data_manifest.get("sha256"):
@@ -76,9 +76,10 @@ def _describe_difference(before: Any, now: Any) -> str:
         return f"{count} of {len(before)} images differ"
     if isinstance(before, Mapping):
         key = next(key for key in [*before, *now] if before.get(key, _ABSENT) != now.get(key, _ABSENT))
-        return f"{key} {_then_and_now(before.get(key), now.get(key))}"
+        return f"{key} {_then_and_now(before.get(key, _ABSENT), now.get(key, _ABSENT))}"
     return _then_and_now(before, now)
 
 
 def _then_and_now(before: Any, now: Any) -> str:
-    return f"{'unknown' if before is None else before} then, {'unknown' if now is None else now} now"
+    first, second = ("unknown" if value is _ABSENT else "none" if value is None else value for value in (before, now))
+    return f"{first} then, {second} now"

@@ -15,7 +15,7 @@ from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.written import checked_yaml
 from unetsweep.config.yaml12 import located, read
-from unetsweep.contract import one_value_problem
+from unetsweep.contract import one_value_problem, precision_problem
 from unetsweep.core import checkpoint_gc
 from unetsweep.core.space import largest, whole_numbers
 from unetsweep.core.spec import SweepSpec
@@ -71,6 +71,8 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
         warnings += chosen.warnings()
     warnings += chosen.request_problems(spec)
     with _collecting(refusals):
+        _check_precision(spec, source)
+    with _collecting(refusals):
         images = _check_images(spec, chosen, source, refusals)
         warnings += images.warnings if images is not None else ()
     with _collecting(refusals):
@@ -123,6 +125,12 @@ def _check_executor(chosen: Executor, asked: str, directory: SweepDir, *, is_new
         raise UsageError(
             f"--executor {asked}: there is no {chosen.title} on this machine (load its module?); try --executor local"
         )
+
+
+def _check_precision(spec: SweepSpec, source: Path) -> None:
+    problem = precision_problem(spec.trainer.precision, gpus=spec.slurm.gpus > 0)
+    if problem is not None and spec.trainer.command is None:
+        raise _spec_error(source, [Problem(problem, "trainer.precision")])
 
 
 def _check_images(

@@ -35,7 +35,7 @@ class Reproduction:
     differences: tuple[str, ...]
     """A line for each field that differs; empty if the results are equal to the last bit."""
     changes: tuple[str, ...]
-    """A line for each possible cause that changed: versions, hardware, threads, code, data."""
+    """A line for each possible cause that changed: versions, hardware, precision, threads, code, data."""
 
 
 def reproduce(

@@ -8,7 +8,7 @@ from typing import Any
 from unetsweep.app.memory import memory_of_machine, reading_problem, training_problem
 from unetsweep.atomic import write_text
 from unetsweep.bounded_json import parse_json, read_json, read_user_text
-from unetsweep.contract import Result, TrialConfig, config_from, dumps, encode, result_from
+from unetsweep.contract import Result, TrialConfig, config_from, dumps, encode, precision_problem, result_from
 from unetsweep.core import paths
 from unetsweep.datasets.prepare import PreparedDataset, prepare
 from unetsweep.errors import ConfigError, Problem, StateError, TrainingError, UnetsweepError, UsageError
@@ -47,13 +47,15 @@ def train(config: Path, out: Path, warn: Callable[[str], None]) -> FinishedTrain
 
 
 def _read_images(config: TrialConfig, source: Path) -> PreparedDataset:
-    """Check and split the images. ConfigError if this machine has too little memory for the training."""
+    """Check and split the images. ConfigError if this machine has too little memory, or no GPU for its precision."""
     gpus = config.accelerator != "cpu" and bool(devices())
 
     def refuse_if(problem: Problem | None) -> None:
         if problem is not None:
             raise ConfigError(str(source), [problem])
 
+    found = precision_problem(config.trainer.precision, gpus=gpus)
+    refuse_if(None if found is None else Problem(found, "trainer.precision"))
     refuse_if(reading_problem(config.data.image_size))
     refuse_if(training_problem(config, memory_of_machine(), gpus=gpus))
     dataset = prepare(config.data)

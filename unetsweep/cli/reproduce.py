@@ -27,8 +27,8 @@ def command(sweep: str, trial: int, data: Path | None, threads: int | None, out:
     """Train TRIAL of SWEEP again from its config.json on this machine, and compare weights, scores and every image.
 
     Exit status 0: everything is equal, bit for bit. Exit status 1: something differs; possible causes that changed
-    are listed (versions, hardware, threads, code, data). The trial and its study do not change. An interrupted call
-    continues where it stopped.
+    are listed (versions, hardware, precision, threads, code, data). The trial and its study do not change. An
+    interrupted call continues where it stopped.
     """
     found = reproduce(resolve(sweep, results, anywhere=True), trial, data=data, threads=threads, out=out)
     for line in found.differences:

@@ -101,13 +101,11 @@ def parameters(model: ModelConfig) -> int:
 def sample_bytes(config: TrialConfig, pixels: int) -> int:
     """Return how much of one image a step keeps at least until its gradients are computed."""
     model = config.model
-    if model.padding == "valid" and model.output_resize != "none":
-        return 4 * pixels * model.in_channels  # the convolutions make it smaller
     # Autograd keeps the input of each convolution, and with batch normalisation also its output.
     kept = 2 * (1 if model.norm == "none" else 2)
     levels = [(kept * 2 + 2) * pixels * model.base >> level for level in range(model.depth)]  # 2: the concatenation
     numbers = sum(levels) + (kept * pixels * model.base >> model.depth)
-    return (4 if config.trainer.precision == "32" else 2) * numbers
+    return (2 if config.trainer.precision.endswith("mixed") else 4) * numbers
 
 
 def format_memory(size: int) -> str:

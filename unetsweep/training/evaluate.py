@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from unetsweep.datasets import scores
 from unetsweep.datasets.reading import Images
 from unetsweep.training.data import image_tensor, scaled
+from unetsweep.training.precision import LOW_PRECISION
 
 TP, FP, FN, BCE, PIXELS = range(5)
 THRESHOLD = 0.0
@@ -119,7 +120,7 @@ def gather(table: Tensor) -> None:
 def evaluating(unet: nn.Module, device: torch.device, precision: str) -> Any:
     """A context with evaluation mode, no gradients and the training's precision; it restores the mode afterwards."""
     was = unet.training
-    dtype = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}.get(precision)
+    dtype = LOW_PRECISION.get(precision)
     mixed = torch.autocast(device.type, dtype=dtype) if dtype is not None else contextlib.nullcontext()
     unet.eval()
     try:

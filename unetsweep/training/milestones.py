@@ -16,7 +16,7 @@ from torch import distributed
 from unetsweep import contract
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.datasets.scores import under_other_masks
-from unetsweep.training import checkpoints, evaluate, machine
+from unetsweep.training import checkpoints, evaluate, machine, precision
 from unetsweep.training.checkpoints import ArtifactWriter, MilestoneCheckpoint
 from unetsweep.training.data import TrialImages
 from unetsweep.training.unet import UNet
@@ -118,6 +118,7 @@ class Scorer:
             host=socket.gethostname(),
             versions=machine.versions(device),
             hardware=machine.hardware(device),
+            precision=precision.record(device),
             threads=torch.get_num_threads(),
             data_manifest=self.images.manifest,
             code=self.code,

@@ -23,6 +23,7 @@ from unetsweep.datasets.scores import iou
 from unetsweep.errors import DataError, Problem, StateError, TrainingError, UsageError
 from unetsweep.training.checkpoints import load_unet
 from unetsweep.training.evaluate import evaluating, logits
+from unetsweep.training.precision import set_tf32
 from unetsweep.training.unet import UNet, probabilities
 
 BACKGROUND, CAPTION = 255, 40
@@ -129,6 +130,7 @@ def _load_network(checkpoint: Path, device: torch.device) -> tuple[UNet, TrialCo
     if broken is not None:
         found = f"{checkpoint}: {broken} has values that are not finite, so every mask would be wrong"
         raise UsageError(f"{found}; give the checkpoint of a complete trial (`unetsweep report`)")
+    set_tf32(config.trainer.precision)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     return unet, config
@@ -165,15 +167,13 @@ def _predict_case(unet: UNet, config: TrialConfig, case: Case, out: Path, thresh
 def vessel_probability(unet: UNet, config: TrialConfig, path: Path, image: Pixels) -> NDArray[np.float64]:
     """Height x width probabilities at the size of `image`, which was read from `path`.
 
-    Raises DataError if the image is too small for the network, TrainingError if it is too large for the GPU.
+    Raises TrainingError if the image is too large for the GPU.
     """
     device = next(unet.parameters()).device
     resized = image if config.data.image_size is None else read_image(path, config.data.image_size, image.shape[2])
     try:
         with evaluating(unet, device, config.trainer.precision):
             found = probabilities(logits(unet, resized, device).double()[None])[0, 0].cpu().numpy()
-    except ValueError as error:  # too small for valid convolutions
-        raise DataError(str(path), [str(error)]) from error
     except torch.OutOfMemoryError as error:
         hint = "hide the GPU to predict on the CPU: CUDA_VISIBLE_DEVICES= unetsweep predict …"
         raise TrainingError(f"{path} ({size_of(image)}) does not fit into the GPU's memory; {hint}") from error

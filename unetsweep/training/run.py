@@ -20,9 +20,9 @@ import pytorch_lightning as pl
 import torch
 
 from unetsweep import package
-from unetsweep.contract import TrialConfig, config_problems, one_value_problem, run_key
+from unetsweep.contract import TrialConfig, config_problems, one_value_problem, precision_problem, run_key
 from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
-from unetsweep.training import data
+from unetsweep.training import data, precision
 from unetsweep.training.callbacks import EpochEnds, StepSeed
 from unetsweep.training.checkpoints import LAST, ArtifactWriter, OwnedCheckpointIO, TrainingState, read_training_state
 from unetsweep.training.data import TrialImages
@@ -37,7 +37,6 @@ from unetsweep.training.milestones import Scorer, is_published
 from unetsweep.training.module import Segmentation
 from unetsweep.training.ranks import SINGLE_PROCESS, DistributedContext, Ranks, leave, strategy
 from unetsweep.training.trackers.mirror import mirror
-from unetsweep.training.unet import valid_input
 
 
 def train(
@@ -75,6 +74,9 @@ def train(
     if all(is_published(out, epochs) for epochs in wanted):
         return
     device = device_of(config, context)
+    if problem := precision_problem(config.trainer.precision, gpus=device.type == "cuda"):
+        raise ConfigError("config.json", [Problem(problem, "trainer.precision")])
+    precision.set_tf32(config.trainer.precision)
     _set_threads(config.trainer.threads)
     if device.type == "cpu":
         _keep_freed_memory()
@@ -160,19 +162,11 @@ def _check(config: TrialConfig, wanted: list[int], context: DistributedContext) 
 
 
 def _check_sizes(config: TrialConfig, images: TrialImages) -> None:
-    """Refuse images that are too small for valid convolutions, or that leave batch normalisation a single value."""
+    """Refuse images that leave batch normalisation a single value."""
     train = images.train.images
     problem = one_value_problem(config.model, config.batch_size, len(train), min(max(i.shape[:2]) for i in train))
     if problem:
         raise ConfigError("config.json", [Problem(problem, "batch_size")])
-    if config.model.padding == "same" or config.model.output_resize == "none":
-        return
-    every = (*images.train.images, *images.val.images, *images.test.images)
-    least, side = valid_input(1, config.model.depth), min(min(image.shape[:2]) for image in every)
-    if side < least:
-        found = f"found {config.model.output_resize}: valid convolutions at depth {config.model.depth} need {least} "
-        found += f"pixels a side, and an image has {side}; use none (mirrored input) or padding: same"
-        raise ConfigError("config.json", [Problem(found, "model.output_resize")])
 
 
 def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: TrialImages, name: str) -> TrainingState:
@@ -229,7 +223,7 @@ def _trainer(ends: EpochEnds, context: DistributedContext, device: torch.device)
         num_nodes=context.size,
         strategy=strategy(context, gpu),
         plugins=[Ranks(context), OwnedCheckpointIO(ends.artifacts)],
-        precision="32-true" if config.trainer.precision == "32" else config.trainer.precision,
+        precision=precision.of_lightning(config.trainer.precision),
         max_epochs=ends.wanted[-1],
         accumulate_grad_batches=data.parts_of_step(config, ends.scorer.micro_batch),
         callbacks=[StepSeed(config.seed), ends],

@@ -1,14 +1,14 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015), from scratch.
 
 Rule 1: `UNet.convolve` is the network of the paper; `UNet.forward` makes its output as large as the input.
-Rule 2: only the input is mirrored, which needs no gradient, so mirroring is deterministic on a GPU too.
+Rule 2: an output pixel is about the same place as the pixel of the input that has its position.
+Rule 3: only the input is mirrored, which needs no gradient, so mirroring is deterministic on a GPU too.
 """
 
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unetsweep.contract import ModelConfig
 from unetsweep.training.batch_norm import BatchNorm
@@ -61,26 +61,21 @@ class UNet(nn.Module):
         """N x C x H x W logits of N x `in_channels` x H x W images; with one class a positive logit means vessel.
 
         `count`: 0 if the only sample is a filler of weight 0, which batch normalisation leaves out, else N
-        (None: N). Raises ValueError if an image is too small for `valid` convolutions without mirroring.
+        (None: N).
+
+        The input of `valid` convolutions is mirrored at its border, as in figure 2 of the paper, so that every pixel
+        has an output. Their output is a few pixels larger than the image (516 for 512 at depth 4) and has the spacing
+        of its pixels, so each pixel of the mask has its centre at that of an output pixel. An interpolation at these
+        centres, bilinear or nearest, returns these pixels: it crops. So `output_resize` changes nothing. To shrink the
+        516 pixels to 512 instead would move vessels by up to two pixels from their places in the mask.
         """
         height, width = x.shape[-2:]
         if self.config.padding == "same":
             step = 2**self.config.depth
-            out = self.convolve(mirror(x, -height % step, -width % step), count)
-            return centre(out, height, width)
-        if self.config.output_resize == "none":
-            depth = self.config.depth
-            more = [valid_input(size, depth) - size for size in (height, width)]
-            return centre(self.convolve(mirror(x, *more), count), height, width)
-        least = valid_input(1, self.config.depth)
-        if min(height, width) < least:
-            raise ValueError(
-                f"images of {width}x{height} are too small for valid convolutions at depth {self.config.depth}; "
-                f"use at least {least} pixels a side, output_resize: none, or padding: same"
-            )
-        mode = self.config.output_resize
-        aligned = {} if mode == "nearest" else {"align_corners": False}
-        return F.interpolate(self.convolve(x, count), size=(height, width), mode=mode, **aligned)
+            more = [-height % step, -width % step]
+        else:
+            more = [valid_input(size, self.config.depth) - size for size in (height, width)]
+        return centre(self.convolve(mirror(x, *more), count), height, width)
 
 
 class Convolutions(nn.Sequential):
