@@ -17,7 +17,8 @@ from unetsweep.datasets.scores import iou
 from unetsweep.errors import DataError, UsageError
 from unetsweep.training import predict as predict_module
 from unetsweep.training.checkpoints import ArtifactWriter, BestEpoch, load_unet
-from unetsweep.training.predict import Case, confusion, find_cases, panel, predict
+from unetsweep.training.panels import confusion
+from unetsweep.training.predict import Case, find_cases, predict
 from unetsweep.training.unet import UNet
 
 
@@ -98,28 +99,6 @@ def test_a_repeated_prediction_gives_the_same_bytes(root: Path, native: Path, tm
     for one, two in zip(first, second, strict=True):
         assert one.mask.read_bytes() == two.mask.read_bytes()
         assert one.panel.read_bytes() == two.panel.read_bytes()
-
-
-def test_a_panel_has_input_truth_and_prediction_in_this_order() -> None:
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
-    truth, mask = (rng.integers(0, 2, (120, 160)).astype(np.uint8) for _ in range(2))
-    sheet = panel(image, truth, mask)
-    top, gap = sheet.shape[0] - 120 - 4, 4
-    for column, picture in enumerate((image, np.dstack([truth * 255] * 3), np.dstack([mask * 255] * 3))):
-        left = gap + column * (160 + gap)
-        np.testing.assert_array_equal(sheet[top : top + 120, left : left + 160], picture)
-        assert sheet[:top, left : left + 160].min() < predict_module.BACKGROUND  # its caption
-    assert sheet.shape[1] == 3 * (160 + gap) + gap
-    assert panel(image, None, mask).shape[1] == 2 * (160 + gap) + gap
-
-
-def test_captions_fit_even_if_the_image_is_narrower() -> None:
-    image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
-    sheet = panel(image, mask, mask)
-    ink = np.flatnonzero((sheet[: sheet.shape[0] - 8 - 4] < predict_module.BACKGROUND).any(axis=(0, 2)))
-    assert ink.min() > 0
-    assert ink.max() < sheet.shape[1] - 1
 
 
 def test_a_panel_has_the_colours_of_the_image(root: Path, native: Path, tmp_path: Path) -> None:

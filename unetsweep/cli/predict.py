@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="Which part of a data set with train/ and test/.",
 )
 def command(checkpoint: Path, source: Path, out: Path, threshold: float, part: str) -> None:
-    """Write NAME_mask.png and NAME_panel.png (input, truth, prediction) into DIR for each image.
+    """Write NAME_mask.png and NAME_panel.png (input, truth, prediction, difference) into DIR for each image.
 
     CHECKPOINT is a run's checkpoints/best-EPOCHS.ckpt. IMAGE_OR_DIR is an image, a folder of images, or a data set
     with train/ and test/. Images may have any size; each mask has the size of its image. IoU is counted at that size,

@@ -8,7 +8,6 @@ Rule 3: an image that cannot be read does not stop the others.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,11 +22,9 @@ from unetsweep.datasets.scores import iou
 from unetsweep.errors import DataError, Problem, StateError, TrainingError, UsageError
 from unetsweep.training.checkpoints import load_unet
 from unetsweep.training.evaluate import evaluating, logits
+from unetsweep.training.panels import confusion, panel
 from unetsweep.training.precision import set_tf32
 from unetsweep.training.unet import UNet, probabilities
-
-BACKGROUND, CAPTION = 255, 40
-"""Grey levels of a panel's background and captions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +96,13 @@ def predict(
     part: str = "test",
     device: torch.device | None = None,
 ) -> Iterator[Predicted]:
+    """Predict the images that `find_cases` finds in `source`; see `predict_cases`."""
+    yield from predict_cases(checkpoint, find_cases(source, part), out, threshold=threshold, device=device)
+
+
+def predict_cases(
+    checkpoint: Path, cases: Sequence[Case], out: Path, *, threshold: float = 0.5, device: torch.device | None = None
+) -> Iterator[Predicted]:
     """Write `<name>_mask.png` (0 and 255) and `<name>_panel.png` into `out` for each image, one after the other.
 
     Pixels with a probability above `threshold` are vessel. `device` defaults to a GPU if there is one. Raises
@@ -106,7 +110,6 @@ def predict(
     DataError (after the last image) with all images that cannot be used.
     """
     unet, config = _load_network(checkpoint, device or torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    cases = find_cases(source, part)
     _check_names(cases, out)
     out.mkdir(parents=True, exist_ok=True)
     problems: list[Problem] = []
@@ -116,7 +119,7 @@ def predict(
         except DataError as error:
             problems += [Problem(p.text(error.source)) for p in error.problems]
     if problems:
-        raise DataError(str(source), problems)
+        raise DataError(str(cases[0].image.parent), problems)
 
 
 def _load_network(checkpoint: Path, device: torch.device) -> tuple[UNet, TrialConfig]:
@@ -181,43 +184,6 @@ def vessel_probability(unet: UNet, config: TrialConfig, path: Path, image: Pixel
     if found.shape == (height, width):
         return np.asarray(found, np.float64)
     return np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), np.float64)
-
-
-def confusion(mask: Pixels, truth: Pixels) -> tuple[int, int, int]:
-    """Count true positives, false positives and false negatives of two arrays of 0 and 1.
-
-    >>> confusion(np.array([[1, 1, 0]], np.uint8), np.array([[1, 0, 1]], np.uint8))
-    (1, 1, 1)
-    """
-    predicted, true = mask > 0, truth > 0
-    return int((predicted & true).sum()), int((predicted & ~true).sum()), int((~predicted & true).sum())
-
-
-def panel(image: Pixels, truth: Pixels | None, mask: Pixels) -> Pixels:
-    """Draw input, truth (if there is one) and prediction side by side under captions, in RGB."""
-    parts = [("input", image), ("truth", None if truth is None else truth * 255), ("prediction", mask * 255)]
-    pictures = [(caption, _rgb(pixels)) for caption, pixels in parts if pixels is not None]
-    height, width = image.shape[:2]
-    scale, gap = min(max(width / 600, 0.4), 4.0), max(4, width // 100)
-    thick = max(1, round(scale))
-    extents = [cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, scale, thick) for caption, _ in pictures]
-    widths = [extent[0] for extent, _ in extents]
-    (_, letters), below = extents[-1]
-    widest = max(width, *widths)
-    top = letters + below + 2 * gap
-    sheet = np.full((top + height + gap, gap + len(pictures) * (widest + gap), 3), BACKGROUND, np.uint8)
-    for column, (caption, pixels) in enumerate(pictures):
-        left = gap + column * (widest + gap)
-        at = left + (widest - width) // 2
-        sheet[top : top + height, at : at + width] = pixels
-        origin = (left + (widest - widths[column]) // 2, gap + letters)
-        cv2.putText(sheet, caption, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (CAPTION,) * 3, thick, cv2.LINE_AA)
-    return sheet
-
-
-def _rgb(pixels: NDArray[Any]) -> Pixels:
-    grey = pixels.ndim == 2 or pixels.shape[2] == 1
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if grey else pixels, np.uint8)
 
 
 def _write(path: Path, pixels: Pixels) -> None:
