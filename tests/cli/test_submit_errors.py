@@ -189,3 +189,12 @@ def test_a_batch_size_that_leaves_one_value_per_channel_is_refused(
     output = refused(workspace, text + ("study: {sampler: random, trials: 2}\n" if "low" in sizes else ""))
     assert f"space.batch_size: found {found}, so with 12 training images an epoch has a step with only one" in output
     assert "model.norm: none" in output
+
+
+def test_images_that_do_not_fit_in_a_batch_are_refused(workspace: Workspace, eyes: Path):
+    (workspace.folder / "images").symlink_to(eyes)
+    augment = "trainer: {augment: [HorizontalFlip, {RandomScale: {scale_limit: 0.3, p: 1}}]}\n"
+    output = refused(workspace, BUILT_IN + augment)
+    assert "trainer.augment: RandomScale leaves images of different sizes (for example" in output
+    assert "add Resize or a crop with p: 1 after it, or use batch_size 1" in output
+    assert len(output.splitlines()) == 1

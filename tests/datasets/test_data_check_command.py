@@ -214,7 +214,7 @@ def test_the_page_is_one_file_that_loads_nothing_else(sample: Path, tmp_path: Pa
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
     assert "http" not in out.read_text()
     assert f"test/{name}" in page.text
-    assert page.tags.count("img") == 3 + 4 + 4 + 5  # the pair and the aligned image; three groups
+    assert page.tags.count("img") == 14 + 3 + 4 + 4 + 5  # all images; the pair and the aligned image; three groups
     assert "mirrored left to right, correlation" in page.text
 
 

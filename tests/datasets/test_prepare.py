@@ -48,13 +48,27 @@ def test_masks_without_vessels_or_with_too_many_are_warned_about(tmp_path: Path)
     assert "test/02" in warnings[1]
 
 
-def test_different_sizes_need_an_image_size(tmp_path: Path) -> None:
+def _make_larger(folder: Path, name: str) -> None:
+    """Write an image of 48x40 in the place of one of 32x32."""
+    rng = np.random.default_rng([len(folder.name), int(name)])
+    write(folder / "image" / f"{name}.png", rng.integers(0, 256, (40, 48, 3)).astype(np.uint8))
+    write(folder / "mask" / f"{name}.png", np.eye(40, 48, dtype=np.uint8))
+
+
+def test_only_the_training_images_of_a_split_count_for_the_sizes_of_a_batch(tmp_path: Path) -> None:
     root = make_set(tmp_path)
-    write(root / "train" / "image" / "01.png", np.zeros((40, 48, 3), np.uint8))
-    write(root / "train" / "mask" / "01.png", np.zeros((40, 48), np.uint8))
-    with pytest.raises(DataError, match=r"train: found 2 sizes: 48x40 \(1 image, for example 01\)"):
-        prepare(DataConfig(str(root)))
-    assert dict(prepare(DataConfig(str(root), image_size=16)).sizes) == {"16x16": 6}
+    data = DataConfig(str(root), Split(groups="none"))
+    validation, test = next(iter(prepare(data).val_groups)), "01"
+    _make_larger(root / "train", validation)
+    _make_larger(root / "test", test)
+    dataset = prepare(data)
+    training = sorted({"01", "02", "03", "04"} - {validation})
+    assert dataset.training_sizes == {(32, 32): training}
+    assert dict(dataset.sizes) == {"32x32": 4, "48x40": 2}
+    _make_larger(root / "train", training[1])
+    expected = {(32, 32): [training[0], training[2]], (48, 40): [training[1]]}
+    assert prepare(data).training_sizes == expected
+    assert set(prepare(DataConfig(str(root), data.split, image_size=16)).training_sizes) == {(16, 16)}
 
 
 def _problems(config: DataConfig) -> list[str]:

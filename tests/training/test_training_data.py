@@ -1,6 +1,7 @@
 """The batches of a training: which samples, augmented how, on which rank."""
 
 import dataclasses
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -93,17 +94,49 @@ def test_a_batch_larger_than_the_training_images_is_refused(root: Path) -> None:
         data.read(training_scenes.config(root, batch_size=7))
 
 
-def test_images_of_different_sizes_are_refused_unless_they_are_resized(tmp_path: Path) -> None:
-    root = training_scenes.write_images(tmp_path / "set")
-    for n in range(4):
+def crop_images(folder: Path, names: Iterable[str]) -> None:
+    """Cut images and masks of 32x32 to 32x24."""
+    for name in names:
         for kind in ("image", "mask"):
-            path = root / "train" / kind / f"{n:02d}.png"
+            path = folder / kind / f"{name}.png"
             training_scenes.cv2.imwrite(str(path), training_scenes.cv2.imread(str(path), -1)[:24])
+
+
+def test_training_images_of_different_sizes_are_refused_unless_each_is_a_batch_of_its_own(tmp_path: Path) -> None:
+    root = training_scenes.write_images(tmp_path / "set")
+    crop_images(root / "train", ["00", "01", "02", "03"])
     config = training_scenes.config(root)
-    with pytest.raises(DataError, match=r"data\.image_size: .*32x24, 32x32; set one size"):
+    with pytest.raises(DataError, match=r"data\.image_size: .*32x24 \(2 images, for example 01\), 32x32 \(4 images"):
         data.read(config)
+    for changes in ({"batch_size": 1}, {"batch_size": 2, "processes": 2}):
+        each = dataclasses.replace(config, **changes)
+        images = data.read(each).train
+        for rank in range(each.processes):
+            batches = data.loader(each, images, rank=rank, size=each.processes, epoch=lambda: 0)
+            assert {batch.images.shape[2:] for batch in batches} == {(32, 32), (24, 32)}
     sized = dataclasses.replace(config, data=dataclasses.replace(config.data, image_size=16))
     assert {i.shape for i in data.read(sized).train.images} == {(16, 16, 3)}
+    cropped = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, augment=CROPS))
+    batches = data.loader(cropped, data.read(cropped).train, rank=0, size=1, epoch=lambda: 0)
+    assert {batch.images.shape[2:] for batch in batches} == {(20, 20)}
+
+
+CROPS = [{"RandomCrop": {"height": 20, "width": 20}}]
+
+
+@pytest.mark.train
+def test_images_of_any_size_are_validated_and_tested(tmp_path: Path) -> None:
+    """Also with two processes that train on images of different sizes in one step."""
+    root = training_scenes.write_images(tmp_path / "set")
+    plain = training_scenes.config(root, epochs=1)
+    crop_images(root / "test", ["01"])
+    crop_images(root / "train", data.read(plain).val.names[:1])
+    assert {image.shape[0] for image in data.read(plain).val.images} == {24, 32}
+    crop_images(root / "train", data.read(plain).train.names[:3])
+    config = dataclasses.replace(plain, batch_size=2, processes=2)
+    result = training_scenes.result(training_scenes.trained(tmp_path / "out", config, size=2), 1)
+    assert [image["image"] for image in result["test_per_image"]] == ["00", "01", "02"]
+    assert len(result["val_per_image"]) == 2
 
 
 def test_grey_levels_are_scaled_to_minus_one_to_one() -> None:

@@ -1,15 +1,13 @@
 """The page of `unetsweep data check --report`: one HTML file with embedded images, without scripts or links."""
 
-import base64
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import jinja2
-import numpy as np
 
 from unetsweep.app.data import DataCheck
+from unetsweep.app.data_pictures import LARGE, SMALL, Figure, describe_count, figure, pictures
 from unetsweep.atomic import write_text
 from unetsweep.datasets.duplicates_cache import Match
 from unetsweep.datasets.findings import describe_group_sizes
@@ -19,19 +17,8 @@ from unetsweep.datasets.reading import Pixels, read_image
 from unetsweep.texts import printable
 
 TEMPLATE = "data_check.html"
-SMALL, LARGE = 120, 240
-"""Longer side of an image in pixels: a group of four fits in a row, and two vessel trees can be compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """An image with its caption."""
-
-    name: str
-    caption: str
-    source: str
-    """A data URL."""
-    side: int
+MAX_GROUPS = 40
+"""More groups of duplicates than these are not shown; --json has all."""
 
 
 def write_page(check: DataCheck, file: Path) -> None:
@@ -57,7 +44,10 @@ def render_page(check: DataCheck) -> str:
         findings=check.findings,
         test_duplicates=[_compare(inspection, match) for match in inspection.test_duplicates()],
         suspicious=[_compare(inspection, match) for match in inspection.duplicates.suspicious],
-        groups=list(_groups(inspection)),
+        groups=list(itertools.islice(_groups(inspection), MAX_GROUPS)),
+        number_of_groups=sum(len(group) > 1 for group in inspection.duplicates.groups),
+        pictures=pictures(inspection),
+        describe_count=describe_count,
         describe_group_sizes=describe_group_sizes,
         constants={"sure": SURE, "doubtful": DOUBTFUL, "val": VAL},
     )
@@ -66,9 +56,9 @@ def render_page(check: DataCheck) -> str:
 def _compare(inspection: Inspection, match: Match) -> list[Figure]:
     a, b = (_read(inspection, name) for name in (match.a, match.b))
     return [
-        _figure(a, match.a, "", LARGE),
-        _figure(b, match.b, f"{match.transform}, correlation {match.correlation:.2f}", LARGE),
-        _figure(aligned(a, b), match.b, "aligned to the first", LARGE),
+        figure(a, match.a, "", LARGE),
+        figure(b, match.b, f"{match.transform}, correlation {match.correlation:.2f}", LARGE),
+        figure(aligned(a, b), match.b, "aligned to the first", LARGE),
     ]
 
 
@@ -80,7 +70,7 @@ def _groups(inspection: Inspection) -> Iterator[list[Figure]]:
             others = [name for name in group if name != first]
             captions = ["", *(_describe(inspection, first, name) for name in others)]
             names = zip([first, *others], captions, strict=True)
-            yield [_figure(_read(inspection, name), name, caption, SMALL) for name, caption in names]
+            yield [figure(_read(inspection, name), name, caption, SMALL) for name, caption in names]
 
 
 def _describe(inspection: Inspection, first: str, name: str) -> str:
@@ -90,17 +80,3 @@ def _describe(inspection: Inspection, first: str, name: str) -> str:
 
 def _read(inspection: Inspection, name: str) -> Pixels:
     return read_image(inspection.pairs[name].image)
-
-
-def _figure(pixels: Pixels, name: str, caption: str, side: int) -> Figure:
-    return Figure(name, caption, _embed(pixels, side), side)
-
-
-def _embed(pixels: Pixels, side: int) -> str:
-    """Return a small JPEG as a data URL."""
-    height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    _, content = cv2.imencode(".jpg", np.ascontiguousarray(small[:, :, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode()

@@ -70,20 +70,17 @@ def _memory_of_job(resources: Resources, executor: Executor) -> Memory:
 def _sizes(config: TrialConfig, dataset: "PreparedDataset | None") -> ImageSizes | None:
     """The sizes of the images; None if they are not known yet."""
     from unetsweep.datasets.prepare import count_images  # it imports numpy and cv2, which a trainer command may lack
-    from unetsweep.training.augment import augmented_size
+    from unetsweep.training.augmented_sizes import largest_size
 
     size = config.data.image_size
     if size is not None:
         width = height = size
+        smallest = size * size
     elif dataset is not None:
-        width, height = min(map(_width_and_height, dataset.sizes), key=lambda each: each[0] * each[1])
+        width, height = max(dataset.training_sizes, key=lambda each: each[0] * each[1])
+        smallest = min(wide * high for wide, high in (map(int, text.split("x")) for text in dataset.sizes))
     else:
         return None
     count = count_images(config.data, test=config.trainer.score_test)
-    wide, high = augmented_size(config.trainer.augment, width, height)
-    return ImageSizes(count * width * height, width * height, wide * high)
-
-
-def _width_and_height(text: str) -> tuple[int, int]:
-    width, height = text.split("x")
-    return int(width), int(height)
+    wide, high = largest_size(config.trainer.augment, width, height, config.model.in_channels)
+    return ImageSizes(count * smallest, width * height, wide * high)

@@ -153,6 +153,8 @@ def _check_images(
     dataset = datasets.prepare(spec.data)
     with _collecting(refusals):
         _check_batch_sizes(spec, dataset, source)
+    with _collecting(refusals):
+        _check_augmented(spec, dataset, source)
     if not is_sized:
         _check_memory(spec, executor, source, dataset)
     return dataset
@@ -168,10 +170,27 @@ def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: Path
     if largest(axis) > count:
         message = f"found {largest(axis)}; the data set has {counted(count, 'training image')}"
         raise _spec_error(source, [Problem(message, "space.batch_size")])
-    found = [one_value_problem(spec.model, size, count, dataset.longest_side) for size in whole_numbers(axis)]
+    side = min(max(size) for size in dataset.training_sizes)
+    found = [one_value_problem(spec.model, size, count, side) for size in whole_numbers(axis)]
     problems = [Problem(message, f"space.batch_size#{number}") for number, message in enumerate(found) if message]
     if problems:
         raise _spec_error(source, problems)
+
+
+def _check_augmented(spec: SweepSpec, dataset: "PreparedDataset", source: Path) -> None:
+    """SpecError if the augmentation fails on a training image, or its images do not fit in a batch."""
+    from unetsweep.training.augmented_sizes import size_problems  # it imports numpy, which a trainer command may lack
+
+    problems = size_problems(
+        spec.trainer.augment,
+        dataset.training_sizes,
+        batch_size=int(largest(spec.space.domain("batch_size"))),
+        processes=spec.slurm.processes,
+        channels=spec.model.in_channels,
+    )
+    if problems:
+        fields = [p.field.replace("[", ".").replace("]", "") for p in problems]  # as positions in a YAML file are named
+        raise _spec_error(source, [Problem(p.message, field) for p, field in zip(problems, fields, strict=True)])
 
 
 def _spec_error(source: Path, problems: Sequence[Problem]) -> SpecError:

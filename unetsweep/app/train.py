@@ -13,6 +13,7 @@ from unetsweep.core import paths
 from unetsweep.datasets.prepare import PreparedDataset, prepare
 from unetsweep.errors import ConfigError, Problem, StateError, TrainingError, UnetsweepError, UsageError
 from unetsweep.schedulers.local.machine import devices
+from unetsweep.training.augmented_sizes import size_problems
 from unetsweep.worker import train_by_hand, train_ranks_by_hand
 
 
@@ -59,6 +60,11 @@ def _read_images(config: TrialConfig, source: Path) -> PreparedDataset:
     refuse_if(reading_problem(config.data.image_size))
     refuse_if(training_problem(config, memory_of_machine(), gpus=gpus))
     dataset = prepare(config.data)
+    sizes, channels = dataset.training_sizes, config.model.in_channels
+    for problem in size_problems(
+        config.trainer.augment, sizes, batch_size=config.batch_size, processes=config.processes, channels=channels
+    ):
+        refuse_if(problem)
     refuse_if(training_problem(config, memory_of_machine(), gpus=gpus, dataset=dataset))
     return dataset
 

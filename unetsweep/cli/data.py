@@ -59,7 +59,10 @@ def sample(folder: Path, size: int, eyes: int, seed: int) -> None:
 @_folder
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--report", metavar="OUT.html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with images."
+    "--report",
+    metavar="OUT.html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page that shows the images, their masks and the split.",
 )
 @_threshold
 @click.option("--no-cache", is_flag=True, help="Compare all images again, without the results of earlier checks.")

@@ -22,8 +22,8 @@ class ImageSizes:
 
     pixels: int
     """The pixels of all images."""
-    smallest: int
-    """The pixels of the smallest image."""
+    largest: int
+    """The pixels of the largest training image."""
     augmented: int
     """The same after the augmentations: so it goes into the network."""
 
@@ -122,7 +122,7 @@ def format_memory(size: int) -> str:
 
 def _cause(config: TrialConfig, images: ImageSizes, available: int, *, gpus: bool) -> tuple[str, object]:
     """Return the first field, with its value, whose reduction to an ordinary value would be enough."""
-    model, plain_images = config.model, replace(images, augmented=images.smallest)
+    model, plain_images = config.model, replace(images, augmented=images.largest)
     shallow, narrow = (
         replace(model, depth=min(model.depth, _PLAIN.depth)),
         replace(model, base=min(model.base, _PLAIN.base)),

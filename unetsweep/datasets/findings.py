@@ -114,11 +114,12 @@ def _masks(inspection: Inspection) -> Iterator[Finding]:
 
 
 def _sizes(inspection: Inspection) -> Iterator[Finding]:
-    for part, sizes in inspection.sizes.items():
-        if len(sizes) > 1:
-            text = ", ".join(f"{size} ({counted(number, 'image')})" for size, number in sorted(sizes.items()))
-            text = f"{len(sizes)} sizes: {text}; images of a batch must have one size, so set data.image_size"
-            yield Finding("warning", "sizes", part, text)
+    """Only training images are put into batches; the others are scored one by one."""
+    sizes = inspection.sizes.get("train", {})
+    if len(sizes) > 1:
+        text = ", ".join(f"{size} ({counted(number, 'image')})" for size, number in sorted(sizes.items()))
+        text = f"{len(sizes)} sizes: {text}; training images of a batch must have one size, so set data.image_size"
+        yield Finding("warning", "sizes", "train", text)
 
 
 def _image(inspection: Inspection, name: str) -> str:

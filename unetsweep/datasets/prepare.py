@@ -20,7 +20,7 @@ from unetsweep.datasets.duplicates import Duplicates, find_duplicates
 from unetsweep.datasets.layout import PARTS, Pair, pairs_and_problems
 from unetsweep.datasets.leaks import Leak, find_leak
 from unetsweep.datasets.manifest import Manifest, divide, pin
-from unetsweep.datasets.reading import read_pair, size_of
+from unetsweep.datasets.reading import read_pair
 from unetsweep.datasets.splits import groups_of, split
 from unetsweep.errors import DataError, Problem
 from unetsweep.texts import counted
@@ -54,8 +54,8 @@ class PreparedDataset:
     """Number of image groups (eyes, patients) among the training and validation images."""
     sizes: Mapping[str, int]
     """Number of images of each size after `image_size`, `999x960`."""
-    longest_side: int
-    """The longest side of a training or validation image, in pixels."""
+    training_sizes: Mapping[tuple[int, int], Sequence[str]]
+    """The names of the training images of each size (width, height) after `image_size`."""
     vessel_share: float
     """Mean share of vessel pixels of all masks."""
 
@@ -65,7 +65,8 @@ class _PartContents:
     """What reading the files of one part (`train` or `test`) found."""
 
     readable: Sequence[Pair]
-    names_by_size: Mapping[str, Sequence[str]]
+    size_of: Mapping[str, tuple[int, int]]
+    """Width and height after `image_size`, by name."""
     vessel_shares: Mapping[str, float]
     """By `part/name`."""
     problems: Sequence[Problem]
@@ -101,7 +102,7 @@ def prepare(config: DataConfig) -> PreparedDataset:
         test_images=len(parts["test"]),
         image_groups=len(set(groups.values())),
         sizes=_count_sizes(contents.values()),
-        longest_side=max(int(side) for size in contents["train"].names_by_size for side in size.split("x")),
+        training_sizes=_names_by_size(parts["train"], contents["train"]),
         vessel_share=sum(shares.values()) / len(shares),
     )
 
@@ -144,7 +145,7 @@ def _pairs(config: DataConfig) -> tuple[dict[str, tuple[Pair, ...]], list[Proble
 
 def _read(part: str, pairs: Sequence[Pair], config: DataConfig) -> _PartContents:
     readable: list[Pair] = []
-    names_by_size: dict[str, list[str]] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     shares: dict[str, float] = {}
     problems: list[Problem] = []
     for pair in pairs:
@@ -154,11 +155,9 @@ def _read(part: str, pairs: Sequence[Pair], config: DataConfig) -> _PartContents
             problems += [Problem(f"{p.field}: {p.message}", part) for p in error.problems]
         else:
             readable.append(pair)
-            names_by_size.setdefault(size_of(image), []).append(pair.name)
+            sizes[pair.name] = (image.shape[1], image.shape[0])
             shares[f"{part}/{pair.name}"] = float(mask.mean())
-    if len(names_by_size) > 1:
-        problems.append(Problem(_describe_sizes(names_by_size), part))
-    return _PartContents(readable, names_by_size, shares, problems)
+    return _PartContents(readable, sizes, shares, problems)
 
 
 def _split(
@@ -223,8 +222,15 @@ def _image_groups(
 def _count_sizes(contents: Iterable[_PartContents]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for part in contents:
-        counts.update({size: len(names) for size, names in part.names_by_size.items()})
+        counts.update(f"{width}x{height}" for width, height in part.size_of.values())
     return dict(counts)
+
+
+def _names_by_size(pairs: Sequence[Pair], contents: _PartContents) -> dict[tuple[int, int], list[str]]:
+    names: dict[tuple[int, int], list[str]] = {}
+    for pair in pairs:
+        names.setdefault(contents.size_of[pair.name], []).append(pair.name)
+    return names
 
 
 def _describe_refused_leak(config: DataConfig, leak: Leak) -> str:
@@ -236,14 +242,6 @@ def _describe_refused_leak(config: DataConfig, leak: Leak) -> str:
         advice = f"`groups: auto` keeps duplicates together (found: {config.split.groups})"
     leaks = "; ".join(leak.messages().values())
     return f"{leaks}: {LEAK_CONSEQUENCE}. {advice}; `allow_leak: true` trains anyway, and every report says so"
-
-
-def _describe_sizes(names_by_size: Mapping[str, Sequence[str]]) -> str:
-    rarest_first = sorted(names_by_size.items(), key=lambda item: len(item[1]))
-    sizes = ", ".join(
-        f"{size} ({counted(len(names), 'image')}, for example {names[0]})" for size, names in rarest_first[:4]
-    )
-    return f"found {len(names_by_size)} sizes: {sizes}; images of a batch must have one size, so set data.image_size"
 
 
 def _warnings(config: DataConfig, vessel_shares: Mapping[str, float], leak: Leak) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from unetsweep.datasets.reading import Images, manifest, read_pairs
 from unetsweep.errors import ConfigError, DataError, Problem
 from unetsweep.texts import counted
 from unetsweep.training import augment
+from unetsweep.training.augmented_sizes import size_problems
 
 
 class Batch(NamedTuple):
@@ -64,10 +65,13 @@ def read(config: TrialConfig) -> TrialImages:
     also = {"train": (), "val": config.data.also_score_at, "test": config.data.also_score_at}
     wanted = parts if config.trainer.score_test else {**parts, "test": ()}
     images = {name: read_pairs(part, *how, also[name]) for name, part in wanted.items()}
-    sizes = sorted({image.shape[1::-1] for image in images["train"].images})
-    if len(sizes) > 1 and config.batch_size > config.processes:
-        found = "null, and the training images have sizes " + ", ".join(f"{w}x{h}" for w, h in sizes[:4])
-        raise DataError(str(root), [Problem(f"{found}; set one size, so that they fit in a batch", "data.image_size")])
+    names_by_size: dict[tuple[int, int], list[str]] = {}
+    for name, image in zip(images["train"].names, images["train"].images, strict=True):
+        names_by_size.setdefault((image.shape[1], image.shape[0]), []).append(name)
+    augmented, channels = config.trainer.augment, config.model.in_channels
+    sizing = {"batch_size": config.batch_size, "processes": config.processes, "channels": channels}
+    if problems := size_problems(augmented, names_by_size, **sizing):
+        raise DataError(str(root), problems)
     return TrialImages(images["train"], images["val"], images["test"], manifest(**images))
 
 
