@@ -45,8 +45,8 @@ def test_masks_without_vessels_or_with_too_many_are_warned_about(tmp_path: Path)
     write(root / "test" / "mask" / "02.png", wide)
     warnings = prepare(DataConfig(str(root), Split(groups=r"(\d+)"))).warnings
     assert [w.split(";")[0] for w in warnings] == [
-        "train/mask/01.png: holds no vessel",
-        "test/mask/02.png: is more than 40% vessel",
+        "train/mask/01.png: no vessel",
+        "test/mask/02.png: more than 40% vessel",
     ]
 
 

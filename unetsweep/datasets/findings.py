@@ -89,6 +89,8 @@ def _patients(inspection: Inspection) -> Iterator[Finding]:
 
 
 def _masks(inspection: Inspection) -> Iterator[Finding]:
+    if any(finding.kind == "mask-levels" for finding in inspection.file_findings):
+        return  # half of the range means nothing there
     masks = inspection.masks
     half = statistics.fmean(mask.half for mask in masks.values()) if masks else 0
     if not half:

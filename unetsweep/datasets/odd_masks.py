@@ -16,7 +16,6 @@ from typing import Literal
 import numpy as np
 
 from unetsweep.datasets.plausibility import MIN_SIDE, Measures
-from unetsweep.texts import counted
 
 Level = Literal["error", "warning"]
 
@@ -58,34 +57,31 @@ class OddMask:
     names: tuple[str, ...]
     """`part/name`."""
     message: str
-    """What they are, and what to do; it follows the name of a mask, or a number of masks."""
+    """What they are, and what to do."""
 
 
 _IS = {
     "field-of-view": (
-        "{is} not vessels but the field of view, the round area that the camera sees",
-        "put the masks of the vessels there (in DRIVE those of 1st_manual, not of mask)",
+        "not vessels but the field of view, the round area that the camera sees; "
+        "put the masks of the vessels there (in DRIVE those of 1st_manual, not of mask)"
     ),
     "full-mask": (
-        "{is} vessel everywhere",
-        "put the masks of the vessels there, or set data.mask_threshold if they are above another level",
+        "vessel everywhere; put the masks of the vessels there, or set data.mask_threshold if they are above another "
+        "level"
     ),
-    "inverted-mask": (
-        "{is} inverted: what is marked is what is not vessel",
-        "invert the masks, so that vessels are white",
-    ),
+    "inverted-mask": "inverted: what is not vessel is marked; invert the masks, so that vessels are white",
     "no-vessels": (
-        "{is} a round spot, or wide areas, and no darker than what is beside them, so not vessels",
-        "put the masks of the vessels there",
+        "a round spot, or wide areas, no darker than what is beside them, so not vessels; "
+        "put the masks of the vessels there"
     ),
-    "mostly-vessel": ("{is} more than 40% vessel", "no retina has so many; check the masks, or data.mask_threshold"),
+    "mostly-vessel": "more than 40% vessel; no retina has so many, so check the masks, or data.mask_threshold",
     "foreign-mask": (
-        "{do} not fit the image: what is marked is no darker than what is beside it",
-        "compare image and mask by eye (--report shows them): the mask may be that of another image, or moved",
+        "does not fit the image: what is marked is no darker than what is beside it; compare image and mask by eye "
+        "(--report shows them), since the mask may be that of another image, or moved"
     ),
     "bright-vessels": (
-        "{do} fit the image, but what is marked is brighter than what is beside it",
-        "check whether the image is a negative; vessels are bright in an angiogram",
+        "fits the image, but what is marked is brighter than what is beside it; "
+        "check whether the image is a negative (vessels are bright in an angiogram)"
     ),
 }
 
@@ -100,7 +96,7 @@ def odd_masks(measures: Mapping[str, Measures]) -> list[OddMask]:
     for kind in _IS:
         names = tuple(name for name, its in kinds.items() if its == kind and name not in known)
         if names:
-            found.append(OddMask(_level(kind, names, measures), kind, names, _text(kind, len(names))))
+            found.append(OddMask(_level(kind, names, measures), kind, names, _IS[kind]))
     return sorted(found, key=lambda each: each.level)
 
 
@@ -170,22 +166,19 @@ def _median_fit(measures: Mapping[str, Measures]) -> float:
     return statistics.median(fits) if fits else 0.0
 
 
-def _text(kind: str, count: int) -> str:
-    what, advice = _IS[kind]
-    verbs = {"is": "is", "do": "does"} if count == 1 else {"is": "are", "do": "do"}
-    return f"{what.format(**verbs)}; {advice}"
-
-
 def _empty(measures: Mapping[str, Measures], kinds: Mapping[str, str]) -> list[OddMask]:
-    """A mask without vessels may be that of a healthy patch; if all are, no score means anything."""
-    names = tuple(name for name, kind in kinds.items() if kind == "empty-mask")
-    if not names:
-        return []
-    if len(names) == len(measures):
-        advice = "no score can mean anything; draw the vessels, or set data.mask_threshold if they are below half"
-        return [OddMask("error", "empty-mask", names, f"hold no vessel: {advice}")]
-    holds = "holds" if len(names) == 1 else "hold"
-    return [OddMask("warning", "empty-mask", names, f"{holds} no vessel; draw vessels, or remove the pair")]
+    """A mask without vessels may be that of a healthy patch; if all of a part are empty, no score means anything."""
+    found = []
+    for part in dict.fromkeys(name.partition("/")[0] for name in measures):
+        kinds_of_part = {name: kind for name, kind in kinds.items() if name.startswith(f"{part}/")}
+        names = tuple(name for name, kind in kinds_of_part.items() if kind == "empty-mask")
+        if names and len(names) == len(kinds_of_part):
+            advice = "draw the vessels, or set data.mask_threshold if they are below half of the range"
+            text = f"no vessel in any mask of {part}, so no score means anything; {advice}"
+            found.append(OddMask("error", "empty-mask", names, text))
+        elif names:
+            found.append(OddMask("warning", "empty-mask", names, "no vessel; draw vessels, or remove the pair"))
+    return found
 
 
 def _misplaced(measures: Mapping[str, Measures], kinds: Mapping[str, str]) -> list[OddMask]:
@@ -198,9 +191,8 @@ def _misplaced(measures: Mapping[str, Measures], kinds: Mapping[str, str]) -> li
     for move, names in groups.items():
         first = measures[names[0]]
         offset = _offset(first) if move == "shifted" or max(map(abs, first.best.shift)) >= 0.02 else ""
-        verb = "is" if len(names) == 1 else "are"
-        gain = f"the fit is {first.fit:.2f}, and {first.best.fit:.2f} with that undone"
-        text = f"{verb} {move}{offset} against the image ({gain}); undo that in the masks, or in the images"
+        gain = f"correlation {first.fit:.2f}, with that undone {first.best.fit:.2f}"
+        text = f"{move}{offset} against the image ({gain}); undo that in the masks, or in the images"
         found.append(OddMask("error", "misplaced-mask", tuple(names), text))
     return found
 
@@ -226,13 +218,5 @@ def _of_other_images(measures: Mapping[str, Measures], kinds: Mapping[str, str])
     if not swapped:
         return []
     pairs = describe_names([f"{name} fits {owner[name]}" for name in swapped])
-    verb = "is the mask" if len(swapped) == 1 else "are the masks"
-    text = f"{verb} of another image ({pairs}); rename the masks"
+    text = f"of another image ({pairs}); rename the masks"
     return [OddMask("error", "foreign-mask", swapped, text)]
-
-
-def describe_count(odd: OddMask) -> str:
-    """Return the subject of the message where it stands alone: `3 masks (train/01, …)`, or the name of one."""
-    if len(odd.names) == 1:
-        return odd.names[0]
-    return f"{counted(len(odd.names), 'mask')} ({describe_names(odd.names)})"

@@ -8,9 +8,10 @@ Rule 1: what is wrong becomes a finding; nothing is raised.
 Rule 2: with a `mask_threshold` that is a number, or with `mask_values`, the user has chosen which levels are vessel.
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -29,16 +30,18 @@ from unetsweep.errors import DataError
 from unetsweep.texts import counted
 
 T = TypeVar("T")
+Level = Literal["error", "warning", "note"]
 
 MIN_CONTRAST = 2.0
 """Standard deviation in grey levels below which an image shows nothing; fundus photographs have 20 and more."""
+_SHARES = re.compile(r" \([\d.e+-]+%\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing about a dataset that its user should know."""
 
-    level: Literal["error", "warning", "note"]
+    level: Level
     """error: fix it before you use a score; warning: check it; note: for information"""
     kind: str
     where: str
@@ -80,7 +83,10 @@ class PairFacts:
     """Share of vessel pixels in the mask at the size that is asked for; 0 if it cannot be read."""
     measures: Measures | None
     """None unless image and mask can be read and have one size."""
+    unclear_levels: str
+    """Why it is not known which levels of the mask are vessel; empty if it is."""
     findings: tuple[Finding, ...]
+    """Files that cannot be used."""
 
 
 def inspect_pair(part: str, pair: Pair, cut: Cut, image_size: int | None = None) -> PairFacts:
@@ -92,9 +98,9 @@ def inspect_pair(part: str, pair: Pair, cut: Cut, image_size: int | None = None)
     size = size_of(image.pixels) if image else None
     tags = (image.orientation if image else 1, read[1] if read else 1)
     levels = measures = None
-    share = 0.0
+    share, unclear = 0.0, ""
     if read:
-        found += [Finding("error", "mask-levels", mask_at, text) for text in level_problems(pair.mask, read[0], cut)]
+        unclear = levels_problem(pair.mask, read[0], cut)
         vessels = binary(read[0], None, cut)
         levels = _mask_levels(read[0], vessels)
         share = levels.chosen if image_size is None else float(binary(read[0], image_size, cut).mean())
@@ -104,7 +110,7 @@ def inspect_pair(part: str, pair: Pair, cut: Cut, image_size: int | None = None)
         elif image:
             measures = measure(image.pixels, vessels)
     contrast, bits = (float(image.pixels.std()), image.bits) if image else (0.0, None)
-    return PairFacts(image_at, mask_at, size, contrast, bits, tags, levels, share, measures, tuple(found))
+    return PairFacts(image_at, mask_at, size, contrast, bits, tags, levels, share, measures, unclear, tuple(found))
 
 
 def inspect_image(part: str, file: Path) -> PairFacts:
@@ -113,34 +119,51 @@ def inspect_image(part: str, file: Path) -> PairFacts:
     found: list[Finding] = []
     image: Decoded | None = _try(lambda: decode_image(file, 3), at, found)
     if image is None:
-        return PairFacts(at, "", None, 0.0, None, (1, 1), None, 0.0, None, tuple(found))
+        return PairFacts(at, "", None, 0.0, None, (1, 1), None, 0.0, None, "", tuple(found))
     size, tags = size_of(image.pixels), (image.orientation, image.orientation)
-    return PairFacts(at, "", size, float(image.pixels.std()), image.bits, tags, None, 0.0, None, tuple(found))
+    return PairFacts(at, "", size, float(image.pixels.std()), image.bits, tags, None, 0.0, None, "", tuple(found))
 
 
-def level_problems(mask: Path, levels: NDArray[Any], cut: Cut) -> list[str]:
+def levels_problem(mask: Path, levels: NDArray[Any], cut: Cut) -> str:
     """Return why half of the range of a mask's levels would not divide vessels from background; empty if it does."""
     if cut != "half":
-        return []
+        return ""
     found = plateaus(levels)
     colours = describe_colours(pixels) if (pixels := decode_colours(mask)) is not None else ""
-    return [_describe_levels(found, colours)] if colours or not found.are_clear else []
+    return _describe_levels(found, colours) if colours or not found.are_clear else ""
 
 
 def set_findings(facts: Mapping[str, PairFacts], *, allow_odd_masks: bool = False) -> list[Finding]:
     """Return what is wrong with the images and masks of a set, by `part/name`; errors are warnings if allowed."""
-    found = [finding for each in facts.values() for finding in each.findings]
-    for odd in odd_masks({name: each.measures for name, each in facts.items() if each.measures}):
-        files = [facts[name].mask for name in odd.names]
-        if len(files) == 1:
-            found.append(Finding(odd.level, odd.kind, files[0], odd.message))
-        else:
-            text = f"{counted(len(files), 'mask')} ({describe_names(files)}) {odd.message}"
-            found.append(Finding(odd.level, odd.kind, "", text))
+    clear = {
+        name: each.measures
+        for name, each in facts.items()
+        if each.measures and not each.unclear_levels and each.contrast >= MIN_CONTRAST
+    }
+    odd = [*_unclear(facts), *(_of_masks(o.level, o.kind, [facts[n].mask for n in o.names], o.message)
+                               for o in odd_masks(clear))]  # fmt: skip
     if allow_odd_masks:
-        odd_kinds = {"mask-levels", *(f.kind for f in found if f.kind.endswith(("-mask", "-vessels", "of-view")))}
-        found = [Finding("warning", f.kind, f.where, f.message) if f.kind in odd_kinds else f for f in found]
-    return [*found, *_blank(facts), *_too_small(facts), *_depths(facts), *_orientations(facts)]
+        odd = [replace(finding, level="warning") for finding in odd]
+    found = [finding for each in facts.values() for finding in each.findings]
+    return [*found, *odd, *_blank(facts), *_too_small(facts), *_depths(facts), *_orientations(facts)]
+
+
+def _unclear(facts: Mapping[str, PairFacts]) -> list[Finding]:
+    """Masks with unclear levels; those with the same levels are one finding, with the shares of the first."""
+    alike: dict[str, list[PairFacts]] = {}
+    for each in facts.values():
+        if each.unclear_levels:
+            alike.setdefault(_SHARES.sub("", each.unclear_levels), []).append(each)
+    return [
+        _of_masks("error", "mask-levels", [each.mask for each in some], some[0].unclear_levels)
+        for some in alike.values()
+    ]
+
+
+def _of_masks(level: Level, kind: str, masks: Sequence[str], message: str) -> Finding:
+    if len(masks) == 1:
+        return Finding(level, kind, masks[0], message)
+    return Finding(level, kind, "", f"{counted(len(masks), 'mask')} ({describe_names(masks)}): {message}")
 
 
 def _try(read: Callable[[], T], where: str, found: list[Finding]) -> T | None:
@@ -185,7 +208,7 @@ def _blank(facts: Mapping[str, PairFacts]) -> list[Finding]:
     blank = [each.image for each in facts.values() if each.size and each.contrast < MIN_CONTRAST]
     if not blank:
         return []
-    text = f"{_subject(blank, 'image')} of one colour, so nothing is to be seen; replace or remove it"
+    text = f"{_subject(blank, 'image')} of nearly one colour, so nothing is to be seen; replace or remove it"
     return [Finding("error" if len(blank) == len(facts) else "warning", "blank-image", "", text)]
 
 
@@ -220,16 +243,18 @@ def _orientations(facts: Mapping[str, PairFacts]) -> list[Finding]:
         subject = _subject([each.image for each in both], "image")
         text = f"{subject} stored in another orientation than shown (EXIF tag); the tag is not applied"
         found.append(Finding("note", "orientation", "", text))
+    turned: dict[str, list[str]] = {}
     for each in facts.values():
         image, mask = each.orientations
         if image != mask:
-            tagged, other = (each.image, "its mask") if image != 1 else (each.mask, "its image")
-            turn = TURNS[image if image != 1 else mask]
-            text = f"its orientation tag (EXIF) says that it is shown {turn}, and {other} has another tag or none"
-            advice = "tags are not applied; check that the mask fits, and save both without a tag"
-            found.append(Finding("warning", "orientation", tagged, f"{text}; {advice}"))
+            of = "its mask" if image != 1 else "its image"
+            text = f"shown {TURNS[image if image != 1 else mask]} by an orientation tag (EXIF), {of} is not"
+            turned.setdefault(text, []).append(each.image if image != 1 else each.mask)
+    advice = "tags are not applied; check that masks and images fit, and save both without a tag"
+    for text, names in turned.items():
+        found.append(Finding("warning", "orientation", "", f"{_subject(names, 'file')} {text}; {advice}"))
     return found
 
 
-def _subject(names: list[str], noun: str) -> str:
+def _subject(names: Sequence[str], noun: str) -> str:
     return f"{counted(len(names), noun)} ({describe_names(names)}) {'is' if len(names) == 1 else 'are'}"

@@ -134,9 +134,8 @@ def _inspected(case: Case, config: TrialConfig) -> PairFacts:
     if case.truth is None:
         return inspect_image(part, case.image)
     found = inspect_pair(part, layout.Pair(case.image.stem, case.image, case.truth), cut_of(config.data))
-    unclear = [finding.message for finding in found.findings if finding.kind == "mask-levels"]
-    if unclear and found.measures and not config.data.allow_odd_masks:
-        raise DataError(str(case.truth), unclear)
+    if found.unclear_levels and found.measures and not config.data.allow_odd_masks:
+        raise DataError(str(case.truth), [found.unclear_levels])
     return found
 
 
