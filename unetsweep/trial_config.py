@@ -43,6 +43,11 @@ class DataConfig:
     """Images and masks are resized to this square, in pixels; None keeps their own size."""
     mask_threshold: str | float = "half"
     """Mask pixels above it are vessel: `half` of the mask's range, or a grey level (0 to 255)."""
+    mask_values: tuple[int, ...] = ()
+    """Grey levels of vessel, as they are in the files of the masks: `[1, 2]`. All others are not vessel. It takes the
+    place of `mask_threshold`, which must be `half` then."""
+    allow_odd_masks: bool = False
+    """Use masks although they are not those of vessels of their images; each reason is then a warning."""
     also_score_at: tuple[float, ...] = ()
     """Additional mask thresholds, in grey levels, at which scores are reported: `[0]` gives scores that compare with
     those of code that uses `mask > 0`. They do not affect the training."""
@@ -142,6 +147,12 @@ def config_problems(config: TrialConfig) -> list[Problem]:
             f"found {data.mask_threshold!r}; `half` or a grey level from 0 to 254",
         ),
         (
+            _are_values(data.mask_values) and (data.mask_threshold == "half" or not data.mask_values),
+            "data.mask_values",
+            f"found {list(data.mask_values)} and mask_threshold {data.mask_threshold}; "
+            "a list of different grey levels from 0 to 65535, and then no mask_threshold",
+        ),
+        (
             len({level for level in data.also_score_at if _is_level(level)}) == len(data.also_score_at),
             "data.also_score_at",
             f"found {list(data.also_score_at)}; a list of different grey levels from 0 to 254",
@@ -211,6 +222,11 @@ def precision_problem(precision: str, *, gpus: bool) -> str | None:
 
 def _is_level(level: object) -> bool:
     return type(level) in (int, float) and isinstance(level, int | float) and 0 <= level < 255
+
+
+def _are_values(levels: tuple[object, ...]) -> bool:
+    in_range = [level for level in levels if type(level) is int and 0 <= level <= 65535]
+    return len(in_range) == len(levels) == len(set(levels))
 
 
 def _empty_parts(config: TrialConfig) -> list[str]:

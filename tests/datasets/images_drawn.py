@@ -20,7 +20,7 @@ def write(path: Path, pixels: NDArray[Any] | None = None) -> Path:
     return path
 
 
-def make_set(root: Path, train: int = 4, test: int = 2, size: int = 32) -> Path:
+def make_set(root: Path, train: int = 4, test: int = 2, size: int = 48) -> Path:
     """Write images with a dark bar as vessel: `root/{train,test}/{image,mask}/01.png`, …"""
     for part, count in (("train", train), ("test", test)):
         for kind in ("image", "mask"):

@@ -102,14 +102,15 @@ def test_all_problems_are_reported_at_once(sample: Path) -> None:
     result = check(sample)
     assert result.exit_code == 1
     assert "Traceback" not in result.output
-    assert "4 errors: fix before you use these images" in result.stdout
+    assert "6 errors: fix before you use these images" in result.stdout
     assert set(kinds(json_report(sample))) >= {
         ("error", "layout", "train/image/03.png"),
         ("error", "unreadable", "train/image/01.png"),
         ("error", "unreadable", "train/mask/02.png"),
         ("error", "size", "test/mask/01.png"),
         ("warning", "empty-mask", "train/mask/04.png"),
-        ("warning", "full-mask", "train/mask/05.png"),
+        ("error", "full-mask", "train/mask/05.png"),
+        ("error", "misplaced-mask", "train/mask/07.png"),
         ("warning", "identical-files", "train/image/07.png"),
     }
 
@@ -161,7 +162,7 @@ def test_several_sizes_and_a_mask_threshold(tmp_path: Path) -> None:
     report = json_report(root, "--mask-threshold", "5")
     assert report["masks"]["mask_threshold"] == 5
     assert ("warning", "sizes", "train") in kinds(report)
-    assert ("warning", "full-mask", "train/mask/01.png") in kinds(report)
+    assert ("error", "full-mask", "train/mask/01.png") in kinds(report)
     assert ("warning", "empty-mask", "train/mask/01.png") in kinds(json_report(root))
 
 

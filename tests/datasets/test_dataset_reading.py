@@ -88,7 +88,7 @@ def test_every_unusable_file_is_named_with_what_was_found(tmp_path: Path) -> Non
     assert "01.png" in message
     assert "not a complete PNG image" in message
     assert "02.png: found an empty file" in message
-    assert "03.png: is 31x30, its image 03.png is 32x32" in message
+    assert "03.png: is 31x30, its image 03.png is 48x48" in message
     assert "04.png" in message
 
 

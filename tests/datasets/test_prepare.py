@@ -27,7 +27,7 @@ def test_a_good_set_is_counted(tmp_path: Path) -> None:
         2,
         4,
     )
-    assert dict(dataset.sizes) == {"32x32": 6}
+    assert dict(dataset.sizes) == {"48x48": 6}
     assert dataset.warnings == ()
 
 
@@ -39,13 +39,15 @@ def test_no_groups_are_warned_about(tmp_path: Path) -> None:
 
 def test_masks_without_vessels_or_with_too_many_are_warned_about(tmp_path: Path) -> None:
     root = make_set(tmp_path)
-    write(root / "train" / "mask" / "01.png", np.zeros((32, 32), np.uint8))
-    inverted = np.full((32, 32), 255, np.uint8)
-    inverted[:, :4] = 0
-    write(root / "test" / "mask" / "02.png", inverted)
+    write(root / "train" / "mask" / "01.png", np.zeros((48, 48), np.uint8))
+    wide = np.full((48, 48), 255, np.uint8)
+    wide[:, :20] = 0
+    write(root / "test" / "mask" / "02.png", wide)
     warnings = prepare(DataConfig(str(root), Split(groups=r"(\d+)"))).warnings
-    assert [w.split(" at ")[0] for w in warnings[:1]] == ["no vessel in 1 mask"]
-    assert "test/02" in warnings[1]
+    assert [w.split(";")[0] for w in warnings] == [
+        "train/mask/01.png: no vessel",
+        "test/mask/02.png: more than 40% vessel",
+    ]
 
 
 def _make_larger(folder: Path, name: str) -> None:
@@ -85,7 +87,7 @@ def test_all_problems_of_a_set_are_reported_together_with_the_command_that_shows
     groups, mask, image, leak, advice = _problems(DataConfig(str(root), Split(groups="eyes.csv")))
     assert groups.startswith("data.split.groups: eyes.csv is not there")
     assert mask.startswith("train/image/01.png: no mask")
-    assert image.startswith("test: 01.png: found 8 bytes that are not a complete PNG image")
+    assert image.startswith("test/image/01.png: found 8 bytes that are not a complete PNG image")
     assert leak.startswith("data.split: 1 of 1 test image has a duplicate in training or validation (for example 02")
     assert advice == f"3 problems; `unetsweep data check {root}` shows all that is wrong with these images"
 

@@ -13,8 +13,8 @@ from unetsweep.datasets.duplicates_cache import Match
 from unetsweep.datasets.findings import findings
 from unetsweep.datasets.inspection import Finding, Inspection, inspect
 from unetsweep.datasets.layout import find_pairs
-from unetsweep.datasets.prepare import MAX_VESSEL_SHARE
-from unetsweep.datasets.reading import read_pairs
+from unetsweep.datasets.odd_masks import MAX_VESSEL_SHARE
+from unetsweep.datasets.reading import Cut, cut_of, read_pairs
 from unetsweep.datasets.sample import draw_sample as draw_sample
 from unetsweep.errors import UsageError
 
@@ -37,7 +37,7 @@ class MaskSummary:
     """The masks of a dataset; shares are means over all masks, 0 to 1."""
 
     count: int
-    mask_threshold: str | float
+    mask_threshold: Cut
     grey_edged: int
     """Masks with grey edges."""
     grey_share: float
@@ -91,15 +91,13 @@ class Baseline:
     """None: the test images were not read."""
 
 
-def check_dataset(folder: Path, mask_threshold: str | float = "half", use_cache: bool = True) -> DataCheck:
+def check_dataset(folder: Path, mask_threshold: Cut = "half", use_cache: bool = True) -> DataCheck:
     """Inspect a dataset; problems of its files are findings, not errors."""
     inspection = inspect(folder, mask_threshold, use_cache)
     return DataCheck(inspection, findings(inspection))
 
 
-def fit_baseline(
-    source: Path, image_size: int | None = None, mask_threshold: str | float | None = None
-) -> Baseline | None:
+def fit_baseline(source: Path, image_size: int | None = None, mask_threshold: Cut | None = None) -> Baseline | None:
     """Fit the threshold on the training images, and score it on the test images.
 
     `source`: a folder of images, or a sweep's YAML file, which then also gives the settings that are None, and says
@@ -111,7 +109,7 @@ def fit_baseline(
         if spec.trainer.command is not None:
             return None
         data, with_test = spec.data, spec.trainer.score_test
-    size, threshold = image_size or data.image_size, data.mask_threshold if mask_threshold is None else mask_threshold
+    size, threshold = image_size or data.image_size, cut_of(data) if mask_threshold is None else mask_threshold
     if problem := reading_problem(size):
         raise UsageError(f"{'--image-size' if image_size else problem.field}: {problem.message}")
     pairs = find_pairs(Path(data.root))

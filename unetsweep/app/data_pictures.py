@@ -16,7 +16,7 @@ import numpy as np
 from unetsweep.contract import Split
 from unetsweep.datasets.inspection import Inspection
 from unetsweep.datasets.layout import EXTENSIONS, Pair
-from unetsweep.datasets.reading import Pixels, read_image, read_mask, size_of
+from unetsweep.datasets.reading import Cut, Pixels, read_image, read_mask, size_of
 from unetsweep.datasets.splits import groups_of, split
 from unetsweep.errors import DataError
 from unetsweep.texts import counted
@@ -123,7 +123,7 @@ def _pair_figure(inspection: Inspection, name: str) -> Figure:
     return Figure(name, caption, embed(small), LARGE)
 
 
-def _mask_caption(pair: Pair, image: Pixels, mask_threshold: str | float) -> Pixels | str:
+def _mask_caption(pair: Pair, image: Pixels, mask_threshold: Cut) -> Pixels | str:
     """The mask, or why it cannot be drawn."""
     try:
         mask = read_mask(pair.mask, None, mask_threshold)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from unetsweep.datasets.scores import iou
 
 if TYPE_CHECKING:
+    from unetsweep.datasets.pair_inspection import Finding
     from unetsweep.training.predict import Predicted
 
 
@@ -22,17 +23,25 @@ class PredictionScore:
 
 
 def predict(
-    checkpoint: Path, source: Path, out: Path, *, threshold: float, part: str, on_image: "Callable[[Predicted], None]"
+    checkpoint: Path,
+    source: Path,
+    out: Path,
+    *,
+    threshold: float,
+    part: str,
+    on_image: "Callable[[Predicted], None]",
+    on_finding: "Callable[[Finding], None]",
 ) -> PredictionScore:
     """Write a mask and a panel for each image of `source` into `out`, and return the score over all images.
 
-    `on_image` receives each image once its files are written.
+    `on_image` receives each image once its files are written, `on_finding` what is odd about images and masks.
     """
     from unetsweep.training.predict import predict as predict_images  # imports torch
 
     totals = [0, 0, 0]
     scored = 0
-    for predicted in predict_images(checkpoint, source, out, threshold=threshold, part=part):
+    images = predict_images(checkpoint, source, out, threshold=threshold, part=part, on_finding=on_finding)
+    for predicted in images:
         on_image(predicted)
         if predicted.counts is not None:
             totals = [total + count for total, count in zip(totals, predicted.counts, strict=True)]

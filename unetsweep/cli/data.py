@@ -27,6 +27,19 @@ def _mask_threshold(_context: click.Context, _option: click.Parameter, text: str
     return level
 
 
+def _mask_values(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, ...]:
+    levels = [level.strip() for level in text.split(",")] if text is not None else []
+    if not all(level.isdecimal() and int(level) <= 65535 for level in levels):
+        raise click.BadParameter(f"found {text!r}; use grey levels from 0 to 65535, such as 1,2")
+    return tuple(map(int, levels))
+
+
+_values = click.option(
+    "--mask-values",
+    metavar="LEVELS",
+    callback=_mask_values,
+    help="Grey levels of vessel in the masks' files, such as 1,2; replaces --mask-threshold.",
+)
 _threshold = click.option(
     "--mask-threshold",
     default="half",
@@ -65,16 +78,27 @@ def sample(folder: Path, size: int, eyes: int, seed: int) -> None:
     help="Write a page that shows the images, their masks and the split.",
 )
 @_threshold
+@_values
 @click.option("--no-cache", is_flag=True, help="Compare all images again, without the results of earlier checks.")
-def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str | float, no_cache: bool) -> None:
+def check(
+    folder: Path,
+    as_json: bool,
+    report: Path | None,
+    mask_threshold: str | float,
+    mask_values: tuple[int, ...],
+    no_cache: bool,
+) -> None:
     """Check the dataset in DIR: pairs, sizes, masks, duplicates, and test images that duplicate a training image.
+
+    Masks must have two levels, vessel and background, and mark what is darker than its surroundings in their images.
+    Fields of view, empty, full, inverted, shifted and mirrored masks, and those of other images, are named.
 
     Duplicates are images of the same eye. They are found from the pixels, even if they are mirrored, rotated, resized,
     relit or recompressed. Squashed, padded, zoomed or shifted ones are found only if the edge of the round field is
     visible. Text or a grid on all images makes different eyes similar. The exit status is 1 if there is an error to fix
     before you use a score on these images.
     """
-    checked = data.check_dataset(folder, mask_threshold, use_cache=not no_cache)
+    checked = data.check_dataset(folder, mask_values or mask_threshold, use_cache=not no_cache)
     if report is not None:
         write_page(checked, report)
         echo(f"{report}: written", err=True)

@@ -10,6 +10,7 @@ from unetsweep.cli.echo import echo
 from unetsweep.texts import counted, score_text
 
 if TYPE_CHECKING:
+    from unetsweep.datasets.pair_inspection import Finding
     from unetsweep.training.predict import Predicted  # imports torch
 
 
@@ -38,7 +39,7 @@ def command(checkpoint: Path, source: Path, out: Path, threshold: float, part: s
     with train/ and test/. Images may have any size; each mask has the size of its image. IoU is counted at that size,
     for images with a known truth: those of a data set, and those in a folder `image` next to a folder `mask`.
     """
-    score = predict(checkpoint, source, out, threshold=threshold, part=part, on_image=_show)
+    score = predict(checkpoint, source, out, threshold=threshold, part=part, on_image=_show, on_finding=_warn)
     if score.iou is not None:
         echo(f"IoU {score_text(score.iou)} over {counted(score.images, 'image')}")
 
@@ -46,3 +47,8 @@ def command(checkpoint: Path, source: Path, out: Path, threshold: float, part: s
 def _show(image: "Predicted") -> None:
     score = "" if image.iou is None else f"  IoU {score_text(image.iou)}"
     echo(f"{image.mask}  {image.size}{score}")
+
+
+def _warn(finding: "Finding") -> None:
+    level = "note" if finding.level == "note" else "warning"
+    echo(f"{level}: {finding.where}{': ' if finding.where else ''}{finding.message}", err=True)

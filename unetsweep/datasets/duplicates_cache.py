@@ -18,7 +18,7 @@ from unetsweep.datasets.fingerprints import DOUBTFUL, SURE
 from unetsweep.errors import StateError
 from unetsweep.regular_files import read_bytes
 
-METHOD = 3
+METHOD = 4
 """Increase this number with every change that may find other duplicates, or describe them in another way."""
 
 

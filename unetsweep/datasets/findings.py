@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from unetsweep.datasets.duplicates import SAME_FILE, connect
 from unetsweep.datasets.inspection import VAL, Finding, Inspection
-from unetsweep.datasets.prepare import MAX_VESSEL_SHARE
 from unetsweep.texts import counted
 
 MAX_GROWTH = 0.1
@@ -18,7 +17,7 @@ LEVELS = ("error", "warning", "note")
 def findings(inspection: Inspection) -> tuple[Finding, ...]:
     """Return all findings, errors first."""
     rules = (_one_group, _test_duplicates, _duplicates, _identical_files, _suspicious, _patients, _masks, _sizes)
-    found = [*inspection.unusable, *(finding for rule in rules for finding in rule(inspection))]
+    found = [*inspection.file_findings, *(finding for rule in rules for finding in rule(inspection))]
     return tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level)))
 
 
@@ -90,17 +89,9 @@ def _patients(inspection: Inspection) -> Iterator[Finding]:
 
 
 def _masks(inspection: Inspection) -> Iterator[Finding]:
+    if any(finding.kind == "mask-levels" for finding in inspection.file_findings):
+        return  # half of the range means nothing there
     masks = inspection.masks
-    for name, mask in masks.items():
-        part, _, stem = name.partition("/")
-        pair = inspection.pairs.get(name)
-        where = f"{part}/mask/{pair.mask.name if pair else stem}"
-        if mask.chosen == 0:
-            text = f"holds no vessel at mask_threshold {inspection.mask_threshold}; draw vessels, or remove the pair"
-            yield Finding("warning", "empty-mask", where, text)
-        elif mask.chosen > MAX_VESSEL_SHARE:
-            text = f"is {mask.chosen:.0%} vessel; invert the mask if its vessels are black"
-            yield Finding("warning", "full-mask", where, text)
     half = statistics.fmean(mask.half for mask in masks.values()) if masks else 0
     if not half:
         return

@@ -7,46 +7,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
 
 from unetsweep.datasets.duplicates import Duplicates, find_duplicates
 from unetsweep.datasets.duplicates_cache import Match
 from unetsweep.datasets.layout import Pair, pairs_and_problems
 from unetsweep.datasets.leaks import expected_leak
+from unetsweep.datasets.pair_inspection import Finding as Finding
+from unetsweep.datasets.pair_inspection import MaskLevels, PairFacts, inspect_pair, set_findings
 from unetsweep.datasets.patients import left_right
-from unetsweep.datasets.reading import binary, read_image, read_levels, size_of
-from unetsweep.errors import DataError
+from unetsweep.datasets.reading import Cut
 
 VAL = 0.25
 """Share of the training images that the random split of the leak estimate draws: the default of `data.split.val`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing about a dataset that its user should know."""
-
-    level: Literal["error", "warning", "note"]
-    """error: fix it before you use a score; warning: check it; note: for information"""
-    kind: str
-    where: str
-    """An image or mask, `train/image/01.png`, a part, or empty for the whole dataset."""
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class MaskLevels:
-    """The grey levels of a mask, as shares (0 to 1) of all its pixels."""
-
-    between: float
-    """Strictly between the lowest and the highest level: grey edges."""
-    half: float
-    """Vessel at the threshold `half`."""
-    above_zero: float
-    """Vessel at the threshold `> 0`."""
-    chosen: float
-    """Vessel at the threshold of this inspection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +26,11 @@ class Inspection:
     """A dataset, its files and its duplicates. Images are named `part/name`."""
 
     root: Path
-    mask_threshold: str | float
+    mask_threshold: Cut
     pairs: Mapping[str, Pair]
     """Pairs whose image can be read."""
-    unusable: tuple[Finding, ...]
-    """Files that cannot be read or paired."""
+    file_findings: tuple[Finding, ...]
+    """What is wrong with single files, and with the content of images and masks."""
     sizes: Mapping[str, Mapping[str, int]]
     """For each part, the number of images of each size, `999x960`."""
     masks: Mapping[str, MaskLevels]
@@ -113,58 +85,26 @@ class Inspection:
         return Match(training[0], test, best.correlation, f"both are like {other}")
 
 
-def inspect(root: Path, mask_threshold: str | float = "half", use_cache: bool = True) -> Inspection:
+def inspect(root: Path, mask_threshold: Cut = "half", use_cache: bool = True) -> Inspection:
     """Inspect all files of a dataset; problems of the files are in the result, not raised."""
     parts, problems = pairs_and_problems(root)
-    unusable = [Finding("error", "layout", p.field, p.message) for p in problems]
-    sizes: dict[str, Counter[str]] = {part: Counter() for part in parts}
-    readable: dict[str, list[Pair]] = {part: [] for part in parts}
-    masks: dict[str, MaskLevels] = {}
-    for part, pairs in parts.items():
-        for pair in pairs:
-            size, mask = _inspect_pair(part, pair, mask_threshold, unusable)
-            if size:
-                sizes[part][size] += 1
-                readable[part].append(pair)
-            if mask:
-                masks[f"{part}/{pair.name}"] = mask
+    pairs = {f"{part}/{pair.name}": (part, pair) for part, some in parts.items() for pair in some}
+    facts = {name: inspect_pair(part, pair, mask_threshold) for name, (part, pair) in pairs.items()}
+    readable = {part: [pair for pair in some if facts[f"{part}/{pair.name}"].size] for part, some in parts.items()}
     return Inspection(
         root=root,
         mask_threshold=mask_threshold,
-        pairs={f"{part}/{pair.name}": pair for part, some in readable.items() for pair in some},
-        unusable=tuple(unusable),
-        sizes={part: dict(counts) for part, counts in sizes.items()},
-        masks=masks,
+        pairs={name: pair for name, (_, pair) in pairs.items() if facts[name].size},
+        file_findings=(*(Finding("error", "layout", p.field, p.message) for p in problems), *set_findings(facts)),
+        sizes={part: _sizes(part, facts) for part in parts},
+        masks={name: each.levels for name, each in facts.items() if each.levels},
         duplicates=find_duplicates(readable, use_cache=use_cache),
         patients=_patients(readable),
     )
 
 
-def _inspect_pair(
-    part: str, pair: Pair, mask_threshold: str | float, unusable: list[Finding]
-) -> tuple[str | None, MaskLevels | None]:
-    """Return the image's size and the mask's levels; None for a file that cannot be read."""
-    size = mask = None
-    image_at, mask_at = f"{part}/image/{pair.image.name}", f"{part}/mask/{pair.mask.name}"
-    try:
-        size = size_of(read_image(pair.image))
-    except DataError as error:
-        unusable += [Finding("error", "unreadable", image_at, p.message) for p in error.problems]
-    try:
-        levels = read_levels(pair.mask)
-    except DataError as error:
-        unusable += [Finding("error", "unreadable", mask_at, p.message) for p in error.problems]
-    else:
-        mask = MaskLevels(
-            between=float(np.mean((levels > levels.min()) & (levels < levels.max()))),
-            half=float(binary(levels, None, "half").mean()),
-            above_zero=float(np.mean(levels > 0)),
-            chosen=float(binary(levels, None, mask_threshold).mean()),
-        )
-        if size and size != size_of(levels):
-            message = f"is {size_of(levels)}, its image {pair.image.name} is {size}; both must have the same size"
-            unusable.append(Finding("error", "size", mask_at, message))
-    return size, mask
+def _sizes(part: str, facts: Mapping[str, PairFacts]) -> dict[str, int]:
+    return dict(Counter(each.size for name, each in facts.items() if name.startswith(f"{part}/") and each.size))
 
 
 def _patients(parts: Mapping[str, Sequence[Pair]]) -> tuple[tuple[str, ...], ...]:

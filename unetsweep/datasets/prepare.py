@@ -2,7 +2,8 @@
 
 Every file is read once, before anything is submitted or trained:
 
-    layout, pairs   which images have which mask             layout.py, reading.py
+    layout, pairs   which images have which mask             layout.py
+    content         whether images and masks can be right    pair_inspection.py
     duplicates      which images show the same eye           duplicates.py
     split           which images train, which validate       splits.py
     leak            scored images that training has seen     leaks.py
@@ -20,7 +21,9 @@ from unetsweep.datasets.duplicates import Duplicates, find_duplicates
 from unetsweep.datasets.layout import PARTS, Pair, pairs_and_problems
 from unetsweep.datasets.leaks import Leak, find_leak
 from unetsweep.datasets.manifest import Manifest, divide, pin
-from unetsweep.datasets.reading import read_pair
+from unetsweep.datasets.odd_masks import describe_names
+from unetsweep.datasets.pair_inspection import Finding, PairFacts, inspect_pair, set_findings
+from unetsweep.datasets.reading import cut_of
 from unetsweep.datasets.splits import groups_of, split
 from unetsweep.errors import DataError, Problem
 from unetsweep.texts import counted
@@ -30,8 +33,6 @@ NO_GROUPS = (
     "(data.split.groups is none; use auto, a CSV file or a regular expression)"
 )
 LEAK_CONSEQUENCE = "a score on such images rewards memorisation, so it cannot choose a winner"
-MAX_VESSEL_SHARE = 0.4
-"""No retina has a larger share of vessel pixels: in four public sets the largest mean is 0.09."""
 MAX_PROBLEMS = 20
 """More problems than these would fill the screen; `data check` shows all."""
 
@@ -67,9 +68,6 @@ class _PartContents:
     readable: Sequence[Pair]
     size_of: Mapping[str, tuple[int, int]]
     """Width and height after `image_size`, by name."""
-    vessel_shares: Mapping[str, float]
-    """By `part/name`."""
-    problems: Sequence[Problem]
 
 
 def prepare(config: DataConfig) -> PreparedDataset:
@@ -79,8 +77,10 @@ def prepare(config: DataConfig) -> PreparedDataset:
     """
     root = Path(config.root)
     pairs, set_problems = _pairs(config)
-    contents = {part: _read(part, some, config) for part, some in pairs.items()}
-    set_problems += [problem for each in contents.values() for problem in each.problems]
+    facts = {f"{part}/{pair.name}": _inspect(part, pair, config) for part, some in pairs.items() for pair in some}
+    contents = {part: _contents(part, some, config, facts) for part, some in pairs.items()}
+    content_findings = set_findings(facts, allow_odd_masks=config.allow_odd_masks)
+    set_problems += [Problem(f.message, f.where) for f in content_findings if f.level == "error"]
 
     duplicates = find_duplicates({part: contents[part].readable for part in pairs})
     parts, split_problems = _split(config, pairs, duplicates, is_complete=not set_problems)
@@ -91,19 +91,18 @@ def prepare(config: DataConfig) -> PreparedDataset:
         raise DataError(str(root), [*split_problems, *_with_advice(set_problems, root)])
 
     groups, val_groups = _image_groups(config, parts, duplicates)
-    shares = {name: share for each in contents.values() for name, share in each.vessel_shares.items()}
     return PreparedDataset(
         manifest=config.manifest or pin(parts["train"], parts["val"], parts["test"]),
         val_groups=val_groups,
         leak=leak,
-        warnings=_warnings(config, shares, leak),
+        warnings=_warnings(config, facts, content_findings, leak),
         training_images=len(parts["train"]),
         validation_images=len(parts["val"]),
         test_images=len(parts["test"]),
         image_groups=len(set(groups.values())),
         sizes=_count_sizes(contents.values()),
         training_sizes=_names_by_size(parts["train"], contents["train"]),
-        vessel_share=sum(shares.values()) / len(shares),
+        vessel_share=sum(each.vessel_share for each in facts.values()) / len(facts),
     )
 
 
@@ -143,21 +142,20 @@ def _pairs(config: DataConfig) -> tuple[dict[str, tuple[Pair, ...]], list[Proble
     return {"train": tuple(sorted((*parts["train"], *parts["val"]), key=lambda p: p.name)), "test": parts["test"]}, []
 
 
-def _read(part: str, pairs: Sequence[Pair], config: DataConfig) -> _PartContents:
+def _inspect(part: str, pair: Pair, config: DataConfig) -> PairFacts:
+    return inspect_pair(part, pair, cut_of(config), config.image_size)
+
+
+def _contents(part: str, pairs: Sequence[Pair], config: DataConfig, facts: Mapping[str, PairFacts]) -> _PartContents:
     readable: list[Pair] = []
     sizes: dict[str, tuple[int, int]] = {}
-    shares: dict[str, float] = {}
-    problems: list[Problem] = []
     for pair in pairs:
-        try:
-            image, mask = read_pair(pair, config.image_size, config.mask_threshold)
-        except DataError as error:
-            problems += [Problem(f"{p.field}: {p.message}", part) for p in error.problems]
-        else:
+        each = facts[f"{part}/{pair.name}"]
+        if each.measures and each.size:
             readable.append(pair)
-            sizes[pair.name] = (image.shape[1], image.shape[0])
-            shares[f"{part}/{pair.name}"] = float(mask.mean())
-    return _PartContents(readable, sizes, shares, problems)
+            width, height = (int(side) for side in each.size.split("x"))
+            sizes[pair.name] = (config.image_size, config.image_size) if config.image_size else (width, height)
+    return _PartContents(readable, sizes)
 
 
 def _split(
@@ -244,16 +242,15 @@ def _describe_refused_leak(config: DataConfig, leak: Leak) -> str:
     return f"{leaks}: {LEAK_CONSEQUENCE}. {advice}; `allow_leak: true` trains anyway, and every report says so"
 
 
-def _warnings(config: DataConfig, vessel_shares: Mapping[str, float], leak: Leak) -> tuple[str, ...]:
+def _warnings(
+    config: DataConfig, facts: Mapping[str, PairFacts], content_findings: Iterable[Finding], leak: Leak
+) -> tuple[str, ...]:
     warnings = [f"LEAKED: {message}: {LEAK_CONSEQUENCE}" for message in leak.messages().values()]
     if config.split.groups == "none" and not leak:
         warnings.append(NO_GROUPS)
-    empty = [name for name, share in vessel_shares.items() if share == 0]
-    full = [name for name, share in vessel_shares.items() if share > MAX_VESSEL_SHARE]
-    if empty:
-        where = f"{counted(len(empty), 'mask')} at mask_threshold {config.mask_threshold}"
-        warnings.append(f"no vessel in {where}, for example {empty[0]}")
-    if full:
-        text = f"more than {MAX_VESSEL_SHARE:.0%} vessel in {counted(len(full), 'mask')}, for example {full[0]}"
-        warnings.append(f"{text}; invert the masks if their vessels are black")
+    warnings += [f"{f.where}: {f.message}" if f.where else f.message for f in content_findings if f.level == "warning"]
+    lost = [name for name, each in facts.items() if not each.vessel_share and each.levels and each.levels.chosen]
+    if lost:
+        where = f"{counted(len(lost), 'mask')} ({describe_names(lost)})"
+        warnings.append(f"no vessel is left in {where} at image_size {config.image_size}; use a larger one")
     return tuple(warnings)

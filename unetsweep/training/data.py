@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from unetsweep.contract import TrialConfig
 from unetsweep.datasets.manifest import divide
-from unetsweep.datasets.reading import Images, manifest, read_pairs
+from unetsweep.datasets.reading import Images, cut_of, manifest, read_pairs
 from unetsweep.errors import ConfigError, DataError, Problem
 from unetsweep.texts import counted
 from unetsweep.training import augment
@@ -60,7 +60,7 @@ def read(config: TrialConfig) -> TrialImages:
     if config.batch_size > count:
         found = f"found {config.batch_size}, more than {counted(count, 'training image')}; use at most {count}"
         raise ConfigError("config.json", [Problem(found, "batch_size")])
-    how = (config.data.image_size, config.data.mask_threshold, config.model.in_channels)
+    how = (config.data.image_size, cut_of(config.data), config.model.in_channels)
     # Training images need no additional masks: those are only scored.
     also = {"train": (), "val": config.data.also_score_at, "test": config.data.also_score_at}
     wanted = parts if config.trainer.score_test else {**parts, "test": ()}

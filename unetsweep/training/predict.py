@@ -2,10 +2,10 @@
 
 Rule 1: the network gets an image as in training (channels, size, precision); the mask has the image's own size.
 Rule 2: IoU is computed at the image's own size. If the config sets no image_size, it equals the IoU of the results.
-Rule 3: an image that cannot be read does not stop the others.
+Rule 3: an image that cannot be read, or a mask without a clear threshold, does not stop the others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from unetsweep.atomic import SHARED, write_bytes
 from unetsweep.contract import TrialConfig
 from unetsweep.datasets import layout
-from unetsweep.datasets.reading import Pixels, read_image, read_mask, size_of
+from unetsweep.datasets.pair_inspection import Finding, PairFacts, inspect_image, inspect_pair, set_findings
+from unetsweep.datasets.reading import Pixels, cut_of, read_image, read_mask, size_of
 from unetsweep.datasets.scores import iou
 from unetsweep.errors import DataError, Problem, StateError, TrainingError, UsageError
 from unetsweep.training.checkpoints import load_unet
@@ -25,6 +26,9 @@ from unetsweep.training.evaluate import evaluating, logits
 from unetsweep.training.panels import confusion, panel
 from unetsweep.training.precision import set_tf32
 from unetsweep.training.unet import UNet, probabilities
+
+_NOT_FOR_PREDICTION = ("too-small", "unreadable", "size", "mask-levels")
+"""Findings that matter only to a split, and those that the error about an image has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +99,26 @@ def predict(
     threshold: float = 0.5,
     part: str = "test",
     device: torch.device | None = None,
+    on_finding: Callable[[Finding], None] = lambda finding: None,
 ) -> Iterator[Predicted]:
     """Predict the images that `find_cases` finds in `source`; see `predict_cases`."""
-    yield from predict_cases(checkpoint, find_cases(source, part), out, threshold=threshold, device=device)
+    cases = find_cases(source, part)
+    yield from predict_cases(checkpoint, cases, out, threshold=threshold, device=device, on_finding=on_finding)
 
 
 def predict_cases(
-    checkpoint: Path, cases: Sequence[Case], out: Path, *, threshold: float = 0.5, device: torch.device | None = None
+    checkpoint: Path,
+    cases: Sequence[Case],
+    out: Path,
+    *,
+    threshold: float = 0.5,
+    device: torch.device | None = None,
+    on_finding: Callable[[Finding], None] = lambda finding: None,
 ) -> Iterator[Predicted]:
     """Write `<name>_mask.png` (0 and 255) and `<name>_panel.png` into `out` for each image, one after the other.
 
-    Pixels with a probability above `threshold` are vessel. `device` defaults to a GPU if there is one. Raises
+    Pixels with a probability above `threshold` are vessel. `device` defaults to a GPU if there is one. `on_finding`
+    receives, after the last image, what is odd about images and masks, by which the score may mean nothing. Raises
     UsageError (before the first image) if the checkpoint cannot be used or an output would overwrite a file, and
     DataError (after the last image) with all images that cannot be used.
     """
@@ -113,13 +126,29 @@ def predict_cases(
     _check_names(cases, out)
     out.mkdir(parents=True, exist_ok=True)
     problems: list[Problem] = []
+    facts: dict[str, PairFacts] = {}
     for case in cases:
         try:
+            facts[str(case.image)] = _inspected(case, config)
             yield _predict_case(unet, config, case, out, threshold)
         except DataError as error:
             problems += [Problem(p.text(error.source)) for p in error.problems]
+    for finding in set_findings(facts):
+        if finding.kind not in _NOT_FOR_PREDICTION:
+            on_finding(finding)
     if problems:
         raise DataError(str(cases[0].image.parent), problems)
+
+
+def _inspected(case: Case, config: TrialConfig) -> PairFacts:
+    """Inspect a case; raises DataError if it is not clear which levels of its mask are vessel."""
+    part = case.image.parent.parent.name
+    if case.truth is None:
+        return inspect_image(part, case.image)
+    found = inspect_pair(part, layout.Pair(case.image.stem, case.image, case.truth), cut_of(config.data))
+    if found.unclear_levels and found.measures and not config.data.allow_odd_masks:
+        raise DataError(str(case.truth), [found.unclear_levels])
+    return found
 
 
 def _load_network(checkpoint: Path, device: torch.device) -> tuple[UNet, TrialConfig]:
@@ -155,7 +184,7 @@ def _check_names(cases: Sequence[Case], out: Path) -> None:
 
 def _predict_case(unet: UNet, config: TrialConfig, case: Case, out: Path, threshold: float) -> Predicted:
     image = read_image(case.image, None, config.model.in_channels)
-    truth = None if case.truth is None else read_mask(case.truth, None, config.data.mask_threshold)
+    truth = None if case.truth is None else read_mask(case.truth, None, cut_of(config.data))
     if truth is not None and truth.shape != image.shape[:2]:
         found = f"its mask {case.truth} is {size_of(truth)}, the image {size_of(image)}; both must have one size"
         raise DataError(str(case.image), [found])
