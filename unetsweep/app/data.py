@@ -88,7 +88,7 @@ class Baseline:
     level: int
     train_iou: float
     test_iou: float | None
-    """None: the test images were not read."""
+    """None: the test images were not read, or there are none."""
 
 
 def check_dataset(folder: Path, mask_threshold: str | float = "half", use_cache: bool = True) -> DataCheck:
@@ -116,7 +116,7 @@ def fit_baseline(
         raise UsageError(f"{'--image-size' if image_size else problem.field}: {problem.message}")
     pairs = find_pairs(Path(data.root))
     train = read_pairs(pairs["train"], size, threshold)
-    test = read_pairs(pairs["test"], size, threshold) if with_test else None
+    test = read_pairs(pairs["test"], size, threshold) if with_test and "test" in pairs else None
     return Baseline(*green_threshold(train, test))
 
 

@@ -22,17 +22,24 @@ class PredictionScore:
 
 
 def predict(
-    checkpoint: Path, source: Path, out: Path, *, threshold: float, part: str, on_image: "Callable[[Predicted], None]"
+    checkpoint: Path,
+    source: Path,
+    out: Path,
+    *,
+    threshold: float,
+    part: str,
+    on_image: "Callable[[Predicted], None]",
+    warn: Callable[[str], None],
 ) -> PredictionScore:
     """Write a mask and a panel for each image of `source` into `out`, and return the score over all images.
 
-    `on_image` receives each image once its files are written.
+    `on_image` receives each image once its files are written, and `warn` a line about files that are not read.
     """
     from unetsweep.training.predict import predict as predict_images  # imports torch
 
     totals = [0, 0, 0]
     scored = 0
-    for predicted in predict_images(checkpoint, source, out, threshold=threshold, part=part):
+    for predicted in predict_images(checkpoint, source, out, threshold=threshold, part=part, warn=warn):
         on_image(predicted)
         if predicted.counts is not None:
             totals = [total + count for total, count in zip(totals, predicted.counts, strict=True)]

@@ -13,7 +13,8 @@ import numpy as np
 
 from unetsweep.datasets.duplicates import Duplicates, find_duplicates
 from unetsweep.datasets.duplicates_cache import Match
-from unetsweep.datasets.layout import Pair, pairs_and_problems
+from unetsweep.datasets.file_names import location
+from unetsweep.datasets.layout import Layout, Pair, read_layout
 from unetsweep.datasets.leaks import expected_leak
 from unetsweep.datasets.patients import left_right
 from unetsweep.datasets.reading import binary, read_image, read_levels, size_of
@@ -58,7 +59,7 @@ class Inspection:
     pairs: Mapping[str, Pair]
     """Pairs whose image can be read."""
     unusable: tuple[Finding, ...]
-    """Files that cannot be read or paired."""
+    """Files that cannot be read or paired, and those that are not read."""
     sizes: Mapping[str, Mapping[str, int]]
     """For each part, the number of images of each size, `999x960`."""
     masks: Mapping[str, MaskLevels]
@@ -115,14 +116,14 @@ class Inspection:
 
 def inspect(root: Path, mask_threshold: str | float = "half", use_cache: bool = True) -> Inspection:
     """Inspect all files of a dataset; problems of the files are in the result, not raised."""
-    parts, problems = pairs_and_problems(root)
-    unusable = [Finding("error", "layout", p.field, p.message) for p in problems]
+    layout = read_layout(root)
+    parts, unusable = layout.pairs, _of_layout(layout)
     sizes: dict[str, Counter[str]] = {part: Counter() for part in parts}
     readable: dict[str, list[Pair]] = {part: [] for part in parts}
     masks: dict[str, MaskLevels] = {}
     for part, pairs in parts.items():
         for pair in pairs:
-            size, mask = _inspect_pair(part, pair, mask_threshold, unusable)
+            size, mask = _inspect_pair(pair, mask_threshold, unusable)
             if size:
                 sizes[part][size] += 1
                 readable[part].append(pair)
@@ -140,12 +141,22 @@ def inspect(root: Path, mask_threshold: str | float = "half", use_cache: bool = 
     )
 
 
+def _of_layout(layout: Layout) -> list[Finding]:
+    """Return what is wrong with the files before any is read."""
+    findings = [Finding("error", "layout", p.field, p.message) for p in layout.problems]
+    findings += [Finding("warning", "unread", p.field, p.message) for p in layout.warnings]
+    findings += [Finding("note", "unread", p.field, p.message) for p in layout.notes]
+    if layout.pairs and layout.no_test:
+        findings.append(Finding("note", "no-test", "test", layout.no_test))
+    return findings
+
+
 def _inspect_pair(
-    part: str, pair: Pair, mask_threshold: str | float, unusable: list[Finding]
+    pair: Pair, mask_threshold: str | float, unusable: list[Finding]
 ) -> tuple[str | None, MaskLevels | None]:
     """Return the image's size and the mask's levels; None for a file that cannot be read."""
     size = mask = None
-    image_at, mask_at = f"{part}/image/{pair.image.name}", f"{part}/mask/{pair.mask.name}"
+    image_at, mask_at = location(pair.image), location(pair.mask)
     try:
         size = size_of(read_image(pair.image))
     except DataError as error:

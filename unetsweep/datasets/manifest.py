@@ -28,7 +28,7 @@ def divide(data: DataConfig) -> dict[str, tuple[Pair, ...]]:
         return pinned(data.manifest, root)
     pairs = find_pairs(root)
     train, val = split(pairs["train"], data.split, root)
-    return {"train": train, "val": val, "test": pairs["test"]}
+    return {"train": train, "val": val, "test": pairs.get("test", ())}
 
 
 def pin(train: Sequence[Pair], val: Sequence[Pair], test: Sequence[Pair]) -> dict[str, dict[str, str]]:
