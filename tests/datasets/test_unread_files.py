@@ -95,6 +95,13 @@ def test_what_may_be_an_image_and_costs_no_pair_is_a_warning(
     assert sum("1 file was not read" in warning for warning in prepare(DataConfig(str(tmp_path))).warnings) == 2
 
 
+@pytest.mark.parametrize("name", ["04.heic", "04.png.gz"])
+def test_an_image_in_a_form_that_is_not_read_is_an_error_without_a_mask_too(tmp_path: Path, name: str) -> None:
+    root = make_set(tmp_path, train=3, test=1)
+    (root / "train/image" / name).touch()
+    assert [problem.field for problem in read_layout(root).problems] == ["train/image"]
+
+
 def test_archives_and_folders_beside_the_images_only_cost_no_pair(tmp_path: Path) -> None:
     root = make_set(tmp_path, train=3, test=1)
     (root / "train/image/thumbs").mkdir()
