@@ -106,6 +106,18 @@ def test_a_folder_of_a_usual_name_without_images_does_not_count(tmp_path: Path) 
     assert len(find_pairs(root)["train"]) == 4
 
 
+def test_images_that_lie_where_none_are_read_are_named(tmp_path: Path) -> None:
+    """A set that is divided into three parts, and images beside the folders of images and masks."""
+    root = make_set(tmp_path)
+    shutil.copytree(root / "test", root / "val")
+    write(root / "train" / "05.png")
+    (root / "train" / "mask2").mkdir()  # a second observer: no image is missing with it
+    write(root / "train" / "mask2" / "01.png")
+    first, second = prepare(DataConfig(str(root))).warnings
+    assert f"{root}: val: holds images and masks, and is not read: data.split takes the validation images" in first
+    assert f"{root}: train: 1 image file beside the folders of images and masks, such as 05.png, not read" in second
+
+
 def test_turned_folders_get_the_commands_that_turn_them(tmp_path: Path) -> None:
     root = make_set(tmp_path / "set")
     for part in ("train", "test"):

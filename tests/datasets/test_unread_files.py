@@ -118,12 +118,13 @@ def test_archives_and_folders_beside_the_images_only_cost_no_pair(tmp_path: Path
 def test_what_is_no_image_is_a_note_of_the_check_alone(tmp_path: Path) -> None:
     def change(folder: Path) -> None:
         (folder / "notes").mkdir()
+        (folder / ".ipynb_checkpoints").mkdir()
         for name in (".DS_Store", "._01.png", "README.txt", "Thumbs.db"):
             (folder / name).touch()
 
     layout = layout_after(tmp_path, change)
     assert (layout.problems, layout.warnings) == ((), ())
-    assert reasons(layout.notes) == in_both(".DS_Store, ._01.png, README.txt, Thumbs.db and 1 more (no image)")
+    assert reasons(layout.notes) == in_both(".DS_Store, ._01.png, .ipynb_checkpoints, README.txt and 2 more (no image)")
     assert [finding.level for finding in inspect(tmp_path, use_cache=False).unusable] == ["note", "note"]
     assert not any("not read" in warning for warning in prepare(DataConfig(str(tmp_path))).warnings)
 

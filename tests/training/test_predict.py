@@ -167,9 +167,10 @@ def test_the_images_of_a_test_part_without_masks_are_found(root: Path, tmp_path:
     for source in (copy, copy / "test", copy / "test" / "image"):
         assert find_cases(source).cases == tuple(Case(image, None) for image in images)
     assert find_cases(images[1]).cases == (Case(images[1], None),)
-    shutil.rmtree(copy / "test")
-    with pytest.raises(DataError, match="has no test images; use --part train"):
-        find_cases(copy)
+    shutil.rmtree(copy / "train")
+    assert len(find_cases(copy).cases) == len(images)
+    with pytest.raises(DataError, match="has no train images; use --part test"):
+        find_cases(copy, "train")
 
 
 def test_files_beside_the_images_that_are_not_read_are_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from unetsweep.datasets.file_names import KINDS_OF_FILES, location, masks_by_stem, printable, stem_of
 from unetsweep.datasets.layout_advice import how_to_arrange
 from unetsweep.datasets.part_folders import PARTS as PARTS
-from unetsweep.datasets.part_folders import PartFolders, describe, find_folders
+from unetsweep.datasets.part_folders import Folders, PartFolders, describe, find_folders
 from unetsweep.datasets.part_folders import home_of as home_of
 from unetsweep.datasets.unread_files import Judgement, Listing, judge, list_folder
 from unetsweep.errors import DataError, Problem
@@ -78,11 +78,24 @@ def read_layout(root: Path) -> Layout:
         return _nothing(*folders.problems)
     if "train" not in folders.parts:
         return _nothing(Problem(how_to_arrange(root)))
+    return _read(folders, PARTS)
+
+
+def read_part(root: Path, part: str) -> Layout:
+    """Return the images of one part of the dataset in `root`, whatever is wrong with the other part."""
+    folders = find_folders(root)
+    return _nothing(*folders.problems) if folders.problems else _read(folders, [part])
+
+
+def _read(folders: Folders, parts: Collection[str]) -> Layout:
     reading = _Reading()
     for part, of_part in folders.parts.items():
-        reading.read(part, of_part)
-    judged = (tuple(some) for some in (reading.problems, reading.warnings, reading.notes))
-    return Layout(folders.home, reading.pairs, reading.without_masks, *judged)
+        if part in parts:
+            reading.read(part, of_part)
+    warnings = (*reading.warnings, *folders.unread)
+    return Layout(
+        folders.home, reading.pairs, reading.without_masks, tuple(reading.problems), warnings, tuple(reading.notes)
+    )
 
 
 def _nothing(*problems: Problem) -> Layout:

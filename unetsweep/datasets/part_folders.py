@@ -44,6 +44,8 @@ class Folders:
     """`train` and `test`, as far as they are there."""
     problems: tuple[Problem, ...]
     """Folders that fit twice."""
+    unread: tuple[Problem, ...]
+    """Images in places where none are read."""
 
 
 def find_folders(root: Path) -> Folders:
@@ -59,7 +61,23 @@ def find_folders(root: Path) -> Folders:
         problems += [_twice(images, "images")] if len(images) > 1 else []
         problems += [_twice(masks[part], "masks")] if len(masks[part]) > 1 else []
         parts[part] = PartFolders(folder, *(some[0] if len(some) == 1 else None for some in (images, masks[part])))
-    return Folders(home, parts, tuple(problems))
+    return Folders(home, parts, tuple(problems), tuple(_unread(home, parts)))
+
+
+def _unread(home: Path, parts: Mapping[str, PartFolders]) -> Iterator[Problem]:
+    """Yield a problem for other parts, such as `val/`, and for images beside the folders of images and masks."""
+    if not parts:
+        return
+    others = (entry for entry in sorted(home.iterdir()) if part_named(entry.name) is None)
+    for entry in others:
+        if all(any(map(_holds_images, fitting(entry, names))) for names in (IMAGE_NAMES, MASK_NAMES)):
+            text = "holds images and masks, and is not read: data.split takes the validation images from train"
+            yield Problem(f"{text}; move them there to use them", printable(entry.name))
+    for part in parts.values():
+        if files := sorted(_image_files(part.folder)):
+            text = f"{counted(len(files), 'image file')} beside the folders of images and masks, such as "
+            text += f"{printable(files[0].name)}, not read; move into them, or away"
+            yield Problem(text, printable(part.folder.name))
 
 
 def home_of(root: Path) -> Path:
@@ -136,7 +154,7 @@ def _not_empty(folders: Sequence[Path]) -> list[Path]:
 def _with_images(folder: Path, names: Collection[str]) -> list[Path]:
     """Return the folders in `folder` that have one of the names and hold images; if none does, the first of them."""
     found = fitting(folder, names)
-    return [entry for entry in found if any(_image_files(entry))] or found[:1]
+    return [entry for entry in found if _holds_images(entry)] or found[:1]
 
 
 def _plain(name: str) -> str:
@@ -166,6 +184,10 @@ def _without_fields_of_view(candidates: Mapping[str, Sequence[Path]]) -> dict[st
 def _is_field_of_view(folder: Path) -> bool:
     stems = [stem_of(file) for file in _image_files(folder)]
     return bool(stems) and all(_FIELD_OF_VIEW.search(stem) for stem in stems)
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(_image_files(folder))
 
 
 def _image_files(folder: Path) -> Iterator[Path]:

@@ -106,7 +106,7 @@ def _kind(file: Path) -> Kind | None:
     name, suffix = composed(file.name).lower(), file.suffix.lower()
     is_text = suffix in _TEXTS or name in _TEXT_NAMES or name.startswith(("._", ".ds_store"))
     if name.startswith("."):
-        return "text" if is_text else "hidden"
+        return "hidden" if suffix in EXTENSIONS and not is_text else "text"
     if not file.exists():
         return "link"
     if file.is_dir():

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from unetsweep.atomic import SHARED, write_bytes
 from unetsweep.contract import TrialConfig
 from unetsweep.datasets.file_names import KINDS_OF_FILES, masks_by_stem, stem_of
-from unetsweep.datasets.layout import home_of, listed, read_layout
-from unetsweep.datasets.part_folders import describe, has_parts, images_in, masks_beside
+from unetsweep.datasets.layout import home_of, listed, read_part
+from unetsweep.datasets.part_folders import PARTS, describe, has_parts, images_in, masks_beside
 from unetsweep.datasets.reading import Pixels, read_image, read_mask, size_of
 from unetsweep.datasets.scores import iou
 from unetsweep.datasets.unread_files import judge, list_folder
@@ -83,12 +83,13 @@ def find_cases(source: Path, part: str = "test") -> Found:
         return _in_dataset(source, part)
     listing = list_folder(images_in(source) or source)
     judgement = judge(listing)
+    lost, unread = ([problem.message for problem in some] for some in (judgement.errors, judgement.warnings))
     if not listing.images:
         found = f"holds no image file that is read ({KINDS_OF_FILES}); {describe(source)}"
-        raise DataError(str(source), [found, *judgement.errors])
+        raise DataError(str(source), [found, *lost])
     truths, problems = _find_truths(listing.images)
     cases = tuple(Case(image, truths.get(image)) for image in listing.images)
-    return Found(cases, (*judgement.errors, *problems), judgement.warnings)
+    return Found(cases, (*map(Problem, lost), *problems), tuple(map(Problem, unread)))
 
 
 def images_beside(image: Path) -> tuple[Path, ...]:
@@ -97,14 +98,14 @@ def images_beside(image: Path) -> tuple[Path, ...]:
 
 
 def _in_dataset(root: Path, part: str) -> Found:
-    layout = read_layout(root)
+    layout = read_part(root, part)
     if layout.problems:
         raise DataError(str(root), layout.problems)
     if part in layout.pairs:
         return Found(tuple(Case(pair.image, pair.mask) for pair in layout.pairs[part]), (), layout.warnings)
     if part in layout.without_masks:
         return Found(tuple(Case(image, None) for image in layout.without_masks[part]), (), layout.warnings)
-    other = " and ".join(layout.pairs)
+    other = next(each for each in PARTS if each != part)
     raise DataError(str(root), [f"has no {part} images; use --part {other}, or give a folder of images"])
 
 
