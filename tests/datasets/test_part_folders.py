@@ -1,6 +1,7 @@
 """The folders of a dataset are found under their usual names; otherwise a message says what to rename or to run."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -165,3 +166,18 @@ def test_a_set_as_distributed_gets_the_command_that_imports_it(tmp_path: Path) -
 def test_anything_else_is_described(tmp_path: Path) -> None:
     (tmp_path / "holiday").mkdir()
     assert how_to_arrange(tmp_path).startswith("holds no train/; found there: holiday/; expected is\n")
+
+
+def test_a_folder_beside_the_parts_that_cannot_be_listed_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, original = make_set(tmp_path), Path.iterdir
+    (root / "lost+found").mkdir()
+
+    def iterdir(folder: Path) -> Iterator[Path]:  # root can list every folder
+        if folder.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return original(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert len(find_pairs(root)["train"]) == 4

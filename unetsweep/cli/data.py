@@ -108,7 +108,7 @@ def _print_set(found: public_sets.ArrangedSet, how: str) -> None:
 @_threshold
 @click.option("--no-cache", is_flag=True, help="Compare all images again, without the results of earlier checks.")
 def check(folder: Path, as_json: bool, report: Path | None, mask_threshold: str | float, no_cache: bool) -> None:
-    """Check the dataset in DIR: pairs, sizes, masks, duplicates, and test images that duplicate a training image.
+    """Check the dataset in DIR: pairs, files that are not read, sizes, masks, and duplicates, also of test images.
 
     Duplicates are images of the same eye. They are found from the pixels, even if they are mirrored, rotated, resized,
     relit or recompressed. Squashed, padded, zoomed or shifted ones are found only if the edge of the round field is

@@ -141,10 +141,11 @@ def _count_images(folder: Path) -> str:
 
 
 def fitting(folder: Path, names: Collection[str]) -> list[Path]:
-    """Return the folders in `folder` that have one of the names."""
-    if not folder.is_dir():
+    """Return the folders in `folder` that have one of the names; none if it cannot be listed."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if _plain(entry.name) in names and entry.is_dir())
+    except (NotADirectoryError, FileNotFoundError, PermissionError):
         return []
-    return sorted(entry for entry in folder.iterdir() if _plain(entry.name) in names and entry.is_dir())
 
 
 def _not_empty(folders: Sequence[Path]) -> list[Path]:
