@@ -198,6 +198,20 @@ def test_the_rest_of_the_stare_collection_is_left_out(tmp_path: Path) -> None:
     assert len(find_pairs(tmp_path / "to")["train"]) == 10
 
 
+def test_hrf_may_be_unpacked_from_its_three_pairs_of_archives(tmp_path: Path) -> None:
+    source = draw("hrf", tmp_path / "source")
+    for kind, name in (("h", "healthy"), ("dr", "diabetic_retinopathy"), ("g", "glaucoma")):
+        for folder, of, pattern in (
+            ("images", "", f"*_{kind}.*"),
+            ("manual1", "_manualsegm", f"*_{kind}.tif"),
+            ("mask", "_fovmask", f"*_{kind}_mask.tif"),
+        ):
+            (source / f"{name}{of}").mkdir()
+            for file in (source / folder).glob(pattern):
+                file.rename(source / f"{name}{of}" / file.name)
+    assert "15 train and 30 test images of HRF" in run("hrf", source, tmp_path / "to").stderr
+
+
 def test_drive_of_today_has_no_test_masks(tmp_path: Path) -> None:
     source, to = draw("drive", tmp_path / "source"), tmp_path / "to"
     for folder in ("1st_manual", "2nd_manual"):

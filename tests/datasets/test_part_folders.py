@@ -148,6 +148,11 @@ def test_a_set_in_an_inner_folder_is_pointed_to(tmp_path: Path) -> None:
     assert how_to_arrange(tmp_path) == f"holds no train/; found there: DRIVE/; use {tmp_path / 'DRIVE'} as the folder"
 
 
+def test_a_part_points_to_its_set(tmp_path: Path) -> None:
+    root = make_set(tmp_path)
+    assert how_to_arrange(root / "train") == f"holds no train/; it is a part of a set; use {root} as the folder"
+
+
 def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
     (tmp_path / "CHASEDB1.zip").touch()
     assert how_to_arrange(tmp_path) == "holds no train/; found there: CHASEDB1.zip; unpack CHASEDB1.zip first"

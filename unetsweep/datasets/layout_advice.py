@@ -58,6 +58,8 @@ def files_below(folder: Path) -> list[Path]:
 
 def _advice(root: Path) -> Iterator[str]:
     """Yield pieces of advice, the most certain one first."""
+    if part_named(root.name) is not None and has_parts(root.parent):
+        yield f"it is a part of a set; use {printable(root.parent)} as the folder"
     public = recognise(files_below(root))
     if public is not None:
         to = f"data/{public.key}"

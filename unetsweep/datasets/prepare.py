@@ -129,9 +129,9 @@ def count_images(config: DataConfig, *, test: bool) -> int:
     return sum(count for part, count in counts.items() if test or part != "test")
 
 
-def verify_pinned(config: DataConfig) -> None:
-    """Raise DataError unless all images that the manifest names are present and unchanged."""
-    divide(config)
+def verify_pinned(config: DataConfig, *, test: bool = True) -> None:
+    """Raise DataError unless all images that the manifest names are present and unchanged; `test` ones if asked for."""
+    divide(config, test=test)
 
 
 def _pairs(config: DataConfig) -> tuple[Mapping[str, tuple[Pair, ...]], list[Problem], Layout]:

@@ -117,7 +117,7 @@ SETS: Mapping[str, PublicSet] = {
             masks=(_START + r"(?P<part>train|test)/Ground truth/(?P<id>\d+_[ADGN])\.png$",),
             counts={"train": 600, "test": 200},
             division="as distributed",
-            terms="see its page",
+            terms="CC BY 4.0",
             cite="Jin et al., FIVES: A fundus image dataset for artificial intelligence based vessel segmentation, "
             "Scientific Data 9, 475, 2022",
             page="https://doi.org/10.6084/m9.figshare.19688169",
