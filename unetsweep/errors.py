@@ -14,6 +14,7 @@ UnetsweepError            the message says what went wrong, where, and what to d
 │   └── ExposedError 70   others own a sweep's directory or may write into it
 ├── LeaseError       75   another process holds the sweep's lease: try again
 ├── TrackerError     75   an experiment tracker did not answer or refused an archive: try again
+├── DownloadError    75   a set of images could not be downloaded: try again
 └── SchedulerError   75   the scheduler did not answer or refused: try again, or follow its message
     └── RefusedError 75   the scheduler refused the job: nothing was submitted
         └── LimitError 75   … because too many jobs are queued: try again later
@@ -128,6 +129,12 @@ class ExposedError(StateError):
 
 class LeaseError(UnetsweepError):
     """Another process reconciles or changes the sweep; try again."""
+
+    exit_status = 75
+
+
+class DownloadError(UnetsweepError):
+    """A set of images could not be downloaded; try again, or download it by hand."""
 
     exit_status = 75
 

@@ -94,8 +94,8 @@ class TrainerConfig:
     bits in convolutions. `16-mixed` needs a GPU."""
     comet: Literal["off", "offline", "online"] = "off"
     score_test: bool = True
-    """Score the test set with each trial's best checkpoint. With `false` it is not read: select by validation, then
-    score the selected checkpoint once with `unetsweep predict`."""
+    """Score the test set, if there is one, with each trial's best checkpoint. With `false` it is not read: select by
+    validation, then score the selected checkpoint once with `unetsweep predict`."""
     threads: int = 1
     """CPU threads of each process; results are reproducible only with the same number."""
     workers: int = 0
@@ -230,10 +230,11 @@ def _are_values(levels: tuple[object, ...]) -> bool:
 
 
 def _empty_parts(config: TrialConfig) -> list[str]:
-    """Parts of the manifest that need an image and have none."""
+    """Parts of the manifest that need an image and have none; a set may have no test images."""
     manifest = config.data.manifest
-    needed = ("train", "val", "test") if config.trainer.score_test else ("train", "val")
-    return [part for part in needed if not manifest[part]] if manifest is not None and _is_manifest(manifest) else []
+    if manifest is None or not _is_manifest(manifest):
+        return []
+    return [part for part in ("train", "val") if not manifest[part]]
 
 
 def _is_manifest(manifest: Mapping[str, Any]) -> bool:

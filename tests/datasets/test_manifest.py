@@ -12,7 +12,7 @@ from images_drawn import make_set, write
 
 from unetsweep.contract import DataConfig, Split
 from unetsweep.datasets.manifest import divide
-from unetsweep.datasets.prepare import prepare
+from unetsweep.datasets.prepare import prepare, verify_pinned
 from unetsweep.errors import DataError
 
 
@@ -136,3 +136,14 @@ def test_an_unused_test_set_may_be_missing(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "test")
     data = dataclasses.replace(data, manifest={**dict(data.manifest or {}), "test": {}})
     assert (prepare(data).test_images, names(data)["test"]) == (0, [])
+
+
+def test_a_training_that_scores_no_test_image_does_not_read_them(tmp_path: Path) -> None:
+    data = pinned(make_set(tmp_path))
+    (tmp_path / "test/image/01.png").write_bytes(b"changed")
+    assert divide(data, test=False)["test"] == ()
+    shutil.rmtree(tmp_path / "test")
+    assert [len(divide(data, test=False)[part]) for part in ("train", "val")] == [3, 1]
+    verify_pinned(data, test=False)
+    with pytest.raises(DataError, match="test: missing"):
+        verify_pinned(data)

@@ -1,6 +1,7 @@
 """A dataset is prepared: counted, warned about, or refused with all its problems."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from unetsweep.contract import DataConfig, Split
 from unetsweep.datasets import duplicates
 from unetsweep.datasets.fingerprints import Fingerprints, Pixels
 from unetsweep.datasets.layout import find_pairs
-from unetsweep.datasets.prepare import MAX_PROBLEMS, prepare
+from unetsweep.datasets.prepare import MAX_PROBLEMS, PINNED_WITHOUT_TEST, prepare
 from unetsweep.datasets.reading import read_pairs
 from unetsweep.datasets.splits import split
 from unetsweep.errors import DataError
@@ -101,12 +102,64 @@ def test_only_the_first_of_many_problems_are_reported(tmp_path: Path) -> None:
     assert found[-1].startswith("25 problems, of which the first 20 are above; `unetsweep data check ")
 
 
-def test_a_missing_part_is_the_only_problem(tmp_path: Path) -> None:
+def test_a_missing_training_part_is_the_only_problem(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     shutil.rmtree(root / "train")
-    fields = [p.partition(":")[0] for p in _problems(DataConfig(str(root), Split(groups="none")))]
-    assert fields[:2] == ["train/image", "train/mask"]
-    assert fields[2].startswith("2 problems")
+    (problem,) = _problems(DataConfig(str(root), Split(groups="none")))
+    assert problem.startswith("holds no train/; found there: test/; expected is")
+
+
+def _without_test(root: Path) -> None:
+    shutil.rmtree(root / "test")
+
+
+def _without_test_masks(root: Path) -> None:
+    shutil.rmtree(root / "test" / "mask")
+
+
+def _empty_test_masks(root: Path) -> None:
+    for mask in (root / "test" / "mask").iterdir():
+        mask.unlink()
+
+
+def _empty_test(root: Path) -> None:
+    shutil.rmtree(root / "test")
+    (root / "test").mkdir()
+
+
+@pytest.mark.parametrize("change", [_without_test, _empty_test, _without_test_masks, _empty_test_masks])
+def test_a_set_without_test_scores_is_prepared_and_says_so(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    root = make_set(tmp_path, train=4, test=3)
+    change(root)
+    prepared = prepare(DataConfig(str(root)))
+    assert (prepared.training_images, prepared.validation_images, prepared.test_images) == (3, 1, 0)
+    assert prepared.manifest["test"] == {}
+    has_images = change in (_without_test_masks, _empty_test_masks)
+    assert (prepared.no_test or "").startswith("3 test images without masks (" if has_images else "no test images (")
+    assert "the table has no test score" in (prepared.no_test or "")
+    assert prepare(DataConfig(str(root), manifest=prepared.manifest)).no_test == prepared.no_test
+
+
+def test_test_images_that_were_added_after_the_split_are_not_scored(tmp_path: Path) -> None:
+    root = make_set(tmp_path, train=4, test=3)
+    (root / "test").rename(root / "later")
+    pinned = DataConfig(str(root), manifest=prepare(DataConfig(str(root))).manifest)
+    (root / "later").rename(root / "test")
+    assert (prepare(pinned).test_images, prepare(pinned).no_test) == (0, PINNED_WITHOUT_TEST)
+    assert prepare(DataConfig(str(root))).no_test is None
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda root: (root / "test/mask/02.png").unlink(), "test/image/02.png: no mask; add test/mask/02.png"),
+        (lambda root: shutil.rmtree(root / "test/image"), "test/image: this folder is missing; found there: mask/ (3"),
+    ],
+)
+def test_a_test_part_that_is_damaged_is_refused(tmp_path: Path, change: Callable[[Path], object], problem: str) -> None:
+    root = make_set(tmp_path, train=4, test=3)
+    change(root)
+    assert _problems(DataConfig(str(root)))[0].startswith(problem)
 
 
 @pytest.mark.parametrize("groups", ["auto", "none"])

@@ -1,6 +1,7 @@
 """`data.also_score_at`: scores under other masks, which change nothing about the training."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,10 @@ def test_each_level_has_the_scores_of_its_own_masks(root: Path, with_others: Pat
     assert len({row["test_iou"], *(row["also_scored"][key]["test_iou"] for key in ("0", "200"))}) == 3
 
 
-def test_without_score_test_there_are_no_test_scores(root: Path, tmp_path: Path) -> None:
-    out = scenes.trained(tmp_path / "out", config(root, 0.0, trainer={"score_test": False}))
+def test_without_test_images_there_are_no_test_scores(root: Path, tmp_path: Path) -> None:
+    """The same code runs for `score_test: false`, with which no test image is read."""
+    shutil.copytree(root / "train", tmp_path / "set" / "train")
+    out = scenes.trained(tmp_path / "out", config(tmp_path / "set", 0.0))
     row = scenes.row(out, 2)
     assert (row["test_iou"], row["test_loss"], row["test_per_image"], row["test_scores"]) == (None, None, [], {})
     assert set(row["also_scored"]["0"]) == {"val_iou", "val_dice"}

@@ -1,6 +1,7 @@
 """`unetsweep predict`: masks, panels and scores of images by a checkpoint."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,10 @@ def test_a_panel_has_the_colours_of_the_image(root: Path, native: Path, tmp_path
 def test_truths_are_found_for_a_dataset_for_a_part_and_for_one_image(root: Path) -> None:
     of = {part: tuple(Case(root / part / "image" / f"{n:02d}.png", root / part / "mask" / f"{n:02d}.png")
                       for n in range(count)) for part, count in (("test", 3), ("train", 8))}  # fmt: skip
-    assert find_cases(root) == of["test"]
-    assert find_cases(root, "train") == of["train"]
-    assert find_cases(root / "test") == find_cases(root / "test" / "image") == of["test"]
-    assert find_cases(root / "test" / "image" / "01.png") == of["test"][1:2]
+    assert find_cases(root).cases == of["test"]
+    assert find_cases(root, "train").cases == of["train"]
+    assert find_cases(root / "test").cases == find_cases(root / "test" / "image").cases == of["test"]
+    assert find_cases(root / "test" / "image" / "01.png").cases == of["test"][1:2]
 
 
 def test_a_mask_with_a_suffix_is_found_for_its_image(tmp_path: Path) -> None:
@@ -124,12 +125,50 @@ def test_a_mask_with_a_suffix_is_found_for_its_image(tmp_path: Path) -> None:
         write(tmp_path / name, 8, 8)
     for name in ("1", "1_x"):
         image = tmp_path / "image" / f"{name}.png"
-        assert find_cases(image) == (Case(image, tmp_path / "mask" / f"{name}_hand.png"),)
+        assert find_cases(image).cases == (Case(image, tmp_path / "mask" / f"{name}_hand.png"),)
 
 
 def test_a_folder_of_images_has_no_truth(tmp_path: Path) -> None:
     image = write(tmp_path / "a.jpg", 8, 8)
-    assert find_cases(tmp_path) == (Case(image, None),)
+    assert find_cases(tmp_path).cases == (Case(image, None),)
+
+
+def test_the_images_of_a_test_part_without_masks_are_found(root: Path, tmp_path: Path) -> None:
+    """A set whose test masks are not public: DRIVE has only the fields of view there today."""
+    copy = Path(shutil.copytree(root, tmp_path / "set"))
+    (copy / "train" / "mask").rename(copy / "train" / "1st_manual")
+    for part in ("train", "test"):
+        (copy / part / "mask").mkdir(exist_ok=True)
+        for image in (copy / part / "image").iterdir():
+            (copy / part / "mask" / image.name).unlink(missing_ok=True)
+            write(copy / part / "mask" / f"{image.stem}_mask.png", 8, 8)
+    images = sorted((copy / "test" / "image").iterdir())
+    for source in (copy, copy / "test", copy / "test" / "image"):
+        assert find_cases(source).cases == tuple(Case(image, None) for image in images)
+    assert find_cases(images[1]).cases == (Case(images[1], None),)
+    shutil.rmtree(copy / "train")
+    assert len(find_cases(copy).cases) == len(images)
+    with pytest.raises(DataError, match="has no train images; use --part test"):
+        find_cases(copy, "train")
+
+
+def test_files_beside_the_images_that_are_not_read_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", 8, 8)
+    for name in ("b.png.gz", ".c.png", "README.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    found = find_cases(tmp_path)
+    assert [problem.message.partition(";")[0] for problem in found.lost] == [
+        "1 file was not read: b.png.gz (compressed)"
+    ]
+    assert [problem.message.partition(";")[0] for problem in found.unread] == ["1 file was not read: .c.png (hidden)"]
+
+
+def test_an_image_with_several_masks_is_not_scored_by_one_of_them(tmp_path: Path) -> None:
+    for name in ("image/1.png", "mask/1_a.png", "mask/1_b.png"):
+        write(tmp_path / name, 8, 8)
+    found = find_cases(tmp_path / "image")
+    assert found.cases == (Case(tmp_path / "image" / "1.png", None),)
+    assert [problem.message for problem in found.lost] == ["not scored: it has 2 masks (1_a.png, 1_b.png)"]
 
 
 def test_a_file_that_is_no_checkpoint_of_a_unet_is_named(root: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class Baseline:
     level: int
     train_iou: float
     test_iou: float | None
-    """None: the test images were not read."""
+    """None: the test images were not read, or there are none."""
 
 
 def check_dataset(folder: Path, mask_threshold: Cut = "half", use_cache: bool = True) -> DataCheck:
@@ -114,7 +114,7 @@ def fit_baseline(source: Path, image_size: int | None = None, mask_threshold: Cu
         raise UsageError(f"{'--image-size' if image_size else problem.field}: {problem.message}")
     pairs = find_pairs(Path(data.root))
     train = read_pairs(pairs["train"], size, threshold)
-    test = read_pairs(pairs["test"], size, threshold) if with_test else None
+    test = read_pairs(pairs["test"], size, threshold) if with_test and "test" in pairs else None
     return Baseline(*green_threshold(train, test))
 
 

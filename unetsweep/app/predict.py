@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from unetsweep.datasets.scores import iou
 
 if TYPE_CHECKING:
-    from unetsweep.datasets.pair_inspection import Finding
     from unetsweep.training.predict import Predicted
 
 
@@ -30,18 +29,18 @@ def predict(
     threshold: float,
     part: str,
     on_image: "Callable[[Predicted], None]",
-    on_finding: "Callable[[Finding], None]",
+    warn: Callable[[str], None],
 ) -> PredictionScore:
     """Write a mask and a panel for each image of `source` into `out`, and return the score over all images.
 
-    `on_image` receives each image once its files are written, `on_finding` what is odd about images and masks.
+    `on_image` receives each image once its files are written. `warn` receives lines about files that are not read, and
+    about what is odd about images and masks.
     """
     from unetsweep.training.predict import predict as predict_images  # imports torch
 
     totals = [0, 0, 0]
     scored = 0
-    images = predict_images(checkpoint, source, out, threshold=threshold, part=part, on_finding=on_finding)
-    for predicted in images:
+    for predicted in predict_images(checkpoint, source, out, threshold=threshold, part=part, warn=warn):
         on_image(predicted)
         if predicted.counts is not None:
             totals = [total + count for total, count in zip(totals, predicted.counts, strict=True)]

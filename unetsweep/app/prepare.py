@@ -75,6 +75,8 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     with _collecting(refusals):
         images = _check_images(spec, chosen, source, refusals)
         warnings += images.warnings if images is not None else ()
+        if images is not None and images.no_test and spec.trainer.score_test:
+            warnings.append(images.no_test)
     with _collecting(refusals):
         check_study(spec)
     with _collecting(refusals):

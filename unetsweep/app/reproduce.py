@@ -88,7 +88,7 @@ def _read_trial(root: Path, trial: int) -> tuple[TrialConfig, Result]:
 def _check_images(config: TrialConfig) -> None:
     """DataError if the images are not those that the trial was trained with."""
     try:
-        verify_pinned(config.data)
+        verify_pinned(config.data, test=config.trainer.score_test)
     except DataError as error:
         raise DataError(error.source, ["nothing was trained, because the images changed:", *error.problems]) from error
 

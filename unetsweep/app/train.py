@@ -37,7 +37,7 @@ def train(config: Path, out: Path, warn: Callable[[str], None]) -> FinishedTrain
         raise UsageError(f"{config}: it sets trainer.command; run that program directly")
     wanted = _keep_split(wanted, out, has_groups="groups" in (raw["data"].get("split") or {}))
     dataset = _read_images(wanted, config)
-    for warning in dataset.warnings:
+    for warning in (*dataset.warnings, *filter(None, [dataset.no_test if wanted.trainer.score_test else None])):
         warn(warning)
     milestone = out / paths.milestone(wanted.epochs)
     if not milestone.exists():

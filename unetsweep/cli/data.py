@@ -1,12 +1,13 @@
-"""`unetsweep data`: draw a sample dataset, check a dataset, score the simplest method (a threshold)."""
+"""`unetsweep data`: draw, import, download or check a dataset, or score the simplest method (a threshold)."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
 import click
 
-from unetsweep.app import data
+from unetsweep.app import data, public_sets
 from unetsweep.app.data_page import write_page
 from unetsweep.app.data_text import format_lines
 from unetsweep.cli.echo import echo, echo_text
@@ -51,7 +52,7 @@ _threshold = click.option(
 
 @click.group(name="data")
 def command() -> None:
-    """Draw a sample dataset, check a dataset, or score the simplest method, a threshold."""
+    """Draw, import, download or check a dataset, or score the simplest method, a threshold."""
 
 
 @command.command()
@@ -66,6 +67,49 @@ def sample(folder: Path, size: int, eyes: int, seed: int) -> None:
         echo(f"{folder}: drew {images}, and groups.csv", err=True)
     else:
         echo(f"{folder}: this sample exists already, nothing to do", err=True)
+
+
+@command.command("import")
+@click.argument("public", metavar="SET", type=click.Choice(list(public_sets.SETS), case_sensitive=False))
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.argument("to", metavar="[TO]", type=click.Path(path_type=Path), required=False)
+@click.option("--observer", type=click.IntRange(1, 2), default=1, show_default=True, help="Whose masks to use.")
+@click.option("--link", is_flag=True, help="Make symbolic links to the files in FOLDER instead of copies.")
+def import_(public: str, folder: Path, to: Path | None, observer: int, link: bool) -> None:
+    """Arrange a public set in FOLDER, as it is distributed, into TO [data/SET], with train/ and test/.
+
+    SET is drive, stare, chase_db1, hrf or fives. Unpack all archives of the set below FOLDER first. A set without a
+    division is divided by patient. STARE's files may be compressed. README.md in TO has the division, the terms and the
+    citation, sources.csv has the source of each file. Files are copied. Nothing is replaced, and an interrupted import
+    may be repeated.
+    """
+    _print_set(public_sets.import_set(public, folder, to, observer=observer, link=link), "linked" if link else "copied")
+
+
+@command.command()
+@click.argument("to", metavar="[TO]", type=click.Path(path_type=Path), default=Path("data/retina"))
+def download(to: Path) -> None:
+    """Download the set of 100 images from Kaggle into TO [data/retina].
+
+    This needs the extra `kaggle` (pip install 'unetsweep[kaggle]') and a network: on a cluster, run it on the login
+    node. If Kaggle asks for an account, it needs an API token too. An interrupted download may be repeated.
+    """
+    _print_set(public_sets.download_set(to), "downloaded")
+
+
+def _print_set(found: public_sets.ArrangedSet, how: str) -> None:
+    images = f"{found.counts['train']} train and {counted(found.counts['test'], 'test image')} of {found.title}"
+    done = f"{counted(found.new_files, 'new file')} ({how})" if found.new_files else "all there already, nothing to do"
+    groups = f", split: {{groups: {found.groups}}}" if found.groups else ""
+    sweep = f"data: {{root: {found.folder}{groups}}}"
+    echo(
+        f"{found.folder}: {images}, {done}",
+        *found.notes,
+        f"terms: {found.terms}",
+        f"cite: {found.cite}",
+        f"next: unetsweep data check {shlex.quote(str(found.folder))}; in a sweep: {sweep}",
+        err=True,
+    )
 
 
 @command.command()
@@ -88,7 +132,7 @@ def check(
     mask_values: tuple[int, ...],
     no_cache: bool,
 ) -> None:
-    """Check the dataset in DIR: pairs, sizes, masks, duplicates, and test images that duplicate a training image.
+    """Check the dataset in DIR: pairs, files that are not read, sizes, masks, and duplicates, also of test images.
 
     Masks must have two levels, vessel and background, and mark what is darker than its surroundings in their images.
     Fields of view, empty, full, inverted, shifted and mirrored masks, and those of other images, are named.

@@ -25,7 +25,7 @@ COMMANDS = {
     "reproduce": "Train a trial again, and check that the result is the same.",
     "train": "Train one config.json by hand.",
     "predict": "Segment images with a checkpoint.",
-    "data": "Draw a sample dataset, check a dataset, or score the simplest method, a threshold.",
+    "data": "Draw, import, download or check a dataset, or score the simplest method, a threshold.",
     "doctor": "Check this machine, its cluster and the results folder.",
     "sync": "Upload the experiment archives to Comet.",
     "exit-hook": "",

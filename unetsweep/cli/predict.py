@@ -7,6 +7,7 @@ import click
 
 from unetsweep.app.predict import predict
 from unetsweep.cli.echo import echo
+from unetsweep.cli.output import warn
 from unetsweep.texts import counted, score_text
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ def command(checkpoint: Path, source: Path, out: Path, threshold: float, part: s
 
     CHECKPOINT is a run's checkpoints/best-EPOCHS.ckpt. IMAGE_OR_DIR is an image, a folder of images, or a data set
     with train/ and test/. Images may have any size; each mask has the size of its image. IoU is counted at that size,
-    for images with a known truth: those of a data set, and those in a folder `image` next to a folder `mask`.
+    for images with a known truth: those of a data set, and those in a folder `image` next to a folder `mask`. Test
+    images without masks are segmented and not scored.
     """
-    score = predict(checkpoint, source, out, threshold=threshold, part=part, on_image=_show, on_finding=_warn)
+    score = predict(checkpoint, source, out, threshold=threshold, part=part, on_image=_show, warn=warn)
     if score.iou is not None:
         echo(f"IoU {score_text(score.iou)} over {counted(score.images, 'image')}")
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from unetsweep.datasets.duplicates import SAME_FILE, connect
+from unetsweep.datasets.file_names import location
 from unetsweep.datasets.inspection import VAL, Finding, Inspection
 from unetsweep.texts import counted
 
@@ -41,7 +42,12 @@ def _one_group(inspection: Inspection) -> Iterator[Finding]:
 def _test_duplicates(inspection: Inspection) -> Iterator[Finding]:
     for match in inspection.test_duplicates():
         text = f"shows the same eye as {_image(inspection, match.a)} ({match.transform}, "
-        text += f"correlation {match.correlation:.2f}); remove one of them"
+        text += f"correlation {match.correlation:.2f})"
+        others = sum(name.startswith("train/") for name in _group_of(inspection, match.b)) - 1
+        if others:
+            text += f" and {counted(others, 'other training image')}; remove it, or all {others + 1} of them"
+        else:
+            text += "; remove one of the two"
         yield Finding("error", "test-duplicates", _image(inspection, match.b), text)
 
 
@@ -63,10 +69,13 @@ def _duplicates(inspection: Inspection) -> Iterator[Finding]:
 
 
 def _identical_files(inspection: Inspection) -> Iterator[Finding]:
-    for match in inspection.duplicates.matches:
-        if match.transform == SAME_FILE:
-            text = f"is identical to {_image(inspection, match.a)}; remove one of them"
-            yield Finding("warning", "identical-files", _image(inspection, match.b), text)
+    links = [(match.a, match.b) for match in inspection.duplicates.matches if match.transform == SAME_FILE]
+    for group in connect(list(inspection.pairs), links):
+        if len(group) > 1:
+            first, second, *others = group
+            same = ", ".join(_image(inspection, name) for name in (first, *others))
+            text = f"is identical to {same}; keep one of the {len(group)}"
+            yield Finding("warning", "identical-files", _image(inspection, second), text)
 
 
 def _suspicious(inspection: Inspection) -> Iterator[Finding]:
@@ -113,6 +122,11 @@ def _sizes(inspection: Inspection) -> Iterator[Finding]:
         yield Finding("warning", "sizes", "train", text)
 
 
+def _group_of(inspection: Inspection, name: str) -> Sequence[str]:
+    """Return all images of the eye that an image shows."""
+    return next(group for group in inspection.duplicates.groups if name in group)
+
+
 def _image(inspection: Inspection, name: str) -> str:
     """Return the path of an image below the root, `train/image/01.png`."""
-    return f"{name.partition('/')[0]}/image/{inspection.pairs[name].image.name}"
+    return location(inspection.pairs[name].image)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unetsweep.datasets.duplicates import Duplicates, find_duplicates
 from unetsweep.datasets.duplicates_cache import Match
-from unetsweep.datasets.layout import Pair, pairs_and_problems
+from unetsweep.datasets.layout import Layout, Pair, read_layout
 from unetsweep.datasets.leaks import expected_leak
 from unetsweep.datasets.pair_inspection import Finding as Finding
 from unetsweep.datasets.pair_inspection import MaskLevels, PairFacts, inspect_pair, set_findings
@@ -30,7 +30,7 @@ class Inspection:
     pairs: Mapping[str, Pair]
     """Pairs whose image can be read."""
     file_findings: tuple[Finding, ...]
-    """What is wrong with single files, and with the content of images and masks."""
+    """Files that cannot be read or paired or are not read, and what is wrong with the content of images and masks."""
     sizes: Mapping[str, Mapping[str, int]]
     """For each part, the number of images of each size, `999x960`."""
     masks: Mapping[str, MaskLevels]
@@ -87,16 +87,18 @@ class Inspection:
 
 def inspect(root: Path, mask_threshold: Cut = "half", use_cache: bool = True) -> Inspection:
     """Inspect all files of a dataset; problems of the files are in the result, not raised."""
-    parts, problems = pairs_and_problems(root)
-    pairs = {f"{part}/{pair.name}": (part, pair) for part, some in parts.items() for pair in some}
-    facts = {name: inspect_pair(part, pair, mask_threshold) for name, (part, pair) in pairs.items()}
-    readable = {part: [pair for pair in some if facts[f"{part}/{pair.name}"].size] for part, some in parts.items()}
+    layout = read_layout(root)
+    pairs = {f"{part}/{pair.name}": pair for part, some in layout.pairs.items() for pair in some}
+    facts = {name: inspect_pair(pair, mask_threshold) for name, pair in pairs.items()}
+    readable = {
+        part: [pair for pair in some if facts[f"{part}/{pair.name}"].size] for part, some in layout.pairs.items()
+    }
     return Inspection(
         root=root,
         mask_threshold=mask_threshold,
-        pairs={name: pair for name, (_, pair) in pairs.items() if facts[name].size},
-        file_findings=(*(Finding("error", "layout", p.field, p.message) for p in problems), *set_findings(facts)),
-        sizes={part: _sizes(part, facts) for part in parts},
+        pairs={name: pair for name, pair in pairs.items() if facts[name].size},
+        file_findings=(*_of_layout(layout), *set_findings(facts)),
+        sizes={part: _sizes(part, facts) for part in layout.pairs},
         masks={name: each.levels for name, each in facts.items() if each.levels},
         duplicates=find_duplicates(readable, use_cache=use_cache),
         patients=_patients(readable),
@@ -105,6 +107,16 @@ def inspect(root: Path, mask_threshold: Cut = "half", use_cache: bool = True) ->
 
 def _sizes(part: str, facts: Mapping[str, PairFacts]) -> dict[str, int]:
     return dict(Counter(each.size for name, each in facts.items() if name.startswith(f"{part}/") and each.size))
+
+
+def _of_layout(layout: Layout) -> list[Finding]:
+    """Return what is wrong with the files before any is read."""
+    findings = [Finding("error", "layout", p.field, p.message) for p in layout.problems]
+    findings += [Finding("warning", "unread", p.field, p.message) for p in layout.warnings]
+    findings += [Finding("note", "unread", p.field, p.message) for p in layout.notes]
+    if layout.pairs and layout.no_test:
+        findings.append(Finding("note", "no-test", "test", layout.no_test))
+    return findings
 
 
 def _patients(parts: Mapping[str, Sequence[Pair]]) -> tuple[tuple[str, ...], ...]:

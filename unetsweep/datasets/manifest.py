@@ -21,14 +21,17 @@ Manifest = Mapping[str, Mapping[str, str]]
 """`train`, `val` and `test`: the digest of each pair by its name."""
 
 
-def divide(data: DataConfig) -> dict[str, tuple[Pair, ...]]:
-    """Return the pairs of `train`, `val` and `test`: those of the manifest, else of a new split. Raises DataError."""
+def divide(data: DataConfig, *, test: bool = True) -> dict[str, tuple[Pair, ...]]:
+    """Return the pairs of `train`, `val` and `test`: those of the manifest, else of a new split. Raises DataError.
+
+    Without `test` the test images of a manifest are not read, and need not be there.
+    """
     root = Path(data.root)
     if data.manifest is not None:
-        return pinned(data.manifest, root)
+        return pinned(data.manifest if test else {**data.manifest, "test": {}}, root)
     pairs = find_pairs(root)
     train, val = split(pairs["train"], data.split, root)
-    return {"train": train, "val": val, "test": pairs["test"]}
+    return {"train": train, "val": val, "test": pairs.get("test", ())}
 
 
 def pin(train: Sequence[Pair], val: Sequence[Pair], test: Sequence[Pair]) -> dict[str, dict[str, str]]:

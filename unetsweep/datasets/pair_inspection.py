@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from unetsweep.datasets.decoding import Decoded, decode_colours, decode_image, decode_mask
 from unetsweep.datasets.duplicates import TOO_SMALL
 from unetsweep.datasets.exif import TURNS
+from unetsweep.datasets.file_names import location
 from unetsweep.datasets.layout import Pair
 from unetsweep.datasets.levels import Plateaus, describe_colours, describe_plateaus, plateaus
 from unetsweep.datasets.odd_masks import describe_names, odd_masks
@@ -89,9 +90,9 @@ class PairFacts:
     """Files that cannot be used."""
 
 
-def inspect_pair(part: str, pair: Pair, cut: Cut, image_size: int | None = None) -> PairFacts:
-    """Inspect the files of a pair of `part`, which are used at `image_size` (None: their own)."""
-    image_at, mask_at = f"{part}/image/{pair.image.name}", f"{part}/mask/{pair.mask.name}"
+def inspect_pair(pair: Pair, cut: Cut, image_size: int | None = None) -> PairFacts:
+    """Inspect the files of a pair, which are used at `image_size` (None: their own)."""
+    image_at, mask_at = location(pair.image), location(pair.mask)
     found: list[Finding] = []
     image: Decoded | None = _try(lambda: decode_image(pair.image, 3), image_at, found)
     read: tuple[NDArray[Any], int] | None = _try(lambda: decode_mask(pair.mask), mask_at, found)
@@ -113,9 +114,9 @@ def inspect_pair(part: str, pair: Pair, cut: Cut, image_size: int | None = None)
     return PairFacts(image_at, mask_at, size, contrast, bits, tags, levels, share, measures, unclear, tuple(found))
 
 
-def inspect_image(part: str, file: Path) -> PairFacts:
+def inspect_image(file: Path) -> PairFacts:
     """Inspect an image that has no mask."""
-    at = f"{part}/image/{file.name}"
+    at = location(file)
     found: list[Finding] = []
     image: Decoded | None = _try(lambda: decode_image(file, 3), at, found)
     if image is None:

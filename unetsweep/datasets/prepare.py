@@ -18,7 +18,7 @@ from pathlib import Path
 
 from unetsweep.contract import DataConfig
 from unetsweep.datasets.duplicates import Duplicates, find_duplicates
-from unetsweep.datasets.layout import PARTS, Pair, pairs_and_problems
+from unetsweep.datasets.layout import PARTS, Layout, Pair, read_layout
 from unetsweep.datasets.leaks import Leak, find_leak
 from unetsweep.datasets.manifest import Manifest, divide, pin
 from unetsweep.datasets.odd_masks import describe_names
@@ -31,6 +31,10 @@ from unetsweep.texts import counted
 NO_GROUPS = (
     "no duplicates were found, but two photographs of the same eye or patient may be in training and validation "
     "(data.split.groups is none; use auto, a CSV file or a regular expression)"
+)
+PINNED_WITHOUT_TEST = (
+    "the split was pinned when there were no test images, so the table has no test score; "
+    "start a sweep with another name to score them"
 )
 LEAK_CONSEQUENCE = "a score on such images rewards memorisation, so it cannot choose a winner"
 MAX_PROBLEMS = 20
@@ -51,6 +55,8 @@ class PreparedDataset:
     training_images: int
     validation_images: int
     test_images: int
+    no_test: str | None
+    """Why no test image is scored; None if some are."""
     image_groups: int
     """Number of image groups (eyes, patients) among the training and validation images."""
     sizes: Mapping[str, int]
@@ -76,8 +82,8 @@ def prepare(config: DataConfig) -> PreparedDataset:
     Raises DataError with all problems of the dataset at once, a leak among them unless the config allows it.
     """
     root = Path(config.root)
-    pairs, set_problems = _pairs(config)
-    facts = {f"{part}/{pair.name}": _inspect(part, pair, config) for part, some in pairs.items() for pair in some}
+    pairs, set_problems, layout = _pairs(config)
+    facts = {f"{part}/{pair.name}": _inspect(pair, config) for part, some in pairs.items() for pair in some}
     contents = {part: _contents(part, some, config, facts) for part, some in pairs.items()}
     content_findings = set_findings(facts, allow_odd_masks=config.allow_odd_masks)
     set_problems += [Problem(f.message, f.where) for f in content_findings if f.level == "error"]
@@ -95,7 +101,11 @@ def prepare(config: DataConfig) -> PreparedDataset:
         manifest=config.manifest or pin(parts["train"], parts["val"], parts["test"]),
         val_groups=val_groups,
         leak=leak,
-        warnings=_warnings(config, facts, content_findings, leak),
+        warnings=(
+            *_warnings(config, facts, content_findings, leak),
+            *(problem.text(str(root)) for problem in layout.warnings),
+        ),
+        no_test=None if parts["test"] else layout.no_test or PINNED_WITHOUT_TEST,
         training_images=len(parts["train"]),
         validation_images=len(parts["val"]),
         test_images=len(parts["test"]),
@@ -108,7 +118,7 @@ def prepare(config: DataConfig) -> PreparedDataset:
 
 def check_files(config: DataConfig) -> None:
     """Raise DataError with what is missing. No image is read."""
-    _, problems = _pairs(config)
+    _, problems, _ = _pairs(config)
     if problems:
         raise DataError(config.root, _with_advice(problems, Path(config.root)))
 
@@ -118,32 +128,33 @@ def count_images(config: DataConfig, *, test: bool) -> int:
     if config.manifest is not None:
         counts = {part: len(names) for part, names in config.manifest.items()}
     else:
-        counts = {part: len(pairs) for part, pairs in pairs_and_problems(Path(config.root))[0].items()}
+        counts = {part: len(pairs) for part, pairs in read_layout(Path(config.root)).pairs.items()}
     return sum(count for part, count in counts.items() if test or part != "test")
 
 
-def verify_pinned(config: DataConfig) -> None:
-    """Raise DataError unless all images that the manifest names are present and unchanged."""
-    divide(config)
+def verify_pinned(config: DataConfig, *, test: bool = True) -> None:
+    """Raise DataError unless all images that the manifest names are present and unchanged; `test` ones if asked for."""
+    divide(config, test=test)
 
 
-def _pairs(config: DataConfig) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
-    """Return the pairs of `train` and `test`, all or those that the manifest names, and what is missing.
+def _pairs(config: DataConfig) -> tuple[Mapping[str, tuple[Pair, ...]], list[Problem], Layout]:
+    """Return the pairs of `train` and `test`, all or those that the manifest names, what is missing, and the layout.
 
     Raises DataError if there is no dataset, or if images of the manifest are missing or have changed.
     """
+    root = Path(config.root)
+    layout = read_layout(root)
     if config.manifest is None:
-        root = Path(config.root)
-        pairs, problems = pairs_and_problems(root)
-        if not pairs:
-            raise DataError(str(root), problems)
-        return pairs, problems
+        if not layout.pairs:
+            raise DataError(str(root), layout.problems)
+        return layout.pairs, list(layout.problems), layout
     parts = divide(config)
-    return {"train": tuple(sorted((*parts["train"], *parts["val"]), key=lambda p: p.name)), "test": parts["test"]}, []
+    train = tuple(sorted((*parts["train"], *parts["val"]), key=lambda p: p.name))
+    return {"train": train, "test": parts["test"]}, [], layout
 
 
-def _inspect(part: str, pair: Pair, config: DataConfig) -> PairFacts:
-    return inspect_pair(part, pair, cut_of(config), config.image_size)
+def _inspect(pair: Pair, config: DataConfig) -> PairFacts:
+    return inspect_pair(pair, cut_of(config), config.image_size)
 
 
 def _contents(part: str, pairs: Sequence[Pair], config: DataConfig, facts: Mapping[str, PairFacts]) -> _PartContents:
@@ -169,14 +180,14 @@ def _split(
     if config.manifest is not None:
         pair_of = {pair.name: pair for pair in pairs["train"]}
         halves = {part: tuple(pair_of[name] for name in sorted(config.manifest[part])) for part in ("train", "val")}
-        return {**halves, "test": pairs["test"]}, []
+        return {**halves, "test": pairs.get("test", ())}, []
     if not is_complete and (config.split.groups == "auto" or not pairs.get("train")):
         return {}, []
     try:
         train, val = split(pairs["train"], config.split, root, duplicates)
     except DataError as error:
         return {}, [p if error.source == str(root) else Problem(p.text(error.source)) for p in error.problems]
-    return ({"train": train, "val": val, "test": pairs["test"]} if is_complete else {}), []
+    return ({"train": train, "val": val, "test": pairs.get("test", ())} if is_complete else {}), []
 
 
 def _leak(duplicates: Duplicates, parts: Mapping[str, Sequence[Pair]], contents: Mapping[str, _PartContents]) -> Leak:

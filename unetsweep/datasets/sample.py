@@ -79,7 +79,7 @@ def _refuse_unless_complete(root: Path, about: str, wanted: tuple[int, int]) -> 
         drawn = found.splitlines()[-1]
         raise DataError(str(root), [f"found a sample {drawn!r}, not {about.splitlines()[-1]!r}; {advice}"])
     parts = find_pairs(root)
-    counts = len(parts["train"]), len(parts["test"])
+    counts = len(parts["train"]), len(parts.get("test", ()))
     if counts != wanted or not (root / "groups.csv").is_file():
         groups = "" if (root / "groups.csv").is_file() else " and no groups.csv"
         text = f"found {counts[0]} train and {counted(counts[1], 'test image')}{groups}"

@@ -12,7 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from unetsweep.contract import Split
 from unetsweep.datasets.duplicates import Duplicates, image_groups
+from unetsweep.datasets.file_names import composed
 from unetsweep.datasets.layout import Pair, home_of
+from unetsweep.datasets.part_folders import part_named
 from unetsweep.errors import DataError, Problem
 
 FIELD = "data.split.groups"
@@ -81,7 +83,7 @@ def _nearest(sizes: Sequence[int], wanted: float) -> list[int]:
 
 def _from_regex(pairs: Sequence[Pair], text: str, root: Path) -> dict[str, str]:
     try:
-        pattern = re.compile(text)
+        pattern = re.compile(composed(text))
     except re.error as error:
         found = f"found {text!r}, which is not a regular expression ({error}); {_allowed()}"
         raise DataError(str(root), [Problem(found, FIELD)]) from None
@@ -116,13 +118,14 @@ def _from_csv(pairs: Sequence[Pair], name: str, root: Path) -> dict[str, str]:
 
 
 def _groups_of_rows(pairs: Sequence[Pair], rows: Sequence[tuple[int, str, str]], file: Path) -> dict[str, str]:
-    names: Mapping[str, str] = {pair.image.name: pair.name for pair in pairs} | {pair.name: pair.name for pair in pairs}
+    files = {composed(pair.image.name): pair.name for pair in pairs}
+    names: Mapping[str, str] = files | {pair.name: pair.name for pair in pairs}
     groups: dict[str, str] = {}
     problems: list[Problem] = []
     for line, text, group in rows:
         path = PurePosixPath(text.strip().replace("\\", "/"))
-        name = names.get(path.name)
-        if name is None or "test" in path.parts[:-1]:
+        name = names.get(composed(path.name))
+        if name is None or "test" in map(part_named, path.parts[:-1]):
             continue
         if not group.strip():
             problems.append(Problem(f"{text!r} has no group", line=line))

@@ -53,9 +53,9 @@ class TrialImages:
 def read(config: TrialConfig) -> TrialImages:
     """Read the images and split them as the config says. Raises DataError, or ConfigError for the batch size.
 
-    Without `score_test` the test images are neither decoded nor part of the digest.
+    Without `score_test` the test images are neither read nor part of the digest.
     """
-    root, parts = Path(config.data.root), divide(config.data)
+    root, parts = Path(config.data.root), divide(config.data, test=config.trainer.score_test)
     count = len(parts["train"])
     if config.batch_size > count:
         found = f"found {config.batch_size}, more than {counted(count, 'training image')}; use at most {count}"

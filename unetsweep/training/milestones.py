@@ -37,7 +37,7 @@ class Scored:
 
     val: evaluate.Scores
     test: evaluate.Scores | None
-    """None: the config leaves the test set unread."""
+    """None: the config leaves the test set unread, or there is none."""
     weights_sha256: str
     """Digest of the scored weights."""
 
@@ -94,7 +94,7 @@ class Scorer:
         unet = self._load(name, device)
         how = (device, self.config.trainer.precision, self.rank, self.size)
         val = evaluate.evaluate(unet, self.images.val, *how)
-        test = evaluate.evaluate(unet, self.images.test, *how) if self.config.trainer.score_test else None
+        test = evaluate.evaluate(unet, self.images.test, *how) if self.images.test.names else None
         weights = checkpoints.weights_digest(unet.state_dict()) if self.rank == 0 else ""
         return Scored(val, test, weights)
 

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from unetsweep.atomic import SHARED, write_bytes
 from unetsweep.contract import TrialConfig
-from unetsweep.datasets import layout
-from unetsweep.datasets.pair_inspection import Finding, PairFacts, inspect_image, inspect_pair, set_findings
+from unetsweep.datasets.file_names import KINDS_OF_FILES, masks_by_stem, stem_of
+from unetsweep.datasets.layout import Pair, home_of, listed, read_part
+from unetsweep.datasets.pair_inspection import PairFacts, inspect_image, inspect_pair, set_findings
+from unetsweep.datasets.part_folders import PARTS, describe, has_parts, images_in, masks_beside
 from unetsweep.datasets.reading import Pixels, cut_of, read_image, read_mask, size_of
 from unetsweep.datasets.scores import iou
+from unetsweep.datasets.unread_files import judge, list_folder
 from unetsweep.errors import DataError, Problem, StateError, TrainingError, UsageError
 from unetsweep.training.checkpoints import load_unet
 from unetsweep.training.evaluate import evaluating, logits
@@ -56,39 +59,71 @@ class Predicted:
         return None if self.counts is None else iou(*self.counts)
 
 
-def find_cases(source: Path, part: str = "test") -> tuple[Case, ...]:
-    """The images in `source`: one file, a folder of images, or a part of a data set with train/ and test/.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The images to predict, and the files beside them that are not read."""
 
-    For images in a folder `image`, the truth comes from the folder `mask` next to it. Raises DataError.
+    cases: tuple[Case, ...]
+    lost: tuple[Problem, ...] = ()
+    """Images that are not read, and those whose truth is unknown because there are several masks."""
+    unread: tuple[Problem, ...] = ()
+    """Other files that are not read."""
+
+
+def find_cases(source: Path, part: str = "test") -> Found:
+    """Find the images in `source`: one file, a folder of images, or a part of a data set.
+
+    For images in a folder `image`, the truth comes from the folder `mask` next to it; a part of a data set may have no
+    masks. Raises DataError.
     """
     if source.is_file():
-        return (Case(source, _find_truths(images_beside(source)).get(source)),)
+        truths, problems = _find_truths(images_beside(source))
+        return Found((Case(source, truths.get(source)),), tuple(p for p in problems if p.field == source.name))
     if not source.is_dir():
         raise DataError(str(source), ["does not exist; give an image, a folder of images, or the root of a data set"])
-    home = layout.home_of(source)
-    if any((home / each).is_dir() for each in layout.PARTS):
-        return tuple(Case(pair.image, pair.mask) for pair in layout.find_pairs(source)[part])
-    images = layout.listed(source / "image" if (source / "image").is_dir() else source)
-    if not images:
-        kinds = ", ".join(sorted(e[1:] for e in layout.EXTENSIONS))
-        raise DataError(str(source), [f"holds no image file; supported are {kinds}"])
-    truths = _find_truths(images)
-    return tuple(Case(image, truths.get(image)) for image in images)
+    if has_parts(home_of(source)):
+        return _in_dataset(source, part)
+    listing = list_folder(images_in(source) or source)
+    judgement = judge(listing)
+    lost, unread = ([problem.message for problem in some] for some in (judgement.errors, judgement.warnings))
+    if not listing.images:
+        found = f"holds no image file that is read ({KINDS_OF_FILES}); {describe(source)}"
+        raise DataError(str(source), [found, *lost])
+    truths, problems = _find_truths(listing.images)
+    cases = tuple(Case(image, truths.get(image)) for image in listing.images)
+    return Found(cases, (*map(Problem, lost), *problems), tuple(map(Problem, unread)))
 
 
 def images_beside(image: Path) -> tuple[Path, ...]:
     """All images in the folder of `image`: which mask belongs to it depends on their names too."""
-    return tuple({image: None, **dict.fromkeys(layout.listed(image.parent))})
+    return tuple({image: None, **dict.fromkeys(listed(image.parent))})
 
 
-def _find_truths(images: Sequence[Path]) -> dict[Path, Path]:
-    folder = images[0].parent
-    beside = folder.parent / "mask"
-    if folder.name != "image" or not beside.is_dir():
-        return {}
-    of = {image.stem: image for image in images}
-    owners = ((layout.owner(mask.stem, list(of)), mask) for mask in layout.listed(beside))
-    return {of[stem]: mask for stem, mask in owners if stem is not None}
+def _in_dataset(root: Path, part: str) -> Found:
+    layout = read_part(root, part)
+    if layout.problems:
+        raise DataError(str(root), layout.problems)
+    if part in layout.pairs:
+        return Found(tuple(Case(pair.image, pair.mask) for pair in layout.pairs[part]), (), layout.warnings)
+    if part in layout.without_masks:
+        return Found(tuple(Case(image, None) for image in layout.without_masks[part]), (), layout.warnings)
+    other = next(each for each in PARTS if each != part)
+    raise DataError(str(root), [f"has no {part} images; use --part {other}, or give a folder of images"])
+
+
+def _find_truths(images: Sequence[Path]) -> tuple[dict[Path, Path], list[Problem]]:
+    """Return the mask of each image in a folder, and a problem for each image with several."""
+    beside = masks_beside(images[0].parent)
+    if beside is None:
+        return {}, []
+    of = {stem_of(image): image for image in images}
+    masks_of = {of[stem]: masks for stem, masks in masks_by_stem(list(of), listed(beside)).items() if stem is not None}
+    problems = [
+        Problem(f"not scored: it has {len(masks)} masks ({', '.join(mask.name for mask in masks)})", image.name)
+        for image, masks in masks_of.items()
+        if len(masks) > 1
+    ]
+    return {image: masks[0] for image, masks in masks_of.items() if len(masks) == 1}, problems
 
 
 def predict(
@@ -99,11 +134,18 @@ def predict(
     threshold: float = 0.5,
     part: str = "test",
     device: torch.device | None = None,
-    on_finding: Callable[[Finding], None] = lambda finding: None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Predicted]:
-    """Predict the images that `find_cases` finds in `source`; see `predict_cases`."""
-    cases = find_cases(source, part)
-    yield from predict_cases(checkpoint, cases, out, threshold=threshold, device=device, on_finding=on_finding)
+    """Predict the images that `find_cases` finds in `source`; see `predict_cases`.
+
+    `warn` receives a line about files that are not read, too.
+    """
+    found = find_cases(source, part)
+    for note in found.unread:
+        warn(note.text(str(source)))
+    yield from predict_cases(
+        checkpoint, found.cases, out, threshold=threshold, device=device, warn=warn, lost=found.lost
+    )
 
 
 def predict_cases(
@@ -113,19 +155,20 @@ def predict_cases(
     *,
     threshold: float = 0.5,
     device: torch.device | None = None,
-    on_finding: Callable[[Finding], None] = lambda finding: None,
+    warn: Callable[[str], None] = lambda _: None,
+    lost: Sequence[Problem] = (),
 ) -> Iterator[Predicted]:
     """Write `<name>_mask.png` (0 and 255) and `<name>_panel.png` into `out` for each image, one after the other.
 
-    Pixels with a probability above `threshold` are vessel. `device` defaults to a GPU if there is one. `on_finding`
-    receives, after the last image, what is odd about images and masks, by which the score may mean nothing. Raises
-    UsageError (before the first image) if the checkpoint cannot be used or an output would overwrite a file, and
-    DataError (after the last image) with all images that cannot be used.
+    Pixels with a probability above `threshold` are vessel. `device` defaults to a GPU if there is one. `warn` receives,
+    after the last image, what is odd about images and masks, by which the score may mean nothing. Raises UsageError
+    (before the first image) if the checkpoint cannot be used or an output would overwrite a file, and DataError (after
+    the last image) with `lost` and all images that cannot be used.
     """
     unet, config = _load_network(checkpoint, device or torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     _check_names(cases, out)
     out.mkdir(parents=True, exist_ok=True)
-    problems: list[Problem] = []
+    problems = list(lost)
     facts: dict[str, PairFacts] = {}
     for case in cases:
         try:
@@ -135,17 +178,16 @@ def predict_cases(
             problems += [Problem(p.text(error.source)) for p in error.problems]
     for finding in set_findings(facts):
         if finding.kind not in _NOT_FOR_PREDICTION:
-            on_finding(finding)
+            warn(f"{finding.where}{': ' if finding.where else ''}{finding.message}")
     if problems:
         raise DataError(str(cases[0].image.parent), problems)
 
 
 def _inspected(case: Case, config: TrialConfig) -> PairFacts:
     """Inspect a case; raises DataError if it is not clear which levels of its mask are vessel."""
-    part = case.image.parent.parent.name
     if case.truth is None:
-        return inspect_image(part, case.image)
-    found = inspect_pair(part, layout.Pair(case.image.stem, case.image, case.truth), cut_of(config.data))
+        return inspect_image(case.image)
+    found = inspect_pair(Pair(stem_of(case.image), case.image, case.truth), cut_of(config.data))
     if found.unclear_levels and found.measures and not config.data.allow_odd_masks:
         raise DataError(str(case.truth), [found.unclear_levels])
     return found
@@ -171,7 +213,7 @@ def _load_network(checkpoint: Path, device: torch.device) -> tuple[UNet, TrialCo
 def _check_names(cases: Sequence[Case], out: Path) -> None:
     seen: dict[str, Path] = {}
     for case in cases:
-        other = seen.setdefault(case.image.stem, case.image)
+        other = seen.setdefault(stem_of(case.image), case.image)
         if other != case.image:
             raise UsageError(
                 f"{case.image} and {other.name} have the same name, and so the same output file; rename one of them"
