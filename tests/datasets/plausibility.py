@@ -135,7 +135,7 @@ def patches(eyes: Sequence[Eye], size: int) -> list[Eye]:
 
 
 def judged(eyes: Sequence[Eye]) -> tuple[list[OddMask], int]:
-    """Return what is said of a set, and how many of its masks have unclear levels."""
+    """Return the findings of a set, and how many of its masks have unclear levels."""
     measures = {f"train/{n:02d}": measure(image, binary(mask, None, "half")) for n, (image, mask) in enumerate(eyes)}
     return odd_masks(measures), sum(not plateaus(mask).are_clear for _, mask in eyes)
 
@@ -151,14 +151,14 @@ def sets(folder: Path | None, eyes: int) -> Iterator[tuple[str, list[Eye]]]:
 
 
 def _print_row(name: str, change: str, eyes: Sequence[Eye], expected: str) -> int:
-    """Print what is said of a set; return the number of masks that were refused wrongly, or not named."""
+    """Print the findings of a set; return the number of masks that were refused wrongly, or not named."""
     found, unclear = judged(eyes)
     errors = Counter({each.kind: len(each.names) for each in found if each.level == "error"})
     warnings = Counter({each.kind: len(each.names) for each in found if each.level == "warning"})
     wrong = sum(errors.values()) + unclear if not expected else len(eyes) - errors[expected]
-    said = ", ".join(f"{count} {kind}" for kind, count in errors.items()) or "-"
+    refused = ", ".join(f"{count} {kind}" for kind, count in errors.items()) or "-"
     warned = ", ".join(f"{count} {kind}" for kind, count in warnings.items()) or "-"
-    print(f"| {name} | {change} | {len(eyes)} | {said} | {warned} | {unclear} | {wrong} |", flush=True)
+    print(f"| {name} | {change} | {len(eyes)} | {refused} | {warned} | {unclear} | {wrong} |", flush=True)
     return wrong
 
 

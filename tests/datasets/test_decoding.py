@@ -38,7 +38,7 @@ def test_grey_16_bit_and_float_images(tmp_path: Path) -> None:
         decode_image(write(tmp_path / "f.tif", grey.astype(np.float32) / 255), 3)
 
 
-def test_bits_are_said_and_several_depths_are_warned_about(tmp_path: Path) -> None:
+def test_bits_are_a_note_and_several_depths_a_warning(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     images = sorted(root.glob("*/image/*.png"))
     for file in images:

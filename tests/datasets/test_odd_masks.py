@@ -77,7 +77,7 @@ def test_two_masks_that_were_swapped_are_named(eyes: list[cases.Eye]) -> None:
     assert "train/00 fits train/02" in found.message
 
 
-def test_a_shift_is_told_in_pixels(eyes: list[cases.Eye]) -> None:
+def test_a_shift_is_given_in_pixels(eyes: list[cases.Eye]) -> None:
     moved = [(image, np.roll(mask, (6, -10), axis=(0, 1))) for image, mask in eyes]
     (found,) = errors(moved)
     assert "shifted by 10 to the left and 6 down (pixels) against the image" in found.message

@@ -15,8 +15,8 @@ import numpy as np
 
 from unetsweep.contract import Split
 from unetsweep.datasets.file_names import EXTENSIONS
-from unetsweep.datasets.layout import Pair
 from unetsweep.datasets.inspection import Inspection
+from unetsweep.datasets.layout import Pair
 from unetsweep.datasets.reading import Cut, Pixels, read_image, read_mask, size_of
 from unetsweep.datasets.splits import groups_of, split
 from unetsweep.errors import DataError

@@ -129,10 +129,10 @@ def _decoded(path: Path, content: bytes, flags: int) -> NDArray[Any]:
 
 def _decoded_or_damaged(content: bytes, flags: int) -> tuple[NDArray[Any] | None, str]:
     """Return the pixels, and what is known of damage."""
-    with _one_at_a_time, _standard_error() as said:
+    with _one_at_a_time, _standard_error() as output:
         pixels = cv2.imdecode(np.frombuffer(without_turn(content), np.uint8), flags)
     damage = "zeros in its middle" if content.startswith(b"\xff\xd8") and has_zeros(content) else ""
-    for line in said[0].splitlines():
+    for line in output[0].splitlines():
         if line.startswith(_OF_LIBJPEG) and not _is_padding(line, content):
             damage = damage or line.decode("ascii", "replace").removeprefix("Corrupt JPEG data: ")
         elif line.strip() and not line.startswith((*_OF_LIBJPEG, b"libpng", b"TIFF")):
@@ -149,20 +149,20 @@ def _is_padding(line: bytes, content: bytes) -> bool:
 @contextlib.contextmanager
 def _standard_error() -> Iterator[list[bytes]]:
     """Collect what libraries write to standard error, in the first item of the list, when the context ends."""
-    said = [b""]
+    output = [b""]
     try:
         saved = os.dup(2)
     except OSError:  # it is closed
-        yield said
+        yield output
         return
     with tempfile.TemporaryFile() as file:
         if sys.stderr is not None:
             sys.stderr.flush()
         os.dup2(file.fileno(), 2)
         try:
-            yield said
+            yield output
         finally:
             os.dup2(saved, 2)
             os.close(saved)
             file.seek(0)
-            said[0] = file.read()
+            output[0] = file.read()

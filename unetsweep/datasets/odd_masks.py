@@ -106,8 +106,8 @@ def describe_names(names: Sequence[str]) -> str:
     >>> describe_names(["train/01", "train/02"]), describe_names(["a", "b", "c", "d", "e"])
     ('train/01, train/02', 'a, b, c and 2 more')
     """
-    shown = names if len(names) <= _EXAMPLES + 1 else names[:_EXAMPLES]
-    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
+    examples = names if len(names) <= _EXAMPLES + 1 else names[:_EXAMPLES]
+    return ", ".join(examples) + (f" and {len(names) - len(examples)} more" if len(names) > len(examples) else "")
 
 
 def _kind(each: Measures) -> str:

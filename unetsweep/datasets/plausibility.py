@@ -50,7 +50,7 @@ _MOVES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Alignment:
     """Where a mask fits best."""
 
     fit: float
@@ -82,7 +82,7 @@ class Measures:
     """Overlap (IoU) of the mask with the bright field of the photograph; 0 for one without a dark border."""
     fit: float
     """Correlation of the mask with the fine dark structures, -1 to 1; 0 for images smaller than MIN_SIDE."""
-    best: Place
+    best: Alignment
     image_sketch: Levels
     """The fine dark structures, SKETCH x SKETCH, with norm 1."""
     mask_sketch: Levels
@@ -96,9 +96,9 @@ def measure(image: Pixels, mask: Pixels) -> Measures:
     inside = _shrunken(field)
     dark, lines = _dark_structures(green, inside), _lines(small, inside)
     fit = _correlation(dark, lines) if longer >= MIN_SIDE else 0.0
-    best = Place(fit, "", (0.0, 0.0))
+    best = Alignment(fit, "", (0.0, 0.0))
     if fit < _CERTAIN and longer >= MIN_SIDE and lines.any():
-        best = max(_places(dark, lines), key=lambda place: place.fit)
+        best = max(_alignments(dark, lines), key=lambda alignment: alignment.fit)
     shape = (small > 0.5).astype(np.uint8)
     overlap, union = int((shape & field).sum()), int((shape | field).sum())
     return Measures(
@@ -168,7 +168,7 @@ def _correlation(a: Levels, b: Levels) -> float:
     return float((a * b).sum()) / norm if norm > 1e-6 else 0.0
 
 
-def _places(dark: Levels, lines: Levels) -> Iterator[Place]:
+def _alignments(dark: Levels, lines: Levels) -> Iterator[Alignment]:
     """Yield the best shift of the mask for each mirroring and turn that keeps its shape."""
     target = np.fft.rfft2(dark)
     norm = float(np.linalg.norm(dark) * np.linalg.norm(lines)) + 1e-9
@@ -180,7 +180,7 @@ def _places(dark: Levels, lines: Levels) -> Iterator[Place]:
         at = np.unravel_index(int(found.argmax()), found.shape)
         down, right = (int(n) - (length if n > length // 2 else 0) for n, length in zip(at, found.shape, strict=True))
         side = max(dark.shape)
-        yield Place(float(found.max()) / norm, move, (-right / side, -down / side))
+        yield Alignment(float(found.max()) / norm, move, (-right / side, -down / side))
 
 
 def _compactness(shape: Pixels) -> float:
