@@ -157,7 +157,7 @@ def test_only_the_user_can_read_the_page(sample: Path, tmp_path: Path) -> None:
 
 def test_several_sizes_and_a_mask_threshold(tmp_path: Path) -> None:
     root = make_set(tmp_path)
-    write(root / "train" / "image" / "01.png", np.zeros((40, 48, 3), np.uint8))
+    write(root / "train" / "image" / "01.png", np.random.default_rng(0).integers(0, 256, (40, 48, 3)).astype(np.uint8))
     write(root / "train" / "mask" / "01.png", np.full((40, 48), 7, np.uint8))
     report = json_report(root, "--mask-threshold", "5")
     assert report["masks"]["mask_threshold"] == 5

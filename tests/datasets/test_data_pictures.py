@@ -37,7 +37,7 @@ def test_the_page_has_every_image_in_the_part_that_the_default_split_gives_it(tm
         "test": ["test/01", "test/02"],
     }
     assert found.no_split is None
-    assert [figure.caption for figure in found.sheets[2].figures] == ["9.4% vessel"] * 2
+    assert [figure.caption for figure in found.sheets[2].figures] == ["6.2% vessel"] * 2
     page = page_of(root)
     assert "Training: 3 images" in page
     assert "as data.split: {val: 0.25, seed: 0, groups: auto} divides the training images" in page
@@ -101,7 +101,7 @@ def test_masks_that_cannot_be_drawn_are_named(tmp_path: Path) -> None:
     (root / "test" / "mask" / "01.png").write_bytes(b"no image")
     write(root / "test" / "mask" / "02.png", np.zeros((20, 30), np.uint8))
     captions = [figure.caption for figure in pictures_of(root).sheets[2].figures]
-    assert captions == ["its mask cannot be read", "its mask is 30x20, the image 32x32"]
+    assert captions == ["its mask cannot be read", "its mask is 30x20, the image 48x48"]
 
 
 def test_the_page_has_training_images_that_cannot_be_split_with_the_reason(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_messages_name_files_as_they_lie(tmp_path: Path) -> None:
     root = arranged(tmp_path, "training", "test", "images", "1st_manual")
     (root / "training/images/01.png").write_bytes(b"no image")
     (root / "training/1st_manual/02.png").unlink()
-    write(root / "training/1st_manual/03.png", np.zeros((32, 32), np.uint8))
+    write(root / "training/1st_manual/03.png", np.eye(48, dtype=np.uint8))
     where = [finding.where for finding in inspect(root, use_cache=False).file_findings]
     assert where == ["training/images/02.png", "training/images/01.png"]
 

@@ -51,8 +51,8 @@ def test_masks_without_vessels_or_with_too_many_are_warned_about(tmp_path: Path)
     ]
 
 
-def _make_larger(folder: Path, name: str) -> None:
-    """Write an image of 48x40 in the place of one of 32x32."""
+def _resize(folder: Path, name: str) -> None:
+    """Write an image of 48x40 in the place of one of 48x48."""
     rng = np.random.default_rng([len(folder.name), int(name)])
     write(folder / "image" / f"{name}.png", rng.integers(0, 256, (40, 48, 3)).astype(np.uint8))
     write(folder / "mask" / f"{name}.png", np.eye(40, 48, dtype=np.uint8))
@@ -62,14 +62,14 @@ def test_only_the_training_images_of_a_split_count_for_the_sizes_of_a_batch(tmp_
     root = make_set(tmp_path)
     data = DataConfig(str(root), Split(groups="none"))
     validation, test = next(iter(prepare(data).val_groups)), "01"
-    _make_larger(root / "train", validation)
-    _make_larger(root / "test", test)
+    _resize(root / "train", validation)
+    _resize(root / "test", test)
     dataset = prepare(data)
     training = sorted({"01", "02", "03", "04"} - {validation})
-    assert dataset.training_sizes == {(32, 32): training}
-    assert dict(dataset.sizes) == {"32x32": 4, "48x40": 2}
-    _make_larger(root / "train", training[1])
-    expected = {(32, 32): [training[0], training[2]], (48, 40): [training[1]]}
+    assert dataset.training_sizes == {(48, 48): training}
+    assert dict(dataset.sizes) == {"48x48": 4, "48x40": 2}
+    _resize(root / "train", training[1])
+    expected = {(48, 48): [training[0], training[2]], (48, 40): [training[1]]}
     assert prepare(data).training_sizes == expected
     assert set(prepare(DataConfig(str(root), data.split, image_size=16)).training_sizes) == {(16, 16)}
 
