@@ -196,8 +196,8 @@ def _bound_problems(config: TrialConfig) -> list[Problem]:
 def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: int) -> str | None:
     """The problem if a step would give batch normalisation one value per channel, which has no variance; else None.
 
-    `images`: number of training images. `side`: the longer side of the smallest of them, in pixels. Valid convolutions
-    always leave more than one value.
+    `images`: number of training images. `side`: the longer side of the smallest of them after the augmentation, in
+    pixels. Valid convolutions always leave more than one value.
     """
     has_single = batch_size == 1 or images % batch_size == 1
     if model.norm == "none" or model.padding == "valid" or side > 2**model.depth or not has_single:
@@ -206,7 +206,8 @@ def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: in
         f"found {batch_size}, so with {counted(images, 'training image')} an epoch has a step with only one; "
         f"at depth {model.depth} an image of {side} pixels leaves a single value per channel in the deepest layer, and "
         "batch normalisation needs at least two; "
-        "use another batch size, a smaller model.depth, a larger data.image_size, or model.norm: none"
+        "use another batch size, a smaller model.depth, larger images (data.image_size, trainer.augment), or "
+        "model.norm: none"
     )
 
 

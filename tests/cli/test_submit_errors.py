@@ -188,6 +188,9 @@ def test_a_batch_size_that_leaves_one_value_per_channel_is_refused(
     output = refused(workspace, text + ("study: {sampler: random, trials: 2}\n" if "low" in sizes else ""))
     assert f"space.batch_size: found {found}, so with 12 training images an epoch has a step with only one" in output
     assert "model.norm: none" in output
+    crop = "model: {base: 2, depth: 4}\ntrainer: {augment: [{RandomCrop: {height: 16, width: 16}}]}\n"
+    output = refused(workspace, BUILT_IN.replace("batch_size: [4]", "batch_size: [1]") + crop)
+    assert "at depth 4 an image of 16 pixels leaves a single value" in output
 
 
 def test_images_that_do_not_fit_in_a_batch_are_refused(workspace: Workspace, eyes: Path):

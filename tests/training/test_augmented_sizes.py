@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from unetsweep.training.augmented_sizes import largest_size, size_problems
+from unetsweep.training.augmented_sizes import largest_size, least_side, size_problems
 
 ONE = {(64, 48): ["01", "02", "03"]}
 TWO = {(64, 48): ["01", "02"], (80, 60): ["03"]}
@@ -85,6 +85,50 @@ def test_a_transform_that_fails_on_the_images_is_refused_before_the_training(bat
     (line,) = lines([SCALE, {"RandomCrop": {"height": 48, "width": 64}}], ONE, batch_size)
     assert "trainer.augment[1]: RandomCrop fails on an image of" in line
     assert line.endswith("use other sizes, or pad or resize the image before it")
+
+
+RARE: dict[str, Any] = {"RandomScale": {"p": 0.01}}
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        steps({"RandomScale": {"scale_limit": [0, 0.022], "p": 1}}),  # only near its end
+        steps({"OneOf": {"transforms": ["HorizontalFlip", RARE]}}),
+        steps({"SomeOf": {"transforms": ["HorizontalFlip", "VerticalFlip", RARE], "n": 1}}),
+        steps({"Sequential": {"transforms": ["HorizontalFlip", RARE], "p": 1}}),
+        steps({"OneOf": {"transforms": [*["CLAHE"] * 9, {"Sequential": {"transforms": [RARE], "p": 0.01}}]}}),
+        steps("RandomRotate90", {"LongestMaxSize": {"max_size": 30}}),  # two directions that are not fitted
+        steps("HorizontalFlip", {"RandomCrop": {"height": 30, "width": 20}}, "RandomRotate90"),
+    ],
+)
+def test_sizes_that_are_rare_are_found(augmentation: object) -> None:
+    assert "leaves images of different sizes" in lines(augmentation, ONE)[0]
+
+
+def test_a_transform_after_a_turn_gets_the_turned_image() -> None:
+    (line,) = lines(["RandomRotate90", {"RandomCrop": {"height": 48, "width": 64}}], ONE, 1)
+    assert "trainer.augment[1]: RandomCrop fails on an image of 48x64: " in line
+    assert lines(["RandomRotate90", {"RandomCrop": {"height": 40, "width": 40}}], ONE) == []
+
+
+def test_a_message_of_opencv_has_no_place_in_its_sources() -> None:
+    (line,) = lines([{"RandomScale": {"scale_limit": [-0.999, -0.999]}}], ONE)
+    assert "fails on an image of 64x48: OpenCV: inv_scale_x > 0 in function 'resize'; use other sizes" in line
+
+
+@pytest.mark.parametrize(
+    ("value", "side"),
+    [
+        ("default", 64),
+        ([{"RandomCrop": {"height": 16, "width": 20}}], 20),
+        ([{"Resize": {"height": 8, "width": 8, "p": 0.1}}], 8),
+        ([{"Resize": {"height": 200, "width": 100}}], 200),
+        ([{"CenterCrop": {"height": 640, "width": 640}}], 64),  # it is refused elsewhere
+    ],
+)
+def test_the_side_of_the_smallest_image_is_known(value: object, side: int) -> None:
+    assert least_side(value, [*TWO]) == side
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,12 @@ def test_a_batch_with_one_value_per_channel_is_refused_before_the_first_step(tmp
     assert not (tmp_path / "out").exists()
     scenes.trained(tmp_path / "five", replace(config, batch_size=5, epochs=1))
     scenes.trained(tmp_path / "none", replace(config, model=replace(config.model, norm="none"), epochs=1))
+
+
+def test_a_crop_that_leaves_one_value_per_channel_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    images = scenes.write_images(tmp_path / "set", count=7, side=32)
+    config = scenes.config(
+        images, model={"depth": 4}, trainer={"augment": [{"RandomCrop": {"height": 16, "width": 8}}]}
+    )
+    with pytest.raises(ConfigError, match=r"an image of 16 pixels leaves .* larger images \(data\.image_size, trainer"):
+        train(config, tmp_path / "out")

@@ -103,6 +103,40 @@ def test_an_output_pixel_is_about_the_place_of_the_same_pixel_of_the_image(
         assert torch.equal(unet(image), image)
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("path", ["skip", "bottleneck"])
+def test_the_network_moves_no_pixel_on_either_path(path: str, depth: int, padding: Literal["same", "valid"]) -> None:
+    """Weights of 1 in the middle of each kernel: the skip connection returns the image, the bottleneck its blocks."""
+    unet = UNet(ModelConfig(base=1, depth=depth, padding=padding, norm="none", in_channels=1)).eval()
+    for parameter in unet.parameters():
+        torch.nn.init.zeros_(parameter)
+    for level in (*unet.down, unet.bottleneck, *unet.up):
+        for convolution in (level[0], level[2]):
+            convolution.weight.data[0, 0, 1, 1] = 1
+    if path == "bottleneck":
+        for raise_, level in zip(unet.raise_, unet.up, strict=True):
+            raise_.weight.data[0, 0] = 1
+            level[0].weight.data[0, :, 1, 1] = 0
+            level[0].weight.data[0, level[0].in_channels // 2, 1, 1] = 1  # after the channels of the skip connection
+    unet.classify.weight.data[:] = 1
+    for size in (33, 48, 61):
+        image = torch.rand(1, 1, size, size)
+        if path == "skip":
+            assert torch.equal(unet(image), image)
+            continue
+        points = [size // 2 + shift for shift in range(2**depth)]
+        centres = []
+        for point in points:  # a bright pixel becomes a block that holds it; on the whole the blocks are centred on it
+            image = torch.zeros(1, 1, size, size)
+            image[..., point, point] = 1
+            found = torch.nonzero(unet(image)[0, 0]).double()
+            assert found.min() <= point <= found.max()
+            assert len(found) == 4**depth
+            centres.append(found.mean(0))
+        assert torch.stack(centres).mean(0).tolist() == [sum(points) / len(points)] * 2
+
+
 @pytest.mark.parametrize("size", [(64, 64), (33, 47)])
 def test_every_resize_of_a_valid_output_gives_the_same_bits(size: tuple[int, int]) -> None:
     first, *others = [

@@ -172,7 +172,9 @@ def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: Path
     if largest(axis) > count:
         message = f"found {largest(axis)}; the data set has {counted(count, 'training image')}"
         raise _spec_error(source, [Problem(message, "space.batch_size")])
-    side = min(max(size) for size in dataset.training_sizes)
+    from unetsweep.training.augmented_sizes import least_side  # it imports numpy, which a trainer command may lack
+
+    side = least_side(spec.trainer.augment, list(dataset.training_sizes), spec.model.in_channels)
     found = [one_value_problem(spec.model, size, count, side) for size in whole_numbers(axis)]
     problems = [Problem(message, f"space.batch_size#{number}") for number, message in enumerate(found) if message]
     if problems:

@@ -23,8 +23,9 @@ _BAYER = np.array([[1, 5], [7, 3]]) / 8
 REFUSED = {
     "GlassBlur": "it moves the image by about half a pixel, and not its mask; use GaussianBlur or Defocus",
     "ZoomBlur": "it enlarges the image by about 5%, and not its mask; use GaussianBlur or Defocus",
+    "Lambda": "it needs Python functions, which a sweep cannot give it, and does nothing without them; remove it",
 }
-"""Transforms that move the image alone, which no argument prevents."""
+"""Transforms that move the image alone, which no argument prevents, or that do nothing."""
 
 
 @functools.lru_cache(maxsize=8)

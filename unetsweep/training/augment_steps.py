@@ -6,6 +6,7 @@ Rule 1: what albumentations would only warn about, do without a word, or fail at
 import difflib
 import inspect
 import os
+import re
 import resource
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +52,8 @@ def parse_list(entries: Any, problems: list[Problem], at: str = FIELD) -> list[A
             continue
         found = _class(A, name)
         if found is None:
-            problems.append(Problem(f"albumentations has no {name!r}{_hint(name, _names(A))}", here))
+            hint = "; use Sequential" if name == "Compose" else _hint(name, _names(A))
+            problems.append(Problem(f"albumentations has no {name!r}{hint}", here))
             continue
         build = _build_group if name in GROUPS else _build_step
         step = build(found, dict(arguments or {}), problems, here)
@@ -81,7 +83,21 @@ def _build_group(cls: Any, arguments: dict[str, Any], problems: list[Problem], a
     before = len(problems)
     _check_names(cls, arguments, problems, at)
     steps = parse_list(inner, problems, f"{at}.{cls.__name__}.transforms")
+    problems += [Problem(f"{cls.__name__}: {each}", at) for each in _group_problems(cls, arguments, steps)]
     return None if len(problems) > before else _construct(cls, {"transforms": steps, **arguments}, problems, at)
+
+
+def _group_problems(cls: Any, arguments: Mapping[str, Any], steps: Sequence[Any]) -> Iterator[str]:
+    """What is wrong with the arguments of a composition, which albumentations does not check."""
+    number = arguments.get("n", 1)
+    if "p" in arguments and not (type(arguments["p"]) in (int, float) and 0 <= arguments["p"] <= 1):
+        yield f"p: found {arguments['p']!r}; a number from 0 to 1"
+    if type(number) is not int or number < 1:
+        yield f"n: found {number!r}; a whole number of transforms, at least 1"
+    if type(arguments.get("replace", False)) is not bool:
+        yield f"replace: found {arguments['replace']!r}; true or false"
+    if cls.__name__ == "OneOf" and steps and not any(step.p for step in steps):
+        yield "each of its transforms has p: 0, so none can be chosen; give one of them a p above 0"
 
 
 def _build_step(cls: Any, arguments: dict[str, Any], problems: list[Problem], at: str) -> Any | None:
@@ -135,7 +151,11 @@ def first_error(error: BaseException) -> str:
     if callable(found):
         first = found()[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return " ".join(str(error).split())
+    return _PLACE_IN_OPENCV.sub("OpenCV: ", " ".join(str(error).split()))
+
+
+_PLACE_IN_OPENCV = re.compile(r"^OpenCV\S* \S+:\d+: error: (\([^)]*\) )?")
+"""The version, file and line of OpenCV's sources at the start of its messages."""
 
 
 def _unfit(step: Any) -> str | None:

@@ -23,6 +23,7 @@ from unetsweep import package
 from unetsweep.contract import TrialConfig, config_problems, one_value_problem, precision_problem, run_key
 from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
 from unetsweep.training import data, precision
+from unetsweep.training.augmented_sizes import least_side
 from unetsweep.training.callbacks import EpochEnds, StepSeed
 from unetsweep.training.checkpoints import LAST, ArtifactWriter, OwnedCheckpointIO, TrainingState, read_training_state
 from unetsweep.training.data import TrialImages
@@ -163,8 +164,9 @@ def _check(config: TrialConfig, wanted: list[int], context: DistributedContext) 
 
 def _check_sizes(config: TrialConfig, images: TrialImages) -> None:
     """Refuse images that leave batch normalisation a single value."""
-    train = images.train.images
-    problem = one_value_problem(config.model, config.batch_size, len(train), min(max(i.shape[:2]) for i in train))
+    sizes = [(image.shape[1], image.shape[0]) for image in images.train.images]
+    side = least_side(config.trainer.augment, sorted(set(sizes)), config.model.in_channels)
+    problem = one_value_problem(config.model, config.batch_size, len(sizes), side)
     if problem:
         raise ConfigError("config.json", [Problem(problem, "batch_size")])
 
