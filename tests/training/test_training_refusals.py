@@ -9,6 +9,8 @@ import torch
 import training_scenes as scenes
 
 from unetsweep import package
+from unetsweep.app import train as by_hand
+from unetsweep.contract import dumps, encode
 from unetsweep.datasets.manifest import divide, pin
 from unetsweep.errors import ConfigError, TrainingError
 from unetsweep.training.checkpoints import LAST
@@ -100,3 +102,21 @@ def test_a_crop_that_leaves_one_value_per_channel_is_refused_before_the_first_st
     )
     with pytest.raises(ConfigError, match=r"an image of 16 pixels leaves .* larger images \(data\.image_size, trainer"):
         train(config, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        ([{"OneOf": {"transforms": ["Transpose"], "p": 2}}], r"trainer\.augment\[0\]: OneOf: p: found 2"),
+        ([{"RandomCrop": {"height": 16, "width": 8}}], r"batch_size: found 4, .* an image of 16 pixels leaves"),
+    ],
+)
+def test_a_training_by_hand_is_refused_with_the_users_file(augment: object, message: str, tmp_path: Path) -> None:
+    images = scenes.write_images(tmp_path / "set", count=7, side=48)
+    config = scenes.config(images, model={"depth": 4}, trainer={"augment": augment})
+    data = replace(config.data, allow_odd_masks=True, split=replace(config.data.split, groups="none", allow_leak=True))
+    path = tmp_path / "mine.json"
+    path.write_text(dumps(encode(replace(config, data=data, accelerator="cpu"))))
+    with pytest.raises(ConfigError, match=rf"mine\.json: {message}"):
+        by_hand.train(path, tmp_path / "out", lambda _: None)
+    assert not (tmp_path / "out").exists()

@@ -8,12 +8,22 @@ from typing import Any
 from unetsweep.app.memory import memory_of_machine, reading_problem, training_problem
 from unetsweep.atomic import write_text
 from unetsweep.bounded_json import parse_json, read_json, read_user_text
-from unetsweep.contract import Result, TrialConfig, config_from, dumps, encode, precision_problem, result_from
+from unetsweep.contract import (
+    Result,
+    TrialConfig,
+    config_from,
+    dumps,
+    encode,
+    one_value_problem,
+    precision_problem,
+    result_from,
+)
 from unetsweep.core import paths
 from unetsweep.datasets.prepare import PreparedDataset, prepare
 from unetsweep.errors import ConfigError, Problem, StateError, TrainingError, UnetsweepError, UsageError
 from unetsweep.schedulers.local.machine import devices
-from unetsweep.training.augmented_sizes import size_problems
+from unetsweep.training.augment import check_augment
+from unetsweep.training.augmented_sizes import least_side, size_problems
 from unetsweep.worker import train_by_hand, train_ranks_by_hand
 
 
@@ -48,7 +58,7 @@ def train(config: Path, out: Path, warn: Callable[[str], None]) -> FinishedTrain
 
 
 def _read_images(config: TrialConfig, source: Path) -> PreparedDataset:
-    """Check and split the images. ConfigError if this machine has too little memory, or no GPU for its precision."""
+    """Check and split the images. ConfigError if they, their augmentation or this machine do not fit the config."""
     gpus = config.accelerator != "cpu" and bool(devices())
 
     def refuse_if(problem: Problem | None) -> None:
@@ -57,6 +67,8 @@ def _read_images(config: TrialConfig, source: Path) -> PreparedDataset:
 
     found = precision_problem(config.trainer.precision, gpus=gpus)
     refuse_if(None if found is None else Problem(found, "trainer.precision"))
+    if problems := check_augment(config.trainer.augment):
+        raise ConfigError(str(source), problems)
     refuse_if(reading_problem(config.data.image_size))
     refuse_if(training_problem(config, memory_of_machine(), gpus=gpus))
     dataset = prepare(config.data)
@@ -65,6 +77,9 @@ def _read_images(config: TrialConfig, source: Path) -> PreparedDataset:
         config.trainer.augment, sizes, batch_size=config.batch_size, processes=config.processes, channels=channels
     ):
         refuse_if(problem)
+    side = least_side(config.trainer.augment, list(sizes), channels)
+    found = one_value_problem(config.model, config.batch_size, dataset.training_images, side)
+    refuse_if(None if found is None else Problem(found, "batch_size"))
     refuse_if(training_problem(config, memory_of_machine(), gpus=gpus, dataset=dataset))
     return dataset
 
