@@ -49,3 +49,12 @@ def test_values_that_are_not_finite_are_left_out_and_a_picture_without_points_is
     assert len(lines(picture(Curve("a", [(1, 0.1), (2, float("nan")), (3, 0.2)])))[0]) == 2
     with pytest.raises(ValueError, match="no point"):
         learning_curves([Curve("a", [(1, float("inf"))])], "t", "m")
+
+
+@pytest.mark.parametrize(
+    "values", [(5e-324, 1e-323), (0.5, 0.5 + 2**-52), (0.5, 0.5 + 1e-13), (1e20, 1e20), (-1e-300, 0.0), (1e300, -1e300)]
+)
+def test_values_that_hardly_differ_or_are_huge_have_a_picture(values: tuple[float, float]) -> None:
+    picture = learning_curves([Curve("trial 0000", list(enumerate(values, 1)))], "by epoch", "val_IoU")
+    assert "polyline" in picture
+    assert "nan" not in picture

@@ -120,8 +120,9 @@ def _ticks(low: float, high: float) -> list[float]:
     >>> _ticks(0.12, 0.57), _ticks(0, 40), _ticks(0.5, 0.5)
     ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.0, 10.0, 20.0, 30.0, 40.0], [0.4, 0.45, 0.5, 0.55, 0.6])
     """
-    if high <= low:
-        low, high = low - 0.1, high + 0.1
+    if high - low <= 1e-9 * max(1, abs(low), abs(high)):  # no number on the axis would tell them apart
+        around = 0.1 * max(1, abs(low))
+        low, high = low - around, high + around
     exponent = math.floor(math.log10((high - low) / 4))
     step = next(10.0**exponent * each for each in (1, 2, 5, 10) if (high - low) / (10.0**exponent * each) <= 6)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
