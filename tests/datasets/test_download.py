@@ -4,6 +4,7 @@ These tests have no network. What they show is what this program does with the a
 that Kaggle still distributes the set in this way they cannot show.
 """
 
+import errno
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,6 +73,32 @@ def test_without_a_network_it_says_what_it_needs(tmp_path: Path, monkeypatch: py
     assert "\n" not in text
     assert caught.value.exit_status == 75
     assert not (tmp_path / "retina").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "where"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "/scratch/kaggle"),
+        (PermissionError(errno.EACCES, "Permission denied", "/home/me/.cache"), "/home/me/.cache"),
+    ],
+)
+def test_a_disk_that_cannot_be_written_is_no_matter_of_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, where: str
+) -> None:
+    monkeypatch.setenv("KAGGLEHUB_CACHE", "/scratch/kaggle")
+    answer(monkeypatch, error)
+    with pytest.raises(
+        DownloadError, match=f"{where}: {error.strerror}.*set KAGGLEHUB_CACHE to another folder"
+    ) as caught:
+        download(tmp_path / "retina")
+    assert "account" not in str(caught.value)
+
+
+def test_a_download_that_holds_no_set_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").mkdir()
+    answer(monkeypatch, tmp_path / "cache")
+    with pytest.raises(DataError, match="this is what was downloaded; remove this folder and repeat the command"):
+        download(tmp_path / "retina")
 
 
 def test_another_number_of_images_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

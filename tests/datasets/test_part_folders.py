@@ -1,6 +1,8 @@
 """The folders of a dataset are found under their usual names; otherwise a message says what to rename or to run."""
 
 import shutil
+import subprocess
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +12,8 @@ from images_drawn import make_set, write
 
 from unetsweep.contract import DataConfig
 from unetsweep.datasets.inspection import inspect
-from unetsweep.datasets.layout import find_pairs, home_of, read_layout
-from unetsweep.datasets.layout_advice import how_to_arrange
+from unetsweep.datasets.layout import find_pairs, home_of, read_layout, read_part
+from unetsweep.datasets.layout_advice import EXPECTED, how_to_arrange
 from unetsweep.datasets.manifest import divide
 from unetsweep.datasets.part_folders import masks_beside
 from unetsweep.datasets.prepare import prepare
@@ -170,7 +172,7 @@ def test_a_set_as_distributed_gets_the_command_that_imports_it(tmp_path: Path) -
 
 def test_anything_else_is_described(tmp_path: Path) -> None:
     (tmp_path / "holiday").mkdir()
-    assert how_to_arrange(tmp_path).startswith("holds no train/; found there: holiday/; expected is\n")
+    assert how_to_arrange(tmp_path).startswith("holds no train/; found there: holiday/; expected is train/image/")
 
 
 def test_a_folder_beside_the_parts_that_cannot_be_listed_does_no_harm(
@@ -186,3 +188,65 @@ def test_a_folder_beside_the_parts_that_cannot_be_listed_does_no_harm(
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
     assert len(find_pairs(root)["train"]) == 4
+
+
+@pytest.mark.parametrize("where", ["train", "test", "train/image", "train/mask", "test/image", "test/mask"])
+def test_a_broken_link_of_a_usual_name_is_no_folder_that_is_missing(tmp_path: Path, where: str) -> None:
+    root = make_set(tmp_path / "set")
+    shutil.rmtree(root / where)
+    (root / where).symlink_to("/nowhere")
+    with pytest.raises(DataError, match=f"{where}: a broken link, to /nowhere; restore what is linked to"):
+        find_pairs(root)
+
+
+def test_a_broken_link_of_the_other_part_stops_neither_a_prediction_nor_a_training(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    manifest = prepare(DataConfig(str(root))).manifest
+    shutil.rmtree(root / "test" / "mask")
+    (root / "test" / "mask").symlink_to("/nowhere")
+    assert len(read_part(root, "train").pairs["train"]) == 4
+    assert len(divide(DataConfig(str(root), manifest=manifest), test=False)["train"]) == 3
+    with pytest.raises(DataError, match="test/mask: a broken link"):
+        divide(DataConfig(str(root), manifest=manifest))
+
+
+def test_a_root_that_is_not_there_says_why(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/nowhere")
+    assert how_to_arrange(tmp_path / "link") == "is a broken link, to /nowhere; restore what is linked to"
+    make_set(tmp_path / unicodedata.normalize("NFD", "é"))
+    assert "accented letters are written in another way" in how_to_arrange(tmp_path / "\u00e9")
+    assert how_to_arrange(tmp_path / "b") == f"is not there; {EXPECTED}"
+
+
+@pytest.mark.parametrize("names", ["{part}_{kind}s", "{kind}s-{part}ing"])
+def test_folders_that_join_part_and_kind_get_the_commands_that_turn_them(tmp_path: Path, names: str) -> None:
+    root = make_set(tmp_path / "set")
+    for part in ("train", "test"):
+        for kind in ("image", "mask"):
+            (root / part / kind).rename(root / names.format(part=part, kind=kind))
+        (root / part).rmdir()
+    _, _, commands = how_to_arrange(root).partition("; run in it: ")
+    subprocess.run(["sh", "-c", commands], cwd=root, check=True)
+    assert {part: len(pairs) for part, pairs in find_pairs(root).items()} == {"train": 4, "test": 2}
+
+
+@pytest.mark.parametrize("inner", ["a/b", "a/b/c"])
+def test_a_set_further_down_is_pointed_to(tmp_path: Path, inner: str) -> None:
+    make_set(tmp_path / inner)
+    assert how_to_arrange(tmp_path).endswith(f"found there: a/; use {tmp_path / inner} as the folder")
+
+
+def test_a_folder_of_images_is_no_set(tmp_path: Path) -> None:
+    root = make_set(tmp_path)
+    found = f"holds no train/; it is one folder of a set; use {root} as the folder"
+    assert how_to_arrange(root / "train" / "image") == found
+
+
+def test_a_folder_to_rename_is_named_only_if_there_is_one(tmp_path: Path) -> None:
+    root = make_set(tmp_path)
+    (root / "train" / "mask").rename(root / "train" / "vessels")
+    shutil.rmtree(root / "test" / "image")
+    with pytest.raises(DataError) as caught:
+        find_pairs(root)
+    texts = [problem.message.rpartition(": ")[2] for problem in caught.value.problems]
+    assert texts == ["rename the one with the masks to mask", "make image/ there, and move the images into it"]

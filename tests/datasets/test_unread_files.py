@@ -62,6 +62,7 @@ def move_down(folder: Path) -> None:
         (replace_by_broken_link, "01.png (broken link)"),
         (lambda folder: (folder / "more").symlink_to("nowhere"), "more (broken link)"),
         (lambda folder: os.mkfifo(folder / "04.png"), "04.png (no regular file)"),
+        (lambda folder: os.mkdir(folder / "04.png"), "04.png (no regular file)"),
         (compress_and_remove, "01.png.gz (compressed)"),
         (lambda folder: (folder / "more.zip").touch(), "more.zip (archive)"),
         (lambda folder: (folder / FILE).rename(folder / "01.dcm"), "01.dcm (a format that is not read)"),

@@ -1,20 +1,23 @@
 """The use cases `data import` and `data download`: public sets of images in our layout."""
 
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetsweep.datasets.arrange import Transfer, arrange
+from unetsweep.datasets.arrange import GZIP, Transfer, arrange
 from unetsweep.datasets.import_set import plan_import
-from unetsweep.datasets.layout import find_pairs
+from unetsweep.datasets.layout import read_layout
 from unetsweep.datasets.layout_advice import KAGGLE
 from unetsweep.datasets.public_sets import SETS as SETS
-from unetsweep.errors import DataError, DownloadError, UsageError
+from unetsweep.errors import DataError, DownloadError, Problem, UsageError
 from unetsweep.texts import counted
 
 KAGGLE_PAGE = f"https://www.kaggle.com/datasets/{KAGGLE}"
 KAGGLE_COUNTS = {"train": 80, "test": 20}
 BY_HAND = f"by hand: download {KAGGLE_PAGE} with a browser, and unzip it into the folder that is `data.root`"
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 _README = f"""\
 # The set of 100 images
 
@@ -59,7 +62,9 @@ def import_set(key: str, folder: Path, to: Path | None, *, observer: int = 1, li
     plan = plan_import(public, folder, observer)
     new = arrange(plan.transfers, to, plan.texts, link=link)
     groups = "groups.csv" if "groups.csv" in plan.texts else None
-    notes = (f"division: {public.division}", *plan.notes)
+    packed = sum(each.source.suffix.lower() == GZIP for each in plan.transfers) if link else 0
+    copies = [f"{counted(packed, 'compressed file')} became decompressed copies, not links"] if packed else []
+    notes = (f"division: {public.division}", *plan.notes, *copies)
     return ArrangedSet(public.title, to, plan.counts, new, notes, public.terms, public.cite, groups)
 
 
@@ -75,12 +80,20 @@ def download_set(to: Path) -> ArrangedSet:
     try:
         folder = Path(kagglehub.dataset_download(KAGGLE))
     except Exception as error:  # its own errors, those of requests, and those of the disk
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            where = error.filename or os.environ.get("KAGGLEHUB_CACHE", "~/.cache/kagglehub")
+            text = f"{KAGGLE}: not downloaded ({where}: {error.strerror}). kagglehub stores it there first;"
+            raise DownloadError(f"{text} set KAGGLEHUB_CACHE to another folder, or free some space") from error
         raise DownloadError(
             f"{KAGGLE}: not downloaded ({type(error).__name__}: {_first_line(error)}). It needs a network "
             "(on a cluster, run it on the login node), and an account if Kaggle asks for one: make an API token at "
             f"https://www.kaggle.com/settings/api, and store it as that page says. Or {BY_HAND}"
         ) from error
-    pairs = find_pairs(folder)
+    layout = read_layout(folder)
+    if layout.problems:
+        again = Problem("this is what was downloaded; remove this folder and repeat the command")
+        raise DataError(str(folder), [*layout.problems, again])
+    pairs = layout.pairs
     counts = {part: len(pairs.get(part, ())) for part in KAGGLE_COUNTS}
     if counts != KAGGLE_COUNTS:
         texts = [f"{of['train']} train and {counted(of['test'], 'test image')}" for of in (counts, KAGGLE_COUNTS)]

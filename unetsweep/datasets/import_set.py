@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unetsweep.datasets.arrange import GZIP, Transfer
-from unetsweep.datasets.layout_advice import files_below
+from unetsweep.datasets.layout_advice import MAX_FILES, files_below
 from unetsweep.datasets.part_folders import PARTS, describe
 from unetsweep.datasets.public_sets import PublicSet, members, recognise
 from unetsweep.datasets.splits import some_of
@@ -41,6 +41,8 @@ def plan_import(public: PublicSet, folder: Path, observer: int = 1) -> ImportPla
     if not folder.is_dir():
         raise DataError(str(folder), ["is not a folder; name the one into which the set was unpacked"])
     files = files_below(folder)
+    if len(files) > MAX_FILES:
+        raise DataError(str(folder), [f"holds more than {MAX_FILES:,} files; name the folder of {public.title} alone"])
     images = _by_id(public, public.image, files, folder)
     masks = [_by_id(public, pattern, files, folder) for pattern in public.masks]
     if not images or not any(masks):
@@ -66,8 +68,8 @@ def _by_id(public: PublicSet, pattern: str, files: list[Path], folder: Path) -> 
         if other is None or other == _uncompressed(member.file) or _uncompressed(other) == member.file:
             found[key] = min((file for file in (other, member.file) if file), key=lambda file: file.suffix == GZIP)
         else:
-            text = f"holds {member.file.name} twice ({other} and {member.file}); name the folder of one copy"
-            raise DataError(str(folder), [text])
+            text = f"holds {member.file.name} twice ({other} and {member.file})"
+            raise DataError(str(folder), [f"{text}; name the folder of one copy, or move the other one away"])
     return found
 
 

@@ -71,11 +71,10 @@ def find_pairs(root: Path) -> Mapping[str, tuple[Pair, ...]]:
 def read_layout(root: Path) -> Layout:
     """Return the images of the dataset in `root`. What is wrong is in the result, not raised."""
     if not root.is_dir():
-        found = "is not a folder" if root.exists() else "is not there"
-        return _nothing(Problem(f"{found}; {how_to_arrange(root)}"))
+        return _nothing(Problem(how_to_arrange(root)))
     folders = find_folders(root)
-    if folders.problems:
-        return _nothing(*folders.problems)
+    if problems := folders.problems():
+        return _nothing(*problems)
     if "train" not in folders.parts:
         return _nothing(Problem(how_to_arrange(root)))
     return _read(folders, PARTS)
@@ -84,7 +83,8 @@ def read_layout(root: Path) -> Layout:
 def read_part(root: Path, part: str) -> Layout:
     """Return the images of one part of the dataset in `root`, whatever is wrong with the other part."""
     folders = find_folders(root)
-    return _nothing(*folders.problems) if folders.problems else _read(folders, [part])
+    problems = folders.problems([part])
+    return _nothing(*problems) if problems else _read(folders, [part])
 
 
 def _read(folders: Folders, parts: Collection[str]) -> Layout:
@@ -110,8 +110,8 @@ def pairs_named(root: Path, names: Mapping[str, Collection[str]]) -> dict[str, d
     folders = find_folders(root)
     if not folders.parts:
         raise DataError(str(root), read_layout(root).problems)
-    if folders.problems:
-        raise DataError(str(root), folders.problems)
+    if problems := folders.problems([part for part, wanted in names.items() if wanted]):
+        raise DataError(str(root), problems)
     return {part: _candidates(folders.parts.get(part), wanted) for part, wanted in names.items()}
 
 
@@ -151,7 +151,7 @@ class _Reading:
         for kind, folder, has_files in kinds:
             if folder is None:
                 where = f"{printable(folders.folder.name)}/{kind}"
-                text = f"this folder is missing; {describe(folders.folder)}: rename the one with the {kind}s to {kind}"
+                text = f"this folder is missing; {describe(folders.folder)}: {folders.how_to_make(kind)}"
                 self.problems.append(Problem(text, where))
             elif not has_files:
                 where = location(folder / "x").rpartition("/")[0]

@@ -3,6 +3,7 @@
 Rule 1: a folder is found by its name, without regard to case, `_`, `-` and spaces.
 Rule 2: two folders that fit are an error, except that a field of view is known by its file names (DRIVE's
         `mask/21_training_mask.gif` beside `1st_manual/`).
+Rule 3: a broken link of one of the names is an error: it is no folder that is missing.
 """
 
 import re
@@ -33,6 +34,13 @@ class PartFolders:
     image: Path | None
     mask: Path | None
 
+    def how_to_make(self, kind: str) -> str:
+        """Return what to do for a folder `image` or `mask` that is missing: rename another one if there is one."""
+        others = [entry for entry in self.folder.iterdir() if entry.is_dir() and entry not in (self.image, self.mask)]
+        if any(not entry.name.startswith(".") for entry in others):
+            return f"rename the one with the {kind}s to {kind}"
+        return f"make {kind}/ there, and move the {kind}s into it"
+
 
 @dataclass(frozen=True, slots=True)
 class Folders:
@@ -42,26 +50,46 @@ class Folders:
     """The folder with the parts."""
     parts: Mapping[str, PartFolders]
     """`train` and `test`, as far as they are there."""
-    problems: tuple[Problem, ...]
-    """Folders that fit twice."""
+    problems_of: Mapping[str, Sequence[Problem]]
+    """By part: folders that fit twice, and broken links."""
     unread: tuple[Problem, ...]
     """Images in places where none are read."""
+
+    def problems(self, parts: Collection[str] = PARTS) -> tuple[Problem, ...]:
+        """Return what is wrong with the folders of some parts."""
+        return tuple(problem for part in PARTS if part in parts for problem in self.problems_of[part])
 
 
 def find_folders(root: Path) -> Folders:
     """Return the folders of the dataset in `root`."""
-    home, problems = home_of(root), list[Problem]()
+    home = home_of(root)
+    problems = {part: _broken_links(home, PART_NAMES[part]) for part in PARTS}
     found = {part: _not_empty(fitting(home, PART_NAMES[part])) for part in PARTS}
     folders = {part: some[0] for part, some in found.items() if some}
-    problems += [_twice(some, f"{part} images") for part, some in found.items() if len(some) > 1]
+    for part, some in found.items():
+        problems[part] += [_twice(some, f"{part} images")] if len(some) > 1 else []
     masks = _without_fields_of_view({part: _with_images(folder, MASK_NAMES) for part, folder in folders.items()})
     parts: dict[str, PartFolders] = {}
     for part, folder in folders.items():
         images = _with_images(folder, IMAGE_NAMES)
-        problems += [_twice(images, "images")] if len(images) > 1 else []
-        problems += [_twice(masks[part], "masks")] if len(masks[part]) > 1 else []
+        problems[part] += [_twice(images, "images")] if len(images) > 1 else []
+        problems[part] += [_twice(masks[part], "masks")] if len(masks[part]) > 1 else []
+        problems[part] += [] if images else _broken_links(folder, IMAGE_NAMES)
+        problems[part] += [] if masks[part] else _broken_links(folder, MASK_NAMES)
         parts[part] = PartFolders(folder, *(some[0] if len(some) == 1 else None for some in (images, masks[part])))
-    return Folders(home, parts, tuple(problems), tuple(_unread(home, parts)))
+    return Folders(home, parts, problems, tuple(_unread(home, parts)))
+
+
+def _broken_links(folder: Path, names: Collection[str]) -> list[Problem]:
+    inside = folder.name if part_named(folder.name) else ""
+    return [
+        Problem(
+            f"a broken link, to {printable(link.readlink())}; restore what is linked to, or remove the link",
+            printable(f"{inside}/{link.name}" if inside else link.name),
+        )
+        for link in (sorted(folder.iterdir()) if folder.is_dir() else ())
+        if plain(link.name) in names and link.is_symlink() and not link.exists()
+    ]
 
 
 def _unread(home: Path, parts: Mapping[str, PartFolders]) -> Iterator[Problem]:
@@ -99,13 +127,13 @@ def part_named(name: str) -> str | None:
     >>> part_named("Training"), part_named("train2")
     ('train', None)
     """
-    return next((part for part, names in PART_NAMES.items() if _plain(name) in names), None)
+    return next((part for part, names in PART_NAMES.items() if plain(name) in names), None)
 
 
 def masks_beside(images: Path) -> Path | None:
     """Return the only folder of masks beside a folder of images; None if there is none, or no telling which."""
     images = images.absolute()
-    if _plain(images.name) not in IMAGE_NAMES:
+    if plain(images.name) not in IMAGE_NAMES:
         return None
     for part in find_folders(images.parent.parent).parts.values():  # the other part tells what is a field of view
         if part.image == images:
@@ -143,7 +171,7 @@ def _count_images(folder: Path) -> str:
 def fitting(folder: Path, names: Collection[str]) -> list[Path]:
     """Return the folders in `folder` that have one of the names; none if it cannot be listed."""
     try:
-        return sorted(entry for entry in folder.iterdir() if _plain(entry.name) in names and entry.is_dir())
+        return sorted(entry for entry in folder.iterdir() if plain(entry.name) in names and entry.is_dir())
     except (NotADirectoryError, FileNotFoundError, PermissionError):
         return []
 
@@ -158,7 +186,8 @@ def _with_images(folder: Path, names: Collection[str]) -> list[Path]:
     return [entry for entry in found if _holds_images(entry)] or found[:1]
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return the name of a folder as names are compared."""
     return re.sub(r"[_\- ]+", " ", composed(name).lower())
 
 
@@ -175,9 +204,9 @@ def _without_fields_of_view(candidates: Mapping[str, Sequence[Path]]) -> dict[st
     other part too. Otherwise they are masks of vessels: `01_mask.png`.
     """
     views = {part: [folder for folder in some if _is_field_of_view(folder)] for part, some in candidates.items()}
-    known = {_plain(view.name) for part, some in views.items() if len(some) < len(candidates[part]) for view in some}
+    known = {plain(view.name) for part, some in views.items() if len(some) < len(candidates[part]) for view in some}
     return {
-        part: [folder for folder in some if folder not in views[part] or _plain(folder.name) not in known]
+        part: [folder for folder in some if folder not in views[part] or plain(folder.name) not in known]
         for part, some in candidates.items()
     }
 

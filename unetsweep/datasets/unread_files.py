@@ -101,16 +101,26 @@ def judge(listing: Listing, counterpart: Listing | None = None) -> Judgement:
     return Judgement(*(tuple(_problems(some)) for some in (errors, warnings, notes)))
 
 
+def is_no_image(name: str) -> bool:
+    """Return whether a file of this name is certainly no image.
+
+    >>> is_no_image("Thumbs.db"), is_no_image("01.png")
+    (True, False)
+    """
+    plain = composed(name).lower()
+    return Path(plain).suffix in _TEXTS or plain in _TEXT_NAMES or plain.startswith(("._", ".ds_store"))
+
+
 def _kind(file: Path) -> Kind | None:
     """Return why a file is not read; None if it is."""
-    name, suffix = composed(file.name).lower(), file.suffix.lower()
-    is_text = suffix in _TEXTS or name in _TEXT_NAMES or name.startswith(("._", ".ds_store"))
-    if name.startswith("."):
+    suffix, is_text = file.suffix.lower(), is_no_image(file.name)
+    if file.name.startswith("."):
         return "hidden" if suffix in EXTENSIONS and not is_text else "text"
     if not file.exists():
         return "link"
     if file.is_dir():
-        return "text" if is_text or not _holds_images(file) else "folder"
+        empty: Kind = "special" if suffix in EXTENSIONS else "text"  # a folder 01.png in the place of an image
+        return empty if is_text or not _holds_images(file) else "folder"
     if not file.is_file():
         return "special"
     if suffix in EXTENSIONS:
