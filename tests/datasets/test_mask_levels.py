@@ -100,6 +100,9 @@ def test_the_background_is_the_most_frequent_level_not_the_lowest(tmp_path: Path
     colours[LEFT > 0] = (0, 0, 255)
     assert "data.mask_values takes those that you name, for example [29, 76]" in problem(tmp_path, colours)
     assert "takes all above" not in problem(tmp_path, colours)
+    grey = problem(tmp_path, np.where(THIN > 0, 29 * THIN + 47 * LEFT, 255).astype(np.uint8))
+    assert "data.mask_values takes those that you name, for example [29, 76]" in grey
+    assert "takes all above" not in grey
 
 
 def test_exact_levels_are_not_advised_for_masks_with_grey_edges(tmp_path: Path) -> None:
