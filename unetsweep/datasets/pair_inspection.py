@@ -249,8 +249,8 @@ def _depths(facts: Mapping[str, PairFacts]) -> list[Finding]:
     """16-bit files that hold less; a set with several depths may have images of unlike brightness."""
     dark = [each.image for each in facts.values() if each.is_darkened]
     if dark:
-        text = f"{_subject(dark, 'image')} read dark: of its 16 bits a few bright pixels need four more than all others"
-        return [Finding("warning", "bit-depth", "", f"{text}; save it with 8 bits, without these pixels")]
+        text = f"{_subject(dark, 'image')} read dark: a few bright pixels need four bits more than all others"
+        return [Finding("warning", "bit-depth", "", f"{text}; save with 8 bits, without these pixels")]
     bits = Counter(each.bits for each in facts.values() if each.bits is not None)
     if not bits or set(bits) == {16}:
         return []
