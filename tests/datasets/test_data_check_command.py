@@ -162,7 +162,7 @@ def test_several_sizes_and_a_mask_threshold(tmp_path: Path) -> None:
     report = json_report(root, "--mask-threshold", "5")
     assert report["masks"]["mask_threshold"] == 5
     assert ("warning", "sizes", "train") in kinds(report)
-    assert ("error", "full-mask", "train/mask/01.png") in kinds(report)
+    assert ("warning", "full-mask", "train/mask/01.png") in kinds(report)
     assert ("warning", "empty-mask", "train/mask/01.png") in kinds(json_report(root))
 
 

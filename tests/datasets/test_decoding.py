@@ -38,6 +38,17 @@ def test_grey_16_bit_and_float_images(tmp_path: Path) -> None:
         decode_image(write(tmp_path / "f.tif", grey.astype(np.float32) / 255), 3)
 
 
+def test_a_few_bright_pixels_that_make_an_image_dark_are_named(tmp_path: Path) -> None:
+    root = make_set(tmp_path)
+    for file in root.glob("train/image/*.png"):
+        pixels = cv2.imread(str(file)).astype(np.uint16) * 16
+        pixels[0, 0] = 65535
+        write(file, pixels)
+    (found,) = [each for each in inspect(root).file_findings if each.kind == "bit-depth"]
+    assert found.level == "warning"
+    assert "read dark" in found.message
+
+
 def test_bits_are_a_note_and_several_depths_a_warning(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     images = sorted(root.glob("*/image/*.png"))

@@ -4,6 +4,7 @@
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,8 @@ from images_drawn import write
 
 from unetsweep.cli.data import command
 from unetsweep.contract import DataConfig, Split
-from unetsweep.datasets.odd_masks import OddMask
+from unetsweep.datasets.odd_masks import OddMask, odd_masks
+from unetsweep.datasets.plausibility import Alignment, measure
 from unetsweep.datasets.prepare import prepare
 from unetsweep.errors import DataError
 
@@ -81,6 +83,53 @@ def test_a_shift_is_given_in_pixels(eyes: list[cases.Eye]) -> None:
     moved = [(image, np.roll(mask, (6, -10), axis=(0, 1))) for image, mask in eyes]
     (found,) = errors(moved)
     assert "shifted by 10 to the left and 6 down (pixels) against the image" in found.message
+
+
+def test_lesions_are_not_vessels_though_they_are_dark(eyes: list[cases.Eye]) -> None:
+    spots = np.zeros((128, 128), np.uint8)
+    for number in range(12):
+        cv2.circle(spots, (30 + 20 * (number % 4), 30 + 25 * (number // 4)), 4, 1, -1)
+    dark = [(np.where(spots[..., None] > 0, image // 3, image).astype(np.uint8), 255 * spots) for image, _ in eyes]
+    assert [each.kind for each in errors(dark)] == ["spots"]
+
+
+def test_a_mask_with_next_to_nothing_is_a_warning(eyes: list[cases.Eye]) -> None:
+    point = np.zeros((128, 128), np.uint8)
+    point[60, 60] = 255
+    found, _ = cases.judged(cases.changed(eyes, lambda mask: point))
+    assert [(each.level, each.kind, len(each.names)) for each in found] == [("warning", "few-vessels", len(eyes))]
+
+
+def test_patches_of_wide_vessels_are_not_refused(eyes: list[cases.Eye]) -> None:
+    """In a patch a vessel of 20 pixels is wide, and no fine structure; of hundreds some seem to fit elsewhere."""
+    image, mask = eyes[0]
+    whole = measure(image, (mask > 127).astype(np.uint8))
+    elsewhere = Alignment(0.5, "mirrored left to right", (0.0, 0.0))
+    wide = {f"train/{n:03d}": replace(whole, fit=0.05, wide=0.8) for n in range(20)}
+    misfits = {f"train/misfit{n}": replace(whole, fit=0.02, wide=0.0) for n in range(8)}
+    moved = {"train/moved": replace(whole, fit=0.0, wide=0.0, best=elsewhere)}
+    full = {"train/full": replace(whole, share=1.0, side=48)}
+    assert not [each for each in odd_masks({**wide, **misfits, **moved, **full}) if each.level == "error"]
+    assert {each.level for each in odd_masks(misfits)} == {"error"}
+    assert {each.level for each in odd_masks(moved)} == {"error"}
+    assert {each.level for each in odd_masks(full)} == {"error"}
+
+
+def test_of_many_patches_one_that_fits_a_mask_by_accident_is_not_its_image(eyes: list[cases.Eye]) -> None:
+    image, mask = eyes[0]
+    whole = measure(image, (mask > 127).astype(np.uint8))
+    rng = np.random.default_rng(0)
+    few = [np.asarray(each / np.linalg.norm(each), np.float32) for each in rng.normal(size=(200, 1, 40))]
+    others = {f"train/{n:03d}": replace(whole, fit=0.5, image_sketch=few[n], mask_sketch=few[n]) for n in range(199)}
+    odd = {"train/odd": replace(whole, fit=0.0, image_sketch=few[199], mask_sketch=few[198][:, ::-1].copy())}
+    assert [(each.level, each.kind) for each in odd_masks({**others, **odd})] == [("warning", "foreign-mask")]
+
+
+def test_empty_masks_are_judged_by_their_folder(eyes: list[cases.Eye]) -> None:
+    """`predict` names images by their path, and said "no vessel in any mask of , so"."""
+    empty = measure(eyes[0][0], np.zeros((128, 128), np.uint8))
+    (found,) = odd_masks({"photos/2024/01.png": empty, "photos/2024/02.png": empty})
+    assert "no vessel in any mask of photos/2024, so no score means anything" in found.message
 
 
 @pytest.fixture

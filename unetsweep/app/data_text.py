@@ -1,5 +1,6 @@
 """The text that `unetsweep data check` prints."""
 
+import statistics
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -25,6 +26,9 @@ def format_lines(check: DataCheck) -> Iterator[str]:
         masks = summarize_masks(inspection)
         grey = f"{masks.grey_edged} with grey edges ({masks.grey_share:.1%} of the pixels)"
         shares = f"{masks.vessel_share_half:.1%} of the pixels at half, {masks.vessel_share_above_0:.1%} above 0"
+        if inspection.mask_threshold != "half":
+            chosen = statistics.fmean(mask.chosen for mask in inspection.masks.values())
+            shares = f"{chosen:.1%} of the pixels as chosen, {shares.replace(' of the pixels', '', 1)}"
         yield _row("masks", f"{masks.count}, {grey}; vessels {shares}")
     for part in inspection.sizes:
         groups = inspection.groups(part)

@@ -52,6 +52,8 @@ class Decoded:
     """Bits that were used of a file with 16 bits a channel; None for a file of 8 bits."""
     orientation: int
     """The orientation tag, which is not applied."""
+    most_bits: int | None = None
+    """Bits that all pixels need but the brightest 0.1 %; fewer than `bits` if a few pixels are far brighter."""
 
 
 def decode_image(path: Path, channels: int) -> Decoded:
@@ -66,7 +68,8 @@ def decode_image(path: Path, channels: int) -> Decoded:
     if pixels.dtype == np.uint8:
         return Decoded(np.asarray(pixels, np.uint8), None, tag)
     bits = used_bits(int(pixels.max()))
-    return Decoded((pixels >> (bits - 8)).astype(np.uint8), bits, tag)
+    most = used_bits(int(np.percentile(pixels, 99.9)))
+    return Decoded((pixels >> (bits - 8)).astype(np.uint8), bits, tag, most)
 
 
 def decode_mask(path: Path) -> tuple[NDArray[Any], int]:
@@ -84,6 +87,12 @@ def decode_colours(path: Path) -> Pixels | None:
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = _decoded(path, _content(path), flags)
     return np.asarray(pixels, np.uint8) if pixels.ndim == 3 and pixels.dtype == np.uint8 else None
+
+
+def has_alpha(path: Path) -> bool:
+    """Whether a file has a transparency that differs from pixel to pixel."""
+    pixels = _decoded(path, _content(path), cv2.IMREAD_UNCHANGED)
+    return pixels.ndim == 3 and pixels.shape[2] == 4 and bool(pixels[..., 3].min() < pixels[..., 3].max())
 
 
 def used_bits(highest: int) -> int:

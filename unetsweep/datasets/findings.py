@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from unetsweep.datasets.duplicates import SAME_FILE, connect
 from unetsweep.datasets.file_names import location
 from unetsweep.datasets.inspection import VAL, Finding, Inspection
+from unetsweep.datasets.pair_inspection import MAX_GROWTH
 from unetsweep.texts import counted
 
-MAX_GROWTH = 0.1
-"""If a threshold of > 0 makes vessels wider by more than this share, scores change; smaller differences are noise."""
 LEVELS = ("error", "warning", "note")
 
 
@@ -98,8 +97,8 @@ def _patients(inspection: Inspection) -> Iterator[Finding]:
 
 
 def _masks(inspection: Inspection) -> Iterator[Finding]:
-    if any(finding.kind == "mask-levels" for finding in inspection.file_findings):
-        return  # half of the range means nothing there
+    if inspection.mask_threshold != "half" or any(f.kind == "mask-levels" for f in inspection.file_findings):
+        return  # the user has chosen, or half of the range means nothing there
     masks = inspection.masks
     half = statistics.fmean(mask.half for mask in masks.values()) if masks else 0
     if not half:

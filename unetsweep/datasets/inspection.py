@@ -97,7 +97,7 @@ def inspect(root: Path, mask_threshold: Cut = "half", use_cache: bool = True) ->
         root=root,
         mask_threshold=mask_threshold,
         pairs={name: pair for name, pair in pairs.items() if facts[name].size},
-        file_findings=(*_of_layout(layout), *set_findings(facts)),
+        file_findings=(*_of_layout(layout), *set_findings(facts, mask_threshold)),
         sizes={part: _sizes(part, facts) for part in layout.pairs},
         masks={name: each.levels for name, each in facts.items() if each.levels},
         duplicates=find_duplicates(readable, use_cache=use_cache),

@@ -9,7 +9,7 @@ Measured by `python -m tests.datasets.plausibility`, which has the masks that mu
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -32,8 +32,9 @@ _LEAST_FLAT = 0.02
 """Share of flat pixels among those off the background, from which they are a plateau: edges have less than 0.01."""
 _LEAST_PEAK = 0.05
 """Share of the flat pixels that a plateau has at least."""
-_PHOTOGRAPH = 64
-"""Flat pixels of more than this many levels are those of a photograph."""
+_NEAR, _CLUSTERED = 4, 0.65
+"""Share of the flat pixels that lie this near to the highest levels of their clusters, from which they are plateaus:
+classes saved as JPEG have 0.8 and more, photographs and maps of probabilities 0.5 and less."""
 _STRONG = 100
 """A pixel whose channels differ by more is coloured; those of a grey mask that was saved as JPEG differ by less."""
 _HUES = {1: "blue", 2: "green", 3: "cyan", 4: "red", 5: "magenta", 6: "yellow"}
@@ -58,11 +59,23 @@ class Plateaus:
     """By level. More than two: it is not known which of them are vessel."""
     is_photograph: bool = False
     """The levels differ everywhere, as in a photograph."""
+    are_exact: bool = True
+    """No level lies near another one: the mask was not blurred, resized or saved as JPEG."""
 
     @property
     def are_clear(self) -> bool:
         """Whether half of the range divides vessels from background."""
         return len(self.found) <= 2 and not self.is_photograph
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """A colour that holds area in a mask."""
+
+    name: str
+    level: int
+    """Its most frequent grey level, as `data.mask_values` names it."""
+    share: float
 
 
 def plateaus(levels: NDArray[Any]) -> Plateaus:
@@ -80,7 +93,7 @@ def plateaus(levels: NDArray[Any]) -> Plateaus:
     spread = float(values[-1]) - float(values[0])
     scaled = ((levels.astype(np.float32) - np.float32(values[0])) * np.float32(255 / spread)).astype(np.uint8)
     if len(values) > FEW:
-        return _of_many(levels, scaled, values, counts)
+        return replace(_of_many(levels, scaled, values, counts), are_exact=False)
     off_background = counts.sum() - counts.max()
     middle = [
         int(value)
@@ -100,11 +113,11 @@ def describe_plateaus(found: Sequence[Plateau]) -> str:
     >>> describe_plateaus([Plateau(0, 0.9), Plateau(1, 0.0999), Plateau(255, 0.0001)])
     '0 (90%), 1 (10%) and 255 (0.01%)'
     """
-    *first, last = (f"{each.level} ({_percent(each.share)})" for each in found)
+    *first, last = (f"{each.level} ({percent(each.share)})" for each in found)
     return f"{', '.join(first)} and {last}"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Return a share with two digits that differ from 0, at least."""
     return f"{100 * share:.2g}%" if share < 0.995 else f"{100 * share:.1f}%"
 
@@ -119,10 +132,12 @@ def _of_many(levels: NDArray[Any], scaled: NDArray[np.uint8], values: Counts, co
     if np.count_nonzero(between) < _LEAST_FLAT * max(1, off_background):
         return _plateaus(sorted(ends), values, counts)
     histogram = np.bincount(scaled[between], minlength=256)
-    if np.count_nonzero(histogram > histogram.max() / 20) > _PHOTOGRAPH:
-        return Plateaus(_plateaus(sorted(ends), values, counts).found, is_photograph=True)
-    peaks = [int(levels[between & (scaled == peak)].flat[0]) for peak in _peaks(histogram)]
-    return _plateaus(sorted({*ends, *peaks}), values, counts)
+    peaks = _peaks(histogram)
+    near = sum(int(histogram[peak - _NEAR : peak + _NEAR + 1].sum()) for peak in peaks)
+    if near < _CLUSTERED * histogram.sum():
+        return replace(_plateaus(sorted(ends), values, counts), is_photograph=True)
+    chosen = [int(levels[between & (scaled == peak)].flat[0]) for peak in peaks]
+    return _plateaus(sorted({*ends, *chosen}), values, counts)
 
 
 def _peaks(histogram: NDArray[np.int64]) -> list[int]:
@@ -155,17 +170,20 @@ def _plateaus(chosen: Sequence[int], values: Counts, counts: Counts) -> Plateaus
     return Plateaus(tuple(Plateau(level, share[level]) for level in chosen))
 
 
-def describe_colours(pixels: NDArray[np.uint8]) -> str:
-    """Return the colours of a mask with several, height x width x 3 in BGR order; empty if it has one or none.
+def colours_of(pixels: NDArray[np.uint8], levels: NDArray[Any]) -> tuple[Colour, ...]:
+    """Return the colours of a mask, height x width x 3 in BGR order with its grey levels; empty if it has one or none.
 
     >>> row = np.array([[(0, 0, 0), (0, 0, 0), (0, 0, 255), (255, 0, 0)]], np.uint8)
-    >>> describe_colours(row), describe_colours(row[:, :3])
-    ('the colours blue (25%) and red (25%)', '')
+    >>> [(c.name, c.level, c.share) for c in colours_of(row, np.array([[0, 0, 76, 29]], np.uint8))]
+    [('blue', 29, 0.25), ('red', 76, 0.25)]
     """
     low, high = pixels.min(axis=2), pixels.max(axis=2)
     strong = (high > _STRONG) & (high - low > _STRONG)
     hues = (pixels[strong] > (high[strong] / 2)[:, None]).astype(np.intp) @ (1, 2, 4)
-    counts = np.bincount(hues, minlength=8)
-    least = _LEAST_PEAK * np.count_nonzero(high > _STRONG)
-    found = [f"{name} ({_percent(counts[hue] / high.size)})" for hue, name in _HUES.items() if counts[hue] > least]
-    return f"the colours {', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else ""
+    counts, of_hues = np.bincount(hues, minlength=8), levels[strong]
+    off_background = high.size - int(np.bincount(levels.ravel()).max())
+    found = [hue for hue in _HUES if counts[hue] > _LEAST_PEAK * off_background]
+    if len(found) < 2:
+        return ()
+    level = {hue: int(np.bincount(of_hues[hues == hue]).argmax()) for hue in found}
+    return tuple(Colour(_HUES[hue], level[hue], int(counts[hue]) / high.size) for hue in found)

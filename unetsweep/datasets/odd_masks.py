@@ -10,10 +10,11 @@ The limits lie between what `python -m tests.datasets.plausibility` measures for
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unetsweep.datasets.plausibility import MIN_SIDE, Measures
 
@@ -29,8 +30,12 @@ _FIELD = 0.85
 """Overlap with the bright field of a mask of the field of view."""
 _SPOT = 2.0
 """Compactness below which a small mask is one spot."""
+_MOSTLY_SPOTS = 0.6
+"""Share of a mask in round spots above which it is not one of vessels; thinned ones, in pieces, have at most 0.3."""
 _LEAST = 0.01
 """Vessel share from which a fit can be judged: of less, thinned masks at small sizes, too little is left."""
+_NEXT_TO_NOTHING = 0.005
+"""Median vessel share of a set below which its masks hold next to nothing."""
 _BETTER, _ELSEWHERE = 0.18, 0.25
 """A mask that fits by this much better elsewhere, and this well, is misplaced."""
 _NO_FIT = 0.1
@@ -39,6 +44,8 @@ _GOOD_SET = 0.3
 """Median fit of a set from which one mask that does not fit stands out."""
 _FITS_OTHER = 0.2
 """Correlation of sketches from which a mask is that of another image."""
+_OUTSTANDING = 7
+"""So much higher than the median correlation is that of the right image, at least: more than four deviations."""
 _BRIGHT = -0.15
 """Fit below which vessels are brighter than what is beside them."""
 _WIDE = 0.5
@@ -60,6 +67,7 @@ class OddMask:
     """What they are, and what to do."""
 
 
+_BY_FIT = ("misplaced-mask", "foreign-mask")
 _IS = {
     "field-of-view": (
         "not vessels but the field of view, the round area that the camera sees; "
@@ -74,6 +82,7 @@ _IS = {
         "a round spot, or wide areas, no darker than what is beside them, so not vessels; "
         "put the masks of the vessels there"
     ),
+    "spots": ("many round spots, and few lines as vessels are, so rather lesions; put the masks of the vessels there"),
     "mostly-vessel": "more than 40% vessel; no retina has so many, so check the masks, or data.mask_threshold",
     "foreign-mask": (
         "does not fit the image: what is marked is no darker than what is beside it; compare image and mask by eye "
@@ -91,12 +100,19 @@ def odd_masks(measures: Mapping[str, Measures]) -> list[OddMask]:
     kinds = {name: _kind(each) for name, each in measures.items()}
     if _NO_FIT <= _median_fit(measures) < _GOOD_SET:  # of a set in which few vessels stand out, nothing can be told
         kinds = {name: "" if kind in ("foreign-mask", "bright-vessels") else kind for name, kind in kinds.items()}
-    found = [*_empty(measures, kinds), *_misplaced(measures, kinds), *_of_other_images(measures, kinds)]
-    known = {name for each in found for name in each.names}
+    found = [
+        *_empty(measures, kinds),
+        *_nearly_empty(measures),
+        *_misplaced(measures, kinds),
+        *_of_other_images(measures, kinds),
+    ]
+    known = {name for each in found if each.kind != "few-vessels" for name in each.names}
     for kind in _IS:
         names = tuple(name for name, its in kinds.items() if its == kind and name not in known)
         if names:
             found.append(OddMask(_level(kind, names, measures), kind, names, _IS[kind]))
+    if _are_patches(measures):
+        found = [replace(each, level="warning") if each.kind in _BY_FIT else each for each in found]
     return sorted(found, key=lambda each: each.level)
 
 
@@ -122,6 +138,8 @@ def _kind(each: Measures) -> str:
         return ""
     if each.compactness < _DISC and each.field >= _FIELD:
         return "field-of-view"
+    if each.spots > _MOSTLY_SPOTS and each.compactness >= _SPOT and each.side >= 2 * MIN_SIDE:
+        return "spots"
     if not _fits_here(each):
         return "misplaced-mask"
     return _kind_of_misfit(each) if each.fit < _NO_FIT else ""
@@ -141,7 +159,7 @@ def _kind_of_misfit(each: Measures) -> str:
         return "no-vessels"
     if each.side >= 2 * MIN_SIDE and each.compactness < _SPOT and each.share > 1e-3:
         return "no-vessels"
-    if each.share < _LEAST or each.wide > _WIDE / 5:
+    if not _can_misfit(each):
         return ""
     return "bright-vessels" if each.fit <= _BRIGHT else "foreign-mask"
 
@@ -153,11 +171,25 @@ def _fits_here(each: Measures) -> bool:
 def _level(kind: str, names: Sequence[str], measures: Mapping[str, Measures]) -> Level:
     if kind in ("mostly-vessel", "bright-vessels"):
         return "warning"
-    if kind == "foreign-mask" and _median_fit(measures) >= _NO_FIT:
+    if kind == "foreign-mask" and 2 * len(names) <= sum(map(_can_misfit, measures.values())):
         return "warning"
-    if kind == "no-vessels" and 2 * len(names) <= len(measures):  # a patch may show only a piece of a wide vessel
-        return "warning"
+    if 2 * len(names) <= len(measures):  # a patch may show only a piece of a wide vessel
+        if kind in ("no-vessels", "spots"):
+            return "warning"
+        if kind == "full-mask" and all(measures[name].side < MIN_SIDE for name in names):
+            return "warning"
     return "error"
+
+
+def _are_patches(measures: Mapping[str, Measures]) -> bool:
+    """Whether most images are cut so small that their vessels are wide: where they fit is then an accident."""
+    wide = [not _can_misfit(each) for each in measures.values() if each.share >= _LEAST and each.side >= MIN_SIDE]
+    return 2 * sum(wide) > len(wide)
+
+
+def _can_misfit(each: Measures) -> bool:
+    """Whether a fit can be judged: in a patch a vessel that is wide is no fine structure."""
+    return each.share >= _LEAST and each.side >= MIN_SIDE and each.wide <= _WIDE / 5
 
 
 def _median_fit(measures: Mapping[str, Measures]) -> float:
@@ -169,16 +201,26 @@ def _median_fit(measures: Mapping[str, Measures]) -> float:
 def _empty(measures: Mapping[str, Measures], kinds: Mapping[str, str]) -> list[OddMask]:
     """A mask without vessels may be that of a healthy patch; if all of a part are empty, no score means anything."""
     found = []
-    for part in dict.fromkeys(name.partition("/")[0] for name in measures):
-        kinds_of_part = {name: kind for name, kind in kinds.items() if name.startswith(f"{part}/")}
+    for part in dict.fromkeys(name.rpartition("/")[0] for name in measures):
+        kinds_of_part = {name: kind for name, kind in kinds.items() if name.rpartition("/")[0] == part}
         names = tuple(name for name, kind in kinds_of_part.items() if kind == "empty-mask")
         if names and len(names) == len(kinds_of_part):
-            advice = "draw the vessels, or set data.mask_threshold if they are below half of the range"
+            advice = "draw the vessels, or choose their levels with data.mask_threshold or data.mask_values"
             text = f"no vessel in any mask of {part}, so no score means anything; {advice}"
             found.append(OddMask("error", "empty-mask", names, text))
         elif names:
             found.append(OddMask("warning", "empty-mask", names, "no vessel; draw vessels, or remove the pair"))
     return found
+
+
+def _nearly_empty(measures: Mapping[str, Measures]) -> list[OddMask]:
+    """A set whose masks hold next to nothing: marks of a few points, or classes that were not chosen."""
+    shares = {name: each.share for name, each in measures.items() if each.share > 0 and each.side >= MIN_SIDE}
+    if not shares or (median := statistics.median(shares.values())) >= _NEXT_TO_NOTHING:
+        return []
+    names = tuple(name for name, share in shares.items() if share < _NEXT_TO_NOTHING)
+    text = f"next to no vessel ({100 * median:.2g}% of the pixels; photographs have 5 to 15%)"
+    return [OddMask("warning", "few-vessels", names, f"{text}; check the masks, or which levels are vessel")]
 
 
 def _misplaced(measures: Mapping[str, Measures], kinds: Mapping[str, str]) -> list[OddMask]:
@@ -205,6 +247,12 @@ def _offset(each: Measures) -> str:
     return f" by {' and '.join(parts)} (pixels)"
 
 
+def _stands_out(fits: NDArray[np.float32]) -> bool:
+    """Whether the best of a mask's correlations with all images is no accident; of many patches one is high."""
+    usual = float(np.sort(np.abs(fits))[(len(fits) - 1) // 2])  # half of the images, at least, are of other eyes
+    return float(fits.max()) > max(_FITS_OTHER, _OUTSTANDING * usual)
+
+
 def _of_other_images(measures: Mapping[str, Measures], kinds: Mapping[str, str]) -> list[OddMask]:
     """Masks that do not fit their images, but others of the set."""
     foreign = [name for name, kind in kinds.items() if kind == "foreign-mask"]
@@ -213,7 +261,7 @@ def _of_other_images(measures: Mapping[str, Measures], kinds: Mapping[str, str])
     names = list(measures)
     images = np.stack([each.image_sketch.ravel() for each in measures.values()])
     fits = np.stack([measures[name].mask_sketch.ravel() for name in foreign]) @ images.T
-    owner = {name: names[int(row.argmax())] for name, row in zip(foreign, fits, strict=True) if row.max() > _FITS_OTHER}
+    owner = {name: names[int(row.argmax())] for name, row in zip(foreign, fits, strict=True) if _stands_out(row)}
     swapped = tuple(name for name in foreign if owner.get(name, name) != name)
     if not swapped:
         return []

@@ -18,12 +18,13 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unetsweep.datasets.decoding import Decoded, decode_colours, decode_image, decode_mask
+from unetsweep.datasets.decoding import Decoded, decode_image, decode_mask
 from unetsweep.datasets.duplicates import TOO_SMALL
 from unetsweep.datasets.exif import TURNS
 from unetsweep.datasets.file_names import location
 from unetsweep.datasets.layout import Pair
-from unetsweep.datasets.levels import Plateaus, describe_colours, describe_plateaus, plateaus
+from unetsweep.datasets.level_choice import levels_problem, missing_values
+from unetsweep.datasets.levels import FEW
 from unetsweep.datasets.odd_masks import describe_names, odd_masks
 from unetsweep.datasets.plausibility import Measures, measure
 from unetsweep.datasets.reading import Cut, binary, size_of
@@ -35,6 +36,8 @@ Level = Literal["error", "warning", "note"]
 
 MIN_CONTRAST = 2.0
 """Standard deviation in grey levels below which an image shows nothing; fundus photographs have 20 and more."""
+MAX_GROWTH = 0.1
+"""If a threshold makes vessels wider than half of the range by more than this share, scores change."""
 _SHARES = re.compile(r" \([\d.e+-]+%\)")
 
 
@@ -62,6 +65,13 @@ class MaskLevels:
     """Vessel at the threshold `> 0`."""
     chosen: float
     """Vessel at the threshold of this inspection."""
+    values: tuple[int, ...]
+    """The levels themselves: all if they are few, else the lowest, the highest, and those that the user has named."""
+
+    @property
+    def has_edges(self) -> bool:
+        """Whether it has more levels than a few classes have."""
+        return self.between > 0 and len(self.values) < 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,8 @@ class PairFacts:
     """Standard deviation of the image, in grey levels; 0 if it cannot be read."""
     bits: int | None
     """Bits that are used of an image of 16 bits a channel; None for 8-bit images."""
+    is_darkened: bool
+    """A few pixels need far more bits than all others, so that these are read dark."""
     orientations: tuple[int, int]
     """The orientation tags of image and mask."""
     levels: MaskLevels | None
@@ -103,7 +115,7 @@ def inspect_pair(pair: Pair, cut: Cut, image_size: int | None = None) -> PairFac
     if read:
         unclear = levels_problem(pair.mask, read[0], cut)
         vessels = binary(read[0], None, cut)
-        levels = _mask_levels(read[0], vessels)
+        levels = _mask_levels(read[0], vessels, cut)
         share = levels.chosen if image_size is None else float(binary(read[0], image_size, cut).mean())
         if image and size != size_of(read[0]):
             message = f"is {size_of(read[0])}, its image {pair.image.name} is {size}; both must have the same size"
@@ -111,7 +123,10 @@ def inspect_pair(pair: Pair, cut: Cut, image_size: int | None = None) -> PairFac
         elif image:
             measures = measure(image.pixels, vessels)
     contrast, bits = (float(image.pixels.std()), image.bits) if image else (0.0, None)
-    return PairFacts(image_at, mask_at, size, contrast, bits, tags, levels, share, measures, unclear, tuple(found))
+    dark = _is_darkened(image)
+    return PairFacts(
+        image_at, mask_at, size, contrast, bits, dark, tags, levels, share, measures, unclear, tuple(found)
+    )
 
 
 def inspect_image(file: Path) -> PairFacts:
@@ -120,31 +135,28 @@ def inspect_image(file: Path) -> PairFacts:
     found: list[Finding] = []
     image: Decoded | None = _try(lambda: decode_image(file, 3), at, found)
     if image is None:
-        return PairFacts(at, "", None, 0.0, None, (1, 1), None, 0.0, None, "", tuple(found))
+        return PairFacts(at, "", None, 0.0, None, False, (1, 1), None, 0.0, None, "", tuple(found))
     size, tags = size_of(image.pixels), (image.orientation, image.orientation)
-    return PairFacts(at, "", size, float(image.pixels.std()), image.bits, tags, None, 0.0, None, "", tuple(found))
+    contrast, dark = float(image.pixels.std()), _is_darkened(image)
+    return PairFacts(at, "", size, contrast, image.bits, dark, tags, None, 0.0, None, "", tuple(found))
 
 
-def levels_problem(mask: Path, levels: NDArray[Any], cut: Cut) -> str:
-    """Return why half of the range of a mask's levels would not divide vessels from background; empty if it does."""
-    if cut != "half":
-        return ""
-    found = plateaus(levels)
-    colours = describe_colours(pixels) if (pixels := decode_colours(mask)) is not None else ""
-    return _describe_levels(found, colours) if colours or not found.are_clear else ""
+def _is_darkened(image: Decoded | None) -> bool:
+    return image is not None and image.bits is not None and image.bits - (image.most_bits or 0) >= 4
 
 
-def set_findings(facts: Mapping[str, PairFacts], *, allow_odd_masks: bool = False) -> list[Finding]:
+def set_findings(facts: Mapping[str, PairFacts], cut: Cut = "half", *, allow_odd_masks: bool = False) -> list[Finding]:
     """Return what is wrong with the images and masks of a set, by `part/name`; errors are warnings if allowed."""
     clear = {
         name: each.measures
         for name, each in facts.items()
         if each.measures and not each.unclear_levels and each.contrast >= MIN_CONTRAST
     }
-    odd = [*_unclear(facts), *(_of_masks(o.level, o.kind, [facts[n].mask for n in o.names], o.message)
-                               for o in odd_masks(clear))]  # fmt: skip
+    odd = [*_unclear(facts), *_missing_values(facts, cut)]
+    odd += [_of_masks(o.level, o.kind, [facts[n].mask for n in o.names], o.message) for o in odd_masks(clear)]
     if allow_odd_masks:
         odd = [replace(finding, level="warning") for finding in odd]
+    odd += _wider(facts, cut)
     found = [finding for each in facts.values() for finding in each.findings]
     return [*found, *odd, *_blank(facts), *_too_small(facts), *_depths(facts), *_orientations(facts)]
 
@@ -161,6 +173,27 @@ def _unclear(facts: Mapping[str, PairFacts]) -> list[Finding]:
     ]
 
 
+def _missing_values(facts: Mapping[str, PairFacts], cut: Cut) -> list[Finding]:
+    """Levels that the user has named and no mask has. If none of them is there, no mask has a vessel."""
+    known = [each.levels for each in facts.values() if each.levels]
+    missing = missing_values(cut, [levels.values for levels in known])
+    level: Level = "warning" if any(levels.chosen for levels in known) else "error"
+    return [Finding(level, "mask-values", "", missing)] if missing else []
+
+
+def _wider(facts: Mapping[str, PairFacts], cut: Cut) -> list[Finding]:
+    """Masks with grey edges, of which a chosen threshold takes much more than half of the range does."""
+    if not isinstance(cut, int | float):
+        return []
+    grey = [each.levels for each in facts.values() if each.levels and each.levels.has_edges]
+    chosen, half = sum(levels.chosen for levels in grey), sum(levels.half for levels in grey)
+    if not half or chosen / half - 1 <= MAX_GROWTH:
+        return []
+    text = f"{counted(len(grey), 'mask')} with grey edges: data.mask_threshold: {cut:g} makes vessels "
+    text += f"{chosen / half - 1:.0%} wider than half of the range; use half if the masks have two levels"
+    return [Finding("warning", "mask-threshold", "", text)]
+
+
 def _of_masks(level: Level, kind: str, masks: Sequence[str], message: str) -> Finding:
     if len(masks) == 1:
         return Finding(level, kind, masks[0], message)
@@ -175,26 +208,16 @@ def _try(read: Callable[[], T], where: str, found: list[Finding]) -> T | None:
         return None
 
 
-def _mask_levels(levels: NDArray[Any], vessels: NDArray[np.uint8]) -> MaskLevels:
+def _mask_levels(levels: NDArray[Any], vessels: NDArray[np.uint8], cut: Cut) -> MaskLevels:
+    held = np.flatnonzero(np.bincount(levels.ravel())).tolist()
+    named = cut if isinstance(cut, tuple) else ()
     return MaskLevels(
         between=float(np.mean((levels > levels.min()) & (levels < levels.max()))),
         half=float(binary(levels, None, "half").mean()),
         above_zero=float(np.mean(levels > 0)),
         chosen=float(vessels.mean()),
+        values=tuple(value for value in held if len(held) <= FEW or value in (held[0], held[-1], *named)),
     )
-
-
-def _describe_levels(found: Plateaus, colours: str) -> str:
-    if colours:
-        text = f"holds {colours}: more than vessels and background, and half of the range would choose one of them"
-        return f"{text}; data.mask_threshold: 0 takes all that is not black, data.mask_values takes named grey levels"
-    if found.is_photograph:
-        return "holds many grey levels, as a photograph does; put the mask of the vessels there"
-    levels = [each.level for each in found.found]
-    text = f"holds {len(levels)} levels: {describe_plateaus(found.found)}; half of their range would choose for you"
-    middle = ", ".join(map(str, levels[1:-1]))
-    every = f"data.mask_values: [{', '.join(map(str, levels[1:]))}] or data.mask_threshold: {levels[0]}"
-    return f"{text}; {every} takes all above {levels[0]}, data.mask_values: [{middle}] only the middle"
 
 
 def _turned(tags: tuple[int, int]) -> str:
@@ -224,6 +247,10 @@ def _too_small(facts: Mapping[str, PairFacts]) -> list[Finding]:
 
 def _depths(facts: Mapping[str, PairFacts]) -> list[Finding]:
     """16-bit files that hold less; a set with several depths may have images of unlike brightness."""
+    dark = [each.image for each in facts.values() if each.is_darkened]
+    if dark:
+        text = f"{_subject(dark, 'image')} read dark: a few bright pixels need four bits more than all others"
+        return [Finding("warning", "bit-depth", "", f"{text}; save with 8 bits, without these pixels")]
     bits = Counter(each.bits for each in facts.values() if each.bits is not None)
     if not bits or set(bits) == {16}:
         return []

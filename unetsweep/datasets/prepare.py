@@ -85,7 +85,7 @@ def prepare(config: DataConfig) -> PreparedDataset:
     pairs, set_problems, layout = _pairs(config)
     facts = {f"{part}/{pair.name}": _inspect(pair, config) for part, some in pairs.items() for pair in some}
     contents = {part: _contents(part, some, config, facts) for part, some in pairs.items()}
-    content_findings = set_findings(facts, allow_odd_masks=config.allow_odd_masks)
+    content_findings = set_findings(facts, cut_of(config), allow_odd_masks=config.allow_odd_masks)
     set_problems += [Problem(f.message, f.where) for f in content_findings if f.level == "error"]
 
     duplicates = find_duplicates({part: contents[part].readable for part in pairs})

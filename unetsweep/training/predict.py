@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from unetsweep.atomic import SHARED, write_bytes
 from unetsweep.contract import TrialConfig
-from unetsweep.datasets.file_names import KINDS_OF_FILES, masks_by_stem, stem_of
+from unetsweep.datasets.file_names import KINDS_OF_FILES, location, masks_by_stem, stem_of
 from unetsweep.datasets.layout import Pair, home_of, listed, read_part
 from unetsweep.datasets.pair_inspection import PairFacts, inspect_image, inspect_pair, set_findings
 from unetsweep.datasets.part_folders import PARTS, describe, has_parts, images_in, masks_beside
@@ -172,11 +172,11 @@ def predict_cases(
     facts: dict[str, PairFacts] = {}
     for case in cases:
         try:
-            facts[str(case.image)] = _inspected(case, config)
+            facts[location(case.image)] = _inspected(case, config)
             yield _predict_case(unet, config, case, out, threshold)
         except DataError as error:
             problems += [Problem(p.text(error.source)) for p in error.problems]
-    for finding in set_findings(facts):
+    for finding in set_findings(facts, cut_of(config.data)):
         if finding.kind not in _NOT_FOR_PREDICTION:
             warn(f"{finding.where}{': ' if finding.where else ''}{finding.message}")
     if problems:
