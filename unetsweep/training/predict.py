@@ -177,7 +177,7 @@ def predict_cases(
         except DataError as error:
             problems += [Problem(p.text(error.source)) for p in error.problems]
     for finding in set_findings(facts, cut_of(config.data)):
-        if finding.kind not in _NOT_FOR_PREDICTION:
+        if finding.level != "note" and finding.kind not in _NOT_FOR_PREDICTION:
             warn(f"{finding.where}{': ' if finding.where else ''}{finding.message}")
     if problems:
         raise DataError(str(cases[0].image.parent), problems)
