@@ -121,7 +121,7 @@ def test_a_trainer_command_needs_no_data(tmp_path: Path) -> None:
 
 def test_a_groups_file_is_searched_in_the_data_folder_and_then_in_the_working_directory(tmp_path: Path) -> None:
     text = GOOD.replace("images}", "images, split: {groups: eyes.csv}}")
-    (tmp_path / "images" / "Data" / "train").mkdir(parents=True)
+    (tmp_path / "images" / "Data" / "train" / "image").mkdir(parents=True)
 
     assert spec(text, tmp_path).data.split.groups == "eyes.csv"
     (tmp_path / "eyes.csv").touch()

@@ -112,7 +112,7 @@ def test_an_archive_contains_the_flat_config_and_nothing_about_the_machine(ended
     whole = encode(config)
     data, model, trainer = (whole.pop(part) for part in ("data", "model", "trainer"))
     expected = {**whole, **{f"data.split.{name}": value for name, value in data.pop("split").items()}}
-    data["also_score_at"] = "[200.0]"
+    data |= {"also_score_at": "[200.0]", "mask_values": "[]"}
     for part, values in (("data", data), ("model", model), ("trainer", trainer)):
         expected |= {f"{part}.{name}": value for name, value in values.items()}
     assert found == expected
