@@ -15,7 +15,7 @@ from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import spec_of
 from unetsweep.config.written import checked_yaml
 from unetsweep.core import paths
-from unetsweep.core.space import Choices, Parameter, Space
+from unetsweep.core.space import Choices, Domain, Parameter, Space
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.errors import UnetsweepError, UsageError, joined
 from unetsweep.limits import MAX_VALUES
@@ -150,10 +150,14 @@ def _new_seeds(record: SweepRecord, count: int) -> tuple[int, ...]:
 def _spec(spec: SweepSpec, points: Sequence[dict[str, Any]]) -> SweepSpec:
     """The spec of the confirmation: a list of points, without a pruner, because every training must be complete."""
 
-    def values(path: str) -> Choices:
-        return Choices(tuple(sorted({point[path] for point in points})))
+    def values(path: str, domain: Domain) -> Choices:
+        found = list(dict.fromkeys(point[path] for point in points))
+        if all(isinstance(value, int | float) for value in found):
+            found.sort()
+        named = domain.named if isinstance(domain, Choices) else ()
+        return Choices(tuple(found), tuple(each for each in named if each.name in found))
 
-    space = Space(tuple(Parameter(path, values(path)) for path in spec.space.paths))
+    space = Space(tuple(Parameter(path, values(path, domain)) for path, domain in spec.space.domains().items()))
     study = StudySpec("list", {"points": list(points)}, metric=spec.study.metric, seed=spec.study.seed)
     return replace(spec, name=f"{spec.name[:52]}-{paths.CONFIRM}", space=space, study=study)
 

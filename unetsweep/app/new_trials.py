@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from unetsweep import package
 from unetsweep.app.sweeps import with_images
-from unetsweep.contract import run_key
 from unetsweep.core import checkpoint_gc, run_sharing
 from unetsweep.core.space import Choices, Domain, largest, remaining_grid_points
 from unetsweep.core.spec import SweepSpec, remaining_listed_points
@@ -43,7 +42,7 @@ def new_trials(
     configs = [trial_config(with_images(spec, directory), point) for point in points]
     runs = list(range(first, first + len(configs)))
     if run_sharing.why_not_shared(spec) is None:
-        keys = [(run_key(config), config.epochs) for config in configs]
+        keys = [(run_sharing.sharing_key(config), config.epochs) for config in configs]
         existing, kept = map(run_sharing.ExistingTrial.of, readable), not checkpoint_gc.is_enabled(spec)
         runs = run_sharing.assign_runs(keys, first, existing, package.code()["package"], keeps_checkpoints=kept)
     return [NewTrial(run, each.epochs, each.batch_size) for run, each in zip(runs, configs, strict=True)]

@@ -34,7 +34,7 @@ def _keeps_trials_valid(name: str, old: SweepSpec, new: SweepSpec) -> bool:
         # An adaptive sampler has learned from the old space; its trials say nothing about another one.
         was, now = (spec.space.domains().get(name.removeprefix("space.")) for spec in (old, new))
         is_grid = old.study.sampler == new.study.sampler and new.study.sampler in ("grid", "list")
-        return is_grid and isinstance(was, Choices) and isinstance(now, Choices) and set(was.values) <= set(now.values)
+        return is_grid and isinstance(was, Choices) and isinstance(now, Choices) and _contains(now, was)
     if name == "study.sampler":
         return old.study.sampler == new.study.sampler == "list" and not remaining_listed_points(
             old, listed_points(new.study)
@@ -42,6 +42,11 @@ def _keeps_trials_valid(name: str, old: SweepSpec, new: SweepSpec) -> bool:
     if name == "study.trials":
         return trials_wanted(new) >= trials_wanted(old)
     return name.startswith(_FREE) and name not in _TRAINED
+
+
+def _contains(now: Choices, was: Choices) -> bool:
+    """Return whether all values of a parameter are still there, and those with a name mean the same."""
+    return all(value in now.values and now.setting(value) == was.setting(value) for value in was.values)
 
 
 def _changes(old: SweepSpec, new: SweepSpec) -> list[tuple[str, Any, Any]]:

@@ -9,13 +9,17 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from unetsweep.config.space import AXES, Axes, format_number
+from unetsweep.config.domains import format_number
+from unetsweep.config.parameters import SEED
+from unetsweep.config.space import Axes
 from unetsweep.config.study import pruner_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
 from unetsweep.core.space import Choices, Domain, Range, Space, size, whole_numbers
 from unetsweep.core.spec import Resources, RunSpec, StudySpec
+from unetsweep.core.trials import with_value
 from unetsweep.errors import Problem
-from unetsweep.limits import BOUNDS, MAX_TRIALS, MAX_VALUES, bound_problem
+from unetsweep.limits import BOUNDS, MAX_PROBLEMS, MAX_TRIALS, MAX_VALUES, bound_problem
+from unetsweep.trial_config import ParameterValue
 
 PLACEHOLDERS = ("config", "out")
 _ITEM = re.compile(r"\[(\d+)\]")
@@ -45,6 +49,7 @@ def check_rules(sections: Sections, check_augment: CheckAugment | None) -> list[
     """Return a problem for every rule that the sections break."""
     return [
         *_contract(sections),
+        *_swept(sections, check_augment),
         *_groups(sections.data.split.groups),
         *_augment(sections.trainer.augment, check_augment),
         *_command(sections.trainer.command),
@@ -62,6 +67,39 @@ def _contract(sections: Sections) -> list[Problem]:
     if sections.data.manifest is not None:
         found.append(Problem("leave it out: unetsweep records the split of the images that it finds", "data.manifest"))
     return found
+
+
+def _swept(sections: Sections, check_augment: CheckAugment | None) -> list[Problem]:
+    """Return what the trainer would refuse of the values of each parameter."""
+    base, found = TrialConfig(sections.data, 1, 1, 1.0, sections.model, sections.trainer), list[Problem]()
+    for path, domain in sections.axes.domains.items():
+        place = sections.axes.place(path)
+        is_one = isinstance(domain, Choices) and len(domain.values) == 1
+        for index, value in ends_of(domain).items():
+            at = f"{place}.{index}" if not is_one else place
+            setting = domain.setting(value)
+            found += [
+                Problem(p.message, at) for p in config_problems(with_value(base, path, setting)) if p.field == path
+            ]
+            if path == "trainer.augment":
+                found += [
+                    Problem(p.message, f"{at}.value" + p.field.removeprefix(path))
+                    for p in _augment(setting, check_augment)
+                ]
+            if len(found) > MAX_PROBLEMS:
+                return found
+        if path == SEED and sections.study.sampler not in ("grid", "list"):
+            why = "learns nothing from them, and the best of many seeds is only lucky"
+            fix = "leave it out, and repeat the best settings with `unetsweep confirm`"
+            found.append(Problem(f"cannot vary with the sampler {sections.study.sampler}, which {why}; {fix}", place))
+    return found
+
+
+def ends_of(domain: Domain) -> Mapping[object, ParameterValue]:
+    """Return every value of a list by its index, or the ends of a range by their keys."""
+    if isinstance(domain, Choices):
+        return dict(enumerate(domain.values))
+    return {"low": domain.low, "high": domain.high}
 
 
 def _groups(groups: str) -> list[Problem]:
@@ -126,14 +164,14 @@ def _sampler(sections: Sections) -> list[Problem]:
     if study.sampler in ("grid", "list"):
         for name, axis in axes.items():
             if isinstance(axis, Range):
-                found.append(Problem(_NO_LIST.format(study.sampler), f"space.{name}"))
+                found.append(Problem(_NO_LIST.format(study.sampler), sections.axes.place(name)))
         if study.trials is not None:
             here = len(study.sampler_args.get("points") or ()) if study.sampler == "list" else space and size(space)
             count = f" ({here:.0f} here)" if here and not found else ""
             message = f"found {study.trials}; a {study.sampler} has one trial per point{count}: leave trials out"
             found.append(Problem(message, "study.trials"))
     elif space is not None and math.isinf(size(space)):
-        found += _infinite(study, space)
+        found += _infinite(study, space, sections.axes)
     if study.trials is None and space is not None and not found and MAX_TRIALS < size(space) < math.inf:
         message = f"has {size(space):.0f} points; a sweep has at most {MAX_TRIALS} trials"
         more = "" if study.sampler == "grid" else ": set study.trials"
@@ -141,11 +179,12 @@ def _sampler(sections: Sections) -> list[Problem]:
     return found
 
 
-def _infinite(study: StudySpec, space: Space) -> list[Problem]:
+def _infinite(study: StudySpec, space: Space, axes: Axes) -> list[Problem]:
     """Check that a study over an infinite space ends: a number of trials, or for BruteForceSampler a finite space."""
     if study.sampler == "BruteForceSampler":
         infinite = [p.path for p in space.parameters if math.isinf(size(Space((p,))))]
-        return [Problem("BruteForceSampler needs a list, or a range with a step", f"space.{path}") for path in infinite]
+        message = "BruteForceSampler needs a list, or a range with a step"
+        return [Problem(message, axes.place(path)) for path in infinite]
     if study.trials is not None:
         return []
     message = f"is missing; {study.sampler} needs a number of trials, because the space is infinite"
@@ -162,8 +201,8 @@ def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:
         return [Problem(f"found {len(points)} points; at most {MAX_VALUES}", at)]
     for index, point in enumerate(points):
         where = f"{at}.{index}"
-        if not isinstance(point, Mapping) or {*point, "seed"} != {*AXES, "seed"}:
-            found.append(Problem(f"found {point!r}; {', '.join(AXES)} and optionally seed", where))
+        if not isinstance(point, Mapping) or {*point, "seed"} != {*axes, "seed"}:
+            found.append(Problem(f"found {point!r}; {', '.join(axes)} and optionally seed", where))
             continue
         for name, axis in axes.items():
             if isinstance(axis, Choices) and point[name] not in axis.values:
@@ -173,7 +212,7 @@ def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:
         if type(seed) is not int or bound_problem("study.seed", seed):
             low, high = BOUNDS["study.seed"]
             found.append(Problem(f"found {seed!r}; {low} to {high}", f"{where}.seed"))
-        key = (*(repr(point[name]) for name in AXES), repr(seed))
+        key = (*(repr(point[name]) for name in axes), repr(seed))
         if key in seen:
             found.append(Problem("is a duplicate; remove it, or give it another seed", where))
         seen.add(key)
@@ -182,7 +221,7 @@ def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:
 
 def _batches(axes: Axes, slurm: Resources) -> list[Problem]:
     """Check that all processes get equal parts of every batch: `batch_size` is the global one."""
-    n, at, axis = slurm.processes, "space.batch_size", axes.domains.get("batch_size")
+    n, at, axis = slurm.processes, axes.place("batch_size"), axes.domains.get("batch_size")
     if n == 1 or axis is None:
         return []
     why = f"which {n} processes cannot share equally; use a multiple of {n}"

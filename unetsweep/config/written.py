@@ -31,7 +31,7 @@ def checked_yaml(spec: SweepSpec, *, commit: str | None = None) -> str:
     """
     text = as_yaml(spec, commit=commit)
     try:
-        again = spec_from(text, paths.SPEC, any_parameter=True)
+        again = spec_from(text, paths.SPEC)
     except SpecError as error:
         raise SpecError(f"{paths.SPEC} as it would be written", error.problems) from error
     wanted, read = tree(spec), tree(again)
@@ -74,5 +74,6 @@ def _with_arguments(name: str | None, arguments: dict[str, Any]) -> Any:
 def domain_tree(domain: Domain) -> Any:
     """Return a domain as it is written in YAML."""
     if isinstance(domain, Choices):
-        return list(domain.values)
+        named = {each.name: {"name": each.name, "value": encode(each.value)} for each in domain.named}
+        return [named.get(str(value), value) for value in domain.values]
     return {"low": domain.low, "high": domain.high, "log": domain.log, "step": domain.step}

@@ -5,10 +5,22 @@ A point is one value for each parameter. No other module knows which parameters 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 from unetsweep.trial_config import ParameterValue
+
+REQUIRED = ("epochs", "batch_size", "learning_rate")
+"""The parameters that every space has, each with one value or more: a config has no default for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedValue:
+    """A list or mapping that a parameter may have. Points, files and reports show its name."""
+
+    name: str
+    value: Any = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +28,17 @@ class Choices:
     """A list of distinct values, in the order of the sweep file."""
 
     values: tuple[ParameterValue, ...]
+    """A list or mapping is in it by its name."""
+    named: tuple[NamedValue, ...] = ()
+
+    def setting(self, value: ParameterValue) -> Any:
+        """Return what the config has for a value of a point."""
+        return next((each.value for each in self.named if each.name == value), value)
+
+    def label(self, setting: Any) -> ParameterValue:
+        """Return the value of a point for what the config has."""
+        found: ParameterValue = next((each.name for each in self.named if each.value == setting), setting)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +56,14 @@ class Range:
     def is_whole(self) -> bool:
         """Whether it contains only whole numbers: both ends and the step are whole."""
         return all(isinstance(number, int) for number in (self.low, self.high, self.step or 1))
+
+    def setting(self, value: ParameterValue) -> ParameterValue:
+        """Return what the config has for a value of a point: that value."""
+        return value
+
+    def label(self, setting: ParameterValue) -> ParameterValue:
+        """Return the value of a point for what the config has: that value."""
+        return setting
 
 
 Domain = Choices | Range
@@ -54,6 +85,11 @@ class Space:
     """All parameters of a sweep. The first varies slowest in a grid."""
 
     parameters: tuple[Parameter, ...]
+
+    @classmethod
+    def unknown(cls, paths: Iterable[str] = REQUIRED) -> "Space":
+        """Return the space of parameters whose values are not known."""
+        return cls(tuple(Parameter(path, Choices(())) for path in paths))
 
     @classmethod
     def of(cls, **domains: Domain) -> "Space":
@@ -104,6 +140,11 @@ def size(space: Space) -> float:
             case Range(low, high, step=step):
                 total *= math.floor((high - low) / (step or 1) + 1e-9) + 1
     return total
+
+
+def is_fixed(domain: Domain) -> bool:
+    """Return whether a domain has one value only."""
+    return len(domain.values) == 1 if isinstance(domain, Choices) else domain.low == domain.high
 
 
 def largest(domain: Domain) -> int:
