@@ -108,3 +108,48 @@ def test_a_file_may_vary_any_setting_and_the_table_shows_what_varies_in_its_orde
     assert (config["trainer"]["augment"], config["trainer"]["weight_decay"]) == (["HorizontalFlip"], 1e-4)
     chosen = workspace.run("report", "s", "--columns", "trial,augment", "--sort", "-trainer.weight_decay").stdout
     assert [line.lstrip("* ").split() for line in chosen.splitlines()[1:3]] == [["0001", "none"], ["0003", "strong"]]
+
+
+def test_a_search_with_conditions_and_exclusions_runs_to_its_table(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.trainer(AT_ONCE)
+    sweep = workspace.sweep(
+        "space:\n  epochs: [1, 2]\n  batch_size: 4\n  learning_rate: {low: 1e-4, high: 1e-2, log: true}\n"
+        "  optimizer: [adam, sgd]\n  momentum: {low: 0.8, high: 0.99, when: {optimizer: sgd}}\n"
+        "exclude: [{optimizer: adam, epochs: 2}]\nstudy: {sampler: tpe, trials: 12}\n"
+    )
+    plan = workspace.submit(sweep, "--dry-run").stdout
+    assert "space: infinitely many points" in plan
+    workspace.submit(sweep, "--watch")
+
+    params = [trial.params or {} for trial in SweepDir(workspace.root("s")).trials()]
+    assert len({tuple(sorted(each.items())) for each in params}) == 12
+    assert {(each["trainer.optimizer"], "trainer.momentum" in each) for each in params} == {
+        ("adam", False),
+        ("sgd", True),
+    }
+    assert ("adam", 2) not in {(each["trainer.optimizer"], each["epochs"]) for each in params}
+    rows = json.loads(workspace.run("report", "s", "--format", "json").stdout)["rows"]
+    assert [row["trainer.momentum"] for row in rows] == [each.get("trainer.momentum") for each in params]
+    workspace.run("repair", "s")
+    workspace.run("confirm", "s", "--top", "2", "--seeds", "2")
+
+
+def test_a_dry_run_prints_the_points_and_what_was_removed(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.trainer(AT_ONCE)
+    sweep = workspace.sweep(
+        "space:\n  epochs: 1\n  batch_size: 4\n  learning_rate: [1e-3, 1e-2]\n  optimizer: [adam, sgd]\n"
+        "  momentum: {values: [0.8, 0.9], when: {optimizer: sgd}}\nexclude: [{momentum: 0.8, learning_rate: 1e-2}]\n"
+    )
+    assert workspace.submit(sweep, "--dry-run").stdout.splitlines()[1:8] == [
+        "space: 5 points of 8 combinations: when removes 2, exclude 1",
+        "  epochs 1, batch_size 4, learning_rate 0.001, optimizer adam",
+        "  epochs 1, batch_size 4, learning_rate 0.001, optimizer sgd, momentum 0.8",
+        "  epochs 1, batch_size 4, learning_rate 0.001, optimizer sgd, momentum 0.9",
+        "  epochs 1, batch_size 4, learning_rate 0.01, optimizer adam",
+        "  epochs 1, batch_size 4, learning_rate 0.01, optimizer sgd, momentum 0.9",
+        "propose  5 trials: the sweep asks for 5 trials",
+    ]
+    found = json.loads(workspace.submit(sweep, "--dry-run", "--json").stdout)
+    assert found["space"] == {"points": 5, "combinations": 8, "without_conditions": 2, "excluded": 1}

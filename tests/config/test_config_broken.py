@@ -417,7 +417,10 @@ TABLE = {
         "s.yaml:2:1: this is not YAML: while scanning for the next token, "
         "found character '\\t' that cannot start any token",
     ),
-    "an empty file": ("", "s.yaml:1:1: is empty; name, data, space, study, model, trainer, run, slurm are expected"),
+    "an empty file": (
+        "",
+        "s.yaml:1:1: is empty; name, data, space, exclude, study, model, trainer, run, slurm are expected",
+    ),
 }
 
 

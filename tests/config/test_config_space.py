@@ -73,7 +73,7 @@ def test_a_sweep_needs_no_space_if_everything_is_fixed() -> None:
     assert grid_points(found.space) == ({"epochs": 8, "batch_size": 4, "learning_rate": 1e-3},)
 
 
-def test_a_list_or_mapping_is_shown_by_its_name_and_trained_by_its_value() -> None:
+def test_a_list_or_mapping_has_its_name_in_points_and_its_value_in_configs() -> None:
     found = spec(THREE + "  augment: [none, default, {name: strong, value: [HorizontalFlip]}]\n")
     named = (NamedValue("strong", ["HorizontalFlip"]),)
     assert found.space.domain("trainer.augment") == Choices(("none", "default", "strong"), named)

@@ -143,7 +143,7 @@ def test_every_link_leads_to_an_existing_file_and_heading(page: Path) -> None:
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    sections = ("The sweep's name", "data", "space", "study", "model", "trainer", "run", "slurm")
+    sections = ("The sweep's name", "data", "space", "exclude", "study", "model", "trainer", "run", "slurm")
     found = {row[0]: row[2].strip("`") for section in sections for row in rows(SETTINGS, section)}
 
     assert found == _settings()
@@ -189,6 +189,7 @@ def _settings() -> dict[str, str]:
     found |= dict(_flat(contract.TrainerConfig, "trainer.")) | dict(_flat(spec.StudySpec, "study."))
     del found["study.sampler_args"], found["study.pruner_args"]  # part of study.sampler and study.pruner
     found |= {f"space.{path}": "required" for path in REQUIRED}
+    found["exclude"] = "[]"
     plain = spec.Resources()
     for field in dataclasses.fields(SlurmKeys):
         value = f"{plain.time_min // 60}h" if field.name == "time" else getattr(plain, field.name)

@@ -77,12 +77,12 @@ def _choices(path: str, raw: Sequence[object], problems: list[Problem], at: str)
 
 
 def _listed(
-    path: str, raw: Sequence[object], problems: list[Problem], places: Sequence[str], forms: str = ""
+    path: str, raw: Sequence[object], problems: list[Problem], fields: Sequence[str], forms: str = ""
 ) -> Choices | None:
     values: dict[ParameterValue, None] = {}  # in their order; there may be a thousand
     named: list[NamedValue] = []
     before = len(problems)
-    for item, at in zip(raw, places, strict=True):
+    for item, at in zip(raw, fields, strict=True):
         count = len(problems)
         value = _value(path, item, problems, at, forms)
         if len(problems) > count:
@@ -91,7 +91,7 @@ def _listed(
             named.append(value)
             value = value.name
         if value in values:
-            problems.append(Problem(f"found {_plain(value)} twice; remove one", at))
+            problems.append(Problem(f"found {format_value(value)} twice; remove one", at))
         values[value] = None
     return Choices(tuple(values), tuple(named)) if len(problems) == before else None
 
@@ -206,8 +206,11 @@ def _number(
     return None
 
 
-def _plain(value: ParameterValue) -> str:
+def format_value(value: ParameterValue, *, quote: bool = True) -> str:
+    """Return a value as a message has it. `quote`: a text is called one."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, str) and not quote:
+        return value
     return format_number(value) if is_number else _describe(value)  # type: ignore[arg-type] # a number
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from unetsweep.bounded_json import read_user_text
 from unetsweep.config.profiles import Folders, resources_from
 from unetsweep.config.rules import CheckAugment, Sections, check_rules
-from unetsweep.config.space import axes_from
+from unetsweep.config.space import axes_from, with_full_points
 from unetsweep.config.study import study_from
 from unetsweep.config.yaml12 import located, read
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
@@ -19,7 +19,7 @@ from unetsweep.datasets.layout import home_of
 from unetsweep.decode import decode_with_defaults, unknown_keys
 from unetsweep.errors import Problem, SpecError
 
-SECTIONS = ("name", "data", "space", "study", "model", "trainer", "run", "slurm")
+SECTIONS = ("name", "data", "space", "exclude", "study", "model", "trainer", "run", "slurm")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 
@@ -80,10 +80,11 @@ def _spec(
     study, is_sampler_known = study_from(raw.get("study"), problems)
     fixed, rest = _fixed(raw.get("trainer"))
     trainer = decode_with_defaults(TrainerConfig, _with_text_precision(rest), problems, "trainer")
+    axes = axes_from(raw.get("space"), problems, fixed, raw.get("exclude"))
     sections = Sections(
         data=_data(raw.get("data"), trainer.command is not None, folders, problems),
-        axes=axes_from(raw.get("space"), problems, fixed),
-        study=study,
+        axes=axes,
+        study=with_full_points(study, axes.space()),
         is_sampler_known=is_sampler_known,
         model=decode_with_defaults(ModelConfig, raw.get("model"), problems, "model"),
         trainer=trainer,

@@ -14,7 +14,7 @@ from unetsweep.config.parameters import SEED
 from unetsweep.config.space import Axes
 from unetsweep.config.study import pruner_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
-from unetsweep.core.space import Choices, Domain, Range, Space, size, whole_numbers
+from unetsweep.core.space import Choices, Domain, Range, Space, leaves_nothing, size, whole_numbers
 from unetsweep.core.spec import Resources, RunSpec, StudySpec
 from unetsweep.core.trials import with_value
 from unetsweep.errors import Problem
@@ -160,7 +160,11 @@ def _sampler(sections: Sections) -> list[Problem]:
     space = sections.axes.space()
     found: list[Problem] = []
     if study.sampler == "list":
-        found += _points(study, axes)
+        found += _points(study, axes, space)
+    elif space is not None:
+        found += _unusable_conditions(study, sections.axes)
+    if space is not None and leaves_nothing(space):
+        found.append(Problem("leaves no point of the space; remove one of them", "exclude"))
     if study.sampler in ("grid", "list"):
         for name, axis in axes.items():
             if isinstance(axis, Range):
@@ -179,6 +183,20 @@ def _sampler(sections: Sections) -> list[Problem]:
     return found
 
 
+WITHOUT_CONDITIONS = ("CmaEsSampler", "GPSampler", "QMCSampler")
+"""Samplers whose search covers only the parameters that every point has; Optuna draws all others at random."""
+
+
+def _unusable_conditions(study: StudySpec, axes: Axes) -> list[Problem]:
+    if study.sampler not in WITHOUT_CONDITIONS:
+        return []
+    message = (
+        f"{study.sampler} would draw it at random, because not every point has it; use tpe, random, a grid, "
+        "NSGAIISampler, NSGAIIISampler or BruteForceSampler"
+    )
+    return [Problem(message, f"{axes.place(path)}.when") for path in axes.conditions]
+
+
 def _infinite(study: StudySpec, space: Space, axes: Axes) -> list[Problem]:
     """Check that a study over an infinite space ends: a number of trials, or for BruteForceSampler a finite space."""
     if study.sampler == "BruteForceSampler":
@@ -191,7 +209,7 @@ def _infinite(study: StudySpec, space: Space, axes: Axes) -> list[Problem]:
     return [Problem(message, "study.trials")]
 
 
-def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:
+def _points(study: StudySpec, axes: Mapping[str, Domain], space: Space | None) -> list[Problem]:
     """Check that each point of a list is in the space, and occurs once."""
     at, found, seen = "study.sampler.points", [], set()
     points = study.sampler_args.get("points")
@@ -201,22 +219,32 @@ def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:
         return [Problem(f"found {len(points)} points; at most {MAX_VALUES}", at)]
     for index, point in enumerate(points):
         where = f"{at}.{index}"
-        if not isinstance(point, Mapping) or {*point, "seed"} != {*axes, "seed"}:
+        if not isinstance(point, Mapping) or not _has_its_parameters(point, axes, space):
             found.append(Problem(f"found {point!r}; {', '.join(axes)} and optionally seed", where))
             continue
+        if space is not None and space.is_excluded(point):
+            found.append(Problem("is excluded by exclude; remove it", where))
         for name, axis in axes.items():
-            if isinstance(axis, Choices) and point[name] not in axis.values:
+            if isinstance(axis, Choices) and name in point and point[name] not in axis.values:
                 message = f"found {point[name]!r}, which is not in space.{name}; add it there"
                 found.append(Problem(message, f"{where}.{name}"))
         seed = point.get("seed", study.seed)
         if type(seed) is not int or bound_problem("study.seed", seed):
             low, high = BOUNDS["study.seed"]
             found.append(Problem(f"found {seed!r}; {low} to {high}", f"{where}.seed"))
-        key = (*(repr(point[name]) for name in axes), repr(seed))
+        key = (*(repr(point.get(name)) for name in axes), repr(seed))
         if key in seen:
             found.append(Problem("is a duplicate; remove it, or give it another seed", where))
         seen.add(key)
     return found
+
+
+def _has_its_parameters(point: Mapping[str, object], axes: Mapping[str, Domain], space: Space | None) -> bool:
+    """Return whether a listed point has a value for each parameter whose conditions hold, and maybe a seed."""
+    if space is None or not {*point} <= {*axes, SEED}:
+        return {*point, SEED} == {*axes, SEED}
+    wanted = {each.path for each in space.parameters if each.is_part_of(point)}  # type: ignore[arg-type] # of any type
+    return {*point, SEED} == {*wanted, SEED}
 
 
 def _batches(axes: Axes, slurm: Resources) -> list[Problem]:

@@ -1,12 +1,14 @@
 """Read the space: a domain for each parameter, which is named by its path or by the end of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from unetsweep.config.domains import FORMS, domain_from
 from unetsweep.config.parameters import resolve
+from unetsweep.config.partial_points import circle_in, conditions_from, exclusions_from
 from unetsweep.config.yaml12 import Document
-from unetsweep.core.space import REQUIRED, Domain, Parameter, Space
+from unetsweep.core.space import REQUIRED, Choices, Condition, Domain, Parameter, PartialPoint, Space, is_fixed
+from unetsweep.core.spec import StudySpec
 from unetsweep.decode import joined
 from unetsweep.errors import Problem
 
@@ -21,47 +23,114 @@ class Axes:
     """Whether none is left out."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Where the file has each parameter, for messages: `space.base` of `model.base`."""
+    conditions: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
+    excluded: tuple[PartialPoint, ...] = ()
 
     def space(self) -> Space | None:
         """Return the space; None if a part of it could not be read."""
         if not self.is_complete:
             return None
-        return Space(tuple(Parameter(path, domain) for path, domain in self.domains.items()))
+        parameters = (Parameter(path, each, self.conditions.get(path, ())) for path, each in self.domains.items())
+        return Space(tuple(parameters), self.excluded)
 
     def place(self, path: str) -> str:
         """Return where the file has this parameter."""
         return self.fields.get(path, f"space.{path}")
 
 
-def axes_from(raw: object, problems: list[Problem], fixed: Mapping[str, object] | None = None) -> Axes:
+def axes_from(
+    raw: object, problems: list[Problem], fixed: Mapping[str, object] | None = None, exclude: object = None
+) -> Axes:
     """Read the parameters under `space:`, in their order; what does not fit is added to `problems`.
 
-    `fixed`: those of the section `trainer` that have one value there.
+    `fixed`: those of the section `trainer` that have one value there. `exclude`: the section of that name.
     """
     before = len(problems)
-    written: dict[str, tuple[object, str]] = {}
-    for path, value in (fixed or {}).items():
-        written[path] = (value, f"trainer.{path}")
-        if isinstance(value, list | Mapping):
-            problems.append(Problem(f"found {value!r}; one number, and several under space"[:200], f"trainer.{path}"))
+    written = _fixed(fixed or {}, problems)
     if not isinstance(raw, Mapping) and (raw is not None or len(written) < len(REQUIRED)):
         found = "is missing" if raw is None else f"found {raw!r}"
         problems.append(Problem(f"{found}; a mapping with keys {', '.join(REQUIRED)} is expected", "space"))
         return Axes({})
     for key, value in (raw if isinstance(raw, Mapping) else {}).items():
-        at = joined("space", str(key))
-        found_path = resolve(str(key), at)
-        if isinstance(found_path, Problem):
-            problems.append(found_path)
-        elif found_path in written:
-            problems.append(Problem(f"is {found_path}, which {written[found_path][1]} sets too; remove one", at))
-        elif value is not None or found_path not in REQUIRED:
-            written[found_path] = (value, at)
+        _add(str(key), value, written, problems)
     missing = [path for path in REQUIRED if path not in written]
     problems += [Problem(f"is missing; {FORMS}, or one value as trainer.{path}", f"space.{path}") for path in missing]
-    domains = {path: domain_from(path, value, problems, at) for path, (value, at) in written.items()}
-    read = {path: domain for path, domain in domains.items() if domain is not None}
-    return Axes(read, len(problems) == before, {path: at for path, (_, at) in written.items()})
+    domains = {path: domain_from(path, each.values, problems, each.values_at) for path, each in written.items()}
+    conditions = {
+        path: conditions_from(path, each.when, domains, problems, f"{each.at}.when")
+        for path, each in written.items()
+        if each.when is not None
+    }
+    if circle := circle_in(conditions):
+        message = f"its conditions form a circle: {' needs '.join(circle)}; remove one"
+        problems.append(Problem(message, f"{written[circle[0]].at}.when"))
+    excluded = exclusions_from(exclude, domains, problems)
+    return Axes(
+        {path: domain for path, domain in domains.items() if domain is not None},
+        len(problems) == before,
+        {path: each.at for path, each in written.items()},
+        conditions,
+        excluded,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A parameter as the file has it."""
+
+    at: str
+    values: object
+    values_at: str
+    when: object = None
+
+
+def _fixed(raw: Mapping[str, object], problems: list[Problem]) -> dict[str, _Written]:
+    found = {}
+    for path, value in raw.items():
+        at = f"trainer.{path}"
+        found[path] = _Written(at, value, at)
+        if isinstance(value, list | Mapping):
+            problems.append(Problem(f"found {value!r}; one number, and several under space"[:200], at))
+    return found
+
+
+def _add(key: str, raw: object, written: dict[str, _Written], problems: list[Problem]) -> None:
+    """Add a parameter, without its conditions: `{values: [1, 2], when: …}` and `{low: 1, high: 2, when: …}`."""
+    at = joined("space", key)
+    path = resolve(key, at)
+    if isinstance(path, Problem):
+        problems.append(path)
+        return
+    if path in written:
+        problems.append(Problem(f"is {path}, which {written[path].at} sets too; remove one", at))
+        return
+    values, values_at, when = raw, at, None
+    if isinstance(raw, Mapping) and "when" in raw:
+        values, when = {name: each for name, each in raw.items() if name != "when"}, raw["when"]
+        when = {} if when is None else when  # a problem
+    if isinstance(values, Mapping) and set(values) == {"values"}:
+        values, values_at = values["values"], f"{at}.values"
+    if values is not None or path not in REQUIRED:
+        written[path] = _Written(at, values, values_at, when)
+
+
+def with_full_points(study: StudySpec, space: Space | None) -> StudySpec:
+    """Return the study with the full paths in its listed points, and the parameters that have one value only."""
+    points = study.sampler_args.get("points")
+    if space is None or not isinstance(points, list):
+        return study
+    found: list[object] = []
+    for raw in points:
+        if isinstance(raw, Mapping):
+            named = {str(key): resolve(str(key), "") for key in raw}
+            point = {path if isinstance(path, str) else key: raw[key] for key, path in named.items()}
+            for each in space.by_dependence():
+                if isinstance(each.domain, Choices) and is_fixed(each.domain) and each.is_part_of(point):
+                    point.setdefault(each.path, each.domain.values[0])
+            found.append(point)
+        else:
+            found.append(raw)
+    return replace(study, sampler_args={**study.sampler_args, "points": found})
 
 
 def field_in(document: Document, name: str) -> str:

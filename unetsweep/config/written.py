@@ -9,7 +9,7 @@ from unetsweep.config.units import time_text
 from unetsweep.config.yaml12 import dump
 from unetsweep.contract import encode
 from unetsweep.core import paths
-from unetsweep.core.space import Choices, Domain
+from unetsweep.core.space import Choices, Domain, Parameter
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SpecError
 
@@ -56,7 +56,8 @@ def tree(spec: SweepSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "data": {name: value for name, value in encode(spec.data).items() if name != "manifest"},
-        "space": {path: domain_tree(domain) for path, domain in spec.space.domains().items()},
+        "space": {parameter.path: parameter_tree(parameter) for parameter in spec.space.parameters},
+        "exclude": [dict(each) for each in spec.space.excluded],
         "study": {**study, "sampler": sampler, "pruner": pruner},
         "model": encode(spec.model),
         "trainer": encode(spec.trainer),
@@ -71,7 +72,16 @@ def _with_arguments(name: str | None, arguments: dict[str, Any]) -> Any:
     return {"name": name, **arguments} if arguments else name
 
 
-def domain_tree(domain: Domain) -> Any:
+def parameter_tree(parameter: Parameter) -> Any:
+    """Return the domain and the conditions of a parameter as they are written in YAML."""
+    tree = _domain_tree(parameter.domain)
+    if not parameter.when:
+        return tree
+    when = {condition.path: list(condition.values) for condition in parameter.when}
+    return {**(tree if isinstance(tree, dict) else {"values": tree}), "when": when}
+
+
+def _domain_tree(domain: Domain) -> Any:
     """Return a domain as it is written in YAML."""
     if isinstance(domain, Choices):
         named = {each.name: {"name": each.name, "value": encode(each.value)} for each in domain.named}

@@ -5,6 +5,7 @@ Rule 1: a training needs most memory, or fails on its images, at an end of a ran
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice, product
 
 from unetsweep.contract import TrialConfig
@@ -15,7 +16,15 @@ from unetsweep.trial_config import ParameterValue
 
 MAX_CORNERS = 512
 """Each is checked within a ms or two."""
-_IRRELEVANT = ("epochs", "learning_rate", "seed", "trainer.weight_decay", "trainer.schedule", "trainer.loss")
+_IRRELEVANT = (
+    "epochs",
+    "learning_rate",
+    "seed",
+    "trainer.weight_decay",
+    "trainer.momentum",
+    "trainer.schedule",
+    "trainer.loss",
+)
 """Settings on which neither memory nor the sizes of images depend."""
 
 
@@ -28,10 +37,14 @@ def corners(spec: SweepSpec) -> list[TrialConfig]:
     values = {path: _values(path, domain) for path, domain in domains.items()}
     if math.prod(map(len, values.values())) > MAX_CORNERS:
         values = {path: _ends(each) for path, each in values.items()}
-    points: list[Point] = [
-        dict(zip(values, each, strict=True)) for each in islice(product(*values.values()), MAX_CORNERS)
-    ]
-    return [trial_config(spec, point) for point in points]
+    decisive = [each for each in spec.space.excluded if all(path not in _IRRELEVANT for path, _ in each)]
+    space = replace(spec.space, excluded=tuple(decisive))
+    found: dict[tuple[object, ...], Point] = {}
+    for each in islice(product(*values.values()), MAX_CORNERS):
+        point = space.point_of(dict(zip(values, each, strict=True)))
+        if not space.is_excluded(point):
+            found[space.key(point)] = point
+    return [trial_config(spec, point) for point in found.values()]
 
 
 def values_of(spec: SweepSpec, path: str) -> list[ParameterValue]:

@@ -34,13 +34,14 @@ def trial_config(spec: SweepSpec, point: Point) -> TrialConfig:
         accelerator="gpu" if spec.slurm.gpus else "cpu",
     )
     for path, domain in spec.space.domains().items():
-        base = with_value(base, path, domain.setting(point[path]))
+        if path in point:  # else its conditions do not hold
+            base = with_value(base, path, domain.setting(point[path]))
     return with_value(base, "seed", point["seed"]) if "seed" in point else base
 
 
 def params_of(config: TrialConfig, space: Space) -> dict[str, ParameterValue]:
     """Return the point of the space that a config was made of."""
-    return {path: domain.label(_value(config, path)) for path, domain in space.domains().items()}
+    return space.point_of({path: domain.label(_value(config, path)) for path, domain in space.domains().items()})
 
 
 def _value(config: TrialConfig, path: str) -> Any:

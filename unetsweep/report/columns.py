@@ -1,5 +1,6 @@
 """Every column that a report can show, and how its values are written."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -193,11 +194,11 @@ def also_columns(data: DataConfig) -> dict[str, Column]:
 def value_text(value: ParameterValue) -> str:
     """A parameter's value for people: a text as it is, a number with at most four significant digits.
 
-    >>> value_text("adam"), value_text(0.0001), value_text(64), value_text(True)
-    ('adam', '0.0001', '64', 'true')
+    >>> value_text("adam"), value_text(0.0001), value_text(64), value_text(None)
+    ('adam', '0.0001', '64', 'null')
     """
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     return f"{value:.4g}" if isinstance(value, float) else one_line(str(value))
 
 
