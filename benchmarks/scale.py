@@ -22,12 +22,12 @@ from typing import Any
 from benchmarks.scale_simulated import print_simulated_sweep
 from benchmarks.scale_spec import EPOCHS, MAX_ARRAY_SIZE, make_spec
 from unetsweep.clock import SystemClock, utc_now
-from unetsweep.config.space import AXES
 from unetsweep.contract import DataConfig, Result, TrialConfig, encode
 from unetsweep.core import paths
 from unetsweep.core.actions import Element, FinishTrial, Submit
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
+from unetsweep.core.space import Space
 from unetsweep.core.spec import Resources
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.loop import reconcile
@@ -63,7 +63,7 @@ def make_sweep(root: Path, trials: int) -> None:
         folder = root / paths.trial_dir(number)
         folder.mkdir()
         _write(folder / paths.CONFIG, encode(config))
-        _write(folder / paths.TRIAL, encode(make_trial_file(number, config, AXES, at)))
+        _write(folder / paths.TRIAL, encode(make_trial_file(number, config, Space.unknown(), at)))
         if number < trials - SLOTS:  # without its run: no reconciliation opens the runs of ended trials
             _write(folder / paths.RESULT, encode(Result(trial=number, val_iou=0.5, epochs=EPOCHS)))
     elements = [Element(run, 1, ((run, EPOCHS),)) for run in range(trials - SLOTS, trials)]

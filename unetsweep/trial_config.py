@@ -82,6 +82,8 @@ class TrainerConfig:
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     weight_decay: float = 0.0
+    momentum: float = 0.9
+    """Of the optimizer `sgd`; 0 or more, below 1. The others do not use it."""
     schedule: Literal["constant", "cosine"] = "constant"
     """`cosine` falls to zero at the last epoch, so it depends on the number of epochs."""
     loss: Literal["bce", "bce_dice"] = "bce"
@@ -168,6 +170,11 @@ def config_problems(config: TrialConfig) -> list[Problem]:
             f"names no image in {' and '.join(empty)}; leave it out to split again",
         ),
         (0 <= model.dropout < 1, "model.dropout", f"found {model.dropout}; 0 or more, below 1"),
+        (
+            0 <= config.trainer.momentum < 1,
+            "trainer.momentum",
+            f"found {config.trainer.momentum}; 0 or more, below 1",
+        ),
         (model.in_channels in (1, 3), "model.in_channels", f"found {model.in_channels}; 1 (grey) or 3 (RGB)"),
         (model.classes == 1, "model.classes", f"found {model.classes}; vessel training has 1 class"),
     ]

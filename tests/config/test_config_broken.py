@@ -69,11 +69,8 @@ TABLE = {
     ),
     "a missing axis": (
         GOOD.replace("  batch_size: [4]\n", ""),
-        "s.yaml:2:1: space.batch_size: is missing; a list of numbers, one number, or {low, high, log, step}",
-    ),
-    "an axis that is not one of the three": (
-        GOOD + "  weight_decay: [0]\n",
-        "s.yaml:6:3: space.weight_decay: unknown key 'weight_decay'; allowed are epochs, batch_size, learning_rate",
+        "s.yaml:2:1: space.batch_size: is missing; a list of numbers, one number, or {low, high, log, step}, or one "
+        "value as trainer.batch_size",
     ),
     "a value twice": (
         GOOD.replace("1e-3", "1e-3, 0.001"),
@@ -420,7 +417,10 @@ TABLE = {
         "s.yaml:2:1: this is not YAML: while scanning for the next token, "
         "found character '\\t' that cannot start any token",
     ),
-    "an empty file": ("", "s.yaml:1:1: is empty; name, data, space, study, model, trainer, run, slurm are expected"),
+    "an empty file": (
+        "",
+        "s.yaml:1:1: is empty; name, data, space, exclude, study, model, trainer, run, slurm are expected",
+    ),
 }
 
 

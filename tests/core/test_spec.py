@@ -37,7 +37,7 @@ def test_a_grid_has_every_point_once_with_epochs_outermost_and_learning_rate_inn
 def test_the_values_of_a_config_have_the_types_of_its_fields():
     spec = sweep(space(Choices((100.0,)), Choices((4.0,)), Choices((1,))))
     (point,) = grid_points(spec.space)
-    values = params_of(trial_config(spec, point), spec.space.paths)
+    values = params_of(trial_config(spec, point), spec.space)
     assert [type(value) for value in values.values()] == [int, int, float]
 
 

@@ -22,9 +22,8 @@ from unetsweep.cli.main import COMMANDS, program
 from unetsweep.config.load import load, spec_from
 from unetsweep.config.names import OUR_PRUNERS, PRUNERS, SAMPLERS
 from unetsweep.config.slurm_keys import SlurmKeys
-from unetsweep.config.space import AXES
 from unetsweep.core import spec
-from unetsweep.core.space import Choices, Space
+from unetsweep.core.space import REQUIRED, Choices, Space
 from unetsweep.report.columns import COLUMNS, COSTS, TABLE_COLUMNS, columns_of
 from unetsweep.store.repair.table import TABLE
 
@@ -144,7 +143,7 @@ def test_every_link_leads_to_an_existing_file_and_heading(page: Path) -> None:
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    sections = ("The sweep's name", "data", "space", "study", "model", "trainer", "run", "slurm")
+    sections = ("The sweep's name", "data", "space", "exclude", "study", "model", "trainer", "run", "slurm")
     found = {row[0]: row[2].strip("`") for section in sections for row in rows(SETTINGS, section)}
 
     assert found == _settings()
@@ -189,7 +188,8 @@ def _settings() -> dict[str, str]:
         found |= dict(_flat(cls, f"{section}."))
     found |= dict(_flat(contract.TrainerConfig, "trainer.")) | dict(_flat(spec.StudySpec, "study."))
     del found["study.sampler_args"], found["study.pruner_args"]  # part of study.sampler and study.pruner
-    found |= {f"space.{path}": "required" for path in AXES}
+    found |= {f"space.{path}": "required" for path in REQUIRED}
+    found["exclude"] = "[]"
     plain = spec.Resources()
     for field in dataclasses.fields(SlurmKeys):
         value = f"{plain.time_min // 60}h" if field.name == "time" else getattr(plain, field.name)

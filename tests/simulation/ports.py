@@ -14,7 +14,7 @@ from unetsweep.core.built_in_pruners import verdicts
 from unetsweep.core.observation import EpochReport, Job, JobState, Observation, PruneDecision
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict
-from unetsweep.core.space import Point
+from unetsweep.core.space import Point, Space
 from unetsweep.core.spec import Resources, SweepSpec, trials_wanted
 from unetsweep.core.trials import StoredTrial, params_of
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
@@ -92,7 +92,7 @@ class SimulatedDirectory:
         origin: Mapping[str, Any] | None = None,
         first: int | None = None,
         runs: Sequence[int] | None = None,
-        parameters: Sequence[str] | None = None,
+        space: Space | None = None,
     ) -> list[int]:
         start, added = first or 0, list[int]()
         for number, config in enumerate(configs, start):
@@ -102,7 +102,7 @@ class SimulatedDirectory:
                 break
             if number in self._files.trials:
                 continue
-            params = params_of(config, parameters or ())
+            params = params_of(config, space or Space(()))
             self._world.check.adds(number, run, run_key(config))
             self._files.trials[number] = SimTrial(number, run, config.epochs, run_key(config), params)
             self._files.runs.setdefault(run, SimRun(run))

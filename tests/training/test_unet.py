@@ -1,14 +1,15 @@
 """The U-Net: sizes, paddings, skip connections, losses."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 
-from unetsweep.contract import DataConfig, ModelConfig, TrialConfig, one_value_problem
+from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, one_value_problem
 from unetsweep.core.memory import parameters, sample_bytes
-from unetsweep.training.module import sample_losses
+from unetsweep.training.module import Segmentation, sample_losses
 from unetsweep.training.unet import UNet, centre, mirror, probabilities, valid_input, valid_output
 
 Resize = Literal["none", "nearest", "bilinear"]
@@ -213,3 +214,11 @@ def test_exactly_the_batches_that_pytorch_cannot_normalise_are_refused(padding: 
                 assert "more than 1 value per channel" in str(error)  # noqa: PT017
                 fits = False
             assert fits == (one_value_problem(model, batch_size, images, max(height, width)) is None)
+
+
+@pytest.mark.parametrize(("trainer", "momentum"), [(TrainerConfig(), 0.9), (TrainerConfig(momentum=0.5), 0.5)])
+def test_sgd_has_the_momentum_of_the_config(trainer: TrainerConfig, momentum: float) -> None:
+    model = ModelConfig(base=2, depth=1)
+    config = TrialConfig(DataConfig("d"), 1, 1, 1e-3, model, replace(trainer, optimizer="sgd"))
+    [group] = Segmentation(config, 1).configure_optimizers().param_groups
+    assert group["momentum"] == momentum

@@ -150,10 +150,27 @@ def _new_seeds(record: SweepRecord, count: int) -> tuple[int, ...]:
 def _spec(spec: SweepSpec, points: Sequence[dict[str, Any]]) -> SweepSpec:
     """The spec of the confirmation: a list of points, without a pruner, because every training must be complete."""
 
-    def values(path: str) -> Choices:
-        return Choices(tuple(sorted({point[path] for point in points})))
+    def with_values(parameter: Parameter) -> Parameter:
+        path, domain = parameter.path, parameter.domain
+        found = list(dict.fromkeys(point[path] for point in points if path in point))
+        if all(isinstance(value, int | float) for value in found):
+            found.sort()
+        named = domain.named if isinstance(domain, Choices) else ()
+        return replace(parameter, domain=Choices(tuple(found), tuple(each for each in named if each.name in found)))
 
-    space = Space(tuple(Parameter(path, values(path)) for path in spec.space.paths))
+    parameters = [with_values(each) for each in spec.space.parameters if any(each.path in point for point in points)]
+    known = {each.path: each.domain.values for each in parameters if isinstance(each.domain, Choices)}
+    kept = [
+        replace(
+            each,
+            when=tuple(
+                replace(one, values=tuple(value for value in one.values if value in known[one.path]))
+                for one in each.when
+            ),
+        )
+        for each in parameters
+    ]
+    space = Space(tuple(kept))
     study = StudySpec("list", {"points": list(points)}, metric=spec.study.metric, seed=spec.study.seed)
     return replace(spec, name=f"{spec.name[:52]}-{paths.CONFIRM}", space=space, study=study)
 

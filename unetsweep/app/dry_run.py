@@ -19,6 +19,7 @@ from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import epochs_to_train, why_not_shared
+from unetsweep.core.space import Point, PointCounts, Space, count_points
 from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import SchedulerError, UnetsweepError, UnsafePlan
 from unetsweep.reconcile.evidence import ask, with_jobs
@@ -50,6 +51,11 @@ class DryRun:
     estimate: Estimate
     uses_gpus: bool
     actions: tuple[Action, ...]
+    space: Space
+    counts: PointCounts | None
+    """The points of the space; None: there are infinitely many, or too many to look at each."""
+    points: tuple[Point, ...]
+    """Those of the trials that do not exist yet, in order; empty: not known before they are proposed."""
     refusals: tuple[UnetsweepError, ...]
     """Why the submit would refuse the sweep, or would submit nothing; empty if it would do what is above."""
 
@@ -70,8 +76,15 @@ class DryRun:
                 {"action": type(action).__name__.lower(), "reason": action.reason, "line": describe(action)}
                 for action in self.actions
             ],
+            **self._space(),
             "refused": [str(error) for error in self.refusals],
         }
+
+    def _space(self) -> dict[str, Any]:
+        """The points of a space with conditions or exclusions; other spaces have all combinations of their values."""
+        if self.counts is None or not (self.space.has_conditions or self.space.excluded):
+            return {}
+        return {"space": {"points": self.counts.points, **asdict(self.counts)}}
 
 
 def dry_run(
@@ -119,6 +132,9 @@ def dry_run(
         estimate=estimate_open(spec, directory, known, executor, observation, expected),
         uses_gpus=bool(spec.slurm.gpus),
         actions=_actions(plan, proposed, wanted),
+        space=spec.space,
+        counts=count_points(spec.space),
+        points=tuple(trial.point for trial in expected if trial.point is not None),
         refusals=tuple(refusals or reconciliation_errors(plan, limits_error, force=force)),
     )
 

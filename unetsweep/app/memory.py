@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from unetsweep.app.executors import Executor
 from unetsweep.config.units import WHOLE_NODE, memory_kb
 from unetsweep.contract import TrialConfig
+from unetsweep.core.corners import corners
 from unetsweep.core.memory import PIXEL_TO_READ, ImageSizes, Memory, format_memory, memory_problem
-from unetsweep.core.space import largest
 from unetsweep.core.spec import Resources, SweepSpec
 from unetsweep.errors import Problem
 from unetsweep.schedulers.local import machine
@@ -34,13 +34,16 @@ def sweep_problem(spec: SweepSpec, executor: Executor, dataset: "PreparedDataset
     """The problem if the sweep's largest training needs more memory than its job has. Without `image_size` the sizes of
     the images are known only when they were read (`dataset`)."""
     memory = _memory_of_job(spec.slurm, executor)
-    batch_size = int(largest(spec.space.domain("batch_size")))
-    processes = spec.slurm.processes
-    config = TrialConfig(spec.data, 1, batch_size, 1.0, spec.model, spec.trainer, processes=processes)
-    found = training_problem(config, memory, gpus=spec.slurm.gpus > 0, dataset=dataset)
-    if found is not None and found.field == "batch_size":
-        return Problem(found.message, "space.batch_size")
-    return found
+    known: dict[tuple[object, ...], ImageSizes | None] = {}
+    for config in corners(spec):
+        key = (config.data.image_size, repr(config.trainer.augment), config.model.in_channels)
+        if key not in known:
+            known[key] = _sizes(config, dataset)
+        sizes = known[key]
+        found = None if sizes is None else memory_problem(config, sizes, memory, gpus=spec.slurm.gpus > 0)
+        if found is not None:
+            return Problem(found.message, f"space.{found.field}" if found.field in spec.space.paths else found.field)
+    return None
 
 
 def training_problem(

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from unetsweep import package
 from unetsweep.app.sweeps import with_images
-from unetsweep.contract import run_key
 from unetsweep.core import checkpoint_gc, run_sharing
-from unetsweep.core.space import Choices, Domain, largest, remaining_grid_points
+from unetsweep.core.space import Choices, Domain, Point, largest, remaining_grid_points
 from unetsweep.core.spec import SweepSpec, remaining_listed_points
 from unetsweep.core.trials import StoredTrial, trial_config
 from unetsweep.store.sweep_dir import SweepDir
@@ -21,6 +20,8 @@ class NewTrial:
     epochs: int | None
     """None: not known before it is proposed."""
     batch_size: int | None
+    """None: as for the epochs."""
+    point: Point | None = None
     """None: as for the epochs."""
 
 
@@ -43,10 +44,13 @@ def new_trials(
     configs = [trial_config(with_images(spec, directory), point) for point in points]
     runs = list(range(first, first + len(configs)))
     if run_sharing.why_not_shared(spec) is None:
-        keys = [(run_key(config), config.epochs) for config in configs]
+        keys = [(run_sharing.sharing_key(config), config.epochs) for config in configs]
         existing, kept = map(run_sharing.ExistingTrial.of, readable), not checkpoint_gc.is_enabled(spec)
         runs = run_sharing.assign_runs(keys, first, existing, package.code()["package"], keeps_checkpoints=kept)
-    return [NewTrial(run, each.epochs, each.batch_size) for run, each in zip(runs, configs, strict=True)]
+    return [
+        NewTrial(run, each.epochs, each.batch_size, point)
+        for run, each, point in zip(runs, configs, points, strict=True)
+    ]
 
 
 def _only_value(domain: Domain) -> int | None:

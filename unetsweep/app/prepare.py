@@ -2,30 +2,25 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unetsweep.app import memory
 from unetsweep.app.executors import EXECUTORS, Executor, executor_of, first_here
 from unetsweep.app.reconcile import alone
+from unetsweep.app.spec_checks import check_images, check_precision, collecting
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.written import checked_yaml
-from unetsweep.config.yaml12 import located, read
-from unetsweep.contract import one_value_problem, precision_problem
 from unetsweep.core import checkpoint_gc
-from unetsweep.core.space import largest, whole_numbers
 from unetsweep.core.spec import SweepSpec
-from unetsweep.errors import NO_ROOM, Problem, SpecError, UnetsweepError, UsageError, joined
+from unetsweep.errors import NO_ROOM, SpecError, UnetsweepError, UsageError, joined
 from unetsweep.records import DataFile
 from unetsweep.search.study import check_study
 from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.home import record_cluster
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.texts import counted
 
 if TYPE_CHECKING:
     from unetsweep.datasets.prepare import PreparedDataset
@@ -63,23 +58,23 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
     chosen = _executor(directory, executor, is_new=is_new)
     if not is_new:
         spec = with_images(spec, directory)
-    with _collecting(refusals):
+    with collecting(refusals):
         _check_path(directory.root, chosen)
-    with _collecting(refusals):
+    with collecting(refusals):
         _check_executor(chosen, executor, directory, is_new=is_new)
         chosen.check_machine(spec)
         warnings += chosen.warnings()
     warnings += chosen.request_problems(spec)
-    with _collecting(refusals):
-        _check_precision(spec, source)
-    with _collecting(refusals):
-        images = _check_images(spec, chosen, source, refusals)
+    with collecting(refusals):
+        check_precision(spec, source)
+    with collecting(refusals):
+        images = check_images(spec, chosen, source, refusals)
         warnings += images.warnings if images is not None else ()
         if images is not None and images.no_test and spec.trainer.score_test:
             warnings.append(images.no_test)
-    with _collecting(refusals):
+    with collecting(refusals):
         check_study(spec)
-    with _collecting(refusals):
+    with collecting(refusals):
         if directory.root.exists():
             directory.check_private()
         if is_new:
@@ -88,15 +83,6 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
             changes, write = _update(spec, directory, source, images)
             warnings += [f"changed since the last submit: {change}" for change in changes]
     return Prepared(chosen, tuple(warnings), tuple(refusals), write)
-
-
-@contextmanager
-def _collecting(refusals: list[UnetsweepError]) -> Iterator[None]:
-    """Add what is raised inside the `with` block to `refusals`, so that the user learns of everything at once."""
-    try:
-        yield
-    except UnetsweepError as error:
-        refusals.append(error)
 
 
 def _check_path(root: Path, executor: Executor) -> None:
@@ -127,80 +113,6 @@ def _check_executor(chosen: Executor, asked: str, directory: SweepDir, *, is_new
         raise UsageError(
             f"--executor {asked}: there is no {chosen.title} on this machine (load its module?); try --executor local"
         )
-
-
-def _check_precision(spec: SweepSpec, source: Path) -> None:
-    problem = precision_problem(spec.trainer.precision, gpus=spec.slurm.gpus > 0)
-    if problem is not None and spec.trainer.command is None:
-        raise _spec_error(source, [Problem(problem, "trainer.precision")])
-
-
-def _check_images(
-    spec: SweepSpec, executor: Executor, source: Path, refusals: list[UnetsweepError]
-) -> "PreparedDataset | None":
-    """Read all images and check them, and the memory that they need. None for a trainer command: it reads its own."""
-    if spec.trainer.command is not None:
-        return None
-    from unetsweep.datasets import (
-        prepare as datasets,  # it imports numpy and cv2, which a trainer command does not need
-    )
-
-    if problem := memory.reading_problem(spec.data.image_size):
-        refusals.append(_spec_error(source, [problem]))
-        datasets.check_files(spec.data)
-        return None
-    is_sized = spec.data.image_size is not None
-    with _collecting(refusals):
-        _check_memory(spec, executor, source)
-    dataset = datasets.prepare(spec.data)
-    with _collecting(refusals):
-        _check_batch_sizes(spec, dataset, source)
-    with _collecting(refusals):
-        _check_augmented(spec, dataset, source)
-    if not is_sized:
-        _check_memory(spec, executor, source, dataset)
-    return dataset
-
-
-def _check_memory(spec: SweepSpec, executor: Executor, source: Path, dataset: "PreparedDataset | None" = None) -> None:
-    if problem := memory.sweep_problem(spec, executor, dataset):
-        raise _spec_error(source, [problem])
-
-
-def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: Path) -> None:
-    axis, count = spec.space.domain("batch_size"), dataset.training_images
-    if largest(axis) > count:
-        message = f"found {largest(axis)}; the data set has {counted(count, 'training image')}"
-        raise _spec_error(source, [Problem(message, "space.batch_size")])
-    from unetsweep.training.augmented_sizes import least_side  # it imports numpy, which a trainer command may lack
-
-    side = least_side(spec.trainer.augment, list(dataset.training_sizes), spec.model.in_channels)
-    found = [one_value_problem(spec.model, size, count, side) for size in whole_numbers(axis)]
-    problems = [Problem(message, f"space.batch_size#{number}") for number, message in enumerate(found) if message]
-    if problems:
-        raise _spec_error(source, problems)
-
-
-def _check_augmented(spec: SweepSpec, dataset: "PreparedDataset", source: Path) -> None:
-    """SpecError if the augmentation fails on a training image, or its images do not fit in a batch."""
-    from unetsweep.training.augmented_sizes import size_problems  # it imports numpy, which a trainer command may lack
-
-    problems = size_problems(
-        spec.trainer.augment,
-        dataset.training_sizes,
-        batch_size=int(largest(spec.space.domain("batch_size"))),
-        processes=spec.slurm.processes,
-        channels=spec.model.in_channels,
-    )
-    if problems:
-        fields = [p.field.replace("[", ".").replace("]", "") for p in problems]  # as positions in a YAML file are named
-        raise _spec_error(source, [Problem(p.message, field) for p, field in zip(problems, fields, strict=True)])
-
-
-def _spec_error(source: Path, problems: Sequence[Problem]) -> SpecError:
-    """The error with the lines of the fields in the user's file."""
-    document = read(source.read_text(encoding="utf-8-sig"))
-    return SpecError(str(source), problems if isinstance(document, Problem) else located(problems, document.positions))
 
 
 def _creation(

@@ -11,9 +11,11 @@ from unetsweep.app.executors import EXECUTORS
 from unetsweep.app.submit import SubmitRequest, preview, submit
 from unetsweep.cli.echo import echo, echo_text
 from unetsweep.cli.output import print_event, print_started, results_option
+from unetsweep.config.parameters import short_name
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import format_estimate
 from unetsweep.errors import joined
+from unetsweep.report.columns import value_text
 from unetsweep.texts import counted
 
 
@@ -73,11 +75,38 @@ def _format(found: DryRun) -> list[str]:
     }
     return [
         f"sweep {found.sweep} on {found.executor}, in {found.root}",
+        _format_space(found),
+        *_format_points(found),
         *map(describe, found.actions),
         ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in numbers.items()),
         _format_sharing(found),
         format_estimate(found.estimate, gpus=found.uses_gpus),
     ]
+
+
+def _format_space(found: DryRun) -> str:
+    """How many points there are, and how many conditions and exclusions removed."""
+    counts = found.counts
+    if counts is None:
+        return "space: infinitely many points, or more than can be counted"
+    text = f"space: {counted(counts.points, 'point')}"
+    if found.space.has_conditions or found.space.excluded:
+        removed = f"when removes {counts.without_conditions}, exclude {counts.excluded}"
+        text += f" of {counted(counts.combinations, 'combination')}: {removed}"
+    return text
+
+
+_MOST_POINTS = 10
+
+
+def _format_points(found: DryRun) -> list[str]:
+    """A line for each of the first points that would be new trials."""
+    lines = [
+        ", ".join(f"{short_name(path)} {value_text(value)}" for path, value in point.items())
+        for point in found.points[:_MOST_POINTS]
+    ]
+    more = len(found.points) - len(lines)
+    return [f"  {line}" for line in lines] + ([f"  … and {more} more"] if more else [])
 
 
 def _format_sharing(found: DryRun) -> str:

@@ -8,8 +8,8 @@ Rule 2: what does not affect a training may change: how many run at once, retrie
 from collections.abc import Mapping
 from typing import Any
 
-from unetsweep.config.written import domain_tree, tree
-from unetsweep.core.space import Choices
+from unetsweep.config.written import parameter_tree, tree
+from unetsweep.core.space import Choices, Parameter
 from unetsweep.core.spec import SweepSpec, listed_points, remaining_listed_points, trials_wanted
 
 _FREE = ("run.", "slurm.", "data.split.allow_leak")
@@ -32,9 +32,10 @@ def _keeps_trials_valid(name: str, old: SweepSpec, new: SweepSpec) -> bool:
     """Return whether the existing trials still belong to the sweep after the field `name` changed."""
     if name.startswith("space."):
         # An adaptive sampler has learned from the old space; its trials say nothing about another one.
-        was, now = (spec.space.domains().get(name.removeprefix("space.")) for spec in (old, new))
+        path = name.removeprefix("space.")
+        was, now = ([each for each in spec.space.parameters if each.path == path] for spec in (old, new))
         is_grid = old.study.sampler == new.study.sampler and new.study.sampler in ("grid", "list")
-        return is_grid and isinstance(was, Choices) and isinstance(now, Choices) and set(was.values) <= set(now.values)
+        return is_grid and bool(was and now) and _contains(now[0], was[0])
     if name == "study.sampler":
         return old.study.sampler == new.study.sampler == "list" and not remaining_listed_points(
             old, listed_points(new.study)
@@ -42,6 +43,14 @@ def _keeps_trials_valid(name: str, old: SweepSpec, new: SweepSpec) -> bool:
     if name == "study.trials":
         return trials_wanted(new) >= trials_wanted(old)
     return name.startswith(_FREE) and name not in _TRAINED
+
+
+def _contains(now: Parameter, was: Parameter) -> bool:
+    """Return whether all values of a parameter are still there under the same conditions, and names mean the same."""
+    before, after = was.domain, now.domain
+    if not isinstance(before, Choices) or not isinstance(after, Choices) or now.when != was.when:
+        return False
+    return all(value in after.values and after.setting(value) == before.setting(value) for value in before.values)
 
 
 def _changes(old: SweepSpec, new: SweepSpec) -> list[tuple[str, Any, Any]]:
@@ -62,7 +71,7 @@ def _flatten(spec: SweepSpec) -> dict[str, Any]:
             flat[at] = value
 
     visit("", tree(spec) | {"space": {}})
-    space = {f"space.{path}": domain_tree(domain) for path, domain in spec.space.domains().items()}
+    space = {f"space.{parameter.path}": parameter_tree(parameter) for parameter in spec.space.parameters}
     return {"name": flat.pop("name"), **space, **flat}
 
 

@@ -9,17 +9,17 @@ from typing import Any
 from unetsweep.bounded_json import read_user_text
 from unetsweep.config.profiles import Folders, resources_from
 from unetsweep.config.rules import CheckAugment, Sections, check_rules
-from unetsweep.config.space import axes_from
+from unetsweep.config.space import axes_from, with_full_points
 from unetsweep.config.study import study_from
 from unetsweep.config.yaml12 import located, read
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
-from unetsweep.core import paths
+from unetsweep.core.space import REQUIRED
 from unetsweep.core.spec import RunSpec, SweepSpec
 from unetsweep.datasets.layout import home_of
 from unetsweep.decode import decode_with_defaults, unknown_keys
 from unetsweep.errors import Problem, SpecError
 
-SECTIONS = ("name", "data", "space", "study", "model", "trainer", "run", "slurm")
+SECTIONS = ("name", "data", "space", "exclude", "study", "model", "trainer", "run", "slurm")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 
@@ -35,8 +35,7 @@ def load(path: Path, *, profile: str | None = None, check_augment: CheckAugment 
         raise SpecError(str(path), ["there is no such file; start from `sweeps/quickstart.yaml`"]) from None
     if isinstance(text, Problem):
         raise SpecError(str(path), [text])
-    is_own = path.name == paths.SPEC and (path.parent / paths.SWEEP).exists()  # written by us, from a spec
-    return spec_from(text, str(path), profile=profile, check_augment=check_augment, any_parameter=is_own)
+    return spec_from(text, str(path), profile=profile, check_augment=check_augment)
 
 
 def spec_from(
@@ -47,13 +46,10 @@ def spec_from(
     check_augment: CheckAugment | None = None,
     working: Path | None = None,
     home: Path | None = None,
-    any_parameter: bool = False,
 ) -> SweepSpec:
     """Return the sweep of a text. `source` names the text in errors, and its stem is the default name of the sweep.
 
-    Relative paths start at `working`; profiles are looked up in `working` and `home`. `any_parameter`: the space may
-    vary any field of the trial config, by its path. True for the sweep.yaml in a sweep's folder, which the program
-    wrote. A user's file may vary only `AXES` so far.
+    Relative paths start at `working`; profiles are looked up in `working` and `home`.
     """
     folders = Folders(working or Path.cwd(), home or Path.home())
     document = read(text)
@@ -65,7 +61,7 @@ def spec_from(
         found = "is empty" if raw is None else "is not a mapping"
         problems = problems or [Problem(f"{found}; {', '.join(SECTIONS)} are expected", "", 1, 1)]
         raise SpecError(source, located(problems, document.positions))
-    spec = _spec(raw, Path(source).stem, folders, profile, check_augment, problems, any_parameter=any_parameter)
+    spec = _spec(raw, Path(source).stem, folders, profile, check_augment, problems)
     if problems or spec is None:
         raise SpecError(source, located(problems, document.positions))
     return spec
@@ -78,17 +74,17 @@ def _spec(
     profile: str | None,
     check_augment: CheckAugment | None,
     problems: list[Problem],
-    *,
-    any_parameter: bool,
 ) -> SweepSpec | None:
     problems += unknown_keys(raw, SECTIONS, "")
     name = _name(raw.get("name"), stem, problems)
     study, is_sampler_known = study_from(raw.get("study"), problems)
-    trainer = decode_with_defaults(TrainerConfig, _with_text_precision(raw.get("trainer")), problems, "trainer")
+    fixed, rest = _fixed(raw.get("trainer"))
+    trainer = decode_with_defaults(TrainerConfig, _with_text_precision(rest), problems, "trainer")
+    axes = axes_from(raw.get("space"), problems, fixed, raw.get("exclude"))
     sections = Sections(
         data=_data(raw.get("data"), trainer.command is not None, folders, problems),
-        axes=axes_from(raw.get("space"), problems, any_parameter=any_parameter),
-        study=study,
+        axes=axes,
+        study=with_full_points(study, axes.space()),
         is_sampler_known=is_sampler_known,
         model=decode_with_defaults(ModelConfig, raw.get("model"), problems, "model"),
         trainer=trainer,
@@ -119,6 +115,14 @@ def _name(raw: object, stem: str, problems: list[Problem]) -> str:
     if not isinstance(raw, str) or not is_name(raw):
         problems.append(Problem(f"found {raw!r}; {wanted}", "name"))
     return str(raw)
+
+
+def _fixed(raw: object) -> tuple[dict[str, Any], object]:
+    """Return the parameters of the space that have one value in the section `trainer`, and the rest of the section."""
+    if not isinstance(raw, Mapping):
+        return {}, raw
+    fixed = {path: raw[path] for path in REQUIRED if raw.get(path) is not None}
+    return fixed, {key: value for key, value in raw.items() if key not in fixed}
 
 
 def _with_text_precision(raw: object) -> object:

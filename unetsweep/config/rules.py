@@ -9,13 +9,17 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from unetsweep.config.space import AXES, Axes, format_number
+from unetsweep.config.domains import format_number
+from unetsweep.config.parameters import SEED
+from unetsweep.config.space import Axes
 from unetsweep.config.study import pruner_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
-from unetsweep.core.space import Choices, Domain, Range, Space, size, whole_numbers
+from unetsweep.core.space import Choices, Domain, Range, Space, leaves_nothing, size, whole_numbers
 from unetsweep.core.spec import Resources, RunSpec, StudySpec
+from unetsweep.core.trials import with_value
 from unetsweep.errors import Problem
-from unetsweep.limits import BOUNDS, MAX_TRIALS, MAX_VALUES, bound_problem
+from unetsweep.limits import BOUNDS, MAX_PROBLEMS, MAX_TRIALS, MAX_VALUES, bound_problem
+from unetsweep.trial_config import ParameterValue
 
 PLACEHOLDERS = ("config", "out")
 _ITEM = re.compile(r"\[(\d+)\]")
@@ -45,6 +49,7 @@ def check_rules(sections: Sections, check_augment: CheckAugment | None) -> list[
     """Return a problem for every rule that the sections break."""
     return [
         *_contract(sections),
+        *_swept(sections, check_augment),
         *_groups(sections.data.split.groups),
         *_augment(sections.trainer.augment, check_augment),
         *_command(sections.trainer.command),
@@ -62,6 +67,39 @@ def _contract(sections: Sections) -> list[Problem]:
     if sections.data.manifest is not None:
         found.append(Problem("leave it out: unetsweep records the split of the images that it finds", "data.manifest"))
     return found
+
+
+def _swept(sections: Sections, check_augment: CheckAugment | None) -> list[Problem]:
+    """Return what the trainer would refuse of the values of each parameter."""
+    base, found = TrialConfig(sections.data, 1, 1, 1.0, sections.model, sections.trainer), list[Problem]()
+    for path, domain in sections.axes.domains.items():
+        place = sections.axes.place(path)
+        is_one = isinstance(domain, Choices) and len(domain.values) == 1
+        for index, value in ends_of(domain).items():
+            at = f"{place}.{index}" if not is_one else place
+            setting = domain.setting(value)
+            found += [
+                Problem(p.message, at) for p in config_problems(with_value(base, path, setting)) if p.field == path
+            ]
+            if path == "trainer.augment":
+                found += [
+                    Problem(p.message, f"{at}.value" + p.field.removeprefix(path))
+                    for p in _augment(setting, check_augment)
+                ]
+            if len(found) > MAX_PROBLEMS:
+                return found
+        if path == SEED and sections.study.sampler not in ("grid", "list"):
+            why = "learns nothing from them, and the best of many seeds is only lucky"
+            fix = "leave it out, and repeat the best settings with `unetsweep confirm`"
+            found.append(Problem(f"cannot vary with the sampler {sections.study.sampler}, which {why}; {fix}", place))
+    return found
+
+
+def ends_of(domain: Domain) -> Mapping[object, ParameterValue]:
+    """Return every value of a list by its index, or the ends of a range by their keys."""
+    if isinstance(domain, Choices):
+        return dict(enumerate(domain.values))
+    return {"low": domain.low, "high": domain.high}
 
 
 def _groups(groups: str) -> list[Problem]:
@@ -122,18 +160,22 @@ def _sampler(sections: Sections) -> list[Problem]:
     space = sections.axes.space()
     found: list[Problem] = []
     if study.sampler == "list":
-        found += _points(study, axes)
+        found += _points(study, axes, space)
+    elif space is not None:
+        found += _unusable_conditions(study, sections.axes)
+    if space is not None and leaves_nothing(space):
+        found.append(Problem("leaves no point of the space; remove one of them", "exclude"))
     if study.sampler in ("grid", "list"):
         for name, axis in axes.items():
             if isinstance(axis, Range):
-                found.append(Problem(_NO_LIST.format(study.sampler), f"space.{name}"))
+                found.append(Problem(_NO_LIST.format(study.sampler), sections.axes.place(name)))
         if study.trials is not None:
             here = len(study.sampler_args.get("points") or ()) if study.sampler == "list" else space and size(space)
             count = f" ({here:.0f} here)" if here and not found else ""
             message = f"found {study.trials}; a {study.sampler} has one trial per point{count}: leave trials out"
             found.append(Problem(message, "study.trials"))
     elif space is not None and math.isinf(size(space)):
-        found += _infinite(study, space)
+        found += _infinite(study, space, sections.axes)
     if study.trials is None and space is not None and not found and MAX_TRIALS < size(space) < math.inf:
         message = f"has {size(space):.0f} points; a sweep has at most {MAX_TRIALS} trials"
         more = "" if study.sampler == "grid" else ": set study.trials"
@@ -141,18 +183,33 @@ def _sampler(sections: Sections) -> list[Problem]:
     return found
 
 
-def _infinite(study: StudySpec, space: Space) -> list[Problem]:
+WITHOUT_CONDITIONS = ("CmaEsSampler", "GPSampler", "QMCSampler")
+"""Samplers whose search covers only the parameters that every point has; Optuna draws all others at random."""
+
+
+def _unusable_conditions(study: StudySpec, axes: Axes) -> list[Problem]:
+    if study.sampler not in WITHOUT_CONDITIONS:
+        return []
+    message = (
+        f"{study.sampler} would draw it at random, because not every point has it; use tpe, random, a grid, "
+        "NSGAIISampler, NSGAIIISampler or BruteForceSampler"
+    )
+    return [Problem(message, f"{axes.place(path)}.when") for path in axes.conditions]
+
+
+def _infinite(study: StudySpec, space: Space, axes: Axes) -> list[Problem]:
     """Check that a study over an infinite space ends: a number of trials, or for BruteForceSampler a finite space."""
     if study.sampler == "BruteForceSampler":
         infinite = [p.path for p in space.parameters if math.isinf(size(Space((p,))))]
-        return [Problem("BruteForceSampler needs a list, or a range with a step", f"space.{path}") for path in infinite]
+        message = "BruteForceSampler needs a list, or a range with a step"
+        return [Problem(message, axes.place(path)) for path in infinite]
     if study.trials is not None:
         return []
     message = f"is missing; {study.sampler} needs a number of trials, because the space is infinite"
     return [Problem(message, "study.trials")]
 
 
-def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:
+def _points(study: StudySpec, axes: Mapping[str, Domain], space: Space | None) -> list[Problem]:
     """Check that each point of a list is in the space, and occurs once."""
     at, found, seen = "study.sampler.points", [], set()
     points = study.sampler_args.get("points")
@@ -162,27 +219,37 @@ def _points(study: StudySpec, axes: Mapping[str, Domain]) -> list[Problem]:
         return [Problem(f"found {len(points)} points; at most {MAX_VALUES}", at)]
     for index, point in enumerate(points):
         where = f"{at}.{index}"
-        if not isinstance(point, Mapping) or {*point, "seed"} != {*AXES, "seed"}:
-            found.append(Problem(f"found {point!r}; {', '.join(AXES)} and optionally seed", where))
+        if not isinstance(point, Mapping) or not _has_its_parameters(point, axes, space):
+            found.append(Problem(f"found {point!r}; {', '.join(axes)} and optionally seed", where))
             continue
+        if space is not None and space.is_excluded(point):
+            found.append(Problem("is excluded by exclude; remove it", where))
         for name, axis in axes.items():
-            if isinstance(axis, Choices) and point[name] not in axis.values:
+            if isinstance(axis, Choices) and name in point and point[name] not in axis.values:
                 message = f"found {point[name]!r}, which is not in space.{name}; add it there"
                 found.append(Problem(message, f"{where}.{name}"))
         seed = point.get("seed", study.seed)
         if type(seed) is not int or bound_problem("study.seed", seed):
             low, high = BOUNDS["study.seed"]
             found.append(Problem(f"found {seed!r}; {low} to {high}", f"{where}.seed"))
-        key = (*(repr(point[name]) for name in AXES), repr(seed))
+        key = (*(repr(point.get(name)) for name in axes), repr(seed))
         if key in seen:
             found.append(Problem("is a duplicate; remove it, or give it another seed", where))
         seen.add(key)
     return found
 
 
+def _has_its_parameters(point: Mapping[str, object], axes: Mapping[str, Domain], space: Space | None) -> bool:
+    """Return whether a listed point has a value for each parameter whose conditions hold, and maybe a seed."""
+    if space is None or not {*point} <= {*axes, SEED}:
+        return {*point, SEED} == {*axes, SEED}
+    wanted = {each.path for each in space.parameters if each.is_part_of(point)}  # type: ignore[arg-type] # of any type
+    return {*point, SEED} == {*wanted, SEED}
+
+
 def _batches(axes: Axes, slurm: Resources) -> list[Problem]:
     """Check that all processes get equal parts of every batch: `batch_size` is the global one."""
-    n, at, axis = slurm.processes, "space.batch_size", axes.domains.get("batch_size")
+    n, at, axis = slurm.processes, axes.place("batch_size"), axes.domains.get("batch_size")
     if n == 1 or axis is None:
         return []
     why = f"which {n} processes cannot share equally; use a multiple of {n}"

@@ -1,25 +1,16 @@
-"""Read the space: a list, one number, or a range for each parameter.
+"""Read the space: a domain for each parameter, which is named by its path or by the end of it."""
 
-Rule 1: a parameter never has a value twice, and a range reaches its `high`.
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from unetsweep.core.space import Choices, Domain, Parameter, Range, Space
-from unetsweep.core.trials import field_type
-from unetsweep.decode import joined, unknown_keys
+from unetsweep.config.domains import FORMS, domain_from
+from unetsweep.config.parameters import resolve
+from unetsweep.config.partial_points import circle_in, conditions_from, exclusions_from
+from unetsweep.config.yaml12 import Document
+from unetsweep.core.space import REQUIRED, Choices, Condition, Domain, Parameter, PartialPoint, Space, is_fixed
+from unetsweep.core.spec import StudySpec
+from unetsweep.decode import joined
 from unetsweep.errors import Problem
-from unetsweep.limits import BOUNDS, MAX_LEARNING_RATE, MAX_STEPS, MAX_VALUES
-from unetsweep.trial_config import ParameterValue
-
-AXES = ("epochs", "batch_size", "learning_rate")
-"""The parameters that `space:` of a user's YAML file must name, each with a value, a list or a range. It may name no
-others."""
-_FORMS = "a list of numbers, one number, or {low, high, log, step}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,148 +21,125 @@ class Axes:
     """By path; those with problems are left out."""
     is_complete: bool = False
     """Whether none is left out."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Where the file has each parameter, for messages: `space.base` of `model.base`."""
+    conditions: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
+    excluded: tuple[PartialPoint, ...] = ()
 
     def space(self) -> Space | None:
         """Return the space; None if a part of it could not be read."""
         if not self.is_complete:
             return None
-        return Space(tuple(Parameter(path, domain) for path, domain in self.domains.items()))
+        parameters = (Parameter(path, each, self.conditions.get(path, ())) for path, each in self.domains.items())
+        return Space(tuple(parameters), self.excluded)
+
+    def place(self, path: str) -> str:
+        """Return where the file has this parameter."""
+        return self.fields.get(path, f"space.{path}")
 
 
-def axes_from(raw: object, problems: list[Problem], at: str = "space", *, any_parameter: bool = False) -> Axes:
-    """Read the parameters under `space:`; what does not fit is added to `problems`.
+def axes_from(
+    raw: object, problems: list[Problem], fixed: Mapping[str, object] | None = None, exclude: object = None
+) -> Axes:
+    """Read the parameters under `space:`, in their order; what does not fit is added to `problems`.
 
-    `any_parameter`: any field of the trial config may be varied, by its path, beside those of AXES.
+    `fixed`: those of the section `trainer` that have one value there. `exclude`: the section of that name.
     """
-    if not isinstance(raw, Mapping):
-        found = "is missing" if raw is None else f"found {raw!r}"
-        problems.append(Problem(f"{found}; a mapping with keys {', '.join(AXES)} is expected", at))
-        return Axes({})
-    more = [path for path in raw if any_parameter and path not in AXES and field_type(str(path)) is not None]
-    problems += unknown_keys(raw, (*AXES, *more), at)
-    domains: dict[str, Domain | None] = {}
-    for path in (*AXES, *more):
-        if raw.get(path) is None:
-            problems.append(Problem(f"is missing; {_FORMS}", f"{at}.{path}"))
-            domains[path] = None
-        else:
-            domains[path] = _domain(path, raw[path], problems, f"{at}.{path}")
-    read = {path: domain for path, domain in domains.items() if domain is not None}
-    return Axes(read, len(read) == len(domains))
-
-
-def _domain(name: str, raw: object, problems: list[Problem], at: str) -> Domain | None:
-    if isinstance(raw, Mapping):
-        return _range(name, raw, problems, at)
-    if isinstance(raw, list):
-        return _choices(name, raw, problems, at)
-    value = _number(name, raw, problems, at, forms=f"; {_FORMS}")
-    return None if value is None else Choices((value,))
-
-
-def _choices(name: str, raw: Sequence[object], problems: list[Problem], at: str) -> Choices | None:
-    if not raw:
-        problems.append(Problem("found an empty list; at least one value", at))
-        return None
-    if len(raw) > MAX_VALUES:
-        problems.append(Problem(f"found {len(raw)} values; at most {MAX_VALUES}", at))
-        return None
-    values: dict[ParameterValue, None] = {}  # in their order; there may be a thousand
     before = len(problems)
-    is_number = field_type(name) in (int, float)
-    for index, item in enumerate(raw):
-        if not is_number:
-            if isinstance(item, ParameterValue):
-                values[item] = None
-            else:
-                problems.append(Problem(f"found {_describe(item)}; a text, a number, true or false", f"{at}.{index}"))
-            continue
-        value = _number(name, item, problems, f"{at}.{index}")
-        if value is not None and value in values:
-            problems.append(Problem(f"found {format_number(value)} twice; remove one", f"{at}.{index}"))
-        elif value is not None:
-            values[value] = None
-    return Choices(tuple(values)) if len(problems) == before else None
+    written = _fixed(fixed or {}, problems)
+    if not isinstance(raw, Mapping) and (raw is not None or len(written) < len(REQUIRED)):
+        found = "is missing" if raw is None else f"found {raw!r}"
+        problems.append(Problem(f"{found}; a mapping with keys {', '.join(REQUIRED)} is expected", "space"))
+        return Axes({})
+    for key, value in (raw if isinstance(raw, Mapping) else {}).items():
+        _add(str(key), value, written, problems)
+    missing = [path for path in REQUIRED if path not in written]
+    problems += [Problem(f"is missing; {FORMS}, or one value as trainer.{path}", f"space.{path}") for path in missing]
+    domains = {path: domain_from(path, each.values, problems, each.values_at) for path, each in written.items()}
+    conditions = {
+        path: conditions_from(path, each.when, domains, problems, f"{each.at}.when")
+        for path, each in written.items()
+        if each.when is not None
+    }
+    if circle := circle_in(conditions):
+        message = f"its conditions form a circle: {' needs '.join(circle)}; remove one"
+        problems.append(Problem(message, f"{written[circle[0]].at}.when"))
+    excluded = exclusions_from(exclude, domains, problems)
+    return Axes(
+        {path: domain for path, domain in domains.items() if domain is not None},
+        len(problems) == before,
+        {path: each.at for path, each in written.items()},
+        conditions,
+        excluded,
+    )
 
 
-def _range(name: str, raw: Mapping[str, Any], problems: list[Problem], at: str) -> Range | None:
-    found = unknown_keys(raw, ("low", "high", "log", "step"), at)
-    numbers: dict[str, float | None] = {}
-    for key in ("low", "high", "step"):
-        if raw.get(key) is not None:
-            numbers[key] = _number(name, raw[key], found, f"{at}.{key}")
-        elif key != "step":
-            found.append(Problem("is missing; a range is {low, high, log, step}", f"{at}.{key}"))
-    log = raw.get("log", False)
-    if not isinstance(log, bool):
-        found.append(Problem(f"found {_describe(log)}; true or false", f"{at}.log"))
-    low, high = numbers.get("low"), numbers.get("high")
-    domain = None
-    if not found and low is not None and high is not None:
-        domain = Range(low, high, log, numbers.get("step"))
-        found += [Problem(p.message, joined(at, p.field) if p.field else at) for p in _range_problems(domain)]
-    problems += found
-    return None if found else domain
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A parameter as the file has it."""
+
+    at: str
+    values: object
+    values_at: str
+    when: object = None
 
 
-def _range_problems(domain: Range) -> list[Problem]:
-    low, high, step = format_number(domain.low), format_number(domain.high), domain.step
-    if domain.low > domain.high:
-        return [Problem(f"found low {low} above high {high}; low is the smaller end")]
-    if step is None:
-        return []
-    if domain.log:
-        return [
-            Problem(
-                "found step together with log: true; remove one, because equal steps are not equal on a log scale",
-                "step",
-            )
-        ]
-    steps = (domain.high - domain.low) / step
-    if not steps < MAX_STEPS:
-        return [Problem(f"found {format_number(step)}, which makes more than {MAX_STEPS} values; use a larger step")]
-    if abs(steps - round(steps)) > 1e-6:
-        nearest = domain.low + step * math.floor(steps + 1e-6)
-        nearest = nearest if isinstance(nearest, int) else float(f"{nearest:.10g}")
-        message = (
-            f"found {high}, which steps of {format_number(step)} from {low} do not reach; use {format_number(nearest)}"
-        )
-        return [Problem(message, "high")]
-    return []
+def _fixed(raw: Mapping[str, object], problems: list[Problem]) -> dict[str, _Written]:
+    found = {}
+    for path, value in raw.items():
+        at = f"trainer.{path}"
+        found[path] = _Written(at, value, at)
+        if isinstance(value, list | Mapping):
+            problems.append(Problem(f"found {value!r}; one number, and several under space"[:200], at))
+    return found
 
 
-def _number(name: str, raw: object, problems: list[Problem], at: str, forms: str = "") -> float | None:
-    """Return a value of the parameter: a whole number from 1 if its field is whole, else a number above 0."""
-    is_whole, high = field_type(name) is int, BOUNDS.get(name, (0, MAX_LEARNING_RATE))[1]
-    wanted = f"a whole number from 1 to {high}" if is_whole else f"a number above 0, at most {high}"
-    if isinstance(raw, str) and _is_number(raw):
-        problems.append(Problem(f"found the text {raw!r}; {wanted}: leave out the quotes", at))
-    elif isinstance(raw, bool) or not isinstance(raw, int | float):
-        problems.append(Problem(f"found {_describe(raw)}; {wanted}{forms}", at))
-    elif not 0 < raw <= high or (is_whole and not float(raw).is_integer()):
-        problems.append(Problem(f"found {format_number(raw)}; {wanted}", at))
-    else:
-        return int(raw) if is_whole else float(raw)
-    return None
+def _add(key: str, raw: object, written: dict[str, _Written], problems: list[Problem]) -> None:
+    """Add a parameter, without its conditions: `{values: [1, 2], when: …}` and `{low: 1, high: 2, when: …}`."""
+    at = joined("space", key)
+    path = resolve(key, at)
+    if isinstance(path, Problem):
+        problems.append(path)
+        return
+    if path in written:
+        problems.append(Problem(f"is {path}, which {written[path].at} sets too; remove one", at))
+        return
+    values, values_at, when = raw, at, None
+    if isinstance(raw, Mapping) and "when" in raw:
+        values, when = {name: each for name, each in raw.items() if name != "when"}, raw["when"]
+        when = {} if when is None else when  # a problem
+    if isinstance(values, Mapping) and set(values) == {"values"}:
+        values, values_at = values["values"], f"{at}.values"
+    if values is not None or path not in REQUIRED:
+        written[path] = _Written(at, values, values_at, when)
 
 
-def _describe(raw: object) -> str:
-    if raw is None or isinstance(raw, bool):
-        return json.dumps(raw)
-    return ("the text " if isinstance(raw, str) else "") + repr(raw)
+def with_full_points(study: StudySpec, space: Space | None) -> StudySpec:
+    """Return the study with the full paths in its listed points, and the parameters that have one value only."""
+    points = study.sampler_args.get("points")
+    if space is None or not isinstance(points, list):
+        return study
+    found: list[object] = []
+    for raw in points:
+        if isinstance(raw, Mapping):
+            named = {str(key): resolve(str(key), "") for key in raw}
+            point = {path if isinstance(path, str) else key: raw[key] for key, path in named.items()}
+            for each in space.by_dependence():
+                if isinstance(each.domain, Choices) and is_fixed(each.domain) and each.is_part_of(point):
+                    point.setdefault(each.path, each.domain.values[0])
+            found.append(point)
+        else:
+            found.append(raw)
+    return replace(study, sampler_args={**study.sampler_args, "points": found})
 
 
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def format_number(number: float) -> str:
-    """Return a number as people write it.
-
-    >>> format_number(4), format_number(1e-4), format_number(0.5)
-    ('4', '0.0001', '0.5')
-    """
-    return f"{number:.10g}"
+def field_in(document: Document, name: str) -> str:
+    """Return where a user's file has a field of the space, which checks name by its path: `space.base` for
+    `space.model.base`, `trainer.epochs` for `space.epochs`."""
+    raw = document.value.get("space") if isinstance(document.value, Mapping) else None
+    for key in raw if isinstance(raw, Mapping) else ():
+        path = resolve(str(key), "")
+        if isinstance(path, str) and f"{name}.".replace("#", ".").startswith(f"space.{path}."):
+            return f"space.{key}{name.removeprefix(f'space.{path}')}"
+    fixed = f"trainer.{name.removeprefix('space.')}"
+    return fixed if name.startswith("space.") and fixed.partition("#")[0] in document.positions else name

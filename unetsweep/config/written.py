@@ -9,7 +9,7 @@ from unetsweep.config.units import time_text
 from unetsweep.config.yaml12 import dump
 from unetsweep.contract import encode
 from unetsweep.core import paths
-from unetsweep.core.space import Choices, Domain
+from unetsweep.core.space import Choices, Domain, Parameter
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SpecError
 
@@ -31,7 +31,7 @@ def checked_yaml(spec: SweepSpec, *, commit: str | None = None) -> str:
     """
     text = as_yaml(spec, commit=commit)
     try:
-        again = spec_from(text, paths.SPEC, any_parameter=True)
+        again = spec_from(text, paths.SPEC)
     except SpecError as error:
         raise SpecError(f"{paths.SPEC} as it would be written", error.problems) from error
     wanted, read = tree(spec), tree(again)
@@ -56,7 +56,8 @@ def tree(spec: SweepSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "data": {name: value for name, value in encode(spec.data).items() if name != "manifest"},
-        "space": {path: domain_tree(domain) for path, domain in spec.space.domains().items()},
+        "space": {parameter.path: parameter_tree(parameter) for parameter in spec.space.parameters},
+        "exclude": [dict(each) for each in spec.space.excluded],
         "study": {**study, "sampler": sampler, "pruner": pruner},
         "model": encode(spec.model),
         "trainer": encode(spec.trainer),
@@ -71,8 +72,18 @@ def _with_arguments(name: str | None, arguments: dict[str, Any]) -> Any:
     return {"name": name, **arguments} if arguments else name
 
 
-def domain_tree(domain: Domain) -> Any:
+def parameter_tree(parameter: Parameter) -> Any:
+    """Return the domain and the conditions of a parameter as they are written in YAML."""
+    tree = _domain_tree(parameter.domain)
+    if not parameter.when:
+        return tree
+    when = {condition.path: list(condition.values) for condition in parameter.when}
+    return {**(tree if isinstance(tree, dict) else {"values": tree}), "when": when}
+
+
+def _domain_tree(domain: Domain) -> Any:
     """Return a domain as it is written in YAML."""
     if isinstance(domain, Choices):
-        return list(domain.values)
+        named = {each.name: {"name": each.name, "value": encode(each.value)} for each in domain.named}
+        return [named.get(str(value), value) for value in domain.values]
     return {"low": domain.low, "high": domain.high, "log": domain.log, "step": domain.step}

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from unetsweep.core.actions import MarkLost
 from unetsweep.core.causes import CAUSE_OF_STATE, ERROR_KINDS, SUSPECT, Cause
+from unetsweep.core.corners import values_of
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
 from unetsweep.core.spec import SweepSpec
 from unetsweep.texts import counted
@@ -151,8 +152,9 @@ def _with_smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Overrides
     """Retry with half the images per step if no result changes: before the first epoch, without norm and dropout."""
     share = kept.micro_batch or math.ceil(trial.batch_size / spec.slurm.processes)
     advice = "use more GPUs, a smaller batch or smaller images, or model: {norm: none}, which allows smaller steps"
-    if spec.model.norm != "none" or spec.model.dropout:
-        what = "batch statistics need" if spec.model.norm != "none" else "dropout is drawn for"
+    has_norm = any(norm != "none" for norm in values_of(spec, "model.norm") or [spec.model.norm])
+    if has_norm or any(values_of(spec, "model.dropout") or [spec.model.dropout]):
+        what = "batch statistics need" if has_norm else "dropout is drawn for"
         return Exhausted(f"the GPU ran out of memory, and {what} the whole batch at once; {advice}")
     if run.epochs_done or share <= 1:
         return Exhausted(f"the GPU ran out of memory with {counted(share, 'image')} a step; {advice}")

@@ -11,7 +11,9 @@ Rule 3: no trial joins a run with a trial that failed, diverged, was cancelled o
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from unetsweep.contract import TrialConfig, config_id, run_key
 from unetsweep.core.actions import Prune
+from unetsweep.core.corners import values_of
 from unetsweep.core.observation import Attempt, Run, Trial
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
@@ -30,9 +32,15 @@ def why_not_shared(spec: SweepSpec) -> str | None:
         return "run.share is false"
     if spec.trainer.command is not None:
         return "a trainer command may train differently for another number of epochs"
-    if spec.trainer.schedule != "constant":
-        return f"the schedule {spec.trainer.schedule} depends on the number of epochs, so each needs its own training"
+    schedules = values_of(spec, "trainer.schedule") or [spec.trainer.schedule]
+    if "constant" not in schedules:
+        return f"the schedule {schedules[0]} depends on the number of epochs, so each needs its own training"
     return None
+
+
+def sharing_key(config: TrialConfig) -> str:
+    """Return a digest that two new trials share if they may share a run, up to the larger `epochs`."""
+    return run_key(config) if config.trainer.schedule == "constant" else config_id(config)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,31 @@
 """The search space of a sweep: its parameters, each a path into the trial config and a domain of values.
 
 A point is one value for each parameter. No other module knows which parameters a sweep has.
+
+Rule 1: a parameter with conditions is part of a point only where they hold. So two trials that differ only in a value
+        that neither of them uses are the same point.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice, product
+from typing import Any
 
+from unetsweep.limits import MAX_TRIALS
 from unetsweep.trial_config import ParameterValue
+
+REQUIRED = ("epochs", "batch_size", "learning_rate")
+"""The parameters that every space has, each with one value or more: a config has no default for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedValue:
+    """A list or mapping that a parameter may have. Points, files and reports show its name."""
+
+    name: str
+    value: Any = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +33,17 @@ class Choices:
     """A list of distinct values, in the order of the sweep file."""
 
     values: tuple[ParameterValue, ...]
+    """A list or mapping is in it by its name."""
+    named: tuple[NamedValue, ...] = ()
+
+    def setting(self, value: ParameterValue) -> Any:
+        """Return what the config has for a value of a point."""
+        return next((each.value for each in self.named if each.name == value), value)
+
+    def label(self, setting: Any) -> ParameterValue:
+        """Return the value of a point for what the config has."""
+        found: ParameterValue = next((each.name for each in self.named if each.value == setting), setting)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +62,30 @@ class Range:
         """Whether it contains only whole numbers: both ends and the step are whole."""
         return all(isinstance(number, int) for number in (self.low, self.high, self.step or 1))
 
+    def setting(self, value: ParameterValue) -> ParameterValue:
+        """Return what the config has for a value of a point: that value."""
+        return value
+
+    def label(self, setting: ParameterValue) -> ParameterValue:
+        """Return the value of a point for what the config has: that value."""
+        return setting
+
 
 Domain = Choices | Range
 Point = Mapping[str, ParameterValue]
-"""A value for each parameter, by its path."""
+"""A value for each parameter that it has, by its path."""
+PartialPoint = tuple[tuple[str, ParameterValue], ...]
+"""Values of some parameters, by their paths."""
+_ABSENT = "a parameter that a point does not have", ()
+"""Differs from every value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Another parameter has one of these values."""
+
+    path: str
+    values: tuple[ParameterValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +95,12 @@ class Parameter:
     path: str
     """The path of its field in the trial config: `epochs`, `trainer.weight_decay`."""
     domain: Domain
+    when: tuple[Condition, ...] = ()
+    """A point has the parameter only if all of them hold."""
+
+    def is_part_of(self, point: Point) -> bool:
+        """Return whether a point has this parameter. The point must have those that it depends on."""
+        return all(point.get(each.path, _ABSENT) in each.values for each in self.when)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +108,13 @@ class Space:
     """All parameters of a sweep. The first varies slowest in a grid."""
 
     parameters: tuple[Parameter, ...]
+    excluded: tuple[PartialPoint, ...] = ()
+    """No point that contains one of them is proposed."""
+
+    @classmethod
+    def unknown(cls, paths: Iterable[str] = REQUIRED) -> "Space":
+        """Return the space of parameters whose values are not known."""
+        return cls(tuple(Parameter(path, Choices(())) for path in paths))
 
     @classmethod
     def of(cls, **domains: Domain) -> "Space":
@@ -65,6 +126,11 @@ class Space:
         """The paths of all parameters, in order."""
         return tuple(parameter.path for parameter in self.parameters)
 
+    @property
+    def has_conditions(self) -> bool:
+        """Whether some points lack a parameter."""
+        return any(parameter.when for parameter in self.parameters)
+
     def domain(self, path: str) -> Domain:
         """Return the domain of one parameter; KeyError if the sweep does not vary it."""
         return self.domains()[path]
@@ -73,17 +139,41 @@ class Space:
         """Return the domain of each parameter by its path, in order."""
         return {parameter.path: parameter.domain for parameter in self.parameters}
 
-    def key(self, point: Point) -> tuple[ParameterValue, ...]:
+    def by_dependence(self) -> list[Parameter]:
+        """Return the parameters in order, but each after those that it depends on."""
+        if not self.has_conditions:
+            return list(self.parameters)
+        left, found = list(self.parameters), dict[str, Parameter]()
+        while left:
+            ready = [each for each in left if all(condition.path in found for condition in each.when)]
+            if not ready:
+                raise ValueError(f"the conditions of {', '.join(each.path for each in left)} form a circle")
+            found[ready[0].path] = ready[0]
+            left.remove(ready[0])
+        return list(found.values())
+
+    def point_of(self, values: Point) -> dict[str, ParameterValue]:
+        """Return the point with these values, without the parameters whose conditions do not hold."""
+        point: dict[str, ParameterValue] = {}
+        for parameter in self.by_dependence():
+            if parameter.is_part_of(point):
+                point[parameter.path] = values[parameter.path]
+        return {path: point[path] for path in self.paths if path in point}
+
+    def key(self, point: Point) -> tuple[object, ...]:
         """Return the values of a point, to compare points. Other entries of the mapping do not count."""
-        return tuple(point[path] for path in self.paths)
+        return tuple(point.get(path, _ABSENT) for path in self.paths)
+
+    def is_excluded(self, point: Point) -> bool:
+        """Return whether the point must not be proposed."""
+        return any(all(point.get(path, _ABSENT) == value for path, value in each) for each in self.excluded)
 
 
 def grid_points(space: Space) -> tuple[Point, ...]:
     """Return every point of a grid once, in the order of the sweep file; none if a parameter has a range."""
-    lists = [parameter.domain.values for parameter in space.parameters if isinstance(parameter.domain, Choices)]
-    if len(lists) < len(space.parameters):
+    if any(isinstance(parameter.domain, Range) for parameter in space.parameters):
         return ()
-    return tuple(dict(zip(space.paths, values, strict=True)) for values in product(*lists))
+    return tuple(point for point in walk(space) if not space.is_excluded(point))
 
 
 def remaining_grid_points(space: Space, taken: Iterable[Point]) -> tuple[Point, ...]:
@@ -92,18 +182,105 @@ def remaining_grid_points(space: Space, taken: Iterable[Point]) -> tuple[Point, 
     return tuple(point for point in grid_points(space) if space.key(point) not in keys)
 
 
+def values_in(domain: Domain) -> Sequence[ParameterValue]:
+    """Return all values of a list, of a range of whole numbers, or of a range with a step."""
+    match domain:
+        case Choices(values):
+            return values
+        case Range(low, high, step=step):
+            return [low + k * (step or 1) for k in range(math.floor((high - low) / (step or 1) + 1e-9) + 1)]
+
+
+def walk(space: Space, values: Callable[[Domain], Sequence[ParameterValue]] = values_in) -> Iterator[Point]:
+    """Yield every point of a finite space once, also those that are excluded. The first parameter varies slowest."""
+    if not space.has_conditions:
+        lists = [values(parameter.domain) for parameter in space.parameters]
+        yield from (dict(zip(space.paths, each, strict=True)) for each in product(*lists))
+        return
+    order = space.by_dependence()
+    domains = {parameter.path: values(parameter.domain) for parameter in order}
+
+    def visit(at: int, point: dict[str, ParameterValue]) -> Iterator[Point]:
+        if at == len(order):
+            yield {path: point[path] for path in space.paths if path in point}
+        elif order[at].is_part_of(point):
+            for value in domains[order[at].path]:
+                yield from visit(at + 1, {**point, order[at].path: value})
+        else:
+            yield from visit(at + 1, point)
+
+    yield from visit(0, {})
+
+
+@dataclass(frozen=True, slots=True)
+class PointCounts:
+    """How many points a finite space has."""
+
+    combinations: int
+    """Of the values of all parameters, as if there were no conditions and nothing excluded."""
+    without_conditions: int
+    """Those of them that are no points of their own, because they differ in a parameter that a point does not have."""
+    excluded: int
+
+    @property
+    def points(self) -> int:
+        """The points that can be proposed."""
+        return self.combinations - self.without_conditions - self.excluded
+
+
+def count_points(space: Space) -> PointCounts | None:
+    """Return how many points a space has; None if it has too many to look at each, or is infinite."""
+    counts = [_count(parameter.domain) for parameter in space.parameters]
+    if math.isinf(math.prod(counts)):
+        return None
+    if not (space.has_conditions or space.excluded):
+        return PointCounts(int(math.prod(counts)), 0, 0)
+    return None if max(counts) > MAX_TRIALS else _enumerated_counts(space)
+
+
+@lru_cache(maxsize=16)
+def _enumerated_counts(space: Space) -> PointCounts | None:
+    found = list(islice(walk(space), MAX_TRIALS + 1))
+    if len(found) > MAX_TRIALS:
+        return None
+    combinations = int(math.prod(_count(parameter.domain) for parameter in space.parameters))
+    return PointCounts(combinations, combinations - len(found), sum(map(space.is_excluded, found)))
+
+
 def size(space: Space) -> float:
-    """Return the number of distinct points; infinity if a range of floats has no step."""
-    total = 1.0
-    for parameter in space.parameters:
-        match parameter.domain:
-            case Choices(values):
-                total *= len(values)
-            case Range(low, high, step=None) as numbers if not numbers.is_whole:
-                total *= 1 if low == high else math.inf
-            case Range(low, high, step=step):
-                total *= math.floor((high - low) / (step or 1) + 1e-9) + 1
-    return total
+    """Return the number of distinct points; infinity if a range of floats has no step. If more than `MAX_TRIALS` are
+    left by conditions and exclusions, it is that of all combinations."""
+    counts = count_points(space)
+    return math.prod(_count(parameter.domain) for parameter in space.parameters) if counts is None else counts.points
+
+
+def _count(domain: Domain) -> float:
+    match domain:
+        case Choices(values):
+            return len(values)
+        case Range(low, high, step=None) if not domain.is_whole:
+            return 1 if low == high else math.inf
+        case Range(low, high, step=step):
+            return math.floor((high - low) / (step or 1) + 1e-9) + 1
+
+
+def leaves_nothing(space: Space) -> bool:
+    """Return whether the exclusions leave no point. (False if there are too many to look at each.)"""
+    if not space.excluded:
+        return False
+    counts = count_points(space)
+    if counts is not None:
+        return counts.points <= 0
+    lists = tuple(parameter for parameter in space.parameters if isinstance(parameter.domain, Choices))
+    paths = {parameter.path for parameter in lists}
+    excluded = tuple(each for each in space.excluded if {path for path, _ in each} <= paths)
+    counts = count_points(Space(lists, excluded))
+    return counts is not None and counts.points <= 0
+
+
+def is_fixed(domain: Domain) -> bool:
+    """Return whether a domain has one value only."""
+    return len(domain.values) == 1 if isinstance(domain, Choices) else domain.low == domain.high
 
 
 def largest(domain: Domain) -> int:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Literal, cast
 
 from unetsweep.contract import Result, TrialConfig
-from unetsweep.core.space import Point
+from unetsweep.core.space import Point, Space
 from unetsweep.core.spec import SweepSpec
 from unetsweep.trial_config import ParameterValue
 
@@ -33,26 +33,31 @@ def trial_config(spec: SweepSpec, point: Point) -> TrialConfig:
         processes=spec.slurm.processes,
         accelerator="gpu" if spec.slurm.gpus else "cpu",
     )
-    paths = [*spec.space.paths, *(["seed"] if "seed" in point else [])]
-    for path in paths:
-        base = _with_value(base, path.split("."), point[path])
-    return base
+    for path, domain in spec.space.domains().items():
+        if path in point:  # else its conditions do not hold
+            base = with_value(base, path, domain.setting(point[path]))
+    return with_value(base, "seed", point["seed"]) if "seed" in point else base
 
 
-def params_of(config: TrialConfig, paths: Iterable[str]) -> dict[str, ParameterValue]:
-    """Return the values of these parameters in a config."""
-    return {path: _value(config, path) for path in paths}
+def params_of(config: TrialConfig, space: Space) -> dict[str, ParameterValue]:
+    """Return the point of the space that a config was made of."""
+    return space.point_of({path: domain.label(_value(config, path)) for path, domain in space.domains().items()})
 
 
-def _value(config: TrialConfig, path: str) -> ParameterValue:
+def _value(config: TrialConfig, path: str) -> Any:
     found: Any = config
     for name in path.split("."):
         found = getattr(found, name)
-    value: ParameterValue = found
-    return value
+    return found
 
 
-def _with_value(section: Any, names: Sequence[str], value: ParameterValue) -> Any:
+def with_value(config: TrialConfig, path: str, value: Any) -> TrialConfig:
+    """Return the config with another value of one setting. A number is converted to the type of its field."""
+    changed: TrialConfig = _with_value(config, path.split("."), value)
+    return changed
+
+
+def _with_value(section: Any, names: Sequence[str], value: Any) -> Any:
     """Return the section of a config with one value replaced. A number is converted to the type of its field."""
     name, *rest = names
     if rest:

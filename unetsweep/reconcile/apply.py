@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from unetsweep.contract import Result, TrialConfig, run_key
+from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import checkpoint_gc, run_sharing
 from unetsweep.core.actions import (
     Action,
@@ -130,8 +130,8 @@ def _propose(count: int, context: SweepContext) -> bool:
     configs = [trial_config(context.spec, point) for point in points]
     origin = {"sampler": context.spec.study.sampler, "study_seed": context.spec.study.seed}
     first = max((trial.number for trial in trials), default=-1) + 1
-    runs, parameters = _runs(context, trials, configs, first), context.spec.space.paths
-    return bool(configs) and bool(context.directory.add_trials(configs, origin, first, runs, parameters))
+    runs, space = _runs(context, trials, configs, first), context.spec.space
+    return bool(configs) and bool(context.directory.add_trials(configs, origin, first, runs, space))
 
 
 def _points(context: SweepContext, trials: Sequence[StoredTrial], count: int) -> Sequence[Point]:
@@ -144,7 +144,7 @@ def _runs(
     """The run of each new trial; None: no runs are shared."""
     if run_sharing.why_not_shared(context.spec) is not None:
         return None
-    keys = [(run_key(config), config.epochs) for config in configs]
+    keys = [(run_sharing.sharing_key(config), config.epochs) for config in configs]
     known = map(run_sharing.ExistingTrial.of, _with_params(trials))
     keeps_checkpoints = not checkpoint_gc.is_enabled(context.spec)
     return run_sharing.assign_runs(keys, first, known, context.directory.code(), keeps_checkpoints=keeps_checkpoints)

@@ -11,7 +11,7 @@ from unetsweep.core.capacity import Capacity
 from unetsweep.core.observation import EpochReport, Observation, PruneDecision
 from unetsweep.core.ports import Clock, ReconcilerRequest, Scheduler, Submission
 from unetsweep.core.pruning import History, Verdict
-from unetsweep.core.space import Point
+from unetsweep.core.space import Point, Space
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 
@@ -65,10 +65,10 @@ class Directory(Protocol):
         origin: Mapping[str, Any] | None = None,
         first: int | None = None,
         runs: Sequence[int] | None = None,
-        parameters: Sequence[str] | None = None,
+        space: Space | None = None,
     ) -> list[int]:
-        """The numbers of the trials that were added. `runs`: the run of each; None: each has its own. `parameters`: the
-        paths that the sweep varies."""
+        """The numbers of the trials that were added. `runs`: the run of each; None: each has its own. `space`: the
+        sweep's."""
         ...
 
     def milestone(self, run: int, epochs: int) -> Result | None: ...

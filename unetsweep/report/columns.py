@@ -1,5 +1,6 @@
 """Every column that a report can show, and how its values are written."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -7,10 +8,13 @@ from operator import attrgetter
 from typing import Any
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
+from unetsweep.config.parameters import short_name
 from unetsweep.contract import DataConfig
 from unetsweep.core.metric import METRICS
+from unetsweep.core.space import REQUIRED, Choices, Domain, Space, is_fixed
 from unetsweep.datasets.scores import DATA_SET, OVER_IMAGES, level_key
 from unetsweep.texts import one_line, score_text
+from unetsweep.trial_config import ParameterValue
 
 Value = str | int | float | None
 
@@ -187,9 +191,46 @@ def also_columns(data: DataConfig) -> dict[str, Column]:
     return {column.name: column for column in found}
 
 
+def value_text(value: ParameterValue) -> str:
+    """A parameter's value for people: a text as it is, a number with at most four significant digits.
+
+    >>> value_text("adam"), value_text(0.0001), value_text(64), value_text(None)
+    ('adam', '0.0001', '64', 'null')
+    """
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return f"{value:.4g}" if isinstance(value, float) else one_line(str(value))
+
+
+def parameter_columns(space: Space) -> dict[str, Column]:
+    """The columns of the parameters beside those that every sweep has, by path."""
+    paths = [path for path in space.paths if path not in COLUMNS]
+    return {path: _parameter(path, space.domain(path)) for path in paths}
+
+
+def _parameter(path: str, domain: Domain) -> Column:
+    is_text = isinstance(domain, Choices) and any(isinstance(value, str) for value in domain.values)
+    return Column(path, short_name(path), lambda trial: trial.params.get(path), value_text, is_text=is_text)
+
+
+def table_columns(space: Space) -> tuple[str, ...]:
+    """The columns for people: the parameters that vary, in the order of the file, and the metrics. If only those of
+    the table in README.md may vary, its columns."""
+    if {*space.paths} <= {*TABLE_COLUMNS}:
+        return TABLE_COLUMNS
+    varied = [path for path, domain in space.domains().items() if not is_fixed(domain)]
+    metrics = [name for name in TABLE_COLUMNS[1:] if name not in REQUIRED]
+    return (TABLE_COLUMNS[0], *varied, *metrics)
+
+
 def columns_of(sweep: SweepRecord) -> dict[str, Column]:
     """All columns of a sweep, in order. If its data leaks, the headings say so, and there is a column `leak`."""
-    found = COLUMNS | also_columns(sweep.spec.data)
+    found: dict[str, Column] = {}
+    for name, column in COLUMNS.items():
+        found[name] = column
+        if name == REQUIRED[-1]:
+            found |= parameter_columns(sweep.spec.space)
+    found |= also_columns(sweep.spec.data)
     if not sweep.leak:
         return found
     text = one_line("; ".join(sweep.leak.values()))

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import latex, markdown, plain, table
-from unetsweep.report.columns import TABLE_COLUMNS, also_columns
+from unetsweep.report.columns import also_columns, table_columns
 from unetsweep.report.view import machine_columns, make_view
 
 
@@ -23,14 +23,14 @@ class Format(StrEnum):
 
 def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
     """The columns that a format shows unless the user names others."""
-    also = tuple(also_columns(sweep.spec.data))
+    also, chosen = tuple(also_columns(sweep.spec.data)), table_columns(sweep.spec.space)
     match form:
         case Format.TABLE:
-            return ("trial", "state", *TABLE_COLUMNS, *also)
+            return ("trial", "state", *chosen, *also)
         case Format.MARKDOWN:
-            return (*TABLE_COLUMNS, *also)
+            return (*chosen, *also)
         case Format.LATEX:
-            return (TABLE_COLUMNS[0], "state", *TABLE_COLUMNS[1:], *also)
+            return (chosen[0], "state", *chosen[1:], *also)
         case _:
             return tuple(machine_columns(sweep))
 

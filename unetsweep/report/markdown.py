@@ -97,6 +97,7 @@ def _best(best: BestTrial, base: str) -> list[str]:
         trainer,
         f"- **Batch Size**: {best.batch_size}",
         f"- **Epochs**: {best.epochs}",
+        *(f"- **{escape(name)}**: {escape(value)}" for name, value in best.others.items()),
     ]
     when = "At its best epoch" if best.best_epoch is None else f"At epoch **{best.best_epoch}**"
     mark = f" {LEAKED}" if "val" in best.leaked else ""

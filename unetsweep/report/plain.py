@@ -11,7 +11,7 @@ metric     `val_iou` or `val_loss`; `minimize` says whether less is better
 data       `image_size`, `mask_threshold` and `also_score_at` of the sweep
 columns    names of the columns, in order
 rows       one object for each trial, with these keys; null if there is no value (yet)
-best       null, or the best trial (`summary.BestTrial`)
+best       null, or the best trial (`summary.BestTrial`); `params` only if a parameter beside the usual ones varies
 confirmed  null, or `leaders` (one object each, best first: `significance.Contender`) and `verdict`, a list of sentences
 cost       null if it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep
 states     how many trials of the whole sweep are in each state
@@ -90,6 +90,8 @@ def render_json(view: View, rows: Sequence[Sequence[Value]]) -> str:
     names = [column.name for column in view.columns]
     lines = [_dumps(dict(zip(names, row, strict=True))) for row in rows]
     best = None if view.best is None else dataclasses.asdict(best_of(sweep, view.best))
+    if best is not None and not best["params"]:
+        del best["params"]
     parts = {
         "schema": _dumps(SCHEMA),
         "sweep": _dumps(sweep.name),

@@ -1,13 +1,16 @@
 """The texts below the rows: the states of the trials, and the best hyperparameters."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from unetsweep.analysis.rows import STATES, SweepRecord, TrialRecord
+from unetsweep.config.parameters import short_name
+from unetsweep.core.space import REQUIRED, is_fixed
 from unetsweep.core.spec import SweepSpec
 from unetsweep.datasets.scores import level_key
-from unetsweep.report.columns import checkpoint, number_text, reason
+from unetsweep.report.columns import checkpoint, number_text, reason, value_text
 from unetsweep.texts import counted, one_line
+from unetsweep.trial_config import ParameterValue
 
 _ALWAYS_NAMED = ("diverged", "failed")
 _NAMED_WITH_REASON = ("submitted", "waiting")
@@ -41,6 +44,13 @@ class BestTrial:
     archive: str | None
     leaked: tuple[str, ...] = ()
     """Parts (`val`, `test`) with images that have a copy in training."""
+    params: Mapping[str, ParameterValue] = field(default_factory=dict)
+    """The parameters that are no field above, by path, without those that have one value."""
+
+    @property
+    def others(self) -> dict[str, str]:
+        """The names and values of `params` for people."""
+        return {short_name(path): value_text(value) for path, value in self.params.items()}
 
 
 def best_of(sweep: SweepRecord, trial: TrialRecord) -> BestTrial:
@@ -48,11 +58,14 @@ def best_of(sweep: SweepRecord, trial: TrialRecord) -> BestTrial:
     result, trainer, slurm = trial.result, sweep.spec.trainer, sweep.spec.slurm
     if result is None:
         raise ValueError(f"trial {trial.number} has no result")
+    domains = sweep.spec.space.domains()
+    named = (*REQUIRED, "trainer.optimizer")
+    optimizer = str(trial.params.get("trainer.optimizer", trainer.optimizer))
     return BestTrial(
         trial=trial.number,
         job_id=trial.job_id,
         learning_rate=trial.learning_rate,
-        optimizer=None if trainer.command else _OPTIMIZERS[trainer.optimizer],
+        optimizer=None if trainer.command else _OPTIMIZERS[optimizer],
         command=trainer.command,
         batch_size=trial.batch_size,
         epochs=trial.epochs,
@@ -66,6 +79,11 @@ def best_of(sweep: SweepRecord, trial: TrialRecord) -> BestTrial:
         checkpoint=checkpoint(trial),
         archive=trial.archive,
         leaked=tuple(sweep.leak),
+        params={
+            path: value
+            for path, value in trial.params.items()
+            if path not in named and path in domains and not is_fixed(domains[path])
+        },
     )
 
 
@@ -89,15 +107,17 @@ def data_line(spec: SweepSpec) -> str:
     """How the scored images were read. Only scores with the same settings can be compared.
 
     >>> from types import SimpleNamespace as S
-    >>> of = lambda size, cut: S(data=S(image_size=size, mask_threshold=cut), trainer=S(command=None))
+    >>> def of(size, cut):
+    ...     return S(data=S(image_size=size, mask_threshold=cut), trainer=S(command=None), space=S(paths=()))
     >>> data_line(of(512, "half"))
     'Scores at 512x512, masks cut at half of their range'
     >>> data_line(of(None, 0.0))
     "Scores at the images' own size, masks cut above grey level 0"
     """
     size, cut = spec.data.image_size, spec.data.mask_threshold
+    varies = "data.image_size" in spec.space.paths
     scores = "Scores requested" if spec.trainer.command else "Scores"  # a trainer command may ignore the settings
-    at = f"{size}x{size}" if size else "the images' own size"
+    at = "the image_size of each trial" if varies else f"{size}x{size}" if size else "the images' own size"
     where = "at half of their range" if isinstance(cut, str) else f"above grey level {level_key(cut)}"
     return f"{scores} at {at}, masks cut {where}"
 

@@ -65,6 +65,7 @@ def _best(best: BestTrial, base: str) -> list[str]:
         ("optimizer", best.optimizer) if best.optimizer else ("trainer", one_line(best.command or "")),
         ("batch size", str(best.batch_size)),
         ("epochs", str(best.epochs)),
+        *best.others.items(),
         ("best epoch", None if best.best_epoch is None else str(best.best_epoch)),
         ("val_IoU", None if best.val_iou is None else score_text(best.val_iou) + mark),
         ("val_loss", None if best.val_loss is None else score_text(best.val_loss) + mark),

@@ -53,7 +53,8 @@ def machine_columns(sweep: SweepRecord) -> dict[str, Column]:
 
 def column(name: str, known: Mapping[str, Column]) -> Column:
     """The column of that name, in upper or lower case. The UsageError for an unknown name lists all columns."""
-    found = known.get(_normalise(name))
+    wanted = _normalise(name)
+    found = known.get(wanted) or next((each for each in known.values() if each.heading == wanted), None)
     if found is None:
         near = difflib.get_close_matches(name.lower(), list(known), 1)
         hint = f"did you mean {near[0]!r}? Allowed" if near else "allowed"

@@ -126,7 +126,9 @@ def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves) -> FrozenTrial:
     return create_trial(
         state=state,
         params=dict(trial.params or {}),
-        distributions={path: _any_value(domain) for path, domain in spec.space.domains().items()},
+        distributions={
+            path: _any_value(domain) for path, domain in spec.space.domains().items() if path in (trial.params or {})
+        },
         user_attrs={"config_id": trial.config_id, "trial": trial.number},
         value=value,
         intermediate_values=values,

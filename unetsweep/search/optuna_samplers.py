@@ -9,14 +9,14 @@ import math
 import random
 import warnings
 from collections.abc import Iterator, Sequence
-from itertools import product
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from unetsweep.core.space import Choices, Domain, Point, Range, Space, size
+from unetsweep.core.space import Choices, Domain, Point, Range, Space, size, walk
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import UsageError
@@ -27,6 +27,9 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 MAX_ASKS = 100
 """After so many asks without a new point, a finite space is nearly used up: the rest of it is listed and drawn from."""
+MAX_RANDOM_ASKS = 1000
+"""After `MAX_ASKS` so many points of an infinite space are drawn at random: all that the sampler proposes may be
+excluded."""
 MAX_LISTED = 100_000
 """Points of a finite space that may be listed; listing more would take longer than a reconciliation may."""
 
@@ -39,7 +42,7 @@ WITHOUT_RESULTS = ("random", "RandomSampler", "BruteForceSampler", "QMCSampler")
 
 def check_sampler(spec: SweepSpec) -> None:
     """UsageError if the sampler cannot draw from the space with its arguments, at first or after some results."""
-    space = {path: _distribution(domain) for path, domain in spec.space.domains().items()}
+    space = spec.space
     earlier = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     with warnings.catch_warnings(), _failures(spec.study.sampler):
         warnings.simplefilter("ignore")
@@ -48,8 +51,8 @@ def check_sampler(spec: SweepSpec) -> None:
         if spec.study.sampler in WITHOUT_RESULTS:
             return
         for number in range(EARLIER_TRIALS):
-            params = _ask(earlier, space, spec.study.sampler).params
-            study.add_trial(create_trial(params=params, distributions=space, value=number / EARLIER_TRIALS))
+            point = _ask(earlier, space, spec.study.sampler)[1]
+            study.add_trial(_trial(space, point, state=TrialState.COMPLETE, value=number / EARLIER_TRIALS))
         _ask(study, space, spec.study.sampler)
 
 
@@ -75,28 +78,68 @@ def _draw(
     trials: Sequence[StoredTrial],
     curves: Curves,
     chosen: Sequence[Point],
-    taken: set[tuple[ParameterValue, ...]],
+    taken: set[tuple[object, ...]],
 ) -> Point | None:
-    space = {path: _distribution(domain) for path, domain in spec.space.domains().items()}
+    space = spec.space
     seed = random.Random(f"{spec.study.seed}/{len(trials) + len(chosen)}").randrange(2**31)  # noqa: S311
     study = optuna.create_study(sampler=_sampler(spec.study, seed), direction=direction(spec))
     if spec.study.sampler != "random":  # `random` ignores earlier trials; to add them at each draw is slow
-        study.add_trials([frozen for trial in trials if (frozen := _freeze(spec, trial, curves, space)) is not None])
+        study.add_trials([frozen for trial in trials if (frozen := _freeze(spec, trial, curves)) is not None])
         for each in chosen:
-            study.add_trial(create_trial(state=TrialState.RUNNING, params=dict(each), distributions=space))
+            study.add_trial(_trial(space, each, state=TrialState.RUNNING))
     for _ in range(MAX_ASKS):
-        asked = _ask(study, space, spec.study.sampler)
-        point = {path: asked.params[path] for path in space}
-        if spec.space.key(point) not in taken:
+        asked, point = _ask(study, space, spec.study.sampler)
+        if space.key(point) not in taken and not space.is_excluded(point):
             return point
-        study.tell(asked, state=TrialState.FAIL)
-    left = _list_free_points(spec.space, taken)
+        try:
+            study.tell(asked, state=TrialState.FAIL)
+        except RuntimeError:  # BruteForceSampler stops a study of which it has proposed every point
+            break
+    if size(space) > MAX_LISTED:
+        return _draw_at_random(space, taken, seed)
+    left = _list_free_points(space, taken)
     return random.Random(seed).choice(left) if left else None  # noqa: S311
 
 
-def _ask(study: optuna.Study, space: dict[str, BaseDistribution], sampler: str) -> optuna.Trial:
+def _draw_at_random(space: Space, taken: set[tuple[object, ...]], seed: int) -> Point | None:
+    """Return a point that is not taken nor excluded; None after `MAX_RANDOM_ASKS` without one."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    for _ in range(MAX_RANDOM_ASKS):
+        point = _ask(study, space, "random")[1]
+        if space.key(point) not in taken and not space.is_excluded(point):
+            return point
+    return None
+
+
+def _ask(study: optuna.Study, space: Space, sampler: str) -> tuple[optuna.Trial, Point]:
+    """Ask the sampler for a point. Parameters with conditions are drawn one after the other, as they are needed."""
     with _failures(sampler):
-        return study.ask(space)
+        if not space.has_conditions:
+            asked = study.ask({path: _distribution(domain) for path, domain in space.domains().items()})
+            return asked, {path: asked.params[path] for path in space.paths}
+        asked, point = study.ask(), dict[str, ParameterValue]()
+        for parameter in space.by_dependence():
+            if parameter.is_part_of(point):
+                point[parameter.path] = _suggest(asked, parameter.path, parameter.domain)
+        return asked, {path: point[path] for path in space.paths if path in point}
+
+
+def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> ParameterValue:
+    found: ParameterValue
+    match domain:
+        case Choices(values):
+            found = trial.suggest_categorical(path, values)
+        case Range(low, high, log, step) if domain.is_whole:
+            found = trial.suggest_int(path, int(low), int(high), log=log, step=int(step or 1))
+        case Range(low, high, log, step):
+            found = trial.suggest_float(path, low, high, log=log, step=step)
+    return found
+
+
+def _trial(space: Space, point: Point, **more: Any) -> FrozenTrial:
+    """Return a trial of Optuna with the parameters that the point has."""
+    distributions = {path: _distribution(domain) for path, domain in space.domains().items() if path in point}
+    return create_trial(params=dict(point), distributions=distributions, **more)
 
 
 @contextlib.contextmanager
@@ -113,13 +156,10 @@ def _failures(sampler: str) -> Iterator[None]:
         raise UsageError(f"study.sampler: {sampler} cannot draw from this space: {reason}") from error
 
 
-def _list_free_points(space: Space, taken: set[tuple[ParameterValue, ...]]) -> list[Point]:
-    """Return the points of a finite space that are not taken; none for a space that is infinite or too large."""
-    if size(space) > MAX_LISTED:
-        return []
-    values = {path: list(_values(domain)) for path, domain in space.domains().items()}
-    points = (dict(zip(values, each, strict=True)) for each in product(*values.values()))
-    return [point for point in points if space.key(point) not in taken]
+def _list_free_points(space: Space, taken: set[tuple[object, ...]]) -> list[Point]:
+    """Return the points of a finite space that are not taken nor excluded."""
+    points = walk(space, lambda domain: list(_values(domain)))
+    return [point for point in points if space.key(point) not in taken and not space.is_excluded(point)]
 
 
 def _values(domain: Domain) -> Iterator[ParameterValue]:
@@ -143,18 +183,21 @@ def _distribution(domain: Domain) -> BaseDistribution:
             return FloatDistribution(low, high, log=log, step=step)
 
 
-def _freeze(
-    spec: SweepSpec, trial: StoredTrial, curves: Curves, space: dict[str, BaseDistribution]
-) -> FrozenTrial | None:
+def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves) -> FrozenTrial | None:
     """Return a trial as the sampler sees it; None if its point is no longer in the space."""
-    params = dict(trial.params or {})
-    if not all(space[name]._contains(space[name].to_internal_repr(params[name])) for name in space):
-        return None
+    params, space = dict(trial.params or {}), spec.space
+    for parameter in space.parameters:
+        if parameter.is_part_of(params) != (parameter.path in params):
+            return None
+        if parameter.path in params:
+            distribution = _distribution(parameter.domain)
+            if not distribution._contains(distribution.to_internal_repr(params[parameter.path])):
+                return None
     state, value = state_of(spec, trial.result)
-    return create_trial(
+    return _trial(
+        space,
+        params,
         state=state,
-        params=params,
-        distributions=space,
         value=value if state is TrialState.COMPLETE else None,
         intermediate_values=curves.of(trial) if state in (TrialState.PRUNED, TrialState.RUNNING) else {},
     )

@@ -21,6 +21,7 @@ from unetsweep.config.load import load
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
 from unetsweep.core.observation import EpochReport, Observation
+from unetsweep.core.space import Space
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import SpecError, StateError
@@ -34,7 +35,7 @@ from unetsweep.store.collectable_runs import CollectableRuns
 from unetsweep.store.lease import file_server_time
 from unetsweep.store.permissions import check_private
 from unetsweep.store.progress import read_progress
-from unetsweep.store.trials import make_trial_file, read_stored_trial, read_trial, sweep_name, swept_parameters
+from unetsweep.store.trials import make_trial_file, read_stored_trial, read_trial, space_of, sweep_name
 
 
 class SweepDir(AttemptWriter):
@@ -154,12 +155,12 @@ class SweepDir(AttemptWriter):
         origin: Mapping[str, Any] | None = None,
         first: int | None = None,
         runs: Sequence[int] | None = None,
-        parameters: Sequence[str] | None = None,
+        space: Space | None = None,
     ) -> list[int]:
         """Add trials with numbers from `first` (default: the first free number); return the numbers that were added.
 
-        `runs`: the run of each; None: each has its own. `parameters`: the paths that the sweep varies; None: those of
-        its sweep.yaml.
+        `runs`: the run of each; None: each has its own. `space`: the sweep's; None: that of its
+        sweep.yaml.
 
         All files of a trial appear at once, when their folder is renamed. If another reconciliation has created a trial
         with the same number, that trial stays, and so does its run. A trial that would share such a run is not added,
@@ -167,7 +168,7 @@ class SweepDir(AttemptWriter):
         """
         start = self.next_trial() if first is None else first
         run_of = dict(enumerate(runs, start)) if runs is not None else {}
-        code, swept = self.code(), swept_parameters(self.root) if parameters is None else parameters
+        code, swept = self.code(), space_of(self.root) if space is None else space
         folders: dict[int, Path] = {}
         files: list[tuple[Path, object]] = []
         added: list[int] = []

@@ -6,7 +6,6 @@ Rule 2: each file names its trial. The file of another trial counts as unreadabl
 
 import contextlib
 import os
-from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -14,10 +13,10 @@ from unetsweep import contract
 from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.config.load import load
-from unetsweep.config.space import AXES
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
 from unetsweep.core.observation import Trial
+from unetsweep.core.space import Space
 from unetsweep.core.trials import StoredTrial, is_value_of, params_of
 from unetsweep.errors import ConfigError, StateError, UnetsweepError
 from unetsweep.record_files import read_record
@@ -84,16 +83,14 @@ def check_config(result: Result, wanted: str | None, path: str) -> None:
         )
 
 
-def make_trial_file(
-    number: int, config: TrialConfig, parameters: Iterable[str], at: datetime, run: int | None = None
-) -> TrialFile:
+def make_trial_file(number: int, config: TrialConfig, space: Space, at: datetime, run: int | None = None) -> TrialFile:
     """Return the trial.json for a config.
 
-    `parameters`: the paths that the sweep varies. `run`: the run that it shares; None: its own.
+    `run`: the run that it shares; None: its own.
     """
     return TrialFile(
         number,
-        params_of(config, parameters),
+        params_of(config, space),
         contract.config_id(config),
         number if run is None else run,
         config.epochs,
@@ -142,17 +139,17 @@ def read_stored_trial(number: int, folder: Path) -> StoredTrial:
 def _from_config(number: int, folder: Path) -> TrialFile | None:
     """Make the record from config.json, with a run of its own: only trial.json says whether the trial shares one."""
     try:
-        return make_trial_file(number, read_config(folder), swept_parameters(folder.parents[1]), utc_now())
+        return make_trial_file(number, read_config(folder), space_of(folder.parents[1]), utc_now())
     except (StateError, FileNotFoundError):
         return None
 
 
-def swept_parameters(root: Path) -> tuple[str, ...]:
-    """Return the paths that a sweep varies; if its sweep.yaml is unreadable, the ones that every sweep has."""
+def space_of(root: Path) -> Space:
+    """Return the space of a sweep; if its sweep.yaml is unreadable, the parameters that every sweep has."""
     try:
-        return load(root / paths.SPEC).space.paths
+        return load(root / paths.SPEC).space
     except (UnetsweepError, OSError):
-        return AXES
+        return Space.unknown()
 
 
 def read_open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:

@@ -56,7 +56,7 @@ class Segmentation(pl.LightningModule):
             case "adamw":
                 return torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=decay)
             case "sgd":
-                return torch.optim.SGD(self.parameters(), lr=rate, weight_decay=decay, momentum=0.9)
+                return torch.optim.SGD(self.parameters(), lr=rate, weight_decay=decay, momentum=trainer.momentum)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
         return Batch(*(part.to(device, non_blocking=True) for part in batch))

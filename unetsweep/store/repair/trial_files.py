@@ -19,8 +19,8 @@ from unetsweep.store.trials import (
     read_config,
     read_result,
     read_trial,
+    space_of,
     sweep_name,
-    swept_parameters,
 )
 
 
@@ -34,7 +34,7 @@ def recover_trial(file: CheckedFile) -> Recovery:
         return Recovery(advice=f"config.json cannot be read either, so its point is not known; {put_back}")
     # its run, which it may share, is that of an attempt that was submitted for it
     runs = [each.run for each in sources.attempts() if number in (served.trial for served in each.trials)]
-    trial = make_trial_file(number, config, swept_parameters(sources.root), utc_now(), runs[0] if runs else None)
+    trial = make_trial_file(number, config, space_of(sources.root), utc_now(), runs[0] if runs else None)
     if sources.spec is not None:
         trial = replace(trial, sampler=sources.spec.study.sampler, study_seed=sources.spec.study.seed)
     return rebuild(file, trial, "config.json")
