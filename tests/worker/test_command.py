@@ -38,9 +38,9 @@ def test_a_number_that_is_not_finite_becomes_null(tmp_path: Path):
     assert train(tmp_path, '{"state": "diverged", "val_iou": NaN, "val_loss": Infinity}')["val_loss"] is None
 
 
-def test_a_complete_result_without_a_number_is_refused_with_the_field(tmp_path: Path):
-    with pytest.raises(StateError, match="val_iou: found None; a complete result needs a number"):
-        train(tmp_path, '{"val_iou": NaN}')
+def test_a_result_without_a_known_score_is_published_and_the_log_says_what_is_left_out(tmp_path: Path, capsys):
+    assert train(tmp_path, '{"rmse": 0.25, "curve": [1, 2], "val_iou": NaN}')["extra"] == {"rmse": 0.25}
+    assert "result.json: curve is left out: found a list or a mapping" in capsys.readouterr().out
 
 
 def test_text_instead_of_a_result_is_an_error_of_the_command(tmp_path: Path):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from unetsweep.config.space import AXES, Axes, format_number
-from unetsweep.config.study import pruner_problems
+from unetsweep.config.study import metric_problems, pruner_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
 from unetsweep.core.space import Choices, Domain, Range, Space, size, whole_numbers
 from unetsweep.core.spec import Resources, RunSpec, StudySpec
@@ -50,6 +50,7 @@ def check_rules(sections: Sections, check_augment: CheckAugment | None) -> list[
         *_command(sections.trainer.command),
         *_run(sections.run),
         *(_sampler(sections) if sections.is_sampler_known else ()),
+        *metric_problems(sections.study, is_built_in=sections.trainer.command is None),
         *pruner_problems(sections.study, sections.axes.domains.get("epochs")),
         *_batches(sections.axes, sections.slurm),
     ]

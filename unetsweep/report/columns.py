@@ -8,7 +8,6 @@ from typing import Any
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.contract import DataConfig
-from unetsweep.core.metric import METRICS
 from unetsweep.datasets.scores import DATA_SET, OVER_IMAGES, level_key
 from unetsweep.texts import one_line, score_text
 
@@ -136,7 +135,8 @@ _ALL = (
     Column("batch_size", "batch_size", lambda t: t.batch_size),
     Column("learning_rate", "learning_rate", lambda t: t.learning_rate, rate_text),
     Column("seed", "seed", lambda t: t.seed),
-    *(Column(metric.name, metric.label, _of_result(metric.name), score_text) for metric in METRICS.values()),
+    Column("val_iou", "val_IoU", _of_result("val_iou"), score_text),
+    Column("val_loss", "val_loss", _of_result("val_loss"), score_text),
     Column("test_iou", "test_IoU", _of_result("test_iou"), score_text),
     Column("test_loss", "test_loss", _of_result("test_loss"), score_text),
     Column("gap", "gap", _gap, score_text),

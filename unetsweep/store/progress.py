@@ -6,7 +6,7 @@ Rule 2: an unchanged file is read once per process.
 
 import functools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from unetsweep.bounded_json import parse_json
 from unetsweep.contract import SCHEMA
 from unetsweep.core import paths
-from unetsweep.core.metric import METRICS
+from unetsweep.core.metric import MAX_NAME
 from unetsweep.core.observation import EpochReport, PruneDecision
 from unetsweep.errors import StateError
 from unetsweep.record_files import read_record
@@ -28,6 +28,8 @@ MAX_EPOCH = 10**9
 MAX_SECONDS = 1e9
 MAX_VALUE = 1e100
 """What a training that we can believe reports at most."""
+MAX_VALUES_OF_EPOCH = 50
+_NO_VALUES = frozenset({"epoch", "schema", "seconds", "at", "learning_rate"})
 
 
 class RunProgress(NamedTuple):
@@ -99,10 +101,20 @@ def _point(line: bytes, path: Path) -> EpochReport | None:
     at = raw.get("at")
     return EpochReport(
         raw["epoch"],
-        {name: value for name in METRICS if (value := _number(raw.get(name))) is not None},
+        _values(raw),
         _time(at) if isinstance(at, str) else None,
         _number(raw.get("seconds"), 0.0, MAX_SECONDS),
     )
+
+
+def _values(raw: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a line that a study may optimise: all but those that describe the epoch."""
+    found = {
+        name: value
+        for name, each in raw.items()
+        if name not in _NO_VALUES and len(name) <= MAX_NAME and (value := _number(each)) is not None
+    }
+    return found if len(found) <= MAX_VALUES_OF_EPOCH else dict(list(found.items())[:MAX_VALUES_OF_EPOCH])
 
 
 def _number(raw: Any, low: float = -MAX_VALUE, high: float = MAX_VALUE) -> float | None:

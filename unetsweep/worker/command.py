@@ -126,6 +126,8 @@ def _publish_result(path: Path, invocation: CommandInvocation, holds: Callable[[
     except ValueError as error:
         raise StateError(f"{path}: not readable as JSON ({error}); the trainer command wrote it") from error
     result = contract.encode(contract.result_from(raw, str(path)))
+    for note in contract.result_notes(raw):
+        print(f"{path.name}: {note}", flush=True)  # noqa: T201
     if not holds():
         raise SupersededError(f"another job owns {invocation.folder.name}")
     (invocation.folder / "milestones").mkdir(exist_ok=True)
