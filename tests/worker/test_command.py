@@ -107,6 +107,23 @@ def test_a_program_that_stops_to_continue_later_is_no_error(tmp_path: Path):
     assert not (tmp_path / "milestones/8.json").exists()
 
 
+PRUNE = "publish('prune.json', attempt={}, trial=0, milestones={}, epoch=3, reason='poor', at='2026-01-01T00:00:00')"
+
+
+@pytest.mark.parametrize("end", ["pass", "sys.exit(3)"])
+def test_a_program_that_ends_without_a_result_because_it_was_pruned_is_no_error(tmp_path: Path, end: str):
+    run(tmp_path, f"publish('milestones/4.json', val_iou=0.25)\n{PRUNE.format(2, [8])}\n{end}")
+    assert not (tmp_path / "milestones/8.json").exists()
+
+
+@pytest.mark.parametrize(("attempt", "pruned"), [(1, [4, 8]), (2, [8])])
+def test_a_decision_to_prune_excuses_only_its_attempt_and_its_milestones(
+    tmp_path: Path, attempt: int, pruned: list[int]
+):
+    with pytest.raises(TrainingError, match="ended with status 0 and wrote no"):
+        run(tmp_path, PRUNE.format(attempt, pruned))
+
+
 def test_the_requeue_file_of_an_earlier_start_does_not_count(tmp_path: Path):
     (tmp_path / "requeue-2-0.json").write_text("{}")
     with pytest.raises(TrainingError, match="ended with status 0 and wrote no"):

@@ -26,6 +26,9 @@ NO_GROUPS = (
     "groups: none: images of one eye may be in training and validation at once, so val_IoU may look better than it is"
 )
 
+OBEYS_WITHIN = 2
+"""Epochs after a decision to prune within which a trainer ends: the one in progress, and one more until it reads it."""
+
 
 def read_sweep_record(sweep_dir: Path) -> SweepRecord:
     """Everything that a report shows of a sweep, with the confirmation of its leaders, if there is one."""
@@ -133,9 +136,13 @@ def _open_state(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str |
 
 
 def _pending_prune(run: Run, epochs: int) -> str:
-    """Why the trial is about to be pruned; empty if it is not."""
-    why = prune_reason(run, epochs)
-    return f"to be pruned: {why}" if why is not None else ""
+    """Why the trial is about to be pruned, or that its trainer continues; empty if it is not pruned."""
+    why, prune = prune_reason(run, epochs), run.prune_decision
+    if why is None or prune is None:
+        return ""
+    if run.epochs_done > prune.epoch + OBEYS_WITHIN:
+        return f"was to be pruned at epoch {prune.epoch}, but its trainer continues (epoch {run.epochs_done}): {why}"
+    return f"to be pruned: {why}"
 
 
 def _archive(run_dir: str) -> str | None:
