@@ -47,7 +47,7 @@ class Metric:
     def of_result(self, result: Result) -> float | None:
         """Return the value of this metric in a result; None: it has none."""
         value = getattr(result, self.name) if self.name in NUMBERS else result.val_scores.get(self.score)
-        return _number(result.extra.get(self.name)) if value is None else value
+        return _number(result.extra.get(self.name) if value is None else value)
 
     def of_epoch(self, report: EpochReport) -> float | None:
         """Return the value of this metric at an epoch; None: it has none."""

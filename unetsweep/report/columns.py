@@ -30,6 +30,8 @@ class Column:
     """It identifies the row, so it is not emphasised in the best row."""
     is_text: bool = False
     """Its values are texts, which may come from outside: aligned to the left, and escaped."""
+    is_own: bool = False
+    """A trainer command chose its name."""
 
     def format(self, trial: TrialRecord, missing: str) -> str:
         """The value of a trial for people, or `missing`."""
@@ -90,11 +92,17 @@ def _scores(part: str) -> tuple[Column, ...]:
     """The columns of `Result.val_scores` or `Result.test_scores`."""
     scores = attrgetter(f"{part}_scores")
 
-    def of(name: str) -> Callable[[TrialRecord], Value]:
-        return lambda trial: None if trial.result is None else _number(scores(trial.result).get(name))
+    def of(name: str, column: str) -> Callable[[TrialRecord], Value]:
+        def value(trial: TrialRecord) -> Value:
+            if trial.result is None:
+                return None
+            found = _number(scores(trial.result).get(name))
+            return _number(trial.result.extra.get(column)) if found is None else found  # of a trainer command
+
+        return value
 
     names = [(f"{part}_{name.removeprefix('image_')}", name) for name in (*DATA_SET, *OVER_IMAGES)]
-    return tuple(Column(column, column.replace("iou", "IoU"), of(name), score_text) for column, name in names)
+    return tuple(Column(column, column.replace("iou", "IoU"), of(name, column), score_text) for column, name in names)
 
 
 def _iou_at_level(part: str, key: str) -> Column:

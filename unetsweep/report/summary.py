@@ -1,9 +1,10 @@
 """The texts below the rows: the states of the trials, and the best hyperparameters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unetsweep.analysis.rows import STATES, SweepRecord, TrialRecord
+from unetsweep.contract import DataConfig, Split
 from unetsweep.core.spec import SweepSpec
 from unetsweep.datasets.scores import level_key
 from unetsweep.report.columns import checkpoint, number_text, reason
@@ -100,6 +101,11 @@ def data_line(spec: SweepSpec) -> str:
     at = f"{size}x{size}" if size else "the images' own size"
     where = "at half of their range" if isinstance(cut, str) else f"above grey level {level_key(cut)}"
     return f"{scores} at {at}, masks cut {where}"
+
+
+def shows_data(spec: SweepSpec) -> bool:
+    """Whether `data_line` applies: a trainer command need not train on images."""
+    return spec.trainer.command is None or replace(spec.data, root="", split=Split(), manifest=None) != DataConfig("")
 
 
 def state_counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
