@@ -18,6 +18,7 @@ from typing import Any, Literal
 from unetsweep.decode import decode
 from unetsweep.errors import ConfigError, Problem, StateError
 from unetsweep.limits import MAX_EXTRA, MAX_EXTRA_NUMBER, MAX_EXTRA_TEXT, MAX_KEY, MAX_PROBLEMS
+from unetsweep.trial_config import METRIC
 from unetsweep.trial_config import SCHEMA as SCHEMA
 from unetsweep.trial_config import DataConfig as DataConfig
 from unetsweep.trial_config import ModelConfig as ModelConfig
@@ -35,7 +36,7 @@ ResultState = Literal["complete", "pruned", "diverged", "failed", "cancelled"]
 class Result:
     """The result of a training at a milestone: `milestones/<epochs>.json`, later the trial's `result.json`.
 
-    `val_loss`, `test_iou` and `test_loss` belong to the checkpoint with the best `val_iou` up to the milestone.
+    All scores belong to the checkpoint with the best metric of the sweep up to the milestone.
     IoU is that of the vessel class over the whole set (sum of intersections over sum of unions), at threshold 0.5;
     losses are mean binary cross-entropy per pixel; epochs count from 1.
     """
@@ -105,6 +106,11 @@ class Progress:
     """Wall time of the epoch."""
     at: str
     """UTC, ISO 8601."""
+    val_dice: float | None = None
+    val_precision: float | None = None
+    val_sensitivity: float | None = None
+    val_iou_mean: float | None = None
+    """The mean over the images."""
     schema: int = SCHEMA
 
 
@@ -242,15 +248,23 @@ def dumps(value: Any) -> str:
 
 def config_id(config: TrialConfig) -> str:
     """Return a digest of all fields: two configs share it only if they are equal."""
-    return _digest(encode(config))
+    return _digest(_fields_of(config))
 
 
 def run_key(config: TrialConfig) -> str:
     """Return a digest that two configs share if one training can serve both, up to the larger `epochs`."""
-    fields: dict[str, Any] = encode(config)
+    fields = _fields_of(config)
     del fields["epochs"]
     del fields["data"]["split"]["allow_leak"]  # it permits a split and changes nothing in the training
     return _digest(fields)
+
+
+def _fields_of(config: TrialConfig) -> dict[str, Any]:
+    """The fields of a config that are in its digests: all, but the metric only if it is another one than usual."""
+    fields: dict[str, Any] = encode(config)
+    if config.metric == METRIC:
+        del fields["metric"]
+    return fields
 
 
 def _digest(value: object) -> str:

@@ -46,6 +46,7 @@ PROBLEMS = [
     pytest.param(
         {"model": {"bsae": 8}}, "model.bsae: unknown key 'bsae'; did you mean 'base'?", id="a typo deep inside"
     ),
+    pytest.param({"metric": "rmse"}, "metric: found 'rmse'; val_iou, val_loss, val_dice, ", id="an unknown metric"),
     pytest.param({"schema": 2}, "schema: found 2; this version reads 1", id="another schema, by its number"),
     pytest.param({"epochs": 0}, "epochs: found 0; 1 to 1000000", id="no epochs"),
     pytest.param({"learning_rate": 0}, "learning_rate: found 0.0; a number above 0", id="a rate of zero"),
@@ -140,6 +141,7 @@ configs = st.builds(
     batch_size=st.integers(1, 2),
     learning_rate=st.sampled_from([1e-4, 1e-3]),
     seed=st.integers(0, 1),
+    metric=st.sampled_from(["val_iou", "val_loss"]),
 )
 
 

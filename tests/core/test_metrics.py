@@ -4,6 +4,7 @@ import pytest
 
 from unetsweep.contract import Result, result_from
 from unetsweep.core.metric import METRICS, direction_problem, metric_of, name_problem, result_problem
+from unetsweep.trial_config import BUILT_IN_METRICS
 
 SCORED = {"dice": 0.8, "precision": 0.7, "sensitivity": 0.9, "image_iou_mean": 0.6}
 
@@ -23,6 +24,10 @@ def test_every_score_of_the_built_in_trainer_is_a_metric(name: str, value: float
     assert METRICS[name].of_result(Result(val_iou=0.5, val_loss=0.1, val_scores=SCORED)) == value
     assert METRICS[name].of_result(result_from({name: value}, "result.json")) == value, "a trainer command names it"
     assert METRICS[name].minimize == (name == "val_loss")
+
+
+def test_the_trainer_and_the_sweep_know_the_same_metrics():
+    assert tuple(METRICS) == BUILT_IN_METRICS
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The metric that a sweep optimises: a number in result.json, and whether more or less of it is better.
 
-Rule 1: everything that depends on `study.metric` asks the `Metric` of the sweep. Only the checkpoint does not
-        depend on it: see CHECKPOINT.
+Rule 1: everything that depends on `study.metric` asks the `Metric` of the sweep, also the checkpoint of the built-in
+        trainer.
 Rule 2: a complete result counts for a sweep only if it has the metric, with a value that is possible.
 """
 
@@ -11,9 +11,6 @@ from dataclasses import dataclass
 
 from unetsweep.contract import Result
 from unetsweep.core.observation import EpochReport
-
-CHECKPOINT = "val_iou"
-"""The metric whose best epoch becomes the checkpoint. The trainer uses it, even if the sweep optimises another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ METRICS = {
         Metric("val_iou_mean", "val_IoU_mean", "iou", minimize=False, score="image_iou_mean", range=(0, 1)),
     )
 }
-"""The metrics that the built-in trainer reports, by name. Their directions are known."""
+"""The metrics that the built-in trainer reports (`BUILT_IN_METRICS`), by name. Their directions are known."""
 NUMBERS = ("val_iou", "val_loss", "test_iou", "test_loss", "seconds", "gpu_seconds", "peak_memory_mb")
 """The fields of a result that a trainer command may have as its metric; other names are keys of its own."""
 _NO_METRIC = frozenset(

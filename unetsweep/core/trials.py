@@ -32,6 +32,7 @@ def trial_config(spec: SweepSpec, point: Point) -> TrialConfig:
         seed=spec.study.seed,
         processes=spec.slurm.processes,
         accelerator="gpu" if spec.slurm.gpus else "cpu",
+        metric=spec.study.metric,
     )
     paths = [*spec.space.paths, *(["seed"] if "seed" in point else [])]
     for path in paths:

@@ -14,7 +14,7 @@ from unetsweep.texts import one_line, score_text
 
 SCORES = ("val_iou", "val_loss", "test_iou", "test_loss")
 """The score columns of the table in README.md."""
-MAX_SHOWN = 8
+MAX_OWN_COLUMNS = 8
 """Values of a trainer's own that a table for people shows. CSV and JSON have all."""
 
 
@@ -69,7 +69,7 @@ def with_scores(sweep: SweepRecord, columns: tuple[str, ...], own: Iterable[str]
     if sweep.spec.trainer.command is None:
         return columns if metric in columns else (*columns[:at], metric, *columns[at:])
     reported = [name for name in SCORES if any(_has(trial, name) for trial in sweep.trials)]
-    scores = dict.fromkeys([metric, *reported, *list(own)[:MAX_SHOWN]])
+    scores = dict.fromkeys([metric, *reported, *list(own)[:MAX_OWN_COLUMNS]])
     rest = [name for name in columns if name not in SCORES]
     return tuple(dict.fromkeys([*rest[:at], *scores, *rest[at:]]))
 
