@@ -2,14 +2,14 @@
 
 Rule 1: standard library only, so that any script of a user can import it.
 Rule 2: every file contains `"schema": 1`; another number is refused.
-Rule 3: unknown keys are refused with a hint; a missing field gets the default of its class (the classes of a config
-        are in trial_config.py and re-exported here).
+Rule 3: a missing field gets the default of its class (the classes of a config are in trial_config.py and re-exported
+        here). Unknown keys of a config are refused with a hint; those of a result are kept in `Result.extra`.
 """
 
 import dataclasses
+import difflib
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 from unetsweep.decode import decode
 from unetsweep.errors import ConfigError, Problem, StateError
+from unetsweep.limits import MAX_EXTRA, MAX_EXTRA_NUMBER, MAX_EXTRA_TEXT, MAX_KEY, MAX_PROBLEMS
+from unetsweep.trial_config import METRIC
 from unetsweep.trial_config import SCHEMA as SCHEMA
 from unetsweep.trial_config import DataConfig as DataConfig
 from unetsweep.trial_config import ModelConfig as ModelConfig
@@ -34,7 +36,7 @@ ResultState = Literal["complete", "pruned", "diverged", "failed", "cancelled"]
 class Result:
     """The result of a training at a milestone: `milestones/<epochs>.json`, later the trial's `result.json`.
 
-    `val_loss`, `test_iou` and `test_loss` belong to the checkpoint with the best `val_iou` up to the milestone.
+    All scores belong to the checkpoint with the best metric of the sweep up to the milestone.
     IoU is that of the vessel class over the whole set (sum of intersections over sum of unions), at threshold 0.5;
     losses are mean binary cross-entropy per pixel; epochs count from 1.
     """
@@ -85,6 +87,8 @@ class Result:
     micro_batch: int | None = None
     message: str | None = None
     """The reason, if the state is not `complete`."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further numbers and texts of a trainer command: every other key that its result.json has."""
     schema: int = SCHEMA
 
 
@@ -102,6 +106,11 @@ class Progress:
     """Wall time of the epoch."""
     at: str
     """UTC, ISO 8601."""
+    val_dice: float | None = None
+    val_precision: float | None = None
+    val_sensitivity: float | None = None
+    val_iou_mean: float | None = None
+    """The mean over the images."""
     schema: int = SCHEMA
 
 
@@ -119,20 +128,78 @@ def config_from(raw: object, source: str = "config.json") -> TrialConfig:
 def result_from(raw: object, source: str) -> Result:
     """The result in a parsed JSON file. Raises StateError with the file and all problems.
 
-    Only a finite `val_iou` is required, and only if `state` is `complete` (the default), so that a script of three
-    lines can write a result.
+    No field is required, so that a script of three lines can write a result. Whether it has the metric of the sweep is
+    judged by `core.metric.result_problem`.
     """
     problems: list[Problem] = []
-    result = decode(Result, raw, problems)
+    result = decode(Result, _with_extra(raw) if isinstance(raw, Mapping) else raw, problems)
     if result is not None:
         if result.schema != SCHEMA:
             problems.append(Problem(f"found {result.schema!r}; this version reads {SCHEMA}", "schema"))
-        if result.state == "complete" and (result.val_iou is None or not math.isfinite(result.val_iou)):
-            problems.append(Problem(f"found {result.val_iou!r}; a complete result needs a number", "val_iou"))
         problems += _out_of_range(result)
     if problems or result is None:
         raise StateError("\n".join(p.text(source) for p in problems))
     return result
+
+
+_FIELDS = frozenset(each.name for each in dataclasses.fields(Result))
+_SECTIONS = frozenset(
+    each.name
+    for each in dataclasses.fields(Result)
+    if each.default_factory is not dataclasses.MISSING or each.default == ()
+)
+"""The fields of a result that are lists or mappings."""
+
+
+def _with_extra(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The content of a result, with its further values in `extra`."""
+    further = _further(raw)
+    if not further and not raw.get("extra"):
+        return raw
+    extra = {key: value for key, value in further.items() if not_kept(key, value) is None}
+    known = {key: value for key, value in raw.items() if key not in further and key != "extra"}
+    return {**known, "extra": dict(list(extra.items())[:MAX_EXTRA])}
+
+
+def _further(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The further values of a result. `precision: 0.8` is one, since the field of that name is a mapping."""
+    given = raw.get("extra")
+    own = {
+        key: value
+        for key, value in raw.items()
+        if key not in _FIELDS or (key in _SECTIONS and isinstance(value, int | float | str))
+    }
+    return {**given, **own} if isinstance(given, Mapping) else own
+
+
+def not_kept(key: str, value: object) -> str | None:
+    """Return why a further value of a result is left out; None: it is kept."""
+    if len(key) > MAX_KEY or not key:
+        return f"its name has {len(key)} characters; 1 to {MAX_KEY} are kept"
+    if isinstance(value, str):
+        return None if len(value) <= MAX_EXTRA_TEXT else f"a text of {len(value)} characters; at most {MAX_EXTRA_TEXT}"
+    if isinstance(value, int | float):  # with larger numbers sums would overflow
+        return None if -MAX_EXTRA_NUMBER <= value <= MAX_EXTRA_NUMBER else f"the number {value}"[:80] + " is too large"
+    return "null" if value is None else "found a list or a mapping; numbers and texts are kept"
+
+
+def result_notes(raw: object) -> list[str]:
+    """A line for each further value of a trainer's result that is left out, or has nearly the name of a field."""
+    if not isinstance(raw, Mapping):
+        return []
+    further = _further(raw)
+    found = []
+    for key, value in further.items():
+        why = not_kept(key, value)
+        near = difflib.get_close_matches(key, _FIELDS - {"extra"}, 1, 0.8) if why is None and key not in _FIELDS else []
+        if why is not None:
+            found.append(f"{key[:MAX_KEY]} is left out: {why}")
+        elif near and near[0] not in raw:
+            found.append(f"{key} is kept as a value of your own; did you mean {near[0]!r}?")
+    kept = sum(not_kept(key, value) is None for key, value in further.items())
+    if kept > MAX_EXTRA:
+        found.append(f"{kept} further values; the first {MAX_EXTRA} are kept")
+    return found[:MAX_PROBLEMS]
 
 
 _LIMITS = (
@@ -181,15 +248,23 @@ def dumps(value: Any) -> str:
 
 def config_id(config: TrialConfig) -> str:
     """Return a digest of all fields: two configs share it only if they are equal."""
-    return _digest(encode(config))
+    return _digest(_fields_of(config))
 
 
 def run_key(config: TrialConfig) -> str:
     """Return a digest that two configs share if one training can serve both, up to the larger `epochs`."""
-    fields: dict[str, Any] = encode(config)
+    fields = _fields_of(config)
     del fields["epochs"]
     del fields["data"]["split"]["allow_leak"]  # it permits a split and changes nothing in the training
     return _digest(fields)
+
+
+def _fields_of(config: TrialConfig) -> dict[str, Any]:
+    """The fields of a config that are in its digests: all, but the metric only if it is another one than usual."""
+    fields: dict[str, Any] = encode(config)
+    if config.metric == METRIC:
+        del fields["metric"]
+    return fields
 
 
 def _digest(value: object) -> str:

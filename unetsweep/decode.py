@@ -125,7 +125,8 @@ def joined(path: str, name: str) -> str:
 
 @functools.cache
 def _options(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union  # Literal[...] | None
+    return typing.get_args(hint) if is_union else (hint,)
 
 
 @functools.cache

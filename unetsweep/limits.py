@@ -27,6 +27,12 @@ MAX_ARGUMENT = 10_000
 """Arguments of samplers that are whole numbers. Larger ones make Optuna's samplers use gigabytes."""
 MAX_STEPS = 10**9
 """Values of a range with a step."""
+MAX_EXTRA = 100
+"""Further values of a result."""
+MAX_EXTRA_TEXT = 1000
+"""Length of a text among them."""
+MAX_EXTRA_NUMBER = 1e39
+"""The largest number among them. No 32-bit float reaches it."""
 MAX_MINUTES = 366 * 24 * 60
 """Time limit of a job."""
 

@@ -13,6 +13,11 @@ from unetsweep.texts import counted
 
 SCHEMA = 1
 
+METRIC = "val_iou"
+"""The metric of a config that names none. It is in no digest, so it changes only those of configs with another one."""
+BUILT_IN_METRICS = ("val_iou", "val_loss", "val_dice", "val_precision", "val_sensitivity", "val_iou_mean")
+"""What the built-in trainer reports of each validated epoch."""
+
 ParameterValue = float | int | str | bool | None
 """The value of one parameter of a trial, a field of its config."""
 
@@ -122,6 +127,8 @@ class TrialConfig:
     processes: int = 1
     """Number of DDP processes, one per GPU."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    metric: str = METRIC
+    """The metric of the sweep. The epoch in which it is best becomes the checkpoint."""
     schema: int = SCHEMA
 
 
@@ -174,6 +181,11 @@ def config_problems(config: TrialConfig) -> list[Problem]:
             0 <= config.trainer.momentum < 1,
             "trainer.momentum",
             f"found {config.trainer.momentum}; 0 or more, below 1",
+        ),
+        (
+            config.trainer.command is not None or config.metric in BUILT_IN_METRICS,
+            "metric",
+            f"found {config.metric!r}; {', '.join(BUILT_IN_METRICS)}"[:200],
         ),
         (model.in_channels in (1, 3), "model.in_channels", f"found {model.in_channels}; 1 (grey) or 3 (RGB)"),
         (model.classes == 1, "model.classes", f"found {model.classes}; vessel training has 1 class"),

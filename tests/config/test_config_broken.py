@@ -173,6 +173,33 @@ TABLE = {
         GOOD + "study: {sampler: {name: tpe, seed: 5}}\n",
         "s.yaml:6:30: study.sampler.seed: is not an argument here; set study.seed",
     ),
+    "a metric that the built-in trainer does not report": (
+        GOOD + "study: {metric: rmse}\n",
+        "s.yaml:6:9: study.metric: found 'rmse'; the built-in trainer reports val_iou, val_loss, val_dice, "
+        "val_precision, val_sensitivity, val_iou_mean",
+    ),
+    "a slip in a metric": (
+        GOOD + "study: {metric: val_iuo}\n",
+        "s.yaml:6:9: study.metric: found 'val_iuo'; did you mean 'val_iou'?",
+    ),
+    "an unknown metric without a direction": (
+        GOOD + "study: {metric: rmse}\ntrainer: {command: 'python t.py {config} {out}'}\n",
+        "s.yaml:6:1: study.direction: is missing: it is not known whether more or less rmse is better; allowed: "
+        "minimize, maximize",
+    ),
+    "a metric in the wrong direction": (
+        GOOD + "study: {metric: val_iou, direction: minimize}\n",
+        "s.yaml:6:26: study.direction: found 'minimize'; val_iou has 'maximize', so leave it out",
+    ),
+    "a direction that is none": (
+        GOOD + "study: {direction: down}\n",
+        "s.yaml:6:9: study.direction: found the text 'down'; allowed: minimize, maximize, null",
+    ),
+    "a metric that is no score": (
+        GOOD + "study: {metric: state, direction: minimize}\ntrainer: {command: 'python t.py {config} {out}'}\n",
+        "s.yaml:6:9: study.metric: found 'state', which is no score in result.json; name a number that the trainer "
+        "writes there",
+    ),
     "a pruner, misspelt": (
         GOOD + "study: {pruner: ahsa}\n",
         "s.yaml:6:9: study.pruner: found 'ahsa'; did you mean 'asha'?",

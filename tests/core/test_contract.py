@@ -46,6 +46,7 @@ PROBLEMS = [
     pytest.param(
         {"model": {"bsae": 8}}, "model.bsae: unknown key 'bsae'; did you mean 'base'?", id="a typo deep inside"
     ),
+    pytest.param({"metric": "rmse"}, "metric: found 'rmse'; val_iou, val_loss, val_dice, ", id="an unknown metric"),
     pytest.param({"schema": 2}, "schema: found 2; this version reads 1", id="another schema, by its number"),
     pytest.param({"epochs": 0}, "epochs: found 0; 1 to 1000000", id="no epochs"),
     pytest.param({"learning_rate": 0}, "learning_rate: found 0.0; a number above 0", id="a rate of zero"),
@@ -87,12 +88,9 @@ def test_a_script_of_three_lines_can_write_a_result():
 
 
 BAD_RESULTS = [
-    pytest.param(
-        {}, "result.json: val_iou: found None; a complete result needs a number", id="complete without a score"
-    ),
     pytest.param({"val_iou": float("nan")}, "val_iou: found nan", id="a score that is no number"),
     pytest.param({"val_iou": 0.5, "schema": 9}, "schema: found 9; this version reads 1", id="another schema"),
-    pytest.param({"val_iuo": 0.5}, "did you mean 'val_iou'?", id="a typo"),
+    pytest.param({"val_iou": "0.5"}, "val_iou: found the text '0.5'; allowed: a number, null", id="a score as text"),
     pytest.param({"state": "great", "val_iou": 0.5}, "allowed: complete, pruned, diverged", id="an unknown state"),
     pytest.param([0.5], "a mapping with keys state", id="a list"),
 ]
@@ -103,6 +101,32 @@ def test_an_invalid_result_is_refused_with_its_problem(raw, expected: str):
     with pytest.raises(StateError) as error:
         contract.result_from(raw, "result.json")
     assert expected in str(error.value)
+
+
+def test_further_numbers_and_texts_of_a_result_are_kept():
+    raw = {"val_iou": 0.5, "rmse": 0.25, "note": "fold 3", "converged": True, "precision": 0.75}
+    found = contract.result_from(raw, "result.json")
+    assert found.extra == {"rmse": 0.25, "note": "fold 3", "converged": True, "precision": 0.75}
+    assert found.precision == {}
+    assert contract.result_from(contract.encode(found), "result.json") == found, "a stored result is read back equal"
+
+
+def test_what_is_left_out_of_a_result_is_noted_and_never_an_error():
+    many = {f"score{number}": number for number in range(101)}
+    raw = {"history": [1, 2], "nothing": None, "long": "x" * 1001, "huge": 1e40, "k" * 101: 1, "best_epcoh": 3, **many}
+    found = contract.result_from(raw, "result.json")
+    assert len(found.extra) == 100
+    assert found.extra["best_epcoh"] == 3
+    assert contract.result_notes(raw) == [
+        "history is left out: found a list or a mapping; numbers and texts are kept",
+        "nothing is left out: null",
+        "long is left out: a text of 1001 characters; at most 1000",
+        "huge is left out: the number 1e+40 is too large",
+        f"{'k' * 100} is left out: its name has 101 characters; 1 to 100 are kept",
+        "best_epcoh is kept as a value of your own; did you mean 'best_epoch'?",
+        "102 further values; the first 100 are kept",
+    ]
+    assert contract.result_notes({"val_iou": 0.5, "rmse": 1}) == []
 
 
 def test_a_number_outside_json_is_never_written():
@@ -117,6 +141,7 @@ configs = st.builds(
     batch_size=st.integers(1, 2),
     learning_rate=st.sampled_from([1e-4, 1e-3]),
     seed=st.integers(0, 1),
+    metric=st.sampled_from(["val_iou", "val_loss"]),
 )
 
 

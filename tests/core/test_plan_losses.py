@@ -22,7 +22,7 @@ from plan_rows import (
 
 from unetsweep.contract import ModelConfig
 from unetsweep.core.causes import SUSPECT, Cause
-from unetsweep.core.observation import Attempt, EpochReport, Failure, Job, JobState, Observation, Run
+from unetsweep.core.observation import Attempt, EpochReport, Failure, Job, JobState, Observation, RefusedResult, Run
 from unetsweep.core.spec import Resources, Retries
 
 ENDED, RUNNING, QUEUED = JobState.ENDED, JobState.RUNNING, JobState.QUEUED
@@ -252,6 +252,22 @@ def test_the_sweep_pauses_when_its_first_trials_fail_the_same_way():
     assert lines(decide(replace(failures("x", "x", "x"), failures=shared))) == ["submit 0.1"], "two trainings"
     assert lines(decide(replace(failures("x", "x", "x"), ended=4))) == ["submit 0.1"], "one ended well"
     assert lines(decide(replace(failures("x", "x", "x"), ended=4, unjudged=1))) == [], "one was cancelled"
+
+
+def test_results_without_the_metric_fail_and_pause_the_sweep():
+    """The search would be blind, and no later trial would be different."""
+    refused = RefusedResult("no rmse", "runs/0000/milestones/8.json: no number rmse")
+    runs = {k: Run(k, {8: "failed"}, (attempt(run=k),), refused_results={8: refused}) for k in (0, 1)}
+    found = replace(many(None, None, None), runs={**runs, 2: Run(2)})
+    assert lines(decide(found)) == ["finish 0 failed", "finish 1 failed", "submit 2.1"]
+    third = (Failure(7, 7, "no rmse", "runs/0007/milestones/8.json: no number rmse"),)
+    decided = decide(replace(found, ended=1, failures=third))
+    assert lines(decided) == ["finish 0 failed", "finish 1 failed"]
+    assert "no number rmse" in (decided.paused or "")
+    counts = replace(
+        found, runs={**found.runs, 1: replace(runs[1], published_states={8: "complete"}, refused_results={})}
+    )
+    assert decide(replace(counts, ended=2, failures=third * 2)).paused is None
 
 
 def test_queued_jobs_are_ended_when_the_sweep_pauses():

@@ -14,7 +14,7 @@ from plan_rows import NOW, TOKEN, attempt, decide, failing, job, lines
 from unetsweep.contract import DataConfig
 from unetsweep.core import built_in_pruners, pruning
 from unetsweep.core.actions import FinishTrial, Prune
-from unetsweep.core.metric import METRICS
+from unetsweep.core.metric import METRICS, metric_of
 from unetsweep.core.observation import Attempt, EpochReport, JobState, Observation, PruneDecision, Run, Trial
 from unetsweep.core.pruning import History, MetricReport
 from unetsweep.core.space import Choices, Space
@@ -314,10 +314,17 @@ def test_the_result_of_a_pruned_trial_is_its_best_epoch():
         EpochReport(3, {"val_iou": 0.5, "val_loss": 0.7}, NOW),
         EpochReport(4, {}, NOW),
     ]
-    result = pruning.pruned_result(PRUNE, points)
+    result = pruning.pruned_result(METRICS["val_iou"], PRUNE, points)
     assert (result.state, result.epochs_run, result.best_epoch) == ("pruned", 4, 2)
     assert (result.val_iou, result.val_loss, result.message) == (0.5, 0.8, "poor")
-    assert pruning.pruned_result(PRUNE, ()).val_iou is None
+    assert pruning.pruned_result(METRICS["val_iou"], PRUNE, ()).val_iou is None
+    assert pruning.pruned_result(METRICS["val_loss"], PRUNE, points).best_epoch == 3
+
+
+def test_a_pruned_trial_keeps_the_numbers_of_its_own_trainer():
+    points = [EpochReport(epoch, {"rmse": rmse, "train_loss": 0.1}, NOW) for epoch, rmse in ((1, 0.5), (2, 0.25))]
+    result = pruning.pruned_result(metric_of("rmse", "minimize"), PRUNE, points)
+    assert (result.best_epoch, result.extra) == (2, {"rmse": 0.25})
 
 
 def test_a_run_reports_its_epochs_and_seconds_per_epoch():

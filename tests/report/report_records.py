@@ -5,7 +5,6 @@ import hashlib
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.analysis.significance import Repeats
 from unetsweep.contract import DataConfig, Result, TrainerConfig
-from unetsweep.core.metric import MetricName
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import Resources, StudySpec, SweepSpec
 
@@ -24,7 +23,7 @@ DOCS_ROWS = (
 
 
 def spec(
-    metric: MetricName = "val_iou", gpus: int = 4, command: str | None = None, data: DataConfig | None = None
+    metric: str = "val_iou", gpus: int = 4, command: str | None = None, data: DataConfig | None = None
 ) -> SweepSpec:
     space = Space.of(epochs=Choices((100, 1000)), batch_size=Choices((4,)), learning_rate=Choices((1e-4,)))
     return SweepSpec(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core.actions import Element, Prune
 from unetsweep.core.built_in_pruners import verdicts
+from unetsweep.core.metric import Metric
 from unetsweep.core.observation import EpochReport, Job, JobState, Observation, PruneDecision
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict
@@ -63,7 +64,7 @@ class SimulatedDirectory:
             reconciliation.world.files,
         )
 
-    def observe(self) -> Observation:
+    def observe(self, metric: Metric | None = None) -> Observation:
         self._reconciliation.cancelled = frozenset(
             n for n in self._files.open if self._files.trials[n].cancelled is not None
         )

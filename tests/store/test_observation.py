@@ -8,6 +8,7 @@ import pytest
 from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core.actions import Element
+from unetsweep.core.metric import METRICS
 from unetsweep.store.observation import observe
 from unetsweep.store.retries import reopen
 from unetsweep.store.sweep_dir import SweepDir
@@ -72,3 +73,24 @@ def test_a_retry_renames_the_result_of_a_trainer_command_so_it_is_made_again(fai
     assert not published.exists()
     assert published.with_name("result-1.json").exists()
     assert reopen(failed.root, [0]) == [], "it is open, and may have been resubmitted"
+
+
+def test_a_result_without_the_metric_is_refused_with_its_file_and_is_a_failure_until_the_trial_is_retried(
+    tmp_path: Path,
+):
+    made = SweepDir(tmp_path / "s")
+    made.create("name: s\n", "slurm")
+    made.add_trials([TrialConfig(DataConfig("images"), 8, 4, 1e-3)], {"sampler": "grid", "study_seed": 0})
+    made.create_attempts([Element(0, 1, ((0, 8),))], None, "slurm")
+    (made.root / "runs/0000/milestones").mkdir(parents=True)
+    write_json(made.root / "runs/0000/milestones/8.json", {"val_iou": 0.5})
+    assert observe(made.root, METRICS["val_iou"]).runs[0].published_states == {8: "complete"}
+    run = observe(made.root, METRICS["val_loss"]).runs[0]
+    assert run.published_states == {8: "failed"}
+    message = "runs/0000/milestones/8.json: no number val_loss, which study.metric names; it has val_iou"
+    assert run.refused_results[8].message == message
+    made.end_trial(0, Result(state="failed", message=message))
+    (failure,) = observe(made.root, METRICS["val_loss"]).failures
+    assert (failure.signature, failure.message) == ("no val_loss", message)
+    assert reopen(made.root, [0]) == [0]
+    assert observe(made.root, METRICS["val_loss"]).runs[0].published_states == {}

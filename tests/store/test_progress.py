@@ -51,6 +51,40 @@ def test_an_invalid_value_is_none_and_an_invalid_epoch_is_dropped(tmp_path: Path
     assert epochs(tmp_path)[-1] == (3, 0.5)
 
 
+def test_every_number_of_a_line_is_kept_because_it_may_be_the_metric(tmp_path: Path):
+    (tmp_path / "progress-1-0.jsonl").write_text(
+        '{"epoch": 1, "rmse": 2, "val/acc": 0.5, "note": "x", "ok": true, "seconds": 3, "learning_rate": 0.1}\n'
+    )
+    (point,) = read_progress(tmp_path, os.listdir(tmp_path)).points
+    assert (point.values, point.seconds) == ({"rmse": 2.0, "val/acc": 0.5}, 3.0)
+
+
+def test_a_line_needs_only_its_epoch_and_its_times_are_those_of_the_files(tmp_path: Path):
+    path, claim = tmp_path / "progress-1-0.jsonl", tmp_path / "claims/1-0"
+    claim.parent.mkdir()
+    claim.touch()
+    path.write_text("".join(f'{{"epoch": {epoch}}}\n' for epoch in (1, 2, 3, 4)))
+    os.utime(claim, (1_000_000, 1_000_000))
+    os.utime(path, (1_000_040, 1_000_040))
+    found = read_progress(tmp_path, os.listdir(tmp_path))
+    assert [point.seconds for point in found.points] == [10.0] * 4
+    assert [point.at and point.at.timestamp() for point in found.points] == [1_000_010 + 10 * k for k in range(4)]
+    assert found.last_at == datetime.fromtimestamp(1_000_040, UTC)
+    path.write_text('{"epoch": 1, "seconds": 7}\n{"epoch": 2, "at": "1970-01-12T13:47:30+00:00"}\n')
+    os.utime(path, (1_000_060, 1_000_060))
+    found = read_progress(tmp_path, os.listdir(tmp_path))
+    assert [point.seconds for point in found.points] == [7.0, 20.0], "what a line says counts"
+
+
+def test_a_file_that_grows_is_progress_even_if_its_last_line_is_no_epoch(tmp_path: Path):
+    path = tmp_path / "progress-1-0.jsonl"
+    path.write_text(line(1, minute=3))
+    assert read_progress(tmp_path, os.listdir(tmp_path)).last_at == datetime(2026, 1, 1, 0, 3, tzinfo=UTC)
+    path.write_text(line(1, minute=3) + '{"step": 200}\n')
+    os.utime(path, (1_900_000_000, 1_900_000_000))
+    assert read_progress(tmp_path, os.listdir(tmp_path)).last_at == datetime.fromtimestamp(1_900_000_000, UTC)
+
+
 def test_another_schema_is_refused_with_the_name_of_the_file(tmp_path: Path):
     (tmp_path / "progress-1-0.jsonl").write_text(line(1, schema=2))
     with pytest.raises(StateError, match=r"progress-1-0.jsonl: found schema 2"):

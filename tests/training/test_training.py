@@ -1,5 +1,6 @@
 """Whole trainings: results, equal bits after kills and resumes, shared milestones, several processes."""
 
+import json
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from training_scenes import FOUR, MILESTONES, left_behind, trained
 
 from unetsweep.analysis.reproducibility import unequal
 from unetsweep.contract import result_from
+from unetsweep.core.metric import METRICS
 from unetsweep.datasets.scores import iou, summed
 from unetsweep.errors import TrainingError
 from unetsweep.training import data
@@ -26,6 +28,18 @@ pytestmark = pytest.mark.train
 
 SEED_WITH_BEST_THIRD_EPOCH = 2
 DIVERGING_RATE = 1e3
+
+
+@pytest.mark.parametrize("metric", ["val_loss", "val_sensitivity"])
+def test_the_checkpoint_is_the_epoch_with_the_best_metric(root: Path, tmp_path: Path, metric: str) -> None:
+    config = scenes.config(root, epochs=6, metric=metric, learning_rate=3e-2)
+    out = scenes.trained(tmp_path / "out", config)
+    lines = [json.loads(text) for text in (out / "progress-1-0.jsonl").read_text().splitlines()]
+    sign = -1 if metric == "val_loss" else 1
+    best = max(lines, key=lambda line: (sign * line[metric], -line["epoch"]))
+    result = result_from(scenes.result(out, 6), "6.json")
+    assert (result.best_epoch, result.val_iou) == (best["epoch"], best["val_iou"])
+    assert METRICS[metric].of_result(result) == best[metric]
 
 
 def test_a_result_has_every_field_of_the_training(root: Path, whole: Path) -> None:

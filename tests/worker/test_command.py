@@ -38,9 +38,9 @@ def test_a_number_that_is_not_finite_becomes_null(tmp_path: Path):
     assert train(tmp_path, '{"state": "diverged", "val_iou": NaN, "val_loss": Infinity}')["val_loss"] is None
 
 
-def test_a_complete_result_without_a_number_is_refused_with_the_field(tmp_path: Path):
-    with pytest.raises(StateError, match="val_iou: found None; a complete result needs a number"):
-        train(tmp_path, '{"val_iou": NaN}')
+def test_a_result_without_a_known_score_is_published_and_the_log_says_what_is_left_out(tmp_path: Path, capsys):
+    assert train(tmp_path, '{"rmse": 0.25, "curve": [1, 2], "val_iou": NaN}')["extra"] == {"rmse": 0.25}
+    assert "result.json: curve is left out: found a list or a mapping" in capsys.readouterr().out
 
 
 def test_text_instead_of_a_result_is_an_error_of_the_command(tmp_path: Path):
@@ -105,6 +105,23 @@ def test_a_single_result_serves_only_the_open_milestones(tmp_path: Path):
 def test_a_program_that_stops_to_continue_later_is_no_error(tmp_path: Path):
     run(tmp_path, "publish('milestones/4.json', val_iou=0.25)\npublish('requeue-2-1.json', epoch=5, reason='time')")
     assert not (tmp_path / "milestones/8.json").exists()
+
+
+PRUNE = "publish('prune.json', attempt={}, trial=0, milestones={}, epoch=3, reason='poor', at='2026-01-01T00:00:00')"
+
+
+@pytest.mark.parametrize("end", ["pass", "sys.exit(3)"])
+def test_a_program_that_ends_without_a_result_because_it_was_pruned_is_no_error(tmp_path: Path, end: str):
+    run(tmp_path, f"publish('milestones/4.json', val_iou=0.25)\n{PRUNE.format(2, [8])}\n{end}")
+    assert not (tmp_path / "milestones/8.json").exists()
+
+
+@pytest.mark.parametrize(("attempt", "pruned"), [(1, [4, 8]), (2, [8])])
+def test_a_decision_to_prune_excuses_only_its_attempt_and_its_milestones(
+    tmp_path: Path, attempt: int, pruned: list[int]
+):
+    with pytest.raises(TrainingError, match="ended with status 0 and wrote no"):
+        run(tmp_path, PRUNE.format(attempt, pruned))
 
 
 def test_the_requeue_file_of_an_earlier_start_does_not_count(tmp_path: Path):

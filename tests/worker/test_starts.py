@@ -32,7 +32,7 @@ class Run:
         *,
         by: str | None = "requeue",
         recorded: bool = True,
-        seconds: float = 60.0,
+        seconds: float | None = 60.0,
     ) -> None:
         """`by`: it stopped to continue later (`requeue`), or the cause of its attempt's loss; None if unknown."""
         attempt, restart = self.names[-1]
@@ -43,7 +43,8 @@ class Run:
             self._write(f"attempts/{attempt}.lost.json", reason="it ended", cause=by, at=self.now.isoformat())
         if recorded:
             self._write(f"attempts/{attempt}.exit-{restart}.json", at=self.now.isoformat(), status=143)
-        lines = [json.dumps({"epoch": epoch, "seconds": seconds}) for epoch in epochs]
+        took = {} if seconds is None else {"seconds": seconds}
+        lines = [json.dumps({"epoch": epoch, **took}) for epoch in epochs]
         if lines:
             (self.folder / f"progress-{attempt}-{restart}.jsonl").write_text("\n".join([*lines, '{"epoch": 9']))
         self.now += timedelta(minutes=1)
@@ -195,3 +196,12 @@ def test_restarts_without_a_claim_count_as_well(run: Run) -> None:
     run.start(1, 4)
     with pytest.raises(TrainingError, match="started 3 times"):
         run.check(most_restarts=2)
+
+
+def test_an_epoch_counts_as_progress_although_its_line_has_no_seconds(run: Run) -> None:
+    for restart in range(3):
+        run.start(1, restart)
+        run.check()
+        run.end(9.5, (restart + 1,), seconds=None)
+    run.start(1, 3)
+    run.check()

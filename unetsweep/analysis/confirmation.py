@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from unetsweep.analysis.rows import SweepRecord, TrialRecord, leaders
 from unetsweep.analysis.significance import Repeats
 from unetsweep.core.metric import Metric
+from unetsweep.datasets.scores import DATA_SET, over_set
 
 OPEN = ("running", "submitted", "waiting")
 """States of a trial that has not ended."""
@@ -44,8 +45,20 @@ def _by_image(rows: Sequence[object], name: str) -> Mapping[str, float]:
     """The finite values of one metric by image. Rows of a trainer command may have any content."""
     found: dict[str, float] = {}
     for row in rows:
-        value = row.get(name) if isinstance(row, Mapping) else None
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if isinstance(row, Mapping) and "image" in row and is_number:
-            found[str(row["image"])] = float(row[name])
+        if isinstance(row, Mapping) and "image" in row and (value := _of_image(row, name)) is not None:
+            found[str(row["image"])] = value
     return found
+
+
+def _of_image(row: Mapping[str, object], name: str) -> float | None:
+    """The value of one metric in the row of an image; scores that it does not have are computed from its counts."""
+    value = row.get(name)
+    if value is None and name in DATA_SET:
+        tp, fp, fn = (_finite(row.get(count)) for count in ("tp", "fp", "fn"))
+        return over_set([(tp, fp, fn)])[name] if tp is not None and fp is not None and fn is not None else None
+    return _finite(value)
+
+
+def _finite(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]

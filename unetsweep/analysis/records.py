@@ -11,12 +11,13 @@ from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.bounded_json import read_json
 from unetsweep.contract import Result
 from unetsweep.core import paths
+from unetsweep.core.metric import Metric
 from unetsweep.core.observation import Run
 from unetsweep.core.pruning import prune_reason
 from unetsweep.core.run_sharing import why_not_in_attempt
 from unetsweep.errors import StateError, UnetsweepError
 from unetsweep.store import observation
-from unetsweep.store.observation import read_run
+from unetsweep.store.observation import read_run, refused_result
 from unetsweep.store.restored_attempts import were_deleted
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import check_config, read_stored_trial, with_repair_advice
@@ -24,6 +25,9 @@ from unetsweep.store.trials import check_config, read_stored_trial, with_repair_
 NO_GROUPS = (
     "groups: none: images of one eye may be in training and validation at once, so val_IoU may look better than it is"
 )
+
+OBEYS_WITHIN = 2
+"""Epochs after a decision to prune within which a trainer ends: the one in progress, and one more until it reads it."""
 
 
 def read_sweep_record(sweep_dir: Path) -> SweepRecord:
@@ -43,7 +47,9 @@ def _read(sweep_dir: Path) -> SweepRecord:
     """A sweep without its confirmation."""
     directory = SweepDir(sweep_dir)
     spec = directory.spec()
-    trials = tuple(_record(directory, number, folder) for number, folder in observation.trial_folders(sweep_dir))
+    trials = tuple(
+        _record(directory, number, folder, spec.metric) for number, folder in observation.trial_folders(sweep_dir)
+    )
     may_leak = spec.data.split.groups == "none" and spec.trainer.command is None
     leak, val_groups, unreadable = _images(directory)
     warnings = [f"LEAKED: {text}: these scores reward memorisation" for text in leak.values()]
@@ -64,7 +70,7 @@ def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] |
     return (data.leak, data.val_groups, None) if data is not None else ({}, None, None)
 
 
-def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
+def _record(directory: SweepDir, number: int, folder: Path, metric: Metric) -> TrialRecord:
     trial = read_stored_trial(number, folder)
     run_dir = f"{directory.root}/{paths.run_dir(trial.run)}"
     files = (f"{folder}/{paths.RESULT}", f"{run_dir}/{paths.milestone(trial.epochs)}")
@@ -74,7 +80,10 @@ def _record(directory: SweepDir, number: int, folder: Path) -> TrialRecord:
     if unreadable is not None:
         state, reason, job_id = "waiting", with_repair_advice(unreadable, directory.root), None
     elif result is not None:
+        refused = refused_result(metric, result, trial.run, trial.epochs) if trial.result is None else None
         state, reason, job_id = result.state, result.message or "", result.job_id
+        if refused is not None:
+            state, reason = "failed", refused.message
     else:
         run = read_run(directory.root, trial.run)
         state, reason, job_id = _open_state(run, trial.epochs, trial.cancelled)
@@ -127,9 +136,13 @@ def _open_state(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str |
 
 
 def _pending_prune(run: Run, epochs: int) -> str:
-    """Why the trial is about to be pruned; empty if it is not."""
-    why = prune_reason(run, epochs)
-    return f"to be pruned: {why}" if why is not None else ""
+    """Why the trial is about to be pruned, or that its trainer continues; empty if it is not pruned."""
+    why, prune = prune_reason(run, epochs), run.prune_decision
+    if why is None or prune is None:
+        return ""
+    if run.epochs_done > prune.epoch + OBEYS_WITHIN:
+        return f"was to be pruned at epoch {prune.epoch}, but its trainer continues (epoch {run.epochs_done}): {why}"
+    return f"to be pruned: {why}"
 
 
 def _archive(run_dir: str) -> str | None:

@@ -16,7 +16,7 @@ from unetsweep.app.sweeps import spec_of
 from unetsweep.config.written import checked_yaml
 from unetsweep.core import paths
 from unetsweep.core.space import Choices, Parameter, Space
-from unetsweep.core.spec import StudySpec, SweepSpec
+from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UnetsweepError, UsageError, joined
 from unetsweep.limits import MAX_VALUES
 from unetsweep.store.sweep_dir import SweepDir
@@ -171,7 +171,8 @@ def _spec(spec: SweepSpec, points: Sequence[dict[str, Any]]) -> SweepSpec:
         for each in parameters
     ]
     space = Space(tuple(kept))
-    study = StudySpec("list", {"points": list(points)}, metric=spec.study.metric, seed=spec.study.seed)
+    study = replace(spec.study, sampler="list", sampler_args={"points": list(points)}, trials=None)
+    study = replace(study, pruner=None, pruner_args={})
     return replace(spec, name=f"{spec.name[:52]}-{paths.CONFIRM}", space=space, study=study)
 
 

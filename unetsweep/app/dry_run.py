@@ -102,7 +102,7 @@ def dry_run(
     """
     jobs = executor.scheduler(directory.root)
     capacity, limits_error = _capacity(spec, jobs, executor)
-    observation = _observe(directory, jobs, notify)
+    observation = _observe(spec, directory, jobs, notify)
     known, wanted = directory.trials(), trials_wanted(spec)
     there = [(trial.run, trial.epochs) for trial in known]
     expected: list[NewTrial] = []
@@ -165,9 +165,9 @@ def _capacity(spec: SweepSpec, jobs: Scheduler, executor: Executor) -> tuple[Cap
         return Capacity(jobs.queues, parallel), error
 
 
-def _observe(directory: SweepDir, jobs: Scheduler, notify: Notify) -> Observation:
+def _observe(spec: SweepSpec, directory: SweepDir, jobs: Scheduler, notify: Notify) -> Observation:
     """The sweep as it is, except that it is not cancelled: a submit resumes it."""
-    files = replace(directory.observe(), cancelled=False)
+    files = replace(directory.observe(spec.metric), cancelled=False)
     observation = with_jobs(files, *ask(jobs, files))
     if observation.scheduler_error is not None:
         error = observation.scheduler_error

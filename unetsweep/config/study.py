@@ -20,6 +20,7 @@ from unetsweep.config.names import (
     UNSUPPORTED_PRUNERS,
     UNSUPPORTED_SAMPLERS,
 )
+from unetsweep.core.metric import direction_problem, name_problem
 from unetsweep.core.space import Domain, largest
 from unetsweep.core.spec import StudySpec
 from unetsweep.decode import decode_value, decode_with_defaults, unknown_keys
@@ -27,8 +28,8 @@ from unetsweep.errors import Problem
 from unetsweep.limits import BOUNDS, MAX_ARGUMENT, bound_problem
 from unetsweep.texts import counted
 
-KEYS = ("sampler", "trials", "metric", "seed", "pruner")
-_PLAIN = ("trials", "metric", "seed")
+KEYS = ("sampler", "trials", "metric", "direction", "seed", "pruner")
+_PLAIN = ("trials", "metric", "direction", "seed")
 _CLASSES = {"tpe": "TPESampler", "random": "RandomSampler"}
 """Optuna's class of a sampler's short name."""
 _MINIMA = {"reduction_factor": 2, "min_early_stopping_rate": 0, "startup_trials": 0, "warmup_epochs": 0}
@@ -53,7 +54,16 @@ def study_from(raw: object, problems: list[Problem], at: str = "study") -> tuple
     name, arguments = _sampler(raw.get("sampler"), problems, f"{at}.sampler")
     is_known = len(problems) == before
     pruner = _pruner(raw.get("pruner"), problems, f"{at}.pruner")
-    return StudySpec(name, arguments, study.trials, study.metric, study.seed, *pruner), is_known
+    plain_fields = (study.trials, study.metric, study.seed)
+    return StudySpec(name, arguments, *plain_fields, *pruner, study.direction), is_known
+
+
+def metric_problems(study: StudySpec, *, is_built_in: bool) -> list[Problem]:
+    """Return a problem if the sweep cannot optimise its metric. `is_built_in`: the built-in trainer trains."""
+    if (message := name_problem(study.metric, is_built_in=is_built_in)) is not None:
+        return [Problem(message, "study.metric")]
+    message = direction_problem(study.metric, study.direction)
+    return [] if message is None else [Problem(message, "study.direction")]
 
 
 def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:

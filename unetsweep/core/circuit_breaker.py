@@ -24,7 +24,7 @@ def _same_error(observation: Observation) -> str | None:
     """Why to pause: all trials that have ended, or end in this reconciliation, failed with the same error."""
     trials = [(trial, observation.runs[trial.run]) for trial in observation.trials if trial.run in observation.runs]
     has_other_end = len(observation.failures) + observation.unjudged != observation.ended
-    if has_other_end or any(trial.epochs in run.published_states for trial, run in trials):
+    if has_other_end or any(trial.epochs in run.published_states.keys() - run.refused_results for trial, run in trials):
         return None
     new = [failure for trial, run in trials if (failure := _new_failure(trial, run)) is not None]
     failures = (*observation.failures, *new)
@@ -38,7 +38,10 @@ def _same_error(observation: Observation) -> str | None:
 
 
 def _new_failure(trial: Trial, run: Run) -> Failure | None:
-    """The failure of an open trial, if the run's last attempt left an error that ends it."""
+    """The failure of an open trial, if its result does not count, or the run's last attempt left an error that ends
+    it."""
+    if (refused := run.refused_results.get(trial.epochs)) is not None:
+        return Failure(trial.number, run.number, refused.signature, refused.message)
     last = run.last
     if last is None or last.lost is not None or last.number <= run.retries_reset_at:
         return None

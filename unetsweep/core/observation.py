@@ -140,7 +140,7 @@ class EpochReport:
 
     epoch: int
     values: Mapping[str, float]
-    """The value of each metric by its name; without those that are not finite. Empty: the epoch was not validated."""
+    """Its numbers by name, such as the metric; without those that are not finite."""
     at: datetime | None
     """When it was first recorded: an epoch that is trained again after a loss keeps its time. None: not known."""
     seconds: float | None = None
@@ -162,12 +162,22 @@ class PruneDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedResult:
+    """Why a published result does not count: it lacks the metric of the sweep, or its value is impossible."""
+
+    signature: str
+    """Equal for two results with the same problem."""
+    message: str
+    """It names the file."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run: its attempts, its progress and its results."""
 
     number: int
     published_states: Mapping[int, str] = field(default_factory=dict)
-    """The state of each published milestone, by its epochs."""
+    """The state of each published milestone, by its epochs; `failed` for one in `refused_results`."""
     attempts: tuple[Attempt, ...] = ()
     unreadable: str | None = None
     """Which file of the run cannot be read, and why; then at most its attempts are known. None: all can."""
@@ -177,6 +187,8 @@ class Run:
     """When the newest claim last reported an epoch; None: it has not yet."""
     prune_decision: PruneDecision | None = None
     """The newest decision to prune; None: there is none."""
+    refused_results: Mapping[int, RefusedResult] = field(default_factory=dict)
+    """The published results that do not count for the sweep, by their epochs."""
     retries_reset_at: int = 0
     """The number of the last attempt before the user's retry: attempts up to it do not count. 0: no retry."""
 

@@ -33,6 +33,7 @@ LAST_RECONCILIATION = "last-reconciliation"
 
 CONFIG = "config.json"
 TRIAL = "trial.json"
+PRUNE = "prune.json"
 RESULT = "result.json"
 CANCELLED = "cancelled.json"
 """In the folder of a trial: the user cancelled it. In the sweep's folder: the user cancelled the whole sweep, so no new
@@ -135,7 +136,7 @@ def claim_name(attempt: int, restart: int) -> str:
 
 def prune_file(run: int) -> str:
     """Which milestones of which attempt are pruned, and why. The trainer reads it at the end of each epoch."""
-    return f"{run_dir(run)}/prune.json"
+    return f"{run_dir(run)}/{PRUNE}"
 
 
 def requeue(run: int, claim: str) -> str:

@@ -13,11 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from unetsweep.contract import Result
 from unetsweep.core.actions import Prune
-from unetsweep.core.metric import CHECKPOINT, Metric
+from unetsweep.core.metric import NUMBERS, Metric
 from unetsweep.core.observation import EpochReport, Observation, PruneDecision, Run, Trial
 from unetsweep.core.spec import SweepSpec
 
@@ -142,15 +141,17 @@ def prune_reason(run: Run, epochs: int) -> str | None:
     return prune.reason if prune.attempt == last.number and epochs in prune.milestones else None
 
 
-def pruned_result(prune: PruneDecision, points: Sequence[EpochReport]) -> Result:
+def pruned_result(metric: Metric, prune: PruneDecision, points: Sequence[EpochReport]) -> Result:
     """Return the result of a pruned trial whose training published none: its best epoch so far."""
-    scored = [point for point in points if CHECKPOINT in point.values]
-    best = max(scored, key=lambda point: (point.values[CHECKPOINT], -point.epoch), default=None)
-    values: dict[str, Any] = dict(best.values) if best else {}
+    scored = [point for point in points if metric.of_epoch(point) is not None]
+    best = max(scored, key=lambda point: (metric.sign * (metric.of_epoch(point) or 0.0), -point.epoch), default=None)
+    values = {name: value for name, value in best.values.items() if name != "train_loss"} if best else {}
+    known = {name: values.pop(name) for name in NUMBERS if name in values}
     return Result(
         state="pruned",
         epochs_run=points[-1].epoch if points else prune.epoch,
         best_epoch=best.epoch if best else None,
         message=prune.reason,
-        **values,
+        extra=values,
+        **known,  # type: ignore[arg-type]
     )

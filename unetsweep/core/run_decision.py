@@ -112,7 +112,12 @@ def _finish_published(decision: RunDecision, run: Run, trials: list[Trial]) -> l
     published = {trial: run.published_states[trial.epochs] for trial in trials if trial.epochs in run.published_states}
     for trial, state in published.items():
         was_cut_short = state == "pruned" and trial.cancelled
-        end = ("cancelled", CANCELLED) if was_cut_short else (state, "its result is there")
+        refused = run.refused_results.get(trial.epochs)
+        end = (
+            ("cancelled", CANCELLED)
+            if was_cut_short
+            else (state, refused.message if refused else "its result is there")
+        )
         decision.finish({trial: end[1]}, run, end[0])
     return [trial for trial in trials if trial not in published]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
-from unetsweep.core.metric import METRICS, Metric, MetricName
+from unetsweep.core.metric import Metric, metric_of
 from unetsweep.core.space import Point, Space, size
 
 
@@ -18,11 +18,14 @@ class StudySpec:
     sampler_args: dict[str, Any] = field(default_factory=dict)
     trials: int | None = None
     """How many trials; None: as many as there are points, for a grid."""
-    metric: MetricName = "val_iou"
+    metric: str = "val_iou"
+    """Name of a number in result.json."""
     seed: int = 0
     pruner: str | None = None
     """`asha`, `hyperband`, `median`, or the name of an Optuna pruner class; None: nothing is pruned."""
     pruner_args: dict[str, Any] = field(default_factory=dict)
+    direction: Literal["minimize", "maximize"] | None = None
+    """Whether less or more of the metric is better; None: that is known (`core.metric.METRICS`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class SweepSpec:
     @property
     def metric(self) -> Metric:
         """The metric that the sweep optimises."""
-        return METRICS[self.study.metric]
+        return metric_of(self.study.metric, self.study.direction)
 
 
 def listed_points(study: StudySpec) -> tuple[Point, ...]:

@@ -32,6 +32,7 @@ def trial_config(spec: SweepSpec, point: Point) -> TrialConfig:
         seed=spec.study.seed,
         processes=spec.slurm.processes,
         accelerator="gpu" if spec.slurm.gpus else "cpu",
+        metric=spec.study.metric,
     )
     for path, domain in spec.space.domains().items():
         if path in point:  # else its conditions do not hold

@@ -21,6 +21,7 @@ from unetsweep.core.actions import (
     SubmitReconciler,
     Terminate,
 )
+from unetsweep.core.metric import result_problem
 from unetsweep.core.space import Point
 from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import StoredTrial, trial_config
@@ -245,6 +246,8 @@ def _collect_checkpoints(action: CollectCheckpoints, context: SweepContext) -> b
 def _finish_trial(action: FinishTrial, context: SweepContext) -> None:
     """Write the trial's result: the one that its run has published, else one that says why there is none."""
     published = context.directory.milestone(action.run, action.epochs) if action.state != "cancelled" else None
+    if published is not None and result_problem(context.spec.metric, published) is not None:
+        published = replace(published, state="failed", message=action.reason)
     result = (
         published
         or pruned_result(action, context)

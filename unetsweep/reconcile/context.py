@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core.actions import Element, Prune, Submit, SubmitReconciler
 from unetsweep.core.capacity import Capacity
+from unetsweep.core.metric import Metric
 from unetsweep.core.observation import EpochReport, Observation, PruneDecision
 from unetsweep.core.ports import Clock, ReconcilerRequest, Scheduler, Submission
 from unetsweep.core.pruning import History, Verdict
@@ -53,7 +54,7 @@ class Study(Protocol):
 class Directory(Protocol):
     """The sweep's files."""
 
-    def observe(self) -> Observation: ...
+    def observe(self, metric: Metric | None = None) -> Observation: ...
     def trials(self) -> list[StoredTrial]: ...
     def code(self) -> str | None:
         """Hash of the copied package that new jobs run; None: they run the installed one."""

@@ -22,13 +22,13 @@ def observe(context: SweepContext) -> Observation:
 
 def collect(context: SweepContext) -> tuple[Observation, Jobs, str | None]:
     """The files, the jobs, and why the scheduler could not be asked (None: it could, or there was nothing to ask)."""
-    files = context.directory.observe()
+    files = context.directory.observe(context.spec.metric)
     jobs, scheduler_error = ask(context.scheduler, files)
     if scheduler_error is None:
         jobs = {**jobs, **_jobs_without_clear_end(context, files, jobs), **_jobs_at_time_limit(context, files, jobs)}
     if not all(job.state.is_live for job in jobs.values()):
         # read once more after the query: everything that an ended job wrote is there now
-        files = context.directory.observe()
+        files = context.directory.observe(context.spec.metric)
     return _with_full_disks(context, files, jobs), jobs, scheduler_error
 
 

@@ -92,7 +92,7 @@ def reconcile(
         if applied.has_restored:
             files, jobs, scheduler_error = collect(context)
         else:
-            files = context.directory.observe()
+            files = context.directory.observe(context.spec.metric)
     is_wanted = context.interactive or not found.observation.trials  # otherwise a large journal may be behind
     if is_wanted and context.study.is_stale():
         export_journal(context)

@@ -54,5 +54,5 @@ def pruned_result(action: FinishTrial, context: SweepContext) -> Result | None:
     prune = context.directory.read_prune_decision(action.run) if action.state == "pruned" else None
     if prune is None:
         return None
-    result = pruning.pruned_result(prune, context.directory.progress(action.run))
+    result = pruning.pruned_result(context.spec.metric, prune, context.directory.progress(action.run))
     return replace(result, job_id=action.job_id, epochs=action.epochs)

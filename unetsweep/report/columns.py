@@ -10,7 +10,6 @@ from typing import Any
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.config.parameters import short_name
 from unetsweep.contract import DataConfig
-from unetsweep.core.metric import METRICS
 from unetsweep.core.space import REQUIRED, Choices, Domain, Space, is_fixed
 from unetsweep.datasets.scores import DATA_SET, OVER_IMAGES, level_key
 from unetsweep.texts import one_line, score_text
@@ -35,6 +34,8 @@ class Column:
     """It identifies the row, so it is not emphasised in the best row."""
     is_text: bool = False
     """Its values are texts, which may come from outside: aligned to the left, and escaped."""
+    is_own: bool = False
+    """A trainer command chose its name."""
 
     def format(self, trial: TrialRecord, missing: str) -> str:
         """The value of a trial for people, or `missing`."""
@@ -95,11 +96,17 @@ def _scores(part: str) -> tuple[Column, ...]:
     """The columns of `Result.val_scores` or `Result.test_scores`."""
     scores = attrgetter(f"{part}_scores")
 
-    def of(name: str) -> Callable[[TrialRecord], Value]:
-        return lambda trial: None if trial.result is None else _number(scores(trial.result).get(name))
+    def of(name: str, column: str) -> Callable[[TrialRecord], Value]:
+        def value(trial: TrialRecord) -> Value:
+            if trial.result is None:
+                return None
+            found = _number(scores(trial.result).get(name))
+            return _number(trial.result.extra.get(column)) if found is None else found  # of a trainer command
+
+        return value
 
     names = [(f"{part}_{name.removeprefix('image_')}", name) for name in (*DATA_SET, *OVER_IMAGES)]
-    return tuple(Column(column, column.replace("iou", "IoU"), of(name), score_text) for column, name in names)
+    return tuple(Column(column, column.replace("iou", "IoU"), of(name, column), score_text) for column, name in names)
 
 
 def _iou_at_level(part: str, key: str) -> Column:
@@ -140,7 +147,8 @@ _ALL = (
     Column("batch_size", "batch_size", lambda t: t.batch_size),
     Column("learning_rate", "learning_rate", lambda t: t.learning_rate, rate_text),
     Column("seed", "seed", lambda t: t.seed),
-    *(Column(metric.name, metric.label, _of_result(metric.name), score_text) for metric in METRICS.values()),
+    Column("val_iou", "val_IoU", _of_result("val_iou"), score_text),
+    Column("val_loss", "val_loss", _of_result("val_loss"), score_text),
     Column("test_iou", "test_IoU", _of_result("test_iou"), score_text),
     Column("test_loss", "test_loss", _of_result("test_loss"), score_text),
     Column("gap", "gap", _gap, score_text),

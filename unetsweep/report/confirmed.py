@@ -83,7 +83,10 @@ def table(sweep: SweepRecord) -> list[list[str]]:
     val = sweep.spec.metric.label + (f" {LEAKED}" if "val" in sweep.leak else "")
     test = "test_IoU" + (f" {LEAKED}" if "test" in sweep.leak else "")
     heading = ["confirmed", "seeds", val, test, "gap", "behind", "p", "best"]
-    return [heading, *(_line(row) for row in rows)]
+    lines = [heading, *(_line(row) for row in rows)]
+    if sweep.spec.trainer.command is None or any(row.test_mean is not None for row in rows):
+        return lines
+    return [line[:3] + line[5:] for line in lines]
 
 
 def _line(row: Contender) -> list[str]:

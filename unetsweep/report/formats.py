@@ -8,7 +8,8 @@ from typing import assert_never
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import latex, markdown, plain, table
 from unetsweep.report.columns import also_columns, table_columns
-from unetsweep.report.view import machine_columns, make_view
+from unetsweep.report.scores import with_scores
+from unetsweep.report.view import known_columns, machine_columns, make_view
 
 
 class Format(StrEnum):
@@ -26,13 +27,15 @@ def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
     also, chosen = tuple(also_columns(sweep.spec.data)), table_columns(sweep.spec.space)
     match form:
         case Format.TABLE:
-            return ("trial", "state", *chosen, *also)
+            chosen = ("trial", "state", *chosen, *also)
         case Format.MARKDOWN:
-            return (*chosen, *also)
+            chosen = (*chosen, *also)
         case Format.LATEX:
-            return (chosen[0], "state", *chosen[1:], *also)
+            chosen = (chosen[0], "state", *chosen[1:], *also)
         case _:
             return tuple(machine_columns(sweep))
+    own = [name for name, column in known_columns(sweep).items() if column.is_own]
+    return with_scores(sweep, chosen, own)
 
 
 def render(

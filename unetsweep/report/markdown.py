@@ -10,7 +10,8 @@ import re
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, plain_text
-from unetsweep.report.summary import BestTrial, best_of, data_line, gpus_text, state_line
+from unetsweep.report.scores import best_score
+from unetsweep.report.summary import BestTrial, best_of, data_line, gpus_text, shows_data, state_line
 from unetsweep.report.view import View
 from unetsweep.texts import one_line, score_text
 
@@ -21,12 +22,13 @@ _MARKUP = re.compile(r"[\\`*|<>\[\]~&]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 def render(view: View, base: str = "") -> str:
     """The whole report; paths below the folder `base` are written relative to it."""
     sweep = view.sweep
-    parts = ["\n".join(_table(view)), escape(f"{data_line(sweep.spec)}."), escape(state_line(sweep.trials))]
+    about_data = [escape(f"{data_line(sweep.spec)}.")] if shows_data(sweep.spec) else []
+    parts = ["\n".join(_table(view)), *about_data, escape(state_line(sweep.trials))]
     parts += [f"Warning: {escape(one_line(warning))}" for warning in sweep.warnings]
     if view.best is None:
         parts.append("No trial is complete yet, so there are no best hyperparameters.")
     else:
-        parts += _best(best_of(sweep, view.best), base)
+        parts += _best(best_of(sweep, view.best), best_score(sweep.spec.metric, view.best), base)
     parts += _confirmed(sweep)
     return "\n\n".join(parts) + "\n"
 
@@ -82,15 +84,16 @@ def _cells(column: Column, view: View, best: int | None) -> list[str]:
     cells = [column.format(trial, "-") for trial in view.rows]
     if column.is_text or column.is_identity:
         cells = [escape(cell) if cell != "-" else cell for cell in cells]
-    width = max(len(column.heading), 3, max(map(len, cells), default=0))
+    heading = escape(column.heading) if column.is_own else column.heading
+    width = max(len(heading), 3, max(map(len, cells), default=0))
     if best is not None and not column.is_identity and cells[best] != "-":
         cells[best] = f"**{cells[best]}**"
     if column.is_text:
-        return [column.heading.ljust(width), ":" + "-" * (width - 1), *(cell.ljust(width) for cell in cells)]
-    return [column.heading.rjust(width), "-" * (width - 1) + ":", *(cell.rjust(width) for cell in cells)]
+        return [heading.ljust(width), ":" + "-" * (width - 1), *(cell.ljust(width) for cell in cells)]
+    return [heading.rjust(width), "-" * (width - 1) + ":", *(cell.rjust(width) for cell in cells)]
 
 
-def _best(best: BestTrial, base: str) -> list[str]:
+def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str]:
     trainer = f"- **Optimizer**: {best.optimizer}" if best.optimizer else f"- **Trainer**: {code(best.command or '')}"
     hyperparameters = [
         f"- **Learning Rate**: {plain_text(best.learning_rate)}",
@@ -102,12 +105,17 @@ def _best(best: BestTrial, base: str) -> list[str]:
     when = "At its best epoch" if best.best_epoch is None else f"At epoch **{best.best_epoch}**"
     mark = f" {LEAKED}" if "val" in best.leaked else ""
     scores = [(f"IoU score{mark}", best.val_iou), (f"validation loss{mark}", best.val_loss)]
+    texts = [(name, "-" if value is None else score_text(value)) for name, value in scores]
+    if best.command:  # of a trainer command only what its result has
+        texts = [(name, text) for name, text in texts if text != "-"]
+    if score is not None:
+        texts.insert(0, (escape(score[0]), score[1]))
     parts = [
         gpus_text(best),
         "The best hyperparameters of the sweep are:",
         "\n".join(hyperparameters),
         f"{when} the model has the best performance with:",
-        "\n".join(f"- **{name} = {'-' if value is None else score_text(value)}**" for name, value in scores),
+        "\n".join(f"- **{name} = {text}**" for name, text in texts),
     ]
     if best.checkpoint:
         parts.append(f"The model is saved to {code(relative(best.checkpoint, base))}")

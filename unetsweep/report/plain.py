@@ -7,7 +7,7 @@ The JSON report is one object. Its keys do not change:
 
 schema     1
 sweep      the sweep's name
-metric     `val_iou` or `val_loss`; `minimize` says whether less is better
+metric     name of the metric; `minimize` says whether less is better
 data       `image_size`, `mask_threshold` and `also_score_at` of the sweep
 columns    names of the columns, in order
 rows       one object for each trial, with these keys; null if there is no value (yet)
@@ -55,7 +55,7 @@ def render_csv(view: View, rows: Sequence[Sequence[Value]]) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.name for column in view.columns])
+    writer.writerow([_safe_text(column.name) for column in view.columns])
     writer.writerows(_with_safe_texts(view, rows))
     return text.getvalue()
 

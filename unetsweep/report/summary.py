@@ -1,10 +1,11 @@
 """The texts below the rows: the states of the trials, and the best hyperparameters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from unetsweep.analysis.rows import STATES, SweepRecord, TrialRecord
 from unetsweep.config.parameters import short_name
+from unetsweep.contract import DataConfig, Split
 from unetsweep.core.space import REQUIRED, is_fixed
 from unetsweep.core.spec import SweepSpec
 from unetsweep.datasets.scores import level_key
@@ -120,6 +121,11 @@ def data_line(spec: SweepSpec) -> str:
     at = "the image_size of each trial" if varies else f"{size}x{size}" if size else "the images' own size"
     where = "at half of their range" if isinstance(cut, str) else f"above grey level {level_key(cut)}"
     return f"{scores} at {at}, masks cut {where}"
+
+
+def shows_data(spec: SweepSpec) -> bool:
+    """Whether `data_line` applies: a trainer command need not train on images."""
+    return spec.trainer.command is None or replace(spec.data, root="", split=Split(), manifest=None) != DataConfig("")
 
 
 def state_counts(trials: Sequence[TrialRecord]) -> dict[str, int]:

@@ -4,7 +4,8 @@ from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, number_text, plain_text
 from unetsweep.report.markdown import relative
-from unetsweep.report.summary import BestTrial, best_of, data_line, gpus_text, state_line
+from unetsweep.report.scores import best_score
+from unetsweep.report.summary import BestTrial, best_of, data_line, gpus_text, shows_data, state_line
 from unetsweep.report.view import View
 from unetsweep.texts import one_line, score_text
 
@@ -13,13 +14,14 @@ _BEST, _WRONG, _HEAD, _END = "\x1b[1;32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
 def render(view: View, base: str = "", colour: bool = False) -> str:
     """The whole report; paths below the folder `base` are written relative to it."""
-    lines = [*_table(view, colour), "", data_line(view.sweep.spec), state_line(view.sweep.trials)]
+    spec = view.sweep.spec
+    lines = [*_table(view, colour), "", *([data_line(spec)] if shows_data(spec) else []), state_line(view.sweep.trials)]
     lines += [f"warning: {one_line(warning)}" for warning in view.sweep.warnings]
     lines.append("")
     if view.best is None:
         lines.append("No trial is complete yet, so there are no best hyperparameters.")
     else:
-        lines += _best(best_of(view.sweep, view.best), base)
+        lines += _best(best_of(view.sweep, view.best), best_score(spec.metric, view.best), base)
     lines += _confirmed(view.sweep)
     return "\n".join(lines) + "\n"
 
@@ -57,7 +59,7 @@ def _coloured(line: str, code: str, colour: bool) -> str:
     return f"{code}{line}{_END}" if colour and code else line
 
 
-def _best(best: BestTrial, base: str) -> list[str]:
+def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str]:
     mark = f" {LEAKED}" if "val" in best.leaked else ""
     pairs = [
         ("best trial", number_text(best.trial) + (f" (job {one_line(best.job_id)})" if best.job_id else "")),
@@ -67,6 +69,7 @@ def _best(best: BestTrial, base: str) -> list[str]:
         ("epochs", str(best.epochs)),
         *best.others.items(),
         ("best epoch", None if best.best_epoch is None else str(best.best_epoch)),
+        *([] if score is None else [score]),
         ("val_IoU", None if best.val_iou is None else score_text(best.val_iou) + mark),
         ("val_loss", None if best.val_loss is None else score_text(best.val_loss) + mark),
         ("checkpoint", best.checkpoint and one_line(relative(best.checkpoint, base))),

@@ -12,6 +12,7 @@ from unetsweep.analysis.rows import SweepRecord, TrialRecord, best, ranked
 from unetsweep.errors import UsageError
 from unetsweep.report import confirmed
 from unetsweep.report.columns import COSTS, Column, Value, columns_of
+from unetsweep.report.scores import own_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ def make_view(sweep: SweepRecord, columns: Sequence[str], sort: str | None = Non
 
 def known_columns(sweep: SweepRecord) -> dict[str, Column]:
     """Every column that a report of this sweep can show, in order."""
-    return columns_of(sweep) | confirmed.columns(sweep) | COSTS
+    found = columns_of(sweep) | confirmed.columns(sweep)
+    return found | own_columns(sweep, [*found, *COSTS]) | COSTS
 
 
 def machine_columns(sweep: SweepRecord) -> dict[str, Column]:
@@ -54,7 +56,8 @@ def machine_columns(sweep: SweepRecord) -> dict[str, Column]:
 def column(name: str, known: Mapping[str, Column]) -> Column:
     """The column of that name, in upper or lower case. The UsageError for an unknown name lists all columns."""
     wanted = _normalise(name)
-    found = known.get(wanted) or next((each for each in known.values() if each.heading == wanted), None)
+    found = known.get(name) or next((each for key, each in known.items() if key.lower() == wanted), None)
+    found = found or next((each for each in known.values() if each.heading == wanted), None)
     if found is None:
         near = difflib.get_close_matches(name.lower(), list(known), 1)
         hint = f"did you mean {near[0]!r}? Allowed" if near else "allowed"

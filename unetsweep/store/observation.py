@@ -15,7 +15,8 @@ from pathlib import Path
 from unetsweep.bounded_json import read_json
 from unetsweep.contract import Result, result_from
 from unetsweep.core import paths
-from unetsweep.core.observation import Attempt, Failure, Observation, Run, Trial
+from unetsweep.core.metric import Metric, result_problem
+from unetsweep.core.observation import Attempt, Failure, Observation, RefusedResult, Run, Trial
 from unetsweep.errors import StateError
 from unetsweep.regular_files import damage_named
 from unetsweep.store.attempts import read_attempts, read_errors, retries_reset_at, signature_of
@@ -33,8 +34,8 @@ MAX_FAILURES = 50
 more trials that is unlikely, and reading them takes long."""
 
 
-def observe(root: Path) -> Observation:
-    """Observe everything except the jobs."""
+def observe(root: Path, metric: Metric | None = None) -> Observation:
+    """Observe everything except the jobs. Published results count if they have the `metric`; None: all do."""
     ended, trials = [], []
     for number, folder in _trials(root):
         if os.path.lexists(f"{folder}/{paths.RESULT}"):  # one system call each, for up to 100,000 trials
@@ -44,8 +45,8 @@ def observe(root: Path) -> Observation:
     wanted: dict[int, dict[int, str]] = {trial.run: {} for trial in trials}
     for trial in trials:
         wanted[trial.run][trial.epochs] = trial.config_id
-    runs = {number: read_run(root, number, configs) for number, configs in wanted.items()}
-    failures, unjudged = _failures(root, ended)
+    runs = {number: read_run(root, number, configs, metric) for number, configs in wanted.items()}
+    failures, unjudged = _failures(root, ended, metric)
     return Observation(
         len(ended),
         tuple(trials),
@@ -113,18 +114,18 @@ def _named(folder: Path) -> Iterator[tuple[int, str]]:
         yield number, f"{folder}/{number:04d}"
 
 
-def read_run(root: Path, number: int, configs: Mapping[int, str] = {}) -> Run:
+def read_run(root: Path, number: int, configs: Mapping[int, str] = {}, metric: Metric | None = None) -> Run:
     """Read the milestones, attempts and progress of a run.
 
     If a file is unreadable, `Run.unreadable` says which one, and the run has only its attempts, if those are readable.
     So its job can still be cancelled, even if a trainer wrote a bad file. `configs` has the digest of the config of
-    each milestone.
+    each milestone, `metric` that of the sweep.
     """
     folder = root / paths.run_dir(number)
     why = ""
     for _ in range(2):  # a file may be removed after its folder was listed
         try:
-            return _read_run(root, number, list_names(folder), configs)
+            return _read_run(root, number, list_names(folder), configs, metric)
         except StateError as error:
             why = with_repair_advice(error, root)
             break
@@ -151,21 +152,43 @@ def _attempts_to_cancel(root: Path, number: int) -> tuple[tuple[Attempt, ...], i
     return (), 0
 
 
-def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, str]) -> Run:
+def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, str], metric: Metric | None) -> Run:
     folder = root / paths.run_dir(number)
     states: dict[int, str] = {}
+    refused: dict[int, RefusedResult] = {}
     for epochs in paths.numbers_of(list_names(folder / "milestones")) if "milestones" in names else ():
         path = root / paths.run_dir(number) / paths.milestone(epochs)
         result = result_from(read_json(path), str(path))
         check_config(result, configs.get(epochs), str(path))
-        states[epochs] = str(result.state)
+        found = refused_result(metric, result, number, epochs)
+        states[epochs] = str(result.state) if found is None else "failed"
+        if found is not None:
+            refused[epochs] = found
     marks = list_names(f"{folder}/attempts")
     attempts = read_attempts(root, number, names, marks)
     progress, prune = read_progress(folder, names), read_prune_decision(folder, names, marks)
-    return Run(number, states, attempts, None, progress.points, progress.last_at, prune, retries_reset_at(marks))
+    return Run(
+        number,
+        states,
+        attempts,
+        None,
+        progress.points,
+        progress.last_at,
+        prune,
+        refused,
+        retries_reset_at(marks),
+    )
 
 
-def _failures(root: Path, ended: list[int]) -> tuple[tuple[Failure, ...], int]:
+def refused_result(metric: Metric | None, result: Result, run: int, epochs: int) -> RefusedResult | None:
+    """Return why a published result does not count for a sweep with this metric; None: it does."""
+    problem = None if metric is None else result_problem(metric, result)
+    if problem is None:
+        return None
+    return RefusedResult(problem.kind, f"{paths.run_dir(run)}/{paths.milestone(epochs)}: {problem.message}")
+
+
+def _failures(root: Path, ended: list[int], metric: Metric | None) -> tuple[tuple[Failure, ...], int]:
     """Return the failures of all ended trials, if they are few and every one of them failed with an error; and how many
     are left out because they were cancelled, or their files are unreadable."""
     found: list[Failure] = []
@@ -176,7 +199,7 @@ def _failures(root: Path, ended: list[int]) -> tuple[tuple[Failure, ...], int]:
             if result is not None and result.state == "cancelled":
                 unjudged += 1
                 continue
-            failure = None if result is None or result.state != "failed" else _failure(root, number, result)
+            failure = None if result is None or result.state != "failed" else _failure(root, number, result, metric)
         except (StateError, FileNotFoundError):
             unjudged += 1
             continue
@@ -186,10 +209,15 @@ def _failures(root: Path, ended: list[int]) -> tuple[tuple[Failure, ...], int]:
     return tuple(found), unjudged
 
 
-def _failure(root: Path, number: int, result: Result) -> Failure | None:
-    folder = root / paths.trial_dir(number)
-    run_number = read_trial(folder).run
+def _failure(root: Path, number: int, result: Result, metric: Metric | None) -> Failure | None:
+    trial = read_trial(root / paths.trial_dir(number))
+    run_number = trial.run
     run = root / paths.run_dir(run_number)
+    published = run / paths.milestone(trial.epochs)
+    if os.path.lexists(published):
+        refused = refused_result(metric, result_from(read_json(published), str(published)), run_number, trial.epochs)
+        if refused is not None:
+            return Failure(number, run_number, refused.signature, refused.message)
     names = list_names(run)
     if not names:
         raise StateError(f"{run}: is missing")

@@ -2,11 +2,13 @@
 
 Rule 1: an incomplete line, of a training that was killed or is writing now, is skipped. Every other line counts.
 Rule 2: an unchanged file is read once per process.
+Rule 3: a line needs only its epoch. Times that it lacks are taken from the file's: it was claimed, and last changed.
 """
 
 import functools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ from typing import Any, NamedTuple
 from unetsweep.bounded_json import parse_json
 from unetsweep.contract import SCHEMA
 from unetsweep.core import paths
-from unetsweep.core.metric import METRICS
+from unetsweep.core.metric import MAX_NAME
 from unetsweep.core.observation import EpochReport, PruneDecision
 from unetsweep.errors import StateError
 from unetsweep.record_files import read_record
@@ -23,11 +25,12 @@ from unetsweep.regular_files import damage_named, read_bytes
 from unetsweep.store.attempts import retries_reset_at
 
 _PROGRESS = re.compile(rf"progress-({paths.NUMBER})-({paths.NUMBER})\.jsonl")
-_PRUNE = "prune.json"
 MAX_EPOCH = 10**9
 MAX_SECONDS = 1e9
 MAX_VALUE = 1e100
 """What a training that we can believe reports at most."""
+MAX_VALUES_OF_EPOCH = 50
+_NO_VALUES = frozenset({"epoch", "schema", "seconds", "at", "learning_rate"})
 
 
 class RunProgress(NamedTuple):
@@ -35,7 +38,7 @@ class RunProgress(NamedTuple):
 
     points: tuple[EpochReport, ...] = ()
     last_at: datetime | None = None
-    """When the newest line of the latest claim was written."""
+    """When the newest line of the latest claim was written, whatever it says."""
 
 
 def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
@@ -45,19 +48,25 @@ def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
     """
     merged: dict[int, EpochReport] = {}
     last_at = None
-    for _, points in sorted(read_by_claim(folder, names).items()):
-        for point in points:
+    for claim, name in sorted(_files(folder, names).items()):
+        found = _read_file(folder, claim, name)
+        for point in found.points:
             earlier = merged.get(point.epoch)
             at = earlier.at if earlier is not None else point.at
             merged[point.epoch] = EpochReport(point.epoch, point.values, at, point.seconds)
             last_at = point.at or last_at
+        last_at = found.grown_at or last_at
     return RunProgress(tuple(merged[epoch] for epoch in sorted(merged)), last_at)
 
 
 def read_by_claim(folder: Path, names: Collection[str]) -> dict[tuple[int, int], tuple[EpochReport, ...]]:
     """Read the epochs of each claim, that is of each attempt and restart."""
-    claims = {(int(m[1]), int(m[2])): name for name in names if (m := _PROGRESS.fullmatch(name))}
-    return {claim: _points(folder / name) for claim, name in claims.items()}
+    return {claim: _read_file(folder, claim, name).points for claim, name in _files(folder, names).items()}
+
+
+def _files(folder: Path, names: Collection[str]) -> dict[tuple[int, int], str]:
+    """The progress file of each claim."""
+    return {(int(m[1]), int(m[2])): name for name in names if (m := _PROGRESS.fullmatch(name))}
 
 
 def read_prune_decision(folder: Path, names: Collection[str], attempts: Collection[str]) -> PruneDecision | None:
@@ -65,26 +74,63 @@ def read_prune_decision(folder: Path, names: Collection[str], attempts: Collecti
 
     `names` lists the run's folder, `attempts` its folder of attempts.
     """
-    if _PRUNE not in names:
+    if paths.PRUNE not in names:
         return None
-    prune = read_record(PruneFile, folder / _PRUNE)
+    prune = read_record(PruneFile, folder / paths.PRUNE)
     is_lifted = prune.attempt <= retries_reset_at(attempts)
     return PruneDecision(prune.attempt, prune.trial, prune.milestones, prune.epoch, prune.reason, is_lifted)
 
 
-def _points(path: Path) -> tuple[EpochReport, ...]:
+class _File(NamedTuple):
+    """The progress of one claim."""
+
+    points: tuple[EpochReport, ...] = ()
+    grown_at: datetime | None = None
+    """When the file was changed, if its last line reports no epoch; else None."""
+
+
+def _read_file(folder: Path, claim: tuple[int, int], name: str) -> _File:
+    path = folder / name
     try:
         with damage_named(path):
             found = path.stat()
-        return _read(path, found.st_size, found.st_mtime_ns)
+        points, is_report = _read(path, found.st_size, found.st_mtime_ns)
     except FileNotFoundError:  # removed after the folder was listed
-        return ()
+        return _File()
+    if any(point.at is None or point.seconds is None for point in points):
+        points = _with_times(points, _changed(folder / "claims" / paths.claim_name(*claim)), found.st_mtime)
+    return _File(points, None if is_report else datetime.fromtimestamp(found.st_mtime, UTC))
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(path: Path, size: int, changed: int) -> tuple[EpochReport, ...]:
-    points = (_point(line, path) for line in read_bytes(path).splitlines())
-    return tuple(point for point in points if point is not None)
+def _read(path: Path, size: int, changed: int) -> tuple[tuple[EpochReport, ...], bool]:
+    """The epochs in a file, and whether its last line reports one."""
+    points = [_point(line, path) for line in read_bytes(path).splitlines()]
+    return tuple(point for point in points if point is not None), not points or points[-1] is not None
+
+
+def _changed(path: Path) -> float | None:
+    """When the file was last changed; None: it cannot be found."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
+
+
+def _with_times(points: Sequence[EpochReport], begun: float | None, changed: float) -> tuple[EpochReport, ...]:
+    """The epochs with times for those that have none: as if all took equally long, from the claim to the last line."""
+    if begun is None or changed < begun:
+        last = points[-1]
+        return (*points[:-1], replace(last, at=last.at or datetime.fromtimestamp(changed, UTC)))
+    share = (changed - begun) / len(points)
+    found: list[EpochReport] = []
+    before = datetime.fromtimestamp(begun, UTC)
+    for number, point in enumerate(points, 1):
+        at = point.at or datetime.fromtimestamp(begun + number * share, UTC)
+        took = share if point.at is None else max(0.0, (at - before).total_seconds())
+        found.append(replace(point, at=at, seconds=took if point.seconds is None else point.seconds))
+        before = at
+    return tuple(found)
 
 
 def _point(line: bytes, path: Path) -> EpochReport | None:
@@ -99,10 +145,20 @@ def _point(line: bytes, path: Path) -> EpochReport | None:
     at = raw.get("at")
     return EpochReport(
         raw["epoch"],
-        {name: value for name in METRICS if (value := _number(raw.get(name))) is not None},
+        _values(raw),
         _time(at) if isinstance(at, str) else None,
         _number(raw.get("seconds"), 0.0, MAX_SECONDS),
     )
+
+
+def _values(raw: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a line that a study may optimise: all but those that describe the epoch."""
+    found = {
+        name: value
+        for name, each in raw.items()
+        if name not in _NO_VALUES and len(name) <= MAX_NAME and (value := _number(each)) is not None
+    }
+    return found if len(found) <= MAX_VALUES_OF_EPOCH else dict(list(found.items())[:MAX_VALUES_OF_EPOCH])
 
 
 def _number(raw: Any, low: float = -MAX_VALUE, high: float = MAX_VALUE) -> float | None:

@@ -20,6 +20,7 @@ from unetsweep.clock import utc_now
 from unetsweep.config.load import load
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
+from unetsweep.core.metric import Metric
 from unetsweep.core.observation import EpochReport, Observation
 from unetsweep.core.space import Space
 from unetsweep.core.spec import SweepSpec
@@ -139,9 +140,10 @@ class SweepDir(AttemptWriter):
         """The directory that the sweep was submitted from, in which a trainer command starts."""
         return home.read_sweep_file(self.root).working_directory
 
-    def observe(self) -> Observation:
-        """Observe everything except the jobs."""
-        return dataclasses.replace(observation.observe(self.root), collectable=CollectableRuns(self.root).list_marked())
+    def observe(self, metric: Metric | None = None) -> Observation:
+        """Observe everything except the jobs. Published results count if they have the `metric`; None: all do."""
+        found = observation.observe(self.root, metric)
+        return dataclasses.replace(found, collectable=CollectableRuns(self.root).list_marked())
 
     # ---- trials
 

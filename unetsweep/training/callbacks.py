@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from unetsweep.contract import ResultState, TrialConfig
+from unetsweep.core.metric import METRICS
 from unetsweep.errors import SupersededError
 from unetsweep.training import checkpoints, milestones
 from unetsweep.training.checkpoints import ArtifactWriter, BestEpoch, MilestoneCheckpoint, TrainingState
@@ -106,7 +107,7 @@ class EpochEnds(pl.Callback):
             if not math.isfinite(value):
                 self._diverged(trainer, epoch, f"the {what} loss was {value} in epoch {epoch}; try a smaller rate")
                 return
-        best = None if scores is None else BestEpoch(epoch, scores.iou, scores.loss)
+        best = None if scores is None else BestEpoch(epoch, scores.iou, scores.loss, self._rank(scores))
         if best is not None and epoch % every == 0 and self._is_better(best):
             self.training_state = replace(self.training_state, best=best)
             self._unsaved = copy_of_weights(module) if trainer.is_global_zero else None
@@ -148,7 +149,11 @@ class EpochEnds(pl.Callback):
         return evaluate(module.unet, images, module.device, precision, trainer.global_rank, trainer.world_size)
 
     def _is_better(self, best: BestEpoch) -> bool:
-        return self.training_state.best is None or best.val_iou > self.training_state.best.val_iou
+        return self.training_state.best is None or best.rank > self.training_state.best.rank
+
+    def _rank(self, scores: Scores) -> float:
+        metric = METRICS[self.config.metric]
+        return metric.sign * scores.metrics()[metric.name]
 
     def _reach_milestone(self, trainer: pl.Trainer, module: Segmentation, here: BestEpoch) -> None:
         """Write a milestone's checkpoint, then the `last.ckpt` that records it, then its result."""

@@ -33,11 +33,13 @@ TRAINING_STATE = "unetsweep"
 
 @dataclass(frozen=True, slots=True)
 class BestEpoch:
-    """The epoch with the highest validation IoU so far, the first of equal ones."""
+    """The epoch with the best metric so far, the first of equal ones."""
 
     epoch: int
     val_iou: float
     val_loss: float
+    rank: float = 0.0
+    """The metric of the config, multiplied by -1 if less of it is better: the highest is the best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def load_unet(path: Path, device: torch.device | str = "cpu") -> tuple[UNet, Tri
         config = config_from(raw["config"], str(path))
         unet = empty_unet(config)
         unet.load_state_dict(raw["weights"], assign=True)
-        best = BestEpoch(raw["epoch"], raw["val_iou"], raw["val_loss"])
+        best = BestEpoch(raw["epoch"], raw["val_iou"], raw["val_loss"], raw["rank"])
     except FileNotFoundError as error:
         raise StateError(f"{path} does not exist; `checkpoint` in a result names the file") from error
     except Exception as error:

@@ -64,6 +64,12 @@ class Scores:
         """Scores over the set and statistics over its images, as in `Result.val_scores`."""
         return scores.over_set(self.counts) | scores.over_images(self.counts)
 
+    def metrics(self) -> dict[str, float]:
+        """What the metric of a config may be (`BUILT_IN_METRICS`), by name."""
+        found = self.summary()
+        more = {f"val_{name}": found[name] for name in scores.DATA_SET}
+        return {"val_iou": self.iou, "val_loss": self.loss, "val_iou_mean": found["image_iou_mean"], **more}
+
     def per_image(self) -> tuple[dict[str, Any], ...]:
         """One `{image, tp, fp, fn, iou, loss}` per image; a loss that is not finite becomes None."""
         rows: list[dict[str, Any]] = []

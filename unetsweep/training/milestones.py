@@ -44,7 +44,7 @@ class Scored:
     def add_to(self, result: Result, levels: Sequence[float]) -> Result:
         """Return `result` with these scores; `levels` are the thresholds of the additional masks.
 
-        `val_iou` and `val_loss` stay those of the training, which chose the checkpoint by them.
+        `val_iou` and `val_loss` stay those of the training, which chose the checkpoint.
         """
         test = self.test
         return replace(

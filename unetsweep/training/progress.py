@@ -28,17 +28,23 @@ class ProgressLog:
 
     def write(self, epoch: int, last: int, loss: float, scores: Scores | None, seconds: float) -> None:
         """Append an epoch to the file, and print it for the reader of the job's log."""
+        metrics = scores.metrics() if scores else {}
         line = Progress(
             epoch=epoch,
             train_loss=loss,
-            val_iou=scores.iou if scores else None,
-            val_loss=scores.loss if scores else None,
+            val_iou=metrics.get("val_iou"),
+            val_loss=metrics.get("val_loss"),
             learning_rate=learning_rate(self._config, epoch),
             seconds=round(seconds, 3),
             at=datetime.now(UTC).isoformat(timespec="seconds"),
+            val_dice=metrics.get("val_dice"),
+            val_precision=metrics.get("val_precision"),
+            val_sensitivity=metrics.get("val_sensitivity"),
+            val_iou_mean=metrics.get("val_iou_mean"),
         )
         self._artifacts.append(self._name, json.dumps(dataclasses.asdict(line), allow_nan=False))
-        validation = f", val_iou {score_text(scores.iou)}, val_loss {score_text(scores.loss)}" if scores else ""
+        named = dict.fromkeys(["val_iou", "val_loss", self._config.metric])
+        validation = "".join(f", {name} {score_text(metrics[name])}" for name in named) if scores else ""
         text = f"epoch {epoch} of {last}: train_loss {score_text(loss)}{validation}, {line.seconds:.1f} s"
         print(text, flush=True)  # noqa: T201  # `unetsweep logs --follow` shows the job's log
 

@@ -3,7 +3,8 @@
 Rule 1: a result that it published counts, whatever its exit status.
 Rule 2: death by a signal is not an error of the program, since its cause is unknown (out of memory, a user, the node):
         the run is resubmitted within `run.retries.unexplained`.
-Rule 3: it may implement the whole contract itself (milestones, progress, prune.json, requeue-<claim>.json); a single
+Rule 3: one that ends without a result after all its open milestones were pruned is no error: it obeyed.
+Rule 4: it may implement the whole contract itself (milestones, progress, prune.json, requeue-<claim>.json); a single
         result.json serves all milestones that it left open.
 """
 
@@ -22,6 +23,8 @@ from unetsweep.bounded_json import parse_json, read_json
 from unetsweep.core import paths
 from unetsweep.errors import StateError, SupersededError, TrainingError
 from unetsweep.process import die_with_parent
+from unetsweep.record_files import read_record
+from unetsweep.records import PruneFile
 from unetsweep.regular_files import read_bytes
 from unetsweep.store.code_snapshot import without_code
 from unetsweep.store.logs import last_message
@@ -76,7 +79,10 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
         if (folder / f"requeue-{invocation.claim}.json").exists():
             print("the trainer command stopped, to continue in a later start", flush=True)  # noqa: T201
             return
-        if not result.exists() and _open_milestones(invocation):
+        if not result.exists() and (missing := _open_milestones(invocation)):
+            if set(missing) <= _pruned(invocation):
+                print("the trainer command ended without a result, because its trials are pruned", flush=True)  # noqa: T201
+                return
             found = f"the trainer command ended with {_describe_status(status)} and wrote no {result.name}"
             if is_deleted:
                 found += f", and deleted {folder}, which the sweep needs: let it delete only its own files there"
@@ -119,6 +125,16 @@ def _open_milestones(invocation: CommandInvocation) -> list[int]:
     return missing
 
 
+def _pruned(invocation: CommandInvocation) -> set[int]:
+    """The milestones that this attempt need not reach any more."""
+    try:
+        prune = read_record(PruneFile, invocation.folder / paths.PRUNE)
+    except (FileNotFoundError, StateError):
+        return set()
+    claim = paths.claim_of(invocation.claim)
+    return set(prune.milestones) if claim is not None and prune.attempt == claim[0] else set()
+
+
 def _publish_result(path: Path, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
     """Publish result.json at every open milestone."""
     try:
@@ -126,6 +142,8 @@ def _publish_result(path: Path, invocation: CommandInvocation, holds: Callable[[
     except ValueError as error:
         raise StateError(f"{path}: not readable as JSON ({error}); the trainer command wrote it") from error
     result = contract.encode(contract.result_from(raw, str(path)))
+    for note in contract.result_notes(raw):
+        print(f"{path.name}: {note}", flush=True)  # noqa: T201
     if not holds():
         raise SupersededError(f"another job owns {invocation.folder.name}")
     (invocation.folder / "milestones").mkdir(exist_ok=True)

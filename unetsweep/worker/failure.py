@@ -62,17 +62,18 @@ def kind_of(error: BaseException) -> str:
     return "environment" if isinstance(error, TrainingError) else "exception"
 
 
-def finished_epochs(folder: Path, claim: str = "*") -> list[tuple[int, float]]:
-    """Epoch and wall seconds of each line of the run's progress; an incomplete line is skipped."""
+def finished_epochs(folder: Path, claim: str = "*") -> list[tuple[int, float | None]]:
+    """Epoch and wall seconds (None: not reported) of each line of the run's progress; an incomplete line is skipped."""
     lines: list[bytes] = []
     for path in sorted(folder.glob(f"progress-{claim}.jsonl")):
         with contextlib.suppress(StateError):
             lines += read_bytes(path).splitlines()
-    found = []
+    found: list[tuple[int, float | None]] = []
     for line in lines:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             raw = parse_json(line, lenient=True)
-            found.append((int(raw["epoch"]), float(raw["seconds"])))
+            seconds = raw.get("seconds")
+            found.append((int(raw["epoch"]), float(seconds) if isinstance(seconds, int | float) else None))
     return found
 
 

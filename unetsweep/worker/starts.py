@@ -87,7 +87,7 @@ def _check_epoch(folder: Path, starts: list[PastStart], limit_min: int) -> None:
             f"one epoch takes more than {_minutes(min(each.seconds for each in last))}: two starts ended "
             f"without finishing one, and the limit of the job is {_minutes(limit_min * 60)}; {advice}"
         )
-    shortest = min((seconds for _, seconds in finished_epochs(folder)), default=0.0)
+    shortest = min((seconds for _, seconds in finished_epochs(folder) if seconds is not None), default=0.0)
     if shortest > limit_min * 60:
         raise EpochTooLongError(
             f"one epoch took {_minutes(shortest)}, and the limit of the job is {_minutes(limit_min * 60)}; {advice}"
