@@ -52,7 +52,9 @@ def run(folder: Path, body: str, milestones: tuple[int, ...] = (4, 8), holds: bo
     """Run a program of these lines, which can use `publish` and `env`."""
     program = folder / "trainer.py"
     program.write_text(f"{HEAD}\n{body}\n")
-    invocation = CommandInvocation(folder / "config.json", folder, milestones, "2-1", "18_3", str(folder), 1764009432.4)
+    values = {"params": {"learning_rate": 1e-3, "epochs": 4}, "seed": 7, "gpus": 2}
+    config, where = folder / "config.json", str(folder)
+    invocation = CommandInvocation(config, folder, milestones, "2-1", "18_3", where, 1764009432.4, **values)
     run_command(f"{sys.executable} -I -S {program} {{out}}", invocation, lambda: holds)
 
 
@@ -76,6 +78,10 @@ def test_a_program_gets_its_claim_its_milestones_its_job_and_its_deadline(tmp_pa
     environment = json.loads((tmp_path / "environment.json").read_bytes())
     assert {name: value for name, value in environment.items() if name not in os.environ} == {
         "schema": 1,
+        "UNETSWEEP_OUT": str(tmp_path),
+        "UNETSWEEP_PARAMS": '{"learning_rate": 0.001, "epochs": 8}',
+        "UNETSWEEP_SEED": "7",
+        "UNETSWEEP_GPUS": "2",
         "UNETSWEEP_CLAIM": "2-1",
         "UNETSWEEP_MILESTONES": "4,8",
         "UNETSWEEP_JOB_ID": "18_3",

@@ -7,6 +7,7 @@ Rule 3: it may implement the whole contract itself (milestones, progress, prune.
         result.json serves all milestones that it left open.
 """
 
+import json
 import os
 import shlex
 import signal
@@ -25,6 +26,7 @@ from unetsweep.process import die_with_parent
 from unetsweep.regular_files import read_bytes
 from unetsweep.store.code_snapshot import without_code
 from unetsweep.store.logs import last_message
+from unetsweep.trial_config import ParameterValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,23 @@ class CommandInvocation:
     """When the job ends, in seconds since 1970; None if unknown."""
     config_ids: Mapping[int, str] = field(default_factory=dict)
     """`config_id` of each milestone, by epochs."""
+    params: Mapping[str, ParameterValue] = field(default_factory=dict)
+    """The parameters of the trial with the most epochs, by path."""
+    seed: int = 0
+    gpus: int = 0
+    """GPUs of the training."""
+
+    def values(self) -> dict[str, ParameterValue]:
+        """The parameters of the run: those of the space, and the epochs that it trains."""
+        return {**self.params, "epochs": self.milestones[-1]}
 
     def environment(self) -> dict[str, str]:
         """The environment variables that describe the call to the program."""
         return {
+            "UNETSWEEP_OUT": str(self.folder),
+            "UNETSWEEP_PARAMS": json.dumps(self.values()),
+            "UNETSWEEP_SEED": str(self.seed),
+            "UNETSWEEP_GPUS": str(self.gpus),
             "UNETSWEEP_CLAIM": self.claim,
             "UNETSWEEP_MILESTONES": ",".join(map(str, self.milestones)),
             "UNETSWEEP_JOB_ID": self.job_id,
