@@ -13,7 +13,7 @@
     run.finish(val_loss=loss)
 
 Outside a sweep the same program runs by itself: `params` is empty, so `get` returns the defaults, nothing is pruned,
-and `finish` writes result.json into `out`: the folder that `start(out=…)` names, or a temporary one.
+and `finish` writes result.json into `out`: the folder that `start(out=...)` names, or a temporary one.
 
 Rule 1: no error here ends a training. The first one is printed on stderr, and the call does nothing.
 Rule 2: only rank 0 writes. It decides for all ranks, and the others read its decisions in the run's folder: the n-th

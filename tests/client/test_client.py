@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from unetsweep import client, contract
+from unetsweep.cli.main import program
 from unetsweep.record_files import read_record
 from unetsweep.records import RequeueFile
 from unetsweep.store.progress import read_progress
@@ -305,7 +307,10 @@ def test_the_file_is_one_of_python_3_8_and_imports_only_the_standard_library():
 
 
 def test_a_copy_of_the_file_works_without_the_package(tmp_path: Path):
-    (tmp_path / "unetsweep_client.py").write_bytes(SOURCE.read_bytes())
+    printed = CliRunner().invoke(program, ["client"])
+    assert printed.exit_code == 0
+    assert printed.output == SOURCE.read_text(encoding="ascii")
+    (tmp_path / "unetsweep_client.py").write_text(printed.output)
     code = (
         "import sys, unetsweep_client; run = unetsweep_client.start(); run.report(8, val_iou=0.5);"
         "run.finish(val_iou=run.params['learning_rate']); assert 'unetsweep' not in sys.modules"
