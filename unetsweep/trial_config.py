@@ -102,7 +102,8 @@ class TrainerConfig:
     """Data loader processes of each rank; with 0 the rank prepares images itself."""
     command: str | None = None
     """A program of the user that replaces the built-in training: `python my_train.py {config} {out}`. It reads
-    config.json and writes result.json into {out}."""
+    config.json and writes result.json into {out}. Every parameter of the space has a placeholder, as in
+    `--rate {learning_rate}`."""
 
 
 @dataclass(frozen=True, slots=True)

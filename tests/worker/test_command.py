@@ -90,6 +90,15 @@ def test_a_program_gets_its_claim_its_milestones_its_job_and_its_deadline(tmp_pa
     assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.5, 0.5]
 
 
+def test_a_command_gets_its_parameters_seed_and_epochs_as_single_arguments(tmp_path: Path):
+    params = {"learning_rate": 1e-4, "model.norm": "a b {out}", "epochs": 4}
+    folder = tmp_path / "a folder"
+    invocation = CommandInvocation(Path("c"), folder, (4, 8), "1-0", "1", "/", params=params, seed=7)
+    found = invocation.arguments("x --rate={learning_rate} {norm} {model.norm} {seed} {epochs} '{config}' {out}/log")
+    expected = ["x", "--rate=0.0001", "a b {out}", "a b {out}", "7", "8", "c", f"{folder}/log"]
+    assert found == expected
+
+
 def test_without_a_known_end_the_deadline_is_empty(tmp_path: Path):
     invocation = CommandInvocation(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
     assert invocation.environment()["UNETSWEEP_DEADLINE"] == ""

@@ -3,6 +3,7 @@
 Rule 1: no rule applies to a section that could not be read.
 """
 
+import difflib
 import math
 import re
 import shlex
@@ -12,15 +13,14 @@ from dataclasses import dataclass, fields
 from unetsweep.config.space import AXES, Axes, format_number
 from unetsweep.config.study import pruner_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
+from unetsweep.core import trainer_command
 from unetsweep.core.space import Choices, Domain, Range, Space, size, whole_numbers
 from unetsweep.core.spec import Resources, RunSpec, StudySpec
 from unetsweep.errors import Problem
 from unetsweep.limits import BOUNDS, MAX_TRIALS, MAX_VALUES, bound_problem
 
-PLACEHOLDERS = ("config", "out")
 _ITEM = re.compile(r"\[(\d+)\]")
 _NO_LIST = "found a range; a {} needs a list. For a range set study: {{sampler: tpe}}"
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def check_rules(sections: Sections, check_augment: CheckAugment | None) -> list[
         *_contract(sections),
         *_groups(sections.data.split.groups),
         *_augment(sections.trainer.augment, check_augment),
-        *_command(sections.trainer.command),
+        *_command(sections.trainer.command, sections.axes),
         *_run(sections.run),
         *(_sampler(sections) if sections.is_sampler_known else ()),
         *pruner_problems(sections.study, sections.axes.domains.get("epochs")),
@@ -93,21 +93,25 @@ def _augment(augment: object, check: CheckAugment | None) -> list[Problem]:
     return found
 
 
-def _command(command: str | None) -> list[Problem]:
+def _command(command: str | None, axes: Axes) -> list[Problem]:
     if command is None:
         return []
     at, example = "trainer.command", "python my_train.py {config} {out}"
-    fields = _PLACEHOLDER.findall(command)
     try:
-        shlex.split(command)
+        arguments = shlex.split(command)
     except ValueError as error:
         return [Problem(f"found {command!r} ({error}); write {example!r}", at)]
-    unknown = [f"{{{name}}}" for name in fields if name not in PLACEHOLDERS]
-    if unknown:
-        hint = "only {config} and {out} are replaced, and no shell runs the command"
-        return [Problem(f"unknown placeholder {', '.join(unknown)}; {hint}", at)]
-    missing = [f"{{{name}}}" for name in PLACEHOLDERS if name not in fields]
-    return [Problem(f"{' and '.join(missing)} must occur in it, as in {example!r}", at)] if missing else []
+    if not arguments:
+        return [Problem(f"found {command!r}, which names no program; write {example!r}", at)]
+    known = dict.fromkeys([*trainer_command.FIXED, *trainer_command.names_of(axes.domains)])
+    unknown = [name for name in dict.fromkeys(trainer_command.placeholders(command)) if name not in known]
+    if not unknown or not axes.is_complete:  # a parameter with another problem is not known by name
+        return []
+    near = difflib.get_close_matches(unknown[0], known, 1)
+    hint = f"did you mean {{{near[0]}}}? " if near else ""
+    allowed = ", ".join(f"{{{name}}}" for name in known)
+    found = ", ".join(f"{{{name}}}" for name in unknown)
+    return [Problem(f"unknown placeholder {found}; {hint}replaced are {allowed}, and no shell runs the command", at)]
 
 
 def _run(run: RunSpec) -> list[Problem]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from unetsweep import contract
 from unetsweep.atomic import write_json
 from unetsweep.bounded_json import parse_json, read_json
-from unetsweep.core import paths
+from unetsweep.core import paths, trainer_command
 from unetsweep.errors import StateError, SupersededError, TrainingError
 from unetsweep.process import die_with_parent
 from unetsweep.regular_files import read_bytes
@@ -56,6 +56,12 @@ class CommandInvocation:
         """The parameters of the run: those of the space, and the epochs that it trains."""
         return {**self.params, "epochs": self.milestones[-1]}
 
+    def arguments(self, trainer: str) -> list[str]:
+        """The arguments of the command `trainer`, with the values of its placeholders."""
+        paths = {"config": str(self.config), "out": str(self.folder)}
+        fixed = {**paths, "seed": str(self.seed), "epochs": str(self.milestones[-1])}
+        return trainer_command.fill(trainer, fixed, self.params)
+
     def environment(self) -> dict[str, str]:
         """The environment variables that describe the call to the program."""
         return {
@@ -77,8 +83,7 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
     another job owns the run by then (`holds`), and SystemExit with the status of the signal that ended it.
     """
     folder = invocation.folder
-    arguments = shlex.split(trainer)
-    command = [each.replace("{config}", str(invocation.config)).replace("{out}", str(folder)) for each in arguments]
+    command = invocation.arguments(trainer)
     result = folder / paths.RESULT
     if not _has_complete_result(result):
         result.unlink(missing_ok=True)
