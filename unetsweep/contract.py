@@ -180,16 +180,22 @@ def dumps(value: Any) -> str:
 
 
 def config_id(config: TrialConfig) -> str:
-    """Return a digest of all fields: two configs share it only if they are equal."""
-    return _digest(encode(config))
+    """Return a digest of all fields that a training depends on: two configs share it only if these are equal."""
+    return _digest(_fields(config))
 
 
 def run_key(config: TrialConfig) -> str:
     """Return a digest that two configs share if one training can serve both, up to the larger `epochs`."""
-    fields: dict[str, Any] = encode(config)
+    fields = _fields(config)
     del fields["epochs"]
     del fields["data"]["split"]["allow_leak"]  # it permits a split and changes nothing in the training
     return _digest(fields)
+
+
+def _fields(config: TrialConfig) -> dict[str, Any]:
+    fields: dict[str, Any] = encode(config)
+    del fields["trainer"]["resumes"]  # it says what the program can do, and changes nothing in a training
+    return fields
 
 
 def _digest(value: object) -> str:

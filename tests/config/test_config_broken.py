@@ -389,6 +389,10 @@ TABLE = {
         GOOD + "name: my sweep\n",
         "s.yaml:6:1: name: found 'my sweep'; letters, digits, - and _, at most 60, the first a letter or digit",
     ),
+    "resuming without a command": (
+        GOOD + "trainer: {resumes: true}\n",
+        "s.yaml:6:11: trainer.resumes: found true without trainer.command; the built-in trainer always resumes",
+    ),
     "a command without a program": (
         GOOD + "trainer: {command: ''}\n",
         "s.yaml:6:11: trainer.command: found '', which names no program; write 'python my_train.py {config} {out}'",

@@ -48,11 +48,13 @@ def test_text_instead_of_a_result_is_an_error_of_the_command(tmp_path: Path):
         train(tmp_path, "fine")
 
 
-def run(folder: Path, body: str, milestones: tuple[int, ...] = (4, 8), holds: bool = True) -> None:
+def run(
+    folder: Path, body: str, milestones: tuple[int, ...] = (4, 8), holds: bool = True, *, resumes: bool = False
+) -> None:
     """Run a program of these lines, which can use `publish` and `env`."""
     program = folder / "trainer.py"
     program.write_text(f"{HEAD}\n{body}\n")
-    values = {"params": {"learning_rate": 1e-3, "epochs": 4}, "seed": 7, "gpus": 2}
+    values = {"params": {"learning_rate": 1e-3, "epochs": 4}, "seed": 7, "gpus": 2, "resumes": resumes}
     config, where = folder / "config.json", str(folder)
     invocation = CommandInvocation(config, folder, milestones, "2-1", "18_3", where, 1764009432.4, **values)
     run_command(f"{sys.executable} -I -S {program} {{out}}", invocation, lambda: holds)
@@ -115,6 +117,23 @@ def test_a_program_that_publishes_its_own_milestones_needs_no_result(tmp_path: P
 def test_a_single_result_serves_only_the_open_milestones(tmp_path: Path):
     run(tmp_path, "publish('milestones/4.json', val_iou=0.25)\npublish('result.json', val_iou=0.5)")
     assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.25, 0.5]
+
+
+def test_a_program_that_resumes_publishes_each_milestone_and_its_single_result_is_the_last(tmp_path: Path):
+    body = "publish('milestones/4.json', val_iou=0.25)\npublish('result.json', val_iou=0.5)"
+    run(tmp_path, body, resumes=True)
+    assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.25, 0.5]
+
+
+def test_the_result_of_an_earlier_start_of_a_program_that_resumes_does_not_count(tmp_path: Path):
+    (tmp_path / "result.json").write_text('{"val_iou": 0.1}')
+    with pytest.raises(TrainingError, match=r"wrote no milestones/4\.json and no milestones/8\.json: "):
+        run(tmp_path, "pass", resumes=True)
+
+
+def test_a_single_result_of_a_program_that_resumes_does_not_serve_an_earlier_milestone(tmp_path: Path):
+    with pytest.raises(TrainingError, match=r"ended with status 0 and wrote no milestones/4\.json: "):
+        run(tmp_path, "publish('result.json', val_iou=0.5)", resumes=True)
 
 
 def test_a_program_that_stops_to_continue_later_is_no_error(tmp_path: Path):

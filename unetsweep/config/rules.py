@@ -48,6 +48,7 @@ def check_rules(sections: Sections, check_augment: CheckAugment | None) -> list[
         *_groups(sections.data.split.groups),
         *_augment(sections.trainer.augment, check_augment),
         *_command(sections.trainer.command, sections.axes),
+        *_resumes(sections.trainer),
         *_run(sections.run),
         *(_sampler(sections) if sections.is_sampler_known else ()),
         *pruner_problems(sections.study, sections.axes.domains.get("epochs")),
@@ -112,6 +113,12 @@ def _command(command: str | None, axes: Axes) -> list[Problem]:
     allowed = ", ".join(f"{{{name}}}" for name in known)
     found = ", ".join(f"{{{name}}}" for name in unknown)
     return [Problem(f"unknown placeholder {found}; {hint}replaced are {allowed}, and no shell runs the command", at)]
+
+
+def _resumes(trainer: TrainerConfig) -> list[Problem]:
+    if not trainer.resumes or trainer.command is not None:
+        return []
+    return [Problem("found true without trainer.command; the built-in trainer always resumes", "trainer.resumes")]
 
 
 def _run(run: RunSpec) -> list[Problem]:

@@ -4,7 +4,7 @@ Rule 1: a result that it published counts, whatever its exit status.
 Rule 2: death by a signal is not an error of the program, since its cause is unknown (out of memory, a user, the node):
         the run is resubmitted within `run.retries.unexplained`.
 Rule 3: it may implement the whole contract itself (milestones, progress, prune.json, requeue-<claim>.json); a single
-        result.json serves all milestones that it left open.
+        result.json serves all milestones that it left open, or with `trainer.resumes` the last one.
 """
 
 import json
@@ -51,6 +51,8 @@ class CommandInvocation:
     seed: int = 0
     gpus: int = 0
     """GPUs of the training."""
+    resumes: bool = False
+    """Whether the program continues from its own checkpoints, so that a result of an earlier start is out of date."""
 
     def values(self) -> dict[str, ParameterValue]:
         """The parameters of the run: those of the space, and the epochs that it trains."""
@@ -85,7 +87,7 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
     folder = invocation.folder
     command = invocation.arguments(trainer)
     result = folder / paths.RESULT
-    if not _has_complete_result(result):
+    if invocation.resumes or not _has_complete_result(result):
         result.unlink(missing_ok=True)
         claim = folder / "claims" / invocation.claim
         had_claim = claim.exists()
@@ -96,8 +98,8 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
         if (folder / f"requeue-{invocation.claim}.json").exists():
             print("the trainer command stopped, to continue in a later start", flush=True)  # noqa: T201
             return
-        if not result.exists() and _open_milestones(invocation):
-            found = f"the trainer command ended with {_describe_status(status)} and wrote no {result.name}"
+        if missing := _missing(invocation, result):
+            found = f"the trainer command ended with {_describe_status(status)} and wrote no {' and no '.join(missing)}"
             if is_deleted:
                 found += f", and deleted {folder}, which the sweep needs: let it delete only its own files there"
             raise _failure(f"{found}: `{shlex.join(command)}`", status)
@@ -137,6 +139,15 @@ def _open_milestones(invocation: CommandInvocation) -> list[int]:
         else:
             missing.append(epochs)
     return missing
+
+
+def _missing(invocation: CommandInvocation, result: Path) -> list[str]:
+    """The names of the files that the program should have written and did not."""
+    missing = _open_milestones(invocation)
+    if not invocation.resumes:
+        return [result.name] if missing and not result.exists() else []
+    last = invocation.milestones[-1] if result.exists() else None
+    return [paths.milestone(epochs) for epochs in missing if epochs != last]
 
 
 def _publish_result(path: Path, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
