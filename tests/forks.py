@@ -41,6 +41,8 @@ PROGRAMS = ("unetsweep", "unetsweep.worker")
 LATE = ("cv2", "numpy", "optuna", "optuna.storages.journal", "yaml")
 """Libraries that our modules import only in functions."""
 WITH_TORCH = ("albumentations", "pytorch_lightning")
+NEED_TORCH = ("unetsweep.training", "unetsweep.lightning")
+"""Modules of ours that import torch, by the beginning of their names."""
 TITLE = 8192
 """The longest command line of a fork in /proc, in bytes; a server reserves them with its last argument."""
 STATUS_BYTES = 4
@@ -388,13 +390,13 @@ def _reap(living: dict[int, int]) -> None:
 
 
 def import_everything(*, torch: bool) -> None:
-    """Import every module of ours (those of training only with `torch`) and what they import only in functions."""
+    """Import every module of ours (NEED_TORCH only with `torch`) and what they import only in functions."""
     import unetsweep
 
     for name in (*LATE, *(WITH_TORCH if torch else ())):
         importlib.import_module(name)
     for module in pkgutil.walk_packages(unetsweep.__path__, "unetsweep."):
-        if not module.name.endswith("__main__") and (torch or not module.name.startswith("unetsweep.training")):
+        if not module.name.endswith("__main__") and (torch or not module.name.startswith(NEED_TORCH)):
             importlib.import_module(module.name)
     assert torch or "torch" not in sys.modules
     from unetsweep import package, process

@@ -247,7 +247,7 @@ def dumps(value: Any) -> str:
 
 
 def config_id(config: TrialConfig) -> str:
-    """Return a digest of all fields: two configs share it only if they are equal."""
+    """Return a digest of all fields that a training depends on: two configs share it only if these are equal."""
     return _digest(_fields_of(config))
 
 
@@ -260,8 +260,10 @@ def run_key(config: TrialConfig) -> str:
 
 
 def _fields_of(config: TrialConfig) -> dict[str, Any]:
-    """The fields of a config that are in its digests: all, but the metric only if it is another one than usual."""
+    """The fields of a config that are in its digests: all that a training depends on, but the metric only if it is
+    another one than usual."""
     fields: dict[str, Any] = encode(config)
+    del fields["trainer"]["resumes"]  # it says what the program can do, and changes nothing in a training
     if config.metric == METRIC:
         del fields["metric"]
     return fields

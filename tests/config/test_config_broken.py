@@ -413,14 +413,23 @@ TABLE = {
         GOOD + "name: my sweep\n",
         "s.yaml:6:1: name: found 'my sweep'; letters, digits, - and _, at most 60, the first a letter or digit",
     ),
-    "a command without its files": (
-        GOOD + "trainer: {command: python x.py}\n",
-        "s.yaml:6:11: trainer.command: {config} and {out} must occur in it, as in 'python my_train.py {config} {out}'",
+    "resuming without a command": (
+        GOOD + "trainer: {resumes: true}\n",
+        "s.yaml:6:11: trainer.resumes: found true without trainer.command; the built-in trainer always resumes",
+    ),
+    "a command without a program": (
+        GOOD + "trainer: {command: ''}\n",
+        "s.yaml:6:11: trainer.command: found '', which names no program; write 'python my_train.py {config} {out}'",
     ),
     "a command with another placeholder": (
         GOOD + "trainer: {command: 'python x.py {cfg} {out}'}\n",
-        "s.yaml:6:11: trainer.command: unknown placeholder {cfg}; only {config} and {out} are replaced, and no shell "
-        "runs the command",
+        "s.yaml:6:11: trainer.command: unknown placeholder {cfg}; did you mean {config}? "
+        "replaced are {config}, {out}, {seed}, {epochs}, {batch_size}, {learning_rate}, and no shell runs the command",
+    ),
+    "a command with a misspelled parameter": (
+        GOOD + "trainer: {command: 'python x.py {learning_rte} {out} {sigma}'}\n",
+        "s.yaml:6:11: trainer.command: unknown placeholder {learning_rte}, {sigma}; did you mean {learning_rate}? "
+        "replaced are {config}, {out}, {seed}, {epochs}, {batch_size}, {learning_rate}, and no shell runs the command",
     ),
     "a regular expression without a group": (
         GOOD.replace("images}", "images, split: {groups: 'Image_.*'}}"),

@@ -214,3 +214,11 @@ def test_a_manifest_without_images_to_train_on_is_refused(part: str, trainer, me
         return
     with pytest.raises(ConfigError, match=message):
         contract.config_from(raw)
+
+
+def test_whether_a_program_resumes_is_not_part_of_the_digests() -> None:
+    config = contract.config_from({**SMALLEST, "trainer": {"command": "train.sh"}})
+    other = contract.config_from({**SMALLEST, "trainer": {"command": "train.sh", "resumes": True}})
+    assert config != other
+    assert contract.config_id(config) == contract.config_id(other)
+    assert contract.run_key(config) == contract.run_key(other)

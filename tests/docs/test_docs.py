@@ -280,6 +280,7 @@ NOT_LEFT_HERE = {
     "runs/NNNN/attempts/K.retry-exempt.json",
     "runs/NNNN/prune.json",
     "runs/NNNN/requeue-K-R.json",
+    "runs/NNNN/decisions-K-R.jsonl",
     "runs/NNNN/comet/NAME.zip",
     "trials/NNNN/result-K.json",
     "runs/NNNN/result-K.json",
@@ -351,6 +352,7 @@ NOT_REPAIRED = {
     "trials/NNNN/result-K.json",
     "runs/NNNN/result-K.json",
     "runs/NNNN/result.json",
+    "runs/NNNN/decisions-K-R.jsonl",
     "code/HASH/code.json",
     "report/results.json",
 }

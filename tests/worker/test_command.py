@@ -48,11 +48,15 @@ def test_text_instead_of_a_result_is_an_error_of_the_command(tmp_path: Path):
         train(tmp_path, "fine")
 
 
-def run(folder: Path, body: str, milestones: tuple[int, ...] = (4, 8), holds: bool = True) -> None:
+def run(
+    folder: Path, body: str, milestones: tuple[int, ...] = (4, 8), holds: bool = True, *, resumes: bool = False
+) -> None:
     """Run a program of these lines, which can use `publish` and `env`."""
     program = folder / "trainer.py"
     program.write_text(f"{HEAD}\n{body}\n")
-    invocation = CommandInvocation(folder / "config.json", folder, milestones, "2-1", "18_3", str(folder), 1764009432.4)
+    values = {"params": {"learning_rate": 1e-3, "epochs": 4}, "seed": 7, "gpus": 2, "resumes": resumes}
+    config, where = folder / "config.json", str(folder)
+    invocation = CommandInvocation(config, folder, milestones, "2-1", "18_3", where, 1764009432.4, **values)
     run_command(f"{sys.executable} -I -S {program} {{out}}", invocation, lambda: holds)
 
 
@@ -76,12 +80,25 @@ def test_a_program_gets_its_claim_its_milestones_its_job_and_its_deadline(tmp_pa
     environment = json.loads((tmp_path / "environment.json").read_bytes())
     assert {name: value for name, value in environment.items() if name not in os.environ} == {
         "schema": 1,
+        "UNETSWEEP_OUT": str(tmp_path),
+        "UNETSWEEP_PARAMS": '{"learning_rate": 0.001, "epochs": 8}',
+        "UNETSWEEP_SEED": "7",
+        "UNETSWEEP_GPUS": "2",
         "UNETSWEEP_CLAIM": "2-1",
         "UNETSWEEP_MILESTONES": "4,8",
         "UNETSWEEP_JOB_ID": "18_3",
         "UNETSWEEP_DEADLINE": "1764009432",
     }
     assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.5, 0.5]
+
+
+def test_a_command_gets_its_parameters_seed_and_epochs_as_single_arguments(tmp_path: Path):
+    params = {"learning_rate": 1e-4, "model.norm": "a b {out}", "epochs": 4}
+    folder = tmp_path / "a folder"
+    invocation = CommandInvocation(Path("c"), folder, (4, 8), "1-0", "1", "/", params=params, seed=7)
+    found = invocation.arguments("x --rate={learning_rate} {norm} {model.norm} {seed} {epochs} '{config}' {out}/log")
+    expected = ["x", "--rate=0.0001", "a b {out}", "a b {out}", "7", "8", "c", f"{folder}/log"]
+    assert found == expected
 
 
 def test_without_a_known_end_the_deadline_is_empty(tmp_path: Path):
@@ -100,6 +117,23 @@ def test_a_program_that_publishes_its_own_milestones_needs_no_result(tmp_path: P
 def test_a_single_result_serves_only_the_open_milestones(tmp_path: Path):
     run(tmp_path, "publish('milestones/4.json', val_iou=0.25)\npublish('result.json', val_iou=0.5)")
     assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.25, 0.5]
+
+
+def test_a_program_that_resumes_publishes_each_milestone_and_its_single_result_is_the_last(tmp_path: Path):
+    body = "publish('milestones/4.json', val_iou=0.25)\npublish('result.json', val_iou=0.5)"
+    run(tmp_path, body, resumes=True)
+    assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.25, 0.5]
+
+
+def test_the_result_of_an_earlier_start_of_a_program_that_resumes_does_not_count(tmp_path: Path):
+    (tmp_path / "result.json").write_text('{"val_iou": 0.1}')
+    with pytest.raises(TrainingError, match=r"wrote no milestones/4\.json and no milestones/8\.json: "):
+        run(tmp_path, "pass", resumes=True)
+
+
+def test_a_single_result_of_a_program_that_resumes_does_not_serve_an_earlier_milestone(tmp_path: Path):
+    with pytest.raises(TrainingError, match=r"ended with status 0 and wrote no milestones/4\.json: "):
+        run(tmp_path, "publish('result.json', val_iou=0.5)", resumes=True)
 
 
 def test_a_program_that_stops_to_continue_later_is_no_error(tmp_path: Path):

@@ -27,6 +27,7 @@ COMMANDS = {
     "predict": "Segment images with a checkpoint.",
     "data": "Draw, import, download or check a dataset, or score the simplest method, a threshold.",
     "doctor": "Check this machine, its cluster and the results folder.",
+    "client": "Print the client for a training program of your own.",
     "sync": "Upload the experiment archives to Comet.",
     "exit-hook": "",
     "periodic": "",

@@ -12,7 +12,7 @@ from unetsweep.config.written import parameter_tree, tree
 from unetsweep.core.space import Choices, Parameter
 from unetsweep.core.spec import SweepSpec, listed_points, remaining_listed_points, trials_wanted
 
-_FREE = ("run.", "slurm.", "data.split.allow_leak")
+_FREE = ("run.", "slurm.", "data.split.allow_leak", "trainer.resumes")
 """Fields that may change, by the beginning of their names: they change no result."""
 _TRAINED = ("slurm.gpus", "slurm.processes")
 """Fields of `slurm` that may not change: results depend on them."""

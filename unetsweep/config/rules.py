@@ -3,6 +3,7 @@
 Rule 1: no rule applies to a section that could not be read.
 """
 
+import difflib
 import math
 import re
 import shlex
@@ -14,6 +15,7 @@ from unetsweep.config.parameters import SEED
 from unetsweep.config.space import Axes
 from unetsweep.config.study import metric_problems, pruner_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
+from unetsweep.core import trainer_command
 from unetsweep.core.space import Choices, Domain, Range, Space, leaves_nothing, size, whole_numbers
 from unetsweep.core.spec import Resources, RunSpec, StudySpec
 from unetsweep.core.trials import with_value
@@ -21,10 +23,8 @@ from unetsweep.errors import Problem
 from unetsweep.limits import BOUNDS, MAX_PROBLEMS, MAX_TRIALS, MAX_VALUES, bound_problem
 from unetsweep.trial_config import ParameterValue
 
-PLACEHOLDERS = ("config", "out")
 _ITEM = re.compile(r"\[(\d+)\]")
 _NO_LIST = "found a range; a {} needs a list. For a range set study: {{sampler: tpe}}"
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ def check_rules(sections: Sections, check_augment: CheckAugment | None) -> list[
         *_swept(sections, check_augment),
         *_groups(sections.data.split.groups),
         *_augment(sections.trainer.augment, check_augment),
-        *_command(sections.trainer.command),
+        *_command(sections.trainer.command, sections.axes),
+        *_resumes(sections.trainer),
         *_run(sections.run),
         *(_sampler(sections) if sections.is_sampler_known else ()),
         *metric_problems(sections.study, is_built_in=sections.trainer.command is None),
@@ -132,21 +133,31 @@ def _augment(augment: object, check: CheckAugment | None) -> list[Problem]:
     return found
 
 
-def _command(command: str | None) -> list[Problem]:
+def _command(command: str | None, axes: Axes) -> list[Problem]:
     if command is None:
         return []
     at, example = "trainer.command", "python my_train.py {config} {out}"
-    fields = _PLACEHOLDER.findall(command)
     try:
-        shlex.split(command)
+        arguments = shlex.split(command)
     except ValueError as error:
         return [Problem(f"found {command!r} ({error}); write {example!r}", at)]
-    unknown = [f"{{{name}}}" for name in fields if name not in PLACEHOLDERS]
-    if unknown:
-        hint = "only {config} and {out} are replaced, and no shell runs the command"
-        return [Problem(f"unknown placeholder {', '.join(unknown)}; {hint}", at)]
-    missing = [f"{{{name}}}" for name in PLACEHOLDERS if name not in fields]
-    return [Problem(f"{' and '.join(missing)} must occur in it, as in {example!r}", at)] if missing else []
+    if not arguments:
+        return [Problem(f"found {command!r}, which names no program; write {example!r}", at)]
+    known = dict.fromkeys([*trainer_command.FIXED, *trainer_command.names_of(axes.domains)])
+    unknown = [name for name in dict.fromkeys(trainer_command.placeholders(command)) if name not in known]
+    if not unknown or not axes.is_complete:  # a parameter with another problem is not known by name
+        return []
+    near = difflib.get_close_matches(unknown[0], known, 1)
+    hint = f"did you mean {{{near[0]}}}? " if near else ""
+    allowed = ", ".join(f"{{{name}}}" for name in known)
+    found = ", ".join(f"{{{name}}}" for name in unknown)
+    return [Problem(f"unknown placeholder {found}; {hint}replaced are {allowed}, and no shell runs the command", at)]
+
+
+def _resumes(trainer: TrainerConfig) -> list[Problem]:
+    if not trainer.resumes or trainer.command is not None:
+        return []
+    return [Problem("found true without trainer.command; the built-in trainer always resumes", "trainer.resumes")]
 
 
 def _run(run: RunSpec) -> list[Problem]:

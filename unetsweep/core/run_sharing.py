@@ -30,8 +30,11 @@ def why_not_shared(spec: SweepSpec) -> str | None:
     """Return why no two trials of the sweep share a run; None if they may."""
     if not spec.run.share:
         return "run.share is false"
-    if spec.trainer.command is not None:
-        return "a trainer command may train differently for another number of epochs"
+    if spec.trainer.command is not None and not spec.trainer.resumes:
+        return (
+            "a trainer command may train differently for another number of epochs; if it resumes from its own "
+            "checkpoints and publishes its milestones, set trainer.resumes: true"
+        )
     schedules = values_of(spec, "trainer.schedule") or [spec.trainer.schedule]
     if "constant" not in schedules:
         return f"the schedule {schedules[0]} depends on the number of epochs, so each needs its own training"

@@ -5,9 +5,10 @@ Rule 2: death by a signal is not an error of the program, since its cause is unk
         the run is resubmitted within `run.retries.unexplained`.
 Rule 3: one that ends without a result after all its open milestones were pruned is no error: it obeyed.
 Rule 4: it may implement the whole contract itself (milestones, progress, prune.json, requeue-<claim>.json); a single
-        result.json serves all milestones that it left open.
+        result.json serves all milestones that it left open, or with `trainer.resumes` the last one.
 """
 
+import json
 import os
 import shlex
 import signal
@@ -20,7 +21,7 @@ from pathlib import Path
 from unetsweep import contract
 from unetsweep.atomic import write_json
 from unetsweep.bounded_json import parse_json, read_json
-from unetsweep.core import paths
+from unetsweep.core import paths, trainer_command
 from unetsweep.errors import StateError, SupersededError, TrainingError
 from unetsweep.process import die_with_parent
 from unetsweep.record_files import read_record
@@ -28,6 +29,7 @@ from unetsweep.records import PruneFile
 from unetsweep.regular_files import read_bytes
 from unetsweep.store.code_snapshot import without_code
 from unetsweep.store.logs import last_message
+from unetsweep.trial_config import ParameterValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,31 @@ class CommandInvocation:
     """When the job ends, in seconds since 1970; None if unknown."""
     config_ids: Mapping[int, str] = field(default_factory=dict)
     """`config_id` of each milestone, by epochs."""
+    params: Mapping[str, ParameterValue] = field(default_factory=dict)
+    """The parameters of the trial with the most epochs, by path."""
+    seed: int = 0
+    gpus: int = 0
+    """GPUs of the training."""
+    resumes: bool = False
+    """Whether the program continues from its own checkpoints, so that a result of an earlier start is out of date."""
+
+    def values(self) -> dict[str, ParameterValue]:
+        """The parameters of the run: those of the space, and the epochs that it trains."""
+        return {**self.params, "epochs": self.milestones[-1]}
+
+    def arguments(self, trainer: str) -> list[str]:
+        """The arguments of the command `trainer`, with the values of its placeholders."""
+        paths = {"config": str(self.config), "out": str(self.folder)}
+        fixed = {**paths, "seed": str(self.seed), "epochs": str(self.milestones[-1])}
+        return trainer_command.fill(trainer, fixed, self.params)
 
     def environment(self) -> dict[str, str]:
         """The environment variables that describe the call to the program."""
         return {
+            "UNETSWEEP_OUT": str(self.folder),
+            "UNETSWEEP_PARAMS": json.dumps(self.values()),
+            "UNETSWEEP_SEED": str(self.seed),
+            "UNETSWEEP_GPUS": str(self.gpus),
             "UNETSWEEP_CLAIM": self.claim,
             "UNETSWEEP_MILESTONES": ",".join(map(str, self.milestones)),
             "UNETSWEEP_JOB_ID": self.job_id,
@@ -65,10 +88,9 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
     another job owns the run by then (`holds`), and SystemExit with the status of the signal that ended it.
     """
     folder = invocation.folder
-    arguments = shlex.split(trainer)
-    command = [each.replace("{config}", str(invocation.config)).replace("{out}", str(folder)) for each in arguments]
+    command = invocation.arguments(trainer)
     result = folder / paths.RESULT
-    if not _has_complete_result(result):
+    if invocation.resumes or not _has_complete_result(result):
         result.unlink(missing_ok=True)
         claim = folder / "claims" / invocation.claim
         had_claim = claim.exists()
@@ -79,11 +101,11 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
         if (folder / f"requeue-{invocation.claim}.json").exists():
             print("the trainer command stopped, to continue in a later start", flush=True)  # noqa: T201
             return
-        if not result.exists() and (missing := _open_milestones(invocation)):
-            if set(missing) <= _pruned(invocation):
+        if missing := _missing(invocation, result):
+            if set(_open_milestones(invocation)) <= _pruned(invocation):
                 print("the trainer command ended without a result, because its trials are pruned", flush=True)  # noqa: T201
                 return
-            found = f"the trainer command ended with {_describe_status(status)} and wrote no {result.name}"
+            found = f"the trainer command ended with {_describe_status(status)} and wrote no {' and no '.join(missing)}"
             if is_deleted:
                 found += f", and deleted {folder}, which the sweep needs: let it delete only its own files there"
             raise _failure(f"{found}: `{shlex.join(command)}`", status)
@@ -123,6 +145,15 @@ def _open_milestones(invocation: CommandInvocation) -> list[int]:
         else:
             missing.append(epochs)
     return missing
+
+
+def _missing(invocation: CommandInvocation, result: Path) -> list[str]:
+    """The names of the files that the program should have written and did not."""
+    missing = _open_milestones(invocation)
+    if not invocation.resumes:
+        return [result.name] if missing and not result.exists() else []
+    last = invocation.milestones[-1] if result.exists() else None
+    return [paths.milestone(epochs) for epochs in missing if epochs != last]
 
 
 def _pruned(invocation: CommandInvocation) -> set[int]:

@@ -88,7 +88,8 @@ def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, r
     trials = sorted(attempt_file.trials, key=lambda each: each.epochs)
     path = sweep.config_path(trials[-1].trial)
     config = contract.config_from(read_json(path), str(path))
-    if contract.config_id(config) != read_trial(path.parent).config_id:
+    trial = read_trial(path.parent)
+    if contract.config_id(config) != trial.config_id:
         raise TrainingError(f"{path} is the config of another trial; run `unetsweep repair {sweep.name}`")
     epochs = tuple(each.epochs for each in trials)
     if rank == 0:
@@ -99,7 +100,18 @@ def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, r
         if rank == 0:
             ids = {each: contract.config_id(replace(config, epochs=each)) for each in epochs}
             invocation = CommandInvocation(
-                path, folder, epochs, claim.name, start.job_id, sweep.working_directory, job_end.end, ids
+                path,
+                folder,
+                epochs,
+                claim.name,
+                start.job_id,
+                sweep.working_directory,
+                job_end.end,
+                ids,
+                trial.params,
+                config.seed,
+                gpus=config.processes if config.accelerator == "gpu" else 0,
+                resumes=config.trainer.resumes,
             )
             run_command(config.trainer.command, invocation, claim.holds)
         return
