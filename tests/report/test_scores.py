@@ -3,14 +3,17 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from report_records import docs_sweep, spec, sweep, trial
 
 from unetsweep.analysis.rows import SweepRecord
+from unetsweep.analysis.significance import Repeats
 from unetsweep.contract import DataConfig, Result, result_from
 from unetsweep.core.spec import StudySpec
+from unetsweep.report import confirmed
 from unetsweep.report.formats import Format, render
 
 COMMAND = "python fit.py {config} {out}"
@@ -92,3 +95,11 @@ def test_a_name_of_a_trainer_command_changes_no_format(form: Format):
         assert "'=cmd()" in text.splitlines()[0]
     if form is Format.LATEX:
         assert r"\{\&\}" in text
+
+
+def test_a_confirmation_without_values_by_image_is_not_called_tested():
+    repeats = tuple(Repeats(key, (7, 8), (mean, mean), (None, None), ({}, {})) for key, mean in ((0, 0.5), (1, 0.25)))
+    record = replace(own({"rmse": 0.5}, {"rmse": 0.25}), confirmed=repeats)
+    assert confirmed.table(record)[0] == ["confirmed", "seeds", "rmse", "behind", "p", "best"]
+    why = "without rmse of each validation image no test compares them"
+    assert confirmed.sentences(record) == [f"Confirmed: trials 0001, 0000 cannot be told apart: {why}"]

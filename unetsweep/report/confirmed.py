@@ -42,17 +42,23 @@ def sentences(sweep: SweepRecord) -> list[str]:
     best = [number_text(row.key) for row in rows if row.in_best]
     by = f"by {sweep.spec.metric.label} of the validation images over new seeds (paired, Holm, {ALPHA:.0%})"
     so_far = "So far" if any(row.open or row.lost for row in rows) else "Confirmed"
+    has_images = any(images for each in sweep.confirmed for images in each.per_image)
     if not best:
         verdict = "No confirmation run has a score"
     elif len(rows) == 1:
         seeds = counted(rows[0].runs, "new seed")
         verdict = f"{so_far}: trial {best[0]} with {seeds}; there is nothing to compare it with"
+    elif not has_images:
+        verdict = (
+            f"{so_far}: trials {', '.join(best)} cannot be told apart: without {sweep.spec.metric.label} of each "
+            "validation image no test compares them"
+        )
     elif len(best) == 1:
         verdict = f"{so_far}: trial {best[0]} is better than the other leaders {by}"
     else:
         verdict = f"{so_far}: trials {', '.join(best)} cannot be told apart {by}"
     found = [verdict, *_missing(sweep, rows)]
-    if sweep.val_groups is None and len(rows) > 1:
+    if sweep.val_groups is None and len(rows) > 1 and has_images:
         found.append("Each validation image counts separately: it is not known which of them show the same eye")
     if "val" in sweep.leak:
         found.append(f"These scores are {LEAKED[1:-1]}: they reward memorisation")
