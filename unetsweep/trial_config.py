@@ -17,6 +17,8 @@ METRIC = "val_iou"
 """The metric of a config that names none. It is in no digest, so it changes only those of configs with another one."""
 BUILT_IN_METRICS = ("val_iou", "val_loss", "val_dice", "val_precision", "val_sensitivity", "val_iou_mean")
 """What the built-in trainer reports of each validated epoch."""
+MINIMIZED_METRICS = frozenset({"val_loss"})
+"""Those of which less is better."""
 
 ParameterValue = float | int | str | bool | None
 """The value of one parameter of a trial, a field of its config."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from unetsweep.contract import Result
 from unetsweep.core.observation import EpochReport
+from unetsweep.trial_config import MINIMIZED_METRICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("val_iou", "val_IoU", "iou", minimize=False, has_gap=True, range=(0, 1)),
-        Metric("val_loss", "val_loss", "loss", minimize=True),
+        Metric("val_loss", "val_loss", "loss", minimize="val_loss" in MINIMIZED_METRICS),
         Metric("val_dice", "val_dice", "dice", minimize=False, score="dice", range=(0, 1)),
         Metric("val_precision", "val_precision", "precision", minimize=False, score="precision", range=(0, 1)),
         Metric("val_sensitivity", "val_sensitivity", "sensitivity", minimize=False, score="sensitivity", range=(0, 1)),

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from unetsweep.contract import ResultState, TrialConfig
-from unetsweep.core.metric import METRICS
 from unetsweep.errors import SupersededError
 from unetsweep.training import checkpoints, milestones
 from unetsweep.training.checkpoints import ArtifactWriter, BestEpoch, MilestoneCheckpoint, TrainingState
@@ -29,6 +28,7 @@ from unetsweep.training.lightning_compat import epochs_done, set_last_epoch
 from unetsweep.training.milestones import Scorer
 from unetsweep.training.module import Segmentation, learning_rate
 from unetsweep.training.progress import ProgressLog
+from unetsweep.trial_config import MINIMIZED_METRICS
 
 
 class StepSeed(pl.Callback):
@@ -152,8 +152,8 @@ class EpochEnds(pl.Callback):
         return self.training_state.best is None or best.rank > self.training_state.best.rank
 
     def _rank(self, scores: Scores) -> float:
-        metric = METRICS[self.config.metric]
-        return metric.sign * scores.metrics()[metric.name]
+        value = scores.metrics()[self.config.metric]
+        return -value if self.config.metric in MINIMIZED_METRICS else value
 
     def _reach_milestone(self, trainer: pl.Trainer, module: Segmentation, here: BestEpoch) -> None:
         """Write a milestone's checkpoint, then the `last.ckpt` that records it, then its result."""
