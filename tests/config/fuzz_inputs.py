@@ -12,6 +12,12 @@ import yaml
 COMMAND = {"command": "true {config} {out}"}
 GRID = {"epochs": [8, 16], "batch_size": [4], "learning_rate": [1e-3, 1e-4]}
 RANGE = {"epochs": [8], "batch_size": 4, "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}}
+CONDITIONS = {
+    "epochs": [8, 16],
+    "optimizer": ["adam", "sgd"],
+    "momentum": {"values": [0.8, 0.9], "when": {"optimizer": "sgd"}},
+}
+WIDE = {**RANGE, "depth": {"low": 2, "high": 4}, "augment": ["none", {"name": "flip", "value": ["HorizontalFlip"]}]}
 POINT = {"epochs": 8, "batch_size": 4, "learning_rate": 1e-3, "seed": 7}
 SLURM = {
     "partition": "gpu",
@@ -56,29 +62,11 @@ SWEEPS: tuple[dict[str, Any], ...] = (
         "slurm": {"profile": "site", "time": 10},
     },
     {
-        "space": {
-            "epochs": [8, 16],
-            "optimizer": ["adam", "sgd"],
-            "momentum": {"values": [0.8, 0.9], "when": {"optimizer": "sgd"}},
-            "model.base": [8, 16],
-            "augment": ["none", {"name": "strong", "value": ["HorizontalFlip"]}],
-        },
-        "exclude": [{"base": 16, "optimizer": "sgd"}, {"augment": "strong", "epochs": 8}],
+        "space": CONDITIONS,
+        "exclude": [{"momentum": 0.8}],
         "trainer": {**COMMAND, "batch_size": 4, "learning_rate": 1e-3},
     },
-    {
-        "space": {
-            **RANGE,
-            "weight_decay": {"low": 1e-6, "high": 1e-2, "log": True},
-            "depth": {"low": 2, "high": 4},
-            "norm": ["none", "batch"],
-            "dropout": {"low": 0.0, "high": 0.5, "when": {"norm": ["none"]}},
-            "image_size": [None, 64],
-        },
-        "exclude": [{"depth": 4, "image_size": None}],
-        "trainer": COMMAND,
-        "study": {"sampler": "tpe", "trials": 5},
-    },
+    {"space": WIDE, "trainer": COMMAND, "study": {"sampler": "tpe", "trials": 5}},
 )
 CONFIG: dict[str, Any] = {
     "data": {"root": "images", "split": {"val": 0.3, "seed": 1}, "image_size": 64},
