@@ -153,3 +153,22 @@ def test_a_dry_run_prints_the_points_and_what_was_removed(tmp_path: Path) -> Non
     ]
     found = json.loads(workspace.submit(sweep, "--dry-run", "--json").stdout)
     assert found["space"] == {"points": 5, "combinations": 8, "without_conditions": 2, "excluded": 1}
+
+
+def test_trials_that_differ_only_in_their_seeds_are_one_config_that_is_confirmed_once(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.trainer(AT_ONCE)
+    sweep = workspace.sweep(
+        "space: {epochs: 1, batch_size: 4, learning_rate: [1e-3, 1e-2], seed: [0, 1], optimizer: [adam]}\n"
+    )
+    workspace.submit(sweep, "--watch")
+    workspace.run("confirm", "s", "--top", "4", "--seeds", "2", "--watch")
+
+    report = json.loads(workspace.run("report", "s", "--format", "json").stdout)
+    assert [(row["learning_rate"], row["seed"]) for row in report["rows"]] == [
+        (1e-3, 0),
+        (1e-3, 1),
+        (1e-2, 0),
+        (1e-2, 1),
+    ]
+    assert [(each["trial"], each["runs"]) for each in report["confirmed"]["leaders"]] == [(2, 2), (0, 2)]

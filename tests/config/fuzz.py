@@ -43,7 +43,8 @@ LENGTH = 30_000
 """Characters that a case may print."""
 STATUSES = {0, 1, 2, 3, 4, 70, 75}
 NAMED = re.compile(
-    r"[\w.]+\.(?:yaml|json):\d+|(?:s|site)\.yaml: |config\.json: |\b(?:data|space|study|model|trainer|run|slurm)\b|"
+    r"[\w.]+\.(?:yaml|json):\d+|(?:s|site)\.yaml: |config\.json: |"
+    r"\b(?:data|space|exclude|study|model|trainer|run|slurm)\b|"
     r"--[a-z]|Usage: |sweep|\bis not there\b"
 )
 """What a message must have: a file with its line, a setting, an option or a sweep."""

@@ -12,6 +12,12 @@ import yaml
 COMMAND = {"command": "true {config} {out}"}
 GRID = {"epochs": [8, 16], "batch_size": [4], "learning_rate": [1e-3, 1e-4]}
 RANGE = {"epochs": [8], "batch_size": 4, "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}}
+CONDITIONS = {
+    "epochs": [8, 16],
+    "optimizer": ["adam", "sgd"],
+    "momentum": {"values": [0.8, 0.9], "when": {"optimizer": "sgd"}},
+}
+WIDE = {**RANGE, "depth": {"low": 2, "high": 4}, "augment": ["none", {"name": "flip", "value": ["HorizontalFlip"]}]}
 POINT = {"epochs": 8, "batch_size": 4, "learning_rate": 1e-3, "seed": 7}
 SLURM = {
     "partition": "gpu",
@@ -55,6 +61,12 @@ SWEEPS: tuple[dict[str, Any], ...] = (
         "trainer": {"loss": "bce_dice", "precision": 32, "val_every": 2, "augment": "none"},
         "slurm": {"profile": "site", "time": 10},
     },
+    {
+        "space": CONDITIONS,
+        "exclude": [{"momentum": 0.8}],
+        "trainer": {**COMMAND, "batch_size": 4, "learning_rate": 1e-3},
+    },
+    {"space": WIDE, "trainer": COMMAND, "study": {"sampler": "tpe", "trials": 5}},
 )
 CONFIG: dict[str, Any] = {
     "data": {"root": "images", "split": {"val": 0.3, "seed": 1}, "image_size": 64},

@@ -19,7 +19,7 @@ TPE = "study: {sampler: tpe, trials: 4}\n"
 
 
 def spec(text: str) -> SweepSpec:
-    """The sweep of a file that goes on with this text from line 7, within `space:`."""
+    """The sweep of a file with this text from line 7 on, within `space:`."""
     return spec_from(HEAD + text, "s.yaml", working=Path("/w"), home=Path("/h"))
 
 

@@ -114,6 +114,11 @@ WRONG = {
         "s.yaml:6:3: space.data.root: cannot be varied: all trials of a sweep use the same images and the same split, "
         "or their scores could not be compared",
     ),
+    "another split": (
+        "split: {val: 0.1}",
+        "s.yaml:6:3: space.split: cannot be varied: all trials of a sweep use the same images and the same split, "
+        "or their scores could not be compared",
+    ),
     "processes": (
         "processes: [1, 2]",
         "s.yaml:6:3: space.processes: cannot be varied: it says on what a training runs, not how; set it under slurm",

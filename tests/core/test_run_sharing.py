@@ -58,6 +58,8 @@ def test_new_trials_that_are_shorter_than_a_run_with_their_key_say_why_they_trai
         "1 new trial (0004) cannot join a run with the same config: only longer trials join one, because a training "
         "never goes back (trial 0004 has 30 epochs, and run 0003 trains the same config to epoch 60)"
     )
+    cosine = {"trainer.schedule": "cosine"}
+    assert why_separate([replace(there, params=cosine), replace(shorter, params=cosine)], 4) is None
     many = [StoredTrial(number, number, 30, run_key="a") for number in range(4, 10)]
     assert (why_separate([there, *many], 4) or "").startswith(
         "6 new trials (0004, 0005, 0006, 0007 …) cannot join a run"

@@ -71,7 +71,7 @@ class TrialRecord:
     @property
     def point(self) -> tuple[tuple[str, ParameterValue], ...]:
         """Its parameters, without the seed: equal for two trials of the same config."""
-        return tuple(sorted(self.params.items()))
+        return tuple(sorted((path, value) for path, value in self.params.items() if path != "seed"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from unetsweep.trial_config import ParameterValue
 
 FORMS = "a list of numbers, one number, or {low, high, log, step}"
 _NAMED = "{name: NAME, value: VALUE}"
-_LARGEST = float(2**63)
+_LARGEST = 2.0**63
+"""No number of a file is larger. Settings that are not in BOUNDS have their limits in `config_problems`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ def _number(
 ) -> float | None:
     """Return a value of the parameter, or the step of its range. A whole number may be written as `1e2`."""
     is_whole = _kind(path).is_whole
-    low, high = BOUNDS.get(path, (0 if path == "learning_rate" else -_LARGEST, MAX_LEARNING_RATE))
+    low, high = (0, MAX_LEARNING_RATE) if path == "learning_rate" else BOUNDS.get(path, (-_LARGEST, _LARGEST))
     is_above = is_step or path == "learning_rate"  # `low` itself is not allowed
     if is_step:
         low, is_above = (1, False) if is_whole else (0, True)

@@ -72,6 +72,8 @@ def resolve(
             return Problem(f"{name!r} could be {' or '.join(found)}; write one of them", at)
     if inside := [path for path in known if path.startswith(f"{name}.")]:
         return Problem(f"{name!r} is a section; write its settings by their paths: {', '.join(inside)}", at)
+    if hidden := [path for path in refused if f".{name}." in f".{path}"]:  # a section of which nothing may vary
+        return Problem(f"cannot be varied: {refused[hidden[0]]}", at)
     return Problem(f"unknown key {name!r}; {_nearest(name, known)}", at)
 
 

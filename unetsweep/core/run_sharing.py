@@ -124,6 +124,10 @@ def _joinable_runs(
 def why_separate(trials: Sequence[StoredTrial], first: int) -> str | None:
     """Return why trials from the number `first` on joined no earlier run, although one trains their config to more
     epochs; None: there are none. A running training does not learn of new milestones, and may have passed them."""
+    path = "trainer.schedule"
+    trials = [
+        trial for trial in trials if (trial.params or {}).get(path, "constant") == "constant"
+    ]  # others never share
     longest: dict[str, StoredTrial] = {}
     for trial in sorted(trials, key=lambda trial: trial.epochs):
         if trial.run_key is not None and trial.number < first:

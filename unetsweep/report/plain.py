@@ -8,7 +8,7 @@ The JSON report is one object. Its keys do not change:
 schema     1
 sweep      the sweep's name
 metric     name of the metric; `minimize` says whether less is better
-data       `image_size`, `mask_threshold` and `also_score_at` of the sweep
+data       `image_size` (null if it varies), `mask_threshold` and `also_score_at` of the sweep
 columns    names of the columns, in order
 rows       one object for each trial, with these keys; null if there is no value (yet)
 best       null, or the best trial (`summary.BestTrial`); `params` only if a parameter beside the usual ones varies
@@ -97,7 +97,7 @@ def render_json(view: View, rows: Sequence[Sequence[Value]]) -> str:
         "sweep": _dumps(sweep.name),
         "metric": _dumps(sweep.spec.study.metric),
         "minimize": _dumps(sweep.spec.metric.minimize),
-        "data": _dumps({name: getattr(sweep.spec.data, name) for name in DATA}),
+        "data": _dumps({name: _data_setting(sweep, name) for name in DATA}),
         "columns": _dumps(names),
         "rows": "[" + ",".join(f"\n{line}" for line in lines) + "\n]",
         "best": _dumps(best),
@@ -107,6 +107,11 @@ def render_json(view: View, rows: Sequence[Sequence[Value]]) -> str:
         "warnings": _dumps(sweep.warnings),
     }
     return "{\n" + ",\n".join(f'"{key}": {text}' for key, text in parts.items()) + "\n}\n"
+
+
+def _data_setting(sweep: SweepRecord, name: str) -> Any:
+    """A setting of the data; None if it varies, because then each row has its own."""
+    return None if f"data.{name}" in sweep.spec.space.paths else getattr(sweep.spec.data, name)
 
 
 def _cost(sweep: SweepRecord) -> str:

@@ -81,9 +81,9 @@ def best_of(sweep: SweepRecord, trial: TrialRecord) -> BestTrial:
         archive=trial.archive,
         leaked=tuple(sweep.leak),
         params={
-            path: value
-            for path, value in trial.params.items()
-            if path not in named and path in domains and not is_fixed(domains[path])
+            path: trial.params[path]
+            for path, domain in domains.items()
+            if path not in named and path in trial.params and not is_fixed(domain)
         },
     )
 

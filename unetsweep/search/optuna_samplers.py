@@ -42,18 +42,18 @@ WITHOUT_RESULTS = ("random", "RandomSampler", "BruteForceSampler", "QMCSampler")
 
 def check_sampler(spec: SweepSpec) -> None:
     """UsageError if the sampler cannot draw from the space with its arguments, at first or after some results."""
-    space = spec.space
+    space, kinds = spec.space, _distributions(spec.space)
     earlier = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     with warnings.catch_warnings(), _failures(spec.study.sampler):
         warnings.simplefilter("ignore")
         study = optuna.create_study(sampler=_sampler(spec.study, 0), direction=direction(spec))
-        _ask(study, space, spec.study.sampler)
+        _ask(study, space, kinds, spec.study.sampler)
         if spec.study.sampler in WITHOUT_RESULTS:
             return
         for number in range(EARLIER_TRIALS):
-            point = _ask(earlier, space, spec.study.sampler)[1]
-            study.add_trial(_trial(space, point, state=TrialState.COMPLETE, value=number / EARLIER_TRIALS))
-        _ask(study, space, spec.study.sampler)
+            point = _ask(earlier, space, kinds, spec.study.sampler)[1]
+            study.add_trial(_trial(kinds, point, state=TrialState.COMPLETE, value=number / EARLIER_TRIALS))
+        _ask(study, space, kinds, spec.study.sampler)
 
 
 def propose(spec: SweepSpec, trials: Sequence[StoredTrial], count: int, epochs_of: EpochsOf = no_epochs) -> list[Point]:
@@ -80,15 +80,15 @@ def _draw(
     chosen: Sequence[Point],
     taken: set[tuple[object, ...]],
 ) -> Point | None:
-    space = spec.space
+    space, kinds = spec.space, _distributions(spec.space)
     seed = random.Random(f"{spec.study.seed}/{len(trials) + len(chosen)}").randrange(2**31)  # noqa: S311
     study = optuna.create_study(sampler=_sampler(spec.study, seed), direction=direction(spec))
     if spec.study.sampler != "random":  # `random` ignores earlier trials; to add them at each draw is slow
-        study.add_trials([frozen for trial in trials if (frozen := _freeze(spec, trial, curves)) is not None])
+        study.add_trials([frozen for trial in trials if (frozen := _freeze(spec, trial, curves, kinds)) is not None])
         for each in chosen:
-            study.add_trial(_trial(space, each, state=TrialState.RUNNING))
+            study.add_trial(_trial(kinds, each, state=TrialState.RUNNING))
     for _ in range(MAX_ASKS):
-        asked, point = _ask(study, space, spec.study.sampler)
+        asked, point = _ask(study, space, kinds, spec.study.sampler)
         if space.key(point) not in taken and not space.is_excluded(point):
             return point
         try:
@@ -103,19 +103,21 @@ def _draw(
 
 def _draw_at_random(space: Space, taken: set[tuple[object, ...]], seed: int) -> Point | None:
     """Return a point that is not taken nor excluded; None after `MAX_RANDOM_ASKS` without one."""
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    study, kinds = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)), _distributions(space)
     for _ in range(MAX_RANDOM_ASKS):
-        point = _ask(study, space, "random")[1]
+        point = _ask(study, space, kinds, "random")[1]
         if space.key(point) not in taken and not space.is_excluded(point):
             return point
     return None
 
 
-def _ask(study: optuna.Study, space: Space, sampler: str) -> tuple[optuna.Trial, Point]:
+def _ask(
+    study: optuna.Study, space: Space, kinds: dict[str, BaseDistribution], sampler: str
+) -> tuple[optuna.Trial, Point]:
     """Ask the sampler for a point. Parameters with conditions are drawn one after the other, as they are needed."""
     with _failures(sampler):
         if not space.has_conditions:
-            asked = study.ask({path: _distribution(domain) for path, domain in space.domains().items()})
+            asked = study.ask(kinds)
             return asked, {path: asked.params[path] for path in space.paths}
         asked, point = study.ask(), dict[str, ParameterValue]()
         for parameter in space.by_dependence():
@@ -136,10 +138,13 @@ def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> ParameterValue:
     return found
 
 
-def _trial(space: Space, point: Point, **more: Any) -> FrozenTrial:
+def _trial(kinds: dict[str, BaseDistribution], point: Point, **more: Any) -> FrozenTrial:
     """Return a trial of Optuna with the parameters that the point has."""
-    distributions = {path: _distribution(domain) for path, domain in space.domains().items() if path in point}
-    return create_trial(params=dict(point), distributions=distributions, **more)
+    return create_trial(params=dict(point), distributions={path: kinds[path] for path in point}, **more)
+
+
+def _distributions(space: Space) -> dict[str, BaseDistribution]:
+    return {path: _distribution(domain) for path, domain in space.domains().items()}
 
 
 @contextlib.contextmanager
@@ -183,19 +188,22 @@ def _distribution(domain: Domain) -> BaseDistribution:
             return FloatDistribution(low, high, log=log, step=step)
 
 
-def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves) -> FrozenTrial | None:
+def _freeze(
+    spec: SweepSpec, trial: StoredTrial, curves: Curves, kinds: dict[str, BaseDistribution]
+) -> FrozenTrial | None:
     """Return a trial as the sampler sees it; None if its point is no longer in the space."""
-    params, space = dict(trial.params or {}), spec.space
-    for parameter in space.parameters:
+    known = trial.params or {}
+    params = {path: known[path] for path in kinds if path in known}
+    for parameter in spec.space.parameters:
         if parameter.is_part_of(params) != (parameter.path in params):
             return None
         if parameter.path in params:
-            distribution = _distribution(parameter.domain)
+            distribution = kinds[parameter.path]
             if not distribution._contains(distribution.to_internal_repr(params[parameter.path])):
                 return None
     state, value = state_of(spec, trial.result)
     return _trial(
-        space,
+        kinds,
         params,
         state=state,
         value=value if state is TrialState.COMPLETE else None,
