@@ -187,10 +187,10 @@ class Run:
     """When the newest claim last reported an epoch; None: it has not yet."""
     prune_decision: PruneDecision | None = None
     """The newest decision to prune; None: there is none."""
-    refused_results: Mapping[int, RefusedResult] = field(default_factory=dict)
-    """The published results that do not count for the sweep, by their epochs."""
     retries_reset_at: int = 0
     """The number of the last attempt before the user's retry: attempts up to it do not count. 0: no retry."""
+    refused_results: Mapping[int, RefusedResult] = field(default_factory=dict)
+    """The published results that do not count for the sweep, by their epochs."""
 
     @property
     def counted_attempts(self) -> tuple[Attempt, ...]:

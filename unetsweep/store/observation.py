@@ -175,8 +175,8 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
         progress.points,
         progress.last_at,
         prune,
-        refused,
         retries_reset_at(marks),
+        refused,
     )
 
 
