@@ -133,7 +133,7 @@ class Run:
                 "seconds": round(seconds, 3),
                 "at": datetime.now(timezone.utc).isoformat(),
             }
-            self._append(f"progress-{self._claim}.jsonl", {**_plain(values), **line})
+            self._append(f"progress-{self._claim}.jsonl", {**self._plain(values), **line})
 
     @contextlib.contextmanager
     def checkpoint(self) -> Iterator[Path]:
@@ -141,9 +141,13 @@ class Run:
 
         A kill leaves the checkpoint before or the new one. On other ranks than 0 the file is deleted.
         """
-        began, path = time.monotonic(), self.out / "checkpoints" / f"last.ckpt.{self._claim}-{self.rank}.tmp"
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        began, folder = time.monotonic(), self.out / "checkpoints"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._warn(f"checkpoint: {error}")
+            folder = Path(tempfile.gettempdir())
+        path = folder / f"last.ckpt.{self._claim}-{self.rank}-{os.getpid()}.tmp"
         try:
             yield path
             self._keep(path)
@@ -165,8 +169,8 @@ class Run:
         if self.rank != 0 or (self._is_requeued and self._ahead()):
             return
         if not self.in_sweep:
-            self._write("result.json", {"schema": 1, "epochs_run": self._epoch or None, **_plain(scores)})
-        elif self._is_pruned:
+            self._write("result.json", {"schema": 1, "epochs_run": self._epoch or None, **self._plain(scores)})
+        elif self._is_pruned and self._ahead():
             pruned, reason = self._prune_file()
             for each in self._ahead():
                 if each in pruned:
@@ -264,7 +268,7 @@ class Run:
         known = {"schema": 1, "state": state, "epochs": epochs, "epochs_run": self._epoch or epochs, "message": message}
         cost = {"seconds": round(seconds, 3), "gpu_seconds": round((seconds - since) * self._gpus, 3)}
         where = {"job_id": self._job_id, "host": socket.gethostname()}
-        self._write(f"milestones/{epochs}.json", {**cost, **where, **_plain(scores), **known})
+        self._write(f"milestones/{epochs}.json", {**cost, **where, **self._plain(scores), **known})
 
     def _trained_s(self, until: float) -> float:
         """Seconds of the epochs up to this one. Epochs that were lost and trained again count once."""
@@ -276,11 +280,14 @@ class Run:
 
     @_never_raises
     def _keep(self, path: Path) -> None:
-        """Make a saved file the run's checkpoint."""
+        """Make a saved file the run's checkpoint, and delete what killed starts left of theirs."""
         if self.rank == 0 and self._is_owner():
             with path.open("rb") as stream:
                 os.fsync(stream.fileno())
-            os.replace(str(path), str(path.with_name("last.ckpt")))
+            os.replace(str(path), str(self.out / "checkpoints" / "last.ckpt"))
+            for stale in (self.out / "checkpoints").glob("last.ckpt.*.tmp"):
+                if f".{self._claim}-" not in stale.name:
+                    stale.unlink()
 
     def _write(self, name: str, content: dict[str, Any]) -> bool:
         """Write a whole file, unless a later start owns the run; return whether it was written."""
@@ -300,6 +307,16 @@ class Run:
         """Append a line in one write."""
         with (self.out / name).open("ab", buffering=0) as log:
             log.write((json.dumps(content) + "\n").encode())
+
+    def _plain(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values that JSON can have."""
+        found = {}
+        for name, value in values.items():
+            try:
+                found[name] = _plain(value)
+            except (TypeError, ValueError):
+                self._warn(f"{name} is no number: {type(value).__name__}")
+        return found
 
     def _warn(self, message: str) -> None:
         """Print the first warning."""

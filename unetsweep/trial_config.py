@@ -111,8 +111,8 @@ class TrainerConfig:
     """Data loader processes of each rank; with 0 the rank prepares images itself."""
     command: str | None = None
     """A program of the user that replaces the built-in training: `python my_train.py {config} {out}`. It reads
-    config.json and writes result.json into {out}. Every parameter of the space has a placeholder, as in
-    `--rate {learning_rate}`."""
+    its parameters in a JSON file and writes result.json into {out}. Every parameter of the space has a placeholder, as
+    in `--rate {learning_rate}`."""
     resumes: bool = False
     """Whether the program of `command` continues from its own checkpoints and publishes a result at each milestone.
     Then trials that differ only in epochs may share a run."""

@@ -68,6 +68,12 @@ def test_outside_a_sweep_without_a_folder_there_is_a_temporary_one(tmp_path: Pat
     assert client.Run({}).out.parent == tmp_path
 
 
+def test_a_value_that_is_no_number_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    start(tmp_path).report(1, val_loss=0.5, val_iou=object())
+    assert dict(read_progress(tmp_path, os.listdir(tmp_path)).points[0].values) == {"val_loss": 0.5}
+    assert "val_iou is no number: object" in capsys.readouterr().err
+
+
 def test_reports_are_lines_that_a_sweep_reads(tmp_path: Path):
     run = start(tmp_path)
     run.report(1, val_loss=0.5, val_iou=float("nan"))
@@ -132,6 +138,16 @@ def test_a_pruned_training_stops_and_publishes_what_it_has(tmp_path: Path):
     }
 
 
+def test_a_training_that_continues_to_its_end_although_it_was_pruned_is_complete(tmp_path: Path):
+    run = start(tmp_path, milestones="8")
+    prune(tmp_path, 8)
+    run.report(7, val_iou=0.7)
+    assert run.should_prune()
+    run.report(8, val_iou=0.8)
+    run.finish(val_iou=0.8)
+    assert read(tmp_path / "milestones/8.json")["state"] == "complete"
+
+
 def test_a_decision_about_an_earlier_attempt_prunes_nothing(tmp_path: Path):
     run = start(tmp_path)
     prune(tmp_path, 4, 8, attempt=1)
@@ -161,6 +177,8 @@ def test_a_finished_training_is_not_requeued(tmp_path: Path):
 
 def test_the_checkpoint_is_the_old_or_the_new_one_and_the_next_start_resumes_from_it(tmp_path: Path):
     run = start(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/last.ckpt.1-0-0-99.tmp").touch()  # of a start that was killed
     with run.checkpoint() as path:
         path.write_text("first")
     with contextlib.suppress(ZeroDivisionError), run.checkpoint() as path:
@@ -275,7 +293,7 @@ def test_no_error_ends_a_training_and_only_the_first_is_printed(tmp_path: Path, 
     run.finish(val_iou=0.5)
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert error.startswith("unetsweep client (the training continues): report: TypeError: ")
+    assert error.startswith("unetsweep client (the training continues): val_iou is no number: object")
 
 
 @pytest.mark.parametrize(
@@ -286,8 +304,8 @@ def test_a_broken_environment_ends_no_training(name: str, tmp_path: Path, capsys
     broken = str(tmp_path / "file/folder") if name == "UNETSWEEP_OUT" else "{"
     run = client.Run({**environment(tmp_path), name: broken})
     run.report(1, val_iou=0.5)
-    with run.checkpoint():
-        pass
+    with run.checkpoint() as path:
+        path.write_text("1")
     run.milestone(8, val_iou=0.5)
     run.should_prune()
     run.should_requeue()

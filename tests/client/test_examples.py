@@ -36,6 +36,8 @@ def folder(tmp_path: Path) -> Path:
     page = (ROOT / "docs" / "trainers.md").read_text()
     for name, program in re.findall(r"^cat > (\w+\.py) <<'PYTHON'\n(.*?)^PYTHON$", page, re.MULTILINE | re.DOTALL):
         (tmp_path / name).write_text(program)
+    for name, program in re.findall(r"^cat > (\w+\.sh) <<'BASH'\n(.*?)^BASH$", page, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(program)
     for name in ("client", "lightning"):
         (tmp_path / f"unetsweep_{name}.py").write_bytes((Path(client.__file__).parent / f"{name}.py").read_bytes())
     (tmp_path / "killed.py").write_text(KILLED)
@@ -51,9 +53,9 @@ def run(folder: Path, out: str, claim: str, *arguments: str, left: float | None 
         "UNETSWEEP_MILESTONES": "2,6",
         "UNETSWEEP_SEED": "7",
         "UNETSWEEP_PARAMS": json.dumps({"learning_rate": 0.01, "epochs": 6}),
-        "UNETSWEEP_DEADLINE": "" if left is None else str(time.time() + left),
+        "UNETSWEEP_DEADLINE": "" if left is None else f"{time.time() + left:.0f}",
     }
-    command = [sys.executable, *arguments]
+    command = [sys.executable if arguments[0].endswith(".py") else "bash", *arguments]
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
@@ -96,3 +98,19 @@ def test_a_training_that_was_interrupted_ends_with_the_bits_of_an_uninterrupted_
         [3],
         [4, 5, 6],
     ]
+
+
+def test_a_shell_script_implements_what_is_beneath_the_client(folder: Path):
+    out = folder / "shell"
+    out.mkdir()
+    assert run(folder, "shell", "1-0", "train.sh", left=20) == 0
+    assert (out / "requeue-1-0.json").exists()
+    (out / "epoch.txt").write_text("1")
+    (out / "prune.json").write_text('{"schema": 1, "attempt": 1, "milestones": [6], "reason": "too low"}')
+    assert run(folder, "shell", "1-1", "train.sh") == 0
+    assert epochs_of(out / "progress-1-1.jsonl") == [2]
+    results = {path.stem: json.loads(path.read_bytes()) for path in out.glob("milestones/*.json")}
+    assert {name: (each["state"], each["epochs_run"]) for name, each in results.items()} == {
+        "2": ("complete", 2),
+        "6": ("pruned", 2),
+    }

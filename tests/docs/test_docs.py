@@ -352,6 +352,7 @@ NOT_REPAIRED = {
     "trials/NNNN/result-K.json",
     "runs/NNNN/result-K.json",
     "runs/NNNN/result.json",
+    "runs/NNNN/parameters.json",
     "runs/NNNN/decisions-K-R.jsonl",
     "code/HASH/code.json",
     "report/results.json",

@@ -25,7 +25,7 @@ ALIVE_S = 1.0
 
 def key_of(config: dict[str, Any]) -> str:
     """A key that is equal for all trials that one training serves."""
-    return json.dumps({name: value for name, value in config.items() if name != "epochs"}, sort_keys=True)
+    return json.dumps({name: config.get(name) for name in ("batch_size", "learning_rate", "seed")}, sort_keys=True)
 
 
 def step(chain: str, epoch: int, key: str) -> str:

@@ -105,6 +105,6 @@ def test_the_error_of_a_trainer_that_deletes_its_run_and_writes_no_result_says_s
     folder = tmp_path / "runs/0000"
     (folder / "claims").mkdir(parents=True)
     (folder / "claims/1-0").touch()
-    invocation = CommandInvocation(tmp_path / "config.json", folder, (8,), "1-0", "1", str(tmp_path))
+    invocation = CommandInvocation(folder, (8,), "1-0", "1", str(tmp_path))
     with pytest.raises(TrainingError, match=r"wrote no result\.json, and deleted .*runs/0000, which the sweep needs"):
         run_command("rm -r {out}", invocation, lambda: True)

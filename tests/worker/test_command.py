@@ -16,7 +16,7 @@ def train(folder: Path, content: str) -> dict[str, object]:
     program = folder / "trainer.py"
     program.write_text("import sys; open(sys.argv[2], 'a').write('x'); open(sys.argv[1], 'w').write(sys.argv[3])")
     arguments = [sys.executable, "-I", "-S", str(program), "{out}/result.json", "{out}/starts", repr(content)]
-    invocation = CommandInvocation(folder / "config.json", folder, (8,), "1-0", "1", str(folder))
+    invocation = CommandInvocation(folder, (8,), "1-0", "1", str(folder))
     run_command(" ".join(arguments), invocation, lambda: True)
     milestone: dict[str, object] = json.loads((folder / "milestones/8.json").read_bytes())
     return milestone
@@ -55,8 +55,7 @@ def run(
     program = folder / "trainer.py"
     program.write_text(f"{HEAD}\n{body}\n")
     values = {"params": {"learning_rate": 1e-3, "epochs": 4}, "seed": 7, "gpus": 2, "resumes": resumes}
-    config, where = folder / "config.json", str(folder)
-    invocation = CommandInvocation(config, folder, milestones, "2-1", "18_3", where, 1764009432.4, **values)
+    invocation = CommandInvocation(folder, milestones, "2-1", "18_3", str(folder), 1764009432.4, **values)
     run_command(f"{sys.executable} -I -S {program} {{out}}", invocation, lambda: holds)
 
 
@@ -95,14 +94,27 @@ def test_a_program_gets_its_claim_its_milestones_its_job_and_its_deadline(tmp_pa
 def test_a_command_gets_its_parameters_seed_and_epochs_as_single_arguments(tmp_path: Path):
     params = {"learning_rate": 1e-4, "model.norm": "a b {out}", "epochs": 4}
     folder = tmp_path / "a folder"
-    invocation = CommandInvocation(Path("c"), folder, (4, 8), "1-0", "1", "/", params=params, seed=7)
+    invocation = CommandInvocation(folder, (4, 8), "1-0", "1", "/", params=params, seed=7)
     found = invocation.arguments("x --rate={learning_rate} {norm} {model.norm} {seed} {epochs} '{config}' {out}/log")
-    expected = ["x", "--rate=0.0001", "a b {out}", "a b {out}", "7", "8", "c", f"{folder}/log"]
+    expected = ["x", "--rate=0.0001", "a b {out}", "a b {out}", "7", "8"]
+    expected += [f"{folder}/parameters.json", f"{folder}/log"]
     assert found == expected
 
 
+def test_the_file_of_a_program_has_only_what_concerns_it(tmp_path: Path):
+    run(tmp_path, "publish('result.json', val_iou=0.5)")
+    assert json.loads((tmp_path / "parameters.json").read_bytes()) == {
+        "schema": 1,
+        "learning_rate": 0.001,
+        "epochs": 8,
+        "seed": 7,
+        "milestones": [4, 8],
+        "out": str(tmp_path),
+    }
+
+
 def test_without_a_known_end_the_deadline_is_empty(tmp_path: Path):
-    invocation = CommandInvocation(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
+    invocation = CommandInvocation(tmp_path, (8,), "1-0", "1", str(tmp_path))
     assert invocation.environment()["UNETSWEEP_DEADLINE"] == ""
 
 
@@ -185,7 +197,7 @@ def test_the_death_of_a_program_by_a_signal_is_no_training_error(
 
 
 def test_a_program_that_cannot_be_started_is_reported_with_what_to_check(tmp_path: Path):
-    invocation = CommandInvocation(tmp_path / "config.json", tmp_path, (8,), "1-0", "1", str(tmp_path))
+    invocation = CommandInvocation(tmp_path, (8,), "1-0", "1", str(tmp_path))
     with pytest.raises(TrainingError, match=r"cannot be started in .*pyhton.*trainer\.command"):
         run_command("pyhton trainer.py", invocation, lambda: True)
 

@@ -15,7 +15,7 @@ from unetsweep.contract import Result, TrialConfig, config_from, config_id, dump
 from unetsweep.core import paths
 from unetsweep.datasets.prepare import verify_pinned
 from unetsweep.errors import ConfigError, DataError, StateError, UsageError
-from unetsweep.store.trials import read_config, read_result, sweep_name
+from unetsweep.store.trials import read_config, read_result, read_trial, sweep_name
 from unetsweep.training.trackers.table import with_all_off
 
 MARKER = "reproduces.json"
@@ -77,7 +77,8 @@ def _read_trial(root: Path, trial: int) -> tuple[TrialConfig, Result]:
     config, result = read_config(folder), read_result(folder)
     if config.trainer.command is not None:
         raise UsageError(
-            f"sweep {root.name} trains with trainer.command; run that program on {folder / paths.CONFIG} yourself"
+            f"sweep {root.name} trains with trainer.command; run that program yourself, with what it read in "
+            f"{root / paths.run_dir(read_trial(folder).run) / paths.PARAMETERS}"
         )
     if result is None or result.state != "complete":
         state = "has not ended" if result is None else f"is {result.state}"

@@ -168,6 +168,10 @@ def claim(run: int, attempt: int, restart: int) -> str:
     return f"{run_dir(run)}/claims/{claim_name(attempt, restart)}"
 
 
+PARAMETERS = "parameters.json"
+"""What a trainer command reads, within its output folder: its parameters, seed and paths."""
+
+
 def milestone(epochs: int) -> str:
     """The result of a milestone, within a trainer's output folder."""
     return f"milestones/{epochs}.json"

@@ -1,4 +1,4 @@
-"""Runs the user's own trainer: a program that reads config.json and writes result.json.
+"""Runs the user's own trainer: a program that gets its parameters and writes result.json.
 
 Rule 1: a result that it published counts, whatever its exit status.
 Rule 2: death by a signal is not an error of the program, since its cause is unknown (out of memory, a user, the node):
@@ -36,8 +36,6 @@ from unetsweep.trial_config import ParameterValue
 class CommandInvocation:
     """One call of the user's program: its inputs and where it runs."""
 
-    config: Path
-    """Path of config.json."""
     folder: Path
     """Folder of the run."""
     milestones: tuple[int, ...]
@@ -61,10 +59,15 @@ class CommandInvocation:
         """The parameters of the run: those of the space, and the epochs that it trains."""
         return {**self.params, "epochs": self.milestones[-1]}
 
+    def parameters(self) -> dict[str, object]:
+        """The content of the file that `{config}` names."""
+        known = {"schema": contract.SCHEMA, "seed": self.seed, "out": str(self.folder), "milestones": self.milestones}
+        return {**self.values(), **known}
+
     def arguments(self, trainer: str) -> list[str]:
         """The arguments of the command `trainer`, with the values of its placeholders."""
-        paths = {"config": str(self.config), "out": str(self.folder)}
-        fixed = {**paths, "seed": str(self.seed), "epochs": str(self.milestones[-1])}
+        files = {"config": str(self.folder / paths.PARAMETERS), "out": str(self.folder)}
+        fixed = {**files, "seed": str(self.seed), "epochs": str(self.milestones[-1])}
         return trainer_command.fill(trainer, fixed, self.params)
 
     def environment(self) -> dict[str, str]:
@@ -92,6 +95,7 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
     result = folder / paths.RESULT
     if invocation.resumes or not _has_complete_result(result):
         result.unlink(missing_ok=True)
+        write_json(folder / paths.PARAMETERS, invocation.parameters())
         claim = folder / "claims" / invocation.claim
         had_claim = claim.exists()
         status = _run(command, invocation)

@@ -100,7 +100,6 @@ def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, r
         if rank == 0:
             ids = {each: contract.config_id(replace(config, epochs=each)) for each in epochs}
             invocation = CommandInvocation(
-                path,
                 folder,
                 epochs,
                 claim.name,
