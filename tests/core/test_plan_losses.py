@@ -22,7 +22,8 @@ from plan_rows import (
 
 from unetsweep.contract import ModelConfig
 from unetsweep.core.causes import SUSPECT, Cause
-from unetsweep.core.observation import Attempt, EpochReport, Failure, Job, JobState, Observation, RefusedResult, Run
+from unetsweep.core.failures import ResultProblem
+from unetsweep.core.observation import Attempt, EpochReport, Failure, Job, JobState, Observation, Run
 from unetsweep.core.spec import Resources, Retries
 
 ENDED, RUNNING, QUEUED = JobState.ENDED, JobState.RUNNING, JobState.QUEUED
@@ -256,7 +257,7 @@ def test_the_sweep_pauses_when_its_first_trials_fail_the_same_way():
 
 def test_results_without_the_metric_fail_and_pause_the_sweep():
     """The search would be blind, and no later trial would be different."""
-    refused = RefusedResult("no rmse", "runs/0000/milestones/8.json: no number rmse")
+    refused = ResultProblem("no rmse", "runs/0000/milestones/8.json: no number rmse")
     runs = {k: Run(k, {8: "failed"}, (attempt(run=k),), refused_results={8: refused}) for k in (0, 1)}
     found = replace(many(None, None, None), runs={**runs, 2: Run(2)})
     assert lines(decide(found)) == ["finish 0 failed", "finish 1 failed", "submit 2.1"]

@@ -41,7 +41,7 @@ def _new_failure(trial: Trial, run: Run) -> Failure | None:
     """The failure of an open trial, if its result does not count, or the run's last attempt left an error that ends
     it."""
     if (refused := run.refused_results.get(trial.epochs)) is not None:
-        return Failure(trial.number, run.number, refused.signature, refused.message)
+        return Failure(trial.number, run.number, refused.kind, refused.message)
     last = run.last
     if last is None or last.lost is not None or last.number <= run.retries_reset_at:
         return None

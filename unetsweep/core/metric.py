@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unetsweep.contract import Result
+from unetsweep.core.failures import ResultProblem
 from unetsweep.core.observation import EpochReport
 from unetsweep.trial_config import MINIMIZED_METRICS
 
@@ -110,15 +111,6 @@ def direction_problem(name: str, direction: str | None) -> str | None:
     if known is not None and direction not in (None, known.direction):
         return f"found {direction!r}; {name} has {known.direction!r}, so leave it out"
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class ResultProblem:
-    """Why a complete result does not count for a sweep."""
-
-    kind: str
-    """Equal for two results with the same problem."""
-    message: str
 
 
 def result_problem(metric: Metric, result: Result) -> ResultProblem | None:

@@ -10,6 +10,8 @@ from enum import Enum
 from statistics import median
 
 from unetsweep.core.causes import Cause
+from unetsweep.core.failures import Failure as Failure
+from unetsweep.core.failures import ResultProblem
 
 
 class JobState(Enum):
@@ -162,16 +164,6 @@ class PruneDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedResult:
-    """Why a published result does not count: it lacks the metric of the sweep, or its value is impossible."""
-
-    signature: str
-    """Equal for two results with the same problem."""
-    message: str
-    """It names the file."""
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """One run: its attempts, its progress and its results."""
 
@@ -189,8 +181,8 @@ class Run:
     """The newest decision to prune; None: there is none."""
     retries_reset_at: int = 0
     """The number of the last attempt before the user's retry: attempts up to it do not count. 0: no retry."""
-    refused_results: Mapping[int, RefusedResult] = field(default_factory=dict)
-    """The published results that do not count for the sweep, by their epochs."""
+    refused_results: Mapping[int, ResultProblem] = field(default_factory=dict)
+    """Why published results do not count for the sweep, by their epochs."""
 
     @property
     def counted_attempts(self) -> tuple[Attempt, ...]:
@@ -273,17 +265,6 @@ class CollectableRun:
     """Whether a process of the run may be running: no file says that its newest start has ended."""
     since: datetime
     """When its last trial ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A trial that failed."""
-
-    trial: int
-    run: int
-    signature: str
-    """Equal for two failures with the same cause."""
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from pathlib import Path
 from unetsweep.bounded_json import read_json
 from unetsweep.contract import Result, result_from
 from unetsweep.core import paths
+from unetsweep.core.failures import ResultProblem
 from unetsweep.core.metric import Metric, result_problem
-from unetsweep.core.observation import Attempt, Failure, Observation, RefusedResult, Run, Trial
+from unetsweep.core.observation import Attempt, Failure, Observation, Run, Trial
 from unetsweep.errors import StateError
 from unetsweep.regular_files import damage_named
 from unetsweep.store.attempts import read_attempts, read_errors, retries_reset_at, signature_of
@@ -155,7 +156,7 @@ def _attempts_to_cancel(root: Path, number: int) -> tuple[tuple[Attempt, ...], i
 def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, str], metric: Metric | None) -> Run:
     folder = root / paths.run_dir(number)
     states: dict[int, str] = {}
-    refused: dict[int, RefusedResult] = {}
+    refused: dict[int, ResultProblem] = {}
     for epochs in paths.numbers_of(list_names(folder / "milestones")) if "milestones" in names else ():
         path = root / paths.run_dir(number) / paths.milestone(epochs)
         result = result_from(read_json(path), str(path))
@@ -180,12 +181,12 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
     )
 
 
-def refused_result(metric: Metric | None, result: Result, run: int, epochs: int) -> RefusedResult | None:
+def refused_result(metric: Metric | None, result: Result, run: int, epochs: int) -> ResultProblem | None:
     """Return why a published result does not count for a sweep with this metric; None: it does."""
     problem = None if metric is None else result_problem(metric, result)
     if problem is None:
         return None
-    return RefusedResult(problem.kind, f"{paths.run_dir(run)}/{paths.milestone(epochs)}: {problem.message}")
+    return ResultProblem(problem.kind, f"{paths.run_dir(run)}/{paths.milestone(epochs)}: {problem.message}")
 
 
 def _failures(root: Path, ended: list[int], metric: Metric | None) -> tuple[tuple[Failure, ...], int]:
@@ -217,7 +218,7 @@ def _failure(root: Path, number: int, result: Result, metric: Metric | None) -> 
     if os.path.lexists(published):
         refused = refused_result(metric, result_from(read_json(published), str(published)), run_number, trial.epochs)
         if refused is not None:
-            return Failure(number, run_number, refused.signature, refused.message)
+            return Failure(number, run_number, refused.kind, refused.message)
     names = list_names(run)
     if not names:
         raise StateError(f"{run}: is missing")
