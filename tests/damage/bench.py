@@ -109,7 +109,7 @@ class Bench:
                 stack.enter_context(mock.patch.object(module, "PATIENCE_S", PATIENCE_S))
             stack.enter_context(mock.patch.object(cancel, "POLL_S", 0.01))
             stack.enter_context(mock.patch.object(prepare, "_commit", return_value=None))
-            stack.enter_context(mock.patch.object(prepare, "_check_images", return_value=None))
+            stack.enter_context(mock.patch.object(prepare, "check_images", return_value=None))
             stack.enter_context(mock.patch.object(code_snapshot, "_commit", return_value=None))
             stack.enter_context(mock.patch("unetsweep.package.folder", return_value=package))
             stack.enter_context(mock.patch("os.fsync"))

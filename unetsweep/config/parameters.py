@@ -33,6 +33,8 @@ NOT_SWEPT: Mapping[str, str] = {
     "trainer.threads": "it changes how fast a training is, not what it learns",
     "trainer.workers": "it changes how fast a training is, not what it learns",
     "trainer.command": "one program trains all trials of a sweep",
+    "trainer.resumes": "it says what the program can do, and changes no training",
+    "metric": "all trials of a sweep have one metric; set study.metric",
     "processes": _RESOURCES,
     "accelerator": _RESOURCES,
     "schema": "it is the version of the file",
