@@ -54,7 +54,7 @@ def disk(scene: Scene) -> None:
     """The results are on a small tmpfs that is full for some seconds; then the user frees space and submits."""
     results = scene.folder / "results"
     results.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "none", results], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "none", results], check=True)
     scene.submit()
     scene.victim()
     _fill(results / "ballast")
