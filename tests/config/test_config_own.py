@@ -95,7 +95,7 @@ def test_listed_points_name_own_parameters() -> None:
     )
 
 
-def test_a_name_of_a_value_that_looks_like_a_number_stays_a_name() -> None:
+def test_a_value_that_is_named_like_a_number_keeps_its_name() -> None:
     found = spec("  x: [3, {name: '3', value: [1]}]\n")
     assert spec_from(as_yaml(found), "sweep.yaml").space == found.space
 
@@ -115,6 +115,11 @@ WRONG = {
         "processes: [1, 2]",
         "4:3: space.processes: is a setting of unetsweep: it says on what a training runs, not how; set it under "
         "slurm; give the parameter of your program another name",
+    ),
+    "the section of own parameters": (
+        "params: [1]",
+        "4:3: space.params: is a setting of unetsweep: the parameters of a trainer.command are keys of space, by their "
+        "own names; give the parameter of your program another name",
     ),
     "a name that means something else": (
         "out: [a, b]",
@@ -185,7 +190,7 @@ def test_own_parameters_need_a_trainer_command() -> None:
     found = problems("  sigma: [3]\n  epochs: 4\n  batch_size: 4\n  learning_rate: 1e-3\n", head)
     assert len(found) == 1
     assert found[0].startswith("s.yaml:4:3: space.sigma: unknown key 'sigma'; ")
-    assert found[0].endswith("Parameters of your own need trainer.command")
+    assert found[0].endswith("trainer.precision, seed. Parameters of your own need trainer.command")
 
 
 def test_a_placeholder_of_a_setting_that_nobody_named_is_refused() -> None:

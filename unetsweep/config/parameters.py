@@ -42,6 +42,7 @@ NOT_SWEPT: Mapping[str, str] = {
     "processes": _RESOURCES,
     "accelerator": _RESOURCES,
     "schema": "it is the version of the file",
+    "params": "the parameters of a trainer.command are keys of space, by their own names",
 }
 """Settings that no sweep may vary, each with the reason."""
 
