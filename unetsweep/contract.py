@@ -261,11 +261,13 @@ def run_key(config: TrialConfig) -> str:
 
 def _fields_of(config: TrialConfig) -> dict[str, Any]:
     """The fields of a config that are in its digests: all that a training depends on, but the metric only if it is
-    another one than usual."""
+    another one than usual, and parameters of a trainer command's own only if there are any."""
     fields: dict[str, Any] = encode(config)
     del fields["trainer"]["resumes"]  # it says what the program can do, and changes nothing in a training
     if config.metric == METRIC:
         del fields["metric"]
+    if not config.params:
+        del fields["params"]
     return fields
 
 

@@ -27,6 +27,14 @@ MAX_ARGUMENT = 10_000
 """Arguments of samplers that are whole numbers. Larger ones make Optuna's samplers use gigabytes."""
 MAX_STEPS = 10**9
 """Values of a range with a step."""
+MAX_OWN_TEXT = 1000
+"""Length of a text that is a value of a trainer command's own parameter."""
+MAX_OWN_VALUE = 10_000
+"""Length of a list or mapping that is such a value, as JSON: the program gets all of them in one variable."""
+MAX_OWN_NUMBER = 1e300
+"""The largest number among them, so that the difference of two is finite."""
+MAX_OWN_WHOLE = 2**53
+"""The largest whole number among them: larger ones are not exact in Optuna, which converts them to floats."""
 MAX_EXTRA = 100
 """Further values of a result."""
 MAX_EXTRA_TEXT = 1000

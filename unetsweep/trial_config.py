@@ -3,12 +3,13 @@
 Rule 1: standard library only, like contract.py, which re-exports the classes and checks for trainers.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unetsweep.errors import Problem
-from unetsweep.limits import BOUNDS, MAX_LEARNING_RATE, bound_problem
+from unetsweep.limits import BOUNDS, MAX_KEY, MAX_LEARNING_RATE, bound_problem
 from unetsweep.texts import counted
 
 SCHEMA = 1
@@ -22,6 +23,18 @@ MINIMIZED_METRICS = frozenset({"val_loss"})
 
 ParameterValue = float | int | str | bool | None
 """The value of one parameter of a trial, a field of its config."""
+
+
+_OWN_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_KEY - 1}}}")
+
+
+def is_own_name(name: str) -> bool:
+    """Return whether a parameter of a trainer command's own may have this name.
+
+    >>> is_own_name("layers.0"), is_own_name("n-jobs"), is_own_name("a b"), is_own_name("")
+    (True, True, False, False)
+    """
+    return _OWN_NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +148,8 @@ class TrialConfig:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     metric: str = METRIC
     """The metric of the sweep. The epoch in which it is best becomes the checkpoint."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """The parameters of a trainer command's own, by their names. They are in the digests if there are any."""
     schema: int = SCHEMA
 
 
@@ -192,6 +207,11 @@ def config_problems(config: TrialConfig) -> list[Problem]:
             config.trainer.command is not None or config.metric in BUILT_IN_METRICS,
             "metric",
             f"found {config.metric!r}; {', '.join(BUILT_IN_METRICS)}"[:200],
+        ),
+        (
+            config.trainer.command is not None or not config.params,
+            "params",
+            f"found {', '.join(map(str, config.params))}; only a trainer.command has parameters of its own"[:200],
         ),
         (model.in_channels in (1, 3), "model.in_channels", f"found {model.in_channels}; 1 (grey) or 3 (RGB)"),
         (model.classes == 1, "model.classes", f"found {model.classes}; vessel training has 1 class"),

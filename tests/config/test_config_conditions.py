@@ -70,7 +70,8 @@ def test_other_conditions_or_exclusions_are_another_sweep() -> None:
 WRONG = {
     "an unknown parameter": (
         "  momentum: {values: [0.8], when: {optimiser: sgd}}\n",
-        "s.yaml:7:36: space.momentum.when.optimiser: unknown key 'optimiser'; did you mean 'trainer.optimizer'?",
+        "s.yaml:7:36: space.momentum.when.optimiser: unknown key 'optimiser'; did you mean 'trainer.optimizer'? "
+        "Parameters of your own need trainer.command",
     ),
     "a setting that does not vary": (
         "  momentum: {values: [0.8], when: {loss: bce}}\n",

@@ -98,7 +98,8 @@ def test_ranges_of_any_number_and_null() -> None:
 WRONG = {
     "an unknown path": (
         "modle.base: [8]",
-        "s.yaml:6:3: space.modle.base: unknown key 'modle.base'; did you mean 'model.base'?",
+        "s.yaml:6:3: space.modle.base: unknown key 'modle.base'; did you mean 'model.base'? "
+        "Parameters of your own need trainer.command",
     ),
     "a section": (
         "model: {base: [8, 16]}",

@@ -47,6 +47,7 @@ PROBLEMS = [
         {"model": {"bsae": 8}}, "model.bsae: unknown key 'bsae'; did you mean 'base'?", id="a typo deep inside"
     ),
     pytest.param({"metric": "rmse"}, "metric: found 'rmse'; val_iou, val_loss, val_dice, ", id="an unknown metric"),
+    pytest.param({"params": {"x": 1}}, "params: found x; only a trainer.command has parameters", id="own parameters"),
     pytest.param({"schema": 2}, "schema: found 2; this version reads 1", id="another schema, by its number"),
     pytest.param({"epochs": 0}, "epochs: found 0; 1 to 1000000", id="no epochs"),
     pytest.param({"learning_rate": 0}, "learning_rate: found 0.0; a number above 0", id="a rate of zero"),

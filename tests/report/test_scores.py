@@ -12,6 +12,7 @@ from report_records import docs_sweep, spec, sweep, trial
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.analysis.significance import Repeats
 from unetsweep.contract import DataConfig, Result, result_from
+from unetsweep.core.space import Choices, Parameter, Space
 from unetsweep.core.spec import StudySpec
 from unetsweep.report import confirmed
 from unetsweep.report.formats import Format, render
@@ -103,3 +104,43 @@ def test_a_confirmation_without_values_by_image_is_not_called_tested():
     assert confirmed.table(record)[0] == ["confirmed", "seeds", "rmse", "behind", "p", "best"]
     why = "without rmse of each validation image no test compares them"
     assert confirmed.sentences(record) == [f"Confirmed: trials 0001, 0000 cannot be told apart: {why}"]
+
+
+def program(*points: dict[str, Any], **domains: Choices) -> SweepRecord:
+    """A sweep of a program with these parameters, of which each trial has a point."""
+    of = own({"rmse": 0.5}).spec
+    space = Space(tuple(Parameter(path, domain) for path, domain in domains.items()))
+    record = own(*({"rmse": 0.5 - at / 10} for at in range(len(points))))
+    trials = [replace(each, params=point) for each, point in zip(record.trials, points, strict=True)]
+    return sweep(*trials, of=replace(of, space=space))
+
+
+def test_a_program_shows_its_own_parameters_and_none_that_nobody_named():
+    record = program(
+        {"sigma": 3, "host": "a", "epochs": 1},
+        {"sigma": "auto", "host": "b", "epochs": 1},
+        sigma=Choices((3, "auto")),
+        host=Choices(("a", "b")),
+        epochs=Choices((1,)),
+    )
+    assert headings(record) == ["trial", "state", "Job", "id", "sigma", "params.host", "rmse"]
+    row = json.loads(render(record, Format.JSON))["rows"][1]
+    assert (row["sigma"], row["params.host"], row["host"]) == ("auto", "b", None)
+    assert not {"batch_size", "learning_rate"} & {*row}
+    best = json.loads(render(record, Format.JSON))["best"]
+    assert (best["batch_size"], best["learning_rate"], best["epochs"]) == (None, None, None)
+    assert best["params"] == {"sigma": "auto", "host": "b"}
+    for form in (Format.TABLE, Format.MARKDOWN):
+        text = render(record, form).lower()
+        assert not any(name in text for name in ("batch", "learning", "epochs"))
+    assert [
+        each.split()[-1]
+        for each in render(record, Format.TABLE, sort="-sigma", columns=["trial", "state", "sigma"]).splitlines()[1:3]
+    ] == ["auto", "3"]
+
+
+def test_a_program_shows_the_parameters_of_ours_that_it_names():
+    record = program({"learning_rate": 0.1, "epochs": 4}, learning_rate=Choices((0.1, 0.2)), epochs=Choices((4,)))
+    assert headings(record) == ["trial", "state", "Job", "id", "learning_rate", "rmse"]
+    assert "learning rate: 0.1\n" in render(record, Format.TABLE)
+    assert "batch size" not in render(record, Format.TABLE)

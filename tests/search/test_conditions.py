@@ -79,3 +79,24 @@ def test_other_programs_find_no_parameter_that_a_point_does_not_have(tmp_path: P
 
 def test_every_sampler_searches_a_space_with_conditions_or_is_refused() -> None:
     assert {*SUPPORTED} - {"random", "tpe"} | {*WITHOUT_CONDITIONS} == set(SAMPLERS)
+
+
+OWN = Space(
+    (
+        Parameter("kernel", Choices(("rbf", 2, 0.5, True, None))),
+        Parameter("layers.0", Range(-3, 3), (Condition("kernel", ("rbf", None)),)),
+        Parameter("shift", Range(-1.5, -0.5)),
+        Parameter("epochs", Choices((1,))),
+    )
+)
+
+
+@pytest.mark.parametrize("sampler", [each for each in SUPPORTED if each != "BruteForceSampler"])
+def test_parameters_of_a_programs_own_are_searched_and_stored_in_the_study(tmp_path: Path, sampler: str) -> None:
+    spec = sweep(OWN, sampler=sampler)
+    check_sampler(spec)
+    trials = search(spec, 12)
+    export(tmp_path / "study.journal", spec, trials)
+    assert [trial.params for trial in load(tmp_path / "study.journal", "s").trials] == [each.params for each in trials]
+    assert all(("layers.0" in each) == (each["kernel"] in ("rbf", None)) for each in (t.params or {} for t in trials))
+    assert all(type((trial.params or {}).get("layers.0", 0)) is int for trial in trials)

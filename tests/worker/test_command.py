@@ -219,3 +219,12 @@ def test_signals_of_slurm_do_not_end_a_program_without_signal_handlers(tmp_path:
     )
     run(tmp_path, body)
     assert milestone(tmp_path, 8)["val_iou"] == 0.5
+
+
+def test_a_program_gets_the_value_of_a_list_or_mapping(tmp_path: Path):
+    invocation = CommandInvocation(
+        tmp_path, (1,), "1-0", "1", str(tmp_path), params={"layers.0": [64, 2], "n-jobs": -1}
+    )
+    assert invocation.arguments("x {layers.0} --n-jobs={n-jobs}") == ["x", "[64, 2]", "--n-jobs=-1"]
+    assert json.loads(invocation.environment()["UNETSWEEP_PARAMS"]) == {"layers.0": [64, 2], "n-jobs": -1, "epochs": 1}
+    assert invocation.parameters()["layers.0"] == [64, 2]

@@ -24,7 +24,8 @@ def estimate_open(
     """The estimate for all runs of open and new trials; a shared run counts once."""
     trainings = _trainings(trials, observation, new)
     resources = training_resources(spec, allocates_cpus=executor.allocates_cpus)
-    return estimate(measure_finished_runs(directory.root, trials), trainings, resources)
+    samples, names_batch = measure_finished_runs(directory.root, trials), "batch_size" in spec.space.paths
+    return estimate(samples, trainings, resources, names_batch=names_batch)
 
 
 def _trainings(trials: Sequence[StoredTrial], observation: Observation, new: Sequence[NewTrial]) -> list[OpenTraining]:

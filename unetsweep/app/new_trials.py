@@ -39,8 +39,9 @@ def new_trials(
     elif spec.study.sampler == "grid":
         points = remaining_grid_points(spec.space, taken)[:count]
     else:
-        epochs, batch = (_only_value(spec.space.domain(path)) for path in ("epochs", "batch_size"))
-        return [NewTrial(number, epochs, batch) for number in range(first, first + count)]
+        epochs = _only_value(spec.space.domain("epochs"))
+        batch = spec.space.domains().get("batch_size", Choices((spec.slurm.processes,)))
+        return [NewTrial(number, epochs, _only_value(batch)) for number in range(first, first + count)]
     configs = [trial_config(with_images(spec, directory), point) for point in points]
     runs = list(range(first, first + len(configs)))
     if run_sharing.why_not_shared(spec) is None:

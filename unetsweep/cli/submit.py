@@ -14,6 +14,7 @@ from unetsweep.cli.output import print_event, print_started, results_option
 from unetsweep.config.parameters import short_name
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import format_estimate
+from unetsweep.core.trials import has_epochs, is_own
 from unetsweep.errors import joined
 from unetsweep.report.columns import value_text
 from unetsweep.texts import counted
@@ -101,8 +102,13 @@ _MOST_POINTS = 10
 
 def _format_points(found: DryRun) -> list[str]:
     """A line for each of the first points that would be new trials."""
+    hidden = () if has_epochs(found.space) else ("epochs",)
     lines = [
-        ", ".join(f"{short_name(path)} {value_text(value)}" for path, value in point.items())
+        ", ".join(
+            f"{path if is_own(path) else short_name(path)} {value_text(value)}"
+            for path, value in point.items()
+            if path not in hidden
+        )
         for point in found.points[:_MOST_POINTS]
     ]
     more = len(found.points) - len(lines)

@@ -16,10 +16,20 @@ from functools import cache
 from typing import Any, Literal
 
 from unetsweep.core.space import Choices, Domain, NamedValue, Range
-from unetsweep.core.trials import field_type
+from unetsweep.core.trials import field_type, is_own
 from unetsweep.decode import joined, unknown_keys
 from unetsweep.errors import Problem
-from unetsweep.limits import BOUNDS, MAX_KEY, MAX_LEARNING_RATE, MAX_STEPS, MAX_VALUES
+from unetsweep.limits import (
+    BOUNDS,
+    MAX_KEY,
+    MAX_LEARNING_RATE,
+    MAX_OWN_NUMBER,
+    MAX_OWN_TEXT,
+    MAX_OWN_VALUE,
+    MAX_OWN_WHOLE,
+    MAX_STEPS,
+    MAX_VALUES,
+)
 from unetsweep.trial_config import ParameterValue
 
 FORMS = "a list of numbers, one number, or {low, high, log, step}"
@@ -39,6 +49,8 @@ class _Kind:
     has_null: bool
     has_named: bool
     """Lists and mappings, by a name."""
+    is_own: bool = False
+    """Any value, because a program of the user reads it."""
 
     @property
     def wanted(self) -> str:
@@ -49,6 +61,8 @@ class _Kind:
 
 @cache
 def _kind(path: str) -> _Kind:
+    if is_own(path):
+        return _Kind((), True, False, True, True, is_own=True)
     hint = field_type(path)
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     texts = [text for option in options if typing.get_origin(option) is Literal for text in typing.get_args(option)]
@@ -92,13 +106,17 @@ def _listed(
             named.append(value)
             value = value.name
         if value in values:
-            problems.append(Problem(f"found {format_value(value)} twice; remove one", at))
+            first = next(each for each in values if each == value)
+            twice = "twice; remove one" if repr(first) == repr(value) else f"and {format_value(first)}, which are equal"
+            problems.append(Problem(f"found {format_value(value)} {twice}", at))
         values[value] = None
     return Choices(tuple(values), tuple(named)) if len(problems) == before else None
 
 
 def _value(path: str, raw: object, problems: list[Problem], at: str, forms: str) -> ParameterValue | NamedValue:
     kind = _kind(path)
+    if kind.is_own:
+        return _own_value(path, raw, problems, at)
     if raw is None and kind.has_null:
         return None
     if kind.is_number:
@@ -113,6 +131,31 @@ def _value(path: str, raw: object, problems: list[Problem], at: str, forms: str)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     missing = " without a name" if kind.has_named and isinstance(raw, list) else ""
     problems.append(Problem(f"found {_describe(raw)}{missing}; {kind.wanted}{hint}"[:1000], at))
+    return None
+
+
+def _own_value(path: str, raw: object, problems: list[Problem], at: str) -> ParameterValue | NamedValue:
+    """Return a value for a program of the user: a number, a text, true, false, null, or a list or mapping by a name."""
+    if raw is None or isinstance(raw, bool):
+        return raw
+    if isinstance(raw, int | float):
+        return _number(path, raw, problems, at)
+    if isinstance(raw, str):
+        if len(raw) <= MAX_OWN_TEXT and (raw.isprintable() or not raw):
+            return raw
+        wanted = f"printable text on one line, of at most {MAX_OWN_TEXT} characters"
+        problems.append(Problem(f"found the text {raw[:80]!r}; {wanted}", at))
+    elif isinstance(raw, Mapping):
+        named = _named(raw, _kind(path), problems, at)
+        if named is None:
+            return None
+        if not isinstance(named.value, list | Mapping):
+            problems.append(Problem(f"found {_describe(named.value)}; a list or a mapping"[:200], f"{at}.value"))
+        elif (size := len(json.dumps(named.value))) > MAX_OWN_VALUE:
+            problems.append(Problem(f"has {size} characters as JSON; at most {MAX_OWN_VALUE}", f"{at}.value"))
+        return named
+    else:
+        problems.append(Problem(f"found {_describe(raw)} without a name; {_NAMED}"[:1000], at))
     return None
 
 
@@ -135,6 +178,9 @@ def _range(path: str, raw: Mapping[str, Any], problems: list[Problem], at: str) 
     if not kind.is_number:
         problems.append(Problem(f"found a mapping; one value or a list, {kind.wanted}", at))
         return None
+    if kind.is_own and not {"low", "high"} & {*raw}:
+        problems.append(Problem(f"found a mapping; a range {{low, high, log, step}}, or as a value {_NAMED}", at))
+        return None
     found = unknown_keys(raw, ("low", "high", "log", "step"), at)
     numbers: dict[str, float | None] = {}
     for key in ("low", "high", "step"):
@@ -145,6 +191,8 @@ def _range(path: str, raw: Mapping[str, Any], problems: list[Problem], at: str) 
     log = raw.get("log", False)
     if not isinstance(log, bool):
         found.append(Problem(f"found {_describe(log)}; true or false", f"{at}.log"))
+    if any(isinstance(number, float) for number in numbers.values()):  # one makes the whole range one of floats
+        numbers = {key: None if number is None else float(number) for key, number in numbers.items()}
     low, high = numbers.get("low"), numbers.get("high")
     domain = None
     if not found and low is not None and high is not None:
@@ -186,24 +234,28 @@ def _number(
     path: str, raw: object, problems: list[Problem], at: str, forms: str = "", *, is_step: bool = False
 ) -> float | None:
     """Return a value of the parameter, or the step of its range. A whole number may be written as `1e2`."""
-    is_whole = _kind(path).is_whole
+    kind = _kind(path)
+    is_whole = kind.is_whole
     low, high = (0, MAX_LEARNING_RATE) if path == "learning_rate" else BOUNDS.get(path, (-_LARGEST, _LARGEST))
+    if kind.is_own:
+        high = MAX_OWN_WHOLE if isinstance(raw, int) else MAX_OWN_NUMBER
+        low = -high
     is_above = is_step or path == "learning_rate"  # `low` itself is not allowed
     if is_step:
         low, is_above = (1, False) if is_whole else (0, True)
     wanted = f"a whole number from {low} to {high}" if is_whole else f"a number from {low} to {high}"
     if is_above:
         wanted = f"a number above 0, at most {high}"
-    elif low == -_LARGEST:
+    elif low == -_LARGEST or (kind.is_own and not isinstance(raw, int | float)):
         wanted = "a number"
     if isinstance(raw, str) and _is_number(raw):
         problems.append(Problem(f"found the text {raw!r}; {wanted}: leave out the quotes", at))
     elif isinstance(raw, bool) or not isinstance(raw, int | float):
         problems.append(Problem(f"found {_describe(raw)}; {wanted}{forms}", at))
     elif not low <= raw <= high or (is_above and raw == low) or (is_whole and not float(raw).is_integer()):
-        problems.append(Problem(f"found {format_number(raw)}; {wanted}", at))
+        problems.append(Problem(f"found {raw if kind.is_own else format_number(raw)}; {wanted}"[:300], at))
     else:
-        return int(raw) if is_whole else float(raw)
+        return raw if kind.is_own else int(raw) if is_whole else float(raw)
     return None
 
 

@@ -80,11 +80,12 @@ def _spec(
     study, is_sampler_known = study_from(raw.get("study"), problems)
     fixed, rest = _fixed(raw.get("trainer"))
     trainer = decode_with_defaults(TrainerConfig, _with_text_precision(rest), problems, "trainer")
-    axes = axes_from(raw.get("space"), problems, fixed, raw.get("exclude"))
+    has_command = isinstance(rest, Mapping) and rest.get("command") is not None
+    axes = axes_from(raw.get("space"), problems, fixed, raw.get("exclude"), has_command=has_command)
     sections = Sections(
         data=_data(raw.get("data"), trainer.command is not None, folders, problems),
         axes=axes,
-        study=with_full_points(study, axes.space()),
+        study=with_full_points(study, axes),
         is_sampler_known=is_sampler_known,
         model=decode_with_defaults(ModelConfig, raw.get("model"), problems, "model"),
         trainer=trainer,

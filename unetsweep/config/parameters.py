@@ -3,11 +3,15 @@
 import dataclasses
 import difflib
 import typing
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from unetsweep.contract import TrialConfig
+from unetsweep.core.space import REQUIRED
+from unetsweep.core.trials import is_own
 from unetsweep.decode import joined
 from unetsweep.errors import Problem
+from unetsweep.limits import MAX_KEY
+from unetsweep.trial_config import is_own_name
 
 SEED = "seed"
 """May vary in a grid or a list, but not in a search that learns from results."""
@@ -38,6 +42,7 @@ NOT_SWEPT: Mapping[str, str] = {
     "processes": _RESOURCES,
     "accelerator": _RESOURCES,
     "schema": "it is the version of the file",
+    "params": "the parameters of a trainer.command are keys of space, by their own names",
 }
 """Settings that no sweep may vary, each with the reason."""
 
@@ -79,12 +84,47 @@ def resolve(
     return Problem(f"unknown key {name!r}; {_nearest(name, known)}", at)
 
 
+_RESERVED = ("config", "out", "milestones", "schema")
+"""Names under which a program gets something else."""
+_OF_OURS = "of the built-in trainer, which trainer.command replaces, so your program does not read it"
+_ANOTHER_NAME = "give the parameter of your program another name"
+
+
+def resolve_own(name: str, at: str) -> str | Problem:
+    """Return the parameter of a trainer command that a key of a file names, or the problem at the field `at`.
+
+    >>> resolve_own("sigma", "space.sigma"), resolve_own("optimizer", "space.optimizer")
+    ('sigma', 'optimizer')
+    """
+    if name in (*REQUIRED, SEED):
+        return name
+    if name in _RESERVED:
+        return Problem(f"your program gets something else under the name {name!r}; {_ANOTHER_NAME}", at)
+    if not is_own(name):
+        what = f"of unetsweep: {NOT_SWEPT[name]}" if name in NOT_SWEPT and "." not in name else _OF_OURS
+        return Problem(f"is a setting {what}; {_ANOTHER_NAME}", at)
+    if not is_own_name(name):
+        wanted = f"letters, digits, _, . and -, at most {MAX_KEY}, the first a letter, a digit or _"
+        return Problem(f"found the name {name!r}; {wanted}"[:300], at)
+    return name
+
+
+Resolve = Callable[[str, str], str | Problem]
+"""Returns the path of the parameter that a key of a file names, or the problem at a field."""
+
+
+def resolver(*, has_command: bool) -> Resolve:
+    """Return how the parameters of a sweep are named, which depends on whether it has a trainer command."""
+    return resolve_own if has_command else resolve
+
+
 def _nearest(name: str, known: Collection[str]) -> str:
     by_ending = {path.rpartition(".")[2]: path for path in known} | {path: path for path in known}
     near = difflib.get_close_matches(name, by_ending, 1) or difflib.get_close_matches(
         name.rpartition(".")[2], by_ending, 1
     )
-    return f"did you mean {by_ending[near[0]]!r}?" if near else f"allowed are {', '.join(known)}"
+    hint = f"did you mean {by_ending[near[0]]!r}?" if near else f"allowed are {', '.join(known)}."
+    return f"{hint} Parameters of your own need trainer.command"
 
 
 def short_name(path: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unetsweep.config.domains import format_value
-from unetsweep.config.parameters import resolve
+from unetsweep.config.parameters import Resolve, resolve
 from unetsweep.core.space import REQUIRED, Choices, Condition, Domain, PartialPoint
 from unetsweep.decode import joined
 from unetsweep.errors import Problem
@@ -16,7 +16,12 @@ _LISTED = 10
 
 
 def conditions_from(
-    path: str, raw: object, domains: Mapping[str, Domain | None], problems: list[Problem], at: str
+    path: str,
+    raw: object,
+    domains: Mapping[str, Domain | None],
+    problems: list[Problem],
+    at: str,
+    named: Resolve = resolve,
 ) -> tuple[Condition, ...]:
     """Return the conditions of the parameter at `path`. `domains`: of all parameters; None: it could not be read."""
     if path in REQUIRED:
@@ -28,7 +33,7 @@ def conditions_from(
     found: list[Condition] = []
     for key, value in raw.items():
         place = joined(at, str(key))
-        other, domain = _parameter(str(key), domains, problems, place)
+        other, domain = _parameter(str(key), domains, problems, place, named)
         if other is None or domain is None:
             continue
         if not isinstance(domain, Choices):
@@ -61,7 +66,11 @@ def circle_in(conditions: Mapping[str, tuple[Condition, ...]]) -> list[str] | No
 
 
 def exclusions_from(
-    raw: object, domains: Mapping[str, Domain | None], problems: list[Problem], at: str = "exclude"
+    raw: object,
+    domains: Mapping[str, Domain | None],
+    problems: list[Problem],
+    at: str = "exclude",
+    named: Resolve = resolve,
 ) -> tuple[PartialPoint, ...]:
     """Return the partial points that are never proposed."""
     if raw is None:
@@ -72,27 +81,29 @@ def exclusions_from(
     if len(raw) > MAX_VALUES:
         problems.append(Problem(f"found {len(raw)} partial points; at most {MAX_VALUES}", at))
         return ()
-    return tuple(_exclusion(each, domains, problems, f"{at}.{index}") for index, each in enumerate(raw))
+    return tuple(_exclusion(each, domains, problems, f"{at}.{index}", named) for index, each in enumerate(raw))
 
 
-def _exclusion(raw: object, domains: Mapping[str, Domain | None], problems: list[Problem], at: str) -> PartialPoint:
+def _exclusion(
+    raw: object, domains: Mapping[str, Domain | None], problems: list[Problem], at: str, named: Resolve
+) -> PartialPoint:
     if not isinstance(raw, Mapping) or not raw:
         problems.append(Problem(f"found {raw!r}; a partial point, such as {{base: 64, batch_size: 16}}"[:300], at))
         return ()
     found: dict[str, ParameterValue] = {}
     for key, value in raw.items():
         place = joined(at, str(key))
-        path, domain = _parameter(str(key), domains, problems, place)
+        path, domain = _parameter(str(key), domains, problems, place, named)
         if path is not None and domain is not None:
             found[path] = _member(path, domain, value, problems, place)
     return tuple(found.items())
 
 
 def _parameter(
-    key: str, domains: Mapping[str, Domain | None], problems: list[Problem], at: str
+    key: str, domains: Mapping[str, Domain | None], problems: list[Problem], at: str, named: Resolve
 ) -> tuple[str | None, Domain | None]:
     """Return the path and the domain of a parameter of this space; None: there is none, or it could not be read."""
-    path = resolve(key, at)
+    path = named(key, at)
     if isinstance(path, Problem):
         problems.append(path)
     elif path not in domains:

@@ -18,7 +18,7 @@ from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConf
 from unetsweep.core import trainer_command
 from unetsweep.core.space import Choices, Domain, Range, Space, leaves_nothing, size, whole_numbers
 from unetsweep.core.spec import Resources, RunSpec, StudySpec
-from unetsweep.core.trials import with_value
+from unetsweep.core.trials import is_own, with_value
 from unetsweep.errors import Problem
 from unetsweep.limits import BOUNDS, MAX_PROBLEMS, MAX_TRIALS, MAX_VALUES, bound_problem
 from unetsweep.trial_config import ParameterValue
@@ -76,6 +76,10 @@ def _swept(sections: Sections, check_augment: CheckAugment | None) -> list[Probl
     base, found = TrialConfig(sections.data, 1, 1, 1.0, sections.model, sections.trainer), list[Problem]()
     for path, domain in sections.axes.domains.items():
         place = sections.axes.place(path)
+        if is_own(path):
+            message = "has the name of study.metric, so a report could not tell them apart; rename one"
+            found += [Problem(message, place)] if path == sections.study.metric else []
+            continue
         is_one = isinstance(domain, Choices) and len(domain.values) == 1
         for index, value in ends_of(domain).items():
             at = f"{place}.{index}" if not is_one else place

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from unetsweep.config.domains import FORMS, domain_from
-from unetsweep.config.parameters import resolve
+from unetsweep.config.parameters import Resolve, resolve, resolver
 from unetsweep.config.partial_points import circle_in, conditions_from, exclusions_from
 from unetsweep.config.yaml12 import Document
 from unetsweep.core.space import REQUIRED, Choices, Condition, Domain, Parameter, PartialPoint, Space, is_fixed
@@ -25,6 +25,8 @@ class Axes:
     """Where the file has each parameter, for messages: `space.base` of `model.base`."""
     conditions: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
     excluded: tuple[PartialPoint, ...] = ()
+    named: Resolve = resolve
+    """How the file names parameters."""
 
     def space(self) -> Space | None:
         """Return the space; None if a part of it could not be read."""
@@ -39,38 +41,49 @@ class Axes:
 
 
 def axes_from(
-    raw: object, problems: list[Problem], fixed: Mapping[str, object] | None = None, exclude: object = None
+    raw: object,
+    problems: list[Problem],
+    fixed: Mapping[str, object] | None = None,
+    exclude: object = None,
+    *,
+    has_command: bool = False,
 ) -> Axes:
     """Read the parameters under `space:`, in their order; what does not fit is added to `problems`.
 
     `fixed`: those of the section `trainer` that have one value there. `exclude`: the section of that name.
+    `has_command`: a program trains, whose parameters may have any name. It has one epoch if the file names none.
     """
     before = len(problems)
+    named, required = resolver(has_command=has_command), () if has_command else REQUIRED
     written = _fixed(fixed or {}, problems)
-    if not isinstance(raw, Mapping) and (raw is not None or len(written) < len(REQUIRED)):
+    if not isinstance(raw, Mapping) and (raw is not None or len(written) < len(required)):
         found = "is missing" if raw is None else f"found {raw!r}"
-        problems.append(Problem(f"{found}; a mapping with keys {', '.join(REQUIRED)} is expected", "space"))
+        keys = "the parameters of your program" if has_command else f"keys {', '.join(REQUIRED)}"
+        problems.append(Problem(f"{found}; a mapping with {keys} is expected", "space"))
         return Axes({})
     for key, value in (raw if isinstance(raw, Mapping) else {}).items():
-        _add(str(key), value, written, problems)
-    missing = [path for path in REQUIRED if path not in written]
+        _add(str(key), value, written, problems, named)
+    if has_command:
+        written.setdefault("epochs", _Written("space.epochs", 1, "space.epochs"))
+    missing = [path for path in required if path not in written]
     problems += [Problem(f"is missing; {FORMS}, or one value as trainer.{path}", f"space.{path}") for path in missing]
     domains = {path: domain_from(path, each.values, problems, each.values_at) for path, each in written.items()}
     conditions = {
-        path: conditions_from(path, each.when, domains, problems, f"{each.at}.when")
+        path: conditions_from(path, each.when, domains, problems, f"{each.at}.when", named)
         for path, each in written.items()
         if each.when is not None
     }
     if circle := circle_in(conditions):
         message = f"its conditions form a circle: {' needs '.join(circle)}; remove one"
         problems.append(Problem(message, f"{written[circle[0]].at}.when"))
-    excluded = exclusions_from(exclude, domains, problems)
+    excluded = exclusions_from(exclude, domains, problems, named=named)
     return Axes(
         {path: domain for path, domain in domains.items() if domain is not None},
         len(problems) == before,
         {path: each.at for path, each in written.items()},
         conditions,
         excluded,
+        named,
     )
 
 
@@ -94,10 +107,10 @@ def _fixed(raw: Mapping[str, object], problems: list[Problem]) -> dict[str, _Wri
     return found
 
 
-def _add(key: str, raw: object, written: dict[str, _Written], problems: list[Problem]) -> None:
+def _add(key: str, raw: object, written: dict[str, _Written], problems: list[Problem], named: Resolve) -> None:
     """Add a parameter, without its conditions: `{values: [1, 2], when: …}` and `{low: 1, high: 2, when: …}`."""
     at = joined("space", key)
-    path = resolve(key, at)
+    path = named(key, at)
     if isinstance(path, Problem):
         problems.append(path)
         return
@@ -114,16 +127,17 @@ def _add(key: str, raw: object, written: dict[str, _Written], problems: list[Pro
         written[path] = _Written(at, values, values_at, when)
 
 
-def with_full_points(study: StudySpec, space: Space | None) -> StudySpec:
+def with_full_points(study: StudySpec, axes: Axes) -> StudySpec:
     """Return the study with the full paths in its listed points, and the parameters that have one value only."""
+    space = axes.space()
     points = study.sampler_args.get("points")
     if space is None or not isinstance(points, list):
         return study
     found: list[object] = []
     for raw in points:
         if isinstance(raw, Mapping):
-            named = {str(key): resolve(str(key), "") for key in raw}
-            point = {path if isinstance(path, str) else key: raw[key] for key, path in named.items()}
+            known = {str(key): axes.named(str(key), "") for key in raw}
+            point = {path if isinstance(path, str) else key: raw[key] for key, path in known.items()}
             for each in space.by_dependence():
                 if isinstance(each.domain, Choices) and is_fixed(each.domain) and each.is_part_of(point):
                     point.setdefault(each.path, each.domain.values[0])

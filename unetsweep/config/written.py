@@ -85,5 +85,5 @@ def _domain_tree(domain: Domain) -> Any:
     """Return a domain as it is written in YAML."""
     if isinstance(domain, Choices):
         named = {each.name: {"name": each.name, "value": encode(each.value)} for each in domain.named}
-        return [named.get(str(value), value) for value in domain.values]
+        return [named.get(value, value) if isinstance(value, str) else value for value in domain.values]
     return {"low": domain.low, "high": domain.high, "log": domain.log, "step": domain.step}

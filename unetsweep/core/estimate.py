@@ -42,8 +42,14 @@ class Estimate:
     estimated_from: str
 
 
-def estimate(samples: Iterable[TrainingSample], trainings: Sequence[OpenTraining], resources: JobResources) -> Estimate:
-    """Return the estimate for all open trainings together.
+def estimate(
+    samples: Iterable[TrainingSample],
+    trainings: Sequence[OpenTraining],
+    resources: JobResources,
+    *,
+    names_batch: bool = True,
+) -> Estimate:
+    """Return the estimate for all open trainings together. `names_batch`: the sweep has batch sizes.
 
     >>> times = ((2.0, 10.0), (4.0, 10.0), (3.0, 40.0))
     >>> samples = [TrainingSample(4, epoch, other, 3000) for epoch, other in times]
@@ -61,11 +67,14 @@ def estimate(samples: Iterable[TrainingSample], trainings: Sequence[OpenTraining
             return _unknown("some trials are not proposed yet")
         similar = by_batch.get(training.batch_size)
         if similar is None:
-            return _unknown(f"no trial with batch size {training.batch_size} has finished")
+            with_size = f" with batch size {training.batch_size}" if names_batch else ""
+            return _unknown(f"no trial{with_size} has finished")
         seconds += training.epochs * _median(similar, "epoch_seconds") + _median(similar, "other_seconds")
         disk_bytes += round(_median(similar, "disk_bytes"))
     used = {training.batch_size for training in trainings if training.batch_size is not None}
-    sources = "; ".join(_describe_samples(batch_size, by_batch[batch_size]) for batch_size in sorted(used))
+    sources = "; ".join(
+        _describe_samples(batch_size if names_batch else None, by_batch[batch_size]) for batch_size in sorted(used)
+    )
     hours = seconds / 3600
     return Estimate(
         hours * resources.gpus, hours * resources.cpus, disk_bytes, f"medians of finished trials: {sources}"
@@ -80,10 +89,11 @@ def _median(samples: Sequence[TrainingSample], name: str) -> float:
     return float(median(getattr(sample, name) for sample in samples))
 
 
-def _describe_samples(batch_size: int, samples: Sequence[TrainingSample]) -> str:
+def _describe_samples(batch_size: int | None, samples: Sequence[TrainingSample]) -> str:
     epoch, other = _median(samples, "epoch_seconds"), _median(samples, "other_seconds")
     size = format_size(round(_median(samples, "disk_bytes")))
-    return f"{len(samples)} with batch size {batch_size}, {epoch:.3g} s per epoch plus {other:.3g} s, {size} each"
+    with_size = "" if batch_size is None else f" with batch size {batch_size}"
+    return f"{len(samples)}{with_size}, {epoch:.3g} s per epoch plus {other:.3g} s, {size} each"
 
 
 def format_estimate(found: Estimate, *, gpus: bool) -> str:

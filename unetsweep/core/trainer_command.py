@@ -8,12 +8,11 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
-
-from unetsweep.trial_config import ParameterValue
+from typing import Any
 
 FIXED = ("config", "out", "seed", "epochs")
 """The placeholders of every command."""
-_PLACEHOLDER = re.compile(r"\{(\w[\w.]*)\}")
+_PLACEHOLDER = re.compile(r"\{(\w[\w.-]*)\}")
 
 
 def placeholders(command: str) -> list[str]:
@@ -40,7 +39,7 @@ def names_of(paths: Iterable[str]) -> dict[str, str]:
     return {**nested, **{path: path for path in known}}
 
 
-def fill(command: str, fixed: Mapping[str, str], params: Mapping[str, ParameterValue]) -> list[str]:
+def fill(command: str, fixed: Mapping[str, str], params: Mapping[str, Any]) -> list[str]:
     """Return the arguments of a command with the values of its placeholders.
 
     A parameter that the trial does not have is empty.
@@ -53,6 +52,6 @@ def fill(command: str, fixed: Mapping[str, str], params: Mapping[str, ParameterV
     return [_PLACEHOLDER.sub(lambda found: values.get(found[1], ""), each) for each in shlex.split(command)]
 
 
-def _text(value: ParameterValue) -> str:
+def _text(value: Any) -> str:
     """A value as YAML and JSON write it; a text as it is."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -12,21 +12,25 @@ from functools import cache
 from typing import Any, Literal, cast
 
 from unetsweep.contract import Result, TrialConfig
-from unetsweep.core.space import Point, Space
+from unetsweep.core.space import Choices, Point, Space
 from unetsweep.core.spec import SweepSpec
-from unetsweep.trial_config import ParameterValue
+from unetsweep.trial_config import ParameterValue, is_own_name
 
 _types = cast(Callable[[Any], dict[str, Any]], cache(typing.get_type_hints))
 """Return the type of each field of a section of the config, by its name."""
 
 
 def trial_config(spec: SweepSpec, point: Point) -> TrialConfig:
-    """Return the config of one point of the space, with the point's `seed` if it has one."""
+    """Return the config of one point of the space, with the point's `seed` if it has one.
+
+    Only the space of a trainer command may lack batch_size and learning_rate. Then they have the smallest valid value
+    and 1, which the program does not get.
+    """
     base = TrialConfig(
         data=spec.data,
-        epochs=0,
-        batch_size=0,
-        learning_rate=0.0,
+        epochs=1,
+        batch_size=spec.slurm.processes,
+        learning_rate=1.0,
         model=spec.model,
         trainer=spec.trainer,
         seed=spec.study.seed,
@@ -34,9 +38,15 @@ def trial_config(spec: SweepSpec, point: Point) -> TrialConfig:
         accelerator="gpu" if spec.slurm.gpus else "cpu",
         metric=spec.study.metric,
     )
+    own: dict[str, Any] = {}
     for path, domain in spec.space.domains().items():
-        if path in point:  # else its conditions do not hold
+        if path not in point:  # its conditions do not hold
+            continue
+        if is_own(path):
+            own[path] = domain.setting(point[path])
+        else:
             base = with_value(base, path, domain.setting(point[path]))
+    base = replace(base, params=own) if own else base
     return with_value(base, "seed", point["seed"]) if "seed" in point else base
 
 
@@ -45,7 +55,23 @@ def params_of(config: TrialConfig, space: Space) -> dict[str, ParameterValue]:
     return space.point_of({path: domain.label(_value(config, path)) for path, domain in space.domains().items()})
 
 
+def is_own(path: str) -> bool:
+    """Return whether a parameter is a trainer command's own, and no setting.
+
+    >>> is_own("sigma"), is_own("layers.0"), is_own("model.base")
+    (True, True, False)
+    """
+    return _field_type(path) is None
+
+
+def has_epochs(space: Space) -> bool:
+    """Return whether the trainings of a sweep have epochs: a program without epochs has one that nobody named."""
+    return space.domain("epochs") != Choices((1,)) or not any(map(is_own, space.paths))
+
+
 def _value(config: TrialConfig, path: str) -> Any:
+    if is_own(path):
+        return config.params.get(path)
     found: Any = config
     for name in path.split("."):
         found = getattr(found, name)
@@ -79,14 +105,19 @@ def field_type(path: str) -> Any:
     return None if dataclasses.is_dataclass(section) else section
 
 
+_field_type = cache(field_type)
+
+
 def is_value_of(path: str, value: object) -> bool:
-    """Return whether the config field at this path can have a value of this type. There may be thousands of trials."""
+    """Return whether a parameter can have a value of this type. There may be thousands of trials."""
     return type(value) in _types_of_values(path)
 
 
 @cache
 def _types_of_values(path: str) -> tuple[type, ...]:
-    """The types of the values of the config field at this path; empty: there is no such field."""
+    """The types of the values of the parameter at this path; empty: none can have this name."""
+    if is_own(path):
+        return (float, int, str, bool, types.NoneType) if is_own_name(path) else ()
     found = field_type(path)
     options = typing.get_args(found) if isinstance(found, types.UnionType) else (found,)
     known: list[type] = []

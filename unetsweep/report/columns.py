@@ -8,9 +8,10 @@ from operator import attrgetter
 from typing import Any
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
-from unetsweep.config.parameters import short_name
+from unetsweep.config.parameters import SEED, short_name
 from unetsweep.contract import DataConfig
 from unetsweep.core.space import REQUIRED, Choices, Domain, Space, is_fixed
+from unetsweep.core.trials import is_own
 from unetsweep.datasets.scores import DATA_SET, OVER_IMAGES, level_key
 from unetsweep.texts import one_line, score_text
 from unetsweep.trial_config import ParameterValue
@@ -211,22 +212,33 @@ def value_text(value: ParameterValue) -> str:
 
 
 def parameter_columns(space: Space) -> dict[str, Column]:
-    """The columns of the parameters beside those that every sweep has, by path."""
-    paths = [path for path in space.paths if path not in COLUMNS]
-    return {path: _parameter(path, space.domain(path)) for path in paths}
+    """The columns of the parameters beside those that every sweep has, by name."""
+    paths = [path for path in space.paths if path not in (*REQUIRED, SEED)]
+    return {column_name(path): _parameter(path, space.domain(path)) for path in paths}
 
 
 def _parameter(path: str, domain: Domain) -> Column:
     is_text = isinstance(domain, Choices) and any(isinstance(value, str) for value in domain.values)
-    return Column(path, short_name(path), lambda trial: trial.params.get(path), value_text, is_text=is_text)
+    name, heading = column_name(path), column_name(path) if is_own(path) else short_name(path)
+    return Column(name, heading, lambda trial: trial.params.get(path), value_text, is_text=is_text)
+
+
+def column_name(path: str) -> str:
+    """The name of the column of a parameter: its path, or `params.NAME` if another column has the name.
+
+    >>> column_name("sigma"), column_name("epochs"), column_name("host")
+    ('sigma', 'epochs', 'params.host')
+    """
+    is_taken = is_own(path) and (path in COLUMNS or path in COSTS or path == LEAK)
+    return f"params.{path}" if is_taken else path
 
 
 def table_columns(space: Space) -> tuple[str, ...]:
     """The columns for people: the parameters that vary, in the order of the file, and the metrics. If only those of
     the table in README.md may vary, its columns."""
-    if {*space.paths} <= {*TABLE_COLUMNS}:
+    if {*REQUIRED} <= {*space.paths} <= {*TABLE_COLUMNS}:
         return TABLE_COLUMNS
-    varied = [path for path, domain in space.domains().items() if not is_fixed(domain)]
+    varied = [column_name(path) for path, domain in space.domains().items() if not is_fixed(domain)]
     metrics = [name for name in TABLE_COLUMNS[1:] if name not in REQUIRED]
     return (TABLE_COLUMNS[0], *varied, *metrics)
 
@@ -235,15 +247,16 @@ def columns_of(sweep: SweepRecord) -> dict[str, Column]:
     """All columns of a sweep, in order. If its data leaks, the headings say so, and there is a column `leak`."""
     found: dict[str, Column] = {}
     for name, column in COLUMNS.items():
-        found[name] = column
+        if name not in REQUIRED or name in sweep.spec.space.paths:
+            found[name] = column
         if name == REQUIRED[-1]:
             found |= parameter_columns(sweep.spec.space)
     found |= also_columns(sweep.spec.data)
     if not sweep.leak:
         return found
     text = one_line("; ".join(sweep.leak.values()))
-    leak = Column("leak", "leak", lambda trial: text, is_identity=True, is_text=True)
-    return {name: _labelled(column, sweep.leak) for name, column in found.items()} | {"leak": leak}
+    leak = Column(LEAK, LEAK, lambda trial: text, is_identity=True, is_text=True)
+    return {name: _labelled(column, sweep.leak) for name, column in found.items()} | {LEAK: leak}
 
 
 def _labelled(column: Column, leak: Mapping[str, str]) -> Column:
@@ -251,6 +264,8 @@ def _labelled(column: Column, leak: Mapping[str, str]) -> Column:
     return replace(column, heading=f"{column.heading} {LEAKED}") if part in leak else column
 
 
+LEAK = "leak"
+"""The column that says which images have a copy in training."""
 LEAKED = "(leaked)"
 """Follows the heading or the value of a score on images that have a copy in training."""
 

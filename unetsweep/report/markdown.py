@@ -96,10 +96,10 @@ def _cells(column: Column, view: View, best: int | None) -> list[str]:
 def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str]:
     trainer = f"- **Optimizer**: {best.optimizer}" if best.optimizer else f"- **Trainer**: {code(best.command or '')}"
     hyperparameters = [
-        f"- **Learning Rate**: {plain_text(best.learning_rate)}",
+        None if best.learning_rate is None else f"- **Learning Rate**: {plain_text(best.learning_rate)}",
         trainer,
-        f"- **Batch Size**: {best.batch_size}",
-        f"- **Epochs**: {best.epochs}",
+        None if best.batch_size is None else f"- **Batch Size**: {best.batch_size}",
+        None if best.epochs is None else f"- **Epochs**: {best.epochs}",
         *(f"- **{escape(name)}**: {escape(value)}" for name, value in best.others.items()),
     ]
     when = "At its best epoch" if best.best_epoch is None else f"At epoch **{best.best_epoch}**"
@@ -113,7 +113,7 @@ def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str
     parts = [
         gpus_text(best),
         "The best hyperparameters of the sweep are:",
-        "\n".join(hyperparameters),
+        "\n".join(line for line in hyperparameters if line is not None),
         f"{when} the model has the best performance with:",
         "\n".join(f"- **{name} = {text}**" for name, text in texts),
     ]

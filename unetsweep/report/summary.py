@@ -8,6 +8,7 @@ from unetsweep.config.parameters import short_name
 from unetsweep.contract import DataConfig, Split
 from unetsweep.core.space import REQUIRED, is_fixed
 from unetsweep.core.spec import SweepSpec
+from unetsweep.core.trials import has_epochs, is_own
 from unetsweep.datasets.scores import level_key
 from unetsweep.report.columns import checkpoint, number_text, reason, value_text
 from unetsweep.texts import counted, one_line
@@ -27,13 +28,14 @@ class BestTrial:
 
     trial: int
     job_id: str | None
-    learning_rate: float
+    learning_rate: float | None
+    """None: the program of a trainer command gets none. The same holds for the batch size and the epochs."""
     optimizer: str | None
     """None: a trainer command trained, so it is not known."""
     command: str | None
     """The trainer command; None: the built-in trainer."""
-    batch_size: int
-    epochs: int
+    batch_size: int | None
+    epochs: int | None
     gpus: int
     processes: int
     best_epoch: int | None
@@ -51,7 +53,7 @@ class BestTrial:
     @property
     def others(self) -> dict[str, str]:
         """The names and values of `params` for people."""
-        return {short_name(path): value_text(value) for path, value in self.params.items()}
+        return {path if is_own(path) else short_name(path): value_text(value) for path, value in self.params.items()}
 
 
 def best_of(sweep: SweepRecord, trial: TrialRecord) -> BestTrial:
@@ -65,11 +67,11 @@ def best_of(sweep: SweepRecord, trial: TrialRecord) -> BestTrial:
     return BestTrial(
         trial=trial.number,
         job_id=trial.job_id,
-        learning_rate=trial.learning_rate,
+        learning_rate=trial.learning_rate if "learning_rate" in domains else None,
         optimizer=None if trainer.command else _OPTIMIZERS[optimizer],
         command=trainer.command,
-        batch_size=trial.batch_size,
-        epochs=trial.epochs,
+        batch_size=trial.batch_size if "batch_size" in domains else None,
+        epochs=trial.epochs if has_epochs(sweep.spec.space) else None,
         gpus=slurm.training_gpus,
         processes=slurm.processes,
         best_epoch=result.best_epoch,

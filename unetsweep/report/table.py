@@ -63,10 +63,10 @@ def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str
     mark = f" {LEAKED}" if "val" in best.leaked else ""
     pairs = [
         ("best trial", number_text(best.trial) + (f" (job {one_line(best.job_id)})" if best.job_id else "")),
-        ("learning rate", plain_text(best.learning_rate)),
+        ("learning rate", None if best.learning_rate is None else plain_text(best.learning_rate)),
         ("optimizer", best.optimizer) if best.optimizer else ("trainer", one_line(best.command or "")),
-        ("batch size", str(best.batch_size)),
-        ("epochs", str(best.epochs)),
+        ("batch size", None if best.batch_size is None else str(best.batch_size)),
+        ("epochs", None if best.epochs is None else str(best.epochs)),
         *best.others.items(),
         ("best epoch", None if best.best_epoch is None else str(best.best_epoch)),
         *([] if score is None else [score]),

@@ -87,7 +87,7 @@ def ordered(trials: Iterable[TrialRecord], chosen: Column, *, descending: bool) 
     if chosen.name == "job_id":
         present.sort(key=lambda pair: _natural(str(pair[0])), reverse=descending)
     else:
-        present.sort(key=lambda pair: pair[0], reverse=descending)  # type: ignore[arg-type,return-value] # one type a column
+        present.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=descending)  # texts after numbers
     return [trial for _, trial in present] + missing
 
 

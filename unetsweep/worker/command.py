@@ -17,6 +17,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from unetsweep import contract
 from unetsweep.atomic import write_json
@@ -29,7 +30,6 @@ from unetsweep.records import PruneFile
 from unetsweep.regular_files import read_bytes
 from unetsweep.store.code_snapshot import without_code
 from unetsweep.store.logs import last_message
-from unetsweep.trial_config import ParameterValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ class CommandInvocation:
     """When the job ends, in seconds since 1970; None if unknown."""
     config_ids: Mapping[int, str] = field(default_factory=dict)
     """`config_id` of each milestone, by epochs."""
-    params: Mapping[str, ParameterValue] = field(default_factory=dict)
-    """The parameters of the trial with the most epochs, by path."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """The parameters of the trial with the most epochs, by path: of a list or mapping its value."""
     seed: int = 0
     gpus: int = 0
     """GPUs of the training."""
     resumes: bool = False
     """Whether the program continues from its own checkpoints, so that a result of an earlier start is out of date."""
 
-    def values(self) -> dict[str, ParameterValue]:
+    def values(self) -> dict[str, Any]:
         """The parameters of the run: those of the space, and the epochs that it trains."""
         return {**self.params, "epochs": self.milestones[-1]}
 

@@ -107,7 +107,7 @@ def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, r
                 sweep.working_directory,
                 job_end.end,
                 ids,
-                trial.params,
+                {path: config.params.get(path, value) for path, value in trial.params.items()},
                 config.seed,
                 gpus=config.processes if config.accelerator == "gpu" else 0,
                 resumes=config.trainer.resumes,
