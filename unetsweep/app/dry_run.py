@@ -10,6 +10,7 @@ from unetsweep.app.estimates import estimate_open
 from unetsweep.app.events import Notify, WarningEvent
 from unetsweep.app.executors import Executor
 from unetsweep.app.new_trials import NewTrial, new_trials
+from unetsweep.app.sweeps import with_images
 from unetsweep.core.actions import Action, Propose, Submit
 from unetsweep.core.capacity import Capacity
 from unetsweep.core.describe import describe
@@ -108,13 +109,13 @@ def dry_run(
     expected: list[NewTrial] = []
 
     def add_trials(count: int, first: int) -> list[tuple[int, int]]:
-        expected.extend(new_trials(spec, directory, known, count, first))
+        expected.extend(new_trials(with_images(spec, directory), known, count, first))
         return [(trial.run, trial.epochs or 0) for trial in expected]
 
     plan, proposed = forecast(spec, observation, capacity, datetime.now(UTC), add_trials)
     later = max(0, wanted - len(there) - len(expected))  # an adaptive search proposes them one by one
     if later:
-        expected += new_trials(spec, directory, known, later, len(there) + len(expected))
+        expected += new_trials(with_images(spec, directory), known, later, len(there) + len(expected))
     every = [*there, *((trial.run, trial.epochs or 0) for trial in expected)]
     are_known = all(epochs for _, epochs in every)
     submits = _submits(plan)

@@ -31,7 +31,15 @@ def collecting(refusals: list[UnetsweepError]) -> Iterator[None]:
         refusals.append(error)
 
 
+def check_augment(value: object) -> list[Problem]:
+    """What is wrong with a list of augmentations: `CheckAugment`."""
+    from unetsweep.training.augment import check_augment  # it imports numpy, which a trainer command does not need
+
+    return check_augment(value)
+
+
 def check_precision(spec: SweepSpec, source: Path) -> None:
+    """SpecError if a training without GPUs cannot compute in the precision."""
     path, gpus = "trainer.precision", spec.slurm.gpus > 0
     if spec.trainer.command is not None:
         return

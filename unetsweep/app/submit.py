@@ -6,13 +6,14 @@ from pathlib import Path
 from unetsweep.app.dry_run import DryRun, dry_run
 from unetsweep.app.events import Notify, WarningEvent
 from unetsweep.app.prepare import Prepared, prepare
+from unetsweep.app.spec_checks import check_augment
 from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import check_place
 from unetsweep.config.load import load
 from unetsweep.core import paths
 from unetsweep.core.run_sharing import why_not_shared, why_separate
 from unetsweep.core.spec import Resources, SweepSpec
-from unetsweep.errors import Problem, joined
+from unetsweep.errors import joined
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -75,7 +76,7 @@ def _load_with_kept_profile(request: SubmitRequest) -> tuple[SweepDir, SweepSpec
 
     The SLURM profile stays that of the first submit if neither the file nor the command names one.
     """
-    spec = load(request.sweep, profile=request.profile, check_augment=_check_augment)
+    spec = load(request.sweep, profile=request.profile, check_augment=check_augment)
     directory = SweepDir(_folder(request.sweep, request.results / spec.name))
     if not directory.exists():
         return directory, spec, True
@@ -83,16 +84,10 @@ def _load_with_kept_profile(request: SubmitRequest) -> tuple[SweepDir, SweepSpec
     if request.profile is not None or spec.slurm.profile != Resources().profile:
         return directory, spec, False
     first = directory.spec().slurm.profile
-    return directory, load(request.sweep, profile=first, check_augment=_check_augment), False
+    return directory, load(request.sweep, profile=first, check_augment=check_augment), False
 
 
 def _folder(sweep: Path, by_name: Path) -> Path:
     """The folder of the sweep: the one that holds the file, if the file is the sweep.yaml of a sweep."""
     is_in_sweep = sweep.name == paths.SPEC and (sweep.parent / paths.SWEEP).is_file()
     return sweep.parent if is_in_sweep else by_name
-
-
-def _check_augment(value: object) -> list[Problem]:
-    from unetsweep.training.augment import check_augment  # it imports numpy, which a trainer command does not need
-
-    return check_augment(value)
