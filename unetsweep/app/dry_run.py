@@ -11,6 +11,7 @@ from unetsweep.app.events import Notify, WarningEvent
 from unetsweep.app.executors import Executor
 from unetsweep.app.new_trials import NewTrial, new_trials
 from unetsweep.app.sweeps import with_images
+from unetsweep.config.overrides import Override
 from unetsweep.core.actions import Action, Propose, Submit
 from unetsweep.core.capacity import Capacity
 from unetsweep.core.describe import describe
@@ -59,6 +60,8 @@ class DryRun:
     """Those of the trials that do not exist yet, in order; empty: not known before they are proposed."""
     refusals: tuple[UnetsweepError, ...]
     """Why the submit would refuse the sweep, or would submit nothing; empty if it would do what is above."""
+    overrides: tuple[Override, ...] = ()
+    """The keys of the file that have another value in this sweep."""
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -78,6 +81,7 @@ class DryRun:
                 for action in self.actions
             ],
             **self._space(),
+            **({"overrides": [asdict(each) for each in self.overrides]} if self.overrides else {}),
             "refused": [str(error) for error in self.refusals],
         }
 

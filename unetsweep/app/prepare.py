@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from unetsweep.app.executors import EXECUTORS, Executor, executor_of, first_here
 from unetsweep.app.reconcile import alone
-from unetsweep.app.spec_checks import check_images, check_precision, collecting
+from unetsweep.app.spec_checks import SpecSource, check_images, check_precision, collecting
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.written import checked_yaml
@@ -46,10 +46,10 @@ class Prepared:
         return self.create_or_update()
 
 
-def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, is_new: bool) -> Prepared:
+def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: SpecSource, *, is_new: bool) -> Prepared:
     """Check the executor, this machine, the images, the study and the folder, and collect all that is wrong.
 
-    `is_new`: the sweep did not exist when `spec` was loaded. `source`: the user's file, for messages.
+    `is_new`: the sweep did not exist when `spec` was loaded. `source`: what the user wrote, for messages.
     """
     warnings: list[str] = []
     refusals: list[UnetsweepError] = []
@@ -138,7 +138,7 @@ def _creation(
 
 
 def _update(
-    spec: SweepSpec, directory: SweepDir, source: Path, images: "PreparedDataset | None"
+    spec: SweepSpec, directory: SweepDir, source: SpecSource, images: "PreparedDataset | None"
 ) -> tuple[tuple[str, ...], Callable[[], bool]]:
     """What has changed since the last submit, and the function that updates the sweep's directory.
 
@@ -149,7 +149,7 @@ def _update(
     wrong = refused(old, spec)
     if wrong:
         raise SpecError(
-            str(source),
+            str(source.path),
             [
                 f"sweep {spec.name} was submitted with other settings; undo this, or give it another name:",
                 *wrong,

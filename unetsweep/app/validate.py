@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.app.new_trials import new_trials
-from unetsweep.app.spec_checks import check_augment, check_precision, collecting
+from unetsweep.app.spec_checks import SpecSource, check_augment, check_precision, collecting
 from unetsweep.config.load import load
 from unetsweep.config.written import checked_yaml
 from unetsweep.core.run_sharing import why_not_shared
@@ -46,7 +46,13 @@ class Validation:
             "sweep": self.sweep,
             "size": None if self.size is None else asdict(self.size),
             "problems": [
-                {**asdict(problem), "field": problem.field or None, "text": problem.text(str(self.file))}
+                {
+                    "line": problem.line,
+                    "column": problem.column,
+                    "field": problem.field or None,
+                    "message": problem.message,
+                    "text": problem.text(str(self.file)),
+                }
                 for problem in self.problems
             ],
         }
@@ -59,7 +65,11 @@ def validate(file: Path) -> Validation:
     except SpecError as error:
         return Validation(file, None, None, error.problems)
     refusals: list[UnetsweepError] = []
-    for check in (lambda: check_precision(spec, file), lambda: check_study(spec), lambda: checked_yaml(spec)):
+    for check in (
+        lambda: check_precision(spec, SpecSource(file)),
+        lambda: check_study(spec),
+        lambda: checked_yaml(spec),
+    ):
         with collecting(refusals):
             check()
     if refusals:
