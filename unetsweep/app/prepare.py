@@ -80,7 +80,7 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: SpecSou
         if is_new:
             write = _creation(spec, directory, chosen, images)
         else:
-            changes, write = _update(spec, directory, source, images)
+            changes, write = _update(spec, directory, source.path, images)
             warnings += [f"changed since the last submit: {change}" for change in changes]
     return Prepared(chosen, tuple(warnings), tuple(refusals), write)
 
@@ -138,7 +138,7 @@ def _creation(
 
 
 def _update(
-    spec: SweepSpec, directory: SweepDir, source: SpecSource, images: "PreparedDataset | None"
+    spec: SweepSpec, directory: SweepDir, source: Path, images: "PreparedDataset | None"
 ) -> tuple[tuple[str, ...], Callable[[], bool]]:
     """What has changed since the last submit, and the function that updates the sweep's directory.
 
@@ -149,7 +149,7 @@ def _update(
     wrong = refused(old, spec)
     if wrong:
         raise SpecError(
-            str(source.path),
+            str(source),
             [
                 f"sweep {spec.name} was submitted with other settings; undo this, or give it another name:",
                 *wrong,
