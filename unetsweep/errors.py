@@ -50,10 +50,12 @@ class Problem:
     field: str = ""
     line: int | None = None
     column: int | None = None
+    source: str = ""
+    """What it is in, if that is not the file of the message: `--set`."""
 
     def text(self, source: str) -> str:
         """The problem with its position on one line, as compilers print it: `sweeps/x.yaml:5:3: slurm.gpus: …`."""
-        position = source
+        position = self.source or source
         if self.line is not None:
             position += f":{self.line}" + (f":{self.column}" if self.column is not None else "")
         field = f"{_shorten(self.field)}: " if self.field else ""

@@ -58,7 +58,7 @@ def sweep(tmp_path: Path) -> SweepDir:
 def estimate(spec: SweepSpec, sweep: SweepDir) -> Estimate:
     """The estimate for everything that the sweep still asks for."""
     known = sweep.trials()
-    new = new_trials(spec, sweep, known, trials_wanted(spec) - len(known), len(known))
+    new = new_trials(spec, known, trials_wanted(spec) - len(known), len(known))
     return estimate_open(spec, sweep, known, SLURM, sweep.observe(), new)
 
 

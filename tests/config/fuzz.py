@@ -131,7 +131,7 @@ def workshop(*, checks_augmentations: bool) -> Iterator[Path]:
     """A folder in which cases run, as the working directory: no job starts there, and nothing is trained."""
     before = Path.cwd()
     refuse = mock.Mock(side_effect=TrainingError("out: nothing is trained here"))
-    augment = {} if checks_augmentations else {"unetsweep.app.submit._check_augment": lambda _: []}
+    augment = {} if checks_augmentations else {"unetsweep.app.submit.check_augment": lambda _: []}
     patches = {
         "unetsweep.core.plan.schedule": lambda *_, **__: ([], "no job is started here"),
         "unetsweep.app.start.pin": lambda _: None,

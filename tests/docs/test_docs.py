@@ -18,6 +18,7 @@ from workspace import Workspace, make_workspace
 
 from unetsweep import contract, limits
 from unetsweep.analysis.rows import SweepRecord
+from unetsweep.api import Sweep, Trial
 from unetsweep.cli.main import COMMANDS, program
 from unetsweep.config.load import load, spec_from
 from unetsweep.config.names import OUR_PRUNERS, PRUNERS, SAMPLERS
@@ -29,6 +30,7 @@ from unetsweep.store.repair.table import TABLE
 
 SETTINGS = ROOT / "docs" / "settings.md"
 FILES = ROOT / "docs" / "files.md"
+PYTHON = ROOT / "docs" / "python.md"
 SHELL = blocks("sh")
 RUNNABLE = list(dict.fromkeys(block.page for block in SHELL if not block.not_run))
 YAML = blocks("yaml")
@@ -49,6 +51,25 @@ def test_the_examples_of_a_page_run_in_their_order(page: Path, workspace: Worksp
     examples = [block.text for block in SHELL if block.page == page and not block.not_run]
     for number, text in enumerate(examples):
         workspace.bash(text, cold=page.name == "README.md" and not number)  # new users begin with these commands
+
+
+@pytest.mark.train
+def test_the_example_in_python_runs(workspace: Workspace) -> None:
+    (example,) = (block.text for block in blocks("python") if block.page == PYTHON)
+    (workspace.folder / "example.py").write_text(example)
+    printed = workspace.bash("python example.py").splitlines()
+
+    assert [line.split()[:2] for line in printed[:2]] == [["0", "complete"], ["1", "complete"]]
+    assert printed[2].startswith("val_iou 0.")
+    assert printed[2].endswith(".ckpt")
+    assert "learning_rate" in printed[3]
+
+
+def test_every_name_of_a_sweep_in_python_is_documented() -> None:
+    documented = {name for row in rows(PYTHON) for name in re.findall(r"`(\w+)(?:\(\))?`", f"`{row[0]}`")}
+    names = {field.name for cls in (Sweep, Trial) for field in dataclasses.fields(cls)} | {"study", "to_dataframe"}
+
+    assert documented == {name for name in names if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("block", [block for block in SHELL if block.not_run], ids=str)

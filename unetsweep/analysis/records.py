@@ -78,7 +78,8 @@ def _record(directory: SweepDir, number: int, folder: Path, metric: Metric) -> T
     unreadable = trial.unreadable or unread
     state: str
     if unreadable is not None:
-        state, reason, job_id = "waiting", with_repair_advice(unreadable, directory.root), None
+        unreadable = with_repair_advice(unreadable, directory.root)
+        state, reason, job_id = "waiting", unreadable, None
     elif result is not None:
         refused = refused_result(metric, result, trial.run, trial.epochs) if trial.result is None else None
         state, reason, job_id = result.state, result.message or "", result.job_id
@@ -86,6 +87,7 @@ def _record(directory: SweepDir, number: int, folder: Path, metric: Metric) -> T
             state, reason = "failed", refused.message
     else:
         run = read_run(directory.root, trial.run)
+        unreadable = run.unreadable
         state, reason, job_id = _open_state(run, trial.epochs, trial.cancelled)
         if not run.attempts and not reason and were_deleted(directory.root, trial.run):
             reason = f"{run_dir}: its attempts were deleted; the next reconciliation restores them"
@@ -99,6 +101,7 @@ def _record(directory: SweepDir, number: int, folder: Path, metric: Metric) -> T
         run_dir,
         _archive(run_dir),
         trial.training_seed,
+        problem=unreadable,
     )
 
 

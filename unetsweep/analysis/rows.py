@@ -51,6 +51,8 @@ class TrialRecord:
     """Seed of its training; None: not known."""
     cost: Cost | None = None
     """Its share of the cost of its run; None: not read, or not known."""
+    problem: str | None = None
+    """Which of its files, or of its run's, cannot be read, and why; None: all that were read can."""
 
     @property
     def epochs(self) -> int:

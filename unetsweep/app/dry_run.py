@@ -10,6 +10,8 @@ from unetsweep.app.estimates import estimate_open
 from unetsweep.app.events import Notify, WarningEvent
 from unetsweep.app.executors import Executor
 from unetsweep.app.new_trials import NewTrial, new_trials
+from unetsweep.app.sweeps import with_images
+from unetsweep.config.overrides import Override
 from unetsweep.core.actions import Action, Propose, Submit
 from unetsweep.core.capacity import Capacity
 from unetsweep.core.describe import describe
@@ -58,6 +60,8 @@ class DryRun:
     """Those of the trials that do not exist yet, in order; empty: not known before they are proposed."""
     refusals: tuple[UnetsweepError, ...]
     """Why the submit would refuse the sweep, or would submit nothing; empty if it would do what is above."""
+    overrides: tuple[Override, ...] = ()
+    """The keys of the file that have another value in this sweep."""
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -77,6 +81,7 @@ class DryRun:
                 for action in self.actions
             ],
             **self._space(),
+            **({"overrides": [asdict(each) for each in self.overrides]} if self.overrides else {}),
             "refused": [str(error) for error in self.refusals],
         }
 
@@ -108,13 +113,13 @@ def dry_run(
     expected: list[NewTrial] = []
 
     def add_trials(count: int, first: int) -> list[tuple[int, int]]:
-        expected.extend(new_trials(spec, directory, known, count, first))
+        expected.extend(new_trials(with_images(spec, directory), known, count, first))
         return [(trial.run, trial.epochs or 0) for trial in expected]
 
     plan, proposed = forecast(spec, observation, capacity, datetime.now(UTC), add_trials)
     later = max(0, wanted - len(there) - len(expected))  # an adaptive search proposes them one by one
     if later:
-        expected += new_trials(spec, directory, known, later, len(there) + len(expected))
+        expected += new_trials(with_images(spec, directory), known, later, len(there) + len(expected))
     every = [*there, *((trial.run, trial.epochs or 0) for trial in expected)]
     are_known = all(epochs for _, epochs in every)
     submits = _submits(plan)

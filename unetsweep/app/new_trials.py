@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unetsweep import package
-from unetsweep.app.sweeps import with_images
 from unetsweep.core import checkpoint_gc, run_sharing
 from unetsweep.core.space import Choices, Domain, Point, largest, remaining_grid_points
 from unetsweep.core.spec import SweepSpec, remaining_listed_points
 from unetsweep.core.trials import StoredTrial, trial_config
-from unetsweep.store.sweep_dir import SweepDir
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +23,10 @@ class NewTrial:
     """None: as for the epochs."""
 
 
-def new_trials(
-    spec: SweepSpec, directory: SweepDir, known: Sequence[StoredTrial], count: int, first: int
-) -> list[NewTrial]:
+def new_trials(spec: SweepSpec, known: Sequence[StoredTrial], count: int, first: int) -> list[NewTrial]:
     """The next `count` trials, numbered from `first`, each with the run that it would have.
 
-    `known`: the trials that exist.
+    `spec` has the images that the sweep has pinned. `known`: the trials that exist.
     """
     readable = [trial for trial in known if trial.params is not None]
     taken = [trial.point for trial in readable if trial.point is not None]
@@ -42,7 +38,7 @@ def new_trials(
         epochs = _only_value(spec.space.domain("epochs"))
         batch = spec.space.domains().get("batch_size", Choices((spec.slurm.processes,)))
         return [NewTrial(number, epochs, _only_value(batch)) for number in range(first, first + count)]
-    configs = [trial_config(with_images(spec, directory), point) for point in points]
+    configs = [trial_config(spec, point) for point in points]
     runs = list(range(first, first + len(configs)))
     if run_sharing.why_not_shared(spec) is None:
         keys = [(run_sharing.sharing_key(config), config.epochs) for config in configs]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from unetsweep.app.executors import EXECUTORS, Executor, executor_of, first_here
 from unetsweep.app.reconcile import alone
-from unetsweep.app.spec_checks import check_images, check_precision, collecting
+from unetsweep.app.spec_checks import SpecSource, check_images, check_precision, collecting
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.changes import difference, refused
 from unetsweep.config.written import checked_yaml
@@ -46,10 +46,10 @@ class Prepared:
         return self.create_or_update()
 
 
-def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *, is_new: bool) -> Prepared:
+def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: SpecSource, *, is_new: bool) -> Prepared:
     """Check the executor, this machine, the images, the study and the folder, and collect all that is wrong.
 
-    `is_new`: the sweep did not exist when `spec` was loaded. `source`: the user's file, for messages.
+    `is_new`: the sweep did not exist when `spec` was loaded. `source`: what the user wrote, for messages.
     """
     warnings: list[str] = []
     refusals: list[UnetsweepError] = []
@@ -80,7 +80,7 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: Path, *
         if is_new:
             write = _creation(spec, directory, chosen, images)
         else:
-            changes, write = _update(spec, directory, source, images)
+            changes, write = _update(spec, directory, source.path, images)
             warnings += [f"changed since the last submit: {change}" for change in changes]
     return Prepared(chosen, tuple(warnings), tuple(refusals), write)
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetsweep.app import memory
 from unetsweep.app.executors import Executor
-from unetsweep.config.space import field_in
-from unetsweep.config.yaml12 import located, read
+from unetsweep.config.load import error_in
 from unetsweep.contract import TrialConfig, one_value_problem, precision_problem
 from unetsweep.core.corners import corners, values_of
 from unetsweep.core.space import largest, whole_numbers
@@ -22,6 +21,18 @@ if TYPE_CHECKING:
     from unetsweep.datasets.prepare import PreparedDataset
 
 
+@dataclass(frozen=True, slots=True)
+class SpecSource:
+    """What the user wrote: a YAML file, and `KEY=VALUE` of each `--set`."""
+
+    path: Path
+    overrides: tuple[str, ...] = ()
+
+    def error(self, problems: Sequence[Problem]) -> SpecError:
+        """The error with the lines of the fields in the file."""
+        return error_in(self.path, self.overrides, problems)
+
+
 @contextmanager
 def collecting(refusals: list[UnetsweepError]) -> Iterator[None]:
     """Add what is raised inside the `with` block to `refusals`, so that the user learns of everything at once."""
@@ -31,17 +42,25 @@ def collecting(refusals: list[UnetsweepError]) -> Iterator[None]:
         refusals.append(error)
 
 
-def check_precision(spec: SweepSpec, source: Path) -> None:
+def check_augment(value: object) -> list[Problem]:
+    """What is wrong with a list of augmentations: `CheckAugment`."""
+    from unetsweep.training.augment import check_augment  # it imports numpy, which a trainer command does not need
+
+    return check_augment(value)
+
+
+def check_precision(spec: SweepSpec, source: SpecSource) -> None:
+    """SpecError if a training without GPUs cannot compute in the precision."""
     path, gpus = "trainer.precision", spec.slurm.gpus > 0
     if spec.trainer.command is not None:
         return
     for precision in values_of(spec, path) or [spec.trainer.precision]:
         if problem := precision_problem(str(precision), gpus=gpus):
-            raise _spec_error(source, [Problem(problem, _field(spec, path))])
+            raise source.error([Problem(problem, _field(spec, path))])
 
 
 def check_images(
-    spec: SweepSpec, executor: Executor, source: Path, refusals: list[UnetsweepError]
+    spec: SweepSpec, executor: Executor, source: SpecSource, refusals: list[UnetsweepError]
 ) -> "PreparedDataset | None":
     """Read all images and check them, and the memory that they need. None for a trainer command: it reads its own."""
     if spec.trainer.command is not None:
@@ -52,7 +71,7 @@ def check_images(
 
     sizes = _image_sizes(spec)
     if problem := memory.reading_problem(max((size or 0 for size in sizes), default=0)):
-        refusals.append(_spec_error(source, [replace(problem, field=_field(spec, problem.field))]))
+        refusals.append(source.error([replace(problem, field=_field(spec, problem.field))]))
         datasets.check_files(spec.data)
         return None
     with collecting(refusals):
@@ -81,16 +100,18 @@ def _field(spec: SweepSpec, path: str) -> str:
     return f"space.{path}" if varies else path
 
 
-def _check_memory(spec: SweepSpec, executor: Executor, source: Path, dataset: "PreparedDataset | None" = None) -> None:
+def _check_memory(
+    spec: SweepSpec, executor: Executor, source: SpecSource, dataset: "PreparedDataset | None" = None
+) -> None:
     if problem := memory.sweep_problem(spec, executor, dataset):
-        raise _spec_error(source, [problem])
+        raise source.error([problem])
 
 
-def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: Path) -> None:
+def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: SpecSource) -> None:
     axis, count = spec.space.domain("batch_size"), dataset.training_images
     if largest(axis) > count:
         message = f"found {largest(axis)}; the data set has {counted(count, 'training image')}"
-        raise _spec_error(source, [Problem(message, "space.batch_size")])
+        raise source.error([Problem(message, "space.batch_size")])
     from unetsweep.training.augmented_sizes import least_side  # it imports numpy, which a trainer command may lack
 
     sides: dict[str, int] = {}
@@ -104,7 +125,7 @@ def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: Path
         found |= dict.fromkeys(message for message in messages if message)
     if found:
         problems = [Problem(message, f"space.batch_size#{number}") for number, message in enumerate(found)]
-        raise _spec_error(source, problems)
+        raise source.error(problems)
 
 
 def _different(spec: SweepSpec, *paths: str) -> list[TrialConfig]:
@@ -121,7 +142,7 @@ def _training_sizes(config: TrialConfig, dataset: "PreparedDataset") -> Mapping[
     return {(size, size): [name for names in dataset.training_sizes.values() for name in names]}
 
 
-def _check_augmented(spec: SweepSpec, dataset: "PreparedDataset", source: Path) -> None:
+def _check_augmented(spec: SweepSpec, dataset: "PreparedDataset", source: SpecSource) -> None:
     """SpecError if an augmentation fails on a training image, or its images do not fit in a batch."""
     from unetsweep.training.augmented_sizes import size_problems  # it imports numpy, which a trainer command may lack
 
@@ -141,13 +162,4 @@ def _check_augmented(spec: SweepSpec, dataset: "PreparedDataset", source: Path) 
             field = problem.field.replace("[", ".").replace("]", "")  # as positions in a YAML file are named
             problems.append(Problem(who + problem.message, _field(spec, field)))
     if problems:
-        raise _spec_error(source, problems)
-
-
-def _spec_error(source: Path, problems: Sequence[Problem]) -> SpecError:
-    """The error with the lines of the fields in the user's file."""
-    document = read(source.read_text(encoding="utf-8-sig"))
-    if isinstance(document, Problem):
-        return SpecError(str(source), problems)
-    named = [replace(problem, field=field_in(document, problem.field)) for problem in problems]
-    return SpecError(str(source), located(named, document.positions))
+        raise source.error(problems)

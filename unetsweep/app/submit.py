@@ -6,13 +6,14 @@ from pathlib import Path
 from unetsweep.app.dry_run import DryRun, dry_run
 from unetsweep.app.events import Notify, WarningEvent
 from unetsweep.app.prepare import Prepared, prepare
+from unetsweep.app.spec_checks import SpecSource, check_augment
 from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import check_place
-from unetsweep.config.load import load
+from unetsweep.config.load import load, overridden_file
 from unetsweep.core import paths
 from unetsweep.core.run_sharing import why_not_shared, why_separate
 from unetsweep.core.spec import Resources, SweepSpec
-from unetsweep.errors import Problem, joined
+from unetsweep.errors import joined
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -30,6 +31,8 @@ class SubmitRequest:
     """SLURM profile; None: the one that the sweep names."""
     share: bool = True
     """False: no two trials share a run."""
+    overrides: tuple[str, ...] = ()
+    """`KEY=VALUE` for each key of the file that has another value in this sweep."""
 
 
 def submit(request: SubmitRequest, notify: Notify, *, force: bool = False) -> SubmitResult:
@@ -53,18 +56,21 @@ def preview(request: SubmitRequest, notify: Notify, *, force: bool = False) -> D
     """
     directory, spec, prepared = _prepare(request, notify)
     try:
-        return dry_run(spec, directory, prepared.executor, notify, prepared.refusals, force=force)
+        found = dry_run(spec, directory, prepared.executor, notify, prepared.refusals, force=force)
     except Exception as error:
         if prepared.refusals:  # what is wrong with the sweep may also prevent the plan
             raise joined(prepared.refusals) from error
         raise
+    file = overridden_file(request.sweep, request.overrides)
+    return replace(found, overrides=() if file is None else file.overrides)
 
 
 def _prepare(request: SubmitRequest, notify: Notify) -> tuple[SweepDir, SweepSpec, Prepared]:
     directory, spec, is_new = _load_with_kept_profile(request)
     if not request.share:
         spec = replace(spec, run=replace(spec.run, share=False))
-    prepared = prepare(spec, directory, request.executor, request.sweep, is_new=is_new)
+    source = SpecSource(request.sweep, request.overrides)
+    prepared = prepare(spec, directory, request.executor, source, is_new=is_new)
     for warning in prepared.warnings:
         notify(WarningEvent(warning))
     return directory, spec, prepared
@@ -75,7 +81,7 @@ def _load_with_kept_profile(request: SubmitRequest) -> tuple[SweepDir, SweepSpec
 
     The SLURM profile stays that of the first submit if neither the file nor the command names one.
     """
-    spec = load(request.sweep, profile=request.profile, check_augment=_check_augment)
+    spec = _load(request, request.profile)
     directory = SweepDir(_folder(request.sweep, request.results / spec.name))
     if not directory.exists():
         return directory, spec, True
@@ -83,16 +89,14 @@ def _load_with_kept_profile(request: SubmitRequest) -> tuple[SweepDir, SweepSpec
     if request.profile is not None or spec.slurm.profile != Resources().profile:
         return directory, spec, False
     first = directory.spec().slurm.profile
-    return directory, load(request.sweep, profile=first, check_augment=_check_augment), False
+    return directory, _load(request, first), False
+
+
+def _load(request: SubmitRequest, profile: str | None) -> SweepSpec:
+    return load(request.sweep, profile=profile, check_augment=check_augment, overrides=request.overrides)
 
 
 def _folder(sweep: Path, by_name: Path) -> Path:
     """The folder of the sweep: the one that holds the file, if the file is the sweep.yaml of a sweep."""
     is_in_sweep = sweep.name == paths.SPEC and (sweep.parent / paths.SWEEP).is_file()
     return sweep.parent if is_in_sweep else by_name
-
-
-def _check_augment(value: object) -> list[Problem]:
-    from unetsweep.training.augment import check_augment  # it imports numpy, which a trainer command does not need
-
-    return check_augment(value)

@@ -1,6 +1,5 @@
 """Which sweep a command means, and what a reconciliation of it needs."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from unetsweep.reconcile.timeouts import with_changes
 from unetsweep.search.study import JournalStudy
 from unetsweep.store.code_snapshot import pinned
 from unetsweep.store.collectable_runs import CollectableRuns
-from unetsweep.store.home import check_home
+from unetsweep.store.home import check_home, is_sweep
 from unetsweep.store.permissions import check_private
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
@@ -46,17 +45,10 @@ def _find(sweep: str, results: Path) -> Path:
     path = Path(sweep)
     by_file = [results / path.stem, results / _name_in(path)] if path.suffix in (".yaml", ".yml") else []
     for folder in (path, results / sweep, *by_file):
-        if _is_sweep(folder):
+        if is_sweep(folder):
             return folder.absolute()
     known = ", ".join(sorted(path.parent.name for path in results.glob(f"*/{paths.SPEC}"))) or "none yet"
     raise UsageError(f"no sweep {sweep!r} in {results.absolute()}; there are: {known}")
-
-
-def _is_sweep(folder: Path) -> bool:
-    """Whether this is the folder of a sweep, even if its sweep.yaml is damaged or missing: then a command says that."""
-    return os.path.lexists(folder / paths.SPEC) or (
-        (folder / paths.SWEEP).is_file() and (folder / paths.TRIALS).is_dir()
-    )
 
 
 def _name_in(path: Path) -> str:

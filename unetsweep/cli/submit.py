@@ -11,6 +11,7 @@ from unetsweep.app.executors import EXECUTORS
 from unetsweep.app.submit import SubmitRequest, preview, submit
 from unetsweep.cli.echo import echo, echo_text
 from unetsweep.cli.output import print_event, print_started, results_option
+from unetsweep.config.overrides import Override
 from unetsweep.config.parameters import short_name
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import format_estimate
@@ -39,6 +40,14 @@ from unetsweep.texts import counted
     help="Where jobs run [auto: on SLURM if it is installed, else on this machine].",
 )
 @click.option("--profile", metavar="NAME", help="SLURM profile; replaces the sweep's own.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a key of the file to another value for this sweep, such as slurm.time=2h. The value is YAML. May be "
+    "repeated.",
+)
 @click.option("--no-share", is_flag=True, help="Train every trial separately, even if trials differ only in epochs.")
 @click.option("--force", is_flag=True, help="Apply the plan even if it is unsafe (exit status 3).")
 @results_option
@@ -49,13 +58,14 @@ def command(
     watch: bool,
     executor: str,
     profile: str | None,
+    overrides: tuple[str, ...],
     no_share: bool,
     force: bool,
     results: Path,
 ) -> None:
     """Start or resume SWEEP, a YAML file or the sweep.yaml in a sweep's folder. It is safe to repeat: a run is
     never submitted while an earlier job of it may still run."""
-    request = SubmitRequest(sweep, results, executor, profile, share=not no_share)
+    request = SubmitRequest(sweep, results, executor, profile, share=not no_share, overrides=overrides)
     if not dry_run:
         has_succeeded = print_started(submit(request, print_event, force=force), watch=watch)
         sys.exit(0 if has_succeeded else 1)
@@ -76,6 +86,7 @@ def _format(found: DryRun) -> list[str]:
     }
     return [
         f"sweep {found.sweep} on {found.executor}, in {found.root}",
+        *map(_format_override, found.overrides),
         _format_space(found),
         *_format_points(found),
         *map(describe, found.actions),
@@ -83,6 +94,12 @@ def _format(found: DryRun) -> list[str]:
         _format_sharing(found),
         format_estimate(found.estimate, gpus=found.uses_gpus),
     ]
+
+
+def _format_override(override: Override) -> str:
+    """One line: `--set slurm.time: "2h" (the file: "10m")`."""
+    value, before = (json.dumps(each, ensure_ascii=False) for each in (override.value, override.in_file))
+    return f"--set {override.field}: {value} (the file: {'not set' if override.in_file is None else before})"
 
 
 def _format_space(found: DryRun) -> str:

@@ -2,16 +2,17 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unetsweep.bounded_json import read_user_text
+from unetsweep.config.overrides import Overridden, override
 from unetsweep.config.profiles import Folders, resources_from
 from unetsweep.config.rules import CheckAugment, Sections, check_rules
-from unetsweep.config.space import axes_from, with_full_points
+from unetsweep.config.space import axes_from, field_in, with_full_points
 from unetsweep.config.study import study_from
-from unetsweep.config.yaml12 import located, read
+from unetsweep.config.yaml12 import Document, read
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
 from unetsweep.core.space import REQUIRED
 from unetsweep.core.spec import RunSpec, SweepSpec
@@ -23,11 +24,18 @@ SECTIONS = ("name", "data", "space", "exclude", "study", "model", "trainer", "ru
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 
-def load(path: Path, *, profile: str | None = None, check_augment: CheckAugment | None = None) -> SweepSpec:
+def load(
+    path: Path,
+    *,
+    profile: str | None = None,
+    check_augment: CheckAugment | None = None,
+    overrides: Sequence[str] = (),
+) -> SweepSpec:
     """Return the sweep of a file, or raise SpecError with every problem, in the file's order.
 
     Relative paths in the file start at the working directory. `profile` overrides `slurm.profile`; `check_augment` (of
-    training.augment) checks a list of augmentations.
+    training.augment) checks a list of augmentations. `overrides`: keys of the file that have another value, each as
+    `KEY=VALUE`.
     """
     try:
         text = read_user_text(path)
@@ -35,7 +43,23 @@ def load(path: Path, *, profile: str | None = None, check_augment: CheckAugment 
         raise SpecError(str(path), ["there is no such file; start from `sweeps/quickstart.yaml`"]) from None
     if isinstance(text, Problem):
         raise SpecError(str(path), [text])
-    return spec_from(text, str(path), profile=profile, check_augment=check_augment)
+    return spec_from(text, str(path), profile=profile, check_augment=check_augment, overrides=overrides)
+
+
+def error_in(path: Path, overrides: Sequence[str], problems: Sequence[Problem]) -> SpecError:
+    """Return the error about a file that was loaded, with the lines of the fields."""
+    found = overridden_file(path, overrides)
+    if found is None:
+        return SpecError(str(path), problems)
+    named = [dataclasses.replace(problem, field=field_in(found.document, problem.field)) for problem in problems]
+    return SpecError(str(path), found.located(named))
+
+
+def overridden_file(path: Path, overrides: Sequence[str]) -> Overridden | None:
+    """Return a file with the values of `overrides`; None if it is not YAML any more."""
+    text = read_user_text(path)
+    document = text if isinstance(text, Problem) else read(text)
+    return override(document, overrides) if isinstance(document, Document) else None
 
 
 def spec_from(
@@ -46,6 +70,7 @@ def spec_from(
     check_augment: CheckAugment | None = None,
     working: Path | None = None,
     home: Path | None = None,
+    overrides: Sequence[str] = (),
 ) -> SweepSpec:
     """Return the sweep of a text. `source` names the text in errors, and its stem is the default name of the sweep.
 
@@ -55,15 +80,16 @@ def spec_from(
     document = read(text)
     if isinstance(document, Problem):
         raise SpecError(source, [document])
-    problems = list(document.problems)
-    raw = document.value
+    given = override(document, overrides)
+    problems = list(given.document.problems)
+    raw = given.document.value
     if not isinstance(raw, Mapping):
         found = "is empty" if raw is None else "is not a mapping"
         problems = problems or [Problem(f"{found}; {', '.join(SECTIONS)} are expected", "", 1, 1)]
-        raise SpecError(source, located(problems, document.positions))
+        raise SpecError(source, given.located(problems))
     spec = _spec(raw, Path(source).stem, folders, profile, check_augment, problems)
     if problems or spec is None:
-        raise SpecError(source, located(problems, document.positions))
+        raise SpecError(source, given.located(problems))
     return spec
 
 

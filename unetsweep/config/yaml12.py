@@ -107,15 +107,16 @@ def located(problems: Iterable[Problem], positions: Positions) -> tuple[Problem,
     """Return the problems with their lines and columns, in the order of the file; of each field only the first.
 
     A field that is not in the file gets the position of the section that should have it. An item of a list is named by
-    its list, since its column says which item it is; `field#1` and `field#2` are two problems of one field.
+    its list, since its column says which item it is; `field#1` and `field#2` are two problems of one field. A problem
+    with a source of its own has no line.
     """
-    first: dict[str, Problem] = {}
+    first: dict[tuple[str, str], Problem] = {}
     for problem in problems:
-        first.setdefault(problem.field, problem)
-    found = [
-        Problem(p.message, _ITEMS.sub("", p.field), *((p.line, p.column) if p.line else _find(p.field, positions)))
-        for p in first.values()
-    ]
+        first.setdefault((problem.source, problem.field), problem)
+    found = []
+    for p in first.values():
+        line, column = (p.line, p.column) if p.line or p.source else _find(p.field, positions)
+        found.append(Problem(p.message, _ITEMS.sub("", p.field), line, column, p.source))
     return tuple(sorted(found, key=lambda p: (p.line or 0, p.column or 0)))
 
 

@@ -79,6 +79,13 @@ def check_home(root: Path) -> SweepFile:
     )
 
 
+def is_sweep(folder: Path) -> bool:
+    """Return whether this is the folder of a sweep, even if its sweep.yaml is damaged or missing: readers say that."""
+    return os.path.lexists(folder / paths.SPEC) or (
+        (folder / paths.SWEEP).is_file() and (folder / paths.TRIALS).is_dir()
+    )
+
+
 def relocation_warning(root: Path) -> str | None:
     """Return what commands that only read should say about a folder that was copied or moved; None: it was not."""
     try:

@@ -1,0 +1,91 @@
+"""`validate`: check a sweep's YAML file without its images, a cluster or results. Nothing is written."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from unetsweep.app.new_trials import new_trials
+from unetsweep.app.spec_checks import SpecSource, check_augment, check_precision, collecting
+from unetsweep.config.load import load
+from unetsweep.config.written import checked_yaml
+from unetsweep.core.run_sharing import why_not_shared
+from unetsweep.core.space import count_points
+from unetsweep.core.spec import SweepSpec, listed_points, trials_wanted
+from unetsweep.errors import Problem, ProblemsError, SpecError, UnetsweepError
+from unetsweep.search.study import check_study
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much a valid file asks for."""
+
+    points: int | None
+    """Points that the sampler may propose; None: there are infinitely many, or more than can be counted."""
+    trials: int
+    trainings: int
+    """Runs of these trials, if the sweep is new."""
+    is_exact: bool
+    """Whether the number of trainings is known; if not, it is the most that there can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What is wrong with a file, or how much it asks for."""
+
+    file: Path
+    sweep: str | None
+    """The name of the sweep; None: the file has problems."""
+    size: Size | None
+    """None: the file has problems."""
+    problems: tuple[Problem, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {
+            "file": str(self.file),
+            "sweep": self.sweep,
+            "size": None if self.size is None else asdict(self.size),
+            "problems": [
+                {
+                    "line": problem.line,
+                    "column": problem.column,
+                    "field": problem.field or None,
+                    "message": problem.message,
+                    "text": problem.text(str(self.file)),
+                }
+                for problem in self.problems
+            ],
+        }
+
+
+def validate(file: Path) -> Validation:
+    """The problems that `submit` would find in a file before it reads images or asks a cluster."""
+    try:
+        spec = load(file, check_augment=check_augment)
+    except SpecError as error:
+        return Validation(file, None, None, error.problems)
+    refusals: list[UnetsweepError] = []
+    for check in (
+        lambda: check_precision(spec, SpecSource(file)),
+        lambda: check_study(spec),
+        lambda: checked_yaml(spec),
+    ):
+        with collecting(refusals):
+            check()
+    if refusals:
+        return Validation(file, None, None, tuple(each for error in refusals for each in _problems(error)))
+    return Validation(file, spec.name, _size(spec), ())
+
+
+def _problems(error: UnetsweepError) -> tuple[Problem, ...]:
+    return error.problems if isinstance(error, ProblemsError) else (Problem(str(error)),)
+
+
+def _size(spec: SweepSpec) -> Size:
+    counts, wanted = count_points(spec.space), trials_wanted(spec)
+    points = None if counts is None else counts.points
+    trials = new_trials(spec, (), wanted, 0)
+    is_exact = spec.study.sampler in ("grid", "list") or why_not_shared(spec) is not None
+    if spec.study.sampler == "list":
+        points = len(listed_points(spec.study))
+    return Size(points, wanted, len({trial.run for trial in trials}), is_exact)

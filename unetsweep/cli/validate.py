@@ -1,0 +1,44 @@
+"""`unetsweep validate`: check a sweep's YAML file."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from unetsweep.app.validate import Size, Validation, validate
+from unetsweep.cli.echo import echo, echo_text
+from unetsweep.texts import counted
+
+INVALID = 2
+"""Exit status for a file with problems: that of a `submit` of it."""
+
+
+@click.command("validate")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(file: Path, as_json: bool) -> None:
+    """Check FILE, the YAML file of a sweep, and print each problem with its line and column.
+
+    It needs no images, cluster or results, and writes nothing. `submit --dry-run` checks these too. The exit status is
+    2 if there is a problem.
+    """
+    found = validate(file)
+    if as_json:
+        echo_text(json.dumps(found.as_json(), indent=1))
+    else:
+        echo(*_format(found))
+    if found.problems:
+        sys.exit(INVALID)
+
+
+def _format(found: Validation) -> list[str]:
+    if found.size is None:
+        return [problem.text(str(found.file)) for problem in found.problems]
+    return [f"{found.file}: fine: {_format_size(found.size)}"]
+
+
+def _format_size(size: Size) -> str:
+    points = "infinitely many points" if size.points is None else counted(size.points, "point")
+    trainings = ("" if size.is_exact else "at most ") + counted(size.trainings, "training")
+    return f"{points}, {counted(size.trials, 'trial')}, {trainings}"
