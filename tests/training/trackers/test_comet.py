@@ -111,6 +111,7 @@ def test_an_archive_contains_the_flat_config_and_nothing_about_the_machine(ended
     config = offline(root)
     whole = encode(config)
     data, model, trainer = (whole.pop(part) for part in ("data", "model", "trainer"))
+    assert whole.pop("params") == {}, "only a trainer command has parameters of its own"
     expected = {**whole, **{f"data.split.{name}": value for name, value in data.pop("split").items()}}
     data |= {"also_score_at": "[200.0]", "mask_values": "[]"}
     for part, values in (("data", data), ("model", model), ("trainer", trainer)):
