@@ -18,7 +18,7 @@ and `finish` writes result.json into `out`: the folder that `start(out=...)` nam
 Rule 1: no error here ends a training. The first one is printed on stderr, and the call does nothing.
 Rule 2: only rank 0 writes. It decides for all ranks, and the others read its decisions in the run's folder: the n-th
         question of every rank has the same answer. They wait WAIT_S for it, then answer "no" and never wait again.
-Rule 3: a start whose run belongs to a later start publishes nothing, and is told to stop (`should_prune`).
+Rule 3: a start whose run belongs to a later start publishes nothing, and `should_prune` answers yes.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def test_a_data_frame_has_the_columns_of_the_csv_report(sweep: SweepDir, monkeyp
 
 
 def test_pandas_makes_a_row_of_each_trial(sweep: SweepDir) -> None:
-    pytest.importorskip("pandas")
+    pytest.importorskip("pandas", reason="the optional extra unetsweep[pandas] is not installed")
     frame = unetsweep.open(sweep.root).to_dataframe()
 
     assert frame.shape[0] == 3

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -84,8 +85,7 @@ def test_reports_are_lines_that_a_sweep_reads(tmp_path: Path):
 
 
 def test_numbers_of_other_libraries_become_plain_numbers():
-    numpy = pytest.importorskip("numpy")
-    found = client._plain({"a": numpy.float32(0.5), "b": numpy.arange(2), "c": [float("inf")], "d": numpy.array(3)})
+    found = client._plain({"a": np.float32(0.5), "b": np.arange(2), "c": [float("inf")], "d": np.array(3)})
     assert json.dumps(found) == '{"a": 0.5, "b": [0, 1], "c": [null], "d": 3}'
 
 

@@ -98,7 +98,7 @@ _IS = {
 def odd_masks(measures: Mapping[str, Measures]) -> list[OddMask]:
     """Return what is wrong with the masks of a set, by `part/name`; errors first."""
     kinds = {name: _kind(each) for name, each in measures.items()}
-    if _NO_FIT <= _median_fit(measures) < _GOOD_SET:  # of a set in which few vessels stand out, nothing can be told
+    if _NO_FIT <= _median_fit(measures) < _GOOD_SET:  # a set in which few vessels stand out cannot be judged
         kinds = {name: "" if kind in ("foreign-mask", "bright-vessels") else kind for name, kind in kinds.items()}
     found = [
         *_empty(measures, kinds),
@@ -127,7 +127,7 @@ def describe_names(names: Sequence[str]) -> str:
 
 
 def _kind(each: Measures) -> str:
-    """Return what a mask is; empty for vessels, and for what cannot be told."""
+    """Return what a mask is; empty for vessels, and for what cannot be judged."""
     if each.share == 0:
         return "empty-mask"
     if each.share >= FULL:

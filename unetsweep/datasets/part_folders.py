@@ -53,7 +53,7 @@ class Folders:
     problems_of: Mapping[str, Sequence[Problem]]
     """By part: folders that fit twice, and broken links."""
     unread: tuple[Problem, ...]
-    """Images in places where none are read."""
+    """Images in folders that are not read."""
 
     def problems(self, parts: Collection[str] = PARTS) -> tuple[Problem, ...]:
         """Return what is wrong with the folders of some parts."""

@@ -26,7 +26,7 @@ class _ReadOnly(BaseJournalBackend):
         return self._logs[log_number_from:]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        raise NotImplementedError("the study of a sweep is only read")
+        raise UnetsweepError("a journal is only read here; the study in memory may be changed")
 
 
 def copy_study(path: Path, name: str) -> Study:
