@@ -143,12 +143,8 @@ def result_from(raw: object, source: str) -> Result:
 
 
 _FIELDS = frozenset(each.name for each in dataclasses.fields(Result))
-_SECTIONS = frozenset(
-    each.name
-    for each in dataclasses.fields(Result)
-    if each.default_factory is not dataclasses.MISSING or each.default == ()
-)
-"""The fields of a result that are lists or mappings."""
+_ALSO_A_SCORE = frozenset({"precision"})
+"""Mappings of a result whose names a trainer may give to a number of its own. A number in another one is damage."""
 
 
 def _with_extra(raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -167,7 +163,7 @@ def _further(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     own = {
         key: value
         for key, value in raw.items()
-        if key not in _FIELDS or (key in _SECTIONS and isinstance(value, int | float | str))
+        if key not in _FIELDS or (key in _ALSO_A_SCORE and isinstance(value, int | float | str))
     }
     return {**given, **own} if isinstance(given, Mapping) else own
 

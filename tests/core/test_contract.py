@@ -223,3 +223,9 @@ def test_whether_a_program_resumes_is_not_part_of_the_digests() -> None:
     assert config != other
     assert contract.config_id(config) == contract.config_id(other)
     assert contract.run_key(config) == contract.run_key(other)
+
+
+@pytest.mark.parametrize("name", ["val_scores", "test_scores", "also_scored", "hardware", "code", "data_manifest"])
+def test_a_number_in_the_place_of_a_mapping_is_damage(name: str) -> None:
+    with pytest.raises(StateError, match=name):
+        contract.result_from({"val_iou": 0.5, name: 1e308}, "result.json")
