@@ -131,9 +131,27 @@ def result_from(raw: object, source: str) -> Result:
     No field is required, so that a script of three lines can write a result. Whether it has the metric of the sweep is
     judged by `core.metric.result_problem`.
     """
+    return _result_from(_with_extra(raw) if isinstance(raw, Mapping) else raw, source)
+
+
+def stored_result_from(raw: object, source: str) -> Result:
+    """The result of a trial, in a parsed file that unetsweep itself has written. Raises StateError as `result_from`.
+
+    Every field must be there and no other key: with fewer, somebody else wrote the file or a part of it is lost.
+    """
+    if isinstance(raw, Mapping) and (missing := sorted(_FIELDS - raw.keys())):
+        more = f" and {len(missing) - 3} more fields" if len(missing) > 3 else ""
+        raise StateError(f"{source}: has no {', '.join(missing[:3])}{more}, which unetsweep writes")
+    return _result_from(raw, source)
+
+
+def _result_from(raw: object, source: str) -> Result:
     problems: list[Problem] = []
-    result = decode(Result, _with_extra(raw) if isinstance(raw, Mapping) else raw, problems)
+    result = decode(Result, raw, problems)
     if result is not None:
+        for key, value in result.extra.items():
+            if why := not_kept(key, value):
+                problems.append(Problem(why, f"extra.{key}"[:MAX_KEY]))
         if result.schema != SCHEMA:
             problems.append(Problem(f"found {result.schema!r}; this version reads {SCHEMA}", "schema"))
         problems += _out_of_range(result)

@@ -88,6 +88,22 @@ def test_a_script_of_three_lines_can_write_a_result():
     assert contract.result_from({"state": "diverged"}, "result.json").state == "diverged"
 
 
+def test_the_result_of_a_trial_has_every_field_and_no_other_key():
+    raw = contract.encode(Result(val_iou=0.5, extra={"rmse": 0.25}))
+    assert contract.stored_result_from(raw, "result.json") == Result(val_iou=0.5, extra={"rmse": 0.25})
+    without_loss = {key: value for key, value in raw.items() if key != "val_loss"}
+    for damaged, expected in (
+        ({"schema": 1}, "result.json: has no also_scored, best_epoch, checkpoint and 28 more fields, which unetsweep"),
+        (without_loss, "result.json: has no val_loss, which unetsweep writes"),
+        (raw | {"rmse": 0.1}, "result.json: rmse: unknown key 'rmse'"),
+        (raw | {"precision": 0.1}, "precision: found the number 0.1; a mapping"),
+        (raw | {"extra": {"rmse": {"mean": 1}}}, "extra.rmse: found a list or a mapping"),
+    ):
+        with pytest.raises(StateError) as error:
+            contract.stored_result_from(damaged, "result.json")
+        assert expected in str(error.value)
+
+
 BAD_RESULTS = [
     pytest.param({"val_iou": float("nan")}, "val_iou: found nan", id="a score that is no number"),
     pytest.param({"val_iou": 0.5, "schema": 9}, "schema: found 9; this version reads 1", id="another schema"),

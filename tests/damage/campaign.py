@@ -252,7 +252,8 @@ def _without_reason(row: dict[str, str] | None) -> dict[str, str] | None:
 def _difference(trial: str, expected: dict[str, str], row: dict[str, str] | None) -> str:
     if row is None:
         return f"trial {trial} is missing"
-    return f"trial {trial} " + ", ".join(f"{k} {v!r} not {expected[k]!r}" for k, v in row.items() if v != expected[k])
+    different = {name: (value, expected.get(name)) for name, value in row.items() if value != expected.get(name)}
+    return f"trial {trial} " + ", ".join(f"{name} {found!r} not {due!r}" for name, (found, due) in different.items())
 
 
 def _names(printed: str, case: Case) -> bool:

@@ -15,12 +15,13 @@ from unetsweep.core.metric import Metric
 from unetsweep.core.observation import Run
 from unetsweep.core.pruning import prune_reason
 from unetsweep.core.run_sharing import why_not_in_attempt
+from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError, UnetsweepError
 from unetsweep.store import observation
 from unetsweep.store.observation import read_run, refused_result
 from unetsweep.store.restored_attempts import were_deleted
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.store.trials import check_config, read_stored_trial, with_repair_advice
+from unetsweep.store.trials import check_config, read_result, read_stored_trial, with_repair_advice
 
 NO_GROUPS = (
     "groups: none: images of one eye may be in training and validation at once, so val_IoU may look better than it is"
@@ -73,8 +74,7 @@ def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] |
 def _record(directory: SweepDir, number: int, folder: Path, metric: Metric) -> TrialRecord:
     trial = read_stored_trial(number, folder)
     run_dir = f"{directory.root}/{paths.run_dir(trial.run)}"
-    files = (f"{folder}/{paths.RESULT}", f"{run_dir}/{paths.milestone(trial.epochs)}")
-    result, unread = _result(trial.config_id, *files) if trial.result is None else (trial.result, None)
+    result, unread = (trial.result, None) if trial.result is not None else _result(trial, folder, run_dir)
     unreadable = trial.unreadable or unread
     state: str
     if unreadable is not None:
@@ -105,18 +105,19 @@ def _record(directory: SweepDir, number: int, folder: Path, metric: Metric) -> T
     )
 
 
-def _result(config_id: str, *files: str) -> tuple[Result | None, str | None]:
-    """The result in the first of these files that exists, or why that file cannot be read."""
-    for path in files:
-        try:
+def _result(trial: StoredTrial, folder: Path, run_dir: str) -> tuple[Result | None, str | None]:
+    """The result that a trial has now, or that its run published for it; or why the file cannot be read."""
+    path = f"{run_dir}/{paths.milestone(trial.epochs)}"
+    try:
+        result = read_result(folder)
+        if result is None:
             result = contract.result_from(read_json(path), path)
-            check_config(result, config_id, path)
-            return result, None
-        except FileNotFoundError:
-            continue
-        except StateError as error:
-            return None, str(error)
-    return None, None
+        check_config(result, trial.config_id, path)
+    except FileNotFoundError:
+        return None, None
+    except StateError as error:
+        return None, str(error)
+    return result, None
 
 
 def _open_state(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]:

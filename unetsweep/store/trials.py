@@ -67,7 +67,7 @@ def read_result(folder: Path) -> Result | None:
     """Read the trial's result; None: it has not ended. StateError if it is unreadable."""
     path = f"{folder}/{paths.RESULT}"
     try:
-        result = contract.result_from(read_json(path, quick=True), path)
+        result = contract.stored_result_from(read_json(path, quick=True), path)
     except FileNotFoundError:
         return None
     if result.trial is not None and result.trial != (number := _number(folder)):
