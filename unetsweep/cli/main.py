@@ -13,6 +13,7 @@ from unetsweep.errors import NO_ROOM, StateError, UnetsweepError
 from unetsweep.process import without_empty
 
 COMMANDS = {
+    "init": "Write a first sweep file for your images or your program, and a SLURM profile.",
     "submit": "Start or resume a sweep.",
     "validate": "Check a sweep's YAML file, without images or a cluster.",
     "status": "Show the state of every trial, and why.",
