@@ -42,7 +42,7 @@ set_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Set a key of the file to another value for this sweep, such as slurm.time=2h. The value is YAML. May be "
-    "repeated.",
+    "repeated. The sweep keeps it for later submits.",
 )
 
 
