@@ -77,7 +77,7 @@ def program() -> None:
     """Hyperparameter sweeps of a vessel-segmentation U-Net, on SLURM or on this machine.
 
     To start: `unetsweep data sample data/sample`, then `unetsweep submit sweeps/quickstart.yaml --watch`,
-    then `unetsweep report`.
+    then `unetsweep report`. With images of your own: `unetsweep init DATA_DIR`.
     """
 
 
