@@ -1,4 +1,4 @@
-"""`unetsweep init --trainer`, its questions, and the profile of a cluster whose answers are recorded."""
+"""`unetsweep init --trainer`, its questions, and the profile of an imitated cluster."""
 
 import getpass
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def _which(name: str) -> str | None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Cluster:
-    """Installs SLURM commands with recorded answers."""
+    """Installs SLURM commands whose answers imitate those of a cluster."""
 
     def install(nodes: str = GPU_NODES, *, accounting: bool = True, partitions: str = "true") -> None:
         user = getpass.getuser()
