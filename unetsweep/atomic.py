@@ -126,6 +126,19 @@ def replace_by_link(source: Path, path: Path, *, temporary: Path | None = None) 
         temporary.unlink(missing_ok=True)  # rename keeps it if both names are the same file already
 
 
+def create_text(path: Path, text: str, *, mode: int = PRIVATE) -> bool:
+    """Create the file with `text` unless it exists; return whether this call created it."""
+    temporary, descriptor = _create_temporary(path, text.encode(), mode)
+    try:
+        try:
+            _flush(path, descriptor)
+        finally:
+            os.close(descriptor)
+        return link_first(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def link_json(path: Path, content: Mapping[str, Any]) -> bool:
     """Create the file unless it exists; return whether this call created it."""
     return bool(link_all([(path, content)]))

@@ -35,6 +35,8 @@ class SweepFile:
     working_directory: str
     """Where a trainer command starts."""
     adopted: Adoption | None = None
+    overrides: tuple[str, ...] = ()
+    """`KEY=VALUE` of each `--set` that holds for this sweep, as it was given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,7 @@ def test_runs_are_marked_collectable_before_the_new_setting_is_written(
 ):
     (sweep.root / "runs/0000").mkdir(parents=True, exist_ok=True)
     spec = replace(load(sweep.root / "sweep.yaml"), run=RunSpec(keep_checkpoints="best"))
-    _, write = prepare._update(spec, sweep, Path("s.yaml"), None)
+    _, write = prepare._update(spec, sweep, Path("s.yaml"), None, ())
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -216,9 +216,9 @@ def test_runs_are_marked_collectable_before_the_new_setting_is_written(
 def test_a_sweep_that_could_not_be_read_again_is_refused_before_its_folder_is_made(tmp_path: Path, sweep: SweepDir):
     spec = replace(load(sweep.root / "sweep.yaml"), name="two words")
     with pytest.raises(SpecError, match="two words"):
-        prepare._creation(spec, SweepDir(tmp_path / "new"), prepare.EXECUTORS["local"], None)
+        prepare._creation(spec, SweepDir(tmp_path / "new"), prepare.EXECUTORS["local"], None, ())
     with pytest.raises(SpecError, match="two words"):
-        prepare._update(replace(spec, run=RunSpec(parallel=3)), sweep, Path("s.yaml"), None)
+        prepare._update(replace(spec, run=RunSpec(parallel=3)), sweep, Path("s.yaml"), None, ())
     assert not (tmp_path / "new").exists()
 
 

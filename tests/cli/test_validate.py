@@ -121,3 +121,27 @@ def test_json_has_the_size_or_the_problems() -> None:
     (problem,) = found["problems"]
     assert (problem["line"], problem["column"], problem["field"]) == (3, 7, "run.paralel")
     assert problem["text"] == f"s.yaml:3:7: run.paralel: {problem['message']}"
+
+
+def test_values_of_the_command_line_are_checked_as_submit_checks_them() -> None:
+    text = IMAGES + THREE
+    assert validated(text, "--set", "space.epochs=[4, 8, 12]") == "s.yaml: fine: 6 points, 6 trials, 2 trainings\n"
+    wrong = ("--set", "slurm.time=soon", "--set", "trainer.precision=16-mixed")
+    assert validated(text, *wrong, status=2).startswith("--set: slurm.time: found 'soon'; write 10m, ")
+    precise = validated(text, *wrong[2:], status=2)
+    assert precise.startswith("--set: trainer.precision: found 16-mixed, and the training has no GPU")
+    (problem,) = json.loads(validated(text, *wrong[2:], "--json", status=2))["problems"]
+    assert (problem["line"], problem["text"]) == (None, precise.strip())
+    assert str(submit("s.yaml", "--dry-run", "--executor", "local", *wrong[2:]).exception).startswith(precise.strip())
+
+
+def test_a_profile_of_the_command_line_replaces_that_of_the_file(folder: Path) -> None:
+    profiles = folder.parent / f"{folder.name}-profiles"
+    profiles.mkdir()
+    (profiles / "three.yaml").write_text("gpus: 3\n")
+    (profiles / "wrong.yaml").write_text("tiem: 2h\n")
+    text = IMAGES + THREE + "slurm: {profile: default}\n"
+
+    assert "3 processes cannot share" in validated(text, "--profile", str(profiles / "three.yaml"), status=2)
+    assert "did you mean 'time'?" in validated(text, "--profile", str(profiles / "wrong.yaml"), status=2)
+    assert "slurm.profile: found 'nowhere'" in validated(text, "--profile", "nowhere", status=2)

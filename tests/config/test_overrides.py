@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from unetsweep.config.load import spec_from
-from unetsweep.config.overrides import override
+from unetsweep.config.overrides import override, still_kept, to_keep
 from unetsweep.config.yaml12 import Document, read
 from unetsweep.core.space import Choices, Range
 from unetsweep.core.spec import SweepSpec
@@ -133,3 +133,30 @@ def test_a_key_is_set_once() -> None:
 def test_a_problem_of_another_key_keeps_its_line() -> None:
     (found,) = problems("slurm.gpus=3")
     assert found.startswith("s.yaml:4:16: space.batch_size: found 4, which 3 processes cannot share equally")
+
+
+def document() -> Document:
+    found = read(FILE)
+    assert isinstance(found, Document)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kept", "given", "holds"),
+    [
+        (("slurm.time=2h",), (), ("slurm.time=2h",)),
+        (("slurm.time=2h", "run.parallel=3"), ("slurm.time=3h",), ("run.parallel=3",)),
+        (("space.weight_decay=[1]",), ("space.trainer.weight_decay=[2]",), ()),
+        (("slurm.time=2h", "slurm.mem=1G"), ("slurm={time: 1h}",), ()),
+        (("slurm={time: 1h}",), ("slurm.time=3h",), ("slurm={time: 1h}",)),
+        (("slurm.time=2h",), ("slurm.time", "slurm.times=1", "=", "space.epochs.low=3"), ()),
+    ],
+)
+def test_an_earlier_value_holds_until_its_key_is_set_again(kept: Any, given: Any, holds: Any) -> None:
+    assert still_kept(document(), kept, given) == holds
+
+
+def test_a_sweep_keeps_what_differs_from_the_file_but_not_its_name() -> None:
+    texts = ("name=other", "slurm.time=10m", "slurm.mem=8G", "run.parallel=null", "space.epochs=[4, 8]")
+    assert to_keep(document(), texts) == ("slurm.mem=8G",)
+    assert to_keep(document(), ("slurm={time: 1h}", "slurm.time=10m")) == ("slurm={time: 1h}", "slurm.time=10m")

@@ -44,5 +44,7 @@ def test_the_wheel_works_outside_a_checkout(tmp_path: Path):
     run(python, "-m", "unetsweep", "data", "sample", "sample", "--size", "32", "--eyes", "2", cwd=here)
     run(python, "-m", "unetsweep", "data", "check", "sample", "--report", "check.html", cwd=here)
     assert "<h2>Findings</h2>" in (here / "check.html").read_text()  # rendered from the template in the wheel
+    run(python, "-m", "unetsweep", "init", "sample", cwd=here)
+    assert "image_size: 32" in (here / "sample.yaml").read_text()  # from another template
     run(python, "-m", "unetsweep", "submit", "s.yaml", "--executor", "local", "--watch", cwd=here)
     assert "0.5" in run(python, "-m", "unetsweep", "report", "--format", "markdown", cwd=here)

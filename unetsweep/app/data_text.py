@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from unetsweep.app.data import DataCheck, summarize_masks
 from unetsweep.datasets.findings import describe_group_sizes
-from unetsweep.datasets.inspection import VAL, Inspection
+from unetsweep.datasets.inspection import VAL, Finding, Inspection
 from unetsweep.texts import counted
 
 WIDTH = 120
@@ -40,11 +40,16 @@ def format_lines(check: DataCheck) -> Iterator[str]:
         yield _row("leak", f"a random split (val {VAL}) would leak {leak}")
     if check.findings:
         yield ""
-    for finding in check.findings:
-        where = f"{finding.where}: " if finding.where else ""
-        yield from _wrap(f"{finding.level:8s} ", f"{where}{finding.message}", " " * 9)
+    yield from format_findings(check.findings)
     yield ""
     yield f"{counted(check.errors, 'error')}: fix before you use these images" if check.errors else "usable"
+
+
+def format_findings(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield the lines about findings."""
+    for finding in findings:
+        where = f"{finding.where}: " if finding.where else ""
+        yield from _wrap(f"{finding.level:8s} ", f"{where}{finding.message}", " " * 9)
 
 
 def _groups(inspection: Inspection, groups: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from unetsweep.errors import NO_ROOM, SpecError, UnetsweepError, UsageError, joi
 from unetsweep.records import DataFile
 from unetsweep.search.study import check_study
 from unetsweep.store.collectable_runs import CollectableRuns
-from unetsweep.store.home import record_cluster
+from unetsweep.store.home import record_cluster, record_overrides
 from unetsweep.store.sweep_dir import SweepDir
 
 if TYPE_CHECKING:
@@ -46,10 +46,19 @@ class Prepared:
         return self.create_or_update()
 
 
-def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: SpecSource, *, is_new: bool) -> Prepared:
+def prepare(
+    spec: SweepSpec,
+    directory: SweepDir,
+    executor: str,
+    source: SpecSource,
+    *,
+    is_new: bool,
+    overrides: tuple[str, ...] = (),
+) -> Prepared:
     """Check the executor, this machine, the images, the study and the folder, and collect all that is wrong.
 
-    `is_new`: the sweep did not exist when `spec` was loaded. `source`: what the user wrote, for messages.
+    `is_new`: the sweep did not exist when `spec` was loaded. `source`: what the user wrote, for messages. `overrides`:
+    `KEY=VALUE` of each `--set` that the sweep keeps.
     """
     warnings: list[str] = []
     refusals: list[UnetsweepError] = []
@@ -78,9 +87,9 @@ def prepare(spec: SweepSpec, directory: SweepDir, executor: str, source: SpecSou
         if directory.root.exists():
             directory.check_private()
         if is_new:
-            write = _creation(spec, directory, chosen, images)
+            write = _creation(spec, directory, chosen, images, overrides)
         else:
-            changes, write = _update(spec, directory, source.path, images)
+            changes, write = _update(spec, directory, source.path, images, overrides)
             warnings += [f"changed since the last submit: {change}" for change in changes]
     return Prepared(chosen, tuple(warnings), tuple(refusals), write)
 
@@ -116,13 +125,18 @@ def _check_executor(chosen: Executor, asked: str, directory: SweepDir, *, is_new
 
 
 def _creation(
-    spec: SweepSpec, directory: SweepDir, executor: Executor, images: "PreparedDataset | None"
+    spec: SweepSpec,
+    directory: SweepDir,
+    executor: Executor,
+    images: "PreparedDataset | None",
+    overrides: tuple[str, ...],
 ) -> Callable[[], bool]:
     """The function that creates the sweep's directory."""
     text = checked_yaml(spec, commit=_commit())
 
     def create() -> bool:
-        return directory.create(text, executor.name, _pins(images), cluster=executor.current_cluster())
+        cluster = executor.current_cluster()
+        return directory.create(text, executor.name, _pins(images), cluster=cluster, overrides=overrides)
 
     def write() -> bool:
         try:
@@ -138,13 +152,17 @@ def _creation(
 
 
 def _update(
-    spec: SweepSpec, directory: SweepDir, source: Path, images: "PreparedDataset | None"
+    spec: SweepSpec,
+    directory: SweepDir,
+    source: Path,
+    images: "PreparedDataset | None",
+    overrides: tuple[str, ...],
 ) -> tuple[tuple[str, ...], Callable[[], bool]]:
     """What has changed since the last submit, and the function that updates the sweep's directory.
 
     SpecError if a setting changed that must stay the same.
     """
-    checked = directory.spec_text()
+    checked, kept = directory.spec_text(), directory.overrides
     old = with_images(directory.spec(), directory)
     wrong = refused(old, spec)
     if wrong:
@@ -162,8 +180,9 @@ def _update(
     data = replace(known or pins, leak=pins.leak) if pins is not None else known
 
     def update() -> bool:
-        if directory.spec_text() != checked:
+        if (directory.spec_text(), directory.overrides) != (checked, kept):
             return False
+        record_overrides(directory.root, overrides)  # before the spec: a submit after a kill then writes the same one
         if data is not None and data != known:
             directory.pin_images(data)
         # the marks come first: they have no effect while the old spec keeps all checkpoints
@@ -174,7 +193,7 @@ def _update(
         return True
 
     def write() -> bool:
-        if (changed or data not in (None, known)) and not _once_under_lease(directory, update):
+        if (changed or overrides != kept or data not in (None, known)) and not _once_under_lease(directory, update):
             return False
         directory.resume()
         if directory.cluster is None:

@@ -1,5 +1,6 @@
 """`submit`: start or resume a sweep, or show what a submit would do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from unetsweep.app.spec_checks import SpecSource, check_augment
 from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import check_place
 from unetsweep.config.load import load, overridden_file
+from unetsweep.config.overrides import still_kept, to_keep
 from unetsweep.core import paths
 from unetsweep.core.run_sharing import why_not_shared, why_separate
 from unetsweep.core.spec import Resources, SweepSpec
@@ -37,9 +39,9 @@ class SubmitRequest:
 
 def submit(request: SubmitRequest, notify: Notify, *, force: bool = False) -> SubmitResult:
     """Check everything, create or update the sweep's folder, and start or resume the sweep."""
-    directory, spec, prepared = _prepare(request, notify)
+    directory, spec, _, prepared = _prepare(request, notify)
     while not prepared.write():  # another submit was faster: check against what it has written
-        directory, spec, prepared = _prepare(request, notify)
+        directory, spec, _, prepared = _prepare(request, notify)
     first_new = directory.next_trial()
     started = start_or_resume(directory, notify, force=force)
     if why_not_shared(spec) is None and 0 < first_new < directory.next_trial():
@@ -54,34 +56,71 @@ def preview(request: SubmitRequest, notify: Notify, *, force: bool = False) -> D
 
     If the sweep is refused, the plan is that of a sweep without these problems.
     """
-    directory, spec, prepared = _prepare(request, notify)
+    directory, spec, source, prepared = _prepare(request, notify)
     try:
         found = dry_run(spec, directory, prepared.executor, notify, prepared.refusals, force=force)
     except Exception as error:
         if prepared.refusals:  # what is wrong with the sweep may also prevent the plan
             raise joined(prepared.refusals) from error
         raise
-    file = overridden_file(request.sweep, request.overrides)
+    file = overridden_file(request.sweep, source.overrides)
     return replace(found, overrides=() if file is None else file.overrides)
 
 
-def _prepare(request: SubmitRequest, notify: Notify) -> tuple[SweepDir, SweepSpec, Prepared]:
-    directory, spec, is_new = _load_with_kept_profile(request)
+def _prepare(request: SubmitRequest, notify: Notify) -> tuple[SweepDir, SweepSpec, SpecSource, Prepared]:
+    overrides = _overrides(request)
+    for text in overrides.from_earlier:
+        notify(WarningEvent(f"--set {text} of an earlier submit still holds; {_HOW_TO_END}"))
+    source = SpecSource(request.sweep, overrides.of_file)
+    directory, spec, is_new = _load_with_kept_profile(request, source)
     if not request.share:
         spec = replace(spec, run=replace(spec.run, share=False))
-    source = SpecSource(request.sweep, request.overrides)
-    prepared = prepare(spec, directory, request.executor, source, is_new=is_new)
+    prepared = prepare(spec, directory, request.executor, source, is_new=is_new, overrides=overrides.to_keep)
     for warning in prepared.warnings:
         notify(WarningEvent(warning))
-    return directory, spec, prepared
+    return directory, spec, source, prepared
 
 
-def _load_with_kept_profile(request: SubmitRequest) -> tuple[SweepDir, SweepSpec, bool]:
+_HOW_TO_END = "another --set of the key replaces it, and one with the value of the file ends it"
+
+
+@dataclass(frozen=True, slots=True)
+class _Overrides:
+    """The `--set` of this submit, and of the earlier ones."""
+
+    of_file: tuple[str, ...]
+    """Those that this submit applies to the file."""
+    from_earlier: tuple[str, ...]
+    """Those among them that an earlier submit gave."""
+    to_keep: tuple[str, ...]
+    """Those that the sweep keeps for later submits."""
+
+
+def _overrides(request: SubmitRequest) -> _Overrides:
+    """The sweep.yaml of a sweep has the values of earlier overrides already; they stay kept for the user's own file."""
+    given = request.overrides
+    try:
+        file, now = overridden_file(request.sweep, ()), overridden_file(request.sweep, given)
+    except FileNotFoundError:
+        file = now = None
+    if file is None or now is None or not isinstance(file.document.value, Mapping):
+        return _Overrides(given, (), ())  # loading the file says what is wrong with it
+    values = now.document.value
+    name = values.get("name") if isinstance(values, Mapping) else None
+    own = _folder(request.sweep, request.results / (name if isinstance(name, str) else request.sweep.stem))
+    directory = SweepDir(own)
+    earlier = still_kept(file.document, directory.overrides if directory.exists() else (), given)
+    if _is_in_sweep(request.sweep):
+        return _Overrides(given, (), (*earlier, *given))
+    return _Overrides((*earlier, *given), earlier, to_keep(file.document, (*earlier, *given)))
+
+
+def _load_with_kept_profile(request: SubmitRequest, source: SpecSource) -> tuple[SweepDir, SweepSpec, bool]:
     """The sweep's directory, its spec from the user's file, and whether the sweep does not exist yet.
 
     The SLURM profile stays that of the first submit if neither the file nor the command names one.
     """
-    spec = _load(request, request.profile)
+    spec = _load(source, request.profile)
     directory = SweepDir(_folder(request.sweep, request.results / spec.name))
     if not directory.exists():
         return directory, spec, True
@@ -89,14 +128,18 @@ def _load_with_kept_profile(request: SubmitRequest) -> tuple[SweepDir, SweepSpec
     if request.profile is not None or spec.slurm.profile != Resources().profile:
         return directory, spec, False
     first = directory.spec().slurm.profile
-    return directory, _load(request, first), False
+    return directory, _load(source, first), False
 
 
-def _load(request: SubmitRequest, profile: str | None) -> SweepSpec:
-    return load(request.sweep, profile=profile, check_augment=check_augment, overrides=request.overrides)
+def _load(source: SpecSource, profile: str | None) -> SweepSpec:
+    return load(source.path, profile=profile, check_augment=check_augment, overrides=source.overrides)
 
 
 def _folder(sweep: Path, by_name: Path) -> Path:
     """The folder of the sweep: the one that holds the file, if the file is the sweep.yaml of a sweep."""
-    is_in_sweep = sweep.name == paths.SPEC and (sweep.parent / paths.SWEEP).is_file()
-    return sweep.parent if is_in_sweep else by_name
+    return sweep.parent if _is_in_sweep(sweep) else by_name
+
+
+def _is_in_sweep(file: Path) -> bool:
+    """Whether a file is the sweep.yaml of a sweep."""
+    return file.name == paths.SPEC and (file.parent / paths.SWEEP).is_file()

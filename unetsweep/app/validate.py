@@ -58,15 +58,18 @@ class Validation:
         }
 
 
-def validate(file: Path) -> Validation:
-    """The problems that `submit` would find in a file before it reads images or asks a cluster."""
+def validate(file: Path, *, profile: str | None = None, overrides: tuple[str, ...] = ()) -> Validation:
+    """The problems that `submit` would find in a file before it reads images or asks a cluster.
+
+    `profile` and `overrides` are those of the command line, as for `submit`.
+    """
     try:
-        spec = load(file, check_augment=check_augment)
+        spec = load(file, profile=profile, check_augment=check_augment, overrides=overrides)
     except SpecError as error:
         return Validation(file, None, None, error.problems)
     refusals: list[UnetsweepError] = []
     for check in (
-        lambda: check_precision(spec, SpecSource(file)),
+        lambda: check_precision(spec, SpecSource(file, overrides)),
         lambda: check_study(spec),
         lambda: checked_yaml(spec),
     ):

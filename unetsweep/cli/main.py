@@ -13,6 +13,7 @@ from unetsweep.errors import NO_ROOM, StateError, UnetsweepError
 from unetsweep.process import without_empty
 
 COMMANDS = {
+    "init": "Write a first sweep file for your images or your program, and a SLURM profile.",
     "submit": "Start or resume a sweep.",
     "validate": "Check a sweep's YAML file, without images or a cluster.",
     "status": "Show the state of every trial, and why.",
@@ -76,7 +77,7 @@ def program() -> None:
     """Hyperparameter sweeps of a vessel-segmentation U-Net, on SLURM or on this machine.
 
     To start: `unetsweep data sample data/sample`, then `unetsweep submit sweeps/quickstart.yaml --watch`,
-    then `unetsweep report`.
+    then `unetsweep report`. With images of your own: `unetsweep init DATA_DIR`.
     """
 
 

@@ -35,6 +35,15 @@ results_option = click.option(
     default=Path("results"),
     help="Folder that holds the sweeps [results].",
 )
+profile_option = click.option("--profile", metavar="NAME", help="SLURM profile; replaces the sweep's own.")
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a key of the file to another value for this sweep, such as slurm.time=2h. The value is YAML. May be "
+    "repeated. The sweep keeps it for later submits.",
+)
 
 
 def warn(message: str) -> None:

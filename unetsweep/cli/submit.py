@@ -10,7 +10,7 @@ from unetsweep.app.dry_run import DryRun
 from unetsweep.app.executors import EXECUTORS
 from unetsweep.app.submit import SubmitRequest, preview, submit
 from unetsweep.cli.echo import echo, echo_text
-from unetsweep.cli.output import print_event, print_started, results_option
+from unetsweep.cli.output import print_event, print_started, profile_option, results_option, set_option
 from unetsweep.config.overrides import Override
 from unetsweep.config.parameters import short_name
 from unetsweep.core.describe import describe
@@ -39,15 +39,8 @@ from unetsweep.texts import counted
     default="auto",
     help="Where jobs run [auto: on SLURM if it is installed, else on this machine].",
 )
-@click.option("--profile", metavar="NAME", help="SLURM profile; replaces the sweep's own.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Set a key of the file to another value for this sweep, such as slurm.time=2h. The value is YAML. May be "
-    "repeated.",
-)
+@profile_option
+@set_option
 @click.option("--no-share", is_flag=True, help="Train every trial separately, even if trials differ only in epochs.")
 @click.option("--force", is_flag=True, help="Apply the plan even if it is unsafe (exit status 3).")
 @results_option

@@ -8,6 +8,7 @@ import click
 
 from unetsweep.app.validate import Size, Validation, validate
 from unetsweep.cli.echo import echo, echo_text
+from unetsweep.cli.output import profile_option, set_option
 from unetsweep.texts import counted
 
 INVALID = 2
@@ -16,14 +17,16 @@ INVALID = 2
 
 @click.command("validate")
 @click.argument("file", type=click.Path(path_type=Path))
+@profile_option
+@set_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def command(file: Path, as_json: bool) -> None:
+def command(file: Path, profile: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check FILE, the YAML file of a sweep, and print each problem with its line and column.
 
     It needs no images, cluster or results, and writes nothing. `submit --dry-run` checks these too. The exit status is
     2 if there is a problem.
     """
-    found = validate(file)
+    found = validate(file, profile=profile, overrides=overrides)
     if as_json:
         echo_text(json.dumps(found.as_json(), indent=1))
     else:

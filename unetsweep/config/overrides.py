@@ -3,6 +3,8 @@
 Rule 1: a key is a dotted path, as messages name it, and a value is YAML. Both are checked like those of the file, but
         a message about them names `--set` instead of a line.
 Rule 2: a parameter of the space may be named by its path or its short name, however the file names it.
+Rule 3: a sweep keeps its overrides: they hold for later submits of the file too, until one sets the key again. Setting
+        the value that the file has ends the override.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,6 +79,33 @@ def override(document: Document, texts: Sequence[str]) -> Overridden:
             problems.append(Problem("is set twice; keep one", each.field, source=SET))
         found[each.field] = each
     return Overridden(Document(value, document.positions, tuple(problems)), tuple(found.values()))
+
+
+def still_kept(document: Document, kept: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides of earlier submits that hold beside those that this one gives."""
+    fields = [_one(document, text).field for text in given]
+    return tuple(text for text in kept if not any(_is_part(_one(document, text).field, field) for field in fields))
+
+
+def to_keep(document: Document, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides that a sweep keeps: not its name, and not those that set what the file has."""
+    every = {text: _one(document, text) for text in texts}
+
+    def changes(each: Override) -> bool:
+        is_within = any(_is_part(each.field, other.field) for other in every.values() if other is not each)
+        return each.field != "name" and (is_within or each.value != each.in_file)
+
+    return tuple(text for text, each in every.items() if changes(each))
+
+
+def _one(document: Document, text: str) -> Override:
+    """Return what `KEY=VALUE` sets; if it is wrong, which is reported elsewhere, the key as it is written."""
+    found = override(replace(document, problems=()), [text]).overrides
+    return found[0] if found else Override(text.partition("=")[0].strip(), text, None)
+
+
+def _is_part(field: str, of: str) -> bool:
+    return f"{field}.".startswith(f"{of}.")
 
 
 def _value(key: str, text: str, problems: list[Problem]) -> Document | None:

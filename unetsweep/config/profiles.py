@@ -71,7 +71,7 @@ def resources_from(
 
 def _read_profile(name: str, folders: Folders, problems: list[Problem], at: str) -> Mapping[str, Any]:
     """Return the keys of a profile; its problems get the position at which the sweep names it."""
-    file = _find(name, folders)
+    file = find_profile(name, folders)
     if file is None:
         if name != "default":
             problems.append(Problem(f"found {name!r}, {_not_found(name, folders)}", at))
@@ -93,7 +93,8 @@ def _read_profile(name: str, folders: Folders, problems: list[Problem], at: str)
     return {key: value for key, value in raw.items() if key != "profile"} if isinstance(raw, Mapping) else {}
 
 
-def _find(name: str, folders: Folders) -> Path | None:
+def find_profile(name: str, folders: Folders) -> Path | None:
+    """Return the file of a profile; None: there is none."""
     if "/" in name or name.endswith((".yaml", ".yml")):
         candidates = [Path(folders.absolute(name))]
     else:

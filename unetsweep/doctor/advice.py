@@ -29,8 +29,13 @@ def _local(known: Known) -> list[str]:
     cores, gpus = (machine.cores, machine.gpus) if machine else (1, 0)
     return [
         "sweeps run as local processes (`--executor auto` chooses that); they continue when you close the terminal",
-        f"in the sweep:    run: {{parallel: {gpus or max(1, cores // 2)}}}    slurm: {{gpus: {min(gpus, 1)}}}",
+        f"in the sweep:    run: {{parallel: {local_parallel(cores, gpus)}}}    slurm: {{gpus: {min(gpus, 1)}}}",
     ]
+
+
+def local_parallel(cores: int, gpus: int) -> int:
+    """Return how many trainings a machine without SLURM should run at once."""
+    return gpus or max(1, cores // 2)
 
 
 def _driver(problem: str | None) -> list[str]:

@@ -110,6 +110,13 @@ def record_adoption(root: Path, cluster: str | None) -> None:
     write_record(root / paths.SWEEP, here)
 
 
+def record_overrides(root: Path, overrides: tuple[str, ...]) -> None:
+    """Record which keys of the user's file have another value in this sweep."""
+    known = read_sweep_file(root)
+    if known.overrides != overrides:
+        write_record(root / paths.SWEEP, replace(known, overrides=overrides))
+
+
 def record_cluster(root: Path, cluster: str | None) -> None:
     """Record the cluster of a sweep, unless one is recorded."""
     known = read_sweep_file(root)

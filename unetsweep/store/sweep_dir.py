@@ -59,6 +59,7 @@ class SweepDir(AttemptWriter):
         data: DataFile | None = None,
         working: str | None = None,
         cluster: str | None = None,
+        overrides: tuple[str, ...] = (),
     ) -> bool:
         """Create the directory, which only the user can read, and return True; False if another submit has created it.
 
@@ -66,13 +67,14 @@ class SweepDir(AttemptWriter):
         here. So a call may be repeated after a kill, with other arguments too. It replaces what the killed one wrote.
 
         `data`: its images. `working`: the directory in which a trainer command starts (default: the current one).
-        `cluster`: the cluster of its jobs, if it is known.
+        `cluster`: the cluster of its jobs, if it is known. `overrides`: `KEY=VALUE` of each `--set`.
         """
         self.root.mkdir(parents=True, mode=0o700, exist_ok=True)
         self.check_private()
         for folder in (paths.TRIALS, paths.RUNS, paths.SUBMISSIONS):
             (self.root / folder).mkdir(mode=0o700, exist_ok=True)
-        about = SweepFile(executor, cluster, str(self.root), self._now(), working or os.getcwd())
+        working = working or os.getcwd()
+        about = SweepFile(executor, cluster, str(self.root), self._now(), working, overrides=overrides)
         if self.next_trial() == 0 or not (self.root / paths.SWEEP).exists():  # else only sweep.yaml was lost
             self._write_unless_created(paths.SWEEP, about)
         if data is not None:
@@ -129,6 +131,11 @@ class SweepDir(AttemptWriter):
     @property
     def executor(self) -> str:
         return home.read_sweep_file(self.root).executor
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """`KEY=VALUE` of each `--set` that holds for this sweep."""
+        return home.read_sweep_file(self.root).overrides
 
     @property
     def cluster(self) -> str | None:

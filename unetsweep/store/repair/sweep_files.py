@@ -56,7 +56,7 @@ def recover_sweep_json(file: CheckedFile) -> Recovery:
         created=utc_now(),
         working_directory=os.getcwd(),
     )
-    for name in ("cluster", "folder", "created", "working_directory", "adopted"):
+    for name in ("cluster", "folder", "created", "working_directory", "adopted", "overrides"):
         better = readable(
             partial(record_from, SweepFile, {**contract.encode(record), name: known.get(name)}, file.path)
         )
