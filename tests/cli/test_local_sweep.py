@@ -183,7 +183,7 @@ def test_a_dry_run_prints_one_object_and_writes_nothing(workspace: Workspace):
     assert sorted(workspace.folder.rglob("*")) == before
     lines = workspace.submit(sweep, "--dry-run").stdout
     assert "propose  6 trials" in lines
-    assert "CPU-hours unknown, disk unknown (no trial with batch size 4 has finished)" in lines
+    assert "CPU-hours and disk unknown until one has ended (no trial with batch size 4 has finished)" in lines
     assert sorted(workspace.folder.rglob("*")) == before
     workspace.submit(sweep)
     workspace.wait_ended(6)

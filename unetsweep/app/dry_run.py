@@ -75,7 +75,7 @@ class DryRun:
             "epochs_asked": self.epochs_asked,
             "epochs_to_train": self.epochs_to_train,
             "not_shared": self.not_shared,
-            **asdict(self.estimate),
+            **self.estimate.as_json(),
             "actions": [
                 {"action": type(action).__name__.lower(), "reason": action.reason, "line": describe(action)}
                 for action in self.actions
