@@ -31,6 +31,17 @@ def estimate_open(
     return estimate(samples, trainings, resources, names_batch=names_batch)
 
 
+def estimate_limited(
+    spec: SweepSpec, directory: SweepDir, executor: Executor, observation: Observation
+) -> tuple[Estimate, Estimate]:
+    """The estimates for all runs of open trials, and for one training that is not proposed yet."""
+    trials = directory.trials() if directory.exists() else []
+    samples = list(measure_finished_runs(directory.root, trials))
+    resources = training_resources(spec, allocates_cpus=executor.allocates_cpus)
+    one = [_new_training(spec, NewTrial(0, None, None))]
+    return estimate(samples, _trainings(spec, trials, observation, ()), resources), estimate(samples, one, resources)
+
+
 def _trainings(
     spec: SweepSpec, trials: Sequence[StoredTrial], observation: Observation, new: Sequence[NewTrial]
 ) -> list[OpenTraining]:
