@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.train]
 LOOP = """\
 space: {{epochs: {epochs}, batch_size: 32, learning_rate: {rates}}}
 study: {{seed: 7, {study}}}
-trainer: {{command: "{python} {program} {pace} {{out}}", resumes: true}}
+trainer: {{command: "{python} {program} {epoch_s} {{out}}", resumes: true}}
 run: {{parallel: 2}}
 slurm: {{time: {time}, mem: 1500M}}
 """
@@ -52,9 +52,9 @@ def workspace(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch)
     return tmp_path
 
 
-def submit(name: str, program: str, pace: float, time: str, rates: str, study: str) -> Path:
+def submit(name: str, program: str, epoch_s: float, time: str, rates: str, study: str) -> Path:
     """Submit a sweep of a program; return the folder of its runs."""
-    values = {"epochs": EPOCHS, "program": program, "pace": pace, "time": time, "rates": rates, "study": study}
+    values = {"epochs": EPOCHS, "program": program, "epoch_s": epoch_s, "time": time, "rates": rates, "study": study}
     Path(f"{name}.yaml").write_text(LOOP.format(python=sys.executable, **values))
     unetsweep("submit", f"{name}.yaml")
     return Path("results", name, "runs")

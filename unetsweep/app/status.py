@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unetsweep.analysis.records import read_sweep_record
+from unetsweep.analysis.records import pruner_problem, read_sweep_record
 from unetsweep.analysis.rows import TrialRecord
 from unetsweep.app.costs import cost_as_json, with_costs
 from unetsweep.app.spending import LimitStatus, limit_status
@@ -54,6 +54,8 @@ class SweepStatus:
     uses_gpus: bool
     limit: LimitStatus | None
     """None: the sweep has no limit."""
+    pruner_problem: str | None
+    """Why its pruner cannot prune anything; None: it can, or it is not known."""
     trials: tuple[TrialStatus, ...]
     actions: tuple[Action, ...]
     """What a submit would do now."""
@@ -79,6 +81,7 @@ class SweepStatus:
             },
             "cost": cost_as_json(self.cost),
             **({} if self.limit is None else {"limit": self.limit.as_json()}),
+            **({} if self.pruner_problem is None else {"pruner_problem": self.pruner_problem}),
             "trials": [
                 {
                     "trial": trial.number,
@@ -112,6 +115,7 @@ def status(directory: SweepDir) -> SweepStatus:
         cost=record.cost,
         uses_gpus=bool(context.spec.slurm.gpus),
         limit=limit_status(context.spec.study.limits, observation.spending, decided.limit),
+        pruner_problem=pruner_problem(record),
         trials=tuple(_trials(record.trials, decided)),
         actions=decided.actions,
     )

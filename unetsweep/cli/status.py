@@ -36,6 +36,8 @@ def _lines(found: SweepStatus) -> Iterator[str]:
     problem = describe_problem(found.next_reconciliation)
     if problem:
         yield f"warning: {problem}"
+    if found.pruner_problem is not None:
+        yield f"warning: {found.pruner_problem}"
     if found.cost is not None and found.cost.attempts:
         yield format_cost(found.cost, gpus=found.uses_gpus)
     if found.limit is not None:
