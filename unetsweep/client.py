@@ -8,7 +8,7 @@
         with run.checkpoint() as path:
             save(path)
         run.milestone(epoch, val_loss=loss)
-        if run.should_prune() or run.should_requeue():
+        if run.should_stop():
             break
     run.finish(val_loss=loss)
 
@@ -186,6 +186,10 @@ class Run:
         """Whether to stop because the job ends before another epoch would. Save the checkpoint before you ask."""
         return bool(self._decide("requeue", self._requeue_reason))
 
+    def should_stop(self) -> bool:
+        """Whether to stop after this epoch for one of these reasons. Save the checkpoint before you ask."""
+        return self.should_prune() or self.should_requeue()
+
     def time_left(self) -> float:
         """Seconds until the time limit ends the job; infinity if none is known. Clocks of ranks may differ."""
         return self._deadline - time.time()
@@ -227,13 +231,28 @@ class Run:
     @_never_raises
     def _requeue_reason(self) -> str | None:
         """Why to stop and continue later; a file asks for that later start."""
+        reason = self._announced()
         left, needed = self.time_left(), 1.2 * max(self._last_s) + self._save_s
-        if left >= needed + MARGIN_S or not self._ahead():
+        if (reason is None and left >= needed + MARGIN_S) or not self._ahead():
             return None
-        reason = f"the time limit is near: {left:.0f} s are left, and another epoch may need {needed:.0f} s"
+        if reason is None:
+            reason = f"the time limit is near: {left:.0f} s are left, and another epoch may need {needed:.0f} s"
         content = {"schema": 1, "reason": reason, "epoch": self._epoch, "at": datetime.now(timezone.utc).isoformat()}
         self._is_requeued = self._write(f"requeue-{self._claim}.json", content)
         return reason if self._is_requeued else None
+
+    def _announced(self) -> str | None:
+        """Why the job ends soon, if a signal announced that; None: only its time limit counts."""
+        try:
+            found = json.loads((self.out / f"deadline-{self._claim}.json").read_text(encoding="utf-8"))
+            if found["end"] is not None:
+                self._deadline = float(found["end"])  # an administrator may have changed it
+            return None if found["reason"] is None else str(found["reason"])
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # the end that is known counts
+            self._warn(f"deadline-{self._claim}.json: {type(error).__name__}: {error}")
+            return None
 
     def _ahead(self) -> list[int]:
         """The milestones after this epoch that have no result."""

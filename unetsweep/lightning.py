@@ -60,7 +60,7 @@ class SweepCallback(_Callback):  # type: ignore[misc]  # one of two libraries
         if is_saved:
             self._save(trainer)
         run.milestone(epoch, **self._scores)
-        if run.should_prune() or run.should_requeue():
+        if run.should_stop():
             trainer.should_stop = True
             if not is_saved:
                 self._save(trainer)

@@ -74,6 +74,8 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
 """The smallest and the largest value of each setting that is a number, except those between 0 and 1."""
 MAX_LEARNING_RATE = 1_000_000
 """The smallest one is any number above 0."""
+MAX_HOURS = 1_000_000_000
+"""Hours in `study.limits`: any number above 0, up to this one."""
 
 
 def bound_problem(name: str, value: float | None) -> str | None:

@@ -13,7 +13,7 @@ from unetsweep.app.new_trials import NewTrial, new_trials
 from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core.actions import Element, Submit
-from unetsweep.core.estimate import Estimate, TrainingSample
+from unetsweep.core.estimate import Estimate, TrainingSample, settings_of
 from unetsweep.core.plan import Plan
 from unetsweep.core.space import Choices, Range, Space
 from unetsweep.core.spec import Resources, StudySpec, SweepSpec, trials_wanted
@@ -22,6 +22,7 @@ from unetsweep.store.finished_runs import measure_finished_runs
 from unetsweep.store.sweep_dir import SweepDir
 
 DATA = DataConfig("images")
+BATCH = settings_of({}, 4)
 GRID = SweepSpec(
     "s",
     DATA,
@@ -63,7 +64,7 @@ def estimate(spec: SweepSpec, sweep: SweepDir) -> Estimate:
 
 
 def test_a_finished_training_gives_the_time_per_epoch_the_other_time_and_its_disk_usage(sweep: SweepDir):
-    assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(4, 2.0, 14.0, 1300)]
+    assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(BATCH, 2.0, 14.0, 1300)]
 
 
 def test_the_rest_of_a_grid_is_estimated_in_gpu_hours_and_bytes(sweep: SweepDir):
@@ -86,18 +87,31 @@ def test_only_the_remaining_epochs_of_a_training_that_continues_count(sweep: Swe
     assert estimate(GRID, sweep).gpu_hours == pytest.approx(4 * (6 * 2 + 14) / 3600)
 
 
-@pytest.mark.parametrize(("epochs", "hours"), [(Choices((8,)), 4 * 2 * 30 / 3600), (Range(4, 8), None)])
-def test_a_search_is_estimated_if_its_space_fixes_epochs_and_batch_size(
-    sweep: SweepDir, epochs: Choices | Range, hours: float | None
+@pytest.mark.parametrize(
+    ("epochs", "low", "middle"),
+    [(Choices((8,)), 8 * 2 + 14, 8 * 2 + 14), (Range(4, 8), 4 * 2 + 14, 6 * 2 + 14)],
+)
+def test_a_search_may_take_from_the_fewest_to_the_most_epochs_of_its_space(
+    sweep: SweepDir, epochs: Choices | Range, low: float, middle: float
 ):
     space = Space.of(epochs=epochs, batch_size=Choices((4,)), learning_rate=Range(1e-5, 1e-2, log=True))
     search = SweepSpec("s", DATA, space, StudySpec("tpe", trials=3), slurm=GRID.slurm)
-    assert estimate(search, sweep).gpu_hours == (hours and pytest.approx(hours))
+    found, hours = estimate(search, sweep), 4 * 2 / 3600
+    assert found.gpu_hours == pytest.approx(hours * middle)
+    assert found.gpu_hours_range == pytest.approx((hours * low, hours * (8 * 2 + 14)))
+    assert "of the same settings" not in found.estimated_from, "a learning rate does not change the time of an epoch"
+
+
+def test_a_search_over_the_width_is_compared_with_all_finished_trials_until_they_are_proposed(sweep: SweepDir):
+    space = GRID.space.domains() | {"model.base": Range(16, 64, step=16)}
+    found = estimate(SweepSpec("s", DATA, Space.of(**space), StudySpec("tpe", trials=3), slurm=GRID.slurm), sweep)
+    assert "for 2 trainings without a finished trial of the same settings" in found.estimated_from
+    assert found.gpu_hours_range is not None
 
 
 def test_without_progress_the_time_of_the_job_is_divided_by_its_epochs(sweep: SweepDir):
     (sweep.root / "runs/0000/progress-1-0.jsonl").unlink()
-    assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(4, 30 / 8, 0.0, 1300)]
+    assert list(measure_finished_runs(sweep.root, sweep.trials())) == [TrainingSample(BATCH, 30 / 8, 0.0, 1300)]
 
 
 def test_a_dry_run_ends_with_the_error_that_the_reconciliation_would_raise():

@@ -183,14 +183,14 @@ def test_a_dry_run_prints_one_object_and_writes_nothing(workspace: Workspace):
     assert sorted(workspace.folder.rglob("*")) == before
     lines = workspace.submit(sweep, "--dry-run").stdout
     assert "propose  6 trials" in lines
-    assert "CPU-hours unknown, disk unknown (no trial with batch size 4 has finished)" in lines
+    assert "CPU-hours and disk unknown until one has ended (no trial with batch size 4 has finished)" in lines
     assert sorted(workspace.folder.rglob("*")) == before
     workspace.submit(sweep)
     workspace.wait_ended(6)
     found = json.loads(workspace.submit(sweep, "--dry-run", "--json").stdout)
     assert (found["actions"], found["cpu_hours"], found["disk_bytes"]) == ([], 0.0, 0)
     grown = workspace.submit(workspace.grid(7), "--dry-run")
-    assert "medians of finished trials: 6 with batch size 4," in grown.stdout
+    assert "fastest to slowest of finished trials with the same settings: 6 with batch size 4," in grown.stdout
 
 
 def test_a_sweep_grows_but_never_changes(workspace: Workspace):

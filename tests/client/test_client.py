@@ -168,6 +168,49 @@ def test_a_training_stops_when_another_epoch_does_not_fit_and_asks_to_be_requeue
     assert 50 < run.time_left() <= 60
 
 
+@pytest.mark.parametrize("deadline", ["", "1e12"])
+def test_a_training_stops_when_a_preemption_is_announced(deadline: str, tmp_path: Path):
+    run = start(tmp_path, UNETSWEEP_DEADLINE=deadline)
+    run.report(5, val_iou=0.5)
+    assert not run.should_stop()
+    (tmp_path / "deadline-2-0.json").write_text('{"schema": 1, "end": null, "reason": "preemption announced"}')
+    assert run.should_stop()
+    run.finish(val_iou=0.5)
+    assert read_record(RequeueFile, tmp_path / "requeue-2-0.json").reason == "preemption announced"
+    assert not (tmp_path / "milestones").exists()
+
+
+def test_an_announced_end_of_the_job_replaces_the_one_at_its_start(tmp_path: Path):
+    run = start(tmp_path, UNETSWEEP_DEADLINE=str(time.time() + 5))
+    announced = tmp_path / "deadline-2-0.json"
+    announced.write_text(json.dumps({"schema": 1, "end": time.time() + 500, "reason": None}))
+    run.report(5, val_iou=0.5)
+    assert not run.should_stop()
+    assert 400 < run.time_left() <= 500
+    announced.write_text(json.dumps({"schema": 1, "end": time.time() + 5, "reason": None}))
+    assert run.should_stop()
+    assert read_record(RequeueFile, tmp_path / "requeue-2-0.json").reason.startswith("the time limit is near")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"end": "soon", "reason": null}'])
+def test_an_unreadable_announcement_leaves_the_end_that_is_known(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "deadline-2-0.json").write_text(content)
+    run = start(tmp_path, UNETSWEEP_DEADLINE=str(time.time() + 5))
+    run.report(5, val_iou=0.5)
+    assert run.should_stop()
+    assert capsys.readouterr().err.count("unetsweep client") == 1
+
+
+def test_one_question_stops_a_training_that_is_pruned(tmp_path: Path):
+    run = start(tmp_path)
+    run.report(5, val_iou=0.5)
+    assert not run.should_stop()
+    prune(tmp_path, 8)
+    assert run.should_stop()
+
+
 def test_a_finished_training_is_not_requeued(tmp_path: Path):
     run = start(tmp_path, UNETSWEEP_DEADLINE=str(time.time()))
     run.report(8, val_iou=0.5)

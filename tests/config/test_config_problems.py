@@ -95,3 +95,34 @@ def test_a_file_with_an_invalid_sweep_name_asks_for_a_name(tmp_path: Path) -> No
 
     with pytest.raises(SpecError, match=r"name: the file's name 'my sweep' cannot be the sweep's"):
         load(tmp_path / "my sweep.yaml")
+
+
+@pytest.mark.parametrize(
+    ("limits", "gpus", "problem"),
+    [
+        (
+            "{gpu_hours: 200}",
+            0,
+            "study.limits.gpu_hours: found 200, but the sweep has no GPUs (slurm.gpus is 0); use cpu_hours",
+        ),
+        ("{cpu_hours: 200}", 1, "study.limits.cpu_hours: found 200, but the sweep has GPUs; use gpu_hours"),
+        ("{cpu_hours: 0}", 0, "study.limits.cpu_hours: found 0; a number above 0, at most 1000000000"),
+        ("{cpu_hours: .inf}", 0, "study.limits.cpu_hours: found"),
+        ("{gpu_hours: soon}", 1, "study.limits.gpu_hours: found the text 'soon'"),
+        ("{gpu_hour: 200}", 1, "study.limits.gpu_hour: unknown key 'gpu_hour'; did you mean 'gpu_hours'?"),
+        ("200", 1, "study.limits: found 200; a mapping with keys gpu_hours, cpu_hours is expected"),
+    ],
+)
+def test_a_limit_that_means_nothing_is_a_problem(limits: str, gpus: int, problem: str, tmp_path: Path) -> None:
+    text = f"study: {{limits: {limits}}}\nslurm: {{gpus: {gpus}}}\n{GOOD}"
+    with pytest.raises(SpecError) as error:
+        spec_from(text, "s.yaml", working=tmp_path, home=tmp_path)
+    assert problem in str(error.value)
+    assert str(error.value).startswith("s.yaml:1:")
+
+
+@pytest.mark.parametrize(("text", "hours"), [("{gpu_hours: 1.5}", 1.5), ("{}", None), ("null", None)])
+def test_a_sweep_may_have_a_limit(text: str, hours: float | None, tmp_path: Path) -> None:
+    source = f"study: {{limits: {text}}}\nslurm: {{gpus: 1}}\n{GOOD}"
+    limits = spec_from(source, "s.yaml", working=tmp_path, home=tmp_path).study.limits
+    assert (limits.hours, limits.gpu_hours) == (hours, hours)

@@ -14,6 +14,7 @@ from unetsweep.config.written import as_yaml, checked_yaml
 from unetsweep.contract import DataConfig, ModelConfig, Split, TrainerConfig
 from unetsweep.core.space import Choices, Range, Space
 from unetsweep.core.spec import Resources, Retries, RunSpec, StudySpec, SweepSpec
+from unetsweep.core.spending import Limits
 from unetsweep.errors import SpecError
 
 NOWHERE = Path("/nowhere")
@@ -145,6 +146,14 @@ def test_settings_that_change_no_training_may_change() -> None:
     assert refused(sweep(), sweep(slurm=Resources(gpus=1))) == ("slurm.gpus: 0 -> 1",)
     assert refused(sweep(), sweep(slurm=Resources(processes=2))) == ("slurm.processes: 1 -> 2",)
     assert refused(sweep(), sweep(study=StudySpec(seed=1))) == ("study.seed: 0 -> 1",)
+
+
+def test_the_limit_of_a_sweep_may_be_set_raised_lowered_and_removed() -> None:
+    none, low, high = (sweep(study=StudySpec(limits=Limits(cpu_hours=each))) for each in (None, 10.0, 20.0))
+    for was, now in ((none, low), (low, high), (high, low), (low, none)):
+        assert not refused(was, now)
+    assert difference(low, high) == ("study.limits.cpu_hours: 10.0 -> 20.0",)
+    assert spec_from(checked_yaml(high), "a-sweep.yaml", working=NOWHERE, home=NOWHERE) == high
 
 
 @pytest.mark.parametrize(

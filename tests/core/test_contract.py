@@ -96,7 +96,7 @@ def test_the_result_of_a_trial_has_every_field_and_no_other_key():
         ({"schema": 1}, "result.json: has no also_scored, best_epoch, checkpoint and 28 more fields, which unetsweep"),
         (without_loss, "result.json: has no val_loss, which unetsweep writes"),
         (raw | {"rmse": 0.1}, "result.json: rmse: unknown key 'rmse'"),
-        (raw | {"precision": 0.1}, "precision: found the number 0.1; a mapping"),
+        (raw | {"precision": 0.1}, "precision: found 0.1; allowed: a mapping"),
         (raw | {"extra": {"rmse": {"mean": 1}}}, "extra.rmse: found a list or a mapping"),
     ):
         with pytest.raises(StateError) as error:

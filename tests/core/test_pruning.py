@@ -331,3 +331,27 @@ def test_a_run_reports_its_epochs_and_seconds_per_epoch():
     assert (run().epochs_done, run().epoch_seconds) == (4, 60.0)
     assert (Run(0).epochs_done, Run(0).epoch_seconds) == (0, None)
     assert not math.isnan(run(done=1).epoch_seconds or math.nan)
+
+
+@pytest.mark.parametrize(
+    ("pruner", "values", "part"),
+    [
+        ("asha", [{"loss": 0.5}, {"loss": 0.4, "f1": 0.1}], "the lines have f1, loss."),
+        ("asha", [], "there are no lines, or they have no numbers."),
+        ("asha", [{"loss": 0.5}, {"val_iou": 0.4}], None),
+        (None, [{"loss": 0.5}], None),
+    ],
+)
+def test_a_pruner_whose_metric_is_in_no_line_of_progress_is_named(
+    pruner: str | None, values: list[dict[str, float]], part: str | None
+):
+    progress = [[EpochReport(epoch, each, NOW, 1.0) for epoch, each in enumerate(values, 1)]]
+    found = pruning.why_nothing_is_pruned(sweep(pruner).study, METRICS["val_iou"], progress)
+    assert (found is not None) == (part is not None)
+    if found is not None and part is not None:
+        assert found.startswith("nothing is pruned: the pruner asha compares val_iou, which no line of progress has; ")
+        assert part in found
+
+
+def test_before_a_training_has_ended_it_is_not_known_whether_the_pruner_can_work():
+    assert pruning.why_nothing_is_pruned(sweep().study, METRICS["val_iou"], []) is None

@@ -302,6 +302,7 @@ NOT_LEFT_HERE = {
     "runs/NNNN/prune.json",
     "runs/NNNN/requeue-K-R.json",
     "runs/NNNN/decisions-K-R.jsonl",
+    "runs/NNNN/deadline-K-R.json",
     "runs/NNNN/comet/NAME.zip",
     "trials/NNNN/result-K.json",
     "runs/NNNN/result-K.json",
@@ -375,6 +376,7 @@ NOT_REPAIRED = {
     "runs/NNNN/result.json",
     "runs/NNNN/parameters.json",
     "runs/NNNN/decisions-K-R.jsonl",
+    "runs/NNNN/deadline-K-R.json",
     "code/HASH/code.json",
     "report/results.json",
 }

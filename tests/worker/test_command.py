@@ -2,13 +2,17 @@
 
 import json
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from unetsweep.errors import StateError, SupersededError, TrainingError
+from unetsweep.worker import announce, deadline
 from unetsweep.worker.command import CommandInvocation, run_command
+from unetsweep.worker.deadline import Deadline
 
 
 def train(folder: Path, content: str) -> dict[str, object]:
@@ -228,3 +232,37 @@ def test_a_program_gets_the_value_of_a_list_or_mapping(tmp_path: Path):
     assert invocation.arguments("x {layers.0} --n-jobs={n-jobs}") == ["x", "[64, 2]", "--n-jobs=-1"]
     assert json.loads(invocation.environment()["UNETSWEEP_PARAMS"]) == {"layers.0": [64, 2], "n-jobs": -1, "epochs": 1}
     assert invocation.parameters()["layers.0"] == [64, 2]
+
+
+def test_a_signal_that_announces_the_end_of_the_job_becomes_a_file_and_the_program_ends_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(announce, "POLL_S", 0.02)
+    before = signal.getsignal(signal.SIGUSR2)
+    deadline.listen()
+    job_end = Deadline("7", {"SLURM_JOB_END_TIME": "2000000"}, lambda *_: 2_000_100.0, lambda: 1_000_000.0)
+    body = "\n".join(
+        [
+            "import time",
+            "os.kill(os.getppid(), signal.SIGUSR2); os.kill(os.getpid(), signal.SIGUSR2)",
+            "while not os.path.exists(f'{out}/deadline-1-0.json'): time.sleep(0.01)",
+            "publish('requeue-1-0.json', reason=json.load(open(f'{out}/deadline-1-0.json'))['reason'])",
+        ]
+    )
+    (tmp_path / "trainer.py").write_text(f"{HEAD}\n{body}\n")
+    invocation = CommandInvocation(tmp_path, (8,), "1-0", "7", str(tmp_path))
+    try:
+        run_command(f"{sys.executable} -I -S {tmp_path}/trainer.py {{out}}", invocation, lambda: True, job_end)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    announced = json.loads((tmp_path / "deadline-1-0.json").read_bytes())
+    assert (announced["end"], announced["reason"]) == (2_000_100.0, "preemption announced")
+    assert json.loads((tmp_path / "requeue-1-0.json").read_bytes())["reason"] == "preemption announced"
+
+
+def test_an_announcement_that_cannot_be_written_ends_no_training(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(announce, "POLL_S", 0.01)
+    monkeypatch.setattr(deadline, "_signals", [signal.SIGUSR2])
+    with announce.announcing(Deadline(), tmp_path / "missing", "1-0"):
+        time.sleep(0.1)
+    assert "announced, but not to the program" in capsys.readouterr().out

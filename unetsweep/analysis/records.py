@@ -1,5 +1,6 @@
 """Reads the record of a sweep from its files, without querying the scheduler or the study."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,12 +14,13 @@ from unetsweep.contract import Result
 from unetsweep.core import paths
 from unetsweep.core.metric import Metric
 from unetsweep.core.observation import Run
-from unetsweep.core.pruning import prune_reason
+from unetsweep.core.pruning import ENOUGH_EPOCHS, prune_reason, why_nothing_is_pruned
 from unetsweep.core.run_sharing import why_not_in_attempt
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError, UnetsweepError
 from unetsweep.store import observation
-from unetsweep.store.observation import read_run, refused_result
+from unetsweep.store.observation import list_names, read_run, refused_result
+from unetsweep.store.progress import read_progress
 from unetsweep.store.restored_attempts import were_deleted
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import check_config, read_result, read_stored_trial, with_repair_advice
@@ -29,6 +31,9 @@ NO_GROUPS = (
 
 OBEYS_WITHIN = 2
 """Epochs after a decision to prune within which a trainer ends: the one in progress, and one more until it reads it."""
+
+MAX_RUNS_READ = 10
+"""How many runs are read to find out whether their progress has the metric. Nearly all programs report alike."""
 
 
 def read_sweep_record(sweep_dir: Path) -> SweepRecord:
@@ -55,7 +60,24 @@ def _read(sweep_dir: Path) -> SweepRecord:
     leak, val_groups, unreadable = _images(directory)
     warnings = [f"LEAKED: {text}: these scores reward memorisation" for text in leak.values()]
     warnings += [unreadable] if unreadable else [NO_GROUPS] if may_leak and not leak else []
-    return SweepRecord(directory.name, spec, trials, tuple(warnings), leak=leak, val_groups=val_groups)
+    found = SweepRecord(directory.name, spec, trials, tuple(warnings), leak=leak, val_groups=val_groups)
+    problem = pruner_problem(found)
+    return found if problem is None else replace(found, warnings=(*found.warnings, problem))
+
+
+def pruner_problem(sweep: SweepRecord) -> str | None:
+    """Why the sweep's pruner cannot prune anything, by the progress of the newest trainings; None: it can, or it is
+    not known. The built-in trainer reports what a pruner needs."""
+    study = sweep.spec.study
+    if study.pruner is None or sweep.spec.trainer.command is None:
+        return None
+    runs = {trial.run_dir: trial.state in ("complete", "diverged") for trial in sweep.trials}
+    progress = []
+    for run_dir, has_ended in list(runs.items())[-MAX_RUNS_READ:]:
+        with contextlib.suppress(StateError, OSError):
+            points = read_progress(Path(run_dir), list_names(run_dir)).points
+            progress += [points] if has_ended or len(points) >= ENOUGH_EPOCHS else []
+    return why_nothing_is_pruned(study, sweep.spec.metric, progress)
 
 
 def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:

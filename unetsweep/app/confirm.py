@@ -17,6 +17,7 @@ from unetsweep.config.written import checked_yaml
 from unetsweep.core import paths
 from unetsweep.core.space import Choices, Parameter, Space
 from unetsweep.core.spec import SweepSpec
+from unetsweep.core.spending import Limits
 from unetsweep.errors import UnetsweepError, UsageError, joined
 from unetsweep.limits import MAX_VALUES
 from unetsweep.store.sweep_dir import SweepDir
@@ -172,7 +173,7 @@ def _spec(spec: SweepSpec, points: Sequence[dict[str, Any]]) -> SweepSpec:
     ]
     space = Space(tuple(kept))
     study = replace(spec.study, sampler="list", sampler_args={"points": list(points)}, trials=None)
-    study = replace(study, pruner=None, pruner_args={})
+    study = replace(study, pruner=None, pruner_args={}, limits=Limits())
     return replace(spec, name=f"{spec.name[:52]}-{paths.CONFIRM}", space=space, study=study)
 
 

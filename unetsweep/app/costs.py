@@ -1,18 +1,22 @@
-"""What a sweep has cost. Only `status` and `report` read it: no reconciliation needs it."""
+"""What a sweep has cost: for `status` and `report`, and for `study.limits`."""
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
-from unetsweep.app.executors import executor_of
+from unetsweep.app.executors import Executor, executor_of
 from unetsweep.core import cost as core
 from unetsweep.core.cost import Cost, RunTimeline
+from unetsweep.core.spec import SweepSpec
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.timelines import read_timeline
+
+Run = TypeVar("Run")
+"""What identifies a run: its number or its folder."""
 
 
 def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
@@ -26,9 +30,7 @@ def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
         for run, trials in trials_of.items()
     }
     known = {run: timeline for run, timeline in timelines.items() if timeline is not None}
-    by_job = core.accounts_by_job(executor.accounts(_job_ids(known)), known.values())
-    resources = core.training_resources(record.spec, allocates_cpus=executor.allocates_cpus)
-    costs = {run: core.run_cost(timeline, by_job, resources, now) for run, timeline in known.items()}
+    costs = run_costs(record.spec, known, executor, now)
     shares = {
         trial.number: replace(core.share_of_run(costs[run], part), peak_memory_mb=_peak(trial))
         for run, trials in trials_of.items()
@@ -42,6 +44,13 @@ def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
     return replace(record, trials=trials, cost=whole)
 
 
+def run_costs(spec: SweepSpec, timelines: Mapping[Run, RunTimeline], executor: Executor, now: float) -> dict[Run, Cost]:
+    """What each run has cost until `now` (seconds since 1970), by accounting where there is any."""
+    by_job = core.accounts_by_job(executor.accounts(_job_ids(timelines.values())), timelines.values())
+    resources = core.training_resources(spec, allocates_cpus=executor.allocates_cpus)
+    return {run: core.run_cost(timeline, by_job, resources, now) for run, timeline in timelines.items()}
+
+
 def _peak(trial: TrialRecord) -> float | None:
     return trial.result.peak_memory_mb if trial.result is not None else None
 
@@ -52,9 +61,9 @@ def _epochs(trial: TrialRecord) -> int:
     return trial.epochs if run is None else min(run, trial.epochs)
 
 
-def _job_ids(timelines: Mapping[str, RunTimeline]) -> list[str]:
+def _job_ids(timelines: Iterable[RunTimeline]) -> list[str]:
     """The ids of all jobs of these runs."""
-    return [job_id for timeline in timelines.values() for some in timeline.jobs.values() for _, job_id in some]
+    return [job_id for timeline in timelines for some in timeline.jobs.values() for _, job_id in some]
 
 
 def cost_as_json(cost: Cost | None) -> dict[str, Any] | None:

@@ -9,7 +9,8 @@ from typing import Any
 from unetsweep.app.estimates import estimate_open
 from unetsweep.app.events import Notify, WarningEvent
 from unetsweep.app.executors import Executor
-from unetsweep.app.new_trials import NewTrial, new_trials
+from unetsweep.app.new_trials import new_trials
+from unetsweep.app.spending import LimitStatus, limit_status, spending_reader
 from unetsweep.app.sweeps import with_images
 from unetsweep.config.overrides import Override
 from unetsweep.core.actions import Action, Propose, Submit
@@ -62,6 +63,8 @@ class DryRun:
     """Why the submit would refuse the sweep, or would submit nothing; empty if it would do what is above."""
     overrides: tuple[Override, ...] = ()
     """The keys of the file that have another value in this sweep."""
+    limit: LimitStatus | None = None
+    """None: the sweep has no limit."""
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -75,12 +78,13 @@ class DryRun:
             "epochs_asked": self.epochs_asked,
             "epochs_to_train": self.epochs_to_train,
             "not_shared": self.not_shared,
-            **asdict(self.estimate),
+            **self.estimate.as_json(),
             "actions": [
                 {"action": type(action).__name__.lower(), "reason": action.reason, "line": describe(action)}
                 for action in self.actions
             ],
             **self._space(),
+            **({} if self.limit is None else {"limit": self.limit.as_json()}),
             **({"overrides": [asdict(each) for each in self.overrides]} if self.overrides else {}),
             "refused": [str(error) for error in self.refusals],
         }
@@ -107,19 +111,19 @@ def dry_run(
     """
     jobs = executor.scheduler(directory.root)
     capacity, limits_error = _capacity(spec, jobs, executor)
-    observation = _observe(spec, directory, jobs, notify)
+    now = datetime.now(UTC)
+    observation = _with_spending(_observe(spec, directory, jobs, notify), spec, directory, executor, now)
     known, wanted = directory.trials(), trials_wanted(spec)
     there = [(trial.run, trial.epochs) for trial in known]
-    expected: list[NewTrial] = []
-
-    def add_trials(count: int, first: int) -> list[tuple[int, int]]:
-        expected.extend(new_trials(with_images(spec, directory), known, count, first))
-        return [(trial.run, trial.epochs or 0) for trial in expected]
-
-    plan, proposed = forecast(spec, observation, capacity, datetime.now(UTC), add_trials)
-    later = max(0, wanted - len(there) - len(expected))  # an adaptive search proposes them one by one
-    if later:
-        expected += new_trials(with_images(spec, directory), known, later, len(there) + len(expected))
+    # an adaptive search, and one with a limit, proposes only the first of them now
+    expected = new_trials(with_images(spec, directory), known, max(0, wanted - len(there)), len(there))
+    plan, proposed = forecast(
+        spec,
+        observation,
+        capacity,
+        now,
+        lambda count, _: [(trial.run, trial.epochs or 0) for trial in expected[:count]],
+    )
     every = [*there, *((trial.run, trial.epochs or 0) for trial in expected)]
     are_known = all(epochs for _, epochs in every)
     submits = _submits(plan)
@@ -141,6 +145,7 @@ def dry_run(
         counts=count_points(spec.space),
         points=tuple(trial.point for trial in expected if trial.point is not None),
         refusals=tuple(refusals or reconciliation_errors(plan, limits_error, force=force)),
+        limit=limit_status(spec.study.limits, observation.spending, plan.limit),
     )
 
 
@@ -178,6 +183,14 @@ def _observe(spec: SweepSpec, directory: SweepDir, jobs: Scheduler, notify: Noti
         error = observation.scheduler_error
         notify(WarningEvent(f"the queue does not answer, so nothing would be submitted: {error}"))
     return observation
+
+
+def _with_spending(
+    observation: Observation, spec: SweepSpec, directory: SweepDir, executor: Executor, now: datetime
+) -> Observation:
+    """The observation, with what the sweep has used if it has a limit."""
+    read = spending_reader(spec, directory, executor)
+    return observation if read is None else replace(observation, spending=read(observation, now))
 
 
 def _actions(plan: Plan, proposed: int, wanted: int) -> tuple[Action, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from unetsweep.analysis.records import read_sweep_record
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.app.costs import with_costs
+from unetsweep.app.spending import with_limit_warning
 from unetsweep.atomic import SHARED, write_text
 from unetsweep.core import paths
 from unetsweep.errors import StateError, UsageError
@@ -49,7 +50,7 @@ class Report:
 def report(sweep_dir: Path, request: ReportRequest) -> Report:
     """The results of a sweep. The `report/` folder of the sweep is updated as well."""
     with _without_gc():
-        record = read_sweep_record(sweep_dir)
+        record = with_limit_warning(read_sweep_record(sweep_dir), SweepDir(sweep_dir))
         rendered = with_costs(record, SweepDir(sweep_dir)) if _shows_costs(request) else record
         text = formats.render(
             rendered,

@@ -41,6 +41,8 @@ class SweepState:
     """Open trials that wait because the cluster accepts no more jobs now."""
     why_not_queued: str | None
     """See `Reconciliation.why_not_queued`."""
+    limit: str | None = None
+    """Why no more trials are proposed, although the sweep asks for more; None: its limit does not prevent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def _state(reconciliation: Reconciliation) -> SweepState:
         tuple(sorted(job_ids, key=_numbers)),
         sum(wait.reason == QUEUE_FULL for wait in plan.waits),
         reconciliation.why_not_queued,
+        plan.limit,
     )
 
 

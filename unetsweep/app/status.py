@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unetsweep.analysis.records import read_sweep_record
+from unetsweep.analysis.records import pruner_problem, read_sweep_record
 from unetsweep.analysis.rows import TrialRecord
 from unetsweep.app.costs import cost_as_json, with_costs
+from unetsweep.app.spending import LimitStatus, limit_status
 from unetsweep.app.sweeps import context_of
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, Submit, Wait
@@ -51,6 +52,10 @@ class SweepStatus:
     next_reconciliation: NextReconciliation
     cost: Cost | None
     uses_gpus: bool
+    limit: LimitStatus | None
+    """None: the sweep has no limit."""
+    pruner_problem: str | None
+    """Why its pruner cannot prune anything; None: it can, or it is not known."""
     trials: tuple[TrialStatus, ...]
     actions: tuple[Action, ...]
     """What a submit would do now."""
@@ -75,6 +80,8 @@ class SweepStatus:
                 "problem": self.next_reconciliation.problem,
             },
             "cost": cost_as_json(self.cost),
+            **({} if self.limit is None else {"limit": self.limit.as_json()}),
+            **({} if self.pruner_problem is None else {"pruner_problem": self.pruner_problem}),
             "trials": [
                 {
                     "trial": trial.number,
@@ -92,6 +99,8 @@ def status(directory: SweepDir) -> SweepStatus:
     """The state of a sweep and of its trials, by its files and one query to the scheduler."""
     context = context_of(directory)
     observation = observe(context)
+    if context.spending is not None:
+        observation = replace(observation, spending=context.spending(observation, context.clock.now()))
     decided = plan_now(context, observation)
     if not decided.next_reconciliation.is_certain and Lease(directory.root / paths.LEASE).seems_held():
         decided = replace(decided, next_reconciliation=NextReconciliation(ReconciledBy.COMMAND))
@@ -105,6 +114,8 @@ def status(directory: SweepDir) -> SweepStatus:
         next_reconciliation=decided.next_reconciliation,
         cost=record.cost,
         uses_gpus=bool(context.spec.slurm.gpus),
+        limit=limit_status(context.spec.study.limits, observation.spending, decided.limit),
+        pruner_problem=pruner_problem(record),
         trials=tuple(_trials(record.trials, decided)),
         actions=decided.actions,
     )

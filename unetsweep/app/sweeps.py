@@ -5,6 +5,7 @@ from pathlib import Path
 
 from unetsweep.app.executors import check_cluster, executor_named, executor_of
 from unetsweep.app.job_requests import JobRequests
+from unetsweep.app.spending import spending_reader
 from unetsweep.clock import SystemClock
 from unetsweep.config.load import load
 from unetsweep.core import checkpoint_gc, paths
@@ -114,4 +115,5 @@ def context_of(
         job_ends=job_ends,
         repeats=repeats,
         collectable=CollectableRuns(directory.root) if checkpoint_gc.is_enabled(spec) else None,
+        spending=spending_reader(spec, directory, executor),
     )

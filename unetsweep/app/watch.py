@@ -35,6 +35,8 @@ class WatchProgress:
     """Those of the ended trials that failed, by their reasons."""
     paused: str | None = None
     """Why the sweep is paused, if nothing of it runs any more: only a person can continue it. None: it is not."""
+    limit: str | None = None
+    """Why no more trials are proposed, although the sweep asks for more; None: its limit does not prevent it."""
 
     @property
     def failed(self) -> int:
@@ -70,7 +72,7 @@ def _progress(reconciliation: Reconciliation, failures: Sequence[FailedTrials]) 
     running = sum(wait.running for wait in plan.waits)
     paused = plan.paused if plan.active == 0 and reconciliation.observation.trials else None
     return WatchProgress(
-        reconciliation.observation.ended, running, tuple(reasons.most_common()), tuple(failures), paused
+        reconciliation.observation.ended, running, tuple(reasons.most_common()), tuple(failures), paused, plan.limit
     )
 
 

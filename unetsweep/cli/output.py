@@ -94,6 +94,8 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
         if state.held and state.why_not_queued is None:
             waits = "waits" if state.held == 1 else "wait"
             echo(f"{counted(state.held, 'trial')} {waits}: {QUEUE_FULL}")
+        if state.limit is not None and not watch:
+            echo(state.limit)
     if watch:
         return _print_progress(started.directory)
     if state is not None and state.why_not_queued is not None:
@@ -145,7 +147,8 @@ def format_progress(progress: WatchProgress) -> str:
 
 
 def format_end(sweep: str, progress: WatchProgress) -> list[str]:
-    """What went wrong, each reason once: which trials failed, and why the sweep is paused; empty: nothing."""
+    """What a user should know at the end: which trials failed, each reason once, that a limit is reached, and why the
+    sweep is paused; empty: nothing."""
     lines = []
     for each in progress.failures:
         if each.reason in (progress.paused or ""):
@@ -155,7 +158,7 @@ def format_end(sweep: str, progress: WatchProgress) -> list[str]:
         lines.append(f"the sweep {sweep} is paused: {progress.paused}")
     elif lines:
         lines.append(f"fix the cause, then run: unetsweep retry {sweep} --failed")
-    return lines
+    return [*lines, *([progress.limit] if progress.limit is not None else [])]
 
 
 def _format_jobs(job_ids: Sequence[str]) -> str:

@@ -36,8 +36,12 @@ def _lines(found: SweepStatus) -> Iterator[str]:
     problem = describe_problem(found.next_reconciliation)
     if problem:
         yield f"warning: {problem}"
+    if found.pruner_problem is not None:
+        yield f"warning: {found.pruner_problem}"
     if found.cost is not None and found.cost.attempts:
         yield format_cost(found.cost, gpus=found.uses_gpus)
+    if found.limit is not None:
+        yield found.limit.text
     for trial in found.trials:
         if trial.state != "complete":
             yield f"  {trial.number:04d}  {trial.state:9s} {trial.job_id or '-':>12s}  {trial.reason}"

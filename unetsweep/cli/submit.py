@@ -86,6 +86,7 @@ def _format(found: DryRun) -> list[str]:
         ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in numbers.items()),
         _format_sharing(found),
         format_estimate(found.estimate, gpus=found.uses_gpus),
+        *([] if found.limit is None else [found.limit.text]),
     ]
 
 

@@ -1,8 +1,8 @@
 """Compare two versions of a sweep: what changed, and whether the existing trials are still valid.
 
 Rule 1: a sweep may grow: more values on a grid's axes in any order, more trials.
-Rule 2: what does not affect a training may change: how many run at once, retries, the driver, and the resources of a
-        job, except its processes.
+Rule 2: what does not affect a training may change: how many run at once, retries, the driver, limits, and the resources
+        of a job, except its processes.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from unetsweep.config.written import parameter_tree, tree
 from unetsweep.core.space import Choices, Parameter
 from unetsweep.core.spec import SweepSpec, listed_points, remaining_listed_points, trials_wanted
 
-_FREE = ("run.", "slurm.", "data.split.allow_leak", "trainer.resumes")
+_FREE = ("run.", "slurm.", "study.limits.", "data.split.allow_leak", "trainer.resumes")
 """Fields that may change, by the beginning of their names: they change no result."""
 _TRAINED = ("slurm.gpus", "slurm.processes")
 """Fields of `slurm` that may not change: results depend on them."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from unetsweep.config.domains import format_number
 from unetsweep.config.parameters import SEED
 from unetsweep.config.space import Axes
-from unetsweep.config.study import metric_problems, pruner_problems
+from unetsweep.config.study import limit_problems, metric_problems, pruner_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
 from unetsweep.core import trainer_command
 from unetsweep.core.space import Choices, Domain, Range, Space, leaves_nothing, size, whole_numbers
@@ -58,6 +58,7 @@ def check_rules(sections: Sections, check_augment: CheckAugment | None) -> list[
         *(_sampler(sections) if sections.is_sampler_known else ()),
         *metric_problems(sections.study, is_built_in=sections.trainer.command is None),
         *pruner_problems(sections.study, sections.axes.domains.get("epochs")),
+        *limit_problems(sections.study.limits, sections.slurm.gpus),
         *_batches(sections.axes, sections.slurm),
     ]
 

@@ -23,13 +23,14 @@ from unetsweep.config.names import (
 from unetsweep.core.metric import direction_problem, name_problem
 from unetsweep.core.space import Domain, largest
 from unetsweep.core.spec import StudySpec
+from unetsweep.core.spending import Limits
 from unetsweep.decode import decode_value, decode_with_defaults, unknown_keys
 from unetsweep.errors import Problem
-from unetsweep.limits import BOUNDS, MAX_ARGUMENT, bound_problem
+from unetsweep.limits import BOUNDS, MAX_ARGUMENT, MAX_HOURS, bound_problem
 from unetsweep.texts import counted
 
-KEYS = ("sampler", "trials", "metric", "direction", "seed", "pruner")
-_PLAIN = ("trials", "metric", "direction", "seed")
+KEYS = ("sampler", "trials", "metric", "direction", "seed", "pruner", "limits")
+_PLAIN = ("trials", "metric", "direction", "seed", "limits")
 _CLASSES = {"tpe": "TPESampler", "random": "RandomSampler"}
 """Optuna's class of a sampler's short name."""
 _MINIMA = {"reduction_factor": 2, "min_early_stopping_rate": 0, "startup_trials": 0, "warmup_epochs": 0}
@@ -48,6 +49,8 @@ def study_from(raw: object, problems: list[Problem], at: str = "study") -> tuple
         return StudySpec(), False
     problems += unknown_keys(raw, KEYS, at)
     plain = {key: raw[key] for key in _PLAIN if key in raw}
+    if plain.get("limits", {}) is None:  # as in `limits:` without keys
+        del plain["limits"]
     study = decode_with_defaults(StudySpec, plain, problems, at)
     problems += _number_problems(study, at)
     before = len(problems)
@@ -55,7 +58,7 @@ def study_from(raw: object, problems: list[Problem], at: str = "study") -> tuple
     is_known = len(problems) == before
     pruner = _pruner(raw.get("pruner"), problems, f"{at}.pruner")
     plain_fields = (study.trials, study.metric, study.seed)
-    return StudySpec(name, arguments, *plain_fields, *pruner, study.direction), is_known
+    return StudySpec(name, arguments, *plain_fields, *pruner, study.direction, study.limits), is_known
 
 
 def metric_problems(study: StudySpec, *, is_built_in: bool) -> list[Problem]:
@@ -64,6 +67,20 @@ def metric_problems(study: StudySpec, *, is_built_in: bool) -> list[Problem]:
         return [Problem(message, "study.metric")]
     message = direction_problem(study.metric, study.direction)
     return [] if message is None else [Problem(message, "study.direction")]
+
+
+def limit_problems(limits: Limits, gpus: int) -> list[Problem]:
+    """Return what is wrong with the limits of a sweep whose jobs have so many GPUs."""
+    found = []
+    for name, hours in (("gpu_hours", limits.gpu_hours), ("cpu_hours", limits.cpu_hours)):
+        if hours is None:
+            continue
+        if (name == "gpu_hours") != (gpus > 0):
+            have, instead = ("has GPUs", "gpu_hours") if gpus else ("has no GPUs (slurm.gpus is 0)", "cpu_hours")
+            found.append(Problem(f"found {hours:g}, but the sweep {have}; use {instead}", f"study.limits.{name}"))
+        elif not 0 < hours <= MAX_HOURS:
+            found.append(Problem(f"found {hours:g}; a number above 0, at most {MAX_HOURS}", f"study.limits.{name}"))
+    return found
 
 
 def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:

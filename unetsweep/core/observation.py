@@ -12,6 +12,7 @@ from statistics import median
 from unetsweep.core.causes import Cause
 from unetsweep.core.failures import Failure as Failure
 from unetsweep.core.failures import ResultProblem
+from unetsweep.core.spending import Spending
 
 
 class JobState(Enum):
@@ -291,3 +292,5 @@ class Observation:
     """The runs whose last checkpoints may be deleted."""
     listed: frozenset[str] = frozenset()
     """Tokens for which the scheduler lists at least one element, even if that element's trial has ended."""
+    spending: Spending | None = None
+    """What it has used of its limit. None: there is no limit, or it was not read; then the limit stops nothing."""

@@ -41,6 +41,7 @@ from unetsweep.core.observation import Attempt, Observation, Run, Trial
 from unetsweep.core.reconciler_job import NextReconciliation
 from unetsweep.core.run_decision import RunDecision, decide_run
 from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.core.spending import affordable_trainings, describe_reached, is_reached
 from unetsweep.errors import UnsafePlan
 from unetsweep.texts import counted
 
@@ -66,6 +67,8 @@ class Plan:
     """Attempts whose job disappeared from the queue, and neither a file nor we say that it ended."""
     paused: str | None = None
     """Why the sweep paused itself."""
+    limit: str | None = None
+    """Why no more trials are proposed, although the sweep asks for more; None: they are, or it does not."""
     next_reconciliation: NextReconciliation = reconciler_job.NOT_OBSERVED
     """What reconciles next, as observed: without what this plan submits."""
 
@@ -107,12 +110,14 @@ def plan(spec: SweepSpec, observation: Observation, capacity: Capacity, now: dat
         if may_replace_reconciler(capacity) and not submits and any(wait.reason == QUEUE_FULL for wait in held):
             actions += reconciler_job.give_up_place(observation)
         actions += _proposals(spec, observation, capacity, actions)
-    actions += _reconciler_actions(spec, observation, decisions, actions, context)
-    if not any(isinstance(action, Propose) for action in actions):  # a new trial may continue from a checkpoint
+    may_propose = _defers_proposals(spec, observation, actions) or any(isinstance(each, Propose) for each in actions)
+    if not may_propose:  # else the next iteration knows which jobs to wait for, and which checkpoints a trial continues
+        actions += _reconciler_actions(spec, observation, decisions, actions, context)
         actions += checkpoint_gc.collect(spec, observation, now)
     waits.sort(key=lambda wait: wait.trial)
     vanished = sum(decision.has_vanished for decision in decisions)
-    planned = Plan(tuple(actions), tuple(waits), len(active), vanished, context.paused, following)
+    limit = why_no_more(spec, observation)
+    planned = Plan(tuple(actions), tuple(waits), len(active), vanished, context.paused, limit, following)
     return planned if not _has_only_place(planned) else replace(planned, next_reconciliation=reconciler_job.ONLY_PLACE)
 
 
@@ -223,15 +228,41 @@ def _backoff_until(refused: Attempt | None, context: DecisionContext, *, is_acti
 def _proposals(
     spec: SweepSpec, observation: Observation, capacity: Capacity, actions: Sequence[Action]
 ) -> list[Propose]:
-    """New trials, as many as are missing. If the sampler learns from results, only as many as can run now."""
-    if observation.cancelled:
+    """New trials, as many as are missing and `study.limits` allows. Only as many as can run now, if the sampler learns
+    from results, or if it is not known yet how many the limit allows."""
+    if observation.cancelled or why_no_more(spec, observation) is not None:
         return []
-    missing = trials_wanted(spec) - observation.ended - len(observation.trials)
-    if spec.study.sampler not in ("grid", "list", "random"):
+    if _defers_proposals(spec, observation, actions):
+        return []
+    missing, limits, spending = _missing(spec, observation), spec.study.limits, observation.spending
+    allowed = None if spending is None else affordable_trainings(limits, spending)
+    missing = missing if allowed is None else min(missing, allowed)
+    is_unknown = limits.hours is not None and spending is not None and allowed is None
+    if is_unknown or spec.study.sampler not in ("grid", "list", "random"):
         slots = capacity.parallel or ADAPTIVE_PARALLEL
         ending = {action.trial for action in actions if isinstance(action, FinishTrial)}
         missing = min(missing, slots - len({trial.run for trial in observation.trials if trial.number not in ending}))
     return [Propose(missing, f"the sweep asks for {counted(trials_wanted(spec), 'trial')}")] if missing > 0 else []
+
+
+def _missing(spec: SweepSpec, observation: Observation) -> int:
+    """How many trials the sweep asks for that do not exist."""
+    return trials_wanted(spec) - observation.ended - len(observation.trials)
+
+
+def _defers_proposals(spec: SweepSpec, observation: Observation, actions: Sequence[Action]) -> bool:
+    """Whether the next iteration decides on new trials, because trials end in this one: a sweep with a limit needs to
+    know what they have used."""
+    is_limited = spec.study.limits.hours is not None and _missing(spec, observation) > 0 and not observation.cancelled
+    return is_limited and any(isinstance(action, FinishTrial) for action in actions)
+
+
+def why_no_more(spec: SweepSpec, observation: Observation) -> str | None:
+    """Why no more trials are proposed, although the sweep asks for more; None: its limit does not prevent it."""
+    limits, spending = spec.study.limits, observation.spending
+    if spending is None or observation.cancelled or _missing(spec, observation) <= 0:
+        return None
+    return describe_reached(limits, spending) if is_reached(limits, spending) else None
 
 
 def _reconciler_actions(
@@ -245,7 +276,7 @@ def _reconciler_actions(
 
     Neither, if only a user can continue the sweep.
     """
-    if any(isinstance(action, Submit | Propose) for action in actions):
+    if any(isinstance(action, Submit) for action in actions):
         return []  # the next observation knows which jobs to wait for
     finished = sum(isinstance(action, FinishTrial) for action in actions)
     active = [decision.active for decision in decisions if decision.active is not None]

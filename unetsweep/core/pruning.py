@@ -10,7 +10,7 @@ Rule 3: a run is judged through one trial, the one with the longest open milesto
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,8 +18,10 @@ from unetsweep.contract import Result
 from unetsweep.core.actions import Prune
 from unetsweep.core.metric import NUMBERS, Metric
 from unetsweep.core.observation import EpochReport, Observation, PruneDecision, Run, Trial
-from unetsweep.core.spec import SweepSpec
+from unetsweep.core.spec import StudySpec, SweepSpec
 
+ENOUGH_EPOCHS = 10
+"""A training that has reported so many epochs without the metric probably never does: few validate that rarely."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -110,6 +112,22 @@ def metric_reports(points: Iterable[EpochReport], metric: Metric) -> tuple[Metri
         if value is not None:
             reports.append(MetricReport(latest, point.epoch, value))
     return tuple(reports)
+
+
+def why_nothing_is_pruned(study: StudySpec, metric: Metric, progress: Collection[Sequence[EpochReport]]) -> str | None:
+    """Return why the pruner cannot prune anything, and what to do; None: it can, or there is none, or it is not known.
+
+    `progress`: the finished epochs of some trainings, each of which has ended or has reported `ENOUGH_EPOCHS`.
+    """
+    reports = [report for points in progress for report in points]
+    if study.pruner is None or not progress or any(metric.of_epoch(report) is not None for report in reports):
+        return None
+    names = sorted({name for report in reports for name in report.values})
+    found = f"the lines have {', '.join(names[:5])}" if names else "there are no lines, or they have no numbers"
+    return (
+        f"nothing is pruned: the pruner {study.pruner} compares {metric.name}, which no line of progress has; {found}. "
+        f"Report it after each epoch that is validated: run.report(epoch, {metric.name}=…)"
+    )
 
 
 def _longest(trials: Iterable[Trial]) -> Trial:

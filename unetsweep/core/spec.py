@@ -7,6 +7,7 @@ from typing import Any, Literal
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
 from unetsweep.core.metric import Metric, metric_of
 from unetsweep.core.space import Point, Space, size
+from unetsweep.core.spending import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class StudySpec:
     pruner_args: dict[str, Any] = field(default_factory=dict)
     direction: Literal["minimize", "maximize"] | None = None
     """Whether less or more of the metric is better; None: that is known (`core.metric.METRICS`)."""
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)

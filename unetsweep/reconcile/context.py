@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from unetsweep.contract import Result, TrialConfig
@@ -14,6 +14,7 @@ from unetsweep.core.ports import Clock, ReconcilerRequest, Scheduler, Submission
 from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.space import Point, Space
 from unetsweep.core.spec import SweepSpec
+from unetsweep.core.spending import Spending
 from unetsweep.core.trials import StoredTrial
 
 Curve = Callable[[int], Sequence[EpochReport]]
@@ -167,6 +168,8 @@ class SweepContext:
     """The caller reconciles again and again."""
     collectable: CollectableRunFiles | None = None
     """None: all checkpoints are kept."""
+    spending: Callable[[Observation, datetime], Spending] | None = None
+    """Reads what the sweep has used of its limit, from the files of all its trials; None: it has no limit."""
 
     def capacity(self) -> Capacity:
         """What may run at once. The scheduler's own limits are left out: asking for them costs a query, and they

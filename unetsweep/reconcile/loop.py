@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from unetsweep.core.actions import Action, Cancel, Submit, SubmitReconciler
+from unetsweep.core.actions import Action, Cancel, Propose, Submit, SubmitReconciler
 from unetsweep.core.capacity import QUEUE_FULL, Capacity
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
@@ -101,11 +101,16 @@ def reconcile(
 
 
 def plan_within_limits(context: SweepContext, observation: Observation, capacity: Capacity, now: datetime) -> Plan:
-    """The plan within the limits of the scheduler.
+    """The plan within `study.limits` and the limits of the scheduler.
 
-    These take queries, so they are asked for only if the plan would submit something.
+    What the sweep has used is read only if the plan would propose something or a person waits for it, and the limits of
+    the scheduler, which take queries, only if the plan would submit something.
     """
     found = plan(context.spec, observation, capacity, now)
+    is_asked = context.interactive or any(isinstance(action, Propose) for action in found.actions)
+    if context.spending is not None and observation.spending is None and is_asked:
+        observation = replace(observation, spending=context.spending(observation, now))
+        found = plan(context.spec, observation, capacity, now)
     if not any(isinstance(action, Submit | SubmitReconciler) for action in found.actions):
         return found
     scheduler = context.scheduler

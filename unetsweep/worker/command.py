@@ -30,6 +30,8 @@ from unetsweep.records import PruneFile
 from unetsweep.regular_files import read_bytes
 from unetsweep.store.code_snapshot import without_code
 from unetsweep.store.logs import last_message
+from unetsweep.worker.announce import announcing
+from unetsweep.worker.deadline import Deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,12 @@ class CommandInvocation:
         }
 
 
-def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[], bool]) -> None:
+def run_command(
+    trainer: str, invocation: CommandInvocation, holds: Callable[[], bool], job_end: Deadline | None = None
+) -> None:
     """Run the user's program, and publish its result at every milestone that it did not publish itself.
+
+    `job_end`: if a signal announces it, the program can read that in its folder.
 
     Raises TrainingError if it wrote no result, StateError if its result cannot be read, SupersededError if
     another job owns the run by then (`holds`), and SystemExit with the status of the signal that ended it.
@@ -98,7 +104,8 @@ def run_command(trainer: str, invocation: CommandInvocation, holds: Callable[[],
         write_json(folder / paths.PARAMETERS, invocation.parameters())
         claim = folder / "claims" / invocation.claim
         had_claim = claim.exists()
-        status = _run(command, invocation)
+        with announcing(job_end or Deadline(), folder, invocation.claim):
+            status = _run(command, invocation)
         is_deleted = had_claim and not claim.exists()
         if not holds():
             raise SupersededError(f"another job owns {folder.name}")

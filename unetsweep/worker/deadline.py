@@ -60,6 +60,11 @@ class Deadline:
         """Whether the scheduler ends the job at a time limit."""
         return self._job_id is not None
 
+    @property
+    def is_announced(self) -> bool:
+        """Whether a signal has come since the last call."""
+        return bool(_signals)
+
     def __call__(self, needed: float) -> str | None:
         """The reason to stop now, if another epoch and its checkpoint need this many seconds; None to continue."""
         if _signals:

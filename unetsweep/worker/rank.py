@@ -112,7 +112,7 @@ def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, r
                 gpus=config.processes if config.accelerator == "gpu" else 0,
                 resumes=config.trainer.resumes,
             )
-            run_command(config.trainer.command, invocation, claim.holds)
+            run_command(config.trainer.command, invocation, claim.holds, job_end)
         return
     check_packages()
     from unetsweep.training.ranks import DistributedContext
