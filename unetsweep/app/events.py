@@ -44,6 +44,15 @@ class SubmissionsUnconfirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointsAwaited:
+    """`cancel` waits for trainings that save a checkpoint before they end."""
+
+    trials: tuple[int, ...]
+    seconds: float
+    """The most that it waits."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrialsReopened:
     """`retry` has opened these trials again."""
 
@@ -53,5 +62,13 @@ class TrialsReopened:
     """Those of them that have no checkpoint to resume from."""
 
 
-Event = WarningEvent | ReconciliationStarted | ActionApplied | LeaseHeld | SubmissionsUnconfirmed | TrialsReopened
+Event = (
+    WarningEvent
+    | ReconciliationStarted
+    | ActionApplied
+    | LeaseHeld
+    | SubmissionsUnconfirmed
+    | CheckpointsAwaited
+    | TrialsReopened
+)
 Notify = Callable[[Event], None]

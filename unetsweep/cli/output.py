@@ -8,6 +8,7 @@ import click
 
 from unetsweep.app.events import (
     ActionApplied,
+    CheckpointsAwaited,
     Event,
     LeaseHeld,
     ReconciliationStarted,
@@ -60,6 +61,12 @@ def print_event(event: Event) -> None:
             echo("another reconciliation is running; it will take care of this sweep", err=True)
         case SubmissionsUnconfirmed(count=count):
             echo(f"waiting to see whether {counted(count, 'earlier submission')} reached the queue …", err=True)
+        case CheckpointsAwaited(trials=trials, seconds=seconds):
+            echo(
+                f"trial {format_some(trials)}: waiting for the end of an epoch, to save a checkpoint; at most "
+                f"{seconds:.0f} s …",
+                err=True,
+            )
         case TrialsReopened():
             _print_reopened(event)
 
