@@ -1,6 +1,6 @@
 """What a use case reports while it still works. The command line prints it (`cli/output.py`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,15 @@ class TrialsReopened:
     """Those of them that have no checkpoint to resume from."""
 
 
+@dataclass(frozen=True, slots=True)
+class TrialsLeft:
+    """`retry` did not open these trials."""
+
+    sweep: str
+    trials: Mapping[str, tuple[int, ...]]
+    """By their state: `complete`, `cancelled`, `pruned`; `stopping` (cancelled, and not ended yet) or `open`."""
+
+
 Event = (
     WarningEvent
     | ReconciliationStarted
@@ -70,5 +79,6 @@ Event = (
     | SubmissionsUnconfirmed
     | CheckpointsAwaited
     | TrialsReopened
+    | TrialsLeft
 )
 Notify = Callable[[Event], None]

@@ -13,6 +13,7 @@ from unetsweep.app.events import (
     LeaseHeld,
     ReconciliationStarted,
     SubmissionsUnconfirmed,
+    TrialsLeft,
     TrialsReopened,
     WarningEvent,
 )
@@ -69,6 +70,24 @@ def print_event(event: Event) -> None:
             )
         case TrialsReopened():
             _print_reopened(event)
+        case TrialsLeft():
+            _print_left(event)
+
+
+def _print_left(event: TrialsLeft) -> None:
+    """A line for each state of the trials that `retry` did not open: why, and what opens them."""
+    for state, trials in event.trials.items():
+        command = f"`unetsweep retry {event.sweep} {format_some(trials, ' ')}`"
+        match state:
+            case "complete":
+                why = f"a trial with a result is not retried; with new seeds: `unetsweep confirm {event.sweep}`"
+            case "stopping":
+                why = f"cancelled, and its job has not ended yet; when it has: {command}"
+            case "open":
+                why = "it has not ended; it trains without a retry, and its earlier attempts no longer count"
+            case _:
+                why = f"only if you name {'it' if len(trials) == 1 else 'them'}: {command}"
+        echo(f"not retried: {counted(len(trials), f'{state} trial')} ({format_some(trials)}): {why}")
 
 
 def _print_reopened(event: TrialsReopened) -> None:
