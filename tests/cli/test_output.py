@@ -8,17 +8,29 @@ import pytest
 from click.testing import CliRunner
 
 from unetsweep.app import retry as retry_app
-from unetsweep.app.events import ActionApplied, LeaseHeld, TrialsLeft, TrialsReopened, WarningEvent
+from unetsweep.app.events import (
+    ActionApplied,
+    Event,
+    ImagesRead,
+    ImagesSplit,
+    LeaseHeld,
+    RunsShared,
+    TrialsLeft,
+    TrialsReopened,
+    WarningEvent,
+    WorkLeft,
+)
 from unetsweep.app.repair import Repair
 from unetsweep.app.start import SubmitResult, SweepState
 from unetsweep.app.watch import FailedTrials, WatchProgress
 from unetsweep.cli import exit_hook, main, periodic, reconciler_job, repair
 from unetsweep.cli.echo import echo_log
-from unetsweep.cli.output import format_end, format_progress, format_some, print_event, print_started
+from unetsweep.cli.output import format_end, format_progress, format_some, print_event, print_started, print_warning
 from unetsweep.contract import Result
 from unetsweep.core.actions import Element as Part
 from unetsweep.core.actions import MarkLost, Submit
 from unetsweep.core.causes import Cause
+from unetsweep.core.estimate import Estimate
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import DataError
 from unetsweep.store.sweep_dir import SweepDir
@@ -55,6 +67,41 @@ def test_the_end_of_a_view_names_each_reason_once_and_nothing_if_no_trial_failed
         "fix the cause, then run: unetsweep retry s --failed",
     ]
     assert format_end("s", WatchProgress(10, 0, ())) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            ImagesSplit(60, 20, 20, 20, "eyes.csv"),
+            "images: 60 train, 20 validate, 20 test; 20 groups by eyes.csv, each in one of train and validate only",
+        ),
+        (ImagesSplit(6, 2, 0, 1, "x", is_clean=False), "images: 6 train, 2 validate, none test; 1 group by x"),
+        (
+            ImagesSplit(6, 2, 3, 8, None),
+            "images: 6 train, 2 validate, 3 test; not grouped, because data.split.groups is none",
+        ),
+        (
+            RunsShared(20, 4, 8000, 4000),
+            "20 trials share 4 runs, because they differ only in epochs: 4000 of 8000 epochs are trained",
+        ),
+        (
+            WorkLeft(Estimate(1.5, 3.0, 10**9, "3 trials"), True),
+            "left to train: GPU-hours 1.50, disk 1.0 GB (3 trials)",
+        ),
+    ],
+)
+def test_a_submit_explains_itself_in_one_line_for_each_subject(
+    event: Event, line: str, capsys: pytest.CaptureFixture[str]
+):
+    print_event(event)
+    assert capsys.readouterr().out == f"{line}\n"
+
+
+def test_output_for_programs_has_warnings_only(capsys: pytest.CaptureFixture[str]):
+    for event in (ImagesRead("data"), ImagesSplit(6, 2, 3, 8, None), RunsShared(2, 1, 3, 2), WarningEvent("odd")):
+        print_warning(event)
+    assert capsys.readouterr() == ("", "warning: odd\n")
 
 
 def test_what_a_retry_leaves_is_named_by_state_with_the_command_that_asks_for_it(capsys: pytest.CaptureFixture[str]):
