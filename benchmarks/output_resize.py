@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from unetsweep.datasets.panels import confusion
 from unetsweep.datasets.reading import read_mask
 from unetsweep.datasets.scores import iou
-from unetsweep.training.panels import confusion
 from unetsweep.training.unet import valid_input, valid_output
 
 SEEDS = (0, 1, 2)

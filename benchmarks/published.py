@@ -24,12 +24,12 @@ from unetsweep.app.sweeps import spec_of
 from unetsweep.atomic import SHARED, write_bytes, write_text
 from unetsweep.config.load import load
 from unetsweep.datasets.manifest import divide
+from unetsweep.datasets.panels import shrunk
 from unetsweep.datasets.scores import iou
 from unetsweep.report.curves import Curve, learning_curves
 from unetsweep.report.formats import Format
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted, score_text
-from unetsweep.training.panels import shrunk
 from unetsweep.training.predict import Case, predict_cases
 
 IMAGES = 2

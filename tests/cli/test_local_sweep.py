@@ -154,6 +154,29 @@ def test_cancelling_a_sweep_ends_everything_and_a_submit_does_not_train_cancelle
     assert workspace.run("cancel", "s").stdout == "cancelled 0 trials of s: no trial was open\n"
 
 
+UNTIL_PRUNED = """
+with open(f"{out}/progress-{os.environ['UNETSWEEP_CLAIM']}.jsonl", "a") as log:
+    log.write(json.dumps({"epoch": 1, "seconds": 0.1}) + "\\n")
+while not os.path.exists(f"{out}/prune.json"): time.sleep(0.02)
+note("saved")
+sys.exit(0)
+"""
+
+
+def test_a_cancelled_training_saves_a_checkpoint_and_ends_by_itself(workspace: Workspace):
+    workspace.trainer(UNTIL_PRUNED)
+    sweep = workspace.grid(1)
+    sweep.write_text(sweep.read_text().replace("trainer: {", "trainer: {resumes: true, "))
+    workspace.submit(sweep)
+    workspace.wait(lambda: list((workspace.folder / "results/s/runs").glob("*/progress-*.jsonl")))
+    done = workspace.run("cancel", "s")
+    assert done.stdout == "cancelled 1 trial of s: 0\n"
+    assert "trial 0: waiting for the end of an epoch, to save a checkpoint; at most 30 s" in done.stderr
+    workspace.wait_ended(1)
+    assert states(workspace) == ["cancelled"]
+    assert len(workspace.notes("saved")) == 1
+
+
 def test_a_trial_that_is_cancelled_while_its_process_starts_never_trains(workspace: Workspace):
     sweep = workspace.grid(2)
     sweep.write_text(sweep.read_text() + "slurm: {setup: ['sleep 1.5']}\n")

@@ -7,16 +7,31 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from unetsweep.app.events import ActionApplied, LeaseHeld, TrialsReopened, WarningEvent
+from unetsweep.app import retry as retry_app
+from unetsweep.app.events import (
+    ActionApplied,
+    Event,
+    ImagesRead,
+    ImagesSplit,
+    LeaseHeld,
+    RunsShared,
+    TrialsLeft,
+    TrialsReopened,
+    WarningEvent,
+    WorkLeft,
+)
 from unetsweep.app.repair import Repair
 from unetsweep.app.start import SubmitResult, SweepState
 from unetsweep.app.watch import FailedTrials, WatchProgress
 from unetsweep.cli import exit_hook, main, periodic, reconciler_job, repair
 from unetsweep.cli.echo import echo_log
-from unetsweep.cli.output import format_end, format_progress, format_some, print_event, print_started
+from unetsweep.cli.output import format_end, format_progress, format_some, print_event, print_started, print_warning
+from unetsweep.contract import Result
 from unetsweep.core.actions import Element as Part
 from unetsweep.core.actions import MarkLost, Submit
 from unetsweep.core.causes import Cause
+from unetsweep.core.estimate import Estimate
+from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import DataError
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import printable_log
@@ -52,6 +67,77 @@ def test_the_end_of_a_view_names_each_reason_once_and_nothing_if_no_trial_failed
         "fix the cause, then run: unetsweep retry s --failed",
     ]
     assert format_end("s", WatchProgress(10, 0, ())) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            ImagesSplit(60, 20, 20, 20, "eyes.csv"),
+            "images: 60 train, 20 validate, 20 test; 20 groups by eyes.csv, each in one of train and validate only",
+        ),
+        (ImagesSplit(6, 2, 0, 1, "x", is_clean=False), "images: 6 train, 2 validate, none test; 1 group by x"),
+        (
+            ImagesSplit(6, 2, 3, 8, None),
+            "images: 6 train, 2 validate, 3 test; not grouped, because data.split.groups is none",
+        ),
+        (
+            RunsShared(20, 4, 8000, 4000),
+            "20 trials share 4 runs, because they differ only in epochs: 4000 of 8000 epochs are trained",
+        ),
+        (
+            WorkLeft(Estimate(1.5, 3.0, 10**9, "3 trials"), True),
+            "left to train: GPU-hours 1.50, disk 1.0 GB (3 trials)",
+        ),
+    ],
+)
+def test_a_submit_explains_itself_in_one_line_for_each_subject(
+    event: Event, line: str, capsys: pytest.CaptureFixture[str]
+):
+    print_event(event)
+    assert capsys.readouterr().out == f"{line}\n"
+
+
+def test_output_for_programs_has_warnings_only(capsys: pytest.CaptureFixture[str]):
+    for event in (ImagesRead("data"), ImagesSplit(6, 2, 3, 8, None), RunsShared(2, 1, 3, 2), WarningEvent("odd")):
+        print_warning(event)
+    assert capsys.readouterr() == ("", "warning: odd\n")
+
+
+def test_what_a_retry_leaves_is_named_by_state_with_the_command_that_asks_for_it(capsys: pytest.CaptureFixture[str]):
+    left = {"complete": tuple(range(9)), "pruned": (9, 10), "stopping": (11,), "open": (12,)}
+    print_event(TrialsLeft("s", left))
+    assert capsys.readouterr().out.splitlines() == [
+        "not retried: 9 complete trials (0, 1, 2, 3, 4, 5, 6, 7 …): a trial with a result is not retried; "
+        "with new seeds: `unetsweep confirm s`",
+        "not retried: 2 pruned trials (9, 10): only if you name them: `unetsweep retry s 9 10`",
+        "not retried: 1 stopping trial (11): cancelled, and its job has not ended yet; when it has: "
+        "`unetsweep retry s 11`",
+        "not retried: 1 open trial (12): it has not ended; it trains without a retry, and its earlier attempts no "
+        "longer count",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "failed", "expected"),
+    [
+        ((), False, {"complete": (0,), "cancelled": (2,), "stopping": (4,)}),
+        ((2, 3, 4), False, {"open": (3,), "stopping": (4,)}),
+        ((3,), True, {"complete": (0,), "cancelled": (2,), "open": (3,), "stopping": (4,)}),
+        ((2, 2), False, {}),
+    ],
+)
+def test_a_retry_knows_which_trials_it_does_not_take(
+    named: tuple[int, ...], failed: bool, expected: dict[str, tuple[int, ...]]
+):
+    states = ("complete", "failed", "cancelled", None, None)
+    known = [
+        StoredTrial(number, number, result=None if state is None else Result(state=state), cancelled=number == 4)
+        for number, state in enumerate(states)
+    ]
+    chosen = retry_app._choose("s", known, named, failed=failed)
+    assert chosen == [*dict.fromkeys(n for n in named if n == 2), *([1] if failed or not named else [])]
+    assert retry_app._left(known, chosen, named, failed=failed) == expected
 
 
 def test_many_jobs_are_a_range_and_an_ended_sweep_has_no_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -72,7 +72,9 @@ def test_retry_refuses_complete_and_unknown_trials(workspace: Workspace):
     refused = workspace.run("retry", "s", "0", status=2).stderr
     assert "trial 0 of s is complete" in refused
     assert "has no trial 9" in workspace.run("retry", "s", "9", status=2).stderr
-    assert "0 trials of s are open again" in workspace.run("retry", "s").stdout
+    left = workspace.run("retry", "s").stdout
+    assert "0 trials of s are open again" in left
+    assert "not retried: 2 complete trials (0, 1): a trial with a result is not retried" in left
 
 
 def test_a_cancelled_trial_is_trained_again_only_if_retry_names_it(workspace: Workspace):
@@ -81,7 +83,9 @@ def test_a_cancelled_trial_is_trained_again_only_if_retry_names_it(workspace: Wo
     workspace.wait(lambda: workspace.notes("begin"))
     workspace.run("cancel", "s")
     assert [result["state"] for result in workspace.wait_ended(1)] == ["cancelled"]
-    assert "0 trials of s are open again" in workspace.run("retry", "s").stdout
+    left = workspace.run("retry", "s").stdout
+    assert "0 trials of s are open again" in left
+    assert "not retried: 1 cancelled trial (0): only if you name it: `unetsweep retry s 0`\n" in left
     (workspace.folder / "go").touch()
     assert "1 trial of s is open again: 0" in workspace.run("retry", "s", 0).stdout
     assert [result["state"] for result in workspace.wait_ended(1)] == ["complete"]

@@ -1,5 +1,6 @@
 """Reports for people stay correct for any text and any number."""
 
+import json
 import re
 
 import pytest
@@ -13,7 +14,7 @@ from unetsweep.contract import DataConfig, Result
 from unetsweep.report import latex, markdown
 from unetsweep.report.columns import COLUMNS, columns_of, rate_text
 from unetsweep.report.formats import Format, render
-from unetsweep.report.summary import state_line
+from unetsweep.report.summary import failure_lines, state_line
 from unetsweep.texts import one_line, score_text
 
 texts = st.text(st.characters(), max_size=20)
@@ -122,7 +123,7 @@ def test_only_one_of_two_tied_rows_is_bold() -> None:
 
 def test_markup_in_a_reason_is_escaped() -> None:
     failed = trial(7, "failed", reason="a|b *c* `d` <e> [f](g) _h_ \\")
-    assert "1 failed: 0007 a\\|b \\*c\\* \\`d\\` \\<e\\> \\[f\\](g) \\_h\\_ \\\\" in render(
+    assert "- 1 trial failed: a\\|b \\*c\\* \\`d\\` \\<e\\> \\[f\\](g) \\_h\\_ \\\\ (trial 7)" in render(
         sweep(failed), Format.MARKDOWN
     ).split("\n")
 
@@ -181,26 +182,65 @@ def failed_trials(count: int, reason: str, start: int = 0) -> list:
     return [trial(start + n, "failed", reason=reason) for n in range(count)]
 
 
+def waiting_trials(count: int, reason: str) -> list:
+    return [trial(n, "waiting", reason=reason) for n in range(count)]
+
+
 @pytest.mark.parametrize(
     ("record", "line"),
     [
         (sweep(), "no trials yet"),
         (sweep(trial(0), trial(1)), "2 complete"),
-        (sweep(*failed_trials(2, "boom")), "2 failed: 0000, 0001 boom"),
-        (sweep(*failed_trials(5, "boom")), "5 failed: 0000, 0001, 0002 and 2 more boom"),
-        (sweep(*failed_trials(1, "a"), *failed_trials(1, "b", 1)), "2 failed: 0000 a; 0001 b"),
+        (sweep(*failed_trials(2, "boom")), "2 failed"),
+        (sweep(trial(0, "running"), trial(1, "running"), *failed_trials(1, "why", 7)), "2 running, 1 failed"),
+        (sweep(*waiting_trials(5, "boom")), "5 waiting: 0000, 0001, 0002 and 2 more boom"),
         (
-            sweep(*(trial(n, "failed", reason=str(n)) for n in range(6))),
-            "6 failed: 0000 0; 0001 1; 0002 2; and 3 more",
+            sweep(*(trial(n, "waiting", reason=str(n)) for n in range(6))),
+            "6 waiting: 0000 0; 0001 1; 0002 2; and 3 more",
         ),
-        (sweep(trial(0, "failed")), "1 failed: 0000"),
-        (sweep(trial(0, "running"), trial(1, "running"), *failed_trials(1, "why", 7)), "2 running, 1 failed: 0007 why"),
         (sweep(trial(0, "waiting"), trial(1, "waiting", reason="retry")), "2 waiting: 0001 retry"),
         (sweep(trial(0, "complete"), trial(1, "paused")), "1 complete, 1 paused"),
     ],
 )
 def test_one_line_counts_the_trials_by_state_with_reasons(record: SweepRecord, line: str) -> None:
     assert state_line(record.trials) == line
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (sweep(trial(0)), []),
+        (sweep(*failed_trials(1, "boom", 7)), ["1 trial failed: boom (trial 7)"]),
+        (sweep(trial(3, "failed")), ["1 trial failed: no reason is recorded (trial 3)"]),
+        (
+            sweep(*failed_trials(1, "a"), *failed_trials(2, "b", 1)),
+            ["2 trials failed: b (trials 1, 2)", "1 trial failed: a (trial 0)"],
+        ),
+        (
+            sweep(*(trial(n, "failed", reason=f"boom (see runs/{n:04d}/error-0.json)") for n in (2, 5))),
+            ["2 trials failed: boom (see runs/0002/error-0.json) (trials 2, 5)"],
+        ),
+        (
+            sweep(*failed_trials(10, "boom"), trial(20, "diverged", reason="boom")),
+            [
+                "10 trials failed: boom (trials 0, 1, 2, 3, 4, 5, 6, 7 and 2 more)",
+                "1 trial diverged: boom (trial 20)",
+            ],
+        ),
+    ],
+)
+def test_each_failure_is_named_once_with_its_trials(record: SweepRecord, expected: list[str]) -> None:
+    assert failure_lines(record.trials) == expected
+
+
+def test_of_many_failures_the_most_frequent_are_named_and_json_has_all() -> None:
+    record = sweep(*(trial(n, "failed", reason=chr(ord("a") + n // 2)) for n in range(25)))
+    lines = failure_lines(record.trials)
+    assert (len(lines), lines[-1]) == (11, "5 more trials for 3 other reasons; --format json has all")
+    found = json.loads(render(record, Format.JSON))["failures"]
+    assert len(found) == 13
+    assert found[0] == {"state": "failed", "reason": "a", "trials": [0, 1]}
+    assert sum(len(each["trials"]) for each in found) == 25
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,14 @@ class Files:
         """The observation that a reconciliation makes now, by its clock."""
         trials = [self.trials[number] for number in sorted(self.open)]
         found = tuple(
-            Trial(each.number, each.run, each.epochs, each.cancelled is not None, int(each.params["batch_size"]))
+            Trial(
+                each.number,
+                each.run,
+                each.epochs,
+                each.cancelled is not None,
+                int(each.params["batch_size"]),
+                cancelled_at=None if each.cancelled is None else clock - timedelta(seconds=now - each.cancelled),
+            )
             for each in trials
         )
         runs = {number: observed_run(self.runs[number], now) for number in {each.run for each in trials}}

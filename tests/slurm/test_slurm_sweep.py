@@ -88,6 +88,29 @@ def test_cancel_ends_running_and_pending_jobs_and_submit_does_not_resubmit_them(
     assert cluster.run("squeue", "--me", "-h") == ""
 
 
+UNTIL_PRUNED = """
+import json, os, sys, time
+out = sys.argv[2]
+with open(f"{out}/progress-{os.environ['UNETSWEEP_CLAIM']}.jsonl", "a") as log:
+    log.write(json.dumps({"epoch": 1, "seconds": 0.1}) + "\\n")
+while not os.path.exists(f"{out}/prune.json"):
+    time.sleep(0.1)
+time.sleep(1)
+open(f"{out}/saved", "w").close()
+"""
+
+
+def test_a_cancelled_training_saves_a_checkpoint_before_its_job_ends(workspace: Path, cluster: Cluster):
+    (workspace / "trainer.py").write_text(UNTIL_PRUNED)
+    (workspace / "grid.yaml").write_text(GRID.replace("trainer: {", "trainer: {resumes: true, "))
+    unetsweep("submit", "grid.yaml")
+    until(lambda: len(list(Path("results/grid/runs").glob("*/progress-*"))) == 2)
+    assert "waiting for the end of an epoch, to save a checkpoint" in unetsweep("cancel", "grid").stderr
+    assert [result["state"] for result in until_ended("grid")] == ["cancelled"] * 4
+    assert len(list(Path("results/grid/runs").glob("*/saved"))) == 2
+    until_queue_is_empty(cluster)
+
+
 def test_a_failing_trainer_is_reported_with_its_exit_status(workspace: Path, cluster: Cluster):
     (workspace / "trainer.py").write_text("raise SystemExit('no vessels here')")
     unetsweep("submit", "grid.yaml")

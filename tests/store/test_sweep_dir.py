@@ -11,6 +11,7 @@ import pytest
 
 from unetsweep.atomic import link_json, write_json
 from unetsweep.bounded_json import read_json
+from unetsweep.clock import utc_now
 from unetsweep.contract import DataConfig, Result, TrialConfig, config_id
 from unetsweep.core import paths
 from unetsweep.core.actions import Element
@@ -212,6 +213,23 @@ def test_cancelled_trials_and_a_stopped_sweep_are_observed(sweep: SweepDir):
     assert (sweep.observe().trials[0].cancelled, sweep.observe().cancelled) == (True, True)
     sweep.resume()
     assert not sweep.observe().cancelled
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"schema": 1, "at": "yesterday"}'])
+def test_the_first_cancellation_of_a_trial_has_its_time_and_a_damaged_one_still_counts(
+    content: bytes, sweep: SweepDir
+) -> None:
+    sweep.add_trials([config()], {})
+    before = utc_now()
+    sweep.cancel_trial(0)
+    first = sweep.observe().trials[0].cancelled_at
+    sweep.cancel_trial(0)
+    assert first is not None
+    assert before <= first <= utc_now()
+    assert sweep.observe().trials[0].cancelled_at == first
+    (sweep.root / paths.trial_dir(0) / paths.CANCELLED).write_bytes(content)
+    (trial,) = sweep.observe().trials
+    assert (trial.cancelled, trial.cancelled_at) == (True, None)
 
 
 # ---- attempts

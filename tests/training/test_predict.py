@@ -14,12 +14,13 @@ from click.testing import CliRunner
 
 from unetsweep.cli.predict import command
 from unetsweep.contract import DataConfig, TrialConfig
+from unetsweep.datasets.panels import confusion
 from unetsweep.datasets.scores import iou
 from unetsweep.errors import DataError, UsageError
+from unetsweep.texts import score_text
 from unetsweep.training import predict as predict_module
 from unetsweep.training.checkpoints import ArtifactWriter, BestEpoch, load_unet
-from unetsweep.training.panels import confusion
-from unetsweep.training.predict import Case, find_cases, predict
+from unetsweep.training.predict import Case, find_cases, find_device, predict
 from unetsweep.training.unet import UNet
 
 
@@ -57,6 +58,8 @@ def test_the_scores_of_a_trained_checkpoint_equal_those_of_its_result(root: Path
     result = scenes.result(tmp_path / "run", 2)
     found = [dict(zip(("tp", "fp", "fn"), one.counts or (), strict=True)) for one in done]
     assert found == [{name: row[name] for name in ("tp", "fp", "fn")} for row in result["test_per_image"]]
+    scores = [score_text(row["iou"]) for row in result["test_per_image"]]
+    assert [one.panel.name for one in done] == [f"iou{score}_{n:02d}.png" for n, score in enumerate(scores)]
     totals = np.sum([one.counts for one in done], axis=0)
     assert iou(*totals.tolist()) == result["test_iou"]
 
@@ -69,7 +72,8 @@ def test_a_mask_has_the_size_of_its_image_and_two_values(image_size: int | None,
     mask = pixels(done.mask)
     assert mask.shape == (37, 101)
     assert set(np.unique(mask)) == {0, 255}
-    assert (done.mask.name, done.panel.name, done.size, done.iou) == ("wide_mask.png", "wide_panel.png", "101x37", None)
+    assert (done.mask.name, done.size, done.iou, done.image_size) == ("wide_mask.png", "101x37", None, image_size)
+    assert done.panel == tmp_path / "out" / "panels" / "unscored_wide.png"
 
 
 def test_an_image_is_resized_for_the_network_as_in_training(root: Path, tmp_path: Path) -> None:
@@ -216,6 +220,9 @@ def test_two_images_with_one_name_and_the_folder_of_the_images_as_output_are_ref
     write(tmp_path / "in" / "a.png", 8, 8)
     with pytest.raises(UsageError, match="give --out another folder"):
         next(predict(native, tmp_path / "in", tmp_path / "in"))
+    write(tmp_path / "panels" / "a.png", 8, 8)
+    with pytest.raises(UsageError, match="panels holds the images; give --out another folder"):
+        next(predict(native, tmp_path / "panels", tmp_path))
     write(tmp_path / "in" / "a.jpg", 8, 8)
     with pytest.raises(UsageError, match="rename one"):
         next(predict(native, tmp_path / "in", tmp_path / "out"))
@@ -229,7 +236,8 @@ def test_an_unreadable_image_does_not_stop_the_others(native: Path, tmp_path: Pa
     with pytest.raises(DataError) as caught:
         list(predict(native, tmp_path / "image", tmp_path / "out"))
     assert [p.message.count("size") for p in caught.value.problems] == [0, 1]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_mask.png", "a_panel.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_mask.png", "panels"]
+    assert [path.name for path in (tmp_path / "out" / "panels").iterdir()] == ["unscored_a.png"]
 
 
 def test_the_confusion_counts_only_vessels() -> None:
@@ -247,4 +255,55 @@ def test_the_command_prints_one_line_per_image_and_the_iou_of_the_set(root: Path
         np.concatenate([pixels(folder / f"{n:02d}{end}") > 0 for n in range(3)])
         for folder, end in ((out, "_mask.png"), (root / "test/mask", ".png"))
     )
-    assert lines[3] == f"IoU {(found & truth).sum() / (found | truth).sum():.4f} over 3 images"
+    assert lines[3:] == [
+        f"IoU {(found & truth).sum() / (found | truth).sum():.4f} over 3 images at their own size",
+        f"the worst: {out / 'worst.png'}",
+    ]
+    assert len(list((out / "panels").iterdir())) == 3
+
+
+def test_the_command_says_why_its_iou_is_not_that_of_the_report(root: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(scenes.config(root), data=DataConfig(str(root), image_size=48))
+    arguments = [str(checkpoint(tmp_path, config)), str(root), "--out", str(tmp_path / "out"), "--threshold", "0.4"]
+    done = CliRunner().invoke(command, arguments)
+    assert "the report of its sweep scores at 48x48 and with threshold 0.5, so its IoU differs\n" in done.stdout
+
+
+def test_a_corrupt_image_does_not_prevent_the_overview_of_the_others(root: Path, native: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(root / "test", tmp_path / "test"))
+    (copy / "image" / "01.png").write_bytes(b"corrupt")
+    done = CliRunner().invoke(command, [str(native), str(copy / "image"), "--out", str(tmp_path / "out")])
+    assert done.exit_code != 0
+    assert (tmp_path / "out" / "worst.png").exists()
+
+
+def test_a_device_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gpus, devices in ((0, {"auto": "cpu", "cpu": "cpu"}), (2, {"auto": "cuda", "cuda:1": "cuda:1", "cpu": "cpu"})):
+        _with_gpus(monkeypatch, gpus)
+        assert {name: str(find_device(name)) for name in devices} == devices
+
+
+@pytest.mark.parametrize(
+    ("gpus", "name", "message"),
+    [
+        (0, "cuda", "this machine has no GPU that PyTorch can use; use --device cpu or auto"),
+        (1, "cuda:1", "this machine has cuda:0; use --device cuda or auto"),
+        (2, "cuda:2", "this machine has cuda:0 to cuda:1; use --device cuda or auto"),
+        (2, "gpu", "no such device; give cpu, cuda, cuda:1"),
+        (2, "cuda:", "no such device"),
+        (2, "cuda:-1", "no such device"),
+        (2, "cpu:0", "no such device"),
+        (2, "", "no such device"),
+    ],
+)
+def test_a_device_that_is_not_here_is_refused(
+    gpus: int, name: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_gpus(monkeypatch, gpus)
+    with pytest.raises(UsageError, match=f"--device {name}: {message}"):
+        find_device(name)
+
+
+def _with_gpus(monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetsweep.app.events import CheckpointsAwaited, Notify
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
 from unetsweep.core import paths
+from unetsweep.core.cancellation import CHECKPOINT_WAIT, SAVES_CHECKPOINT
 from unetsweep.core.observation import Observation
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS
@@ -23,7 +25,8 @@ from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
 
 PATIENCE_S = 15.0
-"""How long `cancel` waits for jobs to end. Some clusters give them 30 s (KillWait): too long to wait at a terminal."""
+"""How long `cancel` waits for cancelled jobs to end. Some clusters give them 30 s (KillWait): too long to wait at a
+terminal."""
 POLL_S = 1.0
 """Pause between two reconciliations: each asks the scheduler once."""
 
@@ -42,9 +45,10 @@ class Cancelled:
     """Those of them whose jobs may run on, because a file of the run is unreadable, and which one."""
 
 
-def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
+def cancel(directory: SweepDir, trials: Sequence[int], notify: Notify = lambda _: None) -> Cancelled:
     """Cancel these trials, or all open ones if none is named, and reconcile until their jobs have ended.
 
+    A training that soon finishes an epoch saves a checkpoint first (`core.cancellation`); `notify` receives that once.
     UsageError if the sweep has no such trial. A trial that has a result keeps it. If the disk of the sweep is full or
     read-only, or the trials cannot be read and none is named, the jobs are cancelled all the same, and the
     UnetsweepError says that this could not be recorded.
@@ -52,7 +56,7 @@ def cancel(directory: SweepDir, trials: Sequence[int]) -> Cancelled:
     context = context_of(directory)
     try:
         _check_numbers(directory, trials)
-        return _cancel_and_record(directory, context, trials)
+        return _cancel_and_record(directory, context, trials, notify)
     except StateError as error:
         if trials:
             raise
@@ -100,12 +104,14 @@ def _cancel_unrecorded(context: SweepContext, trials: Sequence[int]) -> int:
     return len(job_ids)
 
 
-def _cancel_and_record(directory: SweepDir, context: SweepContext, trials: Sequence[int]) -> Cancelled:
+def _cancel_and_record(directory: SweepDir, context: SweepContext, trials: Sequence[int], notify: Notify) -> Cancelled:
     """Record the request, and reconcile until the jobs have ended."""
     if not trials:
         directory.cancel_sweep()
     cancelled: set[int] = set()
+    is_notified = False
     until = time.monotonic() + PATIENCE_S
+    latest = until + CHECKPOINT_WAIT.total_seconds()
     while True:
         still_open = _open(directory, trials)
         # a reconciliation that was already running may have proposed more trials after the sweep was cancelled
@@ -113,10 +119,15 @@ def _cancel_and_record(directory: SweepDir, context: SweepContext, trials: Seque
             directory.cancel_trial(trial)
         cancelled |= still_open
         reconciliation = reconcile_sweep(directory.root, context, patience_s=PATIENCE_S)
-        shared = _shared(reconciliation)
+        shared = _waiting(reconciliation, CONTINUES_FOR_OTHERS)
         still_open = _open(directory, trials)
         if still_open <= shared or time.monotonic() > until:
             break
+        if saving := _waiting(reconciliation, SAVES_CHECKPOINT):
+            until = min(latest, time.monotonic() + PATIENCE_S)  # their jobs are not cancelled yet
+            if not is_notified:
+                notify(CheckpointsAwaited(_sorted(saving), CHECKPOINT_WAIT.total_seconds()))
+            is_notified = True
         time.sleep(POLL_S)
     unreadable = _unreadable(reconciliation, still_open)
     unfinished = _sorted(still_open - shared - unreadable.keys())
@@ -128,10 +139,10 @@ def _open(directory: SweepDir, trials: Sequence[int]) -> set[int]:
     return {trial.number for trial in directory.observe().trials if not trials or trial.number in trials}
 
 
-def _shared(reconciliation: Reconciliation | None) -> set[int]:
-    """Cancelled trials whose run continues for other trials."""
+def _waiting(reconciliation: Reconciliation | None, reason: str) -> set[int]:
+    """The trials that wait for this reason."""
     waits = reconciliation.plan.waits if reconciliation is not None else ()
-    return {wait.trial for wait in waits if wait.reason == CONTINUES_FOR_OTHERS}
+    return {wait.trial for wait in waits if wait.reason == reason}
 
 
 def _unreadable(reconciliation: Reconciliation | None, trials: set[int]) -> dict[int, str]:

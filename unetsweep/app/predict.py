@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unetsweep.datasets.scores import iou
+from unetsweep.datasets.panel_files import OVERVIEW, ScoredPanel, write_overview
+from unetsweep.datasets.scores import Counts, iou, summed
+from unetsweep.errors import DataError
 
 if TYPE_CHECKING:
     from unetsweep.training.predict import Predicted
+
+THRESHOLD = 0.5
+"""The threshold at which trainings score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,10 @@ class PredictionScore:
     """Images with a known truth."""
     iou: float | None
     """IoU over all their pixels; None if there are none."""
+    overview: Path | None
+    """The picture of the worst of them; None if there are none."""
+    image_size: int | None
+    """Side of the square at which a training scores this checkpoint; None: the images' own size."""
 
 
 def predict(
@@ -28,21 +37,44 @@ def predict(
     *,
     threshold: float,
     part: str,
+    device: str,
     on_image: "Callable[[Predicted], None]",
     warn: Callable[[str], None],
 ) -> PredictionScore:
     """Write a mask and a panel for each image of `source` into `out`, and return the score over all images.
 
-    `on_image` receives each image once its files are written. `warn` receives lines about files that are not read, and
-    about what is odd about images and masks.
+    The worst panels are in one picture, `OVERVIEW`. `device` is `cpu`, `cuda`, `cuda:1` or `auto`. `on_image` receives
+    each image once its files are written. `warn` receives lines about files that are not read, and about what is odd
+    about images and masks.
     """
-    from unetsweep.training.predict import predict as predict_images  # imports torch
+    from unetsweep.training import predict as training_predict  # imports torch
 
-    totals = [0, 0, 0]
-    scored = 0
-    for predicted in predict_images(checkpoint, source, out, threshold=threshold, part=part, warn=warn):
-        on_image(predicted)
-        if predicted.counts is not None:
-            totals = [total + count for total, count in zip(totals, predicted.counts, strict=True)]
-            scored += 1
-    return PredictionScore(scored, iou(*totals) if scored else None)
+    counts: list[Counts] = []
+    panels: list[ScoredPanel] = []
+    image_size: int | None = None
+    images = training_predict.predict(
+        checkpoint,
+        source,
+        out,
+        threshold=threshold,
+        part=part,
+        device=training_predict.find_device(device),
+        warn=warn,
+    )
+    try:
+        for predicted in images:
+            on_image(predicted)
+            image_size = predicted.image_size
+            if predicted.counts is not None:
+                counts.append(predicted.counts)
+                panels.append(ScoredPanel(predicted.name, iou(*predicted.counts), predicted.panel))
+    except DataError:  # after the last image: some of them cannot be used
+        _write_overview(out, panels)
+        raise
+    overview = _write_overview(out, panels)
+    return PredictionScore(len(counts), iou(*summed(counts)) if counts else None, overview, image_size)
+
+
+def _write_overview(out: Path, panels: list[ScoredPanel]) -> Path | None:
+    path = out / OVERVIEW
+    return path if write_overview(path, panels) else None

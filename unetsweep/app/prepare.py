@@ -35,6 +35,8 @@ class Prepared:
     refusals: tuple[UnetsweepError, ...]
     """Everything for which it must not be submitted; empty if it may."""
     create_or_update: Callable[[], bool]
+    images: "PreparedDataset | None" = None
+    """The images; None for a trainer command, and if they cannot be used."""
 
     def write(self) -> bool:
         """Create or update the sweep's directory; raises the refusals, if there are any.
@@ -91,7 +93,7 @@ def prepare(
         else:
             changes, write = _update(spec, directory, source.path, images, overrides)
             warnings += [f"changed since the last submit: {change}" for change in changes]
-    return Prepared(chosen, tuple(warnings), tuple(refusals), write)
+    return Prepared(chosen, tuple(warnings), tuple(refusals), write, images)
 
 
 def _check_path(root: Path, executor: Executor) -> None:

@@ -1,12 +1,13 @@
 """`retry`: train trials again that ended without a result."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from unetsweep.app.events import Notify, TrialsReopened, WarningEvent
+from unetsweep.app.events import Notify, TrialsLeft, TrialsReopened, WarningEvent
 from unetsweep.app.reconcile import alone
 from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.core import paths
 from unetsweep.core.run_sharing import trains_past
+from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import UsageError
 from unetsweep.store.observation import read_run
 from unetsweep.store.retries import reopen, reset_open_retries, restarts_from_scratch
@@ -16,12 +17,14 @@ from unetsweep.store.trials import read_trial
 
 def retry(directory: SweepDir, named: Sequence[int], notify: Notify, *, failed: bool = False) -> SubmitResult:
     """Open trials again and resume the sweep: the `named` ones, and with `failed`, or if none is named, all failed and
-    diverged ones.
+    diverged ones. `notify` receives which trials were not opened, too.
 
     UsageError if a named trial cannot be trained again. Earlier attempts of all open trials no longer count towards
     the retry limits, and a paused or cancelled sweep resumes.
     """
-    trials = _choose(directory, named, failed=failed)
+    known = directory.trials()
+    trials = _choose(directory.name, known, named, failed=failed)
+    left = _left(known, trials, named, failed=failed)
     trials = _leave_out_passed(directory, trials, named, notify)
     reopened: list[int] = []
     alone(directory, lambda: reopened.extend(reopen(directory.root, trials)))
@@ -29,26 +32,47 @@ def retry(directory: SweepDir, named: Sequence[int], notify: Notify, *, failed: 
     directory.resume()
     from_scratch = _from_scratch(directory, reopened)
     notify(TrialsReopened(directory.name, tuple(reopened), from_scratch))
+    if left:
+        notify(TrialsLeft(directory.name, left))
     return start_or_resume(directory, notify)
 
 
-def _choose(directory: SweepDir, named: Sequence[int], *, failed: bool) -> list[int]:
+def _choose(sweep: str, known: Sequence[StoredTrial], named: Sequence[int], *, failed: bool) -> list[int]:
     """The trials to open again; UsageError if a named one does not exist or is complete."""
-    states = _states(directory)
+    states = {trial.number: _state(trial) for trial in known}
     for trial in named:
         if trial not in states:
-            raise UsageError(f"sweep {directory.name} has no trial {trial}; it has {len(states)} (from 0)")
+            raise UsageError(f"sweep {sweep} has no trial {trial}; it has {len(states)} (from 0)")
         if states[trial] == "complete":
-            raise UsageError(f"trial {trial} of {directory.name} is complete; a trial with a result is not retried")
-    chosen = [trial for trial in named if states[trial] is not None]
+            raise UsageError(
+                f"trial {trial} of {sweep} is complete; a trial with a result is not retried. To train it again: "
+                f"`unetsweep reproduce {sweep} {trial}`, or the best ones with new seeds: `unetsweep confirm {sweep}`"
+            )
+    chosen = [trial for trial in dict.fromkeys(named) if states[trial] not in ("open", "stopping")]
     if failed or not named:
         chosen += [trial for trial, state in states.items() if state in ("failed", "diverged") and trial not in chosen]
     return chosen
 
 
-def _states(directory: SweepDir) -> Mapping[int, str | None]:
-    """The state of each trial; None: it is open."""
-    return {trial.number: trial.result.state if trial.result is not None else None for trial in directory.trials()}
+def _state(trial: StoredTrial) -> str:
+    """How a trial ended; else `stopping` if the user cancelled it, or `open`."""
+    if trial.result is not None:
+        return trial.result.state
+    return "stopping" if trial.cancelled else "open"
+
+
+def _left(
+    known: Sequence[StoredTrial], chosen: Sequence[int], named: Sequence[int], *, failed: bool
+) -> dict[str, tuple[int, ...]]:
+    """The trials that are not opened, by state: of the named ones; or without any, and with `failed`, of all that have
+    ended or are stopping."""
+    left: dict[str, list[int]] = {}
+    for trial in known:
+        state = _state(trial)
+        is_asked_for = trial.number in named if named and not failed else state != "open" or trial.number in named
+        if is_asked_for and trial.number not in chosen:
+            left.setdefault(state, []).append(trial.number)
+    return {state: tuple(numbers) for state, numbers in left.items()}
 
 
 def _leave_out_passed(directory: SweepDir, trials: Iterable[int], named: Sequence[int], notify: Notify) -> list[int]:

@@ -1,11 +1,13 @@
 """`submit`: start or resume a sweep, or show what a submit would do."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep.app.dry_run import DryRun, dry_run
-from unetsweep.app.events import Notify, WarningEvent
+from unetsweep.app.events import ImagesRead, Notify, WarningEvent
+from unetsweep.app.explain import images_split, runs_shared, work_left
 from unetsweep.app.prepare import Prepared, prepare
 from unetsweep.app.spec_checks import SpecSource, check_augment
 from unetsweep.app.start import SubmitResult, start_or_resume
@@ -15,7 +17,7 @@ from unetsweep.config.overrides import still_kept, to_keep
 from unetsweep.core import paths
 from unetsweep.core.run_sharing import why_not_shared, why_separate
 from unetsweep.core.spec import Resources, SweepSpec
-from unetsweep.errors import joined
+from unetsweep.errors import UnetsweepError, joined
 from unetsweep.store.sweep_dir import SweepDir
 
 
@@ -44,6 +46,7 @@ def submit(request: SubmitRequest, notify: Notify, *, force: bool = False) -> Su
         directory, spec, _, prepared = _prepare(request, notify)
     first_new = directory.next_trial()
     started = start_or_resume(directory, notify, force=force)
+    _explain(spec, started, notify)
     if why_not_shared(spec) is None and 0 < first_new < directory.next_trial():
         separate = why_separate(directory.trials(), first_new)
         if separate is not None:
@@ -75,10 +78,26 @@ def _prepare(request: SubmitRequest, notify: Notify) -> tuple[SweepDir, SweepSpe
     directory, spec, is_new = _load_with_kept_profile(request, source)
     if not request.share:
         spec = replace(spec, run=replace(spec.run, share=False))
+    if spec.trainer.command is None:
+        notify(ImagesRead(spec.data.root))
     prepared = prepare(spec, directory, request.executor, source, is_new=is_new, overrides=overrides.to_keep)
     for warning in prepared.warnings:
         notify(WarningEvent(warning))
+    if prepared.images is not None:
+        notify(images_split(spec.data.split, prepared.images))
     return directory, spec, source, prepared
+
+
+def _explain(spec: SweepSpec, started: SubmitResult, notify: Notify) -> None:
+    """Say what open trials share, and what they will take if that is known."""
+    state = started.state
+    if state is None or not state.open:
+        return
+    with contextlib.suppress(UnetsweepError, OSError):  # all is submitted; `status` and `repair` name a bad file
+        if (shared := runs_shared(started.directory)) is not None:
+            notify(shared)
+        if state.ended and (left := work_left(spec, started.directory)) is not None:
+            notify(left)
 
 
 _HOW_TO_END = "another --set of the key replaces it, and one with the value of the file ends it"

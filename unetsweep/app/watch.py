@@ -1,26 +1,16 @@
 """Reconcile a sweep until it has ended: `submit --watch`."""
 
-import re
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
+from unetsweep.core.failures import FailedTrials as FailedTrials
+from unetsweep.core.failures import by_reason
 from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.sweep_dir import SweepDir
-
-_NUMBER = re.compile(r"\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class FailedTrials:
-    """The trials that failed for the same reason."""
-
-    reason: str
-    """That of the first of them. The others' may have other numbers in it."""
-    trials: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +67,8 @@ def _progress(reconciliation: Reconciliation, failures: Sequence[FailedTrials]) 
 
 
 def _failures(directory: SweepDir) -> tuple[FailedTrials, ...]:
-    """The failed trials by their reasons. Reasons that differ only in numbers, such as those of paths, are the same."""
-    reason_of: dict[str, str] = {}
-    trials: defaultdict[str, list[int]] = defaultdict(list)
-    for trial in directory.trials():
-        if trial.result is not None and trial.result.state == "failed":
-            reason = trial.result.message or "no reason is recorded"
-            kind = _NUMBER.sub("#", reason)
-            reason_of.setdefault(kind, reason)
-            trials[kind].append(trial.number)
-    return tuple(FailedTrials(reason_of[kind], tuple(numbers)) for kind, numbers in trials.items())
+    """The failed trials by their reasons."""
+    results = ((trial.number, trial.result) for trial in directory.trials())
+    return by_reason(
+        (number, result.message or "") for number, result in results if result is not None and result.state == "failed"
+    )

@@ -8,12 +8,18 @@ import click
 
 from unetsweep.app.events import (
     ActionApplied,
+    CheckpointsAwaited,
     Event,
+    ImagesRead,
+    ImagesSplit,
     LeaseHeld,
     ReconciliationStarted,
+    RunsShared,
     SubmissionsUnconfirmed,
+    TrialsLeft,
     TrialsReopened,
     WarningEvent,
+    WorkLeft,
 )
 from unetsweep.app.start import SubmitResult
 from unetsweep.app.watch import WatchProgress
@@ -22,6 +28,7 @@ from unetsweep.cli.echo import echo
 from unetsweep.core import paths
 from unetsweep.core.capacity import QUEUE_FULL
 from unetsweep.core.describe import describe
+from unetsweep.core.estimate import format_estimate
 from unetsweep.errors import LimitError
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
@@ -61,6 +68,8 @@ def print_event(event: Event) -> None:
     match event:
         case WarningEvent(message=message):
             warn(message)
+        case ImagesRead() | ImagesSplit() | RunsShared() | WorkLeft():
+            _print_explanation(event)
         case ReconciliationStarted(sweep=sweep, executor=executor, root=root):
             echo(f"sweep {sweep} on {executor}, in {root}")
         case ActionApplied(action=action):
@@ -69,8 +78,64 @@ def print_event(event: Event) -> None:
             echo("another reconciliation is running; it will take care of this sweep", err=True)
         case SubmissionsUnconfirmed(count=count):
             echo(f"waiting to see whether {counted(count, 'earlier submission')} reached the queue …", err=True)
-        case TrialsReopened():
-            _print_reopened(event)
+        case CheckpointsAwaited(trials=trials, seconds=seconds):
+            echo(
+                f"trial {format_some(trials)}: waiting for the end of an epoch, to save a checkpoint; at most "
+                f"{seconds:.0f} s …",
+                err=True,
+            )
+        case TrialsReopened() | TrialsLeft():
+            _print_reopened(event) if isinstance(event, TrialsReopened) else _print_left(event)
+
+
+def _print_explanation(event: ImagesRead | ImagesSplit | RunsShared | WorkLeft) -> None:
+    """Print what `submit` says about the images and the work of a sweep."""
+    match event:
+        case ImagesRead(root=folder):
+            echo(f"reading the images in {folder} …", err=True)
+        case ImagesSplit():
+            echo(format_split(event))
+        case RunsShared():
+            echo(
+                f"{event.trials} trials share {counted(event.runs, 'run')}, because they differ only in epochs: "
+                f"{event.epochs_to_train} of {event.epochs_asked} epochs are trained"
+            )
+        case WorkLeft(estimate=estimate, uses_gpus=gpus):
+            echo(f"left to train: {format_estimate(estimate, gpus=gpus)}")
+
+
+def print_warning(event: Event) -> None:
+    """Print a use case's warnings only, for output that a program reads."""
+    if isinstance(event, WarningEvent):
+        print_event(event)
+
+
+def format_split(split: ImagesSplit) -> str:
+    """One line: `images: 60 train, 20 validate, 20 test; 20 groups by eye, found from the pixels, each in …`."""
+    test = f"{split.test} test" if split.test else "none test"
+    counts = f"images: {split.training} train, {split.validation} validate, {test}"
+    if split.rule is None:
+        return f"{counts}; not grouped, because data.split.groups is none"
+    groups = counted(split.groups, "group")
+    return f"{counts}; {groups} by {split.rule}" + (
+        ", each in one of train and validate only" if split.is_clean else ""
+    )
+
+
+def _print_left(event: TrialsLeft) -> None:
+    """A line for each state of the trials that `retry` did not open: why, and what opens them."""
+    for state, trials in event.trials.items():
+        command = f"`unetsweep retry {event.sweep} {format_some(trials, ' ')}`"
+        match state:
+            case "complete":
+                why = f"a trial with a result is not retried; with new seeds: `unetsweep confirm {event.sweep}`"
+            case "stopping":
+                why = f"cancelled, and its job has not ended yet; when it has: {command}"
+            case "open":
+                why = "it has not ended; it trains without a retry, and its earlier attempts no longer count"
+            case _:
+                why = f"only if you name {'it' if len(trials) == 1 else 'them'}: {command}"
+        echo(f"not retried: {counted(len(trials), f'{state} trial')} ({format_some(trials)}): {why}")
 
 
 def _print_reopened(event: TrialsReopened) -> None:

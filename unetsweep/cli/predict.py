@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unetsweep.app.predict import predict
+from unetsweep.app.predict import THRESHOLD, PredictionScore, predict
 from unetsweep.cli.echo import echo
 from unetsweep.cli.output import warn
 from unetsweep.texts import counted, score_text
 
 if TYPE_CHECKING:
-    from unetsweep.datasets.pair_inspection import Finding
     from unetsweep.training.predict import Predicted  # imports torch
 
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.5,
+    default=THRESHOLD,
     show_default=True,
     help="Pixels with a higher probability are vessel.",
 )
@@ -33,24 +32,41 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which part of a data set with train/ and test/.",
 )
-def command(checkpoint: Path, source: Path, out: Path, threshold: float, part: str) -> None:
-    """Write NAME_mask.png and NAME_panel.png (input, truth, prediction, difference) into DIR for each image.
+@click.option(
+    "--device",
+    metavar="DEVICE",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, or one GPU of several: cuda:1. auto is a GPU if there is one.",
+)
+def command(checkpoint: Path, source: Path, out: Path, threshold: float, part: str, device: str) -> None:
+    """Write the mask of each image into DIR (NAME_mask.png), and a panel into DIR/panels: input, truth, prediction and
+    difference.
 
     CHECKPOINT is a run's checkpoints/best-EPOCHS.ckpt. IMAGE_OR_DIR is an image, a folder of images, or a data set
     with train/ and test/. Images may have any size; each mask has the size of its image. IoU is counted at that size,
     for images with a known truth: those of a data set, and those in a folder `image` next to a folder `mask`. Test
     images without masks are segmented and not scored.
+
+    The name of a panel begins with its IoU, so the worst come first. DIR/worst.png shows the worst of them together.
     """
-    score = predict(checkpoint, source, out, threshold=threshold, part=part, on_image=_show, warn=warn)
-    if score.iou is not None:
-        echo(f"IoU {score_text(score.iou)} over {counted(score.images, 'image')}")
+    score = predict(checkpoint, source, out, threshold=threshold, part=part, device=device, on_image=_show, warn=warn)
+    echo(*_format(score, threshold))
+
+
+def _format(score: PredictionScore, threshold: float) -> list[str]:
+    """The IoU of all images, why it is not that of the report, and where to see the worst."""
+    if score.iou is None:
+        return []
+    lines = [f"IoU {score_text(score.iou)} over {counted(score.images, 'image')} at their own size"]
+    trained_at = [] if score.image_size is None else [f"at {score.image_size}x{score.image_size}"]
+    if threshold != THRESHOLD:
+        trained_at.append(f"with threshold {THRESHOLD}")
+    if trained_at:
+        lines.append(f"the report of its sweep scores {' and '.join(trained_at)}, so its IoU differs")
+    return [*lines, f"the worst: {score.overview}"]
 
 
 def _show(image: "Predicted") -> None:
     score = "" if image.iou is None else f"  IoU {score_text(image.iou)}"
     echo(f"{image.mask}  {image.size}{score}")
-
-
-def _warn(finding: "Finding") -> None:
-    level = "note" if finding.level == "note" else "warning"
-    echo(f"{level}: {finding.where}{': ' if finding.where else ''}{finding.message}", err=True)

@@ -19,6 +19,7 @@ def command(sweep: str, trials: tuple[int, ...], failed: bool, results: Path) ->
     """Train TRIALS of SWEEP again: failed, diverged, cancelled or pruned ones, as new attempts of the same trials.
 
     Each resumes from its run's last checkpoint, if that was kept (`run.keep_checkpoints`). Earlier attempts no longer
-    count towards the limits in `run.retries`, and a paused sweep resumes.
+    count towards the limits in `run.retries`, and a paused sweep resumes. What is not retried is printed, with what
+    to do for it.
     """
     print_started(retry(SweepDir(resolve(sweep, results)), trials, print_event, failed=failed))

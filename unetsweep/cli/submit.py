@@ -10,7 +10,14 @@ from unetsweep.app.dry_run import DryRun
 from unetsweep.app.executors import EXECUTORS
 from unetsweep.app.submit import SubmitRequest, preview, submit
 from unetsweep.cli.echo import echo, echo_text
-from unetsweep.cli.output import print_event, print_started, profile_option, results_option, set_option
+from unetsweep.cli.output import (
+    print_event,
+    print_started,
+    print_warning,
+    profile_option,
+    results_option,
+    set_option,
+)
 from unetsweep.config.overrides import Override
 from unetsweep.config.parameters import short_name
 from unetsweep.core.describe import describe
@@ -62,7 +69,7 @@ def command(
     if not dry_run:
         has_succeeded = print_started(submit(request, print_event, force=force), watch=watch)
         sys.exit(0 if has_succeeded else 1)
-    found = preview(request, print_event, force=force)
+    found = preview(request, print_warning if as_json else print_event, force=force)
     echo_text(json.dumps(found.as_json(), indent=1)) if as_json else echo(*_format(found))
     if found.refusals:
         raise joined(found.refusals)

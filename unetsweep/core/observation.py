@@ -233,6 +233,8 @@ class Trial:
     """Its global batch; 0: not known."""
     config_id: str = ""
     """Digest of its config; empty: not known."""
+    cancelled_at: datetime | None = None
+    """When the user cancelled it; None: never, or not known."""
     unreadable: str | None = None
     """Which file of the trial cannot be read, and why; then its run and epochs are not known. None: all can."""
 

@@ -19,6 +19,7 @@ from unetsweep.core.attempt_state import (
     attempt_state,
     can_finish_cancelled,
 )
+from unetsweep.core.cancellation import SAVES_CHECKPOINT, has_obeyed, saves_checkpoint_first
 from unetsweep.core.causes import Cause
 from unetsweep.core.observation import Attempt, JobState, Run, Trial
 from unetsweep.core.pruning import prune_reason
@@ -73,7 +74,8 @@ def decide_run(spec: SweepSpec, run: Run, trials: list[Trial], context: Decision
         return decision
     match state:
         case Active():
-            _keep_active(decision, run, open_, state)
+            saves_first = state.running and saves_checkpoint_first(spec, run, open_, context.now)
+            _keep_active(decision, run, open_, state, saves_first=saves_first)
         case Finished():
             decision.finish(dict.fromkeys(open_, state.reason), run, state.state)
         case Lost() | Ready():
@@ -141,6 +143,8 @@ def _finish_cancelled_and_pruned(
     cancelled: dict[Trial, str] = {}
     if not is_active or can_finish_cancelled(run.last, context):
         cancelled = {trial: CANCELLED for trial in trials if trial.cancelled}
+    elif has_obeyed(run.last):
+        cancelled = {trial: CANCELLED for trial in trials if trial.cancelled and prune_reason(run, trial.epochs)}
     decision.finish(cancelled, run, "cancelled")
     trials = [trial for trial in trials if trial not in cancelled]
     if is_active:
@@ -164,15 +168,18 @@ def _without_grace(
     return state.loss if isinstance(_retry(spec, run, trials, state.loss), Retry) else state
 
 
-def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Active) -> None:
-    """The attempt may still be running: record its job, and end or shorten it if no trial needs all of it."""
+def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Active, *, saves_first: bool) -> None:
+    """The attempt may still be running: record its job, and end or shorten it if no trial needs all of it.
+
+    `saves_first`: all trials are cancelled, and the training may end by itself.
+    """
     attempt = decision.active = state.attempt
     job_id = attempt.job_id or state.record
     all_cancelled = all(trial.cancelled for trial in trials)
     if state.record is not None:
         decision.actions.append(RecordJob(attempt.run, attempt.number, state.record, "found by its token"))
     if attempt.job is not None and attempt.job.state.is_live:  # an unlisted id may belong to another job by now
-        if all_cancelled:
+        if all_cancelled and not saves_first:
             decision.cancel_job = attempt.job.job_id
         elif state.terminate is not None:
             terminate = Terminate(attempt.run, attempt.number, attempt.job.job_id, state.terminate, state.reason)
@@ -183,6 +190,8 @@ def _keep_active(decision: RunDecision, run: Run, trials: list[Trial], state: Ac
         later = run_sharing.why_not_in_attempt(run, attempt, trial.epochs)
         if trial.cancelled and not all_cancelled:
             later = run_sharing.CONTINUES_FOR_OTHERS
+        elif saves_first:
+            later = SAVES_CHECKPOINT
         decision.waits.append(Wait(trial.number, later or state.reason, state.running and later is None, job_id))
 
 

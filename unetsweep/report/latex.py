@@ -6,7 +6,7 @@ Rule 1: no text from a file or a user can end a cell, start a command or end a c
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import Column
-from unetsweep.report.summary import best_of, data_line, gpus_text, shows_data, state_line
+from unetsweep.report.summary import best_of, data_line, failure_lines, gpus_text, shows_data, state_line
 from unetsweep.report.view import View
 from unetsweep.texts import one_line
 
@@ -66,6 +66,7 @@ def _cells(column: Column, view: View) -> list[str]:
 
 def _comments(view: View) -> list[str]:
     comments = [r"\usepackage{booktabs}", f"sweep {view.sweep.name}: {state_line(view.sweep.trials)}"]
+    comments += failure_lines(view.sweep.trials)
     if shows_data(view.sweep.spec):
         comments.append(data_line(view.sweep.spec))
     comments += [f"warning: {warning}" for warning in view.sweep.warnings]

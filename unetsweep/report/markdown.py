@@ -11,7 +11,7 @@ from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, plain_text
 from unetsweep.report.scores import best_score
-from unetsweep.report.summary import BestTrial, best_of, data_line, gpus_text, shows_data, state_line
+from unetsweep.report.summary import BestTrial, best_of, data_line, failure_lines, gpus_text, shows_data, state_line
 from unetsweep.report.view import View
 from unetsweep.texts import one_line, score_text
 
@@ -24,6 +24,8 @@ def render(view: View, base: str = "") -> str:
     sweep = view.sweep
     about_data = [escape(f"{data_line(sweep.spec)}.")] if shows_data(sweep.spec) else []
     parts = ["\n".join(_table(view)), *about_data, escape(state_line(sweep.trials))]
+    if failed := failure_lines(sweep.trials):
+        parts.append("\n".join(f"- {escape(line)}" for line in failed))
     parts += [f"Warning: {escape(one_line(warning))}" for warning in sweep.warnings]
     if view.best is None:
         parts.append("No trial is complete yet, so there are no best hyperparameters.")

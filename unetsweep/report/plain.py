@@ -15,6 +15,7 @@ best       null, or the best trial (`summary.BestTrial`); `params` only if a par
 confirmed  null, or `leaders` (one object each, best first: `significance.Contender`) and `verdict`, a list of sentences
 cost       null if it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep
 states     how many trials of the whole sweep are in each state
+failures   one object for each reason why trials of the sweep failed or diverged: `state`, `reason` and `trials`
 warnings   what a reader of the numbers must know
 """
 
@@ -30,7 +31,7 @@ from typing import Any
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import Value
-from unetsweep.report.summary import best_of, state_counts
+from unetsweep.report.summary import best_of, failures, state_counts
 from unetsweep.report.view import View
 from unetsweep.texts import one_line
 
@@ -104,6 +105,7 @@ def render_json(view: View, rows: Sequence[Sequence[Value]]) -> str:
         "confirmed": _confirmed(sweep),
         "cost": _cost(sweep),
         "states": _dumps(state_counts(sweep.trials)),
+        "failures": _dumps([{"state": state, **dataclasses.asdict(group)} for state, group in failures(sweep.trials)]),
         "warnings": _dumps(sweep.warnings),
     }
     return "{\n" + ",\n".join(f'"{key}": {text}' for key, text in parts.items()) + "\n}\n"

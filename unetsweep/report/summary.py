@@ -1,4 +1,4 @@
-"""The texts below the rows: the states of the trials, and the best hyperparameters."""
+"""The texts below the rows: the states of the trials, what went wrong, and the best hyperparameters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from unetsweep.analysis.rows import STATES, SweepRecord, TrialRecord
 from unetsweep.config.parameters import short_name
 from unetsweep.contract import DataConfig, Split
+from unetsweep.core.failures import FailedTrials, by_reason
 from unetsweep.core.space import REQUIRED, is_fixed
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import has_epochs, is_own
@@ -14,10 +15,16 @@ from unetsweep.report.columns import checkpoint, number_text, reason, value_text
 from unetsweep.texts import counted, one_line
 from unetsweep.trial_config import ParameterValue
 
-_ALWAYS_NAMED = ("diverged", "failed")
+FAILED = ("failed", "diverged")
+"""The states of trials that ended without a score because something went wrong."""
 _NAMED_WITH_REASON = ("submitted", "waiting")
 _MOST = 3
 """How many trials of one reason, and reasons of one state, are listed before `and … more`, to keep it on one line."""
+
+_MOST_TRIALS = 8
+"""How many trials of one failure are listed before `and … more`."""
+_MOST_FAILURES = 10
+"""How many failures are listed; the JSON report has all."""
 
 _OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 
@@ -136,7 +143,7 @@ def state_counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
 
 
 def state_line(trials: Sequence[TrialRecord]) -> str:
-    """The states of the trials on one line: `6 complete, 2 running, 1 failed: 0007 CUDA out of memory`."""
+    """The states of the trials on one line: `6 complete, 1 waiting: 0003 Resources, 1 failed`."""
     if not trials:
         return "no trials yet"
     return ", ".join(_describe_state(state, group) for state, group in _by_state(trials).items())
@@ -152,16 +159,42 @@ def _by_state(trials: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
 def _describe_state(state: str, trials: Sequence[TrialRecord]) -> str:
     count = one_line(f"{len(trials)} {state}")
     reasons: dict[str, list[int]] = {}
-    if state in _ALWAYS_NAMED or state in _NAMED_WITH_REASON:
+    if state in _NAMED_WITH_REASON:
         for trial in trials:
-            why = reason(trial) or ""
-            if why or state in _ALWAYS_NAMED:
+            if why := reason(trial):
                 reasons.setdefault(why, []).append(trial.number)
     if not reasons:
         return count
-    listed = [f"{_numbers(numbers)} {why}".rstrip() for why, numbers in list(reasons.items())[:_MOST]]
+    listed = [f"{_numbers(numbers)} {why}" for why, numbers in list(reasons.items())[:_MOST]]
     left = sum(len(numbers) for numbers in list(reasons.values())[_MOST:])
     return f"{count}: " + "; ".join(listed) + (f"; and {left} more" if left else "")
+
+
+def failures(trials: Sequence[TrialRecord]) -> list[tuple[str, FailedTrials]]:
+    """The trials that failed or diverged, by state and reason; the most frequent reason of a state first."""
+    found: list[tuple[str, FailedTrials]] = []
+    for state in FAILED:
+        groups = by_reason((trial.number, reason(trial) or "") for trial in trials if trial.state == state)
+        found += [(state, group) for group in sorted(groups, key=lambda group: -len(group.trials))]
+    return found
+
+
+def failure_lines(trials: Sequence[TrialRecord]) -> list[str]:
+    """A line for each failure: `3 trials failed: CUDA out of memory (trials 2, 5, 7)`."""
+    groups = failures(trials)
+    lines = [_describe_failure(state, group) for state, group in groups[:_MOST_FAILURES]]
+    rest = groups[_MOST_FAILURES:]
+    if rest:
+        count = sum(len(group.trials) for _, group in rest)
+        lines.append(f"{counted(count, 'more trial')} for {counted(len(rest), 'other reason')}; --format json has all")
+    return lines
+
+
+def _describe_failure(state: str, group: FailedTrials) -> str:
+    numbers = ", ".join(map(str, group.trials[:_MOST_TRIALS]))
+    more = len(group.trials) - _MOST_TRIALS
+    which = f"trial{'' if len(group.trials) == 1 else 's'} {numbers}{f' and {more} more' if more > 0 else ''}"
+    return f"{counted(len(group.trials), 'trial')} {state}: {group.reason} ({which})"
 
 
 def _numbers(numbers: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, number_text, plain_text
 from unetsweep.report.markdown import relative
 from unetsweep.report.scores import best_score
-from unetsweep.report.summary import BestTrial, best_of, data_line, gpus_text, shows_data, state_line
+from unetsweep.report.summary import BestTrial, best_of, data_line, failure_lines, gpus_text, shows_data, state_line
 from unetsweep.report.view import View
 from unetsweep.texts import one_line, score_text
 
@@ -16,6 +16,7 @@ def render(view: View, base: str = "", colour: bool = False) -> str:
     """The whole report; paths below the folder `base` are written relative to it."""
     spec = view.sweep.spec
     lines = [*_table(view, colour), "", *([data_line(spec)] if shows_data(spec) else []), state_line(view.sweep.trials)]
+    lines += failure_lines(view.sweep.trials)
     lines += [f"warning: {one_line(warning)}" for warning in view.sweep.warnings]
     lines.append("")
     if view.best is None:

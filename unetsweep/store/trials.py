@@ -20,7 +20,7 @@ from unetsweep.core.space import Space
 from unetsweep.core.trials import StoredTrial, is_value_of, params_of
 from unetsweep.errors import ConfigError, StateError, UnetsweepError
 from unetsweep.record_files import read_record
-from unetsweep.records import AttemptFile, TrialFile
+from unetsweep.records import AttemptFile, MarkFile, TrialFile
 
 
 def read_trial(folder: Path) -> TrialFile:
@@ -160,7 +160,16 @@ def read_open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
         root = folder.parents[1]
         run, epochs = _find_attempted(root, number)
         return Trial(number, run, epochs, cancelled, unreadable=with_repair_advice(error, root))
-    return Trial(number, trial.run, trial.epochs, cancelled, trial.batch_size, trial.config_id)
+    cancelled_at = _cancelled_at(folder) if cancelled else None
+    return Trial(number, trial.run, trial.epochs, cancelled, trial.batch_size, trial.config_id, cancelled_at)
+
+
+def _cancelled_at(folder: Path) -> datetime | None:
+    """When the user cancelled the trial; None if the file does not say so. That it exists is enough to end the job."""
+    try:
+        return read_record(MarkFile, folder / paths.CANCELLED).at
+    except (StateError, OSError):
+        return None
 
 
 def _find_attempted(root: Path, number: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Predicts the masks of whole images with a checkpoint, and draws panels that show them beside the truth.
+"""Predicts the masks of whole images with a checkpoint, and writes panels that show them beside the truth.
 
 Rule 1: the network gets an image as in training (channels, size, precision); the mask has the image's own size.
 Rule 2: IoU is computed at the image's own size. If the config sets no image_size, it equals the IoU of the results.
@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unetsweep.atomic import SHARED, write_bytes
 from unetsweep.contract import TrialConfig
 from unetsweep.datasets.file_names import KINDS_OF_FILES, location, masks_by_stem, stem_of
 from unetsweep.datasets.layout import Pair, home_of, listed, read_part
 from unetsweep.datasets.pair_inspection import PairFacts, inspect_image, inspect_pair, set_findings
+from unetsweep.datasets.panel_files import PANELS, write_panel, write_png
+from unetsweep.datasets.panels import confusion, panel
 from unetsweep.datasets.part_folders import PARTS, describe, has_parts, images_in, masks_beside
 from unetsweep.datasets.reading import Pixels, cut_of, read_image, read_mask, size_of
 from unetsweep.datasets.scores import iou
@@ -26,7 +27,6 @@ from unetsweep.datasets.unread_files import judge, list_folder
 from unetsweep.errors import DataError, Problem, StateError, TrainingError, UsageError
 from unetsweep.training.checkpoints import load_unet
 from unetsweep.training.evaluate import evaluating, logits
-from unetsweep.training.panels import confusion, panel
 from unetsweep.training.precision import set_tf32
 from unetsweep.training.unet import UNet, probabilities
 
@@ -47,12 +47,16 @@ class Case:
 class Predicted:
     """The files written for an image, and its score."""
 
+    name: str
+    """Name of the image, without its ending."""
     mask: Path
     panel: Path
     size: str
     """`999x960`."""
     counts: tuple[int, int, int] | None
     """True positives, false positives, false negatives; None without a truth."""
+    image_size: int | None
+    """Side of the square at which a training scores this checkpoint; None: the images' own size."""
 
     @property
     def iou(self) -> float | None:
@@ -158,16 +162,16 @@ def predict_cases(
     warn: Callable[[str], None] = lambda _: None,
     lost: Sequence[Problem] = (),
 ) -> Iterator[Predicted]:
-    """Write `<name>_mask.png` (0 and 255) and `<name>_panel.png` into `out` for each image, one after the other.
+    """Write `<name>_mask.png` (0 and 255) and a panel (`write_panel`) into `out` for each image, one after the other.
 
     Pixels with a probability above `threshold` are vessel. `device` defaults to a GPU if there is one. `warn` receives,
     after the last image, what is odd about images and masks, by which the score may mean nothing. Raises UsageError
     (before the first image) if the checkpoint cannot be used or an output would overwrite a file, and DataError (after
     the last image) with `lost` and all images that cannot be used.
     """
-    unet, config = _load_network(checkpoint, device or torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    unet, config = _load_network(checkpoint, device or find_device("auto"))
     _check_names(cases, out)
-    out.mkdir(parents=True, exist_ok=True)
+    (out / PANELS).mkdir(parents=True, exist_ok=True)
     problems = list(lost)
     facts: dict[str, PairFacts] = {}
     for case in cases:
@@ -191,6 +195,24 @@ def _inspected(case: Case, config: TrialConfig) -> PairFacts:
     if found.unclear_levels and found.measures and not config.data.allow_odd_masks:
         raise DataError(str(case.truth), [found.unclear_levels])
     return found
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device with this name: `cpu`, `cuda`, `cuda:1`, or `auto`, which is a GPU if there is one.
+
+    UsageError if there is no such device here.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if gpus else "cpu")
+    kind, _, index = name.partition(":")
+    is_known = name == "cpu" or (kind == "cuda" and (index.isdecimal() or name == "cuda"))
+    if not is_known:
+        raise UsageError(f"--device {name}: no such device; give cpu, cuda, cuda:1 (the second GPU), or auto")
+    if kind == "cuda" and int(index or 0) >= gpus:
+        there = f"cuda:0 to cuda:{gpus - 1}" if gpus > 1 else "cuda:0" if gpus else "no GPU that PyTorch can use"
+        raise UsageError(f"--device {name}: this machine has {there}; use --device {'cuda' if gpus else 'cpu'} or auto")
+    return torch.device(name)
 
 
 def _load_network(checkpoint: Path, device: torch.device) -> tuple[UNet, TrialConfig]:
@@ -218,10 +240,12 @@ def _check_names(cases: Sequence[Case], out: Path) -> None:
             raise UsageError(
                 f"{case.image} and {other.name} have the same name, and so the same output file; rename one of them"
             )
-        if case.image.parent.resolve() == out.resolve():
-            raise UsageError(f"{out} holds the images; give --out another folder")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file; give --out a folder")
+        for folder in (out, out / PANELS):
+            if case.image.parent.resolve() == folder.resolve():
+                raise UsageError(f"{folder} holds the images; give --out another folder")
+    for folder in (out, out / PANELS):
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file; give --out another folder")
 
 
 def _predict_case(unet: UNet, config: TrialConfig, case: Case, out: Path, threshold: float) -> Predicted:
@@ -232,10 +256,12 @@ def _predict_case(unet: UNet, config: TrialConfig, case: Case, out: Path, thresh
         raise DataError(str(case.image), [found])
     mask = (vessel_probability(unet, config, case.image, image) > threshold).astype(np.uint8)
     counts = None if truth is None else confusion(mask, truth)
-    mask_path, panel_path = (out / f"{case.image.stem}_{kind}.png" for kind in ("mask", "panel"))
-    _write(mask_path, mask * 255)
-    _write(panel_path, panel(image, truth, mask))
-    return Predicted(mask_path, panel_path, size_of(image), counts)
+    name = case.image.stem
+    mask_path = out / f"{name}_mask.png"
+    write_png(mask_path, mask * 255)
+    score = None if counts is None else iou(*counts)
+    panel_path = write_panel(out / PANELS, name, score, panel(image, truth, mask))
+    return Predicted(name, mask_path, panel_path, size_of(image), counts, config.data.image_size)
 
 
 def vessel_probability(unet: UNet, config: TrialConfig, path: Path, image: Pixels) -> NDArray[np.float64]:
@@ -249,15 +275,9 @@ def vessel_probability(unet: UNet, config: TrialConfig, path: Path, image: Pixel
         with evaluating(unet, device, config.trainer.precision):
             found = probabilities(logits(unet, resized, device).double()[None])[0, 0].cpu().numpy()
     except torch.OutOfMemoryError as error:
-        hint = "hide the GPU to predict on the CPU: CUDA_VISIBLE_DEVICES= unetsweep predict …"
+        hint = "predict on the CPU: --device cpu"
         raise TrainingError(f"{path} ({size_of(image)}) does not fit into the GPU's memory; {hint}") from error
     height, width = image.shape[:2]
     if found.shape == (height, width):
         return np.asarray(found, np.float64)
     return np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), np.float64)
-
-
-def _write(path: Path, pixels: Pixels) -> None:
-    """Write a PNG atomically. OpenCV only encodes it: on some systems it fails on paths that are not ASCII."""
-    _, content = cv2.imencode(".png", pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    write_bytes(path, content.tobytes(), mode=SHARED, durable=False)
