@@ -57,6 +57,11 @@ def _read(sweep_dir: Path) -> SweepRecord:
     return SweepRecord(directory.name, spec, trials, tuple(warnings), leak=leak, val_groups=val_groups)
 
 
+def read_trial_record(directory: SweepDir, number: int, metric: Metric) -> TrialRecord:
+    """One trial of a sweep with this metric, as in `read_sweep_record`."""
+    return _record(directory, number, directory.root / paths.trial_dir(number), metric)
+
+
 def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:
     """Leaks by part, the group of each validation image, and why both are unknown (None: they are known).
 

@@ -1,11 +1,12 @@
 """What several commands share: options, and how events and states are printed."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 
+from unetsweep.app.addresses import Selection
 from unetsweep.app.events import (
     ActionApplied,
     Event,
@@ -35,6 +36,17 @@ results_option = click.option(
     default=Path("results"),
     help="Folder that holds the sweeps [results].",
 )
+
+
+ADDRESSES = "SWEEP[/TRIAL]..."
+"""How usage lines write several addresses."""
+
+
+def print_notes(selections: Iterable[Selection]) -> None:
+    """Say for each job id that was given which trials it stands for."""
+    for selection in selections:
+        if selection.note is not None:
+            echo(selection.note, err=True)
 
 
 def warn(message: str) -> None:

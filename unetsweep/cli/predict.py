@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unetsweep.app.checkpoints import find_checkpoint
 from unetsweep.app.predict import predict
 from unetsweep.cli.echo import echo
-from unetsweep.cli.output import warn
+from unetsweep.cli.output import results_option, warn
 from unetsweep.texts import counted, score_text
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("predict")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", metavar="CHECKPOINT|SWEEP/TRIAL")
 @click.argument("source", metavar="IMAGE_OR_DIR", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder for the pictures.")
 @click.option(
@@ -33,15 +34,20 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which part of a data set with train/ and test/.",
 )
-def command(checkpoint: Path, source: Path, out: Path, threshold: float, part: str) -> None:
+@results_option
+def command(checkpoint: str, source: Path, out: Path, threshold: float, part: str, results: Path) -> None:
     """Write NAME_mask.png and NAME_panel.png (input, truth, prediction, difference) into DIR for each image.
 
-    CHECKPOINT is a run's checkpoints/best-EPOCHS.ckpt. IMAGE_OR_DIR is an image, a folder of images, or a data set
+    SWEEP/TRIAL, SWEEP/best or a job id stands for the trial's checkpoint; CHECKPOINT is a run's
+    checkpoints/best-EPOCHS.ckpt. IMAGE_OR_DIR is an image, a folder of images, or a data set
     with train/ and test/. Images may have any size; each mask has the size of its image. IoU is counted at that size,
     for images with a known truth: those of a data set, and those in a folder `image` next to a folder `mask`. Test
     images without masks are segmented and not scored.
     """
-    score = predict(checkpoint, source, out, threshold=threshold, part=part, on_image=_show, warn=warn)
+    path, note = find_checkpoint(checkpoint, results)
+    if note is not None:
+        echo(note, err=True)
+    score = predict(path, source, out, threshold=threshold, part=part, on_image=_show, warn=warn)
     if score.iou is not None:
         echo(f"IoU {score_text(score.iou)} over {counted(score.images, 'image')}")
 
