@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from unetsweep.clock import utc_now
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, Split, TrialConfig
+from unetsweep.core import paths
 from unetsweep.core.actions import Element
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import SweepSpec
+from unetsweep.record_files import write_record
+from unetsweep.records import ClaimFile, ErrorFile
 from unetsweep.store.sweep_dir import SweepDir
 
 DATA = DataConfig("images", split=Split(groups="none"))
@@ -52,3 +56,16 @@ def make_results(folder: Path) -> Path:
     for name in ("one", "two"):
         submit(make_sweep(results, name, (8,)), 0, "7", (0, 8))
     return results
+
+
+def claim(directory: SweepDir, run: int, job_id: str, attempt: int = 1, node: str = "node7") -> None:
+    """Record that a job has started to train a run."""
+    file = directory.root / paths.claim(run, attempt, 0)
+    file.parent.mkdir(exist_ok=True)
+    write_record(file, ClaimFile(job_id, utc_now(), node=node))
+
+
+def fail(directory: SweepDir, run: int, message: str, attempt: int = 1) -> None:
+    """Record that a training ended with an error."""
+    error = ErrorFile("exception", message, attempt, traceback='File "t.py", line 3', at=utc_now())
+    write_record(directory.root / paths.run_dir(run) / paths.error(0), error)

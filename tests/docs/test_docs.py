@@ -377,6 +377,7 @@ NOT_REPAIRED = {
     "runs/NNNN/decisions-K-R.jsonl",
     "code/HASH/code.json",
     "report/results.json",
+    "report/summary.json",
 }
 """Files that only people read, that are made again anyway, or that the user's trainer writes."""
 

@@ -1,7 +1,7 @@
 """Reads the record of a sweep from its files, without querying the scheduler or the study."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,23 +43,25 @@ def read_sweep_record(sweep_dir: Path) -> SweepRecord:
         return replace(record, warnings=(*record.warnings, warning))
 
 
-def _read(sweep_dir: Path) -> SweepRecord:
-    """A sweep without its confirmation."""
+def read_trials(sweep_dir: Path, numbers: Collection[int]) -> SweepRecord:
+    """The record of a sweep with these trials only, and without its confirmation."""
+    return _read(sweep_dir, numbers)
+
+
+def _read(sweep_dir: Path, numbers: Collection[int] | None = None) -> SweepRecord:
+    """A sweep without its confirmation. `numbers`: only these trials; None: all."""
     directory = SweepDir(sweep_dir)
     spec = directory.spec()
     trials = tuple(
-        _record(directory, number, folder, spec.metric) for number, folder in observation.trial_folders(sweep_dir)
+        _record(directory, number, folder, spec.metric)
+        for number, folder in observation.trial_folders(sweep_dir)
+        if numbers is None or number in numbers
     )
     may_leak = spec.data.split.groups == "none" and spec.trainer.command is None
     leak, val_groups, unreadable = _images(directory)
     warnings = [f"LEAKED: {text}: these scores reward memorisation" for text in leak.values()]
     warnings += [unreadable] if unreadable else [NO_GROUPS] if may_leak and not leak else []
     return SweepRecord(directory.name, spec, trials, tuple(warnings), leak=leak, val_groups=val_groups)
-
-
-def read_trial_record(directory: SweepDir, number: int, metric: Metric) -> TrialRecord:
-    """One trial of a sweep with this metric, as in `read_sweep_record`."""
-    return _record(directory, number, directory.root / paths.trial_dir(number), metric)
 
 
 def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:

@@ -14,7 +14,7 @@ from unetsweep.analysis.records import read_sweep_record
 from unetsweep.analysis.rows import best
 from unetsweep.config.load import load
 from unetsweep.core import paths
-from unetsweep.core.address import BEST, Address, is_job, names_list, part_of, readings, trial_list, trial_range
+from unetsweep.core.address import BEST, FEW, Address, is_job, names_list, part_of, readings, trial_list, trial_range
 from unetsweep.errors import UnetsweepError, UsageError, joined
 from unetsweep.store.home import is_sweep
 from unetsweep.store.job_search import FoundJob, find_job
@@ -242,8 +242,9 @@ def _find_everywhere(job: str, results: Path) -> Selection | None:
     found = [_of_jobs(root, jobs) for root, jobs in roots if jobs]
     if len(found) < 2:
         return found[0] if found else None
-    addresses = ", ".join(f"{each.name}/{number}" for each in found for number in each.trials or ())
-    raise UsageError(f"{len(found)} sweeps have a job {job}; name one of its trials: {addresses}")
+    addresses = [f"{each.name}/{number}" for each in found for number in each.trials or ()]
+    listed = ", ".join(addresses[:FEW]) + (f" and {len(addresses) - FEW} more" if len(addresses) > FEW else "")
+    raise UsageError(f"{len(found)} sweeps have a job {job}; name one of its trials: {listed}")
 
 
 # ---- messages

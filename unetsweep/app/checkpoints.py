@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from unetsweep.analysis.records import read_trial_record
+from unetsweep.analysis.records import read_trials
 from unetsweep.app.addresses import select_trial
 from unetsweep.errors import UsageError
 from unetsweep.report.columns import checkpoint as checkpoint_of
@@ -22,7 +22,7 @@ def find_checkpoint(text: str, results: Path) -> tuple[Path, str | None]:
         return path, None
     selection, number = select_trial([text], results)
     directory = SweepDir(selection.root)
-    trial = read_trial_record(directory, number, directory.spec().metric)
+    (trial,) = read_trials(directory.root, [number]).trials
     name, found = f"{directory.name}/{number}", checkpoint_of(trial)
     if found is None:
         why = f"it is {trial.state}" if trial.result is None else "its program named none in its result"

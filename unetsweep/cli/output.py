@@ -106,7 +106,7 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
         )
     if state is None or state.open:
         echo(
-            f"next: unetsweep status {name} | unetsweep logs {name} TRIAL --follow | unetsweep report {name} | "
+            f"next: unetsweep status {name} | unetsweep logs {name}/TRIAL --follow | unetsweep report {name} | "
             f"unetsweep cancel {name}"
         )
     return True
