@@ -18,6 +18,7 @@ from unetsweep.core import paths
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UnetsweepError, UsageError
 from unetsweep.report.columns import Column, checkpoint
+from unetsweep.report.trial_texts import is_score
 from unetsweep.report.view import known_columns, machine_columns
 from unetsweep.store.home import is_sweep, relocation_warning
 from unetsweep.trial_config import ParameterValue
@@ -107,7 +108,7 @@ def open(folder: str | os.PathLike[str]) -> Sweep:
         there = ", ".join(sorted(str(path.parent) for path in root.parent.glob(f"*/{paths.SPEC}"))) or "none"
         raise UsageError(f"{root}: there is no sweep; sweeps beside it: {there}")
     record = read_sweep_record(root)
-    scores = {name: column for name, column in known_columns(record).items() if _is_score(column)}
+    scores = {name: column for name, column in known_columns(record).items() if is_score(column)}
     trials = tuple(_trial(each, record, scores) for each in record.trials)
     best, moved = rows.best(record), relocation_warning(root)
     return Sweep(
@@ -121,10 +122,6 @@ def open(folder: str | os.PathLike[str]) -> Sweep:
         warnings=(*record.warnings, *([moved] if moved else [])),
         _record=record,
     )
-
-
-def _is_score(column: Column) -> bool:
-    return column.is_own or column.name.startswith(("val_", "test_"))
 
 
 def _trial(record: TrialRecord, sweep: SweepRecord, scores: Mapping[str, Column]) -> Trial:

@@ -52,6 +52,29 @@ class DataFile:
 
 
 @dataclass(frozen=True, slots=True)
+class SummaryFile:
+    """`report/summary.json`: an ended sweep in a few numbers, for a list of many sweeps."""
+
+    files: str
+    """The number of trials and the newest change of their files. If they have changed, it is outdated."""
+    states: Mapping[str, int]
+    """How many trials are in each state."""
+    wanted: int
+    """Trials that the sweep asks for."""
+    metric: str
+    best: int | None
+    """The best trial; None: none is complete."""
+    score: float | None
+    """Its metric."""
+    hours: float
+    """What its jobs used, by the times in the sweep's files."""
+    unit: str
+    """Of `hours`: `GPU`, or `CPU` if the sweep uses no GPU."""
+    damaged: int = 0
+    """Trials with a file that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrialFile:
     """`trials/NNNN/trial.json`: one point of the space."""
 

@@ -90,6 +90,18 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def age_text(seconds: float) -> str:
+    """How long ago something was, in its largest unit.
+
+    >>> age_text(-3), age_text(59), age_text(3599), age_text(3600), age_text(2 * 86400), age_text(400 * 86400)
+    ('0 s', '59 s', '59 min', '1 h', '2 d', '400 d')
+    """
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
 def score_text(value: float) -> str:
     """A score, loss or probability with four decimals.
 

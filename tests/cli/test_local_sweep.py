@@ -192,7 +192,7 @@ def test_logs_prints_the_output_of_the_trainer_and_follows_it_to_its_end(workspa
     done = workspace.run("logs", "s", "0", "--follow")
     assert "training at 0.0001" in done.stdout
     assert "submissions" in done.stderr
-    assert "has no trial 7; it has 1 (from 0)" in workspace.run("logs", "s", "7", status=2).stderr
+    assert "has no trial 7; it has 1 trial (0)" in workspace.run("logs", "s", "7", status=2).stderr
     workspace.wait_ended(1)
 
 

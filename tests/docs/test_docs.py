@@ -379,6 +379,7 @@ NOT_REPAIRED = {
     "runs/NNNN/deadline-K-R.json",
     "code/HASH/code.json",
     "report/results.json",
+    "report/summary.json",
 }
 """Files that only people read, that are made again anyway, or that the user's trainer writes."""
 

@@ -14,7 +14,21 @@ _HEAD = """\
 
 The `--help` of every command. `python tests/docs/write_commands.py` generates this page.
 
-SWEEP is the name of a sweep, its YAML file or its folder. Without it, `status` and `report` use the newest sweep.
+Every command takes the same addresses:
+
+| address | what it names |
+| --- | --- |
+| `SWEEP` | a sweep: its name, its YAML file or its folder. `SWEEP/confirm` is its confirmation |
+| `SWEEP/3` | trial 3 of a sweep. `SWEEP/0003`, as tables print it, is the same |
+| `SWEEP/best` | the best complete trial of a sweep |
+| `18808`, `18808_3`, `18808.3` | all trials of this job, or of all jobs of this array |
+| `SWEEP/18808_3` | the same, in one sweep only |
+
+After `SWEEP/` a number is a trial, never a job. A sweep comes before a job of the same name. Where several trials share
+a job, a command that takes one trial lists them, and the others say which trials they take. `cancel`, `retry` and
+`status` take several trials: `SWEEP/3 SWEEP/4`, or `SWEEP 3 4`. `logs SWEEP 3` is `logs SWEEP/3`.
+
+Without an address, `status` and `report` use the newest sweep, and other commands list the sweeps that there are.
 `submit` always needs a YAML file. Results go to standard output, warnings to standard error.
 [design.md](design.md#errors) lists the exit statuses.
 """

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,12 +49,19 @@ def read_sweep_record(sweep_dir: Path) -> SweepRecord:
         return replace(record, warnings=(*record.warnings, warning))
 
 
-def _read(sweep_dir: Path) -> SweepRecord:
-    """A sweep without its confirmation."""
+def read_trials(sweep_dir: Path, numbers: Collection[int]) -> SweepRecord:
+    """The record of a sweep with these trials only, and without its confirmation."""
+    return _read(sweep_dir, numbers)
+
+
+def _read(sweep_dir: Path, numbers: Collection[int] | None = None) -> SweepRecord:
+    """A sweep without its confirmation. `numbers`: only these trials; None: all."""
     directory = SweepDir(sweep_dir)
     spec = directory.spec()
     trials = tuple(
-        _record(directory, number, folder, spec.metric) for number, folder in observation.trial_folders(sweep_dir)
+        _record(directory, number, folder, spec.metric)
+        for number, folder in observation.trial_folders(sweep_dir)
+        if numbers is None or number in numbers
     )
     may_leak = spec.data.split.groups == "none" and spec.trainer.command is None
     leak, val_groups, unreadable = _images(directory)

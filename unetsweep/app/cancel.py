@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetsweep.app.addresses import check_trial
 from unetsweep.app.events import CheckpointsAwaited, Notify
 from unetsweep.app.reconcile import reconcile_sweep
 from unetsweep.app.sweeps import context_of
@@ -15,7 +16,7 @@ from unetsweep.core.cancellation import CHECKPOINT_WAIT, SAVES_CHECKPOINT
 from unetsweep.core.observation import Observation
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import CONTINUES_FOR_OTHERS
-from unetsweep.errors import NO_ROOM, SchedulerError, StateError, UnetsweepError, UsageError
+from unetsweep.errors import NO_ROOM, SchedulerError, StateError, UnetsweepError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
 from unetsweep.reconcile.loop import Reconciliation
@@ -55,7 +56,8 @@ def cancel(directory: SweepDir, trials: Sequence[int], notify: Notify = lambda _
     """
     context = context_of(directory)
     try:
-        _check_numbers(directory, trials)
+        for trial in trials:
+            check_trial(directory.root, trial)
         return _cancel_and_record(directory, context, trials, notify)
     except StateError as error:
         if trials:
@@ -71,13 +73,6 @@ def cancel(directory: SweepDir, trials: Sequence[int], notify: Notify = lambda _
             "may be submitted again: "
             f"{'free some space' if error.errno in NO_ROOM else 'make it writable'} there, and run this again"
         ) from error
-
-
-def _check_numbers(directory: SweepDir, trials: Sequence[int]) -> None:
-    count = directory.next_trial()
-    unknown = sorted(set(trials) - set(range(count)))
-    if unknown:
-        raise UsageError(f"sweep {directory.name} has no trial {unknown[0]}; it has {count} (from 0)")
 
 
 def _cancel_every_job(root: Path, scheduler: Scheduler) -> int:

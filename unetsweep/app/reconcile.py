@@ -1,14 +1,16 @@
 """One reconciliation of a sweep, under its lease."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from unetsweep.analysis.records import read_sweep_record
+from unetsweep.app.overview import summarise
 from unetsweep.app.report import refresh_report
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, FinishTrial
-from unetsweep.errors import LeaseError
+from unetsweep.errors import LeaseError, UnetsweepError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.loop import Reconciliation, reconcile
 from unetsweep.store.lease import Lease
@@ -17,6 +19,9 @@ from unetsweep.store.sweep_dir import SweepDir
 
 PATIENCE_S = 60.0
 """How long a command that a person started waits for the lease; a reconciliation rarely takes longer."""
+SUMMARISED = 2000
+"""The summary of a sweep with more trials is left to `unetsweep list`: the job that ends the sweep would hold its GPUs
+for longer than some seconds."""
 REPORT_S = 30.0
 """Least time between two updates of `report/` while trials are open: in a large sweep one takes seconds."""
 
@@ -55,6 +60,10 @@ def _refresh_report(root: Path, *, is_over: bool) -> None:
     """Write `report/` if it is old, missing, or the sweep has ended."""
     written = root / paths.REPORT / "results.md"
     if is_over or not written.exists() or abs(time.time() - written.stat().st_mtime) > REPORT_S:
-        refresh_report(read_sweep_record(root), root)
+        record = read_sweep_record(root)
+        refresh_report(record, root)
+        if is_over and len(record.trials) <= SUMMARISED:
+            with contextlib.suppress(UnetsweepError, OSError):  # `list` makes it again, or says what is damaged
+                summarise(root)
         if root.name == paths.CONFIRM and (root.parent / paths.SPEC).is_file():
             refresh_report(read_sweep_record(root.parent), root.parent)  # its report includes the confirmation runs

@@ -116,7 +116,7 @@ def status(directory: SweepDir) -> SweepStatus:
         uses_gpus=bool(context.spec.slurm.gpus),
         limit=limit_status(context.spec.study.limits, observation.spending, decided.limit),
         pruner_problem=pruner_problem(record),
-        trials=tuple(_trials(record.trials, decided)),
+        trials=tuple(trial_statuses(record.trials, decided)),
         actions=decided.actions,
     )
 
@@ -130,7 +130,7 @@ def plan_now(context: SweepContext, observation: Observation) -> Plan:
         return plan(context.spec, observation, capacity, now)
 
 
-def _trials(records: Iterable[TrialRecord], decided: Plan) -> Iterable[TrialStatus]:
+def trial_statuses(records: Iterable[TrialRecord], decided: Plan) -> Iterable[TrialStatus]:
     """Each trial as its files show it. The plan knows more of an open one, because the scheduler was asked for it."""
     waits = {wait.trial: wait for wait in decided.waits} | _waits_for_submission(decided)
     for record in records:

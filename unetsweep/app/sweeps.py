@@ -3,32 +3,39 @@
 from dataclasses import replace
 from pathlib import Path
 
+from unetsweep.app.addresses import find_sweep, newest_sweep
 from unetsweep.app.executors import check_cluster, executor_named, executor_of
 from unetsweep.app.job_requests import JobRequests
 from unetsweep.app.spending import spending_reader
 from unetsweep.clock import SystemClock
-from unetsweep.config.load import load
 from unetsweep.core import checkpoint_gc, paths
 from unetsweep.core.spec import SweepSpec
-from unetsweep.errors import UsageError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.timeouts import with_changes
 from unetsweep.search.study import JournalStudy
 from unetsweep.store.code_snapshot import pinned
 from unetsweep.store.collectable_runs import CollectableRuns
-from unetsweep.store.home import check_home, is_sweep
+from unetsweep.store.home import check_home
 from unetsweep.store.permissions import check_private
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
 
 
 def resolve(sweep: str | None, results: Path, *, to_read: bool = False, anywhere: bool = False) -> Path:
-    """The folder of a sweep that is given as its name, its YAML file or its folder; by default the newest one.
+    """The folder of a whole sweep that is given as its name, its YAML file or its folder; by default the newest one.
+
+    Errors as `check_access`; UsageError if there is no such sweep, or a trial is named.
+    """
+    folder = newest_sweep(results) if sweep is None else find_sweep(sweep, results)
+    return check_access(folder, to_read=to_read, anywhere=anywhere)
+
+
+def check_access(folder: Path, *, to_read: bool = False, anywhere: bool = False) -> Path:
+    """The folder of a sweep, if a command may work on it.
 
     UsageError if the sweep was copied, moved or belongs to another cluster, unless `anywhere`. StateError if other
     users may write into the folder. With `to_read` neither is checked: a report runs no code from there.
     """
-    folder = _newest(results) if sweep is None else _find(sweep, results)
     if not to_read:
         check_private(folder)
     if not (to_read or anywhere):
@@ -40,31 +47,6 @@ def check_place(root: Path) -> None:
     """UsageError if the sweep was copied or moved, or belongs to another cluster."""
     known = check_home(root)
     check_cluster(executor_named(known.executor, root), known.cluster)
-
-
-def _find(sweep: str, results: Path) -> Path:
-    path = Path(sweep)
-    by_file = [results / path.stem, results / _name_in(path)] if path.suffix in (".yaml", ".yml") else []
-    for folder in (path, results / sweep, *by_file):
-        if is_sweep(folder):
-            return folder.absolute()
-    known = ", ".join(sorted(path.parent.name for path in results.glob(f"*/{paths.SPEC}"))) or "none yet"
-    raise UsageError(f"no sweep {sweep!r} in {results.absolute()}; there are: {known}")
-
-
-def _name_in(path: Path) -> str:
-    """The name that a YAML file gives its sweep."""
-    return load(path).name if path.is_file() else path.name
-
-
-def _newest(results: Path) -> Path:
-    found = sorted(results.glob(f"*/{paths.SPEC}"), key=lambda path: path.lstat().st_mtime)
-    if not found:
-        raise UsageError(
-            f"no sweep in {results.absolute()}; start one with `unetsweep submit sweeps/quickstart.yaml`, "
-            "or name its folder with --results"
-        )
-    return found[-1].parent.absolute()
 
 
 def spec_of(directory: SweepDir) -> SweepSpec:

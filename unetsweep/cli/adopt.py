@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from unetsweep.app.addresses import named
 from unetsweep.app.adopt import AdoptionResult, adopt
 from unetsweep.app.sweeps import resolve
 from unetsweep.cli.echo import echo
@@ -15,16 +16,16 @@ from unetsweep.texts import counted
 
 
 @click.command("adopt")
-@click.argument("sweep")
+@click.argument("sweep", required=False, metavar="SWEEP")
 @results_option
-def command(sweep: str, results: Path) -> None:
+def command(sweep: str | None, results: Path) -> None:
     """Record that SWEEP belongs to its present folder and to this cluster. Use it after the folder was copied,
     moved or renamed, or to continue a sweep on another cluster. It submits nothing.
 
     Jobs of a moved sweep are cancelled, because they use the old path. Jobs of a copy's original and jobs on another
     cluster are left alone. A renamed sweep takes the name of its folder.
     """
-    echo(*_describe(adopt(SweepDir(resolve(sweep, results, anywhere=True)))))
+    echo(*_describe(adopt(SweepDir(resolve(named(sweep, results), results, anywhere=True)))))
 
 
 def _describe(adoption: AdoptionResult) -> Iterator[str]:

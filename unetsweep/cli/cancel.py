@@ -4,26 +4,42 @@ from pathlib import Path
 
 import click
 
+from unetsweep.app.addresses import select_all
 from unetsweep.app.cancel import cancel
-from unetsweep.app.sweeps import resolve
+from unetsweep.app.sweeps import check_access
 from unetsweep.cli.echo import echo
-from unetsweep.cli.output import format_some, print_event, results_option
-from unetsweep.errors import StateError
+from unetsweep.cli.output import ADDRESSES, format_some, print_event, print_notes, results_option
+from unetsweep.errors import StateError, UnetsweepError, joined
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
 
 
 @click.command("cancel")
-@click.argument("sweep")
-@click.argument("trials", type=int, nargs=-1)
+@click.argument("addresses", nargs=-1, metavar=ADDRESSES)
 @results_option
-def command(sweep: str, trials: tuple[int, ...], results: Path) -> None:
-    """Cancel TRIALS of SWEEP, or all open trials if none is named. A trial that has a result keeps it.
+def command(addresses: tuple[str, ...], results: Path) -> None:
+    """Cancel the trials SWEEP/TRIAL, or all open trials of SWEEP. A trial that has a result keeps it.
+
+    The id of a job stands for all trials that it trains. `SWEEP 3 4` is the same as `SWEEP/3 SWEEP/4`.
 
     A training that is likely to finish an epoch within 30 s saves a checkpoint first; any other is ended at once.
     `retry` continues from the last checkpoint. Ctrl-C ends only the waiting.
     """
-    directory = SweepDir(resolve(sweep, results))
+    selections = select_all(addresses, results)
+    for each in selections:
+        check_access(each.root)
+    print_notes(selections)
+    errors: list[UnetsweepError] = []
+    for each in selections:
+        try:
+            _cancel(SweepDir(each.root), each.trials or ())
+        except UnetsweepError as error:  # the jobs of the other sweeps are cancelled all the same
+            errors.append(error)
+    if errors:
+        raise joined(errors)
+
+
+def _cancel(directory: SweepDir, trials: tuple[int, ...]) -> None:
     done = cancel(directory, trials, print_event)
     name = directory.name
     echo(f"cancelled {counted(len(done.trials), 'trial')} of {name}: {format_some(done.trials) or 'no trial was open'}")

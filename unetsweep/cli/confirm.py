@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from unetsweep.app.addresses import named
 from unetsweep.app.confirm import ConfirmationPlan, check_confirmation, confirm, plan_confirmation
 from unetsweep.app.sweeps import resolve
 from unetsweep.cli.echo import echo
@@ -17,19 +18,19 @@ MANY = click.IntRange(1, MAX_VALUES)
 
 
 @click.command("confirm")
-@click.argument("sweep")
+@click.argument("sweep", required=False, metavar="SWEEP")
 @click.option("--top", type=MANY, default=3, show_default=True, help="How many of the best trials.")
 @click.option("--seeds", type=MANY, default=5, show_default=True, help="Trainings of each trial.")
 @click.option("--dry-run", is_flag=True, help="Print what would be trained, after the same checks; change nothing.")
 @click.option("--watch", is_flag=True, help="As in `submit`. Ctrl-C ends the command, not the trainings.")
 @results_option
-def command(sweep: str, top: int, seeds: int, dry_run: bool, watch: bool, results: Path) -> None:
+def command(sweep: str | None, top: int, seeds: int, dry_run: bool, watch: bool, results: Path) -> None:
     """Train the best trials of SWEEP again with new seeds, as the sweep SWEEP/confirm. The study does not change.
 
     `unetsweep report SWEEP` then shows their mean and standard deviation, and which of them are not significantly worse
     than the best. The command can be repeated: more --top or --seeds add trainings, and none is repeated.
     """
-    parent = SweepDir(resolve(sweep, results))
+    parent = SweepDir(resolve(named(sweep, results), results))
     if dry_run:
         _print_plan(plan_confirmation(parent, top=top, seeds=seeds, notify=print_event))
         check_confirmation(parent)

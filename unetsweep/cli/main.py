@@ -16,6 +16,8 @@ COMMANDS = {
     "init": "Write a first sweep file for your images or your program, and a SLURM profile.",
     "submit": "Start or resume a sweep.",
     "validate": "Check a sweep's YAML file, without images or a cluster.",
+    "list": "Show all sweeps, and how they stand.",
+    "show": "Show one trial: its state and why, attempts, learning curve and scores.",
     "status": "Show the state of every trial, and why.",
     "report": "Print the results as a table.",
     "logs": "Show the log of a trial's last job.",

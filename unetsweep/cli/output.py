@@ -1,11 +1,12 @@
 """What several commands share: options, and how events and states are printed."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 
+from unetsweep.app.addresses import Selection
 from unetsweep.app.events import (
     ActionApplied,
     CheckpointsAwaited,
@@ -51,6 +52,17 @@ set_option = click.option(
     help="Set a key of the file to another value for this sweep, such as slurm.time=2h. The value is YAML. May be "
     "repeated. The sweep keeps it for later submits.",
 )
+
+
+ADDRESSES = "SWEEP[/TRIAL]..."
+"""How usage lines write several addresses."""
+
+
+def print_notes(selections: Iterable[Selection]) -> None:
+    """Say for each job id that was given which trials it stands for."""
+    for selection in selections:
+        if selection.note is not None:
+            echo(selection.note, err=True)
 
 
 def warn(message: str) -> None:
@@ -170,7 +182,7 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
         )
     if state is None or state.open:
         echo(
-            f"next: unetsweep status {name} | unetsweep logs {name} TRIAL --follow | unetsweep report {name} | "
+            f"next: unetsweep status {name} | unetsweep logs {name}/TRIAL --follow | unetsweep report {name} | "
             f"unetsweep cancel {name}"
         )
     return True

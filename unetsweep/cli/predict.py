@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unetsweep.app.checkpoints import find_checkpoint
 from unetsweep.app.predict import THRESHOLD, PredictionScore, predict
 from unetsweep.cli.echo import echo
-from unetsweep.cli.output import warn
+from unetsweep.cli.output import results_option, warn
 from unetsweep.texts import counted, score_text
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("predict")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", metavar="CHECKPOINT|SWEEP/TRIAL")
 @click.argument("source", metavar="IMAGE_OR_DIR", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder for the pictures.")
 @click.option(
@@ -39,18 +40,23 @@ if TYPE_CHECKING:
     show_default=True,
     help="cpu, cuda, or one GPU of several: cuda:1. auto is a GPU if there is one.",
 )
-def command(checkpoint: Path, source: Path, out: Path, threshold: float, part: str, device: str) -> None:
+@results_option
+def command(checkpoint: str, source: Path, out: Path, threshold: float, part: str, device: str, results: Path) -> None:
     """Write the mask of each image into DIR (NAME_mask.png), and a panel into DIR/panels: input, truth, prediction and
     difference.
 
-    CHECKPOINT is a run's checkpoints/best-EPOCHS.ckpt. IMAGE_OR_DIR is an image, a folder of images, or a data set
+    SWEEP/TRIAL, SWEEP/best or a job id stands for the trial's checkpoint; CHECKPOINT is a run's
+    checkpoints/best-EPOCHS.ckpt. IMAGE_OR_DIR is an image, a folder of images, or a data set
     with train/ and test/. Images may have any size; each mask has the size of its image. IoU is counted at that size,
     for images with a known truth: those of a data set, and those in a folder `image` next to a folder `mask`. Test
     images without masks are segmented and not scored.
 
     The name of a panel begins with its IoU, so the worst come first. DIR/worst.png shows the worst of them together.
     """
-    score = predict(checkpoint, source, out, threshold=threshold, part=part, device=device, on_image=_show, warn=warn)
+    path, note = find_checkpoint(checkpoint, results)
+    if note is not None:
+        echo(note, err=True)
+    score = predict(path, source, out, threshold=threshold, part=part, device=device, on_image=_show, warn=warn)
     echo(*_format(score, threshold))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from unetsweep.app.addresses import named
 from unetsweep.app.repair import repair_sweep
 from unetsweep.cli.echo import echo
 from unetsweep.core.describe import describe
@@ -12,7 +13,7 @@ from unetsweep.store.repair.find_damage import Damage
 
 
 @click.command("repair")
-@click.argument("sweep")
+@click.argument("sweep", required=False, metavar="SWEEP")
 @click.option("--dry-run", is_flag=True, help="Print what is damaged without changing anything.")
 @click.option(
     "--results",
@@ -20,14 +21,14 @@ from unetsweep.store.repair.find_damage import Damage
     default=Path("results"),
     help="Folder that holds the sweeps [results].",
 )
-def command(sweep: str, dry_run: bool, results: Path) -> None:
+def command(sweep: str | None, dry_run: bool, results: Path) -> None:
     """Check all files of SWEEP (its name or folder) and repair what can be repaired. Print one line for each problem.
 
     A file that is rebuilt or quarantined is kept as NAME.corrupt. The exit status is 1 if something needs your
     attention.
     """
     repair = repair_sweep(
-        sweep,
+        named(sweep, results),
         results,
         dry_run=dry_run,
         on_damage=lambda damage: echo(describe_damage(damage, dry_run=dry_run)),

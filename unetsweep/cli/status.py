@@ -6,27 +6,55 @@ from pathlib import Path
 
 import click
 
+from unetsweep.app.addresses import Selection, newest_sweep, select_all
 from unetsweep.app.status import SweepStatus, status
-from unetsweep.app.sweeps import resolve
+from unetsweep.app.sweeps import check_access
 from unetsweep.cli.echo import echo, echo_text
-from unetsweep.cli.output import results_option
+from unetsweep.cli.output import print_notes, results_option
+from unetsweep.core.address import shared_jobs
 from unetsweep.core.cost import format_cost
 from unetsweep.core.describe import describe, describe_problem
+from unetsweep.errors import UsageError
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
 
 
 @click.command("status")
-@click.argument("sweep", required=False)
+@click.argument("addresses", nargs=-1, metavar="[SWEEP[/TRIAL]]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @results_option
-def command(sweep: str | None, as_json: bool, results: Path) -> None:
-    """Show the state of every trial of SWEEP, and why. The default is the newest sweep. Nothing is changed."""
-    found = status(SweepDir(resolve(sweep, results)))
-    echo_text(json.dumps(found.as_json(), indent=1)) if as_json else echo(*_lines(found))
+def command(addresses: tuple[str, ...], as_json: bool, results: Path) -> None:
+    """Show the state of every trial of SWEEP, and why. The default is the newest sweep. Nothing is changed.
+
+    With SWEEP/TRIAL, SWEEP/best or a job id only these trials are listed, also complete ones.
+    """
+    selection = _select(addresses, results)
+    found = status(SweepDir(check_access(selection.root)))
+    print_notes([selection])
+    if as_json:
+        content = found.as_json()
+        content["trials"] = [each for each in content["trials"] if _is_listed(each["trial"], selection)]
+        echo_text(json.dumps(content, indent=1))
+    else:
+        echo(*_lines(found, selection))
 
 
-def _lines(found: SweepStatus) -> Iterator[str]:
+def _select(addresses: tuple[str, ...], results: Path) -> Selection:
+    """The sweep, or trials of one sweep, whose status is asked for."""
+    if not addresses:
+        return Selection(newest_sweep(results))
+    first, *others = select_all(addresses, results)
+    if others:
+        names = ", ".join(each.name for each in (first, *others))
+        raise UsageError(f"found trials of several sweeps: {names}; `unetsweep status` shows one, `list` shows all")
+    return first
+
+
+def _is_listed(number: int, selection: Selection) -> bool:
+    return selection.trials is None or number in selection.trials
+
+
+def _lines(found: SweepStatus, selection: Selection) -> Iterator[str]:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(found.counts.items())) or "no trials yet"
     yield f"{found.name} on {found.executor}: {counts}; {counted(found.wanted, 'trial')} wanted"
     if found.scheduler_error:
@@ -42,8 +70,14 @@ def _lines(found: SweepStatus) -> Iterator[str]:
         yield format_cost(found.cost, gpus=found.uses_gpus)
     if found.limit is not None:
         yield found.limit.text
-    for trial in found.trials:
-        if trial.state != "complete":
-            yield f"  {trial.number:04d}  {trial.state:9s} {trial.job_id or '-':>12s}  {trial.reason}"
+    listed = [
+        trial
+        for trial in found.trials
+        if _is_listed(trial.number, selection) and (trial.state != "complete" or selection.trials is not None)
+    ]
+    for trial in listed:
+        yield f"  {trial.number:04d}  {trial.state:9s} {trial.job_id or '-':>12s}  {trial.reason}"
+    if line := shared_jobs((trial.number, trial.job_id) for trial in listed):
+        yield line
     for action in found.actions:
         yield f"`unetsweep submit` would now: {describe(action)}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from unetsweep.app.addresses import named
 from unetsweep.app.sweeps import resolve
 from unetsweep.app.sync import ArchiveMissing, SyncEvent, TrialSkipped, Uploaded, UploadFailed, UploadPlanned, sync
 from unetsweep.cli.echo import echo
@@ -13,16 +14,16 @@ from unetsweep.texts import counted
 
 
 @click.command("sync")
-@click.argument("sweep")
+@click.argument("sweep", required=False, metavar="SWEEP")
 @results_option
-def command(sweep: str, results: Path) -> None:
+def command(sweep: str | None, results: Path) -> None:
     """Upload the runs of SWEEP to Comet, one experiment for each run. Runs that Comet already has are not sent again.
 
     A run whose archive is missing or out of date, such as that of a killed job, gets a new one first, whatever
     `trainer.comet` says. The key comes from the environment variable COMET_API_KEY; COMET_WORKSPACE and
     COMET_PROJECT_NAME choose another workspace and project.
     """
-    sync(SweepDir(resolve(sweep, results, anywhere=True)), _print)
+    sync(SweepDir(resolve(named(sweep, results), results, anywhere=True)), _print)
 
 
 def _print(event: SyncEvent) -> None:

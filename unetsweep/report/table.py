@@ -1,6 +1,7 @@
 """The report for a terminal: aligned text, a star before the best row, and colour on request."""
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
+from unetsweep.core.address import shared_jobs
 from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, number_text, plain_text
 from unetsweep.report.markdown import relative
@@ -15,8 +16,14 @@ _BEST, _WRONG, _HEAD, _END = "\x1b[1;32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 def render(view: View, base: str = "", colour: bool = False) -> str:
     """The whole report; paths below the folder `base` are written relative to it."""
     spec = view.sweep.spec
-    lines = [*_table(view, colour), "", *([data_line(spec)] if shows_data(spec) else []), state_line(view.sweep.trials)]
-    lines += failure_lines(view.sweep.trials)
+    lines = [
+        *_table(view, colour),
+        *_shared_jobs(view),
+        "",
+        *([data_line(spec)] if shows_data(spec) else []),
+        state_line(view.sweep.trials),
+        *failure_lines(view.sweep.trials),
+    ]
     lines += [f"warning: {one_line(warning)}" for warning in view.sweep.warnings]
     lines.append("")
     if view.best is None:
@@ -25,6 +32,11 @@ def render(view: View, base: str = "", colour: bool = False) -> str:
         lines += _best(best_of(view.sweep, view.best), best_score(spec.metric, view.best), base)
     lines += _confirmed(view.sweep)
     return "\n".join(lines) + "\n"
+
+
+def _shared_jobs(view: View) -> list[str]:
+    line = shared_jobs((trial.number, trial.job_id) for trial in view.rows)
+    return [] if line is None else ["", line]
 
 
 def _confirmed(sweep: SweepRecord) -> list[str]:
