@@ -56,7 +56,7 @@ class SummaryFile:
     """`report/summary.json`: an ended sweep in a few numbers, for a list of many sweeps."""
 
     files: str
-    """The number of trials and the newest change of their files. If they have changed, it is outdated."""
+    """The number of trials and a digest of when their files changed. If it differs now, the summary is outdated."""
     states: Mapping[str, int]
     """How many trials are in each state."""
     wanted: int

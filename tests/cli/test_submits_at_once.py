@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ trainer: {command: "true {config} {out}"}
 
 @pytest.fixture(autouse=True)
 def _nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submit_app, "start_or_resume", lambda *_, **__: None)
+    monkeypatch.setattr(submit_app, "start_or_resume", lambda *_, **__: SimpleNamespace(state=None))
 
 
 def write(folder: Path, name: str, rates: str) -> Path:

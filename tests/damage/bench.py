@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from unittest import mock
@@ -22,6 +23,7 @@ from fakes import FakeJob, FakeScheduler
 from unetsweep.app import cancel, prepare, reconcile, repair, start
 from unetsweep.app.executors import EXECUTORS, Executor
 from unetsweep.cli.main import main
+from unetsweep.core import cancellation
 from unetsweep.core.observation import JobState
 from unetsweep.core.ports import Submission
 from unetsweep.errors import StateError
@@ -108,6 +110,8 @@ class Bench:
             for module in (cancel, reconcile, repair, start):
                 stack.enter_context(mock.patch.object(module, "PATIENCE_S", PATIENCE_S))
             stack.enter_context(mock.patch.object(cancel, "POLL_S", 0.01))
+            for module in (cancel, cancellation):
+                stack.enter_context(mock.patch.object(module, "CHECKPOINT_WAIT", timedelta(0)))
             stack.enter_context(mock.patch.object(prepare, "_commit", return_value=None))
             stack.enter_context(mock.patch.object(prepare, "check_images", return_value=None))
             stack.enter_context(mock.patch.object(code_snapshot, "_commit", return_value=None))

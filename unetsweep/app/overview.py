@@ -6,6 +6,7 @@ Rule 2: a sweep that cannot be read is a row that says so. It does not hide the 
 """
 
 import contextlib
+import hashlib
 import os
 import time
 from collections import Counter
@@ -126,16 +127,25 @@ def summarise(root: Path) -> SummaryFile:
 
 
 def _fingerprint(root: Path) -> str | None:
-    """The number of trials and the newest change of their files and of sweep.yaml; None: a trial has not ended."""
-    count, newest = 0, (root / paths.SPEC).stat().st_mtime_ns
+    """The number of trials, and a digest of when their files and sweep.yaml were changed; None: a trial is open.
+
+    Two changes within one tick of the file server's clock differ in the inode or the size.
+    """
+    count, digest = 0, hashlib.sha256(_mark(root / paths.SPEC))
     for _, folder in trial_folders(root):
         count += 1
         for name in (paths.RESULT, paths.TRIAL):
             try:
-                newest = max(newest, os.stat(f"{folder}/{name}").st_mtime_ns)
+                digest.update(_mark(f"{folder}/{name}"))
             except FileNotFoundError:
                 return None
-    return f"{count}-{newest}" if count else None
+    return f"{count}-{digest.hexdigest()[:32]}" if count else None
+
+
+def _mark(path: Path | str) -> bytes:
+    """What differs after a file has been replaced."""
+    found = os.stat(path)
+    return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}\n".encode()
 
 
 def _stored(root: Path) -> SummaryFile | None:

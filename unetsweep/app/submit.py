@@ -83,7 +83,7 @@ def _prepare(request: SubmitRequest, notify: Notify) -> tuple[SweepDir, SweepSpe
     prepared = prepare(spec, directory, request.executor, source, is_new=is_new, overrides=overrides.to_keep)
     for warning in prepared.warnings:
         notify(WarningEvent(warning))
-    if prepared.images is not None:
+    if prepared.images is not None and not prepared.refusals:
         notify(images_split(spec.data.split, prepared.images))
     return directory, spec, source, prepared
 

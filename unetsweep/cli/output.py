@@ -1,6 +1,7 @@
 """What several commands share: options, and how events and states are printed."""
 
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -104,7 +105,8 @@ def _print_explanation(event: ImagesRead | ImagesSplit | RunsShared | WorkLeft) 
     """Print what `submit` says about the images and the work of a sweep."""
     match event:
         case ImagesRead(root=folder):
-            echo(f"reading the images in {folder} …", err=True)
+            if sys.stderr.isatty():  # in a log it would only stand before what matters
+                echo(f"reading the images in {folder} …", err=True)
         case ImagesSplit():
             echo(format_split(event))
         case RunsShared():
