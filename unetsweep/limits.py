@@ -58,6 +58,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "trainer.threads": (1, 4096),
     "trainer.workers": (0, 4096),
     "study.trials": (1, MAX_TRIALS),
+    "study.repeats": (1, 1000),
     "study.seed": (0, 2**32 - 1),
     "run.parallel": (1, MAX_TRIALS),
     "run.reconcile_interval": (5, 86_400),

@@ -172,7 +172,7 @@ def _spec(spec: SweepSpec, points: Sequence[dict[str, Any]]) -> SweepSpec:
     ]
     space = Space(tuple(kept))
     study = replace(spec.study, sampler="list", sampler_args={"points": list(points)}, trials=None)
-    study = replace(study, pruner=None, pruner_args={})
+    study = replace(study, repeats=1, pruner=None, pruner_args={})
     return replace(spec, name=f"{spec.name[:52]}-{paths.CONFIRM}", space=space, study=study)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from unetsweep import package
 from unetsweep.core import checkpoint_gc, run_sharing
+from unetsweep.core.missing_points import missing_repeats, missing_trainings
 from unetsweep.core.space import Choices, Domain, Point, largest, remaining_grid_points
 from unetsweep.core.spec import SweepSpec, remaining_listed_points
 from unetsweep.core.trials import StoredTrial, trial_config
@@ -31,13 +32,17 @@ def new_trials(spec: SweepSpec, known: Sequence[StoredTrial], count: int, first:
     readable = [trial for trial in known if trial.params is not None]
     taken = [trial.point for trial in readable if trial.point is not None]
     if spec.study.sampler == "list":
-        points = remaining_listed_points(spec, taken)[:count]
+        points: Sequence[Point] = remaining_listed_points(spec, taken)[:count]
     elif spec.study.sampler == "grid":
-        points = remaining_grid_points(spec.space, taken)[:count]
+        points = missing_trainings(spec, taken, count, lambda new: remaining_grid_points(spec.space, taken)[:new])
     else:
         epochs = _only_value(spec.space.domain("epochs"))
         batch = spec.space.domains().get("batch_size", Choices((spec.slurm.processes,)))
-        return [NewTrial(number, epochs, _only_value(batch)) for number in range(first, first + count)]
+        repeats = missing_repeats(spec, taken)[first - len(known) :][:count]
+        configs = [trial_config(spec, point) for point in repeats]
+        sizes: list[tuple[int | None, int | None]] = [(config.epochs, config.batch_size) for config in configs]
+        sizes += [(epochs, _only_value(batch))] * (count - len(repeats))  # of points that are not known yet
+        return [NewTrial(number, *each) for number, each in enumerate(sizes, first)]
     configs = [trial_config(spec, point) for point in points]
     runs = list(range(first, first + len(configs)))
     if run_sharing.why_not_shared(spec) is None:

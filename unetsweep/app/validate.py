@@ -21,11 +21,17 @@ class Size:
 
     points: int | None
     """Points that the sampler may propose; None: there are infinitely many, or more than can be counted."""
+    repeats: int
+    """Trials of each point, which differ in their seeds."""
     trials: int
     trainings: int
     """Runs of these trials, if the sweep is new."""
     is_exact: bool
     """Whether the number of trainings is known; if not, it is the most that there can be."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields; `repeats` only if each point has several trials."""
+        return {name: value for name, value in asdict(self).items() if name != "repeats" or value > 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Validation:
         return {
             "file": str(self.file),
             "sweep": self.sweep,
-            "size": None if self.size is None else asdict(self.size),
+            "size": None if self.size is None else self.size.as_json(),
             "problems": [
                 {
                     "line": problem.line,
@@ -88,4 +94,4 @@ def _size(spec: SweepSpec) -> Size:
     is_exact = spec.study.sampler in ("grid", "list") or why_not_shared(spec) is not None
     if spec.study.sampler == "list":
         points = len(listed_points(spec.study))
-    return Size(points, wanted, len({trial.run for trial in trials}), is_exact)
+    return Size(points, spec.study.repeats, wanted, len({trial.run for trial in trials}), is_exact)

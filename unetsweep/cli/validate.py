@@ -41,4 +41,7 @@ def _format(found: Validation) -> list[str]:
 def _format_size(size: Size) -> str:
     points = "infinitely many points" if size.points is None else counted(size.points, "point")
     trainings = ("" if size.is_exact else "at most ") + counted(size.trainings, "training")
-    return f"{points}, {counted(size.trials, 'trial')}, {trainings}"
+    trials = counted(size.trials, "trial")
+    if size.repeats > 1:
+        trials = f"{counted(size.trials // size.repeats, 'point')} with {size.repeats} trainings of each: {trials}"
+    return f"{points}, {trials}, {trainings}"

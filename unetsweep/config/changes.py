@@ -1,6 +1,6 @@
 """Compare two versions of a sweep: what changed, and whether the existing trials are still valid.
 
-Rule 1: a sweep may grow: more values on a grid's axes in any order, more trials.
+Rule 1: a sweep may grow: more values on a grid's axes in any order, more trials, more repeats of every point.
 Rule 2: what does not affect a training may change: how many run at once, retries, the driver, and the resources of a
         job, except its processes.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from unetsweep.config.written import parameter_tree, tree
 from unetsweep.core.space import Choices, Parameter
-from unetsweep.core.spec import SweepSpec, listed_points, remaining_listed_points, trials_wanted
+from unetsweep.core.spec import SweepSpec, listed_points, points_wanted, remaining_listed_points
 
 _FREE = ("run.", "slurm.", "data.split.allow_leak", "trainer.resumes")
 """Fields that may change, by the beginning of their names: they change no result."""
@@ -41,7 +41,9 @@ def _keeps_trials_valid(name: str, old: SweepSpec, new: SweepSpec) -> bool:
             old, listed_points(new.study)
         )
     if name == "study.trials":
-        return trials_wanted(new) >= trials_wanted(old)
+        return points_wanted(new) >= points_wanted(old)
+    if name == "study.repeats":
+        return new.study.repeats >= old.study.repeats  # fewer would leave trainings out of the means
     return name.startswith(_FREE) and name not in _TRAINED
 
 

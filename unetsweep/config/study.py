@@ -9,6 +9,7 @@ pruner: {name: asha, min_epochs: 4, reduction_factor: 3}
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from unetsweep.config.names import (
@@ -28,8 +29,8 @@ from unetsweep.errors import Problem
 from unetsweep.limits import BOUNDS, MAX_ARGUMENT, bound_problem
 from unetsweep.texts import counted
 
-KEYS = ("sampler", "trials", "metric", "direction", "seed", "pruner")
-_PLAIN = ("trials", "metric", "direction", "seed")
+KEYS = ("sampler", "trials", "repeats", "metric", "direction", "seed", "pruner")
+_PLAIN = ("trials", "repeats", "metric", "direction", "seed")
 _CLASSES = {"tpe": "TPESampler", "random": "RandomSampler"}
 """Optuna's class of a sampler's short name."""
 _MINIMA = {"reduction_factor": 2, "min_early_stopping_rate": 0, "startup_trials": 0, "warmup_epochs": 0}
@@ -54,8 +55,9 @@ def study_from(raw: object, problems: list[Problem], at: str = "study") -> tuple
     name, arguments = _sampler(raw.get("sampler"), problems, f"{at}.sampler")
     is_known = len(problems) == before
     pruner = _pruner(raw.get("pruner"), problems, f"{at}.pruner")
-    plain_fields = (study.trials, study.metric, study.seed)
-    return StudySpec(name, arguments, *plain_fields, *pruner, study.direction), is_known
+    prunes, prune_arguments = pruner
+    found = replace(study, sampler=name, sampler_args=arguments, pruner=prunes, pruner_args=prune_arguments)
+    return found, is_known
 
 
 def metric_problems(study: StudySpec, *, is_built_in: bool) -> list[Problem]:
@@ -81,7 +83,7 @@ def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:
 
 
 def _number_problems(study: StudySpec, at: str) -> list[Problem]:
-    numbers = {"trials": study.trials, "seed": study.seed}
+    numbers = {"trials": study.trials, "repeats": study.repeats, "seed": study.seed}
     found = {name: bound_problem(f"study.{name}", number) for name, number in numbers.items()}
     return [Problem(message, f"{at}.{name}") for name, message in found.items() if message]
 

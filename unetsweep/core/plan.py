@@ -37,12 +37,12 @@ from unetsweep.core.capacity import (
     schedule,
     throttle_changes,
 )
+from unetsweep.core.missing_points import describe_wanted
 from unetsweep.core.observation import Attempt, Observation, Run, Trial
 from unetsweep.core.reconciler_job import NextReconciliation
 from unetsweep.core.run_decision import RunDecision, decide_run
 from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import UnsafePlan
-from unetsweep.texts import counted
 
 ADAPTIVE_PARALLEL = 4
 """Most open runs of a sweep whose sampler learns from results, if `run.parallel` is not set. With more, new points
@@ -223,7 +223,8 @@ def _backoff_until(refused: Attempt | None, context: DecisionContext, *, is_acti
 def _proposals(
     spec: SweepSpec, observation: Observation, capacity: Capacity, actions: Sequence[Action]
 ) -> list[Propose]:
-    """New trials, as many as are missing. If the sampler learns from results, only as many as can run now."""
+    """New trials, as many as are missing. If the sampler learns from results, only as many as can run now: with
+    repeats a free slot may take one training of a point, and the next slots take the others."""
     if observation.cancelled:
         return []
     missing = trials_wanted(spec) - observation.ended - len(observation.trials)
@@ -231,7 +232,7 @@ def _proposals(
         slots = capacity.parallel or ADAPTIVE_PARALLEL
         ending = {action.trial for action in actions if isinstance(action, FinishTrial)}
         missing = min(missing, slots - len({trial.run for trial in observation.trials if trial.number not in ending}))
-    return [Propose(missing, f"the sweep asks for {counted(trials_wanted(spec), 'trial')}")] if missing > 0 else []
+    return [Propose(missing, f"the sweep asks for {describe_wanted(spec)}")] if missing > 0 else []
 
 
 def _reconciler_actions(

@@ -17,7 +17,7 @@ class StudySpec:
     """`grid`, `list`, `random`, `tpe`, or the name of an Optuna sampler class."""
     sampler_args: dict[str, Any] = field(default_factory=dict)
     trials: int | None = None
-    """How many trials; None: as many as there are points, for a grid."""
+    """How many points; None: all of a grid. With one repeat each is one trial."""
     metric: str = "val_iou"
     """Name of a number in result.json."""
     seed: int = 0
@@ -26,6 +26,8 @@ class StudySpec:
     pruner_args: dict[str, Any] = field(default_factory=dict)
     direction: Literal["minimize", "maximize"] | None = None
     """Whether less or more of the metric is better; None: that is known (`core.metric.METRICS`)."""
+    repeats: int = 1
+    """Trainings of each point, with seeds of their own. Each is a trial; sampler, pruner and best row see the mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,11 @@ def trials_wanted(spec: SweepSpec) -> int:
     """Return how many trials the sweep has when it is complete."""
     if spec.study.sampler == "list":
         return len(listed_points(spec.study))
+    return points_wanted(spec) * spec.study.repeats
+
+
+def points_wanted(spec: SweepSpec) -> int:
+    """Return how many points of the space the sweep has when it is complete."""
     points = size(spec.space)
     if spec.study.trials is None:
         return int(points)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from unetsweep.core import built_in_pruners, paths
+from unetsweep.core.missing_points import missing_trainings
 from unetsweep.core.observation import EpochReport
 from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.space import Point, remaining_grid_points
@@ -31,15 +32,20 @@ class JournalStudy:
         self._last_verdicts: tuple[Sequence[History], Mapping[int, Verdict]] = ((), {})
 
     def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: EpochsOf) -> list[Point]:
-        """Return at most `count` points that no trial has yet."""
+        """Return at most `count` points that no trial has yet; with `study.repeats` each has the seed of a training
+        that its point still lacks."""
         taken = [trial.point for trial in trials if trial.point is not None]
-        if spec.study.sampler == "grid":
-            return list(remaining_grid_points(spec.space, taken)[:count])
-        if spec.study.sampler == "list":
-            return list(remaining_listed_points(spec, taken)[:count])
-        from unetsweep.search.optuna_samplers import propose  # Optuna is heavy
 
-        return propose(spec, trials, count, curve)
+        def new_points(points: int) -> Sequence[Point]:
+            if spec.study.sampler == "grid":
+                return remaining_grid_points(spec.space, taken)[:points]
+            if spec.study.sampler == "list":
+                return remaining_listed_points(spec, taken)[:points]
+            from unetsweep.search.optuna_samplers import propose  # Optuna is heavy
+
+            return propose(spec, trials, points, curve)
+
+        return missing_trainings(spec, taken, count, new_points)
 
     def verdicts(
         self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
