@@ -1,7 +1,8 @@
 """Optuna's samplers: propose points that no trial has yet.
 
-The n-th trial's draw depends on the study's seed, n and the results so far, and on nothing else. Each draw asks a
-study in memory that knows all trials, so a killed reconciliation leaves nothing behind.
+A trial of Optuna is a point with all its trainings. The n-th point's draw depends on the study's seed, n and the
+results so far, and on nothing else. Each draw asks a study in memory that knows all trials, so a killed reconciliation
+leaves nothing behind.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from unetsweep.core.space import Choices, Domain, Point, Range, Space, size, wal
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import UsageError
-from unetsweep.search.optuna_trials import Curves, EpochsOf, direction, no_epochs, state_of
+from unetsweep.search.optuna_trials import Curves, EpochsOf, StudyTrial, direction, no_epochs, study_trials
 from unetsweep.trial_config import ParameterValue
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -61,11 +62,11 @@ def propose(spec: SweepSpec, trials: Sequence[StoredTrial], count: int, epochs_o
 
     `trials`: those whose point is known. `epochs_of` gives the curves that some samplers learn from.
     """
-    taken = {spec.space.key(trial.params) for trial in trials if trial.params is not None}
-    curves = Curves(spec, trials, epochs_of)
+    known, curves = study_trials(spec, trials), Curves(spec, trials, epochs_of)
+    taken = {spec.space.key(each.params) for each in known}
     points: list[Point] = []
     while len(points) < count:
-        point = _draw(spec, trials, curves, points, taken)
+        point = _draw(spec, known, curves, points, taken)
         if point is None:
             break
         points.append(point)
@@ -75,16 +76,16 @@ def propose(spec: SweepSpec, trials: Sequence[StoredTrial], count: int, epochs_o
 
 def _draw(
     spec: SweepSpec,
-    trials: Sequence[StoredTrial],
+    known: Sequence[StudyTrial],
     curves: Curves,
     chosen: Sequence[Point],
     taken: set[tuple[object, ...]],
 ) -> Point | None:
     space, kinds = spec.space, _distributions(spec.space)
-    seed = random.Random(f"{spec.study.seed}/{len(trials) + len(chosen)}").randrange(2**31)  # noqa: S311
+    seed = random.Random(f"{spec.study.seed}/{len(known) + len(chosen)}").randrange(2**31)  # noqa: S311
     study = optuna.create_study(sampler=_sampler(spec.study, seed), direction=direction(spec))
     if spec.study.sampler != "random":  # `random` ignores earlier trials; to add them at each draw is slow
-        study.add_trials([frozen for trial in trials if (frozen := _freeze(spec, trial, curves, kinds)) is not None])
+        study.add_trials([frozen for each in known if (frozen := _freeze(spec, each, curves, kinds)) is not None])
         for each in chosen:
             study.add_trial(_trial(kinds, each, state=TrialState.RUNNING))
     for _ in range(MAX_ASKS):
@@ -189,10 +190,10 @@ def _distribution(domain: Domain) -> BaseDistribution:
 
 
 def _freeze(
-    spec: SweepSpec, trial: StoredTrial, curves: Curves, kinds: dict[str, BaseDistribution]
+    spec: SweepSpec, trial: StudyTrial, curves: Curves, kinds: dict[str, BaseDistribution]
 ) -> FrozenTrial | None:
     """Return a trial as the sampler sees it; None if its point is no longer in the space."""
-    known = trial.params or {}
+    known = trial.params
     params = {path: known[path] for path in kinds if path in known}
     for parameter in spec.space.parameters:
         if parameter.is_part_of(params) != (parameter.path in params):
@@ -201,13 +202,12 @@ def _freeze(
             distribution = kinds[parameter.path]
             if not distribution._contains(distribution.to_internal_repr(params[parameter.path])):
                 return None
-    state, value = state_of(spec, trial.result)
     return _trial(
         kinds,
         params,
-        state=state,
-        value=value if state is TrialState.COMPLETE else None,
-        intermediate_values=curves.of(trial) if state in (TrialState.PRUNED, TrialState.RUNNING) else {},
+        state=trial.state,
+        value=trial.value if trial.state is TrialState.COMPLETE else None,
+        intermediate_values=curves.of(trial) if trial.state in (TrialState.PRUNED, TrialState.RUNNING) else {},
     )
 
 
