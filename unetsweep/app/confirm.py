@@ -15,6 +15,7 @@ from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import spec_of
 from unetsweep.config.written import checked_yaml
 from unetsweep.core import paths
+from unetsweep.core.missing_points import seeds_of
 from unetsweep.core.space import Choices, Parameter, Space
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import UnetsweepError, UsageError, joined
@@ -141,8 +142,8 @@ def _request(parent: SweepDir, top: int, seeds: int, notify: Notify) -> _Request
 
 
 def _new_seeds(record: SweepRecord, count: int) -> tuple[int, ...]:
-    """The first seeds after the sweep's own that none of its trials was trained with."""
-    taken = {trial.seed for trial in record.trials} | {record.spec.study.seed}
+    """The first seeds after the sweep's own that none of its trials was trained with, nor will be."""
+    taken = {trial.seed for trial in record.trials} | {*seeds_of(record.spec.study)}
     candidates = ((record.spec.study.seed + step) % 2**32 for step in range(1, count + len(taken) + 1))
     return tuple(seed for seed in candidates if seed not in taken)[:count]
 

@@ -17,12 +17,14 @@ T = TypeVar("T")
 
 
 def grouped(spec: SweepSpec, trials: Iterable[T], params_of: Callable[[T], Point]) -> list[tuple[T, ...]]:
-    """Return the trials of each point, in the order of its first trial."""
+    """Return the trials of each point, in the order of its first trial. A trial whose parameters are not known is a
+    point of its own."""
     if spec.study.repeats == 1:
         return [(trial,) for trial in trials]
     groups: dict[Hashable, list[T]] = {}
     for trial in trials:
-        groups.setdefault(spec.space.key(params_of(trial)), []).append(trial)
+        params = params_of(trial)
+        groups.setdefault(spec.space.key(params) if params else object(), []).append(trial)
     return [tuple(group) for group in groups.values()]
 
 
