@@ -192,3 +192,17 @@ def test_a_failed_training_is_left_out_of_the_mean_curve(tmp_path: Path):
     scene.cluster.die(scene.job(3))
     scene.reconcile()
     assert [scene.prune_file(run) is not None for run in range(3)] == [False, False, True]
+
+
+@pytest.mark.parametrize(("failed", "is_paused"), [(6, False), (7, True)])
+def test_a_sweep_is_paused_when_three_points_failed_and_not_when_one_did_with_every_seed(
+    tmp_path: Path, failed: int, is_paused: bool
+):
+    scene = Repeated(tmp_path, points=4, repeats=3, parallel=12)
+    scene.reconcile()
+    for each in scene.cluster.live():
+        scene.cluster.start(each)
+    for run in range(failed):
+        write_json(tmp_path / paths.run_dir(run) / paths.error(0), {"kind": "exception", "message": "no", "attempt": 1})
+        scene.cluster.die(scene.job(run))
+    assert (scene.reconcile().plan.paused is not None) is is_paused

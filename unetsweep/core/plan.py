@@ -85,7 +85,7 @@ class Plan:
 
 def plan(spec: SweepSpec, observation: Observation, capacity: Capacity, now: datetime) -> Plan:
     """Return what to do now."""
-    context = decision_context(observation, capacity, now)
+    context = decision_context(observation, capacity, now, spec.study.repeats)
     decisions = _decide_runs(spec, observation, context)
     actions = _run_actions(decisions)
     waits = [wait for decision in decisions for wait in decision.waits]
