@@ -64,7 +64,7 @@ ENDS: list[tuple[Sequence[tuple[str | None, float | None]], TrialState, float | 
     ([("complete", 0.5), (None, None)], TrialState.RUNNING, None),
     ([("complete", 0.5)], TrialState.RUNNING, None),
     ([("complete", 0.5), ("failed", None)], TrialState.COMPLETE, 0.5),
-    ([("diverged", None), ("complete", 0.5)], TrialState.COMPLETE, 0.5),
+    ([("diverged", 0.9), ("complete", 0.5)], TrialState.COMPLETE, 0.5),
     ([("complete", None), ("complete", 0.5)], TrialState.COMPLETE, 0.5),
     ([("failed", None), ("cancelled", None)], TrialState.FAIL, None),
     ([("pruned", 0.1), ("pruned", 0.3)], TrialState.PRUNED, 0.2),
@@ -98,6 +98,9 @@ def test_the_journal_is_written_again_when_points_get_another_training(journal: 
     trials = [training(0, A, 0, "complete", 0.5), training(1, B, 0, "complete", 0.1)]
     export(journal, sweep(), trials)
     export(journal, TWO, trials)  # repeats were raised
+    assert [each.value for each in load(journal)] == [0.5, 0.1]
+    export(journal, TWO, [*trials, training(2, A, 1)])
+    assert seen(journal) == [], "no point has ended any more"
     trials += [training(2, A, 1, "complete", 0.7)]
     export(journal, TWO, trials)
     assert seen(journal) == [(TrialState.COMPLETE, 0.6, [0, 2])]
