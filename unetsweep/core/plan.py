@@ -45,8 +45,8 @@ from unetsweep.core.spec import SweepSpec, trials_wanted
 from unetsweep.errors import UnsafePlan
 
 ADAPTIVE_PARALLEL = 4
-"""Most open runs of a sweep whose sampler learns from results, if `run.parallel` is not set. With more, new points
-would be proposed without the results of earlier ones."""
+"""Most open runs of a sweep whose sampler learns from results, if `run.parallel` is not set; with repeats so many open
+points. With more, new points would be proposed without the results of earlier ones."""
 MAX_VANISHED = 20
 """If this many jobs vanish from the queue at once, squeue's answer is more likely wrong than the jobs lost."""
 MAX_BACKOFF = timedelta(hours=1)
@@ -229,7 +229,7 @@ def _proposals(
         return []
     missing = trials_wanted(spec) - observation.ended - len(observation.trials)
     if spec.study.sampler not in ("grid", "list", "random"):
-        slots = capacity.parallel or ADAPTIVE_PARALLEL
+        slots = capacity.parallel or ADAPTIVE_PARALLEL * spec.study.repeats
         ending = {action.trial for action in actions if isinstance(action, FinishTrial)}
         missing = min(missing, slots - len({trial.run for trial in observation.trials if trial.number not in ending}))
     return [Propose(missing, f"the sweep asks for {describe_wanted(spec)}")] if missing > 0 else []
