@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from unetsweep.config.domains import format_number
 from unetsweep.config.parameters import SEED
 from unetsweep.config.space import Axes
-from unetsweep.config.study import metric_problems, pruner_problems
+from unetsweep.config.study import metric_problems, pruner_problems, repeats_problems, seed_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
 from unetsweep.core import trainer_command
 from unetsweep.core.space import Choices, Domain, Range, Space, leaves_nothing, size, whole_numbers
@@ -95,20 +95,8 @@ def _swept(sections: Sections, check_augment: CheckAugment | None) -> list[Probl
             if len(found) > MAX_PROBLEMS:
                 return found
         if path == SEED:
-            found += _swept_seed(sections.study, place)
+            found += seed_problems(sections.study, place)
     return found
-
-
-def _swept_seed(study: StudySpec, place: str) -> list[Problem]:
-    """Return why the seed cannot be a parameter of this study."""
-    if study.repeats > 1:
-        message = "and study.repeats both choose the seeds; leave one out: with repeats each point has seeds of its own"
-        return [Problem(message, place)]
-    if study.sampler in ("grid", "list"):
-        return []
-    why = "learns nothing from them, and the best of many seeds is only lucky"
-    fix = "leave it out, and set study.repeats: 3 to train every point with three seeds and compare the means"
-    return [Problem(f"cannot vary with the sampler {study.sampler}, which {why}; {fix}", place)]
 
 
 def ends_of(domain: Domain) -> Mapping[object, ParameterValue]:
@@ -206,20 +194,7 @@ def _sampler(sections: Sections) -> list[Problem]:
         message = f"has {size(space):.0f} points; a sweep has at most {MAX_TRIALS} trials"
         more = "" if study.sampler == "grid" else ": set study.trials"
         found += [] if study.sampler == "list" else [Problem(message + more, "space")]
-    return found or _repeats(study, space)
-
-
-def _repeats(study: StudySpec, space: Space | None) -> list[Problem]:
-    """Check that the repeats of all points are not too many trials."""
-    if study.repeats == 1:
-        return []
-    if study.sampler == "list":
-        return [Problem("does not apply to listed points; list a point once for each seed", "study.repeats")]
-    points = min(study.trials or math.inf, math.inf if space is None else size(space))
-    if points == math.inf or points * study.repeats <= MAX_TRIALS:
-        return []
-    asked = f"{points:.0f} points with {study.repeats} trainings of each are {points * study.repeats:.0f} trials"
-    return [Problem(f"{asked}; a sweep has at most {MAX_TRIALS}", "study.repeats")]
+    return [*found, *repeats_problems(study, space)]
 
 
 WITHOUT_CONDITIONS = ("CmaEsSampler", "GPSampler", "QMCSampler")

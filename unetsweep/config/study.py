@@ -8,6 +8,7 @@ pruner: {name: asha, min_epochs: 4, reduction_factor: 3}
 """
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,11 +23,11 @@ from unetsweep.config.names import (
     UNSUPPORTED_SAMPLERS,
 )
 from unetsweep.core.metric import direction_problem, name_problem
-from unetsweep.core.space import Domain, largest
+from unetsweep.core.space import Domain, Space, largest, size
 from unetsweep.core.spec import StudySpec
 from unetsweep.decode import decode_value, decode_with_defaults, unknown_keys
 from unetsweep.errors import Problem
-from unetsweep.limits import BOUNDS, MAX_ARGUMENT, bound_problem
+from unetsweep.limits import BOUNDS, MAX_ARGUMENT, MAX_TRIALS, bound_problem
 from unetsweep.texts import counted
 
 KEYS = ("sampler", "trials", "repeats", "metric", "direction", "seed", "pruner")
@@ -80,6 +81,31 @@ def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:
         f"found {given['min_epochs']}; the longest training has {counted(longest, 'epoch')}, so nothing would be pruned"
     )
     return [Problem(message, "study.pruner.min_epochs")]
+
+
+def seed_problems(study: StudySpec, place: str) -> list[Problem]:
+    """Return why the seed cannot be a parameter of this study."""
+    if study.repeats > 1:
+        message = "and study.repeats both choose the seeds; leave one out: with repeats each point has seeds of its own"
+        return [Problem(message, place)]
+    if study.sampler in ("grid", "list"):
+        return []
+    why = "learns nothing from them, and the best of many seeds is only lucky"
+    fix = "leave it out, and set study.repeats: 3 to train every point with three seeds and compare the means"
+    return [Problem(f"cannot vary with the sampler {study.sampler}, which {why}; {fix}", place)]
+
+
+def repeats_problems(study: StudySpec, space: Space | None) -> list[Problem]:
+    """Return a problem if points cannot be repeated, or all repeats would be too many trials."""
+    if study.repeats == 1:
+        return []
+    if study.sampler == "list":
+        return [Problem("does not apply to listed points; list a point once for each seed", "study.repeats")]
+    points = min(study.trials or math.inf, math.inf if space is None else size(space))
+    if points > MAX_TRIALS or points * study.repeats <= MAX_TRIALS:  # too many points are another problem
+        return []
+    asked = f"{points:.0f} points with {study.repeats} trainings of each are {points * study.repeats:.0f} trials"
+    return [Problem(f"{asked}; a sweep has at most {MAX_TRIALS}", "study.repeats")]
 
 
 def _number_problems(study: StudySpec, at: str) -> list[Problem]:
