@@ -153,8 +153,7 @@ def points(sweep: SweepRecord) -> list[PointRecord]:
 
 def _point(metric: Metric, trials: tuple[TrialRecord, ...], wanted: int) -> PointRecord:
     scored = [(score, trial) for trial in trials if (score := _score(metric, trial)) is not None]
-    ranks = [(-metric.sign * score, trial.epochs, trial.number) for score, trial in scored]
-    best = scored[ranks.index(min(ranks))][1] if scored else trials[0]
+    best = max(scored, key=lambda pair: (metric.sign * pair[0], -pair[1].number))[1] if scored else trials[0]
     return PointRecord(trials, wanted, tuple(score for score, _ in scored), best)
 
 
