@@ -17,12 +17,13 @@ from unetsweep.core.capacity import Capacity
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import Estimate
 from unetsweep.core.forecast import forecast
+from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import epochs_to_train, why_not_shared
 from unetsweep.core.space import Point, PointCounts, Space, count_points
-from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SchedulerError, UnetsweepError, UnsafePlan
 from unetsweep.reconcile.evidence import ask, with_jobs
 from unetsweep.store.sweep_dir import SweepDir

@@ -1,16 +1,19 @@
 """Compare two versions of a sweep: what changed, and whether the existing trials are still valid.
 
-Rule 1: a sweep may grow: more values on a grid's axes in any order, more trials.
+Rule 1: a sweep may grow: more values on a grid's axes in any order, more points, more trials. Points that were added
+        with `unetsweep add` stay, whatever the file has.
 Rule 2: what does not affect a training may change: how many run at once, retries, the driver, and the resources of a
         job, except its processes.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from unetsweep.config.written import parameter_tree, tree
+from unetsweep.core.missing_points import full_points, training_of, trials_wanted
 from unetsweep.core.space import Choices, Parameter
-from unetsweep.core.spec import SweepSpec, listed_points, remaining_listed_points, trials_wanted
+from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 
 _FREE = ("run.", "slurm.", "data.split.allow_leak", "trainer.resumes")
 """Fields that may change, by the beginning of their names: they change no result."""
@@ -34,15 +37,20 @@ def _keeps_trials_valid(name: str, old: SweepSpec, new: SweepSpec) -> bool:
         # An adaptive sampler has learned from the old space; its trials say nothing about another one.
         path = name.removeprefix("space.")
         was, now = ([each for each in spec.space.parameters if each.path == path] for spec in (old, new))
-        is_grid = old.study.sampler == new.study.sampler and new.study.sampler in ("grid", "list")
+        is_grid = old.study.sampler == new.study.sampler and new.study.sampler in ("grid", NO_SAMPLER)
         return is_grid and bool(was and now) and _contains(now[0], was[0])
-    if name == "study.sampler":
-        return old.study.sampler == new.study.sampler == "list" and not remaining_listed_points(
-            old, listed_points(new.study)
-        )
+    if name == "points":
+        return not _listed(old) - _listed(new)
     if name == "study.trials":
         return trials_wanted(new) >= trials_wanted(old)
-    return name.startswith(_FREE) and name not in _TRAINED
+    return name == "added" or (name.startswith(_FREE) and name not in _TRAINED)
+
+
+def _listed(spec: SweepSpec) -> Counter[object]:
+    """The trainings of the full points of a file, and its partial points."""
+    full = [training_of(spec, point) for point in full_points(spec, spec.points)]
+    partial = [tuple(sorted(point.items())) for point in spec.points if not spec.space.is_full(point)]
+    return Counter([*full, *partial])
 
 
 def _contains(now: Parameter, was: Parameter) -> bool:

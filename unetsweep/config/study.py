@@ -2,7 +2,6 @@
 
 sampler: tpe
 sampler: {name: TPESampler, n_startup_trials: 5}
-sampler: {name: list, points: [{epochs: 8, batch_size: 4, learning_rate: 1e-3, seed: 7}]}
 pruner: asha
 pruner: {name: asha, min_epochs: 4, reduction_factor: 3}
 """
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from unetsweep.config.names import (
-    LIST_ARGUMENTS,
+    NO_SAMPLERS,
     OUR_PRUNERS,
     PRUNERS,
     SAMPLERS,
@@ -99,13 +98,13 @@ def _sampler(raw: object, problems: list[Problem], at: str) -> tuple[str, dict[s
         kinds = SAMPLERS.get(_CLASSES.get(name, name), {})
         arguments = {**arguments, **_typed(arguments, kinds, MAX_ARGUMENT, problems, at)}
     else:
-        instead = UNSUPPORTED_SAMPLERS.get(name) or _suggest(name, SHORT_NAMES, SAMPLERS)
+        instead = {**UNSUPPORTED_SAMPLERS, **NO_SAMPLERS}.get(name) or _suggest(name, SHORT_NAMES, SAMPLERS)
         problems.append(Problem(f"found {name!r}; {instead}", at))
     return name, arguments
 
 
 def _sampler_argument_problems(name: str, arguments: Mapping[str, Any], at: str) -> list[Problem]:
-    known = tuple(LIST_ARGUMENTS if name == "list" else SAMPLERS.get(_CLASSES.get(name, name), ()))
+    known = tuple(SAMPLERS.get(_CLASSES.get(name, name), ()))
     found = []
     for problem in unknown_keys(arguments, known, at):
         key = problem.field.removeprefix(f"{at}.")
