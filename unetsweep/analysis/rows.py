@@ -110,7 +110,7 @@ def ranked(sweep: SweepRecord) -> list[TrialRecord]:
 
 
 def leaders(sweep: SweepRecord) -> list[TrialRecord]:
-    """The best trial of each config, best first. Trials of the sampler `list` may differ only in their seeds."""
+    """The best trial of each config, best first. Trials of listed points may differ only in their seeds."""
     found: dict[tuple[tuple[str, ParameterValue], ...], TrialRecord] = {}
     for trial in ranked(sweep):
         found.setdefault(trial.point, trial)

@@ -8,17 +8,34 @@ Rule 2: what does not affect a training may change: how many run at once, retrie
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from unetsweep.config.written import parameter_tree, tree
 from unetsweep.core.missing_points import full_points, training_of, trials_wanted
-from unetsweep.core.space import Choices, Parameter
+from unetsweep.core.space import Choices, Domain, Parameter
 from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 
 _FREE = ("run.", "slurm.", "data.split.allow_leak", "trainer.resumes")
 """Fields that may change, by the beginning of their names: they change no result."""
 _TRAINED = ("slurm.gpus", "slurm.processes")
 """Fields of `slurm` that may not change: results depend on them."""
+
+
+def with_added(new: SweepSpec, old: SweepSpec) -> SweepSpec:
+    """Return a sweep's new version with the points that were added to the old one, which its file does not have."""
+    added = {tuple(sorted(point.items())): point for point in (*old.added, *new.added)}
+    known = {parameter.path: parameter.domain for parameter in old.space.parameters}
+    parameters = [replace(each, domain=_with_named(each.domain, known.get(each.path))) for each in new.space.parameters]
+    return replace(new, added=tuple(added.values()), space=replace(new.space, parameters=tuple(parameters)))
+
+
+def _with_named(domain: Domain, old: Domain | None) -> Domain:
+    """Return a domain that knows the lists and mappings of the old one too."""
+    if not isinstance(domain, Choices) or not isinstance(old, Choices):
+        return domain
+    names = {each.name for each in domain.named}
+    return replace(domain, named=(*domain.named, *(each for each in old.named if each.name not in names)))
 
 
 def difference(old: SweepSpec, new: SweepSpec) -> tuple[str, ...]:
@@ -58,7 +75,9 @@ def _contains(now: Parameter, was: Parameter) -> bool:
     before, after = was.domain, now.domain
     if not isinstance(before, Choices) or not isinstance(after, Choices) or now.when != was.when:
         return False
-    return all(value in after.values and after.setting(value) == before.setting(value) for value in before.values)
+    names = [each.name for each in before.named]  # some only added points have
+    is_same = all(after.setting(value) == before.setting(value) for value in (*before.values, *names))
+    return is_same and all(value in after.values for value in before.values)
 
 
 def _changes(old: SweepSpec, new: SweepSpec) -> list[tuple[str, Any, Any]]:

@@ -37,7 +37,7 @@ def axes_of_points(
     for each in written:
         for path, place in each.fields.items():
             fields.setdefault(path, place)
-    paths = list(dict.fromkeys([*known, *(path for each in written for path in each.values if path != SEED)]))
+    paths = list(dict.fromkeys([*known, *(path for each in written for path in each.fields if path != SEED)]))
     if has_command and "epochs" not in paths:
         known["epochs"] = 1
         paths.append("epochs")
@@ -50,7 +50,7 @@ def axes_of_points(
         (path, indices[point[path]]): each.fields[path]  # of the first point that has it
         for path, indices in index_of.items()
         for each, point in zip(reversed(written), reversed(points), strict=True)
-        if path in each.fields and path in point
+        if path in each.values
     }
     named = resolver(has_command=has_command)
     excluded = exclusions_from(exclude, domains, problems, named=named)
@@ -76,8 +76,8 @@ def _with_settings(
     point: dict[str, ParameterValue] = {}
     missing = []
     for path in paths:
-        if path in written.values:
-            point[path] = written.values[path]
+        if path in written.fields:
+            point |= {path: written.values[path]} if path in written.values else {}
         elif path in known:
             point[path] = known[path]
         elif path in REQUIRED or is_own(path):

@@ -58,7 +58,7 @@ def listed_from(
     added = written_points(raw.get(ADDED), named, problems, axes.domains, ADDED)
     more = points_in_space(added, axes, problems, any_value=True)
     space = axes.space()
-    if space is not None and len(points) == len(written):
+    if space is not None and len(points) == len(written) and all(each.is_complete for each in written):
         problems += rules_of_points(written, points, space, study.sampler)
     if space is not None and len(more) == len(added):
         problems += rules_of_points(added, more, space, study.sampler)

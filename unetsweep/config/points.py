@@ -20,6 +20,7 @@ from unetsweep.errors import Problem
 from unetsweep.limits import MAX_VALUES
 from unetsweep.trial_config import ParameterValue
 
+EXCLUDED = "the file of the sweep excludes this point (exclude:); add another one"
 _EXAMPLE = "{epochs: 8, batch_size: 4, learning_rate: 1e-3}"
 
 
@@ -32,7 +33,9 @@ class WrittenPoint:
     named: Mapping[str, NamedValue] = field(default_factory=dict)
     """Its values that are lists or mappings, by the paths of their parameters."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """Where the file has each value."""
+    """Where the file has each value, also those with problems."""
+    is_complete: bool = True
+    """Whether all of it could be read."""
 
 
 def written_points(
@@ -42,7 +45,7 @@ def written_points(
     domains: Mapping[str, Domain] | None = None,
     at: str = "points",
 ) -> tuple[WrittenPoint, ...]:
-    """Return the points of a list whose keys and values could be read.
+    """Return the points of a list, with the values that could be read.
 
     `domains`: of the parameters of the sweep, whose texts may be names of lists or mappings; None: of the points.
     """
@@ -54,7 +57,7 @@ def written_points(
     if len(raw) > MAX_VALUES:
         problems.append(Problem(f"found {len(raw)} points; at most {MAX_VALUES}", at))
         return ()
-    names = _names_in(raw, named) if domains is None else {path: _texts(domain) for path, domain in domains.items()}
+    names = _names_in(raw, named) if domains is None else names_of(domains)
     found = (written_point(each, named, problems, f"{at}.{index}", names) for index, each in enumerate(raw))
     return tuple(each for each in found if each is not None)
 
@@ -62,7 +65,8 @@ def written_points(
 def written_point(
     raw: object, named: Resolve, problems: list[Problem], at: str, names: Mapping[str, Collection[str]]
 ) -> WrittenPoint | None:
-    """Return one point, or None after adding what is wrong with it to `problems`. `names`: of lists and mappings."""
+    """Return one point after adding what is wrong with it to `problems`; None: it is none. `names`: of lists and
+    mappings."""
     if not isinstance(raw, Mapping) or not raw:
         problems.append(Problem(f"found {raw!r}; a point, such as {_EXAMPLE}"[:300], at))
         return None
@@ -80,12 +84,14 @@ def written_point(
             problems.append(Problem(f"is {path}, which {fields[path]} sets too; remove one", place))
             continue
         fields[path] = place
-        is_name = isinstance(value, str) and value in names.get(path, ())
+        count, is_name = len(problems), isinstance(value, str) and value in names.get(path, ())
         found = value if is_name else value_from(path, value, problems, place, "one number")
+        if len(problems) > count:
+            continue
         if isinstance(found, NamedValue):
             settings[path], found = found, found.name
         values[path] = found
-    return WrittenPoint(at, values, settings, fields) if len(problems) == before else None
+    return WrittenPoint(at, values, settings, fields, len(problems) == before)
 
 
 def points_in_space(
@@ -97,23 +103,23 @@ def points_in_space(
     """
     before = len(problems)
     for each in written:
-        for path, value in each.values.items():
-            domain, place = axes.domains.get(path), each.fields[path]
-            if path not in axes.paths:
-                if path != SEED:
-                    known = ", ".join(axes.paths)
-                    problems.append(Problem(f"{path} is no parameter of this sweep; those are {known}", place))
-            elif domain is not None:
-                problems += _domain_problems(path, value, each.named.get(path), domain, place, any_value=any_value)
+        for path, place in each.fields.items():
+            domain = axes.domains.get(path)
+            if path not in (*axes.paths, SEED):
+                known = ", ".join(axes.paths)
+                problems.append(Problem(f"{path} is no parameter of this sweep; those are {known}", place))
+            elif domain is not None and path in each.values:
+                value, setting = each.values[path], each.named.get(path)
+                problems += _domain_problems(path, value, setting, domain, place, any_value=any_value)
     space = axes.space()
-    if space is None or len(problems) > before:
+    if space is None or len(problems) > before or not all(each.is_complete for each in written):
         return ()
     found = []
     for each in written:
         point = filled(space, each.values)
         problems += _condition_problems(space, each, point)
         if space.is_excluded(point):
-            problems.append(Problem("is excluded by exclude; remove it", each.at))
+            problems.append(Problem("is excluded by exclude; remove it" if each.at else EXCLUDED, each.at))
         found.append(point)
     return tuple(found)
 
@@ -211,17 +217,22 @@ def with_named(space: Space, written: Sequence[WrittenPoint]) -> Space:
     return replace(space, parameters=tuple(map(extended, space.parameters)))
 
 
-def _texts(domain: Domain) -> Collection[str]:
-    values = [*domain.values, *(each.name for each in domain.named)] if isinstance(domain, Choices) else []
-    return {value for value in values if isinstance(value, str)}
+def names_of(domains: Mapping[str, Domain]) -> dict[str, Collection[str]]:
+    """Return the texts that each parameter may have, among them the names of lists and mappings."""
+    lists = {path: domain for path, domain in domains.items() if isinstance(domain, Choices)}
+    return {
+        path: {*(value for value in domain.values if isinstance(value, str)), *(each.name for each in domain.named)}
+        for path, domain in lists.items()
+    }
 
 
-def _names_in(raw: Sequence[object], named: Resolve) -> dict[str, set[str]]:
+def _names_in(raw: Sequence[object], named: Resolve) -> dict[str, Collection[str]]:
     """The names of the lists and mappings in points, by the paths of their parameters."""
-    found: dict[str, set[str]] = {}
+    found: dict[str, Collection[str]] = {}
     for point in raw:
         for key, value in point.items() if isinstance(point, Mapping) else ():
             if isinstance(value, Mapping) and isinstance(value.get("name"), str):
                 path = named(str(key), "")
-                found.setdefault(path if isinstance(path, str) else "", set()).add(value["name"])
+                path = path if isinstance(path, str) else ""
+                found[path] = {*found.get(path, ()), value["name"]}
     return found

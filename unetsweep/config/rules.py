@@ -86,21 +86,26 @@ def _swept(sections: Sections, check_augment: CheckAugment | None) -> list[Probl
         is_one = isinstance(domain, Choices) and len(domain.values) == 1
         for index, value in ends_of(domain).items():
             at = sections.axes.value_place(path, index) if not is_one else place
-            setting = domain.setting(value)
-            found += [
-                Problem(p.message, at) for p in config_problems(with_value(base, path, setting)) if p.field == path
-            ]
-            if path == "trainer.augment":
-                found += [
-                    Problem(p.message, f"{at}.value" + p.field.removeprefix(path))
-                    for p in _augment(setting, check_augment)
-                ]
+            found += setting_problems(base, path, domain.setting(value), at, check_augment)
             if len(found) > MAX_PROBLEMS:
                 return found
         if path == SEED and sections.study.sampler not in ("grid", NO_SAMPLER):
             why = "learns nothing from them, and the best of many seeds is only lucky"
             fix = "leave it out, and repeat the best settings with `unetsweep confirm`"
             found.append(Problem(f"cannot vary with the sampler {sections.study.sampler}, which {why}; {fix}", place))
+    return found
+
+
+def setting_problems(
+    base: TrialConfig, path: str, setting: object, at: str, check_augment: CheckAugment | None
+) -> list[Problem]:
+    """Return what the trainer would refuse of one value of a parameter, at this field."""
+    if is_own(path):
+        return []
+    found = [Problem(p.message, at) for p in config_problems(with_value(base, path, setting)) if p.field == path]
+    if path == "trainer.augment":
+        problems = _augment(setting, check_augment)
+        found += [Problem(p.message, f"{at}.value" + p.field.removeprefix(path)) for p in problems]
     return found
 
 

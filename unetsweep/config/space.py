@@ -31,6 +31,12 @@ class Axes:
     paths: tuple[str, ...] = ()
     """All parameters, also those with problems."""
 
+    @classmethod
+    def of(cls, space: Space, named: Resolve) -> "Axes":
+        """Return those of a space that was read before."""
+        conditions = {each.path: each.when for each in space.parameters if each.when}
+        return cls(space.domains(), True, {}, conditions, space.excluded, named, {}, space.paths)
+
     def space(self) -> Space | None:
         """Return the space; None if a part of it could not be read."""
         if not self.is_complete:

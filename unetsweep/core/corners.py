@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice, product
 
 from unetsweep.contract import TrialConfig
-from unetsweep.core.space import Choices, Domain, Point, Space, contains, whole_numbers
+from unetsweep.core.space import Choices, Domain, Point, Space, whole_numbers
 from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.core.trials import trial_config
 from unetsweep.trial_config import ParameterValue
@@ -64,20 +64,13 @@ def values_of(spec: SweepSpec, path: str) -> list[ParameterValue]:
     domain = spec.space.domains().get(path)
     if domain is None:
         return []
-    return [domain.setting(value) for value in dict.fromkeys([*_all(domain), *_outside(spec, path)])]
+    return [domain.setting(value) for value in dict.fromkeys([*_all(domain), *spec.values_added(path)])]
 
 
 def batch_sizes(spec: SweepSpec) -> list[int]:
     """Return all global batches that the sweep may use."""
-    numbers = [value for value in _outside(spec, "batch_size") if isinstance(value, int)]
+    numbers = [value for value in spec.values_added("batch_size") if isinstance(value, int)]
     return [*whole_numbers(spec.space.domain("batch_size")), *numbers]
-
-
-def _outside(spec: SweepSpec, path: str) -> list[ParameterValue]:
-    """The values of a parameter that only listed points have."""
-    domain = spec.space.domain(path)
-    values = dict.fromkeys(point[path] for point in (*spec.points, *spec.added) if path in point)
-    return [value for value in values if not contains(domain, value)]
 
 
 def _values(path: str, domain: Domain) -> Sequence[ParameterValue]:

@@ -177,6 +177,8 @@ class Space:
 
     def is_full(self, point: Point) -> bool:
         """Return whether the point names every parameter that a trial with these values has."""
+        if not self.has_conditions:
+            return all(each.path in point for each in self.parameters)
         return all(each.path in point for each in self.by_dependence() if each.is_part_of(point))
 
     def is_excluded(self, point: Point) -> bool:

@@ -1,11 +1,12 @@
 """The specification of a sweep: its YAML file, validated and with every default filled in."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
 from unetsweep.core.metric import Metric, metric_of
-from unetsweep.core.space import Point, Space
+from unetsweep.core.space import Choices, Domain, Point, Range, Space, contains, is_fixed
+from unetsweep.trial_config import ParameterValue
 
 NO_SAMPLER = "none"
 """Only the listed points are trained."""
@@ -130,3 +131,22 @@ class SweepSpec:
     def metric(self) -> Metric:
         """The metric that the sweep optimises."""
         return metric_of(self.study.metric, self.study.direction)
+
+    @property
+    def reported_space(self) -> Space:
+        """The space with the values of added points, for reports. A range with several values stays as it is."""
+        parameters = [replace(each, domain=self._reported(each.path, each.domain)) for each in self.space.parameters]
+        return replace(self.space, parameters=tuple(parameters))
+
+    def _reported(self, path: str, domain: Domain) -> Domain:
+        extra = self.values_added(path)
+        if not extra or (isinstance(domain, Range) and not is_fixed(domain)):
+            return domain
+        values, named = (domain.values, domain.named) if isinstance(domain, Choices) else ((domain.low,), ())
+        return Choices((*values, *extra), named)
+
+    def values_added(self, path: str) -> tuple[ParameterValue, ...]:
+        """The values of a parameter that only added points have."""
+        domain = self.space.domain(path)
+        values = dict.fromkeys(point[path] for point in self.added if path in point)
+        return tuple(value for value in values if not contains(domain, value))

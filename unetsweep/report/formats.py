@@ -24,7 +24,7 @@ class Format(StrEnum):
 
 def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
     """The columns that a format shows unless the user names others."""
-    also, chosen = tuple(also_columns(sweep.spec.data)), table_columns(sweep.spec.space)
+    also, chosen = tuple(also_columns(sweep.spec.data)), table_columns(sweep.spec.reported_space)
     match form:
         case Format.TABLE:
             chosen = ("trial", "state", *chosen, *also)

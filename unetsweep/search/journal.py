@@ -24,12 +24,13 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from unetsweep.contract import Result
-from unetsweep.core.space import Domain, Range
+from unetsweep.core.space import Domain, Range, contains
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
 from unetsweep.regular_files import quarantine_file, read_bytes
 from unetsweep.search.optuna_trials import Curves, EpochsOf, direction, no_epochs, state_of
+from unetsweep.trial_config import ParameterValue
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -91,11 +92,13 @@ def _append_missing(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], 
     curves = Curves(spec, trials, epochs_of)
     ended = [at for at, trial in enumerate(trials) if trial.result is not None]
     trials = trials[: max(ended, default=-1) + 1]
-    study = _open(path, spec)
+    study, kinds = _open(path, spec), _distributions(spec, trials)
     known = study.get_trials(deepcopy=False)
     if [frozen.user_attrs.get("trial") for frozen in known] != [trial.number for trial in trials[: len(known)]]:
         raise StateError(f"{path}: its trials are not the sweep's")
-    study.add_trials([_freeze(spec, trial, curves) for trial in trials[len(known) :]])
+    if any(kinds[parameter] != kind for parameter, kind in _known_distributions(known).items()):
+        raise StateError(f"{path}: its distributions lack values of the sweep")
+    study.add_trials([_freeze(spec, trial, curves, kinds) for trial in trials[len(known) :]])
     for frozen, trial in zip(known, trials, strict=False):
         if frozen.state is TrialState.RUNNING and trial.result is not None:
             values = curves.of(trial)
@@ -119,28 +122,47 @@ def _open(path: Path, spec: SweepSpec) -> optuna.Study:
         )
 
 
-def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves) -> FrozenTrial:
+def _known_distributions(known: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """Return the distribution of each parameter in a journal: of all trials the same, that of the first one."""
+    found: dict[str, BaseDistribution] = {}
+    for frozen in known:
+        found = {**frozen.distributions, **found}
+    return found
+
+
+def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves, kinds: Mapping[str, BaseDistribution]) -> FrozenTrial:
     """Return a trial that the journal does not know, with its whole curve if it has ended."""
     values = {} if trial.result is None else curves.of(trial)
     state, value = _final_value(spec, trial.result, values)
     return create_trial(
         state=state,
         params=dict(trial.params or {}),
-        distributions={
-            path: _any_value(domain) for path, domain in spec.space.domains().items() if path in (trial.params or {})
-        },
+        distributions={path: kind for path, kind in kinds.items() if path in (trial.params or {})},
         user_attrs={"config_id": trial.config_id, "trial": trial.number},
         value=value,
         intermediate_values=values,
     )
 
 
-def _any_value(domain: Domain) -> BaseDistribution:
+def _distributions(spec: SweepSpec, trials: Sequence[StoredTrial]) -> dict[str, BaseDistribution]:
+    """Return the distribution of each parameter, which also has the values of added points. `trials`: some may be of
+    points that were added after `spec` was read."""
+    listed = [trial.params or {} for trial in trials if trial.is_listed]
+
+    def added(path: str, domain: Domain) -> Sequence[ParameterValue]:
+        known = dict.fromkeys([*spec.values_added(path), *(point[path] for point in listed if path in point)])
+        return [value for value in known if not contains(domain, value)]
+
+    return {path: _any_value(domain, added(path, domain)) for path, domain in spec.space.domains().items()}
+
+
+def _any_value(domain: Domain, added: Sequence[ParameterValue] = ()) -> BaseDistribution:
     """Return the distribution of every value that a parameter of this kind may ever have.
 
-    Choices that are not numbers have no such distribution: if the sweep gets another one, the journal is recreated.
+    Choices that are not numbers have no such distribution: if the sweep gets another one, the journal is recreated. So
+    it is if a value of another kind is added, such as 0 to positive numbers.
     """
-    values = [domain.low, domain.high] if isinstance(domain, Range) else domain.values
+    values = [*((domain.low, domain.high) if isinstance(domain, Range) else domain.values), *added]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(values):
         return CategoricalDistribution(values)
