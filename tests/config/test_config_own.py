@@ -194,6 +194,7 @@ def test_own_parameters_need_a_trainer_command() -> None:
 def test_a_placeholder_of_a_setting_that_nobody_named_is_refused() -> None:
     head = HEAD.replace("{out}", "{learning_rate} {n-jobs} {layers.0}")
     assert problems("  n-jobs: [1]\n  layers.0: [2]\n", head) == [
-        "s.yaml:1:11: trainer.command: unknown placeholder {learning_rate}; replaced are {config}, {out}, {seed}, "
-        "{epochs}, {0}, {n-jobs}, {layers.0}, and no shell runs the command"
+        "s.yaml:1:11: trainer.command: unknown placeholder {learning_rate}; no key of space is named "
+        "learning_rate; replaced are {config}, {out}, {seed}, {epochs}, {0}, {n-jobs}, {layers.0}, "
+        "and no shell runs the command"
     ]

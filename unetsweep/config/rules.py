@@ -160,7 +160,7 @@ def _command(command: str | None, axes: Axes) -> list[Problem]:
     if not unknown or not axes.is_complete:  # a parameter with another problem is not known by name
         return []
     near = difflib.get_close_matches(unknown[0], known, 1)
-    hint = f"did you mean {{{near[0]}}}? " if near else ""
+    hint = f"did you mean {{{near[0]}}}? " if near else f"no key of space is named {unknown[0]}; "
     allowed = ", ".join(f"{{{name}}}" for name in known)
     found = ", ".join(f"{{{name}}}" for name in unknown)
     return [Problem(f"unknown placeholder {found}; {hint}replaced are {allowed}, and no shell runs the command", at)]
