@@ -85,6 +85,7 @@ CONFIG: dict[str, Any] = {
 }
 COMMAND_LINES: tuple[tuple[str, ...], ...] = (
     ("submit", "s.yaml", "--executor", "local", "--dry-run", "--profile", "site", "--results", "results"),
+    ("add", "kept", "learning_rate=3e-4", "epochs=3", "--dry-run"),
     ("status", "kept"),
     ("status", "kept", "--json"),
     ("report", "kept", "--format", "csv", "--columns", "trial,val_iou", "--sort", "val_iou", "--top", "3"),

@@ -101,8 +101,9 @@ def test_points_within_a_space_may_be_partial_and_are_stored_with_full_paths() -
 def test_a_file_may_get_more_points_and_lose_none() -> None:
     old, more = spec(DOCS), spec(DOCS + "- {epochs: 50, batch_size: 4, learning_rate: 1e-4}\n")
     assert not refused(old, more)
-    assert [line.partition(":")[0] for line in difference(old, more)] == ["space.epochs", "points"]
-    assert [line.partition(":")[0] for line in refused(more, old)] == ["space.epochs", "points"]
+    new = "{'epochs': 50, 'batch_size': 4, 'learning_rate': 0.0001}"
+    assert difference(old, more)[1:] == (f"points: 9 -> 10 points (new: {new})",)
+    assert refused(more, old)[1:] == (f"points: 10 -> 9 points (missing: {new})",)
     lines = DOCS.splitlines(keepends=True)
     assert not refused(old, spec("".join([*lines[:2], *reversed(lines[2:])])))
     assert refused(old, spec(DOCS.replace("- {epochs: 200, batch_size: 4, learning_rate: 1e-4}\n", "", 1)))

@@ -58,7 +58,7 @@ class DryRun:
     counts: PointCounts | None
     """The points of the space; None: there are infinitely many, or too many to look at each."""
     points: tuple[Point, ...]
-    """Those of the trials that do not exist yet, in order; empty: not known before they are proposed."""
+    """Those of the trials that do not exist yet, in order, as far as they are known before they are proposed."""
     refusals: tuple[UnetsweepError, ...]
     """Why the submit would refuse the sweep, or would submit nothing; empty if it would do what is above."""
     overrides: tuple[Override, ...] = ()

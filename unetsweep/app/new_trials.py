@@ -21,7 +21,7 @@ class NewTrial:
     batch_size: int | None
     """None: as for the epochs."""
     point: Point | None = None
-    """None: as for the epochs."""
+    """What is known of it; None: nothing."""
 
 
 def new_trials(spec: SweepSpec, known: Sequence[StoredTrial], count: int, first: int) -> list[NewTrial]:
@@ -58,7 +58,7 @@ def _drawn(spec: SweepSpec, partial: Point, run: int) -> NewTrial:
     """A new trial with these values, whose other values the sampler draws."""
     domains = {"batch_size": Choices((spec.slurm.processes,)), **spec.space.domains()}
     epochs, batch_size = (_only_value(path, partial, domains[path]) for path in ("epochs", "batch_size"))
-    return NewTrial(run, epochs, batch_size)
+    return NewTrial(run, epochs, batch_size, partial or None)
 
 
 def _only_value(path: str, partial: Point, domain: Domain) -> int | None:

@@ -7,14 +7,16 @@ Rule 2: what does not affect a training may change: how many run at once, retrie
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from unetsweep.config.listed import ADDED
 from unetsweep.config.written import parameter_tree, tree
 from unetsweep.core.missing_points import full_points, training_of, trials_wanted
 from unetsweep.core.space import Choices, Domain, Parameter
 from unetsweep.core.spec import NO_SAMPLER, SweepSpec
+from unetsweep.texts import counted
 
 _FREE = ("run.", "slurm.", "data.split.allow_leak", "trainer.resumes")
 """Fields that may change, by the beginning of their names: they change no result."""
@@ -60,7 +62,7 @@ def _keeps_trials_valid(name: str, old: SweepSpec, new: SweepSpec) -> bool:
         return not _listed(old) - _listed(new)
     if name == "study.trials":
         return trials_wanted(new) >= trials_wanted(old)
-    return name == "added" or (name.startswith(_FREE) and name not in _TRAINED)
+    return name == ADDED or (name.startswith(_FREE) and name not in _TRAINED)
 
 
 def _listed(spec: SweepSpec) -> Counter[object]:
@@ -107,5 +109,22 @@ _WHOLE = ("study.sampler", "trainer.augment", "slurm.sbatch", "slurm.reconciler"
 
 
 def _describe(name: str, was: Any, now: Any) -> str:
+    if name in ("points", ADDED):
+        return f"{name}: {_describe_points(was or [], now or [])}"
     values = ("none" if value is None else repr(value) for value in (was, now))
     return f"{name}: {' -> '.join(values)}"
+
+
+def _describe_points(was: Sequence[Any], now: Sequence[Any]) -> str:
+    """What differs between two lists of points: `2 -> 3 points (new: {'epochs': 8, 'seed': 1})`."""
+    before, after = (Counter(map(repr, points)) for points in (was, now))
+    parts = [("missing", before - after), ("new", after - before)]
+    found = [f"{word}: {_some(list(points.elements()))}" for word, points in parts if points]
+    return f"{len(was)} -> {counted(len(now), 'point')} ({'; '.join(found) or 'in another order'})"
+
+
+_FEW_POINTS = 3
+
+
+def _some(points: Sequence[str]) -> str:
+    return ", ".join(points[:_FEW_POINTS]) + (" …" if len(points) > _FEW_POINTS else "")
