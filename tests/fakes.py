@@ -263,7 +263,7 @@ class FakeStudy:
 
     def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve) -> list[Point]:
         taken = [trial.point for trial in trials if trial.point is not None]
-        return missing_trainings(spec, taken, count, lambda points: remaining_grid_points(spec.space, taken)[:points])
+        return missing_trainings(spec, trials, count, lambda points: remaining_grid_points(spec.space, taken)[:points])
 
     def export(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
         self.exported = {each.number: each.result and each.result.state for each in trials}

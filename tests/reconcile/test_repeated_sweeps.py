@@ -138,6 +138,40 @@ def test_a_search_of_twelve_points_is_twelve_trials_of_optuna_with_the_means(tmp
     assert len({each.params["learning_rate"] for each in studied}) == 12
 
 
+def test_listed_and_added_points_of_a_search_are_repeated_wherever_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A partial point is one point, with all its seeds; an added one, outside of the space, comes on top."""
+    crash_point = CrashPoint()
+    monkeypatch.setattr(sweep_dir, "rename_folder", crash_point.wrap(sweep_dir.rename_folder))
+    for at in itertools.count(2):
+        crash_point.at, crash_point.effects = at, 0
+        scene = twelve(tmp_path / str(at), points=2)
+        axes = {**scene.spec.space.domains(), "epochs": Choices((4, 8))}
+        added = {"epochs": 5, "batch_size": 4, "learning_rate": 0.5}
+        scene.spec = replace(scene.spec, space=Space.of(**axes), points=({"epochs": 4},), added=(added,))
+        is_killed = True
+        with contextlib.suppress(Crash):
+            scene.until_ended()
+            is_killed = False
+        scene.until_ended()
+        trials = scene.directory.trials()
+        points = [(trial.point or {}, trial.is_listed) for trial in trials]
+        assert [(point["epochs"], point["seed"], mark) for point, mark in points[:4]] == [
+            (4, 0, True),
+            (4, 1, True),
+            (5, 0, True),
+            (5, 1, True),
+        ], f"killed at {at}"
+        assert points[0][0]["learning_rate"] == points[1][0]["learning_rate"]
+        assert [mark for _, mark in points[4:]] == [False, False], f"killed at {at}"
+        assert [each.user_attrs["trials"] for each in scene.journal()] == [[0, 1], [2, 3], [4, 5]]
+        assert scene.journal()[1].params == added
+        if not is_killed:
+            break
+    assert at == 2 * 6 + 2
+
+
 def at_most(slots: int, scene: Scene) -> None:
     assert len(scene.cluster.live()) <= slots
 

@@ -190,7 +190,7 @@ def ranked(sweep: SweepRecord) -> list[TrialRecord]:
 
 def leaders(sweep: SweepRecord) -> list[TrialRecord]:
     """A trial of each config, best first: the first training of a point. Without repeats it is the config's best trial:
-    trials of the sampler `list` may differ only in their seeds."""
+    trials of listed points may differ only in their seeds."""
     if sweep.spec.study.repeats > 1:
         return [point.trials[0] for point in ranked_points(sweep)]
     found: dict[tuple[tuple[str, ParameterValue], ...], TrialRecord] = {}

@@ -17,13 +17,13 @@ from unetsweep.core.capacity import Capacity
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import Estimate
 from unetsweep.core.forecast import forecast
-from unetsweep.core.missing_points import describe_wanted
+from unetsweep.core.missing_points import describe_wanted, points_wanted, trials_wanted
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import epochs_to_train, why_not_shared
 from unetsweep.core.space import Point, PointCounts, Space, count_points
-from unetsweep.core.spec import SweepSpec, points_wanted, trials_wanted
+from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SchedulerError, UnetsweepError, UnsafePlan
 from unetsweep.reconcile.evidence import ask, with_jobs
 from unetsweep.store.sweep_dir import SweepDir
@@ -57,8 +57,8 @@ class DryRun:
     counts: PointCounts | None
     """The points of the space; None: there are infinitely many, or too many to look at each."""
     points: tuple[Point, ...]
-    """Those of the trials that do not exist yet, in order; empty: not known before they are proposed. With repeats each
-    has the seed of its training."""
+    """Those of the trials that do not exist yet, in order, as far as they are known before they are proposed. With
+    repeats each has the seed of its training."""
     refusals: tuple[UnetsweepError, ...]
     """Why the submit would refuse the sweep, or would submit nothing; empty if it would do what is above."""
     repeats: int = 1

@@ -12,11 +12,10 @@ from unetsweep.app.sweeps import context_of
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, Submit, Wait
 from unetsweep.core.cost import Cost
-from unetsweep.core.missing_points import describe_wanted
+from unetsweep.core.missing_points import describe_wanted, trials_wanted
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
-from unetsweep.core.spec import trials_wanted
 from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe

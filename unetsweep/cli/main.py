@@ -14,6 +14,7 @@ from unetsweep.process import without_empty
 
 COMMANDS = {
     "submit": "Start or resume a sweep.",
+    "add": "Add a point to a sweep by hand.",
     "validate": "Check a sweep's YAML file, without images or a cluster.",
     "status": "Show the state of every trial, and why.",
     "report": "Print the results as a table.",

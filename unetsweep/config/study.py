@@ -2,7 +2,6 @@
 
 sampler: tpe
 sampler: {name: TPESampler, n_startup_trials: 5}
-sampler: {name: list, points: [{epochs: 8, batch_size: 4, learning_rate: 1e-3, seed: 7}]}
 pruner: asha
 pruner: {name: asha, min_epochs: 4, reduction_factor: 3}
 """
@@ -14,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from unetsweep.config.names import (
-    LIST_ARGUMENTS,
+    NO_SAMPLERS,
     OUR_PRUNERS,
     PRUNERS,
     SAMPLERS,
@@ -23,8 +22,8 @@ from unetsweep.config.names import (
     UNSUPPORTED_SAMPLERS,
 )
 from unetsweep.core.metric import direction_problem, name_problem
-from unetsweep.core.space import Domain, Space, largest, size
-from unetsweep.core.spec import StudySpec
+from unetsweep.core.space import Domain, largest
+from unetsweep.core.spec import NO_SAMPLER, StudySpec
 from unetsweep.decode import decode_value, decode_with_defaults, unknown_keys
 from unetsweep.errors import Problem
 from unetsweep.limits import BOUNDS, MAX_ARGUMENT, MAX_TRIALS, bound_problem
@@ -88,21 +87,17 @@ def seed_problems(study: StudySpec, place: str) -> list[Problem]:
     if study.repeats > 1:
         message = "and study.repeats both choose the seeds; leave one out: with repeats each point has seeds of its own"
         return [Problem(message, place)]
-    if study.sampler in ("grid", "list"):
+    if study.sampler in ("grid", NO_SAMPLER):
         return []
     why = "learns nothing from them, and the best of many seeds is only lucky"
     fix = "leave it out, and set study.repeats: 3 to train every point with three seeds and compare the means"
     return [Problem(f"cannot vary with the sampler {study.sampler}, which {why}; {fix}", place)]
 
 
-def repeats_problems(study: StudySpec, space: Space | None) -> list[Problem]:
-    """Return a problem if points cannot be repeated, or all repeats would be too many trials."""
-    if study.repeats == 1:
-        return []
-    if study.sampler == "list":
-        return [Problem("does not apply to listed points; list a point once for each seed", "study.repeats")]
-    points = min(study.trials or math.inf, math.inf if space is None else size(space))
-    if points > MAX_TRIALS or points * study.repeats <= MAX_TRIALS:  # too many points are another problem
+def repeats_problems(study: StudySpec, available: float) -> list[Problem]:
+    """Return a problem if all repeats of the points would be too many trials. `available`: points that there are."""
+    points = min(study.trials or math.inf, available)
+    if study.repeats == 1 or not points <= MAX_TRIALS < points * study.repeats:  # too many points are another problem
         return []
     asked = f"{points:.0f} points with {study.repeats} trainings of each are {points * study.repeats:.0f} trials"
     return [Problem(f"{asked}; a sweep has at most {MAX_TRIALS}", "study.repeats")]
@@ -127,13 +122,13 @@ def _sampler(raw: object, problems: list[Problem], at: str) -> tuple[str, dict[s
         kinds = SAMPLERS.get(_CLASSES.get(name, name), {})
         arguments = {**arguments, **_typed(arguments, kinds, MAX_ARGUMENT, problems, at)}
     else:
-        instead = UNSUPPORTED_SAMPLERS.get(name) or _suggest(name, SHORT_NAMES, SAMPLERS)
+        instead = {**UNSUPPORTED_SAMPLERS, **NO_SAMPLERS}.get(name) or _suggest(name, SHORT_NAMES, SAMPLERS)
         problems.append(Problem(f"found {name!r}; {instead}", at))
     return name, arguments
 
 
 def _sampler_argument_problems(name: str, arguments: Mapping[str, Any], at: str) -> list[Problem]:
-    known = tuple(LIST_ARGUMENTS if name == "list" else SAMPLERS.get(_CLASSES.get(name, name), ()))
+    known = tuple(SAMPLERS.get(_CLASSES.get(name, name), ()))
     found = []
     for problem in unknown_keys(arguments, known, at):
         key = problem.field.removeprefix(f"{at}.")

@@ -37,11 +37,11 @@ from unetsweep.core.capacity import (
     schedule,
     throttle_changes,
 )
-from unetsweep.core.missing_points import describe_wanted
+from unetsweep.core.missing_points import describe_wanted, trials_wanted
 from unetsweep.core.observation import Attempt, Observation, Run, Trial
 from unetsweep.core.reconciler_job import NextReconciliation
 from unetsweep.core.run_decision import RunDecision, decide_run
-from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.errors import UnsafePlan
 
 ADAPTIVE_PARALLEL = 4
@@ -228,7 +228,7 @@ def _proposals(
     if observation.cancelled:
         return []
     missing = trials_wanted(spec) - observation.ended - len(observation.trials)
-    if spec.study.sampler not in ("grid", "list", "random"):
+    if spec.study.sampler not in ("grid", NO_SAMPLER, "random"):
         slots = capacity.parallel or ADAPTIVE_PARALLEL * spec.study.repeats
         ending = {action.trial for action in actions if isinstance(action, FinishTrial)}
         missing = min(missing, slots - len({trial.run for trial in observation.trials if trial.number not in ending}))

@@ -255,7 +255,7 @@ def columns_of(sweep: SweepRecord) -> dict[str, Column]:
         if name not in REQUIRED or name in sweep.spec.space.paths:
             found[name] = column
         if name == REQUIRED[-1]:
-            found |= parameter_columns(sweep.spec.space)
+            found |= parameter_columns(sweep.spec.reported_space)
     found |= also_columns(sweep.spec.data)
     if not sweep.leak:
         return found

@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
     """The columns that a format shows unless the user names others."""
-    also, chosen = tuple(also_columns(sweep.spec.data)), table_columns(sweep.spec.space)
+    also, chosen = tuple(also_columns(sweep.spec.data)), table_columns(sweep.spec.reported_space)
     known = known_columns(sweep)
     trainings = (trainings_column(known),) if shows_trainings(by_number(sweep)) else ()
     match form:

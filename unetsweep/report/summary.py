@@ -88,7 +88,7 @@ def best_of(sweep: SweepRecord, trial: TrialRecord, point: PointRecord | None = 
     result, trainer, slurm = trial.result, sweep.spec.trainer, sweep.spec.slurm
     if result is None:
         raise ValueError(f"trial {trial.number} has no result")
-    domains = sweep.spec.space.domains()
+    domains = sweep.spec.reported_space.domains()
     named = (*REQUIRED, "trainer.optimizer")
     optimizer = str(trial.params.get("trainer.optimizer", trainer.optimizer))
     return BestTrial(

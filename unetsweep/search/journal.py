@@ -24,12 +24,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from unetsweep.core.space import Domain, Range
+from unetsweep.core.space import Domain, Range, contains
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
 from unetsweep.regular_files import quarantine_file, read_bytes
 from unetsweep.search.optuna_trials import Curves, EpochsOf, StudyTrial, direction, no_epochs, study_trials
+from unetsweep.trial_config import ParameterValue
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -105,7 +106,10 @@ def _append_missing(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], 
         raise _HasChangedError
     ended = [at for at, point in enumerate(points) if point.state is not TrialState.RUNNING]
     points = points[: max(ended, default=-1) + 1]
-    study.add_trials([_freeze(spec, point, curves) for point in points[len(known) :]])
+    kinds = _distributions(spec, [trial for point in points for trial in point.trials])
+    if any(kinds[parameter] != kind for parameter, kind in _known_distributions(known).items()):
+        raise StateError(f"{path}: its distributions lack values of the sweep")
+    study.add_trials([_freeze(spec, point, curves, kinds) for point in points[len(known) :]])
     for frozen, point in zip(known, points, strict=False):
         if frozen.state is TrialState.RUNNING and point.state is not TrialState.RUNNING:
             values = curves.of(point)
@@ -147,14 +151,22 @@ def _open(path: Path, spec: SweepSpec) -> optuna.Study:
         )
 
 
-def _freeze(spec: SweepSpec, point: StudyTrial, curves: Curves) -> FrozenTrial:
+def _known_distributions(known: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """Return the distribution of each parameter in a journal: of all trials the same, that of the first one."""
+    found: dict[str, BaseDistribution] = {}
+    for frozen in known:
+        found = {**frozen.distributions, **found}
+    return found
+
+
+def _freeze(spec: SweepSpec, point: StudyTrial, curves: Curves, kinds: Mapping[str, BaseDistribution]) -> FrozenTrial:
     """Return a trial that the journal does not know, with its whole curve if it has ended."""
     values = {} if point.state is TrialState.RUNNING else curves.of(point)
     params, first = point.params, point.trials[0]
     return create_trial(
         state=point.state,
         params=params,
-        distributions={path: _any_value(domain) for path, domain in spec.space.domains().items() if path in params},
+        distributions={path: kind for path, kind in kinds.items() if path in params},
         user_attrs={"config_id": first.config_id, "trial": first.number}
         if spec.study.repeats == 1
         else {"trial": first.number, "trials": point.numbers},
@@ -163,12 +175,25 @@ def _freeze(spec: SweepSpec, point: StudyTrial, curves: Curves) -> FrozenTrial:
     )
 
 
-def _any_value(domain: Domain) -> BaseDistribution:
+def _distributions(spec: SweepSpec, trials: Sequence[StoredTrial]) -> dict[str, BaseDistribution]:
+    """Return the distribution of each parameter, which also has the values of added points. `trials`: some may be of
+    points that were added after `spec` was read."""
+    listed = [trial.params or {} for trial in trials if trial.is_listed]
+
+    def added(path: str, domain: Domain) -> Sequence[ParameterValue]:
+        known = dict.fromkeys([*spec.values_added(path), *(point[path] for point in listed if path in point)])
+        return [value for value in known if not contains(domain, value)]
+
+    return {path: _any_value(domain, added(path, domain)) for path, domain in spec.space.domains().items()}
+
+
+def _any_value(domain: Domain, added: Sequence[ParameterValue] = ()) -> BaseDistribution:
     """Return the distribution of every value that a parameter of this kind may ever have.
 
-    Choices that are not numbers have no such distribution: if the sweep gets another one, the journal is recreated.
+    Choices that are not numbers have no such distribution: if the sweep gets another one, the journal is recreated. So
+    it is if a value of another kind is added, such as 0 to positive numbers.
     """
-    values = [domain.low, domain.high] if isinstance(domain, Range) else domain.values
+    values = [*((domain.low, domain.high) if isinstance(domain, Range) else domain.values), *added]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(values):
         return CategoricalDistribution(values)
