@@ -45,8 +45,7 @@ def sweep_text(root: Path, network: str, epochs: list[int]) -> str:
     ]
     return f"""
 data: {{root: {root}, split: {{val: 0.25, seed: 0, groups: {groups}}}, image_size: {SIDE}}}
-space: {{epochs: {epochs}, batch_size: [{BATCH}], learning_rate: [{RATE}]}}
-study: {{sampler: {{name: list, points: [{", ".join(points)}]}}}}
+points: [{", ".join(points)}]
 model: {{base: 8, depth: {DEPTH}, norm: batch, {NETWORKS[network]}}}
 trainer: {{loss: bce_dice, val_every: 4, score_test: false}}
 run: {{parallel: 2}}

@@ -15,10 +15,11 @@ from unetsweep.atomic import link_json, write_json
 from unetsweep.bounded_json import read_json
 from unetsweep.core import paths
 from unetsweep.core.built_in_pruners import verdicts
+from unetsweep.core.missing_points import missing_trainings
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict
-from unetsweep.core.space import Point, grid_points
+from unetsweep.core.space import Point, remaining_grid_points
 from unetsweep.core.spec import Resources, SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
@@ -261,8 +262,8 @@ class FakeStudy:
     """Whether it has so many trials that it is exported only from time to time."""
 
     def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: Curve) -> list[Point]:
-        taken = [trial.params for trial in trials]
-        return [point for point in grid_points(spec.space) if point not in taken][:count]
+        taken = [trial.point for trial in trials if trial.point is not None]
+        return missing_trainings(spec, trials, count, lambda points: remaining_grid_points(spec.space, taken)[:points])
 
     def export(self, spec: SweepSpec, trials: Sequence[StoredTrial], curve: Curve) -> None:
         self.exported = {each.number: each.result and each.result.state for each in trials}

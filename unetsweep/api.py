@@ -70,9 +70,10 @@ class Sweep:
     direction: Literal["minimize", "maximize"]
     """Whether less or more of the metric is better."""
     trials: tuple[Trial, ...]
-    """All trials by number."""
+    """All trials by number. With `study.repeats` they are the trainings of the points."""
     best: Trial | None
-    """The best complete trial; None: none is complete."""
+    """The best complete trial; None: none is complete. With repeats: the best training of the point whose mean is the
+    best."""
     warnings: tuple[str, ...]
     """What a reader of the scores must know, such as images that are in training and validation."""
     _record: SweepRecord = field(repr=False, compare=False)
@@ -85,7 +86,8 @@ class Sweep:
         return copy_study(self.folder / paths.STUDY, self.spec.name)
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """A row for each trial, with the columns of `unetsweep report --format csv`. UnetsweepError without pandas."""
+        """A row for each trial, with the columns of `unetsweep report --format csv` (of a sweep without repeats: the
+        report has a row for each point). UnetsweepError without pandas."""
         try:
             import pandas  # an optional extra
         except ImportError as error:

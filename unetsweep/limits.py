@@ -18,7 +18,7 @@ MAX_KEY = 100
 MAX_TRIALS = 100_000
 """Trials of a sweep."""
 MAX_VALUES = 10_000
-"""Values of one parameter, points of the sampler `list`, and trainings of a confirmation."""
+"""Values of one parameter, points of a file, and trainings of a confirmation."""
 MAX_PROBLEMS = 10
 """Problems of a file that are shown."""
 MAX_MESSAGE = 2000
@@ -44,12 +44,15 @@ MAX_EXTRA_NUMBER = 1e39
 MAX_MINUTES = 366 * 24 * 60
 """Time limit of a job."""
 
+SEEDS = 2**32
+"""Seeds are below it: those of NumPy are."""
+
 BOUNDS: Mapping[str, tuple[int, int]] = {
     "epochs": (1, 1_000_000),
     "batch_size": (1, 1_000_000),
-    "seed": (0, 2**32 - 1),  # of NumPy
+    "seed": (0, SEEDS - 1),
     "processes": (1, 4096),
-    "data.split.seed": (0, 2**32 - 1),
+    "data.split.seed": (0, SEEDS - 1),
     "data.image_size": (16, 10_000_000),
     "model.base": (1, 1_000_000),
     "model.depth": (1, 7),
@@ -58,7 +61,8 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "trainer.threads": (1, 4096),
     "trainer.workers": (0, 4096),
     "study.trials": (1, MAX_TRIALS),
-    "study.seed": (0, 2**32 - 1),
+    "study.repeats": (1, 1000),
+    "study.seed": (0, SEEDS - 1),
     "run.parallel": (1, MAX_TRIALS),
     "run.reconcile_interval": (5, 86_400),
     "run.retries.node": (0, 10_000),

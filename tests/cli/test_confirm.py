@@ -163,8 +163,7 @@ def test_a_confirmation_run_has_the_seed_of_its_trial_in_any_order_of_the_file(s
     path = root / "confirm/sweep.yaml"
     text = path.read_text()
     spec = load(path)
-    points = list(reversed(spec.study.sampler_args["points"]))
-    path.write_text(as_yaml(replace(spec, study=replace(spec.study, sampler_args={"points": points}))))
+    path.write_text(as_yaml(replace(spec, points=tuple(reversed(spec.points)))))
     assert path.read_text() != text
     assert repeats(workspace) == before
     rows = json.loads(workspace.run("report", "s/confirm", "--format", "json").stdout)["rows"]
@@ -214,8 +213,7 @@ def test_an_unreadable_confirmation_stops_no_report_and_repair_says_what_to_do(s
 def test_leaders_are_different_configs_and_no_seed_was_used_before(workspace: Workspace) -> None:
     points = [(4e-3, 2), (4e-3, 1), (3e-3, 1), (4e-3, 3)]
     listed = ", ".join(f"{{epochs: 8, batch_size: 4, learning_rate: {rate}, seed: {seed}}}" for rate, seed in points)
-    text = "space: {epochs: [8], batch_size: [4], learning_rate: [3e-3, 4e-3]}\nrun: {parallel: 2}\n"
-    workspace.submit(workspace.sweep(f"{text}study: {{sampler: {{name: list, points: [{listed}]}}}}\n"), "--watch")
+    workspace.submit(workspace.sweep(f"run: {{parallel: 2}}\npoints: [{listed}]\n"), "--watch")
     root = workspace.folder / "results" / "s"
     workspace.run("confirm", "s", "--top", "3", "--seeds", "2", "--watch")
     assert sorted(trained(root)) == [(0.003, 4), (0.003, 5), (0.004, 4), (0.004, 5)]

@@ -14,9 +14,10 @@ from unetsweep.atomic import write_json
 from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core.actions import Element, Submit
 from unetsweep.core.estimate import Estimate, TrainingSample, settings_of
+from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.plan import Plan
 from unetsweep.core.space import Choices, Range, Space
-from unetsweep.core.spec import Resources, StudySpec, SweepSpec, trials_wanted
+from unetsweep.core.spec import Resources, StudySpec, SweepSpec
 from unetsweep.errors import SchedulerError, UnsafePlan
 from unetsweep.store.finished_runs import measure_finished_runs
 from unetsweep.store.sweep_dir import SweepDir

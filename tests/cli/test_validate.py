@@ -41,7 +41,7 @@ def validated(text: str, *options: str, status: int = 0) -> str:
             "infinitely many points, 1 trial, at most 1 training",
         ),
         (
-            THREE + "study: {sampler: {name: list, points: [{epochs: 4, learning_rate: 1e-3}]}}\n",
+            THREE + "study: {sampler: none}\npoints: [{epochs: 4, learning_rate: 1e-3}]\n",
             "1 point, 1 trial, 1 training",
         ),
     ],

@@ -49,10 +49,14 @@ SWEEPS: tuple[dict[str, Any], ...] = (
         "study": {
             "seed": 3,
             "metric": "val_loss",
-            "sampler": {"name": "list", "points": [POINT, {**POINT, "seed": 8}]},
+            "sampler": "none",
             "pruner": {"name": "PercentilePruner", "percentile": 25.0, "n_warmup_steps": 2},
         },
+        "points": [POINT, {**POINT, "seed": 8}],
+        "added": [{**POINT, "epochs": 3}],
     },
+    {"points": [POINT, {**POINT, "sigma": "x"}], "trainer": COMMAND},
+    {"points": [POINT, POINT, {**POINT, "base": 8, "augment": {"name": "a", "value": ["HorizontalFlip"]}}]},
     {
         "name": "eyes",
         "data": {"root": "images", "split": {"val": 0.25, "groups": "none"}, "image_size": 64, "also_score_at": [0]},
@@ -81,6 +85,7 @@ CONFIG: dict[str, Any] = {
 }
 COMMAND_LINES: tuple[tuple[str, ...], ...] = (
     ("submit", "s.yaml", "--executor", "local", "--dry-run", "--profile", "site", "--results", "results"),
+    ("add", "kept", "learning_rate=3e-4", "epochs=3", "--dry-run"),
     ("status", "kept"),
     ("status", "kept", "--json"),
     ("report", "kept", "--format", "csv", "--columns", "trial,val_iou", "--sort", "val_iou", "--top", "3"),
@@ -113,7 +118,20 @@ TEXTS = (
         "-1",
         "{out}",
     ),
-    *("{config} {out} {x}", "(", "(a)", "[", "tpe", "GridSampler", "CmaEsSampler", "NopPruner", "grid", "list", "null"),
+    *(
+        "{config} {out} {x}",
+        "(",
+        "(a)",
+        "[",
+        "tpe",
+        "GridSampler",
+        "CmaEsSampler",
+        "NopPruner",
+        "grid",
+        "list",
+        "none",
+        "null",
+    ),
     *("s.yaml", ".", "/", "/dev/null", "/dev/zero", "-", "--", "1" * 400, "0x1f", "٣", "٣m", "on", "a.csv", "a" * 300),
     *("\ufeff", "\x85", "\u2028", "<<", "=", "#", "!!int x", "2026-01-01", "12:30:00", "NaN", "none", "default"),
 )

@@ -455,7 +455,7 @@ TABLE = {
     ),
     "an empty file": (
         "",
-        "s.yaml:1:1: is empty; name, data, space, exclude, study, model, trainer, run, slurm are expected",
+        "s.yaml:1:1: is empty; name, data, space, points, exclude, study, model, trainer, run, slurm are expected",
     ),
 }
 

@@ -8,7 +8,7 @@ from unetsweep.config.changes import refused
 from unetsweep.config.load import spec_from
 from unetsweep.config.written import as_yaml
 from unetsweep.core.space import Choices, Condition, Parameter, Range, grid_points
-from unetsweep.core.spec import SweepSpec, listed_points
+from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SpecError
 
 HEAD = (
@@ -47,12 +47,12 @@ def test_a_list_with_conditions_is_written_as_values() -> None:
 def test_listed_points_may_have_short_names_and_lack_what_has_one_value_or_is_not_used() -> None:
     found = spec(
         "  momentum: {values: [0.8, 0.9], when: {optimizer: sgd}}\n"
-        "study: {sampler: {name: list, points: [{learning_rate: 1e-3, optimizer: adam}, "
-        "{learning_rate: 1e-3, optimizer: sgd, momentum: 0.9, seed: 7}]}}\n"
+        "points: [{learning_rate: 1e-3, optimizer: adam}, "
+        "{learning_rate: 1e-3, optimizer: sgd, momentum: 0.9, seed: 7}]\n"
     )
     fixed = {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3}
-    assert listed_points(found.study) == (
-        {"seed": 0, **fixed, "trainer.optimizer": "adam"},
+    assert found.points == (
+        {**fixed, "trainer.optimizer": "adam"},
         {"seed": 7, **fixed, "trainer.optimizer": "sgd", "trainer.momentum": 0.9},
     )
     assert spec_from(as_yaml(found), "sweep.yaml") == found
@@ -144,9 +144,8 @@ WRONG = {
         "s.yaml:7:1: exclude: leaves no point of the space; remove one of them",
     ),
     "an excluded listed point": (
-        "exclude: [{optimizer: sgd}]\n"
-        "study: {sampler: {name: list, points: [{learning_rate: 1e-3, optimizer: sgd}]}}\n",
-        "s.yaml:8:40: study.sampler.points: is excluded by exclude; remove it",
+        "exclude: [{optimizer: sgd}]\npoints: [{learning_rate: 1e-3, optimizer: sgd}]\n",
+        "s.yaml:8:10: points: is excluded by exclude; remove it",
     ),
 }
 

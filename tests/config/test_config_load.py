@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from unetsweep.config.load import load, spec_from
+from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.space import Choices, Range, grid_points
-from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import SpecError
 

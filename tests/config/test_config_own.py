@@ -8,7 +8,7 @@ from unetsweep import contract
 from unetsweep.config.load import spec_from
 from unetsweep.config.written import as_yaml
 from unetsweep.core.space import Choices, Condition, NamedValue, Range, grid_points
-from unetsweep.core.spec import SweepSpec, listed_points
+from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import params_of, trial_config
 from unetsweep.errors import SpecError
 
@@ -88,11 +88,9 @@ def test_a_program_may_have_no_parameter_and_what_it_names_of_ours_is_passed_on(
 
 
 def test_listed_points_name_own_parameters() -> None:
-    head = HEAD.replace("tpe, trials: 4", "{name: list, points: [{sigma: 3}, {sigma: 5, seed: 4}]}")
-    assert listed_points(spec("  sigma: [3, 5]\n", head).study) == (
-        {"sigma": 3, "epochs": 1, "seed": 0},
-        {"sigma": 5, "epochs": 1, "seed": 4},
-    )
+    text = "  sigma: [3, 5]\npoints: [{sigma: 3}, {sigma: 5, seed: 4}]\n"
+    head = HEAD.replace("tpe, trials: 4", "none")
+    assert spec(text, head).points == ({"sigma": 3, "epochs": 1}, {"sigma": 5, "epochs": 1, "seed": 4})
 
 
 def test_a_value_that_is_named_like_a_number_keeps_its_name() -> None:

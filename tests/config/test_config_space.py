@@ -209,5 +209,30 @@ def test_seeds_vary_in_a_grid_only() -> None:
     [line] = problems("  seed: [0, 1]\n", "study: {sampler: tpe, trials: 3}\n")
     assert line == (
         "s.yaml:6:3: space.seed: cannot vary with the sampler tpe, which learns nothing from them, and the best of "
-        "many seeds is only lucky; leave it out, and repeat the best settings with `unetsweep confirm`"
+        "many seeds is only lucky; leave it out, and set study.repeats: 3 to train every point with three seeds and "
+        "compare the means"
     )
+
+
+def test_seeds_and_repeats_of_a_grid_are_refused_together() -> None:
+    [line] = problems("  seed: [0, 1]\n", "study: {repeats: 2}\n")
+    assert line == (
+        "s.yaml:6:3: space.seed: and study.repeats both choose the seeds; leave one out: with repeats each point has "
+        "seeds of its own"
+    )
+
+
+def test_repeats_that_make_too_many_trials_are_refused() -> None:
+    more = "study: {sampler: random, trials: 60000, repeats: 2}\n"
+    with pytest.raises(SpecError) as error:
+        spec("  epochs: 4\n  batch_size: 4\n  learning_rate: {low: 1e-4, high: 1e-2}\n", more)
+    assert str(error.value) == (
+        "s.yaml:6:41: study.repeats: 60000 points with 2 trainings of each are 120000 trials; a sweep has at "
+        "most 100000"
+    )
+
+
+@pytest.mark.parametrize("repeats", ["0", "1001", "1.5"])
+def test_repeats_are_a_whole_number_from_1(repeats: str) -> None:
+    [line] = problems("", f"study: {{repeats: {repeats}}}\n")
+    assert line.startswith(f"s.yaml:6:9: study.repeats: found {repeats}; ")

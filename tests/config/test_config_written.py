@@ -41,6 +41,7 @@ def sweeps(draw: st.DrawFn) -> SweepSpec:
     study = StudySpec(sampler, arguments, draw(few), draw(st.sampled_from(["val_iou", "val_loss"])), draw(few))
     if all(isinstance(axis, Choices) for axis in space.domains().values()) and draw(st.booleans()):
         study = StudySpec("grid", {}, None, study.metric, study.seed)
+    study = replace(study, repeats=draw(few))
     pruner = draw(st.sampled_from([None, "asha", "median", "PatientPruner"]))
     given = {"asha": {"reduction_factor": 4}, "median": {"every": draw(few)}, "PatientPruner": {"patience": draw(few)}}
     if pruner is not None:

@@ -25,8 +25,15 @@ from unetsweep.core.actions import Element, Submit
 from unetsweep.core.capacity import Capacity, slots_in_use
 from unetsweep.core.forecast import forecast
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
+from unetsweep.core.spec import SweepSpec
 
 QUEUED, RUNNING = JobState.QUEUED, JobState.RUNNING
+
+
+def repeated(spec: SweepSpec, repeats: int) -> SweepSpec:
+    """The sweep with so many trainings of each point."""
+    return replace(spec, study=replace(spec.study, repeats=repeats))
+
 
 CAPACITY = [
     pytest.param(
@@ -219,6 +226,16 @@ PROPOSALS = [
     pytest.param(
         adaptive(6, None), Observation(), ["propose 4"], id="a search without run.parallel has four trials in flight"
     ),
+    pytest.param(
+        repeated(adaptive(6, None), 3),
+        Observation(),
+        ["propose 12"],
+        id="with repeats: of four points",
+    ),
+    pytest.param(
+        repeated(adaptive(6, 2), 3), many(element(0, RUNNING)), ["propose 1"], id="with repeats a slot is one training"
+    ),
+    pytest.param(repeated(grid(2), 3), many(element(0, RUNNING), ended=3), ["propose 2"], id="a grid of repeats"),
 ]
 
 

@@ -5,8 +5,9 @@ import math
 import pytest
 
 from unetsweep.contract import DataConfig
+from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.space import Choices, Domain, Range, Space, grid_points, remaining_grid_points, size
-from unetsweep.core.spec import Resources, StudySpec, SweepSpec, trials_wanted
+from unetsweep.core.spec import Resources, StudySpec, SweepSpec
 from unetsweep.core.trials import params_of, trial_config
 
 EPOCHS, BATCHES, RATES = Choices((100, 400)), Choices((4, 16)), Choices((1e-4, 5e-5))

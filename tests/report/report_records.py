@@ -1,6 +1,7 @@
 """Records of sweeps, made by hand for the tests of the report."""
 
 import hashlib
+from dataclasses import replace
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.analysis.significance import Repeats
@@ -172,3 +173,43 @@ def other_masks_sweep() -> SweepRecord:
     )
     odd = Result(val_iou=0.5, val_scores={"dice": "high", "precision": True}, also_scored={"0": 0.5})  # type: ignore[dict-item]
     return sweep(trial(0, job_id="1", result=full), trial(1, job_id="2", result=odd), of=spec(data=data))
+
+
+def repeated_sweep() -> SweepRecord:
+    """Four points with three trainings each: the best mean, a better one of two, a failed one, and one that runs."""
+    rows = (  # number, learning rate, seed, state, val_iou
+        (0, 1e-4, 0, "complete", 0.70),
+        (1, 1e-4, 1, "complete", 0.74),
+        (2, 1e-4, 2, "complete", 0.72),
+        (3, 1e-3, 0, "complete", 0.90),
+        (4, 1e-3, 1, "failed", None),
+        (5, 1e-3, 2, "complete", 0.80),
+        (6, 1e-2, 0, "complete", 0.10),
+        (7, 1e-2, 1, "complete", 0.30),
+        (8, 1e-2, 2, "complete", 0.20),
+        (9, 1e-1, 0, "running", None),
+        (10, 1e-1, 1, "waiting", None),
+    )
+    trials = [
+        trial(
+            number,
+            state,
+            job_id=None if state == "waiting" else f"18808_{number}",
+            learning_rate=rate,
+            seed=seed,
+            reason="CUDA error" if state == "failed" else "",
+            result=Result(
+                val_iou=score,
+                val_loss=1 - score,
+                best_epoch=90 + seed,
+                host="node_1",
+                checkpoint="checkpoints/best-100.ckpt",
+            )
+            if score is not None
+            else None,
+            run_dir=f"/home/ada/results/grid/runs/{number:04d}",
+        )
+        for number, rate, seed, state, score in rows
+    ]
+    of = spec()
+    return sweep(*trials, of=replace(of, study=replace(of.study, repeats=3)))

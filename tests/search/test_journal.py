@@ -11,8 +11,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from search_sweeps import curve_of, ended, sweep
 
+from unetsweep.core.space import Choices, Domain, Range, Space
 from unetsweep.search import journal as journal_module
 from unetsweep.search.journal import MAX_APPENDED_VALUES, export
+from unetsweep.trial_config import ParameterValue
 
 
 @pytest.fixture
@@ -214,3 +216,30 @@ def test_a_pruned_trial_has_the_last_value_of_its_curve(journal: Path, was_open:
     export(journal, sweep(), [trial, TRIALS[1]], curve)
     assert values(journal)[0] == (TrialState.PRUNED, 0.2)
     assert curves(journal)[0] == {1: 0.3, 2: 0.2}
+
+
+KINDS = [
+    (Choices(("a", "b")), "c"),
+    (Choices((1, 2)), "auto"),
+    (Choices((1e-3, 1e-2)), 0.0),
+    (Choices((1, 2)), 2.5),
+    (Range(1, 9), 2.5),
+]
+
+
+@pytest.mark.parametrize(("domain", "value"), KINDS)
+def test_a_value_of_another_kind_that_was_added_is_exported_with_one_distribution(
+    journal: Path, domain: Domain, value: ParameterValue
+):
+    first = domain.values[0] if isinstance(domain, Choices) else domain.low
+    before, after = (replace(ended(number, {"x": x}), run=0) for number, x in enumerate((first, value)))
+    spec = sweep(Space.of(x=domain))
+    export(journal, spec, [before])
+    for stale in (spec, replace(spec, added=({"x": value},))):  # a watching process may have read the sweep before
+        export(journal, stale, [before, replace(after, is_listed=True)])
+        found = load(journal).get_trials()
+        assert [trial.params["x"] for trial in found] == [first, value]
+        assert found[0].distributions == found[1].distributions
+    content = journal.read_bytes()
+    export(journal, spec, [before, replace(after, is_listed=True)])
+    assert journal.read_bytes() == content

@@ -142,7 +142,7 @@ def a_slow_epoch_counts_as_a_hang(patch: Patch) -> None:
 
 
 def the_sweep_pauses_without_a_cause(patch: Patch) -> None:
-    patch.setattr(attempt_state, "pause_reason", lambda observation: "no job of the sweep starts its training")
+    patch.setattr(attempt_state, "pause_reason", lambda *_: "no job of the sweep starts its training")
 
 
 def a_shorter_trial_joins_a_run(patch: Patch) -> None:

@@ -12,11 +12,12 @@ from unetsweep.contract import Result, TrialConfig, run_key
 from unetsweep.core.actions import Element, Prune
 from unetsweep.core.built_in_pruners import verdicts
 from unetsweep.core.metric import Metric
+from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.observation import EpochReport, Job, JobState, Observation, PruneDecision
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.pruning import History, Verdict
 from unetsweep.core.space import Point, Space
-from unetsweep.core.spec import Resources, SweepSpec, trials_wanted
+from unetsweep.core.spec import Resources, SweepSpec
 from unetsweep.core.trials import StoredTrial, params_of
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 from unetsweep.reconcile.context import Curve
@@ -94,6 +95,7 @@ class SimulatedDirectory:
         first: int | None = None,
         runs: Sequence[int] | None = None,
         space: Space | None = None,
+        listed: Sequence[bool] = (),
     ) -> list[int]:
         start, added = first or 0, list[int]()
         for number, config in enumerate(configs, start):

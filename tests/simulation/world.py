@@ -13,10 +13,11 @@ from pathlib import Path
 
 from unetsweep.contract import DataConfig, ModelConfig
 from unetsweep.core.actions import Submit, SubmitReconciler
+from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.observation import JobState
 from unetsweep.core.ports import ReconcilerRequest, Submission
 from unetsweep.core.space import Choices, Range, Space
-from unetsweep.core.spec import Resources, RunSpec, StudySpec, SweepSpec, trials_wanted
+from unetsweep.core.spec import Resources, RunSpec, StudySpec, SweepSpec
 from unetsweep.errors import UnetsweepError
 from unetsweep.reconcile import loop
 from unetsweep.reconcile.context import SweepContext

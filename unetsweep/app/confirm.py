@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from unetsweep.analysis.confirmation import OPEN
 from unetsweep.analysis.records import read_sweep_record
@@ -15,11 +14,12 @@ from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import spec_of
 from unetsweep.config.written import checked_yaml
 from unetsweep.core import paths
-from unetsweep.core.space import Choices, Parameter, Space
-from unetsweep.core.spec import SweepSpec
+from unetsweep.core.missing_points import seeds_of
+from unetsweep.core.space import Choices, Parameter, Point, Space
+from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.core.spending import Limits
 from unetsweep.errors import UnetsweepError, UsageError, joined
-from unetsweep.limits import MAX_VALUES
+from unetsweep.limits import MAX_VALUES, SEEDS
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
 
@@ -59,13 +59,13 @@ class _Request:
     leaders: tuple[TrialRecord, ...]
     seeds: tuple[int, ...]
 
-    def points(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def points(self) -> tuple[list[Point], list[Point]]:
         """The points that earlier calls asked for, and those with the new ones added.
 
         The new ones are in the order of their seeds, so that runs that end early can already be compared.
         """
         is_there = self.directory.exists()
-        known = self.directory.spec().study.sampler_args["points"] if is_there else []
+        known = list(self.directory.spec().points) if is_there else []
         wanted = [{**trial.params, "seed": seed} for seed in self.seeds for trial in self.leaders]
         points = {tuple(sorted(point.items())): point for point in (*known, *wanted)}
         return known, list(points.values())
@@ -142,14 +142,14 @@ def _request(parent: SweepDir, top: int, seeds: int, notify: Notify) -> _Request
 
 
 def _new_seeds(record: SweepRecord, count: int) -> tuple[int, ...]:
-    """The first seeds after the sweep's own that none of its trials was trained with."""
-    taken = {trial.seed for trial in record.trials} | {record.spec.study.seed}
-    candidates = ((record.spec.study.seed + step) % 2**32 for step in range(1, count + len(taken) + 1))
+    """The first seeds after the sweep's own that none of its trials was trained with, nor will be."""
+    taken = {trial.seed for trial in record.trials} | {*seeds_of(record.spec.study)}
+    candidates = ((record.spec.study.seed + step) % SEEDS for step in range(1, count + len(taken) + 1))
     return tuple(seed for seed in candidates if seed not in taken)[:count]
 
 
-def _spec(spec: SweepSpec, points: Sequence[dict[str, Any]]) -> SweepSpec:
-    """The spec of the confirmation: a list of points, without a pruner, because every training must be complete."""
+def _spec(spec: SweepSpec, points: Sequence[Point]) -> SweepSpec:
+    """The spec of the confirmation: its points, without a pruner, because every training must be complete."""
 
     def with_values(parameter: Parameter) -> Parameter:
         path, domain = parameter.path, parameter.domain
@@ -172,9 +172,10 @@ def _spec(spec: SweepSpec, points: Sequence[dict[str, Any]]) -> SweepSpec:
         for each in parameters
     ]
     space = Space(tuple(kept))
-    study = replace(spec.study, sampler="list", sampler_args={"points": list(points)}, trials=None)
-    study = replace(study, pruner=None, pruner_args={}, limits=Limits())
-    return replace(spec, name=f"{spec.name[:52]}-{paths.CONFIRM}", space=space, study=study)
+    study = replace(spec.study, sampler=NO_SAMPLER, sampler_args={}, trials=None, pruner=None, pruner_args={})
+    study = replace(study, repeats=1, limits=Limits())  # each point has a seed of its own
+    name = f"{spec.name[:52]}-{paths.CONFIRM}"
+    return replace(spec, name=name, space=space, study=study, points=tuple(points), added=())
 
 
 def _check_images(spec: SweepSpec) -> None:

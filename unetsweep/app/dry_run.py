@@ -18,16 +18,16 @@ from unetsweep.core.capacity import Capacity
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import Estimate
 from unetsweep.core.forecast import forecast
+from unetsweep.core.missing_points import describe_wanted, points_wanted, trials_wanted
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import epochs_to_train, why_not_shared
 from unetsweep.core.space import Point, PointCounts, Space, count_points
-from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SchedulerError, UnetsweepError, UnsafePlan
 from unetsweep.reconcile.evidence import ask, with_jobs
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.texts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,14 @@ class DryRun:
     counts: PointCounts | None
     """The points of the space; None: there are infinitely many, or too many to look at each."""
     points: tuple[Point, ...]
-    """Those of the trials that do not exist yet, in order; empty: not known before they are proposed."""
+    """Those of the trials that do not exist yet, in order, as far as they are known before they are proposed. With
+    repeats each has the seed of its training."""
     refusals: tuple[UnetsweepError, ...]
     """Why the submit would refuse the sweep, or would submit nothing; empty if it would do what is above."""
+    repeats: int = 1
+    """Trainings of each point."""
+    points_wanted: int = 0
+    """All points of the sweep; each has `repeats` trials."""
     overrides: tuple[Override, ...] = ()
     """The keys of the file that have another value in this sweep."""
     limit: LimitStatus | None = None
@@ -71,6 +76,7 @@ class DryRun:
         return {
             "sweep": self.sweep,
             "executor": self.executor,
+            **({"points": self.points_wanted, "repeats": self.repeats} if self.repeats > 1 else {}),
             "trials": self.trials,
             "runs": self.runs,
             "jobs": self.jobs,
@@ -140,12 +146,14 @@ def dry_run(
         not_shared=why_not_shared(spec),
         estimate=estimate_open(spec, directory, known, executor, observation, expected),
         uses_gpus=bool(spec.slurm.gpus),
-        actions=_actions(plan, proposed, wanted),
+        actions=_actions(plan, proposed, describe_wanted(spec)),
         space=spec.space,
         counts=count_points(spec.space),
         points=tuple(trial.point for trial in expected if trial.point is not None),
         refusals=tuple(refusals or reconciliation_errors(plan, limits_error, force=force)),
         limit=limit_status(spec.study.limits, observation.spending, plan.limit),
+        repeats=spec.study.repeats,
+        points_wanted=points_wanted(spec) if spec.study.repeats > 1 else 0,
     )
 
 
@@ -193,9 +201,9 @@ def _with_spending(
     return observation if read is None else replace(observation, spending=read(observation, now))
 
 
-def _actions(plan: Plan, proposed: int, wanted: int) -> tuple[Action, ...]:
+def _actions(plan: Plan, proposed: int, wanted: str) -> tuple[Action, ...]:
     """What is done, with one action for all proposals."""
-    first = [Propose(proposed, f"the sweep asks for {counted(wanted, 'trial')}")] if proposed else []
+    first = [Propose(proposed, f"the sweep asks for {wanted}")] if proposed else []
     return (*first, *(action for action in plan.actions if not isinstance(action, Propose)))
 
 

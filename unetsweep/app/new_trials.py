@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from unetsweep import package
 from unetsweep.core import checkpoint_gc, run_sharing
-from unetsweep.core.space import Choices, Domain, Point, largest, remaining_grid_points
-from unetsweep.core.spec import SweepSpec, remaining_listed_points
+from unetsweep.core.missing_points import SEED, missing_listed, missing_points, missing_trainings
+from unetsweep.core.space import Choices, Domain, Point, largest
+from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.core.trials import StoredTrial, trial_config
 
 
@@ -20,7 +21,7 @@ class NewTrial:
     batch_size: int | None
     """None: as for the epochs."""
     point: Point | None = None
-    """None: as for the epochs."""
+    """What is known of it; None: nothing."""
 
 
 def new_trials(spec: SweepSpec, known: Sequence[StoredTrial], count: int, first: int) -> list[NewTrial]:
@@ -29,15 +30,19 @@ def new_trials(spec: SweepSpec, known: Sequence[StoredTrial], count: int, first:
     `spec` has the images that the sweep has pinned. `known`: the trials that exist.
     """
     readable = [trial for trial in known if trial.params is not None]
-    taken = [trial.point for trial in readable if trial.point is not None]
-    if spec.study.sampler == "list":
-        points = remaining_listed_points(spec, taken)[:count]
-    elif spec.study.sampler == "grid":
-        points = remaining_grid_points(spec.space, taken)[:count]
-    else:
-        epochs = _only_value(spec.space.domain("epochs"))
-        batch = spec.space.domains().get("batch_size", Choices((spec.slurm.processes,)))
-        return [NewTrial(number, epochs, _only_value(batch)) for number in range(first, first + count)]
+    if spec.study.sampler in ("grid", NO_SAMPLER):
+        points = missing_trainings(spec, readable, count, lambda new: missing_points(spec, readable)[:new])
+        return _known(spec, readable, points, first)
+    skipped, listed = first - len(known), missing_listed(spec, readable)  # earlier ones do not exist yet either
+    points = missing_trainings(spec, readable, skipped + count, lambda new: [*listed, *[{}] * new][:new])[skipped:]
+    full = [point for point in points if spec.space.is_full(point)]
+    partial = [point for point in points if not spec.space.is_full(point)]
+    found = _known(spec, readable, full, first)
+    return found + [_drawn(spec, point, number) for number, point in enumerate(partial, first + len(found))]
+
+
+def _known(spec: SweepSpec, readable: Sequence[StoredTrial], points: Sequence[Point], first: int) -> list[NewTrial]:
+    """New trials whose points are known."""
     configs = [trial_config(spec, point) for point in points]
     runs = list(range(first, first + len(configs)))
     if run_sharing.why_not_shared(spec) is None:
@@ -50,6 +55,15 @@ def new_trials(spec: SweepSpec, known: Sequence[StoredTrial], count: int, first:
     ]
 
 
-def _only_value(domain: Domain) -> int | None:
-    """The only value of a domain of whole numbers; None if it may have several."""
+def _drawn(spec: SweepSpec, partial: Point, run: int) -> NewTrial:
+    """A new trial with these values, whose other values the sampler draws."""
+    domains = {"batch_size": Choices((spec.slurm.processes,)), **spec.space.domains()}
+    epochs, batch_size = (_only_value(path, partial, domains[path]) for path in ("epochs", "batch_size"))
+    return NewTrial(run, epochs, batch_size, partial if any(path != SEED for path in partial) else None)
+
+
+def _only_value(path: str, partial: Point, domain: Domain) -> int | None:
+    """The only whole number that a parameter may have; None if it may have several."""
+    if isinstance(value := partial.get(path), int):
+        return value
     return largest(domain) if isinstance(domain, Choices) and len(domain.values) == 1 else None

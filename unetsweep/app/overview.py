@@ -21,7 +21,7 @@ from unetsweep.app.addresses import known_sweeps
 from unetsweep.app.executors import executor_of
 from unetsweep.core import cost, paths
 from unetsweep.core.circuit_breaker import pause_reason
-from unetsweep.core.spec import trials_wanted
+from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.sweep_state import SweepState, open_trials, sweep_state
 from unetsweep.errors import StateError, UnetsweepError
 from unetsweep.record_files import read_record, write_record

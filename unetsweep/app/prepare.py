@@ -11,7 +11,8 @@ from unetsweep.app.executors import EXECUTORS, Executor, executor_of, first_here
 from unetsweep.app.reconcile import alone
 from unetsweep.app.spec_checks import SpecSource, check_images, check_precision, collecting
 from unetsweep.app.sweeps import with_images
-from unetsweep.config.changes import difference, refused
+from unetsweep.config.changes import difference, refused, with_added
+from unetsweep.config.listed import ADDED
 from unetsweep.config.written import checked_yaml
 from unetsweep.core import checkpoint_gc
 from unetsweep.core.spec import SweepSpec
@@ -92,6 +93,7 @@ def prepare(
             write = _creation(spec, directory, chosen, images, overrides)
         else:
             changes, write = _update(spec, directory, source.path, images, overrides)
+            changes = tuple(change for change in changes if not change.startswith(f"{ADDED}:"))
             warnings += [f"changed since the last submit: {change}" for change in changes]
     return Prepared(chosen, tuple(warnings), tuple(refusals), write, images)
 
@@ -166,6 +168,7 @@ def _update(
     """
     checked, kept = directory.spec_text(), directory.overrides
     old = with_images(directory.spec(), directory)
+    spec = with_added(spec, old)
     wrong = refused(old, spec)
     if wrong:
         raise SpecError(

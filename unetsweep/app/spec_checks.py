@@ -11,8 +11,7 @@ from unetsweep.app import memory
 from unetsweep.app.executors import Executor
 from unetsweep.config.load import error_in
 from unetsweep.contract import TrialConfig, one_value_problem, precision_problem
-from unetsweep.core.corners import corners, values_of
-from unetsweep.core.space import largest, whole_numbers
+from unetsweep.core.corners import batch_sizes, corners, values_of
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import Problem, SpecError, UnetsweepError
 from unetsweep.texts import counted
@@ -108,9 +107,9 @@ def _check_memory(
 
 
 def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: SpecSource) -> None:
-    axis, count = spec.space.domain("batch_size"), dataset.training_images
-    if largest(axis) > count:
-        message = f"found {largest(axis)}; the data set has {counted(count, 'training image')}"
+    batches, count = batch_sizes(spec), dataset.training_images
+    if max(batches) > count:
+        message = f"found {max(batches)}; the data set has {counted(count, 'training image')}"
         raise source.error([Problem(message, "space.batch_size")])
     from unetsweep.training.augmented_sizes import least_side  # it imports numpy, which a trainer command may lack
 
@@ -121,7 +120,7 @@ def _check_batch_sizes(spec: SweepSpec, dataset: "PreparedDataset", source: Spec
         key = repr((augment, channels, config.data.image_size))
         if key not in sides:
             sides[key] = least_side(augment, list(_training_sizes(config, dataset)), channels)
-        messages = (one_value_problem(config.model, size, count, sides[key]) for size in whole_numbers(axis))
+        messages = (one_value_problem(config.model, size, count, sides[key]) for size in batches)
         found |= dict.fromkeys(message for message in messages if message)
     if found:
         problems = [Problem(message, f"space.batch_size#{number}") for number, message in enumerate(found)]
@@ -146,7 +145,7 @@ def _check_augmented(spec: SweepSpec, dataset: "PreparedDataset", source: SpecSo
     """SpecError if an augmentation fails on a training image, or its images do not fit in a batch."""
     from unetsweep.training.augmented_sizes import size_problems  # it imports numpy, which a trainer command may lack
 
-    batch_size = int(largest(spec.space.domain("batch_size")))
+    batch_size = max(batch_sizes(spec))
     varied, problems = spec.space.domains().get("trainer.augment"), list[Problem]()
     for config in _different(spec, "trainer.augment", "model.in_channels", "data.image_size"):
         augment = config.trainer.augment

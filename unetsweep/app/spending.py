@@ -11,9 +11,10 @@ from unetsweep.app.estimates import estimate_limited
 from unetsweep.app.executors import Executor, executor_of
 from unetsweep.clock import utc_now
 from unetsweep.core import cost, paths
+from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import why_no_more
-from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.core.spec import SweepSpec
 from unetsweep.core.spending import Limits, Spending, describe_spending
 from unetsweep.errors import UnetsweepError
 from unetsweep.store.observation import numbered_folders

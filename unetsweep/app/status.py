@@ -13,10 +13,10 @@ from unetsweep.app.sweeps import context_of
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, Submit, Wait
 from unetsweep.core.cost import Cost
+from unetsweep.core.missing_points import describe_wanted, trials_wanted
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
-from unetsweep.core.spec import trials_wanted
 from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
@@ -45,6 +45,10 @@ class SweepStatus:
     executor: str
     wanted: int
     """Trials that the sweep asks for."""
+    wanted_text: str
+    """The same for people, with the points if each has several trials."""
+    repeats: int
+    """Trials of each point."""
     scheduler_error: str | None
     """Why the scheduler could not be asked; None: it answered, or there was nothing to ask."""
     paused: str | None
@@ -71,6 +75,7 @@ class SweepStatus:
             "sweep": self.name,
             "executor": self.executor,
             "wanted": self.wanted,
+            **({"repeats": self.repeats} if self.repeats > 1 else {}),
             "scheduler_error": self.scheduler_error,
             "counts": dict(self.counts),
             "paused": self.paused,
@@ -109,6 +114,8 @@ def status(directory: SweepDir) -> SweepStatus:
         name=directory.name,
         executor=directory.executor,
         wanted=trials_wanted(context.spec),
+        wanted_text=describe_wanted(context.spec),
+        repeats=context.spec.study.repeats,
         scheduler_error=observation.scheduler_error,
         paused=decided.paused,
         next_reconciliation=decided.next_reconciliation,

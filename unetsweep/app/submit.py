@@ -12,6 +12,7 @@ from unetsweep.app.prepare import Prepared, prepare
 from unetsweep.app.spec_checks import SpecSource, check_augment
 from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import check_place
+from unetsweep.config.changes import with_added
 from unetsweep.config.load import load, overridden_file
 from unetsweep.config.overrides import still_kept, to_keep
 from unetsweep.core import paths
@@ -144,10 +145,10 @@ def _load_with_kept_profile(request: SubmitRequest, source: SpecSource) -> tuple
     if not directory.exists():
         return directory, spec, True
     check_place(directory.root)
-    if request.profile is not None or spec.slurm.profile != Resources().profile:
-        return directory, spec, False
-    first = directory.spec().slurm.profile
-    return directory, _load(source, first), False
+    old = directory.spec()
+    if request.profile is None and spec.slurm.profile == Resources().profile:
+        spec = _load(source, old.slurm.profile)
+    return directory, with_added(spec, old), False
 
 
 def _load(source: SpecSource, profile: str | None) -> SweepSpec:

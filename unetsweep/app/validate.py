@@ -8,9 +8,10 @@ from unetsweep.app.new_trials import new_trials
 from unetsweep.app.spec_checks import SpecSource, check_augment, check_precision, collecting
 from unetsweep.config.load import load
 from unetsweep.config.written import checked_yaml
+from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.run_sharing import why_not_shared
 from unetsweep.core.space import count_points
-from unetsweep.core.spec import SweepSpec, listed_points, trials_wanted
+from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.errors import Problem, ProblemsError, SpecError, UnetsweepError
 from unetsweep.search.study import check_study
 
@@ -21,11 +22,17 @@ class Size:
 
     points: int | None
     """Points that the sampler may propose; None: there are infinitely many, or more than can be counted."""
+    repeats: int
+    """Trials of each point, which differ in their seeds."""
     trials: int
     trainings: int
     """Runs of these trials, if the sweep is new."""
     is_exact: bool
     """Whether the number of trainings is known; if not, it is the most that there can be."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields; `repeats` only if each point has several trials."""
+        return {name: value for name, value in asdict(self).items() if name != "repeats" or value > 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Validation:
         return {
             "file": str(self.file),
             "sweep": self.sweep,
-            "size": None if self.size is None else asdict(self.size),
+            "size": None if self.size is None else self.size.as_json(),
             "problems": [
                 {
                     "line": problem.line,
@@ -88,7 +95,7 @@ def _size(spec: SweepSpec) -> Size:
     counts, wanted = count_points(spec.space), trials_wanted(spec)
     points = None if counts is None else counts.points
     trials = new_trials(spec, (), wanted, 0)
-    is_exact = spec.study.sampler in ("grid", "list") or why_not_shared(spec) is not None
-    if spec.study.sampler == "list":
-        points = len(listed_points(spec.study))
-    return Size(points, wanted, len({trial.run for trial in trials}), is_exact)
+    is_exact = spec.study.sampler in ("grid", NO_SAMPLER) or why_not_shared(spec) is not None
+    if spec.study.sampler == NO_SAMPLER:
+        points = len({spec.space.key(point) for point in spec.points})
+    return Size(points, spec.study.repeats, wanted, len({trial.run for trial in trials}), is_exact)

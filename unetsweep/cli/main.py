@@ -15,6 +15,7 @@ from unetsweep.process import without_empty
 COMMANDS = {
     "init": "Write a first sweep file for your images or your program, and a SLURM profile.",
     "submit": "Start or resume a sweep.",
+    "add": "Add a point to a sweep by hand.",
     "validate": "Check a sweep's YAML file, without images or a cluster.",
     "list": "Show all sweeps, and how they stand.",
     "show": "Show one trial: its state and why, attempts, learning curve and scores.",

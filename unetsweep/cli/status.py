@@ -16,7 +16,6 @@ from unetsweep.core.cost import format_cost
 from unetsweep.core.describe import describe, describe_problem
 from unetsweep.errors import UsageError
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.texts import counted
 
 
 @click.command("status")
@@ -56,7 +55,7 @@ def _is_listed(number: int, selection: Selection) -> bool:
 
 def _lines(found: SweepStatus, selection: Selection) -> Iterator[str]:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(found.counts.items())) or "no trials yet"
-    yield f"{found.name} on {found.executor}: {counts}; {counted(found.wanted, 'trial')} wanted"
+    yield f"{found.name} on {found.executor}: {counts}; {found.wanted_text} wanted"
     if found.scheduler_error:
         yield f"the queue does not answer, so the state of jobs is unknown: {found.scheduler_error}"
     if found.paused:

@@ -77,6 +77,7 @@ def command(
 
 def _format(found: DryRun) -> list[str]:
     numbers = {
+        **({"points": found.points_wanted, "trainings of each": found.repeats} if found.repeats > 1 else {}),
         "trials": found.trials,
         "runs": found.runs,
         "jobs": found.jobs,

@@ -42,6 +42,12 @@ def _format(found: Validation) -> list[str]:
 
 
 def _format_size(size: Size) -> str:
+    """How much a file asks for: `4 points, 4 trials, 2 trainings`, or with repeats
+    `4 points, 2 trainings of each: 8 trials in 4 runs`."""
     points = "infinitely many points" if size.points is None else counted(size.points, "point")
-    trainings = ("" if size.is_exact else "at most ") + counted(size.trainings, "training")
-    return f"{points}, {counted(size.trials, 'trial')}, {trainings}"
+    trials, most = counted(size.trials, "trial"), "" if size.is_exact else "at most "
+    if size.repeats == 1:
+        return f"{points}, {trials}, {most}{counted(size.trainings, 'training')}"
+    asked = size.trials // size.repeats
+    chosen = "" if asked == size.points else f", {counted(asked, 'point')} of them"
+    return f"{points}{chosen}, {size.repeats} trainings of each: {trials} in {most}{counted(size.trainings, 'run')}"

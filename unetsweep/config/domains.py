@@ -99,7 +99,7 @@ def _listed(
     before = len(problems)
     for item, at in zip(raw, fields, strict=True):
         count = len(problems)
-        value = _value(path, item, problems, at, forms)
+        value = value_from(path, item, problems, at, forms)
         if len(problems) > count:
             continue
         if isinstance(value, NamedValue):
@@ -113,7 +113,8 @@ def _listed(
     return Choices(tuple(values), tuple(named)) if len(problems) == before else None
 
 
-def _value(path: str, raw: object, problems: list[Problem], at: str, forms: str) -> ParameterValue | NamedValue:
+def value_from(path: str, raw: object, problems: list[Problem], at: str, forms: str) -> ParameterValue | NamedValue:
+    """Return one value of the setting at `path`, or None after adding why there is none to `problems`."""
     kind = _kind(path)
     if kind.is_own:
         return _own_value(path, raw, problems, at)

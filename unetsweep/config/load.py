@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.bounded_json import read_user_text
+from unetsweep.config.listed import ADDED, listed_from
 from unetsweep.config.overrides import Overridden, override
 from unetsweep.config.profiles import Folders, resources_from
 from unetsweep.config.rules import CheckAugment, Sections, check_rules
-from unetsweep.config.space import axes_from, field_in, with_full_points
+from unetsweep.config.space import field_in
 from unetsweep.config.study import study_from
 from unetsweep.config.yaml12 import Document, read
-from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
+from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig
 from unetsweep.core.space import REQUIRED
-from unetsweep.core.spec import RunSpec, SweepSpec
+from unetsweep.core.spec import NO_SAMPLER, RunSpec, StudySpec, SweepSpec
 from unetsweep.datasets.layout import home_of
 from unetsweep.decode import decode_with_defaults, unknown_keys
 from unetsweep.errors import Problem, SpecError
 
-SECTIONS = ("name", "data", "space", "exclude", "study", "model", "trainer", "run", "slurm")
+SECTIONS = ("name", "data", "space", "points", "exclude", "study", "model", "trainer", "run", "slurm")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 
@@ -101,30 +102,54 @@ def _spec(
     check_augment: CheckAugment | None,
     problems: list[Problem],
 ) -> SweepSpec | None:
-    problems += unknown_keys(raw, SECTIONS, "")
+    problems += unknown_keys((key for key in raw if key != ADDED), SECTIONS, "")
     name = _name(raw.get("name"), stem, problems)
     study, is_sampler_known = study_from(raw.get("study"), problems)
     fixed, rest = _fixed(raw.get("trainer"))
     trainer = decode_with_defaults(TrainerConfig, _with_text_precision(rest), problems, "trainer")
     has_command = isinstance(rest, Mapping) and rest.get("command") is not None
-    axes = axes_from(raw.get("space"), problems, fixed, raw.get("exclude"), has_command=has_command)
+    data = _data(raw.get("data"), trainer.command is not None, folders, problems)
+    model = decode_with_defaults(ModelConfig, raw.get("model"), problems, "model")
+    base = TrialConfig(data, 1, 1, 1.0, model, trainer)
+    if raw.get("space") is None and raw.get("points"):
+        problems += _unused(study, raw["study"] if isinstance(raw.get("study"), Mapping) else {})
+        study = dataclasses.replace(study, sampler=NO_SAMPLER, sampler_args={}, trials=None)
+    listed = listed_from(raw, fixed, base, study, problems, has_command=has_command)
     sections = Sections(
-        data=_data(raw.get("data"), trainer.command is not None, folders, problems),
-        axes=axes,
-        study=with_full_points(study, axes),
+        data=data,
+        axes=listed.axes,
+        study=study,
         is_sampler_known=is_sampler_known,
-        model=decode_with_defaults(ModelConfig, raw.get("model"), problems, "model"),
+        model=model,
         trainer=trainer,
         run=decode_with_defaults(RunSpec, raw.get("run"), problems, "run"),
         slurm=resources_from(raw.get("slurm"), folders, problems, profile),
+        points=listed.points,
+        has_points=bool(raw.get("points") or raw.get(ADDED)),
     )
     problems += check_rules(sections, check_augment)
-    space = sections.axes.space()
+    space = listed.space()
     if space is None:
         return None
     return SweepSpec(
-        name, sections.data, space, sections.study, sections.model, sections.trainer, sections.run, sections.slurm
+        name,
+        sections.data,
+        space,
+        sections.study,
+        sections.model,
+        sections.trainer,
+        sections.run,
+        sections.slurm,
+        listed.points,
+        listed.added,
     )
+
+
+def _unused(study: StudySpec, raw: Mapping[str, Any]) -> list[Problem]:
+    """What of `study:` has no use in a file with points and without a space."""
+    why = "points without space: are the whole sweep, so nothing is sampled; remove it, or write a space"
+    unused = {"sampler": raw.get("sampler") not in (None, NO_SAMPLER), "trials": study.trials is not None}
+    return [Problem(f"found {raw[key]!r}; {why}"[:300], f"study.{key}") for key, is_there in unused.items() if is_there]
 
 
 def is_name(text: str) -> bool:

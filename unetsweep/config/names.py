@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-SHORT_NAMES = ("grid", "list", "random", "tpe")
-"""Samplers with a short name: `grid` and `list` are ours, `random` and `tpe` are Optuna's."""
-
-LIST_ARGUMENTS = ("points",)
+SHORT_NAMES = ("grid", "none", "random", "tpe")
+"""Samplers with a short name: `grid` and `none` are ours, `random` and `tpe` are Optuna's."""
 
 SAMPLERS: dict[str, dict[str, Any]] = {
     "BruteForceSampler": {"avoid_premature_stop": bool},
@@ -100,8 +98,14 @@ UNSUPPORTED_PRUNERS = {
 
 UNSUPPORTED_SAMPLERS = {
     "GridSampler": "use grid, which never repeats a point",
-    "PartialFixedSampler": "give the fixed axis one value instead",
+    "PartialFixedSampler": "give the fixed parameter one value, or list partial points under points: instead",
 }
+
+NO_SAMPLERS = {
+    "list": "write the points under the key points: of the file, such as points: [{epochs: 8, batch_size: 4}]; without "
+    "space: they are the whole sweep",
+}
+"""Names that users may take for a sampler, each with what to write instead."""
 
 SBATCH_OURS: dict[str, str] = {
     "partition": "slurm.partition",

@@ -67,7 +67,7 @@ def override(document: Document, texts: Sequence[str]) -> Overridden:
         if key.count(".") >= MAX_DEPTH:
             problems.append(Problem(f"has {key.count('.') + 1} parts; at most {MAX_DEPTH}", key, source=SET))
             continue
-        new = _value(key.strip(), given, problems)
+        new = parsed_value(key.strip(), given, problems, SET)
         if new is None or not isinstance(value, Mapping):
             continue
         try:
@@ -108,14 +108,14 @@ def _is_part(field: str, of: str) -> bool:
     return f"{field}.".startswith(f"{of}.")
 
 
-def _value(key: str, text: str, problems: list[Problem]) -> Document | None:
-    """Return the value of a key; None if it is not YAML."""
+def parsed_value(key: str, text: str, problems: list[Problem], source: str = "") -> Document | None:
+    """Return the value of a key; None if it is not YAML. `source`: of the problems."""
     document = read(text)
     if isinstance(document, Problem):
-        problems.append(Problem(f"found {text!r}; {document.message}", key, source=SET))
+        problems.append(Problem(f"found {text!r}; {document.message}", key, source=source))
         return None
     for each in document.problems:
-        problems.append(Problem(each.message, joined(key, each.field) if each.field else key, source=SET))
+        problems.append(Problem(each.message, joined(key, each.field) if each.field else key, source=source))
     return None if document.problems else document
 
 

@@ -14,7 +14,7 @@ from unetsweep.limits import MAX_KEY
 from unetsweep.trial_config import is_own_name
 
 SEED = "seed"
-"""May vary in a grid or a list, but not in a search that learns from results."""
+"""May vary in a grid or in points, but not in a search that learns from results."""
 _ONE_SET = "all trials of a sweep use the same images and the same split, or their scores could not be compared"
 _ONE_MASK = "it changes what counts as vessel, so the scores of the trials could not be compared"
 _NO_EFFECT = "it changes no training"

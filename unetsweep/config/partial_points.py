@@ -120,10 +120,7 @@ def _member(path: str, domain: Domain, raw: Any, problems: list[Problem], at: st
         for value in domain.values:
             if is_plain and value == raw and isinstance(value, bool) == isinstance(raw, bool):
                 return value
-        known = ", ".join(format_value(value, quote=False) for value in domain.values[:_LISTED]) + (
-            " …" if len(domain.values) > _LISTED else ""
-        )
-        problems.append(Problem(f"found {raw!r}, which is no value of {path}; its values are {known}"[:1000], at))
+        problems.append(Problem(not_in_domain(path, domain, raw), at))
     elif not domain.is_whole:
         problems.append(Problem(f"{path} is a range of any numbers, of which none can be excluded; use a list", at))
     elif (
@@ -133,7 +130,16 @@ def _member(path: str, domain: Domain, raw: Any, problems: list[Problem], at: st
     ):
         return raw
     else:
-        between = f"from {format_value(domain.low)} to {format_value(domain.high)}"
-        steps = f" in steps of {format_value(domain.step)}" if domain.step else ""
-        problems.append(Problem(f"found {raw!r}, which is no value of {path}; {between}{steps}"[:1000], at))
+        problems.append(Problem(not_in_domain(path, domain, raw), at))
     return None
+
+
+def not_in_domain(path: str, domain: Domain, raw: object) -> str:
+    """Return the message that a value is none of this parameter, with the values that it has."""
+    if isinstance(domain, Choices):
+        known = ", ".join(format_value(value, quote=False) for value in domain.values[:_LISTED])
+        allowed = f"its values are {known}" + (" …" if len(domain.values) > _LISTED else "")
+    else:
+        steps = f" in steps of {format_value(domain.step)}" if domain.step else ""
+        allowed = f"from {format_value(domain.low)} to {format_value(domain.high)}{steps}"
+    return f"found {raw!r}, which is no value of {path}; {allowed}"[:1000]

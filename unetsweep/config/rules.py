@@ -13,18 +13,18 @@ from dataclasses import dataclass, fields
 from unetsweep.config.domains import format_number
 from unetsweep.config.parameters import SEED
 from unetsweep.config.space import Axes
-from unetsweep.config.study import limit_problems, metric_problems, pruner_problems
+from unetsweep.config.study import limit_problems, metric_problems, pruner_problems, repeats_problems, seed_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
 from unetsweep.core import trainer_command
-from unetsweep.core.space import Choices, Domain, Range, Space, leaves_nothing, size, whole_numbers
-from unetsweep.core.spec import Resources, RunSpec, StudySpec
+from unetsweep.core.space import Choices, Domain, Point, Range, Space, leaves_nothing, size, whole_numbers
+from unetsweep.core.spec import NO_SAMPLER, Resources, RunSpec, StudySpec
 from unetsweep.core.trials import is_own, with_value
 from unetsweep.errors import Problem
-from unetsweep.limits import BOUNDS, MAX_PROBLEMS, MAX_TRIALS, MAX_VALUES, bound_problem
+from unetsweep.limits import MAX_PROBLEMS, MAX_TRIALS, bound_problem
 from unetsweep.trial_config import ParameterValue
 
 _ITEM = re.compile(r"\[(\d+)\]")
-_NO_LIST = "found a range; a {} needs a list. For a range set study: {{sampler: tpe}}"
+_NO_LIST = "found a range; a grid needs a list. For a range set study: {sampler: tpe}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,9 @@ class Sections:
     trainer: TrainerConfig
     run: RunSpec
     slurm: Resources
+    points: tuple[Point, ...] = ()
+    has_points: bool = False
+    """Whether the file lists points, or `unetsweep add` has added some; they may have problems."""
 
 
 CheckAugment = Callable[[object], Iterable[Problem]]
@@ -83,22 +86,25 @@ def _swept(sections: Sections, check_augment: CheckAugment | None) -> list[Probl
             continue
         is_one = isinstance(domain, Choices) and len(domain.values) == 1
         for index, value in ends_of(domain).items():
-            at = f"{place}.{index}" if not is_one else place
-            setting = domain.setting(value)
-            found += [
-                Problem(p.message, at) for p in config_problems(with_value(base, path, setting)) if p.field == path
-            ]
-            if path == "trainer.augment":
-                found += [
-                    Problem(p.message, f"{at}.value" + p.field.removeprefix(path))
-                    for p in _augment(setting, check_augment)
-                ]
+            at = sections.axes.value_place(path, index) if not is_one else place
+            found += setting_problems(base, path, domain.setting(value), at, check_augment)
             if len(found) > MAX_PROBLEMS:
                 return found
-        if path == SEED and sections.study.sampler not in ("grid", "list"):
-            why = "learns nothing from them, and the best of many seeds is only lucky"
-            fix = "leave it out, and repeat the best settings with `unetsweep confirm`"
-            found.append(Problem(f"cannot vary with the sampler {sections.study.sampler}, which {why}; {fix}", place))
+        if path == SEED:
+            found += seed_problems(sections.study, place)
+    return found
+
+
+def setting_problems(
+    base: TrialConfig, path: str, setting: object, at: str, check_augment: CheckAugment | None
+) -> list[Problem]:
+    """Return what the trainer would refuse of one value of a parameter, at this field."""
+    if is_own(path):
+        return []
+    found = [Problem(p.message, at) for p in config_problems(with_value(base, path, setting)) if p.field == path]
+    if path == "trainer.augment":
+        problems = _augment(setting, check_augment)
+        found += [Problem(p.message, f"{at}.value" + p.field.removeprefix(path)) for p in problems]
     return found
 
 
@@ -171,33 +177,45 @@ def _run(run: RunSpec) -> list[Problem]:
     return [Problem(message, name) for name, number in numbers.items() if (message := bound_problem(name, number))]
 
 
+def _without_sampler(sections: Sections) -> list[Problem]:
+    """Check a sweep whose only points are the listed ones."""
+    count, trials = len(sections.points), sections.study.trials
+    if not sections.has_points:
+        return [Problem("found none without points; list some under points:", "study.sampler")]
+    if trials is None:
+        return []
+    message = f"found {trials}; without a sampler there is one trial per point ({count} here): leave trials out"
+    return [Problem(message, "study.trials")]
+
+
 def _sampler(sections: Sections) -> list[Problem]:
     """Check that the sampler can draw from the space, and that the number of trials is finite."""
     study, axes = sections.study, sections.axes.domains
     space = sections.axes.space()
+    if study.sampler == NO_SAMPLER:
+        return [*_without_sampler(sections), *repeats_problems(study, len(sections.points))]
     found: list[Problem] = []
-    if study.sampler == "list":
-        found += _points(study, axes, space)
-    elif space is not None:
-        found += _unusable_conditions(study, sections.axes)
+    found += _unusable_conditions(study, sections.axes)
     if space is not None and leaves_nothing(space):
         found.append(Problem("leaves no point of the space; remove one of them", "exclude"))
-    if study.sampler in ("grid", "list"):
-        for name, axis in axes.items():
-            if isinstance(axis, Range):
-                found.append(Problem(_NO_LIST.format(study.sampler), sections.axes.place(name)))
+    if study.sampler == "grid":
+        found += [
+            Problem(_NO_LIST, sections.axes.place(name)) for name, axis in axes.items() if isinstance(axis, Range)
+        ]
         if study.trials is not None:
-            here = len(study.sampler_args.get("points") or ()) if study.sampler == "list" else space and size(space)
-            count = f" ({here:.0f} here)" if here and not found else ""
-            message = f"found {study.trials}; a {study.sampler} has one trial per point{count}: leave trials out"
+            count = f" ({size(space):.0f} here)" if space is not None and not found else ""
+            message = f"found {study.trials}; a grid has one trial per point{count}: leave trials out"
             found.append(Problem(message, "study.trials"))
+    elif study.trials is not None and study.trials < len(sections.points):
+        message = f"found {study.trials}; it counts the points too, and there are {len(sections.points)}"
+        found.append(Problem(message, "study.trials"))
     elif space is not None and math.isinf(size(space)):
         found += _infinite(study, space, sections.axes)
     if study.trials is None and space is not None and not found and MAX_TRIALS < size(space) < math.inf:
         message = f"has {size(space):.0f} points; a sweep has at most {MAX_TRIALS} trials"
         more = "" if study.sampler == "grid" else ": set study.trials"
-        found += [] if study.sampler == "list" else [Problem(message + more, "space")]
-    return found
+        found.append(Problem(message + more, "space"))
+    return [*found, *repeats_problems(study, size(space) if space is not None else math.inf)]
 
 
 WITHOUT_CONDITIONS = ("CmaEsSampler", "GPSampler", "QMCSampler")
@@ -226,44 +244,6 @@ def _infinite(study: StudySpec, space: Space, axes: Axes) -> list[Problem]:
     return [Problem(message, "study.trials")]
 
 
-def _points(study: StudySpec, axes: Mapping[str, Domain], space: Space | None) -> list[Problem]:
-    """Check that each point of a list is in the space, and occurs once."""
-    at, found, seen = "study.sampler.points", [], set()
-    points = study.sampler_args.get("points")
-    if not isinstance(points, list) or not points:
-        return [Problem("is missing; write points: [{epochs: 8, batch_size: 4, learning_rate: 1e-3}, …]", at)]
-    if len(points) > MAX_VALUES:
-        return [Problem(f"found {len(points)} points; at most {MAX_VALUES}", at)]
-    for index, point in enumerate(points):
-        where = f"{at}.{index}"
-        if not isinstance(point, Mapping) or not _has_its_parameters(point, axes, space):
-            found.append(Problem(f"found {point!r}; {', '.join(axes)} and optionally seed", where))
-            continue
-        if space is not None and space.is_excluded(point):
-            found.append(Problem("is excluded by exclude; remove it", where))
-        for name, axis in axes.items():
-            if isinstance(axis, Choices) and name in point and point[name] not in axis.values:
-                message = f"found {point[name]!r}, which is not in space.{name}; add it there"
-                found.append(Problem(message, f"{where}.{name}"))
-        seed = point.get("seed", study.seed)
-        if type(seed) is not int or bound_problem("study.seed", seed):
-            low, high = BOUNDS["study.seed"]
-            found.append(Problem(f"found {seed!r}; {low} to {high}", f"{where}.seed"))
-        key = (*(repr(point.get(name)) for name in axes), repr(seed))
-        if key in seen:
-            found.append(Problem("is a duplicate; remove it, or give it another seed", where))
-        seen.add(key)
-    return found
-
-
-def _has_its_parameters(point: Mapping[str, object], axes: Mapping[str, Domain], space: Space | None) -> bool:
-    """Return whether a listed point has a value for each parameter whose conditions hold, and maybe a seed."""
-    if space is None or not {*point} <= {*axes, SEED}:
-        return {*point, SEED} == {*axes, SEED}
-    wanted = {each.path for each in space.parameters if each.is_part_of(point)}  # type: ignore[arg-type] # of any type
-    return {*point, SEED} == {*wanted, SEED}
-
-
 def _batches(axes: Axes, slurm: Resources) -> list[Problem]:
     """Check that all processes get equal parts of every batch: `batch_size` is the global one."""
     n, at, axis = slurm.processes, axes.place("batch_size"), axes.domains.get("batch_size")
@@ -272,7 +252,8 @@ def _batches(axes: Axes, slurm: Resources) -> list[Problem]:
     why = f"which {n} processes cannot share equally; use a multiple of {n}"
     if isinstance(axis, Choices):
         values = enumerate(whole_numbers(axis))
-        return [Problem(f"found {value}, {why}", f"{at}.{index}") for index, value in values if value % n]
+        place = axes.value_place
+        return [Problem(f"found {value}, {why}", place("batch_size", index)) for index, value in values if value % n]
     if axis.low == axis.high and not axis.low % n:
         return []
     if axis.log:

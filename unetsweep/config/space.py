@@ -1,14 +1,13 @@
 """Read the space: a domain for each parameter, which is named by its path or by the end of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from unetsweep.config.domains import FORMS, domain_from
 from unetsweep.config.parameters import Resolve, resolve, resolver
 from unetsweep.config.partial_points import circle_in, conditions_from, exclusions_from
 from unetsweep.config.yaml12 import Document
-from unetsweep.core.space import REQUIRED, Choices, Condition, Domain, Parameter, PartialPoint, Space, is_fixed
-from unetsweep.core.spec import StudySpec
+from unetsweep.core.space import REQUIRED, Choices, Condition, Domain, Parameter, PartialPoint, Space
 from unetsweep.decode import joined
 from unetsweep.errors import Problem
 
@@ -27,6 +26,16 @@ class Axes:
     excluded: tuple[PartialPoint, ...] = ()
     named: Resolve = resolve
     """How the file names parameters."""
+    value_fields: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """Where the file has values that are not in the list of their parameter, by path and index: those of points."""
+    paths: tuple[str, ...] = ()
+    """All parameters, also those with problems."""
+
+    @classmethod
+    def of(cls, space: Space, named: Resolve) -> "Axes":
+        """Return those of a space that was read before."""
+        conditions = {each.path: each.when for each in space.parameters if each.when}
+        return cls(space.domains(), True, {}, conditions, space.excluded, named, {}, space.paths)
 
     def space(self) -> Space | None:
         """Return the space; None if a part of it could not be read."""
@@ -38,6 +47,11 @@ class Axes:
     def place(self, path: str) -> str:
         """Return where the file has this parameter."""
         return self.fields.get(path, f"space.{path}")
+
+    def value_place(self, path: str, index: object) -> str:
+        """Return where the file has a value of a list, or an end of a range."""
+        found = self.value_fields.get((path, index)) if isinstance(index, int) else None
+        return found or f"{self.place(path)}.{index}"
 
 
 def axes_from(
@@ -84,6 +98,7 @@ def axes_from(
         conditions,
         excluded,
         named,
+        paths=tuple(written),
     )
 
 
@@ -107,6 +122,13 @@ def _fixed(raw: Mapping[str, object], problems: list[Problem]) -> dict[str, _Wri
     return found
 
 
+def fixed_domains(raw: Mapping[str, object], problems: list[Problem]) -> dict[str, Choices]:
+    """Return the value of each parameter that has one in the section `trainer`."""
+    written = _fixed(raw, problems)
+    found = {path: domain_from(path, each.values, problems, each.at) for path, each in written.items()}
+    return {path: domain for path, domain in found.items() if isinstance(domain, Choices)}
+
+
 def _add(key: str, raw: object, written: dict[str, _Written], problems: list[Problem], named: Resolve) -> None:
     """Add a parameter, without its conditions: `{values: [1, 2], when: …}` and `{low: 1, high: 2, when: …}`."""
     at = joined("space", key)
@@ -127,33 +149,28 @@ def _add(key: str, raw: object, written: dict[str, _Written], problems: list[Pro
         written[path] = _Written(at, values, values_at, when)
 
 
-def with_full_points(study: StudySpec, axes: Axes) -> StudySpec:
-    """Return the study with the full paths in its listed points, and the parameters that have one value only."""
-    space = axes.space()
-    points = study.sampler_args.get("points")
-    if space is None or not isinstance(points, list):
-        return study
-    found: list[object] = []
-    for raw in points:
-        if isinstance(raw, Mapping):
-            known = {str(key): axes.named(str(key), "") for key in raw}
-            point = {path if isinstance(path, str) else key: raw[key] for key, path in known.items()}
-            for each in space.by_dependence():
-                if isinstance(each.domain, Choices) and is_fixed(each.domain) and each.is_part_of(point):
-                    point.setdefault(each.path, each.domain.values[0])
-            found.append(point)
-        else:
-            found.append(raw)
-    return replace(study, sampler_args={**study.sampler_args, "points": found})
-
-
 def field_in(document: Document, name: str) -> str:
     """Return where a user's file has a field of the space, which checks name by its path: `space.base` for
     `space.model.base`, `trainer.epochs` for `space.epochs`."""
-    raw = document.value.get("space") if isinstance(document.value, Mapping) else None
+    whole = document.value if isinstance(document.value, Mapping) else {}
+    raw = whole.get("space")
+    if raw is None and name.startswith("space.") and whole.get("points"):
+        return _field_in_points(whole["points"], name)
     for key in raw if isinstance(raw, Mapping) else ():
         path = resolve(str(key), "")
         if isinstance(path, str) and f"{name}.".replace("#", ".").startswith(f"space.{path}."):
             return f"space.{key}{name.removeprefix(f'space.{path}')}"
     fixed = f"trainer.{name.removeprefix('space.')}"
     return fixed if name.startswith("space.") and fixed.partition("#")[0] in document.positions else name
+
+
+def _field_in_points(points: object, name: str) -> str:
+    """Return where points have the parameter of a field: `points.0.batch_size`; of numbers, the largest one counts."""
+    found: dict[str, object] = {}
+    for index, point in enumerate(points if isinstance(points, list) else ()):
+        for key, value in point.items() if isinstance(point, Mapping) else ():
+            path = resolve(str(key), "")
+            if isinstance(path, str) and f"{name}.".replace("#", ".").startswith(f"space.{path}."):
+                found[f"points.{index}.{key}"] = value
+    numbers = {place: value for place, value in found.items() if isinstance(value, int | float)}
+    return max(numbers, key=lambda place: numbers[place]) if numbers else next(iter(found), name)

@@ -2,17 +2,18 @@
 
 sampler: tpe
 sampler: {name: TPESampler, n_startup_trials: 5}
-sampler: {name: list, points: [{epochs: 8, batch_size: 4, learning_rate: 1e-3, seed: 7}]}
 pruner: asha
 pruner: {name: asha, min_epochs: 4, reduction_factor: 3}
 """
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from unetsweep.config.names import (
-    LIST_ARGUMENTS,
+    NO_SAMPLERS,
     OUR_PRUNERS,
     PRUNERS,
     SAMPLERS,
@@ -22,15 +23,15 @@ from unetsweep.config.names import (
 )
 from unetsweep.core.metric import direction_problem, name_problem
 from unetsweep.core.space import Domain, largest
-from unetsweep.core.spec import StudySpec
+from unetsweep.core.spec import NO_SAMPLER, StudySpec
 from unetsweep.core.spending import Limits
 from unetsweep.decode import decode_value, decode_with_defaults, unknown_keys
 from unetsweep.errors import Problem
-from unetsweep.limits import BOUNDS, MAX_ARGUMENT, MAX_HOURS, bound_problem
+from unetsweep.limits import BOUNDS, MAX_ARGUMENT, MAX_HOURS, MAX_TRIALS, bound_problem
 from unetsweep.texts import counted
 
-KEYS = ("sampler", "trials", "metric", "direction", "seed", "pruner", "limits")
-_PLAIN = ("trials", "metric", "direction", "seed", "limits")
+KEYS = ("sampler", "trials", "repeats", "metric", "direction", "seed", "pruner", "limits")
+_PLAIN = ("trials", "repeats", "metric", "direction", "seed", "limits")
 _CLASSES = {"tpe": "TPESampler", "random": "RandomSampler"}
 """Optuna's class of a sampler's short name."""
 _MINIMA = {"reduction_factor": 2, "min_early_stopping_rate": 0, "startup_trials": 0, "warmup_epochs": 0}
@@ -57,8 +58,9 @@ def study_from(raw: object, problems: list[Problem], at: str = "study") -> tuple
     name, arguments = _sampler(raw.get("sampler"), problems, f"{at}.sampler")
     is_known = len(problems) == before
     pruner = _pruner(raw.get("pruner"), problems, f"{at}.pruner")
-    plain_fields = (study.trials, study.metric, study.seed)
-    return StudySpec(name, arguments, *plain_fields, *pruner, study.direction, study.limits), is_known
+    prunes, prune_arguments = pruner
+    found = replace(study, sampler=name, sampler_args=arguments, pruner=prunes, pruner_args=prune_arguments)
+    return found, is_known
 
 
 def metric_problems(study: StudySpec, *, is_built_in: bool) -> list[Problem]:
@@ -97,8 +99,29 @@ def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:
     return [Problem(message, "study.pruner.min_epochs")]
 
 
+def seed_problems(study: StudySpec, place: str) -> list[Problem]:
+    """Return why the seed cannot be a parameter of this study."""
+    if study.repeats > 1:
+        message = "and study.repeats both choose the seeds; leave one out: with repeats each point has seeds of its own"
+        return [Problem(message, place)]
+    if study.sampler in ("grid", NO_SAMPLER):
+        return []
+    why = "learns nothing from them, and the best of many seeds is only lucky"
+    fix = "leave it out, and set study.repeats: 3 to train every point with three seeds and compare the means"
+    return [Problem(f"cannot vary with the sampler {study.sampler}, which {why}; {fix}", place)]
+
+
+def repeats_problems(study: StudySpec, available: float) -> list[Problem]:
+    """Return a problem if all repeats of the points would be too many trials. `available`: points that there are."""
+    points = min(study.trials or math.inf, available)
+    if study.repeats == 1 or not points <= MAX_TRIALS < points * study.repeats:  # too many points are another problem
+        return []
+    asked = f"{points:.0f} points with {study.repeats} trainings of each are {points * study.repeats:.0f} trials"
+    return [Problem(f"{asked}; a sweep has at most {MAX_TRIALS}", "study.repeats")]
+
+
 def _number_problems(study: StudySpec, at: str) -> list[Problem]:
-    numbers = {"trials": study.trials, "seed": study.seed}
+    numbers = {"trials": study.trials, "repeats": study.repeats, "seed": study.seed}
     found = {name: bound_problem(f"study.{name}", number) for name, number in numbers.items()}
     return [Problem(message, f"{at}.{name}") for name, message in found.items() if message]
 
@@ -116,13 +139,13 @@ def _sampler(raw: object, problems: list[Problem], at: str) -> tuple[str, dict[s
         kinds = SAMPLERS.get(_CLASSES.get(name, name), {})
         arguments = {**arguments, **_typed(arguments, kinds, MAX_ARGUMENT, problems, at)}
     else:
-        instead = UNSUPPORTED_SAMPLERS.get(name) or _suggest(name, SHORT_NAMES, SAMPLERS)
+        instead = {**UNSUPPORTED_SAMPLERS, **NO_SAMPLERS}.get(name) or _suggest(name, SHORT_NAMES, SAMPLERS)
         problems.append(Problem(f"found {name!r}; {instead}", at))
     return name, arguments
 
 
 def _sampler_argument_problems(name: str, arguments: Mapping[str, Any], at: str) -> list[Problem]:
-    known = tuple(LIST_ARGUMENTS if name == "list" else SAMPLERS.get(_CLASSES.get(name, name), ()))
+    known = tuple(SAMPLERS.get(_CLASSES.get(name, name), ()))
     found = []
     for problem in unknown_keys(arguments, known, at):
         key = problem.field.removeprefix(f"{at}.")

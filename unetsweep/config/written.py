@@ -9,7 +9,7 @@ from unetsweep.config.units import time_text
 from unetsweep.config.yaml12 import dump
 from unetsweep.contract import encode
 from unetsweep.core import paths
-from unetsweep.core.space import Choices, Domain, Parameter
+from unetsweep.core.space import Choices, Domain, NamedValue, Parameter, Point, Space
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SpecError
 
@@ -57,6 +57,7 @@ def tree(spec: SweepSpec) -> dict[str, Any]:
         "name": spec.name,
         "data": {name: value for name, value in encode(spec.data).items() if name != "manifest"},
         "space": {parameter.path: parameter_tree(parameter) for parameter in spec.space.parameters},
+        "points": [_point_tree(spec.space, point) for point in spec.points],
         "exclude": [dict(each) for each in spec.space.excluded],
         "study": {**study, "sampler": sampler, "pruner": pruner},
         "model": encode(spec.model),
@@ -65,7 +66,23 @@ def tree(spec: SweepSpec) -> dict[str, Any]:
         "slurm": {
             ("time" if k == "time_min" else k): (time_text(v) if k == "time_min" else v) for k, v in slurm.items()
         },
+        **({"added": [_point_tree(spec.space, point) for point in spec.added]} if spec.added else {}),
     }
+
+
+def _point_tree(space: Space, point: Point) -> dict[str, Any]:
+    """Return a listed point as it is written in YAML: a list or mapping that is not in the space with its value."""
+    tree: dict[str, Any] = dict(point)
+    for path, value in point.items():
+        domain = space.domains().get(path)
+        if isinstance(domain, Choices) and value not in domain.values:
+            extra = next((each for each in domain.named if each.name == value), None)
+            tree[path] = value if extra is None else _named_tree(extra)
+    return tree
+
+
+def _named_tree(value: NamedValue) -> dict[str, Any]:
+    return {"name": value.name, "value": encode(value.value)}
 
 
 def _with_arguments(name: str | None, arguments: dict[str, Any]) -> Any:
@@ -84,6 +101,6 @@ def parameter_tree(parameter: Parameter) -> Any:
 def _domain_tree(domain: Domain) -> Any:
     """Return a domain as it is written in YAML."""
     if isinstance(domain, Choices):
-        named = {each.name: {"name": each.name, "value": encode(each.value)} for each in domain.named}
+        named = {each.name: _named_tree(each) for each in domain.named}
         return [named.get(value, value) if isinstance(value, str) else value for value in domain.values]
     return {"low": domain.low, "high": domain.high, "log": domain.log, "step": domain.step}

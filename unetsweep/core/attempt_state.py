@@ -47,16 +47,15 @@ class DecisionContext:
     """The slowest run's median epoch: an estimate for runs that have not finished an epoch."""
 
 
-def decision_context(observation: Observation, capacity: Capacity, now: datetime) -> DecisionContext:
-    """Return the context of the decisions on all runs of an observation."""
+def decision_context(observation: Observation, capacity: Capacity, now: datetime, repeats: int = 1) -> DecisionContext:
+    """Return the context of the decisions on all runs of an observation. `repeats`: how often each point is trained."""
     attempts = (attempt for run in observation.runs.values() for attempt in run.attempts)
     listed = observation.listed | {
         attempt.token for attempt in attempts if attempt.job is not None and not attempt.job.is_unlisted
     }
     seconds = [run.epoch_seconds for run in observation.runs.values() if run.epoch_seconds is not None]
-    return DecisionContext(
-        observation.scheduler_error, now, capacity, listed, pause_reason(observation), max(seconds, default=None)
-    )
+    paused = pause_reason(observation, repeats)
+    return DecisionContext(observation.scheduler_error, now, capacity, listed, paused, max(seconds, default=None))
 
 
 @dataclass(frozen=True, slots=True)

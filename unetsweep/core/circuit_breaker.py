@@ -8,20 +8,27 @@ from unetsweep.core.causes import Cause
 from unetsweep.core.observation import Failure, JobState, Observation, Run, Trial
 
 SAME_FAILURES = 3
-"""Trainings that fail with the same error, while no other trial has ended: two may be chance, three have one cause."""
+"""Points whose training fails with the same error, while no other trial has ended: two may be chance, three have one
+cause."""
+MOST_FAILURES = 20
+"""Failed runs that are enough, however often a point is trained: of more the failures may not be observed."""
 FAILED_STARTS = 2
 """Attempts of one run that ended before they began: one may be a bad node."""
 RUNS_WITH_FAILED_STARTS = 2
 """Runs with that many failed starts: one may have been on a bad node each time."""
 
 
-def pause_reason(observation: Observation) -> str | None:
-    """Return why the sweep submits nothing more; None if it may."""
-    return _same_error(observation) or _nothing_starts(observation)
+def pause_reason(observation: Observation, repeats: int = 1) -> str | None:
+    """Return why the sweep submits nothing more; None if it may. `repeats`: how often each point is trained."""
+    return _same_error(observation, repeats) or _nothing_starts(observation)
 
 
-def _same_error(observation: Observation) -> str | None:
-    """Why to pause: all trials that have ended, or end in this reconciliation, failed with the same error."""
+def _same_error(observation: Observation, repeats: int) -> str | None:
+    """Why to pause: all trials that have ended, or end in this reconciliation, failed with the same error.
+
+    So many runs that they cannot be the trainings of fewer than `SAME_FAILURES` points.
+    """
+    needed = min((SAME_FAILURES - 1) * repeats + 1, MOST_FAILURES)
     trials = [(trial, observation.runs[trial.run]) for trial in observation.trials if trial.run in observation.runs]
     has_other_end = len(observation.failures) + observation.unjudged != observation.ended
     if has_other_end or any(trial.epochs in run.published_states.keys() - run.refused_results for trial, run in trials):
@@ -29,7 +36,7 @@ def _same_error(observation: Observation) -> str | None:
     new = [failure for trial, run in trials if (failure := _new_failure(trial, run)) is not None]
     failures = (*observation.failures, *new)
     failed_runs, signatures = {each.run for each in failures}, {each.signature for each in failures}
-    if len(failed_runs) < SAME_FAILURES or len(signatures) != 1:
+    if len(failed_runs) < needed or len(signatures) != 1:
         return None
     return (
         f"the first {len(failures)} trials all failed with the same error: {failures[0].message}; "

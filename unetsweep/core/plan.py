@@ -37,17 +37,17 @@ from unetsweep.core.capacity import (
     schedule,
     throttle_changes,
 )
+from unetsweep.core.missing_points import describe_wanted, trials_wanted
 from unetsweep.core.observation import Attempt, Observation, Run, Trial
 from unetsweep.core.reconciler_job import NextReconciliation
 from unetsweep.core.run_decision import RunDecision, decide_run
-from unetsweep.core.spec import SweepSpec, trials_wanted
+from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.core.spending import affordable_trainings, describe_reached, is_reached
 from unetsweep.errors import UnsafePlan
-from unetsweep.texts import counted
 
 ADAPTIVE_PARALLEL = 4
-"""Most open runs of a sweep whose sampler learns from results, if `run.parallel` is not set. With more, new points
-would be proposed without the results of earlier ones."""
+"""Most open runs of a sweep whose sampler learns from results, if `run.parallel` is not set; with repeats so many open
+points. With more, new points would be proposed without the results of earlier ones."""
 MAX_VANISHED = 20
 """If this many jobs vanish from the queue at once, squeue's answer is more likely wrong than the jobs lost."""
 MAX_BACKOFF = timedelta(hours=1)
@@ -88,7 +88,7 @@ class Plan:
 
 def plan(spec: SweepSpec, observation: Observation, capacity: Capacity, now: datetime) -> Plan:
     """Return what to do now."""
-    context = decision_context(observation, capacity, now)
+    context = decision_context(observation, capacity, now, spec.study.repeats)
     decisions = _decide_runs(spec, observation, context)
     actions = _run_actions(decisions)
     waits = [wait for decision in decisions for wait in decision.waits]
@@ -229,7 +229,10 @@ def _proposals(
     spec: SweepSpec, observation: Observation, capacity: Capacity, actions: Sequence[Action]
 ) -> list[Propose]:
     """New trials, as many as are missing and `study.limits` allows. Only as many as can run now, if the sampler learns
-    from results, or if it is not known yet how many the limit allows."""
+    from results, or if it is not known yet how many the limit allows.
+
+    With repeats a free slot may take one training of a point, and the next slots take the others.
+    """
     if observation.cancelled or why_no_more(spec, observation) is not None:
         return []
     if _defers_proposals(spec, observation, actions):
@@ -238,11 +241,11 @@ def _proposals(
     allowed = None if spending is None else affordable_trainings(limits, spending)
     missing = missing if allowed is None else min(missing, allowed)
     is_unknown = limits.hours is not None and spending is not None and allowed is None
-    if is_unknown or spec.study.sampler not in ("grid", "list", "random"):
-        slots = capacity.parallel or ADAPTIVE_PARALLEL
+    if is_unknown or spec.study.sampler not in ("grid", NO_SAMPLER, "random"):
+        slots = capacity.parallel or ADAPTIVE_PARALLEL * spec.study.repeats
         ending = {action.trial for action in actions if isinstance(action, FinishTrial)}
         missing = min(missing, slots - len({trial.run for trial in observation.trials if trial.number not in ending}))
-    return [Propose(missing, f"the sweep asks for {counted(trials_wanted(spec), 'trial')}")] if missing > 0 else []
+    return [Propose(missing, f"the sweep asks for {describe_wanted(spec)}")] if missing > 0 else []
 
 
 def _missing(spec: SweepSpec, observation: Observation) -> int:

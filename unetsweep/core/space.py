@@ -8,7 +8,7 @@ Rule 1: a parameter with conditions is part of a point only where they hold. So 
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice, product
 from typing import Any
@@ -164,9 +164,41 @@ class Space:
         """Return the values of a point, to compare points. Other entries of the mapping do not count."""
         return tuple(point.get(path, _ABSENT) for path in self.paths)
 
+    def with_values(self, point: Point) -> "Space":
+        """Return the space in which the parameters that a point names have this value only."""
+        named = {each.path: Choices((point[each.path],)) for each in self.parameters if each.path in point}
+        return replace(self, parameters=tuple(replace(p, domain=named.get(p.path, p.domain)) for p in self.parameters))
+
+    def contains(self, point: Point) -> bool:
+        """Return whether a sampler may propose the point: all of its values are in their domains, and it is not
+        excluded."""
+        values = ((each.domain, point[each.path]) for each in self.parameters if each.path in point)
+        return all(contains(domain, value) for domain, value in values) and not self.is_excluded(point)
+
+    def is_full(self, point: Point) -> bool:
+        """Return whether the point names every parameter that a trial with these values has."""
+        if not self.has_conditions:
+            return all(each.path in point for each in self.parameters)
+        return all(each.path in point for each in self.by_dependence() if each.is_part_of(point))
+
     def is_excluded(self, point: Point) -> bool:
         """Return whether the point must not be proposed."""
         return any(all(point.get(path, _ABSENT) == value for path, value in each) for each in self.excluded)
+
+
+def contains(domain: Domain, value: object) -> bool:
+    """Return whether a value is one of a domain.
+
+    >>> contains(Choices((1, "a")), True), contains(Range(4, 16, step=4), 12), contains(Range(4, 16, step=4), 13)
+    (False, True, False)
+    """
+    if isinstance(domain, Choices):
+        return any(each == value and isinstance(each, bool) == isinstance(value, bool) for each in domain.values)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not domain.low <= value <= domain.high:
+        return False
+    step = domain.step or (1 if domain.is_whole else None)
+    steps = 0.0 if step is None else (value - domain.low) / step
+    return abs(steps - round(steps)) < 1e-6
 
 
 def grid_points(space: Space) -> tuple[Point, ...]:

@@ -1,13 +1,16 @@
 """The specification of a sweep: its YAML file, validated and with every default filled in."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig
 from unetsweep.core.metric import Metric, metric_of
-from unetsweep.core.space import Point, Space, size
+from unetsweep.core.space import Choices, Domain, Point, Range, Space, contains, is_fixed
 from unetsweep.core.spending import Limits
+from unetsweep.trial_config import ParameterValue
+
+NO_SAMPLER = "none"
+"""Only the listed points are trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +18,10 @@ class StudySpec:
     """How points are chosen, and which trials end early."""
 
     sampler: str = "grid"
-    """`grid`, `list`, `random`, `tpe`, or the name of an Optuna sampler class."""
+    """`grid`, `none`, `random`, `tpe`, or the name of an Optuna sampler class."""
     sampler_args: dict[str, Any] = field(default_factory=dict)
     trials: int | None = None
-    """How many trials; None: as many as there are points, for a grid."""
+    """How many points; None: all of a grid. With one repeat each is one trial."""
     metric: str = "val_iou"
     """Name of a number in result.json."""
     seed: int = 0
@@ -28,6 +31,8 @@ class StudySpec:
     direction: Literal["minimize", "maximize"] | None = None
     """Whether less or more of the metric is better; None: that is known (`core.metric.METRICS`)."""
     limits: Limits = field(default_factory=Limits)
+    repeats: int = 1
+    """Trainings of each point, with seeds of their own. Each is a trial; sampler, pruner and best row see the mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,30 +126,31 @@ class SweepSpec:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     run: RunSpec = field(default_factory=RunSpec)
     slurm: Resources = field(default_factory=Resources)
+    points: tuple[Point, ...] = ()
+    """Points that its file lists: each names all parameters or some of them, and maybe the `seed` of its training."""
+    added: tuple[Point, ...] = ()
+    """Points that `unetsweep add` has added. Their values may be outside the domains of the space."""
 
     @property
     def metric(self) -> Metric:
         """The metric that the sweep optimises."""
         return metric_of(self.study.metric, self.study.direction)
 
+    @property
+    def reported_space(self) -> Space:
+        """The space with the values of added points, for reports. A range with several values stays as it is."""
+        parameters = [replace(each, domain=self._reported(each.path, each.domain)) for each in self.space.parameters]
+        return replace(self.space, parameters=tuple(parameters))
 
-def listed_points(study: StudySpec) -> tuple[Point, ...]:
-    """Return the points of the sampler `list`, each with the seed of its training; none for other samplers."""
-    points = study.sampler_args.get("points", ()) if study.sampler == "list" else ()
-    return tuple({"seed": study.seed, **point} for point in points)
+    def _reported(self, path: str, domain: Domain) -> Domain:
+        extra = self.values_added(path)
+        if not extra or (isinstance(domain, Range) and not is_fixed(domain)):
+            return domain
+        values, named = (domain.values, domain.named) if isinstance(domain, Choices) else ((domain.low,), ())
+        return Choices((*values, *extra), named)
 
-
-def remaining_listed_points(spec: SweepSpec, taken: Iterable[Point]) -> tuple[Point, ...]:
-    """Return the listed points that are not in `taken` (points with their seeds), in the order of the sweep file."""
-    keys = {(spec.space.key(point), point["seed"]) for point in taken}
-    return tuple(point for point in listed_points(spec.study) if (spec.space.key(point), point["seed"]) not in keys)
-
-
-def trials_wanted(spec: SweepSpec) -> int:
-    """Return how many trials the sweep has when it is complete."""
-    if spec.study.sampler == "list":
-        return len(listed_points(spec.study))
-    points = size(spec.space)
-    if spec.study.trials is None:
-        return int(points)
-    return int(min(spec.study.trials, points))
+    def values_added(self, path: str) -> tuple[ParameterValue, ...]:
+        """The values of a parameter that only added points have."""
+        domain = self.space.domain(path)
+        values = dict.fromkeys(point[path] for point in self.added if path in point)
+        return tuple(value for value in values if not contains(domain, value))

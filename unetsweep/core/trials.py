@@ -52,7 +52,7 @@ def trial_config(spec: SweepSpec, point: Point) -> TrialConfig:
 
 def params_of(config: TrialConfig, space: Space) -> dict[str, ParameterValue]:
     """Return the point of the space that a config was made of."""
-    return space.point_of({path: domain.label(_value(config, path)) for path, domain in space.domains().items()})
+    return space.point_of({path: domain.label(config_value(config, path)) for path, domain in space.domains().items()})
 
 
 def is_own(path: str) -> bool:
@@ -69,7 +69,8 @@ def has_epochs(space: Space) -> bool:
     return space.domain("epochs") != Choices((1,)) or not any(map(is_own, space.paths))
 
 
-def _value(config: TrialConfig, path: str) -> Any:
+def config_value(config: TrialConfig, path: str) -> Any:
+    """Return what a config has for a parameter."""
     if is_own(path):
         return config.params.get(path)
     found: Any = config
@@ -156,6 +157,8 @@ class StoredTrial:
     result: Result | None = None
     """None: the trial is open."""
     cancelled: bool = False
+    is_listed: bool = False
+    """Whether it was made for a point of `points:` or of `unetsweep add`."""
     unreadable: str | None = None
     """Which file of it cannot be read, and why; None: all can."""
 

@@ -22,8 +22,8 @@ from unetsweep.core.actions import (
     Terminate,
 )
 from unetsweep.core.metric import result_problem
+from unetsweep.core.missing_points import are_listed, trials_wanted
 from unetsweep.core.space import Point
-from unetsweep.core.spec import trials_wanted
 from unetsweep.core.trials import StoredTrial, trial_config
 from unetsweep.errors import LimitError, RefusedError, SchedulerError
 from unetsweep.reconcile.context import SweepContext
@@ -132,7 +132,8 @@ def _propose(count: int, context: SweepContext) -> bool:
     origin = {"sampler": context.spec.study.sampler, "study_seed": context.spec.study.seed}
     first = max((trial.number for trial in trials), default=-1) + 1
     runs, space = _runs(context, trials, configs, first), context.spec.space
-    return bool(configs) and bool(context.directory.add_trials(configs, origin, first, runs, space))
+    listed = are_listed(context.spec, trials, points)
+    return bool(configs) and bool(context.directory.add_trials(configs, origin, first, runs, space, listed))
 
 
 def _points(context: SweepContext, trials: Sequence[StoredTrial], count: int) -> Sequence[Point]:

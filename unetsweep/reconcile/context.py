@@ -68,9 +68,10 @@ class Directory(Protocol):
         first: int | None = None,
         runs: Sequence[int] | None = None,
         space: Space | None = None,
+        listed: Sequence[bool] = (),
     ) -> list[int]:
         """The numbers of the trials that were added. `runs`: the run of each; None: each has its own. `space`: the
-        sweep's."""
+        sweep's. `listed`: of each whether it is made for a listed point; empty: none is."""
         ...
 
     def milestone(self, run: int, epochs: int) -> Result | None: ...

@@ -37,11 +37,16 @@ class Column:
     """Its values are texts, which may come from outside: aligned to the left, and escaped."""
     is_own: bool = False
     """A trainer command chose its name."""
+    sd: Callable[[TrialRecord], Value] | None = None
+    """The standard deviation of a mean, if it has one; None: the values are no means."""
 
     def format(self, trial: TrialRecord, missing: str) -> str:
-        """The value of a trial for people, or `missing`."""
+        """The value of a trial for people, or `missing`: `0.7123`, or a mean with its spread, `0.7123 ± 0.0101`."""
         value = self.value(trial)
-        return missing if value is None else self.text(value)
+        if value is None:
+            return missing
+        spread = None if self.sd is None else self.sd(trial)
+        return self.text(value) if spread is None else f"{self.text(value)} ± {self.text(spread)}"
 
 
 def rate_text(value: float) -> str:
@@ -250,7 +255,7 @@ def columns_of(sweep: SweepRecord) -> dict[str, Column]:
         if name not in REQUIRED or name in sweep.spec.space.paths:
             found[name] = column
         if name == REQUIRED[-1]:
-            found |= parameter_columns(sweep.spec.space)
+            found |= parameter_columns(sweep.spec.reported_space)
     found |= also_columns(sweep.spec.data)
     if not sweep.leak:
         return found

@@ -8,8 +8,9 @@ from typing import assert_never
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import latex, markdown, plain, table
 from unetsweep.report.columns import also_columns, table_columns
+from unetsweep.report.points import by_number, shows_trainings, trainings_column
 from unetsweep.report.scores import with_scores
-from unetsweep.report.view import known_columns, machine_columns, make_view
+from unetsweep.report.view import known_columns, machine_columns, make_view, row_columns
 
 
 class Format(StrEnum):
@@ -24,17 +25,19 @@ class Format(StrEnum):
 
 def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
     """The columns that a format shows unless the user names others."""
-    also, chosen = tuple(also_columns(sweep.spec.data)), table_columns(sweep.spec.space)
+    also, chosen = tuple(also_columns(sweep.spec.data)), table_columns(sweep.spec.reported_space)
+    known = known_columns(sweep)
+    trainings = (trainings_column(known),) if shows_trainings(by_number(sweep)) else ()
     match form:
         case Format.TABLE:
-            chosen = ("trial", "state", *chosen, *also)
+            chosen = ("trial", "state", *trainings, *chosen, *also)
         case Format.MARKDOWN:
-            chosen = (*chosen, *also)
+            chosen = (chosen[0], *trainings, *chosen[1:], *also)
         case Format.LATEX:
-            chosen = (chosen[0], "state", *chosen[1:], *also)
+            chosen = (chosen[0], "state", *trainings, *chosen[1:], *also)
         case _:
-            return tuple(machine_columns(sweep))
-    own = [name for name, column in known_columns(sweep).items() if column.is_own]
+            return tuple(machine_columns(sweep, row_columns(sweep)))
+    own = [name for name, column in known.items() if column.is_own]
     return with_scores(sweep, chosen, own)
 
 
@@ -76,7 +79,7 @@ def render(
 def files(sweep: SweepRecord) -> dict[str, str]:
     """Names and texts of the files in the sweep's `report/` folder."""
     view = make_view(sweep, _default_columns(Format.MARKDOWN, sweep))
-    columns = tuple(machine_columns(sweep).values())
+    columns = tuple(machine_columns(sweep, row_columns(sweep, view.points)).values())
     everything = replace(view, columns=columns)  # thousands of rows are sorted only once
     rows = plain.cells(everything)
     return {

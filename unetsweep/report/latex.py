@@ -6,7 +6,7 @@ Rule 1: no text from a file or a user can end a cell, start a command or end a c
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import Column
-from unetsweep.report.summary import best_of, data_line, failure_lines, gpus_text, shows_data, state_line
+from unetsweep.report.summary import best_of, data_line, failure_lines, gpus_text, shows_data, states_text
 from unetsweep.report.view import View
 from unetsweep.texts import one_line
 
@@ -58,22 +58,23 @@ def _cells(column: Column, view: View) -> list[str]:
     cells = [escape(column.heading)]
     for trial in view.rows:
         value = column.value(trial)
-        cell = "--" if value is None else escape(column.text(value))
-        emphasised = trial is view.best and not column.is_identity and value is not None
+        cell = "--" if value is None else escape(column.format(trial, "")).replace("±", r"$\pm$")
+        emphasised = view.is_best(trial) and not column.is_identity and value is not None
         cells.append(rf"\textbf{{{cell}}}" if emphasised else cell)
     return cells
 
 
 def _comments(view: View) -> list[str]:
-    comments = [r"\usepackage{booktabs}", f"sweep {view.sweep.name}: {state_line(view.sweep.trials)}"]
+    comments = [r"\usepackage{booktabs}", f"sweep {view.sweep.name}: {states_text(view.sweep)}"]
     comments += failure_lines(view.sweep.trials)
     if shows_data(view.sweep.spec):
         comments.append(data_line(view.sweep.spec))
     comments += [f"warning: {warning}" for warning in view.sweep.warnings]
     if view.best is not None:
-        best = best_of(view.sweep, view.best)
+        best = best_of(view.sweep, view.best, view.best_point)
         at = "" if best.best_epoch is None else f", best at epoch {best.best_epoch}"
-        comments.append(
-            f"best: trial {best.trial}, trained with {best.optimizer or best.command}{at}; {gpus_text(best)}"
-        )
+        comments += [
+            *([] if best.point is None else [f"best point: {best.point.text}"]),
+            f"best: trial {best.trial}, trained with {best.optimizer or best.command}{at}; {gpus_text(best)}",
+        ]
     return comments

@@ -11,7 +11,7 @@ from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, plain_text
 from unetsweep.report.scores import best_score
-from unetsweep.report.summary import BestTrial, best_of, data_line, failure_lines, gpus_text, shows_data, state_line
+from unetsweep.report.summary import BestTrial, best_of, data_line, failure_lines, gpus_text, shows_data, states_text
 from unetsweep.report.view import View
 from unetsweep.texts import one_line, score_text
 
@@ -23,14 +23,14 @@ def render(view: View, base: str = "") -> str:
     """The whole report; paths below the folder `base` are written relative to it."""
     sweep = view.sweep
     about_data = [escape(f"{data_line(sweep.spec)}.")] if shows_data(sweep.spec) else []
-    parts = ["\n".join(_table(view)), *about_data, escape(state_line(sweep.trials))]
+    parts = ["\n".join(_table(view)), *about_data, escape(states_text(sweep))]
     if failed := failure_lines(sweep.trials):
         parts.append("\n".join(f"- {escape(line)}" for line in failed))
     parts += [f"Warning: {escape(one_line(warning))}" for warning in sweep.warnings]
     if view.best is None:
         parts.append("No trial is complete yet, so there are no best hyperparameters.")
     else:
-        parts += _best(best_of(sweep, view.best), best_score(sweep.spec.metric, view.best), base)
+        parts += _best(best_of(sweep, view.best, view.best_point), best_score(sweep.spec.metric, view.best), base)
     parts += _confirmed(sweep)
     return "\n\n".join(parts) + "\n"
 
@@ -75,7 +75,7 @@ def relative(path: str, base: str) -> str:
 
 
 def _table(view: View) -> list[str]:
-    best = next((at for at, trial in enumerate(view.rows) if trial is view.best), None)
+    best = next((at for at, trial in enumerate(view.rows) if view.is_best(trial)), None)
     columns = [_cells(column, view, best) for column in view.columns]
     lines = [f"| {' | '.join(line)} |" for line in zip(*columns, strict=True)]
     return lines if lines else [""]
@@ -116,6 +116,7 @@ def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str
         gpus_text(best),
         "The best hyperparameters of the sweep are:",
         "\n".join(line for line in hyperparameters if line is not None),
+        *([] if best.point is None else [f"{escape(best.point.text)}. Of these, trial {best.trial:04d} is the best."]),
         f"{when} the model has the best performance with:",
         "\n".join(f"- **{name} = {text}**" for name, text in texts),
     ]

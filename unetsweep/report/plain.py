@@ -10,8 +10,10 @@ sweep      the sweep's name
 metric     name of the metric; `minimize` says whether less is better
 data       `image_size` (null if it varies), `mask_threshold` and `also_score_at` of the sweep
 columns    names of the columns, in order
-rows       one object for each trial, with these keys; null if there is no value (yet)
-best       null, or the best trial (`summary.BestTrial`); `params` only if a parameter beside the usual ones varies
+rows       one object for each trial, with these keys; null if there is no value (yet). With `study.repeats` one object
+           for each point, with means, and with `trials`: a list of its trainings
+best       null, or the best trial (`summary.BestTrial`); `params` only if a parameter beside the usual ones varies,
+           `point` only with `study.repeats`
 confirmed  null, or `leaders` (one object each, best first: `significance.Contender`) and `verdict`, a list of sentences
 cost       null if it was not read, or `attempts`, `seconds`, … (`core.cost.Cost`) of the sweep
 states     how many trials of the whole sweep are in each state
@@ -28,11 +30,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from unetsweep.analysis.rows import SweepRecord
+from unetsweep.analysis.rows import SweepRecord, TrialRecord
+from unetsweep.config.parameters import SEED
 from unetsweep.report import confirmed
 from unetsweep.report.columns import Value
 from unetsweep.report.summary import best_of, failures, state_counts
-from unetsweep.report.view import View
+from unetsweep.report.view import View, known_columns
 from unetsweep.texts import one_line
 
 SCHEMA = 1
@@ -90,9 +93,12 @@ def render_json(view: View, rows: Sequence[Sequence[Value]]) -> str:
     sweep = view.sweep
     names = [column.name for column in view.columns]
     lines = [_dumps(dict(zip(names, row, strict=True))) for row in rows]
-    best = None if view.best is None else dataclasses.asdict(best_of(sweep, view.best))
-    if best is not None and not best["params"]:
-        del best["params"]
+    if view.points:
+        lines = [f'{line[:-1]}, "trials": {_trials(view, row)}}}' for line, row in zip(lines, view.rows, strict=True)]
+    best = None if view.best is None else dataclasses.asdict(best_of(sweep, view.best, view.best_point))
+    for name in ("params", "point"):
+        if best is not None and not best[name]:
+            del best[name]
     parts = {
         "schema": _dumps(SCHEMA),
         "sweep": _dumps(sweep.name),
@@ -109,6 +115,14 @@ def render_json(view: View, rows: Sequence[Sequence[Value]]) -> str:
         "warnings": _dumps(sweep.warnings),
     }
     return "{\n" + ",\n".join(f'"{key}": {text}' for key, text in parts.items()) + "\n}\n"
+
+
+def _trials(view: View, row: TrialRecord) -> str:
+    """The trainings of a point, each with the columns that a trial has."""
+    wanted = {"trial", SEED, "state", "job_id", *(column.name for column in view.columns)}
+    known = [column for name, column in known_columns(view.sweep).items() if name in wanted]
+    found = ({column.name: column.value(trial) for column in known} for trial in view.points[row.number].trials)
+    return "[" + ", ".join(map(_dumps, found)) + "]"
 
 
 def _data_setting(sweep: SweepRecord, name: str) -> Any:

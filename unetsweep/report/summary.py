@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from unetsweep.analysis.rows import STATES, SweepRecord, TrialRecord
+from unetsweep.analysis.rows import STATES, PointRecord, SweepRecord, TrialRecord, points
 from unetsweep.config.parameters import short_name
 from unetsweep.contract import DataConfig, Split
 from unetsweep.core.failures import FailedTrials, by_reason
@@ -11,7 +11,8 @@ from unetsweep.core.space import REQUIRED, is_fixed
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import has_epochs, is_own
 from unetsweep.datasets.scores import level_key
-from unetsweep.report.columns import checkpoint, number_text, reason, value_text
+from unetsweep.report.columns import LEAKED, checkpoint, number_text, reason, value_text
+from unetsweep.report.points import mean_text
 from unetsweep.texts import counted, one_line
 from unetsweep.trial_config import ParameterValue
 
@@ -27,6 +28,29 @@ _MOST_FAILURES = 10
 """How many failures are listed; the JSON report has all."""
 
 _OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+
+
+@dataclass(frozen=True, slots=True)
+class BestPoint:
+    """The best point of a sweep with repeats. Each field is a key of the JSON report."""
+
+    trials: tuple[int, ...]
+    """Its complete trainings."""
+    trainings: int
+    """How many it should have."""
+    metric: str
+    """The metric as a report names it."""
+    mean: float | None
+    """The mean of the metric over its complete trainings."""
+    sd: float | None
+    """Its standard deviation, with n - 1; None for one training."""
+
+    @property
+    def text(self) -> str:
+        """The mean and the trainings for people: `val_IoU 0.7200 ± 0.0200 over 2 trainings (0000, 0001)`."""
+        complete = len(self.trials)
+        count = f"{complete} of {self.trainings}" if complete < self.trainings else str(complete)
+        return f"{self.metric} {mean_text(self.mean, self.sd)} over {count} trainings ({_numbers(self.trials)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +81,21 @@ class BestTrial:
     params: Mapping[str, ParameterValue] = field(default_factory=dict)
     """The parameters that are no field above, by path, without those that have one value."""
 
+    point: "BestPoint | None" = None
+    """With `study.repeats`: the point of this training, which is the best by its mean. None without repeats."""
+
     @property
     def others(self) -> dict[str, str]:
         """The names and values of `params` for people."""
         return {path if is_own(path) else short_name(path): value_text(value) for path, value in self.params.items()}
 
 
-def best_of(sweep: SweepRecord, trial: TrialRecord) -> BestTrial:
-    """The summary of `trial`, which must have a result."""
+def best_of(sweep: SweepRecord, trial: TrialRecord, point: PointRecord | None = None) -> BestTrial:
+    """The summary of `trial`, which must have a result. `point`: its point, if the sweep has repeats."""
     result, trainer, slurm = trial.result, sweep.spec.trainer, sweep.spec.slurm
     if result is None:
         raise ValueError(f"trial {trial.number} has no result")
-    domains = sweep.spec.space.domains()
+    domains = sweep.spec.reported_space.domains()
     named = (*REQUIRED, "trainer.optimizer")
     optimizer = str(trial.params.get("trainer.optimizer", trainer.optimizer))
     return BestTrial(
@@ -94,7 +121,13 @@ def best_of(sweep: SweepRecord, trial: TrialRecord) -> BestTrial:
             for path, domain in domains.items()
             if path not in named and path in trial.params and not is_fixed(domain)
         },
+        point=None if point is None else _best_point(sweep, point),
     )
+
+
+def _best_point(sweep: SweepRecord, point: PointRecord) -> BestPoint:
+    label = one_line(sweep.spec.metric.label) + (f" {LEAKED}" if "val" in sweep.leak else "")
+    return BestPoint(tuple(trial.number for trial in point.complete), point.wanted, label, point.mean, point.sd)
 
 
 def gpus_text(best: BestTrial) -> str:
@@ -147,6 +180,14 @@ def state_line(trials: Sequence[TrialRecord]) -> str:
     if not trials:
         return "no trials yet"
     return ", ".join(_describe_state(state, group) for state, group in _by_state(trials).items())
+
+
+def states_text(sweep: SweepRecord) -> str:
+    """The states of the trials of a sweep; with repeats preceded by the number of its points."""
+    repeats, line = sweep.spec.study.repeats, state_line(sweep.trials)
+    if repeats == 1 or not sweep.trials:
+        return line
+    return f"{counted(len(points(sweep)), 'point')}, {repeats} trainings of each: {line}"
 
 
 def _by_state(trials: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:

@@ -6,7 +6,7 @@ from unetsweep.report import confirmed
 from unetsweep.report.columns import LEAKED, Column, number_text, plain_text
 from unetsweep.report.markdown import relative
 from unetsweep.report.scores import best_score
-from unetsweep.report.summary import BestTrial, best_of, data_line, failure_lines, gpus_text, shows_data, state_line
+from unetsweep.report.summary import BestTrial, best_of, data_line, failure_lines, gpus_text, shows_data, states_text
 from unetsweep.report.view import View
 from unetsweep.texts import one_line, score_text
 
@@ -21,7 +21,7 @@ def render(view: View, base: str = "", colour: bool = False) -> str:
         *_shared_jobs(view),
         "",
         *([data_line(spec)] if shows_data(spec) else []),
-        state_line(view.sweep.trials),
+        states_text(view.sweep),
         *failure_lines(view.sweep.trials),
     ]
     lines += [f"warning: {one_line(warning)}" for warning in view.sweep.warnings]
@@ -29,7 +29,7 @@ def render(view: View, base: str = "", colour: bool = False) -> str:
     if view.best is None:
         lines.append("No trial is complete yet, so there are no best hyperparameters.")
     else:
-        lines += _best(best_of(view.sweep, view.best), best_score(spec.metric, view.best), base)
+        lines += _best(best_of(view.sweep, view.best, view.best_point), best_score(spec.metric, view.best), base)
     lines += _confirmed(view.sweep)
     return "\n".join(lines) + "\n"
 
@@ -51,7 +51,7 @@ def _table(view: View, colour: bool) -> list[str]:
     heading, *lines = ["  ".join(line).rstrip() for line in zip(*columns, strict=True)] or [""]
     table = [_coloured(f"  {heading}", _HEAD, colour)]
     for trial, line in zip(view.rows, lines, strict=False):
-        mark = "* " if trial is view.best else "  "
+        mark = "* " if view.is_best(trial) else "  "
         table.append(_coloured(mark + line, _colour(trial, view), colour))
     return table
 
@@ -63,7 +63,7 @@ def _cells(column: Column, view: View) -> list[str]:
 
 
 def _colour(trial: TrialRecord, view: View) -> str:
-    if trial is view.best:
+    if view.is_best(trial):
         return _BEST
     return _WRONG if trial.state in ("failed", "diverged") else ""
 
@@ -75,6 +75,7 @@ def _coloured(line: str, code: str, colour: bool) -> str:
 def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str]:
     mark = f" {LEAKED}" if "val" in best.leaked else ""
     pairs = [
+        *([] if best.point is None else [("best point", best.point.text)]),
         ("best trial", number_text(best.trial) + (f" (job {one_line(best.job_id)})" if best.job_id else "")),
         ("learning rate", None if best.learning_rate is None else plain_text(best.learning_rate)),
         ("optimizer", best.optimizer) if best.optimizer else ("trainer", one_line(best.command or "")),

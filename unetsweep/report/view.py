@@ -6,11 +6,12 @@ Rule 1: a value that is missing or not finite is sorted last, in either directio
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from unetsweep.analysis.rows import SweepRecord, TrialRecord, best, ranked
+from unetsweep.analysis.rows import PointRecord, SweepRecord, TrialRecord, best, ranked, ranked_points
 from unetsweep.errors import UsageError
 from unetsweep.report import confirmed
+from unetsweep.report import points as of_points
 from unetsweep.report.columns import COSTS, Column, Value, columns_of
 from unetsweep.report.scores import own_columns
 
@@ -24,6 +25,17 @@ class View:
     rows: tuple[TrialRecord, ...]
     best: TrialRecord | None
     """The best trial of the whole sweep, which may not be among the rows; None: no trial is complete."""
+    points: Mapping[int, PointRecord] = field(default_factory=dict)
+    """With `study.repeats` each row is a point (`report.points`): the points by the numbers of their rows."""
+
+    def is_best(self, row: TrialRecord) -> bool:
+        """Whether this is the row of the best trial, or of its point."""
+        return self.best is not None and self.best is (self.points[row.number].best if self.points else row)
+
+    @property
+    def best_point(self) -> PointRecord | None:
+        """The point of the best trial; None without repeats, and if no trial is complete."""
+        return next((point for point in self.points.values() if point.best is self.best), None)
 
 
 def make_view(sweep: SweepRecord, columns: Sequence[str], sort: str | None = None, top: int | None = None) -> View:
@@ -32,25 +44,49 @@ def make_view(sweep: SweepRecord, columns: Sequence[str], sort: str | None = Non
     Without `sort` the order is best first if `top` is given, else by job, then by trial. Raises UsageError if there is
     no such column.
     """
-    known = known_columns(sweep)
+    points = of_points.by_number(sweep)
+    known = row_columns(sweep, points)
     chosen = tuple(column(name, known) for name in columns)
-    rows: Iterable[TrialRecord] = sweep.trials if top is None else ranked(sweep)[:top]
+    rows: Iterable[TrialRecord] = _rows(sweep, points) if top is None else _best_rows(sweep)[:top]
     if sort is not None:
         rows = ordered(rows, column(sort.removeprefix("-"), known), descending=sort.startswith("-"))
     elif top is None:
         rows = sorted(rows, key=_by_job)
-    return View(sweep, chosen, tuple(rows), best(sweep))
+    return View(sweep, chosen, tuple(rows), best(sweep), points)
+
+
+def _rows(sweep: SweepRecord, points: Mapping[int, PointRecord]) -> Sequence[TrialRecord]:
+    """A row for each trial, or with repeats for each point."""
+    return [of_points.row(point) for point in points.values()] if points else sweep.trials
+
+
+def _best_rows(sweep: SweepRecord) -> list[TrialRecord]:
+    """The rows with a complete training, best first."""
+    has_repeats = sweep.spec.study.repeats > 1
+    return [of_points.row(point) for point in ranked_points(sweep)] if has_repeats else ranked(sweep)
+
+
+def row_columns(sweep: SweepRecord, points: Mapping[int, PointRecord] | None = None) -> dict[str, Column]:
+    """Every column of the rows: that of a trial, or with repeats that of a point. `points`: as in `View`."""
+    known = known_columns(sweep)
+    if sweep.spec.study.repeats == 1:
+        return known
+    return of_points.columns(sweep, known, of_points.by_number(sweep) if points is None else points)
 
 
 def known_columns(sweep: SweepRecord) -> dict[str, Column]:
-    """Every column that a report of this sweep can show, in order."""
+    """Every column of a trial that a report of this sweep can show, in order."""
     found = columns_of(sweep) | confirmed.columns(sweep)
     return found | own_columns(sweep, [*found, *COSTS]) | COSTS
 
 
-def machine_columns(sweep: SweepRecord) -> dict[str, Column]:
-    """The columns that CSV and JSON show by default: all, but costs only if they were read."""
-    return {name: each for name, each in known_columns(sweep).items() if name not in COSTS or sweep.cost is not None}
+def machine_columns(sweep: SweepRecord, known: Mapping[str, Column] | None = None) -> dict[str, Column]:
+    """The columns that CSV and JSON show by default: all that are known, but costs only if they were read.
+
+    `known`: those of the rows; None: those of trials.
+    """
+    every = known_columns(sweep) if known is None else known
+    return {name: each for name, each in every.items() if name not in COSTS or sweep.cost is not None}
 
 
 def column(name: str, known: Mapping[str, Column]) -> Column:
@@ -85,7 +121,7 @@ def ordered(trials: Iterable[TrialRecord], chosen: Column, *, descending: bool) 
         else:
             present.append((value, trial))
     if chosen.name == "job_id":
-        present.sort(key=lambda pair: _natural(str(pair[0])), reverse=descending)
+        present.sort(key=lambda pair: _natural(str(pair[1].job_id or pair[0])), reverse=descending)
     else:
         present.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=descending)  # texts after numbers
     return [trial for _, trial in present] + missing

@@ -6,8 +6,9 @@ An export appends what the journal lacks, and does not write the whole file agai
 the journal open while the sweep runs, and Optuna's reader remembers the byte up to which it has read. If a trial
 before that byte were written again with a shorter or longer line, such a reader would fail until it is restarted.
 
-There is one writer, the holder of the lease. A trial is one line; if it was open at an earlier export, its values
-and its end are appended later.
+There is one writer, the holder of the lease. A trial of Optuna is a point with all its trainings. It is one line; if it
+was open at an earlier export, its values and its end are appended later. Optuna changes no trial that has ended. So if
+the mean of a point changes after that, the journal is written again: `study.repeats` was raised, or a training retried.
 """
 
 import math
@@ -23,13 +24,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from unetsweep.contract import Result
-from unetsweep.core.space import Domain, Range
+from unetsweep.core.space import Domain, Range, contains
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
 from unetsweep.regular_files import quarantine_file, read_bytes
-from unetsweep.search.optuna_trials import Curves, EpochsOf, direction, no_epochs, state_of
+from unetsweep.search.optuna_trials import Curves, EpochsOf, StudyTrial, direction, no_epochs, study_trials
+from unetsweep.trial_config import ParameterValue
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -47,10 +48,13 @@ ANY_POSITIVE = FloatDistribution(math.ulp(0.0), sys.float_info.max, log=True)
 def export(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of: EpochsOf = no_epochs) -> None:
     """Append to the journal what it lacks of the trials, up to the last one that has ended.
 
-    Open trials before that one go in as running, so that Optuna's number of a trial is ours. A journal that cannot be
-    read, or that is not this sweep's, is moved to `….corrupt` and recreated.
+    Open trials before that one go in as running, so that Optuna's number of a trial is ours (with repeats: that of a
+    point). A journal that cannot be read, or that is not this sweep's, is moved to `….corrupt` and recreated.
     """
     try:
+        _append_missing(path, spec, trials, epochs_of)
+    except _HasChangedError:
+        os.unlink(path)
         _append_missing(path, spec, trials, epochs_of)
     except OSError:  # a full disk or a quota: what the journal has is good
         raise
@@ -87,21 +91,49 @@ def cut_partial_line(path: Path) -> None:
         os.truncate(path, whole)
 
 
+class _HasChangedError(Exception):
+    """A point has other trainings, or another end, than when it was exported with its end."""
+
+
 def _append_missing(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of: EpochsOf) -> None:
     curves = Curves(spec, trials, epochs_of)
-    ended = [at for at, trial in enumerate(trials) if trial.result is not None]
-    trials = trials[: max(ended, default=-1) + 1]
+    points = study_trials(spec, trials)
     study = _open(path, spec)
     known = study.get_trials(deepcopy=False)
-    if [frozen.user_attrs.get("trial") for frozen in known] != [trial.number for trial in trials[: len(known)]]:
+    if [frozen.user_attrs.get("trial") for frozen in known] != [point.numbers[0] for point in points[: len(known)]]:
         raise StateError(f"{path}: its trials are not the sweep's")
-    study.add_trials([_freeze(spec, trial, curves) for trial in trials[len(known) :]])
-    for frozen, trial in zip(known, trials, strict=False):
-        if frozen.state is TrialState.RUNNING and trial.result is not None:
-            values = curves.of(trial)
+    if spec.study.repeats > 1 and any(map(_has_changed, known, points)):
+        raise _HasChangedError
+    ended = [at for at, point in enumerate(points) if point.state is not TrialState.RUNNING]
+    points = points[: max(ended, default=-1) + 1]
+    kinds = _distributions(spec, [trial for point in points for trial in point.trials])
+    if any(kinds[parameter] != kind for parameter, kind in _known_distributions(known).items()):
+        raise StateError(f"{path}: its distributions lack values of the sweep")
+    study.add_trials([_freeze(spec, point, curves, kinds) for point in points[len(known) :]])
+    for frozen, point in zip(known, points, strict=False):
+        if frozen.state is TrialState.RUNNING and point.state is not TrialState.RUNNING:
+            values = curves.of(point)
             _append_curve(study, frozen, values)
-            state, value = _final_value(spec, trial.result, values)
-            study.tell(frozen.number, value, state=state, skip_if_finished=True)
+            if _numbers(frozen) != point.numbers:
+                optuna.trial.Trial(study, frozen._trial_id).set_user_attr("trials", point.numbers)
+            study.tell(frozen.number, _final_value(point, values), state=point.state, skip_if_finished=True)
+
+
+def _has_changed(frozen: FrozenTrial, point: StudyTrial) -> bool:
+    """Return whether a trial that has ended in the journal differs from its point, unless that is open again."""
+    if not frozen.state.is_finished():
+        return False
+    if _numbers(frozen) != point.numbers:
+        return True
+    if point.state in (TrialState.RUNNING, frozen.state):
+        return point.state is TrialState.COMPLETE and frozen.value != point.value
+    return True
+
+
+def _numbers(frozen: FrozenTrial) -> list[int]:
+    """Return the sweep's trials of a trial of the journal."""
+    found: list[int] = frozen.user_attrs.get("trials", [frozen.user_attrs.get("trial")])
+    return found
 
 
 def _open(path: Path, spec: SweepSpec) -> optuna.Study:
@@ -119,28 +151,49 @@ def _open(path: Path, spec: SweepSpec) -> optuna.Study:
         )
 
 
-def _freeze(spec: SweepSpec, trial: StoredTrial, curves: Curves) -> FrozenTrial:
+def _known_distributions(known: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """Return the distribution of each parameter in a journal: of all trials the same, that of the first one."""
+    found: dict[str, BaseDistribution] = {}
+    for frozen in known:
+        found = {**frozen.distributions, **found}
+    return found
+
+
+def _freeze(spec: SweepSpec, point: StudyTrial, curves: Curves, kinds: Mapping[str, BaseDistribution]) -> FrozenTrial:
     """Return a trial that the journal does not know, with its whole curve if it has ended."""
-    values = {} if trial.result is None else curves.of(trial)
-    state, value = _final_value(spec, trial.result, values)
+    values = {} if point.state is TrialState.RUNNING else curves.of(point)
+    params, first = point.params, point.trials[0]
     return create_trial(
-        state=state,
-        params=dict(trial.params or {}),
-        distributions={
-            path: _any_value(domain) for path, domain in spec.space.domains().items() if path in (trial.params or {})
-        },
-        user_attrs={"config_id": trial.config_id, "trial": trial.number},
-        value=value,
+        state=point.state,
+        params=params,
+        distributions={path: kind for path, kind in kinds.items() if path in params},
+        user_attrs={"config_id": first.config_id, "trial": first.number}
+        if spec.study.repeats == 1
+        else {"trial": first.number, "trials": point.numbers},
+        value=_final_value(point, values),
         intermediate_values=values,
     )
 
 
-def _any_value(domain: Domain) -> BaseDistribution:
+def _distributions(spec: SweepSpec, trials: Sequence[StoredTrial]) -> dict[str, BaseDistribution]:
+    """Return the distribution of each parameter, which also has the values of added points. `trials`: some may be of
+    points that were added after `spec` was read."""
+    listed = [trial.params or {} for trial in trials if trial.is_listed]
+
+    def added(path: str, domain: Domain) -> Sequence[ParameterValue]:
+        known = dict.fromkeys([*spec.values_added(path), *(point[path] for point in listed if path in point)])
+        return [value for value in known if not contains(domain, value)]
+
+    return {path: _any_value(domain, added(path, domain)) for path, domain in spec.space.domains().items()}
+
+
+def _any_value(domain: Domain, added: Sequence[ParameterValue] = ()) -> BaseDistribution:
     """Return the distribution of every value that a parameter of this kind may ever have.
 
-    Choices that are not numbers have no such distribution: if the sweep gets another one, the journal is recreated.
+    Choices that are not numbers have no such distribution: if the sweep gets another one, the journal is recreated. So
+    it is if a value of another kind is added, such as 0 to positive numbers.
     """
-    values = [domain.low, domain.high] if isinstance(domain, Range) else domain.values
+    values = [*((domain.low, domain.high) if isinstance(domain, Range) else domain.values), *added]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(values):
         return CategoricalDistribution(values)
@@ -158,11 +211,8 @@ def _append_curve(study: optuna.Study, frozen: FrozenTrial, values: Mapping[int,
         trial.report(values[epoch], epoch)
 
 
-def _final_value(
-    spec: SweepSpec, result: Result | None, values: Mapping[int, float]
-) -> tuple[TrialState, float | None]:
-    """Return the state, and the value that Optuna keeps: the last one of a pruned trial, none of a failed one."""
-    state, value = state_of(spec, result)
-    if state is TrialState.PRUNED:
-        return state, values[max(values)] if values else value
-    return (state, float(value)) if state is TrialState.COMPLETE and value is not None else (state, None)
+def _final_value(point: StudyTrial, values: Mapping[int, float]) -> float | None:
+    """Return the value that Optuna keeps: the last one of a pruned trial, none of a failed one."""
+    if point.state is TrialState.PRUNED:
+        return values[max(values)] if values else point.value
+    return point.value if point.state is TrialState.COMPLETE else None

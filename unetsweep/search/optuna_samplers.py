@@ -1,7 +1,8 @@
 """Optuna's samplers: propose points that no trial has yet.
 
-The n-th trial's draw depends on the study's seed, n and the results so far, and on nothing else. Each draw asks a
-study in memory that knows all trials, so a killed reconciliation leaves nothing behind.
+A trial of Optuna is a point with all its trainings. The n-th point's draw depends on the study's seed, n and the
+results so far, and on nothing else. Each draw asks a study in memory that knows all trials, so a killed reconciliation
+leaves nothing behind.
 """
 
 import contextlib
@@ -16,11 +17,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from unetsweep.core.missing_points import SEED, missing_listed, points_of_sampler
 from unetsweep.core.space import Choices, Domain, Point, Range, Space, size, walk
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import UsageError
-from unetsweep.search.optuna_trials import Curves, EpochsOf, direction, no_epochs, state_of
+from unetsweep.search.optuna_trials import Curves, EpochsOf, StudyTrial, direction, no_epochs, study_trials
 from unetsweep.trial_config import ParameterValue
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -59,46 +61,62 @@ def check_sampler(spec: SweepSpec) -> None:
 def propose(spec: SweepSpec, trials: Sequence[StoredTrial], count: int, epochs_of: EpochsOf = no_epochs) -> list[Point]:
     """Return at most `count` points that no trial has yet; fewer only when the space has no more.
 
-    `trials`: those whose point is known. `epochs_of` gives the curves that some samplers learn from.
+    The points that the sweep lists come first. What a partial one leaves out is drawn; if every point that contains it
+    is taken, it is left out. `trials`: those whose point is known. `epochs_of` gives the curves that some samplers
+    learn from.
     """
-    taken = {spec.space.key(trial.params) for trial in trials if trial.params is not None}
-    curves = Curves(spec, trials, epochs_of)
+    known, curves = study_trials(spec, trials), Curves(spec, trials, epochs_of)
+    taken = {spec.space.key(point) for point in points_of_sampler(spec, trials)}
     points: list[Point] = []
-    while len(points) < count:
-        point = _draw(spec, trials, curves, points, taken)
-        if point is None:
-            break
-        points.append(point)
-        taken.add(spec.space.key(point))
+
+    def add(point: Point | None) -> bool:
+        if point is not None:
+            points.append(point)
+            taken.add(spec.space.key(point))
+        return point is not None
+
+    for listed in missing_listed(spec, trials)[:count]:
+        add(listed if spec.space.is_full(listed) else _draw(spec, known, curves, points, taken, listed))
+    while len(points) < count and add(_draw(spec, known, curves, points, taken, {})):
+        pass
     return points
 
 
 def _draw(
     spec: SweepSpec,
-    trials: Sequence[StoredTrial],
+    known: Sequence[StudyTrial],
     curves: Curves,
     chosen: Sequence[Point],
     taken: set[tuple[object, ...]],
+    fixed: Point,
 ) -> Point | None:
-    space, kinds = spec.space, _distributions(spec.space)
-    seed = random.Random(f"{spec.study.seed}/{len(trials) + len(chosen)}").randrange(2**31)  # noqa: S311
-    study = optuna.create_study(sampler=_sampler(spec.study, seed), direction=direction(spec))
+    """Return a new point with the values of `fixed`; None: there is none."""
+    space, kinds = spec.space.with_values(fixed), _distributions(spec.space)
+    seed = random.Random(f"{spec.study.seed}/{len(known) + len(chosen)}").randrange(2**31)  # noqa: S311
+    study = optuna.create_study(sampler=_partial_sampler(spec.study, seed, fixed), direction=direction(spec))
     if spec.study.sampler != "random":  # `random` ignores earlier trials; to add them at each draw is slow
-        study.add_trials([frozen for trial in trials if (frozen := _freeze(spec, trial, curves, kinds)) is not None])
-        for each in chosen:
-            study.add_trial(_trial(kinds, each, state=TrialState.RUNNING))
+        study.add_trials([frozen for each in known if (frozen := _freeze(spec, each, curves, kinds)) is not None])
+        study.add_trials(
+            [_trial(kinds, each, state=TrialState.RUNNING) for each in chosen if _holds(spec.space, kinds, each)]
+        )
     for _ in range(MAX_ASKS):
-        asked, point = _ask(study, space, kinds, spec.study.sampler)
+        asked, point = _ask(study, space, kinds, spec.study.sampler, fixed)
         if space.key(point) not in taken and not space.is_excluded(point):
-            return point
+            return _with_seed(point, fixed)
         try:
             study.tell(asked, state=TrialState.FAIL)
         except RuntimeError:  # BruteForceSampler stops a study of which it has proposed every point
             break
     if size(space) > MAX_LISTED:
-        return _draw_at_random(space, taken, seed)
-    left = _list_free_points(space, taken)
-    return random.Random(seed).choice(left) if left else None  # noqa: S311
+        drawn = _draw_at_random(space, taken, seed)
+    else:
+        left = _list_free_points(space, taken)
+        drawn = random.Random(seed).choice(left) if left else None  # noqa: S311
+    return None if drawn is None else _with_seed(drawn, fixed)
+
+
+def _with_seed(point: Point, fixed: Point) -> Point:
+    return {**point, SEED: fixed[SEED]} if SEED in fixed else point
 
 
 def _draw_at_random(space: Space, taken: set[tuple[object, ...]], seed: int) -> Point | None:
@@ -112,16 +130,20 @@ def _draw_at_random(space: Space, taken: set[tuple[object, ...]], seed: int) -> 
 
 
 def _ask(
-    study: optuna.Study, space: Space, kinds: dict[str, BaseDistribution], sampler: str
+    study: optuna.Study, space: Space, kinds: dict[str, BaseDistribution], sampler: str, fixed: Point | None = None
 ) -> tuple[optuna.Trial, Point]:
-    """Ask the sampler for a point. Parameters with conditions are drawn one after the other, as they are needed."""
+    """Ask the sampler for a point with the values of `fixed`. Parameters with conditions are drawn one after the other,
+    as they are needed."""
+    known = fixed or {}
     with _failures(sampler):
         if not space.has_conditions:
-            asked = study.ask(kinds)
-            return asked, {path: asked.params[path] for path in space.paths}
+            asked = study.ask({path: kind for path, kind in kinds.items() if path not in known})
+            return asked, {path: known[path] if path in known else asked.params[path] for path in space.paths}
         asked, point = study.ask(), dict[str, ParameterValue]()
         for parameter in space.by_dependence():
-            if parameter.is_part_of(point):
+            if parameter.path in known:
+                point[parameter.path] = known[parameter.path]
+            elif parameter.is_part_of(point):
                 point[parameter.path] = _suggest(asked, parameter.path, parameter.domain)
         return asked, {path: point[path] for path in space.paths if path in point}
 
@@ -140,7 +162,27 @@ def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> ParameterValue:
 
 def _trial(kinds: dict[str, BaseDistribution], point: Point, **more: Any) -> FrozenTrial:
     """Return a trial of Optuna with the parameters that the point has."""
-    return create_trial(params=dict(point), distributions={path: kinds[path] for path in point}, **more)
+    paths = [path for path in kinds if path in point]
+    return create_trial(
+        params={path: point[path] for path in paths}, distributions={path: kinds[path] for path in paths}, **more
+    )
+
+
+def _holds(space: Space, kinds: dict[str, BaseDistribution], point: Point) -> bool:
+    """Return whether Optuna can hold the point: its values are in their domains, and their conditions hold."""
+    for parameter in space.parameters:
+        if parameter.is_part_of(point) != (parameter.path in point):
+            return False
+        if parameter.path in point and not _is_in(kinds[parameter.path], point[parameter.path]):
+            return False
+    return True
+
+
+def _is_in(distribution: BaseDistribution, value: ParameterValue) -> bool:
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (TypeError, ValueError):  # none of the choices, or no number
+        return False
 
 
 def _distributions(space: Space) -> dict[str, BaseDistribution]:
@@ -189,26 +231,32 @@ def _distribution(domain: Domain) -> BaseDistribution:
 
 
 def _freeze(
-    spec: SweepSpec, trial: StoredTrial, curves: Curves, kinds: dict[str, BaseDistribution]
+    spec: SweepSpec, trial: StudyTrial, curves: Curves, kinds: dict[str, BaseDistribution]
 ) -> FrozenTrial | None:
     """Return a trial as the sampler sees it; None if its point is no longer in the space."""
-    known = trial.params or {}
+    known = trial.params
     params = {path: known[path] for path in kinds if path in known}
-    for parameter in spec.space.parameters:
-        if parameter.is_part_of(params) != (parameter.path in params):
-            return None
-        if parameter.path in params:
-            distribution = kinds[parameter.path]
-            if not distribution._contains(distribution.to_internal_repr(params[parameter.path])):
-                return None
-    state, value = state_of(spec, trial.result)
+    if not _holds(spec.space, kinds, params):
+        return None
     return _trial(
         kinds,
         params,
-        state=state,
-        value=value if state is TrialState.COMPLETE else None,
-        intermediate_values=curves.of(trial) if state in (TrialState.PRUNED, TrialState.RUNNING) else {},
+        state=trial.state,
+        value=trial.value if trial.state is TrialState.COMPLETE else None,
+        intermediate_values=curves.of(trial) if trial.state in (TrialState.PRUNED, TrialState.RUNNING) else {},
     )
+
+
+def _partial_sampler(study: StudySpec, seed: int, fixed: Point) -> BaseSampler:
+    """Return the sampler of the values that `fixed` does not have. One that learns from nothing draws them at random,
+    because its sequence is one of whole points."""
+    if not fixed:
+        return _sampler(study, seed)
+    if study.sampler in WITHOUT_RESULTS:
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.PartialFixedSampler(dict(fixed), _sampler(study, seed))
 
 
 def _sampler(study: StudySpec, seed: int) -> BaseSampler:

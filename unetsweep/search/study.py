@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from unetsweep.core import built_in_pruners, paths
+from unetsweep.core.missing_points import missing_points, missing_trainings
 from unetsweep.core.observation import EpochReport
 from unetsweep.core.pruning import History, Verdict
-from unetsweep.core.space import Point, remaining_grid_points
-from unetsweep.core.spec import SweepSpec, remaining_listed_points
+from unetsweep.core.space import Point
+from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.regular_files import touch
 
@@ -23,7 +24,7 @@ of them (2.5 MB), so at this rate exports take about 2 % of one core."""
 
 
 class JournalStudy:
-    """Optuna with a journal for other tools. A grid or a list is proposed without Optuna."""
+    """Optuna with a journal for other tools. The points of a grid and of a file are proposed without Optuna."""
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
@@ -31,15 +32,17 @@ class JournalStudy:
         self._last_verdicts: tuple[Sequence[History], Mapping[int, Verdict]] = ((), {})
 
     def propose(self, spec: SweepSpec, trials: Sequence[StoredTrial], count: int, curve: EpochsOf) -> list[Point]:
-        """Return at most `count` points that no trial has yet."""
-        taken = [trial.point for trial in trials if trial.point is not None]
-        if spec.study.sampler == "grid":
-            return list(remaining_grid_points(spec.space, taken)[:count])
-        if spec.study.sampler == "list":
-            return list(remaining_listed_points(spec, taken)[:count])
-        from unetsweep.search.optuna_samplers import propose  # Optuna is heavy
+        """Return at most `count` points that no trial has yet, the listed ones first; with `study.repeats` each has the
+        seed of a training that its point still lacks."""
 
-        return propose(spec, trials, count, curve)
+        def new_points(points: int) -> Sequence[Point]:
+            if spec.study.sampler in ("grid", NO_SAMPLER):
+                return missing_points(spec, trials)[:points]
+            from unetsweep.search.optuna_samplers import propose  # Optuna is heavy
+
+            return propose(spec, trials, points, curve)
+
+        return missing_trainings(spec, trials, count, new_points)
 
     def verdicts(
         self, spec: SweepSpec, asked: Sequence[History], others: Callable[[], Sequence[History]]
@@ -88,7 +91,7 @@ class JournalStudy:
 def check_study(spec: SweepSpec) -> None:
     """UsageError if the sampler or the pruner would fail in this sweep, for example because it needs a package that is
     not installed. Each is made and asked once, in a study in memory."""
-    if spec.study.sampler not in ("grid", "list"):
+    if spec.study.sampler not in ("grid", NO_SAMPLER):
         from unetsweep.search.optuna_samplers import check_sampler  # Optuna is heavy
 
         check_sampler(spec)

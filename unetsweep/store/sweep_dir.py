@@ -21,6 +21,7 @@ from unetsweep.config.load import load
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
 from unetsweep.core.metric import Metric
+from unetsweep.core.missing_points import LISTED
 from unetsweep.core.observation import EpochReport, Observation
 from unetsweep.core.space import Space
 from unetsweep.core.spec import SweepSpec
@@ -165,11 +166,12 @@ class SweepDir(AttemptWriter):
         first: int | None = None,
         runs: Sequence[int] | None = None,
         space: Space | None = None,
+        listed: Sequence[bool] = (),
     ) -> list[int]:
         """Add trials with numbers from `first` (default: the first free number); return the numbers that were added.
 
         `runs`: the run of each; None: each has its own. `space`: the sweep's; None: that of its
-        sweep.yaml.
+        sweep.yaml. `listed`: of each whether it is made for a listed point; empty: none is.
 
         All files of a trial appear at once, when their folder is renamed. If another reconciliation has created a trial
         with the same number, that trial stays, and so does its run. A trial that would share such a run is not added,
@@ -188,6 +190,8 @@ class SweepDir(AttemptWriter):
                 made.mkdir()
                 about = make_trial_file(number, config, swept, self._now(), run_of.get(number))
                 about = dataclasses.replace(about, code=code, **(origin or {}))
+                if listed and listed[number - start]:
+                    about = dataclasses.replace(about, sampler=LISTED)
                 files += [(made / paths.CONFIG, config), (made / paths.TRIAL, about)]
             link_records(files)
             for number in [*folders]:

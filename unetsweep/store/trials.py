@@ -15,6 +15,7 @@ from unetsweep.clock import utc_now
 from unetsweep.config.load import load
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
+from unetsweep.core.missing_points import LISTED
 from unetsweep.core.observation import Trial
 from unetsweep.core.space import Space
 from unetsweep.core.trials import StoredTrial, is_value_of, params_of
@@ -132,6 +133,7 @@ def read_stored_trial(number: int, folder: Path) -> StoredTrial:
         known.code,
         result,
         cancelled,
+        known.sampler == LISTED,
         unreadable,
     )
 

@@ -7,6 +7,7 @@ from unetsweep import contract
 from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
 from unetsweep.core import paths
+from unetsweep.core.missing_points import LISTED, SEED, listed_points, meets
 from unetsweep.core.trials import trial_config
 from unetsweep.errors import StateError
 from unetsweep.store.repair.find_damage import CheckedFile, Recovery
@@ -36,7 +37,9 @@ def recover_trial(file: CheckedFile) -> Recovery:
     runs = [each.run for each in sources.attempts() if number in (served.trial for served in each.trials)]
     trial = make_trial_file(number, config, space_of(sources.root), utc_now(), runs[0] if runs else None)
     if sources.spec is not None:
-        trial = replace(trial, sampler=sources.spec.study.sampler, study_seed=sources.spec.study.seed)
+        spec, point = sources.spec, {**trial.params, SEED: trial.training_seed}
+        is_listed = any(meets(spec, point, listed) for listed in listed_points(spec))
+        trial = replace(trial, sampler=LISTED if is_listed else spec.study.sampler, study_seed=spec.study.seed)
     return rebuild(file, trial, "config.json")
 
 
