@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -43,8 +44,13 @@ def workspace(tmp_path: Path) -> Workspace:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The sweeps that were started, in place of a start: nothing is trained."""
     names: list[str] = []
+
+    def start(directory: SweepDir, *_: Any, **__: Any) -> SimpleNamespace:
+        names.append(directory.name)
+        return SimpleNamespace(state=None)
+
     for module in (submit_app, add_app):
-        monkeypatch.setattr(module, "start_or_resume", lambda directory, *_, **__: names.append(directory.name))
+        monkeypatch.setattr(module, "start_or_resume", start)
     return names
 
 
