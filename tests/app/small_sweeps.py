@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unetsweep.clock import utc_now
 from unetsweep.config.written import as_yaml
-from unetsweep.contract import DataConfig, Result, Split, TrialConfig
+from unetsweep.contract import DataConfig, Result, Split, TrainerConfig, TrialConfig
 from unetsweep.core import paths
 from unetsweep.core.actions import Element
 from unetsweep.core.space import Choices, Space
@@ -17,12 +17,19 @@ from unetsweep.store.sweep_dir import SweepDir
 DATA = DataConfig("images", split=Split(groups="none"))
 
 
-def make_sweep(results: Path, name: str, epochs: Sequence[int], runs: Sequence[int] | None = None) -> SweepDir:
+def make_sweep(
+    results: Path,
+    name: str,
+    epochs: Sequence[int],
+    runs: Sequence[int] | None = None,
+    trainer: TrainerConfig | None = None,
+) -> SweepDir:
     """A local sweep with a trial for each number of epochs. `runs`: the run of each; None: its own."""
+    trainer = trainer or TrainerConfig()
     space = Space.of(epochs=Choices(tuple(epochs)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,)))
     directory = SweepDir(results / name)
-    directory.create(as_yaml(SweepSpec(name, DATA, space)), "local")
-    directory.add_trials([TrialConfig(DATA, each, 4, 1e-3) for each in epochs], {}, runs=runs)
+    directory.create(as_yaml(SweepSpec(name, DATA, space, trainer=trainer)), "local")
+    directory.add_trials([TrialConfig(DATA, each, 4, 1e-3, trainer=trainer) for each in epochs], {}, runs=runs)
     return directory
 
 

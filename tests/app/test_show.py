@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from unetsweep.atomic import write_json
 from unetsweep.cli.main import program
-from unetsweep.contract import Result, encode
+from unetsweep.contract import Result, TrainerConfig, encode
 from unetsweep.core import paths
 from unetsweep.core.actions import Prune
 from unetsweep.core.causes import Cause
@@ -99,7 +99,9 @@ def test_a_complete_trial(sweep: SweepDir, queue: Queue) -> None:
     assert queue.queries == 0
 
     (folder / "checkpoints/best-8.ckpt").unlink()
-    assert f"checkpoint  none ({folder}/checkpoints/best-8.ckpt does not exist)\n" in text_of("s/0")
+    assert f"\nfolder      {folder}\ncheckpoint  none ({folder}/checkpoints/best-8.ckpt does not exist)\n" in text_of(
+        "s/0"
+    )
     assert "predict" not in text_of("s/0")
 
 
@@ -138,6 +140,19 @@ def test_a_pruned_trial_says_why(sweep: SweepDir, queue: Queue) -> None:
     text = text_of("s/0")
     assert "trial 0 of s: pruned, epoch 8 of 8\n  below the median of 4 trials\n" in text
     assert "attempt 1: pruned, job 5" in text
+
+
+def test_a_program_of_which_the_sweep_names_no_epochs_shows_all_that_it_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queue: Queue
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = small_sweeps.make_sweep(tmp_path / "results", "s", (1,), trainer=TrainerConfig(command="train {out}"))
+    trained(sweep, 0, 40, milestone=1)
+    small_sweeps.end(sweep, 0, "5", 0.4)
+    text, found = text_of("s/0"), json_of("s/0")
+    assert text.startswith("trial 0 of s: complete, epoch 40\n")
+    assert "epoch 1 to 40\n" in text
+    assert (found["epochs"], found["epochs_done"], len(found["curve"])) == (0, 40, 40)
 
 
 def test_a_damaged_run_of_an_ended_trial_is_a_warning(sweep: SweepDir, queue: Queue) -> None:

@@ -18,6 +18,8 @@ from unetsweep.core.attempt_summary import AttemptSummary, summarise_attempt
 from unetsweep.core.cost import RunTimeline, Start
 from unetsweep.core.observation import Attempt, Run
 from unetsweep.core.run_sharing import why_not_shared
+from unetsweep.core.space import Choices
+from unetsweep.core.spec import SweepSpec
 from unetsweep.core.sweep_state import OPEN
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError, UnetsweepError
@@ -72,7 +74,7 @@ class TrialDetails:
     """By path; empty: not known."""
     seed: int | None
     epochs: int
-    """Its milestone; 0: not known."""
+    """Its milestone; 0: not known, or the sweep does not say how many epochs its program trains."""
     epochs_done: int
     run: int
     shares_with: tuple[SharingTrial, ...]
@@ -156,7 +158,8 @@ def show(directory: SweepDir, number: int, results: Path) -> TrialDetails:
     found = Path(named) if named is not None and os.path.exists(named) else None
     columns, log = known_columns(record), _log(directory, run)
     metric = record.spec.metric
-    last_epoch = stored.epochs or run.epochs_done
+    epochs = stored.epochs if _names_epochs(record.spec) else 0
+    last_epoch = epochs or run.epochs_done
     curve = [(each.epoch, metric.of_epoch(each)) for each in run.progress if each.epoch <= last_epoch]
     moved, damaged = relocation_warning(root), run.unreadable
     warnings = (
@@ -172,7 +175,7 @@ def show(directory: SweepDir, number: int, results: Path) -> TrialDetails:
         reason=trial.reason,
         params=trial.params,
         seed=trial.seed,
-        epochs=stored.epochs,
+        epochs=epochs,
         epochs_done=min(run.epochs_done, last_epoch),
         run=stored.run,
         shares_with=others,
@@ -189,6 +192,11 @@ def show(directory: SweepDir, number: int, results: Path) -> TrialDetails:
         warnings=warnings,
         commands=tuple(fitting_commands(directory, trial, run, stored.epochs, results, found, log)),
     )
+
+
+def _names_epochs(spec: SweepSpec) -> bool:
+    """Whether the sweep says how many epochs a training has. For a program that has none by it, 1 stands for them."""
+    return spec.trainer.command is None or spec.space.domain("epochs") != Choices((1,))
 
 
 def _live(directory: SweepDir, trial: TrialRecord) -> tuple[TrialRecord, tuple[str, ...]]:

@@ -59,9 +59,9 @@ def _lines(found: TrialDetails) -> Iterator[str]:
 
 
 def _progress(found: TrialDetails) -> str:
-    if not found.epochs or not found.epochs_done:
+    if not found.epochs_done:
         return ""
-    return f", epoch {found.epochs_done} of {found.epochs}"
+    return f", epoch {found.epochs_done}" + (f" of {found.epochs}" if found.epochs else "")
 
 
 def _pairs(found: TrialDetails) -> Iterator[str]:
@@ -123,7 +123,12 @@ def _files(found: TrialDetails) -> Iterator[str]:
     yield ""
     gone = "" if found.missing_checkpoint is None else f" ({found.missing_checkpoint} does not exist)"
     checkpoint = f"none{gone}" if found.checkpoint is None else str(found.checkpoint)
-    named = (("checkpoint", checkpoint), ("config", str(found.config)), ("log", str(found.log or "none")))
+    named = (
+        ("folder", str(found.run_folder)),
+        ("checkpoint", checkpoint),
+        ("config", str(found.config)),
+        ("log", str(found.log or "none")),
+    )
     yield from (f"{name:<11} {text}" for name, text in named)
 
 
