@@ -145,7 +145,15 @@ def test_a_trainer_command_is_named_instead_of_an_optimizer() -> None:
     assert "- **Trainer**: `python my_train.py {config} {out}`" in text
     assert "Optimizer" not in text
     assert "Number of GPUs used in the training is 0 (2 processes on the CPU)" in text
-    assert "At its best epoch the model has the best performance with:" in text
+    assert "\nThe best trial has:\n" in text
+    assert "epoch the model" not in text
+
+
+def test_a_trainer_command_that_knows_its_best_epoch_names_it() -> None:
+    own = sweep(
+        trial(0, result=Result(val_iou=0.5, best_epoch=7)), of=spec(gpus=0, command="python my_train.py {config} {out}")
+    )
+    assert "At epoch **7** the model has the best performance with:" in render(own, Format.MARKDOWN)
 
 
 def test_colour_marks_the_best_and_the_failed_rows_and_changes_no_text() -> None:

@@ -104,7 +104,6 @@ def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str
         None if best.epochs is None else f"- **Epochs**: {best.epochs}",
         *(f"- **{escape(name)}**: {escape(value)}" for name, value in best.others.items()),
     ]
-    when = "At its best epoch" if best.best_epoch is None else f"At epoch **{best.best_epoch}**"
     mark = f" {LEAKED}" if "val" in best.leaked else ""
     scores = [(f"IoU score{mark}", best.val_iou), (f"validation loss{mark}", best.val_loss)]
     texts = [(name, "-" if value is None else score_text(value)) for name, value in scores]
@@ -117,7 +116,7 @@ def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str
         "The best hyperparameters of the sweep are:",
         "\n".join(line for line in hyperparameters if line is not None),
         *([] if best.point is None else [f"{escape(best.point.text)}. Of these, trial {best.trial:04d} is the best."]),
-        f"{when} the model has the best performance with:",
+        _heading(best),
         "\n".join(f"- **{name} = {text}**" for name, text in texts),
     ]
     if best.checkpoint:
@@ -125,3 +124,11 @@ def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str
     if best.archive:
         parts.append(f"Its experiment is archived in {code(relative(best.archive, base))}")
     return parts
+
+
+def _heading(best: BestTrial) -> str:
+    """The line above the scores. A program of the user may have no epochs, so of it only a known one is named."""
+    if best.best_epoch is None and best.command:
+        return "The best trial has:"
+    when = "At its best epoch" if best.best_epoch is None else f"At epoch **{best.best_epoch}**"
+    return f"{when} the model has the best performance with:"
