@@ -65,7 +65,7 @@ class SummaryFile:
     best: int | None
     """The best trial; None: none is complete."""
     score: float | None
-    """Its metric."""
+    """Its metric; with `study.repeats` the mean of its point."""
     hours: float
     """What its jobs used, by the times in the sweep's files."""
     unit: str

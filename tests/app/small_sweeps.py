@@ -9,7 +9,7 @@ from unetsweep.contract import DataConfig, Result, Split, TrainerConfig, TrialCo
 from unetsweep.core import paths
 from unetsweep.core.actions import Element
 from unetsweep.core.space import Choices, Space
-from unetsweep.core.spec import SweepSpec
+from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.record_files import write_record
 from unetsweep.records import ClaimFile, ErrorFile
 from unetsweep.store.sweep_dir import SweepDir
@@ -23,13 +23,17 @@ def make_sweep(
     epochs: Sequence[int],
     runs: Sequence[int] | None = None,
     trainer: TrainerConfig | None = None,
+    repeats: int = 1,
 ) -> SweepDir:
     """A local sweep with a trial for each number of epochs. `runs`: the run of each; None: its own."""
     trainer = trainer or TrainerConfig()
-    space = Space.of(epochs=Choices(tuple(epochs)), batch_size=Choices((4,)), learning_rate=Choices((1e-3,)))
+    space = Space.of(
+        epochs=Choices(tuple(dict.fromkeys(epochs))), batch_size=Choices((4,)), learning_rate=Choices((1e-3,))
+    )
     directory = SweepDir(results / name)
-    directory.create(as_yaml(SweepSpec(name, DATA, space, trainer=trainer)), "local")
-    directory.add_trials([TrialConfig(DATA, each, 4, 1e-3, trainer=trainer) for each in epochs], {}, runs=runs)
+    directory.create(as_yaml(SweepSpec(name, DATA, space, StudySpec(repeats=repeats), trainer=trainer)), "local")
+    configs = [TrialConfig(DATA, each, 4, 1e-3, trainer=trainer, seed=at % repeats) for at, each in enumerate(epochs)]
+    directory.add_trials(configs, {}, runs=runs)
     return directory
 
 

@@ -79,6 +79,15 @@ def test_the_list_shows_trials_best_score_and_problems(tmp_path: Path) -> None:
     assert lines["one:"] == "one: 1 trial has unreadable files; run `unetsweep repair one`"
 
 
+def test_a_sweep_with_repeats_has_the_mean_of_its_best_point(tmp_path: Path) -> None:
+    directory = small_sweeps.make_sweep(tmp_path, "s", (8, 8, 16, 16), repeats=2)
+    for number, score in enumerate((0.9, 0.1, 0.75, 0.5)):
+        small_sweeps.end(directory, number, str(number), score)
+    done = CliRunner().invoke(program, ["list", "--results", str(tmp_path), "--json"])
+    (found,) = json.loads(done.output)["sweeps"]
+    assert found["best"] == {"trial": 2, "score": 0.625}, "the best point's mean, as in a report"
+
+
 def test_the_json_has_a_row_for_a_damaged_sweep_too(tmp_path: Path) -> None:
     results = small_sweeps.make_results(tmp_path)
     (results / "two/sweep.yaml").write_text("space: {")

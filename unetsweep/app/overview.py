@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.analysis.records import read_sweep_record
-from unetsweep.analysis.rows import SweepRecord, best
+from unetsweep.analysis.rows import SweepRecord, ranked_points
 from unetsweep.app.addresses import known_sweeps
 from unetsweep.app.executors import executor_of
 from unetsweep.core import cost, paths
@@ -164,7 +164,7 @@ def _store(root: Path, summary: SummaryFile) -> None:
 
 
 def _summary(record: SweepRecord, root: Path, files: str) -> SummaryFile:
-    found = best(record)
+    found = next(iter(ranked_points(record)), None)
     metric = record.spec.metric
     used = _used(record, SweepDir(root))
     uses_gpus = bool(record.spec.slurm.gpus)
@@ -173,8 +173,8 @@ def _summary(record: SweepRecord, root: Path, files: str) -> SummaryFile:
         states=dict(Counter(trial.state for trial in record.trials)),
         wanted=trials_wanted(record.spec),
         metric=metric.label,
-        best=None if found is None else found.number,
-        score=None if found is None or found.result is None else metric.of_result(found.result),
+        best=None if found is None else found.best.number,
+        score=None if found is None else found.mean,
         hours=(used.gpu_seconds if uses_gpus else used.cpu_seconds) / 3600,
         unit="GPU" if uses_gpus else "CPU",
         damaged=sum(trial.problem is not None for trial in record.trials),
