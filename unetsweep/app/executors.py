@@ -16,7 +16,7 @@ from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SchedulerError, StateError, UsageError
 from unetsweep.reconcile.context import Timeouts
 from unetsweep.schedulers.local import machine
-from unetsweep.schedulers.local.local_jobs import LocalJobs
+from unetsweep.schedulers.local.local_jobs import LocalJobs, is_reconciling
 from unetsweep.schedulers.packed.packed_slurm import PackedSlurm
 from unetsweep.schedulers.slurm import commands
 from unetsweep.schedulers.slurm.accounting import accounts
@@ -69,6 +69,8 @@ class Executor:
     """Whether a log is named by its element (`paths.element_log`), not by its job (`paths.job_log`)."""
     cancels_unrecognised: bool = True
     """Whether it can cancel a job whose state is not recognised."""
+    is_reconciling: Callable[[Path], bool] = lambda root: False
+    """Whether a job of the sweep in this folder, which the scheduler counts as ended, reconciles now or is about to."""
     own_job: Callable[[], str | None] = lambda: None
     """The id of the job that this process runs in; None: it runs in no job that can be requeued."""
     requeue: Callable[[str], None] = _refuse_requeue
@@ -100,6 +102,7 @@ LOCAL = Executor(
     allocates_cpus=False,
     allocates_memory=False,
     has_element_logs=True,
+    is_reconciling=is_reconciling,
     cancels_unrecognised=False,  # it is a process of another machine
 )
 

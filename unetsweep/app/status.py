@@ -8,6 +8,7 @@ from typing import Any
 from unetsweep.analysis.records import pruner_problem, read_sweep_record
 from unetsweep.analysis.rows import TrialRecord
 from unetsweep.app.costs import cost_as_json, with_costs
+from unetsweep.app.executors import executor_of
 from unetsweep.app.spending import LimitStatus, limit_status
 from unetsweep.app.sweeps import context_of
 from unetsweep.core import paths
@@ -103,12 +104,11 @@ class SweepStatus:
 def status(directory: SweepDir) -> SweepStatus:
     """The state of a sweep and of its trials, by its files and one query to the scheduler."""
     context = context_of(directory)
-    observation = observe(context)
-    if context.spending is not None:
-        observation = replace(observation, spending=context.spending(observation, context.clock.now()))
-    decided = plan_now(context, observation)
-    if not decided.next_reconciliation.is_certain and Lease(directory.root / paths.LEASE).seems_held():
-        decided = replace(decided, next_reconciliation=NextReconciliation(ReconciledBy.COMMAND))
+    observation, decided = _observed(directory, context)
+    if (
+        decided.next_reconciliation.by is ReconciledBy.NOBODY
+    ):  # a reconciliation may have ended during the first observation
+        observation, decided = _observed(directory, context)
     record = with_costs(read_sweep_record(directory.root), directory)
     return SweepStatus(
         name=directory.name,
@@ -126,6 +126,25 @@ def status(directory: SweepDir) -> SweepStatus:
         trials=tuple(trial_statuses(record.trials, decided)),
         actions=decided.actions,
     )
+
+
+def _observed(directory: SweepDir, context: SweepContext) -> tuple[Observation, Plan]:
+    """The sweep, and what a submit would do now."""
+    observation = observe(context)
+    if context.spending is not None:
+        observation = replace(observation, spending=context.spending(observation, context.clock.now()))
+    decided = plan_now(context, observation)
+    if _is_reconciled(directory, decided.next_reconciliation):
+        decided = replace(decided, next_reconciliation=NextReconciliation(ReconciledBy.COMMAND))
+    return observation, decided
+
+
+def _is_reconciled(directory: SweepDir, found: NextReconciliation) -> bool:
+    """Whether a process reconciles now, or is about to, although the plan does not know of one."""
+    if found.is_certain:
+        return False
+    is_job = found.by is ReconciledBy.NOBODY and executor_of(directory).is_reconciling(directory.root)
+    return is_job or Lease(directory.root / paths.LEASE).seems_held()
 
 
 def plan_now(context: SweepContext, observation: Observation) -> Plan:

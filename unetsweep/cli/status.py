@@ -14,6 +14,7 @@ from unetsweep.cli.output import print_notes, results_option
 from unetsweep.core.address import shared_jobs
 from unetsweep.core.cost import format_cost
 from unetsweep.core.describe import describe, describe_problem
+from unetsweep.core.reconciler_job import ReconciledBy
 from unetsweep.errors import UsageError
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -78,5 +79,12 @@ def _lines(found: SweepStatus, selection: Selection) -> Iterator[str]:
         yield f"  {trial.number:04d}  {trial.state:9s} {trial.job_id or '-':>12s}  {trial.reason}"
     if line := shared_jobs((trial.number, trial.job_id) for trial in listed):
         yield line
-    for action in found.actions:
-        yield f"`unetsweep submit` would now: {describe(action)}"
+    yield from _due(found)
+
+
+def _due(found: SweepStatus) -> Iterator[str]:
+    """What a submit would do now, or that something else does it."""
+    if found.actions and found.next_reconciliation.by is ReconciledBy.COMMAND:
+        yield "the sweep is being continued: a reconciliation runs now"
+        return
+    yield from (f"`unetsweep submit` would now: {describe(action)}" for action in found.actions)

@@ -38,7 +38,7 @@ class ReconciledBy(Enum):
     RECONCILER_JOB = "reconciler job"
     QUEUED_TRAININGS = "queued trainings"
     COMMAND = "a command"
-    """One reconciles now, or again and again (`--watch`)."""
+    """One reconciles now, or again and again (`--watch`); or the exit hook of a local job, which is one too."""
     ONLY_COMMANDS = "only commands"
     """`run.driver` is `cli`."""
     USER = "user"

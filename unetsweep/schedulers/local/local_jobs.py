@@ -169,6 +169,12 @@ def _suspended_for(record: ProcessFile, state: JobState) -> timedelta:
     return timedelta(seconds=max(0.0, process.suspended_seconds() - record.suspended_s))
 
 
+def is_reconciling(root: Path) -> bool:
+    """Whether the exit hook of a job runs on this machine, or its supervisor, which starts it."""
+    in_order = ("supervise", "exit-hook")  # a supervisor that has just ended has started its exit hook
+    return any(process.find_processes(each, str(root)) for each in in_order)
+
+
 def process_path(root: Path, token: str, index: int) -> Path:
     """The record that a supervisor writes about itself."""
     return root / paths.submission(token) / f"{index}.process.json"
