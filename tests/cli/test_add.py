@@ -117,6 +117,16 @@ def test_an_added_point_is_in_the_sweep_before_anything_starts_and_a_submit_keep
     assert len(started) == 4
 
 
+def test_a_dry_run_says_what_it_would_add_and_what_the_sampler_chooses(tmp_path: Path, started: list[str]) -> None:
+    directory = submitted(tmp_path, SEARCH)
+    before = directory.spec_text()
+    found, _ = preview_addition(directory, ["kernel=linear"], lambda _: None)
+    assert format_addition(found, dry_run=True) == "would add to s: kernel linear (the sampler chooses sigma)"
+    assert found.as_json(None)["chosen"] == ("sigma",)
+    assert directory.spec_text() == before
+    assert format_addition(added(directory, "sigma=2", "kernel=linear")) == "added to s: sigma 2, kernel linear, seed 0"
+
+
 def test_a_point_that_the_sweep_has_is_not_added_again(tmp_path: Path, started: list[str]) -> None:
     directory = submitted(tmp_path, GRID)
     assert added(directory, "learning_rate=1e-2", "epochs=8").is_known, "it is one of the grid"

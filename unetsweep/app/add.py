@@ -4,7 +4,7 @@ The point is in the sweep's `sweep.yaml` before anything is submitted, and that 
 lease. So a killed call can be repeated, two at once both count, and no point is added twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from unetsweep.app.prepare import Prepared, prepare
 from unetsweep.app.spec_checks import SpecSource, check_augment
 from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.config.added import added_point
+from unetsweep.config.points import missing_in
 from unetsweep.core import paths
 from unetsweep.core.missing_points import (
     SEED,
@@ -46,11 +47,16 @@ class Addition:
     """Whether the sweep asks for this point already, so that nothing is added."""
     repeats: int = 1
     """Trainings of each point."""
+    chosen: tuple[str, ...] = ()
+    """The parameters whose values the sampler chooses, because the point does not name them."""
 
     def as_json(self, preview: DryRun | None) -> dict[str, Any]:
-        """The object that `--dry-run --json` prints; `repeats` only if each point has several trainings."""
-        found = {name: value for name, value in asdict(self).items() if name != "repeats" or value > 1}
+        """The object that `--dry-run --json` prints; without `repeats` if that is 1, and `chosen` if that is empty."""
+        found = {name: value for name, value in asdict(self).items() if value not in _LEFT_OUT.get(name, ())}
         return {**found, **({} if preview is None else preview.as_json())}
+
+
+_LEFT_OUT: Mapping[str, tuple[object, ...]] = {"repeats": (1,), "chosen": ((),)}
 
 
 def add(
@@ -132,6 +138,7 @@ def _find(spec: SweepSpec, name: str, point: Point, trials: Sequence[StoredTrial
     if is_full:
         (point,) = full_points(spec, [point])
     addition = Addition(name, _visible(spec, point), is_known=is_listed, repeats=spec.study.repeats)
+    addition = replace(addition, chosen=tuple(missing_in(spec.space, point)))
     if not is_full and (not is_listed or point in missing_listed(spec, readable)):
         return addition
     others = () if is_full else {training_of(spec, each) for each in listed_points(spec) if spec.space.is_full(each)}

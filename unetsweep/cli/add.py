@@ -50,13 +50,13 @@ def command(
     if as_json:
         echo_text(json.dumps(addition.as_json(found), indent=1))
     else:
-        echo(format_addition(addition), *(() if found is None else _format_plan(found)))
+        echo(format_addition(addition, dry_run=True), *(() if found is None else _format_plan(found)))
     if found is not None and found.refusals:
         raise joined(found.refusals)
 
 
-def format_addition(addition: Addition) -> str:
-    """What a call of `add` has done, on one line."""
+def format_addition(addition: Addition, *, dry_run: bool = False) -> str:
+    """What a call of `add` has done, or would do, on one line."""
     point = ", ".join(f"{_name(path)} {value_text(value)}" for path, value in addition.point.items())
     if addition.trial is not None:
         state = addition.state or "open"
@@ -66,7 +66,8 @@ def format_addition(addition: Addition) -> str:
     if addition.is_known:
         return f"{addition.sweep} asks for this point already: {point}"
     times = f" ({addition.repeats} trainings)" if addition.repeats > 1 else ""
-    return f"added to {addition.sweep}: {point}{times}"
+    chosen = f" (the sampler chooses {', '.join(map(_name, addition.chosen))})" if addition.chosen else ""
+    return f"{'would add' if dry_run else 'added'} to {addition.sweep}: {point}{chosen}{times}"
 
 
 def _name(path: str) -> str:
