@@ -252,14 +252,21 @@ def test_what_a_sampler_cannot_choose_is_named(tmp_path: Path, started: list[str
 def test_every_problem_of_a_point_is_named_at_once(tmp_path: Path, started: list[str]) -> None:
     directory = submitted(tmp_path, SEARCH)
     assert problems(directory, "sigma=abc", "kernl=rbf", "seed=-1", "degree", "kernel=[") == [
-        "unetsweep add s: degree: has no value; write KEY=VALUE, such as learning_rate=3e-4",
+        "unetsweep add s: degree: has no value; write KEY=VALUE, such as sigma=1",
         "unetsweep add s: kernel: found '['; this is not YAML: while parsing a flow node, expected the node content, "
         "but found '<stream end>'",
         "unetsweep add s: seed: found -1; a whole number from 0 to 4294967295",
         "unetsweep add s: sigma: found the text 'abc'; sigma is a range of numbers",
-        "unetsweep add s: kernl: kernl is no parameter of this sweep; those are sigma, kernel, degree, epochs",
+        "unetsweep add s: kernl: is no parameter of this sweep; those are sigma, kernel, degree, epochs",
     ]
-    assert problems(directory) == ["unetsweep add s: names no parameter; write KEY=VALUE, such as learning_rate=3e-4"]
+    assert problems(directory) == ["unetsweep add s: names no parameter; write KEY=VALUE, such as sigma=1"]
+    assert problems(directory, "sigma", "2") == [
+        "unetsweep add s: sigma: has no value; write KEY=VALUE, such as sigma=1",
+        "unetsweep add s: 2: has no value; write KEY=VALUE, such as sigma=1",
+    ]
+    assert problems(directory, "seed=x", "sigma=[1, 2]", "kernel=rbf")[0] == (
+        "unetsweep add s: seed: found the text 'x'; a whole number from 0 to 4294967295"
+    )
     (line,) = problems(directory, "kernel=linear", "degree=3")
     assert line.startswith("unetsweep add s: degree: exists only where kernel is rbf, and this point has linear")
     (line,) = problems(directory, "epochs=4")

@@ -172,7 +172,7 @@ WRONG = {
     "no epochs": ("epochs: [0]", "4:12: space.epochs: found 0; a whole number from 1 to 1000000"),
     "a condition on nothing": (
         "x: {values: [1], when: {kernal: rbf}}",
-        "4:27: space.x.when.kernal: kernal is no parameter of this sweep; those are x, epochs",
+        "4:27: space.x.when.kernal: is no parameter of this sweep; those are x, epochs",
     ),
 }
 

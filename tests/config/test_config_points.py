@@ -143,7 +143,8 @@ WRONG = {
     "values of other types": (
         TPE + "points: [{epochs: [4, 8]}, {learning_rate: '1e-3'}, {seed: -1}]\n",
         [
-            "9:11: points.0.epochs: found [4, 8]; a whole number from 1 to 1000000; one number",
+            "9:11: points.0.epochs: found [4, 8]; a whole number from 1 to 1000000; a point has one value of each "
+            "parameter",
             "9:29: points.1.learning_rate: found the text '1e-3'; a number above 0",
             "9:54: points.2.seed: found -1; a whole number from 0 to",
         ],

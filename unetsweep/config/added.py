@@ -4,12 +4,13 @@ Rule 1: its values are YAML and are checked as in a file, but may be outside the
         the setting allows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from unetsweep.config.overrides import parsed_value
 from unetsweep.config.parameters import SEED, resolver
 from unetsweep.config.points import (
     WrittenPoint,
+    example_of,
     missing_in,
     named_seed_problems,
     names_of,
@@ -20,7 +21,7 @@ from unetsweep.config.points import (
 from unetsweep.config.rules import CheckAugment, setting_problems
 from unetsweep.config.space import Axes
 from unetsweep.contract import TrialConfig
-from unetsweep.core.space import Point, Space
+from unetsweep.core.space import Domain, Point, Space
 from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.core.trials import has_epochs
 from unetsweep.errors import Problem, SpecError
@@ -34,9 +35,11 @@ def added_point(
     problems: list[Problem] = []
     named = resolver(has_command=spec.trainer.command is not None)
     axes = Axes.of(spec.space, named)
-    written = written_point(_values(texts, problems), named, problems, "", names_of(axes.domains)) if texts else None
+    example = _example(axes.domains)
+    values = _values(texts, problems, example)
+    written = written_point(values, named, problems, "", names_of(axes.domains)) if values else None
     if not texts:
-        problems.append(Problem("names no parameter; write KEY=VALUE, such as learning_rate=3e-4"))
+        problems.append(Problem(f"names no parameter; write {example}"))
     points = points_in_space([written], axes, problems, any_value=True) if written is not None else ()
     if written is not None:
         problems += _value_problems(spec, written, check_augment)
@@ -47,13 +50,20 @@ def added_point(
     return points[0], with_named(spec.space, [written])
 
 
-def _values(texts: Sequence[str], problems: list[Problem]) -> dict[str, object]:
+def _example(domains: Mapping[str, Domain]) -> str:
+    """How to name a value of this sweep."""
+    found = example_of(domains)
+    name = "learning_rate" if "learning_rate" in found else next(iter(found))
+    return f"KEY=VALUE, such as {name}={found[name]}"
+
+
+def _values(texts: Sequence[str], problems: list[Problem], example: str) -> dict[str, object]:
     values: dict[str, object] = {}
     for text in texts:
         key, equals, given = text.partition("=")
         key = key.strip()
         if not (key and equals):
-            problems.append(Problem("has no value; write KEY=VALUE, such as learning_rate=3e-4", text))
+            problems.append(Problem(f"has no value; write {example}", text))
         elif key in values:
             problems.append(Problem("is set twice; keep one", key))
         elif (document := parsed_value(key, given, problems)) is not None:

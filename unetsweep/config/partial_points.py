@@ -1,6 +1,6 @@
 """Read partial points, `{optimizer: sgd, base: 64}`: the conditions of a parameter, and what is excluded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from unetsweep.config.domains import format_value
@@ -107,7 +107,7 @@ def _parameter(
     if isinstance(path, Problem):
         problems.append(path)
     elif path not in domains:
-        problems.append(Problem(f"{path} is no parameter of this sweep; those are {', '.join(domains)}", at))
+        problems.append(no_parameter(path, domains, at))
     else:
         return path, domains[path]
     return None, None
@@ -132,6 +132,12 @@ def _member(path: str, domain: Domain, raw: Any, problems: list[Problem], at: st
     else:
         problems.append(Problem(not_in_domain(path, domain, raw), at))
     return None
+
+
+def no_parameter(path: str, known: Iterable[str], at: str) -> Problem:
+    """Return the problem that the sweep does not vary this setting. The field `at` may have its name already."""
+    name = "" if at == path or at.endswith(f".{path}") else f"{path} "
+    return Problem(f"{name}is no parameter of this sweep; those are {', '.join(known)}", at)
 
 
 def not_in_domain(path: str, domain: Domain, raw: object) -> str:

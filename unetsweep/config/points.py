@@ -6,22 +6,24 @@ Rule 1: with `space:`, a value of a point is one of its parameter's values. A po
 Rule 2: points that were added to a sweep later may have any value that its setting allows.
 """
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from unetsweep.config.domains import format_value, value_from
-from unetsweep.config.parameters import SEED, Resolve
-from unetsweep.config.partial_points import not_in_domain
+from unetsweep.config.parameters import SEED, Resolve, short_name
+from unetsweep.config.partial_points import no_parameter, not_in_domain
 from unetsweep.config.space import Axes
-from unetsweep.core.space import Choices, Domain, NamedValue, Parameter, Point, Space, contains, is_fixed
+from unetsweep.core.space import Choices, Domain, NamedValue, Parameter, Point, Range, Space, contains, is_fixed
 from unetsweep.core.spec import NO_SAMPLER, StudySpec
+from unetsweep.core.trials import is_own
 from unetsweep.decode import joined
 from unetsweep.errors import Problem
 from unetsweep.limits import MAX_VALUES
 from unetsweep.trial_config import ParameterValue
 
 EXCLUDED = "the file of the sweep excludes this point (exclude:); add another one"
-_EXAMPLE = "{epochs: 8, batch_size: 4, learning_rate: 1e-3}"
+_EXAMPLE = {"epochs": "8", "batch_size": "4", "learning_rate": "1e-3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +54,28 @@ def written_points(
     if raw is None or raw == []:
         return ()
     if not isinstance(raw, list):
-        problems.append(Problem(f"found {raw!r}; a list of points: [{_EXAMPLE}]"[:300], at))
+        problems.append(Problem(f"found {raw!r}; a list of points: [{_flow(domains)}]"[:300], at))
         return ()
     if len(raw) > MAX_VALUES:
         problems.append(Problem(f"found {len(raw)} points; at most {MAX_VALUES}", at))
         return ()
     names = _names_in(raw, named) if domains is None else names_of(domains)
-    found = (written_point(each, named, problems, f"{at}.{index}", names) for index, each in enumerate(raw))
+    found = (written_point(each, named, problems, f"{at}.{index}", names, domains) for index, each in enumerate(raw))
     return tuple(each for each in found if each is not None)
 
 
 def written_point(
-    raw: object, named: Resolve, problems: list[Problem], at: str, names: Mapping[str, Collection[str]]
+    raw: object,
+    named: Resolve,
+    problems: list[Problem],
+    at: str,
+    names: Mapping[str, Collection[str]],
+    domains: Mapping[str, Domain] | None = None,
 ) -> WrittenPoint | None:
     """Return one point after adding what is wrong with it to `problems`; None: it is none. `names`: of lists and
-    mappings."""
+    mappings. `domains`: of the sweep, for an example."""
     if not isinstance(raw, Mapping) or not raw:
-        problems.append(Problem(f"found {raw!r}; a point, such as {_EXAMPLE}"[:300], at))
+        problems.append(Problem(f"found {raw!r}; a point, such as {_flow(domains)}"[:300], at))
         return None
     before = len(problems)
     values: dict[str, ParameterValue] = {}
@@ -85,13 +92,33 @@ def written_point(
             continue
         fields[path] = place
         count, is_name = len(problems), isinstance(value, str) and value in names.get(path, ())
-        found = value if is_name else value_from(path, value, problems, place, "one number")
+        found = value if is_name else value_from(path, value, problems, place, _forms(value))
         if len(problems) > count:
             continue
         if isinstance(found, NamedValue):
             settings[path], found = found, found.name
         values[path] = found
     return WrittenPoint(at, values, settings, fields, len(problems) == before)
+
+
+def _forms(value: object) -> str:
+    """What to say of a value that is none of its parameter."""
+    return "a point has one value of each parameter" if isinstance(value, list | Mapping) else ""
+
+
+def example_of(domains: Mapping[str, Domain] | None) -> dict[str, str]:
+    """Return a point of the sweep as an example: up to three parameters with a value each. None: they are not known."""
+    if not domains or "learning_rate" in domains:
+        return dict(_EXAMPLE)
+    found = {}
+    for path, domain in itertools.islice(domains.items(), 3):
+        values = (domain.low,) if isinstance(domain, Range) else domain.values[:1]
+        found.update({path if is_own(path) else short_name(path): format_value(each, quote=False) for each in values})
+    return found or dict(_EXAMPLE)
+
+
+def _flow(domains: Mapping[str, Domain] | None) -> str:
+    return "{" + ", ".join(f"{name}: {value}" for name, value in example_of(domains).items()) + "}"
 
 
 def points_in_space(
@@ -106,8 +133,7 @@ def points_in_space(
         for path, place in each.fields.items():
             domain = axes.domains.get(path)
             if path not in (*axes.paths, SEED):
-                known = ", ".join(axes.paths)
-                problems.append(Problem(f"{path} is no parameter of this sweep; those are {known}", place))
+                problems.append(no_parameter(path, axes.paths, place))
             elif domain is not None and path in each.values:
                 value, setting = each.values[path], each.named.get(path)
                 problems += _domain_problems(path, value, setting, domain, place, any_value=any_value)
