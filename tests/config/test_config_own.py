@@ -191,6 +191,13 @@ def test_own_parameters_need_a_trainer_command() -> None:
     assert found[0].endswith("trainer.precision, seed. Parameters of your own need trainer.command")
 
 
+def test_of_a_misspelled_command_only_the_key_is_a_problem_and_not_what_follows_from_it() -> None:
+    typo = "s.yaml:1:11: trainer.comand: unknown key 'comand'; did you mean 'command'?"
+    head = HEAD.replace("command", "comand")
+    assert problems("  sigma: [3]\n", head) == [typo]
+    assert problems("  sigma: []\n", head) == [typo, "s.yaml:4:3: space.sigma: found an empty list; at least one value"]
+
+
 def test_a_placeholder_of_a_setting_that_nobody_named_is_refused() -> None:
     head = HEAD.replace("{out}", "{learning_rate} {n-jobs} {layers.0}")
     assert problems("  n-jobs: [1]\n  layers.0: [2]\n", head) == [

@@ -1,6 +1,7 @@
 """Load a sweep's YAML file into a SweepSpec, or report all of its problems with their lines."""
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -106,6 +107,7 @@ def _spec(
     name = _name(raw.get("name"), stem, problems)
     study, is_sampler_known = study_from(raw.get("study"), problems)
     fixed, rest = _fixed(raw.get("trainer"))
+    rest = _with_meant_command(rest, problems)
     trainer = decode_with_defaults(TrainerConfig, _with_text_precision(rest), problems, "trainer")
     has_command = isinstance(rest, Mapping) and rest.get("command") is not None
     data = _data(raw.get("data"), trainer.command is not None, folders, problems)
@@ -175,6 +177,22 @@ def _fixed(raw: object) -> tuple[dict[str, Any], object]:
         return {}, raw
     fixed = {path: raw[path] for path in REQUIRED if raw.get(path) is not None}
     return fixed, {key: value for key, value in raw.items() if key not in fixed}
+
+
+def _with_meant_command(raw: object, problems: list[Problem]) -> object:
+    """Return the section `trainer` with the command of a misspelled key, after adding that key to `problems`.
+
+    Read as a file without a command, it would have other problems too, which are none.
+    """
+    names = [field.name for field in dataclasses.fields(TrainerConfig)]
+    if not isinstance(raw, Mapping) or "command" in raw:
+        return raw
+    unknown = (key for key in raw if key not in names)
+    meant = next((key for key in unknown if difflib.get_close_matches(str(key), names, 1) == ["command"]), None)
+    if meant is None:
+        return raw
+    problems += unknown_keys([meant], names, "trainer")
+    return {"command" if key == meant else key: value for key, value in raw.items()}
 
 
 def _with_text_precision(raw: object) -> object:
