@@ -158,6 +158,7 @@ def _arguments(command: str, address: str) -> str:
     [
         ("gird", "results; did you mean grid?; there are: grid, one, two"),
         ("gird/3", "results; did you mean grid/3?; there are: grid, one, two"),
+        ("best", "results; for the best trial of a sweep write grid/best; there are: grid, one, two"),
         ("99", "no sweep and no job '99' in"),
         ("grid/9", NOT_THERE),
         ("grid/-1", "'-1' names no trial of grid; write grid/NUMBER or grid/best; it has 4 trials (0 to 3)"),

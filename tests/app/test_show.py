@@ -105,6 +105,12 @@ def test_a_complete_trial(sweep: SweepDir, queue: Queue) -> None:
     assert "predict" not in text_of("s/0")
 
 
+def test_the_command_best_that_does_not_exist_names_the_one_that_does() -> None:
+    done = CliRunner().invoke(program, ["best", "s"])
+    assert done.exit_code == 2
+    assert "No such command 'best'. For the best trial of a sweep: unetsweep show SWEEP/best\n" in done.output
+
+
 def test_a_failed_trial_shows_every_attempt_with_its_node_and_cause(sweep: SweepDir, queue: Queue) -> None:
     small_sweeps.submit(sweep, 1, "5", (1, 16))
     small_sweeps.claim(sweep, 1, "5", node="bad1")

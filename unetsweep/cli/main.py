@@ -40,6 +40,9 @@ COMMANDS = {
 }
 """Each command and its line in `unetsweep --help`. Commands without a line are called by jobs only, and are hidden."""
 
+_NO_COMMANDS = {"best": "For the best trial of a sweep: unetsweep show SWEEP/best"}
+"""Words that users may take for a command, each with what to write instead."""
+
 
 _MACHINE_ERRORS = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, *NO_ROOM, errno.EIO, errno.ESTALE),
@@ -63,6 +66,8 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _NO_COMMANDS:
+            ctx.fail(f"No such command '{cmd_name}'. {_NO_COMMANDS[cmd_name]}")
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"unetsweep.cli.{cmd_name.replace('-', '_')}")
