@@ -159,6 +159,7 @@ def test_a_program_of_which_the_sweep_names_no_epochs_shows_all_that_it_reported
     assert text.startswith("trial 0 of s: complete, epoch 40\n")
     assert "epoch 1 to 40\n" in text
     assert (found["epochs"], found["epochs_done"], len(found["curve"])) == (0, 40, 40)
+    assert "epochs" not in found["params"]
 
 
 def test_a_damaged_run_of_an_ended_trial_is_a_warning(sweep: SweepDir, queue: Queue) -> None:

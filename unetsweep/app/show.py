@@ -158,7 +158,8 @@ def show(directory: SweepDir, number: int, results: Path) -> TrialDetails:
     found = Path(named) if named is not None and os.path.exists(named) else None
     columns, log = known_columns(record), _log(directory, run)
     metric = record.spec.metric
-    epochs = stored.epochs if _names_epochs(record.spec) else 0
+    hidden = () if _names_epochs(record.spec) else ("epochs",)
+    epochs = 0 if hidden else stored.epochs
     last_epoch = epochs or run.epochs_done
     curve = [(each.epoch, metric.of_epoch(each)) for each in run.progress if each.epoch <= last_epoch]
     moved, damaged = relocation_warning(root), run.unreadable
@@ -173,7 +174,7 @@ def show(directory: SweepDir, number: int, results: Path) -> TrialDetails:
         number=number,
         state=trial.state,
         reason=trial.reason,
-        params=trial.params,
+        params={path: value for path, value in trial.params.items() if path not in hidden},
         seed=trial.seed,
         epochs=epochs,
         epochs_done=min(run.epochs_done, last_epoch),
