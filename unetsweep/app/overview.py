@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.analysis.records import read_sweep_record
-from unetsweep.analysis.rows import SweepRecord, ranked_points
+from unetsweep.analysis.rows import SweepRecord, TrialRecord, best, ranked_points
 from unetsweep.app.addresses import known_sweeps
 from unetsweep.app.executors import executor_of
 from unetsweep.core import cost, paths
@@ -164,7 +164,7 @@ def _store(root: Path, summary: SummaryFile) -> None:
 
 
 def _summary(record: SweepRecord, root: Path, files: str) -> SummaryFile:
-    found = next(iter(ranked_points(record)), None)
+    found = best(record)
     metric = record.spec.metric
     used = _used(record, SweepDir(root))
     uses_gpus = bool(record.spec.slurm.gpus)
@@ -173,12 +173,19 @@ def _summary(record: SweepRecord, root: Path, files: str) -> SummaryFile:
         states=dict(Counter(trial.state for trial in record.trials)),
         wanted=trials_wanted(record.spec),
         metric=metric.label,
-        best=None if found is None else found.best.number,
-        score=None if found is None else found.mean,
+        best=None if found is None else found.number,
+        score=_best_score(record, found),
         hours=(used.gpu_seconds if uses_gpus else used.cpu_seconds) / 3600,
         unit="GPU" if uses_gpus else "CPU",
         damaged=sum(trial.problem is not None for trial in record.trials),
     )
+
+
+def _best_score(record: SweepRecord, trial: TrialRecord | None) -> float | None:
+    """The metric of the best trial; with repeats the mean of its point."""
+    if record.spec.study.repeats > 1:
+        return next((point.mean for point in ranked_points(record)), None)
+    return None if trial is None or trial.result is None else record.spec.metric.of_result(trial.result)
 
 
 def _used(record: SweepRecord, directory: SweepDir) -> cost.Cost:
