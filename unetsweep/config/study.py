@@ -85,9 +85,15 @@ def limit_problems(limits: Limits, gpus: int) -> list[Problem]:
     return found
 
 
-def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:
-    """Return a problem if the pruner would prune nothing in this space."""
+def pruner_problems(study: StudySpec, epochs: Domain | None, *, is_built_in: bool) -> list[Problem]:
+    """Return a problem if the pruner would prune nothing in this space. `is_built_in`: the built-in trainer trains."""
     given = study.pruner_args
+    if study.pruner is not None and epochs is not None and largest(epochs) == 1 and not is_built_in:
+        message = (
+            f"found {study.pruner!r}, which compares trainings at equal epochs, and all of these have one epoch; "
+            "name `epochs` under space, such as epochs: 10, and report each epoch, or leave the pruner out"
+        )
+        return [Problem(message, "study.pruner")]
     if study.pruner not in ("asha", "hyperband") or epochs is None or "min_epochs" not in given:
         return []
     longest = given.get("max_epochs") or largest(epochs)

@@ -24,6 +24,20 @@ def placeholders(command: str) -> list[str]:
     return _PLACEHOLDER.findall(command)
 
 
+def has_single_brace(argument: str) -> bool:
+    """Return whether an argument opens a brace that it does not close, or the other way round.
+
+    >>> [has_single_brace(each) for each in ("{lr", "a}{b", "{lr}", '{"a": {lr}}')]
+    [True, True, False, False]
+    """
+    depth = 0
+    for character in argument:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth < 0:
+            return True
+    return depth > 0
+
+
 def names_of(paths: Iterable[str]) -> dict[str, str]:
     """Return the names by which a command may call parameters, with the path of each: the path itself, and its last
     part unless another parameter or a placeholder of every command has that name.
