@@ -139,7 +139,7 @@ RATE = "space: {rate: {low: 0, high: 1.0}, hidden: [1, 2]}\n"
         (
             "trainer: {command: 'x {rate}'}\n" + RATE,
             "2:36: space.hidden: is in space, but trainer.command has no {hidden}; right if the program reads it "
-            "itself (config.json, the client)",
+            "itself (parameters.json, the client)",
         ),
         (
             "trainer: {command: 'x {rate} {hidden} && y > $HOME/log'}\n" + RATE,
@@ -148,8 +148,8 @@ RATE = "space: {rate: {low: 0, high: 1.0}, hidden: [1, 2]}\n"
         ),
         (
             "trainer: {command: x}\nmodel: {base: 8}\n" + RATE,
-            "2:1: model: is of the built-in trainer, which trainer.command replaces; right if the program reads it "
-            "itself (config.json, the client)",
+            "2:1: model: is of the built-in trainer, which trainer.command replaces; right if the program "
+            "reads config.json itself",
         ),
         (
             "trainer: {command: x}\ndata: {root: /nowhere}\n" + RATE,

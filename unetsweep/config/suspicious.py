@@ -14,7 +14,6 @@ from unetsweep.errors import Problem
 from unetsweep.texts import counted
 
 _COMMAND = "trainer.command"
-_SELF = "right if the program reads it itself (config.json, the client)"
 
 
 def suspicious(spec: SweepSpec, *, has_data: bool) -> list[Problem]:
@@ -22,7 +21,7 @@ def suspicious(spec: SweepSpec, *, has_data: bool) -> list[Problem]:
     found, command = [*_too_few_points(spec)], spec.trainer.command
     if command is not None:
         found += [*_unused_parameters(command, spec.space), *_shell_syntax(command)]
-        found += _unread_sections(spec, command, has_data=has_data)
+        found += _unread_sections(spec, has_data=has_data)
     return found
 
 
@@ -41,10 +40,11 @@ def _unused_parameters(command: str, space: Space) -> Iterator[Problem]:
     names, used = trainer_command.names_of(space.paths), set(trainer_command.placeholders(command))
     if "config" in used or names.keys().isdisjoint(used.difference(trainer_command.FIXED)):
         return
+    right = "right if the program reads it itself (parameters.json, the client)"
     passed = {names.get(name, name) for name in used}
     for path in space.paths:
         if path not in passed and (path != "epochs" or has_epochs(space)):
-            yield Problem(f"is in space, but {_COMMAND} has no {{{path}}}; {_SELF}", f"space.{path}")
+            yield Problem(f"is in space, but {_COMMAND} has no {{{path}}}; {right}", f"space.{path}")
 
 
 def _shell_syntax(command: str) -> Iterator[Problem]:
@@ -56,8 +56,9 @@ def _shell_syntax(command: str) -> Iterator[Problem]:
         yield Problem(message, _COMMAND)
 
 
-def _unread_sections(spec: SweepSpec, command: str, *, has_data: bool) -> Iterator[Problem]:
+def _unread_sections(spec: SweepSpec, *, has_data: bool) -> Iterator[Problem]:
     if not has_data:
         yield Problem(f"found {spec.data.root}, which is not there; with {_COMMAND} leave it out", "data.root")
-    if spec.model != ModelConfig() and "config" not in trainer_command.placeholders(command):
-        yield Problem(f"is of the built-in trainer, which {_COMMAND} replaces; {_SELF}", "model")
+    if spec.model != ModelConfig():
+        why = "right if the program reads config.json itself"
+        yield Problem(f"is of the built-in trainer, which {_COMMAND} replaces; {why}", "model")
