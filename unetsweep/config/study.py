@@ -32,6 +32,7 @@ from unetsweep.texts import counted
 
 KEYS = ("sampler", "trials", "repeats", "metric", "direction", "seed", "pruner", "limits")
 _PLAIN = ("trials", "repeats", "metric", "direction", "seed", "limits")
+_NO_METRIC = "has no value; fill in the name of a number in result.json, and minimize or maximize as study.direction"
 _CLASSES = {"tpe": "TPESampler", "random": "RandomSampler"}
 """Optuna's class of a sampler's short name."""
 _MINIMA = {"reduction_factor": 2, "min_early_stopping_rate": 0, "startup_trials": 0, "warmup_epochs": 0}
@@ -52,6 +53,9 @@ def study_from(raw: object, problems: list[Problem], at: str = "study") -> tuple
     plain = {key: raw[key] for key in _PLAIN if key in raw}
     if plain.get("limits", {}) is None:  # as in `limits:` without keys
         del plain["limits"]
+    if "metric" in plain and plain["metric"] is None:  # as `init` writes it
+        problems.append(Problem(_NO_METRIC, f"{at}.metric"))
+        plain = {key: value for key, value in plain.items() if key not in ("metric", "direction")}
     study = decode_with_defaults(StudySpec, plain, problems, at)
     problems += _number_problems(study, at)
     before = len(problems)
