@@ -12,6 +12,7 @@ from benchmarks import (
     help_ratio,
     idle_slots,
     machine,
+    many_parameters,
     packing,
     pruned_search,
     report_ratio,
@@ -26,6 +27,7 @@ from benchmarks import (
 BENCHMARKS = (
     help_ratio,
     report_ratio,
+    many_parameters,
     data_check,
     submit_many,
     start_up,

@@ -243,3 +243,28 @@ def test_a_value_of_another_kind_that_was_added_is_exported_with_one_distributio
     content = journal.read_bytes()
     export(journal, spec, [before, replace(after, is_listed=True)])
     assert journal.read_bytes() == content
+
+
+def test_parameters_have_the_ranges_and_choices_of_the_sweep_and_a_range_may_grow(journal: Path):
+    space = Space.of(
+        rate=Range(1e-4, 1e-2, log=True), width=Range(16, 64, step=16), size=Choices((32, 48)), loss=Choices(("a", "b"))
+    )
+    points = [
+        {"rate": 1e-3, "width": 32, "size": 48, "loss": "a"},
+        {"rate": 1e-1, "width": 128, "size": 64, "loss": "b"},
+    ]
+    first, second = (replace(ended(number, point), run=number) for number, point in enumerate(points))
+    export(journal, sweep(space), [first])
+    content = journal.read_bytes()
+    assert load(journal).get_trials()[0].distributions == {
+        "rate": optuna.distributions.FloatDistribution(1e-4, 1e-2, log=True),
+        "width": optuna.distributions.IntDistribution(16, 64, step=16),
+        "size": optuna.distributions.IntDistribution(32, 48),
+        "loss": optuna.distributions.CategoricalDistribution(("a", "b")),
+    }
+    export(journal, sweep(space), [first, second])
+    assert journal.read_bytes().startswith(content), "tools that have the journal open read on"
+    found = load(journal).get_trials()[1].distributions
+    assert found["rate"] == optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True)
+    assert found["width"] == optuna.distributions.IntDistribution(16, 128)
+    assert found["size"] == optuna.distributions.IntDistribution(32, 64)

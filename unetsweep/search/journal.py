@@ -11,24 +11,29 @@ was open at an earlier export, its values and its end are appended later. Optuna
 the mean of a point changes after that, the journal is written again: `study.repeats` was raised, or a training retried.
 """
 
-import math
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    check_distribution_compatibility,
+)
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from unetsweep.core.space import Domain, Range, contains
+from unetsweep.core.space import Choices, Domain, Range, contains
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
 from unetsweep.regular_files import quarantine_file, read_bytes
+from unetsweep.search.distributions import distribution
 from unetsweep.search.optuna_trials import Curves, EpochsOf, StudyTrial, direction, no_epochs, study_trials
 from unetsweep.trial_config import ParameterValue
 
@@ -38,11 +43,6 @@ MAX_JOURNAL_BYTES = 2**34
 """Far more than the journal of a sweep has."""
 MAX_APPENDED_VALUES = 50
 """Values of a curve that are appended one by one: each takes a line, a flush and some ms of a network file system."""
-
-ANY_WHOLE = IntDistribution(-(2**53), 2**53)
-ANY_NUMBER = FloatDistribution(-sys.float_info.max, sys.float_info.max)
-ANY_POSITIVE = FloatDistribution(math.ulp(0.0), sys.float_info.max, log=True)
-"""Wide enough for any sweep: Optuna does not let a distribution grow when the sweep's space does."""
 
 
 def export(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], epochs_of: EpochsOf = no_epochs) -> None:
@@ -107,8 +107,8 @@ def _append_missing(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], 
     ended = [at for at, point in enumerate(points) if point.state is not TrialState.RUNNING]
     points = points[: max(ended, default=-1) + 1]
     kinds = _distributions(spec, [trial for point in points for trial in point.trials])
-    if any(kinds[parameter] != kind for parameter, kind in _known_distributions(known).items()):
-        raise StateError(f"{path}: its distributions lack values of the sweep")
+    for parameter, kind in _known_distributions(known).items():
+        check_distribution_compatibility(kind, kinds[parameter])  # ValueError: the journal is recreated
     study.add_trials([_freeze(spec, point, curves, kinds) for point in points[len(known) :]])
     for frozen, point in zip(known, points, strict=False):
         if frozen.state is TrialState.RUNNING and point.state is not TrialState.RUNNING:
@@ -152,7 +152,7 @@ def _open(path: Path, spec: SweepSpec) -> optuna.Study:
 
 
 def _known_distributions(known: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """Return the distribution of each parameter in a journal: of all trials the same, that of the first one."""
+    """Return the distribution of each parameter in a journal: that of its first trial that has the parameter."""
     found: dict[str, BaseDistribution] = {}
     for frozen in known:
         found = {**frozen.distributions, **found}
@@ -176,30 +176,35 @@ def _freeze(spec: SweepSpec, point: StudyTrial, curves: Curves, kinds: Mapping[s
 
 
 def _distributions(spec: SweepSpec, trials: Sequence[StoredTrial]) -> dict[str, BaseDistribution]:
-    """Return the distribution of each parameter, which also has the values of added points. `trials`: some may be of
-    points that were added after `spec` was read."""
-    listed = [trial.params or {} for trial in trials if trial.is_listed]
+    """Return the distribution of each parameter, which also has the values of points that were added by hand, perhaps
+    after `spec` was read."""
+    points = [trial.params or {} for trial in trials]
 
     def added(path: str, domain: Domain) -> Sequence[ParameterValue]:
-        known = dict.fromkeys([*spec.values_added(path), *(point[path] for point in listed if path in point)])
+        known = dict.fromkeys([*spec.values_added(path), *(point[path] for point in points if path in point)])
         return [value for value in known if not contains(domain, value)]
 
-    return {path: _any_value(domain, added(path, domain)) for path, domain in spec.space.domains().items()}
+    return {path: _kind(domain, added(path, domain)) for path, domain in spec.space.domains().items()}
 
 
-def _any_value(domain: Domain, added: Sequence[ParameterValue] = ()) -> BaseDistribution:
-    """Return the distribution of every value that a parameter of this kind may ever have.
+def _kind(domain: Domain, added: Sequence[ParameterValue] = ()) -> BaseDistribution:
+    """Return the distribution of a domain and the values added to it. A list of numbers has the range from its smallest
+    to its largest, so that charts show them as numbers.
 
-    Choices that are not numbers have no such distribution: if the sweep gets another one, the journal is recreated. So
-    it is if a value of another kind is added, such as 0 to positive numbers.
+    Optuna lets the range of a parameter grow, but neither its choices nor its scale change: then the journal is
+    recreated.
     """
+    if isinstance(domain, Range) and not added:
+        return distribution(domain)
     values = [*((domain.low, domain.high) if isinstance(domain, Range) else domain.values), *added]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(values):
         return CategoricalDistribution(values)
+    low, high = min(numbers), max(numbers)
+    is_log = isinstance(domain, Range) and domain.log and low > 0
     if all(isinstance(number, int) for number in numbers):
-        return ANY_WHOLE
-    return ANY_POSITIVE if all(number > 0 for number in numbers) else ANY_NUMBER
+        return IntDistribution(int(low), int(high), log=is_log)
+    return FloatDistribution(low, high, log=low > 0 if isinstance(domain, Choices) else is_log)
 
 
 def _append_curve(study: optuna.Study, frozen: FrozenTrial, values: Mapping[int, float]) -> None:

@@ -6,22 +6,24 @@ leaves nothing behind.
 """
 
 import contextlib
-import math
+import copy
 import random
 import warnings
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from unetsweep.core.missing_points import SEED, missing_listed, points_of_sampler
 from unetsweep.core.space import Choices, Domain, Point, Range, Space, size, walk
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import UsageError
+from unetsweep.search.distributions import distributions, drawn_values, is_in
 from unetsweep.search.optuna_trials import Curves, EpochsOf, StudyTrial, direction, no_epochs, study_trials
 from unetsweep.trial_config import ParameterValue
 
@@ -44,7 +46,7 @@ WITHOUT_RESULTS = ("random", "RandomSampler", "BruteForceSampler", "QMCSampler")
 
 def check_sampler(spec: SweepSpec) -> None:
     """UsageError if the sampler cannot draw from the space with its arguments, at first or after some results."""
-    space, kinds = spec.space, _distributions(spec.space)
+    space, kinds = spec.space, distributions(spec.space)
     earlier = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     with warnings.catch_warnings(), _failures(spec.study.sampler):
         warnings.simplefilter("ignore")
@@ -65,7 +67,10 @@ def propose(spec: SweepSpec, trials: Sequence[StoredTrial], count: int, epochs_o
     is taken, it is left out. `trials`: those whose point is known. `epochs_of` gives the curves that some samplers
     learn from.
     """
-    known, curves = study_trials(spec, trials), Curves(spec, trials, epochs_of)
+    known, curves, kinds = study_trials(spec, trials), Curves(spec, trials, epochs_of), distributions(spec.space)
+    earlier: list[FrozenTrial] = []
+    if spec.study.sampler != "random":  # `random` ignores earlier trials
+        earlier = [frozen for each in known if (frozen := _freeze(spec, each, curves, kinds)) is not None]
     taken = {spec.space.key(point) for point in points_of_sampler(spec, trials)}
     points: list[Point] = []
 
@@ -75,27 +80,30 @@ def propose(spec: SweepSpec, trials: Sequence[StoredTrial], count: int, epochs_o
             taken.add(spec.space.key(point))
         return point is not None
 
+    def draw(fixed: Point) -> Point | None:
+        return _draw(spec, earlier, len(known) + len(points), points, taken, fixed)
+
     for listed in missing_listed(spec, trials)[:count]:
-        add(listed if spec.space.is_full(listed) else _draw(spec, known, curves, points, taken, listed))
-    while len(points) < count and add(_draw(spec, known, curves, points, taken, {})):
+        add(listed if spec.space.is_full(listed) else draw(listed))
+    while len(points) < count and add(draw({})):
         pass
     return points
 
 
 def _draw(
     spec: SweepSpec,
-    known: Sequence[StudyTrial],
-    curves: Curves,
+    earlier: Sequence[FrozenTrial],
+    number: int,
     chosen: Sequence[Point],
     taken: set[tuple[object, ...]],
     fixed: Point,
 ) -> Point | None:
-    """Return a new point with the values of `fixed`; None: there is none."""
-    space, kinds = spec.space.with_values(fixed), _distributions(spec.space)
-    seed = random.Random(f"{spec.study.seed}/{len(known) + len(chosen)}").randrange(2**31)  # noqa: S311
+    """Return the new point `number` with the values of `fixed`; None: there is none."""
+    space, kinds = spec.space.with_values(fixed), distributions(spec.space)
+    seed = random.Random(f"{spec.study.seed}/{number}").randrange(2**31)  # noqa: S311
     study = optuna.create_study(sampler=_partial_sampler(spec.study, seed, fixed), direction=direction(spec))
-    if spec.study.sampler != "random":  # `random` ignores earlier trials; to add them at each draw is slow
-        study.add_trials([frozen for each in known if (frozen := _freeze(spec, each, curves, kinds)) is not None])
+    if spec.study.sampler != "random":
+        study.add_trials(earlier)
         study.add_trials(
             [_trial(kinds, each, state=TrialState.RUNNING) for each in chosen if _holds(spec.space, kinds, each)]
         )
@@ -121,7 +129,7 @@ def _with_seed(point: Point, fixed: Point) -> Point:
 
 def _draw_at_random(space: Space, taken: set[tuple[object, ...]], seed: int) -> Point | None:
     """Return a point that is not taken nor excluded; None after `MAX_RANDOM_ASKS` without one."""
-    study, kinds = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)), _distributions(space)
+    study, kinds = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)), distributions(space)
     for _ in range(MAX_RANDOM_ASKS):
         point = _ask(study, space, kinds, "random")[1]
         if space.key(point) not in taken and not space.is_excluded(point):
@@ -160,11 +168,35 @@ def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> ParameterValue:
     return found
 
 
-def _trial(kinds: dict[str, BaseDistribution], point: Point, **more: Any) -> FrozenTrial:
+class _Earlier(FrozenTrial):
+    """A trial that a sampler learns from. A study copies every trial that it is given; this one shares its parameters
+    and distributions with the copy, because to copy those takes longer than to draw a point."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Earlier":
+        return copy.copy(self)
+
+
+def _trial(
+    kinds: dict[str, BaseDistribution],
+    point: Point,
+    state: TrialState,
+    value: float | None = None,
+    intermediate_values: dict[int, float] | None = None,
+) -> FrozenTrial:
     """Return a trial of Optuna with the parameters that the point has."""
-    paths = [path for path in kinds if path in point]
-    return create_trial(
-        params={path: point[path] for path in paths}, distributions={path: kinds[path] for path in paths}, **more
+    now = datetime.now()  # noqa: DTZ005 - as Optuna's own
+    return _Earlier(
+        number=-1,
+        state=state,
+        value=value,
+        datetime_start=now,
+        datetime_complete=now if state.is_finished() else None,
+        params={path: point[path] for path in kinds if path in point},
+        distributions={path: kind for path, kind in kinds.items() if path in point},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values=intermediate_values or {},
+        trial_id=-1,
     )
 
 
@@ -173,20 +205,9 @@ def _holds(space: Space, kinds: dict[str, BaseDistribution], point: Point) -> bo
     for parameter in space.parameters:
         if parameter.is_part_of(point) != (parameter.path in point):
             return False
-        if parameter.path in point and not _is_in(kinds[parameter.path], point[parameter.path]):
+        if parameter.path in point and not is_in(kinds[parameter.path], point[parameter.path]):
             return False
     return True
-
-
-def _is_in(distribution: BaseDistribution, value: ParameterValue) -> bool:
-    try:
-        return bool(distribution._contains(distribution.to_internal_repr(value)))
-    except (TypeError, ValueError):  # none of the choices, or no number
-        return False
-
-
-def _distributions(space: Space) -> dict[str, BaseDistribution]:
-    return {path: _distribution(domain) for path, domain in space.domains().items()}
 
 
 @contextlib.contextmanager
@@ -205,29 +226,8 @@ def _failures(sampler: str) -> Iterator[None]:
 
 def _list_free_points(space: Space, taken: set[tuple[object, ...]]) -> list[Point]:
     """Return the points of a finite space that are not taken nor excluded."""
-    points = walk(space, lambda domain: list(_values(domain)))
+    points = walk(space, lambda domain: list(drawn_values(domain)))
     return [point for point in points if space.key(point) not in taken and not space.is_excluded(point)]
-
-
-def _values(domain: Domain) -> Iterator[ParameterValue]:
-    """Yield the values of a domain exactly as Optuna draws them: it rounds the upper end differently from the steps."""
-    match domain:
-        case Choices(values):
-            yield from values
-        case Range(low, high, step=step):
-            last = getattr(_distribution(domain), "high", high)
-            for k in range(math.floor((high - low) / (step or 1) + 1e-9) + 1):
-                yield min(k * (step or 1) + low, last)
-
-
-def _distribution(domain: Domain) -> BaseDistribution:
-    match domain:
-        case Choices(values):
-            return CategoricalDistribution(values)
-        case Range(low, high, log, step) if domain.is_whole:
-            return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
-        case Range(low, high, log, step):
-            return FloatDistribution(low, high, log=log, step=step)
 
 
 def _freeze(
