@@ -39,7 +39,10 @@ import sys
 from unetsweep.cli.main import program
 opened = []
 sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
-program(sys.argv[1:], standalone_mode=False)
+try:
+    program(sys.argv[1:], standalone_mode=False)
+except SystemExit as ended:
+    assert not ended.code, ended
 print("opened", *sorted({name for name in opened if "/trials/" in name or name.endswith("study.journal")}))
 """
 """Runs a command and prints which files of trials, and whether the study, it opened."""

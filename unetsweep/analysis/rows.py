@@ -180,7 +180,12 @@ def _rank(point: PointRecord, sign: float) -> _Rank:
 
 def best(sweep: SweepRecord) -> TrialRecord | None:
     """The best training of the best point; None if no trial is complete."""
-    return next((point.best for point in ranked_points(sweep)), None)
+    if sweep.spec.study.repeats > 1:
+        return next((point.best for point in ranked_points(sweep)), None)
+    metric = sweep.spec.metric  # without repeats a trial is a point, and thousands need not be sorted
+    scored = [(score, trial) for trial in sweep.trials if (score := _score(metric, trial)) is not None]
+    found = min(scored, key=lambda each: (-metric.sign * each[0], each[1].epochs, each[1].number), default=None)
+    return None if found is None else found[1]
 
 
 def ranked(sweep: SweepRecord) -> list[TrialRecord]:
