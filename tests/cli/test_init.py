@@ -98,7 +98,9 @@ def files() -> list[str]:
 
 
 def submitted(file: str, executor: str = "local") -> SweepSpec:
-    """The sweep of a file, after `validate` and the checks of a submit have found nothing."""
+    """The sweep of a file, after its metric is filled in and `validate` and a submit's checks have found nothing."""
+    text = Path(file).read_text()
+    Path(file).write_text(text.replace("  metric:\n  direction:\n", "  metric: score\n  direction: maximize\n"))
     done = CliRunner().invoke(validate_command.command, [file])
     assert done.output.startswith(f"{file}: fine: "), done.output
     done = CliRunner().invoke(submit_command.command, [file, "--dry-run", "--executor", executor])
@@ -120,6 +122,12 @@ def test_the_placeholders_of_a_command_become_parameters_with_examples() -> None
     done = init("--trainer", COMMAND)
     assert (done.exit_code, done.stdout) == (0, "")
     assert "no SLURM here, so no profile: the sweep runs on this machine\n" in done.stderr
+    assert "fit.yaml: written; fill in study.metric and study.direction, then: unetsweep submit fit.yaml" in done.stderr
+    refused = CliRunner().invoke(validate_command.command, ["fit.yaml"])
+    line = Path("fit.yaml").read_text().splitlines().index("  metric:") + 1
+    assert refused.output == f"fit.yaml:{line}:3: study.metric: has no value; fill in the name of a number in " + (
+        "result.json, and minimize or maximize as study.direction\n"
+    )
     spec, text = submitted("fit.yaml"), Path("fit.yaml").read_text()
 
     assert list(spec.space.paths) == ["epochs", "learning_rate", "n_layers"]

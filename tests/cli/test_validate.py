@@ -115,12 +115,63 @@ def test_json_has_the_size_or_the_problems() -> None:
         "sweep": "s",
         "size": {"points": 4, "trials": 4, "trainings": 2, "is_exact": True},
         "problems": [],
+        "warnings": [],
     }
     found = json.loads(validated(IMAGES + THREE + "run: {paralel: 2}\n", "--json", status=2))
     assert (found["sweep"], found["size"]) == (None, None)
     (problem,) = found["problems"]
     assert (problem["line"], problem["column"], problem["field"]) == (3, 7, "run.paralel")
     assert problem["text"] == f"s.yaml:3:7: run.paralel: {problem['message']}"
+
+
+PROGRAM = "study: {sampler: random, trials: 3, metric: rmse, direction: minimize}\n"
+RATE = "space: {rate: {low: 0, high: 1.0}, hidden: [1, 2]}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (
+            "trainer: {command: 'x {x}'}\nspace: {x: {low: 0, high: 1}}\n",
+            "3:26: study.trials: 3 are asked for, and the space has 2 points; x takes whole numbers only: for others "
+            "write low or high with a point, as in 1.0",
+        ),
+        (
+            "trainer: {command: 'x {rate}'}\n" + RATE,
+            "2:36: space.hidden: is in space, but trainer.command has no {hidden}; right if the program reads it "
+            "itself (parameters.json, the client)",
+        ),
+        (
+            "trainer: {command: 'x {rate} {hidden} && y > $HOME/log'}\n" + RATE,
+            "1:11: trainer.command: found &&, >, $HOME/log, but no shell runs the command, so the program gets it as "
+            "it is; if you need a shell, name a script of yours",
+        ),
+        (
+            "trainer: {command: x}\nmodel: {base: 8}\n" + RATE,
+            "2:1: model: is of the built-in trainer, which trainer.command replaces; right if the program "
+            "reads config.json itself",
+        ),
+        (
+            "trainer: {command: x}\ndata: {root: /nowhere}\n" + RATE,
+            "2:8: data.root: found /nowhere, which is not there; with trainer.command leave it out",
+        ),
+    ],
+)
+def test_what_is_probably_a_mistake_is_a_warning_of_validate_and_submit(text: str, warning: str) -> None:
+    text += PROGRAM
+    assert validated(text).splitlines()[1:] == [f"warning: s.yaml:{warning}"]
+    (found,) = json.loads(validated(text, "--json"))["warnings"]
+    assert found["text"] == f"s.yaml:{warning}"
+    done = submit("s.yaml", "--dry-run", "--executor", "local")
+    assert done.exit_code == 0
+    assert done.stderr.count(f"warning: s.yaml:{warning}\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["x", "x {config} {rate}", "x --seed {seed}", "x {rate} {hidden}", "bash -c 'x {rate} {hidden} | y $A'"]
+)
+def test_a_program_that_can_read_its_parameters_gives_no_warning(command: str) -> None:
+    assert len(validated(f'trainer: {{command: "{command}"}}\n{RATE}{PROGRAM}').splitlines()) == 1
 
 
 def test_values_of_the_command_line_are_checked_as_submit_checks_them() -> None:

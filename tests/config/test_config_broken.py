@@ -421,6 +421,16 @@ TABLE = {
         GOOD + "trainer: {command: ''}\n",
         "s.yaml:6:11: trainer.command: found '', which names no program; write 'python my_train.py {config} {out}'",
     ),
+    "a brace without a partner": (
+        GOOD + "trainer: {command: 'x --rate {learning_rate --n {epochs}'}\n",
+        "s.yaml:6:11: trainer.command: found '{learning_rate', in which a brace has no partner; "
+        "write a placeholder without spaces, as in {out}",
+    ),
+    "a pruner of trainings that have one epoch": (
+        "trainer: {command: x}\nspace: {sigma: [1, 2]}\nstudy: {pruner: asha}\n",
+        "s.yaml:3:9: study.pruner: found 'asha', which compares trainings at equal epochs, and all of these have one "
+        "epoch; name `epochs` under space, such as epochs: 10, and report each epoch, or leave the pruner out",
+    ),
     "a command with another placeholder": (
         GOOD + "trainer: {command: 'python x.py {cfg} {out}'}\n",
         "s.yaml:6:11: trainer.command: unknown placeholder {cfg}; did you mean {config}? "

@@ -12,7 +12,7 @@ from unetsweep.config.load import spec_from
 from unetsweep.config.names import SAMPLERS
 from unetsweep.config.written import as_yaml, checked_yaml
 from unetsweep.contract import DataConfig, ModelConfig, Split, TrainerConfig
-from unetsweep.core.space import Choices, Range, Space
+from unetsweep.core.space import Choices, Range, Space, largest
 from unetsweep.core.spec import Resources, Retries, RunSpec, StudySpec, SweepSpec
 from unetsweep.core.spending import Limits
 from unetsweep.errors import SpecError
@@ -42,7 +42,8 @@ def sweeps(draw: st.DrawFn) -> SweepSpec:
     if all(isinstance(axis, Choices) for axis in space.domains().values()) and draw(st.booleans()):
         study = StudySpec("grid", {}, None, study.metric, study.seed)
     study = replace(study, repeats=draw(few))
-    pruner = draw(st.sampled_from([None, "asha", "median", "PatientPruner"]))
+    has_epochs = largest(space.domain("epochs")) > 1  # a program's pruner needs several
+    pruner = draw(st.sampled_from([None, "asha", "median", "PatientPruner"] if has_epochs else [None]))
     given = {"asha": {"reduction_factor": 4}, "median": {"every": draw(few)}, "PatientPruner": {"patience": draw(few)}}
     if pruner is not None:
         study = replace(study, pruner=pruner, pruner_args=given[pruner])

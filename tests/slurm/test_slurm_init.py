@@ -24,7 +24,7 @@ def test_the_profile_and_the_sweep_that_init_writes_are_submitted_unchanged(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     Path("fit.py").write_text(PROGRAM)
-    unetsweep("init", "--trainer", "python3 fit.py {sigma} {out}")
+    unetsweep("init", "--trainer", "python3 fit.py {sigma} {out}", "--metric", "score", "--direction", "maximize")
     unetsweep("validate", "fit.yaml")
     slurm = load(Path("fit.yaml")).slurm
 

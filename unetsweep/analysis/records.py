@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from unetsweep.bounded_json import read_json
 from unetsweep.contract import Result
 from unetsweep.core import paths
 from unetsweep.core.metric import Metric
-from unetsweep.core.observation import Run
-from unetsweep.core.pruning import ENOUGH_EPOCHS, prune_reason, why_nothing_is_pruned
+from unetsweep.core.observation import EpochReport, Run
+from unetsweep.core.pruning import ENOUGH_EPOCHS, prune_reason, why_nothing_is_pruned, why_nothing_was_pruned
 from unetsweep.core.run_sharing import why_not_in_attempt
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError, UnetsweepError
@@ -73,18 +73,45 @@ def _read(sweep_dir: Path, numbers: Collection[int] | None = None) -> SweepRecor
 
 
 def pruner_problem(sweep: SweepRecord) -> str | None:
-    """Why the sweep's pruner cannot prune anything, by the progress of the newest trainings; None: it can, or it is
-    not known. The built-in trainer reports what a pruner needs."""
-    study = sweep.spec.study
-    if study.pruner is None or sweep.spec.trainer.command is None:
+    """Why the sweep's pruner cannot prune anything, or had no time to; None: it can, or it is not known."""
+    return None if sweep.spec.study.pruner is None else _metric_is_missing(sweep) or _trainings_are_short(sweep)
+
+
+def _metric_is_missing(sweep: SweepRecord) -> str | None:
+    """Why a pruner has nothing to compare, by the progress of the newest trainings. The built-in trainer reports it."""
+    if sweep.spec.trainer.command is None:
         return None
     runs = {trial.run_dir: trial.state in ("complete", "diverged") for trial in sweep.trials}
     progress = []
     for run_dir, has_ended in list(runs.items())[-MAX_RUNS_READ:]:
-        with contextlib.suppress(StateError, OSError):
-            points = read_progress(Path(run_dir), list_names(run_dir)).points
-            progress += [points] if has_ended or len(points) >= ENOUGH_EPOCHS else []
-    return why_nothing_is_pruned(study, sweep.spec.metric, progress)
+        points = _points(run_dir)
+        progress += [points] if points is not None and (has_ended or len(points) >= ENOUGH_EPOCHS) else []
+    return why_nothing_is_pruned(sweep.spec.study, sweep.spec.metric, progress)
+
+
+def _trainings_are_short(sweep: SweepRecord) -> str | None:
+    """Why a pruner came too late, by the complete trainings; the newest of those whose results have no time."""
+    if any(trial.state == "pruned" for trial in sweep.trials):
+        return None
+    complete = [trial for trial in sweep.trials if trial.state == "complete" and trial.result is not None]
+    runs = {trial.run_dir: trial.result.seconds for trial in complete if trial.result is not None}
+    unknown = [run_dir for run_dir, seconds in runs.items() if seconds is None]
+    known = [seconds for seconds in runs.values() if seconds is not None]
+    read = [_seconds(_points(run_dir) or ()) for run_dir in unknown[-MAX_RUNS_READ:]]
+    return why_nothing_was_pruned(sweep.spec.study, sweep.spec.run, [*known, *read])
+
+
+def _points(run_dir: str) -> Sequence[EpochReport] | None:
+    """The finished epochs of a run; None: they cannot be read."""
+    with contextlib.suppress(StateError, OSError):
+        return read_progress(Path(run_dir), list_names(run_dir)).points
+    return None
+
+
+def _seconds(points: Sequence[EpochReport]) -> float | None:
+    """How long the epochs took; None: that is not known."""
+    times = [point.seconds for point in points if point.seconds is not None]
+    return sum(times) if times and len(times) == len(points) else None
 
 
 def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] | None, str | None]:

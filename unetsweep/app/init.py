@@ -7,7 +7,7 @@ Rule 2: a file that is there is replaced only if the user says so, and a profile
 import os
 import shlex
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep.app.init_text import Choice, Setup, command_text, profile_text
@@ -45,6 +45,8 @@ class Draft:
     file: Path
     text: str
     profile: NewProfile | None = None
+    lacks_metric: bool = False
+    """Whether the user has to fill in what is optimised before the sweep can be submitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,9 @@ def destination_here() -> Destination:
 
 def draft_of_command(file: Path, command: str, choice: Choice, destination: Destination) -> Draft:
     """The files for a program of the user's own; SpecError with what is wrong with the command."""
-    return checked(Draft(file, command_text(file, command, choice, destination.setup), destination.new))
+    filled = replace(choice, is_example=False)
+    draft = checked(Draft(file, command_text(file, command, filled, destination.setup), destination.new))
+    return replace(draft, text=command_text(file, command, choice, destination.setup), lacks_metric=choice.is_example)
 
 
 def checked(draft: Draft) -> Draft:

@@ -13,7 +13,7 @@ import jinja2
 
 from unetsweep.config.units import time_text
 from unetsweep.config.yaml12 import Document, read
-from unetsweep.core.example_space import example_space, own_placeholders
+from unetsweep.core.example_space import example_space, example_trials, own_placeholders
 from unetsweep.core.starting_values import StartingValues
 from unetsweep.core.trainer_command import placeholders
 from unetsweep.doctor.advice import local_parallel
@@ -91,11 +91,13 @@ def images_text(file: Path, images: ImagesText, values: StartingValues, choice: 
 
 def command_text(file: Path, command: str, choice: Choice, setup: Setup) -> str:
     """Return the sweep file for a program of the user's own."""
+    space = example_space(command)
     return _render(
         "command.yaml.j2",
         file=file,
         command=command,
-        space=example_space(command),
+        space=space,
+        trials=example_trials(space),
         has_own=not {"config", *own_placeholders(command)}.isdisjoint(placeholders(command)),
         metric=choice.metric,
         direction=choice.direction,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from unetsweep.app import memory
 from unetsweep.app.executors import Executor
 from unetsweep.config.load import error_in
+from unetsweep.config.suspicious import suspicious
 from unetsweep.contract import TrialConfig, one_value_problem, precision_problem
 from unetsweep.core.corners import batch_sizes, corners, values_of
 from unetsweep.core.spec import SweepSpec
@@ -39,6 +40,11 @@ def collecting(refusals: list[UnetsweepError]) -> Iterator[None]:
         yield
     except UnetsweepError as error:
         refusals.append(error)
+
+
+def file_warnings(spec: SweepSpec, source: SpecSource) -> tuple[Problem, ...]:
+    """What in the file is probably a mistake, with its lines."""
+    return source.error(suspicious(spec, has_data=Path(spec.data.root).is_dir())).problems
 
 
 def check_augment(value: object) -> list[Problem]:

@@ -9,7 +9,7 @@ from unetsweep.app.dry_run import DryRun, dry_run
 from unetsweep.app.events import ImagesRead, Notify, WarningEvent
 from unetsweep.app.explain import images_split, runs_shared, work_left
 from unetsweep.app.prepare import Prepared, prepare
-from unetsweep.app.spec_checks import SpecSource, check_augment
+from unetsweep.app.spec_checks import SpecSource, check_augment, file_warnings
 from unetsweep.app.start import SubmitResult, start_or_resume
 from unetsweep.app.sweeps import check_place
 from unetsweep.config.changes import with_added
@@ -81,6 +81,8 @@ def _prepare(request: SubmitRequest, notify: Notify) -> tuple[SweepDir, SweepSpe
         spec = replace(spec, run=replace(spec.run, share=False))
     if spec.trainer.command is None:
         notify(ImagesRead(spec.data.root))
+    for problem in file_warnings(spec, source):
+        notify(WarningEvent(problem.text(str(request.sweep))))
     prepared = prepare(spec, directory, request.executor, source, is_new=is_new, overrides=overrides.to_keep)
     for warning in prepared.warnings:
         notify(WarningEvent(warning))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from unetsweep.app.new_trials import new_trials
-from unetsweep.app.spec_checks import SpecSource, check_augment, check_precision, collecting
+from unetsweep.app.spec_checks import SpecSource, check_augment, check_precision, collecting, file_warnings
 from unetsweep.config.load import load
 from unetsweep.config.written import checked_yaml
 from unetsweep.core.missing_points import trials_wanted
@@ -45,6 +45,8 @@ class Validation:
     size: Size | None
     """None: the file has problems."""
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
+    """What is probably a mistake in a file without problems."""
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -52,16 +54,17 @@ class Validation:
             "file": str(self.file),
             "sweep": self.sweep,
             "size": None if self.size is None else self.size.as_json(),
-            "problems": [
-                {
-                    "line": problem.line,
-                    "column": problem.column,
-                    "field": problem.field or None,
-                    "message": problem.message,
-                    "text": problem.text(str(self.file)),
-                }
-                for problem in self.problems
-            ],
+            "problems": [self._described(problem) for problem in self.problems],
+            "warnings": [self._described(problem) for problem in self.warnings],
+        }
+
+    def _described(self, problem: Problem) -> dict[str, Any]:
+        return {
+            "line": problem.line,
+            "column": problem.column,
+            "field": problem.field or None,
+            "message": problem.message,
+            "text": problem.text(str(self.file)),
         }
 
 
@@ -75,8 +78,9 @@ def validate(file: Path, *, profile: str | None = None, overrides: tuple[str, ..
     except SpecError as error:
         return Validation(file, None, None, error.problems)
     refusals: list[UnetsweepError] = []
+    source = SpecSource(file, overrides)
     for check in (
-        lambda: check_precision(spec, SpecSource(file, overrides)),
+        lambda: check_precision(spec, source),
         lambda: check_study(spec),
         lambda: checked_yaml(spec),
     ):
@@ -84,7 +88,7 @@ def validate(file: Path, *, profile: str | None = None, overrides: tuple[str, ..
             check()
     if refusals:
         return Validation(file, None, None, tuple(each for error in refusals for each in _problems(error)))
-    return Validation(file, spec.name, _size(spec), ())
+    return Validation(file, spec.name, _size(spec), (), file_warnings(spec, source))
 
 
 def _problems(error: UnetsweepError) -> tuple[Problem, ...]:

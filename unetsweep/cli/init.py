@@ -175,4 +175,5 @@ def _print_written(draft: Draft) -> None:
     if draft.profile is not None:
         profile = draft.profile.file
         echo(f"{profile}: written; `unetsweep doctor --profile {profile.stem}` tests it", err=True)
-    echo(f"{draft.file}: written; read it, then: unetsweep submit {file} --dry-run", err=True)
+    first = "fill in study.metric and study.direction" if draft.lacks_metric else "read it"
+    echo(f"{draft.file}: written; {first}, then: unetsweep submit {file} --dry-run", err=True)

@@ -24,7 +24,7 @@ def command(file: Path, profile: str | None, overrides: tuple[str, ...], as_json
     """Check FILE, the YAML file of a sweep, and print each problem with its line and column.
 
     It needs no images, cluster or results, and writes nothing. `submit --dry-run` checks these too. The exit status is
-    2 if there is a problem.
+    2 if there is a problem. A warning names what is probably a mistake, and may be right.
     """
     found = validate(file, profile=profile, overrides=overrides)
     if as_json:
@@ -38,7 +38,8 @@ def command(file: Path, profile: str | None, overrides: tuple[str, ...], as_json
 def _format(found: Validation) -> list[str]:
     if found.size is None:
         return [problem.text(str(found.file)) for problem in found.problems]
-    return [f"{found.file}: fine: {_format_size(found.size)}"]
+    warnings = [f"warning: {problem.text(str(found.file))}" for problem in found.warnings]
+    return [f"{found.file}: fine: {_format_size(found.size)}", *warnings]
 
 
 def _format_size(size: Size) -> str:

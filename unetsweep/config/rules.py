@@ -3,19 +3,17 @@
 Rule 1: no rule applies to a section that could not be read.
 """
 
-import difflib
 import math
 import re
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
+from unetsweep.config.commands import command_problems
 from unetsweep.config.domains import format_number
 from unetsweep.config.parameters import SEED
 from unetsweep.config.space import Axes
 from unetsweep.config.study import limit_problems, metric_problems, pruner_problems, repeats_problems, seed_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
-from unetsweep.core import trainer_command
 from unetsweep.core.space import Choices, Domain, Point, Range, Space, leaves_nothing, size, whole_numbers
 from unetsweep.core.spec import NO_SAMPLER, Resources, RunSpec, StudySpec
 from unetsweep.core.trials import is_own, with_value
@@ -55,12 +53,14 @@ def check_rules(sections: Sections, check_augment: CheckAugment | None) -> list[
         *_swept(sections, check_augment),
         *_groups(sections.data.split.groups),
         *_augment(sections.trainer.augment, check_augment),
-        *_command(sections.trainer.command, sections.axes),
+        *command_problems(sections.trainer.command, sections.axes),
         *_resumes(sections.trainer),
         *_run(sections.run),
         *(_sampler(sections) if sections.is_sampler_known else ()),
         *metric_problems(sections.study, is_built_in=sections.trainer.command is None),
-        *pruner_problems(sections.study, sections.axes.domains.get("epochs")),
+        *pruner_problems(
+            sections.study, sections.axes.domains.get("epochs"), is_built_in=sections.trainer.command is None
+        ),
         *limit_problems(sections.study.limits, sections.slurm.gpus),
         *_batches(sections.axes, sections.slurm),
     ]
@@ -142,27 +142,6 @@ def _augment(augment: object, check: CheckAugment | None) -> list[Problem]:
     if check is not None and not found:
         found += [Problem(p.message, _ITEM.sub(r".\1", p.field) + f"#{n}") for n, p in enumerate(check(augment))]
     return found
-
-
-def _command(command: str | None, axes: Axes) -> list[Problem]:
-    if command is None:
-        return []
-    at, example = "trainer.command", "python my_train.py {config} {out}"
-    try:
-        arguments = shlex.split(command)
-    except ValueError as error:
-        return [Problem(f"found {command!r} ({error}); write {example!r}", at)]
-    if not arguments:
-        return [Problem(f"found {command!r}, which names no program; write {example!r}", at)]
-    known = dict.fromkeys([*trainer_command.FIXED, *trainer_command.names_of(axes.domains)])
-    unknown = [name for name in dict.fromkeys(trainer_command.placeholders(command)) if name not in known]
-    if not unknown or not axes.is_complete:  # a parameter with another problem is not known by name
-        return []
-    near = difflib.get_close_matches(unknown[0], known, 1)
-    hint = f"did you mean {{{near[0]}}}? " if near else f"no key of space is named {unknown[0]}; "
-    allowed = ", ".join(f"{{{name}}}" for name in known)
-    found = ", ".join(f"{{{name}}}" for name in unknown)
-    return [Problem(f"unknown placeholder {found}; {hint}replaced are {allowed}, and no shell runs the command", at)]
 
 
 def _resumes(trainer: TrainerConfig) -> list[Problem]:

@@ -32,6 +32,7 @@ from unetsweep.texts import counted
 
 KEYS = ("sampler", "trials", "repeats", "metric", "direction", "seed", "pruner", "limits")
 _PLAIN = ("trials", "repeats", "metric", "direction", "seed", "limits")
+_NO_METRIC = "has no value; fill in the name of a number in result.json, and minimize or maximize as study.direction"
 _CLASSES = {"tpe": "TPESampler", "random": "RandomSampler"}
 """Optuna's class of a sampler's short name."""
 _MINIMA = {"reduction_factor": 2, "min_early_stopping_rate": 0, "startup_trials": 0, "warmup_epochs": 0}
@@ -52,6 +53,9 @@ def study_from(raw: object, problems: list[Problem], at: str = "study") -> tuple
     plain = {key: raw[key] for key in _PLAIN if key in raw}
     if plain.get("limits", {}) is None:  # as in `limits:` without keys
         del plain["limits"]
+    if "metric" in plain and plain["metric"] is None:  # as `init` writes it
+        problems.append(Problem(_NO_METRIC, f"{at}.metric"))
+        plain = {key: value for key, value in plain.items() if key not in ("metric", "direction")}
     study = decode_with_defaults(StudySpec, plain, problems, at)
     problems += _number_problems(study, at)
     before = len(problems)
@@ -85,9 +89,15 @@ def limit_problems(limits: Limits, gpus: int) -> list[Problem]:
     return found
 
 
-def pruner_problems(study: StudySpec, epochs: Domain | None) -> list[Problem]:
-    """Return a problem if the pruner would prune nothing in this space."""
+def pruner_problems(study: StudySpec, epochs: Domain | None, *, is_built_in: bool) -> list[Problem]:
+    """Return a problem if the pruner would prune nothing in this space. `is_built_in`: the built-in trainer trains."""
     given = study.pruner_args
+    if study.pruner is not None and epochs is not None and largest(epochs) == 1 and not is_built_in:
+        message = (
+            f"found {study.pruner!r}, which compares trainings at equal epochs, and all of these have one epoch; "
+            "name `epochs` under space, such as epochs: 10, and report each epoch, or leave the pruner out"
+        )
+        return [Problem(message, "study.pruner")]
     if study.pruner not in ("asha", "hyperband") or epochs is None or "min_epochs" not in given:
         return []
     longest = given.get("max_epochs") or largest(epochs)

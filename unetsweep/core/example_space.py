@@ -3,7 +3,9 @@
 Rule 1: a name says little, so each domain is only an example that can be submitted. Its comment says so.
 """
 
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unetsweep.core.trainer_command import FIXED, placeholders
@@ -18,6 +20,8 @@ _EXAMPLES = (
 )
 """Parts of names, and the values of a parameter with such a name; the first that fits is taken."""
 _ANY = "[1, 2, 3]"
+MOST_TRIALS = 20
+"""How many trials an example asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,17 @@ def example_space(command: str) -> tuple[ExampleParameter, ...]:
     own = own_placeholders(command) or ("learning_rate",)
     epochs = [ExampleParameter(EPOCHS, "10")] if EPOCHS in placeholders(command) else []
     return (*epochs, *(ExampleParameter(name, _domain(name)) for name in own))
+
+
+def example_trials(space: Sequence[ExampleParameter]) -> int:
+    """Return how many trials to ask for: at most as many as there are points.
+
+    >>> example_trials(example_space("fit.py {sigma}")), example_trials(example_space("fit.py {rate} {sigma}"))
+    (3, 20)
+    """
+    if any(each.domain.startswith("{") for each in space):
+        return MOST_TRIALS
+    return min(MOST_TRIALS, math.prod(each.domain.count(",") + 1 for each in space))
 
 
 def own_placeholders(command: str) -> tuple[str, ...]:

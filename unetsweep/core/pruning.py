@@ -18,10 +18,13 @@ from unetsweep.contract import Result
 from unetsweep.core.actions import Prune
 from unetsweep.core.metric import NUMBERS, Metric
 from unetsweep.core.observation import EpochReport, Observation, PruneDecision, Run, Trial
-from unetsweep.core.spec import StudySpec, SweepSpec
+from unetsweep.core.spec import RunSpec, StudySpec, SweepSpec
+from unetsweep.limits import BOUNDS
 
 ENOUGH_EPOCHS = 10
 """A training that has reported so many epochs without the metric probably never does: few validate that rarely."""
+FEWEST_COMPARED = 2
+"""Trainings of which one can be pruned."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -127,6 +130,23 @@ def why_nothing_is_pruned(study: StudySpec, metric: Metric, progress: Collection
     return (
         f"nothing is pruned: the pruner {study.pruner} compares {metric.name}, which no line of progress has; {found}. "
         f"Report it after each epoch that is validated: run.report(epoch, {metric.name}=…)"
+    )
+
+
+def why_nothing_was_pruned(study: StudySpec, run: RunSpec, seconds: Collection[float | None]) -> str | None:
+    """Return why no training was compared in time, and what to do; None: some can have been, or it is not known.
+
+    `seconds`: how long each complete training took, if none was pruned. One alone has nothing to be compared with.
+    """
+    shortest = BOUNDS["run.reconcile_interval"][0]
+    if study.pruner is None or run.driver != "jobs" or len(seconds) < FEWEST_COMPARED:
+        return None
+    if any(each is None or each >= run.reconcile_interval for each in seconds):
+        return None
+    advice = "set a shorter one" if run.reconcile_interval > shortest else "none is shorter, so leave the pruner out"
+    return (
+        "nothing was pruned: the trainings ended before the next reconciliation "
+        f"(run.reconcile_interval: {run.reconcile_interval} s); {advice}"
     )
 
 

@@ -7,11 +7,13 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 FIXED = ("config", "out", "seed", "epochs")
 """The placeholders of every command."""
+_OPERATOR = re.compile(r"\|\|?|&&?|;|<|\d?>>?(&\d|[\w./{~][^\s]*)?")
+_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
 _PLACEHOLDER = re.compile(r"\{(\w[\w.-]*)\}")
 
 
@@ -22,6 +24,35 @@ def placeholders(command: str) -> list[str]:
     ['learning_rate', 'out']
     """
     return _PLACEHOLDER.findall(command)
+
+
+def has_single_brace(argument: str) -> bool:
+    """Return whether an argument opens a brace that it does not close, or the other way round.
+
+    >>> [has_single_brace(each) for each in ("{lr", "a}{b", "{lr}", '{"a": {lr}}')]
+    [True, True, False, False]
+    """
+    depth = 0
+    for character in argument:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth < 0:
+            return True
+    return depth > 0
+
+
+def shell_syntax(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments that a shell would replace or carry out. What follows `-c` is for a shell that runs it.
+
+    >>> shell_syntax(["cd", "a", "&&", "x", "--in=$HOME/data", "|", "tee", ">log", "2>&1", "a>b"])
+    ['&&', '--in=$HOME/data', '|', '>log', '2>&1']
+    >>> shell_syntax(["bash", "-c", "$PROGRAM"])
+    []
+    """
+    return [
+        each
+        for before, each in zip(["", *arguments], arguments, strict=False)
+        if before != "-c" and (_OPERATOR.fullmatch(each) or (_VARIABLE.search(each) and " " not in each))
+    ]
 
 
 def names_of(paths: Iterable[str]) -> dict[str, str]:
