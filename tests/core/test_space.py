@@ -5,19 +5,8 @@ import pytest
 from unetsweep.contract import DataConfig, TrainerConfig
 from unetsweep.core.corners import corners
 from unetsweep.core.run_sharing import assign_runs, sharing_key
-from unetsweep.core.space import (
-    Choices,
-    Condition,
-    Parameter,
-    PointCounts,
-    Range,
-    Space,
-    count_points,
-    grid_points,
-    leaves_nothing,
-    remaining_grid_points,
-    size,
-)
+from unetsweep.core.space import Choices, Condition, Parameter, Range, Space, grid_points, remaining_grid_points
+from unetsweep.core.space_size import PointCounts, count_points, leaves_nothing, size
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import params_of, trial_config
 

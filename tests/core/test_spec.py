@@ -6,7 +6,8 @@ import pytest
 
 from unetsweep.contract import DataConfig
 from unetsweep.core.missing_points import trials_wanted
-from unetsweep.core.space import Choices, Domain, Range, Space, grid_points, remaining_grid_points, size
+from unetsweep.core.space import Choices, Domain, Range, Space, grid_points, remaining_grid_points
+from unetsweep.core.space_size import size
 from unetsweep.core.spec import Resources, StudySpec, SweepSpec
 from unetsweep.core.trials import params_of, trial_config
 

@@ -8,7 +8,8 @@ from search_sweeps import ended, sweep
 
 from unetsweep.config.names import SAMPLERS
 from unetsweep.config.rules import WITHOUT_CONDITIONS
-from unetsweep.core.space import Choices, Condition, Parameter, Range, Space, size
+from unetsweep.core.space import Choices, Condition, Parameter, Range, Space
+from unetsweep.core.space_size import size
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.search.journal import export, load

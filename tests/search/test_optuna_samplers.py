@@ -8,7 +8,8 @@ import pytest
 from search_sweeps import RATE, SMALL, curve, ended, opened, sweep
 
 from unetsweep.contract import Result
-from unetsweep.core.space import Choices, Domain, Range, Space, size
+from unetsweep.core.space import Choices, Domain, Range, Space
+from unetsweep.core.space_size import size
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import UsageError

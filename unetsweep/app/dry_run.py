@@ -23,7 +23,8 @@ from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import epochs_to_train, why_not_shared
-from unetsweep.core.space import Point, PointCounts, Space, count_points
+from unetsweep.core.space import Point, Space
+from unetsweep.core.space_size import PointCounts, count_points
 from unetsweep.core.spec import SweepSpec
 from unetsweep.errors import SchedulerError, UnetsweepError, UnsafePlan
 from unetsweep.reconcile.evidence import ask, with_jobs

@@ -10,7 +10,7 @@ from unetsweep.config.load import load
 from unetsweep.config.written import checked_yaml
 from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.run_sharing import why_not_shared
-from unetsweep.core.space import count_points
+from unetsweep.core.space_size import count_points
 from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.errors import Problem, ProblemsError, SpecError, UnetsweepError
 from unetsweep.search.study import check_study

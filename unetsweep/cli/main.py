@@ -41,7 +41,7 @@ COMMANDS = {
 """Each command and its line in `unetsweep --help`. Commands without a line are called by jobs only, and are hidden."""
 
 _NO_COMMANDS = {"best": "For the best trial of a sweep: unetsweep show SWEEP/best"}
-"""Words that users may take for a command, each with what to write instead."""
+"""Names that users may take for a command, each with what to write instead."""
 
 
 _MACHINE_ERRORS = {

@@ -205,7 +205,7 @@ def rules_of_points(
     written: Sequence[WrittenPoint], points: Sequence[Point], space: Space, study: StudySpec
 ) -> list[Problem]:
     """Return what is wrong with points that are valid one by one: duplicates, and what the study cannot do."""
-    found, seen, sampler = list[Problem](), dict[object, str](), study.sampler
+    found, first, sampler = list[Problem](), dict[object, str](), study.sampler
     for each, point in zip(written, points, strict=True):
         is_full, missing = space.is_full(point), ", ".join(missing_in(space, point))
         found += named_seed_problems(each, study)
@@ -221,10 +221,10 @@ def rules_of_points(
             continue  # the sampler chooses other values for each
         compared = {path: value for path, value in point.items() if path != SEED or study.repeats == 1}
         key = tuple(sorted((path, repr(value)) for path, value in compared.items()))
-        if key in seen:
+        if key in first:
             fix = _instead_of_twice(study, is_full=is_full)
-            found.append(Problem(f"is a duplicate of {seen[key]}; {fix}", each.at))
-        seen.setdefault(key, each.at)
+            found.append(Problem(f"is a duplicate of {first[key]}; {fix}", each.at))
+        first.setdefault(key, each.at)
     return found
 
 

@@ -14,7 +14,8 @@ from unetsweep.config.parameters import SEED
 from unetsweep.config.space import Axes
 from unetsweep.config.study import limit_problems, metric_problems, pruner_problems, repeats_problems, seed_problems
 from unetsweep.contract import DataConfig, ModelConfig, TrainerConfig, TrialConfig, config_problems
-from unetsweep.core.space import Choices, Domain, Point, Range, Space, leaves_nothing, size, whole_numbers
+from unetsweep.core.space import Choices, Domain, Point, Range, Space, whole_numbers
+from unetsweep.core.space_size import leaves_nothing, size
 from unetsweep.core.spec import NO_SAMPLER, Resources, RunSpec, StudySpec
 from unetsweep.core.trials import is_own, with_value
 from unetsweep.errors import Problem

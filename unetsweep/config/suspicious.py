@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from unetsweep.contract import ModelConfig
 from unetsweep.core import trainer_command
 from unetsweep.core.missing_points import points_wanted
-from unetsweep.core.space import Range, Space, size
+from unetsweep.core.space import Range, Space
+from unetsweep.core.space_size import size
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import has_epochs, is_own
 from unetsweep.errors import Problem

@@ -176,7 +176,7 @@ def _describe_sources(
 
 
 def _names(settings: Settings, *, names_batch: bool) -> str:
-    """The settings in words: ` with batch size 4, model.base 32`."""
+    """The settings as a text: ` with batch size 4, model.base 32`."""
     named = [f"{'batch size' if path == 'batch_size' else path} {value}" for path, value in settings]
     texts = [text for text, (path, _) in zip(named, settings, strict=True) if names_batch or path != "batch_size"]
     return f" with {', '.join(texts)}" if texts else ""

@@ -17,7 +17,8 @@ Rule 6: all trainings of a point that was made for a listed one have the mark. S
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
-from unetsweep.core.space import Point, remaining_grid_points, size
+from unetsweep.core.space import Point, remaining_grid_points
+from unetsweep.core.space_size import size
 from unetsweep.core.spec import NO_SAMPLER, StudySpec, SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.limits import SEEDS

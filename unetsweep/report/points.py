@@ -1,6 +1,6 @@
 """A report of a sweep with `study.repeats`: a row for each point, with the means of its trainings.
 
-Rule 1: a row is the record of the point's first trial, with the state of the point. Its columns look up the point.
+Rule 1: a row is the record of the point's first trial, with the state of the point. Its columns find the point.
 Rule 2: means are those of the complete trainings, or of all with a result if none is complete.
 Rule 3: a mean has a standard deviation (n - 1) if two trainings or more have a value, and all are finite. Its column is
         `NAME_seed_sd`: `val_iou_sd` is the spread over the images of one training.

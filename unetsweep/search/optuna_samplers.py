@@ -19,7 +19,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from unetsweep.core.missing_points import SEED, missing_listed, points_of_sampler
-from unetsweep.core.space import Choices, Domain, Point, Range, Space, size, walk
+from unetsweep.core.space import Choices, Domain, Point, Range, Space, walk
+from unetsweep.core.space_size import size
 from unetsweep.core.spec import StudySpec, SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import UsageError
