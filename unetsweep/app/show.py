@@ -10,9 +10,9 @@ from typing import Any
 from unetsweep.analysis.records import read_trials
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.app.log_files import log_of
-from unetsweep.app.status import plan_now, trial_statuses
 from unetsweep.app.sweeps import check_access, context_of
 from unetsweep.app.trial_commands import fitting_commands
+from unetsweep.app.trial_states import plan_now, trial_statuses
 from unetsweep.core import paths
 from unetsweep.core.attempt_summary import AttemptSummary, summarise_attempt
 from unetsweep.core.cost import RunTimeline, Start
