@@ -141,7 +141,7 @@ def test_a_dry_run_of_listed_points_alone_counts_no_space(tmp_path: Path, monkey
     study = "study: {metric: score, direction: maximize}"
     listed = dry_run_of(tmp_path, monkeypatch, "points: [{a: 1, b: 1}, {a: 2, b: 2}]", study)
     assert not [line for line in listed if line.startswith("space:")]
-    assert "  a 1, b 1" in listed
+    assert "  a 1, b 1, seed 0" in listed
     combined = dry_run_of(tmp_path, monkeypatch, "space: {a: [1, 2], b: [1, 2]}", study)
     assert "space: 4 points" in combined
 
