@@ -150,6 +150,12 @@ def client() -> None:
     sys.exit(status if status >= 0 else 128 - status)
 
 
+def script_client() -> None:
+    """Run the script that the arguments of this process name, and exit with its status; in the place of `python`."""
+    status = start([sys.executable, *sys.argv[1:]], cwd=os.getcwd(), torch=True, script=True).wait()
+    sys.exit(status if status >= 0 else 128 - status)
+
+
 @dataclass
 class Process:
     """A forked process, with the part of Popen's interface that the tests use."""
