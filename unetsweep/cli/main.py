@@ -21,7 +21,7 @@ COMMANDS = {
     "show": "Show one trial: its state and why, attempts, learning curve and scores.",
     "status": "Show how a sweep stands: its best trial, its end, and the state of every trial.",
     "watch": "Follow a sweep on a full screen until it is over.",
-    "report": "Print the results as a table.",
+    "report": "Print the results of a sweep, or compare several.",
     "logs": "Show the log of a trial's last job.",
     "cancel": "Cancel a sweep, or some of its trials.",
     "adopt": "Continue a sweep whose folder was copied, moved or renamed, or on another cluster.",
