@@ -161,7 +161,7 @@ def test_while_the_scheduler_does_not_answer_a_training_that_has_begun_counts_as
     assert "the queue does not answer" in text
 
 
-def test_the_view_keeps_what_the_scheduler_said_last(sweep: SweepDir, answer: Answer) -> None:
+def test_the_view_keeps_the_last_answer_of_the_scheduler(sweep: SweepDir, answer: Answer) -> None:
     job = queue(sweep, 4)
     answer([job])
     rounds = watch(sweep, reconciles=False, wait=lambda _: answer(SchedulerError("no answer")))
@@ -173,7 +173,7 @@ def test_the_view_keeps_what_the_scheduler_said_last(sweep: SweepDir, answer: An
     assert third.at > second.at
 
 
-def test_an_unreadable_trial_is_shown_with_its_file_and_the_others_too(sweep: SweepDir, answer: Answer) -> None:
+def test_an_unreadable_trial_is_listed_with_its_file_and_the_others_too(sweep: SweepDir, answer: Answer) -> None:
     answer([train(sweep, 3, 2)])
     (sweep.root / "trials/0005/trial.json").write_text("{")
     (sweep.root / "trials/0000/result.json").write_text("{")

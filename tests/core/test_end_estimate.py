@@ -64,7 +64,7 @@ def test_points_that_are_not_proposed_yet_take_from_the_shortest_to_the_longest(
         ([], [OpenTraining(None, None)], [sample(1.0)], "unknown until the files of all trials can be read"),
     ],
 )
-def test_what_is_not_known_is_said(running, waiting, samples, why: str) -> None:
+def test_the_estimate_names_what_is_not_known(running, waiting, samples, why: str) -> None:
     assert estimate_end(running, waiting, samples, None) == EndEstimate(None, why)
 
 

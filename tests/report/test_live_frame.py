@@ -118,7 +118,7 @@ def test_hostile_texts_stay_texts_on_one_line(terminal: Terminal) -> None:
     assert "\x1b" not in "".join(lines_of(sweep, terminal))
 
 
-def test_a_paused_sweep_an_unreadable_trial_and_a_limit_are_said() -> None:
+def test_a_paused_sweep_an_unreadable_trial_and_a_limit_have_lines() -> None:
     unreadable = LiveTrial(7, "waiting", "trials/0007/trial.json: not readable as JSON: run `unetsweep repair grid`")
     lines = lines_of(make_live(unreadable, paused="all failed: no x", limit="limit reached: 9 of 9 GPU-hours used"))
     assert "paused: all failed: no x" in lines
@@ -126,7 +126,7 @@ def test_a_paused_sweep_an_unreadable_trial_and_a_limit_are_said() -> None:
     assert any(line.startswith("  1 waiting: trials/0007/trial.json: not readable as JSON: run `") for line in lines)
 
 
-def test_a_scheduler_that_does_not_answer_is_said_with_the_age_of_the_last_answer() -> None:
+def test_a_scheduler_that_does_not_answer_has_a_line_with_the_age_of_the_last_answer() -> None:
     sweep = replace(usual(), scheduler_error="squeue gave no answer within 20 s", at=NOW + timedelta(seconds=300))
     line = lines_of(sweep, LARGE, seconds=300)[4]
     assert line.startswith("the scheduler does not answer; the states of jobs are those of ")

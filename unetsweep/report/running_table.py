@@ -99,11 +99,11 @@ def _fitting(columns: Sequence[_Column], width: int) -> list[_Column]:
     while _least(kept) > width and any(each.dropped for each in kept):
         last = max(each.dropped for each in kept)
         kept = [each for each in kept if each.dropped != last]
-    spare = max(0, width - _least(kept))
+    free = max(0, width - _least(kept))
     found = []
     for column in kept:
-        more = min(spare, column.most - column.least)
-        spare -= more
+        more = min(free, column.most - column.least)
+        free -= more
         found.append(replace(column, most=column.least + more))
     return found
 
