@@ -1,5 +1,6 @@
 """The model that `status` and `watch` have of a sweep, from its files and the jobs that the scheduler lists."""
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,10 +18,12 @@ from unetsweep.app.trial_peek import log_tail, peek
 from unetsweep.app.watch import watch
 from unetsweep.cli.main import program
 from unetsweep.clock import utc_now
+from unetsweep.contract import Result as ContractResult
 from unetsweep.core import paths
 from unetsweep.core.live import BestTrial, LiveSweep
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.plan import Plan
+from unetsweep.core.trials import trial_config
 from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.evidence import observe
 from unetsweep.schedulers.local.local_jobs import LocalJobs
@@ -263,3 +266,31 @@ def test_a_log_that_is_missing_or_no_file_has_no_lines(sweep: SweepDir, answer: 
     answer([job])
     (sweep.root / paths.element_log(job.token, 0)).mkdir(parents=True)
     assert peek(sweep, known(sweep), 3).log.startswith("the log cannot be found: ")
+
+
+def test_of_a_program_that_names_no_epochs_all_reports_count_and_whole_trainings_are_compared(
+    tmp_path: Path, answer: Answer
+) -> None:
+    yaml = (
+        "name: own\ntrainer: {command: 'true {sigma} {out}'}\nspace: {sigma: [1, 2, 3]}\n"
+        "study: {metric: rmse, direction: minimize}\nrun: {parallel: 1}\n"
+    )
+    own = SweepDir(tmp_path / "results" / "own")
+    own.create(yaml, "local")
+    spec = own.spec()
+    own.add_trials([trial_config(spec, {"epochs": 1, "sigma": each}) for each in (1, 2, 3)])
+    assert [trial.epochs for trial in known(own).open_trials] == [0, 0, 0]
+    small_sweeps.submit(own, 0, "0", (0, 1))
+    small_sweeps.claim(own, 0, "0")
+    own.end_trial(0, ContractResult(trial=0, seconds=60.0, epochs_run=9, extra={"rmse": 2.5}))
+    token = small_sweeps.submit(own, 1, "1", (1, 1))
+    small_sweeps.claim(own, 1, "1")
+    file = own.root / paths.run_dir(1) / "progress-1-0.jsonl"
+    file.write_text("".join(json.dumps({"epoch": epoch, "rmse": 1 / epoch}) + "\n" for epoch in (1, 2, 4)))
+    answer([Job("1", token, 0, JobState.RUNNING, "running")])
+    found = list(itertools.islice(watch(own, reconciles=False), 2))[-1]
+    (trial,) = found.running
+    assert (trial.epoch, trial.epochs, trial.latest, trial.best) == (4, 0, 0.25, 0.25)
+    assert found.best == BestTrial(0, 2.5)
+    assert found.end.seconds is not None
+    assert 115 < found.end.seconds[0] <= found.end.seconds[1] <= 120  # the rest of this one, and all of the next one

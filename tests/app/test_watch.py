@@ -1,16 +1,20 @@
 """When watching a sweep ends, and what it may do meanwhile."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import small_sweeps
 
+from unetsweep.app import spending as spending_app
 from unetsweep.app import watch as watch_app
 from unetsweep.app.watch import watch
+from unetsweep.config.written import as_yaml
 from unetsweep.core import paths
 from unetsweep.core.live import LiveSweep
 from unetsweep.core.observation import Job, JobState
+from unetsweep.core.spending import Limits
 from unetsweep.schedulers.local.local_jobs import LocalJobs
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -120,3 +124,21 @@ def test_the_option_watch_reconciles_until_every_trial_has_ended(sweep: SweepDir
     assert last.counts == {"complete": 2}
     assert last.is_well
     assert (sweep.root / "trials/0001/result.json").exists()
+
+
+def test_what_is_used_of_a_limit_is_read_again_only_when_a_trial_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queries: list[set[str]]
+) -> None:
+    sweep = small_sweeps.make_sweep(tmp_path / "results", "l", (8, 9, 10))
+    spec = sweep.spec()
+    sweep.replace_spec(as_yaml(replace(spec, study=replace(spec.study, limits=Limits(cpu_hours=5)))))
+    read: list[int] = []
+    real = spending_app.read_spending
+    monkeypatch.setattr(spending_app, "read_spending", lambda *args: read.append(args[3].ended) or real(*args))
+    small_sweeps.submit(sweep, 0, "7", (0, 8))
+    rounds = Rounds(sweep)
+    for _ in range(4):
+        next(rounds.found)
+    small_sweeps.end(sweep, 1, None, 0.5)
+    next(rounds.found)
+    assert read == [0, 1]

@@ -88,7 +88,8 @@ def open_trials(spec: SweepSpec, observation: Observation, plan: Plan) -> Iterab
     for trial in observation.trials:
         run = observation.runs.get(trial.run, Run(trial.run))
         found = _status(trial, run, waits.get(trial.number), answered=observation.scheduler_error is None)
-        points = [(each.epoch, spec.metric.of_epoch(each)) for each in run.progress if each.epoch <= trial.epochs]
+        last_epoch = trial.epochs if shows_epochs else run.epochs_done
+        points = [(each.epoch, spec.metric.of_epoch(each)) for each in run.progress if each.epoch <= last_epoch]
         curve = tuple((epoch, value) for epoch, value in points if value is not None)
         job = run.last.job if run.last is not None else None
         is_running = found.state == "running"
@@ -220,7 +221,7 @@ def _mark(path: str) -> _FileMark | None:
 
 
 def _without_images(record: TrialRecord) -> TrialRecord:
-    """The record without the scores of single images, which a view does not need and which fill the memory."""
+    """The record without what belongs to single images, which a view does not need and which fills the memory."""
     if record.result is None:
         return record
-    return replace(record, result=replace(record.result, val_per_image=(), test_per_image=()))
+    return replace(record, result=replace(record.result, val_per_image=(), test_per_image=(), data_manifest={}))

@@ -7,6 +7,7 @@ Rule 2: the scheduler is asked once in each round, and the rounds are `Timeouts.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from unetsweep.app.live import SweepReader, live_sweep
 from unetsweep.app.reconcile import reconcile_sweep
@@ -17,6 +18,7 @@ from unetsweep.core.missing_points import trials_wanted
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.reconciler_job import ReconciledBy
+from unetsweep.core.spending import Spending
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -30,6 +32,8 @@ def watch(directory: SweepDir, *, reconciles: bool, wait: Wait = time.sleep) -> 
     `reconciles`: reconcile the sweep in each round. A paused sweep is watched until its last job has ended.
     """
     context = context_of(directory, repeats=reconciles)
+    if not reconciles:
+        context = _with_rare_accounts(context)
     observe = _reconciled if reconciles else _observed
     reader, last, was_over = SweepReader(directory, context.spec), None, False
 
@@ -60,6 +64,21 @@ def _reconciled(directory: SweepDir, context: SweepContext) -> tuple[Observation
 
 def _observed(directory: SweepDir, context: SweepContext) -> tuple[Observation, Plan]:
     return observe_and_plan(directory, context, _plan)
+
+
+def _with_rare_accounts(context: SweepContext) -> SweepContext:
+    """The context, with what the sweep has used of its limit read only after a trial has ended: it may take a query."""
+    spending, known = context.spending, dict[int, Spending]()
+    if spending is None:
+        return context
+
+    def read(observation: Observation, now: datetime) -> Spending:
+        if observation.ended not in known:
+            known.clear()
+            known[observation.ended] = spending(observation, now)
+        return known[observation.ended]
+
+    return replace(context, spending=read)
 
 
 def _plan(context: SweepContext, observation: Observation) -> Plan:

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from unetsweep.app.trial_peek import TrialPeek, peek
 from unetsweep.app.watch import watch
+from unetsweep.cli.echo import echo
 from unetsweep.cli.keys import Keyboard
 from unetsweep.cli.screen import Screen, full_screen
 from unetsweep.cli.terminal import has_colours, this_terminal
@@ -29,8 +30,9 @@ DRAW_S = 1.0
 """Least time between two drawings without a key."""
 KEY_S = 0.2
 """How long to wait for a key before looking whether there is something new."""
-END_S = 10.0
-"""How long a reconciliation in progress may go on after the view was ended. A killed one would be repeated."""
+QUIET_S, END_S = 1.0, 10.0
+"""How long the end of a reconciliation is waited for after the end of the view: without a message, then with one. One
+that is killed would be repeated."""
 _STEPS = {"up": -1, "down": 1, "page up": -10, "page down": 10, "first": -(10**9), "last": 10**9}
 
 
@@ -55,7 +57,10 @@ class Feed:
         """Observe no more. A reconciliation in progress may end first."""
         self._stop.set()
         if self._reconciles:
-            self._thread.join(END_S)
+            self._thread.join(QUIET_S)
+            if self._thread.is_alive():
+                echo("waiting for the end of a reconciliation …", err=True)
+                self._thread.join(END_S)
 
     @property
     def has_ended(self) -> bool:
