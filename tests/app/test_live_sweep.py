@@ -20,6 +20,7 @@ from unetsweep.cli.main import program
 from unetsweep.clock import utc_now
 from unetsweep.contract import Result as ContractResult
 from unetsweep.core import paths
+from unetsweep.core.cost import JobResources, run_cost
 from unetsweep.core.live import BestTrial, LiveSweep
 from unetsweep.core.observation import Job, JobState
 from unetsweep.core.plan import Plan
@@ -28,6 +29,7 @@ from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.evidence import observe
 from unetsweep.schedulers.local.local_jobs import LocalJobs
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.store.timelines import read_timeline, timeline_of_open
 
 Answer = Callable[[Sequence[Job] | Exception], None]
 
@@ -294,3 +296,29 @@ def test_of_a_program_that_names_no_epochs_all_reports_count_and_whole_trainings
     assert found.best == BestTrial(0, 2.5)
     assert found.end.seconds is not None
     assert 115 < found.end.seconds[0] <= found.end.seconds[1] <= 120  # the rest of this one, and all of the next one
+
+
+def test_what_an_open_run_costs_is_known_without_reading_its_files_again(sweep: SweepDir, answer: Answer) -> None:
+    answer([train(sweep, 3, 7)])
+    queue(sweep, 4)
+    resources, now = JobResources(2, 3), (utc_now() + timedelta(hours=1)).timestamp()
+    runs = sweep.observe().runs
+    for number in (3, 4):
+        known_timeline = timeline_of_open(runs[number])
+        read = read_timeline(sweep.root / paths.run_dir(number), is_open=True)
+        assert known_timeline is not None
+        assert read is not None
+        assert run_cost(known_timeline, {}, resources, now) == run_cost(read, {}, resources, now)
+        assert known_timeline.jobs == read.jobs
+
+
+def test_the_files_of_a_run_with_several_starts_or_ends_are_read(sweep: SweepDir) -> None:
+    train(sweep, 3, 7)
+    folder = sweep.root / paths.run_dir(3)
+    assert timeline_of_open(sweep.observe().runs[3]) is not None
+    (folder / "claims/1-1").write_bytes((folder / "claims/1-0").read_bytes())  # its job was requeued
+    assert timeline_of_open(sweep.observe().runs[3]) is None
+    (folder / "claims/1-1").unlink()
+    small_sweeps.fail(sweep, 3, "boom")
+    assert timeline_of_open(sweep.observe().runs[3]) is None
+    assert timeline_of_open(sweep.observe().runs[5]) is None  # it has no attempt

@@ -67,13 +67,15 @@ def displayed(text: str, terminal: Terminal) -> list[str]:
     return ["".join(each).rstrip() for each in rows]
 
 
-def frames_of_a_minute() -> list[LiveSweep]:
-    """A sweep in which each of 40 trainings finishes an epoch of 10 s, and a trial ends every 15 s."""
+def frames_of_a_minute(epoch_s: int = 10) -> list[LiveSweep]:
+    """A sweep in which each of 40 trainings finishes an epoch in so many seconds, and a trial ends every 15 s."""
     found = []
     for second in range(60):
         trials = [running(number, 300) for number in range(40)]
         moved = [
-            replace(each, curve=(*each.curve, *((each.epoch + i, 0.7 + i / 1e4) for i in range((second + n) // 10))))
+            replace(
+                each, curve=(*each.curve, *((each.epoch + i, 0.7 + i / 1e4) for i in range((second + n) // epoch_s)))
+            )
             for n, each in enumerate(trials)
         ]
         moved = [replace(each, epoch=len(each.curve)) for each in moved]
@@ -128,14 +130,15 @@ def test_without_colours_attributes_are_left(pipe: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("terminal", [SMALL, LARGE])
+@pytest.mark.parametrize("epoch_s", [10, 1])
 def test_less_than_2_kb_per_second_are_written(
-    terminal: Terminal, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    terminal: Terminal, epoch_s: int, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     screen = Screen(pipe[1], colours=True)
     view, written = View(SweepDir(tmp_path / "grid"), screen), []
-    for sweep in frames_of_a_minute():
+    for sweep in frames_of_a_minute(epoch_s):
         for _ in range(5):  # as often as keys are looked for
             view.update(sweep, terminal, sweep.at, at_once=False)
             clock[0] += 0.2
