@@ -142,3 +142,13 @@ def test_what_is_used_of_a_limit_is_read_again_only_when_a_trial_has_ended(
     small_sweeps.end(sweep, 1, None, 0.5)
     next(rounds.found)
     assert read == [0, 1]
+
+
+def test_a_sweep_of_which_everything_has_failed_is_not_paused_but_over(tmp_path: Path) -> None:
+    sweep = small_sweeps.make_sweep(tmp_path / "results", "f", (8, 9, 10))
+    for number in range(3):
+        small_sweeps.submit(sweep, number, str(number), (number, 8 + number))
+        small_sweeps.fail(sweep, number, "no x")
+        small_sweeps.end(sweep, number, str(number), message="no x")
+    *_, last = Rounds(sweep).all()
+    assert (last.is_over, last.paused, last.failed) == (True, None, 3)

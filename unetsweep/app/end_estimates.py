@@ -26,7 +26,7 @@ def end_of(
     at: datetime,
 ) -> EndEstimate:
     """When the sweep ends. `trials`: the open ones. `held`: how long the jobs of a run ran, by its folder."""
-    if plan.paused is not None:
+    if plan.paused is not None and trials:
         return EndEstimate(None, "unknown until you continue the sweep")
     names_epochs = has_epochs(spec.space)
     running, waiting = _open_trainings(observation, trials, at, names_epochs=names_epochs)

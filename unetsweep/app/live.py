@@ -75,7 +75,7 @@ def live_sweep(directory: SweepDir, context: SweepContext, observed: Observed) -
         events=last_events(directory.root, EVENTS),
         scheduler_error=observation.scheduler_error,
         answered_at=observed.at if observation.scheduler_error is None else None,
-        paused=plan.paused,
+        paused=plan.paused if trials else None,  # else there is nothing left to continue
         active=plan.active,
         limit=plan.limit,
         problem=describe_problem(plan.next_reconciliation),
