@@ -13,7 +13,7 @@ from unetsweep.bounded_json import read_json
 from unetsweep.contract import Result
 from unetsweep.core import paths
 from unetsweep.core.metric import Metric
-from unetsweep.core.observation import EpochReport, Run
+from unetsweep.core.observation import EpochReport, Observation, Run, Trial
 from unetsweep.core.pruning import ENOUGH_EPOCHS, prune_reason, why_nothing_is_pruned, why_nothing_was_pruned
 from unetsweep.core.run_sharing import why_not_in_attempt
 from unetsweep.core.trials import StoredTrial
@@ -36,12 +36,13 @@ MAX_RUNS_READ = 10
 """How many runs are read to find out whether their progress has the metric. Nearly all programs report alike."""
 
 
-def read_sweep_record(sweep_dir: Path, runs: Mapping[int, Run] = {}) -> SweepRecord:
+def read_sweep_record(sweep_dir: Path, observed: Observation | None = None) -> SweepRecord:
     """Everything that a report shows of a sweep, with the confirmation of its leaders, if there is one.
 
-    `runs`: those that the caller has read already, by their numbers; they are not read a second time.
+    `observed`: the open trials and their runs, which the caller has read already; they are not read a second time, and
+    their records have no seeds.
     """
-    record, inner = _read(sweep_dir, runs=runs), sweep_dir / paths.CONFIRM
+    record, inner = _read(sweep_dir, observed=observed), sweep_dir / paths.CONFIRM
     if not (inner / paths.SPEC).is_file():
         return record
     try:
@@ -57,12 +58,15 @@ def read_trials(sweep_dir: Path, numbers: Collection[int]) -> SweepRecord:
     return _read(sweep_dir, numbers)
 
 
-def _read(sweep_dir: Path, numbers: Collection[int] | None = None, runs: Mapping[int, Run] = {}) -> SweepRecord:
-    """A sweep without its confirmation. `numbers`: only these trials; None: all. `runs`: those read already."""
+def _read(sweep_dir: Path, numbers: Collection[int] | None = None, observed: Observation | None = None) -> SweepRecord:
+    """A sweep without its confirmation. `numbers`: only these trials; None: all. `observed`: what is read already."""
+    known = observed or Observation()
+    open_trials = {trial.number: trial for trial in known.trials}
     directory = SweepDir(sweep_dir)
     spec = directory.spec()
     trials = tuple(
-        read_trial_record(directory, number, folder, spec.metric, runs)
+        _observed_record(directory, open_trials.get(number), known.runs)
+        or read_trial_record(directory, number, folder, spec.metric, known.runs)
         for number, folder in observation.trial_folders(sweep_dir)
         if numbers is None or number in numbers
     )
@@ -128,6 +132,18 @@ def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] |
         unknown = "it is not known whether these images have a copy in training"
         return dict.fromkeys(("val", "test"), unknown), None, with_repair_advice(error, directory.root)
     return (data.leak, data.val_groups, None) if data is not None else ({}, None, None)
+
+
+def _observed_record(directory: SweepDir, trial: Trial | None, runs: Mapping[int, Run]) -> TrialRecord | None:
+    """The record of an open trial by what is read already; None: its files must be read."""
+    run = runs.get(trial.run) if trial is not None else None
+    if trial is None or run is None or trial.unreadable is not None or trial.epochs in run.published_states:
+        return None
+    if run.unreadable is not None or not run.attempts:
+        return None
+    state, reason, job_id = open_state(run, trial.epochs, trial.cancelled)
+    run_dir = f"{directory.root}/{paths.run_dir(trial.run)}"
+    return TrialRecord(trial.number, trial.params or {}, state, job_id, None, reason, run_dir, _archive(run_dir))
 
 
 def read_trial_record(

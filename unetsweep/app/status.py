@@ -121,7 +121,7 @@ def status(directory: SweepDir) -> SweepStatus:
         decided.next_reconciliation.by is ReconciledBy.NOBODY
     ):  # a reconciliation may have ended during the first observation
         observation, decided = observe_and_plan(directory, context, plan_now)
-    record = with_costs(read_sweep_record(directory.root, observation.runs), directory, observation.runs)
+    record = with_costs(read_sweep_record(directory.root, observation), directory, observation.runs)
     open_numbers = {trial.number for trial in observation.trials}
     ended = [trial for trial in record.trials if trial.number not in open_numbers]
     observed = Observed(observation, decided, context.clock.now(), ended, held_seconds(ended))

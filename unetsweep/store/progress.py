@@ -52,8 +52,7 @@ def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
         found = _read_file(folder, claim, name)
         for point in found.points:
             earlier = merged.get(point.epoch)
-            at = earlier.at if earlier is not None else point.at
-            merged[point.epoch] = EpochReport(point.epoch, point.values, at, point.seconds)
+            merged[point.epoch] = point if earlier is None else replace(point, at=earlier.at)
             last_at = point.at or last_at
         last_at = found.grown_at or last_at
     return RunProgress(tuple(merged[epoch] for epoch in sorted(merged)), last_at)
@@ -169,14 +168,17 @@ def _point(raw: object, path: Path) -> EpochReport | None:
 def _values(raw: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a line that a study may optimise: all but those that describe the epoch."""
     found = {
-        name: value
-        for name, each in raw.items()
-        if name not in _NO_VALUES and len(name) <= MAX_NAME and (value := _number(each)) is not None
+        name: float(value)
+        for name, value in raw.items()
+        if (type(value) is float or type(value) is int)  # without a call: a view reads tens of thousands of epochs
+        and -MAX_VALUE <= value <= MAX_VALUE
+        and name not in _NO_VALUES
+        and len(name) <= MAX_NAME
     }
     return found if len(found) <= MAX_VALUES_OF_EPOCH else dict(list(found.items())[:MAX_VALUES_OF_EPOCH])
 
 
-def _number(raw: Any, low: float = -MAX_VALUE, high: float = MAX_VALUE) -> float | None:
+def _number(raw: Any, low: float, high: float) -> float | None:
     """The number; None if it is none, or out of bounds: with it, sums and times would overflow."""
     return float(raw) if type(raw) in (int, float) and low <= raw <= high else None
 
