@@ -16,6 +16,7 @@ from unetsweep.core import paths
 from unetsweep.errors import StateError, UsageError
 from unetsweep.report import formats
 from unetsweep.report.formats import Format
+from unetsweep.report.page.content import PageContent
 from unetsweep.report.view import is_cost
 from unetsweep.store.home import relocation_warning
 from unetsweep.store.permissions import check_private
@@ -45,6 +46,8 @@ class Report:
     text: str
     warning: str | None
     """Why unfinished trials may be out of date: the folder was copied or moved."""
+    page: Path | None = None
+    """Where the page was stored in the sweep's folder; None: it is no page, or the folder cannot be written."""
 
 
 def report(sweep_dir: Path, request: ReportRequest) -> Report:
@@ -52,24 +55,33 @@ def report(sweep_dir: Path, request: ReportRequest) -> Report:
     with _without_gc():
         record = with_limit_warning(read_sweep_record(sweep_dir), SweepDir(sweep_dir))
         rendered = with_costs(record, SweepDir(sweep_dir)) if _shows_costs(request) else record
+        page = _page_content(rendered, sweep_dir) if request.form is Format.HTML else None
         text = formats.render(
             rendered,
             request.form,
             columns=request.columns or None,
             sort=request.sort,
             top=request.top,
-            base=request.base,
+            base="" if page is not None else request.base,  # a page is read from other folders too
             colour=request.colour,
+            page=page,
         )
         refresh_report(record, sweep_dir)
-    return Report(text, relocation_warning(sweep_dir))
+        stored = _store_page(text, sweep_dir) if page is not None else None
+    return Report(text, relocation_warning(sweep_dir), stored)
 
 
 def _shows_costs(request: ReportRequest) -> bool:
     """Whether the report needs what the trials cost, which takes long to read."""
     if any(map(is_cost, (*request.columns, request.sort or ""))):
         return True
-    return request.form is Format.JSON and not request.columns
+    return request.form is Format.HTML or (request.form is Format.JSON and not request.columns)
+
+
+def _page_content(record: SweepRecord, sweep_dir: Path) -> PageContent:
+    from unetsweep.app.report_page import read_content  # with OpenCV: other formats start faster without it
+
+    return read_content(record, SweepDir(sweep_dir))
 
 
 @contextlib.contextmanager
@@ -93,6 +105,40 @@ def refresh_report(record: SweepRecord, sweep_dir: Path) -> None:
         folder.mkdir(exist_ok=True)
         for name, text in formats.files(record).items():
             write_text(folder / name, text)
+
+
+def refresh_page(record: SweepRecord, sweep_dir: Path) -> None:
+    """Make the page of a sweep that has ended, unless it is newer than all results.
+
+    Whatever goes wrong is noted in the sweep's log: a reconciliation calls this, and must not fail.
+    """
+    try:
+        if not _is_page_current(sweep_dir):
+            text = formats.render(record, Format.HTML, page=_page_content(record, sweep_dir))
+            _store_page(text, sweep_dir)
+    except Exception as error:
+        with contextlib.suppress(OSError, StateError):
+            SweepDir(sweep_dir).note(action="page", trouble=f"{type(error).__name__}: {error}")
+
+
+def _is_page_current(sweep_dir: Path) -> bool:
+    """Whether the page is newer than the results of all trials, and of those that confirm them."""
+    page, results = sweep_dir / paths.PAGE, f"{paths.TRIALS}/*/{paths.RESULT}"
+    if not page.is_file():
+        return False
+    files = (*sweep_dir.glob(results), *(sweep_dir / paths.CONFIRM).glob(results))
+    return page.stat().st_mtime > max((file.stat().st_mtime for file in files), default=0.0)
+
+
+def _store_page(text: str, sweep_dir: Path) -> Path | None:
+    """Write the page into the sweep's folder and return its path; None: it cannot be written."""
+    path = sweep_dir / paths.PAGE
+    with contextlib.suppress(OSError, StateError):
+        check_private(sweep_dir)
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, text)
+        return path
+    return None
 
 
 def write_output(path: Path, text: str) -> None:

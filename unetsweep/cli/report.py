@@ -8,7 +8,7 @@ import click
 
 from unetsweep.app.report import ReportRequest, report, write_output
 from unetsweep.app.sweeps import resolve
-from unetsweep.cli.echo import echo_log
+from unetsweep.cli.echo import echo, echo_log
 from unetsweep.cli.output import results_option, warn
 from unetsweep.report.formats import Format
 
@@ -34,8 +34,11 @@ def command(
 ) -> None:
     """Print the results of SWEEP (its name, YAML file or folder; default: the newest sweep).
 
-    What trials cost is read only for `--format json` without `--columns`, and for the columns attempts, job_seconds,
-    job_gpu_seconds, job_cpu_seconds, lost_seconds and job_memory_mb.
+    What trials cost is read only for `--format html`, for `--format json` without `--columns`, and for the columns
+    attempts, job_seconds, job_gpu_seconds, job_cpu_seconds, lost_seconds and job_memory_mb.
+
+    `--format html` writes one page for a browser, which needs no network, into the sweep's folder
+    (report/index.html). It is also made when a sweep ends. On a terminal only its path is printed.
     """
     chosen = tuple(columns.split(",")) if columns else ()
     colour = output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -43,7 +46,9 @@ def command(
     found = report(resolve(sweep, results, to_read=True), request)
     if found.warning is not None:
         warn(found.warning)
-    if output is None:
-        echo_log([found.text])
-    else:
+    if output is not None:
         write_output(output, found.text)
+    elif found.page is not None and sys.stdout.isatty():
+        echo(f"The page is {found.page}: open it in a browser, or write it elsewhere with --output FILE")
+    else:
+        echo_log([found.text])

@@ -59,7 +59,7 @@ def render_csv(view: View, rows: Sequence[Sequence[Value]]) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_safe_text(column.name) for column in view.columns])
+    writer.writerow([safe_text(column.name) for column in view.columns])
     writer.writerows(_with_safe_texts(view, rows))
     return text.getvalue()
 
@@ -71,7 +71,7 @@ def _with_safe_texts(view: View, rows: Sequence[Sequence[Value]]) -> Sequence[Se
         if column.is_text or column.name == "job_id":
             texts = [value for row in rows if isinstance(value := row[at], str)]
             if not "".join(texts).isprintable() or _FORMULA.search("\t" + "\t".join(texts)):
-                changed[at] = [_safe_text(row[at]) for row in rows]
+                changed[at] = [safe_text(row[at]) for row in rows]
     if not changed:
         return rows
     return [
@@ -80,7 +80,7 @@ def _with_safe_texts(view: View, rows: Sequence[Sequence[Value]]) -> Sequence[Se
     ]
 
 
-def _safe_text(value: Value) -> Value:
+def safe_text(value: Value) -> Value:
     """The text on one line, with an apostrophe before what a spreadsheet would take for a formula."""
     if not isinstance(value, str):
         return value
