@@ -15,6 +15,7 @@ from benchmarks import (
     many_parameters,
     packing,
     pruned_search,
+    report_page,
     report_ratio,
     results_page,
     shared_epochs,
@@ -27,6 +28,7 @@ from benchmarks import (
 BENCHMARKS = (
     help_ratio,
     report_ratio,
+    report_page,
     many_parameters,
     data_check,
     submit_many,

@@ -22,7 +22,7 @@ SWEEPS = {
     "empty": sweep,
 }
 ENDINGS = {"table": "txt", "markdown": "md", "csv": "csv", "json": "json", "latex": "tex"}
-"""A page is tested in `tests/report/page`: a whole one is too long to be checked by a person."""
+"""A page is tested in `test_page.py`: a whole one is too long to be checked by a person."""
 
 
 def rendered(name: str, form: Format) -> str:

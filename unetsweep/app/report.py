@@ -4,7 +4,7 @@ import contextlib
 import gc
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetsweep.analysis.records import read_sweep_record
@@ -13,7 +13,7 @@ from unetsweep.app.costs import with_costs
 from unetsweep.app.spending import with_limit_warning
 from unetsweep.atomic import SHARED, write_text
 from unetsweep.core import paths
-from unetsweep.errors import StateError, UsageError
+from unetsweep.errors import StateError, UnetsweepError, UsageError
 from unetsweep.report import formats
 from unetsweep.report.formats import Format
 from unetsweep.report.page.content import PageContent
@@ -21,6 +21,7 @@ from unetsweep.report.view import is_cost
 from unetsweep.store.home import relocation_warning
 from unetsweep.store.permissions import check_private
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.store.trials import with_repair_advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def report(sweep_dir: Path, request: ReportRequest) -> Report:
     """The results of a sweep. The `report/` folder of the sweep is updated as well."""
     with _without_gc():
         record = with_limit_warning(read_sweep_record(sweep_dir), SweepDir(sweep_dir))
-        rendered = with_costs(record, SweepDir(sweep_dir)) if _shows_costs(request) else record
+        rendered = _with_costs(record, sweep_dir, request) if _shows_costs(request) else record
         page = _page_content(rendered, sweep_dir) if request.form is Format.HTML else None
         text = formats.render(
             rendered,
@@ -76,6 +77,16 @@ def _shows_costs(request: ReportRequest) -> bool:
     if any(map(is_cost, (*request.columns, request.sort or ""))):
         return True
     return request.form is Format.HTML or (request.form is Format.JSON and not request.columns)
+
+
+def _with_costs(record: SweepRecord, sweep_dir: Path, request: ReportRequest) -> SweepRecord:
+    """The record with costs. A page is made without them if a file that they need is damaged."""
+    try:
+        return with_costs(record, SweepDir(sweep_dir))
+    except (UnetsweepError, OSError) as error:
+        if request.form is not Format.HTML:
+            raise
+        return replace(record, warnings=(*record.warnings, with_repair_advice(str(error), sweep_dir)))
 
 
 def _page_content(record: SweepRecord, sweep_dir: Path) -> PageContent:
