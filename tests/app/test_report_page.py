@@ -98,7 +98,7 @@ def test_curves_cost_and_provenance_are_read(sweep: SweepDir) -> None:
     assert found.warnings == ()
 
 
-def test_a_damaged_file_of_masks_is_named_and_the_other_pictures_are_shown(sweep: SweepDir) -> None:
+def test_a_damaged_file_of_masks_is_named_and_the_page_has_the_other_pictures(sweep: SweepDir) -> None:
     best = content_of(sweep).pictures
     assert best is not None
     assert best.best is not None
@@ -110,7 +110,7 @@ def test_a_damaged_file_of_masks_is_named_and_the_other_pictures_are_shown(sweep
     assert text.count("data:image/png") > 10
 
 
-def test_masks_of_other_weights_are_not_shown(sweep: SweepDir) -> None:
+def test_masks_of_other_weights_are_left_out(sweep: SweepDir) -> None:
     for trial in range(TRIALS):
         raw = json.loads(masks_of(sweep, trial).read_text())
         masks_of(sweep, trial).write_text(json.dumps({**raw, "weights_sha256": "0" * 64}))
@@ -147,7 +147,7 @@ def test_images_that_were_moved_are_named(written: Path, sweep: SweepDir) -> Non
     assert 'id="table"' in text
 
 
-def test_an_image_that_has_changed_is_named_and_the_others_are_shown(written: Path, sweep: SweepDir) -> None:
+def test_an_image_that_has_changed_is_named_and_the_page_has_the_others(written: Path, sweep: SweepDir) -> None:
     image = written / "images/train/image/02.png"
     before = image.read_bytes()
     image.write_bytes(before + b"x")

@@ -3,14 +3,17 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
 from unetsweep.app.dry_run import reconciliation_errors
 from unetsweep.app.estimates import estimate_open
 from unetsweep.app.executors import SLURM
 from unetsweep.app.new_trials import NewTrial, new_trials
 from unetsweep.atomic import write_json
+from unetsweep.cli.submit import _format_estimate, command
 from unetsweep.contract import DataConfig, Result, TrialConfig
 from unetsweep.core.actions import Element, Submit
 from unetsweep.core.estimate import Estimate, TrainingSample, settings_of
@@ -123,3 +126,30 @@ def test_a_dry_run_ends_with_the_error_that_the_reconciliation_would_raise():
     assert list(reconciliation_errors(Plan(), no_answer, force=False)) == []
     submits = Plan((Submit((Element(0, 1, ((0, 8),)),), None, "1 ready"),))
     assert list(reconciliation_errors(submits, no_answer, force=False)) == [no_answer]
+
+
+def dry_run_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> list[str]:
+    """The lines of a dry run of a program of the user's own, which is not called."""
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text("\n".join([*more, 'trainer: {command: "true {a} {b} {out}"}']))
+    done = CliRunner().invoke(command, ["s.yaml", "--dry-run", "--executor", "local"])
+    assert done.exit_code == 0, done.output
+    return done.output.splitlines()
+
+
+def test_a_dry_run_of_listed_points_alone_counts_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    study = "study: {metric: score, direction: maximize}"
+    listed = dry_run_of(tmp_path, monkeypatch, "points: [{a: 1, b: 1}, {a: 2, b: 2}]", study)
+    assert not [line for line in listed if line.startswith("space:")]
+    assert "  a 1, b 1, seed 0" in listed
+    combined = dry_run_of(tmp_path, monkeypatch, "space: {a: [1, 2], b: [1, 2]}", study)
+    assert "space: 4 points" in combined
+
+
+def test_what_an_estimate_rests_on_has_a_line_of_its_own(sweep: SweepDir):
+    known = estimate(GRID, sweep)
+    found = SimpleNamespace(estimate=known, uses_gpus=True)
+    first, second = _format_estimate(found)  # type: ignore[arg-type]
+    assert first.startswith("GPU-hours ")
+    assert first.endswith("disk 0.0 MB")
+    assert second == f"  estimated from {known.estimated_from}"

@@ -59,7 +59,7 @@ class Parsed(HTMLParser):
     """The elements of a page, and its text outside of scripts and styles."""
 
     elements: list[Element] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
+    visible: list[str] = field(default_factory=list)
     inner: Element | None = None
     """The element that began last, until one ends."""
 
@@ -77,14 +77,14 @@ class Parsed(HTMLParser):
         if self.inner is not None:
             self.inner.text += data
         if self.inner is None or self.inner.tag not in ("script", "style"):
-            self.words.append(data)
+            self.visible.append(data)
 
     def all(self, tag: str) -> list[Element]:
         return [element for element in self.elements if element.tag == tag]
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
+        return " ".join(" ".join(self.visible).split())
 
 
 def parsed(page: str) -> Parsed:

@@ -127,7 +127,7 @@ def test_no_text_adds_a_script(text: str) -> None:
     assert not any(name.startswith("on") for element in found.elements for name in element.attributes)
 
 
-def test_a_hostile_text_is_shown_as_it_is() -> None:
+def test_a_hostile_text_appears_as_it_is() -> None:
     text = HOSTILE[0]
     assert parsed(hostile(text)).text.count(text) > 10
 
@@ -265,7 +265,7 @@ def test_curves_of_many_runs_stay_small() -> None:
     assert "every few epochs" in text
 
 
-def test_too_few_points_for_importances_are_said() -> None:
+def test_too_few_points_for_importances_are_explained() -> None:
     note = "Importances of the parameters need 20 complete points; there are 3 complete points."
     assert note in page(docs_sweep(), PageContent(importances=Importances(note=note)))
 

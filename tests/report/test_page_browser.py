@@ -13,7 +13,7 @@ from unetsweep.report.formats import Format, render
 
 BROWSER = chromium.find()
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine (Debian's package chromium)")
-SHOWN = "[...document.querySelectorAll('#table tbody tr')].filter(row => !row.hidden).map(row => row.dataset.trial)"
+VISIBLE = "[...document.querySelectorAll('#table tbody tr')].filter(row => !row.hidden).map(row => row.dataset.trial)"
 
 
 @pytest.fixture(scope="module")
@@ -56,22 +56,22 @@ def enter(page: chromium.Tab, selector: str, value: str, event: str) -> None:
 def test_a_column_sorts_the_rows_both_ways_and_missing_values_come_last(page: chromium.Tab) -> None:
     heading = "#table thead th:nth-child(8) button"  # test_IoU
     click(page, heading)
-    assert page.run(SHOWN)[:3] == ["2", "7", "8"]
+    assert page.run(VISIBLE)[:3] == ["2", "7", "8"]
     assert page.run("document.querySelector('#table thead th:nth-child(8)').getAttribute('aria-sort')") == "ascending"
     click(page, heading)
-    assert page.run(SHOWN)[:3] == ["8", "7", "2"]
+    assert page.run(VISIBLE)[:3] == ["8", "7", "2"]
     click(page, "#table thead th:nth-child(3) button")  # epochs
-    assert page.run(SHOWN)[-2:] == ["7", "8"]
+    assert page.run(VISIBLE)[-2:] == ["7", "8"]
     check_quiet(page)
 
 
 def test_a_filter_hides_rows_and_counts_the_others(page: chromium.Tab) -> None:
     enter(page, "#filter input", "1794", "input")
-    assert page.run(SHOWN) == ["5", "6"]
+    assert page.run(VISIBLE) == ["5", "6"]
     assert page.run("document.querySelector('#filter output').textContent") == "2 of 9 rows"
     enter(page, "#filter input", "", "input")
     enter(page, "#filter select", "complete", "input")
-    assert len(page.run(SHOWN)) == 9
+    assert len(page.run(VISIBLE)) == 9
     check_quiet(page)
 
 

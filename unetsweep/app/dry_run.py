@@ -25,7 +25,7 @@ from unetsweep.core.ports import Scheduler
 from unetsweep.core.run_sharing import epochs_to_train, why_not_shared
 from unetsweep.core.space import Point, Space
 from unetsweep.core.space_size import PointCounts, count_points
-from unetsweep.core.spec import SweepSpec
+from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.errors import SchedulerError, UnetsweepError, UnsafePlan
 from unetsweep.reconcile.evidence import ask, with_jobs
 from unetsweep.store.sweep_dir import SweepDir
@@ -71,6 +71,8 @@ class DryRun:
     """The keys of the file that have another value in this sweep."""
     limit: LimitStatus | None = None
     """None: the sweep has no limit."""
+    only_listed: bool = False
+    """Whether the sweep has no points but those that its file lists."""
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -155,6 +157,7 @@ def dry_run(
         limit=limit_status(spec.study.limits, observation.spending, plan.limit),
         repeats=spec.study.repeats,
         points_wanted=points_wanted(spec) if spec.study.repeats > 1 else 0,
+        only_listed=spec.study.sampler == NO_SAMPLER,
     )
 
 

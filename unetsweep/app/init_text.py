@@ -86,6 +86,7 @@ def images_text(file: Path, images: ImagesText, values: StartingValues, choice: 
         metric=choice.metric,
         setup=setup,
         parallel=min(local_parallel(setup.cores, setup.devices), fits),
+        of_machine=_machine_text(setup),
     )
 
 
@@ -104,7 +105,15 @@ def command_text(file: Path, command: str, choice: Choice, setup: Setup) -> str:
         is_example=choice.is_example,
         setup=setup,
         parallel=local_parallel(setup.cores, setup.devices),
+        of_machine=_machine_text(setup),
     )
+
+
+def _machine_text(setup: Setup) -> str:
+    """Return what decides how many trainings a machine runs at once: `2 cores, two for each training`."""
+    if setup.devices:
+        return f"{counted(setup.devices, 'GPU')}, one for each training"
+    return f"{counted(setup.cores, 'core')}, two for each training" if setup.cores > 1 else "1 core"
 
 
 def profile_text(cluster: ClusterFacts, profile: SuggestedProfile) -> str:

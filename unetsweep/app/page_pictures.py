@@ -144,16 +144,16 @@ class _Reader:
     ) -> tuple[Prediction, ...]:
         """What a trial predicted for the cases, the worst first."""
         config, path = self._config(trial), f"{trial.run_dir}/{file_name(trial.epochs)}"
-        shown = list[Prediction]()
+        made = list[Prediction]()
         for mask in found.masks if config is not None else ():
             pair = self._pair(mask.image, config) if config is not None and mask.image in cases else None
             if pair is None:
                 continue
             try:
-                shown.append(_prediction(cases[mask.image], mask, pair[1], path, in_full))
+                made.append(_prediction(cases[mask.image], mask, pair[1], path, in_full))
             except StateError as error:
                 self.warnings.append(with_repair_advice(str(error), self.directory.root))
-        return tuple(sorted(shown, key=lambda each: each.difference.iou or 0.0))
+        return tuple(sorted(made, key=lambda each: each.difference.iou or 0.0))
 
 
 def _pixels(found: PredictionsFile) -> int:
@@ -162,8 +162,8 @@ def _pixels(found: PredictionsFile) -> int:
 
 def _median(order: Sequence[TrialRecord], others: Sequence[int]) -> int | None:
     """The trial with pictures that is nearest to the median; None: there is none."""
-    place = {trial.number: at for at, trial in enumerate(order)}
-    return min(others, key=lambda number: abs(place[number] - len(order) / 2), default=None)
+    rank = {trial.number: at for at, trial in enumerate(order)}
+    return min(others, key=lambda number: abs(rank[number] - len(order) / 2), default=None)
 
 
 def _read(name: str, config: TrialConfig) -> tuple[Pixels, Pixels]:

@@ -20,7 +20,7 @@ COMMANDS = {
     "list": "Show all sweeps, and how they stand.",
     "show": "Show one trial: its state and why, attempts, learning curve and scores.",
     "status": "Show the state of every trial, and why.",
-    "report": "Print the results as a table.",
+    "report": "Print the results of a sweep, or compare several.",
     "logs": "Show the log of a trial's last job.",
     "cancel": "Cancel a sweep, or some of its trials.",
     "adopt": "Continue a sweep whose folder was copied, moved or renamed, or on another cluster.",

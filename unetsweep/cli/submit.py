@@ -21,7 +21,7 @@ from unetsweep.cli.output import (
 from unetsweep.config.overrides import Override
 from unetsweep.config.parameters import short_name
 from unetsweep.core.describe import describe
-from unetsweep.core.estimate import format_estimate
+from unetsweep.core.estimate import format_estimate, format_hours
 from unetsweep.core.trials import has_epochs, is_own
 from unetsweep.errors import joined
 from unetsweep.report.columns import value_text
@@ -88,14 +88,21 @@ def _format(found: DryRun) -> list[str]:
     return [
         f"sweep {found.sweep} on {found.executor}, in {found.root}",
         *map(_format_override, found.overrides),
-        _format_space(found),
+        *([] if found.only_listed else [_format_space(found)]),
         *_format_points(found),
         *map(describe, found.actions),
         ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in numbers.items()),
         _format_sharing(found),
-        format_estimate(found.estimate, gpus=found.uses_gpus),
+        *_format_estimate(found),
         *([] if found.limit is None else [found.limit.text]),
     ]
+
+
+def _format_estimate(found: DryRun) -> list[str]:
+    """What is left to train, and on a line of its own what that is known from."""
+    if found.estimate.disk_bytes is None or not found.estimate.disk_bytes:
+        return [format_estimate(found.estimate, gpus=found.uses_gpus)]
+    return [format_hours(found.estimate, gpus=found.uses_gpus), f"  estimated from {found.estimate.estimated_from}"]
 
 
 def _format_override(override: Override) -> str:

@@ -189,21 +189,26 @@ def _describe_samples(samples: Sequence[TrainingSample], which: str = "") -> str
 
 
 def format_estimate(found: Estimate, *, gpus: bool) -> str:
-    """Return the estimate as one line for the user.
+    """Return the estimate with what it rests on as one line for the user.
 
     >>> format_estimate(Estimate(None, None, None, "no trial has finished", needs_finished=True), gpus=True)
     'GPU-hours and disk unknown until one has ended (no trial has finished)'
     >>> format_estimate(Estimate(0.0, 0.5, 1_234_567_890, "…", cpu_hours_range=(0.4, 0.75)), gpus=False)
     'CPU-hours 0.40 to 0.75 (about 0.50), disk 1.2 GB (…)'
     """
+    return f"{format_hours(found, gpus=gpus)} ({found.estimated_from})"
+
+
+def format_hours(found: Estimate, *, gpus: bool) -> str:
+    """Return the estimate without what it rests on: `CPU-hours 0.40 to 0.75 (about 0.50), disk 1.2 GB`."""
     hours, ends = (found.gpu_hours, found.gpu_hours_range) if gpus else (found.cpu_hours, found.cpu_hours_range)
     unit = "GPU" if gpus else "CPU"
     if hours is None or found.disk_bytes is None:
         until = " until one has ended" if found.needs_finished else ""
-        return f"{unit}-hours and disk unknown{until} ({found.estimated_from})"
+        return f"{unit}-hours and disk unknown{until}"
     middle, low, high = (f"{each:.2f}" for each in (hours, *(ends or (hours, hours))))
     time = f"{low} to {high} (about {middle})" if low != high else middle
-    return f"{unit}-hours {time}, disk {format_size(found.disk_bytes)} ({found.estimated_from})"
+    return f"{unit}-hours {time}, disk {format_size(found.disk_bytes)}"
 
 
 def format_size(size: int) -> str:

@@ -10,7 +10,7 @@ from unetsweep.report.summary import BestTrial, best_of, data_line, failure_line
 from unetsweep.report.view import View
 from unetsweep.texts import one_line, score_text
 
-_BEST, _WRONG, _HEAD, _END = "\x1b[1;32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
+_BEST, _WRONG, _CAUTION, _HEAD, _END = "\x1b[1;32m", "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[0m"
 
 
 def render(view: View, base: str = "", colour: bool = False) -> str:
@@ -24,7 +24,7 @@ def render(view: View, base: str = "", colour: bool = False) -> str:
         states_text(view.sweep),
         *failure_lines(view.sweep.trials),
     ]
-    lines += [f"warning: {one_line(warning)}" for warning in view.sweep.warnings]
+    lines += [_coloured(f"warning: {one_line(warning)}", _CAUTION, colour) for warning in view.sweep.warnings]
     lines.append("")
     if view.best is None:
         lines.append("No trial is complete yet, so there are no best hyperparameters.")

@@ -128,16 +128,16 @@ def bars(rows: Sequence[tuple[str, float, str]], kinds: Sequence[str] = ()) -> t
     """Horizontal bars below each other, and the height of the picture. A row: label, length from 0 on, text."""
     longest = max((length for _, length, _ in rows), default=0.0) or 1.0
     parts, across = list[str](), WIDTH - BAR_LABEL - BAR_TEXT
-    for at, (name, length, shown) in enumerate(rows):
+    for at, (name, length, written) in enumerate(rows):
         top = 4 + at * (BAR + BAR_GAP)
         width = max(1.0, across * length / longest)
         kind = kinds[at] if kinds else "best"
         parts.append(text(BAR_LABEL - 10, top + 13, shortened_label(name), "end", "name"))
         parts.append(
             f'<rect class="bar {kind}" x="{BAR_LABEL}" y="{top}" width="{width:.1f}" height="{BAR}" rx="3">'
-            f"<title>{label(f'{name}: {shown}')}</title></rect>"
+            f"<title>{label(f'{name}: {written}')}</title></rect>"
         )
-        parts.append(text(BAR_LABEL + width + 8, top + 13, shown))
+        parts.append(text(BAR_LABEL + width + 8, top + 13, written))
     return parts, 8 + len(rows) * (BAR + BAR_GAP)
 
 

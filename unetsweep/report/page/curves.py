@@ -28,22 +28,22 @@ def learning_curves(sweep: SweepRecord, curves: Sequence[RunCurve]) -> Chart | N
     if not drawn:
         return None
     trials = {trial.number: trial for trial in sweep.trials}
-    place = _places(sweep, [curve for curve, _ in drawn])
+    rank = _ranks(sweep, [curve for curve, _ in drawn])
     most = min(MOST_POINTS, max(LEAST_POINTS, ALL_POINTS // len(drawn)))
     axes = Axes.around([point for _, points in drawn for point in points], from_zero=True)
     parts, rows = axes.grid("epoch", metric_label(sweep)), list[Sequence[str | int | float | None]]()
-    for curve, points in sorted(drawn, key=lambda each: -place.get(each[0].trials, len(drawn))):
+    for curve, points in sorted(drawn, key=lambda each: -rank.get(each[0].trials, len(drawn))):
         states = [trials[number].state for number in curve.trials if number in trials]
-        kind = _kind(place.get(curve.trials), states)
-        shown = thinned(points, most)
+        kind = _kind(rank.get(curve.trials), states)
+        kept = thinned(points, most)
         title = f"{_names(curve.trials)}, {', '.join(dict.fromkeys(states))}: {_last(points)}"
-        parts.append(axes.path(shown, kind, title, curve.trials) if len(shown) > 1 else "")
-        parts += [axes.point(*shown[0], kind, title, curve.trials)] if len(shown) == 1 else []
+        parts.append(axes.path(kept, kind, title, curve.trials) if len(kept) > 1 else "")
+        parts += [axes.point(*kept[0], kind, title, curve.trials)] if len(kept) == 1 else []
         rows += [
             (" ".join(map(str, curve.trials)), states[-1] if states else None, epoch, round(value, 6))
-            for epoch, value in shown
+            for epoch, value in kept
         ]
-    legend = [(place[curve.trials], _names(curve.trials)) for curve, _ in drawn if curve.trials in place]
+    legend = [(rank[curve.trials], _names(curve.trials)) for curve, _ in drawn if curve.trials in rank]
     parts += _legend(axes, sorted(legend))
     title = f"{metric_label(sweep)} by epoch"
     thin = " Of longer curves every few epochs are drawn." if any(len(p) > most for _, p in drawn) else ""
@@ -52,16 +52,16 @@ def learning_curves(sweep: SweepRecord, curves: Sequence[RunCurve]) -> Chart | N
     return Chart("curves", title, caption, svg, csv_text(("trials", "state", "epoch", sweep.spec.metric.name), rows))
 
 
-def _places(sweep: SweepRecord, curves: Iterable[RunCurve]) -> dict[tuple[int, ...], int]:
-    """The place of the best runs, from 0, by their trials."""
+def _ranks(sweep: SweepRecord, curves: Iterable[RunCurve]) -> dict[tuple[int, ...], int]:
+    """The ranks of the best runs, from 0, by their trials."""
     run_of = {number: curve.trials for curve in curves for number in curve.trials}
     best = dict.fromkeys(run_of[trial.number] for trial in ranked(sweep) if trial.number in run_of)
-    return {trials: place for place, trials in enumerate(list(best)[:COLOURED])}
+    return {trials: rank for rank, trials in enumerate(list(best)[:COLOURED])}
 
 
-def _kind(place: int | None, states: Sequence[str]) -> str:
-    if place is not None:
-        return f"c{place}"
+def _kind(rank: int | None, states: Sequence[str]) -> str:
+    if rank is not None:
+        return f"c{rank}"
     return "dim" if states and states[-1] in DIM else "other"
 
 
@@ -69,12 +69,12 @@ def _legend(axes: Axes, names: Sequence[tuple[int, str]]) -> list[str]:
     """The names of the coloured runs, in the lower right corner, where rising curves leave room."""
     right, bottom = axes.x(axes.x_ticks[-1]) - 12, axes.y(axes.y_ticks[0]) - 12
     parts = []
-    for place, name in names:
-        y = bottom - 17 * (len(names) - 1 - place)
+    for rank, name in names:
+        y = bottom - 17 * (len(names) - 1 - rank)
         parts.append(
-            f'<line class="line c{place}" x1="{right - 20:.0f}" y1="{y - 4:.0f}" x2="{right:.0f}" y2="{y - 4:.0f}"/>'
+            f'<line class="line c{rank}" x1="{right - 20:.0f}" y1="{y - 4:.0f}" x2="{right:.0f}" y2="{y - 4:.0f}"/>'
         )
-        parts.append(text(right - 27, y, f"{name}{', the best' if not place else ''}", "end", "name halo"))
+        parts.append(text(right - 27, y, f"{name}{', the best' if not rank else ''}", "end", "name halo"))
     return parts
 
 

@@ -55,13 +55,13 @@ def leaders(sweep: SweepRecord) -> Chart | None:
 def _row(row: Contender, interval: tuple[float, float] | None, y: float, x: Callable[[float], float]) -> list[str]:
     """One leader: its name, its interval and its mean difference."""
     kind = "c0" if row.in_best else "other"
-    shown = "the best" if interval is None and row.behind == 0 else score_text(row.behind or 0.0)
+    written = "the best" if interval is None and row.behind == 0 else score_text(row.behind or 0.0)
     parts = [text(LEFT - 10, y + 4, f"trial {number_text(row.key)}", "end", "name")]
     if interval is not None:
         low, high = interval
         parts.append(line(x(low), y, x(high), y, f"line {kind}"))
         parts += [line(x(end), y - 5, x(end), y + 5, f"line {kind}") for end in interval]
-        shown += f" [{score_text(low)}, {score_text(high)}]"
+        written += f" [{score_text(low)}, {score_text(high)}]"
     parts.append(f'<circle class="dot {kind}" cx="{x(row.behind or 0.0):.1f}" cy="{y:.1f}" r="5"/>')
-    parts.append(text(WIDTH - RIGHT + 12, y + 4, shown))
+    parts.append(text(WIDTH - RIGHT + 12, y + 4, written))
     return parts

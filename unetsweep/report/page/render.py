@@ -28,34 +28,23 @@ from unetsweep.report.view import View
 from unetsweep.texts import counted, printable, score_text
 
 TEMPLATES = Path(__file__).with_name("templates")
+THEME_BUTTON = Markup(
+    '<button type="button" id="theme" class="js" aria-label="Colours: as the system">Theme: auto</button>'
+)
 MOST_OPEN = 50
 """Open trials that are listed; the table has all."""
 
 
 def render(view: View, content: PageContent, base: str = "") -> str:
     """The page as HTML; paths below the folder `base` are written relative to it."""
-    sweep, script = view.sweep, _text("page.js")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        finalize=lambda value: value if hasattr(value, "__html__") else printable(str(value)),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(score=score_text, number=number_text)
-    environment.globals.update(counted=counted)
-    pictures = content.pictures
+    sweep, pictures = view.sweep, content.pictures
     pair = default_pair(view, (pictures.best, pictures.other) if pictures else ())
-    return environment.get_template("page.html").render(
+    return fill(
+        "page.html",
+        sweep.name,
         view=view,
         sweep=sweep,
         content=content,
-        script=script,
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=_text("page.css"),
-        chart_style=_text("charts.css"),
         states=states_text(sweep),
         data_line=data_line(sweep.spec) if shows_data(sweep.spec) else "",
         warnings=(*sweep.warnings, *content.warnings),
@@ -72,6 +61,31 @@ def render(view: View, content: PageContent, base: str = "") -> str:
         number_open=sum(trial.state in OPEN for trial in sweep.trials),
         cost_meanings=costs.meanings(),
     )
+
+
+def fill(template: str, title: str, **values: object) -> str:
+    """A page of this template, with the styles and the script that all pages share."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=lambda value: value if hasattr(value, "__html__") else printable(str(value)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(score=score_text, number=number_text)
+    script = _text("page.js")
+    environment.globals.update(
+        counted=counted,
+        title=title,
+        theme_button=THEME_BUTTON,
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=_text("page.css"),
+        chart_style=_text("charts.css"),
+    )
+    return environment.get_template(template).render(values)
 
 
 def _text(name: str) -> Markup:
