@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pages import PIXEL, cells, content, parsed
+from page_contents import PIXEL, cells, content, parsed
 from report_records import (
     confirmed_sweep,
     docs_sweep,

@@ -1,12 +1,13 @@
 """The page in a real browser: what its script adds works, nothing is requested, and a phone can show it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import chromium
 import pytest
-from pages import content
+from page_contents import content
 from report_records import docs_sweep
 
 from unetsweep.report.formats import Format, render
@@ -136,6 +137,18 @@ def test_a_chart_is_downloaded_as_svg_and_csv(page: chromium.Tab) -> None:
 def test_a_phone_shows_the_page_without_scrolling_it_sideways(page: chromium.Tab, width: int) -> None:
     page.size(width, 800)
     assert page.run("document.documentElement.scrollWidth") == width
+    check_quiet(page)
+
+
+def test_hostile_texts_run_nothing_and_request_nothing(page: chromium.Tab, tmp_path: Path) -> None:
+    file = tmp_path / "hostile.html"
+    text = "</script><script>boom()</script>\"><img src=http://127.0.0.1:9/x onerror=boom()>'<svg onload=boom()>"
+    record = replace(docs_sweep(), name=text, warnings=(text,))
+    file.write_text(render(record, Format.HTML, page=content(text, (8, 3))))
+    page.open(file)
+    enter(page, "#compare label:nth-child(2) select", "1", "change")
+    assert page.run("document.querySelector('h1').textContent") == text
+    assert page.run("document.querySelectorAll('[onerror], [onload]').length") == 0
     check_quiet(page)
 
 

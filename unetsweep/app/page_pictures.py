@@ -54,6 +54,8 @@ class _Reader:
     directory: SweepDir
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unread: dict[str, list[str]] = field(default_factory=dict)
+    """The images that cannot be read, by the reason."""
     known: dict[tuple[object, ...], tuple[Pixels, Pixels] | None] = field(default_factory=dict)
     """Image and truth by name and settings; None: they cannot be read."""
 
@@ -89,7 +91,10 @@ class _Reader:
             _median(order, others),
             predictions,
             len((config.data.manifest or {}).get("val", ())),
-            tuple(dict.fromkeys(self.notes)),
+            (
+                *self.notes,
+                *(f"Not shown: {', '.join(dict.fromkeys(names))}: {why}" for why, names in self.unread.items()),
+            ),
         )
 
     def _chosen(self, order: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -136,7 +141,7 @@ class _Reader:
                 self.known[key] = _read(name, config)
             except (UnetsweepError, OSError) as error:
                 self.known[key] = None
-                self.notes.append(f"The image {one_line(name)} is not shown: {one_line(str(error))}")
+                self.unread.setdefault(one_line(str(error)), []).append(one_line(name))
         return self.known[key]
 
     def _predictions(
