@@ -12,11 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from benchmarks.written_sweep import write_sweep
 from unetsweep.analysis.records import read_sweep_record
 from unetsweep.app import reconcile, report_page
 from unetsweep.app.report import ReportRequest, refresh_page, report
+from unetsweep.cli.repair import command as repair
 from unetsweep.core import paths
 from unetsweep.datasets.predicted_masks import file_name
 from unetsweep.datasets.sample import draw_sample
@@ -108,6 +110,14 @@ def test_a_damaged_file_of_masks_is_named_and_the_page_has_the_other_pictures(sw
     assert "unetsweep repair eyes" in text
     assert "has kept no masks that can be shown" in text
     assert text.count("data:image/png") > 10
+
+
+def test_repair_quarantines_a_damaged_file_of_masks(sweep: SweepDir) -> None:
+    masks_of(sweep, 0).write_text(masks_of(sweep, 0).read_text().replace('"width": 64', '"width": 65'))
+    done = CliRunner().invoke(repair, ["eyes", "--results", str(sweep.root.parent)])
+    assert "8.predictions.json: the mask of '02' is no PNG of one bit and 65x64: quarantined" in done.output
+    assert "the report shows no pictures of this trial; its numbers stay" in done.output
+    assert "Warning" not in page_of(sweep)
 
 
 def test_masks_of_other_weights_are_left_out(sweep: SweepDir) -> None:
