@@ -4,11 +4,12 @@ PED-ANOVA (Watanabe, Bansal, Hutter: IJCAI 2023) compares the parameters of the 
 all. It needs neither a model nor scikit-learn, and knows parameters with conditions.
 """
 
+import contextlib
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from unetsweep.core.space import is_fixed
@@ -38,7 +39,22 @@ def parameter_importances(
         study.add_trial(create_trial(params=params, distributions={path: kinds[path] for path in params}, value=value))
     if len({path for point, _ in scored for path in point if path in varied}) < 1 or len({v for _, v in scored}) < 2:
         return {}
+    with _without_sklearn():
+        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a feature of Optuna is new
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return dict(found)
+
+
+@contextlib.contextmanager
+def _without_sklearn() -> Iterator[None]:
+    """Let imports here find no scikit-learn: Optuna imports it for its other evaluators, which takes over a second."""
+    if "sklearn" in sys.modules:
+        yield
+        return
+    sys.modules["sklearn"] = None  # type: ignore[assignment]  # as Python documents it
+    try:
+        yield
+    finally:
+        del sys.modules["sklearn"]

@@ -25,8 +25,10 @@ ROW, TOP, LEFT, RIGHT = 30, 10, 110, 210
 def leaders(sweep: SweepRecord) -> Chart | None:
     """The difference of each confirmed leader to the best; None: no two can be compared."""
     rows = [row for row in confirmed.compare_leaders(sweep) if row.behind is not None]
+    if len(rows) < 2:
+        return None
     found = difference_intervals(sweep.confirmed, minimize=sweep.spec.metric.minimize, groups=sweep.val_groups)
-    if len(rows) < 2 or not found:
+    if not found:
         return None
     ends = [0.0, *(row.behind or 0.0 for row in rows), *(end for pair in found.values() for end in pair)]
     levels = ticks(min(ends), max(ends))
