@@ -186,6 +186,16 @@ def test_a_point_is_a_row_with_repeats() -> None:
     assert "0.7200 ± 0.0200" in rows[1]
 
 
+def test_the_pictures_of_a_point_are_those_of_its_best_training() -> None:
+    text = page(repeated_sweep(), content(trials=(1, 8)))
+    assert [e.attributes["data-training"] for e in parsed(text).all("tr") if "data-trial" in e.attributes][:2] == [
+        "1",
+        "3",
+    ]
+    captions = [e.text for e in parsed(text).all("figcaption")]
+    assert "trial 0000, IoU 0.5100" in captions
+
+
 def test_without_a_complete_trial_there_is_no_best_one() -> None:
     text = parsed(page(sweep(trial(0, "waiting")))).text
     assert "No trial is complete yet, so there are no best hyperparameters." in text

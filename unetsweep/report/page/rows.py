@@ -26,6 +26,8 @@ class PageRow:
     trial: int
     name: str
     """The trial's number as in the name of its folder."""
+    training: int
+    """The trial whose pictures and curve belong to the row: of a point its best training."""
     state: str
     is_best: bool
     cells: tuple[PageCell, ...]
@@ -37,6 +39,7 @@ def page_rows(view: View) -> list[PageRow]:
         PageRow(
             row.number,
             number_text(row.number),
+            view.points[row.number].best.number if view.points else row.number,
             row.state,
             view.is_best(row),
             tuple(_cell(column, row) for column in view.columns),
@@ -58,9 +61,8 @@ def default_pair(view: View, with_pictures: Sequence[int | None] = ()) -> tuple[
 
     `with_pictures`: the trials whose pictures are shown beside each other, which come first.
     """
-    by_trial = {row.trial: row for row in page_rows(view)}
-    chosen = [by_trial[number] for number in with_pictures if number in by_trial and number is not None]
+    rows = {row.training: row for row in page_rows(view)}
     order = [trial.number for trial in ranked(view.sweep)]
-    chosen += [by_trial[n] for n in (*order[:1], *order[len(order) // 2 :], *by_trial) if n in by_trial]
-    different = list({row.trial: row for row in chosen}.values())
+    numbers = (*with_pictures, *order[:1], *order[len(order) // 2 :], *rows)
+    different = [rows[number] for number in dict.fromkeys(numbers) if number in rows]
     return (different[0], different[1]) if len(different) > 1 else None

@@ -66,15 +66,16 @@
   const compare = one("#compare");
   if (compare) {
     const predictions = JSON.parse(one("#predictions")?.textContent || "{}");
+    const rowOf = (trial) => rows.find((each) => each.dataset.trial === trial);
     const headings = all(table, "thead th").map((each) => each.textContent);
     const showTrial = (column, trial) => {
-      const row = rows.find((each) => each.dataset.trial === trial);
+      const row = rowOf(trial);
       const name = row.cells[0].childNodes[1].textContent.trim();
       one("#compared").tHead.rows[0].cells[column + 1].textContent = `trial ${name}`;
       const texts = [row.dataset.state, ...headings.slice(1).map((_, at) => row.cells[at + 1].textContent)];
       [...one("#compared").tBodies[0].rows].forEach((line, at) => { line.cells[column + 1].textContent = texts[at]; });
       all(document, "#compared-pictures .case").forEach((article) => {
-        const found = (predictions[trial] || []).find((each) => String(each.case) === article.dataset.case);
+        const found = (predictions[row.dataset.training] || []).find((each) => String(each.case) === article.dataset.case);
         const figure = article.querySelectorAll(".picture")[column + 2];
         const img = figure.querySelector("img");
         img.hidden = !found;
@@ -88,7 +89,7 @@
     const selects = all(compare, "select");
     const show = () => {
       selects.forEach((select, column) => showTrial(column, select.value));
-      const chosen = selects.map((select) => select.value);
+      const chosen = selects.map((select) => rowOf(select.value).dataset.training);
       [...one("#compared").tBodies[0].rows].forEach((line) => {
         line.classList.toggle("differs", line.cells[1].textContent !== line.cells[2].textContent);
       });
