@@ -96,6 +96,7 @@ def test_two_chosen_trials_are_compared(page: chromium.Tab) -> None:
     before = page.run("document.querySelectorAll('#compared-pictures figcaption')[3].textContent")
     enter(page, "#compare label:nth-child(2) select", "1", "change")
     assert column(1)[:3] == ["trial 0008", "complete", "18808"]
+    assert not any(name.startswith("test_") for name in column(0))
     assert column(2)[:3] == ["trial 0001", "complete", "17857"]
     captions = page.run("[...document.querySelectorAll('#compared-pictures figcaption')].map(e => e.textContent)")
     assert captions[2:4] == ["trial 0008, IoU 0.5800", "trial 0001: no picture"]

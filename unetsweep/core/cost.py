@@ -13,6 +13,9 @@ from dataclasses import dataclass, field, replace
 from unetsweep.core.spec import SweepSpec
 from unetsweep.texts import counted
 
+FILES = "the sweep's files"
+"""Where times come from without accounting."""
+
 JobKey = tuple[str, str]
 """Token and job id: a job id alone may be reused for another job."""
 
@@ -254,8 +257,8 @@ def format_cost(cost: Cost, *, gpus: bool) -> str:
 def cost_source(cost: Cost) -> str:
     """Return where the seconds of a cost come from."""
     if not cost.accounted_seconds:
-        return "the sweep's files"
-    return "sacct" if cost.accounted_seconds >= cost.seconds else "sacct and the sweep's files"
+        return FILES
+    return "sacct" if cost.accounted_seconds >= cost.seconds else f"sacct and {FILES}"
 
 
 def _format_memory(cost: Cost, *, gpus: bool) -> str:

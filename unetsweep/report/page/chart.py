@@ -130,7 +130,7 @@ def bars(rows: Sequence[tuple[str, float, str]], kinds: Sequence[str] = ()) -> t
     parts, across = list[str](), WIDTH - BAR_LABEL - BAR_TEXT
     for at, (name, length, written) in enumerate(rows):
         top = 4 + at * (BAR + BAR_GAP)
-        width = max(1.0, across * length / longest)
+        width = max(1.0, across * length / longest) if length else 0.0
         kind = kinds[at] if kinds else "best"
         parts.append(text(BAR_LABEL - 10, top + 13, shortened_label(name), "end", "name"))
         parts.append(

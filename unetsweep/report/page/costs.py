@@ -1,5 +1,6 @@
 """The chart of what a sweep has cost: waiting, training, repeated work and idle time."""
 
+from unetsweep.core.cost import FILES
 from unetsweep.core.cost_split import CostSplit
 from unetsweep.report.page.chart import Chart, bars, csv_text, drawing
 from unetsweep.texts import counted
@@ -24,10 +25,9 @@ def cost(split: CostSplit | None) -> Chart | None:
     parts, height = bars(rows, [kind for _, kind, _ in _ROWS])
     title = "Time of the jobs"
     unread = f" Not counting {counted(split.unread_runs, 'run')} with unreadable files." if split.unread_runs else ""
-    caption = (
-        f"The jobs held {split.hours:.2f} {split.unit}-hours. Their times are from {split.source}; those of epochs and "
-        f"of the queue are from the sweep's files.{unread}"
-    )
+    files = "" if split.source == FILES else f"; those of epochs and of the queue are from {FILES}"
+    times = f"Their times are from {split.source}{files}."
+    caption = f"The jobs held {split.hours:.2f} {split.unit}-hours. {times}{unread}"
     table = csv_text(("part", "seconds", "what"), [(name, round(seconds[name], 1), what) for name, _, what in _ROWS])
     return Chart("cost", title, caption, drawing("cost", title, caption, parts, height), table)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from unetsweep.analysis.rows import SweepRecord, TrialRecord, ranked
 from unetsweep.report.columns import LEAKED, number_text
-from unetsweep.report.page.chart import Axes, Chart, bars, csv_text, drawing, text
+from unetsweep.report.page.chart import Axes, Chart, bars, csv_text, drawing, line, text
 from unetsweep.report.page.content import Importances, RunCurve
 from unetsweep.texts import counted, score_text
 
@@ -13,6 +13,8 @@ COLOURED = 5
 """Runs with a colour of their own: more are not told apart. The best comes first."""
 MOST_POINTS, ALL_POINTS, LEAST_POINTS = 150, 10_000, 20
 """Points that are drawn: of a curve, since a chart is about 600 pixels wide; of all together; and of each at least."""
+LEGEND_WIDTH, LEGEND_LINE = 210, 17
+"""Pixels of the legend, and of a line in it."""
 DIM = ("pruned", "diverged", "failed", "cancelled")
 """States of trials whose curves are dimmed."""
 
@@ -44,7 +46,8 @@ def learning_curves(sweep: SweepRecord, curves: Sequence[RunCurve]) -> Chart | N
             for epoch, value in kept
         ]
     legend = [(rank[curve.trials], _names(curve.trials)) for curve, _ in drawn if curve.trials in rank]
-    parts += _legend(axes, sorted(legend))
+    coloured = [point for curve, points in drawn if curve.trials in rank for point in points]
+    parts += _legend(axes, sorted(legend), coloured)
     title = f"{metric_label(sweep)} by epoch"
     thin = " Of longer curves every few epochs are drawn." if any(len(p) > most for _, p in drawn) else ""
     caption = f"{counted(len(drawn), 'run')} at equal epochs. Runs that were pruned or failed are dashed.{thin}"
@@ -65,16 +68,23 @@ def _kind(rank: int | None, states: Sequence[str]) -> str:
     return "dim" if states and states[-1] in DIM else "other"
 
 
-def _legend(axes: Axes, names: Sequence[tuple[int, str]]) -> list[str]:
-    """The names of the coloured runs, in the lower right corner, where rising curves leave room."""
-    right, bottom = axes.x(axes.x_ticks[-1]) - 12, axes.y(axes.y_ticks[0]) - 12
+def _legend(axes: Axes, names: Sequence[tuple[int, str]], points: Sequence[tuple[float, float]]) -> list[str]:
+    """The names of the coloured runs, in the corner with the fewest points."""
+    width, height = LEGEND_WIDTH, LEGEND_LINE * len(names)
+    left, right = axes.x(axes.x_ticks[0]) + 12, axes.x(axes.x_ticks[-1]) - 12
+    top, bottom = axes.y(axes.y_ticks[-1]) + 12, axes.y(axes.y_ticks[0]) - 8
+    corners = [(x, y) for x in (right, left + width) for y in (bottom, top + height)]
+
+    def crowd(corner: tuple[float, float]) -> int:
+        x, y = corner
+        return sum(x - width <= axes.x(at) <= x and y - height <= axes.y(value) <= y for at, value in points)
+
+    x, y = min(corners, key=crowd)
     parts = []
     for rank, name in names:
-        y = bottom - 17 * (len(names) - 1 - rank)
-        parts.append(
-            f'<line class="line c{rank}" x1="{right - 20:.0f}" y1="{y - 4:.0f}" x2="{right:.0f}" y2="{y - 4:.0f}"/>'
-        )
-        parts.append(text(right - 27, y, f"{name}{', the best' if not rank else ''}", "end", "name halo"))
+        at = y - LEGEND_LINE * (len(names) - 1 - rank)
+        parts.append(line(x - 20, at - 4, x, at - 4, f"line c{rank}"))
+        parts.append(text(x - 27, at, f"{name}{', the best' if not rank else ''}", "end", "name halo"))
     return parts
 
 

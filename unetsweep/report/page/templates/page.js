@@ -67,13 +67,15 @@
   if (compare) {
     const predictions = JSON.parse(one("#predictions")?.textContent || "{}");
     const rowOf = (trial) => rows.find((each) => each.dataset.trial === trial);
-    const headings = all(table, "thead th").map((each) => each.textContent);
+    const lines = [...one("#compared").tBodies[0].rows];
     const showTrial = (column, trial) => {
       const row = rowOf(trial);
       const name = row.cells[0].childNodes[1].textContent.trim();
       one("#compared").tHead.rows[0].cells[column + 1].textContent = `trial ${name}`;
-      const texts = [row.dataset.state, ...headings.slice(1).map((_, at) => row.cells[at + 1].textContent)];
-      [...one("#compared").tBodies[0].rows].forEach((line, at) => { line.cells[column + 1].textContent = texts[at]; });
+      lines.forEach((line) => {
+        const at = line.dataset.column;
+        line.cells[column + 1].textContent = at === undefined ? row.dataset.state : row.cells[at].textContent;
+      });
       all(document, "#compared-pictures .case").forEach((article) => {
         const found = (predictions[row.dataset.training] || []).find((each) => String(each.case) === article.dataset.case);
         const figure = article.querySelectorAll(".picture")[column + 2];
@@ -90,7 +92,7 @@
     const show = () => {
       selects.forEach((select, column) => showTrial(column, select.value));
       const chosen = selects.map((select) => rowOf(select.value).dataset.training);
-      [...one("#compared").tBodies[0].rows].forEach((line) => {
+      lines.forEach((line) => {
         line.classList.toggle("differs", line.cells[1].textContent !== line.cells[2].textContent);
       });
       all(document, "[data-trials]").forEach((mark) => {
