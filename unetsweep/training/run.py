@@ -21,7 +21,7 @@ import torch
 
 from unetsweep import package
 from unetsweep.contract import TrialConfig, config_problems, one_value_problem, precision_problem, run_key
-from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
+from unetsweep.errors import ConfigError, GpuError, Problem, SupersededError, TrainingError
 from unetsweep.training import data, precision
 from unetsweep.training.augmented_sizes import least_side
 from unetsweep.training.callbacks import EpochEnds, StepSeed
@@ -113,14 +113,15 @@ def train(
 
 
 def device_of(config: TrialConfig, context: DistributedContext = SINGLE_PROCESS) -> torch.device:
-    """The device of this rank. Raises TrainingError if a GPU is asked for and torch sees none."""
+    """The device of this rank. If a GPU is asked for and torch sees none: GpuError, or TrainingError if this build of
+    torch can see none anywhere."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if config.accelerator == "cpu" or (config.accelerator == "auto" and not count):
         return torch.device("cpu")
     if not count:
         built = "" if torch.version.cuda else f" (torch {torch.__version__} was built without CUDA)"
         where = f"rank {context.rank} of {context.size} on {socket.gethostname()}"
-        raise TrainingError(
+        raise (GpuError if torch.version.cuda else TrainingError)(
             f"{where}: the config asks for a GPU and torch sees none{built}; "
             "ask the scheduler for GPUs (slurm.gpus), or set accelerator: cpu"
         )
