@@ -62,7 +62,7 @@ def options(wanted: Resources, folder: Path, mem: str | None = None) -> list[str
 
 
 @pytest.mark.parametrize(("slurm", "lines"), REQUESTS, ids=lambda each: str(each))
-def test_a_job_asks_for_gpus_and_memory_as_its_site_spells_them(slurm: dict, lines: list[str], tmp_path: Path) -> None:
+def test_a_job_asks_for_gpus_and_memory_as_its_site_wants_it(slurm: dict, lines: list[str], tmp_path: Path) -> None:
     assert sorted(options(resources(slurm, tmp_path), tmp_path)) == sorted(lines)
 
 
