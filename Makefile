@@ -18,7 +18,7 @@ HASH := \#
 SAMPLE := $(shell grep -qsE '^[^$(HASH)]*root: *["'\'']?([^ ]*/)?data/sample/*["'\'']?([ ,}]|$$)' '$(SWEEP)' && echo data/sample/groups.csv)
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-slurm test-faults test-all coverage check fix slurm-up slurm-down simulate bench results-page clean
+.PHONY: help sweep test test-slurm test-faults test-all coverage check fix docs slurm-up slurm-down simulate bench results-page clean
 .DELETE_ON_ERROR:
 # If it were set, each of the hundreds of Python processes below would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -66,6 +66,10 @@ check: $(READY) ## Run the linters and the type checker, and check the layers of
 fix: $(READY) ## Fix what the linters can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(READY) ## Build the documentation into build/site, and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo build/site/index.html
 
 slurm-up: ## Start a SLURM cluster on this machine: eval "$(make -s slurm-up)" (VARIANT=dbd has sacct)
 	@TESTBED_VARIANT=$(VARIANT) slurm/testbed/start
