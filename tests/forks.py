@@ -66,12 +66,13 @@ class Order:
     """Called first in the new process, as Popen's `preexec_fn`."""
 
     @property
-    def module(self) -> str:
-        return self.command[self.command.index("-m") + 1]
+    def program(self) -> str:
+        """The module, or the path of a script."""
+        return self.command[self.command.index("-m") + 1] if "-m" in self.command else self.command[1]
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        return self.command[self.command.index("-m") + 2 :]
+        return self.command[self.command.index(self.program) + 1 :]
 
 
 def is_ours(command: Sequence[str]) -> bool:
@@ -121,11 +122,13 @@ def start(
     umask: int = -1,
     preexec_fn: Callable[[], object] | None = None,
     torch: bool = False,
+    script: bool = False,
 ) -> Any:
-    """Like `subprocess.Popen` with these arguments; a `Process` if the command is ours. `torch`: the command trains."""
+    """Like `subprocess.Popen` with these arguments; a `Process` if the command is ours. `torch`: the command trains.
+    `script`: it is `[sys.executable, SCRIPT, …]`, and is forked too."""
     argv = tuple(map(str, command))
     env = dict(os.environ if env is None else env)
-    if not is_ours(argv):
+    if not script and not is_ours(argv):
         more: dict[str, Any] = {"cwd": cwd, "env": env, "stdin": stdin, "stdout": stdout, "stderr": stderr}
         more |= {"start_new_session": start_new_session, "umask": umask, "preexec_fn": preexec_fn}
         more |= {} if process_group is None else {"process_group": process_group}
@@ -144,6 +147,12 @@ def client() -> None:
     """Run `unetsweep` with the arguments of this process and exit with its status; for a script in its place."""
     process = start([sys.executable, "-m", "unetsweep", *sys.argv[1:]], cwd=os.getcwd(), torch=True)
     status = process.wait()
+    sys.exit(status if status >= 0 else 128 - status)
+
+
+def script_client() -> None:
+    """Run the script that the arguments of this process name, and exit with its status; in the place of `python`."""
+    status = start([sys.executable, *sys.argv[1:]], cwd=os.getcwd(), torch=True, script=True).wait()
     sys.exit(status if status >= 0 else 128 - status)
 
 
@@ -487,7 +496,7 @@ def _become(order: Order) -> None:
     sys.path[:0] = [part for part in order.env.get("PYTHONPATH", "").split(os.pathsep) if part and part not in sys.path]
     _open_streams()
     _set_title(order.command)
-    sys.argv = [order.module, *order.arguments]
+    sys.argv = [order.program, *order.arguments]
     sys.orig_argv = list(order.command)
 
 
@@ -536,7 +545,11 @@ def _main(order: Order) -> int:
     np.random.seed()  # a new process has its own random state
     status = 0
     try:
-        runpy.run_module(order.module, run_name="__main__", alter_sys=True)
+        if "-m" in order.command:
+            runpy.run_module(order.program, run_name="__main__", alter_sys=True)
+        else:
+            sys.path.insert(0, str(Path(order.program).resolve().parent))
+            runpy.run_path(order.program, run_name="__main__")
     except SystemExit as end:
         status = _status_of(end.code)
     except KeyboardInterrupt:

@@ -32,7 +32,7 @@ def test_two_sweeps_are_read_with_their_images_and_costs(results: Path) -> None:
     assert "different validation images" in found["warnings"][0]
 
 
-def test_two_sweeps_with_one_name_are_told_apart_by_their_folders(results: Path, tmp_path: Path) -> None:
+def test_two_sweeps_with_one_name_are_named_by_their_folders(results: Path, tmp_path: Path) -> None:
     other = make_sweep(tmp_path / "elsewhere", "one", (8,))
     end(other, 0, "7", 0.6)
     found = json.loads(compare_sweeps(["one", str(other.root)], results, Format.JSON))

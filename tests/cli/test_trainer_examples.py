@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 from local_sweeps import Workspace
 from page_programs import digest, epochs_of, write_programs
@@ -44,10 +45,13 @@ def run(folder: Path, out: str, claim: str, *arguments: str, left: float | None 
         "UNETSWEEP_PARAMS": json.dumps({"learning_rate": 0.01, "epochs": 6}),
         "UNETSWEEP_DEADLINE": "" if left is None else f"{time.time() + left:.0f}",
     }
-    command = [sys.executable if arguments[0].endswith(".py") else "bash", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
+    if arguments[0].endswith(".py"):
+        done = forks.run([sys.executable, *arguments], cwd=folder, env=environment, torch=True, script=True)
+    else:
+        bash = ["bash", *arguments]
+        done = subprocess.run(
+            bash, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
     assert "Traceback" not in done.stderr, done.stderr
     assert "unetsweep client" not in done.stderr, done.stderr
     return done.returncode

@@ -20,6 +20,12 @@ if [ "$1 $2" = "data sample" ] && [ $# = 3 ]; then set -- "$@" --size 48 --eyes 
 if [ -n "$COLD" ]; then exec "{python}" -P -m unetsweep "$@"; fi
 exec "{python}" -I -S -c 'import sys; sys.path.insert(0, "{tests}"); import forks; forks.client()' "$@"
 """
+_PYTHON = """#!/bin/bash
+if [ -z "$COLD" ] && [ "${{1%.py}}" != "$1" ]; then
+    exec "{python}" -I -S -c 'import sys; sys.path.insert(0, "{tests}"); import forks; forks.script_client()' "$@"
+fi
+exec "{python}" "$@"
+"""
 _SMALLER = {
     "image_size: 128": "image_size: 32",
     "epochs: [4, 8]": "epochs: [1, 8]",
@@ -53,6 +59,7 @@ class Workspace:
             "PATH": f"{self.bin}:{environment['PATH']}",
             "NO_COLOR": "1",
             "HOME": str(self.folder),
+            "UNETSWEEP_TIMEOUTS": "watch=0.2,settle=0.5",
             "COLD": "1" * cold,
         }
         done = subprocess.run(
@@ -76,7 +83,7 @@ def make_workspace(folder: Path) -> Workspace:
     bin_folder.mkdir()
     _script(bin_folder / "unetsweep", _UNETSWEEP.format(python=sys.executable, tests=ROOT / "tests"))
     for name in ("python", "python3"):
-        _script(bin_folder / name, f'#!/bin/bash\nexec "{sys.executable}" "$@"\n')
+        _script(bin_folder / name, _PYTHON.format(python=sys.executable, tests=ROOT / "tests"))
     _make_small(folder / "sweeps" / "quickstart.yaml")
     _draw_chase(folder / "Downloads" / "CHASEDB1")
     workspace = Workspace(folder, bin_folder)

@@ -112,7 +112,7 @@ def score(run: Path) -> tuple[Any, ...]:
 def test_trainers_that_are_killed_or_reach_their_time_limit_end_as_if_uninterrupted(workspace: Path, cluster: Cluster):
     tpe = "sampler: tpe, trials: 2, pruner: {name: asha, min_epochs: 4}"
     limit = submit("limit", "loop.py", 4, "1m", "1e-2", "sampler: grid") / "0000"
-    deaf = submit("deaf", "deaf.py", 7, "1m", "1e-2", "sampler: grid") / "0000"
+    deaf = submit("deaf", "deaf.py", 5, "1m", "1e-2", "sampler: grid") / "0000"
     Path("shell.yaml").write_text(SHELL)
     unetsweep("submit", "shell.yaml")
     runs = submit("killed", "loop.py", 1, "10m", "[1e-3, 1e-2]", tpe)

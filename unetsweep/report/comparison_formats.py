@@ -37,7 +37,7 @@ def render(comparison: Comparison, form: Format, *, colour: bool = False) -> str
             assert_never(form)
 
 
-def _shown(table: ComparisonTable) -> tuple[list[tuple[str, ...]], str | None]:
+def _first_rows(table: ComparisonTable) -> tuple[list[tuple[str, ...]], str | None]:
     """The rows for people, and what is said about those that are left out."""
     left = len(table.rows) - MOST_ROWS
     return list(table.rows[:MOST_ROWS]), f"… and {left} more; --format json has all" if left > 0 else None
@@ -46,7 +46,7 @@ def _shown(table: ComparisonTable) -> tuple[list[tuple[str, ...]], str | None]:
 def _render_table(comparison: Comparison, colour: bool) -> str:
     blocks = []
     for table in comparison.tables:
-        rows, more = _shown(table)
+        rows, more = _first_rows(table)
         cells = [tuple(map(one_line, table.heading)), *rows]
         widths = [max(len(row[at]) for row in cells) for at in range(len(table.heading))]
         lines = [_row(row, widths, is_text=table.name == "settings") for row in cells]
@@ -81,7 +81,7 @@ def _coloured(line: str, code: str, colour: bool) -> str:
 def _render_markdown(comparison: Comparison) -> str:
     parts = []
     for table in comparison.tables:
-        rows, more = _shown(table)
+        rows, more = _first_rows(table)
         heading = [markdown.escape(one_line(each)) for each in table.heading]
         rule = [":---" if at == 0 or table.name == "settings" else "---:" for at in range(len(heading))]
         lines = [heading, rule]
@@ -102,7 +102,7 @@ def _render_latex(comparison: Comparison) -> str:
     lines = [r"% \usepackage{booktabs}", *(f"% warning: {one_line(each)}" for each in comparison.warnings)]
     lines += [f"% {one_line(each)}" for each in comparison.sentences]
     for table in comparison.tables:
-        rows, more = _shown(table)
+        rows, more = _first_rows(table)
         left = "l" * len(table.heading) if table.name == "settings" else "l" + "r" * (len(table.heading) - 1)
         body = []
         for at, row in enumerate(rows):
